@@ -1,0 +1,22 @@
+"""Same origin, as browsers mean it: scheme, host and port."""
+
+from urllib.parse import urlsplit
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def is_same_origin(origin: str, *, scheme: str, host: str) -> bool:
+    """Will say whether an Origin header names the very place that was asked: `scheme` and `host[:port]`."""
+    theirs = _parts(origin)
+    return theirs is not None and theirs == _parts(f"{scheme}://{host}")
+
+
+def _parts(origin: str) -> tuple[str, str, int] | None:
+    try:
+        split = urlsplit(origin)
+        port = split.port or DEFAULT_PORTS.get(split.scheme)
+    except ValueError:
+        return None
+    if not split.hostname or port is None:
+        return None
+    return split.scheme, split.hostname.lower(), port

@@ -1,0 +1,19 @@
+"""Ids in paths: `<id:event_id>` takes what PostgreSQL's bigint can hold, and anything beyond is not found."""
+
+from django.urls import register_converter
+from django.urls.converters import IntConverter
+
+LARGEST_ID = 2**63 - 1
+
+
+class IdConverter(IntConverter):
+    regex = "[0-9]{1,19}"
+
+    def to_python(self, value: str) -> int:
+        number = int(value)
+        if number > LARGEST_ID:
+            raise ValueError("beyond a bigint")
+        return number
+
+
+register_converter(IdConverter, "id")

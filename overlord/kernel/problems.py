@@ -1,0 +1,120 @@
+"""How an error reaches a client: one table from its category to a status, as RFC 9457 problem+json."""
+
+import logging
+import re
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse
+from rest_framework import exceptions as drf
+from rest_framework.response import Response
+
+from overlord.kernel import errors
+from overlord.kernel.rendering import dumps
+
+logger = logging.getLogger(__name__)
+
+CONTENT_TYPE = "application/problem+json"
+
+STATUSES: dict[type[errors.DomainError], HTTPStatus] = {
+    errors.Invalid: HTTPStatus.BAD_REQUEST,
+    errors.Forbidden: HTTPStatus.FORBIDDEN,
+    errors.NotFound: HTTPStatus.NOT_FOUND,
+    errors.Conflict: HTTPStatus.CONFLICT,
+    errors.Gone: HTTPStatus.GONE,
+    errors.Mismatch: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.Busy: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+def status_of(error: errors.DomainError) -> HTTPStatus:
+    """Will look up the HTTP status of an error's category."""
+    return next(STATUSES[category] for category in type(error).__mro__ if category in STATUSES)
+
+
+def problem(status: int, *, code: str, detail: str, **facts: Any) -> dict[str, Any]:
+    """Will build the body of a problem: the standard's members, the stable `code`, and the facts."""
+    return {
+        "type": f"/docs/errors#{code}",
+        "title": code.replace("_", " ").capitalize(),
+        "status": int(status),
+        "detail": detail,
+        "code": code,
+        **facts,
+    }
+
+
+def problem_response(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Will translate what a view raised (DRF's EXCEPTION_HANDLER); None lets an unforeseen error become a 500."""
+    headers: dict[str, str] = {}
+    if isinstance(error, OperationalError | InterfaceError):
+        error = _busy(error)
+    if isinstance(error, errors.DomainError):
+        body = problem(status_of(error), code=error.code, detail=error.detail, **error.facts)
+        if "retry_after" in error.facts:
+            headers["Retry-After"] = str(error.facts["retry_after"])
+    elif (api_error := _as_api_exception(error)) is not None:
+        body = _api_problem(api_error)
+        if (challenge := getattr(api_error, "auth_header", None)) is not None:
+            headers["WWW-Authenticate"] = challenge
+        if (wait := getattr(api_error, "wait", None)) is not None:
+            headers["Retry-After"] = str(body.setdefault("retry_after", int(wait) + 1))
+    else:
+        return None
+    return Response(body, status=body["status"], headers=headers, content_type=CONTENT_TYPE)
+
+
+def _busy(error: Exception) -> errors.Busy:
+    """A lock that was not to be had in time, or a server that went away: both pass."""
+    logger.warning("PostgreSQL did not answer in time: %s", str(error).strip())
+    return errors.Busy()
+
+
+def _as_api_exception(error: Exception) -> drf.APIException | None:
+    if isinstance(error, Http404):
+        return drf.NotFound(errors.NotFound.sentence)
+    if isinstance(error, PermissionDenied):
+        return drf.PermissionDenied()
+    return error if isinstance(error, drf.APIException) else None
+
+
+def _api_problem(error: drf.APIException) -> dict[str, Any]:
+    if isinstance(error, drf.ValidationError):
+        return problem(400, code="invalid", detail=errors.Invalid.sentence, errors=error.detail)
+    code = error.get_codes()
+    return problem(
+        error.status_code, code=code if isinstance(code, str) else "error", detail=str(error.detail)
+    )
+
+
+# Outside DRF ---------------------------------------------------------------------------------------------
+_READABLE = re.compile(r"text/html|application/xhtml")
+
+
+def prefers_html(request: HttpRequest) -> bool:
+    """Will say whether a person's browser asks, who is better served by a page."""
+    accept = request.headers.get("Accept", "")
+    return bool(_READABLE.search(accept.partition("json")[0]))
+
+
+def _answer(status: HTTPStatus, code: str, detail: str) -> HttpResponse:
+    return HttpResponse(
+        dumps(problem(status, code=code, detail=detail)), status=status, content_type=CONTENT_TYPE
+    )
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Will answer an unknown path (`handler404`)."""
+    return _answer(HTTPStatus.NOT_FOUND, "not_found", "There is nothing at this address.")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Will answer what nobody foresaw (`handler500`), without a word of its cause, which is in the log."""
+    return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, "server_error", "Something went wrong on our side.")
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Will answer a form without a valid CSRF token (`CSRF_FAILURE_VIEW`)."""
+    return _answer(HTTPStatus.FORBIDDEN, "csrf_failed", reason or "The form's security token is missing.")

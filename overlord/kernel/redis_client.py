@@ -1,0 +1,25 @@
+"""Our own connection to Redis: quick to give up, since what lies there can always be made again."""
+
+from functools import lru_cache
+
+import redis
+from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+SECONDS = 0.3  # a sale never waits longer than this for Redis
+
+
+@lru_cache(maxsize=1)
+def connection() -> redis.Redis:
+    """Will give the process's client, a pool of connections that threads share.
+
+    Its calls raise `redis.RedisError`, after at most `SECONDS` for a connection and as long for an answer.
+    """
+    return redis.Redis.from_url(
+        settings.REDIS_URL,
+        socket_timeout=SECONDS,
+        socket_connect_timeout=SECONDS,
+        retry=Retry(NoBackoff(), 0),
+        decode_responses=True,
+    )

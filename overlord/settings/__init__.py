@@ -1,0 +1,10 @@
+"""Django's settings: `base` holds nearly all, and the ENVIRONMENT picks the few that differ."""
+
+from overlord.settings.env import ENVIRONMENT
+
+if ENVIRONMENT == "production":
+    from overlord.settings.prod import *  # noqa: F403
+elif ENVIRONMENT == "test":
+    from overlord.settings.test import *  # noqa: F403
+else:
+    from overlord.settings.dev import *  # noqa: F403

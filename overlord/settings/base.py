@@ -1,0 +1,202 @@
+"""Settings that hold everywhere."""
+
+from datetime import timedelta
+from typing import Any
+
+import environ
+
+from overlord.settings import env
+
+BASE_DIR = env.ROOT
+DATA_DIR = env.DATA_DIR
+SECRET_KEY = env.SECRET_KEY
+DEBUG = False
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "rest_framework.authtoken",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "overlord.embedded",
+    "overlord.accounts",
+    "realtime",
+    "tickets",
+    "checkout",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "overlord.kernel.slashes.TrailingSlashMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "overlord.urls"
+WSGI_APPLICATION = "overlord.wsgi.application"
+APPEND_SLASH = False  # TrailingSlashMiddleware serves both forms, for every method, without a redirect
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# PostgreSQL ----------------------------------------------------------------------------------------------
+# Each thread keeps its connection, without a health check before each request: a reservation is one
+# statement. After a lost server the first request answers 503 with Retry-After and the next one works.
+DATABASES: dict[str, dict[str, Any]] = {"default": {"ENGINE": "django.db.backends.dummy"}}
+if env.DATABASE_URL:
+    DATABASES["default"] = {
+        **environ.Env.db_url_config(env.DATABASE_URL),
+        "CONN_MAX_AGE": None,
+        "CONN_HEALTH_CHECKS": False,
+        "ATOMIC_REQUESTS": False,
+        "OPTIONS": {
+            "connect_timeout": 3,
+            "application_name": "overlord",
+            "options": "-c lock_timeout=3000 -c statement_timeout=15000"
+            " -c idle_in_transaction_session_timeout=30000",
+        },
+    }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Redis (Valkey) ------------------------------------------------------------------------------------------
+REDIS_URL = env.REDIS_URL
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL]},
+    }
+}
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "django",
+        "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
+    }
+}
+
+# Celery --------------------------------------------------------------------------------------------------
+# A message is a hint that carries one id; whatever Redis loses, beat finds again in PostgreSQL.
+CELERY_BROKER_URL = REDIS_URL
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 300,
+    "socket_timeout": 5,
+    "socket_connect_timeout": 1,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
+}
+CELERY_TASK_PUBLISH_RETRY = False  # publishing must never hang a request: beat finds what was not sent
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_DEFAULT_QUEUE = "upkeep"
+CELERY_TASK_CREATE_MISSING_QUEUES = True
+CELERY_DB_REUSE_MAX = 1_000_000_000  # Celery otherwise closes the database connection after each task
+CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
+CELERY_BEAT_SCHEDULE = {
+    "drain-dirty-streams": {
+        "task": "realtime.drain",
+        "schedule": timedelta(seconds=1),
+        "options": {"queue": "live", "expires": 1},
+    },
+    "expire-holds": {
+        "task": "tickets.holds_expire",
+        "schedule": timedelta(seconds=5),
+        "options": {"queue": "expiry", "expires": 5},
+    },
+    "resume-payments": {
+        "task": "checkout.payments_resume",
+        "schedule": timedelta(seconds=2),
+        "options": {"queue": "expiry", "expires": 2},
+    },
+}
+
+# Accounts ------------------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "/login/"
+LOGIN_REDIRECT_URL = "/event/reservations/"
+CSRF_FAILURE_VIEW = "overlord.kernel.problems.csrf_failure"
+
+# API -----------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    # The token first: its WWW-Authenticate makes a missing login a 401 and not a 403.
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "rest_framework.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["overlord.kernel.rendering.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["overlord.kernel.rendering.JSONParser"],
+    "EXCEPTION_HANDLER": "overlord.kernel.problems.problem_response",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Ticket Overlord",
+    "DESCRIPTION": "Realtime ticket sales: reserve, pay, and watch it happen live.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+
+# Selling -------------------------------------------------------------------------------------------------
+HOLD_SECONDS = env.HOLD_SECONDS
+
+# Pages ---------------------------------------------------------------------------------------------------
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = True
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "static"
+ALLOWED_HOSTS = env.ALLOWED_HOSTS
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_SAMESITE = "Lax"
+# Caddy, and nothing else, stands in front: it overwrites this header whatever the client sent.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env.LOG_LEVEL},
+    "loggers": {
+        "django": {"level": "INFO", "propagate": True, "handlers": []},
+        # An expected refusal (a 409 in the minute a sale opens) is an answer, not a warning.
+        "django.request": {"level": "ERROR"},
+    },
+}

@@ -1,0 +1,8 @@
+"""What the tests run with: the real servers, and passwords hashed quickly."""
+
+from overlord.settings.base import *  # noqa: F403
+
+ALLOWED_HOSTS = ["*"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = True
