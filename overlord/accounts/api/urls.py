@@ -1,0 +1,9 @@
+from django.urls import path
+
+from overlord.accounts.api import views
+
+urlpatterns = [
+    path("register/", views.Register.as_view()),
+    path("api-auth/login/", views.Login.as_view()),
+    path("api-auth/logout/", views.Logout.as_view()),
+]
