@@ -1,0 +1,160 @@
+"""The processes of the application itself: how each is started, and how to tell that it works."""
+
+import http.client
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from overlord.embedded import binaries
+from overlord.embedded.ports import HOST
+from overlord.embedded.processes import Program
+
+ROOT = Path(__file__).resolve().parents[2]
+CADDYFILE = Path(__file__).with_name("Caddyfile")
+
+
+def environment(*, database_url: str, redis_url: str, secret_key: str, data_dir: Path) -> dict[str, str]:
+    """Will give the environment of our processes: this one's, with these servers and secrets."""
+    return {
+        **os.environ,
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "SECRET_KEY": secret_key,
+        "OVERLORD_DATA": str(data_dir),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def manage(*arguments: str, env: Mapping[str, str]) -> Program:
+    """Will describe a `manage.py` command, which ends by itself: see `processes.run`."""
+    return Program(name=arguments[0], argv=(sys.executable, "manage.py", *arguments), env=env, cwd=ROOT)
+
+
+def web(port: int, *, env: Mapping[str, str]) -> Program:
+    """Will describe Granian: HTTP in two processes of two threads, each thread keeping its connection."""
+    return _python(
+        "web",
+        f"granian --interface wsgi --host {HOST} --port {port} --no-ws --log-level warning"
+        " --workers 2 --blocking-threads 2 --backlog 1024 --backpressure 512"
+        # Without these a killed worker would end the server, and one that hangs would keep it from stopping.
+        " --respawn-failed-workers --respawn-interval 0.1 --workers-kill-timeout 3"
+        " overlord.wsgi:application",
+        env=env,
+        ready=lambda: http_status(port, "/livez/") == 200,
+    )
+
+
+def live(port: int, *, env: Mapping[str, str]) -> Program:
+    """Will describe Daphne: the WebSockets."""
+    return _python(
+        "live",
+        f"daphne -b {HOST} -p {port} -v 0 --proxy-headers --no-server-name"
+        " --websocket-max-message-size 65536 --websocket-max-frame-size 65536"
+        " --ping-interval 20 --ping-timeout 30 --application-close-timeout 2"
+        " overlord.asgi:application",
+        env=env,
+        ready=lambda: http_status(port, "/livez/") == 200,
+    )
+
+
+def payments(*, env: Mapping[str, str]) -> Program:
+    """Will describe the worker that talks to payment gateways: in processes, which can be timed out."""
+    return _worker("payments", queues="payments", pool="prefork", concurrency=2, env=env)
+
+
+def broadcasts(*, env: Mapping[str, str]) -> Program:
+    """Will describe the worker that sends what changed, kept apart so that nothing long delays it."""
+    return _worker("broadcasts", queues="live", pool="threads", concurrency=2, env=env)
+
+
+def upkeep(*, env: Mapping[str, str]) -> Program:
+    """Will describe the worker that ends holds and tidies up."""
+    return _worker("upkeep", queues="expiry,upkeep", pool="threads", concurrency=4, env=env)
+
+
+def beat(*, env: Mapping[str, str]) -> Program:
+    """Will describe the clock. Its schedule stays in memory: a file could be stale, and brings nothing when
+    everything is due within seconds."""
+    return _python(
+        "beat",
+        "celery -A overlord beat --scheduler celery.beat:Scheduler --pidfile= --loglevel warning",
+        env=env,
+    )
+
+
+def caddy(port: int, *, web_port: int, live_port: int, data_dir: Path) -> Program:
+    """Will describe the one door, on a port of this machine. It is told no secret."""
+    return Program(
+        name="caddy",
+        argv=(str(binaries.caddy()), "run", "--config", str(CADDYFILE), "--adapter", "caddyfile"),
+        env={
+            "OVERLORD_SITE": f"http://:{port}",
+            "OVERLORD_BIND": HOST,
+            "OVERLORD_WEB": f"{HOST}:{web_port}",
+            "OVERLORD_LIVE": f"{HOST}:{live_port}",
+            "XDG_DATA_HOME": str(data_dir),
+            "XDG_CONFIG_HOME": str(data_dir),
+        },
+        cwd=ROOT,
+        ready=lambda: http_status(port, "/livez/") == 200,
+    )
+
+
+def http_status(port: int, path: str) -> int:
+    """Will give the status with which a server on this machine answers, 0 when it does not."""
+    return _get(port, path)[0]
+
+
+def readiness(port: int) -> tuple[bool, dict[str, Any]]:
+    """Will say whether the whole system can sell, and the facts `/readyz` gives, if it answers at all."""
+    status, body = _get(port, "/readyz/")
+    try:
+        facts = json.loads(body)
+    except ValueError:
+        facts = {}
+    return status == 200, facts if isinstance(facts, dict) else {}
+
+
+def _get(port: int, path: str) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read()
+    except (OSError, http.client.HTTPException):
+        return 0, b""
+    finally:
+        connection.close()
+
+
+def _worker(name: str, *, queues: str, pool: str, concurrency: int, env: Mapping[str, str]) -> Program:
+    node = f"{name}@{socket.gethostname()}"
+    return _python(
+        name,
+        f"celery -A overlord worker -Q {queues} -n {node} --pool {pool} -c {concurrency} --loglevel warning"
+        " --without-gossip --without-mingle --without-heartbeat",
+        env=env,
+        ready=lambda: _worker_answers(env["REDIS_URL"], node),
+    )
+
+
+def _worker_answers(redis_url: str, node: str) -> bool:
+    with Celery(broker=redis_url, set_as_current=False) as app:
+        try:
+            return bool(app.control.ping(destination=[node], timeout=0.5))
+        except (OperationalError, OSError):
+            return False
+
+
+def _python(
+    name: str, module: str, *, env: Mapping[str, str], ready: Callable[[], bool] = lambda: True
+) -> Program:
+    argv = (sys.executable, "-m", *module.split())
+    return Program(name=name, argv=argv, env=env, cwd=ROOT, ready=ready)
