@@ -1,0 +1,91 @@
+"""What domain apps tell the live side: this changed. Nothing here raises or makes a sale wait."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, cast
+
+import orjson
+from celery import current_app
+from kombu import pools
+from kombu.exceptions import KombuError
+from redis import RedisError
+
+from overlord.kernel import redis_client
+from overlord.kernel.rendering import dumps
+from realtime import store
+
+logger = logging.getLogger(__name__)
+
+DRAIN_EXPIRES = 10  # seconds: an older one that no worker took is not worth running, beat sends others
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A versioned value in a Redis hash, kept 15 minutes for those who read right after a change."""
+
+    key: str
+    field: str
+    version: int
+    value: Any
+
+
+def announce(*, streams: Iterable[str], entries: Iterable[Entry] = ()) -> None:
+    """Will tell, after a commit, that these streams changed, and keep the entries unless newer ones are kept.
+
+    Redis is asked once; if that fails it is let alone for a second, and healing finds the change.
+    """
+    names = list(streams)
+    arguments = [store.KEPT_SECONDS, store.QUEUED_SECONDS, len(names), *names, *_flat(entries)]
+    keys = [store.DIRTY, store.MARKS, store.QUEUED]
+    if store.guarded(lambda: store.run(store.MARK, keys=keys, args=arguments)):
+        enqueue_drain()
+
+
+def entries_write(*, entries: Iterable[Entry]) -> None:
+    """Will keep the entries that are not older than what is kept, and mark nothing."""
+    arguments = [store.KEPT_SECONDS, *_flat(entries)]
+    if len(arguments) > 1:
+        store.guarded(lambda: store.run(store.WRITE_ENTRIES, keys=[], args=arguments))
+
+
+def entries_read(*, key: str) -> dict[str, Any] | None:
+    """Will give the kept values by field: {} when nothing is kept, None when Redis is away."""
+    kept = store.guarded(lambda: cast("dict[str, str]", redis_client.connection().hgetall(key)))
+    if kept is None:
+        return None
+    return {field: orjson.loads(text.partition(" ")[2]) for field, text in kept.items()}
+
+
+def enqueue_drain() -> None:
+    """Will ask a worker for a drain. What goes wrong is logged: beat asks for one each second anyhow."""
+    try:
+        with _producers().acquire(block=True, timeout=redis_client.SECONDS) as producer:
+            current_app.send_task(
+                "realtime.drain",
+                queue="live",
+                expires=DRAIN_EXPIRES,
+                ignore_result=True,
+                retry=False,
+                producer=producer,
+            )
+    except (KombuError, RedisError, OSError) as error:
+        store.breaker.failed()
+        logger.warning("No drain could be queued: %s", error)
+
+
+@lru_cache(maxsize=1)
+def _producers() -> pools.ProducerPool:
+    """Producers that give up as quickly as our own connection does: Celery's would try for seconds."""
+    patience = {
+        "max_retries": 0,
+        "socket_timeout": redis_client.SECONDS,
+        "socket_connect_timeout": redis_client.SECONDS,
+    }
+    return pools.producers[current_app.connection_for_write(transport_options=patience)]
+
+
+def _flat(entries: Iterable[Entry]) -> Iterator[str | int]:
+    for entry in entries:
+        yield from (entry.key, entry.field, entry.version, dumps(entry.value).decode())

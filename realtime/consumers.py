@@ -1,0 +1,103 @@
+"""A socket's way in: it is accepted, admitted to one stream and handed to the hub, which does the rest."""
+
+import asyncio
+import logging
+from typing import Any
+
+import orjson
+from channels.consumer import AsyncConsumer
+from channels.exceptions import StopConsumer
+from django.db import InterfaceError, OperationalError
+
+from realtime import hub
+from realtime.access import RefusedError, admit
+from realtime.close_codes import CloseCode
+from realtime.viewer import Viewer
+
+logger = logging.getLogger(__name__)
+
+SUBPROTOCOL = "overlord.v1"
+LARGEST = 4096  # bytes of a client's frame; Daphne's own limit is above, since it closes without a code
+RESYNC = {"type": "resync"}
+
+
+class StreamConsumer(AsyncConsumer):
+    """One socket on one stream: of the kind its route names, or on none, where nothing has the address."""
+
+    channel_layer_alias = None  # the hub alone is a member of the channel layer
+
+    def __init__(self, *, kind: str | None = None) -> None:
+        self.kind = kind
+        self.viewer: Viewer | None = None
+        self.closed = False
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        except asyncio.CancelledError:
+            await self.close(CloseCode.NOT_READY)  # the server is going away
+            raise
+        finally:
+            if self.viewer is not None:
+                hub.current().detach(self.viewer)
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """Will handle one message. Channels' own way would first queue for the database's one thread."""
+        match message["type"]:
+            case "websocket.connect":
+                await self.connect()
+            case "websocket.receive":
+                await self.receive(text=message.get("text"), data=message.get("bytes"))
+            case "websocket.disconnect":
+                raise StopConsumer
+
+    async def connect(self) -> None:
+        """Will accept the socket and show it its stream, or close it with the code that says why not."""
+        offered = SUBPROTOCOL in self.scope["subprotocols"]
+        await self.send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if offered else None})
+        try:
+            stream = await self._admitted()
+        except RefusedError as refused:
+            await self.close(refused.code)
+        except (OperationalError, InterfaceError) as error:
+            logger.warning("A log-in could not be looked up: %s", str(error).strip())
+            await self.close(CloseCode.NOT_READY)
+        else:
+            self.viewer = Viewer(stream=stream, send=self.send)
+            await hub.current().attach(self.viewer)
+
+    async def _admitted(self) -> str:
+        if self.kind is None:
+            raise RefusedError(CloseCode.NO_SUCH_STREAM)
+        digits = self.scope["url_route"]["kwargs"].get("id")
+        stream_id = None if digits is None else int(digits)
+        if stream_id is not None and stream_id >= 2**63:
+            raise RefusedError(CloseCode.NO_SUCH_STREAM)
+        return await admit(self.scope, kind=self.kind, stream_id=stream_id)
+
+    async def receive(self, *, text: str | None, data: bytes | None) -> None:
+        """Will answer `{"type": "resync"}`, and close on anything else."""
+        sent = text.encode() if text is not None else data or b""
+        if self.closed or self.viewer is None:
+            return
+        if len(sent) > LARGEST:
+            await self.close(CloseCode.TOO_BIG)
+        elif text is None or not _is_resync(sent):
+            await self.close(CloseCode.POLICY)
+        else:
+            hub.current().resync(self.viewer)
+
+    async def close(self, code: CloseCode) -> None:
+        """Will close the socket, once."""
+        if not self.closed:
+            self.closed = True
+            if self.viewer is not None:
+                hub.current().detach(self.viewer)
+            await self.send({"type": "websocket.close", "code": int(code)})
+
+
+def _is_resync(text: bytes) -> bool:
+    try:
+        return bool(orjson.loads(text) == RESYNC)
+    except orjson.JSONDecodeError:
+        return False

@@ -1,0 +1,14 @@
+"""Run after migrations, a reset and a restore, by `bin/up` and compose."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from realtime.epoch import epoch_begin
+
+
+class Command(BaseCommand):
+    help = "Lifts the version of live frames above all that any cache or browser has seen."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.stdout.write(f"Live versions begin at {epoch_begin()}.")
