@@ -99,6 +99,7 @@ def caddy(port: int, *, web_port: int, live_port: int, data_dir: Path) -> Progra
             "OVERLORD_BIND": HOST,
             "OVERLORD_WEB": f"{HOST}:{web_port}",
             "OVERLORD_LIVE": f"{HOST}:{live_port}",
+            "HOME": str(data_dir),
             "XDG_DATA_HOME": str(data_dir),
             "XDG_CONFIG_HOME": str(data_dir),
         },

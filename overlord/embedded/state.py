@@ -1,5 +1,6 @@
 """The data folder: whose it is, who works in it, and what is remembered there from run to run."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -7,7 +8,6 @@ import pwd
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,7 @@ class Folder:
         if not os.access(self.path, os.W_OK | os.X_OK):
             raise FolderError(f"{self.path} cannot be written to.")
 
-    @contextmanager
+    @contextlib.contextmanager
     def claim(self) -> Iterator[None]:
         """Will hold the folder for this process alone; raises AlreadyRunningError.
 
@@ -133,9 +133,9 @@ class Folder:
 
     def remove(self) -> None:
         """Will remove all that we keep here, and nothing else that may lie in the folder."""
-        refuge = self.recall().refuge if self._memory_file.exists() else None
-        if refuge:
-            shutil.rmtree(refuge, ignore_errors=True)
+        with contextlib.suppress(FolderError):  # a damaged memory is one reason to come here
+            if refuge := self.recall().refuge:
+                shutil.rmtree(refuge, ignore_errors=True)
         for name in ("postgres", "valkey", "caddy", "logs"):
             shutil.rmtree(self.path / name, ignore_errors=True)
         for scratch in self.path.glob("postgres.new-*"):
