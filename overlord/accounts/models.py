@@ -1,5 +1,7 @@
 """Who buys and who staffs the box office."""
 
+from typing import ClassVar
+
 from django.contrib.auth.models import AbstractUser
 from django.contrib.auth.models import UserManager as DjangoUserManager
 from django.db import models
@@ -17,7 +19,7 @@ class User(AbstractUser):
 
     email = models.EmailField("e-mail address")
 
-    objects = UserManager()
+    objects: ClassVar[UserManager] = UserManager()
 
     class Meta:
         constraints = [

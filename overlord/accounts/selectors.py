@@ -6,6 +6,8 @@ from django.conf import settings
 from django.contrib.auth import get_user
 from django.http import HttpRequest
 from rest_framework.authtoken.models import Token
+from rest_framework.exceptions import NotAuthenticated
+from rest_framework.request import Request
 
 from overlord.accounts.models import User
 
@@ -22,3 +24,10 @@ def user_of_token(*, key: str) -> User | None:
     """Will find the active user whose API token this is."""
     token = Token.objects.select_related("user").filter(key=key, user__is_active=True).first()
     return token.user if token else None
+
+
+def actor_id(request: Request) -> int:
+    """Will give the id of the user a request is made by; raises NotAuthenticated for a stranger."""
+    if request.user.pk is None:
+        raise NotAuthenticated()
+    return request.user.pk

@@ -47,7 +47,8 @@ def user_identify(*, username: str, password: str) -> User:
 
 def token_issue(*, user: User) -> str:
     """Will give the user's API token, made at its first use."""
-    return Token.objects.get_or_create(user=user)[0].key
+    token, _ = Token.objects.get_or_create(user=user)
+    return str(token.key)
 
 
 def token_withdraw(*, token: Token) -> None:

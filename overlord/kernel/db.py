@@ -6,6 +6,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, connection
@@ -55,6 +56,12 @@ def statement(sql: str, params: Sequence[Any] | Mapping[str, Any]) -> list[dict[
     if connection.in_atomic_block:
         raise TransactionError("An autocommitted statement must not run inside a transaction.")
     return rows(sql, params)
+
+
+def now() -> datetime:
+    """Will read PostgreSQL's clock, which alone decides what is due."""
+    instant: datetime = rows("SELECT clock_timestamp() AS now")[0]["now"]
+    return instant
 
 
 def rows(sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> list[dict[str, Any]]:

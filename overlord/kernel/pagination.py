@@ -20,12 +20,12 @@ class Pages(CursorPagination):
     max_page_size = 100
     page_size_query_param = "page_size"
 
-    def __init__(self, *ordering: str) -> None:
+    def __init__(self, *order: str) -> None:
         super().__init__()
-        self.ordering = ordering
+        self.order = order
 
     def get_ordering(self, request: Request, queryset: QuerySet[Any], view: APIView) -> tuple[str, ...]:
-        return self.ordering
+        return self.order
 
     def respond(
         self, rows: QuerySet[Any], *, request: Request, view: APIView, show: Callable[[list[Any]], list[Any]]

@@ -1,5 +1,7 @@
 """Words for the OpenAPI schema that several APIs need."""
 
+from typing import Any
+
 from drf_spectacular.utils import OpenApiParameter, inline_serializer
 from rest_framework import serializers
 
@@ -12,7 +14,7 @@ class _Paginated:
         OpenApiParameter("page_size", int, description="1 to 100; 25 unless said."),
     )
 
-    def __call__(self, shape: type[serializers.Serializer]) -> serializers.Serializer:
+    def __call__(self, shape: type[serializers.Serializer[Any]]) -> serializers.Serializer[Any]:
         """Will describe a page of `shape`."""
         return inline_serializer(
             f"{shape.__name__}Page",

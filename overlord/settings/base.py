@@ -28,6 +28,7 @@ INSTALLED_APPS = [
     "realtime",
     "tickets",
     "checkout",
+    "overlord.demo",
 ]
 
 MIDDLEWARE = [
@@ -129,6 +130,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=5),
         "options": {"queue": "expiry", "expires": 5},
     },
+    "breathe-payments": {
+        "task": "overlord.breathe",
+        "schedule": timedelta(seconds=3),
+        "options": {"queue": "payments", "expires": 3},
+    },
     "resume-payments": {
         "task": "checkout.payments_resume",
         "schedule": timedelta(seconds=2),
@@ -168,12 +174,14 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "PATH_CONVERTER_OVERRIDES": {"id": int},
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
 # Selling -------------------------------------------------------------------------------------------------
 HOLD_SECONDS = env.HOLD_SECONDS
+PAYMENT_GATEWAY = "sandbox"
 
 # Pages ---------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"

@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.contrib.auth import login, logout
+from django.http import HttpResponseBase
 from django.shortcuts import redirect
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
@@ -56,7 +57,7 @@ class Register(DoorView):
 
 class Login(DoorView):
     @extend_schema(operation_id="login", request=serializers.LoginInput, responses=serializers.LoggedIn)
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponseBase:
         """Get a token and a session; a browser form gets the session and goes to the reservations."""
         body = serializers.LoginInput(data=request.data)
         body.is_valid(raise_exception=True)
@@ -72,7 +73,7 @@ class Logout(APIView):
     parser_classes = (JSONParser, FormParser, MultiPartParser)
 
     @extend_schema(operation_id="logout", request=None, responses={204: None})
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponseBase:
         """End the session, or the token that was sent."""
         if isinstance(request.auth, Token):
             services.token_withdraw(token=request.auth)

@@ -1,0 +1,32 @@
+"""What the API takes, and what it gives as the schema describes it."""
+
+from rest_framework import serializers
+
+from checkout.models import Payment as PaymentModel
+from checkout.rules import TOKEN_LENGTH
+from overlord.kernel.paths import LARGEST_ID
+
+
+class PaymentInput(serializers.Serializer):
+    reservation_id = serializers.IntegerField(min_value=1, max_value=LARGEST_ID)
+
+
+class PayInput(serializers.Serializer):
+    token = serializers.CharField(
+        max_length=TOKEN_LENGTH, help_text="What the gateway's form gave for the card."
+    )
+
+
+class Payment(serializers.Serializer):
+    id = serializers.IntegerField()
+    reservation = serializers.IntegerField()
+    full_price = serializers.CharField()
+    amount = serializers.CharField(allow_null=True, help_text="What was charged; null until something was.")
+    currency = serializers.CharField(allow_null=True)
+    payment_status = serializers.ChoiceField(choices=PaymentModel.Status.values)
+    error = serializers.CharField(help_text="Why it failed, in a buyer's words.")
+    requires_action = serializers.JSONField(
+        allow_null=True, help_text="What the buyer's browser must do next."
+    )
+    created = serializers.DateTimeField()
+    version = serializers.IntegerField()

@@ -1,0 +1,10 @@
+from django.urls import path
+
+from checkout.api import views
+from overlord.kernel import paths  # noqa: F401  (registers `id`)
+
+urlpatterns = [
+    path("payments/", views.PaymentList.as_view()),
+    path("payments/<id:payment_id>/", views.PaymentDetail.as_view()),
+    path("payments/<id:payment_id>/pay/", views.Pay.as_view()),
+]

@@ -1,0 +1,81 @@
+"""The API of paying: parse, one call, show."""
+
+from django.conf import settings
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from checkout import representation, selectors, services
+from checkout.api import serializers
+from overlord.accounts.selectors import actor_id
+from overlord.kernel.errors import NotFound
+from overlord.kernel.pagination import Pages
+from overlord.kernel.schema import paginated
+
+
+class PaymentList(APIView):
+    @extend_schema(
+        operation_id="payments_list",
+        parameters=paginated.parameters,
+        responses=paginated(serializers.Payment),
+    )
+    def get(self, request: Request) -> Response:
+        """My payments, newest first."""
+        return Pages("-id").respond(
+            selectors.payments_of(client_id=actor_id(request)),
+            request=request,
+            view=self,
+            show=lambda payments: [representation.payment(payment) for payment in payments],
+        )
+
+    @extend_schema(
+        operation_id="payments_create",
+        request=serializers.PaymentInput,
+        responses={201: serializers.Payment, 200: serializers.Payment},
+    )
+    def post(self, request: Request) -> Response:
+        """Open the payment of a reservation; the same one again when there is one."""
+        body = serializers.PaymentInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        payment, made = services.payment_create(
+            client_id=actor_id(request),
+            reservation_id=body.validated_data["reservation_id"],
+            gateway=settings.PAYMENT_GATEWAY,
+        )
+        return Response(
+            representation.payment(payment),
+            status=status.HTTP_201_CREATED if made else status.HTTP_200_OK,
+            headers={"Location": f"/payment/payments/{payment.pk}/"},
+        )
+
+
+class PaymentDetail(APIView):
+    @extend_schema(operation_id="payments_get", responses=serializers.Payment)
+    def get(self, request: Request, payment_id: int) -> Response:
+        """One of my payments."""
+        payment = selectors.payment_of(client_id=actor_id(request), payment_id=payment_id)
+        if payment is None:
+            raise NotFound()
+        return Response(representation.payment(payment))
+
+    @extend_schema(operation_id="payments_remove", responses={204: None})
+    def delete(self, request: Request, payment_id: int) -> Response:
+        """Remove a payment that has not started or has failed."""
+        services.payment_remove(client_id=actor_id(request), payment_id=payment_id)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class Pay(APIView):
+    @extend_schema(
+        operation_id="payments_pay", request=serializers.PayInput, responses={202: serializers.Payment}
+    )
+    def post(self, request: Request, payment_id: int) -> Response:
+        """Pay; the outcome follows on the payment and on `/ws/me/`."""
+        body = serializers.PayInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        payment = services.payment_pay(
+            client_id=actor_id(request), payment_id=payment_id, token=body.validated_data["token"]
+        )
+        return Response(representation.payment(payment), status=status.HTTP_202_ACCEPTED)

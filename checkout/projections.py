@@ -1,0 +1,32 @@
+"""What a buyer's own screens show: reservations and the payments of them."""
+
+from collections.abc import Collection
+from datetime import timedelta
+from typing import Any
+
+from checkout import selectors
+from overlord.kernel import clock
+from realtime import broadcast, streams
+from tickets import selectors as tickets
+
+VALIDATED_SHOWN = 50
+ENDED_SHOWN_FOR = timedelta(minutes=15)
+
+
+def project_clients(ids: Collection[int]) -> dict[int, dict[str, Any]]:
+    """Will give the whole state of clients' own streams."""
+    now = clock.now()
+    reservations = tickets.reservations_shown(
+        client_ids=ids, since=now - ENDED_SHOWN_FOR, validated=VALIDATED_SHOWN, now=now
+    )
+    shown = [reservation["id"] for mine in reservations.values() for reservation in mine]
+    payments = selectors.payments_shown(reservation_ids=shown)
+    return {
+        client: {"reservations": mine, "payments": payments.get(client, [])}
+        for client, mine in reservations.items()
+    }
+
+
+def announce(*, client_id: int) -> None:
+    """Will tell the live side, after a commit, that something of the client's changed. It never raises."""
+    broadcast.announce(streams=[streams.me(client_id)])

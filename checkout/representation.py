@@ -1,0 +1,24 @@
+"""How a payment looks to its client: one shape, for HTTP and sockets alike."""
+
+from typing import Any
+
+from checkout.models import Payment
+from overlord.kernel import money
+
+
+def payment(paid: Payment) -> dict[str, Any]:
+    """Will show a payment. `amount` and `currency` are what was charged: null until something was."""
+    price = money.to_text(paid.amount, paid.currency)
+    charged = paid.status in ("SUCCESS", "REFUNDED")
+    return {
+        "id": paid.pk,
+        "reservation": paid.reservation_id,
+        "full_price": price,
+        "amount": price if charged else None,
+        "currency": paid.currency if charged else None,
+        "payment_status": paid.status,
+        "error": paid.error,
+        "requires_action": None,
+        "created": paid.created,
+        "version": paid.version,
+    }

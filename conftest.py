@@ -1,0 +1,86 @@
+"""Fixtures of every app's tests: a clean Valkey, and makers of what tests are about."""
+
+import itertools
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from rest_framework.authtoken.models import Token
+from rest_framework.test import APIClient
+
+from overlord.accounts.models import User
+from overlord.kernel import redis_client
+from tickets import refusals
+from tickets.models import Event, Inventory, TicketType
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def clean_memories() -> None:
+    """Nothing of another test's: neither in this test run's own Valkey nor in this process."""
+    redis_client.connection().flushall()
+    refusals.forget()
+
+
+@pytest.fixture
+def user_make(db: None) -> Callable[..., User]:
+    """Makes a user with a name of its own and the password `correct horse`."""
+
+    def make(**fields: Any) -> User:
+        name = fields.pop("username", f"user{next(_numbers)}")
+        fields.setdefault("email", f"{name}@example.org")
+        return User.objects.create_user(username=name, password="correct horse", **fields)
+
+    return make
+
+
+@pytest.fixture
+def buyer(user_make: Callable[..., User]) -> User:
+    return user_make()
+
+
+def api_of(user: User) -> APIClient:
+    """A client that sends the user's token, as a REST client would."""
+    api = APIClient()
+    api.credentials(HTTP_AUTHORIZATION=f"Token {Token.objects.get_or_create(user=user)[0].key}")
+    return api
+
+
+@pytest.fixture
+def api(buyer: User) -> APIClient:
+    """A REST client logged in as `buyer`."""
+    return api_of(buyer)
+
+
+@pytest.fixture
+def ticket_type_make(db: None) -> Callable[..., TicketType]:
+    """Makes an event with one ticket type on sale."""
+
+    def make(
+        *,
+        amount: int = 50,
+        price: int = 1500,
+        max_per_user: int = 10,
+        event: Event | None = None,
+        **stock: Any,
+    ) -> TicketType:
+        if event is None:
+            event = Event.objects.create(
+                name=f"Event {next(_numbers)}", date=timezone.now() + timedelta(days=30), currency="EUR"
+            )
+        kind = TicketType.objects.create(
+            event=event, ticket_type=f"Type {next(_numbers)}", price=price, max_per_user=max_per_user
+        )
+        stock.setdefault("closes_at", event.date)
+        Inventory.objects.create(ticket_type=kind, amount=amount, **stock)
+        return kind
+
+    return make
+
+
+@pytest.fixture
+def ticket_type(ticket_type_make: Callable[..., TicketType]) -> TicketType:
+    return ticket_type_make()

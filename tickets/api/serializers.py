@@ -1,0 +1,70 @@
+"""What the API takes, and what it gives as the schema describes it."""
+
+from rest_framework import serializers
+
+from tickets import rules
+
+SALE = serializers.ChoiceField(choices=["open", "upcoming", "ended", "paused"])
+
+
+class ReservationInput(serializers.Serializer):
+    ticket_type = serializers.IntegerField(min_value=1, max_value=rules.LARGEST_ID)
+    amount = serializers.IntegerField(min_value=1, max_value=rules.LARGEST_AMOUNT)
+
+
+class EventInList(serializers.Serializer):
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    date = serializers.DateTimeField()
+    tickets = serializers.ListField(
+        child=serializers.IntegerField(), help_text="Ids of the ticket types that have tickets left."
+    )
+
+
+class TicketType(serializers.Serializer):
+    id = serializers.IntegerField()
+    event = serializers.IntegerField()
+    ticket_type = serializers.CharField()
+    price = serializers.CharField(help_text="A decimal with the currency's digits.")
+    currency = serializers.CharField()
+    amount = serializers.IntegerField()
+    available = serializers.IntegerField()
+    held = serializers.IntegerField()
+    sold = serializers.IntegerField()
+    max_per_user = serializers.IntegerField()
+    sale = SALE
+    opens_at = serializers.DateTimeField(allow_null=True)
+    closes_at = serializers.DateTimeField()
+    next_release_at = serializers.DateTimeField(
+        allow_null=True, help_text="When the earliest hold of the type ends; null if none will."
+    )
+    version = serializers.IntegerField()
+
+
+class EventDetail(serializers.Serializer):
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    date = serializers.DateTimeField()
+    description = serializers.CharField()
+    currency = serializers.CharField()
+    sale = SALE
+    version = serializers.IntegerField()
+    server_time = serializers.DateTimeField()
+    tickets = TicketType(many=True)
+
+
+class Reservation(serializers.Serializer):
+    id = serializers.IntegerField()
+    ticket_type = serializers.IntegerField()
+    event = serializers.IntegerField()
+    amount = serializers.IntegerField()
+    unit_price = serializers.CharField()
+    total = serializers.CharField()
+    currency = serializers.CharField()
+    created = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField()
+    expires_in = serializers.IntegerField(help_text="Whole seconds; 0 when it no longer counts down.")
+    state = serializers.ChoiceField(choices=["held", "paying", "validated", "expired", "released"])
+    validated = serializers.BooleanField()
+    version = serializers.IntegerField()
+    ended_at = serializers.DateTimeField(required=False, help_text="Only when it has ended.")

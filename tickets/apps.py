@@ -1,0 +1,11 @@
+from django.apps import AppConfig
+
+
+class TicketsConfig(AppConfig):
+    name = "tickets"
+
+    def ready(self) -> None:
+        from realtime import streams
+        from tickets import projections
+
+        streams.register("event", access="public", project=projections.project_events)

@@ -1,0 +1,152 @@
+"""What can be sold, and who holds it. Fields and constraints only; rules are in `rules`, steps in `operations`.
+
+Counts and money change in `operations` and in the SQL functions of `tickets/sql`, nowhere else.
+"""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+
+
+class Event(models.Model):
+    """Something people want to be at."""
+
+    name = models.CharField(max_length=200)
+    date = models.DateTimeField(
+        help_text="When it begins. Sales end then, unless a ticket type says otherwise."
+    )
+    currency = models.CharField(max_length=3, default="EUR", help_text="ISO 4217, for example EUR.")
+    description = models.TextField(blank=True)
+    version = models.BigIntegerField(default=1, editable=False)
+
+    class Meta:
+        indexes = [models.Index(fields=["date", "id"], name="event_by_date")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class TicketType(models.Model):
+    """One kind of ticket of an event. Reservations refer to it, so it is kept apart from the hot counters."""
+
+    event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="ticket_types")
+    ticket_type = models.CharField("name", max_length=60, help_text="VIP, Regular, Discounted, or any name.")
+    price = models.BigIntegerField(help_text="In the currency's minor units: 1500 is 15.00 EUR.")
+    max_per_user = models.IntegerField(default=10, help_text="What one buyer may hold and own of it.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["event", "ticket_type"], name="ticket_type_unique_in_event"),
+            models.CheckConstraint(condition=Q(price__gte=0), name="ticket_type_price_not_negative"),
+            models.CheckConstraint(
+                condition=Q(max_per_user__gte=1), name="ticket_type_max_per_user_positive"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.ticket_type
+
+
+class Inventory(models.Model):
+    """The one narrow row that decides a claim on a ticket type.
+
+    Nothing refers to it and its counters have no index: a row inserted with a reference to a hot row would
+    lock it, and an indexed counter would make each change write an index.
+    """
+
+    ticket_type = models.OneToOneField(
+        TicketType, on_delete=models.CASCADE, primary_key=True, related_name="inventory"
+    )
+    amount = models.IntegerField("capacity")
+    held = models.IntegerField(default=0, editable=False)
+    sold = models.IntegerField(default=0, editable=False)
+    opens_at = models.DateTimeField(null=True, blank=True, help_text="Empty: the sale is open already.")
+    closes_at = models.DateTimeField(help_text="The event's date, unless set.")
+    paused = models.BooleanField(default=False)
+    version = models.BigIntegerField(default=1, editable=False)
+    # What stats shows, so that its figures cost O(ticket types) and not O(reservations).
+    reservations = models.BigIntegerField("reservations made", default=0, editable=False)
+    reserved_tickets = models.BigIntegerField("tickets ever reserved", default=0, editable=False)
+    revenue = models.BigIntegerField("taken less refunds", default=0, editable=False)
+
+    class Meta:
+        verbose_name_plural = "inventories"
+        indexes = [
+            models.Index(fields=["opens_at"], name="inventory_opening"),
+            models.Index(fields=["closes_at"], name="inventory_closing"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(held__gte=0), name="inventory_held_not_negative"),
+            models.CheckConstraint(condition=Q(sold__gte=0), name="inventory_sold_not_negative"),
+            models.CheckConstraint(
+                condition=Q(amount__gte=F("held") + F("sold")), name="inventory_never_oversold"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.held} held and {self.sold} sold of {self.amount}"
+
+
+class Reservation(models.Model):
+    """Tickets that are one client's: for some minutes, or for good once validated. Kept when it has ended."""
+
+    class State(models.TextChoices):
+        HELD = "held"
+        PAYING = "paying"
+        VALIDATED = "validated"
+        EXPIRED = "expired"
+        RELEASED = "released"
+
+    LIVE = (State.HELD, State.PAYING)
+
+    # No index of their own: those below begin with the same column, and each index costs every claim a write.
+    client = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    ticket_type = models.ForeignKey(TicketType, on_delete=models.PROTECT, related_name="+", db_index=False)
+    amount = models.IntegerField()
+    unit_price = models.BigIntegerField()
+    state = models.CharField(max_length=10, choices=State, default=State.HELD)
+    created = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    validated_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    idempotency_key = models.CharField(max_length=64, null=True)
+    version = models.BigIntegerField(default=1)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(amount__gte=1), name="reservation_amount_positive"),
+            models.UniqueConstraint(
+                fields=["client", "idempotency_key"], name="reservation_unique_idempotency_key"
+            ),
+            models.UniqueConstraint(
+                fields=["client", "ticket_type"],
+                condition=Q(state__in=["held", "paying"]),
+                name="reservation_one_live_per_client_and_type",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["held", "paying"], ended_at=None, validated_at=None)
+                | Q(state="validated", validated_at__isnull=False, ended_at=None)
+                | Q(state__in=["expired", "released"], ended_at__isnull=False),
+                name="reservation_state_agrees_with_its_times",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["client", "-id"], name="reservation_by_client"),
+            models.Index(
+                fields=["client", "ticket_type"],
+                condition=Q(state="validated"),
+                include=["amount"],
+                name="reservation_validated",
+            ),
+            models.Index(
+                fields=["ticket_type", "expires_at"],
+                condition=Q(state="held"),
+                name="reservation_held_of_type",
+            ),
+            models.Index(fields=["expires_at"], condition=Q(state="held"), name="reservation_held_due"),
+        ]
+
+    def __str__(self) -> str:
+        return f"reservation {self.pk} ({self.state})"

@@ -1,0 +1,36 @@
+"""What this app shows on live streams, and the notice that it has changed."""
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from overlord.kernel import clock
+from realtime import broadcast, streams
+from tickets import availability
+from tickets.representation import Figures
+
+
+def project_events(ids: Collection[int]) -> dict[int, dict[str, Any]]:
+    """Will give the whole state of events, as their streams show it."""
+    return availability.read(list(ids), now=clock.now())
+
+
+def announce(
+    *, figures: Iterable[tuple[int, Figures]] = (), events: Iterable[int] = (), clients: Iterable[int] = ()
+) -> None:
+    """Will tell the live side, after a commit, what changed: figures with their event's id, events, clients.
+
+    The figures are readable at once; the streams follow with the next broadcast. It never raises.
+    """
+    changed = list(figures)
+    now = clock.now()
+    names = {streams.event(event_id) for event_id, _ in changed}
+    names |= {streams.event(event_id) for event_id in events}
+    names |= {streams.me(client_id) for client_id in clients}
+    kept = [entry for event_id, kind in changed for entry in availability.entries(event_id, [kind], now=now)]
+    broadcast.announce(streams=names, entries=kept)
+
+
+def announce_event(*, event_id: int) -> None:
+    """Will tell the live side, after a commit, that staff changed an event, and make its new state readable."""
+    availability.read([event_id], now=clock.now())
+    announce(events=[event_id])

@@ -1,0 +1,122 @@
+"""How an event, a ticket type and a reservation look to clients: one shape, for HTTP and sockets alike.
+
+Plain functions from rows to dicts. What changes with every sale (`Figures`) is apart from what staff edit, so
+that the one can be cached as versioned values while the other stays as it is.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from overlord.kernel import money
+from tickets import rules
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """An inventory row at one version, with the end of its earliest hold."""
+
+    ticket_type: int
+    amount: int
+    held: int
+    sold: int
+    opens_at: datetime | None
+    closes_at: datetime
+    paused: bool
+    version: int
+    next_release_at: datetime | None
+
+    def as_plain(self) -> dict[str, Any]:
+        """Will give what a cache can keep as JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "Figures":
+        """Will read what `as_plain` gave, after its passage through JSON; raises KeyError or ValueError."""
+        times = {name: _instant(plain[name]) for name in ("opens_at", "closes_at", "next_release_at")}
+        return cls(**{**plain, **times})
+
+
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def event_detail(
+    static: Mapping[str, Any], figures: Mapping[int, Figures], *, now: datetime
+) -> dict[str, Any]:
+    """Will show an event with its ticket types, as `GET /event/events/<id>/` and its stream do.
+
+    `static` is a row of `selectors.events_static`; `figures` has each of its ticket types.
+    """
+    tickets = [ticket_type(static, kind, figures[kind["id"]], now=now) for kind in static["ticket_types"]]
+    return {
+        "id": static["id"],
+        "name": static["name"],
+        "date": static["date"],
+        "description": static["description"],
+        "currency": static["currency"],
+        "sale": rules.event_sale_state((ticket["sale"] for ticket in tickets), date=static["date"], now=now),
+        "version": static["version"] + sum(ticket["version"] for ticket in tickets),
+        "server_time": now,
+        "tickets": tickets,
+    }
+
+
+def ticket_type(
+    event: Mapping[str, Any], kind: Mapping[str, Any], figures: Figures, *, now: datetime
+) -> dict[str, Any]:
+    """Will show one ticket type with its live figures."""
+    return {
+        "id": kind["id"],
+        "event": event["id"],
+        "ticket_type": kind["ticket_type"],
+        "price": money.to_text(kind["price"], event["currency"]),
+        "currency": event["currency"],
+        "amount": figures.amount,
+        "available": figures.amount - figures.held - figures.sold,
+        "held": figures.held,
+        "sold": figures.sold,
+        "max_per_user": kind["max_per_user"],
+        "sale": rules.sale_state(
+            opens_at=figures.opens_at, closes_at=figures.closes_at, paused=figures.paused, now=now
+        ),
+        "opens_at": figures.opens_at,
+        "closes_at": figures.closes_at,
+        "next_release_at": figures.next_release_at,
+        "version": figures.version,
+    }
+
+
+def reservation(row: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
+    """Will show a reservation (a row of `selectors.reservation_rows`); ended ones have `ended_at` too.
+
+    `expires_in` is in whole seconds, 0 when it no longer counts down.
+    """
+    counting = row["state"] in ("held", "paying")
+    shown = {
+        "id": row["id"],
+        "ticket_type": row["ticket_type_id"],
+        "event": row["event_id"],
+        "amount": row["amount"],
+        "unit_price": money.to_text(row["unit_price"], row["currency"]),
+        "total": money.to_text(row["unit_price"] * row["amount"], row["currency"]),
+        "currency": row["currency"],
+        "created": row["created"],
+        "expires_at": row["expires_at"],
+        "expires_in": max(0, round((row["expires_at"] - now).total_seconds())) if counting else 0,
+        "state": row["state"],
+        "validated": row["state"] == "validated",
+        "version": row["version"],
+    }
+    if row["ended_at"] is not None:
+        shown["ended_at"] = row["ended_at"]
+    return shown
+
+
+def events(rows: Sequence[Mapping[str, Any]], left: Mapping[int, Sequence[int]]) -> list[dict[str, Any]]:
+    """Will show a page of the events list; `left` has the ids of an event's types with tickets left."""
+    return [
+        {"id": row["id"], "name": row["name"], "date": row["date"], "tickets": list(left.get(row["id"], ()))}
+        for row in rows
+    ]

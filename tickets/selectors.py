@@ -1,0 +1,168 @@
+"""Reads of events, availability and reservations. Never a sum over reservations."""
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db.models import F, Min, Q, QuerySet
+
+from overlord.kernel import db
+from tickets import representation, sql
+from tickets.models import Event, Inventory, Reservation, TicketType
+from tickets.representation import Figures
+from tickets.rules import ClaimFacts
+
+RESERVATION_COLUMNS = (
+    "id",
+    "client_id",
+    "ticket_type_id",
+    "amount",
+    "unit_price",
+    "state",
+    "created",
+    "expires_at",
+    "ended_at",
+    "idempotency_key",
+    "version",
+)
+
+
+# Events --------------------------------------------------------------------------------------------------
+def events_static(ids: Collection[int]) -> dict[int, dict[str, Any]]:
+    """Will read what staff edit of events: {id: name, date, ..., ticket_types: [{id, ticket_type, price, ...}]}."""
+    columns = ("id", "name", "date", "description", "currency", "version")
+    found = {
+        row["id"]: {**row, "ticket_types": []} for row in Event.objects.filter(pk__in=ids).values(*columns)
+    }
+    kinds = TicketType.objects.filter(event_id__in=found).order_by("id")
+    for kind in kinds.values("event_id", "id", "ticket_type", "price", "max_per_user"):
+        found[kind["event_id"]]["ticket_types"].append(kind)
+    return found
+
+
+def figures_of_events(ids: Collection[int]) -> dict[int, dict[int, Figures]]:
+    """Will read the live figures of events' ticket types: {event: {ticket type: Figures}}."""
+    found: dict[int, dict[int, Figures]] = defaultdict(dict)
+    for event_id, figures in _figures(Inventory.objects.filter(ticket_type__event_id__in=ids)):
+        found[event_id][figures.ticket_type] = figures
+    return found
+
+
+def figures_of_types(ids: Collection[int]) -> list[tuple[int, Figures]]:
+    """Will read ticket types' live figures, each with its event's id."""
+    return _figures(Inventory.objects.filter(pk__in=ids))
+
+
+def _figures(inventories: QuerySet[Inventory]) -> list[tuple[int, Figures]]:
+    columns = ("ticket_type_id", "amount", "held", "sold", "opens_at", "closes_at", "paused", "version")
+    rows = list(inventories.values_list("ticket_type__event_id", *columns))
+    releases = next_releases([row[1] for row in rows])
+    return [
+        (
+            event_id,
+            Figures(
+                ticket_type=ticket_type,
+                amount=amount,
+                held=held,
+                sold=sold,
+                opens_at=opens_at,
+                closes_at=closes_at,
+                paused=paused,
+                version=version,
+                next_release_at=releases.get(ticket_type),
+            ),
+        )
+        for event_id, ticket_type, amount, held, sold, opens_at, closes_at, paused, version in rows
+    ]
+
+
+def next_releases(ticket_types: Collection[int]) -> dict[int, datetime]:
+    """Will read when the earliest hold of each ticket type ends; a type without holds is left out."""
+    held = Reservation.objects.filter(state="held", ticket_type_id__in=ticket_types)
+    return dict(held.order_by().values_list("ticket_type_id").annotate(Min("expires_at")))
+
+
+def types_with_tickets_left(event_ids: Collection[int]) -> dict[int, list[int]]:
+    """Will read, per event, the ids of its ticket types that have tickets left."""
+    left = Inventory.objects.filter(
+        ticket_type__event_id__in=event_ids, amount__gt=F("held") + F("sold")
+    ).order_by("ticket_type_id")
+    found: dict[int, list[int]] = defaultdict(list)
+    for event_id, type_id in left.values_list("ticket_type__event_id", "ticket_type_id"):
+        found[event_id].append(type_id)
+    return found
+
+
+def event_of_type(ticket_type: int) -> int | None:
+    """Will find the event that a ticket type belongs to."""
+    return TicketType.objects.filter(pk=ticket_type).values_list("event_id", flat=True).first()
+
+
+def events_with_sale_boundary(*, after: datetime, until: datetime) -> list[int]:
+    """Will find events of which a ticket type's sale opened or closed after `after`, up to `until`."""
+    crossed = Inventory.objects.filter(
+        Q(opens_at__gt=after, opens_at__lte=until) | Q(closes_at__gt=after, closes_at__lte=until)
+    )
+    return list(crossed.values_list("ticket_type__event_id", flat=True).distinct())
+
+
+# Reservations --------------------------------------------------------------------------------------------
+def reservation_rows(reservations: QuerySet[Reservation]) -> QuerySet[Reservation, dict[str, Any]]:
+    """Will read reservations as rows that `representation.reservation` shows."""
+    return reservations.annotate(
+        event_id=F("ticket_type__event_id"), currency=F("ticket_type__event__currency")
+    ).values(*RESERVATION_COLUMNS, "event_id", "currency")
+
+
+def reservations_of(
+    *, client_id: int, states: Sequence[str] = ("held", "paying", "validated")
+) -> QuerySet[Reservation]:
+    """Will select a client's reservations in the given states."""
+    return Reservation.objects.filter(client_id=client_id, state__in=states)
+
+
+def reservation_row(*, client_id: int, reservation_id: int) -> dict[str, Any] | None:
+    """Will read one reservation of the client's; another's looks like none."""
+    mine = Reservation.objects.filter(client_id=client_id, pk=reservation_id)
+    return reservation_rows(mine).first()
+
+
+def reservation_row_by_key(*, client_id: int, key: str) -> dict[str, Any] | None:
+    """Will read the reservation that the client made with this Idempotency-Key."""
+    mine = Reservation.objects.filter(client_id=client_id, idempotency_key=key)
+    return reservation_rows(mine).first()
+
+
+def reservations_shown(
+    *, client_ids: Collection[int], since: datetime, validated: int, now: datetime
+) -> dict[int, list[dict[str, Any]]]:
+    """Will give what clients' own screens show, as the API does: live ones, the newest `validated` paid ones,
+    and what ended after `since`; newest first."""
+    ranked = db.rows(
+        sql.RESERVATIONS_SHOWN,
+        {"clients": list(client_ids), "since": since, "validated": validated},
+    )
+    shown: dict[int, list[dict[str, Any]]] = {client_id: [] for client_id in client_ids}
+    for row in reservation_rows(Reservation.objects.filter(pk__in=[r["id"] for r in ranked])).order_by("-id"):
+        shown[row["client_id"]].append(representation.reservation(row, now=now))
+    return shown
+
+
+# The claim -----------------------------------------------------------------------------------------------
+def claim_facts(*, client_id: int, ticket_type: int) -> ClaimFacts | None:
+    """Will read, in one statement and at the database's clock, all that decides a claim; None: no such type."""
+    found = db.rows(
+        sql.CLAIM_FACTS,
+        {"client": client_id, "ticket_type": ticket_type},
+    )
+    return ClaimFacts(**found[0]) if found else None
+
+
+def types_with_due_holds(*, most: int) -> list[int]:
+    """Will find ticket types of which a hold has ended and waits to be released."""
+    found = db.rows(
+        sql.TYPES_WITH_DUE_HOLDS,
+        [most],
+    )
+    return [row["ticket_type_id"] for row in found]

@@ -1,0 +1,171 @@
+"""Use cases of selling. The only place of this app where a transaction opens."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import IntegrityError
+
+from overlord.kernel import clock, db
+from overlord.kernel.errors import Busy, Mismatch, NotFound
+from tickets import operations, projections, refusals, representation, rules, selectors, sql
+from tickets.rules import ReservationEnded, UnknownTicketType
+
+CLAIM_ATTEMPTS = 3  # the first, one after releasing due holds, one more when a rival was quicker
+SWEEP_BATCH = 500
+SWEEP_TYPES = 200
+BOUNDARY_OVERLAP = timedelta(
+    seconds=15
+)  # longer than two sweepers can lie apart; announcing twice is harmless
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reserved:
+    """A reservation as its client sees it, and whether an earlier request with the same key had made it."""
+
+    reservation: dict[str, Any]
+    replayed: bool
+
+
+def reservation_create(
+    *, client_id: int, ticket_type: int, amount: int, key: str | None, hold: timedelta, now: datetime
+) -> Reserved:
+    """Will take `amount` tickets for the client until `hold` has passed, or say why not.
+
+    The happy path is one autocommitted statement. Raises the refusals of `rules.refusal`, UnknownTicketType,
+    Mismatch when the key was used for something else, and Busy when rivals were quicker three times.
+    """
+    if key is None:
+        refusals.recall(ticket_type=ticket_type, now=now)
+    for _ in range(CLAIM_ATTEMPTS):
+        claimed = _claim(client_id, ticket_type, amount, key, hold)
+        if claimed is not None:
+            return Reserved(
+                reservation=representation.reservation(claimed, now=claimed["created"]), replayed=False
+            )
+        if key is not None and (earlier := selectors.reservation_row_by_key(client_id=client_id, key=key)):
+            return _replay(earlier, ticket_type=ticket_type, amount=amount, now=now)
+        _diagnose(client_id, ticket_type, amount)
+    raise Busy()
+
+
+def _claim(
+    client_id: int, ticket_type: int, amount: int, key: str | None, hold: timedelta
+) -> dict[str, Any] | None:
+    """Will try the claim once and announce it; None when anything stood against it."""
+    wanted = {"client": client_id, "ticket_type": ticket_type, "amount": amount, "key": key}
+    try:
+        granted = db.statement(sql.CLAIM, {**wanted, "hold_seconds": hold.total_seconds()})
+    except IntegrityError:
+        return None  # which of the client's own reservations refused it is for the diagnosis to say
+    if not granted:
+        return None
+    [row] = granted
+    row["ticket_type"] = ticket_type
+    projections.announce(figures=[operations.figures_of(row)], clients=[client_id])
+    return {
+        "id": row["reservation_id"],
+        "ticket_type_id": ticket_type,
+        "event_id": row["event"],
+        "amount": amount,
+        "unit_price": row["unit_price"],
+        "currency": row["currency"],
+        "created": row["created"],
+        "expires_at": row["expires_at"],
+        "ended_at": None,
+        "state": "held",
+        "version": 1,
+    }
+
+
+def _replay(earlier: dict[str, Any], *, ticket_type: int, amount: int, now: datetime) -> Reserved:
+    if (earlier["ticket_type_id"], earlier["amount"]) != (ticket_type, amount):
+        raise Mismatch()
+    return Reserved(reservation=representation.reservation(earlier, now=now), replayed=True)
+
+
+def _diagnose(client_id: int, ticket_type: int, amount: int) -> None:
+    """Will raise what stood against a claim, or clear it away: due holds are released, a rival has gone."""
+    facts = selectors.claim_facts(client_id=client_id, ticket_type=ticket_type)
+    if facts is None:
+        raise UnknownTicketType()
+    refused = rules.refusal(facts, amount=amount)
+    if refused is not None:
+        refusals.remember(ticket_type=ticket_type, refused=refused, now=facts.now)
+        raise refused
+    if facts.due_holds:
+        due_holds_release(ticket_type=ticket_type)
+
+
+def reservation_get(*, client_id: int, reservation_id: int, now: datetime) -> dict[str, Any]:
+    """Will show one of the client's reservations; raises NotFound, and ReservationEnded for one that has."""
+    row = selectors.reservation_row(client_id=client_id, reservation_id=reservation_id)
+    if row is None:
+        raise NotFound()
+    if row["ended_at"] is not None:
+        raise ReservationEnded(state=row["state"], ended_at=row["ended_at"])
+    return representation.reservation(row, now=now)
+
+
+def reservation_release(*, client_id: int, reservation_id: int) -> None:
+    """Will end the client's hold at his wish; raises NotFound, PaymentInProgress, AlreadyValidated or
+    ReservationEnded."""
+    with db.transaction():
+        reservation = operations.reservation_lock(reservation_id=reservation_id, client_id=client_id)
+        operations.reservation_release(reservation=reservation, now=db.now())
+
+
+# Expiry --------------------------------------------------------------------------------------------------
+def due_holds_release(*, ticket_type: int) -> int:
+    """Will end due holds of one ticket type, a batch at the most, and count them. One statement of its own."""
+    ended = db.statement(sql.RELEASE_DUE, {"ticket_type": ticket_type, "most": SWEEP_BATCH})
+    if ended:
+        projections.announce(
+            figures=selectors.figures_of_types([ticket_type]), clients={row["client"] for row in ended}
+        )
+    return len(ended)
+
+
+def due_holds_sweep() -> int:
+    """Will end all holds that are due, one ticket type a batch, and count them."""
+    ended = 0
+    while types := selectors.types_with_due_holds(most=SWEEP_TYPES):
+        batch = sum(due_holds_release(ticket_type=ticket_type) for ticket_type in types)
+        if not batch:
+            break  # the rest is in somebody else's hands
+        ended += batch
+    return ended
+
+
+def sweep_for(*, seconds: float, pause: Callable[[], bool]) -> None:
+    """Will sweep for `seconds`, once between two calls of `pause`, which says true to stop early.
+
+    One process sweeps at a time; another waits beside it, ready to go on the moment it ends. A dead sweeper
+    costs freshness, never a ticket: a claim that needs due holds releases them itself.
+    """
+    until = time.monotonic() + seconds
+    looked = clock.now() - BOUNDARY_OVERLAP
+    with db.advisory_lock("tickets.sweep") as lock:
+        while time.monotonic() < until:
+            if lock.is_mine():
+                due_holds_sweep()
+                looked = _announce_boundaries(looked)
+            if pause():
+                return
+
+
+def _announce_boundaries(looked: datetime) -> datetime:
+    """Will announce events of which a sale opened or closed since `looked`: nobody wrote, yet all changed."""
+    now = clock.now()
+    if crossed := selectors.events_with_sale_boundary(after=looked, until=now):
+        projections.announce(events=crossed)
+    return now
+
+
+# Staff ---------------------------------------------------------------------------------------------------
+def sale_pause(*, event_ids: Iterable[int], paused: bool) -> int:
+    """Will pause or resume the sale of events, effective for every claim that has not been granted yet."""
+    with db.transaction():
+        return sum(operations.sale_pause(event_id=event_id, paused=paused) for event_id in sorted(event_ids))

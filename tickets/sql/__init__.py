@@ -1,0 +1,21 @@
+"""The app's SQL, where it is clearer or quicker than the ORM: statements here, functions by their migration."""
+
+from pathlib import Path
+
+_FOLDER = Path(__file__).parent
+
+
+def text(name: str) -> str:
+    """Will read `name`.sql of this folder."""
+    return (_FOLDER / f"{name}.sql").read_text()
+
+
+CLAIM = (
+    "SELECT * FROM reservation_claim(%(client)s, %(ticket_type)s, %(amount)s, %(key)s,"
+    " make_interval(secs => %(hold_seconds)s))"
+)
+RELEASE_DUE = "SELECT * FROM holds_release_due(%(ticket_type)s, %(most)s)"
+CLAIM_FACTS = text("claim_facts")
+INVENTORY_CHANGE = text("inventory_change")
+RESERVATIONS_SHOWN = text("reservations_shown")
+TYPES_WITH_DUE_HOLDS = text("types_with_due_holds")

@@ -1,0 +1,9 @@
+-- Which reservations clients' own screens show: live ones, the newest paid ones, and what ended lately.
+SELECT id FROM (
+    SELECT id, state, ended_at,
+           row_number() OVER (PARTITION BY client_id, state ORDER BY id DESC) AS nth
+      FROM tickets_reservation WHERE client_id = ANY (%(clients)s)
+) r
+WHERE state IN ('held', 'paying')
+   OR (state = 'validated' AND nth <= %(validated)s)
+   OR (state IN ('expired', 'released') AND ended_at > %(since)s AND nth <= 50)

@@ -1,0 +1,207 @@
+"""Holds that end: released by the sweeper, or by the claim that needs them."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from overlord.accounts.models import User
+from overlord.kernel import db
+from tickets import refusals, services
+from tickets.models import Inventory, Reservation, TicketType
+from tickets.rules import AllHeld
+from tickets.tests.test_races import claim, outcomes, together
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def end(*clients: User) -> None:
+    """Lets the clients' holds be past."""
+    Reservation.objects.filter(client__in=clients, state="held").update(
+        expires_at=timezone.now() - timedelta(seconds=1)
+    )
+
+
+def held(kind: TicketType) -> int:
+    return Inventory.objects.get(pk=kind.pk).held
+
+
+class TestSweeping:
+    def test_it_ends_what_is_due_and_nothing_else(
+        self, user_make: Callable[..., User], ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        past, future, paying = user_make(), user_make(), user_make()
+        kinds = [ticket_type_make(), ticket_type_make()]
+        for kind in kinds:
+            for user in (past, future, paying):
+                claim(user.pk, kind, 2)
+        end(past, paying)
+        Reservation.objects.filter(client=paying).update(state="paying")
+
+        assert services.due_holds_sweep() == 2
+        assert services.due_holds_sweep() == 0
+
+        states = dict(Reservation.objects.values_list("client__username", "state"))
+        assert states == {past.username: "expired", future.username: "held", paying.username: "paying"}
+        assert [held(kind) for kind in kinds] == [4, 4]
+        ended = Reservation.objects.filter(client=past)
+        assert all(r.ended_at is not None and r.version == 2 for r in ended)
+
+    def test_sweepers_beside_each_other_free_each_ticket_once(
+        self, user_make: Callable[..., User], ticket_type: TicketType
+    ) -> None:
+        users = [user_make() for _ in range(30)]
+        for user in users:
+            claim(user.pk, ticket_type)
+        end(*users)
+
+        counts = together(*[services.due_holds_sweep] * 4)
+
+        assert sum(counts) == 30
+        assert held(ticket_type) == 0
+
+    def test_rows_somebody_works_on_are_passed_over(
+        self, user_make: Callable[..., User], ticket_type: TicketType
+    ) -> None:
+        locked, free = user_make(), user_make()
+        for user in (locked, free):
+            claim(user.pk, ticket_type)
+        end(locked, free)
+
+        def sweep() -> int:
+            return services.due_holds_sweep()
+
+        with db.transaction():
+            list(Reservation.objects.select_for_update().filter(client=locked))
+            assert together(sweep) == [1]
+        assert services.due_holds_sweep() == 1
+        assert held(ticket_type) == 0
+
+    def test_one_sweeper_works_and_the_next_waits_beside_it(
+        self, buyer: User, ticket_type: TicketType
+    ) -> None:
+        claim(buyer.pk, ticket_type)
+        end(buyer)
+
+        with db.advisory_lock("tickets.sweep") as lock:
+            assert lock.is_mine()
+            [looked] = together(lambda: services.sweep_for(seconds=30, pause=lambda: True))
+            assert looked is None
+            assert held(ticket_type) == 1
+        services.sweep_for(seconds=30, pause=lambda: True)
+        assert held(ticket_type) == 0
+
+
+class TestClaimingWhatIsDue:
+    def test_it_is_taken_over_at_once_without_a_sweeper(
+        self, user_make: Callable[..., User], ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        first, second = user_make(), user_make()
+        kind = ticket_type_make(amount=1)
+        claim(first.pk, kind)
+        end(first)
+
+        assert claim(second.pk, kind).reservation["state"] == "held"
+        assert held(kind) == 1
+        assert Reservation.objects.get(client=first).state == "expired"
+
+    def test_also_by_its_own_former_holder(
+        self, buyer: User, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        kind = ticket_type_make(amount=1, max_per_user=1)
+        claim(buyer.pk, kind)
+        end(buyer)
+
+        assert claim(buyer.pk, kind).reservation["state"] == "held"
+        assert list(Reservation.objects.order_by("id").values_list("state", flat=True)) == ["expired", "held"]
+
+    def test_also_after_a_refusal_was_remembered(
+        self, user_make: Callable[..., User], ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        first, second = user_make(), user_make()
+        kind = ticket_type_make(amount=1)
+        claim(first.pk, kind)
+        soon = timezone.now() + timedelta(milliseconds=100)
+        Reservation.objects.filter(client=first).update(expires_at=soon)
+        with pytest.raises(AllHeld):
+            claim(second.pk, kind)
+
+        later = soon + timedelta(milliseconds=1)
+        refusals.recall(ticket_type=kind.pk, now=later)  # raises nothing: the hold has ended by then
+        with pytest.raises(AllHeld):
+            refusals.remember(
+                ticket_type=kind.pk, refused=AllHeld(next_release_at=soon), now=soon - later + soon
+            )
+            refusals.recall(ticket_type=kind.pk, now=soon - timedelta(milliseconds=1))
+
+    def test_many_claims_on_due_holds_share_them_exactly(
+        self, user_make: Callable[..., User], ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        kind = ticket_type_make(amount=5)
+        old = [user_make() for _ in range(5)]
+        new = [user_make() for _ in range(20)]
+        for user in old:
+            claim(user.pk, kind)
+        end(*old)
+
+        results = together(*[lambda pk=user.pk: claim(pk, kind) for user in new])
+
+        counted = outcomes(results)
+        assert counted["won"] == 5
+        assert counted["won"] + counted["all_held"] + counted["busy"] == 20
+        assert held(kind) == 5
+
+
+class TestRememberedRefusals:
+    def test_a_sold_out_is_repeated_without_asking_postgresql(
+        self,
+        buyer: User,
+        ticket_type_make: Callable[..., TicketType],
+        django_assert_num_queries: Callable[..., object],
+    ) -> None:
+        kind = ticket_type_make(amount=1, sold=1)
+        assert outcomes([refused(buyer, kind)]) == {"sold_out": 1}
+
+        with django_assert_num_queries(0):  # type: ignore[attr-defined]
+            assert outcomes([refused(buyer, kind)]) == {"sold_out": 1}
+
+    def test_a_request_with_a_key_asks(
+        self, buyer: User, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        kind = ticket_type_make(amount=1, sold=1)
+        refused(buyer, kind)
+        Inventory.objects.filter(pk=kind.pk).update(sold=0)
+
+        assert claim(buyer.pk, kind, key="k").reservation["state"] == "held"
+
+    def test_it_is_forgotten_after_an_instant(
+        self, buyer: User, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        kind = ticket_type_make(amount=1, sold=1)
+        refused(buyer, kind)
+        Inventory.objects.filter(pk=kind.pk).update(sold=0)
+
+        later = timezone.now() + timedelta(milliseconds=251)
+        made = services.reservation_create(
+            client_id=buyer.pk, ticket_type=kind.pk, amount=1, key=None, hold=timedelta(minutes=1), now=later
+        )
+        assert made.reservation["state"] == "held"
+
+
+def refused(user: User, kind: TicketType) -> Exception:
+    with pytest.raises(Exception) as raised:  # noqa: PT011  (which one is what the test asserts)
+        claim(user.pk, kind)
+    return raised.value
+
+
+def test_a_refusal_writes_nothing(buyer: User, ticket_type_make: Callable[..., TicketType]) -> None:
+    kind = ticket_type_make(amount=1, sold=1)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_current_xact_id_if_assigned() IS NULL, xmin FROM tickets_inventory")
+        before = cursor.fetchall()
+    refused(buyer, kind)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_current_xact_id_if_assigned() IS NULL, xmin FROM tickets_inventory")
+        assert cursor.fetchall() == before

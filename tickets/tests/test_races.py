@@ -1,0 +1,325 @@
+"""Races for the last tickets: who wins, what the losers are told, and that the guards are what decides it."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+from django.db import connection, connections
+from django.utils import timezone
+
+from overlord.accounts.models import User
+from overlord.kernel import db
+from overlord.kernel.errors import DomainError
+from tickets import services, sql
+from tickets.models import Inventory, Reservation, TicketType
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+HOLD = timedelta(minutes=15)
+
+
+def together(*actions: Callable[[], object]) -> list[object]:
+    """Runs the actions at once, each in a thread with a connection of its own; gives results or errors."""
+    barrier = threading.Barrier(len(actions))
+    results: list[object] = [None] * len(actions)
+
+    def run(nth: int, action: Callable[[], object]) -> None:
+        try:
+            connection.ensure_connection()
+            barrier.wait(timeout=60)
+            results[nth] = action()
+        except Exception as error:  # noqa: BLE001  (the error is the result)
+            results[nth] = error
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run, args=item) for item in enumerate(actions)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=120)
+    return results
+
+
+def claim(client_id: int, kind: TicketType, amount: int = 1, key: str | None = None) -> services.Reserved:
+    return services.reservation_create(
+        client_id=client_id, ticket_type=kind.pk, amount=amount, key=key, hold=HOLD, now=timezone.now()
+    )
+
+
+def outcomes(results: list[object]) -> Counter[str]:
+    """Counts wins as `won` and refusals by their code; any other error stands under its type's name."""
+    return Counter(
+        "won"
+        if isinstance(result, services.Reserved)
+        else getattr(result, "code", None) or type(result).__name__
+        for result in results
+    )
+
+
+class Witness:
+    """Reads the inventory over and over while others work on it."""
+
+    def __init__(self, kind: TicketType) -> None:
+        self.kind = kind
+        self.readings = 0
+        self.broken: list[tuple[int, ...]] = []
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._read)
+
+    def __enter__(self) -> "Witness":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _read(self) -> None:
+        try:
+            while not self._done.is_set():
+                [row] = db.rows(
+                    "SELECT i.held, i.sold, i.amount, r.held AS really_held, r.sold AS really_sold"
+                    " FROM tickets_inventory i, LATERAL (SELECT"
+                    "   COALESCE(sum(amount) FILTER (WHERE state IN ('held', 'paying')), 0) AS held,"
+                    "   COALESCE(sum(amount) FILTER (WHERE state = 'validated'), 0) AS sold"
+                    "   FROM tickets_reservation WHERE ticket_type_id = i.ticket_type_id) r"
+                    " WHERE i.ticket_type_id = %s",
+                    [self.kind.pk],
+                )
+                self.readings += 1
+                exact = (row["held"], row["sold"]) == (row["really_held"], row["really_sold"])
+                if row["held"] + row["sold"] > row["amount"] or not exact:
+                    self.broken.append(tuple(row.values()))
+        finally:
+            connections.close_all()
+
+
+@pytest.fixture
+def crowd(user_make: Callable[..., User]) -> list[int]:
+    """The ids of 200 users."""
+    users = [User(username=f"crowd{n}", email=f"crowd{n}@example.org") for n in range(200)]
+    return [user.pk for user in User.objects.bulk_create(users)]
+
+
+@pytest.fixture
+def without_guards() -> Iterator[None]:
+    """Takes the capacity out of the claim's condition, and the CHECK that would catch it."""
+    guarded = sql.text("reservation_claim")
+    unguarded = guarded.replace("AND i.held + i.sold + p_amount <= i.amount", "")
+    assert unguarded != guarded
+    with connection.cursor() as cursor:
+        cursor.execute(unguarded)
+        cursor.execute("ALTER TABLE tickets_inventory DROP CONSTRAINT inventory_never_oversold")
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute(guarded)
+        cursor.execute("UPDATE tickets_inventory SET held = 0, sold = 0")
+        cursor.execute(
+            "ALTER TABLE tickets_inventory ADD CONSTRAINT inventory_never_oversold"
+            " CHECK (amount >= held + sold)"
+        )
+
+
+def rush(crowd: list[int], kind: TicketType) -> tuple[Counter[str], Witness]:
+    with Witness(kind) as witness:
+        results = together(*[lambda pk=pk: claim(pk, kind) for pk in crowd])
+    return outcomes(results), witness
+
+
+class TestTwoHundredWantFiftyTickets:
+    def test_fifty_win_and_the_others_are_refused(
+        self, crowd: list[int], ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        kind = ticket_type_make(amount=50)
+
+        outcome, witness = rush(crowd, kind)
+
+        assert outcome == {"won": 50, "all_held": 150}
+        assert Inventory.objects.get(pk=kind.pk).held == 50
+        assert Reservation.objects.filter(ticket_type=kind, state="held").count() == 50
+        assert witness.readings > 10
+        assert witness.broken == []
+
+    def test_without_the_guards_it_oversells(
+        self, crowd: list[int], ticket_type_make: Callable[..., TicketType], without_guards: None
+    ) -> None:
+        kind = ticket_type_make(amount=50)
+
+        outcome, witness = rush(crowd, kind)
+
+        assert outcome["won"] > 50
+        assert witness.broken != []
+
+    def test_the_check_alone_still_sells_exactly_fifty(
+        self, crowd: list[int], ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        kind = ticket_type_make(amount=50)
+        guarded = sql.text("reservation_claim")
+        with connection.cursor() as cursor:
+            cursor.execute(guarded.replace("AND i.held + i.sold + p_amount <= i.amount", ""))
+        try:
+            outcome, witness = rush(crowd, kind)
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute(guarded)
+
+        assert outcome == {"won": 50, "all_held": 150}
+        assert witness.broken == []
+
+
+class TestOneBuyerTwice:
+    def test_a_double_click_holds_once(self, buyer: User, ticket_type: TicketType) -> None:
+        results = together(*[lambda: claim(buyer.pk, ticket_type)] * 8)
+
+        assert outcomes(results) == {"won": 1, "already_reserved": 7}
+        assert Inventory.objects.get(pk=ticket_type.pk).held == 1
+
+    def test_a_double_click_with_a_key_is_one_reservation_for_all(
+        self, buyer: User, ticket_type: TicketType
+    ) -> None:
+        results = together(*[lambda: claim(buyer.pk, ticket_type, 2, key="click")] * 8)
+
+        assert outcomes(results) == {"won": 8}
+        assert (
+            len({result.reservation["id"] for result in results if isinstance(result, services.Reserved)})
+            == 1
+        )
+        assert Inventory.objects.get(pk=ticket_type.pk).held == 2
+
+    def test_a_key_used_for_two_types_at_once_makes_one_reservation(
+        self, buyer: User, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        kinds = [ticket_type_make(), ticket_type_make()]
+
+        results = together(*[lambda kind=kind: claim(buyer.pk, kind, key="one") for kind in kinds])
+
+        assert outcomes(results) == {"won": 1, "idempotency_key_reused": 1}
+        assert Reservation.objects.count() == 1
+        assert sum(Inventory.objects.values_list("held", flat=True)) == 1
+
+    def test_the_limit_holds_across_reservations(
+        self, buyer: User, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        kind = ticket_type_make(max_per_user=3, sold=2)
+        now = timezone.now()
+        times = {"created": now, "expires_at": now, "validated_at": now}
+        Reservation.objects.create(
+            client=buyer, ticket_type=kind, amount=2, unit_price=1, state="validated", **times
+        )
+
+        results = together(*[lambda: claim(buyer.pk, kind, 2)] * 4)
+
+        assert outcomes(results) == {"over_limit": 4}
+
+
+def waiting_for_a_lock(count: int) -> None:
+    """Waits until so many backends of ours wait for a lock."""
+    for _ in range(2000):
+        [row] = db.rows(
+            "SELECT count(*) AS n FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        if row["n"] >= count:
+            return
+        threading.Event().wait(0.005)
+    raise AssertionError(f"{count} backends never waited for a lock")
+
+
+class TestPause:
+    def test_it_is_obeyed_by_claims_that_were_waiting(
+        self, crowd: list[int], ticket_type: TicketType
+    ) -> None:
+        clients = crowd[:8]
+
+        locked = threading.Event()
+
+        def pause() -> None:
+            with db.transaction():
+                db.rows(
+                    "SELECT 1 FROM tickets_inventory WHERE ticket_type_id = %s FOR UPDATE", [ticket_type.pk]
+                )
+                locked.set()
+                waiting_for_a_lock(len(clients))
+                db.rows(
+                    "UPDATE tickets_inventory SET paused = true WHERE ticket_type_id = %s", [ticket_type.pk]
+                )
+
+        def late_claim(client_id: int) -> services.Reserved:
+            locked.wait(30)
+            return claim(client_id, ticket_type)
+
+        results = together(pause, *[lambda pk=pk: late_claim(pk) for pk in clients])
+
+        assert outcomes(results[1:]) == {"sale_paused": 8}
+        assert Inventory.objects.get(pk=ticket_type.pk).held == 0
+
+    def test_the_service_pauses_and_resumes(self, buyer: User, ticket_type: TicketType) -> None:
+        assert services.sale_pause(event_ids=[ticket_type.event_id], paused=True) == 1
+        with pytest.raises(DomainError, match="paused"):
+            claim(buyer.pk, ticket_type)
+
+        assert services.sale_pause(event_ids=[ticket_type.event_id], paused=False) == 1
+        assert claim(buyer.pk, ticket_type).reservation["state"] == "held"
+
+
+class TestReleasing:
+    def test_one_of_many_releases_gives_the_tickets_back(self, buyer: User, ticket_type: TicketType) -> None:
+        mine = claim(buyer.pk, ticket_type, 3).reservation["id"]
+
+        def release() -> str:
+            services.reservation_release(client_id=buyer.pk, reservation_id=mine)
+            return "released"
+
+        results = together(*[release] * 6)
+
+        assert Counter(getattr(r, "code", r) for r in results) == {"released": 1, "reservation_ended": 5}
+        assert Inventory.objects.get(pk=ticket_type.pk).held == 0
+
+    def claim_beside_release(self, buyer: User, kind: TicketType) -> list[object]:
+        """A claim that arrives when the same client's release has changed its reservation, not yet the inventory."""
+        mine = claim(buyer.pk, kind).reservation["id"]
+        half_released = threading.Event()
+        claimed = threading.Event()
+
+        def release() -> None:
+            with db.transaction():
+                Reservation.objects.filter(pk=mine).update(state="released", ended_at=timezone.now())
+                half_released.set()
+                claimed.wait(0.5)  # a claim that waits for us never sets it
+                Inventory.objects.filter(pk=kind.pk).update(held=0)
+
+        def beside() -> services.Reserved:
+            half_released.wait(30)
+            try:
+                return claim(buyer.pk, kind)
+            finally:
+                claimed.set()
+
+        return together(release, beside)
+
+    def test_a_claim_beside_ones_own_release_is_refused_at_once(
+        self, buyer: User, ticket_type: TicketType
+    ) -> None:
+        assert outcomes(self.claim_beside_release(buyer, ticket_type)) == {
+            "NoneType": 1,
+            "already_reserved": 1,
+        }
+
+    def test_without_the_look_under_the_lock_they_deadlock(
+        self, buyer: User, ticket_type: TicketType
+    ) -> None:
+        guarded = sql.text("reservation_claim")
+        unguarded = guarded.replace("IF own.live THEN", "IF false THEN")
+        assert unguarded != guarded
+        with connection.cursor() as cursor:
+            cursor.execute(unguarded)
+        try:
+            results = self.claim_beside_release(buyer, ticket_type)
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute(guarded)
+
+        assert any("deadlock" in str(result) for result in results)
