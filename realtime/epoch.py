@@ -5,7 +5,7 @@ from realtime.drain import LOCK
 
 
 def epoch_begin() -> int:
-    """Will lift the versions to the present microsecond since 1970, unless they are higher, and give the value.
+    """Will lift the versions to the microseconds since 1970, if that is higher, and give the value.
 
     A drain adds one, so that versions drawn later are always higher: a restored database, whose sequence went
     back, never loses to frames that a cache or a browser has kept. JavaScript holds them exactly until 2255.

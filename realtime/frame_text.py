@@ -11,7 +11,7 @@ def state(kind: Literal["snapshot", "update"], frame: Frame, *, now: datetime) -
     return f'{_head(kind, frame.stream, frame.version, now)},"data":{frame.data}}}'
 
 
-def heartbeat(*, stream: str, version: int, now: datetime) -> str:
+def heartbeat(stream: str, version: int, *, now: datetime) -> str:
     """Will write a sign of life with the version last sent."""
     return _head("heartbeat", stream, version, now) + "}"
 

@@ -49,7 +49,7 @@ class Feed:
 
 
 class Hub:
-    """Everything a process shows, on one event loop; none of its methods may be called from another thread."""
+    """Everything a process shows, on one event loop; its methods are not for other threads."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -86,7 +86,7 @@ class Hub:
 
     # Viewers ---------------------------------------------------------------------------------------------
     async def attach(self, viewer: Viewer) -> None:
-        """Will show the viewer's stream: a snapshot now or within FIRST_FRAME_SECONDS, or a close; then updates."""
+        """Will show the stream: a snapshot now, or within FIRST_FRAME_SECONDS, or a close; then updates."""
         feed = self._feeds.get(viewer.stream)
         if feed is None:
             feed = self._feeds[viewer.stream] = Feed(stream=viewer.stream, now=self._loop.time())
@@ -100,7 +100,7 @@ class Hub:
             await self._hand(viewer, feed.frame, frame_text.state("snapshot", feed.frame, now=clock.now()))
 
     def detach(self, viewer: Viewer) -> None:
-        """Will show nothing more to the viewer, if it does at all. The stream is forgotten within a second."""
+        """Will show nothing more to the viewer. A stream without viewers is forgotten within a second."""
         viewer.stop_timers()
         feed = self._feeds.get(viewer.stream)
         if feed is not None:
@@ -115,7 +115,9 @@ class Hub:
     def _answer(self, viewer: Viewer) -> None:
         viewer.timers.pop("resync")
         feed = self._feeds.get(viewer.stream)
-        if feed is not None and feed.frame is not None and viewer.version is not None:
+        if feed is None or viewer not in feed.viewers:
+            return
+        if feed.frame is not None and viewer.version is not None:
             viewer.resyncs.sent(now=self._loop.time())
             text = frame_text.state("snapshot", feed.frame, now=clock.now())
             self._spawn(self._hand(viewer, feed.frame, text))
@@ -189,12 +191,12 @@ class Hub:
         for feed in [feed for feed in self._feeds.values() if feed.heartbeat_at <= now]:
             feed.heartbeat_at = now + HEARTBEAT_SECONDS
             texts: dict[int, str] = {}
-            for viewer in [viewer for viewer in feed.viewers if viewer.version is not None]:
-                version = viewer.version or 0
+            for viewer in [*feed.viewers]:
+                version = viewer.version
+                if version is None:
+                    continue
                 if version not in texts:
-                    texts[version] = frame_text.heartbeat(
-                        stream=feed.stream, version=version, now=clock.now()
-                    )
+                    texts[version] = frame_text.heartbeat(feed.stream, version, now=clock.now())
                 await self._send_text(viewer, texts[version])
 
     # Groups ----------------------------------------------------------------------------------------------
@@ -246,7 +248,7 @@ class Hub:
             await asyncio.to_thread(broadcast.announce, streams=unknown)
 
     async def read_kept(self, streams: list[str]) -> list[str]:
-        """Will take the streams' kept frames where they are newer; names the streams of which none is kept."""
+        """Will take the streams' kept frames where they are newer; names the streams that have none."""
         if not streams:
             return []
         async with self._redis.pipeline(transaction=False) as pipeline:
@@ -266,7 +268,9 @@ class Hub:
             try:
                 await step()
             except Exception as error:
-                logger.warning("The hub's %s failed: %r", step.__name__, error, exc_info=not _expected(error))
+                logger.warning(
+                    "The hub failed in %s: %s", step.__name__, error, exc_info=not _expected(error)
+                )
                 await asyncio.sleep(RETRY_SECONDS)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -284,7 +288,7 @@ _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
 
 
 def current() -> Hub:
-    """Will give the hub of the running event loop, started at the first call; Daphne has one loop a process."""
+    """Will give the running event loop's hub, started at the first call; Daphne has one loop."""
     loop = asyncio.get_running_loop()
     if loop not in _hubs:
         _hubs[loop] = Hub()

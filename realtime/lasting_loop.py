@@ -1,6 +1,6 @@
 """One event loop that lasts, for synchronous code that has to await something.
 
-`async_to_sync` makes a loop for each call, and with it a new connection to Redis: 5.3 ms where this takes 0.5.
+`async_to_sync` makes a loop for each call, and with it a connection to Redis: 5.3 ms where this takes 0.5.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """How often something may be sent: at once after a pause, and then at most so many times a second.
 
-It decides and is told the time; it neither waits nor sends. Whoever has something to send waits for what `wait`
-says and then sends the state of that moment, so that the last of a burst is always shown.
+It decides and is told the time; it neither waits nor sends. Whoever has something to send waits as long as
+`wait` says and then sends the state of that moment, so that the last of a burst is always shown.
 """
 
 from math import inf

@@ -17,5 +17,5 @@ _router = URLRouter(
 
 
 async def websockets(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Will serve a socket. Daphne takes a root path from a header that any client may send: it is not used."""
+    """Will serve a socket. Daphne's root path is from a header that any client may send: it is ignored."""
     await _router({**scope, "root_path": ""}, receive, send)

@@ -52,7 +52,7 @@ return 0
 """
 )
 
-# KEYS: the streams' frames. ARGV: version, seconds, tombstone seconds, then each one's data ('' for a tombstone).
+# KEYS: the frames. ARGV: version, seconds, tombstone seconds, then the data of each ('' for a tombstone).
 # A frame that was kept but perhaps never sent is not "the same": it has to be sent again. The version is
 # raised also where the data is the same, so that a slower drain's older reading cannot overwrite it.
 STORE_FRAMES = """
@@ -79,7 +79,8 @@ FINISH = """
 for i = 2, #KEYS do
   local stream, mark = ARGV[2 * i - 2], ARGV[2 * i - 1]
   if redis.call('HGET', KEYS[i], 'version') == ARGV[1] then redis.call('HSET', KEYS[i], 'sent', '1') end
-  if tonumber(redis.call('ZSCORE', KEYS[1], stream)) == tonumber(mark) then redis.call('ZREM', KEYS[1], stream) end
+  local latest = redis.call('ZSCORE', KEYS[1], stream)
+  if latest and tonumber(latest) == tonumber(mark) then redis.call('ZREM', KEYS[1], stream) end
 end
 """
 
@@ -156,7 +157,7 @@ def guarded(ask: Callable[[], Result]) -> Result | None:
 
 
 def run(script: str, *, keys: Sequence[str], args: Sequence[str | int]) -> Any:
-    """Will run a script in one round trip (three when Redis does not know it yet); raises `redis.RedisError`."""
+    """Will run a script in one round trip (three when Redis has not seen it); raises `redis.RedisError`."""
     return redis_client.connection().register_script(script)(keys=keys, args=args)
 
 
@@ -176,7 +177,7 @@ def frame_of(stream: str, fields: Sequence[str | None]) -> Frame | None:
 
 # The drain's steps; all raise `redis.RedisError` --------------------------------------------------------
 def marks_take(*, limit: int) -> list[Mark]:
-    """Will let the next notice enqueue a drain again, and give the streams marked longest ago, at most `limit`.
+    """Will let the next notice enqueue a drain, and give the streams marked longest ago, at most `limit`.
 
     In this order: what is marked after the reading finds no drain queued, and queues one.
     """
@@ -193,18 +194,19 @@ def frames_store(frames: Sequence[Frame]) -> list[str]:
         return []
     keys = [frame_key(frame.stream) for frame in frames]
     data = [frame.data or "" for frame in frames]
-    args = [frames[0].version, KEPT_SECONDS, TOMBSTONE_SECONDS, *data]
+    args: list[str | int] = [frames[0].version, KEPT_SECONDS, TOMBSTONE_SECONDS, *data]
     return cast("list[str]", run(STORE_FRAMES, keys=keys, args=args))
 
 
 def marks_finish(marks: Iterable[Mark], *, version: int) -> None:
-    """Will note the frames of this version as sent, and take away the marks that no newer notice has replaced."""
+    """Will note the frames of this version as sent, and remove the marks that no newer notice replaced."""
     done = list(marks)
     if done:
         keys = [DIRTY, *(frame_key(mark.stream) for mark in done)]
-        run(
-            FINISH, keys=keys, args=[version, *(part for mark in done for part in (mark.stream, mark.number))]
-        )
+        args: list[str | int] = [version]
+        for mark in done:
+            args += [mark.stream, mark.number]
+        run(FINISH, keys=keys, args=args)
 
 
 def marks_put_back(streams: Sequence[str]) -> None:

@@ -47,7 +47,7 @@ def get(kind: str) -> Kind:
 
 
 def name(kind: str, stream_id: int | None = None) -> str:
-    """Will name a stream. The name is also its channel-layer group's, so it is letters, digits and periods."""
+    """Will name a stream. Its channel-layer group has the same name, so it is letters, digits and periods."""
     return kind if stream_id is None else f"{kind}.{stream_id}"
 
 

@@ -1,0 +1,82 @@
+"""The live side's tests: real servers, and a projection that shows what a test puts into it."""
+
+import asyncio
+import json
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from overlord.kernel import redis_client
+from realtime import store, streams
+from realtime.viewer import Viewer
+
+
+@pytest.fixture(autouse=True)
+def valkey() -> Iterator[Redis]:
+    """The tests' Valkey, empty, and a breaker that is closed."""
+    connection = redis_client.connection()
+    connection.flushdb()
+    store.breaker.succeeded()
+    yield connection
+    connection.flushdb()
+    store.breaker.succeeded()
+
+
+class Shown:
+    """A projection: what is in `states` is there, what is not does not exist."""
+
+    def __init__(self) -> None:
+        self.states: dict[int, Any] = {}
+        self.calls: list[list[int]] = []
+        self.while_reading: Callable[[], None] = lambda: None
+
+    def project(self, ids: Collection[int]) -> dict[int, Any]:
+        self.calls.append(sorted(ids))
+        read = {stream_id: self.states[stream_id] for stream_id in ids if stream_id in self.states}
+        self.while_reading()
+        return read
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> Shown:
+    """What the streams of kind "event" (public) show."""
+    projection = Shown()
+    kind = streams.Kind(access="public", project=projection.project)
+    monkeypatch.setitem(streams._kinds, "event", kind)
+    return projection
+
+
+class Screen:
+    """What one socket was sent."""
+
+    def __init__(self, stream: str) -> None:
+        self.messages: list[dict[str, Any]] = []
+        self.viewer = Viewer(stream=stream, send=self._send)
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        self.messages.append(message)
+
+    @property
+    def frames(self) -> list[dict[str, Any]]:
+        return [json.loads(message["text"]) for message in self.messages if "text" in message]
+
+    @property
+    def codes(self) -> list[int]:
+        return [message["code"] for message in self.messages if "code" in message]
+
+    def shows(self, data: Any) -> bool:
+        states = [frame["data"] for frame in self.frames if "data" in frame]
+        return bool(states) and states[-1] == data
+
+
+async def until(holds: Callable[[], bool], *, seconds: float = 5.0) -> bool:
+    """Will wait until it holds; False when it does not within the time."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while not holds():
+        if loop.time() > end:
+            return False
+        await asyncio.sleep(0.01)
+    return True

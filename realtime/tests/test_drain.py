@@ -1,0 +1,254 @@
+"""The drain: whatever overlaps, fails or comes again, the newest frame shows what was last committed."""
+
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connection, connections
+from redis import Redis
+
+from overlord.kernel.db import rows, transaction
+from realtime import broadcast, drain, store, streams
+from realtime.store import Frame
+from realtime.tasks import drain as drain_task
+from realtime.tests.conftest import Shown
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Frame]]:
+    """The frames that went to the channel layer, beside being sent there."""
+    frames: list[Frame] = []
+    really = drain.send
+
+    def send(batch: Sequence[Frame]) -> set[str]:
+        frames.extend(batch)
+        return really(batch)
+
+    monkeypatch.setattr(drain, "send", send)
+    return frames
+
+
+def kept(valkey: Redis, stream: str = "event.1") -> str | None:
+    frame = store.frame_of(stream, valkey.hmget(store.frame_key(stream), store.FRAME_FIELDS))
+    return frame.data if frame else None
+
+
+def marked() -> list[str]:
+    return [mark.stream for mark in store.marks_take(limit=999)]
+
+
+def test_marked_streams_are_read_in_one_call_kept_and_sent(
+    shown: Shown, sent: list[Frame], valkey: Redis
+) -> None:
+    shown.states = {1: {"left": 3}, 2: {"left": 0}}
+    broadcast.announce(streams=["event.1", "event.2"])
+    drain_task.run(unknown_argument_of_a_newer_version=True)
+    assert shown.calls == [[1, 2]]
+    assert {(frame.stream, frame.data) for frame in sent} == {
+        ("event.1", '{"left":3}'),
+        ("event.2", '{"left":0}'),
+    }
+    assert kept(valkey) == '{"left":3}'
+    assert marked() == []
+
+
+def test_nothing_marked_asks_the_database_nothing(django_assert_num_queries: Callable[[int], Any]) -> None:
+    with django_assert_num_queries(0):
+        drain.drain()
+
+
+def test_unchanged_state_is_not_sent_again(shown: Shown, sent: list[Frame]) -> None:
+    for state in ["a", "a", "b", "b"]:
+        shown.states = {1: state}
+        broadcast.announce(streams=["event.1"])
+        drain.drain()
+    assert [frame.data for frame in sent] == ['"a"', '"b"']
+    assert marked() == []
+
+
+def test_what_does_not_exist_becomes_a_tombstone(shown: Shown, sent: list[Frame], valkey: Redis) -> None:
+    broadcast.announce(streams=["event.404"])
+    drain.drain()
+    assert [(frame.stream, frame.data) for frame in sent] == [("event.404", None)]
+    assert 0 < valkey.ttl(store.frame_key("event.404")) <= 60
+    shown.states = {404: "made meanwhile"}
+    broadcast.announce(streams=["event.404"])
+    drain.drain()
+    assert kept(valkey, "event.404") == '"made meanwhile"'
+    assert valkey.ttl(store.frame_key("event.404")) > 60
+
+
+def test_a_kind_without_ids_is_asked_without(
+    monkeypatch: pytest.MonkeyPatch, shown: Shown, sent: list[Frame]
+) -> None:
+    asked: list[Collection[int]] = []
+
+    def project(ids: Collection[int]) -> dict[int, Any]:
+        asked.append(ids)
+        return {streams.ALONE: [1, 2]}
+
+    monkeypatch.setitem(streams._kinds, "events", streams.Kind(access="public", project=project))
+    shown.states = {1: "one"}
+    broadcast.announce(streams=["events", "event.1"])
+    drain.drain()
+    assert {(frame.stream, frame.data) for frame in sent} == {("events", "[1,2]"), ("event.1", '"one"')}
+    assert asked == [()]
+
+
+def test_one_kind_that_cannot_be_read_blinds_no_other(
+    monkeypatch: pytest.MonkeyPatch, shown: Shown, sent: list[Frame]
+) -> None:
+    def project(ids: Collection[int]) -> dict[int, Any]:
+        rows("SELECT 1 / 0")
+        return {}
+
+    monkeypatch.setitem(streams._kinds, "me", streams.Kind(access="owner", project=project))
+    shown.states = {1: "one"}
+    broadcast.announce(streams=["me.7", "event.1"])
+    drain.drain()
+    assert [frame.stream for frame in sent] == ["event.1"]
+    assert marked() == ["me.7"]
+
+
+def test_a_mark_of_an_unknown_kind_does_not_stay(shown: Shown) -> None:
+    broadcast.announce(streams=["nonsense.1"])
+    drain.drain()
+    assert marked() == []
+
+
+def test_a_database_that_is_away_leaves_the_marks(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> int:
+        raise OperationalError("the server closed the connection")
+
+    broadcast.announce(streams=["event.1"])
+    monkeypatch.setattr(drain, "draw_version", away)
+    drain.drain()
+    assert marked() == ["event.1"]
+
+
+def test_what_could_not_be_sent_is_sent_by_the_next_drain_though_unchanged(
+    shown: Shown, sent: list[Frame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Away:
+        async def group_send(self, group: str, message: dict[str, Any]) -> None:
+            raise ConnectionError
+
+    shown.states = {1: "a"}
+    broadcast.announce(streams=["event.1"])
+    with monkeypatch.context() as away:
+        away.setattr(drain, "get_channel_layer", Away)
+        drain.drain()
+    assert marked() == ["event.1"]
+    drain.drain()
+    assert [frame.data for frame in sent] == ['"a"', '"a"']
+    assert marked() == []
+
+
+def test_more_than_one_run_takes_are_taken_by_the_next(
+    shown: Shown, sent: list[Frame], monkeypatch: pytest.MonkeyPatch, valkey: Redis
+) -> None:
+    monkeypatch.setattr(drain, "LIMIT", 2)
+    broadcast.announce(streams=["event.1", "event.2", "event.3"])
+    drain.drain()
+    assert valkey.llen("live") == 2, "the one of the notice and the one for what remains"
+    drain.drain()
+    assert {frame.stream for frame in sent} == {"event.1", "event.2", "event.3"}
+
+
+# Side by side -------------------------------------------------------------------------------------------
+def _in_thread(work: Callable[[], None]) -> threading.Thread:
+    def run() -> None:
+        try:
+            work()
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+def _waits_for_the_lock() -> bool:
+    waiting = rows("SELECT count(*) AS n FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    return bool(waiting[0]["n"])
+
+
+def overtaken(shown: Shown, valkey: Redis) -> str | None:
+    """A drain has read; before it goes on, the state changes and a second drain runs, to its end if it can."""
+    shown.states = {1: "old"}
+    first_has_read, go_on = threading.Event(), threading.Event()
+
+    def pause_the_first() -> None:
+        if not first_has_read.is_set():
+            first_has_read.set()
+            go_on.wait(10)
+
+    shown.while_reading = pause_the_first
+    broadcast.announce(streams=["event.1"])
+    first = _in_thread(drain.drain)
+    assert first_has_read.wait(10)
+    shown.states = {1: "new"}
+    broadcast.announce(streams=["event.1"])
+    second = _in_thread(drain.drain)
+    while second.is_alive() and not _waits_for_the_lock():
+        second.join(0.01)
+    go_on.set()
+    first.join(10)
+    second.join(10)
+    drain.drain()  # what beat does each second
+    return kept(valkey)
+
+
+def test_drains_side_by_side_end_with_the_new_state(shown: Shown, valkey: Redis) -> None:
+    assert overtaken(shown, valkey) == '"new"'
+
+
+def test_they_do_so_by_the_order_of_version_and_reading_without_the_lock(
+    shown: Shown, valkey: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unlocked(names: Sequence[str]) -> tuple[int, list[Frame]]:
+        with transaction():
+            version = drain.draw_version()
+            return version, drain.read_state(names, version=version)
+
+    monkeypatch.setattr(drain, "versioned_state", unlocked)
+    assert overtaken(shown, valkey) == '"new"'
+
+
+def test_control_reading_before_drawing_the_version_ends_with_the_old_state(
+    shown: Shown, valkey: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_first(names: Sequence[str]) -> tuple[int, list[Frame]]:
+        with transaction():
+            frames = drain.read_state(names, version=0)
+            version = drain.draw_version()
+            return version, [Frame(stream=f.stream, version=version, data=f.data) for f in frames]
+
+    monkeypatch.setattr(drain, "versioned_state", read_first)
+    assert overtaken(shown, valkey) == '"old"'
+
+
+def test_a_change_while_a_drain_reads_keeps_its_mark(shown: Shown, valkey: Redis) -> None:
+    shown.states = {1: "old"}
+
+    def change() -> None:
+        shown.while_reading = lambda: None
+        shown.states = {1: "new"}
+        broadcast.announce(streams=["event.1"])
+
+    shown.while_reading = change
+    broadcast.announce(streams=["event.1"])
+    drain.drain()
+    assert kept(valkey) == '"old"'
+    drain.drain()
+    assert kept(valkey) == '"new"'
+    assert marked() == []
+
+
+def test_the_connection_is_left_outside_a_transaction(shown: Shown) -> None:
+    broadcast.announce(streams=["event.1"])
+    drain.drain()
+    assert not connection.in_atomic_block

@@ -1,0 +1,366 @@
+"""The hub, with the real channel layer: first frame, updates, conflation, groups, healing of a lost Redis."""
+
+import asyncio
+import contextlib
+import subprocess
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from redis import RedisError
+
+from overlord.embedded import binaries, ports
+from overlord.kernel import redis_client
+from realtime import store
+from realtime.hub import Feed, Hub
+from realtime.store import Frame
+from realtime.tests.conftest import Screen, until
+
+
+def with_hub(test: Callable[[Hub], Awaitable[Any]], hub_class: type[Hub] = Hub) -> Any:
+    """Will run the test beside a started hub and give its answer."""
+
+    async def run() -> Any:
+        hub = hub_class()
+        hub.start()
+        try:
+            return await test(hub)
+        finally:
+            await hub.stop()
+
+    return async_to_sync(run)()
+
+
+async def publish(version: int, data: str | None = None, stream: str = "event.1") -> None:
+    text = data or str(version)
+    message = {"type": "frame", "stream": stream, "version": version, "data": text}
+    await get_channel_layer().group_send(stream, message)
+
+
+def keep(version: int, data: str | None, stream: str = "event.1") -> None:
+    store.frames_store([Frame(stream=stream, version=version, data=data)])
+
+
+def test_a_viewer_gets_the_kept_frame_then_updates_and_never_an_older_one() -> None:
+    keep(5, '{"left":1}')
+
+    async def test(hub: Hub) -> None:
+        screen = Screen("event.1")
+        await hub.attach(screen.viewer)
+        assert await until(lambda: len(screen.frames) == 1)
+        await publish(4, '"older"')
+        await publish(6, '"newer"')
+        assert await until(lambda: screen.shows("newer"))
+        await asyncio.sleep(0.15)
+        kinds = [(frame["type"], frame["version"], frame["data"]) for frame in screen.frames]
+        assert kinds == [("snapshot", 5, {"left": 1}), ("update", 6, "newer")]
+        assert set(screen.frames[0]) == {"type", "stream", "version", "server_time", "data"}
+        assert screen.frames[0]["server_time"].endswith("Z")
+
+    with_hub(test)
+
+
+def test_a_second_viewer_is_served_from_memory_without_redis(valkey: Any) -> None:
+    keep(5, "5")
+
+    async def test(hub: Hub) -> None:
+        first, second = Screen("event.1"), Screen("event.1")
+        await hub.attach(first.viewer)
+        assert await until(lambda: first.shows(5))
+        valkey.flushdb()
+        await hub.attach(second.viewer)
+        assert second.shows(5)
+        await publish(6)
+        assert await until(lambda: first.shows(6) and second.shows(6))
+        texts = [screen.messages[-1]["text"] for screen in (first, second)]
+        assert texts[0] is texts[1], "encoded once, the same str for all"
+
+    with_hub(test)
+
+
+def test_a_stream_that_is_not_kept_is_marked_and_shown_when_the_drain_sends_it() -> None:
+    async def test(hub: Hub) -> None:
+        screen = Screen("event.1")
+        await hub.attach(screen.viewer)
+        assert await until(lambda: bool(redis_client.connection().zcard(store.DIRTY)))
+        assert redis_client.connection().llen("live") == 1
+        await publish(1, '"first"')
+        assert await until(lambda: screen.shows("first"))
+        assert screen.frames[0]["type"] == "snapshot"
+
+    with_hub(test)
+
+
+def test_a_stream_that_nobody_sends_is_closed_after_two_seconds() -> None:
+    async def test(hub: Hub) -> None:
+        screen = Screen("event.1")
+        started = asyncio.get_running_loop().time()
+        await hub.attach(screen.viewer)
+        assert await until(lambda: screen.codes == [4503])
+        assert 1.9 < asyncio.get_running_loop().time() - started < 2.5
+
+    with_hub(test)
+
+
+def test_a_tombstone_closes_kept_or_sent() -> None:
+    keep(5, None, "event.404")
+    keep(5, '"there"')
+
+    async def test(hub: Hub) -> None:
+        unknown, deleted = Screen("event.404"), Screen("event.1")
+        await hub.attach(unknown.viewer)
+        await hub.attach(deleted.viewer)
+        assert await until(lambda: unknown.codes == [4404] and deleted.shows("there"))
+        message = {"type": "frame", "stream": "event.1", "version": 6, "data": None}
+        await get_channel_layer().group_send("event.1", message)
+        assert await until(lambda: deleted.codes == [4404])
+        late = Screen("event.1")
+        await hub.attach(late.viewer)
+        assert late.codes == [4404]
+        assert late.frames == []
+
+    with_hub(test)
+
+
+def test_streams_without_viewers_are_forgotten() -> None:
+    async def test(hub: Hub) -> None:
+        keep(1, "1")
+        screen = Screen("event.1")
+        await hub.attach(screen.viewer)
+        assert await until(lambda: hub._joined == {"event.1"})
+        hub.detach(screen.viewer)
+        await hub.reconcile()
+        assert not hub._feeds
+        assert not hub._joined
+        assert not screen.viewer.timers
+        keep(2, "2")
+        again = Screen("event.1")
+        await hub.attach(again.viewer)
+        assert await until(lambda: again.shows(2))
+
+    with_hub(test)
+
+
+def test_a_socket_that_fails_is_let_go_and_harms_no_other() -> None:
+    async def test(hub: Hub) -> None:
+        async def broken(_message: dict[str, Any]) -> None:
+            raise RuntimeError("gone")
+
+        keep(1, "1")
+        bad, good = Screen("event.1"), Screen("event.1")
+        await hub.attach(bad.viewer)
+        await hub.attach(good.viewer)
+        assert await until(lambda: good.shows(1))
+        bad.viewer._send = broken
+        await publish(2)
+        assert await until(lambda: good.shows(2))
+        assert hub._feeds["event.1"].viewers == {good.viewer}
+
+    with_hub(test)
+
+
+# Conflation ---------------------------------------------------------------------------------------------
+async def burst(hub: Hub) -> Screen:
+    """50 frames in half a second, then nothing more."""
+    keep(1, "1")
+    screen = Screen("event.1")
+    await hub.attach(screen.viewer)
+    await until(lambda: screen.shows(1))
+    for version in range(2, 52):
+        hub.take(Frame(stream="event.1", version=version, data=str(version)))
+        await asyncio.sleep(0.01)
+    await until(lambda: screen.shows(51), seconds=0.5)
+    return screen
+
+
+def test_a_burst_is_conflated_and_ends_with_the_last_state() -> None:
+    screen = with_hub(burst)
+    assert screen.shows(51)
+    assert 4 <= len(screen.frames) <= 8
+
+
+def test_control_without_the_trailing_edge_the_last_state_is_missing() -> None:
+    class LeadingEdgeOnly(Hub):
+        async def _send_out(self, feed: Feed) -> None:
+            if feed.pace.wait(now=self._loop.time()) == 0.0:
+                await super()._send_out(feed)
+            feed.sender = None
+
+    assert not with_hub(burst, LeadingEdgeOnly).shows(51)
+
+
+def test_an_update_after_a_pause_goes_at_once() -> None:
+    async def test(hub: Hub) -> None:
+        keep(1, "1")
+        screen = Screen("event.1")
+        await hub.attach(screen.viewer)
+        await until(lambda: screen.shows(1))
+        await asyncio.sleep(0.12)
+        hub.take(Frame(stream="event.1", version=2, data="2"))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert screen.shows(2)
+
+    with_hub(test)
+
+
+# Heartbeats and resync ----------------------------------------------------------------------------------
+def test_a_heartbeat_carries_the_version_last_sent_every_15_seconds() -> None:
+    async def test(hub: Hub) -> None:
+        keep(7, "7")
+        screen = Screen("event.1")
+        await hub.attach(screen.viewer)
+        assert await until(lambda: screen.shows(7))
+        now = asyncio.get_running_loop().time()
+        for seconds in (10, 16, 20, 30, 32):
+            await hub.heartbeats(now=now + seconds)
+        beats = [frame for frame in screen.frames if frame["type"] == "heartbeat"]
+        assert [set(beat) for beat in beats] == [{"type", "stream", "version", "server_time"}] * 2
+        assert beats[0]["version"] == 7
+
+    with_hub(test)
+
+
+async def three_resyncs(hub: Hub) -> tuple[int, int]:
+    """How many snapshots answered at once, and how many in all after a second and a half."""
+    keep(1, "1")
+    screen = Screen("event.1")
+    await hub.attach(screen.viewer)
+    await until(lambda: screen.shows(1))
+    for _ in range(3):
+        hub.resync(screen.viewer)
+        await asyncio.sleep(0.05)
+    at_once = len(screen.frames) - 1
+    await asyncio.sleep(1.4)
+    return at_once, len(screen.frames) - 1
+
+
+def test_resyncs_are_answered_once_a_second_the_last_of_them_too() -> None:
+    assert with_hub(three_resyncs) == (1, 2)
+
+
+def test_control_without_the_rate_each_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("realtime.viewer.RESYNC_SECONDS", 0.0)
+    assert with_hub(three_resyncs) == (3, 3)
+
+
+# A Redis that comes and goes ----------------------------------------------------------------------------
+class SpareValkey:
+    """A server of this test's own, to be started and killed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = ports.any_free()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = [binaries.valkey(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        command += ["--dir", str(self._folder), "--daemonize", "no"]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+@pytest.fixture
+def spare(tmp_path: Path, settings: Any) -> Iterator[SpareValkey]:
+    server = SpareValkey(tmp_path)
+    usual = settings.REDIS_URL
+    settings.REDIS_URL = server.url
+    settings.CHANNEL_LAYERS = {
+        "default": {**settings.CHANNEL_LAYERS["default"], "CONFIG": {"hosts": [server.url]}}
+    }
+    redis_client.connection.cache_clear()
+    yield server
+    server.kill()
+    settings.REDIS_URL = usual
+    redis_client.connection().close()
+    redis_client.connection.cache_clear()
+
+
+def first_viewer_while_away(spare: SpareValkey) -> Callable[[Hub], Awaitable[bool]]:
+    """Whether a later viewer gets updates of a stream whose first viewer came while Redis was down."""
+
+    async def test(hub: Hub) -> bool:
+        first = Screen("event.1")
+        await hub.attach(first.viewer)
+        await asyncio.sleep(0.3)
+        spare.start()
+        later = Screen("event.1")
+        await hub.attach(later.viewer)
+
+        async def heard() -> bool:
+            with contextlib.suppress(RedisError):
+                await publish(9)
+            return await until(lambda: later.shows(9), seconds=0.1)
+
+        for _ in range(30):
+            if await heard():
+                return True
+        return False
+
+    return test
+
+
+def test_a_first_viewer_while_redis_is_down_leaves_no_deaf_stream(spare: SpareValkey) -> None:
+    assert with_hub(first_viewer_while_away(spare))
+
+
+def test_control_without_reconciling_the_stream_stays_deaf(spare: SpareValkey) -> None:
+    class JoinsOnce(Hub):
+        async def reconcile(self) -> None:
+            if not getattr(self, "tried", False):
+                self.tried = True
+                await super().reconcile()
+
+    assert not with_hub(first_viewer_while_away(spare), JoinsOnce)
+
+
+def test_a_killed_redis_is_heard_again_and_screens_stay_meanwhile(spare: SpareValkey) -> None:
+    async def test(hub: Hub) -> None:
+        spare.start()
+        screen = Screen("event.1")
+        await asyncio.sleep(0.3)
+        keep(1, "1")
+        await hub.attach(screen.viewer)
+        assert await until(lambda: screen.shows(1))
+        spare.kill()
+        await asyncio.sleep(0.5)
+        meanwhile = Screen("event.1")
+        await hub.attach(meanwhile.viewer)
+        assert meanwhile.shows(1), "from memory"
+        spare.start()
+        for _ in range(50):
+            with contextlib.suppress(RedisError):
+                await publish(2)
+            if await until(lambda: screen.shows(2) and meanwhile.shows(2), seconds=0.1):
+                break
+        assert screen.shows(2)
+        assert meanwhile.shows(2)
+
+    with_hub(test)
+
+
+def test_two_hubs_both_get_updates() -> None:
+    async def test(hub: Hub) -> None:
+        other = Hub()
+        other.start()
+        try:
+            keep(1, "1")
+            screens = [Screen("event.1"), Screen("event.1")]
+            await hub.attach(screens[0].viewer)
+            await other.attach(screens[1].viewer)
+            assert await until(lambda: all(screen.shows(1) for screen in screens))
+            await publish(2)
+            assert await until(lambda: all(screen.shows(2) for screen in screens))
+        finally:
+            await other.stop()
+
+    with_hub(test)
