@@ -1,0 +1,222 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from overlord.embedded import processes
+from overlord.embedded.keeper import Keeper
+from overlord.embedded.processes import ProcessFailedError, Program
+from overlord.embedded.tests.waiting import until
+
+SLEEP = "import time; time.sleep(600)"
+# Starts a process in a session of its own, as Granian and PostgreSQL do, and then sleeps.
+LEAVE_ONE = (
+    f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEP!r}], start_new_session=True)"
+)
+
+
+@pytest.fixture
+def program(tmp_path):
+    def describe(code, **described):
+        return Program(
+            name="stand-in",
+            argv=(sys.executable, "-c", code),
+            env={"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1"},
+            cwd=tmp_path,
+            **described,
+        )
+
+    return describe
+
+
+@pytest.fixture
+def start(tmp_path):
+    children = []
+
+    def start(program):
+        children.append(processes.start(program, tmp_path / "logs"))
+        return children[-1]
+
+    yield start
+    for child in children:
+        child.kill()
+
+
+def gone(pid):
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def descendants(child):
+    return psutil.Process(child.pid).children(recursive=True)
+
+
+def test_a_program_is_ready_when_it_says_so(start, program, tmp_path):
+    sign = tmp_path / "ready"
+    child = start(program(f"open({str(sign)!r}, 'w'); {SLEEP}", ready=sign.exists))
+
+    child.wait_ready()
+
+    assert sign.exists()
+    assert child.running
+
+
+def test_one_that_ends_before_it_is_ready_fails_with_its_last_lines(start, program):
+    child = start(program("print('one'); print('two'); raise SystemExit(3)", ready=lambda: False))
+
+    with pytest.raises(ProcessFailedError) as failure:
+        child.wait_ready()
+
+    assert (failure.value.reason, failure.value.log) == ("did not start: exit code 3", "one\ntwo")
+
+
+def test_one_that_is_never_ready_fails(start, program):
+    child = start(program(SLEEP, ready=lambda: False))
+
+    with pytest.raises(ProcessFailedError, match="was not ready"):
+        child.wait_ready(seconds=0.2)
+
+
+def test_waiting_can_be_given_up(start, program):
+    child = start(program(SLEEP, ready=lambda: False))
+
+    child.wait_ready(given_up=lambda: True)
+
+
+def test_an_earlier_runs_lines_are_not_told_as_this_ones(start, program):
+    start(program("print('before')")).process.wait()
+    child = start(program("print('now')"))
+    child.process.wait()
+
+    assert child.last_lines() == "now"
+    assert child.log.read_text() == "before\nnow\n"
+
+
+def test_a_long_log_is_put_aside_at_the_next_start(start, program, monkeypatch):
+    monkeypatch.setattr(processes, "LOG_BYTES", 5)
+    start(program("print('longer than five')")).process.wait()
+    child = start(program("print('new')"))
+    child.process.wait()
+
+    assert child.log.read_text() == "new\n"
+    assert child.log.with_suffix(".log.1").read_text() == "longer than five\n"
+
+
+def test_a_missing_program_is_said_in_a_sentence(start, tmp_path):
+    child = start(
+        Program(name="stand-in", argv=("/no/such/program",), env={}, cwd=tmp_path, ready=lambda: False)
+    )
+
+    with pytest.raises(ProcessFailedError, match="could not be started: No such file"):
+        child.wait_ready()
+
+
+def test_stopping_is_kind_at_first(start, program):
+    handler = (
+        "import signal, time; signal.signal(signal.SIGTERM, lambda *_: exit(7)); print('up'); time.sleep(600)"
+    )
+    child = start(program(handler))
+    until(lambda: "up" in child.last_lines())
+
+    child.stop()
+
+    assert child.end == "exit code 7"
+
+
+def test_stopping_uses_force_after_the_grace(start, program):
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up'); time.sleep(600)"
+    child = start(program(deaf))
+    until(lambda: "up" in child.last_lines())
+
+    child.stop(grace=0.2)
+
+    assert child.end == "killed by signal 9"
+
+
+def test_what_a_killed_program_leaves_behind_is_ended(start, program):
+    child = start(program(f"{LEAVE_ONE}; {SLEEP}"))
+    until(lambda: descendants(child))
+    (orphan,) = descendants(child)
+
+    child.process.kill()
+    child.process.wait()
+    assert not gone(orphan.pid), "the test would show nothing"
+    child.sweep()
+
+    assert gone(orphan.pid)
+
+
+def test_what_a_killed_run_left_is_found_and_ended(start, program, tmp_path):
+    child = start(program(f"{LEAVE_ONE}; {SLEEP}"))
+    until(lambda: descendants(child))
+    child.process.kill()
+    child.process.wait()
+
+    found = processes.survivors(tmp_path / "logs", None)
+    processes.end_survivors(found)
+
+    assert len(found) == 1
+    assert all(gone(process.pid) for process in found)
+
+
+def test_other_folders_processes_are_not_ours(start, program, tmp_path):
+    start(program(SLEEP))
+
+    assert processes.survivors(tmp_path / "log", None) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the next run ends what was left")
+def test_a_child_ends_when_its_parent_is_killed(tmp_path):
+    parent = (
+        "import os, signal, sys; from pathlib import Path; from overlord.embedded.processes import Program, start\n"
+        f"here = Path({str(tmp_path)!r})\n"
+        f"sleeper = Program(name='sleeper', argv=(sys.executable, '-c', {SLEEP!r}), env={{}}, cwd=here)\n"
+        "print(start(sleeper, here).pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    output = subprocess.run([sys.executable, "-c", parent], capture_output=True, check=False).stdout
+
+    until(lambda: gone(int(output)))
+
+
+def test_a_command_that_fails_says_so_with_its_last_lines(program, tmp_path):
+    with pytest.raises(ProcessFailedError, match=r"stand-in failed: exit code 2\.\nno such table"):
+        processes.run(program("print('no such table'); raise SystemExit(2)"), tmp_path)
+
+
+def test_a_program_that_dies_is_started_again(program, tmp_path):
+    said = []
+    keeper = Keeper(program(SLEEP), tmp_path, say=said.append)
+    first = keeper.child.pid
+    os.kill(first, signal.SIGKILL)
+
+    def is_back():
+        keeper.look()
+        return keeper.child.running and keeper.child.pid != first
+
+    until(is_back)
+    keeper.child.kill()
+    assert said == ["stand-in ended (killed by signal 9); starting it again."]
+
+
+def test_a_program_that_keeps_dying_is_given_up_with_its_last_lines(program, tmp_path):
+    said = []
+    keeper = Keeper(program("print('port taken'); raise SystemExit(1)"), tmp_path, say=said.append)
+
+    def look_forever():
+        while True:
+            keeper.look()
+
+    with pytest.raises(ProcessFailedError, match=r"stand-in keeps ending: exit code 1\.\nport taken"):
+        look_forever()
+    assert len(said) == 4
+
+
+def test_the_launcher_imports_nothing_of_ours():
+    source = Path(processes.LAUNCHER).read_text()
+    assert "overlord" not in source

@@ -1,0 +1,200 @@
+import os
+import shutil
+import signal
+import sys
+
+import psutil
+import psycopg2
+import pytest
+import redis
+
+from overlord.embedded import binaries, ports, postgres_home, processes
+from overlord.embedded.processes import ProcessFailedError
+from overlord.embedded.servers import Postgres, Valkey, postgres_answers, redis_answers
+from overlord.embedded.tests.waiting import until
+
+pytestmark = pytest.mark.processes
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "a folder's name"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def start(folder):
+    """Starts a server and waits until it is ready; at the end, none is left."""
+    children = []
+
+    def start(server):
+        children.append(processes.start(server.program(), folder / "logs"))
+        children[-1].wait_ready()
+        return children[-1]
+
+    yield start
+    processes.stop(reversed(children))
+
+
+@pytest.fixture
+def postgres(folder):
+    return created(folder, postgres_home.find(folder))
+
+
+@pytest.fixture
+def valkey(folder):
+    return Valkey(binary=binaries.valkey(), data=folder / "valkey", port=ports.any_free(), password="secret")
+
+
+def created(folder, home):
+    postgres = Postgres(home=home, port=ports.any_free(), password="secret")
+    postgres.create(folder / "logs")
+    return postgres
+
+
+def execute(postgres, sql):
+    connection = psycopg2.connect(postgres.url)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        rows = cursor.fetchall() if cursor.description else []
+    connection.close()
+    return rows
+
+
+def test_data_survives_a_restart(postgres, start):
+    child = start(postgres)
+    postgres.create_database()
+    execute(postgres, "CREATE TABLE kept AS SELECT 42 AS answer")
+    child.stop()
+
+    start(postgres)
+    postgres.create_database()
+
+    assert execute(postgres, "SELECT answer FROM kept") == [(42,)]
+
+
+def test_stopping_does_not_wait_for_clients(postgres, start):
+    child = start(postgres)
+    postgres.create_database()
+    client = psycopg2.connect(postgres.url)
+
+    child.stop()
+    client.close()
+
+    assert child.end == "exit code 0"
+
+
+def test_text_is_sorted_and_kept_alike_whatever_locale_the_user_has(folder, start, monkeypatch):
+    monkeypatch.setenv("LANG", "xx_XX.UTF-8")
+    monkeypatch.setenv("LC_ALL", "xx_XX.UTF-8")
+    postgres = created(folder, postgres_home.find(folder))
+    start(postgres)
+    postgres.create_database()
+
+    assert execute(postgres, "SHOW server_encoding") == [("UTF8",)]
+    assert execute(postgres, "SELECT upper('ż')") == [("Ż",)]
+
+
+def test_without_the_password_nobody_gets_in(postgres, start):
+    start(postgres)
+
+    assert not postgres_answers(postgres.url.replace("secret", "guess"))
+
+
+def test_after_a_killed_server_with_a_busy_client_the_next_one_starts(postgres, start):
+    child = start(postgres)
+    postgres.create_database()
+    execute(postgres, "CREATE TABLE kept AS SELECT 42 AS answer")
+    client = psycopg2.connect(postgres.url, async_=True)
+    until(lambda: client.poll() == psycopg2.extensions.POLL_OK)
+    client.cursor().execute("SELECT count(*) FROM generate_series(1, 1e12::bigint)")
+    until(lambda: any("SELECT" in " ".join(each.cmdline()) for each in helpers(child)))
+
+    child.process.kill()
+    child.process.wait()
+    child.sweep()
+    start(postgres)
+
+    assert execute(postgres, "SELECT answer FROM kept") == [(42,)]
+
+
+def helpers(child):
+    return psutil.Process(child.pid).children()
+
+
+@pytest.mark.parametrize(
+    "content", ["", "12", f"{os.getpid()}\n/elsewhere\n"], ids=["empty", "cut", "reused"]
+)
+def test_a_pid_file_of_the_past_does_not_keep_the_server_from_starting(postgres, start, content):
+    (postgres.home.data / "postmaster.pid").write_text(content)
+
+    start(postgres)
+
+
+def test_a_creation_that_fails_leaves_nothing_half_made(folder):
+    home = postgres_home.find(folder)
+    (folder / "logs").mkdir()
+    broken = Postgres(home=home, port=1, password="")  # initdb refuses an empty password
+
+    with pytest.raises(ProcessFailedError):
+        broken.create(folder / "logs")
+
+    assert [path.name for path in folder.iterdir()] == ["logs"]
+
+
+@pytest.fixture
+def refuge():
+    refuge = postgres_home.make_refuge(postgres_home.REFUGES)
+    yield refuge
+    shutil.rmtree(refuge)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")
+def test_root_without_namespaces_runs_it_as_nobody(folder, refuge, start):
+    postgres = created(folder, postgres_home.as_nobody(refuge))
+    child = start(postgres)
+    postgres.create_database()
+
+    assert psutil.Process(child.pid).username() == "nobody"
+    assert (refuge.stat().st_uid, refuge.stat().st_mode & 0o777) == (0, 0o711)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="a namespace is made for root")
+def test_a_namespace_that_cannot_reach_the_folder_is_not_used(folder):
+    programs = binaries.postgres_folder()
+    assert postgres_home.namespace_works(programs, folder)
+
+    os.chown(folder, 65534, 65534)
+    folder.chmod(0o700)
+
+    assert not postgres_home.namespace_works(programs, folder)
+
+
+def test_valkey_keeps_what_it_acknowledged_when_it_is_killed(valkey, start):
+    child = start(valkey)
+    client = redis.Redis.from_url(valkey.url)
+    client.set("kept", "42")
+    client.close()
+    os.kill(child.pid, signal.SIGKILL)
+    child.process.wait()
+
+    start(valkey)
+
+    with redis.Redis.from_url(valkey.url, decode_responses=True) as again:
+        assert again.get("kept") == "42"
+
+
+def test_valkey_wants_its_password(valkey, start):
+    child = start(valkey)
+
+    assert not redis_answers(valkey.url.replace("secret", "guess"))
+    assert "secret" not in " ".join(psutil.Process(child.pid).cmdline())
+
+
+def test_valkey_refuses_rather_than_forgets_when_memory_is_full(valkey, start):
+    start(valkey)
+
+    with redis.Redis.from_url(valkey.url, decode_responses=True) as client:
+        assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}

@@ -1,0 +1,223 @@
+"""`manage.py up` from outside, as its user sees it. `--only services` stands for the rest of the programs,
+which are kept running in the same way."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import psycopg2
+import pytest
+
+from overlord.embedded import ports, program
+from overlord.embedded.state import Folder
+from overlord.embedded.tests.waiting import until
+
+pytestmark = pytest.mark.processes
+
+
+@dataclass
+class Up:
+    """A running `manage.py up` and what it said so far."""
+
+    process: subprocess.Popen
+    output: Path
+
+    @property
+    def said(self):
+        return self.output.read_text()
+
+    def wait_ready(self):
+        until(lambda: "are ready" in self.said or self.process.poll() is not None)
+        assert "are ready" in self.said, self.said
+        return self
+
+    def children(self):
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def child(self, executable):
+        return next(
+            each
+            for each in psutil.Process(self.process.pid).children()
+            if each.status() != psutil.STATUS_ZOMBIE and each.name() == executable
+        )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return Folder(tmp_path / "a folder's name" / ".overlord")
+
+
+@pytest.fixture
+def manage(folder):
+    """Will give the arguments for running manage.py as if nothing but the folder were configured."""
+    nothing = dict.fromkeys(("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "ENVIRONMENT"), "")
+    env = {**os.environ, **nothing, "ENVIRONMENT": "development", "OVERLORD_DATA": str(folder.path)}
+
+    def manage(*arguments):
+        return {
+            "args": [sys.executable, "manage.py", *arguments],
+            "env": env,
+            "cwd": program.ROOT,
+            "text": True,
+        }
+
+    return manage
+
+
+@pytest.fixture
+def up(manage, tmp_path):
+    """Starts `manage.py up --only services`; at the end, none of its processes is left."""
+    started = []
+
+    def up(*, ready=True):
+        output = tmp_path / f"up-{len(started)}.txt"
+        with output.open("w") as file:
+            process = subprocess.Popen(
+                **manage("up", "--only", "services"), stdout=file, stderr=subprocess.STDOUT
+            )
+        started.append(Up(process, output))
+        return started[-1].wait_ready() if ready else started[-1]
+
+    yield up
+    for each in started:
+        each.process.terminate()
+        each.process.wait()
+
+
+def running(processes):
+    return [each for each in processes if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+
+
+def execute(folder, sql):
+    connection = psycopg2.connect(folder.env()["DATABASE_URL"])
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        rows = cursor.fetchall() if cursor.description else []
+    connection.close()
+    return rows
+
+
+def test_ctrl_c_ends_every_process_and_keeps_the_data(up, folder):
+    first = up()
+    execute(folder, "CREATE TABLE kept AS SELECT 42 AS answer")
+    children = first.children()
+
+    first.process.send_signal(signal.SIGINT)
+
+    assert first.process.wait() == 0
+    assert running(children) == []
+    up()
+    assert execute(folder, "SELECT answer FROM kept") == [(42,)]
+
+
+def test_a_second_start_says_who_runs_already(up, manage):
+    first = up()
+
+    second = subprocess.run(**manage("up"), capture_output=True, check=False)
+
+    assert (second.returncode, second.stderr) == (0, "")
+    assert f"already running, pid {first.process.pid}" in second.stdout
+
+
+def test_a_killed_supervisor_leaves_nothing_and_keeps_the_data(up, folder):
+    first = up()
+    execute(folder, "CREATE TABLE kept AS SELECT 42 AS answer")
+    children = first.children()
+
+    first.process.kill()
+    until(lambda: running(children) == [])
+
+    up()
+    assert execute(folder, "SELECT answer FROM kept") == [(42,)]
+
+
+def test_everything_killed_at_once_comes_up_again(up, folder):
+    first = up()
+    execute(folder, "CREATE TABLE kept AS SELECT 42 AS answer")
+    for each in [psutil.Process(first.process.pid), first.child("postgres"), first.child("valkey-server")]:
+        each.kill()
+
+    again = up()
+
+    assert "is taken" not in again.said
+    assert execute(folder, "SELECT answer FROM kept") == [(42,)]
+
+
+@pytest.mark.parametrize("executable", ["postgres", "valkey-server"])
+def test_a_killed_server_is_started_again(up, folder, executable):
+    first = up()
+    killed = first.child(executable)
+    killed.kill()
+
+    until(lambda: "starting it again" in first.said)
+    until(lambda: any(each.name() == executable and each != killed for each in running(first.children())))
+    until(lambda: execute_or_not(folder, "SELECT 1") == [(1,)])
+
+
+def execute_or_not(folder, sql):
+    try:
+        return execute(folder, sql)
+    except psycopg2.OperationalError:
+        return None
+
+
+def test_a_taken_port_gives_way_to_another_which_is_remembered(up, folder):
+    first = up()
+    port = folder.recall().ports["postgres"]
+    first.process.terminate()
+    first.process.wait()
+
+    with socket.create_server((ports.HOST, port)):
+        second = up()
+        other = folder.recall().ports["postgres"]
+        second.process.terminate()
+        second.process.wait()
+    third = up()
+
+    assert f"Port {port} is taken; postgres gets {other}." in second.said
+    assert "is taken" not in third.said
+    assert folder.recall().ports["postgres"] == other
+
+
+def test_a_server_that_cannot_start_ends_the_run_with_its_log(up, folder):
+    first = up()
+    first.process.terminate()
+    first.process.wait()
+    (folder.path / "postgres" / "PG_VERSION").write_text("9\n")
+
+    second = up(ready=False)
+
+    assert second.process.wait() == 1
+    assert re.search(
+        r"postgres did not start.*The last lines of its log:.*incompatible", second.said, re.DOTALL
+    )
+
+
+def test_resetting_is_refused_while_it_runs_and_then_removes_all(up, manage, folder):
+    first = up()
+    refused = subprocess.run(**manage("reset", "--yes"), capture_output=True, check=False)
+    first.process.terminate()
+    first.process.wait()
+    unconfirmed = subprocess.run(**manage("reset"), input="no\n", capture_output=True, check=False)
+    kept = {path.name for path in folder.path.iterdir()}
+    done = subprocess.run(**manage("reset"), input="yes\n", capture_output=True, check=False)
+
+    assert (refused.returncode, unconfirmed.returncode, done.returncode) == (1, 1, 0)
+    assert f"kill {first.process.pid}" in refused.stderr
+    assert {"postgres", "valkey", "logs", "env", "state.json"} <= kept
+    assert [path.name for path in folder.path.iterdir()] == ["lock"]
+
+
+def test_the_doctor_names_what_is_wrong(manage):
+    result = subprocess.run(**manage("doctor"), capture_output=True, check=False)
+
+    assert result.returncode == 1
+    assert "ok     PostgreSQL: postgres (PostgreSQL) 18" in result.stdout
+    assert re.search(r"wrong  .* is not there: bin/up makes it", result.stdout)
