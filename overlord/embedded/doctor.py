@@ -58,7 +58,7 @@ def findings(folder: Folder) -> Iterator[Finding]:
     for finding in _services():
         # Of what does not run, the log only tells how it ended well.
         yield finding if running else replace(finding, logs=())
-    if running and running.url:
+    if running and (running.serving or "").startswith("http"):
         yield _readiness(memory.ports["shop"])
 
 

@@ -237,7 +237,8 @@ def _is_gone(process: psutil.Process) -> bool:
 
 def _mark(process: psutil.Process) -> str:
     with _gone_or_foreign():
-        return process.environ().get(MARK, "")
+        mark: str = process.environ().get(MARK, "")
+        return mark
     return ""
 
 

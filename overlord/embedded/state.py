@@ -18,11 +18,11 @@ class FolderError(Exception):
 
 
 class AlreadyRunningError(Exception):
-    """Another process works in the data folder: its pid, and the shop's address once it is known."""
+    """Another process works in the data folder: its pid, and what it serves, the shop's address above all."""
 
-    def __init__(self, pid: int | None, url: str | None) -> None:
-        self.pid, self.url = pid, url
-        super().__init__(f"already running, pid {pid or 'unknown'}, {url or 'not ready yet'}")
+    def __init__(self, pid: int | None, serving: str | None) -> None:
+        self.pid, self.serving = pid, serving
+        super().__init__(f"already running, pid {pid or 'unknown'}, {serving or 'not ready yet'}")
 
 
 def _secret() -> str:
@@ -86,12 +86,12 @@ class Folder:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise self._running() from None
-            self.announce(url=None)
+            self.announce(serving=None)
             yield
 
-    def announce(self, *, url: str | None) -> None:
-        """Will let others know which process works here, and the address it serves."""
-        self._lock_file.write_text(json.dumps({"pid": os.getpid(), "url": url}))
+    def announce(self, *, serving: str | None) -> None:
+        """Will let others know which process works here, and what it serves once it is ready."""
+        self._lock_file.write_text(json.dumps({"pid": os.getpid(), "serving": serving}))
 
     def running(self) -> AlreadyRunningError | None:
         """Will say who works in the folder, if anybody does."""
@@ -148,7 +148,7 @@ class Folder:
             facts: dict[str, Any] = json.loads(self._lock_file.read_text())
         except ValueError:  # it is being written just now
             facts = {}
-        return AlreadyRunningError(facts.get("pid"), facts.get("url"))
+        return AlreadyRunningError(facts.get("pid"), facts.get("serving"))
 
     @property
     def _lock_file(self) -> Path:

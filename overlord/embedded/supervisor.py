@@ -62,13 +62,14 @@ class Supervisor:
         env = self._start_services()
         if self._options.services_only:
             if not self._stopping.requested():
+                self._folder.announce(serving="PostgreSQL and Valkey alone")
                 screen.services(self._folder)
             return
         self._prepare_database(env)
         self._start_application(env)
         if not self._stopping.requested():
             url = f"http://localhost:{self._ports['shop']}"
-            self._folder.announce(url=url)
+            self._folder.announce(serving=url)
             screen.application(url, self._folder, self._memory)
 
     def _keep(self) -> None:

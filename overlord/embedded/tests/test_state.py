@@ -64,11 +64,11 @@ def test_the_env_file_is_read_as_it_was_written(folder):
 
 def test_only_one_may_claim_a_folder_and_the_other_hears_who_did(folder):
     with folder.claim():
-        folder.announce(url="http://localhost:8080")
+        folder.announce(serving="http://localhost:8080")
         with pytest.raises(AlreadyRunningError) as refusal, folder.claim():
             pass
 
-    assert (refusal.value.pid, refusal.value.url) == (os.getpid(), "http://localhost:8080")
+    assert (refusal.value.pid, refusal.value.serving) == (os.getpid(), "http://localhost:8080")
 
 
 def test_a_claim_ends_with_its_process_however_that_ends(folder):

@@ -123,7 +123,7 @@ def test_a_second_start_says_who_runs_already(up, manage):
     second = subprocess.run(**manage("up"), capture_output=True, check=False)
 
     assert (second.returncode, second.stderr) == (0, "")
-    assert f"already running, pid {first.process.pid}" in second.stdout
+    assert f"already running, pid {first.process.pid}, PostgreSQL and Valkey alone" in second.stdout
 
 
 def test_a_killed_supervisor_leaves_nothing_and_keeps_the_data(up, folder):
