@@ -9,7 +9,7 @@ from channels.consumer import AsyncConsumer
 from channels.exceptions import StopConsumer
 from django.db import InterfaceError, OperationalError
 
-from realtime import hub
+from realtime import daphne_socket, hub
 from realtime.access import RefusedError, admit
 from realtime.close_codes import CloseCode
 from realtime.viewer import Viewer
@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 SUBPROTOCOL = "overlord.v1"
 LARGEST = 4096  # bytes of a client's frame; Daphne's own limit is above, since it closes without a code
+GOING_AWAY_SECONDS = 0.2  # Daphne drops its connections when the last application has ended
 RESYNC = {"type": "resync"}
 
 
@@ -35,7 +36,8 @@ class StreamConsumer(AsyncConsumer):
         try:
             await super().__call__(scope, receive, send)
         except asyncio.CancelledError:
-            await self.close(CloseCode.NOT_READY)  # the server is going away
+            await self.close(CloseCode.NOT_READY)
+            await asyncio.sleep(GOING_AWAY_SECONDS)
             raise
         finally:
             if self.viewer is not None:
@@ -63,7 +65,7 @@ class StreamConsumer(AsyncConsumer):
             logger.warning("A log-in could not be looked up: %s", str(error).strip())
             await self.close(CloseCode.NOT_READY)
         else:
-            self.viewer = Viewer(stream=stream, send=self.send)
+            self.viewer = Viewer(stream=stream, send=self.base_send)
             await hub.current().attach(self.viewer)
 
     async def _admitted(self) -> str:
@@ -93,7 +95,7 @@ class StreamConsumer(AsyncConsumer):
             self.closed = True
             if self.viewer is not None:
                 hub.current().detach(self.viewer)
-            await self.send({"type": "websocket.close", "code": int(code)})
+            await daphne_socket.close(self.base_send, code)
 
 
 def _is_resync(text: bytes) -> bool:

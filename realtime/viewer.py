@@ -1,13 +1,11 @@
 """A socket, as the hub sees it."""
 
 from asyncio import TimerHandle
-from collections.abc import Awaitable, Callable
-from typing import Any
 
+from realtime import daphne_socket
 from realtime.close_codes import CloseCode
+from realtime.daphne_socket import Send
 from realtime.pace import Pace
-
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 RESYNC_SECONDS = 1.0
 
@@ -29,7 +27,7 @@ class Viewer:
 
     async def close(self, code: CloseCode) -> None:
         """Will close the socket with the code."""
-        await self._send({"type": "websocket.close", "code": int(code)})
+        await daphne_socket.close(self._send, code)
 
     def stop_timers(self) -> None:
         """Will stop what still waits for this socket."""

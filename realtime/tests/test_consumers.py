@@ -1,0 +1,320 @@
+"""The sockets' way in: who is admitted, with which code the others are closed, what a client may say."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from channels.testing import WebsocketCommunicator
+from django.test import Client
+from rest_framework.authtoken.models import Token
+
+from overlord.accounts.models import User
+from overlord.asgi import application
+from realtime import access, hub, store, streams
+from realtime.access import RefusedError, admit
+from realtime.close_codes import CloseCode
+from realtime.store import Frame
+from realtime.tests.conftest import Shown
+
+HERE = {"host": "testserver:8080", "origin": "http://testserver:8080"}
+
+
+def keep(stream: str, data: str) -> None:
+    store.frames_store([Frame(stream=stream, version=1, data=data)])
+
+
+class Socket:
+    """A client's end, for a test that runs on an event loop."""
+
+    def __init__(
+        self, path: str, headers: dict[str, str] | None = None, offers: list[str] | None = None
+    ) -> None:
+        raw = [
+            (name.encode(), value.encode()) for name, value in (HERE if headers is None else headers).items()
+        ]
+        self._end = WebsocketCommunicator(application, path, headers=raw, subprotocols=offers)
+
+    async def open(self) -> str | None:
+        """Will give the chosen subprotocol; every socket is accepted."""
+        accepted, chosen = await self._end.connect(timeout=5)
+        assert accepted
+        return str(chosen) if chosen else None
+
+    async def code(self) -> int:
+        message = await self._end.receive_output(timeout=5)
+        assert message["type"] == "websocket.close", message
+        return int(message["code"])
+
+    async def frame(self) -> dict[str, Any]:
+        frame: dict[str, Any] = await self._end.receive_json_from(timeout=5)
+        return frame
+
+    async def says(self, **frame: str | bytes) -> None:
+        await self._end.send_input({"type": "websocket.receive", **frame})
+
+    async def leave(self) -> None:
+        await self._end.disconnect()
+
+
+def on_a_loop(test: Callable[[], Awaitable[Any]]) -> Any:
+    """Will run the test and then end its loop's hub."""
+
+    async def run() -> Any:
+        try:
+            return await test()
+        finally:
+            await hub.current().stop()
+
+    return async_to_sync(run)()
+
+
+def close_code(path: str, headers: dict[str, str] | None = None) -> int:
+    async def test() -> int:
+        socket = Socket(path, headers)
+        await socket.open()
+        return await socket.code()
+
+    return int(on_a_loop(test))
+
+
+def snapshot(path: str, headers: dict[str, str] | None = None) -> dict[str, Any]:
+    async def test() -> dict[str, Any]:
+        socket = Socket(path, headers)
+        await socket.open()
+        frame = await socket.frame()
+        await socket.leave()
+        return frame
+
+    return dict(on_a_loop(test))
+
+
+# Public streams -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("path", ["/ws/events/12/", "/ws/events/12"])
+def test_anyone_sees_an_event_without_a_query(path: str, shown: Shown) -> None:
+    """The test has no database fixture: any query would fail it."""
+    keep("event.12", '{"left":2}')
+    frame = snapshot(path)
+    assert (frame["type"], frame["stream"], frame["data"]) == ("snapshot", "event.12", {"left": 2})
+
+
+@pytest.mark.parametrize(
+    ("offers", "chosen"),
+    [
+        (["overlord.v1"], "overlord.v1"),
+        (["other", "overlord.v1"], "overlord.v1"),
+        (["other"], None),
+        (None, None),
+    ],
+)
+def test_our_subprotocol_is_chosen_when_offered(
+    offers: list[str] | None, chosen: str | None, shown: Shown
+) -> None:
+    async def test() -> str | None:
+        socket = Socket("/ws/events/12/", offers=offers)
+        answer = await socket.open()
+        await socket.leave()
+        return answer
+
+    assert on_a_loop(test) == chosen
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/ws/",
+        "/ws/nonsense/",
+        "/ws/events/x/",
+        "/ws/events/-1/",
+        "/ws/events/\u0661/",
+        "/ws/events/12/more/",
+        f"/ws/events/{2**63}/",
+        f"/ws/events/{'9' * 5000}/",
+        "/",
+    ],
+)
+def test_an_unknown_address_is_closed_with_4404(path: str, shown: Shown) -> None:
+    assert close_code(path) == 4404
+
+
+def test_a_kind_that_no_app_shows_is_closed_with_4404(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(streams._kinds, "event", raising=False)
+    assert close_code("/ws/events/12/") == 4404
+
+
+def test_the_largest_id_is_only_not_ready(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "FIRST_FRAME_SECONDS", 0.1)
+    assert close_code(f"/ws/events/{2**63 - 1}/") == 4503
+
+
+# Origin and log-in --------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "testserver:8080", "origin": "http://testserver:8081"},
+        {"host": "testserver:8080", "origin": "https://testserver:8080"},
+        {"host": "testserver:8080", "origin": "null"},
+        {"host": "testserver:8080"},
+    ],
+)
+@pytest.mark.parametrize("path", ["/ws/events/12/", "/ws/me/"])
+def test_another_or_no_origin_is_closed_with_4403(path: str, headers: dict[str, str], shown: Shown) -> None:
+    assert close_code(path, headers) == 4403
+
+
+def test_an_origin_counts_also_beside_a_token(shown: Shown) -> None:
+    headers = {"host": "testserver", "origin": "http://evil.example", "authorization": "Token abc"}
+    assert close_code("/ws/events/12/", headers) == 4403
+
+
+@pytest.fixture
+def owner_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(streams._kinds, "me", streams.Kind(access="owner", project=lambda ids: {}))
+
+
+@pytest.fixture
+def ada(transactional_db: None) -> User:
+    return User.objects.create_user("ada", "ada@example.org", "correct horse")
+
+
+def logged_in(user: User) -> dict[str, str]:
+    client = Client()
+    client.force_login(user)
+    return {**HERE, "cookie": f"other=1; sessionid={client.cookies['sessionid'].value}"}
+
+
+def with_token(user: User) -> dict[str, str]:
+    return {"host": "testserver:8080", "authorization": f"Token {Token.objects.create(user=user).key}"}
+
+
+@pytest.mark.usefixtures("owner_kind")
+@pytest.mark.parametrize("credentials", [logged_in, with_token])
+def test_a_user_sees_their_own_stream(credentials: Callable[[User], dict[str, str]], ada: User) -> None:
+    keep(f"me.{ada.pk}", '{"mine":true}')
+    frame = snapshot("/ws/me/", credentials(ada))
+    assert (frame["stream"], frame["data"]) == (f"me.{ada.pk}", {"mine": True})
+
+
+@pytest.mark.usefixtures("owner_kind")
+@pytest.mark.parametrize("credentials", [logged_in, with_token])
+def test_a_deactivated_user_is_closed_with_4401(
+    credentials: Callable[[User], dict[str, str]], ada: User
+) -> None:
+    headers = credentials(ada)
+    User.objects.update(is_active=False)
+    assert close_code("/ws/me/", headers) == 4401
+
+
+@pytest.mark.usefixtures("owner_kind", "transactional_db")
+@pytest.mark.parametrize(
+    "headers",
+    [
+        HERE,
+        {**HERE, "cookie": "sessionid=nonsensenonsensenonsense"},
+        {**HERE, "cookie": 'sessionid="a\\000b"'},
+        {**HERE, "authorization": "Token nonsense"},
+        {**HERE, "authorization": "Token \x01"},
+        {**HERE, "authorization": "Basic YTpi"},
+        {"host": "testserver:8080", "authorization": "Token nonsense"},
+        {"host": "testserver:8080", "authorization": ""},
+    ],
+)
+def test_nobody_is_closed_with_4401(headers: dict[str, str]) -> None:
+    assert close_code("/ws/me/", headers) == 4401
+
+
+def test_a_wrong_token_beside_a_session_counts_alone(owner_kind: None, ada: User) -> None:
+    assert close_code("/ws/me/", {**logged_in(ada), "authorization": "Token nonsense"}) == 4401
+
+
+def test_a_program_needs_a_valid_token_for_a_public_stream_too(shown: Shown, ada: User) -> None:
+    keep("event.12", "1")
+    assert snapshot("/ws/events/12/", with_token(ada))["data"] == 1
+    assert close_code("/ws/events/12/", {"host": "x", "authorization": "Token wrong"}) == 4401
+
+
+def test_a_token_in_the_address_is_nothing(owner_kind: None, ada: User) -> None:
+    key = Token.objects.create(user=ada).key
+    assert close_code(f"/ws/me/?token={key}") == 4401
+
+
+def test_staff_streams_are_for_staff(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(streams._kinds, "stats", streams.Kind(access="staff", project=lambda ids: {}))
+    pairs = [(name.encode(), value.encode()) for name, value in with_token(ada).items()]
+    watch = partial(async_to_sync(admit), {"headers": pairs}, kind="stats", stream_id=None)
+    with pytest.raises(RefusedError) as refused:
+        watch()
+    assert refused.value.code == CloseCode.NOT_ALLOWED
+    User.objects.update(is_staff=True)
+    assert watch() == "stats"
+
+
+def test_a_database_that_is_away_is_not_a_wrong_login(
+    owner_kind: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.db import OperationalError
+
+    async def away(**_: str) -> None:
+        raise OperationalError("gone")
+
+    monkeypatch.setattr(access, "_user_of_token", away)
+    assert close_code("/ws/me/", {"host": "x", "authorization": "Token abc"}) == 4503
+
+
+# What a client may say ----------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ({"text": '{"type": "subscribe"}'}, 1008),
+        ({"text": '{"type": "resync", "more": 1}'}, 1008),
+        ({"text": '["resync"]'}, 1008),
+        ({"text": "resync"}, 1008),
+        ({"text": ""}, 1008),
+        ({"text": "[" * 4000}, 1008),
+        ({"text": "9" * 4096}, 1008),
+        ({"bytes": b'{"type":"resync"}'}, 1008),
+        ({"text": " " * 4097}, 1009),
+        ({"text": "\u20ac" * 1400}, 1009),
+        ({"bytes": b"x" * 5000}, 1009),
+    ],
+)
+def test_anything_but_resync_closes(said: dict[str, Any], code: int, shown: Shown) -> None:
+    keep("event.12", "1")
+
+    async def test() -> int:
+        socket = Socket("/ws/events/12/")
+        await socket.open()
+        await socket.frame()
+        await socket.says(**said)
+        return await socket.code()
+
+    assert on_a_loop(test) == code
+
+
+def test_resync_is_answered_by_a_snapshot(shown: Shown) -> None:
+    keep("event.12", "1")
+
+    async def test() -> list[dict[str, Any]]:
+        socket = Socket("/ws/events/12/")
+        await socket.open()
+        first = await socket.frame()
+        await socket.says(text='{"type": "resync"}')
+        answer = await socket.frame()
+        await socket.leave()
+        return [first, answer]
+
+    assert [frame["type"] for frame in on_a_loop(test)] == ["snapshot", "snapshot"]
+
+
+def test_a_socket_that_leaves_is_forgotten(shown: Shown) -> None:
+    keep("event.12", "1")
+
+    async def test() -> set[Any]:
+        socket = Socket("/ws/events/12/")
+        await socket.open()
+        await socket.frame()
+        await socket.leave()
+        return hub.current()._feeds["event.12"].viewers
+
+    assert on_a_loop(test) == set()
