@@ -187,6 +187,15 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
+def reap_orphans(children: Iterable[Child]) -> None:
+    """Will bury the adopted processes that have ended, those that are not in the children, which see to
+    themselves."""
+    own = {child.pid for child in children}
+    for process in psutil.Process().children():
+        if process.pid not in own:
+            _is_gone(process)
+
+
 def leftovers(log: Path, program: Program) -> list[psutil.Process]:
     """Will find the processes that the program started and that outlived it."""
     return [
@@ -227,9 +236,12 @@ def _end(processes: list[psutil.Process]) -> None:
 
 
 def _is_gone(process: psutil.Process) -> bool:
-    """A zombie is gone: it holds neither port nor file, and in a container pid 1 may reap it late."""
+    """Will say whether a process that is no `Child` has ended, and bury it if we adopted it.
+
+    A zombie is gone: it holds neither port nor file, and in a container pid 1 may reap it late.
+    """
     with contextlib.suppress(ChildProcessError):
-        os.waitpid(process.pid, os.WNOHANG)  # if we adopted it, nobody else reaps it
+        os.waitpid(process.pid, os.WNOHANG)
     with _gone_or_foreign():
         return process.status() == psutil.STATUS_ZOMBIE or not process.is_running()
     return True

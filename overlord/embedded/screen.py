@@ -36,7 +36,8 @@ def application(url: str, folder: Folder, memory: Memory) -> None:
     if memory.demo_loaded:
         logins = f"""
   Log in       staff / {memory.demo_password}   (sees the monitor and the admin)
-               buyer / {memory.demo_password}"""
+               buyer / {memory.demo_password}
+"""
     say(
         f"""
 Ticket Overlord is ready.

@@ -13,9 +13,10 @@ from overlord.embedded.servers import Postgres, Valkey
 from overlord.embedded.state import Folder, Memory
 from overlord.embedded.stopping import Stopping
 
-PREFERRED_PORTS = {"postgres": 54329, "valkey": 63799, "web": 54330, "live": 54331, "shop": 8080}
+PREFERRED_PORTS = {"postgres": 54329, "valkey": 63799, "web": 54339, "live": 54349, "shop": 8080}
 READY_SECONDS = 60
 LOOK_SECONDS = 0.1
+REAP_SECONDS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +75,11 @@ class Supervisor:
 
     def _keep(self) -> None:
         while not self._stopping.requested():
-            self._look()
-            time.sleep(LOOK_SECONDS)
+            processes.reap_orphans([keeper.child for group in self._groups for keeper in group])
+            until = time.monotonic() + REAP_SECONDS
+            while time.monotonic() < until and not self._stopping.requested():
+                self._look()
+                time.sleep(LOOK_SECONDS)
 
     def _look(self) -> None:
         for group in self._groups:
@@ -186,7 +190,7 @@ class Supervisor:
         asked = self._options.port if name == "shop" else None
         wanted = asked or self._memory.ports.get(name) or PREFERRED_PORTS[name]
         port = ports.choose(preferred=wanted, but_not=tuple(self._ports.values()))
-        if port != wanted:
+        if port != wanted and name not in ("web", "live"):  # those two nobody but Caddy uses
             screen.say(f"Port {wanted} is taken; {name} gets {port}.")
         self._ports[name] = self._memory.ports[name] = port
         self._folder.remember(self._memory)

@@ -161,6 +161,15 @@ def test_a_killed_server_is_started_again(up, folder, executable):
     until(lambda: execute_or_not(folder, "SELECT 1") == [(1,)])
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere orphans are not ours to bury")
+def test_no_zombie_is_kept(up):
+    first = up()
+    helpers = first.child("postgres").children()
+    first.child("postgres").kill()
+
+    until(lambda: not any(each.is_running() for each in helpers))
+
+
 def execute_or_not(folder, sql):
     try:
         return execute(folder, sql)
