@@ -83,7 +83,8 @@ def _producers() -> pools.ProducerPool:
         "socket_timeout": redis_client.SECONDS,
         "socket_connect_timeout": redis_client.SECONDS,
     }
-    return pools.producers[current_app.connection_for_write(transport_options=patience)]
+    connection = current_app.connection_for_write(transport_options=patience)
+    return cast("pools.ProducerPool", pools.producers[connection])
 
 
 def _flat(entries: Iterable[Entry]) -> Iterator[str | int]:

@@ -25,7 +25,7 @@ def protocol_of(send: Send) -> WebSocketProtocol | None:
 async def close(send: Send, code: CloseCode) -> None:
     """Will close the socket with the code. Asked by ASGI, autobahn raises for 1008 and 1009."""
     protocol = protocol_of(send)
-    if protocol is None or protocol.state != protocol.STATE_OPEN:
+    if protocol is None or protocol.state == protocol.STATE_CONNECTING:
         await send({"type": "websocket.close", "code": int(code)})
     else:
-        protocol.sendCloseFrame(code=int(code), isReply=False)
+        protocol.sendCloseFrame(code=int(code), isReply=False)  # does nothing when it is closed already

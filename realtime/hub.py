@@ -129,15 +129,16 @@ class Hub:
 
     async def _close(self, viewer: Viewer, code: CloseCode) -> None:
         self.detach(viewer)
-        await viewer.close(code)
+        await self._sent(viewer, viewer.close(code))
 
     async def _hand(self, viewer: Viewer, frame: Frame, text: str) -> None:
         viewer.version = frame.version
-        await self._send_text(viewer, text)
+        await self._sent(viewer, viewer.send_text(text))
 
-    async def _send_text(self, viewer: Viewer, text: str) -> None:
+    async def _sent(self, viewer: Viewer, sending: Awaitable[None]) -> None:
+        """Will await the sending. A socket that fails is let go, and no other one's turn with it."""
         try:
-            await viewer.send_text(text)
+            await sending
         except Exception:
             logger.warning("A socket of %s failed and is let go.", viewer.stream, exc_info=True)
             self.detach(viewer)
@@ -197,7 +198,7 @@ class Hub:
                     continue
                 if version not in texts:
                     texts[version] = frame_text.heartbeat(feed.stream, version, now=clock.now())
-                await self._send_text(viewer, texts[version])
+                await self._sent(viewer, viewer.send_text(texts[version]))
 
     # Groups ----------------------------------------------------------------------------------------------
     async def _keep_groups(self) -> None:

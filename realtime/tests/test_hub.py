@@ -158,6 +158,10 @@ def test_a_socket_that_fails_is_let_go_and_harms_no_other() -> None:
         await publish(2)
         assert await until(lambda: good.shows(2))
         assert hub._feeds["event.1"].viewers == {good.viewer}
+        hub._feeds["event.1"].viewers.add(bad.viewer)
+        message = {"type": "frame", "stream": "event.1", "version": 3, "data": None}
+        await get_channel_layer().group_send("event.1", message)
+        assert await until(lambda: good.codes == [4404]), "also when a close fails"
 
     with_hub(test)
 
