@@ -1,5 +1,6 @@
 """The private PostgreSQL and Valkey: how they are made, configured and asked whether they answer."""
 
+import shutil
 import signal
 import tempfile
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from overlord.embedded.processes import Program
 
 DATABASE = "overlord"
 ROLE = "overlord"
+SCRATCH = "postgres.new-"
 # Small on purpose: whatever language, time zone or PostgreSQL variables the user has set stay outside.
 SERVER_ENV = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
@@ -37,7 +39,10 @@ class Postgres:
         """Will make the data folder unless it is there, whole or not at all; raises ProcessFailedError."""
         if self.home.data.exists():
             return
-        with tempfile.TemporaryDirectory(dir=self.home.data.parent, prefix="postgres.new-") as scratch:
+        parent = self.home.data.parent
+        for unfinished in parent.glob(f"{SCRATCH}*"):
+            shutil.rmtree(unfinished)
+        with tempfile.TemporaryDirectory(dir=parent, prefix=SCRATCH) as scratch:
             new = Path(scratch) / "data"
             password_file = Path(scratch) / "password"
             password_file.touch(mode=0o600)

@@ -144,6 +144,14 @@ def test_a_creation_that_fails_leaves_nothing_half_made(folder):
     assert [path.name for path in folder.iterdir()] == ["logs"]
 
 
+def test_what_a_killed_creation_left_is_removed_by_the_next(folder):
+    (folder / "postgres.new-killed" / "data").mkdir(parents=True)
+
+    created(folder, postgres_home.find(folder))
+
+    assert sorted(path.name for path in folder.iterdir()) == ["logs", "postgres"]
+
+
 @pytest.fixture
 def refuge():
     refuge = postgres_home.make_refuge(postgres_home.REFUGES)
