@@ -11,10 +11,10 @@ from django.test import Client
 from rest_framework.authtoken.models import Token
 
 from overlord.accounts.models import User
-from overlord.asgi import application
 from realtime import access, hub, store, streams
 from realtime.access import RefusedError, admit
 from realtime.close_codes import CloseCode
+from realtime.routing import websockets
 from realtime.store import Frame
 from realtime.tests.conftest import Shown
 
@@ -34,7 +34,7 @@ class Socket:
         raw = [
             (name.encode(), value.encode()) for name, value in (HERE if headers is None else headers).items()
         ]
-        self._end = WebsocketCommunicator(application, path, headers=raw, subprotocols=offers)
+        self._end = WebsocketCommunicator(websockets, path, headers=raw, subprotocols=offers)
 
     async def open(self) -> str | None:
         """Will give the chosen subprotocol; every socket is accepted."""

@@ -35,7 +35,7 @@ class Daphne:
         address = urlsplit(os.environ["DATABASE_URL"])
         database = urlunsplit(address._replace(path=f"/{connection.settings_dict['NAME']}"))
         command = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port)]
-        command += ["--no-server-name", "-v", "0", "realtime.tests.live_application:application"]
+        command += ["--no-server-name", "-v", "0", "overlord.asgi:application"]
         self.process = subprocess.Popen(command, env={**os.environ, "DATABASE_URL": database})
 
     def wait_ready(self) -> None:
