@@ -1,7 +1,7 @@
 """Fixtures of every app's tests: a clean Valkey, and makers of what tests are about."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +10,7 @@ from django.utils import timezone
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
+from checkout.gateways import ledger
 from overlord.accounts.models import User
 from overlord.kernel import redis_client
 from tickets import refusals
@@ -19,10 +20,12 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(autouse=True)
-def clean_memories() -> None:
+def clean_memories() -> Iterator[None]:
     """Nothing of another test's: neither in this test run's own Valkey nor in this process."""
     redis_client.connection().flushall()
     refusals.forget()
+    yield
+    ledger.close()
 
 
 @pytest.fixture

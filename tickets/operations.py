@@ -13,6 +13,7 @@ from django.db.models import F
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from tickets import projections, rules, sql
+from tickets.event_files import EventToLoad
 from tickets.models import Event, Inventory, Reservation, TicketType
 from tickets.representation import Figures
 
@@ -104,6 +105,33 @@ def reservation_is_due(*, reservation: Reservation, now: datetime) -> bool:
 
 
 # What staff edit -----------------------------------------------------------------------------------------
+def event_add(*, event: EventToLoad) -> Event:
+    """Will put an event of a file on sale, with its ticket types."""
+    db.transaction_required()
+    added = Event.objects.create(
+        name=event.name, date=event.date, currency=event.currency, description=event.description
+    )
+    for kind in event.types:
+        ticket_type = TicketType.objects.create(
+            event=added, ticket_type=kind.ticket_type, price=kind.price, max_per_user=kind.max_per_user
+        )
+        inventory_set(
+            ticket_type=ticket_type,
+            amount=kind.amount,
+            opens_at=kind.opens_at,
+            closes_at=kind.closes_at,
+            paused=False,
+        )
+    return added
+
+
+def event_moved(*, event_id: int, before: datetime, after: datetime) -> None:
+    """Will let the sales that end with the event end with its new date."""
+    db.transaction_required()
+    ending = Inventory.objects.filter(ticket_type__event_id=event_id, closes_at=before)
+    ending.update(closes_at=after, version=F("version") + 1)
+
+
 def event_changed(*, event_id: int) -> None:
     """Will give an edited event its next version and tell the live side."""
     db.transaction_required()

@@ -99,6 +99,12 @@ def event_of_type(ticket_type: int) -> int | None:
     return TicketType.objects.filter(pk=ticket_type).values_list("event_id", flat=True).first()
 
 
+def events_known(named: Collection[tuple[str, datetime]]) -> set[tuple[str, datetime]]:
+    """Will find which of these (name, date) there are events of."""
+    found = Event.objects.filter(name__in=[name for name, _ in named]).values_list("name", "date")
+    return set(found) & set(named)
+
+
 def events_with_sale_boundary(*, after: datetime, until: datetime) -> list[int]:
     """Will find events of which a ticket type's sale opened or closed after `after`, up to `until`."""
     crossed = Inventory.objects.filter(

@@ -1,7 +1,7 @@
 """Use cases of selling. The only place of this app where a transaction opens."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from django.db import IntegrityError
 from overlord.kernel import clock, db
 from overlord.kernel.errors import Busy, Mismatch, NotFound
 from tickets import operations, projections, refusals, representation, rules, selectors, sql
+from tickets.event_files import EventToLoad, FileErrors
 from tickets.rules import ReservationEnded, UnknownTicketType
 
 CLAIM_ATTEMPTS = 3  # the first, one after releasing due holds, one more when a rival was quicker
@@ -169,3 +170,19 @@ def sale_pause(*, event_ids: Iterable[int], paused: bool) -> int:
     """Will pause or resume the sale of events, effective for every claim that has not been granted yet."""
     with db.transaction():
         return sum(operations.sale_pause(event_id=event_id, paused=paused) for event_id in sorted(event_ids))
+
+
+def events_load(*, events: Sequence[EventToLoad]) -> int:
+    """Will put all events of a file on sale, or none, and count them; raises FileErrors for those known already."""
+    with db.transaction():
+        known = selectors.events_known([(event.name, event.date) for event in events])
+        mistakes = [
+            (event.line, f"{event.name} on {event.date.isoformat()} is there already.")
+            for event in events
+            if (event.name, event.date) in known
+        ]
+        if mistakes:
+            raise FileErrors(mistakes)
+        for event in events:
+            operations.event_add(event=event)
+    return len(events)

@@ -104,6 +104,13 @@ def opened() -> Iterator[Ledger]:
         raise GatewayUnknown(str(error).strip()) from error
 
 
+def close() -> None:
+    """Will close this thread's connection; the next use opens another."""
+    connection: psycopg2.extensions.connection | None = getattr(_here, "connection", None)
+    if connection is not None:
+        connection.close()
+
+
 def _connection() -> psycopg2.extensions.connection:
     """Will give this thread's connection, made with the tables at its first use."""
     connection: psycopg2.extensions.connection | None = getattr(_here, "connection", None)

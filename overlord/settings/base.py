@@ -181,6 +181,7 @@ SPECTACULAR_SETTINGS = {
 
 # Selling -------------------------------------------------------------------------------------------------
 HOLD_SECONDS = env.HOLD_SECONDS
+DEMO_PASSWORD = env.DEMO_PASSWORD
 PAYMENT_GATEWAY = "sandbox"
 
 # Pages ---------------------------------------------------------------------------------------------------

@@ -73,4 +73,7 @@ def _seconds(name: str, default: int, *, least: int, most: int) -> int:
     return value
 
 
+# Of the two people whom `load_demo` makes; `bin/up` draws one and shows it.
+DEMO_PASSWORD = _env.str("DEMO_PASSWORD", "")
+
 HOLD_SECONDS = _seconds("HOLD_SECONDS", 900, least=1, most=86_400)

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from overlord.accounts.models import User
 from overlord.kernel import db
-from tickets import refusals, services
+from tickets import services
 from tickets.models import Inventory, Reservation, TicketType
 from tickets.rules import AllHeld
 from tickets.tests.test_races import claim, outcomes, together
@@ -123,18 +123,15 @@ class TestClaimingWhatIsDue:
         first, second = user_make(), user_make()
         kind = ticket_type_make(amount=1)
         claim(first.pk, kind)
-        soon = timezone.now() + timedelta(milliseconds=100)
+        soon = timezone.now() + timedelta(milliseconds=200)
         Reservation.objects.filter(client=first).update(expires_at=soon)
         with pytest.raises(AllHeld):
             claim(second.pk, kind)
+        end(first)
 
-        later = soon + timedelta(milliseconds=1)
-        refusals.recall(ticket_type=kind.pk, now=later)  # raises nothing: the hold has ended by then
-        with pytest.raises(AllHeld):
-            refusals.remember(
-                ticket_type=kind.pk, refused=AllHeld(next_release_at=soon), now=soon - later + soon
-            )
-            refusals.recall(ticket_type=kind.pk, now=soon - timedelta(milliseconds=1))
+        with pytest.raises(AllHeld):  # remembered, for as long as the hold was to last
+            claim(second.pk, kind, now=soon - timedelta(milliseconds=1))
+        assert claim(second.pk, kind, now=soon).reservation["state"] == "held"
 
     def test_many_claims_on_due_holds_share_them_exactly(
         self, user_make: Callable[..., User], ticket_type_make: Callable[..., TicketType]
@@ -184,10 +181,7 @@ class TestRememberedRefusals:
         Inventory.objects.filter(pk=kind.pk).update(sold=0)
 
         later = timezone.now() + timedelta(milliseconds=251)
-        made = services.reservation_create(
-            client_id=buyer.pk, ticket_type=kind.pk, amount=1, key=None, hold=timedelta(minutes=1), now=later
-        )
-        assert made.reservation["state"] == "held"
+        assert claim(buyer.pk, kind, now=later).reservation["state"] == "held"
 
 
 def refused(user: User, kind: TicketType) -> Exception:

@@ -3,7 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import connection, connections
@@ -43,9 +43,16 @@ def together(*actions: Callable[[], object]) -> list[object]:
     return results
 
 
-def claim(client_id: int, kind: TicketType, amount: int = 1, key: str | None = None) -> services.Reserved:
+def claim(
+    client_id: int, kind: TicketType, amount: int = 1, key: str | None = None, now: datetime | None = None
+) -> services.Reserved:
     return services.reservation_create(
-        client_id=client_id, ticket_type=kind.pk, amount=amount, key=key, hold=HOLD, now=timezone.now()
+        client_id=client_id,
+        ticket_type=kind.pk,
+        amount=amount,
+        key=key,
+        hold=HOLD,
+        now=now or timezone.now(),
     )
 
 
@@ -279,7 +286,7 @@ class TestReleasing:
         assert Inventory.objects.get(pk=ticket_type.pk).held == 0
 
     def claim_beside_release(self, buyer: User, kind: TicketType) -> list[object]:
-        """A claim that arrives when the same client's release has changed its reservation, not yet the inventory."""
+        """A claim beside the same client's release, which has changed its reservation and not yet the inventory."""
         mine = claim(buyer.pk, kind).reservation["id"]
         half_released = threading.Event()
         claimed = threading.Event()

@@ -1,0 +1,357 @@
+"""Paying, with the worker's part called here as Celery would call it."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from checkout import gateways, services
+from checkout.gateways import GatewayUnknown, ledger, sandbox
+from checkout.models import Payment
+from checkout.rules import Charge
+from conftest import api_of
+from overlord.accounts.models import User
+from overlord.kernel import db
+from tickets.models import Inventory, Reservation, TicketType
+from tickets.services import due_holds_sweep
+from tickets.tests.test_api import reserve
+from tickets.tests.test_races import together
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PAYMENTS = "/payment/payments/"
+
+
+@pytest.fixture
+def payment(api: APIClient, ticket_type: TicketType) -> Payment:
+    """An unstarted payment of two tickets that are held."""
+    held = reserve(api, ticket_type, 2).json()
+    made = api.post(PAYMENTS, {"reservation_id": held["id"]}, format="json").json()
+    return Payment.objects.get(pk=made["id"])
+
+
+def pay(api: APIClient, payment: Payment, token: str = "ok") -> Any:
+    return api.post(f"{PAYMENTS}{payment.pk}/pay/", {"token": token}, format="json")
+
+
+def work(payment: Payment) -> Payment:
+    """Does what the worker does with the message that `pay` sent."""
+    services.payment_process(payment_id=payment.pk)
+    payment.refresh_from_db()
+    return payment
+
+
+def stock(payment: Payment) -> tuple[int, int, int]:
+    inventory = Inventory.objects.get(ticket_type__id=payment.reservation.ticket_type_id)
+    return inventory.held, inventory.sold, inventory.revenue
+
+
+def charges(payment: Payment) -> list[str]:
+    """What the sandbox's ledger says of a payment's intents."""
+    with ledger.opened():
+        rows = db.rows(
+            "SELECT outcome FROM sandbox.intents WHERE payment = %s ORDER BY created", [payment.pk]
+        )
+    return [row["outcome"] for row in rows]
+
+
+class TestThePathToSuccess:
+    def test_each_step_shows(self, api: APIClient, payment: Payment) -> None:
+        shown = api.get(f"{PAYMENTS}{payment.pk}/").json()
+        assert (shown["payment_status"], shown["full_price"]) == ("NOT_STARTED", "30.00")
+        assert (shown["amount"], shown["currency"], shown["requires_action"]) == (None, None, None)
+
+        accepted = pay(api, payment)
+        assert (accepted.status_code, accepted.json()["payment_status"]) == (202, "PENDING")
+        assert Reservation.objects.get().state == "paying"
+        assert stock(payment) == (2, 0, 0)
+
+        work(payment)
+        paid = api.get(f"{PAYMENTS}{payment.pk}/").json()
+        assert (paid["payment_status"], paid["amount"], paid["currency"]) == ("SUCCESS", "30.00", "EUR")
+        mine = api.get(f"/event/reservations/{payment.reservation_id}/").json()
+        assert (mine["state"], mine["validated"]) == ("validated", True)
+        assert stock(payment) == (0, 2, 3000)
+        assert charges(payment) == ["succeeded"]
+
+    def test_the_token_is_erased_at_the_outcome(self, api: APIClient, payment: Payment) -> None:
+        pay(api, payment, "tok_secret")
+        assert Payment.objects.get().gateway_token == "tok_secret"
+        assert work(payment).gateway_token == ""
+
+    def test_opening_it_again_gives_the_same(self, api: APIClient, payment: Payment) -> None:
+        again = api.post(PAYMENTS, {"reservation_id": payment.reservation_id}, format="json")
+
+        assert (again.status_code, again.json()["id"]) == (200, payment.pk)
+
+    def test_opening_it_twice_at_once_makes_one(
+        self, buyer: User, api: APIClient, ticket_type: TicketType
+    ) -> None:
+        held = reserve(api, ticket_type).json()["id"]
+
+        results = together(
+            *[lambda: services.payment_create(client_id=buyer.pk, reservation_id=held, gateway="sandbox")] * 6
+        )
+
+        assert sorted(made for _, made in results) == [False] * 5 + [True]  # type: ignore[misc]
+        assert Payment.objects.count() == 1
+
+    def test_what_costs_nothing_is_validated_without_a_gateway(
+        self, api: APIClient, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        held = reserve(api, ticket_type_make(price=0)).json()
+        made = api.post(PAYMENTS, {"reservation_id": held["id"]}, format="json").json()
+        free = Payment.objects.get(pk=made["id"])
+
+        paid = pay(api, free).json()
+        assert (paid["payment_status"], paid["amount"]) == ("SUCCESS", "0.00")
+        assert stock(free) == (0, 1, 0)
+        assert charges(free) == []
+
+
+class TestFailure:
+    @pytest.mark.parametrize(
+        ("token", "outcome", "word"),
+        [("card_error", "declined", "declined"), ("payment_error", "failed", "service")],
+    )
+    def test_the_buyer_is_told_and_may_try_again(
+        self, api: APIClient, payment: Payment, token: str, outcome: str, word: str
+    ) -> None:
+        pay(api, payment, token)
+        work(payment)
+
+        failed = api.get(f"{PAYMENTS}{payment.pk}/").json()
+        assert (failed["payment_status"], failed["amount"]) == ("FAILURE", None)
+        assert word in failed["error"]
+        assert Reservation.objects.get().state == "held"
+        assert stock(payment) == (2, 0, 0)
+
+        pay(api, payment, "ok")
+        assert work(payment).status == "SUCCESS"
+        assert payment.error == ""
+        assert charges(payment) == [outcome, "succeeded"]
+        assert stock(payment) == (0, 2, 3000)
+
+    def test_with_no_time_left_the_reservation_ends(self, api: APIClient, payment: Payment) -> None:
+        pay(api, payment, "card_error")
+        expire(payment)
+        work(payment)
+
+        assert Reservation.objects.get().state == "expired"
+        assert stock(payment) == (0, 0, 0)
+        gone = pay(api, payment)
+        assert (gone.status_code, gone.json()["code"]) == (410, "reservation_expired")
+
+    def test_a_failed_one_can_be_removed(self, api: APIClient, payment: Payment) -> None:
+        pay(api, payment, "card_error")
+        work(payment)
+
+        assert api.delete(f"{PAYMENTS}{payment.pk}/").status_code == 204
+        assert Payment.objects.count() == 0
+
+
+def expire(payment: Payment) -> None:
+    past = timezone.now() - timedelta(seconds=1)
+    Reservation.objects.filter(pk=payment.reservation_id).update(expires_at=past)
+
+
+class TestExpiryBesidePayment:
+    def test_a_payment_in_flight_is_waited_for(self, api: APIClient, payment: Payment) -> None:
+        pay(api, payment)
+        expire(payment)
+
+        assert due_holds_sweep() == 0
+        work(payment)
+        assert Reservation.objects.get().state == "validated"
+
+    def test_a_sweep_that_ignores_it_is_noticed(self, api: APIClient, payment: Payment) -> None:
+        """The control of the test above: without the state in its condition the sweep takes the tickets away."""
+        pay(api, payment)
+        expire(payment)
+        Reservation.objects.update(state="held")
+
+        assert due_holds_sweep() == 1
+
+    def test_an_unstarted_payment_protects_nothing(self, api: APIClient, payment: Payment) -> None:
+        expire(payment)
+
+        gone = pay(api, payment)
+        assert (gone.status_code, gone.json()["code"]) == (410, "reservation_expired")
+        assert due_holds_sweep() == 1
+        assert pay(api, payment).status_code == 410
+        assert Payment.objects.get().status == "NOT_STARTED"
+        assert charges(payment) == []
+
+    def test_pay_and_expiry_at_once_agree_on_one_of_them(
+        self, api: APIClient, buyer: User, payment: Payment
+    ) -> None:
+        Reservation.objects.update(expires_at=timezone.now() + timedelta(milliseconds=30))
+
+        together(
+            lambda: services.payment_pay(client_id=buyer.pk, payment_id=payment.pk, token="ok"),
+            *[lambda: [due_holds_sweep() for _ in range(40)]] * 2,
+        )
+        payment.refresh_from_db()
+        pairs = {("PENDING", "paying"), ("NOT_STARTED", "expired"), ("NOT_STARTED", "held")}
+        assert (payment.status, Reservation.objects.get().state) in pairs
+
+
+class TestPressingTwice:
+    def test_it_is_one_charge(self, api: APIClient, buyer: User, payment: Payment) -> None:
+        results = together(
+            *[lambda: services.payment_pay(client_id=buyer.pk, payment_id=payment.pk, token="ok")] * 5
+        )
+        together(*[lambda: services.payment_process(payment_id=payment.pk)] * 5)
+
+        assert sorted(getattr(result, "code", "") for result in results) == ["", *["payment_in_progress"] * 4]
+        assert charges(payment) == ["succeeded"]
+        assert pay(api, payment).json()["code"] == "already_paid"
+        assert stock(payment) == (0, 2, 3000)
+
+    def test_a_message_delivered_again_changes_nothing(self, api: APIClient, payment: Payment) -> None:
+        pay(api, payment)
+        before = work(payment).version
+        assert work(payment).version == before
+        assert charges(payment) == ["succeeded"]
+
+
+class TestLosingTheWorker:
+    def test_what_nobody_took_up_is_found_by_beat(self, api: APIClient, payment: Payment) -> None:
+        pay(api, payment)
+        assert services.payments_resume() == 0
+        lapse(payment)
+
+        assert services.payments_resume() == 1
+        assert work(payment).status == "SUCCESS"
+        assert services.payments_resume() == 0
+
+    @pytest.mark.parametrize("died_after", ["create_intent", "payment_remember_intent", "confirm"])
+    def test_a_worker_that_died_leaves_one_charge(
+        self, api: APIClient, payment: Payment, monkeypatch: pytest.MonkeyPatch, died_after: str
+    ) -> None:
+        pay(api, payment)
+        owner: Any = services.operations if "remember" in died_after else sandbox.SandboxGateway
+        original = getattr(owner, died_after)
+
+        def die(*args: Any, **kwargs: Any) -> None:
+            original(*args, **kwargs)
+            raise KeyboardInterrupt  # nothing catches it: what a kill leaves behind
+
+        with monkeypatch.context() as dying:
+            dying.setattr(owner, died_after, die)
+            with pytest.raises(KeyboardInterrupt):
+                work(payment)
+        payment.refresh_from_db()
+        assert payment.status == "PROCESSING"
+        assert work(payment).status == "PROCESSING"  # leased: another worker leaves it alone
+
+        lapse(payment)
+        assert work(payment).status == "SUCCESS"
+        assert charges(payment) == ["succeeded"]
+        assert stock(payment) == (0, 2, 3000)
+
+    def test_an_unknown_outcome_is_asked_about_and_never_called_declined(
+        self, api: APIClient, payment: Payment
+    ) -> None:
+        pay(api, payment, "timeout_charged")
+        assert work(payment).status == "PROCESSING"
+        assert Reservation.objects.get().state == "paying"
+
+        lapse(payment)
+        assert work(payment).status == "SUCCESS"
+        assert charges(payment) == ["succeeded"]
+
+
+def lapse(payment: Payment) -> None:
+    past = timezone.now() - timedelta(milliseconds=1)
+    Payment.objects.filter(pk=payment.pk).update(lease_until=past)
+
+
+class TestWhoseItIs:
+    def test_anothers_payment_is_not_there(self, payment: Payment, user_make: Callable[..., User]) -> None:
+        stranger = api_of(user_make())
+        url = f"{PAYMENTS}{payment.pk}/"
+
+        assert stranger.get(url).status_code == 404
+        assert stranger.delete(url).status_code == 404
+        assert pay(stranger, payment).status_code == 404
+        opened = stranger.post(PAYMENTS, {"reservation_id": payment.reservation_id}, format="json")
+        assert opened.status_code == 404
+        assert stranger.get(PAYMENTS).json()["results"] == []
+        assert Payment.objects.get().status == "NOT_STARTED"
+
+    def test_a_reservation_that_is_gone_or_paid_opens_none(
+        self, api: APIClient, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        held = reserve(api, ticket_type_make()).json()["id"]
+        body = {"reservation_id": held}
+        Reservation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+        assert api.post(PAYMENTS, body, format="json").status_code == 410
+
+        now = timezone.now()
+        Reservation.objects.update(state="validated", validated_at=now)
+        answer = api.post(PAYMENTS, body, format="json")
+        assert (answer.status_code, answer.json()["code"]) == (409, "already_paid")
+
+    @pytest.mark.parametrize(
+        "body", [{}, {"reservation_id": "x"}, {"reservation_id": 2**63}, {"reservation_id": None}]
+    )
+    def test_what_is_no_reservation_id_is_400(self, api: APIClient, body: dict[str, Any]) -> None:
+        assert api.post(PAYMENTS, body, format="json").status_code == 400
+
+    @pytest.mark.parametrize("token", ["", " ", None, "x" * 201, "a\x00b", 5.5, ["ok"]])
+    def test_what_is_no_token_is_400(self, api: APIClient, payment: Payment, token: Any) -> None:
+        answer = api.post(f"{PAYMENTS}{payment.pk}/pay/", {"token": token}, format="json")
+        if token == 5.5:
+            assert answer.status_code == 202  # a number is read as its text, as everywhere in JSON forms
+            return
+        assert answer.status_code == 400
+        assert Reservation.objects.get().state == "held"
+
+    def test_one_in_flight_cannot_be_removed(self, api: APIClient, payment: Payment) -> None:
+        pay(api, payment)
+
+        answer = api.delete(f"{PAYMENTS}{payment.pk}/")
+        assert (answer.status_code, answer.json()["code"]) == (409, "payment_started")
+        assert work(payment).status == "SUCCESS"
+        assert api.delete(f"{PAYMENTS}{payment.pk}/").status_code == 409
+
+
+class TestTheSandbox:
+    def test_the_first_answer_to_a_key_is_kept(self, db: None) -> None:
+        gateway = gateways.named("sandbox")
+        stamp = timezone.now().timestamp()
+        make = {"key": f"create:{stamp}", "amount": 5, "currency": "EUR", "payment_id": 0}
+        intent = gateway.create_intent(**make)  # type: ignore[arg-type]
+
+        assert gateway.create_intent(**make) == intent  # type: ignore[arg-type]
+        assert gateway.retrieve(intent=intent) is None
+        assert gateway.confirm(key=f"c:{stamp}", intent=intent, token="card_error") == Charge(
+            outcome="declined"
+        )
+        assert gateway.confirm(key=f"c:{stamp}", intent=intent, token="card_error") == Charge(
+            outcome="declined"
+        )
+        assert gateway.retrieve(intent=intent) == Charge(outcome="declined")
+
+    def test_another_body_with_the_same_key_is_an_error(self, db: None) -> None:
+        gateway = gateways.named("sandbox")
+        key = f"create:{timezone.now().timestamp()}"
+        gateway.create_intent(key=key, amount=5, currency="EUR", payment_id=0)
+
+        with pytest.raises(ledger.KeyReused):
+            gateway.create_intent(key=key, amount=6, currency="EUR", payment_id=0)
+
+    def test_a_key_that_is_worked_on_conflicts(self, db: None) -> None:
+        key = f"create:{timezone.now().timestamp()}"
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 7))", [key])
+            try:
+                with pytest.raises(GatewayUnknown):
+                    gateways.named("sandbox").create_intent(key=key, amount=5, currency="EUR", payment_id=0)
+            finally:
+                cursor.execute("SELECT pg_advisory_unlock_all()")

@@ -1,0 +1,19 @@
+import secrets
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from overlord.demo import services
+from overlord.kernel import clock
+
+
+class Command(BaseCommand):
+    help = "Load thirty events, some of them sold, and two people to log in as: `staff` and `buyer`."
+
+    def handle(self, *_args: Any, **_options: Any) -> None:
+        password = settings.DEMO_PASSWORD or secrets.token_urlsafe(9)
+        count = services.demo_load(password=password, now=clock.now())
+        self.stdout.write(f"{count} events are on sale." if count else "The demo's events are there already.")
+        if not settings.DEMO_PASSWORD:
+            self.stdout.write(f"Log in as `staff` or `buyer` with the password {password}")

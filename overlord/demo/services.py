@@ -1,0 +1,88 @@
+"""A box office that looks lived in: events, two people to log in as, and tickets that others have bought.
+
+What is sold here was sold as a buyer would: reserved, paid at the sandbox, validated. Nothing is written past
+the use cases, so the demo obeys every invariant.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from django.contrib.auth.hashers import make_password
+
+from checkout import services as checkout
+from overlord.accounts.models import User
+from overlord.kernel import clock
+from tickets import event_files
+from tickets import services as tickets
+from tickets.event_files import EventToLoad
+from tickets.models import TicketType
+
+EVENTS = Path(__file__).resolve().parents[2] / "data" / "events.json"
+FIRST_EVENT_IN = timedelta(days=10)
+WEEK = timedelta(days=7)
+
+# How many tickets of an event's types others have bought already: one event with 40 left, one sold out.
+BOUGHT = {
+    ("Alma Novak Quartet", "Regular"): 80,
+    ("Winter Lights Gala", "VIP"): 24,
+    ("Winter Lights Gala", "Regular"): 60,
+}
+
+
+def demo_load(*, password: str, now: datetime) -> int:
+    """Will load the demo's people, events and sales, and count the events; 0 when they are there already."""
+    people_make(password=password)
+    try:
+        count = tickets.events_load(events=events_from(now=now))
+    except event_files.FileErrors:
+        count = 0  # there already; what an interrupted run has not sold is sold now
+    for (event, ticket_type), amount in BOUGHT.items():
+        unsold = TicketType.objects.filter(
+            event__name=event, ticket_type=ticket_type, inventory__reservations=0
+        )
+        for kind in unsold:
+            _buy(kind, amount)
+    return count
+
+
+def people_make(*, password: str) -> None:
+    """Will make `staff` and `buyer`, or give them this password."""
+    for name, is_staff in (("staff", True), ("buyer", False)):
+        user = User.objects.filter(username=name).first() or User(
+            username=name, email=f"{name}@example.org", is_staff=is_staff, is_superuser=is_staff
+        )
+        user.set_password(password)
+        user.save()
+
+
+def events_from(*, now: datetime) -> list[EventToLoad]:
+    """Will read the demo's events, moved by whole weeks so that the first is ten days away or a little more."""
+    events = event_files.read(EVENTS.read_text(encoding="utf-8"), is_json=True)
+    behind = now + FIRST_EVENT_IN - min(event.date for event in events)
+    shift = WEEK * -(-behind // WEEK)
+    return [_moved(event, shift) for event in events]
+
+
+def _moved(event: EventToLoad, shift: timedelta) -> EventToLoad:
+    types = [replace(kind, opens_at=kind.opens_at + shift if kind.opens_at else None) for kind in event.types]
+    return replace(event, date=event.date + shift, types=types)
+
+
+def _buy(kind: TicketType, amount: int) -> None:
+    """Will let as many guests as it takes buy `amount` tickets."""
+    hold = timedelta(minutes=15)
+    for nth in range(-(-amount // kind.max_per_user)):
+        guest, _ = User.objects.get_or_create(
+            username=f"guest{nth + 1}",
+            defaults={"email": f"guest{nth + 1}@example.org", "password": make_password(None)},
+        )
+        wanted = min(kind.max_per_user, amount - nth * kind.max_per_user)
+        made = tickets.reservation_create(
+            client_id=guest.pk, ticket_type=kind.pk, amount=wanted, key=None, hold=hold, now=clock.now()
+        )
+        payment, _ = checkout.payment_create(
+            client_id=guest.pk, reservation_id=made.reservation["id"], gateway="sandbox"
+        )
+        checkout.payment_pay(client_id=guest.pk, payment_id=payment.pk, token="demo")  # noqa: S106
+        checkout.payment_process(payment_id=payment.pk)

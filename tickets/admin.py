@@ -1,0 +1,150 @@
+"""The organiser's screens. A ModelAdmin saves in a transaction of its own, so it calls operations."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.widgets import AdminSplitDateTime
+from django.db import IntegrityError
+from django.db.models import QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest
+from django.shortcuts import redirect
+
+from overlord.kernel import db, money
+from tickets import operations, services
+from tickets.models import Event, Inventory, Reservation, TicketType
+
+
+class TicketTypeForm(ModelForm):
+    """A ticket type with what staff decide about its sale, as if it were one thing; prices as people write them."""
+
+    price = forms.CharField(help_text="15.00")
+    amount = forms.IntegerField(min_value=0, label="Capacity")
+    opens_at = forms.SplitDateTimeField(required=False, widget=AdminSplitDateTime())
+    closes_at = forms.SplitDateTimeField(
+        required=False, widget=AdminSplitDateTime(), help_text="Empty: the event's date."
+    )
+    paused = forms.BooleanField(required=False)
+
+    class Meta:
+        model = TicketType
+        fields = ("ticket_type", "price", "amount", "max_per_user", "opens_at", "closes_at", "paused")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        stock = Inventory.objects.filter(pk=self.instance.pk).first() if self.instance.pk else None
+        self.taken = stock.held + stock.sold if stock else 0
+        if stock:
+            for name in ("amount", "opens_at", "closes_at", "paused"):
+                self.fields[name].initial = getattr(stock, name)
+            self.initial["price"] = money.to_text(self.instance.price, self.instance.event.currency)
+
+    def clean_price(self) -> int:
+        event = getattr(self.instance, "event", None)
+        try:
+            return money.to_minor(self.cleaned_data["price"], event.currency if event else "EUR")
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from None
+
+    def clean_amount(self) -> int:
+        amount: int = self.cleaned_data["amount"]
+        if amount < self.taken:
+            raise forms.ValidationError(f"{self.taken} tickets are held or sold already.")
+        return amount
+
+
+class TicketTypeInline(admin.TabularInline):
+    model = TicketType
+    form = TicketTypeForm
+    extra = 1
+
+
+class EventForm(ModelForm):
+    def clean_currency(self) -> str:
+        currency = self.cleaned_data["currency"].upper()
+        if not money.is_currency(currency):
+            raise forms.ValidationError("No ISO 4217 currency.")
+        return currency
+
+
+@admin.register(Event)
+class EventAdmin(admin.ModelAdmin):
+    form = EventForm
+    inlines = (TicketTypeInline,)
+    list_display = ("name", "date", "currency")
+    date_hierarchy = "date"
+    search_fields = ("name",)
+    actions = ("pause", "resume")
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except IntegrityError as error:
+            if db.violated(error) != "inventory_never_oversold":
+                raise
+            # Sold while the form was open. The transaction is undone; the form is shown anew.
+            self.message_user(
+                request,
+                "Nothing was saved: a capacity is below what is held and sold by now.",
+                messages.ERROR,
+            )
+            return redirect(request.path)
+
+    def save_model(self, request: HttpRequest, obj: Event, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if change and "date" in form.changed_data:
+            operations.event_moved(event_id=obj.pk, before=form.initial["date"], after=obj.date)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        operations.event_changed(event_id=form.instance.pk)
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        if formset.model is not TicketType:
+            super().save_formset(request, form, formset, change)
+            return
+        formset.save(commit=False)
+        for deleted in formset.deleted_objects:
+            operations.ticket_type_delete(ticket_type=deleted)
+        for line in formset.forms:
+            if line.has_changed() and not line.cleaned_data.get("DELETE"):
+                line.instance.save()
+                decided = {
+                    name: line.cleaned_data[name] for name in ("amount", "opens_at", "closes_at", "paused")
+                }
+                operations.inventory_set(ticket_type=line.instance, **decided)
+        formset.save_m2m()
+
+    @admin.action(description="Pause the sale of the selected events")
+    def pause(self, request: HttpRequest, events: QuerySet[Event]) -> None:
+        self._set_paused(request, events, paused=True)
+
+    @admin.action(description="Resume the sale of the selected events")
+    def resume(self, request: HttpRequest, events: QuerySet[Event]) -> None:
+        self._set_paused(request, events, paused=False)
+
+    def _set_paused(self, request: HttpRequest, events: QuerySet[Event], *, paused: bool) -> None:
+        count = services.sale_pause(event_ids=list(events.values_list("pk", flat=True)), paused=paused)
+        word = "paused" if paused else "resumed"
+        self.message_user(request, f"The sale of {count} ticket types is {word}.", messages.SUCCESS)
+
+
+@admin.register(Reservation)
+class ReservationAdmin(admin.ModelAdmin):
+    """To look at only: reservations change by their use cases."""
+
+    list_display = ("id", "client", "ticket_type", "amount", "state", "created", "expires_at", "ended_at")
+    list_filter = ("state",)
+    list_select_related = ("client", "ticket_type")
+    search_fields = ("=id", "client__username", "client__email")
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Reservation | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Reservation | None = None) -> bool:
+        return False

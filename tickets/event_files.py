@@ -1,0 +1,208 @@
+"""Files of events (CSV or JSON): read whole, checked whole, every mistake named with its line.
+
+CSV has a row per ticket type; rows with the same event and date belong together. JSON is a list of events, each
+with its `ticket_types`. `docs/events-file.md` describes both.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from io import StringIO
+from typing import Any
+
+from overlord.kernel import money
+from tickets.rules import LARGEST_AMOUNT
+
+EVENT_COLUMNS = ("event", "date", "currency", "description")
+TYPE_COLUMNS = ("ticket_type", "price", "amount", "max_per_user", "opens_at", "closes_at")
+REQUIRED = ("event", "date", "ticket_type", "price", "amount")
+
+
+class FileErrors(Exception):
+    """What is wrong with a file: sentences, each with its line."""
+
+    def __init__(self, mistakes: list[tuple[int, str]]) -> None:
+        self.mistakes = sorted(mistakes)
+        super().__init__("\n".join(f"line {line}: {sentence}" for line, sentence in self.mistakes))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TypeToLoad:
+    line: int
+    ticket_type: str
+    price: int
+    amount: int
+    max_per_user: int
+    opens_at: datetime | None
+    closes_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventToLoad:
+    line: int
+    name: str
+    date: datetime
+    currency: str
+    description: str
+    types: list[TypeToLoad] = field(default_factory=list)
+
+
+def read(text: str, *, is_json: bool) -> list[EventToLoad]:
+    """Will read the events of a file; raises FileErrors with everything that is wrong with it."""
+    mistakes: list[tuple[int, str]] = []
+    events: dict[tuple[str, datetime], EventToLoad] = {}
+    for line, row in _json_rows(text, mistakes) if is_json else _csv_rows(text):
+        _take(line, row, events, mistakes)
+    if not events and not mistakes:
+        mistakes.append((1, "There is no event in this file."))
+    if mistakes:
+        raise FileErrors(mistakes)
+    return list(events.values())
+
+
+def _take(
+    line: int,
+    row: Mapping[str, Any],
+    events: dict[tuple[str, datetime], EventToLoad],
+    mistakes: list[tuple[int, str]],
+) -> None:
+    """Will add one row's ticket type to its event, or what is wrong with the row to the mistakes."""
+    cells = _Cells(line, row, mistakes)
+    name, date = cells.text("event", most=200), cells.instant("date")
+    currency, description = cells.currency("currency"), cells.text("description", most=10_000)
+    kind = TypeToLoad(
+        line=line,
+        ticket_type=cells.text("ticket_type", most=60),
+        price=cells.price("price", currency),
+        amount=cells.count("amount", least=0),
+        max_per_user=cells.count("max_per_user", least=1, default=10),
+        opens_at=cells.instant("opens_at"),
+        closes_at=cells.instant("closes_at"),
+    )
+    if cells.wrong or date is None:
+        return
+    event = events.setdefault(
+        (name, date),
+        EventToLoad(line=line, name=name, date=date, currency=currency, description=description),
+    )
+    if event.currency != currency:
+        mistakes.append((line, f"{name} has another currency on line {event.line}."))
+    if any(other.ticket_type == kind.ticket_type for other in event.types):
+        mistakes.append((line, f"{name} has a ticket type {kind.ticket_type} already."))
+    event.types.append(kind)
+
+
+class _Cells:
+    """One row's values, each read as what it must be; what is not goes to the mistakes."""
+
+    def __init__(self, line: int, row: Mapping[str, Any], mistakes: list[tuple[int, str]]) -> None:
+        self.wrong = False
+        self._line, self._row, self._mistakes = line, row, mistakes
+        unknown = [str(name) for name in row if name not in (*EVENT_COLUMNS, *TYPE_COLUMNS)]
+        if unknown:
+            self._refuse(f"unknown column {', '.join(unknown)}")
+
+    def _refuse(self, sentence: str) -> None:
+        self.wrong = True
+        self._mistakes.append((self._line, sentence))
+
+    def _read(self, name: str, convert: Callable[[str], Any], default: Any) -> Any:
+        given = self._row.get(name)
+        text = "" if given is None else str(given).strip()
+        if not text:
+            if name in REQUIRED:
+                self._refuse(f"{name} is missing")
+            return default
+        try:
+            return convert(text)
+        except (ValueError, OverflowError) as error:
+            self._refuse(f"{name}: {error}")
+            return default
+
+    def text(self, name: str, *, most: int) -> str:
+        def convert(text: str) -> str:
+            if len(text) > most or "\x00" in text:
+                raise ValueError(f"at most {most} characters, please")
+            return text
+
+        return str(self._read(name, convert, ""))
+
+    def instant(self, name: str) -> datetime | None:
+        def convert(text: str) -> datetime:
+            instant = datetime.fromisoformat(text)
+            return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+        found: datetime | None = self._read(name, convert, None)
+        return found
+
+    def currency(self, name: str) -> str:
+        def convert(text: str) -> str:
+            if not money.is_currency(text.upper()):
+                raise ValueError(f"{text} is no ISO 4217 currency")
+            return text.upper()
+
+        return str(self._read(name, convert, "EUR"))
+
+    def price(self, name: str, currency: str) -> int:
+        return int(self._read(name, lambda text: money.to_minor(text, currency), 0))
+
+    def count(self, name: str, *, least: int, default: int = 0) -> int:
+        def convert(text: str) -> int:
+            number = int(text) if text.isascii() and text.isdecimal() else -1
+            if not least <= number <= LARGEST_AMOUNT:
+                raise ValueError(f"{text} is no whole number from {least} to {LARGEST_AMOUNT}")
+            return number
+
+        return int(self._read(name, convert, default))
+
+
+def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    reader = csv.DictReader(StringIO(text.removeprefix("\ufeff")), restkey="(beyond the last column)")
+    missing = [name for name in REQUIRED if name not in (reader.fieldnames or ())]
+    if missing:
+        raise FileErrors([(1, f"The first line must name the columns; missing: {', '.join(missing)}.")])
+    for row in reader:
+        yield reader.line_num, row
+
+
+def _json_rows(text: str, mistakes: list[tuple[int, str]]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Will give a row per ticket type, as a CSV would, each with the line on which its event begins."""
+    for line, event in _json_items(text):
+        kinds = event.get("ticket_types") if isinstance(event, dict) else None
+        if not isinstance(kinds, list) or not kinds or not all(isinstance(kind, dict) for kind in kinds):
+            mistakes.append((line, "An event is an object with a list of `ticket_types`."))
+            continue
+        own = {("event" if name == "name" else name): value for name, value in event.items()}
+        del own["ticket_types"]
+        for kind in kinds:
+            yield line, {**own, **kind}
+
+
+def _json_items(text: str) -> Iterator[tuple[int, Any]]:
+    """Will decode a list item by item, for the line on which each begins."""
+    decoder = json.JSONDecoder()
+    at = _skip(text, 0)
+    if text[at : at + 1] != "[":
+        raise FileErrors([(1, "The file must be a JSON list of events.")])
+    at = _skip(text, at + 1)
+    while text[at : at + 1] != "]":
+        line = text.count("\n", 0, at) + 1
+        try:
+            item, at = decoder.raw_decode(text, at)
+        except (json.JSONDecodeError, RecursionError) as error:
+            wrong = error.lineno if isinstance(error, json.JSONDecodeError) else line
+            raise FileErrors([(wrong, f"This is not JSON: {error}")]) from None
+        yield line, item
+        at = _skip(text, at)
+        if text[at : at + 1] == ",":
+            at = _skip(text, at + 1)
+        elif text[at : at + 1] != "]":
+            raise FileErrors([(text.count("\n", 0, at) + 1, "Expected `,` or `]` after an event.")])
+
+
+def _skip(text: str, at: int) -> int:
+    while text[at : at + 1] in (" ", "\t", "\r", "\n") and at < len(text):
+        at += 1
+    return at

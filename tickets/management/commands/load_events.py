@@ -1,0 +1,25 @@
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from tickets import event_files, services
+
+
+class Command(BaseCommand):
+    help = "Put the events of a CSV or JSON file on sale: all of them, or none and what is wrong with which line."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path, help="described in docs/events-file.md")
+
+    def handle(self, *_args: Any, file: Path, **_options: Any) -> None:
+        try:
+            text = file.read_text(encoding="utf-8")
+            events = event_files.read(text, is_json=file.suffix.lower() == ".json")
+            count = services.events_load(events=events)
+        except (OSError, UnicodeDecodeError) as error:
+            raise CommandError(f"{file} cannot be read: {error}") from None
+        except event_files.FileErrors as errors:
+            raise CommandError(f"Nothing was loaded from {file}.\n{errors}") from None
+        self.stdout.write(f"{count} events are on sale.")
