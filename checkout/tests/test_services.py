@@ -16,10 +16,10 @@ from checkout.rules import Charge
 from conftest import api_of
 from overlord.accounts.models import User
 from overlord.kernel import db
+from tests.threads import together
 from tickets.models import Inventory, Reservation, TicketType
 from tickets.services import due_holds_sweep
 from tickets.tests.test_api import reserve
-from tickets.tests.test_races import together
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -9,10 +9,11 @@ from django.utils import timezone
 
 from overlord.accounts.models import User
 from overlord.kernel import db
+from tests.threads import together
 from tickets import services
 from tickets.models import Inventory, Reservation, TicketType
 from tickets.rules import AllHeld
-from tickets.tests.test_races import claim, outcomes, together
+from tickets.tests.test_races import claim, outcomes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

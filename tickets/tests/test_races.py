@@ -12,35 +12,13 @@ from django.utils import timezone
 from overlord.accounts.models import User
 from overlord.kernel import db
 from overlord.kernel.errors import DomainError
+from tests.threads import together
 from tickets import services, sql
 from tickets.models import Inventory, Reservation, TicketType
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 HOLD = timedelta(minutes=15)
-
-
-def together(*actions: Callable[[], object]) -> list[object]:
-    """Runs the actions at once, each in a thread with a connection of its own; gives results or errors."""
-    barrier = threading.Barrier(len(actions))
-    results: list[object] = [None] * len(actions)
-
-    def run(nth: int, action: Callable[[], object]) -> None:
-        try:
-            connection.ensure_connection()
-            barrier.wait(timeout=60)
-            results[nth] = action()
-        except Exception as error:  # noqa: BLE001  (the error is the result)
-            results[nth] = error
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=run, args=item) for item in enumerate(actions)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=120)
-    return results
 
 
 def claim(

@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 from conftest import api_of
 from overlord.accounts import selectors
 from overlord.accounts.models import User
-from tickets.tests.test_races import together
+from tests.threads import together
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

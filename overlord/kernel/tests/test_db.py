@@ -1,0 +1,118 @@
+"""The words for transactions, and the database's refusals in the domain's words."""
+
+import pytest
+from django.db import IntegrityError, connection
+
+from overlord.accounts.models import User
+from overlord.kernel import db
+from overlord.kernel.errors import Conflict
+from tests.threads import together
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def names() -> set[str]:
+    return set(User.objects.values_list("username", flat=True))
+
+
+class TestTransaction:
+    def test_it_commits_at_the_end_and_not_when_it_raises(self) -> None:
+        with db.transaction():
+            User.objects.create(username="kept", email="kept@example.org")
+        with pytest.raises(ZeroDivisionError), db.transaction():
+            User.objects.create(username="undone", email="undone@example.org")
+            raise ZeroDivisionError
+        assert names() == {"kept"}
+
+    def test_it_refuses_to_nest(self) -> None:
+        with pytest.raises(RuntimeError), db.transaction(), db.transaction():
+            pass
+
+    def test_a_step_insists_on_one(self) -> None:
+        with pytest.raises(db.TransactionError):
+            db.transaction_required()
+        with db.transaction():
+            db.transaction_required()
+
+    def test_a_savepoint_rolls_back_to_itself(self) -> None:
+        with db.transaction():
+            User.objects.create(username="kept", email="kept@example.org")
+            with pytest.raises(ZeroDivisionError), db.savepoint():
+                User.objects.create(username="undone", email="undone@example.org")
+                raise ZeroDivisionError
+        assert names() == {"kept"}
+        with pytest.raises(db.TransactionError), db.savepoint():
+            pass
+
+
+class TestAfterCommit:
+    def test_it_calls_back_when_committed_and_only_then(self) -> None:
+        called: list[str] = []
+        with db.transaction():
+            db.after_commit(lambda: called.append("committed"))
+            assert called == []
+        with pytest.raises(ZeroDivisionError), db.transaction():
+            db.after_commit(lambda: called.append("rolled back"))
+            raise ZeroDivisionError
+        assert called == ["committed"]
+
+    def test_a_failing_callback_fails_nothing(self) -> None:
+        called: list[str] = []
+        with db.transaction():
+            db.after_commit(lambda: 1 / 0)
+            db.after_commit(lambda: called.append("still"))
+        assert called == ["still"]
+
+    def test_it_refuses_outside_of_one(self) -> None:
+        with pytest.raises(db.TransactionError):
+            db.after_commit(lambda: None)
+
+
+class TestStatement:
+    def test_it_has_committed_what_it_returns(self) -> None:
+        insert = "INSERT INTO django_session VALUES (%s, '', now()) RETURNING session_key"
+        assert db.statement(insert, ["key"]) == [{"session_key": "key"}]
+
+        [seen] = together(lambda: db.rows("SELECT count(*) AS n FROM django_session"))
+        assert seen == [{"n": 1}]
+
+    def test_it_refuses_inside_a_transaction(self) -> None:
+        with pytest.raises(db.TransactionError), db.transaction():
+            db.statement("SELECT 1", [])
+
+
+class TestConstraints:
+    def test_a_violation_becomes_the_error_of_its_name(self) -> None:
+        User.objects.create(username="ada", email="ada@example.org")
+        taken = Conflict("taken")
+
+        with (
+            pytest.raises(Conflict, match="taken"),
+            db.constraint_errors({"user_unique_email": taken}),
+            db.transaction(),
+        ):
+            User.objects.create(username="other", email="ADA@example.org")
+
+    def test_an_unforeseen_one_passes(self) -> None:
+        User.objects.create(username="ada", email="ada@example.org")
+        with pytest.raises(IntegrityError) as raised, db.constraint_errors({}), db.transaction():
+            User.objects.create(username="ADA", email="other@example.org")
+        assert db.violated(raised.value) == "user_unique_username"
+
+
+def test_an_advisory_lock_is_one_connections() -> None:
+    with db.advisory_lock("test") as lock:
+        assert lock.is_mine()
+
+        def elsewhere() -> bool:
+            with db.advisory_lock("test") as other:
+                return other.is_mine()
+
+        assert together(elsewhere) == [False]
+    assert together(elsewhere) == [True]
+
+
+def test_a_lock_that_is_not_to_be_had_gives_up() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW lock_timeout")
+        assert cursor.fetchone() == ("3s",)

@@ -1,0 +1,117 @@
+"""How errors, paths and JSON reach a client."""
+
+from typing import Any
+
+import pytest
+from django.db import InterfaceError, OperationalError
+from django.http import Http404
+from django.test import Client, RequestFactory
+from rest_framework import exceptions as drf
+from rest_framework.test import APIClient
+
+from overlord.kernel import errors, problems, rendering
+from overlord.kernel.origin import is_same_origin
+
+
+def answer(error: Exception) -> Any:
+    response = problems.problem_response(error, {})
+    assert response is not None
+    return response
+
+
+class TestProblems:
+    @pytest.mark.parametrize(
+        ("error", "status", "code"),
+        [
+            (errors.Invalid(), 400, "invalid"),
+            (errors.Forbidden(), 403, "permission_denied"),
+            (errors.NotFound(), 404, "not_found"),
+            (errors.Conflict(), 409, "conflict"),
+            (errors.Gone(), 410, "gone"),
+            (errors.Mismatch(), 422, "idempotency_key_reused"),
+            (errors.Busy(), 503, "busy"),
+            (drf.NotAuthenticated(), 401, "not_authenticated"),
+            (drf.ParseError(), 400, "parse_error"),
+            (drf.MethodNotAllowed("PUT"), 405, "method_not_allowed"),
+            (drf.Throttled(wait=3), 429, "throttled"),
+            (Http404(), 404, "not_found"),
+        ],
+    )
+    def test_each_category_has_its_status(self, error: Exception, status: int, code: str) -> None:
+        response = answer(error)
+
+        assert (response.status_code, response.data["status"], response.data["code"]) == (
+            status,
+            status,
+            code,
+        )
+        assert response.content_type == "application/problem+json"
+        assert set(response.data) >= {"type", "title", "status", "detail", "code"}
+
+    @pytest.mark.parametrize(
+        "error", [OperationalError("canceling statement due to lock timeout"), InterfaceError("x")]
+    )
+    def test_a_database_that_is_busy_or_away_says_when_to_come_back(self, error: Exception) -> None:
+        response = answer(error)
+
+        assert (response.status_code, response["Retry-After"]) == (503, "1")
+        assert response.data["retry_after"] == 1
+        assert "lock" not in response.data["detail"]
+
+    def test_an_unforeseen_error_is_a_500_without_its_cause(self) -> None:
+        assert problems.problem_response(ValueError("secret"), {}) is None
+        response = problems.server_error(RequestFactory().get("/"))
+        assert (response.status_code, response["Content-Type"]) == (500, "application/problem+json")
+
+    def test_every_category_is_in_the_table(self) -> None:
+        assert set(problems.STATUSES) == set(errors.DomainError.__subclasses__())
+
+
+@pytest.mark.django_db
+class TestPaths:
+    def test_an_unknown_path_is_a_problem(self) -> None:
+        response = Client().get("/nothing/here")
+        assert (response.status_code, response["Content-Type"]) == (404, "application/problem+json")
+
+    @pytest.mark.parametrize("path", ["/event/events", "/event/events/"])
+    def test_both_forms_are_served(self, path: str) -> None:
+        assert APIClient().get(path).status_code == 200
+
+    def test_the_wrong_method_is_405(self) -> None:
+        assert APIClient().put("/event/events", {}).status_code == 405
+
+    def test_it_lives(self) -> None:
+        assert Client().get("/livez").json() == {"status": "ok"}
+
+    def test_it_names_what_is_missing(self) -> None:
+        response = Client().get("/readyz")
+        assert (response.status_code, response.json()["missing"]) == (503, ["worker"])
+
+
+class TestJson:
+    def test_a_fingerprint_leaves_out_what_only_the_clock_moves(self) -> None:
+        early = {"server_time": 1, "tickets": [{"id": 1, "expires_in": 5}]}
+        late = {"server_time": 2, "tickets": [{"id": 1, "expires_in": 4}]}
+        other = {"server_time": 1, "tickets": [{"id": 2, "expires_in": 5}]}
+
+        assert rendering.fingerprint(early) == rendering.fingerprint(late)
+        assert rendering.fingerprint(early) != rendering.fingerprint(other)
+
+
+@pytest.mark.parametrize(
+    ("origin", "scheme", "host", "same"),
+    [
+        ("http://a.org", "http", "a.org", True),
+        ("http://A.org:80", "http", "a.org", True),
+        ("https://a.org", "https", "a.org:443", True),
+        ("https://a.org", "http", "a.org", False),
+        ("http://a.org:8080", "http", "a.org", False),
+        ("http://b.org", "http", "a.org", False),
+        ("http://a.org:99999", "http", "a.org", False),
+        ("null", "http", "a.org", False),
+        ("", "http", "a.org", False),
+        ("http://[::1]:8080", "http", "[::1]:8080", True),
+    ],
+)
+def test_same_origin(origin: str, scheme: str, host: str, same: bool) -> None:
+    assert is_same_origin(origin, scheme=scheme, host=host) is same

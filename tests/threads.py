@@ -1,0 +1,29 @@
+"""Races, made by threads that start at one moment."""
+
+import threading
+from collections.abc import Callable
+
+from django.db import connection, connections
+
+
+def together(*actions: Callable[[], object]) -> list[object]:
+    """Runs the actions at once, each in a thread with a connection of its own; gives results or errors."""
+    barrier = threading.Barrier(len(actions))
+    results: list[object] = [None] * len(actions)
+
+    def run(nth: int, action: Callable[[], object]) -> None:
+        try:
+            connection.ensure_connection()
+            barrier.wait(timeout=60)
+            results[nth] = action()
+        except Exception as error:  # noqa: BLE001  (the error is the result)
+            results[nth] = error
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run, args=item) for item in enumerate(actions)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=120)
+    return results
