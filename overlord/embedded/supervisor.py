@@ -4,6 +4,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from overlord.embedded import binaries, ports, postgres_home, processes, program, screen
 from overlord.embedded.keeper import Keeper
@@ -17,6 +18,10 @@ PREFERRED_PORTS = {"postgres": 54329, "valkey": 63799, "web": 54339, "live": 543
 READY_SECONDS = 60
 LOOK_SECONDS = 0.1
 REAP_SECONDS = 5
+
+
+class StopWishedError(Exception):
+    """The user wants everything to stop; not a failure."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,36 +57,37 @@ class Supervisor:
         try:
             self._start()
             self._keep()
+        except StopWishedError:
+            return 0
         except ProcessFailedError as error:
             screen.failure(error, self._folder.logs)
             return 1
         finally:
             self._stop()
-        return 0
 
     def _start(self) -> None:
         env = self._start_services()
         if self._options.services_only:
-            if not self._stopping.requested():
-                self._folder.announce(serving="PostgreSQL and Valkey alone")
-                screen.services(self._folder)
+            self._folder.announce(serving="PostgreSQL and Valkey alone")
+            screen.services(self._folder)
             return
         self._prepare_database(env)
         self._start_application(env)
-        if not self._stopping.requested():
-            url = f"http://localhost:{self._ports['shop']}"
-            self._folder.announce(serving=url)
-            screen.application(url, self._folder, self._memory)
+        url = f"http://localhost:{self._ports['shop']}"
+        self._folder.announce(serving=url)
+        screen.application(url, self._folder, self._memory)
 
-    def _keep(self) -> None:
-        while not self._stopping.requested():
+    def _keep(self) -> NoReturn:
+        """Will start again what dies, until told to stop; raises ProcessFailedError for what keeps dying."""
+        while True:
             processes.reap_orphans([keeper.child for group in self._groups for keeper in group])
             until = time.monotonic() + REAP_SECONDS
-            while time.monotonic() < until and not self._stopping.requested():
+            while time.monotonic() < until:
                 self._look()
                 time.sleep(LOOK_SECONDS)
 
     def _look(self) -> None:
+        self._heed_stop()
         for group in self._groups:
             for keeper in group:
                 keeper.look()
@@ -91,6 +97,7 @@ class Supervisor:
         screen.say("Stopping ...")
         for group in reversed(self._groups):
             processes.stop([keeper.child for keeper in group], grace=3, hurried=self._stopping.hurried)
+        processes.reap_orphans([])
         screen.say("Stopped. The data is kept.")
 
     # The parts of starting ------------------------------------------------------------------------------
@@ -132,8 +139,7 @@ class Supervisor:
         with screen.step("PostgreSQL"):
             postgres.create(self._folder.logs)
             self._run_group(postgres.program())
-            if not self._stopping.requested():
-                postgres.create_database()
+            postgres.create_database()
         return postgres.url
 
     def _start_valkey(self) -> str:
@@ -151,11 +157,11 @@ class Supervisor:
         with screen.step("the database"):
             self._run_to_end(program.manage("migrate", "--no-input", env=env))
             self._run_to_end(program.manage("live_epoch", env=env))
-        if self._options.demo and not self._memory.demo_loaded and not self._stopping.requested():
+        if self._options.demo and not self._memory.demo_loaded:
             with screen.step("the demo events"):
                 demo_env = {**env, "DEMO_PASSWORD": self._memory.demo_password}
                 self._run_to_end(program.manage("load_demo", env=demo_env))
-            self._memory.demo_loaded = not self._stopping.requested()
+            self._memory.demo_loaded = True
             self._folder.remember(self._memory)
 
     def _start_application(self, env: dict[str, str]) -> None:
@@ -175,7 +181,7 @@ class Supervisor:
     def _wait_until_it_can_sell(self, shop: int) -> None:
         deadline = time.monotonic() + READY_SECONDS
         ready, facts = program.readiness(shop)
-        while not ready and not self._stopping.requested():
+        while not ready:
             if time.monotonic() > deadline:
                 missing = ", ".join(facts.get("missing", ["an answer"]))
                 raise ProcessFailedError("The shop", f"is not ready after {READY_SECONDS} s: {missing}", "")
@@ -201,11 +207,15 @@ class Supervisor:
         group: list[Keeper] = []
         self._groups.append(group)
         for each in programs:
-            if not self._stopping.requested():
-                group.append(Keeper(each, self._folder.logs, say=screen.say))
+            group.append(Keeper(each, self._folder.logs, say=screen.say))
         for keeper in group:
             keeper.child.wait_ready(seconds=READY_SECONDS, given_up=self._stopping.requested)
+        self._heed_stop()
 
     def _run_to_end(self, command: Program) -> None:
-        if not self._stopping.requested():
-            processes.run(command, self._folder.logs, given_up=self._stopping.requested)
+        processes.run(command, self._folder.logs, given_up=self._stopping.requested)
+        self._heed_stop()
+
+    def _heed_stop(self) -> None:
+        if self._stopping.requested():
+            raise StopWishedError
