@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import environ
+from kombu import Exchange, Queue
 
 from overlord.settings import env
 
@@ -116,7 +117,12 @@ CELERY_TASK_PUBLISH_RETRY = False  # publishing must never hang a request: beat 
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_DEFAULT_QUEUE = "upkeep"
-CELERY_TASK_CREATE_MISSING_QUEUES = True
+# On the nameless exchange a message goes to the queue of its name by itself. Any other exchange keeps its
+# bindings in Redis, and after Redis lost them publishers that had declared them would send into nothing.
+CELERY_TASK_QUEUES = [
+    Queue(name, Exchange(""), routing_key=name) for name in ("payments", "live", "expiry", "upkeep")
+]
+CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_DB_REUSE_MAX = 1_000_000_000  # Celery otherwise closes the database connection after each task
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {

@@ -1,0 +1,141 @@
+"""A client of the running system: what a buyer's program would do, by HTTP and WebSocket."""
+
+import itertools
+import json
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+from websockets.sync.client import ClientConnection, connect
+
+from overlord.embedded import processes
+from overlord.embedded.processes import Child, Program
+
+Found = TypeVar("Found")
+_numbers = itertools.count(1)
+
+
+def eventually(look: Callable[[], Found], *, seconds: float = 20) -> Found:
+    """Waits until `look` gives something true, and gives it."""
+    until = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found:
+            return found
+        assert time.monotonic() < until, f"not within {seconds} s"
+        time.sleep(0.02)
+
+
+@dataclass
+class System:
+    """The running processes, behind one port."""
+
+    port: int
+    programs: list[Program]
+    children: list[Child]
+    logs: Path
+    opened: ExitStack = field(default_factory=ExitStack)  # clients and sockets of the present test
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def child(self, name: str) -> Child:
+        return next(child for child in self.children if child.program.name == name)
+
+    def restart(self, name: str) -> None:
+        """Starts a process again that was killed."""
+        [described] = [described for described in self.programs if described.name == name]
+        child = processes.start(described, self.logs)
+        self.children[self.children.index(self.child(name))] = child
+        child.wait_ready()
+
+    def buyer(self) -> "Buyer":
+        """Registers somebody new and logs in, as the README does it."""
+        name = f"buyer-{time.time_ns()}-{next(_numbers)}"
+        http = self.opened.enter_context(httpx.Client(base_url=self.url, timeout=30))
+        body = {"username": name, "email": f"{name}@example.org", "password": "correct horse"}
+        assert http.post("/register/", json=body).status_code == 201
+        token = http.post("/api-auth/login/", json=body).json()["token"]
+        http.cookies.clear()
+        http.headers["Authorization"] = f"Token {token}"
+        return Buyer(self, http, token)
+
+    def watch(self, path: str, *, token: str | None = None) -> "Screen":
+        """Opens a live stream."""
+        headers = {"Authorization": f"Token {token}"} if token else None
+        opening = connect(
+            f"ws://127.0.0.1:{self.port}{path}",
+            origin=None if token else self.url,  # type: ignore[arg-type]
+            additional_headers=headers,
+            subprotocols=["overlord.v1"],  # type: ignore[list-item]
+            proxy=None,
+        )
+        return Screen(self.opened.enter_context(opening))
+
+
+class Screen:
+    """What a viewer holds of one stream: its state, replaced by whatever has a higher version."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self.version = 0
+        self.data: Any = None
+        self.frames: list[dict[str, Any]] = []
+
+    def take(self, *, seconds: float = 20) -> dict[str, Any]:
+        """Waits for the next frame."""
+        frame: dict[str, Any] = json.loads(self.socket.recv(timeout=seconds))
+        self.frames.append(frame)
+        if frame["type"] in ("snapshot", "update") and frame["version"] > self.version:
+            self.version, self.data = frame["version"], frame["data"]
+        return frame
+
+    def until(self, shows: Callable[[Any], bool], *, seconds: float = 20) -> Any:
+        """Waits until the state is as wanted, and gives it."""
+        until = time.monotonic() + seconds
+        while self.data is None or not shows(self.data):
+            self.take(seconds=max(0.01, until - time.monotonic()))
+        return self.data
+
+
+@dataclass
+class Buyer:
+    """Somebody with an account."""
+
+    system: System
+    http: httpx.Client
+    token: str
+
+    def reserve(self, ticket_type: int, amount: int = 1) -> httpx.Response:
+        return self.http.post("/event/reservations/", json={"ticket_type": ticket_type, "amount": amount})
+
+    def reservation(self, pk: int) -> httpx.Response:
+        return self.http.get(f"/event/reservations/{pk}/")
+
+    def open_payment(self, reservation: int) -> dict[str, Any]:
+        made: dict[str, Any] = self.http.post(
+            "/payment/payments/", json={"reservation_id": reservation}
+        ).json()
+        return made
+
+    def pay(self, payment: int, token: str = "ok") -> httpx.Response:
+        return self.http.post(f"/payment/payments/{payment}/pay/", json={"token": token})
+
+    def payment_when(self, payment: int, *statuses: str) -> dict[str, Any]:
+        """Waits until a payment has one of the statuses."""
+
+        def look() -> dict[str, Any] | None:
+            shown: dict[str, Any] = self.http.get(f"/payment/payments/{payment}/").json()
+            return shown if shown["payment_status"] in statuses else None
+
+        found = eventually(look)
+        assert found is not None
+        return found
+
+    def watch_me(self) -> Screen:
+        return self.system.watch("/ws/me/", token=self.token)

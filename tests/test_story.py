@@ -1,0 +1,125 @@
+"""From an event to a sold ticket, live, with every process running."""
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+from django.utils.dateparse import parse_datetime
+
+from overlord.kernel import redis_client
+from tests.conftest import HOLD_SECONDS
+from tests.system import System, eventually
+from tests.threads import together
+from tickets.models import Inventory, Reservation, TicketType
+
+pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
+
+
+def test_everything_is_ready_behind_one_port(system: System) -> None:
+    assert httpx.get(f"{system.url}/livez").json() == {"status": "ok"}
+    ready = eventually(lambda: (r := httpx.get(f"{system.url}/readyz")).status_code == 200 and r)
+    assert ready.json()["missing"] == []  # type: ignore[union-attr]
+
+
+def test_reserve_pay_and_see_it(system: System, ticket_type: TicketType) -> None:
+    buyer = system.buyer()
+    screen = system.watch(f"/ws/events/{ticket_type.event_id}/")
+    mine = buyer.watch_me()
+    first = screen.take()
+    assert (first["type"], first["stream"]) == ("snapshot", f"event.{ticket_type.event_id}")
+    assert screen.socket.subprotocol == "overlord.v1"
+    assert mine.take()["data"] == {"reservations": [], "payments": []}
+
+    listed = buyer.http.get("/event/events/").json()["results"]
+    assert listed[0]["tickets"] == [ticket_type.pk]
+    reserved = buyer.reserve(ticket_type.pk, 2).json()
+    detail = buyer.http.get(f"/event/events/{ticket_type.event_id}/").json()
+    assert detail["tickets"][0]["available"] == 48
+    screen.until(lambda event: event["tickets"][0]["available"] == 48)
+    mine.until(lambda me: [r["state"] for r in me["reservations"]] == ["held"])
+
+    payment = buyer.open_payment(reserved["id"])
+    assert buyer.pay(payment["id"]).status_code == 202
+    paid = buyer.payment_when(payment["id"], "SUCCESS")
+    assert (paid["amount"], paid["currency"]) == ("30.00", "EUR")
+    assert buyer.reservation(reserved["id"]).json()["validated"] is True
+    screen.until(lambda event: event["tickets"][0]["sold"] == 2)
+    me = mine.until(lambda me: [r["state"] for r in me["reservations"]] == ["validated"])
+    assert [p["payment_status"] for p in me["payments"]] == ["SUCCESS"]
+    versions = [frame["version"] for frame in mine.frames if frame["type"] != "heartbeat"]
+    assert versions == sorted(set(versions))
+
+
+def test_a_declined_card_leaves_the_hold(system: System, ticket_type: TicketType) -> None:
+    buyer = system.buyer()
+    reserved = buyer.reserve(ticket_type.pk).json()
+    payment = buyer.open_payment(reserved["id"])
+    buyer.pay(payment["id"], "card_error")
+
+    failed = buyer.payment_when(payment["id"], "FAILURE")
+    assert "declined" in failed["error"]
+    assert buyer.reservation(reserved["id"]).json()["state"] == "held"
+    buyer.pay(payment["id"], "ok")
+    assert buyer.payment_when(payment["id"], "SUCCESS")["error"] == ""
+
+
+def test_a_hold_ends_within_a_second_of_its_time(system: System, ticket_type: TicketType) -> None:
+    buyer = system.buyer()
+    mine = buyer.watch_me()
+    screen = system.watch(f"/ws/events/{ticket_type.event_id}/")
+    reserved = buyer.reserve(ticket_type.pk, 4).json()
+    assert reserved["expires_in"] == HOLD_SECONDS
+
+    me = mine.until(lambda me: [r["state"] for r in me["reservations"]] == ["expired"])
+    screen.until(lambda event: event["tickets"][0]["available"] == 50 and event["version"] > 1)
+    ended, due = (parse_datetime(me["reservations"][0][name]) for name in ("ended_at", "expires_at"))
+    assert ended is not None
+    assert due is not None
+    assert 0 <= (ended - due).total_seconds() < 1
+    gone = buyer.reservation(reserved["id"])
+    assert (gone.status_code, gone.json()["state"]) == (410, "expired")
+
+
+def test_expiry_never_wins_over_a_payment_in_flight(system: System, ticket_type: TicketType) -> None:
+    buyer = system.buyer()
+    reserved = buyer.reserve(ticket_type.pk).json()
+    payment = buyer.open_payment(reserved["id"])
+    buyer.pay(payment["id"], "slow")  # eight seconds, and the hold has three
+
+    assert buyer.payment_when(payment["id"], "SUCCESS")
+    settled = Reservation.objects.get(pk=reserved["id"])
+    assert settled.state == "validated"
+    assert settled.validated_at is not None
+    assert settled.validated_at > settled.expires_at
+
+
+def test_redis_emptied_after_pay_costs_seconds_and_no_order(system: System, ticket_type: TicketType) -> None:
+    buyer = system.buyer()
+    reserved = buyer.reserve(ticket_type.pk).json()
+    payment = buyer.open_payment(reserved["id"])
+    system.child("payments").kill()
+    buyer.pay(payment["id"])
+    redis_client.connection().flushall()
+    system.restart("payments")
+
+    assert buyer.payment_when(payment["id"], "SUCCESS")
+    assert buyer.reservation(reserved["id"]).json()["validated"] is True
+
+
+def test_two_hundred_buyers_want_fifty_tickets(
+    system: System, ticket_type_make: Callable[..., TicketType]
+) -> None:
+    kind = ticket_type_make(amount=50)
+    screen = system.watch(f"/ws/events/{kind.event_id}/")
+    buyers = [system.buyer() for _ in range(200)]
+
+    answers = together(*[lambda buyer=buyer: buyer.reserve(kind.pk).status_code for buyer in buyers])
+
+    assert sorted(answers) == [201] * 50 + [409] * 150  # type: ignore[type-var]
+    assert Inventory.objects.get(pk=kind.pk).held == 50
+    screen.until(lambda event: event["tickets"][0]["available"] == 0)
+    assert all(
+        frame["data"]["tickets"][0]["held"] + frame["data"]["tickets"][0]["sold"] <= 50
+        for frame in screen.frames
+        if frame["type"] != "heartbeat"
+    )
