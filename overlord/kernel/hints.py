@@ -23,7 +23,13 @@ def hint(task: str, *, queue: str, expires: float | None = None, **ids: int) -> 
     try:
         with _producers().acquire(block=True, timeout=redis_client.SECONDS) as producer:
             current_app.send_task(
-                task, kwargs=ids, queue=queue, expires=expires, producer=producer, retry=False, ignore_result=True
+                task,
+                kwargs=ids,
+                queue=queue,
+                expires=expires,
+                producer=producer,
+                retry=False,
+                ignore_result=True,
             )
     except (KombuError, RedisError, OSError) as error:
         logger.warning("%s was not sent and is left to beat: %s", task, error)

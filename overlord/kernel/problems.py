@@ -37,7 +37,7 @@ def status_of(error: errors.DomainError) -> HTTPStatus:
 def problem(status: int, *, code: str, detail: str, **facts: Any) -> dict[str, Any]:
     """Will build the body of a problem: the standard's members, the stable `code`, and the facts."""
     return {
-        "type": f"/docs/errors#{code}",
+        "type": f"urn:ticket-overlord:problem:{code}",
         "title": code.replace("_", " ").capitalize(),
         "status": int(status),
         "detail": detail,

@@ -2,17 +2,42 @@
 
 from typing import Any
 
+from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, inline_serializer
 from rest_framework import serializers
+
+from overlord.kernel.problems import CONTENT_TYPE
+
+
+class Problem(serializers.Serializer[Any]):
+    """RFC 9457, with a stable `code` and the facts that belong to it."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    code = serializers.CharField()
+
+
+class Schema(AutoSchema):
+    """Says of every operation that what it refuses, it refuses with a problem."""
+
+    def _get_response_bodies(self, direction: str = "response") -> dict[str, Any]:
+        problem = self.resolve_serializer(Problem, direction).ref
+        refused = {
+            "description": "Refused: docs/errors.md has every code.",
+            "content": {CONTENT_TYPE: {"schema": problem}},
+        }
+        return {**super()._get_response_bodies(direction), "default": refused}
 
 
 class _Paginated:
     """The envelope that `Pages` answers with."""
 
-    parameters = (
+    parameters = [
         OpenApiParameter("cursor", str, description="From `next` or `previous`."),
         OpenApiParameter("page_size", int, description="1 to 100; 25 unless said."),
-    )
+    ]
 
     def __call__(self, shape: type[serializers.Serializer[Any]]) -> serializers.Serializer[Any]:
         """Will describe a page of `shape`."""

@@ -171,7 +171,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["overlord.kernel.rendering.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["overlord.kernel.rendering.JSONParser"],
     "EXCEPTION_HANDLER": "overlord.kernel.problems.problem_response",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "overlord.kernel.schema.Schema",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
 SPECTACULAR_SETTINGS = {
