@@ -1,5 +1,5 @@
 import os
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
 from django.conf import settings
@@ -11,12 +11,19 @@ from overlord.embedded.stopping import Stopping
 from overlord.embedded.supervisor import Options, Supervisor
 
 
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 < port < 65_536:
+        raise ArgumentTypeError("a port is a number from 1 to 65535")
+    return port
+
+
 class Command(BaseCommand):
     help = "Start PostgreSQL, Valkey and all of Ticket Overlord, and keep them running until Ctrl-C."
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--port", type=int, help="the shop's port, 8080 unless it is taken")
+        parser.add_argument("--port", type=_port, help="the shop's port, 8080 unless it is taken")
         parser.add_argument("--no-demo", action="store_true", help="load no demo events and users")
         parser.add_argument("--only", choices=["services"], help="start PostgreSQL and Valkey alone")
 
