@@ -11,7 +11,8 @@ from overlord.embedded.stopping import Stopping
 from overlord.embedded.supervisor import Options, Supervisor
 
 
-def _port(text: str) -> int:
+def port_number(text: str) -> int:
+    """Will read a port; raises ArgumentTypeError for a number that is none."""
     port = int(text)
     if not 0 < port < 65_536:
         raise ArgumentTypeError("a port is a number from 1 to 65535")
@@ -23,7 +24,7 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--port", type=_port, help="the shop's port, 8080 unless it is taken")
+        parser.add_argument("--port", type=port_number, help="the shop's port, 8080 unless it is taken")
         parser.add_argument("--no-demo", action="store_true", help="load no demo events and users")
         parser.add_argument("--only", choices=["services"], help="start PostgreSQL and Valkey alone")
 
