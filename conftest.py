@@ -29,7 +29,7 @@ def clean_memories() -> Iterator[None]:
 
 
 @pytest.fixture
-def user_make(db: None) -> Callable[..., User]:
+def user_make() -> Callable[..., User]:
     """Makes a user with a name of its own and the password `correct horse`."""
 
     def make(**fields: Any) -> User:
@@ -59,7 +59,7 @@ def api(buyer: User) -> APIClient:
 
 
 @pytest.fixture
-def ticket_type_make(db: None) -> Callable[..., TicketType]:
+def ticket_type_make() -> Callable[..., TicketType]:
     """Makes an event with one ticket type on sale."""
 
     def make(

@@ -1,22 +1,15 @@
 """What domain apps tell the live side: this changed. Nothing here raises or makes a sale wait."""
 
-import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, cast
 
 import orjson
-from celery import current_app
-from kombu import pools
-from kombu.exceptions import KombuError
-from redis import RedisError
 
 from overlord.kernel import redis_client
+from overlord.kernel.hints import hint
 from overlord.kernel.rendering import dumps
 from realtime import store
-
-logger = logging.getLogger(__name__)
 
 DRAIN_EXPIRES = 10  # seconds: an older one that no worker took is not worth running, beat sends others
 
@@ -60,31 +53,8 @@ def entries_read(*, key: str) -> dict[str, Any] | None:
 
 def enqueue_drain() -> None:
     """Will ask a worker for a drain. What goes wrong is logged: beat asks for one each second anyhow."""
-    try:
-        with _producers().acquire(block=True, timeout=redis_client.SECONDS) as producer:
-            current_app.send_task(
-                "realtime.drain",
-                queue="live",
-                expires=DRAIN_EXPIRES,
-                ignore_result=True,
-                retry=False,
-                producer=producer,
-            )
-    except (KombuError, RedisError, OSError) as error:
+    if not hint("realtime.drain", queue="live", expires=DRAIN_EXPIRES):
         store.breaker.failed()
-        logger.warning("No drain could be queued: %s", error)
-
-
-@lru_cache(maxsize=1)
-def _producers() -> pools.ProducerPool:
-    """Producers that give up as quickly as our own connection does: Celery's would try for seconds."""
-    patience = {
-        "max_retries": 0,
-        "socket_timeout": redis_client.SECONDS,
-        "socket_connect_timeout": redis_client.SECONDS,
-    }
-    connection = current_app.connection_for_write(transport_options=patience)
-    return cast("pools.ProducerPool", pools.producers[connection])
 
 
 def _flat(entries: Iterable[Entry]) -> Iterator[str | int]:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.core.management import call_command
 from django.db import connection
+from pytest_django import DjangoDbBlocker
 
 from overlord.embedded import ports, processes, program
 from overlord.embedded.processes import Child
@@ -16,15 +18,21 @@ HOLD_SECONDS = 3  # short, so that a hold can be seen to end
 
 
 @pytest.fixture
-def system(running_system: System) -> Iterator[System]:
-    """The running system; what the test opens on it is closed at its end."""
-    with running_system.opened:
+def system(running_system: System, django_db_blocker: DjangoDbBlocker) -> Iterator[System]:
+    """The running system, and its database; what the test opens on it is closed at its end.
+
+    Such a test is not marked `django_db`: emptying tables while workers use them would lock both up, so each
+    test makes what it is about and leaves it, and the tables are emptied once the processes have stopped.
+    """
+    with django_db_blocker.unblock(), running_system.opened:
         yield running_system
 
 
-@pytest.fixture(scope="session")
-def running_system(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """All processes, ready to sell, started once for all tests that ask."""
+@pytest.fixture(scope="module")
+def running_system(
+    django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[System]:
+    """All processes, ready to sell, started once for a module's tests."""
     folder = tmp_path_factory.mktemp("system")
     web, live, shop = ports.any_free(), ports.any_free(), ports.any_free()
     env = {**_environment(folder), "HOLD_SECONDS": str(HOLD_SECONDS)}
@@ -46,6 +54,8 @@ def running_system(django_db_setup: None, tmp_path_factory: pytest.TempPathFacto
         yield System(port=shop, programs=programs, children=children, logs=folder)
     finally:
         processes.stop(reversed(children))
+        with django_db_blocker.unblock():
+            call_command("flush", verbosity=0, interactive=False)
 
 
 def _environment(folder: Path) -> dict[str, str]:

@@ -6,7 +6,7 @@ nobody confirmed for `TRUSTED` is read again: a process that died between commit
 for longer. Nothing here decides a claim.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
@@ -26,7 +26,7 @@ def entries(event_id: int, figures: Iterable[Figures], *, now: datetime) -> list
 
 def event_detail(*, event_id: int, now: datetime) -> dict[str, Any]:
     """Will show an event as `GET /event/events/<id>/` does; raises NotFound."""
-    return _cached(event_id, now=now) or read([event_id], now=now).get(event_id) or _missing()
+    return _cached(event_id, now=now) or refresh([event_id], now=now).get(event_id) or _missing()
 
 
 def ticket_type_detail(*, ticket_type: int, now: datetime) -> dict[str, Any]:
@@ -36,21 +36,25 @@ def ticket_type_detail(*, ticket_type: int, now: datetime) -> dict[str, Any]:
     return next((ticket for ticket in tickets if ticket["id"] == ticket_type), None) or _missing()
 
 
-def read(event_ids: list[int], *, now: datetime) -> dict[int, dict[str, Any]]:
-    """Will read events from PostgreSQL, in bulk, and refresh what is kept of them."""
-    statics = selectors.events_static(event_ids)
-    figures = selectors.figures_of_events(event_ids)
+def refresh(event_ids: list[int], *, now: datetime) -> dict[int, dict[str, Any]]:
+    """Will read events from PostgreSQL, in bulk, keep them for other readers, and show them."""
+    statics, figures = selectors.events_with_figures(event_ids)
     kept: list[broadcast.Entry] = []
-    shown = {}
     for event_id, static in statics.items():
-        # A ticket type made between the two reads has figures and no row yet, or the reverse: next time.
-        live = figures.get(event_id, {})
-        static["ticket_types"] = [kind for kind in static["ticket_types"] if kind["id"] in live]
         kept.append(_entry(event_id, STATIC, static["version"], static, now))
-        kept.extend(entries(event_id, live.values(), now=now))
-        shown[event_id] = representation.event_detail(static, live, now=now)
+        kept.extend(entries(event_id, figures[event_id].values(), now=now))
     broadcast.entries_write(entries=kept)
-    return shown
+    return shown(statics, figures, now=now)
+
+
+def shown(
+    statics: Mapping[int, Mapping[str, Any]], figures: Mapping[int, Mapping[int, Figures]], *, now: datetime
+) -> dict[int, dict[str, Any]]:
+    """Will show events that `selectors.events_with_figures` read."""
+    return {
+        event_id: representation.event_detail(static, figures[event_id], now=now)
+        for event_id, static in statics.items()
+    }
 
 
 def _cached(event_id: int, *, now: datetime) -> dict[str, Any] | None:

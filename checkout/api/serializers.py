@@ -25,7 +25,7 @@ class Payment(serializers.Serializer):
     currency = serializers.CharField(allow_null=True)
     payment_status = serializers.ChoiceField(choices=PaymentModel.Status.values)
     error = serializers.CharField(help_text="Why it failed, in a buyer's words.")
-    requires_action = serializers.JSONField(
+    requires_action = serializers.DictField(
         allow_null=True, help_text="What the buyer's browser must do next."
     )
     created = serializers.DateTimeField()

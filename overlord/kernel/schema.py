@@ -1,6 +1,6 @@
 """Words for the OpenAPI schema that several APIs need."""
 
-from typing import Any
+from typing import Any, Literal
 
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, inline_serializer
@@ -22,7 +22,7 @@ class Problem(serializers.Serializer[Any]):
 class Schema(AutoSchema):
     """Says of every operation that what it refuses, it refuses with a problem."""
 
-    def _get_response_bodies(self, direction: str = "response") -> dict[str, Any]:
+    def _get_response_bodies(self, direction: Literal["request", "response"] = "response") -> dict[str, Any]:
         problem = self.resolve_serializer(Problem, direction).ref
         refused = {
             "description": "Refused: docs/errors.md has every code.",

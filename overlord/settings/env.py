@@ -4,6 +4,7 @@ A value comes from the process's environment, else from `.env`, else, outside pr
 which `manage.py up` keeps the addresses and secrets of the servers it runs. `.env.template` explains each.
 """
 
+import os
 from pathlib import Path
 
 import environ
@@ -12,7 +13,18 @@ from django.core.exceptions import ImproperlyConfigured
 ROOT = Path(__file__).resolve().parents[2]
 
 _env = environ.Env()
-_env.read_env(ROOT / ".env")
+
+
+def _read(file: Path) -> None:
+    """Will take what is not set yet from a file; `NAME=` without a value sets nothing."""
+    before = set(os.environ)
+    _env.read_env(file)
+    for name in set(os.environ) - before:
+        if not os.environ[name]:
+            del os.environ[name]
+
+
+_read(ROOT / ".env")
 
 ENVIRONMENT = _env.str("ENVIRONMENT", "development")
 if ENVIRONMENT not in {"development", "test", "production"}:
@@ -24,7 +36,7 @@ DATA_DIR = Path(_env.str("OVERLORD_DATA", str(ROOT / ".overlord")))
 EMBEDDED_ENV = DATA_DIR / "env"
 if not PRODUCTION:
     try:
-        _env.read_env(EMBEDDED_ENV)
+        _read(EMBEDDED_ENV)
     except PermissionError:
         raise ImproperlyConfigured(
             f"{EMBEDDED_ENV} belongs to another user: work as the one who ran bin/up."
