@@ -9,7 +9,7 @@ import pytest
 from celery import current_app
 from redis import Redis
 
-from overlord.kernel import redis_client
+from overlord.kernel import hints, redis_client
 from realtime import broadcast, store
 from realtime.broadcast import Entry
 
@@ -110,10 +110,10 @@ def test_a_broker_that_dies_before_the_drain_is_queued_holds_up_nothing(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
-    broadcast._producers.cache_clear()
+    hints._producers.cache_clear()
     monkeypatch.setattr(current_app.conf, "broker_url", f"redis://127.0.0.1:{port}/0")
     started = time.monotonic()
     broadcast.announce(streams=["event.1"])
     assert time.monotonic() - started < 0.7
     assert valkey.zcard(store.DIRTY) == 1, "beat's next drain finds it"
-    broadcast._producers.cache_clear()
+    hints._producers.cache_clear()
