@@ -67,6 +67,9 @@ class Inventory(models.Model):
     # What stats shows, so that its figures cost O(ticket types) and not O(reservations).
     reservations = models.BigIntegerField("reservations made", default=0, editable=False)
     reserved_tickets = models.BigIntegerField("tickets ever reserved", default=0, editable=False)
+    reservations_paid = models.BigIntegerField("reservations ever paid", default=0, editable=False)
+    reservations_expired = models.BigIntegerField("reservations run out", default=0, editable=False)
+    payments_failed = models.BigIntegerField("tries to pay that failed", default=0, editable=False)
     revenue = models.BigIntegerField("taken less refunds", default=0, editable=False)
 
     class Meta:
@@ -109,6 +112,7 @@ class Reservation(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.HELD)
     created = models.DateTimeField()
     expires_at = models.DateTimeField()
+    paying_since = models.DateTimeField(null=True, help_text="When the buyer last pressed pay.")
     validated_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     idempotency_key = models.CharField(max_length=64, null=True)
@@ -146,6 +150,14 @@ class Reservation(models.Model):
                 name="reservation_held_of_type",
             ),
             models.Index(fields=["expires_at"], condition=Q(state="held"), name="reservation_held_due"),
+            models.Index(fields=["paying_since"], condition=Q(state="paying"), name="reservation_paying"),
+            # For the latest happenings; a claim writes into none of these.
+            models.Index(fields=["ended_at"], condition=Q(ended_at__isnull=False), name="reservation_by_end"),
+            models.Index(
+                fields=["validated_at"],
+                condition=Q(validated_at__isnull=False),
+                name="reservation_by_validation",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -44,10 +44,19 @@ def reservation_release(*, reservation: Reservation, now: datetime) -> None:
     _inventory_change(reservation, held=-reservation.amount)
 
 
+def reservation_extend(*, reservation: Reservation, now: datetime) -> None:
+    """Will give a locked hold more time, never less than it has; raises NotExtendable."""
+    until = rules.extended_until(
+        state=reservation.state, created=reservation.created, expires_at=reservation.expires_at, now=now
+    )
+    _reservation_move(reservation, "held", "held", expires_at=until)
+    _inventory_change(reservation)  # its figures say when the earliest hold ends
+
+
 def reservation_begin_paying(*, reservation: Reservation, now: datetime) -> None:
     """Will protect a locked hold from expiry while it is paid for; raises ReservationEnded when it is too late."""
     if reservation.state == "held" and reservation.expires_at > now:
-        _reservation_move(reservation, "held", "paying")
+        _reservation_move(reservation, "held", "paying", paying_since=now)
     elif reservation.state == "paying":
         raise rules.PaymentInProgress()
     elif reservation.state == "validated":
@@ -59,16 +68,17 @@ def reservation_begin_paying(*, reservation: Reservation, now: datetime) -> None
 def reservation_validate(*, reservation: Reservation, paid: int, now: datetime) -> None:
     """Will make a locked reservation's tickets sold, for `paid` minor units."""
     _reservation_move(reservation, "paying", "validated", validated_at=now)
-    _inventory_change(reservation, held=-reservation.amount, sold=reservation.amount, revenue=paid)
+    _inventory_change(reservation, held=-reservation.amount, sold=reservation.amount, revenue=paid, paid=1)
 
 
 def reservation_stop_paying(*, reservation: Reservation, now: datetime) -> None:
     """Will make a locked reservation a hold again after a failed payment, or end it when its time has passed."""
     if reservation.expires_at > now:
         _reservation_move(reservation, "paying", "held")
+        _inventory_change(reservation, failed=1)
     else:
         _reservation_move(reservation, "paying", "expired", ended_at=now)
-        _inventory_change(reservation, held=-reservation.amount)
+        _inventory_change(reservation, held=-reservation.amount, failed=1, expired=1)
 
 
 def _reservation_move(reservation: Reservation, source: str, target: str, **times: datetime) -> None:
@@ -86,8 +96,9 @@ def _reservation_move(reservation: Reservation, source: str, target: str, **time
     db.after_commit(partial(projections.announce, events=[event_id], clients=[reservation.client_id]))
 
 
-def _inventory_change(reservation: Reservation, *, held: int = 0, sold: int = 0, revenue: int = 0) -> None:
-    changes = {"held": held, "sold": sold, "revenue": revenue}
+def _inventory_change(reservation: Reservation, **steps: int) -> None:
+    """Will move counters of the inventory that a locked reservation is of; see `sql/inventory_change.sql`."""
+    changes = {"held": 0, "sold": 0, "revenue": 0, "paid": 0, "expired": 0, "failed": 0, **steps}
     changed = db.rows(sql.INVENTORY_CHANGE, {"ticket_type": reservation.ticket_type_id, **changes})
     figures = [figures_of(row) for row in changed]
     db.after_commit(partial(projections.announce, figures=figures))

@@ -13,6 +13,8 @@ LARGEST_AMOUNT = 2**31 - 1
 LARGEST_ID = 2**63 - 1
 KEY_LENGTH = 64
 REMEMBERED = timedelta(milliseconds=250)
+EXTENDED_FOR = timedelta(minutes=5)
+LONGEST_HOLD = timedelta(minutes=30)  # from its creation, so that nobody keeps tickets from others for ever
 
 
 class SoldOut(Conflict):
@@ -73,6 +75,11 @@ class AlreadyValidated(Conflict):
 class PaymentInProgress(Conflict):
     code = "payment_in_progress"
     sentence = "A payment for these tickets is in progress."
+
+
+class NotExtendable(Conflict):
+    code = "not_extendable"
+    sentence = "This reservation cannot be held any longer."
 
 
 def sale_state(*, opens_at: datetime | None, closes_at: datetime, paused: bool, now: datetime) -> Sale:
@@ -154,6 +161,15 @@ def check_idempotency_key(key: str | None) -> None:
             f"An Idempotency-Key has 1 to {KEY_LENGTH} printable ASCII characters.",
             errors={"Idempotency-Key": ["Not 1 to 64 printable ASCII characters."]},
         )
+
+
+def extended_until(*, state: str, created: datetime, expires_at: datetime, now: datetime) -> datetime:
+    """Will say until when a hold may be kept: five minutes from now, within thirty of its creation, and never
+    shorter than it is; raises NotExtendable for what is not held, or is at its limit already."""
+    limit = created + LONGEST_HOLD
+    if state != "held" or expires_at <= now or expires_at >= limit:
+        raise NotExtendable(state=state)
+    return max(expires_at, min(now + EXTENDED_FOR, limit))
 
 
 def check_releasable(state: str) -> None:

@@ -118,6 +118,14 @@ def reservation_release(*, client_id: int, reservation_id: int) -> None:
         operations.reservation_release(reservation=reservation, now=db.now())
 
 
+def reservation_extend(*, client_id: int, reservation_id: int) -> dict[str, Any]:
+    """Will give the client's hold more time, and show it; raises NotFound and NotExtendable."""
+    with db.transaction():
+        reservation = operations.reservation_lock(reservation_id=reservation_id, client_id=client_id)
+        operations.reservation_extend(reservation=reservation, now=db.now())
+    return reservation_get(client_id=client_id, reservation_id=reservation_id, now=clock.now())
+
+
 # Expiry --------------------------------------------------------------------------------------------------
 def due_holds_release(*, ticket_type: int) -> int:
     """Will end due holds of one ticket type, a batch at the most, and count them. One statement of its own."""

@@ -9,4 +9,5 @@ urlpatterns = [
     path("tickets/<id:ticket_type>/", views.TicketTypeDetail.as_view()),
     path("reservations/", views.ReservationList.as_view()),
     path("reservations/<id:reservation_id>/", views.ReservationDetail.as_view()),
+    path("reservations/<id:reservation_id>/extend/", views.ReservationExtend.as_view()),
 ]

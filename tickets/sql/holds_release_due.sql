@@ -8,7 +8,7 @@ LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     due bigint[];
-    freed bigint;
+    freed record;
 BEGIN
     SELECT array_agg(d.id) INTO due FROM (
         SELECT r.id FROM tickets_reservation r
@@ -26,9 +26,10 @@ BEGIN
      WHERE r.id = ANY (due)
     RETURNING r.client_id, r.id;
 
-    SELECT sum(r.amount) INTO freed FROM tickets_reservation r WHERE r.id = ANY (due);
+    SELECT sum(r.amount) AS tickets, count(*) AS reservations INTO freed FROM tickets_reservation r WHERE r.id = ANY (due);
     UPDATE tickets_inventory i
-       SET held = i.held - freed, version = i.version + 1
+       SET held = i.held - freed.tickets, version = i.version + 1,
+           reservations_expired = i.reservations_expired + freed.reservations
      WHERE i.ticket_type_id = p_ticket_type;
 END
 $$;

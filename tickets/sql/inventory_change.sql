@@ -1,6 +1,9 @@
 -- Move the counters of one inventory and give its figures as they are now. The CHECKs have the last word.
 UPDATE tickets_inventory i
    SET held = i.held + %(held)s, sold = i.sold + %(sold)s, revenue = i.revenue + %(revenue)s,
+       reservations_paid = i.reservations_paid + %(paid)s,
+       reservations_expired = i.reservations_expired + %(expired)s,
+       payments_failed = i.payments_failed + %(failed)s,
        version = i.version + 1
   FROM tickets_tickettype t
  WHERE i.ticket_type_id = %(ticket_type)s AND t.id = i.ticket_type_id

@@ -1,0 +1,67 @@
+"""A hold can be kept longer: five minutes from now, thirty in all."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from rest_framework.test import APIClient
+
+from conftest import api_of
+from overlord.accounts.models import User
+from tickets import rules, services
+from tickets.models import Inventory, Reservation, TicketType
+from tickets.tests.test_races import claim
+
+NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+def until(*, state: str = "held", age: timedelta, left: timedelta) -> timedelta:
+    """How much time is left after extending a hold of that age with so much left."""
+    extended = rules.extended_until(state=state, created=NOON - age, expires_at=NOON + left, now=NOON)
+    return extended - NOON
+
+
+class TestTheRule:
+    def test_five_minutes_from_now(self) -> None:
+        assert until(age=14 * MINUTE, left=MINUTE) == 5 * MINUTE
+
+    def test_at_most_thirty_minutes_in_all(self) -> None:
+        assert until(age=27 * MINUTE, left=MINUTE) == 3 * MINUTE
+
+    def test_never_shorter_than_it_was(self) -> None:
+        assert until(age=MINUTE, left=14 * MINUTE) == 14 * MINUTE
+
+    @pytest.mark.parametrize("state", ["paying", "validated", "expired", "released"])
+    def test_only_what_is_held(self, state: str) -> None:
+        with pytest.raises(rules.NotExtendable):
+            until(state=state, age=MINUTE, left=MINUTE)
+
+    @pytest.mark.parametrize(("age", "left"), [(15 * MINUTE, 0 * MINUTE), (25 * MINUTE, 5 * MINUTE)])
+    def test_neither_what_is_due_nor_what_has_had_its_time(self, age: timedelta, left: timedelta) -> None:
+        with pytest.raises(rules.NotExtendable):
+            until(age=age, left=left)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestTheAPI:
+    def test_it_extends_a_hold_near_its_end(
+        self, api: APIClient, buyer: User, ticket_type: TicketType
+    ) -> None:
+        held = claim(buyer.pk, ticket_type).reservation
+        Reservation.objects.filter(pk=held["id"]).update(expires_at=held["created"] + MINUTE)
+        before = Inventory.objects.get(pk=ticket_type.pk).version
+        answer = api.post(f"/event/reservations/{held['id']}/extend/")
+        assert answer.status_code == 200
+        assert 298 <= answer.json()["expires_in"] <= 300
+        assert Inventory.objects.get(pk=ticket_type.pk).version == before + 1
+
+    def test_it_refuses_what_is_not_held_and_what_is_anothers(
+        self, api: APIClient, buyer: User, ticket_type: TicketType, user_make: Callable[..., User]
+    ) -> None:
+        held = claim(buyer.pk, ticket_type).reservation
+        path = f"/event/reservations/{held['id']}/extend/"
+        assert api_of(user_make()).post(path).status_code == 404
+        services.reservation_release(client_id=buyer.pk, reservation_id=held["id"])
+        refused = api.post(path)
+        assert (refused.status_code, refused.json()["code"]) == (409, "not_extendable")
