@@ -15,7 +15,8 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 def test_every_variable_is_in_the_template() -> None:
     read = set(
         re.findall(
-            r'_(?:env\.\w+|required|seconds)\(\s*"([A-Z_]+)"', (ROOT / "overlord/settings/env.py").read_text()
+            r'_(?:env\.\w+|list|port|required|seconds)\(\s*"([A-Z_]+)"',
+            (ROOT / "overlord/settings/env.py").read_text(),
         )
     )
     explained = set(re.findall(r"^([A-Z_]+)=", (ROOT / ".env.template").read_text(), re.MULTILINE))

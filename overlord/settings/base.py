@@ -214,4 +214,6 @@ LOGGING = {
         # An expected refusal (a 409 in the minute a sale opens) is an answer, not a warning.
         "django.request": {"level": "ERROR"},
     },
+PORT = env.PORT
 }
+CSRF_TRUSTED_ORIGINS = env.CSRF_TRUSTED_ORIGINS

@@ -4,24 +4,47 @@ A value comes from the process's environment, else from `.env`, else, outside pr
 which `manage.py up` keeps the addresses and secrets of the servers it runs. `.env.template` explains each.
 """
 
+import io
 import os
 from pathlib import Path
+from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
 ROOT = Path(__file__).resolve().parents[2]
 
-_env = environ.Env()
+
+class _Environment(environ.Env):
+    """Reads the process's environment, where a variable that is empty is not set: Compose makes such ones of
+    the lines `NAME=` in `.env`."""
+
+    def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
+        if os.environ.get(var) == "":
+            del os.environ[var]
+        return super().get_value(var, *args, **kwargs)
+
+
+_env = _Environment()
+_missing: list[str] = []
 
 
 def _read(file: Path) -> None:
-    """Will take what is not set yet from a file; `NAME=` without a value sets nothing."""
-    before = set(os.environ)
-    _env.read_env(file)
-    for name in set(os.environ) - before:
-        if not os.environ[name]:
-            del os.environ[name]
+    """Will take what is not set yet from a file, if there is one; `NAME=` without a value sets nothing."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except PermissionError:
+        raise ImproperlyConfigured(f"{file} cannot be read: work as the user to whom it belongs.") from None
+
+    class Found(environ.Env):
+        ENVIRON: dict[str, str] = {}
+
+    Found.read_env(io.StringIO(text))
+    for name, value in Found.ENVIRON.items():
+        if value and not os.environ.get(name):
+            os.environ[name] = value
 
 
 _read(ROOT / ".env")
@@ -35,42 +58,48 @@ PRODUCTION = ENVIRONMENT == "production"
 DATA_DIR = Path(_env.str("OVERLORD_DATA", str(ROOT / ".overlord")))
 EMBEDDED_ENV = DATA_DIR / "env"
 if not PRODUCTION:
-    try:
-        _read(EMBEDDED_ENV)
-    except PermissionError:
-        raise ImproperlyConfigured(
-            f"{EMBEDDED_ENV} belongs to another user: work as the one who ran bin/up."
-        ) from None
+    _read(EMBEDDED_ENV)
 
 
 def _required(name: str, how: str) -> str:
-    value = _env.str(name, "")
+    value = _env.str(name, "").strip(", ")
     if PRODUCTION and not value:
-        raise ImproperlyConfigured(f"{name} is not set. {how}")
+        _missing.append(f"{name} is not set. {how}")
     return value
 
 
+def _list(name: str, how: str) -> list[str]:
+    return [item.strip() for item in _required(name, how).split(",") if item.strip()]
+
+
 DEVELOPMENT_SECRET_KEY = "development-only-" + "0" * 40
-SECRET_KEY = (
-    _required(
-        "SECRET_KEY",
-        "Make one with: python -c 'import secrets; print(secrets.token_urlsafe(50))'",
-    )
-    or DEVELOPMENT_SECRET_KEY
-)
-if PRODUCTION and (SECRET_KEY == DEVELOPMENT_SECRET_KEY or len(SECRET_KEY) < 50):
-    raise ImproperlyConfigured(
-        "SECRET_KEY is a development one or shorter than 50 characters. "
-        "Make one with: python -c 'import secrets; print(secrets.token_urlsafe(50))'"
-    )
+RANDOM = "python3 -c 'import secrets; print(secrets.token_urlsafe(50))'"
+SECRET_KEY = _required("SECRET_KEY", f"Make one with: {RANDOM}") or DEVELOPMENT_SECRET_KEY
 
 # Empty outside production when nothing is set and `bin/up` never ran: a system check says so.
-DATABASE_URL = _required("DATABASE_URL", "For example postgres://user:password@host:5432/name")
-REDIS_URL = _required("REDIS_URL", "For example redis://:password@host:6379/0")
+DATABASE_URL = _required(
+    "DATABASE_URL",
+    f"With Compose: postgres://overlord:PASSWORD@postgres:5432/overlord; make the password with: {RANDOM}",
+)
+REDIS_URL = _required(
+    "REDIS_URL", f"With Compose: redis://:PASSWORD@valkey:6379/0; make the password with: {RANDOM}"
+)
 
-ALLOWED_HOSTS = [host for host in _env.list("ALLOWED_HOSTS", default=[]) if host]
-if PRODUCTION and not ALLOWED_HOSTS:
-    raise ImproperlyConfigured("ALLOWED_HOSTS is not set. Name the hosts you serve: tickets.example.org")
+ALLOWED_HOSTS = _list("ALLOWED_HOSTS", "Name the hosts you serve: tickets.example.org")
+CSRF_TRUSTED_ORIGINS = _list(
+    "CSRF_TRUSTED_ORIGINS", "Name the addresses you serve, as browsers show them: https://tickets.example.org"
+)
+
+if _missing:
+    raise ImproperlyConfigured("\n".join(_missing))
+if PRODUCTION and (SECRET_KEY == DEVELOPMENT_SECRET_KEY or len(SECRET_KEY) < 50):
+    raise ImproperlyConfigured(
+        f"SECRET_KEY is a development one or shorter than 50 characters. Make one with: {RANDOM}"
+    )
+if PRODUCTION and not all(origin.startswith("https://") for origin in CSRF_TRUSTED_ORIGINS):
+    raise ImproperlyConfigured(
+        "CSRF_TRUSTED_ORIGINS must begin with https:// each: production sends its cookies by TLS alone."
+    )
 
 LOG_LEVEL = _env.str("LOG_LEVEL", "INFO").upper()
 
@@ -84,6 +113,16 @@ def _seconds(name: str, default: int, *, least: int, most: int) -> int:
         raise ImproperlyConfigured(f"{name} is {value}; it must be between {least} and {most} seconds.")
     return value
 
+
+def _port(name: str) -> int | None:
+    text = _env.str(name, "")
+    if text and not (text.isdecimal() and 0 < int(text) < 65_536):
+        raise ImproperlyConfigured(f"{name} is {text!r}; a port is a number from 1 to 65535.")
+    return int(text) if text else None
+
+
+# Where the shop is to be; None: 8080, or the next free one, which `bin/up` remembers.
+PORT = _port("DJANGO_PORT")
 
 # Of the two people whom `load_demo` makes; `bin/up` draws one and shows it.
 DEMO_PASSWORD = _env.str("DEMO_PASSWORD", "")

@@ -24,7 +24,9 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--port", type=port_number, help="the shop's port, 8080 unless it is taken")
+        parser.add_argument(
+            "--port", type=port_number, default=settings.PORT, help="the shop's port, 8080 unless it is taken"
+        )
         parser.add_argument("--no-demo", action="store_true", help="load no demo events and users")
         parser.add_argument("--only", choices=["services"], help="start PostgreSQL and Valkey alone")
 
