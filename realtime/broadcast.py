@@ -1,16 +1,23 @@
 """What domain apps tell the live side: this changed. Nothing here raises or makes a sale wait."""
 
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import orjson
+from channels.layers import get_channel_layer
+from redis import RedisError
 
 from overlord.kernel import redis_client
 from overlord.kernel.hints import hint
 from overlord.kernel.rendering import dumps
-from realtime import store
+from realtime import lasting_loop, store
 
+logger = logging.getLogger(__name__)
+
+NOTICES = "notices"  # the group of all hubs
+NOTIFY_SECONDS = 1.0
 DRAIN_EXPIRES = 10  # seconds: an older one that no worker took is not worth running, beat sends others
 
 
@@ -34,6 +41,18 @@ def announce(*, streams: Iterable[str], entries: Iterable[Entry] = ()) -> None:
     keys = [store.DIRTY, store.MARKS, store.QUEUED]
     if store.guarded(lambda: store.run(store.MARK, keys=keys, args=arguments)):
         enqueue_drain()
+
+
+def notify(*, notices: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    """Will send advice, each to the sockets of the stream named beside it. One message carries them all.
+
+    It changes no state, so what is lost is only advice; that Redis is away is logged.
+    """
+    message = {"type": "notices", "notices": [[stream, dict(notice)] for stream, notice in notices]}
+    try:
+        lasting_loop.run(get_channel_layer().group_send(NOTICES, message), seconds=NOTIFY_SECONDS)
+    except (RedisError, OSError, TimeoutError) as error:
+        logger.warning("%s notices could not be sent: %s", len(notices), error)
 
 
 def entries_write(*, entries: Iterable[Entry]) -> None:

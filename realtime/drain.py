@@ -9,6 +9,7 @@ state the highest version.) The advisory lock adds that versions never go back i
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import redis
@@ -16,7 +17,7 @@ from channels.layers import get_channel_layer
 from django.db import InterfaceError, OperationalError
 
 from overlord.kernel.db import rows, savepoint, transaction
-from overlord.kernel.rendering import dumps
+from overlord.kernel.rendering import dumps, fingerprint
 from realtime import broadcast, lasting_loop, store, streams
 from realtime.store import Frame, Mark
 
@@ -33,10 +34,12 @@ def drain() -> None:
     What cannot be read or sent stays marked, for the next run; a server that is away is only logged.
     """
     try:
-        marks = _without_unknown(store.marks_take(limit=LIMIT))
+        taken = store.marks_take(limit=LIMIT)
+        marks = _in_turn(_without_unknown(taken))
         if marks:
             _deliver(marks)
-        if len(marks) == LIMIT:
+        store.drained_note()
+        if len(taken) == LIMIT:
             broadcast.enqueue_drain()
     except (redis.RedisError, OperationalError, InterfaceError) as error:
         logger.warning("The live state waits for a server: %s", str(error).strip())
@@ -62,6 +65,14 @@ def _without_unknown(marks: Sequence[Mark]) -> list[Mark]:
         logger.error("Nobody shows these streams: %s", ", ".join(mark.stream for mark in unknown))
         store.marks_finish(unknown, version=0)
     return known
+
+
+def _in_turn(marks: Sequence[Mark]) -> list[Mark]:
+    """A stream that many changes mark and that is dear to read waits for its turn; its mark stays."""
+    pauses = {mark.stream: streams.kind_of(mark.stream).interval for mark in marks}
+    slow = {stream: pause for stream, pause in pauses.items() if pause > streams.INTERVAL}
+    waiting = set(slow) - store.turns_take(slow)
+    return [mark for mark in marks if mark.stream not in waiting]
 
 
 def versioned_state(names: Sequence[str]) -> tuple[int, list[Frame]]:
@@ -107,7 +118,8 @@ def _project(kind: str, ids: Sequence[int]) -> Mapping[int, Any] | None:
 
 
 def _frame(name: str, version: int, state: Any) -> Frame:
-    return Frame(stream=name, version=version, data=None if state is None else dumps(state).decode())
+    data = None if state is None else dumps(state).decode()
+    return Frame(stream=name, version=version, data=data, fingerprint=fingerprint(state))
 
 
 def send(frames: Sequence[Frame]) -> set[str]:
@@ -126,6 +138,5 @@ def send(frames: Sequence[Frame]) -> set[str]:
 async def _send(frames: Sequence[Frame], sent: set[str]) -> None:
     layer = get_channel_layer()
     for frame in frames:
-        message = {"type": "frame", "stream": frame.stream, "version": frame.version, "data": frame.data}
-        await layer.group_send(frame.stream, message)
+        await layer.group_send(frame.stream, {"type": "frame", **asdict(frame)})
         sent.add(frame.stream)

@@ -2,50 +2,42 @@
 
 It joins a stream's group when the first viewer arrives and *then* reads the kept frame: the drain keeps a
 frame before it sends it, so none falls in between. It keeps each stream's latest frame and nothing else.
+What it cannot hear (a lost message, a notice that was never given) `healing` finds.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Literal
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 from channels.layers import get_channel_layer
-from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from redis import RedisError
-from redis.asyncio import Redis
 
 from overlord.kernel import clock
-from realtime import broadcast, frame_text, store
+from realtime import broadcast, daphne_socket, frame_text
 from realtime.close_codes import CloseCode
-from realtime.pace import Pace
+from realtime.daphne_socket import Send
+from realtime.feed import HEARTBEAT_SECONDS, Feed
+from realtime.healing import Healing
+from realtime.pace import Places
+from realtime.slow_readers import SlowReaders
+from realtime.source import Source
 from realtime.store import Frame
-from realtime.viewer import Viewer
+from realtime.viewer import Text, Viewer
 
 logger = logging.getLogger(__name__)
 
-UPDATE_SECONDS = 0.1  # between two updates of a stream
 FIRST_FRAME_SECONDS = 2.0
-HEARTBEAT_SECONDS = 15.0
 TICK_SECONDS = 1.0
 REDIS_SECONDS = 1.0
 RETRY_SECONDS = 0.5
+GOING_AWAY_SECONDS = 0.2  # in which Daphne, about to stop, sends what it was given
+SOCKETS_PER_ADDRESS = 1000  # many people can share one: a school, an office, a mobile network
+SOCKETS_PER_USER = 20
 SOCKETS_AT_ONCE = 100  # between two turns for the others on the event loop
-
-
-class Feed:
-    """A stream that has viewers here. `asked_at`: when its frame was last asked for, on the loop's clock."""
-
-    def __init__(self, *, stream: str, now: float) -> None:
-        self.stream = stream
-        self.viewers: set[Viewer] = set()
-        self.frame: Frame | None = None
-        self.asked_at: float | None = None
-        self.sent = 0
-        self.pace = Pace(interval=UPDATE_SECONDS)
-        self.sender: asyncio.Task[None] | None = None
-        self.heartbeat_at = now + HEARTBEAT_SECONDS
 
 
 class Hub:
@@ -57,52 +49,56 @@ class Hub:
         # The groups need a name that exists in this process only. `new_channel` would make another one each
         # time it is tried while Redis is away, and never forget them.
         self._channel = f"hub.{uuid4().hex}"
-        self._redis = Redis.from_url(
-            settings.REDIS_URL,
-            decode_responses=True,
-            socket_timeout=REDIS_SECONDS,
-            socket_connect_timeout=REDIS_SECONDS,
-        )
-        self._feeds: dict[str, Feed] = {}
-        self._joined: set[str] = set()
+        self.feeds: dict[str, Feed] = {}
+        self.joined: set[str] = set()
+        self.source = Source()
+        self.healing = Healing(self, now=self._loop.time())
+        self.slow_readers = SlowReaders(self)
+        self.addresses = Places(limit=SOCKETS_PER_ADDRESS)
+        self.users = Places(limit=SOCKETS_PER_USER)
         self._newcomers = asyncio.Event()
+        self._parts = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
-        """Will begin to listen, to keep the groups and to send heartbeats."""
-        self._spawn(self._for_ever(self._listen))
-        self._spawn(self._for_ever(self._keep_groups))
-        self._spawn(self._for_ever(self._tick))
+        """Will begin to listen, to keep the groups, to heal, to ask again who may watch, and to beat."""
+        steps = [self._listen, self._keep_groups, self._tick, self.slow_readers.step]
+        for step in [*steps, self.healing.step, self.healing.access_step]:
+            self._spawn(self._for_ever(step))
 
     async def stop(self) -> None:
         """Will end all work and leave the groups; sockets are left as they are."""
-        for viewer in [viewer for feed in self._feeds.values() for viewer in feed.viewers]:
+        for viewer in self.viewers():
             self.detach(viewer)
         tasks = [*self._tasks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._redis.aclose()
+        await self.source.close()
 
     # Viewers ---------------------------------------------------------------------------------------------
+    def viewers(self) -> list[Viewer]:
+        """Will give all sockets that are shown something, or soon."""
+        return [viewer for feed in self.feeds.values() for viewer in feed.viewers]
+
     async def attach(self, viewer: Viewer) -> None:
         """Will show the stream: a snapshot now, or within FIRST_FRAME_SECONDS, or a close; then updates."""
-        feed = self._feeds.get(viewer.stream)
+        feed = self.feeds.get(viewer.stream)
         if feed is None:
-            feed = self._feeds[viewer.stream] = Feed(stream=viewer.stream, now=self._loop.time())
+            feed = self.feeds[viewer.stream] = Feed(stream=viewer.stream, now=self._loop.time())
         feed.viewers.add(viewer)
         if feed.frame is None:
             viewer.timers["first"] = self._loop.call_later(FIRST_FRAME_SECONDS, self._give_up, viewer)
             self._newcomers.set()
         elif feed.frame.data is None:
-            await self._close(viewer, CloseCode.NO_SUCH_STREAM)
+            await self.close(viewer, CloseCode.NO_SUCH_STREAM)
         else:
-            await self._hand(viewer, feed.frame, frame_text.state("snapshot", feed.frame, now=clock.now()))
+            await self._hand(viewer, feed.frame, feed.snapshot(now=clock.now()))
 
     def detach(self, viewer: Viewer) -> None:
         """Will show nothing more to the viewer. A stream without viewers is forgotten within a second."""
         viewer.stop_timers()
-        feed = self._feeds.get(viewer.stream)
+        feed = self.feeds.get(viewer.stream)
         if feed is not None:
             feed.viewers.discard(viewer)
 
@@ -114,26 +110,42 @@ class Hub:
 
     def _answer(self, viewer: Viewer) -> None:
         viewer.timers.pop("resync")
-        feed = self._feeds.get(viewer.stream)
+        feed = self.feeds.get(viewer.stream)
         if feed is None or viewer not in feed.viewers:
             return
         if feed.frame is not None and viewer.version is not None:
             viewer.resyncs.sent(now=self._loop.time())
-            text = frame_text.state("snapshot", feed.frame, now=clock.now())
-            self._spawn(self._hand(viewer, feed.frame, text))
+            self._spawn(self._hand(viewer, feed.frame, feed.snapshot(now=clock.now())))
 
     def _give_up(self, viewer: Viewer) -> None:
         viewer.timers.pop("first")
         if viewer.version is None:
-            self._spawn(self._close(viewer, CloseCode.NOT_READY))
+            self._spawn(self.close(viewer, CloseCode.NOT_READY))
 
-    async def _close(self, viewer: Viewer, code: CloseCode) -> None:
+    async def close(self, viewer: Viewer, code: CloseCode) -> None:
+        """Will close the viewer's socket with the code and show it nothing more."""
         self.detach(viewer)
         await self._sent(viewer, viewer.close(code))
 
-    async def _hand(self, viewer: Viewer, frame: Frame, text: str) -> None:
-        viewer.version = frame.version
-        await self._sent(viewer, viewer.send_text(text))
+    def part_with(self, send: Send) -> None:
+        """Will see to it that all sockets are told to come again when the server behind `send` stops."""
+        if not self._parts:
+            self._parts = daphne_socket.before_shutdown(send, self._part)
+
+    async def _part(self) -> None:
+        for viewer in self.viewers():
+            await self.close(viewer, CloseCode.NOT_READY)
+        await asyncio.sleep(GOING_AWAY_SECONDS)
+
+    async def _hand(self, viewer: Viewer, frame: Frame, text: Text) -> None:
+        """Will hand a state to the viewer, whom the first finds even if its handshake still waits."""
+        if viewer.version is None or viewer.line is None:
+            viewer.version = frame.version
+            await self._sent(viewer, viewer.send_text(text))
+        elif viewer.line.offer(text.frame):
+            viewer.version = frame.version
+        else:
+            self.slow_readers.add(viewer)
 
     async def _sent(self, viewer: Viewer, sending: Awaitable[None]) -> None:
         """Will await the sending. A socket that fails is let go, and no other one's turn with it."""
@@ -146,15 +158,24 @@ class Hub:
     # Frames ----------------------------------------------------------------------------------------------
     async def _listen(self) -> None:
         message = await self._layer.receive(self._channel)
-        self.take(Frame(stream=message["stream"], version=message["version"], data=message["data"]))
+        if message.pop("type") == "notices":
+            await self._give_notices(message["notices"])
+        else:
+            self.take(Frame(**message))
+
+    async def _give_notices(self, notices: Iterable[tuple[str, Any]]) -> None:
+        now = clock.now()
+        for stream, notice in notices:
+            feed = self.feeds.get(stream)
+            for viewer in [*feed.viewers] if feed else []:
+                if viewer.version is not None:
+                    text = frame_text.expiring(stream, viewer.version, notice, now=now)
+                    await self._sent(viewer, viewer.send_text(text))
 
     def take(self, frame: Frame) -> None:
-        """Will keep the frame if it is newer than the one kept, and have it sent."""
-        feed = self._feeds.get(frame.stream)
-        if feed is None or (feed.frame is not None and feed.frame.version >= frame.version):
-            return
-        feed.frame = frame
-        if feed.sender is None:
+        """Will keep the frame if it is newer than the one kept, and have it sent unless it shows the same."""
+        feed = self.feeds.get(frame.stream)
+        if feed is not None and feed.accept(frame) and feed.sender is None:
             feed.sender = self._spawn(self._send_out(feed))
 
     async def _send_out(self, feed: Feed) -> None:
@@ -163,23 +184,30 @@ class Hub:
             while feed.frame is not None and feed.frame.version > feed.sent:
                 await asyncio.sleep(feed.pace.wait(now=self._loop.time()))
                 feed.pace.sent(now=self._loop.time())
-                await self._send_latest(feed, feed.frame)
+                await self.send_latest(feed, [*feed.viewers])
         finally:
             feed.sender = None
 
-    async def _send_latest(self, feed: Feed, frame: Frame) -> None:
+    async def send_latest(self, feed: Feed, viewers: Iterable[Viewer]) -> None:
+        """Will show the latest state to those viewers who have an older one. See Note [Straight to the socket]."""
+        frame = feed.frame
+        if frame is None:
+            return
         feed.sent = frame.version
-        texts: dict[Literal["snapshot", "update"], str] = {}
-        for count, viewer in enumerate([*feed.viewers], start=1):
+        texts: dict[Literal["snapshot", "update"], Text] = {}
+        for count, viewer in enumerate(viewers, start=1):
             if viewer not in feed.viewers or (viewer.version or 0) >= frame.version:
                 continue
             if frame.data is None:
-                await self._close(viewer, CloseCode.NO_SUCH_STREAM)
+                await self.close(viewer, CloseCode.NO_SUCH_STREAM)
                 continue
             kind: Literal["snapshot", "update"] = "snapshot" if viewer.version is None else "update"
             if kind not in texts:
                 texts[kind] = frame_text.state(kind, frame, now=clock.now())
-            await self._hand(viewer, frame, texts[kind])
+            if viewer.line is not None and kind == "update" and viewer.line.offer(texts[kind].frame):
+                viewer.version = frame.version  # the hot path: no coroutine for each socket
+            else:
+                await self._hand(viewer, frame, texts[kind])
             if count % SOCKETS_AT_ONCE == 0:
                 await asyncio.sleep(0)
 
@@ -189,15 +217,16 @@ class Hub:
 
     async def heartbeats(self, *, now: float) -> None:
         """Will send the heartbeats that are due at `now`, on the loop's clock."""
-        for feed in [feed for feed in self._feeds.values() if feed.heartbeat_at <= now]:
+        for feed in [feed for feed in self.feeds.values() if feed.heartbeat_at <= now]:
             feed.heartbeat_at = now + HEARTBEAT_SECONDS
-            texts: dict[int, str] = {}
+            texts: dict[int, Text] = {}
             for viewer in [*feed.viewers]:
                 version = viewer.version
-                if version is None:
+                if version is None or viewer in self.slow_readers:
                     continue
                 if version not in texts:
-                    texts[version] = frame_text.heartbeat(feed.stream, version, now=clock.now())
+                    live = self.healing.live
+                    texts[version] = frame_text.heartbeat(feed.stream, version, live=live, now=clock.now())
                 await self._sent(viewer, viewer.send_text(texts[version]))
 
     # Groups ----------------------------------------------------------------------------------------------
@@ -216,20 +245,21 @@ class Hub:
         What fails is tried again the next time, within a second: a viewer who came while Redis was away
         would otherwise leave its stream deaf for all who come later.
         """
-        for stream in [stream for stream, feed in self._feeds.items() if not feed.viewers]:
+        for stream in [stream for stream, feed in self.feeds.items() if not feed.viewers]:
             self._forget(stream)
-        for stream in [stream for stream in self._feeds if stream not in self._joined]:
+        wanted = {broadcast.NOTICES, *self.feeds} if self.feeds else set()
+        for stream in wanted - self.joined:
             async with asyncio.timeout(REDIS_SECONDS):
                 await self._layer.group_add(stream, self._channel)
-            self._joined.add(stream)
-        for stream in [stream for stream in self._joined if stream not in self._feeds]:
+            self.joined.add(stream)
+        for stream in self.joined - wanted:
             async with asyncio.timeout(REDIS_SECONDS):
                 await self._layer.group_discard(stream, self._channel)
-            self._joined.discard(stream)
+            self.joined.discard(stream)
         await self._ask_for_missing()
 
     def _forget(self, stream: str) -> None:
-        feed = self._feeds.pop(stream)
+        feed = self.feeds.pop(stream)
         if feed.sender is not None:
             feed.sender.cancel()
 
@@ -237,9 +267,9 @@ class Hub:
         now = self._loop.time()
         missing = [
             feed
-            for feed in self._feeds.values()
+            for feed in self.feeds.values()
             if feed.frame is None
-            and feed.stream in self._joined
+            and feed.stream in self.joined
             and (feed.asked_at is None or feed.asked_at <= now - TICK_SECONDS)
         ]
         for feed in missing:
@@ -248,19 +278,12 @@ class Hub:
         if unknown:
             await asyncio.to_thread(broadcast.announce, streams=unknown)
 
-    async def read_kept(self, streams: list[str]) -> list[str]:
+    async def read_kept(self, names: list[str]) -> list[str]:
         """Will take the streams' kept frames where they are newer; names the streams that have none."""
-        if not streams:
-            return []
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            for stream in streams:
-                pipeline.hmget(store.frame_key(stream), store.FRAME_FIELDS)
-            kept = await pipeline.execute()
-        frames = [store.frame_of(stream, fields) for stream, fields in zip(streams, kept, strict=True)]
-        for frame in frames:
-            if frame is not None:
-                self.take(frame)
-        return [stream for stream, frame in zip(streams, frames, strict=True) if frame is None]
+        kept = await self.source.frames(names)
+        for frame in kept.values():
+            self.take(frame)
+        return [name for name in names if name not in kept]
 
     # Tasks -----------------------------------------------------------------------------------------------
     async def _for_ever(self, step: Callable[[], Awaitable[None]]) -> None:
@@ -270,7 +293,7 @@ class Hub:
                 await step()
             except Exception as error:
                 logger.warning(
-                    "The hub failed in %s: %s", step.__name__, error, exc_info=not _expected(error)
+                    "The hub failed in %s: %s", step.__qualname__, error, exc_info=not _expected(error)
                 )
                 await asyncio.sleep(RETRY_SECONDS)
 
@@ -282,7 +305,8 @@ class Hub:
 
 
 def _expected(error: Exception) -> bool:
-    return isinstance(error, OSError | TimeoutError | RedisError)
+    """A server that is away is no fault of ours."""
+    return isinstance(error, OSError | TimeoutError | RedisError | OperationalError | InterfaceError)
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()

@@ -1,12 +1,13 @@
-"""Same origin, compared with scheme and port."""
+"""Same origin, told from the headers of a socket's handshake."""
 
 import re
 
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
-_ORIGIN = re.compile(r"(https?)://([^/?#@\s]+)", re.IGNORECASE)
-_PORTS = {"http": "80", "https": "443"}
+from overlord.kernel.origin import is_same_origin
+
+_ORIGIN = re.compile(r"https?://[^/?#@\s]+", re.IGNORECASE)  # nothing else is an origin, whatever it names
 
 
 def same_origin(headers: dict[bytes, bytes]) -> bool:
@@ -14,15 +15,10 @@ def same_origin(headers: dict[bytes, bytes]) -> bool:
 
     The site is `scheme://host[:port]` of the request; the scheme is told by Caddy, in X-Forwarded-Proto.
     """
-    origin = _ORIGIN.fullmatch(headers.get(b"origin", b"").decode("latin1"))
-    if origin is None:
-        return False
+    origin, host = (headers.get(name, b"").decode("latin1") for name in (b"origin", b"host"))
     scheme = "https" if headers.get(b"x-forwarded-proto") == b"https" else "http"
-    site = _address(scheme, headers.get(b"host", b"").decode("latin1"))
-    served = bool(site[1]) and validate_host(site[1], settings.ALLOWED_HOSTS)
-    return served and _address(origin[1].lower(), origin[2]) == site
-
-
-def _address(scheme: str, host: str) -> tuple[str, str, str]:
-    domain, port = split_domain_port(host)  # both empty when it is no host
-    return scheme, domain, port or _PORTS[scheme]
+    domain, _ = split_domain_port(host)  # empty when it is no host
+    served = bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
+    return (
+        served and _ORIGIN.fullmatch(origin) is not None and is_same_origin(origin, scheme=scheme, host=host)
+    )

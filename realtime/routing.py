@@ -10,6 +10,8 @@ from realtime.consumers import StreamConsumer
 _router = URLRouter(
     [
         re_path(r"^ws/events/(?P<id>[0-9]{1,19})/?\Z", StreamConsumer.as_asgi(kind="event")),
+        re_path(r"^ws/events/?\Z", StreamConsumer.as_asgi(kind="events")),
+        re_path(r"^ws/stats/?\Z", StreamConsumer.as_asgi(kind="stats")),
         re_path(r"^ws/me/?\Z", StreamConsumer.as_asgi(kind="me")),
         re_path(r"", StreamConsumer.as_asgi()),  # Channels would answer an unknown address with a 500
     ]

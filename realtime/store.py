@@ -4,7 +4,7 @@ Each step is one Lua script, since each is a comparison and a write that nothing
 all of it loses nothing: frames and values are made again from PostgreSQL.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from time import monotonic
@@ -14,6 +14,8 @@ import redis
 
 from overlord.kernel import redis_client
 
+DRAINED = "live:drained"  # there while drains get through
+DRAINED_SECONDS = 3
 DIRTY = "live:dirty"  # sorted set: stream -> number of its latest mark
 MARKS = "live:marks"  # counter of marks
 QUEUED = "live:drain-queued"  # there while a drain waits in the queue
@@ -52,22 +54,20 @@ return 0
 """
 )
 
-# KEYS: the frames. ARGV: version, seconds, tombstone seconds, then the data of each ('' for a tombstone).
-# A frame that was kept but perhaps never sent is not "the same": it has to be sent again. The version is
-# raised also where the data is the same, so that a slower drain's older reading cannot overwrite it.
+# KEYS: the frames. ARGV: version, seconds, tombstone seconds, then data ('' for a tombstone) and fingerprint of
+# each. A frame that was kept but perhaps never sent is not "the same": it has to be sent again. It is replaced
+# also where it is the same, so that a slower drain's older reading cannot overwrite it.
 STORE_FRAMES = """
 local outcomes = {}
 for i, key in ipairs(KEYS) do
-  local kept = redis.call('HMGET', key, 'version', 'data', 'sent')
-  local data = ARGV[i + 3]
+  local kept = redis.call('HMGET', key, 'version', 'fingerprint', 'sent')
+  local data, fingerprint = ARGV[2 * i + 2], ARGV[2 * i + 3]
   if kept[1] and tonumber(kept[1]) >= tonumber(ARGV[1]) then
     outcomes[i] = 'older'
-  elseif kept[2] == data and kept[3] == '1' then
-    redis.call('HSET', key, 'version', ARGV[1])
-    outcomes[i] = 'same'
   else
-    redis.call('HSET', key, 'version', ARGV[1], 'data', data, 'sent', '0')
-    outcomes[i] = 'new'
+    outcomes[i] = kept[2] == fingerprint and kept[3] == '1' and 'same' or 'new'
+    local sent = outcomes[i] == 'same' and '1' or '0'
+    redis.call('HSET', key, 'version', ARGV[1], 'data', data, 'fingerprint', fingerprint, 'sent', sent)
   end
   if outcomes[i] ~= 'older' then redis.call('EXPIRE', key, data == '' and ARGV[3] or ARGV[2]) end
 end
@@ -95,11 +95,15 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """A stream's whole state. `data` is its JSON text; None is a tombstone: there is no such stream."""
+    """A stream's whole state. `data` is its JSON text; None is a tombstone: there is no such stream.
+
+    Frames of one stream with equal fingerprints differ in nothing but what the clock alone moves.
+    """
 
     stream: str
     version: int
     data: str | None
+    fingerprint: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,13 +170,15 @@ def frame_key(stream: str) -> str:
     return f"frame:{stream}"
 
 
-FRAME_FIELDS = ("version", "data")
+FRAME_FIELDS = ("version", "data", "fingerprint")
 
 
 def frame_of(stream: str, fields: Sequence[str | None]) -> Frame | None:
     """Will make a frame of its kept FRAME_FIELDS; None when nothing is kept."""
-    version, data = fields
-    return None if version is None else Frame(stream=stream, version=int(version), data=data or None)
+    version, data, fingerprint = fields
+    if version is None:
+        return None
+    return Frame(stream=stream, version=int(version), data=data or None, fingerprint=fingerprint or "")
 
 
 # The drain's steps; all raise `redis.RedisError` --------------------------------------------------------
@@ -193,8 +199,9 @@ def frames_store(frames: Sequence[Frame]) -> list[str]:
     if not frames:
         return []
     keys = [frame_key(frame.stream) for frame in frames]
-    data = [frame.data or "" for frame in frames]
-    args: list[str | int] = [frames[0].version, KEPT_SECONDS, TOMBSTONE_SECONDS, *data]
+    args: list[str | int] = [frames[0].version, KEPT_SECONDS, TOMBSTONE_SECONDS]
+    for frame in frames:
+        args += [frame.data or "", frame.fingerprint]
     return cast("list[str]", run(STORE_FRAMES, keys=keys, args=args))
 
 
@@ -207,6 +214,21 @@ def marks_finish(marks: Iterable[Mark], *, version: int) -> None:
         for mark in done:
             args += [mark.stream, mark.number]
         run(FINISH, keys=keys, args=args)
+
+
+def turns_take(seconds: Mapping[str, float]) -> set[str]:
+    """Will name the streams whose last turn is longer ago than their seconds; their next turn begins now."""
+    if not seconds:
+        return set()
+    pipeline = redis_client.connection().pipeline(transaction=False)
+    for stream, pause in seconds.items():
+        pipeline.set(f"live:turn:{stream}", "1", nx=True, px=int(pause * 1000))
+    return {stream for stream, taken in zip(seconds, pipeline.execute(), strict=True) if taken}
+
+
+def drained_note() -> None:
+    """Will let the hubs know for a while that what is marked is being sent."""
+    redis_client.connection().set(DRAINED, "1", ex=DRAINED_SECONDS)
 
 
 def marks_put_back(streams: Sequence[str]) -> None:

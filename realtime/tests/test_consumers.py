@@ -22,7 +22,7 @@ HERE = {"host": "testserver:8080", "origin": "http://testserver:8080"}
 
 
 def keep(stream: str, data: str) -> None:
-    store.frames_store([Frame(stream=stream, version=1, data=data)])
+    store.frames_store([Frame(stream=stream, version=1, data=data, fingerprint=data)])
 
 
 class Socket:
@@ -247,7 +247,7 @@ def test_staff_streams_are_for_staff(ada: User, monkeypatch: pytest.MonkeyPatch)
         watch()
     assert refused.value.code == CloseCode.NOT_ALLOWED
     User.objects.update(is_staff=True)
-    assert watch() == "stats"
+    assert watch().stream == "stats"
 
 
 def test_a_database_that_is_away_is_not_a_wrong_login(
@@ -255,10 +255,10 @@ def test_a_database_that_is_away_is_not_a_wrong_login(
 ) -> None:
     from django.db import OperationalError
 
-    async def away(**_: str) -> None:
+    async def away(*_: object) -> None:
         raise OperationalError("gone")
 
-    monkeypatch.setattr(access, "_user_of_token", away)
+    monkeypatch.setattr(access, "_users", away)
     assert close_code("/ws/me/", {"host": "x", "authorization": "Token abc"}) == 4503
 
 
@@ -315,6 +315,6 @@ def test_a_socket_that_leaves_is_forgotten(shown: Shown) -> None:
         await socket.open()
         await socket.frame()
         await socket.leave()
-        return hub.current()._feeds["event.12"].viewers
+        return hub.current().feeds["event.12"].viewers
 
     assert on_a_loop(test) == set()

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -225,7 +226,7 @@ def test_control_reading_before_drawing_the_version_ends_with_the_old_state(
         with transaction():
             frames = drain.read_state(names, version=0)
             version = drain.draw_version()
-            return version, [Frame(stream=f.stream, version=version, data=f.data) for f in frames]
+            return version, [replace(frame, version=version) for frame in frames]
 
     monkeypatch.setattr(drain, "versioned_state", read_first)
     assert overtaken(shown, valkey) == '"old"'

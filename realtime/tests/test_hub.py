@@ -14,10 +14,10 @@ from redis import RedisError
 
 from overlord.embedded import binaries, ports
 from overlord.kernel import redis_client
-from realtime import store
+from realtime import broadcast, store
 from realtime.hub import Feed, Hub
 from realtime.store import Frame
-from realtime.tests.conftest import Screen, until
+from realtime.tests.conftest import Screen, Shown, until
 
 
 def with_hub(test: Callable[[Hub], Awaitable[Any]], hub_class: type[Hub] = Hub) -> Any:
@@ -34,14 +34,23 @@ def with_hub(test: Callable[[Hub], Awaitable[Any]], hub_class: type[Hub] = Hub) 
     return async_to_sync(run)()
 
 
+@pytest.fixture(autouse=True)
+def _streams(shown: Shown) -> None:
+    """The streams of kind "event"."""
+
+
+def made(version: int, data: str | None, stream: str = "event.1") -> Frame:
+    return Frame(stream=stream, version=version, data=data, fingerprint=data or "")
+
+
 async def publish(version: int, data: str | None = None, stream: str = "event.1") -> None:
     text = data or str(version)
-    message = {"type": "frame", "stream": stream, "version": version, "data": text}
+    message = {"type": "frame", "stream": stream, "version": version, "data": text, "fingerprint": text}
     await get_channel_layer().group_send(stream, message)
 
 
 def keep(version: int, data: str | None, stream: str = "event.1") -> None:
-    store.frames_store([Frame(stream=stream, version=version, data=data)])
+    store.frames_store([made(version, data, stream)])
 
 
 def test_a_viewer_gets_the_kept_frame_then_updates_and_never_an_older_one() -> None:
@@ -114,8 +123,7 @@ def test_a_tombstone_closes_kept_or_sent() -> None:
         await hub.attach(unknown.viewer)
         await hub.attach(deleted.viewer)
         assert await until(lambda: unknown.codes == [4404] and deleted.shows("there"))
-        message = {"type": "frame", "stream": "event.1", "version": 6, "data": None}
-        await get_channel_layer().group_send("event.1", message)
+        hub.take(made(6, None))
         assert await until(lambda: deleted.codes == [4404])
         late = Screen("event.1")
         await hub.attach(late.viewer)
@@ -130,11 +138,11 @@ def test_streams_without_viewers_are_forgotten() -> None:
         keep(1, "1")
         screen = Screen("event.1")
         await hub.attach(screen.viewer)
-        assert await until(lambda: hub._joined == {"event.1"})
+        assert await until(lambda: hub.joined == {"event.1", broadcast.NOTICES})
         hub.detach(screen.viewer)
         await hub.reconcile()
-        assert not hub._feeds
-        assert not hub._joined
+        assert not hub.feeds
+        assert not hub.joined
         assert not screen.viewer.timers
         keep(2, "2")
         again = Screen("event.1")
@@ -157,10 +165,9 @@ def test_a_socket_that_fails_is_let_go_and_harms_no_other() -> None:
         bad.viewer._send = broken
         await publish(2)
         assert await until(lambda: good.shows(2))
-        assert hub._feeds["event.1"].viewers == {good.viewer}
-        hub._feeds["event.1"].viewers.add(bad.viewer)
-        message = {"type": "frame", "stream": "event.1", "version": 3, "data": None}
-        await get_channel_layer().group_send("event.1", message)
+        assert hub.feeds["event.1"].viewers == {good.viewer}
+        hub.feeds["event.1"].viewers.add(bad.viewer)
+        hub.take(made(3, None))
         assert await until(lambda: good.codes == [4404]), "also when a close fails"
 
     with_hub(test)
@@ -174,11 +181,11 @@ async def burst(hub: Hub) -> Screen:
     await hub.attach(screen.viewer)
     await until(lambda: screen.shows(1))
     for version in range(2, 52):
-        hub.take(Frame(stream="event.1", version=version, data=str(version)))
+        hub.take(made(version, str(version)))
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.15)
     for version in (52, 53):
-        hub.take(Frame(stream="event.1", version=version, data=str(version)))
+        hub.take(made(version, str(version)))
         await until(lambda: screen.shows(52), seconds=0.05)
     await until(lambda: screen.shows(53), seconds=0.5)
     return screen
@@ -207,7 +214,7 @@ def test_an_update_after_a_pause_goes_at_once() -> None:
         await hub.attach(screen.viewer)
         await until(lambda: screen.shows(1))
         await asyncio.sleep(0.12)
-        hub.take(Frame(stream="event.1", version=2, data="2"))
+        hub.take(made(2, "2"))
         for _ in range(5):
             await asyncio.sleep(0)
         assert screen.shows(2)
@@ -226,7 +233,7 @@ def test_a_heartbeat_carries_the_version_last_sent_every_15_seconds() -> None:
         for seconds in (10, 16, 20, 30, 32):
             await hub.heartbeats(now=now + seconds)
         beats = [frame for frame in screen.frames if frame["type"] == "heartbeat"]
-        assert [set(beat) for beat in beats] == [{"type", "stream", "version", "server_time"}] * 2
+        assert [set(beat) for beat in beats] == [{"type", "stream", "version", "server_time", "data"}] * 2
         assert beats[0]["version"] == 7
 
     with_hub(test)

@@ -145,9 +145,6 @@ def test_a_server_that_goes_away_says_so(daphnes: list[Daphne], shown: Shown) ->
     async def test() -> int:
         async with daphnes[0].watch("/ws/events/1/") as socket:
             await frame(socket)
-            # Daphne 4.2.3 fails in its shutdown, and tells nobody, while it keeps a connection's record that
-            # its clean-up (once a second) has half taken apart: each upgrade leaves one.
-            await asyncio.sleep(2.2)
             daphnes[0].process.send_signal(signal.SIGTERM)
             with pytest.raises(ConnectionClosed) as closed:
                 await frame(socket)

@@ -8,7 +8,7 @@ from realtime.store import Breaker, Frame, Mark
 
 
 def frame(version: int, data: str | None = '{"left":1}') -> Frame:
-    return Frame(stream="event.1", version=version, data=data)
+    return Frame(stream="event.1", version=version, data=data, fingerprint=data or "")
 
 
 def kept(valkey: Redis) -> Frame | None:

@@ -172,15 +172,13 @@ class TestWhoSomebodyIs:
         session_key = client.session.session_key or ""
         token = Token.objects.create(user=user).key
 
-        assert selectors.user_of_session(session_key=session_key) == user
-        assert selectors.user_of_token(key=token) == user
-        assert selectors.user_of_session(session_key="nothing") is None
-        assert selectors.user_of_token(key="nothing") is None
+        assert selectors.users_of_sessions(session_keys=[session_key, "nothing"]) == {session_key: user}
+        assert selectors.users_of_tokens(keys=[token, "nothing"]) == {token: user}
 
         user.set_password("another one")
         user.save()
-        assert selectors.user_of_session(session_key=session_key) is None
+        assert selectors.users_of_sessions(session_keys=[session_key]) == {}
 
     def test_not_when_deactivated(self, user_make: Callable[..., User]) -> None:
         user = user_make(is_active=False)
-        assert selectors.user_of_token(key=Token.objects.create(user=user).key) is None
+        assert selectors.users_of_tokens(keys=[Token.objects.create(user=user).key]) == {}
