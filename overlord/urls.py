@@ -10,6 +10,7 @@ urlpatterns = [
     path("", include("overlord.accounts.api.urls")),
     path("event/", include("tickets.api.urls")),
     path("payment/", include("checkout.api.urls")),
+    path("stats/", include("stats.api.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("admin/", admin.site.urls),

@@ -11,7 +11,7 @@ from overlord.kernel import db
 from tickets import representation, sql
 from tickets.models import Event, Inventory, Reservation, TicketType
 from tickets.representation import Figures
-from tickets.rules import ClaimFacts
+from tickets.rules import ClaimFacts, Sale, sale_state
 
 RESERVATION_COLUMNS = (
     "id",
@@ -59,6 +59,13 @@ def figures_of_events(ids: Collection[int]) -> dict[int, dict[int, Figures]]:
     for event_id, figures in _figures(Inventory.objects.filter(ticket_type__event_id__in=ids)):
         found[event_id][figures.ticket_type] = figures
     return found
+
+
+def sale_of(figures: Figures, *, now: datetime) -> Sale:
+    """Will say whether the ticket type with these figures is on sale at `now`."""
+    return sale_state(
+        opens_at=figures.opens_at, closes_at=figures.closes_at, paused=figures.paused, now=now
+    )
 
 
 def figures_of_types(ids: Collection[int]) -> list[tuple[int, Figures]]:

@@ -29,6 +29,7 @@ INSTALLED_APPS = [
     "realtime",
     "tickets",
     "checkout",
+    "stats",
     "overlord.demo",
 ]
 
@@ -141,8 +142,13 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=3),
         "options": {"queue": "payments", "expires": 3},
     },
-    "resume-payments": {
-        "task": "checkout.payments_resume",
+    "sample-stats": {
+        "task": "stats.sample",
+        "schedule": timedelta(seconds=1),
+        "options": {"queue": "upkeep", "expires": 1},
+    },
+    "look-after-payments": {
+        "task": "checkout.look_after",
         "schedule": timedelta(seconds=2),
         "options": {"queue": "expiry", "expires": 2},
     },
@@ -187,6 +193,7 @@ SPECTACULAR_SETTINGS = {
 
 # Selling -------------------------------------------------------------------------------------------------
 HOLD_SECONDS = env.HOLD_SECONDS
+STATS_PUBLIC = env.STATS_PUBLIC
 DEMO_PASSWORD = env.DEMO_PASSWORD
 PAYMENT_GATEWAY = "sandbox"
 

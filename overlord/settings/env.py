@@ -127,4 +127,6 @@ PORT = _port("DJANGO_PORT")
 # Of the two people whom `load_demo` makes; `bin/up` draws one and shows it.
 DEMO_PASSWORD = _env.str("DEMO_PASSWORD", "")
 
+STATS_PUBLIC = _env.bool("STATS_PUBLIC", False)
+
 HOLD_SECONDS = _seconds("HOLD_SECONDS", 900, least=1, most=86_400)

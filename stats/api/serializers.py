@@ -1,0 +1,22 @@
+"""What the stats API gives, as the schema describes it."""
+
+from rest_framework import serializers
+
+
+class EventStats(serializers.Serializer):
+    id = serializers.IntegerField()
+    event = serializers.CharField(help_text="The event's name.")
+    currency = serializers.CharField()
+    reservation_amount = serializers.IntegerField(help_text="Reservations made.")
+    reserved_tickets = serializers.IntegerField(help_text="Tickets in them.")
+    sold_amount = serializers.IntegerField(help_text="Tickets sold.")
+    profit = serializers.CharField(help_text="Money taken less refunds.")
+
+
+class TicketTypeStats(serializers.Serializer):
+    ticket_type = serializers.CharField(help_text="The name, whatever the event.")
+    currency = serializers.CharField()
+    reservation_amount = serializers.IntegerField()
+    reservation_avg_amount = serializers.FloatField(help_text="Tickets in a reservation, on average.")
+    sold_amount = serializers.IntegerField()
+    profit = serializers.CharField()

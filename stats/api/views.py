@@ -1,0 +1,97 @@
+"""The API of stats: one call, show."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from django.conf import settings
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
+from rest_framework.views import APIView
+
+from overlord.kernel.errors import Invalid
+from overlord.kernel.paths import LARGEST_ID
+from stats import representation, selectors
+from stats.api import serializers
+
+MOST = 1000
+
+
+class StaffUnlessPublic(BasePermission):
+    """Staff, or anyone where STATS_PUBLIC says so."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        return settings.STATS_PUBLIC or bool(request.user and request.user.is_staff)
+
+
+class StatsView(APIView):
+    permission_classes = (StaffUnlessPublic,)
+
+
+class EventStats(StatsView):
+    @extend_schema(
+        operation_id="stats_events",
+        parameters=[OpenApiParameter("after", str, description="From the link to the next page.")],
+        responses=serializers.EventStats(many=True),
+    )
+    def get(self, request: Request) -> Response:
+        """Figures of events by date; at most a thousand, and a `Link` to the next ones."""
+        rows = selectors.events(after=_after(request.query_params.get("after")), most=MOST + 1)
+        headers = {}
+        if len(rows) > MOST:
+            last = rows[MOST - 1]
+            cursor = f"{last['date'].isoformat()}~{last['id']}"
+            url = replace_query_param(request.build_absolute_uri(), "after", cursor)
+            headers["Link"] = f'<{url}>; rel="next"'
+        return Response([representation.event(row) for row in rows[:MOST]], headers=headers)
+
+
+def _after(cursor: str | None) -> tuple[datetime, int] | None:
+    """Will read a cursor of ours; raises Invalid."""
+    if cursor is None:
+        return None
+    date, _, event_id = cursor.partition("~")
+    try:
+        at = datetime.fromisoformat(date)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None or not event_id.isdecimal() or int(event_id) > LARGEST_ID:
+        raise Invalid(errors={"after": ["Not a cursor of ours."]})
+    return at, int(event_id)
+
+
+class TopEvents(StatsView):
+    by: selectors.Order
+
+    def get(self, request: Request) -> Response:
+        """The five highest events by one figure."""
+        return Response([representation.event(row) for row in selectors.events_top(by=self.by)])
+
+
+def _named(operation_id: str) -> Callable[[type[TopEvents]], type[TopEvents]]:
+    five = extend_schema(operation_id=operation_id, responses=serializers.EventStats(many=True))
+    return extend_schema_view(get=five)
+
+
+@_named("stats_events_top_popular")
+class TopPopular(TopEvents):
+    by = "reservation_amount"
+
+
+@_named("stats_events_top_selling")
+class TopSelling(TopEvents):
+    by = "sold_amount"
+
+
+@_named("stats_events_top_profit")
+class TopProfit(TopEvents):
+    by = "profit"
+
+
+class TicketTypeStats(StatsView):
+    @extend_schema(operation_id="stats_tickets", responses=serializers.TicketTypeStats(many=True))
+    def get(self, request: Request) -> Response:
+        """Figures by the name of a ticket type and its currency."""
+        return Response([representation.ticket_type(row) for row in selectors.ticket_types()])

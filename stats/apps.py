@@ -1,0 +1,15 @@
+from django.apps import AppConfig
+
+EVERY = 1.0  # seconds: while somebody watches, and not at all while nobody does
+
+
+class StatsConfig(AppConfig):
+    name = "stats"
+
+    def ready(self) -> None:
+        from realtime import streams
+        from stats import projections
+
+        streams.register(
+            "stats", access="staff", project=projections.project_monitor, interval=EVERY, refresh=EVERY
+        )

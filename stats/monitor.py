@@ -1,0 +1,161 @@
+"""The monitor's whole picture, as the `/monitor/` page and the `stats` stream show it.
+
+Every read is bounded: counters by ticket type, minutes by their key, reservations by an index and a limit. It
+reads PostgreSQL alone, since it runs in the drain's transaction; what only Redis knows comes with the reading.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import F, Sum
+
+from overlord.kernel import db, money
+from stats import representation, selectors, sql
+from stats.models import Minute, Reading
+from tickets import selectors as tickets
+from tickets.models import Event, Inventory
+
+MINUTES = 60
+EVENTS = 40  # the next ones by date
+FEED = 50
+LISTED = 10
+COUNTED = 1000  # above it a count says "1000 or more" and costs no more
+LATEST_PAYMENTS = 500
+DOUBTFUL_AFTER = timedelta(seconds=10)
+STILL_SHOWN = timedelta(hours=6)  # after its beginning
+
+COUNTERS = {
+    "reserved": "reservations",
+    "tickets": "reserved_tickets",
+    "paid": "reservations_paid",
+    "expired": "reservations_expired",
+    "failed": "payments_failed",
+    "capacity": "amount",
+    "held": "held",
+    "sold": "sold",
+}
+
+
+def picture(*, now: datetime) -> dict[str, Any]:
+    """Will read all that the monitor shows; times are instants, money decimal strings."""
+    reading = Reading.objects.filter(pk=Reading.ONLY).first()
+    minutes = _minutes(now)
+    return {
+        "read_at": now,
+        "sampled_at": reading.at if reading else None,
+        **_totals(),
+        "minutes": minutes,
+        "last_minute": minutes[-2],
+        "events": _events(now),
+        "top_events": [representation.event(row) for row in selectors.events_top(by="reservation_amount")],
+        "holds": _holds(now),
+        "payments": _payments(now, last_hour=minutes),
+        "system": reading.system if reading else {},
+        "feed": [_happening(row) for row in db.rows(sql.FEED, {"most": FEED})],
+    }
+
+
+def counters() -> dict[str, int]:
+    """Will sum the counters over all ticket types."""
+    sums = Inventory.objects.aggregate(**{name: Sum(column, default=0) for name, column in COUNTERS.items()})
+    return {name: int(total) for name, total in sums.items()}
+
+
+def _totals() -> dict[str, Any]:
+    total = counters()
+    taken = Inventory.objects.values(currency=F("ticket_type__event__currency")).annotate(
+        revenue=Sum("revenue")
+    )
+    return {
+        "totals": {
+            "capacity": total["capacity"],
+            "held": total["held"],
+            "sold": total["sold"],
+            "free": total["capacity"] - total["held"] - total["sold"],
+            "reservations": total["reserved"],
+            "reserved_tickets": total["tickets"],
+        },
+        "money": [
+            {"currency": row["currency"], "amount": money.to_text(row["revenue"], row["currency"])}
+            for row in taken.filter(revenue__gt=0).order_by("currency")
+        ],
+        "funnel": {name: total[name] for name in ("reserved", "paid", "expired", "failed")},
+    }
+
+
+def _minutes(now: datetime) -> list[dict[str, Any]]:
+    """The last hour minute by minute, the present one last, silent ones with zeros."""
+    present = now.replace(second=0, microsecond=0)
+    known: dict[datetime, dict[str, Any]] = {
+        row["minute"]: {**row} for row in Minute.objects.filter(minute__gt=present - _span(MINUTES)).values()
+    }
+    silent = {"reserved": 0, "paid": 0, "expired": 0, "failed": 0}
+    hour = [present - _span(back) for back in range(MINUTES - 1, -1, -1)]
+    return [known.get(minute, {"minute": minute, **silent}) for minute in hour]
+
+
+def _span(minutes: int) -> timedelta:
+    return timedelta(minutes=minutes)
+
+
+def _events(now: datetime) -> list[dict[str, Any]]:
+    found = Event.objects.filter(date__gt=now - STILL_SHOWN).order_by("date", "id")[:EVENTS]
+    statics, figures = tickets.events_with_figures([event.pk for event in found])
+    shown = []
+    for event in found:
+        live = figures.get(event.pk, {})
+        kinds = [
+            {
+                "id": kind["id"],
+                "ticket_type": kind["ticket_type"],
+                "capacity": live[kind["id"]].amount,
+                "held": live[kind["id"]].held,
+                "sold": live[kind["id"]].sold,
+                "free": live[kind["id"]].amount - live[kind["id"]].held - live[kind["id"]].sold,
+                "sale": tickets.sale_of(live[kind["id"]], now=now),
+            }
+            for kind in statics[event.pk]["ticket_types"]
+        ]
+        shown.append({"id": event.pk, "name": event.name, "date": event.date, "types": kinds})
+    return shown
+
+
+def _holds(now: datetime) -> dict[str, Any]:
+    [row] = db.rows(sql.HOLDS_ENDING, {"now": now, "limit": COUNTED, "first": LISTED})
+    return {"within_minute": row["within_minute"], "within_five": row["within_five"], "first": row["first"]}
+
+
+def _payments(now: datetime, *, last_hour: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    [times] = db.rows(sql.PAYMENT_TIMES, {"since": now - _span(MINUTES), "most": LATEST_PAYMENTS})
+    [paying] = db.rows(
+        sql.PAYING, {"doubtful_since": now - DOUBTFUL_AFTER, "limit": COUNTED, "first": LISTED}
+    )
+    failed, paid = (sum(minute[name] for minute in last_hour) for name in ("failed", "paid"))
+    return {
+        "median_seconds": _rounded(times["median"]),
+        "p95_seconds": _rounded(times["p95"]),
+        "failed": failed,
+        "failure_rate": round(failed / (failed + paid), 3) if failed + paid else None,
+        "in_flight": paying["in_flight"],
+        "in_doubt": paying["in_doubt"],
+        "doubtful": paying["doubtful"],
+    }
+
+
+def _rounded(seconds: Any) -> float | None:
+    return None if seconds is None else round(float(seconds), 1)
+
+
+def _happening(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "key": f"{row['what']}-{row['id']}",
+        "at": row["at"],
+        "what": row["what"],
+        "reservation": row["id"],
+        "event": row["event"],
+        "ticket_type": row["ticket_type"],
+        "amount": row["amount"],
+        "total": money.to_text(row["unit_price"] * row["amount"], row["currency"]),
+        "currency": row["currency"],
+    }

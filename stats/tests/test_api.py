@@ -1,0 +1,173 @@
+"""The figures of the API: exact, for staff, and by counters alone."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from conftest import api_of
+from overlord.accounts.models import User
+from stats.api import views
+from tickets.models import Event, Inventory, TicketType
+
+pytestmark = pytest.mark.django_db
+
+PATHS = [
+    "/stats/events/",
+    "/stats/events/top_popular/",
+    "/stats/events/top_selling/",
+    "/stats/events/top_profit/",
+    "/stats/tickets/",
+]
+
+
+@pytest.fixture
+def staff(user_make: Callable[..., User]) -> APIClient:
+    return api_of(user_make(is_staff=True))
+
+
+@pytest.fixture
+def event_make(ticket_type_make: Callable[..., TicketType]) -> Callable[..., Event]:
+    """Makes an event of one ticket type, with counters as they would be."""
+
+    def make(
+        name: str, *, currency: str = "EUR", day: int = 1, kind: str = "Regular", **counters: int
+    ) -> Event:
+        event = Event.objects.create(name=name, date=timezone.now() + timedelta(days=day), currency=currency)
+        made = ticket_type_make(event=event, amount=10_000)
+        TicketType.objects.filter(pk=made.pk).update(ticket_type=kind)
+        Inventory.objects.filter(pk=made.pk).update(**counters)
+        return event
+
+    return make
+
+
+class TestWhoSeesIt:
+    @pytest.mark.parametrize("path", PATHS)
+    def test_staff(self, path: str, staff: APIClient, api: APIClient) -> None:
+        assert APIClient().get(path).status_code == 401
+        assert api.get(path).status_code == 403
+        assert staff.get(path).status_code == 200
+
+    @pytest.mark.parametrize("path", PATHS)
+    def test_anyone_where_the_operator_says_so(self, path: str, settings: Any) -> None:
+        settings.STATS_PUBLIC = True
+        assert APIClient().get(path).status_code == 200
+
+
+def test_events_by_date_with_their_figures(staff: APIClient, event_make: Callable[..., Event]) -> None:
+    later = event_make("Later", day=2)
+    sooner = event_make("Sooner", currency="JPY", reservations=4, reserved_tickets=9, sold=5, revenue=1200)
+    assert staff.get("/stats/events/").json() == [
+        {
+            "id": sooner.pk,
+            "event": "Sooner",
+            "currency": "JPY",
+            "reservation_amount": 4,
+            "reserved_tickets": 9,
+            "sold_amount": 5,
+            "profit": "1200",
+        },
+        {
+            "id": later.pk,
+            "event": "Later",
+            "currency": "EUR",
+            "reservation_amount": 0,
+            "reserved_tickets": 0,
+            "sold_amount": 0,
+            "profit": "0.00",
+        },
+    ]
+
+
+def test_an_event_without_ticket_types_counts_nothing(staff: APIClient) -> None:
+    Event.objects.create(name="Bare", date=timezone.now())
+    [row] = staff.get("/stats/events/").json()
+    assert (row["reservation_amount"], row["profit"]) == (0, "0.00")
+
+
+def test_a_long_list_links_to_the_rest(
+    staff: APIClient, event_make: Callable[..., Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "MOST", 2)
+    for nth in range(5):
+        event_make(f"Event {nth}", day=nth)
+    url: str | None = "/stats/events/"
+    seen: list[str] = []
+    while url:
+        page = staff.get(url)
+        seen += [row["event"] for row in page.json()]
+        link = page.headers.get("Link")
+        url = link.partition(">")[0].removeprefix("<") if link else None
+    assert seen == [f"Event {nth}" for nth in range(5)]
+
+
+@pytest.mark.parametrize(
+    "cursor", ["x", "2027-01-01~1", "2027-01-01T00:00:00Z~", "~", f"2027-01-01T00:00Z~{2**63}"]
+)
+def test_a_cursor_of_nobodys_is_refused(staff: APIClient, cursor: str) -> None:
+    assert staff.get("/stats/events/", {"after": cursor}).json()["code"] == "invalid"
+
+
+class TestTheTop:
+    def names(self, staff: APIClient, which: str) -> list[str]:
+        return [row["event"] for row in staff.get(f"/stats/events/top_{which}/").json()]
+
+    def test_the_five_highest(self, staff: APIClient, event_make: Callable[..., Event]) -> None:
+        for nth in range(7):
+            event_make(f"E{nth}", reservations=nth, sold=7 - nth, revenue=100 * ((nth + 3) % 7))
+        assert self.names(staff, "popular") == ["E6", "E5", "E4", "E3", "E2"]
+        assert self.names(staff, "selling") == ["E0", "E1", "E2", "E3", "E4"]
+        assert self.names(staff, "profit") == ["E3", "E2", "E1", "E0", "E6"]
+
+    def test_ties_go_by_date_then_id(self, staff: APIClient, event_make: Callable[..., Event]) -> None:
+        event_make("late", day=9, sold=1)
+        event_make("early", day=1, sold=1)
+        assert self.names(staff, "selling") == ["early", "late"]
+
+    def test_profits_are_compared_as_they_are_written(
+        self, staff: APIClient, event_make: Callable[..., Event]
+    ) -> None:
+        event_make("yen", currency="JPY", revenue=1500)  # 1500
+        event_make("euro", currency="EUR", revenue=2000)  # 20.00
+        event_make("dinar", currency="KWD", revenue=21_000)  # 21.000
+        assert self.names(staff, "profit") == ["yen", "dinar", "euro"]
+
+
+def test_ticket_types_by_name_and_currency(staff: APIClient, event_make: Callable[..., Event]) -> None:
+    event_make("A", kind="VIP", reservations=2, reserved_tickets=3, sold=2, revenue=500)
+    event_make("B", kind="VIP", reservations=2, reserved_tickets=7, sold=4, revenue=700)
+    event_make("C", kind="VIP", currency="GBP")
+    found = {(row["ticket_type"], row["currency"]): row for row in staff.get("/stats/tickets/").json()}
+    assert list(found) == [("VIP", "EUR"), ("VIP", "GBP")]
+    assert found["VIP", "EUR"] == {
+        "ticket_type": "VIP",
+        "currency": "EUR",
+        "reservation_amount": 4,
+        "reservation_avg_amount": 2.5,
+        "sold_amount": 6,
+        "profit": "12.00",
+    }
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_the_number_of_queries_does_not_grow(
+    path: str, staff: APIClient, event_make: Callable[..., Event]
+) -> None:
+    def queries() -> list[dict[str, Any]]:
+        with CaptureQueriesContext(connection) as context:
+            staff.get(path)
+        return context.captured_queries
+
+    event_make("one")
+    before = queries()
+    for nth in range(20):
+        event_make(f"more {nth}", currency=["EUR", "JPY"][nth % 2])
+    after = queries()
+    assert len(after) == len(before) <= 3
+    assert not any("tickets_reservation" in query["sql"] for query in after)

@@ -1,0 +1,165 @@
+"""The rollup, and the monitor's picture: exact, bounded, and the same as the API's figures."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from overlord.accounts.models import User
+from overlord.kernel import db
+from stats import monitor, selectors, services, system
+from stats.models import Minute, Reading
+from tests.threads import together
+from tickets import operations
+from tickets import services as tickets
+from tickets.models import Inventory, Reservation, TicketType
+from tickets.tests.test_expiry import end
+from tickets.tests.test_races import claim
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+def sample(at: datetime) -> None:
+    services.sample(system={"viewers": 3}, now=at)
+
+
+def minutes() -> dict[str, tuple[int, int, int, int]]:
+    return {
+        f"{m.minute:%H:%M}": (m.reserved, m.paid, m.expired, m.failed) for m in Minute.objects.order_by("pk")
+    }
+
+
+class TestTheRollup:
+    def test_what_moved_goes_to_the_minute_it_was_read_in(self, ticket_type: TicketType) -> None:
+        counters = Inventory.objects.filter(pk=ticket_type.pk)
+        counters.update(reservations=10)
+        sample(NOON)  # the first reading only learns where the counters stand
+        counters.update(reservations=12, reservations_paid=1)
+        sample(NOON + timedelta(seconds=20))
+        counters.update(reservations=15, reservations_expired=2)
+        sample(NOON + timedelta(seconds=59))
+        counters.update(payments_failed=1)
+        sample(NOON + MINUTE)
+        sample(NOON + 2 * MINUTE)
+        assert minutes() == {"12:00": (5, 1, 2, 0), "12:01": (0, 0, 0, 1)}
+
+    def test_a_counter_that_fell_counts_as_unmoved(
+        self, ticket_type: TicketType, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        Inventory.objects.filter(pk=ticket_type_make().pk).update(reservations=5)
+        sample(NOON)
+        Inventory.objects.exclude(pk=ticket_type.pk).delete()
+        sample(NOON + MINUTE)
+        Inventory.objects.update(reservations=1)
+        sample(NOON + 2 * MINUTE)
+        assert minutes() == {"12:02": (1, 0, 0, 0)}
+
+    def test_samples_beside_each_other_count_once(self, ticket_type: TicketType) -> None:
+        sample(NOON)
+        Inventory.objects.update(reservations=7)
+        assert together(*[lambda: sample(NOON)] * 6) == [None] * 6
+        assert minutes() == {"12:00": (7, 0, 0, 0)}
+
+
+@pytest.fixture
+def busy(user_make: Callable[..., User], ticket_type: TicketType) -> TicketType:
+    """A type of which one reservation is paid, one ran out, one is being paid for and one is held."""
+    paid, late, paying, held = (user_make() for _ in range(4))
+    made = {user.pk: claim(user.pk, ticket_type, 2).reservation["id"] for user in (paid, late, paying, held)}
+    for user in (paid, paying):
+        with db.transaction():
+            reservation = operations.reservation_lock(reservation_id=made[user.pk])
+            operations.reservation_begin_paying(reservation=reservation, now=db.now())
+            if user is paid:
+                operations.reservation_validate(reservation=reservation, paid=3000, now=db.now())
+    end(late)
+    tickets.due_holds_sweep()
+    return ticket_type
+
+
+class TestThePicture:
+    def test_it_says_what_is(self, busy: TicketType) -> None:
+        now = timezone.now()
+        sample(now - MINUTE)
+        Reservation.objects.filter(state="paying").update(paying_since=now - MINUTE)
+        shown = monitor.picture(now=now + timedelta(minutes=12))
+        assert shown["totals"] == {
+            "capacity": 50,
+            "held": 4,
+            "sold": 2,
+            "free": 44,
+            "reservations": 4,
+            "reserved_tickets": 8,
+        }
+        assert shown["money"] == [{"currency": "EUR", "amount": "30.00"}]
+        assert shown["funnel"] == {"reserved": 4, "paid": 1, "expired": 1, "failed": 0}
+        [event] = shown["events"]
+        [kind] = event["types"]
+        assert (kind["held"], kind["sold"], kind["free"], kind["sale"]) == (4, 2, 44, "open")
+        assert (shown["holds"]["within_minute"], shown["holds"]["within_five"]) == (0, 1)
+        assert [hold["amount"] for hold in shown["holds"]["first"]] == [2]
+        assert (shown["payments"]["in_flight"], shown["payments"]["in_doubt"]) == (1, 1)
+        assert shown["payments"]["median_seconds"] is not None
+        assert [h["what"] for h in shown["feed"]][:2] == ["expired", "paid"]
+        assert len(shown["feed"]) == 6
+        assert shown["system"] == {"viewers": 3}
+        assert len(shown["minutes"]) == monitor.MINUTES
+
+    def test_it_says_the_same_as_the_api(self, busy: TicketType) -> None:
+        shown = monitor.picture(now=timezone.now())
+        [figures] = selectors.events(after=None, most=10)
+        assert figures["sold_amount"] == shown["totals"]["sold"]
+        assert figures["reservation_amount"] == shown["funnel"]["reserved"]
+
+    def test_it_is_whole_when_nothing_ever_happened(self) -> None:
+        shown = monitor.picture(now=timezone.now())
+        assert (shown["feed"], shown["money"], shown["payments"]["failure_rate"]) == ([], [], None)
+
+    def test_its_queries_do_not_grow(
+        self, busy: TicketType, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        def count() -> int:
+            with CaptureQueriesContext(connection) as context:
+                monitor.picture(now=timezone.now())
+            return len(context)
+
+        before = count()
+        for _ in range(10):
+            ticket_type_make()
+        assert count() == before <= 15
+
+    def test_what_it_reads_of_reservations_goes_by_an_index(self, busy: TicketType) -> None:
+        with CaptureQueriesContext(connection) as context:
+            monitor.picture(now=timezone.now())
+        of_reservations = [q["sql"] for q in context.captured_queries if "tickets_reservation" in q["sql"]]
+        assert len(of_reservations) >= 4
+        with connection.cursor() as cursor:
+            cursor.execute("SET enable_seqscan = off")
+            try:
+                for query in of_reservations:
+                    cursor.execute(f"EXPLAIN {query}")
+                    plan = "\n".join(line for (line,) in cursor.fetchall())
+                    assert "Seq Scan on tickets_reservation" not in plan, plan
+            finally:
+                cursor.execute("RESET enable_seqscan")
+
+
+class TestTheSystem:
+    def test_a_probe_says_how_long_it_waited(self) -> None:
+        system.probed(queue="live", sent_ms=int((datetime.now(UTC).timestamp() - 2) * 1000))
+        assert 1.9 <= system.look()["queue_seconds"] <= 3
+
+    def test_nobody_knows_before_the_first(self) -> None:
+        assert system.look()["queue_seconds"] is None
+        assert system.look()["viewers"] is None
+
+    def test_only_one_row_is_kept(self) -> None:
+        for nth in range(3):
+            sample(NOON + nth * MINUTE)
+        assert Reading.objects.count() == 1
