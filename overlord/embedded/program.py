@@ -97,8 +97,11 @@ def caddy(port: int, *, web_port: int, live_port: int, data_dir: Path) -> Progra
         env={
             "OVERLORD_SITE": f"http://:{port}",
             "OVERLORD_BIND": HOST,
-            "OVERLORD_WEB": f"{HOST}:{web_port}",
-            "OVERLORD_LIVE": f"{HOST}:{live_port}",
+            "OVERLORD_HTTPS_PORT": "443",
+            "OVERLORD_WEB": HOST,
+            "OVERLORD_WEB_PORT": str(web_port),
+            "OVERLORD_LIVE": HOST,
+            "OVERLORD_LIVE_PORT": str(live_port),
             "HOME": str(data_dir),
             "XDG_DATA_HOME": str(data_dir),
             "XDG_CONFIG_HOME": str(data_dir),
