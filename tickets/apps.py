@@ -9,3 +9,4 @@ class TicketsConfig(AppConfig):
         from tickets import projections
 
         streams.register("event", access="public", project=projections.project_events)
+        streams.register("events", access="public", project=projections.project_next_events, interval=1.0)

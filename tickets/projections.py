@@ -1,18 +1,29 @@
 """What this app shows on live streams, and the notice that it has changed."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from overlord.kernel import clock
 from realtime import broadcast, streams
-from tickets import availability, selectors
+from tickets import availability, representation, selectors
 from tickets.representation import Figures
+
+NEXT_EVENTS = 200
 
 
 def project_events(ids: Collection[int]) -> dict[int, dict[str, Any]]:
     """Will give the whole state of events, as their streams show it. The drain's lock is held: no Redis here."""
     statics, figures = selectors.events_with_figures(ids)
     return availability.shown(statics, figures, now=clock.now())
+
+
+def project_next_events(_ids: Collection[int]) -> dict[int, list[dict[str, Any]]]:
+    """Will give the next events, as the stream of all of them shows them."""
+    now = clock.now()
+    return {
+        streams.ALONE: representation.events_next(selectors.events_next(most=NEXT_EVENTS, now=now), now=now)
+    }
 
 
 def announce(
@@ -26,6 +37,7 @@ def announce(
     now = clock.now()
     names = {streams.event(event_id) for event_id, _ in changed}
     names |= {streams.event(event_id) for event_id in events}
+    names |= {streams.events()} if names else set()
     names |= {streams.me(client_id) for client_id in clients}
     kept = [entry for event_id, kind in changed for entry in availability.entries(event_id, [kind], now=now)]
     broadcast.announce(streams=names, entries=kept)
@@ -35,3 +47,10 @@ def announce_event(*, event_id: int) -> None:
     """Will tell the live side, after a commit, that staff changed an event, and make its new state readable."""
     availability.refresh([event_id], now=clock.now())
     announce(events=[event_id])
+
+
+def announce_expiring(*, holds: Iterable[Mapping[str, Any]], now: datetime) -> None:
+    """Will advise the clients whose holds (rows of `selectors.holds_expiring`) are near their end."""
+    broadcast.notify(
+        notices=[(streams.me(hold["client"]), representation.expiring(hold, now=now)) for hold in holds]
+    )

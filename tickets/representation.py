@@ -88,6 +88,43 @@ def ticket_type(
     }
 
 
+def events_next(rows: Sequence[Mapping[str, Any]], *, now: datetime) -> list[dict[str, Any]]:
+    """Will show the next events (rows of `selectors.events_next`) as the stream of all events does."""
+    return [
+        {
+            "id": row["id"],
+            "name": row["name"],
+            "date": row["date"],
+            "sale": rules.event_sale_state(
+                (
+                    rules.sale_state(
+                        opens_at=kind["opens_at"], closes_at=kind["closes_at"], paused=kind["paused"], now=now
+                    )
+                    for kind in row["types"]
+                ),
+                date=row["date"],
+                now=now,
+            ),
+            "available": sum(kind["left"] for kind in row["types"]),
+        }
+        for row in rows
+    ]
+
+
+def expiring(row: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
+    """Will show the advice that a hold (a row of `selectors.holds_expiring`) is near its end."""
+    return {
+        "reservation": row["reservation"],
+        "expires_at": row["expires_at"].isoformat().replace("+00:00", "Z"),
+        "expires_in": seconds_left(row["expires_at"], now=now),
+    }
+
+
+def seconds_left(until: datetime, *, now: datetime) -> int:
+    """Will count the whole seconds left, never fewer than none."""
+    return max(0, round((until - now).total_seconds()))
+
+
 def reservation(row: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
     """Will show a reservation (a row of `selectors.reservation_rows`); ended ones have `ended_at` too.
 
@@ -104,7 +141,7 @@ def reservation(row: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
         "currency": row["currency"],
         "created": row["created"],
         "expires_at": row["expires_at"],
-        "expires_in": max(0, round((row["expires_at"] - now).total_seconds())) if counting else 0,
+        "expires_in": seconds_left(row["expires_at"], now=now) if counting else 0,
         "state": row["state"],
         "validated": row["state"] == "validated",
         "version": row["version"],

@@ -15,6 +15,7 @@ KEY_LENGTH = 64
 REMEMBERED = timedelta(milliseconds=250)
 EXTENDED_FOR = timedelta(minutes=5)
 LONGEST_HOLD = timedelta(minutes=30)  # from its creation, so that nobody keeps tickets from others for ever
+EXPIRING_SECONDS = (300, 120, 60, 30)  # left to a hold when its client is told
 
 
 class SoldOut(Conflict):

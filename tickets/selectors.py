@@ -63,9 +63,7 @@ def figures_of_events(ids: Collection[int]) -> dict[int, dict[int, Figures]]:
 
 def sale_of(figures: Figures, *, now: datetime) -> Sale:
     """Will say whether the ticket type with these figures is on sale at `now`."""
-    return sale_state(
-        opens_at=figures.opens_at, closes_at=figures.closes_at, paused=figures.paused, now=now
-    )
+    return sale_state(opens_at=figures.opens_at, closes_at=figures.closes_at, paused=figures.paused, now=now)
 
 
 def figures_of_types(ids: Collection[int]) -> list[tuple[int, Figures]]:
@@ -111,6 +109,18 @@ def types_with_tickets_left(event_ids: Collection[int]) -> dict[int, list[int]]:
     for event_id, type_id in left.values_list("ticket_type__event_id", "ticket_type_id"):
         found[event_id].append(type_id)
     return found
+
+
+def events_next(*, most: int, now: datetime) -> list[dict[str, Any]]:
+    """Will read the next events, soonest first: rows that `representation.events_next` shows."""
+    upcoming = Event.objects.filter(date__gte=now).order_by("date", "id").values("id", "name", "date")[:most]
+    found: dict[int, dict[str, Any]] = {event["id"]: {**event, "types": []} for event in upcoming}
+    types = Inventory.objects.filter(ticket_type__event_id__in=found).annotate(
+        event_id=F("ticket_type__event_id"), left=F("amount") - F("held") - F("sold")
+    )
+    for kind in types.values("event_id", "left", "opens_at", "closes_at", "paused"):
+        found[kind["event_id"]]["types"].append(kind)
+    return list(found.values())
 
 
 def event_of_type(ticket_type: int) -> int | None:
@@ -172,6 +182,12 @@ def reservations_shown(
     for row in reservation_rows(Reservation.objects.filter(pk__in=[r["id"] for r in ranked])).order_by("-id"):
         shown[row["client_id"]].append(representation.reservation(row, now=now))
     return shown
+
+
+def holds_expiring(*, thresholds: Sequence[int], after: datetime, until: datetime) -> list[dict[str, Any]]:
+    """Will read which holds came under one of the thresholds, in seconds left, after `after`, up to `until`; a
+    hold that was never that long is left out. Rows of reservation, client and expires_at."""
+    return db.rows(sql.HOLDS_EXPIRING, {"thresholds": list(thresholds), "after": after, "until": until})
 
 
 # The claim -----------------------------------------------------------------------------------------------

@@ -160,16 +160,21 @@ def sweep_for(*, seconds: float, pause: Callable[[], bool]) -> None:
         while time.monotonic() < until:
             if lock.is_mine():
                 due_holds_sweep()
-                looked = _announce_boundaries(looked)
+                looked = _announce_what_came_due(looked)
             if pause():
                 return
 
 
-def _announce_boundaries(looked: datetime) -> datetime:
-    """Will announce events of which a sale opened or closed since `looked`: nobody wrote, yet all changed."""
+def _announce_what_came_due(looked: datetime) -> datetime:
+    """Will announce what the clock alone brought since `looked`, and give the instant up to which it did.
+
+    These are events of which a sale opened or closed, and holds that are near their end.
+    """
     now = clock.now()
     if crossed := selectors.events_with_sale_boundary(after=looked, until=now):
         projections.announce(events=crossed)
+    if ending := selectors.holds_expiring(thresholds=rules.EXPIRING_SECONDS, after=looked, until=now):
+        projections.announce_expiring(holds=ending, now=now)
     return now
 
 

@@ -16,6 +16,7 @@ CLAIM = (
 )
 RELEASE_DUE = "SELECT * FROM holds_release_due(%(ticket_type)s, %(most)s)"
 CLAIM_FACTS = text("claim_facts")
+HOLDS_EXPIRING = text("holds_expiring")
 INVENTORY_CHANGE = text("inventory_change")
 RESERVATIONS_SHOWN = text("reservations_shown")
 TYPES_WITH_DUE_HOLDS = text("types_with_due_holds")

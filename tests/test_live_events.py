@@ -1,0 +1,120 @@
+"""What this app shows live beside single events: the next events, and advice that a hold is near its end."""
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from overlord.accounts.models import User
+from realtime import broadcast, drain, store, streams
+from tickets import projections, selectors, services
+from tickets.models import Event, Inventory, Reservation, TicketType
+from tickets.rules import EXPIRING_SECONDS
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def shown() -> list[dict[str, Any]]:
+    return projections.project_next_events(())[streams.ALONE]
+
+
+class TestNextEvents:
+    def test_soonest_first_with_what_is_left_of_all_types(
+        self, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        late = ticket_type_make(amount=7)
+        ticket_type_make(amount=3, event=late.event, paused=True)
+        soon = Event.objects.create(name="Soon", date=timezone.now() + timedelta(days=1))
+        Event.objects.create(name="Past", date=timezone.now() - timedelta(hours=1))
+        Inventory.objects.filter(pk=late.pk).update(held=2, sold=1)
+
+        assert [(e["id"], e["sale"], e["available"]) for e in shown()] == [
+            (soon.pk, "upcoming", 0),
+            (late.event_id, "open", 7),
+        ]
+        assert set(shown()[0]) == {"id", "name", "date", "sale", "available"}
+
+    def test_two_queries_and_no_more_than_asked(
+        self, ticket_type_make: Callable[..., TicketType], django_assert_num_queries: Callable[[int], Any]
+    ) -> None:
+        for _ in range(5):
+            ticket_type_make()
+        with django_assert_num_queries(2):
+            assert len(selectors.events_next(most=3, now=timezone.now())) == 3
+
+    def test_every_sale_marks_them_and_a_burst_is_read_once_a_second(
+        self, ticket_type: TicketType, user_make: Callable[..., User], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        reads: list[object] = []
+        really = selectors.events_next
+        monkeypatch.setattr(selectors, "events_next", lambda **given: reads.append(1) or really(**given))
+        for _ in range(5):
+            claim(user_make(), ticket_type)
+            drain.drain()
+        assert len(reads) == 1
+        assert [mark.stream for mark in store.marks_take(limit=9)] == ["events"], "the last is not forgotten"
+
+
+def claim(user: User, kind: TicketType, *, minutes: float = 15) -> int:
+    made = services.reservation_create(
+        client_id=user.pk,
+        ticket_type=kind.pk,
+        amount=1,
+        key=None,
+        hold=timedelta(minutes=minutes),
+        now=timezone.now(),
+    )
+    return int(made.reservation["id"])
+
+
+class TestExpiring:
+    @pytest.fixture
+    def given(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
+        """The advice that went out, beside being sent."""
+        told: list[tuple[str, dict[str, Any]]] = []
+        really = broadcast.notify
+
+        def notify(*, notices: list[tuple[str, dict[str, Any]]]) -> None:
+            told.extend(notices)
+            really(notices=notices)
+
+        monkeypatch.setattr(broadcast, "notify", notify)
+        return told
+
+    def crossed(self, pk: int, left: float, *, window: float = 0.5) -> list[int]:
+        """Which thresholds a hold came under in the window before `left` seconds were left of it."""
+        at: datetime = Reservation.objects.get(pk=pk).expires_at - timedelta(seconds=left)
+        after = at - timedelta(seconds=window)
+        return [
+            threshold
+            for threshold in EXPIRING_SECONDS
+            if selectors.holds_expiring(thresholds=[threshold], after=after, until=at)
+        ]
+
+    def test_each_threshold_once(self, buyer: User, ticket_type: TicketType) -> None:
+        pk = claim(buyer, ticket_type)
+        looks = [self.crossed(pk, left / 2, window=0.5) for left in range(620, 0, -1)]
+        assert [threshold for look in looks for threshold in look] == [300, 120, 60, 30]
+
+    def test_not_those_that_the_hold_was_never_above(self, buyer: User, ticket_type: TicketType) -> None:
+        pk = claim(buyer, ticket_type, minutes=1)
+        assert self.crossed(pk, 0, window=1000) == [30]
+
+    def test_only_of_holds(self, buyer: User, ticket_type: TicketType) -> None:
+        pk = claim(buyer, ticket_type)
+        Reservation.objects.update(state="paying")
+        assert self.crossed(pk, 0, window=1000) == []
+
+    def test_the_sweeper_tells_the_client(
+        self, buyer: User, ticket_type: TicketType, given: list[tuple[str, dict[str, Any]]]
+    ) -> None:
+        pk = claim(buyer, ticket_type)
+        Reservation.objects.update(expires_at=timezone.now() + timedelta(seconds=60.2))
+        services.sweep_for(seconds=0.5, pause=lambda: bool(time.sleep(0.1)))
+        assert {stream for stream, _ in given} == {f"me.{buyer.pk}"}
+        assert {notice["reservation"] for _, notice in given} == {pk}
+        assert given[-1][1]["expires_in"] in (59, 60)
+        assert given[-1][1]["expires_at"].endswith("Z")

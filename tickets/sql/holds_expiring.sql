@@ -1,0 +1,9 @@
+-- Holds that came under one of the thresholds (seconds left) between two instants, if they were made for longer.
+SELECT r.id AS reservation, r.client_id AS client, r.expires_at
+  FROM unnest(%(thresholds)s::int[]) AS t (seconds)
+  JOIN tickets_reservation r
+    ON r.state = 'held'
+   AND r.expires_at > %(after)s + make_interval(secs => t.seconds)
+   AND r.expires_at <= %(until)s + make_interval(secs => t.seconds)
+   AND r.expires_at > r.created + make_interval(secs => t.seconds)
+ ORDER BY r.expires_at
