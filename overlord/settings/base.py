@@ -204,7 +204,9 @@ USE_TZ = True
 USE_I18N = True
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "static"
+PORT = env.PORT
 ALLOWED_HOSTS = env.ALLOWED_HOSTS
+CSRF_TRUSTED_ORIGINS = env.CSRF_TRUSTED_ORIGINS
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_SAMESITE = "Lax"
 # Caddy, and nothing else, stands in front: it overwrites this header whatever the client sent.
@@ -221,6 +223,4 @@ LOGGING = {
         # An expected refusal (a 409 in the minute a sale opens) is an answer, not a warning.
         "django.request": {"level": "ERROR"},
     },
-PORT = env.PORT
 }
-CSRF_TRUSTED_ORIGINS = env.CSRF_TRUSTED_ORIGINS
