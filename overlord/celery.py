@@ -11,11 +11,14 @@ from celery import Celery
 from celery.signals import task_prerun
 from django.db import close_old_connections
 
+from overlord.alive import offer_sign_of_life
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "overlord.settings")
 
 app = Celery("overlord")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+offer_sign_of_life(app)
 
 SEEN_FOR = 10  # seconds without any task after which /readyz counts a queue as silent
 _last_said: dict[str, float] = {}
