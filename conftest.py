@@ -19,6 +19,18 @@ from tickets.models import Event, Inventory, TicketType
 _numbers = itertools.count(1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--crash-table", action="store_true", help="every cell of checkout's crash table")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--crash-table"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("crash_table")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture(autouse=True)
 def clean_memories() -> Iterator[None]:
     """Nothing of another test's: neither in this test run's own Valkey nor in this process."""

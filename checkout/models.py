@@ -2,7 +2,7 @@
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from tickets.models import Reservation
 
@@ -16,6 +16,8 @@ class Payment(models.Model):
         PROCESSING = "PROCESSING"
         SUCCESS = "SUCCESS"
         FAILURE = "FAILURE"
+        ABANDONED = "ABANDONED"
+        REFUNDING = "REFUNDING"
         REFUNDED = "REFUNDED"
 
     client = models.ForeignKey(
@@ -24,16 +26,20 @@ class Payment(models.Model):
     reservation = models.ForeignKey(Reservation, on_delete=models.PROTECT, related_name="payments")
     status = models.CharField(max_length=12, choices=Status, default=Status.NOT_STARTED)
     amount = models.BigIntegerField(help_text="In minor units.")
+    refunded = models.BigIntegerField(default=0, help_text="Paid back or on its way back, in minor units.")
     currency = models.CharField(max_length=3)
     error = models.TextField(blank=True, help_text="Why it failed, in a buyer's words.")
+    requires_action = models.JSONField(null=True, help_text="What the buyer's browser must do next.")
     gateway = models.CharField(max_length=20)
-    gateway_reference = models.CharField(max_length=100, blank=True, help_text="The intent at the gateway.")
+    gateway_reference = models.CharField(max_length=100, blank=True, help_text="The intent of this try.")
     gateway_token = models.CharField(max_length=200, blank=True, help_text="Erased at the outcome.")
     try_number = models.IntegerField(
-        default=0, help_text="Rises when the buyer presses again after a decline."
+        default=0, help_text="Rises when the buyer presses again after a decline; part of the gateway's keys."
     )
+    attempts = models.IntegerField(default=0, help_text="How often a worker took this try up.")
     lease_until = models.DateTimeField(null=True, help_text="Until when one worker has it to himself.")
-    deadline = models.DateTimeField(null=True, help_text="When an unknown outcome must be settled.")
+    next_look_at = models.DateTimeField(null=True, help_text="When beat has somebody look after it.")
+    deadline = models.DateTimeField(null=True, help_text="When what is unsettled is cancelled.")
     created = models.DateTimeField()
     version = models.BigIntegerField(default=1)
 
@@ -42,6 +48,10 @@ class Payment(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(amount__gte=0), name="payment_amount_not_negative"),
+            models.CheckConstraint(
+                condition=Q(refunded__gte=0, refunded__lte=F("amount")),
+                name="payment_refunded_at_most_its_amount",
+            ),
             models.UniqueConstraint(
                 fields=["reservation"],
                 condition=Q(status__in=["PENDING", "PROCESSING"]),
@@ -56,15 +66,129 @@ class Payment(models.Model):
                 condition=Q(gateway_token="") | Q(status__in=["PENDING", "PROCESSING"]),
                 name="payment_token_erased_at_the_outcome",
             ),
+            models.CheckConstraint(
+                condition=~Q(status__in=["PENDING", "PROCESSING"])
+                | Q(next_look_at__isnull=False, deadline__isnull=False),
+                name="payment_in_flight_is_looked_after",
+            ),
         ]
         indexes = [
             models.Index(fields=["client", "-id"], name="payment_by_client"),
             models.Index(
-                fields=["lease_until"],
-                condition=Q(status__in=["PENDING", "PROCESSING"]),
-                name="payment_in_flight",
+                fields=["next_look_at"], condition=Q(next_look_at__isnull=False), name="payment_to_look_after"
             ),
+            models.Index(fields=["gateway_reference"], name="payment_by_reference"),
         ]
 
     def __str__(self) -> str:
         return f"payment {self.pk} ({self.status})"
+
+
+class Refund(models.Model):
+    """Money on its way back to a buyer."""
+
+    class Status(models.TextChoices):
+        PENDING = "PENDING"
+        PROCESSING = "PROCESSING"
+        SUCCESS = "SUCCESS"
+        FAILURE = "FAILURE"
+
+    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refunds")
+    amount = models.BigIntegerField(help_text="In minor units.")
+    return_tickets = models.BooleanField(default=False)
+    status = models.CharField(max_length=10, choices=Status, default=Status.PENDING)
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="Empty: it is the system's own, of money that came late.",
+    )
+    gateway_reference = models.CharField(max_length=100, blank=True)
+    try_number = models.IntegerField(default=1)
+    attempts = models.IntegerField(default=0)
+    lease_until = models.DateTimeField(null=True)
+    next_look_at = models.DateTimeField(null=True)
+    created = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(amount__gte=1), name="refund_amount_positive"),
+            models.UniqueConstraint(
+                fields=["payment"],
+                condition=Q(status__in=["PENDING", "PROCESSING"]),
+                name="refund_one_in_flight_per_payment",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["next_look_at"], condition=Q(next_look_at__isnull=False), name="refund_to_look_after"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"refund {self.pk} of payment {self.payment_id} ({self.status})"
+
+
+class WebhookEvent(models.Model):
+    """News of a gateway that was taken, each once."""
+
+    gateway = models.CharField(max_length=20)
+    event_id = models.CharField(max_length=255)
+    received = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["gateway", "event_id"], name="webhook_event_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.gateway} {self.event_id}"
+
+
+class Receipt(models.Model):
+    """The e-mail a buyer gets for what he paid: written with the payment's success, sent from its own queue."""
+
+    payment = models.OneToOneField(
+        Payment, on_delete=models.PROTECT, primary_key=True, related_name="receipt"
+    )
+    attempts = models.IntegerField(default=0)
+    next_look_at = models.DateTimeField(null=True)
+    sent_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["next_look_at"], condition=Q(next_look_at__isnull=False), name="receipt_to_send"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"receipt of payment {self.payment_id}"
+
+
+class Incident(models.Model):
+    """Something about money that staff should look at."""
+
+    class Kind(models.TextChoices):
+        GATEWAY_SILENT = "gateway_silent", "The gateway does not answer; the payment was abandoned"
+        LATE_MONEY = "late_money", "Money came late and is paid back"
+        REFUND_FAILED = "refund_failed", "The gateway refused a refund"
+        WRONG_AMOUNT = "wrong_amount", "The gateway charged something else than was asked"
+        STUCK = "stuck", "It was taken up again and again without an outcome"
+
+    kind = models.CharField(max_length=20, choices=Kind)
+    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="incidents")
+    detail = models.TextField(blank=True)
+    created = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["payment", "kind"], condition=Q(closed_at=None), name="incident_open_once_per_kind"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}: payment {self.payment_id}"

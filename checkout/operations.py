@@ -4,19 +4,25 @@ Locks are taken in one order everywhere: payment, its reservation, the inventory
 UPDATE of a locked row; each tells the buyer's screens after the commit.
 """
 
+import logging
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from django.db.models import F, Q
+from django.db.models.functions import Greatest
 
-from checkout import projections, rules
-from checkout.models import Payment
+from checkout import projections, rules, sql
+from checkout.models import Incident, Payment, Receipt
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from overlord.kernel.hints import hint
 from tickets import operations as tickets
 from tickets.models import Reservation
+
+logger = logging.getLogger(__name__)
+
+AT_REST = {"gateway_token": "", "lease_until": None, "next_look_at": None, "requires_action": None}
 
 
 def payment_lock(*, payment_id: int, client_id: int | None = None) -> Payment:
@@ -50,10 +56,7 @@ def payment_open(*, reservation: Reservation, gateway: str, now: datetime) -> tu
 
 
 def payment_begin(*, payment: Payment, token: str, now: datetime) -> None:
-    """Will start the next try of a locked payment whose reservation has been turned to paying.
-
-    The lease says when beat may look after it: nobody having taken it up by then, its message was lost.
-    """
+    """Will start the next try of a locked payment whose reservation has been turned to paying."""
     _payment_move(
         payment,
         "PENDING",
@@ -61,18 +64,27 @@ def payment_begin(*, payment: Payment, token: str, now: datetime) -> None:
         gateway_token=token,
         gateway_reference="",
         try_number=payment.try_number + 1,
-        lease_until=now + rules.RESUME_AFTER,
+        attempts=0,
+        lease_until=None,
+        next_look_at=now + rules.RESUME_AFTER,
         deadline=now + rules.DEADLINE,
     )
     db.after_commit(partial(hint, "checkout.payment_process", queue="payments", payment_id=payment.pk))
 
 
 def payment_take(*, payment_id: int, now: datetime) -> Payment | None:
-    """Will lease a payment in flight to this worker; None when it is settled or another has it."""
+    """Will lease a payment to this worker; None when it is settled or another worker has it.
+
+    The lease and the count of attempts are committed before anything is risked.
+    """
     db.transaction_required()
-    idle = Q(status="PENDING") | Q(status="PROCESSING", lease_until__lte=now)
-    taken = Payment.objects.filter(idle, pk=payment_id).update(
-        status="PROCESSING", lease_until=now + rules.LEASE, version=F("version") + 1
+    free = Q(lease_until=None) | Q(lease_until__lte=now)
+    lease = {"lease_until": now + rules.LEASE, "attempts": F("attempts") + 1, "version": F("version") + 1}
+    mine = Payment.objects.filter(free, pk=payment_id)
+    taken = mine.filter(status__in=Payment.IN_FLIGHT).update(
+        status="PROCESSING", next_look_at=now + rules.LEASE, **lease
+    ) or mine.filter(status="ABANDONED").update(
+        next_look_at=Greatest(F("next_look_at"), now + rules.LEASE), **lease
     )
     if not taken:
         return None
@@ -81,33 +93,78 @@ def payment_take(*, payment_id: int, now: datetime) -> Payment | None:
     return payment
 
 
-def payment_remember_intent(*, payment_id: int, try_number: int, reference: str) -> None:
+def payment_remember_intent(*, payment: Payment, reference: str) -> None:
     """Will keep the gateway's name for the intent of this try, before anything is confirmed on it."""
     db.transaction_required()
-    Payment.objects.filter(pk=payment_id, try_number=try_number, status="PROCESSING").update(
-        gateway_reference=reference, version=F("version") + 1
-    )
+    _this_try(payment).update(gateway_reference=reference, version=F("version") + 1)
+    payment.gateway_reference = reference
 
 
-def payment_postpone(*, payment_id: int, try_number: int, until: datetime) -> None:
-    """Will leave a payment in doubt for beat to ask about at `until`."""
+def payment_postpone(
+    *, payment: Payment, until: datetime | None, action: dict[str, Any] | None = None
+) -> None:
+    """Will give a payment in doubt back for somebody to look after it at `until`; None: nobody any more."""
     db.transaction_required()
-    Payment.objects.filter(pk=payment_id, try_number=try_number, status="PROCESSING").update(
-        lease_until=until
+    _this_try(payment).update(
+        lease_until=None, next_look_at=until, requires_action=action, version=F("version") + 1
+    )
+    db.after_commit(partial(projections.announce, client_id=payment.client_id))
+
+
+def _this_try(payment: Payment) -> Any:
+    return Payment.objects.filter(
+        pk=payment.pk, try_number=payment.try_number, status__in=["PROCESSING", "ABANDONED"]
     )
 
 
-def payment_settle(*, payment: Payment, charge: rules.Charge, now: datetime) -> None:
-    """Will apply a gateway's final answer to a locked payment in flight, its reservation and the inventory."""
-    reservation = tickets.reservation_lock(reservation_id=payment.reservation_id)
-    settled = {"gateway_token": "", "lease_until": None, "deadline": None}
-    if charge.outcome == "succeeded":
-        tickets.reservation_validate(reservation=reservation, paid=payment.amount, now=now)
-        _payment_move(payment, "SUCCESS", **settled)
-    else:
+def payment_succeed(*, payment: Payment, reservation: Reservation, now: datetime) -> None:
+    """Will make a locked payment's tickets the buyer's for good, and owe him a receipt."""
+    tickets.reservation_validate(reservation=reservation, paid=payment.amount, now=now)
+    _payment_move(payment, "SUCCESS", error="", **AT_REST)
+    _receipt_owe(payment, now)
+
+
+def payment_fail(*, payment: Payment, reservation: Reservation, outcome: str, now: datetime) -> None:
+    """Will say why a locked payment did not charge, and give its reservation what time is left."""
+    if payment.status != "ABANDONED":
         tickets.reservation_stop_paying(reservation=reservation, now=now)
-        sentence = charge.reason or rules.SENTENCES[charge.outcome]
-        _payment_move(payment, "FAILURE", error=sentence, **settled)
+    _payment_move(payment, "FAILURE", error=rules.SENTENCES[outcome], **AT_REST)
+
+
+def payment_abandon(*, payment: Payment, reservation: Reservation, now: datetime) -> None:
+    """Will stop protecting the hold of a locked payment whose gateway is silent; it is asked about still."""
+    tickets.reservation_stop_paying(reservation=reservation, now=now)
+    asked_later = {**AT_REST, "next_look_at": now + rules.LATE_LOOK}
+    _payment_move(payment, "ABANDONED", error=rules.SENTENCES["abandoned"], **asked_later)
+    incident_open(payment=payment, kind="gateway_silent", now=now)
+
+
+def payment_succeed_late(*, payment: Payment, reservation: Reservation, now: datetime) -> bool:
+    """Will take a locked abandoned payment's tickets again, now that it has charged; False when they are gone."""
+    if not tickets.reservation_reseat(reservation=reservation, paid=payment.amount, now=now):
+        return False
+    _payment_move(payment, "SUCCESS", error="", **AT_REST)
+    _receipt_owe(payment, now)
+    return True
+
+
+def payment_pay_back_late(*, payment: Payment, now: datetime) -> None:
+    """Will mark a locked abandoned payment as one whose money goes back, whole."""
+    _payment_move(payment, "REFUNDING", error=rules.SENTENCES["late"], refunded=payment.amount, **AT_REST)
+    incident_open(payment=payment, kind="late_money", now=now)
+
+
+def payment_refunded(*, payment: Payment) -> None:
+    """Will mark a locked payment as paid back whole."""
+    _payment_move(payment, "REFUNDED", error=rules.SENTENCES["refunded"])
+
+
+def payment_set_refunded(*, payment: Payment, refunded: int) -> None:
+    """Will set how much of a locked payment is paid back or on its way back; a CHECK holds it to the amount."""
+    db.transaction_required()
+    Payment.objects.filter(pk=payment.pk).update(refunded=refunded, version=F("version") + 1)
+    payment.refunded = refunded
+    db.after_commit(partial(projections.announce, client_id=payment.client_id))
 
 
 def payment_remove(*, payment: Payment) -> None:
@@ -118,12 +175,32 @@ def payment_remove(*, payment: Payment) -> None:
 
 
 def _payment_move(payment: Payment, target: str, **changes: Any) -> None:
-    """Will change a locked payment's status by a guarded UPDATE, once."""
+    """Will change a locked payment's status by a guarded UPDATE, once, if the machine knows the way."""
     db.transaction_required()
-    moved = Payment.objects.filter(pk=payment.pk, status=payment.status).update(
+    known = target in rules.PAYMENT_TRANSITIONS[payment.status]
+    moved = known and Payment.objects.filter(pk=payment.pk, status=payment.status).update(
         status=target, version=F("version") + 1, **changes
     )
     if not moved:
-        raise tickets.StateChanged(f"Payment {payment.pk} is not {payment.status}.")
+        raise tickets.StateChanged(f"Payment {payment.pk} cannot turn from {payment.status} to {target}.")
     payment.refresh_from_db()
     db.after_commit(partial(projections.announce, client_id=payment.client_id))
+
+
+def _receipt_owe(payment: Payment, now: datetime) -> None:
+    Receipt.objects.create(payment=payment, next_look_at=now)
+    db.after_commit(partial(hint, "checkout.receipts_send", queue="mail"))
+
+
+def incident_open(*, payment: Payment, kind: str, now: datetime, detail: str = "") -> None:
+    """Will put something before staff, once while it is open."""
+    db.transaction_required()
+    facts = {"kind": kind, "payment": payment.pk, "detail": detail, "now": now}
+    if db.rows(sql.INCIDENT_OPEN, facts):
+        logger.error("Payment %s: %s. %s", payment.pk, Incident.Kind(kind).label, detail)
+
+
+def webhook_note(*, gateway: str, event_id: str, now: datetime) -> bool:
+    """Will remember an event of a gateway; False when it was taken before."""
+    db.transaction_required()
+    return bool(db.rows(sql.WEBHOOK_NOTE, {"gateway": gateway, "event_id": event_id, "now": now}))

@@ -7,7 +7,8 @@ from typing import Any
 from django.db.models import QuerySet
 
 from checkout import representation
-from checkout.models import Payment
+from checkout.models import Payment, Receipt, Refund
+from overlord.kernel.errors import NotFound
 
 
 def payments_of(*, client_id: int) -> QuerySet[Payment]:
@@ -20,6 +21,14 @@ def payment_of(*, client_id: int, payment_id: int) -> Payment | None:
     return payments_of(client_id=client_id).filter(pk=payment_id).first()
 
 
+def currency_of(*, payment_id: int) -> str:
+    """Will read a payment's currency; raises NotFound."""
+    currency = Payment.objects.filter(pk=payment_id).values_list("currency", flat=True).first()
+    if currency is None:
+        raise NotFound()
+    return currency
+
+
 def payments_shown(*, reservation_ids: Collection[int]) -> dict[int, list[dict[str, Any]]]:
     """Will give the payments of reservations as the API does, newest first: {client: [payment]}."""
     shown: dict[int, list[dict[str, Any]]] = {}
@@ -28,7 +37,14 @@ def payments_shown(*, reservation_ids: Collection[int]) -> dict[int, list[dict[s
     return shown
 
 
-def payments_to_resume(*, now: datetime, most: int) -> list[int]:
-    """Will find payments in flight that no worker has: their message was lost, or their worker died."""
-    idle = Payment.objects.filter(status__in=Payment.IN_FLIGHT, lease_until__lte=now)
-    return list(idle.order_by("lease_until").values_list("pk", flat=True)[:most])
+def payment_of_intent(*, gateway: str, reference: str) -> int | None:
+    """Will find the payment whose present try is this intent at the gateway."""
+    paid = Payment.objects.filter(gateway=gateway, gateway_reference=reference).exclude(gateway_reference="")
+    return paid.values_list("pk", flat=True).first()
+
+
+def to_look_after(model: type[Payment | Refund | Receipt], *, now: datetime, most: int) -> list[int]:
+    """Will find payments, refunds or receipts whose time has come: their message was lost, their worker died,
+    or they wait to be asked about again."""
+    due = model._default_manager.filter(next_look_at__lte=now).order_by("next_look_at")
+    return list(due.values_list("pk", flat=True)[:most])

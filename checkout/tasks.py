@@ -1,10 +1,10 @@
-"""Work that Celery does for paying."""
+"""Work that Celery does for paying. Each message carries one id."""
 
 from celery import shared_task
 
 from checkout import services
 
-# Within the lease of a payment, so that no worker still asks the gateway when another may take it up.
+# Within a lease, so that no worker still asks the gateway when another may take the payment up.
 SOFT_LIMIT, HARD_LIMIT = 20, 25
 
 
@@ -16,7 +16,21 @@ def payment_process(*, payment_id: int, **_kwargs: object) -> None:
     services.payment_process(payment_id=payment_id)
 
 
-@shared_task(name="checkout.payments_resume", queue="expiry")
-def payments_resume(**_kwargs: object) -> None:
-    """Will bring up again what was lost."""
-    services.payments_resume()
+@shared_task(
+    name="checkout.refund_process", queue="payments", soft_time_limit=SOFT_LIMIT, time_limit=HARD_LIMIT
+)
+def refund_process(*, refund_id: int, **_kwargs: object) -> None:
+    """Will bring one refund to its outcome."""
+    services.refund_process(refund_id=refund_id)
+
+
+@shared_task(name="checkout.look_after", queue="expiry")
+def look_after(**_kwargs: object) -> None:
+    """Will bring up again what was lost or waits to be asked about."""
+    services.look_after()
+
+
+@shared_task(name="checkout.receipts_send", queue="mail")
+def receipts_send(**_kwargs: object) -> None:
+    """Will send the receipts that are due."""
+    services.receipts_send()

@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from django.db import IntegrityError
 from django.db.models import F
 
 from overlord.kernel import db
@@ -16,6 +17,9 @@ from tickets import projections, rules, sql
 from tickets.event_files import EventToLoad
 from tickets.models import Event, Inventory, Reservation, TicketType
 from tickets.representation import Figures
+
+
+LATE_RELEASES = 500
 
 
 class StateChanged(RuntimeError):
@@ -81,7 +85,33 @@ def reservation_stop_paying(*, reservation: Reservation, now: datetime) -> None:
         _inventory_change(reservation, held=-reservation.amount, failed=1, expired=1)
 
 
-def _reservation_move(reservation: Reservation, source: str, target: str, **times: datetime) -> None:
+def reservation_reseat(*, reservation: Reservation, paid: int, now: datetime) -> bool:
+    """Will validate a locked reservation that has expired, for money that came late; False when its tickets are
+    gone. Holds that are due make room first; neither the limit per person nor the sale's end stands against it."""
+    released = db.rows(sql.RELEASE_DUE, {"ticket_type": reservation.ticket_type_id, "most": LATE_RELEASES})
+    db.after_commit(partial(projections.announce, clients={row["client"] for row in released}))
+    try:
+        with db.savepoint():
+            _reservation_move(reservation, "expired", "validated", validated_at=now, ended_at=None)
+            _inventory_change(reservation, sold=reservation.amount, revenue=paid, paid=1)
+    except IntegrityError as error:
+        if db.violated(error) != "inventory_never_oversold":
+            raise
+        reservation.refresh_from_db()
+        return False
+    return True
+
+
+def reservation_pay_back(*, reservation: Reservation, amount: int, return_tickets: bool, now: datetime) -> None:
+    """Will take `amount` minor units off what a locked validated reservation brought in, and put its tickets back
+    on sale where that was asked for."""
+    returned = reservation.amount if return_tickets else 0
+    if return_tickets:
+        _reservation_move(reservation, "validated", "released", ended_at=now)
+    _inventory_change(reservation, sold=-returned, revenue=-amount)
+
+
+def _reservation_move(reservation: Reservation, source: str, target: str, **times: datetime | None) -> None:
     """Will change a locked reservation's state by a guarded UPDATE, once."""
     db.transaction_required()
     moved = Reservation.objects.filter(pk=reservation.pk, state=source).update(

@@ -17,6 +17,17 @@ class PayInput(serializers.Serializer):
     )
 
 
+class RefundInput(serializers.Serializer):
+    amount = serializers.CharField(
+        required=False,
+        max_length=30,
+        help_text="A decimal with the currency's digits; what is left, unless said.",
+    )
+    return_tickets = serializers.BooleanField(
+        default=False, help_text="Put the tickets back on sale; with a full refund only."
+    )
+
+
 class Payment(serializers.Serializer):
     id = serializers.IntegerField()
     reservation = serializers.IntegerField()

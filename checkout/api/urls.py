@@ -7,4 +7,6 @@ urlpatterns = [
     path("payments/", views.PaymentList.as_view()),
     path("payments/<id:payment_id>/", views.PaymentDetail.as_view()),
     path("payments/<id:payment_id>/pay/", views.Pay.as_view()),
+    path("payments/<id:payment_id>/refund/", views.Refund.as_view()),
+    path("webhooks/<slug:gateway>/", views.Webhook.as_view()),
 ]

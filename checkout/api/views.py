@@ -1,8 +1,10 @@
 """The API of paying: parse, one call, show."""
 
 from django.conf import settings
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
+from rest_framework.permissions import AllowAny, IsAdminUser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -10,7 +12,8 @@ from rest_framework.views import APIView
 from checkout import representation, selectors, services
 from checkout.api import serializers
 from overlord.accounts.selectors import actor_id
-from overlord.kernel.errors import NotFound
+from overlord.kernel import money
+from overlord.kernel.errors import Invalid, NotFound
 from overlord.kernel.pagination import Pages
 from overlord.kernel.schema import paginated
 
@@ -79,3 +82,48 @@ class Pay(APIView):
             client_id=actor_id(request), payment_id=payment_id, token=body.validated_data["token"]
         )
         return Response(representation.payment(payment), status=status.HTTP_202_ACCEPTED)
+
+
+class Refund(APIView):
+    permission_classes = (IsAdminUser,)
+
+    @extend_schema(
+        operation_id="payments_refund", request=serializers.RefundInput, responses={202: serializers.Payment}
+    )
+    def post(self, request: Request, payment_id: int) -> Response:
+        """Pay back (staff), whole or in part; the outcome follows on the payment."""
+        body = serializers.RefundInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        asked = body.validated_data.get("amount")
+        payment = services.refund_request(
+            staff_id=actor_id(request),
+            payment_id=payment_id,
+            amount=None if asked is None else _minor(asked, payment_id),
+            return_tickets=body.validated_data["return_tickets"],
+        )
+        return Response(representation.payment(payment), status=status.HTTP_202_ACCEPTED)
+
+
+def _minor(asked: str, payment_id: int) -> int:
+    """Will read an amount in the currency of a payment; raises NotFound and Invalid."""
+    try:
+        minor = money.to_minor(asked, selectors.currency_of(payment_id=payment_id))
+    except ValueError as error:
+        raise Invalid(errors={"amount": [str(error)]}) from None
+    if minor == 0:
+        raise Invalid(errors={"amount": ["Nothing is no refund."]})
+    return minor
+
+
+class Webhook(APIView):
+    """Where gateways tell us news. The signature is the authentication."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    parser_classes = ()
+
+    @extend_schema(operation_id="webhooks_take", request=OpenApiTypes.OBJECT, responses={200: None})
+    def post(self, request: Request, gateway: str) -> Response:
+        """Take signed news of a gateway, each once."""
+        services.webhook_take(gateway=gateway, body=request._request.body, headers=request.headers)
+        return Response(status=status.HTTP_200_OK)

@@ -14,7 +14,7 @@ import psycopg2
 import psycopg2.extensions
 from django.db import connection as django_connection
 
-from checkout.gateways import GatewayUnknown
+from checkout.gateways.protocol import GatewayUnknown
 
 Answer = dict[str, Any]
 
@@ -26,7 +26,20 @@ CREATE TABLE IF NOT EXISTS sandbox.intents (
     amount bigint NOT NULL,
     currency text NOT NULL,
     payment bigint NOT NULL,
-    outcome text,
+    token text NOT NULL,
+    outcome text NOT NULL DEFAULT 'unconfirmed',
+    created timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE TABLE IF NOT EXISTS sandbox.refunds (
+    id text PRIMARY KEY DEFAULT 're_' || gen_random_uuid(),
+    intent text NOT NULL REFERENCES sandbox.intents,
+    amount bigint NOT NULL,
+    refund bigint NOT NULL
+);
+CREATE TABLE IF NOT EXISTS sandbox.events (
+    id text PRIMARY KEY DEFAULT 'evt_' || gen_random_uuid(),
+    intent text NOT NULL REFERENCES sandbox.intents,
+    type text NOT NULL,
     created timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE TABLE IF NOT EXISTS sandbox.requests (
@@ -56,37 +69,48 @@ class Ledger:
 
     def once(self, key: str, body: Answer, work: Callable[["Ledger"], Answer]) -> Answer:
         """Will do the work unless the key was answered before; raises InProgress and KeyReused."""
-        [(free,)] = self._rows("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 7))", key)
+        [(free,)] = self.rows("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 7))", key)
         if not free:
             raise InProgress(f"{key} is being worked on")
-        for known, answer in self._rows("SELECT body, answer FROM sandbox.requests WHERE key = %s", key):
+        for known, answer in self.rows("SELECT body, answer FROM sandbox.requests WHERE key = %s", key):
             if known != body:
                 raise KeyReused(f"{key} was used for {known}, not {body}")
             return dict(answer)
         answer = work(self)
-        self._rows(
-            "INSERT INTO sandbox.requests (key, body, answer) VALUES (%s, %s, %s)",
-            key,
-            json.dumps(body),
-            json.dumps(answer),
-        )
+        insert = "INSERT INTO sandbox.requests (key, body, answer) VALUES (%s, %s, %s)"
+        self.rows(insert, key, json.dumps(body), json.dumps(answer))
         return answer
 
-    def intent_create(self, *, amount: int, currency: str, payment: int) -> str:
+    def intent_create(self, *, amount: int, currency: str, payment: int, token: str) -> str:
         """Will write an intent and give its id."""
-        insert = "INSERT INTO sandbox.intents (amount, currency, payment) VALUES (%s, %s, %s) RETURNING id"
-        return str(self._rows(insert, amount, currency, payment)[0][0])
+        insert = "INSERT INTO sandbox.intents (amount, currency, payment, token) VALUES (%s, %s, %s, %s)"
+        return str(self.rows(f"{insert} RETURNING id", amount, currency, payment, token)[0][0])
+
+    def intent(self, intent: str) -> Answer | None:
+        """Will read an intent, which nobody else can change until this transaction ends."""
+        select = "SELECT amount, currency, token, outcome FROM sandbox.intents WHERE id = %s FOR UPDATE"
+        for amount, currency, token, outcome in self.rows(select, intent):
+            return {"amount": amount, "currency": currency, "token": token, "outcome": outcome}
+        return None
 
     def intent_conclude(self, intent: str, outcome: str) -> None:
-        """Will write what became of an intent."""
-        self._rows("UPDATE sandbox.intents SET outcome = %s WHERE id = %s", outcome, intent)
+        """Will write what became of an intent, and the news of it."""
+        self.rows("UPDATE sandbox.intents SET outcome = %s WHERE id = %s", outcome, intent)
+        self.rows("INSERT INTO sandbox.events (intent, type) VALUES (%s, %s)", intent, f"payment.{outcome}")
 
-    def intent_outcome(self, intent: str) -> str | None:
-        """Will read what became of an intent."""
-        found = self._rows("SELECT outcome FROM sandbox.intents WHERE id = %s", intent)
-        return found[0][0] if found else None
+    def refund_create(self, *, intent: str, amount: int, refund: int) -> str | None:
+        """Will write a refund and give its id; None when more would go back than was charged."""
+        held = self.intent(intent)
+        [(before,)] = self.rows(
+            "SELECT COALESCE(sum(amount), 0) FROM sandbox.refunds WHERE intent = %s", intent
+        )
+        if held is None or held["outcome"] != "succeeded" or before + amount > held["amount"]:
+            return None
+        insert = "INSERT INTO sandbox.refunds (intent, amount, refund) VALUES (%s, %s, %s) RETURNING id"
+        return str(self.rows(insert, intent, amount, refund)[0][0])
 
-    def _rows(self, sql: str, *params: object) -> list[tuple[Any, ...]]:
+    def rows(self, sql: str, *params: object) -> list[tuple[Any, ...]]:
+        """Will run a statement on the book."""
         with self._connection.cursor() as cursor:
             cursor.execute(sql, params)
             return cursor.fetchall() if cursor.description else []
@@ -99,16 +123,23 @@ def opened() -> Iterator[Ledger]:
         connection = _connection()
         with connection:
             yield Ledger(connection)
-    except psycopg2.OperationalError as error:
-        _here.connection = None
+    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+        close()
         raise GatewayUnknown(str(error).strip()) from error
 
 
 def close() -> None:
     """Will close this thread's connection; the next use opens another."""
     connection: psycopg2.extensions.connection | None = getattr(_here, "connection", None)
+    _here.connection = None
     if connection is not None:
         connection.close()
+
+
+def forget() -> None:
+    """Will let go of this thread's connection without closing it: after a fork it is the parent's."""
+    _here.kept = getattr(_here, "connection", None)  # else it would be closed with its last reference
+    _here.connection = None
 
 
 def _connection() -> psycopg2.extensions.connection:
@@ -116,9 +147,7 @@ def _connection() -> psycopg2.extensions.connection:
     connection: psycopg2.extensions.connection | None = getattr(_here, "connection", None)
     if connection is None or connection.closed:
         params = django_connection.get_connection_params()
-        connection = psycopg2.connect(
-            **{**params, "cursor_factory": None, "application_name": "sandbox gateway"}
-        )
+        connection = psycopg2.connect(**{**params, "cursor_factory": None, "application_name": "sandbox"})
         with connection, connection.cursor() as cursor:
             cursor.execute(SCHEMA)
         _here.connection = connection

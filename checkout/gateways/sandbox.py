@@ -1,67 +1,134 @@
 """A gateway to try things on: no money, but a gateway's manners, and a test token for every outcome.
 
-It keeps Stripe's rules for keys: the first answer to a key is kept and given again, another body with the same
-key is an error, and a key that is being worked on conflicts.
+It keeps Stripe's rules for keys: the first answer to a key is kept and given again, also a 500; another body
+with the same key is an error; a key that is being worked on conflicts. `SANDBOX_FAULTS`, a setting for tests,
+says of an operation that its request gets lost before anything is done ("before"), its answer after everything
+is ("after"), or that it is answered with a 500, which is kept ("500").
 """
 
+import hashlib
+import hmac
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from checkout.gateways import GatewayUnknown, ledger
+from django.conf import settings
+from django.utils.crypto import salted_hmac
+
+from checkout.gateways import ledger
 from checkout.gateways.ledger import Answer
-from checkout.rules import Charge
-
-SLOW_SECONDS = 8.0
+from checkout.gateways.protocol import ForgedWebhook, GatewayUnknown, News
+from checkout.rules import Charge, Refunded
 
 # What a buyer may type instead of a card. Any other text is charged.
 CARD_ERROR, PAYMENT_ERROR, SLOW = "card_error", "payment_error", "slow"
 TIMEOUT_CHARGED, TIMEOUT_UNCHARGED = "timeout_charged", "timeout_uncharged"
 
-DECLINED = Charge(outcome="declined")
-FAILED = Charge(outcome="failed")
-SUCCEEDED = Charge(outcome="succeeded")
+SLOW_SECONDS = 8.0
+SIGNATURE = "Sandbox-Signature"
+TOLERANCE = 300  # seconds that a signature stays good
 
 
 class SandboxGateway:
     """Implements `gateways.Gateway` on its own ledger."""
 
-    def create_intent(self, *, key: str, amount: int, currency: str, payment_id: int) -> str:
+    def create_intent(self, *, key: str, amount: int, currency: str, payment_id: int, token: str) -> str:
         def create(book: ledger.Ledger) -> Answer:
-            return {"intent": book.intent_create(amount=amount, currency=currency, payment=payment_id)}
+            made = book.intent_create(amount=amount, currency=currency, payment=payment_id, token=token)
+            return {"intent": made}
 
-        body = {"amount": amount, "currency": currency, "payment": payment_id}
-        return str(_answer(key, body, create)["intent"])
+        body = {"amount": amount, "currency": currency, "payment": payment_id, "token": token}
+        return str(_answer("create_intent", key, body, create)["intent"])
 
-    def confirm(self, *, key: str, intent: str, token: str) -> Charge:
+    def confirm(self, *, key: str, intent: str) -> Charge:
+        token = _intent(intent)["token"]
         if token == SLOW:
             time.sleep(SLOW_SECONDS)
         if token == TIMEOUT_UNCHARGED:
             raise GatewayUnknown("the sandbox did not answer, and did not charge")
 
         def charge(book: ledger.Ledger) -> Answer:
-            outcome = {CARD_ERROR: "declined", PAYMENT_ERROR: "failed"}.get(token, "succeeded")
-            book.intent_conclude(intent, outcome)
-            return {"outcome": outcome}
+            held = book.intent(intent)
+            if held is not None and held["outcome"] == "unconfirmed":
+                outcome = {CARD_ERROR: "declined", PAYMENT_ERROR: "failed"}.get(token, "succeeded")
+                book.intent_conclude(intent, outcome)
+            return {}
 
-        answer = _answer(key, {"intent": intent, "token": token}, charge)
+        _answer("confirm", key, {"intent": intent}, charge)
         if token == TIMEOUT_CHARGED:
             raise GatewayUnknown("the sandbox did not answer, but it charged")
-        return _charge(answer["outcome"])
+        return self.retrieve(intent=intent)
 
-    def retrieve(self, *, intent: str) -> Charge | None:
-        with ledger.opened() as book:
-            outcome = book.intent_outcome(intent)
-        return None if outcome is None else _charge(outcome)
+    def retrieve(self, *, intent: str) -> Charge:
+        _lose("retrieve", "before")
+        held = _intent(intent)
+        charged = held["amount"] if held["outcome"] == "succeeded" else None
+        return Charge(outcome=held["outcome"], charged=charged, currency=held["currency"])
+
+    def cancel(self, *, key: str, intent: str) -> None:
+        def cancel(book: ledger.Ledger) -> Answer:
+            held = book.intent(intent)
+            if held is not None and held["outcome"] == "unconfirmed":
+                book.intent_conclude(intent, "cancelled")
+            return {}
+
+        _answer("cancel", key, {"intent": intent}, cancel)
+
+    def refund(self, *, key: str, intent: str, amount: int, refund_id: int) -> Refunded:
+        def pay_back(book: ledger.Ledger) -> Answer:
+            return {"refund": book.refund_create(intent=intent, amount=amount, refund=refund_id)}
+
+        body = {"intent": intent, "amount": amount, "refund": refund_id}
+        reference = _answer("refund", key, body, pay_back)["refund"]
+        return Refunded(outcome="succeeded" if reference else "failed", reference=reference or "")
+
+    def parse_webhook(self, *, body: bytes, headers: Mapping[str, str]) -> News:
+        try:
+            at, _, given = headers[SIGNATURE].partition(".")
+            fresh = abs(time.time() - int(at)) <= TOLERANCE
+            if not fresh or not hmac.compare_digest(given, _signature(at, body)):
+                raise ForgedWebhook
+            event = json.loads(body)
+            return News(event_id=str(event["id"]), intent=str(event["intent"]))
+        except (KeyError, TypeError, ValueError):
+            raise ForgedWebhook from None
 
 
-def _answer(key: str, body: Answer, work: Callable[[ledger.Ledger], Answer]) -> Answer:
-    """Will do the work of a key once, and give its first answer ever after."""
+def signed_news(event: Mapping[str, object], *, at: float | None = None) -> tuple[bytes, dict[str, str]]:
+    """Will give the body and headers with which the sandbox tells of an event (`sandbox.events` in its book)."""
+    body = json.dumps(event).encode()
+    stamp = str(int(time.time() if at is None else at))
+    return body, {SIGNATURE: f"{stamp}.{_signature(stamp, body)}"}
+
+
+def _signature(at: str, body: bytes) -> str:
+    secret = salted_hmac("checkout.gateways.sandbox", "webhooks").digest()
+    return hmac.new(secret, at.encode() + b"." + body, hashlib.sha256).hexdigest()
+
+
+def _answer(operation: str, key: str, body: Answer, work: Callable[[ledger.Ledger], Answer]) -> Answer:
+    """Will do the work of a key once and give its first answer ever after, unless a fault is set on it."""
+    _lose(operation, "before")
+    failing = settings.SANDBOX_FAULTS.get(operation) == "500"
     try:
         with ledger.opened() as book:
-            return book.once(key, body, work)
+            answer = book.once(key, body, (lambda _: {"status": 500}) if failing else work)
     except ledger.InProgress as conflict:
         raise GatewayUnknown(str(conflict)) from conflict
+    _lose(operation, "after")
+    if answer.get("status") == 500:
+        raise GatewayUnknown("the sandbox answered 500")
+    return answer
 
 
-def _charge(outcome: object) -> Charge:
-    return {"succeeded": SUCCEEDED, "declined": DECLINED, "failed": FAILED}[str(outcome)]
+def _lose(operation: str, moment: str) -> None:
+    if settings.SANDBOX_FAULTS.get(operation) == moment:
+        raise GatewayUnknown(f"{operation} got lost {moment} it was done")
+
+
+def _intent(intent: str) -> Answer:
+    with ledger.opened() as book:
+        held = book.intent(intent)
+    if held is None:
+        raise GatewayUnknown(f"the sandbox does not know {intent}")
+    return held

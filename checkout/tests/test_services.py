@@ -5,58 +5,21 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from checkout import gateways, services
-from checkout.gateways import GatewayUnknown, ledger, sandbox
+from checkout import operations, services
+from checkout.gateways import sandbox
 from checkout.models import Payment
-from checkout.rules import Charge
+from checkout.tests.paying import PAYMENTS, charges, expire, lapse, pay, stock, work
 from conftest import api_of
 from overlord.accounts.models import User
-from overlord.kernel import db
 from tests.threads import together
-from tickets.models import Inventory, Reservation, TicketType
+from tickets.models import Reservation, TicketType
 from tickets.services import due_holds_sweep
 from tickets.tests.test_api import reserve
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-PAYMENTS = "/payment/payments/"
-
-
-@pytest.fixture
-def payment(api: APIClient, ticket_type: TicketType) -> Payment:
-    """An unstarted payment of two tickets that are held."""
-    held = reserve(api, ticket_type, 2).json()
-    made = api.post(PAYMENTS, {"reservation_id": held["id"]}, format="json").json()
-    return Payment.objects.get(pk=made["id"])
-
-
-def pay(api: APIClient, payment: Payment, token: str = "ok") -> Any:
-    return api.post(f"{PAYMENTS}{payment.pk}/pay/", {"token": token}, format="json")
-
-
-def work(payment: Payment) -> Payment:
-    """Does what the worker does with the message that `pay` sent."""
-    services.payment_process(payment_id=payment.pk)
-    payment.refresh_from_db()
-    return payment
-
-
-def stock(payment: Payment) -> tuple[int, int, int]:
-    inventory = Inventory.objects.get(ticket_type__id=payment.reservation.ticket_type_id)
-    return inventory.held, inventory.sold, inventory.revenue
-
-
-def charges(payment: Payment) -> list[str]:
-    """What the sandbox's ledger says of a payment's intents."""
-    with ledger.opened():
-        rows = db.rows(
-            "SELECT outcome FROM sandbox.intents WHERE payment = %s ORDER BY created", [payment.pk]
-        )
-    return [row["outcome"] for row in rows]
 
 
 class TestThePathToSuccess:
@@ -154,11 +117,6 @@ class TestFailure:
         assert Payment.objects.count() == 0
 
 
-def expire(payment: Payment) -> None:
-    past = timezone.now() - timedelta(seconds=1)
-    Reservation.objects.filter(pk=payment.reservation_id).update(expires_at=past)
-
-
 class TestExpiryBesidePayment:
     def test_a_payment_in_flight_is_waited_for(self, api: APIClient, payment: Payment) -> None:
         pay(api, payment)
@@ -222,19 +180,19 @@ class TestPressingTwice:
 class TestLosingTheWorker:
     def test_what_nobody_took_up_is_found_by_beat(self, api: APIClient, payment: Payment) -> None:
         pay(api, payment)
-        assert services.payments_resume() == 0
-        lapse(payment)
+        assert services.look_after() == 0
+        lapse()
 
-        assert services.payments_resume() == 1
+        assert services.look_after() == 1
         assert work(payment).status == "SUCCESS"
-        assert services.payments_resume() == 0
+        assert services.look_after() == 0
 
     @pytest.mark.parametrize("died_after", ["create_intent", "payment_remember_intent", "confirm"])
     def test_a_worker_that_died_leaves_one_charge(
         self, api: APIClient, payment: Payment, monkeypatch: pytest.MonkeyPatch, died_after: str
     ) -> None:
         pay(api, payment)
-        owner: Any = services.operations if "remember" in died_after else sandbox.SandboxGateway
+        owner: Any = operations if "remember" in died_after else sandbox.SandboxGateway
         original = getattr(owner, died_after)
 
         def die(*args: Any, **kwargs: Any) -> None:
@@ -249,7 +207,7 @@ class TestLosingTheWorker:
         assert payment.status == "PROCESSING"
         assert work(payment).status == "PROCESSING"  # leased: another worker leaves it alone
 
-        lapse(payment)
+        lapse()
         assert work(payment).status == "SUCCESS"
         assert charges(payment) == ["succeeded"]
         assert stock(payment) == (0, 2, 3000)
@@ -261,14 +219,9 @@ class TestLosingTheWorker:
         assert work(payment).status == "PROCESSING"
         assert Reservation.objects.get().state == "paying"
 
-        lapse(payment)
+        lapse()
         assert work(payment).status == "SUCCESS"
         assert charges(payment) == ["succeeded"]
-
-
-def lapse(payment: Payment) -> None:
-    past = timezone.now() - timedelta(milliseconds=1)
-    Payment.objects.filter(pk=payment.pk).update(lease_until=past)
 
 
 class TestWhoseItIs:
@@ -319,39 +272,3 @@ class TestWhoseItIs:
         assert (answer.status_code, answer.json()["code"]) == (409, "payment_started")
         assert work(payment).status == "SUCCESS"
         assert api.delete(f"{PAYMENTS}{payment.pk}/").status_code == 409
-
-
-class TestTheSandbox:
-    def test_the_first_answer_to_a_key_is_kept(self, db: None) -> None:
-        gateway = gateways.named("sandbox")
-        stamp = timezone.now().timestamp()
-        make = {"key": f"create:{stamp}", "amount": 5, "currency": "EUR", "payment_id": 0}
-        intent = gateway.create_intent(**make)  # type: ignore[arg-type]
-
-        assert gateway.create_intent(**make) == intent  # type: ignore[arg-type]
-        assert gateway.retrieve(intent=intent) is None
-        assert gateway.confirm(key=f"c:{stamp}", intent=intent, token="card_error") == Charge(
-            outcome="declined"
-        )
-        assert gateway.confirm(key=f"c:{stamp}", intent=intent, token="card_error") == Charge(
-            outcome="declined"
-        )
-        assert gateway.retrieve(intent=intent) == Charge(outcome="declined")
-
-    def test_another_body_with_the_same_key_is_an_error(self, db: None) -> None:
-        gateway = gateways.named("sandbox")
-        key = f"create:{timezone.now().timestamp()}"
-        gateway.create_intent(key=key, amount=5, currency="EUR", payment_id=0)
-
-        with pytest.raises(ledger.KeyReused):
-            gateway.create_intent(key=key, amount=6, currency="EUR", payment_id=0)
-
-    def test_a_key_that_is_worked_on_conflicts(self, db: None) -> None:
-        key = f"create:{timezone.now().timestamp()}"
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 7))", [key])
-            try:
-                with pytest.raises(GatewayUnknown):
-                    gateways.named("sandbox").create_intent(key=key, amount=5, currency="EUR", payment_id=0)
-            finally:
-                cursor.execute("SELECT pg_advisory_unlock_all()")

@@ -76,7 +76,7 @@ def broadcasts(*, env: Mapping[str, str]) -> Program:
 
 def upkeep(*, env: Mapping[str, str]) -> Program:
     """Will describe the worker that ends holds and tidies up."""
-    return _worker("upkeep", queues="expiry,upkeep", pool="threads", concurrency=4, env=env)
+    return _worker("upkeep", queues="expiry,upkeep,mail", pool="threads", concurrency=4, env=env)
 
 
 def beat(*, env: Mapping[str, str]) -> Program:

@@ -121,7 +121,7 @@ CELERY_TASK_DEFAULT_QUEUE = "upkeep"
 # On the nameless exchange a message goes to the queue of its name by itself. Any other exchange keeps its
 # bindings in Redis, and after Redis lost them publishers that had declared them would send into nothing.
 CELERY_TASK_QUEUES = [
-    Queue(name, Exchange(""), routing_key=name) for name in ("payments", "live", "expiry", "upkeep")
+    Queue(name, Exchange(""), routing_key=name) for name in ("payments", "live", "expiry", "upkeep", "mail")
 ]
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_DB_REUSE_MAX = 1_000_000_000  # Celery otherwise closes the database connection after each task
@@ -195,7 +195,17 @@ SPECTACULAR_SETTINGS = {
 HOLD_SECONDS = env.HOLD_SECONDS
 STATS_PUBLIC = env.STATS_PUBLIC
 DEMO_PASSWORD = env.DEMO_PASSWORD
-PAYMENT_GATEWAY = "sandbox"
+PAYMENT_GATEWAY = env.PAYMENT_GATEWAY
+STRIPE_SECRET_KEY = env.STRIPE_SECRET_KEY
+STRIPE_PUBLISHABLE_KEY = env.STRIPE_PUBLISHABLE_KEY
+STRIPE_WEBHOOK_SECRETS = env.STRIPE_WEBHOOK_SECRETS
+STRIPE_API_BASE = env.STRIPE_API_BASE
+SANDBOX_FAULTS: dict[str, str] = {}  # for tests: see checkout/gateways/sandbox.py
+
+# Mail ----------------------------------------------------------------------------------------------------
+vars().update(env.EMAIL)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.DEFAULT_FROM_EMAIL
 
 # Pages ---------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
@@ -222,5 +232,6 @@ LOGGING = {
         "django": {"level": "INFO", "propagate": True, "handlers": []},
         # An expected refusal (a 409 in the minute a sale opens) is an answer, not a warning.
         "django.request": {"level": "ERROR"},
+        "stripe": {"level": "WARNING"},
     },
 }

@@ -130,3 +130,34 @@ DEMO_PASSWORD = _env.str("DEMO_PASSWORD", "")
 STATS_PUBLIC = _env.bool("STATS_PUBLIC", False)
 
 HOLD_SECONDS = _seconds("HOLD_SECONDS", 900, least=1, most=86_400)
+
+# Who takes the money, and where receipts go.
+PAYMENT_GATEWAY = _env.str("PAYMENT_GATEWAY", "sandbox")
+if PAYMENT_GATEWAY not in {"sandbox", "stripe"}:
+    raise ImproperlyConfigured(f"PAYMENT_GATEWAY is {PAYMENT_GATEWAY!r}; it must be sandbox or stripe.")
+STRIPE_SECRET_KEY = _env.str("STRIPE_SECRET_KEY", "")
+STRIPE_PUBLISHABLE_KEY = _env.str("STRIPE_PUBLISHABLE_KEY", "")
+STRIPE_WEBHOOK_SECRETS = [secret for secret in _env.list("STRIPE_WEBHOOK_SECRETS", default=[]) if secret]
+STRIPE_API_BASE = _env.str("STRIPE_API_BASE", "")
+
+
+def _check_stripe() -> None:
+    """Will insist on keys that look like Stripe's where Stripe is chosen; raises ImproperlyConfigured."""
+    where = "It stands in Stripe's dashboard, under Developers."
+    if not STRIPE_SECRET_KEY.startswith(("sk_", "rk_")):
+        raise ImproperlyConfigured(f"STRIPE_SECRET_KEY must begin with sk_ or rk_. {where}")
+    if not STRIPE_PUBLISHABLE_KEY.startswith("pk_"):
+        raise ImproperlyConfigured(f"STRIPE_PUBLISHABLE_KEY must begin with pk_. {where}")
+    if not STRIPE_WEBHOOK_SECRETS or not all(
+        secret.startswith("whsec_") for secret in STRIPE_WEBHOOK_SECRETS
+    ):
+        raise ImproperlyConfigured(
+            f"STRIPE_WEBHOOK_SECRETS must be one or more whsec_..., by commas. {where}"
+        )
+
+
+if PAYMENT_GATEWAY == "stripe":
+    _check_stripe()
+
+EMAIL = _env.email_url("EMAIL_URL", "consolemail://")
+DEFAULT_FROM_EMAIL = _env.str("DEFAULT_FROM_EMAIL", "Ticket Overlord <tickets@localhost>")

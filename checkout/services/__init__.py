@@ -1,0 +1,21 @@
+"""Use cases of paying, by subject. The only place of this app where a transaction opens; no gateway is called
+inside one."""
+
+from checkout.services.payments import payment_create, payment_pay, payment_remove
+from checkout.services.processing import look_after, payment_process
+from checkout.services.receipts import receipts_send
+from checkout.services.refunds import refund_process, refund_request, refund_retry
+from checkout.services.webhooks import webhook_take
+
+__all__ = [
+    "look_after",
+    "payment_create",
+    "payment_pay",
+    "payment_process",
+    "payment_remove",
+    "receipts_send",
+    "refund_process",
+    "refund_request",
+    "refund_retry",
+    "webhook_take",
+]

@@ -1,0 +1,169 @@
+"""What workers do with a payment in flight: ask, charge, cancel, settle. Every step may be the last of its
+process, and every one can be repeated."""
+
+import logging
+
+from checkout import gateways, operations, refund_operations, rules, selectors
+from checkout.gateways import Gateway, GatewayRefused, GatewayUnknown
+from checkout.models import Payment, Receipt, Refund
+from checkout.rules import Charge
+from overlord.kernel import db
+from overlord.kernel.hints import hint
+from tickets import operations as tickets
+
+logger = logging.getLogger(__name__)
+
+LOOKED_AFTER_AT_ONCE = 500
+HINT_EXPIRES = 4.0  # seconds: beat looks again every two, so an older message only repeats a newer one
+
+
+def payment_process(*, payment_id: int) -> None:
+    """Will bring a payment to its outcome, or leave it in doubt for beat to bring up again.
+
+    Safe to repeat and to run twice at once: the lease lets one worker in, and the gateway knows its keys.
+    """
+    with db.transaction():
+        payment = operations.payment_take(payment_id=payment_id, now=db.now())
+        if payment is not None and payment.attempts >= rules.POISON_ATTEMPTS:
+            operations.incident_open(
+                payment=payment, kind="stuck", now=db.now(), detail=f"taken up {payment.attempts} times"
+            )
+    if payment is None:
+        return
+    try:
+        known = _progress(payment, gateways.named(payment.gateway))
+    except GatewayRefused as refused:
+        logger.warning("Payment %s was refused: %s", payment_id, refused)
+        known = Charge(outcome="failed")
+    except GatewayUnknown as doubt:
+        logger.warning("Payment %s is in doubt: %s", payment_id, doubt)
+        known = Charge(outcome="pending")
+    if known.is_final:
+        _settle(payment, known)
+    else:
+        _leave(payment, known)
+
+
+def _progress(payment: Payment, gateway: Gateway) -> Charge:
+    """Will do what is next at the gateway and give what it says of the intent. No transaction is open meanwhile.
+
+    Raises GatewayUnknown and GatewayRefused.
+    """
+    now = db.now()
+    deadline = payment.deadline or now
+    if payment.gateway_reference:
+        known = gateway.retrieve(intent=payment.gateway_reference)
+    elif now >= deadline:
+        return Charge(outcome="cancelled")  # an intent whose name we never learnt was never confirmed
+    else:
+        known = Charge(outcome="unconfirmed")
+        _create_intent(payment, gateway)
+    if payment.status == "ABANDONED":
+        return _withdraw(payment, gateway, known)
+    step = rules.next_step(known, attempts=payment.attempts, deadline=deadline, now=now)
+    if step == "confirm":
+        return gateway.confirm(key=_key("confirm", payment), intent=payment.gateway_reference)
+    if step == "cancel":
+        return _withdraw(payment, gateway, known)
+    return known
+
+
+def _withdraw(payment: Payment, gateway: Gateway, known: Charge) -> Charge:
+    """Will cancel what may still be charged, then read again: only that reading counts."""
+    if known.is_final:
+        return known
+    gateway.cancel(key=_key("cancel", payment), intent=payment.gateway_reference)
+    return gateway.retrieve(intent=payment.gateway_reference)
+
+
+def _create_intent(payment: Payment, gateway: Gateway) -> None:
+    reference = gateway.create_intent(
+        key=_key("create", payment),
+        amount=payment.amount,
+        currency=payment.currency,
+        payment_id=payment.pk,
+        token=payment.gateway_token,
+    )
+    with db.transaction():
+        operations.payment_remember_intent(payment=payment, reference=reference)
+
+
+def _key(operation: str, payment: Payment) -> str:
+    return rules.gateway_key(operation, of=payment.pk, try_number=payment.try_number)
+
+
+def _settle(taken: Payment, known: Charge) -> None:
+    """Will apply a gateway's final word to the try it belongs to, unless that has been applied already."""
+    with db.transaction():
+        payment = operations.payment_lock(payment_id=taken.pk)
+        if payment.try_number != taken.try_number or payment.status not in ("PROCESSING", "ABANDONED"):
+            return
+        if known.outcome == "succeeded" and (known.charged, known.currency) != (
+            payment.amount,
+            payment.currency,
+        ):
+            _refuse_to_settle(payment, known)
+        elif payment.status == "ABANDONED":
+            _settle_late(payment, known)
+        else:
+            reservation = tickets.reservation_lock(reservation_id=payment.reservation_id)
+            if known.outcome == "succeeded":
+                operations.payment_succeed(payment=payment, reservation=reservation, now=db.now())
+            else:
+                operations.payment_fail(
+                    payment=payment, reservation=reservation, outcome=known.outcome, now=db.now()
+                )
+
+
+def _settle_late(payment: Payment, known: Charge) -> None:
+    """Will give the late payer his tickets if there are any, else his money; nothing else is open any more."""
+    now = db.now()
+    reservation = tickets.reservation_lock(reservation_id=payment.reservation_id)
+    if known.outcome != "succeeded":
+        operations.payment_fail(payment=payment, reservation=reservation, outcome=known.outcome, now=now)
+    elif not operations.payment_succeed_late(payment=payment, reservation=reservation, now=now):
+        operations.payment_pay_back_late(payment=payment, now=now)
+        refund_operations.refund_open(
+            payment=payment, amount=payment.amount, return_tickets=False, requested_by=None, now=now
+        )
+
+
+def _refuse_to_settle(payment: Payment, known: Charge) -> None:
+    """Will leave a charge of another amount than we asked for to staff, its tickets protected until the cap."""
+    detail = f"charged {known.charged} {known.currency}, asked {payment.amount} {payment.currency}"
+    operations.incident_open(payment=payment, kind="wrong_amount", now=db.now(), detail=detail)
+    operations.payment_postpone(payment=payment, until=db.now() + rules.LATE_LOOK)
+
+
+def _leave(taken: Payment, known: Charge) -> None:
+    """Will give a payment without an outcome back: to be asked about, or, at the cap, as abandoned."""
+    with db.transaction():
+        payment = operations.payment_lock(payment_id=taken.pk)
+        now = db.now()
+        if payment.try_number != taken.try_number or payment.status not in ("PROCESSING", "ABANDONED"):
+            return
+        deadline = payment.deadline or now
+        if payment.status == "ABANDONED":
+            operations.payment_postpone(payment=payment, until=rules.late_look_at(deadline=deadline, now=now))
+        elif rules.is_abandoned(deadline=deadline, now=now):
+            reservation = tickets.reservation_lock(reservation_id=payment.reservation_id)
+            operations.payment_abandon(payment=payment, reservation=reservation, now=now)
+        else:
+            wait = rules.look_again_after(payment.attempts)
+            operations.payment_postpone(payment=payment, until=now + wait, action=known.action)
+
+
+def look_after() -> int:
+    """Will hand to workers what was lost with its message or worker, or waits to be asked about, and count it."""
+    now = db.now()
+    count = 0
+    for model, task, queue, name in (
+        (Payment, "checkout.payment_process", "payments", "payment_id"),
+        (Refund, "checkout.refund_process", "payments", "refund_id"),
+    ):
+        for pk in selectors.to_look_after(model, now=now, most=LOOKED_AFTER_AT_ONCE):
+            hint(task, queue=queue, expires=HINT_EXPIRES, **{name: pk})
+            count += 1
+    if selectors.to_look_after(Receipt, now=now, most=1):
+        hint("checkout.receipts_send", queue="mail", expires=HINT_EXPIRES)
+    return count

@@ -1,0 +1,76 @@
+"""The e-mail a buyer gets for what he paid."""
+
+import logging
+from datetime import timedelta
+
+from django.core.mail import EmailMessage
+from django.template.loader import render_to_string
+
+from checkout import operations, rules, selectors
+from checkout.models import Receipt
+from overlord.kernel import db, money
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 100
+LEASE = timedelta(minutes=2)  # longer than sending one may take
+ATTEMPTS = 12  # then staff are told; with growing pauses, some ten minutes
+
+
+def receipts_send() -> int:
+    """Will send the receipts that are due, one process at a time, and count them.
+
+    One worker is enough, and a mail server that hangs then takes no other thread with it.
+    """
+    with db.advisory_lock("checkout.receipts") as lock:
+        if not lock.is_mine():
+            return 0
+        due = selectors.to_look_after(Receipt, now=db.now(), most=AT_ONCE)
+        return sum(_send(payment_id) for payment_id in due)
+
+
+def _send(payment_id: int) -> bool:
+    """Will send one receipt. It is leased before and marked after: a process that dies between the two sends it
+    again, under the same Message-ID, by which mail programs know it for the same."""
+    with db.transaction():
+        receipt = Receipt.objects.select_for_update(no_key=True).get(pk=payment_id)
+        receipt.attempts += 1
+        receipt.next_look_at = db.now() + LEASE
+        receipt.save(update_fields=["attempts", "next_look_at"])
+    try:
+        _message(receipt).send()
+    except OSError as error:  # smtplib's errors are OSErrors
+        logger.warning("The receipt of payment %s was not sent: %s", payment_id, error)
+        _try_later(receipt)
+        return False
+    with db.transaction():
+        Receipt.objects.filter(pk=payment_id).update(sent_at=db.now(), next_look_at=None)
+    return True
+
+
+def _try_later(receipt: Receipt) -> None:
+    with db.transaction():
+        now = db.now()
+        again = None if receipt.attempts >= ATTEMPTS else now + rules.look_again_after(receipt.attempts)
+        Receipt.objects.filter(pk=receipt.pk).update(next_look_at=again)
+        if again is None:
+            operations.incident_open(payment=receipt.payment, kind="stuck", now=now, detail="its receipt")
+
+
+def _message(receipt: Receipt) -> EmailMessage:
+    payment = receipt.payment
+    reservation = payment.reservation
+    kind = reservation.ticket_type
+    facts = {
+        "payment": payment,
+        "reservation": reservation,
+        "kind": kind,
+        "event": kind.event,
+        "paid": f"{money.to_text(payment.amount, payment.currency)} {payment.currency}",
+    }
+    return EmailMessage(
+        subject=f"Your tickets for {kind.event.name}".replace("\n", " "),
+        body=render_to_string("checkout/receipt.txt", facts),
+        to=[reservation.client.email],
+        headers={"Message-ID": f"<receipt-{payment.pk}-{payment.created.timestamp()}@ticket-overlord>"},
+    )

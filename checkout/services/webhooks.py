@@ -1,0 +1,34 @@
+"""News from gateways. Each is a trigger: what happened is asked of the gateway, never read in the message."""
+
+from collections.abc import Mapping
+
+from checkout import gateways, operations, selectors
+from overlord.kernel import db
+from overlord.kernel.errors import Invalid, NotFound
+from overlord.kernel.hints import hint
+
+
+class InvalidSignature(Invalid):
+    code = "invalid_signature"
+    sentence = "This was not signed by the gateway, or too long ago."
+
+
+def webhook_take(*, gateway: str, body: bytes, headers: Mapping[str, str]) -> None:
+    """Will have a worker ask about the intent that a signed message is about, once for each event.
+
+    Should that hint be lost, the payment is looked after by beat all the same. Raises NotFound for an unknown
+    gateway and InvalidSignature.
+    """
+    if not gateways.known(gateway):
+        raise NotFound()
+    try:
+        news = gateways.named(gateway).parse_webhook(body=body, headers=headers)
+    except gateways.ForgedWebhook:
+        raise InvalidSignature() from None
+    with db.transaction():
+        fresh = operations.webhook_note(gateway=gateway, event_id=news.event_id[:255], now=db.now())
+    if not fresh or news.intent is None:
+        return
+    payment_id = selectors.payment_of_intent(gateway=gateway, reference=news.intent)
+    if payment_id is not None:
+        hint("checkout.payment_process", queue="payments", payment_id=payment_id)

@@ -1,0 +1,10 @@
+"""The app's SQL, where the ORM has no word for it."""
+
+WEBHOOK_NOTE = (
+    "INSERT INTO checkout_webhookevent (gateway, event_id, received) VALUES (%(gateway)s, %(event_id)s, %(now)s)"
+    " ON CONFLICT DO NOTHING RETURNING id"
+)
+INCIDENT_OPEN = (
+    "INSERT INTO checkout_incident (kind, payment_id, detail, created)"
+    " VALUES (%(kind)s, %(payment)s, %(detail)s, %(now)s) ON CONFLICT DO NOTHING RETURNING id"
+)

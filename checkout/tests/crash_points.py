@@ -1,0 +1,129 @@
+"""The crash table: at each named point of the payment path the worker is killed, an error is raised, or the
+gateway's answer gets lost. After healing every row ends right and the gateway's book agrees, one to one.
+
+`python -m pytest checkout/tests/test_crashes.py --crash-table` runs all of it, `bin/test` a part.
+"""
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from typing import Any, Literal
+from unittest.mock import patch
+
+from django.db import connection
+
+from checkout import operations, refund_operations
+from checkout.gateways import GatewayUnknown, ledger
+from checkout.gateways.sandbox import SandboxGateway
+from checkout.services import processing, refunds
+from tickets import operations as tickets
+
+Mode = Literal["killed", "raised", "lost"]
+
+
+class Crash(Exception):
+    """What is raised where a point says `raised`."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """Before or after one call of the path."""
+
+    name: str
+    owner: Any
+    function: str
+    moment: Literal["before", "after"]
+
+    def __str__(self) -> str:
+        return f"{self.moment} {self.name}"
+
+    @property
+    def is_at_gateway(self) -> bool:
+        return self.owner is SandboxGateway
+
+    def armed(self, mode: Mode) -> AbstractContextManager[Any]:
+        """Patches the call so that it happens here, once."""
+        original: Callable[..., Any] = getattr(self.owner, self.function)
+        pending = [True]
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if not pending:
+                return original(*args, **kwargs)
+            pending.clear()
+            if self.moment == "before":
+                happen(mode)
+                return original(*args, **kwargs)
+            original(*args, **kwargs)
+            return happen(mode)
+
+        return patch.object(self.owner, self.function, call)
+
+
+def happen(mode: Mode) -> None:
+    """Kills this process, raises, or loses the answer."""
+    if mode == "killed":
+        os._exit(9)
+    raise Crash if mode == "raised" else GatewayUnknown("lost by the crash table")
+
+
+def _both(name: str, owner: Any, function: str) -> list[Point]:
+    return [Point(name, owner, function, "before"), Point(name, owner, function, "after")]
+
+
+CHARGING = [
+    *_both("taking the payment", operations, "payment_take"),
+    *_both("creating the intent", SandboxGateway, "create_intent"),
+    *_both("keeping the intent's name", operations, "payment_remember_intent"),
+    *_both("confirming", SandboxGateway, "confirm"),
+    *_both("settling", processing, "_settle"),
+    *_both("locking to settle", operations, "payment_lock"),
+    *_both("validating the reservation", tickets, "reservation_validate"),
+    *_both("success", operations, "payment_succeed"),
+]
+DECLINING = [
+    *_both("failure", operations, "payment_fail"),
+    *_both("giving the hold back", tickets, "reservation_stop_paying"),
+]
+CANCELLING = [
+    *_both("asking", SandboxGateway, "retrieve"),
+    *_both("cancelling", SandboxGateway, "cancel"),
+    *_both("postponing", operations, "payment_postpone"),
+]
+REFUNDING = [
+    *_both("taking the refund", refund_operations, "refund_take"),
+    *_both("paying back", SandboxGateway, "refund"),
+    *_both("applying the refund", refunds, "_apply"),
+    *_both("the counters", tickets, "reservation_pay_back"),
+    *_both("refunded", operations, "payment_refunded"),
+]
+
+
+def cells(points: list[Point]) -> list[tuple[Point, Mode]]:
+    """Every point with every mode that makes sense there: only a gateway's answer can get lost."""
+    modes: list[Mode] = ["killed", "raised"]
+    return [
+        (point, mode)
+        for point in points
+        for mode in [*modes, *(["lost"] if point.is_at_gateway else [])]  # type: ignore[list-item]
+    ]
+
+
+def crash(work: Callable[[], Any], point: Point, mode: Mode) -> bool:
+    """Does the work with the point armed, in a process of its own that may die. True if the point was reached."""
+    child = os.fork()
+    if child == 0:
+        # The parent's connections are open in both: the child forgets them without a word to their servers.
+        connection.connection = None
+        ledger.forget()
+        with ExitStack() as stack:
+            stack.enter_context(point.armed(mode))
+            code = 0
+            try:
+                work()
+            except Crash:
+                code = 8
+            finally:
+                os._exit(code)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status) in (8, 9) or mode == "lost"

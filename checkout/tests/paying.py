@@ -1,0 +1,101 @@
+"""What a buyer and a worker do, step by step, and what the sandbox's own book says of it."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from checkout import services
+from checkout.models import Payment, Refund
+from overlord.kernel import db
+from tickets.models import Inventory, Reservation
+
+PAYMENTS = "/payment/payments/"
+
+
+def pay(api: APIClient, payment: Payment, token: str = "ok") -> Any:
+    return api.post(f"{PAYMENTS}{payment.pk}/pay/", {"token": token}, format="json")
+
+
+def work(payment: Payment) -> Payment:
+    """Does what the worker does with the message that `pay` sent."""
+    services.payment_process(payment_id=payment.pk)
+    payment.refresh_from_db()
+    return payment
+
+
+def stock(payment: Payment) -> tuple[int, int, int]:
+    inventory = Inventory.objects.get(ticket_type__id=payment.reservation.ticket_type_id)
+    return inventory.held, inventory.sold, inventory.revenue
+
+
+def charges(payment: Payment) -> list[str]:
+    """What the sandbox's ledger says of a payment's intents."""
+    rows = db.rows("SELECT outcome FROM sandbox.intents WHERE payment = %s ORDER BY created", [payment.pk])
+    return [row["outcome"] for row in rows]
+
+
+def expire(payment: Payment) -> None:
+    """Lets the payment's reservation be past its time."""
+    past = timezone.now() - timedelta(seconds=1)
+    Reservation.objects.filter(pk=payment.reservation_id).update(expires_at=past)
+
+
+def lapse() -> None:
+    """Lets every lease and pause be over, as time would."""
+    past = timezone.now() - timedelta(milliseconds=1)
+    Payment.objects.exclude(lease_until=None).update(lease_until=past)
+    Payment.objects.exclude(next_look_at=None).update(next_look_at=past)
+    Refund.objects.exclude(lease_until=None).update(lease_until=past)
+    Refund.objects.exclude(next_look_at=None).update(next_look_at=past)
+
+
+def heal(*, rounds: int = 8) -> None:
+    """Does what beat and the workers do until nothing is left to do."""
+    for _ in range(rounds):
+        lapse()
+        for payment_id in list(Payment.objects.exclude(next_look_at=None).values_list("pk", flat=True)):
+            services.payment_process(payment_id=payment_id)
+        for refund_id in list(Refund.objects.exclude(next_look_at=None).values_list("pk", flat=True)):
+            services.refund_process(refund_id=refund_id)
+
+
+def reach_deadline(payment: Payment, *, after: timedelta = timedelta()) -> None:
+    """Lets the payment's deadline be past, by `after`."""
+    Payment.objects.filter(pk=payment.pk).update(deadline=timezone.now() - timedelta(seconds=1) - after)
+
+
+def audit() -> None:
+    """Insists that the sandbox's book and our tables tell the same story, one to one (I1, I4)."""
+    intents = db.rows("SELECT id, payment, amount FROM sandbox.intents WHERE outcome = 'succeeded'")
+    paid_back = {
+        row["intent"]: int(row["amount"])
+        for row in db.rows("SELECT intent, sum(amount) AS amount FROM sandbox.refunds GROUP BY intent")
+    }
+    ours = {payment.pk: payment for payment in Payment.objects.all()}
+    mine = [intent for intent in intents if intent["payment"] in ours]
+    assert len({intent["payment"] for intent in mine}) == len(mine), "charged twice"
+    for intent in mine:
+        payment = ours.pop(intent["payment"])
+        assert payment.gateway_reference == intent["id"]
+        back = paid_back.get(intent["id"], 0)
+        assert back == sum(payment.refunds.filter(status="SUCCESS").values_list("amount", flat=True))
+        if back < intent["amount"]:
+            assert (payment.status, payment.reservation.state) == ("SUCCESS", "validated")
+        else:
+            assert payment.status == "REFUNDED"
+    assert not [
+        payment
+        for payment in ours.values()
+        if payment.status in ("SUCCESS", "REFUNDING", "REFUNDED") and payment.amount
+    ]
+    for stock in Inventory.objects.all():
+        reservations = Reservation.objects.filter(ticket_type_id=stock.pk)
+        held = sum(reservations.filter(state__in=["held", "paying"]).values_list("amount", flat=True))
+        sold = sum(reservations.filter(state="validated").values_list("amount", flat=True))
+        assert (stock.held, stock.sold) == (held, sold)
+        taken = Payment.objects.filter(reservation__in=reservations, status__in=["SUCCESS", "REFUNDED"])
+        seated = [payment for payment in taken if not payment.refunds.filter(requested_by=None).exists()]
+        back = sum(sum(p.refunds.filter(status="SUCCESS").values_list("amount", flat=True)) for p in seated)
+        assert stock.revenue == sum(payment.amount for payment in seated) - back

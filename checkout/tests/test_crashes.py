@@ -1,0 +1,102 @@
+"""The crash table (see `crash_points`)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from rest_framework.test import APIClient
+
+from checkout import services
+from checkout.models import Payment, Refund
+from checkout.tests.crash_points import (
+    CANCELLING,
+    CHARGING,
+    DECLINING,
+    REFUNDING,
+    Mode,
+    Point,
+    cells,
+    crash,
+)
+from checkout.tests.paying import PAYMENTS, audit, expire, heal, lapse, pay, reach_deadline, work
+from conftest import api_of
+from overlord.accounts.models import User
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    # The child of a test is this process again, threads and all; it touches nothing but what it crashes.
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+]
+
+
+def table(points: list[Point]) -> Any:
+    """Every cell; without `--crash-table` those where the process is killed, or the answer lost, after the call."""
+
+    def mark(point: Point, mode: Mode) -> list[Any]:
+        quick = (mode == "killed" and point.moment == "after") or (mode == "lost" and point.moment == "after")
+        return [] if quick else [pytest.mark.crash_table]
+
+    return pytest.mark.parametrize(
+        ("point", "mode"),
+        [
+            pytest.param(point, mode, id=f"{mode} {point}", marks=mark(point, mode))
+            for point, mode in cells(points)
+        ],
+    )
+
+
+@table(CHARGING)
+def test_while_charging(api: APIClient, payment: Payment, point: Point, mode: Mode) -> None:
+    pay(api, payment)
+    assert crash(lambda: services.payment_process(payment_id=payment.pk), point, mode)
+    heal()
+
+    payment.refresh_from_db()
+    assert (payment.status, payment.reservation.state) == ("SUCCESS", "validated")
+    audit()
+
+
+@table(DECLINING)
+def test_while_declining(api: APIClient, payment: Payment, point: Point, mode: Mode) -> None:
+    pay(api, payment, "card_error")
+    assert crash(lambda: services.payment_process(payment_id=payment.pk), point, mode)
+    heal()
+
+    payment.refresh_from_db()
+    assert (payment.status, payment.reservation.state) == ("FAILURE", "held")
+    audit()
+
+
+@table(CANCELLING)
+def test_while_cancelling(api: APIClient, payment: Payment, point: Point, mode: Mode) -> None:
+    pay(api, payment, "timeout_uncharged")
+    work(payment)
+    if "postponing" not in point.name:
+        reach_deadline(payment)
+        expire(payment)
+    lapse()
+    assert crash(lambda: services.payment_process(payment_id=payment.pk), point, mode)
+    reach_deadline(payment)
+    expire(payment)
+    heal()
+
+    payment.refresh_from_db()
+    assert (payment.status, payment.reservation.state) == ("FAILURE", "expired")
+    audit()
+
+
+@table(REFUNDING)
+def test_while_refunding(
+    api: APIClient, payment: Payment, user_make: Callable[..., User], point: Point, mode: Mode
+) -> None:
+    pay(api, payment)
+    work(payment)
+    staff = api_of(user_make(is_staff=True))
+    staff.post(f"{PAYMENTS}{payment.pk}/refund/", {"return_tickets": True}, format="json")
+    refund = Refund.objects.get()
+    assert crash(lambda: services.refund_process(refund_id=refund.pk), point, mode)
+    heal()
+
+    payment.refresh_from_db()
+    assert (payment.status, payment.reservation.state) == ("REFUNDED", "released")
+    audit()

@@ -1,0 +1,316 @@
+"""Outcomes nobody can tell, and money that comes late."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from checkout import rules, services
+from checkout.gateways import GatewayUnknown, ledger
+from checkout.gateways.sandbox import SandboxGateway
+from checkout.models import Incident, Payment, Refund
+from checkout.services import processing
+from checkout.tests.paying import (
+    PAYMENTS,
+    audit,
+    charges,
+    expire,
+    heal,
+    lapse,
+    pay,
+    reach_deadline,
+    stock,
+    work,
+)
+from conftest import api_of
+from overlord.accounts.models import User
+from tests.threads import together
+from tickets.models import Reservation, TicketType
+from tickets.services import due_holds_sweep
+from tickets.tests.test_api import reserve
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def state(payment: Payment) -> tuple[str, str]:
+    payment.refresh_from_db()
+    return payment.status, Reservation.objects.get(pk=payment.reservation_id).state
+
+
+def abandon(payment: Payment, settings: Any) -> None:
+    """Lets the gateway be silent until the cap has passed."""
+    settings.SANDBOX_FAULTS = {"retrieve": "before"}
+    reach_deadline(payment, after=rules.CAP)
+    expire(payment)
+    lapse()
+    work(payment)
+    settings.SANDBOX_FAULTS = {}
+
+
+class TestUnknown:
+    @pytest.mark.parametrize("operation", ["create_intent", "confirm"])
+    @pytest.mark.parametrize("moment", ["before", "after", "500"])
+    def test_a_lost_request_or_answer_is_never_declined(
+        self, api: APIClient, payment: Payment, settings: Any, operation: str, moment: str
+    ) -> None:
+        settings.SANDBOX_FAULTS = {operation: moment}
+        pay(api, payment)
+        work(payment)
+        assert state(payment) == ("PROCESSING", "paying")
+        assert api.get(f"{PAYMENTS}{payment.pk}/").json()["payment_status"] == "PROCESSING"
+
+        settings.SANDBOX_FAULTS = {}
+        if moment == "500" and operation == "create_intent":
+            reach_deadline(payment)  # the kept 500 is all that key will ever answer
+        heal()
+        kept = moment == "500"
+        assert state(payment) == (("FAILURE", "held") if kept else ("SUCCESS", "validated"))
+        audit()
+
+    def test_lost_before_it_was_charged_it_is_tried_again_with_the_same_key(
+        self, api: APIClient, payment: Payment, settings: Any
+    ) -> None:
+        settings.SANDBOX_FAULTS = {"confirm": "before"}
+        pay(api, payment)
+        work(payment)
+        settings.SANDBOX_FAULTS = {}
+        heal()
+
+        assert state(payment) == ("SUCCESS", "validated")
+        assert charges(payment) == ["succeeded"]
+
+    def test_a_time_out_that_charged_is_a_success(self, api: APIClient, payment: Payment) -> None:
+        pay(api, payment, "timeout_charged")
+        work(payment)
+        assert state(payment) == ("PROCESSING", "paying")
+        heal()
+
+        assert state(payment) == ("SUCCESS", "validated")
+        audit()
+
+    def test_a_time_out_that_did_not_charge_is_cancelled_and_may_be_tried_again(
+        self, api: APIClient, payment: Payment
+    ) -> None:
+        pay(api, payment, "timeout_uncharged")
+        work(payment)
+        assert state(payment) == ("PROCESSING", "paying")
+        heal()
+
+        assert state(payment) == ("FAILURE", "held")
+        assert charges(payment) == ["cancelled"]
+        assert "not charged" in payment.error
+        pay(api, payment, "ok")
+        assert work(payment).status == "SUCCESS"
+        assert charges(payment) == ["cancelled", "succeeded"]
+        audit()
+
+    def test_calling_a_time_out_declined_is_noticed(
+        self, api: APIClient, payment: Payment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Negative control: with a time-out taken for a refusal, money is charged for no tickets."""
+        pay(api, payment, "timeout_charged")
+        original = SandboxGateway.confirm
+
+        def declined(self: SandboxGateway, **request: Any) -> rules.Charge:
+            try:
+                return original(self, **request)
+            except GatewayUnknown:
+                return rules.Charge(outcome="declined")
+
+        monkeypatch.setattr(SandboxGateway, "confirm", declined)
+        work(payment)
+        with pytest.raises(AssertionError):
+            audit()
+
+    def test_a_new_key_for_each_repetition_is_noticed(
+        self, api: APIClient, payment: Payment, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Negative control: with keys of their own, the repetition after a lost answer charges a second time."""
+        keys = iter(range(1000))
+        monkeypatch.setattr(
+            rules, "gateway_key", lambda operation, **_: f"{operation}:{payment.pk}:new{next(keys)}"
+        )
+        monkeypatch.setattr(processing.operations, "payment_remember_intent", lambda **_: None)
+        original = SandboxGateway.create_intent
+
+        def remember(self: SandboxGateway, **request: Any) -> str:
+            intent = original(self, **request)
+            self.confirm(key=f"c{next(keys)}", intent=intent)
+            raise GatewayUnknown("the worker died here")
+
+        monkeypatch.setattr(SandboxGateway, "create_intent", remember)
+        pay(api, payment)
+        work(payment)
+        lapse()
+        work(payment)
+        with pytest.raises(AssertionError, match="charged twice"):
+            audit()
+
+    def test_another_amount_than_asked_is_never_taken_for_the_price(
+        self, api: APIClient, payment: Payment
+    ) -> None:
+        pay(api, payment)
+        with ledger.opened() as book:
+            reference = book.intent_create(amount=1, currency="EUR", payment=0, token="ok")
+            book.intent_conclude(reference, "succeeded")
+        Payment.objects.update(gateway_reference=reference)
+        work(payment)
+
+        assert state(payment) == ("PROCESSING", "paying")
+        assert Incident.objects.get().kind == "wrong_amount"
+
+
+class TestDeadline:
+    def test_what_is_unsettled_is_cancelled_and_only_then_released(
+        self, api: APIClient, payment: Payment, settings: Any
+    ) -> None:
+        settings.SANDBOX_FAULTS = {"confirm": "before"}
+        pay(api, payment)
+        work(payment)
+        reach_deadline(payment)
+        expire(payment)
+        lapse()
+        work(payment)
+
+        assert state(payment) == ("FAILURE", "expired")
+        assert charges(payment) == ["cancelled"]
+        assert stock(payment) == (0, 0, 0)
+
+    def test_a_charge_found_at_the_deadline_is_a_success(
+        self, api: APIClient, payment: Payment, settings: Any
+    ) -> None:
+        settings.SANDBOX_FAULTS = {"confirm": "after"}
+        pay(api, payment)
+        work(payment)
+        reach_deadline(payment)
+        expire(payment)
+        lapse()
+        work(payment)
+
+        assert state(payment) == ("SUCCESS", "validated")
+
+    def test_a_silent_gateway_keeps_the_hold_up_to_the_cap(
+        self, api: APIClient, payment: Payment, settings: Any
+    ) -> None:
+        pay(api, payment, "timeout_uncharged")
+        work(payment)
+        settings.SANDBOX_FAULTS = {"retrieve": "before"}
+        reach_deadline(payment)
+        expire(payment)
+        lapse()
+        work(payment)
+        assert state(payment) == ("PROCESSING", "paying")
+        assert due_holds_sweep() == 0
+
+        abandon(payment, settings)
+        assert state(payment) == ("ABANDONED", "expired")
+        assert Incident.objects.get().kind == "gateway_silent"
+        shown = api.get(f"{PAYMENTS}{payment.pk}/").json()
+        assert shown["payment_status"] == "FAILURE"
+        assert "money back" in shown["error"]
+        assert pay(api, payment).status_code == 410
+        assert api.delete(f"{PAYMENTS}{payment.pk}/").status_code == 409
+
+        heal()
+        assert state(payment) == ("FAILURE", "expired")
+        assert charges(payment) == ["cancelled"]
+
+    def test_a_payment_that_kills_its_workers_comes_before_staff(
+        self, api: APIClient, payment: Payment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pay(api, payment)
+        Payment.objects.update(attempts=rules.POISON_ATTEMPTS - 1)
+
+        def die(*_: Any, **__: Any) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(SandboxGateway, "create_intent", die)
+        with pytest.raises(KeyboardInterrupt):
+            work(payment)
+        assert Incident.objects.get().kind == "stuck"
+
+
+class TestLateMoney:
+    @pytest.fixture
+    def abandoned(self, api: APIClient, payment: Payment, settings: Any) -> Payment:
+        """Charged at the gateway, which never said so."""
+        settings.SANDBOX_FAULTS = {"confirm": "after"}
+        pay(api, payment)
+        work(payment)
+        abandon(payment, settings)
+        assert state(payment) == ("ABANDONED", "expired")
+        return payment
+
+    def test_it_gets_its_tickets_if_there_are_any(self, abandoned: Payment) -> None:
+        heal()
+
+        assert state(abandoned) == ("SUCCESS", "validated")
+        assert stock(abandoned) == (0, 2, 3000)
+        audit()
+
+    def test_it_is_paid_back_if_there_are_none(
+        self, api: APIClient, abandoned: Payment, user_make: Callable[..., User]
+    ) -> None:
+        kind = abandoned.reservation.ticket_type
+        for _ in range(5):
+            assert reserve(api_of(user_make()), kind, 10 if _ < 4 else 9).status_code == 201
+        lapse()
+        work(abandoned)
+
+        assert state(abandoned) == ("REFUNDING", "expired")
+        shown = api.get(f"{PAYMENTS}{abandoned.pk}/").json()
+        assert shown["payment_status"] == "PROCESSING"
+        assert "paid back" in shown["error"]
+        heal()
+        assert state(abandoned) == ("REFUNDED", "expired")
+        assert api.get(f"{PAYMENTS}{abandoned.pk}/").json()["payment_status"] == "REFUNDED"
+        assert stock(abandoned) == (49, 0, 0)
+        assert Refund.objects.get().requested_by is None
+        audit()
+
+    def test_due_holds_make_room_for_it(self, abandoned: Payment, user_make: Callable[..., User]) -> None:
+        kind = abandoned.reservation.ticket_type
+        for _ in range(5):
+            reserve(api_of(user_make()), kind, 10)
+        past = timezone.now() - timedelta(seconds=1)
+        Reservation.objects.filter(state="held").update(expires_at=past)
+        heal()
+
+        assert state(abandoned) == ("SUCCESS", "validated")
+        audit()
+
+    def test_two_late_payers_for_one_ticket(
+        self,
+        ticket_type_make: Callable[..., TicketType],
+        user_make: Callable[..., User],
+        settings: Any,
+    ) -> None:
+        kind = ticket_type_make(amount=2)
+        settings.SANDBOX_FAULTS = {"confirm": "after"}
+        late: list[Payment] = []
+        for _ in range(2):
+            client = api_of(user_make())
+            held = reserve(client, kind).json()["id"]
+            made = client.post(PAYMENTS, {"reservation_id": held}, format="json").json()
+            late.append(Payment.objects.get(pk=made["id"]))
+            pay(client, late[-1])
+            work(late[-1])
+        for payment in late:
+            abandon(payment, settings)
+        assert reserve(api_of(user_make()), kind).status_code == 201  # of two free tickets, one is taken
+
+        lapse()
+        together(
+            *[lambda payment=payment: services.payment_process(payment_id=payment.pk) for payment in late]
+        )
+        heal()
+
+        assert sorted(state(payment) for payment in late) == [
+            ("REFUNDED", "expired"),
+            ("SUCCESS", "validated"),
+        ]
+        assert stock(late[0]) == (1, 1, 1500)
+        audit()
