@@ -29,12 +29,11 @@ class StripeGateway:
     """Implements `gateways.Gateway`. `token` is the id of a PaymentMethod that Stripe's form made."""
 
     def __init__(self) -> None:
-        addresses = {"base_addresses": {"api": settings.STRIPE_API_BASE}} if settings.STRIPE_API_BASE else {}
         self._client = stripe.StripeClient(
             settings.STRIPE_SECRET_KEY,
             http_client=stripe.RequestsClient(timeout=(CONNECT_SECONDS, READ_SECONDS)),
             max_network_retries=RETRIES,
-            **addresses,
+            base_addresses={"api": settings.STRIPE_API_BASE} if settings.STRIPE_API_BASE else {},
         )
 
     def create_intent(self, *, key: str, amount: int, currency: str, payment_id: int, token: str) -> str:

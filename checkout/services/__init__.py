@@ -1,6 +1,7 @@
 """Use cases of paying, by subject. The only place of this app where a transaction opens; no gateway is called
 inside one."""
 
+from checkout.services.incidents import incidents_close
 from checkout.services.payments import payment_create, payment_pay, payment_remove
 from checkout.services.processing import look_after, payment_process
 from checkout.services.receipts import receipts_send
@@ -8,6 +9,7 @@ from checkout.services.refunds import refund_process, refund_request, refund_ret
 from checkout.services.webhooks import webhook_take
 
 __all__ = [
+    "incidents_close",
     "look_after",
     "payment_create",
     "payment_pay",

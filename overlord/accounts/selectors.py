@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.models import Session
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from rest_framework.authtoken.models import Token
@@ -45,7 +46,7 @@ def users_of_tokens(*, keys: Collection[str]) -> dict[str, User]:
     return {token.key: token.user for token in tokens}
 
 
-def actor_id(request: Request) -> int:
+def actor_id(request: Request | HttpRequest) -> int:
     """Will give the id of the user a request is made by; raises NotAuthenticated for a stranger."""
     if request.user.pk is None:
         raise NotAuthenticated()

@@ -1,0 +1,137 @@
+"""What staff see of money. Rows change by use cases only; a refund is asked for on a page of its own."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+
+from checkout import services
+from checkout.models import Incident, Payment, Refund
+from overlord.accounts.selectors import actor_id
+from overlord.kernel import clock, money
+from overlord.kernel.errors import DomainError
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """To look at, and nothing else."""
+
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class RefundForm(forms.Form):
+    amount = forms.CharField(required=False, help_text="Empty: all that is left.")
+    return_tickets = forms.BooleanField(required=False, help_text="With a full refund only.")
+
+    def __init__(self, *args: Any, currency: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.currency = currency
+
+    def clean_amount(self) -> int | None:
+        text = self.cleaned_data["amount"]
+        try:
+            return money.to_minor(text, self.currency) if text else None
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from None
+
+
+class RefundInline(admin.TabularInline):
+    model = Refund
+    fields = ("amount", "status", "return_tickets", "requested_by", "created")
+    readonly_fields = fields
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Payment)
+class PaymentAdmin(ReadOnlyAdmin):
+    list_display = ("id", "client", "price", "status", "gateway", "created", "refund_link")
+    list_filter = ("status", "gateway")
+    list_select_related = ("client",)
+    search_fields = ("=id", "=gateway_reference", "client__username", "client__email")
+    exclude = ("gateway_token",)
+    inlines = (RefundInline,)
+
+    @admin.display(description="full price")
+    def price(self, payment: Payment) -> str:
+        return f"{money.to_text(payment.amount, payment.currency)} {payment.currency}"
+
+    @admin.display(description="")
+    def refund_link(self, payment: Payment) -> str:
+        if payment.status != "SUCCESS":
+            return ""
+        return format_html(
+            '<a href="{}">Refund</a>', reverse("admin:checkout_payment_refund", args=[payment.pk])
+        )
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.refund)
+        return [path("<int:payment_id>/refund/", view, name="checkout_payment_refund"), *super().get_urls()]
+
+    def refund(self, request: HttpRequest, payment_id: int) -> HttpResponse:
+        """Will show the form of a refund and ask for it."""
+        payment = self.get_object(request, str(payment_id))
+        if payment is None:
+            return redirect("admin:checkout_payment_changelist")
+        form = RefundForm(request.POST or None, currency=payment.currency)
+        if request.method == "POST" and form.is_valid():
+            try:
+                services.refund_request(staff_id=actor_id(request), payment_id=payment_id, **form.cleaned_data)
+            except DomainError as refused:
+                form.add_error(None, refused.detail)
+            else:
+                self.message_user(request, "The refund is on its way.", messages.SUCCESS)
+                return redirect("admin:checkout_payment_change", payment_id)
+        context = {
+            **self.admin_site.each_context(request),
+            "form": form,
+            "payment": payment,
+            "title": "Refund",
+        }
+        return TemplateResponse(request, "checkout/admin_refund.html", context)
+
+
+@admin.register(Refund)
+class RefundAdmin(ReadOnlyAdmin):
+    list_display = ("id", "payment", "amount", "status", "return_tickets", "requested_by", "created")
+    list_filter = ("status",)
+    actions = ("try_again",)
+
+    @admin.action(description="Try again what the gateway refused")
+    def try_again(self, request: HttpRequest, refunds: QuerySet[Refund]) -> None:
+        for refund in refunds:
+            try:
+                services.refund_retry(refund_id=refund.pk)
+            except DomainError as refused:
+                self.message_user(request, f"{refund}: {refused.detail}", messages.ERROR)
+            else:
+                self.message_user(request, f"{refund} is tried again.", messages.SUCCESS)
+
+
+@admin.register(Incident)
+class IncidentAdmin(ReadOnlyAdmin):
+    list_display = ("created", "kind", "payment", "detail", "closed_at")
+    list_filter = (("closed_at", admin.EmptyFieldListFilter), "kind")
+    list_select_related = ("payment",)
+    actions = ("close",)
+
+    @admin.action(description="Close: it has been looked at")
+    def close(self, request: HttpRequest, incidents: QuerySet[Incident]) -> None:
+        services.incidents_close(ids=list(incidents.values_list("pk", flat=True)), now=clock.now())

@@ -1,0 +1,73 @@
+"""What staff do with money in the admin."""
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from checkout.models import Incident, Payment, Refund
+from checkout.tests.paying import audit, heal, pay, work
+from overlord.accounts.models import User
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def staff(user_make: Callable[..., User]) -> Client:
+    client = Client()
+    client.force_login(user_make(is_staff=True, is_superuser=True))
+    return client
+
+
+@pytest.fixture
+def paid(api: APIClient, payment: Payment) -> Payment:
+    pay(api, payment)
+    return work(payment)
+
+
+def test_every_list_and_row_is_shown(staff: Client, paid: Payment) -> None:
+    Incident.objects.create(payment=paid, kind="late_money", created=timezone.now())
+    for page in ("payment", "refund", "incident", f"payment/{paid.pk}/change", f"payment/{paid.pk}/refund"):
+        assert staff.get(f"/admin/checkout/{page}/").status_code == 200
+    assert staff.post(f"/admin/checkout/payment/{paid.pk}/change/", {"amount": 1}).status_code == 403
+
+
+def test_a_refund_in_part_and_of_the_rest(staff: Client, paid: Payment) -> None:
+    url = f"/admin/checkout/payment/{paid.pk}/refund/"
+    assert staff.post(url, {"amount": "10.00"}).status_code == 302
+    heal(rounds=1)
+    too_much = staff.post(url, {"amount": "20.01"})
+    assert (too_much.status_code, "more than is left" in too_much.content.decode()) == (200, True)
+    assert staff.post(url, {"amount": "ten"}).status_code == 200
+    assert staff.post(url, {"return_tickets": "on"}).status_code == 302
+    heal(rounds=1)
+
+    paid.refresh_from_db()
+    assert (paid.status, paid.reservation.state) == ("REFUNDED", "released")
+    audit()
+
+
+def test_a_refused_refund_is_tried_again(staff: Client, paid: Payment) -> None:
+    refused = Refund.objects.create(payment=paid, amount=1000, status="FAILURE", created=timezone.now())
+    staff.post("/admin/checkout/refund/", {"action": "try_again", "_selected_action": [refused.pk]})
+    heal(rounds=1)
+
+    refused.refresh_from_db()
+    assert refused.status == "SUCCESS"
+
+
+def test_an_incident_is_closed(staff: Client, paid: Payment) -> None:
+    row = Incident.objects.create(payment=paid, kind="late_money", created=timezone.now())
+    staff.post("/admin/checkout/incident/", {"action": "close", "_selected_action": [row.pk]})
+
+    row.refresh_from_db()
+    assert row.closed_at is not None
+
+
+def test_others_see_nothing(paid: Payment) -> None:
+    client = Client()
+    client.force_login(paid.client)
+    assert client.get(f"/admin/checkout/payment/{paid.pk}/refund/").status_code == 302
+    assert not Refund.objects.exists()

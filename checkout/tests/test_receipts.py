@@ -1,0 +1,91 @@
+"""The e-mail for what was paid."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.core.mail.backends.locmem import EmailBackend
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from checkout import services
+from checkout.models import Incident, Payment, Receipt
+from checkout.services import receipts
+from checkout.tests.paying import pay, work
+from overlord.accounts.models import User
+from tests.threads import together
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def paid(api: APIClient, payment: Payment) -> Payment:
+    pay(api, payment)
+    return work(payment)
+
+
+def due() -> None:
+    Receipt.objects.exclude(next_look_at=None).update(next_look_at=timezone.now() - timedelta(seconds=1))
+
+
+def test_it_says_what_was_bought(paid: Payment, buyer: User) -> None:
+    assert services.receipts_send() == 1
+
+    [message] = mail.outbox
+    assert message.to == [buyer.email]
+    assert paid.reservation.ticket_type.event.name in message.subject
+    assert "2 x" in message.body
+    assert "30.00 EUR" in message.body
+
+
+def test_it_is_sent_once(paid: Payment) -> None:
+    together(*[services.receipts_send] * 4)
+    due()
+    services.receipts_send()
+    assert len(mail.outbox) == 1
+
+
+def test_what_failed_is_owed_none(api: APIClient, payment: Payment) -> None:
+    pay(api, payment, "card_error")
+    work(payment)
+    assert services.receipts_send() == 0
+    assert mail.outbox == []
+
+
+def test_a_mail_server_that_is_away_is_tried_later(paid: Payment, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: Any) -> int:
+        raise ConnectionRefusedError
+
+    with monkeypatch.context() as stopped:
+        stopped.setattr(EmailBackend, "send_messages", away)
+        assert services.receipts_send() == 0
+        assert services.receipts_send() == 0  # not before its pause is over
+        Receipt.objects.update(attempts=receipts.ATTEMPTS - 1)
+        due()
+        services.receipts_send()
+    assert Incident.objects.get().kind == "stuck"
+
+    Receipt.objects.update(next_look_at=timezone.now())
+    assert services.receipts_send() == 1
+    assert Receipt.objects.get().sent_at is not None
+
+
+def test_a_process_that_dies_between_sends_it_under_the_same_id(
+    paid: Payment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = EmailBackend.send_messages
+
+    def die(self: EmailBackend, messages: Any) -> int:
+        original(self, messages)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying:
+        dying.setattr(EmailBackend, "send_messages", die)
+        with pytest.raises(KeyboardInterrupt):
+            services.receipts_send()
+    due()
+    services.receipts_send()
+
+    first, second = (message.extra_headers["Message-ID"] for message in mail.outbox)
+    assert first == second
