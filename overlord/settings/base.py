@@ -8,6 +8,7 @@ from kombu import Exchange, Queue
 
 from overlord.settings import env
 
+ENVIRONMENT = env.ENVIRONMENT
 BASE_DIR = env.ROOT
 DATA_DIR = env.DATA_DIR
 SECRET_KEY = env.SECRET_KEY
@@ -25,6 +26,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "overlord.embedded",
+    "overlord.compose",
     "overlord.accounts",
     "realtime",
     "tickets",
@@ -65,6 +67,7 @@ TEMPLATES: list[dict[str, Any]] = [
 # PostgreSQL ----------------------------------------------------------------------------------------------
 # Each thread keeps its connection, without a health check before each request: a reservation is one
 # statement. After a lost server the first request answers 503 with Retry-After and the next one works.
+DATABASE_URL = env.DATABASE_URL
 DATABASES: dict[str, dict[str, Any]] = {"default": {"ENGINE": "django.db.backends.dummy"}}
 if env.DATABASE_URL:
     DATABASES["default"] = {
