@@ -1,6 +1,6 @@
 """The Celery application: which processes work on what.
 
-Queues: `payments` (prefork, for its time limits), `live` (broadcasts), `expiry` and `upkeep` (threads).
+Queues: `payments` (prefork, for its time limits), `live` (broadcasts), `expiry`, `upkeep` and `mail` (threads).
 """
 
 import os

@@ -74,6 +74,19 @@ def _start_valkey(folder: Path) -> str:
     return valkey.url
 
 
+def valkey_crash_and_lose_all() -> None:
+    """Kills the run's own Valkey, throws away what it kept, and starts it again where it was."""
+    [child] = [child for child in _started if child.program.name == "valkey"]
+    child.kill()
+    folder = _folders[0]
+    for kept in (folder / "valkey").rglob("*"):
+        if kept.is_file() and kept.suffix != ".conf":
+            kept.unlink()
+    again = processes.start(child.program, folder / "logs")
+    _started[_started.index(child)] = again
+    again.wait_ready()
+
+
 def _make_folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
     _folders.append(folder)

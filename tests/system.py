@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from overlord.embedded import processes
 from overlord.embedded.processes import Child, Program
 
 Found = TypeVar("Found")
+NOT_READY = 4503
 _numbers = itertools.count(1)
 
 
@@ -68,28 +70,43 @@ class System:
     def watch(self, path: str, *, token: str | None = None) -> "Screen":
         """Opens a live stream."""
         headers = {"Authorization": f"Token {token}"} if token else None
-        opening = connect(
-            f"ws://127.0.0.1:{self.port}{path}",
-            origin=None if token else self.url,  # type: ignore[arg-type]
-            additional_headers=headers,
-            subprotocols=["overlord.v1"],  # type: ignore[list-item]
-            proxy=None,
-        )
-        return Screen(self.opened.enter_context(opening))
+
+        def opened() -> ClientConnection:
+            opening = connect(
+                f"ws://127.0.0.1:{self.port}{path}",
+                origin=None if token else self.url,  # type: ignore[arg-type]
+                additional_headers=headers,
+                subprotocols=["overlord.v1"],  # type: ignore[list-item]
+                proxy=None,
+            )
+            return self.opened.enter_context(opening)
+
+        return Screen(opened)
 
 
 class Screen:
-    """What a viewer holds of one stream: its state, replaced by whatever has a higher version."""
+    """What a viewer holds of one stream: its state, replaced by whatever has a higher version.
 
-    def __init__(self, socket: ClientConnection) -> None:
-        self.socket = socket
+    It connects again when it is told that the server was not ready, as a client should.
+    """
+
+    def __init__(self, opened: Callable[[], ClientConnection]) -> None:
+        self._opened = opened
+        self.socket = opened()
         self.version = 0
         self.data: Any = None
         self.frames: list[dict[str, Any]] = []
 
     def take(self, *, seconds: float = 20) -> dict[str, Any]:
         """Waits for the next frame."""
-        frame: dict[str, Any] = json.loads(self.socket.recv(timeout=seconds))
+        until = time.monotonic() + seconds
+        try:
+            frame: dict[str, Any] = json.loads(self.socket.recv(timeout=seconds))
+        except ConnectionClosed as closed:
+            if closed.rcvd is None or closed.rcvd.code != NOT_READY or time.monotonic() > until:
+                raise
+            self.socket = self._opened()
+            return self.take(seconds=max(0.1, until - time.monotonic()))
         self.frames.append(frame)
         if frame["type"] in ("snapshot", "update") and frame["version"] > self.version:
             self.version, self.data = frame["version"], frame["data"]
@@ -126,14 +143,14 @@ class Buyer:
     def pay(self, payment: int, token: str = "ok") -> httpx.Response:
         return self.http.post(f"/payment/payments/{payment}/pay/", json={"token": token})
 
-    def payment_when(self, payment: int, *statuses: str) -> dict[str, Any]:
+    def payment_when(self, payment: int, *statuses: str, seconds: float = 20) -> dict[str, Any]:
         """Waits until a payment has one of the statuses."""
 
         def look() -> dict[str, Any] | None:
             shown: dict[str, Any] = self.http.get(f"/payment/payments/{payment}/").json()
             return shown if shown["payment_status"] in statuses else None
 
-        found = eventually(look)
+        found = eventually(look, seconds=seconds)
         assert found is not None
         return found
 

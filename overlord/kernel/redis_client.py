@@ -20,6 +20,7 @@ def connection() -> redis.Redis:
         settings.REDIS_URL,
         socket_timeout=SECONDS,
         socket_connect_timeout=SECONDS,
-        retry=Retry(NoBackoff(), 0),
+        # A kept connection that Redis has closed is replaced at once; a time-out is not waited for twice.
+        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
         decode_responses=True,
     )
