@@ -11,6 +11,7 @@ from typing import Any
 
 from celery import Celery
 from kombu.exceptions import OperationalError
+from redis import RedisError
 
 from overlord.embedded import binaries
 from overlord.embedded.ports import HOST
@@ -97,7 +98,6 @@ def caddy(port: int, *, web_port: int, live_port: int, data_dir: Path) -> Progra
         env={
             "OVERLORD_SITE": f"http://:{port}",
             "OVERLORD_BIND": HOST,
-            "OVERLORD_HTTPS_PORT": "443",
             "OVERLORD_WEB": HOST,
             "OVERLORD_WEB_PORT": str(web_port),
             "OVERLORD_LIVE": HOST,
@@ -153,7 +153,7 @@ def _worker_answers(redis_url: str, node: str) -> bool:
     with Celery(broker=redis_url, set_as_current=False) as app:
         try:
             return bool(app.control.ping(destination=[node], timeout=0.5))
-        except (OperationalError, OSError):
+        except (OperationalError, RedisError, OSError):
             return False
 
 

