@@ -1,0 +1,144 @@
+"""Production's settings: what they insist on, and what Django's own check of a deployment says of them."""
+
+import os
+import runpy
+import secrets
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+ROOT = Path(__file__).resolve().parents[1]
+REQUIRED = {
+    "SECRET_KEY": secrets.token_urlsafe(50),
+    "DATABASE_URL": "postgres://overlord:secret@postgres:5432/overlord",
+    "REDIS_URL": "redis://:secret@valkey:6379/0",
+    "ALLOWED_HOSTS": "a.example.org, b.example.org",
+    "CSRF_TRUSTED_ORIGINS": "https://a.example.org, https://b.example.org",
+}
+
+Load = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    """Runs the settings' reader of the environment, in a checkout without a `.env` unless one is written."""
+    reader = tmp_path / "checkout" / "overlord" / "settings" / "env.py"
+    reader.parent.mkdir(parents=True)
+    shutil.copy2(ROOT / "overlord/settings/env.py", reader)
+
+    def run(**variables: str) -> dict[str, Any]:
+        with mock.patch.dict(os.environ, variables, clear=True):
+            return runpy.run_path(str(reader))
+
+    return run
+
+
+def test_production_starts_with_what_it_needs(load: Load) -> None:
+    read = load(ENVIRONMENT="production", **REQUIRED)
+
+    assert read["ALLOWED_HOSTS"] == ["a.example.org", "b.example.org"]
+    assert read["CSRF_TRUSTED_ORIGINS"] == ["https://a.example.org", "https://b.example.org"]
+
+
+@pytest.mark.parametrize("value", [None, ""])
+@pytest.mark.parametrize("name", REQUIRED)
+def test_what_is_missing_is_named_with_how_to_make_it(load: Load, name: str, value: str | None) -> None:
+    given = {other: text for other, text in REQUIRED.items() if other != name}
+    if value is not None:
+        given[name] = value
+
+    with pytest.raises(ImproperlyConfigured) as said:
+        load(ENVIRONMENT="production", **given)
+
+    [line] = str(said.value).splitlines()
+    assert line.startswith(f"{name} is not set. ")
+    assert "example.org" in line or "python3 -c" in line
+
+
+def test_all_that_is_missing_is_named_at_once(load: Load) -> None:
+    with pytest.raises(ImproperlyConfigured) as said:
+        load(ENVIRONMENT="production")
+
+    assert [line.split()[0] for line in str(said.value).splitlines()] == list(REQUIRED)
+
+
+def test_the_command_that_makes_a_secret_makes_one(load: Load) -> None:
+    made = subprocess.check_output(
+        [sys.executable, *shlex.split(load()["RANDOM"])[1:]], text=True, timeout=30
+    ).strip()
+
+    assert load(ENVIRONMENT="production", **{**REQUIRED, "SECRET_KEY": made})["SECRET_KEY"] == made
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SECRET_KEY", "short"),
+        ("SECRET_KEY", "development-only-" + "0" * 40),
+        ("CSRF_TRUSTED_ORIGINS", "http://a.example.org"),
+        ("DJANGO_PORT", "0"),
+        ("DJANGO_PORT", "eighty"),
+    ],
+)
+def test_what_is_wrong_is_named(load: Load, name: str, value: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=name):
+        load(ENVIRONMENT="production", **{**REQUIRED, name: value})
+
+
+def test_production_takes_nothing_from_the_embedded_servers(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "env").write_text("DATABASE_URL=postgres://somewhere\n")
+    given = {name: value for name, value in REQUIRED.items() if name != "DATABASE_URL"}
+
+    with pytest.raises(ImproperlyConfigured, match="DATABASE_URL is not set"):
+        load(ENVIRONMENT="production", OVERLORD_DATA=str(tmp_path), **given)
+
+
+def test_a_variable_without_a_value_is_not_set(load: Load, tmp_path: Path) -> None:
+    """Compose sets one for each line of `.env`; it must not hide what the volume of secrets holds."""
+    (tmp_path / "env").write_text("REDIS_URL=redis://:drawn@valkey:6379/0\nDATABASE_URL=\n")
+
+    read = load(OVERLORD_DATA=str(tmp_path), ENVIRONMENT="", REDIS_URL="", HOLD_SECONDS="", DJANGO_PORT="")
+
+    assert read["ENVIRONMENT"] == "development"
+    assert read["REDIS_URL"] == "redis://:drawn@valkey:6379/0"
+    assert (read["DATABASE_URL"], read["HOLD_SECONDS"], read["PORT"]) == ("", 900, None)
+
+
+def test_the_template_as_it_stands_changes_nothing(load: Load, tmp_path: Path) -> None:
+    before = load()
+    shutil.copy2(ROOT / ".env.template", tmp_path / "checkout" / ".env")
+    after = load()
+
+    assert {name for name in before if name.isupper() and before[name] != after[name]} == set()
+
+
+def test_a_file_of_somebody_else_is_said(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_self: Path, **_options: Any) -> str:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+
+    with pytest.raises(ImproperlyConfigured, match="cannot be read: work as the user"):
+        load(OVERLORD_DATA=str(tmp_path))
+
+
+def test_the_check_of_a_deployment_finds_nothing() -> None:
+    done = subprocess.run(
+        (sys.executable, "-W", "error", "manage.py", "check", "--deploy", "--fail-level", "WARNING"),
+        env={"PATH": os.environ["PATH"], "ENVIRONMENT": "production", **REQUIRED},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "no issues" in done.stdout
