@@ -70,10 +70,10 @@ class Hub:
         """Will end all work and leave the groups; sockets are left as they are."""
         for viewer in self.viewers():
             self.detach(viewer)
-        tasks = [*self._tasks]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        while tasks := [*self._tasks]:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=0.1)  # again: redis-py may lose one that comes as it connects
         await self.source.close()
 
     # Viewers ---------------------------------------------------------------------------------------------

@@ -2,14 +2,18 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from redis import Redis
 
 from overlord.kernel import redis_client
 from realtime import store, streams
+from realtime.access import Credential
+from realtime.hub import Hub
+from realtime.store import Frame
 from realtime.viewer import Viewer
 
 
@@ -51,9 +55,9 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> Shown:
 class Screen:
     """What one socket was sent."""
 
-    def __init__(self, stream: str) -> None:
+    def __init__(self, stream: str, credential: Credential | None = None) -> None:
         self.messages: list[dict[str, Any]] = []
-        self.viewer = Viewer(stream=stream, send=self._send)
+        self.viewer = Viewer(stream=stream, send=self._send, credential=credential)
 
     async def _send(self, message: dict[str, Any]) -> None:
         self.messages.append(message)
@@ -80,3 +84,26 @@ async def until(holds: Callable[[], bool], *, seconds: float = 5.0) -> bool:
             return False
         await asyncio.sleep(0.01)
     return True
+
+
+def with_hub(test: Callable[[Hub], Awaitable[Any]], hub_class: type[Hub] = Hub) -> Any:
+    """Will run the test beside a started hub and give its answer."""
+
+    async def run() -> Any:
+        hub = hub_class()
+        hub.start()
+        try:
+            return await test(hub)
+        finally:
+            await hub.stop()
+
+    return async_to_sync(run)()
+
+
+def made(version: int, data: str | None, stream: str = "event.1") -> Frame:
+    return Frame(stream=stream, version=version, data=data, fingerprint=data or "")
+
+
+def keep(version: int, data: str | None, stream: str = "event.1") -> None:
+    """What a drain keeps; a test that does not send it has lost it on the way."""
+    store.frames_store([made(version, data, stream)])

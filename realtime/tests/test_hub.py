@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from redis import RedisError
 
@@ -16,22 +15,7 @@ from overlord.embedded import binaries, ports
 from overlord.kernel import redis_client
 from realtime import broadcast, store
 from realtime.hub import Feed, Hub
-from realtime.store import Frame
-from realtime.tests.conftest import Screen, Shown, until
-
-
-def with_hub(test: Callable[[Hub], Awaitable[Any]], hub_class: type[Hub] = Hub) -> Any:
-    """Will run the test beside a started hub and give its answer."""
-
-    async def run() -> Any:
-        hub = hub_class()
-        hub.start()
-        try:
-            return await test(hub)
-        finally:
-            await hub.stop()
-
-    return async_to_sync(run)()
+from realtime.tests.conftest import Screen, Shown, keep, made, until, with_hub
 
 
 @pytest.fixture(autouse=True)
@@ -39,18 +23,10 @@ def _streams(shown: Shown) -> None:
     """The streams of kind "event"."""
 
 
-def made(version: int, data: str | None, stream: str = "event.1") -> Frame:
-    return Frame(stream=stream, version=version, data=data, fingerprint=data or "")
-
-
 async def publish(version: int, data: str | None = None, stream: str = "event.1") -> None:
     text = data or str(version)
     message = {"type": "frame", "stream": stream, "version": version, "data": text, "fingerprint": text}
     await get_channel_layer().group_send(stream, message)
-
-
-def keep(version: int, data: str | None, stream: str = "event.1") -> None:
-    store.frames_store([made(version, data, stream)])
 
 
 def test_a_viewer_gets_the_kept_frame_then_updates_and_never_an_older_one() -> None:

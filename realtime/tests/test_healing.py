@@ -1,0 +1,262 @@
+"""Healing: whatever is lost is found again, nothing is sent twice, and screens are told when they may be old."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+from redis import RedisError
+from rest_framework.authtoken.models import Token
+
+from overlord.accounts.models import User
+from realtime import store, streams
+from realtime.access import Credential
+from realtime.healing import DEAF_SECONDS
+from realtime.hub import Hub
+from realtime.tests.conftest import Screen, Shown, keep, until, with_hub
+
+pytestmark = pytest.mark.usefixtures("shown")
+
+
+@pytest.fixture
+def private(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streams of kind "me"."""
+    kind = streams.Kind(access="owner", project=lambda ids: {}, refresh=streams.REFRESH["owner"])
+    monkeypatch.setitem(streams._kinds, "me", kind)
+
+
+async def shows(hub: Hub, stream: str, data: Any) -> Screen:
+    screen = Screen(stream)
+    await hub.attach(screen.viewer)
+    assert await until(lambda: screen.shows(data))
+    return screen
+
+
+def marked() -> set[str]:
+    return {mark.stream for mark in store.marks_take(limit=99)}
+
+
+# What was lost ------------------------------------------------------------------------------------------
+async def lost_on_the_way(hub: Hub) -> Screen:
+    """A frame that was kept and that no message brought; then three seconds pass."""
+    keep(1, "1")
+    screen = await shows(hub, "event.1", 1)
+    keep(2, "2")
+    await hub.healing.heal(now=hub._loop.time() + 3.1)
+    await until(lambda: screen.shows(2), seconds=0.5)
+    return screen
+
+
+def test_a_frame_that_was_lost_on_the_way_is_found() -> None:
+    assert with_hub(lost_on_the_way).shows(2)
+
+
+def test_control_without_reading_what_is_kept_it_stays_lost() -> None:
+    class Trusting(Hub):
+        async def read_kept(self, names: list[str]) -> list[str]:
+            return [] if any(self.feeds[name].frame for name in names) else await super().read_kept(names)
+
+    assert with_hub(lost_on_the_way, Trusting).shows(1)
+
+
+def test_what_nobody_gave_notice_of_is_marked_public_streams_sooner(private: None) -> None:
+    async def test(hub: Hub) -> list[set[str]]:
+        keep(1, "1")
+        keep(1, "1", "me.7")
+        await shows(hub, "event.1", 1)
+        await shows(hub, "me.7", 1)
+        now, found = hub._loop.time(), []
+        for seconds in (2.0, 3.1, 5.0, 12.1):
+            store.redis_client.connection().delete(store.DIRTY)
+            await hub.healing.heal(now=now + seconds)
+            found.append(marked())
+        return found
+
+    assert with_hub(test) == [set(), {"event.1"}, set(), {"event.1", "me.7"}]
+
+
+def test_unchanged_state_is_not_sent_again_but_shown_to_whoever_comes() -> None:
+    async def test(hub: Hub) -> None:
+        keep(1, '"same"')
+        screen = await shows(hub, "event.1", "same")
+        keep(2, '"same"')
+        await hub.healing.heal(now=hub._loop.time() + 3.1)
+        later = await shows(hub, "event.1", "same")
+        assert (len(screen.frames), later.frames[0]["version"]) == (1, 2)
+        keep(3, '"other"')
+        await hub.healing.heal(now=hub._loop.time() + 9)
+        assert await until(lambda: screen.shows("other") and later.shows("other"))
+
+    with_hub(test)
+
+
+def test_everything_is_read_at_once_when_redis_is_back(
+    private: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(hub: Hub) -> None:
+        keep(1, "1", "me.7")
+        screen = await shows(hub, "me.7", 1)
+        keep(2, "2", "me.7")
+        now = hub._loop.time()
+        with monkeypatch.context() as away:
+            away.setattr(hub.source, "drains", gone)
+            with pytest.raises(RedisError):
+                await hub.healing.heal(now=now)
+        await hub.healing.heal(now=now)
+        assert await until(lambda: screen.shows(2), seconds=1)
+
+    with_hub(test)
+
+
+async def gone() -> bool:
+    raise RedisError
+
+
+# Saying so ----------------------------------------------------------------------------------------------
+def test_sockets_are_told_at_once_when_drains_stop_and_when_they_go_on() -> None:
+    async def test(hub: Hub) -> list[bool]:
+        keep(1, "1")
+        screen = await shows(hub, "event.1", 1)
+        now = hub._loop.time()
+        await hub.healing.heal(now=now + DEAF_SECONDS - 0.1)
+        assert len(screen.frames) == 1, "a short pause is no news"
+        await hub.healing.heal(now=now + DEAF_SECONDS + 0.1)
+        store.drained_note()
+        await hub.healing.heal(now=now + DEAF_SECONDS + 1)
+        return [frame["data"]["live"] for frame in screen.frames if frame["type"] == "heartbeat"]
+
+    assert with_hub(test) == [False, True]
+
+
+# The right to look --------------------------------------------------------------------------------------
+def by_session(user: User) -> Credential:
+    client = Client()
+    client.force_login(user)
+    return Credential(by="session", key=client.cookies["sessionid"].value, user_id=user.pk)
+
+
+def by_token(user: User) -> Credential:
+    return Credential(by="token", key=Token.objects.get_or_create(user=user)[0].key, user_id=user.pk)
+
+
+def logs_out(user: User, credential: Credential) -> None:
+    client = Client()
+    client.cookies["sessionid"] = credential.key
+    client.logout()
+
+
+def changes_password(user: User, credential: Credential) -> None:
+    user.set_password("another one")
+    user.save()
+
+
+def is_deactivated(user: User, credential: Credential) -> None:
+    User.objects.filter(pk=user.pk).update(is_active=False)
+
+
+def loses_the_token(user: User, credential: Credential) -> None:
+    Token.objects.filter(user=user).delete()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("private")
+class TestAccess:
+    @pytest.fixture
+    def ada(self) -> User:
+        return User.objects.create_user("ada", "ada@example.org", "correct horse")
+
+    def codes(self, credential: Credential, stream: str, then: Callable[[], Any]) -> list[int]:
+        """With which codes a socket is closed when something happens after it was admitted."""
+
+        async def test(hub: Hub) -> list[int]:
+            keep(1, "1", stream)
+            screen, other = Screen(stream, credential), Screen("event.1")
+            await hub.attach(screen.viewer)
+            await hub.attach(other.viewer)
+            await until(lambda: screen.shows(1))
+            await hub.healing.check_access()
+            assert screen.codes == [], "nothing has happened yet"
+            await in_thread(then)
+            await hub.healing.check_access()
+            assert other.codes == []
+            return screen.codes
+
+        return list(with_hub(test))
+
+    @pytest.mark.parametrize(
+        ("known", "happens", "code"),
+        [
+            (by_session, logs_out, 4401),
+            (by_session, changes_password, 4401),
+            (by_session, is_deactivated, 4401),
+            (by_token, is_deactivated, 4401),
+            (by_token, loses_the_token, 4401),
+        ],
+    )
+    def test_a_right_that_ends_closes_the_socket(
+        self,
+        known: Callable[[User], Credential],
+        happens: Callable[[User, Credential], None],
+        code: int,
+        ada: User,
+    ) -> None:
+        credential = known(ada)
+        assert self.codes(credential, f"me.{ada.pk}", lambda: happens(ada, credential)) == [code]
+
+    def test_whoever_is_staff_no_longer_sees_no_stats(
+        self, ada: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(streams._kinds, "stats", streams.Kind(access="staff", project=lambda ids: {}))
+        User.objects.update(is_staff=True)
+        known = by_session(ada)
+        credential = Credential(by="session", key=known.key, user_id=ada.pk, staff=True)
+        assert self.codes(credential, "stats", lambda: User.objects.update(is_staff=False)) == [4403]
+
+    def test_thousands_cost_as_many_queries_as_one(
+        self, ada: User, django_assert_num_queries: Callable[[int], Any]
+    ) -> None:
+        known = [by_session(ada) for _ in range(5)] + [by_token(ada)]
+
+        async def test(hub: Hub) -> None:
+            for credential in known:
+                await hub.attach(Screen("me.1", credential).viewer)
+            await hub.healing.check_access()
+
+        with django_assert_num_queries(3):  # sessions, their users, tokens with theirs
+            with_hub(test)
+
+
+async def in_thread(work: Callable[[], Any]) -> None:
+    from channels.db import database_sync_to_async
+
+    asynchronously: Callable[[], Awaitable[Any]] = database_sync_to_async(work)
+    await asynchronously()
+
+
+# The fingerprint ----------------------------------------------------------------------------------------
+@pytest.mark.django_db(transaction=True)
+class TestFingerprint:
+    def sent_twice(self, shown: Shown, monkeypatch: pytest.MonkeyPatch) -> int:
+        """How often a state is sent of which only the clock's members change."""
+        from realtime import broadcast, drain
+
+        sent: list[Any] = []
+        really = drain.send
+        monkeypatch.setattr(drain, "send", lambda frames: sent.extend(frames) or really(frames))
+        for second in range(2):
+            shown.states = {1: {"left": 2, "server_time": second, "tickets": [{"expires_in": 9 - second}]}}
+            broadcast.announce(streams=["event.1"])
+            drain.drain()
+        assert '"server_time":0' in sent[0].data, "they stay in the data"
+        return len(sent)
+
+    def test_what_the_clock_alone_moves_is_not_sent(
+        self, shown: Shown, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert self.sent_twice(shown, monkeypatch) == 1
+
+    def test_control_with_the_whole_data_it_is(self, shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+        from realtime import drain
+
+        monkeypatch.setattr(drain, "fingerprint", repr)
+        assert self.sent_twice(shown, monkeypatch) == 2
