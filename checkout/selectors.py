@@ -37,6 +37,14 @@ def payments_shown(*, reservation_ids: Collection[int]) -> dict[int, list[dict[s
     return shown
 
 
+def payments_by_reservation(*, reservation_ids: Collection[int]) -> dict[int, dict[str, Any]]:
+    """Will give the latest payment of each reservation as the API does; those without are left out."""
+    latest: dict[int, dict[str, Any]] = {}
+    for paid in Payment.objects.filter(reservation_id__in=reservation_ids).order_by("id"):
+        latest[paid.reservation_id] = representation.payment(paid)
+    return latest
+
+
 def payment_of_intent(*, gateway: str, reference: str) -> int | None:
     """Will find the payment whose present try is this intent at the gateway."""
     paid = Payment.objects.filter(gateway=gateway, gateway_reference=reference).exclude(gateway_reference="")

@@ -2,11 +2,40 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.decorators.cache import cache_control
+from django.views.i18n import JavaScriptCatalog
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+from checkout import pages as checkout
 from overlord import health
+from overlord.accounts import pages as accounts
+from overlord.kernel import paths  # noqa: F401  (registers `id`)
+from stats import pages as stats
+from tickets import pages as tickets
+
+words = JavaScriptCatalog.as_view(packages=["overlord.shop", "tickets", "checkout", "stats"])
+
+pages = [
+    path("", tickets.home, name="home"),
+    path("events/<id:event_id>/", tickets.event, name="event"),
+    path("events/<id:event_id>/sale/", tickets.sale, name="sale"),
+    path("checkout/<id:reservation_id>/", checkout.checkout, name="checkout"),
+    path("checkout/<id:reservation_id>/pay/", checkout.pay, name="pay"),
+    path("checkout/<id:reservation_id>/extend/", tickets.extend, name="extend"),
+    path("checkout/<id:reservation_id>/release/", tickets.release, name="release"),
+    path("me/", checkout.me, name="me"),
+    path("monitor/", stats.monitor, name="monitor"),
+    path("login/", accounts.Login.as_view(), name="login"),
+    path("logout/", accounts.Logout.as_view(), name="logout"),
+    path("signup/", accounts.Signup.as_view(), name="signup"),
+    path("password-reset/", accounts.PasswordReset.as_view(), name="password_reset"),
+    path("password-reset/sent/", accounts.PasswordResetSent.as_view(), name="password_reset_sent"),
+    path("password-reset/<uidb64>/<token>/", accounts.PasswordNew.as_view(), name="password_reset_confirm"),
+    path("words.js", cache_control(max_age=3600)(words), name="words"),
+]
 
 urlpatterns = [
+    *pages,
     path("", include("overlord.accounts.api.urls")),
     path("event/", include("tickets.api.urls")),
     path("payment/", include("checkout.api.urls")),
@@ -18,5 +47,5 @@ urlpatterns = [
     path("readyz/", health.readyz),
 ]
 
-handler404 = "overlord.kernel.problems.not_found"
-handler500 = "overlord.kernel.problems.server_error"
+handler404 = "overlord.shop.refusals.not_found"
+handler500 = "overlord.shop.refusals.server_error"

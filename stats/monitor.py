@@ -117,8 +117,13 @@ def _events(now: datetime) -> list[dict[str, Any]]:
             }
             for kind in statics[event.pk]["ticket_types"]
         ]
-        shown.append({"id": event.pk, "name": event.name, "date": event.date, "types": kinds})
+        sale = _sale([kind["sale"] for kind in kinds])
+        shown.append({"id": event.pk, "name": event.name, "date": event.date, "sale": sale, "types": kinds})
     return shown
+
+
+def _sale(of_types: list[str]) -> str:
+    return next((sale for sale in ("open", "paused", "upcoming") if sale in of_types), "ended")
 
 
 def _holds(now: datetime) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from django.db.models import F, Min, Q, QuerySet
@@ -111,16 +111,30 @@ def types_with_tickets_left(event_ids: Collection[int]) -> dict[int, list[int]]:
     return found
 
 
-def events_next(*, most: int, now: datetime) -> list[dict[str, Any]]:
-    """Will read the next events, soonest first: rows that `representation.events_next` shows."""
-    upcoming = Event.objects.filter(date__gte=now).order_by("date", "id").values("id", "name", "date")[:most]
-    found: dict[int, dict[str, Any]] = {event["id"]: {**event, "types": []} for event in upcoming}
+def events_next(
+    *, most: int, now: datetime, search: str = "", month: tuple[datetime, datetime] | None = None
+) -> list[dict[str, Any]]:
+    """Will read the next events, soonest first: rows that `representation.events_next` shows.
+
+    `search` is part of a name; `month` are the instants between which an event begins.
+    """
+    upcoming = Event.objects.filter(date__gte=now, name__icontains=search)
+    if month is not None:
+        upcoming = upcoming.filter(date__gte=month[0], date__lt=month[1])
+    shown = upcoming.order_by("date", "id").values("id", "name", "date", "currency")[:most]
+    found: dict[int, dict[str, Any]] = {event["id"]: {**event, "types": []} for event in shown}
     types = Inventory.objects.filter(ticket_type__event_id__in=found).annotate(
         event_id=F("ticket_type__event_id"), left=F("amount") - F("held") - F("sold")
     )
-    for kind in types.values("event_id", "left", "opens_at", "closes_at", "paused"):
+    columns = ("event_id", "left", "opens_at", "closes_at", "paused", "ticket_type__price")
+    for kind in types.values(*columns):
         found[kind["event_id"]]["types"].append(kind)
     return list(found.values())
+
+
+def months_with_events(*, now: datetime) -> list[date]:
+    """Will read in which months there are events to come: the first day of each."""
+    return list(Event.objects.filter(date__gte=now).dates("date", "month"))
 
 
 def event_of_type(ticket_type: int) -> int | None:
@@ -155,6 +169,21 @@ def reservations_of(
 ) -> QuerySet[Reservation]:
     """Will select a client's reservations in the given states."""
     return Reservation.objects.filter(client_id=client_id, state__in=states)
+
+
+def reservations_described(reservations: QuerySet[Reservation], *, now: datetime) -> list[dict[str, Any]]:
+    """Will show reservations as the API does, with what a person calls them: `event_name`, `event_date`, `kind`;
+    `paying_since` and `validated_at` too."""
+    rows = reservation_rows(reservations).annotate(
+        event_name=F("ticket_type__event__name"),
+        event_date=F("ticket_type__event__date"),
+        kind=F("ticket_type__ticket_type"),
+    )
+    named = ("event_name", "event_date", "kind", "paying_since", "validated_at")
+    return [
+        {**representation.reservation(row, now=now), **{name: row[name] for name in named}}
+        for row in rows.values(*RESERVATION_COLUMNS, "event_id", "currency", *named)
+    ]
 
 
 def reservation_row(*, client_id: int, reservation_id: int) -> dict[str, Any] | None:

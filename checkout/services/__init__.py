@@ -2,7 +2,7 @@
 inside one."""
 
 from checkout.services.incidents import incidents_close
-from checkout.services.payments import payment_create, payment_pay, payment_remove
+from checkout.services.payments import payment_create, payment_pay, payment_remove, reservation_pay
 from checkout.services.processing import look_after, payment_process
 from checkout.services.receipts import receipts_send
 from checkout.services.refunds import refund_process, refund_request, refund_retry
@@ -19,5 +19,6 @@ __all__ = [
     "refund_process",
     "refund_request",
     "refund_retry",
+    "reservation_pay",
     "webhook_take",
 ]

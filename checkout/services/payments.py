@@ -38,6 +38,12 @@ def payment_pay(*, client_id: int, payment_id: int, token: str) -> Payment:
     return payment
 
 
+def reservation_pay(*, client_id: int, reservation_id: int, gateway: str, token: str) -> Payment:
+    """Will open the payment of the client's reservation, or find it, and pay; raises what either raises."""
+    payment, _ = payment_create(client_id=client_id, reservation_id=reservation_id, gateway=gateway)
+    return payment_pay(client_id=client_id, payment_id=payment.pk, token=token)
+
+
 def payment_remove(*, client_id: int, payment_id: int) -> None:
     """Will remove the client's payment that has not started or has failed; raises NotFound, PaymentStarted."""
     with db.transaction():

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import environ
+from csp.constants import NONCE, NONE, SELF
 from kombu import Exchange, Queue
 
 from overlord.settings import env
@@ -28,6 +29,7 @@ INSTALLED_APPS = [
     "overlord.embedded",
     "overlord.compose",
     "overlord.accounts",
+    "overlord.shop",
     "realtime",
     "tickets",
     "checkout",
@@ -40,10 +42,13 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "overlord.kernel.slashes.TrailingSlashMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "csp.middleware.CSPMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "overlord.shop.refusals.RefusalMiddleware",
 ]
 
 ROOT_URLCONF = "overlord.urls"
@@ -167,7 +172,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/event/reservations/"
-CSRF_FAILURE_VIEW = "overlord.kernel.problems.csrf_failure"
+CSRF_FAILURE_VIEW = "overlord.shop.refusals.csrf_failure"
 
 # API -----------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
@@ -212,6 +217,8 @@ DEFAULT_FROM_EMAIL = env.DEFAULT_FROM_EMAIL
 
 # Pages ---------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("en-gb", "British English")]  # those of which every text is there
+LOCALE_PATHS = [BASE_DIR / "overlord" / "shop" / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = True
@@ -221,6 +228,24 @@ PORT = env.PORT
 ALLOWED_HOSTS = env.ALLOWED_HOSTS
 CSRF_TRUSTED_ORIGINS = env.CSRF_TRUSTED_ORIGINS
 X_FRAME_OPTIONS = "DENY"
+# Our own files only, and no script or style within a page but the import map, by its nonce. Stripe's form is
+# the one guest, and only where it takes the money.
+_STRIPE = PAYMENT_GATEWAY == "stripe"
+CONTENT_SECURITY_POLICY = {
+    "EXCLUDE_URL_PREFIXES": ("/api/docs",),  # the API's page has a style within it
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF, NONCE, *(["https://js.stripe.com"] if _STRIPE else [])],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF, *(["https://api.stripe.com"] if _STRIPE else [])],
+        "frame-src": ["https://js.stripe.com", "https://hooks.stripe.com"] if _STRIPE else [NONE],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    },
+}
 SESSION_COOKIE_SAMESITE = "Lax"
 # Caddy, and nothing else, stands in front: it overwrites this header whatever the client sent.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

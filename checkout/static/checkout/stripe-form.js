@@ -1,0 +1,31 @@
+// The card's number goes to Stripe's own form and never to us: what we get is a token.
+
+import { allowAgain } from "shop/page.js";
+
+const status = document.querySelector("payment-status");
+const form = status.querySelector("form.pay");
+const stripe = globalThis.Stripe(status.getAttribute("stripe"), { locale: document.documentElement.lang });
+const card = stripe.elements().create("card", { hidePostalCode: true });
+const confirm = status.querySelector('[data-field="action"]');
+let secret = null;
+
+card.mount("#card");
+form.addEventListener("submit", async (event) => {
+  if (form.token.value) return;
+  event.preventDefault();
+  const { paymentMethod, error } = await stripe.createPaymentMethod({ type: "card", card });
+  document.getElementById("card-error").textContent = error?.message ?? "";
+  allowAgain(form);
+  if (!paymentMethod) return;
+  form.token.value = paymentMethod.id;
+  form.requestSubmit();
+});
+
+// 3-D Secure: the bank asks the buyer himself. The outcome comes by push, as any other.
+status.addEventListener("action", ({ detail }) => {
+  secret = detail?.client_secret ?? null;
+  confirm.hidden = secret === null;
+});
+confirm.querySelector("button").addEventListener("click", () => {
+  if (secret !== null) stripe.handleNextAction({ clientSecret: secret });
+});

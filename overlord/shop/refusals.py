@@ -1,0 +1,61 @@
+"""What went wrong, as a page for people and as problem+json for programs: one middleware, and three handlers."""
+
+from collections.abc import Callable
+
+from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from overlord.kernel import errors, problems
+from overlord.shop import words
+
+
+def page(request: HttpRequest, refusal: words.Refusal, *, status: int) -> HttpResponse:
+    """Will answer with a page that says what happened and what can be done."""
+    return render(request, "shop/refused.html", {"refusal": refusal}, status=status)
+
+
+class RefusalMiddleware:
+    """Answers what a page's view raised. (The API's views answer theirs themselves.)"""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if isinstance(error, OperationalError | InterfaceError):
+            error = errors.Busy()
+        if isinstance(error, PermissionDenied):
+            error = errors.Forbidden()
+        if isinstance(error, Http404):
+            error = errors.NotFound()
+        if not isinstance(error, errors.DomainError):
+            return None
+        response = page(request, words.refusal(error), status=problems.status_of(error))
+        if "retry_after" in error.facts:
+            response["Retry-After"] = str(error.facts["retry_after"])
+        return response
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Will answer an unknown path (`handler404`)."""
+    if problems.prefers_html(request):
+        return page(request, words.refusal_of("not_found"), status=404)
+    return problems.not_found(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Will answer what nobody foresaw (`handler500`)."""
+    if problems.prefers_html(request):
+        return page(request, words.refusal_of("server_error"), status=500)
+    return problems.server_error(request)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Will answer a form without a valid token (`CSRF_FAILURE_VIEW`)."""
+    if problems.prefers_html(request):
+        return page(request, words.refusal_of("csrf_failed"), status=403)
+    return problems.csrf_failure(request, reason)

@@ -1,0 +1,219 @@
+"""The pages of selling: what is on, one event, and what a reservation's holder or staff press. They translate in,
+make one call, and translate out."""
+
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from overlord.kernel import clock, money, problems
+from overlord.kernel.errors import DomainError, Invalid
+from overlord.shop import words
+from overlord.shop.doors import staff_only, visitor_id
+from tickets import availability, representation, rules, selectors, selling, services
+
+EVENTS_SHOWN = 100
+
+
+# What is on ----------------------------------------------------------------------------------------------
+@require_GET
+def home(request: HttpRequest) -> HttpResponse:
+    """Events to come, by date: those whose name has the search in it, of the month that was chosen."""
+    now = clock.now()
+    search, month = request.GET.get("q", "").strip()[:100].replace("\0", ""), _month(request.GET.get("month"))
+    rows = selectors.events_next(most=EVENTS_SHOWN, now=now, search=search, month=month)
+    context = {
+        "events": [_listed(row, shown) for row, shown in zip(rows, _shown(rows, now), strict=True)],
+        "more": len(rows) == EVENTS_SHOWN,
+        "months": [datetime(m.year, m.month, 1, tzinfo=UTC) for m in selectors.months_with_events(now=now)],
+        "month": month and month[0],
+        "search": search,
+        "now": now,
+    }
+    return render(request, "tickets/home.html", context)
+
+
+def _shown(rows: list[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
+    return representation.events_next(rows, now=now)
+
+
+def _listed(row: Mapping[str, Any], shown: dict[str, Any]) -> dict[str, Any]:
+    prices = [kind["ticket_type__price"] for kind in row["types"]]
+    return {
+        **shown,
+        "currency": row["currency"],
+        "price": money.to_text(min(prices), row["currency"]) if prices else None,
+        "varies": len(set(prices)) > 1,
+        "standing": selling.of_event(shown),
+    }
+
+
+def _month(text: str | None) -> tuple[datetime, datetime] | None:
+    """Will read "2027-01" as the instants it lies between; None for anything else."""
+    try:
+        first = date.fromisoformat(f"{text}-01")
+        following = (first.replace(day=28) + timedelta(days=4)).replace(day=1)
+    except (ValueError, OverflowError):
+        return None
+    return datetime(first.year, first.month, 1, tzinfo=UTC), datetime(
+        following.year, following.month, 1, tzinfo=UTC
+    )
+
+
+# One event -----------------------------------------------------------------------------------------------
+class ChoiceForm(forms.Form):
+    """How many of which tickets."""
+
+    ticket_type = forms.IntegerField(min_value=1, max_value=rules.LARGEST_ID)
+    amount = forms.IntegerField(min_value=1, max_value=rules.LARGEST_AMOUNT)
+
+
+class ReserveForm(ChoiceForm):
+    """A choice, and what tells one sending of the form from the next."""
+
+    key = forms.RegexField(r"^[\w-]{1,24}$")
+
+
+@require_http_methods(["GET", "POST"])
+def event(request: HttpRequest, event_id: int) -> HttpResponse:
+    """One event: what is left of each ticket type, and the form that reserves."""
+    if request.method == "POST":
+        return _reserve(request, event_id)
+    choice = ChoiceForm(request.GET)
+    return _event_page(request, event_id, chosen=choice.cleaned_data if choice.is_valid() else {})
+
+
+def _reserve(request: HttpRequest, event_id: int) -> HttpResponse:
+    form = ReserveForm(request.POST)
+    chosen = (
+        form.cleaned_data if form.is_valid() else {"ticket_type": _digits(request.POST.get("ticket_type"))}
+    )
+    if not request.user.is_authenticated:
+        kept = {name: chosen[name] for name in ("ticket_type", "amount") if chosen.get(name)}
+        return redirect_to_login(f"{reverse('event', args=[event_id])}?{urlencode(kept)}")
+    try:
+        reservation = _reserved(request, form)
+    except DomainError as refused:
+        return _event_page(request, event_id, chosen=chosen, refused=refused)
+    return redirect("checkout", reservation["id"])
+
+
+def _reserved(request: HttpRequest, form: ReserveForm) -> dict[str, Any]:
+    if not form.is_valid():
+        raise Invalid()
+    wanted = form.cleaned_data
+    return services.reservation_create(
+        client_id=visitor_id(request),
+        ticket_type=wanted["ticket_type"],
+        amount=wanted["amount"],
+        key=f"page:{wanted['key']}:{wanted['ticket_type']}:{wanted['amount']}",
+        hold=timedelta(seconds=settings.HOLD_SECONDS),
+        now=clock.now(),
+    ).reservation
+
+
+def _digits(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() and len(text) < 20 else None
+
+
+def _event_page(
+    request: HttpRequest, event_id: int, *, chosen: Mapping[str, Any], refused: DomainError | None = None
+) -> HttpResponse:
+    now = clock.now()
+    shown = availability.event_detail(event_id=event_id, now=now)
+    mine = _own_holds(request, event_id)
+    context = {
+        "event": shown,
+        "types": [_type_row(ticket, chosen=chosen, mine=mine) for ticket in shown["tickets"]],
+        "chosen": chosen,
+        "refusal": words.refusal(refused) if refused else None,
+        "own_reservation": refused.facts.get("reservation") if refused else None,
+        "key": secrets.token_urlsafe(12),
+        "now": now,
+    }
+    response = render(
+        request, "tickets/event.html", context, status=problems.status_of(refused) if refused else 200
+    )
+    if refused and "retry_after" in refused.facts:
+        response["Retry-After"] = str(refused.facts["retry_after"])
+    return response
+
+
+def _own_holds(request: HttpRequest, event_id: int) -> dict[int, dict[str, Any]]:
+    if not request.user.is_authenticated:
+        return {}
+    live = selectors.reservations_of(client_id=visitor_id(request), states=("held", "paying"))
+    rows = selectors.reservation_rows(live.filter(ticket_type__event_id=event_id))
+    return {row["ticket_type_id"]: row for row in rows}
+
+
+def _type_row(
+    ticket: dict[str, Any], *, chosen: Mapping[str, Any], mine: Mapping[int, dict[str, Any]]
+) -> dict[str, Any]:
+    is_chosen = chosen.get("ticket_type") == ticket["id"]
+    amount = (chosen.get("amount") if is_chosen else None) or 1
+    minor = money.to_minor(ticket["price"], ticket["currency"])
+    return {
+        "ticket": ticket,
+        "standing": selling.of_type(ticket),
+        "may_try": selling.may_try(ticket),
+        "is_chosen": is_chosen,
+        "amount": amount,
+        "total": money.to_text(minor * amount, ticket["currency"]),
+        "is_free": minor == 0,
+        "mine": mine.get(ticket["id"]),
+    }
+
+
+# What the holder of a reservation presses ----------------------------------------------------------------
+@require_POST
+@login_required
+def release(request: HttpRequest, reservation_id: int) -> HttpResponse:
+    """Gives held tickets back."""
+    try:
+        services.reservation_release(client_id=visitor_id(request), reservation_id=reservation_id)
+    except (rules.PaymentInProgress, rules.AlreadyValidated, rules.ReservationEnded) as refused:
+        messages.warning(request, words.refusal(refused).title)
+        return redirect("checkout", reservation_id)
+    messages.success(request, _("You gave the tickets back. Nothing was charged."))
+    return redirect("me")
+
+
+@require_POST
+@login_required
+def extend(request: HttpRequest, reservation_id: int) -> HttpResponse:
+    """Keeps held tickets some minutes longer."""
+    try:
+        services.reservation_extend(client_id=visitor_id(request), reservation_id=reservation_id)
+    except rules.NotExtendable as refused:
+        messages.warning(request, words.refusal(refused).title)
+    return redirect("checkout", reservation_id)
+
+
+# Staff ---------------------------------------------------------------------------------------------------
+@require_http_methods(["GET", "POST"])
+@staff_only
+def sale(request: HttpRequest, event_id: int) -> HttpResponse:
+    """Asks, then pauses or resumes the sale of an event."""
+    shown = availability.event_detail(event_id=event_id, now=clock.now())
+    if request.method == "GET":
+        return render(request, "tickets/sale.html", {"event": shown, "is_paused": shown["sale"] == "paused"})
+    paused = request.POST.get("paused") == "yes"
+    services.sale_pause(event_ids=[event_id], paused=paused)
+    said = _("The sale of %(event)s is paused.") if paused else _("The sale of %(event)s goes on.")
+    messages.success(request, said % {"event": shown["name"]})
+    back = request.POST.get("next", "")
+    return redirect(back if url_has_allowed_host_and_scheme(back, allowed_hosts=None) else "monitor")
