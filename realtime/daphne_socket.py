@@ -119,8 +119,8 @@ class Line:
 def line_to(send: Send) -> Line | None:
     """Will give the line to an accepted socket; None where frames can only go the plain way."""
     protocol = protocol_of(send)
-    if protocol is None or protocol._perMessageCompress is not None:  # they would change the frame
-        return None
+    if protocol is None or getattr(protocol, "_perMessageCompress", True) is not None:
+        return None  # compression changes the bytes
     if not all(hasattr(protocol.transport, name) for name in TRANSPORT_NAMES):
         return None
     return Line(protocol)

@@ -1,0 +1,257 @@
+"""The line to a socket, over a real pair of sockets and Twisted's own transport."""
+
+import socket
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+from autobahn.twisted.websocket import WebSocketServerFactory
+from daphne.server import Server
+from daphne.ws_protocol import WebSocketProtocol
+from twisted.internet import reactor
+from twisted.internet.tcp import Connection
+
+from realtime import daphne_socket
+from realtime.daphne_socket import TRANSPORT_NAMES, frame_of, line_to
+from realtime.hub import Hub
+from realtime.slow_readers import PATIENCE
+from realtime.tests.conftest import Shown, keep, made, until, with_hub
+from realtime.viewer import Viewer
+
+
+class Peer:
+    """A browser's end, and the server's protocol and transport at the other."""
+
+    def __init__(self) -> None:
+        ours, self.theirs = socket.socketpair()
+        for end in (ours, self.theirs):
+            end.setblocking(False)
+        self.protocol = WebSocketProtocol()
+        self.transport = Connection(ours, self.protocol, reactor)
+        self.transport.connected = True
+        self.protocol.transport = self.transport
+        self.protocol.factory = WebSocketServerFactory(reactor=reactor)
+        self.protocol.client_addr = self.protocol.path = None
+        self.protocol._connectionMade()
+        self.protocol.state = WebSocketProtocol.STATE_OPEN
+        self.send = partial(Server.handle_reply, self.protocol)
+        self.received = b""
+
+    def read(self) -> bytes:
+        """Will take what has come, and let the server write on, until all has come."""
+        while True:
+            try:
+                self.received += self.theirs.recv(1 << 20)
+            except BlockingIOError:
+                if self.waits():
+                    self.transport.doWrite()
+                else:
+                    return self.received
+
+    def waits(self) -> int:
+        return len(self.transport.dataBuffer) - self.transport.offset + self.transport._tempDataLen
+
+    def frames(self) -> list[bytes]:
+        """The payloads of whole frames; a torn one would fail here. A close is its code."""
+        data, found = self.read(), []
+        while data:
+            length, start = data[1], 2
+            if length >= 126:
+                start = 4 if length == 126 else 10
+                length = int.from_bytes(data[2:start])
+            assert data[0] in (0x81, 0x88)
+            assert len(data) >= start + length
+            found.append(data[start : start + length])
+            data = data[start + length :]
+        return found
+
+    def close(self) -> None:
+        self.transport.stopWriting()
+        self.transport.socket.close()
+        self.theirs.close()
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    peer = Peer()
+    yield peer
+    peer.close()
+
+
+# What is relied on --------------------------------------------------------------------------------------
+def test_twisted_has_the_names(peer: Peer) -> None:
+    assert [name for name in TRANSPORT_NAMES if not hasattr(peer.transport, name)] == []
+    assert line_to(peer.send) is not None
+
+
+@pytest.mark.parametrize("length", [0, 1, 125, 126, 65535, 65536, 200_000])
+def test_a_frame_is_what_autobahn_would_have_sent(length: int, peer: Peer) -> None:
+    text = "\u20ac" * (length // 3) + "x" * (length % 3)
+    peer.protocol.sendMessage(text.encode())
+    assert frame_of(text) == peer.read()
+
+
+def plain(peer: Peer) -> None:
+    peer.send = peer.protocol.sendMessage  # type: ignore[assignment]
+
+
+def without_a_name(peer: Peer) -> None:
+    peer.protocol.transport = object()
+
+
+def compressing(peer: Peer) -> None:
+    peer.protocol._perMessageCompress = object()
+
+
+@pytest.mark.parametrize("change", [plain, without_a_name, compressing])
+def test_where_anything_is_different_there_is_no_line(change: Callable[[Peer], None], peer: Peer) -> None:
+    change(peer)
+    assert line_to(peer.send) is None
+
+
+# Writing ------------------------------------------------------------------------------------------------
+def fill(peer: Peer, frame: bytes) -> int:
+    """How many frames were taken before one was not."""
+    line = line_to(peer.send)
+    assert line is not None
+    return next(count for count in range(10_000) if not line.offer(frame))
+
+
+def test_it_reaches_the_socket_at_once(peer: Peer) -> None:
+    line = line_to(peer.send)
+    assert line is not None
+    assert line.offer(frame_of("state"))
+    assert peer.theirs.recv(100) == frame_of("state")
+    assert line.waiting() == 0
+
+
+def test_a_slow_reader_is_seen_and_gets_whole_frames_only(peer: Peer) -> None:
+    text = "x" * 10_000
+    taken = fill(peer, frame_of(text))
+    assert 2 <= taken <= 100, "what the kernel holds, and not what a process could"
+    line = line_to(peer.send)
+    assert line is not None
+    assert 0 < line.waiting() <= 10_004
+    line.send(frame_of("behind"))
+    assert peer.frames() == [text.encode()] * taken + [b"behind"]
+    assert line.offer(frame_of("again"))
+
+
+def test_what_waits_is_not_overtaken(peer: Peer) -> None:
+    """The answer to the handshake is still in the transport when the first snapshot comes."""
+    peer.transport.write(frame_of("handshake"))
+    line = line_to(peer.send)
+    assert line is not None
+    assert not line.offer(frame_of("update"))
+    line.send(frame_of("snapshot"))
+    assert peer.frames() == [b"handshake", b"snapshot"]
+
+
+def test_nothing_is_written_to_a_socket_that_closes(peer: Peer) -> None:
+    line = line_to(peer.send)
+    assert line is not None
+    peer.protocol.state = WebSocketProtocol.STATE_CLOSING
+    line.offer(frame_of("late"))
+    line.send(frame_of("late"))
+    assert peer.read() == b""
+
+
+def test_a_socket_that_is_gone_raises_nothing(peer: Peer) -> None:
+    line = line_to(peer.send)
+    assert line is not None
+    peer.theirs.close()
+    assert line.offer(frame_of("state"))
+    assert not line.offer(frame_of("state"))
+    peer.theirs = socket.socket()
+
+
+# Slow readers -------------------------------------------------------------------------------------------
+BIG = '"' + "x" * 30_000 + '%s"'
+
+
+async def not_reading(hub: Hub, peer: Peer) -> Viewer:
+    """A viewer who reads its snapshot and then nothing of thirty updates."""
+    keep(1, "1")
+    viewer = Viewer(stream="event.1", send=peer.send)
+    await hub.attach(viewer)
+    assert await until(lambda: viewer.version == 1)
+    for version in range(2, 32):
+        hub.take(made(version, BIG % version))
+        await hub.send_latest(hub.feeds["event.1"], [viewer])
+    return viewer
+
+
+@pytest.mark.usefixtures("shown")
+class TestSlowReaders:
+    def test_one_who_catches_up_is_shown_the_latest_and_not_what_was_between(self, peer: Peer) -> None:
+        async def test(hub: Hub) -> None:
+            viewer = await not_reading(hub, peer)
+            assert viewer in hub.slow_readers
+            assert peer.waits() < 31_000, "no more than one frame's rest is kept for him"
+            peer.read()
+            assert await until(lambda: viewer.version == 31)
+            states = peer.frames()
+            assert states[-1].endswith(b'x31"}')
+            assert len(states) < 15
+            assert viewer not in hub.slow_readers
+
+        with_hub(test)
+
+    def test_control_without_looking_at_what_waits_all_is_kept_for_him(
+        self, peer: Peer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def always(line: daphne_socket.Line, frame: bytes) -> bool:
+            line._transport.write(frame)
+            return True
+
+        monkeypatch.setattr(daphne_socket.Line, "offer", always)
+
+        async def test(hub: Hub) -> None:
+            await not_reading(hub, peer)
+            assert peer.waits() > 300_000
+
+        with_hub(test)
+
+    def test_one_who_stays_slow_is_closed(self, peer: Peer) -> None:
+        async def test(hub: Hub) -> None:
+            viewer = await not_reading(hub, peer)
+            now = hub._loop.time()
+            await hub.slow_readers.look(now=now + PATIENCE - 0.5)
+            assert peer.protocol.state == peer.protocol.STATE_OPEN
+            await hub.slow_readers.look(now=now + PATIENCE + 0.5)
+            assert viewer not in hub.viewers()
+            assert int.from_bytes(peer.frames()[-1][:2]) == 4408
+
+        with_hub(test)
+
+    def test_one_who_only_pings_and_never_reads_is_seen_too(self, peer: Peer) -> None:
+        async def test(hub: Hub) -> None:
+            keep(1, "1")
+            viewer = Viewer(stream="event.1", send=peer.send)
+            await hub.attach(viewer)
+            assert await until(lambda: viewer.version == 1)
+            peer.transport.write(b"\x8a\x00" * 600_000)
+            await hub.slow_readers.look(now=hub._loop.time() + 1.1)
+            assert peer.protocol.state == peer.protocol.STATE_CLOSING
+
+        with_hub(test)
+
+
+def test_the_plain_way_sends_the_same_text(shown: Shown) -> None:
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    async def test(hub: Hub) -> None:
+        keep(1, "1")
+        viewer = Viewer(stream="event.1", send=send)
+        assert viewer.line is None
+        await hub.attach(viewer)
+        assert await until(lambda: viewer.version == 1)
+        hub.take(made(2, "2"))
+        assert await until(lambda: viewer.version == 2)
+        assert [message["type"] for message in sent] == ["websocket.send"] * 2
+
+    with_hub(test)
