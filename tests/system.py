@@ -56,6 +56,15 @@ class System:
         self.children[self.children.index(self.child(name))] = child
         child.wait_ready()
 
+    def revive(self) -> None:
+        """Starts what has ended by itself, as `bin/up` does: Celery gives up when Redis breaks off at a bad moment."""
+        for child in [child for child in self.children if not child.running]:
+            self.restart(child.program.name)
+
+    def ready(self) -> bool:
+        """Whether the whole system can sell."""
+        return httpx.get(f"{self.url}/readyz").status_code == 200
+
     def buyer(self) -> "Buyer":
         """Registers somebody new and logs in, as the README does it."""
         name = f"buyer-{time.time_ns()}-{next(_numbers)}"
@@ -73,7 +82,7 @@ class System:
 
         def opened() -> ClientConnection:
             opening = connect(
-                f"ws://127.0.0.1:{self.port}{path}",
+                self.url.replace("http", "ws", 1) + path,
                 origin=None if token else self.url,  # type: ignore[arg-type]
                 additional_headers=headers,
                 subprotocols=["overlord.v1"],  # type: ignore[list-item]

@@ -1,0 +1,340 @@
+"""What docker-compose.yml starts, as plain processes: two of each, production's settings, TLS, one sale.
+
+The files are those of the image, every command is the compose file's own, each replica has an address, and
+Caddy finds them by a name that means them all. What is not here is Docker itself.
+"""
+
+import os
+import secrets
+import signal
+import ssl
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import psycopg2
+import pytest
+
+from overlord.embedded import binaries, ports, processes
+from overlord.embedded.processes import Child, Program
+from overlord.embedded.servers import redis_answers
+from tests import compose
+from tests.compose import OURS, Machine
+from tests.name_server import name_server
+from tests.system import Buyer, Screen, System, eventually
+
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(os.uname().sysname != "Linux", reason="elsewhere only 127.0.0.1 is this machine"),
+]
+
+HOLD_SECONDS = 6
+AMOUNT = 6
+EVENT = """
+[{"name": "One of a kind", "date": "2099-01-01T20:00:00Z", "currency": "EUR", "ticket_types": [
+    {"ticket_type": "Only Front", "price": "10.00", "amount": 6, "max_per_user": 2},
+    {"ticket_type": "Only Back", "price": "5.00", "amount": 9, "max_per_user": 3}]}]
+"""
+
+
+@dataclass
+class Composed(System):
+    """The system behind Caddy's TLS."""
+
+    database_url: str = ""
+    addresses: dict[str, list[str]] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"https://localhost:{self.port}"
+
+    def rows(self, sql: str, *params: object) -> list[tuple[Any, ...]]:
+        """Asks the database itself."""
+        connection = psycopg2.connect(self.database_url)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(sql, params)
+                return cursor.fetchall()
+        finally:
+            connection.close()
+
+    def ticket_type(self, name: str) -> int:
+        [(kind,)] = self.rows("SELECT id FROM tickets_tickettype WHERE ticket_type = %s", name)
+        return int(kind)
+
+    def connections(self, name: str, number: int) -> int:
+        """Counts what Caddy holds open to a replica."""
+        [described] = [each for each in self.programs if each.name == f"{name}-{number}"]
+        port = next(int(word) for word in described.argv if word.isdecimal() and int(word) > 1024)
+        place = (compose.address(number), port)
+        return sum(
+            1
+            for each in psutil.net_connections("tcp4")
+            if each.raddr == place and each.status == "ESTABLISHED"
+        )
+
+
+@pytest.fixture(scope="module")
+def composed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
+    """Two of web, live and each worker, and two beats, ready to sell."""
+    folder = tmp_path_factory.mktemp("compose")
+    shop, web, live, valkey = (ports.any_free() for _ in range(4))
+    with ExitStack() as stack:
+        database_url = stack.enter_context(_database("composed"))
+        machine = Machine(
+            folder,
+            {
+                "ENVIRONMENT": "production",
+                "SECRET_KEY": secrets.token_urlsafe(50),
+                "DATABASE_URL": database_url,
+                "REDIS_URL": f"redis://:{secrets.token_urlsafe()}@127.0.0.1:{valkey}/0",
+                "ALLOWED_HOSTS": "localhost",
+                "CSRF_TRUSTED_ORIGINS": f"https://localhost:{shop}",
+                "HOLD_SECONDS": str(HOLD_SECONDS),
+            },
+        )
+        building = stack.enter_context(ThreadPoolExecutor(1)).submit(machine.build)
+        machine.run("secrets")
+        children: list[Child] = []
+        stack.callback(lambda: processes.stop(reversed(children)))
+        children.append(processes.start(_valkey(machine, valkey), folder / "logs"))
+        children[0].wait_ready()
+        machine.run("migrate", ENVIRONMENT="development", DEMO_PASSWORD="told to nobody")
+        building.result()
+        addresses = {name: [compose.address(1), compose.address(2)] for name in ("web", "live")}
+        resolver = stack.enter_context(name_server(addresses))
+        programs = [
+            machine.program(name, number, {"web": web, "live": live}.get(name, 0))
+            for name in OURS
+            for number in (1, 2)
+        ]
+        programs.append(_caddy(machine, shop, web, live, resolver))
+        for described in programs:
+            children.append(processes.start(described, folder / "logs"))
+        for child in children:
+            child.wait_ready()
+        _load_events(machine)
+        stack.enter_context(_trusting(folder))
+        yield Composed(
+            port=shop,
+            programs=programs,
+            children=children[1:],
+            logs=folder / "logs",
+            database_url=database_url,
+            addresses=addresses,
+        )
+
+
+def test_two_of_everything_sell_each_ticket_once(composed: Composed) -> None:
+    with composed.opened:
+        _everything_is_ready(composed)
+        _production_is_hardened(composed)
+        forgotten = _reserve_and_forget(composed)
+        _one_sale_is_right_everywhere(composed)
+        _the_hold_ended_once(composed, forgotten)
+        _nothing_was_done_twice(composed)
+        _a_replica_may_die(composed)
+    _all_stop_cleanly(composed)
+
+
+def _everything_is_ready(system: Composed) -> None:
+    ready = eventually(lambda: (r := httpx.get(f"{system.url}/readyz")).status_code == 200 and r)
+    assert ready.json()["missing"] == []  # type: ignore[union-attr]
+    assert system.rows("SELECT count(*) > 0 FROM tickets_inventory WHERE sold > 0") == [(True,)]  # the demo's
+
+
+def _production_is_hardened(system: Composed) -> None:
+    answer = httpx.get(f"{system.url}/api/schema/")
+    assert answer.headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains"
+    assert httpx.get(f"{system.url}/nowhere/").status_code == 404
+    assert not httpx.get(f"{system.url}/api/docs/", headers={"Host": "elsewhere.example.org"}).content
+    page = httpx.get(f"{system.url}/admin/login/")
+    assert "Secure" in page.headers["Set-Cookie"]
+    [style] = [word for word in page.text.split('"') if "/admin/css/base." in word]
+    assert style != "/static/admin/css/base.css"  # named by its content, and collected
+    assert httpx.get(system.url + style).headers["Cache-Control"].endswith("immutable")
+
+
+def _reserve_and_forget(system: Composed) -> tuple[Screen, int]:
+    buyer, kind = system.buyer(), system.ticket_type("Only Back")
+    screen = buyer.watch_me()
+    assert buyer.reserve(kind, 3).status_code == 201
+    return screen, kind
+
+
+def _one_sale_is_right_everywhere(system: Composed) -> None:
+    kind = system.ticket_type("Only Front")
+    [(event,)] = system.rows("SELECT event_id FROM tickets_tickettype WHERE id = %s", kind)
+    screens = [system.watch(f"/ws/events/{event}/") for _ in range(4)]
+    buyers = [system.buyer() for _ in range(AMOUNT)]
+    mine = [buyer.watch_me() for buyer in buyers]
+    for replica in (1, 2):
+        assert system.connections("live", replica) > 0
+        assert system.connections("web", replica) > 0
+
+    with ThreadPoolExecutor(AMOUNT) as at_once:
+        answers = list(at_once.map(lambda buyer: buyer.reserve(kind, 2), buyers))
+    assert sorted(answer.status_code for answer in answers) == [201] * 3 + [409] * 3
+    for screen in screens:
+        screen.until(lambda event: event["tickets"][0]["available"] == 0)
+
+    winners = [
+        (buyer, screen, answer.json()["id"])
+        for buyer, screen, answer in zip(buyers, mine, answers, strict=True)
+        if answer.status_code == 201
+    ]
+    with ThreadPoolExecutor(AMOUNT) as at_once:
+        list(at_once.map(lambda won: _pay(won[0], won[2]), winners))
+    for screen in screens:
+        shown = screen.until(lambda event: event["tickets"][0]["sold"] == AMOUNT)
+        assert shown["tickets"][0]["available"] == 0
+    for _, screen, reservation in winners:
+        me = screen.until(lambda me: [each["state"] for each in me["reservations"]] == ["validated"])
+        assert me["reservations"][0]["id"] == reservation
+        assert [each["payment_status"] for each in me["payments"]] == ["SUCCESS"]
+    assert system.rows("SELECT held, sold FROM tickets_inventory WHERE ticket_type_id = %s", kind) == [(0, 6)]
+
+
+def _pay(buyer: Buyer, reservation: int) -> None:
+    """Presses the button three times at once, as impatient buyers do."""
+    payment = buyer.open_payment(reservation)["id"]
+    for _ in range(3):
+        buyer.pay(payment)
+    buyer.payment_when(payment, "SUCCESS")
+
+
+def _the_hold_ended_once(system: Composed, forgotten: tuple[Screen, int]) -> None:
+    """Two beats and two sweepers: the tickets of a hold come back once."""
+    screen, kind = forgotten
+    screen.until(lambda me: [each["state"] for each in me["reservations"]] == ["expired"])
+    assert system.rows("SELECT held, sold FROM tickets_inventory WHERE ticket_type_id = %s", kind) == [(0, 0)]
+
+
+def _nothing_was_done_twice(system: Composed) -> None:
+    [(payments, tries, captured)] = system.rows(
+        "SELECT count(*), max(try_number), count(*) FILTER (WHERE status = 'SUCCESS') FROM checkout_payment"
+    )
+    [(intents, charged)] = system.rows(
+        "SELECT count(*), count(*) FILTER (WHERE outcome = 'succeeded') FROM sandbox.intents"
+    )
+    [(confirmed,)] = system.rows("SELECT count(*) FROM sandbox.requests WHERE body ? 'intent'")
+    assert tries == 1
+    assert payments == captured == intents == charged == confirmed
+    wrong = system.rows(
+        "SELECT inventory.* FROM tickets_inventory inventory JOIN (SELECT ticket_type_id,"
+        " sum(amount) FILTER (WHERE state IN ('held', 'paying')) AS held,"
+        " sum(amount) FILTER (WHERE state = 'validated') AS sold"
+        " FROM tickets_reservation GROUP BY 1) made USING (ticket_type_id)"
+        " WHERE inventory.held <> coalesce(made.held, 0) OR inventory.sold <> coalesce(made.sold, 0)"
+    )
+    assert wrong == []
+
+
+def _a_replica_may_die(system: Composed) -> None:
+    assert system.addresses is not None
+    for name in ("web-1", "live-1", "beat-1", "payments-1", "broadcasts-1", "upkeep-1"):
+        system.child(name).kill()
+    for name in ("web", "live"):
+        system.addresses[name].remove(compose.address(1))  # Docker's name server forgets it with it
+
+    assert [httpx.get(f"{system.url}/livez").status_code for _ in range(20)] == [200] * 20
+    assert system.watch("/ws/events/").take()["type"] == "snapshot"
+    assert httpx.get(f"{system.url}/readyz").status_code == 200
+
+
+def _all_stop_cleanly(system: Composed) -> None:
+    ours = [child for child in system.children if child.running and child.program.name != "caddy"]
+    assert len(ours) == len(OURS)
+    since = time.monotonic()
+    for child in ours:
+        child.process.send_signal(signal.SIGTERM)
+    ended = {child.program.name: child.process.wait(timeout=10) for child in ours}
+    assert time.monotonic() - since < 10
+    assert set(ended.values()) == {0}, ended
+
+
+# Parts of the machine ---------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _database(name: str) -> Iterator[str]:
+    """Makes a database beside the tests' own."""
+    server, _ = os.environ["DATABASE_URL"].rsplit("/", 1)
+    connection = psycopg2.connect(f"{server}/postgres")
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            cursor.execute(f"CREATE DATABASE {name}")
+            yield f"{server}/{name}"
+            cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        connection.close()
+
+
+def _valkey(machine: Machine, port: int) -> Program:
+    words = [
+        word.replace("/var/lib/overlord", str(machine.data)) for word in compose.argv(_service("valkey"))
+    ]
+    assert words[0] == "valkey-server"
+    here = ("--port", str(port), "--bind", "127.0.0.1", "--dir", str(machine.folder))
+    url = machine.variables["REDIS_URL"]
+    return Program(
+        name="valkey",
+        argv=(str(binaries.valkey()), *words[1:], *here),
+        env={},
+        cwd=machine.folder,
+        ready=lambda: redis_answers(url),
+    )
+
+
+def _caddy(machine: Machine, shop: int, web: int, live: int, resolver: int) -> Program:
+    """Caddy with its file, told only where to ask for names: it would ask Docker's name server."""
+    file = machine.folder / "Caddyfile"
+    text = (compose.ROOT / "overlord/embedded/Caddyfile").read_text()
+    file.write_text(text.replace("dynamic a {", f"dynamic a {{\n\t\tresolvers 127.0.0.1:{resolver}"))
+    env = {
+        **compose.services(machine.variables)["caddy"]["environment"],
+        "OVERLORD_BIND": "127.0.0.1",
+        "OVERLORD_WEB_PORT": str(web),
+        "OVERLORD_LIVE_PORT": str(live),
+        "HOME": str(machine.folder),
+        "XDG_DATA_HOME": str(machine.folder),
+    }
+    return Program(
+        name="caddy",
+        argv=(str(binaries.caddy()), "run", "--config", str(file), "--adapter", "caddyfile"),
+        env=env,
+        cwd=machine.folder,
+        ready=lambda: _authority(machine.folder).exists() and ports.taken(shop),
+    )
+
+
+def _load_events(machine: Machine) -> None:
+    file = machine.folder / "events.json"
+    file.write_text(EVENT)
+    machine.sh(f"python manage.py load_events {file}", machine.environment({}))
+
+
+@contextmanager
+def _trusting(folder: Path) -> Iterator[None]:
+    """Lets clients trust the authority that Caddy made for localhost."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(_authority(folder)))
+        assert ssl.create_default_context().cert_store_stats()["x509_ca"] > 0
+        yield
+
+
+def _authority(folder: Path) -> Path:
+    return folder / "caddy" / "pki" / "authorities" / "local" / "root.crt"
+
+
+def _service(name: str) -> dict[str, Any]:
+    service: dict[str, Any] = compose.services()[name]
+    return service
