@@ -1,5 +1,6 @@
 """The sockets' way in: who is admitted, with which code the others are closed, what a client may say."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ from django.test import Client
 from rest_framework.authtoken.models import Token
 
 from overlord.accounts.models import User
-from realtime import access, hub, store, streams
+from realtime import access, broadcast, consumers, hub, store, streams
 from realtime.access import RefusedError, admit
 from realtime.close_codes import CloseCode
 from realtime.routing import websockets
@@ -318,3 +319,101 @@ def test_a_socket_that_leaves_is_forgotten(shown: Shown) -> None:
         return hub.current().feeds["event.12"].viewers
 
     assert on_a_loop(test) == set()
+
+
+# Limits -------------------------------------------------------------------------------------------------
+def opened(path: str, *, times: int, headers: dict[str, str] | None = None) -> list[int]:
+    """The codes with which the last of so many sockets is closed, if it is; one that left made room."""
+
+    async def test() -> list[int]:
+        kept = []
+        for _ in range(times - 1):
+            kept.append(Socket(path, headers))
+            await kept[-1].open()
+            await kept[-1].frame()
+        last = Socket(path, headers)
+        await last.open()
+        message = await last._end.receive_output(timeout=5)
+        await kept[0].leave()
+        again = Socket(path, headers)
+        await again.open()
+        assert (await again.frame())["type"] == "snapshot"
+        return [message["code"]] if message["type"] == "websocket.close" else []
+
+    return list(on_a_loop(test))
+
+
+def test_an_address_has_so_many_places(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep("event.12", "1")
+    monkeypatch.setattr(hub, "SOCKETS_PER_ADDRESS", 3)
+    assert opened("/ws/events/12/", times=4) == [4503]
+
+
+def test_control_with_more_places_it_is_served(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep("event.12", "1")
+    monkeypatch.setattr(hub, "SOCKETS_PER_ADDRESS", 5)
+    assert opened("/ws/events/12/", times=4) == []
+
+
+@pytest.mark.usefixtures("owner_kind")
+def test_a_user_has_so_many_places(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(f"me.{ada.pk}", "1")
+    monkeypatch.setattr(hub, "SOCKETS_PER_USER", 2)
+    assert opened("/ws/me/", times=3, headers=with_token(ada)) == [4503]
+
+
+def test_the_addresses_of_one_ipv6_network_are_one() -> None:
+    address = consumers._address
+    assert address(("2001:db8::1", 1)) == address(("2001:db8::ffff:2", 1)) != address(("2001:db8:1::1", 1))
+    assert address(("127.0.0.1", 1)) != address(("127.0.0.2", 1))
+    assert address(("nonsense", 1)) == address(None) == ""
+
+
+def flood(count: int) -> int | None:
+    """With which code a client is closed that says so many things at once."""
+
+    async def test() -> int | None:
+        socket = Socket("/ws/events/12/")
+        await socket.open()
+        await socket.frame()
+        for _ in range(count):
+            await socket.says(text='{"type": "resync"}')
+        for _ in range(3):
+            message = await socket._end.receive_output(timeout=0.5 if count < 31 else 5)
+            if message["type"] == "websocket.close":
+                return int(message["code"])
+        return None
+
+    try:
+        return on_a_loop(test)  # type: ignore[no-any-return]
+    except TimeoutError:
+        return None
+
+
+def test_a_flood_of_resyncs_closes_and_thirty_do_not(shown: Shown) -> None:
+    keep("event.12", "1")
+    assert flood(31) == 1008
+    assert flood(30) is None
+
+
+# Advice -------------------------------------------------------------------------------------------------
+def test_advice_reaches_its_stream_and_no_other(owner_kind: None, ada: User) -> None:
+    bob = User.objects.create_user("bob", "bob@example.org", "correct horse")
+    for user in (ada, bob):
+        keep(f"me.{user.pk}", "1")
+
+    async def test() -> None:
+        screens = [Socket("/ws/me/", with_token_of[user.pk]) for user in (ada, bob)]
+        for screen in screens:
+            await screen.open()
+            await screen.frame()
+        notice = {"reservation": 5, "expires_at": "2026-01-01T00:00:00Z", "expires_in": 60}
+        for _ in range(3):
+            await asyncio.to_thread(broadcast.notify, notices=[(f"me.{ada.pk}", notice), ("me.999", {})])
+        frame = await screens[0].frame()
+        assert (frame["type"], frame["stream"], frame["data"]) == ("expiring", f"me.{ada.pk}", notice)
+        assert frame["version"] == 1
+        assert await screens[1]._end.receive_nothing(timeout=0.3)
+
+    with_token_of = {user.pk: with_token(user) for user in (ada, bob)}
+    on_a_loop(test)
