@@ -10,6 +10,7 @@ from checkout import pages as checkout
 from overlord import health
 from overlord.accounts import pages as accounts
 from overlord.kernel import paths  # noqa: F401  (registers `id`)
+from realtime import contract
 from stats import pages as stats
 from tickets import pages as tickets
 
@@ -42,6 +43,7 @@ urlpatterns = [
     path("stats/", include("stats.api.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("api/asyncapi.yaml", contract.asyncapi),
     path("admin/", admin.site.urls),
     path("livez/", health.livez),
     path("readyz/", health.readyz),

@@ -15,6 +15,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from overlord.embedded import processes
 from overlord.embedded.processes import Child, Program
+from tests import live_contract
 
 Found = TypeVar("Found")
 NOT_READY = 4503
@@ -57,7 +58,7 @@ class System:
         child.wait_ready()
 
     def revive(self) -> None:
-        """Starts what has ended by itself, as `bin/up` does: Celery gives up when Redis breaks off at a bad moment."""
+        """Starts what has ended by itself, as `bin/up` does: a worker may give up when Redis breaks off."""
         for child in [child for child in self.children if not child.running]:
             self.restart(child.program.name)
 
@@ -116,6 +117,7 @@ class Screen:
                 raise
             self.socket = self._opened()
             return self.take(seconds=max(0.1, until - time.monotonic()))
+        live_contract.check(frame)
         self.frames.append(frame)
         if frame["type"] in ("snapshot", "update") and frame["version"] > self.version:
             self.version, self.data = frame["version"], frame["data"]

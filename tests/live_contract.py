@@ -1,0 +1,19 @@
+"""Holds frames to docs/asyncapi.yaml."""
+
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+CONTRACT: dict[str, Any] = yaml.safe_load((ROOT / "docs/asyncapi.yaml").read_text())
+
+
+def check(frame: dict[str, Any]) -> None:
+    """Raises jsonschema.ValidationError when the contract does not know the frame."""
+    messages = CONTRACT["channels"][frame["stream"].partition(".")[0]]["messages"]
+    assert frame["type"] in messages, f"{frame['stream']} has no {frame['type']}"
+    name = messages[frame["type"]]["$ref"].rpartition("/")[2]
+    schema = {**CONTRACT["components"]["messages"][name]["payload"], "components": CONTRACT["components"]}
+    jsonschema.Draft202012Validator(schema).validate(frame)

@@ -1,0 +1,60 @@
+"""docs/asyncapi.yaml says what sockets are sent: every kind of frame, and nothing beside."""
+
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from django.test import Client
+
+from tests.live_contract import CONTRACT, check
+
+
+def heartbeat(**members: Any) -> dict[str, Any]:
+    frame = {"type": "heartbeat", "stream": "event.1", "version": 5, "server_time": "2026-01-01T00:00:00Z"}
+    return {**frame, "data": {"live": True}, **members}
+
+
+def test_it_is_served_to_anyone() -> None:
+    answer = Client().get("/api/asyncapi.yaml")
+    assert answer.status_code == 200
+    assert yaml.safe_load(answer.content) == CONTRACT
+
+
+def test_every_reference_leads_somewhere() -> None:
+    def look(part: Any) -> None:
+        if isinstance(part, dict):
+            if "$ref" in part:
+                found: Any = CONTRACT
+                for name in part["$ref"].removeprefix("#/").split("/"):
+                    found = found[name]
+            for value in part.values():
+                look(value)
+        elif isinstance(part, list):
+            for value in part:
+                look(value)
+
+    look(CONTRACT)
+
+
+def test_its_channels_are_the_addresses_that_are_served() -> None:
+    from realtime.routing import _router
+
+    served = {str(route.pattern) for route in _router.routes[:-1]}
+    for channel in CONTRACT["channels"].values():
+        pattern = channel["address"].strip("/").replace("{id}", r"(?P<id>[0-9]{1,19})")
+        assert rf"^{pattern}/?\Z" in served
+    assert len(served) == len(CONTRACT["channels"])
+
+
+def test_a_frame_of_ours_passes() -> None:
+    check(heartbeat())
+
+
+@pytest.mark.parametrize(
+    "members",
+    [{"more": 1}, {"version": "5"}, {"data": {}}, {"data": {"live": 1}}, {"server_time": "yesterday"}],
+)
+def test_control_another_does_not(members: dict[str, Any]) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        check(heartbeat(**members))
