@@ -1,5 +1,7 @@
 """docker-compose.yml as Compose would read it, and its processes as this machine can run them, without Docker."""
 
+import importlib.util
+import json
 import os
 import re
 import shlex
@@ -34,6 +36,16 @@ def read(variables: Mapping[str, str] | None = None) -> dict[str, Any]:
 
 def services(variables: Mapping[str, str] | None = None) -> dict[str, Any]:
     found: dict[str, Any] = read(variables)["services"]
+    return found
+
+
+def schema() -> dict[str, Any]:
+    """The schema of compose files, by the makers of Compose."""
+    spec = importlib.util.find_spec("check_jsonschema")  # not imported: most of what it needs is not here
+    assert spec is not None
+    assert spec.origin is not None
+    vendored = Path(spec.origin).parent / "builtin_schemas/vendor/compose-spec.json"
+    found: dict[str, Any] = json.loads(vendored.read_text())
     return found
 
 

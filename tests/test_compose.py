@@ -1,7 +1,5 @@
 """docker-compose.yml, read: it is valid, starts what `bin/up` starts, and can be scaled."""
 
-import importlib.util
-import json
 import os
 import re
 import shlex
@@ -30,26 +28,17 @@ UP = {
 }
 
 
-@pytest.fixture(scope="module")
-def schema() -> dict:
-    spec = importlib.util.find_spec("check_jsonschema")  # not imported: most of what it needs is not here
-    assert spec is not None
-    assert spec.origin is not None
-    vendored = Path(spec.origin).parent / "builtin_schemas/vendor/compose-spec.json"
-    return json.loads(vendored.read_text())
-
-
 @pytest.mark.parametrize("variables", [{}, PRODUCTION], ids=["demo", "production"])
-def test_the_file_is_valid(schema: dict, variables: dict[str, str]) -> None:
-    jsonschema.Draft202012Validator(schema).validate(compose.read(variables))
+def test_the_file_is_valid(variables: dict[str, str]) -> None:
+    jsonschema.Draft202012Validator(compose.schema()).validate(compose.read(variables))
 
 
-def test_the_schema_refuses_what_is_wrong(schema: dict) -> None:
+def test_the_schema_refuses_what_is_wrong() -> None:
     wrong = compose.read()
     wrong["services"]["web"]["dependson"] = ["postgres"]
 
     with pytest.raises(jsonschema.ValidationError, match="dependson"):
-        jsonschema.Draft202012Validator(schema).validate(wrong)
+        jsonschema.Draft202012Validator(compose.schema()).validate(wrong)
 
 
 @pytest.mark.parametrize("name", OURS)

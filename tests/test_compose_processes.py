@@ -26,6 +26,7 @@ from overlord.embedded.processes import Child, Program
 from overlord.embedded.servers import redis_answers
 from tests import compose
 from tests.compose import OURS, Machine
+from tests.databases import database
 from tests.name_server import name_server
 from tests.system import Buyer, Screen, System, eventually
 
@@ -86,7 +87,7 @@ def composed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
     folder = tmp_path_factory.mktemp("compose")
     shop, web, live, valkey = (ports.any_free() for _ in range(4))
     with ExitStack() as stack:
-        database_url = stack.enter_context(_database("composed"))
+        database_url = stack.enter_context(database("composed"))
         machine = Machine(
             folder,
             {
@@ -260,22 +261,6 @@ def _all_stop_cleanly(system: Composed) -> None:
 
 
 # Parts of the machine ---------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _database(name: str) -> Iterator[str]:
-    """Makes a database beside the tests' own."""
-    server, _ = os.environ["DATABASE_URL"].rsplit("/", 1)
-    connection = psycopg2.connect(f"{server}/postgres")
-    connection.autocommit = True
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-            cursor.execute(f"CREATE DATABASE {name}")
-            yield f"{server}/{name}"
-            cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    finally:
-        connection.close()
 
 
 def _valkey(machine: Machine, port: int) -> Program:

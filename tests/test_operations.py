@@ -1,0 +1,175 @@
+"""The commands of docs/operations.md: those of PostgreSQL are run as they stand, those of Compose are read."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import jsonschema
+import psycopg2
+import pytest
+import yaml
+
+from overlord.embedded import binaries
+from tests import compose
+from tests.compose import ROOT
+from tests.databases import database
+
+DOCUMENT = (ROOT / "docs/operations.md").read_text()
+
+# Stands in for Docker, as far as PostgreSQL's programs go: they are run here, on the one database there is.
+DOCKER = """#!{python}
+import os, sys
+words = sys.argv[1:]
+if words[:4] != ["compose", "exec", "-T", "postgres"]:
+    sys.exit("not a command for PostgreSQL")
+program, *words = ["{database}" if word == "overlord" else word for word in words[4:]]
+words[words.index("-U") + 1] = os.environ["PGUSER"]
+os.execv("{folder}/" + program, [program, *words])
+"""
+
+
+def block(heading: str, *, nth: int = 0, language: str = "sh") -> list[str]:
+    """Gives the lines of a section's nth block of code."""
+    section = DOCUMENT.split(f"\n### {heading}\n")[1].split("\n## ")[0].split("\n### ")[0]
+    return re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)[nth].splitlines()
+
+
+@pytest.fixture
+def kept() -> Iterator[str]:
+    """A database with something to lose."""
+    with database("kept") as url:
+        rows(url, "CREATE TABLE ticket (id int PRIMARY KEY)", "INSERT INTO ticket VALUES (7)")
+        yield url
+
+
+def rows(url: str, *statements: str) -> list[tuple[object, ...]]:
+    connection = psycopg2.connect(url)
+    try:
+        with connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+    finally:
+        connection.close()
+
+
+def run(lines: list[str], folder: Path, **env: str) -> None:
+    done = subprocess.run(
+        ("/bin/sh", "-euc", "\n".join(lines)),
+        cwd=folder,
+        env={"PATH": f"{folder}:/usr/bin:/bin", **env},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def lose(url: str) -> None:
+    """What the backup must bring back, and what it must not leave."""
+    rows(url, "DELETE FROM ticket", "CREATE TABLE later (id int)")
+
+
+def assert_restored(url: str) -> None:
+    assert rows(url, "SELECT id FROM ticket") == [(7,)]
+    assert rows(url, "SELECT to_regclass('later')") == [(None,)]
+
+
+def test_bin_up_is_backed_up_and_restored(kept: str, tmp_path: Path) -> None:
+    (tmp_path / ".overlord").mkdir()
+    (tmp_path / ".overlord" / "env").write_text(f"DATABASE_URL={kept}\n")
+    (tmp_path / "overlord").symlink_to(ROOT / "overlord")
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (tmp_path / ".venv" / "bin" / "python").chmod(0o755)
+
+    run(block("Back up and restore it"), tmp_path)
+    lose(kept)
+    run(block("Back up and restore it", nth=1), tmp_path)
+
+    assert_restored(kept)
+
+
+def test_the_containers_are_backed_up_and_restored(kept: str, tmp_path: Path) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text(
+        DOCKER.format(
+            python=sys.executable, database=kept.rpartition("/")[2], folder=binaries.postgres_folder()
+        )
+    )
+    docker.chmod(0o755)
+    params = psycopg2.extensions.parse_dsn(kept)
+    env = {
+        "PGHOST": params["host"],
+        "PGPORT": params["port"],
+        "PGUSER": params["user"],
+        "PGPASSWORD": params["password"],
+    }
+
+    run(block("Back up"), tmp_path, **env)
+    lose(kept)
+    run([line for line in block("Restore") if " exec " in line], tmp_path, **env)
+
+    assert_restored(kept)
+
+
+def test_every_service_that_is_named_exists() -> None:
+    commands = re.findall(r"^docker compose (.*?)(?: #.*)?$", DOCUMENT, re.MULTILINE)
+    named = set()
+    for command in commands:
+        verb, *words = (
+            word for word in shlex.split(command) if word not in ("-d", "-T", "-f", "--rm", "--wait")
+        )
+        if verb in ("stop", "restart"):
+            named.update(words)
+        if verb in ("exec", "run", "logs"):
+            named.update(words[:1])
+        if verb == "up":
+            named.update(word.split("=")[0] for word in words if word != "--scale")
+
+    assert len(commands) > 10
+    assert named >= set(compose.OURS)
+    assert named <= set(compose.services())
+
+
+def test_everything_that_writes_is_stopped_before_a_restore() -> None:
+    [stop] = [line for line in block("Restore") if " stop " in line]
+
+    assert set(compose.OURS) == set(stop.split()[3:])
+
+
+def test_what_production_is_told_is_what_it_insists_on() -> None:
+    told = {line.split("=")[0] for line in block("Deploy")}
+
+    assert told == {"ENVIRONMENT", "DJANGO_PORT"} | {
+        "SECRET_KEY",
+        "DATABASE_URL",
+        "REDIS_URL",
+        "ALLOWED_HOSTS",
+        "CSRF_TRUSTED_ORIGINS",
+    }
+
+
+def test_the_override_for_port_80_is_valid() -> None:
+    override = yaml.safe_load("\n".join(block("Deploy", language="yaml")))
+
+    jsonschema.Draft202012Validator(compose.schema()).validate(override)
+    assert set(override["services"]) <= set(compose.services())
+
+
+def test_the_command_that_makes_staff_exists() -> None:
+    [line] = block("Deploy", nth=1)
+    words = shlex.split(line)
+    assert words[:5] == ["docker", "compose", "exec", "web", "python"]
+
+    subprocess.run(
+        [sys.executable, *words[5:], "--help"],
+        cwd=ROOT,
+        env=dict(os.environ),
+        check=True,
+        capture_output=True,
+    )
