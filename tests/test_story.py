@@ -6,9 +6,7 @@ import httpx
 import pytest
 from django.utils.dateparse import parse_datetime
 
-from checkout.tests.paying import audit
 from overlord.kernel import redis_client
-from tests import servers
 from tests.conftest import HOLD_SECONDS
 from tests.system import System, eventually
 from tests.threads import together
@@ -106,30 +104,6 @@ def test_redis_emptied_after_pay_costs_seconds_and_no_order(system: System, tick
 
     assert buyer.payment_when(payment["id"], "SUCCESS")
     assert buyer.reservation(reserved["id"]).json()["validated"] is True
-
-
-def test_redis_lost_and_restarted_in_mid_payment_costs_no_order(
-    system: System, ticket_type: TicketType
-) -> None:
-    buyers = [system.buyer() for _ in range(10)]
-    payments: list[int] = []
-    for buyer in buyers:
-        held = buyer.reserve(ticket_type.pk).json()["id"]
-        payments.append(buyer.open_payment(held)["id"])
-    tokens = ["ok", "ok", "card_error", "timeout_charged", "ok"] * 2
-
-    for nth, (buyer, payment, token) in enumerate(zip(buyers, payments, tokens, strict=True)):
-        assert buyer.pay(payment, token).status_code == 202
-        if nth == 4:
-            servers.valkey_crash_and_lose_all()
-    eventually(lambda: system.revive() or system.ready(), seconds=60)  # type: ignore[func-returns-value]
-
-    outcomes = [
-        buyer.payment_when(payment, "SUCCESS", "FAILURE", seconds=60)["payment_status"]
-        for buyer, payment in zip(buyers, payments, strict=True)
-    ]
-    assert outcomes == ["FAILURE" if token == "card_error" else "SUCCESS" for token in tokens]
-    audit()
 
 
 def test_two_hundred_buyers_want_fifty_tickets(
