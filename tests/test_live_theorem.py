@@ -1,0 +1,180 @@
+"""The theorem of live state: once a client has heard one frame after the last loss, it holds what is true.
+
+Hypothesis draws sequences of changes, of drains that run side by side and are late at any of their steps, and of
+messages that are dropped, repeated and reordered. The real store, database, reading and fingerprints are used.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import pytest
+from django.db import transaction as django_transaction
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from overlord.kernel import redis_client
+from realtime import broadcast, drain, store, streams
+from realtime.store import Frame, Mark
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+STREAM = "event.1"
+Step = tuple[str, int]
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["change", "take", "go_on", "go_on", "hear", "again", "drop"]), st.integers(0, 9)
+    ),
+    min_size=15,
+    max_size=50,
+)
+RIGHT = ("draw", "read", "deliver")  # Note [Version, then read]
+WRONG = ("read", "draw", "deliver")
+
+
+class Client:
+    """What docs/realtime.md asks of a client: replace by version, and nothing else."""
+
+    def __init__(self) -> None:
+        self.version, self.data = 0, None
+
+    def hear(self, frame: Frame) -> None:
+        if frame.version > self.version:
+            self.version, self.data = frame.version, orjson.loads(frame.data or "null")
+
+
+class Believing(Client):
+    """The control: takes whatever comes last."""
+
+    def hear(self, frame: Frame) -> None:
+        self.version, self.data = frame.version, orjson.loads(frame.data or "null")
+
+
+class Drain:
+    """A drain that can be stopped between its steps, beside others: no lock holds them apart here."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.marks: list[Mark] = store.marks_take(limit=9)
+        self.left = list(world.order) if self.marks else []
+        self.version = 0
+        self.frames: list[Frame] = []
+
+    def go_on(self) -> None:
+        """Takes one step more."""
+        if self.left:
+            getattr(self, self.left.pop(0))()
+
+    def finish(self) -> None:
+        while self.left:
+            self.go_on()
+
+    def draw(self) -> None:
+        self.version = drain.draw_version()
+
+    def read(self) -> None:
+        with django_transaction.atomic():
+            self.frames = drain.read_state([STREAM], version=0)
+
+    def deliver(self) -> None:
+        frames = [replace(frame, version=self.version) for frame in self.frames]
+        [outcome] = store.frames_store(frames)
+        self.world.on_the_way += frames if outcome == "new" else []
+        if outcome != "older":
+            store.marks_finish(self.marks, version=self.version)
+
+
+class World:
+    """A state that changes, drains side by side, messages on their way, and a client."""
+
+    def __init__(self, client: Client, order: Sequence[str]) -> None:
+        redis_client.connection().flushdb()
+        self.truth, self.client, self.order = 0, client, order
+        self.drains: list[Drain] = []
+        self.on_the_way: list[Frame] = []
+        broadcast.announce(streams=[STREAM])
+
+    def state(self) -> dict[str, Any]:
+        return {"value": self.truth, "server_time": self.truth * 10}
+
+    def do(self, step: str, nth: int) -> None:
+        if step == "change":
+            self.truth += 1 if nth < 8 else -1
+            broadcast.announce(streams=[STREAM])
+        elif step == "take":
+            self.drains.append(Drain(self))
+        elif step == "go_on" and self.drains:
+            self.drains[nth % len(self.drains)].go_on()
+        elif self.on_the_way and step in ("hear", "again", "drop"):
+            which = nth % len(self.on_the_way)
+            frame = self.on_the_way[which] if step == "again" else self.on_the_way.pop(which)
+            if step != "drop":
+                self.client.hear(frame)
+
+    def settle(self) -> None:
+        """What beat does each second, then the late drains; the client hears one frame, then all that is late."""
+        Drain(self).finish()
+        for late in reversed(self.drains):
+            late.finish()
+        Drain(self).finish()
+        assert store.marks_take(limit=9) == []
+        kept = store.frame_of(
+            STREAM, redis_client.connection().hmget(store.frame_key(STREAM), store.FRAME_FIELDS)
+        )
+        assert kept is not None
+        self.client.hear(kept)
+        for frame in reversed(self.on_the_way):
+            self.client.hear(frame)
+
+
+@contextmanager
+def showing(world: World) -> Iterator[None]:
+    kind = streams.Kind(access="public", project=lambda ids: {1: world.state()})
+    before = streams._kinds["event"]
+    streams._kinds["event"] = kind
+    try:
+        yield
+    finally:
+        streams._kinds["event"] = before
+
+
+def holds(make: Callable[[], World], steps: list[Step]) -> bool:
+    world = make()
+    with showing(world):
+        Drain(world).finish()
+        for step, nth in steps:
+            world.do(step, nth)
+        world.settle()
+        return bool(world.client.data["value"] == world.state()["value"])
+
+
+def check(make: Callable[[], World], *, examples: int) -> None:
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(STEPS)
+    def theorem(steps: list[Step]) -> None:
+        assert holds(make, steps)
+
+    theorem()
+
+
+def test_the_theorem() -> None:
+    check(lambda: World(Client(), RIGHT), examples=150)
+
+
+def test_control_without_the_version_check_it_fails() -> None:
+    with pytest.raises(AssertionError):
+        check(lambda: World(Believing(), RIGHT), examples=300)
+
+
+def test_control_without_the_order_of_version_and_reading_it_fails() -> None:
+    with pytest.raises(AssertionError):
+        check(lambda: World(Client(), WRONG), examples=300)
