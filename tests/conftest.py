@@ -55,7 +55,8 @@ def running_system(
     finally:
         processes.stop(reversed(children))
         with django_db_blocker.unblock():
-            call_command("flush", verbosity=0, interactive=False)
+            # The ids go on: the sandbox remembers by its keys which payments it has seen.
+            call_command("flush", verbosity=0, interactive=False, reset_sequences=False)
 
 
 def _environment(folder: Path) -> dict[str, str]:
