@@ -51,6 +51,8 @@ Ticket Overlord is ready.
   Data         {folder.path}
   Logs         {folder.logs}
 
+  A crowd      .venv/bin/python manage.py rush --buyers 100 --url {url}
+
   Ctrl-C stops everything and keeps the data. Python from the checkout, in another terminal:
   .venv/bin/python manage.py doctor says what is wrong; manage.py reset starts afresh.
 """

@@ -1,0 +1,145 @@
+"""Buyers who come all at once: real HTTP at the running system, so that the pages and the monitor come alive.
+
+Each registers, logs in, takes a few tickets, and pays, changes his mind or lets them run out. How many there are
+at a time is bounded, and so is what they do.
+"""
+
+import http.client
+import json
+import random
+import secrets
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+AT_ONCE = 8
+LOOKED_AT = 8  # of the next events
+TIMEOUT = 30  # seconds
+THINKS = (0.2, 2.0)  # seconds, from .. to
+PAYS, GIVES_BACK = 0.75, 0.1  # of the buyers; the rest let their tickets run out
+TOKENS = ("ok",) * 8 + ("card_error", "slow")
+
+
+@dataclass
+class Tally:
+    """What became of the buyers, counted as they finish."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, outcome: str) -> int:
+        """Will count an outcome, and say how many there are by now."""
+        with self._lock:
+            self.counts[outcome] += 1
+            return self.counts.total()
+
+
+class Refused(Exception):
+    """The shop said no, in the word that is its code."""
+
+
+class Visitor:
+    """One connection, and who is logged in on it."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._connection = kind(parts.hostname or "localhost", parts.port, timeout=TIMEOUT)
+        self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
+
+    def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Will give the answer's JSON; raises Refused."""
+        self._connection.request(method, path, json.dumps(body) if body else None, self._headers)
+        answer = self._connection.getresponse()
+        read = answer.read()
+        found = json.loads(read) if read else {}
+        if answer.status >= 400:
+            raise Refused(str(found.get("code", answer.status)))
+        return found
+
+    def register(self) -> None:
+        """Will make an account and log in."""
+        name = f"rush-{secrets.token_hex(6)}"
+        body = {"username": name, "email": f"{name}@example.org", "password": secrets.token_urlsafe(12)}
+        self.ask("POST", "/register/", body)
+        self._headers["Authorization"] = f"Token {self.ask('POST', '/api-auth/login/', body)['token']}"
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def rush(
+    *, url: str, event: int | None, buyers: int, seed: int | None, told: Callable[[int, str], None]
+) -> Counter[str]:
+    """Will send `buyers` at an event (unless named, the one with most left), AT_ONCE at a time, and count
+    what became of them; `told` hears of each. Raises Refused and OSError when the shop is not there."""
+    dice = random.Random(seed)  # noqa: S311
+    kinds = types_on_sale(url, event)
+    tally = Tally()
+
+    def come(lot: random.Random) -> None:
+        outcome = visit(url, kinds, lot)
+        told(tally.add(outcome), outcome)
+
+    with ThreadPoolExecutor(AT_ONCE) as crowd:
+        list(crowd.map(come, [random.Random(dice.random()) for _ in range(buyers)]))  # noqa: S311
+    return tally.counts
+
+
+def types_on_sale(url: str, event: int | None) -> list[dict[str, Any]]:
+    """Will find the ticket types to go for: those of the event, or of the one of the next that has most left."""
+    visitor = Visitor(url)
+    try:
+        if event is None:
+            listed = visitor.ask("GET", "/event/events/?upcoming=true&page_size=100")["results"]
+            named = [each["id"] for each in listed if each["tickets"]]
+        else:
+            named = [event]
+        found = [_on_sale(visitor, event_id) for event_id in named[:LOOKED_AT]]
+    finally:
+        visitor.close()
+    best = max(found, key=lambda kinds: sum(kind["available"] for kind in kinds), default=[])
+    if not best:
+        raise Refused("nothing is on sale")
+    return best
+
+
+def _on_sale(visitor: Visitor, event_id: int) -> list[dict[str, Any]]:
+    kinds = visitor.ask("GET", f"/event/events/{event_id}/")["tickets"]
+    return [kind for kind in kinds if kind["sale"] == "open" and kind["available"]]
+
+
+def visit(url: str, kinds: list[dict[str, Any]], lot: random.Random) -> str:
+    """Will let one buyer try, and say in a word what became of it."""
+    visitor = Visitor(url)
+    try:
+        visitor.register()
+        kind = lot.choice(kinds)
+        wanted = {"ticket_type": kind["id"], "amount": lot.randint(1, min(4, kind["max_per_user"]))}
+        reservation = visitor.ask("POST", "/event/reservations/", wanted)["id"]
+        time.sleep(lot.uniform(*THINKS))
+        decided = lot.random()
+        if decided < PAYS:
+            return _pay(visitor, reservation, lot)
+        if decided >= PAYS + GIVES_BACK:
+            return "left it held"
+        visitor.ask("DELETE", f"/event/reservations/{reservation}/")
+    except Refused as refused:
+        return str(refused)
+    except (OSError, http.client.HTTPException):
+        return "lost"
+    else:
+        return "gave back"
+    finally:
+        visitor.close()
+
+
+def _pay(visitor: Visitor, reservation: int, lot: random.Random) -> str:
+    payment = visitor.ask("POST", "/payment/payments/", {"reservation_id": reservation})["id"]
+    visitor.ask("POST", f"/payment/payments/{payment}/pay/", {"token": lot.choice(TOKENS)})
+    return "paid"
