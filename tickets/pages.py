@@ -56,6 +56,7 @@ def _listed(row: Mapping[str, Any], shown: dict[str, Any]) -> dict[str, Any]:
         **shown,
         "currency": row["currency"],
         "price": money.to_text(min(prices), row["currency"]) if prices else None,
+        "is_free": 0 in prices,
         "varies": len(set(prices)) > 1,
         "standing": selling.of_event(shown),
     }

@@ -14,8 +14,8 @@ const WHAT = {
 const SALE = { open: say("on sale"), paused: say("paused"), upcoming: say("not open yet"), ended: say("ended") };
 
 const WRITE = {
-  number: (value) => (value === null || value === undefined ? "–" : number(value)),
-  text: (value) => String(value),
+  plain: (value) => (typeof value === "number" ? number(value) : (value ?? "–")),
+  number: (value) => String(value),
   money: (value, { currency }) => money(value, currency),
   seconds: (value) => (value === null || value === undefined ? "–" : say("%(value)s s", { value })),
   percent: (value) => (value === null ? "" : new Intl.NumberFormat(document.documentElement.lang, { style: "percent", maximumFractionDigits: 1 }).format(value)),
@@ -67,7 +67,7 @@ function write(place, data) {
   }
   if (show) {
     const value = at(data, show);
-    put(place, WRITE[place.dataset.as ?? "number"](value, data) ?? "");
+    put(place, WRITE[place.dataset.as ?? "plain"](value, data) ?? "");
     if (place.dataset.as === "what") place.dataset.what = value;
   }
   if (share) place.setAttribute("width", part(data, share));

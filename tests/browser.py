@@ -1,0 +1,139 @@
+"""The Chromium at hand, headless, as a person would use it."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+
+from tests.system import eventually
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+DRIVER = shutil.which("chromedriver")
+AT_HAND = bool(CHROMIUM and DRIVER)
+
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--force-color-profile=srgb",
+    "--hide-scrollbars",
+    "--lang=en-US",
+)
+
+
+@contextmanager
+def opened(*, width: int = 1280, height: int = 900) -> Iterator["Browser"]:
+    """Opens a browser of its own, with an empty profile; it is closed at the end."""
+    os.environ["SE_OFFLINE"] = "true"
+    with tempfile.TemporaryDirectory(prefix="overlord-browser-", ignore_cleanup_errors=True) as profile:
+        options = Options()
+        options.binary_location = CHROMIUM or ""
+        for flag in (*FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}"):
+            options.add_argument(flag)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+        try:
+            yield Browser(driver)
+        finally:
+            driver.quit()
+
+
+class Browser:
+    """One person's browser."""
+
+    def __init__(self, driver: webdriver.Chrome) -> None:
+        self.driver = driver
+        self.site = ""
+
+    def go(self, path: str) -> None:
+        """Opens a page of the site."""
+        self.driver.get(self.site + path)
+
+    @property
+    def path(self) -> str:
+        return str(self.driver.current_url).removeprefix(self.site)
+
+    def all(self, css: str) -> list[WebElement]:
+        return list(self.driver.find_elements(By.CSS_SELECTOR, css))
+
+    def one(self, css: str) -> WebElement:
+        """Waits for the first such element that is seen, on whatever page comes meanwhile."""
+
+        def look() -> WebElement | None:
+            with suppress(StaleElementReferenceException):
+                return next((element for element in self.all(css) if element.is_displayed()), None)
+            return None
+
+        found = eventually(look, seconds=10)
+        assert found is not None
+        return found
+
+    def says(self, css: str, text: str, *, seconds: float = 10) -> None:
+        """Waits until the element says the text."""
+
+        def look() -> bool:
+            with suppress(StaleElementReferenceException):
+                return any(text in element.text for element in self.all(css))
+            return False
+
+        try:
+            eventually(look, seconds=seconds)
+        except AssertionError:
+            seen = [element.text for element in self.all(css)]
+            raise AssertionError(f"{css} does not say {text!r} but {seen}") from None
+
+    def write(self, css: str, text: str) -> None:
+        field = self.one(css)
+        field.clear()
+        field.send_keys(text)
+
+    def press(self, css: str) -> None:
+        self.one(css).click()
+
+    def log_in(self, name: str, password: str) -> None:
+        """Logs in by the page, wherever it is at the moment."""
+        self.write("#id_username", name)
+        self.write("#id_password", password)
+        self.press("main form button[type=submit]")
+
+    def run(self, script: str, *arguments: object) -> Any:
+        return self.driver.execute_script(script, *arguments)
+
+    def wait(self, look: Callable[["Browser"], object], *, seconds: float = 10) -> None:
+        eventually(lambda: look(self), seconds=seconds)
+
+    def complaints(self) -> list[str]:
+        """What the console said of errors: broken scripts, and what the content policy refused."""
+        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
+
+    def emulate(self, *, width: int, height: int, dark: bool = False, scale: float = 1) -> None:
+        """Gives the page another screen, and the system another taste."""
+        metrics = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": width < 600}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+    def picture(self, file: Path) -> None:
+        """Takes the whole page."""
+        import base64
+
+        shot = self.driver.execute_cdp_cmd(
+            "Page.captureScreenshot", {"format": "png", "captureBeyondViewport": True}
+        )
+        file.write_bytes(base64.b64decode(shot["data"]))
