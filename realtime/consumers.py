@@ -63,6 +63,7 @@ class StreamConsumer(AsyncConsumer):
 
     async def connect(self) -> None:
         """Will accept the socket and show it its stream, or close it with the code that says why not."""
+        daphne_socket.tell_faults(self.base_send)
         offered = SUBPROTOCOL in self.scope["subprotocols"]
         await self.send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if offered else None})
         try:

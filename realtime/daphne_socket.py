@@ -42,6 +42,13 @@ async def close(send: Send, code: CloseCode) -> None:
         protocol.sendCloseFrame(code=int(code), isReply=False)  # does nothing when it is closed already
 
 
+def tell_faults(send: Send) -> None:
+    """Will have a client that breaks the protocol told so (1002, 1007, 1009) before its line is cut."""
+    protocol = protocol_of(send)
+    if protocol is not None:
+        protocol.failByDrop = False
+
+
 def hear_no_more(send: Send) -> None:
     """Will read nothing more from a client that floods; a second after the close it is cut off."""
     protocol = protocol_of(send)

@@ -2,15 +2,17 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.db import connections
 from redis import Redis
 
 from overlord.kernel import redis_client
-from realtime import store, streams
+from realtime import drain, store, streams
 from realtime.access import Credential
 from realtime.hub import Hub
 from realtime.store import Frame
@@ -107,3 +109,20 @@ def made(version: int, data: str | None, stream: str = "event.1") -> Frame:
 def keep(version: int, data: str | None, stream: str = "event.1") -> None:
     """What a drain keeps; a test that does not send it has lost it on the way."""
     store.frames_store([made(version, data, stream)])
+
+
+@pytest.fixture
+def draining() -> Iterator[None]:
+    """What worker and beat do."""
+    over = threading.Event()
+
+    def work() -> None:
+        while not over.wait(0.02):
+            drain.drain()
+        connections.close_all()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield
+    over.set()
+    thread.join()

@@ -1,59 +1,22 @@
 """Two Daphnes, real sockets, the drain in this process."""
 
 import asyncio
-import contextlib
 import json
-import os
 import signal
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
-import httpx
 import pytest
 from asgiref.sync import async_to_sync
-from django.db import connection, connections
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from overlord.embedded import ports
-from realtime import broadcast, drain
+from realtime import broadcast
 from realtime.tests.conftest import Shown
+from realtime.tests.daphne import Daphne
 
 pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
-
-
-class Daphne:
-    """A process of its own on the tests' database and Valkey."""
-
-    def __init__(self) -> None:
-        self.port = ports.any_free()
-        address = urlsplit(os.environ["DATABASE_URL"])
-        database = urlunsplit(address._replace(path=f"/{connection.settings_dict['NAME']}"))
-        command = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port)]
-        command += ["--no-server-name", "-v", "0", "overlord.asgi:application"]
-        self.process = subprocess.Popen(command, env={**os.environ, "DATABASE_URL": database})
-
-    def wait_ready(self) -> None:
-        for _ in range(200):
-            with contextlib.suppress(httpx.TransportError):
-                httpx.get(f"http://127.0.0.1:{self.port}/nothing", timeout=5)
-                return
-            time.sleep(0.1)
-        raise AssertionError("Daphne did not start.")
-
-    def stop(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(20)
-
-    def watch(self, path: str, **options: Any) -> connect:
-        here = f"127.0.0.1:{self.port}"
-        options = {"origin": f"http://{here}", "subprotocols": ["overlord.v1"], **options}
-        return connect(f"ws://{here}{path}", **options)
 
 
 @pytest.fixture
@@ -66,23 +29,6 @@ def daphnes(transactional_db: None) -> Iterator[list[Daphne]]:
     finally:
         for daphne in started:
             daphne.stop()
-
-
-@pytest.fixture
-def draining() -> Iterator[None]:
-    """What worker and beat do."""
-    over = threading.Event()
-
-    def work() -> None:
-        while not over.wait(0.02):
-            drain.drain()
-        connections.close_all()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    yield
-    over.set()
-    thread.join()
 
 
 async def frame(socket: ClientConnection) -> dict[str, Any]:
