@@ -58,9 +58,18 @@ def shown(
 
 
 def _cached(event_id: int, *, now: datetime) -> dict[str, Any] | None:
+    """Will show an event from what is kept; None when something of it is missing, too old, or of another version
+    of this program, which kept it in another form."""
     kept = broadcast.entries_read(key=_key(event_id))
     if not kept or STATIC not in kept:
         return None
+    try:
+        return _from_kept(kept, now=now)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _from_kept(kept: dict[str, Any], *, now: datetime) -> dict[str, Any] | None:
     static = kept[STATIC]["value"]
     wanted = [STATIC, *(str(kind["id"]) for kind in static["ticket_types"])]
     oldest = now - TRUSTED

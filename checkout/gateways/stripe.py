@@ -1,7 +1,7 @@
 """Stripe, by its own SDK and PaymentIntents (a Checkout session lives thirty minutes at least, a hold fifteen)."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import stripe
 from django.conf import settings
@@ -21,8 +21,6 @@ OUTCOMES: dict[str, Outcome] = {
     "requires_confirmation": "unconfirmed",
     "requires_payment_method": "declined",  # where a failed charge returns to
 }
-
-Answer = TypeVar("Answer")
 
 
 class StripeGateway:
@@ -44,7 +42,12 @@ class StripeGateway:
             "payment_method_types": ["card"],
             "metadata": {"payment": str(payment_id)},
         }
-        made = _ask(lambda: self._client.v1.payment_intents.create(params, options={"idempotency_key": key}))
+        try:
+            made = self._client.v1.payment_intents.create(params, options={"idempotency_key": key})
+        except (stripe.CardError, stripe.InvalidRequestError) as error:
+            raise GatewayRefused(str(error)) from error
+        except stripe.StripeError as error:
+            raise GatewayUnknown(str(error)) from error
         return str(made.id)
 
     def confirm(self, *, key: str, intent: str) -> Charge:
@@ -57,7 +60,12 @@ class StripeGateway:
         return _charge(confirmed)
 
     def retrieve(self, *, intent: str) -> Charge:
-        return _charge(_ask(lambda: self._client.v1.payment_intents.retrieve(intent)))
+        try:
+            return _charge(self._client.v1.payment_intents.retrieve(intent))
+        except (
+            stripe.StripeError
+        ) as error:  # also one that it does not know: under another account's key, say
+            raise GatewayUnknown(str(error)) from error
 
     def cancel(self, *, key: str, intent: str) -> None:
         try:
@@ -97,15 +105,6 @@ def _verified(body: bytes, signature: str) -> dict[str, Any]:
         plain: dict[str, Any] = event.to_dict()
         return plain
     raise ForgedWebhook
-
-
-def _ask(call: Callable[[], Answer]) -> Answer:
-    try:
-        return call()
-    except (stripe.CardError, stripe.InvalidRequestError) as error:
-        raise GatewayRefused(str(error)) from error
-    except stripe.StripeError as error:
-        raise GatewayUnknown(str(error)) from error
 
 
 def _charge(intent: Any) -> Charge:

@@ -10,6 +10,7 @@ from rest_framework.test import APIClient
 
 from conftest import api_of
 from overlord.accounts.models import User
+from overlord.kernel import redis_client
 from tickets.models import Inventory, Reservation, TicketType
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -340,6 +341,17 @@ class TestEvents:
         reserve(api, ticket_type)
         changed = api.get(event, headers={"If-None-Match": tag})
         assert (changed.status_code, changed["ETag"] != tag) == (200, True)
+
+    def test_what_another_version_kept_is_read_anew(self, api: APIClient, ticket_type: TicketType) -> None:
+        event = f"/event/events/{ticket_type.event_id}/"
+        before = api.get(event).json()["tickets"]
+        key = f"event:{ticket_type.event_id}"
+        for field, kept in redis_client.connection().hgetall(key).items():
+            version, _, text = kept.partition(" ")
+            old = text.replace('"sold"', '"gone"').replace('"date"', '"day"')
+            redis_client.connection().hset(key, field, f"{version} {old}")
+
+        assert api.get(event).json()["tickets"] == before
 
     def test_an_event_says_when_the_next_hold_ends(self, api: APIClient, ticket_type: TicketType) -> None:
         detail = f"/event/tickets/{ticket_type.pk}/"
