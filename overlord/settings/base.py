@@ -184,6 +184,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["overlord.kernel.rendering.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["overlord.kernel.rendering.JSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "overlord.kernel.rendering.Negotiation",
     "EXCEPTION_HANDLER": "overlord.kernel.problems.problem_response",
     "DEFAULT_SCHEMA_CLASS": "overlord.kernel.schema.Schema",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",

@@ -101,8 +101,9 @@ class TestLogin:
         body = {"username": "aDA", "password": NEW["password"]}
         assert APIClient().post(LOGIN, body, format="json").status_code == 200
 
-    def test_a_browser_form_goes_to_the_reservations(self) -> None:
-        client = Client(headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    @pytest.mark.parametrize("accept", ["text/html", "text/html,application/xhtml+xml,*/*;q=0.8"])
+    def test_a_browser_form_goes_to_the_reservations(self, accept: str) -> None:
+        client = Client(headers={"Accept": accept})
         answer = client.post(LOGIN, {"username": "Ada", "password": NEW["password"]})
 
         assert (answer.status_code, answer["Location"]) == (302, "/event/reservations/")
