@@ -56,9 +56,10 @@ class Negotiation(DefaultContentNegotiation):
     ) -> tuple[BaseRenderer, str]:
         offered = list(renderers)
         try:
-            return super().select_renderer(request, offered, format_suffix)
+            chosen: tuple[BaseRenderer, str] = super().select_renderer(request, offered, format_suffix)
         except NotAcceptable:
             return offered[0], offered[0].media_type
+        return chosen
 
 
 class JSONParser(BaseParser):
