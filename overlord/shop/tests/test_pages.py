@@ -1,0 +1,374 @@
+"""The pages as forms: what they refuse and keep, whom they show what, and what they cost."""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.db import OperationalError, connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from checkout import services as checkout
+from overlord.accounts.models import User
+from overlord.kernel import redis_client
+from realtime import store
+from tickets import selling, services
+from tickets.models import Event, Inventory, Reservation, TicketType
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PASSWORD = "correct horse"
+
+
+@pytest.fixture
+def page() -> Client:
+    """A stranger's browser."""
+    return Client(headers={"accept": "text/html,*/*"})
+
+
+@pytest.fixture
+def mine(page: Client, buyer: User) -> Client:
+    """The buyer's browser."""
+    page.force_login(buyer)
+    return page
+
+
+def reserve(page: Client, kind: TicketType, amount: Any = 1, key: str = "one") -> Any:
+    return page.post(f"/events/{kind.event_id}/", {"ticket_type": kind.pk, "amount": amount, "key": key})
+
+
+def text(answer: Any) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.content.decode()))
+
+
+class TestBuying:
+    def test_reserve_pay_and_see_it(self, mine: Client, ticket_type: TicketType) -> None:
+        assert "50 left" in text(mine.get(f"/events/{ticket_type.event_id}/"))
+        place = reserve(mine, ticket_type, 2)["Location"]
+        shown = text(mine.get(place))
+        assert ticket_type.ticket_type in shown
+        assert "€30.00" in shown
+        assert mine.post(f"{place}pay/", {"token": "ok"})["Location"] == place
+        assert "Taking your payment" in text(mine.get(place))
+        checkout.payment_process(payment_id=Reservation.objects.get().payments.get().pk)
+        assert 'data-stage="paid"' in mine.get(place).content.decode()
+        assert "Paid" in text(mine.get("/me/"))
+
+    def test_pressed_twice_it_is_one_reservation(self, mine: Client, ticket_type: TicketType) -> None:
+        assert reserve(mine, ticket_type)["Location"] == reserve(mine, ticket_type)["Location"]
+        assert Reservation.objects.count() == 1
+
+    def test_give_back_and_extend(self, mine: Client, ticket_type: TicketType) -> None:
+        place = reserve(mine, ticket_type)["Location"]
+        Reservation.objects.update(expires_at=timezone.now() + timedelta(seconds=40))
+        mine.post(f"{place}extend/")
+        assert Reservation.objects.get().expires_at > timezone.now() + timedelta(minutes=4)
+        mine.post(f"{place}release/")
+        assert Reservation.objects.get().state == "released"
+        assert "cannot be held any longer" in text(mine.post(f"{place}extend/", follow=True))
+        assert "back on sale" in text(mine.post(f"{place}release/", follow=True))
+
+    def test_a_declined_card_keeps_the_tickets(self, mine: Client, ticket_type: TicketType) -> None:
+        place = reserve(mine, ticket_type)["Location"]
+        mine.post(f"{place}pay/", {"token": "card_error"})
+        checkout.payment_process(payment_id=Reservation.objects.get().payments.get().pk)
+        shown = mine.get(place)
+        assert 'data-stage="failed"' in shown.content.decode()
+        assert "declined" in text(shown)
+
+    def test_a_page_says_why_it_cannot_be_paid(self, mine: Client, ticket_type: TicketType) -> None:
+        place = reserve(mine, ticket_type)["Location"]
+        assert mine.post(f"{place}pay/", {}).status_code == 400
+        Reservation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+        late = mine.post(f"{place}pay/", {"token": "ok"})
+        assert late.status_code == 410
+        assert "time to pay has passed" in text(late)
+        assert 'data-stage="expired"' in late.content.decode()
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("stock", "amount", "said"),
+        [
+            ({"amount": 3}, 4, "Only 3 tickets are left."),
+            ({"amount": 3, "sold": 3}, 1, "These tickets are sold out."),
+            ({"max_per_user": 2}, 3, "One person may have 2 of these."),
+            ({"paused": True}, 1, "The sale is paused"),
+            ({"opens_at": timezone.now() + timedelta(days=1)}, 1, "The sale has not begun yet."),
+            ({"closes_at": timezone.now() - timedelta(days=1)}, 1, "The sale has ended."),
+            ({}, 0, "not a number of tickets"),
+            ({}, "many", "not a number of tickets"),
+        ],
+    )
+    def test_they_say_what_can_be_done_and_keep_the_choice(
+        self,
+        mine: Client,
+        ticket_type_make: Callable[..., TicketType],
+        stock: dict[str, Any],
+        amount: Any,
+        said: str,
+    ) -> None:
+        answer = reserve(mine, ticket_type_make(**stock), amount)
+        assert answer.status_code in (400, 409)
+        assert said in text(answer)
+        assert "is-chosen" in answer.content.decode()
+        if isinstance(amount, int) and amount > 0:
+            assert f'value="{amount}" required' in answer.content.decode()
+
+    def test_what_i_hold_is_linked(self, mine: Client, ticket_type: TicketType) -> None:
+        place = reserve(mine, ticket_type, key="one")["Location"]
+        again = reserve(mine, ticket_type, key="two")
+        assert again.status_code == 409
+        assert f'href="{place}"' in again.content.decode()
+
+    def test_all_in_carts_says_when_the_next_may_return(
+        self, mine: Client, ticket_type_make: Callable[..., TicketType], user_make: Callable[..., User]
+    ) -> None:
+        kind = ticket_type_make(amount=1)
+        services.reservation_create(
+            client_id=user_make().pk,
+            ticket_type=kind.pk,
+            amount=1,
+            key=None,
+            hold=timedelta(minutes=5),
+            now=timezone.now(),
+        )
+        assert "next may return at" in text(mine.get(f"/events/{kind.event_id}/"))
+        assert "The next may come back at" in text(reserve(mine, kind))
+
+    def test_a_busy_database_is_a_page_too(self, page: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        def away(**_: object) -> None:
+            raise OperationalError("gone")
+
+        monkeypatch.setattr("tickets.selectors.events_next", away)
+        answer = page.get("/")
+        assert (answer.status_code, answer["Retry-After"]) == (503, "1")
+        assert "very busy" in text(answer)
+
+    def test_what_is_not_there(self, page: Client, mine: Client) -> None:
+        for path in ("/nothing/", "/events/1/", "/checkout/1/", f"/events/{2**63}/"):
+            answer = mine.get(path)
+            assert (answer.status_code, answer["Content-Type"][:9]) == (404, "text/html")
+        assert Client().get("/nothing/", headers={"accept": "application/json"}).json()["code"] == "not_found"
+
+    def test_a_form_without_its_token(self, ticket_type: TicketType) -> None:
+        strict = Client(enforce_csrf_checks=True, headers={"accept": "text/html"})
+        answer = reserve(strict, ticket_type)
+        assert answer.status_code == 403
+        assert "too old" in text(answer)
+
+
+class TestWhoSeesWhat:
+    def test_a_stranger_logs_in_and_is_back_with_his_choice(
+        self, page: Client, buyer: User, ticket_type: TicketType
+    ) -> None:
+        to = reserve(page, ticket_type, 3)["Location"]
+        assert to.startswith("/login/?next=")
+        form = {"username": buyer.username, "password": PASSWORD}
+        next_page = page.get(to).context["next"]
+        back = page.post(to, {**form, "next": next_page})["Location"]
+        assert 'value="3" required' in page.get(back).content.decode()
+
+    @pytest.mark.parametrize("path", ["/login/", "/signup/"])
+    @pytest.mark.parametrize("evil", ["https://evil.example/", "//evil.example", "javascript:alert(1)"])
+    def test_it_never_leads_elsewhere(self, page: Client, buyer: User, path: str, evil: str) -> None:
+        form = {
+            "/login/": {"username": buyer.username, "password": PASSWORD},
+            "/signup/": {
+                "username": "newcomer",
+                "email": "new@example.org",
+                "password": "a long pass phrase",
+            },
+        }[path]
+        assert page.post(path, {**form, "next": evil})["Location"] == "/"
+
+    def test_another_persons_reservation_is_not_there(
+        self, mine: Client, ticket_type: TicketType, user_make: Callable[..., User]
+    ) -> None:
+        place = reserve(mine, ticket_type)["Location"]
+        other = Client(headers={"accept": "text/html"})
+        other.force_login(user_make())
+        assert other.get(place).status_code == 404
+        for action in ("pay/", "extend/", "release/"):
+            assert other.post(place + action, {"token": "ok"}).status_code == 404
+        assert Reservation.objects.get().state == "held"
+
+    def test_the_monitor_is_for_staff(
+        self, page: Client, mine: Client, ticket_type: TicketType, user_make: Callable[..., User]
+    ) -> None:
+        sale = f"/events/{ticket_type.event_id}/sale/"
+        assert Client().get("/monitor/")["Location"] == "/login/?next=/monitor/"
+        assert mine.get("/monitor/").status_code == mine.post(sale, {"paused": "yes"}).status_code == 403
+        mine.force_login(user_make(is_staff=True))
+        assert mine.get("/monitor/").status_code == 200
+        assert mine.post(sale, {"paused": "yes"})["Location"] == "/monitor/"
+        assert Inventory.objects.get().paused
+        assert "Resume the sale?" in text(mine.get(sale))
+        mine.post(sale, {"paused": "no"})
+        assert not Inventory.objects.get().paused
+
+
+class TestAccounts:
+    def test_sign_up(self, page: Client) -> None:
+        form = {"username": "ada", "email": "ada@example.org", "password": "12345"}
+        refused = page.post("/signup/", form)
+        assert "too short" in text(refused)
+        assert 'aria-describedby="id_password_helptext id_password_error"' in refused.content.decode()
+        assert page.post("/signup/", {**form, "password": "a long pass phrase"})["Location"] == "/"
+        assert "Log out" in text(page.get("/"))
+        assert page.post("/logout/")["Location"] == "/"
+        assert "Log in" in text(page.get("/"))
+
+    def test_a_new_password_for_a_lost_one(self, page: Client, buyer: User) -> None:
+        for address in (buyer.email.upper(), "nobody@example.org"):
+            assert page.post("/password-reset/", {"email": address})["Location"] == "/password-reset/sent/"
+        [letter] = mail.outbox
+        link = re.search(r"http://testserver(\S+)", letter.body)
+        assert link
+        form = page.get(link[1], follow=True)
+        fresh = "another long pass phrase"
+        page.post(form.redirect_chain[-1][0], {"new_password1": fresh, "new_password2": fresh})
+        buyer.refresh_from_db()
+        assert buyer.check_password(fresh)
+        assert "no longer works" in text(page.get(link[1], follow=True))
+
+
+class TestCost:
+    """The number of queries does not grow with what is shown."""
+
+    @pytest.mark.parametrize(
+        ("path", "most"),
+        [("/", 5), ("/events/{event}/", 7), ("/me/", 4), ("/checkout/{hold}/", 4), ("/monitor/", 18)],
+    )
+    def test_queries_are_constant(
+        self,
+        page: Client,
+        user_make: Callable[..., User],
+        ticket_type_make: Callable[..., TicketType],
+        path: str,
+        most: int,
+    ) -> None:
+        user = user_make(is_staff=True)
+        page.force_login(user)
+        kind = ticket_type_make()
+        hold = self.hold(user, kind)
+        place = path.format(event=kind.event_id, hold=hold)
+
+        def count() -> int:
+            redis_client.connection().flushall()
+            with CaptureQueriesContext(connection) as context:
+                assert page.get(place).status_code == 200
+            return len(context)
+
+        before = count()
+        event = Event.objects.get(pk=kind.event_id)
+        for _ in range(6):
+            self.hold(user, ticket_type_make(event=event))
+            self.hold(user, ticket_type_make())
+        assert count() == before <= most
+
+    @staticmethod
+    def hold(user: User, kind: TicketType) -> int:
+        made = services.reservation_create(
+            client_id=user.pk,
+            ticket_type=kind.pk,
+            amount=1,
+            key=None,
+            hold=timedelta(minutes=5),
+            now=timezone.now(),
+        )
+        return int(made.reservation["id"])
+
+
+class TestSearch:
+    def test_by_name_and_month(self, page: Client) -> None:
+        for name, days in (("Blue Hour", 3), ("Blue Moon", 70), ("Carmen", 3)):
+            Event.objects.create(name=name, date=timezone.now() + timedelta(days=days))
+        later = (timezone.now() + timedelta(days=70)).strftime("%Y-%m")
+        assert self.found(page, q="blue") == ["Blue Hour", "Blue Moon"]
+        assert self.found(page, month=later) == ["Blue Moon"]
+        assert self.found(page, q="opera") == []
+
+    @pytest.mark.parametrize(
+        "odd", [{"q": "\0"}, {"month": "x"}, {"month": "9999-12"}, {"month": "2027-13"}, {"q": "%_"}]
+    )
+    def test_odd_wishes_are_no_error(self, page: Client, odd: dict[str, str]) -> None:
+        assert page.get("/", odd).status_code == 200
+
+    @staticmethod
+    def found(page: Client, **wish: str) -> list[str]:
+        return re.findall(r'<h3><a href="[^"]+">([^<]+)</a>', page.get("/", wish).content.decode())
+
+
+class TestSafety:
+    def test_no_script_or_style_within_a_page(self, mine: Client, ticket_type: TicketType) -> None:
+        policy = mine.get("/")["Content-Security-Policy"]
+        assert "unsafe" not in policy
+        assert "default-src 'none'" in policy
+        place = reserve(mine, ticket_type)["Location"]
+        for path in ("/", f"/events/{ticket_type.event_id}/", place, "/me/", "/login/"):
+            source = mine.get(path).content.decode()
+            assert re.findall(r"<script(?![^>]*(src=|nonce=))", source) == []
+            assert re.findall(r"<style|\sstyle=|\son\w+=", source) == []
+
+    def test_what_people_write_is_shown_as_text(self, page: Client) -> None:
+        event = Event.objects.create(
+            name="<script>alert(1)</script>", date=timezone.now() + timedelta(days=1), description="<b>x</b>"
+        )
+        for path in ("/", f"/events/{event.pk}/", '/?q="><script>'):
+            assert "<script>alert" not in page.get(path).content.decode()
+            assert "<b>" not in page.get(path).content.decode()
+
+
+@pytest.fixture
+def without_redis(settings: Any) -> Iterator[None]:
+    """Redis is away: nothing listens at its address."""
+    address = settings.REDIS_URL
+    settings.REDIS_URL = "redis://127.0.0.1:1"
+    redis_client.connection.cache_clear()
+    yield
+    settings.REDIS_URL = address
+    redis_client.connection.cache_clear()
+    store.breaker.succeeded()
+
+
+@pytest.mark.usefixtures("without_redis")
+def test_without_redis_it_sells_by_forms_and_says_of_when_the_numbers_are(
+    mine: Client, ticket_type: TicketType
+) -> None:
+    before = mine.get(f"/events/{ticket_type.event_id}/")
+    assert re.search(r"As of .* UTC\. Reload for newer numbers\.", text(before))
+    place = reserve(mine, ticket_type, 2)["Location"]
+    assert "48 left" in text(mine.get(f"/events/{ticket_type.event_id}/"))
+    assert mine.post(f"{place}pay/", {"token": "ok"})["Location"] == place
+    assert mine.get("/me/").status_code == 200
+    assert Inventory.objects.get().held == 2
+
+
+@pytest.mark.parametrize(
+    ("ticket", "tone"),
+    [
+        ({"available": 100}, "open"),
+        ({"available": 10}, "few"),
+        ({"available": 40, "amount": 1000}, "few"),
+        ({"available": 0, "held": 1}, "carts"),
+        ({"available": 0}, "out"),
+        ({"sale": "paused"}, "paused"),
+        ({"sale": "ended"}, "ended"),
+        ({"sale": "upcoming"}, "upcoming"),
+    ],
+)
+def test_how_it_stands_in_words(ticket: dict[str, Any], tone: str) -> None:
+    usual = {
+        "sale": "open",
+        "available": 5,
+        "held": 0,
+        "amount": 100,
+        "opens_at": None,
+        "next_release_at": None,
+    }
+    assert selling.of_type({**usual, **ticket}).tone == tone

@@ -1,0 +1,357 @@
+"""The pages as people meet them, in headless Chromium, on the running system."""
+
+import gzip
+import importlib.util
+import json
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from overlord.accounts.models import User
+from tests import browser
+from tests.browser import Browser
+from tests.conftest import HOLD_SECONDS
+from tests.system import System, eventually
+from tickets import services
+from tickets.models import Event, Inventory, Reservation, TicketType
+
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(not browser.AT_HAND, reason="no Chromium with its driver is at hand"),
+]
+
+PASSWORD = "correct horse"
+FIRST_LOAD = 60 * 1024  # bytes of compressed script and style
+
+
+@pytest.fixture(scope="module")
+def browsers() -> Iterator[tuple[Browser, Browser]]:
+    with ExitStack() as stack:
+        yield stack.enter_context(browser.opened()), stack.enter_context(browser.opened())
+
+
+@pytest.fixture
+def first(browsers: tuple[Browser, Browser], system: System) -> Browser:
+    return fresh(browsers[0], system)
+
+
+@pytest.fixture
+def second(browsers: tuple[Browser, Browser], system: System) -> Browser:
+    return fresh(browsers[1], system)
+
+
+def fresh(person: Browser, system: System) -> Browser:
+    person.site = system.url
+    person.go("/livez/")
+    person.driver.delete_all_cookies()
+    person.complaints()
+    return person
+
+
+@pytest.fixture
+def kind(system: System) -> TicketType:
+    return kind_make()
+
+
+def kind_make(*, amount: int = 50, price: int = 1500) -> TicketType:
+    event = Event.objects.create(name=f"Gala {secrets.token_hex(3)}", date=timezone.now() + timedelta(days=9))
+    made = TicketType.objects.create(event=event, ticket_type="Stalls", price=price, max_per_user=8)
+    Inventory.objects.create(ticket_type=made, amount=amount, closes_at=event.date)
+    return made
+
+
+def user_make(**fields: Any) -> User:
+    name = f"person-{secrets.token_hex(4)}"
+    return User.objects.create_user(username=name, email=f"{name}@example.org", password=PASSWORD, **fields)
+
+
+def logged_in(person: Browser, user: User) -> Browser:
+    person.go("/login/")
+    person.log_in(user.username, PASSWORD)
+    person.wait(lambda p: p.path == "/")
+    return person
+
+
+def keep_longer(user: User, **left: float) -> int:
+    """Gives the user's hold the time that is left; the test system's own holds last three seconds."""
+    hold = Reservation.objects.get(client=user, state="held")
+    Reservation.objects.filter(pk=hold.pk).update(expires_at=timezone.now() + timedelta(**left))
+    return hold.pk
+
+
+def test_the_whole_story(system: System, first: Browser, second: Browser, kind: TicketType) -> None:
+    buyer, staff = user_make(), user_make(is_staff=True)
+    event = f"/events/{kind.event_id}/"
+    second.go(event)
+    second.says("live-badge", "Live")
+    second.says(".types", "50 left")
+
+    # He chooses as a stranger, logs in, and is back with what he chose.
+    first.go(event)
+    first.press("[data-step='1']")
+    first.says("output", "€30.00")
+    first.press(".choose button[type=submit]")
+    first.log_in(buyer.username, PASSWORD)
+    first.says(".notice", "Your choice is still here")
+    assert first.one("input[name=amount]").get_attribute("value") == "2"
+
+    first.press(".choose button[type=submit]")
+    first.one("hold-countdown .face")
+    second.says(".types", "48 left")  # without reloading
+
+    # The hold ends before his eyes, and one button tries again with the same choice.
+    first.says("h1", "The time is over", seconds=HOLD_SECONDS + 5)
+    second.says(".types", "50 left")
+    first.press("[data-when~=expired] button")
+    first.one("hold-countdown .face")
+    keep_longer(buyer, seconds=60)
+    first.driver.refresh()
+
+    # He pays; the outcome is pushed, and the monitor moves.
+    logged_in(second, staff).go("/monitor/")
+    second.says("live-badge", "Live")
+    sold = int(second.one("[data-show='totals.sold']").text)
+    first.press("form.pay button")
+    first.says("h1", "See you there")
+    second.says("[data-show='totals.sold']", str(sold + 2))
+    second.says(".is-feed", kind.event.name)
+
+    # The sale is paused from the monitor, after a question, and open pages say so.
+    first.go(event)
+    first.says("live-badge", "Live")
+    second.press(f"[data-row='{kind.event_id}'] a[data-if='sale open']")
+    second.press("dialog button[data-slot=title]")
+    second.says(".notice", "is paused")
+    first.says(".types", "Sale paused")
+    second.go(event)
+    second.says(".types", "Sale paused")
+    assert first.complaints() == second.complaints() == []
+
+
+def test_both_of_a_buyers_screens_stay_in_step(system: System, first: Browser, second: Browser) -> None:
+    buyer, kind = user_make(), kind_make()
+    for person in (first, second):
+        logged_in(person, buyer)
+    first.go(f"/events/{kind.event_id}/")
+    first.press(".choose button[type=submit]")
+    first.one("hold-countdown .face")
+    hold = keep_longer(buyer, seconds=200)
+    for person in (first, second):
+        person.go(f"/checkout/{hold}/")
+        person.says("live-badge", "Live")
+    first.run("document.querySelector('#token').value = 'card_error'")
+    first.press("form.pay button")
+    for person in (first, second):
+        person.says("h1", "Not paid yet")
+        person.says("[data-field=error]", "declined")
+    before = second.one("hold-countdown").text
+    first.press(".extension button")
+    second.wait(
+        lambda p: p.one("hold-countdown").text > before and p.one("hold-countdown").text.startswith("4:")
+    )
+    second.press("form.pay button")
+    first.says("h1", "See you there")
+
+
+def test_the_countdown_is_announced_at_its_marks_only(system: System, first: Browser) -> None:
+    buyer, kind = user_make(), kind_make()
+    hold = services.reservation_create(
+        client_id=buyer.pk,
+        ticket_type=kind.pk,
+        amount=1,
+        key=None,
+        hold=timedelta(seconds=63),
+        now=timezone.now(),
+    ).reservation["id"]
+    logged_in(first, buyer).go(f"/checkout/{hold}/")
+    assert first.one("hold-countdown .face").get_attribute("aria-hidden") == "true"
+    heard = "return document.getElementById('heard').textContent"
+    assert first.run(heard) == ""
+    first.wait(lambda p: "one more minute" in p.run(heard))
+
+
+class TestAccessibility:
+    def test_axe_finds_nothing_serious(self, system: System, first: Browser) -> None:
+        buyer, staff = user_make(), user_make(is_staff=True)
+        kind, sold_out, paused = kind_make(), kind_make(amount=0), kind_make()
+        services.sale_pause(event_ids=[paused.event_id], paused=True)
+        event = f"/events/{kind.event_id}/"
+        look(first, "/", "/?q=nothing+of+the+kind", "/login/?next=/me/", "/signup/", "/password-reset/")
+        look(first, "/password-reset/sent/", "/password-reset/x/y/", "/nothing-here/")
+        look(first, event, f"/events/{sold_out.event_id}/", f"/events/{paused.event_id}/")
+        first.go("/login/")
+        first.log_in("nobody", "wrong")
+        first.one(".refusal")
+        axe(first)
+        logged_in(first, buyer).go(event)
+        first.press(".choose button[type=submit]")
+        first.one("hold-countdown .face")
+        axe(first)
+        first.one("h1[data-when=expired]")
+        axe(first)
+        look(first, event, "/me/", "/monitor/")  # refused
+        first.go(event)
+        first.run("document.querySelector('input[name=amount]').max = 99")
+        first.write("input[name=amount]", "60")
+        first.press(".choose button[type=submit]")
+        first.one("#refusal")
+        assert first.run("return document.activeElement.id") == "refusal"
+        axe(first)
+        first.write("input[name=amount]", "1")
+        first.press(".choose button[type=submit]")
+        first.one("form.pay")
+        keep_longer(buyer, seconds=60)
+        first.press("form.pay button")
+        first.says("h1", "See you there")
+        axe(first)
+        first.driver.delete_all_cookies()
+        logged_in(first, staff)
+        look(first, "/monitor/", f"/events/{kind.event_id}/sale/")
+        first.emulate(width=320, height=800, dark=True)
+        look(first, "/", event, "/monitor/", "/me/")
+        first.emulate(width=1280, height=900)
+
+    def test_axe_would_find_it(self, system: System, first: Browser) -> None:
+        """Negative control."""
+        first.go("/login/")
+        first.run("document.querySelector('#id_username').labels[0].remove()")
+        with pytest.raises(AssertionError, match="label"):
+            axe(first)
+
+    def test_the_tab_order_is_the_reading_order(
+        self, system: System, first: Browser, kind: TicketType
+    ) -> None:
+        first.go(f"/events/{kind.event_id}/")
+        first.says("live-badge", "Live")
+        assert tabs(first, 10) == [
+            "Skip to the content",
+            "Ticket Overlord",
+            "Events",
+            "Log in",
+            "What is on",
+            "One less of Stalls",
+            "How many of Stalls",
+            "One more of Stalls",
+            "Reserve Stalls",
+            "For developers",
+        ]
+
+    @pytest.mark.parametrize("width", [320, 640])  # 640 is 1280 at 200 %
+    def test_nothing_is_cut_off_on_a_narrow_screen(self, system: System, first: Browser, width: int) -> None:
+        buyer, kind = user_make(is_staff=True), kind_make()
+        logged_in(first, buyer)
+        first.emulate(width=width, height=800)
+        try:
+            for path in ("/", f"/events/{kind.event_id}/", "/me/", "/monitor/"):
+                first.go(path)
+                assert first.run("return document.documentElement.scrollWidth") <= width, path
+                assert small_targets(first) == [], path
+        finally:
+            first.emulate(width=1280, height=900)
+
+
+def look(person: Browser, *paths: str) -> None:
+    for path in paths:
+        person.go(path)
+        axe(person)
+
+
+def axe(person: Browser) -> None:
+    """Insists that axe-core finds no serious or critical problem on the page as it is."""
+    spec = importlib.util.find_spec("axe_playwright_python")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    script = (Path(spec.submodule_search_locations[0]) / "axe.min.js").read_text()
+    person.driver.execute_cdp_cmd("Runtime.evaluate", {"expression": script})
+    found = person.driver.execute_async_script(
+        "const done = arguments[0]; axe.run().then(({violations}) => done(JSON.stringify(violations.map("
+        "({id, impact, nodes}) => ({id, impact, nodes: nodes.map(n => n.html.slice(0, 160))})))))"
+    )
+    bad = [each for each in json.loads(found) if each["impact"] in ("serious", "critical")]
+    assert bad == [], (person.path, bad)
+
+
+def tabs(person: Browser, count: int) -> list[str]:
+    from selenium.webdriver.common.keys import Keys
+
+    named = """
+      const e = document.activeElement;
+      return (e.getAttribute("aria-label") || e.textContent).replace(/\\s+/g, " ").trim();
+    """
+    person.run("document.body.focus(); window.getSelection().removeAllRanges()")
+    order = []
+    for _ in range(count):
+        person.driver.switch_to.active_element.send_keys(Keys.TAB)
+        order.append(person.run(named))
+    return order
+
+
+def small_targets(person: Browser) -> list[str]:
+    """What is pressed and is smaller than 24 by 24, links within a sentence apart."""
+    return list(
+        person.run("""
+          return [...document.querySelectorAll("button, input:not([type=hidden]), select, summary, nav a, .button")]
+            .filter((e) => e.checkVisibility() && (e.offsetWidth < 24 || e.offsetHeight < 24))
+            .map((e) => e.outerHTML.slice(0, 120));
+        """)
+    )
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/events/{event}/", "/login/", "/me/", "/checkout/{hold}/", "/monitor/"]
+)
+def test_the_first_load_is_light(system: System, first: Browser, path: str) -> None:
+    user, kind = user_make(is_staff=True), kind_make()
+    hold = system_reserve(user, kind)
+    logged_in(first, user).go("/livez/")
+    first.driver.execute_cdp_cmd("Network.clearBrowserCache", {})
+    if path == "/login/":
+        first.driver.delete_all_cookies()
+    first.go(path.format(event=kind.event_id, hold=hold))
+    first.wait(lambda p: p.run("return document.readyState") == "complete")
+    taken = first.run("""
+      return performance.getEntriesByType("resource")
+        .filter(({name}) => /\\.(js|css)(\\?|$)/.test(name)).map(({name}) => name);
+    """)
+    assert len(taken) >= 4
+    client = system.buyer().http
+    assert sum(len(gzip.compress(client.get(name).content)) for name in set(taken)) <= FIRST_LOAD
+
+
+def system_reserve(user: User, kind: TicketType) -> int:
+    made = services.reservation_create(
+        client_id=user.pk,
+        ticket_type=kind.pk,
+        amount=1,
+        key=None,
+        hold=timedelta(minutes=5),
+        now=timezone.now(),
+    )
+    return int(made.reservation["id"])
+
+
+def test_it_sells_with_javascript_off(system: System, first: Browser, kind: TicketType) -> None:
+    buyer = user_make()
+    first.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        first.go(f"/events/{kind.event_id}/")
+        assert "As of" in first.one("live-badge").text
+        first.press(".choose button[type=submit]")
+        first.log_in(buyer.username, PASSWORD)
+        first.press(".choose button[type=submit]")
+        first.one("form.pay")
+        hold = keep_longer(buyer, seconds=60)
+        assert first.path == f"/checkout/{hold}/"
+        first.press(".extension button")
+        first.press("form.pay button")
+        eventually(lambda: Reservation.objects.get(pk=hold).state == "validated")
+        first.driver.refresh()
+        assert first.one("h1").text == "See you there"
+    finally:
+        first.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
