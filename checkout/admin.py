@@ -93,7 +93,9 @@ class PaymentAdmin(ReadOnlyAdmin):
         form = RefundForm(request.POST or None, currency=payment.currency)
         if request.method == "POST" and form.is_valid():
             try:
-                services.refund_request(staff_id=actor_id(request), payment_id=payment_id, **form.cleaned_data)
+                services.refund_request(
+                    staff_id=actor_id(request), payment_id=payment_id, **form.cleaned_data
+                )
             except DomainError as refused:
                 form.add_error(None, refused.detail)
             else:

@@ -18,7 +18,6 @@ from tickets.event_files import EventToLoad
 from tickets.models import Event, Inventory, Reservation, TicketType
 from tickets.representation import Figures
 
-
 LATE_RELEASES = 500
 
 
@@ -102,7 +101,9 @@ def reservation_reseat(*, reservation: Reservation, paid: int, now: datetime) ->
     return True
 
 
-def reservation_pay_back(*, reservation: Reservation, amount: int, return_tickets: bool, now: datetime) -> None:
+def reservation_pay_back(
+    *, reservation: Reservation, amount: int, return_tickets: bool, now: datetime
+) -> None:
     """Will take `amount` minor units off what a locked validated reservation brought in, and put its tickets back
     on sale where that was asked for."""
     returned = reservation.amount if return_tickets else 0
