@@ -23,7 +23,8 @@ from realtime.close_codes import CloseCode
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 KERNEL_BYTES = 64 * 1024  # of a socket's send buffer: what a slow reader would be sent though it is old
-TRANSPORT_NAMES = ("socket", "dataBuffer", "offset", "_tempDataLen", "connected", "disconnecting")
+TRANSPORT_NAMES = ("socket", "dataBuffer", "offset", "_tempDataLen")
+OPEN = WebSocketProtocol.STATE_OPEN
 
 
 def protocol_of(send: Send) -> WebSocketProtocol | None:
@@ -85,9 +86,12 @@ def frame_of(text: str) -> bytes:
 class Line:
     """The line to one open socket. See Note [Straight to the socket]."""
 
+    __slots__ = ("_protocol", "_transport", "_write")
+
     def __init__(self, protocol: WebSocketProtocol) -> None:
         self._protocol = protocol
         self._transport = protocol.transport
+        self._write = self._transport.socket.send
         self._transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
 
     def waiting(self) -> int:
@@ -97,30 +101,23 @@ class Line:
         return waiting
 
     def offer(self, frame: bytes) -> bool:
-        """Will send the frame unless others still wait; says whether it did."""
-        if self.waiting():
+        """Will send the frame unless others still wait; says whether it did. What closes is sent nothing more."""
+        transport = self._transport
+        if transport._tempDataLen or len(transport.dataBuffer) != transport.offset:
             return False
-        if self._is_open():
+        if self._protocol.state == OPEN:
             try:
-                taken = self._transport.socket.send(frame)
+                taken = self._write(frame)
             except OSError:  # full, or gone: the transport finds out which
                 taken = 0
             if taken < len(frame):
-                self._transport.write(frame[taken:])
+                transport.write(frame[taken:])
         return True
 
     def send(self, frame: bytes) -> None:
         """Will send the frame behind all that waits."""
-        if self._is_open() and not self.offer(frame):
+        if self._protocol.state == OPEN and not self.offer(frame):
             self._transport.write(frame)
-
-    def _is_open(self) -> bool:
-        transport = self._transport
-        return bool(
-            self._protocol.state == self._protocol.STATE_OPEN
-            and transport.connected
-            and not transport.disconnecting
-        )
 
 
 def line_to(send: Send) -> Line | None:

@@ -8,7 +8,7 @@ What it cannot hear (a lost message, a notice that was never given) `healing` fi
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from typing import Any, Literal
+from typing import Any
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
@@ -194,20 +194,22 @@ class Hub:
         if frame is None:
             return
         feed.sent = frame.version
-        texts: dict[Literal["snapshot", "update"], Text] = {}
-        for count, viewer in enumerate(viewers, start=1):
-            if viewer not in feed.viewers or (viewer.version or 0) >= frame.version:
-                continue
-            if frame.data is None:
+        if frame.data is None:
+            for viewer in viewers:
                 await self.close(viewer, CloseCode.NO_SUCH_STREAM)
+            return
+        now, version, present = clock.now(), frame.version, feed.viewers
+        update = frame_text.state("update", frame, now=now)
+        for count, viewer in enumerate(viewers, start=1):
+            held, line = viewer.version, viewer.line
+            if viewer not in present or (held is not None and held >= version):
                 continue
-            kind: Literal["snapshot", "update"] = "snapshot" if viewer.version is None else "update"
-            if kind not in texts:
-                texts[kind] = frame_text.state(kind, frame, now=clock.now())
-            if viewer.line is not None and kind == "update" and viewer.line.offer(texts[kind].frame):
-                viewer.version = frame.version  # the hot path: no coroutine for each socket
+            if held is None:
+                await self._hand(viewer, frame, frame_text.state("snapshot", frame, now=now))
+            elif line is not None and line.offer(update.frame):
+                viewer.version = version  # the hot path: no coroutine for each socket
             else:
-                await self._hand(viewer, frame, texts[kind])
+                await self._hand(viewer, frame, update)
             if count % SOCKETS_AT_ONCE == 0:
                 await asyncio.sleep(0)
 

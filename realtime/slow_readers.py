@@ -23,6 +23,7 @@ class SlowReaders:
         self._loop = asyncio.get_running_loop()
         self._since: dict[Viewer, float] = {}
         self._look_at = 0.0
+        self._found = asyncio.Event()
 
     def __contains__(self, viewer: Viewer) -> bool:
         return viewer in self._since
@@ -30,10 +31,16 @@ class SlowReaders:
     def add(self, viewer: Viewer) -> None:
         """Will remember that the viewer could not be handed something."""
         self._since.setdefault(viewer, self._loop.time())
+        self._found.set()
 
     async def step(self) -> None:
-        """Will wait a moment, and then see who has caught up and who has not."""
-        await asyncio.sleep(STEP_SECONDS)
+        """Will wait a moment, a second where nobody is slow, and then see who has caught up and who has not."""
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                await self._found.wait()
+                await asyncio.sleep(STEP_SECONDS)
+        except TimeoutError:
+            pass
         await self.look(now=self._loop.time())
 
     async def look(self, *, now: float) -> None:
@@ -42,7 +49,7 @@ class SlowReaders:
             self._look_at = now + LOOK_SECONDS
             for viewer in self._hub.viewers():
                 if viewer.line is not None and viewer.line.waiting():
-                    self._since.setdefault(viewer, now)
+                    self.add(viewer)
         for viewer, since in [*self._since.items()]:
             feed = self._hub.feeds.get(viewer.stream)
             waiting = viewer.line.waiting() if viewer.line is not None else 0
@@ -54,3 +61,5 @@ class SlowReaders:
             elif now - since >= PATIENCE or waiting > MOST_WAITING:
                 del self._since[viewer]
                 await self._hub.close(viewer, CloseCode.SLOW_OR_SILENT)
+        if not self._since:
+            self._found.clear()

@@ -71,7 +71,7 @@ def test_a_stream_that_is_not_kept_is_marked_and_shown_when_the_drain_sends_it()
         screen = Screen("event.1")
         await hub.attach(screen.viewer)
         assert await until(lambda: bool(redis_client.connection().zcard(store.DIRTY)))
-        assert redis_client.connection().llen("live") == 1
+        assert await until(lambda: redis_client.connection().llen("live") == 1)
         await publish(1, '"first"')
         assert await until(lambda: screen.shows("first"))
         assert screen.frames[0]["type"] == "snapshot"

@@ -1,0 +1,8 @@
+"""Ours, with every change sent: for a like-for-like cost of one message."""
+
+from dataclasses import replace
+
+from overlord.asgi import application as application
+from realtime import streams
+
+streams._kinds["event"] = replace(streams._kinds["event"], interval=0.0)
