@@ -1,5 +1,6 @@
 """The Chromium at hand, headless, as a person would use it."""
 
+import base64
 import os
 import shutil
 import tempfile
@@ -130,10 +131,9 @@ class Browser:
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
     def picture(self, file: Path) -> None:
-        """Takes the whole page."""
-        import base64
-
-        shot = self.driver.execute_cdp_cmd(
-            "Page.captureScreenshot", {"format": "png", "captureBeyondViewport": True}
-        )
+        """Takes the whole page; of a .webp, what the screen shows, small."""
+        wish = {"format": "png", "captureBeyondViewport": True}
+        if file.suffix == ".webp":
+            wish = {"format": "webp", "quality": 82, "captureBeyondViewport": False}
+        shot = self.driver.execute_cdp_cmd("Page.captureScreenshot", wish)
         file.write_bytes(base64.b64decode(shot["data"]))

@@ -37,6 +37,7 @@ def main(url: str, password: str, folder: Path) -> None:
         page.log_in("staff", password)
         _take(page, folder, "monitor", "/monitor/")
         _take(page, folder, "pause", f"/events/{event}/sale/")
+        _for_the_readme(page, folder, event)
 
 
 def _buy(page: Browser, folder: Path, event: str) -> None:
@@ -53,6 +54,11 @@ def _buy(page: Browser, folder: Path, event: str) -> None:
     page.press("form.pay button")
     page.one("h1[data-when=failed]")
     _take(page, folder, "checkout-declined", page.path)
+    page.emulate(width=390, height=760, scale=1.5)
+    page.go(checkout)
+    time.sleep(0.7)
+    page.picture(folder / "checkout.webp")
+    page.emulate(width=1280, height=900)
     page.go(checkout)
     page.run("document.querySelector('#token').value = 'slow'")
     page.press("form.pay button")
@@ -70,6 +76,15 @@ def _buy(page: Browser, folder: Path, event: str) -> None:
     page.press(".choose button[type=submit]")
     page.one("#refusal")
     _picture(page, folder, "event-refused")
+
+
+def _for_the_readme(page: Browser, folder: Path, event: str) -> None:
+    """Three small ones, which docs/images/ has copies of."""
+    for name, path, dark in (("event", f"/events/{event}/", False), ("monitor", "/monitor/", True)):
+        page.emulate(width=1120, height=760, dark=dark)
+        page.go(path)
+        time.sleep(1.5)
+        page.picture(folder / f"{name}.webp")
 
 
 def _take(page: Browser, folder: Path, name: str, path: str, *, every: bool = True) -> None:
