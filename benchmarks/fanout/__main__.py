@@ -137,8 +137,8 @@ def _publish(arm: Any, crowd: Any, versions: Iterator[int], *, rate: int, second
 def _event(version: int) -> dict[str, Any]:
     """An event of two ticket types, as its stream shows it."""
     kind = {
-        "event": 1, "ticket_type": "Regular", "price": "15.00", "currency": "EUR", "amount": 5000, "available": 4000,
-        "held": 500, "sold": 500, "max_per_user": 10, "sale": "open", "opens_at": None,
+        "event": 1, "ticket_type": "Regular", "price": "15.00", "currency": "EUR", "amount": 5000,
+        "available": 4000, "held": 500, "sold": 500, "max_per_user": 10, "sale": "open", "opens_at": None,
         "closes_at": "2026-12-24T20:00:00Z", "next_release_at": "2026-11-22T20:00:00.123456Z", "version": version,
     }  # fmt: skip
     return {
@@ -160,7 +160,8 @@ def _cpu(pid: int) -> float:
 def _print(report: dict[str, Any]) -> None:
     names = ["us_per_message", "us_per_change_and_socket", "messages_per_socket_and_second", "behind"]
     print(
-        f"{report['sockets']} sockets, {report['rounds']} rounds of {report['seconds']:.0f} s, load {report['load']:.1f}"
+        f"{report['sockets']} sockets, {report['rounds']} rounds of {report['seconds']:.0f} s,"
+        f" load {report['load']:.1f}"
     )
     print(f"| {'arm':38} | us CPU a message | us a change and socket | messages/s a socket | behind |")
     print(f"|{'-' * 40}|---:|---:|---:|---:|")

@@ -45,7 +45,7 @@ def all_arms(valkey: Valkey) -> list[Arm]:
             _node("socketio", "/socket.io/?EIO=4&transport=websocket", valkey),
         ]
     else:
-        print("No Node or no npm here: `ws` and socket.io are left out.", file=sys.stderr)  # noqa: T201
+        print("No Node or no npm here: `ws` and socket.io are left out.", file=sys.stderr)
     return found
 
 
