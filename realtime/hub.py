@@ -48,7 +48,7 @@ class Hub:
         self._layer = get_channel_layer()
         # The groups need a name that exists in this process only. `new_channel` would make another one each
         # time it is tried while Redis is away, and never forget them.
-        self._channel = f"hub.{uuid4().hex}"
+        self.name = f"hub.{uuid4().hex}"
         self.feeds: dict[str, Feed] = {}
         self.joined: set[str] = set()
         self.source = Source()
@@ -157,7 +157,7 @@ class Hub:
 
     # Frames ----------------------------------------------------------------------------------------------
     async def _listen(self) -> None:
-        message = await self._layer.receive(self._channel)
+        message = await self._layer.receive(self.name)
         if message.pop("type") == "notices":
             await self._give_notices(message["notices"])
         else:
@@ -252,11 +252,11 @@ class Hub:
         wanted = {broadcast.NOTICES, *self.feeds} if self.feeds else set()
         for stream in wanted - self.joined:
             async with asyncio.timeout(REDIS_SECONDS):
-                await self._layer.group_add(stream, self._channel)
+                await self._layer.group_add(stream, self.name)
             self.joined.add(stream)
         for stream in self.joined - wanted:
             async with asyncio.timeout(REDIS_SECONDS):
-                await self._layer.group_discard(stream, self._channel)
+                await self._layer.group_discard(stream, self.name)
             self.joined.discard(stream)
         await self._ask_for_missing()
 

@@ -9,6 +9,7 @@ from realtime import store
 from realtime.store import Frame
 
 SECONDS = 1.0
+VIEWERS_SECONDS = 5
 
 
 class Source:
@@ -29,6 +30,10 @@ class Source:
     async def drains(self) -> bool:
         """Will say whether a drain got through lately."""
         return bool(await self._redis.exists(store.DRAINED))
+
+    async def say_viewers(self, *, hub: str, count: int) -> None:
+        """Will say how many sockets a hub has, for as long as it goes on saying so."""
+        await self._redis.set(f"{store.VIEWERS}{hub}", count, ex=VIEWERS_SECONDS)
 
     async def frames(self, names: Sequence[str]) -> dict[str, Frame]:
         """Will read the streams' kept frames; those that have none are missing."""

@@ -19,6 +19,7 @@ DRAINED_SECONDS = 3
 DIRTY = "live:dirty"  # sorted set: stream -> number of its latest mark
 MARKS = "live:marks"  # counter of marks
 QUEUED = "live:drain-queued"  # there while a drain waits in the queue
+VIEWERS = "live:viewers:"  # and a hub's name: how many sockets it has
 QUEUED_SECONDS = 2
 KEPT_SECONDS = 900
 TOMBSTONE_SECONDS = 60

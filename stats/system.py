@@ -68,9 +68,8 @@ def _slowest(probes: dict[str, str]) -> float | None:
 
 
 def _viewers() -> int | None:
-    """Each live process keeps how many sockets it has; none did: nobody knows."""
+    """Each live process says how many sockets it has; none did: nobody knows."""
     redis = redis_client.connection()
     keys = list(redis.scan_iter(VIEWERS, count=1000))
-    if not keys:
-        return None
-    return sum(int(count) for key in keys for count in redis.hvals(key))
+    counts = redis.mget(keys) if keys else []
+    return sum(int(count) for count in counts if count is not None) if keys else None

@@ -9,6 +9,7 @@ from redis import RedisError
 from rest_framework.authtoken.models import Token
 
 from overlord.accounts.models import User
+from overlord.kernel import redis_client
 from realtime import store, streams
 from realtime.access import Credential
 from realtime.healing import DEAF_SECONDS
@@ -45,6 +46,21 @@ async def lost_on_the_way(hub: Hub) -> Screen:
     await hub.healing.heal(now=hub._loop.time() + 3.1)
     await until(lambda: screen.shows(2), seconds=0.5)
     return screen
+
+
+def test_the_number_of_viewers_is_said_as_long_as_the_hub_lives() -> None:
+    async def watched(hub: Hub) -> dict[str, Any]:
+        keep(1, "1")
+        for _ in range(3):
+            await shows(hub, "event.1", 1)
+        await hub.healing.heal(now=hub._loop.time())
+        redis = redis_client.connection()
+        [key] = redis.keys(f"{store.VIEWERS}*")
+        return {"count": redis.get(key), "seconds": redis.ttl(key)}
+
+    said = with_hub(watched)
+    assert said["count"] == "3"
+    assert 0 < said["seconds"] <= 5
 
 
 def test_a_frame_that_was_lost_on_the_way_is_found() -> None:

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from overlord.accounts.models import User
-from overlord.kernel import db
+from overlord.kernel import db, redis_client
 from stats import monitor, selectors, services, system
 from stats.models import Minute, Reading
 from tests.threads import together
@@ -158,6 +158,9 @@ class TestTheSystem:
     def test_nobody_knows_before_the_first(self) -> None:
         assert system.look()["queue_seconds"] is None
         assert system.look()["viewers"] is None
+        redis_client.connection().set("live:viewers:hub.1", 3, ex=5)
+        redis_client.connection().set("live:viewers:hub.2", 4, ex=5)
+        assert system.look()["viewers"] == 7
 
     def test_only_one_row_is_kept(self) -> None:
         for nth in range(3):
