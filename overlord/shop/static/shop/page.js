@@ -39,8 +39,7 @@ document.addEventListener("click", (event) => {
   if (!dialog?.showModal) return;
   event.preventDefault();
   for (const [name, text] of Object.entries(link.dataset)) {
-    const slot = dialog.querySelector(`[data-slot="${CSS.escape(name)}"]`);
-    if (slot) slot.textContent = text;
+    for (const slot of dialog.querySelectorAll(`[data-slot="${CSS.escape(name)}"]`)) slot.textContent = text;
   }
   dialog.querySelector("form[action]").action = link.href;
   dialog.querySelector("[name=paused]").value = link.dataset.paused;

@@ -62,9 +62,14 @@ export function minutes(seconds) {
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
 }
 
+/** Browsers and servers disagree about which space stands before PM. */
+function plain(text) {
+  return text.replace(/\s/g, " ");
+}
+
 /** Will set a text only where it differs, and show for a moment that it did. */
 export function put(element, text, { flash = false } = {}) {
-  if (element === null || element.textContent === text) return;
+  if (element === null || plain(element.textContent) === plain(text)) return;
   element.textContent = text;
   if (!flash) return;
   element.classList.remove("changed");
