@@ -8,7 +8,7 @@ from redis import RedisError
 from overlord.kernel import redis_client
 from overlord.kernel.hints import hint
 
-QUEUES = ("payments", "live", "expiry", "upkeep")
+QUEUES = ("payments", "live", "expiry", "upkeep", "mail")
 PROBES = "stats:probes"  # hash: queue -> when the last probe it worked on was sent, and when it was worked on
 PROBE_EVERY = 5.0  # seconds
 VIEWERS = "live:viewers:*"

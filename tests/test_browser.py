@@ -354,6 +354,21 @@ def reserve(user: User, kind: TicketType) -> int:
     return int(made.reservation["id"])
 
 
+def test_without_live_state_it_says_how_old_the_page_is(
+    system: System, first: Browser, kind: TicketType
+) -> None:
+    child = system.child("live")
+    child.stop()
+    try:
+        first.go(f"/events/{kind.event_id}/")
+        first.says("live-badge", "Showing data from")
+        first.press("[data-step='1']")
+        first.says("output", "€30.00")
+    finally:
+        system.restart("live")
+    first.says("live-badge", "Live", seconds=20)
+
+
 def test_it_sells_with_javascript_off(system: System, first: Browser, kind: TicketType) -> None:
     buyer = user_make()
     first.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})

@@ -219,7 +219,6 @@ DEFAULT_FROM_EMAIL = env.DEFAULT_FROM_EMAIL
 # Pages ---------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("en-gb", "British English")]  # those of which every text is there
-LOCALE_PATHS = [BASE_DIR / "overlord" / "shop" / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = True

@@ -372,3 +372,15 @@ def test_how_it_stands_in_words(ticket: dict[str, Any], tone: str) -> None:
         "next_release_at": None,
     }
     assert selling.of_type({**usual, **ticket}).tone == tone
+
+
+@pytest.mark.parametrize(
+    ("language", "price", "time"), [("en-US,en", "€15.00", "7:30\u202fPM"), ("en-GB", "€15.00", "19:30")]
+)
+def test_money_and_times_are_written_by_locale(
+    page: Client, ticket_type: TicketType, language: str, price: str, time: str
+) -> None:
+    Event.objects.update(date=timezone.now().replace(hour=19, minute=30) + timedelta(days=20))
+    shown = page.get("/", headers={"accept-language": language}).content.decode()
+    assert price in shown
+    assert time in shown

@@ -3,13 +3,18 @@
 import { now } from "realtime/live.js";
 import { clock, put, say } from "shop/words.js";
 
+const PATIENCE = 4_000; // for a first connection, before it says how old the page is
+
 class LiveBadge extends HTMLElement {
-  /** Will show a status of `follow`. Each of "live" is a proof that the page is true at this moment. */
+  /** Will show a status of `follow`. Until it is no longer "live", the page is true. */
   show(status) {
-    if (status === "live") this.trueAt = now();
-    if (this.dataset.status === "live" && status !== "live") this.trueAt = now();
+    if (status === "live" || this.dataset.status === "live") this.trueAt = now();
     this.dataset.status = status;
     put(this, this.words(status));
+    clearTimeout(this.timer);
+    if (status === "reconnecting" && this.trueAt === undefined) {
+      this.timer = setTimeout(() => put(this, this.words("stale")), PATIENCE);
+    }
   }
 
   words(status) {
