@@ -10,7 +10,7 @@ SOCKET_IO = "/socket.io/?EIO=4&transport=websocket"
 
 
 class Client:
-    """One socket. `bytes` are whole frames' remains; `messages` counts text frames that carry an update."""
+    """One socket. `bytes` are whole frames' remains; `messages` counts the updates that came."""
 
     def __init__(self, port: int, path: str, nth: int) -> None:
         self.socketio = path == SOCKET_IO
@@ -29,9 +29,10 @@ class Client:
         head, _, self.bytes = self.bytes.partition(b"\r\n\r\n")
         if b" 101 " not in head.split(b"\r\n")[0]:
             raise ConnectionError(head)
-        self.messages = 0
+        self.messages = self.snapshots = 0
         self.last = b""
         self.socket.setblocking(False)
+        self._parse(self.bytes)
         if self.socketio:
             self.say(b"40")
 
@@ -42,9 +43,11 @@ class Client:
     def read(self) -> None:
         """Will count what has come."""
         try:
-            data = self.bytes + self.socket.recv(1 << 20)
+            self._parse(self.bytes + self.socket.recv(1 << 20))
         except BlockingIOError:
             return
+
+    def _parse(self, data: bytes) -> None:
         at = 0
         while len(data) - at >= 2:
             length, start = data[at + 1], at + 2
@@ -64,6 +67,8 @@ class Client:
         elif b'"type":"update"' in text or b'"type": "update"' in text:
             self.messages += 1
             self.last = text
+        elif b'"type":"snapshot"' in text:
+            self.snapshots += 1
 
 
 class Crowd:
