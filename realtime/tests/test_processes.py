@@ -1,6 +1,7 @@
 """Two Daphnes, real sockets, the drain in this process."""
 
 import asyncio
+import contextlib
 import json
 import signal
 import time
@@ -97,3 +98,21 @@ def test_a_server_that_goes_away_says_so(daphnes: list[Daphne], shown: Shown) ->
             return closed.value.rcvd.code if closed.value.rcvd else 1006
 
     assert async_to_sync(test)() == 4503
+
+
+@pytest.mark.usefixtures("transactional_db")
+def test_a_real_daphne_has_a_line_to_its_sockets() -> None:
+    daphne = Daphne(application="realtime.tests.line_app:application")
+
+    async def test() -> list[str | bytes]:
+        for _ in range(100):
+            with contextlib.suppress(OSError):
+                async with daphne.watch("/") as socket:
+                    return [await socket.recv(), await socket.recv()]
+            await asyncio.sleep(0.1)
+        return []
+
+    try:
+        assert async_to_sync(test)() == ["plain", "line"]
+    finally:
+        daphne.stop()
