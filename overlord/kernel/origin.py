@@ -17,6 +17,7 @@ def _parts(origin: str) -> tuple[str, str, int] | None:
         port = split.port or DEFAULT_PORTS.get(split.scheme)
     except ValueError:
         return None
-    if not split.hostname or port is None:
+    # `scheme://host[:port]` and nothing more is an origin, whatever else would name the same host.
+    if not split.hostname or port is None or split.username is not None or split.path or split.query:
         return None
     return split.scheme, split.hostname.lower(), port

@@ -109,6 +109,8 @@ class TestJson:
         ("http://b.org", "http", "a.org", False),
         ("http://a.org:99999", "http", "a.org", False),
         ("null", "http", "a.org", False),
+        ("http://a.org/path", "http", "a.org", False),
+        ("http://user@a.org", "http", "a.org", False),
         ("", "http", "a.org", False),
         ("http://[::1]:8080", "http", "[::1]:8080", True),
     ],
