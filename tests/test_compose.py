@@ -96,7 +96,14 @@ def test_the_image_takes_no_test_no_secret_and_nothing_of_the_embedded_servers(t
     image = compose.image_copy(tmp_path / "image")
     names = {path.relative_to(image).as_posix() for path in image.rglob("*")}
 
-    assert {"manage.py", "requirements.txt", "data/events.json", "overlord/settings/prod.py"} <= names
+    needed = {
+        "manage.py",
+        "requirements.txt",
+        "data/events.json",
+        "docs/asyncapi.yaml",
+        "overlord/settings/prod.py",
+    }
+    assert needed <= names
     assert not [name for name in names if re.search(r"(^|/)(\.|tests?(/|$)|__pycache__|conftest)", name)]
     assert "requirements-embedded" not in (ROOT / "Dockerfile").read_text()
 
