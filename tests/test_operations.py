@@ -18,6 +18,8 @@ from tests import compose
 from tests.compose import ROOT
 from tests.databases import database
 
+pytestmark = pytest.mark.processes
+
 DOCUMENT = (ROOT / "docs/operations.md").read_text()
 
 # Stands in for Docker, as far as PostgreSQL's programs go: they are run here, on the one database there is.

@@ -15,6 +15,8 @@ from unittest import mock
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).resolve().parents[1]
 REQUIRED = {
     "SECRET_KEY": secrets.token_urlsafe(50),

@@ -23,6 +23,7 @@ from conftest import api_of
 from overlord.accounts.models import User
 
 pytestmark = [
+    pytest.mark.processes,
     pytest.mark.django_db(transaction=True),
     # The child of a test is this process again, threads and all; it touches nothing but what it crashes.
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),

@@ -29,7 +29,7 @@ from tests.system import eventually
 from tickets.models import Inventory, TicketType
 from tickets.tests.test_api import reserve
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKENS = {
