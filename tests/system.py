@@ -88,6 +88,7 @@ class System:
                 additional_headers=headers,
                 subprotocols=["overlord.v1"],  # type: ignore[list-item]
                 proxy=None,
+                open_timeout=40,  # two cores may be busy with a dozen processes that start
             )
             return self.opened.enter_context(opening)
 

