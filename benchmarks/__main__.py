@@ -1,0 +1,66 @@
+"""Speed, measured side by side: `bin/bench [NAME]... [--quick] [--json FILE]`.
+
+Each benchmark runs its arms in turn on servers of its own, checks after each arm that the sale is still right,
+and ends with its goals. Read ratios, not absolutes: two machines, or two days, are not comparable.
+"""
+
+import argparse
+import importlib
+import json
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.report import Report, Scale
+from benchmarks.system import System, running
+
+NAMES = ("reserve", "sold_out", "expiry", "pay", "growth", "lag", "fanout", "footprint")
+RESULTS = Path(__file__).parents[1] / ".overlord" / "bench.json"
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(prog="bin/bench", description=__doc__)
+    options.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; all if none")
+    options.add_argument("--quick", action="store_true", help="about a minute, to see that all works")
+    options.add_argument("--json", type=Path, default=RESULTS, help="where all figures go")
+    given = options.parse_args()
+    names = [name.replace("-", "_") for name in given.names]
+    if unknown := set(names) - set(NAMES):
+        options.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+    started = time.monotonic()
+    reports: list[Report] = []
+    with running() as system:
+        for name in names or NAMES:
+            _say(f"{name} ...")
+            reports.append(_run(name, system, Scale(quick=given.quick)))
+            print(reports[-1].as_text(), end="\n\n", flush=True)
+    _write(given.json, reports, quick=given.quick)
+    missed = [goal.name for report in reports for goal in report.goals if not goal.met]
+    _say(f"{time.monotonic() - started:.0f} s. All figures: {given.json}")
+    _say(f"Missed: {'; '.join(missed)}" if missed else "Every goal was met.")
+    return bool(missed) and not given.quick  # so short a run decides nothing
+
+
+def _run(name: str, system: System, scale: Scale) -> Report:
+    try:
+        report: Report = importlib.import_module(f"benchmarks.{name}").run(system, scale)
+    finally:
+        system.stop()
+    return report
+
+
+def _write(path: Path, reports: list[Report], *, quick: bool) -> None:
+    machine = {"python": platform.python_version(), "cores": os.cpu_count(), "load": os.getloadavg()[0]}
+    results = {"quick": quick, **machine, "benchmarks": [report.as_plain() for report in reports]}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""Reserving as one would write it first: lock the row, look, save, create, by the ORM. It is right, and it tells
+nobody: no broadcast, which is to its advantage here."""
+
+import os
+from datetime import timedelta
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.arms.naive_settings"
+
+from django.core.wsgi import get_wsgi_application
+
+application = get_wsgi_application()
+
+from django.db import transaction
+from django.db.models import Sum
+from django.http import HttpResponse
+from django.urls import path
+from django.utils import timezone
+from rest_framework import generics, serializers
+
+from tickets.models import Inventory, Reservation, TicketType
+
+
+class ReservationSerializer(serializers.ModelSerializer):
+    ticket_type = serializers.PrimaryKeyRelatedField(queryset=TicketType.objects.select_related("event"))
+    event = serializers.IntegerField(source="ticket_type.event_id", read_only=True)
+    currency = serializers.CharField(source="ticket_type.event.currency", read_only=True)
+
+    class Meta:
+        model = Reservation
+        fields = (
+            "id", "ticket_type", "event", "amount", "unit_price", "currency", "created", "expires_at", "state",
+            "version",
+        )  # fmt: skip
+        read_only_fields = ("id", "unit_price", "created", "expires_at", "state", "version")
+
+
+class Reservations(generics.CreateAPIView):
+    serializer_class = ReservationSerializer
+
+    @transaction.atomic
+    def perform_create(self, serializer: ReservationSerializer) -> None:
+        kind, amount = serializer.validated_data["ticket_type"], serializer.validated_data["amount"]
+        stock = Inventory.objects.select_for_update().get(ticket_type=kind)
+        mine = Reservation.objects.filter(client=self.request.user, ticket_type=kind)
+        if mine.filter(state__in=Reservation.LIVE).exists():
+            raise serializers.ValidationError("You have some already.")
+        owned = mine.filter(state="validated").aggregate(tickets=Sum("amount"))["tickets"] or 0
+        if stock.held + stock.sold + amount > stock.amount or owned + amount > kind.max_per_user:
+            raise serializers.ValidationError("Not enough.")
+        stock.held += amount
+        stock.version += 1
+        stock.save()
+        now = timezone.now()
+        serializer.save(
+            client=self.request.user,
+            unit_price=kind.price,
+            created=now,
+            expires_at=now + timedelta(minutes=15),
+        )
+
+
+urlpatterns = [
+    path("event/reservations/", Reservations.as_view()),
+    path("livez/", lambda request: HttpResponse("ok")),
+]

@@ -1,0 +1,45 @@
+"""What work costs: seconds of CPU of groups of processes, and how busy the machine is with others."""
+
+import contextlib
+import time
+from collections.abc import Mapping, Sequence
+
+import psutil
+
+from benchmarks.system import System
+
+
+class Meter:
+    """The CPU that each group of processes has had between two readings.
+
+    A group is a process that we started with all its descendants, by name; those that ended are counted in
+    whoever waited for them. The kernel counts in hundredths of a second.
+    """
+
+    def __init__(self, system: System, groups: Mapping[str, Sequence[str]]) -> None:
+        self._system = system
+        self._groups = groups
+        self._before = self._read()
+
+    def spent(self) -> dict[str, float]:
+        """Will give the seconds since the last call, by group."""
+        now = self._read()
+        before, self._before = self._before, now
+        return {name: now[name] - before[name] for name in now}
+
+    def _read(self) -> dict[str, float]:
+        found = {name: sum(map(self._of, children)) for name, children in self._groups.items()}
+        return {**found, "client": time.process_time() + _children_time()}
+
+    def _of(self, child: str) -> float:
+        total = 0.0
+        for process in self._system.group(child):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                total += sum(process.cpu_times()[:4])
+        return total
+
+
+def _children_time() -> float:
+    """Programs such as pgbench, which we run to their end."""
+    times = psutil.Process().cpu_times()
+    return float(times.children_user + times.children_system)

@@ -1,0 +1,108 @@
+"""The sale that is measured: buyers with tokens, ticket types with room, and whether all is right afterwards."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import cycle
+
+from django.utils import timezone
+
+from benchmarks import load
+from overlord.kernel import db, redis_client
+from tickets.models import Event, Inventory, TicketType
+
+CAPACITY = 100_000_000
+
+_USERS = """
+INSERT INTO accounts_user (id, password, is_superuser, username, first_name, last_name, email, is_staff, is_active,
+                           date_joined)
+SELECT n, '!', false, 'bench-' || n, '', '', 'bench-' || n || '@example.org', false, true, now()
+  FROM generate_series(%(first)s, %(last)s) n
+"""
+_TOKENS = """
+INSERT INTO authtoken_token (key, created, user_id)
+SELECT lpad(to_hex(n), 40, '0'), now(), n FROM generate_series(%(first)s, %(last)s) n
+"""
+# What the counters say, beside what the reservations say (I1).
+_WRONG = """
+SELECT i.ticket_type_id FROM tickets_inventory i
+  LEFT JOIN (SELECT ticket_type_id,
+                    sum(amount) FILTER (WHERE state IN ('held', 'paying')) AS held,
+                    sum(amount) FILTER (WHERE state = 'validated') AS sold
+               FROM tickets_reservation GROUP BY 1) r USING (ticket_type_id)
+ WHERE i.held <> COALESCE(r.held, 0) OR i.sold <> COALESCE(r.sold, 0) OR i.held + i.sold > i.amount
+"""
+
+
+class BrokenError(AssertionError):
+    """An arm broke an invariant: its figures are void."""
+
+
+def buyers_make(count: int) -> None:
+    """Will see to it that the buyers 1 to `count` exist, each with a token."""
+    [row] = db.rows("SELECT COALESCE(max(id), 0) AS last FROM accounts_user")
+    if row["last"] < count:
+        span = {"first": row["last"] + 1, "last": count}
+        db.rows(_USERS, span)
+        db.rows(_TOKENS, span)
+        db.rows("VACUUM ANALYZE accounts_user, authtoken_token")
+
+
+def token(buyer: int) -> str:
+    """Will give the buyer's token."""
+    return f"{buyer:040x}"
+
+
+def event_make(*, types: int = 1, amount: int = CAPACITY, **stock: object) -> list[int]:
+    """Will make an event with so many ticket types on sale, and give their ids, which follow one another."""
+    date = timezone.now() + timedelta(days=30)
+    event = Event.objects.create(name="A concert", date=date, currency="EUR")
+    made = [
+        TicketType.objects.create(event=event, ticket_type=f"Block {n}", price=1500) for n in range(types)
+    ]
+    for kind in made:
+        Inventory.objects.create(ticket_type=kind, amount=amount, closes_at=date, **stock)
+    return [kind.pk for kind in made]
+
+
+def reset() -> None:
+    """Will take all reservations away, and leave tables that are as good as new."""
+    db.rows("TRUNCATE tickets_reservation, checkout_payment CASCADE")
+    db.rows(
+        "UPDATE tickets_inventory SET held = 0, sold = 0, reservations = 0, reserved_tickets = 0, revenue = 0,"
+        " reservations_paid = 0, reservations_expired = 0, payments_failed = 0, version = version + 1"
+    )
+    db.rows("VACUUM ANALYZE tickets_reservation, tickets_inventory")
+    redis_client.connection().delete(*(redis_client.connection().keys("event:*") or ["none"]))
+
+
+def clear() -> None:
+    """Will take events away too: what one benchmark made is nothing to the next."""
+    db.rows("TRUNCATE tickets_event, tickets_tickettype, tickets_inventory, tickets_reservation CASCADE")
+    redis_client.connection().flushdb()
+
+
+def check(tally: load.Tally | None = None) -> None:
+    """Will raise BrokenError unless counters agree with reservations, all that was acknowledged is there, and
+    nothing failed on the server's side."""
+    if wrong := db.rows(_WRONG):
+        raise BrokenError(f"Counters and reservations disagree for {wrong[:5]}.")
+    if tally is None:
+        return
+    [row] = db.rows("SELECT count(*) AS made FROM tickets_reservation")
+    if row["made"] != tally.statuses[201]:
+        raise BrokenError(f"{tally.statuses[201]} were acknowledged, {row['made']} are there.")
+    if failed := {status: n for status, n in tally.statuses.items() if status >= 500}:
+        raise BrokenError(f"The server failed: {failed}")
+
+
+def claims(buyers: range, types: list[int]) -> Iterator[bytes]:
+    """Will build one reservation for each buyer, of the types in turn."""
+    for buyer, kind in zip(buyers, cycle(types)):  # noqa: B905  (the types go on for ever)
+        body = f'{{"ticket_type": {kind}, "amount": 1}}'
+        yield load.request("POST", "/event/reservations/", token=token(buyer), body=body)
+
+
+def looks(buyers: range) -> Iterator[bytes]:
+    """Will build, for each buyer, the look at his reservations with which his page begins."""
+    for buyer in buyers:
+        yield load.request("GET", "/event/reservations/", token=token(buyer))

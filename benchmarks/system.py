@@ -1,0 +1,120 @@
+"""A system for benchmarks: PostgreSQL and Valkey of their own, as `bin/up` configures them, and our processes on them.
+
+Everything lies in a temporary folder and ends with the run.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import psutil
+
+from overlord.embedded import binaries, ports, postgres_home, processes, program
+from overlord.embedded.processes import Child, Program
+from overlord.embedded.servers import Postgres, Valkey
+
+OURS = "overlord.wsgi:application"
+
+
+@dataclass
+class System:
+    """The servers, and the processes started on them by name."""
+
+    folder: Path
+    postgres: Postgres
+    valkey: Valkey
+    env: dict[str, str]
+    children: dict[str, Child] = field(default_factory=dict)
+
+    def start(self, *programs: Program) -> None:
+        """Will start programs together and wait until each is ready."""
+        started = [processes.start(described, self.folder / "logs") for described in programs]
+        self.children |= {child.program.name: child for child in started}
+        for child in started:
+            child.wait_ready()
+
+    def start_web(self, name: str, application: str = OURS, **env: str) -> int:
+        """Will start a Granian as `bin/up` does, for that WSGI application, and give its port."""
+        port = ports.any_free()
+        described = program.web(port, env={**self.env, **env})
+        self.start(replace(described, name=name, argv=(*described.argv[:-1], application)))
+        return port
+
+    def start_live(self) -> int:
+        """Will start Daphne, and give its port."""
+        port = ports.any_free()
+        self.start(program.live(port, env=self.env))
+        return port
+
+    def start_workers(self) -> None:
+        """Will start the Celery workers and beat."""
+        env = self.env
+        self.start(
+            program.payments(env=env),
+            program.broadcasts(env=env),
+            program.upkeep(env=env),
+            program.beat(env=env),
+        )
+
+    def stop(self, *names: str) -> None:
+        """Will end what was started under these names, or all but the servers."""
+        ending = names or [name for name in self.children if name not in ("postgres", "valkey")]
+        processes.stop([self.children.pop(name) for name in ending])
+
+    def group(self, name: str) -> list[psutil.Process]:
+        """Will give a child and all that descends from it, PostgreSQL's backends for one."""
+        parent = psutil.Process(self.children[name].pid)
+        return [parent, *parent.children(recursive=True)]
+
+    def program(self, name: str) -> str:
+        """Will name one of PostgreSQL's programs with its path."""
+        return str(self.postgres.home.programs / name)
+
+
+@contextlib.contextmanager
+def running() -> Iterator[System]:
+    """Will give the two servers with a migrated database, and Django set up on it."""
+    folder = Path(tempfile.mkdtemp(prefix="overlord-bench-")).resolve()
+    home = postgres_home.find(folder)
+    # Timestamps of commits are asked for by the benchmark of live lag; everything else is as `bin/up` has it.
+    settings = {"track_commit_timestamp": "on"}
+    postgres = Postgres(home=home, port=ports.any_free(), password=secrets.token_urlsafe(), settings=settings)
+    valkey = Valkey(
+        binary=binaries.valkey(),
+        data=folder / "valkey",
+        port=ports.any_free(),
+        password=secrets.token_urlsafe(),
+    )
+    env = program.environment(
+        database_url=postgres.url, redis_url=valkey.url, secret_key=secrets.token_urlsafe(50), data_dir=folder
+    )
+    system = System(folder=folder, postgres=postgres, valkey=valkey, env=env)
+    processes.adopt_orphans()
+    try:
+        postgres.create(folder / "logs")
+        system.start(postgres.program(), valkey.program())
+        postgres.create_database()
+        processes.run(program.manage("migrate", "--no-input", env=env), folder / "logs")
+        _set_up_django(env)
+        yield system
+    finally:
+        with contextlib.suppress(ImportError):
+            from django.db import connections
+
+            connections.close_all()
+        processes.stop(reversed(list(system.children.values())))
+        for path in filter(None, (folder, home.refuge)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _set_up_django(env: dict[str, str]) -> None:
+    os.environ |= env
+    os.environ["DJANGO_SETTINGS_MODULE"] = "overlord.settings"
+    import django
+
+    django.setup()
