@@ -64,11 +64,9 @@ class _Line:
             return status
         lower = head.lower()
         at = lower.find(b"content-length:")
-        if at >= 0:
-            whole = len(body) >= int(lower[at + 15 :].split(b"\r\n", 1)[0])
-        else:
-            whole = body.endswith(b"0\r\n\r\n")
-        return status if whole else None
+        if at < 0:  # in chunks
+            return status if body.endswith(b"0\r\n\r\n") else None
+        return status if len(body) >= int(lower[at + 15 :].split(b"\r\n", 1)[0]) else None
 
 
 class Load:

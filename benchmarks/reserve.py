@@ -54,7 +54,7 @@ def _arms(system: System, types: list[int]) -> list[Arm]:
     ours = system.start_web("ours")
     strangers = system.start_web("strangers")
     stub = system.start_web("stub", "benchmarks.arms.stub:application")
-    naive = system.start_web("naive", "benchmarks.arms.naive:application")
+    naive = system.start_web("naive", "benchmarks.arms.naive.wsgi:application")
     known = Load(ours, CONNECTIONS)
     stubbed = Load(stub, CONNECTIONS)
     for line in (known, stubbed):
@@ -151,5 +151,5 @@ def _set_goals(report: Report) -> None:
         ),
     ]  # fmt: skip
     report.notes.append(
-        f"Both cores busy with nothing else would do {best:,.0f} reservations a second at {total:,.0f} us of CPU each."
+        f"Both cores busy with nothing else would do {best:,.0f} reservations a second, at {total:,.0f} us of CPU."
     )

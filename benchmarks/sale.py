@@ -97,7 +97,7 @@ def check(tally: load.Tally | None = None) -> None:
 
 def claims(buyers: range, types: list[int]) -> Iterator[bytes]:
     """Will build one reservation for each buyer, of the types in turn."""
-    for buyer, kind in zip(buyers, cycle(types)):  # noqa: B905  (the types go on for ever)
+    for buyer, kind in zip(buyers, cycle(types)):
         body = f'{{"ticket_type": {kind}, "amount": 1}}'
         yield load.request("POST", "/event/reservations/", token=token(buyer), body=body)
 

@@ -1,4 +1,4 @@
-"""A system for benchmarks: PostgreSQL and Valkey of their own, as `bin/up` configures them, and our processes on them.
+"""A system for benchmarks: PostgreSQL and Valkey of its own, as `bin/up` has them, and our processes on them.
 
 Everything lies in a temporary folder and ends with the run.
 """

@@ -1,14 +1,7 @@
 """Reserving as one would write it first: lock the row, look, save, create, by the ORM. It is right, and it tells
 nobody: no broadcast, which is to its advantage here."""
 
-import os
 from datetime import timedelta
-
-os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.arms.naive_settings"
-
-from django.core.wsgi import get_wsgi_application
-
-application = get_wsgi_application()
 
 from django.db import transaction
 from django.db.models import Sum

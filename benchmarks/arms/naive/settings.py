@@ -2,7 +2,7 @@
 
 from overlord.settings import *  # noqa: F403
 
-ROOT_URLCONF = "benchmarks.arms.naive"
+ROOT_URLCONF = "benchmarks.arms.naive.views"
 APPEND_SLASH = True
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
