@@ -8,8 +8,10 @@ state the highest version.) The advisory lock adds that versions never go back i
 """
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from threading import Lock
 from typing import Any
 
 import redis
@@ -19,6 +21,7 @@ from django.db import InterfaceError, OperationalError
 from overlord.kernel.db import rows, savepoint, transaction
 from overlord.kernel.rendering import dumps, fingerprint
 from realtime import broadcast, lasting_loop, store, streams
+from realtime.pace import Pace
 from realtime.store import Frame, Mark
 
 logger = logging.getLogger(__name__)
@@ -26,6 +29,10 @@ logger = logging.getLogger(__name__)
 LIMIT = 300  # streams in one run
 SEND_SECONDS = 5.0
 LOCK = 0x6C697665  # "live"
+PAUSE = 0.05  # seconds; half of what hubs let pass between two updates of a stream
+
+_pace = Pace(interval=PAUSE)
+_turns = Lock()
 
 
 def drain() -> None:
@@ -35,7 +42,7 @@ def drain() -> None:
     """
     try:
         taken = store.marks_take(limit=LIMIT)
-        marks = _in_turn(_without_unknown(taken))
+        marks = _heard(_in_turn(_without_unknown(taken)))
         if marks:
             _deliver(marks)
         store.drained_note()
@@ -43,6 +50,15 @@ def drain() -> None:
             broadcast.enqueue_drain()
     except (redis.RedisError, OperationalError, InterfaceError) as error:
         logger.warning("The live state waits for a server: %s", str(error).strip())
+
+
+def drain_in_turn() -> None:
+    """Will drain at once, or PAUSE after this process last began to: what changes meanwhile is in it, and calls
+    for no other drain, so that a burst is a few of them and not one for each change."""
+    with _turns:
+        time.sleep(_pace.wait(now=time.monotonic()))
+        _pace.sent(now=time.monotonic())
+    drain()
 
 
 def _deliver(marks: Sequence[Mark]) -> None:
@@ -73,6 +89,13 @@ def _in_turn(marks: Sequence[Mark]) -> list[Mark]:
     slow = {stream: pause for stream, pause in pauses.items() if pause > streams.INTERVAL}
     waiting = set(slow) - store.turns_take(slow)
     return [mark for mark in marks if mark.stream not in waiting]
+
+
+def _heard(marks: Sequence[Mark]) -> list[Mark]:
+    """A sale changes many people's own streams, of which few are being watched: the others are not read."""
+    private = [mark for mark in marks if streams.kind_of(mark.stream).access == "owner"]
+    forgotten = store.unheard_forget(private, version=draw_version()) if private else set()
+    return [mark for mark in marks if mark.stream not in forgotten]
 
 
 def versioned_state(names: Sequence[str]) -> tuple[int, list[Frame]]:

@@ -6,11 +6,13 @@ all of it loses nothing: frames and values are made again from PostgreSQL.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from threading import Lock
 from time import monotonic
 from typing import Any, TypeVar, cast
 
 import redis
+from redis.commands.core import Script
 
 from overlord.kernel import redis_client
 
@@ -21,6 +23,7 @@ MARKS = "live:marks"  # counter of marks
 QUEUED = "live:drain-queued"  # there while a drain waits in the queue
 VIEWERS = "live:viewers:"  # and a hub's name: how many sockets it has
 QUEUED_SECONDS = 2
+GROUP = "asgi__group__"  # and a group's name: the channel on which channels_redis sends to it
 KEPT_SECONDS = 900
 TOMBSTONE_SECONDS = 60
 
@@ -83,6 +86,28 @@ for i = 2, #KEYS do
   local latest = redis.call('ZSCORE', KEYS[1], stream)
   if latest and tonumber(latest) == tonumber(mark) then redis.call('ZREM', KEYS[1], stream) end
 end
+"""
+
+# KEYS: dirty, then the frames. ARGV: version, seconds, then stream, mark and channel of each. What no hub hears
+# loses its frame, and the mark that is dealt with by that; whoever comes next finds none, and has it made. The
+# version stays, so that a slower drain cannot keep an older reading after all. A newer frame shows this change.
+FORGET_UNHEARD = """
+local forgotten = {}
+for i = 2, #KEYS do
+  local stream, mark, channel = ARGV[3 * i - 3], ARGV[3 * i - 2], ARGV[3 * i - 1]
+  if redis.call('PUBSUB', 'NUMSUB', channel)[2] == 0 then
+    local kept = redis.call('HGET', KEYS[i], 'version')
+    if not kept or tonumber(kept) < tonumber(ARGV[1]) then
+      redis.call('HDEL', KEYS[i], 'data', 'fingerprint', 'sent')
+      redis.call('HSET', KEYS[i], 'version', ARGV[1])
+      redis.call('EXPIRE', KEYS[i], ARGV[2])
+    end
+    local latest = redis.call('ZSCORE', KEYS[1], stream)
+    if latest and tonumber(latest) == tonumber(mark) then redis.call('ZREM', KEYS[1], stream) end
+    forgotten[#forgotten + 1] = stream
+  end
+end
+return forgotten
 """
 
 # KEYS: dirty, marks. ARGV: the streams, which go to the end of the line.
@@ -163,7 +188,12 @@ def guarded(ask: Callable[[], Result]) -> Result | None:
 
 def run(script: str, *, keys: Sequence[str], args: Sequence[str | int]) -> Any:
     """Will run a script in one round trip (three when Redis has not seen it); raises `redis.RedisError`."""
-    return redis_client.connection().register_script(script)(keys=keys, args=args)
+    return _registered(script)(keys=keys, args=args, client=redis_client.connection())
+
+
+@lru_cache
+def _registered(script: str) -> Script:
+    return redis_client.connection().register_script(script)  # it hashes the text, each time
 
 
 def frame_key(stream: str) -> str:
@@ -177,7 +207,7 @@ FRAME_FIELDS = ("version", "data", "fingerprint")
 def frame_of(stream: str, fields: Sequence[str | None]) -> Frame | None:
     """Will make a frame of its kept FRAME_FIELDS; None when nothing is kept."""
     version, data, fingerprint = fields
-    if version is None:
+    if version is None or data is None:
         return None
     return Frame(stream=stream, version=int(version), data=data or None, fingerprint=fingerprint or "")
 
@@ -215,6 +245,18 @@ def marks_finish(marks: Iterable[Mark], *, version: int) -> None:
         for mark in done:
             args += [mark.stream, mark.number]
         run(FINISH, keys=keys, args=args)
+
+
+def unheard_forget(marks: Sequence[Mark], *, version: int) -> set[str]:
+    """Will forget the frames of marked streams that no hub listens to, and their marks, and name those streams.
+
+    In one step: a hub that joins a group afterwards finds no frame, and asks for one.
+    """
+    keys = [DIRTY, *(frame_key(mark.stream) for mark in marks)]
+    args: list[str | int] = [version, KEPT_SECONDS]
+    for mark in marks:
+        args += [mark.stream, mark.number, GROUP + mark.stream]
+    return set(cast("list[str]", run(FORGET_UNHEARD, keys=keys, args=args)))
 
 
 def turns_take(seconds: Mapping[str, float]) -> set[str]:

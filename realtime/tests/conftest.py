@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Awaitable, Callable, Collection, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -111,9 +112,9 @@ def keep(version: int, data: str | None, stream: str = "event.1") -> None:
     store.frames_store([made(version, data, stream)])
 
 
-@pytest.fixture
-def draining() -> Iterator[None]:
-    """What worker and beat do."""
+@contextmanager
+def drains() -> Iterator[None]:
+    """What worker and beat do, beside the block."""
     over = threading.Event()
 
     def work() -> None:
@@ -123,6 +124,15 @@ def draining() -> Iterator[None]:
 
     thread = threading.Thread(target=work)
     thread.start()
-    yield
-    over.set()
-    thread.join()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.fixture
+def draining() -> Iterator[None]:
+    """What worker and beat do, as long as the test runs."""
+    with drains():
+        yield

@@ -1,5 +1,6 @@
 """The drain: whatever overlaps, fails or comes again, the newest frame shows what was last committed."""
 
+import asyncio
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
@@ -11,9 +12,11 @@ from redis import Redis
 
 from overlord.kernel.db import rows, transaction
 from realtime import broadcast, drain, store, streams
+from realtime.hub import Hub
+from realtime.pace import Pace
 from realtime.store import Frame
 from realtime.tasks import drain as drain_task
-from realtime.tests.conftest import Shown
+from realtime.tests.conftest import Screen, Shown, drains, keep, made, until, with_hub
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -106,12 +109,12 @@ def test_one_kind_that_cannot_be_read_blinds_no_other(
         rows("SELECT 1 / 0")
         return {}
 
-    monkeypatch.setitem(streams._kinds, "me", streams.Kind(access="owner", project=project))
+    monkeypatch.setitem(streams._kinds, "stats", streams.Kind(access="staff", project=project))
     shown.states = {1: "one"}
-    broadcast.announce(streams=["me.7", "event.1"])
+    broadcast.announce(streams=["stats", "event.1"])
     drain.drain()
     assert [frame.stream for frame in sent] == ["event.1"]
-    assert marked() == ["me.7"]
+    assert marked() == ["stats"]
 
 
 def test_a_mark_of_an_unknown_kind_does_not_stay(shown: Shown) -> None:
@@ -253,3 +256,81 @@ def test_the_connection_is_left_outside_a_transaction(shown: Shown) -> None:
     broadcast.announce(streams=["event.1"])
     drain.drain()
     assert not connection.in_atomic_block
+
+
+# What need not be done -----------------------------------------------------------------------------------
+@pytest.fixture
+def private(monkeypatch: pytest.MonkeyPatch) -> Shown:
+    """What the streams of kind "me" (their owner's) show."""
+    projection = Shown()
+    monkeypatch.setitem(streams._kinds, "me", streams.Kind(access="owner", project=projection.project))
+    return projection
+
+
+def test_a_private_stream_that_nobody_watches_is_forgotten_not_read(
+    private: Shown, sent: list[Frame], valkey: Redis
+) -> None:
+    keep(0, '"before the change"', "me.7")
+    broadcast.announce(streams=["me.7"])
+    drain.drain()
+    assert (private.calls, sent, kept(valkey, "me.7"), marked()) == ([], [], None, [])
+
+
+def test_a_private_stream_is_read_for_the_one_who_watches(private: Shown, valkey: Redis) -> None:
+    async def test(hub: Hub) -> None:
+        private.states = {7: "first"}
+        screen = Screen("me.7")
+        await hub.attach(screen.viewer)
+        assert await until(lambda: screen.shows("first"))
+        private.states = {7: "second"}
+        await asyncio.to_thread(broadcast.announce, streams=["me.7"])
+        assert await until(lambda: screen.shows("second"), seconds=1.5), "before anything heals"
+
+    with drains():
+        with_hub(test)
+
+
+def test_who_comes_after_it_was_forgotten_sees_the_change(private: Shown) -> None:
+    async def test(hub: Hub) -> None:
+        screen = Screen("me.7")
+        await hub.attach(screen.viewer)
+        assert await until(lambda: screen.shows("after the change"))
+
+    keep(0, '"before the change"', "me.7")
+    private.states = {7: "after the change"}
+    broadcast.announce(streams=["me.7"])
+    drain.drain()
+    with drains():
+        with_hub(test)
+
+
+def test_a_slower_drain_cannot_bring_back_what_was_forgotten(private: Shown, valkey: Redis) -> None:
+    slower = drain.draw_version()  # and it has read the state before the change
+    broadcast.announce(streams=["me.7"])
+    drain.drain()
+    assert store.frames_store([made(slower, '"before the change"', "me.7")]) == ["older"]
+    assert kept(valkey, "me.7") is None
+
+
+def test_a_change_between_the_look_and_the_forgetting_keeps_its_mark(private: Shown) -> None:
+    broadcast.announce(streams=["me.7"])
+    taken = store.marks_take(limit=9)
+    broadcast.announce(streams=["me.7"])
+    assert store.unheard_forget(taken, version=drain.draw_version()) == {"me.7"}
+    assert marked() == ["me.7"]
+
+
+def test_a_burst_is_one_drain(monkeypatch: pytest.MonkeyPatch, shown: Shown) -> None:
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        broadcast.announce(streams=[f"event.{len(waits)}"])  # while a drain waits for its turn
+
+    monkeypatch.setattr(drain.time, "sleep", wait)
+    monkeypatch.setattr(drain, "_pace", Pace(interval=1000.0))
+    drain_task.run()
+    drain_task.run()
+    assert waits[0] == 0.0
+    assert 990 < waits[1] <= 1000
+    assert shown.calls == [[1], [2]]
