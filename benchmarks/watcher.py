@@ -1,0 +1,69 @@
+"""Screens in a process of their own, so that a load beside them does not delay the clock by which they see."""
+
+import contextlib
+import multiprocessing
+import selectors
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+from benchmarks import sockets
+
+WATCHERS = 8
+SETTLED = 5.0  # seconds within which public screens equal the database (I7)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The ticket type on one screen, and since when (seconds since the epoch)."""
+
+    at: float
+    version: int
+    held: int
+    sold: int
+
+
+@contextlib.contextmanager
+def watching(port: int, path: str) -> Iterator[Connection]:
+    """Will have a process of its own watch; send it the last version, and it answers what each socket showed."""
+    processes = multiprocessing.get_context("spawn")
+    ours, theirs = processes.Pipe()
+    watcher = processes.Process(target=_watch, args=(port, path, theirs))
+    watcher.start()
+    theirs.close()
+    try:
+        ours.recv()
+        yield ours
+    finally:
+        watcher.kill()
+        watcher.join()
+
+
+def _watch(port: int, path: str, pipe: Connection) -> None:
+    selector = selectors.DefaultSelector()
+    screens: list[list[Shown]] = [[] for _ in range(WATCHERS)]
+    for shown in screens:
+        screen = sockets.Socket(port, path)
+        while not shown:
+            _read(screen, shown)
+        selector.register(screen.socket, selectors.EVENT_READ, (screen, shown))
+    pipe.send("They watch.")
+    while not pipe.poll():
+        _listen(selector)
+    last, until = pipe.recv(), time.monotonic() + SETTLED
+    while any(shown[-1].version < last for shown in screens) and time.monotonic() < until:
+        _listen(selector)
+    pipe.send(screens)
+
+
+def _listen(selector: selectors.BaseSelector) -> None:
+    for key, _ in selector.select(0.1):
+        _read(*key.data)
+
+
+def _read(screen: sockets.Socket, shown: list[Shown]) -> None:
+    texts, at = screen.texts(), time.time()
+    for state in filter(None, map(sockets.state, texts)):
+        [kind] = state["tickets"]
+        shown.append(Shown(at, kind["version"], kind["held"], kind["sold"]))
