@@ -13,6 +13,7 @@ from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
 from checkout.gateways import ledger
+from overlord.accounts import principals
 from overlord.accounts.models import User
 from overlord.kernel import redis_client
 from tickets import refusals
@@ -50,6 +51,7 @@ def clean_memories() -> Iterator[None]:
     refusals.forget()
     yield
     ledger.close()
+    principals.forget()
 
 
 @pytest.fixture

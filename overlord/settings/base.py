@@ -178,7 +178,7 @@ CSRF_FAILURE_VIEW = "overlord.shop.refusals.csrf_failure"
 REST_FRAMEWORK = {
     # The token first: its WWW-Authenticate makes a missing login a 401 and not a 403.
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "rest_framework.authentication.TokenAuthentication",
+        "overlord.accounts.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
