@@ -88,7 +88,8 @@ def reservation_reseat(*, reservation: Reservation, paid: int, now: datetime) ->
     """Will validate a locked reservation that has expired, for money that came late; False when its tickets are
     gone. Holds that are due make room first; neither the limit per person nor the sale's end stands against it."""
     released = db.rows(sql.RELEASE_DUE, {"ticket_type": reservation.ticket_type_id, "most": LATE_RELEASES})
-    db.after_commit(partial(projections.announce, clients={row["client"] for row in released}))
+    for row in released:
+        db.after_commit(partial(projections.announce, figures=[figures_of(row)], clients=row["clients"]))
     try:
         with db.savepoint():
             _reservation_move(reservation, "expired", "validated", validated_at=now, ended_at=None)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from django.db.models import F, Min, Q, QuerySet
+from django.db.models import F, Min, QuerySet
 
 from overlord.kernel import db
 from tickets import representation, sql
@@ -55,43 +55,29 @@ def events_with_figures(
 
 def figures_of_events(ids: Collection[int]) -> dict[int, dict[int, Figures]]:
     """Will read the live figures of events' ticket types: {event: {ticket type: Figures}}."""
+    columns = ("ticket_type_id", "amount", "held", "sold", "opens_at", "closes_at", "paused", "version")
+    inventories = Inventory.objects.filter(ticket_type__event_id__in=ids)
+    rows = list(inventories.values_list("ticket_type__event_id", *columns))
+    releases = next_releases([row[1] for row in rows])
     found: dict[int, dict[int, Figures]] = defaultdict(dict)
-    for event_id, figures in _figures(Inventory.objects.filter(ticket_type__event_id__in=ids)):
-        found[event_id][figures.ticket_type] = figures
+    for event_id, ticket_type, amount, held, sold, opens_at, closes_at, paused, version in rows:
+        found[event_id][ticket_type] = Figures(
+            ticket_type=ticket_type,
+            amount=amount,
+            held=held,
+            sold=sold,
+            opens_at=opens_at,
+            closes_at=closes_at,
+            paused=paused,
+            version=version,
+            next_release_at=releases.get(ticket_type),
+        )
     return found
 
 
 def sale_of(figures: Figures, *, now: datetime) -> Sale:
     """Will say whether the ticket type with these figures is on sale at `now`."""
     return sale_state(opens_at=figures.opens_at, closes_at=figures.closes_at, paused=figures.paused, now=now)
-
-
-def figures_of_types(ids: Collection[int]) -> list[tuple[int, Figures]]:
-    """Will read ticket types' live figures, each with its event's id."""
-    return _figures(Inventory.objects.filter(pk__in=ids))
-
-
-def _figures(inventories: QuerySet[Inventory]) -> list[tuple[int, Figures]]:
-    columns = ("ticket_type_id", "amount", "held", "sold", "opens_at", "closes_at", "paused", "version")
-    rows = list(inventories.values_list("ticket_type__event_id", *columns))
-    releases = next_releases([row[1] for row in rows])
-    return [
-        (
-            event_id,
-            Figures(
-                ticket_type=ticket_type,
-                amount=amount,
-                held=held,
-                sold=sold,
-                opens_at=opens_at,
-                closes_at=closes_at,
-                paused=paused,
-                version=version,
-                next_release_at=releases.get(ticket_type),
-            ),
-        )
-        for event_id, ticket_type, amount, held, sold, opens_at, closes_at, paused, version in rows
-    ]
 
 
 def next_releases(ticket_types: Collection[int]) -> dict[int, datetime]:
@@ -150,10 +136,7 @@ def events_known(named: Collection[tuple[str, datetime]]) -> set[tuple[str, date
 
 def events_with_sale_boundary(*, after: datetime, until: datetime) -> list[int]:
     """Will find events of which a ticket type's sale opened or closed after `after`, up to `until`."""
-    crossed = Inventory.objects.filter(
-        Q(opens_at__gt=after, opens_at__lte=until) | Q(closes_at__gt=after, closes_at__lte=until)
-    )
-    return list(crossed.values_list("ticket_type__event_id", flat=True).distinct())
+    return [row["event"] for row in db.rows(sql.SALE_BOUNDARIES, {"after": after, "until": until})]
 
 
 # Reservations --------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from tickets.event_files import EventToLoad, FileErrors
 from tickets.rules import ReservationEnded, UnknownTicketType
 
 CLAIM_ATTEMPTS = 3  # the first, one after releasing due holds, one more when a rival was quicker
-SWEEP_BATCH = 500
+SWEEP_BATCH = 1000
 SWEEP_TYPES = 200
 BOUNDARY_OVERLAP = timedelta(
     seconds=15
@@ -130,11 +130,11 @@ def reservation_extend(*, client_id: int, reservation_id: int) -> dict[str, Any]
 def due_holds_release(*, ticket_type: int) -> int:
     """Will end due holds of one ticket type, a batch at the most, and count them. One statement of its own."""
     ended = db.statement(sql.RELEASE_DUE, {"ticket_type": ticket_type, "most": SWEEP_BATCH})
-    if ended:
-        projections.announce(
-            figures=selectors.figures_of_types([ticket_type]), clients={row["client"] for row in ended}
-        )
-    return len(ended)
+    if not ended:
+        return 0
+    [row] = ended
+    projections.announce(figures=[operations.figures_of(row)], clients=row["clients"])
+    return len(row["clients"])
 
 
 def due_holds_sweep() -> int:

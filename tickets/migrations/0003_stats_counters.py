@@ -1,8 +1,6 @@
 from django.conf import settings
 from django.db import migrations, models
 
-from tickets import sql
-
 
 class Migration(migrations.Migration):
 
@@ -44,7 +42,6 @@ class Migration(migrations.Migration):
             model_name='reservation',
             index=models.Index(condition=models.Q(('validated_at__isnull', False)), fields=['validated_at'], name='reservation_by_validation'),
         ),
-        migrations.RunSQL(sql.text("holds_release_due"), migrations.RunSQL.noop),
         migrations.RunSQL(
             "UPDATE tickets_inventory i SET reservations_paid = r.paid, reservations_expired = r.expired"
             "  FROM (SELECT ticket_type_id, count(*) FILTER (WHERE state = 'validated') AS paid,"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -10,7 +11,7 @@ from django.utils import timezone
 from overlord.accounts.models import User
 from overlord.kernel import db
 from tests.threads import together
-from tickets import services
+from tickets import projections, selectors, services, sql
 from tickets.models import Inventory, Reservation, TicketType
 from tickets.rules import AllHeld
 from tickets.tests.test_races import claim, outcomes
@@ -79,6 +80,37 @@ class TestSweeping:
             assert together(sweep) == [1]
         assert services.due_holds_sweep() == 1
         assert held(ticket_type) == 0
+
+    def test_what_it_announces_is_what_the_inventory_says(
+        self, user_make: Callable[..., User], ticket_type: TicketType, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        past, future = user_make(), user_make()
+        for user in (past, future):
+            claim(user.pk, ticket_type, 2)
+        end(past)
+        announced: list[dict[str, Any]] = []
+        monkeypatch.setattr(projections, "announce", lambda **told: announced.append(told))
+
+        services.due_holds_sweep()
+
+        event = ticket_type.event_id
+        figures = selectors.figures_of_events([event])[event][ticket_type.pk]
+        assert (figures.held, figures.version) == (2, 4)
+        assert announced == [{"figures": [(event, figures)], "clients": [past.pk]}]
+
+    @pytest.mark.parametrize("look", [sql.TYPES_WITH_DUE_HOLDS, sql.CLAIM_FACTS])
+    def test_live_holds_cost_a_look_for_due_ones_nothing(
+        self, look: str, buyer: User, ticket_type: TicketType
+    ) -> None:
+        claim(buyer.pk, ticket_type)
+        values: Any = (
+            [10] if look == sql.TYPES_WITH_DUE_HOLDS else {"client": 1, "ticket_type": ticket_type.pk}
+        )
+        with db.transaction():
+            db.rows("SET LOCAL enable_seqscan = off")
+            plan = "\n".join(row["QUERY PLAN"] for row in db.rows(f"EXPLAIN {look}", values))
+        found_by = [line for line in plan.splitlines() if "Index Cond" in line and "expires_at <=" in line]
+        assert found_by, plan
 
     def test_one_sweeper_works_and_the_next_waits_beside_it(
         self, buyer: User, ticket_type: TicketType
