@@ -1,0 +1,269 @@
+"""Holds that end: ten thousand at once beside one bare UPDATE of the same rows, spread over a minute beside
+reservations, and none at all.
+
+Three measurements, each on the database of the run:
+- Drain: `tickets.services.due_holds_sweep` called in this process, from its first look to its return, by when
+  all are released, committed and announced; the broadcasts that follow are waited for, and not counted.
+- Spread: the upkeep worker and beat sweep as they do for `bin/up`. A hold is late by the instant at which its
+  release was committed, which is later than its `ended_at`.
+- Idle: a sweep of this process in which nothing comes due, its thread and its PostgreSQL backend.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from itertools import chain
+from pathlib import Path
+
+from benchmarks import sale
+from benchmarks.load import Load, Tally
+from benchmarks.report import Goal, Report, Scale, percentile
+from benchmarks.system import System
+from overlord.kernel import db, redis_client
+from realtime import store
+from tickets import services, tasks
+
+CONNECTIONS = 16
+HOLDERS = 20_000
+KNOWN = 8_000  # buyers who reserve meanwhile, each one ticket of every type
+TYPES = 4
+SPREAD_SECONDS = 60
+NOTICES = (30, 60, 120, 300)  # seconds before the end at which a holder is told
+SOON = 4.0  # seconds from seeding until the first is due
+GIVE_UP = 30.0
+
+_HOLDS = """
+INSERT INTO tickets_reservation (client_id, ticket_type_id, amount, unit_price, state, created, expires_at, version)
+SELECT n, %(first)s + n %% %(types)s, 1, 1500, 'held', due - interval '900 s', due, 1
+  FROM generate_series(%(from)s, %(to)s) n,
+       LATERAL (
+           SELECT %(due)s::timestamptz + make_interval(secs => %(spread)s::float * (n - %(from)s) / %(count)s)
+       ) d (due)
+"""
+_COUNT_HELD = """
+UPDATE tickets_inventory i
+   SET held = r.held, reservations = r.held, reserved_tickets = r.held, version = i.version + 1
+  FROM (SELECT ticket_type_id, count(*) AS held FROM tickets_reservation GROUP BY 1) r
+ WHERE r.ticket_type_id = i.ticket_type_id
+"""
+# All that a release has to change, and no more: what PostgreSQL itself needs for it.
+_BARE = """
+WITH ended AS (
+    UPDATE tickets_reservation SET state = 'expired', ended_at = clock_timestamp(), version = version + 1
+     WHERE state = 'held' AND expires_at <= clock_timestamp()
+    RETURNING ticket_type_id, amount
+)
+UPDATE tickets_inventory i
+   SET held = i.held - e.tickets, reservations_expired = i.reservations_expired + e.reservations,
+       version = i.version + 1
+  FROM (SELECT ticket_type_id, sum(amount) AS tickets, count(*) AS reservations FROM ended GROUP BY 1) e
+ WHERE i.ticket_type_id = e.ticket_type_id
+"""
+_OUTCOME = """
+SELECT count(*) FILTER (WHERE state = 'expired') AS ended,
+       count(*) FILTER (WHERE ended_at < expires_at) AS early,
+       count(*) FILTER (WHERE state = 'expired' AND version <> 2) AS again,
+       (SELECT sum(reservations_expired) FROM tickets_inventory) AS counted
+  FROM tickets_reservation
+"""
+_LATE = """
+SELECT extract(epoch FROM pg_xact_commit_timestamp(xmin) - expires_at)::float AS late
+  FROM tickets_reservation WHERE state = 'expired'
+"""
+_DUE = (
+    "SELECT count(*) AS due FROM tickets_reservation WHERE state = 'held' AND expires_at <= clock_timestamp()"
+)
+
+
+def run(system: System, scale: Scale) -> Report:
+    """Will measure expiry."""
+    sale.clear()
+    sale.buyers_make(HOLDERS + KNOWN)
+    types = sale.event_make(types=TYPES)
+    system.start_workers()
+    report = Report("Expiry")
+    _spread(system, scale, report, types)
+    system.stop("upkeep")  # from here on nobody sweeps but we
+    for nth in range(scale.pick(1, 5)):
+        arms = [(kinds, way) for kinds in (types[:1], types) for way in (_sweep, _bare)]
+        for kinds, way in arms if nth % 2 == 0 else reversed(arms):
+            _drain(report, scale, kinds, way)
+    _idle(report, scale, types)
+    _set_goals(report)
+    return report
+
+
+# At once -------------------------------------------------------------------------------------------------
+def _drain(report: Report, scale: Scale, types: list[int], way: Callable[[], None]) -> None:
+    count = scale.pick(2_000, 10_000)
+    sale.reset()
+    _hold(types, first=1, count=count, due=db.now())
+    _hold(types, first=count + 1, count=count // 10, due=db.now() + timedelta(hours=1))
+    _settle()
+    started = time.perf_counter()
+    way()
+    seconds = time.perf_counter() - started
+    _check(ended=count)
+    _broadcast()
+    report.add(_drain_arm(way, types), **{"drain ms": seconds * 1000, "a second": count / seconds})
+
+
+def _sweep() -> None:
+    services.due_holds_sweep()
+
+
+def _bare() -> None:
+    with db.transaction():
+        db.rows(_BARE)
+
+
+def _drain_arm(way: Callable[[], None], types: list[int]) -> str:
+    name = "sweeper" if way is _sweep else "one bare UPDATE"
+    return f"{name}, {len(types)} type{'s' if len(types) > 1 else ''}"
+
+
+def _broadcast() -> None:
+    """Will wait until all that was announced has been sent, so that the next arm has the machine to itself."""
+    until = time.monotonic() + GIVE_UP
+    while redis_client.connection().exists(store.DIRTY):
+        if time.monotonic() > until:
+            raise sale.BrokenError("The broadcasts do not get through.")
+        time.sleep(0.1)
+
+
+# Spread --------------------------------------------------------------------------------------------------
+def _spread(system: System, scale: Scale, report: Report, types: list[int]) -> None:
+    """Ten thousand a minute, in windows that take turns with the same load and nothing due."""
+    seconds, rounds = scale.pick(3, 20), scale.pick(1, 3)
+    port = system.start_web("web")
+    load = Load(port, CONNECTIONS)
+    load.run([sale.looks(buyers) for buyers in _shares()], seconds=600)
+    sale.reset()
+    most = load.run(_claims(types), seconds=scale.seconds)
+    rate = most.rate(201) / 2
+    for nth in range(rounds):
+        for due in (False, True) if nth % 2 == 0 else (True, False):
+            _window(report, load, types, seconds=seconds, rate=rate, due=due)
+    load.close()
+    system.stop("web")
+    report.notes.append(
+        f"Spread: {rate:,.0f} reservations a second, half of the {most.rate(201):,.0f} that could be had."
+    )
+
+
+def _window(report: Report, load: Load, types: list[int], *, seconds: int, rate: float, due: bool) -> None:
+    count = 10_000 * seconds // SPREAD_SECONDS if due else 0
+    _broadcast()
+    sale.reset()
+    start = db.now() + timedelta(seconds=SOON)
+    waves = (0, *NOTICES) if due else ()
+    for nth, later in enumerate(waves):
+        begin = start + timedelta(seconds=later)
+        _hold(types, first=1 + nth * count, count=count, due=begin, spread=seconds)
+    _settle()
+    if (wait := (start - db.now()).total_seconds()) < 0:
+        raise sale.BrokenError("Seeding took longer than thought: holds were due before the measuring.")
+    time.sleep(wait)
+    tally = load.run(_claims(types), seconds=seconds, rate=rate)
+    if set(tally.statuses) != {201}:
+        raise sale.BrokenError(f"Somebody was refused: {dict(tally.statuses)}")
+    _wait_for_none_due()
+    _check(ended=count, held=count * max(0, len(waves) - 1), tally=tally)
+    columns = {f"p{p} ms": percentile(tally.latencies, p / 100) * 1000 for p in (50, 99)}
+    if due:
+        late = [row["late"] for row in db.rows(_LATE)]
+        columns |= {"late p50 ms": percentile(late, 0.5) * 1000, "late p99 ms": percentile(late, 0.99) * 1000}
+        columns["late max ms"] = max(late) * 1000
+    arm = "reserving, holds end" if due else "reserving, nothing ends"
+    report.add(arm, **{"a second": tally.rate(201), **columns})
+
+
+def _claims(types: list[int]) -> list[Iterator[bytes]]:
+    """Each connection lets its buyers reserve of every type, and never twice of the same."""
+    turned = [types[nth:] + types[:nth] for nth in range(len(types))]
+    return [chain(*(sale.claims(buyers, kinds) for kinds in turned)) for buyers in _shares()]
+
+
+def _shares() -> list[range]:
+    """Whole rounds of the types for each connection, so that turning them gives every buyer another one."""
+    each = KNOWN // CONNECTIONS // TYPES * TYPES
+    return [range(first, first + each) for first in range(HOLDERS + 1, HOLDERS + KNOWN + 1, each)]
+
+
+def _wait_for_none_due() -> None:
+    until = time.monotonic() + GIVE_UP
+    while db.rows(_DUE)[0]["due"]:
+        if time.monotonic() > until:
+            raise sale.BrokenError("Holds that are due stay.")
+        time.sleep(0.1)
+
+
+# Nothing due ---------------------------------------------------------------------------------------------
+def _idle(report: Report, scale: Scale, types: list[int]) -> None:
+    """As many ticks as the worker has, beside holds that end in an hour."""
+    sale.reset()
+    _hold(types, first=1, count=HOLDERS // 2, due=db.now() + timedelta(hours=1))
+    _settle()
+    services.sweep_for(seconds=1, pause=_tick)
+    for _ in range(scale.rounds):
+        seconds = scale.pick(2, 5)
+        sweeper, backend = time.thread_time(), _backend_seconds()
+        services.sweep_for(seconds=seconds, pause=_tick)
+        sweeper, backend = time.thread_time() - sweeper, _backend_seconds() - backend
+        shares = {
+            "sweeper % of a core": sweeper / seconds * 100,
+            "PostgreSQL % of a core": backend / seconds * 100,
+        }
+        report.add("nothing due", **shares)
+
+
+def _tick() -> bool:
+    time.sleep(tasks.TICK)
+    return False
+
+
+def _backend_seconds() -> float:
+    """The CPU that the backend of this thread's connection has had, which the kernel counts in nanoseconds."""
+    [row] = db.rows("SELECT pg_backend_pid() AS pid")
+    return int(Path(f"/proc/{row['pid']}/schedstat").read_text().split()[0]) / 1e9
+
+
+# What there is -------------------------------------------------------------------------------------------
+def _hold(types: list[int], *, first: int, count: int, due: datetime, spread: float = 0) -> None:
+    """Will let so many buyers hold a ticket each, of the types in turn, until `due` and the `spread` seconds on."""
+    among = {"first": types[0], "types": len(types), "due": due, "spread": spread}
+    db.rows(_HOLDS, {**among, "from": first, "to": first + count - 1, "count": count})
+
+
+def _settle() -> None:
+    db.rows(_COUNT_HELD)
+    db.rows("VACUUM ANALYZE tickets_reservation, tickets_inventory")
+
+
+def _check(*, ended: int, held: int = 0, tally: Tally | None = None) -> None:
+    """Will raise BrokenError unless just so many have ended, each once and none before its time."""
+    sale.check(tally, seeded=ended + held)
+    [row] = db.rows(_OUTCOME)
+    expected = {"ended": ended, "early": 0, "again": 0, "counted": ended}
+    if row != expected:
+        raise sale.BrokenError(f"Expected {expected} of the holds, found {row}.")
+
+
+def _set_goals(report: Report) -> None:
+    def drain(types: int) -> Goal:
+        of = f"{types} type{'s' if types > 1 else ''}"
+        ratios = report.ratios(f"sweeper, {of}", f"one bare UPDATE, {of}", "drain ms")
+        return Goal(name=f"drain of {of}, times one bare UPDATE", measured=ratios, most=4, aim=2)
+
+    due, quiet, idle = "reserving, holds end", "reserving, nothing ends", "nothing due"
+    sweeper, backend = (report.rounds(idle, f"{who} % of a core") for who in ("sweeper", "PostgreSQL"))
+    report.goals += [
+        drain(1),
+        drain(TYPES),
+        Goal(name="late, p99", measured=report.rounds(due, "late p99 ms"), most=1000, aim=375, unit="ms"),
+        Goal(name="reserve p99, times nothing due", measured=report.ratios(due, quiet, "p99 ms"), most=1.3),
+        Goal(
+            name="nothing due, of a core", measured=[sum(pair) for pair in zip(sweeper, backend, strict=True)],
+            most=0.5, unit="%",
+        ),
+    ]  # fmt: skip
