@@ -1,0 +1,138 @@
+"""What the whole system takes while nobody is there, as `bin/up` runs it: memory, CPU, and the time to start."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from benchmarks import schedstat
+from benchmarks.report import Report, Scale
+from benchmarks.system import System
+from overlord.embedded import ports, processes, program
+from overlord.embedded.state import Folder
+
+SETTLING = 3.0  # seconds: what a process still does when it has just started is no idling
+GIVE_UP = 600.0  # seconds, of a start that installs
+STOPPING = 30.0
+# What the suite set for its own processes: `bin/up` is to bring its own servers.
+OURS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "OVERLORD_DATA", "DJANGO_SETTINGS_MODULE")
+MB = 1e6
+
+Groups = dict[str, list[psutil.Process]]
+
+
+def run(_system: System, scale: Scale) -> Report:
+    """Will measure the footprint. The suite's own servers idle beside it, and are not counted."""
+    report = Report("Footprint")
+    with _folder() as data:
+        with _up(program.ROOT, data) as (_, pid):  # also installs what is missing: not timed
+            time.sleep(SETTLING)
+            _add_idle(report, pid, seconds=scale.pick(3, 15))
+        for _ in range(scale.rounds):
+            _add_start(report, "bin/up, again", program.ROOT, data)
+    if not scale.quick:
+        with _folder() as data:
+            _add_start(report, "bin/up, no data yet", program.ROOT, data)
+        with _folder() as clone, _folder() as data:
+            subprocess.run(["git", "clone", "-q", str(program.ROOT), str(clone)], check=True)  # noqa: S607
+            _add_start(report, "bin/up, fresh clone", clone, data)
+    report.notes += [
+        "Memory is PSS, in which what processes share is counted once; idle CPU is of one core, with no visitor.",
+        "Seconds are until /readyz says 200. Those of a fresh clone are with what pip finds in its cache."
+        " The time of `bin/test` is not taken here: see docs/performance.md.",
+    ]
+    return report
+
+
+def _add_start(report: Report, arm: str, root: Path, data: Path) -> None:
+    with _up(root, data) as (seconds, _):
+        report.add(arm, seconds=seconds)
+
+
+def _add_idle(report: Report, pid: int, *, seconds: float) -> None:
+    before = _cpu(_groups(pid))
+    time.sleep(seconds)
+    groups = _groups(pid)
+    after = _cpu(groups)
+    memory = {name: sum(map(_memory, group)) for name, group in groups.items()}
+    spent = {name: after[name] - before.get(name, 0.0) for name in groups}
+    rows = {name: (memory[name], spent[name]) for name in groups}
+    rows["all"] = (sum(memory.values()), sum(spent.values()))
+    for name, (size, cpu) in rows.items():
+        report.add(name, **{"MB": size / MB, "idle CPU %": cpu / seconds * 100})
+
+
+def _groups(pid: int) -> Groups:
+    """Will give each program with all that descends from it, by the name of its log."""
+    supervisor = psutil.Process(pid)
+    groups = {"up": [supervisor]}
+    for child in supervisor.children():
+        name = Path(child.environ()[processes.MARK]).stem
+        groups[name] = [child, *child.children(recursive=True)]
+    return groups
+
+
+def _cpu(groups: Groups) -> dict[str, float]:
+    return {name: sum(schedstat.cpu(process.pid) for process in group) for name, group in groups.items()}
+
+
+def _memory(process: psutil.Process) -> int:
+    try:
+        size: int = process.memory_full_info().pss
+    except psutil.NoSuchProcess:
+        return 0
+    return size
+
+
+@contextlib.contextmanager
+def _up(root: Path, data: Path) -> Iterator[tuple[float, int]]:
+    """Will run `bin/up` and give the seconds it took until it could sell, and its process's id."""
+    port, log = ports.any_free(), data / "bench.log"
+    env = {name: value for name, value in os.environ.items() if name not in OURS}
+    argv = [str(root / "bin" / "up"), "--no-demo", "--port", str(port)]
+    began = time.monotonic()
+    with log.open("wb") as output:
+        up = subprocess.Popen(
+            argv,
+            env={**env, "OVERLORD_DATA": str(data)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        while not program.readiness(port)[0]:
+            if up.poll() is not None or time.monotonic() > began + GIVE_UP:
+                raise RuntimeError(f"{argv} did not start:\n{log.read_text()}")
+            time.sleep(0.05)
+        yield time.monotonic() - began, up.pid
+    finally:
+        _stop(up)
+
+
+def _stop(up: subprocess.Popen[bytes]) -> None:
+    """Will press Ctrl-C."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(up.pid, signal.SIGINT)
+    try:
+        up.wait(STOPPING)
+    except subprocess.TimeoutExpired:
+        os.killpg(up.pid, signal.SIGKILL)  # the kernel ends its children with it
+        up.wait()
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="overlord-bench-")).resolve()
+    try:
+        yield folder
+    finally:
+        Folder(folder).remove()  # and what PostgreSQL may have needed elsewhere
+        shutil.rmtree(folder)
