@@ -73,6 +73,13 @@ class Memory:
                     self._remember(key, found)
         return found
 
+    def drop(self, key: str) -> None:
+        """Will forget a token at once."""
+        with self._lock:
+            if (found := self._known.get(key)) is not None:
+                self._drop(key, found.pk)
+            self._notices += 1  # one who reads it now may have read it before it ended
+
     def forget(self) -> None:
         """Will forget all, and listen no more until somebody asks again."""
         with self._lock:
@@ -145,4 +152,5 @@ def _read(key: str) -> Principal | None:
 
 _memory = Memory()
 of_token = _memory.of_token
+drop = _memory.drop
 forget = _memory.forget

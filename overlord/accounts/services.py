@@ -5,6 +5,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from rest_framework.authtoken.models import Token
 
+from overlord.accounts import principals
 from overlord.accounts.models import User
 from overlord.kernel import db
 from overlord.kernel.errors import Invalid
@@ -54,3 +55,4 @@ def token_issue(*, user: User) -> str:
 def token_withdraw(*, key: str) -> None:
     """Will end an API token: whoever holds it must log in again."""
     Token.objects.filter(key=key).delete()
+    principals.drop(key)  # other processes hear of it some milliseconds later
