@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 LIMIT = 300  # streams in one run
 SEND_SECONDS = 5.0
 LOCK = 0x6C697665  # "live"
-PAUSE = 0.05  # seconds; half of what hubs let pass between two updates of a stream
+PAUSE = 0.1  # seconds; hubs let as many pass between two updates of a stream
 
 _pace = Pace(interval=PAUSE)
 _turns = Lock()
