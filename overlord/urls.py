@@ -36,9 +36,9 @@ pages = [
 ]
 
 urlpatterns = [
+    path("event/", include("tickets.api.urls")),  # first: the second a sale opens, nearly all go there
     *pages,
     path("", include("overlord.accounts.api.urls")),
-    path("event/", include("tickets.api.urls")),
     path("payment/", include("checkout.api.urls")),
     path("stats/", include("stats.api.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),

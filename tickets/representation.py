@@ -5,7 +5,7 @@ that the one can be cached as versioned values while the other stays as it is.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -29,7 +29,7 @@ class Figures:
 
     def as_plain(self) -> dict[str, Any]:
         """Will give what a cache can keep as JSON."""
-        return asdict(self)
+        return dict(vars(self))
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Figures":

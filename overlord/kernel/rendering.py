@@ -55,6 +55,8 @@ class Negotiation(DefaultContentNegotiation):
         self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
         offered = list(renderers)
+        if len(offered) == 1:
+            return offered[0], offered[0].media_type
         try:
             chosen: tuple[BaseRenderer, str] = super().select_renderer(request, offered, format_suffix)
         except NotAcceptable:

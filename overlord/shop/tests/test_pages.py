@@ -384,3 +384,7 @@ def test_money_and_times_are_written_by_locale(
     shown = page.get("/", headers={"accept-language": language}).content.decode()
     assert price in shown
     assert time in shown
+
+    def test_only_pages_carry_the_policy(self, page: Client) -> None:
+        assert "Content-Security-Policy" in page.get("/nothing/", HTTP_ACCEPT="text/html")
+        assert "Content-Security-Policy" not in page.get("/event/events/")
