@@ -41,10 +41,14 @@ class _Line:
     """One connection and the request that waits on it. `due` is when that one should have been sent."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection((HOST, port), timeout=GIVE_UP)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.port = port
         self.received = b""
         self.due = 0.0
+        self.connect()
+
+    def connect(self) -> None:
+        self.socket = socket.create_connection((HOST, self.port), timeout=GIVE_UP)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def ask(self, data: bytes, due: float) -> None:
         self.received, self.due = b"", due
@@ -83,12 +87,22 @@ class Load:
         for line in self._lines:
             line.socket.close()
 
+    def _connect_again(self) -> None:
+        """Granian hangs up after 30 s without a request, and the turns of others may take longer. Nothing was
+        asked, so whatever can be read has hung up."""
+        for key, _ in self._selector.select(0):
+            self._selector.unregister(key.fileobj)
+            key.data.socket.close()
+            key.data.connect()
+            self._selector.register(key.data.socket, selectors.EVENT_READ, key.data)
+
     def run(self, requests: Sequence[Iterator[bytes]], *, seconds: float, rate: float | None = None) -> Tally:
         """Will ask for so long, each connection its own requests, and wait for the last answers.
 
         With a `rate` so many are asked in a second, whoever is free, and latency counts from when a request
         was due. Requests that run out end the run early.
         """
+        self._connect_again()
         tally = Tally()
         started = time.perf_counter()
         until = started + seconds
