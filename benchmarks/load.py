@@ -21,6 +21,7 @@ class Tally:
     seconds: float = 0.0
     statuses: Counter[int] = field(default_factory=Counter)
     latencies: list[float] = field(default_factory=list)
+    created: list[float] = field(default_factory=list)  # when, by `time.perf_counter`, each 201 came
 
     def rate(self, status: int) -> float:
         """Will give the answers of that status in a second."""
@@ -131,7 +132,10 @@ class Load:
                 status = key.data.answered()
                 if status is not None:
                     tally.statuses[status] += 1
-                    tally.latencies.append(time.perf_counter() - key.data.due)
+                    arrived = time.perf_counter()
+                    tally.latencies.append(arrived - key.data.due)
+                    if status == 201:
+                        tally.created.append(arrived)
                     idle.append(key.data)
                     waiting -= 1
         tally.seconds = time.perf_counter() - started

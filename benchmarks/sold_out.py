@@ -1,0 +1,166 @@
+"""A crowd before an empty shelf: how quickly it is refused, what that costs PostgreSQL, and how soon a ticket that
+comes back is somebody's."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import cycle, islice
+from threading import Thread
+
+from django.db import connection
+
+from benchmarks import load, sale
+from benchmarks.cpu import Meter
+from benchmarks.load import Load, Tally
+from benchmarks.report import Goal, Report, Scale, percentile
+from benchmarks.reserve import CONNECTIONS, KNOWN, add
+from benchmarks.system import System
+from overlord.kernel import db
+from tickets import services
+from tickets.models import Reservation
+
+CROWD = 2_000
+BETWEEN = 0.6  # seconds from one ticket's return to the next
+KEY = "Idempotency-Key: {}"
+
+
+@dataclass
+class Stage:
+    """What all arms share."""
+
+    system: System
+    report: Report
+    crowd: Load
+    plenty: list[int]
+    empty: list[int]
+
+
+def run(system: System, scale: Scale) -> Report:
+    """Will measure refusals."""
+    sale.clear()
+    sale.buyers_make(KNOWN)
+    stage = Stage(
+        system=system, report=Report("Sold out"), crowd=Load(system.start_web("web"), CONNECTIONS),
+        plenty=sale.event_make(), empty=sale.event_make(amount=0),
+    )  # fmt: skip
+    stage.crowd.run([sale.looks(buyers) for buyers in _shares(KNOWN)], seconds=600)
+    turns = [_reserve, _refused, _refused_with_key]
+    for nth in range(scale.rounds):
+        for turn in turns if nth % 2 == 0 else reversed(turns):
+            turn(stage, scale.seconds)
+    _returns(stage, times=scale.pick(10, 50))
+    stage.crowd.close()
+    _set_goals(stage.report)
+    return stage.report
+
+
+def _shares(buyers: int) -> list[range]:
+    return [range(1, buyers + 1)[nth::CONNECTIONS] for nth in range(CONNECTIONS)]
+
+
+def _reserve(stage: Stage, seconds: float) -> None:
+    sale.reset()
+    meter = Meter(stage.system, {"web": ["web"], "postgres": ["postgres"]})
+    tally = stage.crowd.run([sale.claims(buyers, stage.plenty) for buyers in _shares(KNOWN)], seconds=seconds)
+    spent = meter.spent()
+    sale.check(tally)
+    add(stage.report, "reserved", tally, tally.statuses[201], spent)
+
+
+def _refused(stage: Stage, seconds: float) -> None:
+    _refuse(stage, "refused", seconds, lambda buyers: cycle(list(sale.claims(buyers, stage.empty))))
+
+
+def _refused_with_key(stage: Stage, seconds: float) -> None:
+    """With a key nothing remembered is used: PostgreSQL is asked each time."""
+    _refuse(stage, "refused, each time anew", seconds, lambda buyers: _with_keys(buyers, stage.empty[0]))
+
+
+def _with_keys(buyers: range, kind: int) -> Iterator[bytes]:
+    body = f'{{"ticket_type": {kind}, "amount": 1}}'
+    for nth, buyer in enumerate(cycle(buyers)):
+        plain = load.request("POST", "/event/reservations/", token=sale.token(buyer), body=body)
+        yield plain.replace(b"\r\n", f"\r\n{KEY.format(nth)}\r\n".encode(), 1)
+
+
+def _refuse(stage: Stage, arm: str, seconds: float, requests: Callable[[range], Iterator[bytes]]) -> None:
+    sale.reset()
+    crowd = [requests(buyers) for buyers in _shares(CROWD)]
+    wal, ids = _wal()
+    meter = Meter(stage.system, {"web": ["web"], "postgres": ["postgres"]})
+    tally = stage.crowd.run(crowd, seconds=seconds)
+    spent = meter.spent()
+    wal, ids = (after - before for after, before in zip(_wal(), (wal, ids), strict=True))
+    sale.check(tally)
+    refused = tally.statuses[409]
+    if set(tally.statuses) != {409}:
+        raise sale.BrokenError(f"Not only refusals: {dict(tally.statuses)}")
+    add(stage.report, arm, tally, refused, spent)
+    stage.report.add(arm, **{"WAL bytes each": wal / refused, "transaction ids": ids})
+
+
+def _wal() -> tuple[int, int]:
+    """How many bytes of WAL were ever written, and how many transactions had an id."""
+    [row] = db.rows(
+        "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn AS wal,"
+        " pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS ids"
+    )
+    return int(row["wal"]), int(row["ids"])
+
+
+def _returns(stage: Stage, *, times: int) -> None:
+    """Will give the one ticket back again and again while the crowd asks for it."""
+    sale.reset()
+    [kind] = sale.event_make(amount=1)
+    given_back: list[float] = []
+    giver = Thread(target=_give_back, args=(kind, times, given_back))
+    crowd = [cycle(list(sale.claims(buyers, [kind]))) for buyers in _shares(CROWD)]
+    giver.start()
+    tally = stage.crowd.run(crowd, seconds=(times + 1) * BETWEEN)
+    giver.join()
+    sale.check()
+    waits = list(_waits(given_back, tally))
+    if len(waits) < times:
+        raise sale.BrokenError(f"Of {times} tickets given back {len(waits)} were taken again.")
+    for share in (50, 99):
+        stage.report.add("a ticket returns", **{f"p{share} ms": percentile(waits, share / 100) * 1000})
+
+
+def _give_back(kind: int, times: int, given_back: list[float]) -> None:
+    for _ in range(times):
+        time.sleep(BETWEEN)
+        held = Reservation.objects.get(ticket_type_id=kind, state="held")
+        services.reservation_release(client_id=held.client_id, reservation_id=held.pk)
+        given_back.append(time.perf_counter())
+    connection.close()
+
+
+def _waits(given_back: list[float], tally: Tally) -> Iterator[float]:
+    """How long after each return somebody was told that it is his."""
+    for at in given_back:
+        later = [created for created in tally.created if created > at - 0.05]
+        yield from (max(0.0, first - at) for first in islice(sorted(later), 1))
+
+
+def _set_goals(report: Report) -> None:
+    rate = "a second"
+    cpu = [column for column in report.arms["reserved"] if column.endswith(" us")]
+    bound = sum(report.median("reserved", c) for c in cpu) / sum(report.median("refused", c) for c in cpu)
+    report.goals += [
+        Goal(
+            name="refusals, times the reservations", measured=report.ratios("refused", "reserved", rate),
+            least=1.5, aim=3, bound=bound,
+        ),
+        Goal(
+            name="WAL for a refusal", measured=report.rounds("refused, each time anew", "WAL bytes each"),
+            most=1, aim=0, unit="bytes",
+        ),
+        Goal(
+            name="transaction ids for all refusals of a round",
+            measured=report.rounds("refused, each time anew", "transaction ids"), most=0,
+        ),
+        Goal(
+            name="a returned ticket is taken, p99", measured=report.rounds("a ticket returns", "p99 ms"),
+            most=300, unit="ms",
+        ),
+    ]  # fmt: skip
