@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-from django.db.models import Case, F, Q, QuerySet, Sum, Value, When
+from django.db.models import Case, F, QuerySet, Sum, Value, When
 from django.db.models.functions import Coalesce
 
-from overlord.kernel import money
+from overlord.kernel import db, money
+from stats import sql
 from tickets.models import Event, TicketType
 
 TOP = 5
@@ -32,11 +33,8 @@ def _events() -> QuerySet[Any, dict[str, Any]]:
 
 def events(*, after: tuple[datetime, int] | None, most: int) -> list[dict[str, Any]]:
     """Will read the figures of at most `most` events by date, those after (date, id) where it is given."""
-    found = _events().order_by("date", "id")
-    if after is not None:
-        date, event_id = after
-        found = found.filter(Q(date__gt=date) | Q(date=date, id__gt=event_id))
-    return list(found[:most])
+    date, event_id = after or ("-infinity", 0)
+    return db.rows(sql.EVENTS, {"date": date, "id": event_id, "most": most})
 
 
 def events_top(*, by: Order) -> list[dict[str, Any]]:

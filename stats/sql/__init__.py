@@ -10,6 +10,7 @@ def text(name: str) -> str:
     return (_FOLDER / f"{name}.sql").read_text()
 
 
+EVENTS = text("events")
 FEED = text("feed")
 HOLDS_ENDING = text("holds_ending")
 PAYING = text("paying")

@@ -1,5 +1,6 @@
 """The figures of the API: exact, for staff, and by counters alone."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -12,6 +13,8 @@ from rest_framework.test import APIClient
 
 from conftest import api_of
 from overlord.accounts.models import User
+from overlord.kernel import db
+from stats import sql
 from stats.api import views
 from tickets.models import Event, Inventory, TicketType
 
@@ -105,6 +108,18 @@ def test_a_long_list_links_to_the_rest(
         link = page.headers.get("Link")
         url = link.partition(">")[0].removeprefix("<") if link else None
     assert seen == [f"Event {nth}" for nth in range(5)]
+
+
+def test_a_page_costs_what_is_on_it(event_make: Callable[..., Event]) -> None:
+    made = [event_make(f"Event {nth}", day=nth) for nth in range(60)]
+    db.rows("SET LOCAL enable_seqscan = off")  # as if there were many
+    for after in (("-infinity", 0), (made[40].date, made[40].pk)):
+        values = {"date": after[0], "id": after[1], "most": 5}
+        plan = "\n".join(row["QUERY PLAN"] for row in db.rows(f"EXPLAIN (ANALYZE) {sql.EVENTS}", values))
+        read = re.search(r"event_by_date on tickets_event .*\(actual .* rows=([\d.]+) .*\n *Index Cond", plan)
+        assert read, plan
+        assert float(read[1]) == 5, plan
+        assert "Rows Removed" not in plan
 
 
 @pytest.mark.parametrize(

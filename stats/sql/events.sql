@@ -1,0 +1,14 @@
+-- The figures of the events that follow (date, id), by date. The page is cut first and summed then, so that it
+-- costs what is on it, wherever it lies and however many events there are.
+SELECT e.id, e.name, e.date, e.currency,
+       COALESCE(sum(i.reservations), 0)::bigint AS reservation_amount,
+       COALESCE(sum(i.reserved_tickets), 0)::bigint AS reserved_tickets,
+       COALESCE(sum(i.sold), 0)::bigint AS sold_amount,
+       COALESCE(sum(i.revenue), 0)::bigint AS revenue
+  FROM (SELECT id, name, date, currency FROM tickets_event
+         WHERE (date, id) > (%(date)s, %(id)s)
+         ORDER BY date, id LIMIT %(most)s) e
+  LEFT JOIN tickets_tickettype t ON t.event_id = e.id
+  LEFT JOIN tickets_inventory i ON i.ticket_type_id = t.id
+ GROUP BY e.id, e.name, e.date, e.currency
+ ORDER BY e.date, e.id
