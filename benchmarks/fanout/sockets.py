@@ -1,65 +1,37 @@
 """Many WebSocket clients in one thread, which read and count and do nothing else: the servers are measured."""
 
-import base64
-import os
+import contextlib
+import re
 import selectors
-import socket
 import time
+
+from benchmarks.sockets import Socket
 
 SOCKET_IO = "/socket.io/?EIO=4&transport=websocket"
 
 
-class Client:
-    """One socket. `bytes` are whole frames' remains; `messages` counts the updates that came."""
+class Client(Socket):
+    """One socket. `messages` counts the updates that came, `last` is the latest of them."""
 
     def __init__(self, port: int, path: str, nth: int) -> None:
-        self.socketio = path == SOCKET_IO
         # An address of its own for every hundred: ours allows so many to one.
-        here = (f"127.0.0.{2 + nth // 100}", 0)
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10, source_address=here)
-        key = base64.b64encode(os.urandom(16)).decode()
-        self.socket.sendall(
-            f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: http://127.0.0.1:{port}\r\n"
-            f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            f"Sec-WebSocket-Key: {key}\r\n\r\n".encode()
-        )
-        self.bytes = b""
-        while b"\r\n\r\n" not in self.bytes:
-            self.bytes += self.socket.recv(65536)
-        head, _, self.bytes = self.bytes.partition(b"\r\n\r\n")
-        if b" 101 " not in head.split(b"\r\n")[0]:
-            raise ConnectionError(head)
+        super().__init__(port, path, source=f"127.0.0.{2 + nth // 100}")
+        self.socketio = path == SOCKET_IO
         self.messages = self.snapshots = 0
         self.last = b""
         self.socket.setblocking(False)
-        self._parse(self.bytes)
         if self.socketio:
             self.say(b"40")
 
-    def say(self, text: bytes) -> None:
-        """Will send a short text; its mask is of zeros."""
-        self.socket.sendall(bytes((0x81, 0x80 | len(text))) + bytes(4) + text)
-
     def read(self) -> None:
         """Will count what has come."""
-        try:
-            self._parse(self.bytes + self.socket.recv(1 << 20))
-        except BlockingIOError:
-            return
+        with contextlib.suppress(BlockingIOError):
+            for text in self.texts():
+                self._count(text)
 
-    def _parse(self, data: bytes) -> None:
-        at = 0
-        while len(data) - at >= 2:
-            length, start = data[at + 1], at + 2
-            if length >= 126:
-                start = at + (4 if length == 126 else 10)
-                length = int.from_bytes(data[at + 2 : start])
-            if len(data) < start + length:
-                break
-            if data[at] == 0x81:
-                self._count(data[start : start + length])
-            at = start + length
-        self.bytes = data[at:]
+    def shows(self, version: int) -> bool:
+        """Will say whether the latest update is that version."""
+        return re.search(rb'"version": ?%d,' % version, self.last) is not None
 
     def _count(self, text: bytes) -> None:
         if self.socketio and text[:1] == b"2":
@@ -94,4 +66,4 @@ class Crowd:
         """Will hang up."""
         self.selector.close()
         for client in self.clients:
-            client.socket.close()
+            client.close()
