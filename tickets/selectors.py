@@ -177,8 +177,8 @@ def reservation_row(*, client_id: int, reservation_id: int) -> dict[str, Any] | 
 
 def reservation_row_by_key(*, client_id: int, key: str) -> dict[str, Any] | None:
     """Will read the reservation that the client made with this Idempotency-Key."""
-    mine = Reservation.objects.filter(client_id=client_id, idempotency_key=key)
-    return reservation_rows(mine).first()
+    found = db.rows(sql.RESERVATION_BY_KEY, {"client": client_id, "key": key})
+    return found[0] if found else None
 
 
 def reservations_shown(

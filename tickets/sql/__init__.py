@@ -18,6 +18,7 @@ RELEASE_DUE = "SELECT * FROM holds_release_due(%(ticket_type)s, %(most)s)"
 CLAIM_FACTS = text("claim_facts")
 HOLDS_EXPIRING = text("holds_expiring")
 INVENTORY_CHANGE = text("inventory_change")
+RESERVATION_BY_KEY = text("reservation_by_key")
 RESERVATIONS_SHOWN = text("reservations_shown")
 SALE_BOUNDARIES = text("sale_boundaries")
 TYPES_WITH_DUE_HOLDS = text("types_with_due_holds")
