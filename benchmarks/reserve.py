@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from benchmarks import pgbench, sale
+from benchmarks import load, pgbench, sale
 from benchmarks.cpu import Meter
 from benchmarks.load import Load, Tally
 from benchmarks.report import Goal, Report, Scale, percentile
@@ -22,7 +22,7 @@ class Arm:
     """An HTTP arm: a server, the connections to it, and whose claims come over them."""
 
     name: str
-    load: Load
+    crowd: Load
     web: str
     claims: Callable[[int], list[Iterator[bytes]]]  # of the round
 
@@ -43,9 +43,10 @@ def run(system: System, scale: Scale) -> Report:
     ]
     for nth in range(scale.rounds):
         for _, turn in turns if nth % 2 == 0 else reversed(turns):
+            _stay_connected(arms)
             turn(nth, scale.seconds)
     for arm in arms:
-        arm.load.close()
+        arm.crowd.close()
     _set_goals(report)
     return report
 
@@ -76,6 +77,12 @@ def _arms(system: System, types: list[int]) -> list[Arm]:
     ]
 
 
+def _stay_connected(arms: list[Arm]) -> None:
+    """Granian hangs up after 30 s of silence; who connects again may meet the process that does not know him."""
+    for arm in arms:
+        arm.crowd.run([iter([load.request("GET", "/livez/")]) for _ in range(CONNECTIONS)], seconds=60)
+
+
 def _shares(buyers: range) -> list[range]:
     """Each connection has buyers of its own, so that the process behind it is the one that knows them."""
     return [buyers[nth::CONNECTIONS] for nth in range(CONNECTIONS)]
@@ -85,7 +92,7 @@ def _http(system: System, report: Report, arm: Arm) -> Callable[[int, float], No
     def turn(nth: int, seconds: float) -> None:
         sale.reset()
         meter = Meter(system, {"web": [arm.web], **_others(system)})
-        tally = arm.load.run(arm.claims(nth), seconds=seconds)
+        tally = arm.crowd.run(arm.claims(nth), seconds=seconds)
         spent = meter.spent()
         if arm.web != "stub":
             sale.check(tally)

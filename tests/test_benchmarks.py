@@ -1,0 +1,126 @@
+"""What keeps the benchmarks honest: goals that can be missed, figures that are void when the sale went wrong."""
+
+import socket
+import threading
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from benchmarks import load, sale
+from benchmarks.load import Load, Tally
+from benchmarks.report import Goal, Report, percentile
+from overlord.kernel import db
+from tickets.models import Inventory, TicketType
+
+
+# Goals ---------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("limits", "met"),
+    [
+        ({"least": 2.0}, True),
+        ({"least": 2.1}, False),
+        ({"most": 2.0}, True),
+        ({"most": 1.9}, False),
+        ({"least": 1.0, "most": 3.0}, True),
+    ],
+)
+def test_the_median_decides(limits: dict[str, float], met: bool) -> None:
+    assert Goal(name="x", measured=[1.0, 2.0, 9.0], **limits).met is met
+
+
+def test_a_missed_goal_stands_in_the_table() -> None:
+    report = Report("Name")
+    report.add("arm", **{"a second": 10.0})
+    report.goals = [Goal(name="x", measured=[1.0], least=2.0, bound=4.0)]
+    assert "| at least 2" in report.as_text()
+    assert "MISSED" in report.as_text()
+    assert "4 (25% of it)" in report.as_text()
+    assert report.as_plain()["goals"][0]["met"] is False
+
+
+def test_arms_are_compared_round_by_round() -> None:
+    report = Report("Name")
+    for mine, theirs in [(10.0, 5.0), (30.0, 10.0)]:
+        report.add("mine", rate=mine)
+        report.add("theirs", rate=theirs)
+    assert report.ratios("mine", "theirs", "rate") == [2.0, 3.0]
+    report.add("mine", rate=1.0)
+    with pytest.raises(ValueError, match="shorter"):
+        report.ratios("mine", "theirs", "rate")
+
+
+def test_a_percentile_is_one_of_the_values() -> None:
+    assert [percentile(range(100), share) for share in (0.0, 0.5, 0.99, 1.0)] == [0, 50, 99, 99]
+
+
+# The gate ------------------------------------------------------------------------------------------------
+@pytest.mark.django_db(transaction=True)
+class TestGate:
+    def test_a_right_sale_passes(self, ticket_type: TicketType) -> None:
+        sale.check(Tally(statuses=Counter({409: 3})))
+
+    def test_a_counter_that_is_off_voids_the_arm(self, ticket_type: TicketType) -> None:
+        Inventory.objects.update(held=1)
+        with pytest.raises(sale.BrokenError, match="disagree"):
+            sale.check()
+
+    def test_an_acknowledged_reservation_that_is_not_there_voids_it(self, ticket_type: TicketType) -> None:
+        with pytest.raises(sale.BrokenError, match="1 were acknowledged, 0 are there"):
+            sale.check(Tally(statuses=Counter({201: 1})))
+
+    def test_a_failure_of_the_server_voids_it(self, ticket_type: TicketType) -> None:
+        with pytest.raises(sale.BrokenError, match="failed"):
+            sale.check(Tally(statuses=Counter({503: 1})))
+
+    def test_buyers_are_made_with_their_tokens_once(self) -> None:
+        sale.buyers_make(3)
+        sale.buyers_make(3)
+        [row] = db.rows(
+            "SELECT u.id FROM accounts_user u JOIN authtoken_token t ON t.user_id = u.id WHERE t.key = %s",
+            [sale.token(2)],
+        )
+        assert row["id"] == 2
+
+
+# Load ----------------------------------------------------------------------------------------------------
+@pytest.fixture
+def server() -> Iterator[int]:
+    """Answers each request with a 201 in two pieces, and hangs up at a path of `/end`."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve(line: socket.socket) -> None:
+        with line:
+            while (asked := line.recv(65536)) and b"/end" not in asked:
+                line.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 4\r\n\r\nab")
+                line.sendall(b"cd")
+
+    def accept() -> None:
+        try:
+            while True:
+                threading.Thread(target=serve, args=(listening.accept()[0],), daemon=True).start()
+        except OSError:
+            return
+
+    thread = threading.Thread(target=accept)
+    thread.start()
+    yield listening.getsockname()[1]
+    listening.shutdown(socket.SHUT_RDWR)
+    listening.close()
+    thread.join()
+
+
+def test_every_request_is_asked_once_and_its_answer_counted(server: int) -> None:
+    crowd = Load(server, 2)
+    asked = [iter([load.request("GET", "/")] * 3), iter([load.request("GET", "/")] * 3)]
+    tally = crowd.run(asked, seconds=30)
+    crowd.close()
+    assert 3 <= tally.statuses[201] <= 6, "the first connection that runs out ends the run"
+    assert len(tally.latencies) == len(tally.created) == tally.statuses[201]
+
+
+def test_a_server_that_hangs_up_is_no_success(server: int) -> None:
+    crowd = Load(server, 1)
+    with pytest.raises(ConnectionError):
+        crowd.run([iter([load.request("GET", "/"), load.request("GET", "/end")])], seconds=30)
+    crowd.close()
