@@ -10,19 +10,23 @@ from math import inf
 
 
 class Pace:
-    """At most one sending each `interval` seconds. Times are seconds of any one clock."""
+    """One sending each `interval` seconds in the long run, `burst` of them at once after a rest.
 
-    def __init__(self, *, interval: float) -> None:
+    Times are seconds of any one clock.
+    """
+
+    def __init__(self, *, interval: float, burst: int = 1) -> None:
         self._interval = interval
-        self._last = -inf
+        self._ahead = interval * (burst - 1)
+        self._next = -inf  # when the next one would be due, had all before kept the interval
 
     def wait(self, *, now: float) -> float:
         """Will say how many seconds are left until it may be sent: 0.0 when it may be sent at once."""
-        return max(0.0, self._last + self._interval - now)
+        return max(0.0, self._next - self._ahead - now)
 
     def sent(self, *, now: float) -> None:
         """Will note that it was sent."""
-        self._last = now
+        self._next = max(self._next, now) + self._interval
 
 
 class Allowance:

@@ -15,3 +15,15 @@ def test_a_pause_does_not_allow_a_burst_afterwards() -> None:
     pace.sent(now=10.0)
     pace.sent(now=99.0)
     assert pace.wait(now=99.0) == 0.125
+
+
+def test_after_a_rest_a_burst_goes_at_once_and_then_one_each_interval() -> None:
+    pace = Pace(interval=1.0, burst=3)
+    waits = []
+    now = 100.0
+    for _ in range(6):
+        waits.append(pace.wait(now=now))
+        now += waits[-1]
+        pace.sent(now=now)
+    assert waits == [0, 0, 0, 1, 1, 1]
+    assert pace.wait(now=now + 1.5) == 0
