@@ -134,6 +134,13 @@ def events_known(named: Collection[tuple[str, datetime]]) -> set[tuple[str, date
     return set(found) & set(named)
 
 
+def sweep_glance(*, thresholds: Sequence[int], after: datetime, until: datetime) -> dict[str, bool]:
+    """Will say whether holds are `due`, and whether between two instants a sale boundary was `crossed` and holds
+    came under one of the thresholds (`expiring`; some of those may never have been that long)."""
+    [seen] = db.rows(sql.GLANCE, {"thresholds": list(thresholds), "after": after, "until": until})
+    return seen
+
+
 def events_with_sale_boundary(*, after: datetime, until: datetime) -> list[int]:
     """Will find events of which a ticket type's sale opened or closed after `after`, up to `until`."""
     return [row["event"] for row in db.rows(sql.SALE_BOUNDARIES, {"after": after, "until": until})]

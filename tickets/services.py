@@ -159,22 +159,26 @@ def sweep_for(*, seconds: float, pause: Callable[[], bool]) -> None:
     with db.advisory_lock("tickets.sweep") as lock:
         while time.monotonic() < until:
             if lock.is_mine():
-                due_holds_sweep()
-                looked = _announce_what_came_due(looked)
+                looked = _see_to_what_came(looked)
             if pause():
                 return
 
 
-def _announce_what_came_due(looked: datetime) -> datetime:
-    """Will announce what the clock alone brought since `looked`, and give the instant up to which it did.
+def _see_to_what_came(looked: datetime) -> datetime:
+    """Will see to what the clock alone brought since `looked`, and give the instant up to which it did.
 
-    These are events of which a sale opened or closed, and holds that are near their end.
+    These are holds that are due, events of which a sale opened or closed, and holds that are near their end.
     """
     now = clock.now()
-    if crossed := selectors.events_with_sale_boundary(after=looked, until=now):
-        projections.announce(events=crossed)
-    if ending := selectors.holds_expiring(thresholds=rules.EXPIRING_SECONDS, after=looked, until=now):
-        projections.announce_expiring(holds=ending, now=now)
+    span = {"after": looked, "until": now}
+    seen = selectors.sweep_glance(thresholds=rules.EXPIRING_SECONDS, **span)
+    if seen["due"]:
+        due_holds_sweep()
+    if seen["crossed"]:
+        projections.announce(events=selectors.events_with_sale_boundary(**span))
+    if seen["expiring"]:
+        holds = selectors.holds_expiring(thresholds=rules.EXPIRING_SECONDS, **span)
+        projections.announce_expiring(holds=holds, now=now)
     return now
 
 

@@ -15,6 +15,7 @@ CLAIM = (
     " make_interval(secs => %(hold_seconds)s))"
 )
 RELEASE_DUE = "SELECT * FROM holds_release_due(%(ticket_type)s, %(most)s)"
+GLANCE = "SELECT * FROM sweep_glance(%(after)s, %(until)s, %(thresholds)s)"
 CLAIM_FACTS = text("claim_facts")
 HOLDS_EXPIRING = text("holds_expiring")
 INVENTORY_CHANGE = text("inventory_change")

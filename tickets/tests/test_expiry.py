@@ -127,6 +127,41 @@ class TestSweeping:
         assert held(ticket_type) == 0
 
 
+class TestAGlance:
+    """What the sweeper looks at four times a second, to know whether there is more to read."""
+
+    def seen(self) -> list[str]:
+        now = timezone.now()
+        span = {"after": now - timedelta(seconds=1), "until": now}
+        return [name for name, said in selectors.sweep_glance(thresholds=[30, 60], **span).items() if said]
+
+    def test_a_hold_that_lives_is_nothing(self, buyer: User, ticket_type: TicketType) -> None:
+        claim(buyer.pk, ticket_type)
+        assert self.seen() == []
+
+    def test_a_hold_that_is_due(self, buyer: User, ticket_type: TicketType) -> None:
+        claim(buyer.pk, ticket_type)
+        end(buyer)
+        assert self.seen() == ["due"]
+
+    @pytest.mark.parametrize("seconds", [30, 60])
+    def test_a_hold_that_comes_near_its_end(self, seconds: int, buyer: User, ticket_type: TicketType) -> None:
+        claim(buyer.pk, ticket_type)
+        Reservation.objects.update(expires_at=timezone.now() + timedelta(seconds=seconds - 0.5))
+        assert self.seen() == ["expiring"]
+
+    @pytest.mark.parametrize("boundary", ["opens_at", "closes_at"])
+    def test_a_sale_that_opens_or_closes(
+        self, boundary: str, ticket_type: TicketType, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        announced: list[dict[str, Any]] = []
+        monkeypatch.setattr(projections, "announce", lambda **told: announced.append(told))
+        Inventory.objects.update(**{boundary: timezone.now() - timedelta(seconds=0.5)})
+        assert self.seen() == ["crossed"]
+        services.sweep_for(seconds=30, pause=lambda: True)
+        assert announced == [{"events": [ticket_type.event_id]}]
+
+
 class TestClaimingWhatIsDue:
     def test_it_is_taken_over_at_once_without_a_sweeper(
         self, user_make: Callable[..., User], ticket_type_make: Callable[..., TicketType]
