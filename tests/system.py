@@ -1,4 +1,10 @@
-"""A client of the running system: what a buyer's program would do, by HTTP and WebSocket."""
+"""A client of the running system: what a buyer's program would do, by HTTP and WebSocket.
+
+Note [One thread for a line]: the sockets are asyncio's, on a loop in a thread of its own, and awaited from here.
+`websockets.sync` reads a connection in one thread and writes to it in another, which OpenSSL allows nobody:
+over TLS 1.3, where the server's tickets are read while the request is written, one request in some hundreds
+never left, and its handshake hung.
+"""
 
 import itertools
 import json
@@ -10,15 +16,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection, connect
 
 from overlord.embedded import processes
 from overlord.embedded.processes import Child, Program
+from realtime import lasting_loop
 from tests import live_contract
 
 Found = TypeVar("Found")
 NOT_READY = 4503
+LINE_SECONDS = 30.0  # longer than websockets' own bounds, so that these are what a test is told of
 _numbers = itertools.count(1)
 
 
@@ -81,16 +89,19 @@ class System:
         """Opens a live stream."""
         headers = {"Authorization": f"Token {token}"} if token else None
 
-        def opened() -> ClientConnection:
-            opening = connect(
+        async def connected() -> ClientConnection:
+            return await connect(
                 self.url.replace("http", "ws", 1) + path,
                 origin=None if token else self.url,  # type: ignore[arg-type]
                 additional_headers=headers,
                 subprotocols=["overlord.v1"],  # type: ignore[list-item]
                 proxy=None,
-                open_timeout=40,  # two cores may be busy with a dozen processes that start
             )
-            return self.opened.enter_context(opening)
+
+        def opened() -> ClientConnection:
+            socket = lasting_loop.run(connected(), seconds=LINE_SECONDS)
+            self.opened.callback(lambda: lasting_loop.run(socket.close(), seconds=LINE_SECONDS))
+            return socket
 
         return Screen(opened)
 
@@ -108,11 +119,15 @@ class Screen:
         self.data: Any = None
         self.frames: list[dict[str, Any]] = []
 
+    def hear(self, *, seconds: float) -> str | bytes:
+        """Waits for what the line brings next. See Note [One thread for a line]."""
+        return lasting_loop.run(self.socket.recv(), seconds=seconds)
+
     def take(self, *, seconds: float = 20) -> dict[str, Any]:
         """Waits for the next frame."""
         until = time.monotonic() + seconds
         try:
-            frame: dict[str, Any] = json.loads(self.socket.recv(timeout=seconds))
+            frame: dict[str, Any] = json.loads(self.hear(seconds=seconds))
         except ConnectionClosed as closed:
             if closed.rcvd is None or closed.rcvd.code != NOT_READY or time.monotonic() > until:
                 raise

@@ -60,7 +60,7 @@ def test_nobody_receives_anothers_data_nor_a_stranger_the_stats(
 
 def code_of(screen: Screen) -> int:
     with pytest.raises(ConnectionClosed) as closed:
-        screen.socket.recv(timeout=10)
+        screen.hear(seconds=10)
     return closed.value.rcvd.code if closed.value.rcvd else 1006
 
 
