@@ -162,8 +162,11 @@ class Machine:
 
 
 def address(number: int) -> str:
-    """The loopback address of a replica: in containers each has its own, too."""
-    return f"127.0.0.{number + 1}"
+    """The loopback address of a replica: in containers each has its own, too.
+
+    Nothing else is in this network; the crowds of the benchmarks are in 127.0.0, on ports that a server may want.
+    """
+    return f"127.0.1.{number}"
 
 
 def caddy_variables(variables: Mapping[str, str] | None = None) -> dict[str, str]:
