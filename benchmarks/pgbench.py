@@ -12,13 +12,18 @@ SELECT * FROM reservation_claim(nextval('bench_buyer'), :type, 1, NULL, interval
 """
 
 
-def run(system: System, script: str, *, clients: int, seconds: float) -> float:
-    """Will give the transactions in a second, by prepared statements, which is the quickest way it has."""
+def run(system: System, script: str, *, clients: int, seconds: float, options: str = "") -> float:
+    """Will give the transactions in a second, by prepared statements, which is the quickest way it has.
+
+    `options` are settings of its sessions, as in `-c name=value`.
+    """
     file = system.folder / "pgbench.sql"
     file.write_text(script)
     argv = [system.program("pgbench"), "--no-vacuum", "-M", "prepared", "-c", str(clients), "-j", "2"]
     argv += ["-T", str(max(1, round(seconds))), "-f", str(file), system.postgres.url]
-    ended = subprocess.run(argv, capture_output=True, text=True, check=False, env={"LC_ALL": "C"})
+    ended = subprocess.run(
+        argv, capture_output=True, text=True, check=False, env={"LC_ALL": "C", "PGOPTIONS": options}
+    )
     found = re.search(r"^tps = ([\d.]+)", ended.stdout, re.MULTILINE)
     if ended.returncode or not found or "number of failed transactions: 0 " not in ended.stdout:
         raise RuntimeError(f"pgbench failed: {ended.stdout}\n{ended.stderr}")

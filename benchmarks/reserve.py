@@ -36,13 +36,16 @@ def run(system: System, scale: Scale) -> Report:
     system.start_workers()
     arms = _arms(system, types)
     report = Report("Reserve")
-    turns = [(arm.name, _http(system, report, arm)) for arm in arms]
+    turns = [_http(system, report, arm) for arm in arms]
     turns += [
-        ("pgbench, one type", _pgbench(system, report, "pgbench, one type", types[:1])),
-        ("pgbench, sixteen types", _pgbench(system, report, "pgbench, sixteen types", types)),
+        _pgbench(system, report, "pgbench, one type", types[:1]),
+        _pgbench(system, report, "pgbench, sixteen types", types),
+        _pgbench(
+            system, report, "pgbench, one type, commits not awaited", types[:1], "-c synchronous_commit=off"
+        ),
     ]
     for nth in range(scale.rounds):
-        for _, turn in turns if nth % 2 == 0 else reversed(turns):
+        for turn in turns if nth % 2 == 0 else reversed(turns):
             _stay_connected(arms)
             turn(nth, scale.seconds)
     for arm in arms:
@@ -115,13 +118,15 @@ def add(report: Report, arm: str, tally: Tally, done: int, spent: dict[str, floa
     report.add(arm, **{"a second": done / tally.seconds, **latency, **cpu})
 
 
-def _pgbench(system: System, report: Report, name: str, types: list[int]) -> Callable[[int, float], None]:
+def _pgbench(
+    system: System, report: Report, name: str, types: list[int], options: str = ""
+) -> Callable[[int, float], None]:
     def turn(nth: int, seconds: float) -> None:
         sale.reset()
         db.rows("SELECT setval('bench_buyer', 1, false)")
         meter = Meter(system, _others(system))
         script = pgbench.CLAIM.format(first=types[0], last=types[-1])
-        rate = pgbench.run(system, script, clients=CONNECTIONS, seconds=seconds)
+        rate = pgbench.run(system, script, clients=CONNECTIONS, seconds=seconds, options=options)
         [row] = db.rows("SELECT count(*) AS made FROM tickets_reservation")
         cpu = {f"{group} us": spent / row["made"] * 1e6 for group, spent in meter.spent().items()}
         sale.check()
