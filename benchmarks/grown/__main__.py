@@ -1,0 +1,9 @@
+"""A process of its own on the database of DATABASE_URL: `python -m benchmarks.grown seed|probe|ticks NUMBER...`."""
+
+import importlib
+import sys
+
+import django
+
+django.setup()  # before anything is imported that has models
+importlib.import_module(f"benchmarks.grown.{sys.argv[1]}").main(*map(int, sys.argv[2:]))

@@ -1,0 +1,118 @@
+"""What PostgreSQL does for each request to a system.
+
+Each request is made in this process, its SQL is taken down, and done again under EXPLAIN, in a transaction that is
+rolled back, until the plans of functions are those that stay. Of a table of one page PostgreSQL reads that page and
+no index; it can be made to believe that there are more rows, so that a small system works as a large one.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import connection, transaction
+from django.test import Client
+
+from benchmarks.grown.sizes import SWEEPER, Asked, Size, asked
+from overlord.kernel import db, redis_client
+from tickets import services
+
+AGAIN = 8  # PostgreSQL thinks about a function's plan five times
+
+# A new row looks for its place in each index, in those at least that take every row.
+_SEARCHES = """
+SELECT COALESCE(sum(s.idx_scan + s.n_tup_ins * x.whole), 0)::int AS times
+  FROM pg_stat_xact_user_tables s,
+       LATERAL (SELECT count(*) AS whole FROM pg_index WHERE indrelid = s.relid AND indpred IS NULL) x
+"""
+
+_BELIEVE = """
+UPDATE pg_class SET reltuples = reltuples * %s
+ WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'i') AND reltuples > 0
+"""
+
+Statement = tuple[str, Any]
+
+
+def main(events: int, reservations: int, believed: int) -> None:
+    """Will print, as JSON, what each request takes while PostgreSQL believes that there are so many times the rows:
+    queries, shared buffers, and searches of an index, those of functions among them."""
+    size = Size("", events, reservations)
+    if believed > 1:
+        db.rows(_BELIEVE, [believed])
+        for way in ("seqscan", "hashjoin", "mergejoin"):  # pages are few still, which speaks for all of these
+            db.rows(f"SET enable_{way} = off")
+    work = {name: _work(_request(of)) for name, of in asked(size).items()}
+    work[SWEEPER] = _work(_sweep)
+    db.rows("VACUUM ANALYZE")
+    json.dump(work, sys.stdout)
+
+
+def _work(does: Callable[[], list[Statement]]) -> dict[str, float]:
+    statements = does()
+    # Only what comes back to the same each time is the request's own: the first times fill caches.
+    buffers, searches = zip(
+        *(min(_explained(*each) for _ in range(AGAIN)) for each in statements), strict=True
+    )
+    return {"queries": len(statements), "buffers": sum(buffers), "searches": sum(searches)}
+
+
+def _request(of: Callable[[int], Asked]) -> Callable[[], list[Statement]]:
+    def does() -> list[Statement]:
+        _ask(of(0))  # whoever asks is known from here on
+        return _ask(of(1))
+
+    return does
+
+
+def _ask(wanted: Asked) -> list[Statement]:
+    """Will ask, and give the SQL that this took. What was reserved is given back, so that it can be again."""
+    redis_client.connection().delete(f"event:{wanted.event}")
+    client = Client(headers={"Authorization": f"Token {wanted.token}"} if wanted.token else {})
+    with _taken_down() as statements:
+        answer = client.generic(wanted.method, wanted.path, wanted.body or "", "application/json")
+    if answer.status_code != wanted.status:
+        raise RuntimeError(f"{wanted} was answered with {answer.status_code}: {answer.content!r}")
+    found = answer.json()
+    rows = found["results"] if isinstance(found, dict) and "results" in found else found
+    if wanted.rows not in (None, len(rows)):
+        raise RuntimeError(f"{wanted} was answered with {len(rows)} rows.")
+    if answer.status_code == 201:
+        client.delete(f"{wanted.path}{found['id']}/")
+    return statements
+
+
+def _sweep() -> list[Statement]:
+    with _taken_down() as statements:
+        services.sweep_for(seconds=60, pause=lambda: True)
+    return statements
+
+
+@contextmanager
+def _taken_down() -> Iterator[list[Statement]]:
+    statements: list[Statement] = []
+
+    def take_down(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        statements.append((sql, params))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(take_down):
+        yield statements
+
+
+def _explained(sql: str, params: Any) -> tuple[int, int]:
+    """Will give the buffers and the searches of a statement, and undo it."""
+    with db.transaction():
+        before = _searches()
+        [row] = db.rows(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", params)
+        searches = _searches() - before
+        transaction.set_rollback(True)
+    plan = row["QUERY PLAN"][0]["Plan"]
+    return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"], searches
+
+
+def _searches() -> int:
+    """What this backend has counted and not reported yet, which no transaction takes back."""
+    [row] = db.rows(_SEARCHES)
+    return int(row["times"])
