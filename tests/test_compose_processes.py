@@ -280,10 +280,13 @@ def _valkey(machine: Machine, port: int) -> Program:
 
 
 def _caddy(machine: Machine, shop: int, web: int, live: int, resolver: int) -> Program:
-    """Caddy with its file, told only where to ask for names: it would ask Docker's name server."""
+    """Caddy with its file, told only where to ask for names, since it would ask Docker's name server, and from
+    where to redirect to TLS: port 80 is root's."""
     file = machine.folder / "Caddyfile"
     text = (compose.ROOT / "overlord/embedded/Caddyfile").read_text()
-    file.write_text(text.replace("dynamic a {", f"dynamic a {{\n\t\tresolvers 127.0.0.1:{resolver}"))
+    text = text.replace("admin off", f"admin off\n\thttp_port {ports.any_free()}")
+    text = text.replace("dynamic a {", f"dynamic a {{\n\t\tresolvers 127.0.0.1:{resolver}")
+    file.write_text(text)
     env = {
         **compose.services(machine.variables)["caddy"]["environment"],
         "OVERLORD_BIND": "127.0.0.1",

@@ -52,7 +52,7 @@ def localstripe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     program = Program(
         name="localstripe",
         argv=(sys.executable, "-m", "tests.localstripe_server", str(port)),
-        env={**os.environ, "TMPDIR": str(folder)},  # where it keeps its store
+        env=os.environ,
         cwd=ROOT,
         ready=lambda: _answers(url),
     )
