@@ -277,7 +277,7 @@ def test_redis_hangs_for_a_while(system: System, ticket_type: TicketType) -> Non
     finally:
         os.kill(valkey.pid, signal.SIGCONT)
     since = time.monotonic()
-    eventually(lambda: system.revive() or True)  # type: ignore[func-returns-value]
+    eventually(lambda: system.revive() or system.ready(), seconds=60)  # type: ignore[func-returns-value]
     screen.until(lambda event: event["tickets"][0]["sold"] == 1, seconds=PRIVATE_SECONDS * LENIENT)
     told = [frame["data"]["live"] for frame in screen.frames if frame["type"] == "heartbeat"]
     print(f"\nRedis hung {FAULT_SECONDS:.0f} s: right after {time.monotonic() - since:.1f} s; {told}")  # noqa: T201
@@ -289,6 +289,6 @@ def test_redis_killed_with_all_it_kept(system: System, ticket_type: TicketType) 
     change(ticket_type)
     servers.valkey_crash_and_lose_all()
     since = time.monotonic()
-    eventually(lambda: system.revive() or True)  # type: ignore[func-returns-value]
+    eventually(lambda: system.revive() or system.ready(), seconds=60)  # type: ignore[func-returns-value]
     screen.until(lambda event: event["tickets"][0]["sold"] == 1, seconds=PRIVATE_SECONDS * LENIENT)
     print(f"\nRedis killed and restarted empty: right after {time.monotonic() - since:.1f} s")  # noqa: T201
