@@ -16,6 +16,7 @@ from itertools import chain
 from pathlib import Path
 
 from benchmarks import sale
+from benchmarks.cpu import Meter
 from benchmarks.load import Load, Tally
 from benchmarks.report import Goal, Report, Scale, percentile
 from benchmarks.system import System
@@ -24,6 +25,13 @@ from realtime import store
 from tickets import services, tasks
 
 CONNECTIONS = 16
+GROUPS = {
+    "web": ["web"],
+    "PostgreSQL": ["postgres"],
+    "upkeep": ["upkeep"],
+    "broadcasts": ["broadcasts"],
+    "valkey": ["valkey"],
+}
 HOLDERS = 20_000
 KNOWN = 8_000  # buyers who reserve meanwhile, each one ticket of every type
 TYPES = 4
@@ -133,8 +141,8 @@ def _broadcast() -> None:
 
 # Spread --------------------------------------------------------------------------------------------------
 def _spread(system: System, scale: Scale, report: Report, types: list[int]) -> None:
-    """Ten thousand a minute, in windows that take turns with the same load and nothing due."""
-    seconds, rounds = scale.pick(3, 20), scale.pick(1, 3)
+    """Ten thousand a minute, in windows that take turns with half as long of the same load and nothing due."""
+    seconds, rounds = scale.pick(4, 20), scale.pick(1, 3)
     port = system.start_web("web")
     load = Load(port, CONNECTIONS)
     load.run([sale.looks(buyers) for buyers in _shares()], seconds=600)
@@ -143,7 +151,7 @@ def _spread(system: System, scale: Scale, report: Report, types: list[int]) -> N
     rate = most.rate(201) / 2
     for nth in range(rounds):
         for due in (False, True) if nth % 2 == 0 else (True, False):
-            _window(report, load, types, seconds=seconds, rate=rate, due=due)
+            _window(system, report, load, types, seconds=seconds if due else seconds // 2, rate=rate, due=due)
     load.close()
     system.stop("web")
     report.notes.append(
@@ -151,11 +159,13 @@ def _spread(system: System, scale: Scale, report: Report, types: list[int]) -> N
     )
 
 
-def _window(report: Report, load: Load, types: list[int], *, seconds: int, rate: float, due: bool) -> None:
+def _window(
+    system: System, report: Report, load: Load, types: list[int], *, seconds: int, rate: float, due: bool
+) -> None:
     count = 10_000 * seconds // SPREAD_SECONDS if due else 0
     _broadcast()
     sale.reset()
-    start = db.now() + timedelta(seconds=SOON)
+    start = db.now() + timedelta(seconds=SOON if due else 1)
     waves = (0, *NOTICES) if due else ()
     for nth, later in enumerate(waves):
         begin = start + timedelta(seconds=later)
@@ -164,12 +174,15 @@ def _window(report: Report, load: Load, types: list[int], *, seconds: int, rate:
     if (wait := (start - db.now()).total_seconds()) < 0:
         raise sale.BrokenError("Seeding took longer than thought: holds were due before the measuring.")
     time.sleep(wait)
+    meter = Meter(system, GROUPS)
     tally = load.run(_claims(types), seconds=seconds, rate=rate)
+    spent = meter.spent()
     if set(tally.statuses) != {201}:
         raise sale.BrokenError(f"Somebody was refused: {dict(tally.statuses)}")
     _wait_for_none_due()
     _check(ended=count, held=count * max(0, len(waves) - 1), tally=tally)
     columns = {f"p{p} ms": percentile(tally.latencies, p / 100) * 1000 for p in (50, 99)}
+    columns |= {f"{group} % of a core": used / tally.seconds * 100 for group, used in spent.items()}
     if due:
         late = [row["late"] for row in db.rows(_LATE)]
         columns |= {"late p50 ms": percentile(late, 0.5) * 1000, "late p99 ms": percentile(late, 0.99) * 1000}
@@ -205,7 +218,7 @@ def _idle(report: Report, scale: Scale, types: list[int]) -> None:
     _hold(types, first=1, count=HOLDERS // 2, due=db.now() + timedelta(hours=1))
     _settle()
     services.sweep_for(seconds=1, pause=_tick)
-    for _ in range(scale.rounds):
+    for _ in range(scale.pick(1, 3)):
         seconds = scale.pick(2, 5)
         sweeper, backend = time.thread_time(), _backend_seconds()
         services.sweep_for(seconds=seconds, pause=_tick)
