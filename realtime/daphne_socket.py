@@ -6,7 +6,9 @@ server there is none, and everything is done the plain way.
 Note [Straight to the socket]: a server's frames are unmasked, so all sockets of a stream are sent the same bytes.
 They are built once and written to each socket at once when nothing waits before them; what the kernel does not
 take goes through Twisted's transport. That costs a sixth of ASGI's way, and it shows what ASGI hides: a transport
-with bytes waiting belongs to a reader who is slow. `test_daphne_socket` pins the names that this relies on.
+with bytes waiting belongs to a reader who is slow, and is among the reactor's writers for as long. The kernel's
+work for a message leaves little in the processor's caches, so what is dear here is each object that is looked at:
+hence that one small dict, and no attributes of the transport. `test_line` pins the names that this relies on.
 """
 
 import asyncio
@@ -23,7 +25,7 @@ from realtime.close_codes import CloseCode
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 KERNEL_BYTES = 64 * 1024  # of a socket's send buffer: what a slow reader would be sent though it is old
-TRANSPORT_NAMES = ("socket", "dataBuffer", "offset", "_tempDataLen")
+TRANSPORT_NAMES = ("socket", "reactor", "dataBuffer", "offset", "_tempDataLen")
 OPEN = WebSocketProtocol.STATE_OPEN
 
 
@@ -86,12 +88,13 @@ def frame_of(text: str) -> bytes:
 class Line:
     """The line to one open socket. See Note [Straight to the socket]."""
 
-    __slots__ = ("_protocol", "_transport", "_write")
+    __slots__ = ("_protocol", "_transport", "_write", "_writers")
 
     def __init__(self, protocol: WebSocketProtocol) -> None:
         self._protocol = protocol
         self._transport = protocol.transport
         self._write = self._transport.socket.send
+        self._writers = self._transport.reactor._writers
         self._transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
 
     def waiting(self) -> int:
@@ -102,16 +105,16 @@ class Line:
 
     def offer(self, frame: bytes) -> bool:
         """Will send the frame unless others still wait; says whether it did. What closes is sent nothing more."""
-        transport = self._transport
-        if transport._tempDataLen or len(transport.dataBuffer) != transport.offset:
+        if self._transport in self._writers:
             return False
         if self._protocol.state == OPEN:
+            write = self._write  # called as `self._write()`, Python would look for a method first, each time
             try:
-                taken = self._write(frame)
+                taken = write(frame)
             except OSError:  # full, or gone: the transport finds out which
                 taken = 0
             if taken < len(frame):
-                transport.write(frame[taken:])
+                self._transport.write(frame[taken:])
         return True
 
     def send(self, frame: bytes) -> None:
@@ -125,6 +128,7 @@ def line_to(send: Send) -> Line | None:
     protocol = protocol_of(send)
     if protocol is None or getattr(protocol, "_perMessageCompress", True) is not None:
         return None  # compression changes the bytes
-    if not all(hasattr(protocol.transport, name) for name in TRANSPORT_NAMES):
+    transport = protocol.transport
+    if not all(hasattr(transport, name) for name in TRANSPORT_NAMES):
         return None
-    return Line(protocol)
+    return Line(protocol) if hasattr(transport.reactor, "_writers") else None

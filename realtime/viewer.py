@@ -25,6 +25,8 @@ class Viewer:
     """One socket on one stream. `version` is that of the state last sent to it, None before the first;
     `line` is None where everything goes the plain way of ASGI, which does not show who is slow."""
 
+    __slots__ = ("_send", "credential", "line", "resyncs", "stream", "timers", "version")
+
     def __init__(self, *, stream: str, send: Send, credential: Credential | None = None) -> None:
         self.stream = stream
         self.credential = credential

@@ -183,6 +183,43 @@ def test_control_without_the_trailing_edge_the_last_state_is_missing() -> None:
     assert with_hub(burst, LeadingEdgeOnly).shows(52)
 
 
+class TakesAll:
+    """A line to a reader who is never slow, so that sending by it awaits nothing."""
+
+    def offer(self, _frame: bytes) -> bool:
+        return True
+
+
+def turns_while_sending(monkeypatch: pytest.MonkeyPatch, *, at_once: int) -> int:
+    """How often others had the event loop while nine sockets were sent a state."""
+    monkeypatch.setattr("realtime.hub.SOCKETS_AT_ONCE", at_once)
+
+    async def test(hub: Hub) -> int:
+        screens = [Screen("event.1") for _ in range(9)]
+        feed = hub.feeds["event.1"] = Feed(stream="event.1", now=0.0)
+        feed.frame = made(2, "2")
+        for screen in screens:
+            screen.viewer.line, screen.viewer.version = TakesAll(), 1  # type: ignore[assignment]
+            feed.viewers.add(screen.viewer)
+        sending = asyncio.create_task(hub.send_latest(feed, [*feed.viewers]))
+        turns = -1  # the one in which it begins
+        while not sending.done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert {screen.viewer.version for screen in screens} == {2}
+        return turns
+
+    return int(with_hub(test))
+
+
+def test_others_have_their_turn_between_many_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert turns_while_sending(monkeypatch, at_once=3) == 2
+
+
+def test_control_all_at_once_others_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert turns_while_sending(monkeypatch, at_once=9) == 0
+
+
 def test_an_update_after_a_pause_goes_at_once() -> None:
     async def test(hub: Hub) -> None:
         keep(1, "1")

@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Callable, Iterator
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -100,11 +101,15 @@ def without_a_name(peer: Peer) -> None:
     peer.protocol.transport = object()
 
 
+def another_reactor(peer: Peer) -> None:
+    peer.transport.reactor = SimpleNamespace(removeWriter=lambda _: None)
+
+
 def compressing(peer: Peer) -> None:
     peer.protocol._perMessageCompress = object()
 
 
-@pytest.mark.parametrize("change", [plain, without_a_name, compressing])
+@pytest.mark.parametrize("change", [plain, without_a_name, another_reactor, compressing])
 def test_where_anything_is_different_there_is_no_line(change: Callable[[Peer], None], peer: Peer) -> None:
     change(peer)
     assert line_to(peer.send) is None
@@ -136,6 +141,40 @@ def test_a_slow_reader_is_seen_and_gets_whole_frames_only(peer: Peer) -> None:
     line.send(frame_of("behind"))
     assert peer.frames() == [text.encode()] * taken + [b"behind"]
     assert line.offer(frame_of("again"))
+
+
+def test_while_bytes_wait_and_no_longer_the_transport_is_among_the_writers(peer: Peer) -> None:
+    """The whole of how `offer` tells that something waits, over a line's life."""
+    line = line_to(peer.send)
+    assert line is not None
+
+    def waits() -> bool:
+        assert (peer.transport in line._writers) == (line.waiting() > 0)
+        return line.waiting() > 0
+
+    assert not waits()
+    peer.transport.write(frame_of("by autobahn"))
+    assert waits()
+    peer.transport.doWrite()
+    assert not waits()
+    fill(peer, frame_of("x" * 10_000))
+    assert waits()
+    peer.transport.doWrite()  # in vain, the kernel is full
+    peer.theirs.recv(1000)
+    peer.transport.doWrite()  # in part, or in vain
+    line.send(frame_of("behind"))
+    assert waits()
+    peer.read()
+    assert not waits()
+
+
+def test_control_by_the_dict_alone_one_who_waits_would_be_overtaken(peer: Peer) -> None:
+    line = line_to(peer.send)
+    assert line is not None
+    line._writers = {}
+    peer.transport.write(frame_of("handshake"))
+    assert line.offer(frame_of("update"))
+    assert peer.frames() == [b"update", b"handshake"]
 
 
 def test_what_waits_is_not_overtaken(peer: Peer) -> None:
