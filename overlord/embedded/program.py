@@ -39,11 +39,11 @@ def manage(*arguments: str, env: Mapping[str, str]) -> Program:
 
 
 def web(port: int, *, env: Mapping[str, str]) -> Program:
-    """Will describe Granian: HTTP in two processes of two threads, each thread keeping its connection."""
+    """Will describe Granian: HTTP in two processes of four threads, each thread keeping its connection."""
     return _python(
         "web",
         f"granian --interface wsgi --host {HOST} --port {port} --no-ws --log-level warning"
-        " --workers 2 --blocking-threads 2 --backlog 1024 --backpressure 512"
+        " --workers 2 --blocking-threads 4 --backlog 1024 --backpressure 512"
         # Without these a killed worker would end the server, and one that hangs would keep it from stopping.
         " --respawn-failed-workers --respawn-interval 0.1 --workers-kill-timeout 3"
         " overlord.wsgi:application",
