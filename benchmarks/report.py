@@ -18,7 +18,7 @@ class Scale:
 
     @property
     def seconds(self) -> float:
-        return 1.5 if self.quick else 5.0
+        return 1.5 if self.quick else 3.5
 
     def pick(self, quick: int, full: int) -> int:
         """Will give the one or the other number."""

@@ -1,6 +1,7 @@
 """Our own reserve view, with a database that answers at once: what everything but PostgreSQL costs."""
 
 import itertools
+import time
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,7 +23,7 @@ def _granted(_sql: str, params: Any) -> list[dict[str, Any]]:
         {
             "reservation_id": made, "unit_price": 1500, "created": now, "expires_at": now + timedelta(minutes=15),
             "event": 1, "currency": "EUR", "amount": 100_000_000, "held": made, "sold": 0, "opens_at": None,
-            "closes_at": _closes, "paused": False, "version": made, "next_release_at": now,
+            "closes_at": _closes, "paused": False, "version": time.time_ns(), "next_release_at": now,
         }
     ]  # fmt: skip
 
