@@ -40,8 +40,7 @@ class Healing:
     async def heal(self, *, now: float) -> None:
         """Will read and mark anew the streams that are due at `now`: all of them once Redis is back."""
         try:
-            await self._hub.source.say_viewers(hub=self._hub.name, count=len(self._hub.viewers()))
-            drains = await self._hub.source.drains()
+            drains = await self._hub.source.greet(hub=self._hub.name, viewers=len(self._hub.viewers()))
         except (OSError, TimeoutError, RedisError):
             self._lost = True
             await self._tell(live=now - self._heard_at < DEAF_SECONDS)

@@ -27,13 +27,13 @@ class Source:
         """Will close the connections."""
         await self._redis.aclose()
 
-    async def drains(self) -> bool:
-        """Will say whether a drain got through lately."""
-        return bool(await self._redis.exists(store.DRAINED))
-
-    async def say_viewers(self, *, hub: str, count: int) -> None:
-        """Will say how many sockets a hub has, for as long as it goes on saying so."""
-        await self._redis.set(f"{store.VIEWERS}{hub}", count, ex=VIEWERS_SECONDS)
+    async def greet(self, *, hub: str, viewers: int) -> bool:
+        """Will tell how many sockets a hub has, which holds for a while, and hear whether drains get through."""
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.set(f"{store.VIEWERS}{hub}", viewers, ex=VIEWERS_SECONDS)
+            pipeline.exists(store.DRAINED)
+            _, drained = await pipeline.execute()
+        return bool(drained)
 
     async def frames(self, names: Sequence[str]) -> dict[str, Frame]:
         """Will read the streams' kept frames; those that have none are missing."""

@@ -115,7 +115,7 @@ def test_everything_is_read_at_once_when_redis_is_back(
         keep(2, "2", "me.7")
         now = hub._loop.time()
         with monkeypatch.context() as away:
-            away.setattr(hub.source, "drains", gone)
+            away.setattr(hub.source, "greet", gone)
             with pytest.raises(RedisError):
                 await hub.healing.heal(now=now)
         await hub.healing.heal(now=now)
@@ -124,7 +124,7 @@ def test_everything_is_read_at_once_when_redis_is_back(
     with_hub(test)
 
 
-async def gone() -> bool:
+async def gone(**_: Any) -> bool:
     raise RedisError
 
 
