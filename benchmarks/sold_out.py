@@ -11,7 +11,7 @@ from django.db import connection
 
 from benchmarks import load, sale
 from benchmarks.cpu import Meter
-from benchmarks.load import Load, Tally
+from benchmarks.load import Load
 from benchmarks.report import Goal, Report, Scale, percentile
 from benchmarks.reserve import CONNECTIONS, KNOWN, add
 from benchmarks.system import System
@@ -116,10 +116,12 @@ def _returns(stage: Stage, *, times: int) -> None:
     giver = Thread(target=_give_back, args=(kind, times, given_back))
     crowd = [cycle(list(sale.claims(buyers, [kind]))) for buyers in _shares(CROWD)]
     giver.start()
-    tally = stage.crowd.run(crowd, seconds=(times + 1) * BETWEEN)
-    giver.join()
+    taken: list[float] = []
+    while giver.is_alive():
+        taken += stage.crowd.run(crowd, seconds=BETWEEN).created
+    taken += stage.crowd.run(crowd, seconds=2 * BETWEEN).created
     sale.check()
-    waits = list(_waits(given_back, tally))
+    waits = list(_waits(given_back, taken))
     if len(waits) < times:
         raise sale.BrokenError(f"Of {times} tickets given back {len(waits)} were taken again.")
     for share in (50, 99):
@@ -135,11 +137,12 @@ def _give_back(kind: int, times: int, given_back: list[float]) -> None:
     connection.close()
 
 
-def _waits(given_back: list[float], tally: Tally) -> Iterator[float]:
+def _waits(given_back: list[float], taken: list[float]) -> Iterator[float]:
     """How long after each return somebody was told that it is his."""
     for at in given_back:
-        later = [created for created in tally.created if created > at - 0.05]
-        yield from (max(0.0, first - at) for first in islice(sorted(later), 1))
+        # It can be somebody's before the one who gave it back has noted when.
+        later = sorted(then for then in taken if then > at - BETWEEN / 2)
+        yield from (max(0.0, first - at) for first in islice(later, 1))
 
 
 def _set_goals(report: Report) -> None:
