@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+NEARLY = 0.9
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -50,6 +52,15 @@ class Goal:
         above = self.least is None or self.median >= self.least
         return above and (self.most is None or self.median <= self.most)
 
+    @property
+    def verdict(self) -> str:
+        """Will say "met" or "MISSED"; "out of reach" where the run's own bound lies below the floor, and nearly all
+        of that bound was reached."""
+        if self.met:
+            return "met"
+        beyond = self.least is not None and self.bound is not None and self.bound < self.least
+        return "out of reach" if beyond and self.median >= NEARLY * (self.bound or 0) else "MISSED"
+
 
 @dataclass
 class Report:
@@ -78,7 +89,7 @@ class Report:
         return [mine / theirs for mine, theirs in pairs]
 
     def as_plain(self) -> dict[str, Any]:
-        goals = [{**asdict(goal), "median": goal.median, "met": goal.met} for goal in self.goals]
+        goals = [{**asdict(goal), "median": goal.median, "verdict": goal.verdict} for goal in self.goals]
         return {"name": self.name, "arms": self.arms, "goals": goals, "notes": self.notes}
 
     def as_text(self) -> str:
@@ -134,7 +145,7 @@ def _goal(goal: Goal) -> list[str]:
     bound = "" if goal.bound is None else f"{_number(goal.bound)} ({goal.median / goal.bound:.0%} of it)"
     aim = "" if goal.aim is None else _number(goal.aim)
     measured = f"{shown(goal.measured)} {goal.unit}".rstrip()
-    return [goal.name, f"{limit} {goal.unit}".rstrip(), aim, measured, bound, "met" if goal.met else "MISSED"]
+    return [goal.name, f"{limit} {goal.unit}".rstrip(), aim, measured, bound, goal.verdict]
 
 
 def _number(value: float) -> str:

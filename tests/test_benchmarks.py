@@ -36,7 +36,17 @@ def test_a_missed_goal_stands_in_the_table() -> None:
     assert "| at least 2" in report.as_text()
     assert "MISSED" in report.as_text()
     assert "4 (25% of it)" in report.as_text()
-    assert report.as_plain()["goals"][0]["met"] is False
+    assert report.as_plain()["goals"][0]["verdict"] == "MISSED"
+
+
+@pytest.mark.parametrize(
+    ("measured", "bound", "verdict"),
+    [(0.7, 0.5, "met"), (0.48, 0.5, "out of reach"), (0.4, 0.5, "MISSED"), (0.55, 0.9, "MISSED")],
+)
+def test_a_floor_above_the_bound_is_out_of_reach_only_for_who_reached_the_bound(
+    measured: float, bound: float, verdict: str
+) -> None:
+    assert Goal(name="x", measured=[measured], least=0.6, bound=bound).verdict == verdict
 
 
 def test_arms_are_compared_round_by_round() -> None:
