@@ -23,7 +23,7 @@ RESULTS = Path(__file__).parents[1] / ".overlord" / "bench.json"
 def main() -> int:
     options = argparse.ArgumentParser(prog="bin/bench", description=__doc__)
     options.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; all if none")
-    options.add_argument("--quick", action="store_true", help="about a minute, to see that all works")
+    options.add_argument("--quick", action="store_true", help="three minutes, to see that all works")
     options.add_argument("--json", type=Path, default=RESULTS, help="where all figures go")
     given = options.parse_args()
     names = [name.replace("-", "_") for name in given.names]
