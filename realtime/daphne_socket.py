@@ -5,7 +5,7 @@ server there is none, and everything is done the plain way.
 
 Note [Straight to the socket]: a server's frames are unmasked, so all sockets of a stream are sent the same bytes.
 They are built once and written to each socket at once when nothing waits before them; what the kernel does not
-take goes through Twisted's transport. That costs a sixth of ASGI's way, and it shows what ASGI hides: a transport
+take goes through Twisted's transport. That costs a quarter of ASGI's way, and it shows what ASGI hides: a transport
 with bytes waiting belongs to a reader who is slow, and is among the reactor's writers for as long. The kernel's
 work for a message leaves little in the processor's caches, so what is dear here is each object that is looked at:
 hence that one small dict, and no attributes of the transport. `test_line` pins the names that this relies on.

@@ -3,7 +3,7 @@
 Note [Dropped at once]: whatever ends a token, deactivates a user or changes a password or a right (a log-out, the
 admin, a hand at psql), triggers notify the channel `principals` of it (migration 0002). Each process listens on a
 connection of its own, and looks for notices before it believes what it remembers; that costs a look at a socket,
-where asking PostgreSQL costs as much as the reservation it is for. While it cannot listen, it remembers nothing.
+where asking PostgreSQL adds a sixth to a reservation. While it cannot listen, it remembers nothing.
 """
 
 import logging
@@ -27,7 +27,7 @@ RETRY_SECONDS = 1.0  # between two tries to listen
 KEEPALIVE = {"keepalives": 1, "keepalives_idle": 4, "keepalives_interval": 2, "keepalives_count": 3}
 
 SELECT = (
-    "SELECT u.id AS pk, u.username, u.is_staff FROM authtoken_token t JOIN accounts_user u ON u.id = t.user_id"
+    "SELECT u.id AS pk, u.is_staff FROM authtoken_token t JOIN accounts_user u ON u.id = t.user_id"
     " WHERE t.key = %s AND u.is_active"
 )
 
@@ -37,7 +37,6 @@ class Principal:
     """An active user, as much of him as a request needs to know."""
 
     pk: int
-    username: str
     is_staff: bool
 
     is_active: ClassVar[bool] = True

@@ -22,7 +22,7 @@ from tickets.api import serializers
 from tickets.models import Event
 from tickets.models import Reservation as ReservationModel
 
-# Made once: a serializer copies its fields each time it is made, which costs five times their validation.
+# Made once: a serializer copies its fields each time it is made, which costs more than four times their validation.
 RESERVATION_INPUT = serializers.ReservationInput()
 NEW_IN_LIST = ("held", "paying", "validated")
 

@@ -17,8 +17,7 @@ CREATE TRIGGER principal_deleted AFTER DELETE ON accounts_user
     FOR EACH ROW EXECUTE FUNCTION accounts_principal_changed();
 -- A log-in writes last_login, which nobody relies on.
 CREATE TRIGGER principal_changed AFTER UPDATE ON accounts_user FOR EACH ROW
-    WHEN ((OLD.username, OLD.password, OLD.is_active, OLD.is_staff, OLD.is_superuser)
-          IS DISTINCT FROM (NEW.username, NEW.password, NEW.is_active, NEW.is_staff, NEW.is_superuser))
+    WHEN ((OLD.password, OLD.is_active, OLD.is_staff) IS DISTINCT FROM (NEW.password, NEW.is_active, NEW.is_staff))
     EXECUTE FUNCTION accounts_principal_changed();
 """
 DOWN = """
