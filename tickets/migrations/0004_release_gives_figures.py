@@ -1,6 +1,50 @@
 from django.db import migrations
 
-from tickets import sql
+HOLDS_RELEASE_DUE = """
+CREATE OR REPLACE FUNCTION holds_release_due(p_ticket_type bigint, p_most integer)
+RETURNS TABLE (
+    clients bigint[], event bigint, ticket_type bigint,
+    amount integer, held integer, sold integer, opens_at timestamptz, closes_at timestamptz, paused boolean,
+    version bigint, next_release_at timestamptz
+) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    at timestamptz := clock_timestamp();  -- an index finds what lies before an instant, not before a function
+    due bigint[];
+    freed record;
+BEGIN
+    SELECT array_agg(d.id) INTO due FROM (
+        SELECT r.id FROM tickets_reservation r
+         WHERE r.ticket_type_id = p_ticket_type AND r.state = 'held' AND r.expires_at <= at
+         ORDER BY r.expires_at LIMIT p_most
+           FOR NO KEY UPDATE SKIP LOCKED
+    ) d;
+    IF due IS NULL THEN
+        RETURN;
+    END IF;
+
+    WITH ended AS (
+        UPDATE tickets_reservation r
+           SET state = 'expired', ended_at = clock_timestamp(), version = r.version + 1
+         WHERE r.id = ANY (due)
+        RETURNING r.client_id, r.amount
+    )
+    SELECT array_agg(e.client_id) AS clients, sum(e.amount) AS tickets, count(*) AS reservations
+      INTO freed FROM ended e;
+
+    RETURN QUERY
+    UPDATE tickets_inventory i
+       SET held = i.held - freed.tickets, version = i.version + 1,
+           reservations_expired = i.reservations_expired + freed.reservations
+      FROM tickets_tickettype t
+     WHERE i.ticket_type_id = p_ticket_type AND t.id = p_ticket_type
+    RETURNING freed.clients, t.event_id, p_ticket_type, i.amount, i.held, i.sold, i.opens_at, i.closes_at,
+        i.paused, i.version,
+        (SELECT min(h.expires_at) FROM tickets_reservation h
+          WHERE h.ticket_type_id = p_ticket_type AND h.state = 'held');
+END
+$$;
+"""
 
 
 class Migration(migrations.Migration):
@@ -9,5 +53,5 @@ class Migration(migrations.Migration):
     operations = [
         # What a function returns cannot be replaced in place.
         migrations.RunSQL("DROP FUNCTION holds_release_due(bigint, integer)", migrations.RunSQL.noop),
-        migrations.RunSQL(sql.text("holds_release_due"), migrations.RunSQL.noop),
+        migrations.RunSQL(HOLDS_RELEASE_DUE, migrations.RunSQL.noop),
     ]

@@ -1,14 +1,34 @@
 from django.db import migrations
 
-from tickets import sql
+SWEEP_GLANCE = """
+CREATE OR REPLACE FUNCTION sweep_glance(p_after timestamptz, p_until timestamptz, p_thresholds integer[])
+RETURNS TABLE (due boolean, crossed boolean, expiring boolean)
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+BEGIN
+    due := EXISTS (
+        SELECT FROM tickets_reservation r WHERE r.state = 'held' AND r.expires_at <= statement_timestamp()
+    );
+    crossed := EXISTS (
+        SELECT FROM tickets_inventory i WHERE i.opens_at > p_after AND i.opens_at <= p_until
+    ) OR EXISTS (
+        SELECT FROM tickets_inventory i WHERE i.closes_at > p_after AND i.closes_at <= p_until
+    );
+    expiring := EXISTS (
+        SELECT FROM unnest(p_thresholds) AS t (seconds)
+          JOIN tickets_reservation r
+            ON r.state = 'held'
+           AND r.expires_at > p_after + make_interval(secs => t.seconds)
+           AND r.expires_at <= p_until + make_interval(secs => t.seconds)
+    );
+    RETURN NEXT;
+END
+$$;
+"""
 
 
 class Migration(migrations.Migration):
     dependencies = [("tickets", "0004_release_gives_figures")]
 
     operations = [
-        migrations.RunSQL(
-            sql.text("sweep_glance"),
-            "DROP FUNCTION sweep_glance(timestamptz, timestamptz, integer[])",
-        ),
+        migrations.RunSQL(SWEEP_GLANCE, "DROP FUNCTION sweep_glance(timestamptz, timestamptz, integer[])"),
     ]
