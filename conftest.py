@@ -16,7 +16,7 @@ from checkout.gateways import ledger
 from overlord.accounts import principals
 from overlord.accounts.models import User
 from overlord.kernel import redis_client
-from tickets import refusals
+from tickets import sold_out_cache
 from tickets.models import Event, Inventory, TicketType
 
 _numbers = itertools.count(1)
@@ -48,7 +48,7 @@ def django_db_setup(django_test_environment: None, django_db_blocker: DjangoDbBl
 def clean_memories() -> Iterator[None]:
     """Nothing of another test's: neither in this test run's own Valkey nor in this process."""
     redis_client.connection().flushall()
-    refusals.forget()
+    sold_out_cache.forget()
     yield
     ledger.close()
     principals.forget()

@@ -16,7 +16,7 @@ from checkout import projections, rules, sql
 from checkout.models import Incident, Payment, Receipt
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
-from overlord.kernel.hints import hint
+from overlord.kernel.queues import Queue, enqueue
 from tickets import operations as tickets
 from tickets.models import Reservation
 
@@ -69,7 +69,7 @@ def payment_begin(*, payment: Payment, token: str, now: datetime) -> None:
         next_look_at=now + rules.RESUME_AFTER,
         deadline=now + rules.DEADLINE,
     )
-    db.after_commit(partial(hint, "checkout.payment_process", queue="payments", payment_id=payment.pk))
+    db.after_commit(partial(enqueue, "checkout.payment_process", queue=Queue.PAYMENTS, payment_id=payment.pk))
 
 
 def payment_take(*, payment_id: int, now: datetime) -> Payment | None:
@@ -189,7 +189,7 @@ def _payment_move(payment: Payment, target: str, **changes: Any) -> None:
 
 def _receipt_owe(payment: Payment, now: datetime) -> None:
     Receipt.objects.create(payment=payment, next_look_at=now)
-    db.after_commit(partial(hint, "checkout.receipts_send", queue="mail"))
+    db.after_commit(partial(enqueue, "checkout.receipts_send", queue=Queue.MAIL))
 
 
 def incident_open(*, payment: Payment, kind: str, now: datetime, detail: str = "") -> None:

@@ -15,8 +15,8 @@ from django.views.decorators.http import require_GET, require_POST
 from checkout import rules, selectors, services, stages
 from overlord.kernel import clock, problems
 from overlord.kernel.errors import DomainError, Invalid, NotFound
-from overlord.shop import words
-from overlord.shop.doors import visitor_id
+from overlord.shop import error_messages
+from overlord.shop.permissions import visitor_id
 from tickets import selectors as tickets
 from tickets.models import Reservation
 
@@ -78,7 +78,7 @@ def _checkout_page(
         "is_slow": stage == "processing" and since is not None and now - since > SLOW_AFTER,
         "is_free": reservation["total"].strip("0.") == "",
         "offers_extension": reservation["expires_in"] <= EXTENSION_OFFERED,
-        "refusal": words.refusal(refused) if refused else None,
+        "refusal": error_messages.refusal(refused) if refused else None,
         "gateway": settings.PAYMENT_GATEWAY,
         "stripe_key": settings.STRIPE_PUBLISHABLE_KEY,
         "key": secrets.token_urlsafe(12),

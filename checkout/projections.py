@@ -6,7 +6,7 @@ from typing import Any
 
 from checkout import selectors
 from overlord.kernel import clock
-from realtime import broadcast, streams
+from realtime import publish, streams
 from tickets import selectors as tickets
 
 VALIDATED_SHOWN = 50
@@ -29,4 +29,4 @@ def project_clients(ids: Collection[int]) -> dict[int, dict[str, Any]]:
 
 def announce(*, client_id: int) -> None:
     """Will tell the live side, after a commit, that something of the client's changed. It never raises."""
-    broadcast.announce(streams=[streams.me(client_id)])
+    publish.announce(streams=[streams.me(client_id)])

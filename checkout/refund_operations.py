@@ -9,7 +9,7 @@ from django.db.models import F, Q
 from checkout import operations, rules
 from checkout.models import Payment, Refund
 from overlord.kernel import db
-from overlord.kernel.hints import hint
+from overlord.kernel.queues import Queue, enqueue
 from tickets import operations as tickets
 
 AT_REST = {"lease_until": None, "next_look_at": None}
@@ -28,7 +28,7 @@ def refund_open(
         next_look_at=now + rules.RESUME_AFTER,
         created=now,
     )
-    db.after_commit(partial(hint, "checkout.refund_process", queue="payments", refund_id=refund.pk))
+    db.after_commit(partial(enqueue, "checkout.refund_process", queue=Queue.PAYMENTS, refund_id=refund.pk))
     return refund
 
 
@@ -54,7 +54,7 @@ def refund_postpone(*, refund: Refund, until: datetime) -> None:
 def refund_again(*, refund: Refund, now: datetime) -> None:
     """Will try a locked refund that the gateway had refused once more, under a new key."""
     _refund_move(refund, "PENDING", try_number=refund.try_number + 1, attempts=0, next_look_at=now)
-    db.after_commit(partial(hint, "checkout.refund_process", queue="payments", refund_id=refund.pk))
+    db.after_commit(partial(enqueue, "checkout.refund_process", queue=Queue.PAYMENTS, refund_id=refund.pk))
 
 
 def refund_succeed(*, payment: Payment, refund: Refund, reference: str, now: datetime) -> None:

@@ -10,7 +10,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "overlord.settings")
 
 http = get_asgi_application()  # sets Django up, so it comes before what imports models
 
-from realtime.routing import websockets  # noqa: E402
+from realtime.gateway.routing import websockets  # noqa: E402
 
 application = ProtocolTypeRouter({"http": http, "websocket": websockets})
 

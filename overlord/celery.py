@@ -18,6 +18,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "overlord.settings")
 app = Celery("overlord")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.autodiscover_tasks(["realtime.worker"])
 offer_sign_of_life(app)
 
 SEEN_FOR = 10  # seconds without any task after which /readyz counts a queue as silent

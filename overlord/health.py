@@ -5,8 +5,9 @@ from django.http import HttpRequest, JsonResponse
 from redis import RedisError
 
 from overlord.kernel import redis_client
+from overlord.kernel.queues import Queue
 
-QUEUES = ("live", "expiry", "payments")
+QUEUES = (Queue.LIVE, Queue.EXPIRY, Queue.PAYMENTS)
 
 
 def livez(_request: HttpRequest) -> JsonResponse:

@@ -9,8 +9,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from checkout import pages as checkout
 from overlord import health
 from overlord.accounts import pages as accounts
-from overlord.kernel import paths  # noqa: F401  (registers `id`)
-from realtime import contract
+from overlord.kernel import paths, schema  # noqa: F401  (paths registers `id`)
 from stats import pages as stats
 from tickets import pages as tickets
 
@@ -43,11 +42,11 @@ urlpatterns = [
     path("stats/", include("stats.api.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
-    path("api/asyncapi.yaml", contract.asyncapi),
+    path("api/asyncapi.yaml", schema.asyncapi),
     path("admin/", admin.site.urls),
     path("livez/", health.livez),
     path("readyz/", health.readyz),
 ]
 
-handler404 = "overlord.shop.refusals.not_found"
-handler500 = "overlord.shop.refusals.server_error"
+handler404 = "overlord.shop.error_pages.not_found"
+handler500 = "overlord.shop.error_pages.server_error"

@@ -5,7 +5,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from overlord.kernel import clock
-from overlord.shop.doors import staff_only
+from overlord.shop.permissions import staff_only
 from stats import monitor as figures
 
 LEAST = 4  # so that one reservation is not a tower in the chart

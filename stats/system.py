@@ -6,9 +6,8 @@ from typing import Any
 from redis import RedisError
 
 from overlord.kernel import redis_client
-from overlord.kernel.hints import hint
+from overlord.kernel.queues import Queue, enqueue
 
-QUEUES = ("payments", "live", "expiry", "upkeep", "mail")
 PROBES = "stats:probes"  # hash: queue -> when the last probe it worked on was sent, and when it was worked on
 PROBE_EVERY = 5.0  # seconds
 VIEWERS = "live:viewers:*"
@@ -22,8 +21,8 @@ def probe() -> None:
     now = time.time()
     if now - _last_probe >= PROBE_EVERY:
         _last_probe = now
-        for queue in QUEUES:
-            hint("stats.probed", queue=queue, expires=60, sent_ms=int(now * 1000))
+        for queue in Queue:
+            enqueue("stats.probed", queue=queue, expires=60, sent_ms=int(now * 1000))
 
 
 def probed(*, queue: str, sent_ms: int) -> None:
@@ -42,7 +41,7 @@ def look() -> dict[str, Any]:
         redis = redis_client.connection()
         pipeline = redis.pipeline(transaction=False)
         pipeline.hgetall(PROBES)
-        for queue in QUEUES:
+        for queue in Queue:
             pipeline.llen(queue)
         probes, *lengths = pipeline.execute()
         viewers = _viewers()
@@ -52,7 +51,7 @@ def look() -> dict[str, Any]:
         "redis": True,
         "viewers": viewers,
         "queue_seconds": _slowest(probes),
-        "queued": dict(zip(QUEUES, lengths, strict=True)),
+        "queued": dict(zip(Queue, lengths, strict=True)),
     }
 
 

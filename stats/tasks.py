@@ -5,10 +5,11 @@ from typing import Any
 from celery import shared_task
 
 from overlord.kernel import clock
+from overlord.kernel.queues import Queue
 from stats import services, system
 
 
-@shared_task(name="stats.sample", queue="upkeep")
+@shared_task(name="stats.sample", queue=Queue.UPKEEP)
 def sample(**_kwargs: object) -> None:
     """Will read the counters and how the system is. Beat runs it each second."""
     system.probe()

@@ -38,7 +38,7 @@ def test_every_reference_leads_somewhere() -> None:
 
 
 def test_its_channels_are_the_addresses_that_are_served() -> None:
-    from realtime.routing import _router
+    from realtime.gateway.routing import _router
 
     served = {str(route.pattern) for route in _router.routes[:-1]}
     for channel in CONTRACT["channels"].values():

@@ -9,7 +9,8 @@ import pytest
 from django.utils import timezone
 
 from overlord.accounts.models import User
-from realtime import broadcast, drain, store, streams
+from realtime import publish, store, streams
+from realtime.worker import flush
 from tickets import projections, selectors, services
 from tickets.models import Event, Inventory, Reservation, TicketType
 from tickets.rules import EXPIRING_SECONDS
@@ -53,7 +54,7 @@ class TestNextEvents:
         monkeypatch.setattr(selectors, "events_next", lambda **given: reads.append(1) or really(**given))
         for _ in range(5):
             claim(user_make(), ticket_type)
-            drain.drain()
+            flush.flush()
         assert len(reads) == 1
         assert [mark.stream for mark in store.marks_take(limit=9)] == ["events"], "the last is not forgotten"
 
@@ -75,13 +76,13 @@ class TestExpiring:
     def given(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
         """The advice that went out, beside being sent."""
         told: list[tuple[str, dict[str, Any]]] = []
-        really = broadcast.notify
+        really = publish.notify
 
         def notify(*, notices: list[tuple[str, dict[str, Any]]]) -> None:
             told.extend(notices)
             really(notices=notices)
 
-        monkeypatch.setattr(broadcast, "notify", notify)
+        monkeypatch.setattr(publish, "notify", notify)
         return told
 
     def crossed(self, pk: int, left: float, *, window: float = 0.5) -> list[int]:

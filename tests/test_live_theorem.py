@@ -16,8 +16,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from overlord.kernel import redis_client
-from realtime import broadcast, drain, store, streams
+from realtime import publish, store, streams
 from realtime.store import Frame, Mark
+from realtime.worker import flush
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -73,11 +74,11 @@ class Drain:
             self.go_on()
 
     def draw(self) -> None:
-        self.version = drain.draw_version()
+        self.version = flush.draw_version()
 
     def read(self) -> None:
         with django_transaction.atomic():
-            self.frames = drain.read_state([STREAM], version=0)
+            self.frames = flush.read_state([STREAM], version=0)
 
     def deliver(self) -> None:
         frames = [replace(frame, version=self.version) for frame in self.frames]
@@ -95,7 +96,7 @@ class World:
         self.truth, self.client, self.order = 0, client, order
         self.drains: list[Drain] = []
         self.on_the_way: list[Frame] = []
-        broadcast.announce(streams=[STREAM])
+        publish.announce(streams=[STREAM])
 
     def state(self) -> dict[str, Any]:
         return {"value": self.truth, "server_time": self.truth * 10}
@@ -103,7 +104,7 @@ class World:
     def do(self, step: str, nth: int) -> None:
         if step == "change":
             self.truth += 1 if nth < 8 else -1
-            broadcast.announce(streams=[STREAM])
+            publish.announce(streams=[STREAM])
         elif step == "take":
             self.drains.append(Drain(self))
         elif step == "go_on" and self.drains:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
 from overlord.kernel.errors import NotFound
-from realtime import broadcast
+from realtime import publish
 from tickets import representation, selectors
 from tickets.representation import Figures
 
@@ -19,7 +19,7 @@ TRUSTED = timedelta(seconds=3)
 STATIC = "static"
 
 
-def entries(event_id: int, figures: Iterable[Figures], *, now: datetime) -> list[broadcast.Entry]:
+def entries(event_id: int, figures: Iterable[Figures], *, now: datetime) -> list[publish.Entry]:
     """Will give the versioned values that keep these figures."""
     return [_entry(event_id, str(kind.ticket_type), kind.version, kind.as_plain(), now) for kind in figures]
 
@@ -39,11 +39,11 @@ def ticket_type_detail(*, ticket_type: int, now: datetime) -> dict[str, Any]:
 def refresh(event_ids: list[int], *, now: datetime) -> dict[int, dict[str, Any]]:
     """Will read events from PostgreSQL, in bulk, keep them for other readers, and show them."""
     statics, figures = selectors.events_with_figures(event_ids)
-    kept: list[broadcast.Entry] = []
+    kept: list[publish.Entry] = []
     for event_id, static in statics.items():
         kept.append(_entry(event_id, STATIC, static["version"], static, now))
         kept.extend(entries(event_id, figures[event_id].values(), now=now))
-    broadcast.entries_write(entries=kept)
+    publish.entries_write(entries=kept)
     return shown(statics, figures, now=now)
 
 
@@ -60,7 +60,7 @@ def shown(
 def _cached(event_id: int, *, now: datetime) -> dict[str, Any] | None:
     """Will show an event from what is kept; None when something of it is missing, too old, or of another version
     of this program, which kept it in another form."""
-    kept = broadcast.entries_read(key=_key(event_id))
+    kept = publish.entries_read(key=_key(event_id))
     if not kept or STATIC not in kept:
         return None
     try:
@@ -84,8 +84,8 @@ def _key(event_id: int) -> str:
     return f"event:{event_id}"
 
 
-def _entry(event_id: int, field: str, version: int, value: Any, seen: datetime) -> broadcast.Entry:
-    return broadcast.Entry(
+def _entry(event_id: int, field: str, version: int, value: Any, seen: datetime) -> publish.Entry:
+    return publish.Entry(
         key=_key(event_id), field=field, version=version, value={"seen": seen, "value": value}
     )
 

@@ -21,9 +21,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from overlord.kernel import clock, money, problems
 from overlord.kernel.errors import DomainError, Invalid
-from overlord.shop import words
-from overlord.shop.doors import staff_only, visitor_id
-from tickets import availability, representation, rules, selectors, selling, services
+from overlord.shop import error_messages
+from overlord.shop.permissions import staff_only, visitor_id
+from tickets import availability, availability_labels, representation, rules, selectors, services
 
 EVENTS_SHOWN = 100
 
@@ -58,7 +58,7 @@ def _listed(row: Mapping[str, Any], shown: dict[str, Any]) -> dict[str, Any]:
         "price": money.to_text(min(prices), row["currency"]) if prices else None,
         "is_free": 0 in prices,
         "varies": len(set(prices)) > 1,
-        "standing": selling.of_event(shown),
+        "standing": availability_labels.of_event(shown),
     }
 
 
@@ -140,7 +140,7 @@ def _event_page(
         "event": shown,
         "types": [_type_row(ticket, chosen=chosen, mine=mine) for ticket in shown["tickets"]],
         "chosen": chosen,
-        "refusal": words.refusal(refused) if refused else None,
+        "refusal": error_messages.refusal(refused) if refused else None,
         "own_reservation": refused.facts.get("reservation") if refused else None,
         "key": secrets.token_urlsafe(12),
         "now": now,
@@ -169,8 +169,8 @@ def _type_row(
     minor = money.to_minor(ticket["price"], ticket["currency"])
     return {
         "ticket": ticket,
-        "standing": selling.of_type(ticket),
-        "may_try": selling.may_try(ticket),
+        "standing": availability_labels.of_type(ticket),
+        "may_try": availability_labels.may_try(ticket),
         "is_chosen": is_chosen,
         "amount": amount,
         "total": money.to_text(minor * amount, ticket["currency"]),
@@ -187,7 +187,7 @@ def release(request: HttpRequest, reservation_id: int) -> HttpResponse:
     try:
         services.reservation_release(client_id=visitor_id(request), reservation_id=reservation_id)
     except (rules.PaymentInProgress, rules.AlreadyValidated, rules.ReservationEnded) as refused:
-        messages.warning(request, words.refusal(refused).title)
+        messages.warning(request, error_messages.refusal(refused).title)
         return redirect("checkout", reservation_id)
     messages.success(request, _("You gave the tickets back. Nothing was charged."))
     return redirect("me")
@@ -200,7 +200,7 @@ def extend(request: HttpRequest, reservation_id: int) -> HttpResponse:
     try:
         services.reservation_extend(client_id=visitor_id(request), reservation_id=reservation_id)
     except rules.NotExtendable as refused:
-        messages.warning(request, words.refusal(refused).title)
+        messages.warning(request, error_messages.refusal(refused).title)
     return redirect("checkout", reservation_id)
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from overlord.kernel import clock
-from realtime import broadcast, streams
+from realtime import publish, streams
 from tickets import availability, representation, selectors
 from tickets.representation import Figures
 
@@ -40,7 +40,7 @@ def announce(
     names |= {streams.events()} if names else set()
     names |= {streams.me(client_id) for client_id in clients}
     kept = [entry for event_id, kind in changed for entry in availability.entries(event_id, [kind], now=now)]
-    broadcast.announce(streams=names, entries=kept)
+    publish.announce(streams=names, entries=kept)
 
 
 def announce_event(*, event_id: int) -> None:
@@ -51,6 +51,6 @@ def announce_event(*, event_id: int) -> None:
 
 def announce_expiring(*, holds: Iterable[Mapping[str, Any]], now: datetime) -> None:
     """Will advise the clients whose holds (rows of `selectors.holds_expiring`) are near their end."""
-    broadcast.notify(
+    publish.notify(
         notices=[(streams.me(hold["client"]), representation.expiring(hold, now=now)) for hold in holds]
     )

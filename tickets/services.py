@@ -10,7 +10,7 @@ from django.db import IntegrityError
 
 from overlord.kernel import clock, db
 from overlord.kernel.errors import Busy, Mismatch, NotFound
-from tickets import operations, projections, refusals, representation, rules, selectors, sql
+from tickets import operations, projections, representation, rules, selectors, sold_out_cache, sql
 from tickets.event_files import EventToLoad, FileErrors
 from tickets.rules import ReservationEnded, UnknownTicketType
 
@@ -39,7 +39,7 @@ def reservation_create(
     Mismatch when the key was used for something else, and Busy when rivals were quicker three times.
     """
     if key is None:
-        refusals.recall(ticket_type=ticket_type, now=now)
+        sold_out_cache.recall(ticket_type=ticket_type, now=now)
     for _ in range(CLAIM_ATTEMPTS):
         claimed = _claim(client_id, ticket_type, amount, key, hold)
         if claimed is not None:
@@ -94,7 +94,7 @@ def _diagnose(client_id: int, ticket_type: int, amount: int) -> None:
         raise UnknownTicketType()
     refused = rules.refusal(facts, amount=amount)
     if refused is not None:
-        refusals.remember(ticket_type=ticket_type, refused=refused, now=facts.now)
+        sold_out_cache.remember(ticket_type=ticket_type, refused=refused, now=facts.now)
         raise refused
     if facts.due_holds:
         due_holds_release(ticket_type=ticket_type)

@@ -74,11 +74,11 @@ def _ours(name: str, application: str) -> Arm:
 
 def _send_ours(version: int, data: dict[str, Any]) -> None:
     from overlord.kernel.rendering import dumps
-    from realtime import drain
     from realtime.store import Frame
+    from realtime.worker import flush
 
     text = dumps(data).decode()
-    drain.send([Frame(stream="event.1", version=version, data=text, fingerprint=str(version))])
+    flush.send([Frame(stream="event.1", version=version, data=text, fingerprint=str(version))])
 
 
 def _stock() -> Arm:

@@ -8,7 +8,7 @@ from checkout.gateways import Gateway, GatewayRefused, GatewayUnknown
 from checkout.models import Payment, Receipt, Refund
 from checkout.rules import Charge
 from overlord.kernel import db
-from overlord.kernel.hints import hint
+from overlord.kernel.queues import Queue, enqueue
 from tickets import operations as tickets
 
 logger = logging.getLogger(__name__)
@@ -158,12 +158,12 @@ def look_after() -> int:
     now = db.now()
     count = 0
     for model, task, queue, name in (
-        (Payment, "checkout.payment_process", "payments", "payment_id"),
-        (Refund, "checkout.refund_process", "payments", "refund_id"),
+        (Payment, "checkout.payment_process", Queue.PAYMENTS, "payment_id"),
+        (Refund, "checkout.refund_process", Queue.PAYMENTS, "refund_id"),
     ):
         for pk in selectors.to_look_after(model, now=now, most=LOOKED_AFTER_AT_ONCE):
-            hint(task, queue=queue, expires=HINT_EXPIRES, **{name: pk})
+            enqueue(task, queue=queue, expires=HINT_EXPIRES, **{name: pk})
             count += 1
     if selectors.to_look_after(Receipt, now=now, most=1):
-        hint("checkout.receipts_send", queue="mail", expires=HINT_EXPIRES)
+        enqueue("checkout.receipts_send", queue=Queue.MAIL, expires=HINT_EXPIRES)
     return count

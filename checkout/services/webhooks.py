@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from checkout import gateways, operations, selectors
 from overlord.kernel import db
 from overlord.kernel.errors import Invalid, NotFound
-from overlord.kernel.hints import hint
+from overlord.kernel.queues import Queue, enqueue
 
 
 class InvalidSignature(Invalid):
@@ -31,4 +31,4 @@ def webhook_take(*, gateway: str, body: bytes, headers: Mapping[str, str]) -> No
         return
     payment_id = selectors.payment_of_intent(gateway=gateway, reference=news.intent)
     if payment_id is not None:
-        hint("checkout.payment_process", queue="payments", payment_id=payment_id)
+        enqueue("checkout.payment_process", queue=Queue.PAYMENTS, payment_id=payment_id)

@@ -1,7 +1,11 @@
-"""Words for the OpenAPI schema that several APIs need."""
+"""The machine-readable contracts: parts of the OpenAPI schema that several APIs need, and the AsyncAPI document."""
 
+from functools import lru_cache
 from typing import Any, Literal
 
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, inline_serializer
 from rest_framework import serializers
@@ -52,3 +56,15 @@ class _Paginated:
 
 
 paginated = _Paginated()
+
+
+@require_safe
+def asyncapi(_request: HttpRequest) -> HttpResponse:
+    """Answer with the AsyncAPI document."""
+    return HttpResponse(_document(), content_type="application/yaml")
+
+
+@lru_cache(maxsize=1)
+def _document() -> bytes:
+    document: bytes = (settings.BASE_DIR / "docs" / "asyncapi.yaml").read_bytes()
+    return document

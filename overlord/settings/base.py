@@ -4,9 +4,10 @@ from datetime import timedelta
 from typing import Any
 
 import environ
+import kombu
 from csp.constants import NONCE, NONE, SELF
-from kombu import Exchange, Queue
 
+from overlord.kernel.queues import Queue
 from overlord.settings import env
 
 ENVIRONMENT = env.ENVIRONMENT
@@ -48,7 +49,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "overlord.shop.refusals.RefusalMiddleware",
+    "overlord.shop.error_pages.RefusalMiddleware",
 ]
 
 ROOT_URLCONF = "overlord.urls"
@@ -128,15 +129,13 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_DEFAULT_QUEUE = "upkeep"
 # On the nameless exchange a message goes to the queue of its name by itself. Any other exchange keeps its
 # bindings in Redis, and after Redis lost them publishers that had declared them would send into nothing.
-CELERY_TASK_QUEUES = [
-    Queue(name, Exchange(""), routing_key=name) for name in ("payments", "live", "expiry", "upkeep", "mail")
-]
+CELERY_TASK_QUEUES = [kombu.Queue(queue, kombu.Exchange(""), routing_key=queue) for queue in Queue]
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_DB_REUSE_MAX = 1_000_000_000  # Celery otherwise closes the database connection after each task
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
-    "drain-dirty-streams": {
-        "task": "realtime.drain",
+    "flush-marked-streams": {
+        "task": "realtime.flush",
         "schedule": timedelta(seconds=1),
         "options": {"queue": "live", "expires": 1},
     },
@@ -172,7 +171,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/event/reservations/"
-CSRF_FAILURE_VIEW = "overlord.shop.refusals.csrf_failure"
+CSRF_FAILURE_VIEW = "overlord.shop.error_pages.csrf_failure"
 
 # API -----------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {

@@ -14,5 +14,5 @@ MODULES = (
     "stats/minute-chart.js",
     "tickets/live-event.js",
     "tickets/live-events.js",
-    "tickets/selling.js",
+    "tickets/availability-labels.js",
 )

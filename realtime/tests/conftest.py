@@ -13,11 +13,12 @@ from django.db import connections
 from redis import Redis
 
 from overlord.kernel import redis_client
-from realtime import drain, store, streams
-from realtime.access import Credential
-from realtime.hub import Hub
+from realtime import store, streams
+from realtime.gateway.access import Credential
+from realtime.gateway.hub import Hub
+from realtime.gateway.subscriber import Viewer
 from realtime.store import Frame
-from realtime.viewer import Viewer
+from realtime.worker import flush
 
 
 @pytest.fixture(autouse=True)
@@ -119,7 +120,7 @@ def drains() -> Iterator[None]:
 
     def work() -> None:
         while not over.wait(0.02):
-            drain.drain()
+            flush.flush()
         connections.close_all()
 
     thread = threading.Thread(target=work)

@@ -12,10 +12,11 @@ from django.test import Client
 from rest_framework.authtoken.models import Token
 
 from overlord.accounts.models import User
-from realtime import access, broadcast, consumers, hub, store, streams
-from realtime.access import RefusedError, admit
-from realtime.close_codes import CloseCode
-from realtime.routing import websockets
+from realtime import publish, store, streams
+from realtime.gateway import access, consumer, hub
+from realtime.gateway.access import RefusedError, admit
+from realtime.gateway.daphne_socket import CloseCode
+from realtime.gateway.routing import websockets
 from realtime.store import Frame
 from realtime.tests.conftest import Shown
 
@@ -363,7 +364,7 @@ def test_a_user_has_so_many_places(ada: User, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_addresses_of_one_ipv6_network_are_one() -> None:
-    address = consumers._address
+    address = consumer._address
     assert address(("2001:db8::1", 1)) == address(("2001:db8::ffff:2", 1)) != address(("2001:db8:1::1", 1))
     assert address(("127.0.0.1", 1)) != address(("127.0.0.2", 1))
     assert address(("nonsense", 1)) == address(None) == ""
@@ -409,7 +410,7 @@ def test_advice_reaches_its_stream_and_no_other(owner_kind: None, ada: User) -> 
             await screen.frame()
         notice = {"reservation": 5, "expires_at": "2026-01-01T00:00:00Z", "expires_in": 60}
         for _ in range(3):
-            await asyncio.to_thread(broadcast.notify, notices=[(f"me.{ada.pk}", notice), ("me.999", {})])
+            await asyncio.to_thread(publish.notify, notices=[(f"me.{ada.pk}", notice), ("me.999", {})])
         frame = await screens[0].frame()
         assert (frame["type"], frame["stream"], frame["data"]) == ("expiring", f"me.{ada.pk}", notice)
         assert frame["version"] == 1

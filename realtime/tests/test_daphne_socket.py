@@ -7,8 +7,8 @@ from asgiref.sync import async_to_sync
 from daphne.server import Server
 from daphne.ws_protocol import WebSocketProtocol
 
-from realtime import daphne_socket
-from realtime.close_codes import CloseCode
+from realtime.gateway import daphne_socket
+from realtime.gateway.daphne_socket import CloseCode
 
 
 def test_the_protocol_is_found_behind_daphnes_send() -> None:

@@ -4,8 +4,7 @@ import pytest
 from django.core.management import call_command
 
 from overlord.kernel.db import rows
-from realtime.drain import draw_version
-from realtime.epoch import epoch_begin
+from realtime.worker.flush import draw_version, epoch_begin
 
 pytestmark = pytest.mark.django_db
 

@@ -11,9 +11,9 @@ from rest_framework.authtoken.models import Token
 from overlord.accounts.models import User
 from overlord.kernel import redis_client
 from realtime import store, streams
-from realtime.access import Credential
-from realtime.healing import DEAF_SECONDS
-from realtime.hub import Hub
+from realtime.gateway.access import Credential
+from realtime.gateway.healing import DEAF_SECONDS
+from realtime.gateway.hub import Hub
 from realtime.tests.conftest import Screen, Shown, keep, until, with_hub
 
 pytestmark = pytest.mark.usefixtures("shown")
@@ -254,15 +254,16 @@ async def in_thread(work: Callable[[], Any]) -> None:
 class TestFingerprint:
     def sent_twice(self, shown: Shown, monkeypatch: pytest.MonkeyPatch) -> int:
         """How often a state is sent of which only the clock's members change."""
-        from realtime import broadcast, drain
+        from realtime import publish
+        from realtime.worker import flush
 
         sent: list[Any] = []
-        really = drain.send
-        monkeypatch.setattr(drain, "send", lambda frames: sent.extend(frames) or really(frames))
+        really = flush.send
+        monkeypatch.setattr(flush, "send", lambda frames: sent.extend(frames) or really(frames))
         for second in range(2):
             shown.states = {1: {"left": 2, "server_time": second, "tickets": [{"expires_in": 9 - second}]}}
-            broadcast.announce(streams=["event.1"])
-            drain.drain()
+            publish.announce(streams=["event.1"])
+            flush.flush()
         assert '"server_time":0' in sent[0].data, "they stay in the data"
         return len(sent)
 
@@ -272,7 +273,7 @@ class TestFingerprint:
         assert self.sent_twice(shown, monkeypatch) == 1
 
     def test_control_with_the_whole_data_it_is(self, shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
-        from realtime import drain
+        from realtime.worker import flush
 
-        monkeypatch.setattr(drain, "fingerprint", repr)
+        monkeypatch.setattr(flush, "fingerprint", repr)
         assert self.sent_twice(shown, monkeypatch) == 2

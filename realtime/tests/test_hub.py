@@ -13,8 +13,8 @@ from redis import RedisError
 
 from overlord.embedded import binaries, ports
 from overlord.kernel import redis_client
-from realtime import broadcast, store
-from realtime.hub import Feed, Hub
+from realtime import publish, store
+from realtime.gateway.hub import Feed, Hub
 from realtime.tests.conftest import Screen, Shown, keep, made, until, with_hub
 
 
@@ -23,7 +23,7 @@ def _streams(shown: Shown) -> None:
     """The streams of kind "event"."""
 
 
-async def publish(version: int, data: str | None = None, stream: str = "event.1") -> None:
+async def send_frame(version: int, data: str | None = None, stream: str = "event.1") -> None:
     text = data or str(version)
     message = {"type": "frame", "stream": stream, "version": version, "data": text, "fingerprint": text}
     await get_channel_layer().group_send(stream, message)
@@ -36,8 +36,8 @@ def test_a_viewer_gets_the_kept_frame_then_updates_and_never_an_older_one() -> N
         screen = Screen("event.1")
         await hub.attach(screen.viewer)
         assert await until(lambda: len(screen.frames) == 1)
-        await publish(4, '"older"')
-        await publish(6, '"newer"')
+        await send_frame(4, '"older"')
+        await send_frame(6, '"newer"')
         assert await until(lambda: screen.shows("newer"))
         await asyncio.sleep(0.15)
         kinds = [(frame["type"], frame["version"], frame["data"]) for frame in screen.frames]
@@ -58,7 +58,7 @@ def test_a_second_viewer_is_served_from_memory_without_redis(valkey: Any) -> Non
         valkey.flushdb()
         await hub.attach(second.viewer)
         assert second.shows(5)
-        await publish(6)
+        await send_frame(6)
         assert await until(lambda: first.shows(6) and second.shows(6))
         texts = [screen.messages[-1]["text"] for screen in (first, second)]
         assert texts[0] is texts[1], "encoded once, the same str for all"
@@ -72,7 +72,7 @@ def test_a_stream_that_is_not_kept_is_marked_and_shown_when_the_drain_sends_it()
         await hub.attach(screen.viewer)
         assert await until(lambda: bool(redis_client.connection().zcard(store.DIRTY)))
         assert await until(lambda: redis_client.connection().llen("live") == 1)
-        await publish(1, '"first"')
+        await send_frame(1, '"first"')
         assert await until(lambda: screen.shows("first"))
         assert screen.frames[0]["type"] == "snapshot"
 
@@ -114,7 +114,7 @@ def test_streams_without_viewers_are_forgotten() -> None:
         keep(1, "1")
         screen = Screen("event.1")
         await hub.attach(screen.viewer)
-        assert await until(lambda: hub.joined == {"event.1", broadcast.NOTICES})
+        assert await until(lambda: hub.joined == {"event.1", publish.NOTICES})
         hub.detach(screen.viewer)
         await hub.reconcile()
         assert not hub.feeds
@@ -139,7 +139,7 @@ def test_a_socket_that_fails_is_let_go_and_harms_no_other() -> None:
         await hub.attach(good.viewer)
         assert await until(lambda: good.shows(1))
         bad.viewer._send = broken
-        await publish(2)
+        await send_frame(2)
         assert await until(lambda: good.shows(2))
         assert hub.feeds["event.1"].viewers == {good.viewer}
         hub.feeds["event.1"].viewers.add(bad.viewer)
@@ -192,7 +192,7 @@ class TakesAll:
 
 def turns_while_sending(monkeypatch: pytest.MonkeyPatch, *, at_once: int) -> int:
     """How often others had the event loop while nine sockets were sent a state."""
-    monkeypatch.setattr("realtime.hub.SOCKETS_AT_ONCE", at_once)
+    monkeypatch.setattr("realtime.gateway.hub.SOCKETS_AT_ONCE", at_once)
 
     async def test(hub: Hub) -> int:
         screens = [Screen("event.1") for _ in range(9)]
@@ -271,7 +271,7 @@ def test_resyncs_are_answered_once_a_second_the_last_of_them_too() -> None:
 
 
 def test_control_without_the_rate_each_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("realtime.viewer.RESYNC_SECONDS", 0.0)
+    monkeypatch.setattr("realtime.gateway.subscriber.RESYNC_SECONDS", 0.0)
     assert with_hub(three_resyncs) == (3, 3)
 
 
@@ -326,7 +326,7 @@ def first_viewer_while_away(spare: SpareValkey) -> Callable[[Hub], Awaitable[boo
 
         async def heard() -> bool:
             with contextlib.suppress(RedisError):
-                await publish(9)
+                await send_frame(9)
             return await until(lambda: later.shows(9), seconds=0.1)
 
         for _ in range(30):
@@ -367,7 +367,7 @@ def test_a_killed_redis_is_heard_again_and_screens_stay_meanwhile(spare: SpareVa
         spare.start()
         for _ in range(50):
             with contextlib.suppress(RedisError):
-                await publish(2)
+                await send_frame(2)
             if await until(lambda: screen.shows(2) and meanwhile.shows(2), seconds=0.1):
                 break
         assert screen.shows(2)
@@ -386,7 +386,7 @@ def test_two_hubs_both_get_updates() -> None:
             await hub.attach(screens[0].viewer)
             await other.attach(screens[1].viewer)
             assert await until(lambda: all(screen.shows(1) for screen in screens))
-            await publish(2)
+            await send_frame(2)
             assert await until(lambda: all(screen.shows(2) for screen in screens))
         finally:
             await other.stop()

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from realtime import origin
-from realtime.origin import same_origin
+from realtime.gateway import access
+from realtime.gateway.access import same_origin
 
 
 def headers(
@@ -65,5 +65,5 @@ def test_control_without_the_port_another_server_of_the_host_passes(monkeypatch:
     def by_host(theirs: str, *, scheme: str, host: str) -> bool:
         return theirs.rpartition(":")[0] == f"{scheme}://{host}".rpartition(":")[0]
 
-    monkeypatch.setattr(origin, "is_same_origin", by_host)
+    monkeypatch.setattr(access, "is_same_origin", by_host)
     assert same_origin(headers("http://tickets.example:8081"))

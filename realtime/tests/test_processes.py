@@ -13,7 +13,7 @@ from asgiref.sync import async_to_sync
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from realtime import broadcast
+from realtime import publish
 from realtime.tests.conftest import Shown
 from realtime.tests.daphne import Daphne
 
@@ -49,7 +49,7 @@ def test_two_processes_show_the_same_and_refuse_with_their_codes(daphnes: list[D
                 assert (first["type"], first["data"]) == ("snapshot", {"left": 5})
             shown.states = {1: {"left": 4}}
             started = time.monotonic()
-            await asyncio.to_thread(broadcast.announce, streams=["event.1"])
+            await asyncio.to_thread(publish.announce, streams=["event.1"])
             updates = [await frame(one), await frame(two)]
             assert time.monotonic() - started < 1.0
             assert [update["data"] for update in updates] == [{"left": 4}] * 2
@@ -102,7 +102,7 @@ def test_a_server_that_goes_away_says_so(daphnes: list[Daphne], shown: Shown) ->
 
 @pytest.mark.usefixtures("transactional_db")
 def test_a_real_daphne_has_a_line_to_its_sockets() -> None:
-    daphne = Daphne(application="realtime.tests.line_app:application")
+    daphne = Daphne(application="realtime.tests.writer_app:application")
 
     async def test() -> list[str | bytes]:
         for _ in range(100):

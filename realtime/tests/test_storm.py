@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 
 from benchmarks.fanout.sockets import Crowd
-from realtime import broadcast
+from realtime import publish
 from realtime.tests.conftest import Shown
 from realtime.tests.daphne import Daphne
 
@@ -57,7 +57,7 @@ def test_a_storm_is_served_and_no_socket_diverges_or_is_flooded(daphne: Daphne, 
         started = time.monotonic()
         for nth in range(int(SECONDS * CHANGES)):
             shown.states = {1: {"left": nth + 1}}
-            broadcast.announce(streams=["event.1"])
+            publish.announce(streams=["event.1"])
             crowd.read_until(started + (nth + 1) / CHANGES)
         took = time.monotonic() - started
         sent = max(client.messages for client in crowd.clients)

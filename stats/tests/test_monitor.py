@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from overlord.accounts.models import User
 from overlord.kernel import db, redis_client
+from overlord.kernel.queues import Queue
 from stats import monitor, selectors, services, system
 from stats.models import Minute, Reading
 from tests.threads import together
@@ -152,7 +153,7 @@ class TestThePicture:
 
 class TestTheSystem:
     def test_a_probe_says_how_long_it_waited(self) -> None:
-        system.probed(queue="live", sent_ms=int((datetime.now(UTC).timestamp() - 2) * 1000))
+        system.probed(queue=Queue.LIVE, sent_ms=int((datetime.now(UTC).timestamp() - 2) * 1000))
         assert 1.9 <= system.look()["queue_seconds"] <= 3
 
     def test_nobody_knows_before_the_first(self) -> None:

@@ -16,7 +16,7 @@ from checkout import services as checkout
 from overlord.accounts.models import User
 from overlord.kernel import redis_client
 from realtime import store
-from tickets import selling, services
+from tickets import availability_labels, services
 from tickets.models import Event, Inventory, Reservation, TicketType
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -371,7 +371,7 @@ def test_how_it_stands_in_words(ticket: dict[str, Any], tone: str) -> None:
         "opens_at": None,
         "next_release_at": None,
     }
-    assert selling.of_type({**usual, **ticket}).tone == tone
+    assert availability_labels.of_type({**usual, **ticket}).tone == tone
 
 
 @pytest.mark.parametrize(

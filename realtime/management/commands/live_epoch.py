@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from realtime.epoch import epoch_begin
+from realtime.worker.flush import epoch_begin
 
 
 class Command(BaseCommand):

@@ -3,7 +3,7 @@
 import { follow } from "realtime/live.js";
 import { announce } from "shop/announce.js";
 import { moment, money, put, say, times } from "shop/words.js";
-import { mayTry, ofType } from "tickets/selling.js";
+import { mayTry, ofType } from "tickets/availability-labels.js";
 
 class LiveEvent extends HTMLElement {
   connectedCallback() {

@@ -2,7 +2,7 @@
 
 import { follow } from "realtime/live.js";
 import { put } from "shop/words.js";
-import { ofEvent } from "tickets/selling.js";
+import { ofEvent } from "tickets/availability-labels.js";
 
 class LiveEvents extends HTMLElement {
   connectedCallback() {

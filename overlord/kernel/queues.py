@@ -1,6 +1,10 @@
-"""Messages to workers. Each is a hint that carries ids and may be lost: beat finds what nobody was told of."""
+"""The queues of the Celery workers, and how to put a task on one.
+
+A message carries ids only and may be lost: beat finds unfinished work again in PostgreSQL.
+"""
 
 import logging
+from enum import StrEnum
 from functools import lru_cache
 from typing import cast
 
@@ -14,11 +18,21 @@ from overlord.kernel import redis_client
 logger = logging.getLogger(__name__)
 
 
-def hint(task: str, *, queue: str, expires: float | None = None, **ids: int) -> bool:
-    """Will ask a worker of `queue` to run `task` soon, or never if it waits longer than `expires` seconds.
+class Queue(StrEnum):
+    """The queues, each worked on by one kind of worker."""
 
-    It never raises, and waits no longer than our own connection to Redis does: what was committed stands,
-    whether or not Redis could be told. False when it could not.
+    PAYMENTS = "payments"
+    LIVE = "live"
+    EXPIRY = "expiry"
+    UPKEEP = "upkeep"
+    MAIL = "mail"
+
+
+def enqueue(task: str, *, queue: str, expires: float | None = None, **ids: int) -> bool:
+    """Put a task on a queue; a worker drops it when it waited longer than `expires` seconds.
+
+    Never raise, and wait no longer than our own connection to Redis does: what was committed stands whether or
+    not Redis can be reached. Return False when the message could not be sent.
     """
     try:
         with _producers().acquire(block=True, timeout=redis_client.SECONDS) as producer:
@@ -39,7 +53,7 @@ def hint(task: str, *, queue: str, expires: float | None = None, **ids: int) -> 
 
 @lru_cache(maxsize=1)
 def _producers() -> pools.ProducerPool:
-    """Producers that give up quickly: Celery's own would try for seconds, while a buyer waits."""
+    """Return producers that give up quickly: Celery's own try for seconds while a buyer waits."""
     patience = {
         "max_retries": 0,
         "socket_timeout": redis_client.SECONDS,

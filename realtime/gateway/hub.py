@@ -17,16 +17,16 @@ from django.db import InterfaceError, OperationalError
 from redis import RedisError
 
 from overlord.kernel import clock
-from realtime import broadcast, daphne_socket, frame_text
-from realtime.close_codes import CloseCode
-from realtime.daphne_socket import Send
-from realtime.feed import HEARTBEAT_SECONDS, Feed
-from realtime.healing import Healing
-from realtime.pace import Places
-from realtime.slow_readers import SlowReaders
-from realtime.source import Source
+from realtime import publish
+from realtime.gateway import daphne_socket, frames
+from realtime.gateway.backpressure import SlowReaders
+from realtime.gateway.daphne_socket import CloseCode, Send
+from realtime.gateway.frame_source import Source
+from realtime.gateway.healing import Healing
+from realtime.gateway.subscriber import Text, Viewer
+from realtime.gateway.subscription import HEARTBEAT_SECONDS, Feed
+from realtime.rate_limits import Places
 from realtime.store import Frame
-from realtime.viewer import Text, Viewer
 
 logger = logging.getLogger(__name__)
 
@@ -169,7 +169,7 @@ class Hub:
             feed = self.feeds.get(stream)
             for viewer in [*feed.viewers] if feed else []:
                 if viewer.version is not None:
-                    text = frame_text.expiring(stream, viewer.version, notice, now=now)
+                    text = frames.expiring(stream, viewer.version, notice, now=now)
                     await self._sent(viewer, viewer.send_text(text))
 
     def take(self, frame: Frame) -> None:
@@ -200,7 +200,7 @@ class Hub:
                 await self.close(viewer, CloseCode.NO_SUCH_STREAM)
             return
         now, version, present = clock.now(), frame.version, feed.viewers
-        update = frame_text.state("update", frame, now=now)
+        update = frames.state("update", frame, now=now)
         for start in range(0, len(viewers), SOCKETS_AT_ONCE):
             if start:
                 await asyncio.sleep(0)
@@ -209,7 +209,7 @@ class Hub:
                 if viewer not in present or (held is not None and held >= version):
                     continue
                 if held is None:
-                    await self._hand(viewer, frame, frame_text.state("snapshot", frame, now=now))
+                    await self._hand(viewer, frame, frames.state("snapshot", frame, now=now))
                 elif line is not None and line.offer(update.frame):
                     viewer.version = version  # the hot path: no coroutine for each socket
                 else:
@@ -230,7 +230,7 @@ class Hub:
                     continue
                 if version not in texts:
                     live = self.healing.live
-                    texts[version] = frame_text.heartbeat(feed.stream, version, live=live, now=clock.now())
+                    texts[version] = frames.heartbeat(feed.stream, version, live=live, now=clock.now())
                 await self._sent(viewer, viewer.send_text(texts[version]))
 
     # Groups ----------------------------------------------------------------------------------------------
@@ -251,7 +251,7 @@ class Hub:
         """
         for stream in [stream for stream, feed in self.feeds.items() if not feed.viewers]:
             self._forget(stream)
-        wanted = {broadcast.NOTICES, *self.feeds} if self.feeds else set()
+        wanted = {publish.NOTICES, *self.feeds} if self.feeds else set()
         for stream in wanted - self.joined:
             async with asyncio.timeout(REDIS_SECONDS):
                 await self._layer.group_add(stream, self.name)
@@ -280,7 +280,7 @@ class Hub:
             feed.asked_at = now
         unknown = await self.read_kept([feed.stream for feed in missing])
         if unknown:
-            await asyncio.to_thread(broadcast.announce, streams=unknown)
+            await asyncio.to_thread(publish.announce, streams=unknown)
 
     async def read_kept(self, names: list[str]) -> list[str]:
         """Will take the streams' kept frames where they are newer; names the streams that have none."""

@@ -3,10 +3,11 @@
 import asyncio
 from datetime import datetime
 
-from realtime import frame_text, streams
-from realtime.pace import Pace
+from realtime import streams
+from realtime.gateway import frames
+from realtime.gateway.subscriber import Text, Viewer
+from realtime.rate_limits import Pace
 from realtime.store import Frame
-from realtime.viewer import Text, Viewer
 
 HEARTBEAT_SECONDS = 15.0
 
@@ -48,4 +49,4 @@ class Feed:
     def snapshot(self, *, now: datetime) -> Text:
         """Will write the kept frame for one viewer; once a frame for all who come."""
         assert self.frame is not None  # noqa: S101
-        return frame_text.state("snapshot", self.frame, now=now)
+        return frames.state("snapshot", self.frame, now=now)

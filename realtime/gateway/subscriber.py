@@ -2,11 +2,10 @@
 
 from asyncio import TimerHandle
 
-from realtime import daphne_socket
-from realtime.access import Credential
-from realtime.close_codes import CloseCode
-from realtime.daphne_socket import Send
-from realtime.pace import Pace
+from realtime.gateway import daphne_socket
+from realtime.gateway.access import Credential
+from realtime.gateway.daphne_socket import CloseCode, Send
+from realtime.rate_limits import Pace
 
 RESYNC_SECONDS = 1.0
 

@@ -1,4 +1,4 @@
-"""How it stands with a ticket, in words. `static/tickets/selling.js` says the same to pages that are open."""
+"""The labels that say how many tickets are left. static/tickets/availability-labels.js renews them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

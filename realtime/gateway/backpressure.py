@@ -3,11 +3,11 @@
 import asyncio
 from typing import TYPE_CHECKING
 
-from realtime.close_codes import CloseCode
-from realtime.viewer import Viewer
+from realtime.gateway.daphne_socket import CloseCode
+from realtime.gateway.subscriber import Viewer
 
 if TYPE_CHECKING:
-    from realtime.hub import Hub
+    from realtime.gateway.hub import Hub
 
 STEP_SECONDS = 0.1
 LOOK_SECONDS = 1.0  # between two looks at those whom nothing was offered

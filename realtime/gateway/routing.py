@@ -5,7 +5,7 @@ from typing import Any
 from channels.routing import URLRouter
 from django.urls import re_path
 
-from realtime.consumers import StreamConsumer
+from realtime.gateway.consumer import StreamConsumer
 
 _router = URLRouter(
     [

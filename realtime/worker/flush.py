@@ -20,8 +20,8 @@ from django.db import InterfaceError, OperationalError
 
 from overlord.kernel.db import rows, savepoint, transaction
 from overlord.kernel.rendering import dumps, fingerprint
-from realtime import broadcast, lasting_loop, store, streams
-from realtime.pace import Pace
+from realtime import lasting_loop, publish, store, streams
+from realtime.rate_limits import Pace
 from realtime.store import Frame, Mark
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ _pace = Pace(interval=PAUSE, burst=AT_ONCE)
 _turns = Lock()
 
 
-def drain() -> None:
+def flush() -> None:
     """Will send the present state of marked streams, at most LIMIT of them, to all who watch them.
 
     What cannot be read or sent stays marked, for the next run; a server that is away is only logged.
@@ -48,18 +48,18 @@ def drain() -> None:
             _deliver(marks)
         store.drained_note()
         if len(taken) == LIMIT:
-            broadcast.enqueue_drain()
+            publish.flush_enqueue()
     except (redis.RedisError, OperationalError, InterfaceError) as error:
         logger.warning("The live state waits for a server: %s", str(error).strip())
 
 
-def drain_in_turn() -> None:
+def flush_in_turn() -> None:
     """Will drain at once, or wait for this process's turn: what changes meanwhile is in it, and calls for no other
     drain, so that a burst is ten of them in a second and not one for each change."""
     with _turns:
         time.sleep(_pace.wait(now=time.monotonic()))
         _pace.sent(now=time.monotonic())
-    drain()
+    flush()
 
 
 def _deliver(marks: Sequence[Mark]) -> None:
@@ -164,3 +164,18 @@ async def _send(frames: Sequence[Frame], sent: set[str]) -> None:
     for frame in frames:
         await layer.group_send(frame.stream, {"type": "frame", **asdict(frame)})
         sent.add(frame.stream)
+
+
+def epoch_begin() -> int:
+    """Raise the frame versions to the microseconds since 1970 if that is higher, and return the new value.
+
+    A drain adds one, so that versions drawn later are always higher: a restored database, whose sequence went
+    back, never loses to frames that a cache or a browser has kept. JavaScript holds them exactly until 2255.
+    """
+    with transaction():
+        rows("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        lifted = rows(
+            "SELECT setval('realtime_version', greatest(last_value,"
+            " (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)) AS version FROM realtime_version"
+        )
+    return int(lifted[0]["version"])

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from realtime import daphne_socket
+from realtime.gateway import daphne_socket
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:

@@ -11,11 +11,11 @@ from channels.consumer import AsyncConsumer
 from channels.exceptions import StopConsumer
 from django.db import InterfaceError, OperationalError
 
-from realtime import daphne_socket, hub
-from realtime.access import Admission, RefusedError, admit
-from realtime.close_codes import CloseCode
-from realtime.pace import Allowance, Places
-from realtime.viewer import Viewer
+from realtime.gateway import daphne_socket, hub
+from realtime.gateway.access import Admission, RefusedError, admit
+from realtime.gateway.daphne_socket import CloseCode
+from realtime.gateway.subscriber import Viewer
+from realtime.rate_limits import Allowance, Places
 
 logger = logging.getLogger(__name__)
 

@@ -13,12 +13,12 @@ from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet import reactor
 from twisted.internet.tcp import Connection
 
-from realtime import daphne_socket
-from realtime.daphne_socket import TRANSPORT_NAMES, frame_of, line_to
-from realtime.hub import Hub
-from realtime.slow_readers import PATIENCE
+from realtime.gateway import daphne_socket
+from realtime.gateway.backpressure import PATIENCE
+from realtime.gateway.daphne_socket import TRANSPORT_NAMES, frame_of, line_to
+from realtime.gateway.hub import Hub
+from realtime.gateway.subscriber import Viewer
 from realtime.tests.conftest import Shown, keep, made, until, with_hub
-from realtime.viewer import Viewer
 
 
 class Peer:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from redis import RedisError
 
-from realtime import access, broadcast
+from realtime import publish
+from realtime.gateway import access
 
 if TYPE_CHECKING:
-    from realtime.hub import Hub
+    from realtime.gateway.hub import Hub
 
 STEP_SECONDS = 1.0
 DEAF_SECONDS = 4.0  # without a sign of a drain before sockets are told; drains are made each second
@@ -55,7 +56,7 @@ class Healing:
         for start in range(0, len(names), AT_ONCE):
             part = names[start : start + AT_ONCE]
             await self._hub.read_kept(part)
-            await asyncio.to_thread(broadcast.announce, streams=part)
+            await asyncio.to_thread(publish.announce, streams=part)
 
     async def _tell(self, *, live: bool) -> None:
         if live != self.live:

@@ -1,4 +1,4 @@
-from realtime.pace import Pace
+from realtime.rate_limits import Pace
 
 
 def test_the_first_goes_at_once_and_the_next_after_the_interval() -> None:

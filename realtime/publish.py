@@ -10,7 +10,7 @@ from channels.layers import get_channel_layer
 from redis import RedisError
 
 from overlord.kernel import redis_client
-from overlord.kernel.hints import hint
+from overlord.kernel.queues import Queue, enqueue
 from overlord.kernel.rendering import dumps
 from realtime import lasting_loop, store
 
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 NOTICES = "notices"  # the group of all hubs
 NOTIFY_SECONDS = 1.0
-DRAIN_EXPIRES = 10  # seconds: an older one that no worker took is not worth running, beat sends others
+FLUSH_EXPIRES = 10  # seconds; beat sends another each second
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ def announce(*, streams: Iterable[str], entries: Iterable[Entry] = ()) -> None:
     arguments = [store.KEPT_SECONDS, store.QUEUED_SECONDS, len(names), *names, *_flat(entries)]
     keys = [store.DIRTY, store.MARKS, store.QUEUED]
     if store.guarded(lambda: store.run(store.MARK, keys=keys, args=arguments)):
-        enqueue_drain()
+        flush_enqueue()
 
 
 def notify(*, notices: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
@@ -70,9 +70,9 @@ def entries_read(*, key: str) -> dict[str, Any] | None:
     return {field: orjson.loads(text.partition(" ")[2]) for field, text in kept.items()}
 
 
-def enqueue_drain() -> None:
-    """Will ask a worker for a drain. What goes wrong is logged: beat asks for one each second anyhow."""
-    if not hint("realtime.drain", queue="live", expires=DRAIN_EXPIRES):
+def flush_enqueue() -> None:
+    """Enqueue a flush. A failure is only logged: beat enqueues one each second anyway."""
+    if not enqueue("realtime.flush", queue=Queue.LIVE, expires=FLUSH_EXPIRES):
         store.breaker.failed()
 
 

@@ -8,10 +8,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from overlord.kernel import errors, problems
-from overlord.shop import words
+from overlord.shop import error_messages
 
 
-def page(request: HttpRequest, refusal: words.Refusal, *, status: int) -> HttpResponse:
+def page(request: HttpRequest, refusal: error_messages.Refusal, *, status: int) -> HttpResponse:
     """Will answer with a page that says what happened and what can be done."""
     return render(request, "shop/refused.html", {"refusal": refusal}, status=status)
 
@@ -34,7 +34,7 @@ class RefusalMiddleware:
             error = errors.NotFound()
         if not isinstance(error, errors.DomainError):
             return None
-        response = page(request, words.refusal(error), status=problems.status_of(error))
+        response = page(request, error_messages.refusal(error), status=problems.status_of(error))
         if "retry_after" in error.facts:
             response["Retry-After"] = str(error.facts["retry_after"])
         return response
@@ -43,19 +43,19 @@ class RefusalMiddleware:
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Will answer an unknown path (`handler404`)."""
     if problems.prefers_html(request):
-        return page(request, words.refusal_of("not_found"), status=404)
+        return page(request, error_messages.refusal_of("not_found"), status=404)
     return problems.not_found(request, exception)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Will answer what nobody foresaw (`handler500`)."""
     if problems.prefers_html(request):
-        return page(request, words.refusal_of("server_error"), status=500)
+        return page(request, error_messages.refusal_of("server_error"), status=500)
     return problems.server_error(request)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Will answer a form without a valid token (`CSRF_FAILURE_VIEW`)."""
     if problems.prefers_html(request):
-        return page(request, words.refusal_of("csrf_failed"), status=403)
+        return page(request, error_messages.refusal_of("csrf_failed"), status=403)
     return problems.csrf_failure(request, reason)

@@ -11,12 +11,13 @@ from django.db import OperationalError, connection, connections
 from redis import Redis
 
 from overlord.kernel.db import rows, transaction
-from realtime import broadcast, drain, store, streams
-from realtime.hub import Hub
-from realtime.pace import Pace
+from realtime import publish, store, streams
+from realtime.gateway.hub import Hub
+from realtime.rate_limits import Pace
 from realtime.store import Frame
-from realtime.tasks import drain as drain_task
 from realtime.tests.conftest import Screen, Shown, drains, keep, made, until, with_hub
+from realtime.worker import flush
+from realtime.worker.tasks import flush as flush_task
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -25,13 +26,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Frame]]:
     """The frames that went to the channel layer, beside being sent there."""
     frames: list[Frame] = []
-    really = drain.send
+    really = flush.send
 
     def send(batch: Sequence[Frame]) -> set[str]:
         frames.extend(batch)
         return really(batch)
 
-    monkeypatch.setattr(drain, "send", send)
+    monkeypatch.setattr(flush, "send", send)
     return frames
 
 
@@ -48,8 +49,8 @@ def test_marked_streams_are_read_in_one_call_kept_and_sent(
     shown: Shown, sent: list[Frame], valkey: Redis
 ) -> None:
     shown.states = {1: {"left": 3}, 2: {"left": 0}}
-    broadcast.announce(streams=["event.1", "event.2"])
-    drain_task.run(unknown_argument_of_a_newer_version=True)
+    publish.announce(streams=["event.1", "event.2"])
+    flush_task.run(unknown_argument_of_a_newer_version=True)
     assert shown.calls == [[1, 2]]
     assert {(frame.stream, frame.data) for frame in sent} == {
         ("event.1", '{"left":3}'),
@@ -61,26 +62,26 @@ def test_marked_streams_are_read_in_one_call_kept_and_sent(
 
 def test_nothing_marked_asks_the_database_nothing(django_assert_num_queries: Callable[[int], Any]) -> None:
     with django_assert_num_queries(0):
-        drain.drain()
+        flush.flush()
 
 
 def test_unchanged_state_is_not_sent_again(shown: Shown, sent: list[Frame]) -> None:
     for state in ["a", "a", "b", "b"]:
         shown.states = {1: state}
-        broadcast.announce(streams=["event.1"])
-        drain.drain()
+        publish.announce(streams=["event.1"])
+        flush.flush()
     assert [frame.data for frame in sent] == ['"a"', '"b"']
     assert marked() == []
 
 
 def test_what_does_not_exist_becomes_a_tombstone(shown: Shown, sent: list[Frame], valkey: Redis) -> None:
-    broadcast.announce(streams=["event.404"])
-    drain.drain()
+    publish.announce(streams=["event.404"])
+    flush.flush()
     assert [(frame.stream, frame.data) for frame in sent] == [("event.404", None)]
     assert 0 < valkey.ttl(store.frame_key("event.404")) <= 60
     shown.states = {404: "made meanwhile"}
-    broadcast.announce(streams=["event.404"])
-    drain.drain()
+    publish.announce(streams=["event.404"])
+    flush.flush()
     assert kept(valkey, "event.404") == '"made meanwhile"'
     assert valkey.ttl(store.frame_key("event.404")) > 60
 
@@ -96,8 +97,8 @@ def test_a_kind_without_ids_is_asked_without(
 
     monkeypatch.setitem(streams._kinds, "events", streams.Kind(access="public", project=project))
     shown.states = {1: "one"}
-    broadcast.announce(streams=["events", "event.1"])
-    drain.drain()
+    publish.announce(streams=["events", "event.1"])
+    flush.flush()
     assert {(frame.stream, frame.data) for frame in sent} == {("events", "[1,2]"), ("event.1", '"one"')}
     assert asked == [()]
 
@@ -111,15 +112,15 @@ def test_one_kind_that_cannot_be_read_blinds_no_other(
 
     monkeypatch.setitem(streams._kinds, "stats", streams.Kind(access="staff", project=project))
     shown.states = {1: "one"}
-    broadcast.announce(streams=["stats", "event.1"])
-    drain.drain()
+    publish.announce(streams=["stats", "event.1"])
+    flush.flush()
     assert [frame.stream for frame in sent] == ["event.1"]
     assert marked() == ["stats"]
 
 
 def test_a_mark_of_an_unknown_kind_does_not_stay(shown: Shown) -> None:
-    broadcast.announce(streams=["nonsense.1"])
-    drain.drain()
+    publish.announce(streams=["nonsense.1"])
+    flush.flush()
     assert marked() == []
 
 
@@ -127,9 +128,9 @@ def test_a_database_that_is_away_leaves_the_marks(shown: Shown, monkeypatch: pyt
     def away() -> int:
         raise OperationalError("the server closed the connection")
 
-    broadcast.announce(streams=["event.1"])
-    monkeypatch.setattr(drain, "draw_version", away)
-    drain.drain()
+    publish.announce(streams=["event.1"])
+    monkeypatch.setattr(flush, "draw_version", away)
+    flush.flush()
     assert marked() == ["event.1"]
 
 
@@ -141,12 +142,12 @@ def test_what_could_not_be_sent_is_sent_by_the_next_drain_though_unchanged(
             raise ConnectionError
 
     shown.states = {1: "a"}
-    broadcast.announce(streams=["event.1"])
+    publish.announce(streams=["event.1"])
     with monkeypatch.context() as away:
-        away.setattr(drain, "get_channel_layer", Away)
-        drain.drain()
+        away.setattr(flush, "get_channel_layer", Away)
+        flush.flush()
     assert marked() == ["event.1"]
-    drain.drain()
+    flush.flush()
     assert [frame.data for frame in sent] == ['"a"', '"a"']
     assert marked() == []
 
@@ -154,11 +155,11 @@ def test_what_could_not_be_sent_is_sent_by_the_next_drain_though_unchanged(
 def test_more_than_one_run_takes_are_taken_by_the_next(
     shown: Shown, sent: list[Frame], monkeypatch: pytest.MonkeyPatch, valkey: Redis
 ) -> None:
-    monkeypatch.setattr(drain, "LIMIT", 2)
-    broadcast.announce(streams=["event.1", "event.2", "event.3"])
-    drain.drain()
+    monkeypatch.setattr(flush, "LIMIT", 2)
+    publish.announce(streams=["event.1", "event.2", "event.3"])
+    flush.flush()
     assert valkey.llen("live") == 2, "the one of the notice and the one for what remains"
-    drain.drain()
+    flush.flush()
     assert {frame.stream for frame in sent} == {"event.1", "event.2", "event.3"}
 
 
@@ -191,18 +192,18 @@ def overtaken(shown: Shown, valkey: Redis) -> str | None:
             go_on.wait(10)
 
     shown.while_reading = pause_the_first
-    broadcast.announce(streams=["event.1"])
-    first = _in_thread(drain.drain)
+    publish.announce(streams=["event.1"])
+    first = _in_thread(flush.flush)
     assert first_has_read.wait(10)
     shown.states = {1: "new"}
-    broadcast.announce(streams=["event.1"])
-    second = _in_thread(drain.drain)
+    publish.announce(streams=["event.1"])
+    second = _in_thread(flush.flush)
     while second.is_alive() and not _waits_for_the_lock():
         second.join(0.01)
     go_on.set()
     first.join(10)
     second.join(10)
-    drain.drain()  # what beat does each second
+    flush.flush()  # what beat does each second
     return kept(valkey)
 
 
@@ -215,10 +216,10 @@ def test_they_do_so_by_the_order_of_version_and_reading_without_the_lock(
 ) -> None:
     def unlocked(names: Sequence[str]) -> tuple[int, list[Frame]]:
         with transaction():
-            version = drain.draw_version()
-            return version, drain.read_state(names, version=version)
+            version = flush.draw_version()
+            return version, flush.read_state(names, version=version)
 
-    monkeypatch.setattr(drain, "versioned_state", unlocked)
+    monkeypatch.setattr(flush, "versioned_state", unlocked)
     assert overtaken(shown, valkey) == '"new"'
 
 
@@ -227,11 +228,11 @@ def test_control_reading_before_drawing_the_version_ends_with_the_old_state(
 ) -> None:
     def read_first(names: Sequence[str]) -> tuple[int, list[Frame]]:
         with transaction():
-            frames = drain.read_state(names, version=0)
-            version = drain.draw_version()
+            frames = flush.read_state(names, version=0)
+            version = flush.draw_version()
             return version, [replace(frame, version=version) for frame in frames]
 
-    monkeypatch.setattr(drain, "versioned_state", read_first)
+    monkeypatch.setattr(flush, "versioned_state", read_first)
     assert overtaken(shown, valkey) == '"old"'
 
 
@@ -241,20 +242,20 @@ def test_a_change_while_a_drain_reads_keeps_its_mark(shown: Shown, valkey: Redis
     def change() -> None:
         shown.while_reading = lambda: None
         shown.states = {1: "new"}
-        broadcast.announce(streams=["event.1"])
+        publish.announce(streams=["event.1"])
 
     shown.while_reading = change
-    broadcast.announce(streams=["event.1"])
-    drain.drain()
+    publish.announce(streams=["event.1"])
+    flush.flush()
     assert kept(valkey) == '"old"'
-    drain.drain()
+    flush.flush()
     assert kept(valkey) == '"new"'
     assert marked() == []
 
 
 def test_the_connection_is_left_outside_a_transaction(shown: Shown) -> None:
-    broadcast.announce(streams=["event.1"])
-    drain.drain()
+    publish.announce(streams=["event.1"])
+    flush.flush()
     assert not connection.in_atomic_block
 
 
@@ -271,8 +272,8 @@ def test_a_private_stream_that_nobody_watches_is_forgotten_not_read(
     private: Shown, sent: list[Frame], valkey: Redis
 ) -> None:
     keep(0, '"before the change"', "me.7")
-    broadcast.announce(streams=["me.7"])
-    drain.drain()
+    publish.announce(streams=["me.7"])
+    flush.flush()
     assert (private.calls, sent, kept(valkey, "me.7"), marked()) == ([], [], None, [])
 
 
@@ -283,7 +284,7 @@ def test_a_private_stream_is_read_for_the_one_who_watches(private: Shown, valkey
         await hub.attach(screen.viewer)
         assert await until(lambda: screen.shows("first"))
         private.states = {7: "second"}
-        await asyncio.to_thread(broadcast.announce, streams=["me.7"])
+        await asyncio.to_thread(publish.announce, streams=["me.7"])
         assert await until(lambda: screen.shows("second"), seconds=1.5), "before anything heals"
 
     with drains():
@@ -298,25 +299,25 @@ def test_who_comes_after_it_was_forgotten_sees_the_change(private: Shown) -> Non
 
     keep(0, '"before the change"', "me.7")
     private.states = {7: "after the change"}
-    broadcast.announce(streams=["me.7"])
-    drain.drain()
+    publish.announce(streams=["me.7"])
+    flush.flush()
     with drains():
         with_hub(test)
 
 
 def test_a_slower_drain_cannot_bring_back_what_was_forgotten(private: Shown, valkey: Redis) -> None:
-    slower = drain.draw_version()  # and it has read the state before the change
-    broadcast.announce(streams=["me.7"])
-    drain.drain()
+    slower = flush.draw_version()  # and it has read the state before the change
+    publish.announce(streams=["me.7"])
+    flush.flush()
     assert store.frames_store([made(slower, '"before the change"', "me.7")]) == ["older"]
     assert kept(valkey, "me.7") is None
 
 
 def test_a_change_between_the_look_and_the_forgetting_keeps_its_mark(private: Shown) -> None:
-    broadcast.announce(streams=["me.7"])
+    publish.announce(streams=["me.7"])
     taken = store.marks_take(limit=9)
-    broadcast.announce(streams=["me.7"])
-    assert store.unheard_forget(taken, version=drain.draw_version()) == {"me.7"}
+    publish.announce(streams=["me.7"])
+    assert store.unheard_forget(taken, version=flush.draw_version()) == {"me.7"}
     assert marked() == ["me.7"]
 
 
@@ -325,12 +326,12 @@ def test_a_burst_is_one_drain(monkeypatch: pytest.MonkeyPatch, shown: Shown) -> 
 
     def wait(seconds: float) -> None:
         waits.append(seconds)
-        broadcast.announce(streams=[f"event.{len(waits)}"])  # while a drain waits for its turn
+        publish.announce(streams=[f"event.{len(waits)}"])  # while a drain waits for its turn
 
-    monkeypatch.setattr(drain.time, "sleep", wait)
-    monkeypatch.setattr(drain, "_pace", Pace(interval=1000.0))
-    drain_task.run()
-    drain_task.run()
+    monkeypatch.setattr(flush.time, "sleep", wait)
+    monkeypatch.setattr(flush, "_pace", Pace(interval=1000.0))
+    flush_task.run()
+    flush_task.run()
     assert waits[0] == 0.0
     assert 990 < waits[1] <= 1000
     assert shown.calls == [[1], [2]]

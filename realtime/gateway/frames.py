@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any, Literal
 
 from overlord.kernel.rendering import dumps
+from realtime.gateway.subscriber import Text
 from realtime.store import Frame
-from realtime.viewer import Text
 
 
 def state(kind: Literal["snapshot", "update"], frame: Frame, *, now: datetime) -> Text:

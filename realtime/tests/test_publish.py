@@ -9,9 +9,9 @@ import pytest
 from celery import current_app
 from redis import Redis
 
-from overlord.kernel import hints, redis_client
-from realtime import broadcast, store
-from realtime.broadcast import Entry
+from overlord.kernel import queues, redis_client
+from realtime import publish, store
+from realtime.publish import Entry
 
 
 def entry(version: int, value: object, field: str = "7") -> Entry:
@@ -19,34 +19,34 @@ def entry(version: int, value: object, field: str = "7") -> Entry:
 
 
 def test_a_notice_marks_keeps_and_queues_one_drain(valkey: Redis) -> None:
-    broadcast.announce(streams=["event.1", "me.7"], entries=[entry(3, {"left": 2})])
-    broadcast.announce(streams=["event.1"])
+    publish.announce(streams=["event.1", "me.7"], entries=[entry(3, {"left": 2})])
+    publish.announce(streams=["event.1"])
     assert [mark.stream for mark in store.marks_take(limit=9)] == ["me.7", "event.1"]
-    assert broadcast.entries_read(key="event:1") == {"7": {"left": 2}}
+    assert publish.entries_read(key="event:1") == {"7": {"left": 2}}
     assert valkey.llen("live") == 1
 
 
 def test_a_drain_is_queued_again_once_the_former_has_begun(valkey: Redis) -> None:
-    broadcast.announce(streams=["event.1"])
+    publish.announce(streams=["event.1"])
     store.marks_take(limit=9)
-    broadcast.announce(streams=["event.1"])
+    publish.announce(streams=["event.1"])
     assert valkey.llen("live") == 2
 
 
 def test_a_notice_is_one_round_trip(valkey: Redis) -> None:
-    broadcast.announce(streams=["event.1"])  # Redis learns the script, and a drain is queued
+    publish.announce(streams=["event.1"])  # Redis learns the script, and a drain is queued
     before = valkey.info("commandstats")["cmdstat_evalsha"]["calls"]
     total = valkey.info("stats")["total_commands_processed"]
-    broadcast.announce(streams=["event.1"], entries=[entry(3, 1)])
+    publish.announce(streams=["event.1"], entries=[entry(3, 1)])
     assert valkey.info("commandstats")["cmdstat_evalsha"]["calls"] == before + 1
     inside = 6  # HGET, HSET, EXPIRE, INCR, ZADD, SET of the script itself
     assert valkey.info("stats")["total_commands_processed"] - total <= 1 + inside + 3
 
 
 def older_over_newer() -> object:
-    broadcast.entries_write(entries=[entry(10, "new")])
-    broadcast.announce(streams=[], entries=[entry(9, "old")])
-    return broadcast.entries_read(key="event:1")
+    publish.entries_write(entries=[entry(10, "new")])
+    publish.announce(streams=[], entries=[entry(9, "old")])
+    return publish.entries_read(key="event:1")
 
 
 def test_an_older_entry_does_not_replace_a_newer_one() -> None:
@@ -59,15 +59,15 @@ def test_control_without_the_version_check_it_does(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_same_version_is_written_again_and_times_are_text(valkey: Redis) -> None:
-    broadcast.entries_write(entries=[entry(1, "a"), entry(5, [1], field="static")])
-    broadcast.entries_write(entries=[entry(1, {"seen": datetime(2026, 1, 2, tzinfo=UTC)})])
-    assert broadcast.entries_read(key="event:1") == {"7": {"seen": "2026-01-02T00:00:00Z"}, "static": [1]}
+    publish.entries_write(entries=[entry(1, "a"), entry(5, [1], field="static")])
+    publish.entries_write(entries=[entry(1, {"seen": datetime(2026, 1, 2, tzinfo=UTC)})])
+    assert publish.entries_read(key="event:1") == {"7": {"seen": "2026-01-02T00:00:00Z"}, "static": [1]}
     assert 890 < valkey.ttl("event:1") <= 900
     assert valkey.zcard(store.DIRTY) == 0
 
 
 def test_nothing_kept_is_not_the_same_as_redis_away() -> None:
-    assert broadcast.entries_read(key="event:404") == {}
+    assert publish.entries_read(key="event:404") == {}
 
 
 @pytest.fixture
@@ -85,13 +85,13 @@ def stalled(settings: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.mark.usefixtures("stalled")
 def test_a_redis_that_is_away_costs_once_and_then_nothing() -> None:
     started = time.monotonic()
-    broadcast.announce(streams=["event.1"], entries=[entry(1, 1)])
+    publish.announce(streams=["event.1"], entries=[entry(1, 1)])
     first = time.monotonic() - started
     started = time.monotonic()
     for _ in range(1000):
-        broadcast.announce(streams=["event.1"])
-        broadcast.entries_write(entries=[entry(1, 1)])
-        assert broadcast.entries_read(key="event:1") is None
+        publish.announce(streams=["event.1"])
+        publish.entries_write(entries=[entry(1, 1)])
+        assert publish.entries_read(key="event:1") is None
     assert 0.2 < first < 0.7
     assert time.monotonic() - started < 0.25
 
@@ -101,7 +101,7 @@ def test_control_without_the_breaker_each_call_waits(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(store.breaker, "allows", lambda: True)
     started = time.monotonic()
     for _ in range(3):
-        broadcast.announce(streams=["event.1"])
+        publish.announce(streams=["event.1"])
     assert time.monotonic() - started > 0.8
 
 
@@ -110,10 +110,10 @@ def test_a_broker_that_dies_before_the_drain_is_queued_holds_up_nothing(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
-    hints._producers.cache_clear()
+    queues._producers.cache_clear()
     monkeypatch.setattr(current_app.conf, "broker_url", f"redis://127.0.0.1:{port}/0")
     started = time.monotonic()
-    broadcast.announce(streams=["event.1"])
+    publish.announce(streams=["event.1"])
     assert time.monotonic() - started < 0.7
     assert valkey.zcard(store.DIRTY) == 1, "beat's next drain finds it"
-    hints._producers.cache_clear()
+    queues._producers.cache_clear()

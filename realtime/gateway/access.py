@@ -8,14 +8,16 @@ from typing import Any, Literal
 from channels.db import database_sync_to_async
 from django.conf import settings
 from django.http.cookie import parse_cookie
+from django.http.request import split_domain_port, validate_host
 
 from overlord.accounts import selectors
 from overlord.accounts.models import User
+from overlord.kernel.origin import is_same_origin
 from realtime import streams
-from realtime.close_codes import CloseCode
-from realtime.origin import same_origin
+from realtime.gateway.daphne_socket import CloseCode
 
 _KEY = re.compile(r"[!-~]{1,128}")  # of a session or a token; PostgreSQL takes no NUL
+_ORIGIN = re.compile(r"https?://[^/?#@\s]+", re.IGNORECASE)  # nothing else is an origin, whatever it names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +64,20 @@ async def admit(scope: Mapping[str, Any], *, kind: str, stream_id: int | None) -
     credential = await _credential(headers, staff=access == "staff")
     name = streams.name(kind, credential.user_id if access == "owner" else stream_id)
     return Admission(stream=name, credential=credential)
+
+
+def same_origin(headers: dict[bytes, bytes]) -> bool:
+    """Tell whether the Origin header names this very site, which must be one that we serve.
+
+    The site is `scheme://host[:port]` of the request; the scheme is told by Caddy, in X-Forwarded-Proto.
+    """
+    origin, host = (headers.get(name, b"").decode("latin1") for name in (b"origin", b"host"))
+    scheme = "https" if headers.get(b"x-forwarded-proto") == b"https" else "http"
+    domain, _ = split_domain_port(host)  # empty when it is no host
+    served = bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
+    return (
+        served and _ORIGIN.fullmatch(origin) is not None and is_same_origin(origin, scheme=scheme, host=host)
+    )
 
 
 async def lapsed(credentials: Collection[Credential]) -> dict[Credential, CloseCode]:

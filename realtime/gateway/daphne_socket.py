@@ -14,19 +14,33 @@ hence that one small dict, and no attributes of the transport. `test_line` pins 
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
+from enum import IntEnum
 from functools import partial
 from typing import Any
 
 from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet.defer import Deferred
 
-from realtime.close_codes import CloseCode
-
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 KERNEL_BYTES = 64 * 1024  # of a socket's send buffer: what a slow reader would be sent though it is old
 TRANSPORT_NAMES = ("socket", "reactor", "dataBuffer", "offset", "_tempDataLen")
 OPEN = WebSocketProtocol.STATE_OPEN
+
+
+class CloseCode(IntEnum):
+    """Why a socket is closed: the codes of the contract.
+
+    A socket is accepted first and closed afterwards: a browser sees no code of one that was refused before.
+    """
+
+    POLICY = 1008  # the client sent what is not spoken here
+    TOO_BIG = 1009
+    NOT_LOGGED_IN = 4401
+    NOT_ALLOWED = 4403
+    NO_SUCH_STREAM = 4404
+    SLOW_OR_SILENT = 4408
+    NOT_READY = 4503  # going away or not ready: the client comes again, with jitter
 
 
 def protocol_of(send: Send) -> WebSocketProtocol | None:
