@@ -13,7 +13,7 @@ from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
 from checkout.gateways import ledger
-from overlord.accounts import principals
+from overlord.accounts import token_cache
 from overlord.accounts.models import User
 from overlord.kernel import redis_client
 from tickets import sold_out_cache
@@ -51,7 +51,7 @@ def clean_memories() -> Iterator[None]:
     sold_out_cache.forget()
     yield
     ledger.close()
-    principals.forget()
+    token_cache.close()
 
 
 @pytest.fixture

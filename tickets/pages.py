@@ -19,10 +19,11 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from overlord.accounts.selectors import actor_id
 from overlord.kernel import clock, money, problems
 from overlord.kernel.errors import DomainError, Invalid
 from overlord.shop import error_messages
-from overlord.shop.permissions import staff_only, visitor_id
+from overlord.shop.permissions import staff_only
 from tickets import availability, availability_labels, representation, rules, selectors, services
 
 EVENTS_SHOWN = 100
@@ -117,7 +118,7 @@ def _reserved(request: HttpRequest, form: ReserveForm) -> dict[str, Any]:
         raise Invalid()
     wanted = form.cleaned_data
     return services.reservation_create(
-        client_id=visitor_id(request),
+        client_id=actor_id(request),
         ticket_type=wanted["ticket_type"],
         amount=wanted["amount"],
         key=f"page:{wanted['key']}:{wanted['ticket_type']}:{wanted['amount']}",
@@ -156,7 +157,7 @@ def _event_page(
 def _own_holds(request: HttpRequest, event_id: int) -> dict[int, dict[str, Any]]:
     if not request.user.is_authenticated:
         return {}
-    live = selectors.reservations_of(client_id=visitor_id(request), states=("held", "paying"))
+    live = selectors.reservations_of(client_id=actor_id(request), states=("held", "paying"))
     rows = selectors.reservation_rows(live.filter(ticket_type__event_id=event_id))
     return {row["ticket_type_id"]: row for row in rows}
 
@@ -185,7 +186,7 @@ def _type_row(
 def release(request: HttpRequest, reservation_id: int) -> HttpResponse:
     """Gives held tickets back."""
     try:
-        services.reservation_release(client_id=visitor_id(request), reservation_id=reservation_id)
+        services.reservation_release(client_id=actor_id(request), reservation_id=reservation_id)
     except (rules.PaymentInProgress, rules.AlreadyValidated, rules.ReservationEnded) as refused:
         messages.warning(request, error_messages.refusal(refused).title)
         return redirect("checkout", reservation_id)
@@ -198,7 +199,7 @@ def release(request: HttpRequest, reservation_id: int) -> HttpResponse:
 def extend(request: HttpRequest, reservation_id: int) -> HttpResponse:
     """Keeps held tickets some minutes longer."""
     try:
-        services.reservation_extend(client_id=visitor_id(request), reservation_id=reservation_id)
+        services.reservation_extend(client_id=actor_id(request), reservation_id=reservation_id)
     except rules.NotExtendable as refused:
         messages.warning(request, error_messages.refusal(refused).title)
     return redirect("checkout", reservation_id)

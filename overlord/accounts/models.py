@@ -1,4 +1,4 @@
-"""Who buys and who staffs the box office."""
+"""The accounts of buyers and staff."""
 
 from typing import ClassVar
 
@@ -10,12 +10,12 @@ from django.db.models.functions import Lower
 
 class UserManager(DjangoUserManager["User"]):
     def get_by_natural_key(self, username: str | None) -> "User":
-        """Will find the user of that name, whatever its case: two that differ in case cannot both exist."""
+        """Find the user by name, ignoring case: two names that differ only in case cannot both exist."""
         return self.get(username__iexact=username)
 
 
 class User(AbstractUser):
-    """Ours from the first migration, so that it can grow. Names and addresses are unique whatever their case."""
+    """One account. Usernames and e-mail addresses are unique, ignoring case."""
 
     email = models.EmailField("e-mail address")
 

@@ -1,9 +1,11 @@
-"""The pages of accounts: log in and out, sign up, and a new password for a lost one. Django's own, in our frame."""
+"""The pages of accounts: log in, log out, sign up and reset a password. Django's views with our templates."""
 
 from typing import Any
 
 from django import forms
+from django.contrib import messages
 from django.contrib.auth import login, views
+from django.contrib.auth.forms import SetPasswordForm
 from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse_lazy
@@ -15,7 +17,7 @@ from overlord.kernel.errors import Invalid
 
 
 class Login(views.LoginView):
-    """Logs in, and leads to where the buyer was, with what he chose."""
+    """Log in, then return to the page that asked for it, with the choice that was made there."""
 
     template_name = "accounts/login.html"
     redirect_authenticated_user = True
@@ -28,28 +30,28 @@ class Logout(views.LogoutView):
 
 class SignupForm(forms.Form):
     username = forms.CharField(
-        label=_("User name"),
+        label=_("Username"),
         max_length=150,
         validators=[UnicodeUsernameValidator()],
         widget=forms.TextInput(attrs={"autocomplete": "username", "autocapitalize": "none"}),
     )
     email = forms.EmailField(
-        label=_("E-mail address"),
+        label=_("E-mail"),
         max_length=254,
-        help_text=_("Your receipts go there."),
+        help_text=_("We send your receipts to this address."),
         widget=forms.EmailInput(attrs={"autocomplete": "email"}),
     )
     password = forms.CharField(
         label=_("Password"),
         max_length=128,
         strip=False,
-        help_text=_("Eight characters at least, and nothing that many people use."),
+        help_text=_("At least 8 characters. Do not use a common password."),
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )
 
 
 class Signup(views.RedirectURLMixin, FormView):
-    """Makes an account, logs in, and leads to where the buyer was."""
+    """Create an account, log in, and return to the page that asked for it."""
 
     template_name = "accounts/signup.html"
     form_class = SignupForm
@@ -85,3 +87,8 @@ class PasswordNew(views.PasswordResetConfirmView):
     success_url = reverse_lazy("home")
     post_reset_login = True
     post_reset_login_backend = "django.contrib.auth.backends.ModelBackend"
+
+    def form_valid(self, form: SetPasswordForm) -> HttpResponse:
+        response = super().form_valid(form)
+        messages.success(self.request, _("Your password has been changed. You are logged in."))
+        return response

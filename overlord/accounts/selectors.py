@@ -1,4 +1,4 @@
-"""Who somebody is."""
+"""Reads of accounts: which user a session, a token or a request belongs to."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -16,9 +16,9 @@ from overlord.accounts.models import User
 
 
 def users_of_sessions(*, session_keys: Collection[str]) -> dict[str, User]:
-    """Will find the active users logged in by these sessions, by key; stale sessions are left out.
+    """Find the active users of these sessions, by session key; expired sessions are left out.
 
-    Two queries however many there are: sockets are asked again and again.
+    It takes two queries for any number of keys: the sessions of all open sockets are checked again and again.
     """
     sessions = {
         row.session_key: row.get_decoded()
@@ -29,25 +29,25 @@ def users_of_sessions(*, session_keys: Collection[str]) -> dict[str, User]:
     return {
         key: users[user_id]
         for key, user_id in ids.items()
-        if user_id in users and _logged_in_still(users[user_id], sessions[key])
+        if user_id in users and _is_current(users[user_id], sessions[key])
     }
 
 
-def _logged_in_still(user: User, session: Mapping[str, Any]) -> bool:
-    """A changed password ends the sessions that were begun with the old one."""
-    begun_with = session.get(HASH_SESSION_KEY, "")
+def _is_current(user: User, session: Mapping[str, Any]) -> bool:
+    """Check that the session was opened with the present password."""
+    opened_with = session.get(HASH_SESSION_KEY, "")
     hashes = (user.get_session_auth_hash(), *user.get_session_auth_fallback_hash())
-    return any(constant_time_compare(begun_with, known) for known in hashes)
+    return any(constant_time_compare(opened_with, known) for known in hashes)
 
 
 def users_of_tokens(*, keys: Collection[str]) -> dict[str, User]:
-    """Will find the active users whose API tokens these are, by key."""
+    """Find the active users who own these API tokens, by token key."""
     tokens = Token.objects.select_related("user").filter(key__in=keys, user__is_active=True)
     return {token.key: token.user for token in tokens}
 
 
 def actor_id(request: Request | HttpRequest) -> int:
-    """Will give the id of the user a request is made by; raises NotAuthenticated for a stranger."""
+    """Return the id of the user who makes the request; raise NotAuthenticated when nobody is logged in."""
     if request.user.pk is None:
         raise NotAuthenticated()
     return request.user.pk

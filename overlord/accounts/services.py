@@ -5,7 +5,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from rest_framework.authtoken.models import Token
 
-from overlord.accounts import principals
+from overlord.accounts import token_cache
 from overlord.accounts.models import User
 from overlord.kernel import db
 from overlord.kernel.errors import Invalid
@@ -13,7 +13,7 @@ from overlord.kernel.errors import Invalid
 
 class InvalidCredentials(Invalid):
     code = "invalid_credentials"
-    sentence = "Unknown user name or wrong password."
+    sentence = "Wrong username or password."
 
 
 def _taken(field: str, sentence: str) -> Invalid:
@@ -21,7 +21,7 @@ def _taken(field: str, sentence: str) -> Invalid:
 
 
 def user_register(*, username: str, email: str, password: str) -> User:
-    """Will make a buyer's account; raises Invalid for a weak password and for a taken name or address."""
+    """Create an account; raise Invalid for a weak password and for a taken username or e-mail address."""
     user = User(username=User.normalize_username(username), email=User.objects.normalize_email(email))
     try:
         validate_password(password, user)
@@ -29,9 +29,9 @@ def user_register(*, username: str, email: str, password: str) -> User:
         raise Invalid(errors={"password": error.messages}) from None
     user.set_password(password)
     taken = {
-        "user_unique_username": _taken("username", "This user name is taken."),
-        "accounts_user_username_key": _taken("username", "This user name is taken."),
-        "user_unique_email": _taken("email", "There is an account with this e-mail address."),
+        "user_unique_username": _taken("username", "This username is taken."),
+        "accounts_user_username_key": _taken("username", "This username is taken."),
+        "user_unique_email": _taken("email", "There is already an account with this e-mail address."),
     }
     with db.constraint_errors(taken), db.transaction():
         user.save()
@@ -39,7 +39,7 @@ def user_register(*, username: str, email: str, password: str) -> User:
 
 
 def user_identify(*, username: str, password: str) -> User:
-    """Will find the active user with this name and password; raises InvalidCredentials."""
+    """Find the active user with this username and password; raise InvalidCredentials."""
     user = authenticate(username=username, password=password)
     if not isinstance(user, User):
         raise InvalidCredentials()
@@ -47,12 +47,12 @@ def user_identify(*, username: str, password: str) -> User:
 
 
 def token_issue(*, user: User) -> str:
-    """Will give the user's API token, made at its first use."""
+    """Return the user's API token; create it the first time."""
     token, _ = Token.objects.get_or_create(user=user)
     return str(token.key)
 
 
-def token_withdraw(*, key: str) -> None:
-    """Will end an API token: whoever holds it must log in again."""
+def token_end(*, key: str) -> None:
+    """End an API token, so that its holder must log in again."""
     Token.objects.filter(key=key).delete()
-    principals.drop(key)  # other processes hear of it some milliseconds later
+    token_cache.drop(key)  # other processes are notified some milliseconds later

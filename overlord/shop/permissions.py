@@ -12,13 +12,6 @@ from overlord.kernel.errors import Forbidden
 View = Callable[..., HttpResponseBase]
 
 
-def visitor_id(request: HttpRequest) -> int:
-    """Will give the id of whoever is logged in; raises Forbidden for a stranger."""
-    if request.user.pk is None:
-        raise Forbidden()
-    return request.user.pk
-
-
 def staff_only(view: View) -> View:
     """Will let staff in, send a stranger to log in, and raise Forbidden for anyone else."""
 

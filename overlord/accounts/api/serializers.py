@@ -1,4 +1,4 @@
-"""What the accounts API takes and gives."""
+"""The bodies of the accounts API."""
 
 from django.contrib.auth.validators import UnicodeUsernameValidator
 from rest_framework import serializers

@@ -1,4 +1,4 @@
-"""Register, log in, log out: for API clients (JSON) and for browser forms."""
+"""Register, log in and log out, for API clients (JSON) and for browser forms."""
 
 from django.conf import settings
 from django.contrib.auth import login, logout
@@ -21,12 +21,12 @@ from overlord.kernel.rendering import JSONParser
 
 
 def is_browser_form(request: Request) -> bool:
-    """Will say whether a person submitted a form, who wants a page and not JSON."""
+    """Say whether the request is a browser form, which is answered with a redirect and not with JSON."""
     return not (request.content_type or "").endswith("json") and prefers_html(request)
 
 
-class DoorView(APIView):
-    """Open to whoever is not logged in. No CSRF token is at hand yet, so the Origin is what is checked."""
+class AnonymousView(APIView):
+    """A view for clients that are not logged in. They have no CSRF token yet, so the Origin is checked."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -38,26 +38,26 @@ class DoorView(APIView):
         if origin is not None and not is_same_origin(
             origin, scheme=request.scheme or "http", host=request.get_host()
         ):
-            raise PermissionDenied("This must be asked from our own pages.", code="cross_origin")
+            raise PermissionDenied("Requests from other origins are not allowed here.", code="cross_origin")
 
 
-class Register(DoorView):
+class Register(AnonymousView):
     @extend_schema(
         operation_id="register", request=serializers.RegisterInput, responses={201: serializers.Registered}
     )
     def post(self, request: Request) -> Response:
-        """Make an account."""
+        """Create an account."""
         body = serializers.RegisterInput(data=request.data)
         body.is_valid(raise_exception=True)
         user = services.user_register(**body.validated_data)
-        made = {"id": user.pk, "username": user.username, "email": user.email}
-        return Response(made, status=status.HTTP_201_CREATED)
+        account = {"id": user.pk, "username": user.username, "email": user.email}
+        return Response(account, status=status.HTTP_201_CREATED)
 
 
-class Login(DoorView):
+class Login(AnonymousView):
     @extend_schema(operation_id="login", request=serializers.LoginInput, responses=serializers.LoggedIn)
     def post(self, request: Request) -> HttpResponseBase:
-        """Get a token and a session; a browser form gets the session and goes to the reservations."""
+        """Get a token and a session; a browser form gets the session and is redirected to the reservations."""
         body = serializers.LoginInput(data=request.data)
         body.is_valid(raise_exception=True)
         user = services.user_identify(**body.validated_data)
@@ -73,9 +73,9 @@ class Logout(APIView):
 
     @extend_schema(operation_id="logout", request=None, responses={204: None})
     def post(self, request: Request) -> HttpResponseBase:
-        """End the session, or the token that was sent."""
+        """End the session, or the token in the Authorization header."""
         if isinstance(request.auth, str):
-            services.token_withdraw(key=request.auth)
+            services.token_end(key=request.auth)
         logout(request._request)
         if is_browser_form(request):
             return redirect(settings.LOGIN_URL)

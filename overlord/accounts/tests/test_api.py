@@ -1,4 +1,4 @@
-"""Accounts, as API clients and browser forms see them."""
+"""The accounts API, as clients and browser forms use it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +24,7 @@ def register(**changes: Any) -> Any:
 
 
 class TestRegister:
-    def test_it_makes_an_account(self) -> None:
+    def test_an_account_is_created(self) -> None:
         answer = register()
 
         user = User.objects.get()
@@ -32,7 +32,7 @@ class TestRegister:
         assert answer.json() == {"id": user.pk, "username": "Ada", "email": "ada@example.org"}
         assert user.check_password("correct horse")
 
-    def test_a_form_does_as_well(self) -> None:
+    def test_a_form_encoded_body_is_accepted(self) -> None:
         assert Client().post("/register", NEW).status_code == 201
 
     @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ class TestRegister:
             ({"username": "Bob", "email": "ADA@example.org"}, "email"),
         ],
     )
-    def test_names_and_addresses_are_unique_whatever_their_case(
+    def test_usernames_and_addresses_are_unique_ignoring_case(
         self, changes: dict[str, str], field: str
     ) -> None:
         register()
@@ -53,7 +53,7 @@ class TestRegister:
         assert list(answer.json()["errors"]) == [field]
         assert User.objects.count() == 1
 
-    def test_of_two_at_once_one_gets_the_name(self) -> None:
+    def test_of_four_at_the_same_time_one_gets_the_username(self) -> None:
         answers = together(*[lambda n=n: register(email=f"{n}@example.org") for n in range(4)])
 
         assert sorted(answer.status_code for answer in answers) == [201, 400, 400, 400]  # type: ignore[attr-defined]
@@ -71,7 +71,7 @@ class TestRegister:
             {"username": "nul\x00"},
         ],
     )
-    def test_bad_input_is_400_and_leaves_nothing(self, changes: dict[str, str]) -> None:
+    def test_bad_input_is_400_and_creates_nothing(self, changes: dict[str, str]) -> None:
         answer = register(**changes)
 
         assert answer.status_code == 400
@@ -85,7 +85,7 @@ class TestLogin:
     def ada(self) -> None:
         register()
 
-    def test_it_gives_a_token_and_a_session(self) -> None:
+    def test_log_in_gives_a_token_and_a_session(self) -> None:
         client = APIClient()
         answer = client.post(LOGIN, {"username": "Ada", "password": NEW["password"]}, format="json")
 
@@ -97,12 +97,12 @@ class TestLogin:
         )
         assert client.get("/event/reservations/").status_code == 200
 
-    def test_the_name_may_be_in_another_case(self) -> None:
+    def test_the_case_of_the_username_does_not_matter(self) -> None:
         body = {"username": "aDA", "password": NEW["password"]}
         assert APIClient().post(LOGIN, body, format="json").status_code == 200
 
     @pytest.mark.parametrize("accept", ["text/html", "text/html,application/xhtml+xml,*/*;q=0.8"])
-    def test_a_browser_form_goes_to_the_reservations(self, accept: str) -> None:
+    def test_a_browser_form_is_redirected_to_the_reservations(self, accept: str) -> None:
         client = Client(headers={"Accept": accept})
         answer = client.post(LOGIN, {"username": "Ada", "password": NEW["password"]})
 
@@ -117,7 +117,7 @@ class TestLogin:
 
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid_credentials")
 
-    def test_one_who_was_deactivated_stays_out(self) -> None:
+    def test_a_deactivated_user_cannot_log_in(self) -> None:
         User.objects.update(is_active=False)
         body = {"username": "Ada", "password": NEW["password"]}
         assert APIClient().post(LOGIN, body, format="json").status_code == 400
@@ -141,7 +141,7 @@ class TestLogin:
 
 
 class TestLogout:
-    def test_it_ends_the_session(self, buyer: User) -> None:
+    def test_log_out_ends_the_session(self, buyer: User) -> None:
         client = APIClient()
         client.force_login(buyer)
         assert client.get("/event/reservations/").status_code == 200
@@ -157,7 +157,7 @@ class TestLogout:
         assert client.post("/event/reservations/", {}, format="json").status_code == 403
         assert client.get("/event/reservations/").status_code == 200
 
-    def test_it_ends_the_token_that_was_sent(self, buyer: User) -> None:
+    def test_log_out_ends_the_token_that_was_sent(self, buyer: User) -> None:
         api = api_of(buyer)
 
         assert api.post("/api-auth/logout/").status_code == 204
@@ -165,8 +165,8 @@ class TestLogout:
         assert not Token.objects.exists()
 
 
-class TestWhoSomebodyIs:
-    def test_by_session_and_token(self, user_make: Callable[..., User]) -> None:
+class TestSelectors:
+    def test_users_are_found_by_session_and_by_token(self, user_make: Callable[..., User]) -> None:
         user = user_make()
         client = Client()
         client.force_login(user)
@@ -180,6 +180,6 @@ class TestWhoSomebodyIs:
         user.save()
         assert selectors.users_of_sessions(session_keys=[session_key]) == {}
 
-    def test_not_when_deactivated(self, user_make: Callable[..., User]) -> None:
+    def test_a_deactivated_user_is_not_found(self, user_make: Callable[..., User]) -> None:
         user = user_make(is_active=False)
         assert selectors.users_of_tokens(keys=[Token.objects.create(user=user).key]) == {}
