@@ -1,43 +1,57 @@
 """Money is a whole number of a currency's minor units; clients see a decimal string beside the currency."""
 
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 from functools import lru_cache
 
-from babel.numbers import get_currency_precision, list_currencies
+from babel.numbers import get_currency_precision
+from iso4217 import Currency
 
-LARGEST = 10**12  # minor units: far above any ticket, far below what a bigint holds
+LARGEST_MINOR = 10**12  # far above any ticket, far below what a bigint holds
+_PLAIN = re.compile(r"([0-9]{1,19})(?:\.([0-9]{1,4}))?")
+_SHOWN = 40  # characters of a wrong amount that an error repeats
 
 
 @lru_cache(maxsize=256)
 def digits(currency: str) -> int:
-    """Will say how many decimals the currency (ISO 4217) has: 2 for EUR, 0 for JPY, 3 for KWD."""
-    return get_currency_precision(currency)
+    """Return how many decimals the currency has by ISO 4217: 2 for EUR, 0 for JPY, 3 for KWD."""
+    places = _exponent(currency)
+    return get_currency_precision(currency) if places is None else places  # Babel knows withdrawn ones too
 
 
 @lru_cache(maxsize=256)
 def is_currency(code: str) -> bool:
-    """Will say whether `code` is an ISO 4217 currency, in upper case."""
-    return code in list_currencies()
+    """Return whether `code` is a currency in use by ISO 4217, in upper case, with a defined number of digits."""
+    return _exponent(code) is not None
+
+
+def _exponent(code: str) -> int | None:
+    try:
+        return Currency(code).exponent
+    except ValueError:
+        return None
 
 
 def to_text(minor: int, currency: str) -> str:
-    """Will write minor units as a decimal string: (1500, "EUR") is "15.00"."""
+    """Return minor units as a decimal string: (1500, "EUR") is "15.00"."""
     places = digits(currency)
     return f"{Decimal(minor).scaleb(-places):.{places}f}"
 
 
 def to_minor(text: str, currency: str) -> int:
-    """Will read a decimal string as minor units: ("15", "EUR") is 1500.
+    """Return a decimal string as minor units: ("15", "EUR") and ("15.00", "EUR") are 1500.
 
-    Raises ValueError, with a sentence, for what is no such amount: negative, too precise, too large, no number.
+    Raises ValueError, with a sentence, for what is no such amount: a sign, an exponent, another script's digits,
+    more decimals than the currency has (also zeros: "1.500" may mean fifteen hundred), or too much.
     """
-    try:
-        amount = Decimal(text.strip())
-    except InvalidOperation:
-        raise ValueError(f"{text!r} is not an amount of money.") from None
-    if not amount.is_finite() or not 0 <= amount.scaleb(digits(currency)) <= LARGEST:
-        raise ValueError(f"{text!r} is not an amount between 0 and {to_text(LARGEST, currency)}.")
-    minor = amount.scaleb(digits(currency))
-    if minor != minor.to_integral_value():
+    plain = _PLAIN.fullmatch(text)
+    if plain is None:
+        raise ValueError(f"{text[:_SHOWN]!r} is not an amount of money in plain digits, such as 15.00.")
+    whole, fraction = plain[1], plain[2] or ""
+    places = digits(currency)
+    if len(fraction) > places:
         raise ValueError(f"{text!r} has more decimals than {currency} has.")
-    return int(minor)
+    minor = int(whole + fraction.ljust(places, "0"))
+    if minor > LARGEST_MINOR:
+        raise ValueError(f"{text!r} is not an amount between 0 and {to_text(LARGEST_MINOR, currency)}.")
+    return minor

@@ -1,11 +1,12 @@
 """Money, dates and numbers as people of the active language write them. Times are in the server's zone, named."""
 
+from copy import copy
 from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from babel import dates, numbers
+from babel import Locale, dates, numbers
 from django.conf import settings
 from django.utils.translation import get_language, to_locale
 
@@ -18,7 +19,12 @@ def _locale() -> str:
 
 def money(amount: str, currency: str) -> str:
     """Will write a decimal string of a currency: ("15.00", "EUR") is €15.00 in English."""
-    return numbers.format_currency(Decimal(amount), currency, locale=_locale())
+    locale = Locale.parse(_locale())
+    # By the digits that are there, which are ISO 4217's; Babel's own are those of everyday cash.
+    places = len(amount.partition(".")[2])
+    pattern = copy(locale.currency_formats["standard"])
+    pattern.frac_prec = (places, places)
+    return pattern.apply(Decimal(amount), locale, currency=currency, currency_digits=False)
 
 
 def number(value: int | None) -> str:

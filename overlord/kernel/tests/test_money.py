@@ -15,18 +15,70 @@ from overlord.kernel import money
         (0, "EUR", "0.00"),
         (980, "JPY", "980"),
         (1234, "KWD", "1.234"),
+        (1550, "RSD", "15.50"),
+        (1234, "IQD", "1.234"),
     ],
 )
 def test_text_has_the_currencys_digits(minor: int, currency: str, text: str) -> None:
     assert money.to_text(minor, currency) == text
+    assert money.to_minor(text, currency) == minor
 
 
-@given(st.integers(0, money.LARGEST), st.sampled_from(["EUR", "JPY", "KWD"]))
+@given(st.integers(0, money.LARGEST_MINOR), st.sampled_from(["EUR", "JPY", "KWD", "CLF"]))
 def test_text_reads_back_as_the_same(minor: int, currency: str) -> None:
     assert money.to_minor(money.to_text(minor, currency), currency) == minor
 
 
-@pytest.mark.parametrize("text", ["", "ten", "-1", "1.005", "NaN", "Infinity", "1e30", "1_0x"])
+@pytest.mark.parametrize(("text", "minor"), [("15", 1500), ("15.0", 1500), ("015.00", 1500), ("0", 0)])
+def test_fewer_decimals_than_the_currency_has_will_do(text: str, minor: int) -> None:
+    assert money.to_minor(text, "EUR") == minor
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "",
+            " ",
+            "ten",
+            "-1",
+            "+1",
+            "NaN",
+            "Infinity",
+            "1_0",
+            "1_0.00",
+            "\N{FULLWIDTH DIGIT TWO}",
+            "1\N{ARABIC DECIMAL SEPARATOR}5",
+            "1,50",
+            ".5",
+            "1.",
+        ),
+        *("1e3", "1E3", "1e30", "1e999999", "1e-999999", " 1", "1.005", "1.500", "9" * 5001, "\0", "\ud800"),
+    ],
+)
 def test_what_is_no_amount_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"amount|decimals"):
+    with pytest.raises(ValueError, match=r"amount|decimals") as refused:
         money.to_minor(text, "EUR")
+    assert len(str(refused.value)) < 120
+
+
+def test_the_largest_amount_is_read_and_the_next_refused() -> None:
+    assert money.to_minor("10000000000.00", "EUR") == money.LARGEST_MINOR
+    with pytest.raises(ValueError, match="between 0 and"):
+        money.to_minor("10000000000.01", "EUR")
+
+
+@pytest.mark.parametrize("code", ["EUR", "JPY", "KWD", "RSD", "CLF", "XAF"])
+def test_a_currency_in_use_is_one(code: str) -> None:
+    assert money.is_currency(code)
+
+
+@pytest.mark.parametrize(
+    "code", ["DEM", "XXX", "XTS", "XAU", "XDR", "HRK", "ZWL", "eur", "EU", "", "Euro", "978"]
+)
+def test_one_withdrawn_or_without_digits_is_none(code: str) -> None:
+    assert not money.is_currency(code)
+
+
+def test_amounts_of_a_currency_withdrawn_since_are_still_shown() -> None:
+    assert money.to_text(1500, "DEM") == "15.00"
