@@ -22,6 +22,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from overlord.accounts.selectors import actor_id
 from overlord.kernel import clock, money, problems
 from overlord.kernel.errors import DomainError, Invalid
+from overlord.kernel.form_fields import WholeNumberField
+from overlord.kernel.numbers import LARGEST_ID, whole_number
 from overlord.shop import error_messages
 from overlord.shop.permissions import staff_only
 from tickets import availability, availability_labels, representation, rules, selectors, services
@@ -79,8 +81,8 @@ def _month(text: str | None) -> tuple[datetime, datetime] | None:
 class ChoiceForm(forms.Form):
     """How many of which tickets."""
 
-    ticket_type = forms.IntegerField(min_value=1, max_value=rules.LARGEST_ID)
-    amount = forms.IntegerField(min_value=1, max_value=rules.LARGEST_AMOUNT)
+    ticket_type = WholeNumberField(min_value=1, max_value=LARGEST_ID)
+    amount = WholeNumberField(min_value=1, max_value=rules.LARGEST_AMOUNT)
 
 
 class ReserveForm(ChoiceForm):
@@ -128,7 +130,10 @@ def _reserved(request: HttpRequest, form: ReserveForm) -> dict[str, Any]:
 
 
 def _digits(text: str | None) -> int | None:
-    return int(text) if text and text.isdecimal() and len(text) < 20 else None
+    try:
+        return whole_number(text, least=1, most=LARGEST_ID)
+    except ValueError:
+        return None
 
 
 def _event_page(

@@ -10,7 +10,6 @@ from overlord.kernel.errors import Conflict, DomainError, Gone, Invalid
 Sale = Literal["open", "upcoming", "ended", "paused"]
 
 LARGEST_AMOUNT = 2**31 - 1
-LARGEST_ID = 2**63 - 1
 KEY_LENGTH = 64
 REMEMBERED = timedelta(milliseconds=250)
 EXTENDED_FOR = timedelta(minutes=5)

@@ -4,11 +4,12 @@ from rest_framework import serializers
 
 from checkout.models import Payment as PaymentModel
 from checkout.rules import TOKEN_LENGTH
-from overlord.kernel.paths import LARGEST_ID
+from overlord.kernel.numbers import LARGEST_ID
+from overlord.kernel.serializer_fields import MoneyField, WholeNumberField
 
 
 class PaymentInput(serializers.Serializer):
-    reservation_id = serializers.IntegerField(min_value=1, max_value=LARGEST_ID)
+    reservation_id = WholeNumberField(min_value=1, max_value=LARGEST_ID)
 
 
 class PayInput(serializers.Serializer):
@@ -18,9 +19,8 @@ class PayInput(serializers.Serializer):
 
 
 class RefundInput(serializers.Serializer):
-    amount = serializers.CharField(
+    amount = MoneyField(
         required=False,
-        max_length=30,
         help_text="A decimal with the currency's digits; what is left, unless said.",
     )
     return_tickets = serializers.BooleanField(

@@ -3,7 +3,7 @@
 from django.urls import register_converter
 from django.urls.converters import IntConverter
 
-LARGEST_ID = 2**63 - 1
+from overlord.kernel.numbers import LARGEST_ID
 
 
 class IdConverter(IntConverter):

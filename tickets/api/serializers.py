@@ -2,14 +2,16 @@
 
 from rest_framework import serializers
 
+from overlord.kernel.numbers import LARGEST_ID
+from overlord.kernel.serializer_fields import WholeNumberField
 from tickets import rules
 
 SALE = serializers.ChoiceField(choices=["open", "upcoming", "ended", "paused"])
 
 
 class ReservationInput(serializers.Serializer):
-    ticket_type = serializers.IntegerField(min_value=1, max_value=rules.LARGEST_ID)
-    amount = serializers.IntegerField(min_value=1, max_value=rules.LARGEST_AMOUNT)
+    ticket_type = WholeNumberField(min_value=1, max_value=LARGEST_ID)
+    amount = WholeNumberField(min_value=1, max_value=rules.LARGEST_AMOUNT)
 
 
 class EventInList(serializers.Serializer):

@@ -1,0 +1,27 @@
+"""Fields of pages' and the admin's forms that every app reads alike."""
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from overlord.kernel.numbers import whole_number
+
+
+class WholeNumberField(forms.IntegerField):
+    """A whole number from `min_value` to `max_value`, as `numbers.whole_number` reads it."""
+
+    min_value: int
+    max_value: int
+
+    def __init__(self, *, min_value: int, max_value: int, **options: Any) -> None:
+        super().__init__(min_value=min_value, max_value=max_value, **options)
+
+    def to_python(self, value: Any) -> int | None:
+        if value in self.empty_values:
+            return None
+        given = value.strip() if isinstance(value, str) else value
+        try:
+            return whole_number(given, least=self.min_value, most=self.max_value)
+        except ValueError as error:
+            raise ValidationError(str(error), code="invalid") from None

@@ -1,0 +1,21 @@
+"""Whole numbers as clients write them: plain ASCII digits, within a stated range."""
+
+import re
+
+LARGEST_ID = 2**63 - 1  # what PostgreSQL's bigint holds
+
+_DIGITS = re.compile(r"[0-9]{1,19}")  # 19 are enough for any bigint
+
+
+def whole_number(given: object, *, least: int, most: int) -> int:
+    """Return a whole number that a client sent, as a JSON number or as ASCII digits.
+
+    Raises ValueError, with a sentence, for anything else: a sign, an underscore, an exponent, a fraction, the
+    digits of another script, and numbers outside of `least` to `most`.
+    """
+    number = given if type(given) is int else None
+    if isinstance(given, str) and _DIGITS.fullmatch(given):
+        number = int(given)
+    if number is None or not least <= number <= most:
+        raise ValueError(f"This must be a whole number from {least} to {most}.")
+    return number

@@ -1,0 +1,33 @@
+"""Query parameters, each read as what it must be; what cannot be read is refused and never ignored."""
+
+from collections.abc import Mapping
+
+from overlord.kernel.errors import Invalid
+from overlord.kernel.numbers import whole_number
+
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
+
+
+def flag(params: Mapping[str, str], name: str, *, default: bool = False) -> bool:
+    """Return a parameter that is `true` or `false` (or `1` or `0`); raises Invalid for anything else."""
+    if name not in params:
+        return default
+    value = _FLAGS.get(params[name].lower())
+    if value is None:
+        raise unreadable(name, "This must be true or false.")
+    return value
+
+
+def whole(params: Mapping[str, str], name: str, *, default: int, least: int, most: int) -> int:
+    """Return a parameter that is a whole number in a range; raises Invalid for anything else."""
+    if name not in params:
+        return default
+    try:
+        return whole_number(params[name], least=least, most=most)
+    except ValueError as error:
+        raise unreadable(name, str(error)) from None
+
+
+def unreadable(name: str, sentence: str) -> Invalid:
+    """Return the error for one parameter that cannot be read."""
+    return Invalid(errors={name: [sentence]})

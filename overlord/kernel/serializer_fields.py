@@ -1,0 +1,36 @@
+"""Fields of what the API takes that every app reads alike."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from overlord.kernel.numbers import whole_number
+
+
+class WholeNumberField(serializers.IntegerField):
+    """A whole number from `min_value` to `max_value`, as `numbers.whole_number` reads it."""
+
+    min_value: int
+    max_value: int
+
+    def __init__(self, *, min_value: int, max_value: int, **options: Any) -> None:
+        super().__init__(min_value=min_value, max_value=max_value, **options)
+
+    def to_internal_value(self, data: object) -> int:
+        try:
+            return whole_number(data, least=self.min_value, most=self.max_value)
+        except ValueError as error:
+            raise serializers.ValidationError(str(error), code="invalid") from None
+
+
+class MoneyField(serializers.CharField):
+    """A decimal string for `money.to_minor`, which the caller gives the currency. A JSON number is refused: as
+    binary fractions, not all amounts exist."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=30, **options)
+
+    def to_internal_value(self, data: object) -> str:
+        if not isinstance(data, str):
+            raise serializers.ValidationError("This must be a decimal string.", code="invalid")
+        return str(super().to_internal_value(data))
