@@ -4,7 +4,6 @@ All of it is arithmetic over numbers, so that whoever fills, asks or probes a sy
 event n has the ticket type 2n - 1, those of an even number 2n too; a client's ten reservations lie side by side.
 """
 
-import base64
 import json
 import random
 from collections.abc import Callable
@@ -105,7 +104,7 @@ def top(size: Size) -> Asked:
 
 def _page(after: int) -> str:
     """The page that follows an event, by such a cursor as the API itself hands out."""
-    cursor = base64.b64encode(urlencode({"p": str(_date(after))}).encode()).decode()
+    cursor = f"after~{_date(after).isoformat()}~{after}"
     return f"/event/events/?{urlencode({'cursor': cursor})}"
 
 

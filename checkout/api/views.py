@@ -29,7 +29,6 @@ class PaymentList(APIView):
         return Pages("-id").respond(
             selectors.payments_of(client_id=actor_id(request)),
             request=request,
-            view=self,
             show=lambda payments: [representation.payment(payment) for payment in payments],
         )
 

@@ -1,41 +1,147 @@
-"""Cursor pagination, as every list of the API has it: no page number, no count, no deep page that is slow."""
+"""Cursor pagination, as every list of the API has it: no page number, no count, no deep page that is slow.
 
-from collections.abc import Callable
+A cursor names a position: the values of the columns that a list is ordered by, the last of which is the id. So rows
+that share a date are told apart, and what is added or removed in between moves nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
-from django.core.exceptions import ValidationError
-from django.db import DataError
-from django.db.models import QuerySet
-from rest_framework.exceptions import NotFound
-from rest_framework.pagination import CursorPagination
+from django.db.models import BooleanField, F, Func, QuerySet, Value
+from django.db.models.lookups import GreaterThan, GreaterThanOrEqual, LessThan, LessThanOrEqual
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
+from rest_framework.utils.urls import replace_query_param
+
+from overlord.kernel.numbers import LARGEST_ID, whole_number
+from overlord.kernel.query_params import unreadable, whole
+
+Position = tuple[Any, ...]
+
+_SEPARATOR = "~"
+_UNKNOWN = "This is not a cursor that this list gave."
+# What a cursor asks for, seen from its position and in the list's order. The last two answer for an empty page,
+# on whose other side the position itself lies.
+_FORWARDS = {"after": GreaterThan, "from": GreaterThanOrEqual}
+_BACKWARDS = {"before": LessThan, "upto": LessThanOrEqual}
+_REVERSED = {
+    GreaterThan: LessThan,
+    GreaterThanOrEqual: LessThanOrEqual,
+    LessThan: GreaterThan,
+    LessThanOrEqual: GreaterThanOrEqual,
+}
 
 
-class Pages(CursorPagination):
-    """25 rows a page, `?page_size=` up to 100, in the order given."""
+class Pages:
+    """Pages of 25 rows, `?page_size=` up to 100, in the order given.
 
-    page_size = 25
-    max_page_size = 100
-    page_size_query_param = "page_size"
+    `columns` are `date` and `id`, or `id` alone; a minus before each gives the largest first.
+    """
 
-    def __init__(self, *order: str) -> None:
-        super().__init__()
-        self.order = order
+    size = 25
+    largest = 100
 
-    def get_ordering(self, request: Request, queryset: QuerySet[Any], view: APIView) -> tuple[str, ...]:
-        return self.order
+    def __init__(self, *columns: str) -> None:
+        self._names = [column.removeprefix("-") for column in columns]
+        self._descending = columns[0].startswith("-")
 
     def respond(
-        self, rows: QuerySet[Any], *, request: Request, view: APIView, show: Callable[[list[Any]], list[Any]]
+        self, rows: QuerySet[Any], *, request: Request, show: Callable[[list[Any]], list[Any]]
     ) -> Response:
-        """Will answer the page that the request asks for, its rows as `show` gives them.
+        """Return the page that the request asks for, its rows as `show` gives them.
 
-        Raises NotFound for a cursor that is none of ours.
+        Raises Invalid for a cursor that is none of ours and for a page size that is no whole number from 1.
         """
+        size = whole(request.query_params, "page_size", default=self.size, least=1, most=LARGEST_ID)
+        size = min(size, self.largest)
+        cursor = request.query_params.get("cursor")
+        side, position = ("", ()) if cursor is None else self._read(cursor)
+        found = list(self._select(rows, side, position)[: size + 1])
+        page, has_more = found[:size], len(found) > size
+        backwards = side in _BACKWARDS
+        if backwards:
+            page.reverse()
+        before, after = (has_more, True) if backwards else (cursor is not None, has_more)
+        body = {
+            "next": self._link(request, page[-1:], "after", "from", position) if after else None,
+            "previous": self._link(request, page[:1], "before", "upto", position) if before else None,
+            "results": show(page),
+        }
+        return Response(body)
+
+    def _select(self, rows: QuerySet[Any], side: str, position: Position) -> QuerySet[Any]:
+        backwards = side in _BACKWARDS
+        minus = "-" if self._descending is not backwards else ""
+        ordered = rows.order_by(*(minus + name for name in self._names))
+        if not side:
+            return ordered
+        lookup = {**_FORWARDS, **_BACKWARDS}[side]
+        if self._descending:
+            lookup = _REVERSED[lookup]
+        columns, values = map(F, self._names), map(Value, position)
+        return ordered.filter(lookup(_row(*columns), _row(*values)))
+
+    def _read(self, cursor: str) -> tuple[str, Position]:
+        side, _, position = cursor.partition(_SEPARATOR)
+        if side not in _FORWARDS and side not in _BACKWARDS:
+            raise unreadable("cursor", _UNKNOWN)
         try:
-            page = self.paginate_queryset(rows, request, view)
-        except (ValidationError, ValueError, DataError):
-            raise NotFound(self.invalid_cursor_message) from None
-        return self.get_paginated_response(show(list(page or ())))
+            return side, position_read(position, self._names)
+        except ValueError as error:
+            raise unreadable("cursor", str(error)) from None
+
+    def _link(
+        self, request: Request, edge: Sequence[Any], side: str, side_if_empty: str, asked: Position
+    ) -> str:
+        """Return the address of a neighbouring page: beyond the row at the edge, or, of an empty page, from the
+        position that was asked for."""
+        if edge:
+            row = edge[0]
+            asked = tuple(row[name] if isinstance(row, dict) else getattr(row, name) for name in self._names)
+        cursor = _SEPARATOR.join([side if edge else side_if_empty, position_text(asked)])
+        return replace_query_param(request.build_absolute_uri(), "cursor", cursor)
+
+
+def _row(*expressions: Any) -> Func:
+    """Return a row value, which PostgreSQL compares column by column, by an index on them."""
+    return Func(*expressions, function="ROW", output_field=BooleanField())
+
+
+def position_text(position: Position) -> str:
+    """Return a position as text: (2027-01-08 19:30 UTC, 12) is "2027-01-08T19:30:00Z~12"."""
+    return _SEPARATOR.join(
+        value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        if isinstance(value, datetime)
+        else str(value)
+        for value in position
+    )
+
+
+def position_read(text: str, names: Sequence[str]) -> Position:
+    """Return the position that a text stands for; raises ValueError, with a sentence."""
+    parts = text.split(_SEPARATOR)
+    if len(parts) != len(names):
+        raise ValueError(_UNKNOWN)
+    return tuple(_READ[name](part) for name, part in zip(names, parts, strict=True))
+
+
+def _instant(text: str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text)
+        found = instant.astimezone(UTC) if instant.tzinfo else None
+    except (ValueError, OverflowError):
+        found = None
+    if found is None:
+        raise ValueError(_UNKNOWN)
+    return found
+
+
+def _id(text: str) -> int:
+    try:
+        return whole_number(text, least=0, most=LARGEST_ID)
+    except ValueError:
+        raise ValueError(_UNKNOWN) from None
+
+
+_READ: dict[str, Callable[[str], Any]] = {"date": _instant, "id": _id}

@@ -11,8 +11,8 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
-from overlord.kernel.errors import Invalid
-from overlord.kernel.paths import LARGEST_ID
+from overlord.kernel.pagination import position_read, position_text
+from overlord.kernel.query_params import unreadable
 from stats import representation, selectors
 from stats.api import serializers
 
@@ -42,7 +42,7 @@ class EventStats(StatsView):
         headers = {}
         if len(rows) > MOST:
             last = rows[MOST - 1]
-            cursor = f"{last['date'].isoformat()}~{last['id']}"
+            cursor = position_text((last["date"], last["id"]))
             url = replace_query_param(request.build_absolute_uri(), "after", cursor)
             headers["Link"] = f'<{url}>; rel="next"'
         return Response([representation.event(row) for row in rows[:MOST]], headers=headers)
@@ -52,14 +52,11 @@ def _after(cursor: str | None) -> tuple[datetime, int] | None:
     """Will read a cursor of ours; raises Invalid."""
     if cursor is None:
         return None
-    date, _, event_id = cursor.partition("~")
     try:
-        at = datetime.fromisoformat(date)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None or not event_id.isdecimal() or int(event_id) > LARGEST_ID:
-        raise Invalid(errors={"after": ["Not a cursor of ours."]})
-    return at, int(event_id)
+        date, event_id = position_read(cursor, ("date", "id"))
+    except ValueError as error:
+        raise unreadable("after", str(error)) from None
+    return date, event_id
 
 
 class TopEvents(StatsView):

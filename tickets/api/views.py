@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from overlord.accounts.selectors import actor_id
-from overlord.kernel import clock
+from overlord.kernel import clock, query_params
 from overlord.kernel.errors import Invalid
 from overlord.kernel.pagination import Pages
 from overlord.kernel.rendering import fingerprint
@@ -43,9 +43,9 @@ class EventList(PublicView):
     def get(self, request: Request) -> Response:
         """Events by date, each with the ids of its ticket types that have tickets left."""
         events = Event.objects.values("id", "name", "date")
-        if request.query_params.get("upcoming", "").lower() in ("true", "1"):
+        if query_params.flag(request.query_params, "upcoming"):
             events = events.filter(date__gt=clock.now())
-        return Pages("date", "id").respond(events, request=request, view=self, show=_events_shown)
+        return Pages("date", "id").respond(events, request=request, show=_events_shown)
 
 
 def _events_shown(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -94,7 +94,6 @@ class ReservationList(APIView):
         return Pages("-id").respond(
             selectors.reservation_rows(mine),
             request=request,
-            view=self,
             show=lambda rows: [representation.reservation(row, now=now) for row in rows],
         )
 
