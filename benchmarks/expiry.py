@@ -133,7 +133,7 @@ def _drain_arm(way: Callable[[], None], types: list[int]) -> str:
 def _broadcast() -> None:
     """Will wait until all that was announced has been sent, so that the next arm has the machine to itself."""
     until = time.monotonic() + GIVE_UP
-    while redis_client.connection().exists(store.DIRTY):
+    while redis_client.connection().exists(store.MARKED):
         if time.monotonic() > until:
             raise sale.BrokenError("The broadcasts do not get through.")
         time.sleep(0.1)

@@ -29,4 +29,4 @@ def project_clients(ids: Collection[int]) -> dict[int, dict[str, Any]]:
 
 def announce(*, client_id: int) -> None:
     """Will tell the live side, after a commit, that something of the client's changed. It never raises."""
-    publish.announce(streams=[streams.me(client_id)])
+    publish.streams_mark(streams=[streams.me(client_id)])

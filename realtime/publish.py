@@ -1,8 +1,16 @@
-"""What domain apps tell the live side: this changed. Nothing here raises or makes a sale wait."""
+"""What every process may call: mark streams, send advice, and keep versioned values in Redis.
 
+Runs in the thread that calls it: web, workers and commands after their commit, the hub in a pool thread of Daphne.
+Nothing here raises when Redis is away, and no call waits for it much longer than `redis_client.SECONDS`: what is
+lost here, healing finds again in PostgreSQL.
+"""
+
+import asyncio
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from threading import Thread
 from typing import Any, cast
 
 import orjson
@@ -12,13 +20,15 @@ from redis import RedisError
 from overlord.kernel import redis_client
 from overlord.kernel.queues import Queue, enqueue
 from overlord.kernel.rendering import dumps
-from realtime import lasting_loop, store
+from realtime import store
 
 logger = logging.getLogger(__name__)
 
-NOTICES = "notices"  # the group of all hubs
-NOTIFY_SECONDS = 1.0
-FLUSH_EXPIRES = 10  # seconds; beat sends another each second
+ADVICE = "advice"  # the channel-layer group of all hubs, and the type of what it is sent
+ADVICE_SECONDS = 1.0  # for sending it
+FLUSH_EXPIRES = 10  # seconds; beat enqueues another flush each second
+
+Advice = tuple[str, Mapping[str, Any]]  # a stream, and what its subscribers are told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,39 +41,36 @@ class Entry:
     value: Any
 
 
-def announce(*, streams: Iterable[str], entries: Iterable[Entry] = ()) -> None:
-    """Will tell, after a commit, that these streams changed, and keep the entries unless newer ones are kept.
+def streams_mark(*, streams: Iterable[str], entries: Iterable[Entry] = ()) -> None:
+    """Mark streams as changed, after the commit, and keep the entries unless newer ones are kept.
 
-    Redis is asked once; if that fails it is let alone for a second, and healing finds the change.
+    Ask Redis once. When that fails, leave it alone for a second; healing finds the change.
     """
     names = list(streams)
     arguments = [store.KEPT_SECONDS, store.QUEUED_SECONDS, len(names), *names, *_flat(entries)]
-    keys = [store.DIRTY, store.MARKS, store.QUEUED]
+    keys = [store.MARKED, store.MARK_NUMBER, store.FLUSH_QUEUED]
     if store.guarded(lambda: store.run(store.MARK, keys=keys, args=arguments)):
         flush_enqueue()
 
 
-def notify(*, notices: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
-    """Will send advice, each to the sockets of the stream named beside it. One message carries them all.
+def advice_send(*, advice: Sequence[Advice]) -> None:
+    """Send advice to the subscribers of the streams beside it, in one message to all hubs.
 
-    It changes no state, so what is lost is only advice; that Redis is away is logged.
+    It changes no state, so a loss is harmless and only logged.
     """
-    message = {"type": "notices", "notices": [[stream, dict(notice)] for stream, notice in notices]}
-    try:
-        lasting_loop.run(get_channel_layer().group_send(NOTICES, message), seconds=NOTIFY_SECONDS)
-    except (RedisError, OSError, TimeoutError) as error:
-        logger.warning("%s notices could not be sent: %s", len(notices), error)
+    pairs = [[stream, dict(data)] for stream, data in advice]
+    messages_send(messages=[(ADVICE, {"type": ADVICE, ADVICE: pairs})], seconds=ADVICE_SECONDS)
 
 
 def entries_write(*, entries: Iterable[Entry]) -> None:
-    """Will keep the entries that are not older than what is kept, and mark nothing."""
+    """Keep the entries that are not older than what is kept, and mark nothing."""
     arguments = [store.KEPT_SECONDS, *_flat(entries)]
     if len(arguments) > 1:
         store.guarded(lambda: store.run(store.WRITE_ENTRIES, keys=[], args=arguments))
 
 
 def entries_read(*, key: str) -> dict[str, Any] | None:
-    """Will give the kept values by field: {} when nothing is kept, None when Redis is away."""
+    """Return the kept values by field: {} when nothing is kept, None when Redis is away."""
     kept = store.guarded(lambda: cast("dict[str, str]", redis_client.connection().hgetall(key)))
     if kept is None:
         return None
@@ -74,6 +81,39 @@ def flush_enqueue() -> None:
     """Enqueue a flush. A failure is only logged: beat enqueues one each second anyway."""
     if not enqueue("realtime.flush", queue=Queue.LIVE, expires=FLUSH_EXPIRES):
         store.breaker.failed()
+
+
+def messages_send(*, messages: Sequence[tuple[str, Mapping[str, Any]]], seconds: float) -> int:
+    """Send each message to the channel-layer group beside it; return how many were sent, from the first on.
+
+    Never raise: Redis being away, or taking longer than `seconds` for all of them, is logged.
+    """
+    sent = 0
+
+    async def send_all() -> None:
+        nonlocal sent
+        async with asyncio.timeout(seconds):
+            layer = get_channel_layer()
+            for group, message in messages:
+                await layer.group_send(group, dict(message))
+                sent += 1
+
+    try:
+        asyncio.run_coroutine_threadsafe(send_all(), _loop()).result()
+    except (RedisError, OSError, TimeoutError) as error:
+        logger.warning("%s of %s live messages were not sent: %s", len(messages) - sent, len(messages), error)
+    return sent
+
+
+@lru_cache(maxsize=1)
+def _loop() -> asyncio.AbstractEventLoop:
+    """Return the event loop that this process keeps in a thread, with its connection to Redis.
+
+    `async_to_sync` would make a loop and a connection for each call.
+    """
+    loop = asyncio.new_event_loop()
+    Thread(target=loop.run_forever, name="publish", daemon=True).start()
+    return loop
 
 
 def _flat(entries: Iterable[Entry]) -> Iterator[str | int]:

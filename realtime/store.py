@@ -16,13 +16,13 @@ from redis.commands.core import Script
 
 from overlord.kernel import redis_client
 
-DRAINED = "live:drained"  # there while drains get through
-DRAINED_SECONDS = 3
-DIRTY = "live:dirty"  # sorted set: stream -> number of its latest mark
-MARKS = "live:marks"  # counter of marks
-QUEUED = "live:drain-queued"  # there while a drain waits in the queue
-VIEWERS = "live:viewers:"  # and a hub's name: how many sockets it has
+MARKED = "live:marked"  # sorted set: stream -> number of its latest mark
+MARK_NUMBER = "live:mark-number"  # counter: the number of the latest mark
+FLUSH_QUEUED = "live:flush-queued"  # there while a flush waits in its queue
 QUEUED_SECONDS = 2
+FLUSHED = "live:flushed"  # there while flushes get through
+FLUSHED_SECONDS = 3
+SUBSCRIBERS = "live:subscribers:"  # and a hub's name: how many sockets it has
 GROUP = "asgi__group__"  # and a group's name: the channel on which channels_redis sends to it
 KEPT_SECONDS = 900
 TOMBSTONE_SECONDS = 60
@@ -219,8 +219,8 @@ def marks_take(*, limit: int) -> list[Mark]:
     In this order: what is marked after the reading finds no drain queued, and queues one.
     """
     pipeline = redis_client.connection().pipeline(transaction=True)
-    pipeline.delete(QUEUED)
-    pipeline.zrange(DIRTY, 0, limit - 1, withscores=True)
+    pipeline.delete(FLUSH_QUEUED)
+    pipeline.zrange(MARKED, 0, limit - 1, withscores=True)
     members = cast("list[tuple[str, float]]", pipeline.execute()[1])
     return [Mark(stream=stream, number=int(score)) for stream, score in members]
 
@@ -240,7 +240,7 @@ def marks_finish(marks: Iterable[Mark], *, version: int) -> None:
     """Will note the frames of this version as sent, and remove the marks that no newer notice replaced."""
     done = list(marks)
     if done:
-        keys = [DIRTY, *(frame_key(mark.stream) for mark in done)]
+        keys = [MARKED, *(frame_key(mark.stream) for mark in done)]
         args: list[str | int] = [version]
         for mark in done:
             args += [mark.stream, mark.number]
@@ -252,7 +252,7 @@ def unheard_forget(marks: Sequence[Mark], *, version: int) -> set[str]:
 
     In one step: a hub that joins a group afterwards finds no frame, and asks for one.
     """
-    keys = [DIRTY, *(frame_key(mark.stream) for mark in marks)]
+    keys = [MARKED, *(frame_key(mark.stream) for mark in marks)]
     args: list[str | int] = [version, KEPT_SECONDS]
     for mark in marks:
         args += [mark.stream, mark.number, GROUP + mark.stream]
@@ -271,10 +271,10 @@ def turns_take(seconds: Mapping[str, float]) -> set[str]:
 
 def drained_note() -> None:
     """Will let the hubs know for a while that what is marked is being sent."""
-    redis_client.connection().set(DRAINED, "1", ex=DRAINED_SECONDS)
+    redis_client.connection().set(FLUSHED, "1", ex=FLUSHED_SECONDS)
 
 
 def marks_put_back(streams: Sequence[str]) -> None:
     """Will mark the streams anew, behind all others, so that what fails again and again delays nobody."""
     if streams:
-        run(PUT_BACK, keys=[DIRTY, MARKS], args=list(streams))
+        run(PUT_BACK, keys=[MARKED, MARK_NUMBER], args=list(streams))

@@ -10,7 +10,7 @@ from overlord.kernel.queues import Queue, enqueue
 
 PROBES = "stats:probes"  # hash: queue -> when the last probe it worked on was sent, and when it was worked on
 PROBE_EVERY = 5.0  # seconds
-VIEWERS = "live:viewers:*"
+VIEWERS = "live:subscribers:*"
 
 _last_probe = 0.0
 

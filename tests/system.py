@@ -6,13 +6,16 @@ over TLS 1.3, where the server's tickets are read while the request is written, 
 never left, and its handshake hung.
 """
 
+import asyncio
 import itertools
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
+from threading import Thread
 from typing import Any, TypeVar
 
 import httpx
@@ -21,7 +24,6 @@ from websockets.exceptions import ConnectionClosed
 
 from overlord.embedded import processes
 from overlord.embedded.processes import Child, Program
-from realtime import lasting_loop
 from tests import live_contract
 
 Found = TypeVar("Found")
@@ -39,6 +41,18 @@ def eventually(look: Callable[[], Found], *, seconds: float = 20) -> Found:
             return found
         assert time.monotonic() < until, f"not within {seconds} s"
         time.sleep(0.02)
+
+
+def on_loop(work: Coroutine[Any, Any, Found], *, seconds: float) -> Found:
+    """Run the coroutine on the loop of all sockets, and return its result. See Note [One thread for a line]."""
+    return asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, seconds), _loop()).result()
+
+
+@lru_cache(maxsize=1)
+def _loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    Thread(target=loop.run_forever, name="sockets", daemon=True).start()
+    return loop
 
 
 @dataclass
@@ -99,8 +113,8 @@ class System:
             )
 
         def opened() -> ClientConnection:
-            socket = lasting_loop.run(connected(), seconds=LINE_SECONDS)
-            self.opened.callback(lambda: lasting_loop.run(socket.close(), seconds=LINE_SECONDS))
+            socket = on_loop(connected(), seconds=LINE_SECONDS)
+            self.opened.callback(lambda: on_loop(socket.close(), seconds=LINE_SECONDS))
             return socket
 
         return Screen(opened)
@@ -121,7 +135,7 @@ class Screen:
 
     def hear(self, *, seconds: float) -> str | bytes:
         """Waits for what the line brings next. See Note [One thread for a line]."""
-        return lasting_loop.run(self.socket.recv(), seconds=seconds)
+        return on_loop(self.socket.recv(), seconds=seconds)
 
     def take(self, *, seconds: float = 20) -> dict[str, Any]:
         """Waits for the next frame."""

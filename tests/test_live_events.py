@@ -76,13 +76,13 @@ class TestExpiring:
     def given(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
         """The advice that went out, beside being sent."""
         told: list[tuple[str, dict[str, Any]]] = []
-        really = publish.notify
+        really = publish.advice_send
 
-        def notify(*, notices: list[tuple[str, dict[str, Any]]]) -> None:
-            told.extend(notices)
-            really(notices=notices)
+        def advice_send(*, advice: list[tuple[str, dict[str, Any]]]) -> None:
+            told.extend(advice)
+            really(advice=advice)
 
-        monkeypatch.setattr(publish, "notify", notify)
+        monkeypatch.setattr(publish, "advice_send", advice_send)
         return told
 
     def crossed(self, pk: int, left: float, *, window: float = 0.5) -> list[int]:

@@ -96,7 +96,7 @@ class World:
         self.truth, self.client, self.order = 0, client, order
         self.drains: list[Drain] = []
         self.on_the_way: list[Frame] = []
-        publish.announce(streams=[STREAM])
+        publish.streams_mark(streams=[STREAM])
 
     def state(self) -> dict[str, Any]:
         return {"value": self.truth, "server_time": self.truth * 10}
@@ -104,7 +104,7 @@ class World:
     def do(self, step: str, nth: int) -> None:
         if step == "change":
             self.truth += 1 if nth < 8 else -1
-            publish.announce(streams=[STREAM])
+            publish.streams_mark(streams=[STREAM])
         elif step == "take":
             self.drains.append(Drain(self))
         elif step == "go_on" and self.drains:

@@ -40,7 +40,7 @@ def announce(
     names |= {streams.events()} if names else set()
     names |= {streams.me(client_id) for client_id in clients}
     kept = [entry for event_id, kind in changed for entry in availability.entries(event_id, [kind], now=now)]
-    publish.announce(streams=names, entries=kept)
+    publish.streams_mark(streams=names, entries=kept)
 
 
 def announce_event(*, event_id: int) -> None:
@@ -51,6 +51,6 @@ def announce_event(*, event_id: int) -> None:
 
 def announce_expiring(*, holds: Iterable[Mapping[str, Any]], now: datetime) -> None:
     """Will advise the clients whose holds (rows of `selectors.holds_expiring`) are near their end."""
-    publish.notify(
-        notices=[(streams.me(hold["client"]), representation.expiring(hold, now=now)) for hold in holds]
+    publish.advice_send(
+        advice=[(streams.me(hold["client"]), representation.expiring(hold, now=now)) for hold in holds]
     )

@@ -94,12 +94,10 @@ def _stock() -> Arm:
 
 
 def _send_stock(version: int, data: dict[str, Any]) -> None:
-    from channels.layers import get_channel_layer
-
-    from realtime import lasting_loop
+    from realtime import publish
 
     message = {"type": "frame", "content": _frame(version, data)}
-    lasting_loop.run(get_channel_layer().group_send("stock.1", message), seconds=5)
+    publish.messages_send(messages=[("stock.1", message)], seconds=5)
 
 
 def _node(name: str, path: str, valkey: Valkey) -> Arm:

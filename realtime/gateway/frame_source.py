@@ -30,8 +30,8 @@ class Source:
     async def greet(self, *, hub: str, viewers: int) -> bool:
         """Will tell how many sockets a hub has, which holds for a while, and hear whether drains get through."""
         async with self._redis.pipeline(transaction=False) as pipeline:
-            pipeline.set(f"{store.VIEWERS}{hub}", viewers, ex=VIEWERS_SECONDS)
-            pipeline.exists(store.DRAINED)
+            pipeline.set(f"{store.SUBSCRIBERS}{hub}", viewers, ex=VIEWERS_SECONDS)
+            pipeline.exists(store.FLUSHED)
             _, drained = await pipeline.execute()
         return bool(drained)
 

@@ -56,7 +56,7 @@ class Healing:
         for start in range(0, len(names), AT_ONCE):
             part = names[start : start + AT_ONCE]
             await self._hub.read_kept(part)
-            await asyncio.to_thread(publish.announce, streams=part)
+            await asyncio.to_thread(publish.streams_mark, streams=part)
 
     async def _tell(self, *, live: bool) -> None:
         if live != self.live:

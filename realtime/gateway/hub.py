@@ -158,8 +158,8 @@ class Hub:
     # Frames ----------------------------------------------------------------------------------------------
     async def _listen(self) -> None:
         message = await self._layer.receive(self.name)
-        if message.pop("type") == "notices":
-            await self._give_notices(message["notices"])
+        if message.pop("type") == publish.ADVICE:
+            await self._give_notices(message[publish.ADVICE])
         else:
             self.take(Frame(**message))
 
@@ -251,7 +251,7 @@ class Hub:
         """
         for stream in [stream for stream, feed in self.feeds.items() if not feed.viewers]:
             self._forget(stream)
-        wanted = {publish.NOTICES, *self.feeds} if self.feeds else set()
+        wanted = {publish.ADVICE, *self.feeds} if self.feeds else set()
         for stream in wanted - self.joined:
             async with asyncio.timeout(REDIS_SECONDS):
                 await self._layer.group_add(stream, self.name)
@@ -280,7 +280,7 @@ class Hub:
             feed.asked_at = now
         unknown = await self.read_kept([feed.stream for feed in missing])
         if unknown:
-            await asyncio.to_thread(publish.announce, streams=unknown)
+            await asyncio.to_thread(publish.streams_mark, streams=unknown)
 
     async def read_kept(self, names: list[str]) -> list[str]:
         """Will take the streams' kept frames where they are newer; names the streams that have none."""

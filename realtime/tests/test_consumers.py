@@ -410,7 +410,7 @@ def test_advice_reaches_its_stream_and_no_other(owner_kind: None, ada: User) -> 
             await screen.frame()
         notice = {"reservation": 5, "expires_at": "2026-01-01T00:00:00Z", "expires_in": 60}
         for _ in range(3):
-            await asyncio.to_thread(publish.notify, notices=[(f"me.{ada.pk}", notice), ("me.999", {})])
+            await asyncio.to_thread(publish.advice_send, advice=[(f"me.{ada.pk}", notice), ("me.999", {})])
         frame = await screens[0].frame()
         assert (frame["type"], frame["stream"], frame["data"]) == ("expiring", f"me.{ada.pk}", notice)
         assert frame["version"] == 1

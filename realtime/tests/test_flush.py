@@ -49,7 +49,7 @@ def test_marked_streams_are_read_in_one_call_kept_and_sent(
     shown: Shown, sent: list[Frame], valkey: Redis
 ) -> None:
     shown.states = {1: {"left": 3}, 2: {"left": 0}}
-    publish.announce(streams=["event.1", "event.2"])
+    publish.streams_mark(streams=["event.1", "event.2"])
     flush_task.run(unknown_argument_of_a_newer_version=True)
     assert shown.calls == [[1, 2]]
     assert {(frame.stream, frame.data) for frame in sent} == {
@@ -68,19 +68,19 @@ def test_nothing_marked_asks_the_database_nothing(django_assert_num_queries: Cal
 def test_unchanged_state_is_not_sent_again(shown: Shown, sent: list[Frame]) -> None:
     for state in ["a", "a", "b", "b"]:
         shown.states = {1: state}
-        publish.announce(streams=["event.1"])
+        publish.streams_mark(streams=["event.1"])
         flush.flush()
     assert [frame.data for frame in sent] == ['"a"', '"b"']
     assert marked() == []
 
 
 def test_what_does_not_exist_becomes_a_tombstone(shown: Shown, sent: list[Frame], valkey: Redis) -> None:
-    publish.announce(streams=["event.404"])
+    publish.streams_mark(streams=["event.404"])
     flush.flush()
     assert [(frame.stream, frame.data) for frame in sent] == [("event.404", None)]
     assert 0 < valkey.ttl(store.frame_key("event.404")) <= 60
     shown.states = {404: "made meanwhile"}
-    publish.announce(streams=["event.404"])
+    publish.streams_mark(streams=["event.404"])
     flush.flush()
     assert kept(valkey, "event.404") == '"made meanwhile"'
     assert valkey.ttl(store.frame_key("event.404")) > 60
@@ -97,7 +97,7 @@ def test_a_kind_without_ids_is_asked_without(
 
     monkeypatch.setitem(streams._kinds, "events", streams.Kind(access="public", project=project))
     shown.states = {1: "one"}
-    publish.announce(streams=["events", "event.1"])
+    publish.streams_mark(streams=["events", "event.1"])
     flush.flush()
     assert {(frame.stream, frame.data) for frame in sent} == {("events", "[1,2]"), ("event.1", '"one"')}
     assert asked == [()]
@@ -112,14 +112,14 @@ def test_one_kind_that_cannot_be_read_blinds_no_other(
 
     monkeypatch.setitem(streams._kinds, "stats", streams.Kind(access="staff", project=project))
     shown.states = {1: "one"}
-    publish.announce(streams=["stats", "event.1"])
+    publish.streams_mark(streams=["stats", "event.1"])
     flush.flush()
     assert [frame.stream for frame in sent] == ["event.1"]
     assert marked() == ["stats"]
 
 
 def test_a_mark_of_an_unknown_kind_does_not_stay(shown: Shown) -> None:
-    publish.announce(streams=["nonsense.1"])
+    publish.streams_mark(streams=["nonsense.1"])
     flush.flush()
     assert marked() == []
 
@@ -128,7 +128,7 @@ def test_a_database_that_is_away_leaves_the_marks(shown: Shown, monkeypatch: pyt
     def away() -> int:
         raise OperationalError("the server closed the connection")
 
-    publish.announce(streams=["event.1"])
+    publish.streams_mark(streams=["event.1"])
     monkeypatch.setattr(flush, "draw_version", away)
     flush.flush()
     assert marked() == ["event.1"]
@@ -142,9 +142,9 @@ def test_what_could_not_be_sent_is_sent_by_the_next_drain_though_unchanged(
             raise ConnectionError
 
     shown.states = {1: "a"}
-    publish.announce(streams=["event.1"])
+    publish.streams_mark(streams=["event.1"])
     with monkeypatch.context() as away:
-        away.setattr(flush, "get_channel_layer", Away)
+        away.setattr(publish, "get_channel_layer", Away)
         flush.flush()
     assert marked() == ["event.1"]
     flush.flush()
@@ -156,7 +156,7 @@ def test_more_than_one_run_takes_are_taken_by_the_next(
     shown: Shown, sent: list[Frame], monkeypatch: pytest.MonkeyPatch, valkey: Redis
 ) -> None:
     monkeypatch.setattr(flush, "LIMIT", 2)
-    publish.announce(streams=["event.1", "event.2", "event.3"])
+    publish.streams_mark(streams=["event.1", "event.2", "event.3"])
     flush.flush()
     assert valkey.llen("live") == 2, "the one of the notice and the one for what remains"
     flush.flush()
@@ -192,11 +192,11 @@ def overtaken(shown: Shown, valkey: Redis) -> str | None:
             go_on.wait(10)
 
     shown.while_reading = pause_the_first
-    publish.announce(streams=["event.1"])
+    publish.streams_mark(streams=["event.1"])
     first = _in_thread(flush.flush)
     assert first_has_read.wait(10)
     shown.states = {1: "new"}
-    publish.announce(streams=["event.1"])
+    publish.streams_mark(streams=["event.1"])
     second = _in_thread(flush.flush)
     while second.is_alive() and not _waits_for_the_lock():
         second.join(0.01)
@@ -242,10 +242,10 @@ def test_a_change_while_a_drain_reads_keeps_its_mark(shown: Shown, valkey: Redis
     def change() -> None:
         shown.while_reading = lambda: None
         shown.states = {1: "new"}
-        publish.announce(streams=["event.1"])
+        publish.streams_mark(streams=["event.1"])
 
     shown.while_reading = change
-    publish.announce(streams=["event.1"])
+    publish.streams_mark(streams=["event.1"])
     flush.flush()
     assert kept(valkey) == '"old"'
     flush.flush()
@@ -254,7 +254,7 @@ def test_a_change_while_a_drain_reads_keeps_its_mark(shown: Shown, valkey: Redis
 
 
 def test_the_connection_is_left_outside_a_transaction(shown: Shown) -> None:
-    publish.announce(streams=["event.1"])
+    publish.streams_mark(streams=["event.1"])
     flush.flush()
     assert not connection.in_atomic_block
 
@@ -272,7 +272,7 @@ def test_a_private_stream_that_nobody_watches_is_forgotten_not_read(
     private: Shown, sent: list[Frame], valkey: Redis
 ) -> None:
     keep(0, '"before the change"', "me.7")
-    publish.announce(streams=["me.7"])
+    publish.streams_mark(streams=["me.7"])
     flush.flush()
     assert (private.calls, sent, kept(valkey, "me.7"), marked()) == ([], [], None, [])
 
@@ -284,7 +284,7 @@ def test_a_private_stream_is_read_for_the_one_who_watches(private: Shown, valkey
         await hub.attach(screen.viewer)
         assert await until(lambda: screen.shows("first"))
         private.states = {7: "second"}
-        await asyncio.to_thread(publish.announce, streams=["me.7"])
+        await asyncio.to_thread(publish.streams_mark, streams=["me.7"])
         assert await until(lambda: screen.shows("second"), seconds=1.5), "before anything heals"
 
     with drains():
@@ -299,7 +299,7 @@ def test_who_comes_after_it_was_forgotten_sees_the_change(private: Shown) -> Non
 
     keep(0, '"before the change"', "me.7")
     private.states = {7: "after the change"}
-    publish.announce(streams=["me.7"])
+    publish.streams_mark(streams=["me.7"])
     flush.flush()
     with drains():
         with_hub(test)
@@ -307,16 +307,16 @@ def test_who_comes_after_it_was_forgotten_sees_the_change(private: Shown) -> Non
 
 def test_a_slower_drain_cannot_bring_back_what_was_forgotten(private: Shown, valkey: Redis) -> None:
     slower = flush.draw_version()  # and it has read the state before the change
-    publish.announce(streams=["me.7"])
+    publish.streams_mark(streams=["me.7"])
     flush.flush()
     assert store.frames_store([made(slower, '"before the change"', "me.7")]) == ["older"]
     assert kept(valkey, "me.7") is None
 
 
 def test_a_change_between_the_look_and_the_forgetting_keeps_its_mark(private: Shown) -> None:
-    publish.announce(streams=["me.7"])
+    publish.streams_mark(streams=["me.7"])
     taken = store.marks_take(limit=9)
-    publish.announce(streams=["me.7"])
+    publish.streams_mark(streams=["me.7"])
     assert store.unheard_forget(taken, version=flush.draw_version()) == {"me.7"}
     assert marked() == ["me.7"]
 
@@ -326,7 +326,7 @@ def test_a_burst_is_one_drain(monkeypatch: pytest.MonkeyPatch, shown: Shown) -> 
 
     def wait(seconds: float) -> None:
         waits.append(seconds)
-        publish.announce(streams=[f"event.{len(waits)}"])  # while a drain waits for its turn
+        publish.streams_mark(streams=[f"event.{len(waits)}"])  # while a drain waits for its turn
 
     monkeypatch.setattr(flush.time, "sleep", wait)
     monkeypatch.setattr(flush, "_pace", Pace(interval=1000.0))

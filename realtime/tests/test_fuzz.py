@@ -150,7 +150,7 @@ def test_each_offender_is_closed_with_its_code_and_others_notice_nothing(
     assert all(found.pop(name) in allowed for name, allowed in refused.items())
     assert found == codes
     shown.states = {1: {"left": 4}}
-    publish.announce(streams=["event.1"])
+    publish.streams_mark(streams=["event.1"])
     while (frame := good.frame())[0] != 1:
         assert frame[0] == 9
         good.says(masked(b"", 0x8A))
@@ -211,7 +211,7 @@ def test_readers_who_stopped_reading_cost_no_memory_and_nobody_else_waits(
     def change_and_see(times: int) -> None:
         for _ in range(times):
             shown.states = {1: {"left": next(numbers), "text": BIG}}
-            publish.announce(streams=["event.1"])
+            publish.streams_mark(streams=["event.1"])
             wanted = shown.states[1]["left"]
             while True:
                 opcode, payload = good.frame()

@@ -55,7 +55,7 @@ def test_the_number_of_viewers_is_said_as_long_as_the_hub_lives() -> None:
             await shows(hub, "event.1", 1)
         await hub.healing.heal(now=hub._loop.time())
         redis = redis_client.connection()
-        [key] = redis.keys(f"{store.VIEWERS}*")
+        [key] = redis.keys(f"{store.SUBSCRIBERS}*")
         return {"count": redis.get(key), "seconds": redis.ttl(key)}
 
     said = with_hub(watched)
@@ -83,7 +83,7 @@ def test_what_nobody_gave_notice_of_is_marked_public_streams_sooner(private: Non
         await shows(hub, "me.7", 1)
         now, found = hub._loop.time(), []
         for seconds in (2.0, 3.1, 5.0, 12.1):
-            store.redis_client.connection().delete(store.DIRTY)
+            store.redis_client.connection().delete(store.MARKED)
             await hub.healing.heal(now=now + seconds)
             found.append(marked())
         return found
@@ -262,7 +262,7 @@ class TestFingerprint:
         monkeypatch.setattr(flush, "send", lambda frames: sent.extend(frames) or really(frames))
         for second in range(2):
             shown.states = {1: {"left": 2, "server_time": second, "tickets": [{"expires_in": 9 - second}]}}
-            publish.announce(streams=["event.1"])
+            publish.streams_mark(streams=["event.1"])
             flush.flush()
         assert '"server_time":0' in sent[0].data, "they stay in the data"
         return len(sent)

@@ -70,7 +70,7 @@ def test_a_stream_that_is_not_kept_is_marked_and_shown_when_the_drain_sends_it()
     async def test(hub: Hub) -> None:
         screen = Screen("event.1")
         await hub.attach(screen.viewer)
-        assert await until(lambda: bool(redis_client.connection().zcard(store.DIRTY)))
+        assert await until(lambda: bool(redis_client.connection().zcard(store.MARKED)))
         assert await until(lambda: redis_client.connection().llen("live") == 1)
         await send_frame(1, '"first"')
         assert await until(lambda: screen.shows("first"))
@@ -114,7 +114,7 @@ def test_streams_without_viewers_are_forgotten() -> None:
         keep(1, "1")
         screen = Screen("event.1")
         await hub.attach(screen.viewer)
-        assert await until(lambda: hub.joined == {"event.1", publish.NOTICES})
+        assert await until(lambda: hub.joined == {"event.1", publish.ADVICE})
         hub.detach(screen.viewer)
         await hub.reconcile()
         assert not hub.feeds

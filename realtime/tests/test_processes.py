@@ -49,7 +49,7 @@ def test_two_processes_show_the_same_and_refuse_with_their_codes(daphnes: list[D
                 assert (first["type"], first["data"]) == ("snapshot", {"left": 5})
             shown.states = {1: {"left": 4}}
             started = time.monotonic()
-            await asyncio.to_thread(publish.announce, streams=["event.1"])
+            await asyncio.to_thread(publish.streams_mark, streams=["event.1"])
             updates = [await frame(one), await frame(two)]
             assert time.monotonic() - started < 1.0
             assert [update["data"] for update in updates] == [{"left": 4}] * 2

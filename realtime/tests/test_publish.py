@@ -19,25 +19,25 @@ def entry(version: int, value: object, field: str = "7") -> Entry:
 
 
 def test_a_notice_marks_keeps_and_queues_one_drain(valkey: Redis) -> None:
-    publish.announce(streams=["event.1", "me.7"], entries=[entry(3, {"left": 2})])
-    publish.announce(streams=["event.1"])
+    publish.streams_mark(streams=["event.1", "me.7"], entries=[entry(3, {"left": 2})])
+    publish.streams_mark(streams=["event.1"])
     assert [mark.stream for mark in store.marks_take(limit=9)] == ["me.7", "event.1"]
     assert publish.entries_read(key="event:1") == {"7": {"left": 2}}
     assert valkey.llen("live") == 1
 
 
 def test_a_drain_is_queued_again_once_the_former_has_begun(valkey: Redis) -> None:
-    publish.announce(streams=["event.1"])
+    publish.streams_mark(streams=["event.1"])
     store.marks_take(limit=9)
-    publish.announce(streams=["event.1"])
+    publish.streams_mark(streams=["event.1"])
     assert valkey.llen("live") == 2
 
 
 def test_a_notice_is_one_round_trip(valkey: Redis) -> None:
-    publish.announce(streams=["event.1"])  # Redis learns the script, and a drain is queued
+    publish.streams_mark(streams=["event.1"])  # Redis learns the script, and a drain is queued
     before = valkey.info("commandstats")["cmdstat_evalsha"]["calls"]
     total = valkey.info("stats")["total_commands_processed"]
-    publish.announce(streams=["event.1"], entries=[entry(3, 1)])
+    publish.streams_mark(streams=["event.1"], entries=[entry(3, 1)])
     assert valkey.info("commandstats")["cmdstat_evalsha"]["calls"] == before + 1
     inside = 6  # HGET, HSET, EXPIRE, INCR, ZADD, SET of the script itself
     assert valkey.info("stats")["total_commands_processed"] - total <= 1 + inside + 3
@@ -45,7 +45,7 @@ def test_a_notice_is_one_round_trip(valkey: Redis) -> None:
 
 def older_over_newer() -> object:
     publish.entries_write(entries=[entry(10, "new")])
-    publish.announce(streams=[], entries=[entry(9, "old")])
+    publish.streams_mark(streams=[], entries=[entry(9, "old")])
     return publish.entries_read(key="event:1")
 
 
@@ -63,7 +63,7 @@ def test_the_same_version_is_written_again_and_times_are_text(valkey: Redis) -> 
     publish.entries_write(entries=[entry(1, {"seen": datetime(2026, 1, 2, tzinfo=UTC)})])
     assert publish.entries_read(key="event:1") == {"7": {"seen": "2026-01-02T00:00:00Z"}, "static": [1]}
     assert 890 < valkey.ttl("event:1") <= 900
-    assert valkey.zcard(store.DIRTY) == 0
+    assert valkey.zcard(store.MARKED) == 0
 
 
 def test_nothing_kept_is_not_the_same_as_redis_away() -> None:
@@ -85,11 +85,11 @@ def stalled(settings: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.mark.usefixtures("stalled")
 def test_a_redis_that_is_away_costs_once_and_then_nothing() -> None:
     started = time.monotonic()
-    publish.announce(streams=["event.1"], entries=[entry(1, 1)])
+    publish.streams_mark(streams=["event.1"], entries=[entry(1, 1)])
     first = time.monotonic() - started
     started = time.monotonic()
     for _ in range(1000):
-        publish.announce(streams=["event.1"])
+        publish.streams_mark(streams=["event.1"])
         publish.entries_write(entries=[entry(1, 1)])
         assert publish.entries_read(key="event:1") is None
     assert 0.2 < first < 0.7
@@ -101,7 +101,7 @@ def test_control_without_the_breaker_each_call_waits(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(store.breaker, "allows", lambda: True)
     started = time.monotonic()
     for _ in range(3):
-        publish.announce(streams=["event.1"])
+        publish.streams_mark(streams=["event.1"])
     assert time.monotonic() - started > 0.8
 
 
@@ -113,7 +113,7 @@ def test_a_broker_that_dies_before_the_drain_is_queued_holds_up_nothing(
     queues._producers.cache_clear()
     monkeypatch.setattr(current_app.conf, "broker_url", f"redis://127.0.0.1:{port}/0")
     started = time.monotonic()
-    publish.announce(streams=["event.1"])
+    publish.streams_mark(streams=["event.1"])
     assert time.monotonic() - started < 0.7
-    assert valkey.zcard(store.DIRTY) == 1, "beat's next drain finds it"
+    assert valkey.zcard(store.MARKED) == 1, "beat's next drain finds it"
     queues._producers.cache_clear()

@@ -17,7 +17,9 @@ def kept(valkey: Redis) -> Frame | None:
 
 def mark(valkey: Redis, *names: str) -> int:
     return store.run(
-        store.MARK, keys=[store.DIRTY, store.MARKS, store.QUEUED], args=[900, 2, len(names), *names]
+        store.MARK,
+        keys=[store.MARKED, store.MARK_NUMBER, store.FLUSH_QUEUED],
+        args=[900, 2, len(names), *names],
     )
 
 
@@ -65,7 +67,7 @@ def test_what_is_kept_ends_by_itself(valkey: Redis) -> None:
 
 def test_marks_are_given_in_their_order_and_a_drain_is_queued_once(valkey: Redis) -> None:
     assert [mark(valkey, "event.1"), mark(valkey, "event.2"), mark(valkey, "event.1")] == [1, 0, 0]
-    assert 0 < valkey.ttl(store.QUEUED) <= 2
+    assert 0 < valkey.ttl(store.FLUSH_QUEUED) <= 2
     assert store.marks_take(limit=9) == [Mark(stream="event.2", number=2), Mark(stream="event.1", number=3)]
     assert mark(valkey, "event.3") == 1, "the drain that runs may have read already"
 

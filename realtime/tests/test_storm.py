@@ -57,7 +57,7 @@ def test_a_storm_is_served_and_no_socket_diverges_or_is_flooded(daphne: Daphne, 
         started = time.monotonic()
         for nth in range(int(SECONDS * CHANGES)):
             shown.states = {1: {"left": nth + 1}}
-            publish.announce(streams=["event.1"])
+            publish.streams_mark(streams=["event.1"])
             crowd.read_until(started + (nth + 1) / CHANGES)
         took = time.monotonic() - started
         sent = max(client.messages for client in crowd.clients)

@@ -15,12 +15,11 @@ from threading import Lock
 from typing import Any
 
 import redis
-from channels.layers import get_channel_layer
 from django.db import InterfaceError, OperationalError
 
 from overlord.kernel.db import rows, savepoint, transaction
 from overlord.kernel.rendering import dumps, fingerprint
-from realtime import lasting_loop, publish, store, streams
+from realtime import publish, store, streams
 from realtime.rate_limits import Pace
 from realtime.store import Frame, Mark
 
@@ -147,23 +146,12 @@ def _frame(name: str, version: int, state: Any) -> Frame:
 
 
 def send(frames: Sequence[Frame]) -> set[str]:
-    """Will send the frames to their streams' groups; names those that went out."""
-    sent: set[str] = set()
-    if frames:
-        try:
-            lasting_loop.run(_send(frames, sent), seconds=SEND_SECONDS)
-        except (redis.RedisError, OSError, TimeoutError) as error:
-            logger.warning(
-                "%s of %s frames could not be sent: %s", len(frames) - len(sent), len(frames), error
-            )
-    return sent
-
-
-async def _send(frames: Sequence[Frame], sent: set[str]) -> None:
-    layer = get_channel_layer()
-    for frame in frames:
-        await layer.group_send(frame.stream, {"type": "frame", **asdict(frame)})
-        sent.add(frame.stream)
+    """Send the frames to their streams' groups; return the streams whose frame was sent."""
+    if not frames:
+        return set()
+    messages = [(frame.stream, {"type": "frame", **asdict(frame)}) for frame in frames]
+    sent = publish.messages_send(messages=messages, seconds=SEND_SECONDS)
+    return {frame.stream for frame in frames[:sent]}
 
 
 def epoch_begin() -> int:

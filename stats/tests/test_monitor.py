@@ -159,8 +159,8 @@ class TestTheSystem:
     def test_nobody_knows_before_the_first(self) -> None:
         assert system.look()["queue_seconds"] is None
         assert system.look()["viewers"] is None
-        redis_client.connection().set("live:viewers:hub.1", 3, ex=5)
-        redis_client.connection().set("live:viewers:hub.2", 4, ex=5)
+        redis_client.connection().set("live:subscribers:hub.1", 3, ex=5)
+        redis_client.connection().set("live:subscribers:hub.2", 4, ex=5)
         assert system.look()["viewers"] == 7
 
     def test_only_one_row_is_kept(self) -> None:
