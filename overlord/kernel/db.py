@@ -1,12 +1,15 @@
-"""Words for transactions, each of which means one thing, and the database's refusals in the domain's words.
+"""Transactions, and the database's constraint errors as domain errors.
 
-`atomic` means three things, depending on who called it; it appears in this file only.
+Django's `atomic` opens a transaction, joins one, or sets a savepoint, depending on its caller. It appears in this
+file only; everybody else uses the words defined here, each of which means one thing.
 """
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.db import IntegrityError, connection
@@ -14,44 +17,63 @@ from django.db import transaction as django_transaction
 
 from overlord.kernel.errors import DomainError
 
+logger = logging.getLogger(__name__)
+
 
 class TransactionError(RuntimeError):
-    """A transaction word was used where it does not hold: a bug of ours, not a client's mistake."""
+    """A function of this module was called where it does not apply: our bug, not a client's mistake."""
 
 
 @contextmanager
 def transaction() -> Iterator[None]:
-    """Will open a transaction and commit it at the end; refuses to nest. Only services and commands use it."""
+    """Open a transaction and commit it at the end. Only services and commands use it; it cannot be nested."""
     with django_transaction.atomic(durable=True):
         yield
 
 
 def transaction_required() -> None:
-    """Will insist on an open transaction, at the head of each operation, and open none."""
+    """Raise TransactionError unless a transaction is open. Each operation begins with it."""
     if not connection.in_atomic_block:
         raise TransactionError("This works inside a transaction that its caller opens.")
 
 
 @contextmanager
 def savepoint() -> Iterator[None]:
-    """Will roll back to here when the block raises; it stands beside the `except` that expects it."""
+    """Roll back to here when the block raises. Place it next to the `except` that expects the error."""
     transaction_required()
     with django_transaction.atomic():
         yield
 
 
 def after_commit(callback: Callable[[], Any]) -> None:
-    """Will call back once the open transaction has committed. A failure there is logged and fails nothing:
-    what was sold is sold, whether or not Redis could be told."""
+    """Call back once the open transaction has committed.
+
+    What the callback raises is logged with its name and stops neither the caller nor the callbacks after it: what
+    was sold is sold, whether or not Redis could be told.
+    """
     transaction_required()
-    django_transaction.on_commit(callback, robust=True)
+    # Not `robust=True`: Django names the callback by its __qualname__, which a partial does not have, and fails.
+    django_transaction.on_commit(partial(_call, callback))
+
+
+def _call(callback: Callable[[], Any]) -> None:
+    try:
+        callback()
+    except Exception:
+        logger.exception("%s failed after the commit, which stands.", _name(callback))
+
+
+def _name(callback: Callable[..., Any]) -> str:
+    while isinstance(callback, partial):
+        callback = callback.func
+    return f"{callback.__module__}.{getattr(callback, '__qualname__', type(callback).__qualname__)}"
 
 
 def statement(sql: str, params: Sequence[Any] | Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Will run one autocommitted statement and give its rows; refuses to run inside a transaction.
+    """Run one autocommitted statement and return its rows, which are committed by then.
 
-    What it returns has been committed. It is for the one write that decides a race by itself, where the
-    round trips of an explicit transaction would be spent while the hot row is locked.
+    It is for a write that decides a race by itself: an explicit transaction would cost round trips while the
+    contended row is locked. Raises TransactionError inside a transaction.
     """
     if connection.in_atomic_block:
         raise TransactionError("An autocommitted statement must not run inside a transaction.")
@@ -59,13 +81,13 @@ def statement(sql: str, params: Sequence[Any] | Mapping[str, Any]) -> list[dict[
 
 
 def now() -> datetime:
-    """Will read PostgreSQL's clock, which alone decides what is due."""
+    """Return the time by PostgreSQL's clock, which alone decides what is due."""
     instant: datetime = rows("SELECT clock_timestamp() AS now")[0]["now"]
     return instant
 
 
 def rows(sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> list[dict[str, Any]]:
-    """Will run a statement, in the open transaction if there is one, and give its rows by column name."""
+    """Run a statement, in the open transaction if there is one, and return its rows by column name."""
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         if cursor.description is None:
@@ -75,14 +97,14 @@ def rows(sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> list[dict[
 
 
 def violated(error: IntegrityError) -> str | None:
-    """Will name the constraint that refused, as it is called in the models; None when PostgreSQL names none."""
+    """Return the name of the violated constraint, as in the models; None when PostgreSQL names none."""
     diagnostics = getattr(error.__cause__, "diag", None)
     return getattr(diagnostics, "constraint_name", None)
 
 
 @contextmanager
 def constraint_errors(refusals: Mapping[str, DomainError]) -> Iterator[None]:
-    """Will raise the domain error that belongs to the violated constraint's name; others pass unchanged."""
+    """Raise the domain error that belongs to the violated constraint; let other errors pass unchanged."""
     try:
         yield
     except IntegrityError as error:
@@ -93,20 +115,20 @@ def constraint_errors(refusals: Mapping[str, DomainError]) -> Iterator[None]:
 
 
 class AdvisoryLock:
-    """A lock of this connection's that no row stands for; PostgreSQL drops it when the connection ends."""
+    """A lock that belongs to this database connection; PostgreSQL drops it when the connection ends."""
 
     def __init__(self, name: str) -> None:
         self._key = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
         self._held = False
 
     def is_mine(self) -> bool:
-        """Will say whether the lock is held here, taking it if it is free."""
+        """Return whether the lock is held here; take it if it is free."""
         if not self._held:
             self._held = rows("SELECT pg_try_advisory_lock(%s) AS held", [self._key])[0]["held"]
         return self._held
 
     def release(self) -> None:
-        """Will give the lock back, if it is held here."""
+        """Release the lock if it is held here."""
         if self._held:
             self._held = False
             rows("SELECT pg_advisory_unlock(%s)", [self._key])
@@ -114,7 +136,7 @@ class AdvisoryLock:
 
 @contextmanager
 def advisory_lock(name: str) -> Iterator[AdvisoryLock]:
-    """Will offer the lock of that name, taken when `is_mine` is first asked, and give it back at the end."""
+    """Offer the lock of that name, which `is_mine` takes, and release it at the end."""
     lock = AdvisoryLock(name)
     try:
         yield lock

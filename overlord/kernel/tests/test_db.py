@@ -1,4 +1,6 @@
-"""The words for transactions, and the database's refusals in the domain's words."""
+"""Transactions, and the database's constraint errors as domain errors."""
+
+from functools import partial
 
 import pytest
 from django.db import IntegrityError, connection
@@ -13,6 +15,15 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def names() -> set[str]:
     return set(User.objects.values_list("username", flat=True))
+
+
+def fail(_why: str) -> None:
+    raise ZeroDivisionError
+
+
+class Failing:
+    def __call__(self) -> None:
+        raise ZeroDivisionError
 
 
 class TestTransaction:
@@ -56,12 +67,20 @@ class TestAfterCommit:
             raise ZeroDivisionError
         assert called == ["committed"]
 
-    def test_a_failing_callback_fails_nothing(self) -> None:
+    def test_a_failing_callback_is_logged_by_name_and_stops_nothing(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
         called: list[str] = []
         with db.transaction():
-            db.after_commit(lambda: 1 / 0)
+            db.after_commit(partial(partial(fail), "first"))
+            db.after_commit(Failing())
             db.after_commit(lambda: called.append("still"))
         assert called == ["still"]
+        assert [record.getMessage().split()[0] for record in caplog.records] == [
+            f"{__name__}.fail",
+            f"{__name__}.Failing",
+        ]
+        assert all(record.exc_info for record in caplog.records)
 
     def test_it_refuses_outside_of_one(self) -> None:
         with pytest.raises(db.TransactionError):
