@@ -1,0 +1,92 @@
+"""The contracts of imports in pyproject.toml each fail on an import that they forbid."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import grimp
+import pytest
+from importlinter import Contract, api
+from importlinter.contracts.forbidden import ForbiddenContract
+from importlinter.contracts.layers import LayersContract
+from importlinter.contracts.protected import ProtectedContract
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = api.read_configuration(str(ROOT / "pyproject.toml"))
+CONTRACTS: dict[str, dict[str, Any]] = {contract["id"]: contract for contract in CONFIG["contracts_options"]}
+BORDERS = {name: contract for name, contract in CONTRACTS.items() if name.endswith("-border")}
+TYPES = {"protected": ProtectedContract, "layers": LayersContract, "forbidden": ForbiddenContract}
+
+# For each contract, an import that it must refuse: who imports, and what.
+FAULTS = [
+    ("apps", "tickets.operations", "checkout.selectors"),
+    ("apps", "realtime.publish", "tickets.models"),
+    ("apps", "overlord.kernel.db", "overlord.accounts.models"),
+    ("inside", "tickets.selectors", "tickets.services"),
+    ("inside", "checkout.models", "checkout.operations"),
+    ("pure", "tickets.rules", "django"),
+    ("pure", "checkout.rules", "redis"),
+    ("tickets-border", "checkout.services.payments", "tickets.services"),
+    ("tickets-border", "stats.selectors", "tickets.rules"),
+    ("checkout-border", "stats.selectors", "checkout.gateways.ledger"),
+    ("realtime-border", "tickets.projections", "realtime.worker.flush"),
+    ("realtime-border", "tickets.projections", "realtime.store"),
+    ("stats-border", "overlord.health", "stats.selectors"),
+    ("accounts-border", "tickets.api.views", "overlord.accounts.token_cache"),
+    ("demo-border", "stats.tasks", "overlord.demo.rush"),
+    ("channels", "tickets.projections", "channels"),
+    ("embedded", "overlord.embedded.supervisor", "tickets.models"),
+    ("settings", "tickets.services", "overlord.settings.env"),
+]
+
+
+@pytest.fixture(scope="module")
+def graph() -> grimp.ImportGraph:
+    cache = str(ROOT / ".import_linter_cache")
+    return grimp.build_graph(
+        *CONFIG["session_options"]["root_packages"], include_external_packages=True, cache_dir=cache
+    )
+
+
+def kept(name: str, graph: grimp.ImportGraph) -> bool:
+    """Return whether the contract is kept in the graph."""
+    options = CONTRACTS[name]
+    contract: Contract = TYPES[options["type"]](options["name"], CONFIG["session_options"], options)
+    return contract.check(graph=copy.deepcopy(graph), verbose=False).kept
+
+
+def planted(graph: grimp.ImportGraph, importer: str, imported: str) -> grimp.ImportGraph:
+    """Return the graph with one more import."""
+    graph = copy.deepcopy(graph)
+    graph.add_import(importer=importer, imported=imported, line_number=1, line_contents="planted")
+    return graph
+
+
+@pytest.mark.parametrize(("name", "importer", "imported"), FAULTS)
+def test_a_forbidden_import_breaks_its_contract(
+    graph: grimp.ImportGraph, name: str, importer: str, imported: str
+) -> None:
+    assert {importer, imported} <= graph.modules, "a planted fault is between modules that exist"
+    assert kept(name, graph)
+    assert not kept(name, planted(graph, importer, imported))
+
+
+def test_each_contract_has_a_planted_fault() -> None:
+    assert {name for name, _, _ in FAULTS} == CONTRACTS.keys()
+
+
+@pytest.mark.parametrize("name", BORDERS)
+def test_a_new_module_is_private_until_the_contract_names_it(graph: grimp.ImportGraph, name: str) -> None:
+    [app] = CONTRACTS[name]["protected_modules"]
+    importer = "overlord.health"
+
+    assert not kept(name, planted(graph, importer, f"{app}.brand_new"))
+    assert not kept(name, planted(graph, importer, f"{app}.api.brand_new"))
+
+
+def test_each_app_above_the_kernel_has_a_border() -> None:
+    layers = {layer for line in CONTRACTS["apps"]["layers"] for layer in line.split(" | ")}
+    for_all = {"overlord.kernel", "overlord.shop"}  # what every app may use
+    composing = {layer for layer in layers if not (ROOT / layer.replace(".", "/")).is_dir()}
+
+    assert {contract["protected_modules"][0] for contract in BORDERS.values()} == layers - for_all - composing
