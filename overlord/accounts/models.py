@@ -1,28 +1,106 @@
 """The accounts of buyers and staff."""
 
-from typing import ClassVar
+from collections.abc import Collection
+from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser
 from django.contrib.auth.models import UserManager as DjangoUserManager
+from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models.functions import Lower
+from django.db.models.functions import NullIf
+from django.utils.translation import gettext_lazy as _
+
+from overlord.accounts.passwords import refuse_too_long
+
+
+class NameKey(models.Func):
+    """The key under which usernames and e-mail addresses are compared: NFKC, then case folding (migration 0003)."""
+
+    function = "accounts_name_key"
+    arity = 1
+    output_field = models.TextField()
 
 
 class UserManager(DjangoUserManager["User"]):
     def get_by_natural_key(self, username: str | None) -> "User":
-        """Find the user by name, ignoring case: two names that differ only in case cannot both exist."""
-        return self.get(username__iexact=username)
+        """Find the user by username or by e-mail address; raise DoesNotExist.
+
+        Every log-in comes here, by API, page and admin. When one account has as its username what is another's
+        e-mail address, the name means the address, because only its owner can receive mail there.
+        """
+        if not username:
+            raise self.model.DoesNotExist
+        key = NameKey(models.Value(username))
+        found = self.filter(models.Q(username_key=key) | models.Q(email_key=key)).annotate(
+            by_email=models.Q(email_key=key)
+        )
+        user = found.order_by(models.F("by_email").desc(nulls_last=True)).first()
+        if user is None:
+            raise self.model.DoesNotExist
+        return user
+
+    def create_superuser(
+        self, username: str, email: str | None = None, password: str | None = None, **extra_fields: Any
+    ) -> "User":
+        """Create a superuser; raise ValidationError, which `manage.py createsuperuser` shows."""
+        refuse_too_long(password)
+        user = self.model(username=username, email=self.normalize_email(email))
+        user.clean_names()
+        return super().create_superuser(user.username, user.email, password, **extra_fields)
 
 
 class User(AbstractUser):
-    """One account. Usernames and e-mail addresses are unique, ignoring case."""
+    """One account. No two have the same username or the same e-mail address by NameKey."""
 
     email = models.EmailField("e-mail address")
+    username_key = models.GeneratedField(
+        expression=NameKey("username"), output_field=models.TextField(), db_persist=True
+    )
+    email_key = models.GeneratedField(
+        expression=NullIf(NameKey("email"), models.Value("", output_field=models.TextField())),
+        output_field=models.TextField(null=True),
+        db_persist=True,
+    )
 
     objects: ClassVar[UserManager] = UserManager()
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(Lower("email"), name="user_unique_email"),
-            models.UniqueConstraint(Lower("username"), name="user_unique_username"),
+            models.UniqueConstraint(fields=["username_key"], name="user_unique_username"),
+            models.UniqueConstraint(fields=["email_key"], name="user_unique_email"),
         ]
+
+    def clean(self) -> None:
+        """Check the names after their normalisation, which can make them longer (called by the admin's forms)."""
+        super().clean()
+        self.clean_names()
+
+    def clean_names(self) -> None:
+        """Normalise username and e-mail address; raise ValidationError when one is malformed or taken."""
+        self.username = self.normalize_username(self.username)
+        self.clean_fields(exclude=_all_fields_but({"username", "email"}))
+        if self._state.adding and "@" in self.username and self.username.casefold() != self.email.casefold():
+            raise ValidationError({"username": _("A username with @ must be your own e-mail address.")})
+        taken = {}
+        others = User.objects.exclude(pk=self.pk)
+        if others.filter(username_key=NameKey(models.Value(self.username))).exists():
+            taken["username"] = TAKEN["username"]
+        if others.filter(email_key=NameKey(models.Value(self.email))).exists():
+            taken["email"] = TAKEN["email"]
+        if taken:
+            raise ValidationError(taken)
+
+    def set_password(self, raw_password: str | None) -> None:
+        """Set the password; raise ValidationError for one that no log-in accepts."""
+        refuse_too_long(raw_password)
+        super().set_password(raw_password)
+
+
+TAKEN = {
+    "username": _("This username is taken."),
+    "email": _("There is already an account with this e-mail address."),
+}
+
+
+def _all_fields_but(names: Collection[str]) -> set[str]:
+    return {field.name for field in User._meta.fields if field.name not in names}

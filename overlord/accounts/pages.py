@@ -6,13 +6,13 @@ from django import forms
 from django.contrib import messages
 from django.contrib.auth import login, views
 from django.contrib.auth.forms import SetPasswordForm
-from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import FormView
 
-from overlord.accounts import services
+from overlord.accounts import forms as account_forms
+from overlord.accounts import passwords, services
 from overlord.kernel.errors import Invalid
 
 
@@ -20,6 +20,7 @@ class Login(views.LoginView):
     """Log in, then return to the page that asked for it, with the choice that was made there."""
 
     template_name = "accounts/login.html"
+    authentication_form = account_forms.LoginForm
     redirect_authenticated_user = True
     next_page = "home"
 
@@ -32,7 +33,6 @@ class SignupForm(forms.Form):
     username = forms.CharField(
         label=_("Username"),
         max_length=150,
-        validators=[UnicodeUsernameValidator()],
         widget=forms.TextInput(attrs={"autocomplete": "username", "autocapitalize": "none"}),
     )
     email = forms.EmailField(
@@ -43,7 +43,7 @@ class SignupForm(forms.Form):
     )
     password = forms.CharField(
         label=_("Password"),
-        max_length=128,
+        max_length=passwords.MAX_LENGTH,
         strip=False,
         help_text=_("At least 8 characters. Do not use a common password."),
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
@@ -64,7 +64,7 @@ class Signup(views.RedirectURLMixin, FormView):
             for field, sentences in refused.facts.get("errors", {}).items():
                 form.add_error(field, sentences)
             return self.form_invalid(form)
-        login(self.request, user, backend="django.contrib.auth.backends.ModelBackend")
+        login(self.request, user)
         return HttpResponseRedirect(self.get_success_url())
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -86,7 +86,6 @@ class PasswordNew(views.PasswordResetConfirmView):
     template_name = "accounts/password_new.html"
     success_url = reverse_lazy("home")
     post_reset_login = True
-    post_reset_login_backend = "django.contrib.auth.backends.ModelBackend"
 
     def form_valid(self, form: SetPasswordForm) -> HttpResponse:
         response = super().form_valid(form)

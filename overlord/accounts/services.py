@@ -6,40 +6,49 @@ from django.core.exceptions import ValidationError
 from rest_framework.authtoken.models import Token
 
 from overlord.accounts import token_cache
-from overlord.accounts.models import User
+from overlord.accounts.models import TAKEN, User
 from overlord.kernel import db
 from overlord.kernel.errors import Invalid
 
 
 class InvalidCredentials(Invalid):
     code = "invalid_credentials"
-    sentence = "Wrong username or password."
+    sentence = "Wrong username, e-mail or password."
 
 
-def _taken(field: str, sentence: str) -> Invalid:
-    return Invalid(sentence, errors={field: [sentence]})
+# What the database says of two registrations at the same moment.
+_TAKEN = {
+    name: Invalid(errors={field: [str(TAKEN[field])]})
+    for name, field in {
+        "user_unique_username": "username",
+        "accounts_user_username_key": "username",
+        "user_unique_email": "email",
+    }.items()
+}
 
 
 def user_register(*, username: str, email: str, password: str) -> User:
-    """Create an account; raise Invalid for a weak password and for a taken username or e-mail address."""
-    user = User(username=User.normalize_username(username), email=User.objects.normalize_email(email))
+    """Create an account; raise Invalid for malformed or taken names and for a weak password, by field."""
+    user = User(username=username, email=User.objects.normalize_email(email))
+    errors: dict[str, list[str]] = {}
+    try:
+        user.clean_names()
+    except ValidationError as error:
+        errors |= error.message_dict
     try:
         validate_password(password, user)
     except ValidationError as error:
-        raise Invalid(errors={"password": error.messages}) from None
+        errors["password"] = error.messages
+    if errors:
+        raise Invalid(errors=errors)
     user.set_password(password)
-    taken = {
-        "user_unique_username": _taken("username", "This username is taken."),
-        "accounts_user_username_key": _taken("username", "This username is taken."),
-        "user_unique_email": _taken("email", "There is already an account with this e-mail address."),
-    }
-    with db.constraint_errors(taken), db.transaction():
+    with db.constraint_errors(_TAKEN), db.transaction():
         user.save()
     return user
 
 
 def user_identify(*, username: str, password: str) -> User:
-    """Find the active user with this username and password; raise InvalidCredentials."""
+    """Find the active user with this username or e-mail address, and this password; raise InvalidCredentials."""
     user = authenticate(username=username, password=password)
     if not isinstance(user, User):
         raise InvalidCredentials()

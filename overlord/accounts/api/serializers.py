@@ -1,13 +1,19 @@
 """The bodies of the accounts API."""
 
-from django.contrib.auth.validators import UnicodeUsernameValidator
 from rest_framework import serializers
+
+from overlord.accounts import passwords
+
+USERNAME_LENGTH = 150
+EMAIL_LENGTH = 254
 
 
 class RegisterInput(serializers.Serializer):
-    username = serializers.CharField(max_length=150, validators=[UnicodeUsernameValidator()])
-    email = serializers.EmailField(max_length=254)
-    password = serializers.CharField(max_length=128, trim_whitespace=False)
+    username = serializers.CharField(max_length=USERNAME_LENGTH)
+    email = serializers.EmailField(max_length=EMAIL_LENGTH)
+    password = serializers.CharField(
+        min_length=passwords.MIN_LENGTH, max_length=passwords.MAX_LENGTH, trim_whitespace=False
+    )
 
 
 class Registered(serializers.Serializer):
@@ -17,8 +23,8 @@ class Registered(serializers.Serializer):
 
 
 class LoginInput(serializers.Serializer):
-    username = serializers.CharField(max_length=150)
-    password = serializers.CharField(max_length=128, trim_whitespace=False)
+    username = serializers.CharField(max_length=EMAIL_LENGTH, help_text="The username or the e-mail address.")
+    password = serializers.CharField(max_length=passwords.MAX_LENGTH, trim_whitespace=False)
 
 
 class LoggedIn(serializers.Serializer):

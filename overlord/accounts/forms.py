@@ -1,0 +1,58 @@
+"""The forms of accounts' pages and of the admin."""
+
+from typing import Any
+
+from django import forms
+from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.auth.forms import AdminUserCreationForm, AuthenticationForm, UsernameField
+from django.utils.translation import gettext_lazy as _
+
+from overlord.accounts import passwords
+from overlord.accounts.models import User
+
+EMAIL_LENGTH = 254
+WRONG = _("Wrong username, e-mail or password.")
+
+
+class _LoginFields(AuthenticationForm):
+    """Log in by username or e-mail address; the limits are those of the API."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        username = UsernameField(label=_("Username or e-mail"), max_length=EMAIL_LENGTH)
+        username.widget.attrs |= {"autofocus": True, "maxlength": EMAIL_LENGTH}
+        self.fields["username"] = username
+        self.fields["password"] = forms.CharField(
+            label=_("Password"),
+            max_length=passwords.MAX_LENGTH,
+            strip=False,
+            widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+        )
+
+
+class LoginForm(_LoginFields):
+    """The log-in of the pages."""
+
+    error_messages = {**AuthenticationForm.error_messages, "invalid_login": WRONG}
+
+
+class AdminLoginForm(AdminAuthenticationForm, _LoginFields):
+    """The log-in of the admin, for staff alone."""
+
+    error_messages = {
+        **AdminAuthenticationForm.error_messages,
+        "invalid_login": _("Wrong username, e-mail or password, or not a staff account."),
+    }
+
+
+class AdminAddUserForm(AdminUserCreationForm):
+    """The admin's form for a new user, which asks for the e-mail address too."""
+
+    class Meta(AdminUserCreationForm.Meta):
+        model = User
+        fields = ("username", "email")
+
+    def clean_username(self) -> str:
+        """Leave the check for a taken name to the model, which compares as the database does."""
+        username: str = self.cleaned_data["username"]
+        return username

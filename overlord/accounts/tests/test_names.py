@@ -1,0 +1,248 @@
+# ruff: noqa: RUF001  (letters that look like others are what this is about)
+"""One comparison of usernames and e-mail addresses, through every door: API, page, admin, command and database."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import IntegrityError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.test import Client
+from rest_framework.test import APIClient
+
+from overlord.accounts.models import User
+from overlord.kernel import db
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PASSWORD = "correct horse"
+
+
+# Doors: each registers or logs in, and says whether it worked. Anything but an answer in words is a failure. --
+def api_register(username: str, email: str) -> bool:
+    body = {"username": username, "email": email, "password": PASSWORD}
+    answer = APIClient().post("/register/", body, format="json")
+    assert answer.status_code == 201 or answer.json()["errors"], answer.content
+    return answer.status_code == 201
+
+
+def page_register(username: str, email: str) -> bool:
+    answer = Client().post("/signup/", {"username": username, "email": email, "password": PASSWORD})
+    assert answer.status_code == 302 or "Please look at this again" in answer.content.decode()
+    return answer.status_code == 302
+
+
+@pytest.fixture
+def admin(user_make: Callable[..., User]) -> Client:
+    client = Client()
+    client.force_login(user_make(username="root", is_staff=True, is_superuser=True))
+    return client
+
+
+def admin_register(admin: Client, username: str, email: str) -> bool:
+    body = {"username": username, "email": email, "usable_password": "true"}
+    answer = admin.post("/admin/accounts/user/add/", {**body, "password1": PASSWORD, "password2": PASSWORD})
+    assert answer.status_code == 302 or "Please correct the error" in answer.content.decode()
+    return answer.status_code == 302
+
+
+def api_log_in(username: str) -> bool:
+    answer = APIClient().post("/api-auth/login/", {"username": username, "password": PASSWORD}, format="json")
+    assert answer.status_code in (200, 400)
+    return answer.status_code == 200
+
+
+def page_log_in(username: str) -> bool:
+    answer = Client().post("/login/", {"username": username, "password": PASSWORD})
+    assert answer.status_code == 302 or "Wrong username, e-mail or password" in answer.content.decode()
+    return answer.status_code == 302
+
+
+def admin_log_in(username: str) -> bool:
+    answer = Client().post("/admin/login/?next=/admin/", {"username": username, "password": PASSWORD})
+    assert answer.status_code == 302 or "Wrong username, e-mail or password" in answer.content.decode()
+    return answer.status_code == 302
+
+
+LOG_INS = {"api": api_log_in, "page": page_log_in, "admin": admin_log_in}
+
+# Two ways to write one name.
+EQUAL = [
+    ("taro7", "ｔａｒｏ７"),
+    ("ｔａｒｏ７", "TARO7"),
+    ("οδυσσευς", "ΟΔΥΣΣΕΥΣ"),
+    ("straße", "STRASSE"),
+    ("STRAẞE", "strasse"),
+    ("ﬁnn", "FINN"),
+    ("ÅSA", "åsa"),  # a letter and its combining ring
+]
+# Two names that are alike to some comparison, but not to ours.
+DIFFERENT = [("victim7", "vıctım7"), ("ivan", "İvan"), ("anna", "аnna")]
+
+
+@pytest.mark.parametrize("door", LOG_INS)
+@pytest.mark.parametrize(("name", "other"), EQUAL)
+def test_equal_names_log_in_alike_and_cannot_both_exist(
+    name: str, other: str, door: str, admin: Client
+) -> None:
+    assert api_register(name, "first@example.org")
+    User.objects.filter(email="first@example.org").update(is_staff=True)
+    log_in = LOG_INS[door]
+    assert log_in(name)
+    assert log_in(other)
+    assert not api_register(other, "second@example.org")
+    assert not page_register(other, "second@example.org")
+    assert not admin_register(admin, other, "second@example.org")
+
+
+@pytest.mark.parametrize(("name", "other"), DIFFERENT)
+def test_different_names_do_not_disturb_each_other(name: str, other: str, admin: Client) -> None:
+    assert admin_register(admin, name, "first@example.org")
+    assert page_register(other, "second@example.org")
+    User.objects.update(is_staff=True)
+    for log_in in LOG_INS.values():
+        assert log_in(name)
+        assert log_in(other)
+
+
+@pytest.mark.parametrize("door", LOG_INS)
+@pytest.mark.parametrize("written", ["Ada@Example.org", "ada@example.org", "ａｄａ@example.org"])
+def test_everyone_may_log_in_by_e_mail(door: str, written: str, user_make: Callable[..., User]) -> None:
+    user_make(username="lovelace", email="Ada@example.org", is_staff=True)
+    assert LOG_INS[door](written)
+
+
+@pytest.mark.parametrize("written", ["ADA@EXAMPLE.ORG", "ada@ｅxample.org"])
+def test_equal_addresses_cannot_both_exist(written: str, admin: Client) -> None:
+    assert api_register("ada", "ada@example.org")
+    assert not api_register("bob", written)
+    assert not page_register("bob", written)
+    assert not admin_register(admin, "bob", written)
+
+
+NOT_NAMES = ["ﷺ" * 9, "ﷺ" * 8, "x" * 151, "with space", "½", "﷽", "a@b.example", "", "ſ" * 151, "ŉ" * 150]
+
+
+@pytest.mark.parametrize("name", NOT_NAMES)
+def test_what_is_no_name_is_refused_in_words(name: str, admin: Client) -> None:
+    assert not api_register(name, "new@example.org")
+    assert not page_register(name, "new@example.org")
+    assert not admin_register(admin, name, "new@example.org")
+
+
+def test_ones_own_address_may_be_the_username() -> None:
+    assert api_register("Ada@example.org", "ada@example.org")
+    assert api_log_in("ada@example.org")
+
+
+def test_an_address_logs_its_owner_in_whatever_others_are_called(user_make: Callable[..., User]) -> None:
+    user_make(username="bob@example.org", email="mallory@example.org")
+    bob = user_make(username="bob", email="bob@example.org")
+    assert User.objects.get_by_natural_key("BOB@example.org") == bob
+
+
+def test_the_admin_adds_any_number_of_users(admin: Client) -> None:
+    assert admin_register(admin, "one", "one@example.org")
+    assert admin_register(admin, "two", "two@example.org")
+    assert not admin_register(admin, "three", "")
+
+
+def test_an_old_form_of_the_admin_undoes_nothing(admin: Client, buyer: User) -> None:
+    """The form is opened, somebody else changes the password and the names, and the form is sent."""
+    place = f"/admin/accounts/user/{buyer.pk}/change/"
+    form = admin.get(place).context["adminform"].form
+    sent = {name: form[name].value() or "" for name in form.fields if name not in ("password", "last_login")}
+    joined = sent.pop("date_joined")
+    sent |= {"date_joined_0": f"{joined:%Y-%m-%d}", "date_joined_1": f"{joined:%H:%M:%S}"}
+    sent["is_active"] = "on"
+    sent = {name: value for name, value in sent.items() if value not in (False, "")}
+    buyer.set_password("another battery")
+    buyer.email = "new@example.org"
+    buyer.save()
+
+    answer = admin.post(place, {**sent, "first_name": "Ada", "email": sent["email"]})
+
+    assert answer.status_code == 302, answer.context["errors"]
+    buyer.refresh_from_db()
+    assert buyer.first_name == "Ada"
+    assert buyer.check_password("another battery")
+
+
+class TestCommand:
+    def create(self, username: str, email: str) -> None:
+        call_command("createsuperuser", "--noinput", username=username, email=email, verbosity=0)
+
+    def test_a_superuser_is_created(self) -> None:
+        self.create("Root", "root@example.org")
+        assert User.objects.get(username_key="root").is_superuser
+
+    @pytest.mark.parametrize(
+        ("username", "email"),
+        [("RＯOT", "b@example.org"), ("b", "ROOT@example.org"), ("ﷺ" * 9, "b@example.org")],
+    )
+    def test_it_is_refused_in_words(self, username: str, email: str) -> None:
+        self.create("root", "root@example.org")
+        with pytest.raises(CommandError):
+            self.create(username, email)
+
+    def test_a_password_that_no_log_in_accepts_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", "x" * 129)
+        with pytest.raises(CommandError, match="too long"):
+            self.create("root", "root@example.org")
+
+
+class TestDatabase:
+    """No statement gets past the keys."""
+
+    def test_equal_names_are_refused(self, buyer: User, user_make: Callable[..., User]) -> None:
+        user_make(username="straße")
+        with pytest.raises(IntegrityError, match="user_unique_username"):
+            db.rows("UPDATE accounts_user SET username = 'STRASSE' WHERE id = %s", [buyer.pk])
+
+    def test_a_key_cannot_be_written(self, buyer: User) -> None:
+        with pytest.raises(Exception, match="can only be updated to DEFAULT"):
+            db.rows("UPDATE accounts_user SET username_key = 'x'")
+
+    def test_any_number_of_accounts_has_no_address(self, user_make: Callable[..., User]) -> None:
+        user_make(email="")
+        user_make(email="")
+
+
+class TestMigration:
+    @pytest.fixture
+    def before(self) -> Iterator[None]:
+        """The database as it was before the keys."""
+        MigrationExecutor(connection).migrate([("accounts", "0002_principal_changed")])
+        yield
+        User.objects.all().delete()
+
+    def test_accounts_that_clash_are_told_apart(
+        self, before: None, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        new: Any = (
+            "INSERT INTO accounts_user (id, username, email, password, is_superuser, is_staff, is_active,"
+        )
+        new += (
+            " first_name, last_name, date_joined) VALUES (%s, %s, %s, '!', false, false, true, '', '', now())"
+        )
+        for row in [
+            (1, "strasse", "a@example.org"),
+            (2, "straße", "b@example.org"),
+            (3, "straße-2", "a@ｅxample.org"),
+            (4, "ｔ" * 150, ""),
+            (5, "t" * 150, "c@example.org"),
+        ]:
+            db.rows(new, row)
+
+        executor = MigrationExecutor(connection)
+        executor.migrate(executor.loader.graph.leaf_nodes())
+
+        assert list(User.objects.order_by("pk").values_list("username", "email")) == [
+            ("strasse", "a@example.org"),
+            ("straße-2-2", "b@example.org"),
+            ("straße-2", ""),
+            ("ｔ" * 150, ""),
+            ("t" * 148 + "-5", "c@example.org"),
+        ]
+        assert "Account 2: the username 'straße' equals an older one" in capsys.readouterr().out
