@@ -76,7 +76,10 @@ def test_each_function_in_the_database_is_the_one_of_its_file() -> None:
 @pytest.mark.parametrize("name", sorted(function_files()))
 def test_a_file_that_was_edited_without_a_migration_is_found(name: str) -> None:
     texts = function_files()
-    texts[name] = re.sub(r"^(\s*)BEGIN$", r"\1BEGIN -- edited", texts[name], count=1, flags=re.MULTILINE)
+    text = texts[name]
+    texts[name] = re.sub(r"^(\s*)BEGIN$", r"\1BEGIN -- edited", text, count=1, flags=re.MULTILINE)
+    if texts[name] == text:  # an SQL function has no BEGIN
+        texts[name] = text.replace(" IMMUTABLE ", " STABLE ")
 
     assert len(differences(texts.values())) == 1
 
