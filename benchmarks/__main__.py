@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.report import Report, Scale
 from benchmarks.system import System, running
 
-NAMES = ("reserve", "sold_out", "expiry", "pay", "growth", "lag", "fanout", "footprint")
+NAMES = ("reserve", "sold_out", "expiry", "pay", "growth", "lag", "fanout", "footprint", "opening")
 RESULTS = Path(__file__).parents[1] / ".overlord" / "bench.json"
 
 

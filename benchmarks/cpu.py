@@ -22,14 +22,15 @@ class Meter:
         self._before = self._read()
 
     def spent(self) -> dict[str, float]:
-        """Will give the seconds since the last call, by group."""
+        """Return the seconds since the last call, by group. What the reading itself takes counts nowhere."""
+        client = _client_time()
         now = self._read()
         before, self._before = self._before, now
-        return {name: now[name] - before[name] for name in now}
+        return {**{name: now[name] - before[name] for name in now}, "client": client - before["client"]}
 
     def _read(self) -> dict[str, float]:
         found = {name: sum(map(self._of, children)) for name, children in self._groups.items()}
-        return {**found, "client": time.process_time() + _children_time()}
+        return {**found, "client": _client_time()}
 
     def _of(self, child: str) -> float:
         total = 0.0
@@ -39,7 +40,7 @@ class Meter:
         return total
 
 
-def _children_time() -> float:
-    """Programs such as pgbench, which we run to their end."""
+def _client_time() -> float:
+    """Return the seconds of this process, and of programs such as pgbench, which we run to their end."""
     times = psutil.Process().cpu_times()
-    return float(times.children_user + times.children_system)
+    return time.process_time() + float(times.children_user + times.children_system)

@@ -18,23 +18,11 @@ from benchmarks import load, sale, sockets
 from benchmarks.cpu import Meter
 from benchmarks.report import Report, Scale, percentile
 from benchmarks.system import System
-from overlord.kernel import db
 
 AT_ONCE = 8
 ORDERS_EACH = 5  # then comes the next buyer, with a socket of his own
 THINKING = 0.3  # seconds, in which what was shown before is on the screen already
 PROCESSES = ("web", "live", "postgres", "valkey", "payments", "broadcasts", "upkeep", "beat")
-
-# Each order is there once in every book, and its money was taken once.
-_BOOKS = """
-SELECT (SELECT count(*) FROM tickets_reservation) AS reservations,
-       (SELECT count(*) FROM tickets_reservation WHERE state = 'validated') AS validated,
-       (SELECT sum(sold) FROM tickets_inventory) AS sold,
-       (SELECT count(*) FROM checkout_payment) AS payments,
-       (SELECT count(*) FROM checkout_payment WHERE status = 'SUCCESS') AS paid,
-       (SELECT count(*) FROM sandbox.intents i JOIN checkout_payment p ON p.id = i.payment
-         WHERE i.outcome = 'succeeded') AS charged
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +138,7 @@ class Buyer:
 
 def _check(orders: int) -> None:
     sale.check()
-    [books] = db.rows(_BOOKS)
+    books = sale.books()
     if set(books.values()) != {orders}:
         raise sale.BrokenError(f"{orders} orders were seen to be paid, but there are: {books}")
 

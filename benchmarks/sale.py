@@ -1,9 +1,11 @@
 """The sale that is measured: buyers with tokens, ticket types with room, and whether all is right afterwards."""
 
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import cycle
 
+from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 
 from benchmarks import load
@@ -22,6 +24,21 @@ _TOKENS = """
 INSERT INTO authtoken_token (key, created, user_id)
 SELECT lpad(to_hex(n), 40, '0'), now(), n FROM generate_series(%(first)s, %(last)s) n
 """
+OTHERS_FROM = 1_000_000_000
+_OTHERS_FROM = (
+    "SELECT setval(pg_get_serial_sequence('accounts_user', 'id'), greatest(%s, max(id))) FROM accounts_user"
+)
+# Each order is there once in every book, and its money was taken once.
+_BOOKS = """
+SELECT (SELECT count(*) FROM tickets_reservation) AS reservations,
+       (SELECT count(*) FROM tickets_reservation WHERE state = 'validated') AS validated,
+       (SELECT sum(sold) FROM tickets_inventory) AS sold,
+       (SELECT count(*) FROM checkout_payment) AS payments,
+       (SELECT count(*) FROM checkout_payment WHERE status = 'SUCCESS') AS paid,
+       (SELECT count(*) FROM sandbox.intents i JOIN checkout_payment p ON p.id = i.payment
+         WHERE i.outcome = 'succeeded') AS charged
+"""
+_IN_FLIGHT = "SELECT count(*) AS count FROM checkout_payment WHERE status IN ('PENDING', 'PROCESSING')"
 # What the counters say, beside what the reservations say (I1).
 _WRONG = """
 SELECT i.ticket_type_id FROM tickets_inventory i
@@ -37,14 +54,23 @@ class BrokenError(AssertionError):
     """An arm broke an invariant: its figures are void."""
 
 
-def buyers_make(count: int) -> None:
-    """Will see to it that the buyers 1 to `count` exist, each with a token."""
-    [row] = db.rows("SELECT COALESCE(max(id), 0) AS last FROM accounts_user")
+def buyers_make(count: int, *, password: str | None = None) -> None:
+    """See to it that the buyers 1 to `count` exist, each with a token; with a password, all can log in by it.
+
+    Who signs up meanwhile gets a higher id.
+    """
+    [row] = db.rows(
+        "SELECT COALESCE(max(id), 0) AS last FROM accounts_user WHERE starts_with(username, 'bench-')"
+    )
     if row["last"] < count:
         span = {"first": row["last"] + 1, "last": count}
         db.rows(_USERS, span)
         db.rows(_TOKENS, span)
-        db.rows("VACUUM ANALYZE accounts_user, authtoken_token")
+        db.rows(_OTHERS_FROM, [OTHERS_FROM])
+    if password is not None:
+        hashed = make_password(password)
+        db.rows("UPDATE accounts_user SET password = %s WHERE id <= %s", [hashed, count])
+    db.rows("VACUUM ANALYZE accounts_user, authtoken_token")
 
 
 def token(buyer: int) -> str:
@@ -93,6 +119,26 @@ def check(tally: load.Tally | None = None, *, seeded: int = 0) -> None:
         raise BrokenError(f"{tally.statuses[201]} were acknowledged, {made} are there.")
     if failed := {status: n for status, n in tally.statuses.items() if status >= 500}:
         raise BrokenError(f"The server failed: {failed}")
+
+
+def books() -> dict[str, int]:
+    """Count what is reserved and paid, in each place where it is written down. All tickets cost something."""
+    [found] = db.rows(_BOOKS)
+    return found
+
+
+def settle(*, seconds: float) -> None:
+    """Wait until no payment is in flight; raise BrokenError when one still is after so long."""
+    until = time.monotonic() + seconds
+    while left := db.rows(_IN_FLIGHT)[0]["count"]:
+        if time.monotonic() > until:
+            raise BrokenError(f"{left} payments are in flight after {seconds:.0f} s.")
+        time.sleep(0.1)
+
+
+def event_of(ticket_type: int) -> int:
+    """Return the event of a ticket type."""
+    return TicketType.objects.get(pk=ticket_type).event_id
 
 
 def claims(buyers: range, types: list[int]) -> Iterator[bytes]:

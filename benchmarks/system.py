@@ -51,6 +51,14 @@ class System:
         self.start(program.live(port, env=self.env))
         return port
 
+    def start_shop(self) -> int:
+        """Start all that `bin/up` starts, and return the port of Caddy, through which everybody comes."""
+        self.start_workers()
+        port = ports.any_free()
+        web, live = self.start_web("web"), self.start_live()
+        self.start(program.caddy(port, web_port=web, live_port=live, data_dir=self.folder))
+        return port
+
     def start_workers(self) -> None:
         """Will start the Celery workers and beat."""
         env = self.env

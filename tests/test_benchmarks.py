@@ -1,5 +1,6 @@
 """What keeps the benchmarks honest: goals that can be missed, figures that are void when the sale went wrong."""
 
+import asyncio
 import socket
 import threading
 from collections import Counter
@@ -9,6 +10,7 @@ import pytest
 
 from benchmarks import load, sale
 from benchmarks.load import Load, Tally
+from benchmarks.opening.browser import Browser
 from benchmarks.report import Goal, Report, percentile
 from overlord.kernel import db
 from tickets.models import Inventory, TicketType
@@ -134,3 +136,64 @@ def test_a_server_that_hangs_up_is_no_success(server: int) -> None:
     with pytest.raises(ConnectionError):
         crowd.run([iter([load.request("GET", "/"), load.request("GET", "/end")])], seconds=30)
     crowd.close()
+
+
+# The browser of the opening ------------------------------------------------------------------------------
+PAGE = """<!doctype html><link rel="canonical" href="/not-loaded"><link rel="stylesheet" href="/a.css">
+<script type="importmap">{"imports": {"shop/words.js": "/static/words.123.js"}}</script>
+<script type="module" src="/page.js"></script><img src="https://elsewhere.example/far.png">"""
+FILES = {
+    "/a.css": ("text/css", "max-age=60", "p {}"),
+    "/page.js": (
+        "text/javascript",
+        "no-cache",
+        'import { say } from "shop/words.js";\nexport function f("/no") {}',
+    ),
+    "/static/words.123.js": ("text/javascript", "max-age=60", 'import "./more.js";'),
+    "/static/more.js": ("text/javascript", "", ""),
+}
+
+
+async def _head(reader: asyncio.StreamReader) -> str:
+    try:
+        return (await reader.readuntil(b"\r\n\r\n")).decode()
+    except asyncio.IncompleteReadError:
+        return ""
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_browser_loads_what_a_page_names_and_asks_again_only_for_what_may_have_changed(
+    chunked: bool,
+) -> None:
+    asked: list[tuple[str, str | None]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await _head(reader):
+            path = head.split()[1]
+            tag = next((line[15:] for line in head.split("\r\n") if line.startswith("If-None-Match: ")), None)
+            asked.append((path, tag))
+            kind, cache, text = FILES.get(path, ("text/html", "", PAGE))
+            status = "304 Not Modified" if tag else "200 OK"
+            body = b"" if tag else text.encode()
+            sent = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if chunked and body else body
+            length = "Transfer-Encoding: chunked" if chunked and body else f"Content-Length: {len(body)}"
+            named = f'Content-Type: {kind}\r\nCache-Control: {cache}\r\nETag: "{path}"\r\n{length}'
+            writer.write(f"HTTP/1.1 {status}\r\n{named}\r\n\r\n".encode() + sent)
+        writer.close()
+        await writer.wait_closed()
+
+    async def visit() -> None:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
+            browser = Browser(listening.sockets[0].getsockname()[1])
+            await browser.page("/events/1/")
+            await browser.page("/again")
+            await browser.close()
+
+    asyncio.run(visit())
+    first = ["/events/1/", *FILES]
+    assert sorted(asked[: len(first)]) == sorted((path, None) for path in first)
+    assert asked[len(first) :] == [
+        ("/again", None),
+        ("/page.js", '"/page.js"'),
+        ("/static/more.js", '"/static/more.js"'),
+    ]

@@ -1,0 +1,203 @@
+"""An opening: how many strangers a minute come from the first page to the paid ticket, and what each costs.
+
+First the same few strangers take each step together, which gives what the parts cost. Then strangers arrive
+evenly, in steps of ever more a minute, up to the step that breaks it. The way leads through Caddy.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+
+from benchmarks import sale
+from benchmarks.cpu import Meter
+from benchmarks.opening.stranger import GUESTS_AS, PASSWORD, STEPS, Known, Shop, Stranger
+from benchmarks.report import Goal, Report, Scale, percentile
+from benchmarks.system import System
+
+RETURNING = 20_000  # buyers who have an account to log in to
+OTHER_EVENTS = 23  # on the home page beside the one that opens
+AT_ONCE = 8  # strangers, when the parts are measured
+FIRST = 60  # a minute
+PATIENCE = 30.0  # seconds, then a stranger gives up
+HELD_MS = 5_000.0  # from the arrival to the ticket, p99: a step that takes longer has broken
+VISIT = "home page"  # the first visit, with an empty cache
+
+
+@dataclass
+class Crowd:
+    """Who comes next: a third logs in, a third signs up, a third are guests."""
+
+    shop: Shop
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def strangers(self, many: int) -> list[Stranger]:
+        """Make the next ones."""
+        turns = (Known.LOGIN, Known.SIGNUP, GUESTS_AS)
+        return [Stranger(self.shop, n, turns[n % 3]) for _, n in zip(range(many), self.numbers, strict=False)]
+
+
+def run(system: System, scale: Scale) -> Report:
+    """Measure an opening."""
+    sale.clear()
+    sale.buyers_make(RETURNING, password=PASSWORD)
+    for _ in range(OTHER_EVENTS):
+        sale.event_make()
+    types = sale.event_make(types=3)
+    crowd = Crowd(Shop(port=system.start_shop(), event=sale.event_of(types[0]), types=types))
+    asyncio.run(_arrive(crowd.strangers(12), a_minute=120))  # each process meets each step
+    report = Report("Opening")
+    _measure_parts(report, system, crowd.strangers(scale.pick(12, 90)))
+    best, errors = _find_the_most(report, system, crowd, scale)
+    if best:
+        for _ in range(scale.pick(0, 2)):
+            errors += _measure_step(report, system, crowd, best, scale)
+    _conclude(report, best, errors)
+    return report
+
+
+# The parts -----------------------------------------------------------------------------------------------
+def _measure_parts(report: Report, system: System, strangers: list[Stranger]) -> None:
+    """Have all strangers take the first step, then all the second, and so on; add what each step costs one."""
+    meter = Meter(system, {name: [name] for name in system.children})
+
+    async def take_all() -> None:
+        places = asyncio.Semaphore(AT_ONCE)
+
+        async def take(stranger: Stranger, name: str) -> None:
+            async with places:
+                await stranger.take(stranger.steps[name])
+
+        for name in STEPS:
+            taking = [stranger for stranger in strangers if name in stranger.steps]
+            if not taking:
+                continue
+            meter.spent()
+            await asyncio.gather(*(take(stranger, name) for stranger in taking))
+            await asyncio.sleep(0.3)  # what the step has set going in the workers belongs to it
+            _add_part(report, name, meter.spent(), among=len(taking), of=len(strangers))
+        for stranger in strangers:
+            await stranger.leave()
+
+    asyncio.run(take_all())
+    if wrong := [stranger.error or stranger.refused for stranger in strangers if not stranger.paid]:
+        raise sale.BrokenError(f"{len(wrong)} strangers did not get their tickets: {wrong[:3]}")
+    _check(strangers)
+
+
+def _add_part(report: Report, name: str, spent: dict[str, float], *, among: int, of: int) -> None:
+    cpu = {f"{group} us": seconds / among * 1e6 for group, seconds in spent.items()}
+    report.add(name, **{"of all": among / of, "CPU us": sum(cpu.values()), **cpu})
+
+
+# The steps -----------------------------------------------------------------------------------------------
+def _find_the_most(report: Report, system: System, crowd: Crowd, scale: Scale) -> tuple[int, int]:
+    """Offer twice as many a minute until it breaks, or half as many until it holds, then halve the gap twice.
+
+    Return the most that held (0: none), and how many strangers met an error.
+    """
+    held, broken, errors, rate = 0, 0, 0, FIRST
+    for _ in range(scale.pick(3, 12)):
+        errors += _measure_step(report, system, crowd, rate, scale)
+        if report.median(_arm(rate), "held"):
+            held = rate
+        else:
+            broken = rate
+        if not broken or not held:
+            rate = rate // 2 if broken else rate * 2
+        elif broken / held < 1.2:
+            break
+        else:
+            rate = round((held * broken) ** 0.5)
+    return held, errors
+
+
+def _measure_step(report: Report, system: System, crowd: Crowd, rate: int, scale: Scale) -> int:
+    """Let strangers arrive for some seconds; add what came of it. Return how many met an error."""
+    strangers = crowd.strangers(round(rate / 60 * scale.pick(4, 15)))
+    sale.reset()
+    meter = Meter(system, {name: [name] for name in system.children})
+    asyncio.run(_arrive(strangers, a_minute=rate))
+    spent = meter.spent()
+    _check(strangers)
+    served = [stranger for stranger in strangers if stranger.paid]
+    wrong = [stranger.error for stranger in strangers if stranger.error]
+    took = max(s.paid or 0.0 for s in served) - strangers[0].arrived if served else PATIENCE
+    to_hold = [((s.held or 0.0) - s.arrived) * 1000 for s in strangers if s.held] or [PATIENCE * 1000]
+    to_paid = [((s.paid or 0.0) - s.arrived) * 1000 for s in served] or [PATIENCE * 1000]
+    held = len(served) == len(strangers) and percentile(to_paid, 0.99) <= HELD_MS
+    gave_up = sum(error.startswith("gave up") for error in wrong)
+    cpu = {f"{group} us": seconds / len(strangers) * 1e6 for group, seconds in spent.items()}
+    report.add(
+        _arm(rate),
+        **{
+            "served a minute": len(served) / took * 60,
+            "held": float(held),
+            "to hold p50 ms": percentile(to_hold, 0.5),
+            "to hold p99 ms": percentile(to_hold, 0.99),
+            "to paid p50 ms": percentile(to_paid, 0.5),
+            "to paid p99 ms": percentile(to_paid, 0.99),
+            "refused": float(sum(stranger.refused is not None for stranger in strangers)),
+            "gave up": float(gave_up),
+            "errors": float(len(wrong) - gave_up),
+            "CPU us": sum(cpu.values()),
+            **cpu,
+        },
+    )
+    return len(wrong) - gave_up
+
+
+def _arm(rate: int) -> str:
+    return f"{rate:,} a minute"
+
+
+async def _arrive(strangers: list[Stranger], *, a_minute: float) -> None:
+    """Let the strangers arrive evenly, and wait until each has a ticket or has given up."""
+    began = time.perf_counter()
+    async with asyncio.TaskGroup() as buying:
+        for nth, stranger in enumerate(strangers):
+            await asyncio.sleep(max(0.0, began + nth * 60 / a_minute - time.perf_counter()))
+            buying.create_task(stranger.buy(patience=PATIENCE))
+
+
+# What was right, and what was found ----------------------------------------------------------------------
+def _check(strangers: list[Stranger]) -> None:
+    """Raise BrokenError unless what strangers saw is there, and all books agree once nothing is in flight."""
+    sale.settle(seconds=PATIENCE)
+    sale.check()
+    books = sale.books()
+    seen = sum(stranger.paid is not None for stranger in strangers)
+    agree = {books[name] for name in ("validated", "sold", "paid", "charged")}
+    if len(agree) != 1 or books["validated"] < seen:
+        raise sale.BrokenError(f"{seen} saw that they had paid, but there are: {books}")
+    if books["reservations"] < sum(stranger.held is not None for stranger in strangers):
+        raise sale.BrokenError("An acknowledged reservation is not there.")
+
+
+def _conclude(report: Report, best: int, errors: int) -> None:
+    parts = {name: columns for name, columns in report.arms.items() if "of all" in columns}
+    person = sum(columns["CPU us"][0] * columns["of all"][0] for columns in parts.values())
+    bound = (os.cpu_count() or 1) * 60e6 / person
+    served = report.rounds(_arm(best), "served a minute") if best else [0.0]
+    visit = sum(
+        cost[0]
+        for column, cost in report.arms[VISIT].items()
+        if column.endswith(" us") and column not in ("CPU us", "client us")
+    )
+    report.goals += [
+        Goal(
+            name="people served a minute, of what the parts allow", measured=[each / bound for each in served],
+            least=0.6, aim=0.8, bound=1,
+        ),
+        Goal(name="strangers who met an error, not a refusal", measured=[errors], most=0),
+        Goal(name="CPU of a first visit: page, files, socket", measured=[visit], most=3_000, unit="us"),
+    ]  # fmt: skip
+    report.notes += [
+        f"The parts cost a person {person:,.0f} us of CPU, the load's own included: both cores, busy with nothing"
+        f" else, would serve {bound:,.0f} people a minute. {best:,} a minute was the most offered that held: all"
+        f" were served, 99 of 100 within {HELD_MS / 1000:.0f} s of their arrival.",
+        "A third log in, a third sign up, a third come as guests"
+        + (" do." if GUESTS_AS is Known.GUEST else "; as there are no guests, these sign up too."),
+    ]
