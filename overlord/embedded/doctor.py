@@ -1,4 +1,4 @@
-"""`manage.py doctor`: looks at all that `manage.py up` needs, and says in plain words what is wrong."""
+"""Check everything that `manage.py up` needs, for `manage.py doctor`."""
 
 import os
 import platform
@@ -15,17 +15,17 @@ from overlord.embedded import binaries, ports, program, servers
 from overlord.embedded.binaries import MissingBinaryError
 from overlord.embedded.state import Folder, FolderError
 
-OLDEST_PYTHON = (3, 11)
-NEEDED_BYTES = 500_000_000
+MIN_PYTHON = (3, 11)
+MIN_FREE_BYTES = 500_000_000
 LOG_LINES = 10
-# Which log may tell why: by what /readyz names missing, and by the queue that is silent.
+# The log that may tell the cause: by what /readyz names as missing, and by the queue without a worker.
 LOGS = {"database": "postgres", "redis": "valkey"}
 WORKERS = {"live": "broadcasts", "expiry": "upkeep", "payments": "payments"}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at. `logs` names the programs whose logs may tell more."""
+    """The result of one check. `logs` names the programs whose logs may tell more."""
 
     good: bool
     text: str
@@ -33,37 +33,37 @@ class Finding:
 
 
 def findings(folder: Folder) -> Iterator[Finding]:
-    """Will look at one thing after the other, from the ground up."""
-    yield Finding(sys.version_info >= OLDEST_PYTHON, f"Python {platform.python_version()} (3.11 or later)")
+    """Yield the result of each check, the most basic one first."""
+    yield Finding(sys.version_info >= MIN_PYTHON, f"Python {platform.python_version()} (3.11 or later)")
     yield _binary("PostgreSQL", lambda: binaries.postgres_folder() / "postgres", "--version")
     yield _binary("Valkey", binaries.valkey, "--version")
     yield _binary("Caddy", binaries.caddy, "version")
     yield _space(folder)
     if not folder.path.exists():
-        yield Finding(False, f"{folder.path} is not there: bin/up makes it")
+        yield Finding(False, f"{folder.path} does not exist: bin/up makes it")
         return
     try:
         folder.check()
-        memory = folder.recall()
+        state = folder.load()
     except (FolderError, PermissionError) as error:
         yield Finding(False, str(error))
         return
-    yield Finding(True, f"{folder.path} is ours")
+    yield Finding(True, f"{folder.path} belongs to you and is writable")
     running = folder.running()
     if running:
-        yield Finding(True, f"manage.py up is {running}")
+        yield Finding(True, f"Ticket Overlord is {running}")
     else:
-        yield Finding(False, "manage.py up does not run: bin/up starts it")
-        yield from _taken_ports(memory.ports)
+        yield Finding(False, "Ticket Overlord is not running: bin/up starts it")
+        yield from _taken_ports(state.ports)
     for finding in _services():
-        # Of what does not run, the log only tells how it ended well.
+        # The log of a program that was stopped tells nothing about what is wrong.
         yield finding if running else replace(finding, logs=())
     if running and (running.serving or "").startswith("http"):
-        yield _readiness(memory.ports["shop"])
+        yield _readiness(state.ports["shop"])
 
 
 def log_tail(folder: Folder, name: str) -> str:
-    """Will give the last lines of a program's log, however long it is."""
+    """Return the last lines of a program's log. Only the end of the file is read."""
     try:
         with (folder.logs / f"{name}.log").open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - 20_000))
@@ -87,14 +87,17 @@ def _binary(name: str, find: Callable[[], Path], version_option: str) -> Finding
 def _space(folder: Folder) -> Finding:
     there = folder.path if folder.path.exists() else Path(__file__)
     free = shutil.disk_usage(there).free
-    return Finding(free >= NEEDED_BYTES, f"{free // 1_000_000:,} MB of disk are free (500 MB are needed)")
+    return Finding(free >= MIN_FREE_BYTES, f"{free // 1_000_000:,} MB of disk are free (500 MB are needed)")
 
 
-def _taken_ports(remembered: dict[str, int]) -> Iterator[Finding]:
-    for name, port in remembered.items():
+def _taken_ports(used: dict[str, int]) -> Iterator[Finding]:
+    for name, port in used.items():
         if ports.taken(port):
-            # Nothing is wrong yet: `up` chooses another one, but an address someone noted down changes.
-            yield Finding(True, f"port {port}, last used for {name}, is taken by {_listener(port)}")
+            # Not an error: `up` chooses another port. But the address of the shop changes.
+            yield Finding(
+                True,
+                f"port {port}, last used for {name}, is taken by {_listener(port)}; bin/up will choose another",
+            )
 
 
 def _listener(port: int) -> str:
@@ -113,24 +116,24 @@ def _services() -> Iterator[Finding]:
         ("PostgreSQL", "DATABASE_URL", servers.postgres_answers, "postgres"),
         ("Redis (Valkey)", "REDIS_URL", servers.redis_answers, "valkey"),
     ):
-        url = os.environ.get(variable)  # the settings have put there what .env and the env file say
+        url = os.environ.get(variable)  # the settings have read .env and the env file into it
         if not url:
-            yield Finding(False, f"{variable} is not set: bin/up sets it, or write it into .env")
+            yield Finding(False, f"{variable} is not set: start bin/up, which sets it, or set it in .env")
         elif answers(url):
             yield Finding(True, f"{name} answers")
         else:
-            yield Finding(False, f"{name} does not answer where {variable} says", (log,))
+            yield Finding(False, f"{name} does not answer at the address in {variable}", (log,))
 
 
 def _readiness(port: int) -> Finding:
     ready, facts = program.readiness(port)
     if ready:
-        return Finding(True, "the shop is ready to sell")
+        return Finding(True, "the shop is ready")
     if not facts:
         return Finding(False, "the shop does not answer", ("caddy", "web"))
     missing = [name for name in facts.get("missing", []) if name != "worker"]
     queues = facts.get("silent_queues", [])
     logs = [LOGS[name] for name in missing if name in LOGS]
     logs += [WORKERS[queue] for queue in queues if queue in WORKERS]
-    silent = [f"a worker for {queue}" for queue in queues]
-    return Finding(False, f"the shop misses {', '.join(missing + silent)}", (*logs, "beat"))
+    workers = [f"a worker for the queue {queue}" for queue in queues]
+    return Finding(False, f"the shop is not ready; missing: {', '.join(missing + workers)}", (*logs, "beat"))

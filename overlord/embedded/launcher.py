@@ -1,7 +1,7 @@
-"""Becomes another program, one that ends with the process that started it.
+"""Replace this process with another program that ends when the process that started it ends.
 
-`processes.start` runs this file as a script, so it imports nothing of ours. Doing this here and not between
-fork and exec keeps it safe whatever threads the parent has.
+`processes.start` runs this file as a script, so it imports nothing of ours. The work is done here, and not
+between fork and exec in the parent, because that would be unsafe when the parent has threads.
 
     python -I -S launcher.py PARENT SIGNAL self|namespace|nobody PROGRAM [ARGUMENT...]
 """
@@ -16,16 +16,16 @@ CLONE_NEWUSER = 0x10000000
 
 
 def main(parent: int, signal: int, identity: str, argv: list[str]) -> None:
-    """Will take on the identity, tie this process's end to the parent's, and become the program."""
+    """Switch to the identity, ask the kernel to end this process with its parent, and run the program."""
     if identity == "namespace":
         enter_namespace()
     elif identity == "nobody":
         become_nobody()
     if sys.platform == "linux":
-        # After any change of identity, which clears it. The kernel sends it when the parent's thread ends.
+        # After the change of identity, which clears it. The kernel sends the signal when the parent thread ends.
         call("prctl", PR_SET_PDEATHSIG, signal, 0, 0, 0)
     if os.getppid() != parent:
-        sys.exit("The process that wanted this program has ended.")
+        sys.exit("The process that started this program has ended.")
     try:
         os.execv(argv[0], argv)  # noqa: S606
     except OSError as error:
@@ -33,19 +33,19 @@ def main(parent: int, signal: int, identity: str, argv: list[str]) -> None:
 
 
 def enter_namespace() -> None:
-    """Will make root look like an ordinary user to this process, which PostgreSQL insists on.
+    """Enter a user namespace in which root looks like an ordinary user, which PostgreSQL requires.
 
-    Outside, it stays root: nothing needs to be copied, and no file needs another owner.
+    Outside the namespace it is still root: no file has to be copied or change its owner.
     """
     call("unshare", CLONE_NEWUSER)
-    nobody = 65534  # must have a name, for initdb
+    nobody = 65534  # initdb requires a user that has a name
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"{nobody} 0 1")
     Path("/proc/self/gid_map").write_text(f"{nobody} 0 1")
 
 
 def become_nobody() -> None:
-    """Will give up root for the user `nobody`, groups included."""
+    """Switch from root to the user `nobody`, groups included."""
     import pwd
 
     nobody = pwd.getpwnam("nobody")
@@ -55,7 +55,7 @@ def become_nobody() -> None:
 
 
 def call(function: str, *arguments: int) -> None:
-    """Will call a function of the C library; raises OSError when it fails."""
+    """Call a function of the C library; raises OSError when it fails."""
     libc = ctypes.CDLL(None, use_errno=True)
     if getattr(libc, function)(*(ctypes.c_ulong(argument) for argument in arguments)) != 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

@@ -1,4 +1,4 @@
-"""Ports on this machine: which are taken, and which to take."""
+"""Find out which ports of this machine are taken, and choose free ones."""
 
 import socket
 
@@ -6,13 +6,15 @@ HOST = "127.0.0.1"
 
 
 def taken(port: int) -> bool:
-    """Will say whether somebody has the port already."""
+    """Return whether another program uses the port."""
     with socket.socket() as client:
         client.settimeout(0.5)
         if client.connect_ex((HOST, port)) == 0:
             return True
     with socket.socket() as server:
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do, just after a restart
+        server.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # servers do the same, to start again at once
         try:
             server.bind((HOST, port))
         except OSError:
@@ -20,16 +22,16 @@ def taken(port: int) -> bool:
     return False
 
 
-def choose(*, preferred: int, but_not: tuple[int, ...] = ()) -> int:
-    """Will give the preferred port if it is free, else one of the next twenty, else any that is free."""
+def choose(*, preferred: int, excluded: tuple[int, ...] = ()) -> int:
+    """Return the preferred port if it is free, else one of the next twenty, else any free port."""
     for port in range(preferred, min(preferred + 21, 65_536)):
-        if port not in but_not and not taken(port):
+        if port not in excluded and not taken(port):
             return port
     return any_free()
 
 
 def any_free() -> int:
-    """Will give a port that nothing uses."""
+    """Return a port that no program uses."""
     with socket.socket() as server:
         server.bind((HOST, 0))
         port: int = server.getsockname()[1]

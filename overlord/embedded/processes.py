@@ -1,9 +1,9 @@
-"""Child processes that end with us, and leave nothing behind when they die.
+"""Start and stop child processes so that none of them outlives the supervisor.
 
-Three things together see to that. The kernel tells a child when we die (`launcher`). What a dead child left
-behind comes to us and not to a distant pid 1 (`adopt_orphans`). And every process we started, with all that
-it started in turn, carries the name of its log in its environment, so that it can be found again, also by a
-later run, after we ourselves were killed.
+Three mechanisms work together. The kernel ends a child when the supervisor dies (`launcher`). Orphans, which
+are processes that a dead child leaves behind, become children of the supervisor and not of pid 1
+(`adopt_orphans`). Every process carries the path of its log in its environment, and so do the processes that
+it starts: that is how a later run finds what a killed run left.
 """
 
 import contextlib
@@ -22,17 +22,19 @@ import psutil
 
 Identity = Literal["self", "namespace", "nobody"]
 
-MARK = "OVERLORD_LOG"
+LOG_VARIABLE = "OVERLORD_LOG"
 LAUNCHER = Path(__file__).with_name("launcher.py")
-LOG_BYTES = 5_000_000
-POLL = 0.05
+MAX_LOG_BYTES = 5_000_000
+POLL_SECONDS = 0.05
 PR_SET_CHILD_SUBREAPER = 36
 
 
 @dataclass(frozen=True)
-class Workplace:
-    """A folder, and the only executable that works in it: so PostgreSQL's processes are known, which
-    overwrite their environment."""
+class ProcessMatch:
+    """A working directory and an executable by which processes are recognised.
+
+    PostgreSQL's processes need it, because they overwrite their environment.
+    """
 
     folder: Path
     executable: Path
@@ -40,7 +42,7 @@ class Workplace:
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """What to run, in which whole environment, and how to tell that it works."""
+    """What to run, its whole environment, and how to find out that it is ready."""
 
     name: str
     argv: tuple[str, ...]
@@ -50,11 +52,11 @@ class Program:
     ready: Callable[[], bool] = lambda: True
     stop_signal: signal.Signals = signal.SIGTERM
     identity: Identity = "self"
-    workplace: Workplace | None = None
+    match: ProcessMatch | None = None
 
 
 class ProcessFailedError(Exception):
-    """A program ended or never became ready; `log` holds the last lines it wrote."""
+    """A program ended or never became ready; `log` holds the last lines that it wrote."""
 
     def __init__(self, name: str, reason: str, log: str) -> None:
         self.name, self.reason, self.log = name, reason, log
@@ -63,12 +65,12 @@ class ProcessFailedError(Exception):
 
 @dataclass
 class Child:
-    """A program that runs, or ran, as our child."""
+    """A program that runs, or ran, as our child process."""
 
     program: Program
     process: subprocess.Popen[bytes]
     log: Path
-    log_offset: int  # what stands before it was written by earlier runs
+    log_offset: int  # earlier runs wrote what stands before it
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -79,63 +81,63 @@ class Child:
     def running(self) -> bool:
         return self.process.poll() is None
 
-    def wait_ready(self, *, seconds: float = 60, given_up: Callable[[], bool] = lambda: False) -> None:
-        """Will return once the program is ready, or once `given_up` says so.
+    def wait_ready(self, *, seconds: float = 60, cancelled: Callable[[], bool] = lambda: False) -> None:
+        """Return once the program is ready, or once `cancelled` returns true.
 
-        Raises ProcessFailedError when it ended, or was not ready within the seconds.
+        Raises ProcessFailedError when the program ended, or was not ready in time.
         """
         deadline = time.monotonic() + seconds
-        while not given_up():
+        while not cancelled():
             if not self.running:
-                raise self.failure(f"did not start: {self.end}")
+                raise self.failure(f"did not start: {self.exit_reason}")
             if self.program.ready():
                 return
             if time.monotonic() > deadline:
                 raise self.failure(f"was not ready after {seconds:.0f} seconds")
-            time.sleep(POLL)
+            time.sleep(POLL_SECONDS)
 
     def stop(self, *, grace: float = 5) -> None:
-        """Will end the program and all it started: kindly, and by force after the grace."""
+        """End the program and all that it started: by its stop signal, and by SIGKILL after the grace."""
         stop([self], grace=grace)
 
     def kill(self) -> None:
-        """Will end the program and all it started at once, as a crash would."""
+        """End the program and all that it started at once, as a crash would."""
         if self.running:
             self.process.kill()
         self.process.wait()
-        self.sweep()
+        self.end_leftovers()
 
-    def sweep(self) -> None:
-        """Will end what the dead program left behind, which would hold its port or its data."""
-        _end(leftovers(self.log, self.program))
+    def end_leftovers(self) -> None:
+        """End the processes that the dead program left behind; they may hold its port or its data."""
+        _kill(leftovers(self.log, self.program))
 
     def failure(self, reason: str) -> ProcessFailedError:
         return ProcessFailedError(self.program.name, reason, self.last_lines())
 
     @property
-    def end(self) -> str:
-        """Will say how the program ended, in words that fit after a colon."""
+    def exit_reason(self) -> str:
+        """Return how the program ended, in words that fit after a colon."""
         code = self.process.returncode
         if code is not None and code < 0:
             return f"killed by signal {-code}"
         return f"exit code {code}"
 
     def last_lines(self, count: int = 20) -> str:
-        """Will give the last lines that this run of the program wrote."""
+        """Return the last lines that this run of the program wrote."""
         with self.log.open("rb") as file:
             file.seek(self.log_offset)
             return "\n".join(file.read().decode(errors="replace").splitlines()[-count:])
 
 
 def start(program: Program, log_dir: Path) -> Child:
-    """Will start the program, writing to `<log_dir>/<name>.log`.
+    """Start the program, with its output in `<log_dir>/<name>.log`.
 
-    Call it from a thread that lives as long as the child should: the main one.
+    Call it from the main thread: the kernel ends the child when the thread that started it ends.
     """
     program.prepare()
     log_dir.mkdir(parents=True, exist_ok=True)
     log = (log_dir / f"{program.name}.log").resolve()
-    if log.exists() and log.stat().st_size > LOG_BYTES:
+    if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
         log.replace(log.with_suffix(".log.1"))
     launch = (sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), str(int(program.stop_signal)))
     with log.open("ab") as output:
@@ -145,51 +147,55 @@ def start(program: Program, log_dir: Path) -> Child:
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=program.cwd,
-            env={**program.env, MARK: str(log)},
-            start_new_session=True,  # a Ctrl-C is for us alone: we end our children in their order
+            env={**program.env, LOG_VARIABLE: str(log)},
+            start_new_session=True,  # only the supervisor receives Ctrl-C: it stops the children in order
         )
         return Child(program=program, process=process, log=log, log_offset=output.tell())
 
 
 def run(
-    program: Program, log_dir: Path, *, seconds: float = 300, given_up: Callable[[], bool] = lambda: False
+    program: Program, log_dir: Path, *, seconds: float = 300, cancelled: Callable[[], bool] = lambda: False
 ) -> None:
-    """Will run the program to its end; raises ProcessFailedError unless it ends well and in time."""
+    """Run the program to its end; raises ProcessFailedError unless it succeeds in time."""
     child = start(program, log_dir)
     try:
         deadline = time.monotonic() + seconds
-        while child.running and not given_up():
+        while child.running and not cancelled():
             if time.monotonic() > deadline:
                 raise child.failure(f"did not end within {seconds:.0f} seconds")
-            time.sleep(POLL)
+            time.sleep(POLL_SECONDS)
         if not child.running and child.process.returncode != 0:
-            raise child.failure(f"failed: {child.end}")
+            raise child.failure(f"failed: {child.exit_reason}")
     finally:
         child.kill()
 
 
-def stop(children: Iterable[Child], *, grace: float = 5, hurried: Callable[[], bool] = lambda: False) -> None:
-    """Will end the children together, and kill those still there after the grace or when hurried."""
+def stop(
+    children: Iterable[Child], *, grace: float = 5, immediately: Callable[[], bool] = lambda: False
+) -> None:
+    """Send each child its stop signal, and kill those that still run after the grace.
+
+    `immediately` may cut the grace short.
+    """
     children = list(children)
     for child in children:
         if child.running:
             child.process.send_signal(child.program.stop_signal)
     deadline = time.monotonic() + grace
-    while any(child.running for child in children) and time.monotonic() < deadline and not hurried():
-        time.sleep(POLL)
+    while any(child.running for child in children) and time.monotonic() < deadline and not immediately():
+        time.sleep(POLL_SECONDS)
     for child in children:
         child.kill()
 
 
 def adopt_orphans() -> None:
-    """Will make this process the parent of whatever its children leave behind (Linux only)."""
+    """Make this process the parent of the processes that its children leave behind (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def reap_orphans(children: Iterable[Child]) -> None:
-    """Will bury the adopted processes that have ended, those that are not in the children, which see to
-    themselves."""
+    """Reap adopted orphans that have ended. The children are left alone: `Popen` reaps them."""
     own = {child.pid for child in children}
     for process in psutil.Process().children():
         if process.pid not in own:
@@ -197,38 +203,38 @@ def reap_orphans(children: Iterable[Child]) -> None:
 
 
 def leftovers(log: Path, program: Program) -> list[psutil.Process]:
-    """Will find the processes that the program started and that outlived it."""
+    """Return the processes that the program started and that outlived it."""
     return [
         process
         for process in psutil.process_iter()
-        if _mark(process) == str(log) or _works_in(process, program.workplace)
+        if _log_of(process) == str(log) or _matches(process, program.match)
     ]
 
 
-def survivors(log_dir: Path, workplace: Workplace | None) -> list[psutil.Process]:
-    """Will find what a killed run with this log folder, and this workplace, left running."""
+def survivors(log_dir: Path, match: ProcessMatch | None) -> list[psutil.Process]:
+    """Return the processes that a killed run with this log folder left, and those that match."""
     ours = str(log_dir.resolve()) + os.sep
     return [
         process
         for process in psutil.process_iter()
-        if _mark(process).startswith(ours) or _works_in(process, workplace)
+        if _log_of(process).startswith(ours) or _matches(process, match)
     ]
 
 
 def end_survivors(processes: list[psutil.Process], *, grace: float = 5) -> None:
-    """Will end the processes: kindly, and by force after the grace."""
+    """End the processes: by SIGTERM, and by SIGKILL after the grace."""
     for process in processes:
-        with _gone_or_foreign():
+        with _ignore_gone_or_foreign():
             process.terminate()
     deadline = time.monotonic() + grace
     while time.monotonic() < deadline and not all(_is_gone(process) for process in processes):
-        time.sleep(POLL)
-    _end(processes)
+        time.sleep(POLL_SECONDS)
+    _kill(processes)
 
 
-def _end(processes: list[psutil.Process]) -> None:
+def _kill(processes: list[psutil.Process]) -> None:
     for process in processes:
-        with _gone_or_foreign():
+        with _ignore_gone_or_foreign():
             process.kill()
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline and not all(_is_gone(process) for process in processes):
@@ -236,35 +242,35 @@ def _end(processes: list[psutil.Process]) -> None:
 
 
 def _is_gone(process: psutil.Process) -> bool:
-    """Will say whether a process that is no `Child` has ended, and bury it if we adopted it.
+    """Return whether a process that is no `Child` has ended, and reap it if we adopted it.
 
-    A zombie is gone: it holds neither port nor file, and in a container pid 1 may reap it late.
+    A zombie counts as gone: it holds neither port nor file, and in a container pid 1 may reap it late.
     """
     with contextlib.suppress(ChildProcessError):
         os.waitpid(process.pid, os.WNOHANG)
-    with _gone_or_foreign():
+    with _ignore_gone_or_foreign():
         return process.status() == psutil.STATUS_ZOMBIE or not process.is_running()
     return True
 
 
-def _mark(process: psutil.Process) -> str:
-    with _gone_or_foreign():
-        mark: str = process.environ().get(MARK, "")
-        return mark
+def _log_of(process: psutil.Process) -> str:
+    with _ignore_gone_or_foreign():
+        log: str = process.environ().get(LOG_VARIABLE, "")
+        return log
     return ""
 
 
-def _works_in(process: psutil.Process, workplace: Workplace | None) -> bool:
-    if workplace is None:
+def _matches(process: psutil.Process, match: ProcessMatch | None) -> bool:
+    if match is None:
         return False
-    with _gone_or_foreign():
-        at_work = (Path(process.cwd()), Path(process.exe()))
-        return at_work == (workplace.folder.resolve(), workplace.executable.resolve())
+    with _ignore_gone_or_foreign():
+        found = (Path(process.cwd()), Path(process.exe()))
+        return found == (match.folder.resolve(), match.executable.resolve())
     return False
 
 
 @contextlib.contextmanager
-def _gone_or_foreign() -> Iterator[None]:
-    """Will pass over a process that has just ended, or that is another user's."""
+def _ignore_gone_or_foreign() -> Iterator[None]:
+    """Ignore a process that has just ended, or that belongs to another user."""
     with contextlib.suppress(psutil.Error, OSError):
         yield

@@ -1,4 +1,4 @@
-"""The processes of the application itself: how each is started, and how to tell that it works."""
+"""Describe the processes of the application: how each is started, and how to find out that it is ready."""
 
 import http.client
 import json
@@ -22,7 +22,7 @@ CADDYFILE = Path(__file__).with_name("Caddyfile")
 
 
 def environment(*, database_url: str, redis_url: str, secret_key: str, data_dir: Path) -> dict[str, str]:
-    """Will give the environment of our processes: this one's, with these servers and secrets."""
+    """Return the environment of our processes: that of this process, with these servers and secrets."""
     return {
         **os.environ,
         "DATABASE_URL": database_url,
@@ -34,17 +34,17 @@ def environment(*, database_url: str, redis_url: str, secret_key: str, data_dir:
 
 
 def manage(*arguments: str, env: Mapping[str, str]) -> Program:
-    """Will describe a `manage.py` command, which ends by itself: see `processes.run`."""
+    """Describe a `manage.py` command, for `processes.run`."""
     return Program(name=arguments[0], argv=(sys.executable, "manage.py", *arguments), env=env, cwd=ROOT)
 
 
 def web(port: int, *, env: Mapping[str, str]) -> Program:
-    """Will describe Granian: HTTP in two processes of four threads, each thread keeping its connection."""
+    """Describe Granian, which serves HTTP: two processes of four threads, each with its database connection."""
     return _python(
         "web",
         f"granian --interface wsgi --host {HOST} --port {port} --no-ws --log-level warning"
         " --workers 2 --blocking-threads 4 --backlog 1024 --backpressure 512"
-        # Without these a killed worker would end the server, and one that hangs would keep it from stopping.
+        # Without these options a killed worker ends the server, and one that hangs keeps it from stopping.
         " --respawn-failed-workers --respawn-interval 0.1 --workers-kill-timeout 3"
         " overlord.wsgi:application",
         env=env,
@@ -53,7 +53,7 @@ def web(port: int, *, env: Mapping[str, str]) -> Program:
 
 
 def live(port: int, *, env: Mapping[str, str]) -> Program:
-    """Will describe Daphne: the WebSockets."""
+    """Describe Daphne, which serves WebSockets."""
     return _python(
         "live",
         f"daphne -b {HOST} -p {port} -v 0 --proxy-headers --no-server-name"
@@ -66,23 +66,23 @@ def live(port: int, *, env: Mapping[str, str]) -> Program:
 
 
 def payments(*, env: Mapping[str, str]) -> Program:
-    """Will describe the worker that talks to payment gateways: in processes, which can be timed out."""
+    """Describe the worker that calls payment gateways, in processes, which a time limit can end."""
     return _worker("payments", queues="payments", pool="prefork", concurrency=2, env=env)
 
 
 def broadcasts(*, env: Mapping[str, str]) -> Program:
-    """Will describe the worker that sends what changed, kept apart so that nothing long delays it."""
+    """Describe the worker that sends live state. It does nothing else, so that no long task delays it."""
     return _worker("broadcasts", queues="live", pool="threads", concurrency=2, env=env)
 
 
 def upkeep(*, env: Mapping[str, str]) -> Program:
-    """Will describe the worker that ends holds and tidies up."""
+    """Describe the worker that expires holds, sends mail and does periodic work."""
     return _worker("upkeep", queues="expiry,upkeep,mail", pool="threads", concurrency=4, env=env)
 
 
 def beat(*, env: Mapping[str, str]) -> Program:
-    """Will describe the clock. Its schedule stays in memory: a file could be stale, and brings nothing when
-    everything is due within seconds."""
+    """Describe beat, which starts periodic tasks. Its schedule stays in memory: every task is due within seconds,
+    so a file would bring nothing, and it could be stale."""
     return _python(
         "beat",
         "celery -A overlord beat --scheduler celery.beat:Scheduler --pidfile= --loglevel warning",
@@ -91,7 +91,7 @@ def beat(*, env: Mapping[str, str]) -> Program:
 
 
 def caddy(port: int, *, web_port: int, live_port: int, data_dir: Path) -> Program:
-    """Will describe the one door, on a port of this machine. It is told no secret."""
+    """Describe Caddy, the front server, on a port of this machine. Its environment holds no secret."""
     return Program(
         name="caddy",
         argv=(str(binaries.caddy()), "run", "--config", str(CADDYFILE), "--adapter", "caddyfile"),
@@ -112,12 +112,12 @@ def caddy(port: int, *, web_port: int, live_port: int, data_dir: Path) -> Progra
 
 
 def http_status(port: int, path: str) -> int:
-    """Will give the status with which a server on this machine answers, 0 when it does not."""
+    """Return the HTTP status that a server on this machine answers with, or 0 when it does not answer."""
     return _get(port, path)[0]
 
 
 def readiness(port: int) -> tuple[bool, dict[str, Any]]:
-    """Will say whether the whole system can sell, and the facts `/readyz` gives, if it answers at all."""
+    """Return whether the whole system can sell, and the facts of `/readyz` (empty when it does not answer)."""
     status, body = _get(port, "/readyz/")
     try:
         facts = json.loads(body)

@@ -1,4 +1,4 @@
-"""The private PostgreSQL and Valkey: how they are made, configured and asked whether they answer."""
+"""Create, configure and probe the PostgreSQL and the Valkey that belong to the data folder."""
 
 import shutil
 import signal
@@ -18,13 +18,13 @@ from overlord.embedded.processes import Program
 DATABASE = "overlord"
 ROLE = "overlord"
 SCRATCH = "postgres.new-"
-# Small on purpose: whatever language, time zone or PostgreSQL variables the user has set stay outside.
+# Nothing is inherited: the user's language, time zone and PostgreSQL variables must not change the servers.
 SERVER_ENV = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Postgres:
-    """A PostgreSQL of our own on a port of this machine, reached with a password."""
+    """A PostgreSQL that listens on a port of this machine and asks for a password."""
 
     home: PostgresHome
     port: int
@@ -36,7 +36,7 @@ class Postgres:
         return f"postgres://{ROLE}:{self.password}@{HOST}:{self.port}/{DATABASE}"
 
     def create(self, log_dir: Path) -> None:
-        """Will make the data folder unless it is there, whole or not at all; raises ProcessFailedError."""
+        """Create the data folder unless it exists; nothing half made is left. Raises ProcessFailedError."""
         if self.home.data.exists():
             return
         parent = self.home.data.parent
@@ -52,7 +52,7 @@ class Postgres:
             new.rename(self.home.data)
 
     def program(self) -> Program:
-        """Will describe the server, for `processes.start`."""
+        """Describe the server, for `processes.start`."""
         settings = {
             "listen_addresses": HOST,
             "port": str(self.port),
@@ -66,15 +66,15 @@ class Postgres:
             argv=(str(self.home.programs / "postgres"), "-D", str(self.home.data), *options),
             env=SERVER_ENV,
             cwd=self.home.data.parent,
-            prepare=self._forget_pid,
+            prepare=self._remove_pid_file,
             ready=lambda: postgres_answers(self.url.removesuffix(DATABASE) + "postgres"),
-            stop_signal=signal.SIGINT,  # the fast shutdown: SIGTERM would wait for clients to leave
+            stop_signal=signal.SIGINT,  # the fast shutdown: SIGTERM would wait for clients to disconnect
             identity=self.home.identity,
-            workplace=self.home.workplace,
+            match=self.home.process_match,
         )
 
     def create_database(self) -> None:
-        """Will make the database in the running server unless it is there."""
+        """Create the database in the running server unless it exists."""
         connection = psycopg2.connect(self.url.removesuffix(DATABASE) + "postgres")
         try:
             connection.autocommit = True
@@ -85,16 +85,16 @@ class Postgres:
         finally:
             connection.close()
 
-    def _forget_pid(self) -> None:
-        """Will remove the file by which PostgreSQL believes that it runs already.
+    def _remove_pid_file(self) -> None:
+        """Remove the file that tells PostgreSQL that it runs already.
 
-        Whoever starts it knows that it does not. PostgreSQL itself only looks whether some process has the
-        number written there, which after a reboot may be anybody's, and gives up at a file cut short.
+        The supervisor knows that it does not run. PostgreSQL only checks whether a process has the pid in the
+        file, which after a reboot may be any process, and it does not start when the file is incomplete.
         """
         (self.home.data / "postmaster.pid").unlink(missing_ok=True)
 
     def _initdb(self, data: Path, password_file: Path) -> Program:
-        # The built-in locale is the same everywhere, whether or not the system has the user's.
+        # The built-in locale is the same on every system.
         locale = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
         access = ("--username", ROLE, "--auth", "scram-sha-256", "--pwfile", str(password_file))
         return Program(
@@ -108,7 +108,7 @@ class Postgres:
 
 @dataclass(frozen=True, kw_only=True)
 class Valkey:
-    """A Valkey of our own on a port of this machine, reached with a password."""
+    """A Valkey that listens on a port of this machine and asks for a password."""
 
     binary: Path
     data: Path
@@ -120,7 +120,7 @@ class Valkey:
         return f"redis://:{self.password}@{HOST}:{self.port}/0"
 
     def program(self) -> Program:
-        """Will describe the server, for `processes.start`."""
+        """Describe the server, for `processes.start`."""
         return Program(
             name="valkey",
             argv=(str(self.binary), str(self._config)),
@@ -131,7 +131,7 @@ class Valkey:
         )
 
     def _configure(self) -> None:
-        """Will write the configuration, which keeps the password out of the list of processes."""
+        """Write the configuration file, which keeps the password out of the process list."""
         self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         settings = {
             "bind": HOST,
@@ -141,7 +141,7 @@ class Valkey:
             "appendonly": "yes",
             "save": '""',
             "maxmemory-policy": "noeviction",
-            "set-proc-title": "no",  # it would overwrite the mark by which we know our processes
+            "set-proc-title": "no",  # a title would overwrite the environment, by which we find our processes
         }
         self._config.touch(mode=0o600)
         self._config.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
@@ -152,7 +152,7 @@ class Valkey:
 
 
 def postgres_answers(url: str) -> bool:
-    """Will say whether a PostgreSQL takes a connection there now."""
+    """Return whether a PostgreSQL accepts a connection at the address now."""
     try:
         psycopg2.connect(url, connect_timeout=3).close()
     except psycopg2.Error:
@@ -161,7 +161,7 @@ def postgres_answers(url: str) -> bool:
 
 
 def redis_answers(url: str) -> bool:
-    """Will say whether a Redis answers there now, its data loaded."""
+    """Return whether a Redis answers at the address now, with its data loaded."""
     client = redis.Redis.from_url(url, socket_timeout=3, socket_connect_timeout=3)
     try:
         return bool(client.ping())

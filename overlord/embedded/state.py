@@ -1,4 +1,4 @@
-"""The data folder: whose it is, who works in it, and what is remembered there from run to run."""
+"""The data folder: who owns it, which process uses it, and what is saved in it from run to run."""
 
 import contextlib
 import fcntl
@@ -18,7 +18,7 @@ class FolderError(Exception):
 
 
 class AlreadyRunningError(Exception):
-    """Another process works in the data folder: its pid, and what it serves, the shop's address above all."""
+    """Another process uses the data folder. `pid` is its process; `serving` is usually the shop's address."""
 
     def __init__(self, pid: int | None, serving: str | None) -> None:
         self.pid, self.serving = pid, serving
@@ -30,8 +30,8 @@ def _secret() -> str:
 
 
 @dataclass
-class Memory:
-    """What later runs need to know of earlier ones."""
+class SavedState:
+    """What later runs need to know about earlier ones."""
 
     postgres_password: str = field(default_factory=_secret)
     valkey_password: str = field(default_factory=_secret)
@@ -39,12 +39,12 @@ class Memory:
     secret_key: str = field(default_factory=lambda: secrets.token_urlsafe(50))
     ports: dict[str, int] = field(default_factory=dict)
     demo_loaded: bool = False
-    refuge: str | None = None
+    external_folder: str | None = None  # see postgres_home
 
 
 @dataclass(frozen=True)
 class Folder:
-    """The data folder, `.overlord` in the checkout unless OVERLORD_DATA says otherwise."""
+    """The data folder: `.overlord` in the checkout, or the one named by OVERLORD_DATA."""
 
     path: Path
 
@@ -57,7 +57,7 @@ class Folder:
         return self.path / "env"
 
     def make(self) -> None:
-        """Will make the folder unless it is there, and ours; raises FolderError."""
+        """Make the folder unless it exists, and check it; raises FolderError."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -65,21 +65,21 @@ class Folder:
         self.check()
 
     def check(self) -> None:
-        """Will raise FolderError unless the folder is ours and can be written to."""
+        """Raise FolderError unless the folder belongs to this user and is writable."""
         owner = self.path.stat().st_uid
         if owner != os.geteuid():
             raise FolderError(
-                f"{self.path} belongs to {user_name(owner)}: work as that user, "
+                f"{self.path} belongs to {user_name(owner)}: run this as that user, "
                 "or set OVERLORD_DATA to another folder."
             )
         if not os.access(self.path, os.W_OK | os.X_OK):
-            raise FolderError(f"{self.path} cannot be written to.")
+            raise FolderError(f"{self.path} is not writable.")
 
     @contextlib.contextmanager
-    def claim(self) -> Iterator[None]:
-        """Will hold the folder for this process alone; raises AlreadyRunningError.
+    def lock(self) -> Iterator[None]:
+        """Hold the folder's lock; raises AlreadyRunningError when another process holds it.
 
-        The kernel lets go of it when we end, however that comes about, so that it is never stale.
+        The kernel releases the lock when this process ends, so it never becomes stale.
         """
         with self._lock_file.open("a+") as file:
             try:
@@ -90,11 +90,11 @@ class Folder:
             yield
 
     def announce(self, *, serving: str | None) -> None:
-        """Will let others know which process works here, and what it serves once it is ready."""
+        """Write into the lock file which process holds it, and what it serves once it is ready."""
         self._lock_file.write_text(json.dumps({"pid": os.getpid(), "serving": serving}))
 
     def running(self) -> AlreadyRunningError | None:
-        """Will say who works in the folder, if anybody does."""
+        """Return which process holds the folder's lock, or None."""
         try:
             with self._lock_file.open() as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -104,23 +104,26 @@ class Folder:
             return self._running()
         return None
 
-    def recall(self) -> Memory:
-        """Will give what earlier runs remembered, or a new memory; raises FolderError."""
+    def load(self) -> SavedState:
+        """Return what earlier runs saved, or a new state; raises FolderError."""
         try:
-            return Memory(**json.loads(self._memory_file.read_text()))
+            saved = json.loads(self._state_file.read_text())
+            if "refuge" in saved:  # the name of `external_folder` in version 0.1.0
+                saved["external_folder"] = saved.pop("refuge")
+            return SavedState(**saved)
         except FileNotFoundError:
-            return Memory()
+            return SavedState()
         except (ValueError, TypeError) as error:
             raise FolderError(
-                f"{self._memory_file} is damaged: put back a copy, or start afresh with manage.py reset."
+                f"{self._state_file} is damaged: restore it from a copy, or remove all data with manage.py reset."
             ) from error
 
-    def remember(self, memory: Memory) -> None:
-        """Will keep the memory, whole or not at all."""
-        _write_private(self._memory_file, json.dumps(asdict(memory), indent=2))
+    def save(self, state: SavedState) -> None:
+        """Save the state; a crash leaves either the old or the new file, whole."""
+        _write_private(self._state_file, json.dumps(asdict(state), indent=2))
 
     def env(self) -> dict[str, str]:
-        """Will give the variables of the env file, which the settings of other processes read."""
+        """Return the variables of the env file, which the settings of other processes read."""
         try:
             lines = self.env_file.read_text().splitlines()
         except FileNotFoundError:
@@ -128,25 +131,25 @@ class Folder:
         return dict(line.split("=", 1) for line in lines if "=" in line)
 
     def write_env(self, variables: Mapping[str, str]) -> None:
-        """Will write the env file, for the settings of other processes."""
+        """Write the env file, for the settings of other processes."""
         _write_private(self.env_file, "".join(f"{name}={value}\n" for name, value in variables.items()))
 
     def remove(self) -> None:
-        """Will remove all that we keep here, and nothing else that may lie in the folder."""
-        with contextlib.suppress(FolderError):  # a damaged memory is one reason to come here
-            if refuge := self.recall().refuge:
-                shutil.rmtree(refuge, ignore_errors=True)
+        """Remove all that we keep in the folder, and nothing else that may lie there."""
+        with contextlib.suppress(FolderError):  # a damaged state file is one reason to reset
+            if external_folder := self.load().external_folder:
+                shutil.rmtree(external_folder, ignore_errors=True)
         for name in ("postgres", "valkey", "caddy", "logs"):
             shutil.rmtree(self.path / name, ignore_errors=True)
         for scratch in self.path.glob("postgres.new-*"):
             shutil.rmtree(scratch, ignore_errors=True)
-        for file in (self.env_file, self._memory_file):
+        for file in (self.env_file, self._state_file):
             file.unlink(missing_ok=True)
 
     def _running(self) -> AlreadyRunningError:
         try:
             facts: dict[str, Any] = json.loads(self._lock_file.read_text())
-        except ValueError:  # it is being written just now
+        except ValueError:  # it is being written at this moment
             facts = {}
         return AlreadyRunningError(facts.get("pid"), facts.get("serving"))
 
@@ -155,12 +158,12 @@ class Folder:
         return self.path / "lock"
 
     @property
-    def _memory_file(self) -> Path:
+    def _state_file(self) -> Path:
         return self.path / "state.json"
 
 
 def user_name(uid: int) -> str:
-    """Will give the user's name, or the number when it has none."""
+    """Return the user's name, or its number when it has no name."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

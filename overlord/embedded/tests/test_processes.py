@@ -8,13 +8,13 @@ import psutil
 import pytest
 
 from overlord.embedded import processes
-from overlord.embedded.keeper import Keeper
 from overlord.embedded.processes import ProcessFailedError, Program
+from overlord.embedded.supervised import SupervisedProcess
 from overlord.embedded.tests.waiting import until
 
 SLEEP = "import time; time.sleep(600)"
-# Starts a process in a session of its own, as Granian and PostgreSQL do, and then sleeps.
-LEAVE_ONE = (
+# Starts a process in a session of its own, as PostgreSQL does.
+START_ANOTHER = (
     f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEP!r}], start_new_session=True)"
 )
 
@@ -57,7 +57,7 @@ def descendants(child):
     return psutil.Process(child.pid).children(recursive=True)
 
 
-def test_a_program_is_ready_when_it_says_so(start, program, tmp_path):
+def test_a_program_is_ready_when_its_check_says_so(start, program, tmp_path):
     sign = tmp_path / "ready"
     child = start(program(f"open({str(sign)!r}, 'w'); {SLEEP}", ready=sign.exists))
 
@@ -67,7 +67,7 @@ def test_a_program_is_ready_when_it_says_so(start, program, tmp_path):
     assert child.running
 
 
-def test_one_that_ends_before_it_is_ready_fails_with_its_last_lines(start, program):
+def test_a_program_that_ends_before_it_is_ready_fails_with_its_last_lines(start, program):
     child = start(program("print('one'); print('two'); raise SystemExit(3)", ready=lambda: False))
 
     with pytest.raises(ProcessFailedError) as failure:
@@ -76,20 +76,20 @@ def test_one_that_ends_before_it_is_ready_fails_with_its_last_lines(start, progr
     assert (failure.value.reason, failure.value.log) == ("did not start: exit code 3", "one\ntwo")
 
 
-def test_one_that_is_never_ready_fails(start, program):
+def test_a_program_that_is_never_ready_fails(start, program):
     child = start(program(SLEEP, ready=lambda: False))
 
     with pytest.raises(ProcessFailedError, match="was not ready"):
         child.wait_ready(seconds=0.2)
 
 
-def test_waiting_can_be_given_up(start, program):
+def test_waiting_can_be_cancelled(start, program):
     child = start(program(SLEEP, ready=lambda: False))
 
-    child.wait_ready(given_up=lambda: True)
+    child.wait_ready(cancelled=lambda: True)
 
 
-def test_an_earlier_runs_lines_are_not_told_as_this_ones(start, program):
+def test_last_lines_are_those_of_this_run_only(start, program):
     start(program("print('before')")).process.wait()
     child = start(program("print('now')"))
     child.process.wait()
@@ -98,8 +98,8 @@ def test_an_earlier_runs_lines_are_not_told_as_this_ones(start, program):
     assert child.log.read_text() == "before\nnow\n"
 
 
-def test_a_long_log_is_put_aside_at_the_next_start(start, program, monkeypatch):
-    monkeypatch.setattr(processes, "LOG_BYTES", 5)
+def test_a_long_log_is_renamed_at_the_next_start(start, program, monkeypatch):
+    monkeypatch.setattr(processes, "MAX_LOG_BYTES", 5)
     start(program("print('longer than five')")).process.wait()
     child = start(program("print('new')"))
     child.process.wait()
@@ -108,7 +108,7 @@ def test_a_long_log_is_put_aside_at_the_next_start(start, program, monkeypatch):
     assert child.log.with_suffix(".log.1").read_text() == "longer than five\n"
 
 
-def test_a_missing_program_is_said_in_a_sentence(start, tmp_path):
+def test_a_missing_program_fails_with_a_clear_sentence(start, tmp_path):
     child = start(
         Program(name="stand-in", argv=("/no/such/program",), env={}, cwd=tmp_path, ready=lambda: False)
     )
@@ -117,7 +117,7 @@ def test_a_missing_program_is_said_in_a_sentence(start, tmp_path):
         child.wait_ready()
 
 
-def test_stopping_is_kind_at_first(start, program):
+def test_stopping_sends_the_stop_signal_first(start, program):
     handler = (
         "import signal, time; signal.signal(signal.SIGTERM, lambda *_: exit(7)); print('up'); time.sleep(600)"
     )
@@ -126,34 +126,36 @@ def test_stopping_is_kind_at_first(start, program):
 
     child.stop()
 
-    assert child.end == "exit code 7"
+    assert child.exit_reason == "exit code 7"
 
 
-def test_stopping_uses_force_after_the_grace(start, program):
-    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up'); time.sleep(600)"
-    child = start(program(deaf))
+def test_stopping_kills_after_the_grace(start, program):
+    ignores_sigterm = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up'); time.sleep(600)"
+    )
+    child = start(program(ignores_sigterm))
     until(lambda: "up" in child.last_lines())
 
     child.stop(grace=0.2)
 
-    assert child.end == "killed by signal 9"
+    assert child.exit_reason == "killed by signal 9"
 
 
-def test_what_a_killed_program_leaves_behind_is_ended(start, program):
-    child = start(program(f"{LEAVE_ONE}; {SLEEP}"))
+def test_leftovers_of_a_killed_program_are_ended(start, program):
+    child = start(program(f"{START_ANOTHER}; {SLEEP}"))
     until(lambda: descendants(child))
     (orphan,) = descendants(child)
 
     child.process.kill()
     child.process.wait()
-    assert not gone(orphan.pid), "the test would show nothing"
-    child.sweep()
+    assert not gone(orphan.pid), "the kernel ended it already"
+    child.end_leftovers()
 
     assert gone(orphan.pid)
 
 
-def test_what_a_killed_run_left_is_found_and_ended(start, program, tmp_path):
-    child = start(program(f"{LEAVE_ONE}; {SLEEP}"))
+def test_survivors_of_a_killed_run_are_found_and_ended(start, program, tmp_path):
+    child = start(program(f"{START_ANOTHER}; {SLEEP}"))
     until(lambda: descendants(child))
     child.process.kill()
     child.process.wait()
@@ -165,13 +167,13 @@ def test_what_a_killed_run_left_is_found_and_ended(start, program, tmp_path):
     assert all(gone(process.pid) for process in found)
 
 
-def test_other_folders_processes_are_not_ours(start, program, tmp_path):
+def test_processes_of_another_data_folder_are_no_survivors(start, program, tmp_path):
     start(program(SLEEP))
 
     assert processes.survivors(tmp_path / "log", None) == []
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the next run ends what was left")
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the next run ends the survivors")
 def test_a_child_ends_when_its_parent_is_killed(tmp_path):
     parent = (
         "import os, signal, sys; from pathlib import Path; from overlord.embedded.processes import Program, start\n"
@@ -184,36 +186,38 @@ def test_a_child_ends_when_its_parent_is_killed(tmp_path):
     until(lambda: gone(int(output)))
 
 
-def test_a_command_that_fails_says_so_with_its_last_lines(program, tmp_path):
+def test_a_command_that_fails_raises_with_its_last_lines(program, tmp_path):
     with pytest.raises(ProcessFailedError, match=r"stand-in failed: exit code 2\.\nno such table"):
         processes.run(program("print('no such table'); raise SystemExit(2)"), tmp_path)
 
 
-def test_a_program_that_dies_is_started_again(program, tmp_path):
+def test_a_program_that_ends_is_restarted(program, tmp_path):
     said = []
-    keeper = Keeper(program(SLEEP), tmp_path, say=said.append)
-    first = keeper.child.pid
+    supervised = SupervisedProcess(program(SLEEP), tmp_path, say=said.append)
+    first = supervised.child.pid
     os.kill(first, signal.SIGKILL)
 
-    def is_back():
-        keeper.look()
-        return keeper.child.running and keeper.child.pid != first
+    def restarted():
+        supervised.check()
+        return supervised.child.running and supervised.child.pid != first
 
-    until(is_back)
-    keeper.child.kill()
-    assert said == ["stand-in ended (killed by signal 9); starting it again."]
+    until(restarted)
+    supervised.child.kill()
+    assert said == ["stand-in ended (killed by signal 9). Restarting it."]
 
 
-def test_a_program_that_keeps_dying_is_given_up_with_its_last_lines(program, tmp_path):
+def test_a_program_that_keeps_ending_fails_with_its_last_lines(program, tmp_path):
     said = []
-    keeper = Keeper(program("print('port taken'); raise SystemExit(1)"), tmp_path, say=said.append)
+    supervised = SupervisedProcess(
+        program("print('port taken'); raise SystemExit(1)"), tmp_path, say=said.append
+    )
 
-    def look_forever():
+    def check_forever():
         while True:
-            keeper.look()
+            supervised.check()
 
     with pytest.raises(ProcessFailedError, match=r"stand-in keeps ending: exit code 1\.\nport taken"):
-        look_forever()
+        check_forever()
     assert len(said) == 4
 
 

@@ -25,7 +25,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def start(folder):
-    """Starts a server and waits until it is ready; at the end, none is left."""
+    """Start servers and wait until each is ready; stop them at the end."""
     children = []
 
     def start(server):
@@ -75,7 +75,7 @@ def test_data_survives_a_restart(postgres, start):
     assert execute(postgres, "SELECT answer FROM kept") == [(42,)]
 
 
-def test_stopping_does_not_wait_for_clients(postgres, start):
+def test_stopping_does_not_wait_for_clients_to_disconnect(postgres, start):
     child = start(postgres)
     postgres.create_database()
     client = psycopg2.connect(postgres.url)
@@ -83,10 +83,10 @@ def test_stopping_does_not_wait_for_clients(postgres, start):
     child.stop()
     client.close()
 
-    assert child.end == "exit code 0"
+    assert child.exit_reason == "exit code 0"
 
 
-def test_text_is_sorted_and_kept_alike_whatever_locale_the_user_has(folder, start, monkeypatch):
+def test_the_locale_of_the_user_changes_nothing(folder, start, monkeypatch):
     monkeypatch.setenv("LANG", "xx_XX.UTF-8")
     monkeypatch.setenv("LC_ALL", "xx_XX.UTF-8")
     postgres = created(folder, postgres_home.find(folder))
@@ -97,43 +97,43 @@ def test_text_is_sorted_and_kept_alike_whatever_locale_the_user_has(folder, star
     assert execute(postgres, "SELECT upper('ż')") == [("Ż",)]
 
 
-def test_without_the_password_nobody_gets_in(postgres, start):
+def test_postgres_refuses_a_wrong_password(postgres, start):
     start(postgres)
 
     assert not postgres_answers(postgres.url.replace("secret", "guess"))
 
 
-def test_after_a_killed_server_with_a_busy_client_the_next_one_starts(postgres, start):
+def test_postgres_starts_after_one_was_killed_with_a_busy_client(postgres, start):
     child = start(postgres)
     postgres.create_database()
     execute(postgres, "CREATE TABLE kept AS SELECT 42 AS answer")
     client = psycopg2.connect(postgres.url, async_=True)
     until(lambda: client.poll() == psycopg2.extensions.POLL_OK)
     client.cursor().execute("SELECT count(*) FROM generate_series(1, 1e12::bigint)")
-    until(lambda: any("SELECT" in " ".join(each.cmdline()) for each in helpers(child)))
+    until(lambda: any("SELECT" in " ".join(each.cmdline()) for each in backends(child)))
 
     child.process.kill()
     child.process.wait()
-    child.sweep()
+    child.end_leftovers()
     start(postgres)
 
     assert execute(postgres, "SELECT answer FROM kept") == [(42,)]
 
 
-def helpers(child):
+def backends(child):
     return psutil.Process(child.pid).children()
 
 
 @pytest.mark.parametrize(
     "content", ["", "12", f"{os.getpid()}\n/elsewhere\n"], ids=["empty", "cut", "reused"]
 )
-def test_a_pid_file_of_the_past_does_not_keep_the_server_from_starting(postgres, start, content):
+def test_postgres_starts_with_a_stale_pid_file(postgres, start, content):
     (postgres.home.data / "postmaster.pid").write_text(content)
 
     start(postgres)
 
 
-def test_a_creation_that_fails_leaves_nothing_half_made(folder):
+def test_a_creation_that_fails_leaves_nothing(folder):
     home = postgres_home.find(folder)
     (folder / "logs").mkdir()
     broken = Postgres(home=home, port=1, password="")  # initdb refuses an empty password
@@ -144,7 +144,7 @@ def test_a_creation_that_fails_leaves_nothing_half_made(folder):
     assert [path.name for path in folder.iterdir()] == ["logs"]
 
 
-def test_what_a_killed_creation_left_is_removed_by_the_next(folder):
+def test_leftovers_of_a_killed_creation_are_removed(folder):
     (folder / "postgres.new-killed" / "data").mkdir(parents=True)
 
     created(folder, postgres_home.find(folder))
@@ -153,23 +153,23 @@ def test_what_a_killed_creation_left_is_removed_by_the_next(folder):
 
 
 @pytest.fixture
-def refuge():
-    refuge = postgres_home.make_refuge(postgres_home.REFUGES)
-    yield refuge
-    shutil.rmtree(refuge)
+def external_folder():
+    folder = postgres_home.make_external_folder(postgres_home.EXTERNAL_FOLDERS)
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")
-def test_root_without_namespaces_runs_it_as_nobody(folder, refuge, start):
-    postgres = created(folder, postgres_home.as_nobody(refuge))
+def test_root_without_namespaces_runs_postgres_as_nobody(folder, external_folder, start):
+    postgres = created(folder, postgres_home.as_nobody(external_folder))
     child = start(postgres)
     postgres.create_database()
 
     assert psutil.Process(child.pid).username() == "nobody"
-    assert (refuge.stat().st_uid, refuge.stat().st_mode & 0o777) == (0, 0o711)
+    assert (external_folder.stat().st_uid, external_folder.stat().st_mode & 0o777) == (0, 0o711)
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="a namespace is made for root")
+@pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="only root needs a namespace")
 def test_a_namespace_that_cannot_reach_the_folder_is_not_used(folder):
     programs = binaries.postgres_folder()
     assert postgres_home.namespace_works(programs, folder)
@@ -180,7 +180,7 @@ def test_a_namespace_that_cannot_reach_the_folder_is_not_used(folder):
     assert not postgres_home.namespace_works(programs, folder)
 
 
-def test_valkey_keeps_what_it_acknowledged_when_it_is_killed(valkey, start):
+def test_valkey_keeps_acknowledged_writes_when_it_is_killed(valkey, start):
     child = start(valkey)
     client = redis.Redis.from_url(valkey.url)
     client.set("kept", "42")
@@ -194,14 +194,14 @@ def test_valkey_keeps_what_it_acknowledged_when_it_is_killed(valkey, start):
         assert again.get("kept") == "42"
 
 
-def test_valkey_wants_its_password(valkey, start):
+def test_valkey_refuses_a_wrong_password(valkey, start):
     child = start(valkey)
 
     assert not redis_answers(valkey.url.replace("secret", "guess"))
     assert "secret" not in " ".join(psutil.Process(child.pid).cmdline())
 
 
-def test_valkey_refuses_rather_than_forgets_when_memory_is_full(valkey, start):
+def test_valkey_evicts_nothing_when_memory_is_full(valkey, start):
     start(valkey)
 
     with redis.Redis.from_url(valkey.url, decode_responses=True) as client:

@@ -20,39 +20,39 @@ def mode(path):
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_memory_and_addresses_are_the_users_alone(folder):
-    folder.remember(folder.recall())
+def test_only_the_user_may_read_state_and_addresses(folder):
+    folder.save(folder.load())
     folder.write_env({"REDIS_URL": "redis://:secret@127.0.0.1/0"})
 
     assert mode(folder.path) == 0o700
     assert [mode(folder.path / name) for name in ("state.json", "env")] == [0o600, 0o600]
 
 
-def test_what_was_remembered_is_recalled(folder):
-    memory = folder.recall()
-    memory.ports["web"] = 4711
-    folder.remember(memory)
+def test_what_was_saved_is_loaded(folder):
+    state = folder.load()
+    state.ports["web"] = 4711
+    folder.save(state)
 
-    assert folder.recall() == memory
-
-
-def test_every_folder_has_passwords_of_its_own(folder):
-    assert folder.recall() != folder.recall()
+    assert folder.load() == state
 
 
-def test_a_damaged_memory_says_what_to_do(folder):
+def test_each_new_state_has_passwords_of_its_own(folder):
+    assert folder.load() != folder.load()
+
+
+def test_a_damaged_state_file_says_what_to_do(folder):
     (folder.path / "state.json").write_text('{"ports": ')
 
     with pytest.raises(FolderError, match=r"manage\.py reset"):
-        folder.recall()
+        folder.load()
 
 
-def test_a_damaged_memory_can_be_removed(folder):
+def test_a_damaged_state_file_can_be_removed(folder):
     (folder.path / "state.json").write_text('{"ports": ')
 
     folder.remove()
 
-    folder.recall()
+    folder.load()
 
 
 def test_the_env_file_is_read_as_it_was_written(folder):
@@ -62,30 +62,30 @@ def test_the_env_file_is_read_as_it_was_written(folder):
     assert folder.env() == variables
 
 
-def test_only_one_may_claim_a_folder_and_the_other_hears_who_did(folder):
-    with folder.claim():
+def test_a_second_process_is_refused_and_told_which_one_runs(folder):
+    with folder.lock():
         folder.announce(serving="http://localhost:8080")
-        with pytest.raises(AlreadyRunningError) as refusal, folder.claim():
+        with pytest.raises(AlreadyRunningError) as refusal, folder.lock():
             pass
 
     assert (refusal.value.pid, refusal.value.serving) == (os.getpid(), "http://localhost:8080")
 
 
-def test_a_claim_ends_with_its_process_however_that_ends(folder):
-    claims_and_dies = (
+def test_the_lock_ends_with_its_process_even_when_it_is_killed(folder):
+    locks_and_dies = (
         "import os, signal; from pathlib import Path; from overlord.embedded.state import Folder\n"
-        f"with Folder(Path({str(folder.path)!r})).claim(): os.kill(os.getpid(), signal.SIGKILL)"
+        f"with Folder(Path({str(folder.path)!r})).lock(): os.kill(os.getpid(), signal.SIGKILL)"
     )
-    subprocess.run([sys.executable, "-c", claims_and_dies], check=False)
+    subprocess.run([sys.executable, "-c", locks_and_dies], check=False)
 
     assert json.loads((folder.path / "lock").read_text())["pid"] != os.getpid()
     assert folder.running() is None
 
 
-def test_removing_leaves_alone_what_is_not_ours(folder):
+def test_removing_keeps_files_that_are_not_ours(folder):
     (folder.path / "logs").mkdir()
     (folder.path / "notes.txt").write_text("mine")
-    folder.remember(folder.recall())
+    folder.save(folder.load())
 
     folder.remove()
 
@@ -93,7 +93,7 @@ def test_removing_leaves_alone_what_is_not_ours(folder):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
-def test_anothers_folder_is_refused_by_name(folder):
+def test_the_folder_of_another_user_is_refused_by_name(folder):
     os.chown(folder.path, 65534, 65534)
 
     with pytest.raises(FolderError, match="belongs to nobody"):

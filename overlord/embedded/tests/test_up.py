@@ -1,5 +1,7 @@
-"""`manage.py up` from outside, as its user sees it. `--only services` stands for the rest of the programs,
-which are kept running in the same way."""
+"""`manage.py up` from outside, as its user sees it.
+
+Most tests use `--only services`, which is quicker: all programs are supervised in the same way.
+"""
 
 import os
 import re
@@ -23,7 +25,7 @@ pytestmark = pytest.mark.processes
 
 @dataclass
 class Up:
-    """A running `manage.py up` and what it said so far."""
+    """A running `manage.py up` and what it has printed so far."""
 
     process: subprocess.Popen
     output: Path
@@ -55,7 +57,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def manage(folder):
-    """Will give the arguments for running manage.py as if nothing but the folder were configured."""
+    """Return the arguments of `subprocess.run` for manage.py with nothing configured but the data folder."""
     nothing = dict.fromkeys(("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "ENVIRONMENT"), "")
     env = {**os.environ, **nothing, "ENVIRONMENT": "development", "OVERLORD_DATA": str(folder.path)}
 
@@ -72,7 +74,7 @@ def manage(folder):
 
 @pytest.fixture
 def up(manage, tmp_path):
-    """Starts `manage.py up --only services`; at the end, none of its processes is left."""
+    """Start `manage.py up --only services`; stop it at the end."""
     started = []
 
     def up(*, ready=True):
@@ -117,7 +119,7 @@ def test_ctrl_c_ends_every_process_and_keeps_the_data(up, folder):
     assert execute(folder, "SELECT answer FROM kept") == [(42,)]
 
 
-def test_a_second_start_says_who_runs_already(up, manage):
+def test_a_second_start_says_that_the_first_one_runs(up, manage):
     first = up()
 
     second = subprocess.run(**manage("up"), capture_output=True, check=False)
@@ -126,7 +128,7 @@ def test_a_second_start_says_who_runs_already(up, manage):
     assert f"already running, pid {first.process.pid}, PostgreSQL and Valkey alone" in second.stdout
 
 
-def test_a_killed_supervisor_leaves_nothing_and_keeps_the_data(up, folder):
+def test_a_killed_supervisor_leaves_no_process_and_keeps_the_data(up, folder):
     first = up()
     execute(folder, "CREATE TABLE kept AS SELECT 42 AS answer")
     children = first.children()
@@ -138,7 +140,7 @@ def test_a_killed_supervisor_leaves_nothing_and_keeps_the_data(up, folder):
     assert execute(folder, "SELECT answer FROM kept") == [(42,)]
 
 
-def test_everything_killed_at_once_comes_up_again(up, folder):
+def test_everything_starts_again_after_all_was_killed_at_once(up, folder):
     first = up()
     execute(folder, "CREATE TABLE kept AS SELECT 42 AS answer")
     for each in [psutil.Process(first.process.pid), first.child("postgres"), first.child("valkey-server")]:
@@ -156,18 +158,18 @@ def test_a_killed_server_is_started_again(up, folder, executable):
     killed = first.child(executable)
     killed.kill()
 
-    until(lambda: "starting it again" in first.said)
+    until(lambda: "Restarting it" in first.said)
     until(lambda: any(each.name() == executable and each != killed for each in running(first.children())))
     until(lambda: execute_or_not(folder, "SELECT 1") == [(1,)])
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere orphans are not ours to bury")
-def test_no_zombie_is_kept(up):
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere orphans go to pid 1")
+def test_adopted_orphans_are_reaped(up):
     first = up()
-    helpers = first.child("postgres").children()
+    backends = first.child("postgres").children()
     first.child("postgres").kill()
 
-    until(lambda: not any(each.is_running() for each in helpers))
+    until(lambda: not any(each.is_running() for each in backends))
 
 
 def execute_or_not(folder, sql):
@@ -177,25 +179,25 @@ def execute_or_not(folder, sql):
         return None
 
 
-def test_a_taken_port_gives_way_to_another_which_is_remembered(up, folder):
+def test_another_port_is_chosen_for_a_taken_one_and_saved(up, folder):
     first = up()
-    port = folder.recall().ports["postgres"]
+    port = folder.load().ports["postgres"]
     first.process.terminate()
     first.process.wait()
 
     with socket.create_server((ports.HOST, port)):
         second = up()
-        other = folder.recall().ports["postgres"]
+        other = folder.load().ports["postgres"]
         second.process.terminate()
         second.process.wait()
     third = up()
 
-    assert f"Port {port} is taken; postgres gets {other}." in second.said
+    assert f"Port {port} is taken; postgres gets port {other} instead." in second.said
     assert "is taken" not in third.said
-    assert folder.recall().ports["postgres"] == other
+    assert folder.load().ports["postgres"] == other
 
 
-def test_a_server_that_cannot_start_ends_the_run_with_its_log(up, folder):
+def test_a_server_that_cannot_start_ends_the_run_and_shows_its_log(up, folder):
     first = up()
     first.process.terminate()
     first.process.wait()
@@ -209,7 +211,7 @@ def test_a_server_that_cannot_start_ends_the_run_with_its_log(up, folder):
     )
 
 
-def test_resetting_is_refused_while_it_runs_and_then_removes_all(up, manage, folder):
+def test_reset_is_refused_while_it_runs_and_removes_all_afterwards(up, manage, folder):
     first = up()
     refused = subprocess.run(**manage("reset", "--yes"), capture_output=True, check=False)
     first.process.terminate()
@@ -224,9 +226,9 @@ def test_resetting_is_refused_while_it_runs_and_then_removes_all(up, manage, fol
     assert [path.name for path in folder.path.iterdir()] == ["lock"]
 
 
-def test_the_doctor_names_what_is_wrong(manage):
+def test_doctor_names_what_is_wrong(manage):
     result = subprocess.run(**manage("doctor"), capture_output=True, check=False)
 
     assert result.returncode == 1
     assert "ok     PostgreSQL: postgres (PostgreSQL) 18" in result.stdout
-    assert re.search(r"wrong  .* is not there: bin/up makes it", result.stdout)
+    assert re.search(r"wrong  .* does not exist: bin/up makes it", result.stdout)

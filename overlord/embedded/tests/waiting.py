@@ -3,8 +3,8 @@ from collections.abc import Callable
 
 
 def until(condition: Callable[[], object], *, seconds: float = 30) -> None:
-    """Will return once the condition holds, and fail the test if it never does."""
+    """Return once the condition holds, or fail the test."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "what the test waits for did not happen"
+        assert time.monotonic() < deadline, f"the condition did not hold within {seconds} s"
         time.sleep(0.02)

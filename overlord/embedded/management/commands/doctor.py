@@ -8,7 +8,7 @@ from overlord.embedded.state import Folder
 
 
 class Command(BaseCommand):
-    help = "Say what is wrong with the set-up, if anything is. Exits with 1 if so."
+    help = "Check everything that bin/up needs, and exit with code 1 if something is wrong."
     requires_system_checks = []
 
     def handle(self, *_args: Any, **_options: Any) -> None:
@@ -20,7 +20,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{mark}  {finding.text}")
             for name in finding.logs:
                 if lines := doctor.log_tail(folder, name):
-                    self.stdout.write(f"       The end of {folder.logs / name}.log:\n{lines}\n")
+                    self.stdout.write(f"       Last lines of {folder.logs / name}.log:\n{lines}\n")
         if wrong:
             raise SystemExit(1)
         self.stdout.write("Nothing is wrong.")

@@ -9,7 +9,7 @@ from overlord.embedded.state import AlreadyRunningError, Folder, FolderError
 
 class Command(BaseCommand):
     help = (
-        "Remove the data of PostgreSQL and Valkey, logs and passwords, so that the next bin/up starts afresh."
+        "Remove the data of PostgreSQL and Valkey, the logs and the passwords. The next bin/up starts empty."
     )
     requires_system_checks = []
 
@@ -23,21 +23,21 @@ class Command(BaseCommand):
             return
         try:
             folder.check()
-            with folder.claim():
+            with folder.lock():
                 if not options["yes"] and not self._confirmed(folder):
                     raise CommandError("Nothing was removed.")
                 folder.remove()
-                self.stdout.write("Removed. bin/up starts afresh.")
+                self.stdout.write("All data was removed. The next bin/up starts empty.")
         except AlreadyRunningError as running:
             raise CommandError(
-                f"Ticket Overlord is {running}. Stop it with Ctrl-C in its terminal, or: kill {running.pid}"
+                f"Ticket Overlord is {running}. Stop it with Ctrl-C in its terminal, or with: kill {running.pid}"
             ) from running
         except FolderError as error:
             raise CommandError(str(error)) from error
 
     def _confirmed(self, folder: Folder) -> bool:
-        self.stdout.write(f"This removes every event, sale and account in {folder.path}.")
+        self.stdout.write(f"This removes all events, sales and accounts in {folder.path}.")
         try:
-            return input("Type yes to go on: ").strip() == "yes"
+            return input("Type yes to continue: ").strip() == "yes"
         except EOFError:
             return False

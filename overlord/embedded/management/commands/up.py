@@ -7,16 +7,14 @@ from django.core.management.base import BaseCommand, CommandError
 
 from overlord.embedded.binaries import MissingBinaryError
 from overlord.embedded.state import AlreadyRunningError, Folder, FolderError
-from overlord.embedded.stopping import Stopping
-from overlord.embedded.supervisor import Options, Supervisor
+from overlord.embedded.supervisor import Options, ShutdownSignals, Supervisor
 
 
 def port_number(text: str) -> int:
-    """Will read a port; raises ArgumentTypeError for a number that is none."""
-    port = int(text)
-    if not 0 < port < 65_536:
+    """Return the text as a port; raises ArgumentTypeError unless it is from 1 to 65535."""
+    if not text.isascii() or not text.isdecimal() or not 0 < int(text) < 65_536:
         raise ArgumentTypeError("a port is a number from 1 to 65535")
-    return port
+    return int(text)
 
 
 class Command(BaseCommand):
@@ -31,19 +29,19 @@ class Command(BaseCommand):
         parser.add_argument("--only", choices=["services"], help="start PostgreSQL and Valkey alone")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        wishes = Options(
+        chosen = Options(
             port=options["port"], demo=not options["no_demo"], services_only=options["only"] == "services"
         )
-        os.umask(0o077)  # data, logs and passwords are the user's alone
-        stopping = Stopping()
-        stopping.listen()
+        os.umask(0o077)  # only the user may read data, logs and passwords
+        signals = ShutdownSignals()
+        signals.listen()
         folder = Folder(settings.DATA_DIR.resolve())
         try:
             folder.make()
-            with folder.claim():
-                code = Supervisor(folder, wishes, stopping).run()
+            with folder.lock():
+                code = Supervisor(folder, chosen, signals).run()
         except AlreadyRunningError as running:
-            # Not an error: what was asked for is there.
+            # Not an error: what the user asked for is running.
             self.stdout.write(f"Ticket Overlord is {running}.")
             return
         except (FolderError, MissingBinaryError) as error:

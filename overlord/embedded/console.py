@@ -1,4 +1,4 @@
-"""What `manage.py up` says: one line a step, and one screen when everything is ready."""
+"""Print what `manage.py up` does: one line for each step, and one screen when everything is ready."""
 
 import contextlib
 import sys
@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from overlord.embedded.processes import ProcessFailedError
-from overlord.embedded.state import Folder, Memory
+from overlord.embedded.state import Folder, SavedState
 
 
 def say(text: str, *, end: str = "\n") -> None:
-    """Will print at once; a terminal that is gone must not keep us from stopping in order."""
+    """Print at once. A terminal that is gone must not keep the supervisor from stopping everything in order."""
     with contextlib.suppress(OSError):
         sys.stdout.write(text + end)
         sys.stdout.flush()
@@ -19,7 +19,7 @@ def say(text: str, *, end: str = "\n") -> None:
 
 @contextlib.contextmanager
 def step(what: str) -> Iterator[None]:
-    """Will say what is being started or prepared, and how long it took."""
+    """Print what is being started or prepared, and how long it took."""
     since = time.monotonic()
     say(f"{what[0].upper()}{what[1:]} ...", end=" ")
     try:
@@ -30,13 +30,13 @@ def step(what: str) -> Iterator[None]:
     say(f"ready ({time.monotonic() - since:.1f} s)")
 
 
-def application(url: str, folder: Folder, memory: Memory) -> None:
-    """Will print the one screen that says where everything is."""
+def application(url: str, folder: Folder, state: SavedState) -> None:
+    """Print the one screen that says where everything is."""
     logins = ""
-    if memory.demo_loaded:
+    if state.demo_loaded:
         logins = f"""
-  Log in       staff / {memory.demo_password}   (sees the monitor and the admin)
-               buyer / {memory.demo_password}
+  Log in       staff / {state.demo_password}   (monitor and admin)
+               buyer / {state.demo_password}
 """
     say(
         f"""
@@ -51,19 +51,22 @@ Ticket Overlord is ready.
   Data         {folder.path}
   Logs         {folder.logs}
 
-  A crowd      .venv/bin/python manage.py rush --buyers 100 --url {url}
+In another terminal, in the checkout:
 
-  Ctrl-C stops everything and keeps the data. Python from the checkout, in another terminal:
-  .venv/bin/python manage.py doctor says what is wrong; manage.py reset starts afresh.
+  .venv/bin/python manage.py rush --url {url}    send 100 test buyers to the shop
+  .venv/bin/python manage.py doctor               find out what is wrong
+  .venv/bin/python manage.py reset                remove all data, for a fresh start
+
+Ctrl-C stops everything and keeps the data.
 """
     )
 
 
 def services(folder: Folder) -> None:
-    """Will print where to find PostgreSQL and Valkey when only they run."""
+    """Print where to find PostgreSQL and Valkey when only they run."""
     say(
         f"""
-PostgreSQL and Valkey are ready. manage.py and pytest find them by themselves; their addresses, with
+PostgreSQL and Valkey are ready. manage.py and pytest find them by themselves. Their addresses, with
 passwords, are in
   {folder.env_file}
 Ctrl-C stops them and keeps the data.
@@ -72,7 +75,7 @@ Ctrl-C stops them and keeps the data.
 
 
 def failure(error: ProcessFailedError, logs: Path) -> None:
-    """Will print what failed and the last lines of its log."""
+    """Print what failed and the last lines of its log."""
     say(f"\n{error.name} {error.reason}.")
     if error.log:
         say(f"The last lines of its log:\n\n{error.log}\n")
