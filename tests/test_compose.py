@@ -1,4 +1,4 @@
-"""docker-compose.yml, read: it is valid, starts what `bin/up` starts, and can be scaled."""
+"""docker-compose.yml is valid, starts what `bin/up` starts, and can be scaled. The file is only read here."""
 
 import os
 import re
@@ -43,25 +43,25 @@ def test_the_schema_refuses_what_is_wrong() -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_each_process_is_started_as_bin_up_starts_it(name: str) -> None:
-    def told(words: tuple[str, ...] | list[str]) -> list[str]:
-        own_place = {HOST: "HOST", "0.0.0.0": "HOST", "1": "PORT", "8000": "PORT"}  # noqa: S104
-        words = [re.sub(r"@.*", "@NODE", own_place.get(word, word)) for word in words[1:]]
+    def normalized(words: tuple[str, ...] | list[str]) -> list[str]:
+        own_address = {HOST: "HOST", "0.0.0.0": "HOST", "1": "PORT", "8000": "PORT"}  # noqa: S104
+        words = [re.sub(r"@.*", "@NODE", own_address.get(word, word)) for word in words[1:]]
         if "--alive-file" in words:
             del words[words.index("--alive-file") :]
         return words
 
-    assert told(compose.argv(compose.services()[name])) == told(UP[name].argv)
+    assert normalized(compose.argv(compose.services()[name])) == normalized(UP[name].argv)
 
 
 def test_any_process_can_be_scaled() -> None:
-    """A name or a published port of one's own could be had only once; a volume would be a state."""
+    """A fixed name or a published port can exist only once; a volume would be state."""
     for name in OURS:
         service = compose.services()[name]
         assert not {"container_name", "ports", "hostname", "deploy"} & set(service)
         assert service["volumes"] == ["secrets:/var/lib/overlord:ro"]
 
 
-def test_only_the_one_door_is_published() -> None:
+def test_only_caddy_is_published() -> None:
     published = {name: service.get("ports") for name, service in compose.services().items()}
 
     assert {name: ports for name, ports in published.items() if ports} == {"caddy": ["8080:8080"]}
@@ -92,7 +92,7 @@ def test_images_are_official_and_name_no_registry() -> None:
     assert set(bases) == {"python:3.13-slim-bookworm"}
 
 
-def test_the_image_takes_no_test_no_secret_and_nothing_of_the_embedded_servers(tmp_path: Path) -> None:
+def test_the_image_contains_no_test_no_secret_and_no_embedded_server(tmp_path: Path) -> None:
     image = compose.image_copy(tmp_path / "image")
     names = {path.relative_to(image).as_posix() for path in image.rglob("*")}
 
@@ -109,7 +109,7 @@ def test_the_image_takes_no_test_no_secret_and_nothing_of_the_embedded_servers(t
 
 
 @pytest.mark.parametrize("variables", [{}, PRODUCTION], ids=["demo", "production"])
-def test_caddy_takes_its_file(tmp_path: Path, variables: dict[str, str]) -> None:
+def test_caddy_accepts_its_file(tmp_path: Path, variables: dict[str, str]) -> None:
     env = {**compose.caddy_variables(variables), "HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}
     file = ROOT / "overlord/embedded/Caddyfile"
     command = (str(binaries.caddy()), "validate", "--adapter", "caddyfile", "--config", str(file))
@@ -146,7 +146,7 @@ def test_the_demo_is_loaded_once_and_never_in_production(
 
 
 @pytest.mark.parametrize(("age", "healthy"), [(20, True), (45, False), (None, False)])
-def test_a_worker_is_healthy_while_it_gives_a_sign_of_life(
+def test_a_worker_is_healthy_while_it_touches_its_file(
     tmp_path: Path, age: int | None, healthy: bool
 ) -> None:
     alive = tmp_path / "alive"
@@ -163,17 +163,17 @@ def test_a_worker_is_healthy_while_it_gives_a_sign_of_life(
     assert (done.returncode == 0) == healthy
 
 
-def test_secrets_are_drawn_once(tmp_path: Path) -> None:
-    first = secret_files.drawn(tmp_path)
+def test_secrets_are_generated_once(tmp_path: Path) -> None:
+    first = secret_files.secrets_make(tmp_path)
 
-    assert secret_files.drawn(tmp_path) == first
+    assert secret_files.secrets_make(tmp_path) == first
     assert len(first["SECRET_KEY"]) > 50
     assert (tmp_path / "env").stat().st_mode & 0o777 == 0o600
-    assert secret_files.drawn(_made(tmp_path / "other"))["SECRET_KEY"] != first["SECRET_KEY"]
+    assert secret_files.secrets_make(_made(tmp_path / "other"))["SECRET_KEY"] != first["SECRET_KEY"]
 
 
-def test_servers_are_told_the_passwords_of_the_addresses(tmp_path: Path) -> None:
-    secret_files.tell_servers(
+def test_server_files_hold_the_passwords_of_the_addresses(tmp_path: Path) -> None:
+    secret_files.server_files_write(
         tmp_path,
         database_url="postgres://overlord:a%2Fb@postgres:5432/overlord",
         redis_url='redis://:c"d@valkey',
@@ -186,7 +186,9 @@ def test_servers_are_told_the_passwords_of_the_addresses(tmp_path: Path) -> None
 
 def test_an_address_without_a_password_is_named(tmp_path: Path) -> None:
     with pytest.raises(secret_files.PasswordMissing, match="REDIS_URL"):
-        secret_files.tell_servers(tmp_path, database_url="postgres://o:p@h/d", redis_url="redis://valkey")
+        secret_files.server_files_write(
+            tmp_path, database_url="postgres://o:p@h/d", redis_url="redis://valkey"
+        )
 
 
 def _made(folder: Path) -> Path:

@@ -1,7 +1,7 @@
-"""What docker-compose.yml starts, as plain processes: two of each, production's settings, TLS, one sale.
+"""The processes of docker-compose.yml, without Docker: two of each, production's settings, TLS, one sale.
 
-The files are those of the image, every command is the compose file's own, each replica has an address, and
-Caddy finds them by a name that means them all. What is not here is Docker itself.
+The files are those of the image and the commands those of the Compose file. Each replica has an address of its
+own, and Caddy finds all replicas by one DNS name.
 """
 
 import os
@@ -56,7 +56,7 @@ class Composed(System):
         return f"https://localhost:{self.port}"
 
     def rows(self, sql: str, *params: object) -> list[tuple[Any, ...]]:
-        """Asks the database itself."""
+        """Return the rows of a query on the database."""
         connection = psycopg2.connect(self.database_url)
         try:
             with connection.cursor() as cursor:
@@ -70,14 +70,14 @@ class Composed(System):
         return int(kind)
 
     def connections(self, name: str, number: int) -> int:
-        """Counts what Caddy holds open to a replica."""
+        """Count Caddy's open connections to a replica."""
         [described] = [each for each in self.programs if each.name == f"{name}-{number}"]
         port = next(int(word) for word in described.argv if word.isdecimal() and int(word) > 1024)
-        place = (compose.address(number), port)
+        address = (compose.address(number), port)
         return sum(
             1
             for each in psutil.net_connections("tcp4")
-            if each.raddr == place and each.status == "ESTABLISHED"
+            if each.raddr == address and each.status == "ESTABLISHED"
         )
 
 
@@ -106,7 +106,7 @@ def composed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
         stack.callback(lambda: processes.stop(reversed(children)))
         children.append(processes.start(_valkey(machine, valkey), folder / "logs"))
         children[0].wait_ready()
-        machine.run("migrate", ENVIRONMENT="development", DEMO_PASSWORD="told to nobody")
+        machine.run("migrate", ENVIRONMENT="development", DEMO_PASSWORD="not used")
         building.result()
         addresses = {name: [compose.address(1), compose.address(2)] for name in ("web", "live")}
         resolver = stack.enter_context(name_server(addresses))
@@ -158,7 +158,7 @@ def _production_is_hardened(system: Composed) -> None:
     page = httpx.get(f"{system.url}/admin/login/")
     assert "Secure" in page.headers["Set-Cookie"]
     [style] = [word for word in page.text.split('"') if "/admin/css/base." in word]
-    assert style != "/static/admin/css/base.css"  # named by its content, and collected
+    assert style != "/static/admin/css/base.css"  # its name contains a hash of its content
     assert httpx.get(system.url + style).headers["Cache-Control"].endswith("immutable")
 
 
@@ -203,7 +203,7 @@ def _one_sale_is_right_everywhere(system: Composed) -> None:
 
 
 def _pay(buyer: Buyer, reservation: int) -> None:
-    """Presses the button three times at once, as impatient buyers do."""
+    """Send the payment three times, as impatient buyers do."""
     payment = buyer.open_payment(reservation)["id"]
     for _ in range(3):
         buyer.pay(payment)
@@ -211,7 +211,7 @@ def _pay(buyer: Buyer, reservation: int) -> None:
 
 
 def _the_hold_ended_once(system: Composed, forgotten: tuple[Screen, int]) -> None:
-    """Two beats and two sweepers: the tickets of a hold come back once."""
+    """With two beats and two upkeep workers, the tickets of a hold come back once."""
     screen, kind = forgotten
     screen.until(lambda me: [each["state"] for each in me["reservations"]] == ["expired"])
     assert system.rows("SELECT held, sold FROM tickets_inventory WHERE ticket_type_id = %s", kind) == [(0, 0)]
@@ -242,7 +242,7 @@ def _a_replica_may_die(system: Composed) -> None:
     for name in ("web-1", "live-1", "beat-1", "payments-1", "broadcasts-1", "upkeep-1"):
         system.child(name).kill()
     for name in ("web", "live"):
-        system.addresses[name].remove(compose.address(1))  # Docker's name server forgets it with it
+        system.addresses[name].remove(compose.address(1))  # as Docker's name server does
 
     assert [httpx.get(f"{system.url}/livez").status_code for _ in range(20)] == [200] * 20
     assert system.watch("/ws/events/").take()["type"] == "snapshot"
@@ -260,7 +260,7 @@ def _all_stop_cleanly(system: Composed) -> None:
     assert set(ended.values()) == {0}, ended
 
 
-# Parts of the machine ---------------------------------------------------------------------------------------
+# The machine ------------------------------------------------------------------------------------------------
 
 
 def _valkey(machine: Machine, port: int) -> Program:
@@ -280,8 +280,7 @@ def _valkey(machine: Machine, port: int) -> Program:
 
 
 def _caddy(machine: Machine, shop: int, web: int, live: int, resolver: int) -> Program:
-    """Caddy with its file, told only where to ask for names, since it would ask Docker's name server, and from
-    where to redirect to TLS: port 80 is root's."""
+    """Describe Caddy with its file. Only the name server and the port that redirects to TLS are changed."""
     file = machine.folder / "Caddyfile"
     text = (compose.ROOT / "overlord/embedded/Caddyfile").read_text()
     text = text.replace("admin off", f"admin off\n\thttp_port {ports.any_free()}")
@@ -312,7 +311,7 @@ def _load_events(machine: Machine) -> None:
 
 @contextmanager
 def _trusting(folder: Path) -> Iterator[None]:
-    """Lets clients trust the authority that Caddy made for localhost."""
+    """Let clients trust the certificate authority that Caddy made for localhost."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_CERT_FILE", str(_authority(folder)))
         assert ssl.create_default_context().cert_store_stats()["x509_ca"] > 0

@@ -1,4 +1,4 @@
-"""The commands of docs/operations.md: those of PostgreSQL are run as they stand, those of Compose are read."""
+"""The commands of docs/operations.md: those of PostgreSQL are run as written, those of Compose are read."""
 
 import os
 import re
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.processes
 
 DOCUMENT = (ROOT / "docs/operations.md").read_text()
 
-# Stands in for Docker, as far as PostgreSQL's programs go: they are run here, on the one database there is.
+# Replaces Docker for PostgreSQL's programs: they run here, on the test's database.
 DOCKER = """#!{python}
 import os, sys
 words = sys.argv[1:]
@@ -35,14 +35,14 @@ os.execv("{folder}/" + program, [program, *words])
 
 
 def block(heading: str, *, nth: int = 0, language: str = "sh") -> list[str]:
-    """Gives the lines of a section's nth block of code."""
+    """Return the lines of a section's nth block of code."""
     section = DOCUMENT.split(f"\n### {heading}\n")[1].split("\n## ")[0].split("\n### ")[0]
     return re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)[nth].splitlines()
 
 
 @pytest.fixture
 def kept() -> Iterator[str]:
-    """A database with something to lose."""
+    """A database with one row that must survive."""
     with database("kept") as url:
         rows(url, "CREATE TABLE ticket (id int PRIMARY KEY)", "INSERT INTO ticket VALUES (7)")
         yield url
@@ -72,7 +72,7 @@ def run(lines: list[str], folder: Path, **env: str) -> None:
 
 
 def lose(url: str) -> None:
-    """What the backup must bring back, and what it must not leave."""
+    """Delete what the backup must bring back, and add what the restore must remove."""
     rows(url, "DELETE FROM ticket", "CREATE TABLE later (id int)")
 
 
@@ -119,7 +119,7 @@ def test_the_containers_are_backed_up_and_restored(kept: str, tmp_path: Path) ->
     assert_restored(kept)
 
 
-def test_every_service_that_is_named_exists() -> None:
+def test_every_service_in_a_command_exists() -> None:
     commands = re.findall(r"^docker compose (.*?)(?: #.*)?$", DOCUMENT, re.MULTILINE)
     named = set()
     for command in commands:
@@ -144,10 +144,10 @@ def test_everything_that_writes_is_stopped_before_a_restore() -> None:
     assert set(compose.OURS) == set(stop.split()[3:])
 
 
-def test_what_production_is_told_is_what_it_insists_on() -> None:
-    told = {line.split("=")[0] for line in block("Deploy")}
+def test_the_deploy_section_sets_what_production_requires() -> None:
+    set_there = {line.split("=")[0] for line in block("Deploy")}
 
-    assert told == {"ENVIRONMENT", "DJANGO_PORT"} | {
+    assert set_there == {"ENVIRONMENT", "DJANGO_PORT"} | {
         "SECRET_KEY",
         "DATABASE_URL",
         "REDIS_URL",

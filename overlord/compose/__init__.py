@@ -1,1 +1,1 @@
-"""What only the containers of docker-compose.yml need."""
+"""Make the secrets of the containers of docker-compose.yml."""

@@ -1,4 +1,4 @@
-"""The volume in which the containers of docker-compose.yml keep their secrets."""
+"""Write the secrets into the volume that the containers of docker-compose.yml share."""
 
 import json
 import secrets
@@ -9,18 +9,18 @@ from overlord.embedded.state import Folder
 
 
 class PasswordMissing(Exception):
-    """An address names no password, and a server of ours is not to run without one."""
+    """An address contains no password, and our servers must not run without one."""
 
 
-def drawn(folder: Path) -> dict[str, str]:
-    """Will give the variables that were drawn at the first start, which this may be.
+def secrets_make(folder: Path) -> dict[str, str]:
+    """Return the generated variables; generate them at the first start.
 
-    They lie where `bin/up` leaves its own, so that the settings of our processes find them.
+    They are kept in the file where `bin/up` keeps its own, so that the settings of our processes find them.
     """
-    home = Folder(folder)
-    if not home.env_file.exists():
+    data_folder = Folder(folder)
+    if not data_folder.env_file.exists():
         database, valkey = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
-        home.write_env(
+        data_folder.write_env(
             {
                 "SECRET_KEY": secrets.token_urlsafe(50),
                 "DATABASE_URL": f"postgres://overlord:{database}@postgres:5432/overlord",
@@ -28,19 +28,20 @@ def drawn(folder: Path) -> dict[str, str]:
                 "DEMO_PASSWORD": secrets.token_urlsafe(9),
             }
         )
-    return home.env()
+    return data_folder.env()
 
 
-def tell_servers(folder: Path, *, database_url: str, redis_url: str) -> None:
-    """Will write the passwords in the addresses for PostgreSQL, for Valkey and for Valkey's health check.
+def server_files_write(folder: Path, *, database_url: str, redis_url: str) -> None:
+    """Write the passwords of the addresses for PostgreSQL, for Valkey and for Valkey's health check.
 
-    These run as other users, so the files are readable; only containers see the folder. Raises PasswordMissing.
+    These run as other users, so everybody may read the files; only the containers have the volume. Raises
+    PasswordMissing.
     """
     database, valkey = _password("DATABASE_URL", database_url), _password("REDIS_URL", redis_url)
     files = {
         "postgres_password": database,
         "valkey_password": valkey,
-        # JSON's quotes and escapes are those of Valkey's configuration.
+        # Valkey's configuration quotes and escapes as JSON does.
         "valkey.conf": f"requirepass {json.dumps(valkey, ensure_ascii=False)}\n",
     }
     for name, text in files.items():
@@ -53,5 +54,5 @@ def tell_servers(folder: Path, *, database_url: str, redis_url: str) -> None:
 def _password(name: str, url: str) -> str:
     found = urlsplit(url).password
     if not found:
-        raise PasswordMissing(f"{name} names no password. .env.template shows its form.")
+        raise PasswordMissing(f"{name} contains no password. .env.template shows its form.")
     return unquote(found)

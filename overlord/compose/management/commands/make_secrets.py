@@ -1,4 +1,4 @@
-"""Run by docker-compose.yml before everything else."""
+"""The one-shot service `secrets` of docker-compose.yml, which runs before everything else."""
 
 from typing import Any
 
@@ -9,17 +9,20 @@ from overlord.compose import secret_files
 
 
 class Command(BaseCommand):
-    help = "Tell the containers of PostgreSQL and Valkey their passwords, drawn before outside production."
+    help = (
+        "Write the passwords for the containers of PostgreSQL and Valkey. Outside production, generate them."
+    )
     requires_system_checks = []
 
     def handle(self, *_args: Any, **_options: Any) -> None:
-        # Production has its secrets from its operator: without them the settings refuse to load.
-        drawn = {} if settings.ENVIRONMENT == "production" else secret_files.drawn(settings.DATA_DIR)
+        # In production the operator sets the secrets: the settings do not load without them.
+        production = settings.ENVIRONMENT == "production"
+        generated = {} if production else secret_files.secrets_make(settings.DATA_DIR)
         try:
-            secret_files.tell_servers(
+            secret_files.server_files_write(
                 settings.DATA_DIR,
-                database_url=settings.DATABASE_URL or drawn["DATABASE_URL"],
-                redis_url=settings.REDIS_URL or drawn["REDIS_URL"],
+                database_url=settings.DATABASE_URL or generated["DATABASE_URL"],
+                redis_url=settings.REDIS_URL or generated["REDIS_URL"],
             )
         except secret_files.PasswordMissing as missing:
             raise CommandError(str(missing)) from missing
