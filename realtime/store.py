@@ -1,7 +1,8 @@
 """What the live side keeps in Redis: marks on streams that changed, their latest frames, versioned values.
 
-Each step is one Lua script, since each is a comparison and a write that nothing may come between. Losing
-all of it loses nothing: frames and values are made again from PostgreSQL.
+Runs in every process and thread; Daphne reads frames here by a connection of its own (`gateway/frame_source.py`).
+Each step is one Lua script, because nothing may come between its comparison and its write. All of it may be lost:
+frames and values are made again from PostgreSQL.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -44,7 +45,8 @@ for i = 2, #ARGV, 4 do keep(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV
 """
 )
 
-# KEYS: dirty, marks, queued. ARGV: seconds, queued seconds, number of streams, the streams, entries as above.
+# KEYS: marked, mark number, flush queued. ARGV: seconds, queued seconds, number of streams, the streams, entries as
+# above. It returns 1 when a flush has to be enqueued.
 MARK = (
     _KEEP_IF_NOT_OLDER
     + """
@@ -59,8 +61,8 @@ return 0
 )
 
 # KEYS: the frames. ARGV: version, seconds, tombstone seconds, then data ('' for a tombstone) and fingerprint of
-# each. A frame that was kept but perhaps never sent is not "the same": it has to be sent again. It is replaced
-# also where it is the same, so that a slower drain's older reading cannot overwrite it.
+# each. A kept frame that may not have been sent does not count as "same": it has to be sent again. An equal frame
+# is replaced too, so that a slower flush cannot overwrite it with what it read earlier.
 STORE_FRAMES = """
 local outcomes = {}
 for i, key in ipairs(KEYS) do
@@ -78,7 +80,7 @@ end
 return outcomes
 """
 
-# KEYS: dirty, then the frames that were delivered. ARGV: version, then stream and mark of each.
+# KEYS: marked, then the frames that were sent. ARGV: version, then stream and mark of each.
 FINISH = """
 for i = 2, #KEYS do
   local stream, mark = ARGV[2 * i - 2], ARGV[2 * i - 1]
@@ -88,9 +90,9 @@ for i = 2, #KEYS do
 end
 """
 
-# KEYS: dirty, then the frames. ARGV: version, seconds, then stream, mark and channel of each. What no hub hears
-# loses its frame, and the mark that is dealt with by that; whoever comes next finds none, and has it made. The
-# version stays, so that a slower drain cannot keep an older reading after all. A newer frame shows this change.
+# KEYS: marked, then the frames. ARGV: version, seconds, then stream, mark and channel of each. A stream that no hub
+# has joined loses its frame and this mark; the next hub to join finds no frame and marks the stream again. The
+# version stays, so that a slower flush cannot store what it read earlier. A newer frame already shows the change.
 FORGET_UNHEARD = """
 local forgotten = {}
 for i = 2, #KEYS do
@@ -110,7 +112,7 @@ end
 return forgotten
 """
 
-# KEYS: dirty, marks. ARGV: the streams, which go to the end of the line.
+# KEYS: marked, mark number. ARGV: the streams, which go behind all others.
 PUT_BACK = """
 local mark = redis.call('INCR', KEYS[2])
 for _, stream in ipairs(ARGV) do redis.call('ZADD', KEYS[1], mark, stream) end
@@ -121,9 +123,9 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """A stream's whole state. `data` is its JSON text; None is a tombstone: there is no such stream.
+    """A stream's whole state. `data` is its JSON text, or None (a tombstone) when the stream does not exist.
 
-    Frames of one stream with equal fingerprints differ in nothing but what the clock alone moves.
+    Frames of one stream with equal fingerprints differ only in what the clock alone changes.
     """
 
     stream: str
@@ -134,15 +136,17 @@ class Frame:
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
-    """A stream that changed, and the number of the latest notice of it."""
+    """A stream that changed, and the number of the latest mark on it."""
 
     stream: str
     number: int
 
 
 class Breaker:
-    """Keeps a process from waiting for a Redis that is away: after a failure it is not asked for `seconds`,
-    and then by one caller at a time until it answers again."""
+    """A circuit breaker, so that a process does not wait for a Redis that is away.
+
+    After a failure nobody asks for `seconds`, and then one caller at a time until Redis answers again.
+    """
 
     def __init__(self, *, seconds: float, clock: Callable[[], float] = monotonic) -> None:
         self._seconds = seconds
@@ -151,22 +155,22 @@ class Breaker:
         self._open_until: float | None = None
 
     def allows(self) -> bool:
-        """Will say whether Redis may be asked now."""
+        """Return whether Redis may be asked now."""
         with self._lock:
             if self._open_until is None:
                 return True
             if self._clock() < self._open_until:
                 return False
-            self._open_until = self._clock() + self._seconds  # this caller tries; the others keep off
+            self._open_until = self._clock() + self._seconds  # this caller tries, the others do not
             return True
 
     def failed(self) -> None:
-        """Will keep Redis from being asked for a while."""
+        """Record a failure: allow nobody for a while."""
         with self._lock:
             self._open_until = self._clock() + self._seconds
 
     def succeeded(self) -> None:
-        """Will let everybody ask again."""
+        """Record an answer: allow everybody."""
         self._open_until = None
 
 
@@ -174,7 +178,7 @@ breaker = Breaker(seconds=1.0)
 
 
 def guarded(ask: Callable[[], Result]) -> Result | None:
-    """Will ask Redis through the breaker; None when it is away. Redis errors do not leave here."""
+    """Ask Redis through the breaker; return None when it is away. No Redis error is raised."""
     if not breaker.allows():
         return None
     try:
@@ -187,36 +191,36 @@ def guarded(ask: Callable[[], Result]) -> Result | None:
 
 
 def run(script: str, *, keys: Sequence[str], args: Sequence[str | int]) -> Any:
-    """Will run a script in one round trip (three when Redis has not seen it); raises `redis.RedisError`."""
+    """Run a script in one round trip (three when Redis does not know it yet); raise `redis.RedisError`."""
     return _registered(script)(keys=keys, args=args, client=redis_client.connection())
 
 
 @lru_cache
 def _registered(script: str) -> Script:
-    return redis_client.connection().register_script(script)  # it hashes the text, each time
+    return redis_client.connection().register_script(script)  # kept, since registering hashes the text
 
 
 def frame_key(stream: str) -> str:
-    """Will name the key under which a stream's latest frame is kept."""
-    return f"frame:{stream}"
+    """Return the key of a stream's latest frame."""
+    return f"live:frame:{stream}"
 
 
 FRAME_FIELDS = ("version", "data", "fingerprint")
 
 
 def frame_of(stream: str, fields: Sequence[str | None]) -> Frame | None:
-    """Will make a frame of its kept FRAME_FIELDS; None when nothing is kept."""
+    """Build a frame from its kept FRAME_FIELDS; return None when nothing is kept."""
     version, data, fingerprint = fields
     if version is None or data is None:
         return None
     return Frame(stream=stream, version=int(version), data=data or None, fingerprint=fingerprint or "")
 
 
-# The drain's steps; all raise `redis.RedisError` --------------------------------------------------------
+# The steps of a flush; all raise `redis.RedisError` -----------------------------------------------------
 def marks_take(*, limit: int) -> list[Mark]:
-    """Will let the next notice enqueue a drain, and give the streams marked longest ago, at most `limit`.
+    """Return the streams marked longest ago, at most `limit`, and let the next mark enqueue a flush.
 
-    In this order: what is marked after the reading finds no drain queued, and queues one.
+    That comes first: a stream that is marked after the reading then finds no flush queued, and enqueues one.
     """
     pipeline = redis_client.connection().pipeline(transaction=True)
     pipeline.delete(FLUSH_QUEUED)
@@ -226,7 +230,7 @@ def marks_take(*, limit: int) -> list[Mark]:
 
 
 def frames_store(frames: Sequence[Frame]) -> list[str]:
-    """Will keep frames of one version where no newer one is kept; says of each "new", "same" or "older"."""
+    """Keep frames of one version unless a newer one is kept; return "new", "same" or "older" for each."""
     if not frames:
         return []
     keys = [frame_key(frame.stream) for frame in frames]
@@ -237,7 +241,7 @@ def frames_store(frames: Sequence[Frame]) -> list[str]:
 
 
 def marks_finish(marks: Iterable[Mark], *, version: int) -> None:
-    """Will note the frames of this version as sent, and remove the marks that no newer notice replaced."""
+    """Note the frames of this version as sent, and remove those marks that are still the latest."""
     done = list(marks)
     if done:
         keys = [MARKED, *(frame_key(mark.stream) for mark in done)]
@@ -248,9 +252,9 @@ def marks_finish(marks: Iterable[Mark], *, version: int) -> None:
 
 
 def unheard_forget(marks: Sequence[Mark], *, version: int) -> set[str]:
-    """Will forget the frames of marked streams that no hub listens to, and their marks, and name those streams.
+    """Forget the frames and marks of those marked streams that no hub has joined; return these streams.
 
-    In one step: a hub that joins a group afterwards finds no frame, and asks for one.
+    It is one step: a hub that joins afterwards finds no frame, and marks the stream.
     """
     keys = [MARKED, *(frame_key(mark.stream) for mark in marks)]
     args: list[str | int] = [version, KEPT_SECONDS]
@@ -260,7 +264,7 @@ def unheard_forget(marks: Sequence[Mark], *, version: int) -> set[str]:
 
 
 def turns_take(seconds: Mapping[str, float]) -> set[str]:
-    """Will name the streams whose last turn is longer ago than their seconds; their next turn begins now."""
+    """Return the streams whose last turn is longer ago than their seconds, and begin their next turn now."""
     if not seconds:
         return set()
     pipeline = redis_client.connection().pipeline(transaction=False)
@@ -269,12 +273,12 @@ def turns_take(seconds: Mapping[str, float]) -> set[str]:
     return {stream for stream, taken in zip(seconds, pipeline.execute(), strict=True) if taken}
 
 
-def drained_note() -> None:
-    """Will let the hubs know for a while that what is marked is being sent."""
+def flushed_note() -> None:
+    """Let the hubs know for FLUSHED_SECONDS that marked streams are being sent."""
     redis_client.connection().set(FLUSHED, "1", ex=FLUSHED_SECONDS)
 
 
 def marks_put_back(streams: Sequence[str]) -> None:
-    """Will mark the streams anew, behind all others, so that what fails again and again delays nobody."""
+    """Mark the streams again, behind all others, so that one that fails again and again delays no other."""
     if streams:
         run(PUT_BACK, keys=[MARKED, MARK_NUMBER], args=list(streams))

@@ -1,32 +1,52 @@
-"""The streams: their names, who may watch them, and where their state is read.
+"""The streams: their names, who may watch them, how often they are sent, and where their state is read.
 
-A stream is named by its kind, and by an id where there are many of the kind: "event.12", "me.7", "events".
-Domain apps register their kinds in `AppConfig.ready`; this app knows none of them by itself.
+Runs in every process. A stream's name is its kind and, where there are many of the kind, an id: "event.12", "me.7",
+"events". The apps that own the data register the kinds in `AppConfig.ready`, so that all is known before the first
+request, task or socket, and nothing changes afterwards.
 """
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from enum import StrEnum
+from typing import Any
 
-Access = Literal["public", "owner", "staff"]
 Projection = Callable[[Collection[int]], Mapping[int, Any]]
 
-INTERVAL = 0.1  # seconds between two updates of a stream
-REFRESH = {"public": 3.0, "owner": 12.0, "staff": 12.0}  # seconds after which nobody's word is trusted
-ALONE = 0  # under which the projection of a kind without ids gives its state
+UPDATE_SECONDS = 0.1  # between two updates of a stream, and between two flushes of a worker
+ALONE = 0  # the id under which the projection of a kind without ids returns its state
+
+
+class Kind(StrEnum):
+    """What kinds of streams there are."""
+
+    EVENTS = "events"
+    EVENT = "event"
+    ME = "me"
+    STATS = "stats"
+
+
+class Access(StrEnum):
+    """Who may watch the streams of a kind. OWNER: only the user whose id is the stream's id."""
+
+    PUBLIC = "public"
+    OWNER = "owner"
+    STAFF = "staff"
+
+
+REFRESH_SECONDS = {Access.PUBLIC: 3.0, Access.OWNER: 12.0, Access.STAFF: 12.0}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kind:
-    """What is known of all streams of one kind."""
+class Definition:
+    """What is registered for all streams of one kind."""
 
     access: Access
     project: Projection
-    interval: float = INTERVAL
-    refresh: float = REFRESH["public"]
+    interval: float = UPDATE_SECONDS
+    refresh: float = REFRESH_SECONDS[Access.PUBLIC]
 
 
-_kinds: dict[str, Kind] = {}
+_definitions: dict[str, Definition] = {}
 
 
 def register(
@@ -34,57 +54,60 @@ def register(
     *,
     access: Access,
     project: Projection,
-    interval: float = INTERVAL,
+    interval: float = UPDATE_SECONDS,
     refresh: float | None = None,
 ) -> None:
-    """Will make a kind of stream known. `owner` means that the stream's id is the id of its only viewer.
+    """Register a kind of stream.
 
-    `project(ids)` gives the whole present state by id, as plain data that JSON can hold (datetimes too).
-    An id that it leaves out does not exist. It runs in the drain's transaction: it reads, opens none, and
-    gives nothing but `rendering.CLOCK_MEMBERS` that changes with the clock alone, or the stream is sent again
-    each time it is marked. A kind without ids is asked with none and answers {ALONE: state}.
-    It is sent, and with an interval above INTERVAL also read, at most once in `interval` seconds; while it has
-    viewers it is read anew every `refresh` seconds, whether or not anybody said that it changed.
+    `project(ids)` returns the whole current state by id, as plain data that JSON can hold (datetimes too). An id
+    that it leaves out does not exist. A kind without ids gets none and returns {ALONE: state}. It is called in the
+    transaction of a flush: it only reads, and opens no transaction. Between two calls without a change it returns
+    the same, but for `rendering.CLOCK_MEMBERS`; otherwise each mark sends the stream again.
+
+    A stream is sent at most once in `interval` seconds, and also read at most so often when that is longer than
+    UPDATE_SECONDS. While it has subscribers it is read every `refresh` seconds even if nothing marked it.
     """
-    _kinds[kind] = Kind(access=access, project=project, interval=interval, refresh=refresh or REFRESH[access])
+    _definitions[kind] = Definition(
+        access=access, project=project, interval=interval, refresh=refresh or REFRESH_SECONDS[access]
+    )
 
 
 def known(kind: str) -> bool:
-    """Will say whether the kind was registered."""
-    return kind in _kinds
+    """Return whether the kind is registered."""
+    return kind in _definitions
 
 
-def get(kind: str) -> Kind:
-    """Will give what was registered; raises KeyError for an unknown kind."""
-    return _kinds[kind]
+def get(kind: str) -> Definition:
+    """Return what is registered for a kind; raise KeyError for an unknown one."""
+    return _definitions[kind]
 
 
-def kind_of(stream: str) -> Kind:
-    """Will give what was registered for a stream's kind; raises KeyError for an unknown one."""
-    return _kinds[parse(stream)[0]]
+def definition_of(stream: str) -> Definition:
+    """Return what is registered for a stream's kind; raise KeyError for an unknown one."""
+    return _definitions[parse(stream)[0]]
 
 
 def name(kind: str, stream_id: int | None = None) -> str:
-    """Will name a stream. Its channel-layer group has the same name, so it is letters, digits and periods."""
-    return kind if stream_id is None else f"{kind}.{stream_id}"
+    """Return a stream's name, which is also the name of its channel-layer group: letters, digits and periods."""
+    return str(kind) if stream_id is None else f"{kind}.{stream_id}"
 
 
 def parse(stream: str) -> tuple[str, int | None]:
-    """Will split a name into the kind and the id, None for a kind without ids; the reverse of `name`."""
+    """Split a name into the kind and the id (None for a kind without ids); the reverse of `name`."""
     kind, period, stream_id = stream.partition(".")
     return kind, int(stream_id) if period else None
 
 
 def events() -> str:
-    """Will name the stream of the next events."""
-    return name("events")
+    """Return the name of the stream of the next events."""
+    return name(Kind.EVENTS)
 
 
 def event(event_id: int) -> str:
-    """Will name the stream of one event."""
-    return name("event", event_id)
+    """Return the name of the stream of one event."""
+    return name(Kind.EVENT, event_id)
 
 
 def me(user_id: int) -> str:
-    """Will name the stream of one user's own reservations and payments."""
-    return name("me", user_id)
+    """Return the name of the stream of one user's reservations and payments."""
+    return name(Kind.ME, user_id)

@@ -11,5 +11,9 @@ class StatsConfig(AppConfig):
         from stats import projections
 
         streams.register(
-            "stats", access="staff", project=projections.project_monitor, interval=EVERY, refresh=EVERY
+            streams.Kind.STATS,
+            access=streams.Access.STAFF,
+            project=projections.project_monitor,
+            interval=EVERY,
+            refresh=EVERY,
         )

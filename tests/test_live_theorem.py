@@ -1,6 +1,6 @@
 """The theorem of live state: once a client has heard one frame after the last loss, it holds what is true.
 
-Hypothesis draws sequences of changes, of drains that run side by side and are late at any of their steps, and of
+Hypothesis draws sequences of changes, of flushes that run side by side and are late at any of their steps, and of
 messages that are dropped, repeated and reordered. The real store, database, reading and fingerprints are used.
 """
 
@@ -89,12 +89,12 @@ class Drain:
 
 
 class World:
-    """A state that changes, drains side by side, messages on their way, and a client."""
+    """A state that changes, flushes side by side, messages on their way, and a client."""
 
     def __init__(self, client: Client, order: Sequence[str]) -> None:
         redis_client.connection().flushdb()
         self.truth, self.client, self.order = 0, client, order
-        self.drains: list[Drain] = []
+        self.flushes: list[Drain] = []
         self.on_the_way: list[Frame] = []
         publish.streams_mark(streams=[STREAM])
 
@@ -106,9 +106,9 @@ class World:
             self.truth += 1 if nth < 8 else -1
             publish.streams_mark(streams=[STREAM])
         elif step == "take":
-            self.drains.append(Drain(self))
-        elif step == "go_on" and self.drains:
-            self.drains[nth % len(self.drains)].go_on()
+            self.flushes.append(Drain(self))
+        elif step == "go_on" and self.flushes:
+            self.flushes[nth % len(self.flushes)].go_on()
         elif self.on_the_way and step in ("hear", "again", "drop"):
             which = nth % len(self.on_the_way)
             frame = self.on_the_way[which] if step == "again" else self.on_the_way.pop(which)
@@ -116,9 +116,9 @@ class World:
                 self.client.hear(frame)
 
     def settle(self) -> None:
-        """What beat does each second, then the late drains; the client hears one frame, then all that is late."""
+        """What beat does each second, then the late flushes; the client hears one frame, then all that is late."""
         Drain(self).finish()
-        for late in reversed(self.drains):
+        for late in reversed(self.flushes):
             late.finish()
         Drain(self).finish()
         assert store.marks_take(limit=9) == []
@@ -133,13 +133,13 @@ class World:
 
 @contextmanager
 def showing(world: World) -> Iterator[None]:
-    kind = streams.Kind(access="public", project=lambda ids: {1: world.state()})
-    before = streams._kinds["event"]
-    streams._kinds["event"] = kind
+    kind = streams.Definition(access=streams.Access.PUBLIC, project=lambda ids: {1: world.state()})
+    before = streams._definitions["event"]
+    streams._definitions["event"] = kind
     try:
         yield
     finally:
-        streams._kinds["event"] = before
+        streams._definitions["event"] = before
 
 
 def holds(make: Callable[[], World], steps: list[Step]) -> bool:

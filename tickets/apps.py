@@ -8,5 +8,10 @@ class TicketsConfig(AppConfig):
         from realtime import streams
         from tickets import projections
 
-        streams.register("event", access="public", project=projections.project_events)
-        streams.register("events", access="public", project=projections.project_next_events, interval=1.0)
+        streams.register(streams.Kind.EVENT, access=streams.Access.PUBLIC, project=projections.project_events)
+        streams.register(
+            streams.Kind.EVENTS,
+            access=streams.Access.PUBLIC,
+            project=projections.project_next_events,
+            interval=1.0,
+        )

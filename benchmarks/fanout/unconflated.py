@@ -5,4 +5,4 @@ from dataclasses import replace
 from overlord.asgi import application as application
 from realtime import streams
 
-streams._kinds["event"] = replace(streams._kinds["event"], interval=0.0)
+streams._definitions["event"] = replace(streams._definitions["event"], interval=0.0)

@@ -1,4 +1,7 @@
-"""Who may watch what: asked when a socket comes, and again while it stays."""
+"""Who may watch what: asked when a socket connects, and again while it stays (`revocation`).
+
+Runs on Daphne's event loop; the database is asked in a pool thread. A browser on a public stream asks it nothing.
+"""
 
 import re
 from collections.abc import Collection, Mapping
@@ -15,14 +18,15 @@ from overlord.accounts.models import User
 from overlord.kernel.origin import is_same_origin
 from realtime import streams
 from realtime.gateway.daphne_socket import CloseCode
+from realtime.streams import Access
 
 _KEY = re.compile(r"[!-~]{1,128}")  # of a session or a token; PostgreSQL takes no NUL
-_ORIGIN = re.compile(r"https?://[^/?#@\s]+", re.IGNORECASE)  # nothing else is an origin, whatever it names
+_ORIGIN = re.compile(r"https?://[^/?#@\s]+", re.IGNORECASE)  # anything else is no origin
 
 
 @dataclass(frozen=True, kw_only=True)
 class Credential:
-    """By what a socket's user is known. `staff`: whether only staff may watch what it watches."""
+    """What a socket's user was recognised by. `staff`: whether its stream is for staff only."""
 
     by: Literal["session", "token"]
     key: str
@@ -32,14 +36,14 @@ class Credential:
 
 @dataclass(frozen=True, kw_only=True)
 class Admission:
-    """The stream that a socket may watch, and by what; None where nobody was asked who they are."""
+    """The stream that a socket may watch, and by which credential; None where none was asked for."""
 
     stream: str
     credential: Credential | None = None
 
 
 class RefusedError(Exception):
-    """The socket is to be closed with this code."""
+    """Raised when the socket has to be closed with this code."""
 
     def __init__(self, code: CloseCode) -> None:
         super().__init__(code)
@@ -47,10 +51,9 @@ class RefusedError(Exception):
 
 
 async def admit(scope: Mapping[str, Any], *, kind: str, stream_id: int | None) -> Admission:
-    """Will name the stream that a new socket watches; raises RefusedError.
+    """Return the stream that a new socket may watch; raise RefusedError.
 
-    A browser always sends its Origin, so only a client with a valid token may leave it out. A public stream
-    asks no browser who it is, and the database nothing.
+    A browser always sends its Origin, so only a client with a valid token may leave it out.
     """
     headers = dict(scope["headers"])
     without_origin = b"origin" not in headers
@@ -59,17 +62,17 @@ async def admit(scope: Mapping[str, Any], *, kind: str, stream_id: int | None) -
     if not streams.known(kind):
         raise RefusedError(CloseCode.NO_SUCH_STREAM)
     access = streams.get(kind).access
-    if access == "public" and not without_origin:
+    if access == Access.PUBLIC and not without_origin:
         return Admission(stream=streams.name(kind, stream_id))
-    credential = await _credential(headers, staff=access == "staff")
-    name = streams.name(kind, credential.user_id if access == "owner" else stream_id)
+    credential = await _credential(headers, staff=access == Access.STAFF)
+    name = streams.name(kind, credential.user_id if access == Access.OWNER else stream_id)
     return Admission(stream=name, credential=credential)
 
 
 def same_origin(headers: dict[bytes, bytes]) -> bool:
-    """Tell whether the Origin header names this very site, which must be one that we serve.
+    """Return whether the Origin header names this site, which must be one that we serve.
 
-    The site is `scheme://host[:port]` of the request; the scheme is told by Caddy, in X-Forwarded-Proto.
+    The site is `scheme://host[:port]` of the request; Caddy gives the scheme in X-Forwarded-Proto.
     """
     origin, host = (headers.get(name, b"").decode("latin1") for name in (b"origin", b"host"))
     scheme = "https" if headers.get(b"x-forwarded-proto") == b"https" else "http"
@@ -81,7 +84,7 @@ def same_origin(headers: dict[bytes, bytes]) -> bool:
 
 
 async def lapsed(credentials: Collection[Credential]) -> dict[Credential, CloseCode]:
-    """Will say which credentials hold no longer, and with which code to close what they watch.
+    """Return the credentials that have ended, with the code to close their sockets.
 
     It costs the same few queries for one as for thousands.
     """
@@ -89,7 +92,7 @@ async def lapsed(credentials: Collection[Credential]) -> dict[Credential, CloseC
 
 
 async def _credential(headers: Mapping[bytes, bytes], *, staff: bool) -> Credential:
-    """An Authorization header counts alone, valid or not; without one the session's cookie does."""
+    """Return the credential of a token if there is an Authorization header, else that of the session cookie."""
     by: Literal["session", "token"] = "token" if b"authorization" in headers else "session"
     key = _token(headers) if by == "token" else _session(headers)
     user = (await _users(by, {key})).get(key) if _KEY.fullmatch(key) else None

@@ -1,40 +1,56 @@
-"""Readers who take frames more slowly than they come: they skip to the latest, and are closed if they stay so."""
+"""Backpressure: subscribers that read more slowly than frames come skip to the latest state, or are closed.
+
+Runs on Daphne's event loop, as one task of the hub. At most one frame waits in the process for a slow subscriber,
+besides what the kernel holds.
+"""
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Iterable
 
 from realtime.gateway.daphne_socket import CloseCode
-from realtime.gateway.subscriber import Viewer
-
-if TYPE_CHECKING:
-    from realtime.gateway.hub import Hub
+from realtime.gateway.subscriber import Subscriber
 
 STEP_SECONDS = 0.1
-LOOK_SECONDS = 1.0  # between two looks at those whom nothing was offered
-PATIENCE = 10.0
-MOST_WAITING = 1024 * 1024  # bytes; answers to a client's pings, which no limit of ours holds back
+LOOK_SECONDS = (
+    1.0  # between two looks at all sockets: one that only sends pings is offered nothing, and waits unseen
+)
+PATIENCE_SECONDS = 10.0  # for which a subscriber may stay slow
+MOST_WAITING = 1024 * 1024  # bytes; answers to a client's pings, which nothing else limits
 
 
-class SlowReaders:
-    """The viewers of one hub who have bytes waiting, each with the time since when."""
+class Backpressure:
+    """The slow subscribers of one hub, each with the time since when it is slow."""
 
-    def __init__(self, hub: "Hub") -> None:
-        self._hub = hub
+    def __init__(
+        self,
+        *,
+        subscribers: Callable[[], Iterable[Subscriber]],
+        catch_up: Callable[[Subscriber], Awaitable[None]],
+        close: Callable[[Subscriber, CloseCode], Awaitable[None]],
+    ) -> None:
+        self._subscribers = subscribers
+        self._catch_up = catch_up
+        self._close = close
         self._loop = asyncio.get_running_loop()
-        self._since: dict[Viewer, float] = {}
+        self._since: dict[Subscriber, float] = {}
         self._look_at = 0.0
         self._found = asyncio.Event()
 
-    def __contains__(self, viewer: Viewer) -> bool:
-        return viewer in self._since
+    def is_slow(self, subscriber: Subscriber) -> bool:
+        """Return whether bytes wait for this subscriber."""
+        return subscriber in self._since
 
-    def add(self, viewer: Viewer) -> None:
-        """Will remember that the viewer could not be handed something."""
-        self._since.setdefault(viewer, self._loop.time())
+    def add(self, subscriber: Subscriber) -> None:
+        """Note that a frame could not be handed to the subscriber."""
+        self._since.setdefault(subscriber, self._loop.time())
         self._found.set()
 
+    def discard(self, subscriber: Subscriber) -> None:
+        """Forget a subscriber that has left."""
+        self._since.pop(subscriber, None)
+
     async def step(self) -> None:
-        """Will wait a moment, a second where nobody is slow, and then see who has caught up and who has not."""
+        """Wait for STEP_SECONDS, or LOOK_SECONDS while nobody is slow, then look."""
         try:
             async with asyncio.timeout(LOOK_SECONDS):
                 await self._found.wait()
@@ -44,22 +60,25 @@ class SlowReaders:
         await self.look(now=self._loop.time())
 
     async def look(self, *, now: float) -> None:
-        """Will show the latest to those who have caught up by `now`, and close those who are slow for too long."""
+        """Send the latest state to those who have caught up by `now`, and close those who are slow for too long."""
         if self._look_at <= now:
             self._look_at = now + LOOK_SECONDS
-            for viewer in self._hub.viewers():
-                if viewer.line is not None and viewer.line.waiting():
-                    self.add(viewer)
-        for viewer, since in [*self._since.items()]:
-            feed = self._hub.feeds.get(viewer.stream)
-            waiting = viewer.line.waiting() if viewer.line is not None else 0
-            if feed is None or viewer not in feed.viewers:
-                del self._since[viewer]
-            elif not waiting:
-                del self._since[viewer]
-                await self._hub.send_latest(feed, [viewer])
-            elif now - since >= PATIENCE or waiting > MOST_WAITING:
-                del self._since[viewer]
-                await self._hub.close(viewer, CloseCode.SLOW_OR_SILENT)
+            for subscriber in self._subscribers():
+                if _waiting(subscriber):
+                    self.add(subscriber)
+        for subscriber, since in [*self._since.items()]:
+            if subscriber not in self._since:
+                continue  # it left while another one was served
+            waiting = _waiting(subscriber)
+            if not waiting:
+                self.discard(subscriber)
+                await self._catch_up(subscriber)
+            elif now - since >= PATIENCE_SECONDS or waiting > MOST_WAITING:
+                await self._close(subscriber, CloseCode.SLOW_OR_SILENT)
         if not self._since:
             self._found.clear()
+
+
+def _waiting(subscriber: Subscriber) -> int:
+    """Return how many bytes wait for the subscriber in this process."""
+    return subscriber.writer.waiting() if subscriber.writer is not None else 0

@@ -1,4 +1,8 @@
-"""A socket's way in: it is accepted, admitted to one stream and handed to the hub, which does the rest."""
+"""The consumer: accepts a socket, admits it to one stream and hands it to the hub, which does the rest.
+
+Runs on Daphne's event loop, one object for each socket. A consumer ends with its socket, and whatever it took (a
+subscription, a place among the address's sockets) is given back then, also when the server stops.
+"""
 
 import asyncio
 import logging
@@ -14,29 +18,29 @@ from django.db import InterfaceError, OperationalError
 from realtime.gateway import daphne_socket, hub
 from realtime.gateway.access import Admission, RefusedError, admit
 from realtime.gateway.daphne_socket import CloseCode
-from realtime.gateway.subscriber import Viewer
-from realtime.rate_limits import Allowance, Places
+from realtime.gateway.subscriber import Subscriber
+from realtime.rate_limits import CLIENT_FRAMES, CLIENT_FRAMES_SECONDS, ConcurrencyLimit, FixedWindow
 
 logger = logging.getLogger(__name__)
 
 SUBPROTOCOL = "overlord.v1"
-LARGEST = 4096  # bytes of a client's frame; Daphne's own limit is above, since it closes without a code
-MOST_SAID = 30  # frames of a client's in SAID_SECONDS
-SAID_SECONDS = 10.0
+LARGEST_FRAME = (
+    4096  # bytes of a client's frame; Daphne's own limit is higher, since it closes without a code
+)
 RESYNC = {"type": "resync"}
 
 
 class StreamConsumer(AsyncConsumer):
-    """One socket on one stream: of the kind its route names, or on none, where nothing has the address."""
+    """One socket on one stream of the kind that its route names; on none where the address is unknown."""
 
     channel_layer_alias = None  # the hub alone is a member of the channel layer
 
     def __init__(self, *, kind: str | None = None) -> None:
         self.kind = kind
-        self.viewer: Viewer | None = None
+        self.subscriber: Subscriber | None = None
         self.closed = False
-        self.places: list[tuple[Places, Hashable]] = []
-        self.said = Allowance(most=MOST_SAID, seconds=SAID_SECONDS)
+        self.acquired: list[tuple[ConcurrencyLimit, Hashable]] = []
+        self.received = FixedWindow(limit=CLIENT_FRAMES, seconds=CLIENT_FRAMES_SECONDS)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
@@ -46,13 +50,13 @@ class StreamConsumer(AsyncConsumer):
             await asyncio.sleep(hub.GOING_AWAY_SECONDS)
             raise
         finally:
-            if self.viewer is not None:
-                hub.current().detach(self.viewer)
-            for places, whose in self.places:
-                places.leave(whose)
+            if self.subscriber is not None:
+                hub.current().detach(self.subscriber)
+            for limit, holder in self.acquired:
+                limit.release(holder)
 
     async def dispatch(self, message: dict[str, Any]) -> None:
-        """Will handle one message. Channels' own way would first queue for the database's one thread."""
+        """Handle one message. (Channels would first wait for its one database thread, each time.)"""
         match message["type"]:
             case "websocket.connect":
                 await self.connect()
@@ -62,30 +66,30 @@ class StreamConsumer(AsyncConsumer):
                 raise StopConsumer
 
     async def connect(self) -> None:
-        """Will accept the socket and show it its stream, or close it with the code that says why not."""
+        """Accept the socket and attach it to its stream, or close it with the code that says why not."""
         daphne_socket.tell_faults(self.base_send)
         offered = SUBPROTOCOL in self.scope["subprotocols"]
         await self.send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if offered else None})
         try:
-            self._take_place(hub.current().addresses, _address(self.scope.get("client")))
+            self._acquire(hub.current().addresses, _address(self.scope.get("client")))
             admission = await self._admitted()
         except RefusedError as refused:
             await self.close(refused.code)
         except (OperationalError, InterfaceError) as error:
-            logger.warning("A log-in could not be looked up: %s", str(error).strip())
+            logger.warning("A socket could not be admitted without the database: %s", str(error).strip())
             await self.close(CloseCode.NOT_READY)
         else:
-            self.viewer = Viewer(
+            self.subscriber = Subscriber(
                 stream=admission.stream, send=self.base_send, credential=admission.credential
             )
-            hub.current().part_with(self.base_send)
-            await hub.current().attach(self.viewer)
+            hub.current().close_before_shutdown(self.base_send)
+            await hub.current().attach(self.subscriber)
 
-    def _take_place(self, places: Places, whose: Hashable) -> None:
-        """Whoever has too many sockets is asked to come again: another of them may have gone by then."""
-        if not places.take(whose):
+    def _acquire(self, limit: ConcurrencyLimit, holder: Hashable) -> None:
+        """Count the socket; with too many, tell it to come again, since another may have closed by then."""
+        if not limit.acquire(holder):
             raise RefusedError(CloseCode.NOT_READY)
-        self.places.append((places, whose))
+        self.acquired.append((limit, holder))
 
     async def _admitted(self) -> Admission:
         if self.kind is None:
@@ -96,30 +100,30 @@ class StreamConsumer(AsyncConsumer):
             raise RefusedError(CloseCode.NO_SUCH_STREAM)
         admission = await admit(self.scope, kind=self.kind, stream_id=stream_id)
         if admission.credential is not None:
-            self._take_place(hub.current().users, admission.credential.user_id)
+            self._acquire(hub.current().users, admission.credential.user_id)
         return admission
 
     async def receive(self, *, text: str | None, data: bytes | None) -> None:
-        """Will answer `{"type": "resync"}`, and close on anything else."""
+        """Answer `{"type": "resync"}`, and close on anything else."""
         sent = text.encode() if text is not None else data or b""
-        if self.closed or self.viewer is None:
+        if self.closed or self.subscriber is None:
             return
-        if not self.said.allows(now=asyncio.get_running_loop().time()):
+        if not self.received.allows(now=asyncio.get_running_loop().time()):
             await self.close(CloseCode.POLICY)
-            daphne_socket.hear_no_more(self.base_send)
-        elif len(sent) > LARGEST:
+            daphne_socket.stop_reading(self.base_send)
+        elif len(sent) > LARGEST_FRAME:
             await self.close(CloseCode.TOO_BIG)
         elif text is None or not _is_resync(sent):
             await self.close(CloseCode.POLICY)
         else:
-            hub.current().resync(self.viewer)
+            hub.current().resync(self.subscriber)
 
     async def close(self, code: CloseCode) -> None:
-        """Will close the socket, once."""
+        """Close the socket, once."""
         if not self.closed:
             self.closed = True
-            if self.viewer is not None:
-                hub.current().detach(self.viewer)
+            if self.subscriber is not None:
+                hub.current().detach(self.subscriber)
             await daphne_socket.close(self.base_send, code)
 
 
@@ -131,7 +135,7 @@ def _is_resync(text: bytes) -> bool:
 
 
 def _address(client: tuple[str, int] | None) -> str:
-    """Whose address it is: of IPv6 the network, since anyone has 2**64 addresses in one."""
+    """Return what the address counts as: with IPv6 its /64 network, in which one person has all addresses."""
     if client is None:
         return ""
     try:

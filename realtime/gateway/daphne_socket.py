@@ -1,14 +1,14 @@
 """What ASGI does not let an application do with a socket, done with Daphne's own protocol object.
 
-The `send` that Daphne gives an application is a partial whose first argument is that object. Under another
-server there is none, and everything is done the plain way.
+Runs on Daphne's event loop, which is also Twisted's. The `send` that Daphne gives an application is a partial whose
+first argument is that object. Under another server there is none, and everything goes the usual way of ASGI.
 
-Note [Straight to the socket]: a server's frames are unmasked, so all sockets of a stream are sent the same bytes.
-They are built once and written to each socket at once when nothing waits before them; what the kernel does not
-take goes through Twisted's transport. That costs a quarter of ASGI's way, and it shows what ASGI hides: a transport
-with bytes waiting belongs to a reader who is slow, and is among the reactor's writers for as long. The kernel's
-work for a message leaves little in the processor's caches, so what is dear here is each object that is looked at:
-hence that one small dict, and no attributes of the transport. `test_line` pins the names that this relies on.
+Note [Straight to the socket]: a server's frames are not masked, so all sockets of a stream are sent the same bytes.
+They are built once and written to each socket directly while nothing waits before them. What the kernel does not
+take goes through Twisted's transport. ASGI would make an event and a coroutine for each message and socket, and it
+hides who is slow: here, a transport with bytes waiting is among the reactor's writers. This is the hottest code of
+the process, and it costs what the objects cost that it touches (docs/performance.md): hence one look into a dict,
+and no attribute of the transport. `test_socket_writer` and `test_daphne_socket` hold the names that this relies on.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from twisted.internet.defer import Deferred
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-KERNEL_BYTES = 64 * 1024  # of a socket's send buffer: what a slow reader would be sent though it is old
+KERNEL_BYTES = 64 * 1024  # of a socket's send buffer: what a slow client would still be sent though it is old
 TRANSPORT_NAMES = ("socket", "reactor", "dataBuffer", "offset", "_tempDataLen")
 OPEN = WebSocketProtocol.STATE_OPEN
 
@@ -31,53 +31,53 @@ OPEN = WebSocketProtocol.STATE_OPEN
 class CloseCode(IntEnum):
     """Why a socket is closed: the codes of the contract.
 
-    A socket is accepted first and closed afterwards: a browser sees no code of one that was refused before.
+    A socket is accepted before it is closed, since a browser is not told the code of one that was never accepted.
     """
 
-    POLICY = 1008  # the client sent what is not spoken here
+    POLICY = 1008  # the client sent something else than a resync, or too much
     TOO_BIG = 1009
     NOT_LOGGED_IN = 4401
     NOT_ALLOWED = 4403
     NO_SUCH_STREAM = 4404
     SLOW_OR_SILENT = 4408
-    NOT_READY = 4503  # going away or not ready: the client comes again, with jitter
+    NOT_READY = 4503  # going away or not ready: the client reconnects with jitter
 
 
 def protocol_of(send: Send) -> WebSocketProtocol | None:
-    """Will give the protocol object behind an application's `send`; None under another server."""
+    """Return the protocol object behind an application's `send`; None under another server."""
     if isinstance(send, partial) and send.args and isinstance(send.args[0], WebSocketProtocol):
         return send.args[0]
     return None
 
 
 async def close(send: Send, code: CloseCode) -> None:
-    """Will close the socket with the code. Asked by ASGI, autobahn raises for 1008 and 1009."""
+    """Close the socket with the code. (By ASGI, autobahn raises for 1008 and 1009.)"""
     protocol = protocol_of(send)
     if protocol is None or protocol.state == protocol.STATE_CONNECTING:
         await send({"type": "websocket.close", "code": int(code)})
     else:
-        protocol.sendCloseFrame(code=int(code), isReply=False)  # does nothing when it is closed already
+        protocol.sendCloseFrame(code=int(code), isReply=False)  # does nothing when it is closing already
 
 
 def tell_faults(send: Send) -> None:
-    """Will have a client that breaks the protocol told so (1002, 1007, 1009) before its line is cut."""
+    """Have a client that breaks the protocol told so (1002, 1007, 1009) before its connection is cut."""
     protocol = protocol_of(send)
     if protocol is not None:
         protocol.failByDrop = False
 
 
-def hear_no_more(send: Send) -> None:
-    """Will read nothing more from a client that floods; a second after the close it is cut off."""
+def stop_reading(send: Send) -> None:
+    """Read nothing more from a client that floods; a second after the close its connection is cut."""
     protocol = protocol_of(send)
     if protocol is not None and protocol.transport is not None:
         protocol.transport.pauseProducing()
 
 
 def before_shutdown(send: Send, work: Callable[[], Coroutine[Any, Any, None]]) -> bool:
-    """Will have the work done before this Daphne stops; False under another server.
+    """Have the work done before this Daphne stops; return False under another server.
 
-    Daphne 4.2.3 cancels its applications then, but fails to, and tells nobody, while it keeps the record of a
-    connection that it has half taken apart: for a second after each socket or request that ended.
+    Daphne 4.2.3 is meant to cancel its applications then. It fails to while it still keeps the record of a
+    connection that has just ended, which it does for a second after each.
     """
     protocol = protocol_of(send)
     if protocol is not None:
@@ -89,7 +89,7 @@ def before_shutdown(send: Send, work: Callable[[], Coroutine[Any, Any, None]]) -
 
 
 def frame_of(text: str) -> bytes:
-    """Will build the WebSocket frame that carries the text, as a server sends it."""
+    """Return the WebSocket frame that carries the text, as a server sends it."""
     payload = text.encode()
     length = len(payload)
     if length < 126:
@@ -99,8 +99,8 @@ def frame_of(text: str) -> bytes:
     return b"\x81\x7f" + length.to_bytes(8) + payload
 
 
-class Line:
-    """The line to one open socket. See Note [Straight to the socket]."""
+class SocketWriter:
+    """Writes frames to one open socket. See Note [Straight to the socket]."""
 
     __slots__ = ("_protocol", "_transport", "_write", "_writers")
 
@@ -112,37 +112,37 @@ class Line:
         self._transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
 
     def waiting(self) -> int:
-        """Will say how many bytes wait for the kernel to take them."""
+        """Return how many bytes wait for the kernel to take them."""
         transport = self._transport
         waiting: int = len(transport.dataBuffer) - transport.offset + transport._tempDataLen
         return waiting
 
     def offer(self, frame: bytes) -> bool:
-        """Will send the frame unless others still wait; says whether it did. What closes is sent nothing more."""
+        """Send the frame unless bytes still wait, and return whether it did; to a closing socket send nothing."""
         if self._transport in self._writers:
             return False
         if self._protocol.state == OPEN:
-            write = self._write  # called as `self._write()`, Python would look for a method first, each time
+            write = self._write  # `self._write()` would look for a method first, each time
             try:
                 taken = write(frame)
-            except OSError:  # full, or gone: the transport finds out which
+            except OSError:  # full or gone: the transport finds out which
                 taken = 0
             if taken < len(frame):
                 self._transport.write(frame[taken:])
         return True
 
     def send(self, frame: bytes) -> None:
-        """Will send the frame behind all that waits."""
+        """Send the frame behind all that waits."""
         if self._protocol.state == OPEN and not self.offer(frame):
             self._transport.write(frame)
 
 
-def line_to(send: Send) -> Line | None:
-    """Will give the line to an accepted socket; None where frames can only go the plain way."""
+def writer_for(send: Send) -> SocketWriter | None:
+    """Return the writer for an accepted socket; None where frames can only go the usual way of ASGI."""
     protocol = protocol_of(send)
     if protocol is None or getattr(protocol, "_perMessageCompress", True) is not None:
         return None  # compression changes the bytes
     transport = protocol.transport
     if not all(hasattr(transport, name) for name in TRANSPORT_NAMES):
         return None
-    return Line(protocol) if hasattr(transport.reactor, "_writers") else None
+    return SocketWriter(protocol) if hasattr(transport.reactor, "_writers") else None

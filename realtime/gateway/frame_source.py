@@ -1,47 +1,77 @@
-"""The hub's own connection to Redis: the frames that drains keep there, and whether drains get through."""
+"""The frame source: where a hub's frames come from.
 
-from collections.abc import Sequence
+Runs on Daphne's event loop. New frames come as messages of the channel layer, to the groups that the hub has
+joined. The latest frame of each stream is kept in Redis and read by a connection of the hub's own. The hub joins a
+group before it reads the kept frame, and a flush keeps a frame before it sends it, so the hub misses none.
+"""
 
+import asyncio
+from collections.abc import Collection, Sequence
+from typing import Any
+from uuid import uuid4
+
+from channels.layers import get_channel_layer
 from django.conf import settings
 from redis.asyncio import Redis
 
-from realtime import store
+from realtime import publish, store
 from realtime.store import Frame
 
-SECONDS = 1.0
-VIEWERS_SECONDS = 5
+REDIS_SECONDS = 1.0  # for each call
+SUBSCRIBERS_SECONDS = 5  # for which a hub's number of sockets holds
 
 
-class Source:
-    """Reads of what is kept; all raise `redis.RedisError` or OSError within about SECONDS."""
+class FrameSource:
+    """One hub's groups and its reads of kept frames. Calls raise `redis.RedisError`, OSError or TimeoutError."""
 
     def __init__(self) -> None:
+        # A name of our own: `new_channel` would make another one each time it is tried while Redis is away.
+        self.name = f"hub.{uuid4().hex}"
+        self.joined: set[str] = set()
+        self._layer = get_channel_layer()
         self._redis = Redis.from_url(
             settings.REDIS_URL,
             decode_responses=True,
-            socket_timeout=SECONDS,
-            socket_connect_timeout=SECONDS,
+            socket_timeout=REDIS_SECONDS,
+            socket_connect_timeout=REDIS_SECONDS,
         )
 
     async def close(self) -> None:
-        """Will close the connections."""
+        """Close the connections to Redis."""
         await self._redis.aclose()
 
-    async def greet(self, *, hub: str, viewers: int) -> bool:
-        """Will tell how many sockets a hub has, which holds for a while, and hear whether drains get through."""
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            pipeline.set(f"{store.SUBSCRIBERS}{hub}", viewers, ex=VIEWERS_SECONDS)
-            pipeline.exists(store.FLUSHED)
-            _, drained = await pipeline.execute()
-        return bool(drained)
+    async def receive(self) -> dict[str, Any]:
+        """Wait for the next message of the joined groups."""
+        message: dict[str, Any] = await self._layer.receive(self.name)
+        return message
 
-    async def frames(self, names: Sequence[str]) -> dict[str, Frame]:
-        """Will read the streams' kept frames; those that have none are missing."""
+    async def join(self, streams: Collection[str]) -> None:
+        """Join the groups of these streams and leave all others. The group of advice belongs to any stream."""
+        wanted = {publish.ADVICE, *streams} if streams else set()
+        for group in wanted - self.joined:
+            async with asyncio.timeout(REDIS_SECONDS):
+                await self._layer.group_add(group, self.name)
+            self.joined.add(group)
+        for group in self.joined - wanted:
+            async with asyncio.timeout(REDIS_SECONDS):
+                await self._layer.group_discard(group, self.name)
+            self.joined.discard(group)
+
+    async def greet(self, *, subscribers: int) -> bool:
+        """Tell Redis how many sockets the hub has, and return whether flushes get through."""
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.set(f"{store.SUBSCRIBERS}{self.name}", subscribers, ex=SUBSCRIBERS_SECONDS)
+            pipeline.exists(store.FLUSHED)
+            _, flushed = await pipeline.execute()
+        return bool(flushed)
+
+    async def frames(self, names: Sequence[str]) -> list[Frame]:
+        """Return the kept frames of these streams; those that have none are left out."""
         if not names:
-            return {}
+            return []
         async with self._redis.pipeline(transaction=False) as pipeline:
             for name in names:
                 pipeline.hmget(store.frame_key(name), store.FRAME_FIELDS)
             kept = await pipeline.execute()
         frames = [store.frame_of(name, fields) for name, fields in zip(names, kept, strict=True)]
-        return {frame.stream: frame for frame in frames if frame is not None}
+        return [frame for frame in frames if frame is not None]

@@ -1,80 +1,71 @@
-"""What keeps screens right when something was lost: a message, a notice, Redis, the workers, or a right to look.
+"""Healing: keeps screens right when a message, a mark, Redis or a worker was lost.
 
-Note [Healing]: nobody's silence is trusted. Each stream with viewers is marked anew every few seconds, so that a
-drain reads it again, and its kept frame is read, so that a frame that was lost on the way is found. Unchanged state
-is not sent again. A loss is therefore mended within one such period, whatever it was. When drains do not get
-through, the sockets are told by heartbeats that what they show may be old.
+Runs on Daphne's event loop, as one task of the hub; marking waits in a pool thread.
+
+Note [Healing]: that nothing is heard never counts as "nothing changed". Each stream with subscribers is marked
+every few seconds, so that a flush reads it again. Its kept frame is read too, so that a frame that was lost on its
+way is found. Unchanged state is not sent again. So any loss is repaired within one such period. While no flush gets
+through, heartbeats tell the sockets that what they show may be old.
 """
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Collection
 
 from redis import RedisError
 
 from realtime import publish
-from realtime.gateway import access
-
-if TYPE_CHECKING:
-    from realtime.gateway.hub import Hub
+from realtime.gateway.subscription import Subscription
 
 STEP_SECONDS = 1.0
-DEAF_SECONDS = 4.0  # without a sign of a drain before sockets are told; drains are made each second
-ACCESS_SECONDS = 30.0
-AT_ONCE = 300
+DEAF_SECONDS = 4.0  # without a flush before sockets are told; there is one each second
+AT_ONCE = 300  # streams in one mark
 
 
 class Healing:
-    """The healing of one hub. `live`: whether changes are being heard of."""
+    """The healing of one hub.
 
-    def __init__(self, hub: "Hub", *, now: float) -> None:
-        self._hub = hub
+    `greet` tells Redis that the hub lives, returns whether flushes get through, and raises when Redis is away.
+    `read_kept` takes over the kept frames of the streams where they are newer. `tell(live=, now=)` tells the
+    sockets whether changes are being heard of.
+    """
+
+    def __init__(
+        self,
+        *,
+        subscriptions: Callable[[], Collection[Subscription]],
+        greet: Callable[[], Awaitable[bool]],
+        read_kept: Callable[[list[str]], Awaitable[list[str]]],
+        tell: Callable[..., Awaitable[None]],
+    ) -> None:
+        self._subscriptions = subscriptions
+        self._greet = greet
+        self._read_kept = read_kept
+        self._tell = tell
         self._loop = asyncio.get_running_loop()
-        self._heard_at = now
+        self._flushed_at = self._loop.time()
         self._lost = False
-        self.live = True
 
     async def step(self) -> None:
-        """Will wait a second, and then heal what is due."""
+        """Wait a second, then heal what is due."""
         await asyncio.sleep(STEP_SECONDS)
         await self.heal(now=self._loop.time())
 
     async def heal(self, *, now: float) -> None:
-        """Will read and mark anew the streams that are due at `now`: all of them once Redis is back."""
+        """Read and mark the streams that are due at `now`: all of them once Redis is back."""
         try:
-            drains = await self._hub.source.greet(hub=self._hub.name, viewers=len(self._hub.viewers()))
+            if await self._greet():
+                self._flushed_at = now
         except (OSError, TimeoutError, RedisError):
             self._lost = True
-            await self._tell(live=now - self._heard_at < DEAF_SECONDS)
+            await self._tell(live=now - self._flushed_at < DEAF_SECONDS, now=now)
             raise
-        self._heard_at = now if drains else self._heard_at
-        await self._tell(live=now - self._heard_at < DEAF_SECONDS)
-        due = [feed for feed in self._hub.feeds.values() if self._lost or feed.heal_at <= now]
+        await self._tell(live=now - self._flushed_at < DEAF_SECONDS, now=now)
+        due = [each for each in self._subscriptions() if self._lost or each.healed_at + each.refresh <= now]
         self._lost = False
-        for feed in due:
-            feed.heal_at = now + feed.refresh
-        names = [feed.stream for feed in due if feed.frame is not None]
+        for subscription in due:
+            subscription.healed_at = now
+        names = [subscription.stream for subscription in due if subscription.frame is not None]
         for start in range(0, len(names), AT_ONCE):
             part = names[start : start + AT_ONCE]
-            await self._hub.read_kept(part)
+            await self._read_kept(part)
             await asyncio.to_thread(publish.streams_mark, streams=part)
-
-    async def _tell(self, *, live: bool) -> None:
-        if live != self.live:
-            self.live = live
-            now = self._loop.time()
-            for feed in self._hub.feeds.values():
-                feed.heartbeat_at = now
-            await self._hub.heartbeats(now=now)
-
-    async def access_step(self) -> None:
-        """Will wait half a minute, and then ask again who may watch."""
-        await asyncio.sleep(ACCESS_SECONDS)
-        await self.check_access()
-
-    async def check_access(self) -> None:
-        """Will close the sockets of those who logged out, or lost a token, an account, or a rank."""
-        viewers = {viewer: viewer.credential for viewer in self._hub.viewers() if viewer.credential}
-        codes = await access.lapsed([*viewers.values()])
-        for viewer, credential in viewers.items():
-            if credential in codes:
-                await self._hub.close(viewer, codes[credential])

@@ -1,242 +1,247 @@
-"""The hub: the one member of the channel layer in a process, which hands frames to all its sockets.
+"""The hub: hands the frames of its streams to all sockets of one process.
 
-It joins a stream's group when the first viewer arrives and *then* reads the kept frame: the drain keeps a
-frame before it sends it, so none falls in between. It keeps each stream's latest frame and nothing else.
-What it cannot hear (a lost message, a notice that was never given) `healing` finds.
+Runs on Daphne's event loop; `current()` returns the one of the running loop, and other threads must not call it. It
+is the process's only member of the channel layer. It keeps each stream's latest frame and nothing else, and asks
+the database for no frame. Its other tasks have a module each: `heartbeat`, `healing` (of what was lost),
+`backpressure` (for slow subscribers) and `revocation` (of the right to watch). They are given callbacks and do not
+know the hub.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any
-from uuid import uuid4
 from weakref import WeakKeyDictionary
 
-from channels.layers import get_channel_layer
 from django.db import InterfaceError, OperationalError
 from redis import RedisError
 
 from overlord.kernel import clock
-from realtime import publish
+from realtime import publish, rate_limits
 from realtime.gateway import daphne_socket, frames
-from realtime.gateway.backpressure import SlowReaders
+from realtime.gateway.backpressure import Backpressure
 from realtime.gateway.daphne_socket import CloseCode, Send
-from realtime.gateway.frame_source import Source
+from realtime.gateway.frame_source import FrameSource
+from realtime.gateway.frames import Text
 from realtime.gateway.healing import Healing
-from realtime.gateway.subscriber import Text, Viewer
-from realtime.gateway.subscription import HEARTBEAT_SECONDS, Feed
-from realtime.rate_limits import Places
+from realtime.gateway.heartbeat import Heartbeat
+from realtime.gateway.revocation import Revocation
+from realtime.gateway.subscriber import Subscriber
+from realtime.gateway.subscription import Subscription
+from realtime.rate_limits import ConcurrencyLimit
 from realtime.store import Frame
 
 logger = logging.getLogger(__name__)
 
 FIRST_FRAME_SECONDS = 2.0
-TICK_SECONDS = 1.0
-REDIS_SECONDS = 1.0
+RECONCILE_SECONDS = 1.0
 RETRY_SECONDS = 0.5
 GOING_AWAY_SECONDS = 0.2  # in which Daphne, about to stop, sends what it was given
-SOCKETS_PER_ADDRESS = 1000  # many people can share one: a school, an office, a mobile network
-SOCKETS_PER_USER = 20
-SOCKETS_AT_ONCE = 250  # between two turns for the others on the event loop: they wait 2 or 3 ms
+SOCKETS_AT_ONCE = (
+    250  # between two turns for other work on the event loop, which then waits some milliseconds
+)
 
 
 class Hub:
-    """Everything a process shows, on one event loop; its methods are not for other threads."""
+    """The subscriptions of one process, and its work on them."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._layer = get_channel_layer()
-        # The groups need a name that exists in this process only. `new_channel` would make another one each
-        # time it is tried while Redis is away, and never forget them.
-        self.name = f"hub.{uuid4().hex}"
-        self.feeds: dict[str, Feed] = {}
-        self.joined: set[str] = set()
-        self.source = Source()
-        self.healing = Healing(self, now=self._loop.time())
-        self.slow_readers = SlowReaders(self)
-        self.addresses = Places(limit=SOCKETS_PER_ADDRESS)
-        self.users = Places(limit=SOCKETS_PER_USER)
+        self.subscriptions: dict[str, Subscription] = {}
+        self.source = FrameSource()
+        self.backpressure = Backpressure(
+            subscribers=self.subscribers, catch_up=self._catch_up, close=self.close
+        )
+        self.heartbeat = Heartbeat(
+            subscriptions=self._all, is_slow=self.backpressure.is_slow, send=self._send_text
+        )
+        self.healing = Healing(
+            subscriptions=self._all, greet=self._greet, read_kept=self.read_kept, tell=self.heartbeat.tell
+        )
+        self.revocation = Revocation(subscribers=self.subscribers, close=self.close)
+        self.addresses = ConcurrencyLimit(limit=rate_limits.SOCKETS_PER_ADDRESS)
+        self.users = ConcurrencyLimit(limit=rate_limits.SOCKETS_PER_USER)
         self._newcomers = asyncio.Event()
-        self._parts = False
+        self._stops_with_server = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
-        """Will begin to listen, to keep the groups, to heal, to ask again who may watch, and to beat."""
-        steps = [self._listen, self._keep_groups, self._tick, self.slow_readers.step]
-        for step in [*steps, self.healing.step, self.healing.access_step]:
-            self._spawn(self._for_ever(step))
+        """Start the hub's tasks."""
+        steps = [self._listen, self._reconcile_step, self.heartbeat.step, self.backpressure.step]
+        for step in [*steps, self.healing.step, self.revocation.step]:
+            self._spawn(self._repeat(step))
 
     async def stop(self) -> None:
-        """Will end all work and leave the groups; sockets are left as they are."""
-        for viewer in self.viewers():
-            self.detach(viewer)
+        """End all tasks and leave the groups; leave the sockets as they are."""
+        for subscriber in self.subscribers():
+            self.detach(subscriber)
         while tasks := [*self._tasks]:
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks, timeout=0.1)  # again: redis-py may lose one that comes as it connects
+            await asyncio.wait(
+                tasks, timeout=0.1
+            )  # again: redis-py may lose a cancellation while it connects
         await self.source.close()
 
-    # Viewers ---------------------------------------------------------------------------------------------
-    def viewers(self) -> list[Viewer]:
-        """Will give all sockets that are shown something, or soon."""
-        return [viewer for feed in self.feeds.values() for viewer in feed.viewers]
+    def close_before_shutdown(self, send: Send) -> None:
+        """Have all sockets closed, to come again, before the server behind `send` stops."""
+        if not self._stops_with_server:
+            self._stops_with_server = daphne_socket.before_shutdown(send, self._close_all)
 
-    async def attach(self, viewer: Viewer) -> None:
-        """Will show the stream: a snapshot now, or within FIRST_FRAME_SECONDS, or a close; then updates."""
-        feed = self.feeds.get(viewer.stream)
-        if feed is None:
-            feed = self.feeds[viewer.stream] = Feed(stream=viewer.stream, now=self._loop.time())
-        feed.viewers.add(viewer)
-        if feed.frame is None:
-            viewer.timers["first"] = self._loop.call_later(FIRST_FRAME_SECONDS, self._give_up, viewer)
-            self._newcomers.set()
-        elif feed.frame.data is None:
-            await self.close(viewer, CloseCode.NO_SUCH_STREAM)
-        else:
-            await self._hand(viewer, feed.frame, feed.snapshot(now=clock.now()))
-
-    def detach(self, viewer: Viewer) -> None:
-        """Will show nothing more to the viewer. A stream without viewers is forgotten within a second."""
-        viewer.stop_timers()
-        feed = self.feeds.get(viewer.stream)
-        if feed is not None:
-            feed.viewers.discard(viewer)
-
-    def resync(self, viewer: Viewer) -> None:
-        """Will answer with a snapshot, at once or when a second has passed since the last such answer."""
-        if "resync" not in viewer.timers:
-            wait = viewer.resyncs.wait(now=self._loop.time())
-            viewer.timers["resync"] = self._loop.call_later(wait, self._answer, viewer)
-
-    def _answer(self, viewer: Viewer) -> None:
-        viewer.timers.pop("resync")
-        feed = self.feeds.get(viewer.stream)
-        if feed is None or viewer not in feed.viewers:
-            return
-        if feed.frame is not None and viewer.version is not None:
-            viewer.resyncs.sent(now=self._loop.time())
-            self._spawn(self._hand(viewer, feed.frame, feed.snapshot(now=clock.now())))
-
-    def _give_up(self, viewer: Viewer) -> None:
-        viewer.timers.pop("first")
-        if viewer.version is None:
-            self._spawn(self.close(viewer, CloseCode.NOT_READY))
-
-    async def close(self, viewer: Viewer, code: CloseCode) -> None:
-        """Will close the viewer's socket with the code and show it nothing more."""
-        self.detach(viewer)
-        await self._sent(viewer, viewer.close(code))
-
-    def part_with(self, send: Send) -> None:
-        """Will see to it that all sockets are told to come again when the server behind `send` stops."""
-        if not self._parts:
-            self._parts = daphne_socket.before_shutdown(send, self._part)
-
-    async def _part(self) -> None:
-        for viewer in self.viewers():
-            await self.close(viewer, CloseCode.NOT_READY)
+    async def _close_all(self) -> None:
+        for subscriber in self.subscribers():
+            await self.close(subscriber, CloseCode.NOT_READY)
         await asyncio.sleep(GOING_AWAY_SECONDS)
 
-    async def _hand(self, viewer: Viewer, frame: Frame, text: Text) -> None:
-        """Will hand a state to the viewer, whom the first finds even if its handshake still waits."""
-        if viewer.version is None or viewer.line is None:
-            viewer.version = frame.version
-            await self._sent(viewer, viewer.send_text(text))
-        elif viewer.line.offer(text.frame):
-            viewer.version = frame.version
-        else:
-            self.slow_readers.add(viewer)
+    # Subscribers -----------------------------------------------------------------------------------------
+    def subscribers(self) -> list[Subscriber]:
+        """Return all sockets that are attached."""
+        return [subscriber for each in self.subscriptions.values() for subscriber in each.subscribers]
 
-    async def _sent(self, viewer: Viewer, sending: Awaitable[None]) -> None:
-        """Will await the sending. A socket that fails is let go, and no other one's turn with it."""
-        try:
-            await sending
-        except Exception:
-            logger.warning("A socket of %s failed and is let go.", viewer.stream, exc_info=True)
-            self.detach(viewer)
+    async def attach(self, subscriber: Subscriber) -> None:
+        """Send the stream's state: a snapshot now or within FIRST_FRAME_SECONDS, or close; then updates."""
+        stream = subscriber.stream
+        subscription = self.subscriptions.get(stream)
+        if subscription is None:
+            subscription = self.subscriptions[stream] = Subscription(stream=stream, now=self._loop.time())
+        subscription.subscribers.add(subscriber)
+        if subscription.frame is None:
+            give_up = self._loop.call_later(FIRST_FRAME_SECONDS, self._give_up, subscriber)
+            subscriber.timers["first frame"] = give_up
+            self._newcomers.set()
+        elif subscription.frame.data is None:
+            await self.close(subscriber, CloseCode.NO_SUCH_STREAM)
+        else:
+            await self._hand(subscriber, subscription.frame, subscription.snapshot(now=clock.now()))
+
+    def detach(self, subscriber: Subscriber) -> None:
+        """Send nothing more to the subscriber. A stream without subscribers is forgotten within a second."""
+        subscriber.stop_timers()
+        self.backpressure.discard(subscriber)
+        subscription = self.subscriptions.get(subscriber.stream)
+        if subscription is not None:
+            subscription.subscribers.discard(subscriber)
+
+    async def close(self, subscriber: Subscriber, code: CloseCode) -> None:
+        """Close the subscriber's socket with the code, and detach it."""
+        self.detach(subscriber)
+        await self._sent(subscriber, subscriber.close(code))
+
+    def resync(self, subscriber: Subscriber) -> None:
+        """Answer with a snapshot: at once, or when RESYNC_SECONDS have passed since the last such answer."""
+        if "resync" not in subscriber.timers:
+            wait = subscriber.resyncs.wait(now=self._loop.time())
+            subscriber.timers["resync"] = self._loop.call_later(wait, self._answer, subscriber)
+
+    def _answer(self, subscriber: Subscriber) -> None:
+        subscriber.timers.pop("resync")
+        subscription = self._subscription_of(subscriber)
+        if subscription is None or subscription.frame is None or subscriber.version is None:
+            return
+        subscriber.resyncs.record(now=self._loop.time())
+        snapshot = subscription.snapshot(now=clock.now())
+        self._spawn(self._hand(subscriber, subscription.frame, snapshot))
+
+    def _give_up(self, subscriber: Subscriber) -> None:
+        subscriber.timers.pop("first frame")
+        if subscriber.version is None:
+            self._spawn(self.close(subscriber, CloseCode.NOT_READY))
+
+    async def _catch_up(self, subscriber: Subscriber) -> None:
+        subscription = self._subscription_of(subscriber)
+        if subscription is not None:
+            await self.send_latest(subscription, [subscriber])
+
+    def _subscription_of(self, subscriber: Subscriber) -> Subscription | None:
+        """Return the subscription to which the subscriber is attached; None when it has left."""
+        subscription = self.subscriptions.get(subscriber.stream)
+        return subscription if subscription and subscriber in subscription.subscribers else None
 
     # Frames ----------------------------------------------------------------------------------------------
     async def _listen(self) -> None:
-        message = await self._layer.receive(self.name)
+        message = await self.source.receive()
         if message.pop("type") == publish.ADVICE:
-            await self._give_notices(message[publish.ADVICE])
+            await self._give_advice(message[publish.ADVICE])
         else:
             self.take(Frame(**message))
 
-    async def _give_notices(self, notices: Iterable[tuple[str, Any]]) -> None:
+    async def _give_advice(self, pairs: Iterable[tuple[str, Any]]) -> None:
         now = clock.now()
-        for stream, notice in notices:
-            feed = self.feeds.get(stream)
-            for viewer in [*feed.viewers] if feed else []:
-                if viewer.version is not None:
-                    text = frames.expiring(stream, viewer.version, notice, now=now)
-                    await self._sent(viewer, viewer.send_text(text))
+        for stream, advice in pairs:
+            subscription = self.subscriptions.get(stream)
+            for subscriber in [*subscription.subscribers] if subscription else []:
+                if subscriber.version is not None:
+                    text = frames.expiring(stream, subscriber.version, advice, now=now)
+                    await self._send_text(subscriber, text)
 
     def take(self, frame: Frame) -> None:
-        """Will keep the frame if it is newer than the one kept, and have it sent unless it shows the same."""
-        feed = self.feeds.get(frame.stream)
-        if feed is not None and feed.accept(frame) and feed.sender is None:
-            feed.sender = self._spawn(self._send_out(feed))
+        """Keep the frame if it is newer than the kept one, and send it unless it shows the same."""
+        subscription = self.subscriptions.get(frame.stream)
+        if subscription is not None and subscription.accept(frame) and subscription.sender is None:
+            subscription.sender = self._spawn(self._send_out(subscription))
 
-    async def _send_out(self, feed: Feed) -> None:
-        """Will send the latest frame, and the ones that come meanwhile, each time the latest only."""
+    async def _send_out(self, subscription: Subscription) -> None:
+        """Send the latest frame, and then the latest of those that came meanwhile, until none is newer."""
         try:
-            while feed.frame is not None and feed.frame.version > feed.sent:
-                if wait := feed.pace.wait(now=self._loop.time()):
+            while subscription.frame is not None and subscription.frame.version > subscription.sent:
+                if wait := subscription.throttle.wait(now=self._loop.time()):
                     await asyncio.sleep(wait)
-                feed.pace.sent(now=self._loop.time())
-                await self.send_latest(feed, [*feed.viewers])
+                subscription.throttle.record(now=self._loop.time())
+                await self.send_latest(subscription, [*subscription.subscribers])
         finally:
-            feed.sender = None
+            subscription.sender = None
 
-    async def send_latest(self, feed: Feed, viewers: Sequence[Viewer]) -> None:
-        """Will show the latest state to those viewers who have an older one. See Note [Straight to the socket]."""
-        frame = feed.frame
+    async def send_latest(self, subscription: Subscription, subscribers: Sequence[Subscriber]) -> None:
+        """Send the latest state to those subscribers that have an older one. See Note [Straight to the socket]."""
+        frame = subscription.frame
         if frame is None:
             return
-        feed.sent = frame.version
+        subscription.sent = frame.version
         if frame.data is None:
-            for viewer in viewers:
-                await self.close(viewer, CloseCode.NO_SUCH_STREAM)
+            for subscriber in subscribers:
+                await self.close(subscriber, CloseCode.NO_SUCH_STREAM)
             return
-        now, version, present = clock.now(), frame.version, feed.viewers
+        now, version, attached = clock.now(), frame.version, subscription.subscribers
         update = frames.state("update", frame, now=now)
-        for start in range(0, len(viewers), SOCKETS_AT_ONCE):
+        for start in range(0, len(subscribers), SOCKETS_AT_ONCE):
             if start:
                 await asyncio.sleep(0)
-            for viewer in viewers[start : start + SOCKETS_AT_ONCE]:
-                held, line = viewer.version, viewer.line
-                if viewer not in present or (held is not None and held >= version):
+            for subscriber in subscribers[start : start + SOCKETS_AT_ONCE]:
+                held, writer = subscriber.version, subscriber.writer
+                if subscriber not in attached or (held is not None and held >= version):
                     continue
                 if held is None:
-                    await self._hand(viewer, frame, frames.state("snapshot", frame, now=now))
-                elif line is not None and line.offer(update.frame):
-                    viewer.version = version  # the hot path: no coroutine for each socket
+                    await self._hand(subscriber, frame, frames.state("snapshot", frame, now=now))
+                elif writer is not None and writer.offer(update.frame):
+                    subscriber.version = version  # the hot path: no coroutine for each socket
                 else:
-                    await self._hand(viewer, frame, update)
+                    await self._hand(subscriber, frame, update)
 
-    async def _tick(self) -> None:
-        await asyncio.sleep(TICK_SECONDS)
-        await self.heartbeats(now=self._loop.time())
+    async def _hand(self, subscriber: Subscriber, frame: Frame, text: Text) -> None:
+        """Hand a state to the subscriber: the first one always, a later one unless something waits before it."""
+        if subscriber.version is None or subscriber.writer is None:
+            subscriber.version = frame.version
+            await self._send_text(subscriber, text)
+        elif subscriber.writer.offer(text.frame):
+            subscriber.version = frame.version
+        else:
+            self.backpressure.add(subscriber)
 
-    async def heartbeats(self, *, now: float) -> None:
-        """Will send the heartbeats that are due at `now`, on the loop's clock."""
-        for feed in [feed for feed in self.feeds.values() if feed.heartbeat_at <= now]:
-            feed.heartbeat_at = now + HEARTBEAT_SECONDS
-            texts: dict[int, Text] = {}
-            for viewer in [*feed.viewers]:
-                version = viewer.version
-                if version is None or viewer in self.slow_readers:
-                    continue
-                if version not in texts:
-                    live = self.healing.live
-                    texts[version] = frames.heartbeat(feed.stream, version, live=live, now=clock.now())
-                await self._sent(viewer, viewer.send_text(texts[version]))
+    async def _send_text(self, subscriber: Subscriber, text: Text) -> None:
+        await self._sent(subscriber, subscriber.send_text(text))
 
-    # Groups ----------------------------------------------------------------------------------------------
-    async def _keep_groups(self) -> None:
+    async def _sent(self, subscriber: Subscriber, sending: Awaitable[None]) -> None:
+        """Await the sending. A socket that fails is detached, so that the others are served."""
         try:
-            async with asyncio.timeout(TICK_SECONDS):
+            await sending
+        except Exception:
+            logger.warning("A socket of %s failed and is let go.", subscriber.stream, exc_info=True)
+            self.detach(subscriber)
+
+    # Groups and kept frames ------------------------------------------------------------------------------
+    async def _reconcile_step(self) -> None:
+        try:
+            async with asyncio.timeout(RECONCILE_SECONDS):
                 await self._newcomers.wait()
         except TimeoutError:
             pass
@@ -244,54 +249,53 @@ class Hub:
         await self.reconcile()
 
     async def reconcile(self) -> None:
-        """Will make the joined groups those that viewers want, and ask for the frames that are missing.
+        """Join the groups of the streams that have subscribers, leave the others, ask for frames that are missing.
 
-        What fails is tried again the next time, within a second: a viewer who came while Redis was away
-        would otherwise leave its stream deaf for all who come later.
+        What fails is tried again within a second. Otherwise a subscriber that came while Redis was away would leave
+        its stream without updates for all who come later.
         """
-        for stream in [stream for stream, feed in self.feeds.items() if not feed.viewers]:
-            self._forget(stream)
-        wanted = {publish.ADVICE, *self.feeds} if self.feeds else set()
-        for stream in wanted - self.joined:
-            async with asyncio.timeout(REDIS_SECONDS):
-                await self._layer.group_add(stream, self.name)
-            self.joined.add(stream)
-        for stream in self.joined - wanted:
-            async with asyncio.timeout(REDIS_SECONDS):
-                await self._layer.group_discard(stream, self.name)
-            self.joined.discard(stream)
+        for subscription in [each for each in self._all() if not each.subscribers]:
+            self._forget(subscription)
+        await self.source.join(self.subscriptions)
         await self._ask_for_missing()
 
-    def _forget(self, stream: str) -> None:
-        feed = self.feeds.pop(stream)
-        if feed.sender is not None:
-            feed.sender.cancel()
+    def _forget(self, subscription: Subscription) -> None:
+        del self.subscriptions[subscription.stream]
+        if subscription.sender is not None:
+            subscription.sender.cancel()
 
     async def _ask_for_missing(self) -> None:
         now = self._loop.time()
         missing = [
-            feed
-            for feed in self.feeds.values()
-            if feed.frame is None
-            and feed.stream in self.joined
-            and (feed.asked_at is None or feed.asked_at <= now - TICK_SECONDS)
+            each
+            for each in self._all()
+            if each.frame is None
+            and each.stream in self.source.joined
+            and (each.asked_at is None or each.asked_at <= now - RECONCILE_SECONDS)
         ]
-        for feed in missing:
-            feed.asked_at = now
-        unknown = await self.read_kept([feed.stream for feed in missing])
+        for subscription in missing:
+            subscription.asked_at = now
+        unknown = await self.read_kept([subscription.stream for subscription in missing])
         if unknown:
             await asyncio.to_thread(publish.streams_mark, streams=unknown)
 
     async def read_kept(self, names: list[str]) -> list[str]:
-        """Will take the streams' kept frames where they are newer; names the streams that have none."""
+        """Take the streams' kept frames where they are newer; return the streams that have none."""
         kept = await self.source.frames(names)
-        for frame in kept.values():
+        for frame in kept:
             self.take(frame)
-        return [name for name in names if name not in kept]
+        found = {frame.stream for frame in kept}
+        return [name for name in names if name not in found]
+
+    async def _greet(self) -> bool:
+        return await self.source.greet(subscribers=len(self.subscribers()))
+
+    def _all(self) -> list[Subscription]:
+        return [*self.subscriptions.values()]
 
     # Tasks -----------------------------------------------------------------------------------------------
-    async def _for_ever(self, step: Callable[[], Awaitable[None]]) -> None:
-        """Will repeat the step; one that fails (Redis is away) is only logged and tried again."""
+    async def _repeat(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Repeat the step for ever. One that fails (Redis is away) is logged and tried again."""
         while True:
             try:
                 await step()
@@ -303,13 +307,13 @@ class Hub:
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)
-        self._tasks.add(task)  # the loop itself keeps no hold of its tasks
+        self._tasks.add(task)  # the loop itself keeps no reference to its tasks
         task.add_done_callback(self._tasks.discard)
         return task
 
 
 def _expected(error: Exception) -> bool:
-    """A server that is away is no fault of ours."""
+    """Return whether the error only says that a server is away."""
     return isinstance(error, OSError | TimeoutError | RedisError | OperationalError | InterfaceError)
 
 
@@ -317,7 +321,7 @@ _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
 
 
 def current() -> Hub:
-    """Will give the running event loop's hub, started at the first call; Daphne has one loop."""
+    """Return the running event loop's hub, started at the first call; Daphne has one loop."""
     loop = asyncio.get_running_loop()
     if loop not in _hubs:
         _hubs[loop] = Hub()

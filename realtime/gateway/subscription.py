@@ -1,41 +1,43 @@
-"""A stream that has viewers in this process."""
+"""A subscription: a stream that has subscribers in this process, with the latest frame of it.
+
+Lives on Daphne's event loop, from the first subscriber until the hub finds none.
+"""
 
 import asyncio
 from datetime import datetime
 
 from realtime import streams
 from realtime.gateway import frames
-from realtime.gateway.subscriber import Text, Viewer
-from realtime.rate_limits import Pace
+from realtime.gateway.frames import Text
+from realtime.gateway.subscriber import Subscriber
+from realtime.rate_limits import Throttle
 from realtime.store import Frame
 
-HEARTBEAT_SECONDS = 15.0
 
-
-class Feed:
+class Subscription:
     """What the hub knows of one stream; times are on the loop's clock.
 
-    `asked_at`: when a missing frame was last asked for. `sent`: the version that was last sent out.
-    `heal_at`: when the stream is to be read anew, whatever was heard.
+    `sent`: the version last sent to all. `asked_at`: when a missing frame was last asked for. `healed_at`: when the
+    stream was last read anew without a reason. `heartbeat_at`: when its subscribers last had a heartbeat.
     """
 
     def __init__(self, *, stream: str, now: float) -> None:
-        kind = streams.kind_of(stream)
+        definition = streams.definition_of(stream)
         self.stream = stream
-        self.viewers: set[Viewer] = set()
+        self.subscribers: set[Subscriber] = set()
         self.frame: Frame | None = None
-        self.asked_at: float | None = None
         self.sent = 0
-        self.pace = Pace(interval=kind.interval)
-        self.refresh = kind.refresh
         self.sender: asyncio.Task[None] | None = None
-        self.heartbeat_at = now + HEARTBEAT_SECONDS
-        self.heal_at = now + kind.refresh
+        self.throttle = Throttle(interval=definition.interval)
+        self.refresh = definition.refresh
+        self.asked_at: float | None = None
+        self.healed_at = now
+        self.heartbeat_at = now
 
     def accept(self, frame: Frame) -> bool:
-        """Will keep the frame if it is newer, and say whether that is to be sent.
+        """Keep the frame if it is newer, and return whether it has to be sent.
 
-        A newer frame that shows the same needs no sending, but it is the one for whoever comes next.
+        A newer frame that shows the same is not sent, but it is the snapshot of whoever comes next.
         """
         kept = self.frame
         if kept is not None and kept.version >= frame.version:
@@ -47,6 +49,6 @@ class Feed:
         return False
 
     def snapshot(self, *, now: datetime) -> Text:
-        """Will write the kept frame for one viewer; once a frame for all who come."""
+        """Write the kept frame for one subscriber."""
         assert self.frame is not None  # noqa: S101
         return frames.state("snapshot", self.frame, now=now)

@@ -13,9 +13,10 @@ from redis import Redis
 from overlord.kernel.db import rows, transaction
 from realtime import publish, store, streams
 from realtime.gateway.hub import Hub
-from realtime.rate_limits import Pace
+from realtime.rate_limits import Throttle
 from realtime.store import Frame
-from realtime.tests.conftest import Screen, Shown, drains, keep, made, until, with_hub
+from realtime.streams import Access
+from realtime.tests.helpers import Screen, Shown, flushes, frame_keep, frame_make, until, with_hub
 from realtime.worker import flush
 from realtime.worker.tasks import flush as flush_task
 
@@ -95,7 +96,9 @@ def test_a_kind_without_ids_is_asked_without(
         asked.append(ids)
         return {streams.ALONE: [1, 2]}
 
-    monkeypatch.setitem(streams._kinds, "events", streams.Kind(access="public", project=project))
+    monkeypatch.setitem(
+        streams._definitions, "events", streams.Definition(access=Access.PUBLIC, project=project)
+    )
     shown.states = {1: "one"}
     publish.streams_mark(streams=["events", "event.1"])
     flush.flush()
@@ -110,7 +113,9 @@ def test_one_kind_that_cannot_be_read_blinds_no_other(
         rows("SELECT 1 / 0")
         return {}
 
-    monkeypatch.setitem(streams._kinds, "stats", streams.Kind(access="staff", project=project))
+    monkeypatch.setitem(
+        streams._definitions, "stats", streams.Definition(access=Access.STAFF, project=project)
+    )
     shown.states = {1: "one"}
     publish.streams_mark(streams=["stats", "event.1"])
     flush.flush()
@@ -264,14 +269,16 @@ def test_the_connection_is_left_outside_a_transaction(shown: Shown) -> None:
 def private(monkeypatch: pytest.MonkeyPatch) -> Shown:
     """What the streams of kind "me" (their owner's) show."""
     projection = Shown()
-    monkeypatch.setitem(streams._kinds, "me", streams.Kind(access="owner", project=projection.project))
+    monkeypatch.setitem(
+        streams._definitions, "me", streams.Definition(access=Access.OWNER, project=projection.project)
+    )
     return projection
 
 
 def test_a_private_stream_that_nobody_watches_is_forgotten_not_read(
     private: Shown, sent: list[Frame], valkey: Redis
 ) -> None:
-    keep(0, '"before the change"', "me.7")
+    frame_keep(0, '"before the change"', "me.7")
     publish.streams_mark(streams=["me.7"])
     flush.flush()
     assert (private.calls, sent, kept(valkey, "me.7"), marked()) == ([], [], None, [])
@@ -281,27 +288,27 @@ def test_a_private_stream_is_read_for_the_one_who_watches(private: Shown, valkey
     async def test(hub: Hub) -> None:
         private.states = {7: "first"}
         screen = Screen("me.7")
-        await hub.attach(screen.viewer)
+        await hub.attach(screen.subscriber)
         assert await until(lambda: screen.shows("first"))
         private.states = {7: "second"}
         await asyncio.to_thread(publish.streams_mark, streams=["me.7"])
         assert await until(lambda: screen.shows("second"), seconds=1.5), "before anything heals"
 
-    with drains():
+    with flushes():
         with_hub(test)
 
 
 def test_who_comes_after_it_was_forgotten_sees_the_change(private: Shown) -> None:
     async def test(hub: Hub) -> None:
         screen = Screen("me.7")
-        await hub.attach(screen.viewer)
+        await hub.attach(screen.subscriber)
         assert await until(lambda: screen.shows("after the change"))
 
-    keep(0, '"before the change"', "me.7")
+    frame_keep(0, '"before the change"', "me.7")
     private.states = {7: "after the change"}
     publish.streams_mark(streams=["me.7"])
     flush.flush()
-    with drains():
+    with flushes():
         with_hub(test)
 
 
@@ -309,7 +316,7 @@ def test_a_slower_drain_cannot_bring_back_what_was_forgotten(private: Shown, val
     slower = flush.draw_version()  # and it has read the state before the change
     publish.streams_mark(streams=["me.7"])
     flush.flush()
-    assert store.frames_store([made(slower, '"before the change"', "me.7")]) == ["older"]
+    assert store.frames_store([frame_make(slower, '"before the change"', "me.7")]) == ["older"]
     assert kept(valkey, "me.7") is None
 
 
@@ -329,7 +336,7 @@ def test_a_burst_is_one_drain(monkeypatch: pytest.MonkeyPatch, shown: Shown) -> 
         publish.streams_mark(streams=[f"event.{len(waits)}"])  # while a drain waits for its turn
 
     monkeypatch.setattr(flush.time, "sleep", wait)
-    monkeypatch.setattr(flush, "_pace", Pace(interval=1000.0))
+    monkeypatch.setattr(flush, "_throttle", Throttle(interval=1000.0))
     flush_task.run()
     flush_task.run()
     assert waits[0] == 0.0

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from realtime import publish
-from realtime.tests.conftest import Shown
 from realtime.tests.daphne import Daphne
+from realtime.tests.helpers import Shown
 
 pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
@@ -25,7 +25,7 @@ BIG = "x" * 20_000
 
 
 @pytest.fixture
-def daphne(transactional_db: None, draining: None, shown: Shown) -> Iterator[Daphne]:
+def daphne(transactional_db: None, flushing: None, shown: Shown) -> Iterator[Daphne]:
     shown.states = {1: {"left": 5}}
     started = Daphne("--ping-interval", "1", "--ping-timeout", "2")
     try:
@@ -160,7 +160,7 @@ def test_each_offender_is_closed_with_its_code_and_others_notice_nothing(
 def _kinds() -> set[str]:
     from realtime import streams
 
-    return set(streams._kinds)
+    return set(streams._definitions)
 
 
 def test_random_bytes_and_half_handshakes_harm_nobody(daphne: Daphne) -> None:

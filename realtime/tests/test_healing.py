@@ -14,7 +14,8 @@ from realtime import store, streams
 from realtime.gateway.access import Credential
 from realtime.gateway.healing import DEAF_SECONDS
 from realtime.gateway.hub import Hub
-from realtime.tests.conftest import Screen, Shown, keep, until, with_hub
+from realtime.streams import Access
+from realtime.tests.helpers import Screen, Shown, frame_keep, until, with_hub
 
 pytestmark = pytest.mark.usefixtures("shown")
 
@@ -22,13 +23,15 @@ pytestmark = pytest.mark.usefixtures("shown")
 @pytest.fixture
 def private(monkeypatch: pytest.MonkeyPatch) -> None:
     """Streams of kind "me"."""
-    kind = streams.Kind(access="owner", project=lambda ids: {}, refresh=streams.REFRESH["owner"])
-    monkeypatch.setitem(streams._kinds, "me", kind)
+    kind = streams.Definition(
+        access=Access.OWNER, project=lambda ids: {}, refresh=streams.REFRESH_SECONDS[Access.OWNER]
+    )
+    monkeypatch.setitem(streams._definitions, "me", kind)
 
 
 async def shows(hub: Hub, stream: str, data: Any) -> Screen:
     screen = Screen(stream)
-    await hub.attach(screen.viewer)
+    await hub.attach(screen.subscriber)
     assert await until(lambda: screen.shows(data))
     return screen
 
@@ -40,9 +43,9 @@ def marked() -> set[str]:
 # What was lost ------------------------------------------------------------------------------------------
 async def lost_on_the_way(hub: Hub) -> Screen:
     """A frame that was kept and that no message brought; then three seconds pass."""
-    keep(1, "1")
+    frame_keep(1, "1")
     screen = await shows(hub, "event.1", 1)
-    keep(2, "2")
+    frame_keep(2, "2")
     await hub.healing.heal(now=hub._loop.time() + 3.1)
     await until(lambda: screen.shows(2), seconds=0.5)
     return screen
@@ -50,7 +53,7 @@ async def lost_on_the_way(hub: Hub) -> Screen:
 
 def test_the_number_of_viewers_is_said_as_long_as_the_hub_lives() -> None:
     async def watched(hub: Hub) -> dict[str, Any]:
-        keep(1, "1")
+        frame_keep(1, "1")
         for _ in range(3):
             await shows(hub, "event.1", 1)
         await hub.healing.heal(now=hub._loop.time())
@@ -70,15 +73,19 @@ def test_a_frame_that_was_lost_on_the_way_is_found() -> None:
 def test_control_without_reading_what_is_kept_it_stays_lost() -> None:
     class Trusting(Hub):
         async def read_kept(self, names: list[str]) -> list[str]:
-            return [] if any(self.feeds[name].frame for name in names) else await super().read_kept(names)
+            return (
+                []
+                if any(self.subscriptions[name].frame for name in names)
+                else await super().read_kept(names)
+            )
 
     assert with_hub(lost_on_the_way, Trusting).shows(1)
 
 
 def test_what_nobody_gave_notice_of_is_marked_public_streams_sooner(private: None) -> None:
     async def test(hub: Hub) -> list[set[str]]:
-        keep(1, "1")
-        keep(1, "1", "me.7")
+        frame_keep(1, "1")
+        frame_keep(1, "1", "me.7")
         await shows(hub, "event.1", 1)
         await shows(hub, "me.7", 1)
         now, found = hub._loop.time(), []
@@ -93,13 +100,13 @@ def test_what_nobody_gave_notice_of_is_marked_public_streams_sooner(private: Non
 
 def test_unchanged_state_is_not_sent_again_but_shown_to_whoever_comes() -> None:
     async def test(hub: Hub) -> None:
-        keep(1, '"same"')
+        frame_keep(1, '"same"')
         screen = await shows(hub, "event.1", "same")
-        keep(2, '"same"')
+        frame_keep(2, '"same"')
         await hub.healing.heal(now=hub._loop.time() + 3.1)
         later = await shows(hub, "event.1", "same")
         assert (len(screen.frames), later.frames[0]["version"]) == (1, 2)
-        keep(3, '"other"')
+        frame_keep(3, '"other"')
         await hub.healing.heal(now=hub._loop.time() + 9)
         assert await until(lambda: screen.shows("other") and later.shows("other"))
 
@@ -110,9 +117,9 @@ def test_everything_is_read_at_once_when_redis_is_back(
     private: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def test(hub: Hub) -> None:
-        keep(1, "1", "me.7")
+        frame_keep(1, "1", "me.7")
         screen = await shows(hub, "me.7", 1)
-        keep(2, "2", "me.7")
+        frame_keep(2, "2", "me.7")
         now = hub._loop.time()
         with monkeypatch.context() as away:
             away.setattr(hub.source, "greet", gone)
@@ -131,13 +138,13 @@ async def gone(**_: Any) -> bool:
 # Saying so ----------------------------------------------------------------------------------------------
 def test_sockets_are_told_at_once_when_drains_stop_and_when_they_go_on() -> None:
     async def test(hub: Hub) -> list[bool]:
-        keep(1, "1")
+        frame_keep(1, "1")
         screen = await shows(hub, "event.1", 1)
         now = hub._loop.time()
         await hub.healing.heal(now=now + DEAF_SECONDS - 0.1)
         assert len(screen.frames) == 1, "a short pause is no news"
         await hub.healing.heal(now=now + DEAF_SECONDS + 0.1)
-        store.drained_note()
+        store.flushed_note()
         await hub.healing.heal(now=now + DEAF_SECONDS + 1)
         return [frame["data"]["live"] for frame in screen.frames if frame["type"] == "heartbeat"]
 
@@ -185,15 +192,15 @@ class TestAccess:
         """With which codes a socket is closed when something happens after it was admitted."""
 
         async def test(hub: Hub) -> list[int]:
-            keep(1, "1", stream)
+            frame_keep(1, "1", stream)
             screen, other = Screen(stream, credential), Screen("event.1")
-            await hub.attach(screen.viewer)
-            await hub.attach(other.viewer)
+            await hub.attach(screen.subscriber)
+            await hub.attach(other.subscriber)
             await until(lambda: screen.shows(1))
-            await hub.healing.check_access()
+            await hub.revocation.check()
             assert screen.codes == [], "nothing has happened yet"
             await in_thread(then)
-            await hub.healing.check_access()
+            await hub.revocation.check()
             assert other.codes == []
             return screen.codes
 
@@ -222,7 +229,9 @@ class TestAccess:
     def test_whoever_is_staff_no_longer_sees_no_stats(
         self, ada: User, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setitem(streams._kinds, "stats", streams.Kind(access="staff", project=lambda ids: {}))
+        monkeypatch.setitem(
+            streams._definitions, "stats", streams.Definition(access=Access.STAFF, project=lambda ids: {})
+        )
         User.objects.update(is_staff=True)
         known = by_session(ada)
         credential = Credential(by="session", key=known.key, user_id=ada.pk, staff=True)
@@ -235,8 +244,8 @@ class TestAccess:
 
         async def test(hub: Hub) -> None:
             for credential in known:
-                await hub.attach(Screen("me.1", credential).viewer)
-            await hub.healing.check_access()
+                await hub.attach(Screen("me.1", credential).subscriber)
+            await hub.revocation.check()
 
         with django_assert_num_queries(3):  # sessions, their users, tokens with theirs
             with_hub(test)

@@ -14,8 +14,9 @@ from redis import RedisError
 from overlord.embedded import binaries, ports
 from overlord.kernel import redis_client
 from realtime import publish, store
-from realtime.gateway.hub import Feed, Hub
-from realtime.tests.conftest import Screen, Shown, keep, made, until, with_hub
+from realtime.gateway.hub import Hub
+from realtime.gateway.subscription import Subscription
+from realtime.tests.helpers import Screen, Shown, frame_keep, frame_make, until, with_hub
 
 
 @pytest.fixture(autouse=True)
@@ -30,11 +31,11 @@ async def send_frame(version: int, data: str | None = None, stream: str = "event
 
 
 def test_a_viewer_gets_the_kept_frame_then_updates_and_never_an_older_one() -> None:
-    keep(5, '{"left":1}')
+    frame_keep(5, '{"left":1}')
 
     async def test(hub: Hub) -> None:
         screen = Screen("event.1")
-        await hub.attach(screen.viewer)
+        await hub.attach(screen.subscriber)
         assert await until(lambda: len(screen.frames) == 1)
         await send_frame(4, '"older"')
         await send_frame(6, '"newer"')
@@ -49,14 +50,14 @@ def test_a_viewer_gets_the_kept_frame_then_updates_and_never_an_older_one() -> N
 
 
 def test_a_second_viewer_is_served_from_memory_without_redis(valkey: Any) -> None:
-    keep(5, "5")
+    frame_keep(5, "5")
 
     async def test(hub: Hub) -> None:
         first, second = Screen("event.1"), Screen("event.1")
-        await hub.attach(first.viewer)
+        await hub.attach(first.subscriber)
         assert await until(lambda: first.shows(5))
         valkey.flushdb()
-        await hub.attach(second.viewer)
+        await hub.attach(second.subscriber)
         assert second.shows(5)
         await send_frame(6)
         assert await until(lambda: first.shows(6) and second.shows(6))
@@ -69,7 +70,7 @@ def test_a_second_viewer_is_served_from_memory_without_redis(valkey: Any) -> Non
 def test_a_stream_that_is_not_kept_is_marked_and_shown_when_the_drain_sends_it() -> None:
     async def test(hub: Hub) -> None:
         screen = Screen("event.1")
-        await hub.attach(screen.viewer)
+        await hub.attach(screen.subscriber)
         assert await until(lambda: bool(redis_client.connection().zcard(store.MARKED)))
         assert await until(lambda: redis_client.connection().llen("live") == 1)
         await send_frame(1, '"first"')
@@ -83,7 +84,7 @@ def test_a_stream_that_nobody_sends_is_closed_after_two_seconds() -> None:
     async def test(hub: Hub) -> None:
         screen = Screen("event.1")
         started = asyncio.get_running_loop().time()
-        await hub.attach(screen.viewer)
+        await hub.attach(screen.subscriber)
         assert await until(lambda: screen.codes == [4503])
         assert 1.9 < asyncio.get_running_loop().time() - started < 2.5
 
@@ -91,18 +92,18 @@ def test_a_stream_that_nobody_sends_is_closed_after_two_seconds() -> None:
 
 
 def test_a_tombstone_closes_kept_or_sent() -> None:
-    keep(5, None, "event.404")
-    keep(5, '"there"')
+    frame_keep(5, None, "event.404")
+    frame_keep(5, '"there"')
 
     async def test(hub: Hub) -> None:
         unknown, deleted = Screen("event.404"), Screen("event.1")
-        await hub.attach(unknown.viewer)
-        await hub.attach(deleted.viewer)
+        await hub.attach(unknown.subscriber)
+        await hub.attach(deleted.subscriber)
         assert await until(lambda: unknown.codes == [4404] and deleted.shows("there"))
-        hub.take(made(6, None))
+        hub.take(frame_make(6, None))
         assert await until(lambda: deleted.codes == [4404])
         late = Screen("event.1")
-        await hub.attach(late.viewer)
+        await hub.attach(late.subscriber)
         assert late.codes == [4404]
         assert late.frames == []
 
@@ -111,18 +112,18 @@ def test_a_tombstone_closes_kept_or_sent() -> None:
 
 def test_streams_without_viewers_are_forgotten() -> None:
     async def test(hub: Hub) -> None:
-        keep(1, "1")
+        frame_keep(1, "1")
         screen = Screen("event.1")
-        await hub.attach(screen.viewer)
-        assert await until(lambda: hub.joined == {"event.1", publish.ADVICE})
-        hub.detach(screen.viewer)
+        await hub.attach(screen.subscriber)
+        assert await until(lambda: hub.source.joined == {"event.1", publish.ADVICE})
+        hub.detach(screen.subscriber)
         await hub.reconcile()
-        assert not hub.feeds
-        assert not hub.joined
-        assert not screen.viewer.timers
-        keep(2, "2")
+        assert not hub.subscriptions
+        assert not hub.source.joined
+        assert not screen.subscriber.timers
+        frame_keep(2, "2")
         again = Screen("event.1")
-        await hub.attach(again.viewer)
+        await hub.attach(again.subscriber)
         assert await until(lambda: again.shows(2))
 
     with_hub(test)
@@ -133,17 +134,17 @@ def test_a_socket_that_fails_is_let_go_and_harms_no_other() -> None:
         async def broken(_message: dict[str, Any]) -> None:
             raise RuntimeError("gone")
 
-        keep(1, "1")
+        frame_keep(1, "1")
         bad, good = Screen("event.1"), Screen("event.1")
-        await hub.attach(bad.viewer)
-        await hub.attach(good.viewer)
+        await hub.attach(bad.subscriber)
+        await hub.attach(good.subscriber)
         assert await until(lambda: good.shows(1))
-        bad.viewer._send = broken
+        bad.subscriber._send = broken
         await send_frame(2)
         assert await until(lambda: good.shows(2))
-        assert hub.feeds["event.1"].viewers == {good.viewer}
-        hub.feeds["event.1"].viewers.add(bad.viewer)
-        hub.take(made(3, None))
+        assert hub.subscriptions["event.1"].subscribers == {good.subscriber}
+        hub.subscriptions["event.1"].subscribers.add(bad.subscriber)
+        hub.take(frame_make(3, None))
         assert await until(lambda: good.codes == [4404]), "also when a close fails"
 
     with_hub(test)
@@ -152,16 +153,16 @@ def test_a_socket_that_fails_is_let_go_and_harms_no_other() -> None:
 # Conflation ---------------------------------------------------------------------------------------------
 async def burst(hub: Hub) -> Screen:
     """50 frames in half a second; after a pause two at once, then nothing more."""
-    keep(1, "1")
+    frame_keep(1, "1")
     screen = Screen("event.1")
-    await hub.attach(screen.viewer)
+    await hub.attach(screen.subscriber)
     await until(lambda: screen.shows(1))
     for version in range(2, 52):
-        hub.take(made(version, str(version)))
+        hub.take(frame_make(version, str(version)))
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.15)
     for version in (52, 53):
-        hub.take(made(version, str(version)))
+        hub.take(frame_make(version, str(version)))
         await until(lambda: screen.shows(52), seconds=0.05)
     await until(lambda: screen.shows(53), seconds=0.5)
     return screen
@@ -175,16 +176,16 @@ def test_a_burst_is_conflated_and_ends_with_the_last_state() -> None:
 
 def test_control_without_the_trailing_edge_the_last_state_is_missing() -> None:
     class LeadingEdgeOnly(Hub):
-        async def _send_out(self, feed: Feed) -> None:
-            if feed.pace.wait(now=self._loop.time()) == 0.0:
-                await super()._send_out(feed)
-            feed.sender = None
+        async def _send_out(self, subscription: Subscription) -> None:
+            if subscription.throttle.wait(now=self._loop.time()) == 0.0:
+                await super()._send_out(subscription)
+            subscription.sender = None
 
     assert with_hub(burst, LeadingEdgeOnly).shows(52)
 
 
 class TakesAll:
-    """A line to a reader who is never slow, so that sending by it awaits nothing."""
+    """A writer to a reader who is never slow, so that sending by it awaits nothing."""
 
     def offer(self, _frame: bytes) -> bool:
         return True
@@ -196,17 +197,17 @@ def turns_while_sending(monkeypatch: pytest.MonkeyPatch, *, at_once: int) -> int
 
     async def test(hub: Hub) -> int:
         screens = [Screen("event.1") for _ in range(9)]
-        feed = hub.feeds["event.1"] = Feed(stream="event.1", now=0.0)
-        feed.frame = made(2, "2")
+        subscription = hub.subscriptions["event.1"] = Subscription(stream="event.1", now=0.0)
+        subscription.frame = frame_make(2, "2")
         for screen in screens:
-            screen.viewer.line, screen.viewer.version = TakesAll(), 1  # type: ignore[assignment]
-            feed.viewers.add(screen.viewer)
-        sending = asyncio.create_task(hub.send_latest(feed, [*feed.viewers]))
+            screen.subscriber.writer, screen.subscriber.version = TakesAll(), 1  # type: ignore[assignment]
+            subscription.subscribers.add(screen.subscriber)
+        sending = asyncio.create_task(hub.send_latest(subscription, [*subscription.subscribers]))
         turns = -1  # the one in which it begins
         while not sending.done():
             await asyncio.sleep(0)
             turns += 1
-        assert {screen.viewer.version for screen in screens} == {2}
+        assert {screen.subscriber.version for screen in screens} == {2}
         return turns
 
     return int(with_hub(test))
@@ -222,12 +223,12 @@ def test_control_all_at_once_others_wait(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_an_update_after_a_pause_goes_at_once() -> None:
     async def test(hub: Hub) -> None:
-        keep(1, "1")
+        frame_keep(1, "1")
         screen = Screen("event.1")
-        await hub.attach(screen.viewer)
+        await hub.attach(screen.subscriber)
         await until(lambda: screen.shows(1))
         await asyncio.sleep(0.12)
-        hub.take(made(2, "2"))
+        hub.take(frame_make(2, "2"))
         for _ in range(5):
             await asyncio.sleep(0)
         assert screen.shows(2)
@@ -238,13 +239,13 @@ def test_an_update_after_a_pause_goes_at_once() -> None:
 # Heartbeats and resync ----------------------------------------------------------------------------------
 def test_a_heartbeat_carries_the_version_last_sent_every_15_seconds() -> None:
     async def test(hub: Hub) -> None:
-        keep(7, "7")
+        frame_keep(7, "7")
         screen = Screen("event.1")
-        await hub.attach(screen.viewer)
+        await hub.attach(screen.subscriber)
         assert await until(lambda: screen.shows(7))
         now = asyncio.get_running_loop().time()
         for seconds in (10, 16, 20, 30, 32):
-            await hub.heartbeats(now=now + seconds)
+            await hub.heartbeat.beat(now=now + seconds)
         beats = [frame for frame in screen.frames if frame["type"] == "heartbeat"]
         assert [set(beat) for beat in beats] == [{"type", "stream", "version", "server_time", "data"}] * 2
         assert beats[0]["version"] == 7
@@ -254,12 +255,12 @@ def test_a_heartbeat_carries_the_version_last_sent_every_15_seconds() -> None:
 
 async def three_resyncs(hub: Hub) -> tuple[int, int]:
     """How many snapshots answered at once, and how many in all after a second and a half."""
-    keep(1, "1")
+    frame_keep(1, "1")
     screen = Screen("event.1")
-    await hub.attach(screen.viewer)
+    await hub.attach(screen.subscriber)
     await until(lambda: screen.shows(1))
     for _ in range(3):
-        hub.resync(screen.viewer)
+        hub.resync(screen.subscriber)
         await asyncio.sleep(0.05)
     at_once = len(screen.frames) - 1
     await asyncio.sleep(1.4)
@@ -271,7 +272,7 @@ def test_resyncs_are_answered_once_a_second_the_last_of_them_too() -> None:
 
 
 def test_control_without_the_rate_each_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("realtime.gateway.subscriber.RESYNC_SECONDS", 0.0)
+    monkeypatch.setattr("realtime.rate_limits.RESYNC_SECONDS", 0.0)
     assert with_hub(three_resyncs) == (3, 3)
 
 
@@ -318,11 +319,11 @@ def first_viewer_while_away(spare: SpareValkey) -> Callable[[Hub], Awaitable[boo
 
     async def test(hub: Hub) -> bool:
         first = Screen("event.1")
-        await hub.attach(first.viewer)
+        await hub.attach(first.subscriber)
         await asyncio.sleep(0.3)
         spare.start()
         later = Screen("event.1")
-        await hub.attach(later.viewer)
+        await hub.attach(later.subscriber)
 
         async def heard() -> bool:
             with contextlib.suppress(RedisError):
@@ -356,13 +357,13 @@ def test_a_killed_redis_is_heard_again_and_screens_stay_meanwhile(spare: SpareVa
         spare.start()
         screen = Screen("event.1")
         await asyncio.sleep(0.3)
-        keep(1, "1")
-        await hub.attach(screen.viewer)
+        frame_keep(1, "1")
+        await hub.attach(screen.subscriber)
         assert await until(lambda: screen.shows(1))
         spare.kill()
         await asyncio.sleep(0.5)
         meanwhile = Screen("event.1")
-        await hub.attach(meanwhile.viewer)
+        await hub.attach(meanwhile.subscriber)
         assert meanwhile.shows(1), "from memory"
         spare.start()
         for _ in range(50):
@@ -381,10 +382,10 @@ def test_two_hubs_both_get_updates() -> None:
         other = Hub()
         other.start()
         try:
-            keep(1, "1")
+            frame_keep(1, "1")
             screens = [Screen("event.1"), Screen("event.1")]
-            await hub.attach(screens[0].viewer)
-            await other.attach(screens[1].viewer)
+            await hub.attach(screens[0].subscriber)
+            await other.attach(screens[1].subscriber)
             assert await until(lambda: all(screen.shows(1) for screen in screens))
             await send_frame(2)
             assert await until(lambda: all(screen.shows(2) for screen in screens))

@@ -14,8 +14,8 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from realtime import publish
-from realtime.tests.conftest import Shown
 from realtime.tests.daphne import Daphne
+from realtime.tests.helpers import Shown
 
 pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
@@ -37,7 +37,7 @@ async def frame(socket: ClientConnection) -> dict[str, Any]:
         return dict(json.loads(await socket.recv()))
 
 
-@pytest.mark.usefixtures("draining")
+@pytest.mark.usefixtures("flushing")
 def test_two_processes_show_the_same_and_refuse_with_their_codes(daphnes: list[Daphne], shown: Shown) -> None:
     shown.states = {1: {"left": 5}}
 
@@ -85,7 +85,7 @@ async def close_code(daphne: Daphne, path: str, *, says: str | bytes | None = No
     return closed.value.rcvd.code if closed.value.rcvd else 1006
 
 
-@pytest.mark.usefixtures("draining")
+@pytest.mark.usefixtures("flushing")
 def test_a_server_that_goes_away_says_so(daphnes: list[Daphne], shown: Shown) -> None:
     shown.states = {1: 1}
 
@@ -113,6 +113,6 @@ def test_a_real_daphne_has_a_line_to_its_sockets() -> None:
         return []
 
     try:
-        assert async_to_sync(test)() == ["plain", "line"]
+        assert async_to_sync(test)() == ["plain", "writer"]
     finally:
         daphne.stop()

@@ -1,4 +1,4 @@
-"""The line to a socket, over a real pair of sockets and Twisted's own transport."""
+"""The writer to a socket, over a real pair of sockets and Twisted's own transport."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -14,11 +14,11 @@ from twisted.internet import reactor
 from twisted.internet.tcp import Connection
 
 from realtime.gateway import daphne_socket
-from realtime.gateway.backpressure import PATIENCE
-from realtime.gateway.daphne_socket import TRANSPORT_NAMES, frame_of, line_to
+from realtime.gateway.backpressure import PATIENCE_SECONDS
+from realtime.gateway.daphne_socket import TRANSPORT_NAMES, frame_of, writer_for
 from realtime.gateway.hub import Hub
-from realtime.gateway.subscriber import Viewer
-from realtime.tests.conftest import Shown, keep, made, until, with_hub
+from realtime.gateway.subscriber import Subscriber
+from realtime.tests.helpers import Shown, frame_keep, frame_make, until, with_hub
 
 
 class Peer:
@@ -83,7 +83,7 @@ def peer() -> Iterator[Peer]:
 # What is relied on --------------------------------------------------------------------------------------
 def test_twisted_has_the_names(peer: Peer) -> None:
     assert [name for name in TRANSPORT_NAMES if not hasattr(peer.transport, name)] == []
-    assert line_to(peer.send) is not None
+    assert writer_for(peer.send) is not None
 
 
 @pytest.mark.parametrize("length", [0, 1, 125, 126, 65535, 65536, 200_000])
@@ -112,45 +112,45 @@ def compressing(peer: Peer) -> None:
 @pytest.mark.parametrize("change", [plain, without_a_name, another_reactor, compressing])
 def test_where_anything_is_different_there_is_no_line(change: Callable[[Peer], None], peer: Peer) -> None:
     change(peer)
-    assert line_to(peer.send) is None
+    assert writer_for(peer.send) is None
 
 
 # Writing ------------------------------------------------------------------------------------------------
 def fill(peer: Peer, frame: bytes) -> int:
     """How many frames were taken before one was not."""
-    line = line_to(peer.send)
-    assert line is not None
-    return next(count for count in range(10_000) if not line.offer(frame))
+    writer = writer_for(peer.send)
+    assert writer is not None
+    return next(count for count in range(10_000) if not writer.offer(frame))
 
 
 def test_it_reaches_the_socket_at_once(peer: Peer) -> None:
-    line = line_to(peer.send)
-    assert line is not None
-    assert line.offer(frame_of("state"))
+    writer = writer_for(peer.send)
+    assert writer is not None
+    assert writer.offer(frame_of("state"))
     assert peer.theirs.recv(100) == frame_of("state")
-    assert line.waiting() == 0
+    assert writer.waiting() == 0
 
 
 def test_a_slow_reader_is_seen_and_gets_whole_frames_only(peer: Peer) -> None:
     text = "x" * 10_000
     taken = fill(peer, frame_of(text))
     assert 2 <= taken <= 100, "what the kernel holds, and not what a process could"
-    line = line_to(peer.send)
-    assert line is not None
-    assert 0 < line.waiting() <= 10_004
-    line.send(frame_of("behind"))
+    writer = writer_for(peer.send)
+    assert writer is not None
+    assert 0 < writer.waiting() <= 10_004
+    writer.send(frame_of("behind"))
     assert peer.frames() == [text.encode()] * taken + [b"behind"]
-    assert line.offer(frame_of("again"))
+    assert writer.offer(frame_of("again"))
 
 
 def test_while_bytes_wait_and_no_longer_the_transport_is_among_the_writers(peer: Peer) -> None:
-    """The whole of how `offer` tells that something waits, over a line's life."""
-    line = line_to(peer.send)
-    assert line is not None
+    """The whole of how `offer` tells that something waits, over a writer's life."""
+    writer = writer_for(peer.send)
+    assert writer is not None
 
     def waits() -> bool:
-        assert (peer.transport in line._writers) == (line.waiting() > 0)
-        return line.waiting() > 0
+        assert (peer.transport in writer._writers) == (writer.waiting() > 0)
+        return writer.waiting() > 0
 
     assert not waits()
     peer.transport.write(frame_of("by autobahn"))
@@ -162,46 +162,46 @@ def test_while_bytes_wait_and_no_longer_the_transport_is_among_the_writers(peer:
     peer.transport.doWrite()  # in vain, the kernel is full
     peer.theirs.recv(1000)
     peer.transport.doWrite()  # in part, or in vain
-    line.send(frame_of("behind"))
+    writer.send(frame_of("behind"))
     assert waits()
     peer.read()
     assert not waits()
 
 
 def test_control_by_the_dict_alone_one_who_waits_would_be_overtaken(peer: Peer) -> None:
-    line = line_to(peer.send)
-    assert line is not None
-    line._writers = {}
+    writer = writer_for(peer.send)
+    assert writer is not None
+    writer._writers = {}
     peer.transport.write(frame_of("handshake"))
-    assert line.offer(frame_of("update"))
+    assert writer.offer(frame_of("update"))
     assert peer.frames() == [b"update", b"handshake"]
 
 
 def test_what_waits_is_not_overtaken(peer: Peer) -> None:
     """The answer to the handshake is still in the transport when the first snapshot comes."""
     peer.transport.write(frame_of("handshake"))
-    line = line_to(peer.send)
-    assert line is not None
-    assert not line.offer(frame_of("update"))
-    line.send(frame_of("snapshot"))
+    writer = writer_for(peer.send)
+    assert writer is not None
+    assert not writer.offer(frame_of("update"))
+    writer.send(frame_of("snapshot"))
     assert peer.frames() == [b"handshake", b"snapshot"]
 
 
 def test_nothing_is_written_to_a_socket_that_closes(peer: Peer) -> None:
-    line = line_to(peer.send)
-    assert line is not None
+    writer = writer_for(peer.send)
+    assert writer is not None
     peer.protocol.state = WebSocketProtocol.STATE_CLOSING
-    line.offer(frame_of("late"))
-    line.send(frame_of("late"))
+    writer.offer(frame_of("late"))
+    writer.send(frame_of("late"))
     assert peer.read() == b""
 
 
 def test_a_socket_that_is_gone_raises_nothing(peer: Peer) -> None:
-    line = line_to(peer.send)
-    assert line is not None
+    writer = writer_for(peer.send)
+    assert writer is not None
     peer.theirs.close()
-    assert line.offer(frame_of("state"))
-    assert not line.offer(frame_of("state"))
+    assert writer.offer(frame_of("state"))
+    assert not writer.offer(frame_of("state"))
     peer.theirs = socket.socket()
 
 
@@ -209,42 +209,42 @@ def test_a_socket_that_is_gone_raises_nothing(peer: Peer) -> None:
 BIG = '"' + "x" * 30_000 + '%s"'
 
 
-async def not_reading(hub: Hub, peer: Peer) -> Viewer:
-    """A viewer who reads its snapshot and then nothing of thirty updates."""
-    keep(1, "1")
-    viewer = Viewer(stream="event.1", send=peer.send)
-    await hub.attach(viewer)
-    assert await until(lambda: viewer.version == 1)
+async def not_reading(hub: Hub, peer: Peer) -> Subscriber:
+    """A subscriber who reads its snapshot and then nothing of thirty updates."""
+    frame_keep(1, "1")
+    subscriber = Subscriber(stream="event.1", send=peer.send)
+    await hub.attach(subscriber)
+    assert await until(lambda: subscriber.version == 1)
     for version in range(2, 32):
-        hub.take(made(version, BIG % version))
-        await hub.send_latest(hub.feeds["event.1"], [viewer])
-    return viewer
+        hub.take(frame_make(version, BIG % version))
+        await hub.send_latest(hub.subscriptions["event.1"], [subscriber])
+    return subscriber
 
 
 @pytest.mark.usefixtures("shown")
 class TestSlowReaders:
     def test_one_who_catches_up_is_shown_the_latest_and_not_what_was_between(self, peer: Peer) -> None:
         async def test(hub: Hub) -> None:
-            viewer = await not_reading(hub, peer)
-            assert viewer in hub.slow_readers
+            subscriber = await not_reading(hub, peer)
+            assert hub.backpressure.is_slow(subscriber)
             assert peer.waits() < 31_000, "no more than one frame's rest is kept for him"
             peer.read()
-            assert await until(lambda: viewer.version == 31)
+            assert await until(lambda: subscriber.version == 31)
             states = peer.frames()
             assert states[-1].endswith(b'x31"}')
             assert len(states) < 15
-            assert viewer not in hub.slow_readers
+            assert not hub.backpressure.is_slow(subscriber)
 
         with_hub(test)
 
     def test_control_without_looking_at_what_waits_all_is_kept_for_him(
         self, peer: Peer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def always(line: daphne_socket.Line, frame: bytes) -> bool:
-            line._transport.write(frame)
+        def always(writer: daphne_socket.SocketWriter, frame: bytes) -> bool:
+            writer._transport.write(frame)
             return True
 
-        monkeypatch.setattr(daphne_socket.Line, "offer", always)
+        monkeypatch.setattr(daphne_socket.SocketWriter, "offer", always)
 
         async def test(hub: Hub) -> None:
             await not_reading(hub, peer)
@@ -254,24 +254,24 @@ class TestSlowReaders:
 
     def test_one_who_stays_slow_is_closed(self, peer: Peer) -> None:
         async def test(hub: Hub) -> None:
-            viewer = await not_reading(hub, peer)
+            subscriber = await not_reading(hub, peer)
             now = hub._loop.time()
-            await hub.slow_readers.look(now=now + PATIENCE - 0.5)
+            await hub.backpressure.look(now=now + PATIENCE_SECONDS - 0.5)
             assert peer.protocol.state == peer.protocol.STATE_OPEN
-            await hub.slow_readers.look(now=now + PATIENCE + 0.5)
-            assert viewer not in hub.viewers()
+            await hub.backpressure.look(now=now + PATIENCE_SECONDS + 0.5)
+            assert subscriber not in hub.subscribers()
             assert int.from_bytes(peer.frames()[-1][:2]) == 4408
 
         with_hub(test)
 
     def test_one_who_only_pings_and_never_reads_is_seen_too(self, peer: Peer) -> None:
         async def test(hub: Hub) -> None:
-            keep(1, "1")
-            viewer = Viewer(stream="event.1", send=peer.send)
-            await hub.attach(viewer)
-            assert await until(lambda: viewer.version == 1)
+            frame_keep(1, "1")
+            subscriber = Subscriber(stream="event.1", send=peer.send)
+            await hub.attach(subscriber)
+            assert await until(lambda: subscriber.version == 1)
             peer.transport.write(b"\x8a\x00" * 600_000)
-            await hub.slow_readers.look(now=hub._loop.time() + 1.1)
+            await hub.backpressure.look(now=hub._loop.time() + 1.1)
             assert peer.protocol.state == peer.protocol.STATE_CLOSING
 
         with_hub(test)
@@ -284,13 +284,13 @@ def test_the_plain_way_sends_the_same_text(shown: Shown) -> None:
         sent.append(message)
 
     async def test(hub: Hub) -> None:
-        keep(1, "1")
-        viewer = Viewer(stream="event.1", send=send)
-        assert viewer.line is None
-        await hub.attach(viewer)
-        assert await until(lambda: viewer.version == 1)
-        hub.take(made(2, "2"))
-        assert await until(lambda: viewer.version == 2)
+        frame_keep(1, "1")
+        subscriber = Subscriber(stream="event.1", send=send)
+        assert subscriber.writer is None
+        await hub.attach(subscriber)
+        assert await until(lambda: subscriber.version == 1)
+        hub.take(frame_make(2, "2"))
+        assert await until(lambda: subscriber.version == 2)
         assert [message["type"] for message in sent] == ["websocket.send"] * 2
 
     with_hub(test)

@@ -10,8 +10,8 @@ from django.db import connection
 
 from benchmarks.fanout.sockets import Crowd
 from realtime import publish
-from realtime.tests.conftest import Shown
 from realtime.tests.daphne import Daphne
+from realtime.tests.helpers import Shown
 
 pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
@@ -21,7 +21,7 @@ CHANGES = 50  # a second
 
 
 @pytest.fixture
-def daphne(transactional_db: None, draining: None, shown: Shown) -> Iterator[Daphne]:
+def daphne(transactional_db: None, flushing: None, shown: Shown) -> Iterator[Daphne]:
     shown.states = {1: {"left": 0}}
     started = Daphne()
     try:

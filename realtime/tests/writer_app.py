@@ -6,11 +6,11 @@ from realtime.gateway import daphne_socket
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Will accept a socket and say whether there is a line to it, twice: the plain way, and by the line."""
+    """Will accept a socket and say whether there is a writer to it, twice: the plain way, and by the writer."""
     await receive()
     await send({"type": "websocket.accept"})
-    line = daphne_socket.line_to(send)
+    writer = daphne_socket.writer_for(send)
     await send({"type": "websocket.send", "text": "plain"})
-    if line is not None:
-        line.send(daphne_socket.frame_of("line"))
+    if writer is not None:
+        writer.send(daphne_socket.frame_of("writer"))
     await receive()

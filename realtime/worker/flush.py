@@ -1,10 +1,12 @@
-"""The drain: from marks on streams to frames on the sockets' side.
+"""The flush: from marks on streams to frames for the hubs.
 
-Note [Version, then read]: each drain draws its version from a sequence first and reads the state afterwards.
-A change is marked after its commit, so the drain that takes its mark away reads it, and every drain with a
-higher version reads later still. Drains may therefore run side by side, be late, be repeated: the frame with
-the highest version always shows what was last committed. (Read first, and a slow drain could give a stale
-state the highest version.) The advisory lock adds that versions never go back in time on their way.
+Runs in the broadcasts worker (Celery), in any of its threads and in several workers at once: whatever overlaps,
+fails or is repeated, the frame with the highest version shows what was last committed.
+
+Note [Version, then read]: each flush draws its version from a sequence first and reads the state afterwards. A
+change is marked after its commit, so the flush that removes its mark has read it, and every flush with a higher
+version reads still later. So flushes may run side by side, be late, or be repeated. (If it read first, a slow flush
+could give an old state the highest version.) The advisory lock only adds that versions are sent in their order.
 """
 
 import logging
@@ -20,44 +22,47 @@ from django.db import InterfaceError, OperationalError
 from overlord.kernel.db import rows, savepoint, transaction
 from overlord.kernel.rendering import dumps, fingerprint
 from realtime import publish, store, streams
-from realtime.rate_limits import Pace
+from realtime.rate_limits import Throttle
 from realtime.store import Frame, Mark
+from realtime.streams import Access
 
 logger = logging.getLogger(__name__)
 
-LIMIT = 300  # streams in one run
+LIMIT = 300  # streams in one flush
 SEND_SECONDS = 5.0
 LOCK = 0x6C697665  # "live"
-PAUSE = 0.1  # seconds; hubs let as many pass between two updates of a stream
-AT_ONCE = 3  # drains after a rest: a single payment's steps do not wait for one another
+BURST = 3  # flushes at once after a rest, so that the steps of a single payment do not wait for one another
 
-_pace = Pace(interval=PAUSE, burst=AT_ONCE)
+_throttle = Throttle(interval=streams.UPDATE_SECONDS, burst=BURST)
 _turns = Lock()
 
 
 def flush() -> None:
-    """Will send the present state of marked streams, at most LIMIT of them, to all who watch them.
+    """Send the current state of marked streams, at most LIMIT of them, to the hubs.
 
-    What cannot be read or sent stays marked, for the next run; a server that is away is only logged.
+    What cannot be read or sent stays marked for the next flush. A server that is away is only logged.
     """
     try:
         taken = store.marks_take(limit=LIMIT)
-        marks = _heard(_in_turn(_without_unknown(taken)))
+        marks = _subscribed(_in_turn(_without_unknown(taken)))
         if marks:
             _deliver(marks)
-        store.drained_note()
+        store.flushed_note()
         if len(taken) == LIMIT:
             publish.flush_enqueue()
     except (redis.RedisError, OperationalError, InterfaceError) as error:
-        logger.warning("The live state waits for a server: %s", str(error).strip())
+        logger.warning("Live updates wait for a server: %s", str(error).strip())
 
 
 def flush_in_turn() -> None:
-    """Will drain at once, or wait for this process's turn: what changes meanwhile is in it, and calls for no other
-    drain, so that a burst is ten of them in a second and not one for each change."""
+    """Flush when it is this process's turn, at once after a rest.
+
+    A stream that is marked while this waits is flushed too and enqueues no other flush. So a burst of changes makes
+    ten flushes a second, not one for each change.
+    """
     with _turns:
-        time.sleep(_pace.wait(now=time.monotonic()))
-        _pace.sent(now=time.monotonic())
+        time.sleep(_throttle.wait(now=time.monotonic()))
+        _throttle.record(now=time.monotonic())
     flush()
 
 
@@ -65,7 +70,7 @@ def _deliver(marks: Sequence[Mark]) -> None:
     version, frames = versioned_state([mark.stream for mark in marks])
     outcomes = dict(zip((frame.stream for frame in frames), store.frames_store(frames), strict=True))
     sent = send([frame for frame in frames if outcomes[frame.stream] == "new"])
-    # An "older" one stays marked until the drain that overtook this one has sent what it read.
+    # An "older" one stays marked until the flush that overtook this one has sent what it read.
     done = sent | {stream for stream, outcome in outcomes.items() if outcome == "same"}
     store.marks_finish([mark for mark in marks if mark.stream in done], version=version)
     store.marks_put_back(
@@ -74,34 +79,34 @@ def _deliver(marks: Sequence[Mark]) -> None:
 
 
 def _without_unknown(marks: Sequence[Mark]) -> list[Mark]:
-    """A mark of a kind that nobody registered would stay for ever."""
+    """Remove marks of kinds that are not registered: nothing else would ever remove them."""
     known = [mark for mark in marks if streams.known(streams.parse(mark.stream)[0])]
     if len(known) < len(marks):
         unknown = [mark for mark in marks if mark not in known]
-        logger.error("Nobody shows these streams: %s", ", ".join(mark.stream for mark in unknown))
+        logger.error("No app registers these streams: %s", ", ".join(mark.stream for mark in unknown))
         store.marks_finish(unknown, version=0)
     return known
 
 
 def _in_turn(marks: Sequence[Mark]) -> list[Mark]:
-    """A stream that many changes mark and that is dear to read waits for its turn; its mark stays."""
-    pauses = {mark.stream: streams.kind_of(mark.stream).interval for mark in marks}
-    slow = {stream: pause for stream, pause in pauses.items() if pause > streams.INTERVAL}
+    """Leave out the streams with a long interval that were read within it; their marks stay."""
+    pauses = {mark.stream: streams.definition_of(mark.stream).interval for mark in marks}
+    slow = {stream: pause for stream, pause in pauses.items() if pause > streams.UPDATE_SECONDS}
     waiting = set(slow) - store.turns_take(slow)
     return [mark for mark in marks if mark.stream not in waiting]
 
 
-def _heard(marks: Sequence[Mark]) -> list[Mark]:
-    """A sale changes many people's own streams, of which few are being watched: the others are not read."""
-    private = [mark for mark in marks if streams.kind_of(mark.stream).access == "owner"]
+def _subscribed(marks: Sequence[Mark]) -> list[Mark]:
+    """Leave out, and forget, the private streams without subscribers: a sale changes many and few are watched."""
+    private = [mark for mark in marks if streams.definition_of(mark.stream).access == Access.OWNER]
     forgotten = store.unheard_forget(private, version=draw_version()) if private else set()
     return [mark for mark in marks if mark.stream not in forgotten]
 
 
 def versioned_state(names: Sequence[str]) -> tuple[int, list[Frame]]:
-    """Will draw a version, then read the streams' state. See Note [Version, then read].
+    """Draw a version, then read the streams' state; return both. See Note [Version, then read].
 
-    Streams that their projection could not read are missing among the frames.
+    A stream that its projection could not read has no frame.
     """
     with transaction():
         rows("SELECT pg_advisory_xact_lock(%s)", [LOCK])
@@ -110,12 +115,12 @@ def versioned_state(names: Sequence[str]) -> tuple[int, list[Frame]]:
 
 
 def draw_version() -> int:
-    """Will give the next version, higher than all before, those of a restored database's past included."""
+    """Return the next version, higher than all before, also than those before a backup was restored."""
     return int(rows("SELECT nextval('realtime_version') AS version")[0]["version"])
 
 
 def read_state(names: Sequence[str], *, version: int) -> list[Frame]:
-    """Will read the streams by one call of each kind's projection; a missing one becomes a tombstone."""
+    """Read the streams by one call of each kind's projection; a stream that does not exist becomes a tombstone."""
     by_kind: dict[str, dict[int, str]] = {}
     for name in names:
         kind, stream_id = streams.parse(name)
@@ -135,7 +140,7 @@ def _project(kind: str, ids: Sequence[int]) -> Mapping[int, Any] | None:
             return streams.get(kind).project(ids)
     except (OperationalError, InterfaceError):
         raise  # PostgreSQL is away or busy, for all kinds alike
-    except Exception:  # one app's fault must not blind the others' viewers
+    except Exception:  # a fault in one app must not stop the streams of the others
         logger.exception("The streams of %r could not be read.", kind)
         return None
 
@@ -157,8 +162,8 @@ def send(frames: Sequence[Frame]) -> set[str]:
 def epoch_begin() -> int:
     """Raise the frame versions to the microseconds since 1970 if that is higher, and return the new value.
 
-    A drain adds one, so that versions drawn later are always higher: a restored database, whose sequence went
-    back, never loses to frames that a cache or a browser has kept. JavaScript holds them exactly until 2255.
+    A flush adds one, so that versions drawn later are always higher: when a backup is restored its sequence goes
+    back, and frames that a cache or a browser has kept must not win. JavaScript holds them exactly until 2255.
     """
     with transaction():
         rows("SELECT pg_advisory_xact_lock(%s)", [LOCK])

@@ -12,18 +12,19 @@ from django.test import Client
 from rest_framework.authtoken.models import Token
 
 from overlord.accounts.models import User
-from realtime import publish, store, streams
+from realtime import publish, rate_limits, store, streams
 from realtime.gateway import access, consumer, hub
 from realtime.gateway.access import RefusedError, admit
 from realtime.gateway.daphne_socket import CloseCode
 from realtime.gateway.routing import websockets
 from realtime.store import Frame
-from realtime.tests.conftest import Shown
+from realtime.streams import Access
+from realtime.tests.helpers import Shown
 
 HERE = {"host": "testserver:8080", "origin": "http://testserver:8080"}
 
 
-def keep(stream: str, data: str) -> None:
+def frame_keep(stream: str, data: str) -> None:
     store.frames_store([Frame(stream=stream, version=1, data=data, fingerprint=data)])
 
 
@@ -96,7 +97,7 @@ def snapshot(path: str, headers: dict[str, str] | None = None) -> dict[str, Any]
 @pytest.mark.parametrize("path", ["/ws/events/12/", "/ws/events/12"])
 def test_anyone_sees_an_event_without_a_query(path: str, shown: Shown) -> None:
     """The test has no database fixture: any query would fail it."""
-    keep("event.12", '{"left":2}')
+    frame_keep("event.12", '{"left":2}')
     frame = snapshot(path)
     assert (frame["type"], frame["stream"], frame["data"]) == ("snapshot", "event.12", {"left": 2})
 
@@ -141,7 +142,7 @@ def test_an_unknown_address_is_closed_with_4404(path: str, shown: Shown) -> None
 
 
 def test_a_kind_that_no_app_shows_is_closed_with_4404(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(streams._kinds, "event", raising=False)
+    monkeypatch.delitem(streams._definitions, "event", raising=False)
     assert close_code("/ws/events/12/") == 4404
 
 
@@ -172,7 +173,9 @@ def test_an_origin_counts_also_beside_a_token(shown: Shown) -> None:
 
 @pytest.fixture
 def owner_kind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(streams._kinds, "me", streams.Kind(access="owner", project=lambda ids: {}))
+    monkeypatch.setitem(
+        streams._definitions, "me", streams.Definition(access=Access.OWNER, project=lambda ids: {})
+    )
 
 
 @pytest.fixture
@@ -193,7 +196,7 @@ def with_token(user: User) -> dict[str, str]:
 @pytest.mark.usefixtures("owner_kind")
 @pytest.mark.parametrize("credentials", [logged_in, with_token])
 def test_a_user_sees_their_own_stream(credentials: Callable[[User], dict[str, str]], ada: User) -> None:
-    keep(f"me.{ada.pk}", '{"mine":true}')
+    frame_keep(f"me.{ada.pk}", '{"mine":true}')
     frame = snapshot("/ws/me/", credentials(ada))
     assert (frame["stream"], frame["data"]) == (f"me.{ada.pk}", {"mine": True})
 
@@ -231,7 +234,7 @@ def test_a_wrong_token_beside_a_session_counts_alone(owner_kind: None, ada: User
 
 
 def test_a_program_needs_a_valid_token_for_a_public_stream_too(shown: Shown, ada: User) -> None:
-    keep("event.12", "1")
+    frame_keep("event.12", "1")
     assert snapshot("/ws/events/12/", with_token(ada))["data"] == 1
     assert close_code("/ws/events/12/", {"host": "x", "authorization": "Token wrong"}) == 4401
 
@@ -242,7 +245,9 @@ def test_a_token_in_the_address_is_nothing(owner_kind: None, ada: User) -> None:
 
 
 def test_staff_streams_are_for_staff(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(streams._kinds, "stats", streams.Kind(access="staff", project=lambda ids: {}))
+    monkeypatch.setitem(
+        streams._definitions, "stats", streams.Definition(access=Access.STAFF, project=lambda ids: {})
+    )
     pairs = [(name.encode(), value.encode()) for name, value in with_token(ada).items()]
     watch = partial(async_to_sync(admit), {"headers": pairs}, kind="stats", stream_id=None)
     with pytest.raises(RefusedError) as refused:
@@ -282,7 +287,7 @@ def test_a_database_that_is_away_is_not_a_wrong_login(
     ],
 )
 def test_anything_but_resync_closes(said: dict[str, Any], code: int, shown: Shown) -> None:
-    keep("event.12", "1")
+    frame_keep("event.12", "1")
 
     async def test() -> int:
         socket = Socket("/ws/events/12/")
@@ -295,7 +300,7 @@ def test_anything_but_resync_closes(said: dict[str, Any], code: int, shown: Show
 
 
 def test_resync_is_answered_by_a_snapshot(shown: Shown) -> None:
-    keep("event.12", "1")
+    frame_keep("event.12", "1")
 
     async def test() -> list[dict[str, Any]]:
         socket = Socket("/ws/events/12/")
@@ -310,14 +315,14 @@ def test_resync_is_answered_by_a_snapshot(shown: Shown) -> None:
 
 
 def test_a_socket_that_leaves_is_forgotten(shown: Shown) -> None:
-    keep("event.12", "1")
+    frame_keep("event.12", "1")
 
     async def test() -> set[Any]:
         socket = Socket("/ws/events/12/")
         await socket.open()
         await socket.frame()
         await socket.leave()
-        return hub.current().feeds["event.12"].viewers
+        return hub.current().subscriptions["event.12"].subscribers
 
     assert on_a_loop(test) == set()
 
@@ -345,21 +350,21 @@ def opened(path: str, *, times: int, headers: dict[str, str] | None = None) -> l
 
 
 def test_an_address_has_so_many_places(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
-    keep("event.12", "1")
-    monkeypatch.setattr(hub, "SOCKETS_PER_ADDRESS", 3)
+    frame_keep("event.12", "1")
+    monkeypatch.setattr(rate_limits, "SOCKETS_PER_ADDRESS", 3)
     assert opened("/ws/events/12/", times=4) == [4503]
 
 
 def test_control_with_more_places_it_is_served(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
-    keep("event.12", "1")
-    monkeypatch.setattr(hub, "SOCKETS_PER_ADDRESS", 5)
+    frame_keep("event.12", "1")
+    monkeypatch.setattr(rate_limits, "SOCKETS_PER_ADDRESS", 5)
     assert opened("/ws/events/12/", times=4) == []
 
 
 @pytest.mark.usefixtures("owner_kind")
 def test_a_user_has_so_many_places(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    keep(f"me.{ada.pk}", "1")
-    monkeypatch.setattr(hub, "SOCKETS_PER_USER", 2)
+    frame_keep(f"me.{ada.pk}", "1")
+    monkeypatch.setattr(rate_limits, "SOCKETS_PER_USER", 2)
     assert opened("/ws/me/", times=3, headers=with_token(ada)) == [4503]
 
 
@@ -392,7 +397,7 @@ def flood(count: int) -> int | None:
 
 
 def test_a_flood_of_resyncs_closes_and_thirty_do_not(shown: Shown) -> None:
-    keep("event.12", "1")
+    frame_keep("event.12", "1")
     assert flood(31) == 1008
     assert flood(30) is None
 
@@ -401,7 +406,7 @@ def test_a_flood_of_resyncs_closes_and_thirty_do_not(shown: Shown) -> None:
 def test_advice_reaches_its_stream_and_no_other(owner_kind: None, ada: User) -> None:
     bob = User.objects.create_user("bob", "bob@example.org", "correct horse")
     for user in (ada, bob):
-        keep(f"me.{user.pk}", "1")
+        frame_keep(f"me.{user.pk}", "1")
 
     async def test() -> None:
         screens = [Socket("/ws/me/", with_token_of[user.pk]) for user in (ada, bob)]

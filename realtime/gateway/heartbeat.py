@@ -1,0 +1,65 @@
+"""The heartbeat: tells each socket every 15 seconds which version it should hold, and whether that may be old.
+
+Runs on Daphne's event loop, as one task of the hub. A heartbeat carries the version last sent to that socket, so a
+client that missed an update notices it and asks for a snapshot.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+
+from overlord.kernel import clock
+from realtime.gateway import frames
+from realtime.gateway.frames import Text
+from realtime.gateway.subscriber import Subscriber
+from realtime.gateway.subscription import Subscription
+
+HEARTBEAT_SECONDS = 15.0
+STEP_SECONDS = 1.0
+
+
+class Heartbeat:
+    """The heartbeats of one hub. `live`: whether changes are being heard of."""
+
+    def __init__(
+        self,
+        *,
+        subscriptions: Callable[[], Collection[Subscription]],
+        is_slow: Callable[[Subscriber], bool],
+        send: Callable[[Subscriber, Text], Awaitable[None]],
+    ) -> None:
+        self._subscriptions = subscriptions
+        self._is_slow = is_slow
+        self._send = send
+        self._loop = asyncio.get_running_loop()
+        self.live = True
+
+    async def step(self) -> None:
+        """Wait a second, then send the heartbeats that are due."""
+        await asyncio.sleep(STEP_SECONDS)
+        await self.beat(now=self._loop.time())
+
+    async def beat(self, *, now: float) -> None:
+        """Send the heartbeats that are due at `now`, on the loop's clock."""
+        for subscription in self._subscriptions():
+            if subscription.heartbeat_at + HEARTBEAT_SECONDS <= now:
+                await self._beat(subscription, now=now)
+
+    async def tell(self, *, live: bool, now: float) -> None:
+        """Tell all sockets at once when `live` changes."""
+        if live != self.live:
+            self.live = live
+            for subscription in self._subscriptions():
+                await self._beat(subscription, now=now)
+
+    async def _beat(self, subscription: Subscription, *, now: float) -> None:
+        subscription.heartbeat_at = now
+        texts: dict[int, Text] = {}
+        for subscriber in [*subscription.subscribers]:
+            version = subscriber.version
+            if version is None or self._is_slow(subscriber):
+                continue
+            if version not in texts:
+                texts[version] = frames.heartbeat(
+                    subscription.stream, version, live=self.live, now=clock.now()
+                )
+            await self._send(subscriber, texts[version])
