@@ -1,4 +1,4 @@
-"""Holds frames to docs/asyncapi.yaml."""
+"""Check frames against docs/asyncapi.yaml."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ CONTRACT: dict[str, Any] = yaml.safe_load((ROOT / "docs/asyncapi.yaml").read_tex
 
 
 def check(frame: dict[str, Any]) -> None:
-    """Raises jsonschema.ValidationError when the contract does not know the frame."""
+    """Raise jsonschema.ValidationError unless the frame is as the contract says."""
     messages = CONTRACT["channels"][frame["stream"].partition(".")[0]]["messages"]
     assert frame["type"] in messages, f"{frame['stream']} has no {frame['type']}"
     name = messages[frame["type"]]["$ref"].rpartition("/")[2]

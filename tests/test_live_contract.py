@@ -1,4 +1,4 @@
-"""docs/asyncapi.yaml says what sockets are sent: every kind of frame, and nothing beside."""
+"""docs/asyncapi.yaml describes every frame that sockets are sent, and nothing else."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def test_it_is_served_to_anyone() -> None:
     assert yaml.safe_load(answer.content) == CONTRACT
 
 
-def test_every_reference_leads_somewhere() -> None:
+def test_every_reference_has_a_target() -> None:
     def look(part: Any) -> None:
         if isinstance(part, dict):
             if "$ref" in part:
@@ -47,7 +47,7 @@ def test_its_channels_are_the_addresses_that_are_served() -> None:
     assert len(served) == len(CONTRACT["channels"])
 
 
-def test_a_frame_of_ours_passes() -> None:
+def test_a_heartbeat_passes() -> None:
     check(heartbeat())
 
 
@@ -55,6 +55,6 @@ def test_a_frame_of_ours_passes() -> None:
     "members",
     [{"more": 1}, {"version": "5"}, {"data": {}}, {"data": {"live": 1}}, {"server_time": "yesterday"}],
 )
-def test_control_another_does_not(members: dict[str, Any]) -> None:
+def test_control_a_faulty_heartbeat_does_not(members: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):
         check(heartbeat(**members))

@@ -1,4 +1,4 @@
-"""What this app shows live beside single events: the next events, and advice that a hold is near its end."""
+"""What tickets shows live beside single events: the next events, and advice that a hold is near its end."""
 
 import time
 from collections.abc import Callable
@@ -116,6 +116,6 @@ class TestExpiring:
         Reservation.objects.update(expires_at=timezone.now() + timedelta(seconds=60.2))
         services.sweep_for(seconds=0.5, pause=lambda: bool(time.sleep(0.1)))
         assert {stream for stream, _ in given} == {f"me.{buyer.pk}"}
-        assert {notice["reservation"] for _, notice in given} == {pk}
+        assert {advice["reservation"] for _, advice in given} == {pk}
         assert given[-1][1]["expires_in"] in (59, 60)
         assert given[-1][1]["expires_at"].endswith("Z")

@@ -1,4 +1,4 @@
-"""Live state through every process and the one door: who sees what, clients, and faults with their times."""
+"""Live state through all processes: who sees what, the clients we ship, and faults with the time to recover."""
 
 import asyncio
 import importlib.util
@@ -31,7 +31,7 @@ LENIENT = 3.0  # the machine is shared: what is printed is measured, what is ass
 
 
 # Who sees what ------------------------------------------------------------------------------------------
-def test_nobody_receives_anothers_data_nor_a_stranger_the_stats(
+def test_private_streams_are_for_their_owner_and_the_stats_for_staff(
     system: System, ticket_type_make: Callable[..., TicketType]
 ) -> None:
     kinds = [ticket_type_make(price=1111), ticket_type_make(price=2222)]
@@ -72,7 +72,9 @@ def test_staff_see_the_stats(system: System) -> None:
 
 
 # Clients ------------------------------------------------------------------------------------------------
-def test_the_client_that_the_docs_show(system: System, ticket_type: TicketType) -> None:
+def test_the_python_client_of_the_docs_follows_a_stream_to_its_end(
+    system: System, ticket_type: TicketType
+) -> None:
     spec = importlib.util.spec_from_file_location("live_client", ROOT / "docs/live_client.py")
     assert spec is not None
     assert spec.loader is not None
@@ -120,7 +122,7 @@ globalThis.WebSocket = class extends Native {{
 
 
 class Page:
-    """live.js, run by Node as a browser would run it."""
+    """live.js, run by Node as a browser runs it."""
 
     def __init__(self, system: System, path: str, folder: Path) -> None:
         module = folder / "live.mjs"
@@ -141,7 +143,7 @@ class Page:
         self.lines.extend(json.loads(line) for line in self.process.stdout)
 
     def said(self, *beginning: Any, after: int = 0, seconds: float = 40) -> int:
-        """Waits for a line that begins so, and gives the number of the next."""
+        """Wait for a line that begins so, and return the number of the line after it."""
 
         def look() -> int:
             return next(
@@ -167,7 +169,7 @@ class Page:
 @pytest.fixture
 def pages(system: System, tmp_path: Path) -> Iterator[Callable[[str], Page]]:
     if NODE is None:
-        pytest.skip("NO NODE HERE: realtime/static/realtime/live.js IS NOT TESTED. Install Node 20 or later.")
+        pytest.skip("No Node: realtime/static/realtime/live.js is not tested. Install Node 20 or later.")
     opened: list[Page] = []
 
     def page(path: str) -> Page:
@@ -181,7 +183,7 @@ def pages(system: System, tmp_path: Path) -> Iterator[Callable[[str], Page]]:
         each.close()
 
 
-def test_live_js_follows_says_when_it_is_not_live_and_comes_back(
+def test_live_js_follows_a_stream_says_when_it_is_not_live_and_reconnects(
     system: System, ticket_type: TicketType, pages: Callable[[str], Page]
 ) -> None:
     page = pages(f"/ws/events/{ticket_type.event_id}/")
@@ -206,7 +208,7 @@ def test_live_js_follows_says_when_it_is_not_live_and_comes_back(
 
 # Faults -------------------------------------------------------------------------------------------------
 def change(kind: TicketType) -> int:
-    """A sale whose process was killed between its commit and its notice: nobody is told."""
+    """Sell a ticket as a process does that is killed between its commit and its mark."""
     Inventory.objects.filter(pk=kind.pk).update(sold=F("sold") + 1, version=F("version") + 1)
     return int(Inventory.objects.get(pk=kind.pk).sold)
 
@@ -222,23 +224,25 @@ def watched(system: System, kind: TicketType) -> Screen:
     return screen
 
 
-def test_a_web_process_killed_between_commit_and_notice(system: System, ticket_type: TicketType) -> None:
+def test_after_a_web_process_was_killed_between_commit_and_mark_screens_are_right(
+    system: System, ticket_type: TicketType
+) -> None:
     screen = watched(system, ticket_type)
     since = time.monotonic()
-    right_again(screen, change(ticket_type), "No notice", since=since)
+    right_again(screen, change(ticket_type), "No mark", since=since)
 
 
-def test_a_message_dropped(system: System, ticket_type: TicketType) -> None:
-    """Its notice is given, but the hub's subscription is cut at that moment."""
+def test_after_a_message_was_lost_screens_are_right(system: System, ticket_type: TicketType) -> None:
+    """The stream is marked and flushed, but the hub's connection to the channel layer is cut at that moment."""
     screen, buyer = watched(system, ticket_type), system.buyer()
     redis_client.connection().execute_command("CLIENT", "KILL", "TYPE", "pubsub")
     since = time.monotonic()
     buyer.reserve(ticket_type.pk, 2)
     screen.until(lambda event: event["tickets"][0]["available"] == 48, seconds=PUBLIC_SECONDS * LENIENT)
-    print(f"\nSubscription cut: right after {time.monotonic() - since:.1f} s")  # noqa: T201
+    print(f"\nConnection cut: right after {time.monotonic() - since:.1f} s")  # noqa: T201
 
 
-def test_redis_emptied(system: System, ticket_type: TicketType) -> None:
+def test_after_redis_was_emptied_screens_are_right(system: System, ticket_type: TicketType) -> None:
     screen = watched(system, ticket_type)
     change(ticket_type)
     redis_client.connection().flushall()
@@ -246,7 +250,9 @@ def test_redis_emptied(system: System, ticket_type: TicketType) -> None:
     right_again(screen, 1, "Redis emptied", since=since)
 
 
-def test_workers_stopped_and_the_screens_say_so(system: System, ticket_type: TicketType) -> None:
+def test_screens_say_that_workers_stopped_and_are_right_after_they_go_on(
+    system: System, ticket_type: TicketType
+) -> None:
     screen, buyer = watched(system, ticket_type), system.buyer()
     worker = system.child("broadcasts").process.pid
     os.kill(worker, signal.SIGSTOP)
@@ -267,7 +273,7 @@ def test_workers_stopped_and_the_screens_say_so(system: System, ticket_type: Tic
     assert buyer.token
 
 
-def test_redis_hangs_for_a_while(system: System, ticket_type: TicketType) -> None:
+def test_after_redis_hung_screens_are_right(system: System, ticket_type: TicketType) -> None:
     screen = watched(system, ticket_type)
     [valkey] = [child for child in servers._started if child.program.name == "valkey"]
     os.kill(valkey.pid, signal.SIGSTOP)
@@ -284,7 +290,9 @@ def test_redis_hangs_for_a_while(system: System, ticket_type: TicketType) -> Non
     assert FAULT_SECONDS < 10 or False in told
 
 
-def test_redis_killed_with_all_it_kept(system: System, ticket_type: TicketType) -> None:
+def test_after_redis_was_killed_and_lost_all_screens_are_right(
+    system: System, ticket_type: TicketType
+) -> None:
     screen = watched(system, ticket_type)
     change(ticket_type)
     servers.valkey_crash_and_lose_all()

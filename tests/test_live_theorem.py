@@ -1,7 +1,7 @@
 """The theorem of live state: once a client has heard one frame after the last loss, it holds what is true.
 
 Hypothesis draws sequences of changes, of flushes that run side by side and are late at any of their steps, and of
-messages that are dropped, repeated and reordered. The real store, database, reading and fingerprints are used.
+messages that are dropped, repeated and reordered. The store, database, reading and fingerprints are the real ones.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -48,14 +48,14 @@ class Client:
 
 
 class Believing(Client):
-    """The control: takes whatever comes last."""
+    """The control: it takes whatever comes last."""
 
     def hear(self, frame: Frame) -> None:
         self.version, self.data = frame.version, orjson.loads(frame.data or "null")
 
 
-class Drain:
-    """A drain that can be stopped between its steps, beside others: no lock holds them apart here."""
+class Flush:
+    """A flush that can be stopped between its steps, beside others; here no lock keeps them apart."""
 
     def __init__(self, world: "World") -> None:
         self.world = world
@@ -94,7 +94,7 @@ class World:
     def __init__(self, client: Client, order: Sequence[str]) -> None:
         redis_client.connection().flushdb()
         self.truth, self.client, self.order = 0, client, order
-        self.flushes: list[Drain] = []
+        self.flushes: list[Flush] = []
         self.on_the_way: list[Frame] = []
         publish.streams_mark(streams=[STREAM])
 
@@ -106,7 +106,7 @@ class World:
             self.truth += 1 if nth < 8 else -1
             publish.streams_mark(streams=[STREAM])
         elif step == "take":
-            self.flushes.append(Drain(self))
+            self.flushes.append(Flush(self))
         elif step == "go_on" and self.flushes:
             self.flushes[nth % len(self.flushes)].go_on()
         elif self.on_the_way and step in ("hear", "again", "drop"):
@@ -117,10 +117,10 @@ class World:
 
     def settle(self) -> None:
         """What beat does each second, then the late flushes; the client hears one frame, then all that is late."""
-        Drain(self).finish()
+        Flush(self).finish()
         for late in reversed(self.flushes):
             late.finish()
-        Drain(self).finish()
+        Flush(self).finish()
         assert store.marks_take(limit=9) == []
         kept = store.frame_of(
             STREAM, redis_client.connection().hmget(store.frame_key(STREAM), store.FRAME_FIELDS)
@@ -145,7 +145,7 @@ def showing(world: World) -> Iterator[None]:
 def holds(make: Callable[[], World], steps: list[Step]) -> bool:
     world = make()
     with showing(world):
-        Drain(world).finish()
+        Flush(world).finish()
         for step, nth in steps:
             world.do(step, nth)
         world.settle()

@@ -16,12 +16,12 @@ OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
 
 
 def dumps(data: Any) -> bytes:
-    """Will encode plain data (dicts, lists, text, numbers, datetimes) as UTF-8 JSON."""
+    """Encode plain data (dicts, lists, text, numbers, datetimes) as UTF-8 JSON."""
     return orjson.dumps(data, default=str, option=OPTIONS)
 
 
 def fingerprint(data: Any) -> str:
-    """Will hash plain data without what only the clock moves, so that equal states have equal fingerprints."""
+    """Hash plain data without CLOCK_MEMBERS, so that equal states have equal fingerprints."""
     return hashlib.blake2b(dumps(_timeless(data)), digest_size=16).hexdigest()
 
 
@@ -48,8 +48,10 @@ class JSONRenderer(BaseRenderer):
 
 
 class Negotiation(DefaultContentNegotiation):
-    """What the client prefers, if it is offered, else what there is: a form's client that accepts nothing but pages
-    is redirected or told what was wrong, and not that JSON is unacceptable."""
+    """Choose what the client prefers, or the first renderer if none is acceptable.
+
+    So a browser form, which accepts only pages, is redirected or told what was wrong, and not that JSON is no page.
+    """
 
     def select_renderer(
         self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None

@@ -1,4 +1,4 @@
-"""The sockets' way in: who is admitted, with which code the others are closed, what a client may say."""
+"""Who is admitted, with which code the others are closed, and what a client may send."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -29,7 +29,7 @@ def frame_keep(stream: str, data: str) -> None:
 
 
 class Socket:
-    """A client's end, for a test that runs on an event loop."""
+    """The client's end of a socket, for a test that runs on an event loop."""
 
     def __init__(
         self, path: str, headers: dict[str, str] | None = None, offers: list[str] | None = None
@@ -40,7 +40,7 @@ class Socket:
         self._end = WebsocketCommunicator(websockets, path, headers=raw, subprotocols=offers)
 
     async def open(self) -> str | None:
-        """Will give the chosen subprotocol; every socket is accepted."""
+        """Connect, which every socket may, and return the chosen subprotocol."""
         accepted, chosen = await self._end.connect(timeout=5)
         assert accepted
         return str(chosen) if chosen else None
@@ -54,15 +54,15 @@ class Socket:
         frame: dict[str, Any] = await self._end.receive_json_from(timeout=5)
         return frame
 
-    async def says(self, **frame: str | bytes) -> None:
+    async def send(self, **frame: str | bytes) -> None:
         await self._end.send_input({"type": "websocket.receive", **frame})
 
-    async def leave(self) -> None:
+    async def close(self) -> None:
         await self._end.disconnect()
 
 
 def on_a_loop(test: Callable[[], Awaitable[Any]]) -> Any:
-    """Will run the test and then end its loop's hub."""
+    """Run the test, then stop its loop's hub."""
 
     async def run() -> Any:
         try:
@@ -87,7 +87,7 @@ def snapshot(path: str, headers: dict[str, str] | None = None) -> dict[str, Any]
         socket = Socket(path, headers)
         await socket.open()
         frame = await socket.frame()
-        await socket.leave()
+        await socket.close()
         return frame
 
     return dict(on_a_loop(test))
@@ -117,7 +117,7 @@ def test_our_subprotocol_is_chosen_when_offered(
     async def test() -> str | None:
         socket = Socket("/ws/events/12/", offers=offers)
         answer = await socket.open()
-        await socket.leave()
+        await socket.close()
         return answer
 
     assert on_a_loop(test) == chosen
@@ -146,7 +146,7 @@ def test_a_kind_that_no_app_shows_is_closed_with_4404(monkeypatch: pytest.Monkey
     assert close_code("/ws/events/12/") == 4404
 
 
-def test_the_largest_id_is_only_not_ready(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_largest_possible_id_is_an_address(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "FIRST_FRAME_SECONDS", 0.1)
     assert close_code(f"/ws/events/{2**63 - 1}/") == 4503
 
@@ -166,7 +166,7 @@ def test_another_or_no_origin_is_closed_with_4403(path: str, headers: dict[str, 
     assert close_code(path, headers) == 4403
 
 
-def test_an_origin_counts_also_beside_a_token(shown: Shown) -> None:
+def test_a_wrong_origin_is_refused_beside_a_token_too(shown: Shown) -> None:
     headers = {"host": "testserver", "origin": "http://evil.example", "authorization": "Token abc"}
     assert close_code("/ws/events/12/", headers) == 4403
 
@@ -225,11 +225,11 @@ def test_a_deactivated_user_is_closed_with_4401(
         {"host": "testserver:8080", "authorization": ""},
     ],
 )
-def test_nobody_is_closed_with_4401(headers: dict[str, str]) -> None:
+def test_a_socket_without_a_valid_login_is_closed_with_4401(headers: dict[str, str]) -> None:
     assert close_code("/ws/me/", headers) == 4401
 
 
-def test_a_wrong_token_beside_a_session_counts_alone(owner_kind: None, ada: User) -> None:
+def test_a_wrong_token_is_not_made_good_by_a_session(owner_kind: None, ada: User) -> None:
     assert close_code("/ws/me/", {**logged_in(ada), "authorization": "Token nonsense"}) == 4401
 
 
@@ -239,12 +239,12 @@ def test_a_program_needs_a_valid_token_for_a_public_stream_too(shown: Shown, ada
     assert close_code("/ws/events/12/", {"host": "x", "authorization": "Token wrong"}) == 4401
 
 
-def test_a_token_in_the_address_is_nothing(owner_kind: None, ada: User) -> None:
+def test_a_token_in_the_address_is_ignored(owner_kind: None, ada: User) -> None:
     key = Token.objects.create(user=ada).key
     assert close_code(f"/ws/me/?token={key}") == 4401
 
 
-def test_staff_streams_are_for_staff(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_streams_for_staff_are_refused_to_others(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(
         streams._definitions, "stats", streams.Definition(access=Access.STAFF, project=lambda ids: {})
     )
@@ -269,7 +269,7 @@ def test_a_database_that_is_away_is_not_a_wrong_login(
     assert close_code("/ws/me/", {"host": "x", "authorization": "Token abc"}) == 4503
 
 
-# What a client may say ----------------------------------------------------------------------------------
+# What a client may send ---------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("said", "code"),
     [
@@ -293,7 +293,7 @@ def test_anything_but_resync_closes(said: dict[str, Any], code: int, shown: Show
         socket = Socket("/ws/events/12/")
         await socket.open()
         await socket.frame()
-        await socket.says(**said)
+        await socket.send(**said)
         return await socket.code()
 
     assert on_a_loop(test) == code
@@ -306,9 +306,9 @@ def test_resync_is_answered_by_a_snapshot(shown: Shown) -> None:
         socket = Socket("/ws/events/12/")
         await socket.open()
         first = await socket.frame()
-        await socket.says(text='{"type": "resync"}')
+        await socket.send(text='{"type": "resync"}')
         answer = await socket.frame()
-        await socket.leave()
+        await socket.close()
         return [first, answer]
 
     assert [frame["type"] for frame in on_a_loop(test)] == ["snapshot", "snapshot"]
@@ -321,7 +321,7 @@ def test_a_socket_that_leaves_is_forgotten(shown: Shown) -> None:
         socket = Socket("/ws/events/12/")
         await socket.open()
         await socket.frame()
-        await socket.leave()
+        await socket.close()
         return hub.current().subscriptions["event.12"].subscribers
 
     assert on_a_loop(test) == set()
@@ -329,7 +329,7 @@ def test_a_socket_that_leaves_is_forgotten(shown: Shown) -> None:
 
 # Limits -------------------------------------------------------------------------------------------------
 def opened(path: str, *, times: int, headers: dict[str, str] | None = None) -> list[int]:
-    """The codes with which the last of so many sockets is closed, if it is; one that left made room."""
+    """Open so many sockets; return the code with which the last is closed, if it is. One that closes makes room."""
 
     async def test() -> list[int]:
         kept = []
@@ -340,7 +340,7 @@ def opened(path: str, *, times: int, headers: dict[str, str] | None = None) -> l
         last = Socket(path, headers)
         await last.open()
         message = await last._end.receive_output(timeout=5)
-        await kept[0].leave()
+        await kept[0].close()
         again = Socket(path, headers)
         await again.open()
         assert (await again.frame())["type"] == "snapshot"
@@ -349,20 +349,20 @@ def opened(path: str, *, times: int, headers: dict[str, str] | None = None) -> l
     return list(on_a_loop(test))
 
 
-def test_an_address_has_so_many_places(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_has_a_limited_number_of_sockets(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
     frame_keep("event.12", "1")
     monkeypatch.setattr(rate_limits, "SOCKETS_PER_ADDRESS", 3)
     assert opened("/ws/events/12/", times=4) == [4503]
 
 
-def test_control_with_more_places_it_is_served(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_with_a_higher_limit_it_is_served(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
     frame_keep("event.12", "1")
     monkeypatch.setattr(rate_limits, "SOCKETS_PER_ADDRESS", 5)
     assert opened("/ws/events/12/", times=4) == []
 
 
 @pytest.mark.usefixtures("owner_kind")
-def test_a_user_has_so_many_places(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_has_a_limited_number_of_sockets(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
     frame_keep(f"me.{ada.pk}", "1")
     monkeypatch.setattr(rate_limits, "SOCKETS_PER_USER", 2)
     assert opened("/ws/me/", times=3, headers=with_token(ada)) == [4503]
@@ -376,14 +376,14 @@ def test_the_addresses_of_one_ipv6_network_are_one() -> None:
 
 
 def flood(count: int) -> int | None:
-    """With which code a client is closed that says so many things at once."""
+    """Return the code with which a client is closed that sends so many frames at once."""
 
     async def test() -> int | None:
         socket = Socket("/ws/events/12/")
         await socket.open()
         await socket.frame()
         for _ in range(count):
-            await socket.says(text='{"type": "resync"}')
+            await socket.send(text='{"type": "resync"}')
         for _ in range(3):
             message = await socket._end.receive_output(timeout=0.5 if count < 31 else 5)
             if message["type"] == "websocket.close":
@@ -413,11 +413,11 @@ def test_advice_reaches_its_stream_and_no_other(owner_kind: None, ada: User) -> 
         for screen in screens:
             await screen.open()
             await screen.frame()
-        notice = {"reservation": 5, "expires_at": "2026-01-01T00:00:00Z", "expires_in": 60}
+        advice = {"reservation": 5, "expires_at": "2026-01-01T00:00:00Z", "expires_in": 60}
         for _ in range(3):
-            await asyncio.to_thread(publish.advice_send, advice=[(f"me.{ada.pk}", notice), ("me.999", {})])
+            await asyncio.to_thread(publish.advice_send, advice=[(f"me.{ada.pk}", advice), ("me.999", {})])
         frame = await screens[0].frame()
-        assert (frame["type"], frame["stream"], frame["data"]) == ("expiring", f"me.{ada.pk}", notice)
+        assert (frame["type"], frame["stream"], frame["data"]) == ("expiring", f"me.{ada.pk}", advice)
         assert frame["version"] == 1
         assert await screens[1]._end.receive_nothing(timeout=0.3)
 

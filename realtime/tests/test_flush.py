@@ -1,4 +1,4 @@
-"""The drain: whatever overlaps, fails or comes again, the newest frame shows what was last committed."""
+"""The flush: whatever overlaps, fails or is repeated, the newest frame shows what was last committed."""
 
 import asyncio
 import threading
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Frame]]:
-    """The frames that went to the channel layer, beside being sent there."""
+    """Give the frames that are sent to the channel layer, which get there too."""
     frames: list[Frame] = []
     really = flush.send
 
@@ -106,7 +106,7 @@ def test_a_kind_without_ids_is_asked_without(
     assert asked == [()]
 
 
-def test_one_kind_that_cannot_be_read_blinds_no_other(
+def test_one_kind_that_cannot_be_read_stops_no_other(
     monkeypatch: pytest.MonkeyPatch, shown: Shown, sent: list[Frame]
 ) -> None:
     def project(ids: Collection[int]) -> dict[int, Any]:
@@ -139,7 +139,7 @@ def test_a_database_that_is_away_leaves_the_marks(shown: Shown, monkeypatch: pyt
     assert marked() == ["event.1"]
 
 
-def test_what_could_not_be_sent_is_sent_by_the_next_drain_though_unchanged(
+def test_what_could_not_be_sent_is_sent_by_the_next_flush_though_unchanged(
     shown: Shown, sent: list[Frame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Away:
@@ -157,13 +157,13 @@ def test_what_could_not_be_sent_is_sent_by_the_next_drain_though_unchanged(
     assert marked() == []
 
 
-def test_more_than_one_run_takes_are_taken_by_the_next(
+def test_what_is_beyond_one_flush_is_left_to_the_next(
     shown: Shown, sent: list[Frame], monkeypatch: pytest.MonkeyPatch, valkey: Redis
 ) -> None:
     monkeypatch.setattr(flush, "LIMIT", 2)
     publish.streams_mark(streams=["event.1", "event.2", "event.3"])
     flush.flush()
-    assert valkey.llen("live") == 2, "the one of the notice and the one for what remains"
+    assert valkey.llen("live") == 2, "the one for the marks and the one for what remains"
     flush.flush()
     assert {frame.stream for frame in sent} == {"event.1", "event.2", "event.3"}
 
@@ -187,7 +187,10 @@ def _waits_for_the_lock() -> bool:
 
 
 def overtaken(shown: Shown, valkey: Redis) -> str | None:
-    """A drain has read; before it goes on, the state changes and a second drain runs, to its end if it can."""
+    """Let a second flush run between a first one's reading and sending; return the state that is kept in the end.
+
+    The second runs to its end unless it has to wait for the first.
+    """
     shown.states = {1: "old"}
     first_has_read, go_on = threading.Event(), threading.Event()
 
@@ -208,15 +211,15 @@ def overtaken(shown: Shown, valkey: Redis) -> str | None:
     go_on.set()
     first.join(10)
     second.join(10)
-    flush.flush()  # what beat does each second
+    flush.flush()  # as beat does each second
     return kept(valkey)
 
 
-def test_drains_side_by_side_end_with_the_new_state(shown: Shown, valkey: Redis) -> None:
+def test_flushes_side_by_side_end_with_the_new_state(shown: Shown, valkey: Redis) -> None:
     assert overtaken(shown, valkey) == '"new"'
 
 
-def test_they_do_so_by_the_order_of_version_and_reading_without_the_lock(
+def test_without_the_lock_the_order_of_version_and_reading_is_enough(
     shown: Shown, valkey: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unlocked(names: Sequence[str]) -> tuple[int, list[Frame]]:
@@ -241,7 +244,7 @@ def test_control_reading_before_drawing_the_version_ends_with_the_old_state(
     assert overtaken(shown, valkey) == '"old"'
 
 
-def test_a_change_while_a_drain_reads_keeps_its_mark(shown: Shown, valkey: Redis) -> None:
+def test_a_change_while_a_flush_reads_keeps_its_mark(shown: Shown, valkey: Redis) -> None:
     shown.states = {1: "old"}
 
     def change() -> None:
@@ -264,10 +267,10 @@ def test_the_connection_is_left_outside_a_transaction(shown: Shown) -> None:
     assert not connection.in_atomic_block
 
 
-# What need not be done -----------------------------------------------------------------------------------
+# What is left out --------------------------------------------------------------------------------------
 @pytest.fixture
 def private(monkeypatch: pytest.MonkeyPatch) -> Shown:
-    """What the streams of kind "me" (their owner's) show."""
+    """Give what the streams of kind "me" (for their owner) show."""
     projection = Shown()
     monkeypatch.setitem(
         streams._definitions, "me", streams.Definition(access=Access.OWNER, project=projection.project)
@@ -275,7 +278,7 @@ def private(monkeypatch: pytest.MonkeyPatch) -> Shown:
     return projection
 
 
-def test_a_private_stream_that_nobody_watches_is_forgotten_not_read(
+def test_a_private_stream_without_subscribers_is_forgotten_not_read(
     private: Shown, sent: list[Frame], valkey: Redis
 ) -> None:
     frame_keep(0, '"before the change"', "me.7")
@@ -284,7 +287,7 @@ def test_a_private_stream_that_nobody_watches_is_forgotten_not_read(
     assert (private.calls, sent, kept(valkey, "me.7"), marked()) == ([], [], None, [])
 
 
-def test_a_private_stream_is_read_for_the_one_who_watches(private: Shown, valkey: Redis) -> None:
+def test_a_private_stream_with_a_subscriber_is_read(private: Shown, valkey: Redis) -> None:
     async def test(hub: Hub) -> None:
         private.states = {7: "first"}
         screen = Screen("me.7")
@@ -298,7 +301,7 @@ def test_a_private_stream_is_read_for_the_one_who_watches(private: Shown, valkey
         with_hub(test)
 
 
-def test_who_comes_after_it_was_forgotten_sees_the_change(private: Shown) -> None:
+def test_a_subscriber_that_comes_after_it_was_forgotten_sees_the_change(private: Shown) -> None:
     async def test(hub: Hub) -> None:
         screen = Screen("me.7")
         await hub.attach(screen.subscriber)
@@ -312,7 +315,7 @@ def test_who_comes_after_it_was_forgotten_sees_the_change(private: Shown) -> Non
         with_hub(test)
 
 
-def test_a_slower_drain_cannot_bring_back_what_was_forgotten(private: Shown, valkey: Redis) -> None:
+def test_a_slower_flush_cannot_bring_back_what_was_forgotten(private: Shown, valkey: Redis) -> None:
     slower = flush.draw_version()  # and it has read the state before the change
     publish.streams_mark(streams=["me.7"])
     flush.flush()
@@ -328,12 +331,12 @@ def test_a_change_between_the_look_and_the_forgetting_keeps_its_mark(private: Sh
     assert marked() == ["me.7"]
 
 
-def test_a_burst_is_one_drain(monkeypatch: pytest.MonkeyPatch, shown: Shown) -> None:
+def test_a_burst_is_one_flush(monkeypatch: pytest.MonkeyPatch, shown: Shown) -> None:
     waits: list[float] = []
 
     def wait(seconds: float) -> None:
         waits.append(seconds)
-        publish.streams_mark(streams=[f"event.{len(waits)}"])  # while a drain waits for its turn
+        publish.streams_mark(streams=[f"event.{len(waits)}"])  # while a flush waits for its turn
 
     monkeypatch.setattr(flush.time, "sleep", wait)
     monkeypatch.setattr(flush, "_throttle", Throttle(interval=1000.0))

@@ -1,4 +1,4 @@
-"""Clients that do what none should, on raw sockets: they are closed with the right code, others notice nothing."""
+"""Faulty and hostile clients, on raw sockets: each is closed with the right code, and the others are served."""
 
 import base64
 import contextlib
@@ -40,7 +40,7 @@ def daphne(transactional_db: None, flushing: None, shown: Shown) -> Iterator[Dap
 
 
 class Raw:
-    """A client without manners."""
+    """A client that sends whatever bytes it is given."""
 
     opened: ClassVar[list["Raw"]] = []
 
@@ -63,7 +63,7 @@ class Raw:
             pass
 
     def frame(self) -> tuple[int, bytes]:
-        """The opcode and payload of the next frame; (0, b"") at the end."""
+        """Return the opcode and payload of the next frame; (0, b"") at the end."""
         with contextlib.suppress(ConnectionError):
             if head := self.file.read(2):
                 length = head[1]
@@ -72,12 +72,12 @@ class Raw:
                 return head[0] & 15, self.file.read(length)
         return 0, b""
 
-    def says(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
         with contextlib.suppress(ConnectionError):
             self.socket.sendall(data)
 
     def code(self) -> int:
-        """The close code that comes, passing by what else comes; 1006 without one."""
+        """Return the next close code, skipping all other frames; 1006 without one."""
         if self.status != 101:
             return self.status
         while True:
@@ -87,7 +87,7 @@ class Raw:
 
 
 def masked(payload: bytes, first: int = 0x81) -> bytes:
-    """A client's frame; its mask is of zeros."""
+    """Return a client's frame; its mask is zeros."""
     length = len(payload)
     if length < 126:
         head = bytes((first, 0x80 | length))
@@ -99,7 +99,7 @@ def masked(payload: bytes, first: int = 0x81) -> bytes:
 
 
 RESYNC = b'{"type":"resync"}'
-OFFENCES = {
+FAULTS = {
     "binary": (masked(b"\x00", 0x82), 1008),
     "unknown type": (masked(b'{"type":"subscribe"}'), 1008),
     "deep JSON": (masked(b"[" * 4000), 1008),
@@ -119,17 +119,17 @@ OFFENCES = {
 }
 
 
-def test_each_offender_is_closed_with_its_code_and_others_notice_nothing(
+def test_each_faulty_client_is_closed_with_its_code_and_the_others_are_served(
     daphne: Daphne, shown: Shown
 ) -> None:
     good = Raw(daphne)
     assert json.loads(good.frame()[1])["data"] == {"left": 5}
     found = {}
-    for name, (bytes_sent, _) in OFFENCES.items():
-        offender = Raw(daphne)
-        offender.frame()
-        offender.says(bytes_sent)
-        found[name] = offender.code()
+    for name, (bytes_sent, _) in FAULTS.items():
+        faulty = Raw(daphne)
+        faulty.frame()
+        faulty.send(bytes_sent)
+        found[name] = faulty.code()
     for name, headers, path in [
         ("another origin", {"Origin": "http://127.0.0.1:1"}, "/ws/events/1/"),
         (
@@ -137,23 +137,23 @@ def test_each_offender_is_closed_with_its_code_and_others_notice_nothing(
             {"Origin": [f"http://127.0.0.1:{daphne.port}", "http://evil.example"]},
             "/ws/events/1/",
         ),
-        ("a port that is none", {"Origin": "http://127.0.0.1:99999"}, "/ws/events/1/"),
+        ("an impossible port", {"Origin": "http://127.0.0.1:99999"}, "/ws/events/1/"),
         ("a foreign id", {}, "/ws/events/999/"),
-        ("an id that is none", {}, "/ws/events/1e3/"),
-        ("nobody's own stream", {}, "/ws/me/"),
+        ("an id that is no number", {}, "/ws/events/1e3/"),
+        ("a private stream without a login", {}, "/ws/me/"),
     ]:
         found[name] = Raw(daphne, path, **headers).code()  # type: ignore[arg-type]
-    codes = {name: code for name, (_, code) in OFFENCES.items()}
-    codes |= {"another origin": 4403, "a foreign id": 4404, "an id that is none": 4404}
-    codes |= {"nobody's own stream": 4401 if "me" in _kinds() else 4404}
-    refused = {"two origins": {400, 4403}, "a port that is none": {400, 4403}}
+    codes = {name: code for name, (_, code) in FAULTS.items()}
+    codes |= {"another origin": 4403, "a foreign id": 4404, "an id that is no number": 4404}
+    codes |= {"a private stream without a login": 4401 if "me" in _kinds() else 4404}
+    refused = {"two origins": {400, 4403}, "an impossible port": {400, 4403}}
     assert all(found.pop(name) in allowed for name, allowed in refused.items())
     assert found == codes
     shown.states = {1: {"left": 4}}
     publish.streams_mark(streams=["event.1"])
     while (frame := good.frame())[0] != 1:
         assert frame[0] == 9
-        good.says(masked(b"", 0x8A))
+        good.send(masked(b"", 0x8A))
     assert json.loads(frame[1])["data"] == {"left": 4}
 
 
@@ -163,14 +163,14 @@ def _kinds() -> set[str]:
     return set(streams._definitions)
 
 
-def test_random_bytes_and_half_handshakes_harm_nobody(daphne: Daphne) -> None:
+def test_random_bytes_and_half_handshakes_harm_no_other_client(daphne: Daphne) -> None:
     @settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(st.lists(st.binary(max_size=300), max_size=4), st.booleans())
     def speak(pieces: list[bytes], handshake: bool) -> None:
         if handshake:
             client = Raw(daphne)
             for piece in pieces:
-                client.says(piece)
+                client.send(piece)
             client.socket.close()
         else:
             with (
@@ -183,15 +183,15 @@ def test_random_bytes_and_half_handshakes_harm_nobody(daphne: Daphne) -> None:
     assert json.loads(Raw(daphne).frame()[1])["data"] == {"left": 5}
 
 
-def test_one_who_never_answers_a_ping_is_dropped(daphne: Daphne) -> None:
+def test_a_client_that_answers_no_ping_is_dropped(daphne: Daphne) -> None:
     silent = Raw(daphne)
     started = time.monotonic()
-    assert silent.code() == 1006, "the line is cut: whoever hears no ping hears no code"
+    assert silent.code() == 1006, "the connection is cut: a client that answers no ping reads no code either"
     assert time.monotonic() - started < 8
 
 
 def resident(daphne: Daphne) -> int:
-    """The memory of the process, in MB."""
+    """Return the memory of the process, in MB."""
     [line] = [
         line
         for line in Path(f"/proc/{daphne.process.pid}/status").read_text().splitlines()
@@ -200,9 +200,7 @@ def resident(daphne: Daphne) -> int:
     return int(line.split()[1]) // 1024
 
 
-def test_readers_who_stopped_reading_cost_no_memory_and_nobody_else_waits(
-    daphne: Daphne, shown: Shown
-) -> None:
+def test_clients_that_stop_reading_cost_no_memory_and_delay_no_other(daphne: Daphne, shown: Shown) -> None:
     stopped = [Raw(daphne) for _ in range(30)]
     good = Raw(daphne)
     numbers = itertools.count()
@@ -215,14 +213,14 @@ def test_readers_who_stopped_reading_cost_no_memory_and_nobody_else_waits(
             wanted = shown.states[1]["left"]
             while True:
                 opcode, payload = good.frame()
-                assert opcode, "the good reader must not be cut off"
+                assert opcode, "the good client must not be cut off"
                 if opcode == 9:
-                    good.says(masked(payload, 0x8A))
+                    good.send(masked(payload, 0x8A))
                 elif opcode == 1 and json.loads(payload).get("data", {}).get("left") == wanted:
                     break
 
     change_and_see(60)
     grown = resident(daphne) - before
-    print(f"\n30 stopped readers, 60 frames of 20 KB: {grown} MB more")  # noqa: T201
+    print(f"\n30 stopped clients, 60 frames of 20 KB: {grown} MB more")  # noqa: T201
     assert grown < 20, "all that was sent is 36 MB"
     assert len(stopped) == 30

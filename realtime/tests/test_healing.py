@@ -1,4 +1,5 @@
-"""Healing: whatever is lost is found again, nothing is sent twice, and screens are told when they may be old."""
+"""Healing, heartbeats and revocation: what is lost is found, screens are told when they may be old, and the sockets
+of those who may no longer watch are closed."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -42,7 +43,7 @@ def marked() -> set[str]:
 
 # What was lost ------------------------------------------------------------------------------------------
 async def lost_on_the_way(hub: Hub) -> Screen:
-    """A frame that was kept and that no message brought; then three seconds pass."""
+    """Keep a frame that no message brings, then let three seconds pass."""
     frame_keep(1, "1")
     screen = await shows(hub, "event.1", 1)
     frame_keep(2, "2")
@@ -51,7 +52,7 @@ async def lost_on_the_way(hub: Hub) -> Screen:
     return screen
 
 
-def test_the_number_of_viewers_is_said_as_long_as_the_hub_lives() -> None:
+def test_the_number_of_sockets_is_kept_as_long_as_the_hub_lives() -> None:
     async def watched(hub: Hub) -> dict[str, Any]:
         frame_keep(1, "1")
         for _ in range(3):
@@ -82,7 +83,7 @@ def test_control_without_reading_what_is_kept_it_stays_lost() -> None:
     assert with_hub(lost_on_the_way, Trusting).shows(1)
 
 
-def test_what_nobody_gave_notice_of_is_marked_public_streams_sooner(private: None) -> None:
+def test_streams_are_marked_by_themselves_public_ones_sooner(private: None) -> None:
     async def test(hub: Hub) -> list[set[str]]:
         frame_keep(1, "1")
         frame_keep(1, "1", "me.7")
@@ -98,7 +99,7 @@ def test_what_nobody_gave_notice_of_is_marked_public_streams_sooner(private: Non
     assert with_hub(test) == [set(), {"event.1"}, set(), {"event.1", "me.7"}]
 
 
-def test_unchanged_state_is_not_sent_again_but_shown_to_whoever_comes() -> None:
+def test_unchanged_state_is_not_sent_again_but_shown_to_newcomers() -> None:
     async def test(hub: Hub) -> None:
         frame_keep(1, '"same"')
         screen = await shows(hub, "event.1", "same")
@@ -135,12 +136,12 @@ async def gone(**_: Any) -> bool:
     raise RedisError
 
 
-# Saying so ----------------------------------------------------------------------------------------------
-def test_sockets_are_told_at_once_when_drains_stop_and_when_they_go_on() -> None:
+# Telling the sockets ---------------------------------------------------------------------------------------------
+def test_sockets_are_told_at_once_when_flushes_stop_and_when_they_go_on() -> None:
     async def test(hub: Hub) -> list[bool]:
         frame_keep(1, "1")
         screen = await shows(hub, "event.1", 1)
-        now = hub._loop.time()
+        now = hub.healing._flushed_at
         await hub.healing.heal(now=now + DEAF_SECONDS - 0.1)
         assert len(screen.frames) == 1, "a short pause is no news"
         await hub.healing.heal(now=now + DEAF_SECONDS + 0.1)
@@ -151,7 +152,7 @@ def test_sockets_are_told_at_once_when_drains_stop_and_when_they_go_on() -> None
     assert with_hub(test) == [False, True]
 
 
-# The right to look --------------------------------------------------------------------------------------
+# The right to watch -------------------------------------------------------------------------------------
 def by_session(user: User) -> Credential:
     client = Client()
     client.force_login(user)
@@ -173,7 +174,7 @@ def changes_password(user: User, credential: Credential) -> None:
     user.save()
 
 
-def is_deactivated(user: User, credential: Credential) -> None:
+def gets_deactivated(user: User, credential: Credential) -> None:
     User.objects.filter(pk=user.pk).update(is_active=False)
 
 
@@ -189,7 +190,7 @@ class TestAccess:
         return User.objects.create_user("ada", "ada@example.org", "correct horse")
 
     def codes(self, credential: Credential, stream: str, then: Callable[[], Any]) -> list[int]:
-        """With which codes a socket is closed when something happens after it was admitted."""
+        """Return the codes with which a socket is closed when something happens after its admission."""
 
         async def test(hub: Hub) -> list[int]:
             frame_keep(1, "1", stream)
@@ -211,8 +212,8 @@ class TestAccess:
         [
             (by_session, logs_out, 4401),
             (by_session, changes_password, 4401),
-            (by_session, is_deactivated, 4401),
-            (by_token, is_deactivated, 4401),
+            (by_session, gets_deactivated, 4401),
+            (by_token, gets_deactivated, 4401),
             (by_token, loses_the_token, 4401),
         ],
     )
@@ -226,7 +227,7 @@ class TestAccess:
         credential = known(ada)
         assert self.codes(credential, f"me.{ada.pk}", lambda: happens(ada, credential)) == [code]
 
-    def test_whoever_is_staff_no_longer_sees_no_stats(
+    def test_the_stats_are_closed_for_a_user_who_is_staff_no_longer(
         self, ada: User, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setitem(
@@ -237,7 +238,7 @@ class TestAccess:
         credential = Credential(by="session", key=known.key, user_id=ada.pk, staff=True)
         assert self.codes(credential, "stats", lambda: User.objects.update(is_staff=False)) == [4403]
 
-    def test_thousands_cost_as_many_queries_as_one(
+    def test_many_sockets_cost_as_many_queries_as_one(
         self, ada: User, django_assert_num_queries: Callable[[int], Any]
     ) -> None:
         known = [by_session(ada) for _ in range(5)] + [by_token(ada)]
@@ -262,7 +263,7 @@ async def in_thread(work: Callable[[], Any]) -> None:
 @pytest.mark.django_db(transaction=True)
 class TestFingerprint:
     def sent_twice(self, shown: Shown, monkeypatch: pytest.MonkeyPatch) -> int:
-        """How often a state is sent of which only the clock's members change."""
+        """Return how often a state is sent in which only what the clock changes differs."""
         from realtime import publish
         from realtime.worker import flush
 
@@ -276,7 +277,7 @@ class TestFingerprint:
         assert '"server_time":0' in sent[0].data, "they stay in the data"
         return len(sent)
 
-    def test_what_the_clock_alone_moves_is_not_sent(
+    def test_what_the_clock_alone_changes_is_not_sent(
         self, shown: Shown, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         assert self.sent_twice(shown, monkeypatch) == 1

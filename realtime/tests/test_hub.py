@@ -1,4 +1,4 @@
-"""The hub, with the real channel layer: first frame, updates, conflation, groups, healing of a lost Redis."""
+"""The hub, with the real channel layer: first frame, updates, conflation, groups, a Redis that comes and goes."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ async def send_frame(version: int, data: str | None = None, stream: str = "event
     await get_channel_layer().group_send(stream, message)
 
 
-def test_a_viewer_gets_the_kept_frame_then_updates_and_never_an_older_one() -> None:
+def test_a_subscriber_gets_the_kept_frame_then_updates_and_never_an_older_one() -> None:
     frame_keep(5, '{"left":1}')
 
     async def test(hub: Hub) -> None:
@@ -49,7 +49,7 @@ def test_a_viewer_gets_the_kept_frame_then_updates_and_never_an_older_one() -> N
     with_hub(test)
 
 
-def test_a_second_viewer_is_served_from_memory_without_redis(valkey: Any) -> None:
+def test_a_second_subscriber_is_served_from_memory_without_redis(valkey: Any) -> None:
     frame_keep(5, "5")
 
     async def test(hub: Hub) -> None:
@@ -67,7 +67,7 @@ def test_a_second_viewer_is_served_from_memory_without_redis(valkey: Any) -> Non
     with_hub(test)
 
 
-def test_a_stream_that_is_not_kept_is_marked_and_shown_when_the_drain_sends_it() -> None:
+def test_a_stream_that_is_not_kept_is_marked_and_shown_when_a_flush_sends_it() -> None:
     async def test(hub: Hub) -> None:
         screen = Screen("event.1")
         await hub.attach(screen.subscriber)
@@ -80,7 +80,7 @@ def test_a_stream_that_is_not_kept_is_marked_and_shown_when_the_drain_sends_it()
     with_hub(test)
 
 
-def test_a_stream_that_nobody_sends_is_closed_after_two_seconds() -> None:
+def test_without_a_first_frame_the_socket_is_closed_after_two_seconds() -> None:
     async def test(hub: Hub) -> None:
         screen = Screen("event.1")
         started = asyncio.get_running_loop().time()
@@ -91,7 +91,7 @@ def test_a_stream_that_nobody_sends_is_closed_after_two_seconds() -> None:
     with_hub(test)
 
 
-def test_a_tombstone_closes_kept_or_sent() -> None:
+def test_a_tombstone_closes_the_socket_whether_kept_or_sent() -> None:
     frame_keep(5, None, "event.404")
     frame_keep(5, '"there"')
 
@@ -110,7 +110,7 @@ def test_a_tombstone_closes_kept_or_sent() -> None:
     with_hub(test)
 
 
-def test_streams_without_viewers_are_forgotten() -> None:
+def test_streams_without_subscribers_are_forgotten() -> None:
     async def test(hub: Hub) -> None:
         frame_keep(1, "1")
         screen = Screen("event.1")
@@ -129,7 +129,7 @@ def test_streams_without_viewers_are_forgotten() -> None:
     with_hub(test)
 
 
-def test_a_socket_that_fails_is_let_go_and_harms_no_other() -> None:
+def test_a_socket_that_fails_is_detached_and_harms_no_other() -> None:
     async def test(hub: Hub) -> None:
         async def broken(_message: dict[str, Any]) -> None:
             raise RuntimeError("gone")
@@ -152,7 +152,7 @@ def test_a_socket_that_fails_is_let_go_and_harms_no_other() -> None:
 
 # Conflation ---------------------------------------------------------------------------------------------
 async def burst(hub: Hub) -> Screen:
-    """50 frames in half a second; after a pause two at once, then nothing more."""
+    """Send 50 frames in half a second, after a pause two at once, then nothing more."""
     frame_keep(1, "1")
     screen = Screen("event.1")
     await hub.attach(screen.subscriber)
@@ -185,14 +185,14 @@ def test_control_without_the_trailing_edge_the_last_state_is_missing() -> None:
 
 
 class TakesAll:
-    """A writer to a reader who is never slow, so that sending by it awaits nothing."""
+    """A writer whose client is never slow, so that sending awaits nothing."""
 
     def offer(self, _frame: bytes) -> bool:
         return True
 
 
 def turns_while_sending(monkeypatch: pytest.MonkeyPatch, *, at_once: int) -> int:
-    """How often others had the event loop while nine sockets were sent a state."""
+    """Return how often other tasks had a turn while nine sockets were sent a state."""
     monkeypatch.setattr("realtime.gateway.hub.SOCKETS_AT_ONCE", at_once)
 
     async def test(hub: Hub) -> int:
@@ -213,11 +213,11 @@ def turns_while_sending(monkeypatch: pytest.MonkeyPatch, *, at_once: int) -> int
     return int(with_hub(test))
 
 
-def test_others_have_their_turn_between_many_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_tasks_have_their_turn_between_many_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
     assert turns_while_sending(monkeypatch, at_once=3) == 2
 
 
-def test_control_all_at_once_others_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_with_all_at_once_other_tasks_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     assert turns_while_sending(monkeypatch, at_once=9) == 0
 
 
@@ -254,7 +254,7 @@ def test_a_heartbeat_carries_the_version_last_sent_every_15_seconds() -> None:
 
 
 async def three_resyncs(hub: Hub) -> tuple[int, int]:
-    """How many snapshots answered at once, and how many in all after a second and a half."""
+    """Return how many snapshots answered at once, and how many after a second and a half."""
     frame_keep(1, "1")
     screen = Screen("event.1")
     await hub.attach(screen.subscriber)
@@ -267,18 +267,18 @@ async def three_resyncs(hub: Hub) -> tuple[int, int]:
     return at_once, len(screen.frames) - 1
 
 
-def test_resyncs_are_answered_once_a_second_the_last_of_them_too() -> None:
+def test_resyncs_are_answered_once_a_second_and_the_last_one_too() -> None:
     assert with_hub(three_resyncs) == (1, 2)
 
 
-def test_control_without_the_rate_each_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_without_the_limit_each_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("realtime.rate_limits.RESYNC_SECONDS", 0.0)
     assert with_hub(three_resyncs) == (3, 3)
 
 
 # A Redis that comes and goes ----------------------------------------------------------------------------
 class SpareValkey:
-    """A server of this test's own, to be started and killed."""
+    """A server for one test, to be started and killed."""
 
     def __init__(self, folder: Path) -> None:
         self.port = ports.any_free()
@@ -314,8 +314,8 @@ def spare(tmp_path: Path, settings: Any) -> Iterator[SpareValkey]:
     redis_client.connection.cache_clear()
 
 
-def first_viewer_while_away(spare: SpareValkey) -> Callable[[Hub], Awaitable[bool]]:
-    """Whether a later viewer gets updates of a stream whose first viewer came while Redis was down."""
+def first_subscriber_while_away(spare: SpareValkey) -> Callable[[Hub], Awaitable[bool]]:
+    """Return a test of whether a later subscriber gets updates when the first came while Redis was down."""
 
     async def test(hub: Hub) -> bool:
         first = Screen("event.1")
@@ -338,18 +338,18 @@ def first_viewer_while_away(spare: SpareValkey) -> Callable[[Hub], Awaitable[boo
     return test
 
 
-def test_a_first_viewer_while_redis_is_down_leaves_no_deaf_stream(spare: SpareValkey) -> None:
-    assert with_hub(first_viewer_while_away(spare))
+def test_a_first_subscriber_while_redis_is_down_leaves_no_stream_without_updates(spare: SpareValkey) -> None:
+    assert with_hub(first_subscriber_while_away(spare))
 
 
-def test_control_without_reconciling_the_stream_stays_deaf(spare: SpareValkey) -> None:
+def test_control_without_reconciling_the_stream_gets_no_updates(spare: SpareValkey) -> None:
     class JoinsOnce(Hub):
         async def reconcile(self) -> None:
             if not getattr(self, "tried", False):
                 self.tried = True
                 await super().reconcile()
 
-    assert not with_hub(first_viewer_while_away(spare), JoinsOnce)
+    assert not with_hub(first_subscriber_while_away(spare), JoinsOnce)
 
 
 def test_a_killed_redis_is_heard_again_and_screens_stay_meanwhile(spare: SpareValkey) -> None:

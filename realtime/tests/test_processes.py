@@ -1,4 +1,4 @@
-"""Two Daphnes, real sockets, the drain in this process."""
+"""Two Daphnes, real sockets, flushes in this process."""
 
 import asyncio
 import contextlib
@@ -38,7 +38,9 @@ async def frame(socket: ClientConnection) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("flushing")
-def test_two_processes_show_the_same_and_refuse_with_their_codes(daphnes: list[Daphne], shown: Shown) -> None:
+def test_two_processes_show_the_same_state_and_close_with_the_right_codes(
+    daphnes: list[Daphne], shown: Shown
+) -> None:
     shown.states = {1: {"left": 5}}
 
     async def test() -> None:
@@ -62,8 +64,8 @@ def test_two_processes_show_the_same_and_refuse_with_their_codes(daphnes: list[D
         assert await close_code(here, "/ws/events/1/", origin=None) == 4403
         forged = {"Daphne-Root-Path": "/elsewhere"}
         assert await close_code(here, "/ws/events/404/", additional_headers=forged) == 4404
-        assert await close_code(here, "/ws/events/1/", says="x" * 5000) == 1009
-        assert await close_code(here, "/ws/events/1/", says=b"binary") == 1008
+        assert await close_code(here, "/ws/events/1/", sends="x" * 5000) == 1009
+        assert await close_code(here, "/ws/events/1/", sends=b"binary") == 1008
         async with here.watch("/ws/events/1/", subprotocols=None) as plain:
             assert plain.subprotocol is None
             assert (await frame(plain))["data"] == {"left": 4}
@@ -76,17 +78,17 @@ async def all_frames(socket: ClientConnection) -> None:
         await frame(socket)
 
 
-async def close_code(daphne: Daphne, path: str, *, says: str | bytes | None = None, **options: Any) -> int:
+async def close_code(daphne: Daphne, path: str, *, sends: str | bytes | None = None, **options: Any) -> int:
     async with daphne.watch(path, **options) as socket:
-        if says is not None:
-            await socket.send(says)
+        if sends is not None:
+            await socket.send(sends)
         with pytest.raises(ConnectionClosed) as closed:
             await all_frames(socket)
     return closed.value.rcvd.code if closed.value.rcvd else 1006
 
 
 @pytest.mark.usefixtures("flushing")
-def test_a_server_that_goes_away_says_so(daphnes: list[Daphne], shown: Shown) -> None:
+def test_a_server_that_stops_closes_its_sockets_with_4503(daphnes: list[Daphne], shown: Shown) -> None:
     shown.states = {1: 1}
 
     async def test() -> int:
@@ -101,7 +103,7 @@ def test_a_server_that_goes_away_says_so(daphnes: list[Daphne], shown: Shown) ->
 
 
 @pytest.mark.usefixtures("transactional_db")
-def test_a_real_daphne_has_a_line_to_its_sockets() -> None:
+def test_a_real_daphne_has_a_writer_for_its_sockets() -> None:
     daphne = Daphne(application="realtime.tests.writer_app:application")
 
     async def test() -> list[str | bytes]:

@@ -1,4 +1,4 @@
-"""Telling the live side: in one round trip, never raising, never holding up a sale."""
+"""Publishing: in one round trip, never raising, never delaying a sale."""
 
 import socket
 import time
@@ -18,7 +18,7 @@ def entry(version: int, value: object, field: str = "7") -> Entry:
     return Entry(key="event:1", field=field, version=version, value=value)
 
 
-def test_a_notice_marks_keeps_and_queues_one_drain(valkey: Redis) -> None:
+def test_a_mark_keeps_the_entries_and_enqueues_one_flush(valkey: Redis) -> None:
     publish.streams_mark(streams=["event.1", "me.7"], entries=[entry(3, {"left": 2})])
     publish.streams_mark(streams=["event.1"])
     assert [mark.stream for mark in store.marks_take(limit=9)] == ["me.7", "event.1"]
@@ -26,15 +26,15 @@ def test_a_notice_marks_keeps_and_queues_one_drain(valkey: Redis) -> None:
     assert valkey.llen("live") == 1
 
 
-def test_a_drain_is_queued_again_once_the_former_has_begun(valkey: Redis) -> None:
+def test_a_flush_is_enqueued_again_once_the_former_has_begun(valkey: Redis) -> None:
     publish.streams_mark(streams=["event.1"])
     store.marks_take(limit=9)
     publish.streams_mark(streams=["event.1"])
     assert valkey.llen("live") == 2
 
 
-def test_a_notice_is_one_round_trip(valkey: Redis) -> None:
-    publish.streams_mark(streams=["event.1"])  # Redis learns the script, and a drain is queued
+def test_a_mark_is_one_round_trip(valkey: Redis) -> None:
+    publish.streams_mark(streams=["event.1"])  # Redis learns the script, and a flush is enqueued
     before = valkey.info("commandstats")["cmdstat_evalsha"]["calls"]
     total = valkey.info("stats")["total_commands_processed"]
     publish.streams_mark(streams=["event.1"], entries=[entry(3, 1)])
@@ -66,13 +66,13 @@ def test_the_same_version_is_written_again_and_times_are_text(valkey: Redis) -> 
     assert valkey.zcard(store.MARKED) == 0
 
 
-def test_nothing_kept_is_not_the_same_as_redis_away() -> None:
+def test_nothing_kept_is_told_apart_from_redis_away() -> None:
     assert publish.entries_read(key="event:404") == {}
 
 
 @pytest.fixture
 def stalled(settings: pytest.FixtureRequest) -> Iterator[None]:
-    """A Redis that takes connections and never answers: worse than one that is gone."""
+    """Give a Redis that takes connections and never answers, which is worse than none."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings.REDIS_URL = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
         redis_client.connection.cache_clear()
@@ -105,7 +105,7 @@ def test_control_without_the_breaker_each_call_waits(monkeypatch: pytest.MonkeyP
     assert time.monotonic() - started > 0.8
 
 
-def test_a_broker_that_dies_before_the_drain_is_queued_holds_up_nothing(
+def test_a_broker_that_dies_before_the_flush_is_enqueued_delays_nothing(
     monkeypatch: pytest.MonkeyPatch, valkey: Redis
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
@@ -115,5 +115,5 @@ def test_a_broker_that_dies_before_the_drain_is_queued_holds_up_nothing(
     started = time.monotonic()
     publish.streams_mark(streams=["event.1"])
     assert time.monotonic() - started < 0.7
-    assert valkey.zcard(store.MARKED) == 1, "beat's next drain finds it"
+    assert valkey.zcard(store.MARKED) == 1, "beat's next flush finds it"
     queues._producers.cache_clear()

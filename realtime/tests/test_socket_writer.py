@@ -1,4 +1,4 @@
-"""The writer to a socket, over a real pair of sockets and Twisted's own transport."""
+"""The socket writer and backpressure, over a real pair of sockets and Twisted's own transport."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -40,7 +40,7 @@ class Peer:
         self.received = b""
 
     def read(self) -> bytes:
-        """Will take what has come, and let the server write on, until all has come."""
+        """Read what has come, and let the server write on, until all has come."""
         while True:
             try:
                 self.received += self.theirs.recv(1 << 20)
@@ -54,7 +54,7 @@ class Peer:
         return len(self.transport.dataBuffer) - self.transport.offset + self.transport._tempDataLen
 
     def frames(self) -> list[bytes]:
-        """The payloads of whole frames; a torn one would fail here. A close is its code."""
+        """Return the payloads of whole frames, of a close its code; fail on a torn frame."""
         data, found = self.read(), []
         while data:
             length, start = data[1], 2
@@ -80,8 +80,8 @@ def peer() -> Iterator[Peer]:
     peer.close()
 
 
-# What is relied on --------------------------------------------------------------------------------------
-def test_twisted_has_the_names(peer: Peer) -> None:
+# The names relied on -------------------------------------------------------------------------------------
+def test_twisted_has_the_names_that_are_relied_on(peer: Peer) -> None:
     assert [name for name in TRANSPORT_NAMES if not hasattr(peer.transport, name)] == []
     assert writer_for(peer.send) is not None
 
@@ -110,20 +110,20 @@ def compressing(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize("change", [plain, without_a_name, another_reactor, compressing])
-def test_where_anything_is_different_there_is_no_line(change: Callable[[Peer], None], peer: Peer) -> None:
+def test_where_anything_is_different_there_is_no_writer(change: Callable[[Peer], None], peer: Peer) -> None:
     change(peer)
     assert writer_for(peer.send) is None
 
 
 # Writing ------------------------------------------------------------------------------------------------
 def fill(peer: Peer, frame: bytes) -> int:
-    """How many frames were taken before one was not."""
+    """Return how many frames were taken before one was not."""
     writer = writer_for(peer.send)
     assert writer is not None
     return next(count for count in range(10_000) if not writer.offer(frame))
 
 
-def test_it_reaches_the_socket_at_once(peer: Peer) -> None:
+def test_a_frame_reaches_the_socket_at_once(peer: Peer) -> None:
     writer = writer_for(peer.send)
     assert writer is not None
     assert writer.offer(frame_of("state"))
@@ -131,10 +131,10 @@ def test_it_reaches_the_socket_at_once(peer: Peer) -> None:
     assert writer.waiting() == 0
 
 
-def test_a_slow_reader_is_seen_and_gets_whole_frames_only(peer: Peer) -> None:
+def test_a_slow_client_is_seen_and_gets_whole_frames_only(peer: Peer) -> None:
     text = "x" * 10_000
     taken = fill(peer, frame_of(text))
-    assert 2 <= taken <= 100, "what the kernel holds, and not what a process could"
+    assert 2 <= taken <= 100, "what the kernel holds, not what a process could hold"
     writer = writer_for(peer.send)
     assert writer is not None
     assert 0 < writer.waiting() <= 10_004
@@ -144,7 +144,7 @@ def test_a_slow_reader_is_seen_and_gets_whole_frames_only(peer: Peer) -> None:
 
 
 def test_while_bytes_wait_and_no_longer_the_transport_is_among_the_writers(peer: Peer) -> None:
-    """The whole of how `offer` tells that something waits, over a writer's life."""
+    """`offer` relies on it alone to know that something waits."""
     writer = writer_for(peer.send)
     assert writer is not None
 
@@ -159,16 +159,16 @@ def test_while_bytes_wait_and_no_longer_the_transport_is_among_the_writers(peer:
     assert not waits()
     fill(peer, frame_of("x" * 10_000))
     assert waits()
-    peer.transport.doWrite()  # in vain, the kernel is full
+    peer.transport.doWrite()  # without success: the kernel is full
     peer.theirs.recv(1000)
-    peer.transport.doWrite()  # in part, or in vain
+    peer.transport.doWrite()  # in part, or without success
     writer.send(frame_of("behind"))
     assert waits()
     peer.read()
     assert not waits()
 
 
-def test_control_by_the_dict_alone_one_who_waits_would_be_overtaken(peer: Peer) -> None:
+def test_control_without_the_writers_a_waiting_frame_would_be_overtaken(peer: Peer) -> None:
     writer = writer_for(peer.send)
     assert writer is not None
     writer._writers = {}
@@ -177,7 +177,7 @@ def test_control_by_the_dict_alone_one_who_waits_would_be_overtaken(peer: Peer) 
     assert peer.frames() == [b"update", b"handshake"]
 
 
-def test_what_waits_is_not_overtaken(peer: Peer) -> None:
+def test_a_waiting_frame_is_not_overtaken(peer: Peer) -> None:
     """The answer to the handshake is still in the transport when the first snapshot comes."""
     peer.transport.write(frame_of("handshake"))
     writer = writer_for(peer.send)
@@ -205,12 +205,12 @@ def test_a_socket_that_is_gone_raises_nothing(peer: Peer) -> None:
     peer.theirs = socket.socket()
 
 
-# Slow readers -------------------------------------------------------------------------------------------
+# Backpressure ------------------------------------------------------------------------------------------
 BIG = '"' + "x" * 30_000 + '%s"'
 
 
 async def not_reading(hub: Hub, peer: Peer) -> Subscriber:
-    """A subscriber who reads its snapshot and then nothing of thirty updates."""
+    """Attach a subscriber that reads its snapshot and then none of thirty updates."""
     frame_keep(1, "1")
     subscriber = Subscriber(stream="event.1", send=peer.send)
     await hub.attach(subscriber)
@@ -222,12 +222,12 @@ async def not_reading(hub: Hub, peer: Peer) -> Subscriber:
 
 
 @pytest.mark.usefixtures("shown")
-class TestSlowReaders:
-    def test_one_who_catches_up_is_shown_the_latest_and_not_what_was_between(self, peer: Peer) -> None:
+class TestBackpressure:
+    def test_one_that_catches_up_is_sent_the_latest_and_not_what_was_between(self, peer: Peer) -> None:
         async def test(hub: Hub) -> None:
             subscriber = await not_reading(hub, peer)
             assert hub.backpressure.is_slow(subscriber)
-            assert peer.waits() < 31_000, "no more than one frame's rest is kept for him"
+            assert peer.waits() < 31_000, "no more than the rest of one frame is kept"
             peer.read()
             assert await until(lambda: subscriber.version == 31)
             states = peer.frames()
@@ -237,7 +237,7 @@ class TestSlowReaders:
 
         with_hub(test)
 
-    def test_control_without_looking_at_what_waits_all_is_kept_for_him(
+    def test_control_without_looking_at_what_waits_all_is_kept(
         self, peer: Peer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def always(writer: daphne_socket.SocketWriter, frame: bytes) -> bool:
@@ -252,7 +252,7 @@ class TestSlowReaders:
 
         with_hub(test)
 
-    def test_one_who_stays_slow_is_closed(self, peer: Peer) -> None:
+    def test_one_that_stays_slow_is_closed(self, peer: Peer) -> None:
         async def test(hub: Hub) -> None:
             subscriber = await not_reading(hub, peer)
             now = hub._loop.time()
@@ -264,7 +264,7 @@ class TestSlowReaders:
 
         with_hub(test)
 
-    def test_one_who_only_pings_and_never_reads_is_seen_too(self, peer: Peer) -> None:
+    def test_one_that_only_pings_and_never_reads_is_closed_too(self, peer: Peer) -> None:
         async def test(hub: Hub) -> None:
             frame_keep(1, "1")
             subscriber = Subscriber(stream="event.1", send=peer.send)
@@ -277,7 +277,7 @@ class TestSlowReaders:
         with_hub(test)
 
 
-def test_the_plain_way_sends_the_same_text(shown: Shown) -> None:
+def test_under_another_server_the_same_text_is_sent(shown: Shown) -> None:
     sent: list[dict[str, Any]] = []
 
     async def send(message: dict[str, Any]) -> None:

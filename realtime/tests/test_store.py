@@ -42,10 +42,10 @@ def test_control_without_the_version_check_it_does(valkey: Redis, monkeypatch: p
 
 def test_a_frame_is_the_same_only_once_it_was_sent(valkey: Redis) -> None:
     assert store.frames_store([frame(1)]) == ["new"]
-    assert store.frames_store([frame(2)]) == ["new"], "nobody said that it was sent"
+    assert store.frames_store([frame(2)]) == ["new"], "it was not noted as sent"
     store.marks_finish([Mark(stream="event.1", number=0)], version=2)
     assert store.frames_store([frame(3)]) == ["same"]
-    assert kept(valkey) == frame(3), "a slower drain's reading of version 2 must come too late"
+    assert kept(valkey) == frame(3), "what a slower flush read as version 2 must come too late"
     assert store.frames_store([frame(2)]) == ["older"]
     assert store.frames_store([frame(4, '{"left":0}')]) == ["new"]
 
@@ -65,11 +65,11 @@ def test_what_is_kept_ends_by_itself(valkey: Redis) -> None:
     assert kept(valkey) == frame(2, None)
 
 
-def test_marks_are_given_in_their_order_and_a_drain_is_queued_once(valkey: Redis) -> None:
+def test_marks_are_returned_in_their_order_and_a_flush_is_enqueued_once(valkey: Redis) -> None:
     assert [mark(valkey, "event.1"), mark(valkey, "event.2"), mark(valkey, "event.1")] == [1, 0, 0]
     assert 0 < valkey.ttl(store.FLUSH_QUEUED) <= 2
     assert store.marks_take(limit=9) == [Mark(stream="event.2", number=2), Mark(stream="event.1", number=3)]
-    assert mark(valkey, "event.3") == 1, "the drain that runs may have read already"
+    assert mark(valkey, "event.3") == 1, "the flush that runs may have read already"
 
 
 def marked_meanwhile(valkey: Redis) -> list[Mark]:

@@ -32,7 +32,7 @@ def daphne(transactional_db: None, flushing: None, shown: Shown) -> Iterator[Dap
 
 
 def other_sessions() -> int:
-    """How many sessions PostgreSQL has beside this one: a Daphne that asks anything has one."""
+    """Return how many other sessions PostgreSQL has: a Daphne that asked it anything has one."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -42,7 +42,7 @@ def other_sessions() -> int:
 
 def test_a_storm_is_served_and_no_socket_diverges_or_is_flooded(daphne: Daphne, shown: Shown) -> None:
     first = Crowd(daphne.port, "/ws/events/1/", 1)
-    first.read_until(time.monotonic() + 1)  # by now the drain has its session
+    first.read_until(time.monotonic() + 1)  # by now the flush has its session
     first.close()
     sessions = other_sessions()
     started = time.monotonic()

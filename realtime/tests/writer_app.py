@@ -1,4 +1,4 @@
-"""What a real Daphne gives an application: served by one in `test_processes`."""
+"""An application that tries the socket writer under a real Daphne, for `test_processes`."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from realtime.gateway import daphne_socket
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Will accept a socket and say whether there is a writer to it, twice: the plain way, and by the writer."""
+    """Accept a socket and send two texts: one by ASGI, and one by the writer if there is one."""
     await receive()
     await send({"type": "websocket.accept"})
     writer = daphne_socket.writer_for(send)

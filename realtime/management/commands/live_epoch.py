@@ -1,4 +1,4 @@
-"""Run after migrations, a reset and a restore, by `bin/up` and compose."""
+"""`live_epoch`: run by `bin/up` and compose after migrations, a reset and a restore of a backup."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from realtime.worker.flush import epoch_begin
 
 
 class Command(BaseCommand):
-    help = "Lifts the version of live frames above all that any cache or browser has seen."
+    help = "Raise the version of live frames above all that any cache or browser has seen."
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.stdout.write(f"Live versions begin at {epoch_begin()}.")
