@@ -90,8 +90,8 @@ def ticket_type_make() -> Callable[..., TicketType]:
 
     def make(
         *,
-        amount: int = 50,
-        price: int = 1500,
+        capacity: int = 50,
+        price_minor: int = 1500,
         max_per_user: int = 10,
         event: Event | None = None,
         **stock: Any,
@@ -100,12 +100,12 @@ def ticket_type_make() -> Callable[..., TicketType]:
             event = Event.objects.create(
                 name=f"Event {next(_numbers)}", date=timezone.now() + timedelta(days=30), currency="EUR"
             )
-        kind = TicketType.objects.create(
-            event=event, ticket_type=f"Type {next(_numbers)}", price=price, max_per_user=max_per_user
+        ticket_type = TicketType.objects.create(
+            event=event, name=f"Type {next(_numbers)}", price_minor=price_minor, max_per_user=max_per_user
         )
         stock.setdefault("closes_at", event.date)
-        Inventory.objects.create(ticket_type=kind, amount=amount, **stock)
-        return kind
+        Inventory.objects.create(ticket_type=ticket_type, capacity=capacity, **stock)
+        return ticket_type
 
     return make
 

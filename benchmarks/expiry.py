@@ -41,7 +41,8 @@ SOON = 4.0  # seconds from seeding until the first is due
 GIVE_UP = 30.0
 
 _HOLDS = """
-INSERT INTO tickets_reservation (client_id, ticket_type_id, amount, unit_price, state, created, expires_at, version)
+INSERT INTO tickets_reservation (buyer_id, ticket_type_id, quantity, unit_price_minor, state, created, expires_at,
+                                 version)
 SELECT n, %(first)s + n %% %(types)s, 1, 1500, 'held', due - interval '900 s', due, 1
   FROM generate_series(%(from)s, %(to)s) n,
        LATERAL (
@@ -59,12 +60,12 @@ _BARE = """
 WITH ended AS (
     UPDATE tickets_reservation SET state = 'expired', ended_at = clock_timestamp(), version = version + 1
      WHERE state = 'held' AND expires_at <= clock_timestamp()
-    RETURNING ticket_type_id, amount
+    RETURNING ticket_type_id, quantity
 )
 UPDATE tickets_inventory i
    SET held = i.held - e.tickets, reservations_expired = i.reservations_expired + e.reservations,
        version = i.version + 1
-  FROM (SELECT ticket_type_id, sum(amount) AS tickets, count(*) AS reservations FROM ended GROUP BY 1) e
+  FROM (SELECT ticket_type_id, sum(quantity) AS tickets, count(*) AS reservations FROM ended GROUP BY 1) e
  WHERE i.ticket_type_id = e.ticket_type_id
 """
 _OUTCOME = """
@@ -93,9 +94,9 @@ def run(system: System, scale: Scale) -> Report:
     _spread(system, scale, report, types)
     system.stop("upkeep")  # from here on nobody sweeps but we
     for nth in range(scale.pick(1, 5)):
-        arms = [(kinds, way) for kinds in (types[:1], types) for way in (_sweep, _bare)]
-        for kinds, way in arms if nth % 2 == 0 else reversed(arms):
-            _drain(report, scale, kinds, way)
+        arms = [(due, way) for due in (types[:1], types) for way in (_sweep, _bare)]
+        for due, way in arms if nth % 2 == 0 else reversed(arms):
+            _drain(report, scale, due, way)
     _idle(report, scale, types)
     _set_goals(report)
     return report
@@ -194,7 +195,7 @@ def _window(
 def _claims(types: list[int]) -> list[Iterator[bytes]]:
     """Each connection lets its buyers reserve of every type, and never twice of the same."""
     turned = [types[nth:] + types[:nth] for nth in range(len(types))]
-    return [chain(*(sale.claims(buyers, kinds) for kinds in turned)) for buyers in _shares()]
+    return [chain(*(sale.claims(buyers, each) for each in turned)) for buyers in _shares()]
 
 
 def _shares() -> list[range]:

@@ -32,7 +32,7 @@ def run(system: System, scale: Scale) -> Report:
     """Will measure the live lag."""
     sale.clear()
     sale.buyers_make(BUYERS)
-    kinds = sale.event_make()
+    types = sale.event_make()
     [event] = db.rows("SELECT id FROM tickets_event")
     system.start_workers()
     web, path = system.start_web("web"), f"/ws/events/{event['id']}/"
@@ -40,8 +40,8 @@ def run(system: System, scale: Scale) -> Report:
     report = Report("Live lag")
     with contextlib.closing(Load(web, 1)) as one, contextlib.closing(Load(web, CONNECTIONS)) as many:
         turns: dict[str, Callable[[], Tally]] = {
-            IDLE: lambda: one.run(_claims(1, kinds), seconds=scale.seconds * 2, rate=1 / APART),
-            BUSY: lambda: many.run(_claims(CONNECTIONS, kinds), seconds=scale.seconds),
+            IDLE: lambda: one.run(_claims(1, types), seconds=scale.seconds * 2, rate=1 / APART),
+            BUSY: lambda: many.run(_claims(CONNECTIONS, types), seconds=scale.seconds),
         }
         turns[BUSY]()  # so that the processes, and most buyers, are not seen for the first time
         for nth in range(scale.rounds):
@@ -51,8 +51,8 @@ def run(system: System, scale: Scale) -> Report:
     return report
 
 
-def _claims(connections: int, kinds: list[int]) -> list[Iterator[bytes]]:
-    return [sale.claims(range(nth, BUYERS, connections), kinds) for nth in range(1, connections + 1)]
+def _claims(connections: int, types: list[int]) -> list[Iterator[bytes]]:
+    return [sale.claims(range(nth, BUYERS, connections), types) for nth in range(1, connections + 1)]
 
 
 def _measure(report: Report, arm: str, turn: Callable[[], Tally], port: int, path: str) -> None:

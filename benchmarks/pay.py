@@ -81,9 +81,9 @@ def _queue(shop: Shop, until: float, thinking: float) -> list[Order]:
     orders: list[Order] = []
     while time.perf_counter() < until:
         with Buyer(shop, next(shop.buyers)) as buyer:
-            for kind in shop.types:
+            for ticket_type in shop.types:
                 if time.perf_counter() < until:
-                    orders.append(buyer.order(kind, thinking=thinking))
+                    orders.append(buyer.order(ticket_type, thinking=thinking))
     return orders
 
 
@@ -103,10 +103,10 @@ class Buyer:
         self._http.close()
         self._screen.close()
 
-    def order(self, kind: int, *, thinking: float) -> Order:
+    def order(self, ticket_type: int, *, thinking: float) -> Order:
         """Will buy one ticket and wait until the screen says that it is paid."""
         began = time.perf_counter()
-        reservation = self._post("/event/reservations/", 201, ticket_type=kind, amount=1)["id"]
+        reservation = self._post("/event/reservations/", 201, ticket_type=ticket_type, amount=1)["id"]
         payment = self._post("/payment/payments/", 201, reservation_id=reservation)["id"]
         time.sleep(thinking)
         asked = time.perf_counter()

@@ -64,8 +64,8 @@ def _arms(system: System, types: list[int]) -> list[Arm]:
     for line in (known, stubbed):
         line.run([sale.looks(buyers) for buyers in _shares(range(1, KNOWN + 1))], seconds=600)
 
-    def of_known(kinds: list[int]) -> Callable[[int], list[Iterator[bytes]]]:
-        return lambda nth: [sale.claims(buyers, kinds) for buyers in _shares(range(1, KNOWN + 1))]
+    def of_known(claimed: list[int]) -> Callable[[int], list[Iterator[bytes]]]:
+        return lambda nth: [sale.claims(buyers, claimed) for buyers in _shares(range(1, KNOWN + 1))]
 
     def of_strangers(nth: int) -> list[Iterator[bytes]]:
         first = KNOWN + 1 + nth * KNOWN

@@ -43,10 +43,10 @@ _IN_FLIGHT = "SELECT count(*) AS count FROM checkout_payment WHERE status IN ('P
 _WRONG = """
 SELECT i.ticket_type_id FROM tickets_inventory i
   LEFT JOIN (SELECT ticket_type_id,
-                    sum(amount) FILTER (WHERE state IN ('held', 'paying')) AS held,
-                    sum(amount) FILTER (WHERE state = 'validated') AS sold
+                    sum(quantity) FILTER (WHERE state IN ('held', 'paying')) AS held,
+                    sum(quantity) FILTER (WHERE state = 'validated') AS sold
                FROM tickets_reservation GROUP BY 1) r USING (ticket_type_id)
- WHERE i.held <> COALESCE(r.held, 0) OR i.sold <> COALESCE(r.sold, 0) OR i.held + i.sold > i.amount
+ WHERE i.held <> COALESCE(r.held, 0) OR i.sold <> COALESCE(r.sold, 0) OR i.held + i.sold > i.capacity
 """
 
 
@@ -78,24 +78,23 @@ def token(buyer: int) -> str:
     return f"{buyer:040x}"
 
 
-def event_make(*, types: int = 1, amount: int = CAPACITY, **stock: object) -> list[int]:
+def event_make(*, types: int = 1, capacity: int = CAPACITY, **stock: object) -> list[int]:
     """Will make an event with so many ticket types on sale, and give their ids, which follow one another."""
     date = timezone.now() + timedelta(days=30)
     event = Event.objects.create(name="A concert", date=date, currency="EUR")
-    made = [
-        TicketType.objects.create(event=event, ticket_type=f"Block {n}", price=1500) for n in range(types)
-    ]
-    for kind in made:
-        Inventory.objects.create(ticket_type=kind, amount=amount, closes_at=date, **stock)
-    return [kind.pk for kind in made]
+    made = [TicketType.objects.create(event=event, name=f"Block {n}", price_minor=1500) for n in range(types)]
+    for ticket_type in made:
+        Inventory.objects.create(ticket_type=ticket_type, capacity=capacity, closes_at=date, **stock)
+    return [ticket_type.pk for ticket_type in made]
 
 
 def reset() -> None:
     """Will take all reservations away, and leave tables that are as good as new."""
     db.rows("TRUNCATE tickets_reservation, checkout_payment CASCADE")
     db.rows(
-        "UPDATE tickets_inventory SET held = 0, sold = 0, reservations = 0, reserved_tickets = 0, revenue = 0,"
-        " reservations_paid = 0, reservations_expired = 0, payments_failed = 0, version = version + 1"
+        "UPDATE tickets_inventory SET held = 0, sold = 0, reservations = 0, reserved_tickets = 0,"
+        " revenue_minor = 0, reservations_paid = 0, reservations_expired = 0, payments_failed = 0,"
+        " version = version + 1"
     )
     db.rows("VACUUM ANALYZE tickets_reservation, tickets_inventory")
     redis_client.connection().delete(*(redis_client.connection().keys("event:*") or ["none"]))
@@ -143,8 +142,8 @@ def event_of(ticket_type: int) -> int:
 
 def claims(buyers: range, types: list[int]) -> Iterator[bytes]:
     """Will build one reservation for each buyer, of the types in turn."""
-    for buyer, kind in zip(buyers, cycle(types)):
-        body = f'{{"ticket_type": {kind}, "amount": 1}}'
+    for buyer, ticket_type in zip(buyers, cycle(types)):
+        body = f'{{"ticket_type": {ticket_type}, "amount": 1}}'
         yield load.request("POST", "/event/reservations/", token=token(buyer), body=body)
 
 

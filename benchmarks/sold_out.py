@@ -41,7 +41,7 @@ def run(system: System, scale: Scale) -> Report:
     sale.buyers_make(KNOWN)
     stage = Stage(
         system=system, report=Report("Sold out"), crowd=Load(system.start_web("web"), CONNECTIONS),
-        plenty=sale.event_make(), empty=sale.event_make(amount=0),
+        plenty=sale.event_make(), empty=sale.event_make(capacity=0),
     )  # fmt: skip
     stage.crowd.run([sale.looks(buyers) for buyers in _shares(KNOWN)], seconds=600)
     turns = [_reserve, _refused, _refused_with_key]
@@ -76,8 +76,8 @@ def _refused_with_key(stage: Stage, seconds: float) -> None:
     _refuse(stage, "refused, each time anew", seconds, lambda buyers: _with_keys(buyers, stage.empty[0]))
 
 
-def _with_keys(buyers: range, kind: int) -> Iterator[bytes]:
-    body = f'{{"ticket_type": {kind}, "amount": 1}}'
+def _with_keys(buyers: range, ticket_type: int) -> Iterator[bytes]:
+    body = f'{{"ticket_type": {ticket_type}, "amount": 1}}'
     for nth, buyer in enumerate(cycle(buyers)):
         plain = load.request("POST", "/event/reservations/", token=sale.token(buyer), body=body)
         yield plain.replace(b"\r\n", f"\r\n{KEY.format(nth)}\r\n".encode(), 1)
@@ -111,10 +111,10 @@ def _wal() -> tuple[int, int]:
 def _returns(stage: Stage, *, times: int) -> None:
     """Will give the one ticket back again and again while the crowd asks for it."""
     sale.reset()
-    [kind] = sale.event_make(amount=1)
+    [ticket_type] = sale.event_make(capacity=1)
     given_back: list[float] = []
-    giver = Thread(target=_give_back, args=(kind, times, given_back))
-    crowd = [cycle(list(sale.claims(buyers, [kind]))) for buyers in _shares(CROWD)]
+    giver = Thread(target=_give_back, args=(ticket_type, times, given_back))
+    crowd = [cycle(list(sale.claims(buyers, [ticket_type]))) for buyers in _shares(CROWD)]
     giver.start()
     taken: list[float] = []
     while giver.is_alive():
@@ -128,11 +128,11 @@ def _returns(stage: Stage, *, times: int) -> None:
         stage.report.add("a ticket returns", **{f"p{share} ms": percentile(waits, share / 100) * 1000})
 
 
-def _give_back(kind: int, times: int, given_back: list[float]) -> None:
+def _give_back(ticket_type: int, times: int, given_back: list[float]) -> None:
     for _ in range(times):
         time.sleep(BETWEEN)
-        held = Reservation.objects.get(ticket_type_id=kind, state="held")
-        services.reservation_release(client_id=held.client_id, reservation_id=held.pk)
+        held = Reservation.objects.get(ticket_type_id=ticket_type, state="held")
+        services.reservation_release(buyer_id=held.buyer_id, reservation_id=held.pk)
         given_back.append(time.perf_counter())
     connection.close()
 

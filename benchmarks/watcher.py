@@ -65,5 +65,5 @@ def _listen(selector: selectors.BaseSelector) -> None:
 def _read(screen: sockets.Socket, shown: list[Shown]) -> None:
     texts, at = screen.texts(), time.time()
     for state in filter(None, map(sockets.state, texts)):
-        [kind] = state["tickets"]
-        shown.append(Shown(at, kind["version"], kind["held"], kind["sold"]))
+        [ticket_type] = state["tickets"]
+        shown.append(Shown(at, ticket_type["version"], ticket_type["held"], ticket_type["sold"]))

@@ -51,7 +51,7 @@ class RefundForm(forms.Form):
 
 class RefundInline(admin.TabularInline):
     model = Refund
-    fields = ("amount", "status", "return_tickets", "requested_by", "created")
+    fields = ("amount_minor", "status", "return_tickets", "requested_by", "created")
     readonly_fields = fields
     extra = 0
     can_delete = False
@@ -62,16 +62,16 @@ class RefundInline(admin.TabularInline):
 
 @admin.register(Payment)
 class PaymentAdmin(ReadOnlyAdmin):
-    list_display = ("id", "client", "price", "status", "gateway", "created", "refund_link")
+    list_display = ("id", "buyer", "price", "status", "gateway", "created", "refund_link")
     list_filter = ("status", "gateway")
-    list_select_related = ("client",)
-    search_fields = ("=id", "=gateway_reference", "client__username", "client__email")
+    list_select_related = ("buyer",)
+    search_fields = ("=id", "=gateway_reference", "buyer__username", "buyer__email")
     exclude = ("gateway_token",)
     inlines = (RefundInline,)
 
     @admin.display(description="full price")
     def price(self, payment: Payment) -> str:
-        return f"{money.to_text(payment.amount, payment.currency)} {payment.currency}"
+        return f"{money.to_text(payment.amount_minor, payment.currency)} {payment.currency}"
 
     @admin.display(description="")
     def refund_link(self, payment: Payment) -> str:
@@ -94,7 +94,10 @@ class PaymentAdmin(ReadOnlyAdmin):
         if request.method == "POST" and form.is_valid():
             try:
                 services.refund_request(
-                    staff_id=actor_id(request), payment_id=payment_id, **form.cleaned_data
+                    staff_id=actor_id(request),
+                    payment_id=payment_id,
+                    amount_minor=form.cleaned_data["amount"],
+                    return_tickets=form.cleaned_data["return_tickets"],
                 )
             except DomainError as refused:
                 form.add_error(None, refused.detail)
@@ -112,7 +115,7 @@ class PaymentAdmin(ReadOnlyAdmin):
 
 @admin.register(Refund)
 class RefundAdmin(ReadOnlyAdmin):
-    list_display = ("id", "payment", "amount", "status", "return_tickets", "requested_by", "created")
+    list_display = ("id", "payment", "amount_minor", "status", "return_tickets", "requested_by", "created")
     list_filter = ("status",)
     actions = ("try_again",)
 
@@ -129,8 +132,8 @@ class RefundAdmin(ReadOnlyAdmin):
 
 @admin.register(Incident)
 class IncidentAdmin(ReadOnlyAdmin):
-    list_display = ("created", "kind", "payment", "detail", "closed_at")
-    list_filter = (("closed_at", admin.EmptyFieldListFilter), "kind")
+    list_display = ("created", "cause", "payment", "detail", "closed_at")
+    list_filter = (("closed_at", admin.EmptyFieldListFilter), "cause")
     list_select_related = ("payment",)
     actions = ("close",)
 

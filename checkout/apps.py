@@ -8,4 +8,4 @@ class CheckoutConfig(AppConfig):
         from checkout import projections
         from realtime import streams
 
-        streams.register(streams.Kind.ME, access=streams.Access.OWNER, project=projections.project_clients)
+        streams.register(streams.Kind.ME, access=streams.Access.OWNER, project=projections.project_buyers)

@@ -20,13 +20,15 @@ class Payment(models.Model):
         REFUNDING = "REFUNDING"
         REFUNDED = "REFUNDED"
 
-    client = models.ForeignKey(
+    buyer = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False
     )
     reservation = models.ForeignKey(Reservation, on_delete=models.PROTECT, related_name="payments")
     status = models.CharField(max_length=12, choices=Status, default=Status.NOT_STARTED)
-    amount = models.BigIntegerField(help_text="In minor units.")
-    refunded = models.BigIntegerField(default=0, help_text="Paid back or on its way back, in minor units.")
+    amount_minor = models.BigIntegerField(help_text="In minor units.")
+    refunded_minor = models.BigIntegerField(
+        default=0, help_text="Paid back or on its way back, in minor units."
+    )
     currency = models.CharField(max_length=3)
     error = models.TextField(blank=True, help_text="Why it failed, in a buyer's words.")
     requires_action = models.JSONField(null=True, help_text="What the buyer's browser must do next.")
@@ -47,9 +49,9 @@ class Payment(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=Q(amount__gte=0), name="payment_amount_not_negative"),
+            models.CheckConstraint(condition=Q(amount_minor__gte=0), name="payment_amount_not_negative"),
             models.CheckConstraint(
-                condition=Q(refunded__gte=0, refunded__lte=F("amount")),
+                condition=Q(refunded_minor__gte=0, refunded_minor__lte=F("amount_minor")),
                 name="payment_refunded_at_most_its_amount",
             ),
             models.UniqueConstraint(
@@ -73,7 +75,7 @@ class Payment(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["client", "-id"], name="payment_by_client"),
+            models.Index(fields=["buyer", "-id"], name="payment_by_buyer"),
             models.Index(
                 fields=["next_look_at"], condition=Q(next_look_at__isnull=False), name="payment_to_look_after"
             ),
@@ -94,7 +96,7 @@ class Refund(models.Model):
         FAILURE = "FAILURE"
 
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refunds")
-    amount = models.BigIntegerField(help_text="In minor units.")
+    amount_minor = models.BigIntegerField(help_text="In minor units.")
     return_tickets = models.BooleanField(default=False)
     status = models.CharField(max_length=10, choices=Status, default=Status.PENDING)
     requested_by = models.ForeignKey(
@@ -113,7 +115,7 @@ class Refund(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=Q(amount__gte=1), name="refund_amount_positive"),
+            models.CheckConstraint(condition=Q(amount_minor__gte=1), name="refund_amount_positive"),
             models.UniqueConstraint(
                 fields=["payment"],
                 condition=Q(status__in=["PENDING", "PROCESSING"]),
@@ -170,14 +172,14 @@ class Receipt(models.Model):
 class Incident(models.Model):
     """Something about money that staff should look at."""
 
-    class Kind(models.TextChoices):
+    class Cause(models.TextChoices):
         GATEWAY_SILENT = "gateway_silent", "The gateway does not answer; the payment was abandoned"
         LATE_MONEY = "late_money", "Money came late and is paid back"
         REFUND_FAILED = "refund_failed", "The gateway refused a refund"
         WRONG_AMOUNT = "wrong_amount", "The gateway charged something else than was asked"
         STUCK = "stuck", "It was taken up again and again without an outcome"
 
-    kind = models.CharField(max_length=20, choices=Kind)
+    cause = models.CharField(max_length=20, choices=Cause)
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="incidents")
     detail = models.TextField(blank=True)
     created = models.DateTimeField()
@@ -186,9 +188,9 @@ class Incident(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["payment", "kind"], condition=Q(closed_at=None), name="incident_open_once_per_kind"
+                fields=["payment", "cause"], condition=Q(closed_at=None), name="incident_open_once_per_cause"
             ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()}: payment {self.payment_id}"
+        return f"{self.get_cause_display()}: payment {self.payment_id}"

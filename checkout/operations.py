@@ -25,12 +25,12 @@ logger = logging.getLogger(__name__)
 AT_REST = {"gateway_token": "", "lease_until": None, "next_look_at": None, "requires_action": None}
 
 
-def payment_lock(*, payment_id: int, client_id: int | None = None) -> Payment:
-    """Will lock a payment, its client's own where one is given; raises NotFound."""
+def payment_lock(*, payment_id: int, buyer_id: int | None = None) -> Payment:
+    """Will lock a payment, its buyer's own where one is given; raises NotFound."""
     db.transaction_required()
     payments = Payment.objects.select_for_update(no_key=True)
-    if client_id is not None:
-        payments = payments.filter(client_id=client_id)
+    if buyer_id is not None:
+        payments = payments.filter(buyer_id=buyer_id)
     payment = payments.filter(pk=payment_id).first()
     if payment is None:
         raise NotFound()
@@ -44,14 +44,14 @@ def payment_open(*, reservation: Reservation, gateway: str, now: datetime) -> tu
     if existing is not None:
         return existing, False
     payment = Payment.objects.create(
-        client_id=reservation.client_id,
+        buyer_id=reservation.buyer_id,
         reservation=reservation,
-        amount=reservation.unit_price * reservation.amount,
+        amount_minor=reservation.unit_price_minor * reservation.quantity,
         currency=reservation.ticket_type.event.currency,
         gateway=gateway,
         created=now,
     )
-    db.after_commit(partial(projections.announce, client_id=payment.client_id))
+    db.after_commit(partial(projections.announce, buyer_id=payment.buyer_id))
     return payment, True
 
 
@@ -89,7 +89,7 @@ def payment_take(*, payment_id: int, now: datetime) -> Payment | None:
     if not taken:
         return None
     payment = Payment.objects.get(pk=payment_id)
-    db.after_commit(partial(projections.announce, client_id=payment.client_id))
+    db.after_commit(partial(projections.announce, buyer_id=payment.buyer_id))
     return payment
 
 
@@ -108,7 +108,7 @@ def payment_postpone(
     _this_try(payment).update(
         lease_until=None, next_look_at=until, requires_action=action, version=F("version") + 1
     )
-    db.after_commit(partial(projections.announce, client_id=payment.client_id))
+    db.after_commit(partial(projections.announce, buyer_id=payment.buyer_id))
 
 
 def _this_try(payment: Payment) -> Any:
@@ -119,7 +119,7 @@ def _this_try(payment: Payment) -> Any:
 
 def payment_succeed(*, payment: Payment, reservation: Reservation, now: datetime) -> None:
     """Will make a locked payment's tickets the buyer's for good, and owe him a receipt."""
-    tickets.reservation_validate(reservation=reservation, paid=payment.amount, now=now)
+    tickets.reservation_validate(reservation=reservation, paid_minor=payment.amount_minor, now=now)
     _payment_move(payment, "SUCCESS", error="", **AT_REST)
     _receipt_owe(payment, now)
 
@@ -136,12 +136,12 @@ def payment_abandon(*, payment: Payment, reservation: Reservation, now: datetime
     tickets.reservation_stop_paying(reservation=reservation, now=now)
     asked_later = {**AT_REST, "next_look_at": now + rules.LATE_LOOK}
     _payment_move(payment, "ABANDONED", error=rules.SENTENCES["abandoned"], **asked_later)
-    incident_open(payment=payment, kind="gateway_silent", now=now)
+    incident_open(payment=payment, cause="gateway_silent", now=now)
 
 
 def payment_succeed_late(*, payment: Payment, reservation: Reservation, now: datetime) -> bool:
     """Will take a locked abandoned payment's tickets again, now that it has charged; False when they are gone."""
-    if not tickets.reservation_reseat(reservation=reservation, paid=payment.amount, now=now):
+    if not tickets.reservation_reseat(reservation=reservation, paid_minor=payment.amount_minor, now=now):
         return False
     _payment_move(payment, "SUCCESS", error="", **AT_REST)
     _receipt_owe(payment, now)
@@ -150,8 +150,10 @@ def payment_succeed_late(*, payment: Payment, reservation: Reservation, now: dat
 
 def payment_pay_back_late(*, payment: Payment, now: datetime) -> None:
     """Will mark a locked abandoned payment as one whose money goes back, whole."""
-    _payment_move(payment, "REFUNDING", error=rules.SENTENCES["late"], refunded=payment.amount, **AT_REST)
-    incident_open(payment=payment, kind="late_money", now=now)
+    _payment_move(
+        payment, "REFUNDING", error=rules.SENTENCES["late"], refunded_minor=payment.amount_minor, **AT_REST
+    )
+    incident_open(payment=payment, cause="late_money", now=now)
 
 
 def payment_refunded(*, payment: Payment) -> None:
@@ -159,19 +161,19 @@ def payment_refunded(*, payment: Payment) -> None:
     _payment_move(payment, "REFUNDED", error=rules.SENTENCES["refunded"])
 
 
-def payment_set_refunded(*, payment: Payment, refunded: int) -> None:
+def payment_set_refunded(*, payment: Payment, refunded_minor: int) -> None:
     """Will set how much of a locked payment is paid back or on its way back; a CHECK holds it to the amount."""
     db.transaction_required()
-    Payment.objects.filter(pk=payment.pk).update(refunded=refunded, version=F("version") + 1)
-    payment.refunded = refunded
-    db.after_commit(partial(projections.announce, client_id=payment.client_id))
+    Payment.objects.filter(pk=payment.pk).update(refunded_minor=refunded_minor, version=F("version") + 1)
+    payment.refunded_minor = refunded_minor
+    db.after_commit(partial(projections.announce, buyer_id=payment.buyer_id))
 
 
 def payment_remove(*, payment: Payment) -> None:
     """Will remove a locked payment that has charged nobody; raises PaymentStarted."""
     rules.check_removable(payment.status)
     payment.delete()
-    db.after_commit(partial(projections.announce, client_id=payment.client_id))
+    db.after_commit(partial(projections.announce, buyer_id=payment.buyer_id))
 
 
 def _payment_move(payment: Payment, target: str, **changes: Any) -> None:
@@ -184,7 +186,7 @@ def _payment_move(payment: Payment, target: str, **changes: Any) -> None:
     if not moved:
         raise tickets.StateChanged(f"Payment {payment.pk} cannot turn from {payment.status} to {target}.")
     payment.refresh_from_db()
-    db.after_commit(partial(projections.announce, client_id=payment.client_id))
+    db.after_commit(partial(projections.announce, buyer_id=payment.buyer_id))
 
 
 def _receipt_owe(payment: Payment, now: datetime) -> None:
@@ -192,12 +194,12 @@ def _receipt_owe(payment: Payment, now: datetime) -> None:
     db.after_commit(partial(enqueue, "checkout.receipts_send", queue=Queue.MAIL))
 
 
-def incident_open(*, payment: Payment, kind: str, now: datetime, detail: str = "") -> None:
+def incident_open(*, payment: Payment, cause: str, now: datetime, detail: str = "") -> None:
     """Will put something before staff, once while it is open."""
     db.transaction_required()
-    facts = {"kind": kind, "payment": payment.pk, "detail": detail, "now": now}
+    facts = {"cause": cause, "payment": payment.pk, "detail": detail, "now": now}
     if db.rows(sql.INCIDENT_OPEN, facts):
-        logger.error("Payment %s: %s. %s", payment.pk, Incident.Kind(kind).label, detail)
+        logger.error("Payment %s: %s. %s", payment.pk, Incident.Cause(cause).label, detail)
 
 
 def webhook_note(*, gateway: str, event_id: str, now: datetime) -> bool:

@@ -47,7 +47,7 @@ def pay(request: HttpRequest, reservation_id: int) -> HttpResponse:
         if not form.is_valid():
             raise Invalid("Please choose a card.")
         services.reservation_pay(
-            client_id=actor_id(request),
+            buyer_id=actor_id(request),
             reservation_id=reservation_id,
             gateway=settings.PAYMENT_GATEWAY,
             token=form.cleaned_data["token"],
@@ -63,7 +63,7 @@ def _checkout_page(
     request: HttpRequest, reservation_id: int, *, refused: DomainError | None = None
 ) -> HttpResponse:
     now = clock.now()
-    mine = Reservation.objects.filter(client_id=actor_id(request), pk=reservation_id)
+    mine = Reservation.objects.filter(buyer_id=actor_id(request), pk=reservation_id)
     found = tickets.reservations_described(mine, now=now)
     if not found:
         raise NotFound()
@@ -93,7 +93,7 @@ def _checkout_page(
 def me(request: HttpRequest) -> HttpResponse:
     """My reservations: what waits for payment, what is mine, what has ended."""
     now = clock.now()
-    newest = Reservation.objects.filter(client_id=actor_id(request)).order_by("-id")[:SHOWN]
+    newest = Reservation.objects.filter(buyer_id=actor_id(request)).order_by("-id")[:SHOWN]
     reservations = tickets.reservations_described(newest, now=now)
     payments = selectors.payments_by_reservation(reservation_ids=[each["id"] for each in reservations])
     for each in reservations:

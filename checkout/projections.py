@@ -13,20 +13,20 @@ VALIDATED_SHOWN = 50
 ENDED_SHOWN_FOR = timedelta(minutes=15)
 
 
-def project_clients(ids: Collection[int]) -> dict[int, dict[str, Any]]:
-    """Will give the whole state of clients' own streams."""
+def project_buyers(ids: Collection[int]) -> dict[int, dict[str, Any]]:
+    """Will give the whole state of buyers' own streams."""
     now = clock.now()
     reservations = tickets.reservations_shown(
-        client_ids=ids, since=now - ENDED_SHOWN_FOR, validated=VALIDATED_SHOWN, now=now
+        buyer_ids=ids, since=now - ENDED_SHOWN_FOR, validated=VALIDATED_SHOWN, now=now
     )
     shown = [reservation["id"] for mine in reservations.values() for reservation in mine]
     payments = selectors.payments_shown(reservation_ids=shown)
     return {
-        client: {"reservations": mine, "payments": payments.get(client, [])}
-        for client, mine in reservations.items()
+        buyer_id: {"reservations": mine, "payments": payments.get(buyer_id, [])}
+        for buyer_id, mine in reservations.items()
     }
 
 
-def announce(*, client_id: int) -> None:
-    """Will tell the live side, after a commit, that something of the client's changed. It never raises."""
-    publish.streams_mark(streams=[streams.me(client_id)])
+def announce(*, buyer_id: int) -> None:
+    """Will tell the live side, after a commit, that something of the buyer's changed. It never raises."""
+    publish.streams_mark(streams=[streams.me(buyer_id)])

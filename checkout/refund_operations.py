@@ -16,13 +16,13 @@ AT_REST = {"lease_until": None, "next_look_at": None}
 
 
 def refund_open(
-    *, payment: Payment, amount: int, return_tickets: bool, requested_by: int | None, now: datetime
+    *, payment: Payment, amount_minor: int, return_tickets: bool, requested_by: int | None, now: datetime
 ) -> Refund:
-    """Will ask for `amount` minor units of a locked payment to be paid back."""
+    """Will ask for `amount_minor` of a locked payment to be paid back."""
     db.transaction_required()
     refund = Refund.objects.create(
         payment=payment,
-        amount=amount,
+        amount_minor=amount_minor,
         return_tickets=return_tickets,
         requested_by_id=requested_by,
         next_look_at=now + rules.RESUME_AFTER,
@@ -63,10 +63,15 @@ def refund_succeed(*, payment: Payment, refund: Refund, reference: str, now: dat
     if payment.status == "SUCCESS":
         reservation = tickets.reservation_lock(reservation_id=payment.reservation_id)
         tickets.reservation_pay_back(
-            reservation=reservation, amount=refund.amount, return_tickets=refund.return_tickets, now=now
+            reservation=reservation,
+            amount_minor=refund.amount_minor,
+            return_tickets=refund.return_tickets,
+            now=now,
         )
-    paid_back = sum(Refund.objects.filter(payment=payment, status="SUCCESS").values_list("amount", flat=True))
-    if paid_back == payment.amount:
+    paid_back = sum(
+        Refund.objects.filter(payment=payment, status="SUCCESS").values_list("amount_minor", flat=True)
+    )
+    if paid_back == payment.amount_minor:
         operations.payment_refunded(payment=payment)
 
 
@@ -74,8 +79,10 @@ def refund_fail(*, payment: Payment, refund: Refund, now: datetime) -> None:
     """Will record that the gateway refused a locked refund; staff are told, and may try again or otherwise."""
     _refund_move(refund, "FAILURE", **AT_REST)
     if payment.status == "SUCCESS":
-        operations.payment_set_refunded(payment=payment, refunded=payment.refunded - refund.amount)
-    operations.incident_open(payment=payment, kind="refund_failed", now=now, detail=f"refund {refund.pk}")
+        operations.payment_set_refunded(
+            payment=payment, refunded_minor=payment.refunded_minor - refund.amount_minor
+        )
+    operations.incident_open(payment=payment, cause="refund_failed", now=now, detail=f"refund {refund.pk}")
 
 
 def _refund_move(refund: Refund, target: str, **changes: Any) -> None:

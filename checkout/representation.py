@@ -1,4 +1,4 @@
-"""How a payment looks to its client: one shape, for HTTP and sockets alike."""
+"""How a payment looks to its buyer: one shape, for HTTP and sockets alike."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ CHARGED = ("SUCCESS", "REFUNDING", "REFUNDED")
 
 def payment(paid: Payment) -> dict[str, Any]:
     """Will show a payment. `amount` and `currency` are what was charged: null until something was."""
-    price = money.to_text(paid.amount, paid.currency)
+    price = money.to_text(paid.amount_minor, paid.currency)
     charged = paid.status in CHARGED
     return {
         "id": paid.pk,

@@ -83,10 +83,10 @@ Outcome = Literal["succeeded", "declined", "failed", "cancelled", "unconfirmed",
 
 @dataclass(frozen=True, kw_only=True)
 class Charge:
-    """What a gateway says of an intent. The first four outcomes are final; `charged` is in minor units."""
+    """What a gateway says of an intent. The first four outcomes are final; `charged_minor` with the first only."""
 
     outcome: Outcome
-    charged: int | None = None
+    charged_minor: int | None = None
     currency: str | None = None
     action: dict[str, Any] | None = None  # what the buyer's browser must do next
 
@@ -137,24 +137,24 @@ def check_token(token: str) -> None:
 
 
 def refund_amount(
-    *, status: str, charged: int, refunded: int, asked: int | None, return_tickets: bool
+    *, status: str, charged_minor: int, refunded_minor: int, asked_minor: int | None, return_tickets: bool
 ) -> int:
-    """Will say how much to pay back when staff ask for `asked`, or for the rest.
+    """Will say how much to pay back when staff ask for `asked_minor`, or for the rest.
 
     Raises NotRefundable, RefundTooLarge, and Invalid: tickets return to sale only with the last of the money.
     """
     if status != "SUCCESS":
         raise NotRefundable()
-    left = charged - refunded
-    amount = left if asked is None else asked
-    if amount > left:
+    left = charged_minor - refunded_minor
+    amount_minor = left if asked_minor is None else asked_minor
+    if amount_minor > left:
         raise RefundTooLarge()
-    if amount <= 0:
+    if amount_minor <= 0:
         raise NotRefundable("There is nothing left to pay back.")
-    if return_tickets and amount != left:
+    if return_tickets and amount_minor != left:
         sentence = "Tickets return to sale with a full refund only."
         raise Invalid(sentence, errors={"return_tickets": [sentence]})
-    return amount
+    return amount_minor
 
 
 def gateway_key(operation: str, *, of: int, try_number: int) -> str:

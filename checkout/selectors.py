@@ -11,14 +11,14 @@ from checkout.models import Payment, Receipt, Refund
 from overlord.kernel.errors import NotFound
 
 
-def payments_of(*, client_id: int) -> QuerySet[Payment]:
-    """Will select a client's payments."""
-    return Payment.objects.filter(client_id=client_id)
+def payments_of(*, buyer_id: int) -> QuerySet[Payment]:
+    """Will select a buyer's payments."""
+    return Payment.objects.filter(buyer_id=buyer_id)
 
 
-def payment_of(*, client_id: int, payment_id: int) -> Payment | None:
-    """Will find one payment of the client's; another's looks like none."""
-    return payments_of(client_id=client_id).filter(pk=payment_id).first()
+def payment_of(*, buyer_id: int, payment_id: int) -> Payment | None:
+    """Will find one payment of the buyer's; another's looks like none."""
+    return payments_of(buyer_id=buyer_id).filter(pk=payment_id).first()
 
 
 def currency_of(*, payment_id: int) -> str:
@@ -30,10 +30,10 @@ def currency_of(*, payment_id: int) -> str:
 
 
 def payments_shown(*, reservation_ids: Collection[int]) -> dict[int, list[dict[str, Any]]]:
-    """Will give the payments of reservations as the API does, newest first: {client: [payment]}."""
+    """Will give the payments of reservations as the API does, newest first: {buyer: [payment]}."""
     shown: dict[int, list[dict[str, Any]]] = {}
     for paid in Payment.objects.filter(reservation_id__in=reservation_ids).order_by("-id"):
-        shown.setdefault(paid.client_id, []).append(representation.payment(paid))
+        shown.setdefault(paid.buyer_id, []).append(representation.payment(paid))
     return shown
 
 

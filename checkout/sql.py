@@ -5,6 +5,6 @@ WEBHOOK_NOTE = (
     " ON CONFLICT DO NOTHING RETURNING id"
 )
 INCIDENT_OPEN = (
-    "INSERT INTO checkout_incident (kind, payment_id, detail, created)"
-    " VALUES (%(kind)s, %(payment)s, %(detail)s, %(now)s) ON CONFLICT DO NOTHING RETURNING id"
+    "INSERT INTO checkout_incident (cause, payment_id, detail, created)"
+    " VALUES (%(cause)s, %(payment)s, %(detail)s, %(now)s) ON CONFLICT DO NOTHING RETURNING id"
 )

@@ -31,7 +31,7 @@ COUNTERS = {
     "paid": "reservations_paid",
     "expired": "reservations_expired",
     "failed": "payments_failed",
-    "capacity": "amount",
+    "capacity": "capacity",
     "held": "held",
     "sold": "sold",
 }
@@ -65,7 +65,7 @@ def counters() -> dict[str, int]:
 def _totals() -> dict[str, Any]:
     total = counters()
     taken = Inventory.objects.values(currency=F("ticket_type__event__currency")).annotate(
-        revenue=Sum("revenue")
+        revenue_minor=Sum("revenue_minor")
     )
     return {
         "totals": {
@@ -77,8 +77,8 @@ def _totals() -> dict[str, Any]:
             "reserved_tickets": total["tickets"],
         },
         "money": [
-            {"currency": row["currency"], "amount": money.to_text(row["revenue"], row["currency"])}
-            for row in taken.filter(revenue__gt=0).order_by("currency")
+            {"currency": row["currency"], "amount": money.to_text(row["revenue_minor"], row["currency"])}
+            for row in taken.filter(revenue_minor__gt=0).order_by("currency")
         ],
         "funnel": {name: total[name] for name in ("reserved", "paid", "expired", "failed")},
     }
@@ -105,20 +105,20 @@ def _events(now: datetime) -> list[dict[str, Any]]:
     shown = []
     for event in found:
         live = figures.get(event.pk, {})
-        kinds = [
+        types = [
             {
-                "id": kind["id"],
-                "ticket_type": kind["ticket_type"],
-                "capacity": live[kind["id"]].amount,
-                "held": live[kind["id"]].held,
-                "sold": live[kind["id"]].sold,
-                "free": live[kind["id"]].amount - live[kind["id"]].held - live[kind["id"]].sold,
-                "sale": tickets.sale_of(live[kind["id"]], now=now),
+                "id": each["id"],
+                "ticket_type": each["name"],
+                "capacity": live[each["id"]].capacity,
+                "held": live[each["id"]].held,
+                "sold": live[each["id"]].sold,
+                "free": live[each["id"]].capacity - live[each["id"]].held - live[each["id"]].sold,
+                "sale": tickets.sale_of(live[each["id"]], now=now),
             }
-            for kind in statics[event.pk]["ticket_types"]
+            for each in statics[event.pk]["ticket_types"]
         ]
-        sale = _sale([kind["sale"] for kind in kinds])
-        shown.append({"id": event.pk, "name": event.name, "date": event.date, "sale": sale, "types": kinds})
+        sale = _sale([each["sale"] for each in types])
+        shown.append({"id": event.pk, "name": event.name, "date": event.date, "sale": sale, "types": types})
     return shown
 
 
@@ -160,7 +160,7 @@ def _happening(row: dict[str, Any]) -> dict[str, Any]:
         "reservation": row["id"],
         "event": row["event"],
         "ticket_type": row["ticket_type"],
-        "amount": row["amount"],
-        "total": money.to_text(row["unit_price"] * row["amount"], row["currency"]),
+        "amount": row["quantity"],
+        "total": money.to_text(row["unit_price_minor"] * row["quantity"], row["currency"]),
         "currency": row["currency"],
     }

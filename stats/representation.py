@@ -15,7 +15,7 @@ def event(row: Mapping[str, Any]) -> dict[str, Any]:
         "reservation_amount": row["reservation_amount"],
         "reserved_tickets": row["reserved_tickets"],
         "sold_amount": row["sold_amount"],
-        "profit": money.to_text(row["revenue"], row["currency"]),
+        "profit": money.to_text(row["revenue_minor"], row["currency"]),
     }
 
 
@@ -28,5 +28,5 @@ def ticket_type(row: Mapping[str, Any]) -> dict[str, Any]:
         "reservation_amount": made,
         "reservation_avg_amount": round(row["reserved_tickets"] / made, 2) if made else 0.0,
         "sold_amount": row["sold_amount"],
-        "profit": money.to_text(row["revenue"], row["currency"]),
+        "profit": money.to_text(row["revenue_minor"], row["currency"]),
     }

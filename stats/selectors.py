@@ -27,7 +27,7 @@ def _events() -> QuerySet[Any, dict[str, Any]]:
         reservation_amount=_total("reservations"),
         reserved_tickets=_total("reserved_tickets"),
         sold_amount=_total("sold"),
-        revenue=_total("revenue"),
+        revenue_minor=_total("revenue_minor"),
     )
 
 
@@ -44,7 +44,7 @@ def events_top(*, by: Order) -> list[dict[str, Any]]:
     """
     found = _events()
     if by == "profit":
-        found = found.annotate(profit=F("revenue") * _weight())
+        found = found.annotate(profit=F("revenue_minor") * _weight())
     return list(found.order_by(f"-{by}", "date", "id")[:TOP])
 
 
@@ -58,11 +58,13 @@ def _weight() -> Case:
 
 def ticket_types() -> Sequence[dict[str, Any]]:
     """Will read the figures of ticket types summed over all events, by their name and currency."""
-    named: QuerySet[Any, Any] = TicketType.objects.values("ticket_type", currency=F("event__currency"))
+    named: QuerySet[Any, Any] = TicketType.objects.values(
+        ticket_type=F("name"), currency=F("event__currency")
+    )
     figures = named.annotate(
         reservation_amount=Coalesce(Sum("inventory__reservations"), 0),
         reserved_tickets=Coalesce(Sum("inventory__reserved_tickets"), 0),
         sold_amount=Coalesce(Sum("inventory__sold"), 0),
-        revenue=Coalesce(Sum("inventory__revenue"), 0),
+        revenue_minor=Coalesce(Sum("inventory__revenue_minor"), 0),
     )
     return list(figures.order_by("ticket_type", "currency"))

@@ -57,14 +57,14 @@ def fresh(person: Browser, system: System) -> Browser:
 
 
 @pytest.fixture
-def kind(system: System) -> TicketType:
-    return kind_make()
+def ticket_type(system: System) -> TicketType:
+    return type_on_sale()
 
 
-def kind_make(*, amount: int = 50, price: int = 1500) -> TicketType:
+def type_on_sale(*, capacity: int = 50, price_minor: int = 1500) -> TicketType:
     event = Event.objects.create(name=f"Gala {secrets.token_hex(3)}", date=timezone.now() + timedelta(days=9))
-    made = TicketType.objects.create(event=event, ticket_type="Stalls", price=price, max_per_user=8)
-    Inventory.objects.create(ticket_type=made, amount=amount, closes_at=event.date)
+    made = TicketType.objects.create(event=event, name="Stalls", price_minor=price_minor, max_per_user=8)
+    Inventory.objects.create(ticket_type=made, capacity=capacity, closes_at=event.date)
     return made
 
 
@@ -82,14 +82,14 @@ def logged_in(person: Browser, user: User) -> Browser:
 
 def keep_longer(user: User, **left: float) -> int:
     """Gives the user's hold the time that is left; the test system's own holds last three seconds."""
-    hold = Reservation.objects.get(client=user, state="held")
+    hold = Reservation.objects.get(buyer=user, state="held")
     Reservation.objects.filter(pk=hold.pk).update(expires_at=timezone.now() + timedelta(**left))
     return hold.pk
 
 
-def test_the_whole_story(system: System, first: Browser, second: Browser, kind: TicketType) -> None:
+def test_the_whole_story(system: System, first: Browser, second: Browser, ticket_type: TicketType) -> None:
     buyer, staff = user_make(), user_make(is_staff=True)
-    event = f"/events/{kind.event_id}/"
+    event = f"/events/{ticket_type.event_id}/"
     second.go(event)
     second.says("live-badge", "Live")
     second.says(".types", "50 left")
@@ -119,17 +119,17 @@ def test_the_whole_story(system: System, first: Browser, second: Browser, kind: 
     logged_in(second, staff).go("/monitor/")
     second.says("live-badge", "Live")
     # Its own row: the totals also count what earlier tests' slow payments bring in meanwhile.
-    row = f"tr[data-row='{kind.pk}'] [data-show='sold']"
+    row = f"tr[data-row='{ticket_type.pk}'] [data-show='sold']"
     assert second.one(row).text == "0"
     first.press("form.pay button")
     first.says("h1", "See you there")
     assert eventually(lambda: second.one(row).text == "2")
-    second.says(".is-feed", kind.event.name)
+    second.says(".is-feed", ticket_type.event.name)
 
     # The sale is paused from the monitor, after a question, and open pages say so.
     first.go(event)
     first.says("live-badge", "Live")
-    second.press(f"[data-row='{kind.event_id}'] a[data-if='sale open']")
+    second.press(f"[data-row='{ticket_type.event_id}'] a[data-if='sale open']")
     second.press("dialog button[data-slot=title]")
     second.says(".notice", "is paused")
     first.says(".types", "Sale paused")
@@ -139,10 +139,10 @@ def test_the_whole_story(system: System, first: Browser, second: Browser, kind: 
 
 
 def test_both_of_a_buyers_screens_stay_in_step(system: System, first: Browser, second: Browser) -> None:
-    buyer, kind = user_make(), kind_make()
+    buyer, ticket_type = user_make(), type_on_sale()
     for person in (first, second):
         logged_in(person, buyer)
-    first.go(f"/events/{kind.event_id}/")
+    first.go(f"/events/{ticket_type.event_id}/")
     first.press(".choose button[type=submit]")
     first.one("hold-countdown .face")
     hold = keep_longer(buyer, seconds=200)
@@ -164,11 +164,11 @@ def test_both_of_a_buyers_screens_stay_in_step(system: System, first: Browser, s
 
 
 def test_the_countdown_is_announced_at_its_marks_only(system: System, first: Browser) -> None:
-    buyer, kind = user_make(), kind_make()
+    buyer, ticket_type = user_make(), type_on_sale()
     hold = services.reservation_create(
-        client_id=buyer.pk,
-        ticket_type=kind.pk,
-        amount=1,
+        buyer_id=buyer.pk,
+        ticket_type=ticket_type.pk,
+        quantity=1,
         key=None,
         hold=timedelta(seconds=63),
         now=timezone.now(),
@@ -184,57 +184,64 @@ class TestAccessibility:
     """axe-core finds nothing serious."""
 
     def test_on_what_anyone_sees(self, system: System, first: Browser) -> None:
-        kind, sold_out, paused, in_carts = kind_make(), kind_make(amount=0), kind_make(), kind_make(amount=1)
+        ticket_type, sold_out, paused, in_carts = (
+            type_on_sale(),
+            type_on_sale(capacity=0),
+            type_on_sale(),
+            type_on_sale(capacity=1),
+        )
         services.sale_pause(event_ids=[paused.event_id], paused=True)
         reserve(user_make(), in_carts)
         look(first, "/", "/?q=nothing+of+the+kind", "/login/?next=/me/", "/signup/", "/password-reset/")
         look(first, "/password-reset/sent/", "/password-reset/x/y/", "/nothing-here/")
-        look(first, *(f"/events/{each.event_id}/" for each in (kind, sold_out, paused, in_carts)))
+        look(first, *(f"/events/{each.event_id}/" for each in (ticket_type, sold_out, paused, in_carts)))
         first.go("/login/")
         first.log_in("nobody", "wrong")
         first.one(".refusal")
         axe(first)
 
     def test_on_what_a_buyer_sees(self, system: System, first: Browser) -> None:
-        buyer, kind = user_make(), kind_make()
+        buyer, ticket_type = user_make(), type_on_sale()
         logged_in(first, buyer)
         look(first, "/me/")
-        first.go(f"/events/{kind.event_id}/")
+        first.go(f"/events/{ticket_type.event_id}/")
         first.run("document.querySelector('.choose').noValidate = true")
         first.write("input[name=amount]", "60")
         first.press(".choose button[type=submit]")
         first.one("#refusal")
         assert first.run("return document.activeElement.id") == "refusal"
         axe(first)
-        held, late, given, paid, slow = (reserve(buyer, kind_make()) for _ in range(5))
+        held, late, given, paid, slow = (reserve(buyer, type_on_sale()) for _ in range(5))
         Reservation.objects.filter(pk=late).update(expires_at=timezone.now())
-        services.reservation_release(client_id=buyer.pk, reservation_id=given)
+        services.reservation_release(buyer_id=buyer.pk, reservation_id=given)
         for pk, token in ((held, "card_error"), (paid, "ok"), (slow, "slow")):
-            checkout.reservation_pay(client_id=buyer.pk, reservation_id=pk, gateway="sandbox", token=token)
+            checkout.reservation_pay(buyer_id=buyer.pk, reservation_id=pk, gateway="sandbox", token=token)
         stages = {held: "failed", late: "expired", given: "released", paid: "paid", slow: "processing"}
         for pk, stage in stages.items():
             first.go(f"/checkout/{pk}/")
             first.one(f"h1[data-when={stage}]")
             axe(first)
-        look(first, "/me/", "/monitor/", f"/events/{kind.event_id}/")  # the monitor is refused
+        look(first, "/me/", "/monitor/", f"/events/{ticket_type.event_id}/")  # the monitor is refused
         staff = user_make(is_staff=True)
         payment = Payment.objects.get(reservation_id=paid)
-        checkout.refund_request(staff_id=staff.pk, payment_id=payment.pk, amount=None, return_tickets=True)
+        checkout.refund_request(
+            staff_id=staff.pk, payment_id=payment.pk, amount_minor=None, return_tickets=True
+        )
         first.go(f"/checkout/{paid}/")
         first.one("h1[data-when=refunded]")
         axe(first)
 
     def test_on_what_staff_see(self, system: System, first: Browser) -> None:
-        kind = kind_make()
+        ticket_type = type_on_sale()
         logged_in(first, user_make(is_staff=True))
-        look(first, "/monitor/", f"/events/{kind.event_id}/sale/")
+        look(first, "/monitor/", f"/events/{ticket_type.event_id}/sale/")
         first.go("/monitor/")
         first.says("live-badge", "Live")
-        first.press(f"[data-row='{kind.event_id}'] a[data-if='sale open']")
+        first.press(f"[data-row='{ticket_type.event_id}'] a[data-if='sale open']")
         first.one("dialog button")
         axe(first)
         first.emulate(width=320, height=800, dark=True)
-        look(first, "/", f"/events/{kind.event_id}/", "/monitor/", "/me/")
+        look(first, "/", f"/events/{ticket_type.event_id}/", "/monitor/", "/me/")
         first.emulate(width=1280, height=900)
 
     def test_axe_would_find_it(self, system: System, first: Browser) -> None:
@@ -245,9 +252,9 @@ class TestAccessibility:
             axe(first)
 
     def test_the_tab_order_is_the_reading_order(
-        self, system: System, first: Browser, kind: TicketType
+        self, system: System, first: Browser, ticket_type: TicketType
     ) -> None:
-        first.go(f"/events/{kind.event_id}/")
+        first.go(f"/events/{ticket_type.event_id}/")
         first.says("live-badge", "Live")
         assert tabs(first, 10) == [
             "Skip to the content",
@@ -264,11 +271,11 @@ class TestAccessibility:
 
     @pytest.mark.parametrize("width", [320, 640])  # 640 is 1280 at 200 %
     def test_nothing_is_cut_off_on_a_narrow_screen(self, system: System, first: Browser, width: int) -> None:
-        buyer, kind = user_make(is_staff=True), kind_make()
+        buyer, ticket_type = user_make(is_staff=True), type_on_sale()
         logged_in(first, buyer)
         first.emulate(width=width, height=800)
         try:
-            for path in ("/", f"/events/{kind.event_id}/", "/me/", "/monitor/"):
+            for path in ("/", f"/events/{ticket_type.event_id}/", "/me/", "/monitor/"):
                 first.go(path)
                 assert first.run("return document.documentElement.scrollWidth") <= width, path
                 assert small_targets(first) == [], path
@@ -327,13 +334,13 @@ def small_targets(person: Browser) -> list[str]:
     "path", ["/", "/events/{event}/", "/login/", "/me/", "/checkout/{hold}/", "/monitor/"]
 )
 def test_the_first_load_is_light(system: System, first: Browser, path: str) -> None:
-    user, kind = user_make(is_staff=True), kind_make()
-    hold = reserve(user, kind)
+    user, ticket_type = user_make(is_staff=True), type_on_sale()
+    hold = reserve(user, ticket_type)
     logged_in(first, user).go("/livez/")
     first.driver.execute_cdp_cmd("Network.clearBrowserCache", {})
     if path == "/login/":
         first.driver.delete_all_cookies()
-    first.go(path.format(event=kind.event_id, hold=hold))
+    first.go(path.format(event=ticket_type.event_id, hold=hold))
     first.wait(lambda p: p.run("return document.readyState") == "complete")
     taken = first.run("""
       return performance.getEntriesByType("resource")
@@ -344,11 +351,11 @@ def test_the_first_load_is_light(system: System, first: Browser, path: str) -> N
     assert sum(len(gzip.compress(client.get(name).content)) for name in set(taken)) <= FIRST_LOAD
 
 
-def reserve(user: User, kind: TicketType) -> int:
+def reserve(user: User, ticket_type: TicketType) -> int:
     made = services.reservation_create(
-        client_id=user.pk,
-        ticket_type=kind.pk,
-        amount=1,
+        buyer_id=user.pk,
+        ticket_type=ticket_type.pk,
+        quantity=1,
         key=None,
         hold=timedelta(minutes=5),
         now=timezone.now(),
@@ -357,12 +364,12 @@ def reserve(user: User, kind: TicketType) -> int:
 
 
 def test_without_live_state_it_says_how_old_the_page_is(
-    system: System, first: Browser, kind: TicketType
+    system: System, first: Browser, ticket_type: TicketType
 ) -> None:
     child = system.child("live")
     child.stop()
     try:
-        first.go(f"/events/{kind.event_id}/")
+        first.go(f"/events/{ticket_type.event_id}/")
         first.says("live-badge", "Showing data from")
         first.press("[data-step='1']")
         first.says("output", "€30.00")
@@ -371,11 +378,11 @@ def test_without_live_state_it_says_how_old_the_page_is(
     first.says("live-badge", "Live", seconds=20)
 
 
-def test_it_sells_with_javascript_off(system: System, first: Browser, kind: TicketType) -> None:
+def test_it_sells_with_javascript_off(system: System, first: Browser, ticket_type: TicketType) -> None:
     buyer = user_make()
     first.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
-        first.go(f"/events/{kind.event_id}/")
+        first.go(f"/events/{ticket_type.event_id}/")
         assert "As of" in first.one("live-badge").text
         first.press(".choose button[type=submit]")
         first.log_in(buyer.username, PASSWORD)

@@ -66,8 +66,8 @@ class Composed(System):
             connection.close()
 
     def ticket_type(self, name: str) -> int:
-        [(kind,)] = self.rows("SELECT id FROM tickets_tickettype WHERE ticket_type = %s", name)
-        return int(kind)
+        [(ticket_type,)] = self.rows("SELECT id FROM tickets_tickettype WHERE name = %s", name)
+        return int(ticket_type)
 
     def connections(self, name: str, number: int) -> int:
         """Count Caddy's open connections to a replica."""
@@ -163,15 +163,15 @@ def _production_is_hardened(system: Composed) -> None:
 
 
 def _reserve_and_forget(system: Composed) -> tuple[Screen, int]:
-    buyer, kind = system.buyer(), system.ticket_type("Only Back")
+    buyer, ticket_type = system.buyer(), system.ticket_type("Only Back")
     screen = buyer.watch_me()
-    assert buyer.reserve(kind, 3).status_code == 201
-    return screen, kind
+    assert buyer.reserve(ticket_type, 3).status_code == 201
+    return screen, ticket_type
 
 
 def _one_sale_is_right_everywhere(system: Composed) -> None:
-    kind = system.ticket_type("Only Front")
-    [(event,)] = system.rows("SELECT event_id FROM tickets_tickettype WHERE id = %s", kind)
+    ticket_type = system.ticket_type("Only Front")
+    [(event,)] = system.rows("SELECT event_id FROM tickets_tickettype WHERE id = %s", ticket_type)
     screens = [system.watch(f"/ws/events/{event}/") for _ in range(4)]
     buyers = [system.buyer() for _ in range(AMOUNT)]
     mine = [buyer.watch_me() for buyer in buyers]
@@ -180,7 +180,7 @@ def _one_sale_is_right_everywhere(system: Composed) -> None:
         assert system.connections("web", replica) > 0
 
     with ThreadPoolExecutor(AMOUNT) as at_once:
-        answers = list(at_once.map(lambda buyer: buyer.reserve(kind, 2), buyers))
+        answers = list(at_once.map(lambda buyer: buyer.reserve(ticket_type, 2), buyers))
     assert sorted(answer.status_code for answer in answers) == [201] * 3 + [409] * 3
     for screen in screens:
         screen.until(lambda event: event["tickets"][0]["available"] == 0)
@@ -199,7 +199,9 @@ def _one_sale_is_right_everywhere(system: Composed) -> None:
         me = screen.until(lambda me: [each["state"] for each in me["reservations"]] == ["validated"])
         assert me["reservations"][0]["id"] == reservation
         assert [each["payment_status"] for each in me["payments"]] == ["SUCCESS"]
-    assert system.rows("SELECT held, sold FROM tickets_inventory WHERE ticket_type_id = %s", kind) == [(0, 6)]
+    assert system.rows("SELECT held, sold FROM tickets_inventory WHERE ticket_type_id = %s", ticket_type) == [
+        (0, 6)
+    ]
 
 
 def _pay(buyer: Buyer, reservation: int) -> None:
@@ -212,9 +214,11 @@ def _pay(buyer: Buyer, reservation: int) -> None:
 
 def _the_hold_ended_once(system: Composed, forgotten: tuple[Screen, int]) -> None:
     """With two beats and two upkeep workers, the tickets of a hold come back once."""
-    screen, kind = forgotten
+    screen, ticket_type = forgotten
     screen.until(lambda me: [each["state"] for each in me["reservations"]] == ["expired"])
-    assert system.rows("SELECT held, sold FROM tickets_inventory WHERE ticket_type_id = %s", kind) == [(0, 0)]
+    assert system.rows("SELECT held, sold FROM tickets_inventory WHERE ticket_type_id = %s", ticket_type) == [
+        (0, 0)
+    ]
 
 
 def _nothing_was_done_twice(system: Composed) -> None:

@@ -26,8 +26,8 @@ class TestNextEvents:
     def test_soonest_first_with_what_is_left_of_all_types(
         self, ticket_type_make: Callable[..., TicketType]
     ) -> None:
-        late = ticket_type_make(amount=7)
-        ticket_type_make(amount=3, event=late.event, paused=True)
+        late = ticket_type_make(capacity=7)
+        ticket_type_make(capacity=3, event=late.event, paused=True)
         soon = Event.objects.create(name="Soon", date=timezone.now() + timedelta(days=1))
         Event.objects.create(name="Past", date=timezone.now() - timedelta(hours=1))
         Inventory.objects.filter(pk=late.pk).update(held=2, sold=1)
@@ -59,11 +59,11 @@ class TestNextEvents:
         assert [mark.stream for mark in store.marks_take(limit=9)] == ["events"], "the last is not forgotten"
 
 
-def claim(user: User, kind: TicketType, *, minutes: float = 15) -> int:
+def claim(user: User, ticket_type: TicketType, *, minutes: float = 15) -> int:
     made = services.reservation_create(
-        client_id=user.pk,
-        ticket_type=kind.pk,
-        amount=1,
+        buyer_id=user.pk,
+        ticket_type=ticket_type.pk,
+        quantity=1,
         key=None,
         hold=timedelta(minutes=minutes),
         now=timezone.now(),

@@ -34,15 +34,15 @@ LENIENT = 3.0  # the machine is shared: what is printed is measured, what is ass
 def test_private_streams_are_for_their_owner_and_the_stats_for_staff(
     system: System, ticket_type_make: Callable[..., TicketType]
 ) -> None:
-    kinds = [ticket_type_make(price=1111), ticket_type_make(price=2222)]
+    ticket_types = [ticket_type_make(price_minor=1111), ticket_type_make(price_minor=2222)]
     buyers = [system.buyer(), system.buyer()]
     screens = [buyer.watch_me() for buyer in buyers]
-    public = system.watch(f"/ws/events/{kinds[0].event_id}/")
+    public = system.watch(f"/ws/events/{ticket_types[0].event_id}/")
     for screen in [*screens, public]:
         screen.take()
     for _ in range(3):
-        for buyer, kind, screen in zip(buyers, kinds, screens, strict=True):
-            made = buyer.reserve(kind.pk).json()
+        for buyer, ticket_type, screen in zip(buyers, ticket_types, screens, strict=True):
+            made = buyer.reserve(ticket_type.pk).json()
             screen.until(lambda me, pk=made["id"]: pk in {r["id"] for r in me["reservations"]})
             buyer.http.delete(f"/event/reservations/{made['id']}/")
             screen.until(lambda me: me["reservations"] and me["reservations"][0]["state"] == "released")
@@ -207,10 +207,10 @@ def test_live_js_follows_a_stream_says_when_it_is_not_live_and_reconnects(
 
 
 # Faults -------------------------------------------------------------------------------------------------
-def change(kind: TicketType) -> int:
+def change(ticket_type: TicketType) -> int:
     """Sell a ticket as a process does that is killed between its commit and its mark."""
-    Inventory.objects.filter(pk=kind.pk).update(sold=F("sold") + 1, version=F("version") + 1)
-    return int(Inventory.objects.get(pk=kind.pk).sold)
+    Inventory.objects.filter(pk=ticket_type.pk).update(sold=F("sold") + 1, version=F("version") + 1)
+    return int(Inventory.objects.get(pk=ticket_type.pk).sold)
 
 
 def right_again(screen: Screen, sold: int, what: str, *, since: float) -> None:
@@ -218,8 +218,8 @@ def right_again(screen: Screen, sold: int, what: str, *, since: float) -> None:
     print(f"\n{what}: right after {time.monotonic() - since:.1f} s")  # noqa: T201
 
 
-def watched(system: System, kind: TicketType) -> Screen:
-    screen = system.watch(f"/ws/events/{kind.event_id}/")
+def watched(system: System, ticket_type: TicketType) -> Screen:
+    screen = system.watch(f"/ws/events/{ticket_type.event_id}/")
     screen.until(lambda event: bool(event))
     return screen
 

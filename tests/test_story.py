@@ -109,14 +109,14 @@ def test_redis_emptied_after_pay_costs_seconds_and_no_order(system: System, tick
 def test_two_hundred_buyers_want_fifty_tickets(
     system: System, ticket_type_make: Callable[..., TicketType]
 ) -> None:
-    kind = ticket_type_make(amount=50)
-    screen = system.watch(f"/ws/events/{kind.event_id}/")
+    ticket_type = ticket_type_make(capacity=50)
+    screen = system.watch(f"/ws/events/{ticket_type.event_id}/")
     buyers = [system.buyer() for _ in range(200)]
 
-    answers = together(*[lambda buyer=buyer: buyer.reserve(kind.pk).status_code for buyer in buyers])
+    answers = together(*[lambda buyer=buyer: buyer.reserve(ticket_type.pk).status_code for buyer in buyers])
 
     assert sorted(answers) == [201] * 50 + [409] * 150  # type: ignore[type-var]
-    assert Inventory.objects.get(pk=kind.pk).held == 50
+    assert Inventory.objects.get(pk=ticket_type.pk).held == 50
     screen.until(lambda event: event["tickets"][0]["available"] == 0)
     assert all(
         frame["data"]["tickets"][0]["held"] + frame["data"]["tickets"][0]["sold"] <= 50

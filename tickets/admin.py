@@ -20,7 +20,7 @@ class TicketTypeForm(ModelForm):
     """A ticket type with what staff decide about its sale, as if it were one thing; prices as people write them."""
 
     price = forms.CharField(help_text="15.00")
-    amount = forms.IntegerField(min_value=0, label="Capacity")
+    capacity = forms.IntegerField(min_value=0)
     opens_at = forms.SplitDateTimeField(required=False, widget=AdminSplitDateTime())
     closes_at = forms.SplitDateTimeField(
         required=False, widget=AdminSplitDateTime(), help_text="Empty: the event's date."
@@ -29,16 +29,16 @@ class TicketTypeForm(ModelForm):
 
     class Meta:
         model = TicketType
-        fields = ("ticket_type", "price", "amount", "max_per_user", "opens_at", "closes_at", "paused")
+        fields = ("name", "price", "capacity", "max_per_user", "opens_at", "closes_at", "paused")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        stock = Inventory.objects.filter(pk=self.instance.pk).first() if self.instance.pk else None
-        self.taken = stock.held + stock.sold if stock else 0
-        if stock:
-            for name in ("amount", "opens_at", "closes_at", "paused"):
-                self.fields[name].initial = getattr(stock, name)
-            self.initial["price"] = money.to_text(self.instance.price, self.instance.event.currency)
+        inventory = Inventory.objects.filter(pk=self.instance.pk).first() if self.instance.pk else None
+        self.taken = inventory.held + inventory.sold if inventory else 0
+        if inventory:
+            for name in ("capacity", "opens_at", "closes_at", "paused"):
+                self.fields[name].initial = getattr(inventory, name)
+            self.initial["price"] = money.to_text(self.instance.price_minor, self.instance.event.currency)
 
     def clean_price(self) -> int:
         event = getattr(self.instance, "event", None)
@@ -47,11 +47,11 @@ class TicketTypeForm(ModelForm):
         except ValueError as error:
             raise forms.ValidationError(str(error)) from None
 
-    def clean_amount(self) -> int:
-        amount: int = self.cleaned_data["amount"]
-        if amount < self.taken:
+    def clean_capacity(self) -> int:
+        capacity: int = self.cleaned_data["capacity"]
+        if capacity < self.taken:
             raise forms.ValidationError(f"{self.taken} tickets are held or sold already.")
-        return amount
+        return capacity
 
 
 class TicketTypeInline(admin.TabularInline):
@@ -109,9 +109,10 @@ class EventAdmin(admin.ModelAdmin):
             operations.ticket_type_delete(ticket_type=deleted)
         for line in formset.forms:
             if line.has_changed() and not line.cleaned_data.get("DELETE"):
+                line.instance.price_minor = line.cleaned_data["price"]
                 line.instance.save()
                 decided = {
-                    name: line.cleaned_data[name] for name in ("amount", "opens_at", "closes_at", "paused")
+                    name: line.cleaned_data[name] for name in ("capacity", "opens_at", "closes_at", "paused")
                 }
                 operations.inventory_set(ticket_type=line.instance, **decided)
         formset.save_m2m()
@@ -134,10 +135,10 @@ class EventAdmin(admin.ModelAdmin):
 class ReservationAdmin(admin.ModelAdmin):
     """To look at only: reservations change by their use cases."""
 
-    list_display = ("id", "client", "ticket_type", "amount", "state", "created", "expires_at", "ended_at")
+    list_display = ("id", "buyer", "ticket_type", "quantity", "state", "created", "expires_at", "ended_at")
     list_filter = ("state",)
-    list_select_related = ("client", "ticket_type")
-    search_fields = ("=id", "client__username", "client__email")
+    list_select_related = ("buyer", "ticket_type")
+    search_fields = ("=id", "buyer__username", "buyer__email")
     show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:

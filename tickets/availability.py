@@ -21,7 +21,7 @@ STATIC = "static"
 
 def entries(event_id: int, figures: Iterable[Figures], *, now: datetime) -> list[publish.Entry]:
     """Will give the versioned values that keep these figures."""
-    return [_entry(event_id, str(kind.ticket_type), kind.version, kind.as_plain(), now) for kind in figures]
+    return [_entry(event_id, str(each.ticket_type), each.version, each.as_plain(), now) for each in figures]
 
 
 def event_detail(*, event_id: int, now: datetime) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def _cached(event_id: int, *, now: datetime) -> dict[str, Any] | None:
 
 def _from_kept(kept: dict[str, Any], *, now: datetime) -> dict[str, Any] | None:
     static = kept[STATIC]["value"]
-    wanted = [STATIC, *(str(kind["id"]) for kind in static["ticket_types"])]
+    wanted = [STATIC, *(str(ticket_type["id"]) for ticket_type in static["ticket_types"])]
     oldest = now - TRUSTED
     if any(field not in kept or datetime.fromisoformat(kept[field]["seen"]) < oldest for field in wanted):
         return None

@@ -31,9 +31,9 @@ class FileErrors(Exception):
 @dataclass(frozen=True, kw_only=True)
 class TypeToLoad:
     line: int
-    ticket_type: str
-    price: int
-    amount: int
+    name: str
+    price_minor: int
+    capacity: int
     max_per_user: int
     opens_at: datetime | None
     closes_at: datetime | None
@@ -72,11 +72,11 @@ def _take(
     cells = _Cells(line, row, mistakes)
     name, date = cells.text("event", most=200), cells.instant("date")
     currency, description = cells.currency("currency"), cells.text("description", most=10_000)
-    kind = TypeToLoad(
+    ticket_type = TypeToLoad(
         line=line,
-        ticket_type=cells.text("ticket_type", most=60),
-        price=cells.price("price", currency),
-        amount=cells.count("amount", least=0),
+        name=cells.text("ticket_type", most=60),
+        price_minor=cells.price("price", currency),
+        capacity=cells.count("amount", least=0),
         max_per_user=cells.count("max_per_user", least=1, default=10),
         opens_at=cells.instant("opens_at"),
         closes_at=cells.instant("closes_at"),
@@ -89,9 +89,9 @@ def _take(
     )
     if event.currency != currency:
         mistakes.append((line, f"{name} has another currency on line {event.line}."))
-    if any(other.ticket_type == kind.ticket_type for other in event.types):
-        mistakes.append((line, f"{name} has a ticket type {kind.ticket_type} already."))
-    event.types.append(kind)
+    if any(other.name == ticket_type.name for other in event.types):
+        mistakes.append((line, f"{name} has a ticket type {ticket_type.name} already."))
+    event.types.append(ticket_type)
 
 
 class _Cells:
@@ -170,14 +170,14 @@ def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
 def _json_rows(text: str, mistakes: list[tuple[int, str]]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Will give a row per ticket type, as a CSV would, each with the line on which its event begins."""
     for line, event in _json_items(text):
-        kinds = event.get("ticket_types") if isinstance(event, dict) else None
-        if not isinstance(kinds, list) or not kinds or not all(isinstance(kind, dict) for kind in kinds):
+        types = event.get("ticket_types") if isinstance(event, dict) else None
+        if not isinstance(types, list) or not types or not all(isinstance(each, dict) for each in types):
             mistakes.append((line, "An event is an object with a list of `ticket_types`."))
             continue
         own = {("event" if name == "name" else name): value for name, value in event.items()}
         del own["ticket_types"]
-        for kind in kinds:
-            yield line, {**own, **kind}
+        for ticket_type in types:
+            yield line, {**own, **ticket_type}
 
 
 def _json_items(text: str) -> Iterator[tuple[int, Any]]:

@@ -30,21 +30,21 @@ class TicketType(models.Model):
     """One kind of ticket of an event. Reservations refer to it, so it is kept apart from the hot counters."""
 
     event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="ticket_types")
-    ticket_type = models.CharField("name", max_length=60, help_text="VIP, Regular, Discounted, or any name.")
-    price = models.BigIntegerField(help_text="In the currency's minor units: 1500 is 15.00 EUR.")
+    name = models.CharField(max_length=60, help_text="VIP, Regular, Discounted, or any name.")
+    price_minor = models.BigIntegerField(help_text="In the currency's minor units: 1500 is 15.00 EUR.")
     max_per_user = models.IntegerField(default=10, help_text="What one buyer may hold and own of it.")
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["event", "ticket_type"], name="ticket_type_unique_in_event"),
-            models.CheckConstraint(condition=Q(price__gte=0), name="ticket_type_price_not_negative"),
+            models.UniqueConstraint(fields=["event", "name"], name="ticket_type_unique_in_event"),
+            models.CheckConstraint(condition=Q(price_minor__gte=0), name="ticket_type_price_not_negative"),
             models.CheckConstraint(
                 condition=Q(max_per_user__gte=1), name="ticket_type_max_per_user_positive"
             ),
         ]
 
     def __str__(self) -> str:
-        return self.ticket_type
+        return self.name
 
 
 class Inventory(models.Model):
@@ -57,7 +57,7 @@ class Inventory(models.Model):
     ticket_type = models.OneToOneField(
         TicketType, on_delete=models.CASCADE, primary_key=True, related_name="inventory"
     )
-    amount = models.IntegerField("capacity")
+    capacity = models.IntegerField()
     held = models.IntegerField(default=0, editable=False)
     sold = models.IntegerField(default=0, editable=False)
     opens_at = models.DateTimeField(null=True, blank=True, help_text="Empty: the sale is open already.")
@@ -70,7 +70,7 @@ class Inventory(models.Model):
     reservations_paid = models.BigIntegerField("reservations ever paid", default=0, editable=False)
     reservations_expired = models.BigIntegerField("reservations run out", default=0, editable=False)
     payments_failed = models.BigIntegerField("tries to pay that failed", default=0, editable=False)
-    revenue = models.BigIntegerField("taken less refunds", default=0, editable=False)
+    revenue_minor = models.BigIntegerField("taken less refunds", default=0, editable=False)
 
     class Meta:
         verbose_name_plural = "inventories"
@@ -82,12 +82,12 @@ class Inventory(models.Model):
             models.CheckConstraint(condition=Q(held__gte=0), name="inventory_held_not_negative"),
             models.CheckConstraint(condition=Q(sold__gte=0), name="inventory_sold_not_negative"),
             models.CheckConstraint(
-                condition=Q(amount__gte=F("held") + F("sold")), name="inventory_never_oversold"
+                condition=Q(capacity__gte=F("held") + F("sold")), name="inventory_never_oversold"
             ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.held} held and {self.sold} sold of {self.amount}"
+        return f"{self.held} held and {self.sold} sold of {self.capacity}"
 
 
 class Reservation(models.Model):
@@ -103,12 +103,12 @@ class Reservation(models.Model):
     LIVE = (State.HELD, State.PAYING)
 
     # No index of their own: those below begin with the same column, and each index costs every claim a write.
-    client = models.ForeignKey(
+    buyer = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False
     )
     ticket_type = models.ForeignKey(TicketType, on_delete=models.PROTECT, related_name="+", db_index=False)
-    amount = models.IntegerField()
-    unit_price = models.BigIntegerField()
+    quantity = models.IntegerField()
+    unit_price_minor = models.BigIntegerField()
     state = models.CharField(max_length=10, choices=State, default=State.HELD)
     created = models.DateTimeField()
     expires_at = models.DateTimeField()
@@ -120,14 +120,14 @@ class Reservation(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=Q(amount__gte=1), name="reservation_amount_positive"),
+            models.CheckConstraint(condition=Q(quantity__gte=1), name="reservation_quantity_positive"),
             models.UniqueConstraint(
-                fields=["client", "idempotency_key"], name="reservation_unique_idempotency_key"
+                fields=["buyer", "idempotency_key"], name="reservation_unique_idempotency_key"
             ),
             models.UniqueConstraint(
-                fields=["client", "ticket_type"],
+                fields=["buyer", "ticket_type"],
                 condition=Q(state__in=["held", "paying"]),
-                name="reservation_one_live_per_client_and_type",
+                name="reservation_one_live_per_buyer_and_type",
             ),
             models.CheckConstraint(
                 condition=Q(state__in=["held", "paying"], ended_at=None, validated_at=None)
@@ -137,11 +137,11 @@ class Reservation(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["client", "-id"], name="reservation_by_client"),
+            models.Index(fields=["buyer", "-id"], name="reservation_by_buyer"),
             models.Index(
-                fields=["client", "ticket_type"],
+                fields=["buyer", "ticket_type"],
                 condition=Q(state="validated"),
-                include=["amount"],
+                include=["quantity"],
                 name="reservation_validated",
             ),
             models.Index(

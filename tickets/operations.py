@@ -26,14 +26,14 @@ class StateChanged(RuntimeError):
 
 
 # Reservations --------------------------------------------------------------------------------------------
-def reservation_lock(*, reservation_id: int, client_id: int | None = None) -> Reservation:
-    """Will lock a reservation, its client's own where one is given; raises NotFound."""
+def reservation_lock(*, reservation_id: int, buyer_id: int | None = None) -> Reservation:
+    """Will lock a reservation, its buyer's own where one is given; raises NotFound."""
     db.transaction_required()
     reservations = Reservation.objects.select_related("ticket_type__event").select_for_update(
         no_key=True, of=("self",)
     )
-    if client_id is not None:
-        reservations = reservations.filter(client_id=client_id)
+    if buyer_id is not None:
+        reservations = reservations.filter(buyer_id=buyer_id)
     reservation = reservations.filter(pk=reservation_id).first()
     if reservation is None:
         raise NotFound()
@@ -44,7 +44,7 @@ def reservation_release(*, reservation: Reservation, now: datetime) -> None:
     """Will end a locked hold at its owner's wish and put its tickets back on sale; raises why it cannot."""
     rules.check_releasable(reservation.state)
     _reservation_move(reservation, "held", "released", ended_at=now)
-    _inventory_change(reservation, held=-reservation.amount)
+    _inventory_change(reservation, held=-reservation.quantity)
 
 
 def reservation_extend(*, reservation: Reservation, now: datetime) -> None:
@@ -68,10 +68,12 @@ def reservation_begin_paying(*, reservation: Reservation, now: datetime) -> None
         raise rules.ReservationEnded(state=reservation.state, ended_at=reservation.ended_at)
 
 
-def reservation_validate(*, reservation: Reservation, paid: int, now: datetime) -> None:
-    """Will make a locked reservation's tickets sold, for `paid` minor units."""
+def reservation_validate(*, reservation: Reservation, paid_minor: int, now: datetime) -> None:
+    """Will make a locked reservation's tickets sold, for `paid_minor` minor units."""
     _reservation_move(reservation, "paying", "validated", validated_at=now)
-    _inventory_change(reservation, held=-reservation.amount, sold=reservation.amount, revenue=paid, paid=1)
+    _inventory_change(
+        reservation, held=-reservation.quantity, sold=reservation.quantity, revenue_minor=paid_minor, paid=1
+    )
 
 
 def reservation_stop_paying(*, reservation: Reservation, now: datetime) -> None:
@@ -81,19 +83,19 @@ def reservation_stop_paying(*, reservation: Reservation, now: datetime) -> None:
         _inventory_change(reservation, failed=1)
     else:
         _reservation_move(reservation, "paying", "expired", ended_at=now)
-        _inventory_change(reservation, held=-reservation.amount, failed=1, expired=1)
+        _inventory_change(reservation, held=-reservation.quantity, failed=1, expired=1)
 
 
-def reservation_reseat(*, reservation: Reservation, paid: int, now: datetime) -> bool:
+def reservation_reseat(*, reservation: Reservation, paid_minor: int, now: datetime) -> bool:
     """Will validate a locked reservation that has expired, for money that came late; False when its tickets are
     gone. Holds that are due make room first; neither the limit per person nor the sale's end stands against it."""
     released = db.rows(sql.RELEASE_DUE, {"ticket_type": reservation.ticket_type_id, "most": LATE_RELEASES})
     for row in released:
-        db.after_commit(partial(projections.announce, figures=[figures_of(row)], clients=row["clients"]))
+        db.after_commit(partial(projections.announce, figures=[figures_of(row)], buyers=row["buyers"]))
     try:
         with db.savepoint():
             _reservation_move(reservation, "expired", "validated", validated_at=now, ended_at=None)
-            _inventory_change(reservation, sold=reservation.amount, revenue=paid, paid=1)
+            _inventory_change(reservation, sold=reservation.quantity, revenue_minor=paid_minor, paid=1)
     except IntegrityError as error:
         if db.violated(error) != "inventory_never_oversold":
             raise
@@ -103,14 +105,14 @@ def reservation_reseat(*, reservation: Reservation, paid: int, now: datetime) ->
 
 
 def reservation_pay_back(
-    *, reservation: Reservation, amount: int, return_tickets: bool, now: datetime
+    *, reservation: Reservation, amount_minor: int, return_tickets: bool, now: datetime
 ) -> None:
-    """Will take `amount` minor units off what a locked validated reservation brought in, and put its tickets back
+    """Will take `amount_minor` off what a locked validated reservation brought in, and put its tickets back
     on sale where that was asked for."""
-    returned = reservation.amount if return_tickets else 0
+    returned = reservation.quantity if return_tickets else 0
     if return_tickets:
         _reservation_move(reservation, "validated", "released", ended_at=now)
-    _inventory_change(reservation, sold=-returned, revenue=-amount)
+    _inventory_change(reservation, sold=-returned, revenue_minor=-amount_minor)
 
 
 def _reservation_move(reservation: Reservation, source: str, target: str, **times: datetime | None) -> None:
@@ -125,12 +127,12 @@ def _reservation_move(reservation: Reservation, source: str, target: str, **time
     for name, at in times.items():
         setattr(reservation, name, at)
     event_id = reservation.ticket_type.event_id
-    db.after_commit(partial(projections.announce, events=[event_id], clients=[reservation.client_id]))
+    db.after_commit(partial(projections.announce, events=[event_id], buyers=[reservation.buyer_id]))
 
 
 def _inventory_change(reservation: Reservation, **steps: int) -> None:
     """Will move counters of the inventory that a locked reservation is of; see `sql/inventory_change.sql`."""
-    changes = {"held": 0, "sold": 0, "revenue": 0, "paid": 0, "expired": 0, "failed": 0, **steps}
+    changes = {"held": 0, "sold": 0, "revenue_minor": 0, "paid": 0, "expired": 0, "failed": 0, **steps}
     changed = db.rows(sql.INVENTORY_CHANGE, {"ticket_type": reservation.ticket_type_id, **changes})
     figures = [figures_of(row) for row in changed]
     db.after_commit(partial(projections.announce, figures=figures))
@@ -154,15 +156,15 @@ def event_add(*, event: EventToLoad) -> Event:
     added = Event.objects.create(
         name=event.name, date=event.date, currency=event.currency, description=event.description
     )
-    for kind in event.types:
+    for line in event.types:
         ticket_type = TicketType.objects.create(
-            event=added, ticket_type=kind.ticket_type, price=kind.price, max_per_user=kind.max_per_user
+            event=added, name=line.name, price_minor=line.price_minor, max_per_user=line.max_per_user
         )
         inventory_set(
             ticket_type=ticket_type,
-            amount=kind.amount,
-            opens_at=kind.opens_at,
-            closes_at=kind.closes_at,
+            capacity=line.capacity,
+            opens_at=line.opens_at,
+            closes_at=line.closes_at,
             paused=False,
         )
     return added
@@ -185,7 +187,7 @@ def event_changed(*, event_id: int) -> None:
 def inventory_set(
     *,
     ticket_type: TicketType,
-    amount: int,
+    capacity: int,
     opens_at: datetime | None,
     closes_at: datetime | None,
     paused: bool,
@@ -197,7 +199,7 @@ def inventory_set(
     """
     db.transaction_required()
     decided = {
-        "amount": amount,
+        "capacity": capacity,
         "opens_at": opens_at,
         "closes_at": closes_at or ticket_type.event.date,
         "paused": paused,

@@ -54,7 +54,7 @@ def _shown(rows: list[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
 
 
 def _listed(row: Mapping[str, Any], shown: dict[str, Any]) -> dict[str, Any]:
-    prices = [kind["ticket_type__price"] for kind in row["types"]]
+    prices = [each["ticket_type__price_minor"] for each in row["types"]]
     return {
         **shown,
         "currency": row["currency"],
@@ -120,9 +120,9 @@ def _reserved(request: HttpRequest, form: ReserveForm) -> dict[str, Any]:
         raise Invalid()
     wanted = form.cleaned_data
     return services.reservation_create(
-        client_id=actor_id(request),
+        buyer_id=actor_id(request),
         ticket_type=wanted["ticket_type"],
-        amount=wanted["amount"],
+        quantity=wanted["amount"],
         key=f"page:{wanted['key']}:{wanted['ticket_type']}:{wanted['amount']}",
         hold=timedelta(seconds=settings.HOLD_SECONDS),
         now=clock.now(),
@@ -162,7 +162,7 @@ def _event_page(
 def _own_holds(request: HttpRequest, event_id: int) -> dict[int, dict[str, Any]]:
     if not request.user.is_authenticated:
         return {}
-    live = selectors.reservations_of(client_id=actor_id(request), states=("held", "paying"))
+    live = selectors.reservations_of(buyer_id=actor_id(request), states=("held", "paying"))
     rows = selectors.reservation_rows(live.filter(ticket_type__event_id=event_id))
     return {row["ticket_type_id"]: row for row in rows}
 
@@ -191,7 +191,7 @@ def _type_row(
 def release(request: HttpRequest, reservation_id: int) -> HttpResponse:
     """Gives held tickets back."""
     try:
-        services.reservation_release(client_id=actor_id(request), reservation_id=reservation_id)
+        services.reservation_release(buyer_id=actor_id(request), reservation_id=reservation_id)
     except (rules.PaymentInProgress, rules.AlreadyValidated, rules.ReservationEnded) as refused:
         messages.warning(request, error_messages.refusal(refused).title)
         return redirect("checkout", reservation_id)
@@ -204,7 +204,7 @@ def release(request: HttpRequest, reservation_id: int) -> HttpResponse:
 def extend(request: HttpRequest, reservation_id: int) -> HttpResponse:
     """Keeps held tickets some minutes longer."""
     try:
-        services.reservation_extend(client_id=actor_id(request), reservation_id=reservation_id)
+        services.reservation_extend(buyer_id=actor_id(request), reservation_id=reservation_id)
     except rules.NotExtendable as refused:
         messages.warning(request, error_messages.refusal(refused).title)
     return redirect("checkout", reservation_id)

@@ -27,9 +27,9 @@ def project_next_events(_ids: Collection[int]) -> dict[int, list[dict[str, Any]]
 
 
 def announce(
-    *, figures: Iterable[tuple[int, Figures]] = (), events: Iterable[int] = (), clients: Iterable[int] = ()
+    *, figures: Iterable[tuple[int, Figures]] = (), events: Iterable[int] = (), buyers: Iterable[int] = ()
 ) -> None:
-    """Will tell the live side, after a commit, what changed: figures with their event's id, events, clients.
+    """Will tell the live side, after a commit, what changed: figures with their event's id, events, buyers.
 
     The figures are readable at once; the streams follow with the next broadcast. It never raises.
     """
@@ -38,8 +38,8 @@ def announce(
     names = {streams.event(event_id) for event_id, _ in changed}
     names |= {streams.event(event_id) for event_id in events}
     names |= {streams.events()} if names else set()
-    names |= {streams.me(client_id) for client_id in clients}
-    kept = [entry for event_id, kind in changed for entry in availability.entries(event_id, [kind], now=now)]
+    names |= {streams.me(buyer_id) for buyer_id in buyers}
+    kept = [entry for event_id, each in changed for entry in availability.entries(event_id, [each], now=now)]
     publish.streams_mark(streams=names, entries=kept)
 
 
@@ -50,7 +50,7 @@ def announce_event(*, event_id: int) -> None:
 
 
 def announce_expiring(*, holds: Iterable[Mapping[str, Any]], now: datetime) -> None:
-    """Will advise the clients whose holds (rows of `selectors.holds_expiring`) are near their end."""
+    """Will advise the buyers whose holds (rows of `selectors.holds_expiring`) are near their end."""
     publish.advice_send(
-        advice=[(streams.me(hold["client"]), representation.expiring(hold, now=now)) for hold in holds]
+        advice=[(streams.me(hold["buyer"]), representation.expiring(hold, now=now)) for hold in holds]
     )

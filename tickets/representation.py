@@ -18,7 +18,7 @@ class Figures:
     """An inventory row at one version, with the end of its earliest hold."""
 
     ticket_type: int
-    amount: int
+    capacity: int
     held: int
     sold: int
     opens_at: datetime | None
@@ -49,7 +49,7 @@ def event_detail(
 
     `static` is a row of `selectors.events_static`; `figures` has each of its ticket types.
     """
-    tickets = [ticket_type(static, kind, figures[kind["id"]], now=now) for kind in static["ticket_types"]]
+    tickets = [ticket_type(static, each, figures[each["id"]], now=now) for each in static["ticket_types"]]
     return {
         "id": static["id"],
         "name": static["name"],
@@ -64,20 +64,20 @@ def event_detail(
 
 
 def ticket_type(
-    event: Mapping[str, Any], kind: Mapping[str, Any], figures: Figures, *, now: datetime
+    event: Mapping[str, Any], static: Mapping[str, Any], figures: Figures, *, now: datetime
 ) -> dict[str, Any]:
     """Will show one ticket type with its live figures."""
     return {
-        "id": kind["id"],
+        "id": static["id"],
         "event": event["id"],
-        "ticket_type": kind["ticket_type"],
-        "price": money.to_text(kind["price"], event["currency"]),
+        "ticket_type": static["name"],
+        "price": money.to_text(static["price_minor"], event["currency"]),
         "currency": event["currency"],
-        "amount": figures.amount,
-        "available": figures.amount - figures.held - figures.sold,
+        "amount": figures.capacity,
+        "available": figures.capacity - figures.held - figures.sold,
         "held": figures.held,
         "sold": figures.sold,
-        "max_per_user": kind["max_per_user"],
+        "max_per_user": static["max_per_user"],
         "sale": rules.sale_state(
             opens_at=figures.opens_at, closes_at=figures.closes_at, paused=figures.paused, now=now
         ),
@@ -98,14 +98,14 @@ def events_next(rows: Sequence[Mapping[str, Any]], *, now: datetime) -> list[dic
             "sale": rules.event_sale_state(
                 (
                     rules.sale_state(
-                        opens_at=kind["opens_at"], closes_at=kind["closes_at"], paused=kind["paused"], now=now
+                        opens_at=each["opens_at"], closes_at=each["closes_at"], paused=each["paused"], now=now
                     )
-                    for kind in row["types"]
+                    for each in row["types"]
                 ),
                 date=row["date"],
                 now=now,
             ),
-            "available": sum(kind["left"] for kind in row["types"]),
+            "available": sum(each["left"] for each in row["types"]),
         }
         for row in rows
     ]
@@ -135,9 +135,9 @@ def reservation(row: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
         "id": row["id"],
         "ticket_type": row["ticket_type_id"],
         "event": row["event_id"],
-        "amount": row["amount"],
-        "unit_price": money.to_text(row["unit_price"], row["currency"]),
-        "total": money.to_text(row["unit_price"] * row["amount"], row["currency"]),
+        "amount": row["quantity"],
+        "unit_price": money.to_text(row["unit_price_minor"], row["currency"]),
+        "total": money.to_text(row["unit_price_minor"] * row["quantity"], row["currency"]),
         "currency": row["currency"],
         "created": row["created"],
         "expires_at": row["expires_at"],

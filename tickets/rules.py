@@ -113,20 +113,20 @@ class ClaimFacts:
     closes_at: datetime
     paused: bool
     max_per_user: int
-    live_reservation: int | None  # the client's own of this type, not counting one that is due
-    owned: int  # tickets in the client's live and validated reservations of this type, without due ones
+    live_reservation: int | None  # the buyer's own of this type, not counting one that is due
+    owned: int  # tickets in the buyer's live and validated reservations of this type, without due ones
     due_holds: bool  # whether holds of this type have ended and wait to be released
     next_release_at: datetime | None  # when the earliest hold that has not ended will
 
 
-def refusal(facts: ClaimFacts, *, amount: int) -> DomainError | None:
-    """Will name what stands against claiming `amount` tickets, the most telling first, or None.
+def refusal(facts: ClaimFacts, *, quantity: int) -> DomainError | None:
+    """Will name what stands against claiming `quantity` tickets, the most telling first, or None.
 
     Availability is judged last, and not at all while due holds wait: releasing them may change it.
     """
     if facts.live_reservation is not None:
         return AlreadyReserved(reservation=facts.live_reservation)
-    if facts.owned + amount > facts.max_per_user:
+    if facts.owned + quantity > facts.max_per_user:
         return OverLimit(max_per_user=facts.max_per_user)
     sale = sale_state(opens_at=facts.opens_at, closes_at=facts.closes_at, paused=facts.paused, now=facts.now)
     if sale == "upcoming":
@@ -136,7 +136,7 @@ def refusal(facts: ClaimFacts, *, amount: int) -> DomainError | None:
     if sale == "paused":
         return SalePaused()
     available = facts.capacity - facts.held - facts.sold
-    if facts.due_holds or available >= amount:
+    if facts.due_holds or available >= quantity:
         return None
     if available > 0:
         return NotEnough(available=available)

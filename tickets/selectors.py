@@ -15,10 +15,10 @@ from tickets.rules import ClaimFacts, Sale, sale_state
 
 RESERVATION_COLUMNS = (
     "id",
-    "client_id",
+    "buyer_id",
     "ticket_type_id",
-    "amount",
-    "unit_price",
+    "quantity",
+    "unit_price_minor",
     "state",
     "created",
     "expires_at",
@@ -30,14 +30,14 @@ RESERVATION_COLUMNS = (
 
 # Events --------------------------------------------------------------------------------------------------
 def events_static(ids: Collection[int]) -> dict[int, dict[str, Any]]:
-    """Will read what staff edit of events: {id: name, date, ..., ticket_types: [{id, ticket_type, price, ...}]}."""
+    """Will read what staff edit of events: {id: name, date, ..., ticket_types: [{id, name, price_minor, ...}]}."""
     columns = ("id", "name", "date", "description", "currency", "version")
     found = {
         row["id"]: {**row, "ticket_types": []} for row in Event.objects.filter(pk__in=ids).values(*columns)
     }
-    kinds = TicketType.objects.filter(event_id__in=found).order_by("id")
-    for kind in kinds.values("event_id", "id", "ticket_type", "price", "max_per_user"):
-        found[kind["event_id"]]["ticket_types"].append(kind)
+    types = TicketType.objects.filter(event_id__in=found).order_by("id")
+    for row in types.values("event_id", "id", "name", "price_minor", "max_per_user"):
+        found[row["event_id"]]["ticket_types"].append(row)
     return found
 
 
@@ -49,21 +49,21 @@ def events_with_figures(
     for event_id, static in statics.items():
         # A ticket type made between the two reads has figures and no row yet, or the reverse: next time.
         live = figures.setdefault(event_id, {})
-        static["ticket_types"] = [kind for kind in static["ticket_types"] if kind["id"] in live]
+        static["ticket_types"] = [each for each in static["ticket_types"] if each["id"] in live]
     return statics, figures
 
 
 def figures_of_events(ids: Collection[int]) -> dict[int, dict[int, Figures]]:
     """Will read the live figures of events' ticket types: {event: {ticket type: Figures}}."""
-    columns = ("ticket_type_id", "amount", "held", "sold", "opens_at", "closes_at", "paused", "version")
+    columns = ("ticket_type_id", "capacity", "held", "sold", "opens_at", "closes_at", "paused", "version")
     inventories = Inventory.objects.filter(ticket_type__event_id__in=ids)
     rows = list(inventories.values_list("ticket_type__event_id", *columns))
     releases = next_releases([row[1] for row in rows])
     found: dict[int, dict[int, Figures]] = defaultdict(dict)
-    for event_id, ticket_type, amount, held, sold, opens_at, closes_at, paused, version in rows:
+    for event_id, ticket_type, capacity, held, sold, opens_at, closes_at, paused, version in rows:
         found[event_id][ticket_type] = Figures(
             ticket_type=ticket_type,
-            amount=amount,
+            capacity=capacity,
             held=held,
             sold=sold,
             opens_at=opens_at,
@@ -89,7 +89,7 @@ def next_releases(ticket_types: Collection[int]) -> dict[int, datetime]:
 def types_with_tickets_left(event_ids: Collection[int]) -> dict[int, list[int]]:
     """Will read, per event, the ids of its ticket types that have tickets left."""
     left = Inventory.objects.filter(
-        ticket_type__event_id__in=event_ids, amount__gt=F("held") + F("sold")
+        ticket_type__event_id__in=event_ids, capacity__gt=F("held") + F("sold")
     ).order_by("ticket_type_id")
     found: dict[int, list[int]] = defaultdict(list)
     for event_id, type_id in left.values_list("ticket_type__event_id", "ticket_type_id"):
@@ -110,11 +110,11 @@ def events_next(
     shown = upcoming.order_by("date", "id").values("id", "name", "date", "currency")[:most]
     found: dict[int, dict[str, Any]] = {event["id"]: {**event, "types": []} for event in shown}
     types = Inventory.objects.filter(ticket_type__event_id__in=found).annotate(
-        event_id=F("ticket_type__event_id"), left=F("amount") - F("held") - F("sold")
+        event_id=F("ticket_type__event_id"), left=F("capacity") - F("held") - F("sold")
     )
-    columns = ("event_id", "left", "opens_at", "closes_at", "paused", "ticket_type__price")
-    for kind in types.values(*columns):
-        found[kind["event_id"]]["types"].append(kind)
+    columns = ("event_id", "left", "opens_at", "closes_at", "paused", "ticket_type__price_minor")
+    for row in types.values(*columns):
+        found[row["event_id"]]["types"].append(row)
     return list(found.values())
 
 
@@ -155,66 +155,66 @@ def reservation_rows(reservations: QuerySet[Reservation]) -> QuerySet[Reservatio
 
 
 def reservations_of(
-    *, client_id: int, states: Sequence[str] = ("held", "paying", "validated")
+    *, buyer_id: int, states: Sequence[str] = ("held", "paying", "validated")
 ) -> QuerySet[Reservation]:
-    """Will select a client's reservations in the given states."""
-    return Reservation.objects.filter(client_id=client_id, state__in=states)
+    """Will select a buyer's reservations in the given states."""
+    return Reservation.objects.filter(buyer_id=buyer_id, state__in=states)
 
 
 def reservations_described(reservations: QuerySet[Reservation], *, now: datetime) -> list[dict[str, Any]]:
-    """Will show reservations as the API does, with what a person calls them: `event_name`, `event_date`, `kind`;
-    `paying_since` and `validated_at` too."""
+    """Will show reservations as the API does, with what a person calls them: `event_name`, `event_date`,
+    `ticket_type_name`; `paying_since` and `validated_at` too."""
     rows = reservation_rows(reservations).annotate(
         event_name=F("ticket_type__event__name"),
         event_date=F("ticket_type__event__date"),
-        kind=F("ticket_type__ticket_type"),
+        ticket_type_name=F("ticket_type__name"),
     )
-    named = ("event_name", "event_date", "kind", "paying_since", "validated_at")
+    named = ("event_name", "event_date", "ticket_type_name", "paying_since", "validated_at")
     return [
         {**representation.reservation(row, now=now), **{name: row[name] for name in named}}
         for row in rows.values(*RESERVATION_COLUMNS, "event_id", "currency", *named)
     ]
 
 
-def reservation_row(*, client_id: int, reservation_id: int) -> dict[str, Any] | None:
-    """Will read one reservation of the client's; another's looks like none."""
-    mine = Reservation.objects.filter(client_id=client_id, pk=reservation_id)
+def reservation_row(*, buyer_id: int, reservation_id: int) -> dict[str, Any] | None:
+    """Will read one reservation of the buyer's; another's looks like none."""
+    mine = Reservation.objects.filter(buyer_id=buyer_id, pk=reservation_id)
     return reservation_rows(mine).first()
 
 
-def reservation_row_by_key(*, client_id: int, key: str) -> dict[str, Any] | None:
-    """Will read the reservation that the client made with this Idempotency-Key."""
-    found = db.rows(sql.RESERVATION_BY_KEY, {"client": client_id, "key": key})
+def reservation_row_by_key(*, buyer_id: int, key: str) -> dict[str, Any] | None:
+    """Will read the reservation that the buyer made with this Idempotency-Key."""
+    found = db.rows(sql.RESERVATION_BY_KEY, {"buyer": buyer_id, "key": key})
     return found[0] if found else None
 
 
 def reservations_shown(
-    *, client_ids: Collection[int], since: datetime, validated: int, now: datetime
+    *, buyer_ids: Collection[int], since: datetime, validated: int, now: datetime
 ) -> dict[int, list[dict[str, Any]]]:
-    """Will give what clients' own screens show, as the API does: live ones, the newest `validated` paid ones,
+    """Will give what buyers' own screens show, as the API does: live ones, the newest `validated` paid ones,
     and what ended after `since`; newest first."""
     ranked = db.rows(
         sql.RESERVATIONS_SHOWN,
-        {"clients": list(client_ids), "since": since, "validated": validated},
+        {"buyers": list(buyer_ids), "since": since, "validated": validated},
     )
-    shown: dict[int, list[dict[str, Any]]] = {client_id: [] for client_id in client_ids}
+    shown: dict[int, list[dict[str, Any]]] = {buyer_id: [] for buyer_id in buyer_ids}
     for row in reservation_rows(Reservation.objects.filter(pk__in=[r["id"] for r in ranked])).order_by("-id"):
-        shown[row["client_id"]].append(representation.reservation(row, now=now))
+        shown[row["buyer_id"]].append(representation.reservation(row, now=now))
     return shown
 
 
 def holds_expiring(*, thresholds: Sequence[int], after: datetime, until: datetime) -> list[dict[str, Any]]:
     """Will read which holds came under one of the thresholds, in seconds left, after `after`, up to `until`; a
-    hold that was never that long is left out. Rows of reservation, client and expires_at."""
+    hold that was never that long is left out. Rows of reservation, buyer and expires_at."""
     return db.rows(sql.HOLDS_EXPIRING, {"thresholds": list(thresholds), "after": after, "until": until})
 
 
 # The claim -----------------------------------------------------------------------------------------------
-def claim_facts(*, client_id: int, ticket_type: int) -> ClaimFacts | None:
+def claim_facts(*, buyer_id: int, ticket_type: int) -> ClaimFacts | None:
     """Will read, in one statement and at the database's clock, all that decides a claim; None: no such type."""
     found = db.rows(
         sql.CLAIM_FACTS,
-        {"client": client_id, "ticket_type": ticket_type},
+        {"buyer": buyer_id, "ticket_type": ticket_type},
     )
     return ClaimFacts(**found[0]) if found else None
 

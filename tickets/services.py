@@ -31,9 +31,9 @@ class Reserved:
 
 
 def reservation_create(
-    *, client_id: int, ticket_type: int, amount: int, key: str | None, hold: timedelta, now: datetime
+    *, buyer_id: int, ticket_type: int, quantity: int, key: str | None, hold: timedelta, now: datetime
 ) -> Reserved:
-    """Will take `amount` tickets for the client until `hold` has passed, or say why not.
+    """Will take `quantity` tickets for the buyer until `hold` has passed, or say why not.
 
     The happy path is one autocommitted statement. Raises the refusals of `rules.refusal`, UnknownTicketType,
     Mismatch when the key was used for something else, and Busy when rivals were quicker three times.
@@ -41,37 +41,37 @@ def reservation_create(
     if key is None:
         sold_out_cache.recall(ticket_type=ticket_type, now=now)
     for _ in range(CLAIM_ATTEMPTS):
-        claimed = _claim(client_id, ticket_type, amount, key, hold)
+        claimed = _claim(buyer_id, ticket_type, quantity, key, hold)
         if claimed is not None:
             return Reserved(
                 reservation=representation.reservation(claimed, now=claimed["created"]), replayed=False
             )
-        if key is not None and (earlier := selectors.reservation_row_by_key(client_id=client_id, key=key)):
-            return _replay(earlier, ticket_type=ticket_type, amount=amount, now=now)
-        _diagnose(client_id, ticket_type, amount)
+        if key is not None and (earlier := selectors.reservation_row_by_key(buyer_id=buyer_id, key=key)):
+            return _replay(earlier, ticket_type=ticket_type, quantity=quantity, now=now)
+        _diagnose(buyer_id, ticket_type, quantity)
     raise Busy()
 
 
 def _claim(
-    client_id: int, ticket_type: int, amount: int, key: str | None, hold: timedelta
+    buyer_id: int, ticket_type: int, quantity: int, key: str | None, hold: timedelta
 ) -> dict[str, Any] | None:
     """Will try the claim once and announce it; None when anything stood against it."""
-    wanted = {"client": client_id, "ticket_type": ticket_type, "amount": amount, "key": key}
+    wanted = {"buyer": buyer_id, "ticket_type": ticket_type, "quantity": quantity, "key": key}
     try:
         granted = db.statement(sql.CLAIM, {**wanted, "hold_seconds": hold.total_seconds()})
     except IntegrityError:
-        return None  # which of the client's own reservations refused it is for the diagnosis to say
+        return None  # which of the buyer's own reservations refused it is for the diagnosis to say
     if not granted:
         return None
     [row] = granted
     row["ticket_type"] = ticket_type
-    projections.announce(figures=[operations.figures_of(row)], clients=[client_id])
+    projections.announce(figures=[operations.figures_of(row)], buyers=[buyer_id])
     return {
         "id": row["reservation_id"],
         "ticket_type_id": ticket_type,
         "event_id": row["event"],
-        "amount": amount,
-        "unit_price": row["unit_price"],
+        "quantity": quantity,
+        "unit_price_minor": row["unit_price_minor"],
         "currency": row["currency"],
         "created": row["created"],
         "expires_at": row["expires_at"],
@@ -81,18 +81,18 @@ def _claim(
     }
 
 
-def _replay(earlier: dict[str, Any], *, ticket_type: int, amount: int, now: datetime) -> Reserved:
-    if (earlier["ticket_type_id"], earlier["amount"]) != (ticket_type, amount):
+def _replay(earlier: dict[str, Any], *, ticket_type: int, quantity: int, now: datetime) -> Reserved:
+    if (earlier["ticket_type_id"], earlier["quantity"]) != (ticket_type, quantity):
         raise Mismatch()
     return Reserved(reservation=representation.reservation(earlier, now=now), replayed=True)
 
 
-def _diagnose(client_id: int, ticket_type: int, amount: int) -> None:
+def _diagnose(buyer_id: int, ticket_type: int, quantity: int) -> None:
     """Will raise what stood against a claim, or clear it away: due holds are released, a rival has gone."""
-    facts = selectors.claim_facts(client_id=client_id, ticket_type=ticket_type)
+    facts = selectors.claim_facts(buyer_id=buyer_id, ticket_type=ticket_type)
     if facts is None:
         raise UnknownTicketType()
-    refused = rules.refusal(facts, amount=amount)
+    refused = rules.refusal(facts, quantity=quantity)
     if refused is not None:
         sold_out_cache.remember(ticket_type=ticket_type, refused=refused, now=facts.now)
         raise refused
@@ -100,9 +100,9 @@ def _diagnose(client_id: int, ticket_type: int, amount: int) -> None:
         due_holds_release(ticket_type=ticket_type)
 
 
-def reservation_get(*, client_id: int, reservation_id: int, now: datetime) -> dict[str, Any]:
-    """Will show one of the client's reservations; raises NotFound, and ReservationEnded for one that has."""
-    row = selectors.reservation_row(client_id=client_id, reservation_id=reservation_id)
+def reservation_get(*, buyer_id: int, reservation_id: int, now: datetime) -> dict[str, Any]:
+    """Will show one of the buyer's reservations; raises NotFound, and ReservationEnded for one that has."""
+    row = selectors.reservation_row(buyer_id=buyer_id, reservation_id=reservation_id)
     if row is None:
         raise NotFound()
     if row["ended_at"] is not None:
@@ -110,20 +110,20 @@ def reservation_get(*, client_id: int, reservation_id: int, now: datetime) -> di
     return representation.reservation(row, now=now)
 
 
-def reservation_release(*, client_id: int, reservation_id: int) -> None:
-    """Will end the client's hold at his wish; raises NotFound, PaymentInProgress, AlreadyValidated or
+def reservation_release(*, buyer_id: int, reservation_id: int) -> None:
+    """Will end the buyer's hold at his wish; raises NotFound, PaymentInProgress, AlreadyValidated or
     ReservationEnded."""
     with db.transaction():
-        reservation = operations.reservation_lock(reservation_id=reservation_id, client_id=client_id)
+        reservation = operations.reservation_lock(reservation_id=reservation_id, buyer_id=buyer_id)
         operations.reservation_release(reservation=reservation, now=db.now())
 
 
-def reservation_extend(*, client_id: int, reservation_id: int) -> dict[str, Any]:
-    """Will give the client's hold more time, and show it; raises NotFound and NotExtendable."""
+def reservation_extend(*, buyer_id: int, reservation_id: int) -> dict[str, Any]:
+    """Will give the buyer's hold more time, and show it; raises NotFound and NotExtendable."""
     with db.transaction():
-        reservation = operations.reservation_lock(reservation_id=reservation_id, client_id=client_id)
+        reservation = operations.reservation_lock(reservation_id=reservation_id, buyer_id=buyer_id)
         operations.reservation_extend(reservation=reservation, now=db.now())
-    return reservation_get(client_id=client_id, reservation_id=reservation_id, now=clock.now())
+    return reservation_get(buyer_id=buyer_id, reservation_id=reservation_id, now=clock.now())
 
 
 # Expiry --------------------------------------------------------------------------------------------------
@@ -133,8 +133,8 @@ def due_holds_release(*, ticket_type: int) -> int:
     if not ended:
         return 0
     [row] = ended
-    projections.announce(figures=[operations.figures_of(row)], clients=row["clients"])
-    return len(row["clients"])
+    projections.announce(figures=[operations.figures_of(row)], buyers=row["buyers"])
+    return len(row["buyers"])
 
 
 def due_holds_sweep() -> int:

@@ -21,8 +21,9 @@ def _granted(_sql: str, params: Any) -> list[dict[str, Any]]:
     made = next(_ids)
     return [
         {
-            "reservation_id": made, "unit_price": 1500, "created": now, "expires_at": now + timedelta(minutes=15),
-            "event": 1, "currency": "EUR", "amount": 100_000_000, "held": made, "sold": 0, "opens_at": None,
+            "reservation_id": made, "unit_price_minor": 1500, "created": now,
+            "expires_at": now + timedelta(minutes=15), "event": 1, "currency": "EUR",
+            "capacity": 100_000_000, "held": made, "sold": 0, "opens_at": None,
             "closes_at": _closes, "paused": False, "version": time.time_ns(), "next_release_at": now,
         }
     ]  # fmt: skip

@@ -15,13 +15,13 @@ INSERT INTO tickets_event (id, name, date, currency, description, version)
 SELECT n, 'Concert ' || n, %(begin)s + n * interval '1 minute', 'EUR', '', 1 FROM generate_series(1, %(events)s) n
 """,
     """
-INSERT INTO tickets_tickettype (id, event_id, ticket_type, price, max_per_user)
+INSERT INTO tickets_tickettype (id, event_id, name, price_minor, max_per_user)
 SELECT 2 * n - k, n, CASE k WHEN 1 THEN 'Regular' ELSE 'VIP' END, 1500, 10
   FROM generate_series(1, %(events)s) n, generate_series(0, 1) k
  WHERE k = 1 OR n %% 2 = 0 ORDER BY n, k DESC
 """,
     """
-INSERT INTO tickets_reservation (client_id, ticket_type_id, amount, unit_price, state, created, expires_at,
+INSERT INTO tickets_reservation (buyer_id, ticket_type_id, quantity, unit_price_minor, state, created, expires_at,
                                  validated_at, ended_at, version)
 SELECT 1 + (n - 1) / %(each)s, 2 * event - 1 + (1 - event %% 2) * (n / %(events)s %% 2), 1, 1500, state, at,
        CASE state WHEN 'held' THEN now() + interval '1 hour' + n * interval '0.1 s' ELSE at + interval '900 s' END,
@@ -33,8 +33,9 @@ SELECT 1 + (n - 1) / %(each)s, 2 * event - 1 + (1 - event %% 2) * (n / %(events)
                                     WHEN 3 THEN 'expired' ELSE 'validated' END) r (event, at, state)
 """,
     """
-INSERT INTO tickets_inventory (ticket_type_id, amount, held, sold, closes_at, paused, version, reservations,
-                               reserved_tickets, reservations_paid, reservations_expired, payments_failed, revenue)
+INSERT INTO tickets_inventory (ticket_type_id, capacity, held, sold, closes_at, paused, version, reservations,
+                               reserved_tickets, reservations_paid, reservations_expired, payments_failed,
+                               revenue_minor)
 SELECT t.id, 100000, COALESCE(r.held, 0), COALESCE(r.sold, 0), e.date, false, 1, COALESCE(r.made, 0),
        COALESCE(r.made, 0), COALESCE(r.sold, 0), COALESCE(r.expired, 0), 0, COALESCE(r.sold, 0) * 1500
   FROM tickets_tickettype t JOIN tickets_event e ON e.id = t.event_id

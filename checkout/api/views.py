@@ -27,7 +27,7 @@ class PaymentList(APIView):
     def get(self, request: Request) -> Response:
         """My payments, newest first."""
         return Pages("-id").respond(
-            selectors.payments_of(client_id=actor_id(request)),
+            selectors.payments_of(buyer_id=actor_id(request)),
             request=request,
             show=lambda payments: [representation.payment(payment) for payment in payments],
         )
@@ -42,7 +42,7 @@ class PaymentList(APIView):
         body = serializers.PaymentInput(data=request.data)
         body.is_valid(raise_exception=True)
         payment, made = services.payment_create(
-            client_id=actor_id(request),
+            buyer_id=actor_id(request),
             reservation_id=body.validated_data["reservation_id"],
             gateway=settings.PAYMENT_GATEWAY,
         )
@@ -57,7 +57,7 @@ class PaymentDetail(APIView):
     @extend_schema(operation_id="payments_get", responses=serializers.Payment)
     def get(self, request: Request, payment_id: int) -> Response:
         """One of my payments."""
-        payment = selectors.payment_of(client_id=actor_id(request), payment_id=payment_id)
+        payment = selectors.payment_of(buyer_id=actor_id(request), payment_id=payment_id)
         if payment is None:
             raise NotFound()
         return Response(representation.payment(payment))
@@ -65,7 +65,7 @@ class PaymentDetail(APIView):
     @extend_schema(operation_id="payments_remove", responses={204: None})
     def delete(self, request: Request, payment_id: int) -> Response:
         """Remove a payment that has not started or has failed."""
-        services.payment_remove(client_id=actor_id(request), payment_id=payment_id)
+        services.payment_remove(buyer_id=actor_id(request), payment_id=payment_id)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -78,7 +78,7 @@ class Pay(APIView):
         body = serializers.PayInput(data=request.data)
         body.is_valid(raise_exception=True)
         payment = services.payment_pay(
-            client_id=actor_id(request), payment_id=payment_id, token=body.validated_data["token"]
+            buyer_id=actor_id(request), payment_id=payment_id, token=body.validated_data["token"]
         )
         return Response(representation.payment(payment), status=status.HTTP_202_ACCEPTED)
 
@@ -97,7 +97,7 @@ class Refund(APIView):
         payment = services.refund_request(
             staff_id=actor_id(request),
             payment_id=payment_id,
-            amount=None if asked is None else _minor(asked, payment_id),
+            amount_minor=None if asked is None else _minor(asked, payment_id),
             return_tickets=body.validated_data["return_tickets"],
         )
         return Response(representation.payment(payment), status=status.HTTP_202_ACCEPTED)

@@ -81,10 +81,10 @@ class Ledger:
         self.rows(insert, key, json.dumps(body), json.dumps(answer))
         return answer
 
-    def intent_create(self, *, amount: int, currency: str, payment: int, token: str) -> str:
+    def intent_create(self, *, amount_minor: int, currency: str, payment: int, token: str) -> str:
         """Will write an intent and give its id."""
         insert = "INSERT INTO sandbox.intents (amount, currency, payment, token) VALUES (%s, %s, %s, %s)"
-        return str(self.rows(f"{insert} RETURNING id", amount, currency, payment, token)[0][0])
+        return str(self.rows(f"{insert} RETURNING id", amount_minor, currency, payment, token)[0][0])
 
     def intent(self, intent: str) -> Answer | None:
         """Will read an intent, which nobody else can change until this transaction ends."""
@@ -98,16 +98,16 @@ class Ledger:
         self.rows("UPDATE sandbox.intents SET outcome = %s WHERE id = %s", outcome, intent)
         self.rows("INSERT INTO sandbox.events (intent, type) VALUES (%s, %s)", intent, f"payment.{outcome}")
 
-    def refund_create(self, *, intent: str, amount: int, refund: int) -> str | None:
+    def refund_create(self, *, intent: str, amount_minor: int, refund: int) -> str | None:
         """Will write a refund and give its id; None when more would go back than was charged."""
         held = self.intent(intent)
         [(before,)] = self.rows(
             "SELECT COALESCE(sum(amount), 0) FROM sandbox.refunds WHERE intent = %s", intent
         )
-        if held is None or held["outcome"] != "succeeded" or before + amount > held["amount"]:
+        if held is None or held["outcome"] != "succeeded" or before + amount_minor > held["amount"]:
             return None
         insert = "INSERT INTO sandbox.refunds (intent, amount, refund) VALUES (%s, %s, %s) RETURNING id"
-        return str(self.rows(insert, intent, amount, refund)[0][0])
+        return str(self.rows(insert, intent, amount_minor, refund)[0][0])
 
     def rows(self, sql: str, *params: object) -> list[tuple[Any, ...]]:
         """Will run a statement on the book."""

@@ -31,13 +31,15 @@ class News:
 
 
 class Gateway(Protocol):
-    """Implemented once for each gateway. Amounts are in minor units.
+    """Implemented once for each gateway.
 
     Every method but `parse_webhook` may raise GatewayUnknown. `key` names an operation: repeated with the same
     key and arguments, it happens once.
     """
 
-    def create_intent(self, *, key: str, amount: int, currency: str, payment_id: int, token: str) -> str:
+    def create_intent(
+        self, *, key: str, amount_minor: int, currency: str, payment_id: int, token: str
+    ) -> str:
         """Will announce a charge to what the token stands for, and give the gateway's name for it. Nobody is
         charged yet. Raises GatewayRefused."""
 
@@ -50,7 +52,7 @@ class Gateway(Protocol):
     def cancel(self, *, key: str, intent: str) -> None:
         """Will see to it that an intent is not charged any more, if it has not been. `retrieve` then says."""
 
-    def refund(self, *, key: str, intent: str, amount: int, refund_id: int) -> Refunded:
+    def refund(self, *, key: str, intent: str, amount_minor: int, refund_id: int) -> Refunded:
         """Will pay part or all of a charge back."""
 
     def parse_webhook(self, *, body: bytes, headers: Mapping[str, str]) -> News:

@@ -32,12 +32,16 @@ TOLERANCE = 300  # seconds that a signature stays good
 class SandboxGateway:
     """Implements `gateways.Gateway` on its own ledger."""
 
-    def create_intent(self, *, key: str, amount: int, currency: str, payment_id: int, token: str) -> str:
+    def create_intent(
+        self, *, key: str, amount_minor: int, currency: str, payment_id: int, token: str
+    ) -> str:
         def create(book: ledger.Ledger) -> Answer:
-            made = book.intent_create(amount=amount, currency=currency, payment=payment_id, token=token)
+            made = book.intent_create(
+                amount_minor=amount_minor, currency=currency, payment=payment_id, token=token
+            )
             return {"intent": made}
 
-        body = {"amount": amount, "currency": currency, "payment": payment_id, "token": token}
+        body = {"amount": amount_minor, "currency": currency, "payment": payment_id, "token": token}
         return str(_answer("create_intent", key, body, create)["intent"])
 
     def confirm(self, *, key: str, intent: str) -> Charge:
@@ -62,8 +66,8 @@ class SandboxGateway:
     def retrieve(self, *, intent: str) -> Charge:
         _lose("retrieve", "before")
         held = _intent(intent)
-        charged = held["amount"] if held["outcome"] == "succeeded" else None
-        return Charge(outcome=held["outcome"], charged=charged, currency=held["currency"])
+        charged_minor = held["amount"] if held["outcome"] == "succeeded" else None
+        return Charge(outcome=held["outcome"], charged_minor=charged_minor, currency=held["currency"])
 
     def cancel(self, *, key: str, intent: str) -> None:
         def cancel(book: ledger.Ledger) -> Answer:
@@ -74,11 +78,11 @@ class SandboxGateway:
 
         _answer("cancel", key, {"intent": intent}, cancel)
 
-    def refund(self, *, key: str, intent: str, amount: int, refund_id: int) -> Refunded:
+    def refund(self, *, key: str, intent: str, amount_minor: int, refund_id: int) -> Refunded:
         def pay_back(book: ledger.Ledger) -> Answer:
-            return {"refund": book.refund_create(intent=intent, amount=amount, refund=refund_id)}
+            return {"refund": book.refund_create(intent=intent, amount_minor=amount_minor, refund=refund_id)}
 
-        body = {"intent": intent, "amount": amount, "refund": refund_id}
+        body = {"intent": intent, "amount": amount_minor, "refund": refund_id}
         reference = _answer("refund", key, body, pay_back)["refund"]
         return Refunded(outcome="succeeded" if reference else "failed", reference=reference or "")
 

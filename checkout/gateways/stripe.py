@@ -34,9 +34,11 @@ class StripeGateway:
             base_addresses={"api": settings.STRIPE_API_BASE} if settings.STRIPE_API_BASE else {},
         )
 
-    def create_intent(self, *, key: str, amount: int, currency: str, payment_id: int, token: str) -> str:
+    def create_intent(
+        self, *, key: str, amount_minor: int, currency: str, payment_id: int, token: str
+    ) -> str:
         params: Any = {
-            "amount": amount,
+            "amount": amount_minor,
             "currency": currency.lower(),
             "payment_method": token,
             "payment_method_types": ["card"],
@@ -75,8 +77,12 @@ class StripeGateway:
         except stripe.StripeError as error:
             raise GatewayUnknown(str(error)) from error
 
-    def refund(self, *, key: str, intent: str, amount: int, refund_id: int) -> Refunded:
-        params: Any = {"payment_intent": intent, "amount": amount, "metadata": {"refund": str(refund_id)}}
+    def refund(self, *, key: str, intent: str, amount_minor: int, refund_id: int) -> Refunded:
+        params: Any = {
+            "payment_intent": intent,
+            "amount": amount_minor,
+            "metadata": {"refund": str(refund_id)},
+        }
         try:
             made = self._client.v1.refunds.create(params, options={"idempotency_key": key})
         except stripe.InvalidRequestError:
@@ -112,5 +118,7 @@ def _charge(intent: Any) -> Charge:
     action = None
     if outcome == "requires_action":
         action = {"type": "stripe", "client_secret": intent.client_secret}
-    charged = intent.amount if outcome == "succeeded" else None
-    return Charge(outcome=outcome, charged=charged, currency=intent.currency.upper(), action=action)
+    charged_minor = intent.amount if outcome == "succeeded" else None
+    return Charge(
+        outcome=outcome, charged_minor=charged_minor, currency=intent.currency.upper(), action=action
+    )

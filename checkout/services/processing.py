@@ -26,7 +26,7 @@ def payment_process(*, payment_id: int) -> None:
         payment = operations.payment_take(payment_id=payment_id, now=db.now())
         if payment is not None and payment.attempts >= rules.POISON_ATTEMPTS:
             operations.incident_open(
-                payment=payment, kind="stuck", now=db.now(), detail=f"taken up {payment.attempts} times"
+                payment=payment, cause="stuck", now=db.now(), detail=f"taken up {payment.attempts} times"
             )
     if payment is None:
         return
@@ -79,7 +79,7 @@ def _withdraw(payment: Payment, gateway: Gateway, known: Charge) -> Charge:
 def _create_intent(payment: Payment, gateway: Gateway) -> None:
     reference = gateway.create_intent(
         key=_key("create", payment),
-        amount=payment.amount,
+        amount_minor=payment.amount_minor,
         currency=payment.currency,
         payment_id=payment.pk,
         token=payment.gateway_token,
@@ -98,8 +98,8 @@ def _settle(taken: Payment, known: Charge) -> None:
         payment = operations.payment_lock(payment_id=taken.pk)
         if payment.try_number != taken.try_number or payment.status not in ("PROCESSING", "ABANDONED"):
             return
-        if known.outcome == "succeeded" and (known.charged, known.currency) != (
-            payment.amount,
+        if known.outcome == "succeeded" and (known.charged_minor, known.currency) != (
+            payment.amount_minor,
             payment.currency,
         ):
             _refuse_to_settle(payment, known)
@@ -124,14 +124,20 @@ def _settle_late(payment: Payment, known: Charge) -> None:
     elif not operations.payment_succeed_late(payment=payment, reservation=reservation, now=now):
         operations.payment_pay_back_late(payment=payment, now=now)
         refund_operations.refund_open(
-            payment=payment, amount=payment.amount, return_tickets=False, requested_by=None, now=now
+            payment=payment,
+            amount_minor=payment.amount_minor,
+            return_tickets=False,
+            requested_by=None,
+            now=now,
         )
 
 
 def _refuse_to_settle(payment: Payment, known: Charge) -> None:
     """Will leave a charge of another amount than we asked for to staff, its tickets protected until the cap."""
-    detail = f"charged {known.charged} {known.currency}, asked {payment.amount} {payment.currency}"
-    operations.incident_open(payment=payment, kind="wrong_amount", now=db.now(), detail=detail)
+    detail = (
+        f"charged {known.charged_minor} {known.currency}, asked {payment.amount_minor} {payment.currency}"
+    )
+    operations.incident_open(payment=payment, cause="wrong_amount", now=db.now(), detail=detail)
     operations.payment_postpone(payment=payment, until=db.now() + rules.LATE_LOOK)
 
 

@@ -54,23 +54,23 @@ def _try_later(receipt: Receipt) -> None:
         again = None if receipt.attempts >= ATTEMPTS else now + rules.look_again_after(receipt.attempts)
         Receipt.objects.filter(pk=receipt.pk).update(next_look_at=again)
         if again is None:
-            operations.incident_open(payment=receipt.payment, kind="stuck", now=now, detail="its receipt")
+            operations.incident_open(payment=receipt.payment, cause="stuck", now=now, detail="its receipt")
 
 
 def _message(receipt: Receipt) -> EmailMessage:
     payment = receipt.payment
     reservation = payment.reservation
-    kind = reservation.ticket_type
+    ticket_type = reservation.ticket_type
     facts = {
         "payment": payment,
         "reservation": reservation,
-        "kind": kind,
-        "event": kind.event,
-        "paid": f"{money.to_text(payment.amount, payment.currency)} {payment.currency}",
+        "ticket_type": ticket_type,
+        "event": ticket_type.event,
+        "paid": f"{money.to_text(payment.amount_minor, payment.currency)} {payment.currency}",
     }
     return EmailMessage(
-        subject=f"Your tickets for {kind.event.name}".replace("\n", " "),
+        subject=f"Your tickets for {ticket_type.event.name}".replace("\n", " "),
         body=render_to_string("checkout/receipt.txt", facts),
-        to=[reservation.client.email],
+        to=[reservation.buyer.email],
         headers={"Message-ID": f"<receipt-{payment.pk}-{payment.created.timestamp()}@ticket-overlord>"},
     )

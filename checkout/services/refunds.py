@@ -12,7 +12,9 @@ from overlord.kernel.errors import NotFound
 logger = logging.getLogger(__name__)
 
 
-def refund_request(*, staff_id: int, payment_id: int, amount: int | None, return_tickets: bool) -> Payment:
+def refund_request(
+    *, staff_id: int, payment_id: int, amount_minor: int | None, return_tickets: bool
+) -> Payment:
     """Will ask for a payment to be paid back, whole (None: what is left of it) or in part, in minor units.
 
     Raises NotFound, NotRefundable, RefundTooLarge, RefundInProgress and Invalid.
@@ -24,15 +26,15 @@ def refund_request(*, staff_id: int, payment_id: int, amount: int | None, return
             raise rules.RefundInProgress()
         to_pay_back = rules.refund_amount(
             status=payment.status,
-            charged=payment.amount,
-            refunded=payment.refunded,
-            asked=amount,
+            charged_minor=payment.amount_minor,
+            refunded_minor=payment.refunded_minor,
+            asked_minor=amount_minor,
             return_tickets=return_tickets,
         )
-        operations.payment_set_refunded(payment=payment, refunded=payment.refunded + to_pay_back)
+        operations.payment_set_refunded(payment=payment, refunded_minor=payment.refunded_minor + to_pay_back)
         refund_operations.refund_open(
             payment=payment,
-            amount=to_pay_back,
+            amount_minor=to_pay_back,
             return_tickets=return_tickets,
             requested_by=staff_id,
             now=db.now(),
@@ -51,9 +53,11 @@ def refund_retry(*, refund_id: int) -> None:
         if refund.status != "FAILURE":
             raise rules.RefundInProgress()
         if payment.status == "SUCCESS":
-            if payment.refunded + refund.amount > payment.amount:
+            if payment.refunded_minor + refund.amount_minor > payment.amount_minor:
                 raise rules.RefundTooLarge()
-            operations.payment_set_refunded(payment=payment, refunded=payment.refunded + refund.amount)
+            operations.payment_set_refunded(
+                payment=payment, refunded_minor=payment.refunded_minor + refund.amount_minor
+            )
         refund_operations.refund_again(refund=refund, now=db.now())
 
 
@@ -70,7 +74,7 @@ def refund_process(*, refund_id: int) -> None:
         answer = gateways.named(refund.payment.gateway).refund(
             key=rules.gateway_key("refund", of=refund.pk, try_number=refund.try_number),
             intent=refund.payment.gateway_reference,
-            amount=refund.amount,
+            amount_minor=refund.amount_minor,
             refund_id=refund.pk,
         )
     except GatewayUnknown as doubt:
@@ -95,7 +99,9 @@ def _apply(taken: Refund, answer: Refunded) -> None:
             refund_operations.refund_fail(payment=payment, refund=refund, now=now)
         else:
             if refund.attempts >= rules.POISON_ATTEMPTS:
-                operations.incident_open(payment=payment, kind="stuck", now=now, detail=f"refund {refund.pk}")
+                operations.incident_open(
+                    payment=payment, cause="stuck", now=now, detail=f"refund {refund.pk}"
+                )
             refund_operations.refund_postpone(
                 refund=refund, until=now + rules.look_again_after(refund.attempts)
             )

@@ -27,7 +27,7 @@ def work(payment: Payment) -> Payment:
 
 def stock(payment: Payment) -> tuple[int, int, int]:
     inventory = Inventory.objects.get(ticket_type__id=payment.reservation.ticket_type_id)
-    return inventory.held, inventory.sold, inventory.revenue
+    return inventory.held, inventory.sold, inventory.revenue_minor
 
 
 def charges(payment: Payment) -> list[str]:
@@ -80,7 +80,7 @@ def audit() -> None:
         payment = ours.pop(intent["payment"])
         assert payment.gateway_reference == intent["id"]
         back = paid_back.get(intent["id"], 0)
-        assert back == sum(payment.refunds.filter(status="SUCCESS").values_list("amount", flat=True))
+        assert back == sum(payment.refunds.filter(status="SUCCESS").values_list("amount_minor", flat=True))
         if back < intent["amount"]:
             assert (payment.status, payment.reservation.state) == ("SUCCESS", "validated")
         else:
@@ -88,14 +88,16 @@ def audit() -> None:
     assert not [
         payment
         for payment in ours.values()
-        if payment.status in ("SUCCESS", "REFUNDING", "REFUNDED") and payment.amount
+        if payment.status in ("SUCCESS", "REFUNDING", "REFUNDED") and payment.amount_minor
     ]
     for stock in Inventory.objects.all():
         reservations = Reservation.objects.filter(ticket_type_id=stock.pk)
-        held = sum(reservations.filter(state__in=["held", "paying"]).values_list("amount", flat=True))
-        sold = sum(reservations.filter(state="validated").values_list("amount", flat=True))
+        held = sum(reservations.filter(state__in=["held", "paying"]).values_list("quantity", flat=True))
+        sold = sum(reservations.filter(state="validated").values_list("quantity", flat=True))
         assert (stock.held, stock.sold) == (held, sold)
         taken = Payment.objects.filter(reservation__in=reservations, status__in=["SUCCESS", "REFUNDED"])
         seated = [payment for payment in taken if not payment.refunds.filter(requested_by=None).exists()]
-        back = sum(sum(p.refunds.filter(status="SUCCESS").values_list("amount", flat=True)) for p in seated)
-        assert stock.revenue == sum(payment.amount for payment in seated) - back
+        back = sum(
+            sum(p.refunds.filter(status="SUCCESS").values_list("amount_minor", flat=True)) for p in seated
+        )
+        assert stock.revenue_minor == sum(payment.amount_minor for payment in seated) - back

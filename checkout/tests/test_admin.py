@@ -28,7 +28,7 @@ def paid(api: APIClient, payment: Payment) -> Payment:
 
 
 def test_every_list_and_row_is_shown(staff: Client, paid: Payment) -> None:
-    Incident.objects.create(payment=paid, kind="late_money", created=timezone.now())
+    Incident.objects.create(payment=paid, cause="late_money", created=timezone.now())
     for page in ("payment", "refund", "incident", f"payment/{paid.pk}/change", f"payment/{paid.pk}/refund"):
         assert staff.get(f"/admin/checkout/{page}/").status_code == 200
     assert staff.post(f"/admin/checkout/payment/{paid.pk}/change/", {"amount": 1}).status_code == 403
@@ -50,7 +50,7 @@ def test_a_refund_in_part_and_of_the_rest(staff: Client, paid: Payment) -> None:
 
 
 def test_a_refused_refund_is_tried_again(staff: Client, paid: Payment) -> None:
-    refused = Refund.objects.create(payment=paid, amount=1000, status="FAILURE", created=timezone.now())
+    refused = Refund.objects.create(payment=paid, amount_minor=1000, status="FAILURE", created=timezone.now())
     staff.post("/admin/checkout/refund/", {"action": "try_again", "_selected_action": [refused.pk]})
     heal(rounds=1)
 
@@ -59,7 +59,7 @@ def test_a_refused_refund_is_tried_again(staff: Client, paid: Payment) -> None:
 
 
 def test_an_incident_is_closed(staff: Client, paid: Payment) -> None:
-    row = Incident.objects.create(payment=paid, kind="late_money", created=timezone.now())
+    row = Incident.objects.create(payment=paid, cause="late_money", created=timezone.now())
     staff.post("/admin/checkout/incident/", {"action": "close", "_selected_action": [row.pk]})
 
     row.refresh_from_db()
@@ -68,6 +68,6 @@ def test_an_incident_is_closed(staff: Client, paid: Payment) -> None:
 
 def test_others_see_nothing(paid: Payment) -> None:
     client = Client()
-    client.force_login(paid.client)
+    client.force_login(paid.buyer)
     assert client.get(f"/admin/checkout/payment/{paid.pk}/refund/").status_code == 302
     assert not Refund.objects.exists()

@@ -94,7 +94,7 @@ def tokens(request: pytest.FixtureRequest) -> dict[str, str]:
 
 
 def intent(gateway: Gateway, token: str, amount: int = 3000) -> str:
-    return gateway.create_intent(key=key(), amount=amount, currency="EUR", payment_id=7, token=token)
+    return gateway.create_intent(key=key(), amount_minor=amount, currency="EUR", payment_id=7, token=token)
 
 
 class TestTheContract:
@@ -102,7 +102,7 @@ class TestTheContract:
         made = intent(gateway, tokens["good"])
         assert gateway.retrieve(intent=made) == Charge(outcome="unconfirmed", currency="EUR")
 
-        succeeded = Charge(outcome="succeeded", charged=3000, currency="EUR")
+        succeeded = Charge(outcome="succeeded", charged_minor=3000, currency="EUR")
         assert gateway.confirm(key=key(), intent=made) == succeeded
         assert gateway.retrieve(intent=made) == succeeded
 
@@ -133,14 +133,14 @@ class TestTheContract:
     def test_a_charge_is_paid_back(self, gateway: Gateway, tokens: dict[str, str]) -> None:
         made = intent(gateway, tokens["good"])
         gateway.confirm(key=key(), intent=made)
-        refunded = gateway.refund(key=key(), intent=made, amount=1000, refund_id=1)
+        refunded = gateway.refund(key=key(), intent=made, amount_minor=1000, refund_id=1)
         assert refunded.outcome == "succeeded"
         assert refunded.reference
 
     def test_what_was_not_charged_is_not_paid_back(self, gateway: Gateway, tokens: dict[str, str]) -> None:
         made = intent(gateway, tokens["declined"])
         gateway.confirm(key=key(), intent=made)
-        assert gateway.refund(key=key(), intent=made, amount=1000, refund_id=1).outcome == "failed"
+        assert gateway.refund(key=key(), intent=made, amount_minor=1000, refund_id=1).outcome == "failed"
 
     def test_forged_news_is_refused(self, gateway: Gateway) -> None:
         for headers in ({}, {"Stripe-Signature": "t=1,v1=0", "Sandbox-Signature": "1.0"}):
@@ -167,7 +167,9 @@ class TestStripe:
         assert payment.gateway_reference.startswith("pi_")
 
         boss = user_make(is_staff=True)
-        services.refund_request(staff_id=boss.pk, payment_id=payment.pk, amount=None, return_tickets=True)
+        services.refund_request(
+            staff_id=boss.pk, payment_id=payment.pk, amount_minor=None, return_tickets=True
+        )
         heal(rounds=1)
         payment.refresh_from_db()
         assert payment.status == "REFUNDED"
@@ -232,11 +234,13 @@ class TestStripe:
         gateways.named.cache_clear()
         gone = gateways.named("stripe")
         for ask in (
-            lambda: gone.create_intent(key="k", amount=1, currency="EUR", payment_id=1, token="pm_card_visa"),
+            lambda: gone.create_intent(
+                key="k", amount_minor=1, currency="EUR", payment_id=1, token="pm_card_visa"
+            ),
             lambda: gone.confirm(key="k", intent="pi_1"),
             lambda: gone.retrieve(intent="pi_1"),
             lambda: gone.cancel(key="k", intent="pi_1"),
-            lambda: gone.refund(key="k", intent="pi_1", amount=1, refund_id=1),
+            lambda: gone.refund(key="k", intent="pi_1", amount_minor=1, refund_id=1),
         ):
             with pytest.raises(GatewayUnknown):
                 ask()
@@ -249,7 +253,7 @@ class TestStripe:
 class TestTheSandboxsKeys:
     def test_the_first_answer_is_kept(self) -> None:
         sandbox = gateways.named("sandbox")
-        again = {"key": key(), "amount": 5, "currency": "EUR", "payment_id": 0, "token": "ok"}
+        again = {"key": key(), "amount_minor": 5, "currency": "EUR", "payment_id": 0, "token": "ok"}
         assert sandbox.create_intent(**again) == sandbox.create_intent(**again)  # type: ignore[arg-type]
 
     def test_also_a_500(self, settings: Any) -> None:
@@ -265,9 +269,9 @@ class TestTheSandboxsKeys:
 
     def test_another_body_is_an_error(self) -> None:
         sandbox, again = gateways.named("sandbox"), key()
-        sandbox.create_intent(key=again, amount=5, currency="EUR", payment_id=0, token="ok")
+        sandbox.create_intent(key=again, amount_minor=5, currency="EUR", payment_id=0, token="ok")
         with pytest.raises(ledger.KeyReused):
-            sandbox.create_intent(key=again, amount=6, currency="EUR", payment_id=0, token="ok")
+            sandbox.create_intent(key=again, amount_minor=6, currency="EUR", payment_id=0, token="ok")
 
     def test_one_that_is_worked_on_conflicts(self) -> None:
         again = f"create:{timezone.now().timestamp()}"
@@ -276,7 +280,7 @@ class TestTheSandboxsKeys:
             try:
                 with pytest.raises(GatewayUnknown):
                     gateways.named("sandbox").create_intent(
-                        key=again, amount=5, currency="EUR", payment_id=0, token="ok"
+                        key=again, amount_minor=5, currency="EUR", payment_id=0, token="ok"
                     )
             finally:
                 cursor.execute("SELECT pg_advisory_unlock_all()")
@@ -285,6 +289,6 @@ class TestTheSandboxsKeys:
         sandbox = gateways.named("sandbox")
         made = intent(sandbox, "ok", amount=1000)
         sandbox.confirm(key=key(), intent=made)
-        first = sandbox.refund(key=key(), intent=made, amount=700, refund_id=1)
-        second = sandbox.refund(key=key(), intent=made, amount=301, refund_id=2)
+        first = sandbox.refund(key=key(), intent=made, amount_minor=700, refund_id=1)
+        second = sandbox.refund(key=key(), intent=made, amount_minor=301, refund_id=2)
         assert (first.outcome, second.outcome) == ("succeeded", "failed")

@@ -64,7 +64,7 @@ def test_a_mail_server_that_is_away_is_tried_later(paid: Payment, monkeypatch: p
         Receipt.objects.update(attempts=receipts.ATTEMPTS - 1)
         due()
         services.receipts_send()
-    assert Incident.objects.get().kind == "stuck"
+    assert Incident.objects.get().cause == "stuck"
 
     Receipt.objects.update(next_look_at=timezone.now())
     assert services.receipts_send() == 1

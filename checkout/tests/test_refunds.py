@@ -73,7 +73,7 @@ class TestInPart:
         heal()
 
         paid.refresh_from_db()
-        assert (paid.status, paid.refunded) == ("SUCCESS", 1050)
+        assert (paid.status, paid.refunded_minor) == ("SUCCESS", 1050)
         assert stock(paid) == (0, 2, 1950)
         audit()
         refund(staff, paid)
@@ -116,7 +116,7 @@ class TestWho:
         results = together(
             *[
                 lambda: services.refund_request(
-                    staff_id=boss, payment_id=paid.pk, amount=1000, return_tickets=False
+                    staff_id=boss, payment_id=paid.pk, amount_minor=1000, return_tickets=False
                 )
             ]
             * 5
@@ -170,14 +170,14 @@ class TestUnknown:
             heal()
         refused = Refund.objects.get()
         assert refused.status == "FAILURE"
-        assert Incident.objects.get().kind == "refund_failed"
+        assert Incident.objects.get().cause == "refund_failed"
         paid.refresh_from_db()
-        assert (paid.status, paid.refunded) == ("SUCCESS", 0)
+        assert (paid.status, paid.refunded_minor) == ("SUCCESS", 0)
 
         services.refund_retry(refund_id=refused.pk)
         heal()
         paid.refresh_from_db()
-        assert (paid.status, paid.refunded) == ("REFUNDED", 3000)
+        assert (paid.status, paid.refunded_minor) == ("REFUNDED", 3000)
         audit()
 
     def test_two_workers_pay_back_once(self, staff: APIClient, paid: Payment) -> None:

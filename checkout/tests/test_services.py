@@ -57,7 +57,7 @@ class TestThePathToSuccess:
         held = reserve(api, ticket_type).json()["id"]
 
         results = together(
-            *[lambda: services.payment_create(client_id=buyer.pk, reservation_id=held, gateway="sandbox")] * 6
+            *[lambda: services.payment_create(buyer_id=buyer.pk, reservation_id=held, gateway="sandbox")] * 6
         )
 
         assert sorted(made for _, made in results) == [False] * 5 + [True]  # type: ignore[misc]
@@ -66,7 +66,7 @@ class TestThePathToSuccess:
     def test_what_costs_nothing_is_validated_without_a_gateway(
         self, api: APIClient, ticket_type_make: Callable[..., TicketType]
     ) -> None:
-        held = reserve(api, ticket_type_make(price=0)).json()
+        held = reserve(api, ticket_type_make(price_minor=0)).json()
         made = api.post(PAYMENTS, {"reservation_id": held["id"]}, format="json").json()
         free = Payment.objects.get(pk=made["id"])
 
@@ -150,7 +150,7 @@ class TestExpiryBesidePayment:
         Reservation.objects.update(expires_at=timezone.now() + timedelta(milliseconds=30))
 
         together(
-            lambda: services.payment_pay(client_id=buyer.pk, payment_id=payment.pk, token="ok"),
+            lambda: services.payment_pay(buyer_id=buyer.pk, payment_id=payment.pk, token="ok"),
             *[lambda: [due_holds_sweep() for _ in range(40)]] * 2,
         )
         payment.refresh_from_db()
@@ -161,7 +161,7 @@ class TestExpiryBesidePayment:
 class TestPressingTwice:
     def test_it_is_one_charge(self, api: APIClient, buyer: User, payment: Payment) -> None:
         results = together(
-            *[lambda: services.payment_pay(client_id=buyer.pk, payment_id=payment.pk, token="ok")] * 5
+            *[lambda: services.payment_pay(buyer_id=buyer.pk, payment_id=payment.pk, token="ok")] * 5
         )
         together(*[lambda: services.payment_process(payment_id=payment.pk)] * 5)
 

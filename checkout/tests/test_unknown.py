@@ -154,13 +154,13 @@ class TestUnknown:
     ) -> None:
         pay(api, payment)
         with ledger.opened() as book:
-            reference = book.intent_create(amount=1, currency="EUR", payment=0, token="ok")
+            reference = book.intent_create(amount_minor=1, currency="EUR", payment=0, token="ok")
             book.intent_conclude(reference, "succeeded")
         Payment.objects.update(gateway_reference=reference)
         work(payment)
 
         assert state(payment) == ("PROCESSING", "paying")
-        assert Incident.objects.get().kind == "wrong_amount"
+        assert Incident.objects.get().cause == "wrong_amount"
 
 
 class TestDeadline:
@@ -207,7 +207,7 @@ class TestDeadline:
 
         abandon(payment, settings)
         assert state(payment) == ("ABANDONED", "expired")
-        assert Incident.objects.get().kind == "gateway_silent"
+        assert Incident.objects.get().cause == "gateway_silent"
         shown = api.get(f"{PAYMENTS}{payment.pk}/").json()
         assert shown["payment_status"] == "FAILURE"
         assert "money back" in shown["error"]
@@ -230,7 +230,7 @@ class TestDeadline:
         monkeypatch.setattr(SandboxGateway, "create_intent", die)
         with pytest.raises(KeyboardInterrupt):
             work(payment)
-        assert Incident.objects.get().kind == "stuck"
+        assert Incident.objects.get().cause == "stuck"
 
 
 class TestLateMoney:
@@ -254,9 +254,9 @@ class TestLateMoney:
     def test_it_is_paid_back_if_there_are_none(
         self, api: APIClient, abandoned: Payment, user_make: Callable[..., User]
     ) -> None:
-        kind = abandoned.reservation.ticket_type
+        ticket_type = abandoned.reservation.ticket_type
         for _ in range(5):
-            assert reserve(api_of(user_make()), kind, 10 if _ < 4 else 9).status_code == 201
+            assert reserve(api_of(user_make()), ticket_type, 10 if _ < 4 else 9).status_code == 201
         lapse()
         work(abandoned)
 
@@ -272,9 +272,9 @@ class TestLateMoney:
         audit()
 
     def test_due_holds_make_room_for_it(self, abandoned: Payment, user_make: Callable[..., User]) -> None:
-        kind = abandoned.reservation.ticket_type
+        ticket_type = abandoned.reservation.ticket_type
         for _ in range(5):
-            reserve(api_of(user_make()), kind, 10)
+            reserve(api_of(user_make()), ticket_type, 10)
         past = timezone.now() - timedelta(seconds=1)
         Reservation.objects.filter(state="held").update(expires_at=past)
         heal()
@@ -288,19 +288,21 @@ class TestLateMoney:
         user_make: Callable[..., User],
         settings: Any,
     ) -> None:
-        kind = ticket_type_make(amount=2)
+        ticket_type = ticket_type_make(capacity=2)
         settings.SANDBOX_FAULTS = {"confirm": "after"}
         late: list[Payment] = []
         for _ in range(2):
             client = api_of(user_make())
-            held = reserve(client, kind).json()["id"]
+            held = reserve(client, ticket_type).json()["id"]
             made = client.post(PAYMENTS, {"reservation_id": held}, format="json").json()
             late.append(Payment.objects.get(pk=made["id"]))
             pay(client, late[-1])
             work(late[-1])
         for payment in late:
             abandon(payment, settings)
-        assert reserve(api_of(user_make()), kind).status_code == 201  # of two free tickets, one is taken
+        assert (
+            reserve(api_of(user_make()), ticket_type).status_code == 201
+        )  # of two free tickets, one is taken
 
         lapse()
         together(

@@ -136,6 +136,8 @@ class TestForged:
         pay(api, payment, "timeout_uncharged")
         work(payment)
         lapse()
-        processing._settle(payment, Charge(outcome="succeeded", charged=payment.amount, currency="EUR"))
+        processing._settle(
+            payment, Charge(outcome="succeeded", charged_minor=payment.amount_minor, currency="EUR")
+        )
         with pytest.raises(AssertionError):
             audit()

@@ -48,8 +48,8 @@ class Visitor:
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._connection = kind(parts.hostname or "localhost", parts.port, timeout=TIMEOUT)
+        connection = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._connection = connection(parts.hostname or "localhost", parts.port, timeout=TIMEOUT)
         self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
@@ -79,11 +79,11 @@ def rush(
     """Will send `buyers` at an event (unless named, the one with most left), AT_ONCE at a time, and count
     what became of them; `told` hears of each. Raises Refused and OSError when the shop is not there."""
     dice = random.Random(seed)  # noqa: S311
-    kinds = types_on_sale(url, event)
+    ticket_types = types_on_sale(url, event)
     tally = Tally()
 
     def come(lot: random.Random) -> None:
-        outcome = visit(url, kinds, lot)
+        outcome = visit(url, ticket_types, lot)
         told(tally.add(outcome), outcome)
 
     with ThreadPoolExecutor(AT_ONCE) as crowd:
@@ -103,24 +103,27 @@ def types_on_sale(url: str, event: int | None) -> list[dict[str, Any]]:
         found = [_on_sale(visitor, event_id) for event_id in named[:LOOKED_AT]]
     finally:
         visitor.close()
-    best = max(found, key=lambda kinds: sum(kind["available"] for kind in kinds), default=[])
+    best = max(found, key=lambda types: sum(each["available"] for each in types), default=[])
     if not best:
         raise Refused("nothing is on sale")
     return best
 
 
 def _on_sale(visitor: Visitor, event_id: int) -> list[dict[str, Any]]:
-    kinds = visitor.ask("GET", f"/event/events/{event_id}/")["tickets"]
-    return [kind for kind in kinds if kind["sale"] == "open" and kind["available"]]
+    types = visitor.ask("GET", f"/event/events/{event_id}/")["tickets"]
+    return [each for each in types if each["sale"] == "open" and each["available"]]
 
 
-def visit(url: str, kinds: list[dict[str, Any]], lot: random.Random) -> str:
+def visit(url: str, ticket_types: list[dict[str, Any]], lot: random.Random) -> str:
     """Will let one buyer try, and say in a word what became of it."""
     visitor = Visitor(url)
     try:
         visitor.register()
-        kind = lot.choice(kinds)
-        wanted = {"ticket_type": kind["id"], "amount": lot.randint(1, min(4, kind["max_per_user"]))}
+        ticket_type = lot.choice(ticket_types)
+        wanted = {
+            "ticket_type": ticket_type["id"],
+            "amount": lot.randint(1, min(4, ticket_type["max_per_user"])),
+        }
         reservation = visitor.ask("POST", "/event/reservations/", wanted)["id"]
         time.sleep(lot.uniform(*THINKS))
         decided = lot.random()

@@ -37,12 +37,10 @@ def demo_load(*, password: str, now: datetime) -> int:
         count = tickets.events_load(events=events_from(now=now))
     except event_files.FileErrors:
         count = 0  # there already; what an interrupted run has not sold is sold now
-    for (event, ticket_type), amount in BOUGHT.items():
-        unsold = TicketType.objects.filter(
-            event__name=event, ticket_type=ticket_type, inventory__reservations=0
-        )
-        for kind in unsold:
-            _buy(kind, amount)
+    for (event, ticket_type), quantity in BOUGHT.items():
+        unsold = TicketType.objects.filter(event__name=event, name=ticket_type, inventory__reservations=0)
+        for each in unsold:
+            _buy(each, quantity)
     return count
 
 
@@ -65,24 +63,29 @@ def events_from(*, now: datetime) -> list[EventToLoad]:
 
 
 def _moved(event: EventToLoad, shift: timedelta) -> EventToLoad:
-    types = [replace(kind, opens_at=kind.opens_at + shift if kind.opens_at else None) for kind in event.types]
+    types = [replace(each, opens_at=each.opens_at + shift if each.opens_at else None) for each in event.types]
     return replace(event, date=event.date + shift, types=types)
 
 
-def _buy(kind: TicketType, amount: int) -> None:
-    """Will let as many guests as it takes buy `amount` tickets."""
+def _buy(ticket_type: TicketType, quantity: int) -> None:
+    """Will let as many guests as it takes buy `quantity` tickets."""
     hold = timedelta(minutes=15)
-    for nth in range(-(-amount // kind.max_per_user)):
+    for nth in range(-(-quantity // ticket_type.max_per_user)):
         guest, _ = User.objects.get_or_create(
             username=f"guest{nth + 1}",
             defaults={"email": f"guest{nth + 1}@example.org", "password": make_password(None)},
         )
-        wanted = min(kind.max_per_user, amount - nth * kind.max_per_user)
+        wanted = min(ticket_type.max_per_user, quantity - nth * ticket_type.max_per_user)
         made = tickets.reservation_create(
-            client_id=guest.pk, ticket_type=kind.pk, amount=wanted, key=None, hold=hold, now=clock.now()
+            buyer_id=guest.pk,
+            ticket_type=ticket_type.pk,
+            quantity=wanted,
+            key=None,
+            hold=hold,
+            now=clock.now(),
         )
         payment, _ = checkout.payment_create(
-            client_id=guest.pk, reservation_id=made.reservation["id"], gateway="sandbox"
+            buyer_id=guest.pk, reservation_id=made.reservation["id"], gateway="sandbox"
         )
-        checkout.payment_pay(client_id=guest.pk, payment_id=payment.pk, token="demo")  # noqa: S106
+        checkout.payment_pay(buyer_id=guest.pk, payment_id=payment.pk, token="demo")  # noqa: S106
         checkout.payment_process(payment_id=payment.pk)

@@ -1,14 +1,14 @@
 -- The latest happenings: fifty of each kind by its index, then the fifty latest of them all.
-SELECT h.id, h.at, h.what, h.amount, h.unit_price, t.ticket_type, e.name AS event, e.currency
+SELECT h.id, h.at, h.what, h.quantity, h.unit_price_minor, t.name AS ticket_type, e.name AS event, e.currency
   FROM (
-    (SELECT id, created AS at, 'reserved' AS what, ticket_type_id, amount, unit_price
+    (SELECT id, created AS at, 'reserved' AS what, ticket_type_id, quantity, unit_price_minor
        FROM tickets_reservation ORDER BY id DESC LIMIT %(most)s)
     UNION ALL
-    (SELECT id, validated_at, 'paid', ticket_type_id, amount, unit_price
+    (SELECT id, validated_at, 'paid', ticket_type_id, quantity, unit_price_minor
        FROM tickets_reservation WHERE validated_at IS NOT NULL ORDER BY validated_at DESC LIMIT %(most)s)
     UNION ALL
-    (SELECT id, ended_at, CASE WHEN validated_at IS NULL THEN state ELSE 'refunded' END, ticket_type_id, amount,
-            unit_price
+    (SELECT id, ended_at, CASE WHEN validated_at IS NULL THEN state ELSE 'refunded' END, ticket_type_id, quantity,
+            unit_price_minor
        FROM tickets_reservation WHERE ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT %(most)s)
   ) h
   JOIN tickets_tickettype t ON t.id = h.ticket_type_id

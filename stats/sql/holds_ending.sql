@@ -4,7 +4,7 @@ SELECT (SELECT count(*) FROM (SELECT FROM tickets_reservation WHERE state = 'hel
        (SELECT count(*) FROM (SELECT FROM tickets_reservation WHERE state = 'held'
            AND expires_at < %(now)s + interval '5 minutes' LIMIT %(limit)s) m) AS within_five,
        (SELECT COALESCE(json_agg(f), '[]') FROM (
-            SELECT r.id, r.expires_at, r.amount, t.ticket_type, e.name AS event
+            SELECT r.id, r.expires_at, r.quantity AS amount, t.name AS ticket_type, e.name AS event
               FROM tickets_reservation r
               JOIN tickets_tickettype t ON t.id = r.ticket_type_id
               JOIN tickets_event e ON e.id = t.event_id

@@ -3,7 +3,7 @@ SELECT (SELECT count(*) FROM (SELECT FROM tickets_reservation WHERE state = 'pay
        (SELECT count(*) FROM (SELECT FROM tickets_reservation WHERE state = 'paying'
            AND paying_since < %(doubtful_since)s LIMIT %(limit)s) p) AS in_doubt,
        (SELECT COALESCE(json_agg(d), '[]') FROM (
-            SELECT r.id, r.paying_since, r.amount, t.ticket_type, e.name AS event
+            SELECT r.id, r.paying_since, r.quantity AS amount, t.name AS ticket_type, e.name AS event
               FROM tickets_reservation r
               JOIN tickets_tickettype t ON t.id = r.ticket_type_id
               JOIN tickets_event e ON e.id = t.event_id

@@ -39,11 +39,11 @@ def event_make(ticket_type_make: Callable[..., TicketType]) -> Callable[..., Eve
     """Makes an event of one ticket type, with counters as they would be."""
 
     def make(
-        name: str, *, currency: str = "EUR", day: int = 1, kind: str = "Regular", **counters: int
+        name: str, *, currency: str = "EUR", day: int = 1, ticket_type: str = "Regular", **counters: int
     ) -> Event:
         event = Event.objects.create(name=name, date=timezone.now() + timedelta(days=day), currency=currency)
-        made = ticket_type_make(event=event, amount=10_000)
-        TicketType.objects.filter(pk=made.pk).update(ticket_type=kind)
+        made = ticket_type_make(event=event, capacity=10_000)
+        TicketType.objects.filter(pk=made.pk).update(name=ticket_type)
         Inventory.objects.filter(pk=made.pk).update(**counters)
         return event
 
@@ -65,7 +65,9 @@ class TestWhoSeesIt:
 
 def test_events_by_date_with_their_figures(staff: APIClient, event_make: Callable[..., Event]) -> None:
     later = event_make("Later", day=2)
-    sooner = event_make("Sooner", currency="JPY", reservations=4, reserved_tickets=9, sold=5, revenue=1200)
+    sooner = event_make(
+        "Sooner", currency="JPY", reservations=4, reserved_tickets=9, sold=5, revenue_minor=1200
+    )
     assert staff.get("/stats/events/").json() == [
         {
             "id": sooner.pk,
@@ -135,7 +137,7 @@ class TestTheTop:
 
     def test_the_five_highest(self, staff: APIClient, event_make: Callable[..., Event]) -> None:
         for nth in range(7):
-            event_make(f"E{nth}", reservations=nth, sold=7 - nth, revenue=100 * ((nth + 3) % 7))
+            event_make(f"E{nth}", reservations=nth, sold=7 - nth, revenue_minor=100 * ((nth + 3) % 7))
         assert self.names(staff, "popular") == ["E6", "E5", "E4", "E3", "E2"]
         assert self.names(staff, "selling") == ["E0", "E1", "E2", "E3", "E4"]
         assert self.names(staff, "profit") == ["E3", "E2", "E1", "E0", "E6"]
@@ -148,16 +150,16 @@ class TestTheTop:
     def test_profits_are_compared_as_they_are_written(
         self, staff: APIClient, event_make: Callable[..., Event]
     ) -> None:
-        event_make("yen", currency="JPY", revenue=1500)  # 1500
-        event_make("euro", currency="EUR", revenue=2000)  # 20.00
-        event_make("dinar", currency="KWD", revenue=21_000)  # 21.000
+        event_make("yen", currency="JPY", revenue_minor=1500)  # 1500
+        event_make("euro", currency="EUR", revenue_minor=2000)  # 20.00
+        event_make("dinar", currency="KWD", revenue_minor=21_000)  # 21.000
         assert self.names(staff, "profit") == ["yen", "dinar", "euro"]
 
 
 def test_ticket_types_by_name_and_currency(staff: APIClient, event_make: Callable[..., Event]) -> None:
-    event_make("A", kind="VIP", reservations=2, reserved_tickets=3, sold=2, revenue=500)
-    event_make("B", kind="VIP", reservations=2, reserved_tickets=7, sold=4, revenue=700)
-    event_make("C", kind="VIP", currency="GBP")
+    event_make("A", ticket_type="VIP", reservations=2, reserved_tickets=3, sold=2, revenue_minor=500)
+    event_make("B", ticket_type="VIP", reservations=2, reserved_tickets=7, sold=4, revenue_minor=700)
+    event_make("C", ticket_type="VIP", currency="GBP")
     found = {(row["ticket_type"], row["currency"]): row for row in staff.get("/stats/tickets/").json()}
     assert list(found) == [("VIP", "EUR"), ("VIP", "GBP")]
     assert found["VIP", "EUR"] == {

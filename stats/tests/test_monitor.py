@@ -78,7 +78,7 @@ def busy(user_make: Callable[..., User], ticket_type: TicketType) -> TicketType:
             reservation = operations.reservation_lock(reservation_id=made[user.pk])
             operations.reservation_begin_paying(reservation=reservation, now=db.now())
             if user is paid:
-                operations.reservation_validate(reservation=reservation, paid=3000, now=db.now())
+                operations.reservation_validate(reservation=reservation, paid_minor=3000, now=db.now())
     end(late)
     tickets.due_holds_sweep()
     return ticket_type
@@ -101,8 +101,13 @@ class TestThePicture:
         assert shown["money"] == [{"currency": "EUR", "amount": "30.00"}]
         assert shown["funnel"] == {"reserved": 4, "paid": 1, "expired": 1, "failed": 0}
         [event] = shown["events"]
-        [kind] = event["types"]
-        assert (kind["held"], kind["sold"], kind["free"], kind["sale"]) == (4, 2, 44, "open")
+        [ticket_type] = event["types"]
+        assert (ticket_type["held"], ticket_type["sold"], ticket_type["free"], ticket_type["sale"]) == (
+            4,
+            2,
+            44,
+            "open",
+        )
         assert (shown["holds"]["within_minute"], shown["holds"]["within_five"]) == (0, 1)
         assert [hold["amount"] for hold in shown["holds"]["first"]] == [2]
         assert (shown["payments"]["in_flight"], shown["payments"]["in_doubt"]) == (1, 1)

@@ -89,7 +89,7 @@ class ReservationList(APIView):
     )
     def get(self, request: Request) -> Response:
         """My reservations, newest first: those that live or are paid for, or those in the states asked for."""
-        mine = selectors.reservations_of(client_id=actor_id(request), states=_states(request))
+        mine = selectors.reservations_of(buyer_id=actor_id(request), states=_states(request))
         now = clock.now()
         return Pages("-id").respond(
             selectors.reservation_rows(mine),
@@ -109,9 +109,9 @@ class ReservationList(APIView):
         key = request.headers.get("Idempotency-Key")
         rules.check_idempotency_key(key)
         reserved = services.reservation_create(
-            client_id=actor_id(request),
+            buyer_id=actor_id(request),
             ticket_type=wanted["ticket_type"],
-            amount=wanted["amount"],
+            quantity=wanted["amount"],
             key=key,
             hold=timedelta(seconds=settings.HOLD_SECONDS),
             now=clock.now(),
@@ -138,14 +138,14 @@ class ReservationDetail(APIView):
         """One of my reservations; 410 with its state when it has ended."""
         return Response(
             services.reservation_get(
-                client_id=actor_id(request), reservation_id=reservation_id, now=clock.now()
+                buyer_id=actor_id(request), reservation_id=reservation_id, now=clock.now()
             )
         )
 
     @extend_schema(operation_id="reservations_release", responses={204: None})
     def delete(self, request: Request, reservation_id: int) -> Response:
         """Give held tickets back."""
-        services.reservation_release(client_id=actor_id(request), reservation_id=reservation_id)
+        services.reservation_release(buyer_id=actor_id(request), reservation_id=reservation_id)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -158,5 +158,5 @@ class ReservationExtend(APIView):
     def post(self, request: Request, reservation_id: int) -> Response:
         """Keep held tickets five minutes from now, within thirty of their creation."""
         return Response(
-            services.reservation_extend(client_id=actor_id(request), reservation_id=reservation_id)
+            services.reservation_extend(buyer_id=actor_id(request), reservation_id=reservation_id)
         )

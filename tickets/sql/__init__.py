@@ -11,7 +11,7 @@ def text(name: str) -> str:
 
 
 CLAIM = (
-    "SELECT * FROM reservation_claim(%(client)s, %(ticket_type)s, %(amount)s, %(key)s,"
+    "SELECT * FROM reservation_claim(%(buyer)s, %(ticket_type)s, %(quantity)s, %(key)s,"
     " make_interval(secs => %(hold_seconds)s))"
 )
 RELEASE_DUE = "SELECT * FROM holds_release_due(%(ticket_type)s, %(most)s)"

@@ -1,6 +1,6 @@
--- All that decides a claim, at one instant of the database's clock. The client's own due hold does not count.
+-- All that decides a claim, at one instant of the database's clock. The buyer's own due hold does not count.
 -- An instant, since an index can find what lies before it; of a clock that goes on it would pass by every hold.
-SELECT statement_timestamp() AS now, i.amount AS capacity, i.held, i.sold, i.opens_at, i.closes_at, i.paused,
+SELECT statement_timestamp() AS now, i.capacity, i.held, i.sold, i.opens_at, i.closes_at, i.paused,
        t.max_per_user, own.live_reservation, COALESCE(own.owned, 0) AS owned,
        EXISTS (SELECT FROM tickets_reservation r WHERE r.ticket_type_id = t.id AND r.state = 'held'
                   AND r.expires_at <= statement_timestamp()) AS due_holds,
@@ -9,9 +9,9 @@ SELECT statement_timestamp() AS now, i.amount AS capacity, i.held, i.sold, i.ope
   FROM tickets_tickettype t
   JOIN tickets_inventory i ON i.ticket_type_id = t.id
   LEFT JOIN LATERAL (
-       SELECT sum(r.amount) AS owned, max(r.id) FILTER (WHERE r.state <> 'validated') AS live_reservation
+       SELECT sum(r.quantity) AS owned, max(r.id) FILTER (WHERE r.state <> 'validated') AS live_reservation
          FROM tickets_reservation r
-        WHERE r.client_id = %(client)s AND r.ticket_type_id = t.id
+        WHERE r.buyer_id = %(buyer)s AND r.ticket_type_id = t.id
           AND (r.state IN ('paying', 'validated') OR (r.state = 'held' AND r.expires_at > statement_timestamp()))
   ) own ON true
  WHERE t.id = %(ticket_type)s

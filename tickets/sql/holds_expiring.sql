@@ -1,5 +1,5 @@
 -- Holds that came under one of the thresholds (seconds left) between two instants, if they were made for longer.
-SELECT r.id AS reservation, r.client_id AS client, r.expires_at
+SELECT r.id AS reservation, r.buyer_id AS buyer, r.expires_at
   FROM unnest(%(thresholds)s::int[]) AS t (seconds)
   JOIN tickets_reservation r
     ON r.state = 'held'

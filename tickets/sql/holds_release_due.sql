@@ -1,12 +1,12 @@
 -- End the due holds of one ticket type, p_most at the most, and put their tickets back on sale. One row comes
--- back, with the clients whose holds they were and the inventory's new figures, or none when nothing was due.
+-- back, with the buyers whose holds they were and the inventory's new figures, or none when nothing was due.
 --
 -- The reservations are picked first and the inventory touched last: the order of locks everywhere. Rows that
 -- somebody else works on are passed over: he ends them himself, or turns them into something that is not due.
 CREATE OR REPLACE FUNCTION holds_release_due(p_ticket_type bigint, p_most integer)
 RETURNS TABLE (
-    clients bigint[], event bigint, ticket_type bigint,
-    amount integer, held integer, sold integer, opens_at timestamptz, closes_at timestamptz, paused boolean,
+    buyers bigint[], event bigint, ticket_type bigint,
+    capacity integer, held integer, sold integer, opens_at timestamptz, closes_at timestamptz, paused boolean,
     version bigint, next_release_at timestamptz
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -29,9 +29,9 @@ BEGIN
         UPDATE tickets_reservation r
            SET state = 'expired', ended_at = clock_timestamp(), version = r.version + 1
          WHERE r.id = ANY (due)
-        RETURNING r.client_id, r.amount
+        RETURNING r.buyer_id, r.quantity
     )
-    SELECT array_agg(e.client_id) AS clients, sum(e.amount) AS tickets, count(*) AS reservations
+    SELECT array_agg(e.buyer_id) AS buyers, sum(e.quantity) AS tickets, count(*) AS reservations
       INTO freed FROM ended e;
 
     RETURN QUERY
@@ -40,7 +40,7 @@ BEGIN
            reservations_expired = i.reservations_expired + freed.reservations
       FROM tickets_tickettype t
      WHERE i.ticket_type_id = p_ticket_type AND t.id = p_ticket_type
-    RETURNING freed.clients, t.event_id, p_ticket_type, i.amount, i.held, i.sold, i.opens_at, i.closes_at,
+    RETURNING freed.buyers, t.event_id, p_ticket_type, i.capacity, i.held, i.sold, i.opens_at, i.closes_at,
         i.paused, i.version,
         (SELECT min(h.expires_at) FROM tickets_reservation h
           WHERE h.ticket_type_id = p_ticket_type AND h.state = 'held');

@@ -1,63 +1,64 @@
--- Take p_amount tickets of a type for a client, or nothing at all: the whole of a reservation in one statement.
+-- Take p_quantity tickets of a type for a buyer, or nothing at all: the whole of a reservation in one statement.
 --
 -- Each statement of a function has a fresh snapshot, so what is read after the inventory's row is locked is
 -- exact: the one who waited for the lock sees what its predecessor did. No row comes back when the inventory
--- refuses; a constraint's name is raised when the client's own reservations do. Either undoes everything.
+-- refuses; a constraint's name is raised when the buyer's own reservations do. Either undoes everything.
 CREATE OR REPLACE FUNCTION reservation_claim(
-    p_client bigint, p_ticket_type bigint, p_amount integer, p_key text, p_hold interval
+    p_buyer bigint, p_ticket_type bigint, p_quantity integer, p_key text, p_hold interval
 ) RETURNS TABLE (
-    reservation_id bigint, unit_price bigint, created timestamptz, expires_at timestamptz,
+    reservation_id bigint, unit_price_minor bigint, created timestamptz, expires_at timestamptz,
     event bigint, currency text,
-    amount integer, held integer, sold integer, opens_at timestamptz, closes_at timestamptz, paused boolean,
+    capacity integer, held integer, sold integer, opens_at timestamptz, closes_at timestamptz, paused boolean,
     version bigint, next_release_at timestamptz
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-    kind record;
-    stock tickets_inventory%ROWTYPE;
+    ticket_type record;
+    inventory tickets_inventory%ROWTYPE;
     own record;
     at timestamptz;
 BEGIN
-    SELECT t.price, t.max_per_user, t.event_id, e.currency INTO kind
+    SELECT t.price_minor, t.max_per_user, t.event_id, e.currency INTO ticket_type
       FROM tickets_tickettype t JOIN tickets_event e ON e.id = t.event_id
      WHERE t.id = p_ticket_type;
 
     -- Only the locked row is read again after waiting, so all that can refuse stands on it.
     UPDATE tickets_inventory i
-       SET held = i.held + p_amount, version = i.version + 1,
-           reservations = i.reservations + 1, reserved_tickets = i.reserved_tickets + p_amount
+       SET held = i.held + p_quantity, version = i.version + 1,
+           reservations = i.reservations + 1, reserved_tickets = i.reserved_tickets + p_quantity
      WHERE i.ticket_type_id = p_ticket_type
-       AND i.held + i.sold + p_amount <= i.amount
+       AND i.held + i.sold + p_quantity <= i.capacity
        AND NOT i.paused
        AND (i.opens_at IS NULL OR i.opens_at <= clock_timestamp())
        AND i.closes_at > clock_timestamp()
-    RETURNING i.* INTO stock;
+    RETURNING i.* INTO inventory;
     IF NOT FOUND THEN
         RETURN;
     END IF;
 
     -- A live reservation that another transaction is ending still shows here as live. Refusing now, instead
     -- of letting the INSERT wait for that transaction (which waits for our inventory), rules out a deadlock.
-    SELECT COALESCE(sum(r.amount), 0) AS tickets, bool_or(r.state <> 'validated') AS live INTO own
+    SELECT COALESCE(sum(r.quantity), 0) AS tickets, bool_or(r.state <> 'validated') AS live INTO own
       FROM tickets_reservation r
-     WHERE r.client_id = p_client AND r.ticket_type_id = p_ticket_type
+     WHERE r.buyer_id = p_buyer AND r.ticket_type_id = p_ticket_type
        AND r.state IN ('held', 'paying', 'validated');
     IF own.live THEN
-        RAISE unique_violation USING CONSTRAINT = 'reservation_one_live_per_client_and_type',
-            MESSAGE = 'the client holds tickets of this type already';
+        RAISE unique_violation USING CONSTRAINT = 'reservation_one_live_per_buyer_and_type',
+            MESSAGE = 'the buyer holds tickets of this type already';
     END IF;
-    IF own.tickets + p_amount > kind.max_per_user THEN
+    IF own.tickets + p_quantity > ticket_type.max_per_user THEN
         RAISE check_violation USING CONSTRAINT = 'reservation_within_max_per_user',
-            MESSAGE = 'the client would own more tickets of this type than one may';
+            MESSAGE = 'the buyer would own more tickets of this type than one may';
     END IF;
 
     at := clock_timestamp();
     RETURN QUERY
     INSERT INTO tickets_reservation AS r
-        (client_id, ticket_type_id, amount, unit_price, state, created, expires_at, idempotency_key, version)
-    VALUES (p_client, p_ticket_type, p_amount, kind.price, 'held', at, at + p_hold, p_key, 1)
-    RETURNING r.id, r.unit_price, r.created, r.expires_at, kind.event_id, kind.currency::text,
-        stock.amount, stock.held, stock.sold, stock.opens_at, stock.closes_at, stock.paused, stock.version,
+        (buyer_id, ticket_type_id, quantity, unit_price_minor, state, created, expires_at, idempotency_key, version)
+    VALUES (p_buyer, p_ticket_type, p_quantity, ticket_type.price_minor, 'held', at, at + p_hold, p_key, 1)
+    RETURNING r.id, r.unit_price_minor, r.created, r.expires_at, ticket_type.event_id, ticket_type.currency::text,
+        inventory.capacity, inventory.held, inventory.sold, inventory.opens_at, inventory.closes_at,
+        inventory.paused, inventory.version,
         LEAST(r.expires_at, (SELECT min(h.expires_at) FROM tickets_reservation h
                               WHERE h.ticket_type_id = p_ticket_type AND h.state = 'held'));
 END

@@ -1,8 +1,8 @@
--- Which reservations clients' own screens show: live ones, the newest paid ones, and what ended lately.
+-- Which reservations buyers' own screens show: live ones, the newest paid ones, and what ended lately.
 SELECT id FROM (
     SELECT id, state, ended_at,
-           row_number() OVER (PARTITION BY client_id, state ORDER BY id DESC) AS nth
-      FROM tickets_reservation WHERE client_id = ANY (%(clients)s)
+           row_number() OVER (PARTITION BY buyer_id, state ORDER BY id DESC) AS nth
+      FROM tickets_reservation WHERE buyer_id = ANY (%(buyers)s)
 ) r
 WHERE state IN ('held', 'paying')
    OR (state = 'validated' AND nth <= %(validated)s)

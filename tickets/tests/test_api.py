@@ -18,13 +18,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 RESERVATIONS = "/event/reservations/"
 
 
-def reserve(api: APIClient, kind: TicketType | int, amount: Any = 1, **headers: str) -> Any:
-    pk = kind.pk if isinstance(kind, TicketType) else kind
+def reserve(api: APIClient, ticket_type: TicketType | int, amount: Any = 1, **headers: str) -> Any:
+    pk = ticket_type.pk if isinstance(ticket_type, TicketType) else ticket_type
     return api.post(RESERVATIONS, {"ticket_type": pk, "amount": amount}, format="json", headers=headers)
 
 
-def figures(kind: TicketType) -> tuple[int, int]:
-    stock = Inventory.objects.get(pk=kind.pk)
+def figures(ticket_type: TicketType) -> tuple[int, int]:
+    stock = Inventory.objects.get(pk=ticket_type.pk)
     return stock.held, stock.sold
 
 
@@ -108,25 +108,25 @@ class TestRefusals:
         return body
 
     def test_sold_out(self, api: APIClient, ticket_type_make: Callable[..., TicketType]) -> None:
-        kind = ticket_type_make(amount=2, sold=2)
+        ticket_type = ticket_type_make(capacity=2, sold=2)
 
-        self.refused(reserve(api, kind), "sold_out")
+        self.refused(reserve(api, ticket_type), "sold_out")
 
     def test_all_held_says_when_the_next_hold_ends(
         self, api: APIClient, ticket_type_make: Callable[..., TicketType], user_make: Callable[..., User]
     ) -> None:
-        kind = ticket_type_make(amount=2)
-        held = reserve(api_of(user_make()), kind, 2).json()
+        ticket_type = ticket_type_make(capacity=2)
+        held = reserve(api_of(user_make()), ticket_type, 2).json()
 
-        body = self.refused(reserve(api, kind), "all_held")
+        body = self.refused(reserve(api, ticket_type), "all_held")
         assert body["next_release_at"] == held["expires_at"]
 
     def test_not_enough_says_how_many_there_are(
         self, api: APIClient, ticket_type_make: Callable[..., TicketType]
     ) -> None:
-        kind = ticket_type_make(amount=3)
+        ticket_type = ticket_type_make(capacity=3)
 
-        assert self.refused(reserve(api, kind, 4), "not_enough")["available"] == 3
+        assert self.refused(reserve(api, ticket_type, 4), "not_enough")["available"] == 3
 
     def test_already_reserved_names_the_reservation(self, api: APIClient, ticket_type: TicketType) -> None:
         mine = reserve(api, ticket_type).json()
@@ -137,24 +137,24 @@ class TestRefusals:
     def test_over_the_limit_counts_what_is_validated(
         self, api: APIClient, buyer: User, ticket_type_make: Callable[..., TicketType]
     ) -> None:
-        kind = ticket_type_make(max_per_user=3, sold=2)
-        validated(buyer, kind, 2)
+        ticket_type = ticket_type_make(max_per_user=3, sold=2)
+        validated(buyer, ticket_type, 2)
 
-        assert self.refused(reserve(api, kind, 2), "over_limit")["max_per_user"] == 3
-        assert reserve(api, kind, 1).status_code == 201
+        assert self.refused(reserve(api, ticket_type, 2), "over_limit")["max_per_user"] == 3
+        assert reserve(api, ticket_type, 1).status_code == 201
 
     def test_a_sale_that_is_not_open_says_when_it_will_be(
         self, api: APIClient, ticket_type_make: Callable[..., TicketType]
     ) -> None:
-        kind = ticket_type_make(opens_at=timezone.now() + timedelta(hours=1))
+        ticket_type = ticket_type_make(opens_at=timezone.now() + timedelta(hours=1))
 
-        opens_at = self.refused(reserve(api, kind), "sale_not_open")["opens_at"]
-        assert opens_at == api.get(f"/event/tickets/{kind.pk}/").json()["opens_at"]
+        opens_at = self.refused(reserve(api, ticket_type), "sale_not_open")["opens_at"]
+        assert opens_at == api.get(f"/event/tickets/{ticket_type.pk}/").json()["opens_at"]
 
     def test_an_ended_sale(self, api: APIClient, ticket_type_make: Callable[..., TicketType]) -> None:
-        kind = ticket_type_make(closes_at=timezone.now() - timedelta(seconds=1))
+        ticket_type = ticket_type_make(closes_at=timezone.now() - timedelta(seconds=1))
 
-        self.refused(reserve(api, kind), "sale_ended")
+        self.refused(reserve(api, ticket_type), "sale_ended")
 
     def test_a_paused_sale(self, api: APIClient, ticket_type_make: Callable[..., TicketType]) -> None:
         self.refused(reserve(api, ticket_type_make(paused=True)), "sale_paused")
@@ -162,21 +162,26 @@ class TestRefusals:
     def test_the_most_telling_refusal_comes_first(
         self, api: APIClient, buyer: User, ticket_type_make: Callable[..., TicketType]
     ) -> None:
-        kind = ticket_type_make(amount=2, max_per_user=2)
-        reserve(api, kind, 2)
-        Inventory.objects.filter(pk=kind.pk).update(paused=True)
-        self.refused(reserve(api, kind), "already_reserved")
+        ticket_type = ticket_type_make(capacity=2, max_per_user=2)
+        reserve(api, ticket_type, 2)
+        Inventory.objects.filter(pk=ticket_type.pk).update(paused=True)
+        self.refused(reserve(api, ticket_type), "already_reserved")
 
-        Reservation.objects.filter(client=buyer).update(state="validated", validated_at=timezone.now())
-        Inventory.objects.filter(pk=kind.pk).update(held=0, sold=2)
-        self.refused(reserve(api, kind), "over_limit")
+        Reservation.objects.filter(buyer=buyer).update(state="validated", validated_at=timezone.now())
+        Inventory.objects.filter(pk=ticket_type.pk).update(held=0, sold=2)
+        self.refused(reserve(api, ticket_type), "over_limit")
 
 
-def validated(user: User, kind: TicketType, amount: int) -> Reservation:
+def validated(user: User, ticket_type: TicketType, amount: int) -> Reservation:
     now = timezone.now()
     times = {"created": now, "expires_at": now, "validated_at": now}
     return Reservation.objects.create(
-        client=user, ticket_type=kind, amount=amount, unit_price=kind.price, state="validated", **times
+        buyer=user,
+        ticket_type=ticket_type,
+        quantity=amount,
+        unit_price_minor=ticket_type.price_minor,
+        state="validated",
+        **times,
     )
 
 
@@ -207,12 +212,12 @@ class TestIdempotencyKey:
         reserve(api, ticket_type, 2, **{"Idempotency-Key": "k-1"})
         other_type = ticket_type_make()
 
-        for kind, amount in ((ticket_type, 3), (other_type, 2)):
-            answer = reserve(api, kind, amount, **{"Idempotency-Key": "k-1"})
+        for wanted, amount in ((ticket_type, 3), (other_type, 2)):
+            answer = reserve(api, wanted, amount, **{"Idempotency-Key": "k-1"})
             assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
         assert figures(other_type) == (0, 0)
 
-    def test_a_key_is_each_clients_own(
+    def test_a_key_is_each_buyers_own(
         self, api: APIClient, ticket_type: TicketType, user_make: Callable[..., User]
     ) -> None:
         mine = reserve(api, ticket_type, 1, **{"Idempotency-Key": "k-1"}).json()
@@ -226,20 +231,20 @@ class TestIdempotencyKey:
         assert figures(ticket_type) == (0, 0)
 
     def test_a_refusal_is_not_kept(self, api: APIClient, ticket_type_make: Callable[..., TicketType]) -> None:
-        kind = ticket_type_make(paused=True)
-        assert reserve(api, kind, 1, **{"Idempotency-Key": "k-1"}).status_code == 409
-        Inventory.objects.filter(pk=kind.pk).update(paused=False)
+        ticket_type = ticket_type_make(paused=True)
+        assert reserve(api, ticket_type, 1, **{"Idempotency-Key": "k-1"}).status_code == 409
+        Inventory.objects.filter(pk=ticket_type.pk).update(paused=False)
 
-        assert reserve(api, kind, 1, **{"Idempotency-Key": "k-1"}).status_code == 201
+        assert reserve(api, ticket_type, 1, **{"Idempotency-Key": "k-1"}).status_code == 201
 
 
 class TestMyReservations:
     def test_the_list_has_mine_newest_first(
         self, api: APIClient, ticket_type_make: Callable[..., TicketType], user_make: Callable[..., User]
     ) -> None:
-        kinds = [ticket_type_make() for _ in range(3)]
-        mine = [reserve(api, kind).json()["id"] for kind in kinds]
-        reserve(api_of(user_make()), kinds[0])
+        ticket_types = [ticket_type_make() for _ in range(3)]
+        mine = [reserve(api, ticket_type).json()["id"] for ticket_type in ticket_types]
+        reserve(api_of(user_make()), ticket_types[0])
         api.delete(f"{RESERVATIONS}{mine[1]}/")
 
         listed = api.get(RESERVATIONS).json()
@@ -313,7 +318,7 @@ class TestEvents:
         late, early = ticket_type_make(), ticket_type_make()
         early.event.date = timezone.now() + timedelta(days=1)
         early.event.save()
-        empty = ticket_type_make(event=early.event, amount=1, sold=1)
+        empty = ticket_type_make(event=early.event, capacity=1, sold=1)
 
         results = APIClient().get("/event/events/").json()["results"]
         assert [(shown["id"], shown["tickets"]) for shown in results] == [

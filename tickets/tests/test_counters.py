@@ -14,7 +14,7 @@ from tickets.tests.test_races import claim
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def counted(kind: TicketType) -> dict[str, int]:
+def counted(ticket_type: TicketType) -> dict[str, int]:
     names = (
         "reservations",
         "reserved_tickets",
@@ -22,7 +22,7 @@ def counted(kind: TicketType) -> dict[str, int]:
         "reservations_expired",
         "payments_failed",
     )
-    return Inventory.objects.values(*names, "held", "sold", "revenue").get(pk=kind.pk)
+    return Inventory.objects.values(*names, "held", "sold", "revenue_minor").get(pk=ticket_type.pk)
 
 
 def step(reservation: int, do: Callable[[Reservation], object]) -> None:
@@ -37,10 +37,10 @@ def test_each_happening_counts_once(user_make: Callable[..., User], ticket_type:
     assert Reservation.objects.filter(paying_since=None).count() == 1
     step(paid, lambda r: operations.reservation_stop_paying(reservation=r, now=db.now()))
     step(paid, lambda r: operations.reservation_begin_paying(reservation=r, now=db.now()))
-    step(paid, lambda r: operations.reservation_validate(reservation=r, paid=3000, now=db.now()))
+    step(paid, lambda r: operations.reservation_validate(reservation=r, paid_minor=3000, now=db.now()))
     Reservation.objects.filter(pk=late).update(expires_at=db.now())
     step(late, lambda r: operations.reservation_stop_paying(reservation=r, now=db.now()))
-    end(*User.objects.filter(pk=Reservation.objects.get(pk=idle).client_id))
+    end(*User.objects.filter(pk=Reservation.objects.get(pk=idle).buyer_id))
     services.due_holds_sweep()
     assert counted(ticket_type) == {
         "reservations": 3,
@@ -50,5 +50,5 @@ def test_each_happening_counts_once(user_make: Callable[..., User], ticket_type:
         "payments_failed": 2,
         "held": 0,
         "sold": 2,
-        "revenue": 3000,
+        "revenue_minor": 3000,
     }

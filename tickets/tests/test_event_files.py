@@ -37,18 +37,23 @@ class TestReading:
     def test_rows_of_one_event_belong_together(self) -> None:
         gala, kabuki = event_files.read(CSV, is_json=False)
 
-        assert [(kind.ticket_type, kind.price, kind.amount, kind.max_per_user) for kind in gala.types] == [
+        assert [
+            (ticket_type.name, ticket_type.price_minor, ticket_type.capacity, ticket_type.max_per_user)
+            for ticket_type in gala.types
+        ] == [
             ("VIP", 12050, 20, 2),
             ("Regular", 6000, 100, 10),
         ]
         assert gala.types[0].opens_at is not None
         assert gala.types[0].opens_at.isoformat() == "2030-04-01T00:00:00+02:00"
-        assert (kabuki.currency, kabuki.types[0].price) == ("JPY", 9800)
+        assert (kabuki.currency, kabuki.types[0].price_minor) == ("JPY", 9800)
 
     def test_json_says_the_same(self) -> None:
         [gala] = event_files.read(JSON, is_json=True)
 
-        assert [(kind.ticket_type, kind.price, kind.line) for kind in gala.types] == [
+        assert [
+            (ticket_type.name, ticket_type.price_minor, ticket_type.line) for ticket_type in gala.types
+        ] == [
             ("VIP", 12050, 2),
             ("Regular", 6000, 2),
         ]
@@ -107,9 +112,9 @@ class TestLoading:
         self.load(tmp_path, CSV)
 
         assert Event.objects.count() == 2
-        vip = Inventory.objects.get(ticket_type__ticket_type="VIP")
-        assert (vip.amount, vip.held, vip.sold) == (20, 0, 0)
-        closing = Inventory.objects.filter(ticket_type__ticket_type="Regular").order_by("pk")
+        vip = Inventory.objects.get(ticket_type__name="VIP")
+        assert (vip.capacity, vip.held, vip.sold) == (20, 0, 0)
+        closing = Inventory.objects.filter(ticket_type__name="Regular").order_by("pk")
         assert [row.closes_at == row.ticket_type.event.date for row in closing] == [False, True]
 
     def test_all_or_nothing(self, tmp_path: Path) -> None:

@@ -19,15 +19,15 @@ from tickets.tests.test_races import claim, outcomes
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def end(*clients: User) -> None:
-    """Lets the clients' holds be past."""
-    Reservation.objects.filter(client__in=clients, state="held").update(
+def end(*buyers: User) -> None:
+    """Lets the buyers' holds be past."""
+    Reservation.objects.filter(buyer__in=buyers, state="held").update(
         expires_at=timezone.now() - timedelta(seconds=1)
     )
 
 
-def held(kind: TicketType) -> int:
-    return Inventory.objects.get(pk=kind.pk).held
+def held(ticket_type: TicketType) -> int:
+    return Inventory.objects.get(pk=ticket_type.pk).held
 
 
 class TestSweeping:
@@ -35,20 +35,20 @@ class TestSweeping:
         self, user_make: Callable[..., User], ticket_type_make: Callable[..., TicketType]
     ) -> None:
         past, future, paying = user_make(), user_make(), user_make()
-        kinds = [ticket_type_make(), ticket_type_make()]
-        for kind in kinds:
+        ticket_types = [ticket_type_make(), ticket_type_make()]
+        for ticket_type in ticket_types:
             for user in (past, future, paying):
-                claim(user.pk, kind, 2)
+                claim(user.pk, ticket_type, 2)
         end(past, paying)
-        Reservation.objects.filter(client=paying).update(state="paying")
+        Reservation.objects.filter(buyer=paying).update(state="paying")
 
         assert services.due_holds_sweep() == 2
         assert services.due_holds_sweep() == 0
 
-        states = dict(Reservation.objects.values_list("client__username", "state"))
+        states = dict(Reservation.objects.values_list("buyer__username", "state"))
         assert states == {past.username: "expired", future.username: "held", paying.username: "paying"}
-        assert [held(kind) for kind in kinds] == [4, 4]
-        ended = Reservation.objects.filter(client=past)
+        assert [held(ticket_type) for ticket_type in ticket_types] == [4, 4]
+        ended = Reservation.objects.filter(buyer=past)
         assert all(r.ended_at is not None and r.version == 2 for r in ended)
 
     def test_sweepers_beside_each_other_free_each_ticket_once(
@@ -76,7 +76,7 @@ class TestSweeping:
             return services.due_holds_sweep()
 
         with db.transaction():
-            list(Reservation.objects.select_for_update().filter(client=locked))
+            list(Reservation.objects.select_for_update().filter(buyer=locked))
             assert together(sweep) == [1]
         assert services.due_holds_sweep() == 1
         assert held(ticket_type) == 0
@@ -96,7 +96,7 @@ class TestSweeping:
         event = ticket_type.event_id
         figures = selectors.figures_of_events([event])[event][ticket_type.pk]
         assert (figures.held, figures.version) == (2, 4)
-        assert announced == [{"figures": [(event, figures)], "clients": [past.pk]}]
+        assert announced == [{"figures": [(event, figures)], "buyers": [past.pk]}]
 
     @pytest.mark.parametrize("look", [sql.TYPES_WITH_DUE_HOLDS, sql.CLAIM_FACTS])
     def test_live_holds_cost_a_look_for_due_ones_nothing(
@@ -104,7 +104,7 @@ class TestSweeping:
     ) -> None:
         claim(buyer.pk, ticket_type)
         values: Any = (
-            [10] if look == sql.TYPES_WITH_DUE_HOLDS else {"client": 1, "ticket_type": ticket_type.pk}
+            [10] if look == sql.TYPES_WITH_DUE_HOLDS else {"buyer": 1, "ticket_type": ticket_type.pk}
         )
         with db.transaction():
             db.rows("SET LOCAL enable_seqscan = off")
@@ -167,56 +167,56 @@ class TestClaimingWhatIsDue:
         self, user_make: Callable[..., User], ticket_type_make: Callable[..., TicketType]
     ) -> None:
         first, second = user_make(), user_make()
-        kind = ticket_type_make(amount=1)
-        claim(first.pk, kind)
+        ticket_type = ticket_type_make(capacity=1)
+        claim(first.pk, ticket_type)
         end(first)
 
-        assert claim(second.pk, kind).reservation["state"] == "held"
-        assert held(kind) == 1
-        assert Reservation.objects.get(client=first).state == "expired"
+        assert claim(second.pk, ticket_type).reservation["state"] == "held"
+        assert held(ticket_type) == 1
+        assert Reservation.objects.get(buyer=first).state == "expired"
 
     def test_also_by_its_own_former_holder(
         self, buyer: User, ticket_type_make: Callable[..., TicketType]
     ) -> None:
-        kind = ticket_type_make(amount=1, max_per_user=1)
-        claim(buyer.pk, kind)
+        ticket_type = ticket_type_make(capacity=1, max_per_user=1)
+        claim(buyer.pk, ticket_type)
         end(buyer)
 
-        assert claim(buyer.pk, kind).reservation["state"] == "held"
+        assert claim(buyer.pk, ticket_type).reservation["state"] == "held"
         assert list(Reservation.objects.order_by("id").values_list("state", flat=True)) == ["expired", "held"]
 
     def test_also_after_a_refusal_was_remembered(
         self, user_make: Callable[..., User], ticket_type_make: Callable[..., TicketType]
     ) -> None:
         first, second = user_make(), user_make()
-        kind = ticket_type_make(amount=1)
-        claim(first.pk, kind)
+        ticket_type = ticket_type_make(capacity=1)
+        claim(first.pk, ticket_type)
         soon = timezone.now() + timedelta(milliseconds=200)
-        Reservation.objects.filter(client=first).update(expires_at=soon)
+        Reservation.objects.filter(buyer=first).update(expires_at=soon)
         with pytest.raises(AllHeld):
-            claim(second.pk, kind)
+            claim(second.pk, ticket_type)
         end(first)
 
         with pytest.raises(AllHeld):  # remembered, for as long as the hold was to last
-            claim(second.pk, kind, now=soon - timedelta(milliseconds=1))
-        assert claim(second.pk, kind, now=soon).reservation["state"] == "held"
+            claim(second.pk, ticket_type, now=soon - timedelta(milliseconds=1))
+        assert claim(second.pk, ticket_type, now=soon).reservation["state"] == "held"
 
     def test_many_claims_on_due_holds_share_them_exactly(
         self, user_make: Callable[..., User], ticket_type_make: Callable[..., TicketType]
     ) -> None:
-        kind = ticket_type_make(amount=5)
+        ticket_type = ticket_type_make(capacity=5)
         old = [user_make() for _ in range(5)]
         new = [user_make() for _ in range(20)]
         for user in old:
-            claim(user.pk, kind)
+            claim(user.pk, ticket_type)
         end(*old)
 
-        results = together(*[lambda pk=user.pk: claim(pk, kind) for user in new])
+        results = together(*[lambda pk=user.pk: claim(pk, ticket_type) for user in new])
 
         counted = outcomes(results)
         assert counted["won"] == 5
         assert counted["won"] + counted["all_held"] + counted["busy"] == 20
-        assert held(kind) == 5
+        assert held(ticket_type) == 5
 
 
 class TestRememberedRefusals:
@@ -226,44 +226,44 @@ class TestRememberedRefusals:
         ticket_type_make: Callable[..., TicketType],
         django_assert_num_queries: Callable[..., object],
     ) -> None:
-        kind = ticket_type_make(amount=1, sold=1)
-        assert outcomes([refused(buyer, kind)]) == {"sold_out": 1}
+        ticket_type = ticket_type_make(capacity=1, sold=1)
+        assert outcomes([refused(buyer, ticket_type)]) == {"sold_out": 1}
 
         with django_assert_num_queries(0):  # type: ignore[attr-defined]
-            assert outcomes([refused(buyer, kind)]) == {"sold_out": 1}
+            assert outcomes([refused(buyer, ticket_type)]) == {"sold_out": 1}
 
     def test_a_request_with_a_key_asks(
         self, buyer: User, ticket_type_make: Callable[..., TicketType]
     ) -> None:
-        kind = ticket_type_make(amount=1, sold=1)
-        refused(buyer, kind)
-        Inventory.objects.filter(pk=kind.pk).update(sold=0)
+        ticket_type = ticket_type_make(capacity=1, sold=1)
+        refused(buyer, ticket_type)
+        Inventory.objects.filter(pk=ticket_type.pk).update(sold=0)
 
-        assert claim(buyer.pk, kind, key="k").reservation["state"] == "held"
+        assert claim(buyer.pk, ticket_type, key="k").reservation["state"] == "held"
 
     def test_it_is_forgotten_after_an_instant(
         self, buyer: User, ticket_type_make: Callable[..., TicketType]
     ) -> None:
-        kind = ticket_type_make(amount=1, sold=1)
-        refused(buyer, kind)
-        Inventory.objects.filter(pk=kind.pk).update(sold=0)
+        ticket_type = ticket_type_make(capacity=1, sold=1)
+        refused(buyer, ticket_type)
+        Inventory.objects.filter(pk=ticket_type.pk).update(sold=0)
 
         later = timezone.now() + timedelta(milliseconds=251)
-        assert claim(buyer.pk, kind, now=later).reservation["state"] == "held"
+        assert claim(buyer.pk, ticket_type, now=later).reservation["state"] == "held"
 
 
-def refused(user: User, kind: TicketType) -> Exception:
+def refused(user: User, ticket_type: TicketType) -> Exception:
     with pytest.raises(Exception) as raised:  # noqa: PT011  (which one is what the test asserts)
-        claim(user.pk, kind)
+        claim(user.pk, ticket_type)
     return raised.value
 
 
 def test_a_refusal_writes_nothing(buyer: User, ticket_type_make: Callable[..., TicketType]) -> None:
-    kind = ticket_type_make(amount=1, sold=1)
+    ticket_type = ticket_type_make(capacity=1, sold=1)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_current_xact_id_if_assigned() IS NULL, xmin FROM tickets_inventory")
         before = cursor.fetchall()
-    refused(buyer, kind)
+    refused(buyer, ticket_type)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_current_xact_id_if_assigned() IS NULL, xmin FROM tickets_inventory")
         assert cursor.fetchall() == before

@@ -62,6 +62,6 @@ class TestTheAPI:
         held = claim(buyer.pk, ticket_type).reservation
         path = f"/event/reservations/{held['id']}/extend/"
         assert api_of(user_make()).post(path).status_code == 404
-        services.reservation_release(client_id=buyer.pk, reservation_id=held["id"])
+        services.reservation_release(buyer_id=buyer.pk, reservation_id=held["id"])
         refused = api.post(path)
         assert (refused.status_code, refused.json()["code"]) == (409, "not_extendable")

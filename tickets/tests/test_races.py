@@ -22,12 +22,16 @@ HOLD = timedelta(minutes=15)
 
 
 def claim(
-    client_id: int, kind: TicketType, amount: int = 1, key: str | None = None, now: datetime | None = None
+    buyer_id: int,
+    ticket_type: TicketType,
+    quantity: int = 1,
+    key: str | None = None,
+    now: datetime | None = None,
 ) -> services.Reserved:
     return services.reservation_create(
-        client_id=client_id,
-        ticket_type=kind.pk,
-        amount=amount,
+        buyer_id=buyer_id,
+        ticket_type=ticket_type.pk,
+        quantity=quantity,
         key=key,
         hold=HOLD,
         now=now or timezone.now(),
@@ -47,8 +51,8 @@ def outcomes(results: list[object]) -> Counter[str]:
 class Witness:
     """Reads the inventory over and over while others work on it."""
 
-    def __init__(self, kind: TicketType) -> None:
-        self.kind = kind
+    def __init__(self, ticket_type: TicketType) -> None:
+        self.ticket_type = ticket_type
         self.readings = 0
         self.broken: list[tuple[int, ...]] = []
         self._done = threading.Event()
@@ -66,17 +70,17 @@ class Witness:
         try:
             while not self._done.is_set():
                 [row] = db.rows(
-                    "SELECT i.held, i.sold, i.amount, r.held AS really_held, r.sold AS really_sold"
+                    "SELECT i.held, i.sold, i.capacity, r.held AS really_held, r.sold AS really_sold"
                     " FROM tickets_inventory i, LATERAL (SELECT"
-                    "   COALESCE(sum(amount) FILTER (WHERE state IN ('held', 'paying')), 0) AS held,"
-                    "   COALESCE(sum(amount) FILTER (WHERE state = 'validated'), 0) AS sold"
+                    "   COALESCE(sum(quantity) FILTER (WHERE state IN ('held', 'paying')), 0) AS held,"
+                    "   COALESCE(sum(quantity) FILTER (WHERE state = 'validated'), 0) AS sold"
                     "   FROM tickets_reservation WHERE ticket_type_id = i.ticket_type_id) r"
                     " WHERE i.ticket_type_id = %s",
-                    [self.kind.pk],
+                    [self.ticket_type.pk],
                 )
                 self.readings += 1
                 exact = (row["held"], row["sold"]) == (row["really_held"], row["really_sold"])
-                if row["held"] + row["sold"] > row["amount"] or not exact:
+                if row["held"] + row["sold"] > row["capacity"] or not exact:
                     self.broken.append(tuple(row.values()))
         finally:
             connections.close_all()
@@ -93,7 +97,7 @@ def crowd(user_make: Callable[..., User]) -> list[int]:
 def without_guards() -> Iterator[None]:
     """Takes the capacity out of the claim's condition, and the CHECK that would catch it."""
     guarded = sql.text("reservation_claim")
-    unguarded = guarded.replace("AND i.held + i.sold + p_amount <= i.amount", "")
+    unguarded = guarded.replace("AND i.held + i.sold + p_quantity <= i.capacity", "")
     assert unguarded != guarded
     with connection.cursor() as cursor:
         cursor.execute(unguarded)
@@ -104,13 +108,13 @@ def without_guards() -> Iterator[None]:
         cursor.execute("UPDATE tickets_inventory SET held = 0, sold = 0")
         cursor.execute(
             "ALTER TABLE tickets_inventory ADD CONSTRAINT inventory_never_oversold"
-            " CHECK (amount >= held + sold)"
+            " CHECK (capacity >= held + sold)"
         )
 
 
-def rush(crowd: list[int], kind: TicketType) -> tuple[Counter[str], Witness]:
-    with Witness(kind) as witness:
-        results = together(*[lambda pk=pk: claim(pk, kind) for pk in crowd])
+def rush(crowd: list[int], ticket_type: TicketType) -> tuple[Counter[str], Witness]:
+    with Witness(ticket_type) as witness:
+        results = together(*[lambda pk=pk: claim(pk, ticket_type) for pk in crowd])
     return outcomes(results), witness
 
 
@@ -118,22 +122,22 @@ class TestTwoHundredWantFiftyTickets:
     def test_fifty_win_and_the_others_are_refused(
         self, crowd: list[int], ticket_type_make: Callable[..., TicketType]
     ) -> None:
-        kind = ticket_type_make(amount=50)
+        ticket_type = ticket_type_make(capacity=50)
 
-        outcome, witness = rush(crowd, kind)
+        outcome, witness = rush(crowd, ticket_type)
 
         assert outcome == {"won": 50, "all_held": 150}
-        assert Inventory.objects.get(pk=kind.pk).held == 50
-        assert Reservation.objects.filter(ticket_type=kind, state="held").count() == 50
+        assert Inventory.objects.get(pk=ticket_type.pk).held == 50
+        assert Reservation.objects.filter(ticket_type=ticket_type, state="held").count() == 50
         assert witness.readings > 10
         assert witness.broken == []
 
     def test_without_the_guards_it_oversells(
         self, crowd: list[int], ticket_type_make: Callable[..., TicketType], without_guards: None
     ) -> None:
-        kind = ticket_type_make(amount=50)
+        ticket_type = ticket_type_make(capacity=50)
 
-        outcome, witness = rush(crowd, kind)
+        outcome, witness = rush(crowd, ticket_type)
 
         assert outcome["won"] > 50
         assert witness.broken != []
@@ -141,12 +145,12 @@ class TestTwoHundredWantFiftyTickets:
     def test_the_check_alone_still_sells_exactly_fifty(
         self, crowd: list[int], ticket_type_make: Callable[..., TicketType]
     ) -> None:
-        kind = ticket_type_make(amount=50)
+        ticket_type = ticket_type_make(capacity=50)
         guarded = sql.text("reservation_claim")
         with connection.cursor() as cursor:
-            cursor.execute(guarded.replace("AND i.held + i.sold + p_amount <= i.amount", ""))
+            cursor.execute(guarded.replace("AND i.held + i.sold + p_quantity <= i.capacity", ""))
         try:
-            outcome, witness = rush(crowd, kind)
+            outcome, witness = rush(crowd, ticket_type)
         finally:
             with connection.cursor() as cursor:
                 cursor.execute(guarded)
@@ -177,9 +181,14 @@ class TestOneBuyerTwice:
     def test_a_key_used_for_two_types_at_once_makes_one_reservation(
         self, buyer: User, ticket_type_make: Callable[..., TicketType]
     ) -> None:
-        kinds = [ticket_type_make(), ticket_type_make()]
+        ticket_types = [ticket_type_make(), ticket_type_make()]
 
-        results = together(*[lambda kind=kind: claim(buyer.pk, kind, key="one") for kind in kinds])
+        results = together(
+            *[
+                lambda ticket_type=ticket_type: claim(buyer.pk, ticket_type, key="one")
+                for ticket_type in ticket_types
+            ]
+        )
 
         assert outcomes(results) == {"won": 1, "idempotency_key_reused": 1}
         assert Reservation.objects.count() == 1
@@ -188,14 +197,14 @@ class TestOneBuyerTwice:
     def test_the_limit_holds_across_reservations(
         self, buyer: User, ticket_type_make: Callable[..., TicketType]
     ) -> None:
-        kind = ticket_type_make(max_per_user=3, sold=2)
+        ticket_type = ticket_type_make(max_per_user=3, sold=2)
         now = timezone.now()
         times = {"created": now, "expires_at": now, "validated_at": now}
         Reservation.objects.create(
-            client=buyer, ticket_type=kind, amount=2, unit_price=1, state="validated", **times
+            buyer=buyer, ticket_type=ticket_type, quantity=2, unit_price_minor=1, state="validated", **times
         )
 
-        results = together(*[lambda: claim(buyer.pk, kind, 2)] * 4)
+        results = together(*[lambda: claim(buyer.pk, ticket_type, 2)] * 4)
 
         assert outcomes(results) == {"over_limit": 4}
 
@@ -217,7 +226,7 @@ class TestPause:
     def test_it_is_obeyed_by_claims_that_were_waiting(
         self, crowd: list[int], ticket_type: TicketType
     ) -> None:
-        clients = crowd[:8]
+        buyers = crowd[:8]
 
         locked = threading.Event()
 
@@ -227,16 +236,16 @@ class TestPause:
                     "SELECT 1 FROM tickets_inventory WHERE ticket_type_id = %s FOR UPDATE", [ticket_type.pk]
                 )
                 locked.set()
-                waiting_for_a_lock(len(clients))
+                waiting_for_a_lock(len(buyers))
                 db.rows(
                     "UPDATE tickets_inventory SET paused = true WHERE ticket_type_id = %s", [ticket_type.pk]
                 )
 
-        def late_claim(client_id: int) -> services.Reserved:
+        def late_claim(buyer_id: int) -> services.Reserved:
             locked.wait(30)
-            return claim(client_id, ticket_type)
+            return claim(buyer_id, ticket_type)
 
-        results = together(pause, *[lambda pk=pk: late_claim(pk) for pk in clients])
+        results = together(pause, *[lambda pk=pk: late_claim(pk) for pk in buyers])
 
         assert outcomes(results[1:]) == {"sale_paused": 8}
         assert Inventory.objects.get(pk=ticket_type.pk).held == 0
@@ -255,7 +264,7 @@ class TestReleasing:
         mine = claim(buyer.pk, ticket_type, 3).reservation["id"]
 
         def release() -> str:
-            services.reservation_release(client_id=buyer.pk, reservation_id=mine)
+            services.reservation_release(buyer_id=buyer.pk, reservation_id=mine)
             return "released"
 
         results = together(*[release] * 6)
@@ -263,9 +272,9 @@ class TestReleasing:
         assert Counter(getattr(r, "code", r) for r in results) == {"released": 1, "reservation_ended": 5}
         assert Inventory.objects.get(pk=ticket_type.pk).held == 0
 
-    def claim_beside_release(self, buyer: User, kind: TicketType) -> list[object]:
+    def claim_beside_release(self, buyer: User, ticket_type: TicketType) -> list[object]:
         """A claim beside the same client's release, which has changed its reservation and not yet the inventory."""
-        mine = claim(buyer.pk, kind).reservation["id"]
+        mine = claim(buyer.pk, ticket_type).reservation["id"]
         half_released = threading.Event()
         claimed = threading.Event()
 
@@ -274,12 +283,12 @@ class TestReleasing:
                 Reservation.objects.filter(pk=mine).update(state="released", ended_at=timezone.now())
                 half_released.set()
                 claimed.wait(0.5)  # a claim that waits for us never sets it
-                Inventory.objects.filter(pk=kind.pk).update(held=0)
+                Inventory.objects.filter(pk=ticket_type.pk).update(held=0)
 
         def beside() -> services.Reserved:
             half_released.wait(30)
             try:
-                return claim(buyer.pk, kind)
+                return claim(buyer.pk, ticket_type)
             finally:
                 claimed.set()
 

@@ -15,16 +15,17 @@ from tickets.models import Inventory, Reservation, TicketType
 
 class ReservationSerializer(serializers.ModelSerializer):
     ticket_type = serializers.PrimaryKeyRelatedField(queryset=TicketType.objects.select_related("event"))
+    amount = serializers.IntegerField(source="quantity", min_value=1)
     event = serializers.IntegerField(source="ticket_type.event_id", read_only=True)
     currency = serializers.CharField(source="ticket_type.event.currency", read_only=True)
 
     class Meta:
         model = Reservation
         fields = (
-            "id", "ticket_type", "event", "amount", "unit_price", "currency", "created", "expires_at", "state",
-            "version",
+            "id", "ticket_type", "event", "amount", "unit_price_minor", "currency", "created", "expires_at",
+            "state", "version",
         )  # fmt: skip
-        read_only_fields = ("id", "unit_price", "created", "expires_at", "state", "version")
+        read_only_fields = ("id", "unit_price_minor", "created", "expires_at", "state", "version")
 
 
 class Reservations(generics.CreateAPIView):
@@ -32,21 +33,27 @@ class Reservations(generics.CreateAPIView):
 
     @transaction.atomic
     def perform_create(self, serializer: ReservationSerializer) -> None:
-        kind, amount = serializer.validated_data["ticket_type"], serializer.validated_data["amount"]
-        stock = Inventory.objects.select_for_update().get(ticket_type=kind)
-        mine = Reservation.objects.filter(client=self.request.user, ticket_type=kind)
+        ticket_type, quantity = (
+            serializer.validated_data["ticket_type"],
+            serializer.validated_data["quantity"],
+        )
+        inventory = Inventory.objects.select_for_update().get(ticket_type=ticket_type)
+        mine = Reservation.objects.filter(buyer=self.request.user, ticket_type=ticket_type)
         if mine.filter(state__in=Reservation.LIVE).exists():
             raise serializers.ValidationError("You have some already.")
-        owned = mine.filter(state="validated").aggregate(tickets=Sum("amount"))["tickets"] or 0
-        if stock.held + stock.sold + amount > stock.amount or owned + amount > kind.max_per_user:
+        owned = mine.filter(state="validated").aggregate(tickets=Sum("quantity"))["tickets"] or 0
+        if (
+            inventory.held + inventory.sold + quantity > inventory.capacity
+            or owned + quantity > ticket_type.max_per_user
+        ):
             raise serializers.ValidationError("Not enough.")
-        stock.held += amount
-        stock.version += 1
-        stock.save()
+        inventory.held += quantity
+        inventory.version += 1
+        inventory.save()
         now = timezone.now()
         serializer.save(
-            client=self.request.user,
-            unit_price=kind.price,
+            buyer=self.request.user,
+            unit_price_minor=ticket_type.price_minor,
             created=now,
             expires_at=now + timedelta(minutes=15),
         )

@@ -37,8 +37,10 @@ def mine(page: Client, buyer: User) -> Client:
     return page
 
 
-def reserve(page: Client, kind: TicketType, amount: Any = 1, key: str = "one") -> Any:
-    return page.post(f"/events/{kind.event_id}/", {"ticket_type": kind.pk, "amount": amount, "key": key})
+def reserve(page: Client, ticket_type: TicketType, amount: Any = 1, key: str = "one") -> Any:
+    return page.post(
+        f"/events/{ticket_type.event_id}/", {"ticket_type": ticket_type.pk, "amount": amount, "key": key}
+    )
 
 
 def text(answer: Any) -> str:
@@ -50,7 +52,7 @@ class TestBuying:
         assert "50 left" in text(mine.get(f"/events/{ticket_type.event_id}/"))
         place = reserve(mine, ticket_type, 2)["Location"]
         shown = text(mine.get(place))
-        assert ticket_type.ticket_type in shown
+        assert ticket_type.name in shown
         assert "€30.00" in shown
         assert mine.post(f"{place}pay/", {"token": "ok"})["Location"] == place
         assert "Taking your payment" in text(mine.get(place))
@@ -94,8 +96,8 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("stock", "amount", "said"),
         [
-            ({"amount": 3}, 4, "Only 3 tickets are left."),
-            ({"amount": 3, "sold": 3}, 1, "These tickets are sold out."),
+            ({"capacity": 3}, 4, "Only 3 tickets are left."),
+            ({"capacity": 3, "sold": 3}, 1, "These tickets are sold out."),
             ({"max_per_user": 2}, 3, "One person may have 2 of these."),
             ({"paused": True}, 1, "The sale is paused"),
             ({"opens_at": timezone.now() + timedelta(days=1)}, 1, "The sale has not begun yet."),
@@ -128,17 +130,17 @@ class TestRefusals:
     def test_all_in_carts_says_when_the_next_may_return(
         self, mine: Client, ticket_type_make: Callable[..., TicketType], user_make: Callable[..., User]
     ) -> None:
-        kind = ticket_type_make(amount=1)
+        ticket_type = ticket_type_make(capacity=1)
         services.reservation_create(
-            client_id=user_make().pk,
-            ticket_type=kind.pk,
-            amount=1,
+            buyer_id=user_make().pk,
+            ticket_type=ticket_type.pk,
+            quantity=1,
             key=None,
             hold=timedelta(minutes=5),
             now=timezone.now(),
         )
-        assert "next may return at" in text(mine.get(f"/events/{kind.event_id}/"))
-        assert "The next may come back at" in text(reserve(mine, kind))
+        assert "next may return at" in text(mine.get(f"/events/{ticket_type.event_id}/"))
+        assert "The next may come back at" in text(reserve(mine, ticket_type))
 
     def test_a_busy_database_is_a_page_too(self, page: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         def away(**_: object) -> None:
@@ -254,9 +256,9 @@ class TestCost:
     ) -> None:
         user = user_make(is_staff=True)
         page.force_login(user)
-        kind = ticket_type_make()
-        hold = self.hold(user, kind)
-        place = path.format(event=kind.event_id, hold=hold)
+        ticket_type = ticket_type_make()
+        hold = self.hold(user, ticket_type)
+        place = path.format(event=ticket_type.event_id, hold=hold)
 
         def count() -> int:
             redis_client.connection().flushall()
@@ -265,18 +267,18 @@ class TestCost:
             return len(context)
 
         before = count()
-        event = Event.objects.get(pk=kind.event_id)
+        event = Event.objects.get(pk=ticket_type.event_id)
         for _ in range(6):
             self.hold(user, ticket_type_make(event=event))
             self.hold(user, ticket_type_make())
         assert count() == before <= most
 
     @staticmethod
-    def hold(user: User, kind: TicketType) -> int:
+    def hold(user: User, ticket_type: TicketType) -> int:
         made = services.reservation_create(
-            client_id=user.pk,
-            ticket_type=kind.pk,
-            amount=1,
+            buyer_id=user.pk,
+            ticket_type=ticket_type.pk,
+            quantity=1,
             key=None,
             hold=timedelta(minutes=5),
             now=timezone.now(),
