@@ -1,4 +1,4 @@
-"""A client of one live stream: python docs/live_client.py http://127.0.0.1:8080 /ws/events/1/ [TOKEN]"""
+"""Follow one live stream: python docs/live_client.py http://127.0.0.1:8080 /ws/events/1/ [TOKEN]"""
 
 import asyncio
 import json
@@ -12,11 +12,11 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.typing import Subprotocol
 
 SILENCE = 37.5  # seconds: two and a half heartbeats
-FINAL = {4401, 4403, 4404}  # trying again would change nothing
+FINAL = {4401, 4403, 4404}  # a reconnect would change nothing
 
 
 async def follow(site: str, path: str, show: Callable[[str, Any], None], token: str | None = None) -> int:
-    """Shows ("live" | "reconnecting" | "stale" | "closed", state) until the stream is closed for good."""
+    """Call show("live" | "reconnecting" | "stale" | "closed", state) until the stream is closed for good."""
     held: dict[str, Any] = {"version": 0, "data": None}
     failures = 0
     headers = {"Authorization": f"Token {token}"} if token else None
@@ -27,7 +27,8 @@ async def follow(site: str, path: str, show: Callable[[str, Any], None], token: 
             url, spoken = "ws" + site.removeprefix("http") + path, [Subprotocol("overlord.v1")]
             async with connect(url, subprotocols=spoken, additional_headers=headers, origin=origin) as socket:
                 while True:
-                    failures = await hear(socket, held, show)
+                    await hear(socket, held, show)
+                    failures = 0
         except ConnectionClosed as closed:
             code = closed.rcvd.code if closed.rcvd else 1006
         except (OSError, TimeoutError, WebSocketException):
@@ -39,7 +40,8 @@ async def follow(site: str, path: str, show: Callable[[str, Any], None], token: 
         failures += 1
 
 
-async def hear(socket: ClientConnection, held: dict[str, Any], show: Callable[[str, Any], None]) -> int:
+async def hear(socket: ClientConnection, held: dict[str, Any], show: Callable[[str, Any], None]) -> None:
+    """Wait for a frame and show what it changes."""
     frame = json.loads(await asyncio.wait_for(socket.recv(), SILENCE))
     if frame["type"] in ("snapshot", "update") and frame["version"] > held["version"]:
         held.update(version=frame["version"], data=frame["data"])
@@ -48,7 +50,6 @@ async def hear(socket: ClientConnection, held: dict[str, Any], show: Callable[[s
     if frame["type"] != "expiring":
         live = frame["type"] != "heartbeat" or frame["data"]["live"]
         show("live" if live else "stale", held["data"])
-    return 0
 
 
 if __name__ == "__main__":
