@@ -109,12 +109,16 @@ const page = follow("{path}", {{
   onState: (data) => say("state", data.tickets[0].available),
   onStatus: (status, code) => say("status", status, code ?? null, Math.abs(now() - Date.now())),
 }});
-process.stdin.on("data", () => page.resync());
+process.stdin.on("data", (names) => {{
+  for (const name of String(names).trim().split("\\n")) window.dispatchEvent(new Event(name));
+}});
 process.stdin.on("end", () => {{ page.close(); process.exit(); }});
 """
 BROWSER = """
 const Native = globalThis.WebSocket;
 globalThis.location = {{ href: "{site}/" }};
+globalThis.window = new EventTarget();
+globalThis.document = Object.assign(new EventTarget(), {{ visibilityState: "visible" }});
 globalThis.WebSocket = class extends Native {{
   constructor(url, protocols) {{ super(url, {{ protocols, headers: {{ origin: "{site}" }} }}); }}
 }};
@@ -124,9 +128,10 @@ globalThis.WebSocket = class extends Native {{
 class Page:
     """live.js, run by Node as a browser runs it."""
 
-    def __init__(self, system: System, path: str, folder: Path) -> None:
+    def __init__(self, system: System, path: str, folder: Path, *, deaf_to: str = "nothing") -> None:
         module = folder / "live.mjs"
-        module.write_text((ROOT / "realtime/static/realtime/live.js").read_text())
+        source = (ROOT / "realtime/static/realtime/live.js").read_text()
+        module.write_text(source.replace(f'"{deaf_to}"', '"nothing"'))
         (folder / "browser.mjs").write_text(BROWSER.format(site=system.url))
         (folder / "page.mjs").write_text(
             'import "./browser.mjs";\n' + PAGE.format(module="./live.mjs", path=path)
@@ -157,6 +162,12 @@ class Page:
 
         return eventually(look, seconds=seconds)
 
+    def dispatch(self, name: str) -> None:
+        """Let the browser tell the page that something happened: "offline", "online"."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{name}\n")
+        self.process.stdin.flush()
+
     def close(self) -> None:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -167,15 +178,15 @@ class Page:
 
 
 @pytest.fixture
-def pages(system: System, tmp_path: Path) -> Iterator[Callable[[str], Page]]:
+def pages(system: System, tmp_path: Path) -> Iterator[Callable[..., Page]]:
     if NODE is None:
         pytest.skip("No Node: realtime/static/realtime/live.js is not tested. Install Node 20 or later.")
     opened: list[Page] = []
 
-    def page(path: str) -> Page:
+    def page(path: str, **options: Any) -> Page:
         folder = tmp_path / str(len(opened))
         folder.mkdir()
-        opened.append(Page(system, path, folder))
+        opened.append(Page(system, path, folder, **options))
         return opened[-1]
 
     yield page
@@ -204,6 +215,31 @@ def test_live_js_follows_a_stream_says_when_it_is_not_live_and_reconnects(
     page.said("status", "live", after=at)
     print(f"\nDaphne killed: live.js is right {time.monotonic() - started:.1f} s after its start")  # noqa: T201
     unknown.said("status", "closed", 4404)
+
+
+def statuses_around_offline(system: System, ticket_type: TicketType, page: Page) -> list[str]:
+    """Return what a live page says after the browser went offline, until it shows the next change."""
+    at = page.said("status", "live")
+    page.dispatch("offline")
+    page.dispatch("online")
+    system.buyer().reserve(ticket_type.pk, 1)
+    until = page.said("state", 49, after=at)
+    page.said("status", "live")
+    return [line[1] for line in page.lines[at:until] if line[0] == "status"]
+
+
+def test_live_js_says_at_once_that_it_is_offline_and_reconnects(
+    system: System, ticket_type: TicketType, pages: Callable[..., Page]
+) -> None:
+    page = pages(f"/ws/events/{ticket_type.event_id}/")
+    assert statuses_around_offline(system, ticket_type, page)[0] == "reconnecting"
+
+
+def test_control_without_listening_to_offline_it_still_says_live(
+    system: System, ticket_type: TicketType, pages: Callable[..., Page]
+) -> None:
+    page = pages(f"/ws/events/{ticket_type.event_id}/", deaf_to="offline")
+    assert statuses_around_offline(system, ticket_type, page) == []
 
 
 # Faults -------------------------------------------------------------------------------------------------

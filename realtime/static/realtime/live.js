@@ -1,24 +1,25 @@
-// The live streams of this site, for its pages. `docs/realtime.md` describes what is spoken.
+// Follows the live streams of this site, for its pages. It runs in the browser, once for each page, and shares the
+// server's clock among all streams of the page. `docs/realtime.md` describes the protocol.
 //
 //   import { follow, now } from "/static/realtime/live.js";
 //   const stream = follow("/ws/events/12/", { onState: (event) => show(event), onStatus: (status) => badge(status) });
 //
-// onState(data, frame)     the whole state, each time it is newer than the one before
-// onStatus(status, code)   "live" | "reconnecting" | "stale" | "closed"; only "live" is known to be true now.
-//                          "closed" is for good and comes with its code: 4401, 4403 or 4404.
-// onNotice(data, frame)    advice beside the state: `expiring` on /ws/me/
+// onState(data, frame)     the whole state, each time a newer one comes
+// onStatus(status, code)   "live" | "reconnecting" | "stale" | "closed". Only while it is "live" is the state known to
+//                          be current. "closed" is for good and has a code: 4401, 4403 or 4404.
+// onAdvice(data, frame)    advice beside the state: `expiring` on /ws/me/
 
 const PROTOCOL = "overlord.v1";
-const FINAL = new Set([4401, 4403, 4404]); // trying again would change nothing
+const FINAL = new Set([4401, 4403, 4404]); // a reconnect would change nothing
 const SILENCE = 2.5 * 15_000; // heartbeats come every 15 s
 const PATIENCE = 10_000; // for a connection and its first frame, and for the answer to a resync
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 30_000;
-const STEADY = 5_000; // live for so long, and the waits begin anew
-const RESYNC_EVERY = 1_000; // the server answers no more
+const STEADY = 5_000; // after so long live, the waits are short again
+const RESYNC_EVERY = 1_000; // the server answers no more often
 
-// The server's clock. A frame is always late, so the smallest difference ever seen is the nearest to the truth.
-// It is forgotten after a while, for clocks drift, and when this machine's clock was set.
+// The server's clock. A frame always takes some time, so the smallest difference seen is the best estimate. It is
+// forgotten after a while, because clocks drift, and when this machine's clock was set.
 const REMEMBERED = 300_000;
 let least = null;
 
@@ -31,12 +32,12 @@ function hearTime(text) {
   }
 }
 
-/** Will give the server's time, in milliseconds since 1970: never ahead of it, and behind by the way of a frame. */
+/** Return the server's time in milliseconds since 1970. It is never ahead, and late by the time a frame takes. */
 export function now() {
   return Date.now() - (least?.difference ?? 0);
 }
 
-/** Will show a stream until it is closed: `{ close(), resync() }`. */
+/** Follow a stream until it is closed; return `{ close(), resync() }`. */
 export function follow(path, handlers = {}) {
   const stream = new Stream(path, handlers);
   stream.begin();
@@ -44,10 +45,10 @@ export function follow(path, handlers = {}) {
 }
 
 class Stream {
-  constructor(path, { onState, onStatus, onNotice }) {
+  constructor(path, { onState, onStatus, onAdvice }) {
     this.url = new URL(path, globalThis.location.href);
     this.url.protocol = this.url.protocol === "https:" ? "wss:" : "ws:";
-    this.handlers = { onState, onStatus, onNotice };
+    this.handlers = { onState, onStatus, onAdvice };
     this.version = -1;
     this.status = null;
     this.failures = 0;
@@ -56,10 +57,12 @@ class Stream {
     this.askedAt = -Infinity;
     this.over = false;
     this.wake = this.wake.bind(this);
+    this.goOffline = this.goOffline.bind(this);
   }
 
   begin() {
     for (const [target, name] of wakers()) target.addEventListener(name, this.wake);
+    globalThis.window?.addEventListener("offline", this.goOffline);
     this.say("reconnecting");
     this.connect();
   }
@@ -68,6 +71,7 @@ class Stream {
     if (this.over) return;
     this.over = true;
     for (const [target, name] of wakers()) target.removeEventListener(name, this.wake);
+    globalThis.window?.removeEventListener("offline", this.goOffline);
     this.drop();
     this.say(status, code);
   }
@@ -81,7 +85,7 @@ class Stream {
     socket.onclose = ({ code }) => (FINAL.has(code) ? this.end("closed", code) : this.lose("reconnecting"));
   }
 
-  /** Will let go of the socket and of what waits; nothing of it is heard any more. */
+  /** Drop the socket and the timers; nothing that still comes from it counts. */
   drop() {
     clearTimeout(this.silence);
     clearTimeout(this.retry);
@@ -97,7 +101,7 @@ class Stream {
     this.liveSince = null;
     this.drop();
     this.say(status);
-    if (hidden()) return; // nobody looks: it connects when somebody does, so that no storm comes from sleeping tabs
+    if (hidden()) return; // a hidden page connects when it is shown, so that sleeping tabs cause no rush
     const longest = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** this.failures++);
     this.retry = setTimeout(() => this.connect(), Math.random() * longest);
   }
@@ -118,7 +122,7 @@ class Stream {
     hearTime(frame.server_time);
     if (frame.type === "snapshot" || frame.type === "update") this.replace(frame);
     else if (frame.type === "heartbeat") this.compare(frame);
-    else this.handlers.onNotice?.(frame.data, frame);
+    else this.handlers.onAdvice?.(frame.data, frame);
   }
 
   replace(frame) {
@@ -130,7 +134,7 @@ class Stream {
     this.say("live");
   }
 
-  /** A heartbeat says what we should hold, and whether the server itself hears of changes. */
+  /** Compare with a heartbeat: the version we should hold, and whether the server hears of changes. */
   compare(frame) {
     if (frame.version > this.version) this.ask();
     if (this.liveSince !== null) this.say(frame.data?.live === false ? "stale" : "live");
@@ -143,11 +147,16 @@ class Stream {
     this.expect(PATIENCE);
   }
 
-  /** Somebody looks again, or the network is back: ask for the state, or connect without waiting longer. */
-  wake() {
+  /** Ask for the state, or connect at once: the page is shown again, or the network is back. */
+  wake(event) {
     if (this.over || hidden()) return;
-    if (this.socket === null) this.connect();
+    if (this.socket === null || (event?.type === "online" && this.liveSince === null)) this.connect();
     else this.ask();
+  }
+
+  /** The network is gone: the socket would only notice when heartbeats stay away. */
+  goOffline() {
+    if (!this.over) this.lose("reconnecting");
   }
 
   say(status, code) {
