@@ -21,9 +21,13 @@ SELECT n, '!', false, 'bench-' || n, '', '', 'bench-' || n || '@example.org', fa
   FROM generate_series(%(first)s, %(last)s) n
 """
 _TOKENS = """
-INSERT INTO authtoken_token (key, created, user_id)
-SELECT lpad(to_hex(n), 40, '0'), now(), n FROM generate_series(%(first)s, %(last)s) n
+INSERT INTO accounts_apitoken (key_hash, user_id, login_epoch, created_at, expires_at)
+SELECT encode(sha256(lpad(to_hex(n), 40, '0')::bytea), 'hex'), n, 0, now(), now() + interval '1 day'
+  FROM generate_series(%(first)s, %(last)s) n
 """
+_TOKENS_KEEP = (
+    "UPDATE accounts_apitoken t SET login_epoch = u.login_epoch FROM accounts_user u WHERE u.id = t.user_id"
+)
 OTHERS_FROM = 1_000_000_000
 _OTHERS_FROM = (
     "SELECT setval(pg_get_serial_sequence('accounts_user', 'id'), greatest(%s, max(id))) FROM accounts_user"
@@ -70,7 +74,8 @@ def buyers_make(count: int, *, password: str | None = None) -> None:
     if password is not None:
         hashed = make_password(password)
         db.rows("UPDATE accounts_user SET password = %s WHERE id <= %s", [hashed, count])
-    db.rows("VACUUM ANALYZE accounts_user, authtoken_token")
+        db.rows(_TOKENS_KEEP)  # a new password ends the tokens, but these are to last
+    db.rows("VACUUM ANALYZE accounts_user, accounts_apitoken")
 
 
 def token(buyer: int) -> str:

@@ -15,7 +15,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 def test_every_variable_is_in_the_template() -> None:
     read = set(
         re.findall(
-            r'_(?:env\.\w+|list|port|required|seconds)\(\s*"([A-Z_]+)"',
+            r'_(?:env\.\w+|list|port|required|whole)\(\s*"([A-Z_]+)"',
             (ROOT / "overlord/settings/env.py").read_text(),
         )
     )

@@ -5,14 +5,16 @@ from rest_framework import authentication
 from rest_framework.exceptions import AuthenticationFailed
 
 from overlord.accounts import token_cache
+from overlord.accounts.models import ApiToken
 from overlord.accounts.token_cache import Principal
 
 
 class TokenAuthentication(authentication.TokenAuthentication):
-    """DRF's header and answers; `request.user` is a Principal, `request.auth` is the token's key."""
+    """DRF's header and answers; `request.user` is a Principal, `request.auth` is the hash of the token's key."""
 
     def authenticate_credentials(self, key: str) -> tuple[Principal, str]:
-        found = token_cache.principal_of(key)
+        token_hash = ApiToken.hash_of(key)
+        found = token_cache.principal_of(token_hash)
         if found is None:
             raise AuthenticationFailed(_("Invalid token."))
-        return found, key
+        return found, token_hash

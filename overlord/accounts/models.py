@@ -1,16 +1,20 @@
 """The accounts of buyers and staff."""
 
+import hashlib
 from collections.abc import Collection
 from typing import Any, ClassVar
 
+from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.models import AbstractUser
 from django.contrib.auth.models import UserManager as DjangoUserManager
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import NullIf
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
 from overlord.accounts.passwords import refuse_too_long
+from overlord.kernel import db
 
 
 class NameKey(models.Func):
@@ -62,6 +66,9 @@ class User(AbstractUser):
         db_persist=True,
     )
 
+    # Moves on with each new password and with `logins_end`; what was opened in an earlier epoch has ended.
+    login_epoch = models.PositiveIntegerField(default=0, db_default=0, editable=False)
+
     objects: ClassVar[UserManager] = UserManager()
 
     class Meta:
@@ -94,6 +101,39 @@ class User(AbstractUser):
         """Set the password; raise ValidationError for one that no log-in accepts."""
         refuse_too_long(raw_password)
         super().set_password(raw_password)
+        self.login_epoch += 1  # as the database does when this is saved
+
+    def check_password(self, raw_password: str | None) -> bool:
+        """Check the password, and replace an outdated hash, which ends nothing: the password is the same."""
+
+        def rehash(password: str) -> None:
+            outdated, self.password = self.password, make_password(password)
+            db.rows("SELECT accounts_password_rehash(%s, %s, %s)", [self.pk, outdated, self.password])
+
+        return check_password(raw_password, self.password, rehash)
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        """Return what ties a session to the login epoch, where Django's own ties it to the password's hash."""
+        value = f"{self.pk}:{self.login_epoch}"
+        return salted_hmac("accounts.login_epoch", value, secret=secret, algorithm="sha256").hexdigest()
+
+
+class ApiToken(models.Model):
+    """The API token of one log-in, known by the SHA-256 of its key, which is random and kept nowhere."""
+
+    key_hash = models.CharField(max_length=64, primary_key=True)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")
+    login_epoch = models.PositiveIntegerField()
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"a token of {self.user_id}"
+
+    @staticmethod
+    def hash_of(key: str) -> str:
+        """Return the hash by which a token is known. The key is random, so that a quick hash is enough."""
+        return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
 
 
 TAKEN = {

@@ -5,14 +5,14 @@ from typing import Any
 
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.models import Session
+from django.db.models import F
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
-from rest_framework.authtoken.models import Token
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 
-from overlord.accounts.models import User
+from overlord.accounts.models import ApiToken, User
 
 
 def users_of_sessions(*, session_keys: Collection[str]) -> dict[str, User]:
@@ -34,16 +34,21 @@ def users_of_sessions(*, session_keys: Collection[str]) -> dict[str, User]:
 
 
 def _is_current(user: User, session: Mapping[str, Any]) -> bool:
-    """Check that the session was opened with the present password."""
+    """Check that the session was opened in the present login epoch."""
     opened_with = session.get(HASH_SESSION_KEY, "")
     hashes = (user.get_session_auth_hash(), *user.get_session_auth_fallback_hash())
     return any(constant_time_compare(opened_with, known) for known in hashes)
 
 
-def users_of_tokens(*, keys: Collection[str]) -> dict[str, User]:
-    """Find the active users who own these API tokens, by token key."""
-    tokens = Token.objects.select_related("user").filter(key__in=keys, user__is_active=True)
-    return {token.key: token.user for token in tokens}
+def users_of_tokens(*, key_hashes: Collection[str]) -> dict[str, User]:
+    """Find the active users who own these API tokens, by the hash of the token's key."""
+    tokens = ApiToken.objects.select_related("user").filter(
+        key_hash__in=key_hashes,
+        login_epoch=F("user__login_epoch"),
+        expires_at__gt=timezone.now(),
+        user__is_active=True,
+    )
+    return {token.key_hash: token.user for token in tokens}
 
 
 def actor_id(request: Request | HttpRequest) -> int:

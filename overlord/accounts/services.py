@@ -1,12 +1,15 @@
 """Use cases of accounts."""
 
+import secrets
+from datetime import datetime, timedelta
+
 from django.contrib.auth import authenticate
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from rest_framework.authtoken.models import Token
+from django.db.models import F, Q
 
 from overlord.accounts import token_cache
-from overlord.accounts.models import TAKEN, User
+from overlord.accounts.models import TAKEN, ApiToken, User
 from overlord.kernel import db
 from overlord.kernel.errors import Invalid
 
@@ -55,13 +58,32 @@ def user_identify(*, username: str, password: str) -> User:
     return user
 
 
-def token_issue(*, user: User) -> str:
-    """Return the user's API token; create it the first time."""
-    token, _ = Token.objects.get_or_create(user=user)
-    return str(token.key)
+def token_issue(*, user: User, lifetime: timedelta, now: datetime) -> str:
+    """Create an API token for one log-in and return its key, which nobody can read afterwards.
+
+    `user` is as the log-in found it: when the password has changed since, the token is not valid. The user's own
+    tokens that have ended are removed.
+    """
+    key = secrets.token_urlsafe(32)
+    with db.transaction():
+        user.api_tokens.filter(Q(expires_at__lte=now) | Q(login_epoch__lt=user.login_epoch)).delete()
+        ApiToken.objects.create(
+            key_hash=ApiToken.hash_of(key),
+            user=user,
+            login_epoch=user.login_epoch,
+            created_at=now,
+            expires_at=now + lifetime,
+        )
+    return key
 
 
-def token_end(*, key: str) -> None:
+def token_end(*, token_hash: str) -> None:
     """End an API token, so that its holder must log in again."""
-    Token.objects.filter(key=key).delete()
-    token_cache.drop(key)  # other processes are notified some milliseconds later
+    ApiToken.objects.filter(pk=token_hash).delete()
+    token_cache.drop(token_hash)  # other processes are notified some milliseconds later
+
+
+def logins_end(*, user_id: int) -> None:
+    """End every session, token and socket of a user."""
+    User.objects.filter(pk=user_id).update(login_epoch=F("login_epoch") + 1)
+    token_cache.drop_user(user_id)

@@ -3,7 +3,7 @@
 It runs in the threads of the web processes, which share one cache and one LISTEN connection.
 
 Note [Invalidation]: what ends a token, deactivates a user or changes a password or a right (a log-out, the admin, a
-statement in psql) fires triggers that notify the channel `principals` (migration 0002). The cache reads the
+statement in psql) fires triggers that notify the channel `principals` (migration 0004). The cache reads the
 notifications from its LISTEN connection before it answers. That costs one look at a socket, where a query would add
 a sixth to a reservation. While it cannot listen, it keeps nothing and reads PostgreSQL each time.
 """
@@ -29,8 +29,9 @@ RETRY_SECONDS = 1.0  # between two attempts to listen
 KEEPALIVE = {"keepalives": 1, "keepalives_idle": 4, "keepalives_interval": 2, "keepalives_count": 3}
 
 SELECT = (
-    "SELECT u.id AS pk, u.is_staff FROM authtoken_token t JOIN accounts_user u ON u.id = t.user_id"
-    " WHERE t.key = %s AND u.is_active"
+    "SELECT u.id AS pk, u.is_staff, EXTRACT(EPOCH FROM t.expires_at - statement_timestamp())::float8 AS seconds"
+    " FROM accounts_apitoken t JOIN accounts_user u ON u.id = t.user_id AND u.login_epoch = t.login_epoch"
+    " WHERE t.key_hash = %s AND t.expires_at > statement_timestamp() AND u.is_active"
 )
 
 
@@ -51,35 +52,45 @@ class TokenCache:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._principals: dict[str, Principal] = {}
+        self._principals: dict[
+            str, tuple[Principal, float]
+        ] = {}  # with the end of the token, by time.monotonic
         self._tokens: dict[int, set[str]] = {}  # by user id
         self._notifications = 0
         self._connection: psycopg2.extensions.connection | None = None
         self._retry_at = 0.0
 
-    def principal_of(self, key: str) -> Principal | None:
-        """Find the active user who owns this API token; None when there is none."""
+    def principal_of(self, token: str) -> Principal | None:
+        """Find the active user who owns the API token with this hash; None when there is none."""
         if django_connection.in_atomic_block:
-            return _read(key)  # what may still be rolled back must not be kept
+            found = _read(token)  # what may still be rolled back must not be kept
+            return found[0] if found else None
         with self._lock:
             listening = self._receive()
-            found, notifications = self._principals.get(key), self._notifications
-        if found is not None:
-            return found
-        found = _read(key)
-        if found is not None and listening:
+            kept, notifications = self._principals.get(token), self._notifications
+        if kept is not None and time.monotonic() < kept[1]:
+            return kept[0]
+        found = _read(token)
+        if found is None:
+            return None
+        if listening:
             with self._lock:
                 # A notification that came during the read may be about this token.
                 if self._receive() and self._notifications == notifications:
-                    self._keep(key, found)
-        return found
+                    self._keep(token, *found)
+        return found[0]
 
-    def drop(self, key: str) -> None:
+    def drop(self, token: str) -> None:
         """Drop one token now."""
         with self._lock:
-            if (found := self._principals.get(key)) is not None:
-                self._drop(key, found.pk)
+            if (kept := self._principals.get(token)) is not None:
+                self._drop(token, kept[0].pk)
             self._notifications += 1  # a read that is under way may have seen the token before it ended
+
+    def drop_user(self, user_id: int) -> None:
+        """Drop all tokens of a user now."""
+        with self._lock:
+            self._apply(str(user_id))
 
     def close(self) -> None:
         """Drop all tokens and stop listening until the next look-up."""
@@ -109,8 +120,8 @@ class TokenCache:
         if not payload.isdecimal():  # sent by hand: dropping too much is safe
             self._drop_all()
             return
-        for key in self._tokens.pop(int(payload), ()):
-            del self._principals[key]
+        for token in self._tokens.pop(int(payload), ()):
+            del self._principals[token]
 
     def _listen(self) -> bool:
         if time.monotonic() < self._retry_at:
@@ -127,16 +138,16 @@ class TokenCache:
             self._connection = None
         return self._connection is not None
 
-    def _keep(self, key: str, found: Principal) -> None:
+    def _keep(self, token: str, principal: Principal, ends_at: float) -> None:
         while len(self._principals) >= CAPACITY:
             oldest = next(iter(self._principals))
-            self._drop(oldest, self._principals[oldest].pk)
-        self._principals[key] = found
-        self._tokens.setdefault(found.pk, set()).add(key)
+            self._drop(oldest, self._principals[oldest][0].pk)
+        self._principals[token] = principal, ends_at
+        self._tokens.setdefault(principal.pk, set()).add(token)
 
-    def _drop(self, key: str, user_id: int) -> None:
-        del self._principals[key]
-        self._tokens[user_id].discard(key)
+    def _drop(self, token: str, user_id: int) -> None:
+        del self._principals[token]
+        self._tokens[user_id].discard(token)
         if not self._tokens[user_id]:
             del self._tokens[user_id]
 
@@ -146,12 +157,17 @@ class TokenCache:
         self._notifications += 1
 
 
-def _read(key: str) -> Principal | None:
-    found = db.rows(SELECT, [key])
-    return Principal(**found[0]) if found else None
+def _read(token: str) -> tuple[Principal, float] | None:
+    """Read the principal and the end of a token, by time.monotonic."""
+    found = db.rows(SELECT, [token])
+    if not found:
+        return None
+    seconds = found[0].pop("seconds")
+    return Principal(**found[0]), time.monotonic() + seconds
 
 
 _cache = TokenCache()
 principal_of = _cache.principal_of
 drop = _cache.drop
+drop_user = _cache.drop_user
 close = _cache.close

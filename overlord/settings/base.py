@@ -24,12 +24,12 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
-    "rest_framework.authtoken",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "overlord.embedded",
     "overlord.compose",
     "overlord.accounts",
+    "overlord.accounts.old_tokens",
     "overlord.shop",
     "realtime",
     "tickets",
@@ -169,6 +169,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+TOKEN_LIFETIME = timedelta(days=env.TOKEN_DAYS)
 LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/event/reservations/"
 CSRF_FAILURE_VIEW = "overlord.shop.error_pages.csrf_failure"

@@ -104,13 +104,13 @@ if PRODUCTION and not all(origin.startswith("https://") for origin in CSRF_TRUST
 LOG_LEVEL = _env.str("LOG_LEVEL", "INFO").upper()
 
 
-def _seconds(name: str, default: int, *, least: int, most: int) -> int:
+def _whole(name: str, default: int, *, least: int, most: int, of: str) -> int:
     try:
         value = _env.int(name, default)
     except ValueError:
-        raise ImproperlyConfigured(f"{name} must be a whole number of seconds.") from None
+        raise ImproperlyConfigured(f"{name} must be a whole number of {of}.") from None
     if not least <= value <= most:
-        raise ImproperlyConfigured(f"{name} is {value}; it must be between {least} and {most} seconds.")
+        raise ImproperlyConfigured(f"{name} is {value}; it must be between {least} and {most} {of}.")
     return value
 
 
@@ -129,7 +129,10 @@ DEMO_PASSWORD = _env.str("DEMO_PASSWORD", "")
 
 STATS_PUBLIC = _env.bool("STATS_PUBLIC", False)
 
-HOLD_SECONDS = _seconds("HOLD_SECONDS", 900, least=1, most=86_400)
+HOLD_SECONDS = _whole("HOLD_SECONDS", 900, least=1, most=86_400, of="seconds")
+
+# How long an API token works after its log-in.
+TOKEN_DAYS = _whole("TOKEN_DAYS", 30, least=1, most=3650, of="days")
 
 # Who takes the money, and where receipts go.
 PAYMENT_GATEWAY = _env.str("PAYMENT_GATEWAY", "sandbox")

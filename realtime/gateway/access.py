@@ -14,13 +14,13 @@ from django.http.cookie import parse_cookie
 from django.http.request import split_domain_port, validate_host
 
 from overlord.accounts import selectors
-from overlord.accounts.models import User
+from overlord.accounts.models import ApiToken, User
 from overlord.kernel.origin import is_same_origin
 from realtime import streams
 from realtime.gateway.daphne_socket import CloseCode
 from realtime.streams import Access
 
-_KEY = re.compile(r"[!-~]{1,128}")  # of a session or a token; PostgreSQL takes no NUL
+_KEY = re.compile(r"[!-~]{1,128}")  # of a session, or the hash of a token's key; PostgreSQL takes no NUL
 _ORIGIN = re.compile(r"https?://[^/?#@\s]+", re.IGNORECASE)  # anything else is no origin
 
 
@@ -105,7 +105,7 @@ async def _credential(headers: Mapping[bytes, bytes], *, staff: bool) -> Credent
 
 def _token(headers: Mapping[bytes, bytes]) -> str:
     word, _, key = headers[b"authorization"].decode("latin1").partition(" ")
-    return key if word.lower() == "token" else ""
+    return ApiToken.hash_of(key) if word.lower() == "token" else ""
 
 
 def _session(headers: Mapping[bytes, bytes]) -> str:
@@ -115,7 +115,7 @@ def _session(headers: Mapping[bytes, bytes]) -> str:
 
 def _find(by: Literal["session", "token"], keys: Collection[str]) -> dict[str, User]:
     if by == "token":
-        return selectors.users_of_tokens(keys=keys)
+        return selectors.users_of_tokens(key_hashes=keys)
     return selectors.users_of_sessions(session_keys=keys)
 
 

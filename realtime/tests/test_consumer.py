@@ -9,8 +9,8 @@ import pytest
 from asgiref.sync import async_to_sync
 from channels.testing import WebsocketCommunicator
 from django.test import Client
-from rest_framework.authtoken.models import Token
 
+from conftest import token_of
 from overlord.accounts.models import User
 from realtime import publish, rate_limits, store, streams
 from realtime.gateway import access, consumer, hub
@@ -190,7 +190,7 @@ def logged_in(user: User) -> dict[str, str]:
 
 
 def with_token(user: User) -> dict[str, str]:
-    return {"host": "testserver:8080", "authorization": f"Token {Token.objects.create(user=user).key}"}
+    return {"host": "testserver:8080", "authorization": f"Token {token_of(user)}"}
 
 
 @pytest.mark.usefixtures("owner_kind")
@@ -240,7 +240,7 @@ def test_a_program_needs_a_valid_token_for_a_public_stream_too(shown: Shown, ada
 
 
 def test_a_token_in_the_address_is_ignored(owner_kind: None, ada: User) -> None:
-    key = Token.objects.create(user=ada).key
+    key = token_of(ada)
     assert close_code(f"/ws/me/?token={key}") == 4401
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from django.test import Client
 from redis import RedisError
-from rest_framework.authtoken.models import Token
 
-from overlord.accounts.models import User
+from conftest import token_of
+from overlord.accounts.models import ApiToken, User
 from overlord.kernel import redis_client
 from realtime import store, streams
 from realtime.gateway.access import Credential
@@ -160,7 +160,7 @@ def by_session(user: User) -> Credential:
 
 
 def by_token(user: User) -> Credential:
-    return Credential(by="token", key=Token.objects.get_or_create(user=user)[0].key, user_id=user.pk)
+    return Credential(by="token", key=ApiToken.hash_of(token_of(user)), user_id=user.pk)
 
 
 def logs_out(user: User, credential: Credential) -> None:
@@ -179,7 +179,7 @@ def gets_deactivated(user: User, credential: Credential) -> None:
 
 
 def loses_the_token(user: User, credential: Credential) -> None:
-    Token.objects.filter(user=user).delete()
+    ApiToken.objects.filter(user=user).delete()
 
 
 @pytest.mark.django_db(transaction=True)

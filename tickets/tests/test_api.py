@@ -376,5 +376,5 @@ def test_a_reservation_is_one_statement_besides_authentication(
         assert reserve(api, ticket_type).status_code == 201
 
     sent = [query["sql"] for query in asked.captured_queries]
-    assert "authtoken_token" in sent[0]
+    assert "accounts_apitoken" in sent[0]
     assert "reservation_claim" in sent[1]

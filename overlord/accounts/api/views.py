@@ -15,6 +15,8 @@ from rest_framework.views import APIView
 
 from overlord.accounts import services
 from overlord.accounts.api import serializers
+from overlord.accounts.selectors import actor_id
+from overlord.kernel import clock
 from overlord.kernel.origin import is_same_origin
 from overlord.kernel.problems import prefers_html
 from overlord.kernel.rendering import JSONParser
@@ -64,7 +66,8 @@ class Login(AnonymousView):
         login(request._request, user)
         if is_browser_form(request):
             return redirect(settings.LOGIN_REDIRECT_URL)
-        return Response({"token": services.token_issue(user=user)})
+        key = services.token_issue(user=user, lifetime=settings.TOKEN_LIFETIME, now=clock.now())
+        return Response({"token": key})
 
 
 class Logout(APIView):
@@ -75,8 +78,22 @@ class Logout(APIView):
     def post(self, request: Request) -> HttpResponseBase:
         """End the session, or the token in the Authorization header."""
         if isinstance(request.auth, str):
-            services.token_end(key=request.auth)
-        logout(request._request)
-        if is_browser_form(request):
-            return redirect(settings.LOGIN_URL)
-        return Response(status=status.HTTP_204_NO_CONTENT)
+            services.token_end(token_hash=request.auth)
+        return _logged_out(request)
+
+
+class LogoutAll(APIView):
+    parser_classes = (JSONParser, FormParser, MultiPartParser)
+
+    @extend_schema(operation_id="logout_all", request=None, responses={204: None})
+    def post(self, request: Request) -> HttpResponseBase:
+        """End every session, token and socket of the user."""
+        services.logins_end(user_id=actor_id(request))
+        return _logged_out(request)
+
+
+def _logged_out(request: Request) -> HttpResponseBase:
+    logout(request._request)
+    if is_browser_form(request):
+        return redirect(settings.LOGIN_URL)
+    return Response(status=status.HTTP_204_NO_CONTENT)

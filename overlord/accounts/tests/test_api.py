@@ -5,12 +5,11 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
-from conftest import api_of
+from conftest import api_of, token_of
 from overlord.accounts import selectors
-from overlord.accounts.models import User
+from overlord.accounts.models import ApiToken, User
 from tests.threads import together
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -162,7 +161,7 @@ class TestLogout:
 
         assert api.post("/api-auth/logout/").status_code == 204
         assert api.get("/event/reservations/").status_code == 401
-        assert not Token.objects.exists()
+        assert not ApiToken.objects.exists()
 
 
 class TestSelectors:
@@ -171,10 +170,10 @@ class TestSelectors:
         client = Client()
         client.force_login(user)
         session_key = client.session.session_key or ""
-        token = Token.objects.create(user=user).key
+        token = ApiToken.hash_of(token_of(user))
 
         assert selectors.users_of_sessions(session_keys=[session_key, "nothing"]) == {session_key: user}
-        assert selectors.users_of_tokens(keys=[token, "nothing"]) == {token: user}
+        assert selectors.users_of_tokens(key_hashes=[token, "nothing"]) == {token: user}
 
         user.set_password("another one")
         user.save()
@@ -182,4 +181,4 @@ class TestSelectors:
 
     def test_a_deactivated_user_is_not_found(self, user_make: Callable[..., User]) -> None:
         user = user_make(is_active=False)
-        assert selectors.users_of_tokens(keys=[Token.objects.create(user=user).key]) == {}
+        assert selectors.users_of_tokens(key_hashes=[ApiToken.hash_of(token_of(user))]) == {}

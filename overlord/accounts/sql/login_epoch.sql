@@ -1,0 +1,12 @@
+-- Move a user's login epoch on whenever the password changes, whoever changes it, and never back. What was opened in
+-- an earlier epoch has ended. A trigger calls it before an update of `password` or `login_epoch`.
+CREATE FUNCTION accounts_login_epoch() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.password IS DISTINCT FROM OLD.password AND NEW.login_epoch <= OLD.login_epoch
+       AND current_setting('accounts.password_is_the_same', true) IS DISTINCT FROM 'yes' THEN
+        NEW.login_epoch := OLD.login_epoch + 1;
+    END IF;
+    NEW.login_epoch := GREATEST(NEW.login_epoch, OLD.login_epoch);
+    RETURN NEW;
+END
+$$;
