@@ -1,5 +1,7 @@
-"""The pages of paying: one reservation on its way, and all that is mine. They translate in, make one call, and
-translate out."""
+"""The pages of paying: the checkout of a reservation, and My tickets.
+
+A view translates the request, makes one call, and translates the result.
+"""
 
 import secrets
 from datetime import timedelta
@@ -10,6 +12,7 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from checkout import rules, selectors, services, stages
@@ -20,13 +23,13 @@ from overlord.shop import error_messages
 from tickets import selectors as tickets
 from tickets.models import Reservation
 
-SHOWN = 100  # reservations of mine, the newest
+SHOWN = 100  # the buyer's newest reservations
 SLOW_AFTER = timedelta(seconds=10)
-EXTENSION_OFFERED = 300  # seconds before the end
+EXTENSION_OFFERED = 300  # seconds before a hold expires
 
 
 class PayForm(forms.Form):
-    """What the gateway's form gave for the card."""
+    """The token of the card, from the gateway's form."""
 
     token = forms.CharField(max_length=rules.TOKEN_LENGTH)
 
@@ -34,18 +37,18 @@ class PayForm(forms.Form):
 @require_GET
 @login_required
 def checkout(request: HttpRequest, reservation_id: int) -> HttpResponse:
-    """One reservation of mine: what it is, how long it is held, and how its payment stands."""
+    """Show a reservation of the buyer's, the time left to pay, and the status of its payment."""
     return _checkout_page(request, reservation_id)
 
 
 @require_POST
 @login_required
 def pay(request: HttpRequest, reservation_id: int) -> HttpResponse:
-    """Pays for a reservation; its page shows the outcome."""
+    """Pay for a reservation; the checkout page shows the outcome."""
     form = PayForm(request.POST)
     try:
         if not form.is_valid():
-            raise Invalid("Please choose a card.")
+            raise Invalid(_("Please choose a card."))
         services.reservation_pay(
             buyer_id=actor_id(request),
             reservation_id=reservation_id,
@@ -77,8 +80,10 @@ def _checkout_page(
         "stage": stage,
         "is_slow": stage == "processing" and since is not None and now - since > SLOW_AFTER,
         "is_free": reservation["total"].strip("0.") == "",
+        "slow_after": int(SLOW_AFTER.total_seconds()),
         "offers_extension": reservation["expires_in"] <= EXTENSION_OFFERED,
-        "refusal": error_messages.refusal(refused) if refused else None,
+        "extension_offered": EXTENSION_OFFERED,
+        "error": error_messages.of_error(refused) if refused else None,
         "gateway": settings.PAYMENT_GATEWAY,
         "stripe_key": settings.STRIPE_PUBLISHABLE_KEY,
         "key": secrets.token_urlsafe(12),
@@ -91,7 +96,7 @@ def _checkout_page(
 @require_GET
 @login_required
 def me(request: HttpRequest) -> HttpResponse:
-    """My reservations: what waits for payment, what is mine, what has ended."""
+    """Show the buyer's reservations: waiting for payment, paid, and ended."""
     now = clock.now()
     newest = Reservation.objects.filter(buyer_id=actor_id(request)).order_by("-id")[:SHOWN]
     reservations = tickets.reservations_described(newest, now=now)

@@ -1,4 +1,4 @@
-"""Where a buyer is with a reservation: one word for its page. `static/checkout/payment-status.js` says the same."""
+"""The stage of a reservation on its way to being paid. `static/checkout/stages.js` decides the same."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,7 +8,7 @@ Stage = Literal["held", "failed", "processing", "paid", "expired", "released", "
 
 
 def stage_of(reservation: Mapping[str, Any], payment: Mapping[str, Any] | None, *, now: datetime) -> Stage:
-    """Will say where the buyer is, given the reservation and its latest payment as the API shows them."""
+    """Return the stage of a reservation and its latest payment, both as the API shows them."""
     status = payment["payment_status"] if payment else "NOT_STARTED"
     state = reservation["state"]
     if state == "validated":

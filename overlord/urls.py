@@ -13,7 +13,7 @@ from overlord.kernel import paths, schema  # noqa: F401  (paths registers `id`)
 from stats import pages as stats
 from tickets import pages as tickets
 
-words = JavaScriptCatalog.as_view(packages=["overlord.shop", "tickets", "checkout", "stats"])
+translations = JavaScriptCatalog.as_view(packages=["overlord.shop", "tickets", "checkout", "stats"])
 
 pages = [
     path("", tickets.home, name="home"),
@@ -31,7 +31,7 @@ pages = [
     path("password-reset/", accounts.PasswordReset.as_view(), name="password_reset"),
     path("password-reset/sent/", accounts.PasswordResetSent.as_view(), name="password_reset_sent"),
     path("password-reset/<uidb64>/<token>/", accounts.PasswordNew.as_view(), name="password_reset_confirm"),
-    path("words.js", cache_control(max_age=3600)(words), name="words"),
+    path("translations.js", cache_control(max_age=3600)(translations), name="translations"),
 ]
 
 urlpatterns = [

@@ -1,4 +1,4 @@
-"""The Chromium at hand, headless, as a person would use it."""
+"""A headless Chromium, driven as a person would use it."""
 
 import base64
 import os
@@ -40,7 +40,7 @@ FLAGS = (
 
 @contextmanager
 def opened(*, width: int = 1280, height: int = 900) -> Iterator["Browser"]:
-    """Opens a browser of its own, with an empty profile; it is closed at the end."""
+    """Open a browser with an empty profile; it is closed at the end."""
     os.environ["SE_OFFLINE"] = "true"
     with tempfile.TemporaryDirectory(prefix="overlord-browser-", ignore_cleanup_errors=True) as profile:
         options = Options()
@@ -63,7 +63,7 @@ class Browser:
         self.site = ""
 
     def go(self, path: str) -> None:
-        """Opens a page of the site."""
+        """Open a page of the site."""
         self.driver.get(self.site + path)
 
     @property
@@ -74,7 +74,7 @@ class Browser:
         return list(self.driver.find_elements(By.CSS_SELECTOR, css))
 
     def one(self, css: str) -> WebElement:
-        """Waits for the first such element that is seen, on whatever page comes meanwhile."""
+        """Wait for the first such element that is visible, also when another page loads meanwhile."""
 
         def look() -> WebElement | None:
             with suppress(StaleElementReferenceException):
@@ -86,7 +86,7 @@ class Browser:
         return found
 
     def says(self, css: str, text: str, *, seconds: float = 10) -> None:
-        """Waits until the element says the text."""
+        """Wait until such an element contains the text."""
 
         def look() -> bool:
             with suppress(StaleElementReferenceException):
@@ -108,7 +108,7 @@ class Browser:
         self.one(css).click()
 
     def log_in(self, name: str, password: str) -> None:
-        """Logs in by the page, wherever it is at the moment."""
+        """Log in on the log-in page that is open."""
         self.write("#id_username", name)
         self.write("#id_password", password)
         self.press("main form button[type=submit]")
@@ -120,20 +120,20 @@ class Browser:
         eventually(lambda: look(self), seconds=seconds)
 
     def complaints(self) -> list[str]:
-        """What the console said of errors: broken scripts, and what the content policy refused."""
+        """Return the errors in the console: broken scripts, and what the content policy refused."""
         return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
 
     def emulate(self, *, width: int, height: int, dark: bool = False, scale: float = 1) -> None:
-        """Gives the page another screen, and the system another taste."""
+        """Give the page another screen size, and light or dark colours."""
         metrics = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": width < 600}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
     def picture(self, file: Path) -> None:
-        """Takes the whole page; of a .webp, what the screen shows, small."""
-        wish = {"format": "png", "captureBeyondViewport": True}
+        """Save a picture of the whole page; as .webp a small one of the visible part."""
+        options = {"format": "png", "captureBeyondViewport": True}
         if file.suffix == ".webp":
-            wish = {"format": "webp", "quality": 82, "captureBeyondViewport": False}
-        shot = self.driver.execute_cdp_cmd("Page.captureScreenshot", wish)
+            options = {"format": "webp", "quality": 82, "captureBeyondViewport": False}
+        shot = self.driver.execute_cdp_cmd("Page.captureScreenshot", options)
         file.write_bytes(base64.b64decode(shot["data"]))

@@ -1,4 +1,4 @@
-"""Pictures of every page, phone and desktop, light and dark: `bin/screens` makes them, people look at them.
+"""Take pictures of every page, phone and desktop, light and dark, for people to look at (`bin/screens`).
 
     python -m tests.screens URL PASSWORD [FOLDER]
 
@@ -37,7 +37,7 @@ def main(url: str, password: str, folder: Path) -> None:
         page.log_in("staff", password)
         _take(page, folder, "monitor", "/monitor/")
         _take(page, folder, "pause", f"/events/{event}/sale/")
-        _for_the_readme(page, folder, event)
+        _take_for_readme(page, folder, event)
 
 
 def _buy(page: Browser, folder: Path, event: str) -> None:
@@ -74,12 +74,12 @@ def _buy(page: Browser, folder: Path, event: str) -> None:
     page.run("document.querySelector('.choose').noValidate = true")
     page.write(".choose input[name=amount]", "500")
     page.press(".choose button[type=submit]")
-    page.one("#refusal")
+    page.one("#error")
     _picture(page, folder, "event-refused")
 
 
-def _for_the_readme(page: Browser, folder: Path, event: str) -> None:
-    """Three small ones, which docs/images/ has copies of."""
+def _take_for_readme(page: Browser, folder: Path, event: str) -> None:
+    """Take the small pictures of which docs/images/ has copies."""
     for name, path, dark in (("event", f"/events/{event}/", False), ("monitor", "/monitor/", True)):
         page.emulate(width=1120, height=760, dark=dark)
         page.go(path)

@@ -1,4 +1,4 @@
-"""The pages as people meet them, in headless Chromium, on the running system."""
+"""The pages in headless Chromium, on the running system."""
 
 import gzip
 import importlib.util
@@ -16,7 +16,7 @@ from django.utils import timezone
 from checkout import services as checkout
 from checkout.models import Payment
 from overlord.accounts.models import User
-from tests import browser
+from tests import browser, parity
 from tests.browser import Browser
 from tests.conftest import HOLD_SECONDS
 from tests.system import System, eventually
@@ -81,7 +81,7 @@ def logged_in(person: Browser, user: User) -> Browser:
 
 
 def keep_longer(user: User, **left: float) -> int:
-    """Gives the user's hold the time that is left; the test system's own holds last three seconds."""
+    """Give the user's hold this much time; the test system's own holds last three seconds."""
     hold = Reservation.objects.get(buyer=user, state="held")
     Reservation.objects.filter(pk=hold.pk).update(expires_at=timezone.now() + timedelta(**left))
     return hold.pk
@@ -94,35 +94,35 @@ def test_the_whole_story(system: System, first: Browser, second: Browser, ticket
     second.says("live-badge", "Live")
     second.says(".types", "50 left")
 
-    # He chooses as a stranger, logs in, and is back with what he chose.
+    # The buyer chooses without being logged in, logs in, and finds the selection kept.
     first.go(event)
     first.press("[data-step='1']")
     first.says("output", "€30.00")
     first.press(".choose button[type=submit]")
     first.log_in(buyer.username, PASSWORD)
-    first.says(".notice", "Your choice is still here")
+    first.says(".notice", "Your selection is kept")
     assert first.one("input[name=amount]").get_attribute("value") == "2"
 
     first.press(".choose button[type=submit]")
     first.one("hold-countdown .face")
     second.says(".types", "48 left")  # without reloading
 
-    # The hold ends before his eyes, and one button tries again with the same choice.
-    first.says("h1", "The time is over", seconds=HOLD_SECONDS + 5)
+    # The hold expires on the open page, and one button reserves the same tickets again.
+    first.says("h1", "Your hold has expired", seconds=HOLD_SECONDS + 5)
     second.says(".types", "50 left")
     first.press("[data-when~=expired] button")
     first.one("hold-countdown .face")
     keep_longer(buyer, seconds=60)
     first.driver.refresh()
 
-    # He pays; the outcome is pushed, and the monitor moves.
+    # The buyer pays; the outcome is pushed, and the monitor moves.
     logged_in(second, staff).go("/monitor/")
     second.says("live-badge", "Live")
     # Its own row: the totals also count what earlier tests' slow payments bring in meanwhile.
     row = f"tr[data-row='{ticket_type.pk}'] [data-show='sold']"
     assert second.one(row).text == "0"
     first.press("form.pay button")
-    first.says("h1", "See you there")
+    first.says("h1", "Your tickets are confirmed")
     assert eventually(lambda: second.one(row).text == "2")
     second.says(".is-feed", ticket_type.event.name)
 
@@ -130,11 +130,11 @@ def test_the_whole_story(system: System, first: Browser, second: Browser, ticket
     first.go(event)
     first.says("live-badge", "Live")
     second.press(f"[data-row='{ticket_type.event_id}'] a[data-if='sale open']")
-    second.press("dialog button[data-slot=title]")
-    second.says(".notice", "is paused")
-    first.says(".types", "Sale paused")
+    second.press("dialog button[data-slot=label]")
+    second.says(".notice", "are paused")
+    first.says(".types", "Sales paused")
     second.go(event)
-    second.says(".types", "Sale paused")
+    second.says(".types", "Sales paused")
     assert first.complaints() == second.complaints() == []
 
 
@@ -152,7 +152,7 @@ def test_both_of_a_buyers_screens_stay_in_step(system: System, first: Browser, s
     first.run("document.querySelector('#token').value = 'card_error'")
     first.press("form.pay button")
     for person in (first, second):
-        person.says("h1", "Not paid yet")
+        person.says("h1", "Payment failed")
         person.says("[data-field=error]", "declined")
     before = second.one("hold-countdown").text
     first.press(".extension button")
@@ -160,7 +160,7 @@ def test_both_of_a_buyers_screens_stay_in_step(system: System, first: Browser, s
         lambda p: p.one("hold-countdown").text > before and p.one("hold-countdown").text.startswith("4:")
     )
     second.press("form.pay button")
-    first.says("h1", "See you there")
+    first.says("h1", "Your tickets are confirmed")
 
 
 def test_the_countdown_is_announced_at_its_marks_only(system: System, first: Browser) -> None:
@@ -175,29 +175,39 @@ def test_the_countdown_is_announced_at_its_marks_only(system: System, first: Bro
     ).reservation["id"]
     logged_in(first, buyer).go(f"/checkout/{hold}/")
     assert first.one("hold-countdown .face").get_attribute("aria-hidden") == "true"
-    heard = "return document.getElementById('heard').textContent"
+    heard = "return document.getElementById('announcements').textContent"
     assert first.run(heard) == ""
-    first.wait(lambda p: "one more minute" in p.run(heard))
+    first.wait(lambda p: "expires in one minute" in p.run(heard))
+
+
+@pytest.mark.parametrize("language", parity.LANGUAGES)
+def test_javascript_returns_what_the_cases_say(system: System, first: Browser, language: str) -> None:
+    first.driver.add_cookie({"name": "django_language", "value": language})
+    first.go("/")
+    assert first.run("return document.documentElement.lang") == language
+    results = first.driver.execute_async_script(parity.BROWSER, parity.MODULES, parity.CASES)
+    assert parity.differences(results, language) == []
+    assert len(parity.differences(results, language, cases=parity.planted())) == len(parity.CASES)
 
 
 class TestAccessibility:
     """axe-core finds nothing serious."""
 
     def test_on_what_anyone_sees(self, system: System, first: Browser) -> None:
-        ticket_type, sold_out, paused, in_carts = (
+        ticket_type, sold_out, paused, on_hold = (
             type_on_sale(),
             type_on_sale(capacity=0),
             type_on_sale(),
             type_on_sale(capacity=1),
         )
         services.sale_pause(event_ids=[paused.event_id], paused=True)
-        reserve(user_make(), in_carts)
+        reserve(user_make(), on_hold)
         look(first, "/", "/?q=nothing+of+the+kind", "/login/?next=/me/", "/signup/", "/password-reset/")
         look(first, "/password-reset/sent/", "/password-reset/x/y/", "/nothing-here/")
-        look(first, *(f"/events/{each.event_id}/" for each in (ticket_type, sold_out, paused, in_carts)))
+        look(first, *(f"/events/{each.event_id}/" for each in (ticket_type, sold_out, paused, on_hold)))
         first.go("/login/")
         first.log_in("nobody", "wrong")
-        first.one(".refusal")
+        first.one(".alert")
         axe(first)
 
     def test_on_what_a_buyer_sees(self, system: System, first: Browser) -> None:
@@ -208,15 +218,15 @@ class TestAccessibility:
         first.run("document.querySelector('.choose').noValidate = true")
         first.write("input[name=amount]", "60")
         first.press(".choose button[type=submit]")
-        first.one("#refusal")
-        assert first.run("return document.activeElement.id") == "refusal"
+        first.one("#error")
+        assert first.run("return document.activeElement.id") == "error"
         axe(first)
-        held, late, given, paid, slow = (reserve(buyer, type_on_sale()) for _ in range(5))
+        held, late, released, paid, slow = (reserve(buyer, type_on_sale()) for _ in range(5))
         Reservation.objects.filter(pk=late).update(expires_at=timezone.now())
-        services.reservation_release(buyer_id=buyer.pk, reservation_id=given)
+        services.reservation_release(buyer_id=buyer.pk, reservation_id=released)
         for pk, token in ((held, "card_error"), (paid, "ok"), (slow, "slow")):
             checkout.reservation_pay(buyer_id=buyer.pk, reservation_id=pk, gateway="sandbox", token=token)
-        stages = {held: "failed", late: "expired", given: "released", paid: "paid", slow: "processing"}
+        stages = {held: "failed", late: "expired", released: "released", paid: "paid", slow: "processing"}
         for pk, stage in stages.items():
             first.go(f"/checkout/{pk}/")
             first.one(f"h1[data-when={stage}]")
@@ -257,14 +267,14 @@ class TestAccessibility:
         first.go(f"/events/{ticket_type.event_id}/")
         first.says("live-badge", "Live")
         assert tabs(first, 10) == [
-            "Skip to the content",
+            "Skip to content",
             "Ticket Overlord",
             "Events",
             "Log in",
-            "What is on",
-            "One less of Stalls",
-            "How many of Stalls",
-            "One more of Stalls",
+            "All events",
+            "One ticket fewer: Stalls",
+            "Number of tickets: Stalls",
+            "One ticket more: Stalls",
             "Reserve Stalls",
             "For developers",
         ]
@@ -290,7 +300,7 @@ def look(person: Browser, *paths: str) -> None:
 
 
 def axe(person: Browser) -> None:
-    """Insists that axe-core finds no serious or critical problem on the page as it is."""
+    """Check that axe-core finds no serious or critical problem on the open page."""
     spec = importlib.util.find_spec("axe_playwright_python")
     assert spec is not None
     assert spec.submodule_search_locations is not None
@@ -320,7 +330,7 @@ def tabs(person: Browser, count: int) -> list[str]:
 
 
 def small_targets(person: Browser) -> list[str]:
-    """What is pressed and is smaller than 24 by 24, links within a sentence apart."""
+    """Return the controls that are smaller than 24 by 24 pixels, except links in a sentence."""
     return list(
         person.run("""
           return [...document.querySelectorAll("button, input:not([type=hidden]), select, summary, nav a, .button")]
@@ -394,6 +404,6 @@ def test_it_sells_with_javascript_off(system: System, first: Browser, ticket_typ
         first.press("form.pay button")
         eventually(lambda: Reservation.objects.get(pk=hold).state == "validated")
         first.driver.refresh()
-        assert first.one("h1").text == "See you there"
+        assert first.one("h1").text == "Your tickets are confirmed"
     finally:
         first.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})

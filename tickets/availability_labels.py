@@ -1,4 +1,4 @@
-"""The labels that say how many tickets are left. static/tickets/availability-labels.js renews them."""
+"""The labels that say how many tickets are left. `static/tickets/availability-labels.js` writes the same."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,69 +10,69 @@ from django.utils.translation import ngettext
 
 from overlord.shop import formats
 
-Tone = Literal["open", "few", "carts", "out", "upcoming", "ended", "paused"]
+Tone = Literal["open", "few", "held", "sold-out", "upcoming", "ended", "paused"]
 
 FEW = 10
-FEW_SHARE = 20  # few is also what is less than one in so many
+FEW_SHARE = 20  # one twentieth of the capacity is few, too
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
-    """A sentence, and the tone by which pages choose its shape and colour."""
+class Label:
+    """A short text, and the tone that gives it its symbol and colour."""
 
     tone: Tone
-    words: str
+    text: str
 
 
-def of_type(ticket: Mapping[str, Any]) -> Standing:
-    """Will say how it stands with a ticket type, as the API shows it."""
-    closed = _not_on_sale(ticket["sale"], ticket["opens_at"])
-    if closed:
-        return closed
-    available = ticket["available"]
-    if available > max(FEW, ticket["amount"] // FEW_SHARE):
-        return Standing(tone="open", words=_("%(n)s left") % {"n": formats.number(available)})
-    if available > 0:
-        words = ngettext("Only %(n)s left", "Only %(n)s left", available)
-        return Standing(tone="few", words=words % {"n": formats.number(available)})
+def of_ticket_type(ticket: Mapping[str, Any]) -> Label:
+    """Return the label of a ticket type as the API shows it."""
+    if label := _not_on_sale(ticket["sale"], ticket["opens_at"]):
+        return label
+    if label := _left(ticket["available"], few=max(FEW, ticket["amount"] // FEW_SHARE)):
+        return label
     if ticket["held"] > 0:
-        return Standing(tone="carts", words=_in_carts(ticket["next_release_at"]))
-    return Standing(tone="out", words=_("Sold out"))
+        return Label(tone="held", text=_all_on_hold(ticket["next_release_at"]))
+    return Label(tone="sold-out", text=_("Sold out"))
 
 
-def of_event(event: Mapping[str, Any]) -> Standing:
-    """Will say how it stands with an event, as the stream of all events shows it."""
-    closed = _not_on_sale(event["sale"], None)
-    if closed:
-        return closed
-    available = event["available"]
-    if available > FEW:
-        return Standing(tone="open", words=_("%(n)s left") % {"n": formats.number(available)})
-    if available > 0:
-        words = ngettext("Only %(n)s left", "Only %(n)s left", available)
-        return Standing(tone="few", words=words % {"n": formats.number(available)})
-    return Standing(tone="out", words=_("None left right now"))
+def of_event(event: Mapping[str, Any]) -> Label:
+    """Return the label of an event as the stream of all events shows it."""
+    label = _not_on_sale(event["sale"], None) or _left(event["available"], few=FEW)
+    return label or Label(tone="sold-out", text=_("No tickets available"))
 
 
-def _not_on_sale(sale: str, opens_at: datetime | None) -> Standing | None:
+def _left(available: int, *, few: int) -> Label | None:
+    if available <= 0:
+        return None
+    if available > few:
+        return Label(tone="open", text=_("%(n)s left") % {"n": formats.number(available)})
+    text = ngettext("Only %(n)s left", "Only %(n)s left", available)
+    return Label(tone="few", text=text % {"n": formats.number(available)})
+
+
+def _not_on_sale(sale: str, opens_at: datetime | None) -> Label | None:
     if sale == "upcoming":
-        when = _("Opens %(when)s") % {"when": formats.moment(opens_at)} if opens_at else _("Not on sale yet")
-        return Standing(tone="upcoming", words=when)
+        when = (
+            _("On sale from %(when)s") % {"when": formats.date_time(opens_at)}
+            if opens_at
+            else _("Not on sale yet")
+        )
+        return Label(tone="upcoming", text=when)
     if sale == "ended":
-        return Standing(tone="ended", words=_("Sale ended"))
+        return Label(tone="ended", text=_("Sales ended"))
     if sale == "paused":
-        return Standing(tone="paused", words=_("Sale paused"))
+        return Label(tone="paused", text=_("Sales paused"))
     return None
 
 
-def _in_carts(next_release_at: datetime | None) -> str:
+def _all_on_hold(next_release_at: datetime | None) -> str:
     if next_release_at is None:
-        return _("All remaining are in other people's carts")
-    return _("All remaining are in other people's carts; the next may return at %(time)s") % {
-        "time": formats.clock(next_release_at)
+        return _("All on hold")
+    return _("All on hold. Some may become available at %(time)s") % {
+        "time": formats.time_to_the_second(next_release_at)
     }
 
 
-def may_try(ticket: Mapping[str, Any]) -> bool:
-    """Will say whether to offer the button: also where all are held, for a hold may end before it is pressed."""
+def can_reserve(ticket: Mapping[str, Any]) -> bool:
+    """Return whether to offer the button. It is also offered while all are on hold: a hold may end any moment."""
     return ticket["sale"] == "open" and ticket["available"] + ticket["held"] > 0

@@ -1,5 +1,7 @@
-"""The pages of selling: what is on, one event, and what a reservation's holder or staff press. They translate in,
-make one call, and translate out."""
+"""The pages of selling: the list of events, one event, and the actions of buyers and staff.
+
+A view translates the request, makes one call, and translates the result.
+"""
 
 import secrets
 from collections.abc import Mapping
@@ -31,10 +33,10 @@ from tickets import availability, availability_labels, representation, rules, se
 EVENTS_SHOWN = 100
 
 
-# What is on ----------------------------------------------------------------------------------------------
+# The list of events ----------------------------------------------------------------------------------------------
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
-    """Events to come, by date: those whose name has the search in it, of the month that was chosen."""
+    """List the upcoming events by date, filtered by a search and a month."""
     now = clock.now()
     search, month = request.GET.get("q", "").strip()[:100].replace("\0", ""), _month(request.GET.get("month"))
     rows = selectors.events_next(most=EVENTS_SHOWN, now=now, search=search, month=month)
@@ -61,12 +63,12 @@ def _listed(row: Mapping[str, Any], shown: dict[str, Any]) -> dict[str, Any]:
         "price": money.to_text(min(prices), row["currency"]) if prices else None,
         "is_free": 0 in prices,
         "varies": len(set(prices)) > 1,
-        "standing": availability_labels.of_event(shown),
+        "label": availability_labels.of_event(shown),
     }
 
 
 def _month(text: str | None) -> tuple[datetime, datetime] | None:
-    """Will read "2027-01" as the instants it lies between; None for anything else."""
+    """Return the instants at which the month "2027-01" begins and ends, or None for anything else."""
     try:
         first = date.fromisoformat(f"{text}-01")
         following = (first.replace(day=28) + timedelta(days=4)).replace(day=1)
@@ -79,21 +81,21 @@ def _month(text: str | None) -> tuple[datetime, datetime] | None:
 
 # One event -----------------------------------------------------------------------------------------------
 class ChoiceForm(forms.Form):
-    """How many of which tickets."""
+    """The ticket type and the number of tickets that a buyer chose."""
 
     ticket_type = WholeNumberField(min_value=1, max_value=LARGEST_ID)
     amount = WholeNumberField(min_value=1, max_value=rules.LARGEST_AMOUNT)
 
 
 class ReserveForm(ChoiceForm):
-    """A choice, and what tells one sending of the form from the next."""
+    """A choice, and the key by which a form that is submitted twice reserves once."""
 
     key = forms.RegexField(r"^[\w-]{1,24}$")
 
 
 @require_http_methods(["GET", "POST"])
 def event(request: HttpRequest, event_id: int) -> HttpResponse:
-    """One event: what is left of each ticket type, and the form that reserves."""
+    """Show an event with its availability and the form that reserves tickets, or take that form."""
     if request.method == "POST":
         return _reserve(request, event_id)
     choice = ChoiceForm(request.GET)
@@ -117,7 +119,7 @@ def _reserve(request: HttpRequest, event_id: int) -> HttpResponse:
 
 def _reserved(request: HttpRequest, form: ReserveForm) -> dict[str, Any]:
     if not form.is_valid():
-        raise Invalid()
+        raise Invalid(_("The number of tickets is not valid. Choose one ticket or more."))
     wanted = form.cleaned_data
     return services.reservation_create(
         buyer_id=actor_id(request),
@@ -146,7 +148,7 @@ def _event_page(
         "event": shown,
         "types": [_type_row(ticket, chosen=chosen, mine=mine) for ticket in shown["tickets"]],
         "chosen": chosen,
-        "refusal": error_messages.refusal(refused) if refused else None,
+        "error": error_messages.of_error(refused) if refused else None,
         "own_reservation": refused.facts.get("reservation") if refused else None,
         "key": secrets.token_urlsafe(12),
         "now": now,
@@ -175,8 +177,8 @@ def _type_row(
     minor = money.to_minor(ticket["price"], ticket["currency"])
     return {
         "ticket": ticket,
-        "standing": availability_labels.of_type(ticket),
-        "may_try": availability_labels.may_try(ticket),
+        "label": availability_labels.of_ticket_type(ticket),
+        "can_reserve": availability_labels.can_reserve(ticket),
         "is_chosen": is_chosen,
         "amount": amount,
         "total": money.to_text(minor * amount, ticket["currency"]),
@@ -185,28 +187,28 @@ def _type_row(
     }
 
 
-# What the holder of a reservation presses ----------------------------------------------------------------
+# Actions of a buyer -------------------------------------------------------------------------------------
 @require_POST
 @login_required
 def release(request: HttpRequest, reservation_id: int) -> HttpResponse:
-    """Gives held tickets back."""
+    """Release the buyer's hold."""
     try:
         services.reservation_release(buyer_id=actor_id(request), reservation_id=reservation_id)
     except (rules.PaymentInProgress, rules.AlreadyValidated, rules.ReservationEnded) as refused:
-        messages.warning(request, error_messages.refusal(refused).title)
+        messages.warning(request, error_messages.of_error(refused).title)
         return redirect("checkout", reservation_id)
-    messages.success(request, _("You gave the tickets back. Nothing was charged."))
+    messages.success(request, _("Your tickets were released. You were not charged."))
     return redirect("me")
 
 
 @require_POST
 @login_required
 def extend(request: HttpRequest, reservation_id: int) -> HttpResponse:
-    """Keeps held tickets some minutes longer."""
+    """Extend the buyer's hold."""
     try:
         services.reservation_extend(buyer_id=actor_id(request), reservation_id=reservation_id)
     except rules.NotExtendable as refused:
-        messages.warning(request, error_messages.refusal(refused).title)
+        messages.warning(request, error_messages.of_error(refused).title)
     return redirect("checkout", reservation_id)
 
 
@@ -214,13 +216,17 @@ def extend(request: HttpRequest, reservation_id: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @staff_only
 def sale(request: HttpRequest, event_id: int) -> HttpResponse:
-    """Asks, then pauses or resumes the sale of an event."""
+    """Ask whether to pause or resume the sale of an event, then do so."""
     shown = availability.event_detail(event_id=event_id, now=clock.now())
     if request.method == "GET":
         return render(request, "tickets/sale.html", {"event": shown, "is_paused": shown["sale"] == "paused"})
     paused = request.POST.get("paused") == "yes"
     services.sale_pause(event_ids=[event_id], paused=paused)
-    said = _("The sale of %(event)s is paused.") if paused else _("The sale of %(event)s goes on.")
-    messages.success(request, said % {"event": shown["name"]})
+    text = (
+        _("Ticket sales for %(event)s are paused.")
+        if paused
+        else _("Ticket sales for %(event)s have resumed.")
+    )
+    messages.success(request, text % {"event": shown["name"]})
     back = request.POST.get("next", "")
     return redirect(back if url_has_allowed_host_and_scheme(back, allowed_hosts=None) else "monitor")

@@ -49,7 +49,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "overlord.shop.error_pages.RefusalMiddleware",
+    "overlord.shop.error_pages.ErrorPageMiddleware",
 ]
 
 ROOT_URLCONF = "overlord.urls"

@@ -1,4 +1,4 @@
-"""What went wrong, as a page for people and as problem+json for programs: one middleware, and three handlers."""
+"""Errors as pages for people, and as problem+json for programs: one middleware, and the error handlers of urls."""
 
 from collections.abc import Callable
 
@@ -11,13 +11,13 @@ from overlord.kernel import errors, problems
 from overlord.shop import error_messages
 
 
-def page(request: HttpRequest, refusal: error_messages.Refusal, *, status: int) -> HttpResponse:
-    """Will answer with a page that says what happened and what can be done."""
-    return render(request, "shop/refused.html", {"refusal": refusal}, status=status)
+def page(request: HttpRequest, message: error_messages.ErrorMessage, *, status: int) -> HttpResponse:
+    """Return a page that says what happened and what the reader can do."""
+    return render(request, "shop/error.html", {"message": message}, status=status)
 
 
-class RefusalMiddleware:
-    """Answers what a page's view raised. (The API's views answer theirs themselves.)"""
+class ErrorPageMiddleware:
+    """Turn what a page's view raises into an error page. The API's views answer their own errors."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -34,28 +34,28 @@ class RefusalMiddleware:
             error = errors.NotFound()
         if not isinstance(error, errors.DomainError):
             return None
-        response = page(request, error_messages.refusal(error), status=problems.status_of(error))
+        response = page(request, error_messages.of_error(error), status=problems.status_of(error))
         if "retry_after" in error.facts:
             response["Retry-After"] = str(error.facts["retry_after"])
         return response
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Will answer an unknown path (`handler404`)."""
+    """Answer an unknown path (`handler404`)."""
     if problems.prefers_html(request):
-        return page(request, error_messages.refusal_of("not_found"), status=404)
+        return page(request, error_messages.of_code("not_found"), status=404)
     return problems.not_found(request, exception)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Will answer what nobody foresaw (`handler500`)."""
+    """Answer an unexpected error (`handler500`)."""
     if problems.prefers_html(request):
-        return page(request, error_messages.refusal_of("server_error"), status=500)
+        return page(request, error_messages.of_code("server_error"), status=500)
     return problems.server_error(request)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """Will answer a form without a valid token (`CSRF_FAILURE_VIEW`)."""
+    """Answer a form without a valid CSRF token (`CSRF_FAILURE_VIEW`)."""
     if problems.prefers_html(request):
-        return page(request, error_messages.refusal_of("csrf_failed"), status=403)
+        return page(request, error_messages.of_code("csrf_failed"), status=403)
     return problems.csrf_failure(request, reason)

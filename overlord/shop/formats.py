@@ -1,5 +1,9 @@
-"""Money, dates and numbers as people of the active language write them. Times are in the server's zone, named."""
+"""Money, times and numbers in the active language. `static/shop/formats.js` writes the same in the browser.
 
+A time is written in a time zone that is named beside it: an event's own, or the installation's by default.
+"""
+
+import re
 from copy import copy
 from datetime import datetime
 from decimal import Decimal
@@ -9,8 +13,9 @@ from zoneinfo import ZoneInfo
 from babel import Locale, dates, numbers
 from django.conf import settings
 from django.utils.translation import get_language, to_locale
+from django.utils.translation import gettext as _
 
-ZONE = ZoneInfo(settings.TIME_ZONE)
+_LETTER_BEFORE_DIGIT = re.compile(r"(?<=[^\W\d_])(?=\d)")  # Babel puts no space after a currency's letters
 
 
 def _locale() -> str:
@@ -18,58 +23,74 @@ def _locale() -> str:
 
 
 def money(amount: str, currency: str) -> str:
-    """Will write a decimal string of a currency: ("15.00", "EUR") is €15.00 in English."""
+    """Write a decimal string of a currency: ("15.00", "EUR") is €15.00, ("15.00", "CHF") is CHF 15.00.
+
+    It has the decimals of the string, which are ISO 4217's; Babel's own are those of everyday cash.
+    """
     locale = Locale.parse(_locale())
-    # By the digits that are there, which are ISO 4217's; Babel's own are those of everyday cash.
     places = len(amount.partition(".")[2])
     pattern = copy(locale.currency_formats["standard"])
     pattern.frac_prec = (places, places)
-    return pattern.apply(Decimal(amount), locale, currency=currency, currency_digits=False)
+    text = pattern.apply(Decimal(amount), locale, currency=currency, currency_digits=False)
+    return _LETTER_BEFORE_DIGIT.sub("\N{NO-BREAK SPACE}", text)
 
 
 def number(value: int | None) -> str:
-    """Will write a whole number: 1500 is 1,500 in English; nothing for None."""
+    """Write a whole number: 1500 is 1,500 in English; nothing for None."""
     return "" if value in (None, "") else numbers.format_decimal(value, locale=_locale())
 
 
 def percent(share: float) -> str:
-    """Will write a share in hundredths: 0.125 is 12.5% in English."""
+    """Write a share as a percentage: 0.125 is 12.5% in English."""
     return numbers.format_percent(share, format="#,##0.#%", locale=_locale())
 
 
-def _skeleton(instant: datetime, skeleton: str) -> str:
-    return dates.format_skeleton(skeleton, instant, tzinfo=ZONE, locale=_locale())
+def _zone(name: str | None) -> ZoneInfo:
+    return ZoneInfo(name or settings.TIME_ZONE)
 
 
-def _time(instant: datetime, length: Literal["short", "medium"]) -> str:
-    return dates.format_time(instant, length, tzinfo=ZONE, locale=_locale())
+def zone_name(name: str | None = None) -> str:
+    """Write the name of a time zone: Europe/Berlin is "Berlin time", UTC is "UTC"."""
+    area, _slash, city = (name or settings.TIME_ZONE).rpartition("/")
+    if not area or area == "Etc":
+        return city
+    return _("%(city)s time") % {"city": city.replace("_", " ")}
 
 
-def moment(instant: datetime) -> str:
-    """Will write a day and a time: Fri, Jan 8, 2027, 7:30 PM UTC."""
-    return f"{_skeleton(instant, 'yMMMEd')}, {_time(instant, 'short')} {ZONE.key}"
+def _skeleton(instant: datetime, skeleton: str, zone: str | None) -> str:
+    return dates.format_skeleton(skeleton, instant, tzinfo=_zone(zone), locale=_locale())
 
 
-def clock(instant: datetime) -> str:
-    """Will write a time of day to the second: 7:30:05 PM UTC."""
-    return f"{_time(instant, 'medium')} {ZONE.key}"
+def _time(instant: datetime, length: Literal["short", "medium"], zone: str | None) -> str:
+    return dates.format_time(instant, length, tzinfo=_zone(zone), locale=_locale())
 
 
-def time_of_day(instant: datetime) -> str:
-    """Will write a time of day: 7:30 PM."""
-    return _time(instant, "short")
+def date_time(instant: datetime, zone: str | None = None) -> str:
+    """Write a date and a time with the zone: Fri, Jan 8, 2027, 7:30 PM UTC."""
+    date = _skeleton(instant, "yMMMd", zone)
+    return f"{weekday(instant, zone)}, {date}, {time_of_day(instant, zone)} {zone_name(zone)}"
 
 
-def day(instant: datetime) -> str:
-    """Will write a day of the month: 8."""
-    return _skeleton(instant, "d")
+def time_to_the_second(instant: datetime, zone: str | None = None) -> str:
+    """Write a time of day to the second with the zone: 7:30:05 PM UTC."""
+    return f"{_time(instant, 'medium', zone)} {zone_name(zone)}"
 
 
-def weekday(instant: datetime) -> str:
-    """Will write a short weekday: Fri."""
-    return _skeleton(instant, "E")
+def time_of_day(instant: datetime, zone: str | None = None) -> str:
+    """Write a time of day: 7:30 PM."""
+    return _time(instant, "short", zone)
 
 
-def month(instant: datetime) -> str:
-    """Will write a month: January 2027."""
-    return _skeleton(instant, "yMMMM")
+def day(instant: datetime, zone: str | None = None) -> str:
+    """Write a day of the month: 8."""
+    return _skeleton(instant, "d", zone)
+
+
+def weekday(instant: datetime, zone: str | None = None) -> str:
+    """Write a short weekday: Fri."""
+    return _skeleton(instant, "E", zone)
+
+
+def month(instant: datetime, zone: str | None = None) -> str:
+    """Write a month: January 2027."""
+    return _skeleton(instant, "yMMMM", zone)

@@ -13,7 +13,7 @@ View = Callable[..., HttpResponseBase]
 
 
 def staff_only(view: View) -> View:
-    """Will let staff in, send a stranger to log in, and raise Forbidden for anyone else."""
+    """Let staff in, send everyone who is not logged in to the log-in page, and raise Forbidden otherwise."""
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:

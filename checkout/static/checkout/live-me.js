@@ -1,4 +1,4 @@
-// <live-me>: my tickets, live. The page is made by the server; when a reservation changes, it is asked for anew.
+// <live-me>: My tickets, live. The server makes the page; it is reloaded when a reservation or payment changes.
 
 import { follow } from "realtime/live.js";
 
@@ -16,9 +16,9 @@ class LiveMe extends HTMLElement {
   }
 
   show({ reservations, payments }) {
-    const states = [...reservations, ...payments].map(({ id, version }) => `${id}:${version}`).join();
-    if (this.states !== undefined && this.states !== states) location.reload();
-    this.states = states;
+    const versions = [...reservations, ...payments].map(({ id, version }) => `${id}:${version}`).join();
+    if (this.versions !== undefined && this.versions !== versions) location.reload();
+    this.versions = versions;
   }
 }
 

@@ -1,6 +1,6 @@
-// The card's number goes to Stripe's own form and never to us: what we get is a token.
+// The card number goes to Stripe's own form and never to this site, which receives a token.
 
-import { allowAgain } from "shop/page.js";
+import { enableForm } from "shop/page.js";
 
 const status = document.querySelector("payment-status");
 const form = status.querySelector("form.pay");
@@ -15,13 +15,13 @@ form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const { paymentMethod, error } = await stripe.createPaymentMethod({ type: "card", card });
   document.getElementById("card-error").textContent = error?.message ?? "";
-  allowAgain(form);
+  enableForm(form);
   if (!paymentMethod) return;
   form.token.value = paymentMethod.id;
   form.requestSubmit();
 });
 
-// 3-D Secure: the bank asks the buyer himself. The outcome comes by push, as any other.
+// 3-D Secure: the bank asks the buyer directly. The outcome is pushed like any other.
 status.addEventListener("action", ({ detail }) => {
   secret = detail?.client_secret ?? null;
   confirm.hidden = secret === null;

@@ -1,7 +1,9 @@
-"""`{% load shop %}`: how pages write money and times, and what their modules are called."""
+"""`{% load shop %}`: money, times and numbers in templates, and the import map of the JavaScript modules."""
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from django import template
 from django.templatetags.static import static
@@ -12,30 +14,52 @@ from overlord.shop.modules import MODULES
 
 register = template.Library()
 
-for _name in ("number", "percent", "moment", "clock", "time_of_day", "day", "weekday", "month"):
-    register.filter(_name, getattr(formats, _name))
+FORMATS = (
+    formats.number,
+    formats.percent,
+    formats.date_time,
+    formats.time_to_the_second,
+    formats.time_of_day,
+    formats.day,
+    formats.weekday,
+    formats.month,
+)
+for _format in FORMATS:
+    register.filter(_format.__name__, _format)
 
 
 @register.simple_tag
 def money(amount: str, currency: str) -> str:
-    """Will write a decimal string of a currency."""
+    """Write a decimal string of a currency."""
     return formats.money(amount, currency)
 
 
 @register.filter
 def iso(instant: datetime) -> str:
-    """Will write an instant for a machine."""
+    """Write an instant in ISO 8601."""
     return instant.isoformat()
 
 
 @register.filter
+def entry(mapping: Mapping[str, Any], key: str) -> Any:
+    """Return the entry of a mapping, or nothing."""
+    return mapping.get(key, "")
+
+
+@register.filter(name="json")
+def as_json(value: Any) -> str:
+    """Write a value as JSON, for an attribute."""
+    return json.dumps(value)
+
+
+@register.filter
 def share(part: int | None, whole: int | None) -> str:
-    """Will give how much of `whole` a part is, in hundredths: for widths in pictures."""
+    """Return which percentage of `whole` a part is, for the widths of bars."""
     return f"{100 * (part or 0) / whole:.2f}" if whole else "0"
 
 
 @register.simple_tag
 def import_map() -> SafeString:
-    """Will give the JSON by which modules find one another, whatever their files are called."""
+    """Return the import map as JSON: module names to the addresses of their files."""
     imports = {name: static(name) for name in MODULES}
     return mark_safe(json.dumps({"imports": imports}).replace("<", "\\u003c"))  # noqa: S308

@@ -1,4 +1,4 @@
-"""The pages as forms: what they refuse and keep, whom they show what, and what they cost."""
+"""The pages as forms: what they refuse and keep, who sees what, and what they cost."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ PASSWORD = "correct horse"
 
 @pytest.fixture
 def page() -> Client:
-    """A stranger's browser."""
+    """The browser of somebody who is not logged in."""
     return Client(headers={"accept": "text/html,*/*"})
 
 
@@ -55,7 +55,7 @@ class TestBuying:
         assert ticket_type.name in shown
         assert "€30.00" in shown
         assert mine.post(f"{place}pay/", {"token": "ok"})["Location"] == place
-        assert "Taking your payment" in text(mine.get(place))
+        assert "Processing your payment" in text(mine.get(place))
         checkout.payment_process(payment_id=Reservation.objects.get().payments.get().pk)
         assert 'data-stage="paid"' in mine.get(place).content.decode()
         assert "Paid" in text(mine.get("/me/"))
@@ -64,7 +64,7 @@ class TestBuying:
         assert reserve(mine, ticket_type)["Location"] == reserve(mine, ticket_type)["Location"]
         assert Reservation.objects.count() == 1
 
-    def test_give_back_and_extend(self, mine: Client, ticket_type: TicketType) -> None:
+    def test_release_and_extend(self, mine: Client, ticket_type: TicketType) -> None:
         place = reserve(mine, ticket_type)["Location"]
         Reservation.objects.update(expires_at=timezone.now() + timedelta(seconds=40))
         mine.post(f"{place}extend/")
@@ -88,7 +88,7 @@ class TestBuying:
         Reservation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
         late = mine.post(f"{place}pay/", {"token": "ok"})
         assert late.status_code == 410
-        assert "time to pay has passed" in text(late)
+        assert "Your hold has expired" in text(late)
         assert 'data-stage="expired"' in late.content.decode()
 
 
@@ -98,12 +98,12 @@ class TestRefusals:
         [
             ({"capacity": 3}, 4, "Only 3 tickets are left."),
             ({"capacity": 3, "sold": 3}, 1, "These tickets are sold out."),
-            ({"max_per_user": 2}, 3, "One person may have 2 of these."),
-            ({"paused": True}, 1, "The sale is paused"),
-            ({"opens_at": timezone.now() + timedelta(days=1)}, 1, "The sale has not begun yet."),
-            ({"closes_at": timezone.now() - timedelta(days=1)}, 1, "The sale has ended."),
-            ({}, 0, "not a number of tickets"),
-            ({}, "many", "not a number of tickets"),
+            ({"max_per_user": 2}, 3, "The limit is 2 tickets of this type per person."),
+            ({"paused": True}, 1, "Ticket sales are paused."),
+            ({"opens_at": timezone.now() + timedelta(days=1)}, 1, "Ticket sales have not started yet."),
+            ({"closes_at": timezone.now() - timedelta(days=1)}, 1, "Ticket sales have ended."),
+            ({}, 0, "number of tickets is not valid"),
+            ({}, "many", "number of tickets is not valid"),
         ],
     )
     def test_they_say_what_can_be_done_and_keep_the_choice(
@@ -127,7 +127,7 @@ class TestRefusals:
         assert again.status_code == 409
         assert f'href="{place}"' in again.content.decode()
 
-    def test_all_in_carts_says_when_the_next_may_return(
+    def test_all_on_hold_says_when_some_may_become_available(
         self, mine: Client, ticket_type_make: Callable[..., TicketType], user_make: Callable[..., User]
     ) -> None:
         ticket_type = ticket_type_make(capacity=1)
@@ -139,8 +139,8 @@ class TestRefusals:
             hold=timedelta(minutes=5),
             now=timezone.now(),
         )
-        assert "next may return at" in text(mine.get(f"/events/{ticket_type.event_id}/"))
-        assert "The next may come back at" in text(reserve(mine, ticket_type))
+        assert "Some may become available at" in text(mine.get(f"/events/{ticket_type.event_id}/"))
+        assert "Some may become available at" in text(reserve(mine, ticket_type))
 
     def test_a_busy_database_is_a_page_too(self, page: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         def away(**_: object) -> None:
@@ -161,11 +161,11 @@ class TestRefusals:
         strict = Client(enforce_csrf_checks=True, headers={"accept": "text/html"})
         answer = reserve(strict, ticket_type)
         assert answer.status_code == 403
-        assert "too old" in text(answer)
+        assert "This page expired." in text(answer)
 
 
 class TestWhoSeesWhat:
-    def test_a_stranger_logs_in_and_is_back_with_his_choice(
+    def test_after_the_log_in_the_selection_is_kept(
         self, page: Client, buyer: User, ticket_type: TicketType
     ) -> None:
         to = reserve(page, ticket_type, 3)["Location"]
@@ -209,7 +209,7 @@ class TestWhoSeesWhat:
         assert mine.get("/monitor/").status_code == 200
         assert mine.post(sale, {"paused": "yes"})["Location"] == "/monitor/"
         assert Inventory.objects.get().paused
-        assert "Resume the sale?" in text(mine.get(sale))
+        assert "Resume ticket sales?" in text(mine.get(sale))
         mine.post(sale, {"paused": "no"})
         assert not Inventory.objects.get().paused
 
@@ -328,7 +328,7 @@ class TestSafety:
 
 @pytest.fixture
 def without_redis(settings: Any) -> Iterator[None]:
-    """Redis is away: nothing listens at its address."""
+    """Take Redis away: nothing listens at its address."""
     address = settings.REDIS_URL
     settings.REDIS_URL = "redis://127.0.0.1:1"
     redis_client.connection.cache_clear()
@@ -339,11 +339,11 @@ def without_redis(settings: Any) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("without_redis")
-def test_without_redis_it_sells_by_forms_and_says_of_when_the_numbers_are(
+def test_without_redis_it_sells_by_forms_and_says_how_old_the_page_is(
     mine: Client, ticket_type: TicketType
 ) -> None:
     before = mine.get(f"/events/{ticket_type.event_id}/")
-    assert re.search(r"As of .* UTC\. Reload for newer numbers\.", text(before))
+    assert re.search(r"As of .* UTC\. Reload the page to update it\.", text(before))
     place = reserve(mine, ticket_type, 2)["Location"]
     assert "48 left" in text(mine.get(f"/events/{ticket_type.event_id}/"))
     assert mine.post(f"{place}pay/", {"token": "ok"})["Location"] == place
@@ -357,14 +357,14 @@ def test_without_redis_it_sells_by_forms_and_says_of_when_the_numbers_are(
         ({"available": 100}, "open"),
         ({"available": 10}, "few"),
         ({"available": 40, "amount": 1000}, "few"),
-        ({"available": 0, "held": 1}, "carts"),
-        ({"available": 0}, "out"),
+        ({"available": 0, "held": 1}, "held"),
+        ({"available": 0}, "sold-out"),
         ({"sale": "paused"}, "paused"),
         ({"sale": "ended"}, "ended"),
         ({"sale": "upcoming"}, "upcoming"),
     ],
 )
-def test_how_it_stands_in_words(ticket: dict[str, Any], tone: str) -> None:
+def test_the_label_of_a_ticket_type(ticket: dict[str, Any], tone: str) -> None:
     usual = {
         "sale": "open",
         "available": 5,
@@ -373,7 +373,7 @@ def test_how_it_stands_in_words(ticket: dict[str, Any], tone: str) -> None:
         "opens_at": None,
         "next_release_at": None,
     }
-    assert availability_labels.of_type({**usual, **ticket}).tone == tone
+    assert availability_labels.of_ticket_type({**usual, **ticket}).tone == tone
 
 
 @pytest.mark.parametrize(

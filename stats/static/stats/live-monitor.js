@@ -1,33 +1,32 @@
-// <live-monitor>: the monitor, moved by its stream alone. The page says where each figure goes:
-//   data-show="totals.sold"            the figure's text, written as data-as says
-//   data-rows="feed" data-key="key"    a list: one row for each, cloned from the <template> within
-//   data-share="held capacity"         a width in hundredths, from where data-from says
-//   data-if="sale open"                shown only while it is so
+// <live-monitor labels="{...}">: the monitor, kept live by its stream. The page says where each figure goes:
+//   data-show="totals.sold"            the figure's text, in the format of data-as
+//   data-rows="feed" data-key="key"    a list: a row for each item, cloned from the <template> in it
+//   data-share="held capacity"         a width in percent; data-from gives the start
+//   data-if="sale open"                shown only while this is so
+//   data-link="/events/{id}/"          a link; {id} is the item's
 
 import "stats/minute-chart.js";
 import { follow, now } from "realtime/live.js";
-import { clock, minutes, money, number, put, say, timeOfDay } from "shop/words.js";
+import { duration, gettext, money, number, percent, setText, timeOfDay, timeToTheSecond } from "shop/formats.js";
 
-const WHAT = {
-  reserved: say("Reserved"), paid: say("Paid"), expired: say("Ran out"), released: say("Given back"), refunded: say("Paid back"),
-};
-const SALE = { open: say("on sale"), paused: say("paused"), upcoming: say("not open yet"), ended: say("ended") };
+let labels = {};
 
 const WRITE = {
   plain: (value) => (typeof value === "number" ? number(value) : (value ?? "–")),
   number: (value) => String(value),
   money: (value, { currency }) => money(value, currency),
-  seconds: (value) => (value === null || value === undefined ? "–" : say("%(value)s s", { value })),
-  percent: (value) => (value === null ? "" : new Intl.NumberFormat(document.documentElement.lang, { style: "percent", maximumFractionDigits: 1 }).format(value)),
-  time: timeOfDay,
-  clock,
-  left: (value) => minutes((Date.parse(value) - now()) / 1000),
-  what: (value) => WHAT[value],
-  sale: (value) => SALE[value],
+  seconds: (value) => (value === null || value === undefined ? "–" : gettext("%(value)s s", { value })),
+  percent: (value) => (value === null ? "" : percent(value)),
+  time: (value) => timeOfDay(value),
+  "time-to-the-second": (value) => timeToTheSecond(value),
+  left: (value) => duration((Date.parse(value) - now()) / 1000),
+  what: (value) => labels.happenings[value],
+  sale: (value) => labels.sales[value],
 };
 
 class LiveMonitor extends HTMLElement {
   connectedCallback() {
+    labels = JSON.parse(this.getAttribute("labels"));
     const badge = this.querySelector("live-badge");
     this.stream = follow("/ws/stats/", {
       onState: (data, frame) => this.show(data, frame),
@@ -43,11 +42,11 @@ class LiveMonitor extends HTMLElement {
     fill(this, data);
     this.querySelector("minute-chart").show(data.minutes);
     const lag = Math.max(0, (Date.parse(frame.server_time) - Date.parse(data.read_at)) / 1000);
-    put(this.querySelector('[data-field="lag"]'), WRITE.seconds(Math.round(lag * 100) / 100));
+    setText(this.querySelector('[data-field="lag"]'), WRITE.seconds(Math.round(lag * 100) / 100));
   }
 }
 
-/** Will write what `data` says into the places of `root` that are its own. */
+/** Write the figures of `data` into the places of `root`, but not into those of rows within it. */
 function fill(root, data) {
   const of = root.closest("[data-row]");
   for (const place of root.querySelectorAll("[data-show],[data-rows],[data-share],[data-if],[data-link]")) {
@@ -67,7 +66,7 @@ function write(place, data) {
   }
   if (show) {
     const value = at(data, show);
-    put(place, WRITE[place.dataset.as ?? "plain"](value, data) ?? "");
+    setText(place, WRITE[place.dataset.as ?? "plain"](value, data) ?? "");
     if (place.dataset.as === "what") place.dataset.what = value;
   }
   if (share) place.setAttribute("width", part(data, share));
@@ -84,7 +83,7 @@ function part(data, names) {
   return all > 0 ? ((100 * some) / all).toFixed(2) : "0";
 }
 
-/** Will make the rows of a list those of `items`: what stays keeps its element, so that nothing flickers. */
+/** Make the rows of a list match `items`. An item that stays keeps its element, so that nothing flickers. */
 function list(place, items) {
   const template = place.querySelector(":scope > template");
   const present = new Map([...place.querySelectorAll(":scope > [data-row]")].map((row) => [row.dataset.row, row]));

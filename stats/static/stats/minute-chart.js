@@ -1,21 +1,20 @@
-// <minute-chart>: two figures by the minute, as bars. The table beside it says the same.
+// <minute-chart least-height="4">: two figures by the minute, as bars. The table beside it has the same figures.
 
-import { number, put, timeOfDay } from "shop/words.js";
-
-const LEAST = 4; // so that one reservation is not a tower
+import { number, setText, timeOfDay } from "shop/formats.js";
 
 class MinuteChart extends HTMLElement {
-  /** Will draw `[{minute, reserved, paid}]`, the oldest first. */
+  /** Draw `[{minute, reserved, paid}]`, the oldest first. */
   show(minutes) {
-    const most = Math.max(LEAST, ...minutes.map(({ reserved, paid }) => Math.max(reserved, paid)));
+    const least = Number(this.getAttribute("least-height"));
+    const most = Math.max(least, ...minutes.map(({ reserved, paid }) => Math.max(reserved, paid)));
     const bars = this.querySelectorAll("g");
     minutes.forEach(({ reserved, paid }, nth) => {
       const [back, front] = bars[nth].children;
       back.setAttribute("height", ((100 * reserved) / most).toFixed(2));
       front.setAttribute("height", ((100 * paid) / most).toFixed(2));
     });
-    put(this.querySelector('[data-field="most"]'), number(most));
-    put(this.querySelector('[data-field="first"]'), timeOfDay(minutes[0].minute));
+    setText(this.querySelector('[data-field="most"]'), number(most));
+    setText(this.querySelector('[data-field="first"]'), timeOfDay(minutes[0].minute));
   }
 }
 

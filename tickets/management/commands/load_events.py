@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import ngettext
 
 from tickets import event_files, services
 
@@ -22,4 +23,4 @@ class Command(BaseCommand):
             raise CommandError(f"{file} cannot be read: {error}") from None
         except event_files.FileErrors as errors:
             raise CommandError(f"Nothing was loaded from {file}.\n{errors}") from None
-        self.stdout.write(f"{count} events are on sale.")
+        self.stdout.write(ngettext("%d event is on sale.", "%d events are on sale.", count) % count)

@@ -1,55 +1,58 @@
-// How it stands with a ticket, in words: the same as `tickets/selling.py` says when the page is made.
+// The labels that say how many tickets are left. `tickets/availability_labels.py` writes the same.
 
 import { now } from "realtime/live.js";
-import { clock, minutes, moment, number, say, sayMany } from "shop/words.js";
+import { dateTime, duration, gettext, ngettext, number, timeToTheSecond } from "shop/formats.js";
 
 const FEW = 10;
 const FEW_SHARE = 20;
-const SOON = 3600; // seconds before its opening in which a sale counts down
+const SOON = 3600; // seconds before a sale opens in which the label counts down; the server cannot do that
 
-/** Will say how it stands with a ticket type: `{tone, words}`. */
-export function ofType(ticket) {
-  return notOnSale(ticket.sale, ticket.opens_at) ?? left(
-    ticket.available, Math.max(FEW, Math.floor(ticket.amount / FEW_SHARE)),
-    ticket.held > 0 ? { tone: "carts", words: inCarts(ticket.next_release_at) } : { tone: "out", words: say("Sold out") },
+/** Return the label of a ticket type: `{tone, text}`. */
+export function ofTicketType(ticket) {
+  return (
+    notOnSale(ticket.sale, ticket.opens_at) ??
+    left(ticket.available, Math.max(FEW, Math.floor(ticket.amount / FEW_SHARE))) ??
+    (ticket.held > 0
+      ? { tone: "held", text: allOnHold(ticket.next_release_at) }
+      : { tone: "sold-out", text: gettext("Sold out") })
   );
 }
 
-/** Will say how it stands with an event of the list. */
+/** Return the label of an event of the list: `{tone, text}`. */
 export function ofEvent(event) {
-  return notOnSale(event.sale, null) ?? left(
-    event.available, FEW, { tone: "out", words: say("None left right now") },
+  return (
+    notOnSale(event.sale, null) ??
+    left(event.available, FEW) ??
+    { tone: "sold-out", text: gettext("No tickets available") }
   );
 }
 
-function left(available, few, none) {
-  if (available > few) return { tone: "open", words: say("%(n)s left", { n: number(available) }) };
-  if (available > 0) return { tone: "few", words: sayMany("Only %(n)s left", "Only %(n)s left", available) };
-  return none;
+function left(available, few) {
+  if (available <= 0) return null;
+  if (available > few) return { tone: "open", text: gettext("%(n)s left", { n: number(available) }) };
+  return { tone: "few", text: ngettext("Only %(n)s left", "Only %(n)s left", available) };
 }
 
 function notOnSale(sale, opensAt) {
-  if (sale === "upcoming") return { tone: "upcoming", words: opening(opensAt) };
-  if (sale === "ended") return { tone: "ended", words: say("Sale ended") };
-  if (sale === "paused") return { tone: "paused", words: say("Sale paused") };
+  if (sale === "upcoming") return { tone: "upcoming", text: opening(opensAt) };
+  if (sale === "ended") return { tone: "ended", text: gettext("Sales ended") };
+  if (sale === "paused") return { tone: "paused", text: gettext("Sales paused") };
   return null;
 }
 
 function opening(opensAt) {
-  if (!opensAt) return say("Not on sale yet");
+  if (!opensAt) return gettext("Not on sale yet");
   const seconds = (Date.parse(opensAt) - now()) / 1000;
-  if (seconds > 0 && seconds < SOON) return say("Opens in %(time)s", { time: minutes(seconds) });
-  return say("Opens %(when)s", { when: moment(opensAt) });
+  if (seconds > 0 && seconds < SOON) return gettext("On sale in %(time)s", { time: duration(seconds) });
+  return gettext("On sale from %(when)s", { when: dateTime(opensAt) });
 }
 
-function inCarts(nextReleaseAt) {
-  if (!nextReleaseAt) return say("All remaining are in other people's carts");
-  return say("All remaining are in other people's carts; the next may return at %(time)s", {
-    time: clock(nextReleaseAt),
-  });
+function allOnHold(nextReleaseAt) {
+  if (!nextReleaseAt) return gettext("All on hold");
+  return gettext("All on hold. Some may become available at %(time)s", { time: timeToTheSecond(nextReleaseAt) });
 }
 
-/** Will say whether to offer the button: also where all are held, for a hold may end before it is pressed. */
-export function mayTry(ticket) {
+/** Return whether to offer the button. It is also offered while all are on hold: a hold may end any moment. */
+export function canReserve(ticket) {
   return ticket.sale === "open" && ticket.available + ticket.held > 0;
 }

@@ -1,9 +1,9 @@
-// <live-event event="12">: an event's page, live: what is left, in words; steppers; the total before the click.
+// <live-event event="12">: an event's page, live: availability labels, steppers, and the total of a selection.
 
 import { follow } from "realtime/live.js";
 import { announce } from "shop/announce.js";
-import { moment, money, put, say, times } from "shop/words.js";
-import { mayTry, ofType } from "tickets/availability-labels.js";
+import { dateTime, gettext, money, multiply, setText } from "shop/formats.js";
+import { canReserve, ofTicketType } from "tickets/availability-labels.js";
 
 class LiveEvent extends HTMLElement {
   connectedCallback() {
@@ -23,46 +23,46 @@ class LiveEvent extends HTMLElement {
 
   show(event) {
     this.types = event.tickets;
-    put(this.querySelector('[data-field="name"]'), event.name);
-    put(this.querySelector('[data-field="date"]'), moment(event.date));
+    setText(this.querySelector('[data-field="name"]'), event.name);
+    setText(this.querySelector('[data-field="date"]'), dateTime(event.date));
     for (const ticket of event.tickets) this.showType(ticket);
-    if (this.sale !== undefined && this.sale !== event.sale) announce(changed(event.sale), { urgent: true });
+    if (this.sale !== undefined && this.sale !== event.sale) announce(saleSentence(event.sale), { urgent: true });
     this.sale = event.sale;
   }
 
   showType(ticket) {
     const row = this.querySelector(`[data-type="${ticket.id}"]`);
-    if (row === null) return location.reload(); // a kind of ticket that was not there when the page was made
-    showStanding(row, ticket);
+    if (row === null) return location.reload(); // a ticket type that was added after the page was made
+    showLabel(row, ticket);
     row.dataset.price = ticket.price;
     const form = row.querySelector("form");
     if (form === null) return undefined;
-    form.hidden = !mayTry(ticket);
+    form.hidden = !canReserve(ticket);
     form.amount.max = ticket.max_per_user;
     showTotal(row);
     return undefined;
   }
 
-  /** A sale that opens soon counts down between two frames. */
+  /** Count down to sales that open soon, between frames. */
   countDown() {
     for (const ticket of this.types ?? []) {
       const row = ticket.sale === "upcoming" && this.querySelector(`[data-type="${ticket.id}"]`);
-      if (row) showStanding(row, ticket, { flash: false });
+      if (row) showLabel(row, ticket, { flash: false });
     }
   }
 }
 
-function showStanding(row, ticket, { flash = true } = {}) {
-  const standing = row.querySelector('[data-field="standing"]');
-  const { tone, words } = ofType(ticket);
-  standing.dataset.tone = tone;
-  put(standing, words, { flash });
+function showLabel(row, ticket, { flash = true } = {}) {
+  const label = row.querySelector('[data-field="label"]');
+  const { tone, text } = ofTicketType(ticket);
+  label.dataset.tone = tone;
+  setText(label, text, { flash });
 }
 
-function changed(sale) {
-  if (sale === "paused") return say("The sale is paused for the moment.");
-  if (sale === "ended") return say("The sale has ended.");
-  return sale === "open" ? say("Tickets are on sale.") : say("The sale has not begun yet.");
+function saleSentence(sale) {
+  if (sale === "paused") return gettext("Ticket sales are paused.");
+  if (sale === "ended") return gettext("Ticket sales have ended.");
+  return sale === "open" ? gettext("Tickets are on sale.") : gettext("Ticket sales have not started yet.");
 }
 
 function prepare(row) {
@@ -82,8 +82,8 @@ function prepare(row) {
 
 function showTotal(row) {
   const count = Number.parseInt(row.querySelector("form").amount.value, 10);
-  const total = Number.isInteger(count) && count > 0 ? times(row.dataset.price, count) : "0";
-  put(row.querySelector('[data-field="total"]'), money(total, row.dataset.currency));
+  const total = Number.isInteger(count) && count > 0 ? multiply(row.dataset.price, count) : "0";
+  setText(row.querySelector('[data-field="total"]'), money(total, row.dataset.currency));
 }
 
 customElements.define("live-event", LiveEvent);

@@ -1,7 +1,7 @@
 // <live-events>: the list of events, live.
 
 import { follow } from "realtime/live.js";
-import { put } from "shop/words.js";
+import { setText } from "shop/formats.js";
 import { ofEvent } from "tickets/availability-labels.js";
 
 class LiveEvents extends HTMLElement {
@@ -19,11 +19,11 @@ class LiveEvents extends HTMLElement {
 
   show(events) {
     for (const event of events) {
-      const standing = this.querySelector(`[data-event="${event.id}"] [data-field="standing"]`);
-      if (standing === null) continue;
-      const { tone, words } = ofEvent(event);
-      standing.dataset.tone = tone;
-      put(standing, words, { flash: true });
+      const label = this.querySelector(`[data-event="${event.id}"] [data-field="label"]`);
+      if (label === null) continue;
+      const { tone, text } = ofEvent(event);
+      label.dataset.tone = tone;
+      setText(label, text, { flash: true });
     }
   }
 }

@@ -3,6 +3,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
+from django.utils.translation import ngettext
 
 from overlord.demo import services
 from overlord.kernel import clock
@@ -14,6 +15,7 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **_options: Any) -> None:
         password = settings.DEMO_PASSWORD or secrets.token_urlsafe(9)
         count = services.demo_load(password=password, now=clock.now())
-        self.stdout.write(f"{count} events are on sale." if count else "The demo's events are there already.")
+        on_sale = ngettext("%d event is on sale.", "%d events are on sale.", count) % count
+        self.stdout.write(on_sale if count else "The demo's events are there already.")
         if not settings.DEMO_PASSWORD:
             self.stdout.write(f"Log in as `staff` or `buyer` with the password {password}")

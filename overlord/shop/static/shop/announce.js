@@ -1,19 +1,19 @@
-// What a screen reader is told: the latest of what happened, at most once in ten seconds.
+// Announcements for screen readers: the latest one, at most one in ten seconds.
 
 const PAUSE = 10_000;
 let waiting = null;
-let quietUntil = 0;
+let pauseUntil = 0;
 
-/** Will have a sentence read aloud, soon. What is urgent does not wait for the others. */
+/** Announce a sentence after the pause; an urgent one at once. */
 export function announce(sentence, { urgent = false } = {}) {
   waiting = sentence;
-  const wait = urgent ? 0 : Math.max(0, quietUntil - performance.now());
-  setTimeout(speak, wait);
+  const wait = urgent ? 0 : Math.max(0, pauseUntil - performance.now());
+  setTimeout(write, wait);
 }
 
-function speak() {
+function write() {
   if (waiting === null) return;
-  document.getElementById("heard").textContent = waiting;
+  document.getElementById("announcements").textContent = waiting;
   waiting = null;
-  quietUntil = performance.now() + PAUSE;
+  pauseUntil = performance.now() + PAUSE;
 }

@@ -1,11 +1,13 @@
-// <hold-countdown until="...">: how long a hold lasts, by the server's clock. Sighted people see every second;
-// the others are told at 5, 2 and 1 minute and at 30 seconds. At the end it says so by the event "over".
+// <hold-countdown until="...">: counts down the time that is left of a hold, by the server's clock. The display
+// changes every second; screen readers hear it at 5, 2 and 1 minute and at 30 seconds. Dispatches "tick" with the
+// seconds left, and "expired" once at the end.
 
 import { now } from "realtime/live.js";
 import { announce } from "shop/announce.js";
-import { minutes, put, say, sayMany } from "shop/words.js";
+import { duration, gettext, ngettext, setText } from "shop/formats.js";
 
-const TOLD_AT = [300, 120, 60, 30];
+const ANNOUNCED_AT = [300, 120, 60, 30];
+const SHORT = 120;
 
 class HoldCountdown extends HTMLElement {
   static observedAttributes = ["until"];
@@ -31,7 +33,7 @@ class HoldCountdown extends HTMLElement {
     clearTimeout(this.timer);
     this.until = Date.parse(this.getAttribute("until"));
     this.previous = this.left();
-    this.told = false;
+    this.hasExpired = false;
     this.tick();
   }
 
@@ -41,25 +43,23 @@ class HoldCountdown extends HTMLElement {
 
   tick() {
     const left = this.left();
-    put(this.face, minutes(left));
-    const crossed = TOLD_AT.findLast((threshold) => left <= threshold && threshold < this.previous);
+    setText(this.face, duration(left));
+    const crossed = ANNOUNCED_AT.findLast((threshold) => left <= threshold && threshold < this.previous);
     if (crossed !== undefined) announce(sentence(crossed), { urgent: true });
     this.previous = left;
-    this.toggleAttribute("short", left <= 120);
+    this.toggleAttribute("short", left <= SHORT);
     this.dispatchEvent(new CustomEvent("tick", { detail: left }));
     if (left > 0) this.timer = setTimeout(this.tick, 1000 * (left % 1) + 20);
-    else if (!this.told) {
-      this.told = true;
-      this.dispatchEvent(new CustomEvent("over"));
+    else if (!this.hasExpired) {
+      this.hasExpired = true;
+      this.dispatchEvent(new CustomEvent("expired"));
     }
   }
 }
 
 function sentence(seconds) {
-  if (seconds < 60) return say("Your tickets are held for 30 more seconds.");
-  return sayMany(
-    "Your tickets are held for one more minute.", "Your tickets are held for %(n)s more minutes.", seconds / 60,
-  );
+  if (seconds < 60) return gettext("Your hold expires in 30 seconds.");
+  return ngettext("Your hold expires in one minute.", "Your hold expires in %(n)s minutes.", seconds / 60);
 }
 
 customElements.define("hold-countdown", HoldCountdown);

@@ -1,28 +1,28 @@
-// <live-badge>: says whether what the page shows is true now. Without JavaScript it says when it was.
+// <live-badge time="...">: says whether the page shows live data. Without JavaScript it says when the page was made.
 
 import { now } from "realtime/live.js";
-import { clock, put, say } from "shop/words.js";
+import { gettext, setText, timeToTheSecond } from "shop/formats.js";
 
-const PATIENCE = 4_000; // for a first connection, before it says how old the page is
+const FIRST_CONNECTION = 4_000; // milliseconds until it says how old the page is
 
 class LiveBadge extends HTMLElement {
-  /** Will show a status of `follow`. Until it is no longer "live", the page is true. */
+  /** Show a status of `follow`. The data is current until the status is no longer "live". */
   show(status) {
-    if (status === "live" || this.dataset.status === "live") this.trueAt = now();
+    if (status === "live" || this.dataset.status === "live") this.currentAt = now();
     this.dataset.status = status;
-    put(this, this.words(status));
+    setText(this, this.text(status));
     clearTimeout(this.timer);
-    if (status === "reconnecting" && this.trueAt === undefined) {
-      this.timer = setTimeout(() => put(this, this.words("stale")), PATIENCE);
+    if (status === "reconnecting" && this.currentAt === undefined) {
+      this.timer = setTimeout(() => setText(this, this.text("stale")), FIRST_CONNECTION);
     }
   }
 
-  words(status) {
-    if (status === "live") return say("Live");
-    if (status === "reconnecting" && this.trueAt === undefined) return say("Connecting…");
-    const since = clock(this.trueAt ?? this.getAttribute("time"));
-    if (status === "reconnecting") return say("Reconnecting… showing data from %(time)s", { time: since });
-    return say("Showing data from %(time)s", { time: since });
+  text(status) {
+    if (status === "live") return gettext("Live");
+    if (status === "reconnecting" && this.currentAt === undefined) return gettext("Connecting…");
+    const time = timeToTheSecond(this.currentAt ?? this.getAttribute("time"));
+    if (status === "reconnecting") return gettext("Reconnecting… Showing data from %(time)s", { time });
+    return gettext("Showing data from %(time)s", { time });
   }
 }
 

@@ -1,4 +1,4 @@
-// What every page does: the focus goes to what went wrong, and a form that is sent is not sent twice.
+// What every page does: focus the error message, and submit a form only once.
 
 import "shop/live-badge.js";
 
@@ -6,33 +6,33 @@ document.querySelector("[data-focus]")?.focus();
 
 for (const form of document.querySelectorAll("form[data-once]")) {
   form.addEventListener("submit", (event) => {
-    if (form.dataset.sent) return event.preventDefault();
-    form.dataset.sent = "yes";
+    if (form.dataset.submitted) return event.preventDefault();
+    form.dataset.submitted = "yes";
     const button = event.submitter ?? form.querySelector("button[type=submit]");
     button?.setAttribute("aria-disabled", "true");
-    if (button?.dataset.sent) {
-      button.dataset.words = button.textContent;
-      button.textContent = button.dataset.sent;
+    if (button?.dataset.busy) {
+      button.dataset.label = button.textContent;
+      button.textContent = button.dataset.busy;
     }
     return undefined;
   });
 }
 
-/** Will let a form be sent once more. */
-export function allowAgain(form) {
-  delete form.dataset.sent;
+/** Let a form be submitted once more. */
+export function enableForm(form) {
+  delete form.dataset.submitted;
   for (const button of form.querySelectorAll("[aria-disabled]")) {
     button.removeAttribute("aria-disabled");
-    if (button.dataset.words) button.textContent = button.dataset.words;
+    if (button.dataset.label) button.textContent = button.dataset.label;
   }
 }
 
-// A page that comes back from the browser's memory may be pressed again.
+// A page from the browser's back-forward cache is old: its forms may have been submitted.
 addEventListener("pageshow", ({ persisted }) => {
   if (persisted) location.reload();
 });
 
-// A question before what cannot be taken back lightly; without JavaScript the link leads to a page that asks.
+// Ask before an action that is hard to undo. Without JavaScript the link leads to a page that asks.
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a[data-ask]");
   const dialog = link && document.getElementById(link.dataset.ask);
@@ -45,4 +45,3 @@ document.addEventListener("click", (event) => {
   dialog.querySelector("[name=paused]").value = link.dataset.paused;
   dialog.showModal();
 });
-

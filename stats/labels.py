@@ -1,0 +1,24 @@
+"""What the monitor calls what happened, and the states of a sale. The page passes both to its JavaScript."""
+
+from django.utils.translation import gettext as _
+
+
+def happenings() -> dict[str, str]:
+    """Return the labels of the activity feed, by what happened."""
+    return {
+        "reserved": _("Reserved"),
+        "paid": _("Paid"),
+        "expired": _("Hold expired"),
+        "released": _("Released"),
+        "refunded": _("Refunded"),
+    }
+
+
+def sales() -> dict[str, str]:
+    """Return the labels of an event's sale, by its state."""
+    return {
+        "open": _("On sale"),
+        "paused": _("Paused"),
+        "upcoming": _("Not open yet"),
+        "ended": _("Ended"),
+    }

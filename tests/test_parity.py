@@ -1,0 +1,18 @@
+"""Python computes what `parity.json` says. `test_browser.py` checks the same cases in JavaScript."""
+
+import pytest
+from django.utils import translation
+
+from tests import parity
+
+
+@pytest.mark.parametrize("language", parity.LANGUAGES)
+def test_python_returns_what_the_cases_say(language: str) -> None:
+    with translation.override(language):
+        assert parity.differences(parity.in_python(), language) == []
+
+
+def test_a_planted_difference_is_found() -> None:
+    with translation.override("en"):
+        found = parity.differences(parity.in_python(), "en", cases=parity.planted())
+    assert len(found) == len(parity.CASES)
