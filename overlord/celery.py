@@ -1,17 +1,20 @@
-"""The Celery application: which processes work on what.
+"""The Celery application of workers, of beat, and of every process that puts a task on a queue.
 
-Queues: `payments` (prefork, for its time limits), `live` (broadcasts), `expiry`, `upkeep` and `mail` (threads).
+Workers: `payments` (prefork, for its time limits), `broadcasts` (queue `live`) and `upkeep` (queues `expiry`,
+`upkeep` and `mail`), both with threads. The signal handlers below run in the thread or process that runs the task.
 """
 
+import contextlib
 import os
-import time
 from typing import Any
 
 from celery import Celery
-from celery.signals import task_prerun
+from celery.signals import before_task_publish, task_prerun
 from django.db import close_old_connections
+from redis import RedisError
 
-from overlord.alive import offer_sign_of_life
+from overlord import liveness
+from overlord.kernel import queue_health
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "overlord.settings")
 
@@ -19,37 +22,30 @@ app = Celery("overlord")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.autodiscover_tasks(["realtime.worker"])
-offer_sign_of_life(app)
-
-SEEN_FOR = 10  # seconds without any task after which /readyz counts a queue as silent
-_last_said: dict[str, float] = {}
+liveness.install(app)
 
 
-@app.task(name="overlord.breathe")
-def breathe(**_kwargs: object) -> None:
-    """Will do nothing, so that a queue without other work is seen to be worked on."""
+@app.task(name=queue_health.PROBE_TASK)
+def queue_probe(**_kwargs: object) -> None:
+    """Do nothing. Beat puts it on each queue, so that an idle queue is recorded as worked on."""
+
+
+@before_task_publish.connect
+def _stamp_message(headers: dict[str, Any], **_kwargs: object) -> None:
+    queue_health.message_stamp(headers)
 
 
 @task_prerun.connect
-def _drop_broken_connections(**_kwargs: object) -> None:
-    """Will forget a connection that PostgreSQL has closed: they are kept between tasks, so one lost
-    backend would otherwise fail every later task of its thread."""
+def _close_lost_connections(**_kwargs: object) -> None:
+    """Close a database connection that PostgreSQL has ended.
+
+    Connections are kept between tasks, so a lost one would make every later task of its thread fail.
+    """
     close_old_connections()
 
 
 @task_prerun.connect
-def _say_that_we_work(task: Any, **_kwargs: object) -> None:
-    """Will leave a trace, once a second at the most, for /readyz to tell that the queue is worked on."""
-    from redis import RedisError
-
-    from overlord.kernel import redis_client
-
+def _record_queue(task: Any, **_kwargs: object) -> None:
     queue = (task.request.delivery_info or {}).get("routing_key", "")
-    now = time.monotonic()
-    if now - _last_said.get(queue, 0.0) < 1:
-        return
-    _last_said[queue] = now
-    try:
-        redis_client.connection().set(f"worked:{queue}", 1, ex=SEEN_FOR)
-    except RedisError:
-        return  # then /readyz says that Redis is missing
+    with contextlib.suppress(RedisError):  # then /readyz says that Redis is missing
+        queue_health.task_record(queue=queue, sent_at=getattr(task.request, "sent_at", None))

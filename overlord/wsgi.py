@@ -4,6 +4,8 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from overlord.liveness import WebLiveness
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "overlord.settings")
 
-application = get_wsgi_application()
+application = WebLiveness(get_wsgi_application())

@@ -19,8 +19,8 @@ from overlord.embedded.ports import HOST
 from overlord.embedded.processes import Program
 
 ROOT = Path(__file__).resolve().parents[1]
+TMP = "/tmp"  # noqa: S108
 OURS = ("web", "live", "payments", "broadcasts", "upkeep", "beat")
-ALIVE = "/tmp/alive"  # noqa: S108
 ANY_ADDRESS, PORT = "0.0.0.0", "8000"  # noqa: S104
 
 
@@ -131,18 +131,17 @@ class Machine:
     def program(self, name: str, number: int, port: int) -> Program:
         """Describe one replica of a service, with an address of its own."""
         service = services(self.variables)[name]
-        alive = self.folder / f"{name}-{number}.alive"
-        here = {ANY_ADDRESS: address(number), PORT: str(port), ALIVE: str(alive)}
+        here = {ANY_ADDRESS: address(number), PORT: str(port)}
         words = [here.get(word, word).replace("%h", f"replica{number}") for word in argv(service)]
         assert words.pop(0) == "python"
-        env = self.environment(service)
+        scratch = self.folder / f"{name}-{number}"  # the container's /tmp
+        scratch.mkdir()
+        env = self.environment(service, OVERLORD_LIVENESS_FILE=str(scratch / "alive"))
 
         def healthy() -> bool:
-            if "healthcheck" not in service:
-                return True
             how, *check = service["healthcheck"]["test"]
             words_here = [
-                word.replace(f"{HOST}:{PORT}", f"{address(number)}:{port}").replace(ALIVE, str(alive))
+                word.replace(f"{HOST}:{PORT}", f"{address(number)}:{port}").replace(TMP, str(scratch))
                 for word in check
             ]
             command = words_here if how == "CMD" else ["/bin/sh", "-c", *words_here]

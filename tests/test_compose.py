@@ -17,7 +17,7 @@ from tests import compose
 from tests.compose import OURS, ROOT
 
 PRODUCTION = {"DJANGO_PORT": "443", "CSRF_TRUSTED_ORIGINS": "https://a.example.org, https://www.example.org"}
-ENV = {"REDIS_URL": ""}
+ENV = {"REDIS_URL": "", "OVERLORD_DATA": ""}
 UP = {
     "web": program.web(1, env=ENV),
     "live": program.live(1, env=ENV),
@@ -45,10 +45,7 @@ def test_the_schema_refuses_what_is_wrong() -> None:
 def test_each_process_is_started_as_bin_up_starts_it(name: str) -> None:
     def normalized(words: tuple[str, ...] | list[str]) -> list[str]:
         own_address = {HOST: "HOST", "0.0.0.0": "HOST", "1": "PORT", "8000": "PORT"}  # noqa: S104
-        words = [re.sub(r"@.*", "@NODE", own_address.get(word, word)) for word in words[1:]]
-        if "--alive-file" in words:
-            del words[words.index("--alive-file") :]
-        return words
+        return [re.sub(r"@.*", "@NODE", own_address.get(word, word)) for word in words[1:]]
 
     assert normalized(compose.argv(compose.services()[name])) == normalized(UP[name].argv)
 
@@ -149,7 +146,7 @@ def test_the_demo_is_loaded_once_and_never_in_production(
 def test_a_worker_is_healthy_while_it_touches_its_file(
     tmp_path: Path, age: int | None, healthy: bool
 ) -> None:
-    alive = tmp_path / "alive"
+    alive = tmp_path / "alive.7"
     if age is not None:
         alive.touch()
         os.utime(alive, (time.time() - age, time.time() - age))
@@ -157,7 +154,7 @@ def test_a_worker_is_healthy_while_it_touches_its_file(
     assert how == "CMD-SHELL"
 
     done = subprocess.run(
-        ("/bin/sh", "-c", check.replace(compose.ALIVE, str(alive))), stderr=subprocess.DEVNULL
+        ("/bin/sh", "-c", check.replace(compose.TMP, str(tmp_path))), stderr=subprocess.DEVNULL
     )
 
     assert (done.returncode == 0) == healthy

@@ -20,6 +20,8 @@ from typing import Literal
 
 import psutil
 
+from overlord.liveness import FILE_VARIABLE
+
 Identity = Literal["self", "namespace", "nobody"]
 
 LOG_VARIABLE = "OVERLORD_LOG"
@@ -40,9 +42,21 @@ class ProcessMatch:
     executable: Path
 
 
+@dataclass(frozen=True)
+class Question:
+    """What to send to a server's port: any answer shows that the server does not hang."""
+
+    port: int
+    request: bytes
+
+
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """What to run, its whole environment, and how to find out that it is ready."""
+    """What to run, its whole environment, and how to find out that it is ready and does not hang.
+
+    `liveness` is the path of the files that its processes touch, without the pid (overlord/liveness.py). They may
+    be old while `excused` returns true.
+    """
 
     name: str
     argv: tuple[str, ...]
@@ -53,6 +67,16 @@ class Program:
     stop_signal: signal.Signals = signal.SIGTERM
     identity: Identity = "self"
     match: ProcessMatch | None = None
+    question: Question | None = None
+    liveness: Path | None = None
+    excused: Callable[[], bool] = lambda: False
+
+    def liveness_files(self) -> list[tuple[Path, int]]:
+        """Return the files that its processes have touched, each with the pid."""
+        if self.liveness is None:
+            return []
+        files = self.liveness.parent.glob(f"{self.liveness.name}.*")
+        return [(file, int(file.suffix[1:])) for file in files]
 
 
 class ProcessFailedError(Exception):
@@ -135,6 +159,10 @@ def start(program: Program, log_dir: Path) -> Child:
     Call it from the main thread: the kernel ends the child when the thread that started it ends.
     """
     program.prepare()
+    if program.liveness:
+        program.liveness.parent.mkdir(parents=True, exist_ok=True)
+        for file, _ in program.liveness_files():
+            file.unlink()
     log_dir.mkdir(parents=True, exist_ok=True)
     log = (log_dir / f"{program.name}.log").resolve()
     if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
@@ -147,10 +175,15 @@ def start(program: Program, log_dir: Path) -> Child:
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=program.cwd,
-            env={**program.env, LOG_VARIABLE: str(log)},
+            env=_environment(program, log),
             start_new_session=True,  # only the supervisor receives Ctrl-C: it stops the children in order
         )
         return Child(program=program, process=process, log=log, log_offset=output.tell())
+
+
+def _environment(program: Program, log: Path) -> dict[str, str]:
+    env = {**program.env, LOG_VARIABLE: str(log)}
+    return {**env, FILE_VARIABLE: str(program.liveness)} if program.liveness else env
 
 
 def run(

@@ -9,16 +9,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from celery import Celery
-from kombu.exceptions import OperationalError
-from redis import RedisError
-
-from overlord.embedded import binaries
+from overlord.embedded import binaries, servers
 from overlord.embedded.ports import HOST
-from overlord.embedded.processes import Program
+from overlord.embedded.processes import Program, Question
 
 ROOT = Path(__file__).resolve().parents[2]
 CADDYFILE = Path(__file__).with_name("Caddyfile")
+LIVEZ = b"GET /livez/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+# Caddy answers a request without Host by itself, with 400, whatever the servers behind it do.
+WITHOUT_HOST = b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n"
 
 
 def environment(*, database_url: str, redis_url: str, secret_key: str, data_dir: Path) -> dict[str, str]:
@@ -48,7 +47,8 @@ def web(port: int, *, env: Mapping[str, str]) -> Program:
         " --respawn-failed-workers --respawn-interval 0.1 --workers-kill-timeout 3"
         " overlord.wsgi:application",
         env=env,
-        ready=lambda: http_status(port, "/livez/") == 200,
+        port=port,
+        touches=True,
     )
 
 
@@ -61,7 +61,7 @@ def live(port: int, *, env: Mapping[str, str]) -> Program:
         " --ping-interval 20 --ping-timeout 30 --application-close-timeout 2"
         " overlord.asgi:application",
         env=env,
-        ready=lambda: http_status(port, "/livez/") == 200,
+        port=port,
     )
 
 
@@ -85,8 +85,9 @@ def beat(*, env: Mapping[str, str]) -> Program:
     so a file would bring nothing, and it could be stale."""
     return _python(
         "beat",
-        "celery -A overlord beat --scheduler celery.beat:Scheduler --pidfile= --loglevel warning",
+        "celery -A overlord beat --scheduler overlord.liveness:BeatScheduler --pidfile= --loglevel warning",
         env=env,
+        touches=True,
     )
 
 
@@ -107,6 +108,7 @@ def caddy(port: int, *, web_port: int, live_port: int, data_dir: Path) -> Progra
             "XDG_CONFIG_HOME": str(data_dir),
         },
         cwd=ROOT,
+        question=Question(port, WITHOUT_HOST),
         ready=lambda: http_status(port, "/livez/") == 200,
     )
 
@@ -145,20 +147,31 @@ def _worker(name: str, *, queues: str, pool: str, concurrency: int, env: Mapping
         f"celery -A overlord worker -Q {queues} -n {node} --pool {pool} -c {concurrency} --loglevel warning"
         " --without-gossip --without-mingle --without-heartbeat",
         env=env,
-        ready=lambda: _worker_answers(env["REDIS_URL"], node),
+        touches=True,
+        # Its timer stands still while it has no connection to Redis.
+        excused=lambda: not servers.redis_answers(env["REDIS_URL"]),
     )
 
 
-def _worker_answers(redis_url: str, node: str) -> bool:
-    with Celery(broker=redis_url, set_as_current=False) as app:
-        try:
-            return bool(app.control.ping(destination=[node], timeout=0.5))
-        except (OperationalError, RedisError, OSError):
-            return False
-
-
 def _python(
-    name: str, module: str, *, env: Mapping[str, str], ready: Callable[[], bool] = lambda: True
+    name: str,
+    module: str,
+    *,
+    env: Mapping[str, str],
+    port: int | None = None,
+    touches: bool = False,
+    excused: Callable[[], bool] = lambda: False,
 ) -> Program:
-    argv = (sys.executable, "-m", *module.split())
-    return Program(name=name, argv=argv, env=env, cwd=ROOT, ready=ready)
+    """Describe a process of ours. One with a port is ready when it answers, another when it touched its file."""
+    liveness = Path(env["OVERLORD_DATA"]) / "liveness" / name if touches else None
+    program = Program(
+        name=name,
+        argv=(sys.executable, "-m", *module.split()),
+        env=env,
+        cwd=ROOT,
+        question=Question(port, LIVEZ) if port else None,
+        liveness=liveness,
+        excused=excused,
+        ready=lambda: http_status(port, "/livez/") == 200 if port else bool(program.liveness_files()),
+    )
+    return program

@@ -13,11 +13,12 @@ import redis
 from overlord.embedded import processes
 from overlord.embedded.ports import HOST
 from overlord.embedded.postgres_home import PostgresHome
-from overlord.embedded.processes import Program
+from overlord.embedded.processes import Program, Question
 
 DATABASE = "overlord"
 ROLE = "overlord"
 SCRATCH = "postgres.new-"
+SSL_REQUEST = bytes.fromhex("00000008 04d2162f")  # PostgreSQL answers it with one byte, before any log-in
 # Nothing is inherited: the user's language, time zone and PostgreSQL variables must not change the servers.
 SERVER_ENV = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
@@ -71,6 +72,7 @@ class Postgres:
             stop_signal=signal.SIGINT,  # the fast shutdown: SIGTERM would wait for clients to disconnect
             identity=self.home.identity,
             match=self.home.process_match,
+            question=Question(self.port, SSL_REQUEST),
         )
 
     def create_database(self) -> None:
@@ -127,6 +129,7 @@ class Valkey:
             env=SERVER_ENV,
             cwd=self.data,
             prepare=self._configure,
+            question=Question(self.port, b"PING\r\n"),
             ready=lambda: redis_answers(self.url),
         )
 

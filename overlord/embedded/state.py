@@ -139,7 +139,7 @@ class Folder:
         with contextlib.suppress(FolderError):  # a damaged state file is one reason to reset
             if external_folder := self.load().external_folder:
                 shutil.rmtree(external_folder, ignore_errors=True)
-        for name in ("postgres", "valkey", "caddy", "logs"):
+        for name in ("postgres", "valkey", "caddy", "liveness", "logs"):
             shutil.rmtree(self.path / name, ignore_errors=True)
         for scratch in self.path.glob("postgres.new-*"):
             shutil.rmtree(scratch, ignore_errors=True)

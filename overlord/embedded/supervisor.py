@@ -1,6 +1,7 @@
 """The supervisor behind `manage.py up`: start everything in order, keep it running, stop it in reverse order.
 
-All of it runs in the main thread, because a child ends with the thread that started it.
+It runs in the main thread, because a child ends with the thread that started it. Only the watchdog has a thread of
+its own.
 """
 
 import os
@@ -12,10 +13,11 @@ from typing import NoReturn
 
 from overlord.embedded import binaries, console, ports, postgres_home, processes, program
 from overlord.embedded.postgres_home import PostgresHome
-from overlord.embedded.processes import ProcessFailedError, Program
+from overlord.embedded.processes import Child, ProcessFailedError, Program
 from overlord.embedded.servers import Postgres, Valkey
 from overlord.embedded.state import Folder, SavedState
 from overlord.embedded.supervised import SupervisedProcess
+from overlord.embedded.watchdog import Watchdog
 
 PREFERRED_PORTS = {"postgres": 54329, "valkey": 63799, "web": 54339, "live": 54349, "shop": 8080}
 READY_SECONDS = 60
@@ -74,12 +76,14 @@ class Supervisor:
         }
         self._ports: dict[str, int] = {}
         self._groups: list[list[SupervisedProcess]] = []  # in the order in which they started
+        self._watchdog = Watchdog(self._children, say=console.say)
 
     def run(self) -> int:
         """Run everything until a shutdown signal, and return the exit code."""
         processes.adopt_orphans()
         try:
             self._start()
+            self._watchdog.begin()
             self._supervise()
         except ShutdownRequestedError:
             return 0
@@ -104,7 +108,7 @@ class Supervisor:
     def _supervise(self) -> NoReturn:
         """Restart what ends, until a shutdown signal; raises ProcessFailedError for what keeps ending."""
         while True:
-            processes.reap_orphans([each.child for group in self._groups for each in group])
+            processes.reap_orphans(self._children())
             until = time.monotonic() + REAP_SECONDS
             while time.monotonic() < until:
                 self._check()
@@ -116,9 +120,13 @@ class Supervisor:
             for each in group:
                 each.check()
 
+    def _children(self) -> list[Child]:
+        return [each.child for group in self._groups for each in group]
+
     def _stop(self) -> None:
         """Stop the groups, the last started first."""
         console.say("Stopping ...")
+        self._watchdog.end()
         for group in reversed(self._groups):
             processes.stop([each.child for each in group], grace=3, immediately=self._signals.repeated)
         processes.reap_orphans([])

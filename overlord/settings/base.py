@@ -132,7 +132,6 @@ CELERY_TASK_DEFAULT_QUEUE = "upkeep"
 CELERY_TASK_QUEUES = [kombu.Queue(queue, kombu.Exchange(""), routing_key=queue) for queue in Queue]
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_DB_REUSE_MAX = 1_000_000_000  # Celery otherwise closes the database connection after each task
-CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "flush-marked-streams": {
         "task": "realtime.flush",
@@ -144,10 +143,13 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=5),
         "options": {"queue": "expiry", "expires": 5},
     },
-    "breathe-payments": {
-        "task": "overlord.breathe",
-        "schedule": timedelta(seconds=3),
-        "options": {"queue": "payments", "expires": 3},
+    **{
+        f"probe-{queue.name}": {
+            "task": "overlord.queue_probe",
+            "schedule": timedelta(seconds=3),
+            "options": {"queue": queue.name, "expires": 60},
+        }
+        for queue in CELERY_TASK_QUEUES
     },
     "sample-stats": {
         "task": "stats.sample",

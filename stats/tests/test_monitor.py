@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from overlord.accounts.models import User
-from overlord.kernel import db, redis_client
+from overlord.kernel import db, queue_health, redis_client
 from overlord.kernel.queues import Queue
 from stats import monitor, selectors, services, system
 from stats.models import Minute, Reading
@@ -157,11 +157,13 @@ class TestThePicture:
 
 
 class TestTheSystem:
-    def test_a_probe_says_how_long_it_waited(self) -> None:
-        system.probed(queue=Queue.LIVE, sent_ms=int((datetime.now(UTC).timestamp() - 2) * 1000))
+    def test_the_longest_wait_of_all_queues_is_shown(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(queue_health, "_last_record", {})
+        queue_health.task_record(queue=Queue.LIVE, sent_at=datetime.now(UTC).timestamp() - 2)
+        queue_health.task_record(queue=Queue.MAIL, sent_at=datetime.now(UTC).timestamp())
         assert 1.9 <= system.look()["queue_seconds"] <= 3
 
-    def test_nobody_knows_before_the_first(self) -> None:
+    def test_what_was_never_recorded_is_unknown(self) -> None:
         assert system.look()["queue_seconds"] is None
         assert system.look()["viewers"] is None
         redis_client.connection().set("live:subscribers:hub.1", 3, ex=5)

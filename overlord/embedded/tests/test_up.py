@@ -16,7 +16,7 @@ import psutil
 import psycopg2
 import pytest
 
-from overlord.embedded import ports, program
+from overlord.embedded import ports, processes, program
 from overlord.embedded.state import Folder
 from overlord.embedded.tests.waiting import until
 
@@ -35,12 +35,20 @@ class Up:
         return self.output.read_text()
 
     def wait_ready(self):
-        until(lambda: "are ready" in self.said or self.process.poll() is not None)
-        assert "are ready" in self.said, self.said
+        until(lambda: "Ctrl-C stops" in self.said or self.process.poll() is not None, seconds=100)
+        assert "Ctrl-C stops" in self.said, self.said
         return self
 
     def children(self):
         return psutil.Process(self.process.pid).children(recursive=True)
+
+    def programs(self):
+        """The supervised programs by name, each with the processes that it started."""
+        children = psutil.Process(self.process.pid).children()
+        return {
+            Path(child.environ()[processes.LOG_VARIABLE]).stem: [child, *child.children(recursive=True)]
+            for child in running(children)
+        }
 
     def child(self, executable):
         return next(
@@ -74,14 +82,14 @@ def manage(folder):
 
 @pytest.fixture
 def up(manage, tmp_path):
-    """Start `manage.py up --only services`; stop it at the end."""
+    """Start `manage.py up` (`--only services` unless told otherwise); stop it at the end."""
     started = []
 
-    def up(*, ready=True):
+    def up(*options, ready=True):
         output = tmp_path / f"up-{len(started)}.txt"
         with output.open("w") as file:
             process = subprocess.Popen(
-                **manage("up", "--only", "services"), stdout=file, stderr=subprocess.STDOUT
+                **manage("up", *(options or ("--only", "services"))), stdout=file, stderr=subprocess.STDOUT
             )
         started.append(Up(process, output))
         return started[-1].wait_ready() if ready else started[-1]
@@ -209,6 +217,24 @@ def test_a_server_that_cannot_start_ends_the_run_and_shows_its_log(up, folder):
     assert re.search(
         r"postgres did not start.*The last lines of its log:.*incompatible", second.said, re.DOTALL
     )
+
+
+@pytest.mark.timeout(300)  # it starts and stops the whole system
+def test_stopped_processes_are_replaced_and_the_shop_is_ready_again(up, folder):
+    first = up("--no-demo", "--port", str(ports.any_free()))
+    port = folder.load().ports["shop"]
+    programs = first.programs()
+    assert set(programs) >= {"web", "live", "payments", "broadcasts", "upkeep", "beat", "caddy", "valkey"}
+    web, *_, web_worker = programs.pop("web")
+    stopped = [web_worker, *(each[0] for each in programs.values())]
+    for each in stopped:
+        each.suspend()
+
+    until(lambda: running(stopped) == [], seconds=60)
+    until(lambda: program.readiness(port)[0], seconds=60)
+
+    assert running([web]), "Granian replaces its worker by itself"
+    assert "beat is stopped" in first.said
 
 
 def test_reset_is_refused_while_it_runs_and_removes_all_afterwards(up, manage, folder):

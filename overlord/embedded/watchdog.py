@@ -1,0 +1,135 @@
+"""Find processes that hang, and kill them; the supervisor restarts what ends.
+
+It runs in a thread of its own, because a question may take seconds. Every LOOK_SECONDS it looks at each supervised
+program for three signs:
+
+- the program, or a process that it started, is stopped (SIGSTOP);
+- a process no longer touches its liveness file (our own processes: see overlord/liveness.py);
+- a server no longer answers. A refused connection does not count: the server may be starting.
+
+It counts looks and not seconds, so that it kills nothing after the whole machine was asleep.
+"""
+
+import contextlib
+import socket
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+
+import psutil
+
+from overlord.embedded.ports import HOST
+from overlord.embedded.processes import Child, Question
+
+LOOK_SECONDS = 2.0
+MAX_STOPPED_LOOKS = 3
+MAX_SILENT_LOOKS = 20
+ANSWER_SECONDS = 3.0
+
+
+class Watchdog:
+    """Looks at the supervised programs again and again, until `end` is called."""
+
+    def __init__(self, children: Callable[[], list[Child]], *, say: Callable[[str], None]) -> None:
+        self._children = children
+        self._say = say
+        self._ended = threading.Event()
+        self._stopped: Counter[psutil.Process] = Counter()  # for how many looks in a row
+        self._silent: Counter[psutil.Process] = Counter()
+        self._touched: dict[psutil.Process, int] = {}  # when each liveness file was touched last, in ns
+
+    def begin(self) -> None:
+        threading.Thread(target=self._run, name="watchdog", daemon=True).start()
+
+    def end(self) -> None:
+        self._ended.set()
+
+    def _run(self) -> None:
+        while not self._ended.wait(LOOK_SECONDS):
+            self.look()
+
+    def look(self) -> None:
+        """Look at each program once, and kill the processes that hang."""
+        by_parent = _descendants_by_parent()
+        alive: set[psutil.Process] = set()
+        for child in self._children():
+            processes = _tree(child, by_parent)
+            alive.update(processes)
+            stopped = {process for process in processes if _is_stopped(process)}
+            silent = set(self._silent_processes(child, processes))
+            for process in processes:
+                self._stopped[process] = self._stopped[process] + 1 if process in stopped else 0
+                self._silent[process] = self._silent[process] + 1 if process in silent else 0
+                self._kill_if_hanging(child, process)
+        for seen in (self._stopped, self._silent, self._touched):
+            for process in seen.keys() - alive:
+                del seen[process]
+
+    def _silent_processes(self, child: Child, processes: list[psutil.Process]) -> Iterator[psutil.Process]:
+        """Yield the program's process if it does not answer, and those that have not touched their file."""
+        question = child.program.question
+        if processes and question and not answers(question):
+            yield processes[0]
+        by_pid = {process.pid: process for process in processes}
+        for file, pid in child.program.liveness_files():
+            process = by_pid.get(pid)
+            with contextlib.suppress(FileNotFoundError):
+                if process is None:
+                    file.unlink()  # its process has ended
+                elif not self._has_touched(process, file.stat().st_mtime_ns) and not child.program.excused():
+                    yield process
+
+    def _has_touched(self, process: psutil.Process, touched_ns: int) -> bool:
+        before, self._touched[process] = self._touched.get(process), touched_ns
+        return before != touched_ns
+
+    def _kill_if_hanging(self, child: Child, process: psutil.Process) -> None:
+        if self._stopped[process] >= MAX_STOPPED_LOOKS:
+            reason = "is stopped"
+        elif self._silent[process] >= MAX_SILENT_LOOKS:
+            reason = "hangs"
+        else:
+            return
+        self._stopped[process] = self._silent[process] = 0
+        self._say(f"{child.program.name} {reason} (process {process.pid}). Killing it.")
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+
+
+def answers(question: Question) -> bool:
+    """Return False when a server accepts the question and does not answer in time."""
+    try:
+        with socket.create_connection((HOST, question.port), timeout=ANSWER_SECONDS) as connection:
+            connection.sendall(question.request)
+            connection.recv(1)
+    except TimeoutError:
+        return False
+    except OSError:
+        return True  # nothing listens: whether the process has ended is found out elsewhere
+    return True
+
+
+def _descendants_by_parent() -> dict[int, list[psutil.Process]]:
+    found: dict[int, list[psutil.Process]] = defaultdict(list)
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            found[process.ppid()].append(process)
+    return found
+
+
+def _tree(child: Child, by_parent: dict[int, list[psutil.Process]]) -> list[psutil.Process]:
+    """Return the program's process, first, and all that descend from it; nothing when it has ended."""
+    try:
+        found = [psutil.Process(child.pid)]
+    except psutil.NoSuchProcess:
+        return []
+    for process in found:
+        found.extend(by_parent.get(process.pid, []))
+    return found
+
+
+def _is_stopped(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() == psutil.STATUS_STOPPED)
+    except psutil.Error:
+        return False

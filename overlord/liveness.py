@@ -1,0 +1,95 @@
+"""Show that a process does not hang: it touches a file every second while it does its work.
+
+Whoever starts our processes names the file in the environment, and each process appends its pid. The supervisor
+(overlord/embedded/watchdog.py) and the health checks of docker-compose.yml look at the age of these files, which
+costs nothing; they need neither Redis nor another process. `/readyz` answers another question, whether the system
+as a whole works on each queue: see overlord/kernel/queue_health.py.
+
+- A worker touches the file by the timer of its main loop, which stands still while it has no connection to Redis.
+- Beat touches it whenever it looks at its schedule.
+- A web process touches it in a thread of its own, unless its requests have made no progress for a minute.
+"""
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from celery import Celery, bootsteps
+from celery.beat import Scheduler
+
+FILE_VARIABLE = "OVERLORD_LIVENESS_FILE"
+TOUCH_SECONDS = 1.0
+STUCK_SECONDS = 60  # a request lasts no longer than a few database statements, of at most 15 s each
+
+
+def touch() -> None:
+    """Touch the file of this process, if its environment names one."""
+    if file := os.environ.get(FILE_VARIABLE):
+        with contextlib.suppress(OSError):  # a full disk does not mean that the process hangs
+            Path(f"{file}.{os.getpid()}").touch()
+
+
+class WorkerLiveness(bootsteps.StartStopStep):
+    """Touches the file of a worker, from when it has subscribed to its queues."""
+
+    requires = {"celery.worker.consumer.tasks:Tasks"}
+
+    def start(self, consumer: Any) -> None:
+        """Start touching. Celery calls this after each connection to Redis, and ends the timer with it."""
+        touch()
+        consumer.timer.call_repeatedly(TOUCH_SECONDS, touch)
+
+
+class BeatScheduler(Scheduler):
+    """Beat's scheduler in memory, which touches the file of the process."""
+
+    max_interval = 1  # seconds between two looks at the schedule
+
+    def tick(self, *args: Any, **kwargs: Any) -> float:
+        touch()
+        interval: float = super().tick(*args, **kwargs)
+        return interval
+
+
+def install(app: Celery) -> None:
+    """Make the workers of the Celery application show that they are alive."""
+    app.steps["consumer"].add(WorkerLiveness)
+
+
+class WebLiveness:
+    """A WSGI application that shows that its requests are answered.
+
+    Its processes do not hang as long as no request is open, or one has ended within the last minute.
+    """
+
+    def __init__(self, application: WSGIApplication) -> None:
+        self._application = application
+        self._open: dict[int, float] = {}  # when each thread's request began
+        self._last_end = 0.0
+        if FILE_VARIABLE in os.environ:
+            threading.Thread(target=self._touch_repeatedly, name="liveness", daemon=True).start()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        thread = threading.get_ident()
+        self._open[thread] = time.monotonic()
+        try:
+            return self._application(environ, start_response)
+        finally:
+            del self._open[thread]
+            self._last_end = time.monotonic()
+
+    def stuck(self, *, now: float) -> bool:
+        """Return whether requests are open and none has ended for STUCK_SECONDS; `now` is monotonic."""
+        begun = list(self._open.values())
+        return bool(begun) and now - max(self._last_end, min(begun)) > STUCK_SECONDS
+
+    def _touch_repeatedly(self) -> None:
+        while True:
+            if not self.stuck(now=time.monotonic()):
+                touch()
+            time.sleep(TOUCH_SECONDS)
