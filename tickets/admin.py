@@ -1,6 +1,7 @@
 """The organiser's screens. A ModelAdmin saves in a transaction of its own, so it calls operations."""
 
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django import forms
 from django.contrib import admin, messages
@@ -10,10 +11,13 @@ from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils import timezone
 
-from overlord.kernel import db, money
+from overlord.kernel import db, money, time_zones
+from overlord.shop import formats
 from tickets import operations, services
-from tickets.models import Event, Inventory, Reservation, TicketType
+from tickets.models import Event, Inventory, Reservation, TicketType, default_time_zone
 
 
 class TicketTypeForm(ModelForm):
@@ -61,6 +65,12 @@ class TicketTypeInline(admin.TabularInline):
 
 
 class EventForm(ModelForm):
+    time_zone = forms.ChoiceField(
+        choices=lambda: [(name, name) for name in time_zones.names()],
+        initial=default_time_zone,
+        help_text="Dates and times on this page and on the event's pages are in this time zone.",
+    )
+
     def clean_currency(self) -> str:
         currency = self.cleaned_data["currency"].upper()
         if not money.is_currency(currency):
@@ -72,14 +82,17 @@ class EventForm(ModelForm):
 class EventAdmin(admin.ModelAdmin):
     form = EventForm
     inlines = (TicketTypeInline,)
-    list_display = ("name", "date", "currency")
+    list_display = ("name", "local_date", "currency")
     date_hierarchy = "date"
     search_fields = ("name",)
     actions = ("pause", "resume")
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         try:
-            return super().changeform_view(request, *args, **kwargs)
+            with timezone.override(ZoneInfo(self._time_zone(request, *args))):
+                # Rendered here, so that the form shows its times in the event's zone too.
+                response = super().changeform_view(request, *args, **kwargs)
+                return response.render() if isinstance(response, TemplateResponse) else response
         except IntegrityError as error:
             if db.violated(error) != "inventory_never_oversold":
                 raise
@@ -90,6 +103,23 @@ class EventAdmin(admin.ModelAdmin):
                 messages.ERROR,
             )
             return redirect(request.path)
+
+    @staticmethod
+    def _time_zone(request: HttpRequest, object_id: str | None = None, *_: Any) -> str:
+        """Return the zone of the event's times: as the form was sent, as it is saved, or the installation's."""
+        sent = request.POST.get("time_zone", "")
+        if time_zones.is_time_zone(sent):
+            return sent
+        known = (
+            Event.objects.filter(pk=object_id)
+            if object_id and object_id.isdecimal()
+            else Event.objects.none()
+        )
+        return known.values_list("time_zone", flat=True).first() or default_time_zone()
+
+    @admin.display(description="date", ordering="date")
+    def local_date(self, event: Event) -> str:
+        return formats.date_time(event.date, event.time_zone)
 
     def save_model(self, request: HttpRequest, obj: Event, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)

@@ -8,14 +8,17 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from io import StringIO
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from overlord.kernel import money
+from django.conf import settings
+
+from overlord.kernel import money, time_zones
 from tickets.rules import LARGEST_AMOUNT
 
-EVENT_COLUMNS = ("event", "date", "currency", "description")
+EVENT_COLUMNS = ("event", "date", "time_zone", "currency", "description")
 TYPE_COLUMNS = ("ticket_type", "price", "amount", "max_per_user", "opens_at", "closes_at")
 REQUIRED = ("event", "date", "ticket_type", "price", "amount")
 
@@ -44,6 +47,7 @@ class EventToLoad:
     line: int
     name: str
     date: datetime
+    time_zone: str
     currency: str
     description: str
     types: list[TypeToLoad] = field(default_factory=list)
@@ -53,8 +57,9 @@ def read(text: str, *, is_json: bool) -> list[EventToLoad]:
     """Will read the events of a file; raises FileErrors with everything that is wrong with it."""
     mistakes: list[tuple[int, str]] = []
     events: dict[tuple[str, datetime], EventToLoad] = {}
+    zones: dict[tuple[str, str], str] = {}
     for line, row in _json_rows(text, mistakes) if is_json else _csv_rows(text):
-        _take(line, row, events, mistakes)
+        _take(line, row, events, zones, mistakes)
     if not events and not mistakes:
         mistakes.append((1, "There is no event in this file."))
     if mistakes:
@@ -66,11 +71,16 @@ def _take(
     line: int,
     row: Mapping[str, Any],
     events: dict[tuple[str, datetime], EventToLoad],
+    zones: dict[tuple[str, str], str],
     mistakes: list[tuple[int, str]],
 ) -> None:
     """Will add one row's ticket type to its event, or what is wrong with the row to the mistakes."""
     cells = _Cells(line, row, mistakes)
-    name, date = cells.text("event", most=200), cells.instant("date")
+    name = cells.text("event", most=200)
+    # A later row of the same event may leave the zone out, as it may the description.
+    zone = cells.time_zone("time_zone") or zones.get((name, str(row.get("date"))), "")
+    zones.setdefault((name, str(row.get("date"))), zone)
+    date = cells.instant("date", zone=zone)
     currency, description = cells.currency("currency"), cells.text("description", most=10_000)
     ticket_type = TypeToLoad(
         line=line,
@@ -78,15 +88,24 @@ def _take(
         price_minor=cells.price("price", currency),
         capacity=cells.count("amount", least=0),
         max_per_user=cells.count("max_per_user", least=1, default=10),
-        opens_at=cells.instant("opens_at"),
-        closes_at=cells.instant("closes_at"),
+        opens_at=cells.instant("opens_at", zone=zone),
+        closes_at=cells.instant("closes_at", zone=zone),
     )
     if cells.wrong or date is None:
         return
     event = events.setdefault(
         (name, date),
-        EventToLoad(line=line, name=name, date=date, currency=currency, description=description),
+        EventToLoad(
+            line=line,
+            name=name,
+            date=date,
+            time_zone=zone or time_zones.of_offset(date, otherwise=settings.TIME_ZONE),
+            currency=currency,
+            description=description,
+        ),
     )
+    if zone and event.time_zone != zone:
+        mistakes.append((line, f"{name} has another time zone on line {event.line}."))
     if event.currency != currency:
         mistakes.append((line, f"{name} has another currency on line {event.line}."))
     if any(other.name == ticket_type.name for other in event.types):
@@ -129,10 +148,20 @@ class _Cells:
 
         return str(self._read(name, convert, ""))
 
-    def instant(self, name: str) -> datetime | None:
+    def time_zone(self, name: str) -> str:
+        def convert(text: str) -> str:
+            if not time_zones.is_time_zone(text):
+                raise ValueError(f"{text} is not the IANA name of a time zone, such as Europe/Berlin")
+            return text
+
+        return str(self._read(name, convert, ""))
+
+    def instant(self, name: str, *, zone: str) -> datetime | None:
+        """Read an instant; without an offset from UTC it is a time in `zone`, or in the installation's."""
+
         def convert(text: str) -> datetime:
             instant = datetime.fromisoformat(text)
-            return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+            return instant if instant.tzinfo else instant.replace(tzinfo=ZoneInfo(zone or settings.TIME_ZONE))
 
         found: datetime | None = self._read(name, convert, None)
         return found

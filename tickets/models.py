@@ -8,12 +8,22 @@ from django.db import models
 from django.db.models import F, Q
 
 
+def default_time_zone() -> str:
+    """Return the time zone of an event that names none."""
+    return settings.TIME_ZONE
+
+
 class Event(models.Model):
     """Something people want to be at."""
 
     name = models.CharField(max_length=200)
     date = models.DateTimeField(
         help_text="When it begins. Sales end then, unless a ticket type says otherwise."
+    )
+    time_zone = models.CharField(
+        max_length=64,
+        default=default_time_zone,
+        help_text="Dates and times of this event are entered and shown in this time zone.",
     )
     currency = models.CharField(max_length=3, default="EUR", help_text="ISO 4217, for example EUR.")
     description = models.TextField(blank=True)

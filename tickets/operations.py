@@ -154,7 +154,11 @@ def event_add(*, event: EventToLoad) -> Event:
     """Will put an event of a file on sale, with its ticket types."""
     db.transaction_required()
     added = Event.objects.create(
-        name=event.name, date=event.date, currency=event.currency, description=event.description
+        name=event.name,
+        date=event.date,
+        time_zone=event.time_zone,
+        currency=event.currency,
+        description=event.description,
     )
     for line in event.types:
         ticket_type = TicketType.objects.create(

@@ -54,6 +54,7 @@ def event_detail(
         "id": static["id"],
         "name": static["name"],
         "date": static["date"],
+        "time_zone": static["time_zone"],
         "description": static["description"],
         "currency": static["currency"],
         "sale": rules.event_sale_state((ticket["sale"] for ticket in tickets), date=static["date"], now=now),

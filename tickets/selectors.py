@@ -31,7 +31,7 @@ RESERVATION_COLUMNS = (
 # Events --------------------------------------------------------------------------------------------------
 def events_static(ids: Collection[int]) -> dict[int, dict[str, Any]]:
     """Will read what staff edit of events: {id: name, date, ..., ticket_types: [{id, name, price_minor, ...}]}."""
-    columns = ("id", "name", "date", "description", "currency", "version")
+    columns = ("id", "name", "date", "time_zone", "description", "currency", "version")
     found = {
         row["id"]: {**row, "ticket_types": []} for row in Event.objects.filter(pk__in=ids).values(*columns)
     }
@@ -107,7 +107,7 @@ def events_next(
     upcoming = Event.objects.filter(date__gte=now, name__icontains=search)
     if month is not None:
         upcoming = upcoming.filter(date__gte=month[0], date__lt=month[1])
-    shown = upcoming.order_by("date", "id").values("id", "name", "date", "currency")[:most]
+    shown = upcoming.order_by("date", "id").values("id", "name", "date", "time_zone", "currency")[:most]
     found: dict[int, dict[str, Any]] = {event["id"]: {**event, "types": []} for event in shown}
     types = Inventory.objects.filter(ticket_type__event_id__in=found).annotate(
         event_id=F("ticket_type__event_id"), left=F("capacity") - F("held") - F("sold")
@@ -167,9 +167,17 @@ def reservations_described(reservations: QuerySet[Reservation], *, now: datetime
     rows = reservation_rows(reservations).annotate(
         event_name=F("ticket_type__event__name"),
         event_date=F("ticket_type__event__date"),
+        event_time_zone=F("ticket_type__event__time_zone"),
         ticket_type_name=F("ticket_type__name"),
     )
-    named = ("event_name", "event_date", "ticket_type_name", "paying_since", "validated_at")
+    named = (
+        "event_name",
+        "event_date",
+        "event_time_zone",
+        "ticket_type_name",
+        "paying_since",
+        "validated_at",
+    )
     return [
         {**representation.reservation(row, now=now), **{name: row[name] for name in named}}
         for row in rows.values(*RESERVATION_COLUMNS, "event_id", "currency", *named)

@@ -98,7 +98,8 @@ def _event(version: int) -> dict[str, Any]:
         "closes_at": "2026-12-24T20:00:00Z", "next_release_at": "2026-11-22T20:00:00.123456Z", "version": version,
     }  # fmt: skip
     return {
-        "id": 1, "name": "A concert", "date": "2026-12-24T20:00:00Z", "description": "", "currency": "EUR",
+        "id": 1, "name": "A concert", "date": "2026-12-24T20:00:00Z", "time_zone": "UTC", "description": "",
+        "currency": "EUR",
         "sale": "open", "version": version, "server_time": "2026-11-22T19:50:00.123456Z",
         "tickets": [{"id": 1, **kind}, {"id": 2, **kind}],
     }  # fmt: skip

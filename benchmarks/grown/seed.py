@@ -11,8 +11,9 @@ _STEPS = (
     # All that is referred to is made here too; checking that for each row would take as long as all the rest.
     "SET session_replication_role = replica",
     """
-INSERT INTO tickets_event (id, name, date, currency, description, version)
-SELECT n, 'Concert ' || n, %(begin)s + n * interval '1 minute', 'EUR', '', 1 FROM generate_series(1, %(events)s) n
+INSERT INTO tickets_event (id, name, date, time_zone, currency, description, version)
+SELECT n, 'Concert ' || n, %(begin)s + n * interval '1 minute', 'UTC', 'EUR', '', 1
+  FROM generate_series(1, %(events)s) n
 """,
     """
 INSERT INTO tickets_tickettype (id, event_id, name, price_minor, max_per_user)

@@ -221,7 +221,7 @@ DEFAULT_FROM_EMAIL = env.DEFAULT_FROM_EMAIL
 # Pages ---------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("en-gb", "British English")]  # those of which every text is there
-TIME_ZONE = "UTC"
+TIME_ZONE = env.TIME_ZONE
 USE_TZ = True
 USE_I18N = True
 STATIC_URL = "/static/"

@@ -12,6 +12,8 @@ from typing import Any
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from overlord.kernel import time_zones
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -128,6 +130,13 @@ PORT = _port("DJANGO_PORT")
 DEMO_PASSWORD = _env.str("DEMO_PASSWORD", "")
 
 STATS_PUBLIC = _env.bool("STATS_PUBLIC", False)
+
+# The time zone of new events, and of times on pages that belong to no event.
+TIME_ZONE = _env.str("TIME_ZONE", time_zones.UTC)
+if not time_zones.is_time_zone(TIME_ZONE):
+    raise ImproperlyConfigured(
+        f"TIME_ZONE is {TIME_ZONE!r}; it must be UTC or an IANA name such as Europe/Berlin."
+    )
 
 HOLD_SECONDS = _whole("HOLD_SECONDS", 900, least=1, most=86_400, of="seconds")
 

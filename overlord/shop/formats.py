@@ -17,6 +17,8 @@ from django.utils.translation import gettext as _
 
 _LETTER_BEFORE_DIGIT = re.compile(r"(?<=[^\W\d_])(?=\d)")  # Babel puts no space after a currency's letters
 
+_OTHER_SIGN = str.maketrans("+-", "-+")
+
 
 def _locale() -> str:
     return to_locale(get_language() or settings.LANGUAGE_CODE)
@@ -50,9 +52,11 @@ def _zone(name: str | None) -> ZoneInfo:
 
 
 def zone_name(name: str | None = None) -> str:
-    """Write the name of a time zone: Europe/Berlin is "Berlin time", UTC is "UTC"."""
+    """Write the name of a time zone: Europe/Berlin is "Berlin time", Etc/GMT-1 is "UTC+1"."""
     area, _slash, city = (name or settings.TIME_ZONE).rpartition("/")
-    if not area or area == "Etc":
+    if area == "Etc":  # the signs of these names are inverted
+        return city.replace("GMT", "UTC").translate(_OTHER_SIGN)
+    if not area:
         return city
     return _("%(city)s time") % {"city": city.replace("_", " ")}
 

@@ -47,6 +47,9 @@ class EventDetail(serializers.Serializer):
     id = serializers.IntegerField()
     name = serializers.CharField()
     date = serializers.DateTimeField()
+    time_zone = serializers.CharField(
+        help_text="An IANA name: the zone in which people read the event's times."
+    )
     description = serializers.CharField()
     currency = serializers.CharField()
     sale = SALE

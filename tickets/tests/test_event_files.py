@@ -1,5 +1,6 @@
 """Files of events: all or nothing, and every mistake with its line."""
 
+from datetime import datetime
 from pathlib import Path
 from textwrap import dedent
 
@@ -47,6 +48,34 @@ class TestReading:
         assert gala.types[0].opens_at is not None
         assert gala.types[0].opens_at.isoformat() == "2030-04-01T00:00:00+02:00"
         assert (kabuki.currency, kabuki.types[0].price_minor) == ("JPY", 9800)
+
+    @pytest.mark.parametrize(
+        ("date", "zone", "instant", "shown_in"),
+        [
+            ("2030-05-01T19:30:00", "", "2030-05-01T19:30:00+00:00", "UTC"),
+            ("2030-05-01T19:30:00Z", "", "2030-05-01T19:30:00+00:00", "UTC"),
+            ("2030-05-01T19:30:00", "Europe/Berlin", "2030-05-01T17:30:00+00:00", "Europe/Berlin"),
+            ("2030-05-01T19:30:00+02:00", "Europe/Berlin", "2030-05-01T17:30:00+00:00", "Europe/Berlin"),
+            ("2030-05-01T17:30:00Z", "Europe/Berlin", "2030-05-01T17:30:00+00:00", "Europe/Berlin"),
+            ("2030-05-01T19:30:00+01:00", "", "2030-05-01T18:30:00+00:00", "Etc/GMT-1"),
+            ("2030-05-01T19:30:00-05:00", "", "2030-05-02T00:30:00+00:00", "Etc/GMT+5"),
+            ("2030-05-01T19:30:00+05:30", "", "2030-05-01T14:00:00+00:00", "UTC"),
+        ],
+    )
+    def test_a_date_is_read_and_shown_in_the_events_zone(
+        self, date: str, zone: str, instant: str, shown_in: str
+    ) -> None:
+        head = "event,date,time_zone,ticket_type,price,amount"
+        csv = f"{head}\nGala,{date},{zone},VIP,1,1\nGala,{date},,Regular,1,1\n"
+        [gala] = event_files.read(csv, is_json=False)
+        assert (gala.date, gala.time_zone) == (datetime.fromisoformat(instant), shown_in)
+        assert len(gala.types) == 2
+
+    @pytest.mark.parametrize("zone", ["Berlin", "europe/berlin", "CEST", "+01:00", "Europe", "../etc/passwd"])
+    def test_what_is_no_time_zone_is_named(self, zone: str) -> None:
+        csv = f"event,date,time_zone,ticket_type,price,amount\nGala,2030-05-01T19:30,{zone},VIP,1,1\n"
+        [(line, sentence)] = mistakes(csv)
+        assert (line, zone in sentence, "Europe/Berlin" in sentence) == (2, True, True)
 
     def test_json_says_the_same(self) -> None:
         [gala] = event_files.read(JSON, is_json=True)

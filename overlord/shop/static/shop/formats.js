@@ -43,11 +43,12 @@ export function multiply(amount, count) {
   return part ? `${minor.slice(0, -part.length)}.${minor.slice(-part.length)}` : minor;
 }
 
-/** Write the name of a time zone: Europe/Berlin is "Berlin time", UTC is "UTC". */
+/** Write the name of a time zone: Europe/Berlin is "Berlin time", Etc/GMT-1 is "UTC+1". */
 export function zoneName(zone = defaultZone) {
   const parts = zone.split("/");
   const city = parts.pop();
-  if (parts.length === 0 || parts.join("/") === "Etc") return city;
+  if (parts[0] === "Etc") return city.replace("GMT", "UTC").replace(/[+-]/, (sign) => (sign === "+" ? "-" : "+"));
+  if (parts.length === 0) return city;
   return gettext("%(city)s time", { city: city.replaceAll("_", " ") });
 }
 

@@ -1,0 +1,45 @@
+"""Time zones by their IANA names."""
+
+from datetime import datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+UTC = "UTC"
+
+
+def is_time_zone(name: str) -> bool:
+    """Return whether this is UTC or the name of an area and a place.
+
+    Names without an area (EST5EDT, Factory) are old links, of which browsers do not know all.
+    """
+    if name == UTC:
+        return True
+    if "/" not in name or name.startswith(("posix/", "right/")):
+        return False
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+@lru_cache(maxsize=1)
+def names() -> tuple[str, ...]:
+    """Return all such names, sorted. It reads hundreds of files, once."""
+    return (UTC, *sorted(name for name in available_timezones() if "/" in name))
+
+
+def of_offset(instant: datetime, *, otherwise: str) -> str:
+    """Return the zone with the offset from UTC that an aware instant has, or `otherwise` for no whole hours.
+
+    An instant in UTC itself says nothing about where it is read.
+    """
+    offset = instant.utcoffset()
+    if (
+        not offset
+        or offset % timedelta(hours=1)
+        or offset == instant.astimezone(ZoneInfo(otherwise)).utcoffset()
+    ):
+        return otherwise
+    name = f"Etc/GMT{-offset // timedelta(hours=1):+d}"  # the signs of these names are inverted
+    return name if is_time_zone(name) else otherwise

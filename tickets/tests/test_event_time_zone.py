@@ -1,0 +1,98 @@
+"""An event's times are entered and shown in its own time zone."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from overlord.accounts.models import User
+from tickets.models import Event, Inventory
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+FORM = {
+    "name": "Gala",
+    "date_0": "2030-05-01",
+    "date_1": "19:30:00",
+    "time_zone": "Europe/Berlin",
+    "currency": "EUR",
+    "description": "",
+    "ticket_types-TOTAL_FORMS": "1",
+    "ticket_types-INITIAL_FORMS": "0",
+    "ticket_types-0-name": "Stalls",
+    "ticket_types-0-price": "15.00",
+    "ticket_types-0-capacity": "10",
+    "ticket_types-0-max_per_user": "4",
+    "ticket_types-0-opens_at_0": "2030-01-01",
+    "ticket_types-0-opens_at_1": "10:00:00",
+}
+
+
+@pytest.fixture
+def staff(user_make: Callable[..., User]) -> Client:
+    client = Client()
+    client.force_login(user_make(is_staff=True, is_superuser=True))
+    return client
+
+
+def fields(page: Any) -> dict[str, str]:
+    """Return the fields of the admin's form as a browser would send them back."""
+    html = page.content.decode()
+    found = {}
+    for tag in re.findall(r"<input[^>]*>", html):
+        attributes = dict(re.findall(r'([\w-]+)="([^"]*)"', tag))
+        if "name" in attributes and attributes.get("type") not in ("checkbox", "submit", "button"):
+            found[attributes["name"]] = attributes.get("value", "")
+    for name, body in re.findall(r'<select name="([^"]+)"[^>]*>(.*?)</select>', html, re.DOTALL):
+        chosen = re.search(r'<option value="([^"]*)" selected', body)
+        found[name] = chosen[1] if chosen else ""
+    return found
+
+
+def test_the_admin_reads_and_shows_times_in_the_events_zone(staff: Client) -> None:
+    assert staff.post("/admin/tickets/event/add/", FORM).status_code == 302
+    gala = Event.objects.get()
+    assert gala.date == datetime(2030, 5, 1, 17, 30, tzinfo=UTC)  # summer: two hours ahead
+    assert Inventory.objects.get().opens_at == datetime(2030, 1, 1, 9, 0, tzinfo=UTC)  # winter: one hour
+
+    shown = fields(staff.get(f"/admin/tickets/event/{gala.pk}/change/"))
+    assert (shown["time_zone"], shown["date_0"], shown["date_1"]) == (
+        "Europe/Berlin",
+        "2030-05-01",
+        "19:30:00",
+    )
+    assert shown["ticket_types-0-opens_at_1"] == "10:00:00"
+    assert "Wed, May 1, 2030, 7:30\u202fPM Berlin time" in staff.get("/admin/tickets/event/").content.decode()
+
+
+def test_another_zone_keeps_the_time_of_day(staff: Client) -> None:
+    staff.post("/admin/tickets/event/add/", FORM)
+    gala = Event.objects.get()
+    page = f"/admin/tickets/event/{gala.pk}/change/"
+    sent = {**fields(staff.get(page)), "time_zone": "Europe/Lisbon"}
+    assert staff.post(page, sent).status_code == 302
+    gala.refresh_from_db()
+    assert (gala.date, gala.time_zone) == (datetime(2030, 5, 1, 18, 30, tzinfo=UTC), "Europe/Lisbon")
+    assert Inventory.objects.get().opens_at == datetime(2030, 1, 1, 10, 0, tzinfo=UTC)
+
+
+def test_a_new_event_has_the_installations_zone(staff: Client, settings: Any) -> None:
+    settings.TIME_ZONE = "America/New_York"
+    assert fields(staff.get("/admin/tickets/event/add/"))["time_zone"] == "America/New_York"
+    assert Event(name="x", date=datetime(2030, 1, 1, tzinfo=UTC)).time_zone == "America/New_York"
+
+
+def test_what_is_no_time_zone_is_refused(staff: Client) -> None:
+    answer = staff.post("/admin/tickets/event/add/", {**FORM, "time_zone": "Middle/Earth"})
+    assert answer.status_code == 200
+    assert "Select a valid choice" in answer.content.decode()
+    assert not Event.objects.exists()
+
+
+def test_the_api_names_it(staff: Client) -> None:
+    staff.post("/admin/tickets/event/add/", FORM)
+    shown = staff.get(f"/event/events/{Event.objects.get().pk}/").json()
+    assert (shown["date"], shown["time_zone"]) == ("2030-05-01T17:30:00Z", "Europe/Berlin")
