@@ -16,6 +16,7 @@ from typing import ClassVar
 
 import psycopg2
 import psycopg2.extensions
+from django.db import DatabaseError
 from django.db import connection as django_connection
 
 from overlord.kernel import db
@@ -25,8 +26,6 @@ logger = logging.getLogger(__name__)
 CHANNEL = "principals"
 CAPACITY = 20_000  # tokens in a process: about 10 MB
 RETRY_SECONDS = 1.0  # between two attempts to listen
-# A server that disappears without closing the connection is noticed within ten seconds.
-KEEPALIVE = {"keepalives": 1, "keepalives_idle": 4, "keepalives_interval": 2, "keepalives_count": 3}
 
 SELECT = (
     "SELECT u.id AS pk, u.is_staff, EXTRACT(EPOCH FROM t.expires_at - statement_timestamp())::float8 AS seconds"
@@ -127,15 +126,10 @@ class TokenCache:
         if time.monotonic() < self._retry_at:
             return False
         self._retry_at = time.monotonic() + RETRY_SECONDS
-        params = {**django_connection.get_connection_params(), **KEEPALIVE, "cursor_factory": None}
         try:
-            self._connection = psycopg2.connect(**{**params, "application_name": CHANNEL})
-            self._connection.autocommit = True
-            with self._connection.cursor() as cursor:
-                cursor.execute(f"LISTEN {CHANNEL}")
-        except psycopg2.Error as error:
+            self._connection = db.listen(CHANNEL, name=CHANNEL)
+        except DatabaseError as error:
             logger.warning("Tokens are not cached: %s", str(error).strip())
-            self._connection = None
         return self._connection is not None
 
     def _keep(self, token: str, principal: Principal, ends_at: float) -> None:

@@ -12,12 +12,17 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+import psycopg2
+import psycopg2.extensions
 from django.db import IntegrityError, connection
 from django.db import transaction as django_transaction
 
 from overlord.kernel.errors import DomainError
 
 logger = logging.getLogger(__name__)
+
+# A server that disappears without closing the connection is noticed within ten seconds.
+KEEPALIVE = {"keepalives": 1, "keepalives_idle": 4, "keepalives_interval": 2, "keepalives_count": 3}
 
 
 class TransactionError(RuntimeError):
@@ -94,6 +99,21 @@ def rows(sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> list[dict[
             return []
         names = [column.name for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def listen(*channels: str, name: str) -> psycopg2.extensions.connection:
+    """Open a connection, not one of Django's, that receives the notifications of these channels.
+
+    Raise django.db.OperationalError when PostgreSQL is away. `poll()` reads what has come into `notifies`, without
+    waiting, and raises psycopg2.Error when the connection is lost. `name` is its name in pg_stat_activity.
+    """
+    params = {**connection.get_connection_params(), **KEEPALIVE, "cursor_factory": None}
+    with connection.wrap_database_errors:
+        listening = psycopg2.connect(**{**params, "application_name": name})
+        listening.autocommit = True
+        with listening.cursor() as cursor:
+            cursor.execute("; ".join(f'LISTEN "{channel}"' for channel in channels))
+    return listening
 
 
 def violated(error: IntegrityError) -> str | None:

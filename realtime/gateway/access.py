@@ -3,9 +3,11 @@
 Runs on Daphne's event loop; the database is asked in a pool thread. A browser on a public stream asks it nothing.
 """
 
+import hashlib
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from channels.db import database_sync_to_async
@@ -32,6 +34,11 @@ class Credential:
     key: str
     user_id: int
     staff: bool = False
+
+    @cached_property
+    def session_hash(self) -> str | None:
+        """Return what PostgreSQL calls this session in a notification; None for a token."""
+        return hashlib.sha256(self.key.encode()).hexdigest() if self.by == "session" else None
 
 
 @dataclass(frozen=True, kw_only=True)

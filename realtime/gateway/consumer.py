@@ -70,6 +70,7 @@ class StreamConsumer(AsyncConsumer):
         daphne_socket.tell_faults(self.base_send)
         offered = SUBPROTOCOL in self.scope["subprotocols"]
         await self.send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if offered else None})
+        changes = hub.current().revocation.changes
         try:
             self._acquire(hub.current().addresses, _address(self.scope.get("client")))
             admission = await self._admitted()
@@ -84,6 +85,8 @@ class StreamConsumer(AsyncConsumer):
             )
             hub.current().close_before_shutdown(self.base_send)
             await hub.current().attach(self.subscriber)
+            if admission.credential is not None and hub.current().revocation.changes != changes:
+                hub.current().revocation.check_soon(admission.credential)
 
     def _acquire(self, limit: ConcurrencyLimit, holder: Hashable) -> None:
         """Count the socket; with too many, tell it to come again, since another may have closed by then."""

@@ -68,7 +68,8 @@ class Hub:
     def start(self) -> None:
         """Start the hub's tasks."""
         steps = [self._listen, self._reconcile_step, self.heartbeat.step, self.backpressure.step]
-        for step in [*steps, self.healing.step, self.revocation.step]:
+        steps += [self.healing.step, self.revocation.listen_step, self.revocation.check_step]
+        for step in steps:
             self._spawn(self._repeat(step))
 
     async def stop(self) -> None:
@@ -81,6 +82,7 @@ class Hub:
             await asyncio.wait(
                 tasks, timeout=0.1
             )  # again: redis-py may lose a cancellation while it connects
+        self.revocation.stop_listening()
         await self.source.close()
 
     def close_before_shutdown(self, send: Send) -> None:

@@ -1,20 +1,38 @@
 """Revocation: closes the sockets of those who may no longer watch.
 
-Runs on Daphne's event loop, as one task of the hub; the database is asked in a pool thread.
+Runs on Daphne's event loop, as two tasks of the hub; PostgreSQL is asked in a pool thread.
+
+Note [Notified, then checked]: triggers notify the channel `principals` with the id of a user whose token, password,
+account or rights have changed, and `sessions` with the hash of a session that has ended. The gateway listens while
+any of its sockets has a credential, and then checks the credentials that a notification is about. It also checks
+all of them every 30 seconds, and when it begins to listen, because a notification may be lost with the connection.
+A socket that was being admitted when a notification came is checked once more afterwards (`changes`).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterable
 
+import psycopg2
+import psycopg2.extensions
+
+from overlord.kernel import db
 from realtime.gateway import access
+from realtime.gateway.access import Credential
 from realtime.gateway.daphne_socket import CloseCode
 from realtime.gateway.subscriber import Subscriber
 
-STEP_SECONDS = 30.0
+logger = logging.getLogger(__name__)
+
+PRINCIPALS = "principals"  # channels of PostgreSQL
+SESSIONS = "sessions"
+CHECK_SECONDS = 30.0  # between two checks of all credentials
+GATHER_SECONDS = 0.1  # in which more notifications may come, for one check of all
+LISTEN_SECONDS = 1.0  # between two looks whether to listen
 
 
 class Revocation:
-    """The check of one hub's credentials."""
+    """The check of one hub's credentials. See Note [Notified, then checked]."""
 
     def __init__(
         self,
@@ -24,18 +42,94 @@ class Revocation:
     ) -> None:
         self._subscribers = subscribers
         self._close = close
+        self._loop = asyncio.get_running_loop()
+        self._check_all_at = self._loop.time() + CHECK_SECONDS
+        self._connection: psycopg2.extensions.connection | None = None
+        self._fileno = -1  # a lost connection does not know it any more
+        self._notified: set[str] = set()  # ids of users, hashes of sessions
+        self._due = asyncio.Event()
+        self.changes = 0  # how many notifications have come, and how often listening began
 
-    async def step(self) -> None:
-        """Wait half a minute, then check all credentials."""
-        await asyncio.sleep(STEP_SECONDS)
-        await self.check()
+    async def listen_step(self) -> None:
+        """Wait a second, then begin or end to listen."""
+        await asyncio.sleep(LISTEN_SECONDS)
+        needed = any(subscriber.credential for subscriber in self._subscribers())
+        if needed and self._connection is None:
+            connection = await asyncio.to_thread(db.listen, PRINCIPALS, SESSIONS, name="revocation")
+            self._connection, self._fileno = connection, connection.fileno()
+            self._loop.add_reader(self._fileno, self._receive)
+            self.changes += 1
+            self._check_all_at = 0.0
+            self._due.set()
+        elif not needed:
+            self.stop_listening()
 
-    async def check(self) -> None:
-        """Close the sockets whose session, token, account or staff right has ended."""
+    def stop_listening(self) -> None:
+        """Close the connection on which notifications come."""
+        if self._connection is not None:
+            self._loop.remove_reader(self._fileno)
+            self._connection.close()
+            self._connection = None
+
+    def _receive(self) -> None:
+        assert self._connection is not None  # noqa: S101
+        try:
+            self._connection.poll()
+        except psycopg2.Error as error:
+            logger.warning("Log-outs are noticed late until PostgreSQL is back: %s", str(error).strip())
+            self.stop_listening()
+            return
+        while self._connection.notifies:
+            notification = self._connection.notifies.pop()
+            self.changes += 1
+            if notification.channel == PRINCIPALS and not notification.payload.isdecimal():
+                self._check_all_at = 0.0  # sent by hand: checking too much is safe
+            self._notified.add(notification.payload)
+            self._due.set()
+
+    def check_soon(self, credential: Credential) -> None:
+        """Check a credential that was read before the latest notification."""
+        self._notified.add(str(credential.user_id))
+        self._due.set()
+
+    async def check_step(self) -> None:
+        """Wait for a notification, or for the next check of all; then check."""
+        try:
+            async with asyncio.timeout_at(self._check_all_at):
+                await self._due.wait()
+                await asyncio.sleep(GATHER_SECONDS)
+        except TimeoutError:
+            pass
+        self._due.clear()
+        notified, self._notified = self._notified, set()
+        everything = self._check_all_at <= self._loop.time()
+        if everything:
+            self._check_all_at = self._loop.time() + CHECK_SECONDS
+        try:
+            await self.check(None if everything else notified)
+        except Exception:
+            self._notified |= notified
+            self._check_all_at = 0.0 if everything else self._check_all_at
+            self._due.set()
+            raise
+
+    async def check(self, notified: Collection[str] | None = None) -> None:
+        """Close the sockets whose session, token, account or staff right has ended.
+
+        Look at those of the users and sessions in `notified`, or at all.
+        """
         credentials = {
-            subscriber: subscriber.credential for subscriber in self._subscribers() if subscriber.credential
+            subscriber: credential
+            for subscriber in self._subscribers()
+            if (credential := subscriber.credential) is not None
+            and (notified is None or _names(credential, notified))
         }
         codes = await access.lapsed([*credentials.values()])
         for subscriber, credential in credentials.items():
             if credential in codes:
                 await self._close(subscriber, codes[credential])
+
+
+def _names(credential: Credential, notified: Collection[str]) -> bool:
+    """Return whether a notification is about this credential."""
+    return str(credential.user_id) in notified or credential.session_hash in notified

@@ -1,4 +1,4 @@
-"""What several tests of the live side share: a projection, a subscriber without a socket, and a running hub."""
+"""What several tests of the live side share: a projection, subscribers, clients of a socket, a running hub."""
 
 import asyncio
 import json
@@ -8,14 +8,21 @@ from contextlib import contextmanager
 from typing import Any
 
 from asgiref.sync import async_to_sync
+from channels.testing import WebsocketCommunicator
 from django.db import connections
+from django.test import Client
 
+from overlord.accounts.models import User
 from realtime import store
+from realtime.gateway import hub
 from realtime.gateway.access import Credential
 from realtime.gateway.hub import Hub
+from realtime.gateway.routing import websockets
 from realtime.gateway.subscriber import Subscriber
 from realtime.store import Frame
 from realtime.worker import flush
+
+HERE = {"host": "testserver:8080", "origin": "http://testserver:8080"}
 
 
 class Shown:
@@ -71,12 +78,12 @@ def with_hub(test: Callable[[Hub], Awaitable[Any]], hub_class: type[Hub] = Hub) 
     """Run the test beside a started hub and return its result."""
 
     async def run() -> Any:
-        hub = hub_class()
-        hub.start()
+        tested = hub_class()
+        tested.start()
         try:
-            return await test(hub)
+            return await test(tested)
         finally:
-            await hub.stop()
+            await tested.stop()
 
     return async_to_sync(run)()
 
@@ -107,3 +114,54 @@ def flushes() -> Iterator[None]:
     finally:
         over.set()
         thread.join()
+
+
+class Socket:
+    """The client's end of a socket, for a test that runs on an event loop."""
+
+    def __init__(
+        self, path: str, headers: dict[str, str] | None = None, offers: list[str] | None = None
+    ) -> None:
+        raw = [
+            (name.encode(), value.encode()) for name, value in (HERE if headers is None else headers).items()
+        ]
+        self._end = WebsocketCommunicator(websockets, path, headers=raw, subprotocols=offers)
+
+    async def open(self) -> str | None:
+        """Connect, which every socket may, and return the chosen subprotocol."""
+        accepted, chosen = await self._end.connect(timeout=5)
+        assert accepted
+        return str(chosen) if chosen else None
+
+    async def code(self) -> int:
+        message = await self._end.receive_output(timeout=5)
+        assert message["type"] == "websocket.close", message
+        return int(message["code"])
+
+    async def frame(self) -> dict[str, Any]:
+        frame: dict[str, Any] = await self._end.receive_json_from(timeout=5)
+        return frame
+
+    async def send(self, **frame: str | bytes) -> None:
+        await self._end.send_input({"type": "websocket.receive", **frame})
+
+    async def close(self) -> None:
+        await self._end.disconnect()
+
+
+def on_a_loop(test: Callable[[], Awaitable[Any]]) -> Any:
+    """Run the test, then stop its loop's hub."""
+
+    async def run() -> Any:
+        try:
+            return await test()
+        finally:
+            await hub.current().stop()
+
+    return async_to_sync(run)()
+
+
+def logged_in(user: User) -> dict[str, str]:
+    client = Client()
+    client.force_login(user)
+    return {**HERE, "cookie": f"other=1; sessionid={client.cookies['sessionid'].value}"}

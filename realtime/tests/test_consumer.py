@@ -1,14 +1,12 @@
 """Who is admitted, with which code the others are closed, and what a client may send."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
-from channels.testing import WebsocketCommunicator
-from django.test import Client
 
 from conftest import token_of
 from overlord.accounts.models import User
@@ -16,61 +14,13 @@ from realtime import publish, rate_limits, store, streams
 from realtime.gateway import access, consumer, hub
 from realtime.gateway.access import RefusedError, admit
 from realtime.gateway.daphne_socket import CloseCode
-from realtime.gateway.routing import websockets
 from realtime.store import Frame
 from realtime.streams import Access
-from realtime.tests.helpers import Shown
-
-HERE = {"host": "testserver:8080", "origin": "http://testserver:8080"}
+from realtime.tests.helpers import HERE, Shown, Socket, logged_in, on_a_loop
 
 
 def frame_keep(stream: str, data: str) -> None:
     store.frames_store([Frame(stream=stream, version=1, data=data, fingerprint=data)])
-
-
-class Socket:
-    """The client's end of a socket, for a test that runs on an event loop."""
-
-    def __init__(
-        self, path: str, headers: dict[str, str] | None = None, offers: list[str] | None = None
-    ) -> None:
-        raw = [
-            (name.encode(), value.encode()) for name, value in (HERE if headers is None else headers).items()
-        ]
-        self._end = WebsocketCommunicator(websockets, path, headers=raw, subprotocols=offers)
-
-    async def open(self) -> str | None:
-        """Connect, which every socket may, and return the chosen subprotocol."""
-        accepted, chosen = await self._end.connect(timeout=5)
-        assert accepted
-        return str(chosen) if chosen else None
-
-    async def code(self) -> int:
-        message = await self._end.receive_output(timeout=5)
-        assert message["type"] == "websocket.close", message
-        return int(message["code"])
-
-    async def frame(self) -> dict[str, Any]:
-        frame: dict[str, Any] = await self._end.receive_json_from(timeout=5)
-        return frame
-
-    async def send(self, **frame: str | bytes) -> None:
-        await self._end.send_input({"type": "websocket.receive", **frame})
-
-    async def close(self) -> None:
-        await self._end.disconnect()
-
-
-def on_a_loop(test: Callable[[], Awaitable[Any]]) -> Any:
-    """Run the test, then stop its loop's hub."""
-
-    async def run() -> Any:
-        try:
-            return await test()
-        finally:
-            await hub.current().stop()
-
-    return async_to_sync(run)()
 
 
 def close_code(path: str, headers: dict[str, str] | None = None) -> int:
@@ -181,12 +131,6 @@ def owner_kind(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def ada(transactional_db: None) -> User:
     return User.objects.create_user("ada", "ada@example.org", "correct horse")
-
-
-def logged_in(user: User) -> dict[str, str]:
-    client = Client()
-    client.force_login(user)
-    return {**HERE, "cookie": f"other=1; sessionid={client.cookies['sessionid'].value}"}
 
 
 def with_token(user: User) -> dict[str, str]:

@@ -1,18 +1,12 @@
-"""Healing, heartbeats and revocation: what is lost is found, screens are told when they may be old, and the sockets
-of those who may no longer watch are closed."""
+"""Healing and heartbeats: what is lost is found, and screens are told when they may be old."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from django.test import Client
 from redis import RedisError
 
-from conftest import token_of
-from overlord.accounts.models import ApiToken, User
 from overlord.kernel import redis_client
 from realtime import store, streams
-from realtime.gateway.access import Credential
 from realtime.gateway.healing import DEAF_SECONDS
 from realtime.gateway.hub import Hub
 from realtime.streams import Access
@@ -150,113 +144,6 @@ def test_sockets_are_told_at_once_when_flushes_stop_and_when_they_go_on() -> Non
         return [frame["data"]["live"] for frame in screen.frames if frame["type"] == "heartbeat"]
 
     assert with_hub(test) == [False, True]
-
-
-# The right to watch -------------------------------------------------------------------------------------
-def by_session(user: User) -> Credential:
-    client = Client()
-    client.force_login(user)
-    return Credential(by="session", key=client.cookies["sessionid"].value, user_id=user.pk)
-
-
-def by_token(user: User) -> Credential:
-    return Credential(by="token", key=ApiToken.hash_of(token_of(user)), user_id=user.pk)
-
-
-def logs_out(user: User, credential: Credential) -> None:
-    client = Client()
-    client.cookies["sessionid"] = credential.key
-    client.logout()
-
-
-def changes_password(user: User, credential: Credential) -> None:
-    user.set_password("another one")
-    user.save()
-
-
-def gets_deactivated(user: User, credential: Credential) -> None:
-    User.objects.filter(pk=user.pk).update(is_active=False)
-
-
-def loses_the_token(user: User, credential: Credential) -> None:
-    ApiToken.objects.filter(user=user).delete()
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.usefixtures("private")
-class TestAccess:
-    @pytest.fixture
-    def ada(self) -> User:
-        return User.objects.create_user("ada", "ada@example.org", "correct horse")
-
-    def codes(self, credential: Credential, stream: str, then: Callable[[], Any]) -> list[int]:
-        """Return the codes with which a socket is closed when something happens after its admission."""
-
-        async def test(hub: Hub) -> list[int]:
-            frame_keep(1, "1", stream)
-            screen, other = Screen(stream, credential), Screen("event.1")
-            await hub.attach(screen.subscriber)
-            await hub.attach(other.subscriber)
-            await until(lambda: screen.shows(1))
-            await hub.revocation.check()
-            assert screen.codes == [], "nothing has happened yet"
-            await in_thread(then)
-            await hub.revocation.check()
-            assert other.codes == []
-            return screen.codes
-
-        return list(with_hub(test))
-
-    @pytest.mark.parametrize(
-        ("known", "happens", "code"),
-        [
-            (by_session, logs_out, 4401),
-            (by_session, changes_password, 4401),
-            (by_session, gets_deactivated, 4401),
-            (by_token, gets_deactivated, 4401),
-            (by_token, loses_the_token, 4401),
-        ],
-    )
-    def test_a_right_that_ends_closes_the_socket(
-        self,
-        known: Callable[[User], Credential],
-        happens: Callable[[User, Credential], None],
-        code: int,
-        ada: User,
-    ) -> None:
-        credential = known(ada)
-        assert self.codes(credential, f"me.{ada.pk}", lambda: happens(ada, credential)) == [code]
-
-    def test_the_stats_are_closed_for_a_user_who_is_staff_no_longer(
-        self, ada: User, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setitem(
-            streams._definitions, "stats", streams.Definition(access=Access.STAFF, project=lambda ids: {})
-        )
-        User.objects.update(is_staff=True)
-        known = by_session(ada)
-        credential = Credential(by="session", key=known.key, user_id=ada.pk, staff=True)
-        assert self.codes(credential, "stats", lambda: User.objects.update(is_staff=False)) == [4403]
-
-    def test_many_sockets_cost_as_many_queries_as_one(
-        self, ada: User, django_assert_num_queries: Callable[[int], Any]
-    ) -> None:
-        known = [by_session(ada) for _ in range(5)] + [by_token(ada)]
-
-        async def test(hub: Hub) -> None:
-            for credential in known:
-                await hub.attach(Screen("me.1", credential).subscriber)
-            await hub.revocation.check()
-
-        with django_assert_num_queries(3):  # sessions, their users, tokens with theirs
-            with_hub(test)
-
-
-async def in_thread(work: Callable[[], Any]) -> None:
-    from channels.db import database_sync_to_async
-
-    asynchronously: Callable[[], Awaitable[Any]] = database_sync_to_async(work)
-    await asynchronously()
 
 
 # The fingerprint ----------------------------------------------------------------------------------------
