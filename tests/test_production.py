@@ -1,21 +1,19 @@
 """Production's settings: what they insist on, and what Django's own check of a deployment says of them."""
 
 import os
-import runpy
 import secrets
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-pytestmark = pytest.mark.processes
+from tests import settings_reader
+from tests.settings_reader import Load
 
 ROOT = Path(__file__).resolve().parents[1]
 REQUIRED = {
@@ -26,21 +24,10 @@ REQUIRED = {
     "CSRF_TRUSTED_ORIGINS": "https://a.example.org, https://b.example.org",
 }
 
-Load = Callable[..., dict[str, Any]]
-
 
 @pytest.fixture
 def load(tmp_path: Path) -> Load:
-    """Runs the settings' reader of the environment, in a checkout without a `.env` unless one is written."""
-    reader = tmp_path / "checkout" / "overlord" / "settings" / "env.py"
-    reader.parent.mkdir(parents=True)
-    shutil.copy2(ROOT / "overlord/settings/env.py", reader)
-
-    def run(**variables: str) -> dict[str, Any]:
-        with mock.patch.dict(os.environ, variables, clear=True):
-            return runpy.run_path(str(reader))
-
-    return run
+    return settings_reader.reader(tmp_path)
 
 
 def test_production_starts_with_what_it_needs(load: Load) -> None:
@@ -132,6 +119,7 @@ def test_a_file_of_somebody_else_is_said(load: Load, tmp_path: Path, monkeypatch
         load(OVERLORD_DATA=str(tmp_path))
 
 
+@pytest.mark.processes
 def test_the_check_of_a_deployment_finds_nothing() -> None:
     done = subprocess.run(
         (sys.executable, "-W", "error", "manage.py", "check", "--deploy", "--fail-level", "WARNING"),

@@ -1,4 +1,4 @@
-"""What stops the start, with a sentence: settings that are missing or wrong."""
+"""Which values of settings stop the start, each with a sentence that names it."""
 
 import os
 import subprocess
@@ -6,16 +6,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 
-pytestmark = pytest.mark.processes
+from tests import settings_reader
+from tests.settings_reader import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
-
-
-def start(**variables: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, **variables}
-    argv = [sys.executable, "manage.py", "check"]
-    return subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+STRIPE = {
+    "PAYMENT_GATEWAY": "stripe",
+    "STRIPE_SECRET_KEY": "sk_1",
+    "STRIPE_PUBLISHABLE_KEY": "pk_1",
+    "STRIPE_WEBHOOK_SECRETS": "whsec_1,whsec_2",
+}
 
 
 @pytest.mark.parametrize(
@@ -33,17 +34,24 @@ def start(**variables: str) -> subprocess.CompletedProcess[str]:
         ({"ENVIRONMENT": "staging"}, "must be development, test or production"),
     ],
 )
-def test_a_wrong_value_stops_the_start(variables: dict[str, str], sentence: str) -> None:
-    started = start(**variables)
+def test_a_wrong_value_is_refused_with_a_sentence(
+    tmp_path: Path, variables: dict[str, str], sentence: str
+) -> None:
+    with pytest.raises(ImproperlyConfigured, match=sentence):
+        settings_reader.reader(tmp_path)(**variables)
 
-    assert started.returncode != 0
-    assert sentence in started.stderr
+
+def test_right_values_are_read(tmp_path: Path) -> None:
+    read = settings_reader.reader(tmp_path)(**STRIPE)
+
+    assert read["STRIPE_WEBHOOK_SECRETS"] == ["whsec_1", "whsec_2"]
 
 
-def test_right_ones_do_not() -> None:
-    keys = {
-        "STRIPE_SECRET_KEY": "sk_1",
-        "STRIPE_PUBLISHABLE_KEY": "pk_1",
-        "STRIPE_WEBHOOK_SECRETS": "whsec_1,whsec_2",
-    }
-    assert start(PAYMENT_GATEWAY="stripe", **keys).returncode == 0
+@pytest.mark.processes
+@pytest.mark.parametrize(("variables", "starts"), [(STRIPE, True), ({"HOLD_SECONDS": "soon"}, False)])
+def test_a_process_starts_on_right_values_alone(variables: dict[str, str], starts: bool) -> None:
+    argv = [sys.executable, "manage.py", "check"]
+    started = subprocess.run(argv, cwd=ROOT, env={**os.environ, **variables}, capture_output=True, text=True)
+
+    assert (started.returncode == 0) is starts, started.stderr
+    assert ("HOLD_SECONDS must be a whole number" in started.stderr) is not starts
