@@ -16,7 +16,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
-from tests.system import eventually
+from tests.system import PATIENCE, eventually
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 DRIVER = shutil.which("chromedriver")
@@ -81,11 +81,11 @@ class Browser:
                 return next((element for element in self.all(css) if element.is_displayed()), None)
             return None
 
-        found = eventually(look, seconds=10)
+        found = eventually(look)
         assert found is not None
         return found
 
-    def says(self, css: str, text: str, *, seconds: float = 10) -> None:
+    def says(self, css: str, text: str, *, seconds: float = PATIENCE) -> None:
         """Wait until such an element contains the text."""
 
         def look() -> bool:
@@ -116,12 +116,16 @@ class Browser:
     def run(self, script: str, *arguments: object) -> Any:
         return self.driver.execute_script(script, *arguments)
 
-    def wait(self, look: Callable[["Browser"], object], *, seconds: float = 10) -> None:
+    def wait(self, look: Callable[["Browser"], object], *, seconds: float = PATIENCE) -> None:
         eventually(lambda: look(self), seconds=seconds)
 
     def complaints(self) -> list[str]:
-        """Return the errors in the console: broken scripts, and what the content policy refused."""
-        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
+        """Return what the console said of errors since the last call: broken scripts, what the policy refused.
+
+        Left out is the browser's own request for an icon, which it sends for what is no page: `/livez/`.
+        """
+        said = [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
+        return [message for message in said if "/favicon.ico" not in message]
 
     def emulate(self, *, width: int, height: int, dark: bool = False, scale: float = 1) -> None:
         """Give the page another screen size, and light or dark colours."""

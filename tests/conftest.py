@@ -1,70 +1,50 @@
-"""The whole system as `bin/up` runs it, on the tests' own database: Granian, Daphne, workers, beat, Caddy."""
+"""The running system, for the tests that need every process."""
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from django.conf import settings
-from django.core.management import call_command
-from django.db import connection
 from pytest_django import DjangoDbBlocker
 
-from overlord.embedded import ports, processes, program
-from overlord.embedded.processes import Child
+from tests import whole_system
 from tests.system import System
 
-HOLD_SECONDS = 3  # short, so that a hold can be seen to end
+USERS_END = pytest.StashKey[bool]()  # whether the next test does without the running system
+
+
+def uses_the_system(item: pytest.Item | None) -> bool:
+    return "system" in getattr(item, "fixturenames", ())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests on the running system one after the other, and into one worker of pytest-xdist."""
+    items.sort(key=uses_the_system, reverse=True)
+    for item in filter(uses_the_system, items):
+        item.add_marker(pytest.mark.xdist_group("systems"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    item.stash[USERS_END] = not uses_the_system(nextitem)
 
 
 @pytest.fixture
-def system(running_system: System, django_db_blocker: DjangoDbBlocker) -> Iterator[System]:
-    """The running system, and its database; what the test opens on it is closed at its end.
+def system(
+    request: pytest.FixtureRequest,
+    django_db_setup: None,
+    django_db_blocker: DjangoDbBlocker,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[System]:
+    """Return the running system, with access to its database; what the test opens on it is closed at its end.
 
     Such a test is not marked `django_db`: emptying tables while workers use them would lock both up, so each
     test makes what it is about and leaves it, and the tables are emptied once the processes have stopped.
     """
-    with django_db_blocker.unblock(), running_system.opened:
-        yield running_system
-
-
-@pytest.fixture(scope="module")
-def running_system(
-    django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[System]:
-    """All processes, ready to sell, started once for a module's tests."""
-    folder = tmp_path_factory.mktemp("system")
-    web, live, shop = ports.any_free(), ports.any_free(), ports.any_free()
-    env = {**_environment(folder), "HOLD_SECONDS": str(HOLD_SECONDS)}
-    programs = [
-        program.web(web, env=env),
-        program.live(live, env=env),
-        program.payments(env=env),
-        program.broadcasts(env=env),
-        program.upkeep(env=env),
-        program.beat(env=env),
-        program.caddy(shop, web_port=web, live_port=live, data_dir=folder),
-    ]
-    children: list[Child] = []
-    try:
-        for described in programs:
-            children.append(processes.start(described, folder))
-        for child in children:
-            child.wait_ready()
-        yield System(port=shop, programs=programs, children=children, logs=folder)
-    finally:
-        processes.stop(reversed(children))
-        with django_db_blocker.unblock():
-            # The ids go on: the sandbox remembers by its keys which payments it has seen.
-            call_command("flush", verbosity=0, interactive=False, reset_sequences=False)
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    """The environment of processes that work on the test database, whose name Django made."""
-    params = connection.settings_dict
-    url = (
-        f"postgres://{params['USER']}:{params['PASSWORD']}@{params['HOST']}:{params['PORT']}/{params['NAME']}"
-    )
-    return program.environment(
-        database_url=url, redis_url=settings.REDIS_URL, secret_key=os.environ["SECRET_KEY"], data_dir=folder
-    )
+    own = request.node.get_closest_marker("own_system") is not None
+    with django_db_blocker.unblock():
+        if own:
+            whole_system.stop()
+        shared = whole_system.shared(tmp_path_factory.mktemp("system"))
+        with shared.opened:
+            yield shared
+        if own or request.node.stash[USERS_END]:
+            whole_system.stop()

@@ -1,13 +1,17 @@
-"""A pytest plugin: gives the tests a PostgreSQL and a Valkey of their own, and takes them away again.
+"""Start a PostgreSQL and a Valkey for the tests, and remove them at the end: a pytest plugin.
 
-It is loaded first (`-p tests.servers`), since the settings read their addresses as soon as anything imports
-them. Whoever sets DATABASE_URL and REDIS_URL brings the servers and gets none.
+It is loaded first (`-p tests.servers`), since the settings read the addresses of the servers as soon as anything
+imports them. Set DATABASE_URL and REDIS_URL to use servers of your own.
+
+With `-n` (pytest-xdist) it runs in the controller and in each worker. The controller runs no test and starts no
+server; each worker starts servers of its own, so that no worker sees what another one does.
 """
 
 import fcntl
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -29,17 +33,47 @@ _locks: list[IO[str]] = []  # each is held, by being open, as long as its folder
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_load_initial_conftests() -> Generator[None, object, object]:
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
+    os.environ["ENVIRONMENT"] = "test"
+    os.environ.setdefault("SECRET_KEY", secrets.token_urlsafe(50))
+    if _is_controller(early_config):
+        _name_no_servers()
+    else:
+        _start_servers()
+    return (yield)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many workers `-n auto` means: one for each core that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def _is_worker() -> bool:
+    return "PYTEST_XDIST_WORKER" in os.environ
+
+
+def _is_controller(config: pytest.Config) -> bool:
+    return bool(config.known_args_namespace.numprocesses) and not _is_worker()
+
+
+def _name_no_servers() -> None:
+    """Give the controller's settings addresses to read, where no server is."""
+    brought = [name for name in ("DATABASE_URL", "REDIS_URL") if name in os.environ]
+    if brought:
+        raise pytest.UsageError(f"-n starts servers for each worker: unset {' and '.join(brought)}")
+    os.environ["DATABASE_URL"] = "postgres://of.a.worker/none"
+    os.environ["REDIS_URL"] = "redis://of.a.worker"
+
+
+def _start_servers() -> None:
     _remove_abandoned_folders()
     folder = _make_folder()
-    os.environ["ENVIRONMENT"] = "test"
     os.environ["OVERLORD_DATA"] = str(folder)
-    os.environ.setdefault("SECRET_KEY", secrets.token_urlsafe(50))
-    if "DATABASE_URL" not in os.environ:
+    if _is_worker() or "DATABASE_URL" not in os.environ:
         os.environ["DATABASE_URL"] = _start_postgres(folder)
-    if "REDIS_URL" not in os.environ:
+    if _is_worker() or "REDIS_URL" not in os.environ:
         os.environ["REDIS_URL"] = _start_valkey(folder)
-    return (yield)
 
 
 def pytest_unconfigure() -> None:
@@ -75,7 +109,7 @@ def _start_valkey(folder: Path) -> str:
 
 
 def valkey_crash_and_lose_all() -> None:
-    """Kills the run's own Valkey, throws away what it kept, and starts it again where it was."""
+    """Kill the run's own Valkey, delete what it kept, and start it again at the same address."""
     [child] = [child for child in _started if child.program.name == "valkey"]
     child.kill()
     folder = _folders[0]
@@ -90,14 +124,16 @@ def valkey_crash_and_lose_all() -> None:
 def _make_folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
     _folders.append(folder)
-    lock = (folder / "lock").open("w")
+    unlocked = folder / "lock.new"  # another run removes a folder whose `lock` it can lock
+    lock = unlocked.open("w")
     fcntl.flock(lock, fcntl.LOCK_EX)
+    unlocked.rename(folder / "lock")
     _locks.append(lock)
     return folder
 
 
 def _remove_abandoned_folders() -> None:
-    """Will remove the folders of runs that were killed; the kernel let go of their locks."""
+    """Remove the folders of runs that were killed: the kernel has released their locks."""
     for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/lock"):
         if path.stat().st_uid != os.geteuid():
             continue

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 import psycopg2
 import pytest
@@ -32,6 +31,7 @@ from tests.system import Buyer, Screen, System, eventually
 
 pytestmark = [
     pytest.mark.processes,
+    pytest.mark.xdist_group("systems"),  # with the other whole systems: one runs at a time
     pytest.mark.skipif(os.uname().sysname != "Linux", reason="elsewhere only 127.0.0.1 is this machine"),
 ]
 
@@ -145,21 +145,21 @@ def test_two_of_everything_sell_each_ticket_once(composed: Composed) -> None:
 
 
 def _everything_is_ready(system: Composed) -> None:
-    ready = eventually(lambda: (r := httpx.get(f"{system.url}/readyz")).status_code == 200 and r)
+    ready = eventually(lambda: (r := system.get("/readyz")).status_code == 200 and r)
     assert ready.json()["missing"] == []  # type: ignore[union-attr]
     assert system.rows("SELECT count(*) > 0 FROM tickets_inventory WHERE sold > 0") == [(True,)]  # the demo's
 
 
 def _production_is_hardened(system: Composed) -> None:
-    answer = httpx.get(f"{system.url}/api/schema/")
+    answer = system.get("/api/schema/")
     assert answer.headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains"
-    assert httpx.get(f"{system.url}/nowhere/").status_code == 404
-    assert not httpx.get(f"{system.url}/api/docs/", headers={"Host": "elsewhere.example.org"}).content
-    page = httpx.get(f"{system.url}/admin/login/")
+    assert system.get("/nowhere/").status_code == 404
+    assert not system.get("/api/docs/", headers={"Host": "elsewhere.example.org"}).content
+    page = system.get("/admin/login/")
     assert "Secure" in page.headers["Set-Cookie"]
     [style] = [word for word in page.text.split('"') if "/admin/css/base." in word]
     assert style != "/static/admin/css/base.css"  # its name contains a hash of its content
-    assert httpx.get(system.url + style).headers["Cache-Control"].endswith("immutable")
+    assert system.get(style).headers["Cache-Control"].endswith("immutable")
 
 
 def _reserve_and_forget(system: Composed) -> tuple[Screen, int]:
@@ -233,8 +233,8 @@ def _nothing_was_done_twice(system: Composed) -> None:
     assert payments == captured == intents == charged == confirmed
     wrong = system.rows(
         "SELECT inventory.* FROM tickets_inventory inventory JOIN (SELECT ticket_type_id,"
-        " sum(amount) FILTER (WHERE state IN ('held', 'paying')) AS held,"
-        " sum(amount) FILTER (WHERE state = 'validated') AS sold"
+        " sum(quantity) FILTER (WHERE state IN ('held', 'paying')) AS held,"
+        " sum(quantity) FILTER (WHERE state = 'validated') AS sold"
         " FROM tickets_reservation GROUP BY 1) made USING (ticket_type_id)"
         " WHERE inventory.held <> coalesce(made.held, 0) OR inventory.sold <> coalesce(made.sold, 0)"
     )
@@ -248,9 +248,9 @@ def _a_replica_may_die(system: Composed) -> None:
     for name in ("web", "live"):
         system.addresses[name].remove(compose.address(1))  # as Docker's name server does
 
-    assert [httpx.get(f"{system.url}/livez").status_code for _ in range(20)] == [200] * 20
+    assert [system.get("/livez").status_code for _ in range(20)] == [200] * 20
     assert system.watch("/ws/events/").take()["type"] == "snapshot"
-    assert httpx.get(f"{system.url}/readyz").status_code == 200
+    assert system.get("/readyz").status_code == 200
 
 
 def _all_stop_cleanly(system: Composed) -> None:

@@ -1,4 +1,4 @@
-"""Redis killed with all it kept, in mid-payment. A module of its own: its processes have been through something."""
+"""Redis is killed with all it kept, while payments are on their way."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tests import servers
 from tests.system import System, eventually
 from tickets.models import TicketType
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.own_system]
 
 
 def test_redis_lost_and_restarted_in_mid_payment_costs_no_order(

@@ -1,24 +1,29 @@
 """From an event to a sold ticket, live, with every process running."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
-import httpx
 import pytest
+from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from overlord.kernel import redis_client
-from tests.conftest import HOLD_SECONDS
-from tests.system import System, eventually
+from tests.system import HOLD_SECONDS, System, eventually
 from tests.threads import together
 from tickets.models import Inventory, Reservation, TicketType
 
 pytestmark = pytest.mark.processes
 
 
+def hold_end(reservation: int, *, seconds: float) -> None:
+    """Let the hold of a reservation end in so many seconds."""
+    Reservation.objects.filter(pk=reservation).update(expires_at=timezone.now() + timedelta(seconds=seconds))
+
+
 def test_everything_is_ready_behind_one_port(system: System) -> None:
-    assert httpx.get(f"{system.url}/livez").json() == {"status": "ok"}
+    assert system.get("/livez").json() == {"status": "ok"}
     assert eventually(system.ready)
-    assert httpx.get(f"{system.url}/readyz").json()["missing"] == []
+    assert system.get("/readyz").json()["missing"] == []
 
 
 def test_reserve_pay_and_see_it(system: System, ticket_type: TicketType) -> None:
@@ -69,6 +74,7 @@ def test_a_hold_ends_by_itself_and_never_early(system: System, ticket_type: Tick
     screen = system.watch(f"/ws/events/{ticket_type.event_id}/")
     reserved = buyer.reserve(ticket_type.pk, 4).json()
     assert reserved["expires_in"] == HOLD_SECONDS
+    hold_end(reserved["id"], seconds=1)
 
     me = mine.until(lambda me: [r["state"] for r in me["reservations"]] == ["expired"])
     screen.until(lambda event: event["tickets"][0]["available"] == 50 and event["version"] > 1)
@@ -84,7 +90,8 @@ def test_expiry_never_wins_over_a_payment_in_flight(system: System, ticket_type:
     buyer = system.buyer()
     reserved = buyer.reserve(ticket_type.pk).json()
     payment = buyer.open_payment(reserved["id"])
-    buyer.pay(payment["id"], "slow")  # eight seconds, and the hold has three
+    buyer.pay(payment["id"], "slow")  # eight seconds, and the hold has one
+    hold_end(reserved["id"], seconds=1)
 
     assert buyer.payment_when(payment["id"], "SUCCESS")
     settled = Reservation.objects.get(pk=reserved["id"])

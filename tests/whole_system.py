@@ -1,0 +1,68 @@
+"""Start the whole system on the tests' own database, as `bin/up` runs it: Granian, Daphne, workers, beat, Caddy.
+
+It takes seconds to start, so tests that follow each other share it. Only one runs at a time: pytest-xdist gives all
+tests that use it to one worker (see `tests/conftest.py`), so that two systems do not compete for the cores.
+"""
+
+import os
+from pathlib import Path
+
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection
+
+from overlord.embedded import ports, processes, program
+from tests.system import HOLD_SECONDS, System
+
+_running: list[System] = []  # none, or the one that tests share
+
+
+def shared(folder: Path) -> System:
+    """Return the running system; start it, with its logs in the folder, unless it runs."""
+    if not _running:
+        _start(folder)
+    return _running[0]
+
+
+def stop() -> None:
+    """Stop the processes, if they run, and empty the tables, as the tests that come next expect them."""
+    if not _running:
+        return
+    processes.stop(reversed(_running.pop().children))
+    # The ids go on: the sandbox remembers by its keys which payments it has seen.
+    call_command("flush", verbosity=0, interactive=False, reset_sequences=False)
+
+
+def _start(folder: Path) -> None:
+    web, live, shop = ports.any_free(), ports.any_free(), ports.any_free()
+    env = _environment(folder)
+    programs = [
+        program.web(web, env=env),
+        program.live(live, env=env),
+        program.payments(env=env),
+        program.broadcasts(env=env),
+        program.upkeep(env=env),
+        program.beat(env=env),
+        program.caddy(shop, web_port=web, live_port=live, data_dir=folder),
+    ]
+    system = System(port=shop, programs=programs, children=[], logs=folder)
+    _running.append(system)
+    try:
+        system.children += [processes.start(described, folder) for described in programs]
+        for child in system.children:
+            child.wait_ready()
+    except BaseException:
+        stop()
+        raise
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Return the environment of processes that work on the test database, whose name Django made."""
+    params = connection.settings_dict
+    url = (
+        f"postgres://{params['USER']}:{params['PASSWORD']}@{params['HOST']}:{params['PORT']}/{params['NAME']}"
+    )
+    env = program.environment(
+        database_url=url, redis_url=settings.REDIS_URL, secret_key=os.environ["SECRET_KEY"], data_dir=folder
+    )
+    return {**env, "HOLD_SECONDS": str(HOLD_SECONDS)}
