@@ -13,6 +13,7 @@ import pytest
 from overlord.compose import secret_files
 from overlord.embedded import binaries, program
 from overlord.embedded.ports import HOST
+from overlord.embedded.servers import PRIVATE_LOG
 from tests import compose
 from tests.compose import OURS, ROOT
 
@@ -158,6 +159,18 @@ def test_a_worker_is_healthy_while_it_touches_its_file(
     )
 
     assert (done.returncode == 0) == healthy
+
+
+def test_postgres_logs_as_little_as_that_of_bin_up() -> None:
+    _, *words = compose.argv(compose.services()["postgres"])
+    settings = dict(word.split("=") for word in words if word != "-c")
+
+    assert settings == {"max_connections": "200", **PRIVATE_LOG}
+
+
+def test_every_log_is_bounded() -> None:
+    """Docker's driver `local` rotates: at most five files of 20 MB each."""
+    assert {service["logging"]["driver"] for service in compose.services().values()} == {"local"}
 
 
 def test_secrets_are_generated_once(tmp_path: Path) -> None:

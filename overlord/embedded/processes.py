@@ -9,6 +9,7 @@ it starts: that is how a later run finds what a killed run left.
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -146,6 +147,11 @@ class Child:
             return f"killed by signal {-code}"
         return f"exit code {code}"
 
+    def limit_log(self) -> None:
+        """Rename the log when it is long. Call this again and again while the program runs."""
+        if rotate(self.log):
+            self.log_offset = 0
+
     def last_lines(self, count: int = 20) -> str:
         """Return the last lines that this run of the program wrote."""
         with self.log.open("rb") as file:
@@ -165,8 +171,7 @@ def start(program: Program, log_dir: Path) -> Child:
             file.unlink()
     log_dir.mkdir(parents=True, exist_ok=True)
     log = (log_dir / f"{program.name}.log").resolve()
-    if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
-        log.replace(log.with_suffix(".log.1"))
+    rotate(log)
     launch = (sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), str(int(program.stop_signal)))
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -179,6 +184,23 @@ def start(program: Program, log_dir: Path) -> Child:
             start_new_session=True,  # only the supervisor receives Ctrl-C: it stops the children in order
         )
         return Child(program=program, process=process, log=log, log_offset=output.tell())
+
+
+def rotate(log: Path) -> bool:
+    """Move what a long log holds to `<log>.1`, and return whether it did.
+
+    The log is copied and cut, not renamed, because the program keeps it open, and appends to it. Lines that are
+    written between the copy and the cut are lost. On a full disk the copy is left out.
+    """
+    if not log.exists() or log.stat().st_size <= MAX_LOG_BYTES:
+        return False
+    old = log.with_suffix(".log.1")
+    try:
+        shutil.copyfile(log, old)
+    except OSError:
+        old.unlink(missing_ok=True)
+    os.truncate(log, 0)
+    return True
 
 
 def _environment(program: Program, log: Path) -> dict[str, str]:

@@ -19,6 +19,9 @@ DATABASE = "overlord"
 ROLE = "overlord"
 SCRATCH = "postgres.new-"
 SSL_REQUEST = bytes.fromhex("00000008 04d2162f")  # PostgreSQL answers it with one byte, before any log-in
+# Refusals by constraint are part of the plan, and happen often. Their statements and details hold e-mail addresses,
+# tokens and password hashes, which do not belong in a log.
+PRIVATE_LOG = {"log_min_error_statement": "panic", "log_error_verbosity": "terse"}
 # Nothing is inherited: the user's language, time zone and PostgreSQL variables must not change the servers.
 SERVER_ENV = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
@@ -59,6 +62,7 @@ class Postgres:
             "port": str(self.port),
             "unix_socket_directories": "",
             "max_connections": "200",
+            **PRIVATE_LOG,
             **self.settings,
         }
         options = (f"--{name}={value}" for name, value in settings.items())

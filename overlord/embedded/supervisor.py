@@ -22,7 +22,7 @@ from overlord.embedded.watchdog import Watchdog
 PREFERRED_PORTS = {"postgres": 54329, "valkey": 63799, "web": 54339, "live": 54349, "shop": 8080}
 READY_SECONDS = 60
 CHECK_SECONDS = 0.1
-REAP_SECONDS = 5
+TIDY_SECONDS = 5
 
 
 class ShutdownSignals:
@@ -109,7 +109,9 @@ class Supervisor:
         """Restart what ends, until a shutdown signal; raises ProcessFailedError for what keeps ending."""
         while True:
             processes.reap_orphans(self._children())
-            until = time.monotonic() + REAP_SECONDS
+            for child in self._children():
+                child.limit_log()
+            until = time.monotonic() + TIDY_SECONDS
             while time.monotonic() < until:
                 self._check()
                 time.sleep(CHECK_SECONDS)

@@ -108,6 +108,41 @@ def test_a_long_log_is_renamed_at_the_next_start(start, program, monkeypatch):
     assert child.log.with_suffix(".log.1").read_text() == "longer than five\n"
 
 
+def test_a_long_log_is_moved_while_the_program_writes_on(start, program, monkeypatch):
+    monkeypatch.setattr(processes, "MAX_LOG_BYTES", 100)
+    child = start(program("import time\nfor nth in range(10**6): print(nth); time.sleep(0.001)"))
+    old = child.log.with_suffix(".log.1")
+    for _ in range(3):
+        until(lambda: child.log.stat().st_size > 100)
+        child.limit_log()
+        assert child.log.stat().st_size < 100
+        assert old.read_text().splitlines()[-1].isdecimal()
+
+    until(lambda: child.last_lines(1).isdecimal())
+    assert b"\0" not in child.log.read_bytes(), "the program does not append"
+
+
+def test_a_short_log_is_left_alone(start, program):
+    child = start(program("print('short')"))
+    child.process.wait()
+
+    child.limit_log()
+
+    assert child.log.read_text() == "short\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_a_long_log_is_cut_even_when_there_is_no_room_for_a_copy(start, program, monkeypatch):
+    monkeypatch.setattr(processes, "MAX_LOG_BYTES", 5)
+    child = start(program("print('longer than five')"))
+    child.process.wait()
+    child.log.with_suffix(".log.1").symlink_to("/dev/full")
+
+    child.limit_log()
+
+    assert child.log.read_text() == ""
+
+
 def test_a_missing_program_fails_with_a_clear_sentence(start, tmp_path):
     child = start(
         Program(name="stand-in", argv=("/no/such/program",), env={}, cwd=tmp_path, ready=lambda: False)

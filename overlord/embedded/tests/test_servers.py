@@ -47,8 +47,8 @@ def valkey(folder):
     return Valkey(binary=binaries.valkey(), data=folder / "valkey", port=ports.any_free(), password="secret")
 
 
-def created(folder, home):
-    postgres = Postgres(home=home, port=ports.any_free(), password="secret")
+def created(folder, home, settings=None):
+    postgres = Postgres(home=home, port=ports.any_free(), password="secret", settings=settings or {})
     postgres.create(folder / "logs")
     return postgres
 
@@ -101,6 +101,39 @@ def test_postgres_refuses_a_wrong_password(postgres, start):
     start(postgres)
 
     assert not postgres_answers(postgres.url.replace("secret", "guess"))
+
+
+def refused_registration(postgres):
+    """Cause the error that a second registration with the same address causes."""
+    execute(postgres, "CREATE TABLE account (email text UNIQUE, password text)")
+    insert = "INSERT INTO account VALUES ('ada@example.org', 'argon2$secret')"
+    execute(postgres, insert)
+    with pytest.raises(psycopg2.errors.UniqueViolation):
+        execute(postgres, insert)
+
+
+def test_the_log_of_postgres_holds_nothing_personal(postgres, start):
+    child = start(postgres)
+    postgres.create_database()
+
+    refused_registration(postgres)
+
+    log = child.log.read_text()
+    assert "violates unique constraint" in log
+    assert "ada@example.org" not in log
+    assert "argon2" not in log
+
+
+def test_without_these_settings_the_log_would_hold_all_of_it(folder, start):
+    settings = {"log_min_error_statement": "error", "log_error_verbosity": "default"}
+    postgres = created(folder, postgres_home.find(folder), settings=settings)
+    child = start(postgres)
+    postgres.create_database()
+
+    refused_registration(postgres)
+
+    assert "Key (email)=(ada@example.org) already exists" in child.log.read_text()
+    assert "VALUES ('ada@example.org', 'argon2$secret')" in child.log.read_text()
 
 
 def test_postgres_starts_after_one_was_killed_with_a_busy_client(postgres, start):
