@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from overlord.embedded import disk
 from overlord.embedded.processes import ProcessFailedError
 from overlord.embedded.state import Folder, SavedState
 
@@ -77,6 +78,8 @@ Ctrl-C stops them and keeps the data.
 def failure(error: ProcessFailedError, logs: Path) -> None:
     """Print what failed and the last lines of its log."""
     say(f"\n{error.name} {error.reason}.")
+    if disk.is_full(logs):
+        say(f"Probably because {disk.description(logs)}. Make room and start it again.")
     if error.log:
         say(f"The last lines of its log:\n\n{error.log}\n")
     say(f"All logs: {logs}\nmanage.py doctor looks for the cause.")

@@ -68,6 +68,7 @@ class Program:
     stop_signal: signal.Signals = signal.SIGTERM
     identity: Identity = "self"
     match: ProcessMatch | None = None
+    data: Path | None = None  # the folder in which it keeps data
     question: Question | None = None
     liveness: Path | None = None
     excused: Callable[[], bool] = lambda: False

@@ -14,6 +14,7 @@ from overlord.embedded import processes
 from overlord.embedded.ports import HOST
 from overlord.embedded.postgres_home import PostgresHome
 from overlord.embedded.processes import Program, Question
+from overlord.embedded.state import write_private
 
 DATABASE = "overlord"
 ROLE = "overlord"
@@ -76,6 +77,7 @@ class Postgres:
             stop_signal=signal.SIGINT,  # the fast shutdown: SIGTERM would wait for clients to disconnect
             identity=self.home.identity,
             match=self.home.process_match,
+            data=self.home.data,
             question=Question(self.port, SSL_REQUEST),
         )
 
@@ -133,6 +135,7 @@ class Valkey:
             env=SERVER_ENV,
             cwd=self.data,
             prepare=self._configure,
+            data=self.data,
             question=Question(self.port, b"PING\r\n"),
             ready=lambda: redis_answers(self.url),
         )
@@ -150,8 +153,7 @@ class Valkey:
             "maxmemory-policy": "noeviction",
             "set-proc-title": "no",  # a title would overwrite the environment, by which we find our processes
         }
-        self._config.touch(mode=0o600)
-        self._config.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
+        write_private(self._config, "".join(f"{name} {value}\n" for name, value in settings.items()))
 
     @property
     def _config(self) -> Path:

@@ -119,8 +119,8 @@ class Folder:
             ) from error
 
     def save(self, state: SavedState) -> None:
-        """Save the state; a crash leaves either the old or the new file, whole."""
-        _write_private(self._state_file, json.dumps(asdict(state), indent=2))
+        """Save the state."""
+        write_private(self._state_file, json.dumps(asdict(state), indent=2))
 
     def env(self) -> dict[str, str]:
         """Return the variables of the env file, which the settings of other processes read."""
@@ -132,7 +132,7 @@ class Folder:
 
     def write_env(self, variables: Mapping[str, str]) -> None:
         """Write the env file, for the settings of other processes."""
-        _write_private(self.env_file, "".join(f"{name}={value}\n" for name, value in variables.items()))
+        write_private(self.env_file, "".join(f"{name}={value}\n" for name, value in variables.items()))
 
     def remove(self) -> None:
         """Remove all that we keep in the folder, and nothing else that may lie there."""
@@ -170,7 +170,8 @@ def user_name(uid: int) -> str:
         return f"user {uid}"
 
 
-def _write_private(file: Path, text: str) -> None:
+def write_private(file: Path, text: str) -> None:
+    """Write a file that only the user may read; a crash or a full disk leaves the old or the new one, whole."""
     new = file.with_name(f"{file.name}.new")
     new.unlink(missing_ok=True)
     new.touch(mode=0o600)

@@ -1,15 +1,19 @@
-"""Keep one program running: restart it when it ends, and give up when it keeps failing to start."""
+"""Keep one program running: restart it when it ends, and give up when it keeps failing to start.
+
+A program that ends while its disk is full has not failed: it is restarted once there is room again.
+"""
 
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from overlord.embedded import processes
-from overlord.embedded.processes import Child, Program
+from overlord.embedded import disk, processes
+from overlord.embedded.processes import Child, ProcessFailedError, Program
 
 STARTED_AFTER_SECONDS = 10  # the uptime that counts as started
 MAX_FAILED_STARTS = 5  # in a row
 FIRST_RESTART_DELAY = 0.1  # seconds; each failed start doubles the delay
+FULL_DISK_DELAY = 2.0  # seconds between two looks at a full disk
 
 
 class SupervisedProcess:
@@ -21,6 +25,7 @@ class SupervisedProcess:
         self._say = say
         self._failed_starts = 0
         self._restart_at: float | None = None
+        self._waits_for_room = False
         self.child: Child = processes.start(program, log_dir)
 
     def check(self) -> None:
@@ -30,16 +35,56 @@ class SupervisedProcess:
         """
         if self._restart_at is not None:
             if time.monotonic() >= self._restart_at:
-                self._restart_at = None
-                self.child = processes.start(self._program, self._log_dir)
+                self._restart()
         elif not self.child.running:
+            self.child.end_leftovers()
             self._schedule_restart()
+        elif self._waits_for_room and self._has_started():
+            self._waits_for_room = False
+            self._say(f"There is room again. {self._program.name} runs.")
 
     def _schedule_restart(self) -> None:
-        self.child.end_leftovers()
-        uptime = time.monotonic() - self.child.started
-        self._failed_starts = 1 if uptime >= STARTED_AFTER_SECONDS else self._failed_starts + 1
+        if folder := self._full_folder():
+            self._wait_for_room(folder)
+            return
+        self._failed_starts = 1 if self._has_started() else self._failed_starts + 1
         if self._failed_starts >= MAX_FAILED_STARTS:
             raise self.child.failure(f"keeps ending: {self.child.exit_reason}")
         self._restart_at = time.monotonic() + FIRST_RESTART_DELAY * 2 ** (self._failed_starts - 1)
         self._say(f"{self._program.name} ended ({self.child.exit_reason}). Restarting it.")
+
+    def _restart(self) -> None:
+        if self._waits_for_room and any(map(disk.is_full, self._folders())):
+            self._restart_at = time.monotonic() + FULL_DISK_DELAY
+            return
+        try:
+            self.child = processes.start(self._program, self._log_dir)
+        except OSError as error:
+            folder = self._full_folder()
+            if folder is None:
+                raise ProcessFailedError(self._program.name, f"could not be started: {error}", "") from error
+            self._wait_for_room(folder)
+        else:
+            self._restart_at = None
+
+    def _has_started(self) -> bool:
+        return time.monotonic() - self.child.started >= STARTED_AFTER_SECONDS
+
+    def _wait_for_room(self, folder: Path) -> None:
+        self._failed_starts = 0
+        self._restart_at = time.monotonic() + FULL_DISK_DELAY
+        if not self._waits_for_room:
+            self._waits_for_room = True
+            self._say(
+                f"{self._program.name} ended: {disk.description(folder)}. It waits until there is room."
+            )
+
+    def _full_folder(self) -> Path | None:
+        """Return a folder of the program whose disk is full, or in which it found no space when it ended."""
+        full = next(filter(disk.is_full, self._folders()), None)
+        if full is None and disk.NO_SPACE in self.child.last_lines():
+            return self._folders()[0]
+        return full
+
+    def _folders(self) -> list[Path]:
+        return [self._program.data or self._log_dir, self._log_dir]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from overlord.embedded import binaries, console, ports, postgres_home, processes, program
+from overlord.embedded import binaries, console, disk, ports, postgres_home, processes, program
 from overlord.embedded.postgres_home import PostgresHome
 from overlord.embedded.processes import Child, ProcessFailedError, Program
 from overlord.embedded.servers import Postgres, Valkey
@@ -77,6 +77,7 @@ class Supervisor:
         self._ports: dict[str, int] = {}
         self._groups: list[list[SupervisedProcess]] = []  # in the order in which they started
         self._watchdog = Watchdog(self._children, say=console.say)
+        self._disk_is_full = False
 
     def run(self) -> int:
         """Run everything until a shutdown signal, and return the exit code."""
@@ -111,10 +112,23 @@ class Supervisor:
             processes.reap_orphans(self._children())
             for child in self._children():
                 child.limit_log()
+            self._report_disk()
             until = time.monotonic() + TIDY_SECONDS
             while time.monotonic() < until:
                 self._check()
                 time.sleep(CHECK_SECONDS)
+
+    def _report_disk(self) -> None:
+        """Say when the disk becomes full, and when there is room again."""
+        if disk.lacks_room(self._folder.path) == self._disk_is_full:
+            return
+        self._disk_is_full = not self._disk_is_full
+        if self._disk_is_full:
+            console.say(
+                f"Warning: {disk.description(self._folder.path)}. Selling may stop until there is room."
+            )
+        else:
+            console.say(f"There is room again on the disk that holds {self._folder.path}.")
 
     def _check(self) -> None:
         self._raise_on_shutdown()

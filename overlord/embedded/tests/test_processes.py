@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -7,7 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from overlord.embedded import processes
+from overlord.embedded import disk, processes
+from overlord.embedded import supervised as supervised_module
 from overlord.embedded.processes import ProcessFailedError, Program
 from overlord.embedded.supervised import SupervisedProcess
 from overlord.embedded.tests.waiting import until
@@ -254,6 +256,64 @@ def test_a_program_that_keeps_ending_fails_with_its_last_lines(program, tmp_path
     with pytest.raises(ProcessFailedError, match=r"stand-in keeps ending: exit code 1\.\nport taken"):
         check_forever()
     assert len(said) == 4
+
+
+def check_until(supervised, condition):
+    def checked():
+        supervised.check()
+        return condition()
+
+    until(checked)
+
+
+def test_a_program_waits_while_its_disk_is_full(program, tmp_path, monkeypatch):
+    monkeypatch.setattr(supervised_module, "FULL_DISK_DELAY", 0.01)
+    monkeypatch.setattr(supervised_module, "STARTED_AFTER_SECONDS", 0.1)
+    said = []
+    supervised = SupervisedProcess(program(SLEEP), tmp_path, say=said.append)
+    first = supervised.child
+    monkeypatch.setattr(disk, "ROOM_BYTES", 10**18)
+    first.kill()
+
+    for _ in range(100):
+        supervised.check()
+    assert supervised.child is first
+    monkeypatch.undo()
+    check_until(supervised, lambda: len(said) == 2)
+
+    assert supervised.child.running
+    supervised.child.kill()
+    assert re.fullmatch(
+        r"stand-in ended: the disk that holds .* is full \(\d+ MB free\)\. It waits .*", said[0]
+    )
+    assert said[1] == "There is room again. stand-in runs."
+
+
+def test_a_program_that_finds_no_space_is_restarted_however_often_it_ends(program, tmp_path, monkeypatch):
+    monkeypatch.setattr(supervised_module, "FULL_DISK_DELAY", 0.0)
+    said = []
+    code = "print('could not write: No space left on device'); raise SystemExit(1)"
+    supervised = SupervisedProcess(program(code), tmp_path, say=said.append)
+    pids = set()
+
+    def ended_often():
+        pids.add(supervised.child.pid)
+        return len(pids) > supervised_module.MAX_FAILED_STARTS
+
+    check_until(supervised, ended_often)
+
+    supervised.child.kill()
+    assert len(said) == 1
+
+
+def test_a_program_that_cannot_be_started_fails_with_the_reason(program, tmp_path):
+    missing = tmp_path / "missing"
+    supervised = SupervisedProcess(program(SLEEP, prepare=lambda: None), tmp_path, say=print)
+    object.__setattr__(supervised.child.program, "cwd", missing)
+    supervised.child.kill()
+
+    with pytest.raises(ProcessFailedError, match=r"could not be started: .*No such file"):
+        check_until(supervised, lambda: False)
 
 
 def test_the_launcher_imports_nothing_of_ours():

@@ -3,6 +3,7 @@
 Most tests use `--only services`, which is quicker: all programs are supervised in the same way.
 """
 
+import contextlib
 import os
 import re
 import signal
@@ -82,15 +83,18 @@ def manage(folder):
 
 @pytest.fixture
 def up(manage, tmp_path):
-    """Start `manage.py up` (`--only services` unless told otherwise); stop it at the end."""
+    """Start `manage.py up` (`--only services` unless told otherwise); stop it at the end.
+
+    `prefix` is a command that starts it.
+    """
     started = []
 
-    def up(*options, ready=True):
+    def up(*options, ready=True, prefix=()):
         output = tmp_path / f"up-{len(started)}.txt"
+        arguments = manage("up", *(options or ("--only", "services")))
+        arguments["args"] = [*prefix, *arguments["args"]]
         with output.open("w") as file:
-            process = subprocess.Popen(
-                **manage("up", *(options or ("--only", "services"))), stdout=file, stderr=subprocess.STDOUT
-            )
+            process = subprocess.Popen(**arguments, stdout=file, stderr=subprocess.STDOUT)
         started.append(Up(process, output))
         return started[-1].wait_ready() if ready else started[-1]
 
@@ -217,6 +221,57 @@ def test_a_server_that_cannot_start_ends_the_run_and_shows_its_log(up, folder):
     assert re.search(
         r"postgres did not start.*The last lines of its log:.*incompatible", second.said, re.DOTALL
     )
+
+
+SMALL_DISK = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-ec")
+MOUNT = 'mount -t tmpfs -o size=200m,mode=700 none "$0"; exec "$@"'
+
+
+def small_disks_work(folder):
+    """Whether this user may mount a disk of 200 MB, which nobody but its processes sees."""
+    return not subprocess.run(
+        [*SMALL_DISK, MOUNT, folder, "true"], capture_output=True, check=False
+    ).returncode
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has mounts of one process")
+def test_a_full_disk_is_waited_for(up, folder, tmp_path):
+    folder.path.mkdir(parents=True)
+    if not small_disks_work(folder.path):
+        pytest.skip("this user may not mount a small disk")
+    first = up(prefix=(*SMALL_DISK, MOUNT, folder.path))
+    inside = Folder(Path(f"/proc/{first.process.pid}/root{folder.path}"))
+    execute(inside, "CREATE TABLE kept AS SELECT 42 AS answer")
+
+    filler = inside.path / "filler"
+    connection = psycopg2.connect(inside.env()["DATABASE_URL"])  # new ones are refused on a full disk
+    fill(filler)
+    fill_wal(connection)
+    until(lambda: "postgres ended: the disk that holds" in first.said)
+    until(lambda: "Selling may stop until there is room" in first.said)
+    filler.unlink()
+    until(lambda: execute_or_not(inside, "SELECT answer FROM kept") == [(42,)])
+    until(lambda: "There is room again. postgres runs." in first.said)
+    until(lambda: "There is room again on the disk" in first.said)
+
+    assert first.process.poll() is None
+
+
+def fill(file):
+    """Write a file until the disk has no room for another byte."""
+    with file.open("wb", buffering=0) as output:
+        try:
+            while True:
+                output.write(bytes(100_000))
+        except OSError:
+            pass
+
+
+def fill_wal(connection):
+    """Write to PostgreSQL's write-ahead log until it has no room, which ends the server."""
+    with contextlib.suppress(psycopg2.Error), connection.cursor() as cursor:
+        while True:
+            cursor.execute("SELECT pg_logical_emit_message(false, 'filler', repeat('x', 1000000))")
 
 
 @pytest.mark.timeout(300)  # it starts and stops the whole system

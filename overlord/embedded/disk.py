@@ -1,0 +1,33 @@
+"""Find out whether a disk is full, so that the supervisor waits for room and does not give up."""
+
+import errno
+import shutil
+import tempfile
+from pathlib import Path
+
+ROOM_BYTES = 32_000_000  # two segments of PostgreSQL's write-ahead log
+SAMPLE_BYTES = 1_000_000
+NO_SPACE = "No space left on device"  # what a program writes into its log
+
+
+def lacks_room(folder: Path) -> bool:
+    """Return whether less than ROOM_BYTES are free. This costs next to nothing."""
+    return shutil.disk_usage(folder).free < ROOM_BYTES
+
+
+def is_full(folder: Path) -> bool:
+    """Return whether there is no room, or a quota or missing inodes do not allow to write a file."""
+    if lacks_room(folder):
+        return True
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(SAMPLE_BYTES))
+    except OSError as error:
+        return error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return False
+
+
+def description(folder: Path) -> str:
+    """Return which disk is full, in words that fit after a colon."""
+    free = shutil.disk_usage(folder).free / 1_000_000
+    return f"the disk that holds {folder} is full ({free:.0f} MB free)"
