@@ -37,6 +37,8 @@ FAULTS = [
     ("tickets-border", "checkout.services.payments", "tickets.services"),
     ("tickets-border", "stats.selectors", "tickets.rules"),
     ("checkout-border", "stats.selectors", "checkout.gateways.ledger"),
+    ("inside-realtime", "realtime.gateway.hub", "realtime.worker.flush"),
+    ("inside-gateway", "realtime.gateway.healing", "realtime.gateway.hub"),
     ("realtime-border", "tickets.projections", "realtime.worker.flush"),
     ("realtime-border", "tickets.projections", "realtime.store"),
     ("stats-border", "overlord.health", "stats.selectors"),
