@@ -75,11 +75,24 @@ def test_the_command_that_makes_a_secret_makes_one(load: Load) -> None:
         ("CSRF_TRUSTED_ORIGINS", "http://a.example.org"),
         ("DJANGO_PORT", "0"),
         ("DJANGO_PORT", "eighty"),
+        ("RATE_LIMITS", "off"),
+        ("RATE_LIMITS", "no"),
+        ("BASE_URL", "tickets.example.org"),
+        ("BASE_URL", "https://tickets.example.org/path"),
+        ("TOKEN_DAYS", "0"),
+        ("PROXIES", "-1"),
     ],
 )
 def test_what_is_wrong_is_named(load: Load, name: str, value: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=name):
         load(ENVIRONMENT="production", **{**REQUIRED, name: value})
+
+
+def test_mails_link_to_the_first_address_that_is_served(load: Load) -> None:
+    assert load(ENVIRONMENT="production", **REQUIRED)["BASE_URL"] == "https://a.example.org"
+    given = {**REQUIRED, "BASE_URL": "https://b.example.org"}
+    assert load(ENVIRONMENT="production", **given)["BASE_URL"] == "https://b.example.org"
+    assert load(DJANGO_PORT="8099")["BASE_URL"] == "http://localhost:8099"
 
 
 def test_production_takes_nothing_from_the_embedded_servers(load: Load, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from django.utils.translation import gettext_lazy as _
 from django.views.generic import FormView
 
 from overlord.accounts import forms as account_forms
-from overlord.accounts import passwords, services
+from overlord.accounts import limits, passwords, services
+from overlord.kernel import client_address
 from overlord.kernel.errors import Invalid
 
 
@@ -58,6 +59,7 @@ class Signup(views.RedirectURLMixin, FormView):
     next_page = "home"
 
     def form_valid(self, form: SignupForm) -> HttpResponse:
+        limits.count_signup(address=client_address.of_request(self.request))
         try:
             user = services.user_register(**form.cleaned_data)
         except Invalid as refused:
@@ -71,11 +73,26 @@ class Signup(views.RedirectURLMixin, FormView):
         return super().get_context_data(next=self.get_redirect_url(), **kwargs)
 
 
-class PasswordReset(views.PasswordResetView):
+class PasswordResetForm(forms.Form):
+    email = forms.EmailField(
+        label=_("E-mail"),
+        max_length=254,
+        widget=forms.EmailInput(attrs={"autocomplete": "email"}),
+    )
+
+
+class PasswordReset(FormView):
+    """Ask for a mail with a link to a new password; the answer does not tell whether there is such an account."""
+
     template_name = "accounts/password_reset.html"
-    email_template_name = "accounts/password_reset_mail.txt"
-    subject_template_name = "accounts/password_reset_subject.txt"
+    form_class = PasswordResetForm
     success_url = reverse_lazy("password_reset_sent")
+
+    def form_valid(self, form: PasswordResetForm) -> HttpResponse:
+        services.password_reset_request(
+            email=form.cleaned_data["email"], address=client_address.of_request(self.request)
+        )
+        return super().form_valid(form)
 
 
 class PasswordResetSent(views.PasswordResetDoneView):

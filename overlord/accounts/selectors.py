@@ -1,18 +1,19 @@
 """Reads of accounts: which user a session, a token or a request belongs to."""
 
+import unicodedata
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.models import Session
-from django.db.models import F
+from django.db.models import F, Value
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 
-from overlord.accounts.models import ApiToken, User
+from overlord.accounts.models import ApiToken, NameKey, User
 
 
 def users_of_sessions(*, session_keys: Collection[str]) -> dict[str, User]:
@@ -38,6 +39,25 @@ def _is_current(user: User, session: Mapping[str, Any]) -> bool:
     opened_with = session.get(HASH_SESSION_KEY, "")
     hashes = (user.get_session_auth_hash(), *user.get_session_auth_fallback_hash())
     return any(constant_time_compare(opened_with, known) for known in hashes)
+
+
+def account_key(*, username: str) -> str:
+    """Return one text for all names of an account: its id, or the name's key when there is no such account."""
+    try:
+        return f"user {User.objects.get_by_natural_key(username).pk}"
+    except User.DoesNotExist:
+        return "name " + folded(username)
+
+
+def folded(name: str) -> str:
+    """Return a username or an e-mail address as NameKey does, for what only counts."""
+    return unicodedata.normalize("NFKC", name).casefold()
+
+
+def user_id_to_reset(*, email: str) -> int | None:
+    """Find the active user with this e-mail address who logs in by a password, and return the id."""
+    found = User.objects.filter(email_key=NameKey(Value(email)), is_active=True).first()
+    return found.pk if found is not None and found.has_usable_password() else None
 
 
 def users_of_tokens(*, key_hashes: Collection[str]) -> dict[str, User]:

@@ -5,13 +5,19 @@ from datetime import datetime, timedelta
 
 from django.contrib.auth import authenticate
 from django.contrib.auth.password_validation import validate_password
+from django.contrib.auth.tokens import default_token_generator
 from django.core.exceptions import ValidationError
+from django.core.mail import EmailMessage
 from django.db.models import F, Q
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.utils.http import urlsafe_base64_encode
 
-from overlord.accounts import token_cache
+from overlord.accounts import limits, selectors, token_cache
 from overlord.accounts.models import TAKEN, ApiToken, User
 from overlord.kernel import db
-from overlord.kernel.errors import Invalid
+from overlord.kernel.errors import Busy, Invalid
+from overlord.kernel.queues import Queue, enqueue
 
 
 class InvalidCredentials(Invalid):
@@ -50,12 +56,43 @@ def user_register(*, username: str, email: str, password: str) -> User:
     return user
 
 
-def user_identify(*, username: str, password: str) -> User:
-    """Find the active user with this username or e-mail address, and this password; raise InvalidCredentials."""
-    user = authenticate(username=username, password=password)
+def user_identify(*, request: HttpRequest, username: str, password: str) -> User:
+    """Find the active user with this username or e-mail address, and this password.
+
+    Raise InvalidCredentials, and TooMany after too many attempts of the request's address or for the account.
+    """
+    user = authenticate(request, username=username, password=password)
     if not isinstance(user, User):
         raise InvalidCredentials()
     return user
+
+
+def password_reset_request(*, email: str, address: str) -> None:
+    """Have a link to a new password sent to the account with this e-mail address, if there is one.
+
+    A worker sends it, so that the answer takes as long for an unknown address, for which it sends nothing. Raise
+    TooMany beyond the limits, and Busy when the worker cannot be told.
+    """
+    limits.count_reset(address=address, account=selectors.folded(email))
+    user_id = selectors.user_id_to_reset(email=email)
+    if not enqueue("accounts.password_reset_send", queue=Queue.MAIL, user_id=user_id or 0):
+        raise Busy()
+
+
+def password_reset_send(*, user_id: int, base_url: str) -> None:
+    """Send a link to a new password to a user; to none when the account is not there or not active any more."""
+    user = User.objects.filter(pk=user_id, is_active=True).first()
+    if user is None:
+        return
+    facts = {
+        "user": user,
+        "base_url": base_url,
+        "uid": urlsafe_base64_encode(str(user.pk).encode()),
+        "token": default_token_generator.make_token(user),
+    }
+    subject = render_to_string("accounts/password_reset_subject.txt", facts)
+    body = render_to_string("accounts/password_reset_mail.txt", facts)
+    EmailMessage(subject=subject, body=body, to=[user.email]).send()
 
 
 def token_issue(*, user: User, lifetime: timedelta, now: datetime) -> str:

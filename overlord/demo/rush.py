@@ -1,17 +1,16 @@
 """Buyers who come all at once: real HTTP at the running system, so that the pages and the monitor come alive.
 
-Each registers, logs in, takes a few tickets, and pays, changes his mind or lets them run out. How many there are
-at a time is bounded, and so is what they do.
+Each has an account and its token, reserves a few tickets, and pays, releases them or lets the hold expire. How many
+there are at a time is bounded, and so is what they do.
 """
 
 import http.client
 import json
 import random
-import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,11 +45,13 @@ class Refused(Exception):
 class Visitor:
     """One connection, and who is logged in on it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: str | None = None) -> None:
         parts = urlsplit(url)
         connection = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._connection = connection(parts.hostname or "localhost", parts.port, timeout=TIMEOUT)
         self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        if token is not None:
+            self._headers["Authorization"] = f"Token {token}"
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """Will give the answer's JSON; raises Refused."""
@@ -62,32 +63,28 @@ class Visitor:
             raise Refused(str(found.get("code", answer.status)))
         return found
 
-    def register(self) -> None:
-        """Will make an account and log in."""
-        name = f"rush-{secrets.token_hex(6)}"
-        body = {"username": name, "email": f"{name}@example.org", "password": secrets.token_urlsafe(12)}
-        self.ask("POST", "/register/", body)
-        self._headers["Authorization"] = f"Token {self.ask('POST', '/api-auth/login/', body)['token']}"
-
     def close(self) -> None:
         self._connection.close()
 
 
 def rush(
-    *, url: str, event: int | None, buyers: int, seed: int | None, told: Callable[[int, str], None]
+    *, url: str, event: int | None, tokens: Sequence[str], seed: int | None, told: Callable[[int, str], None]
 ) -> Counter[str]:
-    """Will send `buyers` at an event (unless named, the one with most left), AT_ONCE at a time, and count
-    what became of them; `told` hears of each. Raises Refused and OSError when the shop is not there."""
+    """Send the buyers with these tokens at an event, AT_ONCE at a time, and count the outcomes.
+
+    Unless an event is named, it is the one with most tickets left. `told` is called after each buyer. Raise Refused
+    and OSError when the shop is not there.
+    """
     dice = random.Random(seed)  # noqa: S311
     ticket_types = types_on_sale(url, event)
     tally = Tally()
 
-    def come(lot: random.Random) -> None:
-        outcome = visit(url, ticket_types, lot)
+    def come(token: str, lot: random.Random) -> None:
+        outcome = visit(url, token, ticket_types, lot)
         told(tally.add(outcome), outcome)
 
     with ThreadPoolExecutor(AT_ONCE) as crowd:
-        list(crowd.map(come, [random.Random(dice.random()) for _ in range(buyers)]))  # noqa: S311
+        list(crowd.map(come, tokens, [random.Random(dice.random()) for _ in tokens]))  # noqa: S311
     return tally.counts
 
 
@@ -114,11 +111,10 @@ def _on_sale(visitor: Visitor, event_id: int) -> list[dict[str, Any]]:
     return [each for each in types if each["sale"] == "open" and each["available"]]
 
 
-def visit(url: str, ticket_types: list[dict[str, Any]], lot: random.Random) -> str:
-    """Will let one buyer try, and say in a word what became of it."""
-    visitor = Visitor(url)
+def visit(url: str, token: str, ticket_types: list[dict[str, Any]], lot: random.Random) -> str:
+    """Let one buyer try, and return the outcome in a word."""
+    visitor = Visitor(url, token)
     try:
-        visitor.register()
         ticket_type = lot.choice(ticket_types)
         wanted = {
             "ticket_type": ticket_type["id"],

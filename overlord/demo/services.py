@@ -4,6 +4,7 @@ What is sold here was sold as a buyer would: reserved, paid at the sandbox, vali
 the use cases, so the demo obeys every invariant.
 """
 
+import secrets
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from django.contrib.auth.hashers import make_password
 
 from checkout import services as checkout
+from overlord.accounts import services as accounts
 from overlord.accounts.models import User
 from overlord.kernel import clock
 from tickets import event_files
@@ -21,6 +23,7 @@ from tickets.models import TicketType
 EVENTS = Path(__file__).resolve().parents[2] / "data" / "events.json"
 FIRST_EVENT_IN = timedelta(days=10)
 WEEK = timedelta(days=7)
+CROWD_LASTS = timedelta(days=1)
 
 # How many tickets of an event's types others have bought already: one event with 40 left, one sold out.
 BOUGHT = {
@@ -52,6 +55,19 @@ def people_make(*, password: str) -> None:
         )
         user.set_password(password)
         user.save()
+
+
+def crowd_make(*, count: int, now: datetime) -> list[str]:
+    """Create so many buyers, who have no password, and return a token of each.
+
+    They do not register and log in by HTTP: all of them come from one address, and its limits are for one person.
+    """
+    tokens = []
+    for _ in range(count):
+        name = f"rush-{secrets.token_hex(6)}"
+        buyer = User.objects.create_user(name, f"{name}@example.org")
+        tokens.append(accounts.token_issue(user=buyer, lifetime=CROWD_LASTS, now=now))
+    return tokens
 
 
 def events_from(*, now: datetime) -> list[EventToLoad]:

@@ -71,7 +71,7 @@ class Supervisor:
         written = folder.env()
         self._chosen = {
             name: value
-            for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY")
+            for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "BASE_URL")
             if (value := os.environ.get(name)) and value != written.get(name)
         }
         self._ports: dict[str, int] = {}
@@ -155,18 +155,21 @@ class Supervisor:
         home = None if "DATABASE_URL" in self._chosen else self._find_postgres_home()
         self._end_survivors(home)
         written = {"SECRET_KEY": self._state.secret_key}
+        if not self._options.services_only:
+            written["BASE_URL"] = f"http://localhost:{self._port('shop')}"
         if home:
             written["DATABASE_URL"] = self._start_postgres(home)
         if "REDIS_URL" not in self._chosen:
             written["REDIS_URL"] = self._start_valkey()
         self._folder.write_env(written)
         urls = {**written, **self._chosen}
-        return program.environment(
+        environment = program.environment(
             database_url=urls["DATABASE_URL"],
             redis_url=urls["REDIS_URL"],
             secret_key=urls["SECRET_KEY"],
             data_dir=self._folder.path,
         )
+        return {**environment, "BASE_URL": urls.get("BASE_URL", "")}
 
     def _find_postgres_home(self) -> PostgresHome:
         external = Path(self._state.external_folder) if self._state.external_folder else None
@@ -213,7 +216,8 @@ class Supervisor:
             self._folder.save(self._state)
 
     def _start_application(self, env: dict[str, str]) -> None:
-        web, live, shop = (self._port(name) for name in ("web", "live", "shop"))
+        web, live = (self._port(name) for name in ("web", "live"))
+        shop = self._ports["shop"]
         caddy = program.caddy(shop, web_port=web, live_port=live, data_dir=self._folder.path)
         with console.step("the workers"):
             self._run_group(

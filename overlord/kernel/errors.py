@@ -61,6 +61,16 @@ class Mismatch(DomainError):
     sentence = "This Idempotency-Key was used for another request."
 
 
+class TooMany(DomainError):
+    """The actor, the account or the address has done this too often; it may again in `retry_after` seconds."""
+
+    code = "rate_limited"
+    sentence = "Too many attempts. Please try again later."
+
+    def __init__(self, sentence: str | None = None, *, retry_after: int, **facts: Any) -> None:
+        super().__init__(sentence, retry_after=retry_after, **facts)
+
+
 class Busy(DomainError):
     """A lock, a server or a connection was not to be had in time; trying again soon will do."""
 

@@ -165,12 +165,15 @@ CELERY_BEAT_SCHEDULE = {
 
 # Accounts ------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["overlord.accounts.backend.AccountBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "overlord.accounts.passwords.LengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+RATE_LIMITS = env.RATE_LIMITS
+PROXIES = env.PROXIES
 TOKEN_LIFETIME = timedelta(days=env.TOKEN_DAYS)
 LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/event/reservations/"
@@ -227,6 +230,7 @@ USE_I18N = True
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "static"
 PORT = env.PORT
+BASE_URL = env.BASE_URL
 ALLOWED_HOSTS = env.ALLOWED_HOSTS
 CSRF_TRUSTED_ORIGINS = env.CSRF_TRUSTED_ORIGINS
 X_FRAME_OPTIONS = "DENY"

@@ -6,6 +6,7 @@ which `manage.py up` keeps the addresses and secrets of the servers it runs. `.e
 
 import io
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,19 @@ def _port(name: str) -> int | None:
 # Where the shop is to be; None: 8080, or the next free one, which `bin/up` remembers.
 PORT = _port("DJANGO_PORT")
 
+
+def _base_url() -> str:
+    url = _env.str("BASE_URL", "") or next(iter(CSRF_TRUSTED_ORIGINS), f"http://localhost:{PORT or 8080}")
+    if not re.fullmatch(r"https?://[^/?#@*\s]+", url):
+        raise ImproperlyConfigured(
+            f"BASE_URL is {url!r}; it must be like https://tickets.example.org, without a path."
+        )
+    return url
+
+
+# The shop's own address in what leaves it: the links in mails.
+BASE_URL = _base_url()
+
 # Of the two people whom `load_demo` makes; `bin/up` draws one and shows it.
 DEMO_PASSWORD = _env.str("DEMO_PASSWORD", "")
 
@@ -139,6 +153,19 @@ if not time_zones.is_time_zone(TIME_ZONE):
     )
 
 HOLD_SECONDS = _whole("HOLD_SECONDS", 900, least=1, most=86_400, of="seconds")
+
+# How many proxies stand in front of the application: 1 is Caddy alone.
+PROXIES = _whole("PROXIES", 1, least=0, most=10, of="proxies")
+
+# Limits of log-ins, sign-ups and the like. Off for a load test of one's own machine, and never by a slip.
+_rate_limits = _env.str("RATE_LIMITS", "on")
+if _rate_limits not in {"on", "off"}:
+    raise ImproperlyConfigured(f"RATE_LIMITS is {_rate_limits!r}; it must be on or off.")
+RATE_LIMITS = _rate_limits == "on"
+if PRODUCTION and not RATE_LIMITS:
+    raise ImproperlyConfigured(
+        "RATE_LIMITS is off: that is for load tests, and production does not start so."
+    )
 
 # How long an API token works after its log-in.
 TOKEN_DAYS = _whole("TOKEN_DAYS", 30, least=1, most=3650, of="days")

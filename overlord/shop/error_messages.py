@@ -72,6 +72,12 @@ def _sale_not_open(facts: Facts) -> TitleAndAdvice:
     } if when else ""
 
 
+def _rate_limited(facts: Facts) -> TitleAndAdvice:
+    minutes = -(-facts.get("retry_after", 60) // 60)
+    advice = ngettext("Please try again in %(n)s minute.", "Please try again in %(n)s minutes.", minutes)
+    return _("Too many attempts"), advice % {"n": minutes}
+
+
 _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
     "sold_out": lambda _facts: (
         _("These tickets are sold out."),
@@ -127,6 +133,7 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
         _("Page not found"),
         _("The address may be wrong, or the page may have been removed."),
     ),
+    "rate_limited": _rate_limited,
     "busy": lambda _facts: (
         _("The site is very busy right now."),
         _("Nothing was reserved or charged. Please try again in a moment."),

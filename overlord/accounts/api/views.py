@@ -13,10 +13,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from overlord.accounts import services
+from overlord.accounts import limits, services
 from overlord.accounts.api import serializers
 from overlord.accounts.selectors import actor_id
-from overlord.kernel import clock
+from overlord.kernel import client_address, clock
 from overlord.kernel.origin import is_same_origin
 from overlord.kernel.problems import prefers_html
 from overlord.kernel.rendering import JSONParser
@@ -51,6 +51,7 @@ class Register(AnonymousView):
         """Create an account."""
         body = serializers.RegisterInput(data=request.data)
         body.is_valid(raise_exception=True)
+        limits.count_signup(address=client_address.of_request(request._request))
         user = services.user_register(**body.validated_data)
         account = {"id": user.pk, "username": user.username, "email": user.email}
         return Response(account, status=status.HTTP_201_CREATED)
@@ -62,7 +63,7 @@ class Login(AnonymousView):
         """Get a token and a session; a browser form gets the session and is redirected to the reservations."""
         body = serializers.LoginInput(data=request.data)
         body.is_valid(raise_exception=True)
-        user = services.user_identify(**body.validated_data)
+        user = services.user_identify(request=request._request, **body.validated_data)
         login(request._request, user)
         if is_browser_form(request):
             return redirect(settings.LOGIN_REDIRECT_URL)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth import authenticate
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.core import mail
 from django.core.management import call_command
@@ -119,8 +120,8 @@ def test_the_next_log_in_removes_tokens_that_have_ended(buyer: User, user_make: 
 # A new password, through every door ----------------------------------------------------------------------
 def reset_page(buyer: User) -> None:
     client = Client()
-    client.post("/password-reset/", {"email": buyer.email})
-    [link] = re.findall(r"http://testserver(\S+)", mail.outbox[0].body)
+    services.password_reset_send(user_id=buyer.pk, base_url="http://localhost")
+    [link] = re.findall(r"http://localhost(\S+)", mail.outbox[0].body)
     form = client.get(link, follow=True).redirect_chain[-1][0]
     said = client.post(form, {"new_password1": NEW, "new_password2": NEW}, follow=True)
     assert "Your password has been changed." in said.content.decode()
@@ -250,7 +251,8 @@ def test_logout_all_asks_who_it_is(buyer: User) -> None:
 
 def test_a_log_in_that_a_new_password_overtakes_opens_nothing(buyer: User) -> None:
     """It has found the old password right; then the password is changed; then it opens its token."""
-    found = services.user_identify(username=buyer.username, password=PASSWORD)
+    found = authenticate(username=buyer.username, password=PASSWORD)
+    assert isinstance(found, User)
     statement(buyer)
     key = services.token_issue(user=found, lifetime=timedelta(days=1), now=timezone.now())
     browser = Client()

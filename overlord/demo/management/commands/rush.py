@@ -5,7 +5,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from overlord.demo import rush
+from overlord.demo import rush, services
+from overlord.kernel import clock
 
 MOST = 5000
 
@@ -17,7 +18,7 @@ class Command(BaseCommand):
         parser.add_argument("--buyers", type=int, default=100, help=f"how many, {MOST} at most")
         parser.add_argument("--event", type=int, help="the event's id; one of the next, if not said")
         parser.add_argument(
-            "--url", default=f"http://localhost:{settings.PORT or 8080}", help="where the shop is"
+            "--url", default=settings.BASE_URL, help="where the shop is reached, if not at its own address"
         )
         parser.add_argument("--seed", type=int, help="the same number, the same crowd")
 
@@ -29,7 +30,7 @@ class Command(BaseCommand):
             counts = rush.rush(
                 url=options["url"],
                 event=options["event"],
-                buyers=buyers,
+                tokens=services.crowd_make(count=buyers, now=clock.now()),
                 seed=options["seed"],
                 told=lambda nth, _outcome: self.stdout.write(f"\r{nth} of {buyers}", ending=""),
             )

@@ -1,0 +1,29 @@
+"""How users are authenticated, by API, page and admin alike: Django's way, with a limit of attempts before it."""
+
+from typing import Any
+
+from django.contrib.auth.backends import ModelBackend
+from django.http import HttpRequest
+
+from overlord.accounts import limits, selectors
+from overlord.accounts.models import User
+from overlord.kernel import client_address
+
+
+class AccountBackend(ModelBackend):
+    def authenticate(
+        self,
+        request: HttpRequest | None,
+        username: str | None = None,
+        password: str | None = None,
+        **kwargs: Any,
+    ) -> User | None:
+        """Return the active user with this username or e-mail address, and this password.
+
+        Raise TooMany beyond the limits, before anything is hashed. `request` is None for a command, which has none.
+        """
+        if username and password and request is not None:
+            account = selectors.account_key(username=username)
+            limits.count_login(address=client_address.of_request(request), account=account)
+        user = super().authenticate(request, username=username, password=password, **kwargs)
+        return user if isinstance(user, User) else None

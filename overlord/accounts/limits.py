@@ -1,0 +1,31 @@
+"""How often one address and one account may log in, sign up and ask for a new password.
+
+An address may be that of a school or a mobile network, so its limits are wide; those of an account are narrow. The
+limits of accounts count what is asked for, whether the account exists or not, so that answers do not tell.
+"""
+
+from overlord.kernel import rate_limits
+from overlord.kernel.rate_limits import Limit
+
+LOGIN_BY_ADDRESS = Limit(name="login-address", amount=60, seconds=60)
+LOGIN_BY_ACCOUNT = Limit(name="login-account", amount=10, seconds=300)
+SIGNUP_BY_ADDRESS = Limit(name="signup-address", amount=60, seconds=600)
+RESET_BY_ADDRESS = Limit(name="reset-address", amount=30, seconds=3600)
+RESET_BY_ACCOUNT = Limit(name="reset-account", amount=3, seconds=3600)
+
+
+def count_login(*, address: str, account: object) -> None:
+    """Count an attempt to log in; raise TooMany."""
+    rate_limits.count(LOGIN_BY_ADDRESS, address)
+    rate_limits.count(LOGIN_BY_ACCOUNT, account)
+
+
+def count_signup(*, address: str) -> None:
+    """Count an attempt to sign up; raise TooMany."""
+    rate_limits.count(SIGNUP_BY_ADDRESS, address)
+
+
+def count_reset(*, address: str, account: object) -> None:
+    """Count a request for a new password; raise TooMany."""
+    rate_limits.count(RESET_BY_ADDRESS, address)
+    rate_limits.count(RESET_BY_ACCOUNT, account)

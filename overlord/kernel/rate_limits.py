@@ -1,0 +1,104 @@
+"""Rate limits: how often somebody may do something within some seconds.
+
+It runs in the threads of the web processes. The counters are kept in Redis, so that all processes share them, and
+each is counted by one script there, so that parallel requests get no more than the limit. While Redis is away each
+process counts by itself: a limit may then be reached once per process, and is never gone.
+"""
+
+import hashlib
+import logging
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil
+from threading import Lock
+
+from django.conf import settings
+from limits import RateLimitItemPerSecond
+from limits.storage import MemoryStorage, RedisStorage
+from limits.strategies import MovingWindowRateLimiter
+from redis import RedisError
+
+from overlord.kernel import redis_client
+from overlord.kernel.errors import TooMany
+
+logger = logging.getLogger(__name__)
+
+PREFIX = "limits"
+RETRY_SECONDS = 1.0  # between two attempts to reach Redis
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """At most `amount` times in any `seconds`. The name is part of the counter's key."""
+
+    name: str
+    amount: int
+    seconds: int
+
+    @property
+    def item(self) -> RateLimitItemPerSecond:
+        """Return the limit as the library has it."""
+        return RateLimitItemPerSecond(self.amount, self.seconds, namespace=self.name)
+
+
+def count(limit: Limit, by: object) -> None:
+    """Count one use by somebody (an address, an account); raise TooMany beyond the limit, which counts nothing."""
+    if not settings.RATE_LIMITS:
+        return
+    who = _who(by)
+    if not _redis.is_away():
+        try:
+            _count(_in_redis(), limit, who)
+        except RedisError as error:
+            logger.warning("Limits are counted in each process until Redis is back: %s", error)
+            _redis.failed()
+        else:
+            return
+    with _own_lock:
+        _count(_own(), limit, who)
+
+
+def _count(limiter: MovingWindowRateLimiter, limit: Limit, who: str) -> None:
+    if not limiter.hit(limit.item, who):
+        reset = limiter.get_window_stats(limit.item, who).reset_time
+        raise TooMany(retry_after=min(max(1, ceil(reset - time.time())), limit.seconds))
+
+
+def forget() -> None:
+    """Forget what this process has counted by itself (for tests)."""
+    _own.cache_clear()
+    _redis.away_until = 0.0
+
+
+def _who(by: object) -> str:
+    """Return a short key that names nobody: what is counted by may be an e-mail address, of any length."""
+    return hashlib.blake2b(str(by).encode(), digest_size=16).hexdigest()
+
+
+class _Redis:
+    """Whether Redis was reached lately: a request must not wait for it when the one before has waited in vain."""
+
+    def __init__(self) -> None:
+        self.away_until = 0.0
+
+    def failed(self) -> None:
+        self.away_until = time.monotonic() + RETRY_SECONDS
+
+    def is_away(self) -> bool:
+        return time.monotonic() < self.away_until
+
+
+_redis = _Redis()
+_own_lock = Lock()  # the library's counters in memory are exact for one thread at a time
+
+
+@lru_cache(maxsize=1)
+def _in_redis() -> MovingWindowRateLimiter:
+    pool = redis_client.connection().connection_pool
+    return MovingWindowRateLimiter(RedisStorage(settings.REDIS_URL, connection_pool=pool, key_prefix=PREFIX))
+
+
+@lru_cache(maxsize=1)
+def _own() -> MovingWindowRateLimiter:
+    return MovingWindowRateLimiter(MemoryStorage())

@@ -1,0 +1,131 @@
+"""Limits are exact under parallel requests, in Redis and without it."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import time_machine
+from django.test import RequestFactory
+
+from overlord.kernel import client_address, rate_limits, redis_client
+from overlord.kernel.errors import TooMany
+from overlord.kernel.rate_limits import Limit
+from tests.threads import together
+
+LIMIT = Limit(name="test", amount=5, seconds=60)
+
+
+@pytest.fixture(autouse=True)
+def limits_on(settings: Any) -> Iterator[None]:
+    settings.RATE_LIMITS = True
+    rate_limits.forget()
+    yield
+    rate_limits.forget()
+
+
+@pytest.fixture
+def redis_away(settings: Any) -> Iterator[None]:
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"  # nothing listens there
+    redis_client.connection.cache_clear()
+    rate_limits._in_redis.cache_clear()
+    yield
+    redis_client.connection.cache_clear()
+    rate_limits._in_redis.cache_clear()
+
+
+def passes(limit: Limit = LIMIT, by: object = "ada") -> bool:
+    try:
+        rate_limits.count(limit, by)
+    except TooMany:
+        return False
+    return True
+
+
+def fifty_at_once() -> int:
+    return sum(together(*[passes] * 50))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_fifty_at_once_get_no_more_than_the_limit() -> None:
+    assert fifty_at_once() == LIMIT.amount
+    assert redis_client.connection().keys(f"{rate_limits.PREFIX}:*")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nor_while_redis_is_away(redis_away: None) -> None:
+    assert fifty_at_once() == LIMIT.amount
+
+
+def test_what_was_counted_without_redis_does_not_last_beyond_it(redis_away: None) -> None:
+    assert [passes() for _ in range(6)] == [True] * 5 + [False]
+    with time_machine.travel(time.time() + LIMIT.seconds + 1, tick=False):
+        assert passes()
+
+
+def test_redis_is_asked_again_a_second_later(redis_away: None) -> None:
+    tried: list[int] = []
+    really = rate_limits._in_redis
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rate_limits, "_in_redis", lambda: tried.append(1) or really())
+        passes()
+        passes()
+        assert len(tried) == 1
+        rate_limits._redis.away_until -= rate_limits.RETRY_SECONDS
+        passes()
+        assert len(tried) == 2
+
+
+def test_it_passes_again_when_the_oldest_use_is_old_enough() -> None:
+    start = float(int(time.time()))
+    with time_machine.travel(start, tick=False):
+        assert passes()
+    with time_machine.travel(start + 40, tick=False):
+        assert [passes() for _ in range(6)] == [True] * 4 + [False] * 2
+        with pytest.raises(TooMany) as refused:
+            rate_limits.count(LIMIT, "ada")
+        assert refused.value.facts == {"retry_after": 20}
+    with time_machine.travel(start + 61, tick=False):
+        assert [passes() for _ in range(2)] == [True, False]
+
+
+def test_each_is_counted_alone() -> None:
+    other = Limit(name="other", amount=1, seconds=60)
+    while passes():
+        pass
+    assert passes(by="bob")
+    assert passes(other)
+
+
+def test_a_counter_names_nobody() -> None:
+    passes(by="ada@example.org")
+    [key] = redis_client.connection().keys(f"{rate_limits.PREFIX}:*")
+    assert "ada" not in key
+
+
+def test_switched_off_nothing_is_counted(settings: Any) -> None:
+    settings.RATE_LIMITS = False
+    assert all(passes() for _ in range(20))
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "counted"),
+    [
+        (1, "203.0.113.7", "203.0.113.7"),
+        (1, "198.51.100.1, 203.0.113.7", "203.0.113.7"),
+        (2, "10.9.9.9, 203.0.113.7, 198.51.100.1", "203.0.113.7"),
+        (2, "203.0.113.7", "203.0.113.7"),
+        (0, "203.0.113.7", "127.0.0.1"),
+        (1, None, "127.0.0.1"),
+        (1, "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        (1, "2001:db8:1:2:ffff::1", "2001:db8:1:2::/64"),
+        (1, "::ffff:203.0.113.7", "203.0.113.7"),
+        (1, "nonsense", ""),
+    ],
+)
+def test_the_address_is_what_the_outermost_own_proxy_saw(
+    proxies: int, forwarded: str | None, counted: str, settings: Any, rf: RequestFactory
+) -> None:
+    settings.PROXIES = proxies
+    headers = {"X-Forwarded-For": forwarded} if forwarded is not None else {}
+    assert client_address.of_request(rf.get("/", headers=headers)) == counted
