@@ -13,6 +13,9 @@ from typing import Any
 Projection = Callable[[Collection[int]], Mapping[int, Any]]
 
 UPDATE_SECONDS = 0.1  # between two updates of a stream, and between two flushes of a worker
+PRIVATE_BURST = (
+    3  # updates of a private stream at once after a rest: a payment's steps follow within milliseconds
+)
 ALONE = 0  # the id under which the projection of a kind without ids returns its state
 
 
@@ -45,6 +48,11 @@ class Definition:
     interval: float = UPDATE_SECONDS
     refresh: float = REFRESH_SECONDS[Access.PUBLIC]
 
+    @property
+    def burst(self) -> int:
+        """Return how many updates are sent at once after a rest."""
+        return PRIVATE_BURST if self.access == Access.OWNER else 1
+
 
 _definitions: dict[str, Definition] = {}
 
@@ -64,8 +72,9 @@ def register(
     transaction of a flush: it only reads, and opens no transaction. Between two calls without a change it returns
     the same, but for `rendering.CLOCK_MEMBERS`; otherwise each mark sends the stream again.
 
-    A stream is sent at most once in `interval` seconds, and also read at most so often when that is longer than
-    UPDATE_SECONDS. While it has subscribers it is read every `refresh` seconds even if nothing marked it.
+    A stream is sent at most once in `interval` seconds (a private one after a rest up to PRIVATE_BURST times at
+    once), and also read at most so often when that is longer than UPDATE_SECONDS. While it has subscribers it is
+    read every `refresh` seconds even if nothing marked it.
     """
     _definitions[kind] = Definition(
         access=access, project=project, interval=interval, refresh=refresh or REFRESH_SECONDS[access]

@@ -28,7 +28,7 @@ class Subscription:
         self.frame: Frame | None = None
         self.sent = 0
         self.sender: asyncio.Task[None] | None = None
-        self.throttle = Throttle(interval=definition.interval)
+        self.throttle = Throttle(interval=definition.interval, burst=definition.burst)
         self.refresh = definition.refresh
         self.asked_at: float | None = None
         self.healed_at = now

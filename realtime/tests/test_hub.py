@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -13,9 +14,10 @@ from redis import RedisError
 
 from overlord.embedded import binaries, ports
 from overlord.kernel import redis_client
-from realtime import publish, store
+from realtime import publish, store, streams
 from realtime.gateway.hub import Hub
 from realtime.gateway.subscription import Subscription
+from realtime.streams import Access
 from realtime.tests.helpers import Screen, Shown, frame_keep, frame_make, until, with_hub
 
 
@@ -182,6 +184,40 @@ def test_control_without_the_trailing_edge_the_last_state_is_missing() -> None:
             subscription.sender = None
 
     assert with_hub(burst, LeadingEdgeOnly).shows(52)
+
+
+async def steps_of_a_payment(hub: Hub) -> list[Any]:
+    """Send three states of a private stream at once after a rest, then a fourth; return what was shown at once."""
+    frame_keep(1, "1", "me.7")
+    screen = Screen("me.7")
+    await hub.attach(screen.subscriber)
+    await until(lambda: screen.shows(1))
+    hub.subscriptions["me.7"].throttle._next = -math.inf  # as after a rest
+    for version in (2, 3, 4, 5):
+        hub.take(frame_make(version, str(version), "me.7"))
+        for _ in range(5):
+            await asyncio.sleep(0)
+    at_once = [frame["data"] for frame in screen.frames[1:]]
+    assert await until(lambda: screen.shows(5)), "the last state is shown all the same"
+    return at_once
+
+
+@pytest.fixture
+def private(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the streams of kind "me", for their owner."""
+    definition = streams.Definition(access=Access.OWNER, project=lambda ids: {})
+    monkeypatch.setitem(streams._definitions, "me", definition)
+
+
+@pytest.mark.usefixtures("private")
+def test_the_steps_of_a_payment_do_not_wait_for_one_another() -> None:
+    assert with_hub(steps_of_a_payment) == [2, 3, 4]
+
+
+@pytest.mark.usefixtures("private")
+def test_control_without_the_burst_they_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "PRIVATE_BURST", 1)
+    assert with_hub(steps_of_a_payment) == [2]
 
 
 class TakesAll:

@@ -31,7 +31,9 @@ logger = logging.getLogger(__name__)
 LIMIT = 300  # streams in one flush
 SEND_SECONDS = 5.0
 LOCK = 0x6C697665  # "live"
-BURST = 3  # flushes at once after a rest, so that the steps of a single payment do not wait for one another
+BURST = (
+    streams.PRIVATE_BURST + 1
+)  # flushes at once after a rest: a payment's steps, and one that beat enqueues
 
 _throttle = Throttle(interval=streams.UPDATE_SECONDS, burst=BURST)
 _turns = Lock()
