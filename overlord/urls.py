@@ -9,6 +9,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from checkout import pages as checkout
 from overlord import health
 from overlord.accounts import pages as accounts
+from overlord.demo import pages as demo
 from overlord.kernel import paths, schema  # noqa: F401  (paths registers `id`)
 from stats import pages as stats
 from tickets import pages as tickets
@@ -25,6 +26,7 @@ pages = [
     path("checkout/<id:reservation_id>/release/", tickets.release, name="release"),
     path("me/", checkout.me, name="me"),
     path("monitor/", stats.monitor, name="monitor"),
+    path("mailbox/", demo.mailbox, name="mailbox"),
     path("login/", accounts.Login.as_view(), name="login"),
     path("logout/", accounts.Logout.as_view(), name="logout"),
     path("signup/", accounts.Signup.as_view(), name="signup"),

@@ -1,7 +1,11 @@
 """From an event to a sold ticket, live, with every process running."""
 
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.utils import timezone
@@ -130,3 +134,37 @@ def test_two_hundred_buyers_want_fifty_tickets(
         for frame in screen.frames
         if frame["type"] != "heartbeat"
     )
+
+
+@pytest.fixture
+def readme(system: System, ticket_type: TicketType) -> Callable[[str], str]:
+    """Return the README's example in a language, with the addresses of the running system."""
+    text = (Path(__file__).parents[1] / "README.md").read_text()
+    section = text.split("## Buy a ticket by API")[1].split("\n## ")[0]
+    addresses = {
+        "//localhost:8080": f"//127.0.0.1:{system.port}",
+        "/events/1/": f"/events/{ticket_type.event_id}/",
+        "/tickets/1/": f"/tickets/{ticket_type.pk}/",
+        '"ticket_type": 1': f'"ticket_type": {ticket_type.pk}',
+    }
+    for written, here in addresses.items():
+        assert written in section
+        section = section.replace(written, here)
+    return lambda language: "\n".join(re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL))
+
+
+def run(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+
+
+def test_the_readme_buys_two_tickets(readme: Callable[[str], str], ticket_type: TicketType) -> None:
+    told = run("/bin/sh", "-euc", readme("sh"))
+
+    assert '"username":"ada"' in told
+    eventually(lambda: Inventory.objects.get(pk=ticket_type.pk).sold == 2)
+
+
+def test_the_readme_follows_an_event(readme: Callable[[str], str]) -> None:
+    told = run(sys.executable, "-c", readme("python").replace("print(frame)", "print(frame)\n        break"))
+
+    assert '"type":"snapshot"' in told

@@ -1,7 +1,7 @@
-"""Buyers who come all at once: real HTTP at the running system, so that the pages and the monitor come alive.
+"""Send many buyers to the running shop at once, by HTTP, so that its pages and the monitor come alive.
 
-Each has an account and its token, reserves a few tickets, and pays, releases them or lets the hold expire. How many
-there are at a time is bounded, and so is what they do.
+Each buyer has an account and its token, reserves a few tickets, and pays, releases them or does nothing. Only a few
+buyers come at the same time, and each sends a bounded number of requests.
 """
 
 import http.client
@@ -17,48 +17,49 @@ from typing import Any
 from urllib.parse import urlsplit
 
 AT_ONCE = 8
-LOOKED_AT = 8  # of the next events
+EVENTS_LOOKED_AT = 8  # of the next ones
 TIMEOUT = 30  # seconds
-THINKS = (0.2, 2.0)  # seconds, from .. to
-PAYS, GIVES_BACK = 0.75, 0.1  # of the buyers; the rest let their tickets run out
+THINK_SECONDS = (0.2, 2.0)  # from, to
+PAY_SHARE, RELEASE_SHARE = 0.75, 0.1  # of the buyers; the others do nothing, and their holds expire
 TOKENS = ("ok",) * 8 + ("card_error", "slow")
 
 
 @dataclass
 class Tally:
-    """What became of the buyers, counted as they finish."""
+    """What the buyers did, counted as they finish, in several threads."""
 
     counts: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, outcome: str) -> int:
-        """Will count an outcome, and say how many there are by now."""
+        """Count an outcome, and return how many buyers have finished."""
         with self._lock:
             self.counts[outcome] += 1
             return self.counts.total()
 
 
 class Refused(Exception):
-    """The shop said no, in the word that is its code."""
+    """The shop refused a request; the message is the error's code."""
 
 
 class Visitor:
-    """One connection, and who is logged in on it."""
+    """One HTTP connection, and the buyer who is logged in on it."""
 
     def __init__(self, url: str, token: str | None = None) -> None:
         parts = urlsplit(url)
-        connection = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._connection = connection(parts.hostname or "localhost", parts.port, timeout=TIMEOUT)
+        make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._connection = make(parts.hostname or "localhost", parts.port, timeout=TIMEOUT)
         self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if token is not None:
             self._headers["Authorization"] = f"Token {token}"
 
-    def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """Will give the answer's JSON; raises Refused."""
+    def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Send a request and return the JSON of the answer; raises Refused."""
         self._connection.request(method, path, json.dumps(body) if body else None, self._headers)
         answer = self._connection.getresponse()
         read = answer.read()
-        found = json.loads(read) if read else {}
+        is_json = answer.headers.get_content_subtype().endswith("json")
+        found = json.loads(read) if read and is_json else {}
         if answer.status >= 400:
             raise Refused(str(found.get("code", answer.status)))
         return found
@@ -68,36 +69,35 @@ class Visitor:
 
 
 def rush(
-    *, url: str, event: int | None, tokens: Sequence[str], seed: int | None, told: Callable[[int, str], None]
+    *, url: str, event: int | None, tokens: Sequence[str], seed: int | None, report: Callable[[int], None]
 ) -> Counter[str]:
-    """Send the buyers with these tokens at an event, AT_ONCE at a time, and count the outcomes.
+    """Send the buyers with these tokens to an event, AT_ONCE at a time, and return how many had each outcome.
 
-    Unless an event is named, it is the one with most tickets left. `told` is called after each buyer. Raise Refused
-    and OSError when the shop is not there.
+    Without `event`, they go to the one with the most tickets left. `report` is called with the number of buyers
+    that have finished. Raises Refused and OSError when the shop cannot be reached.
     """
     dice = random.Random(seed)  # noqa: S311
     ticket_types = types_on_sale(url, event)
     tally = Tally()
 
-    def come(token: str, lot: random.Random) -> None:
-        outcome = visit(url, token, ticket_types, lot)
-        told(tally.add(outcome), outcome)
+    def send(token: str, dice: random.Random) -> None:
+        report(tally.add(visit(url, token, ticket_types, dice)))
 
     with ThreadPoolExecutor(AT_ONCE) as crowd:
-        list(crowd.map(come, tokens, [random.Random(dice.random()) for _ in tokens]))  # noqa: S311
+        list(crowd.map(send, tokens, [random.Random(dice.random()) for _ in tokens]))  # noqa: S311
     return tally.counts
 
 
 def types_on_sale(url: str, event: int | None) -> list[dict[str, Any]]:
-    """Will find the ticket types to go for: those of the event, or of the one of the next that has most left."""
+    """Return the ticket types on sale of the event, or of the one with the most tickets left."""
     visitor = Visitor(url)
     try:
         if event is None:
-            listed = visitor.ask("GET", "/event/events/?upcoming=true&page_size=100")["results"]
-            named = [each["id"] for each in listed if each["tickets"]]
+            listed = visitor.request("GET", "/event/events/?upcoming=true&page_size=100")["results"]
+            ids = [each["id"] for each in listed if each["tickets"]]
         else:
-            named = [event]
-        found = [_on_sale(visitor, event_id) for event_id in named[:LOOKED_AT]]
+            ids = [event]
+        found = [_on_sale(visitor, event_id) for event_id in ids[:EVENTS_LOOKED_AT]]
     finally:
         visitor.close()
     best = max(found, key=lambda types: sum(each["available"] for each in types), default=[])
@@ -107,38 +107,36 @@ def types_on_sale(url: str, event: int | None) -> list[dict[str, Any]]:
 
 
 def _on_sale(visitor: Visitor, event_id: int) -> list[dict[str, Any]]:
-    types = visitor.ask("GET", f"/event/events/{event_id}/")["tickets"]
-    return [each for each in types if each["sale"] == "open" and each["available"]]
+    ticket_types = visitor.request("GET", f"/event/events/{event_id}/")["tickets"]
+    return [each for each in ticket_types if each["sale"] == "open" and each["available"]]
 
 
-def visit(url: str, token: str, ticket_types: list[dict[str, Any]], lot: random.Random) -> str:
-    """Let one buyer try, and return the outcome in a word."""
+def visit(url: str, token: str, ticket_types: list[dict[str, Any]], dice: random.Random) -> str:
+    """Let one buyer come, and return the outcome in words."""
     visitor = Visitor(url, token)
     try:
-        ticket_type = lot.choice(ticket_types)
-        wanted = {
-            "ticket_type": ticket_type["id"],
-            "amount": lot.randint(1, min(4, ticket_type["max_per_user"])),
-        }
-        reservation = visitor.ask("POST", "/event/reservations/", wanted)["id"]
-        time.sleep(lot.uniform(*THINKS))
-        decided = lot.random()
-        if decided < PAYS:
-            return _pay(visitor, reservation, lot)
-        if decided >= PAYS + GIVES_BACK:
-            return "left it held"
-        visitor.ask("DELETE", f"/event/reservations/{reservation}/")
+        ticket_type = dice.choice(ticket_types)
+        amount = dice.randint(1, min(4, ticket_type["max_per_user"]))
+        wanted = {"ticket_type": ticket_type["id"], "amount": amount}
+        reservation = visitor.request("POST", "/event/reservations/", wanted)["id"]
+        time.sleep(dice.uniform(*THINK_SECONDS))
+        decision = dice.random()
+        if decision < PAY_SHARE:
+            return _pay(visitor, reservation, dice)
+        if decision >= PAY_SHARE + RELEASE_SHARE:
+            return "left a hold"
+        visitor.request("DELETE", f"/event/reservations/{reservation}/")
     except Refused as refused:
-        return str(refused)
+        return str(refused).replace("_", " ")
     except (OSError, http.client.HTTPException):
-        return "lost"
+        return "lost the connection"
     else:
-        return "gave back"
+        return "released a hold"
     finally:
         visitor.close()
 
 
-def _pay(visitor: Visitor, reservation: int, lot: random.Random) -> str:
-    payment = visitor.ask("POST", "/payment/payments/", {"reservation_id": reservation})["id"]
-    visitor.ask("POST", f"/payment/payments/{payment}/pay/", {"token": lot.choice(TOKENS)})
-    return "paid"
+def _pay(visitor: Visitor, reservation: int, dice: random.Random) -> str:
+    payment = visitor.request("POST", "/payment/payments/", {"reservation_id": reservation})["id"]
+    visitor.request("POST", f"/payment/payments/{payment}/pay/", {"token": dice.choice(TOKENS)})
+    return "sent a payment"

@@ -31,12 +31,15 @@ def step(what: str) -> Iterator[None]:
     say(f"ready ({time.monotonic() - since:.1f} s)")
 
 
-def application(url: str, folder: Folder, state: SavedState) -> None:
+def application(url: str, folder: Folder, state: SavedState, *, sends_mail: bool) -> None:
     """Print the one screen that says where everything is."""
+    mailbox = (
+        "" if sends_mail else f"\n  Mailbox      {url}/mailbox/   (e-mails are kept there, and not sent)"
+    )
     logins = ""
     if state.demo_loaded:
         logins = f"""
-  Log in       staff / {state.demo_password}   (monitor and admin)
+  Log in       staff / {state.demo_password}   (monitor, admin and mailbox)
                buyer / {state.demo_password}
 """
     say(
@@ -45,7 +48,7 @@ Ticket Overlord is ready.
 
   Shop         {url}/
   Monitor      {url}/monitor/
-  Admin        {url}/admin/
+  Admin        {url}/admin/{mailbox}
   API          {url}/api/docs/
   Health       {url}/readyz
 {logins}
@@ -54,9 +57,9 @@ Ticket Overlord is ready.
 
 In another terminal, in the checkout:
 
-  .venv/bin/python manage.py rush --url {url}    send 100 test buyers to the shop
-  .venv/bin/python manage.py doctor               find out what is wrong
-  .venv/bin/python manage.py reset                remove all data, for a fresh start
+  .venv/bin/python manage.py rush      send 100 test buyers to the shop, for about half a minute
+  .venv/bin/python manage.py doctor    find out what is wrong
+  .venv/bin/python manage.py reset     remove all data, for a fresh start
 
 Ctrl-C stops everything and keeps the data.
 """

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 
 class FolderError(Exception):
@@ -55,6 +56,11 @@ class Folder:
     @property
     def env_file(self) -> Path:
         return self.path / "env"
+
+    @property
+    def mail_url(self) -> str:
+        """Return the EMAIL_URL that keeps each e-mail as a file in the folder."""
+        return f"filemail:///{quote(str(self.path / 'mail'))}"
 
     def make(self) -> None:
         """Make the folder unless it exists, and check it; raises FolderError."""
@@ -139,7 +145,7 @@ class Folder:
         with contextlib.suppress(FolderError):  # a damaged state file is one reason to reset
             if external_folder := self.load().external_folder:
                 shutil.rmtree(external_folder, ignore_errors=True)
-        for name in ("postgres", "valkey", "caddy", "liveness", "logs"):
+        for name in ("postgres", "valkey", "caddy", "liveness", "logs", "mail"):
             shutil.rmtree(self.path / name, ignore_errors=True)
         for scratch in self.path.glob("postgres.new-*"):
             shutil.rmtree(scratch, ignore_errors=True)

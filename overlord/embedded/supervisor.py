@@ -71,7 +71,7 @@ class Supervisor:
         written = folder.env()
         self._chosen = {
             name: value
-            for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "BASE_URL")
+            for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "BASE_URL", "EMAIL_URL")
             if (value := os.environ.get(name)) and value != written.get(name)
         }
         self._ports: dict[str, int] = {}
@@ -104,7 +104,7 @@ class Supervisor:
         self._start_application(env)
         url = f"http://localhost:{self._ports['shop']}"
         self._folder.announce(serving=url)
-        console.application(url, self._folder, self._state)
+        console.application(url, self._folder, self._state, sends_mail="EMAIL_URL" in self._chosen)
 
     def _supervise(self) -> NoReturn:
         """Restart what ends, until a shutdown signal; raises ProcessFailedError for what keeps ending."""
@@ -157,6 +157,8 @@ class Supervisor:
         written = {"SECRET_KEY": self._state.secret_key}
         if not self._options.services_only:
             written["BASE_URL"] = f"http://localhost:{self._port('shop')}"
+        if "EMAIL_URL" not in self._chosen:
+            written["EMAIL_URL"] = self._folder.mail_url
         if home:
             written["DATABASE_URL"] = self._start_postgres(home)
         if "REDIS_URL" not in self._chosen:
@@ -169,7 +171,7 @@ class Supervisor:
             secret_key=urls["SECRET_KEY"],
             data_dir=self._folder.path,
         )
-        return {**environment, "BASE_URL": urls.get("BASE_URL", "")}
+        return {**environment, "BASE_URL": urls.get("BASE_URL", ""), "EMAIL_URL": urls["EMAIL_URL"]}
 
     def _find_postgres_home(self) -> PostgresHome:
         external = Path(self._state.external_folder) if self._state.external_folder else None

@@ -1,0 +1,31 @@
+"""The mailbox: a page with the e-mails of a shop that keeps them as files and sends none."""
+
+from pathlib import Path
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from overlord.demo.mailbox import letters
+from overlord.kernel.errors import Forbidden
+from overlord.shop.permissions import staff_only
+
+FILES = "django.core.mail.backends.filebased.EmailBackend"
+
+
+@require_safe
+@staff_only
+def mailbox(request: HttpRequest) -> HttpResponse:
+    """Show the newest e-mails to superusers, because links in them open the accounts of others.
+
+    Not found where e-mails are sent.
+    """
+    if settings.EMAIL_BACKEND != FILES:
+        raise Http404
+    if not request.user.is_superuser:
+        raise Forbidden()
+    folder = Path(settings.EMAIL_FILE_PATH)  # type: ignore[misc]  # the settings take it from EMAIL_URL
+    response = render(request, "demo/mailbox.html", {"letters": letters(folder), "folder": folder})
+    response["Cache-Control"] = "no-store, private"
+    return response
