@@ -20,7 +20,7 @@ from benchmarks.cpu import Meter
 from benchmarks.load import Load, Tally
 from benchmarks.report import Goal, Report, Scale, percentile
 from benchmarks.system import System
-from overlord.kernel import db, redis_client
+from overlord.kernel import clock, db, redis_client
 from realtime import store
 from tickets import services, tasks
 
@@ -218,11 +218,11 @@ def _idle(report: Report, scale: Scale, types: list[int]) -> None:
     sale.reset()
     _hold(types, first=1, count=HOLDERS // 2, due=db.now() + timedelta(hours=1))
     _settle()
-    services.sweep_for(seconds=1, pause=_tick)
+    services.sweep(instants=_ticks(1))
     for _ in range(scale.pick(1, 3)):
         seconds = scale.pick(2, 5)
         sweeper, backend = time.thread_time(), _backend_seconds()
-        services.sweep_for(seconds=seconds, pause=_tick)
+        services.sweep(instants=_ticks(seconds))
         sweeper, backend = time.thread_time() - sweeper, _backend_seconds() - backend
         shares = {
             "sweeper % of a core": sweeper / seconds * 100,
@@ -231,9 +231,11 @@ def _idle(report: Report, scale: Scale, types: list[int]) -> None:
         report.add("nothing due", **shares)
 
 
-def _tick() -> bool:
-    time.sleep(tasks.TICK)
-    return False
+def _ticks(seconds: float) -> Iterator[datetime]:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        yield clock.now()
+        time.sleep(tasks.TICK_SECONDS)
 
 
 def _backend_seconds() -> float:

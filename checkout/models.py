@@ -4,48 +4,46 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
+from checkout.rules import IN_FLIGHT, REFUND_IN_FLIGHT, PaymentStatus, RefundStatus
 from tickets.models import Reservation
 
 
 class Payment(models.Model):
-    """One buyer's payment of one reservation, through as many tries as it takes."""
+    """One buyer's payment of one reservation, with all its tries."""
 
-    class Status(models.TextChoices):
-        NOT_STARTED = "NOT_STARTED"
-        PENDING = "PENDING"
-        PROCESSING = "PROCESSING"
-        SUCCESS = "SUCCESS"
-        FAILURE = "FAILURE"
-        ABANDONED = "ABANDONED"
-        REFUNDING = "REFUNDING"
-        REFUNDED = "REFUNDED"
+    Status = PaymentStatus
+    IN_FLIGHT = IN_FLIGHT
 
     buyer = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False
     )
     reservation = models.ForeignKey(Reservation, on_delete=models.PROTECT, related_name="payments")
-    status = models.CharField(max_length=12, choices=Status, default=Status.NOT_STARTED)
-    amount_minor = models.BigIntegerField(help_text="In minor units.")
+    status = models.CharField(
+        max_length=12,
+        choices=[(status.value, status.value.replace("_", " ").title()) for status in PaymentStatus],
+        default=PaymentStatus.NOT_STARTED.value,
+    )
+    amount_minor = models.BigIntegerField("amount", help_text="In minor units.")
     refunded_minor = models.BigIntegerField(
-        default=0, help_text="Paid back or on its way back, in minor units."
+        "refunded", default=0, help_text="Refunded or being refunded, in minor units."
     )
     currency = models.CharField(max_length=3)
-    error = models.TextField(blank=True, help_text="Why it failed, in a buyer's words.")
+    error = models.TextField(blank=True, help_text="Why it failed, as the buyer is told.")
     requires_action = models.JSONField(null=True, help_text="What the buyer's browser must do next.")
     gateway = models.CharField(max_length=20)
-    gateway_reference = models.CharField(max_length=100, blank=True, help_text="The intent of this try.")
+    gateway_reference = models.CharField(
+        max_length=100, blank=True, help_text="The gateway's name for the intent of this try."
+    )
     gateway_token = models.CharField(max_length=200, blank=True, help_text="Erased at the outcome.")
     try_number = models.IntegerField(
-        default=0, help_text="Rises when the buyer presses again after a decline; part of the gateway's keys."
+        default=0, help_text="Rises when the buyer tries again. Part of the gateway's keys."
     )
-    attempts = models.IntegerField(default=0, help_text="How often a worker took this try up.")
-    lease_until = models.DateTimeField(null=True, help_text="Until when one worker has it to himself.")
-    next_look_at = models.DateTimeField(null=True, help_text="When beat has somebody look after it.")
-    deadline = models.DateTimeField(null=True, help_text="When what is unsettled is cancelled.")
+    attempts = models.IntegerField(default=0, help_text="How often a worker has taken this try.")
+    lease_until = models.DateTimeField(null=True, help_text="When one worker's exclusive time ends.")
+    next_look_at = models.DateTimeField(null=True, help_text="When beat hands it to a worker again.")
+    deadline = models.DateTimeField(null=True, help_text="When it is cancelled unless it has an outcome.")
     created = models.DateTimeField()
     version = models.BigIntegerField(default=1)
-
-    IN_FLIGHT = (Status.PENDING, Status.PROCESSING)
 
     class Meta:
         constraints = [
@@ -56,21 +54,20 @@ class Payment(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["reservation"],
-                condition=Q(status__in=["PENDING", "PROCESSING"]),
+                condition=Q(status__in=[*IN_FLIGHT]),
                 name="payment_one_in_flight_per_reservation",
             ),
             models.UniqueConstraint(
                 fields=["reservation"],
-                condition=Q(status="SUCCESS"),
+                condition=Q(status=PaymentStatus.SUCCESS),
                 name="payment_one_captured_per_reservation",
             ),
             models.CheckConstraint(
-                condition=Q(gateway_token="") | Q(status__in=["PENDING", "PROCESSING"]),
+                condition=Q(gateway_token="") | Q(status__in=[*IN_FLIGHT]),
                 name="payment_token_erased_at_the_outcome",
             ),
             models.CheckConstraint(
-                condition=~Q(status__in=["PENDING", "PROCESSING"])
-                | Q(next_look_at__isnull=False, deadline__isnull=False),
+                condition=~Q(status__in=[*IN_FLIGHT]) | Q(next_look_at__isnull=False, deadline__isnull=False),
                 name="payment_in_flight_is_looked_after",
             ),
         ]
@@ -87,24 +84,24 @@ class Payment(models.Model):
 
 
 class Refund(models.Model):
-    """Money on its way back to a buyer."""
+    """Money that goes back to a buyer."""
 
-    class Status(models.TextChoices):
-        PENDING = "PENDING"
-        PROCESSING = "PROCESSING"
-        SUCCESS = "SUCCESS"
-        FAILURE = "FAILURE"
+    Status = RefundStatus
 
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refunds")
-    amount_minor = models.BigIntegerField(help_text="In minor units.")
+    amount_minor = models.BigIntegerField("amount", help_text="In minor units.")
     return_tickets = models.BooleanField(default=False)
-    status = models.CharField(max_length=10, choices=Status, default=Status.PENDING)
+    status = models.CharField(
+        max_length=10,
+        choices=[(status.value, status.value.title()) for status in RefundStatus],
+        default=RefundStatus.PENDING.value,
+    )
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         null=True,
         on_delete=models.PROTECT,
         related_name="+",
-        help_text="Empty: it is the system's own, of money that came late.",
+        help_text="Empty: the system, because the money came late.",
     )
     gateway_reference = models.CharField(max_length=100, blank=True)
     try_number = models.IntegerField(default=1)
@@ -118,7 +115,7 @@ class Refund(models.Model):
             models.CheckConstraint(condition=Q(amount_minor__gte=1), name="refund_amount_positive"),
             models.UniqueConstraint(
                 fields=["payment"],
-                condition=Q(status__in=["PENDING", "PROCESSING"]),
+                condition=Q(status__in=[*REFUND_IN_FLIGHT]),
                 name="refund_one_in_flight_per_payment",
             ),
         ]
@@ -133,7 +130,7 @@ class Refund(models.Model):
 
 
 class WebhookEvent(models.Model):
-    """News of a gateway that was taken, each once."""
+    """A message of a gateway that was processed. Each is processed once."""
 
     gateway = models.CharField(max_length=20)
     event_id = models.CharField(max_length=255)
@@ -149,7 +146,7 @@ class WebhookEvent(models.Model):
 
 
 class Receipt(models.Model):
-    """The e-mail a buyer gets for what he paid: written with the payment's success, sent from its own queue."""
+    """The e-mail about a successful payment. Written with the success, sent from a queue of its own."""
 
     payment = models.OneToOneField(
         Payment, on_delete=models.PROTECT, primary_key=True, related_name="receipt"
@@ -170,14 +167,14 @@ class Receipt(models.Model):
 
 
 class Incident(models.Model):
-    """Something about money that staff should look at."""
+    """Something about a payment that staff should look at."""
 
     class Cause(models.TextChoices):
         GATEWAY_SILENT = "gateway_silent", "The gateway does not answer; the payment was abandoned"
-        LATE_MONEY = "late_money", "Money came late and is paid back"
+        LATE_MONEY = "late_money", "The money came late and is being refunded"
         REFUND_FAILED = "refund_failed", "The gateway refused a refund"
-        WRONG_AMOUNT = "wrong_amount", "The gateway charged something else than was asked"
-        STUCK = "stuck", "It was taken up again and again without an outcome"
+        WRONG_AMOUNT = "wrong_amount", "The gateway charged another amount than was asked"
+        STUCK = "stuck", "Many attempts have brought no outcome"
 
     cause = models.CharField(max_length=20, choices=Cause)
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="incidents")

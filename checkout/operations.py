@@ -1,19 +1,22 @@
 """Steps of paying inside an open transaction.
 
-Locks are taken in one order everywhere: payment, its reservation, the inventory. Each transition is a guarded
-UPDATE of a locked row; each tells the buyer's screens after the commit.
+Locks are taken in one order everywhere: payment, its reservation, the inventory. Each transition is an UPDATE of a
+locked row that insists on the old status, and tells the buyer's screens after the commit. `now` is PostgreSQL's
+clock, read after the lock.
 """
 
 import logging
+from collections.abc import Collection
 from datetime import datetime
 from functools import partial
 from typing import Any
 
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Greatest
 
 from checkout import projections, rules, sql
 from checkout.models import Incident, Payment, Receipt
+from checkout.rules import Outcome, PaymentStatus
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from overlord.kernel.queues import Queue, enqueue
@@ -23,10 +26,14 @@ from tickets.models import Reservation
 logger = logging.getLogger(__name__)
 
 AT_REST = {"gateway_token": "", "lease_until": None, "next_look_at": None, "requires_action": None}
+OPEN_TO_NEWS = (
+    PaymentStatus.PROCESSING,
+    PaymentStatus.ABANDONED,
+)  # an answer of the gateway may still change it
 
 
 def payment_lock(*, payment_id: int, buyer_id: int | None = None) -> Payment:
-    """Will lock a payment, its buyer's own where one is given; raises NotFound."""
+    """Lock a payment, the buyer's own if one is given; raise NotFound."""
     db.transaction_required()
     payments = Payment.objects.select_for_update(no_key=True)
     if buyer_id is not None:
@@ -38,7 +45,7 @@ def payment_lock(*, payment_id: int, buyer_id: int | None = None) -> Payment:
 
 
 def payment_open(*, reservation: Reservation, gateway: str, now: datetime) -> tuple[Payment, bool]:
-    """Will find the payment of a locked reservation, or make one; the second says whether it was made."""
+    """Return the payment of a locked reservation, made if there is none, and whether it was made."""
     db.transaction_required()
     existing = Payment.objects.filter(reservation=reservation).order_by("-id").first()
     if existing is not None:
@@ -56,10 +63,10 @@ def payment_open(*, reservation: Reservation, gateway: str, now: datetime) -> tu
 
 
 def payment_begin(*, payment: Payment, token: str, now: datetime) -> None:
-    """Will start the next try of a locked payment whose reservation has been turned to paying."""
+    """Start the next try of a locked payment whose reservation is being paid for, and hand it to a worker."""
     _payment_move(
         payment,
-        "PENDING",
+        PaymentStatus.PENDING,
         error="",
         gateway_token=token,
         gateway_reference="",
@@ -73,17 +80,17 @@ def payment_begin(*, payment: Payment, token: str, now: datetime) -> None:
 
 
 def payment_take(*, payment_id: int, now: datetime) -> Payment | None:
-    """Will lease a payment to this worker; None when it is settled or another worker has it.
+    """Lease a payment to this worker; return None when it has its outcome or another worker has it.
 
-    The lease and the count of attempts are committed before anything is risked.
+    The caller commits the lease and the number of attempts before it asks the gateway.
     """
     db.transaction_required()
     free = Q(lease_until=None) | Q(lease_until__lte=now)
     lease = {"lease_until": now + rules.LEASE, "attempts": F("attempts") + 1, "version": F("version") + 1}
     mine = Payment.objects.filter(free, pk=payment_id)
-    taken = mine.filter(status__in=Payment.IN_FLIGHT).update(
-        status="PROCESSING", next_look_at=now + rules.LEASE, **lease
-    ) or mine.filter(status="ABANDONED").update(
+    taken = mine.filter(status__in=rules.IN_FLIGHT).update(
+        status=PaymentStatus.PROCESSING, next_look_at=now + rules.LEASE, **lease
+    ) or mine.filter(status=PaymentStatus.ABANDONED).update(
         next_look_at=Greatest(F("next_look_at"), now + rules.LEASE), **lease
     )
     if not taken:
@@ -94,16 +101,16 @@ def payment_take(*, payment_id: int, now: datetime) -> Payment | None:
 
 
 def payment_remember_intent(*, payment: Payment, reference: str) -> None:
-    """Will keep the gateway's name for the intent of this try, before anything is confirmed on it."""
+    """Keep the gateway's name for the intent of this try, before it is confirmed."""
     db.transaction_required()
     _this_try(payment).update(gateway_reference=reference, version=F("version") + 1)
     payment.gateway_reference = reference
 
 
-def payment_postpone(
+def payment_reschedule(
     *, payment: Payment, until: datetime | None, action: dict[str, Any] | None = None
 ) -> None:
-    """Will give a payment in doubt back for somebody to look after it at `until`; None: nobody any more."""
+    """End the lease of a payment without an outcome; beat hands it to a worker again at `until` (None: never)."""
     db.transaction_required()
     _this_try(payment).update(
         lease_until=None, next_look_at=until, requires_action=action, version=F("version") + 1
@@ -111,58 +118,65 @@ def payment_postpone(
     db.after_commit(partial(projections.announce, buyer_id=payment.buyer_id))
 
 
-def _this_try(payment: Payment) -> Any:
-    return Payment.objects.filter(
-        pk=payment.pk, try_number=payment.try_number, status__in=["PROCESSING", "ABANDONED"]
-    )
+def _this_try(payment: Payment) -> QuerySet[Payment]:
+    return Payment.objects.filter(pk=payment.pk, try_number=payment.try_number, status__in=OPEN_TO_NEWS)
+
+
+def is_open_to_news(*, payment: Payment, taken: Payment) -> bool:
+    """Return whether what the gateway says of the try in `taken` may still change the locked payment."""
+    return payment.try_number == taken.try_number and payment.status in OPEN_TO_NEWS
 
 
 def payment_succeed(*, payment: Payment, reservation: Reservation, now: datetime) -> None:
-    """Will make a locked payment's tickets the buyer's for good, and owe him a receipt."""
+    """Sell the tickets of a locked payment, and owe the buyer a receipt."""
     tickets.reservation_validate(reservation=reservation, paid_minor=payment.amount_minor, now=now)
-    _payment_move(payment, "SUCCESS", error="", **AT_REST)
+    _payment_move(payment, PaymentStatus.SUCCESS, error="", **AT_REST)
     _receipt_owe(payment, now)
 
 
-def payment_fail(*, payment: Payment, reservation: Reservation, outcome: str, now: datetime) -> None:
-    """Will say why a locked payment did not charge, and give its reservation what time is left."""
-    if payment.status != "ABANDONED":
+def payment_fail(*, payment: Payment, reservation: Reservation, outcome: Outcome, now: datetime) -> None:
+    """Say why a locked payment charged nobody, and let its reservation be a hold for the rest of its time."""
+    if payment.status != PaymentStatus.ABANDONED:
         tickets.reservation_stop_paying(reservation=reservation, now=now)
-    _payment_move(payment, "FAILURE", error=rules.SENTENCES[outcome], **AT_REST)
+    _payment_move(payment, PaymentStatus.FAILURE, error=rules.OUTCOME_SENTENCES[outcome], **AT_REST)
 
 
 def payment_abandon(*, payment: Payment, reservation: Reservation, now: datetime) -> None:
-    """Will stop protecting the hold of a locked payment whose gateway is silent; it is asked about still."""
+    """Stop protecting the hold of a locked payment whose gateway is silent, and look at it less often."""
     tickets.reservation_stop_paying(reservation=reservation, now=now)
     asked_later = {**AT_REST, "next_look_at": now + rules.LATE_LOOK}
-    _payment_move(payment, "ABANDONED", error=rules.SENTENCES["abandoned"], **asked_later)
-    incident_open(payment=payment, cause="gateway_silent", now=now)
+    _payment_move(payment, PaymentStatus.ABANDONED, error=rules.ABANDONED_SENTENCE, **asked_later)
+    incident_open(payment=payment, cause=Incident.Cause.GATEWAY_SILENT, now=now)
 
 
 def payment_succeed_late(*, payment: Payment, reservation: Reservation, now: datetime) -> bool:
-    """Will take a locked abandoned payment's tickets again, now that it has charged; False when they are gone."""
+    """Sell tickets again for a locked abandoned payment that has charged; return False when none are left."""
     if not tickets.reservation_reseat(reservation=reservation, paid_minor=payment.amount_minor, now=now):
         return False
-    _payment_move(payment, "SUCCESS", error="", **AT_REST)
+    _payment_move(payment, PaymentStatus.SUCCESS, error="", **AT_REST)
     _receipt_owe(payment, now)
     return True
 
 
-def payment_pay_back_late(*, payment: Payment, now: datetime) -> None:
-    """Will mark a locked abandoned payment as one whose money goes back, whole."""
+def payment_refund_late(*, payment: Payment, now: datetime) -> None:
+    """Mark a locked abandoned payment as one whose whole money goes back."""
     _payment_move(
-        payment, "REFUNDING", error=rules.SENTENCES["late"], refunded_minor=payment.amount_minor, **AT_REST
+        payment,
+        PaymentStatus.REFUNDING,
+        error=rules.LATE_SENTENCE,
+        refunded_minor=payment.amount_minor,
+        **AT_REST,
     )
-    incident_open(payment=payment, cause="late_money", now=now)
+    incident_open(payment=payment, cause=Incident.Cause.LATE_MONEY, now=now)
 
 
 def payment_refunded(*, payment: Payment) -> None:
-    """Will mark a locked payment as paid back whole."""
-    _payment_move(payment, "REFUNDED", error=rules.SENTENCES["refunded"])
+    """Mark a locked payment as refunded in full."""
+    _payment_move(payment, PaymentStatus.REFUNDED, error=rules.REFUNDED_SENTENCE)
 
 
 def payment_set_refunded(*, payment: Payment, refunded_minor: int) -> None:
-    """Will set how much of a locked payment is paid back or on its way back; a CHECK holds it to the amount."""
+    """Set how much of a locked payment is refunded or being refunded; a CHECK limits it to the amount."""
     db.transaction_required()
     Payment.objects.filter(pk=payment.pk).update(refunded_minor=refunded_minor, version=F("version") + 1)
     payment.refunded_minor = refunded_minor
@@ -170,16 +184,16 @@ def payment_set_refunded(*, payment: Payment, refunded_minor: int) -> None:
 
 
 def payment_remove(*, payment: Payment) -> None:
-    """Will remove a locked payment that has charged nobody; raises PaymentStarted."""
+    """Remove a locked payment that has charged nobody; raise PaymentStarted."""
     rules.check_removable(payment.status)
     payment.delete()
     db.after_commit(partial(projections.announce, buyer_id=payment.buyer_id))
 
 
-def _payment_move(payment: Payment, target: str, **changes: Any) -> None:
-    """Will change a locked payment's status by a guarded UPDATE, once, if the machine knows the way."""
+def _payment_move(payment: Payment, target: PaymentStatus, **changes: Any) -> None:
+    """Change a locked payment's status by an UPDATE that insists on the old one; raise StateChanged."""
     db.transaction_required()
-    known = target in rules.PAYMENT_TRANSITIONS[payment.status]
+    known = target in rules.PAYMENT_TRANSITIONS[PaymentStatus(payment.status)]
     moved = known and Payment.objects.filter(pk=payment.pk, status=payment.status).update(
         status=target, version=F("version") + 1, **changes
     )
@@ -194,15 +208,21 @@ def _receipt_owe(payment: Payment, now: datetime) -> None:
     db.after_commit(partial(enqueue, "checkout.receipts_send", queue=Queue.MAIL))
 
 
-def incident_open(*, payment: Payment, cause: str, now: datetime, detail: str = "") -> None:
-    """Will put something before staff, once while it is open."""
+def incident_open(*, payment: Payment, cause: Incident.Cause, now: datetime, detail: str = "") -> None:
+    """Show staff an incident, unless one of this cause is open for the payment."""
     db.transaction_required()
     facts = {"cause": cause, "payment": payment.pk, "detail": detail, "now": now}
     if db.rows(sql.INCIDENT_OPEN, facts):
-        logger.error("Payment %s: %s. %s", payment.pk, Incident.Cause(cause).label, detail)
+        logger.error("Payment %s: %s. %s", payment.pk, cause.label, detail)
+
+
+def incidents_close(*, ids: Collection[int], now: datetime) -> int:
+    """Close open incidents and count them."""
+    db.transaction_required()
+    return Incident.objects.filter(pk__in=ids, closed_at=None).update(closed_at=now)
 
 
 def webhook_note(*, gateway: str, event_id: str, now: datetime) -> bool:
-    """Will remember an event of a gateway; False when it was taken before."""
+    """Record a message of a gateway; return False when it was recorded before."""
     db.transaction_required()
     return bool(db.rows(sql.WEBHOOK_NOTE, {"gateway": gateway, "event_id": event_id, "now": now}))

@@ -21,7 +21,6 @@ from overlord.kernel import clock, problems
 from overlord.kernel.errors import DomainError, Invalid, NotFound
 from overlord.shop import error_messages
 from tickets import selectors as tickets
-from tickets.models import Reservation
 
 SHOWN = 100  # the buyer's newest reservations
 SLOW_AFTER = timedelta(seconds=10)
@@ -66,11 +65,11 @@ def _checkout_page(
     request: HttpRequest, reservation_id: int, *, refused: DomainError | None = None
 ) -> HttpResponse:
     now = clock.now()
-    mine = Reservation.objects.filter(buyer_id=actor_id(request), pk=reservation_id)
-    found = tickets.reservations_described(mine, now=now)
-    if not found:
+    reservation = tickets.reservation_described(
+        buyer_id=actor_id(request), reservation_id=reservation_id, now=now
+    )
+    if reservation is None:
         raise NotFound()
-    [reservation] = found
     payment = selectors.payments_by_reservation(reservation_ids=[reservation_id]).get(reservation_id)
     since = reservation["paying_since"]
     stage = stages.stage_of(reservation, payment, now=now)
@@ -98,8 +97,7 @@ def _checkout_page(
 def me(request: HttpRequest) -> HttpResponse:
     """Show the buyer's reservations: waiting for payment, paid, and ended."""
     now = clock.now()
-    newest = Reservation.objects.filter(buyer_id=actor_id(request)).order_by("-id")[:SHOWN]
-    reservations = tickets.reservations_described(newest, now=now)
+    reservations = tickets.reservations_described(buyer_id=actor_id(request), most=SHOWN, now=now)
     payments = selectors.payments_by_reservation(reservation_ids=[each["id"] for each in reservations])
     for each in reservations:
         each["stage"] = stages.stage_of(each, payments.get(each["id"]), now=now)

@@ -1,11 +1,13 @@
-"""What a buyer's own screens show: reservations and the payments of them."""
+"""What a buyer's own screens show: reservations and their payments.
+
+`project_buyers` runs in a flush (Celery), which passes `now`. `announce` runs after a commit and never raises.
+"""
 
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from checkout import selectors
-from overlord.kernel import clock
 from realtime import publish, streams
 from tickets import selectors as tickets
 
@@ -13,9 +15,8 @@ VALIDATED_SHOWN = 50
 ENDED_SHOWN_FOR = timedelta(minutes=15)
 
 
-def project_buyers(ids: Collection[int]) -> dict[int, dict[str, Any]]:
-    """Will give the whole state of buyers' own streams."""
-    now = clock.now()
+def project_buyers(ids: Collection[int], *, now: datetime) -> dict[int, dict[str, Any]]:
+    """Return the whole state of buyers' own streams."""
     reservations = tickets.reservations_shown(
         buyer_ids=ids, since=now - ENDED_SHOWN_FOR, validated=VALIDATED_SHOWN, now=now
     )
@@ -28,5 +29,5 @@ def project_buyers(ids: Collection[int]) -> dict[int, dict[str, Any]]:
 
 
 def announce(*, buyer_id: int) -> None:
-    """Will tell the live side, after a commit, that something of the buyer's changed. It never raises."""
+    """Say that a reservation or payment of the buyer's changed."""
     publish.streams_mark(streams=[streams.me(buyer_id)])

@@ -1,24 +1,42 @@
-"""Steps of paying back inside an open transaction. The payment is locked first, then its refund."""
+"""Steps of refunding inside an open transaction. The payment is locked first, then its refund."""
 
 from datetime import datetime
 from functools import partial
 from typing import Any
 
-from django.db.models import F, Q
+from django.db.models import F, Q, Sum
 
 from checkout import operations, rules
-from checkout.models import Payment, Refund
+from checkout.models import Incident, Payment, Refund
+from checkout.rules import PaymentStatus, RefundStatus
 from overlord.kernel import db
+from overlord.kernel.errors import NotFound
 from overlord.kernel.queues import Queue, enqueue
 from tickets import operations as tickets
 
 AT_REST = {"lease_until": None, "next_look_at": None}
 
 
+def refund_lock(*, refund_id: int) -> tuple[Payment, Refund]:
+    """Lock a refund and, before it, its payment; raise NotFound."""
+    db.transaction_required()
+    payment_id = Refund.objects.filter(pk=refund_id).values_list("payment_id", flat=True).first()
+    if payment_id is None:
+        raise NotFound()
+    payment = operations.payment_lock(payment_id=payment_id)
+    return payment, Refund.objects.select_for_update(no_key=True).get(pk=refund_id)
+
+
+def check_none_in_flight(*, payment: Payment) -> None:
+    """Raise RefundInProgress when a refund of a locked payment is in flight."""
+    if payment.refunds.filter(status__in=rules.REFUND_IN_FLIGHT).exists():
+        raise rules.RefundInProgress()
+
+
 def refund_open(
     *, payment: Payment, amount_minor: int, return_tickets: bool, requested_by: int | None, now: datetime
 ) -> Refund:
-    """Will ask for `amount_minor` of a locked payment to be paid back."""
+    """Start a refund of `amount_minor` of a locked payment, and hand it to a worker."""
     db.transaction_required()
     refund = Refund.objects.create(
         payment=payment,
@@ -33,11 +51,11 @@ def refund_open(
 
 
 def refund_take(*, refund_id: int, now: datetime) -> Refund | None:
-    """Will lease a refund in flight to this worker; None when it is settled or another worker has it."""
+    """Lease a refund to this worker; return None when it has its outcome or another worker has it."""
     db.transaction_required()
     free = Q(lease_until=None) | Q(lease_until__lte=now)
-    taken = Refund.objects.filter(free, pk=refund_id, status__in=["PENDING", "PROCESSING"]).update(
-        status="PROCESSING",
+    taken = Refund.objects.filter(free, pk=refund_id, status__in=rules.REFUND_IN_FLIGHT).update(
+        status=RefundStatus.PROCESSING,
         attempts=F("attempts") + 1,
         lease_until=now + rules.LEASE,
         next_look_at=now + rules.LEASE,
@@ -45,22 +63,24 @@ def refund_take(*, refund_id: int, now: datetime) -> Refund | None:
     return Refund.objects.select_related("payment").get(pk=refund_id) if taken else None
 
 
-def refund_postpone(*, refund: Refund, until: datetime) -> None:
-    """Will give a refund in doubt back for somebody to look after it at `until`."""
+def refund_reschedule(*, refund: Refund, until: datetime) -> None:
+    """End the lease of a refund without an outcome; beat hands it to a worker again at `until`."""
     db.transaction_required()
-    Refund.objects.filter(pk=refund.pk, status="PROCESSING").update(lease_until=None, next_look_at=until)
+    Refund.objects.filter(pk=refund.pk, status=RefundStatus.PROCESSING).update(
+        lease_until=None, next_look_at=until
+    )
 
 
 def refund_again(*, refund: Refund, now: datetime) -> None:
-    """Will try a locked refund that the gateway had refused once more, under a new key."""
-    _refund_move(refund, "PENDING", try_number=refund.try_number + 1, attempts=0, next_look_at=now)
+    """Try a locked refund that the gateway refused once more, under a new key."""
+    _refund_move(refund, RefundStatus.PENDING, try_number=refund.try_number + 1, attempts=0, next_look_at=now)
     db.after_commit(partial(enqueue, "checkout.refund_process", queue=Queue.PAYMENTS, refund_id=refund.pk))
 
 
 def refund_succeed(*, payment: Payment, refund: Refund, reference: str, now: datetime) -> None:
-    """Will record that a locked refund of a locked payment was paid, and let the counters follow."""
-    _refund_move(refund, "SUCCESS", gateway_reference=reference, **AT_REST)
-    if payment.status == "SUCCESS":
+    """Record that a locked refund of a locked payment was paid, and change the counters accordingly."""
+    _refund_move(refund, RefundStatus.SUCCESS, gateway_reference=reference, **AT_REST)
+    if payment.status == PaymentStatus.SUCCESS:
         reservation = tickets.reservation_lock(reservation_id=payment.reservation_id)
         tickets.reservation_pay_back(
             reservation=reservation,
@@ -68,27 +88,27 @@ def refund_succeed(*, payment: Payment, refund: Refund, reference: str, now: dat
             return_tickets=refund.return_tickets,
             now=now,
         )
-    paid_back = sum(
-        Refund.objects.filter(payment=payment, status="SUCCESS").values_list("amount_minor", flat=True)
-    )
-    if paid_back == payment.amount_minor:
+    paid = payment.refunds.filter(status=RefundStatus.SUCCESS)
+    if paid.aggregate(minor=Sum("amount_minor"))["minor"] == payment.amount_minor:
         operations.payment_refunded(payment=payment)
 
 
 def refund_fail(*, payment: Payment, refund: Refund, now: datetime) -> None:
-    """Will record that the gateway refused a locked refund; staff are told, and may try again or otherwise."""
-    _refund_move(refund, "FAILURE", **AT_REST)
-    if payment.status == "SUCCESS":
+    """Record that the gateway refused a locked refund, and show it to staff, who may try again."""
+    _refund_move(refund, RefundStatus.FAILURE, **AT_REST)
+    if payment.status == PaymentStatus.SUCCESS:
         operations.payment_set_refunded(
             payment=payment, refunded_minor=payment.refunded_minor - refund.amount_minor
         )
-    operations.incident_open(payment=payment, cause="refund_failed", now=now, detail=f"refund {refund.pk}")
+    operations.incident_open(
+        payment=payment, cause=Incident.Cause.REFUND_FAILED, now=now, detail=f"refund {refund.pk}"
+    )
 
 
-def _refund_move(refund: Refund, target: str, **changes: Any) -> None:
-    """Will change a locked refund's status by a guarded UPDATE, once, if the machine knows the way."""
+def _refund_move(refund: Refund, target: RefundStatus, **changes: Any) -> None:
+    """Change a locked refund's status by an UPDATE that insists on the old one; raise StateChanged."""
     db.transaction_required()
-    known = target in rules.REFUND_TRANSITIONS[refund.status]
+    known = target in rules.REFUND_TRANSITIONS[RefundStatus(refund.status)]
     moved = known and Refund.objects.filter(pk=refund.pk, status=refund.status).update(
         status=target, **changes
     )

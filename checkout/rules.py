@@ -1,89 +1,156 @@
-"""When a payment or refund may go on, and what a gateway's answer makes of it: decisions on plain values."""
+"""When a payment or refund may go on, and what follows from a gateway's answer: decisions on plain values."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from enum import StrEnum
+from typing import Any
 
 from overlord.kernel.errors import Conflict, Gone, Invalid
+from tickets.rules import PaymentInProgress
 
-# The machines. A transition that is not here is a bug of ours and raises; docs/payments.md draws both.
-PAYMENT_TRANSITIONS: dict[str, frozenset[str]] = {
-    "NOT_STARTED": frozenset({"PENDING", "SUCCESS"}),  # SUCCESS at once when it costs nothing
-    "PENDING": frozenset({"PROCESSING"}),
-    "PROCESSING": frozenset({"SUCCESS", "FAILURE", "ABANDONED"}),
-    "FAILURE": frozenset({"PENDING"}),  # pressed again
-    "ABANDONED": frozenset({"SUCCESS", "REFUNDING", "FAILURE"}),  # late: seated again, paid back, or nothing
-    "SUCCESS": frozenset({"REFUNDED"}),
-    "REFUNDING": frozenset({"REFUNDED"}),
-    "REFUNDED": frozenset(),
-}
-REFUND_TRANSITIONS: dict[str, frozenset[str]] = {
-    "PENDING": frozenset({"PROCESSING"}),
-    "PROCESSING": frozenset({"SUCCESS", "FAILURE"}),
-    "FAILURE": frozenset({"PENDING"}),  # staff try again
-    "SUCCESS": frozenset(),
-}
-SHOWN_AS = {"ABANDONED": "FAILURE", "REFUNDING": "PROCESSING"}  # clients know six words
+__all__ = ["PaymentInProgress"]
 
-LEASE = timedelta(seconds=30)  # one worker's time with the gateway; longer than its task's hard limit
-RESUME_AFTER = timedelta(seconds=2)  # what nobody took up by then was lost with its message
-DEADLINE = timedelta(minutes=10)  # then the gateway is asked to cancel
-CAP = timedelta(
-    minutes=20
-)  # after the deadline; then a gateway that says nothing protects the hold no longer
-CONFIRM_ATTEMPTS = 2  # a confirmation that got lost is repeated once; lost again, the intent is cancelled
-LATE_LOOK = timedelta(minutes=5)  # how often an abandoned payment is asked about
-LATE_FOR = timedelta(days=3)  # and for how long: as long as gateways deliver late news
-POISON_ATTEMPTS = 30
+
+class PaymentStatus(StrEnum):
+    """Where a payment is. docs/payments.md draws the machine."""
+
+    NOT_STARTED = "NOT_STARTED"
+    PENDING = "PENDING"  # accepted; no gateway has been asked yet
+    PROCESSING = "PROCESSING"  # asked, or in doubt
+    SUCCESS = "SUCCESS"
+    FAILURE = "FAILURE"
+    ABANDONED = "ABANDONED"  # the gateway is silent; the hold is no longer protected
+    REFUNDING = "REFUNDING"  # the money came late and goes back
+    REFUNDED = "REFUNDED"
+
+
+class ShownStatus(StrEnum):
+    """A payment's status as clients see it."""
+
+    NOT_STARTED = "NOT_STARTED"
+    PENDING = "PENDING"
+    PROCESSING = "PROCESSING"
+    SUCCESS = "SUCCESS"
+    FAILURE = "FAILURE"
+    REFUNDED = "REFUNDED"
+
+
+class RefundStatus(StrEnum):
+    """Where a refund is."""
+
+    PENDING = "PENDING"
+    PROCESSING = "PROCESSING"
+    SUCCESS = "SUCCESS"
+    FAILURE = "FAILURE"
+
+
+class Outcome(StrEnum):
+    """What a gateway says of an intent. Only those in `FINAL_OUTCOMES` never change."""
+
+    SUCCEEDED = "succeeded"
+    DECLINED = "declined"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    UNCONFIRMED = "unconfirmed"  # nobody is charged until it is confirmed
+    PENDING = "pending"
+    REQUIRES_ACTION = "requires_action"
+
+
+class RefundOutcome(StrEnum):
+    """What a gateway says of a refund."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    PENDING = "pending"
+
+
+class Step(StrEnum):
+    """What a worker does next with a payment."""
+
+    CONFIRM = "confirm"
+    CANCEL = "cancel"
+    WAIT = "wait"
+    SETTLE = "settle"
+
+
+IN_FLIGHT = (PaymentStatus.PENDING, PaymentStatus.PROCESSING)
+CHARGED = (PaymentStatus.SUCCESS, PaymentStatus.REFUNDING, PaymentStatus.REFUNDED)
+REFUND_IN_FLIGHT = (RefundStatus.PENDING, RefundStatus.PROCESSING)
+FINAL_OUTCOMES = (Outcome.SUCCEEDED, Outcome.DECLINED, Outcome.FAILED, Outcome.CANCELLED)
+
+# The machines. A transition that is not here is our bug and raises StateChanged.
+PAYMENT_TRANSITIONS: dict[PaymentStatus, frozenset[PaymentStatus]] = {
+    # SUCCESS at once when it costs nothing.
+    PaymentStatus.NOT_STARTED: frozenset({PaymentStatus.PENDING, PaymentStatus.SUCCESS}),
+    PaymentStatus.PENDING: frozenset({PaymentStatus.PROCESSING}),
+    PaymentStatus.PROCESSING: frozenset(
+        {PaymentStatus.SUCCESS, PaymentStatus.FAILURE, PaymentStatus.ABANDONED}
+    ),
+    PaymentStatus.FAILURE: frozenset({PaymentStatus.PENDING}),  # the buyer tries again
+    # When late news comes: there are tickets left, there are none, or nobody was charged.
+    PaymentStatus.ABANDONED: frozenset(
+        {PaymentStatus.SUCCESS, PaymentStatus.REFUNDING, PaymentStatus.FAILURE}
+    ),
+    PaymentStatus.SUCCESS: frozenset({PaymentStatus.REFUNDED}),
+    PaymentStatus.REFUNDING: frozenset({PaymentStatus.REFUNDED}),
+    PaymentStatus.REFUNDED: frozenset(),
+}
+REFUND_TRANSITIONS: dict[RefundStatus, frozenset[RefundStatus]] = {
+    RefundStatus.PENDING: frozenset({RefundStatus.PROCESSING}),
+    RefundStatus.PROCESSING: frozenset({RefundStatus.SUCCESS, RefundStatus.FAILURE}),
+    RefundStatus.FAILURE: frozenset({RefundStatus.PENDING}),  # staff try again
+    RefundStatus.SUCCESS: frozenset(),
+}
+
+LEASE = timedelta(seconds=30)  # one worker's exclusive time; more than the hard limit of its task
+RESUME_AFTER = timedelta(seconds=2)  # a message that no worker has taken by then is lost
+DEADLINE = timedelta(minutes=10)  # then the gateway is told to cancel
+CAP = timedelta(minutes=20)  # after the deadline; then a silent gateway no longer protects the hold
+CONFIRM_ATTEMPTS = 2  # a lost confirmation is repeated once; lost again, the intent is cancelled
+LATE_LOOK = timedelta(minutes=5)  # between two looks at an abandoned payment
+LATE_FOR = timedelta(days=3)  # that it is looked at: as long as gateways deliver late news
+POISON_ATTEMPTS = 30  # then staff are told
 TOKEN_LENGTH = 200
 
 
 class AlreadyPaid(Conflict):
     code = "already_paid"
-    sentence = "This is paid for already."
-
-
-class PaymentInProgress(Conflict):
-    code = "payment_in_progress"
-    sentence = "This payment is in progress: you will not be charged twice."
+    sentence = "This is already paid for."
 
 
 class PaymentStarted(Conflict):
     code = "payment_started"
-    sentence = "Only a payment that has not started, or has failed, can be removed."
+    sentence = "Only a payment that has not started or has failed can be removed."
 
 
 class ReservationExpired(Gone):
     code = "reservation_expired"
-    sentence = "The time to pay has passed, and the tickets are back on sale. You were not charged."
+    sentence = "The hold has expired and its tickets are on sale again. You were not charged."
 
 
 class NotRefundable(Conflict):
     code = "not_refundable"
-    sentence = "Only a payment that succeeded can be refunded."
+    sentence = "Only a successful payment can be refunded."
 
 
 class RefundInProgress(Conflict):
     code = "refund_in_progress"
-    sentence = "A refund of this payment is in progress: wait for its outcome."
+    sentence = "A refund of this payment is in progress. Wait for its outcome."
 
 
 class RefundTooLarge(Conflict):
     code = "refund_too_large"
-    sentence = "That is more than is left of what was charged."
+    sentence = "This is more than what is left of the payment."
 
 
 class InvalidToken(Invalid):
     code = "invalid"
-    sentence = "A token has 1 to 200 characters."
-
-
-Outcome = Literal["succeeded", "declined", "failed", "cancelled", "unconfirmed", "pending", "requires_action"]
+    sentence = f"A token has 1 to {TOKEN_LENGTH} printable characters."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Charge:
-    """What a gateway says of an intent. The first four outcomes are final; `charged_minor` with the first only."""
+    """What a gateway says of an intent. `charged_minor` and `currency` are what was charged, if anything was."""
 
     outcome: Outcome
     charged_minor: int | None = None
@@ -92,104 +159,115 @@ class Charge:
 
     @property
     def is_final(self) -> bool:
-        return self.outcome in ("succeeded", "declined", "failed", "cancelled")
+        return self.outcome in FINAL_OUTCOMES
 
 
 @dataclass(frozen=True, kw_only=True)
 class Refunded:
-    """What a gateway says of a refund."""
+    """What a gateway says of a refund, and its name for it."""
 
-    outcome: Literal["succeeded", "failed", "pending"]
+    outcome: RefundOutcome
     reference: str = ""
 
 
-SENTENCES: dict[str, str] = {
-    "declined": "Your card was declined. You were not charged; try again or use another card.",
-    "failed": "The payment service could not take the payment. You were not charged; please try again.",
-    "cancelled": "The payment did not come through in time and was cancelled. You were not charged.",
-    "abandoned": "The payment service does not answer. If it charges you after all, you get your tickets if there"
-    " are any left, and your money back if not.",
-    "late": "Your payment came when the tickets were gone. The whole amount is being paid back.",
-    "refunded": "The whole amount was paid back.",
+# What a buyer is told when an outcome is no success, and later.
+OUTCOME_SENTENCES: dict[Outcome, str] = {
+    Outcome.DECLINED: "Your card was declined. You were not charged. Try again or use another card.",
+    Outcome.FAILED: "The payment service could not take the payment. You were not charged. Please try again.",
+    Outcome.CANCELLED: "The payment was not confirmed in time and was cancelled. You were not charged.",
 }
+ABANDONED_SENTENCE = (
+    "The payment service does not answer. If it charges you later, you get your tickets if some are left,"
+    " and otherwise your money back."
+)
+LATE_SENTENCE = "Your payment arrived when no tickets were left. The whole amount is being refunded."
+REFUNDED_SENTENCE = "The whole amount was refunded."
 
 
-def check_may_pay(status: str) -> None:
-    """Will insist that a payment in `status` can be started; raises what stands against it."""
-    if status in ("PENDING", "PROCESSING", "REFUNDING"):
+def shown_status(status: PaymentStatus | str) -> ShownStatus:
+    """Return a payment's status as clients see it."""
+    shown = {PaymentStatus.ABANDONED: ShownStatus.FAILURE, PaymentStatus.REFUNDING: ShownStatus.PROCESSING}
+    return shown.get(PaymentStatus(status)) or ShownStatus(status)
+
+
+def check_may_pay(status: PaymentStatus | str) -> None:
+    """Raise PaymentInProgress, AlreadyPaid or ReservationExpired unless a payment in `status` can be started."""
+    if status in (*IN_FLIGHT, PaymentStatus.REFUNDING):
         raise PaymentInProgress()
-    if status in ("SUCCESS", "REFUNDED"):
+    if status in (PaymentStatus.SUCCESS, PaymentStatus.REFUNDED):
         raise AlreadyPaid()
-    if status == "ABANDONED":
+    if status == PaymentStatus.ABANDONED:
         raise ReservationExpired()
 
 
-def check_removable(status: str) -> None:
-    """Will insist that a payment in `status` has charged nobody and will not; raises PaymentStarted."""
-    if status not in ("NOT_STARTED", "FAILURE"):
+def check_removable(status: PaymentStatus | str) -> None:
+    """Raise PaymentStarted unless a payment in `status` has charged nobody and will not."""
+    if status not in (PaymentStatus.NOT_STARTED, PaymentStatus.FAILURE):
         raise PaymentStarted()
 
 
 def check_token(token: str) -> None:
-    """Will insist on a token a gateway could have made; raises InvalidToken."""
+    """Raise InvalidToken unless a gateway could have made this token."""
     if not 0 < len(token) <= TOKEN_LENGTH or not token.isprintable():
         raise InvalidToken(errors={"token": [InvalidToken.sentence]})
 
 
 def refund_amount(
-    *, status: str, charged_minor: int, refunded_minor: int, asked_minor: int | None, return_tickets: bool
+    *,
+    status: PaymentStatus | str,
+    charged_minor: int,
+    refunded_minor: int,
+    asked_minor: int | None,
+    return_tickets: bool,
 ) -> int:
-    """Will say how much to pay back when staff ask for `asked_minor`, or for the rest.
+    """Return how much to refund when staff ask for `asked_minor`, or for all that is left.
 
-    Raises NotRefundable, RefundTooLarge, and Invalid: tickets return to sale only with the last of the money.
+    Raises NotRefundable, RefundTooLarge, and Invalid when tickets are to return without the last of the money.
     """
-    if status != "SUCCESS":
+    if status != PaymentStatus.SUCCESS:
         raise NotRefundable()
     left = charged_minor - refunded_minor
     amount_minor = left if asked_minor is None else asked_minor
     if amount_minor > left:
         raise RefundTooLarge()
     if amount_minor <= 0:
-        raise NotRefundable("There is nothing left to pay back.")
+        raise NotRefundable("Nothing is left to refund.")
     if return_tickets and amount_minor != left:
-        sentence = "Tickets return to sale with a full refund only."
+        sentence = "Tickets can go back on sale only when everything that is left is refunded."
         raise Invalid(sentence, errors={"return_tickets": [sentence]})
     return amount_minor
 
 
 def gateway_key(operation: str, *, of: int, try_number: int) -> str:
-    """Will name an operation at the gateway so that its repetition is recognised: the same try, the same key."""
+    """Return the key that names an operation at the gateway: the same try has the same key, and happens once."""
     return f"{operation}:{of}:{try_number}"
 
 
-Step = Literal["confirm", "cancel", "wait", "settle"]
-
-
 def next_step(known: Charge, *, attempts: int, deadline: datetime, now: datetime) -> Step:
-    """Will decide what to do about a payment of which the gateway says `known`, on the `attempts`-th look.
+    """Return what to do about a payment of which the gateway says `known`, at a worker's `attempts`-th attempt.
 
-    What may still be charged is cancelled before it is given up: at the deadline, or when its confirmation got
-    lost twice. After a cancellation the gateway is read again, and only that counts.
+    What may still be charged is cancelled before it is given up: at the deadline, or when its confirmation was lost
+    twice. After a cancellation the gateway is asked again, and only that answer counts.
     """
     if known.is_final:
-        return "settle"
+        return Step.SETTLE
     if now >= deadline:
-        return "cancel"
-    if known.outcome == "unconfirmed":
-        return "confirm" if attempts <= CONFIRM_ATTEMPTS else "cancel"
-    return "wait"
+        return Step.CANCEL
+    if known.outcome == Outcome.UNCONFIRMED:
+        return Step.CONFIRM if attempts <= CONFIRM_ATTEMPTS else Step.CANCEL
+    return Step.WAIT
 
 
 def look_again_after(attempts: int) -> timedelta:
-    """Will say how long to leave a payment or refund in doubt alone: 2 s at first, at most a minute."""
+    """Return how long to wait before the next attempt: 2 s at first, a minute at most."""
     return timedelta(seconds=min(60, 2 ** min(attempts, 6)))
 
 
 def late_look_at(*, deadline: datetime, now: datetime) -> datetime | None:
-    """Will say when to ask about an abandoned payment again; None when no late news can come any more."""
+    """Return when to look at an abandoned payment again; None when late news can no longer come."""
     return now + LATE_LOOK if now < deadline + CAP + LATE_FOR else None
 
 
 def is_abandoned(*, deadline: datetime, now: datetime) -> bool:
-    """Will say whether a gateway has been silent so long that the hold is protected no longer."""
+    """Return whether a gateway has been silent for so long that it no longer protects the hold."""
     return now >= deadline + CAP

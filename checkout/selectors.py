@@ -12,17 +12,17 @@ from overlord.kernel.errors import NotFound
 
 
 def payments_of(*, buyer_id: int) -> QuerySet[Payment]:
-    """Will select a buyer's payments."""
+    """Select a buyer's payments."""
     return Payment.objects.filter(buyer_id=buyer_id)
 
 
 def payment_of(*, buyer_id: int, payment_id: int) -> Payment | None:
-    """Will find one payment of the buyer's; another's looks like none."""
+    """Return one payment of a buyer's; None for another buyer's too."""
     return payments_of(buyer_id=buyer_id).filter(pk=payment_id).first()
 
 
 def currency_of(*, payment_id: int) -> str:
-    """Will read a payment's currency; raises NotFound."""
+    """Return a payment's currency; raise NotFound."""
     currency = Payment.objects.filter(pk=payment_id).values_list("currency", flat=True).first()
     if currency is None:
         raise NotFound()
@@ -30,7 +30,7 @@ def currency_of(*, payment_id: int) -> str:
 
 
 def payments_shown(*, reservation_ids: Collection[int]) -> dict[int, list[dict[str, Any]]]:
-    """Will give the payments of reservations as the API does, newest first: {buyer: [payment]}."""
+    """Return the payments of reservations as the API does, newest first: {buyer: [payment]}."""
     shown: dict[int, list[dict[str, Any]]] = {}
     for paid in Payment.objects.filter(reservation_id__in=reservation_ids).order_by("-id"):
         shown.setdefault(paid.buyer_id, []).append(representation.payment(paid))
@@ -38,7 +38,7 @@ def payments_shown(*, reservation_ids: Collection[int]) -> dict[int, list[dict[s
 
 
 def payments_by_reservation(*, reservation_ids: Collection[int]) -> dict[int, dict[str, Any]]:
-    """Will give the latest payment of each reservation as the API does; those without are left out."""
+    """Return the latest payment of each reservation as the API does; reservations without one are left out."""
     latest: dict[int, dict[str, Any]] = {}
     for paid in Payment.objects.filter(reservation_id__in=reservation_ids).order_by("id"):
         latest[paid.reservation_id] = representation.payment(paid)
@@ -46,13 +46,12 @@ def payments_by_reservation(*, reservation_ids: Collection[int]) -> dict[int, di
 
 
 def payment_of_intent(*, gateway: str, reference: str) -> int | None:
-    """Will find the payment whose present try is this intent at the gateway."""
+    """Return the payment whose present try has this intent at the gateway."""
     paid = Payment.objects.filter(gateway=gateway, gateway_reference=reference).exclude(gateway_reference="")
     return paid.values_list("pk", flat=True).first()
 
 
 def to_look_after(model: type[Payment | Refund | Receipt], *, now: datetime, most: int) -> list[int]:
-    """Will find payments, refunds or receipts whose time has come: their message was lost, their worker died,
-    or they wait to be asked about again."""
+    """Return the ids of payments, refunds or receipts whose next look is due, the longest due first."""
     due = model._default_manager.filter(next_look_at__lte=now).order_by("next_look_at")
     return list(due.values_list("pk", flat=True)[:most])

@@ -1,4 +1,4 @@
-"""The app's SQL, where the ORM has no word for it."""
+"""The app's SQL, where the ORM has no equivalent."""
 
 WEBHOOK_NOTE = (
     "INSERT INTO checkout_webhookevent (gateway, event_id, received) VALUES (%(gateway)s, %(event_id)s, %(now)s)"

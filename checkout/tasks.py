@@ -1,11 +1,11 @@
-"""Work that Celery does for paying. Each message carries one id."""
+"""Work that Celery does for paying. Each message carries one id. Runs in the payments, upkeep and mail workers."""
 
 from celery import shared_task
 
 from checkout import services
 from overlord.kernel.queues import Queue
 
-# Within a lease, so that no worker still asks the gateway when another may take the payment up.
+# Less than a lease, so that no worker still asks the gateway when another one may take the payment.
 SOFT_LIMIT, HARD_LIMIT = 20, 25
 
 
@@ -13,7 +13,7 @@ SOFT_LIMIT, HARD_LIMIT = 20, 25
     name="checkout.payment_process", queue=Queue.PAYMENTS, soft_time_limit=SOFT_LIMIT, time_limit=HARD_LIMIT
 )
 def payment_process(*, payment_id: int, **_kwargs: object) -> None:
-    """Will bring one payment to its outcome."""
+    """Bring one payment to its outcome."""
     services.payment_process(payment_id=payment_id)
 
 
@@ -21,17 +21,17 @@ def payment_process(*, payment_id: int, **_kwargs: object) -> None:
     name="checkout.refund_process", queue=Queue.PAYMENTS, soft_time_limit=SOFT_LIMIT, time_limit=HARD_LIMIT
 )
 def refund_process(*, refund_id: int, **_kwargs: object) -> None:
-    """Will bring one refund to its outcome."""
+    """Bring one refund to its outcome."""
     services.refund_process(refund_id=refund_id)
 
 
 @shared_task(name="checkout.look_after", queue=Queue.EXPIRY)
 def look_after(**_kwargs: object) -> None:
-    """Will bring up again what was lost or waits to be asked about."""
+    """Hand what is due to workers again."""
     services.look_after()
 
 
 @shared_task(name="checkout.receipts_send", queue=Queue.MAIL)
 def receipts_send(**_kwargs: object) -> None:
-    """Will send the receipts that are due."""
+    """Send the receipts that are due."""
     services.receipts_send()

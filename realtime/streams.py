@@ -5,12 +5,18 @@ Runs in every process. A stream's name is its kind and, where there are many of 
 request, task or socket, and nothing changes afterwards.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
-Projection = Callable[[Collection[int]], Mapping[int, Any]]
+
+class Projection(Protocol):
+    """A function that reads the state of streams of one kind; see `register`."""
+
+    def __call__(self, ids: Collection[int], /, *, now: datetime) -> Mapping[int, Any]: ...
+
 
 UPDATE_SECONDS = 0.1  # between two updates of a stream, and between two flushes of a worker
 PRIVATE_BURST = (
@@ -67,10 +73,10 @@ def register(
 ) -> None:
     """Register a kind of stream.
 
-    `project(ids)` returns the whole current state by id, as plain data that JSON can hold (datetimes too). An id
-    that it leaves out does not exist. A kind without ids gets none and returns {ALONE: state}. It is called in the
-    transaction of a flush: it only reads, and opens no transaction. Between two calls without a change it returns
-    the same, but for `rendering.CLOCK_MEMBERS`; otherwise each mark sends the stream again.
+    `project(ids, now=...)` returns the whole current state by id, as plain data that JSON can hold (datetimes
+    too). An id that it leaves out does not exist. A kind without ids gets none and returns {ALONE: state}. It is
+    called in the transaction of a flush: it only reads, and opens no transaction. Between two calls without a
+    change it returns the same, but for `rendering.CLOCK_MEMBERS`; otherwise each mark sends the stream again.
 
     A stream is sent at most once in `interval` seconds (a private one after a rest up to PRIVATE_BURST times at
     once), and also read at most so often when that is longer than UPDATE_SECONDS. While it has subscribers it is

@@ -1,6 +1,6 @@
 from django.apps import AppConfig
 
-EVERY = 1.0  # seconds: while somebody watches, and not at all while nobody does
+EVERY = 1.0  # seconds, while the stream has subscribers
 
 
 class StatsConfig(AppConfig):

@@ -1,12 +1,12 @@
-"""What stats keeps of its own: the counters as last read, and how much they moved in each minute."""
+"""What stats keeps: the last reading of the counters, and how much they rose in each minute."""
 
 from django.db import models
 
 
 class Reading(models.Model):
-    """The one row of what was last read: the counters, summed over all ticket types, and how the system is.
+    """The one row of the last reading: the counters summed over all ticket types, and the state of the system.
 
-    The difference to the next reading is what happened meanwhile, however much that was.
+    The difference to the next reading is what happened in between.
     """
 
     ONLY = 1
@@ -16,14 +16,14 @@ class Reading(models.Model):
     paid = models.BigIntegerField(default=0)
     expired = models.BigIntegerField(default=0)
     failed = models.BigIntegerField(default=0)
-    system = models.JSONField(default=dict, help_text="Viewers and queues; see `system.look`.")
+    system = models.JSONField(default=dict, help_text="Viewers and queues, as `system.look` returns them.")
 
     def __str__(self) -> str:
-        return f"read at {self.at}"
+        return f"reading of {self.at}"
 
 
 class Minute(models.Model):
-    """What happened in one minute: reservations made, paid and run out, and tries to pay that failed."""
+    """What happened in one minute: reservations made, paid and expired, and failed tries to pay."""
 
     minute = models.DateTimeField(primary_key=True)
     reserved = models.IntegerField(default=0)

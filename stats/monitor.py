@@ -1,10 +1,10 @@
-"""The monitor's whole picture, as the `/monitor/` page and the `stats` stream show it.
+"""All that the monitor shows, for the `/monitor/` page and the `stats` stream.
 
-Every read is bounded: counters by ticket type, minutes by their key, reservations by an index and a limit. It
-reads PostgreSQL alone, since it runs in the drain's transaction; what only Redis knows comes with the reading.
+Every read is bounded: counters by ticket type, minutes by their key, reservations by an index and a limit. It reads
+PostgreSQL alone, because it runs in the transaction of a flush; what only Redis knows is in the last reading.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,10 +20,10 @@ MINUTES = 60
 EVENTS = 40  # the next ones by date
 FEED = 50
 LISTED = 10
-COUNTED = 1000  # above it a count says "1000 or more" and costs no more
+COUNTED = 1000  # a count stops here, so that it costs no more
 LATEST_PAYMENTS = 500
 DOUBTFUL_AFTER = timedelta(seconds=10)
-STILL_SHOWN = timedelta(hours=6)  # after its beginning
+STILL_SHOWN = timedelta(hours=6)  # after an event began
 
 COUNTERS = {
     "reserved": "reservations",
@@ -38,7 +38,7 @@ COUNTERS = {
 
 
 def picture(*, now: datetime) -> dict[str, Any]:
-    """Will read all that the monitor shows; times are instants, money decimal strings."""
+    """Read all that the monitor shows. Times are instants, money is a decimal string."""
     reading = Reading.objects.filter(pk=Reading.ONLY).first()
     minutes = _minutes(now)
     return {
@@ -48,7 +48,9 @@ def picture(*, now: datetime) -> dict[str, Any]:
         "minutes": minutes,
         "last_minute": minutes[-2],
         "events": _events(now),
-        "top_events": [representation.event(row) for row in selectors.events_top(by="reservation_amount")],
+        "top_events": [
+            representation.event(row) for row in selectors.events_top(by=selectors.Order.RESERVATIONS)
+        ],
         "holds": _holds(now),
         "payments": _payments(now, last_hour=minutes),
         "system": reading.system if reading else {},
@@ -57,7 +59,7 @@ def picture(*, now: datetime) -> dict[str, Any]:
 
 
 def counters() -> dict[str, int]:
-    """Will sum the counters over all ticket types."""
+    """Return the counters, summed over all ticket types."""
     sums = Inventory.objects.aggregate(**{name: Sum(column, default=0) for name, column in COUNTERS.items()})
     return {name: int(total) for name, total in sums.items()}
 
@@ -85,7 +87,7 @@ def _totals() -> dict[str, Any]:
 
 
 def _minutes(now: datetime) -> list[dict[str, Any]]:
-    """The last hour minute by minute, the present one last, silent ones with zeros."""
+    """Return the last hour minute by minute, the present one last, those without any change as zeros."""
     present = now.replace(second=0, microsecond=0)
     known: dict[datetime, dict[str, Any]] = {
         row["minute"]: {**row} for row in Minute.objects.filter(minute__gt=present - _span(MINUTES)).values()
@@ -100,30 +102,27 @@ def _span(minutes: int) -> timedelta:
 
 
 def _events(now: datetime) -> list[dict[str, Any]]:
-    found = Event.objects.filter(date__gt=now - STILL_SHOWN).order_by("date", "id")[:EVENTS]
-    statics, figures = tickets.events_with_figures([event.pk for event in found])
-    shown = []
-    for event in found:
-        live = figures.get(event.pk, {})
-        types = [
-            {
-                "id": each["id"],
-                "ticket_type": each["name"],
-                "capacity": live[each["id"]].capacity,
-                "held": live[each["id"]].held,
-                "sold": live[each["id"]].sold,
-                "free": live[each["id"]].capacity - live[each["id"]].held - live[each["id"]].sold,
-                "sale": tickets.sale_of(live[each["id"]], now=now),
-            }
-            for each in statics[event.pk]["ticket_types"]
-        ]
-        sale = _sale([each["sale"] for each in types])
-        shown.append({"id": event.pk, "name": event.name, "date": event.date, "sale": sale, "types": types})
-    return shown
+    next_events = Event.objects.filter(date__gt=now - STILL_SHOWN).order_by("date", "id")
+    ids = list(next_events.values_list("pk", flat=True)[:EVENTS])
+    details = tickets.events_detail(ids, now=now)
+    return [_event(details[event_id]) for event_id in ids if event_id in details]
 
 
-def _sale(of_types: list[str]) -> str:
-    return next((sale for sale in ("open", "paused", "upcoming") if sale in of_types), "ended")
+def _event(detail: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the monitor shows of an event, from how the API shows it."""
+    types = [
+        {
+            "id": each["id"],
+            "ticket_type": each["ticket_type"],
+            "capacity": each["amount"],
+            "held": each["held"],
+            "sold": each["sold"],
+            "free": each["available"],
+            "sale": each["sale"],
+        }
+        for each in detail["tickets"]
+    ]
+    return {**{name: detail[name] for name in ("id", "name", "date", "sale")}, "types": types}
 
 
 def _holds(now: datetime) -> dict[str, Any]:

@@ -1,13 +1,16 @@
-"""What this app shows on the `stats` stream. Nobody announces it: it is read anew while somebody watches."""
+"""What this app shows on the `stats` stream. Nothing marks it: it is read each second while it has subscribers.
+
+Runs in a flush (Celery), which passes `now`.
+"""
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
-from overlord.kernel import clock
 from realtime import streams
 from stats import monitor
 
 
-def project_monitor(_ids: Collection[int]) -> dict[int, dict[str, Any]]:
-    """Will give the monitor's whole picture."""
-    return {streams.ALONE: monitor.picture(now=clock.now())}
+def project_monitor(_ids: Collection[int], *, now: datetime) -> dict[int, dict[str, Any]]:
+    """Return all that the monitor shows."""
+    return {streams.ALONE: monitor.picture(now=now)}

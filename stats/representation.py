@@ -1,4 +1,4 @@
-"""How figures look to clients: money as decimal strings beside its currency."""
+"""How figures look to clients: money as a decimal string beside its currency."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from overlord.kernel import money
 
 
 def event(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Will show a row of `selectors.events`."""
+    """Return a row of `selectors.events` as clients see it."""
     return {
         "id": row["id"],
         "event": row["name"],
@@ -20,7 +20,7 @@ def event(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def ticket_type(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Will show a row of `selectors.ticket_types`; the average is in tickets a reservation."""
+    """Return a row of `selectors.ticket_types` as clients see it. The average is in tickets per reservation."""
     made = row["reservation_amount"]
     return {
         "ticket_type": row["ticket_type"],

@@ -1,8 +1,9 @@
-"""The figures of the stats API, from the counters on the inventory rows: O(ticket types), whatever was sold."""
+"""Figures for the stats API, read from the counters of inventories: O(ticket types), however many were sold."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal
+from enum import StrEnum
+from typing import Any
 
 from django.db.models import Case, F, QuerySet, Sum, Value, When
 from django.db.models.functions import Coalesce
@@ -12,9 +13,15 @@ from stats import sql
 from tickets.models import Event, TicketType
 
 TOP = 5
-MOST_DIGITS = 4  # of any currency: what amounts in different ones are brought to before they are compared
+MOST_DIGITS = 4  # that any currency has; amounts in different currencies are compared with so many
 
-Order = Literal["reservation_amount", "sold_amount", "profit"]
+
+class Order(StrEnum):
+    """A figure by which events are ranked."""
+
+    RESERVATIONS = "reservation_amount"
+    SOLD = "sold_amount"
+    PROFIT = "profit"
 
 
 def _total(counter: str) -> Coalesce:
@@ -32,18 +39,18 @@ def _events() -> QuerySet[Any, dict[str, Any]]:
 
 
 def events(*, after: tuple[datetime, int] | None, most: int) -> list[dict[str, Any]]:
-    """Will read the figures of at most `most` events by date, those after (date, id) where it is given."""
+    """Read the figures of at most `most` events by date and id, those after (date, id) if it is given."""
     date, event_id = after or ("-infinity", 0)
     return db.rows(sql.EVENTS, {"date": date, "id": event_id, "most": most})
 
 
 def events_top(*, by: Order) -> list[dict[str, Any]]:
-    """Will read the five events that are highest by a figure; ties go by date, then id.
+    """Read the five events that are highest by a figure; equal ones by date, then id.
 
-    Profits in different currencies are compared as the amounts they are written as.
+    Profits in different currencies are compared by their numbers: 20.00 EUR is more than 15 JPY.
     """
     found = _events()
-    if by == "profit":
+    if by == Order.PROFIT:
         found = found.annotate(profit=F("revenue_minor") * _weight())
     return list(found.order_by(f"-{by}", "date", "id")[:TOP])
 
@@ -57,7 +64,7 @@ def _weight() -> Case:
 
 
 def ticket_types() -> Sequence[dict[str, Any]]:
-    """Will read the figures of ticket types summed over all events, by their name and currency."""
+    """Read the figures of ticket types with the same name and currency, summed over all events."""
     named: QuerySet[Any, Any] = TicketType.objects.values(
         ticket_type=F("name"), currency=F("event__currency")
     )

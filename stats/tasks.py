@@ -1,4 +1,4 @@
-"""Work that Celery does for stats."""
+"""Work that Celery does for stats. Runs in the upkeep worker; probes run in each."""
 
 from celery import shared_task
 

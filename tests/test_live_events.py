@@ -1,6 +1,5 @@
 """What tickets shows live beside single events: the next events, and advice that a hold is near its end."""
 
-import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,7 +18,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def shown() -> list[dict[str, Any]]:
-    return projections.project_next_events(())[streams.ALONE]
+    return projections.project_next_events((), now=timezone.now())[streams.ALONE]
 
 
 class TestNextEvents:
@@ -114,7 +113,8 @@ class TestExpiring:
     ) -> None:
         pk = claim(buyer, ticket_type)
         Reservation.objects.update(expires_at=timezone.now() + timedelta(seconds=60.2))
-        services.sweep_for(seconds=0.5, pause=lambda: bool(time.sleep(0.1)))
+        start = timezone.now()
+        services.sweep(instants=[start + timedelta(seconds=0.1 * nth) for nth in range(6)])
         assert {stream for stream, _ in given} == {f"me.{buyer.pk}"}
         assert {advice["reservation"] for _, advice in given} == {pk}
         assert given[-1][1]["expires_in"] in (59, 60)

@@ -133,7 +133,7 @@ class World:
 
 @contextmanager
 def showing(world: World) -> Iterator[None]:
-    kind = streams.Definition(access=streams.Access.PUBLIC, project=lambda ids: {1: world.state()})
+    kind = streams.Definition(access=streams.Access.PUBLIC, project=lambda ids, now: {1: world.state()})
     before = streams._definitions["event"]
     streams._definitions["event"] = kind
     try:

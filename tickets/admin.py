@@ -14,9 +14,9 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
 
-from overlord.kernel import db, money, time_zones
+from overlord.kernel import clock, db, money, time_zones
 from overlord.shop import formats
-from tickets import operations, services
+from tickets import event_operations, services
 from tickets.models import Event, Inventory, Reservation, TicketType, default_time_zone
 
 
@@ -124,11 +124,11 @@ class EventAdmin(admin.ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Event, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         if change and "date" in form.changed_data:
-            operations.event_moved(event_id=obj.pk, before=form.initial["date"], after=obj.date)
+            event_operations.event_moved(event_id=obj.pk, before=form.initial["date"], after=obj.date)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
-        operations.event_changed(event_id=form.instance.pk)
+        event_operations.event_changed(event_id=form.instance.pk, now=clock.now())
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         if formset.model is not TicketType:
@@ -136,7 +136,7 @@ class EventAdmin(admin.ModelAdmin):
             return
         formset.save(commit=False)
         for deleted in formset.deleted_objects:
-            operations.ticket_type_delete(ticket_type=deleted)
+            event_operations.ticket_type_delete(ticket_type=deleted, now=clock.now())
         for line in formset.forms:
             if line.has_changed() and not line.cleaned_data.get("DELETE"):
                 line.instance.price_minor = line.cleaned_data["price"]
@@ -144,7 +144,7 @@ class EventAdmin(admin.ModelAdmin):
                 decided = {
                     name: line.cleaned_data[name] for name in ("capacity", "opens_at", "closes_at", "paused")
                 }
-                operations.inventory_set(ticket_type=line.instance, **decided)
+                event_operations.inventory_set(ticket_type=line.instance, now=clock.now(), **decided)
         formset.save_m2m()
 
     @admin.action(description="Pause the sale of the selected events")
@@ -156,7 +156,9 @@ class EventAdmin(admin.ModelAdmin):
         self._set_paused(request, events, paused=False)
 
     def _set_paused(self, request: HttpRequest, events: QuerySet[Event], *, paused: bool) -> None:
-        count = services.sale_pause(event_ids=list(events.values_list("pk", flat=True)), paused=paused)
+        count = services.sale_pause(
+            event_ids=list(events.values_list("pk", flat=True)), paused=paused, now=clock.now()
+        )
         word = "paused" if paused else "resumed"
         self.message_user(request, f"The sale of {count} ticket types is {word}.", messages.SUCCESS)
 

@@ -1,11 +1,13 @@
 """What can be sold, and who holds it. Fields and constraints only; rules are in `rules`, steps in `operations`.
 
-Counts and money change in `operations` and in the SQL functions of `tickets/sql`, nowhere else.
+Counters and money change in `operations` and in the SQL functions of `tickets/sql`, nowhere else.
 """
 
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+
+from tickets.rules import ENDED_STATES, LIVE_STATES, ReservationState
 
 
 def default_time_zone() -> str:
@@ -14,7 +16,7 @@ def default_time_zone() -> str:
 
 
 class Event(models.Model):
-    """Something people want to be at."""
+    """Something that tickets are sold for."""
 
     name = models.CharField(max_length=200)
     date = models.DateTimeField(
@@ -25,7 +27,9 @@ class Event(models.Model):
         default=default_time_zone,
         help_text="Dates and times of this event are entered and shown in this time zone.",
     )
-    currency = models.CharField(max_length=3, default="EUR", help_text="ISO 4217, for example EUR.")
+    currency = models.CharField(
+        max_length=3, default="EUR", help_text="A currency code of ISO 4217, for example EUR."
+    )
     description = models.TextField(blank=True)
     version = models.BigIntegerField(default=1, editable=False)
 
@@ -37,12 +41,14 @@ class Event(models.Model):
 
 
 class TicketType(models.Model):
-    """One kind of ticket of an event. Reservations refer to it, so it is kept apart from the hot counters."""
+    """A type of ticket of one event. Reservations refer to it, so its counters are on a row of their own."""
 
     event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="ticket_types")
-    name = models.CharField(max_length=60, help_text="VIP, Regular, Discounted, or any name.")
-    price_minor = models.BigIntegerField(help_text="In the currency's minor units: 1500 is 15.00 EUR.")
-    max_per_user = models.IntegerField(default=10, help_text="What one buyer may hold and own of it.")
+    name = models.CharField(max_length=60, help_text="For example Regular, VIP or Reduced.")
+    price_minor = models.BigIntegerField("price", help_text="In minor units: 1500 is 15.00 EUR.")
+    max_per_user = models.IntegerField(
+        "limit per person", default=10, help_text="How many tickets of this type one person may have."
+    )
 
     class Meta:
         constraints = [
@@ -58,29 +64,31 @@ class TicketType(models.Model):
 
 
 class Inventory(models.Model):
-    """The one narrow row that decides a claim on a ticket type.
+    """The row of counters of one ticket type. It alone decides a claim.
 
-    Nothing refers to it and its counters have no index: a row inserted with a reference to a hot row would
-    lock it, and an indexed counter would make each change write an index.
+    Nothing refers to it, because inserting a row that refers to it would lock it. Its counters have no index,
+    because each change of an indexed column writes the index too.
     """
 
     ticket_type = models.OneToOneField(
         TicketType, on_delete=models.CASCADE, primary_key=True, related_name="inventory"
     )
-    capacity = models.IntegerField()
+    capacity = models.IntegerField(help_text="How many tickets of this type there are.")
     held = models.IntegerField(default=0, editable=False)
     sold = models.IntegerField(default=0, editable=False)
-    opens_at = models.DateTimeField(null=True, blank=True, help_text="Empty: the sale is open already.")
-    closes_at = models.DateTimeField(help_text="The event's date, unless set.")
+    opens_at = models.DateTimeField(null=True, blank=True, help_text="Empty: the sale is open at once.")
+    closes_at = models.DateTimeField(help_text="Empty: when the event begins.")
     paused = models.BooleanField(default=False)
     version = models.BigIntegerField(default=1, editable=False)
-    # What stats shows, so that its figures cost O(ticket types) and not O(reservations).
+    # Counted here as they happen, so that what stats shows costs O(ticket types) and not O(reservations).
     reservations = models.BigIntegerField("reservations made", default=0, editable=False)
     reserved_tickets = models.BigIntegerField("tickets ever reserved", default=0, editable=False)
     reservations_paid = models.BigIntegerField("reservations ever paid", default=0, editable=False)
-    reservations_expired = models.BigIntegerField("reservations run out", default=0, editable=False)
-    payments_failed = models.BigIntegerField("tries to pay that failed", default=0, editable=False)
-    revenue_minor = models.BigIntegerField("taken less refunds", default=0, editable=False)
+    reservations_expired = models.BigIntegerField("reservations expired", default=0, editable=False)
+    payments_failed = models.BigIntegerField("failed tries to pay", default=0, editable=False)
+    revenue_minor = models.BigIntegerField(
+        "revenue", default=0, editable=False, help_text="In minor units, less refunds."
+    )
 
     class Meta:
         verbose_name_plural = "inventories"
@@ -101,28 +109,30 @@ class Inventory(models.Model):
 
 
 class Reservation(models.Model):
-    """Tickets that are one client's: for some minutes, or for good once validated. Kept when it has ended."""
+    """Tickets of one type that a buyer holds, or owns once they are paid for. The row stays when it has ended."""
 
-    class State(models.TextChoices):
-        HELD = "held"
-        PAYING = "paying"
-        VALIDATED = "validated"
-        EXPIRED = "expired"
-        RELEASED = "released"
+    State = ReservationState
+    LIVE = LIVE_STATES
+    ENDED = ENDED_STATES
 
-    LIVE = (State.HELD, State.PAYING)
-
-    # No index of their own: those below begin with the same column, and each index costs every claim a write.
+    # Without an index of their own: the indexes below begin with these columns, and each index costs every claim
+    # one more write.
     buyer = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False
     )
     ticket_type = models.ForeignKey(TicketType, on_delete=models.PROTECT, related_name="+", db_index=False)
-    quantity = models.IntegerField()
-    unit_price_minor = models.BigIntegerField()
-    state = models.CharField(max_length=10, choices=State, default=State.HELD)
+    quantity = models.IntegerField(help_text="How many tickets.")
+    unit_price_minor = models.BigIntegerField(
+        "unit price", help_text="Of one ticket when they were reserved, in minor units."
+    )
+    state = models.CharField(
+        max_length=10,
+        choices=[(state.value, state.value.title()) for state in ReservationState],
+        default=ReservationState.HELD.value,
+    )
     created = models.DateTimeField()
     expires_at = models.DateTimeField()
-    paying_since = models.DateTimeField(null=True, help_text="When the buyer last pressed pay.")
+    paying_since = models.DateTimeField(null=True, help_text="When the buyer last pressed Pay.")
     validated_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     idempotency_key = models.CharField(max_length=64, null=True)
@@ -136,13 +146,13 @@ class Reservation(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["buyer", "ticket_type"],
-                condition=Q(state__in=["held", "paying"]),
+                condition=Q(state__in=[*LIVE_STATES]),
                 name="reservation_one_live_per_buyer_and_type",
             ),
             models.CheckConstraint(
-                condition=Q(state__in=["held", "paying"], ended_at=None, validated_at=None)
-                | Q(state="validated", validated_at__isnull=False, ended_at=None)
-                | Q(state__in=["expired", "released"], ended_at__isnull=False),
+                condition=Q(state__in=[*LIVE_STATES], ended_at=None, validated_at=None)
+                | Q(state=ReservationState.VALIDATED, validated_at__isnull=False, ended_at=None)
+                | Q(state__in=[*ENDED_STATES], ended_at__isnull=False),
                 name="reservation_state_agrees_with_its_times",
             ),
         ]
@@ -150,18 +160,22 @@ class Reservation(models.Model):
             models.Index(fields=["buyer", "-id"], name="reservation_by_buyer"),
             models.Index(
                 fields=["buyer", "ticket_type"],
-                condition=Q(state="validated"),
+                condition=Q(state=ReservationState.VALIDATED),
                 include=["quantity"],
                 name="reservation_validated",
             ),
             models.Index(
                 fields=["ticket_type", "expires_at"],
-                condition=Q(state="held"),
+                condition=Q(state=ReservationState.HELD),
                 name="reservation_held_of_type",
             ),
-            models.Index(fields=["expires_at"], condition=Q(state="held"), name="reservation_held_due"),
-            models.Index(fields=["paying_since"], condition=Q(state="paying"), name="reservation_paying"),
-            # For the latest happenings; a claim writes into none of these.
+            models.Index(
+                fields=["expires_at"], condition=Q(state=ReservationState.HELD), name="reservation_held_due"
+            ),
+            models.Index(
+                fields=["paying_since"], condition=Q(state=ReservationState.PAYING), name="reservation_paying"
+            ),
+            # For the monitor's feed. A claim writes into none of these.
             models.Index(fields=["ended_at"], condition=Q(ended_at__isnull=False), name="reservation_by_end"),
             models.Index(
                 fields=["validated_at"],

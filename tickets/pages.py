@@ -164,9 +164,7 @@ def _event_page(
 def _own_holds(request: HttpRequest, event_id: int) -> dict[int, dict[str, Any]]:
     if not request.user.is_authenticated:
         return {}
-    live = selectors.reservations_of(buyer_id=actor_id(request), states=("held", "paying"))
-    rows = selectors.reservation_rows(live.filter(ticket_type__event_id=event_id))
-    return {row["ticket_type_id"]: row for row in rows}
+    return selectors.live_reservations_in_event(buyer_id=actor_id(request), event_id=event_id)
 
 
 def _type_row(
@@ -219,9 +217,13 @@ def sale(request: HttpRequest, event_id: int) -> HttpResponse:
     """Ask whether to pause or resume the sale of an event, then do so."""
     shown = availability.event_detail(event_id=event_id, now=clock.now())
     if request.method == "GET":
-        return render(request, "tickets/sale.html", {"event": shown, "is_paused": shown["sale"] == "paused"})
+        return render(
+            request,
+            "tickets/sale.html",
+            {"event": shown, "is_paused": shown["sale"] == rules.SaleState.PAUSED},
+        )
     paused = request.POST.get("paused") == "yes"
-    services.sale_pause(event_ids=[event_id], paused=paused)
+    services.sale_pause(event_ids=[event_id], paused=paused, now=clock.now())
     text = (
         _("Ticket sales for %(event)s are paused.")
         if paused

@@ -1,10 +1,14 @@
-"""What this app shows on live streams, and the notice that it has changed."""
+"""What this app shows on live streams, and how it says that something changed.
+
+`project_...` runs in a flush (Celery), which passes `now`. The flush holds a lock, so nothing here asks
+Redis.
+`announce...` runs after a commit in whichever process made the change, and never raises.
+"""
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from overlord.kernel import clock
 from realtime import publish, streams
 from tickets import availability, representation, selectors
 from tickets.representation import Figures
@@ -12,29 +16,30 @@ from tickets.representation import Figures
 NEXT_EVENTS = 200
 
 
-def project_events(ids: Collection[int]) -> dict[int, dict[str, Any]]:
-    """Will give the whole state of events, as their streams show it. The drain's lock is held: no Redis here."""
-    statics, figures = selectors.events_with_figures(ids)
-    return availability.shown(statics, figures, now=clock.now())
+def project_events(ids: Collection[int], *, now: datetime) -> dict[int, dict[str, Any]]:
+    """Return the whole state of events, as their streams show it."""
+    return selectors.events_detail(ids, now=now)
 
 
-def project_next_events(_ids: Collection[int]) -> dict[int, list[dict[str, Any]]]:
-    """Will give the next events, as the stream of all of them shows them."""
-    now = clock.now()
-    return {
-        streams.ALONE: representation.events_next(selectors.events_next(most=NEXT_EVENTS, now=now), now=now)
-    }
+def project_next_events(_ids: Collection[int], *, now: datetime) -> dict[int, list[dict[str, Any]]]:
+    """Return the next events, as the stream of all of them shows them."""
+    rows = selectors.events_next(most=NEXT_EVENTS, now=now)
+    return {streams.ALONE: representation.events_next(rows, now=now)}
 
 
 def announce(
-    *, figures: Iterable[tuple[int, Figures]] = (), events: Iterable[int] = (), buyers: Iterable[int] = ()
+    *,
+    figures: Iterable[tuple[int, Figures]] = (),
+    events: Iterable[int] = (),
+    buyers: Iterable[int] = (),
+    now: datetime,
 ) -> None:
-    """Will tell the live side, after a commit, what changed: figures with their event's id, events, buyers.
+    """Say what changed: figures beside their event's id, events, and the buyers whose own screens changed.
 
-    The figures are readable at once; the streams follow with the next broadcast. It never raises.
+    `now` is when the figures were read, or a little earlier. Clients read them at once; the streams follow with the
+    next flush.
     """
     changed = list(figures)
-    now = clock.now()
     names = {streams.event(event_id) for event_id, _ in changed}
     names |= {streams.event(event_id) for event_id in events}
     names |= {streams.events()} if names else set()
@@ -43,14 +48,14 @@ def announce(
     publish.streams_mark(streams=names, entries=kept)
 
 
-def announce_event(*, event_id: int) -> None:
-    """Will tell the live side, after a commit, that staff changed an event, and make its new state readable."""
-    availability.refresh([event_id], now=clock.now())
-    announce(events=[event_id])
+def announce_event(*, event_id: int, now: datetime) -> None:
+    """Say that staff changed an event, and let clients read its new state at once."""
+    availability.refresh([event_id], now=now)
+    announce(events=[event_id], now=now)
 
 
 def announce_expiring(*, holds: Iterable[Mapping[str, Any]], now: datetime) -> None:
-    """Will advise the buyers whose holds (rows of `selectors.holds_expiring`) are near their end."""
+    """Advise the buyers whose holds (rows of `selectors.holds_expiring`) end soon."""
     publish.advice_send(
         advice=[(streams.me(hold["buyer"]), representation.expiring(hold, now=now)) for hold in holds]
     )

@@ -1,16 +1,17 @@
-"""How an event, a ticket type and a reservation look to clients: one shape, for HTTP and sockets alike.
+"""How an event, a ticket type and a reservation look to clients, by HTTP and on sockets alike.
 
-Plain functions from rows to dicts. What changes with every sale (`Figures`) is apart from what staff edit, so
-that the one can be cached as versioned values while the other stays as it is.
+Plain functions from rows to dicts. `Figures` changes with every sale and is kept apart from what staff edit, so
+that it can be cached as versioned values while the rest stays as it is.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
 from overlord.kernel import money
 from tickets import rules
+from tickets.rules import LIVE_STATES, ReservationState, SaleState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,15 +28,24 @@ class Figures:
     version: int
     next_release_at: datetime | None
 
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> "Figures":
+        """Read the figures out of a row of our SQL, which may have more columns."""
+        return cls(**{field.name: row[field.name] for field in fields(cls)})
+
     def as_plain(self) -> dict[str, Any]:
-        """Will give what a cache can keep as JSON."""
+        """Return what a cache can keep as JSON."""
         return dict(vars(self))
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Figures":
-        """Will read what `as_plain` gave, after its passage through JSON; raises KeyError or ValueError."""
+        """Read what `as_plain` returned, after its passage through JSON; raise KeyError or ValueError."""
         times = {name: _instant(plain[name]) for name in ("opens_at", "closes_at", "next_release_at")}
         return cls(**{**plain, **times})
+
+    def sale(self, *, now: datetime) -> SaleState:
+        """Return the ticket type's sale state."""
+        return rules.sale_state(opens_at=self.opens_at, closes_at=self.closes_at, paused=self.paused, now=now)
 
 
 def _instant(text: str | None) -> datetime | None:
@@ -45,9 +55,9 @@ def _instant(text: str | None) -> datetime | None:
 def event_detail(
     static: Mapping[str, Any], figures: Mapping[int, Figures], *, now: datetime
 ) -> dict[str, Any]:
-    """Will show an event with its ticket types, as `GET /event/events/<id>/` and its stream do.
+    """Return an event with its ticket types, as `GET /event/events/<id>/` and its stream show it.
 
-    `static` is a row of `selectors.events_static`; `figures` has each of its ticket types.
+    `static` is a row of `selectors.events_static`; `figures` has those of each of its ticket types.
     """
     tickets = [ticket_type(static, each, figures[each["id"]], now=now) for each in static["ticket_types"]]
     return {
@@ -67,7 +77,7 @@ def event_detail(
 def ticket_type(
     event: Mapping[str, Any], static: Mapping[str, Any], figures: Figures, *, now: datetime
 ) -> dict[str, Any]:
-    """Will show one ticket type with its live figures."""
+    """Return one ticket type with its figures."""
     return {
         "id": static["id"],
         "event": event["id"],
@@ -79,9 +89,7 @@ def ticket_type(
         "held": figures.held,
         "sold": figures.sold,
         "max_per_user": static["max_per_user"],
-        "sale": rules.sale_state(
-            opens_at=figures.opens_at, closes_at=figures.closes_at, paused=figures.paused, now=now
-        ),
+        "sale": figures.sale(now=now),
         "opens_at": figures.opens_at,
         "closes_at": figures.closes_at,
         "next_release_at": figures.next_release_at,
@@ -90,21 +98,14 @@ def ticket_type(
 
 
 def events_next(rows: Sequence[Mapping[str, Any]], *, now: datetime) -> list[dict[str, Any]]:
-    """Will show the next events (rows of `selectors.events_next`) as the stream of all events does."""
+    """Return the next events (rows of `selectors.events_next`) as the stream of all events shows them."""
     return [
         {
             "id": row["id"],
             "name": row["name"],
             "date": row["date"],
             "sale": rules.event_sale_state(
-                (
-                    rules.sale_state(
-                        opens_at=each["opens_at"], closes_at=each["closes_at"], paused=each["paused"], now=now
-                    )
-                    for each in row["types"]
-                ),
-                date=row["date"],
-                now=now,
+                (_sale(each, now=now) for each in row["types"]), date=row["date"], now=now
             ),
             "available": sum(each["left"] for each in row["types"]),
         }
@@ -112,8 +113,14 @@ def events_next(rows: Sequence[Mapping[str, Any]], *, now: datetime) -> list[dic
     ]
 
 
+def _sale(row: Mapping[str, Any], *, now: datetime) -> SaleState:
+    return rules.sale_state(
+        opens_at=row["opens_at"], closes_at=row["closes_at"], paused=row["paused"], now=now
+    )
+
+
 def expiring(row: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
-    """Will show the advice that a hold (a row of `selectors.holds_expiring`) is near its end."""
+    """Return the advice that a hold (a row of `selectors.holds_expiring`) ends soon."""
     return {
         "reservation": row["reservation"],
         "expires_at": row["expires_at"].isoformat().replace("+00:00", "Z"),
@@ -122,16 +129,16 @@ def expiring(row: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
 
 
 def seconds_left(until: datetime, *, now: datetime) -> int:
-    """Will count the whole seconds left, never fewer than none."""
+    """Return the whole seconds until an instant, 0 when it has passed."""
     return max(0, round((until - now).total_seconds()))
 
 
 def reservation(row: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
-    """Will show a reservation (a row of `selectors.reservation_rows`); ended ones have `ended_at` too.
+    """Return a reservation (a row of `selectors.reservation_rows`); an ended one has `ended_at` too.
 
-    `expires_in` is in whole seconds, 0 when it no longer counts down.
+    `expires_in` is in whole seconds, and 0 when nothing counts down any more.
     """
-    counting = row["state"] in ("held", "paying")
+    is_live = row["state"] in LIVE_STATES
     shown = {
         "id": row["id"],
         "ticket_type": row["ticket_type_id"],
@@ -142,9 +149,9 @@ def reservation(row: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
         "currency": row["currency"],
         "created": row["created"],
         "expires_at": row["expires_at"],
-        "expires_in": seconds_left(row["expires_at"], now=now) if counting else 0,
+        "expires_in": seconds_left(row["expires_at"], now=now) if is_live else 0,
         "state": row["state"],
-        "validated": row["state"] == "validated",
+        "validated": row["state"] == ReservationState.VALIDATED,
         "version": row["version"],
     }
     if row["ended_at"] is not None:
@@ -153,7 +160,7 @@ def reservation(row: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
 
 
 def events(rows: Sequence[Mapping[str, Any]], left: Mapping[int, Sequence[int]]) -> list[dict[str, Any]]:
-    """Will show a page of the events list; `left` has the ids of an event's types with tickets left."""
+    """Return a page of the list of events; `left` has the ids of each event's types that have tickets left."""
     return [
         {"id": row["id"], "name": row["name"], "date": row["date"], "tickets": list(left.get(row["id"], ()))}
         for row in rows

@@ -1,20 +1,42 @@
-"""What may be sold, when and to whom: decisions on plain values, with `now` given."""
+"""What may be sold, when and to whom: decisions on plain values. Nothing here reads a clock, a row or a setting."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from enum import StrEnum
 
 from overlord.kernel.errors import Conflict, DomainError, Gone, Invalid
 
-Sale = Literal["open", "upcoming", "ended", "paused"]
-
-LARGEST_AMOUNT = 2**31 - 1
+LARGEST_AMOUNT = 2**31 - 1  # of tickets: what PostgreSQL's integer holds
 KEY_LENGTH = 64
-REMEMBERED = timedelta(milliseconds=250)
+SOLD_OUT_CACHED_FOR = timedelta(milliseconds=250)
 EXTENDED_FOR = timedelta(minutes=5)
 LONGEST_HOLD = timedelta(minutes=30)  # from its creation, so that nobody keeps tickets from others for ever
-EXPIRING_SECONDS = (300, 120, 60, 30)  # left to a hold when its client is told
+EXPIRING_SECONDS = (300, 120, 60, 30)  # a buyer is told when a hold has so many seconds left
+
+
+class ReservationState(StrEnum):
+    """Where a reservation is. HELD and PAYING are live; EXPIRED and RELEASED are ended."""
+
+    HELD = "held"
+    PAYING = "paying"
+    VALIDATED = "validated"
+    EXPIRED = "expired"
+    RELEASED = "released"
+
+
+LIVE_STATES = (ReservationState.HELD, ReservationState.PAYING)
+ENDED_STATES = (ReservationState.EXPIRED, ReservationState.RELEASED)
+LISTED_STATES = (*LIVE_STATES, ReservationState.VALIDATED)  # what a buyer's list shows unless asked otherwise
+
+
+class SaleState(StrEnum):
+    """Whether a ticket type, or an event, can be reserved."""
+
+    OPEN = "open"
+    PAUSED = "paused"
+    UPCOMING = "upcoming"
+    ENDED = "ended"
 
 
 class SoldOut(Conflict):
@@ -24,27 +46,27 @@ class SoldOut(Conflict):
 
 class AllHeld(Conflict):
     code = "all_held"
-    sentence = "The remaining tickets are in other people's hands; some may come back."
+    sentence = "All remaining tickets of this type are held by other buyers. Some may become available again."
 
 
 class NotEnough(Conflict):
     code = "not_enough"
-    sentence = "There are not that many tickets left."
+    sentence = "Fewer tickets of this type are left than you asked for."
 
 
 class AlreadyReserved(Conflict):
     code = "already_reserved"
-    sentence = "You hold tickets of this type already: pay for them or release them first."
+    sentence = "You already hold tickets of this type. Pay for them or release them first."
 
 
 class OverLimit(Conflict):
     code = "over_limit"
-    sentence = "That is more tickets of this type than one person may have."
+    sentence = "This is more than one person may have of this ticket type."
 
 
 class SaleNotOpen(Conflict):
     code = "sale_not_open"
-    sentence = "The sale has not begun yet."
+    sentence = "The sale has not opened yet."
 
 
 class SaleEnded(Conflict):
@@ -54,7 +76,7 @@ class SaleEnded(Conflict):
 
 class SalePaused(Conflict):
     code = "sale_paused"
-    sentence = "The sale is paused for the moment."
+    sentence = "The sale is paused."
 
 
 class UnknownTicketType(Invalid):
@@ -64,46 +86,48 @@ class UnknownTicketType(Invalid):
 
 class ReservationEnded(Gone):
     code = "reservation_ended"
-    sentence = "This reservation has ended, and its tickets are back on sale."
+    sentence = "This reservation has ended. Its tickets are on sale again."
 
 
 class AlreadyValidated(Conflict):
     code = "already_validated"
-    sentence = "These tickets are paid for."
+    sentence = "These tickets are already paid for."
 
 
 class PaymentInProgress(Conflict):
     code = "payment_in_progress"
-    sentence = "A payment for these tickets is in progress."
+    sentence = "A payment for these tickets is in progress. You will not be charged twice."
 
 
 class NotExtendable(Conflict):
     code = "not_extendable"
-    sentence = "This reservation cannot be held any longer."
+    sentence = "This hold cannot be extended any further."
 
 
-def sale_state(*, opens_at: datetime | None, closes_at: datetime, paused: bool, now: datetime) -> Sale:
-    """Will say whether a ticket type is on sale at `now`."""
+def sale_state(*, opens_at: datetime | None, closes_at: datetime, paused: bool, now: datetime) -> SaleState:
+    """Return the sale state of a ticket type at `now`."""
     if opens_at is not None and now < opens_at:
-        return "upcoming"
+        return SaleState.UPCOMING
     if now >= closes_at:
-        return "ended"
-    return "paused" if paused else "open"
+        return SaleState.ENDED
+    return SaleState.PAUSED if paused else SaleState.OPEN
 
 
-def event_sale_state(types: Iterable[Sale], *, date: datetime, now: datetime) -> Sale:
-    """Will sum up an event's ticket types: open if one of them is, else the most hopeful of their states."""
+def event_sale_state(types: Iterable[SaleState], *, date: datetime, now: datetime) -> SaleState:
+    """Return the sale state of an event: the first of OPEN, PAUSED, UPCOMING and ENDED that one of its types has.
+
+    An event without ticket types is UPCOMING until its date: they may still be added.
+    """
     present = set(types)
-    order: tuple[Sale, ...] = ("open", "paused", "upcoming")
-    for state in order:
+    for state in SaleState:  # in that order
         if state in present:
             return state
-    return "ended" if present or now >= date else "upcoming"
+    return SaleState.ENDED if now >= date else SaleState.UPCOMING
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimFacts:
-    """What decides a claim that was not granted, all read in one statement at `now` (the database's clock)."""
+    """What decides a claim that was not granted, read in one statement. `now` is the database's clock."""
 
     now: datetime
     capacity: int
@@ -113,27 +137,28 @@ class ClaimFacts:
     closes_at: datetime
     paused: bool
     max_per_user: int
-    live_reservation: int | None  # the buyer's own of this type, not counting one that is due
+    live_reservation: int | None  # the buyer's own of this type, unless it is due
     owned: int  # tickets in the buyer's live and validated reservations of this type, without due ones
-    due_holds: bool  # whether holds of this type have ended and wait to be released
-    next_release_at: datetime | None  # when the earliest hold that has not ended will
+    due_holds: bool  # whether some holds of this type are due and not released yet
+    next_release_at: datetime | None  # when the earliest hold that is not due ends
 
 
 def refusal(facts: ClaimFacts, *, quantity: int) -> DomainError | None:
-    """Will name what stands against claiming `quantity` tickets, the most telling first, or None.
+    """Return why `quantity` tickets cannot be claimed, or None when nothing stands in the way.
 
-    Availability is judged last, and not at all while due holds wait: releasing them may change it.
+    Of several reasons, the one the buyer can do most about comes first. Availability comes last, and is not
+    judged while holds are due: releasing them may change it.
     """
     if facts.live_reservation is not None:
         return AlreadyReserved(reservation=facts.live_reservation)
     if facts.owned + quantity > facts.max_per_user:
         return OverLimit(max_per_user=facts.max_per_user)
     sale = sale_state(opens_at=facts.opens_at, closes_at=facts.closes_at, paused=facts.paused, now=facts.now)
-    if sale == "upcoming":
+    if sale == SaleState.UPCOMING:
         return SaleNotOpen(opens_at=facts.opens_at)
-    if sale == "ended":
+    if sale == SaleState.ENDED:
         return SaleEnded()
-    if sale == "paused":
+    if sale == SaleState.PAUSED:
         return SalePaused()
     available = facts.capacity - facts.held - facts.sold
     if facts.due_holds or available >= quantity:
@@ -145,38 +170,49 @@ def refusal(facts: ClaimFacts, *, quantity: int) -> DomainError | None:
     return SoldOut()
 
 
-def remembered_until(refused: DomainError, *, now: datetime) -> datetime | None:
-    """Will say until when a process may repeat this refusal unasked: when nothing is left, for an instant,
-    and never beyond the moment at which the next hold ends. None: not at all."""
+def cached_for(refused: DomainError, *, now: datetime) -> timedelta | None:
+    """Return how long a process may repeat this refusal without asking PostgreSQL; None when it must ask.
+
+    Only "nothing is left" is cached, and never beyond the end of the next hold. `now` and the refusal's instants
+    are of one clock, so that the result is a length of time and needs no clock at all.
+    """
     if isinstance(refused, SoldOut):
-        return now + REMEMBERED
+        return SOLD_OUT_CACHED_FOR
     release: datetime | None = refused.facts["next_release_at"] if isinstance(refused, AllHeld) else None
-    return None if release is None else min(now + REMEMBERED, release)
+    return None if release is None else min(SOLD_OUT_CACHED_FOR, release - now)
 
 
 def check_idempotency_key(key: str | None) -> None:
-    """Will insist that a given key is 1 to 64 printable ASCII characters; raises Invalid."""
+    """Raise Invalid unless the key, if there is one, has 1 to 64 printable ASCII characters."""
     if key is not None and not (0 < len(key) <= KEY_LENGTH and key.isascii() and key.isprintable()):
-        raise Invalid(
-            f"An Idempotency-Key has 1 to {KEY_LENGTH} printable ASCII characters.",
-            errors={"Idempotency-Key": ["Not 1 to 64 printable ASCII characters."]},
-        )
+        sentence = f"An Idempotency-Key has 1 to {KEY_LENGTH} printable ASCII characters."
+        raise Invalid(sentence, errors={"Idempotency-Key": [sentence]})
 
 
-def extended_until(*, state: str, created: datetime, expires_at: datetime, now: datetime) -> datetime:
-    """Will say until when a hold may be kept: five minutes from now, within thirty of its creation, and never
-    shorter than it is; raises NotExtendable for what is not held, or is at its limit already."""
+def state_at(*, state: ReservationState | str, expires_at: datetime, now: datetime) -> ReservationState:
+    """Return the state at `now`: EXPIRED for a due hold, though its tickets may not have been released yet."""
+    is_due = state == ReservationState.HELD and expires_at <= now
+    return ReservationState.EXPIRED if is_due else ReservationState(state)
+
+
+def extended_until(
+    *, state: ReservationState | str, created: datetime, expires_at: datetime, now: datetime
+) -> datetime:
+    """Return the new end of a hold: five minutes from now, thirty after its creation at most, never an earlier one.
+
+    Raises NotExtendable for what is not held, is due, or has reached that limit.
+    """
     limit = created + LONGEST_HOLD
-    if state != "held" or expires_at <= now or expires_at >= limit:
-        raise NotExtendable(state=state)
+    if state != ReservationState.HELD or expires_at <= now or expires_at >= limit:
+        raise NotExtendable(state=str(state))
     return max(expires_at, min(now + EXTENDED_FOR, limit))
 
 
-def check_releasable(state: str) -> None:
-    """Will insist that a reservation in `state` is held; raises what stands against releasing it."""
-    if state == "paying":
+def check_releasable(state: ReservationState | str) -> None:
+    """Raise PaymentInProgress, AlreadyValidated or ReservationEnded unless a reservation in `state` is held."""
+    if state == ReservationState.PAYING:
         raise PaymentInProgress()
-    if state == "validated":
+    if state == ReservationState.VALIDATED:
         raise AlreadyValidated()
-    if state != "held":
-        raise ReservationEnded(state=state)
+    if state != ReservationState.HELD:
+        raise ReservationEnded(state=str(state))

@@ -1,4 +1,4 @@
-"""Reads of events, availability and reservations. Never a sum over reservations."""
+"""Reads of events, availability and reservations. None of them sums over reservations."""
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -11,7 +11,7 @@ from overlord.kernel import db
 from tickets import representation, sql
 from tickets.models import Event, Inventory, Reservation, TicketType
 from tickets.representation import Figures
-from tickets.rules import ClaimFacts, Sale, sale_state
+from tickets.rules import LISTED_STATES, LIVE_STATES, ClaimFacts, ReservationState
 
 RESERVATION_COLUMNS = (
     "id",
@@ -29,8 +29,14 @@ RESERVATION_COLUMNS = (
 
 
 # Events --------------------------------------------------------------------------------------------------
+def events_listed(*, after: datetime | None = None) -> QuerySet[Event, Any]:
+    """Select events as rows of id, name and date, of those that begin after an instant if one is given."""
+    events = Event.objects.values("id", "name", "date")
+    return events if after is None else events.filter(date__gt=after)
+
+
 def events_static(ids: Collection[int]) -> dict[int, dict[str, Any]]:
-    """Will read what staff edit of events: {id: name, date, ..., ticket_types: [{id, name, price_minor, ...}]}."""
+    """Read what staff edit of events: {id: {id, name, date, ..., ticket_types: [{id, name, price_minor, ...}]}}."""
     columns = ("id", "name", "date", "time_zone", "description", "currency", "version")
     found = {
         row["id"]: {**row, "ticket_types": []} for row in Event.objects.filter(pk__in=ids).values(*columns)
@@ -44,17 +50,26 @@ def events_static(ids: Collection[int]) -> dict[int, dict[str, Any]]:
 def events_with_figures(
     ids: Collection[int],
 ) -> tuple[dict[int, dict[str, Any]], dict[int, dict[int, Figures]]]:
-    """Will read events with all that is shown of them: what staff edit, and the live figures of each type."""
+    """Read events with all that is shown of them: what staff edit, and the figures of each ticket type."""
     statics, figures = events_static(ids), figures_of_events(ids)
     for event_id, static in statics.items():
-        # A ticket type made between the two reads has figures and no row yet, or the reverse: next time.
+        # A ticket type that was made or deleted between the two reads is in one of them only. Leave it out.
         live = figures.setdefault(event_id, {})
         static["ticket_types"] = [each for each in static["ticket_types"] if each["id"] in live]
     return statics, figures
 
 
+def events_detail(ids: Collection[int], *, now: datetime) -> dict[int, dict[str, Any]]:
+    """Return events as `GET /event/events/<id>/` shows them, read in PostgreSQL."""
+    statics, figures = events_with_figures(ids)
+    return {
+        event_id: representation.event_detail(static, figures[event_id], now=now)
+        for event_id, static in statics.items()
+    }
+
+
 def figures_of_events(ids: Collection[int]) -> dict[int, dict[int, Figures]]:
-    """Will read the live figures of events' ticket types: {event: {ticket type: Figures}}."""
+    """Read the figures of events' ticket types: {event: {ticket type: Figures}}."""
     columns = ("ticket_type_id", "capacity", "held", "sold", "opens_at", "closes_at", "paused", "version")
     inventories = Inventory.objects.filter(ticket_type__event_id__in=ids)
     rows = list(inventories.values_list("ticket_type__event_id", *columns))
@@ -75,19 +90,14 @@ def figures_of_events(ids: Collection[int]) -> dict[int, dict[int, Figures]]:
     return found
 
 
-def sale_of(figures: Figures, *, now: datetime) -> Sale:
-    """Will say whether the ticket type with these figures is on sale at `now`."""
-    return sale_state(opens_at=figures.opens_at, closes_at=figures.closes_at, paused=figures.paused, now=now)
-
-
 def next_releases(ticket_types: Collection[int]) -> dict[int, datetime]:
-    """Will read when the earliest hold of each ticket type ends; a type without holds is left out."""
-    held = Reservation.objects.filter(state="held", ticket_type_id__in=ticket_types)
+    """Read when the earliest hold of each ticket type ends; a type without holds is left out."""
+    held = Reservation.objects.filter(state=ReservationState.HELD, ticket_type_id__in=ticket_types)
     return dict(held.order_by().values_list("ticket_type_id").annotate(Min("expires_at")))
 
 
 def types_with_tickets_left(event_ids: Collection[int]) -> dict[int, list[int]]:
-    """Will read, per event, the ids of its ticket types that have tickets left."""
+    """Read the ids of each event's ticket types that have tickets left."""
     left = Inventory.objects.filter(
         ticket_type__event_id__in=event_ids, capacity__gt=F("held") + F("sold")
     ).order_by("ticket_type_id")
@@ -100,9 +110,9 @@ def types_with_tickets_left(event_ids: Collection[int]) -> dict[int, list[int]]:
 def events_next(
     *, most: int, now: datetime, search: str = "", month: tuple[datetime, datetime] | None = None
 ) -> list[dict[str, Any]]:
-    """Will read the next events, soonest first: rows that `representation.events_next` shows.
+    """Read the next events, soonest first, as rows that `representation.events_next` shows.
 
-    `search` is part of a name; `month` are the instants between which an event begins.
+    `search` is a part of a name; `month` are the two instants between which an event begins.
     """
     upcoming = Event.objects.filter(date__gte=now, name__icontains=search)
     if month is not None:
@@ -119,51 +129,69 @@ def events_next(
 
 
 def months_with_events(*, now: datetime) -> list[date]:
-    """Will read in which months there are events to come: the first day of each."""
+    """Read the months in which there are events to come, as the first day of each."""
     return list(Event.objects.filter(date__gte=now).dates("date", "month"))
 
 
 def event_of_type(ticket_type: int) -> int | None:
-    """Will find the event that a ticket type belongs to."""
+    """Return the id of the event that a ticket type belongs to."""
     return TicketType.objects.filter(pk=ticket_type).values_list("event_id", flat=True).first()
 
 
 def events_known(named: Collection[tuple[str, datetime]]) -> set[tuple[str, datetime]]:
-    """Will find which of these (name, date) there are events of."""
+    """Return which of these pairs of name and date there is an event for."""
     found = Event.objects.filter(name__in=[name for name, _ in named]).values_list("name", "date")
     return set(found) & set(named)
 
 
 def sweep_glance(*, thresholds: Sequence[int], after: datetime, until: datetime) -> dict[str, bool]:
-    """Will say whether holds are `due`, and whether between two instants a sale boundary was `crossed` and holds
-    came under one of the thresholds (`expiring`; some of those may never have been that long)."""
+    """Return whether there is work for a sweep: `due`, `crossed` and `expiring`, as `sql/sweep_glance.sql` says."""
     [seen] = db.rows(sql.GLANCE, {"thresholds": list(thresholds), "after": after, "until": until})
     return seen
 
 
 def events_with_sale_boundary(*, after: datetime, until: datetime) -> list[int]:
-    """Will find events of which a ticket type's sale opened or closed after `after`, up to `until`."""
+    """Return the events of which a ticket type's sale opened or closed after `after`, up to `until`."""
     return [row["event"] for row in db.rows(sql.SALE_BOUNDARIES, {"after": after, "until": until})]
 
 
 # Reservations --------------------------------------------------------------------------------------------
 def reservation_rows(reservations: QuerySet[Reservation]) -> QuerySet[Reservation, dict[str, Any]]:
-    """Will read reservations as rows that `representation.reservation` shows."""
+    """Select reservations as rows that `representation.reservation` shows."""
     return reservations.annotate(
         event_id=F("ticket_type__event_id"), currency=F("ticket_type__event__currency")
     ).values(*RESERVATION_COLUMNS, "event_id", "currency")
 
 
 def reservations_of(
-    *, buyer_id: int, states: Sequence[str] = ("held", "paying", "validated")
+    *, buyer_id: int, states: Sequence[ReservationState] = LISTED_STATES
 ) -> QuerySet[Reservation]:
-    """Will select a buyer's reservations in the given states."""
+    """Select a buyer's reservations in the given states."""
     return Reservation.objects.filter(buyer_id=buyer_id, state__in=states)
 
 
-def reservations_described(reservations: QuerySet[Reservation], *, now: datetime) -> list[dict[str, Any]]:
-    """Will show reservations as the API does, with what a person calls them: `event_name`, `event_date`,
-    `ticket_type_name`; `paying_since` and `validated_at` too."""
+def live_reservations_in_event(*, buyer_id: int, event_id: int) -> dict[int, dict[str, Any]]:
+    """Read a buyer's live reservations of an event as rows, by ticket type."""
+    live = reservations_of(buyer_id=buyer_id, states=LIVE_STATES)
+    rows = reservation_rows(live.filter(ticket_type__event_id=event_id))
+    return {row["ticket_type_id"]: row for row in rows}
+
+
+def reservation_described(*, buyer_id: int, reservation_id: int, now: datetime) -> dict[str, Any] | None:
+    """Return one reservation of a buyer's as `reservations_described` does; None for another buyer's too."""
+    mine = Reservation.objects.filter(buyer_id=buyer_id, pk=reservation_id)
+    return next(iter(_described(mine, now=now)), None)
+
+
+def reservations_described(*, buyer_id: int, most: int, now: datetime) -> list[dict[str, Any]]:
+    """Return a buyer's newest reservations as the API does, with what pages say of them.
+
+    That is `event_name`, `event_date`, `ticket_type_name`, `paying_since` and `validated_at`.
+    """
+    return _described(Reservation.objects.filter(buyer_id=buyer_id).order_by("-id")[:most], now=now)
+
+
+def _described(reservations: QuerySet[Reservation], *, now: datetime) -> list[dict[str, Any]]:
     rows = reservation_rows(reservations).annotate(
         event_name=F("ticket_type__event__name"),
         event_date=F("ticket_type__event__date"),
@@ -185,13 +213,13 @@ def reservations_described(reservations: QuerySet[Reservation], *, now: datetime
 
 
 def reservation_row(*, buyer_id: int, reservation_id: int) -> dict[str, Any] | None:
-    """Will read one reservation of the buyer's; another's looks like none."""
+    """Read one reservation of a buyer's; None for another buyer's too."""
     mine = Reservation.objects.filter(buyer_id=buyer_id, pk=reservation_id)
     return reservation_rows(mine).first()
 
 
 def reservation_row_by_key(*, buyer_id: int, key: str) -> dict[str, Any] | None:
-    """Will read the reservation that the buyer made with this Idempotency-Key."""
+    """Read the reservation that a buyer made with this Idempotency-Key."""
     found = db.rows(sql.RESERVATION_BY_KEY, {"buyer": buyer_id, "key": key})
     return found[0] if found else None
 
@@ -199,11 +227,12 @@ def reservation_row_by_key(*, buyer_id: int, key: str) -> dict[str, Any] | None:
 def reservations_shown(
     *, buyer_ids: Collection[int], since: datetime, validated: int, now: datetime
 ) -> dict[int, list[dict[str, Any]]]:
-    """Will give what buyers' own screens show, as the API does: live ones, the newest `validated` paid ones,
-    and what ended after `since`; newest first."""
+    """Return the reservations on buyers' own screens as the API does, newest first.
+
+    These are the live ones, the newest `validated` paid ones, and those that ended after `since`.
+    """
     ranked = db.rows(
-        sql.RESERVATIONS_SHOWN,
-        {"buyers": list(buyer_ids), "since": since, "validated": validated},
+        sql.RESERVATIONS_SHOWN, {"buyers": list(buyer_ids), "since": since, "validated": validated}
     )
     shown: dict[int, list[dict[str, Any]]] = {buyer_id: [] for buyer_id in buyer_ids}
     for row in reservation_rows(Reservation.objects.filter(pk__in=[r["id"] for r in ranked])).order_by("-id"):
@@ -212,25 +241,20 @@ def reservations_shown(
 
 
 def holds_expiring(*, thresholds: Sequence[int], after: datetime, until: datetime) -> list[dict[str, Any]]:
-    """Will read which holds came under one of the thresholds, in seconds left, after `after`, up to `until`; a
-    hold that was never that long is left out. Rows of reservation, buyer and expires_at."""
+    """Read the holds that came under a threshold (seconds left) after `after`, up to `until`.
+
+    Rows of reservation, buyer and expires_at. A hold that was made for less than a threshold is left out of it.
+    """
     return db.rows(sql.HOLDS_EXPIRING, {"thresholds": list(thresholds), "after": after, "until": until})
 
 
 # The claim -----------------------------------------------------------------------------------------------
 def claim_facts(*, buyer_id: int, ticket_type: int) -> ClaimFacts | None:
-    """Will read, in one statement and at the database's clock, all that decides a claim; None: no such type."""
-    found = db.rows(
-        sql.CLAIM_FACTS,
-        {"buyer": buyer_id, "ticket_type": ticket_type},
-    )
+    """Read all that decides a claim, in one statement and by the database's clock; None: no such type."""
+    found = db.rows(sql.CLAIM_FACTS, {"buyer": buyer_id, "ticket_type": ticket_type})
     return ClaimFacts(**found[0]) if found else None
 
 
 def types_with_due_holds(*, most: int) -> list[int]:
-    """Will find ticket types of which a hold has ended and waits to be released."""
-    found = db.rows(
-        sql.TYPES_WITH_DUE_HOLDS,
-        [most],
-    )
-    return [row["ticket_type_id"] for row in found]
+    """Return ticket types that have due holds, those due longest first; at most `most` holds are looked at."""
+    return [row["ticket_type_id"] for row in db.rows(sql.TYPES_WITH_DUE_HOLDS, [most])]

@@ -1,30 +1,41 @@
-"""Use cases of selling. The only place of this app where a transaction opens."""
+"""Use cases of selling: the only place of this app where a transaction opens.
 
-import time
-from collections.abc import Callable, Iterable, Sequence
+`now` comes from the caller. Where a transaction decides whether a hold has ended, it reads PostgreSQL's clock after
+it has the lock, because that clock alone decides.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError
 
-from overlord.kernel import clock, db
+from overlord.kernel import db
 from overlord.kernel.errors import Busy, Mismatch, NotFound
-from tickets import operations, projections, representation, rules, selectors, sold_out_cache, sql
+from tickets import (
+    event_operations,
+    operations,
+    projections,
+    representation,
+    rules,
+    selectors,
+    sold_out_cache,
+    sql,
+)
 from tickets.event_files import EventToLoad, FileErrors
-from tickets.rules import ReservationEnded, UnknownTicketType
+from tickets.representation import Figures
+from tickets.rules import ReservationEnded, ReservationState, UnknownTicketType
 
-CLAIM_ATTEMPTS = 3  # the first, one after releasing due holds, one more when a rival was quicker
+CLAIM_ATTEMPTS = 3  # the first, one after due holds are released, and one more when another buyer was quicker
 SWEEP_BATCH = 1000
 SWEEP_TYPES = 200
-BOUNDARY_OVERLAP = timedelta(
-    seconds=15
-)  # longer than two sweepers can lie apart; announcing twice is harmless
+BOUNDARY_OVERLAP = timedelta(seconds=15)  # more than two sweepers can be apart; announcing twice is harmless
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reserved:
-    """A reservation as its client sees it, and whether an earlier request with the same key had made it."""
+    """A reservation as clients see it; `replayed`: an earlier request with the same key had made it."""
 
     reservation: dict[str, Any]
     replayed: bool
@@ -33,13 +44,13 @@ class Reserved:
 def reservation_create(
     *, buyer_id: int, ticket_type: int, quantity: int, key: str | None, hold: timedelta, now: datetime
 ) -> Reserved:
-    """Will take `quantity` tickets for the buyer until `hold` has passed, or say why not.
+    """Hold `quantity` tickets for the buyer for the time of `hold`, in one autocommitted statement.
 
-    The happy path is one autocommitted statement. Raises the refusals of `rules.refusal`, UnknownTicketType,
-    Mismatch when the key was used for something else, and Busy when rivals were quicker three times.
+    Raises what `rules.refusal` returns, UnknownTicketType, Mismatch when the key was used for something else, and
+    Busy when other buyers were quicker three times.
     """
     if key is None:
-        sold_out_cache.recall(ticket_type=ticket_type, now=now)
+        sold_out_cache.recall(ticket_type=ticket_type)
     for _ in range(CLAIM_ATTEMPTS):
         claimed = _claim(buyer_id, ticket_type, quantity, key, hold)
         if claimed is not None:
@@ -55,17 +66,17 @@ def reservation_create(
 def _claim(
     buyer_id: int, ticket_type: int, quantity: int, key: str | None, hold: timedelta
 ) -> dict[str, Any] | None:
-    """Will try the claim once and announce it; None when anything stood against it."""
+    """Try the claim once and announce it; return None when it was not granted."""
     wanted = {"buyer": buyer_id, "ticket_type": ticket_type, "quantity": quantity, "key": key}
     try:
         granted = db.statement(sql.CLAIM, {**wanted, "hold_seconds": hold.total_seconds()})
     except IntegrityError:
-        return None  # which of the buyer's own reservations refused it is for the diagnosis to say
+        return None  # the buyer's own reservations refuse it; `_diagnose` finds out which
     if not granted:
         return None
     [row] = granted
-    row["ticket_type"] = ticket_type
-    projections.announce(figures=[operations.figures_of(row)], buyers=[buyer_id])
+    figures = Figures.from_row({**row, "ticket_type": ticket_type})
+    projections.announce(figures=[(row["event"], figures)], buyers=[buyer_id], now=row["created"])
     return {
         "id": row["reservation_id"],
         "ticket_type_id": ticket_type,
@@ -76,7 +87,7 @@ def _claim(
         "created": row["created"],
         "expires_at": row["expires_at"],
         "ended_at": None,
-        "state": "held",
+        "state": ReservationState.HELD,
         "version": 1,
     }
 
@@ -88,20 +99,20 @@ def _replay(earlier: dict[str, Any], *, ticket_type: int, quantity: int, now: da
 
 
 def _diagnose(buyer_id: int, ticket_type: int, quantity: int) -> None:
-    """Will raise what stood against a claim, or clear it away: due holds are released, a rival has gone."""
+    """Raise why a claim was not granted, or release the due holds that stood in its way."""
     facts = selectors.claim_facts(buyer_id=buyer_id, ticket_type=ticket_type)
     if facts is None:
         raise UnknownTicketType()
     refused = rules.refusal(facts, quantity=quantity)
     if refused is not None:
-        sold_out_cache.remember(ticket_type=ticket_type, refused=refused, now=facts.now)
+        sold_out_cache.remember(ticket_type=ticket_type, facts=facts, refused=refused)
         raise refused
     if facts.due_holds:
         due_holds_release(ticket_type=ticket_type)
 
 
 def reservation_get(*, buyer_id: int, reservation_id: int, now: datetime) -> dict[str, Any]:
-    """Will show one of the buyer's reservations; raises NotFound, and ReservationEnded for one that has."""
+    """Return one of the buyer's reservations; raise NotFound, and ReservationEnded for an ended one."""
     row = selectors.reservation_row(buyer_id=buyer_id, reservation_id=reservation_id)
     if row is None:
         raise NotFound()
@@ -111,95 +122,95 @@ def reservation_get(*, buyer_id: int, reservation_id: int, now: datetime) -> dic
 
 
 def reservation_release(*, buyer_id: int, reservation_id: int) -> None:
-    """Will end the buyer's hold at his wish; raises NotFound, PaymentInProgress, AlreadyValidated or
-    ReservationEnded."""
+    """Release the buyer's hold; raise NotFound, PaymentInProgress, AlreadyValidated or ReservationEnded."""
     with db.transaction():
         reservation = operations.reservation_lock(reservation_id=reservation_id, buyer_id=buyer_id)
         operations.reservation_release(reservation=reservation, now=db.now())
 
 
 def reservation_extend(*, buyer_id: int, reservation_id: int) -> dict[str, Any]:
-    """Will give the buyer's hold more time, and show it; raises NotFound and NotExtendable."""
+    """Give the buyer's hold more time, and return it; raise NotFound or NotExtendable."""
     with db.transaction():
         reservation = operations.reservation_lock(reservation_id=reservation_id, buyer_id=buyer_id)
-        operations.reservation_extend(reservation=reservation, now=db.now())
-    return reservation_get(buyer_id=buyer_id, reservation_id=reservation_id, now=clock.now())
+        now = db.now()
+        operations.reservation_extend(reservation=reservation, now=now)
+    return reservation_get(buyer_id=buyer_id, reservation_id=reservation_id, now=now)
 
 
 # Expiry --------------------------------------------------------------------------------------------------
 def due_holds_release(*, ticket_type: int) -> int:
-    """Will end due holds of one ticket type, a batch at the most, and count them. One statement of its own."""
-    ended = db.statement(sql.RELEASE_DUE, {"ticket_type": ticket_type, "most": SWEEP_BATCH})
-    if not ended:
+    """Expire due holds of one ticket type, one batch at most, in one statement; return how many."""
+    expired = db.statement(sql.RELEASE_DUE, {"ticket_type": ticket_type, "most": SWEEP_BATCH})
+    if not expired:
         return 0
-    [row] = ended
-    projections.announce(figures=[operations.figures_of(row)], buyers=row["buyers"])
+    [row] = expired
+    figures = [(row["event"], Figures.from_row(row))]
+    projections.announce(figures=figures, buyers=row["buyers"], now=row["at"])
     return len(row["buyers"])
 
 
 def due_holds_sweep() -> int:
-    """Will end all holds that are due, one ticket type a batch, and count them."""
-    ended = 0
+    """Expire all due holds, one ticket type and batch at a time; return how many."""
+    expired = 0
     while types := selectors.types_with_due_holds(most=SWEEP_TYPES):
         batch = sum(due_holds_release(ticket_type=ticket_type) for ticket_type in types)
         if not batch:
-            break  # the rest is in somebody else's hands
-        ended += batch
-    return ended
+            break  # what is left is locked by others, who end it themselves
+        expired += batch
+    return expired
 
 
-def sweep_for(*, seconds: float, pause: Callable[[], bool]) -> None:
-    """Will sweep for `seconds`, once between two calls of `pause`, which says true to stop early.
+def sweep(*, instants: Iterable[datetime]) -> None:
+    """Process time-based changes at each of the instants, which come as time passes.
 
-    One process sweeps at a time; another waits beside it, ready to go on the moment it ends. A dead sweeper
-    costs freshness, never a ticket: a claim that needs due holds releases them itself.
+    One process at a time sweeps; a second one waits beside it and takes over when it ends. Without a sweeper,
+    screens are late, but no ticket is lost: a claim that needs due holds releases them itself.
     """
-    until = time.monotonic() + seconds
-    looked = clock.now() - BOUNDARY_OVERLAP
+    processed = None
     with db.advisory_lock("tickets.sweep") as lock:
-        while time.monotonic() < until:
+        for now in instants:
             if lock.is_mine():
-                looked = _see_to_what_came(looked)
-            if pause():
-                return
+                time_passed(after=processed or now - BOUNDARY_OVERLAP, until=now)
+                processed = now
 
 
-def _see_to_what_came(looked: datetime) -> datetime:
-    """Will see to what the clock alone brought since `looked`, and give the instant up to which it did.
+def time_passed(*, after: datetime, until: datetime) -> None:
+    """Process what the clock alone changed between two instants.
 
-    These are holds that are due, events of which a sale opened or closed, and holds that are near their end.
+    Expire due holds, announce the events of which a sale opened or closed, and advise buyers whose holds end soon.
     """
-    now = clock.now()
-    span = {"after": looked, "until": now}
+    span = {"after": after, "until": until}
     seen = selectors.sweep_glance(thresholds=rules.EXPIRING_SECONDS, **span)
     if seen["due"]:
         due_holds_sweep()
     if seen["crossed"]:
-        projections.announce(events=selectors.events_with_sale_boundary(**span))
+        projections.announce(events=selectors.events_with_sale_boundary(**span), now=until)
     if seen["expiring"]:
         holds = selectors.holds_expiring(thresholds=rules.EXPIRING_SECONDS, **span)
-        projections.announce_expiring(holds=holds, now=now)
-    return now
+        projections.announce_expiring(holds=holds, now=until)
 
 
 # Staff ---------------------------------------------------------------------------------------------------
-def sale_pause(*, event_ids: Iterable[int], paused: bool) -> int:
-    """Will pause or resume the sale of events, effective for every claim that has not been granted yet."""
+def sale_pause(*, event_ids: Iterable[int], paused: bool, now: datetime) -> int:
+    """Pause or resume the sale of events for every claim not granted yet; count the ticket types that changed."""
     with db.transaction():
-        return sum(operations.sale_pause(event_id=event_id, paused=paused) for event_id in sorted(event_ids))
+        return sum(
+            event_operations.sale_pause(event_id=event_id, paused=paused, now=now)
+            for event_id in sorted(event_ids)
+        )
 
 
-def events_load(*, events: Sequence[EventToLoad]) -> int:
-    """Will put all events of a file on sale, or none, and count them; raises FileErrors for those known already."""
+def events_load(*, events: Sequence[EventToLoad], now: datetime) -> int:
+    """Add all events of a file, or none, and count them; raise FileErrors for those that exist already."""
     with db.transaction():
         known = selectors.events_known([(event.name, event.date) for event in events])
         mistakes = [
-            (event.line, f"{event.name} on {event.date.isoformat()} is there already.")
+            (event.line, f"{event.name} on {event.date.isoformat()} exists already.")
             for event in events
             if (event.name, event.date) in known
         ]
         if mistakes:
             raise FileErrors(mistakes)
         for event in events:
-            operations.event_add(event=event)
+            event_operations.event_add(event=event, now=now)
     return len(events)

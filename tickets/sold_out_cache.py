@@ -1,30 +1,34 @@
-"""What this process remembers of refusals, so that a crowd before an empty shelf does not crowd PostgreSQL."""
+"""Caches sold-out answers in this process, so that a rush spares PostgreSQL.
 
-from datetime import datetime
+Shared by all threads of a web process. An answer is kept for a length of time, measured by this process's monotonic
+clock. It is never kept until an instant: that would be PostgreSQL's, and this machine's clock may differ from it.
+"""
+
+import time
 
 from overlord.kernel.errors import DomainError
 from tickets import rules
 
-_remembered: dict[int, tuple[datetime, DomainError]] = {}
+_answers: dict[int, tuple[float, DomainError]] = {}  # ticket type: (until when, by time.monotonic(), answer)
 
 
-def remember(*, ticket_type: int, refused: DomainError, now: datetime) -> None:
-    """Will keep a refusal that holds whoever asks, for the instant `rules.remembered_until` allows."""
-    until = rules.remembered_until(refused, now=now)
-    if until is not None:
-        _remembered[ticket_type] = (until, refused)
+def remember(*, ticket_type: int, facts: rules.ClaimFacts, refused: DomainError) -> None:
+    """Keep a refusal of a claim with these facts for as long as `rules.cached_for` allows."""
+    kept_for = rules.cached_for(refused, now=facts.now)
+    if kept_for is not None:
+        _answers[ticket_type] = (time.monotonic() + kept_for.total_seconds(), refused)
 
 
-def recall(*, ticket_type: int, now: datetime) -> None:
-    """Will raise the remembered refusal of this ticket type while it holds."""
-    until, refused = _remembered.get(ticket_type, (now, None))
+def recall(*, ticket_type: int) -> None:
+    """Raise the refusal that is kept for this ticket type, if there is one."""
+    until, refused = _answers.get(ticket_type, (0.0, None))
     if refused is None:
         return
-    if now < until:
+    if time.monotonic() < until:
         raise type(refused)(refused.detail, **refused.facts)
-    _remembered.pop(ticket_type, None)
+    _answers.pop(ticket_type, None)
 
 
 def forget() -> None:
-    """Will forget all refusals."""
-    _remembered.clear()
+    """Remove all that is kept."""
+    _answers.clear()

@@ -1,26 +1,39 @@
-"""Work that Celery does for selling."""
+"""Work that Celery does for selling. Runs in the threads of the upkeep worker."""
 
 import threading
+import time
+from collections.abc import Iterator
+from datetime import datetime
 
 from celery import shared_task
 from celery.signals import worker_shutting_down
 
+from overlord.kernel import clock
 from overlord.kernel.queues import Queue
 from tickets import services
 
-RUN = 10.0  # seconds a run sweeps; beat starts one every 5, so that the next waits beside it
-TICK = 0.25
+RUN_SECONDS = 10.0  # of one sweep; beat enqueues one every 5 seconds, so that the next one waits beside it
+TICK_SECONDS = 0.25
 
 _stopping = threading.Event()
 
 
 @worker_shutting_down.connect
 def _stop(**_kwargs: object) -> None:
-    """Will end a sweep at once when its worker is asked to stop, so that a stop takes no ten seconds."""
+    """End a sweep at once when its worker is told to stop."""
     _stopping.set()
+
+
+def _ticks() -> Iterator[datetime]:
+    """Yield the present instant four times a second, until the run is over or the worker stops."""
+    until = time.monotonic() + RUN_SECONDS
+    while time.monotonic() < until:
+        yield clock.now()
+        if _stopping.wait(TICK_SECONDS):
+            return
 
 
 @shared_task(name="tickets.holds_expire", queue=Queue.EXPIRY)
 def holds_expire(**_kwargs: object) -> None:
-    """Will end due holds for ten seconds, four times a second."""
-    services.sweep_for(seconds=RUN, pause=lambda: _stopping.wait(TICK))
+    """Expire due holds and process what else time changes, four times a second for ten seconds."""
+    services.sweep(instants=_ticks())

@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.test import Client
 
 from benchmarks.grown.sizes import SWEEPER, Asked, Size, asked
-from overlord.kernel import db, redis_client
+from overlord.kernel import clock, db, redis_client
 from tickets import services
 
 AGAIN = 8  # PostgreSQL thinks about a function's plan five times
@@ -85,7 +85,7 @@ def _ask(wanted: Asked) -> list[Statement]:
 
 def _sweep() -> list[Statement]:
     with _taken_down() as statements:
-        services.sweep_for(seconds=60, pause=lambda: True)
+        services.sweep(instants=[clock.now()])
     return statements
 
 

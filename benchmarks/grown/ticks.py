@@ -4,7 +4,10 @@ import itertools
 import json
 import sys
 import time
+from collections.abc import Iterator
+from datetime import datetime
 
+from overlord.kernel import clock
 from tickets import services
 
 
@@ -12,9 +15,11 @@ def main(_events: int, _reservations: int, count: int) -> None:
     """Will print, as JSON, the seconds of so many ticks, one after the other."""
     times: list[float] = []
 
-    def pause() -> bool:
-        times.append(time.perf_counter())
-        return len(times) > count
+    def instants() -> Iterator[datetime]:
+        yield clock.now()  # the first tick, which takes the lock, is not counted
+        while len(times) <= count:
+            times.append(time.perf_counter())
+            yield clock.now()
 
-    services.sweep_for(seconds=600, pause=pause)  # the first tick, which takes the lock, is not counted
+    services.sweep(instants=instants())
     json.dump([after - before for before, after in itertools.pairwise(times)], sys.stdout)

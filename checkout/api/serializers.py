@@ -2,8 +2,7 @@
 
 from rest_framework import serializers
 
-from checkout.models import Payment as PaymentModel
-from checkout.rules import TOKEN_LENGTH
+from checkout.rules import TOKEN_LENGTH, ShownStatus
 from overlord.kernel.numbers import LARGEST_ID
 from overlord.kernel.serializer_fields import MoneyField, WholeNumberField
 
@@ -21,7 +20,7 @@ class PayInput(serializers.Serializer):
 class RefundInput(serializers.Serializer):
     amount = MoneyField(
         required=False,
-        help_text="A decimal with the currency's digits; what is left, unless said.",
+        help_text="A decimal with the currency's digits. Left out: all that is left.",
     )
     return_tickets = serializers.BooleanField(
         default=False, help_text="Put the tickets back on sale; with a full refund only."
@@ -32,10 +31,10 @@ class Payment(serializers.Serializer):
     id = serializers.IntegerField()
     reservation = serializers.IntegerField()
     full_price = serializers.CharField()
-    amount = serializers.CharField(allow_null=True, help_text="What was charged; null until something was.")
+    amount = serializers.CharField(allow_null=True, help_text="What was charged; null until then.")
     currency = serializers.CharField(allow_null=True)
-    payment_status = serializers.ChoiceField(choices=PaymentModel.Status.values)
-    error = serializers.CharField(help_text="Why it failed, in a buyer's words.")
+    payment_status = serializers.ChoiceField(choices=[status.value for status in ShownStatus])
+    error = serializers.CharField(help_text="Why it failed, as the buyer is told.")
     requires_action = serializers.DictField(
         allow_null=True, help_text="What the buyer's browser must do next."
     )

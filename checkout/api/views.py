@@ -25,7 +25,7 @@ class PaymentList(APIView):
         responses=paginated(serializers.Payment),
     )
     def get(self, request: Request) -> Response:
-        """My payments, newest first."""
+        """List my payments, newest first."""
         return Pages("-id").respond(
             selectors.payments_of(buyer_id=actor_id(request)),
             request=request,
@@ -38,7 +38,7 @@ class PaymentList(APIView):
         responses={201: serializers.Payment, 200: serializers.Payment},
     )
     def post(self, request: Request) -> Response:
-        """Open the payment of a reservation; the same one again when there is one."""
+        """Make the payment of a reservation, or return the one there is."""
         body = serializers.PaymentInput(data=request.data)
         body.is_valid(raise_exception=True)
         payment, made = services.payment_create(
@@ -56,7 +56,7 @@ class PaymentList(APIView):
 class PaymentDetail(APIView):
     @extend_schema(operation_id="payments_get", responses=serializers.Payment)
     def get(self, request: Request, payment_id: int) -> Response:
-        """One of my payments."""
+        """Return one of my payments."""
         payment = selectors.payment_of(buyer_id=actor_id(request), payment_id=payment_id)
         if payment is None:
             raise NotFound()
@@ -74,7 +74,7 @@ class Pay(APIView):
         operation_id="payments_pay", request=serializers.PayInput, responses={202: serializers.Payment}
     )
     def post(self, request: Request, payment_id: int) -> Response:
-        """Pay; the outcome follows on the payment and on `/ws/me/`."""
+        """Start paying. The outcome follows on the payment and on `/ws/me/`."""
         body = serializers.PayInput(data=request.data)
         body.is_valid(raise_exception=True)
         payment = services.payment_pay(
@@ -90,7 +90,7 @@ class Refund(APIView):
         operation_id="payments_refund", request=serializers.RefundInput, responses={202: serializers.Payment}
     )
     def post(self, request: Request, payment_id: int) -> Response:
-        """Pay back (staff), whole or in part; the outcome follows on the payment."""
+        """Refund a payment (staff), whole or in part. The outcome follows on the payment."""
         body = serializers.RefundInput(data=request.data)
         body.is_valid(raise_exception=True)
         asked = body.validated_data.get("amount")
@@ -104,18 +104,18 @@ class Refund(APIView):
 
 
 def _minor(asked: str, payment_id: int) -> int:
-    """Will read an amount in the currency of a payment; raises NotFound and Invalid."""
+    """Return an amount in minor units of a payment's currency; raise NotFound or Invalid."""
     try:
         minor = money.to_minor(asked, selectors.currency_of(payment_id=payment_id))
     except ValueError as error:
         raise Invalid(errors={"amount": [str(error)]}) from None
     if minor == 0:
-        raise Invalid(errors={"amount": ["Nothing is no refund."]})
+        raise Invalid(errors={"amount": ["Enter an amount above zero."]})
     return minor
 
 
 class Webhook(APIView):
-    """Where gateways tell us news. The signature is the authentication."""
+    """Where gateways send messages. Their signature authenticates them."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -123,6 +123,6 @@ class Webhook(APIView):
 
     @extend_schema(operation_id="webhooks_take", request=OpenApiTypes.OBJECT, responses={200: None})
     def post(self, request: Request, gateway: str) -> Response:
-        """Take signed news of a gateway, each once."""
+        """Process a signed message of a gateway, once."""
         services.webhook_take(gateway=gateway, body=request._request.body, headers=request.headers)
         return Response(status=status.HTTP_200_OK)

@@ -1,4 +1,4 @@
-"""Who takes the money. One small Protocol, and one module for each gateway that implements it."""
+"""Payment gateways: one Protocol, and one module for each gateway that implements it."""
 
 from functools import lru_cache
 
@@ -8,7 +8,7 @@ from checkout.gateways.protocol import ForgedWebhook, Gateway, GatewayRefused, G
 
 __all__ = ["ForgedWebhook", "Gateway", "GatewayRefused", "GatewayUnknown", "News", "known", "named"]
 
-# By path, so that a gateway's library is loaded only where it is used.
+# By path, so that a gateway's library is imported only where it is used.
 _CLASSES = {
     "sandbox": "checkout.gateways.sandbox.SandboxGateway",
     "stripe": "checkout.gateways.stripe.StripeGateway",
@@ -16,12 +16,12 @@ _CLASSES = {
 
 
 def known(name: str) -> bool:
-    """Will say whether there is a gateway of that name."""
+    """Return whether there is a gateway of that name."""
     return name in _CLASSES
 
 
 @lru_cache(maxsize=4)
 def named(name: str) -> Gateway:
-    """Will give the gateway of that name; raises KeyError."""
+    """Return the gateway of that name; raise KeyError."""
     gateway: Gateway = import_string(_CLASSES[name])()
     return gateway

@@ -1,7 +1,7 @@
-"""The sandbox's own book: what a gateway remembers, apart from our tables and our transactions.
+"""The sandbox's own ledger: what a gateway knows, apart from our tables and our transactions.
 
-It lies in a schema of its own and is written through a connection of its own, so that it stands whatever
-becomes of the worker that asked. After a crash it is the witness: each charge here must be one of ours.
+It has a schema of its own and is written by a connection of its own, one in each thread, so that it keeps what it
+knows when the worker that asked dies. After a crash, each charge in it must be one of ours.
 """
 
 import json
@@ -15,6 +15,7 @@ import psycopg2.extensions
 from django.db import connection as django_connection
 
 from checkout.gateways.protocol import GatewayUnknown
+from checkout.rules import Outcome
 
 Answer = dict[str, Any]
 
@@ -54,21 +55,21 @@ _here = threading.local()
 
 
 class InProgress(Exception):
-    """The key is being worked on by somebody else."""
+    """Another transaction is working on the key."""
 
 
 class KeyReused(Exception):
-    """The key was used with another body: a bug of ours, as it would be at a real gateway."""
+    """The key was used with another body: our bug, as it would be at a real gateway."""
 
 
 class Ledger:
-    """One transaction on the book."""
+    """One transaction on the ledger."""
 
     def __init__(self, connection: psycopg2.extensions.connection) -> None:
         self._connection = connection
 
     def once(self, key: str, body: Answer, work: Callable[["Ledger"], Answer]) -> Answer:
-        """Will do the work unless the key was answered before; raises InProgress and KeyReused."""
+        """Do the work unless the key has an answer; raise InProgress or KeyReused."""
         [(free,)] = self.rows("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 7))", key)
         if not free:
             raise InProgress(f"{key} is being worked on")
@@ -82,35 +83,35 @@ class Ledger:
         return answer
 
     def intent_create(self, *, amount_minor: int, currency: str, payment: int, token: str) -> str:
-        """Will write an intent and give its id."""
+        """Write an intent and return its id."""
         insert = "INSERT INTO sandbox.intents (amount, currency, payment, token) VALUES (%s, %s, %s, %s)"
         return str(self.rows(f"{insert} RETURNING id", amount_minor, currency, payment, token)[0][0])
 
     def intent(self, intent: str) -> Answer | None:
-        """Will read an intent, which nobody else can change until this transaction ends."""
+        """Return an intent and lock it; None when there is none."""
         select = "SELECT amount, currency, token, outcome FROM sandbox.intents WHERE id = %s FOR UPDATE"
         for amount, currency, token, outcome in self.rows(select, intent):
             return {"amount": amount, "currency": currency, "token": token, "outcome": outcome}
         return None
 
-    def intent_conclude(self, intent: str, outcome: str) -> None:
-        """Will write what became of an intent, and the news of it."""
+    def intent_conclude(self, intent: str, outcome: Outcome) -> None:
+        """Write the outcome of an intent, and an event about it."""
         self.rows("UPDATE sandbox.intents SET outcome = %s WHERE id = %s", outcome, intent)
         self.rows("INSERT INTO sandbox.events (intent, type) VALUES (%s, %s)", intent, f"payment.{outcome}")
 
     def refund_create(self, *, intent: str, amount_minor: int, refund: int) -> str | None:
-        """Will write a refund and give its id; None when more would go back than was charged."""
+        """Write a refund and return its id; None when it is more than what is left of the charge."""
         held = self.intent(intent)
         [(before,)] = self.rows(
             "SELECT COALESCE(sum(amount), 0) FROM sandbox.refunds WHERE intent = %s", intent
         )
-        if held is None or held["outcome"] != "succeeded" or before + amount_minor > held["amount"]:
+        if held is None or held["outcome"] != Outcome.SUCCEEDED or before + amount_minor > held["amount"]:
             return None
         insert = "INSERT INTO sandbox.refunds (intent, amount, refund) VALUES (%s, %s, %s) RETURNING id"
         return str(self.rows(insert, intent, amount_minor, refund)[0][0])
 
     def rows(self, sql: str, *params: object) -> list[tuple[Any, ...]]:
-        """Will run a statement on the book."""
+        """Run a statement on the ledger."""
         with self._connection.cursor() as cursor:
             cursor.execute(sql, params)
             return cursor.fetchall() if cursor.description else []
@@ -118,7 +119,7 @@ class Ledger:
 
 @contextmanager
 def opened() -> Iterator[Ledger]:
-    """Will open a transaction on the book and commit it; a book that cannot be reached is GatewayUnknown."""
+    """Open a transaction on the ledger and commit it; raise GatewayUnknown when the ledger cannot be reached."""
     try:
         connection = _connection()
         with connection:
@@ -129,7 +130,7 @@ def opened() -> Iterator[Ledger]:
 
 
 def close() -> None:
-    """Will close this thread's connection; the next use opens another."""
+    """Close this thread's connection; the next use opens another."""
     connection: psycopg2.extensions.connection | None = getattr(_here, "connection", None)
     _here.connection = None
     if connection is not None:
@@ -137,13 +138,13 @@ def close() -> None:
 
 
 def forget() -> None:
-    """Will let go of this thread's connection without closing it: after a fork it is the parent's."""
-    _here.kept = getattr(_here, "connection", None)  # else it would be closed with its last reference
+    """Forget this thread's connection without closing it: after a fork it belongs to the parent process."""
+    _here.kept = getattr(_here, "connection", None)  # otherwise it would be closed with its last reference
     _here.connection = None
 
 
 def _connection() -> psycopg2.extensions.connection:
-    """Will give this thread's connection, made with the tables at its first use."""
+    """Return this thread's connection; the first use opens it and makes the tables."""
     connection: psycopg2.extensions.connection | None = getattr(_here, "connection", None)
     if connection is None or connection.closed:
         params = django_connection.get_connection_params()

@@ -1,4 +1,4 @@
-"""What we ask of whoever takes the money."""
+"""What a payment gateway has to do for us."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from checkout.rules import Charge, Refunded
 
 
 class GatewayUnknown(Exception):
-    """Nobody can say whether the gateway did what it was asked: a time-out, a 5xx, a lost connection.
+    """It is unknown whether the gateway did what it was asked: a time-out, a 5xx, a lost connection.
 
-    It is never a refusal: the buyer may have been charged. Ask again, by the same key or by `retrieve`.
+    This is never a refusal: the buyer may have been charged. Ask again, with the same key or by `retrieve`.
     """
 
 
 class GatewayRefused(Exception):
-    """The gateway understood and will not do it, now or later. Nobody was charged by this."""
+    """The gateway refuses, now and later. Nobody was charged by this call."""
 
 
 class ForgedWebhook(Exception):
@@ -24,14 +24,14 @@ class ForgedWebhook(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class News:
-    """That something happened to an intent. What happened is asked of the gateway, never read here."""
+    """A message that something happened to an intent. What happened is asked of the gateway."""
 
     event_id: str
-    intent: str | None  # None: it is about something that does not concern us
+    intent: str | None  # None: the message is about something else
 
 
 class Gateway(Protocol):
-    """Implemented once for each gateway.
+    """One class implements it for each gateway.
 
     Every method but `parse_webhook` may raise GatewayUnknown. `key` names an operation: repeated with the same
     key and arguments, it happens once.
@@ -40,20 +40,22 @@ class Gateway(Protocol):
     def create_intent(
         self, *, key: str, amount_minor: int, currency: str, payment_id: int, token: str
     ) -> str:
-        """Will announce a charge to what the token stands for, and give the gateway's name for it. Nobody is
-        charged yet. Raises GatewayRefused."""
+        """Prepare a charge to what the token stands for, and return the gateway's name for it.
+
+        Nobody is charged yet. Raises GatewayRefused.
+        """
 
     def confirm(self, *, key: str, intent: str) -> Charge:
-        """Will charge an intent."""
+        """Charge an intent."""
 
     def retrieve(self, *, intent: str) -> Charge:
-        """Will ask what became of an intent."""
+        """Return what the gateway says of an intent."""
 
     def cancel(self, *, key: str, intent: str) -> None:
-        """Will see to it that an intent is not charged any more, if it has not been. `retrieve` then says."""
+        """Prevent an intent from being charged, unless it has been. `retrieve` says which."""
 
     def refund(self, *, key: str, intent: str, amount_minor: int, refund_id: int) -> Refunded:
-        """Will pay part or all of a charge back."""
+        """Refund part or all of a charge."""
 
     def parse_webhook(self, *, body: bytes, headers: Mapping[str, str]) -> News:
-        """Will read signed news; raises ForgedWebhook."""
+        """Return what a signed message says; raise ForgedWebhook."""

@@ -1,9 +1,9 @@
-"""A gateway to try things on: no money, but a gateway's manners, and a test token for every outcome.
+"""A gateway to try things with: it moves no money, but behaves like one that does, with a token for each outcome.
 
-It keeps Stripe's rules for keys: the first answer to a key is kept and given again, also a 500; another body
-with the same key is an error; a key that is being worked on conflicts. `SANDBOX_FAULTS`, a setting for tests,
-says of an operation that its request gets lost before anything is done ("before"), its answer after everything
-is ("after"), or that it is answered with a 500, which is kept ("500").
+It follows Stripe's rules for keys: the first answer to a key is kept and repeated, a 500 too; the same key with
+another body is an error; a key that is being worked on conflicts. The setting `SANDBOX_FAULTS`, for tests, makes an
+operation lose its request before anything is done ("before") or its answer afterwards ("after"), or answer 500
+("500").
 """
 
 import hashlib
@@ -18,19 +18,20 @@ from django.utils.crypto import salted_hmac
 from checkout.gateways import ledger
 from checkout.gateways.ledger import Answer
 from checkout.gateways.protocol import ForgedWebhook, GatewayUnknown, News
-from checkout.rules import Charge, Refunded
+from checkout.rules import Charge, Outcome, Refunded, RefundOutcome
 
-# What a buyer may type instead of a card. Any other text is charged.
+# What a buyer may type instead of a card. Any other text succeeds.
 CARD_ERROR, PAYMENT_ERROR, SLOW = "card_error", "payment_error", "slow"
 TIMEOUT_CHARGED, TIMEOUT_UNCHARGED = "timeout_charged", "timeout_uncharged"
 
+OUTCOMES = {CARD_ERROR: Outcome.DECLINED, PAYMENT_ERROR: Outcome.FAILED}
 SLOW_SECONDS = 8.0
 SIGNATURE = "Sandbox-Signature"
-TOLERANCE = 300  # seconds that a signature stays good
+TOLERANCE = 300  # seconds that a signature is valid
 
 
 class SandboxGateway:
-    """Implements `gateways.Gateway` on its own ledger."""
+    """Implement `gateways.Gateway` on the ledger."""
 
     def create_intent(
         self, *, key: str, amount_minor: int, currency: str, payment_id: int, token: str
@@ -53,8 +54,8 @@ class SandboxGateway:
 
         def charge(book: ledger.Ledger) -> Answer:
             held = book.intent(intent)
-            if held is not None and held["outcome"] == "unconfirmed":
-                outcome = {CARD_ERROR: "declined", PAYMENT_ERROR: "failed"}.get(token, "succeeded")
+            if held is not None and held["outcome"] == Outcome.UNCONFIRMED:
+                outcome = OUTCOMES.get(token, Outcome.SUCCEEDED)
                 book.intent_conclude(intent, outcome)
             return {}
 
@@ -66,25 +67,29 @@ class SandboxGateway:
     def retrieve(self, *, intent: str) -> Charge:
         _lose("retrieve", "before")
         held = _intent(intent)
-        charged_minor = held["amount"] if held["outcome"] == "succeeded" else None
-        return Charge(outcome=held["outcome"], charged_minor=charged_minor, currency=held["currency"])
+        charged_minor = held["amount"] if held["outcome"] == Outcome.SUCCEEDED else None
+        return Charge(
+            outcome=Outcome(held["outcome"]), charged_minor=charged_minor, currency=held["currency"]
+        )
 
     def cancel(self, *, key: str, intent: str) -> None:
         def cancel(book: ledger.Ledger) -> Answer:
             held = book.intent(intent)
-            if held is not None and held["outcome"] == "unconfirmed":
-                book.intent_conclude(intent, "cancelled")
+            if held is not None and held["outcome"] == Outcome.UNCONFIRMED:
+                book.intent_conclude(intent, Outcome.CANCELLED)
             return {}
 
         _answer("cancel", key, {"intent": intent}, cancel)
 
     def refund(self, *, key: str, intent: str, amount_minor: int, refund_id: int) -> Refunded:
-        def pay_back(book: ledger.Ledger) -> Answer:
+        def refund(book: ledger.Ledger) -> Answer:
             return {"refund": book.refund_create(intent=intent, amount_minor=amount_minor, refund=refund_id)}
 
         body = {"intent": intent, "amount": amount_minor, "refund": refund_id}
-        reference = _answer("refund", key, body, pay_back)["refund"]
-        return Refunded(outcome="succeeded" if reference else "failed", reference=reference or "")
+        reference = _answer("refund", key, body, refund)["refund"]
+        return Refunded(
+            outcome=RefundOutcome.SUCCEEDED if reference else RefundOutcome.FAILED, reference=reference or ""
+        )
 
     def parse_webhook(self, *, body: bytes, headers: Mapping[str, str]) -> News:
         try:
@@ -99,7 +104,7 @@ class SandboxGateway:
 
 
 def signed_news(event: Mapping[str, object], *, at: float | None = None) -> tuple[bytes, dict[str, str]]:
-    """Will give the body and headers with which the sandbox tells of an event (`sandbox.events` in its book)."""
+    """Return the body and headers of the sandbox's message about an event (a row of `sandbox.events`)."""
     body = json.dumps(event).encode()
     stamp = str(int(time.time() if at is None else at))
     return body, {SIGNATURE: f"{stamp}.{_signature(stamp, body)}"}
@@ -111,7 +116,7 @@ def _signature(at: str, body: bytes) -> str:
 
 
 def _answer(operation: str, key: str, body: Answer, work: Callable[[ledger.Ledger], Answer]) -> Answer:
-    """Will do the work of a key once and give its first answer ever after, unless a fault is set on it."""
+    """Do the work of a key once, and return its first answer each time; raise GatewayUnknown for a fault."""
     _lose(operation, "before")
     failing = settings.SANDBOX_FAULTS.get(operation) == "500"
     try:
@@ -127,7 +132,7 @@ def _answer(operation: str, key: str, body: Answer, work: Callable[[ledger.Ledge
 
 def _lose(operation: str, moment: str) -> None:
     if settings.SANDBOX_FAULTS.get(operation) == moment:
-        raise GatewayUnknown(f"{operation} got lost {moment} it was done")
+        raise GatewayUnknown(f"{operation} was lost {moment} it was done")
 
 
 def _intent(intent: str) -> Answer:

@@ -1,4 +1,4 @@
-"""Stripe, by its own SDK and PaymentIntents (a Checkout session lives thirty minutes at least, a hold fifteen)."""
+"""Stripe, by its own SDK and PaymentIntents. A Checkout session would outlive a hold: it lasts half an hour."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,24 +7,30 @@ import stripe
 from django.conf import settings
 
 from checkout.gateways.protocol import ForgedWebhook, GatewayRefused, GatewayUnknown, News
-from checkout.rules import Charge, Outcome, Refunded
+from checkout.rules import Charge, Outcome, Refunded, RefundOutcome
 
-# One call with its repetition stays well within a task's time limit.
+# One call with its repetition takes less than a task's time limit.
 CONNECT_SECONDS, READ_SECONDS, RETRIES = 2, 6, 1
 
 OUTCOMES: dict[str, Outcome] = {
-    "succeeded": "succeeded",
-    "canceled": "cancelled",
-    "processing": "pending",
-    "requires_capture": "pending",
-    "requires_action": "requires_action",
-    "requires_confirmation": "unconfirmed",
-    "requires_payment_method": "declined",  # where a failed charge returns to
+    "succeeded": Outcome.SUCCEEDED,
+    "canceled": Outcome.CANCELLED,
+    "processing": Outcome.PENDING,
+    "requires_capture": Outcome.PENDING,
+    "requires_action": Outcome.REQUIRES_ACTION,
+    "requires_confirmation": Outcome.UNCONFIRMED,
+    "requires_payment_method": Outcome.DECLINED,  # its status after a failed charge
+}
+
+REFUND_OUTCOMES: dict[str, RefundOutcome] = {
+    "succeeded": RefundOutcome.SUCCEEDED,
+    "failed": RefundOutcome.FAILED,
+    "canceled": RefundOutcome.FAILED,
 }
 
 
 class StripeGateway:
-    """Implements `gateways.Gateway`. `token` is the id of a PaymentMethod that Stripe's form made."""
+    """Implement `gateways.Gateway`. A token is the id of a PaymentMethod, which Stripe's form made."""
 
     def __init__(self) -> None:
         self._client = stripe.StripeClient(
@@ -56,7 +62,7 @@ class StripeGateway:
         try:
             confirmed = self._client.v1.payment_intents.confirm(intent, options={"idempotency_key": key})
         except (stripe.CardError, stripe.InvalidRequestError):
-            return self.retrieve(intent=intent)  # declined, or confirmed before: the intent itself says which
+            return self.retrieve(intent=intent)  # declined, or confirmed before: the intent says which
         except stripe.StripeError as error:
             raise GatewayUnknown(str(error)) from error
         return _charge(confirmed)
@@ -64,16 +70,14 @@ class StripeGateway:
     def retrieve(self, *, intent: str) -> Charge:
         try:
             return _charge(self._client.v1.payment_intents.retrieve(intent))
-        except (
-            stripe.StripeError
-        ) as error:  # also one that it does not know: under another account's key, say
+        except stripe.StripeError as error:  # an unknown intent too: it may be of another account
             raise GatewayUnknown(str(error)) from error
 
     def cancel(self, *, key: str, intent: str) -> None:
         try:
             self._client.v1.payment_intents.cancel(intent, options={"idempotency_key": key})
         except stripe.InvalidRequestError:
-            return  # it is past cancelling; `retrieve` says what it has become
+            return  # too late to cancel; `retrieve` says what it is now
         except stripe.StripeError as error:
             raise GatewayUnknown(str(error)) from error
 
@@ -86,13 +90,11 @@ class StripeGateway:
         try:
             made = self._client.v1.refunds.create(params, options={"idempotency_key": key})
         except stripe.InvalidRequestError:
-            return Refunded(outcome="failed")
+            return Refunded(outcome=RefundOutcome.FAILED)
         except stripe.StripeError as error:
             raise GatewayUnknown(str(error)) from error
-        outcome = {"succeeded": "succeeded", "failed": "failed", "canceled": "failed"}.get(
-            made.status or "", "pending"
-        )
-        return Refunded(outcome=outcome, reference=made.id)  # type: ignore[arg-type]
+        outcome = REFUND_OUTCOMES.get(made.status or "", RefundOutcome.PENDING)
+        return Refunded(outcome=outcome, reference=made.id)
 
     def parse_webhook(self, *, body: bytes, headers: Mapping[str, str]) -> News:
         event = _verified(body, headers.get("Stripe-Signature", ""))
@@ -102,7 +104,7 @@ class StripeGateway:
 
 
 def _verified(body: bytes, signature: str) -> dict[str, Any]:
-    """Will read an event that one of our active secrets signed, the old one or the new; raises ForgedWebhook."""
+    """Return an event that one of the active secrets signed, the old one or the new; raise ForgedWebhook."""
     for secret in settings.STRIPE_WEBHOOK_SECRETS:
         try:
             event = stripe.Webhook.construct_event(body, signature, secret)  # type: ignore[no-untyped-call]
@@ -114,11 +116,11 @@ def _verified(body: bytes, signature: str) -> dict[str, Any]:
 
 
 def _charge(intent: Any) -> Charge:
-    outcome = OUTCOMES.get(intent.status, "pending")
+    outcome = OUTCOMES.get(intent.status, Outcome.PENDING)
     action = None
-    if outcome == "requires_action":
+    if outcome == Outcome.REQUIRES_ACTION:
         action = {"type": "stripe", "client_secret": intent.client_secret}
-    charged_minor = intent.amount if outcome == "succeeded" else None
+    charged_minor = intent.amount if outcome == Outcome.SUCCEEDED else None
     return Charge(
         outcome=outcome, charged_minor=charged_minor, currency=intent.currency.upper(), action=action
     )

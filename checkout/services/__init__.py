@@ -1,5 +1,8 @@
-"""Use cases of paying, by subject. The only place of this app where a transaction opens; no gateway is called
-inside one."""
+"""Use cases of paying, by subject: the only place of this app where a transaction opens.
+
+No gateway is asked while a transaction is open. Inside one, `now` is PostgreSQL's clock, read after the lock, since
+that clock alone decides what is due.
+"""
 
 from checkout.services.incidents import incidents_close
 from checkout.services.payments import payment_create, payment_pay, payment_remove, reservation_pay

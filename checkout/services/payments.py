@@ -1,5 +1,7 @@
 """What a buyer does with a payment."""
 
+from datetime import datetime
+
 from checkout import operations, rules
 from checkout.models import Payment
 from overlord.kernel import db
@@ -8,18 +10,19 @@ from tickets.models import Reservation
 
 
 def payment_create(*, buyer_id: int, reservation_id: int, gateway: str) -> tuple[Payment, bool]:
-    """Will open the payment of the buyer's reservation; the second says whether it is new.
+    """Return the payment of the buyer's reservation, made if there is none, and whether it was made.
 
     Raises NotFound, AlreadyPaid and ReservationExpired.
     """
     with db.transaction():
         reservation = tickets.reservation_lock(reservation_id=reservation_id, buyer_id=buyer_id)
-        _insist_alive(reservation)
-        return operations.payment_open(reservation=reservation, gateway=gateway, now=db.now())
+        now = db.now()
+        _check_payable(reservation, now=now)
+        return operations.payment_open(reservation=reservation, gateway=gateway, now=now)
 
 
 def payment_pay(*, buyer_id: int, payment_id: int, token: str) -> Payment:
-    """Will protect the reservation and hand the payment to a worker; a price of 0 is settled at once.
+    """Protect the reservation from expiry and hand the payment to a worker; settle a price of 0 at once.
 
     Raises NotFound, PaymentInProgress, AlreadyPaid, ReservationExpired and Invalid.
     """
@@ -28,8 +31,8 @@ def payment_pay(*, buyer_id: int, payment_id: int, token: str) -> Payment:
         payment = operations.payment_lock(payment_id=payment_id, buyer_id=buyer_id)
         rules.check_may_pay(payment.status)
         reservation = tickets.reservation_lock(reservation_id=payment.reservation_id)
-        _insist_alive(reservation)
         now = db.now()
+        _check_payable(reservation, now=now)
         tickets.reservation_begin_paying(reservation=reservation, now=now)
         if payment.amount_minor == 0:
             operations.payment_succeed(payment=payment, reservation=reservation, now=now)
@@ -39,22 +42,22 @@ def payment_pay(*, buyer_id: int, payment_id: int, token: str) -> Payment:
 
 
 def reservation_pay(*, buyer_id: int, reservation_id: int, gateway: str, token: str) -> Payment:
-    """Will open the payment of the buyer's reservation, or find it, and pay; raises what either raises."""
+    """Pay for the buyer's reservation, with its payment made if there is none; raise what either step raises."""
     payment, _ = payment_create(buyer_id=buyer_id, reservation_id=reservation_id, gateway=gateway)
     return payment_pay(buyer_id=buyer_id, payment_id=payment.pk, token=token)
 
 
 def payment_remove(*, buyer_id: int, payment_id: int) -> None:
-    """Will remove the buyer's payment that has not started or has failed; raises NotFound, PaymentStarted."""
+    """Remove the buyer's payment if it has not started or has failed; raise NotFound or PaymentStarted."""
     with db.transaction():
         payment = operations.payment_lock(payment_id=payment_id, buyer_id=buyer_id)
         operations.payment_remove(payment=payment)
 
 
-def _insist_alive(reservation: Reservation) -> None:
-    """Will insist that a locked reservation can still be paid; raises AlreadyPaid and ReservationExpired."""
-    if reservation.state == "validated":
+def _check_payable(reservation: Reservation, *, now: datetime) -> None:
+    """Raise AlreadyPaid or ReservationExpired unless a locked reservation can still be paid."""
+    if reservation.state == Reservation.State.VALIDATED:
         raise rules.AlreadyPaid()
-    due = tickets.reservation_is_due(reservation=reservation, now=db.now())
-    if due or reservation.state in ("expired", "released"):
-        raise rules.ReservationExpired(state="expired" if due else reservation.state)
+    state = tickets.reservation_state(reservation=reservation, now=now)
+    if state in Reservation.ENDED:
+        raise rules.ReservationExpired(state=state)

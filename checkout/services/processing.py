@@ -1,12 +1,14 @@
-"""What workers do with a payment in flight: ask, charge, cancel, settle. Every step may be the last of its
-process, and every one can be repeated."""
+"""What workers do with a payment in flight: ask, charge, cancel, settle.
+
+Runs in the threads of the payments worker. Its process may die after any step, and any step can be repeated.
+"""
 
 import logging
 
 from checkout import gateways, operations, refund_operations, rules, selectors
 from checkout.gateways import Gateway, GatewayRefused, GatewayUnknown
-from checkout.models import Payment, Receipt, Refund
-from checkout.rules import Charge
+from checkout.models import Incident, Payment, Receipt, Refund
+from checkout.rules import Charge, Outcome, PaymentStatus, Step
 from overlord.kernel import db
 from overlord.kernel.queues import Queue, enqueue
 from tickets import operations as tickets
@@ -14,30 +16,29 @@ from tickets import operations as tickets
 logger = logging.getLogger(__name__)
 
 LOOKED_AFTER_AT_ONCE = 500
-HINT_EXPIRES = 4.0  # seconds: beat looks again every two, so an older message only repeats a newer one
+MESSAGE_EXPIRES = 4.0  # seconds; beat looks again every two, so an older message only repeats a newer one
 
 
 def payment_process(*, payment_id: int) -> None:
-    """Will bring a payment to its outcome, or leave it in doubt for beat to bring up again.
+    """Bring a payment to its outcome, or leave it in doubt for beat to hand it to a worker again.
 
-    Safe to repeat and to run twice at once: the lease lets one worker in, and the gateway knows its keys.
+    It is safe to repeat and to run twice at once: the lease lets one worker in, and the gateway knows the keys.
     """
     with db.transaction():
         payment = operations.payment_take(payment_id=payment_id, now=db.now())
         if payment is not None and payment.attempts >= rules.POISON_ATTEMPTS:
-            operations.incident_open(
-                payment=payment, cause="stuck", now=db.now(), detail=f"taken up {payment.attempts} times"
-            )
+            detail = f"{payment.attempts} attempts"
+            operations.incident_open(payment=payment, cause=Incident.Cause.STUCK, now=db.now(), detail=detail)
     if payment is None:
         return
     try:
         known = _progress(payment, gateways.named(payment.gateway))
     except GatewayRefused as refused:
         logger.warning("Payment %s was refused: %s", payment_id, refused)
-        known = Charge(outcome="failed")
+        known = Charge(outcome=Outcome.FAILED)
     except GatewayUnknown as doubt:
         logger.warning("Payment %s is in doubt: %s", payment_id, doubt)
-        known = Charge(outcome="pending")
+        known = Charge(outcome=Outcome.PENDING)
     if known.is_final:
         _settle(payment, known)
     else:
@@ -45,7 +46,7 @@ def payment_process(*, payment_id: int) -> None:
 
 
 def _progress(payment: Payment, gateway: Gateway) -> Charge:
-    """Will do what is next at the gateway and give what it says of the intent. No transaction is open meanwhile.
+    """Take the next step at the gateway and return what it says of the intent. No transaction is open meanwhile.
 
     Raises GatewayUnknown and GatewayRefused.
     """
@@ -54,22 +55,22 @@ def _progress(payment: Payment, gateway: Gateway) -> Charge:
     if payment.gateway_reference:
         known = gateway.retrieve(intent=payment.gateway_reference)
     elif now >= deadline:
-        return Charge(outcome="cancelled")  # an intent whose name we never learnt was never confirmed
+        return Charge(outcome=Outcome.CANCELLED)  # without its name, nobody can have confirmed an intent
     else:
-        known = Charge(outcome="unconfirmed")
+        known = Charge(outcome=Outcome.UNCONFIRMED)
         _create_intent(payment, gateway)
-    if payment.status == "ABANDONED":
+    if payment.status == PaymentStatus.ABANDONED:
         return _withdraw(payment, gateway, known)
     step = rules.next_step(known, attempts=payment.attempts, deadline=deadline, now=now)
-    if step == "confirm":
+    if step == Step.CONFIRM:
         return gateway.confirm(key=_key("confirm", payment), intent=payment.gateway_reference)
-    if step == "cancel":
+    if step == Step.CANCEL:
         return _withdraw(payment, gateway, known)
     return known
 
 
 def _withdraw(payment: Payment, gateway: Gateway, known: Charge) -> Charge:
-    """Will cancel what may still be charged, then read again: only that reading counts."""
+    """Cancel what may still be charged, then ask again: only that answer counts."""
     if known.is_final:
         return known
     gateway.cancel(key=_key("cancel", payment), intent=payment.gateway_reference)
@@ -93,21 +94,21 @@ def _key(operation: str, payment: Payment) -> str:
 
 
 def _settle(taken: Payment, known: Charge) -> None:
-    """Will apply a gateway's final word to the try it belongs to, unless that has been applied already."""
+    """Apply a gateway's final answer to the try it belongs to, unless it has been applied already."""
     with db.transaction():
         payment = operations.payment_lock(payment_id=taken.pk)
-        if payment.try_number != taken.try_number or payment.status not in ("PROCESSING", "ABANDONED"):
+        if not operations.is_open_to_news(payment=payment, taken=taken):
             return
-        if known.outcome == "succeeded" and (known.charged_minor, known.currency) != (
+        if known.outcome == Outcome.SUCCEEDED and (known.charged_minor, known.currency) != (
             payment.amount_minor,
             payment.currency,
         ):
             _refuse_to_settle(payment, known)
-        elif payment.status == "ABANDONED":
+        elif payment.status == PaymentStatus.ABANDONED:
             _settle_late(payment, known)
         else:
             reservation = tickets.reservation_lock(reservation_id=payment.reservation_id)
-            if known.outcome == "succeeded":
+            if known.outcome == Outcome.SUCCEEDED:
                 operations.payment_succeed(payment=payment, reservation=reservation, now=db.now())
             else:
                 operations.payment_fail(
@@ -116,13 +117,13 @@ def _settle(taken: Payment, known: Charge) -> None:
 
 
 def _settle_late(payment: Payment, known: Charge) -> None:
-    """Will give the late payer his tickets if there are any, else his money; nothing else is open any more."""
+    """Sell tickets for money that came late if there are any left, and otherwise refund it."""
     now = db.now()
     reservation = tickets.reservation_lock(reservation_id=payment.reservation_id)
-    if known.outcome != "succeeded":
+    if known.outcome != Outcome.SUCCEEDED:
         operations.payment_fail(payment=payment, reservation=reservation, outcome=known.outcome, now=now)
     elif not operations.payment_succeed_late(payment=payment, reservation=reservation, now=now):
-        operations.payment_pay_back_late(payment=payment, now=now)
+        operations.payment_refund_late(payment=payment, now=now)
         refund_operations.refund_open(
             payment=payment,
             amount_minor=payment.amount_minor,
@@ -133,34 +134,39 @@ def _settle_late(payment: Payment, known: Charge) -> None:
 
 
 def _refuse_to_settle(payment: Payment, known: Charge) -> None:
-    """Will leave a charge of another amount than we asked for to staff, its tickets protected until the cap."""
+    """Leave a charge of another amount than was asked to staff. Its tickets stay protected until the cap."""
     detail = (
         f"charged {known.charged_minor} {known.currency}, asked {payment.amount_minor} {payment.currency}"
     )
-    operations.incident_open(payment=payment, cause="wrong_amount", now=db.now(), detail=detail)
-    operations.payment_postpone(payment=payment, until=db.now() + rules.LATE_LOOK)
+    operations.incident_open(payment=payment, cause=Incident.Cause.WRONG_AMOUNT, now=db.now(), detail=detail)
+    operations.payment_reschedule(payment=payment, until=db.now() + rules.LATE_LOOK)
 
 
 def _leave(taken: Payment, known: Charge) -> None:
-    """Will give a payment without an outcome back: to be asked about, or, at the cap, as abandoned."""
+    """Reschedule a payment without an outcome, or abandon it at the cap."""
     with db.transaction():
         payment = operations.payment_lock(payment_id=taken.pk)
         now = db.now()
-        if payment.try_number != taken.try_number or payment.status not in ("PROCESSING", "ABANDONED"):
+        if not operations.is_open_to_news(payment=payment, taken=taken):
             return
         deadline = payment.deadline or now
-        if payment.status == "ABANDONED":
-            operations.payment_postpone(payment=payment, until=rules.late_look_at(deadline=deadline, now=now))
+        if payment.status == PaymentStatus.ABANDONED:
+            operations.payment_reschedule(
+                payment=payment, until=rules.late_look_at(deadline=deadline, now=now)
+            )
         elif rules.is_abandoned(deadline=deadline, now=now):
             reservation = tickets.reservation_lock(reservation_id=payment.reservation_id)
             operations.payment_abandon(payment=payment, reservation=reservation, now=now)
         else:
             wait = rules.look_again_after(payment.attempts)
-            operations.payment_postpone(payment=payment, until=now + wait, action=known.action)
+            operations.payment_reschedule(payment=payment, until=now + wait, action=known.action)
 
 
 def look_after() -> int:
-    """Will hand to workers what was lost with its message or worker, or waits to be asked about, and count it."""
+    """Hand payments, refunds and receipts that are due to workers, and count them.
+
+    They are due because a message or a worker was lost, or because the time of their next look has come.
+    """
     now = db.now()
     count = 0
     for model, task, queue, name in (
@@ -168,8 +174,8 @@ def look_after() -> int:
         (Refund, "checkout.refund_process", Queue.PAYMENTS, "refund_id"),
     ):
         for pk in selectors.to_look_after(model, now=now, most=LOOKED_AFTER_AT_ONCE):
-            enqueue(task, queue=queue, expires=HINT_EXPIRES, **{name: pk})
+            enqueue(task, queue=queue, expires=MESSAGE_EXPIRES, **{name: pk})
             count += 1
     if selectors.to_look_after(Receipt, now=now, most=1):
-        enqueue("checkout.receipts_send", queue=Queue.MAIL, expires=HINT_EXPIRES)
+        enqueue("checkout.receipts_send", queue=Queue.MAIL, expires=MESSAGE_EXPIRES)
     return count

@@ -1,4 +1,4 @@
-"""The e-mail a buyer gets for what he paid."""
+"""The e-mail that a buyer gets after paying. Runs in the mail worker."""
 
 import logging
 from datetime import timedelta
@@ -7,7 +7,7 @@ from django.core.mail import EmailMessage
 from django.template.loader import render_to_string
 
 from checkout import operations, rules, selectors
-from checkout.models import Receipt
+from checkout.models import Incident, Receipt
 from overlord.kernel import db, money
 
 logger = logging.getLogger(__name__)
@@ -18,9 +18,9 @@ ATTEMPTS = 12  # then staff are told; with growing pauses, some ten minutes
 
 
 def receipts_send() -> int:
-    """Will send the receipts that are due, one process at a time, and count them.
+    """Send the receipts that are due and count them. One process sends at a time.
 
-    One worker is enough, and a mail server that hangs then takes no other thread with it.
+    One is enough, and a mail server that hangs then holds no second thread.
     """
     with db.advisory_lock("checkout.receipts") as lock:
         if not lock.is_mine():
@@ -30,8 +30,11 @@ def receipts_send() -> int:
 
 
 def _send(payment_id: int) -> bool:
-    """Will send one receipt. It is leased before and marked after: a process that dies between the two sends it
-    again, under the same Message-ID, by which mail programs know it for the same."""
+    """Send one receipt and return whether it was sent.
+
+    It is leased before and marked after. When the process dies between the two, it is sent again with the same
+    Message-ID, by which mail programs recognise it.
+    """
     with db.transaction():
         receipt = Receipt.objects.select_for_update(no_key=True).get(pk=payment_id)
         receipt.attempts += 1
@@ -54,7 +57,9 @@ def _try_later(receipt: Receipt) -> None:
         again = None if receipt.attempts >= ATTEMPTS else now + rules.look_again_after(receipt.attempts)
         Receipt.objects.filter(pk=receipt.pk).update(next_look_at=again)
         if again is None:
-            operations.incident_open(payment=receipt.payment, cause="stuck", now=now, detail="its receipt")
+            operations.incident_open(
+                payment=receipt.payment, cause=Incident.Cause.STUCK, now=now, detail="its receipt"
+            )
 
 
 def _message(receipt: Receipt) -> EmailMessage:

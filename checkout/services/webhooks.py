@@ -1,4 +1,4 @@
-"""News from gateways. Each is a trigger: what happened is asked of the gateway, never read in the message."""
+"""Messages of gateways. Each only makes a worker ask: what happened is never read in the message itself."""
 
 from collections.abc import Mapping
 
@@ -10,14 +10,13 @@ from overlord.kernel.queues import Queue, enqueue
 
 class InvalidSignature(Invalid):
     code = "invalid_signature"
-    sentence = "This was not signed by the gateway, or too long ago."
+    sentence = "The gateway did not sign this message, or signed it too long ago."
 
 
 def webhook_take(*, gateway: str, body: bytes, headers: Mapping[str, str]) -> None:
-    """Will have a worker ask about the intent that a signed message is about, once for each event.
+    """Make a worker ask about the intent that a signed message names, once for each message.
 
-    Should that hint be lost, the payment is looked after by beat all the same. Raises NotFound for an unknown
-    gateway and InvalidSignature.
+    Beat finds the payment too if that task is lost. Raises NotFound for an unknown gateway, and InvalidSignature.
     """
     if not gateways.known(gateway):
         raise NotFound()

@@ -88,7 +88,7 @@ DECLINING = [
 CANCELLING = [
     *_both("asking", SandboxGateway, "retrieve"),
     *_both("cancelling", SandboxGateway, "cancel"),
-    *_both("postponing", operations, "payment_postpone"),
+    *_both("rescheduling", operations, "payment_reschedule"),
 ]
 REFUNDING = [
     *_both("taking the refund", refund_operations, "refund_take"),

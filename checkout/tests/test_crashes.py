@@ -72,7 +72,7 @@ def test_while_declining(api: APIClient, payment: Payment, point: Point, mode: M
 def test_while_cancelling(api: APIClient, payment: Payment, point: Point, mode: Mode) -> None:
     pay(api, payment, "timeout_uncharged")
     work(payment)
-    if "postponing" not in point.name:
+    if "rescheduling" not in point.name:
         reach_deadline(payment)
         expire(payment)
     lapse()

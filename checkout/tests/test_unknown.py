@@ -263,7 +263,7 @@ class TestLateMoney:
         assert state(abandoned) == ("REFUNDING", "expired")
         shown = api.get(f"{PAYMENTS}{abandoned.pk}/").json()
         assert shown["payment_status"] == "PROCESSING"
-        assert "paid back" in shown["error"]
+        assert "being refunded" in shown["error"]
         heal()
         assert state(abandoned) == ("REFUNDED", "expired")
         assert api.get(f"{PAYMENTS}{abandoned.pk}/").json()["payment_status"] == "REFUNDED"

@@ -37,7 +37,7 @@ def demo_load(*, password: str, now: datetime) -> int:
     """Will load the demo's people, events and sales, and count the events; 0 when they are there already."""
     people_make(password=password)
     try:
-        count = tickets.events_load(events=events_from(now=now))
+        count = tickets.events_load(events=events_from(now=now), now=now)
     except event_files.FileErrors:
         count = 0  # there already; what an interrupted run has not sold is sold now
     for (event, ticket_type), quantity in BOUGHT.items():

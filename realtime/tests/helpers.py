@@ -5,6 +5,7 @@ import json
 import threading
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -33,7 +34,7 @@ class Shown:
         self.calls: list[list[int]] = []
         self.while_reading: Callable[[], None] = lambda: None
 
-    def project(self, ids: Collection[int]) -> dict[int, Any]:
+    def project(self, ids: Collection[int], *, now: datetime) -> dict[int, Any]:
         self.calls.append(sorted(ids))
         read = {stream_id: self.states[stream_id] for stream_id in ids if stream_id in self.states}
         self.while_reading()

@@ -124,7 +124,7 @@ def test_a_wrong_origin_is_refused_beside_a_token_too(shown: Shown) -> None:
 @pytest.fixture
 def owner_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(
-        streams._definitions, "me", streams.Definition(access=Access.OWNER, project=lambda ids: {})
+        streams._definitions, "me", streams.Definition(access=Access.OWNER, project=lambda ids, now: {})
     )
 
 
@@ -190,7 +190,7 @@ def test_a_token_in_the_address_is_ignored(owner_kind: None, ada: User) -> None:
 
 def test_streams_for_staff_are_refused_to_others(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(
-        streams._definitions, "stats", streams.Definition(access=Access.STAFF, project=lambda ids: {})
+        streams._definitions, "stats", streams.Definition(access=Access.STAFF, project=lambda ids, now: {})
     )
     pairs = [(name.encode(), value.encode()) for name, value in with_token(ada).items()]
     watch = partial(async_to_sync(admit), {"headers": pairs}, kind="stats", stream_id=None)

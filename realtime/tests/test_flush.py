@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -92,7 +93,7 @@ def test_a_kind_without_ids_is_asked_without(
 ) -> None:
     asked: list[Collection[int]] = []
 
-    def project(ids: Collection[int]) -> dict[int, Any]:
+    def project(ids: Collection[int], *, now: datetime) -> dict[int, Any]:
         asked.append(ids)
         return {streams.ALONE: [1, 2]}
 
@@ -109,7 +110,7 @@ def test_a_kind_without_ids_is_asked_without(
 def test_one_kind_that_cannot_be_read_stops_no_other(
     monkeypatch: pytest.MonkeyPatch, shown: Shown, sent: list[Frame]
 ) -> None:
-    def project(ids: Collection[int]) -> dict[int, Any]:
+    def project(ids: Collection[int], *, now: datetime) -> dict[int, Any]:
         rows("SELECT 1 / 0")
         return {}
 

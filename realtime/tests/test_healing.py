@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("shown")
 def private(monkeypatch: pytest.MonkeyPatch) -> None:
     """Streams of kind "me"."""
     kind = streams.Definition(
-        access=Access.OWNER, project=lambda ids: {}, refresh=streams.REFRESH_SECONDS[Access.OWNER]
+        access=Access.OWNER, project=lambda ids, now: {}, refresh=streams.REFRESH_SECONDS[Access.OWNER]
     )
     monkeypatch.setitem(streams._definitions, "me", kind)
 

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 @pytest.fixture
 def private(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give the streams of kind "me", for their owner."""
-    definition = streams.Definition(access=Access.OWNER, project=lambda ids: {})
+    definition = streams.Definition(access=Access.OWNER, project=lambda ids, now: {})
     monkeypatch.setitem(streams._definitions, "me", definition)
 
 

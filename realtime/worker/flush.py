@@ -19,6 +19,7 @@ from typing import Any
 import redis
 from django.db import InterfaceError, OperationalError
 
+from overlord.kernel import clock
 from overlord.kernel.db import rows, savepoint, transaction
 from overlord.kernel.rendering import dumps, fingerprint
 from realtime import publish, store, streams
@@ -139,7 +140,7 @@ def read_state(names: Sequence[str], *, version: int) -> list[Frame]:
 def _project(kind: str, ids: Sequence[int]) -> Mapping[int, Any] | None:
     try:
         with savepoint():
-            return streams.get(kind).project(ids)
+            return streams.get(kind).project(ids, now=clock.now())
     except (OperationalError, InterfaceError):
         raise  # PostgreSQL is away or busy, for all kinds alike
     except Exception:  # a fault in one app must not stop the streams of the others

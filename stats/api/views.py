@@ -20,7 +20,7 @@ MOST = 1000
 
 
 class StaffUnlessPublic(BasePermission):
-    """Staff, or anyone where STATS_PUBLIC says so."""
+    """Allow staff, and everybody if STATS_PUBLIC is set."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         return settings.STATS_PUBLIC or bool(request.user and request.user.is_staff)
@@ -37,7 +37,7 @@ class EventStats(StatsView):
         responses=serializers.EventStats(many=True),
     )
     def get(self, request: Request) -> Response:
-        """Figures of events by date; at most a thousand, and a `Link` to the next ones."""
+        """List the figures of events by date, at most a thousand, with a `Link` to the next ones."""
         rows = selectors.events(after=_after(request.query_params.get("after")), most=MOST + 1)
         headers = {}
         if len(rows) > MOST:
@@ -49,7 +49,7 @@ class EventStats(StatsView):
 
 
 def _after(cursor: str | None) -> tuple[datetime, int] | None:
-    """Will read a cursor of ours; raises Invalid."""
+    """Return the position that a cursor stands for; raise Invalid."""
     if cursor is None:
         return None
     try:
@@ -63,7 +63,7 @@ class TopEvents(StatsView):
     by: selectors.Order
 
     def get(self, request: Request) -> Response:
-        """The five highest events by one figure."""
+        """List the five events that are highest by one figure."""
         return Response([representation.event(row) for row in selectors.events_top(by=self.by)])
 
 
@@ -74,21 +74,21 @@ def _named(operation_id: str) -> Callable[[type[TopEvents]], type[TopEvents]]:
 
 @_named("stats_events_top_popular")
 class TopPopular(TopEvents):
-    by = "reservation_amount"
+    by = selectors.Order.RESERVATIONS
 
 
 @_named("stats_events_top_selling")
 class TopSelling(TopEvents):
-    by = "sold_amount"
+    by = selectors.Order.SOLD
 
 
 @_named("stats_events_top_profit")
 class TopProfit(TopEvents):
-    by = "profit"
+    by = selectors.Order.PROFIT
 
 
 class TicketTypeStats(StatsView):
     @extend_schema(operation_id="stats_tickets", responses=serializers.TicketTypeStats(many=True))
     def get(self, request: Request) -> Response:
-        """Figures by the name of a ticket type and its currency."""
+        """List the figures of ticket types with the same name and currency."""
         return Response([representation.ticket_type(row) for row in selectors.ticket_types()])

@@ -1,4 +1,4 @@
-"""The app's SQL, where it is clearer or quicker than the ORM. All of it is bounded, whatever was sold."""
+"""The app's SQL, where it is clearer or quicker than the ORM. Its cost does not grow with what was sold."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ _FOLDER = Path(__file__).parent
 
 
 def text(name: str) -> str:
-    """Will read `name`.sql of this folder."""
+    """Return the text of `name`.sql in this folder."""
     return (_FOLDER / f"{name}.sql").read_text()
 
 

@@ -1,5 +1,5 @@
--- The figures of the events that follow (date, id), by date. The page is cut first and summed then, so that it
--- costs what is on it, wherever it lies and however many events there are.
+-- The figures of the events after (date, id), by date. The events are limited before their counters are summed, so
+-- that a page costs the same wherever it is and however many events there are.
 SELECT e.id, e.name, e.date, e.currency,
        COALESCE(sum(i.reservations), 0)::bigint AS reservation_amount,
        COALESCE(sum(i.reserved_tickets), 0)::bigint AS reserved_tickets,

@@ -1,4 +1,4 @@
--- The latest happenings: fifty of each kind by its index, then the fifty latest of them all.
+-- What happened last: the latest of each sort by its index, then the latest of them all.
 SELECT h.id, h.at, h.what, h.quantity, h.unit_price_minor, t.name AS ticket_type, e.name AS event, e.currency
   FROM (
     (SELECT id, created AS at, 'reserved' AS what, ticket_type_id, quantity, unit_price_minor

@@ -1,4 +1,4 @@
--- Payments on their way, counted up to a limit, and those that take so long that they are in doubt.
+-- Payments in progress, counted up to a limit, and those that have taken so long that they are in doubt.
 SELECT (SELECT count(*) FROM (SELECT FROM tickets_reservation WHERE state = 'paying' LIMIT %(limit)s) p) AS in_flight,
        (SELECT count(*) FROM (SELECT FROM tickets_reservation WHERE state = 'paying'
            AND paying_since < %(doubtful_since)s LIMIT %(limit)s) p) AS in_doubt,

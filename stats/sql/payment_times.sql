@@ -1,4 +1,4 @@
--- How long the latest payments took, in seconds, from the press of the button to the ticket.
+-- How many seconds the latest payments took, from pressing Pay to the ticket.
 SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) AS median,
        percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds) AS p95
   FROM (SELECT extract(epoch FROM validated_at - paying_since) AS seconds

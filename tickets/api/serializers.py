@@ -5,8 +5,9 @@ from rest_framework import serializers
 from overlord.kernel.numbers import LARGEST_ID
 from overlord.kernel.serializer_fields import WholeNumberField
 from tickets import rules
+from tickets.rules import ReservationState, SaleState
 
-SALE = serializers.ChoiceField(choices=["open", "upcoming", "ended", "paused"])
+SALE = serializers.ChoiceField(choices=[state.value for state in SaleState])
 
 
 class ReservationInput(serializers.Serializer):
@@ -38,7 +39,7 @@ class TicketType(serializers.Serializer):
     opens_at = serializers.DateTimeField(allow_null=True)
     closes_at = serializers.DateTimeField()
     next_release_at = serializers.DateTimeField(
-        allow_null=True, help_text="When the earliest hold of the type ends; null if none will."
+        allow_null=True, help_text="When the earliest hold of the type ends; null if there is none."
     )
     version = serializers.IntegerField()
 
@@ -68,8 +69,8 @@ class Reservation(serializers.Serializer):
     currency = serializers.CharField()
     created = serializers.DateTimeField()
     expires_at = serializers.DateTimeField()
-    expires_in = serializers.IntegerField(help_text="Whole seconds; 0 when it no longer counts down.")
-    state = serializers.ChoiceField(choices=["held", "paying", "validated", "expired", "released"])
+    expires_in = serializers.IntegerField(help_text="In whole seconds; 0 when nothing counts down any more.")
+    state = serializers.ChoiceField(choices=[state.value for state in ReservationState])
     validated = serializers.BooleanField()
     version = serializers.IntegerField()
-    ended_at = serializers.DateTimeField(required=False, help_text="Only when it has ended.")
+    ended_at = serializers.DateTimeField(required=False, help_text="Present once it has ended.")

@@ -19,16 +19,14 @@ from overlord.kernel.rendering import fingerprint
 from overlord.kernel.schema import paginated
 from tickets import availability, representation, rules, selectors, services
 from tickets.api import serializers
-from tickets.models import Event
-from tickets.models import Reservation as ReservationModel
+from tickets.rules import LISTED_STATES, ReservationState
 
-# Made once: a serializer copies its fields each time it is made, which costs more than four times their validation.
+# Made once: making a serializer copies its fields, which costs more than four times their validation.
 RESERVATION_INPUT = serializers.ReservationInput()
-NEW_IN_LIST = ("held", "paying", "validated")
 
 
 class PublicView(APIView):
-    """Open to anyone, whoever he says he is."""
+    """Base of the views that are open to anyone; it authenticates nobody."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -41,10 +39,9 @@ class EventList(PublicView):
         responses=paginated(serializers.EventInList),
     )
     def get(self, request: Request) -> Response:
-        """Events by date, each with the ids of its ticket types that have tickets left."""
-        events = Event.objects.values("id", "name", "date")
-        if query_params.flag(request.query_params, "upcoming"):
-            events = events.filter(date__gt=clock.now())
+        """List events by date, each with the ids of its ticket types that have tickets left."""
+        is_upcoming = query_params.flag(request.query_params, "upcoming")
+        events = selectors.events_listed(after=clock.now() if is_upcoming else None)
         return Pages("date", "id").respond(events, request=request, show=_events_shown)
 
 
@@ -55,19 +52,19 @@ def _events_shown(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 class EventDetail(PublicView):
     @extend_schema(operation_id="events_get", responses=serializers.EventDetail)
     def get(self, request: Request, event_id: int) -> Response:
-        """One event with its ticket types and their live availability."""
+        """Return one event with its ticket types and what is left of them."""
         return _tagged(request, availability.event_detail(event_id=event_id, now=clock.now()))
 
 
 class TicketTypeDetail(PublicView):
     @extend_schema(operation_id="ticket_types_get", responses=serializers.TicketType)
     def get(self, request: Request, ticket_type: int) -> Response:
-        """One ticket type with its live availability."""
+        """Return one ticket type and what is left of it."""
         return _tagged(request, availability.ticket_type_detail(ticket_type=ticket_type, now=clock.now()))
 
 
 def _tagged(request: Request, shown: dict[str, Any]) -> Response:
-    """Will answer with an ETag, or 304 when the client has just this."""
+    """Answer with an ETag, or with 304 when the client has this version."""
     tag = f'"{fingerprint(shown)}"'
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
     known = {
@@ -88,7 +85,7 @@ class ReservationList(APIView):
         responses=paginated(serializers.Reservation),
     )
     def get(self, request: Request) -> Response:
-        """My reservations, newest first: those that live or are paid for, or those in the states asked for."""
+        """List my reservations, newest first: live and validated ones, or those in the states asked for."""
         mine = selectors.reservations_of(buyer_id=actor_id(request), states=_states(request))
         now = clock.now()
         return Pages("-id").respond(
@@ -104,7 +101,7 @@ class ReservationList(APIView):
         responses={201: serializers.Reservation},
     )
     def post(self, request: Request) -> Response:
-        """Take tickets, for fifteen minutes."""
+        """Hold tickets for fifteen minutes."""
         wanted = RESERVATION_INPUT.run_validation(request.data)
         key = request.headers.get("Idempotency-Key")
         rules.check_idempotency_key(key)
@@ -122,20 +119,20 @@ class ReservationList(APIView):
         return Response(reserved.reservation, status=status.HTTP_201_CREATED, headers=headers)
 
 
-def _states(request: Request) -> tuple[str, ...]:
-    asked = request.query_params.get("state", "")
-    states = tuple(filter(None, asked.split(","))) or NEW_IN_LIST
-    unknown = set(states) - set(ReservationModel.State.values)
+def _states(request: Request) -> tuple[ReservationState, ...]:
+    """Return the states that `?state=` asks for; raise Invalid for one that does not exist."""
+    asked = [each for each in request.query_params.get("state", "").split(",") if each]
+    unknown = sorted(set(asked) - set(ReservationState))
     if unknown:
-        sentence = f"Not a state: {', '.join(sorted(unknown))}."
+        sentence = f"There is no such state: {', '.join(unknown)}."
         raise Invalid(sentence, errors={"state": [sentence]})
-    return states
+    return tuple(map(ReservationState, asked)) or LISTED_STATES
 
 
 class ReservationDetail(APIView):
     @extend_schema(operation_id="reservations_get", responses=serializers.Reservation)
     def get(self, request: Request, reservation_id: int) -> Response:
-        """One of my reservations; 410 with its state when it has ended."""
+        """Return one of my reservations; 410 with its state when it has ended."""
         return Response(
             services.reservation_get(
                 buyer_id=actor_id(request), reservation_id=reservation_id, now=clock.now()
@@ -144,7 +141,7 @@ class ReservationDetail(APIView):
 
     @extend_schema(operation_id="reservations_release", responses={204: None})
     def delete(self, request: Request, reservation_id: int) -> Response:
-        """Give held tickets back."""
+        """Release held tickets."""
         services.reservation_release(buyer_id=actor_id(request), reservation_id=reservation_id)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -156,7 +153,7 @@ class ReservationExtend(APIView):
         responses=serializers.Reservation,
     )
     def post(self, request: Request, reservation_id: int) -> Response:
-        """Keep held tickets five minutes from now, within thirty of their creation."""
+        """Extend a hold to five minutes from now, and at most to thirty minutes after it was made."""
         return Response(
             services.reservation_extend(buyer_id=actor_id(request), reservation_id=reservation_id)
         )

@@ -1,4 +1,7 @@
-"""The app's SQL, where it is clearer or quicker than the ORM: statements here, functions by their migration."""
+"""The app's SQL, where it is clearer or quicker than the ORM.
+
+Statements are read from here at import. Functions are made by migrations; their files here say what they are now.
+"""
 
 from pathlib import Path
 
@@ -6,7 +9,7 @@ _FOLDER = Path(__file__).parent
 
 
 def text(name: str) -> str:
-    """Will read `name`.sql of this folder."""
+    """Return the text of `name`.sql in this folder."""
     return (_FOLDER / f"{name}.sql").read_text()
 
 
@@ -14,7 +17,7 @@ CLAIM = (
     "SELECT * FROM reservation_claim(%(buyer)s, %(ticket_type)s, %(quantity)s, %(key)s,"
     " make_interval(secs => %(hold_seconds)s))"
 )
-RELEASE_DUE = "SELECT * FROM holds_release_due(%(ticket_type)s, %(most)s)"
+RELEASE_DUE = "SELECT *, clock_timestamp() AS at FROM holds_release_due(%(ticket_type)s, %(most)s)"
 GLANCE = "SELECT * FROM sweep_glance(%(after)s, %(until)s, %(thresholds)s)"
 CLAIM_FACTS = text("claim_facts")
 HOLDS_EXPIRING = text("holds_expiring")

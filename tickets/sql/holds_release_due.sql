@@ -1,8 +1,8 @@
--- End the due holds of one ticket type, p_most at the most, and put their tickets back on sale. One row comes
--- back, with the buyers whose holds they were and the inventory's new figures, or none when nothing was due.
+-- Expire due holds of one ticket type, p_most at most, and put their tickets back on sale. Return one row with the
+-- buyers whose holds they were and the inventory's new figures, or none when no hold was due.
 --
--- The reservations are picked first and the inventory touched last: the order of locks everywhere. Rows that
--- somebody else works on are passed over: he ends them himself, or turns them into something that is not due.
+-- Locks reservations first and the inventory last, as everywhere. Skips locked rows: the transaction that has locked
+-- one ends it, or turns it into a reservation that is not due.
 CREATE OR REPLACE FUNCTION holds_release_due(p_ticket_type bigint, p_most integer)
 RETURNS TABLE (
     buyers bigint[], event bigint, ticket_type bigint,

@@ -1,4 +1,4 @@
--- Move the counters of one inventory and give its figures as they are now. The CHECKs have the last word.
+-- Change the counters of one inventory, and return its new figures. The CHECKs of the table have the last word.
 UPDATE tickets_inventory i
    SET held = i.held + %(held)s, sold = i.sold + %(sold)s, revenue_minor = i.revenue_minor + %(revenue_minor)s,
        reservations_paid = i.reservations_paid + %(paid)s,

@@ -1,4 +1,4 @@
--- The reservation that a buyer made with an Idempotency-Key, as `selectors.reservation_rows` gives one.
+-- The reservation that a buyer made with an Idempotency-Key, as a row of `selectors.reservation_rows`.
 SELECT r.id, r.buyer_id, r.ticket_type_id, r.quantity, r.unit_price_minor, r.state, r.created, r.expires_at, r.ended_at,
        r.idempotency_key, r.version, t.event_id, e.currency
   FROM tickets_reservation r

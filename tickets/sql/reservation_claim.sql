@@ -1,8 +1,8 @@
--- Take p_quantity tickets of a type for a buyer, or nothing at all: the whole of a reservation in one statement.
+-- Hold p_quantity tickets of a type for a buyer, or do nothing at all: all of a reservation in one statement.
 --
--- Each statement of a function has a fresh snapshot, so what is read after the inventory's row is locked is
--- exact: the one who waited for the lock sees what its predecessor did. No row comes back when the inventory
--- refuses; a constraint's name is raised when the buyer's own reservations do. Either undoes everything.
+-- Each statement of a function has a new snapshot, so what is read after the inventory is locked is exact: a
+-- transaction that waited for the lock sees what the one before it did. Returns no row when the inventory refuses, and
+-- raises a constraint's name when the buyer's own reservations refuse. Either undoes everything.
 CREATE OR REPLACE FUNCTION reservation_claim(
     p_buyer bigint, p_ticket_type bigint, p_quantity integer, p_key text, p_hold interval
 ) RETURNS TABLE (

@@ -1,8 +1,8 @@
--- Whether the clock has brought anything that a sweep has to see to: holds that are due; sales that opened or closed,
--- and holds that came under a threshold (seconds left), between two instants.
+-- Whether there is work for a sweep: holds that are due; and between two instants, sales that opened or closed, and
+-- holds that came under a threshold (seconds left).
 --
--- It is asked four times a second and mostly says no, so that planning it would cost more than all the rest: the
--- plans are kept, and are those that do without a scan, which finds out last that there is nothing.
+-- It runs four times a second and mostly finds nothing, so planning it would cost more than all the rest. Its plans are
+-- kept, and avoid sequential scans, which would read everything to find nothing.
 CREATE OR REPLACE FUNCTION sweep_glance(p_after timestamptz, p_until timestamptz, p_thresholds integer[])
 RETURNS TABLE (due boolean, crossed boolean, expiring boolean)
 LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$

@@ -154,7 +154,7 @@ class TestLoading:
 
     def test_what_is_there_already_is_not_loaded_again(self, tmp_path: Path) -> None:
         self.load(tmp_path, CSV)
-        with pytest.raises(CommandError, match="there already"):
+        with pytest.raises(CommandError, match="exists already"):
             self.load(tmp_path, CSV.replace("Kabuki", "Noh"))
 
         assert TicketType.objects.count() == 3

@@ -5,15 +5,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.db import connection
 from django.utils import timezone
 
 from overlord.accounts.models import User
 from overlord.kernel import db
 from tests.threads import together
-from tickets import projections, selectors, services, sql
+from tickets import projections, rules, selectors, services, sold_out_cache, sql
 from tickets.models import Inventory, Reservation, TicketType
-from tickets.rules import AllHeld
+from tickets.rules import AllHeld, NotEnough
 from tickets.tests.test_races import claim, outcomes
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -28,6 +29,22 @@ def end(*buyers: User) -> None:
 
 def held(ticket_type: TicketType) -> int:
     return Inventory.objects.get(pk=ticket_type.pk).held
+
+
+class Stopwatch:
+    """A monotonic clock that moves when it is told to."""
+
+    seconds = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def stopwatch(monkeypatch: pytest.MonkeyPatch) -> Stopwatch:
+    watch = Stopwatch()
+    monkeypatch.setattr(sold_out_cache, "time", watch)
+    return watch
 
 
 class TestSweeping:
@@ -96,7 +113,7 @@ class TestSweeping:
         event = ticket_type.event_id
         figures = selectors.figures_of_events([event])[event][ticket_type.pk]
         assert (figures.held, figures.version) == (2, 4)
-        assert announced == [{"figures": [(event, figures)], "buyers": [past.pk]}]
+        assert [(told["figures"], told["buyers"]) for told in announced] == [([(event, figures)], [past.pk])]
 
     @pytest.mark.parametrize("look", [sql.TYPES_WITH_DUE_HOLDS, sql.CLAIM_FACTS])
     def test_live_holds_cost_a_look_for_due_ones_nothing(
@@ -120,10 +137,10 @@ class TestSweeping:
 
         with db.advisory_lock("tickets.sweep") as lock:
             assert lock.is_mine()
-            [looked] = together(lambda: services.sweep_for(seconds=30, pause=lambda: True))
+            [looked] = together(lambda: services.sweep(instants=[timezone.now()]))
             assert looked is None
             assert held(ticket_type) == 1
-        services.sweep_for(seconds=30, pause=lambda: True)
+        services.sweep(instants=[timezone.now()])
         assert held(ticket_type) == 0
 
 
@@ -158,8 +175,8 @@ class TestAGlance:
         monkeypatch.setattr(projections, "announce", lambda **told: announced.append(told))
         Inventory.objects.update(**{boundary: timezone.now() - timedelta(seconds=0.5)})
         assert self.seen() == ["crossed"]
-        services.sweep_for(seconds=30, pause=lambda: True)
-        assert announced == [{"events": [ticket_type.event_id]}]
+        services.sweep(instants=[timezone.now()])
+        assert [told["events"] for told in announced] == [[ticket_type.event_id]]
 
 
 class TestClaimingWhatIsDue:
@@ -185,21 +202,23 @@ class TestClaimingWhatIsDue:
         assert claim(buyer.pk, ticket_type).reservation["state"] == "held"
         assert list(Reservation.objects.order_by("id").values_list("state", flat=True)) == ["expired", "held"]
 
-    def test_also_after_a_refusal_was_remembered(
-        self, user_make: Callable[..., User], ticket_type_make: Callable[..., TicketType]
+    def test_also_once_a_cached_refusal_is_over(
+        self,
+        user_make: Callable[..., User],
+        ticket_type_make: Callable[..., TicketType],
+        stopwatch: Stopwatch,
     ) -> None:
         first, second = user_make(), user_make()
         ticket_type = ticket_type_make(capacity=1)
         claim(first.pk, ticket_type)
-        soon = timezone.now() + timedelta(milliseconds=200)
-        Reservation.objects.filter(buyer=first).update(expires_at=soon)
         with pytest.raises(AllHeld):
             claim(second.pk, ticket_type)
         end(first)
 
-        with pytest.raises(AllHeld):  # remembered, for as long as the hold was to last
-            claim(second.pk, ticket_type, now=soon - timedelta(milliseconds=1))
-        assert claim(second.pk, ticket_type, now=soon).reservation["state"] == "held"
+        with pytest.raises(AllHeld):
+            claim(second.pk, ticket_type)
+        stopwatch.seconds += rules.SOLD_OUT_CACHED_FOR.total_seconds()
+        assert claim(second.pk, ticket_type).reservation["state"] == "held"
 
     def test_many_claims_on_due_holds_share_them_exactly(
         self, user_make: Callable[..., User], ticket_type_make: Callable[..., TicketType]
@@ -219,8 +238,8 @@ class TestClaimingWhatIsDue:
         assert held(ticket_type) == 5
 
 
-class TestRememberedRefusals:
-    def test_a_sold_out_is_repeated_without_asking_postgresql(
+class TestTheSoldOutCache:
+    def test_it_answers_without_asking_postgresql(
         self,
         buyer: User,
         ticket_type_make: Callable[..., TicketType],
@@ -241,15 +260,30 @@ class TestRememberedRefusals:
 
         assert claim(buyer.pk, ticket_type, key="k").reservation["state"] == "held"
 
-    def test_it_is_forgotten_after_an_instant(
-        self, buyer: User, ticket_type_make: Callable[..., TicketType]
+    @pytest.mark.parametrize("wrong_by", [timedelta(seconds=-30), timedelta(), timedelta(seconds=30)])
+    def test_a_wrong_clock_keeps_no_answer_longer(
+        self,
+        wrong_by: timedelta,
+        buyer: User,
+        ticket_type_make: Callable[..., TicketType],
+        stopwatch: Stopwatch,
     ) -> None:
         ticket_type = ticket_type_make(capacity=1, sold=1)
-        refused(buyer, ticket_type)
-        Inventory.objects.filter(pk=ticket_type.pk).update(sold=0)
+        with time_machine.travel(timezone.now() + wrong_by):
+            refused(buyer, ticket_type)
+            Inventory.objects.filter(pk=ticket_type.pk).update(sold=0)
 
-        later = timezone.now() + timedelta(milliseconds=251)
-        assert claim(buyer.pk, ticket_type, now=later).reservation["state"] == "held"
+            refused(buyer, ticket_type)
+            stopwatch.seconds += rules.SOLD_OUT_CACHED_FOR.total_seconds()
+            assert claim(buyer.pk, ticket_type).reservation["state"] == "held"
+
+    def test_it_ends_with_the_next_hold(self) -> None:
+        now = timezone.now()
+        soon = AllHeld(next_release_at=now + timedelta(milliseconds=100))
+        assert rules.cached_for(soon, now=now) == timedelta(milliseconds=100)
+        late = AllHeld(next_release_at=now + timedelta(minutes=10))
+        assert rules.cached_for(late, now=now) == rules.SOLD_OUT_CACHED_FOR
+        assert rules.cached_for(NotEnough(available=1), now=now) is None
 
 
 def refused(user: User, ticket_type: TicketType) -> Exception:

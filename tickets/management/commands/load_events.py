@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import ngettext
 
+from overlord.kernel import clock
 from tickets import event_files, services
 
 
@@ -18,7 +19,7 @@ class Command(BaseCommand):
         try:
             text = file.read_text(encoding="utf-8")
             events = event_files.read(text, is_json=file.suffix.lower() == ".json")
-            count = services.events_load(events=events)
+            count = services.events_load(events=events, now=clock.now())
         except (OSError, UnicodeDecodeError) as error:
             raise CommandError(f"{file} cannot be read: {error}") from None
         except event_files.FileErrors as errors:

@@ -1,0 +1,38 @@
+"""Steps of a sample inside an open transaction."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db.models import F
+
+from overlord.kernel import db
+from stats.models import Minute, Reading
+
+COUNTED = ("reserved", "paid", "expired", "failed")
+
+
+def reading_lock() -> Reading:
+    """Lock the last reading, made without a time if there was none."""
+    db.transaction_required()
+    Reading.objects.get_or_create(pk=Reading.ONLY)
+    return Reading.objects.select_for_update().get(pk=Reading.ONLY)
+
+
+def reading_take(
+    *, reading: Reading, totals: Mapping[str, int], system: dict[str, Any], now: datetime
+) -> None:
+    """Replace a locked reading, and add what rose since then to the minute of `now`; the first adds nothing."""
+    db.transaction_required()
+    rise = {name: max(0, totals[name] - getattr(reading, name)) for name in COUNTED}
+    if reading.at is not None and any(rise.values()):
+        _minute_add(now.replace(second=0, microsecond=0), rise)
+    for name in COUNTED:
+        setattr(reading, name, totals[name])
+    reading.at, reading.system = now, system
+    reading.save()
+
+
+def _minute_add(minute: datetime, rise: Mapping[str, int]) -> None:
+    Minute.objects.get_or_create(minute=minute)
+    Minute.objects.filter(minute=minute).update(**{name: F(name) + by for name, by in rise.items()})

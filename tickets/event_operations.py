@@ -1,0 +1,111 @@
+"""Steps of what staff edit, inside an open transaction: events, ticket types, and how they are sold.
+
+The admin calls them too, since a ModelAdmin saves in a transaction of its own. Each announces the change after the
+commit; `now` is the instant that the request or command began.
+"""
+
+from datetime import datetime
+from functools import partial
+
+from django.db.models import F
+
+from overlord.kernel import db
+from tickets import projections
+from tickets.event_files import EventToLoad
+from tickets.models import Event, Inventory, TicketType
+
+
+def event_add(*, event: EventToLoad, now: datetime) -> Event:
+    """Add an event of a file, with its ticket types, and put it on sale."""
+    db.transaction_required()
+    added = Event.objects.create(
+        name=event.name,
+        date=event.date,
+        time_zone=event.time_zone,
+        currency=event.currency,
+        description=event.description,
+    )
+    for line in event.types:
+        ticket_type = TicketType.objects.create(
+            event=added, name=line.name, price_minor=line.price_minor, max_per_user=line.max_per_user
+        )
+        inventory_set(
+            ticket_type=ticket_type,
+            capacity=line.capacity,
+            opens_at=line.opens_at,
+            closes_at=line.closes_at,
+            paused=False,
+            now=now,
+        )
+    return added
+
+
+def event_moved(*, event_id: int, before: datetime, after: datetime) -> None:
+    """Move the end of those sales that ended when the event began."""
+    db.transaction_required()
+    ending = Inventory.objects.filter(ticket_type__event_id=event_id, closes_at=before)
+    ending.update(closes_at=after, version=F("version") + 1)
+
+
+def event_changed(*, event_id: int, now: datetime) -> None:
+    """Give an edited event its next version, and announce it."""
+    db.transaction_required()
+    Event.objects.filter(pk=event_id).update(version=F("version") + 1)
+    db.after_commit(partial(projections.announce_event, event_id=event_id, now=now))
+
+
+def inventory_set(
+    *,
+    ticket_type: TicketType,
+    capacity: int,
+    opens_at: datetime | None,
+    closes_at: datetime | None,
+    paused: bool,
+    now: datetime,
+) -> None:
+    """Set what staff decide about the sale of a ticket type; make its inventory if there is none.
+
+    A `closes_at` of None means the event's date. A capacity below what is held and sold violates
+    `inventory_never_oversold`.
+    """
+    db.transaction_required()
+    decided = {
+        "capacity": capacity,
+        "opens_at": opens_at,
+        "closes_at": closes_at or ticket_type.event.date,
+        "paused": paused,
+    }
+    changed = Inventory.objects.filter(pk=ticket_type.pk).update(version=F("version") + 1, **decided)
+    if not changed:
+        Inventory.objects.create(ticket_type=ticket_type, **decided)
+    event_changed(event_id=ticket_type.event_id, now=now)
+
+
+def ticket_type_delete(*, ticket_type: TicketType, now: datetime) -> None:
+    """Delete a ticket type that was never reserved; raise ProtectedError otherwise.
+
+    The version that clients see is the sum of the event's and its inventories', so the event's rises by what the
+    deleted inventory had.
+    """
+    db.transaction_required()
+    inventory = Inventory.objects.filter(pk=ticket_type.pk).first()
+    event_id, lost = ticket_type.event_id, inventory.version if inventory else 0
+    ticket_type.delete()
+    Event.objects.filter(pk=event_id).update(version=F("version") + lost)
+    event_changed(event_id=event_id, now=now)
+
+
+def sale_pause(*, event_id: int, paused: bool, now: datetime) -> int:
+    """Pause or resume the sale of an event's ticket types, and count those that changed.
+
+    The flag is on the inventory rows, which every claim locks. So a claim that was waiting when the pause committed
+    is refused.
+    """
+    db.transaction_required()
+    others = Inventory.objects.filter(ticket_type__event_id=event_id, paused=not paused)
+    locked = list(
+        others.select_for_update(no_key=True, of=("self",)).order_by("pk").values_list("pk", flat=True)
+    )
+    Inventory.objects.filter(pk__in=locked).update(paused=paused, version=F("version") + 1)
+    event_changed(event_id=event_id, now=now)
+    return len(locked)
