@@ -16,7 +16,18 @@ from pathlib import Path
 from benchmarks.report import Report, Scale
 from benchmarks.system import System, running
 
-NAMES = ("reserve", "sold_out", "expiry", "pay", "growth", "lag", "fanout", "footprint", "opening")
+NAMES = (
+    "reserve",
+    "sold_out",
+    "expiry",
+    "pay",
+    "gateways",
+    "growth",
+    "lag",
+    "fanout",
+    "footprint",
+    "opening",
+)
 RESULTS = Path(__file__).parents[1] / ".overlord" / "bench.json"
 
 
