@@ -166,6 +166,10 @@ CELERY_BEAT_SCHEDULE = {
 # Accounts ------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["overlord.accounts.backend.AccountBackend"]
+PASSWORD_HASHERS = [
+    "overlord.accounts.hashers.Argon2idHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",  # of accounts that were made before; replaced at log-in
+]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "overlord.accounts.passwords.LengthValidator"},

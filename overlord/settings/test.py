@@ -5,6 +5,6 @@ from overlord.settings.base import *  # noqa: F403
 INSTALLED_APPS = [*INSTALLED_APPS, "tests"]  # noqa: F405  (for its `flush`)
 ALLOWED_HOSTS = ["*"]
 RATE_LIMITS = False  # but where a test is about them
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *PASSWORD_HASHERS]  # noqa: F405
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = True

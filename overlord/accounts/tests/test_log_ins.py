@@ -18,6 +18,7 @@ from rest_framework.test import APIClient
 
 from conftest import token_of
 from overlord.accounts import selectors, services
+from overlord.accounts.hashers import Argon2idHasher
 from overlord.accounts.models import ApiToken, User
 from overlord.kernel import db
 from tests.system import eventually
@@ -271,8 +272,7 @@ def test_saving_anything_else_ends_nothing(buyer: User, opened: Opened) -> None:
 @pytest.fixture
 def outdated(buyer: User, opened: Opened, settings: Any) -> Opened:
     """The buyer's password is hashed as it was years ago, and they are logged in."""
-    hashers = "django.contrib.auth.hashers"
-    settings.PASSWORD_HASHERS = [f"{hashers}.MD5PasswordHasher", f"{hashers}.PBKDF2PasswordHasher"]
+    settings.PASSWORD_HASHERS = settings.PASSWORD_HASHERS[1:]  # those of the running system
     db.rows(
         "SELECT accounts_password_rehash(%s, password, %s) FROM accounts_user WHERE id = %s",
         [buyer.pk, PBKDF2PasswordHasher().encode(PASSWORD, "salt", 10), buyer.pk],
@@ -288,7 +288,7 @@ def hash_of(user: User) -> str:
 def test_a_log_in_replaces_an_outdated_hash_and_ends_nothing(buyer: User, outdated: Opened) -> None:
     assert hash_of(buyer).startswith("pbkdf2_sha256$10$")
     key = log_in(buyer.username)
-    assert not hash_of(buyer).startswith("pbkdf2_sha256$")
+    assert hash_of(buyer).startswith("argon2$argon2id$v=19$m=19456,t=2,p=1$")
     assert User.objects.get(pk=buyer.pk).check_password(PASSWORD)
     assert outdated.all_works()
     assert Opened(key, Client()).token_works()
@@ -312,3 +312,17 @@ def test_a_new_hash_does_not_undo_a_new_password(buyer: User, outdated: Opened) 
     assert copy.check_password(PASSWORD)
     assert User.objects.get(pk=buyer.pk).check_password(NEW)
     assert eventually(outdated.all_ended)
+
+
+def test_a_name_that_is_unknown_costs_the_same_hash(settings: Any) -> None:
+    settings.PASSWORD_HASHERS = settings.PASSWORD_HASHERS[1:]
+    hashed: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        really = Argon2idHasher.encode
+        patch.setattr(
+            Argon2idHasher,
+            "encode",
+            lambda self, password, salt: hashed.append(really(self, password, salt)) or hashed[-1],
+        )
+        assert authenticate(username="nobody", password=PASSWORD) is None
+    assert [each.split("$")[3] for each in hashed] == ["m=19456,t=2,p=1"]

@@ -1,0 +1,14 @@
+"""How passwords are hashed: Argon2id with the least that OWASP's Password Storage Cheat Sheet asks for.
+
+More would buy little against a guesser and cost each log-in in CPU: a sale begins with log-ins.
+"""
+
+from django.contrib.auth.hashers import Argon2PasswordHasher
+
+
+class Argon2idHasher(Argon2PasswordHasher):
+    """19 MiB of memory, 2 passes, 1 lane. A hash with other parameters is replaced at the next log-in."""
+
+    memory_cost = 19 * 1024  # KiB
+    time_cost = 2
+    parallelism = 1
