@@ -12,6 +12,9 @@ from overlord.accounts.models import User
 admin.site.login_form = AdminLoginForm
 
 
+RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
+
+
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin):
     add_form = AdminAddUserForm
@@ -25,6 +28,18 @@ class UserAdmin(DjangoUserAdmin):
         ),
     )
 
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
+        """Let only superusers give rights: whoever may change users could else give themselves all of them."""
+        own = super().get_readonly_fields(request, obj)
+        return [*own] if request.user.is_superuser else [*own, *RIGHTS]
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Leave superusers, their passwords too, to superusers."""
+        return _may(request, obj) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return _may(request, obj) and super().has_delete_permission(request, obj)
+
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         """Write only the fields that were changed, so that an old form does not undo what happened since."""
         if not change:
@@ -32,3 +47,7 @@ class UserAdmin(DjangoUserAdmin):
             return
         own = {field.name for field in User._meta.concrete_fields}
         obj.save(update_fields=[name for name in form.changed_data if name in own])
+
+
+def _may(request: HttpRequest, obj: User | None) -> bool:
+    return request.user.is_superuser or obj is None or not obj.is_superuser

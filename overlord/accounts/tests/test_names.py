@@ -212,12 +212,14 @@ class TestDatabase:
 class TestMigration:
     @pytest.fixture
     def before(self) -> Iterator[None]:
-        """The database as it was before the keys."""
-        MigrationExecutor(connection).migrate([("accounts", "0002_principal_changed")])
+        """The database as it was before the keys, and before tokens were hashed."""
+        MigrationExecutor(connection).migrate(
+            [("accounts", "0002_principal_changed"), ("authtoken", "0004_alter_tokenproxy_options")]
+        )
         yield
         User.objects.all().delete()
 
-    def test_accounts_that_clash_are_told_apart(
+    def test_accounts_that_clash_are_told_apart_and_tokens_go_on(
         self, before: None, capsys: pytest.CaptureFixture[str]
     ) -> None:
         new: Any = (
@@ -234,6 +236,7 @@ class TestMigration:
             (5, "t" * 150, "c@example.org"),
         ]:
             db.rows(new, row)
+        db.rows("INSERT INTO authtoken_token (key, created, user_id) VALUES (%s, now(), 3)", ["a" * 40])
 
         executor = MigrationExecutor(connection)
         executor.migrate(executor.loader.graph.leaf_nodes())
@@ -245,4 +248,6 @@ class TestMigration:
             ("ｔ" * 150, ""),
             ("t" * 148 + "-5", "c@example.org"),
         ]
+        api = APIClient(headers={"Authorization": f"Token {'a' * 40}"})
+        assert api.get("/event/reservations/").status_code == 200, "a token goes on working"
         assert "Account 2: the username 'straße' equals an older one" in capsys.readouterr().out

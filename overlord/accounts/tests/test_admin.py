@@ -1,0 +1,89 @@
+"""Accounts in the admin: who may give rights to whom, and what odd addresses answer."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+
+from overlord.accounts.models import User
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def clerk(user_make: Callable[..., User]) -> Client:
+    """Somebody who may add, change and delete users, and is no superuser."""
+    user = user_make(is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(content_type__app_label="accounts"))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def root(user_make: Callable[..., User]) -> User:
+    return user_make(is_staff=True, is_superuser=True)
+
+
+def change(client: Client, user: User, **fields: Any) -> Any:
+    sent = {"username": user.username, "email": user.email, "is_active": "on"}
+    joined = {
+        "date_joined_0": f"{user.date_joined:%Y-%m-%d}",
+        "date_joined_1": f"{user.date_joined:%H:%M:%S}",
+    }
+    return client.post(f"/admin/accounts/user/{user.pk}/change/", {**sent, **joined, **fields})
+
+
+def test_a_clerk_changes_names_and_gives_no_rights(clerk: Client, buyer: User) -> None:
+    answer = change(clerk, buyer, first_name="Ada", is_staff="on", is_superuser="on", user_permissions=["1"])
+    assert answer.status_code == 302
+    buyer.refresh_from_db()
+    assert buyer.first_name == "Ada"
+    assert not buyer.is_staff
+    assert not buyer.is_superuser
+    assert not buyer.user_permissions.exists()
+
+
+def test_a_clerk_changes_no_superuser_nor_their_password(clerk: Client, root: User) -> None:
+    assert change(clerk, root, first_name="Ada").status_code == 403
+    new = {"usable_password": "true", "password1": "another battery", "password2": "another battery"}
+    assert clerk.post(f"/admin/accounts/user/{root.pk}/password/", new).status_code == 403
+    assert clerk.post(f"/admin/accounts/user/{root.pk}/delete/", {"post": "yes"}).status_code == 403
+    action = {"action": "delete_selected", "_selected_action": [root.pk], "post": "yes"}
+    clerk.post("/admin/accounts/user/", action)
+    root.refresh_from_db()
+    assert root.check_password("correct horse")
+
+
+def test_a_superuser_gives_rights(root: User, buyer: User) -> None:
+    client = Client()
+    client.force_login(root)
+    assert change(client, buyer, is_staff="on").status_code == 302
+    buyer.refresh_from_db()
+    assert buyer.is_staff
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "date_joined__year=9999",
+        "date_joined__gte=9999-12-31",
+        "id__exact=99999999999999999999",
+        "q=%00",
+        "q=ﷺ",
+    ],
+)
+def test_an_odd_filter_is_answered(query: str, root: User) -> None:
+    client = Client(raise_request_exception=False)
+    client.force_login(root)
+    assert client.get(f"/admin/accounts/user/?{query}").status_code in (200, 302, 400, 404)
+
+
+@pytest.mark.parametrize("user_id", ["99999999999999999999", "x", "-1"])
+def test_an_unknown_user_is_answered(user_id: str, root: User) -> None:
+    client = Client(raise_request_exception=False)
+    client.force_login(root)
+    assert client.get(f"/admin/accounts/user/{user_id}/change/").status_code == 302
+    assert client.get(f"/admin/accounts/user/{user_id}/password/").status_code in (302, 404)
