@@ -102,7 +102,7 @@ REFUND_TRANSITIONS: dict[RefundStatus, frozenset[RefundStatus]] = {
     RefundStatus.SUCCESS: frozenset(),
 }
 
-LEASE = timedelta(seconds=30)  # one worker's exclusive time; more than the hard limit of its task
+LEASE = timedelta(seconds=30)  # one worker's exclusive time
 RESUME_AFTER = timedelta(seconds=2)  # a message that no worker has taken by then is lost
 DEADLINE = timedelta(minutes=10)  # then the gateway is told to cancel
 CAP = timedelta(minutes=20)  # after the deadline; then a silent gateway no longer protects the hold

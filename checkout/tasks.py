@@ -5,21 +5,14 @@ from celery import shared_task
 from checkout import services
 from overlord.kernel.queues import Queue
 
-# Less than a lease, so that no worker still asks the gateway when another one may take the payment.
-SOFT_LIMIT, HARD_LIMIT = 20, 25
 
-
-@shared_task(
-    name="checkout.payment_process", queue=Queue.PAYMENTS, soft_time_limit=SOFT_LIMIT, time_limit=HARD_LIMIT
-)
+@shared_task(name="checkout.payment_process", queue=Queue.PAYMENTS)
 def payment_process(*, payment_id: int, **_kwargs: object) -> None:
     """Bring one payment to its outcome."""
     services.payment_process(payment_id=payment_id)
 
 
-@shared_task(
-    name="checkout.refund_process", queue=Queue.PAYMENTS, soft_time_limit=SOFT_LIMIT, time_limit=HARD_LIMIT
-)
+@shared_task(name="checkout.refund_process", queue=Queue.PAYMENTS)
 def refund_process(*, refund_id: int, **_kwargs: object) -> None:
     """Bring one refund to its outcome."""
     services.refund_process(refund_id=refund_id)

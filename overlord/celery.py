@@ -1,7 +1,7 @@
 """The Celery application of workers, of beat, and of every process that puts a task on a queue.
 
-Workers: `payments` (prefork, for its time limits), `broadcasts` (queue `live`) and `upkeep` (queues `expiry`,
-`upkeep` and `mail`), both with threads. The signal handlers below run in the thread or process that runs the task.
+Workers, all with threads: `payments`, `broadcasts` (queue `live`) and `upkeep` (queues `expiry`, `upkeep`, `mail`).
+The signal handlers below run in the thread that runs the task.
 """
 
 import contextlib
@@ -9,12 +9,13 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import before_task_publish, task_prerun
-from django.db import close_old_connections
+from celery.signals import before_task_publish, task_prerun, worker_init
+from django.conf import settings
 from redis import RedisError
 
 from overlord import liveness
 from overlord.kernel import queue_health
+from overlord.kernel.postgresql import base as postgresql
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "overlord.settings")
 
@@ -23,6 +24,8 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.autodiscover_tasks(["realtime.worker"])
 liveness.install(app)
+
+CONNECTION_PATIENCE = 30.0  # seconds; a step holds a connection for milliseconds
 
 
 @app.task(name=queue_health.PROBE_TASK)
@@ -35,13 +38,13 @@ def _stamp_message(headers: dict[str, Any], **_kwargs: object) -> None:
     queue_health.message_stamp(headers)
 
 
-@task_prerun.connect
-def _close_lost_connections(**_kwargs: object) -> None:
-    """Close a database connection that PostgreSQL has ended.
+@worker_init.connect
+def _share_connections(**_kwargs: object) -> None:
+    """Let the worker's threads, of which there may be hundreds, share a few connections.
 
-    Connections are kept between tasks, so a lost one would make every later task of its thread fail.
+    Celery closes a thread's connection before and after each task, which gives it back.
     """
-    close_old_connections()
+    postgresql.share(most=settings.WORKER_CONNECTIONS, seconds=CONNECTION_PATIENCE)
 
 
 @task_prerun.connect

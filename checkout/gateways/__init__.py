@@ -4,9 +4,25 @@ from functools import lru_cache
 
 from django.utils.module_loading import import_string
 
-from checkout.gateways.protocol import ForgedWebhook, Gateway, GatewayRefused, GatewayUnknown, News
+from checkout.gateways.protocol import (
+    CALL_SECONDS,
+    ForgedWebhook,
+    Gateway,
+    GatewayRefused,
+    GatewayUnknown,
+    News,
+)
 
-__all__ = ["ForgedWebhook", "Gateway", "GatewayRefused", "GatewayUnknown", "News", "known", "named"]
+__all__ = [
+    "CALL_SECONDS",
+    "ForgedWebhook",
+    "Gateway",
+    "GatewayRefused",
+    "GatewayUnknown",
+    "News",
+    "known",
+    "named",
+]
 
 # By path, so that a gateway's library is imported only where it is used.
 _CLASSES = {

@@ -1,11 +1,10 @@
 """The sandbox's own ledger: what a gateway knows, apart from our tables and our transactions.
 
-It has a schema of its own and is written by a connection of its own, one in each thread, so that it keeps what it
-knows when the worker that asked dies. After a crash, each charge in it must be one of ours.
+It has a schema of its own and is written by connections of its own, so that it keeps what it knows when the worker
+that asked dies. After a crash, each charge in it must be one of ours.
 """
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +15,7 @@ from django.db import connection as django_connection
 
 from checkout.gateways.protocol import GatewayUnknown
 from checkout.rules import Outcome
+from overlord.kernel.connection_pool import ConnectionPool
 
 Answer = dict[str, Any]
 
@@ -51,7 +51,8 @@ CREATE TABLE IF NOT EXISTS sandbox.requests (
 );
 """
 
-_here = threading.local()
+CONNECTIONS = 4  # that all threads of a process share: an entry takes milliseconds
+PATIENCE = 30.0  # seconds
 
 
 class InProgress(Exception):
@@ -120,36 +121,44 @@ class Ledger:
 @contextmanager
 def opened() -> Iterator[Ledger]:
     """Open a transaction on the ledger and commit it; raise GatewayUnknown when the ledger cannot be reached."""
+    pool = _pool
     try:
-        connection = _connection()
-        with connection:
-            yield Ledger(connection)
+        connection = pool.take(_connect)
+        broken = True
+        try:
+            with connection:
+                yield Ledger(connection)
+            broken = False
+        finally:
+            pool.give_back(connection, broken=broken)
     except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-        close()
         raise GatewayUnknown(str(error).strip()) from error
 
 
 def close() -> None:
-    """Close this thread's connection; the next use opens another."""
-    connection: psycopg2.extensions.connection | None = getattr(_here, "connection", None)
-    _here.connection = None
-    if connection is not None:
-        connection.close()
+    """Close the connections; the next use opens another."""
+    _pool.close_idle()
 
 
 def forget() -> None:
-    """Forget this thread's connection without closing it: after a fork it belongs to the parent process."""
-    _here.kept = getattr(_here, "connection", None)  # otherwise it would be closed with its last reference
-    _here.connection = None
+    """Forget the connections without closing them: after a fork they belong to the parent process."""
+    global _pool
+    _kept.append(_pool)  # otherwise they would be closed with the last reference to them
+    _pool = _pool_make()
 
 
-def _connection() -> psycopg2.extensions.connection:
-    """Return this thread's connection; the first use opens it and makes the tables."""
-    connection: psycopg2.extensions.connection | None = getattr(_here, "connection", None)
-    if connection is None or connection.closed:
-        params = django_connection.get_connection_params()
-        connection = psycopg2.connect(**{**params, "cursor_factory": None, "application_name": "sandbox"})
-        with connection, connection.cursor() as cursor:
-            cursor.execute(SCHEMA)
-        _here.connection = connection
+def _pool_make() -> ConnectionPool:
+    return ConnectionPool(most=CONNECTIONS, seconds=PATIENCE)
+
+
+_pool = _pool_make()
+_kept: list[ConnectionPool] = []
+
+
+def _connect() -> psycopg2.extensions.connection:
+    """Open a connection, and make the ledger's tables where there are none."""
+    params = django_connection.get_connection_params()
+    connection = psycopg2.connect(**{**params, "cursor_factory": None, "application_name": "sandbox"})
+    with connection, connection.cursor() as cursor:
+        cursor.execute(SCHEMA)
     return connection

@@ -6,6 +6,8 @@ from typing import Protocol
 
 from checkout.rules import Charge, Refunded
 
+CALL_SECONDS = 17.0  # that one call takes at most, by the time-outs of the gateway's client
+
 
 class GatewayUnknown(Exception):
     """It is unknown whether the gateway did what it was asked: a time-out, a 5xx, a lost connection.
@@ -34,7 +36,8 @@ class Gateway(Protocol):
     """One class implements it for each gateway.
 
     Every method but `parse_webhook` may raise GatewayUnknown. `key` names an operation: repeated with the same
-    key and arguments, it happens once.
+    key and arguments, it happens once. Many threads call at once, and nothing ends a call from outside: each
+    returns or raises within CALL_SECONDS.
     """
 
     def create_intent(

@@ -36,6 +36,8 @@ class SandboxGateway:
     def create_intent(
         self, *, key: str, amount_minor: int, currency: str, payment_id: int, token: str
     ) -> str:
+        _take_time()
+
         def create(book: ledger.Ledger) -> Answer:
             made = book.intent_create(
                 amount_minor=amount_minor, currency=currency, payment=payment_id, token=token
@@ -46,6 +48,7 @@ class SandboxGateway:
         return str(_answer("create_intent", key, body, create)["intent"])
 
     def confirm(self, *, key: str, intent: str) -> Charge:
+        _take_time()
         token = _intent(intent)["token"]
         if token == SLOW:
             time.sleep(SLOW_SECONDS)
@@ -62,17 +65,15 @@ class SandboxGateway:
         _answer("confirm", key, {"intent": intent}, charge)
         if token == TIMEOUT_CHARGED:
             raise GatewayUnknown("the sandbox did not answer, but it charged")
-        return self.retrieve(intent=intent)
+        return _charge(intent)
 
     def retrieve(self, *, intent: str) -> Charge:
-        _lose("retrieve", "before")
-        held = _intent(intent)
-        charged_minor = held["amount"] if held["outcome"] == Outcome.SUCCEEDED else None
-        return Charge(
-            outcome=Outcome(held["outcome"]), charged_minor=charged_minor, currency=held["currency"]
-        )
+        _take_time()
+        return _charge(intent)
 
     def cancel(self, *, key: str, intent: str) -> None:
+        _take_time()
+
         def cancel(book: ledger.Ledger) -> Answer:
             held = book.intent(intent)
             if held is not None and held["outcome"] == Outcome.UNCONFIRMED:
@@ -82,6 +83,8 @@ class SandboxGateway:
         _answer("cancel", key, {"intent": intent}, cancel)
 
     def refund(self, *, key: str, intent: str, amount_minor: int, refund_id: int) -> Refunded:
+        _take_time()
+
         def refund(book: ledger.Ledger) -> Answer:
             return {"refund": book.refund_create(intent=intent, amount_minor=amount_minor, refund=refund_id)}
 
@@ -133,6 +136,19 @@ def _answer(operation: str, key: str, body: Answer, work: Callable[[ledger.Ledge
 def _lose(operation: str, moment: str) -> None:
     if settings.SANDBOX_FAULTS.get(operation) == moment:
         raise GatewayUnknown(f"{operation} was lost {moment} it was done")
+
+
+def _take_time() -> None:
+    """Answer as late as a real gateway does, if the settings say so."""
+    if settings.SANDBOX_SECONDS:
+        time.sleep(settings.SANDBOX_SECONDS)
+
+
+def _charge(intent: str) -> Charge:
+    _lose("retrieve", "before")
+    held = _intent(intent)
+    charged_minor = held["amount"] if held["outcome"] == Outcome.SUCCEEDED else None
+    return Charge(outcome=Outcome(held["outcome"]), charged_minor=charged_minor, currency=held["currency"])
 
 
 def _intent(intent: str) -> Answer:

@@ -9,7 +9,7 @@ from django.conf import settings
 from checkout.gateways.protocol import ForgedWebhook, GatewayRefused, GatewayUnknown, News
 from checkout.rules import Charge, Outcome, Refunded, RefundOutcome
 
-# One call with its repetition takes less than a task's time limit.
+# One call with its repetition stays within CALL_SECONDS.
 CONNECT_SECONDS, READ_SECONDS, RETRIES = 2, 6, 1
 
 OUTCOMES: dict[str, Outcome] = {

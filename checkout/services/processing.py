@@ -4,9 +4,13 @@ Runs in the threads of the payments worker. Its process may die after any step, 
 """
 
 import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from checkout import gateways, operations, refund_operations, rules, selectors
-from checkout.gateways import Gateway, GatewayRefused, GatewayUnknown
+from checkout.gateways import CALL_SECONDS, Gateway, GatewayRefused, GatewayUnknown
 from checkout.models import Incident, Payment, Receipt, Refund
 from checkout.rules import Charge, Outcome, PaymentStatus, Step
 from overlord.kernel import db
@@ -14,6 +18,7 @@ from overlord.kernel.queues import Queue, enqueue
 from tickets import operations as tickets
 
 logger = logging.getLogger(__name__)
+Found = TypeVar("Found")
 
 LOOKED_AFTER_AT_ONCE = 500
 MESSAGE_EXPIRES = 4.0  # seconds; beat looks again every two, so an older message only repeats a newer one
@@ -32,7 +37,7 @@ def payment_process(*, payment_id: int) -> None:
     if payment is None:
         return
     try:
-        known = _progress(payment, gateways.named(payment.gateway))
+        known = _progress(_Visit(payment, gateways.named(payment.gateway)))
     except GatewayRefused as refused:
         logger.warning("Payment %s was refused: %s", payment_id, refused)
         known = Charge(outcome=Outcome.FAILED)
@@ -45,41 +50,66 @@ def payment_process(*, payment_id: int) -> None:
         _leave(payment, known)
 
 
-def _progress(payment: Payment, gateway: Gateway) -> Charge:
-    """Take the next step at the gateway and return what it says of the intent. No transaction is open meanwhile.
+@dataclass(frozen=True)
+class _Visit:
+    """A payment taken to its gateway, for as long as the lease lasts."""
+
+    payment: Payment
+    gateway: Gateway
+    began: float = field(default_factory=time.monotonic)
+
+    def ask(self, call: Callable[..., Found], **arguments: Any) -> Found:
+        """Call the gateway, holding no transaction and no connection meanwhile.
+
+        Raise GatewayUnknown without calling when the call could outlast the lease, under which nobody else asks.
+        """
+        if time.monotonic() - self.began + CALL_SECONDS > rules.LEASE.total_seconds():
+            raise GatewayUnknown("the gateway takes so long that the rest has to wait for another visit")
+        db.connection_release()
+        return call(**arguments)
+
+    def key(self, operation: str) -> str:
+        return rules.gateway_key(operation, of=self.payment.pk, try_number=self.payment.try_number)
+
+
+def _progress(visit: _Visit) -> Charge:
+    """Do what is next at the gateway and return what it says of the intent.
 
     Raises GatewayUnknown and GatewayRefused.
     """
-    now = db.now()
+    payment, gateway, now = visit.payment, visit.gateway, db.now()
     deadline = payment.deadline or now
     if payment.gateway_reference:
-        known = gateway.retrieve(intent=payment.gateway_reference)
+        known = visit.ask(gateway.retrieve, intent=payment.gateway_reference)
     elif now >= deadline:
-        return Charge(outcome=Outcome.CANCELLED)  # without its name, nobody can have confirmed an intent
+        return Charge(outcome=Outcome.CANCELLED)  # an intent whose name we never learnt was never confirmed
     else:
         known = Charge(outcome=Outcome.UNCONFIRMED)
-        _create_intent(payment, gateway)
+        _create_intent(visit)
     if payment.status == PaymentStatus.ABANDONED:
-        return _withdraw(payment, gateway, known)
+        return _withdraw(visit, known)
     step = rules.next_step(known, attempts=payment.attempts, deadline=deadline, now=now)
     if step == Step.CONFIRM:
-        return gateway.confirm(key=_key("confirm", payment), intent=payment.gateway_reference)
+        return visit.ask(gateway.confirm, key=visit.key("confirm"), intent=payment.gateway_reference)
     if step == Step.CANCEL:
-        return _withdraw(payment, gateway, known)
+        return _withdraw(visit, known)
     return known
 
 
-def _withdraw(payment: Payment, gateway: Gateway, known: Charge) -> Charge:
-    """Cancel what may still be charged, then ask again: only that answer counts."""
+def _withdraw(visit: _Visit, known: Charge) -> Charge:
+    """Cancel what may still be charged, then read again: only that reading counts."""
     if known.is_final:
         return known
-    gateway.cancel(key=_key("cancel", payment), intent=payment.gateway_reference)
-    return gateway.retrieve(intent=payment.gateway_reference)
+    intent = visit.payment.gateway_reference
+    visit.ask(visit.gateway.cancel, key=visit.key("cancel"), intent=intent)
+    return visit.ask(visit.gateway.retrieve, intent=intent)
 
 
-def _create_intent(payment: Payment, gateway: Gateway) -> None:
-    reference = gateway.create_intent(
-        key=_key("create", payment),
+def _create_intent(visit: _Visit) -> None:
+    payment = visit.payment
+    reference = visit.ask(
+        visit.gateway.create_intent,
+        key=visit.key("create"),
         amount_minor=payment.amount_minor,
         currency=payment.currency,
         payment_id=payment.pk,
@@ -87,10 +117,6 @@ def _create_intent(payment: Payment, gateway: Gateway) -> None:
     )
     with db.transaction():
         operations.payment_remember_intent(payment=payment, reference=reference)
-
-
-def _key(operation: str, payment: Payment) -> str:
-    return rules.gateway_key(operation, of=payment.pk, try_number=payment.try_number)
 
 
 def _settle(taken: Payment, known: Charge) -> None:

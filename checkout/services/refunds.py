@@ -64,6 +64,7 @@ def refund_process(*, refund_id: int) -> None:
         refund = refund_operations.refund_take(refund_id=refund_id, now=db.now())
     if refund is None:
         return
+    db.connection_release()
     try:
         answer = gateways.named(refund.payment.gateway).refund(
             key=rules.gateway_key("refund", of=refund.pk, try_number=refund.try_number),

@@ -7,6 +7,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from checkout import services
+from checkout.gateways import ledger
 from checkout.models import Payment, Refund
 from overlord.kernel import db
 from tickets.models import Inventory, Reservation
@@ -32,6 +33,8 @@ def stock(payment: Payment) -> tuple[int, int, int]:
 
 def charges(payment: Payment) -> list[str]:
     """What the sandbox's ledger says of a payment's intents."""
+    with ledger.opened():
+        pass  # it makes its tables, where no payment has yet
     rows = db.rows("SELECT outcome FROM sandbox.intents WHERE payment = %s ORDER BY created", [payment.pk])
     return [row["outcome"] for row in rows]
 

@@ -66,18 +66,18 @@ def live(port: int, *, env: Mapping[str, str]) -> Program:
 
 
 def payments(*, env: Mapping[str, str]) -> Program:
-    """Describe the worker that calls payment gateways, in processes, which a time limit can end."""
-    return _worker("payments", queues="payments", pool="prefork", concurrency=2, env=env)
+    """Describe the worker that calls payment gateways: PAYMENTS_AT_ONCE threads, most of which wait."""
+    return _worker("payments", queues="payments", concurrency=None, env=env)
 
 
 def broadcasts(*, env: Mapping[str, str]) -> Program:
     """Describe the worker that sends live state. It does nothing else, so that no long task delays it."""
-    return _worker("broadcasts", queues="live", pool="threads", concurrency=2, env=env)
+    return _worker("broadcasts", queues="live", concurrency=2, env=env)
 
 
 def upkeep(*, env: Mapping[str, str]) -> Program:
     """Describe the worker that expires holds, sends mail and does periodic work."""
-    return _worker("upkeep", queues="expiry,upkeep,mail", pool="threads", concurrency=4, env=env)
+    return _worker("upkeep", queues="expiry,upkeep,mail", concurrency=4, env=env)
 
 
 def beat(*, env: Mapping[str, str]) -> Program:
@@ -140,11 +140,13 @@ def _get(port: int, path: str) -> tuple[int, bytes]:
         connection.close()
 
 
-def _worker(name: str, *, queues: str, pool: str, concurrency: int, env: Mapping[str, str]) -> Program:
+def _worker(name: str, *, queues: str, concurrency: int | None, env: Mapping[str, str]) -> Program:
+    """Describe a Celery worker of so many threads; None: of as many as the settings say."""
     node = f"{name}@{socket.gethostname()}"
+    threads = "--pool threads" if concurrency is None else f"--pool threads -c {concurrency}"
     return _python(
         name,
-        f"celery -A overlord worker -Q {queues} -n {node} --pool {pool} -c {concurrency} --loglevel warning"
+        f"celery -A overlord worker -Q {queues} -n {node} {threads} --loglevel warning"
         " --without-gossip --without-mingle --without-heartbeat",
         env=env,
         touches=True,

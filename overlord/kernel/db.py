@@ -85,6 +85,14 @@ def statement(sql: str, params: Sequence[Any] | Mapping[str, Any]) -> list[dict[
     return rows(sql, params)
 
 
+def connection_release() -> None:
+    """Give this thread's connection back between two transactions, so that none is held while others are asked.
+
+    A process whose threads keep their connections keeps it.
+    """
+    connection.release()  # type: ignore[attr-defined]
+
+
 def now() -> datetime:
     """Return the time by PostgreSQL's clock, which alone decides what is due."""
     instant: datetime = rows("SELECT clock_timestamp() AS now")[0]["now"]

@@ -78,6 +78,7 @@ DATABASES: dict[str, dict[str, Any]] = {"default": {"ENGINE": "django.db.backend
 if env.DATABASE_URL:
     DATABASES["default"] = {
         **environ.Env.db_url_config(env.DATABASE_URL),
+        "ENGINE": "overlord.kernel.postgresql",
         "CONN_MAX_AGE": None,
         "CONN_HEALTH_CHECKS": False,
         "ATOMIC_REQUESTS": False,
@@ -89,6 +90,8 @@ if env.DATABASE_URL:
         },
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+WORKER_CONNECTIONS = env.WORKER_CONNECTIONS  # which the threads of a Celery worker share
 
 # Redis (Valkey) ------------------------------------------------------------------------------------------
 REDIS_URL = env.REDIS_URL
@@ -131,7 +134,7 @@ CELERY_TASK_DEFAULT_QUEUE = "upkeep"
 # bindings in Redis, and after Redis lost them publishers that had declared them would send into nothing.
 CELERY_TASK_QUEUES = [kombu.Queue(queue, kombu.Exchange(""), routing_key=queue) for queue in Queue]
 CELERY_TASK_CREATE_MISSING_QUEUES = False
-CELERY_DB_REUSE_MAX = 1_000_000_000  # Celery otherwise closes the database connection after each task
+CELERY_WORKER_CONCURRENCY = env.PAYMENTS_AT_ONCE  # of the payments worker; the others get their own by -c
 CELERY_BEAT_SCHEDULE = {
     "flush-marked-streams": {
         "task": "realtime.flush",
@@ -218,6 +221,7 @@ STRIPE_SECRET_KEY = env.STRIPE_SECRET_KEY
 STRIPE_PUBLISHABLE_KEY = env.STRIPE_PUBLISHABLE_KEY
 STRIPE_WEBHOOK_SECRETS = env.STRIPE_WEBHOOK_SECRETS
 STRIPE_API_BASE = env.STRIPE_API_BASE
+SANDBOX_SECONDS = env.SANDBOX_SECONDS
 SANDBOX_FAULTS: dict[str, str] = {}  # for tests: see checkout/gateways/sandbox.py
 
 # Mail ----------------------------------------------------------------------------------------------------

@@ -170,10 +170,16 @@ if PRODUCTION and not RATE_LIMITS:
 # How long an API token works after its log-in.
 TOKEN_DAYS = _whole("TOKEN_DAYS", 30, least=1, most=3650, of="days")
 
+# How many payments one payments worker takes to the gateway at once, and how many connections to PostgreSQL the
+# threads of a worker share.
+PAYMENTS_AT_ONCE = _whole("PAYMENTS_AT_ONCE", 256, least=1, most=2_000, of="payments")
+WORKER_CONNECTIONS = _whole("WORKER_CONNECTIONS", 8, least=1, most=100, of="connections")
+
 # Who takes the money, and where receipts go.
 PAYMENT_GATEWAY = _env.str("PAYMENT_GATEWAY", "sandbox")
 if PAYMENT_GATEWAY not in {"sandbox", "stripe"}:
     raise ImproperlyConfigured(f"PAYMENT_GATEWAY is {PAYMENT_GATEWAY!r}; it must be sandbox or stripe.")
+SANDBOX_SECONDS = _whole("SANDBOX_SECONDS", 0, least=0, most=15, of="seconds")
 STRIPE_SECRET_KEY = _env.str("STRIPE_SECRET_KEY", "")
 STRIPE_PUBLISHABLE_KEY = _env.str("STRIPE_PUBLISHABLE_KEY", "")
 STRIPE_WEBHOOK_SECRETS = [secret for secret in _env.list("STRIPE_WEBHOOK_SECRETS", default=[]) if secret]

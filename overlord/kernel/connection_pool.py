@@ -1,0 +1,50 @@
+"""Connections of psycopg2 that threads take for a while and give back. Used from many threads at once."""
+
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from threading import BoundedSemaphore
+
+from psycopg2 import OperationalError
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE, connection
+
+
+class ConnectionPool:
+    """At most `most` connections. Who finds none free waits for one, at most for `seconds`."""
+
+    def __init__(self, *, most: int, seconds: float) -> None:
+        self._turns = BoundedSemaphore(most)
+        self._seconds = seconds
+        self._idle: deque[connection] = (
+            deque()
+        )  # the last used first, so that what is not needed stays unused
+
+    def take(self, connect: Callable[[], connection]) -> connection:
+        """Return an idle connection, or a new one; raise OperationalError when all stay in use."""
+        if not self._turns.acquire(timeout=self._seconds):
+            raise OperationalError(f"No database connection became free within {self._seconds:.0f} s.")
+        with suppress(IndexError):
+            return self._idle.pop()
+        try:
+            return connect()
+        except BaseException:
+            self._turns.release()
+            raise
+
+    def give_back(self, used: connection, *, broken: bool = False) -> None:
+        """Keep the connection for whoever comes next. One on which something went wrong is closed, with all idle
+        ones, which have probably lost the same server."""
+        try:
+            if broken or used.closed or used.get_transaction_status() != TRANSACTION_STATUS_IDLE:
+                used.close()
+                self.close_idle()
+            else:
+                self._idle.append(used)
+        finally:
+            self._turns.release()
+
+    def close_idle(self) -> None:
+        """Close the connections that nobody uses."""
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().close()

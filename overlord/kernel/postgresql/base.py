@@ -1,0 +1,57 @@
+"""Django's PostgreSQL backend, whose connections the threads of a process share where it says so (`share`).
+
+Without that each thread keeps a connection of its own, as Django has it. Django can pool the connections of
+psycopg 3 only.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from django.db.backends.postgresql import base
+from django.db.backends.postgresql.psycopg_any import IsolationLevel
+
+from overlord.kernel.connection_pool import ConnectionPool
+
+_pool: ConnectionPool | None = None
+
+
+def share(*, most: int, seconds: float) -> None:
+    """Let the threads of this process share `most` connections from now on; one waits `seconds` for its turn."""
+    global _pool
+    _pool = ConnectionPool(most=most, seconds=seconds)
+
+
+def share_no_more() -> None:
+    """Let each thread keep its own again, and close those that are shared and idle."""
+    global _pool
+    if _pool is not None:
+        _pool.close_idle()
+    _pool = None
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    """A thread's way to the database. Where connections are shared, closing it gives the connection back."""
+
+    _taken_from: ConnectionPool | None = None
+
+    def get_new_connection(self, conn_params: Mapping[str, Any]) -> Any:
+        connect = partial(super().get_new_connection, conn_params)
+        if _pool is None:
+            return connect()
+        self.isolation_level = IsolationLevel.READ_COMMITTED
+        connection = _pool.take(connect)
+        self._taken_from = _pool
+        return connection
+
+    def release(self) -> None:
+        """Give a shared connection back between two transactions; keep one of our own."""
+        if self._taken_from is not None and not self.in_atomic_block:
+            self.close()
+
+    def _close(self) -> None:
+        if self._taken_from is None:
+            super()._close()  # type: ignore[misc]
+            return
+        pool, self._taken_from = self._taken_from, None
+        pool.give_back(self.connection, broken=self.errors_occurred)
