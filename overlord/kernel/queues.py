@@ -8,6 +8,8 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import cast
 
+# Celery loads these at the first message otherwise, which would stop Daphne's sockets for a moment.
+import kombu.transport.redis  # noqa: F401
 from celery import current_app
 from kombu import pools
 from kombu.exceptions import KombuError

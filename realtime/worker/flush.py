@@ -32,9 +32,7 @@ logger = logging.getLogger(__name__)
 LIMIT = 300  # streams in one flush
 SEND_SECONDS = 5.0
 LOCK = 0x6C697665  # "live"
-BURST = (
-    streams.PRIVATE_BURST + 1
-)  # flushes at once after a rest: a payment's steps, and one that beat enqueues
+BURST = streams.PRIVATE_BURST + 1  # flushes at once after a rest: for a payment's steps, and one from beat
 
 _throttle = Throttle(interval=streams.UPDATE_SECONDS, burst=BURST)
 _turns = Lock()
