@@ -1,7 +1,7 @@
-"""Speed, measured side by side: `bin/bench [NAME]... [--quick] [--json FILE]`.
+"""Measure speed, side by side: `bin/bench [NAME]... [--quick] [--json FILE]`.
 
-Each benchmark runs its arms in turn on servers of its own, checks after each arm that the sale is still right,
-and ends with its goals. Read ratios, not absolutes: two machines, or two days, are not comparable.
+Each benchmark runs its arms in turn on servers of its own, checks the invariants of the sale after each arm, and
+ends with its goals. Read ratios, not absolute figures: those of two machines, or two days, cannot be compared.
 """
 
 import argparse
@@ -34,8 +34,8 @@ RESULTS = Path(__file__).parents[1] / ".overlord" / "bench.json"
 def main() -> int:
     options = argparse.ArgumentParser(prog="bin/bench", description=__doc__)
     options.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; all if none")
-    options.add_argument("--quick", action="store_true", help="three minutes, to see that all works")
-    options.add_argument("--json", type=Path, default=RESULTS, help="where all figures go")
+    options.add_argument("--quick", action="store_true", help="three minutes, to check that everything works")
+    options.add_argument("--json", type=Path, default=RESULTS, help="the file for all figures")
     given = options.parse_args()
     names = [name.replace("-", "_") for name in given.names]
     if unknown := set(names) - set(NAMES):
@@ -51,7 +51,7 @@ def main() -> int:
     missed = [goal.name for report in reports for goal in report.goals if goal.verdict == "MISSED"]
     _say(f"{time.monotonic() - started:.0f} s. All figures: {given.json}")
     _say(f"Missed: {'; '.join(missed)}" if missed else "Every goal was met.")
-    return bool(missed) and not given.quick  # so short a run decides nothing
+    return bool(missed) and not given.quick  # a quick run is too short to decide
 
 
 def _run(name: str, system: System, scale: Scale) -> Report:

@@ -1,4 +1,4 @@
-"""What work costs: seconds of CPU of groups of processes, and how busy the machine is with others."""
+"""Measure the CPU time of groups of processes, in seconds."""
 
 import contextlib
 import time
@@ -10,10 +10,10 @@ from benchmarks.system import System
 
 
 class Meter:
-    """The CPU that each group of processes has had between two readings.
+    """Measure the CPU time that each group of processes uses between two readings.
 
-    A group is a process that we started with all its descendants, by name; those that ended are counted in
-    whoever waited for them. The kernel counts in hundredths of a second.
+    A group has one or more processes that we started, by name, each with all its descendants. A process that ended
+    counts in the process that waited for it. The kernel counts in hundredths of a second.
     """
 
     def __init__(self, system: System, groups: Mapping[str, Sequence[str]]) -> None:
@@ -22,7 +22,7 @@ class Meter:
         self._before = self._read()
 
     def spent(self) -> dict[str, float]:
-        """Return the seconds since the last call, by group. What the reading itself takes counts nowhere."""
+        """Return the seconds since the last call, by group. The time of the reading itself is left out."""
         client = _client_time()
         now = self._read()
         before, self._before = self._before, now
@@ -41,6 +41,6 @@ class Meter:
 
 
 def _client_time() -> float:
-    """Return the seconds of this process, and of programs such as pgbench, which we run to their end."""
+    """Return the seconds of this process and of the programs that it ran to their end, such as pgbench."""
     times = psutil.Process().cpu_times()
     return time.process_time() + float(times.children_user + times.children_system)

@@ -1,12 +1,12 @@
-"""Holds that end: ten thousand at once beside one bare UPDATE of the same rows, spread over a minute beside
-reservations, and none at all.
+"""Measure how holds expire: all at once, spread over a minute beside reservations, and none at all.
 
 Three measurements, each on the database of the run:
-- Drain: `tickets.services.due_holds_sweep` called in this process, from its first look to its return, by when
-  all are released, committed and announced; the broadcasts that follow are waited for, and not counted.
-- Spread: the upkeep worker and beat sweep as they do for `bin/up`. A hold is late by the instant at which its
-  release was committed, which is later than its `ended_at`.
-- Idle: a sweep of this process in which nothing comes due, its thread and its PostgreSQL backend.
+- Release: `tickets.services.due_holds_sweep` ends ten thousand holds in this process, beside one bare UPDATE of
+  the same rows. It is timed from the call to its return, when all are released, committed and their streams
+  marked. The flushes that follow are waited for but not counted.
+- Spread: the upkeep worker and beat sweep as they do for `bin/up`. How late a hold ends is counted to the commit of
+  its release, which is later than its `ended_at`.
+- Idle: a sweep in this process while nothing expires: the CPU of its thread and of its PostgreSQL backend.
 """
 
 import time
@@ -36,8 +36,8 @@ HOLDERS = 20_000
 KNOWN = 8_000  # buyers who reserve meanwhile, each one ticket of every type
 TYPES = 4
 SPREAD_SECONDS = 60
-NOTICES = (30, 60, 120, 300)  # seconds before the end at which a holder is told
-SOON = 4.0  # seconds from seeding until the first is due
+ADVISED = (30, 60, 120, 300)  # seconds before the end at which a buyer gets advice
+SOON = 4.0  # seconds from seeding until the first hold is due
 GIVE_UP = 30.0
 
 _HOLDS = """
@@ -55,7 +55,7 @@ UPDATE tickets_inventory i
   FROM (SELECT ticket_type_id, count(*) AS held FROM tickets_reservation GROUP BY 1) r
  WHERE r.ticket_type_id = i.ticket_type_id
 """
-# All that a release has to change, and no more: what PostgreSQL itself needs for it.
+# All that a release has to change, and nothing else: what PostgreSQL alone needs for it.
 _BARE = """
 WITH ended AS (
     UPDATE tickets_reservation SET state = 'expired', ended_at = clock_timestamp(), version = version + 1
@@ -85,25 +85,25 @@ _DUE = (
 
 
 def run(system: System, scale: Scale) -> Report:
-    """Will measure expiry."""
+    """Measure how holds expire."""
     sale.clear()
     sale.buyers_make(HOLDERS + KNOWN)
     types = sale.event_make(types=TYPES)
     system.start_workers()
     report = Report("Expiry")
     _spread(system, scale, report, types)
-    system.stop("upkeep")  # from here on nobody sweeps but we
+    system.stop("upkeep")  # from here on only this process sweeps
     for nth in range(scale.pick(1, 5)):
         arms = [(due, way) for due in (types[:1], types) for way in (_sweep, _bare)]
         for due, way in arms if nth % 2 == 0 else reversed(arms):
-            _drain(report, scale, due, way)
+            _release(report, scale, due, way)
     _idle(report, scale, types)
     _set_goals(report)
     return report
 
 
 # At once -------------------------------------------------------------------------------------------------
-def _drain(report: Report, scale: Scale, types: list[int], way: Callable[[], None]) -> None:
+def _release(report: Report, scale: Scale, types: list[int], way: Callable[[], None]) -> None:
     count = scale.pick(2_000, 10_000)
     sale.reset()
     _hold(types, first=1, count=count, due=db.now())
@@ -113,8 +113,8 @@ def _drain(report: Report, scale: Scale, types: list[int], way: Callable[[], Non
     way()
     seconds = time.perf_counter() - started
     _check(ended=count)
-    _broadcast()
-    report.add(_drain_arm(way, types), **{"drain ms": seconds * 1000, "a second": count / seconds})
+    _wait_for_flushes()
+    report.add(_release_arm(way, types), **{"release ms": seconds * 1000, "a second": count / seconds})
 
 
 def _sweep() -> None:
@@ -126,23 +126,26 @@ def _bare() -> None:
         db.rows(_BARE)
 
 
-def _drain_arm(way: Callable[[], None], types: list[int]) -> str:
+def _release_arm(way: Callable[[], None], types: list[int]) -> str:
     name = "sweeper" if way is _sweep else "one bare UPDATE"
     return f"{name}, {len(types)} type{'s' if len(types) > 1 else ''}"
 
 
-def _broadcast() -> None:
-    """Will wait until all that was announced has been sent, so that the next arm has the machine to itself."""
+def _wait_for_flushes() -> None:
+    """Wait until every marked stream is flushed, so that the next arm has the machine to itself."""
     until = time.monotonic() + GIVE_UP
     while redis_client.connection().exists(store.MARKED):
         if time.monotonic() > until:
-            raise sale.BrokenError("The broadcasts do not get through.")
+            raise sale.BrokenError("Streams stay marked: nothing flushes them.")
         time.sleep(0.1)
 
 
 # Spread --------------------------------------------------------------------------------------------------
 def _spread(system: System, scale: Scale, report: Report, types: list[int]) -> None:
-    """Ten thousand a minute, in windows that take turns with half as long of the same load and nothing due."""
+    """Measure ten thousand holds a minute that expire beside reservations.
+
+    Windows in which holds expire take turns with windows, half as long, of the same load in which none does.
+    """
     seconds, rounds = scale.pick(4, 20), scale.pick(1, 3)
     port = system.start_web("web")
     load = Load(port, CONNECTIONS)
@@ -156,7 +159,7 @@ def _spread(system: System, scale: Scale, report: Report, types: list[int]) -> N
     load.close()
     system.stop("web")
     report.notes.append(
-        f"Spread: {rate:,.0f} reservations a second, half of the {most.rate(201):,.0f} that could be had."
+        f"Spread: {rate:,.0f} reservations a second, half of the {most.rate(201):,.0f} that are possible."
     )
 
 
@@ -164,22 +167,22 @@ def _window(
     system: System, report: Report, load: Load, types: list[int], *, seconds: int, rate: float, due: bool
 ) -> None:
     count = 10_000 * seconds // SPREAD_SECONDS if due else 0
-    _broadcast()
+    _wait_for_flushes()
     sale.reset()
     start = db.now() + timedelta(seconds=SOON if due else 1)
-    waves = (0, *NOTICES) if due else ()
+    waves = (0, *ADVISED) if due else ()
     for nth, later in enumerate(waves):
         begin = start + timedelta(seconds=later)
         _hold(types, first=1 + nth * count, count=count, due=begin, spread=seconds)
     _settle()
     if (wait := (start - db.now()).total_seconds()) < 0:
-        raise sale.BrokenError("Seeding took longer than thought: holds were due before the measuring.")
+        raise sale.BrokenError("Seeding took too long: holds were due before the measurement began.")
     time.sleep(wait)
     meter = Meter(system, GROUPS)
     tally = load.run(_claims(types), seconds=seconds, rate=rate)
     spent = meter.spent()
     if set(tally.statuses) != {201}:
-        raise sale.BrokenError(f"Somebody was refused: {dict(tally.statuses)}")
+        raise sale.BrokenError(f"A reservation was refused: {dict(tally.statuses)}")
     _wait_for_none_due()
     _check(ended=count, held=count * max(0, len(waves) - 1), tally=tally)
     columns = {f"p{p} ms": percentile(tally.latencies, p / 100) * 1000 for p in (50, 99)}
@@ -193,13 +196,13 @@ def _window(
 
 
 def _claims(types: list[int]) -> list[Iterator[bytes]]:
-    """Each connection lets its buyers reserve of every type, and never twice of the same."""
+    """Return the reservations of each connection: its buyers reserve of every type, once each."""
     turned = [types[nth:] + types[:nth] for nth in range(len(types))]
     return [chain(*(sale.claims(buyers, each) for each in turned)) for buyers in _shares()]
 
 
 def _shares() -> list[range]:
-    """Whole rounds of the types for each connection, so that turning them gives every buyer another one."""
+    """Return the buyers of each connection: a multiple of the types, so that each buyer meets every type once."""
     each = KNOWN // CONNECTIONS // TYPES * TYPES
     return [range(first, first + each) for first in range(HOLDERS + 1, HOLDERS + KNOWN + 1, each)]
 
@@ -208,13 +211,13 @@ def _wait_for_none_due() -> None:
     until = time.monotonic() + GIVE_UP
     while db.rows(_DUE)[0]["due"]:
         if time.monotonic() > until:
-            raise sale.BrokenError("Holds that are due stay.")
+            raise sale.BrokenError("Holds that are due are not released.")
         time.sleep(0.1)
 
 
 # Nothing due ---------------------------------------------------------------------------------------------
 def _idle(report: Report, scale: Scale, types: list[int]) -> None:
-    """As many ticks as the worker has, beside holds that end in an hour."""
+    """Measure as many ticks as the worker has, while all holds end in an hour."""
     sale.reset()
     _hold(types, first=1, count=HOLDERS // 2, due=db.now() + timedelta(hours=1))
     _settle()
@@ -239,14 +242,14 @@ def _ticks(seconds: float) -> Iterator[datetime]:
 
 
 def _backend_seconds() -> float:
-    """The CPU that the backend of this thread's connection has had, which the kernel counts in nanoseconds."""
+    """Return the CPU seconds of the backend of this thread's connection; the kernel counts them in nanoseconds."""
     [row] = db.rows("SELECT pg_backend_pid() AS pid")
     return int(Path(f"/proc/{row['pid']}/schedstat").read_text().split()[0]) / 1e9
 
 
 # What there is -------------------------------------------------------------------------------------------
 def _hold(types: list[int], *, first: int, count: int, due: datetime, spread: float = 0) -> None:
-    """Will let so many buyers hold a ticket each, of the types in turn, until `due` and the `spread` seconds on."""
+    """Make `count` holds of a ticket, of the types in turn, that end from `due` over the next `spread` seconds."""
     among = {"first": types[0], "types": len(types), "due": due, "spread": spread}
     db.rows(_HOLDS, {**among, "from": first, "to": first + count - 1, "count": count})
 
@@ -257,7 +260,7 @@ def _settle() -> None:
 
 
 def _check(*, ended: int, held: int = 0, tally: Tally | None = None) -> None:
-    """Will raise BrokenError unless just so many have ended, each once and none before its time."""
+    """Raise BrokenError unless exactly `ended` holds have ended, each once and none before its time."""
     sale.check(tally, seeded=ended + held)
     [row] = db.rows(_OUTCOME)
     expected = {"ended": ended, "early": 0, "again": 0, "counted": ended}
@@ -266,16 +269,16 @@ def _check(*, ended: int, held: int = 0, tally: Tally | None = None) -> None:
 
 
 def _set_goals(report: Report) -> None:
-    def drain(types: int) -> Goal:
+    def release(types: int) -> Goal:
         of = f"{types} type{'s' if types > 1 else ''}"
-        ratios = report.ratios(f"sweeper, {of}", f"one bare UPDATE, {of}", "drain ms")
-        return Goal(name=f"drain of {of}, times one bare UPDATE", measured=ratios, most=4, aim=2)
+        ratios = report.ratios(f"sweeper, {of}", f"one bare UPDATE, {of}", "release ms")
+        return Goal(name=f"release of {of}, times one bare UPDATE", measured=ratios, most=4, aim=2)
 
     due, quiet, idle = "reserving, holds end", "reserving, nothing ends", "nothing due"
     sweeper, backend = (report.rounds(idle, f"{who} % of a core") for who in ("sweeper", "PostgreSQL"))
     report.goals += [
-        drain(1),
-        drain(TYPES),
+        release(1),
+        release(TYPES),
         Goal(name="late, p99", measured=report.rounds(due, "late p99 ms"), most=1000, aim=375, unit="ms"),
         Goal(name="reserve p99, times nothing due", measured=report.ratios(due, quiet, "p99 ms"), most=1.3),
         Goal(

@@ -1,4 +1,4 @@
-"""What the whole system takes while nobody is there, as `bin/up` runs it: memory, CPU, and the time to start."""
+"""Measure what the whole system takes without visitors, as `bin/up` runs it: memory, CPU, and the time to start."""
 
 import contextlib
 import os
@@ -18,10 +18,10 @@ from benchmarks.system import System
 from overlord.embedded import ports, processes, program
 from overlord.embedded.state import Folder
 
-SETTLING = 3.0  # seconds: what a process still does when it has just started is no idling
-GIVE_UP = 600.0  # seconds, of a start that installs
+SETTLING = 3.0  # seconds in which a process that has just started is not idle yet
+GIVE_UP = 600.0  # seconds, for a start that also installs
 STOPPING = 30.0
-# What the suite set for its own processes: `bin/up` is to bring its own servers.
+# What the suite sets for its own processes; `bin/up` starts servers of its own.
 OURS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "OVERLORD_DATA", "DJANGO_SETTINGS_MODULE")
 MB = 1e6
 
@@ -29,10 +29,10 @@ Groups = dict[str, list[psutil.Process]]
 
 
 def run(_system: System, scale: Scale) -> Report:
-    """Will measure the footprint. The suite's own servers idle beside it, and are not counted."""
+    """Measure the footprint. The suite's own servers are idle beside it and are not counted."""
     report = Report("Footprint")
     with _folder() as data:
-        with _up(program.ROOT, data) as (_, pid):  # also installs what is missing: not timed
+        with _up(program.ROOT, data) as (_, pid):  # may install packages, so its time does not count
             time.sleep(SETTLING)
             _add_idle(report, pid, seconds=scale.pick(3, 15))
         for _ in range(scale.rounds):
@@ -44,9 +44,9 @@ def run(_system: System, scale: Scale) -> Report:
             subprocess.run(["git", "clone", "-q", str(program.ROOT), str(clone)], check=True)  # noqa: S607
             _add_start(report, "bin/up, fresh clone", clone, data)
     report.notes += [
-        "Memory is PSS, in which what processes share is counted once; idle CPU is of one core, with no visitor.",
-        "Seconds are until /readyz says 200. Those of a fresh clone are with what pip finds in its cache."
-        " The time of `bin/test` is not taken here: see docs/performance.md.",
+        "Memory is PSS, which counts shared pages once; idle CPU is a share of one core, without visitors.",
+        "Seconds are counted until /readyz answers 200. For a fresh clone pip takes packages from its cache."
+        " The time of `bin/test` is not measured here: see docs/performance.md.",
     ]
     return report
 
@@ -70,7 +70,7 @@ def _add_idle(report: Report, pid: int, *, seconds: float) -> None:
 
 
 def _groups(pid: int) -> Groups:
-    """Will give each program with all that descends from it, by the name of its log."""
+    """Return each program with all its descendants, by the name of its log."""
     supervisor = psutil.Process(pid)
     groups = {"up": [supervisor]}
     for child in supervisor.children():
@@ -93,7 +93,7 @@ def _memory(process: psutil.Process) -> int:
 
 @contextlib.contextmanager
 def _up(root: Path, data: Path) -> Iterator[tuple[float, int]]:
-    """Will run `bin/up` and give the seconds it took until it could sell, and its process's id."""
+    """Run `bin/up`; yield the seconds until it could sell, and its process id."""
     port, log = ports.any_free(), data / "bench.log"
     env = {name: value for name, value in os.environ.items() if name not in OURS}
     argv = [str(root / "bin" / "up"), "--no-demo", "--port", str(port)]
@@ -118,13 +118,13 @@ def _up(root: Path, data: Path) -> Iterator[tuple[float, int]]:
 
 
 def _stop(up: subprocess.Popen[bytes]) -> None:
-    """Will press Ctrl-C."""
+    """Stop `bin/up` as Ctrl-C does, by force after `STOPPING` seconds."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(up.pid, signal.SIGINT)
     try:
         up.wait(STOPPING)
     except subprocess.TimeoutExpired:
-        os.killpg(up.pid, signal.SIGKILL)  # the kernel ends its children with it
+        os.killpg(up.pid, signal.SIGKILL)  # the kernel then ends its children
         up.wait()
 
 

@@ -1,8 +1,7 @@
-"""The age of what screens show: from a reservation's commit until a socket of its event shows that or what
-came later.
+"""Measure the live lag: from a reservation's commit until a socket of its event shows it, or something later.
 
-The time of the commit is PostgreSQL's own (`track_commit_timestamp`), taken before it writes the commit to the
-disk, so that this counts too. The arrival is timed in a process that only listens, on the same machine.
+The time of the commit is PostgreSQL's own (`track_commit_timestamp`). PostgreSQL takes it before it writes the
+commit to the disk, so the writing counts. The arrival is timed in a process that only listens, on the same machine.
 """
 
 import contextlib
@@ -21,7 +20,7 @@ BUYERS = 20_000
 APART = 0.3  # seconds between the reservations of the idle arm
 IDLE, BUSY = "one every 0.3 s", f"{CONNECTIONS} connections"
 
-# A row lock puts the reservations of a type in one order: of their commits, and of the type's versions.
+# A row lock gives the reservations of a type one order, that of their commits and of the type's versions.
 _COMMITS = """
 SELECT extract(epoch FROM pg_xact_commit_timestamp(xmin)) AS at FROM tickets_reservation ORDER BY at
 """
@@ -29,7 +28,7 @@ _STOCK = "SELECT version, held, sold FROM tickets_inventory"
 
 
 def run(system: System, scale: Scale) -> Report:
-    """Will measure the live lag."""
+    """Measure the live lag."""
     sale.clear()
     sale.buyers_make(BUYERS)
     types = sale.event_make()
@@ -43,7 +42,7 @@ def run(system: System, scale: Scale) -> Report:
             IDLE: lambda: one.run(_claims(1, types), seconds=scale.seconds * 2, rate=1 / APART),
             BUSY: lambda: many.run(_claims(CONNECTIONS, types), seconds=scale.seconds),
         }
-        turns[BUSY]()  # so that the processes, and most buyers, are not seen for the first time
+        turns[BUSY]()  # warm up the processes and the token caches of most buyers
         for nth in range(scale.rounds):
             for name in turns if nth % 2 == 0 else reversed(turns):
                 _measure(report, name, turns[name], live, path)
@@ -66,9 +65,11 @@ def _measure(report: Report, arm: str, turn: Callable[[], Tally], port: int, pat
         screens: list[list[Shown]] = watch.recv()
     commits = [float(row["at"]) for row in db.rows(_COMMITS)]
     if stock["version"] != before["version"] + len(commits):
-        raise sale.BrokenError("Something else than the reservations changed the ticket type.")
+        raise sale.BrokenError("Something other than the reservations changed the ticket type.")
     ages = [age for shown in screens for age in _ages(commits, before["version"], shown, stock)]
-    updates = sum(len(shown) - 1 for shown in screens) / WATCHERS  # the first of each is its snapshot
+    updates = (
+        sum(len(shown) - 1 for shown in screens) / WATCHERS
+    )  # the first frame of each socket is its snapshot
     report.add(
         arm,
         **{
@@ -82,12 +83,12 @@ def _measure(report: Report, arm: str, turn: Callable[[], Tally], port: int, pat
 
 
 def _ages(commits: list[float], base: int, shown: list[Shown], stock: dict[str, int]) -> list[float]:
-    """Will say for each change after version `base` how long a screen did not show it, in seconds."""
+    """Return for each change after version `base` the seconds until the screen showed it."""
     versions = [state.version for state in shown]
     if versions != sorted(versions):
-        raise sale.BrokenError("A screen went back in time.")
+        raise sale.BrokenError("A screen went back to an older version.")
     if stock != {"version": versions[-1], "held": shown[-1].held, "sold": shown[-1].sold}:
-        raise sale.BrokenError(f"A screen stays behind: {shown[-1]}, and it is {stock}.")
+        raise sale.BrokenError(f"A screen shows {shown[-1]} and not the present state, {stock}.")
     firsts = (bisect_left(versions, base + nth) for nth in range(1, len(commits) + 1))
     return [shown[first].at - commit for first, commit in zip(firsts, commits, strict=True)]
 
@@ -101,6 +102,6 @@ def _conclude(report: Report) -> None:
         )
     )  # fmt: skip
     report.notes.append(
-        f"Each of {WATCHERS} sockets counts. One is sent ten updates a second at most, so under load a change waits"
-        f" up to 100 ms for the next one, 50 on average; the way itself takes {idle:.0f} ms."
+        f"Each of {WATCHERS} sockets counts. A socket gets at most ten updates a second, so under load a change"
+        f" waits up to 100 ms for the next update, 50 on average; the transport itself takes {idle:.0f} ms."
     )

@@ -1,6 +1,7 @@
-"""Load over HTTP: keep-alive connections in one thread, each asking again once it was answered.
+"""Make load over HTTP: keep-alive connections in one thread, each sends its next request after an answer.
 
-A client library would cost more than the servers it measures; this one costs some 50 microseconds a request.
+A client library would use more CPU than the servers that are measured; this client uses some 50 microseconds a
+request.
 """
 
 import selectors
@@ -16,7 +17,7 @@ GIVE_UP = 30.0  # seconds without any answer
 
 @dataclass
 class Tally:
-    """What came back. `latencies` are in seconds, in the order of the answers."""
+    """The answers. `latencies` are in seconds, in the order of the answers."""
 
     seconds: float = 0.0
     statuses: Counter[int] = field(default_factory=Counter)
@@ -24,12 +25,12 @@ class Tally:
     created: list[float] = field(default_factory=list)  # when, by `time.perf_counter`, each 201 came
 
     def rate(self, status: int) -> float:
-        """Will give the answers of that status in a second."""
+        """Return how many answers a second had this status."""
         return self.statuses[status] / self.seconds
 
 
 def request(method: str, path: str, *, token: str | None = None, body: str | None = None) -> bytes:
-    """Will build a request, as it goes over the line."""
+    """Return the bytes of a request."""
     lines = [f"{method} {path} HTTP/1.1", f"Host: {HOST}", "Accept: application/json"]
     if token is not None:
         lines.append(f"Authorization: Token {token}")
@@ -38,8 +39,8 @@ def request(method: str, path: str, *, token: str | None = None, body: str | Non
     return ("\r\n".join(lines) + "\r\n\r\n" + (body or "")).encode()
 
 
-class _Line:
-    """One connection and the request that waits on it. `due` is when that one should have been sent."""
+class _Connection:
+    """A connection and its request in flight. `due` is when the request should have been sent."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -56,10 +57,10 @@ class _Line:
         self.socket.sendall(data)
 
     def answered(self) -> int | None:
-        """Will read what there is; gives the status once the answer is whole."""
+        """Read what has arrived; return the status once the answer is complete, else None."""
         data = self.socket.recv(65536)
         if not data:
-            raise ConnectionError("The server hung up.")
+            raise ConnectionError("The server closed the connection.")
         self.received += data
         head, found, body = self.received.partition(b"\r\n\r\n")
         if not found:
@@ -69,28 +70,30 @@ class _Line:
             return status
         lower = head.lower()
         at = lower.find(b"content-length:")
-        if at < 0:  # in chunks
+        if at < 0:  # chunked
             return status if body.endswith(b"0\r\n\r\n") else None
         return status if len(body) >= int(lower[at + 15 :].split(b"\r\n", 1)[0]) else None
 
 
 class Load:
-    """Connections to one server, kept as long as this object is."""
+    """Connections to one server, open as long as this object lives."""
 
     def __init__(self, port: int, connections: int) -> None:
-        self._lines = [_Line(port) for _ in range(connections)]
+        self._connections = [_Connection(port) for _ in range(connections)]
         self._selector = selectors.DefaultSelector()
-        for line in self._lines:
+        for line in self._connections:
             self._selector.register(line.socket, selectors.EVENT_READ, line)
 
     def close(self) -> None:
         self._selector.close()
-        for line in self._lines:
+        for line in self._connections:
             line.socket.close()
 
     def _connect_again(self) -> None:
-        """Granian hangs up after 30 s without a request, and the turns of others may take longer. Nothing was
-        asked, so whatever can be read has hung up."""
+        """Connect again where the server has closed the connection, as Granian does after 30 s without a request.
+
+        No request is in flight, so a connection with something to read is a closed one.
+        """
         for key, _ in self._selector.select(0):
             self._selector.unregister(key.fileobj)
             key.data.socket.close()
@@ -98,17 +101,17 @@ class Load:
             self._selector.register(key.data.socket, selectors.EVENT_READ, key.data)
 
     def run(self, requests: Sequence[Iterator[bytes]], *, seconds: float, rate: float | None = None) -> Tally:
-        """Will ask for so long, each connection its own requests, and wait for the last answers.
+        """Send requests for so many seconds, each connection its own, and wait for the last answers.
 
-        With a `rate` so many are asked in a second, whoever is free, and latency counts from when a request
-        was due. Requests that run out end the run early.
+        With a `rate` so many requests are sent a second, by any free connection, and latency counts from the time
+        when the request was due. The run ends early when a connection has no request left.
         """
         self._connect_again()
         tally = Tally()
         started = time.perf_counter()
         until = started + seconds
-        source = dict(zip(self._lines, requests, strict=True))
-        idle = deque(self._lines)
+        source = dict(zip(self._connections, requests, strict=True))
+        idle = deque(self._connections)
         waiting = asked = 0
         more = True
         while True:

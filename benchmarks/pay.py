@@ -1,7 +1,7 @@
-"""Orders from the reservation to the paid ticket, through Celery, and how soon a buyer sees that he has paid.
+"""Measure orders from the reservation to the paid ticket, through Celery, until the buyer sees that it is paid.
 
-The gateway is the sandbox, which answers at once but keeps a durable book of its own in the same PostgreSQL:
-its work is in these figures.
+The gateway is the sandbox. It answers at once, but keeps a ledger of its own in the same PostgreSQL, so its work is
+part of these figures.
 """
 
 import http.client
@@ -20,14 +20,14 @@ from benchmarks.report import Report, Scale, percentile
 from benchmarks.system import System
 
 AT_ONCE = 8
-ORDERS_EACH = 5  # then comes the next buyer, with a socket of his own
-THINKING = 0.3  # seconds, in which what was shown before is on the screen already
+ORDERS_EACH = 5  # of one buyer; the next buyer opens a socket of their own
+THINKING = 0.3  # seconds, enough for the screen to show what happened before
 PROCESSES = ("web", "live", "postgres", "valkey", "payments", "broadcasts", "upkeep", "beat")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """One order by `time.perf_counter()`: when it began, was to be paid, was answered, and was seen to be paid."""
+    """The times of an order (`time.perf_counter()`): begun, pay sent, pay answered, shown as paid on the screen."""
 
     began: float
     asked: float
@@ -37,7 +37,7 @@ class Order:
 
 @dataclass(frozen=True, kw_only=True)
 class Shop:
-    """Where to buy what, and who comes next."""
+    """The ports, the ticket types, and the numbers of the next buyers."""
 
     web: int
     live: int
@@ -46,13 +46,13 @@ class Shop:
 
 
 def run(system: System, scale: Scale) -> Report:
-    """Will measure orders."""
+    """Measure orders."""
     sale.clear()
     sale.buyers_make(4_000)
     system.start_workers()
     web, live = system.start_web("web"), system.start_live()
     shop = Shop(web=web, live=live, types=sale.event_make(types=ORDERS_EACH), buyers=count(1))
-    _buy(shop, buyers=AT_ONCE, seconds=1.0, thinking=0.0)  # each worker meets the gateway's book
+    _buy(shop, buyers=AT_ONCE, seconds=1.0, thinking=0.0)  # warm up each worker
     report = Report("Pay")
     arms = [
         (f"{AT_ONCE} buyers at once", AT_ONCE, scale.seconds, 0.0),
@@ -71,7 +71,7 @@ def run(system: System, scale: Scale) -> Report:
 
 
 def _buy(shop: Shop, *, buyers: int, seconds: float, thinking: float) -> list[Order]:
-    """Will have so many buy for so long, each his next ticket once he has seen that the last one is paid."""
+    """Let `buyers` at once buy for some seconds, each the next ticket once the screen shows the last as paid."""
     until = time.perf_counter() + seconds
     with ThreadPoolExecutor(buyers) as pool:
         return list(chain(*pool.map(lambda _: _queue(shop, until, thinking), range(buyers))))
@@ -88,7 +88,7 @@ def _queue(shop: Shop, until: float, thinking: float) -> list[Order]:
 
 
 class Buyer:
-    """Somebody with a connection for his requests and a socket that shows him what is his."""
+    """A buyer with a connection for requests and a socket on the buyer's own stream."""
 
     def __init__(self, shop: Shop, number: int) -> None:
         self._token = sale.token(number)
@@ -104,7 +104,7 @@ class Buyer:
         self._screen.close()
 
     def order(self, ticket_type: int, *, thinking: float) -> Order:
-        """Will buy one ticket and wait until the screen says that it is paid."""
+        """Buy one ticket and wait until the screen shows it as paid."""
         began = time.perf_counter()
         reservation = self._post("/event/reservations/", 201, ticket_type=ticket_type, amount=1)["id"]
         payment = self._post("/payment/payments/", 201, reservation_id=reservation)["id"]
@@ -127,7 +127,7 @@ class Buyer:
         return content
 
     def _shown(self, payment: int) -> str | None:
-        """Will wait for what is shown next, and give the payment's status in it."""
+        """Wait for the next frames; return the payment's status in them, None if they show none."""
         status = None
         for text in self._screen.texts():
             for paid in (sockets.state(text) or {}).get("payments", ()):
@@ -140,7 +140,7 @@ def _check(orders: int) -> None:
     sale.check()
     books = sale.books()
     if set(books.values()) != {orders}:
-        raise sale.BrokenError(f"{orders} orders were seen to be paid, but there are: {books}")
+        raise sale.BrokenError(f"The screens showed {orders} paid orders, but the tables hold {books}.")
 
 
 def _add(report: Report, arm: str, orders: list[Order], took: float, spent: dict[str, float]) -> None:
@@ -163,7 +163,7 @@ def _set_notes(report: Report, busy: str) -> None:
     cores = os.cpu_count() or 1
     best = cores * 1e6 / total
     report.notes.append(
-        f"Both cores busy with nothing else would do {best:,.1f} orders a second at {total:,.0f} us of CPU each;"
-        f" {report.median(busy, 'orders a second') / best:.0%} of that was reached. {ORDERS_EACH} orders are one"
-        " buyer's, who opens a socket for them. The column of whole orders includes the seconds thought."
+        f"At {total:,.0f} us of CPU for an order, {cores} busy cores could serve {best:,.1f} orders a second;"
+        f" {report.median(busy, 'orders a second') / best:.0%} of that was reached. A buyer opens one socket for"
+        f" {ORDERS_EACH} orders. The time of a whole order includes the seconds of thinking."
     )

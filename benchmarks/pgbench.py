@@ -1,11 +1,11 @@
-"""What PostgreSQL does with the same statement, without us: its own pgbench."""
+"""Measure the same statement in PostgreSQL alone, by its own pgbench."""
 
 import re
 import subprocess
 
 from benchmarks.system import System
 
-# As `tickets.sql.CLAIM`, by the next buyer each time.
+# As `tickets.sql.CLAIM`, for the next buyer each time.
 CLAIM = """
 \\set type random({first}, {last})
 SELECT * FROM reservation_claim(nextval('bench_buyer'), :type, 1, NULL, interval '900 s');
@@ -13,9 +13,9 @@ SELECT * FROM reservation_claim(nextval('bench_buyer'), :type, 1, NULL, interval
 
 
 def run(system: System, script: str, *, clients: int, seconds: float, options: str = "") -> float:
-    """Will give the transactions in a second, by prepared statements, which is the quickest way it has.
+    """Return the transactions a second, with prepared statements, the quickest way that pgbench has.
 
-    `options` are settings of its sessions, as in `-c name=value`.
+    `options` are settings of its sessions, as in `-c name=value`. Raise RuntimeError if a transaction failed.
     """
     file = system.folder / "pgbench.sql"
     file.write_text(script)

@@ -1,16 +1,16 @@
-"""What a benchmark found: its arms in a table, its goals with what was measured, and all of it as JSON."""
+"""Hold and print what a benchmark measured: a table of its arms, its goals, and all figures as JSON."""
 
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-NEARLY = 0.9
+NEARLY = 0.9  # of its bound, and a goal that cannot be reached counts as reached as far as possible
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How long to measure: rounds, and seconds of each arm in a round."""
+    """How long to measure: the rounds, and the seconds of each arm in a round."""
 
     quick: bool
 
@@ -23,16 +23,16 @@ class Scale:
         return 1.5 if self.quick else 3.5
 
     def pick(self, quick: int, full: int) -> int:
-        """Will give the one or the other number."""
+        """Return the number for this scale."""
         return quick if self.quick else full
 
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
-    """One of the goals of performance. `measured` are the rounds; their median is what counts.
+    """A goal of performance. `measured` has a figure for each round; their median decides.
 
-    `least` or `most` is the floor below or above which it fails, `aim` what we would like, and `bound` what
-    could be had at best by the run's own figures.
+    The goal is missed below `least` or above `most`. `aim` is what we would like, `bound` the best that is possible
+    according to this run's own figures.
     """
 
     name: str
@@ -54,8 +54,10 @@ class Goal:
 
     @property
     def verdict(self) -> str:
-        """Will say "met" or "MISSED"; "out of reach" where the run's own bound lies below the floor, and nearly all
-        of that bound was reached."""
+        """Return "met", "MISSED" or "out of reach".
+
+        A goal is out of reach if the run's own bound is below `least` and nearly all of the bound was reached.
+        """
         if self.met:
             return "met"
         beyond = self.least is not None and self.bound is not None and self.bound < self.least
@@ -64,7 +66,7 @@ class Goal:
 
 @dataclass
 class Report:
-    """One benchmark's outcome. Each arm has its columns, each column its rounds."""
+    """The result of a benchmark: each arm has columns, each column a figure for each round."""
 
     name: str
     arms: dict[str, dict[str, list[float]]] = field(default_factory=dict)
@@ -72,7 +74,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
 
     def add(self, arm: str, **columns: float) -> None:
-        """Will add one round of an arm."""
+        """Add one round of an arm."""
         rounds = self.arms.setdefault(arm, {})
         for name, value in columns.items():
             rounds.setdefault(name, []).append(value)
@@ -84,7 +86,7 @@ class Report:
         return statistics.median(self.rounds(arm, column))
 
     def ratios(self, arm: str, other: str, column: str) -> list[float]:
-        """Will divide two arms round by round: those of one round ran one after the other."""
+        """Divide two arms round by round: the arms of a round ran one after the other."""
         pairs = zip(self.rounds(arm, column), self.rounds(other, column), strict=True)
         return [mine / theirs for mine, theirs in pairs]
 
@@ -93,7 +95,7 @@ class Report:
         return {"name": self.name, "arms": self.arms, "goals": goals, "notes": self.notes}
 
     def as_text(self) -> str:
-        """Will write the tables in Markdown, as the documentation has them."""
+        """Return the tables in Markdown, as the documents have them."""
         parts = [f"## {self.name}"]
         columns = list(dict.fromkeys(name for arm in self.arms.values() for name in arm))
         if columns:
@@ -115,13 +117,13 @@ class Report:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Will give the value below which that share of all lies, the nearest one there is."""
+    """Return the value below which this share of all values lies; always one of the values."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 
 def shown(rounds: Sequence[float] | None) -> str:
-    """Will write the median, and the range where there are several."""
+    """Return the median as text, with the range if the values differ."""
     if not rounds:
         return ""
     if len(rounds) == 1 or min(rounds) == max(rounds):
@@ -130,7 +132,7 @@ def shown(rounds: Sequence[float] | None) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Will lay out a Markdown table."""
+    """Return a Markdown table."""
     widths = [max(len(row[n]) for row in [head, *rows]) for n in range(len(head))]
     lines = [head, ["-" * width for width in widths], *rows]
     return "\n".join(

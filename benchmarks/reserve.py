@@ -1,4 +1,4 @@
-"""Reservations a second over HTTP, beside what PostgreSQL, the framework and a naive way do in the same run."""
+"""Measure reservations over HTTP, beside PostgreSQL alone, the framework alone and a naive implementation."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -12,14 +12,14 @@ from benchmarks.system import System
 from overlord.kernel import db
 
 CONNECTIONS = 16
-KNOWN = 8_000  # buyers who have looked at their own page before: more than one arm serves in a round
+KNOWN = 8_000  # buyers whose tokens are cached; no arm serves as many in a round
 WARM = 320
 GROUPS = ("postgres", "valkey", "workers", "client")
 
 
 @dataclass
 class Arm:
-    """An HTTP arm: a server, the connections to it, and whose claims come over them."""
+    """An HTTP arm: a server, the connections to it, and the claims that they send."""
 
     name: str
     crowd: Load
@@ -28,7 +28,7 @@ class Arm:
 
 
 def run(system: System, scale: Scale) -> Report:
-    """Will measure reservations."""
+    """Measure reservations."""
     sale.clear()
     sale.buyers_make(KNOWN + 40_000)
     db.rows("CREATE SEQUENCE IF NOT EXISTS bench_buyer")
@@ -81,13 +81,16 @@ def _arms(system: System, types: list[int]) -> list[Arm]:
 
 
 def _stay_connected(arms: list[Arm]) -> None:
-    """Granian hangs up after 30 s of silence; who connects again may meet the process that does not know him."""
+    """Keep the connections open: Granian closes one after 30 s without a request.
+
+    A new connection may lead to the process that has not cached its buyers' tokens.
+    """
     for arm in arms:
         arm.crowd.run([iter([load.request("GET", "/livez/")]) for _ in range(CONNECTIONS)], seconds=60)
 
 
 def _shares(buyers: range) -> list[range]:
-    """Each connection has buyers of its own, so that the process behind it is the one that knows them."""
+    """Return the buyers of each connection, always the same: the process behind it has cached their tokens."""
     return [buyers[nth::CONNECTIONS] for nth in range(CONNECTIONS)]
 
 
@@ -110,7 +113,7 @@ def _others(system: System) -> dict[str, list[str]]:
 
 
 def add(report: Report, arm: str, tally: Tally, done: int, spent: dict[str, float]) -> None:
-    """Will add a round: so many a second, how long each took, and what CPU each cost in whom (microseconds)."""
+    """Add a round: requests a second, their latency, and the CPU of each in each group, in microseconds."""
     if not done:
         raise sale.BrokenError(f"{arm} did nothing: {dict(tally.statuses)}")
     latency = {f"p{p} ms": percentile(tally.latencies, p / 100) * 1000 for p in (50, 99)}
@@ -139,7 +142,7 @@ def _set_goals(report: Report) -> None:
     ours, cores = "ours, one type", os.cpu_count() or 1
     total = sum(
         report.median(ours, column) for column in report.arms[ours] if column.endswith(" us")
-    )  # every microsecond that one reservation costs anybody
+    )  # all CPU of one reservation, in every process
     best = cores * 1e6 / total
     pgbench_rate = report.median("pgbench, one type", "a second")
     stub_total = sum(report.median("database stubbed", c) for c in report.arms[ours] if c.endswith(" us"))
@@ -163,5 +166,5 @@ def _set_goals(report: Report) -> None:
         ),
     ]  # fmt: skip
     report.notes.append(
-        f"Both cores busy with nothing else would do {best:,.0f} reservations a second, at {total:,.0f} us of CPU."
+        f"At {total:,.0f} us of CPU for a reservation, {cores} busy cores could serve {best:,.0f} a second."
     )

@@ -1,4 +1,4 @@
-"""The sale that is measured: buyers with tokens, ticket types with room, and whether all is right afterwards."""
+"""Make the sale that is measured, buyers with tokens and ticket types on sale, and check its invariants."""
 
 import time
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ OTHERS_FROM = 1_000_000_000
 _OTHERS_FROM = (
     "SELECT setval(pg_get_serial_sequence('accounts_user', 'id'), greatest(%s, max(id))) FROM accounts_user"
 )
-# Each order is there once in every book, and its money was taken once.
+# Each order stands once in every table, and was charged once.
 _BOOKS = """
 SELECT (SELECT count(*) FROM tickets_reservation) AS reservations,
        (SELECT count(*) FROM tickets_reservation WHERE state = 'validated') AS validated,
@@ -43,7 +43,7 @@ SELECT (SELECT count(*) FROM tickets_reservation) AS reservations,
          WHERE i.outcome = 'succeeded') AS charged
 """
 _IN_FLIGHT = "SELECT count(*) AS count FROM checkout_payment WHERE status IN ('PENDING', 'PROCESSING')"
-# What the counters say, beside what the reservations say (I1).
+# Ticket types whose counters and reservations disagree (I1).
 _WRONG = """
 SELECT i.ticket_type_id FROM tickets_inventory i
   LEFT JOIN (SELECT ticket_type_id,
@@ -55,13 +55,13 @@ SELECT i.ticket_type_id FROM tickets_inventory i
 
 
 class BrokenError(AssertionError):
-    """An arm broke an invariant: its figures are void."""
+    """An arm broke an invariant, so its figures do not count."""
 
 
 def buyers_make(count: int, *, password: str | None = None) -> None:
-    """See to it that the buyers 1 to `count` exist, each with a token; with a password, all can log in by it.
+    """Make the buyers 1 to `count`, as far as they do not exist, each with a token; with a password all can log in.
 
-    Who signs up meanwhile gets a higher id.
+    Accounts that sign up meanwhile get higher ids.
     """
     [row] = db.rows(
         "SELECT COALESCE(max(id), 0) AS last FROM accounts_user WHERE starts_with(username, 'bench-')"
@@ -74,17 +74,17 @@ def buyers_make(count: int, *, password: str | None = None) -> None:
     if password is not None:
         hashed = make_password(password)
         db.rows("UPDATE accounts_user SET password = %s WHERE id <= %s", [hashed, count])
-        db.rows(_TOKENS_KEEP)  # a new password ends the tokens, but these are to last
+        db.rows(_TOKENS_KEEP)  # a new password ends the tokens; these stay valid
     db.rows("VACUUM ANALYZE accounts_user, accounts_apitoken")
 
 
 def token(buyer: int) -> str:
-    """Will give the buyer's token."""
+    """Return the buyer's token."""
     return f"{buyer:040x}"
 
 
 def event_make(*, types: int = 1, capacity: int = CAPACITY, **stock: object) -> list[int]:
-    """Will make an event with so many ticket types on sale, and give their ids, which follow one another."""
+    """Make an event with so many ticket types on sale, and return their ids, which are consecutive."""
     date = timezone.now() + timedelta(days=30)
     event = Event.objects.create(name="A concert", date=date, currency="EUR")
     made = [TicketType.objects.create(event=event, name=f"Block {n}", price_minor=1500) for n in range(types)]
@@ -94,7 +94,7 @@ def event_make(*, types: int = 1, capacity: int = CAPACITY, **stock: object) -> 
 
 
 def reset() -> None:
-    """Will take all reservations away, and leave tables that are as good as new."""
+    """Delete all reservations and payments, set the counters to zero, and vacuum the tables."""
     db.rows("TRUNCATE tickets_reservation, checkout_payment CASCADE")
     db.rows(
         "UPDATE tickets_inventory SET held = 0, sold = 0, reservations = 0, reserved_tickets = 0,"
@@ -106,27 +106,30 @@ def reset() -> None:
 
 
 def clear() -> None:
-    """Will take events away too: what one benchmark made is nothing to the next."""
+    """Delete the events too, and what Redis holds: each benchmark makes its own."""
     db.rows("TRUNCATE tickets_event, tickets_tickettype, tickets_inventory, tickets_reservation CASCADE")
     redis_client.connection().flushdb()
 
 
 def check(tally: load.Tally | None = None, *, seeded: int = 0) -> None:
-    """Will raise BrokenError unless counters agree with reservations, all that was acknowledged is there beside
-    the seeded ones, and nothing failed on the server's side."""
+    """Raise BrokenError if an invariant does not hold.
+
+    The counters agree with the reservations; the table has exactly the seeded reservations and those that were
+    acknowledged; no answer was a server error.
+    """
     if wrong := db.rows(_WRONG):
         raise BrokenError(f"Counters and reservations disagree for {wrong[:5]}.")
     if tally is None:
         return
     [row] = db.rows("SELECT count(*) AS made FROM tickets_reservation")
     if (made := row["made"] - seeded) != tally.statuses[201]:
-        raise BrokenError(f"{tally.statuses[201]} were acknowledged, {made} are there.")
+        raise BrokenError(f"{tally.statuses[201]} reservations were acknowledged, {made} exist.")
     if failed := {status: n for status, n in tally.statuses.items() if status >= 500}:
         raise BrokenError(f"The server failed: {failed}")
 
 
 def books() -> dict[str, int]:
-    """Count what is reserved and paid, in each place where it is written down. All tickets cost something."""
+    """Count orders in each place where they stand. All tickets cost something, so each order has a charge."""
     [found] = db.rows(_BOOKS)
     return found
 
@@ -146,13 +149,13 @@ def event_of(ticket_type: int) -> int:
 
 
 def claims(buyers: range, types: list[int]) -> Iterator[bytes]:
-    """Will build one reservation for each buyer, of the types in turn."""
+    """Yield one claim for each buyer, of the types in turn."""
     for buyer, ticket_type in zip(buyers, cycle(types)):
         body = f'{{"ticket_type": {ticket_type}, "amount": 1}}'
         yield load.request("POST", "/event/reservations/", token=token(buyer), body=body)
 
 
 def looks(buyers: range) -> Iterator[bytes]:
-    """Will build, for each buyer, the look at his reservations with which his page begins."""
+    """Yield for each buyer the request for the buyer's own reservations."""
     for buyer in buyers:
         yield load.request("GET", "/event/reservations/", token=token(buyer))

@@ -1,11 +1,11 @@
-"""CPU to the nanosecond, from the scheduler's own books: what is short would be lost in hundredths of a second."""
+"""Read CPU time in nanoseconds from the kernel's scheduler; the usual counters have hundredths of a second."""
 
 import contextlib
 from pathlib import Path
 
 
 def cpu(pid: int) -> float:
-    """Will give the seconds that the threads of a process have had, none if it is gone (Linux only)."""
+    """Return the CPU seconds of a process's threads, 0 if the process has ended (Linux only)."""
     total = 0
     with contextlib.suppress(OSError):
         for task in Path(f"/proc/{pid}/task").iterdir():

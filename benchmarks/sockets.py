@@ -1,4 +1,4 @@
-"""A WebSocket that listens and does next to nothing else: the servers are measured, not their client."""
+"""A WebSocket client that uses little CPU: the servers are measured, not their client."""
 
 import base64
 import json
@@ -12,8 +12,10 @@ TEXT, PING, PONG = 0x81, 0x89, 0x8A
 
 
 class Socket:
-    """One socket, which waits in `texts` unless it was told not to block. A client with a token is no browser,
-    and sends no Origin."""
+    """One WebSocket. `texts` waits for data unless the socket is non-blocking.
+
+    With a token it authenticates by it, as a program does, and sends no Origin.
+    """
 
     def __init__(self, port: int, path: str, *, token: str | None = None, source: str = HOST) -> None:
         site = f"{HOST}:{port}"
@@ -33,10 +35,10 @@ class Socket:
         self.socket.close()
 
     def texts(self) -> list[bytes]:
-        """Will read what has come, and give the texts that are whole by now: often one, perhaps none."""
+        """Read what has arrived; return the complete texts, which may be none."""
         data = self.socket.recv(1 << 20)
         if not data:
-            raise ConnectionError("The server hung up.")
+            raise ConnectionError("The server closed the connection.")
         data = self._rest + data
         found, at = [], 0
         while len(data) - at >= 2:
@@ -49,20 +51,20 @@ class Socket:
             if data[at] == TEXT:
                 found.append(data[start : start + length])
             elif data[at] == PING:
-                self._say(PONG, data[start : start + length])
+                self._send(PONG, data[start : start + length])
             at = start + length
         self._rest = data[at:]
         return found
 
     def say(self, text: bytes) -> None:
-        """Will send a short text."""
-        self._say(TEXT, text)
+        """Send a short text."""
+        self._send(TEXT, text)
 
-    def _say(self, kind: int, text: bytes) -> None:
-        self.socket.sendall(bytes((kind, 0x80 | len(text))) + bytes(4) + text)  # its mask is of zeros
+    def _send(self, opcode: int, text: bytes) -> None:
+        self.socket.sendall(bytes((opcode, 0x80 | len(text))) + bytes(4) + text)  # masked with zeros
 
     def _read_head(self) -> bytes:
-        """A frame may follow at once: it is left for `texts`."""
+        """Read the HTTP answer alone; a frame that follows it is left for `texts`."""
         end = -1
         while end < 0:
             end = self.socket.recv(65536, socket.MSG_PEEK).find(b"\r\n\r\n")
@@ -70,6 +72,6 @@ class Socket:
 
 
 def state(text: bytes) -> Any:
-    """Will give the state that a frame shows, None if it shows none."""
+    """Return the state in a frame, None if the frame has none."""
     frame = json.loads(text)
     return frame["data"] if frame["type"] in ("snapshot", "update") else None

@@ -1,5 +1,5 @@
-"""A crowd before an empty shelf: how quickly it is refused, what that costs PostgreSQL, and how soon a ticket that
-comes back is somebody's."""
+"""Measure claims of a sold-out ticket type: how quickly they are refused, what a refusal costs PostgreSQL, and how
+soon a released ticket is reserved again."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -20,13 +20,13 @@ from tickets import services
 from tickets.models import Reservation
 
 CROWD = 2_000
-BETWEEN = 0.6  # seconds from one ticket's return to the next
+BETWEEN = 0.6  # seconds from one release to the next
 KEY = "Idempotency-Key: {}"
 
 
 @dataclass
 class Stage:
-    """What all arms share."""
+    """What the arms share: the connections, and ticket types with and without tickets left."""
 
     system: System
     report: Report
@@ -36,7 +36,7 @@ class Stage:
 
 
 def run(system: System, scale: Scale) -> Report:
-    """Will measure refusals."""
+    """Measure refusals."""
     sale.clear()
     sale.buyers_make(KNOWN)
     stage = Stage(
@@ -48,7 +48,7 @@ def run(system: System, scale: Scale) -> Report:
     for nth in range(scale.rounds):
         for turn in turns if nth % 2 == 0 else reversed(turns):
             turn(stage, scale.seconds)
-    _returns(stage, times=scale.pick(10, 50))
+    _releases(stage, times=scale.pick(10, 50))
     stage.crowd.close()
     _set_goals(stage.report)
     return stage.report
@@ -72,8 +72,8 @@ def _refused(stage: Stage, seconds: float) -> None:
 
 
 def _refused_with_key(stage: Stage, seconds: float) -> None:
-    """With a key nothing remembered is used: PostgreSQL is asked each time."""
-    _refuse(stage, "refused, each time anew", seconds, lambda buyers: _with_keys(buyers, stage.empty[0]))
+    """Measure claims with an Idempotency-Key, which bypass the sold-out cache: PostgreSQL decides each time."""
+    _refuse(stage, "refused by PostgreSQL", seconds, lambda buyers: _with_keys(buyers, stage.empty[0]))
 
 
 def _with_keys(buyers: range, ticket_type: int) -> Iterator[bytes]:
@@ -94,13 +94,13 @@ def _refuse(stage: Stage, arm: str, seconds: float, requests: Callable[[range], 
     sale.check(tally)
     refused = tally.statuses[409]
     if set(tally.statuses) != {409}:
-        raise sale.BrokenError(f"Not only refusals: {dict(tally.statuses)}")
+        raise sale.BrokenError(f"Not all claims were refused: {dict(tally.statuses)}")
     add(stage.report, arm, tally, refused, spent)
     stage.report.add(arm, **{"WAL bytes each": wal / refused, "transaction ids": ids})
 
 
 def _wal() -> tuple[int, int]:
-    """How many bytes of WAL were ever written, and how many transactions had an id."""
+    """Return the bytes of WAL written so far and the number of transactions that had an id."""
     [row] = db.rows(
         "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn AS wal,"
         " pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS ids"
@@ -108,39 +108,41 @@ def _wal() -> tuple[int, int]:
     return int(row["wal"]), int(row["ids"])
 
 
-def _returns(stage: Stage, *, times: int) -> None:
-    """Will give the one ticket back again and again while the crowd asks for it."""
+def _releases(stage: Stage, *, times: int) -> None:
+    """Release the only ticket again and again while all buyers claim it."""
     sale.reset()
     [ticket_type] = sale.event_make(capacity=1)
-    given_back: list[float] = []
-    giver = Thread(target=_give_back, args=(ticket_type, times, given_back))
+    released: list[float] = []
+    releaser = Thread(target=_release, args=(ticket_type, times, released))
     crowd = [cycle(list(sale.claims(buyers, [ticket_type]))) for buyers in _shares(CROWD)]
-    giver.start()
+    releaser.start()
     taken: list[float] = []
-    while giver.is_alive():
+    while releaser.is_alive():
         taken += stage.crowd.run(crowd, seconds=BETWEEN).created
     taken += stage.crowd.run(crowd, seconds=2 * BETWEEN).created
     sale.check()
-    waits = list(_waits(given_back, taken))
+    waits = list(_waits(released, taken))
     if len(waits) < times:
-        raise sale.BrokenError(f"Of {times} tickets given back {len(waits)} were taken again.")
+        raise sale.BrokenError(
+            f"The ticket was released {times} times and reserved again {len(waits)} times."
+        )
     for share in (50, 99):
-        stage.report.add("a ticket returns", **{f"p{share} ms": percentile(waits, share / 100) * 1000})
+        stage.report.add("a ticket is released", **{f"p{share} ms": percentile(waits, share / 100) * 1000})
 
 
-def _give_back(ticket_type: int, times: int, given_back: list[float]) -> None:
+def _release(ticket_type: int, times: int, released: list[float]) -> None:
     for _ in range(times):
         time.sleep(BETWEEN)
         held = Reservation.objects.get(ticket_type_id=ticket_type, state="held")
         services.reservation_release(buyer_id=held.buyer_id, reservation_id=held.pk)
-        given_back.append(time.perf_counter())
+        released.append(time.perf_counter())
     connection.close()
 
 
-def _waits(given_back: list[float], taken: list[float]) -> Iterator[float]:
-    """How long after each return somebody was told that it is his."""
-    for at in given_back:
-        # It can be somebody's before the one who gave it back has noted when.
+def _waits(released: list[float], taken: list[float]) -> Iterator[float]:
+    """Yield the seconds from each release to the answer that granted the ticket again."""
+    for at in released:
+        # The ticket may be granted before the release is timed.
         later = sorted(then for then in taken if then > at - BETWEEN / 2)
         yield from (max(0.0, first - at) for first in islice(later, 1))
 
@@ -155,15 +157,15 @@ def _set_goals(report: Report) -> None:
             least=1.5, aim=3, bound=bound,
         ),
         Goal(
-            name="WAL for a refusal", measured=report.rounds("refused, each time anew", "WAL bytes each"),
+            name="WAL for a refusal", measured=report.rounds("refused by PostgreSQL", "WAL bytes each"),
             most=1, aim=0, unit="bytes",
         ),
         Goal(
             name="transaction ids for all refusals of a round",
-            measured=report.rounds("refused, each time anew", "transaction ids"), most=0,
+            measured=report.rounds("refused by PostgreSQL", "transaction ids"), most=0,
         ),
         Goal(
-            name="a returned ticket is taken, p99", measured=report.rounds("a ticket returns", "p99 ms"),
+            name="a released ticket is reserved, p99", measured=report.rounds("a ticket is released", "p99 ms"),
             most=300, unit="ms",
         ),
     ]  # fmt: skip

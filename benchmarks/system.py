@@ -1,6 +1,6 @@
-"""A system for benchmarks: PostgreSQL and Valkey of its own, as `bin/up` has them, and our processes on them.
+"""Start a system for benchmarks: PostgreSQL and Valkey as `bin/up` has them, and our processes on them.
 
-Everything lies in a temporary folder and ends with the run.
+Everything is in a temporary folder and ends with the run.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ OURS = "overlord.wsgi:application"
 
 @dataclass
 class System:
-    """The servers, and the processes started on them by name."""
+    """The servers, and the processes that use them, by name."""
 
     folder: Path
     postgres: Postgres
@@ -32,27 +32,27 @@ class System:
     children: dict[str, Child] = field(default_factory=dict)
 
     def start(self, *programs: Program) -> None:
-        """Will start programs together and wait until each is ready."""
+        """Start programs together and wait until each is ready."""
         started = [processes.start(described, self.folder / "logs") for described in programs]
         self.children |= {child.program.name: child for child in started}
         for child in started:
             child.wait_ready()
 
     def start_web(self, name: str, application: str = OURS, **env: str) -> int:
-        """Will start a Granian as `bin/up` does, for that WSGI application, and give its port."""
+        """Start Granian as `bin/up` does, for this WSGI application, and return its port."""
         port = ports.any_free()
         described = program.web(port, env={**self.env, **env})
         self.start(replace(described, name=name, argv=(*described.argv[:-1], application)))
         return port
 
     def start_live(self) -> int:
-        """Will start Daphne, and give its port."""
+        """Start Daphne and return its port."""
         port = ports.any_free()
         self.start(program.live(port, env=self.env))
         return port
 
     def start_shop(self) -> int:
-        """Start all that `bin/up` starts, and return the port of Caddy, through which everybody comes."""
+        """Start all that `bin/up` starts, and return the port of Caddy, the front server."""
         self.start_workers()
         port = ports.any_free()
         web, live = self.start_web("web"), self.start_live()
@@ -60,7 +60,7 @@ class System:
         return port
 
     def start_workers(self) -> None:
-        """Will start the Celery workers and beat."""
+        """Start the Celery workers and beat."""
         env = self.env
         self.start(
             program.payments(env=env),
@@ -70,26 +70,26 @@ class System:
         )
 
     def stop(self, *names: str) -> None:
-        """Will end what was started under these names, or all but the servers."""
+        """Stop the processes of these names; without names, all but the servers."""
         ending = names or [name for name in self.children if name not in ("postgres", "valkey")]
         processes.stop([self.children.pop(name) for name in ending])
 
     def group(self, name: str) -> list[psutil.Process]:
-        """Will give a child and all that descends from it, PostgreSQL's backends for one."""
+        """Return a process with all its descendants, such as PostgreSQL's backends."""
         parent = psutil.Process(self.children[name].pid)
         return [parent, *parent.children(recursive=True)]
 
     def program(self, name: str) -> str:
-        """Will name one of PostgreSQL's programs with its path."""
+        """Return the path of one of PostgreSQL's programs."""
         return str(self.postgres.home.programs / name)
 
 
 @contextlib.contextmanager
 def running() -> Iterator[System]:
-    """Will give the two servers with a migrated database, and Django set up on it."""
+    """Yield a system whose two servers run, with a migrated database and Django set up on it."""
     folder = Path(tempfile.mkdtemp(prefix="overlord-bench-")).resolve()
     home = postgres_home.find(folder)
-    # Timestamps of commits are asked for by the benchmark of live lag; everything else is as `bin/up` has it.
+    # The benchmark of the live lag needs the times of commits; everything else is as `bin/up` has it.
     settings = {"track_commit_timestamp": "on"}
     postgres = Postgres(home=home, port=ports.any_free(), password=secrets.token_urlsafe(), settings=settings)
     valkey = Valkey(

@@ -1,4 +1,4 @@
-"""Screens in a process of their own, so that a load beside them does not delay the clock by which they see."""
+"""Watch a stream in a process of its own, so that the load beside it does not delay the times that it notes."""
 
 import contextlib
 import multiprocessing
@@ -16,7 +16,7 @@ SETTLED = 5.0  # seconds within which public screens equal the database (I7)
 
 @dataclass(frozen=True)
 class Shown:
-    """The ticket type on one screen, and since when (seconds since the epoch)."""
+    """The ticket type on one screen, and since when (in seconds since the epoch)."""
 
     at: float
     version: int
@@ -26,7 +26,7 @@ class Shown:
 
 @contextlib.contextmanager
 def watching(port: int, path: str) -> Iterator[Connection]:
-    """Will have a process of its own watch; send it the last version, and it answers what each socket showed."""
+    """Start a process that watches; yield a pipe: send it the last version, receive what each socket showed."""
     processes = multiprocessing.get_context("spawn")
     ours, theirs = processes.Pipe()
     watcher = processes.Process(target=_watch, args=(port, path, theirs))
@@ -48,7 +48,7 @@ def _watch(port: int, path: str, pipe: Connection) -> None:
         while not shown:
             _read(screen, shown)
         selector.register(screen.socket, selectors.EVENT_READ, (screen, shown))
-    pipe.send("They watch.")
+    pipe.send("watching")
     while not pipe.poll():
         _listen(selector)
     last, until = pipe.recv(), time.monotonic() + SETTLED

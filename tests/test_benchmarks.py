@@ -79,7 +79,7 @@ class TestGate:
             sale.check()
 
     def test_an_acknowledged_reservation_that_is_not_there_voids_it(self, ticket_type: TicketType) -> None:
-        with pytest.raises(sale.BrokenError, match="1 were acknowledged, 0 are there"):
+        with pytest.raises(sale.BrokenError, match="1 reservations were acknowledged, 0 exist"):
             sale.check(Tally(statuses=Counter({201: 1})))
 
     def test_a_failure_of_the_server_voids_it(self, ticket_type: TicketType) -> None:

@@ -1,4 +1,4 @@
-"""Our own reserve view, with a database that answers at once: what everything but PostgreSQL costs."""
+"""Serve our reserve view with a database that answers at once, to measure everything but PostgreSQL."""
 
 import itertools
 import time

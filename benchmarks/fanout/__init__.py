@@ -1,6 +1,6 @@
-"""CPU of one server for each message that it delivers to many sockets: ours beside others, in turns.
+"""Measure the CPU of one server for each message that it delivers to many sockets: ours beside others, in turn.
 
-All sockets are on one event, whose state changes ten or fifty times a second. Their own cost is not counted.
+All sockets watch one event, whose state changes ten or fifty times a second. The CPU of the clients is not counted.
 """
 
 import time
@@ -20,12 +20,12 @@ from realtime.store import Frame
 OURS, EACH_SENT, NODE = "ours", "ours, conflation off", "ws"
 AT_FIFTY = (OURS, EACH_SENT, NODE, "socketio")  # also at fifty changes a second
 SETTLED = 5.0  # seconds within which public screens equal the database (I7)
-PARTING = 1.2  # seconds after which a hub that nobody watches has noticed, and listens no longer
+PARTING = 1.2  # seconds after which a hub without sockets has left the group of the stream
 MESSAGE, CHANGE = "us a message", "us a change and socket"
 
 
 def run(system: System, scale: Scale) -> Report:
-    """Will measure the fan-out."""
+    """Measure the fan-out."""
     redis_client.connection().flushdb()
     store.frames_store([Frame(stream="event.1", version=1, data="{}", fingerprint="")])
     arms, versions = all_arms(system.valkey), iter(range(2, 1 << 60))
@@ -33,7 +33,7 @@ def run(system: System, scale: Scale) -> Report:
     report = Report("Fan-out")
     turns = [(arm, 10) for arm in arms] + [(arm, 50) for arm in arms if arm.name in AT_FIFTY]
     for nth in range(scale.rounds):
-        # There and back would leave each arm between the same two, one of which may be a heavy one.
+        # In a random order, as otherwise each arm would always follow the same one, which may be a heavy one.
         for arm, rate in Random(nth).sample(turns, len(turns)):  # noqa: S311
             pid = system.children[arm.program.name].pid
             report.add(f"{arm.name}, {rate}/s", **_measure(arm, pid, rate, versions, scale))
@@ -71,7 +71,7 @@ def _measure(arm: Arm, pid: int, rate: int, versions: Iterator[int], scale: Scal
 def _publish(
     arm: Arm, crowd: Crowd, versions: Iterator[int], *, rate: int, seconds: float
 ) -> tuple[int, int]:
-    """Will make so many changes at an even pace, and give their number and the last version."""
+    """Publish `rate` changes a second, evenly, for `seconds`; return their number and the last version."""
     changes, version = int(rate * seconds), 0
     started = time.monotonic()
     for nth in range(changes):
@@ -82,7 +82,7 @@ def _publish(
 
 
 def _behind(crowd: Crowd, version: int) -> int:
-    """Will say how many sockets still do not show the version, once they had the time."""
+    """Return how many sockets do not show the version within `SETTLED` seconds."""
     until, behind = time.monotonic() + SETTLED, len(crowd.clients)
     while behind and time.monotonic() < until:
         crowd.read_until(time.monotonic() + 0.3)
@@ -91,8 +91,8 @@ def _behind(crowd: Crowd, version: int) -> int:
 
 
 def _event(version: int) -> dict[str, Any]:
-    """An event of two ticket types, as its stream shows it."""
-    kind = {
+    """Return an event of two ticket types, as its stream shows it."""
+    ticket_type = {
         "event": 1, "ticket_type": "Regular", "price": "15.00", "currency": "EUR", "amount": 5000,
         "available": 4000, "held": 500, "sold": 500, "max_per_user": 10, "sale": "open", "opens_at": None,
         "closes_at": "2026-12-24T20:00:00Z", "next_release_at": "2026-11-22T20:00:00.123456Z", "version": version,
@@ -101,16 +101,18 @@ def _event(version: int) -> dict[str, Any]:
         "id": 1, "name": "A concert", "date": "2026-12-24T20:00:00Z", "time_zone": "UTC", "description": "",
         "currency": "EUR",
         "sale": "open", "version": version, "server_time": "2026-11-22T19:50:00.123456Z",
-        "tickets": [{"id": 1, **kind}, {"id": 2, **kind}],
+        "tickets": [{"id": 1, **ticket_type}, {"id": 2, **ticket_type}],
     }  # fmt: skip
 
 
 def _set_goals(report: Report) -> None:
     behind = [count for arm in report.arms if arm.startswith(OURS) for count in report.rounds(arm, "behind")]
-    report.goals.append(Goal(name="sockets left behind", measured=[max(behind)], most=0))
+    report.goals.append(
+        Goal(name="sockets that do not show the last version", measured=[max(behind)], most=0)
+    )
     if f"{NODE}, 10/s" not in report.arms:
         report.notes.append(
-            "Without Node here, and its packages, nothing can be said beside `ws` and socket.io."
+            "Node and its packages are not installed, so there is no comparison with `ws` and socket.io."
         )
         return
     for rate in (10, 50):

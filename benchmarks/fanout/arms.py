@@ -1,4 +1,4 @@
-"""The arms: how each server is started, where its clients connect, and how a change reaches it."""
+"""Describe the arms: how each server is started, where its clients connect, and how a change reaches it."""
 
 import json
 import os
@@ -22,7 +22,7 @@ CHANNEL = "bench"
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
-    """One way of telling many sockets the same. `publish(version, data)` gives it one change."""
+    """A way to send the same to many sockets. `publish(version, data)` hands it one change."""
 
     name: str
     port: int
@@ -32,7 +32,7 @@ class Arm:
 
 
 def all_arms(valkey: Valkey) -> list[Arm]:
-    """Will describe every arm that this machine can run; those of Node are left out where there is none."""
+    """Return every arm that this machine can run; without Node, its arms are left out."""
     found = [
         _ours("ours", "overlord.asgi:application"),
         _ours("ours, conflation off", "benchmarks.fanout.unconflated:application"),
@@ -126,7 +126,7 @@ def _frame(version: int, data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _node_ready() -> bool:
-    """Will say whether Node can run its arms; installs the packages into an ignored folder, once."""
+    """Return whether Node can run its arms; install their packages into an ignored folder, once."""
     if not shutil.which("node") or not shutil.which("npm"):
         return False
     NODE_FOLDER.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Ours, with every change sent, and each by ASGI: what writing straight to the socket saves."""
+"""Serve our application with every change sent by ASGI, to measure what writing straight to the socket saves."""
 
 from benchmarks.fanout.unconflated import application as application
 from realtime.gateway import daphne_socket

@@ -1,4 +1,4 @@
-"""Many WebSocket clients in one thread, which read and count and do nothing else: the servers are measured."""
+"""Many WebSocket clients in one thread, which only read and count: the servers are measured."""
 
 import contextlib
 import re
@@ -11,10 +11,10 @@ SOCKET_IO = "/socket.io/?EIO=4&transport=websocket"
 
 
 class Client(Socket):
-    """One socket. `messages` counts the updates that came, `last` is the latest of them."""
+    """One socket. `messages` counts the updates that arrived, `last` is the latest of them."""
 
     def __init__(self, port: int, path: str, nth: int) -> None:
-        # An address of its own for every hundred: ours allows so many to one.
+        # A hundred sockets share an address: our limit for one.
         super().__init__(port, path, source=f"127.0.0.{2 + nth // 100}")
         self.socketio = path == SOCKET_IO
         self.messages = self.snapshots = 0
@@ -24,13 +24,13 @@ class Client(Socket):
             self.say(b"40")
 
     def read(self) -> None:
-        """Will count what has come."""
+        """Count what has arrived."""
         with contextlib.suppress(BlockingIOError):
             for text in self.texts():
                 self._count(text)
 
     def shows(self, version: int) -> bool:
-        """Will say whether the latest update is that version."""
+        """Return whether the latest update has this version."""
         return re.search(rb'"version": ?%d,' % version, self.last) is not None
 
     def _count(self, text: bytes) -> None:
@@ -53,17 +53,17 @@ class Crowd:
             self.selector.register(client.socket, selectors.EVENT_READ, client)
 
     def read_until(self, at: float) -> None:
-        """Will read what comes until `time.monotonic()` is at that time."""
+        """Read what arrives until `time.monotonic()` reaches `at`."""
         while (left := at - time.monotonic()) > 0:
             for key, _ in self.selector.select(left):
                 key.data.read()
 
     def messages(self) -> int:
-        """Will count the updates received."""
+        """Return how many updates arrived."""
         return sum(client.messages for client in self.clients)
 
     def close(self) -> None:
-        """Will hang up."""
+        """Close all sockets."""
         self.selector.close()
         for client in self.clients:
             client.close()

@@ -1,4 +1,4 @@
-"""Channels as its tutorial shows it: a consumer for each socket, in the event's group."""
+"""Serve with Channels as its tutorial does: a consumer for each socket, in the event's group."""
 
 import os
 from typing import Any
@@ -17,7 +17,7 @@ class EventConsumer(AsyncJsonWebsocketConsumer):
     groups = ["stock.1"]
 
     async def frame(self, event: dict[str, Any]) -> None:
-        """Will send what the group was sent."""
+        """Send what the group was sent."""
         await self.send_json(event["content"])
 
 

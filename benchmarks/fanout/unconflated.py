@@ -1,4 +1,4 @@
-"""Ours, with every change sent: for a like-for-like cost of one message."""
+"""Serve our application with every change sent, so that the cost of one message can be compared."""
 
 from dataclasses import replace
 

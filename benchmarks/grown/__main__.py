@@ -1,4 +1,4 @@
-"""A process of its own on the database of DATABASE_URL: `python -m benchmarks.grown seed|probe|ticks NUMBER...`."""
+"""Run a module on the database of DATABASE_URL: `python -m benchmarks.grown seed|probe|ticks NUMBER...`."""
 
 import importlib
 import sys

@@ -1,8 +1,8 @@
-"""What PostgreSQL does for each request to a system.
+"""Count what PostgreSQL does for each request to a system.
 
-Each request is made in this process, its SQL is taken down, and done again under EXPLAIN, in a transaction that is
-rolled back, until the plans of functions are those that stay. Of a table of one page PostgreSQL reads that page and
-no index; it can be made to believe that there are more rows, so that a small system works as a large one.
+Each request is made in this process and its SQL recorded. Each statement then runs again under EXPLAIN, in a
+transaction that is rolled back, until PostgreSQL has settled on the plans of functions. PostgreSQL reads a table of
+one page without its index; it is told of more rows, so that a small system uses the plans of a large one.
 """
 
 import json
@@ -18,9 +18,9 @@ from benchmarks.grown.sizes import SWEEPER, Asked, Size, asked
 from overlord.kernel import clock, db, redis_client
 from tickets import services
 
-AGAIN = 8  # PostgreSQL thinks about a function's plan five times
+AGAIN = 8  # PostgreSQL settles on a function's plan after five executions
 
-# A new row looks for its place in each index, in those at least that take every row.
+# An INSERT searches each index for the place of the new row; partial indexes are not counted.
 _SEARCHES = """
 SELECT COALESCE(sum(s.idx_scan + s.n_tup_ins * x.whole), 0)::int AS times
   FROM pg_stat_xact_user_tables s,
@@ -36,12 +36,14 @@ Statement = tuple[str, Any]
 
 
 def main(events: int, reservations: int, believed: int) -> None:
-    """Will print, as JSON, what each request takes while PostgreSQL believes that there are so many times the rows:
-    queries, shared buffers, and searches of an index, those of functions among them."""
+    """Print, as JSON, the queries, shared buffers and searches of an index of each request, functions included.
+
+    `believed`: how many times as many rows PostgreSQL is told of.
+    """
     size = Size("", events, reservations)
     if believed > 1:
         db.rows(_BELIEVE, [believed])
-        for way in ("seqscan", "hashjoin", "mergejoin"):  # pages are few still, which speaks for all of these
+        for way in ("seqscan", "hashjoin", "mergejoin"):  # with few pages PostgreSQL would choose these
             db.rows(f"SET enable_{way} = off")
     work = {name: _work(_request(of)) for name, of in asked(size).items()}
     work[SWEEPER] = _work(_sweep)
@@ -51,7 +53,7 @@ def main(events: int, reservations: int, believed: int) -> None:
 
 def _work(does: Callable[[], list[Statement]]) -> dict[str, float]:
     statements = does()
-    # Only what comes back to the same each time is the request's own: the first times fill caches.
+    # The least of several executions counts: the first ones also fill caches.
     buffers, searches = zip(
         *(min(_explained(*each) for _ in range(AGAIN)) for each in statements), strict=True
     )
@@ -60,17 +62,17 @@ def _work(does: Callable[[], list[Statement]]) -> dict[str, float]:
 
 def _request(of: Callable[[int], Asked]) -> Callable[[], list[Statement]]:
     def does() -> list[Statement]:
-        _ask(of(0))  # whoever asks is known from here on
+        _ask(of(0))  # caches the token
         return _ask(of(1))
 
     return does
 
 
 def _ask(wanted: Asked) -> list[Statement]:
-    """Will ask, and give the SQL that this took. What was reserved is given back, so that it can be again."""
+    """Make a request and return its SQL. A reservation is released again."""
     redis_client.connection().delete(f"event:{wanted.event}")
     client = Client(headers={"Authorization": f"Token {wanted.token}"} if wanted.token else {})
-    with _taken_down() as statements:
+    with _recorded() as statements:
         answer = client.generic(wanted.method, wanted.path, wanted.body or "", "application/json")
     if answer.status_code != wanted.status:
         raise RuntimeError(f"{wanted} was answered with {answer.status_code}: {answer.content!r}")
@@ -84,25 +86,25 @@ def _ask(wanted: Asked) -> list[Statement]:
 
 
 def _sweep() -> list[Statement]:
-    with _taken_down() as statements:
+    with _recorded() as statements:
         services.sweep(instants=[clock.now()])
     return statements
 
 
 @contextmanager
-def _taken_down() -> Iterator[list[Statement]]:
+def _recorded() -> Iterator[list[Statement]]:
     statements: list[Statement] = []
 
-    def take_down(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+    def record(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         statements.append((sql, params))
         return execute(sql, params, many, context)
 
-    with connection.execute_wrapper(take_down):
+    with connection.execute_wrapper(record):
         yield statements
 
 
 def _explained(sql: str, params: Any) -> tuple[int, int]:
-    """Will give the buffers and the searches of a statement, and undo it."""
+    """Return the buffers and the searches of a statement, and roll it back."""
     with db.transaction():
         before = _searches()
         [row] = db.rows(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", params)
@@ -113,6 +115,6 @@ def _explained(sql: str, params: Any) -> tuple[int, int]:
 
 
 def _searches() -> int:
-    """What this backend has counted and not reported yet, which no transaction takes back."""
+    """Return what this backend has counted and not reported yet; a rollback does not change it."""
     [row] = db.rows(_SEARCHES)
     return int(row["times"])

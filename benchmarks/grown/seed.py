@@ -1,14 +1,14 @@
-"""Fills a system's database."""
+"""Fill the database of a system."""
 
 from benchmarks import sale
 from benchmarks.grown.sizes import BEGIN, EACH, Size
 from overlord.kernel import db
 
-# Rows lie in the order in which a system comes to them. Of ten reservations one is held, six are paid, two have
-# expired and one was given back.
+# Rows are inserted in the order in which a system makes them. Of ten reservations one is held, six are paid, two
+# have expired and one was released.
 _STEPS = (
     "SET statement_timeout = 0",
-    # All that is referred to is made here too; checking that for each row would take as long as all the rest.
+    # Every row that a foreign key names is made here; checking each would double the time.
     "SET session_replication_role = replica",
     """
 INSERT INTO tickets_event (id, name, date, time_zone, currency, description, version)
@@ -54,7 +54,7 @@ SELECT t.id, 100000, COALESCE(r.held, 0), COALESCE(r.sold, 0), e.date, false, 1,
 
 
 def main(events: int, reservations: int) -> None:
-    """Will make so many events and reservations, with all that belongs to them."""
+    """Make so many events and reservations, with buyers, ticket types and inventories."""
     size = Size("", events, reservations)
     db.rows(_STEPS[0])
     sale.buyers_make(size.staff)

@@ -1,7 +1,7 @@
-"""The two systems that are compared: how large each is, and what is asked of it.
+"""Say how large the two systems are that are compared, and which requests they get.
 
-All of it is arithmetic over numbers, so that whoever fills, asks or probes a system knows what there is. An
-event n has the ticket type 2n - 1, those of an even number 2n too; a client's ten reservations lie side by side.
+All of it follows from numbers, so that the modules that fill, ask and probe a system agree on what it holds. Event
+n has the ticket type 2n - 1, and 2n too if n is even. A buyer's ten reservations have consecutive ids.
 """
 
 import json
@@ -14,11 +14,11 @@ from urllib.parse import urlencode
 from benchmarks import sale
 
 BEGIN = datetime(2040, 1, 1, tzinfo=UTC)  # of the event 0; each that follows begins a minute later
-EACH = 10  # reservations of a client
-CLIENTS = 100  # of them ask, in either system: whom a process knows does not depend on the size
+EACH = 10  # reservations of a buyer
+BUYERS = 100  # who send requests, in both systems, so that both cache as many tokens
 SWEEPER = "sweeper, nothing due"
-LISTED = 100  # events on the page of stats that is compared: all that the small system has
-PAGE = 1000  # and on a full one
+LISTED = 100  # events on the page of stats that is compared: all of the small system
+PAGE = 1000  # events on a full page
 
 
 @dataclass(frozen=True)
@@ -28,18 +28,18 @@ class Size:
     reservations: int
 
     @property
-    def clients(self) -> int:
+    def buyers(self) -> int:
         return self.reservations // EACH
 
     @property
     def staff(self) -> int:
-        """The id of a member of staff, who comes after the clients."""
-        return self.clients + 1
+        """The id of a member of staff, the next after the buyers."""
+        return self.buyers + 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """A request, the answer's status, and of which event and how many rows it is."""
+    """A request, and what its answer must be: the status, the event, the number of rows."""
 
     path: str
     method: str = "GET"
@@ -55,11 +55,11 @@ class Asked:
 
 
 def asked(size: Size) -> dict[str, Callable[[int], Asked]]:
-    """Will give what is asked, by name: the nth request of each."""
+    """Return the requests by name, each as a function from n to the nth request."""
     chosen = random.Random(7)  # noqa: S311  (the same in every run)
 
-    def client(nth: int) -> int:
-        return 1 + nth % CLIENTS * (size.clients // CLIENTS)
+    def buyer(nth: int) -> int:
+        return 1 + nth % BUYERS * (size.buyers // BUYERS)
 
     def event() -> int:
         return chosen.randint(1, size.events)
@@ -73,13 +73,13 @@ def asked(size: Size) -> dict[str, Callable[[int], Asked]]:
         return Asked(path=f"/event/tickets/{2 * n - 1}/", event=n)
 
     def mine(nth: int) -> Asked:
-        return Asked(path="/event/reservations/", user=client(nth))
+        return Asked(path="/event/reservations/", user=buyer(nth))
 
     def reserve(nth: int) -> Asked:
-        # Past the events of which the client has reservations, each time the next.
-        n = (client(nth) * EACH + EACH + nth // CLIENTS) % size.events + 1
+        # An event of which the buyer has no reservation yet, each time the next.
+        n = (buyer(nth) * EACH + EACH + nth // BUYERS) % size.events + 1
         body = json.dumps({"ticket_type": 2 * n - 1, "amount": 1})
-        return Asked(path="/event/reservations/", method="POST", user=client(nth), body=body, status=201)
+        return Asked(path="/event/reservations/", method="POST", user=buyer(nth), body=body, status=201)
 
     return {
         "events, first page": lambda _: Asked(path="/event/events/", rows=25),
@@ -93,7 +93,7 @@ def asked(size: Size) -> dict[str, Callable[[int], Asked]]:
 
 
 def stats_after(size: Size, event: int, *, rows: int) -> Asked:
-    """Will ask for the stats of the events that follow one."""
+    """Return the request for the stats of the events after one."""
     cursor = urlencode({"after": f"{_date(event).isoformat()}~{event}"})
     return Asked(path=f"/stats/events/?{cursor}", user=size.staff, rows=rows)
 
@@ -103,7 +103,7 @@ def top(size: Size) -> Asked:
 
 
 def _page(after: int) -> str:
-    """The page that follows an event, by such a cursor as the API itself hands out."""
+    """Return the path of the page after an event, with a cursor as the API makes it."""
     cursor = f"after~{_date(after).isoformat()}~{after}"
     return f"/event/events/?{urlencode({'cursor': cursor})}"
 

@@ -1,4 +1,4 @@
-"""How long the sweeper looks when nothing is due."""
+"""Measure how long the sweeper takes when nothing is due."""
 
 import itertools
 import json
@@ -12,7 +12,7 @@ from tickets import services
 
 
 def main(_events: int, _reservations: int, count: int) -> None:
-    """Will print, as JSON, the seconds of so many ticks, one after the other."""
+    """Print, as JSON, the seconds of each of so many ticks."""
     times: list[float] = []
 
     def instants() -> Iterator[datetime]:

@@ -1,4 +1,4 @@
-"""An opening: how many strangers a minute come from the first page to the paid ticket, and what each costs.
+"""Measure an opening: how many buyers a minute get from the first page to a paid ticket, and what each costs.
 
 First the same few strangers take each step together, which gives what the parts cost. Then strangers arrive
 evenly, in steps of ever more a minute, up to the step that breaks it. The way leads through Caddy.
@@ -28,13 +28,13 @@ VISIT = "home page"  # the first visit, with an empty cache
 
 @dataclass
 class Crowd:
-    """Who comes next: a third logs in, a third signs up, a third are guests."""
+    """The next buyers: a third log in, a third sign up, a third are guests."""
 
     shop: Shop
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def strangers(self, many: int) -> list[Stranger]:
-        """Make the next ones."""
+        """Make the next buyers."""
         turns = (Known.LOGIN, Known.SIGNUP, GUESTS_AS)
         return [Stranger(self.shop, n, turns[n % 3]) for _, n in zip(range(many), self.numbers, strict=False)]
 
@@ -60,7 +60,7 @@ def run(system: System, scale: Scale) -> Report:
 
 # The parts -----------------------------------------------------------------------------------------------
 def _measure_parts(report: Report, system: System, strangers: list[Stranger]) -> None:
-    """Have all strangers take the first step, then all the second, and so on; add what each step costs one."""
+    """Let all strangers take the first step, then all the second, and so on; add the cost of each step."""
     meter = Meter(system, {name: [name] for name in system.children})
 
     async def take_all() -> None:
@@ -115,7 +115,7 @@ def _find_the_most(report: Report, system: System, crowd: Crowd, scale: Scale) -
 
 
 def _measure_step(report: Report, system: System, crowd: Crowd, rate: int, scale: Scale) -> int:
-    """Let strangers arrive for some seconds; add what came of it. Return how many met an error."""
+    """Let strangers arrive for some seconds; add the result. Return how many met an error."""
     strangers = crowd.strangers(round(rate / 60 * scale.pick(4, 15)))
     sale.reset()
     meter = Meter(system, {name: [name] for name in system.children})
@@ -164,7 +164,7 @@ async def _arrive(strangers: list[Stranger], *, a_minute: float) -> None:
 
 # What was right, and what was found ----------------------------------------------------------------------
 def _check(strangers: list[Stranger]) -> None:
-    """Raise BrokenError unless what strangers saw is there, and all books agree once nothing is in flight."""
+    """Raise BrokenError unless all that strangers saw is stored, and all tables agree once nothing is in flight."""
     sale.settle(seconds=PATIENCE)
     sale.check()
     books = sale.books()

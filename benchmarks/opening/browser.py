@@ -34,7 +34,7 @@ _UPGRADE = (
 
 
 class WrongAnswerError(Exception):
-    """Somebody was answered with something else than what the step needs."""
+    """An answer was not what the step needs."""
 
     def __init__(self, path: str, status: int, content: bytes = b"") -> None:
         self.status = status
@@ -43,7 +43,7 @@ class WrongAnswerError(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: headers by their names in lower case, the content as it was sent."""
+    """An answer: headers by their names in lower case, the content as it was sent."""
 
     status: int
     headers: Mapping[str, str]
@@ -57,7 +57,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class _Kept:
-    """A file in the cache, what it imports, and until when nobody has to ask for it again."""
+    """A file in the cache, what it imports, and until when it is fresh."""
 
     fresh_until: float
     tag: str | None
@@ -87,7 +87,7 @@ class Browser:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def close(self) -> None:
-        """Hang up."""
+        """Close all connections."""
         if self._streams:
             await _hang_up(self._streams[1])
             self._streams = None
@@ -110,7 +110,7 @@ class Browser:
         return text
 
     async def api(self, method: str, path: str, expected: int, **body: object) -> dict[str, Any]:
-        """Ask the API; return its answer. Raises WrongAnswerError."""
+        """Send a request to the API; return its answer. Raises WrongAnswerError."""
         sent = json.dumps(body).encode() if body else b""
         headers = "Accept: application/json\r\nContent-Type: application/json\r\n" + self._who()
         answer = await self._ask(method, path, headers, sent)
@@ -154,7 +154,7 @@ class Browser:
         return imports
 
     async def _ask(self, method: str, path: str, headers: str, body: bytes = b"") -> Answer:
-        """Ask on the connection, or on a new one where the server has closed the old one meanwhile."""
+        """Send a request on the connection, or on a new one if the server has closed it."""
         length = f"Content-Length: {len(body)}\r\n" if method != "GET" else ""
         request = f"{method} {path} HTTP/1.1\r\nHost: {self._site}\r\n{headers}{length}\r\n".encode() + body
         if self._streams is None or self._streams[0].at_eof():
@@ -175,7 +175,7 @@ class Browser:
 
 
 class Stream:
-    """A socket on one stream. What is sent while nobody asks for it waits in the buffer."""
+    """A socket on one stream. What arrives waits in the buffer until it is read."""
 
     def __init__(self, path: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._path, self._reader, self._writer = path, reader, writer

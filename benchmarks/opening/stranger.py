@@ -31,7 +31,7 @@ GUESTS_AS = Known.SIGNUP
 
 @dataclass(frozen=True, kw_only=True)
 class Shop:
-    """Where to buy what. A returning buyer is called `bench-<number>`."""
+    """The ports and the ticket types. A returning buyer is called `bench-<number>`."""
 
     port: int
     event: int
@@ -40,7 +40,7 @@ class Shop:
 
 @dataclass
 class Stranger:
-    """Somebody who wants a ticket. Times are by `time.perf_counter()`, `None` until it is so."""
+    """A person who wants a ticket. Times are by `time.perf_counter()`, `None` until then."""
 
     shop: Shop
     number: int

@@ -1,4 +1,4 @@
-"""What `startproject` and DRF's tutorial give: their middleware, their classes, on our database."""
+"""The naive arm's settings: middleware and classes of `startproject` and of DRF's tutorial, on our database."""
 
 from overlord.settings import *  # noqa: F403
 

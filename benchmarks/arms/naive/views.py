@@ -1,5 +1,7 @@
-"""Reserving as one would write it first: lock the row, look, save, create, by the ORM. It is right, and it tells
-nobody: no broadcast, which is to its advantage here."""
+"""Reserve as a first version would: lock the row, check, save and create, by the ORM.
+
+It is correct. It publishes nothing to live streams, which makes it faster here.
+"""
 
 from datetime import timedelta
 
