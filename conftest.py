@@ -12,10 +12,10 @@ from pytest_django import DjangoDbBlocker
 from rest_framework.test import APIClient
 
 from checkout.gateways import ledger
-from overlord.accounts import services as accounts
 from overlord.accounts import token_cache
 from overlord.accounts.models import User
 from overlord.kernel import redis_client
+from tests.clients import api_of
 from tickets import sold_out_cache
 from tickets.models import Event, Inventory, TicketType
 
@@ -69,18 +69,6 @@ def user_make() -> Callable[..., User]:
 @pytest.fixture
 def buyer(user_make: Callable[..., User]) -> User:
     return user_make()
-
-
-def token_of(user: User) -> str:
-    """The key of a new API token of the user's."""
-    return accounts.token_issue(user=user, lifetime=timedelta(days=1), now=timezone.now())
-
-
-def api_of(user: User) -> APIClient:
-    """A client that sends the user's token, as a REST client would."""
-    api = APIClient()
-    api.credentials(HTTP_AUTHORIZATION=f"Token {token_of(user)}")
-    return api
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from rest_framework.test import APIClient
 from checkout.models import Payment
 from checkout.tests.paying import PAYMENTS
 from tickets.models import TicketType
-from tickets.tests.test_api import reserve
+from tickets.tests.reserving import reserve
 
 
 @pytest.fixture

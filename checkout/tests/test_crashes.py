@@ -19,8 +19,8 @@ from checkout.tests.crash_points import (
     crash,
 )
 from checkout.tests.paying import PAYMENTS, audit, expire, heal, lapse, pay, reach_deadline, work
-from conftest import api_of
 from overlord.accounts.models import User
+from tests.clients import api_of
 
 pytestmark = [
     pytest.mark.processes,

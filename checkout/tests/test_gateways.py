@@ -27,7 +27,7 @@ from overlord.embedded import ports, processes
 from overlord.embedded.processes import Program
 from tests.system import eventually
 from tickets.models import Inventory, TicketType
-from tickets.tests.test_api import reserve
+from tickets.tests.reserving import reserve
 
 pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 

@@ -16,7 +16,7 @@ from overlord.kernel.errors import DomainError
 from tests.threads import together
 from tickets import services as tickets
 from tickets.models import Inventory, Reservation, TicketType
-from tickets.tests.test_races import Witness
+from tickets.tests.reserving import Witness
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

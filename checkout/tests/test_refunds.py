@@ -10,9 +10,9 @@ from checkout import rules, services
 from checkout.gateways.sandbox import SandboxGateway
 from checkout.models import Incident, Payment, Refund
 from checkout.tests.paying import PAYMENTS, audit, heal, lapse, pay, stock, work
-from conftest import api_of
 from overlord.accounts.models import User
 from overlord.kernel import db
+from tests.clients import api_of
 from tests.threads import together
 from tickets.models import Reservation
 

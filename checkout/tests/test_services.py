@@ -12,12 +12,12 @@ from checkout import operations, services
 from checkout.gateways import sandbox
 from checkout.models import Payment
 from checkout.tests.paying import PAYMENTS, charges, expire, lapse, pay, stock, work
-from conftest import api_of
 from overlord.accounts.models import User
+from tests.clients import api_of
 from tests.threads import together
 from tickets.models import Reservation, TicketType
 from tickets.services import due_holds_sweep
-from tickets.tests.test_api import reserve
+from tickets.tests.reserving import reserve
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

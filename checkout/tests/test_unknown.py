@@ -25,12 +25,12 @@ from checkout.tests.paying import (
     stock,
     work,
 )
-from conftest import api_of
 from overlord.accounts.models import User
+from tests.clients import api_of
 from tests.threads import together
 from tickets.models import Reservation, TicketType
 from tickets.services import due_holds_sweep
-from tickets.tests.test_api import reserve
+from tickets.tests.reserving import reserve
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 
-from conftest import token_of
 from overlord.accounts.models import User
 from realtime import publish, rate_limits, store, streams
 from realtime.gateway import access, consumer, hub
@@ -17,6 +16,7 @@ from realtime.gateway.daphne_socket import CloseCode
 from realtime.store import Frame
 from realtime.streams import Access
 from realtime.tests.helpers import HERE, Shown, Socket, logged_in, on_a_loop
+from tests.clients import token_of
 
 
 def frame_keep(stream: str, data: str) -> None:

@@ -7,7 +7,6 @@ import pytest
 from channels.db import database_sync_to_async
 from django.test import Client
 
-from conftest import token_of
 from overlord.accounts import services
 from overlord.accounts.models import ApiToken, User
 from overlord.kernel.db import rows
@@ -18,6 +17,7 @@ from realtime.gateway.hub import Hub
 from realtime.gateway.revocation import Revocation
 from realtime.streams import Access
 from realtime.tests.helpers import Screen, Socket, frame_keep, logged_in, on_a_loop, until, with_hub
+from tests.clients import token_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("private", "shown")]
 

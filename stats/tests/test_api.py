@@ -11,11 +11,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from conftest import api_of
 from overlord.accounts.models import User
 from overlord.kernel import db
 from stats import sql
 from stats.api import views
+from tests.clients import api_of
 from tickets.models import Event, Inventory, TicketType
 
 pytestmark = pytest.mark.django_db

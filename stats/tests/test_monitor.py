@@ -17,8 +17,7 @@ from tests.threads import together
 from tickets import operations
 from tickets import services as tickets
 from tickets.models import Inventory, Reservation, TicketType
-from tickets.tests.test_expiry import end
-from tickets.tests.test_races import claim
+from tickets.tests.reserving import claim, end
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

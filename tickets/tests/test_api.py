@@ -8,19 +8,13 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from conftest import api_of
 from overlord.accounts.models import User
 from overlord.kernel import redis_client
+from tests.clients import api_of
 from tickets.models import Inventory, Reservation, TicketType
+from tickets.tests.reserving import RESERVATIONS, reserve
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-RESERVATIONS = "/event/reservations/"
-
-
-def reserve(api: APIClient, ticket_type: TicketType | int, amount: Any = 1, **headers: str) -> Any:
-    pk = ticket_type.pk if isinstance(ticket_type, TicketType) else ticket_type
-    return api.post(RESERVATIONS, {"ticket_type": pk, "amount": amount}, format="json", headers=headers)
 
 
 def figures(ticket_type: TicketType) -> tuple[int, int]:

@@ -8,8 +8,7 @@ from overlord.accounts.models import User
 from overlord.kernel import db
 from tickets import operations, services
 from tickets.models import Inventory, Reservation, TicketType
-from tickets.tests.test_expiry import end
-from tickets.tests.test_races import claim
+from tickets.tests.reserving import claim, end
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -15,16 +15,9 @@ from tests.threads import together
 from tickets import projections, rules, selectors, services, sold_out_cache, sql
 from tickets.models import Inventory, Reservation, TicketType
 from tickets.rules import AllHeld, NotEnough
-from tickets.tests.test_races import claim, outcomes
+from tickets.tests.reserving import claim, end, outcomes
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def end(*buyers: User) -> None:
-    """Lets the buyers' holds be past."""
-    Reservation.objects.filter(buyer__in=buyers, state="held").update(
-        expires_at=timezone.now() - timedelta(seconds=1)
-    )
 
 
 def held(ticket_type: TicketType) -> int:

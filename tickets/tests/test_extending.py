@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rest_framework.test import APIClient
 
-from conftest import api_of
 from overlord.accounts.models import User
+from tests.clients import api_of
 from tickets import rules, services
 from tickets.models import Inventory, Reservation, TicketType
-from tickets.tests.test_races import claim
+from tickets.tests.reserving import claim
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

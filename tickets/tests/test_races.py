@@ -3,10 +3,9 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
 
 import pytest
-from django.db import connection, connections
+from django.db import connection
 from django.utils import timezone
 
 from overlord.accounts.models import User
@@ -15,75 +14,9 @@ from overlord.kernel.errors import DomainError
 from tests.threads import together
 from tickets import services, sql
 from tickets.models import Inventory, Reservation, TicketType
+from tickets.tests.reserving import Witness, claim, outcomes
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-HOLD = timedelta(minutes=15)
-
-
-def claim(
-    buyer_id: int,
-    ticket_type: TicketType,
-    quantity: int = 1,
-    key: str | None = None,
-    now: datetime | None = None,
-) -> services.Reserved:
-    return services.reservation_create(
-        buyer_id=buyer_id,
-        ticket_type=ticket_type.pk,
-        quantity=quantity,
-        key=key,
-        hold=HOLD,
-        now=now or timezone.now(),
-    )
-
-
-def outcomes(results: list[object]) -> Counter[str]:
-    """Counts wins as `won` and refusals by their code; any other error stands under its type's name."""
-    return Counter(
-        "won"
-        if isinstance(result, services.Reserved)
-        else getattr(result, "code", None) or type(result).__name__
-        for result in results
-    )
-
-
-class Witness:
-    """Reads the inventory over and over while others work on it."""
-
-    def __init__(self, ticket_type: TicketType) -> None:
-        self.ticket_type = ticket_type
-        self.readings = 0
-        self.broken: list[tuple[int, ...]] = []
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._read)
-
-    def __enter__(self) -> "Witness":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _read(self) -> None:
-        try:
-            while not self._done.is_set():
-                [row] = db.rows(
-                    "SELECT i.held, i.sold, i.capacity, r.held AS really_held, r.sold AS really_sold"
-                    " FROM tickets_inventory i, LATERAL (SELECT"
-                    "   COALESCE(sum(quantity) FILTER (WHERE state IN ('held', 'paying')), 0) AS held,"
-                    "   COALESCE(sum(quantity) FILTER (WHERE state = 'validated'), 0) AS sold"
-                    "   FROM tickets_reservation WHERE ticket_type_id = i.ticket_type_id) r"
-                    " WHERE i.ticket_type_id = %s",
-                    [self.ticket_type.pk],
-                )
-                self.readings += 1
-                exact = (row["held"], row["sold"]) == (row["really_held"], row["really_sold"])
-                if row["held"] + row["sold"] > row["capacity"] or not exact:
-                    self.broken.append(tuple(row.values()))
-        finally:
-            connections.close_all()
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pytest
 from django.test import Client
 from rest_framework.test import APIClient
 
-from conftest import api_of, token_of
 from overlord.accounts import selectors
 from overlord.accounts.models import ApiToken, User
+from tests.clients import api_of, token_of
 from tests.threads import together
 
 pytestmark = pytest.mark.django_db(transaction=True)

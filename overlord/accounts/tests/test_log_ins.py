@@ -16,11 +16,11 @@ from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from conftest import token_of
 from overlord.accounts import selectors, services
 from overlord.accounts.hashers import Argon2idHasher
 from overlord.accounts.models import ApiToken, User
 from overlord.kernel import db
+from tests.clients import token_of
 from tests.system import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -10,11 +10,11 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from conftest import token_of
 from overlord.accounts import services, token_cache
 from overlord.accounts.models import ApiToken, User
 from overlord.accounts.token_cache import Principal, TokenCache
 from overlord.kernel import db
+from tests.clients import token_of
 from tests.system import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -1,0 +1,48 @@
+"""What several tests need stands in a helper module: no test imports from another test module or a conftest."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = ("overlord", "tickets", "checkout", "realtime", "stats", "tests")
+OF_TESTS = re.compile(r"(^|\.)(test_\w+|conftest)$")
+
+
+def modules() -> list[Path]:
+    """Return the test modules, conftests and helper modules."""
+    found = [file for folder in FOLDERS for file in (ROOT / folder).rglob("*.py") if "tests" in file.parts]
+    return [ROOT / "conftest.py", *sorted(found)]
+
+
+def borrowed(source: str) -> list[str]:
+    """Return the test modules and conftests from which Python code imports."""
+    named: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            named += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            named += [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return [name for name in named if OF_TESTS.search(name)]
+
+
+def test_no_test_imports_from_another_test() -> None:
+    found = {str(file.relative_to(ROOT)): borrowed(file.read_text()) for file in modules()}
+
+    assert len(found) > 50
+    assert {name: bad for name, bad in found.items() if bad} == {}
+
+
+@pytest.mark.parametrize(
+    "planted",
+    ["from conftest import x", "from tickets.tests import test_api", "from tickets.tests.test_api import reserve",
+     "import tests.conftest"],
+)  # fmt: skip
+def test_an_import_from_a_test_is_found(planted: str) -> None:
+    assert borrowed(planted) != []
+
+
+def test_a_helper_may_be_imported() -> None:
+    assert borrowed("from tests.clients import api_of\nfrom tests import threads") == []
