@@ -22,7 +22,7 @@ from overlord.embedded.ports import HOST
 from overlord.embedded.processes import Child, Question
 
 LOOK_SECONDS = 2.0
-MAX_STOPPED_LOOKS = 3
+MAX_STOPPED_LOOKS = 2
 MAX_SILENT_LOOKS = 20
 ANSWER_SECONDS = 3.0
 
@@ -56,7 +56,8 @@ class Watchdog:
             processes = _tree(child, by_parent)
             alive.update(processes)
             stopped = {process for process in processes if _is_stopped(process)}
-            silent = set(self._silent_processes(child, processes))
+            # A stopped process is not asked: it would cost a time-out, and delay the look at the others.
+            silent = set(self._silent_processes(child, [each for each in processes if each not in stopped]))
             for process in processes:
                 self._stopped[process] = self._stopped[process] + 1 if process in stopped else 0
                 self._silent[process] = self._silent[process] + 1 if process in silent else 0
@@ -68,14 +69,15 @@ class Watchdog:
     def _silent_processes(self, child: Child, processes: list[psutil.Process]) -> Iterator[psutil.Process]:
         """Yield the program's process if it does not answer, and those that have not touched their file."""
         question = child.program.question
-        if processes and question and not answers(question):
-            yield processes[0]
         by_pid = {process.pid: process for process in processes}
+        if question and child.pid in by_pid and not answers(question):
+            yield by_pid[child.pid]
         for file, pid in child.program.liveness_files():
             process = by_pid.get(pid)
             with contextlib.suppress(FileNotFoundError):
                 if process is None:
-                    file.unlink()  # its process has ended
+                    if not psutil.pid_exists(pid):
+                        file.unlink()
                 elif not self._has_touched(process, file.stat().st_mtime_ns) and not child.program.excused():
                     yield process
 
@@ -118,7 +120,7 @@ def _descendants_by_parent() -> dict[int, list[psutil.Process]]:
 
 
 def _tree(child: Child, by_parent: dict[int, list[psutil.Process]]) -> list[psutil.Process]:
-    """Return the program's process, first, and all that descend from it; nothing when it has ended."""
+    """Return the program's process and all that descend from it; nothing when it has ended."""
     try:
         found = [psutil.Process(child.pid)]
     except psutil.NoSuchProcess:

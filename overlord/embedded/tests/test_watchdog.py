@@ -81,6 +81,17 @@ def test_a_program_that_is_stopped_is_killed(start: Start, dog: Watchdog, said: 
     assert said == [f"stand-in is stopped (process {child.pid}). Killing it."]
 
 
+def test_a_stopped_server_is_not_asked(start: Start, dog: Watchdog, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Question] = []
+    monkeypatch.setattr(watchdog, "answers", asked.append)
+    child = start(SLEEP, question=Question(ports.any_free(), b"?"))
+    stop(child.pid)
+
+    dog.look()
+
+    assert asked == []
+
+
 def test_only_the_stopped_process_of_a_program_is_killed(start: Start, dog: Watchdog) -> None:
     child = start(f"{START_ANOTHER}; {SLEEP}")
     until(lambda: psutil.Process(child.pid).children())
@@ -179,9 +190,11 @@ def test_a_server_that_answers_is_left_alone(start: Start, dog: Watchdog) -> Non
     assert child.running
 
 
-def test_files_of_ended_processes_are_removed(touching: Child, dog: Watchdog) -> None:
+def test_files_of_ended_processes_are_removed(touching: Child, start: Start, dog: Watchdog) -> None:
     assert touching.program.liveness
-    old = Path(f"{touching.program.liveness}.1")
+    ended = start("pass")
+    ended.process.wait()
+    old = Path(f"{touching.program.liveness}.{ended.pid}")
     old.touch()
 
     dog.look()

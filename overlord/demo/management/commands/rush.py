@@ -51,7 +51,8 @@ class Command(BaseCommand):
         except (OSError, HTTPException, ValueError) as error:
             raise CommandError(f"There is no shop at {url}: {error}.") from None
         outcomes = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
-        self.stdout.write(f"\rDone in {time.monotonic() - began:.0f} s: {outcomes}.")
+        start = "\r" if self.stdout.isatty() else ""
+        self.stdout.write(f"{start}Done in {time.monotonic() - began:.0f} s: {outcomes}.")
 
 
 def running_shop() -> str:
