@@ -77,6 +77,11 @@ def entries_read(*, key: str) -> dict[str, Any] | None:
     return {field: orjson.loads(text.partition(" ")[2]) for field, text in kept.items()}
 
 
+def entries_delete(*, key: str) -> None:
+    """Delete all entries of a key: what they describe no longer exists."""
+    store.guarded(lambda: redis_client.connection().delete(key))
+
+
 def flush_enqueue() -> None:
     """Enqueue a flush. A failure is only logged: beat enqueues one each second anyway."""
     if not enqueue("realtime.flush", queue=Queue.LIVE, expires=FLUSH_EXPIRES):

@@ -1,16 +1,20 @@
 """What tickets shows live beside single events: the next events, and advice that a hold is near its end."""
 
+import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db.models import ProtectedError
+from django.test import Client
 from django.utils import timezone
 
 from overlord.accounts.models import User
+from overlord.kernel import db, redis_client
 from realtime import publish, store, streams
 from realtime.worker import flush
-from tickets import projections, selectors, services
+from tickets import event_operations, projections, selectors, services
 from tickets.models import Event, Inventory, Reservation, TicketType
 from tickets.rules import EXPIRING_SECONDS
 
@@ -56,6 +60,73 @@ class TestNextEvents:
             flush.flush()
         assert len(reads) == 1
         assert [mark.stream for mark in store.marks_take(limit=9)] == ["events"], "the last is not forgotten"
+
+
+class TestDeletion:
+    """Staff delete what was never reserved, in the admin."""
+
+    @pytest.fixture
+    def staff(self, client: Client, user_make: Callable[..., User]) -> Client:
+        user = user_make()
+        User.objects.filter(pk=user.pk).update(is_staff=True, is_superuser=True)
+        client.force_login(User.objects.get(pk=user.pk))
+        return client
+
+    def flushed(self) -> dict[str, Any]:
+        """Flush what is marked; return the marked streams with their state, None for one that does not exist."""
+        names = [mark.stream for mark in store.marks_take(limit=9)]
+        flush.flush()
+        redis = redis_client.connection()
+        kept = {
+            name: store.frame_of(name, redis.hmget(store.frame_key(name), store.FRAME_FIELDS))
+            for name in names
+        }
+        return {
+            name: json.loads(frame.data) if frame and frame.data else None for name, frame in kept.items()
+        }
+
+    def delete_on_its_page(self, staff: Client, event_id: int) -> None:
+        assert staff.post(f"/admin/tickets/event/{event_id}/delete/", {"post": "yes"}).status_code == 302
+
+    def delete_in_the_list(self, staff: Client, event_id: int) -> None:
+        form = {"action": "delete_selected", "_selected_action": [event_id], "post": "yes"}
+        assert staff.post("/admin/tickets/event/", form).status_code == 302
+
+    @pytest.mark.parametrize("way", [delete_on_its_page, delete_in_the_list])
+    def test_a_deleted_event_ends_its_stream_and_leaves_the_list_and_the_api(
+        self,
+        way: Callable[["TestDeletion", Client, int], None],
+        staff: Client,
+        ticket_type: TicketType,
+        ticket_type_make: Callable[..., TicketType],
+    ) -> None:
+        other = ticket_type_make().event_id
+        event_id = ticket_type.event_id
+        assert staff.get(f"/event/events/{event_id}/").status_code == 200, "and it is kept for others"
+        flush.flush()
+        way(self, staff, event_id)
+        states = self.flushed()
+        assert states[f"event.{event_id}"] is None
+        assert [event["id"] for event in states["events"]] == [other]
+        assert staff.get(f"/event/events/{event_id}/").status_code == 404
+
+    def test_an_event_with_reservations_stays_and_nothing_is_marked(
+        self, staff: Client, ticket_type: TicketType, user_make: Callable[..., User]
+    ) -> None:
+        claim(user_make(), ticket_type)
+        flush.flush()
+        with pytest.raises(ProtectedError):
+            services.events_delete(events=[ticket_type.event], now=timezone.now())
+        assert f"event.{ticket_type.event_id}" not in self.flushed()
+
+    def test_a_deleted_ticket_type_leaves_the_events_stream(
+        self, staff: Client, ticket_type: TicketType, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        stays = ticket_type_make(event=ticket_type.event)
+        with db.transaction():
+            event_operations.ticket_type_delete(ticket_type=ticket_type, now=timezone.now())
+        state = self.flushed()[f"event.{stays.event_id}"]
+        assert [each["id"] for each in state["tickets"]] == [stays.pk]
 
 
 def claim(user: User, ticket_type: TicketType, *, minutes: float = 15) -> int:

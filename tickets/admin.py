@@ -130,6 +130,12 @@ class EventAdmin(admin.ModelAdmin):
         super().save_related(request, form, formsets, change)
         event_operations.event_changed(event_id=form.instance.pk, now=clock.now())
 
+    def delete_model(self, request: HttpRequest, obj: Event) -> None:
+        event_operations.event_delete(event=obj, now=clock.now())
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Event]) -> None:
+        services.events_delete(events=list(queryset), now=clock.now())
+
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         if formset.model is not TicketType:
             super().save_formset(request, form, formset, change)

@@ -54,6 +54,11 @@ def refresh(event_ids: list[int], *, now: datetime) -> dict[int, dict[str, Any]]
     }
 
 
+def drop(event_id: int) -> None:
+    """Drop what is kept of a deleted event."""
+    publish.entries_delete(key=_key(event_id))
+
+
 def _cached(event_id: int, *, now: datetime) -> dict[str, Any] | None:
     """Return an event from what is kept, or None when a part is missing or not trusted.
 

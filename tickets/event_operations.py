@@ -47,6 +47,14 @@ def event_moved(*, event_id: int, before: datetime, after: datetime) -> None:
     ending.update(closes_at=after, version=F("version") + 1)
 
 
+def event_delete(*, event: Event, now: datetime) -> None:
+    """Delete an event that was never reserved, with its ticket types; raise ProtectedError otherwise."""
+    db.transaction_required()
+    event_id = event.pk
+    event.delete()
+    db.after_commit(partial(projections.announce_deleted, event_id=event_id, now=now))
+
+
 def event_changed(*, event_id: int, now: datetime) -> None:
     """Give an edited event its next version, and announce it."""
     db.transaction_required()

@@ -54,6 +54,12 @@ def announce_event(*, event_id: int, now: datetime) -> None:
     announce(events=[event_id], now=now)
 
 
+def announce_deleted(*, event_id: int, now: datetime) -> None:
+    """Say that an event was deleted: its stream ends with 4404, and the list of the next events leaves it out."""
+    availability.drop(event_id)
+    announce(events=[event_id], now=now)
+
+
 def announce_expiring(*, holds: Iterable[Mapping[str, Any]], now: datetime) -> None:
     """Advise the buyers whose holds (rows of `selectors.holds_expiring`) end soon."""
     publish.advice_send(

@@ -24,6 +24,7 @@ from tickets import (
     sql,
 )
 from tickets.event_files import EventToLoad, FileErrors
+from tickets.models import Event
 from tickets.representation import Figures
 from tickets.rules import ReservationEnded, ReservationState, UnknownTicketType
 
@@ -198,6 +199,13 @@ def sale_pause(*, event_ids: Iterable[int], paused: bool, now: datetime) -> int:
             event_operations.sale_pause(event_id=event_id, paused=paused, now=now)
             for event_id in sorted(event_ids)
         )
+
+
+def events_delete(*, events: Iterable[Event], now: datetime) -> None:
+    """Delete all these events, or none; raise ProtectedError when one of them was ever reserved."""
+    with db.transaction():
+        for event in events:
+            event_operations.event_delete(event=event, now=now)
 
 
 def events_load(*, events: Sequence[EventToLoad], now: datetime) -> int:

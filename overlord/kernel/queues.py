@@ -9,6 +9,9 @@ from functools import lru_cache
 from typing import cast
 
 # Celery loads these at the first message otherwise, which would stop Daphne's sockets for a moment.
+import celery.app.amqp
+import celery.app.events
+import celery.result  # noqa: F401
 import kombu.transport.redis  # noqa: F401
 from celery import current_app
 from kombu import pools
