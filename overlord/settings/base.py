@@ -26,6 +26,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "overlord.kernel",
     "overlord.embedded",
     "overlord.compose",
     "overlord.accounts",

@@ -1,0 +1,47 @@
+"""Bound every wait for PostgreSQL in this process, whatever thread waits. Installed when Django is set up.
+
+PostgreSQL's own time-outs (statement_timeout, lock_timeout) count only while it runs. When its processes are
+frozen, the kernel still acknowledges what was sent, so that TCP's time-outs do not help either.
+"""
+
+import select
+import time
+
+import psycopg2
+from psycopg2 import extensions
+
+CONNECT_SECONDS = 3.0
+ANSWER_SECONDS = 18.0  # longer than statement_timeout
+SUSPECT_SECONDS = 2.0  # instead of ANSWER_SECONDS after an answer did not come, until one comes again
+
+_EVENTS = {extensions.POLL_READ: select.POLLIN, extensions.POLL_WRITE: select.POLLOUT}
+_suspect = False
+
+
+def install() -> None:
+    """Make psycopg2 call `wait` wherever it waits for the server."""
+    extensions.set_wait_callback(wait)
+
+
+def wait(connection: extensions.connection) -> None:
+    """Wait until the server has answered; raise OperationalError, by which psycopg2 closes the connection."""
+    global _suspect
+    state = connection.poll()
+    if state == extensions.POLL_OK:
+        return
+    seconds = _bound(connection)
+    deadline = time.monotonic() + seconds
+    poller = select.poll()
+    while state != extensions.POLL_OK:
+        poller.register(connection.fileno(), _EVENTS[state])
+        if not poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            _suspect = True
+            raise psycopg2.OperationalError(f"PostgreSQL did not answer within {seconds:.0f} s.")
+        state = connection.poll()
+    _suspect = False
+
+
+def _bound(connection: extensions.connection) -> float:
+    if connection.status == extensions.STATUS_SETUP:
+        return CONNECT_SECONDS
+    return SUSPECT_SECONDS if _suspect else ANSWER_SECONDS

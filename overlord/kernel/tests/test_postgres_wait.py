@@ -1,0 +1,93 @@
+"""A PostgreSQL that is frozen holds nobody up for longer than is stated."""
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg2
+import pytest
+from django.db import OperationalError, connection, transaction
+from psycopg2 import extensions
+
+from overlord.kernel import db, postgres_wait
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_wait, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(postgres_wait, "CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr(postgres_wait, "SUSPECT_SECONDS", 0.1)
+    monkeypatch.setattr(postgres_wait, "_suspect", False)
+
+
+def backend_pid() -> int:
+    return int(db.rows("SELECT pg_backend_pid() AS pid")[0]["pid"])
+
+
+def test_every_wait_of_a_process_is_bounded() -> None:
+    assert extensions.get_wait_callback() is postgres_wait.wait
+
+
+@pytest.mark.usefixtures("short")
+def test_a_statement_that_is_not_answered_fails_and_the_next_connection_works() -> None:
+    with frozen(backend_pid()), pytest.raises(OperationalError, match="did not answer"):
+        db.rows("SELECT 1")
+    connection.close()  # as at the end of a request
+    assert db.rows("SELECT 1 AS one") == [{"one": 1}]
+
+
+@pytest.mark.usefixtures("short")
+def test_a_commit_that_is_not_answered_fails() -> None:
+    with pytest.raises(OperationalError), transaction.atomic():
+        db.rows("SELECT 1")
+        pid = backend_pid()
+        os.kill(pid, signal.SIGSTOP)
+    os.kill(pid, signal.SIGCONT)
+    connection.close()
+
+
+@pytest.mark.usefixtures("short")
+def test_what_waits_next_waits_less_until_an_answer_comes() -> None:
+    with frozen(backend_pid()), pytest.raises(OperationalError):
+        db.rows("SELECT 1")
+    connection.close()
+    assert postgres_wait._suspect
+    with frozen(backend_pid()):  # the connection was answered, and with it the suspicion ended
+        assert not postgres_wait._suspect
+        with pytest.raises(OperationalError):
+            db.rows("SELECT 1")
+    connection.close()
+
+
+@pytest.mark.usefixtures("short")
+def test_a_server_that_does_not_greet_is_not_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(psycopg2.OperationalError, match="did not answer"):
+            psycopg2.connect(host="127.0.0.1", port=port, user="nobody", dbname="nothing")
+
+
+def test_many_open_files_do_not_matter() -> None:
+    """`select` would fail beyond file number 1,024, of which the live process has many thousands."""
+    connection.close()
+    opened = [os.dup(0) for _ in range(1_100)]
+    try:
+        assert db.rows("SELECT pg_sleep(0.01) IS NULL AS slept") == [{"slept": False}]
+        assert connection.connection.fileno() > 1_024
+    finally:
+        for number in opened:
+            os.close(number)
+        connection.close()
