@@ -1,17 +1,38 @@
-"""WebSockets, served by Daphne. HTTP is Granian's: here it only says that the process lives."""
+"""WebSockets, and the question whether this process lives, served by Daphne on one event loop.
+
+HTTP is Granian's. No page is answered here, whatever path or header a request has: each would take a thread, and in
+it a database connection that stays.
+"""
 
 import gc
 import os
+from http import HTTPStatus
+from typing import Any
 
+import django
 from channels.routing import ProtocolTypeRouter
-from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "overlord.settings")
 
-http = get_asgi_application()  # sets Django up, so it comes before what imports models
+django.setup()  # before what imports models
 
+from overlord.kernel.problems import CONTENT_TYPE, problem  # noqa: E402
+from overlord.kernel.rendering import dumps  # noqa: E402
 from realtime.gateway.routing import websockets  # noqa: E402
+
+
+async def http(scope: dict[str, Any], _receive: Any, send: Any) -> None:
+    """Answer /livez with 200 and anything else with 404."""
+    if scope["path"] in ("/livez", "/livez/"):
+        status, content_type, body = HTTPStatus.OK, "application/json", dumps({"status": "ok"})
+    else:
+        status, content_type = HTTPStatus.NOT_FOUND, CONTENT_TYPE
+        body = dumps(problem(status, code="not_found", detail="There is nothing at this address."))
+    headers = [(b"Content-Type", content_type.encode()), (b"Content-Length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status.value, "headers": headers})
+    await send({"type": "http.response.body", "body": body if scope["method"] != "HEAD" else b""})
+
 
 application = ProtocolTypeRouter({"http": http, "websocket": websockets})
 
-gc.freeze()  # what is loaded by now stays: a full collection stops all sockets for 50 ms, and not for 100 and more
+gc.freeze()  # what is loaded by now is never garbage: full collections, which stop all sockets, get shorter

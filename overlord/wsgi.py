@@ -1,11 +1,14 @@
-"""HTTP: the API, the pages and the admin, served by Granian."""
+"""HTTP: the API, the pages and the admin, served by Granian in threads."""
 
 import os
 
 from django.core.wsgi import get_wsgi_application
 
-from overlord.liveness import WebLiveness
-
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "overlord.settings")
 
-application = WebLiveness(get_wsgi_application())
+django = get_wsgi_application()  # sets Django up, so it comes before what imports REST framework
+
+from overlord.kernel.request_body import RequestBodyReader  # noqa: E402
+from overlord.liveness import WebLiveness  # noqa: E402
+
+application = WebLiveness(RequestBodyReader(django))

@@ -43,6 +43,8 @@ def web(port: int, *, env: Mapping[str, str]) -> Program:
         "web",
         f"granian --interface wsgi --host {HOST} --port {port} --no-ws --log-level warning"
         " --workers 2 --blocking-threads 4 --backlog 1024 --backpressure 512"
+        # Room for all headers that Caddy lets through, so that the application refuses them by a problem.
+        " --http1-buffer-size 1200000"
         # Without these options a killed worker ends the server, and one that hangs keeps it from stopping.
         " --respawn-failed-workers --respawn-interval 0.1 --workers-kill-timeout 3"
         " overlord.wsgi:application",

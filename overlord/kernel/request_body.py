@@ -1,0 +1,50 @@
+"""Read each request's body before the application sees the request. Runs in the threads of the web process.
+
+The front server has the whole body before it passes a request on, so reading it here waits for no client. Django
+takes a body that comes in chunks for an empty one, since it has no Content-Length. And when an answer is given
+before the body was read (401, 404), Granian closes the connection, and the front server loses the answer.
+"""
+
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from io import BytesIO
+from typing import Any
+
+from overlord.kernel.problems import CONTENT_TYPE, problem
+from overlord.kernel.rendering import dumps
+
+LARGEST_BODY = 1_000_000  # bytes; the front server has the same limit
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+Application = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+
+class RequestBodyReader:
+    """A WSGI application that gives another one only requests whose bodies are in memory, with their length."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        in_chunks = environ.pop("HTTP_TRANSFER_ENCODING", None) is not None
+        if not length and not in_chunks:
+            return self._application(environ, start_response)
+        body = environ["wsgi.input"].read(LARGEST_BODY + 1 if in_chunks else min(length, LARGEST_BODY + 1))
+        if len(body) > LARGEST_BODY:
+            sentence = "The request is larger than 1 MB."
+            return _refuse(start_response, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "request_too_large", sentence)
+        if len(body) < length:  # half a body must not be acted upon: `amount=10` may have become `amount=1`
+            sentence = "The request broke off."
+            return _refuse(start_response, HTTPStatus.BAD_REQUEST, "request_incomplete", sentence)
+        environ["wsgi.input"] = BytesIO(body)
+        environ["CONTENT_LENGTH"] = str(len(body))
+        return self._application(environ, start_response)
+
+
+def _refuse(start_response: StartResponse, status: HTTPStatus, code: str, sentence: str) -> list[bytes]:
+    body = dumps(problem(status, code=code, detail=sentence))
+    headers = [("Content-Type", CONTENT_TYPE), ("Content-Length", str(len(body)))]
+    start_response(f"{status.value} {status.phrase}", headers)
+    return [body]

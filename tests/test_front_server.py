@@ -1,0 +1,253 @@
+"""What clients of the real Caddy, Granian and Daphne get when they are slow, hostile or unlucky."""
+
+import gzip
+import http.client
+import json
+import os
+import signal
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from overlord.embedded import ports, processes, program
+from tests.system import System, eventually, on_loop
+
+pytestmark = pytest.mark.processes
+
+PROBLEM = "application/problem+json"
+BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+
+def port_of(system: System, name: str) -> int:
+    """Return the port on which one of the processes listens."""
+    argv = system.child(name).program.argv
+    return int(argv[argv.index("--port" if name == "web" else "-p") + 1])
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def raw(port: int, request: bytes) -> http.client.HTTPResponse:
+    """Send bytes as they are, and return the answer."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=30)
+    connection.sendall(request)
+    answer = http.client.HTTPResponse(connection)
+    answer.begin()
+    connection.close()
+    return answer
+
+
+def problem_of(answer: httpx.Response | http.client.HTTPResponse) -> tuple[int, str]:
+    """Return status and code of an answer that is a problem; fail when it is none."""
+    is_raw = isinstance(answer, http.client.HTTPResponse)
+    status = answer.status if is_raw else answer.status_code
+    content_type = answer.headers["Content-Type"]
+    body = json.loads(answer.read())
+    assert content_type == PROBLEM
+    assert (body["status"], body["type"]) == (status, f"urn:ticket-overlord:problem:{body['code']}")
+    return status, body["code"]
+
+
+class TestSlowClients:
+    def test_sixty_slow_bodies_hold_nobody_up(self, system: System) -> None:
+        head = b"POST /register/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        with ExitStack() as opened:
+            for _ in range(60):
+                client = opened.enter_context(socket.create_connection(("127.0.0.1", system.port)))
+                client.sendall(head + b"Content-Length: 1000\r\n\r\n{")
+            for _ in range(20):
+                assert httpx.get(f"{system.url}/event/events/", timeout=10).status_code == 200
+
+    def test_a_body_that_breaks_off_is_not_acted_upon(self, system: System) -> None:
+        """Also past Caddy: of `amount=10` without its last byte nothing may become `amount=1`."""
+        head = b"POST /register/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        with socket.create_connection(("127.0.0.1", port_of(system, "web")), timeout=30) as client:
+            client.sendall(head + b"Content-Length: 1000\r\n\r\n{}")
+            client.shutdown(socket.SHUT_WR)
+            answer = http.client.HTTPResponse(client)
+            answer.begin()
+            assert problem_of(answer) == (400, "request_incomplete")
+
+
+class TestBodies:
+    @pytest.mark.parametrize("size", [60_000, 150_000, 300_000, 900_000])
+    @pytest.mark.parametrize(("path", "status"), [("/event/reservations/", 401), ("/nothing/here/", 404)])
+    def test_an_answer_to_a_body_that_nobody_reads_arrives(
+        self, system: System, path: str, status: int, size: int
+    ) -> None:
+        body = b'{"a":"' + b"x" * size + b'"}'
+        answers: Counter[int] = Counter()
+        for _ in range(100):
+            connection = http.client.HTTPConnection("127.0.0.1", system.port, timeout=30)
+            connection.request("POST", path, body=body, headers={"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            json.loads(answer.read())
+            answers[answer.status] += 1
+            connection.close()
+        assert answers == {status: 100}
+
+    def test_one_that_comes_in_chunks_is_read(self, system: System) -> None:
+        def chunks() -> Iterator[bytes]:
+            yield b'{"username": "chunks-of-mine", "email": "chunks@exam'
+            yield b'ple.org", "password": "correct horse"}'
+
+        answer = httpx.post(
+            f"{system.url}/register/", content=chunks(), headers={"Content-Type": "application/json"}
+        )
+        assert (answer.status_code, answer.json()["username"]) == (201, "chunks-of-mine")
+
+    @pytest.mark.parametrize("encoding", ["gzip", "br", "deflate, gzip"])
+    def test_a_compressed_one_is_an_unsupported_media_type(self, system: System, encoding: str) -> None:
+        headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
+        answer = httpx.post(f"{system.url}/register/", content=gzip.compress(b"{}"), headers=headers)
+        assert problem_of(answer) == (415, "unsupported_media_type")
+
+    def test_one_that_is_too_large_is_a_problem_or_a_page(self, system: System) -> None:
+        url, body = f"{system.url}/register/", b"x" * 1_100_000
+        assert problem_of(httpx.post(url, content=body)) == (413, "request_too_large")
+        page = httpx.post(url, content=body, headers=BROWSER)
+        assert (page.status_code, page.headers["Content-Type"]) == (413, "text/html; charset=utf-8")
+        assert "<h1>Request too large</h1>" in page.text
+
+    def test_the_largest_is_taken(self, system: System) -> None:
+        headers = {"Content-Type": "application/json"}
+        body = b'{"a":"' + b"x" * 999_992 + b'"}'
+        assert len(body) == 1_000_000
+        answer = httpx.post(f"{system.url}/register/", content=body, headers=headers)
+        assert problem_of(answer) == (400, "invalid")
+
+
+class TestHeadersAndMethods:
+    @pytest.mark.parametrize("size", [40_000, 600_000, 900_000])
+    def test_headers_that_are_too_large_are_a_problem(self, system: System, size: int) -> None:
+        answer = raw(system.port, b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Big: " + b"x" * size + b"\r\n\r\n")
+        assert problem_of(answer) == (431, "headers_too_large")
+
+    def test_a_malformed_host_is_a_problem_or_a_page(self, system: System) -> None:
+        request = b"GET / HTTP/1.1\r\nHost: a_b!c\r\n"
+        assert problem_of(raw(system.port, request + b"\r\n")) == (400, "bad_host")
+        page = raw(system.port, request + b"Accept: text/html\r\n\r\n")
+        assert (page.status, page.headers["Content-Type"]) == (400, "text/html; charset=utf-8")
+
+    @pytest.mark.parametrize(
+        "path", ["/", "/login", "/signup/", "/translations.js", "/static/shop/shop.css", "/livez"]
+    )
+    def test_head_is_answered_wherever_get_is(self, system: System, path: str) -> None:
+        head, get = httpx.head(system.url + path), httpx.get(system.url + path)
+        assert (head.status_code, head.headers["Content-Type"]) == (200, get.headers["Content-Type"])
+        assert head.content == b""
+
+    @pytest.mark.parametrize("method", ["PUT", "DELETE", "POST", "PROPFIND"])
+    def test_a_method_that_a_page_does_not_take_is_405_with_those_it_takes(
+        self, system: System, method: str
+    ) -> None:
+        answer = httpx.request(method, f"{system.url}/")
+        assert answer.headers["Allow"] == "GET, HEAD"
+        assert problem_of(answer) == (405, "method_not_allowed")
+        page = httpx.request(method, f"{system.url}/", headers=BROWSER)
+        assert (page.status_code, page.headers["Allow"]) == (405, "GET, HEAD")
+        assert "<h1>" in page.text
+
+    def test_headers_with_underscores_stand_for_nothing(self, system: System) -> None:
+        """WSGI would take them for the ones with hyphens, which Caddy sets."""
+        answer = httpx.get(
+            f"{system.url}/login/", headers={"X_Forwarded_Host": "evil.example", "X_Forwarded_Proto": "https"}
+        )
+        assert answer.status_code == 200
+        assert "Secure" not in answer.headers.get("Set-Cookie", "")
+
+
+class TestDaphne:
+    """It answers sockets and /livez, whatever path or header a request has."""
+
+    @pytest.mark.parametrize("path", ["/ws/admin/login/", "/ws/", "/ws/events/", "/ws/livez"])
+    @pytest.mark.parametrize("headers", [{}, {"Daphne-Root-Path": "/ws"}, {"daphne-root-path": "/ws/.."}])
+    def test_no_page_is_reached_through_it(self, system: System, path: str, headers: dict[str, str]) -> None:
+        for port in (system.port, port_of(system, "live")):
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+                asked = client.build_request("GET", "/", headers=headers)
+                asked.url = asked.url.copy_with(raw_path=path.encode())
+                assert problem_of(client.send(asked)) == (404, "not_found")
+
+    def test_it_says_that_it_lives(self, system: System) -> None:
+        for path in ("/livez", "/livez/"):
+            answer = httpx.get(f"http://127.0.0.1:{port_of(system, 'live')}{path}")
+            assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+class TestServersThatAreAway:
+    @pytest.fixture
+    def alone(self, tmp_path: Path) -> Iterator[str]:
+        """A Caddy behind which nothing listens."""
+        shop, web, live = ports.any_free(), ports.any_free(), ports.any_free()
+        described = program.caddy(shop, web_port=web, live_port=live, data_dir=tmp_path)
+        child = processes.start(described, tmp_path)
+        try:
+            eventually(lambda: listens(shop))
+            yield f"http://127.0.0.1:{shop}"
+        finally:
+            processes.stop([child])
+
+    def test_a_program_is_told_when_to_come_back_and_a_person_gets_a_page(self, alone: str) -> None:
+        answer = httpx.post(f"{alone}/event/reservations/", json={}, timeout=30)
+        assert answer.headers["Retry-After"] == "1"
+        assert problem_of(answer) == (503, "busy")
+        page = httpx.get(f"{alone}/", headers=BROWSER, timeout=30)
+        assert (page.status_code, page.headers["Retry-After"]) == (503, "1")
+        assert (page.headers["Content-Type"], page.headers["Cache-Control"]) == (
+            "text/html; charset=utf-8",
+            "no-store, private",
+        )
+        assert "<h1>Busy</h1>" in page.text
+
+    def test_a_stopped_web_process_holds_nobody_for_ever(self, system: System) -> None:
+        """Whoever it held is answered by the other process, or hears that the server is busy."""
+        stopped = psutil.Process(system.child("web").pid).children()[-1]
+        with httpx.Client(base_url=system.url, timeout=60) as client:
+            os.kill(stopped.pid, signal.SIGSTOP)
+            try:
+                answers = [client.get("/event/events/") for _ in range(12)]
+            finally:
+                os.kill(stopped.pid, signal.SIGCONT)
+        given = Counter(answer.status_code for answer in answers)
+        assert set(given) <= {200, 503}
+        assert given[200] >= 8
+        assert all("Retry-After" in answer.headers for answer in answers if answer.status_code == 503)
+
+
+def test_a_socket_outlives_the_time_that_a_body_has(system: System, tmp_path: Path) -> None:
+    """A front server that gives bodies one second ends a slow body and leaves a socket alone."""
+    caddyfile = program.CADDYFILE.read_text().replace("read_body 60s", "read_body 1s")
+    assert "read_body 1s" in caddyfile
+    (tmp_path / "Caddyfile").write_text(caddyfile)
+    shop = ports.any_free()
+    described = program.caddy(
+        shop, web_port=port_of(system, "web"), live_port=port_of(system, "live"), data_dir=tmp_path
+    )
+    argv = [
+        str(tmp_path / "Caddyfile") if part == str(program.CADDYFILE) else part for part in described.argv
+    ]
+    child = processes.start(replace(described, argv=tuple(argv)), tmp_path)
+    try:
+        child.wait_ready()
+        screen = System(port=shop, programs=[], children=[], logs=tmp_path, opened=system.opened).watch(
+            "/ws/events/"
+        )
+        with socket.create_connection(("127.0.0.1", shop), timeout=30) as slow:
+            slow.sendall(b"POST /register/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{")
+            answer = http.client.HTTPResponse(slow)
+            answer.begin()
+            assert problem_of(answer) == (408, "request_timeout")
+        on_loop(screen.socket.send('{"type": "resync"}'), seconds=30)
+        assert screen.take()["type"] == "snapshot"
+    finally:
+        processes.stop([child])
