@@ -13,12 +13,12 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_POST
 
 from checkout import rules, selectors, services, stages
 from overlord.accounts.selectors import actor_id
 from overlord.kernel import clock, problems
 from overlord.kernel.errors import DomainError, Invalid, NotFound
+from overlord.kernel.methods import allow
 from overlord.shop import error_messages
 from tickets import selectors as tickets
 
@@ -33,14 +33,14 @@ class PayForm(forms.Form):
     token = forms.CharField(max_length=rules.TOKEN_LENGTH)
 
 
-@require_GET
+@allow("GET")
 @login_required
 def checkout(request: HttpRequest, reservation_id: int) -> HttpResponse:
     """Show a reservation of the buyer's, the time left to pay, and the status of its payment."""
     return _checkout_page(request, reservation_id)
 
 
-@require_POST
+@allow("POST")
 @login_required
 def pay(request: HttpRequest, reservation_id: int) -> HttpResponse:
     """Pay for a reservation; the checkout page shows the outcome."""
@@ -92,7 +92,7 @@ def _checkout_page(
     return render(request, "checkout/checkout.html", context, status=status)
 
 
-@require_GET
+@allow("GET")
 @login_required
 def me(request: HttpRequest) -> HttpResponse:
     """Show the buyer's reservations: waiting for payment, paid, and ended."""

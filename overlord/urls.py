@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.decorators.cache import cache_control
 from django.views.i18n import JavaScriptCatalog
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularSwaggerView
 
 from checkout import pages as checkout
 from overlord import health
@@ -42,7 +42,7 @@ urlpatterns = [
     path("", include("overlord.accounts.api.urls")),
     path("payment/", include("checkout.api.urls")),
     path("stats/", include("stats.api.urls")),
-    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/schema/", schema.openapi, name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("api/asyncapi.yaml", schema.asyncapi),
     path("admin/", admin.site.urls),
@@ -50,5 +50,6 @@ urlpatterns = [
     path("readyz/", health.readyz),
 ]
 
+handler400 = "overlord.shop.error_pages.bad_request"
 handler404 = "overlord.shop.error_pages.not_found"
 handler500 = "overlord.shop.error_pages.server_error"

@@ -2,9 +2,9 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_GET
 
 from overlord.kernel import clock
+from overlord.kernel.methods import allow
 from overlord.shop.permissions import staff_only
 from stats import labels
 from stats import monitor as figures
@@ -18,7 +18,7 @@ BLANK = {
 }  # the row from which the page's <template> elements are made
 
 
-@require_GET
+@allow("GET")
 @staff_only
 def monitor(request: HttpRequest) -> HttpResponse:
     """Show what is sold, on hold and available, and what needs a look. Its modules keep it live."""

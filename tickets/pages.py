@@ -19,12 +19,12 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from overlord.accounts.selectors import actor_id
 from overlord.kernel import clock, money, problems
 from overlord.kernel.errors import DomainError, Invalid
 from overlord.kernel.form_fields import WholeNumberField
+from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID, whole_number
 from overlord.shop import error_messages
 from overlord.shop.permissions import staff_only
@@ -34,7 +34,7 @@ EVENTS_SHOWN = 100
 
 
 # The list of events ----------------------------------------------------------------------------------------------
-@require_GET
+@allow("GET")
 def home(request: HttpRequest) -> HttpResponse:
     """List the upcoming events by date, filtered by a search and a month."""
     now = clock.now()
@@ -93,7 +93,7 @@ class ReserveForm(ChoiceForm):
     key = forms.RegexField(r"^[\w-]{1,24}$")
 
 
-@require_http_methods(["GET", "POST"])
+@allow("GET", "POST")
 def event(request: HttpRequest, event_id: int) -> HttpResponse:
     """Show an event with its availability and the form that reserves tickets, or take that form."""
     if request.method == "POST":
@@ -186,7 +186,7 @@ def _type_row(
 
 
 # Actions of a buyer -------------------------------------------------------------------------------------
-@require_POST
+@allow("POST")
 @login_required
 def release(request: HttpRequest, reservation_id: int) -> HttpResponse:
     """Release the buyer's hold."""
@@ -199,7 +199,7 @@ def release(request: HttpRequest, reservation_id: int) -> HttpResponse:
     return redirect("me")
 
 
-@require_POST
+@allow("POST")
 @login_required
 def extend(request: HttpRequest, reservation_id: int) -> HttpResponse:
     """Extend the buyer's hold."""
@@ -211,7 +211,7 @@ def extend(request: HttpRequest, reservation_id: int) -> HttpResponse:
 
 
 # Staff ---------------------------------------------------------------------------------------------------
-@require_http_methods(["GET", "POST"])
+@allow("GET", "POST")
 @staff_only
 def sale(request: HttpRequest, event_id: int) -> HttpResponse:
     """Ask whether to pause or resume the sale of an event, then do so."""

@@ -6,5 +6,5 @@ from django.utils import timezone
 
 
 def now() -> datetime:
-    """Will give the present instant, in UTC."""
+    """Return the present instant, in UTC."""
     return timezone.now()

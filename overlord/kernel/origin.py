@@ -6,7 +6,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def is_same_origin(origin: str, *, scheme: str, host: str) -> bool:
-    """Will say whether an Origin header names the very place that was asked: `scheme` and `host[:port]`."""
+    """Return whether an Origin header names the place that was asked: `scheme` and `host[:port]`."""
     theirs = _parts(origin)
     return theirs is not None and theirs == _parts(f"{scheme}://{host}")
 
@@ -17,7 +17,7 @@ def _parts(origin: str) -> tuple[str, str, int] | None:
         port = split.port or DEFAULT_PORTS.get(split.scheme)
     except ValueError:
         return None
-    # `scheme://host[:port]` and nothing more is an origin, whatever else would name the same host.
+    # An origin is `scheme://host[:port]` and nothing more.
     if not split.hostname or port is None or split.username is not None or split.path or split.query:
         return None
     return split.scheme, split.hostname.lower(), port

@@ -31,12 +31,12 @@ STATUSES: dict[type[errors.DomainError], HTTPStatus] = {
 
 
 def status_of(error: errors.DomainError) -> HTTPStatus:
-    """Will look up the HTTP status of an error's category."""
+    """Return the HTTP status of an error's category."""
     return next(STATUSES[category] for category in type(error).__mro__ if category in STATUSES)
 
 
 def problem(status: int, *, code: str, detail: str, **facts: Any) -> dict[str, Any]:
-    """Will build the body of a problem: the standard's members, the stable `code`, and the facts."""
+    """Return the body of a problem: the standard's members, the stable `code`, and the facts."""
     return {
         "type": f"urn:ticket-overlord:problem:{code}",
         "title": code.replace("_", " ").capitalize(),
@@ -48,7 +48,7 @@ def problem(status: int, *, code: str, detail: str, **facts: Any) -> dict[str, A
 
 
 def problem_response(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Will translate what a view raised (DRF's EXCEPTION_HANDLER); None lets an unforeseen error become a 500."""
+    """Return the response for what a view raised (DRF's EXCEPTION_HANDLER); None makes it a 500."""
     headers: dict[str, str] = {}
     if isinstance(error, OperationalError | InterfaceError):
         error = _busy(error)
@@ -60,15 +60,13 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
         body = _api_problem(api_error)
         if (challenge := getattr(api_error, "auth_header", None)) is not None:
             headers["WWW-Authenticate"] = challenge
-        if (wait := getattr(api_error, "wait", None)) is not None:
-            headers["Retry-After"] = str(body.setdefault("retry_after", int(wait) + 1))
     else:
         return None
     return Response(body, status=body["status"], headers=headers, content_type=CONTENT_TYPE)
 
 
 def _busy(error: Exception) -> errors.Busy:
-    """A lock that was not to be had in time, or a server that went away: both pass."""
+    """Return the error for a lock that was not free in time, or for a server that went away: both pass."""
     logger.warning("PostgreSQL did not answer in time: %s", str(error).strip())
     return errors.Busy()
 
@@ -95,27 +93,12 @@ _READABLE = re.compile(r"text/html|application/xhtml")
 
 
 def prefers_html(request: HttpRequest) -> bool:
-    """Will say whether a person's browser asks, who is better served by a page."""
+    """Return whether a browser asks for a page, and not a program for data."""
     accept = request.headers.get("Accept", "")
     return bool(_READABLE.search(accept.partition("json")[0]))
 
 
-def _answer(status: HTTPStatus, code: str, detail: str) -> HttpResponse:
-    return HttpResponse(
-        dumps(problem(status, code=code, detail=detail)), status=status, content_type=CONTENT_TYPE
-    )
-
-
-def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Will answer an unknown path (`handler404`)."""
-    return _answer(HTTPStatus.NOT_FOUND, "not_found", "There is nothing at this address.")
-
-
-def server_error(request: HttpRequest) -> HttpResponse:
-    """Will answer what nobody foresaw (`handler500`), without a word of its cause, which is in the log."""
-    return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, "server_error", "Something went wrong on our side.")
-
-
-def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """Will answer a form without a valid CSRF token (`CSRF_FAILURE_VIEW`)."""
-    return _answer(HTTPStatus.FORBIDDEN, "csrf_failed", reason or "The form's security token is missing.")
+def answer(status: HTTPStatus, *, code: str, detail: str) -> HttpResponse:
+    """Return a problem as a response, outside of the API's views."""
+    body = dumps(problem(status, code=code, detail=detail))
+    return HttpResponse(body, status=status, content_type=CONTENT_TYPE)

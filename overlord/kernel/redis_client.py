@@ -12,7 +12,7 @@ SECONDS = 0.3  # a sale never waits longer than this for Redis
 
 @lru_cache(maxsize=1)
 def connection() -> redis.Redis:
-    """Will give the process's client, a pool of connections that threads share.
+    """Return the process's client, a pool of connections that threads share.
 
     Its calls raise `redis.RedisError`, after at most `SECONDS` for a connection and as long for an answer.
     """

@@ -1,16 +1,26 @@
-"""The machine-readable contracts: parts of the OpenAPI schema that several APIs need, and the AsyncAPI document."""
+"""The machine-readable contracts: parts of the OpenAPI schema that several APIs need, and both documents.
 
+A document is the same for everybody and is made once in a process.
+"""
+
+import hashlib
 from functools import lru_cache
+from threading import Lock
 from typing import Any, Literal
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.views.decorators.http import require_safe
+from django.utils.cache import get_conditional_response
+from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
 from drf_spectacular.utils import OpenApiParameter, inline_serializer
 from rest_framework import serializers
 
+from overlord.kernel.methods import allow
 from overlord.kernel.problems import CONTENT_TYPE
+
+_generating = Lock()
 
 
 class Problem(serializers.Serializer[Any]):
@@ -24,7 +34,7 @@ class Problem(serializers.Serializer[Any]):
 
 
 class Schema(AutoSchema):
-    """Says of every operation that what it refuses, it refuses with a problem."""
+    """Adds to every operation that it refuses with a problem."""
 
     def _get_response_bodies(self, direction: Literal["request", "response"] = "response") -> dict[str, Any]:
         problem = self.resolve_serializer(Problem, direction).ref
@@ -40,11 +50,13 @@ class _Paginated:
 
     parameters = [
         OpenApiParameter("cursor", str, description="From `next` or `previous`."),
-        OpenApiParameter("page_size", int, description="1 to 100; 25 unless said."),
+        OpenApiParameter(
+            "page_size", int, description="1 or more; 25 unless said, and at most 100 are given."
+        ),
     ]
 
     def __call__(self, shape: type[serializers.Serializer[Any]]) -> serializers.Serializer[Any]:
-        """Will describe a page of `shape`."""
+        """Return the schema of a page of `shape`."""
         return inline_serializer(
             f"{shape.__name__}Page",
             {
@@ -58,13 +70,37 @@ class _Paginated:
 paginated = _Paginated()
 
 
-@require_safe
-def asyncapi(_request: HttpRequest) -> HttpResponse:
+@allow("GET")
+def openapi(request: HttpRequest) -> HttpResponse:
+    """Answer with the OpenAPI document: JSON where that is asked for (`?format=json`, or Accept), else YAML."""
+    wanted = request.GET.get("format") or request.headers.get("Accept", "")
+    with _generating:  # it takes a second: whoever asks meanwhile waits for the same document
+        document, media_type = _openapi(as_json="json" in wanted)
+    return _document(request, document, media_type)
+
+
+@allow("GET")
+def asyncapi(request: HttpRequest) -> HttpResponse:
     """Answer with the AsyncAPI document."""
-    return HttpResponse(_document(), content_type="application/yaml")
+    return _document(request, _asyncapi(), "application/yaml")
+
+
+def _document(request: HttpRequest, document: bytes, content_type: str) -> HttpResponse:
+    """Return a document, or 304 when the client has it."""
+    tag = f'"{hashlib.blake2b(document, digest_size=16).hexdigest()}"'
+    headers = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Accept"}
+    response = HttpResponse(document, content_type=content_type, headers=headers)
+    return get_conditional_response(request, etag=tag, response=response) or response
+
+
+@lru_cache(maxsize=2)
+def _openapi(*, as_json: bool) -> tuple[bytes, str]:
+    renderer = OpenApiJsonRenderer() if as_json else OpenApiYamlRenderer()
+    document: bytes = renderer.render(SchemaGenerator().get_schema(request=None, public=True))
+    return document, renderer.media_type
 
 
 @lru_cache(maxsize=1)
-def _document() -> bytes:
+def _asyncapi() -> bytes:
     document: bytes = (settings.BASE_DIR / "docs" / "asyncapi.yaml").read_bytes()
     return document

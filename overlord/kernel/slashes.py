@@ -6,8 +6,8 @@ from django.http import HttpRequest, HttpResponse
 
 
 class TrailingSlashMiddleware:
-    """Will route `/event/events` as `/event/events/`, for every method and without a redirect (which would
-    drop a POST's body). Paths of files keep their form."""
+    """Routes `/event/events` as `/event/events/`, for every method. (A redirect would drop the body of a POST.)
+    Paths of files keep their form."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

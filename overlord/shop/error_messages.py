@@ -134,6 +134,11 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
         _("The address may be wrong, or the page may have been removed."),
     ),
     "rate_limited": _rate_limited,
+    "method_not_allowed": lambda _facts: (
+        _("This page cannot be opened this way."),
+        _("Go back, or start again from the events."),
+    ),
+    "bad_host": lambda _facts: (_("This address is not ours."), _("Check the address and try again.")),
     "busy": lambda _facts: (
         _("The site is very busy right now."),
         _("Nothing was reserved or charged. Please try again in a moment."),

@@ -1,8 +1,9 @@
 """Errors as pages for people, and as problem+json for programs: one middleware, and the error handlers of urls."""
 
 from collections.abc import Callable
+from http import HTTPStatus
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import DisallowedHost, PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -40,22 +41,31 @@ class ErrorPageMiddleware:
         return response
 
 
+def answer(request: HttpRequest, status: HTTPStatus, *, code: str, detail: str) -> HttpResponse:
+    """Return a page where a browser asks, and a problem where a program does."""
+    if problems.prefers_html(request):
+        return page(request, error_messages.of_code(code, otherwise=detail), status=status)
+    return problems.answer(status, code=code, detail=detail)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer what Django itself finds malformed (`handler400`): a host that is not ours, too many fields."""
+    code = "bad_host" if isinstance(exception, DisallowedHost) else "invalid"
+    return answer(request, HTTPStatus.BAD_REQUEST, code=code, detail="The request is not valid.")
+
+
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer an unknown path (`handler404`)."""
-    if problems.prefers_html(request):
-        return page(request, error_messages.of_code("not_found"), status=404)
-    return problems.not_found(request, exception)
+    return answer(request, HTTPStatus.NOT_FOUND, code="not_found", detail="There is nothing at this address.")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer an unexpected error (`handler500`)."""
-    if problems.prefers_html(request):
-        return page(request, error_messages.of_code("server_error"), status=500)
-    return problems.server_error(request)
+    """Answer an unexpected error (`handler500`). Its cause is in the log and not in the answer."""
+    detail = "Something went wrong on our side."
+    return answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, code="server_error", detail=detail)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Answer a form without a valid CSRF token (`CSRF_FAILURE_VIEW`)."""
-    if problems.prefers_html(request):
-        return page(request, error_messages.of_code("csrf_failed"), status=403)
-    return problems.csrf_failure(request, reason)
+    detail = reason or "The form's security token is missing."
+    return answer(request, HTTPStatus.FORBIDDEN, code="csrf_failed", detail=detail)

@@ -1,0 +1,73 @@
+"""Refuse requests that no view could answer, before sessions, CSRF and views look at them."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest, HttpResponse
+
+from overlord.shop import error_pages
+
+MOST_HEADER_BYTES = 32_768  # of all headers and the address together
+
+
+class RequestChecksMiddleware:
+    """Refuses too large headers, encoded bodies, malformed hosts, and methods that a page does not take."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return _refused(request) or self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., Any], _args: Any, _kwargs: Any
+    ) -> HttpResponse | None:
+        allowed = _allowed_methods(view)
+        if allowed is None or request.method in allowed:
+            return None
+        listed = ", ".join(allowed)
+        detail = f"This address takes {listed} only."
+        response = error_pages.answer(
+            request, HTTPStatus.METHOD_NOT_ALLOWED, code="method_not_allowed", detail=detail
+        )
+        response["Allow"] = listed
+        return response
+
+
+def _refused(request: HttpRequest) -> HttpResponse | None:
+    sent = sum(len(value) for name, value in request.META.items() if name.startswith("HTTP_"))
+    if sent + len(request.path) + len(request.META.get("QUERY_STRING", "")) > MOST_HEADER_BYTES:
+        return error_pages.answer(
+            request,
+            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+            code="headers_too_large",
+            detail="The request's headers are larger than 32 KB.",
+        )
+    if request.META.get("HTTP_CONTENT_ENCODING", "identity") != "identity":
+        return error_pages.answer(
+            request,
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            code="unsupported_media_type",
+            detail="Bodies are not taken compressed.",
+        )
+    try:
+        request.get_host()
+    except DisallowedHost as error:
+        return error_pages.bad_request(request, error)
+    return None
+
+
+def _allowed_methods(view: Callable[..., Any]) -> tuple[str, ...] | None:
+    """Return the methods of a page's view; None for the API's, which answer for themselves, and the admin's."""
+    if hasattr(view, "cls"):
+        return None
+    page = getattr(view, "view_class", None)
+    if page is None:
+        return getattr(view, "allowed_methods", None)
+    return tuple(
+        name.upper()
+        for name in page.http_method_names
+        if hasattr(page, name) or (name == "head" and hasattr(page, "get"))
+    )
