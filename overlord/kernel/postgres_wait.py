@@ -15,6 +15,7 @@ ANSWER_SECONDS = 18.0  # longer than statement_timeout
 SUSPECT_SECONDS = 2.0  # instead of ANSWER_SECONDS after an answer did not come, until one comes again
 
 _EVENTS = {extensions.POLL_READ: select.POLLIN, extensions.POLL_WRITE: select.POLLOUT}
+_CONNECTED = {extensions.STATUS_READY, extensions.STATUS_BEGIN, extensions.STATUS_PREPARED}
 _suspect = False
 
 
@@ -42,6 +43,6 @@ def wait(connection: extensions.connection) -> None:
 
 
 def _bound(connection: extensions.connection) -> float:
-    if connection.status == extensions.STATUS_SETUP:
+    if connection.status not in _CONNECTED:
         return CONNECT_SECONDS
     return SUSPECT_SECONDS if _suspect else ANSWER_SECONDS

@@ -4,7 +4,8 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from unittest import mock
 
 import psycopg2
 import pytest
@@ -18,18 +19,17 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @contextmanager
 def frozen(pid: int) -> Iterator[None]:
+    """Freeze a PostgreSQL process, and be impatient meanwhile."""
     os.kill(pid, signal.SIGSTOP)
     try:
-        yield
+        with mock.patch.multiple(postgres_wait, ANSWER_SECONDS=0.3, SUSPECT_SECONDS=0.1):
+            yield
     finally:
         os.kill(pid, signal.SIGCONT)
 
 
-@pytest.fixture
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres_wait, "ANSWER_SECONDS", 0.3)
-    monkeypatch.setattr(postgres_wait, "CONNECT_SECONDS", 0.3)
-    monkeypatch.setattr(postgres_wait, "SUSPECT_SECONDS", 0.1)
+@pytest.fixture(autouse=True)
+def unsuspicious(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres_wait, "_suspect", False)
 
 
@@ -41,7 +41,6 @@ def test_every_wait_of_a_process_is_bounded() -> None:
     assert extensions.get_wait_callback() is postgres_wait.wait
 
 
-@pytest.mark.usefixtures("short")
 def test_a_statement_that_is_not_answered_fails_and_the_next_connection_works() -> None:
     with frozen(backend_pid()), pytest.raises(OperationalError, match="did not answer"):
         db.rows("SELECT 1")
@@ -49,17 +48,12 @@ def test_a_statement_that_is_not_answered_fails_and_the_next_connection_works() 
     assert db.rows("SELECT 1 AS one") == [{"one": 1}]
 
 
-@pytest.mark.usefixtures("short")
 def test_a_commit_that_is_not_answered_fails() -> None:
-    with pytest.raises(OperationalError), transaction.atomic():
-        db.rows("SELECT 1")
-        pid = backend_pid()
-        os.kill(pid, signal.SIGSTOP)
-    os.kill(pid, signal.SIGCONT)
+    with ExitStack() as freeze, pytest.raises(OperationalError), transaction.atomic():
+        freeze.enter_context(frozen(backend_pid()))
     connection.close()
 
 
-@pytest.mark.usefixtures("short")
 def test_what_waits_next_waits_less_until_an_answer_comes() -> None:
     with frozen(backend_pid()), pytest.raises(OperationalError):
         db.rows("SELECT 1")
@@ -72,10 +66,10 @@ def test_what_waits_next_waits_less_until_an_answer_comes() -> None:
     connection.close()
 
 
-@pytest.mark.usefixtures("short")
-def test_a_server_that_does_not_greet_is_not_waited_for() -> None:
+def test_a_server_that_does_not_greet_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
+        monkeypatch.setattr(postgres_wait, "CONNECT_SECONDS", 0.3)
         with pytest.raises(psycopg2.OperationalError, match="did not answer"):
             psycopg2.connect(host="127.0.0.1", port=port, user="nobody", dbname="nothing")
 

@@ -17,7 +17,7 @@ def nothing_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
 def age(queue: Queue, seconds: int) -> None:
     """Make the record of a queue older."""
     key = f"queue_health:{queue}"
-    redis_client.connection().expire(key, redis_client.connection().ttl(key) - seconds)
+    redis_client.connection().pexpire(key, redis_client.connection().pttl(key) - seconds * 1000)
 
 
 def test_a_queue_that_was_never_recorded_is_silent_and_its_wait_unknown() -> None:
