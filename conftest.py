@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_test_environment: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """The test database, also for tests on the running system, which are not marked `django_db`."""
+    """Make the test database, also for tests on the running system, which are not marked `django_db`."""
     with django_db_blocker.unblock():
         made = setup_databases(verbosity=0, interactive=False, aliases={"default"})
     yield
@@ -46,7 +46,7 @@ def django_db_setup(django_test_environment: None, django_db_blocker: DjangoDbBl
 
 @pytest.fixture(autouse=True)
 def clean_memories() -> Iterator[None]:
-    """Nothing of another test's: neither in this test run's own Valkey nor in this process."""
+    """Empty what another test left: this run's own Valkey, and the caches of this process."""
     redis_client.connection().flushall()
     sold_out_cache.forget()
     yield
@@ -56,7 +56,7 @@ def clean_memories() -> Iterator[None]:
 
 @pytest.fixture
 def user_make() -> Callable[..., User]:
-    """Makes a user with a name of its own and the password `correct horse`."""
+    """Return a function that makes a user with a name of its own and the password `correct horse`."""
 
     def make(**fields: Any) -> User:
         name = fields.pop("username", f"user{next(_numbers)}")
@@ -73,13 +73,13 @@ def buyer(user_make: Callable[..., User]) -> User:
 
 @pytest.fixture
 def api(buyer: User) -> APIClient:
-    """A REST client logged in as `buyer`."""
+    """Return an API client with a token of `buyer`."""
     return api_of(buyer)
 
 
 @pytest.fixture
 def ticket_type_make() -> Callable[..., TicketType]:
-    """Makes an event with one ticket type on sale."""
+    """Return a function that makes an event with one ticket type on sale."""
 
     def make(
         *,

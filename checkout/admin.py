@@ -86,7 +86,7 @@ class PaymentAdmin(ReadOnlyAdmin):
         return [path("<int:payment_id>/refund/", view, name="checkout_payment_refund"), *super().get_urls()]
 
     def refund(self, request: HttpRequest, payment_id: int) -> HttpResponse:
-        """Will show the form of a refund and ask for it."""
+        """Show the form of a refund, and request the refund when it is sent."""
         payment = self.get_object(request, str(payment_id))
         if payment is None:
             return redirect("admin:checkout_payment_changelist")

@@ -1,9 +1,8 @@
-"""A client of the running system: what a buyer's program would do, by HTTP and WebSocket.
+"""A client of the running system, as a buyer's program: by HTTP and WebSocket.
 
-Note [One thread for a line]: the sockets are asyncio's, on a loop in a thread of its own, and awaited from here.
-`websockets.sync` reads a connection in one thread and writes to it in another, which OpenSSL allows nobody:
-over TLS 1.3, where the server's tickets are read while the request is written, one request in some hundreds
-never left, and its handshake hung.
+Note [One thread for a connection]: the sockets are asyncio's, on a loop in a thread of its own, and awaited from
+here. `websockets.sync` reads a connection in one thread and writes to it in another, which OpenSSL forbids: over
+TLS 1.3 a client reads the server's session tickets while it writes its request, and now and then a handshake hung.
 """
 
 import asyncio
@@ -36,7 +35,7 @@ _numbers = itertools.count(1)
 
 
 def eventually(look: Callable[[], Found], *, seconds: float = PATIENCE) -> Found:
-    """Waits until `look` gives something true, and gives it."""
+    """Wait until `look` returns something true, and return it."""
     until = time.monotonic() + seconds
     while True:
         found = look()
@@ -47,7 +46,7 @@ def eventually(look: Callable[[], Found], *, seconds: float = PATIENCE) -> Found
 
 
 def on_loop(work: Coroutine[Any, Any, Found], *, seconds: float) -> Found:
-    """Run the coroutine on the loop of all sockets, and return its result. See Note [One thread for a line]."""
+    """Run the coroutine on the loop of all sockets; return its result. Note [One thread for a connection]."""
     return asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, seconds), _loop()).result()
 
 
@@ -85,14 +84,14 @@ class System:
         return next(child for child in self.children if child.program.name == name)
 
     def restart(self, name: str) -> None:
-        """Starts a process again that was killed."""
+        """Start a process again that was killed."""
         [described] = [described for described in self.programs if described.name == name]
         child = processes.start(described, self.logs)
         self.children[self.children.index(self.child(name))] = child
         child.wait_ready()
 
     def revive(self) -> None:
-        """Starts what has ended by itself, as `bin/up` does: a worker may give up when Redis breaks off."""
+        """Start processes that have ended by themselves, as `bin/up` does: a worker may end when it loses Redis."""
         for child in [child for child in self.children if not child.running]:
             self.restart(child.program.name)
 
@@ -101,7 +100,7 @@ class System:
         return self.get("/readyz").status_code == 200
 
     def buyer(self) -> "Buyer":
-        """Registers somebody new and logs in, as the README does it."""
+        """Sign up a new buyer and log in, as the README does it."""
         name = f"buyer-{time.time_ns()}-{next(_numbers)}"
         http = self.opened.enter_context(httpx.Client(base_url=self.url, timeout=30, verify=self.trust))
         body = {"username": name, "email": f"{name}@example.org", "password": "correct horse"}
@@ -112,7 +111,7 @@ class System:
         return Buyer(self, http, token)
 
     def watch(self, path: str, *, token: str | None = None) -> "Screen":
-        """Opens a live stream."""
+        """Open a live stream."""
         headers = {"Authorization": f"Token {token}"} if token else None
 
         async def connected() -> ClientConnection:
@@ -146,11 +145,11 @@ class Screen:
         self.frames: list[dict[str, Any]] = []
 
     def hear(self, *, seconds: float) -> str | bytes:
-        """Waits for what the line brings next. See Note [One thread for a line]."""
+        """Wait for the next message. See Note [One thread for a connection]."""
         return on_loop(self.socket.recv(), seconds=seconds)
 
     def take(self, *, seconds: float = PATIENCE) -> dict[str, Any]:
-        """Waits for the next frame."""
+        """Wait for the next frame."""
         until = time.monotonic() + seconds
         try:
             frame: dict[str, Any] = json.loads(self.hear(seconds=seconds))
@@ -166,7 +165,7 @@ class Screen:
         return frame
 
     def until(self, shows: Callable[[Any], bool], *, seconds: float = PATIENCE) -> Any:
-        """Waits until the state is as wanted, and gives it."""
+        """Wait until the state is as wanted, and return it."""
         until = time.monotonic() + seconds
         while self.data is None or not shows(self.data):
             self.take(seconds=max(0.01, until - time.monotonic()))
@@ -175,7 +174,7 @@ class Screen:
 
 @dataclass
 class Buyer:
-    """Somebody with an account."""
+    """A buyer with an account."""
 
     system: System
     http: httpx.Client
@@ -197,7 +196,7 @@ class Buyer:
         return self.http.post(f"/payment/payments/{payment}/pay/", json={"token": token})
 
     def payment_when(self, payment: int, *statuses: str, seconds: float = PATIENCE) -> dict[str, Any]:
-        """Waits until a payment has one of the statuses."""
+        """Wait until a payment has one of the statuses."""
 
         def look() -> dict[str, Any] | None:
             shown: dict[str, Any] = self.http.get(f"/payment/payments/{payment}/").json()

@@ -144,7 +144,7 @@ def claim(user: User, ticket_type: TicketType, *, minutes: float = 15) -> int:
 class TestExpiring:
     @pytest.fixture
     def given(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
-        """The advice that went out, beside being sent."""
+        """Return a list of the advice that is sent from now on."""
         told: list[tuple[str, dict[str, Any]]] = []
         really = publish.advice_send
 

@@ -65,7 +65,7 @@ class Flush:
         self.frames: list[Frame] = []
 
     def go_on(self) -> None:
-        """Takes one step more."""
+        """Take the next step."""
         if self.left:
             getattr(self, self.left.pop(0))()
 
@@ -116,7 +116,7 @@ class World:
                 self.client.hear(frame)
 
     def settle(self) -> None:
-        """What beat does each second, then the late flushes; the client hears one frame, then all that is late."""
+        """Flush as beat does, then finish the late flushes; the client gets one frame, then all late ones."""
         Flush(self).finish()
         for late in reversed(self.flushes):
             late.finish()

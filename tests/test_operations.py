@@ -42,7 +42,7 @@ def block(heading: str, *, nth: int = 0, language: str = "sh") -> list[str]:
 
 @pytest.fixture
 def kept() -> Iterator[str]:
-    """A database with one row that must survive."""
+    """Make a database with one row that must survive."""
     with database("kept") as url:
         rows(url, "CREATE TABLE ticket (id int PRIMARY KEY)", "INSERT INTO ticket VALUES (7)")
         yield url

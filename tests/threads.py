@@ -1,4 +1,4 @@
-"""Races, made by threads that start at one moment."""
+"""Make races: threads that start at the same moment."""
 
 import threading
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from django.db import connection, connections
 
 
 def together(*actions: Callable[[], object]) -> list[object]:
-    """Runs the actions at once, each in a thread with a connection of its own; gives results or errors."""
+    """Run the actions at once, each in a thread with its own connection; return their results or errors."""
     barrier = threading.Barrier(len(actions))
     results: list[object] = [None] * len(actions)
 

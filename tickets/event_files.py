@@ -54,7 +54,7 @@ class EventToLoad:
 
 
 def read(text: str, *, is_json: bool) -> list[EventToLoad]:
-    """Will read the events of a file; raises FileErrors with everything that is wrong with it."""
+    """Read the events of a file; raise FileErrors with all its mistakes."""
     mistakes: list[tuple[int, str]] = []
     events: dict[tuple[str, datetime], EventToLoad] = {}
     zones: dict[tuple[str, str], str] = {}
@@ -74,7 +74,7 @@ def _take(
     zones: dict[tuple[str, str], str],
     mistakes: list[tuple[int, str]],
 ) -> None:
-    """Will add one row's ticket type to its event, or what is wrong with the row to the mistakes."""
+    """Add the ticket type of a row to its event, or the row's mistakes to the mistakes."""
     cells = _Cells(line, row, mistakes)
     name = cells.text("event", most=200)
     # A later row of the same event may leave the zone out, as it may the description.
@@ -197,7 +197,7 @@ def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _json_rows(text: str, mistakes: list[tuple[int, str]]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Will give a row per ticket type, as a CSV would, each with the line on which its event begins."""
+    """Yield a row for each ticket type, as a CSV has it, with the line on which its event begins."""
     for line, event in _json_items(text):
         types = event.get("ticket_types") if isinstance(event, dict) else None
         if not isinstance(types, list) or not types or not all(isinstance(each, dict) for each in types):
@@ -210,7 +210,7 @@ def _json_rows(text: str, mistakes: list[tuple[int, str]]) -> Iterator[tuple[int
 
 
 def _json_items(text: str) -> Iterator[tuple[int, Any]]:
-    """Will decode a list item by item, for the line on which each begins."""
+    """Decode a list item by item; yield each with the line on which it begins."""
     decoder = json.JSONDecoder()
     at = _skip(text, 0)
     if text[at : at + 1] != "[":

@@ -11,7 +11,7 @@ from tickets.tests.reserving import reserve
 
 @pytest.fixture
 def payment(api: APIClient, ticket_type: TicketType) -> Payment:
-    """An unstarted payment of two tickets that are held."""
+    """Make a payment, not started, of two tickets that are held."""
     held = reserve(api, ticket_type, 2).json()
     made = api.post(PAYMENTS, {"reservation_id": held["id"]}, format="json").json()
     return Payment.objects.get(pk=made["id"])

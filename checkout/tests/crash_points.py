@@ -110,7 +110,7 @@ def cells(points: list[Point]) -> list[tuple[Point, Mode]]:
 
 
 def crash(work: Callable[[], Any], point: Point, mode: Mode) -> bool:
-    """Does the work with the point armed, in a process of its own that may die. True if the point was reached."""
+    """Do the work with the point armed, in a process that may die; return whether the point was reached."""
     child = os.fork()
     if child == 0:
         # The parent's connections are open in both: the child forgets them without a word to their servers.

@@ -20,7 +20,7 @@ def pay(api: APIClient, payment: Payment, token: str = "ok") -> Any:
 
 
 def work(payment: Payment) -> Payment:
-    """Does what the worker does with the message that `pay` sent."""
+    """Do what the worker does with the message that `pay` sent."""
     services.payment_process(payment_id=payment.pk)
     payment.refresh_from_db()
     return payment
@@ -32,7 +32,7 @@ def stock(payment: Payment) -> tuple[int, int, int]:
 
 
 def charges(payment: Payment) -> list[str]:
-    """What the sandbox's ledger says of a payment's intents."""
+    """Return what the sandbox's ledger says of a payment's intents."""
     with ledger.opened():
         pass  # it makes its tables, where no payment has yet
     rows = db.rows("SELECT outcome FROM sandbox.intents WHERE payment = %s ORDER BY created", [payment.pk])
@@ -55,7 +55,7 @@ def lapse() -> None:
 
 
 def heal(*, rounds: int = 8) -> None:
-    """Does what beat and the workers do until nothing is left to do."""
+    """Do what beat and the workers do until nothing is left to do."""
     for _ in range(rounds):
         lapse()
         for payment_id in list(Payment.objects.exclude(next_look_at=None).values_list("pk", flat=True)):

@@ -32,7 +32,7 @@ PATIENCE = 60.0  # seconds without what is waited for, after which the test fail
 
 @pytest.fixture
 def worker() -> Iterator[None]:
-    """The payments worker, with the threads and the connections it has, in this process."""
+    """Run the payments worker in this process, with its threads and connections."""
     try:
         at_once = settings.CELERY_WORKER_CONCURRENCY
         with start_worker(

@@ -36,7 +36,7 @@ def refund(staff: APIClient, payment: Payment, **body: Any) -> Any:
 
 
 def paid_back(payment: Payment) -> int:
-    """What the sandbox's book says went back."""
+    """Return what was refunded according to the sandbox's ledger."""
     reference = payment.gateway_reference
     [row] = db.rows(
         "SELECT COALESCE(sum(amount), 0) AS n FROM sandbox.refunds WHERE intent = %s", [reference]

@@ -19,7 +19,7 @@ URL = "/payment/webhooks/sandbox/"
 
 
 def news(payment: Payment) -> list[dict[str, Any]]:
-    """What the sandbox has to tell about a payment's intents."""
+    """Return the events that the sandbox has about a payment's intents."""
     return db.rows(
         "SELECT e.id, e.intent, e.type FROM sandbox.events e JOIN sandbox.intents i ON i.id = e.intent"
         " WHERE i.payment = %s ORDER BY e.created",

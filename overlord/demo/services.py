@@ -34,7 +34,7 @@ BOUGHT = {
 
 
 def demo_load(*, password: str, now: datetime) -> int:
-    """Will load the demo's people, events and sales, and count the events; 0 when they are there already."""
+    """Load the demo's people, events and sales; return the number of events, 0 if they exist already."""
     people_make(password=password)
     try:
         count = tickets.events_load(events=events_from(now=now), now=now)
@@ -48,7 +48,7 @@ def demo_load(*, password: str, now: datetime) -> int:
 
 
 def people_make(*, password: str) -> None:
-    """Will make `staff` and `buyer`, or give them this password."""
+    """Make `staff` and `buyer`, or set their password to this one."""
     for name, is_staff in (("staff", True), ("buyer", False)):
         user = User.objects.filter(username=name).first() or User(
             username=name, email=f"{name}@example.org", is_staff=is_staff, is_superuser=is_staff
@@ -71,7 +71,7 @@ def crowd_make(*, count: int, now: datetime) -> list[str]:
 
 
 def events_from(*, now: datetime) -> list[EventToLoad]:
-    """Will read the demo's events, moved by whole weeks so that the first is ten days away or a little more."""
+    """Return the demo's events, moved by whole weeks so that the first is ten to seventeen days away."""
     events = event_files.read(EVENTS.read_text(encoding="utf-8"), is_json=True)
     behind = now + FIRST_EVENT_IN - min(event.date for event in events)
     shift = WEEK * -(-behind // WEEK)
@@ -84,7 +84,7 @@ def _moved(event: EventToLoad, shift: timedelta) -> EventToLoad:
 
 
 def _buy(ticket_type: TicketType, quantity: int) -> None:
-    """Will let as many guests as it takes buy `quantity` tickets."""
+    """Sell `quantity` tickets to as many guests as that takes."""
     hold = timedelta(minutes=15)
     for nth in range(-(-quantity // ticket_type.max_per_user)):
         guest, _ = User.objects.get_or_create(

@@ -33,7 +33,7 @@ _missing: list[str] = []
 
 
 def _read(file: Path) -> None:
-    """Will take what is not set yet from a file, if there is one; `NAME=` without a value sets nothing."""
+    """Set the variables that are not set yet from a file, if it exists; `NAME=` without a value sets nothing."""
     try:
         text = file.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
@@ -187,7 +187,7 @@ STRIPE_API_BASE = _env.str("STRIPE_API_BASE", "")
 
 
 def _check_stripe() -> None:
-    """Will insist on keys that look like Stripe's where Stripe is chosen; raises ImproperlyConfigured."""
+    """Raise ImproperlyConfigured unless the keys look like Stripe's."""
     where = "It stands in Stripe's dashboard, under Developers."
     if not STRIPE_SECRET_KEY.startswith(("sk_", "rk_")):
         raise ImproperlyConfigured(f"STRIPE_SECRET_KEY must begin with sk_ or rk_. {where}")

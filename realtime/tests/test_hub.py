@@ -23,7 +23,7 @@ from realtime.tests.helpers import Screen, Shown, frame_keep, frame_make, until,
 
 @pytest.fixture(autouse=True)
 def _streams(shown: Shown) -> None:
-    """The streams of kind "event"."""
+    """Register the streams of kind "event"."""
 
 
 async def send_frame(version: int, data: str | None = None, stream: str = "event.1") -> None:

@@ -36,7 +36,7 @@ def staff(user_make: Callable[..., User]) -> APIClient:
 
 @pytest.fixture
 def event_make(ticket_type_make: Callable[..., TicketType]) -> Callable[..., Event]:
-    """Makes an event of one ticket type, with counters as they would be."""
+    """Make an event of one ticket type, with counters as they would be."""
 
     def make(
         name: str, *, currency: str = "EUR", day: int = 1, ticket_type: str = "Regular", **counters: int

@@ -69,7 +69,7 @@ class TestTheRollup:
 
 @pytest.fixture
 def busy(user_make: Callable[..., User], ticket_type: TicketType) -> TicketType:
-    """A type of which one reservation is paid, one ran out, one is being paid for and one is held."""
+    """Make a type of which one reservation is paid, one has expired, one is being paid for and one is held."""
     paid, late, paying, held = (user_make() for _ in range(4))
     made = {user.pk: claim(user.pk, ticket_type, 2).reservation["id"] for user in (paid, late, paying, held)}
     for user in (paid, paying):

@@ -21,14 +21,14 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def crowd(user_make: Callable[..., User]) -> list[int]:
-    """The ids of 200 users."""
+    """Return the ids of 200 users."""
     users = [User(username=f"crowd{n}", email=f"crowd{n}@example.org") for n in range(200)]
     return [user.pk for user in User.objects.bulk_create(users)]
 
 
 @pytest.fixture
 def without_guards() -> Iterator[None]:
-    """Takes the capacity out of the claim's condition, and the CHECK that would catch it."""
+    """Remove the capacity from the claim's condition, and the CHECK that would catch it."""
     guarded = sql.text("reservation_claim")
     unguarded = guarded.replace("AND i.held + i.sold + p_quantity <= i.capacity", "")
     assert unguarded != guarded
@@ -143,7 +143,7 @@ class TestOneBuyerTwice:
 
 
 def waiting_for_a_lock(count: int) -> None:
-    """Waits until so many backends of ours wait for a lock."""
+    """Wait until so many backends of ours wait for a lock."""
     for _ in range(2000):
         [row] = db.rows(
             "SELECT count(*) AS n FROM pg_stat_activity"
@@ -206,7 +206,7 @@ class TestReleasing:
         assert Inventory.objects.get(pk=ticket_type.pk).held == 0
 
     def claim_beside_release(self, buyer: User, ticket_type: TicketType) -> list[object]:
-        """A claim beside the same client's release, which has changed its reservation and not yet the inventory."""
+        """Claim while the same buyer's release has changed its reservation and not yet the inventory."""
         mine = claim(buyer.pk, ticket_type).reservation["id"]
         half_released = threading.Event()
         claimed = threading.Event()

@@ -66,7 +66,7 @@ def log_in(username: str, password: str = PASSWORD) -> str:
 
 @pytest.fixture
 def opened(buyer: User) -> Opened:
-    """The buyer's log-ins, each of which works."""
+    """Return log-ins of the buyer, each of which works."""
     browser = Client()
     browser.force_login(buyer)
     opened = Opened(key=log_in(buyer.username), browser=browser)
@@ -271,7 +271,7 @@ def test_saving_anything_else_ends_nothing(buyer: User, opened: Opened) -> None:
 # An outdated hash ----------------------------------------------------------------------------------------
 @pytest.fixture
 def outdated(buyer: User, opened: Opened, settings: Any) -> Opened:
-    """The buyer's password is hashed as it was years ago, and they are logged in."""
+    """Hash the buyer's password as years ago, and log the buyer in."""
     settings.PASSWORD_HASHERS = settings.PASSWORD_HASHERS[1:]  # those of the running system
     db.rows(
         "SELECT accounts_password_rehash(%s, password, %s) FROM accounts_user WHERE id = %s",

@@ -212,7 +212,7 @@ class TestDatabase:
 class TestMigration:
     @pytest.fixture
     def before(self) -> Iterator[None]:
-        """The database as it was before the keys, and before tokens were hashed."""
+        """Migrate the database back to before the keys, and before tokens were hashed."""
         MigrationExecutor(connection).migrate(
             [("accounts", "0002_principal_changed"), ("authtoken", "0004_alter_tokenproxy_options")]
         )

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def cache() -> Iterator[TokenCache]:
-    """The cache of another process."""
+    """Return a cache as another process has it."""
     cache = TokenCache()
     yield cache
     cache.close()

@@ -22,7 +22,7 @@ def folder(settings: Any, tmp_path: Path) -> Folder:
 
 @pytest.fixture
 def other_shop() -> Iterator[str]:
-    """A server that is no shop of ours, and that no buyer may reach."""
+    """Run a server that is not ours, and that no buyer may reach."""
     asked = []
 
     class Handler(http.server.BaseHTTPRequestHandler):

@@ -44,7 +44,7 @@ class Up:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def programs(self):
-        """The supervised programs by name, each with the processes that it started."""
+        """Return the supervised programs by name, each with the processes that it started."""
         children = psutil.Process(self.process.pid).children()
         return {
             Path(child.environ()[processes.LOG_VARIABLE]).stem: [child, *child.children(recursive=True)]

@@ -118,7 +118,7 @@ def test_a_program_that_was_stopped_for_a_moment_is_left_alone(start: Start, dog
 
 @pytest.fixture
 def touching(start: Start, tmp_path: Path) -> Child:
-    """A program that has touched its file once, and hangs."""
+    """Return a program that has touched its file once, and hangs."""
     child = start(f"{TOUCH_ONCE}; {SLEEP}", liveness=tmp_path / "liveness" / "stand-in")
     until(child.program.liveness_files)
     return child

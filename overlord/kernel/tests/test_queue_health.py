@@ -10,7 +10,7 @@ from overlord.kernel.queues import Queue
 
 @pytest.fixture(autouse=True)
 def nothing_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process records each queue once a second; let each test begin with a new second."""
+    """Let each test begin with a new second: a process records each queue once a second."""
     monkeypatch.setattr(queue_health, "_last_record", {})
 
 

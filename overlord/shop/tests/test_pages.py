@@ -27,13 +27,13 @@ PASSWORD = "correct horse"
 
 @pytest.fixture
 def page() -> Client:
-    """The browser of somebody who is not logged in."""
+    """Return the browser of a person who is not logged in."""
     return Client(headers={"accept": "text/html,*/*"})
 
 
 @pytest.fixture
 def mine(page: Client, buyer: User) -> Client:
-    """The buyer's browser."""
+    """Return the buyer's browser."""
     page.force_login(buyer)
     return page
 
