@@ -187,7 +187,7 @@ class TestDaphne:
 class TestServersThatAreAway:
     @pytest.fixture
     def alone(self, tmp_path: Path) -> Iterator[str]:
-        """A Caddy behind which nothing listens."""
+        """Start a Caddy behind which nothing listens."""
         shop, web, live = ports.any_free(), ports.any_free(), ports.any_free()
         described = program.caddy(shop, web_port=web, live_port=live, data_dir=tmp_path)
         child = processes.start(described, tmp_path)
