@@ -199,13 +199,15 @@ def _payment_move(payment: Payment, target: PaymentStatus, **changes: Any) -> No
     )
     if not moved:
         raise tickets.StateChanged(f"Payment {payment.pk} cannot turn from {payment.status} to {target}.")
-    payment.refresh_from_db()
+    payment.version += 1
+    for name, value in {"status": target, **changes}.items():
+        setattr(payment, name, value)
     db.after_commit(partial(projections.announce, buyer_id=payment.buyer_id))
 
 
 def _receipt_owe(payment: Payment, now: datetime) -> None:
+    """Write that a receipt is due. Beat looks every two seconds and has all that are due sent together."""
     Receipt.objects.create(payment=payment, next_look_at=now)
-    db.after_commit(partial(enqueue, "checkout.receipts_send", queue=Queue.MAIL))
 
 
 def incident_open(*, payment: Payment, cause: Incident.Cause, now: datetime, detail: str = "") -> None:

@@ -47,7 +47,7 @@ def reservation_state(*, reservation: Reservation, now: datetime) -> Reservation
 def reservation_release(*, reservation: Reservation, now: datetime) -> None:
     """Release a locked hold and put its tickets back on sale; raise what `rules.check_releasable` does."""
     rules.check_releasable(reservation.state)
-    _reservation_move(reservation, ReservationState.HELD, ReservationState.RELEASED, now=now, ended_at=now)
+    _reservation_move(reservation, ReservationState.HELD, ReservationState.RELEASED, ended_at=now)
     _inventory_change(reservation, now=now, held=-reservation.quantity)
 
 
@@ -56,7 +56,7 @@ def reservation_extend(*, reservation: Reservation, now: datetime) -> None:
     until = rules.extended_until(
         state=reservation.state, created=reservation.created, expires_at=reservation.expires_at, now=now
     )
-    _reservation_move(reservation, ReservationState.HELD, ReservationState.HELD, now=now, expires_at=until)
+    _reservation_move(reservation, ReservationState.HELD, ReservationState.HELD, expires_at=until)
     _inventory_change(reservation, now=now)  # its figures say when the earliest hold ends
 
 
@@ -66,9 +66,9 @@ def reservation_begin_paying(*, reservation: Reservation, now: datetime) -> None
     Raises PaymentInProgress, AlreadyValidated, and ReservationEnded when the hold has ended or is due.
     """
     if reservation.state == ReservationState.HELD and reservation.expires_at > now:
-        _reservation_move(
-            reservation, ReservationState.HELD, ReservationState.PAYING, now=now, paying_since=now
-        )
+        _reservation_move(reservation, ReservationState.HELD, ReservationState.PAYING, paying_since=now)
+        events, buyers = [reservation.ticket_type.event_id], [reservation.buyer_id]
+        db.after_commit(partial(projections.announce, events=events, buyers=buyers, now=now))
     elif reservation.state == ReservationState.PAYING:
         raise rules.PaymentInProgress()
     elif reservation.state == ReservationState.VALIDATED:
@@ -79,9 +79,7 @@ def reservation_begin_paying(*, reservation: Reservation, now: datetime) -> None
 
 def reservation_validate(*, reservation: Reservation, paid_minor: int, now: datetime) -> None:
     """Count a locked reservation that is being paid for as sold, for `paid_minor`."""
-    _reservation_move(
-        reservation, ReservationState.PAYING, ReservationState.VALIDATED, now=now, validated_at=now
-    )
+    _reservation_move(reservation, ReservationState.PAYING, ReservationState.VALIDATED, validated_at=now)
     quantity = reservation.quantity
     _inventory_change(reservation, now=now, held=-quantity, sold=quantity, revenue_minor=paid_minor, paid=1)
 
@@ -89,12 +87,10 @@ def reservation_validate(*, reservation: Reservation, paid_minor: int, now: date
 def reservation_stop_paying(*, reservation: Reservation, now: datetime) -> None:
     """Turn a locked reservation back into a hold after a failed payment, or expire it when it is due."""
     if reservation.expires_at > now:
-        _reservation_move(reservation, ReservationState.PAYING, ReservationState.HELD, now=now)
+        _reservation_move(reservation, ReservationState.PAYING, ReservationState.HELD)
         _inventory_change(reservation, now=now, failed=1)
     else:
-        _reservation_move(
-            reservation, ReservationState.PAYING, ReservationState.EXPIRED, now=now, ended_at=now
-        )
+        _reservation_move(reservation, ReservationState.PAYING, ReservationState.EXPIRED, ended_at=now)
         _inventory_change(reservation, now=now, held=-reservation.quantity, failed=1, expired=1)
 
 
@@ -113,7 +109,6 @@ def reservation_reseat(*, reservation: Reservation, paid_minor: int, now: dateti
                 reservation,
                 ReservationState.EXPIRED,
                 ReservationState.VALIDATED,
-                now=now,
                 validated_at=now,
                 ended_at=None,
             )
@@ -137,9 +132,7 @@ def reservation_pay_back(
     """
     returned = reservation.quantity if return_tickets else 0
     if return_tickets:
-        _reservation_move(
-            reservation, ReservationState.VALIDATED, ReservationState.RELEASED, now=now, ended_at=now
-        )
+        _reservation_move(reservation, ReservationState.VALIDATED, ReservationState.RELEASED, ended_at=now)
     _inventory_change(reservation, now=now, sold=-returned, revenue_minor=-amount_minor)
 
 
@@ -147,11 +140,9 @@ def _reservation_move(
     reservation: Reservation,
     source: ReservationState,
     target: ReservationState,
-    *,
-    now: datetime,
     **times: datetime | None,
 ) -> None:
-    """Change a locked reservation's state by an UPDATE that insists on the old one."""
+    """Change a locked reservation's state by an UPDATE that insists on the old one. The caller announces it."""
     db.transaction_required()
     moved = Reservation.objects.filter(pk=reservation.pk, state=source).update(
         state=target, version=F("version") + 1, **times
@@ -161,13 +152,15 @@ def _reservation_move(
     reservation.state = target
     for name, at in times.items():
         setattr(reservation, name, at)
-    event_id = reservation.ticket_type.event_id
-    db.after_commit(partial(projections.announce, events=[event_id], buyers=[reservation.buyer_id], now=now))
 
 
 def _inventory_change(reservation: Reservation, *, now: datetime, **steps: int) -> None:
-    """Move counters of a locked reservation's inventory, as `sql/inventory_change.sql` names them."""
+    """Move counters of a locked reservation's inventory, as `sql/inventory_change.sql` names them.
+
+    Announce that with what else changed of the reservation: each announcement asks Redis.
+    """
     changes = {"held": 0, "sold": 0, "revenue_minor": 0, "paid": 0, "expired": 0, "failed": 0, **steps}
     changed = db.rows(sql.INVENTORY_CHANGE, {"ticket_type": reservation.ticket_type_id, **changes})
     figures = [(row["event"], Figures.from_row(row)) for row in changed]
-    db.after_commit(partial(projections.announce, figures=figures, now=now))
+    buyers = [reservation.buyer_id]
+    db.after_commit(partial(projections.announce, figures=figures, buyers=buyers, now=now))

@@ -88,9 +88,14 @@ class Ledger:
         insert = "INSERT INTO sandbox.intents (amount, currency, payment, token) VALUES (%s, %s, %s, %s)"
         return str(self.rows(f"{insert} RETURNING id", amount_minor, currency, payment, token)[0][0])
 
-    def intent(self, intent: str) -> Answer | None:
-        """Return an intent and lock it; None when there is none."""
-        select = "SELECT amount, currency, token, outcome FROM sandbox.intents WHERE id = %s FOR UPDATE"
+    def intent(self, intent: str, *, lock: bool = False) -> Answer | None:
+        """Return an intent, locked if it is to be changed; None when there is none.
+
+        A locked one costs the transaction a write and the disk.
+        """
+        select = "SELECT amount, currency, token, outcome FROM sandbox.intents WHERE id = %s"
+        if lock:
+            select += " FOR UPDATE"
         for amount, currency, token, outcome in self.rows(select, intent):
             return {"amount": amount, "currency": currency, "token": token, "outcome": outcome}
         return None
@@ -102,7 +107,7 @@ class Ledger:
 
     def refund_create(self, *, intent: str, amount_minor: int, refund: int) -> str | None:
         """Write a refund and return its id; None when it is more than what is left of the charge."""
-        held = self.intent(intent)
+        held = self.intent(intent, lock=True)
         [(before,)] = self.rows(
             "SELECT COALESCE(sum(amount), 0) FROM sandbox.refunds WHERE intent = %s", intent
         )

@@ -56,7 +56,7 @@ class SandboxGateway:
             raise GatewayUnknown("the sandbox did not answer, and did not charge")
 
         def charge(book: ledger.Ledger) -> Answer:
-            held = book.intent(intent)
+            held = book.intent(intent, lock=True)
             if held is not None and held["outcome"] == Outcome.UNCONFIRMED:
                 outcome = OUTCOMES.get(token, Outcome.SUCCEEDED)
                 book.intent_conclude(intent, outcome)
@@ -75,7 +75,7 @@ class SandboxGateway:
         _take_time()
 
         def cancel(book: ledger.Ledger) -> Answer:
-            held = book.intent(intent)
+            held = book.intent(intent, lock=True)
             if held is not None and held["outcome"] == Outcome.UNCONFIRMED:
                 book.intent_conclude(intent, Outcome.CANCELLED)
             return {}

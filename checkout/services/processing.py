@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, TypeVar
 
 from checkout import gateways, operations, refund_operations, rules, selectors
@@ -30,14 +31,15 @@ def payment_process(*, payment_id: int) -> None:
     It is safe to repeat and to run twice at once: the lease lets one worker in, and the gateway knows the keys.
     """
     with db.transaction():
-        payment = operations.payment_take(payment_id=payment_id, now=db.now())
+        now = db.now()
+        payment = operations.payment_take(payment_id=payment_id, now=now)
         if payment is not None and payment.attempts >= rules.POISON_ATTEMPTS:
             detail = f"{payment.attempts} attempts"
-            operations.incident_open(payment=payment, cause=Incident.Cause.STUCK, now=db.now(), detail=detail)
+            operations.incident_open(payment=payment, cause=Incident.Cause.STUCK, now=now, detail=detail)
     if payment is None:
         return
     try:
-        known = _progress(_Visit(payment, gateways.named(payment.gateway)))
+        known = _progress(_Visit(payment, gateways.named(payment.gateway), now))
     except GatewayRefused as refused:
         logger.warning("Payment %s was refused: %s", payment_id, refused)
         known = Charge(outcome=Outcome.FAILED)
@@ -56,6 +58,7 @@ class _Visit:
 
     payment: Payment
     gateway: Gateway
+    now: datetime  # when it was taken, by the database's clock
     began: float = field(default_factory=time.monotonic)
 
     def ask(self, call: Callable[..., Found], **arguments: Any) -> Found:
@@ -77,7 +80,7 @@ def _progress(visit: _Visit) -> Charge:
 
     Raises GatewayUnknown and GatewayRefused.
     """
-    payment, gateway, now = visit.payment, visit.gateway, db.now()
+    payment, gateway, now = visit.payment, visit.gateway, visit.now
     deadline = payment.deadline or now
     if payment.gateway_reference:
         known = visit.ask(gateway.retrieve, intent=payment.gateway_reference)

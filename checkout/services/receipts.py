@@ -12,7 +12,7 @@ from overlord.kernel import db, money
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 100
+AT_ONCE = 500
 LEASE = timedelta(minutes=2)  # longer than sending one may take
 ATTEMPTS = 12  # then staff are told; with growing pauses, some ten minutes
 
