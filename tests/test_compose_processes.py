@@ -97,6 +97,8 @@ def composed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
                 "REDIS_URL": f"redis://:{secrets.token_urlsafe()}@127.0.0.1:{valkey}/0",
                 "ALLOWED_HOSTS": "localhost",
                 "CSRF_TRUSTED_ORIGINS": f"https://localhost:{shop}",
+                "PAYMENT_GATEWAY": "sandbox",
+                "EMAIL_URL": "consolemail://",
                 "HOLD_SECONDS": str(HOLD_SECONDS),
             },
         )

@@ -153,6 +153,8 @@ def test_the_deploy_section_sets_what_production_requires() -> None:
         "REDIS_URL",
         "ALLOWED_HOSTS",
         "CSRF_TRUSTED_ORIGINS",
+        "PAYMENT_GATEWAY",
+        "EMAIL_URL",
     }
 
 

@@ -14,7 +14,6 @@ ENVIRONMENT = env.ENVIRONMENT
 BASE_DIR = env.ROOT
 DATA_DIR = env.DATA_DIR
 SECRET_KEY = env.SECRET_KEY
-DEBUG = False
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -83,10 +82,7 @@ if env.DATABASE_URL:
         **environ.Env.db_url_config(env.DATABASE_URL),
         "ENGINE": "overlord.kernel.postgresql",
         "CONN_MAX_AGE": None,
-        "CONN_HEALTH_CHECKS": False,
-        "ATOMIC_REQUESTS": False,
         "OPTIONS": {
-            "connect_timeout": 3,
             "application_name": "overlord",
             "options": "-c lock_timeout=3000 -c statement_timeout=15000"
             " -c idle_in_transaction_session_timeout=30000",
@@ -104,20 +100,11 @@ CHANNEL_LAYERS = {
         "CONFIG": {"hosts": [REDIS_URL]},
     }
 }
-CACHES = {
-    "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": REDIS_URL,
-        "KEY_PREFIX": "django",
-        "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
-    }
-}
 
 # Celery --------------------------------------------------------------------------------------------------
-# A message is a hint that carries one id; whatever Redis loses, beat finds again in PostgreSQL.
+# A message carries one id and may be lost with Redis: beat finds unfinished work again in PostgreSQL.
 CELERY_BROKER_URL = REDIS_URL
 CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -130,43 +117,29 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "health_check_interval": 10,
 }
 CELERY_TASK_PUBLISH_RETRY = False  # publishing must never hang a request: beat finds what was not sent
-CELERY_TASK_SERIALIZER = "json"
-CELERY_ACCEPT_CONTENT = ["json"]
-CELERY_TASK_DEFAULT_QUEUE = "upkeep"
-# On the nameless exchange a message goes to the queue of its name by itself. Any other exchange keeps its
-# bindings in Redis, and after Redis lost them publishers that had declared them would send into nothing.
+CELERY_TASK_DEFAULT_QUEUE = Queue.UPKEEP
+# The nameless exchange delivers a message to the queue of its name. Any other exchange keeps its bindings in Redis;
+# after Redis lost them, messages of processes that had declared them before would reach no queue.
 CELERY_TASK_QUEUES = [kombu.Queue(queue, kombu.Exchange(""), routing_key=queue) for queue in Queue]
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_WORKER_CONCURRENCY = env.PAYMENTS_AT_ONCE  # of the payments worker; the others get their own by -c
+
+
+def _every(seconds: int, task: str, queue: Queue, *, expires: int | None = None) -> dict[str, Any]:
+    """Return an entry of beat's schedule; a message that waits until the next one is dropped."""
+    return {
+        "task": task,
+        "schedule": timedelta(seconds=seconds),
+        "options": {"queue": queue, "expires": expires or seconds},
+    }
+
+
 CELERY_BEAT_SCHEDULE = {
-    "flush-marked-streams": {
-        "task": "realtime.flush",
-        "schedule": timedelta(seconds=1),
-        "options": {"queue": "live", "expires": 1},
-    },
-    "expire-holds": {
-        "task": "tickets.holds_expire",
-        "schedule": timedelta(seconds=5),
-        "options": {"queue": "expiry", "expires": 5},
-    },
-    **{
-        f"probe-{queue.name}": {
-            "task": "overlord.queue_probe",
-            "schedule": timedelta(seconds=3),
-            "options": {"queue": queue.name, "expires": 60},
-        }
-        for queue in CELERY_TASK_QUEUES
-    },
-    "sample-stats": {
-        "task": "stats.sample",
-        "schedule": timedelta(seconds=1),
-        "options": {"queue": "upkeep", "expires": 1},
-    },
-    "look-after-payments": {
-        "task": "checkout.look_after",
-        "schedule": timedelta(seconds=2),
-        "options": {"queue": "expiry", "expires": 2},
-    },
+    "flush-marked-streams": _every(1, "realtime.flush", Queue.LIVE),
+    "expire-holds": _every(5, "tickets.holds_expire", Queue.EXPIRY),
+    "sample-stats": _every(1, "stats.sample", Queue.UPKEEP),
+    "look-after-payments": _every(2, "checkout.look_after", Queue.EXPIRY),
+    **{f"probe-{queue}": _every(3, "overlord.queue_probe", queue, expires=60) for queue in Queue},
 }
 
 # Accounts ------------------------------------------------------------------------------------------------
@@ -202,7 +175,6 @@ REST_FRAMEWORK = {
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "overlord.kernel.rendering.Negotiation",
     "EXCEPTION_HANDLER": "overlord.kernel.problems.problem_response",
     "DEFAULT_SCHEMA_CLASS": "overlord.kernel.schema.Schema",
-    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Ticket Overlord",
@@ -236,17 +208,14 @@ DEFAULT_FROM_EMAIL = env.DEFAULT_FROM_EMAIL
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("en-gb", "British English")]  # those of which every text is there
 TIME_ZONE = env.TIME_ZONE
-USE_TZ = True
-USE_I18N = True
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "static"
 PORT = env.PORT
 BASE_URL = env.BASE_URL
 ALLOWED_HOSTS = env.ALLOWED_HOSTS
 CSRF_TRUSTED_ORIGINS = env.CSRF_TRUSTED_ORIGINS
-X_FRAME_OPTIONS = "DENY"
-# Our own files only, and no script or style within a page but the import map, by its nonce. Stripe's form is
-# the one guest, and only where it takes the money.
+# Our own files only, and no script or style within a page but the import map, by its nonce; besides, Stripe's form
+# where Stripe takes the money.
 _STRIPE = PAYMENT_GATEWAY == "stripe"
 CONTENT_SECURITY_POLICY = {
     "EXCLUDE_URL_PREFIXES": ("/api/docs",),  # the API's page has a style within it
@@ -263,8 +232,7 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     },
 }
-SESSION_COOKIE_SAMESITE = "Lax"
-# Caddy, and nothing else, stands in front: it overwrites this header whatever the client sent.
+# Caddy, and nothing else, is in front: it overwrites this header whatever the client sent.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 LOGGING = {
@@ -274,7 +242,7 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.LOG_LEVEL},
     "loggers": {
-        "django": {"level": "INFO", "propagate": True, "handlers": []},
+        "django": {"level": "INFO", "handlers": []},
         # An expected refusal (a 409 in the minute a sale opens) is an answer, not a warning.
         "django.request": {"level": "ERROR"},
         "stripe": {"level": "WARNING"},

@@ -1,4 +1,4 @@
-"""What `bin/up` runs with: any host of one's own network, files served as they lie in the checkout."""
+"""Settings of `bin/up`: it answers any host, and serves static files from where the checkout has them."""
 
 from overlord.settings.base import *  # noqa: F403
 

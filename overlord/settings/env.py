@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class _Environment(environ.Env):
-    """Reads the process's environment, where a variable that is empty is not set: Compose makes such ones of
-    the lines `NAME=` in `.env`."""
+    """Reads the process's environment, where an empty variable counts as not set: Compose makes one of each line
+    `NAME=` in `.env`."""
 
     def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
         if os.environ.get(var) == "":
@@ -91,6 +91,16 @@ REDIS_URL = _required(
 ALLOWED_HOSTS = _list("ALLOWED_HOSTS", "Name the hosts you serve: tickets.example.org")
 CSRF_TRUSTED_ORIGINS = _list(
     "CSRF_TRUSTED_ORIGINS", "Name the addresses you serve, as browsers show them: https://tickets.example.org"
+)
+
+# Both have values that give tickets away or print links to new passwords: production uses them only if told so.
+_gateway = _required(
+    "PAYMENT_GATEWAY", "stripe takes money; sandbox charges nobody, so that all tickets are free."
+)
+_email_url = _required(
+    "EMAIL_URL",
+    "smtp+tls://user:password@mail.example.org:587 sends mails; consolemail:// writes them to the log, with the"
+    " links that set passwords.",
 )
 
 if _missing:
@@ -176,7 +186,7 @@ PAYMENTS_AT_ONCE = _whole("PAYMENTS_AT_ONCE", 256, least=1, most=2_000, of="paym
 WORKER_CONNECTIONS = _whole("WORKER_CONNECTIONS", 8, least=1, most=100, of="connections")
 
 # Who takes the money, and where receipts go.
-PAYMENT_GATEWAY = _env.str("PAYMENT_GATEWAY", "sandbox")
+PAYMENT_GATEWAY = _gateway or "sandbox"
 if PAYMENT_GATEWAY not in {"sandbox", "stripe"}:
     raise ImproperlyConfigured(f"PAYMENT_GATEWAY is {PAYMENT_GATEWAY!r}; it must be sandbox or stripe.")
 SANDBOX_SECONDS = _whole("SANDBOX_SECONDS", 0, least=0, most=15, of="seconds")
@@ -204,5 +214,5 @@ def _check_stripe() -> None:
 if PAYMENT_GATEWAY == "stripe":
     _check_stripe()
 
-EMAIL = _env.email_url("EMAIL_URL", "consolemail://")
+EMAIL = _env.email_url_config(_email_url or "consolemail://")
 DEFAULT_FROM_EMAIL = _env.str("DEFAULT_FROM_EMAIL", "Ticket Overlord <tickets@localhost>")

@@ -1,4 +1,4 @@
-"""What the tests run with: the real servers, and passwords hashed quickly."""
+"""Settings of the tests: the real servers, and passwords that are hashed quickly."""
 
 from overlord.settings.base import *  # noqa: F403
 
