@@ -108,7 +108,9 @@ def _http(system: System, report: Report, arm: Arm) -> Callable[[int, float], No
 
 
 def _others(system: System) -> dict[str, list[str]]:
-    workers = [name for name in ("payments", "broadcasts", "upkeep", "beat") if name in system.children]
+    workers: list[str] = [
+        name for name in ("payments", "broadcasts", "upkeep", "beat") if name in system.children
+    ]
     return {"postgres": ["postgres"], "valkey": ["valkey"], "workers": workers}
 
 

@@ -15,7 +15,11 @@ ROOT = Path(__file__).resolve().parents[1]
 CONFIG = api.read_configuration(str(ROOT / "pyproject.toml"))
 OPTIONS: dict[str, dict[str, Any]] = {options["id"]: options for options in CONFIG["contracts_options"]}
 BORDERS = [name for name in OPTIONS if name.endswith("-border")]
-TYPES = {"protected": ProtectedContract, "layers": LayersContract, "forbidden": ForbiddenContract}
+TYPES: dict[str, Any] = {
+    "protected": ProtectedContract,
+    "layers": LayersContract,
+    "forbidden": ForbiddenContract,
+}
 # zope.interface, of Twisted, leaves an attribute on `abc.ABC` that subclasses cannot read; import-linter reads all.
 for contract_type in TYPES.values():
     contract_type.__provides__ = None

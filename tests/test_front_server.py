@@ -48,8 +48,7 @@ def raw(port: int, request: bytes) -> http.client.HTTPResponse:
 
 def problem_of(answer: httpx.Response | http.client.HTTPResponse) -> tuple[int, str]:
     """Return status and code of an answer that is a problem; fail when it is none."""
-    is_raw = isinstance(answer, http.client.HTTPResponse)
-    status = answer.status if is_raw else answer.status_code
+    status = answer.status if isinstance(answer, http.client.HTTPResponse) else answer.status_code
     content_type = answer.headers["Content-Type"]
     body = json.loads(answer.read())
     assert content_type == PROBLEM

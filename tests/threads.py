@@ -2,16 +2,17 @@
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from django.db import connection, connections
 
 
-def together(*actions: Callable[[], object]) -> list[object]:
+def together(*actions: Callable[[], Any]) -> list[Any]:
     """Run the actions at once, each in a thread with its own connection; return their results or errors."""
     barrier = threading.Barrier(len(actions))
-    results: list[object] = [None] * len(actions)
+    results: list[Any] = [None] * len(actions)
 
-    def run(nth: int, action: Callable[[], object]) -> None:
+    def run(nth: int, action: Callable[[], Any]) -> None:
         try:
             connection.ensure_connection()
             barrier.wait(timeout=60)

@@ -16,7 +16,7 @@ _ids = itertools.count(1)
 _closes = timezone.now() + timedelta(days=30)
 
 
-def _granted(_sql: str, params: Any) -> list[dict[str, Any]]:
+def _granted(sql: str, params: Any) -> list[dict[str, Any]]:
     now: datetime = timezone.now()
     made = next(_ids)
     return [

@@ -102,7 +102,7 @@ def _send_stock(version: int, data: dict[str, Any]) -> None:
 
 def _node(name: str, path: str, valkey: Valkey) -> Arm:
     port = ports.any_free()
-    argv = (str(shutil.which("node")), str(HERE / "node" / f"{name}.js"))
+    argv: tuple[str, ...] = (str(shutil.which("node")), str(HERE / "node" / f"{name}.js"))
     argv += (str(port), str(valkey.port), valkey.password, CHANNEL)
     env = {**os.environ, "NODE_PATH": str(NODE_FOLDER / "node_modules")}
     program = Program(name=name, argv=argv, env=env, cwd=ROOT, ready=lambda: _open(port))

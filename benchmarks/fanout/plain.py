@@ -3,4 +3,4 @@
 from benchmarks.fanout.unconflated import application as application
 from realtime.gateway import daphne_socket
 
-daphne_socket.writer_for = lambda _send: None
+daphne_socket.writer_for = lambda send: None  # type: ignore[assignment]

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Frame]]:
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[Frame]:
     """Give the frames that are sent to the channel layer, which get there too."""
     frames: list[Frame] = []
     really = flush.send
@@ -339,7 +339,7 @@ def test_a_burst_is_one_flush(monkeypatch: pytest.MonkeyPatch, shown: Shown) -> 
         waits.append(seconds)
         publish.streams_mark(streams=[f"event.{len(waits)}"])  # while a flush waits for its turn
 
-    monkeypatch.setattr(flush.time, "sleep", wait)
+    monkeypatch.setattr(flush.time, "sleep", wait)  # type: ignore[attr-defined]
     monkeypatch.setattr(flush, "_throttle", Throttle(interval=1000.0))
     flush_task.run()
     flush_task.run()

@@ -85,7 +85,7 @@ def test_streams_are_marked_by_themselves_public_ones_sooner(private: None) -> N
         await shows(hub, "me.7", 1)
         now, found = hub._loop.time(), []
         for seconds in (2.0, 3.1, 5.0, 12.1):
-            store.redis_client.connection().delete(store.MARKED)
+            store.redis_client.connection().delete(store.MARKED)  # type: ignore[attr-defined]
             await hub.healing.heal(now=now + seconds)
             found.append(marked())
         return found

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 from celery import current_app
+from pytest_django import Settings
 from redis import Redis
 
 from overlord.kernel import queues, redis_client
@@ -71,7 +72,7 @@ def test_nothing_kept_is_told_apart_from_redis_away() -> None:
 
 
 @pytest.fixture
-def stalled(settings: pytest.FixtureRequest) -> Iterator[None]:
+def stalled(settings: Settings) -> Iterator[None]:
     """Give a Redis that takes connections and never answers, which is worse than none."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings.REDIS_URL = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"

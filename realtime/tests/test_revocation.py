@@ -244,7 +244,7 @@ def closed_while_admitted(ada: User, monkeypatch: pytest.MonkeyPatch, *, seconds
     """Return whether a socket is closed whose session ends between the admission's read and its attachment."""
     headers = logged_in(ada)
     session = headers["cookie"].rpartition("=")[2]
-    admit = consumer.admit
+    admit = consumer.admit  # type: ignore[attr-defined]
     frame_keep(1, "1", f"me.{ada.pk}")
     bob = by_session(User.objects.create_user("bob", "bob@example.org", "correct horse"))
     frame_keep(1, "1", f"me.{bob.user_id}")

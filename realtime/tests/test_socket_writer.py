@@ -102,7 +102,7 @@ def without_a_name(peer: Peer) -> None:
 
 
 def another_reactor(peer: Peer) -> None:
-    peer.transport.reactor = SimpleNamespace(removeWriter=lambda _: None)
+    peer.transport.reactor = SimpleNamespace(removeWriter=lambda _: None)  # type: ignore[assignment]
 
 
 def compressing(peer: Peer) -> None:
