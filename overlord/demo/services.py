@@ -1,7 +1,7 @@
-"""A box office that looks lived in: events, two people to log in as, and tickets that others have bought.
+"""Load the demo: events, two users to log in as, and tickets that others have bought.
 
-What is sold here was sold as a buyer would: reserved, paid at the sandbox, validated. Nothing is written past
-the use cases, so the demo obeys every invariant.
+All of it is made by the use cases: tickets are reserved, paid at the sandbox gateway and validated, so the demo
+obeys every invariant.
 """
 
 import secrets
@@ -25,7 +25,7 @@ FIRST_EVENT_IN = timedelta(days=10)
 WEEK = timedelta(days=7)
 CROWD_LASTS = timedelta(days=1)
 
-# How many tickets of an event's types others have bought already: one event with 40 left, one sold out.
+# Tickets that others have bought: one event has 40 left, one is sold out.
 BOUGHT = {
     ("Alma Novak Quartet", "Regular"): 80,
     ("Winter Lights Gala", "VIP"): 24,
@@ -34,12 +34,12 @@ BOUGHT = {
 
 
 def demo_load(*, password: str, now: datetime) -> int:
-    """Load the demo's people, events and sales; return the number of events, 0 if they exist already."""
-    people_make(password=password)
+    """Load the demo's users, events and sales, and return the number of events; 0 when they were loaded before."""
+    users_make(password=password)
     try:
         count = tickets.events_load(events=events_from(now=now), now=now)
     except event_files.FileErrors:
-        count = 0  # there already; what an interrupted run has not sold is sold now
+        count = 0  # loaded before; sales that an interrupted run has not made are made now
     for (event, ticket_type), quantity in BOUGHT.items():
         unsold = TicketType.objects.filter(event__name=event, name=ticket_type, inventory__reservations=0)
         for each in unsold:
@@ -47,8 +47,8 @@ def demo_load(*, password: str, now: datetime) -> int:
     return count
 
 
-def people_make(*, password: str) -> None:
-    """Make `staff` and `buyer`, or set their password to this one."""
+def users_make(*, password: str) -> None:
+    """Create `staff` and `buyer`, or give them this password."""
     for name, is_staff in (("staff", True), ("buyer", False)):
         user = User.objects.filter(username=name).first() or User(
             username=name, email=f"{name}@example.org", is_staff=is_staff, is_superuser=is_staff
@@ -71,7 +71,7 @@ def crowd_make(*, count: int, now: datetime) -> list[str]:
 
 
 def events_from(*, now: datetime) -> list[EventToLoad]:
-    """Return the demo's events, moved by whole weeks so that the first is ten to seventeen days away."""
+    """Return the demo's events, moved by whole weeks so that the first one is at least ten days away."""
     events = event_files.read(EVENTS.read_text(encoding="utf-8"), is_json=True)
     behind = now + FIRST_EVENT_IN - min(event.date for event in events)
     shift = WEEK * -(-behind // WEEK)
@@ -84,7 +84,7 @@ def _moved(event: EventToLoad, shift: timedelta) -> EventToLoad:
 
 
 def _buy(ticket_type: TicketType, quantity: int) -> None:
-    """Sell `quantity` tickets to as many guests as that takes."""
+    """Let as many guests as necessary buy `quantity` tickets."""
     hold = timedelta(minutes=15)
     for nth in range(-(-quantity // ticket_type.max_per_user)):
         guest, _ = User.objects.get_or_create(

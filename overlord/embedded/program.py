@@ -15,7 +15,6 @@ from overlord.embedded.processes import Program, Question
 
 ROOT = Path(__file__).resolve().parents[2]
 CADDYFILE = Path(__file__).with_name("Caddyfile")
-LIVEZ = b"GET /livez/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 # Caddy answers a request without Host by itself, with 400, whatever the servers behind it do.
 WITHOUT_HOST = b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n"
 
@@ -173,7 +172,6 @@ def _python(
         argv=(sys.executable, "-m", *module.split()),
         env=env,
         cwd=ROOT,
-        question=Question(port, LIVEZ) if port else None,
         liveness=liveness,
         excused=excused,
         ready=lambda: http_status(port, "/livez/") == 200 if port else bool(program.liveness_files()),

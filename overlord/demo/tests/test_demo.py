@@ -45,8 +45,8 @@ def test_loading_again_changes_nothing() -> None:
     assert list(Inventory.objects.order_by("pk").values()) == before
 
 
-def test_its_people_can_log_in() -> None:
-    services.people_make(password="open sesame")
+def test_its_users_can_log_in() -> None:
+    services.users_make(password="open sesame")
 
     for name in ("staff", "buyer"):
         body = {"username": name, "password": "open sesame"}

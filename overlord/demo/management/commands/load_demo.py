@@ -10,12 +10,12 @@ from overlord.kernel import clock
 
 
 class Command(BaseCommand):
-    help = "Load thirty events, some of them sold, and two people to log in as: `staff` and `buyer`."
+    help = "Load thirty events, some of them sold, and two users to log in as: `staff` and `buyer`."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         password = settings.DEMO_PASSWORD or secrets.token_urlsafe(9)
         count = services.demo_load(password=password, now=clock.now())
         on_sale = ngettext("%d event is on sale.", "%d events are on sale.", count) % count
-        self.stdout.write(on_sale if count else "The demo's events are there already.")
+        self.stdout.write(on_sale if count else "The events of the demo were loaded before.")
         if not settings.DEMO_PASSWORD:
             self.stdout.write(f"Log in as `staff` or `buyer` with the password {password}")
