@@ -16,6 +16,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "overlord.settings")
 
 django.setup()  # before what imports models
 
+from overlord import liveness  # noqa: E402
 from overlord.kernel.problems import CONTENT_TYPE, problem  # noqa: E402
 from overlord.kernel.rendering import dumps  # noqa: E402
 from realtime.gateway.routing import websockets  # noqa: E402
@@ -34,5 +35,6 @@ async def http(scope: dict[str, Any], _receive: Any, send: Any) -> None:
 
 
 application = ProtocolTypeRouter({"http": http, "websocket": websockets})
+liveness.touch_by_reactor()
 
 gc.freeze()  # what is loaded by now is never garbage: full collections, which stop all sockets, get shorter

@@ -7,6 +7,7 @@ as a whole works on each queue: see overlord/kernel/queue_health.py.
 
 - A worker touches the file by the timer of its main loop, which stands still while it has no connection to Redis.
 - Beat touches it whenever it looks at its schedule.
+- The live process touches it by a timer of its event loop.
 - A web process touches it in a thread of its own, unless its requests have made no progress for a minute.
 """
 
@@ -54,6 +55,14 @@ class BeatScheduler(Scheduler):
         touch()
         interval: float = super().tick(*args, **kwargs)
         return interval
+
+
+def touch_by_reactor() -> None:
+    """Touch the file from Twisted's event loop, for as long as it runs. Call this in the process of Daphne."""
+    if FILE_VARIABLE in os.environ:
+        from twisted.internet.task import LoopingCall  # only where Daphne has chosen a reactor
+
+        LoopingCall(touch).start(TOUCH_SECONDS)
 
 
 def install(app: Celery) -> None:

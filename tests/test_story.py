@@ -30,6 +30,13 @@ def test_everything_is_ready_behind_one_port(system: System) -> None:
     assert system.get("/readyz").json()["missing"] == []
 
 
+def test_each_process_shows_that_it_is_alive(system: System) -> None:
+    for described in system.programs:
+        if described.name != "caddy":
+            expected = 2 if described.name == "web" else 1
+            eventually(lambda: len(described.liveness_files()) == expected)  # noqa: B023
+
+
 def test_reserve_pay_and_see_it(system: System, ticket_type: TicketType) -> None:
     buyer = system.buyer()
     screen = system.watch(f"/ws/events/{ticket_type.event_id}/")

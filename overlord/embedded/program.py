@@ -49,7 +49,6 @@ def web(port: int, *, env: Mapping[str, str]) -> Program:
         " overlord.wsgi:application",
         env=env,
         port=port,
-        touches=True,
     )
 
 
@@ -88,7 +87,6 @@ def beat(*, env: Mapping[str, str]) -> Program:
         "beat",
         "celery -A overlord beat --scheduler overlord.liveness:BeatScheduler --pidfile= --loglevel warning",
         env=env,
-        touches=True,
     )
 
 
@@ -150,7 +148,6 @@ def _worker(name: str, *, queues: str, concurrency: int | None, env: Mapping[str
         f"celery -A overlord worker -Q {queues} -n {node} {threads} --loglevel warning"
         " --without-gossip --without-mingle --without-heartbeat",
         env=env,
-        touches=True,
         # Its timer stands still while it has no connection to Redis.
         excused=lambda: not servers.redis_answers(env["REDIS_URL"]),
     )
@@ -162,17 +159,18 @@ def _python(
     *,
     env: Mapping[str, str],
     port: int | None = None,
-    touches: bool = False,
     excused: Callable[[], bool] = lambda: False,
 ) -> Program:
-    """Describe a process of ours. One with a port is ready when it answers, another when it touched its file."""
-    liveness = Path(env["OVERLORD_DATA"]) / "liveness" / name if touches else None
+    """Describe a process of ours. One with a port is ready when it answers, another when it touched its file.
+
+    A server is not asked whether it hangs: under a heavy load it may answer late for long, and must not be killed.
+    """
     program = Program(
         name=name,
         argv=(sys.executable, "-m", *module.split()),
         env=env,
         cwd=ROOT,
-        liveness=liveness,
+        liveness=Path(env["OVERLORD_DATA"]) / "liveness" / name,
         excused=excused,
         ready=lambda: http_status(port, "/livez/") == 200 if port else bool(program.liveness_files()),
     )

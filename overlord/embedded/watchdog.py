@@ -5,7 +5,7 @@ program for three signs:
 
 - the program, or a process that it started, is stopped (SIGSTOP);
 - a process no longer touches its liveness file (our own processes: see overlord/liveness.py);
-- a server no longer answers. A refused connection does not count: the server may be starting.
+- Caddy, PostgreSQL or Valkey no longer answers. A refused connection does not count: the server may be starting.
 
 It counts looks and not seconds, so that it kills nothing after the whole machine was asleep.
 """

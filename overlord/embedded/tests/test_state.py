@@ -4,6 +4,7 @@ import stat
 import subprocess
 import sys
 
+import environ
 import pytest
 
 from overlord.embedded.state import AlreadyRunningError, Folder, FolderError
@@ -60,6 +61,13 @@ def test_the_env_file_is_read_as_it_was_written(folder):
     folder.write_env(variables)
 
     assert folder.env() == variables
+
+
+def test_mail_is_kept_in_the_folder(folder):
+    kept = environ.Env.email_url_config(folder.mail_url)
+
+    assert kept["EMAIL_BACKEND"].endswith("filebased.EmailBackend")
+    assert kept["EMAIL_FILE_PATH"] == str(folder.path / "mail")
 
 
 def test_a_second_process_is_refused_and_told_which_one_runs(folder):

@@ -131,12 +131,13 @@ def test_ctrl_c_ends_every_process_and_keeps_the_data(up, folder):
     assert execute(folder, "SELECT answer FROM kept") == [(42,)]
 
 
-def test_a_second_start_says_that_the_first_one_runs(up, manage):
+def test_a_second_start_says_that_the_first_one_runs(up, manage, folder):
     first = up()
 
     second = subprocess.run(**manage("up"), capture_output=True, check=False)
 
     assert (second.returncode, second.stderr) == (0, "")
+    assert folder.env()["EMAIL_URL"] == folder.mail_url
     assert f"already running, pid {first.process.pid}, PostgreSQL and Valkey alone" in second.stdout
 
 

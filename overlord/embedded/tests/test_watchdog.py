@@ -11,7 +11,6 @@ import pytest
 
 from overlord.embedded import ports, processes, watchdog
 from overlord.embedded.processes import Child, Program, Question
-from overlord.embedded.program import LIVEZ
 from overlord.embedded.tests.waiting import until
 from overlord.embedded.watchdog import MAX_SILENT_LOOKS, MAX_STOPPED_LOOKS, Watchdog
 
@@ -181,7 +180,7 @@ def test_a_server_that_answers_is_left_alone(start: Start, dog: Watchdog) -> Non
     port = ports.any_free()
     child = start(
         f"import http.server; http.server.test(port={port}, bind='{ports.HOST}')",
-        question=Question(port, LIVEZ),
+        question=Question(port, b"GET / HTTP/1.0\r\n\r\n"),
     )
     until(lambda: ports.taken(port))
 
