@@ -7,13 +7,17 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from rest_framework.test import APIRequestFactory
 
 from benchmarks import load, sale
+from benchmarks.arms.naive.authentication import TokenAuthentication
+from benchmarks.arms.naive.views import Reservations
 from benchmarks.load import Load, Tally
 from benchmarks.opening.browser import Browser
 from benchmarks.report import Goal, Report, percentile
-from overlord.accounts.models import ApiToken
+from overlord.accounts.models import ApiToken, User
 from overlord.kernel import db
+from tests.clients import token_of
 from tickets.models import Inventory, TicketType
 
 
@@ -198,3 +202,16 @@ def test_a_browser_loads_what_a_page_names_and_asks_again_only_for_what_may_have
         ("/page.js", '"/page.js"'),
         ("/static/more.js", '"/static/more.js"'),
     ]
+
+
+# Arms ----------------------------------------------------------------------------------------------------
+@pytest.mark.django_db(transaction=True)
+def test_the_naive_arm_reserves_for_the_owner_of_a_token(buyer: User, ticket_type: TicketType) -> None:
+    body = {"ticket_type": ticket_type.pk, "amount": 2}
+    headers = {"Authorization": f"Token {token_of(buyer)}"}
+    request = APIRequestFactory().post("/event/reservations/", body, format="json", headers=headers)
+
+    answer = Reservations.as_view(authentication_classes=[TokenAuthentication])(request)
+
+    assert (answer.status_code, answer.data["amount"]) == (201, 2)
+    assert Inventory.objects.get(pk=ticket_type.pk).held == 2
