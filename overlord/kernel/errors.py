@@ -1,14 +1,14 @@
-"""What can go wrong, in the domain's words. Plain Python: it knows neither HTTP nor sockets.
+"""The categories of the domain's errors. Plain Python: it knows neither HTTP nor sockets.
 
-A use case raises an error that names the situation (`SoldOut`, `HoldExpired`), defined beside the function
-that raises it and derived from one of the categories here. `problems` says once which status a category has.
+A use case raises an error that names the situation (`SoldOut`): a class derived from one of these categories, next
+to the rule that raises it. `problems` gives each category its HTTP status.
 """
 
 from typing import Any, ClassVar
 
 
 class DomainError(Exception):
-    """A refusal a client is told of. `code` is stable; `facts` are what a program may act upon."""
+    """An error that the client is told. `code` is stable; `facts` are what a program may act upon."""
 
     code: ClassVar[str]
     sentence: ClassVar[str]
@@ -20,7 +20,7 @@ class DomainError(Exception):
 
 
 class Invalid(DomainError):
-    """The request makes no sense, whatever the state. `errors` in the facts ties sentences to fields."""
+    """The request is malformed, whatever the state. `errors` in the facts has sentences by field."""
 
     code = "invalid"
     sentence = "The request is not valid."
@@ -34,24 +34,24 @@ class Forbidden(DomainError):
 
 
 class NotFound(DomainError):
-    """There is no such thing, or it is another's, which must look the same."""
+    """It does not exist, or it belongs to somebody else: clients must not be able to tell which."""
 
     code = "not_found"
-    sentence = "There is no such thing, or it is not yours."
+    sentence = "This does not exist, or it is not yours."
 
 
 class Conflict(DomainError):
-    """The request makes sense, but not in the present state."""
+    """The request is well-formed, but the current state does not allow it."""
 
     code = "conflict"
-    sentence = "That does not fit the present state."
+    sentence = "The current state does not allow this."
 
 
 class Gone(DomainError):
-    """It was there and has ended."""
+    """It existed and has ended."""
 
     code = "gone"
-    sentence = "It has ended."
+    sentence = "This has ended."
 
 
 class Mismatch(DomainError):
@@ -72,7 +72,7 @@ class TooMany(DomainError):
 
 
 class Busy(DomainError):
-    """A lock, a server or a connection was not to be had in time; trying again soon will do."""
+    """A lock, a server or a connection was not available in time; the client should soon try again."""
 
     code = "busy"
     sentence = "The server is busy. Please try again in a moment."
