@@ -64,6 +64,18 @@ def code_of(screen: Screen) -> int:
     return closed.value.rcvd.code if closed.value.rcvd else 1006
 
 
+@pytest.mark.parametrize("path", ["/api-auth/logout/", "/api-auth/logout-all/"])
+def test_a_log_out_closes_the_sockets_that_the_log_in_opened(system: System, path: str) -> None:
+    buyer, other = system.buyer(), system.buyer()
+    screens = [buyer.watch_me(), other.watch_me()]
+    for screen in screens:
+        screen.take()
+    assert buyer.http.post(path).status_code == 204
+    assert code_of(screens[0]) == 4401
+    with pytest.raises(TimeoutError):
+        screens[1].hear(seconds=0.2)  # another user's socket stays
+
+
 def test_staff_see_the_stats(system: System) -> None:
     staff = system.buyer()
     get_user_model().objects.update(is_staff=True)
