@@ -15,6 +15,7 @@ from checkout.gateways import ledger
 from overlord.accounts import token_cache
 from overlord.accounts.models import User
 from overlord.kernel import redis_client
+from stats import top_cache
 from tests.clients import api_of
 from tickets import sold_out_cache
 from tickets.models import Event, Inventory, TicketType
@@ -49,6 +50,7 @@ def clean_memories() -> Iterator[None]:
     """Empty what another test left: this run's own Valkey, and the caches of this process."""
     redis_client.connection().flushall()
     sold_out_cache.forget()
+    top_cache.forget()
     yield
     ledger.close()
     token_cache.close()

@@ -1,19 +1,21 @@
 """The figures of the API: exact, for staff, and by counters alone."""
 
 import re
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
 
 from overlord.accounts.models import User
 from overlord.kernel import db
-from stats import sql
+from stats import selectors, sql, top_cache
 from stats.api import views
 from tests.clients import api_of
 from tickets.models import Event, Inventory, TicketType
@@ -156,6 +158,66 @@ class TestTheTop:
         assert self.names(staff, "profit") == ["yen", "dinar", "euro"]
 
 
+@pytest.mark.django_db(transaction=True)
+class TestTheTopIsReadOnceASecond:
+    def ask(self, staff: APIClient) -> list[str]:
+        return [row["event"] for row in staff.get("/stats/events/top_selling/").json()]
+
+    def test_within_a_second_it_is_what_was_read(
+        self, staff: APIClient, event_make: Callable[..., Event], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(top_cache, "monotonic", lambda: 100.0)
+        event_make("First", sold=1)
+        assert self.ask(staff) == ["First"]
+        event_make("Second", sold=2)
+        assert self.ask(staff) == ["First"]
+
+    def test_after_a_second_it_is_read_again(
+        self, staff: APIClient, event_make: Callable[..., Event], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(top_cache, "monotonic", lambda: 100.0)
+        event_make("First", sold=1)
+        assert self.ask(staff) == ["First"]
+        event_make("Second", sold=2)
+        monkeypatch.setattr(top_cache, "monotonic", lambda: 101.0)
+        assert self.ask(staff) == ["Second", "First"]
+
+    def test_those_who_ask_together_read_once(
+        self, event_make: Callable[..., Event], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        event_make("First", sold=1)
+        reads = []
+        read, together = selectors.events_top, threading.Barrier(4)
+
+        def count(*, by: selectors.Order) -> list[dict[str, Any]]:
+            reads.append(by)
+            return read(by=by)
+
+        def ask(_nth: int) -> list[dict[str, Any]]:
+            together.wait(60)
+            try:
+                return top_cache.events_top(by=selectors.Order.SOLD)
+            finally:
+                connections.close_all()
+
+        monkeypatch.setattr(selectors, "events_top", count)
+        monkeypatch.setattr(top_cache, "SECONDS", 3600.0)
+        with ThreadPoolExecutor(4) as threads:
+            answers = list(threads.map(ask, range(4)))
+        assert [[row["name"] for row in rows] for rows in answers] == [["First"]] * 4
+        assert reads == [selectors.Order.SOLD]
+
+    def test_a_failed_read_is_not_kept(
+        self, event_make: Callable[..., Event], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        event_make("First", sold=1)
+        with monkeypatch.context() as broken:
+            broken.setattr(selectors, "TOP", "none")
+            with pytest.raises(TypeError):
+                top_cache.events_top(by=selectors.Order.SOLD)
+        assert [row["name"] for row in top_cache.events_top(by=selectors.Order.SOLD)] == ["First"]
+
+
 def test_ticket_types_by_name_and_currency(staff: APIClient, event_make: Callable[..., Event]) -> None:
     event_make("A", ticket_type="VIP", reservations=2, reserved_tickets=3, sold=2, revenue_minor=500)
     event_make("B", ticket_type="VIP", reservations=2, reserved_tickets=7, sold=4, revenue_minor=700)
@@ -177,6 +239,7 @@ def test_the_number_of_queries_does_not_grow(
     path: str, staff: APIClient, event_make: Callable[..., Event]
 ) -> None:
     def queries() -> list[dict[str, Any]]:
+        top_cache.forget()
         with CaptureQueriesContext(connection) as context:
             staff.get(path)
         return context.captured_queries
