@@ -49,6 +49,7 @@ def opened(*, width: int = 1280, height: int = 900) -> Iterator["Browser"]:
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+        driver.set_script_timeout(120)  # axe-core takes long on a busy machine
         try:
             yield Browser(driver)
         finally:

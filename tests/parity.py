@@ -12,11 +12,17 @@ from typing import Any
 
 from checkout import stages
 from overlord.shop import formats
-from tickets import availability_labels
+from tickets import availability_labels, own_tickets
 
 CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "parity.json").read_text(encoding="utf-8"))
 LANGUAGES = ("en", "en-gb")
-MODULES = ("shop/formats.js", "tickets/availability-labels.js", "checkout/stages.js")
+OF_OWN = ("live_text", "limit_text", "can_choose")  # take what `of_type` returns
+MODULES = (
+    "shop/formats.js",
+    "tickets/availability-labels.js",
+    "tickets/own-tickets.js",
+    "checkout/stages.js",
+)
 
 # Returns what each function returns for its arguments, given the cases. Instants are strings there, as in frames.
 BROWSER = """
@@ -57,8 +63,10 @@ def _call(name: str, *arguments: Any) -> Any:
     if name == "stage_of":
         reservation, payment, now = arguments
         return stages.stage_of(reservation, payment, now=now)
-    module = formats if hasattr(formats, name) else availability_labels
-    result = getattr(module, name)(*arguments)
+    if name in OF_OWN:
+        arguments = (own_tickets.Own(**arguments[0]), *arguments[1:])
+    modules = (formats, availability_labels, own_tickets)
+    result = next(getattr(module, name) for module in modules if hasattr(module, name))(*arguments)
     return asdict(result) if is_dataclass(result) and not isinstance(result, type) else result
 
 

@@ -5,21 +5,24 @@ import importlib.util
 import json
 import secrets
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.utils import timezone
+from selenium.common.exceptions import JavascriptException
 
 from checkout import services as checkout
 from checkout.models import Payment
 from overlord.accounts.models import User
+from overlord.kernel import db
+from realtime import publish, streams
 from tests import browser, parity
 from tests.browser import Browser
 from tests.system import System, eventually
-from tickets import services
+from tickets import event_operations, services
 from tickets.models import Event, Inventory, Reservation, TicketType
 
 pytestmark = [
@@ -166,19 +169,15 @@ def test_both_of_a_buyers_screens_stay_in_step(system: System, first: Browser, s
 
 def test_the_countdown_is_announced_at_its_marks_only(system: System, first: Browser) -> None:
     buyer, ticket_type = user_make(), type_on_sale()
-    hold = services.reservation_create(
-        buyer_id=buyer.pk,
-        ticket_type=ticket_type.pk,
-        quantity=1,
-        key=None,
-        hold=timedelta(seconds=63),
-        now=timezone.now(),
-    ).reservation["id"]
+    hold = reserve(buyer, ticket_type)
     logged_in(first, buyer).go(f"/checkout/{hold}/")
+    first.says("live-badge", "Live")
     assert first.one("hold-countdown .face").get_attribute("aria-hidden") == "true"
     heard = "return document.getElementById('announcements').textContent"
     assert first.run(heard) == ""
-    first.wait(lambda p: "expires in one minute" in p.run(heard))
+    Reservation.objects.filter(pk=hold).update(expires_at=timezone.now() + timedelta(seconds=66))
+    publish.streams_mark(streams=[streams.me(buyer.pk)])
+    first.wait(lambda p: "expires in one minute" in p.run(heard), seconds=20)
 
 
 @pytest.mark.parametrize("language", parity.LANGUAGES)
@@ -189,6 +188,135 @@ def test_javascript_returns_what_the_cases_say(system: System, first: Browser, l
     results = first.driver.execute_async_script(parity.BROWSER, parity.MODULES, parity.CASES)
     assert parity.differences(results, language) == []
     assert len(parity.differences(results, language, cases=parity.planted())) == len(parity.CASES)
+
+
+class TestWhatStaffChange:
+    """An open page shows every field of a frame again."""
+
+    def test_a_change_in_the_admin_is_on_the_open_page(
+        self, system: System, first: Browser, second: Browser, ticket_type: TicketType
+    ) -> None:
+        place = f"/events/{ticket_type.event_id}/"
+        first.go(place)
+        first.says("live-badge", "Live")
+        first.press("[data-step='1']")
+        first.says("output", "€30.00")
+        logged_in(second, user_make(is_staff=True, is_superuser=True))
+        second.go(f"/admin/tickets/event/{ticket_type.event_id}/change/")
+        second.write("#id_name", "Gala of the year")
+        second.write("#id_description", "With\ndinner")
+        second.write("#id_date_1", "19:30:00")
+        second.run("document.querySelector('#id_time_zone').value = 'Europe/Lisbon'")
+        second.write("#id_ticket_types-0-price", "45.00")
+        second.write("#id_ticket_types-0-name", "Balcony")
+        second.write("#id_ticket_types-0-max_per_user", "3")
+        second.press("input[name=_save]")
+        second.one(".success")
+        first.says("h1", "Gala of the year")
+        first.says(".price", "€45.00")
+        first.says("output", "€90.00")
+        first.says(".lead time", "7:30 PM Lisbon time")
+        first.says(".prose", "With\ndinner")
+        first.says("h3", "Balcony")
+        first.says("[data-field=limit]", "Limit: 3 per person.")
+        assert first.one("input[name=amount]").get_attribute("value") == "2"
+        assert first.one("input[name=amount]").get_attribute("max") == "3"
+        assert first.one("[data-step='1']").get_attribute("aria-label") == "One ticket more: Balcony"
+        assert first.one(".choose button[type=submit]").text.split() == ["Reserve", "Balcony"]
+        assert first.run("return document.title").startswith("Gala of the year")
+        assert first.complaints() == []
+
+    def test_ticket_types_come_and_go(
+        self, system: System, first: Browser, second: Browser, ticket_type: TicketType
+    ) -> None:
+        first.go(f"/events/{ticket_type.event_id}/")
+        first.says("live-badge", "Live")
+        logged_in(second, user_make(is_staff=True, is_superuser=True))
+        admin = f"/admin/tickets/event/{ticket_type.event_id}/change/"
+        second.go(admin)
+        second.write("#id_ticket_types-1-name", "Box")
+        second.write("#id_ticket_types-1-price", "60.00")
+        second.write("#id_ticket_types-1-capacity", "4")
+        second.press("input[name=_save]")
+        second.one(".success")
+        first.says("h3", "Box")
+        box = f"[data-type='{TicketType.objects.get(name='Box', event=ticket_type.event_id).pk}']"
+        first.press(f"{box} [data-step='1']")
+        first.says(f"{box} output", "€120.00")
+        second.go(admin)
+        second.press("#id_ticket_types-0-DELETE")
+        second.press("input[name=_save]")
+        second.one(".success")
+        first.wait(lambda p: p.all(f"[data-type='{ticket_type.pk}']") == [])
+        first.one(box)
+
+    def test_a_deleted_event_says_so(
+        self, system: System, first: Browser, second: Browser, ticket_type: TicketType
+    ) -> None:
+        event = ticket_type.event
+        first.go(f"/events/{event.pk}/")
+        first.says("live-badge", "Live")
+        logged_in(second, user_make(is_staff=True, is_superuser=True))
+        second.go(f"/admin/tickets/event/{event.pk}/delete/")
+        second.press("main input[type=submit]")
+        second.one(".success")
+        first.says("[data-field=removed]", "no longer available")
+        assert first.all(".choose button[type=submit]")[0].is_displayed() is False
+
+    def test_the_list_follows(self, system: System, first: Browser, ticket_type: TicketType) -> None:
+        first.go("/")
+        first.says("live-badge", "Live")
+        row = f"[data-event='{ticket_type.event_id}']"
+        first.says(f"{row} .tone", "50 left")
+        with db.transaction():
+            Event.objects.filter(pk=ticket_type.event_id).update(name="Soiree")
+            event_operations.event_changed(event_id=ticket_type.event_id, now=timezone.now())
+        first.says(f"{row} h3", "Soiree")
+        with db.transaction():
+            event_operations.inventory_set(
+                ticket_type=ticket_type,
+                capacity=0,
+                opens_at=None,
+                closes_at=None,
+                paused=False,
+                now=timezone.now(),
+            )
+        first.says(f"{row} .tone", "Sold out", seconds=20)
+        new = type_on_sale()
+        with db.transaction():
+            event_operations.event_changed(event_id=new.event_id, now=timezone.now())
+        first.says(f"[data-event='{new.event_id}'] .tone", "50 left")
+
+
+class TestOwnTickets:
+    def test_what_one_holds_pays_and_owns_is_said(
+        self, system: System, first: Browser, second: Browser, ticket_type: TicketType
+    ) -> None:
+        buyer = user_make()
+        hold = reserve(buyer, ticket_type)
+        place = f"/events/{ticket_type.event_id}/"
+        logged_in(first, buyer).go(place)
+        first.says(".mine", "You have 1 ticket on hold. Go to checkout")
+        logged_in(second, buyer).go(f"/checkout/{hold}/")
+        second.run("document.querySelector('#token').value = 'slow'")
+        second.press("form.pay button")
+        first.says(".mine", "Your payment for 1 ticket is in progress. Check status")
+        first.says("[data-field=limit]", "You bought 1.", seconds=20)
+        first.wait(lambda p: not p.all(".mine")[0].is_displayed())
+        assert first.one("input[name=amount]").get_attribute("max") == "7"
+        first.go(place)
+        first.says("[data-field=limit]", "Limit: 8 per person. You bought 1.")
+
+    def test_a_refusal_goes_when_it_is_no_longer_true(self, system: System, first: Browser) -> None:
+        ticket_type = type_on_sale(capacity=1)
+        hold = reserve(user := user_make(), ticket_type)
+        logged_in(first, user_make()).go(f"/events/{ticket_type.event_id}/")
+        first.press(".choose button[type=submit]")
+        first.says("#error", "All remaining tickets are on hold")
+        first.says(".types .tone", "All on hold")
+        services.reservation_release(buyer_id=user.pk, reservation_id=hold)
+        first.says(".notice", "Tickets are available again")
+        assert first.all("#error") == []
 
 
 class TestAccessibility:
@@ -306,11 +434,17 @@ def axe(person: Browser) -> None:
     assert spec is not None
     assert spec.submodule_search_locations is not None
     script = (Path(spec.submodule_search_locations[0]) / "axe.min.js").read_text()
-    person.driver.execute_cdp_cmd("Runtime.evaluate", {"expression": script})
-    found = person.driver.execute_async_script(
-        "const done = arguments[0]; axe.run().then(({violations}) => done(JSON.stringify(violations.map("
-        "({id, impact, nodes}) => ({id, impact, nodes: nodes.map(n => n.html.slice(0, 160))})))))"
-    )
+
+    def look() -> Any:
+        person.driver.execute_cdp_cmd("Runtime.evaluate", {"expression": script})
+        with suppress(JavascriptException):  # a live page may reload just now
+            return person.driver.execute_async_script(
+                "const done = arguments[0]; axe.run().then(({violations}) => done(JSON.stringify(violations.map("
+                "({id, impact, nodes}) => ({id, impact, nodes: nodes.map(n => n.html.slice(0, 160))})))))"
+            )
+        return None
+
+    found = eventually(look)
     bad = [each for each in json.loads(found) if each["impact"] in ("serious", "critical")]
     assert bad == [], (person.path, bad)
 

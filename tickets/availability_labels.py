@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from overlord.shop import formats
+from tickets.rules import SaleState
 
 Tone = Literal["open", "few", "held", "sold-out", "upcoming", "ended", "paused"]
 
@@ -24,21 +25,29 @@ class Label:
     text: str
 
 
-def of_ticket_type(ticket: Mapping[str, Any]) -> Label:
-    """Return the label of a ticket type as the API shows it."""
-    if label := _not_on_sale(ticket["sale"], ticket["opens_at"]):
+def of_ticket_type(ticket: Mapping[str, Any], time_zone: str) -> Label:
+    """Return the label of a ticket type as the API shows it, with times in its event's zone."""
+    if label := _not_on_sale(ticket["sale"], ticket["opens_at"], time_zone):
         return label
     if label := _left(ticket["available"], few=max(FEW, ticket["amount"] // FEW_SHARE)):
         return label
     if ticket["held"] > 0:
-        return Label(tone="held", text=_all_on_hold(ticket["next_release_at"]))
+        return Label(tone="held", text=_all_on_hold(ticket["next_release_at"], time_zone))
     return Label(tone="sold-out", text=_("Sold out"))
 
 
-def of_event(event: Mapping[str, Any]) -> Label:
-    """Return the label of an event as the stream of all events shows it."""
-    label = _not_on_sale(event["sale"], None) or _left(event["available"], few=FEW)
-    return label or Label(tone="sold-out", text=_("No tickets available"))
+def of_event(event: Mapping[str, Any], held: int | None = None) -> Label:
+    """Return the label of an event as the stream of all events shows it.
+
+    The stream does not say how many of its tickets are on hold; who knows it gives it as `held`.
+    """
+    if label := _not_on_sale(event["sale"], None, "") or _left(event["available"], few=FEW):
+        return label
+    if held is None:
+        return Label(tone="sold-out", text=_("No tickets left"))
+    if held > 0:
+        return Label(tone="held", text=_("All on hold"))
+    return Label(tone="sold-out", text=_("Sold out"))
 
 
 def _left(available: int, *, few: int) -> Label | None:
@@ -50,29 +59,30 @@ def _left(available: int, *, few: int) -> Label | None:
     return Label(tone="few", text=text % {"n": formats.number(available)})
 
 
-def _not_on_sale(sale: str, opens_at: datetime | None) -> Label | None:
-    if sale == "upcoming":
-        when = (
-            _("On sale from %(when)s") % {"when": formats.date_time(opens_at)}
-            if opens_at
-            else _("Not on sale yet")
-        )
-        return Label(tone="upcoming", text=when)
-    if sale == "ended":
+def _not_on_sale(sale: str, opens_at: datetime | None, time_zone: str) -> Label | None:
+    if sale == SaleState.UPCOMING:
+        return Label(tone="upcoming", text=_opening(opens_at, time_zone))
+    if sale == SaleState.ENDED:
         return Label(tone="ended", text=_("Sales ended"))
-    if sale == "paused":
+    if sale == SaleState.PAUSED:
         return Label(tone="paused", text=_("Sales paused"))
     return None
 
 
-def _all_on_hold(next_release_at: datetime | None) -> str:
+def _opening(opens_at: datetime | None, time_zone: str) -> str:
+    if opens_at is None:
+        return _("Not on sale yet")
+    return _("On sale from %(when)s") % {"when": formats.date_time(opens_at, time_zone)}
+
+
+def _all_on_hold(next_release_at: datetime | None, time_zone: str) -> str:
     if next_release_at is None:
         return _("All on hold")
     return _("All on hold. Some may become available at %(time)s") % {
-        "time": formats.time_to_the_second(next_release_at)
+        "time": formats.time_to_the_second(next_release_at, time_zone)
     }
 
 
 def can_reserve(ticket: Mapping[str, Any]) -> bool:
     """Return whether to offer the button. It is also offered while all are on hold: a hold may end any moment."""
-    return ticket["sale"] == "open" and ticket["available"] + ticket["held"] > 0
+    return ticket["sale"] == SaleState.OPEN and ticket["available"] + ticket["held"] > 0

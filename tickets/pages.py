@@ -3,11 +3,15 @@
 A view translates the request, makes one call, and translates the result.
 """
 
+import json
 import secrets
+from collections import defaultdict
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import asdict
+from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from django import forms
 from django.conf import settings
@@ -26,9 +30,9 @@ from overlord.kernel.errors import DomainError, Invalid
 from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID, whole_number
-from overlord.shop import error_messages
+from overlord.shop import error_messages, formats
 from overlord.shop.permissions import staff_only
-from tickets import availability, availability_labels, representation, rules, selectors, services
+from tickets import availability, availability_labels, own_tickets, representation, rules, selectors, services
 
 EVENTS_SHOWN = 100
 
@@ -40,10 +44,11 @@ def home(request: HttpRequest) -> HttpResponse:
     now = clock.now()
     search, month = request.GET.get("q", "").strip()[:100].replace("\0", ""), _month(request.GET.get("month"))
     rows = selectors.events_next(most=EVENTS_SHOWN, now=now, search=search, month=month)
+    shown = representation.events_next(rows, now=now)
     context = {
-        "events": [_listed(row, shown) for row, shown in zip(rows, _shown(rows, now), strict=True)],
+        "months": _by_month([_listed(row, event) for row, event in zip(rows, shown, strict=True)]),
         "more": len(rows) == EVENTS_SHOWN,
-        "months": [datetime(m.year, m.month, 1, tzinfo=UTC) for m in selectors.months_with_events(now=now)],
+        "choices": selectors.months_with_events(now=now),
         "month": month and month[0],
         "search": search,
         "now": now,
@@ -51,32 +56,46 @@ def home(request: HttpRequest) -> HttpResponse:
     return render(request, "tickets/home.html", context)
 
 
-def _shown(rows: list[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
-    return representation.events_next(rows, now=now)
-
-
 def _listed(row: Mapping[str, Any], shown: dict[str, Any]) -> dict[str, Any]:
-    prices = [each["ticket_type__price_minor"] for each in row["types"]]
+    held = sum(ticket_type["held"] for ticket_type in row["types"])
     return {
         **shown,
-        "currency": row["currency"],
-        "price": money.to_text(min(prices), row["currency"]) if prices else None,
-        "is_free": 0 in prices,
-        "varies": len(set(prices)) > 1,
-        "label": availability_labels.of_event(shown),
+        "time_zone": row["time_zone"],
+        "price": _price_text([each["ticket_type__price_minor"] for each in row["types"]], row["currency"]),
+        "label": availability_labels.of_event(shown, held),
     }
 
 
-def _month(text: str | None) -> tuple[datetime, datetime] | None:
-    """Return the instants at which the month "2027-01" begins and ends, or None for anything else."""
+def _price_text(prices: list[int], currency: str) -> str:
+    """Write what the tickets of an event cost, in one phrase."""
+    if not prices:
+        return ""
+    lowest, highest = (
+        formats.money(money.to_text(each, currency), currency) for each in (min(prices), max(prices))
+    )
+    if max(prices) == 0:
+        return _("Free")
+    if min(prices) == 0:
+        return _("Free to %(price)s") % {"price": highest}
+    return lowest if min(prices) == max(prices) else _("From %(price)s") % {"price": lowest}
+
+
+def _by_month(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Group events by the month that each has in its own time zone."""
+    found: dict[tuple[int, int], list[dict[str, Any]]] = defaultdict(list)
+    for event in events:
+        local = event["date"].astimezone(ZoneInfo(event["time_zone"]))
+        found[local.year, local.month].append(event)
+    return [{"first_day": date(*month, 1), "events": found[month]} for month in sorted(found)]
+
+
+def _month(text: str | None) -> tuple[date, date] | None:
+    """Return the first day of the month "2027-01" and of the one after it, or None for anything else."""
     try:
         first = date.fromisoformat(f"{text}-01")
-        following = (first.replace(day=28) + timedelta(days=4)).replace(day=1)
+        return first, (first.replace(day=28) + timedelta(days=4)).replace(day=1)
     except (ValueError, OverflowError):
         return None
-    return datetime(first.year, first.month, 1, tzinfo=UTC), datetime(
-        following.year, following.month, 1, tzinfo=UTC
-    )
 
 
 # One event -----------------------------------------------------------------------------------------------
@@ -143,12 +162,21 @@ def _event_page(
 ) -> HttpResponse:
     now = clock.now()
     shown = availability.event_detail(event_id=event_id, now=now)
-    mine = _own_holds(request, event_id)
+    own = _own_reservations(request, event_id, now=now)
+    zone = shown["time_zone"]
+    known = _known_by_refusal(refused)
+    for ticket in shown["tickets"]:
+        if known and ticket["id"] == chosen.get("ticket_type"):
+            ticket.update(known)
     context = {
         "event": shown,
-        "types": [_type_row(ticket, chosen=chosen, mine=mine) for ticket in shown["tickets"]],
+        "types": [_type_row(ticket, zone, chosen=chosen, own=own) for ticket in shown["tickets"]],
+        "has_own": bool(own),
         "chosen": chosen,
-        "error": error_messages.of_error(refused) if refused else None,
+        "error": error_messages.of_error(refused, time_zone=zone) if refused else None,
+        "refused": {"available": None, "sale": rules.SaleState.OPEN, **known}
+        if known and chosen.get("amount")
+        else None,
         "own_reservation": refused.facts.get("reservation") if refused else None,
         "key": secrets.token_urlsafe(12),
         "now": now,
@@ -161,27 +189,53 @@ def _event_page(
     return response
 
 
-def _own_holds(request: HttpRequest, event_id: int) -> dict[int, dict[str, Any]]:
+def _known_by_refusal(refused: DomainError | None) -> dict[str, Any]:
+    """Return what a refusal says of its ticket type. It is newer than what the page would show otherwise."""
+    facts = refused.facts if refused else {}
+    match refused:
+        case rules.SoldOut():
+            return {"available": 0, "held": 0}
+        case rules.AllHeld():
+            return {"available": 0, "held": 1, "next_release_at": facts.get("next_release_at")}
+        case rules.NotEnough():
+            return {"available": facts["available"]}
+        case rules.SaleNotOpen():
+            return {"sale": rules.SaleState.UPCOMING, "opens_at": facts.get("opens_at")}
+        case rules.SaleEnded():
+            return {"sale": rules.SaleState.ENDED}
+        case rules.SalePaused():
+            return {"sale": rules.SaleState.PAUSED}
+    return {}
+
+
+def _own_reservations(request: HttpRequest, event_id: int, *, now: datetime) -> list[dict[str, Any]]:
+    """Return the buyer's live and paid reservations of an event, without holds that are due."""
     if not request.user.is_authenticated:
-        return {}
-    return selectors.live_reservations_in_event(buyer_id=actor_id(request), event_id=event_id)
+        return []
+    return selectors.own_reservations_in_event(buyer_id=actor_id(request), event_id=event_id, now=now)
 
 
 def _type_row(
-    ticket: dict[str, Any], *, chosen: Mapping[str, Any], mine: Mapping[int, dict[str, Any]]
+    ticket: dict[str, Any], zone: str, *, chosen: Mapping[str, Any], own: list[dict[str, Any]]
 ) -> dict[str, Any]:
     is_chosen = chosen.get("ticket_type") == ticket["id"]
+    mine = own_tickets.of_type(own, ticket["id"])
+    most = own_tickets.can_choose(mine, ticket["max_per_user"])
     amount = (chosen.get("amount") if is_chosen else None) or 1
     minor = money.to_minor(ticket["price"], ticket["currency"])
     return {
         "ticket": ticket,
-        "label": availability_labels.of_ticket_type(ticket),
-        "can_reserve": availability_labels.can_reserve(ticket),
+        "label": availability_labels.of_ticket_type(ticket, zone),
+        "can_reserve": most > 0 and availability_labels.can_reserve(ticket),
         "is_chosen": is_chosen,
         "amount": amount,
         "total": money.to_text(minor * amount, ticket["currency"]),
         "is_free": minor == 0,
-        "mine": mine.get(ticket["id"]),
+        "own": mine,
+        "own_json": json.dumps(asdict(mine)),
+        "live_text": own_tickets.live_text(mine),
+        "limit_text": own_tickets.limit_text(mine, ticket["max_per_user"]),
+        "most": max(1, most),
     }
 
 
@@ -216,7 +270,7 @@ def extend(request: HttpRequest, reservation_id: int) -> HttpResponse:
 def sale(request: HttpRequest, event_id: int) -> HttpResponse:
     """Ask whether to pause or resume the sale of an event, then do so."""
     shown = availability.event_detail(event_id=event_id, now=clock.now())
-    if request.method == "GET":
+    if request.method != "POST":
         return render(
             request,
             "tickets/sale.html",

@@ -5,13 +5,14 @@ from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from django.db.models import F, Min, QuerySet
+from django.db.models import DateField, F, Func, Min, Q, QuerySet
+from django.db.models.functions import Cast, TruncMonth
 
 from overlord.kernel import db
 from tickets import representation, sql
 from tickets.models import Event, Inventory, Reservation, TicketType
 from tickets.representation import Figures
-from tickets.rules import LISTED_STATES, LIVE_STATES, ClaimFacts, ReservationState
+from tickets.rules import LISTED_STATES, ClaimFacts, ReservationState
 
 RESERVATION_COLUMNS = (
     "id",
@@ -26,6 +27,10 @@ RESERVATION_COLUMNS = (
     "idempotency_key",
     "version",
 )
+
+SEARCH_WORDS = 8
+# The day of an event in its own time zone.
+LOCAL_DAY = Cast(Func(F("time_zone"), F("date"), function="timezone"), DateField())
 
 
 # Events --------------------------------------------------------------------------------------------------
@@ -108,29 +113,33 @@ def types_with_tickets_left(event_ids: Collection[int]) -> dict[int, list[int]]:
 
 
 def events_next(
-    *, most: int, now: datetime, search: str = "", month: tuple[datetime, datetime] | None = None
+    *, most: int, now: datetime, search: str = "", month: tuple[date, date] | None = None
 ) -> list[dict[str, Any]]:
-    """Read the next events, soonest first, as rows that `representation.events_next` shows.
+    """Read the next events, soonest first: rows that `representation.events_next` shows.
 
-    `search` is a part of a name; `month` are the two instants between which an event begins.
+    Each word of `search` is part of the name or the description. `month` gives its first day and that of the month
+    after; an event is in the month that it has in its own time zone.
     """
-    upcoming = Event.objects.filter(date__gte=now, name__icontains=search)
+    upcoming = Event.objects.filter(date__gte=now)
+    for word in search.split()[:SEARCH_WORDS]:
+        upcoming = upcoming.filter(Q(name__icontains=word) | Q(description__icontains=word))
     if month is not None:
-        upcoming = upcoming.filter(date__gte=month[0], date__lt=month[1])
+        upcoming = upcoming.annotate(day=LOCAL_DAY).filter(day__gte=month[0], day__lt=month[1])
     shown = upcoming.order_by("date", "id").values("id", "name", "date", "time_zone", "currency")[:most]
     found: dict[int, dict[str, Any]] = {event["id"]: {**event, "types": []} for event in shown}
     types = Inventory.objects.filter(ticket_type__event_id__in=found).annotate(
         event_id=F("ticket_type__event_id"), left=F("capacity") - F("held") - F("sold")
     )
-    columns = ("event_id", "left", "opens_at", "closes_at", "paused", "ticket_type__price_minor")
-    for row in types.values(*columns):
-        found[row["event_id"]]["types"].append(row)
+    columns = ("event_id", "left", "held", "opens_at", "closes_at", "paused", "ticket_type__price_minor")
+    for ticket_type in types.values(*columns):
+        found[ticket_type["event_id"]]["types"].append(ticket_type)
     return list(found.values())
 
 
 def months_with_events(*, now: datetime) -> list[date]:
-    """Read the months in which there are events to come, as the first day of each."""
-    return list(Event.objects.filter(date__gte=now).dates("date", "month"))
+    """Read in which months there are events to come: the first day of each."""
+    upcoming = Event.objects.filter(date__gte=now).annotate(month=TruncMonth(LOCAL_DAY))
+    return list(upcoming.order_by("month").values_list("month", flat=True).distinct())
 
 
 def event_of_type(ticket_type: int) -> int | None:
@@ -170,11 +179,11 @@ def reservations_of(
     return Reservation.objects.filter(buyer_id=buyer_id, state__in=states)
 
 
-def live_reservations_in_event(*, buyer_id: int, event_id: int) -> dict[int, dict[str, Any]]:
-    """Read a buyer's live reservations of an event as rows, by ticket type."""
-    live = reservations_of(buyer_id=buyer_id, states=LIVE_STATES)
-    rows = reservation_rows(live.filter(ticket_type__event_id=event_id))
-    return {row["ticket_type_id"]: row for row in rows}
+def own_reservations_in_event(*, buyer_id: int, event_id: int, now: datetime) -> list[dict[str, Any]]:
+    """Show a buyer's live and paid reservations of an event as the API does, without holds that are due."""
+    mine = reservations_of(buyer_id=buyer_id).filter(ticket_type__event_id=event_id)
+    due = Q(state=Reservation.State.HELD, expires_at__lte=now)
+    return [representation.reservation(row, now=now) for row in reservation_rows(mine.exclude(due))]
 
 
 def reservation_described(*, buyer_id: int, reservation_id: int, now: datetime) -> dict[str, Any] | None:

@@ -26,9 +26,9 @@ class ErrorMessage:
     advice: str
 
 
-def of_error(error: DomainError) -> ErrorMessage:
-    """Return the message of a domain error."""
-    return of_code(error.code, error.facts, otherwise=error.detail)
+def of_error(error: DomainError, *, time_zone: str | None = None) -> ErrorMessage:
+    """Return the message of a domain error, with times in a zone, or in the installation's."""
+    return of_code(error.code, {**error.facts, "time_zone": time_zone}, otherwise=error.detail)
 
 
 def of_code(code: str, facts: Facts | None = None, *, otherwise: str = "") -> ErrorMessage:
@@ -43,7 +43,7 @@ def _all_held(facts: Facts) -> TitleAndAdvice:
     release = facts.get("next_release_at")
     if isinstance(release, datetime):
         return title, _("Some may become available at %(time)s. This page updates by itself.") % {
-            "time": formats.time_to_the_second(release)
+            "time": formats.time_to_the_second(release, facts.get("time_zone"))
         }
     return title, _("Some may become available again. This page updates by itself.")
 
@@ -66,7 +66,7 @@ def _over_limit(facts: Facts) -> TitleAndAdvice:
 
 def _sale_not_open(facts: Facts) -> TitleAndAdvice:
     opens = facts.get("opens_at")
-    when = formats.date_time(opens) if isinstance(opens, datetime) else ""
+    when = formats.date_time(opens, facts.get("time_zone")) if isinstance(opens, datetime) else ""
     return _("Ticket sales have not started yet."), _("Sales start %(when)s.") % {
         "when": when
     } if when else ""

@@ -5,7 +5,7 @@ A time is written in a time zone that is named beside it: an event's own, or the
 
 import re
 from copy import copy
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -95,6 +95,6 @@ def weekday(instant: datetime, zone: str | None = None) -> str:
     return _skeleton(instant, "E", zone)
 
 
-def month(instant: datetime, zone: str | None = None) -> str:
+def month(first_day: date) -> str:
     """Write a month: January 2027."""
-    return _skeleton(instant, "yMMMM", zone)
+    return dates.format_skeleton("yMMMM", first_day, locale=_locale())

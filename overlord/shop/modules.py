@@ -8,6 +8,7 @@ MODULES = (
     "realtime/live.js",
     "shop/announce.js",
     "shop/formats.js",
+    "shop/fresh-page.js",
     "shop/hold-countdown.js",
     "shop/live-badge.js",
     "shop/page.js",
@@ -16,4 +17,5 @@ MODULES = (
     "tickets/live-event.js",
     "tickets/live-events.js",
     "tickets/availability-labels.js",
+    "tickets/own-tickets.js",
 )

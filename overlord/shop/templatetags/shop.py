@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django import template
+from django.conf import settings
 from django.templatetags.static import static
 from django.utils.safestring import SafeString, mark_safe
 
@@ -23,6 +24,7 @@ FORMATS = (
     formats.day,
     formats.weekday,
     formats.month,
+    formats.zone_name,
 )
 for _format in FORMATS:
     register.filter(_format.__name__, _format)
@@ -32,6 +34,12 @@ for _format in FORMATS:
 def money(amount: str, currency: str) -> str:
     """Write a decimal string of a currency."""
     return formats.money(amount, currency)
+
+
+@register.simple_tag
+def time_zone() -> str:
+    """Return the installation's time zone, for the formats of the browser."""
+    return settings.TIME_ZONE
 
 
 @register.filter

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from overlord.accounts import services as accounts
 from overlord.accounts.models import User
 from overlord.kernel import redis_client
 from realtime import store
-from tickets import availability_labels, services
+from tickets import availability_labels, selectors, services
 from tickets.models import Event, Inventory, Reservation, TicketType
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -289,23 +289,69 @@ class TestCost:
 
 
 class TestSearch:
-    def test_by_name_and_month(self, page: Client) -> None:
-        for name, days in (("Blue Hour", 3), ("Blue Moon", 70), ("Carmen", 3)):
-            Event.objects.create(name=name, date=timezone.now() + timedelta(days=days))
+    def test_by_name_description_and_month(self, page: Client) -> None:
+        for name, days, description in (
+            ("Blue Hour", 3, "Jazz from Naples"),
+            ("Blue Moon", 70, ""),
+            ("Carmen", 3, "An opera in four acts"),
+        ):
+            date = timezone.now() + timedelta(days=days)
+            Event.objects.create(name=name, date=date, description=description)
         later = (timezone.now() + timedelta(days=70)).strftime("%Y-%m")
         assert self.found(page, q="blue") == ["Blue Hour", "Blue Moon"]
         assert self.found(page, month=later) == ["Blue Moon"]
-        assert self.found(page, q="opera") == []
+        assert self.found(page, q="OPERA") == ["Carmen"]
+        assert self.found(page, q="naples hour") == ["Blue Hour"]  # each word, here or there
+        assert self.found(page, q="apl") == ["Blue Hour"]
+        assert self.found(page, q="naples moon") == []
+
+    def test_it_uses_an_index(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO tickets_event (name, date, time_zone, currency, description, version)"
+                " SELECT md5(n::text), now() + n * interval '1 minute', 'UTC', 'EUR',"
+                " repeat(md5((-n)::text), 30), 1 FROM generate_series(1, 20000) n"
+            )
+            cursor.execute("ANALYZE tickets_event")
+        with CaptureQueriesContext(connection) as context:
+            selectors.events_next(most=100, now=timezone.now(), search="c4ca4238")
+        [search] = [each["sql"] for each in context if "UPPER" in each["sql"]]
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN {search}")
+            plan = "\n".join(row[0] for row in cursor.fetchall())
+        assert "event_name_search" in plan
+        assert "event_description_search" in plan
+
+    def test_a_month_is_that_of_the_events_own_time_zone(self, page: Client) -> None:
+        new_year = datetime(timezone.now().year + 2, 1, 1, tzinfo=UTC)
+        Event.objects.create(name="Hogmanay", date=new_year, time_zone="America/New_York")
+        december, january = f"{new_year.year - 1}-12", f"{new_year.year}-01"
+        assert self.found(page, month=december) == ["Hogmanay"]
+        assert self.found(page, month=january) == []
+        shown = page.get("/").content.decode()
+        assert f'<option value="{december}">' in shown
+        assert f'<option value="{january}">' not in shown
+        assert "New York time" in shown
 
     @pytest.mark.parametrize(
-        "odd", [{"q": "\0"}, {"month": "x"}, {"month": "9999-12"}, {"month": "2027-13"}, {"q": "%_"}]
+        "odd",
+        [
+            {"q": "\0"},
+            {"month": "x"},
+            {"month": "9999-12"},
+            {"month": "2027-13"},
+            {"month": "0001-01"},
+            {"q": "%_"},
+        ],
     )
     def test_odd_wishes_are_no_error(self, page: Client, odd: dict[str, str]) -> None:
         assert page.get("/", odd).status_code == 200
 
     @staticmethod
     def found(page: Client, **wish: str) -> list[str]:
-        return re.findall(r'<h3><a href="[^"]+">([^<]+)</a>', page.get("/", wish).content.decode())
+        return re.findall(
+            r'<h3><a href="[^"]+" data-field="name">([^<]+)</a>', page.get("/", wish).content.decode()
+        )
 
 
 class TestSafety:
@@ -375,7 +421,7 @@ def test_the_label_of_a_ticket_type(ticket: dict[str, Any], tone: str) -> None:
         "opens_at": None,
         "next_release_at": None,
     }
-    assert availability_labels.of_ticket_type({**usual, **ticket}).tone == tone
+    assert availability_labels.of_ticket_type({**usual, **ticket}, "UTC").tone == tone
 
 
 @pytest.mark.parametrize(

@@ -7,23 +7,21 @@ const FEW = 10;
 const FEW_SHARE = 20;
 const SOON = 3600; // seconds before a sale opens in which the label counts down; the server cannot do that
 
-/** Return the label of a ticket type: `{tone, text}`. */
-export function ofTicketType(ticket) {
+/** Return the label of a ticket type, `{tone, text}`, with times in its event's zone. */
+export function ofTicketType(ticket, zone) {
   return (
-    notOnSale(ticket.sale, ticket.opens_at) ??
+    notOnSale(ticket.sale, ticket.opens_at, zone) ??
     left(ticket.available, Math.max(FEW, Math.floor(ticket.amount / FEW_SHARE))) ??
     (ticket.held > 0
-      ? { tone: "held", text: allOnHold(ticket.next_release_at) }
+      ? { tone: "held", text: allOnHold(ticket.next_release_at, zone) }
       : { tone: "sold-out", text: gettext("Sold out") })
   );
 }
 
-/** Return the label of an event of the list: `{tone, text}`. */
+/** Return the label of an event of the list, `{tone, text}`. Its frame does not say how many tickets are on hold. */
 export function ofEvent(event) {
   return (
-    notOnSale(event.sale, null) ??
-    left(event.available, FEW) ??
-    { tone: "sold-out", text: gettext("No tickets available") }
+    notOnSale(event.sale, null) ?? left(event.available, FEW) ?? { tone: "sold-out", text: gettext("No tickets left") }
   );
 }
 
@@ -33,23 +31,24 @@ function left(available, few) {
   return { tone: "few", text: ngettext("Only %(n)s left", "Only %(n)s left", available) };
 }
 
-function notOnSale(sale, opensAt) {
-  if (sale === "upcoming") return { tone: "upcoming", text: opening(opensAt) };
+function notOnSale(sale, opensAt, zone) {
+  if (sale === "upcoming") return { tone: "upcoming", text: opening(opensAt, zone) };
   if (sale === "ended") return { tone: "ended", text: gettext("Sales ended") };
   if (sale === "paused") return { tone: "paused", text: gettext("Sales paused") };
   return null;
 }
 
-function opening(opensAt) {
+function opening(opensAt, zone) {
   if (!opensAt) return gettext("Not on sale yet");
   const seconds = (Date.parse(opensAt) - now()) / 1000;
   if (seconds > 0 && seconds < SOON) return gettext("On sale in %(time)s", { time: duration(seconds) });
-  return gettext("On sale from %(when)s", { when: dateTime(opensAt) });
+  return gettext("On sale from %(when)s", { when: dateTime(opensAt, zone) });
 }
 
-function allOnHold(nextReleaseAt) {
+function allOnHold(nextReleaseAt, zone) {
   if (!nextReleaseAt) return gettext("All on hold");
-  return gettext("All on hold. Some may become available at %(time)s", { time: timeToTheSecond(nextReleaseAt) });
+  const time = timeToTheSecond(nextReleaseAt, zone);
+  return gettext("All on hold. Some may become available at %(time)s", { time });
 }
 
 /** Return whether to offer the button. It is also offered while all are on hold: a hold may end any moment. */

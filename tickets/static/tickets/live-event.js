@@ -1,62 +1,155 @@
-// <live-event event="12">: an event's page, live: availability labels, steppers, and the total of a selection.
+// <live-event event="12">: an event's page, live. Every field of a frame is shown again; a ticket type that is gone
+// loses its row, a new one gets one from the server. With `own`, the buyer's tickets of this event are live too.
 
 import { follow } from "realtime/live.js";
 import { announce } from "shop/announce.js";
 import { dateTime, gettext, money, multiply, setText } from "shop/formats.js";
+import { freshPage } from "shop/fresh-page.js";
 import { canReserve, ofTicketType } from "tickets/availability-labels.js";
+import * as ownTickets from "tickets/own-tickets.js";
+
+const REMOVED = 4404;
 
 class LiveEvent extends HTMLElement {
   connectedCallback() {
-    for (const row of this.querySelectorAll("[data-type]")) prepare(row);
+    this.list = this.querySelector(".types");
+    for (const row of this.rows()) prepare(row);
     const badge = this.querySelector("live-badge");
-    this.stream = follow(`/ws/events/${this.getAttribute("event")}/`, {
-      onState: (event) => this.show(event),
-      onStatus: (status) => badge.show(status),
-    });
+    this.streams = [
+      follow(`/ws/events/${this.getAttribute("event")}/`, {
+        onState: (event) => this.show(event),
+        onStatus: (status, code) => {
+          badge.show(status);
+          if (code === REMOVED) this.showRemoved();
+        },
+      }),
+    ];
+    if (this.hasAttribute("own")) {
+      this.streams.push(follow("/ws/me/", { onState: ({ reservations }) => this.showOwn(reservations) }));
+    }
     this.timer = setInterval(() => this.countDown(), 1000);
   }
 
   disconnectedCallback() {
-    this.stream.close();
+    for (const stream of this.streams) stream.close();
     clearInterval(this.timer);
   }
 
+  rows() {
+    return [...this.list.querySelectorAll("[data-type]")];
+  }
+
+  row(ticketType) {
+    return this.list.querySelector(`[data-type="${ticketType}"]`);
+  }
+
   show(event) {
-    this.types = event.tickets;
-    setText(this.querySelector('[data-field="name"]'), event.name);
-    setText(this.querySelector('[data-field="date"]'), dateTime(event.date));
+    this.event = event;
+    this.showEvent(event);
+    for (const row of this.rows()) {
+      if (!event.tickets.some(({ id }) => String(id) === row.dataset.type)) row.remove();
+    }
     for (const ticket of event.tickets) this.showType(ticket);
+    this.querySelector('[data-field="no-types"]').hidden = event.tickets.length > 0;
+    if (event.tickets.some(({ id }) => this.row(id) === null)) this.addRows();
+    this.checkRefusal();
     if (this.sale !== undefined && this.sale !== event.sale) announce(saleSentence(event.sale), { urgent: true });
     this.sale = event.sale;
   }
 
+  showEvent({ name, date, time_zone: zone, description }) {
+    const heading = this.querySelector('[data-field="name"]');
+    document.title = document.title.replace(heading.textContent, name);
+    setText(heading, name);
+    const time = this.querySelector('[data-field="date"]');
+    time.dateTime = date;
+    setText(time, dateTime(date, zone));
+    const text = this.querySelector('[data-field="description"]');
+    setText(text, description);
+    text.hidden = !description;
+  }
+
   showType(ticket) {
-    const row = this.querySelector(`[data-type="${ticket.id}"]`);
-    if (row === null) return location.reload(); // a ticket type that was added after the page was made
-    showLabel(row, ticket);
-    row.dataset.price = ticket.price;
-    const form = row.querySelector("form");
-    if (form === null) return undefined;
-    form.hidden = !canReserve(ticket);
-    form.amount.max = ticket.max_per_user;
+    const row = this.row(ticket.id);
+    if (row === null) return;
+    const { ticket_type: name, price, currency } = ticket;
+    row.dataset.price = price;
+    row.dataset.currency = currency;
+    for (const place of row.querySelectorAll('[data-field="type-name"]')) setText(place, name);
+    setText(row.querySelector('[data-field="price"]'), Number(price) === 0 ? gettext("Free") : money(price, currency));
+    this.showLabel(row, ticket, { flash: true });
+    nameControls(row, name);
+    this.showChoice(row, ticket);
     showTotal(row);
-    return undefined;
+  }
+
+  showLabel(row, ticket, { flash }) {
+    const label = row.querySelector('[data-field="label"]');
+    const { tone, text } = ofTicketType(ticket, this.event.time_zone);
+    label.dataset.tone = tone;
+    setText(label, text, { flash });
+  }
+
+  /** Show the form, or the link to the checkout of the buyer's live reservation, and the limit. */
+  showChoice(row, ticket) {
+    const own = this.own?.(ticket.id) ?? JSON.parse(row.dataset.own);
+    const most = ownTickets.canChoose(own, ticket.max_per_user);
+    const form = row.querySelector("form");
+    form.hidden = most === 0 || !canReserve(ticket);
+    form.amount.max = Math.max(1, most);
+    const mine = row.querySelector(".mine");
+    mine.hidden = own.reservation === null;
+    mine.firstElementChild.href = `/checkout/${own.reservation}/`;
+    setText(mine.firstElementChild, ownTickets.liveText(own));
+    setText(row.querySelector('[data-field="limit"]'), ownTickets.limitText(own, ticket.max_per_user));
+  }
+
+  showOwn(reservations) {
+    this.own = (ticketType) => ownTickets.ofType(reservations, ticketType);
+    if (this.event) for (const ticket of this.event.tickets) this.showType(ticket);
+  }
+
+  /** Take the rows of new ticket types from the server's page. */
+  async addRows() {
+    const page = await freshPage({ within: 2_000 });
+    for (const { id } of this.event.tickets) {
+      const row = this.row(id) ?? page?.querySelector(`.types [data-type="${id}"]`);
+      if (!row) continue;
+      if (!this.row(id)) prepare(row);
+      this.list.append(row);
+    }
+    for (const ticket of this.event.tickets) this.showType(ticket);
+  }
+
+  /** Take back the message about a refused reservation as soon as it is no longer true. */
+  checkRefusal() {
+    const message = this.querySelector(".alert[data-refused-type]");
+    if (!message) return;
+    const { refusedType: type, refusedAmount, refusedAvailable, refusedSale } = message.dataset;
+    const ticket = this.event.tickets.find(({ id }) => String(id) === type);
+    if (ticket?.sale === refusedSale && (refusedAvailable === "" || String(ticket.available) === refusedAvailable)) return;
+    if (ticket?.sale === "open" && ticket.available >= Number(refusedAmount)) {
+      const notice = document.createElement("p");
+      notice.className = "notice";
+      notice.textContent = gettext("Tickets are available again. You can reserve them now.");
+      announce(notice.textContent, { urgent: true });
+      message.replaceWith(notice);
+    } else message.remove();
+  }
+
+  showRemoved() {
+    this.querySelector('[data-field="removed"]').hidden = false;
+    this.querySelector(".counter").hidden = true;
+    announce(gettext("This event is no longer available."), { urgent: true });
   }
 
   /** Count down to sales that open soon, between frames. */
   countDown() {
-    for (const ticket of this.types ?? []) {
-      const row = ticket.sale === "upcoming" && this.querySelector(`[data-type="${ticket.id}"]`);
-      if (row) showLabel(row, ticket, { flash: false });
+    for (const ticket of this.event?.tickets ?? []) {
+      const row = ticket.sale === "upcoming" && this.row(ticket.id);
+      if (row) this.showLabel(row, ticket, { flash: false });
     }
   }
-}
-
-function showLabel(row, ticket, { flash = true } = {}) {
-  const label = row.querySelector('[data-field="label"]');
-  const { tone, text } = ofTicketType(ticket);
-  label.dataset.tone = tone;
-  setText(label, text, { flash });
 }
 
 function saleSentence(sale) {
@@ -65,9 +158,16 @@ function saleSentence(sale) {
   return sale === "open" ? gettext("Tickets are on sale.") : gettext("Ticket sales have not started yet.");
 }
 
+function nameControls(row, name) {
+  const group = gettext("Number of tickets: %(name)s", { name });
+  row.querySelector(".stepper").setAttribute("aria-label", group);
+  row.querySelector("input[type=number]").setAttribute("aria-label", group);
+  row.querySelector("[data-step='-1']").setAttribute("aria-label", gettext("One ticket fewer: %(name)s", { name }));
+  row.querySelector("[data-step='1']").setAttribute("aria-label", gettext("One ticket more: %(name)s", { name }));
+}
+
 function prepare(row) {
   const form = row.querySelector("form");
-  if (form === null) return;
   for (const button of row.querySelectorAll("[data-step]")) {
     button.hidden = false;
     button.addEventListener("click", () => {
@@ -82,7 +182,7 @@ function prepare(row) {
 
 function showTotal(row) {
   const count = Number.parseInt(row.querySelector("form").amount.value, 10);
-  const total = Number.isInteger(count) && count > 0 ? multiply(row.dataset.price, count) : "0";
+  const total = multiply(row.dataset.price, Number.isInteger(count) && count > 0 ? count : 0);
   setText(row.querySelector('[data-field="total"]'), money(total, row.dataset.currency));
 }
 

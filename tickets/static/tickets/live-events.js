@@ -1,12 +1,20 @@
-// <live-events>: the list of events, live.
+// <live-events>: the list of events, live. A frame says what is left of each event; what it does not carry (new
+// events, prices, whether the last tickets are on hold or sold) comes from the server's page.
 
 import { follow } from "realtime/live.js";
 import { setText } from "shop/formats.js";
+import { freshPage } from "shop/fresh-page.js";
 import { ofEvent } from "tickets/availability-labels.js";
+
+const MOST = 200; // events in a frame
+const SOON = 3_000; // milliseconds in which open pages fetch a changed list
+const LATER = 10_000; // and whether the last tickets are on hold or sold, which many pages ask at once
+const AGAIN = 30_000; // how often they ask while tickets are on hold
 
 class LiveEvents extends HTMLElement {
   connectedCallback() {
     const badge = document.querySelector("live-badge");
+    this.fetched = performance.now();
     this.stream = follow("/ws/events/", {
       onState: (events) => this.show(events),
       onStatus: (status) => badge.show(status),
@@ -17,15 +25,70 @@ class LiveEvents extends HTMLElement {
     this.stream.close();
   }
 
-  show(events) {
-    for (const event of events) {
-      const label = this.querySelector(`[data-event="${event.id}"] [data-field="label"]`);
-      if (label === null) continue;
-      const { tone, text } = ofEvent(event);
-      label.dataset.tone = tone;
-      setText(label, text, { flash: true });
-    }
+  rows() {
+    return [...this.querySelectorAll("[data-event]")];
   }
+
+  show(events) {
+    this.events = events;
+    const shown = new Map(events.map((event) => [String(event.id), event]));
+    let fetchWithin = null;
+    for (const row of this.rows()) {
+      const event = shown.get(row.dataset.event);
+      if (event === undefined) {
+        if (events.length < MOST) remove(row);
+      } else if (showEvent(row, event)) fetchWithin ??= LATER;
+      if (event && Date.parse(event.date) !== Date.parse(row.dataset.date)) fetchWithin = SOON;
+    }
+    if (this.hasNew(events)) fetchWithin = SOON;
+    const isOnHold = this.querySelector("[data-tone=held]") !== null;
+    if (isOnHold && performance.now() - this.fetched > AGAIN) fetchWithin ??= LATER;
+    if (fetchWithin !== null) this.refresh(fetchWithin);
+  }
+
+  /** Return whether a frame has an event that belongs into this list and is not there. */
+  hasNew(events) {
+    if (this.hasAttribute("filtered")) return false;
+    const rows = this.rows();
+    const last = this.hasAttribute("more") ? Date.parse(rows.at(-1)?.dataset.date) : Infinity;
+    const listed = new Set(rows.map((row) => row.dataset.event));
+    return events.some(({ id, date }) => !listed.has(String(id)) && Date.parse(date) < last);
+  }
+
+  /** Replace the list by the server's, and keep the focus. */
+  async refresh(within) {
+    this.fetched = performance.now();
+    const page = await freshPage({ within });
+    const list = page?.querySelector("live-events");
+    if (!list) return;
+    const focused = this.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+    this.replaceChildren(...list.childNodes);
+    document.querySelector(".nothing")?.remove();
+    for (const row of this.rows()) {
+      const event = this.events.find(({ id }) => String(id) === row.dataset.event);
+      if (event && event.available > 0) showEvent(row, event);
+    }
+    if (focused) this.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
+  }
+}
+
+/** Show the name and the label; return whether the last tickets of the event just went. */
+function showEvent(row, event) {
+  setText(row.querySelector('[data-field="name"]'), event.name);
+  const label = row.querySelector('[data-field="label"]');
+  const { tone, text } = ofEvent(event);
+  const isEmpty = event.sale === "open" && event.available === 0;
+  const wasEmpty = ["held", "sold-out"].includes(label.dataset.tone);
+  if (isEmpty && wasEmpty) return false; // the server's page says more: on hold, or sold out
+  label.dataset.tone = tone;
+  setText(label, text, { flash: true });
+  return isEmpty;
+}
+
+function remove(row) {
+  const month = row.closest("section");
+  row.remove();
+  if (month.querySelector("[data-event]") === null) month.remove();
 }
 
 customElements.define("live-events", LiveEvents);

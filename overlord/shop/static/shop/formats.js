@@ -90,7 +90,7 @@ export function duration(seconds) {
 
 /** Make all kinds of space alike: browsers and servers put different ones before PM. */
 function withPlainSpaces(text) {
-  return text.replace(/\s/g, " ");
+  return text.replace(/[^\S\n]/g, " ");
 }
 
 /** Set an element's text if it differs; with `flash`, highlight the change for a moment. */
