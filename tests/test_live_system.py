@@ -9,12 +9,14 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.sessions.models import Session
 from django.db.models import F
 from websockets.exceptions import ConnectionClosed
 
@@ -118,7 +120,7 @@ PAGE = """
 import {{ follow, now }} from "{module}";
 const say = (...line) => console.log(JSON.stringify(line));
 const page = follow("{path}", {{
-  onState: (data) => say("state", data.tickets[0].available),
+  onState: (data) => say("state", data.tickets?.[0].available ?? null),
   onStatus: (status, code) => say("status", status, code ?? null, Math.abs(now() - Date.now())),
 }});
 process.stdin.on("data", (names) => {{
@@ -129,10 +131,14 @@ process.stdin.on("end", () => {{ page.close(); process.exit(); }});
 BROWSER = """
 const Native = globalThis.WebSocket;
 globalThis.location = {{ href: "{site}/" }};
+globalThis.cookie = "{cookie}";
 globalThis.window = new EventTarget();
+globalThis.window.addEventListener("new-log-in", () => {{ globalThis.cookie = "{next_cookie}"; }});
 globalThis.document = Object.assign(new EventTarget(), {{ visibilityState: "visible" }});
 globalThis.WebSocket = class extends Native {{
-  constructor(url, protocols) {{ super(url, {{ protocols, headers: {{ origin: "{site}" }} }}); }}
+  constructor(url, protocols) {{
+    super(url, {{ protocols, headers: {{ origin: "{site}", cookie: globalThis.cookie }} }});
+  }}
 }};
 """
 
@@ -140,11 +146,21 @@ globalThis.WebSocket = class extends Native {{
 class Page:
     """live.js, run by Node as a browser runs it."""
 
-    def __init__(self, system: System, path: str, folder: Path, *, deaf_to: str = "nothing") -> None:
+    def __init__(
+        self,
+        system: System,
+        path: str,
+        folder: Path,
+        *,
+        deaf_to: str = "nothing",
+        cookies: Sequence[str] = ("", ""),
+    ) -> None:
         module = folder / "live.mjs"
         source = (ROOT / "realtime/static/realtime/live.js").read_text()
         module.write_text(source.replace(f'"{deaf_to}"', '"nothing"'))
-        (folder / "browser.mjs").write_text(BROWSER.format(site=system.url))
+        (folder / "browser.mjs").write_text(
+            BROWSER.format(site=system.url, cookie=cookies[0], next_cookie=cookies[1])
+        )
         (folder / "page.mjs").write_text(
             'import "./browser.mjs";\n' + PAGE.format(module="./live.mjs", path=path)
         )
@@ -252,6 +268,35 @@ def test_control_without_listening_to_offline_it_still_says_live(
 ) -> None:
     page = pages(f"/ws/events/{ticket_type.event_id}/", deaf_to="offline")
     assert statuses_around_offline(system, ticket_type, page) == []
+
+
+def sessions(system: System) -> list[str]:
+    """Return the session cookies of two log-ins of one user."""
+    name = f"session-{os.urandom(4).hex()}"
+    body = {"username": name, "email": f"{name}@example.org", "password": "correct horse"}
+    assert httpx.post(f"{system.url}/register/", json=body).status_code == 201
+    log_ins = [httpx.post(f"{system.url}/api-auth/login/", json=body) for _ in range(2)]
+    return [f"sessionid={log_in.cookies['sessionid']}" for log_in in log_ins]
+
+
+def log_out(system: System, session: str) -> None:
+    key = session.partition("=")[2]
+    Session.objects.filter(pk=key).delete()
+
+
+@pytest.mark.parametrize("logged_in_again", [True, False])
+def test_live_js_reconnects_by_a_newer_log_in_and_ends_without_one(
+    system: System, pages: Callable[..., Page], *, logged_in_again: bool
+) -> None:
+    cookies = sessions(system)
+    page = pages("/ws/me/", cookies=cookies)
+    at = page.said("status", "live")
+    if logged_in_again:
+        page.dispatch("new-log-in")
+    log_out(system, cookies[0])
+    at = page.said("status", "reconnecting", after=at)
+    expected = ["live"] if logged_in_again else ["closed", 4401]
+    page.said("status", *expected, after=at)
 
 
 # Faults -------------------------------------------------------------------------------------------------

@@ -10,7 +10,8 @@
 // onAdvice(data, frame)    advice beside the state: `expiring` on /ws/me/
 
 const PROTOCOL = "overlord.v1";
-const FINAL = new Set([4401, 4403, 4404]); // a reconnect would change nothing
+const NOT_LOGGED_IN = 4401;
+const FINAL = new Set([NOT_LOGGED_IN, 4403, 4404]); // a reconnect would change nothing
 const SILENCE = 2.5 * 15_000; // heartbeats come every 15 s
 const PATIENCE = 10_000; // for a connection and its first frame, and for the answer to a resync
 const FIRST_WAIT = 500;
@@ -82,7 +83,13 @@ class Stream {
     this.socket = socket;
     this.expect(PATIENCE);
     socket.onmessage = ({ data }) => this.hear(data);
-    socket.onclose = ({ code }) => (FINAL.has(code) ? this.end("closed", code) : this.lose("reconnecting"));
+    socket.onclose = ({ code }) => (this.isFinal(code) ? this.end("closed", code) : this.lose("reconnecting"));
+  }
+
+  /** Return whether a reconnect would change nothing. A new log-in or password ends the session of a live socket, but
+   *  the browser may have a new one by then: only a 4401 before the first frame is final. */
+  isFinal(code) {
+    return FINAL.has(code) && !(code === NOT_LOGGED_IN && this.liveSince !== null);
   }
 
   /** Drop the socket and the timers; nothing that still comes from it counts. */
