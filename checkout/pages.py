@@ -20,6 +20,7 @@ from overlord.kernel import clock, problems
 from overlord.kernel.errors import DomainError, Invalid, NotFound
 from overlord.kernel.methods import allow
 from overlord.shop import error_messages
+from overlord.shop.permissions import action_of_checkout
 from tickets import selectors as tickets
 
 SHOWN = 100  # the buyer's newest reservations
@@ -40,8 +41,8 @@ def checkout(request: HttpRequest, reservation_id: int) -> HttpResponse:
     return _checkout_page(request, reservation_id)
 
 
-@allow("POST")
-@login_required
+@allow("GET", "POST")
+@action_of_checkout
 def pay(request: HttpRequest, reservation_id: int) -> HttpResponse:
     """Pay for a reservation; the checkout page shows the outcome."""
     form = PayForm(request.POST)
@@ -85,6 +86,7 @@ def _checkout_page(
         "error": error_messages.of_error(refused) if refused else None,
         "gateway": settings.PAYMENT_GATEWAY,
         "stripe_key": settings.STRIPE_PUBLISHABLE_KEY,
+        "card": request.GET.get("card", ""),
         "key": secrets.token_urlsafe(12),
         "now": now,
     }

@@ -12,7 +12,7 @@ def stage_of(reservation: Mapping[str, Any], payment: Mapping[str, Any] | None, 
     status = payment["payment_status"] if payment else "NOT_STARTED"
     state = reservation["state"]
     if state == "validated":
-        return "paid"
+        return "refunded" if status == "REFUNDED" else "paid"
     if state == "paying":
         return "processing"
     if state == "held" and reservation["expires_at"] > now:

@@ -31,7 +31,7 @@ from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID, whole_number
 from overlord.shop import error_messages, formats
-from overlord.shop.permissions import staff_only
+from overlord.shop.permissions import action_of_checkout, staff_only
 from tickets import availability, availability_labels, own_tickets, representation, rules, selectors, services
 
 EVENTS_SHOWN = 100
@@ -240,10 +240,12 @@ def _type_row(
 
 
 # Actions of a buyer -------------------------------------------------------------------------------------
-@allow("POST")
+@allow("GET", "POST")
 @login_required
 def release(request: HttpRequest, reservation_id: int) -> HttpResponse:
-    """Release the buyer's hold."""
+    """Ask whether to release the buyer's hold, then do so."""
+    if request.method != "POST":
+        return render(request, "tickets/release.html", {"reservation_id": reservation_id})
     try:
         services.reservation_release(buyer_id=actor_id(request), reservation_id=reservation_id)
     except (rules.PaymentInProgress, rules.AlreadyValidated, rules.ReservationEnded) as refused:
@@ -253,8 +255,8 @@ def release(request: HttpRequest, reservation_id: int) -> HttpResponse:
     return redirect("me")
 
 
-@allow("POST")
-@login_required
+@allow("GET", "POST")
+@action_of_checkout
 def extend(request: HttpRequest, reservation_id: int) -> HttpResponse:
     """Extend the buyer's hold."""
     try:

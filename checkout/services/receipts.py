@@ -9,6 +9,7 @@ from django.template.loader import render_to_string
 from checkout import operations, rules, selectors
 from checkout.models import Incident, Receipt
 from overlord.kernel import db, money
+from overlord.shop import formats
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ def _message(receipt: Receipt) -> EmailMessage:
         "reservation": reservation,
         "ticket_type": ticket_type,
         "event": ticket_type.event,
+        "date": formats.date_time(ticket_type.event.date, ticket_type.event.time_zone),
         "paid": f"{money.to_text(payment.amount_minor, payment.currency)} {payment.currency}",
     }
     return EmailMessage(

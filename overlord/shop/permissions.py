@@ -1,15 +1,39 @@
-"""Who may see a page."""
+"""Who may see a page, and where everybody else is sent."""
 
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
+from urllib.parse import urlencode
 
+from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
 
 from overlord.kernel.errors import Forbidden
 
 View = Callable[..., HttpResponseBase]
+
+
+def action_of_checkout(view: View) -> View:
+    """Guard an action of a checkout page: whoever cannot do it now is sent to that page.
+
+    A GET goes to the checkout. Somebody whose session has ended logs in first, and finds there the card that was
+    chosen: `card` stands for one in the demo's list, and only there.
+    """
+
+    @wraps(view)
+    def guarded(request: HttpRequest, reservation_id: int) -> HttpResponseBase:
+        checkout = reverse("checkout", args=[reservation_id])
+        if request.method == "POST" and not request.user.is_authenticated:
+            card = request.POST.get("token", "") if settings.PAYMENT_GATEWAY == "sandbox" else ""
+            return redirect_to_login(f"{checkout}?{urlencode({'card': card})}" if card else checkout)
+        if request.method != "POST":
+            return redirect(checkout)
+        return view(request, reservation_id)
+
+    return guarded
 
 
 def staff_only(view: View) -> View:

@@ -3,7 +3,7 @@
 /** Return the stage of a reservation and its latest payment at `now`, in milliseconds since 1970. */
 export function stageOf(reservation, payment, now) {
   const status = payment?.payment_status ?? "NOT_STARTED";
-  if (reservation.state === "validated") return "paid";
+  if (reservation.state === "validated") return status === "REFUNDED" ? "refunded" : "paid";
   if (reservation.state === "paying") return "processing";
   if (reservation.state === "held" && Date.parse(reservation.expires_at) > now) {
     return status === "FAILURE" ? "failed" : "held";

@@ -438,3 +438,29 @@ def test_money_and_times_are_written_by_locale(
     def test_only_pages_carry_the_policy(self, page: Client) -> None:
         assert "Content-Security-Policy" in page.get("/nothing/", HTTP_ACCEPT="text/html")
         assert "Content-Security-Policy" not in page.get("/event/events/")
+
+
+class TestActionsOfACheckout:
+    @pytest.mark.parametrize("action", ["pay", "extend"])
+    def test_a_get_leads_to_the_checkout(self, mine: Client, ticket_type: TicketType, action: str) -> None:
+        place = reserve(mine, ticket_type)["Location"]
+        assert mine.get(f"{place}{action}/")["Location"] == place
+
+    def test_a_lost_session_comes_back_with_what_was_chosen(
+        self, mine: Client, buyer: User, ticket_type: TicketType
+    ) -> None:
+        place = reserve(mine, ticket_type)["Location"]
+        mine.logout()
+        log_in = mine.post(f"{place}pay/", {"token": "slow"})["Location"]
+        form = {"username": buyer.username, "password": PASSWORD, "next": mine.get(log_in).context["next"]}
+        back = mine.post(log_in, form)["Location"]
+        shown = mine.get(back)
+        assert shown.status_code == 200
+        assert 'value="slow" selected' in shown.content.decode()
+
+    def test_releasing_asks_first(self, mine: Client, ticket_type: TicketType) -> None:
+        place = reserve(mine, ticket_type)["Location"]
+        assert "Release your tickets?" in text(mine.get(f"{place}release/"))
+        assert Reservation.objects.get().state == "held"
+        mine.post(f"{place}release/")
+        assert Reservation.objects.get().state == "released"

@@ -1,6 +1,9 @@
 // What every page does: focus the error message, and submit a form only once.
 
 import "shop/live-badge.js";
+import { gettext } from "shop/formats.js";
+
+const SLOW = 6_000; // milliseconds without an answer to a form, until the page says so
 
 document.querySelector("[data-focus]")?.focus();
 
@@ -14,8 +17,20 @@ for (const form of document.querySelectorAll("form[data-once]")) {
       button.dataset.label = button.textContent;
       button.textContent = button.dataset.busy;
     }
+    setTimeout(() => showSlow(form), SLOW);
     return undefined;
   });
+}
+
+/** Say that the answer is late, and let the form be sent again: the server takes the same form only once. */
+function showSlow(form) {
+  if (!form.dataset.submitted) return;
+  enableForm(form);
+  const note = form.querySelector(".late") ?? document.createElement("p");
+  note.className = "alert late";
+  note.setAttribute("role", "alert");
+  note.textContent = gettext("The site is slow to answer. You can wait or try again: nothing is done twice.");
+  form.append(note);
 }
 
 /** Let a form be submitted once more. */
@@ -42,6 +57,7 @@ document.addEventListener("click", (event) => {
     for (const slot of dialog.querySelectorAll(`[data-slot="${CSS.escape(name)}"]`)) slot.textContent = text;
   }
   dialog.querySelector("form[action]").action = link.href;
-  dialog.querySelector("[name=paused]").value = link.dataset.paused;
+  const paused = dialog.querySelector("[name=paused]");
+  if (paused) paused.value = link.dataset.paused;
   dialog.showModal();
 });
