@@ -89,7 +89,9 @@ def hold_set(user: User, **left: float) -> int:
     return hold.pk
 
 
-def test_the_whole_story(system: System, first: Browser, second: Browser, ticket_type: TicketType) -> None:
+def test_from_the_first_page_to_the_paid_ticket(
+    system: System, first: Browser, second: Browser, ticket_type: TicketType
+) -> None:
     buyer, staff = user_make(), user_make(is_staff=True)
     event = f"/events/{ticket_type.event_id}/"
     second.go(event)
@@ -322,7 +324,7 @@ class TestOwnTickets:
 class TestAccessibility:
     """axe-core finds nothing serious."""
 
-    def test_on_what_anyone_sees(self, system: System, first: Browser) -> None:
+    def test_public_pages_have_no_fault_that_axe_finds(self, system: System, first: Browser) -> None:
         ticket_type, sold_out, paused, on_hold = (
             type_on_sale(),
             type_on_sale(capacity=0),
@@ -339,7 +341,7 @@ class TestAccessibility:
         first.one(".alert")
         axe(first)
 
-    def test_on_what_a_buyer_sees(self, system: System, first: Browser) -> None:
+    def test_a_buyers_pages_have_no_fault_that_axe_finds(self, system: System, first: Browser) -> None:
         buyer, ticket_type = user_make(), type_on_sale()
         logged_in(first, buyer)
         look(first, "/me/")
@@ -370,7 +372,7 @@ class TestAccessibility:
         first.one("h1[data-when=refunded]")
         axe(first)
 
-    def test_on_what_staff_see(self, system: System, first: Browser) -> None:
+    def test_staff_pages_have_no_fault_that_axe_finds(self, system: System, first: Browser) -> None:
         ticket_type = type_on_sale()
         logged_in(first, user_make(is_staff=True))
         look(first, "/monitor/", f"/events/{ticket_type.event_id}/sale/")
@@ -383,7 +385,7 @@ class TestAccessibility:
         look(first, "/", f"/events/{ticket_type.event_id}/", "/monitor/", "/me/")
         first.emulate(width=1280, height=900)
 
-    def test_axe_would_find_it(self, system: System, first: Browser) -> None:
+    def test_axe_finds_a_planted_fault(self, system: System, first: Browser) -> None:
         """Negative control."""
         first.go("/login/")
         first.run("document.querySelector('#id_username').labels[0].remove()")

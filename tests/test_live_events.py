@@ -165,7 +165,7 @@ class TestExpiring:
             if selectors.holds_expiring(thresholds=[threshold], after=after, until=at)
         ]
 
-    def test_each_threshold_once(self, buyer: User, ticket_type: TicketType) -> None:
+    def test_advice_is_sent_once_for_each_threshold(self, buyer: User, ticket_type: TicketType) -> None:
         pk = claim(buyer, ticket_type)
         looks = [self.crossed(pk, left / 2, window=0.5) for left in range(620, 0, -1)]
         assert [threshold for look in looks for threshold in look] == [300, 120, 60, 30]
@@ -174,7 +174,7 @@ class TestExpiring:
         pk = claim(buyer, ticket_type, minutes=1)
         assert self.crossed(pk, 0, window=1000) == [30]
 
-    def test_only_of_holds(self, buyer: User, ticket_type: TicketType) -> None:
+    def test_advice_is_only_about_holds(self, buyer: User, ticket_type: TicketType) -> None:
         pk = claim(buyer, ticket_type)
         Reservation.objects.update(state="paying")
         assert self.crossed(pk, 0, window=1000) == []

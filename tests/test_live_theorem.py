@@ -167,7 +167,7 @@ def check(make: Callable[[], World], *, examples: int) -> None:
     theorem()
 
 
-def test_the_theorem() -> None:
+def test_a_client_ends_with_the_true_state_in_any_order_of_steps() -> None:
     check(lambda: World(Client(), RIGHT), examples=150)
 
 

@@ -47,7 +47,9 @@ def table(points: list[Point]) -> Any:
 
 
 @table(CHARGING)
-def test_while_charging(api: APIClient, payment: Payment, point: Point, mode: Mode) -> None:
+def test_a_crash_while_charging_loses_and_doubles_nothing(
+    api: APIClient, payment: Payment, point: Point, mode: Mode
+) -> None:
     pay(api, payment)
     assert crash(lambda: services.payment_process(payment_id=payment.pk), point, mode)
     heal()
@@ -58,7 +60,9 @@ def test_while_charging(api: APIClient, payment: Payment, point: Point, mode: Mo
 
 
 @table(DECLINING)
-def test_while_declining(api: APIClient, payment: Payment, point: Point, mode: Mode) -> None:
+def test_a_crash_while_declining_leaves_the_hold(
+    api: APIClient, payment: Payment, point: Point, mode: Mode
+) -> None:
     pay(api, payment, "card_error")
     assert crash(lambda: services.payment_process(payment_id=payment.pk), point, mode)
     heal()
@@ -69,7 +73,9 @@ def test_while_declining(api: APIClient, payment: Payment, point: Point, mode: M
 
 
 @table(CANCELLING)
-def test_while_cancelling(api: APIClient, payment: Payment, point: Point, mode: Mode) -> None:
+def test_a_crash_while_cancelling_charges_nobody(
+    api: APIClient, payment: Payment, point: Point, mode: Mode
+) -> None:
     pay(api, payment, "timeout_uncharged")
     work(payment)
     if "rescheduling" not in point.name:
@@ -87,7 +93,7 @@ def test_while_cancelling(api: APIClient, payment: Payment, point: Point, mode: 
 
 
 @table(REFUNDING)
-def test_while_refunding(
+def test_a_crash_while_refunding_refunds_once(
     api: APIClient, payment: Payment, user_make: Callable[..., User], point: Point, mode: Mode
 ) -> None:
     pay(api, payment)

@@ -118,7 +118,7 @@ class TestTheContract:
         first = gateway.confirm(key=key(), intent=made)
         assert gateway.confirm(key=key(), intent=made) == first
 
-    def test_a_declined_card(self, gateway: Gateway, tokens: dict[str, str]) -> None:
+    def test_a_declined_card_charges_nothing(self, gateway: Gateway, tokens: dict[str, str]) -> None:
         made = intent(gateway, tokens["declined"])
         assert gateway.confirm(key=key(), intent=made).outcome == "declined"
         assert gateway.retrieve(intent=made).outcome == "declined"
@@ -261,7 +261,7 @@ class TestTheSandboxsKeys:
         again = {"key": key(), "amount_minor": 5, "currency": "EUR", "payment_id": 0, "token": "ok"}
         assert sandbox.create_intent(**again) == sandbox.create_intent(**again)  # type: ignore[arg-type]
 
-    def test_also_a_500(self, settings: Any) -> None:
+    def test_an_answer_of_500_is_kept_too(self, settings: Any) -> None:
         sandbox, again = gateways.named("sandbox"), key()
         made = intent(sandbox, "ok")
         settings.SANDBOX_FAULTS = {"confirm": "500"}

@@ -70,7 +70,9 @@ class Busybody:
         return self.choose.choice(list(mine) or [0])
 
 
-def test_nothing_breaks(user_make: Callable[..., User], ticket_type_make: Callable[..., TicketType]) -> None:
+def test_mixed_use_from_many_threads_breaks_no_invariant(
+    user_make: Callable[..., User], ticket_type_make: Callable[..., TicketType]
+) -> None:
     ticket_types = [ticket_type_make(capacity=12, max_per_user=1000) for _ in range(2)]
     users = [user_make() for _ in range(8)]
     busybodies = [Busybody(user, ticket_types, seed) for seed, user in enumerate(users * 2)]

@@ -39,7 +39,7 @@ def test_it_says_what_was_bought(paid: Payment, buyer: User) -> None:
     assert "30.00 EUR" in message.body
 
 
-def test_it_is_sent_once(paid: Payment) -> None:
+def test_a_receipt_is_sent_once(paid: Payment) -> None:
     together(*[services.receipts_send] * 4)
     due()
     services.receipts_send()

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class TestThePathToSuccess:
-    def test_each_step_shows(self, api: APIClient, payment: Payment) -> None:
+    def test_each_step_to_success_is_shown(self, api: APIClient, payment: Payment) -> None:
         shown = api.get(f"{PAYMENTS}{payment.pk}/").json()
         assert (shown["payment_status"], shown["full_price"]) == ("NOT_STARTED", "30.00")
         assert (shown["amount"], shown["currency"], shown["requires_action"]) == (None, None, None)
@@ -159,7 +159,7 @@ class TestExpiryBesidePayment:
 
 
 class TestPressingTwice:
-    def test_it_is_one_charge(self, api: APIClient, buyer: User, payment: Payment) -> None:
+    def test_pay_pressed_twice_is_one_charge(self, api: APIClient, buyer: User, payment: Payment) -> None:
         results = together(
             *[lambda: services.payment_pay(buyer_id=buyer.pk, payment_id=payment.pk, token="ok")] * 5
         )

@@ -48,7 +48,7 @@ class TestTaking:
         assert work(payment).status == "SUCCESS"  # at once, without waiting for its turn
         audit()
 
-    def test_each_event_once(self, api: APIClient, payment: Payment) -> None:
+    def test_an_event_that_comes_twice_is_taken_once(self, api: APIClient, payment: Payment) -> None:
         pay(api, payment, "timeout_charged")
         work(payment)
         waiting = hints()

@@ -57,7 +57,7 @@ def test_the_site_itself_is_the_same(given: dict[bytes, bytes]) -> None:
         {b"origin": b"\xff\xfe", b"host": b"tickets.example:8080"},
     ],
 )
-def test_anything_else_is_not(given: dict[bytes, bytes]) -> None:
+def test_any_other_origin_is_another_site(given: dict[bytes, bytes]) -> None:
     assert not same_origin(given)
 
 

@@ -84,7 +84,7 @@ def busy(user_make: Callable[..., User], ticket_type: TicketType) -> TicketType:
 
 
 class TestThePicture:
-    def test_it_says_what_is(self, busy: TicketType) -> None:
+    def test_the_monitor_shows_what_the_tables_hold(self, busy: TicketType) -> None:
         now = timezone.now()
         sample(now - MINUTE)
         Reservation.objects.filter(state="paying").update(paying_since=now - MINUTE)

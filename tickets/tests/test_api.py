@@ -101,7 +101,9 @@ class TestRefusals:
         assert (answer.status_code, body["code"], body["status"]) == (409, code, 409)
         return body
 
-    def test_sold_out(self, api: APIClient, ticket_type_make: Callable[..., TicketType]) -> None:
+    def test_a_sold_out_type_refuses_a_claim(
+        self, api: APIClient, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
         ticket_type = ticket_type_make(capacity=2, sold=2)
 
         self.refused(reserve(api, ticket_type), "sold_out")
@@ -145,12 +147,16 @@ class TestRefusals:
         opens_at = self.refused(reserve(api, ticket_type), "sale_not_open")["opens_at"]
         assert opens_at == api.get(f"/event/tickets/{ticket_type.pk}/").json()["opens_at"]
 
-    def test_an_ended_sale(self, api: APIClient, ticket_type_make: Callable[..., TicketType]) -> None:
+    def test_an_ended_sale_refuses_a_claim(
+        self, api: APIClient, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
         ticket_type = ticket_type_make(closes_at=timezone.now() - timedelta(seconds=1))
 
         self.refused(reserve(api, ticket_type), "sale_ended")
 
-    def test_a_paused_sale(self, api: APIClient, ticket_type_make: Callable[..., TicketType]) -> None:
+    def test_a_paused_sale_refuses_a_claim(
+        self, api: APIClient, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
         self.refused(reserve(api, ticket_type_make(paused=True)), "sale_paused")
 
     def test_the_most_telling_refusal_comes_first(

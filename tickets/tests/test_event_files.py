@@ -77,7 +77,7 @@ class TestReading:
         [(line, sentence)] = mistakes(csv)
         assert (line, zone in sentence, "Europe/Berlin" in sentence) == (2, True, True)
 
-    def test_json_says_the_same(self) -> None:
+    def test_json_and_csv_give_the_same_events(self) -> None:
         [gala] = event_files.read(JSON, is_json=True)
 
         assert [
@@ -146,7 +146,7 @@ class TestLoading:
         closing = Inventory.objects.filter(ticket_type__name="Regular").order_by("pk")
         assert [row.closes_at == row.ticket_type.event.date for row in closing] == [False, True]
 
-    def test_all_or_nothing(self, tmp_path: Path) -> None:
+    def test_a_file_with_one_mistake_loads_nothing(self, tmp_path: Path) -> None:
         with pytest.raises(CommandError, match="line 5"):
             self.load(tmp_path, CSV + "Broken,2030-06-01T10:00:00Z,EUR,,Regular,x,50,,,\n")
 

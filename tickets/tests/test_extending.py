@@ -23,7 +23,7 @@ def until(*, state: str = "held", age: timedelta, left: timedelta) -> timedelta:
 
 
 class TestTheRule:
-    def test_five_minutes_from_now(self) -> None:
+    def test_a_hold_is_extended_to_five_minutes_from_now(self) -> None:
         assert until(age=14 * MINUTE, left=MINUTE) == 5 * MINUTE
 
     def test_at_most_thirty_minutes_in_all(self) -> None:
@@ -33,7 +33,7 @@ class TestTheRule:
         assert until(age=MINUTE, left=14 * MINUTE) == 14 * MINUTE
 
     @pytest.mark.parametrize("state", ["paying", "validated", "expired", "released"])
-    def test_only_what_is_held(self, state: str) -> None:
+    def test_only_a_hold_can_be_extended(self, state: str) -> None:
         with pytest.raises(rules.NotExtendable):
             until(state=state, age=MINUTE, left=MINUTE)
 

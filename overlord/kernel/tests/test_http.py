@@ -81,7 +81,7 @@ class TestPaths:
     def test_the_wrong_method_is_405(self) -> None:
         assert APIClient().put("/event/events", {}).status_code == 405
 
-    def test_it_lives(self) -> None:
+    def test_livez_answers_while_the_process_lives(self) -> None:
         assert Client().get("/livez").json() == {"status": "ok"}
 
     def test_it_names_what_is_missing(self) -> None:
@@ -116,5 +116,7 @@ class TestJson:
         ("http://[::1]:8080", "http", "[::1]:8080", True),
     ],
 )
-def test_same_origin(origin: str, scheme: str, host: str, same: bool) -> None:
+def test_an_origin_is_the_same_with_scheme_host_and_port_alone(
+    origin: str, scheme: str, host: str, same: bool
+) -> None:
     assert is_same_origin(origin, scheme=scheme, host=host) is same

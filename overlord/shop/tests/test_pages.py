@@ -65,7 +65,7 @@ class TestBuying:
         assert reserve(mine, ticket_type)["Location"] == reserve(mine, ticket_type)["Location"]
         assert Reservation.objects.count() == 1
 
-    def test_release_and_extend(self, mine: Client, ticket_type: TicketType) -> None:
+    def test_a_hold_is_extended_and_released_by_forms(self, mine: Client, ticket_type: TicketType) -> None:
         place = reserve(mine, ticket_type)["Location"]
         Reservation.objects.update(expires_at=timezone.now() + timedelta(seconds=40))
         mine.post(f"{place}extend/")
@@ -178,7 +178,7 @@ class TestWhoSeesWhat:
 
     @pytest.mark.parametrize("path", ["/login/", "/signup/"])
     @pytest.mark.parametrize("evil", ["https://evil.example/", "//evil.example", "javascript:alert(1)"])
-    def test_it_never_leads_elsewhere(self, page: Client, buyer: User, path: str, evil: str) -> None:
+    def test_next_never_leads_to_another_site(self, page: Client, buyer: User, path: str, evil: str) -> None:
         form = {
             "/login/": {"username": buyer.username, "password": PASSWORD},
             "/signup/": {
@@ -216,7 +216,7 @@ class TestWhoSeesWhat:
 
 
 class TestAccounts:
-    def test_sign_up(self, page: Client) -> None:
+    def test_signing_up_makes_an_account_and_logs_in(self, page: Client) -> None:
         form = {"username": "ada", "email": "ada@example.org", "password": "12345"}
         refused = page.post("/signup/", form)
         assert "too short" in text(refused)
