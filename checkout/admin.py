@@ -18,6 +18,11 @@ from overlord.kernel import clock, money
 from overlord.kernel.errors import DomainError
 
 
+def _amount(minor: int, payment: Payment) -> str:
+    """Write an amount of a payment's money for staff: 70.00 EUR."""
+    return f"{money.to_text(minor, payment.currency)} {payment.currency}"
+
+
 class ReadOnlyAdmin(admin.ModelAdmin):
     """To look at, and nothing else."""
 
@@ -51,10 +56,14 @@ class RefundForm(forms.Form):
 
 class RefundInline(admin.TabularInline):
     model = Refund
-    fields = ("amount_minor", "status", "return_tickets", "requested_by", "created")
+    fields = ("amount", "status", "return_tickets", "requested_by", "created")
     readonly_fields = fields
     extra = 0
     can_delete = False
+
+    @admin.display(description="amount")
+    def amount(self, refund: Refund) -> str:
+        return _amount(refund.amount_minor, refund.payment)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -66,12 +75,17 @@ class PaymentAdmin(ReadOnlyAdmin):
     list_filter = ("status", "gateway")
     list_select_related = ("buyer",)
     search_fields = ("=id", "=gateway_reference", "buyer__username", "buyer__email")
-    exclude = ("gateway_token",)
+    exclude = ("gateway_token", "amount_minor", "refunded_minor")
+    readonly_fields = ("price", "refunded")
     inlines = (RefundInline,)
 
     @admin.display(description="full price")
     def price(self, payment: Payment) -> str:
-        return f"{money.to_text(payment.amount_minor, payment.currency)} {payment.currency}"
+        return _amount(payment.amount_minor, payment)
+
+    @admin.display(description="refunded")
+    def refunded(self, payment: Payment) -> str:
+        return _amount(payment.refunded_minor, payment)
 
     @admin.display(description="")
     def refund_link(self, payment: Payment) -> str:
@@ -102,12 +116,15 @@ class PaymentAdmin(ReadOnlyAdmin):
             except DomainError as refused:
                 form.add_error(None, refused.detail)
             else:
-                self.message_user(request, "The refund is on its way.", messages.SUCCESS)
+                self.message_user(request, "The refund was requested.", messages.SUCCESS)
                 return redirect("admin:checkout_payment_change", payment_id)
         context = {
             **self.admin_site.each_context(request),
             "form": form,
             "payment": payment,
+            "paid": _amount(payment.amount_minor, payment),
+            "refunded": _amount(payment.refunded_minor, payment),
+            "left": _amount(payment.amount_minor - payment.refunded_minor, payment),
             "title": "Refund",
         }
         return TemplateResponse(request, "checkout/admin_refund.html", context)
@@ -115,11 +132,18 @@ class PaymentAdmin(ReadOnlyAdmin):
 
 @admin.register(Refund)
 class RefundAdmin(ReadOnlyAdmin):
-    list_display = ("id", "payment", "amount_minor", "status", "return_tickets", "requested_by", "created")
+    list_display = ("id", "payment", "amount", "status", "return_tickets", "requested_by", "created")
     list_filter = ("status",)
+    list_select_related = ("payment", "requested_by")
+    exclude = ("amount_minor",)
+    readonly_fields = ("amount",)
     actions = ("try_again",)
 
-    @admin.action(description="Try again what the gateway refused")
+    @admin.display(description="amount")
+    def amount(self, refund: Refund) -> str:
+        return _amount(refund.amount_minor, refund.payment)
+
+    @admin.action(description="Retry the selected failed refunds")
     def try_again(self, request: HttpRequest, refunds: QuerySet[Refund]) -> None:
         for refund in refunds:
             try:
@@ -127,7 +151,7 @@ class RefundAdmin(ReadOnlyAdmin):
             except DomainError as refused:
                 self.message_user(request, f"{refund}: {refused.detail}", messages.ERROR)
             else:
-                self.message_user(request, f"{refund} is tried again.", messages.SUCCESS)
+                self.message_user(request, f"{refund} will be retried.", messages.SUCCESS)
 
 
 @admin.register(Incident)

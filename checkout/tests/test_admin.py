@@ -38,6 +38,9 @@ def test_a_refund_in_part_and_of_the_rest(staff: Client, paid: Payment) -> None:
     url = f"/admin/checkout/payment/{paid.pk}/refund/"
     assert staff.post(url, {"amount": "10.00"}).status_code == 302
     heal(rounds=1)
+    form = staff.get(url).content.decode()
+    assert [f"<td>{each} EUR</td>" in form for each in ("30.00", "10.00", "20.00")] == [True, True, True]
+    assert "minor units" not in staff.get(f"/admin/checkout/payment/{paid.pk}/change/").content.decode()
     too_much = staff.post(url, {"amount": "20.01"})
     assert (too_much.status_code, "more than what is left" in too_much.content.decode()) == (200, True)
     assert staff.post(url, {"amount": "ten"}).status_code == 200
