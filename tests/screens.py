@@ -42,7 +42,7 @@ def main(url: str, password: str, folder: Path) -> None:
 
 def _buy(page: Browser, folder: Path, event: str) -> None:
     page.go(f"/events/{event}/")
-    if page.all(".mine a"):
+    if any(link.is_displayed() for link in page.all(".mine a")):
         page.press(".mine a")
     else:
         page.press(".choose button[type=submit]")
