@@ -27,6 +27,7 @@ NAMES = (
     "fanout",
     "footprint",
     "opening",
+    "log_ins",
 )
 RESULTS = Path(__file__).parents[1] / ".overlord" / "bench.json"
 

@@ -45,6 +45,12 @@ class System:
         self.start(replace(described, name=name, argv=(*described.argv[:-1], application)))
         return port
 
+    def start_logins(self) -> int:
+        """Start the Granian for log-ins, and return its port."""
+        port = ports.any_free()
+        self.start(program.logins(port, env=self.env))
+        return port
+
     def start_live(self) -> int:
         """Start Daphne and return its port."""
         port = ports.any_free()
@@ -55,8 +61,10 @@ class System:
         """Start all that `bin/up` starts, and return the port of Caddy, the front server."""
         self.start_workers()
         port = ports.any_free()
-        web, live = self.start_web("web"), self.start_live()
-        self.start(program.caddy(port, web_port=web, live_port=live, data_dir=self.folder))
+        web, logins, live = self.start_web("web"), self.start_logins(), self.start_live()
+        self.start(
+            program.caddy(port, web_port=web, logins_port=logins, live_port=live, data_dir=self.folder)
+        )
         return port
 
     def start_workers(self) -> None:

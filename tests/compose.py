@@ -20,7 +20,7 @@ from overlord.embedded.processes import Program
 
 ROOT = Path(__file__).resolve().parents[1]
 TMP = "/tmp"  # noqa: S108
-OURS = ("web", "live", "payments", "broadcasts", "upkeep", "beat")
+OURS = ("web", "logins", "live", "payments", "broadcasts", "upkeep", "beat")
 ANY_ADDRESS, PORT = "0.0.0.0", "8000"  # noqa: S104
 
 

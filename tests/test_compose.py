@@ -21,6 +21,7 @@ PRODUCTION = {"DJANGO_PORT": "443", "CSRF_TRUSTED_ORIGINS": "https://a.example.o
 ENV = {"REDIS_URL": "", "OVERLORD_DATA": ""}
 UP = {
     "web": program.web(1, env=ENV),
+    "logins": program.logins(1, env=ENV),
     "live": program.live(1, env=ENV),
     "payments": program.payments(env=ENV),
     "broadcasts": program.broadcasts(env=ENV),
@@ -79,7 +80,7 @@ def test_everything_starts_after_what_it_needs() -> None:
 
     for name in OURS:
         assert before(name) == {"secrets", "postgres", "valkey", "migrate"}
-    assert before("caddy") >= {"web", "live"}
+    assert before("caddy") >= {"web", "logins", "live"}
 
 
 def test_images_are_official_and_name_no_registry() -> None:

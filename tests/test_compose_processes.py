@@ -83,9 +83,10 @@ class Composed(System):
 
 @pytest.fixture(scope="module")
 def composed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
-    """Two of web, live and each worker, and two beats, ready to sell."""
+    """Two of web, logins, live and each worker, and two beats, ready to sell."""
     folder = tmp_path_factory.mktemp("compose")
-    shop, web, live, valkey = (ports.any_free() for _ in range(4))
+    shop, valkey = ports.any_free(), ports.any_free()
+    served = {name: ports.any_free() for name in ("web", "logins", "live")}
     with ExitStack() as stack:
         database_url = stack.enter_context(database("composed"))
         machine = Machine(
@@ -110,14 +111,10 @@ def composed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
         children[0].wait_ready()
         machine.run("migrate", ENVIRONMENT="development", DEMO_PASSWORD="not used")
         building.result()
-        addresses = {name: [compose.address(1), compose.address(2)] for name in ("web", "live")}
+        addresses = {name: [compose.address(1), compose.address(2)] for name in served}
         resolver = stack.enter_context(name_server(addresses))
-        programs = [
-            machine.program(name, number, {"web": web, "live": live}.get(name, 0))
-            for name in OURS
-            for number in (1, 2)
-        ]
-        programs.append(_caddy(machine, shop, web, live, resolver))
+        programs = [machine.program(name, number, served.get(name, 0)) for name in OURS for number in (1, 2)]
+        programs.append(_caddy(machine, shop, served, resolver))
         for described in programs:
             children.append(processes.start(described, folder / "logs"))
         for child in children:
@@ -245,9 +242,9 @@ def _nothing_was_done_twice(system: Composed) -> None:
 
 def _a_replica_may_die(system: Composed) -> None:
     assert system.addresses is not None
-    for name in ("web-1", "live-1", "beat-1", "payments-1", "broadcasts-1", "upkeep-1"):
+    for name in ("web-1", "logins-1", "live-1", "beat-1", "payments-1", "broadcasts-1", "upkeep-1"):
         system.child(name).kill()
-    for name in ("web", "live"):
+    for name in ("web", "logins", "live"):
         system.addresses[name].remove(compose.address(1))  # as Docker's name server does
 
     assert [system.get("/livez").status_code for _ in range(20)] == [200] * 20
@@ -285,7 +282,7 @@ def _valkey(machine: Machine, port: int) -> Program:
     )
 
 
-def _caddy(machine: Machine, shop: int, web: int, live: int, resolver: int) -> Program:
+def _caddy(machine: Machine, shop: int, served: dict[str, int], resolver: int) -> Program:
     """Describe Caddy with its file. Only the name server and the port that redirects to TLS are changed."""
     file = machine.folder / "Caddyfile"
     text = (compose.ROOT / "overlord/embedded/Caddyfile").read_text()
@@ -295,8 +292,7 @@ def _caddy(machine: Machine, shop: int, web: int, live: int, resolver: int) -> P
     env = {
         **compose.services(machine.variables)["caddy"]["environment"],
         "OVERLORD_BIND": "127.0.0.1",
-        "OVERLORD_WEB_PORT": str(web),
-        "OVERLORD_LIVE_PORT": str(live),
+        **{f"OVERLORD_{name.upper()}_PORT": str(port) for name, port in served.items()},
         "HOME": str(machine.folder),
         "XDG_DATA_HOME": str(machine.folder),
     }

@@ -28,7 +28,7 @@ BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;
 def port_of(system: System, name: str) -> int:
     """Return the port on which one of the processes listens."""
     argv = system.child(name).program.argv
-    return int(argv[argv.index("--port" if name == "web" else "-p") + 1])
+    return int(argv[argv.index("-p" if name == "live" else "--port") + 1])
 
 
 def listens(port: int) -> bool:
@@ -187,8 +187,8 @@ class TestServersThatAreAway:
     @pytest.fixture
     def alone(self, tmp_path: Path) -> Iterator[str]:
         """Start a Caddy behind which nothing listens."""
-        shop, web, live = ports.any_free(), ports.any_free(), ports.any_free()
-        described = program.caddy(shop, web_port=web, live_port=live, data_dir=tmp_path)
+        shop, web, logins, live = (ports.any_free() for _ in range(4))
+        described = program.caddy(shop, web_port=web, logins_port=logins, live_port=live, data_dir=tmp_path)
         child = processes.start(described, tmp_path)
         try:
             eventually(lambda: listens(shop))
@@ -230,7 +230,11 @@ def test_a_socket_outlives_the_time_that_a_body_has(system: System, tmp_path: Pa
     (tmp_path / "Caddyfile").write_text(caddyfile)
     shop = ports.any_free()
     described = program.caddy(
-        shop, web_port=port_of(system, "web"), live_port=port_of(system, "live"), data_dir=tmp_path
+        shop,
+        web_port=port_of(system, "web"),
+        logins_port=port_of(system, "logins"),
+        live_port=port_of(system, "live"),
+        data_dir=tmp_path,
     )
     argv = [
         str(tmp_path / "Caddyfile") if part == str(program.CADDYFILE) else part for part in described.argv

@@ -34,16 +34,17 @@ def stop() -> None:
 
 
 def _start(folder: Path) -> None:
-    web, live, shop = ports.any_free(), ports.any_free(), ports.any_free()
+    web, logins, live, shop = (ports.any_free() for _ in range(4))
     env = _environment(folder)
     programs = [
         program.web(web, env=env),
+        program.logins(logins, env=env),
         program.live(live, env=env),
         program.payments(env=env),
         program.broadcasts(env=env),
         program.upkeep(env=env),
         program.beat(env=env),
-        program.caddy(shop, web_port=web, live_port=live, data_dir=folder),
+        program.caddy(shop, web_port=web, logins_port=logins, live_port=live, data_dir=folder),
     ]
     system = System(port=shop, programs=programs, children=[], logs=folder)
     _running.append(system)

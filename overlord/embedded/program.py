@@ -52,6 +52,24 @@ def web(port: int, *, env: Mapping[str, str]) -> Program:
     )
 
 
+def logins(port: int, *, env: Mapping[str, str]) -> Program:
+    """Describe a second Granian, for log-ins, which hash passwords: one process, which yields its CPU to the sale.
+
+    Four threads are enough to keep the cores of a small machine busy, and each takes 19 MiB while it hashes. Caddy
+    bounds how many requests wait (`Caddyfile`).
+    """
+    return _python(
+        "logins",
+        f"granian --interface wsgi --host {HOST} --port {port} --no-ws --log-level warning"
+        " --workers 1 --blocking-threads 4 --backlog 1024 --backpressure 512"
+        " --http1-buffer-size 1200000"
+        " --respawn-failed-workers --respawn-interval 0.1 --workers-kill-timeout 3"
+        " overlord.logins:application",
+        env=env,
+        port=port,
+    )
+
+
 def live(port: int, *, env: Mapping[str, str]) -> Program:
     """Describe Daphne, which serves WebSockets."""
     return _python(
@@ -90,7 +108,7 @@ def beat(*, env: Mapping[str, str]) -> Program:
     )
 
 
-def caddy(port: int, *, web_port: int, live_port: int, data_dir: Path) -> Program:
+def caddy(port: int, *, web_port: int, logins_port: int, live_port: int, data_dir: Path) -> Program:
     """Describe Caddy, the front server, on a port of this machine. Its environment holds no secret."""
     return Program(
         name="caddy",
@@ -100,6 +118,8 @@ def caddy(port: int, *, web_port: int, live_port: int, data_dir: Path) -> Progra
             "OVERLORD_BIND": HOST,
             "OVERLORD_WEB": HOST,
             "OVERLORD_WEB_PORT": str(web_port),
+            "OVERLORD_LOGINS": HOST,
+            "OVERLORD_LOGINS_PORT": str(logins_port),
             "OVERLORD_LIVE": HOST,
             "OVERLORD_LIVE_PORT": str(live_port),
             "HOME": str(data_dir),

@@ -19,7 +19,14 @@ from overlord.embedded.state import Folder, SavedState
 from overlord.embedded.supervised import SupervisedProcess
 from overlord.embedded.watchdog import Watchdog
 
-PREFERRED_PORTS = {"postgres": 54329, "valkey": 63799, "web": 54339, "live": 54349, "shop": 8080}
+PREFERRED_PORTS = {
+    "postgres": 54329,
+    "valkey": 63799,
+    "web": 54339,
+    "logins": 54344,
+    "live": 54349,
+    "shop": 8080,
+}
 READY_SECONDS = 60
 CHECK_SECONDS = 0.1
 TIDY_SECONDS = 5
@@ -218,9 +225,11 @@ class Supervisor:
             self._folder.save(self._state)
 
     def _start_application(self, env: dict[str, str]) -> None:
-        web, live = (self._port(name) for name in ("web", "live"))
+        web, logins, live = (self._port(name) for name in ("web", "logins", "live"))
         shop = self._ports["shop"]
-        caddy = program.caddy(shop, web_port=web, live_port=live, data_dir=self._folder.path)
+        caddy = program.caddy(
+            shop, web_port=web, logins_port=logins, live_port=live, data_dir=self._folder.path
+        )
         with console.step("the workers"):
             self._run_group(
                 program.payments(env=env),
@@ -229,7 +238,9 @@ class Supervisor:
                 program.beat(env=env),
             )
         with console.step("the web servers"):
-            self._run_group(program.web(web, env=env), program.live(live, env=env), caddy)
+            self._run_group(
+                program.web(web, env=env), program.logins(logins, env=env), program.live(live, env=env), caddy
+            )
             self._wait_until_ready_to_sell(shop)
 
     def _wait_until_ready_to_sell(self, shop: int) -> None:
@@ -250,7 +261,7 @@ class Supervisor:
         requested = self._options.port if name == "shop" else None
         wanted = requested or self._state.ports.get(name) or PREFERRED_PORTS[name]
         port = ports.choose(preferred=wanted, excluded=tuple(self._ports.values()))
-        if port != wanted and name not in ("web", "live"):  # only Caddy connects to these two
+        if port != wanted and name not in ("web", "logins", "live"):  # only Caddy connects to these
             console.say(f"Port {wanted} is taken; {name} gets port {port} instead.")
         self._ports[name] = self._state.ports[name] = port
         self._folder.save(self._state)
