@@ -238,11 +238,6 @@ def refund_amount(
     return amount_minor
 
 
-def gateway_key(operation: str, *, of: int, try_number: int) -> str:
-    """Return the key that names an operation at the gateway: the same try has the same key, and happens once."""
-    return f"{operation}:{of}:{try_number}"
-
-
 def next_step(known: Charge, *, attempts: int, deadline: datetime, now: datetime) -> Step:
     """Return what to do about a payment of which the gateway says `known`, at a worker's `attempts`-th attempt.
 

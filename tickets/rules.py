@@ -10,6 +10,7 @@ from overlord.kernel.errors import Conflict, DomainError, Gone, Invalid
 LARGEST_AMOUNT = 2**31 - 1  # of tickets: what PostgreSQL's integer holds
 KEY_LENGTH = 64
 SOLD_OUT_CACHED_FOR = timedelta(milliseconds=250)
+# A hold first lasts for the setting HOLD_SECONDS.
 EXTENDED_FOR = timedelta(minutes=5)
 LONGEST_HOLD = timedelta(minutes=30)  # from its creation, so that nobody keeps tickets from others for ever
 EXPIRING_SECONDS = (300, 120, 60, 30)  # a buyer is told when a hold has so many seconds left

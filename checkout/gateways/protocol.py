@@ -9,6 +9,11 @@ from checkout.rules import Charge, Refunded
 CALL_SECONDS = 17.0  # that one call takes at most, by the time-outs of the gateway's client
 
 
+def gateway_key(operation: str, *, of: int, try_number: int) -> str:
+    """Return the key that names an operation at the gateway: the same try has the same key, and happens once."""
+    return f"{operation}:{of}:{try_number}"
+
+
 class GatewayUnknown(Exception):
     """It is unknown whether the gateway did what it was asked: a time-out, a 5xx, a lost connection.
 

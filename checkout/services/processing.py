@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
-from checkout import gateways, operations, refund_operations, rules, selectors
-from checkout.gateways import CALL_SECONDS, Gateway, GatewayRefused, GatewayUnknown
+from checkout import gateways, operations, rules, selectors
+from checkout.gateways import CALL_SECONDS, Gateway, GatewayRefused, GatewayUnknown, protocol
 from checkout.models import Incident, Payment, Receipt, Refund
 from checkout.rules import Charge, Outcome, PaymentStatus, Step
+from checkout.services import late_payments
 from overlord.kernel import db
 from overlord.kernel.queues import Queue, enqueue
 from tickets import operations as tickets
@@ -72,7 +73,7 @@ class _Visit:
         return call(**arguments)
 
     def key(self, operation: str) -> str:
-        return rules.gateway_key(operation, of=self.payment.pk, try_number=self.payment.try_number)
+        return protocol.gateway_key(operation, of=self.payment.pk, try_number=self.payment.try_number)
 
 
 def _progress(visit: _Visit) -> Charge:
@@ -134,7 +135,7 @@ def _settle(taken: Payment, known: Charge) -> None:
         ):
             _refuse_to_settle(payment, known)
         elif payment.status == PaymentStatus.ABANDONED:
-            _settle_late(payment, known)
+            late_payments.settle_late(payment=payment, known=known)
         else:
             reservation = tickets.reservation_lock(reservation_id=payment.reservation_id)
             if known.outcome == Outcome.SUCCEEDED:
@@ -143,23 +144,6 @@ def _settle(taken: Payment, known: Charge) -> None:
                 operations.payment_fail(
                     payment=payment, reservation=reservation, outcome=known.outcome, now=db.now()
                 )
-
-
-def _settle_late(payment: Payment, known: Charge) -> None:
-    """Sell tickets for money that came late if there are any left, and otherwise refund it."""
-    now = db.now()
-    reservation = tickets.reservation_lock(reservation_id=payment.reservation_id)
-    if known.outcome != Outcome.SUCCEEDED:
-        operations.payment_fail(payment=payment, reservation=reservation, outcome=known.outcome, now=now)
-    elif not operations.payment_succeed_late(payment=payment, reservation=reservation, now=now):
-        operations.payment_refund_late(payment=payment, now=now)
-        refund_operations.refund_open(
-            payment=payment,
-            amount_minor=payment.amount_minor,
-            return_tickets=False,
-            requested_by=None,
-            now=now,
-        )
 
 
 def _refuse_to_settle(payment: Payment, known: Charge) -> None:

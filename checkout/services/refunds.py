@@ -3,7 +3,7 @@
 import logging
 
 from checkout import gateways, operations, refund_operations, rules
-from checkout.gateways import GatewayUnknown
+from checkout.gateways import GatewayUnknown, protocol
 from checkout.models import Incident, Payment, Refund
 from checkout.rules import PaymentStatus, Refunded, RefundOutcome, RefundStatus
 from overlord.kernel import db
@@ -67,7 +67,7 @@ def refund_process(*, refund_id: int) -> None:
     db.connection_release()
     try:
         answer = gateways.named(refund.payment.gateway).refund(
-            key=rules.gateway_key("refund", of=refund.pk, try_number=refund.try_number),
+            key=protocol.gateway_key("refund", of=refund.pk, try_number=refund.try_number),
             intent=refund.payment.gateway_reference,
             amount_minor=refund.amount_minor,
             refund_id=refund.pk,

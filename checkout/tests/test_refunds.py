@@ -7,6 +7,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from checkout import rules, services
+from checkout.gateways import protocol
 from checkout.gateways.sandbox import SandboxGateway
 from checkout.models import Incident, Payment, Refund
 from checkout.tests.paying import PAYMENTS, audit, heal, lapse, pay, stock, work
@@ -151,7 +152,7 @@ class TestUnknown:
     ) -> None:
         """Negative control: repeated under another key, a refund whose answer got lost is paid twice."""
         keys = iter(range(1000))
-        monkeypatch.setattr(rules, "gateway_key", lambda *_, **__: f"{paid.pk}:{next(keys)}")
+        monkeypatch.setattr(protocol, "gateway_key", lambda *_, **__: f"{paid.pk}:{next(keys)}")
         settings.SANDBOX_FAULTS = {"refund": "after"}
         refund(staff, paid, amount="10.00")
         services.refund_process(refund_id=Refund.objects.get().pk)

@@ -9,7 +9,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from checkout import rules, services
-from checkout.gateways import GatewayUnknown, ledger
+from checkout.gateways import GatewayUnknown, ledger, protocol
 from checkout.gateways.sandbox import SandboxGateway
 from checkout.models import Incident, Payment, Refund
 from checkout.services import processing
@@ -131,7 +131,7 @@ class TestUnknown:
         """Negative control: with keys of their own, the repetition after a lost answer charges a second time."""
         keys = iter(range(1000))
         monkeypatch.setattr(
-            rules, "gateway_key", lambda operation, **_: f"{operation}:{payment.pk}:new{next(keys)}"
+            protocol, "gateway_key", lambda operation, **_: f"{operation}:{payment.pk}:new{next(keys)}"
         )
         monkeypatch.setattr(processing.operations, "payment_remember_intent", lambda **_: None)
         original = SandboxGateway.create_intent

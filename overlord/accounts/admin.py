@@ -29,12 +29,12 @@ class UserAdmin(DjangoUserAdmin):
     )
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
-        """Let only superusers give rights: whoever may change users could else give themselves all of them."""
+        """Let only superusers give rights: otherwise who may change users could give themselves every right."""
         own = super().get_readonly_fields(request, obj)
         return [*own] if request.user.is_superuser else [*own, *RIGHTS]
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Leave superusers, their passwords too, to superusers."""
+        """Let only superusers change a superuser or their password."""
         return _may(request, obj) and super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:

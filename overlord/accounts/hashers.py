@@ -1,6 +1,6 @@
 """How passwords are hashed: Argon2id with the least that OWASP's Password Storage Cheat Sheet asks for.
 
-More would buy little against a guesser and cost each log-in in CPU: a sale begins with log-ins.
+Higher values hardly slow an attacker, but every log-in costs more CPU, and many users log in when a sale opens.
 """
 
 from django.contrib.auth.hashers import Argon2PasswordHasher

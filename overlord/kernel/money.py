@@ -9,7 +9,7 @@ from iso4217 import Currency
 
 LARGEST_MINOR = 10**12  # far above any ticket, far below what a bigint holds
 _PLAIN = re.compile(r"([0-9]{1,19})(?:\.([0-9]{1,4}))?")
-_SHOWN = 40  # characters of a wrong amount that an error repeats
+_SHOWN = 40  # how many characters of a wrong amount an error message shows
 
 
 @lru_cache(maxsize=256)
@@ -41,8 +41,8 @@ def to_text(minor: int, currency: str) -> str:
 def to_minor(text: str, currency: str) -> int:
     """Return a decimal string as minor units: ("15", "EUR") and ("15.00", "EUR") are 1500.
 
-    Raises ValueError, with a sentence, for what is no such amount: a sign, an exponent, another script's digits,
-    more decimals than the currency has (also zeros: "1.500" may mean fifteen hundred), or too much.
+    Raises ValueError, with a sentence, if the text is not a plain amount: a sign, an exponent, another script's
+    digits, more decimals than the currency has (also zeros: "1.500" may mean fifteen hundred), or too much.
     """
     plain = _PLAIN.fullmatch(text)
     if plain is None:

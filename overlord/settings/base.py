@@ -45,7 +45,7 @@ MIDDLEWARE = [
     "overlord.kernel.slashes.TrailingSlashMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
-    "overlord.shop.policy.PagePolicyMiddleware",
+    "overlord.shop.content_security_policy.PagePolicyMiddleware",
     "overlord.shop.request_checks.RequestChecksMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",

@@ -89,7 +89,7 @@ class StreamConsumer(AsyncConsumer):
                 hub.current().revocation.check_soon(admission.credential)
 
     def _acquire(self, limit: ConcurrencyLimit, holder: Hashable) -> None:
-        """Count the socket; with too many, tell it to come again, since another may have closed by then."""
+        """Count the socket; with too many, tell it to reconnect, since another may have closed by then."""
         if not limit.acquire(holder):
             raise RefusedError(CloseCode.NOT_READY)
         self.acquired.append((limit, holder))

@@ -1,8 +1,8 @@
 """The hub: hands the frames of its streams to all sockets of one process.
 
 Runs on Daphne's event loop; `current()` returns the one of the running loop, and other threads must not call it. It
-is the process's only member of the channel layer. It keeps each stream's latest frame and nothing else, and asks
-the database for no frame. Its other tasks have a module each: `heartbeat`, `healing` (of what was lost),
+is the process's only member of the channel layer. It keeps each stream's latest frame and nothing else, and never
+reads a frame from the database. Its other tasks have a module each: `heartbeat`, `healing` (of what was lost),
 `backpressure` (for slow subscribers) and `revocation` (of the right to watch). They are given callbacks and do not
 know the hub.
 """
@@ -86,7 +86,7 @@ class Hub:
         await self.source.close()
 
     def close_before_shutdown(self, send: Send) -> None:
-        """Have all sockets closed, to come again, before the server behind `send` stops."""
+        """Close all sockets before the server behind `send` stops, so that clients reconnect."""
         if not self._stops_with_server:
             self._stops_with_server = daphne_socket.before_shutdown(send, self._close_all)
 
@@ -177,7 +177,7 @@ class Hub:
                     await self._send_text(subscriber, text)
 
     def take(self, frame: Frame) -> None:
-        """Keep the frame if it is newer than the kept one, and send it unless it shows the same."""
+        """Keep the frame if it is newer than the kept one, and send it unless its content is unchanged."""
         subscription = self.subscriptions.get(frame.stream)
         if subscription is not None and subscription.accept(frame) and subscription.sender is None:
             subscription.sender = self._spawn(self._send_out(subscription))
@@ -220,7 +220,7 @@ class Hub:
                     await self._hand(subscriber, frame, update)
 
     async def _hand(self, subscriber: Subscriber, frame: Frame, text: Text) -> None:
-        """Hand a state to the subscriber: the first one always, a later one unless something waits before it."""
+        """Hand a state to the subscriber: the first one always, a later one unless earlier bytes still wait."""
         if subscriber.version is None or subscriber.writer is None:
             subscriber.version = frame.version
             await self._send_text(subscriber, text)
@@ -237,7 +237,7 @@ class Hub:
         try:
             await sending
         except Exception:
-            logger.warning("A socket of %s failed and is let go.", subscriber.stream, exc_info=True)
+            logger.warning("A socket of %s failed and was detached.", subscriber.stream, exc_info=True)
             self.detach(subscriber)
 
     # Groups and kept frames ------------------------------------------------------------------------------
@@ -315,7 +315,7 @@ class Hub:
 
 
 def _expected(error: Exception) -> bool:
-    """Return whether the error only says that a server is away."""
+    """Return whether the error only means that a server cannot be reached."""
     return isinstance(error, OSError | TimeoutError | RedisError | OperationalError | InterfaceError)
 
 

@@ -1,0 +1,27 @@
+"""Money that comes late: after the payment was abandoned, when its tickets may be sold to somebody else."""
+
+from checkout import operations, refund_operations
+from checkout.models import Payment
+from checkout.rules import Charge, Outcome
+from overlord.kernel import db
+from tickets import operations as tickets
+
+
+def settle_late(*, payment: Payment, known: Charge) -> None:
+    """Sell tickets again to a locked abandoned payment if there are any left, and otherwise refund its money.
+
+    Runs in the transaction that settles the payment.
+    """
+    now = db.now()
+    reservation = tickets.reservation_lock(reservation_id=payment.reservation_id)
+    if known.outcome != Outcome.SUCCEEDED:
+        operations.payment_fail(payment=payment, reservation=reservation, outcome=known.outcome, now=now)
+    elif not operations.payment_succeed_late(payment=payment, reservation=reservation, now=now):
+        operations.payment_refund_late(payment=payment, now=now)
+        refund_operations.refund_open(
+            payment=payment,
+            amount_minor=payment.amount_minor,
+            return_tickets=False,
+            requested_by=None,
+            now=now,
+        )
