@@ -15,9 +15,11 @@ def happenings() -> dict[str, str]:
 
 
 def sales() -> dict[str, str]:
-    """Return the labels of an event's sale, by its state."""
+    """Return the labels of an event's sale, by the status that the monitor gives it."""
     return {
         "open": _("On sale"),
+        "all_held": _("All on hold"),
+        "sold_out": _("Sold out"),
         "paused": _("Paused"),
         "upcoming": _("Not open yet"),
         "ended": _("Ended"),

@@ -122,7 +122,15 @@ def _event(detail: Mapping[str, Any]) -> dict[str, Any]:
         }
         for each in detail["tickets"]
     ]
-    return {**{name: detail[name] for name in ("id", "name", "date", "sale")}, "types": types}
+    shown = {name: detail[name] for name in ("id", "name", "date", "sale")}
+    return {**shown, "status": _status(detail["sale"], types), "types": types}
+
+
+def _status(sale: str, types: Sequence[Mapping[str, Any]]) -> str:
+    """Return the state of an event's sale, or what keeps an open one from selling now: sold out, or all on hold."""
+    if sale != "open" or any(each["free"] for each in types if each["sale"] == "open"):
+        return sale
+    return "all_held" if any(each["held"] for each in types) else "sold_out"
 
 
 def _holds(now: datetime) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from stats import monitor as figures
 
 LEAST_HEIGHT = 4  # of the chart, so that one reservation does not fill it
 BLANK = {
-    "sale": "",
+    "sale": "", "status": "",
     "sold": 0,
     "held": 0,
     "capacity": 0,

@@ -122,6 +122,16 @@ class TestThePicture:
         assert figures["sold_amount"] == shown["totals"]["sold"]
         assert figures["reservation_amount"] == shown["funnel"]["reserved"]
 
+    @pytest.mark.parametrize(
+        ("held", "sold", "status"), [(0, 49, "open"), (1, 49, "all_held"), (0, 50, "sold_out")]
+    )
+    def test_an_event_without_tickets_left_is_not_shown_as_on_sale(
+        self, ticket_type: TicketType, held: int, sold: int, status: str
+    ) -> None:
+        Inventory.objects.filter(pk=ticket_type.pk).update(held=held, sold=sold)
+        [event] = monitor.picture(now=timezone.now())["events"]
+        assert (event["sale"], event["status"]) == ("open", status)
+
     def test_it_is_whole_when_nothing_ever_happened(self) -> None:
         shown = monitor.picture(now=timezone.now())
         assert (shown["feed"], shown["money"], shown["payments"]["failure_rate"]) == ([], [], None)

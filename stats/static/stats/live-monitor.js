@@ -21,7 +21,7 @@ const WRITE = {
   "time-to-the-second": (value) => timeToTheSecond(value),
   left: (value) => duration((Date.parse(value) - now()) / 1000),
   what: (value) => labels.happenings[value],
-  sale: (value) => labels.sales[value],
+  status: (value) => labels.sales[value],
 };
 
 class LiveMonitor extends HTMLElement {
