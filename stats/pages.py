@@ -11,7 +11,8 @@ from stats import monitor as figures
 
 LEAST_HEIGHT = 4  # of the chart, so that one reservation does not fill it
 BLANK = {
-    "sale": "", "status": "",
+    "sale": "",
+    "status": "",
     "sold": 0,
     "held": 0,
     "capacity": 0,

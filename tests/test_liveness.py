@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from overlord import liveness
 from overlord.liveness import STUCK_SECONDS, WebLiveness
@@ -77,3 +78,10 @@ def test_a_request_that_fails_is_no_longer_open() -> None:
         application({}, None)  # type: ignore[arg-type]
 
     assert not application.stuck(now=1e12)
+
+
+def test_a_health_check_may_name_the_process_by_its_own_address(client: Client, settings: Any) -> None:
+    settings.ALLOWED_HOSTS = ["tickets.example.org"]
+
+    assert client.get("/livez/", headers={"host": "127.0.0.1:8000"}).status_code == 200
+    assert client.get("/api/docs/", headers={"host": "127.0.0.1:8000"}).status_code == 400
