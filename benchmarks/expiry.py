@@ -41,9 +41,10 @@ SOON = 4.0  # seconds from seeding until the first hold is due
 GIVE_UP = 30.0
 
 _HOLDS = """
-INSERT INTO tickets_reservation (buyer_id, ticket_type_id, quantity, unit_price_minor, state, created, expires_at,
+INSERT INTO tickets_reservation (buyer_id, ticket_type_id, quantity, unit_price_minor, currency, state, created,
+                                 expires_at,
                                  version)
-SELECT n, %(first)s + n %% %(types)s, 1, 1500, 'held', due - interval '900 s', due, 1
+SELECT n, %(first)s + n %% %(types)s, 1, 1500, 'EUR', 'held', due - interval '900 s', due, 1
   FROM generate_series(%(from)s, %(to)s) n,
        LATERAL (
            SELECT %(due)s::timestamptz + make_interval(secs => %(spread)s::float * (n - %(from)s) / %(count)s)

@@ -54,7 +54,7 @@ def payment_open(*, reservation: Reservation, gateway: str, now: datetime) -> tu
         buyer_id=reservation.buyer_id,
         reservation=reservation,
         amount_minor=reservation.unit_price_minor * reservation.quantity,
-        currency=reservation.ticket_type.event.currency,
+        currency=reservation.currency,
         gateway=gateway,
         created=now,
     )

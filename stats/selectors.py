@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from django.db.models import Case, F, QuerySet, Sum, Value, When
+from django.db.models import BigIntegerField, Case, DecimalField, F, QuerySet, Sum, Value, When
 from django.db.models.functions import Coalesce
 
 from overlord.kernel import db, money
@@ -24,8 +24,17 @@ class Order(StrEnum):
     PROFIT = "profit"
 
 
+# Sums of revenue are wider than a bigint.
+MINOR = DecimalField(max_digits=40, decimal_places=0)
+
+
+def _sum(column: str) -> Coalesce:
+    field = MINOR if column.endswith("_minor") else BigIntegerField()
+    return Coalesce(Sum(column), Value(0), output_field=field)
+
+
 def _total(counter: str) -> Coalesce:
-    return Coalesce(Sum(f"ticket_types__inventory__{counter}"), 0)
+    return _sum(f"ticket_types__inventory__{counter}")
 
 
 def _events() -> QuerySet[Any, dict[str, Any]]:
@@ -60,7 +69,7 @@ def _weight() -> Case:
     weights = [
         When(currency=code, then=Value(10 ** (MOST_DIGITS - money.digits(code)))) for code in currencies
     ]
-    return Case(*weights, default=Value(1))
+    return Case(*weights, default=Value(1), output_field=MINOR)
 
 
 def ticket_types() -> Sequence[dict[str, Any]]:
@@ -69,9 +78,9 @@ def ticket_types() -> Sequence[dict[str, Any]]:
         ticket_type=F("name"), currency=F("event__currency")
     )
     figures = named.annotate(
-        reservation_amount=Coalesce(Sum("inventory__reservations"), 0),
-        reserved_tickets=Coalesce(Sum("inventory__reserved_tickets"), 0),
-        sold_amount=Coalesce(Sum("inventory__sold"), 0),
-        revenue_minor=Coalesce(Sum("inventory__revenue_minor"), 0),
+        reservation_amount=_sum("inventory__reservations"),
+        reserved_tickets=_sum("inventory__reserved_tickets"),
+        sold_amount=_sum("inventory__sold"),
+        revenue_minor=_sum("inventory__revenue_minor"),
     )
     return list(figures.order_by("ticket_type", "currency"))

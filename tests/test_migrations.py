@@ -109,7 +109,7 @@ def test_an_edit_of_a_functions_settings_is_found() -> None:
 
 
 # What a migration may import: Django, and what its state names (the manager of users, the default time zone).
-FROZEN = {"django", "overlord.accounts.models", "tickets.models"}
+FROZEN = {"datetime", "django", "overlord.accounts.models", "tickets.models"}
 READS_A_FILE = re.compile(r"\bopen\(|\.read_text\(|\.read_bytes\(|\bread\(")
 
 

@@ -1,11 +1,12 @@
 """Steps of what staff edit, inside an open transaction: events, ticket types, and how they are sold.
 
-The admin calls them too, since a ModelAdmin saves in a transaction of its own. Each announces the change after the
-commit; `now` is the instant that the request or command began.
+The admin calls them too, since a ModelAdmin saves in a transaction of its own. The event is locked first, then its
+inventories by id. Each step announces the change after the commit; `now` is when the request or command began.
 """
 
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from django.db.models import F
 
@@ -13,6 +14,12 @@ from overlord.kernel import db
 from tickets import projections
 from tickets.event_files import EventToLoad
 from tickets.models import Event, Inventory, TicketType
+
+
+def event_lock(*, event_id: int) -> Event | None:
+    """Lock an event against other edits of it, and return it; None when there is no such event."""
+    db.transaction_required()
+    return Event.objects.select_for_update(no_key=True).filter(pk=event_id).first()
 
 
 def event_add(*, event: EventToLoad, now: datetime) -> Event:
@@ -34,7 +41,6 @@ def event_add(*, event: EventToLoad, now: datetime) -> Event:
             capacity=line.capacity,
             opens_at=line.opens_at,
             closes_at=line.closes_at,
-            paused=False,
             now=now,
         )
     return added
@@ -62,30 +68,19 @@ def event_changed(*, event_id: int, now: datetime) -> None:
     db.after_commit(partial(projections.announce_event, event_id=event_id, now=now))
 
 
-def inventory_set(
-    *,
-    ticket_type: TicketType,
-    capacity: int,
-    opens_at: datetime | None,
-    closes_at: datetime | None,
-    paused: bool,
-    now: datetime,
-) -> None:
+def inventory_set(*, ticket_type: TicketType, now: datetime, **decided: Any) -> None:
     """Set what staff decide about the sale of a ticket type; make its inventory if there is none.
 
-    A `closes_at` of None means the event's date. A capacity below what is held and sold violates
-    `inventory_never_oversold`.
+    `decided` has those of `capacity`, `opens_at`, `closes_at` and `paused` that change. A `closes_at` of None means
+    the event's date. A capacity below what is held and sold violates `inventory_never_oversold`.
     """
     db.transaction_required()
-    decided = {
-        "capacity": capacity,
-        "opens_at": opens_at,
-        "closes_at": closes_at or ticket_type.event.date,
-        "paused": paused,
-    }
+    date = Event.objects.values_list("date", flat=True).get(pk=ticket_type.event_id)
+    if "closes_at" in decided:
+        decided["closes_at"] = decided["closes_at"] or date
     changed = Inventory.objects.filter(pk=ticket_type.pk).update(version=F("version") + 1, **decided)
     if not changed:
-        Inventory.objects.create(ticket_type=ticket_type, **decided)
+        Inventory.objects.create(ticket_type=ticket_type, **{"closes_at": date, **decided})
     event_changed(event_id=ticket_type.event_id, now=now)
 
 
@@ -109,7 +104,8 @@ def sale_pause(*, event_id: int, paused: bool, now: datetime) -> int:
     The flag is on the inventory rows, which every claim locks. So a claim that was waiting when the pause committed
     is refused.
     """
-    db.transaction_required()
+    if event_lock(event_id=event_id) is None:
+        return 0
     others = Inventory.objects.filter(ticket_type__event_id=event_id, paused=not paused)
     locked = list(
         others.select_for_update(no_key=True, of=("self",)).order_by("pk").values_list("pk", flat=True)

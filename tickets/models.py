@@ -5,9 +5,14 @@ Counters and money change in `operations` and in the SQL functions of `tickets/s
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
 
-from tickets.rules import ENDED_STATES, LIVE_STATES, ReservationState
+from overlord.accounts.models import NameKey
+from overlord.kernel.money import LARGEST_MINOR
+from tickets.rules import EARLIEST, ENDED_STATES, LARGEST_TOTAL_MINOR, LATEST, LIVE_STATES, ReservationState
+
+# What a name of one line has none of: control characters, and the separators of lines and paragraphs.
+NOT_IN_A_LINE = r"[\u0001-\u001f\u007f-\u009f\u2028\u2029]"
 
 
 def default_time_zone() -> str:
@@ -34,7 +39,20 @@ class Event(models.Model):
     version = models.BigIntegerField(default=1, editable=False)
 
     class Meta:
+        permissions = [("pause_sale", "Can pause and resume sales")]
         indexes = [models.Index(fields=["date", "id"], name="event_by_date")]
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(name__regex=NOT_IN_A_LINE) & ~Q(name=""),
+                name="event_name_on_one_line",
+                violation_error_message="The name must be one line of text.",
+            ),
+            models.CheckConstraint(
+                condition=Q(date__gte=EARLIEST, date__lt=LATEST),
+                name="event_date_bounded",
+                violation_error_message=f"The date must be from {EARLIEST.year} to {LATEST.year - 1}.",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -52,10 +70,21 @@ class TicketType(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["event", "name"], name="ticket_type_unique_in_event"),
-            models.CheckConstraint(condition=Q(price_minor__gte=0), name="ticket_type_price_not_negative"),
+            models.UniqueConstraint("event", NameKey("name"), name="ticket_type_unique_in_event"),
             models.CheckConstraint(
-                condition=Q(max_per_user__gte=1), name="ticket_type_max_per_user_positive"
+                condition=~Q(name__regex=NOT_IN_A_LINE) & ~Q(name=""),
+                name="ticket_type_name_on_one_line",
+                violation_error_message="The name must be one line of text.",
+            ),
+            models.CheckConstraint(
+                condition=Q(price_minor__gte=0, price_minor__lte=LARGEST_MINOR),
+                name="ticket_type_price_bounded",
+                violation_error_message="The price is negative or too high.",
+            ),
+            models.CheckConstraint(
+                condition=Q(max_per_user__gte=1),
+                name="ticket_type_max_per_user_positive",
+                violation_error_message="The limit per person must be 1 or more.",
             ),
         ]
 
@@ -86,8 +115,14 @@ class Inventory(models.Model):
     reservations_paid = models.BigIntegerField("reservations ever paid", default=0, editable=False)
     reservations_expired = models.BigIntegerField("reservations expired", default=0, editable=False)
     payments_failed = models.BigIntegerField("failed tries to pay", default=0, editable=False)
-    revenue_minor = models.BigIntegerField(
-        "revenue", default=0, editable=False, help_text="In minor units, less refunds."
+    # Wider than a bigint: no sum of prices may ever make a payment impossible to settle.
+    revenue_minor = models.DecimalField(
+        "revenue",
+        max_digits=24,
+        decimal_places=0,
+        default=0,
+        editable=False,
+        help_text="In minor units, less refunds.",
     )
 
     class Meta:
@@ -101,6 +136,15 @@ class Inventory(models.Model):
             models.CheckConstraint(condition=Q(sold__gte=0), name="inventory_sold_not_negative"),
             models.CheckConstraint(
                 condition=Q(capacity__gte=F("held") + F("sold")), name="inventory_never_oversold"
+            ),
+            models.CheckConstraint(
+                condition=Q(opens_at=None) | Q(opens_at__lt=F("closes_at")),
+                name="inventory_opens_before_it_closes",
+            ),
+            models.CheckConstraint(
+                condition=(Q(opens_at=None) | Q(opens_at__gte=EARLIEST))
+                & Q(closes_at__gte=EARLIEST, closes_at__lt=LATEST),
+                name="inventory_times_bounded",
             ),
         ]
 
@@ -125,6 +169,7 @@ class Reservation(models.Model):
     unit_price_minor = models.BigIntegerField(
         "unit price", help_text="Of one ticket when they were reserved, in minor units."
     )
+    currency = models.CharField(max_length=3, help_text="Of the unit price.")
     state = models.CharField(
         max_length=10,
         choices=[(state.value, state.value.title()) for state in ReservationState],
@@ -139,8 +184,13 @@ class Reservation(models.Model):
     version = models.BigIntegerField(default=1)
 
     class Meta:
+        permissions = [("return_tickets", "Can put the tickets of a paid reservation back on sale")]
         constraints = [
             models.CheckConstraint(condition=Q(quantity__gte=1), name="reservation_quantity_positive"),
+            models.CheckConstraint(  # by a division, which unlike the product cannot overflow
+                condition=Q(unit_price_minor__lte=Value(LARGEST_TOTAL_MINOR) / F("quantity")),
+                name="reservation_total_bounded",
+            ),
             models.UniqueConstraint(
                 fields=["buyer", "idempotency_key"], name="reservation_unique_idempotency_key"
             ),

@@ -1,13 +1,21 @@
 """What may be sold, when and to whom: decisions on plain values. Nothing here reads a clock, a row or a setting."""
 
+import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from overlord.kernel.errors import Conflict, DomainError, Gone, Invalid
 
 LARGEST_AMOUNT = 2**31 - 1  # of tickets: what PostgreSQL's integer holds
+LARGEST_TOTAL_MINOR = 10**15  # of one reservation, so that a bigint holds its payment and all its sums
+EARLIEST = datetime(
+    1900, 1, 1, tzinfo=UTC
+)  # Instants of events and sales lie between these two. Python's and
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)  # PostgreSQL's limits are wider, but not equal.
+NAME_LENGTH, TYPE_NAME_LENGTH, DESCRIPTION_LENGTH = 200, 60, 10_000
 KEY_LENGTH = 64
 SOLD_OUT_CACHED_FOR = timedelta(milliseconds=250)
 # A hold first lasts for the setting HOLD_SECONDS.
@@ -85,6 +93,14 @@ class UnknownTicketType(Invalid):
     sentence = "There is no such ticket type."
 
 
+class TotalTooLarge(Invalid):
+    code = "invalid"
+    sentence = "The total price is higher than a payment can be. Choose fewer tickets."
+
+    def __init__(self) -> None:
+        super().__init__(errors={"amount": [self.sentence]})
+
+
 class ReservationEnded(Gone):
     code = "reservation_ended"
     sentence = "This reservation has ended. Its tickets are on sale again."
@@ -103,6 +119,55 @@ class PaymentInProgress(Conflict):
 class NotExtendable(Conflict):
     code = "not_extendable"
     sentence = "This hold cannot be extended any further."
+
+
+def one_line(text: str, *, most: int) -> str:
+    """Return a name on one line, with single spaces; raise ValueError, with a sentence, for what cannot be one.
+
+    Names stand in headers of mails, in file names and on one line of a page.
+    """
+    line = " ".join(text.split())
+    if not line:
+        raise ValueError("This must not be empty.")
+    return _checked(line, most=most)
+
+
+def paragraphs(text: str, *, most: int) -> str:
+    """Return a text of several lines, which end in line feeds; raise ValueError, with a sentence."""
+    lines = "\n".join(line.rstrip() for line in re.split(r"\r\n|[\n\r\x0b\x0c\x85\u2028\u2029]", text))
+    return _checked(lines.strip("\n"), most=most, allowed="\n\t")
+
+
+def _checked(text: str, *, most: int, allowed: str = "") -> str:
+    if any(unicodedata.category(each) in ("Cc", "Cs") and each not in allowed for each in text):
+        raise ValueError("This has a control character or half of a character in it.")
+    if len(text) > most:
+        raise ValueError(f"This has {len(text)} characters. The most is {most}.")
+    return text
+
+
+def name_key(name: str) -> str:
+    """Return what makes two names the same: compatible characters and case are equal.
+
+    The database compares by `accounts_name_key` and has the last word.
+    """
+    return unicodedata.normalize("NFKC", name).casefold()
+
+
+def check_instant(instant: datetime) -> None:
+    """Raise ValueError, with a sentence, for an aware instant beyond what events may have."""
+    try:
+        in_utc = instant.astimezone(UTC)
+    except OverflowError:
+        in_utc = None
+    if in_utc is None or not EARLIEST <= in_utc < LATEST:
+        raise ValueError(f"The year must be from {EARLIEST.year} to {LATEST.year - 1}.")
+
+
+def check_sale_times(*, opens_at: datetime | None, closes_at: datetime) -> None:
+    """Raise ValueError, with a sentence, for a sale that closes before it opens."""
+    if opens_at is not None and opens_at >= closes_at:
+        raise ValueError("A sale must open before it closes. Unless set, it closes when the event begins.")
 
 
 def sale_state(*, opens_at: datetime | None, closes_at: datetime, paused: bool, now: datetime) -> SaleState:
@@ -138,6 +203,7 @@ class ClaimFacts:
     closes_at: datetime
     paused: bool
     max_per_user: int
+    price_minor: int
     live_reservation: int | None  # the buyer's own of this type, unless it is due
     owned: int  # tickets in the buyer's live and validated reservations of this type, without due ones
     due_holds: bool  # whether some holds of this type are due and not released yet
@@ -154,6 +220,8 @@ def refusal(facts: ClaimFacts, *, quantity: int) -> DomainError | None:
         return AlreadyReserved(reservation=facts.live_reservation)
     if facts.owned + quantity > facts.max_per_user:
         return OverLimit(max_per_user=facts.max_per_user)
+    if facts.price_minor * quantity > LARGEST_TOTAL_MINOR:
+        return TotalTooLarge()
     sale = sale_state(opens_at=facts.opens_at, closes_at=facts.closes_at, paused=facts.paused, now=facts.now)
     if sale == SaleState.UPCOMING:
         return SaleNotOpen(opens_at=facts.opens_at)

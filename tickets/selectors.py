@@ -20,6 +20,7 @@ RESERVATION_COLUMNS = (
     "ticket_type_id",
     "quantity",
     "unit_price_minor",
+    "currency",
     "state",
     "created",
     "expires_at",
@@ -147,6 +148,26 @@ def event_of_type(ticket_type: int) -> int | None:
     return TicketType.objects.filter(pk=ticket_type).values_list("event_id", flat=True).first()
 
 
+def event_time_zone(event_id: int) -> str | None:
+    """Return an event's time zone; None when there is no such event."""
+    return Event.objects.filter(pk=event_id).values_list("time_zone", flat=True).first()
+
+
+def event_currency(event_id: int) -> str | None:
+    """Return an event's currency; None when there is no such event."""
+    return Event.objects.filter(pk=event_id).values_list("currency", flat=True).first()
+
+
+def is_reserved(*, event_id: int) -> bool:
+    """Return whether tickets of the event were ever reserved."""
+    return Inventory.objects.filter(ticket_type__event_id=event_id, reservations__gt=0).exists()
+
+
+def is_type_reserved(*, ticket_type: int) -> bool:
+    """Return whether tickets of this type were ever reserved."""
+    return Inventory.objects.filter(pk=ticket_type, reservations__gt=0).exists()
+
+
 def events_known(named: Collection[tuple[str, datetime]]) -> set[tuple[str, datetime]]:
     """Return which of these pairs of name and date there is an event for."""
     found = Event.objects.filter(name__in=[name for name, _ in named]).values_list("name", "date")
@@ -167,9 +188,7 @@ def events_with_sale_boundary(*, after: datetime, until: datetime) -> list[int]:
 # Reservations --------------------------------------------------------------------------------------------
 def reservation_rows(reservations: QuerySet[Reservation]) -> QuerySet[Reservation, dict[str, Any]]:
     """Select reservations as rows that `representation.reservation` shows."""
-    return reservations.annotate(
-        event_id=F("ticket_type__event_id"), currency=F("ticket_type__event__currency")
-    ).values(*RESERVATION_COLUMNS, "event_id", "currency")
+    return reservations.annotate(event_id=F("ticket_type__event_id")).values(*RESERVATION_COLUMNS, "event_id")
 
 
 def reservations_of(
@@ -217,7 +236,7 @@ def _described(reservations: QuerySet[Reservation], *, now: datetime) -> list[di
     )
     return [
         {**representation.reservation(row, now=now), **{name: row[name] for name in named}}
-        for row in rows.values(*RESERVATION_COLUMNS, "event_id", "currency", *named)
+        for row in rows.values(*RESERVATION_COLUMNS, "event_id", *named)
     ]
 
 

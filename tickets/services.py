@@ -220,5 +220,9 @@ def events_load(*, events: Sequence[EventToLoad], now: datetime) -> int:
         if mistakes:
             raise FileErrors(mistakes)
         for event in events:
-            event_operations.event_add(event=event, now=now)
+            try:
+                event_operations.event_add(event=event, now=now)
+            except IntegrityError as error:  # the database has the last word, and undoes all
+                sentence = f"The database refuses {event.name} ({db.violated(error)})."
+                raise FileErrors([(event.line, sentence)]) from error
     return len(events)

@@ -22,9 +22,10 @@ SELECT 2 * n - k, n, CASE k WHEN 1 THEN 'Regular' ELSE 'VIP' END, 1500, 10
  WHERE k = 1 OR n %% 2 = 0 ORDER BY n, k DESC
 """,
     """
-INSERT INTO tickets_reservation (buyer_id, ticket_type_id, quantity, unit_price_minor, state, created, expires_at,
+INSERT INTO tickets_reservation (buyer_id, ticket_type_id, quantity, unit_price_minor, currency, state, created,
+                                 expires_at,
                                  validated_at, ended_at, version)
-SELECT 1 + (n - 1) / %(each)s, 2 * event - 1 + (1 - event %% 2) * (n / %(events)s %% 2), 1, 1500, state, at,
+SELECT 1 + (n - 1) / %(each)s, 2 * event - 1 + (1 - event %% 2) * (n / %(events)s %% 2), 1, 1500, 'EUR', state, at,
        CASE state WHEN 'held' THEN now() + interval '1 hour' + n * interval '0.1 s' ELSE at + interval '900 s' END,
        CASE state WHEN 'validated' THEN at + interval '60 s' END,
        CASE WHEN state IN ('expired', 'released') THEN at + interval '900 s' END, 1

@@ -28,7 +28,7 @@ def work(payment: Payment) -> Payment:
 
 def stock(payment: Payment) -> tuple[int, int, int]:
     inventory = Inventory.objects.get(ticket_type__id=payment.reservation.ticket_type_id)
-    return inventory.held, inventory.sold, inventory.revenue_minor
+    return inventory.held, inventory.sold, int(inventory.revenue_minor)
 
 
 def charges(payment: Payment) -> list[str]:

@@ -4,7 +4,7 @@ SELECT e.id, e.name, e.date, e.currency,
        COALESCE(sum(i.reservations), 0)::bigint AS reservation_amount,
        COALESCE(sum(i.reserved_tickets), 0)::bigint AS reserved_tickets,
        COALESCE(sum(i.sold), 0)::bigint AS sold_amount,
-       COALESCE(sum(i.revenue_minor), 0)::bigint AS revenue_minor
+       COALESCE(sum(i.revenue_minor), 0) AS revenue_minor
   FROM (SELECT id, name, date, currency FROM tickets_event
          WHERE (date, id) > (%(date)s, %(id)s)
          ORDER BY date, id LIMIT %(most)s) e

@@ -1,14 +1,14 @@
 -- What happened last: the latest of each sort by its index, then the latest of them all.
-SELECT h.id, h.at, h.what, h.quantity, h.unit_price_minor, t.name AS ticket_type, e.name AS event, e.currency
+SELECT h.id, h.at, h.what, h.quantity, h.unit_price_minor, t.name AS ticket_type, e.name AS event, h.currency
   FROM (
-    (SELECT id, created AS at, 'reserved' AS what, ticket_type_id, quantity, unit_price_minor
+    (SELECT id, created AS at, 'reserved' AS what, ticket_type_id, quantity, unit_price_minor, currency
        FROM tickets_reservation ORDER BY id DESC LIMIT %(most)s)
     UNION ALL
-    (SELECT id, validated_at, 'paid', ticket_type_id, quantity, unit_price_minor
+    (SELECT id, validated_at, 'paid', ticket_type_id, quantity, unit_price_minor, currency
        FROM tickets_reservation WHERE validated_at IS NOT NULL ORDER BY validated_at DESC LIMIT %(most)s)
     UNION ALL
     (SELECT id, ended_at, CASE WHEN validated_at IS NULL THEN state ELSE 'refunded' END, ticket_type_id, quantity,
-            unit_price_minor
+            unit_price_minor, currency
        FROM tickets_reservation WHERE ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT %(most)s)
   ) h
   JOIN tickets_tickettype t ON t.id = h.ticket_type_id

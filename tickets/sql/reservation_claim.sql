@@ -2,7 +2,7 @@
 --
 -- Each statement of a function has a new snapshot, so what is read after the inventory is locked is exact: a
 -- transaction that waited for the lock sees what the one before it did. Returns no row when the inventory refuses, and
--- raises a constraint's name when the buyer's own reservations refuse. Either undoes everything.
+-- raises a constraint's name when the buyer's own reservations or the total refuse. Either undoes everything.
 CREATE OR REPLACE FUNCTION reservation_claim(
     p_buyer bigint, p_ticket_type bigint, p_quantity integer, p_key text, p_hold interval
 ) RETURNS TABLE (
@@ -18,16 +18,12 @@ DECLARE
     own record;
     at timestamptz;
 BEGIN
-    SELECT t.price_minor, t.max_per_user, t.event_id, e.currency INTO ticket_type
-      FROM tickets_tickettype t JOIN tickets_event e ON e.id = t.event_id
-     WHERE t.id = p_ticket_type;
-
-    -- Only the locked row is read again after waiting, so all that can refuse stands on it.
+    -- After waiting for the lock, only the locked row is read again. So all that can refuse is on it.
     UPDATE tickets_inventory i
        SET held = i.held + p_quantity, version = i.version + 1,
            reservations = i.reservations + 1, reserved_tickets = i.reserved_tickets + p_quantity
      WHERE i.ticket_type_id = p_ticket_type
-       AND i.held + i.sold + p_quantity <= i.capacity
+       AND i.held::bigint + i.sold + p_quantity <= i.capacity
        AND NOT i.paused
        AND (i.opens_at IS NULL OR i.opens_at <= clock_timestamp())
        AND i.closes_at > clock_timestamp()
@@ -36,8 +32,13 @@ BEGIN
         RETURN;
     END IF;
 
-    -- A live reservation that another transaction is ending still shows here as live. Refusing now, instead
-    -- of letting the INSERT wait for that transaction (which waits for our inventory), rules out a deadlock.
+    -- Under the lock: who changes an event's currency locks its inventories first.
+    SELECT t.price_minor, t.max_per_user, t.event_id, e.currency INTO ticket_type
+      FROM tickets_tickettype t JOIN tickets_event e ON e.id = t.event_id
+     WHERE t.id = p_ticket_type;
+
+    -- A live reservation that another transaction is ending still shows here as live. That transaction waits for
+    -- our inventory. If the INSERT waited for it in turn, that would be a deadlock, so refuse now.
     SELECT COALESCE(sum(r.quantity), 0) AS tickets, bool_or(r.state <> 'validated') AS live INTO own
       FROM tickets_reservation r
      WHERE r.buyer_id = p_buyer AND r.ticket_type_id = p_ticket_type
@@ -48,15 +49,17 @@ BEGIN
     END IF;
     IF own.tickets + p_quantity > ticket_type.max_per_user THEN
         RAISE check_violation USING CONSTRAINT = 'reservation_within_max_per_user',
-            MESSAGE = 'the buyer would own more tickets of this type than one may';
+            MESSAGE = 'the buyer would have more tickets of this type than one person may';
     END IF;
 
     at := clock_timestamp();
     RETURN QUERY
     INSERT INTO tickets_reservation AS r
-        (buyer_id, ticket_type_id, quantity, unit_price_minor, state, created, expires_at, idempotency_key, version)
-    VALUES (p_buyer, p_ticket_type, p_quantity, ticket_type.price_minor, 'held', at, at + p_hold, p_key, 1)
-    RETURNING r.id, r.unit_price_minor, r.created, r.expires_at, ticket_type.event_id, ticket_type.currency::text,
+        (buyer_id, ticket_type_id, quantity, unit_price_minor, currency, state, created, expires_at,
+         idempotency_key, version)
+    VALUES (p_buyer, p_ticket_type, p_quantity, ticket_type.price_minor, ticket_type.currency, 'held', at,
+            at + p_hold, p_key, 1)
+    RETURNING r.id, r.unit_price_minor, r.created, r.expires_at, ticket_type.event_id, r.currency::text,
         inventory.capacity, inventory.held, inventory.sold, inventory.opens_at, inventory.closes_at,
         inventory.paused, inventory.version,
         LEAST(r.expires_at, (SELECT min(h.expires_at) FROM tickets_reservation h

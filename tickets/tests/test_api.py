@@ -180,6 +180,7 @@ def validated(user: User, ticket_type: TicketType, amount: int) -> Reservation:
         ticket_type=ticket_type,
         quantity=amount,
         unit_price_minor=ticket_type.price_minor,
+        currency="EUR",
         state="validated",
         **times,
     )

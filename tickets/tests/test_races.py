@@ -30,7 +30,7 @@ def crowd(user_make: Callable[..., User]) -> list[int]:
 def without_guards() -> Iterator[None]:
     """Remove the capacity from the claim's condition, and the CHECK that would catch it."""
     guarded = sql.text("reservation_claim")
-    unguarded = guarded.replace("AND i.held + i.sold + p_quantity <= i.capacity", "")
+    unguarded = guarded.replace("AND i.held::bigint + i.sold + p_quantity <= i.capacity", "")
     assert unguarded != guarded
     with connection.cursor() as cursor:
         cursor.execute(unguarded)
@@ -81,7 +81,7 @@ class TestTwoHundredWantFiftyTickets:
         ticket_type = ticket_type_make(capacity=50)
         guarded = sql.text("reservation_claim")
         with connection.cursor() as cursor:
-            cursor.execute(guarded.replace("AND i.held + i.sold + p_quantity <= i.capacity", ""))
+            cursor.execute(guarded.replace("AND i.held::bigint + i.sold + p_quantity <= i.capacity", ""))
         try:
             outcome, witness = rush(crowd, ticket_type)
         finally:
@@ -134,7 +134,13 @@ class TestOneBuyerTwice:
         now = timezone.now()
         times = {"created": now, "expires_at": now, "validated_at": now}
         Reservation.objects.create(
-            buyer=buyer, ticket_type=ticket_type, quantity=2, unit_price_minor=1, state="validated", **times
+            buyer=buyer,
+            ticket_type=ticket_type,
+            quantity=2,
+            unit_price_minor=1,
+            currency="EUR",
+            state="validated",
+            **times,
         )
 
         results = together(*[lambda: claim(buyer.pk, ticket_type, 2)] * 4)

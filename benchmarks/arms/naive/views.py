@@ -20,7 +20,6 @@ class ReservationSerializer(serializers.ModelSerializer):
     ticket_type = serializers.PrimaryKeyRelatedField(queryset=TicketType.objects.select_related("event"))
     amount = serializers.IntegerField(source="quantity", min_value=1)
     event = serializers.IntegerField(source="ticket_type.event_id", read_only=True)
-    currency = serializers.CharField(source="ticket_type.event.currency", read_only=True)
 
     class Meta:
         model = Reservation
@@ -28,7 +27,7 @@ class ReservationSerializer(serializers.ModelSerializer):
             "id", "ticket_type", "event", "amount", "unit_price_minor", "currency", "created", "expires_at",
             "state", "version",
         )  # fmt: skip
-        read_only_fields = ("id", "unit_price_minor", "created", "expires_at", "state", "version")
+        read_only_fields = ("id", "unit_price_minor", "currency", "created", "expires_at", "state", "version")
 
 
 class Reservations(generics.CreateAPIView):
@@ -57,6 +56,7 @@ class Reservations(generics.CreateAPIView):
         serializer.save(
             buyer=self.request.user,
             unit_price_minor=ticket_type.price_minor,
+            currency=ticket_type.event.currency,
             created=now,
             expires_at=now + timedelta(minutes=15),
         )

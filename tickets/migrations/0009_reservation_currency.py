@@ -1,0 +1,189 @@
+from django.db import migrations, models
+
+RESERVATION_CLAIM = """
+CREATE OR REPLACE FUNCTION reservation_claim(
+    p_buyer bigint, p_ticket_type bigint, p_quantity integer, p_key text, p_hold interval
+) RETURNS TABLE (
+    reservation_id bigint, unit_price_minor bigint, created timestamptz, expires_at timestamptz,
+    event bigint, currency text,
+    capacity integer, held integer, sold integer, opens_at timestamptz, closes_at timestamptz, paused boolean,
+    version bigint, next_release_at timestamptz
+) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    ticket_type record;
+    inventory tickets_inventory%ROWTYPE;
+    own record;
+    at timestamptz;
+BEGIN
+    -- After waiting for the lock, only the locked row is read again. So all that can refuse is on it.
+    UPDATE tickets_inventory i
+       SET held = i.held + p_quantity, version = i.version + 1,
+           reservations = i.reservations + 1, reserved_tickets = i.reserved_tickets + p_quantity
+     WHERE i.ticket_type_id = p_ticket_type
+       AND i.held::bigint + i.sold + p_quantity <= i.capacity
+       AND NOT i.paused
+       AND (i.opens_at IS NULL OR i.opens_at <= clock_timestamp())
+       AND i.closes_at > clock_timestamp()
+    RETURNING i.* INTO inventory;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+
+    -- Under the lock: who changes an event's currency locks its inventories first.
+    SELECT t.price_minor, t.max_per_user, t.event_id, e.currency INTO ticket_type
+      FROM tickets_tickettype t JOIN tickets_event e ON e.id = t.event_id
+     WHERE t.id = p_ticket_type;
+
+    -- A live reservation that another transaction is ending still shows here as live. That transaction waits for
+    -- our inventory. If the INSERT waited for it in turn, that would be a deadlock, so refuse now.
+    SELECT COALESCE(sum(r.quantity), 0) AS tickets, bool_or(r.state <> 'validated') AS live INTO own
+      FROM tickets_reservation r
+     WHERE r.buyer_id = p_buyer AND r.ticket_type_id = p_ticket_type
+       AND r.state IN ('held', 'paying', 'validated');
+    IF own.live THEN
+        RAISE unique_violation USING CONSTRAINT = 'reservation_one_live_per_buyer_and_type',
+            MESSAGE = 'the buyer holds tickets of this type already';
+    END IF;
+    IF own.tickets + p_quantity > ticket_type.max_per_user THEN
+        RAISE check_violation USING CONSTRAINT = 'reservation_within_max_per_user',
+            MESSAGE = 'the buyer would have more tickets of this type than one person may';
+    END IF;
+
+    at := clock_timestamp();
+    RETURN QUERY
+    INSERT INTO tickets_reservation AS r
+        (buyer_id, ticket_type_id, quantity, unit_price_minor, currency, state, created, expires_at,
+         idempotency_key, version)
+    VALUES (p_buyer, p_ticket_type, p_quantity, ticket_type.price_minor, ticket_type.currency, 'held', at,
+            at + p_hold, p_key, 1)
+    RETURNING r.id, r.unit_price_minor, r.created, r.expires_at, ticket_type.event_id, r.currency::text,
+        inventory.capacity, inventory.held, inventory.sold, inventory.opens_at, inventory.closes_at,
+        inventory.paused, inventory.version,
+        LEAST(r.expires_at, (SELECT min(h.expires_at) FROM tickets_reservation h
+                              WHERE h.ticket_type_id = p_ticket_type AND h.state = 'held'));
+END
+$$;
+"""
+
+EVENT_CURRENCY_FIXED = """
+CREATE OR REPLACE FUNCTION tickets_event_currency_fixed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM tickets_inventory i
+       JOIN tickets_tickettype t ON t.id = i.ticket_type_id
+      WHERE t.event_id = NEW.id ORDER BY i.ticket_type_id FOR NO KEY UPDATE OF i;
+    IF EXISTS (SELECT FROM tickets_inventory i JOIN tickets_tickettype t ON t.id = i.ticket_type_id
+                WHERE t.event_id = NEW.id AND i.reservations > 0) THEN
+        RAISE check_violation USING CONSTRAINT = 'event_currency_fixed',
+            MESSAGE = 'tickets of the event were reserved in its old currency';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER event_currency_fixed BEFORE UPDATE OF currency ON tickets_event
+    FOR EACH ROW WHEN (NEW.currency IS DISTINCT FROM OLD.currency)
+    EXECUTE FUNCTION tickets_event_currency_fixed();
+"""
+EVENT_CURRENCY_FREE = """
+DROP TRIGGER event_currency_fixed ON tickets_event;
+DROP FUNCTION tickets_event_currency_fixed();
+"""
+
+ADD_CURRENCY = """
+ALTER TABLE tickets_reservation ADD COLUMN currency varchar(3);
+UPDATE tickets_reservation r SET currency = e.currency
+  FROM tickets_tickettype t JOIN tickets_event e ON e.id = t.event_id WHERE t.id = r.ticket_type_id;
+ALTER TABLE tickets_reservation ALTER COLUMN currency SET NOT NULL;
+"""
+
+# As 0006 left it, for the way back.
+RESERVATION_CLAIM_BEFORE = """
+CREATE OR REPLACE FUNCTION reservation_claim(
+    p_buyer bigint, p_ticket_type bigint, p_quantity integer, p_key text, p_hold interval
+) RETURNS TABLE (
+    reservation_id bigint, unit_price_minor bigint, created timestamptz, expires_at timestamptz,
+    event bigint, currency text,
+    capacity integer, held integer, sold integer, opens_at timestamptz, closes_at timestamptz, paused boolean,
+    version bigint, next_release_at timestamptz
+) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    ticket_type record;
+    inventory tickets_inventory%ROWTYPE;
+    own record;
+    at timestamptz;
+BEGIN
+    SELECT t.price_minor, t.max_per_user, t.event_id, e.currency INTO ticket_type
+      FROM tickets_tickettype t JOIN tickets_event e ON e.id = t.event_id
+     WHERE t.id = p_ticket_type;
+
+    -- Only the locked row is read again after waiting, so all that can refuse stands on it.
+    UPDATE tickets_inventory i
+       SET held = i.held + p_quantity, version = i.version + 1,
+           reservations = i.reservations + 1, reserved_tickets = i.reserved_tickets + p_quantity
+     WHERE i.ticket_type_id = p_ticket_type
+       AND i.held + i.sold + p_quantity <= i.capacity
+       AND NOT i.paused
+       AND (i.opens_at IS NULL OR i.opens_at <= clock_timestamp())
+       AND i.closes_at > clock_timestamp()
+    RETURNING i.* INTO inventory;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+
+    -- A live reservation that another transaction is ending still shows here as live. Refusing now, instead
+    -- of letting the INSERT wait for that transaction (which waits for our inventory), rules out a deadlock.
+    SELECT COALESCE(sum(r.quantity), 0) AS tickets, bool_or(r.state <> 'validated') AS live INTO own
+      FROM tickets_reservation r
+     WHERE r.buyer_id = p_buyer AND r.ticket_type_id = p_ticket_type
+       AND r.state IN ('held', 'paying', 'validated');
+    IF own.live THEN
+        RAISE unique_violation USING CONSTRAINT = 'reservation_one_live_per_buyer_and_type',
+            MESSAGE = 'the buyer holds tickets of this type already';
+    END IF;
+    IF own.tickets + p_quantity > ticket_type.max_per_user THEN
+        RAISE check_violation USING CONSTRAINT = 'reservation_within_max_per_user',
+            MESSAGE = 'the buyer would own more tickets of this type than one may';
+    END IF;
+
+    at := clock_timestamp();
+    RETURN QUERY
+    INSERT INTO tickets_reservation AS r
+        (buyer_id, ticket_type_id, quantity, unit_price_minor, state, created, expires_at, idempotency_key, version)
+    VALUES (p_buyer, p_ticket_type, p_quantity, ticket_type.price_minor, 'held', at, at + p_hold, p_key, 1)
+    RETURNING r.id, r.unit_price_minor, r.created, r.expires_at, ticket_type.event_id, ticket_type.currency::text,
+        inventory.capacity, inventory.held, inventory.sold, inventory.opens_at, inventory.closes_at,
+        inventory.paused, inventory.version,
+        LEAST(r.expires_at, (SELECT min(h.expires_at) FROM tickets_reservation h
+                              WHERE h.ticket_type_id = p_ticket_type AND h.state = 'held'));
+END
+$$;
+"""
+
+
+class Migration(migrations.Migration):
+    """Keep with each reservation the currency of its price, and fix an event's once tickets were reserved in it.
+
+    The claim computes with bigints: a quantity near the largest integer overflowed.
+    """
+
+    dependencies = [("tickets", "0008_plain_labels")]
+
+    operations = [
+        migrations.SeparateDatabaseAndState(
+            database_operations=[
+                migrations.RunSQL(ADD_CURRENCY, "ALTER TABLE tickets_reservation DROP COLUMN currency")
+            ],
+            state_operations=[
+                migrations.AddField(
+                    "reservation",
+                    "currency",
+                    models.CharField(default="EUR", help_text="Of the unit price.", max_length=3),
+                    preserve_default=False,
+                ),
+            ],
+        ),
+        migrations.RunSQL(RESERVATION_CLAIM, RESERVATION_CLAIM_BEFORE),
+        migrations.RunSQL(EVENT_CURRENCY_FIXED, EVENT_CURRENCY_FREE),
+    ]
