@@ -72,7 +72,7 @@ def crowd_make(*, count: int, now: datetime) -> list[str]:
 
 def events_from(*, now: datetime) -> list[EventToLoad]:
     """Return the demo's events, moved by whole weeks so that the first one is at least ten days away."""
-    events = event_files.read(EVENTS.read_text(encoding="utf-8"), is_json=True)
+    events = event_files.read(EVENTS.read_bytes())
     behind = now + FIRST_EVENT_IN - min(event.date for event in events)
     shift = WEEK * -(-behind // WEEK)
     return [_moved(event, shift) for event in events]

@@ -10,18 +10,16 @@ from tickets import event_files, services
 
 
 class Command(BaseCommand):
-    help = "Put the events of a CSV or JSON file on sale: all of them, or none and what is wrong with which line."
+    help = "Put the events of a CSV or JSON file on sale: all, or none and what is wrong with which line."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path, help="described in docs/events-file.md")
 
     def handle(self, *_args: Any, file: Path, **_options: Any) -> None:
         try:
-            text = file.read_text(encoding="utf-8")
-            events = event_files.read(text, is_json=file.suffix.lower() == ".json")
-            count = services.events_load(events=events, now=clock.now())
-        except (OSError, UnicodeDecodeError) as error:
-            raise CommandError(f"{file} cannot be read: {error}") from None
+            count = services.events_load(events=event_files.read(file.read_bytes()), now=clock.now())
+        except OSError as error:
+            raise CommandError(f"{file} cannot be read: {error.strerror}.") from None
         except event_files.FileErrors as errors:
             raise CommandError(f"Nothing was loaded from {file}.\n{errors}") from None
         self.stdout.write(ngettext("%d event is on sale.", "%d events are on sale.", count) % count)
