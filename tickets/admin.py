@@ -1,81 +1,44 @@
-"""The organiser's screens. A ModelAdmin saves in a transaction of its own, so it calls operations."""
+"""The staff's forms for events and reservations. A ModelAdmin saves in a transaction, so it calls operations."""
 
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.widgets import AdminSplitDateTime
 from django.db import IntegrityError
-from django.db.models import QuerySet
-from django.forms import ModelForm
-from django.http import HttpRequest
+from django.db.models import ProtectedError, QuerySet
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
+from django.utils.translation import ngettext
 
-from overlord.kernel import clock, db, money, time_zones
+from overlord.kernel import clock, db, time_zones
 from overlord.shop import formats
-from tickets import event_operations, services
-from tickets.models import Event, Inventory, Reservation, TicketType, default_time_zone
+from tickets import event_edits, event_operations, selectors, services
+from tickets.admin_forms import EventForm, TicketTypeForm, TicketTypeFormSet
+from tickets.models import Event, Reservation, TicketType, default_time_zone
 
-
-class TicketTypeForm(ModelForm):
-    """A ticket type with what staff decide about its sale, as if it were one thing; prices as people write them."""
-
-    price = forms.CharField(help_text="15.00")
-    capacity = forms.IntegerField(min_value=0)
-    opens_at = forms.SplitDateTimeField(required=False, widget=AdminSplitDateTime())
-    closes_at = forms.SplitDateTimeField(
-        required=False, widget=AdminSplitDateTime(), help_text="Empty: the event's date."
-    )
-    paused = forms.BooleanField(required=False)
-
-    class Meta:
-        model = TicketType
-        fields = ("name", "price", "capacity", "max_per_user", "opens_at", "closes_at", "paused")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        inventory = Inventory.objects.filter(pk=self.instance.pk).first() if self.instance.pk else None
-        self.taken = inventory.held + inventory.sold if inventory else 0
-        if inventory:
-            for name in ("capacity", "opens_at", "closes_at", "paused"):
-                self.fields[name].initial = getattr(inventory, name)
-            self.initial["price"] = money.to_text(self.instance.price_minor, self.instance.event.currency)
-
-    def clean_price(self) -> int:
-        event = getattr(self.instance, "event", None)
-        try:
-            return money.to_minor(self.cleaned_data["price"], event.currency if event else "EUR")
-        except ValueError as error:
-            raise forms.ValidationError(str(error)) from None
-
-    def clean_capacity(self) -> int:
-        capacity: int = self.cleaned_data["capacity"]
-        if capacity < self.taken:
-            raise forms.ValidationError(f"{self.taken} tickets are held or sold already.")
-        return capacity
+# What staff read when the database refuses what the form let through: somebody else was quicker.
+SENTENCES = {
+    "inventory_never_oversold": "A capacity is lower than the tickets that are on hold or sold by now.",
+    "inventory_opens_before_it_closes": "A sale must open before it closes.",
+    "ticket_type_unique_in_event": "Two ticket types of an event cannot have the same name.",
+    "event_currency_fixed": "Tickets were reserved by now, so the currency can no longer be changed.",
+}
+DECIDED = ("capacity", "opens_at", "closes_at", "paused")  # what is kept on the inventory
+CANNOT_DELETE = "Tickets of {} were reserved, so it cannot be deleted. Pause its sale instead."
 
 
 class TicketTypeInline(admin.TabularInline):
     model = TicketType
     form = TicketTypeForm
+    formset = TicketTypeFormSet
     extra = 1
 
-
-class EventForm(ModelForm):
-    time_zone = forms.ChoiceField(
-        choices=lambda: [(name, name) for name in time_zones.names()],
-        initial=default_time_zone,
-        help_text="Dates and times on this page and on the event's pages are in this time zone.",
-    )
-
-    def clean_currency(self) -> str:
-        currency = self.cleaned_data["currency"].upper()
-        if not money.is_currency(currency):
-            raise forms.ValidationError("No ISO 4217 currency.")
-        return currency
+    def get_formset(self, request: HttpRequest, obj: Event | None = None, **kwargs: Any) -> Any:
+        formset: Any = super().get_formset(request, obj, **kwargs)
+        formset.may_pause = request.user.has_perm("tickets.pause_sale")
+        return formset
 
 
 @admin.register(Event)
@@ -87,6 +50,19 @@ class EventAdmin(admin.ModelAdmin):
     search_fields = ("name",)
     actions = ("pause", "resume")
 
+    # Reading ---------------------------------------------------------------------------------------------
+    @admin.display(description="date", ordering="date")
+    def local_date(self, event: Event) -> str:
+        return formats.date_time(event.date, event.time_zone)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        try:
+            return super().changelist_view(request, extra_context)
+        except (ValueError, OverflowError):  # a year, month or day in the address that no calendar has
+            self.message_user(request, "There is no such date.", messages.ERROR)
+            return redirect(request.path)
+
+    # Editing ---------------------------------------------------------------------------------------------
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         try:
             with timezone.override(ZoneInfo(self._time_zone(request, *args))):
@@ -94,15 +70,13 @@ class EventAdmin(admin.ModelAdmin):
                 response = super().changeform_view(request, *args, **kwargs)
                 return response.render() if isinstance(response, TemplateResponse) else response
         except IntegrityError as error:
-            if db.violated(error) != "inventory_never_oversold":
+            sentence = SENTENCES.get(db.violated(error) or "")
+            if sentence is None:
                 raise
-            # Sold while the form was open. The transaction is undone; the form is shown anew.
-            self.message_user(
-                request,
-                "Nothing was saved: a capacity is below what is held and sold by now.",
-                messages.ERROR,
-            )
-            return redirect(request.path)
+        except ProtectedError:
+            sentence = "Tickets of a type that you deleted were reserved by now."
+        self.message_user(request, f"Nothing was saved. {sentence}", messages.ERROR)
+        return redirect(request.path)
 
     @staticmethod
     def _time_zone(request: HttpRequest, object_id: str | None = None, *_: Any) -> str:
@@ -110,25 +84,64 @@ class EventAdmin(admin.ModelAdmin):
         sent = request.POST.get("time_zone", "")
         if time_zones.is_time_zone(sent):
             return sent
-        known = (
-            Event.objects.filter(pk=object_id)
-            if object_id and object_id.isdecimal()
-            else Event.objects.none()
-        )
-        return known.values_list("time_zone", flat=True).first() or default_time_zone()
+        saved = selectors.event_time_zone(int(object_id)) if object_id and _is_id(object_id) else None
+        return saved or default_time_zone()
 
-    @admin.display(description="date", ordering="date")
-    def local_date(self, event: Event) -> str:
-        return formats.date_time(event.date, event.time_zone)
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Event | None:
+        """Return the event; lock it when a form about it was sent, and compare the form with it."""
+        event = super().get_object(request, object_id, from_field)
+        match = request.resolver_match
+        is_sent = request.method == "POST" and match and match.url_name == "tickets_event_change"
+        if event is None or not is_sent:
+            return event
+        locked = event_operations.event_lock(event_id=event.pk)
+        if locked is not None and (outdated := event_edits.outdated(locked, request.POST)):
+            request.meanwhile, request.POST = outdated  # type: ignore[attr-defined,assignment]
+        return locked
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form: Any = super().get_form(request, obj, change=change, **kwargs)
+        # The class is made for this request.
+        form.meanwhile = getattr(request, "meanwhile", ())
+        form.may_change_types = request.user.has_perm("tickets.change_tickettype")
+        return form
 
     def save_model(self, request: HttpRequest, obj: Event, form: Any, change: bool) -> None:
-        super().save_model(request, obj, form, change)
-        if change and "date" in form.changed_data:
+        if not change:
+            super().save_model(request, obj, form, change)
+            return
+        obj.save(update_fields=[name for name in form.changed_data if name != "made_from"])
+        if "date" in form.changed_data:
             event_operations.event_moved(event_id=obj.pk, before=form.initial["date"], after=obj.date)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
         event_operations.event_changed(event_id=form.instance.pk, now=clock.now())
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        formset.save(commit=False)
+        for deleted in formset.deleted_objects:
+            event_operations.ticket_type_delete(ticket_type=deleted, now=clock.now())
+        for line in formset.forms:
+            if line.is_to_save():
+                _ticket_type_save(line, is_new=line.instance._state.adding)
+
+    # Deleting --------------------------------------------------------------------------------------------
+    def delete_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        event = self.get_object(request, object_id)
+        if event is not None and selectors.is_reserved(event_id=event.pk):
+            self.message_user(request, CANNOT_DELETE.format(event), messages.ERROR)
+            return redirect("admin:tickets_event_change", event.pk)
+        return super().delete_view(request, object_id, *args, **kwargs)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        protected = [
+            CANNOT_DELETE.format(event) for event in objs if selectors.is_reserved(event_id=event.pk)
+        ]
+        if protected:
+            return [], {}, set(), protected
+        listed, counts, permissions, protected = super().get_deleted_objects(objs, request)
+        return listed, counts, permissions - {"inventory"}, protected  # it goes with its ticket type
 
     def delete_model(self, request: HttpRequest, obj: Event) -> None:
         event_operations.event_delete(event=obj, now=clock.now())
@@ -136,42 +149,46 @@ class EventAdmin(admin.ModelAdmin):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Event]) -> None:
         services.events_delete(events=list(queryset), now=clock.now())
 
-    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
-        if formset.model is not TicketType:
-            super().save_formset(request, form, formset, change)
-            return
-        formset.save(commit=False)
-        for deleted in formset.deleted_objects:
-            event_operations.ticket_type_delete(ticket_type=deleted, now=clock.now())
-        for line in formset.forms:
-            if line.has_changed() and not line.cleaned_data.get("DELETE"):
-                line.instance.price_minor = line.cleaned_data["price"]
-                line.instance.save()
-                decided = {
-                    name: line.cleaned_data[name] for name in ("capacity", "opens_at", "closes_at", "paused")
-                }
-                event_operations.inventory_set(ticket_type=line.instance, now=clock.now(), **decided)
-        formset.save_m2m()
+    # Pausing ---------------------------------------------------------------------------------------------
+    def has_pause_sale_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("tickets.pause_sale")
 
-    @admin.action(description="Pause the sale of the selected events")
+    @admin.action(description="Pause the sale of the selected events", permissions=["pause_sale"])
     def pause(self, request: HttpRequest, events: QuerySet[Event]) -> None:
         self._set_paused(request, events, paused=True)
 
-    @admin.action(description="Resume the sale of the selected events")
+    @admin.action(description="Resume the sale of the selected events", permissions=["pause_sale"])
     def resume(self, request: HttpRequest, events: QuerySet[Event]) -> None:
         self._set_paused(request, events, paused=False)
 
     def _set_paused(self, request: HttpRequest, events: QuerySet[Event], *, paused: bool) -> None:
-        count = services.sale_pause(
-            event_ids=list(events.values_list("pk", flat=True)), paused=paused, now=clock.now()
-        )
-        word = "paused" if paused else "resumed"
-        self.message_user(request, f"The sale of {count} ticket types is {word}.", messages.SUCCESS)
+        event_ids = list(events.values_list("pk", flat=True))
+        count = services.sale_pause(event_ids=event_ids, paused=paused, now=clock.now())
+        what = ngettext("The sale of %d ticket type was", "The sale of %d ticket types was", count) % count
+        self.message_user(request, f"{what} {'paused' if paused else 'resumed'}.", messages.SUCCESS)
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 19
+
+
+def _ticket_type_save(line: TicketTypeForm, *, is_new: bool) -> None:
+    """Write what the author of a row changed, and nothing else of it."""
+    ticket_type, changed = line.instance, line.changed_fields()
+    ticket_type.price_minor = line.cleaned_data["price"]
+    if is_new:
+        ticket_type.save()
+    else:
+        names = {"name": "name", "max_per_user": "max_per_user", "price": "price_minor"}
+        ticket_type.save(update_fields=[names[name] for name in changed if name in names])
+    decided = {name: line.cleaned_data[name] for name in DECIDED if is_new or name in changed}
+    if decided:
+        event_operations.inventory_set(ticket_type=ticket_type, now=clock.now(), **decided)
 
 
 @admin.register(Reservation)
 class ReservationAdmin(admin.ModelAdmin):
-    """To look at only: reservations change by their use cases."""
+    """Shows reservations. They change by their use cases only."""
 
     list_display = ("id", "buyer", "ticket_type", "quantity", "state", "created", "expires_at", "ended_at")
     list_filter = ("state",)

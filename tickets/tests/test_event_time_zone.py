@@ -1,6 +1,5 @@
 """An event's times are entered and shown in its own time zone."""
 
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +9,7 @@ from django.test import Client
 
 from overlord.accounts.models import User
 from tickets.models import Event, Inventory
+from tickets.tests.forms import fields_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -38,27 +38,13 @@ def staff(user_make: Callable[..., User]) -> Client:
     return client
 
 
-def fields(page: Any) -> dict[str, str]:
-    """Return the fields of the admin's form as a browser would send them back."""
-    html = page.content.decode()
-    found = {}
-    for tag in re.findall(r"<input[^>]*>", html):
-        attributes = dict(re.findall(r'([\w-]+)="([^"]*)"', tag))
-        if "name" in attributes and attributes.get("type") not in ("checkbox", "submit", "button"):
-            found[attributes["name"]] = attributes.get("value", "")
-    for name, body in re.findall(r'<select name="([^"]+)"[^>]*>(.*?)</select>', html, re.DOTALL):
-        chosen = re.search(r'<option value="([^"]*)" selected', body)
-        found[name] = chosen[1] if chosen else ""
-    return found
-
-
 def test_the_admin_reads_and_shows_times_in_the_events_zone(staff: Client) -> None:
     assert staff.post("/admin/tickets/event/add/", FORM).status_code == 302
     gala = Event.objects.get()
     assert gala.date == datetime(2030, 5, 1, 17, 30, tzinfo=UTC)  # summer: two hours ahead
     assert Inventory.objects.get().opens_at == datetime(2030, 1, 1, 9, 0, tzinfo=UTC)  # winter: one hour
 
-    shown = fields(staff.get(f"/admin/tickets/event/{gala.pk}/change/"))
+    shown = fields_of(staff.get(f"/admin/tickets/event/{gala.pk}/change/"))
     assert (shown["time_zone"], shown["date_0"], shown["date_1"]) == (
         "Europe/Berlin",
         "2030-05-01",
@@ -72,7 +58,7 @@ def test_another_zone_keeps_the_time_of_day(staff: Client) -> None:
     staff.post("/admin/tickets/event/add/", FORM)
     gala = Event.objects.get()
     page = f"/admin/tickets/event/{gala.pk}/change/"
-    sent = {**fields(staff.get(page)), "time_zone": "Europe/Lisbon"}
+    sent = {**fields_of(staff.get(page)), "time_zone": "Europe/Lisbon"}
     assert staff.post(page, sent).status_code == 302
     gala.refresh_from_db()
     assert (gala.date, gala.time_zone) == (datetime(2030, 5, 1, 18, 30, tzinfo=UTC), "Europe/Lisbon")
@@ -81,7 +67,7 @@ def test_another_zone_keeps_the_time_of_day(staff: Client) -> None:
 
 def test_a_new_event_has_the_installations_zone(staff: Client, settings: Any) -> None:
     settings.TIME_ZONE = "America/New_York"
-    assert fields(staff.get("/admin/tickets/event/add/"))["time_zone"] == "America/New_York"
+    assert fields_of(staff.get("/admin/tickets/event/add/"))["time_zone"] == "America/New_York"
     assert Event(name="x", date=datetime(2030, 1, 1, tzinfo=UTC)).time_zone == "America/New_York"
 
 

@@ -1,0 +1,207 @@
+"""The forms of an event and its ticket types in the admin: prices as people write them, read by their currency."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.contrib.admin.widgets import AdminSplitDateTime
+
+from overlord.kernel import money, time_zones
+from overlord.kernel.form_fields import WholeNumberField
+from tickets import event_edits, rules, selectors
+from tickets.models import Event, Inventory, TicketType, default_time_zone
+
+
+def _read(convert: Callable[[], Any]) -> Any:
+    """Return what a rule makes of a value; its sentence becomes the field's error."""
+    try:
+        return convert()
+    except ValueError as error:
+        raise forms.ValidationError(str(error)) from None
+
+
+class EventForm(forms.ModelForm):
+    """An event. It carries what it was made from, so that an outdated form is refused."""
+
+    meanwhile: Sequence[str] = ()  # what others changed since the form was made
+    may_change_types = True
+
+    made_from = forms.CharField(widget=forms.HiddenInput(), required=False)
+    time_zone = forms.ChoiceField(
+        choices=lambda: [(name, name) for name in time_zones.names()],
+        initial=default_time_zone,
+        help_text="Dates and times on this page and on the event's pages are in this time zone.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk and not self.is_bound:
+            self.initial["made_from"] = event_edits.seal(self.instance)
+
+    def clean(self) -> dict[str, Any] | None:
+        if self.meanwhile:
+            self.add_error(None, "Nothing was saved, because somebody else changed this event meanwhile.")
+            for sentence in self.meanwhile:
+                self.add_error(None, sentence)
+            self.add_error(None, "Your own changes are still in the form. Check them and save again.")
+        return super().clean()
+
+    def clean_name(self) -> str:
+        return str(_read(lambda: rules.one_line(self.cleaned_data["name"], most=rules.NAME_LENGTH)))
+
+    def clean_description(self) -> str:
+        text = self.cleaned_data["description"]
+        return str(_read(lambda: rules.paragraphs(text, most=rules.DESCRIPTION_LENGTH)))
+
+    def clean_date(self) -> datetime:
+        date: datetime = self.cleaned_data["date"]
+        _read(lambda: rules.check_instant(date))
+        return date
+
+    def clean_currency(self) -> str:
+        currency = self.cleaned_data["currency"].upper()
+        if not money.is_currency(currency):
+            raise forms.ValidationError("This is not a currency code of ISO 4217, such as EUR.")
+        before = self.initial.get("currency")
+        if self.instance.pk and currency != before:
+            self._check_currency_may_change(before)
+        return currency
+
+    def _check_currency_may_change(self, before: str | None) -> None:
+        if selectors.is_reserved(event_id=self.instance.pk):
+            sentence = f"Tickets were reserved in {before}, so the currency can no longer be changed."
+            raise forms.ValidationError(sentence)
+        if not self.may_change_types:
+            sentence = "This changes all prices. You do not have permission to change ticket types."
+            raise forms.ValidationError(sentence)
+
+
+class TicketTypeForm(forms.ModelForm):
+    """A ticket type with what is decided about its sale, as if it were one thing."""
+
+    price = forms.CharField(max_length=30, help_text="15.00")
+    capacity = WholeNumberField(min_value=0, max_value=rules.LARGEST_AMOUNT)
+    max_per_user = WholeNumberField(
+        min_value=1, max_value=rules.LARGEST_AMOUNT, initial=10, label="Limit per person"
+    )
+    opens_at = forms.SplitDateTimeField(
+        required=False, widget=AdminSplitDateTime(), help_text="Empty: the sale is open at once."
+    )
+    closes_at = forms.SplitDateTimeField(
+        required=False, widget=AdminSplitDateTime(), help_text="Empty: when the event begins."
+    )
+    paused = forms.BooleanField(required=False)
+
+    class Meta:
+        model = TicketType
+        fields = ("name", "price", "capacity", "max_per_user", "opens_at", "closes_at", "paused")
+
+    def __init__(
+        self, *args: Any, event: Event, currency_before: str, may_pause: bool = True, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.event, self.currency_before = event, currency_before
+        self.taken = 0
+        self.fields["paused"].disabled = not may_pause
+        inventory = Inventory.objects.filter(pk=self.instance.pk).first() if self.instance.pk else None
+        if inventory:
+            self.taken = inventory.held + inventory.sold
+            date_before = TicketType.objects.values_list("event__date", flat=True).get(pk=self.instance.pk)
+            closes_at = None if inventory.closes_at == date_before else inventory.closes_at
+            self.initial.update(
+                capacity=inventory.capacity,
+                opens_at=inventory.opens_at,
+                closes_at=closes_at,
+                paused=inventory.paused,
+                price=money.to_text(self.instance.price_minor, currency_before),
+            )
+
+    def changed_fields(self) -> set[str]:
+        """Return the fields that the author changed. Another currency reads every price anew."""
+        changed = set(self.changed_data) if self.has_changed() else set()  # none without the right to
+        is_other_currency = self.instance.pk and self.event.currency != self.currency_before
+        return {*changed, "price"} if is_other_currency else changed
+
+    def is_to_save(self) -> bool:
+        """Return whether there is something in this row to write."""
+        return bool(self.changed_fields()) and not self.cleaned_data.get("DELETE")
+
+    def clean_name(self) -> str:
+        return str(_read(lambda: rules.one_line(self.cleaned_data["name"], most=rules.TYPE_NAME_LENGTH)))
+
+    def clean_price(self) -> int:
+        text = self.cleaned_data["price"].strip()
+        currency = self.event.currency if money.is_currency(self.event.currency) else "EUR"
+        return int(_read(lambda: money.to_minor(text, currency)))
+
+    def clean_capacity(self) -> int:
+        capacity: int = self.cleaned_data["capacity"]
+        if capacity < self.taken:
+            raise forms.ValidationError(f"{self.taken} tickets are on hold or sold already.")
+        return capacity
+
+    def clean_opens_at(self) -> datetime | None:
+        return self._checked("opens_at")
+
+    def clean_closes_at(self) -> datetime | None:
+        return self._checked("closes_at")
+
+    def _checked(self, name: str) -> datetime | None:
+        instant: datetime | None = self.cleaned_data[name]
+        if instant is not None:
+            _read(lambda: rules.check_instant(instant))
+        return instant
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        opens_at, closes_at = self.cleaned_data.get("opens_at"), self.cleaned_data.get("closes_at")
+        closing = closes_at or self.event.date
+        if closing is not None and "opens_at" in self.cleaned_data and "closes_at" in self.cleaned_data:
+            try:
+                rules.check_sale_times(opens_at=opens_at, closes_at=closing)
+            except ValueError as error:
+                self.add_error("opens_at", str(error))
+        return cleaned
+
+
+class TicketTypeFormSet(forms.BaseInlineFormSet):
+    """The ticket types of one event."""
+
+    may_pause = True
+
+    def get_form_kwargs(self, index: int | None) -> dict[str, Any]:
+        return {
+            **super().get_form_kwargs(index),
+            "event": self.instance,
+            "currency_before": self._currency_before,
+            "may_pause": self.may_pause,
+        }
+
+    @property
+    def _currency_before(self) -> str:
+        known = getattr(self, "_known_currency", None)
+        if known is None:
+            saved = selectors.event_currency(self.instance.pk) if self.instance.pk else None
+            known = self._known_currency = saved or self.instance.currency
+        return known
+
+    def clean(self) -> None:
+        to_delete = [line for line in self.forms if self._should_delete_form(line)]  # type: ignore[attr-defined]
+        for line in to_delete:
+            self._check_deletable(line)  # before Django's own check, which lists each reservation
+        super().clean()
+        names: set[str] = set()
+        for line in self.forms:
+            if line in to_delete or "name" not in line.cleaned_data:
+                continue
+            key = rules.name_key(line.cleaned_data["name"])
+            if key in names:
+                line.add_error("name", "Another ticket type of this event has this name.")
+            names.add(key)
+
+    @staticmethod
+    def _check_deletable(line: forms.ModelForm) -> None:
+        if line.instance.pk and selectors.is_type_reserved(ticket_type=line.instance.pk):
+            sentence = f"Tickets of type {line.instance.name} were reserved, so it cannot be deleted."
+            raise forms.ValidationError(sentence)

@@ -1,0 +1,161 @@
+"""Edits of an event that were made from an outdated form: what changed meanwhile, and the form brought up to date.
+
+A form carries what it was made from: the event's version and all its values, as its fields show them. When somebody
+else has edited the event since, nothing is saved. The form is shown again with the present values, except for those
+that its author changed, so that saving it once more writes what the author means and no more.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django import forms
+from django.core import signing
+from django.http import QueryDict
+
+from overlord.kernel import money
+from tickets.models import Event, Inventory, TicketType
+
+Values = dict[str, str]  # "name" or "12:price" (of a ticket type), and what the field shows
+
+PREFIX = "ticket_types"  # of the inline forms
+SALT = "tickets.event_edits"
+MOST_ROWS = 1000  # as many as Django takes
+TYPE_FIELDS = (
+    "name",
+    "price",
+    "capacity",
+    "max_per_user",
+    "opens_at_0",
+    "opens_at_1",
+    "closes_at_0",
+    "closes_at_1",
+    "paused",
+)
+
+
+def values_of(event: Event) -> Values:
+    """Return what a form of the event shows now."""
+    shown = {
+        "name": event.name,
+        "time_zone": event.time_zone,
+        "currency": event.currency,
+        "description": event.description,
+        **_moment("date", event.date, event),
+    }
+    for ticket_type in TicketType.objects.filter(event=event).order_by("pk").select_related("inventory"):
+        for field, value in _type_values(ticket_type, event).items():
+            shown[f"{ticket_type.pk}:{field}"] = value
+    return shown
+
+
+def _type_values(ticket_type: TicketType, event: Event) -> Values:
+    inventory = getattr(ticket_type, "inventory", None) or Inventory(capacity=0, closes_at=event.date)
+    closes_at = None if inventory.closes_at == event.date else inventory.closes_at
+    return {
+        "name": ticket_type.name,
+        "price": money.to_text(ticket_type.price_minor, event.currency),
+        "capacity": str(inventory.capacity),
+        "max_per_user": str(ticket_type.max_per_user),
+        **_moment("opens_at", inventory.opens_at, event),
+        **_moment("closes_at", closes_at, event),
+        "paused": "on" if inventory.paused else "",
+    }
+
+
+def _moment(name: str, instant: Any, event: Event) -> Values:
+    """Return a date and time as the two inputs of the admin show them, in the event's time zone."""
+    local = instant.astimezone(ZoneInfo(event.time_zone)).replace(microsecond=0) if instant else None
+    return {
+        f"{name}_0": (forms.DateInput().format_value(local.date()) or "") if local else "",
+        f"{name}_1": (forms.TimeInput().format_value(local.time()) or "") if local else "",
+    }
+
+
+def seal(event: Event) -> str:
+    """Return what a form of the event is made from, as the text of a hidden field."""
+    made_from = {"event": event.pk, "version": event.version, "values": values_of(event)}
+    return signing.dumps(made_from, salt=SALT, compress=True)
+
+
+def outdated(event: Event, data: QueryDict) -> tuple[list[str], QueryDict] | None:
+    """Compare a form that was sent with its event, which is locked; return None when it is up to date.
+
+    Otherwise return what changed meanwhile, in sentences, and the form brought up to date.
+    """
+    try:
+        made_from = signing.loads(data.get("made_from", ""), salt=SALT)
+    except signing.BadSignature:
+        made_from = {}
+    if (made_from.get("event"), made_from.get("version")) == (event.pk, event.version):
+        return None
+    before: Values = made_from.get("values", {}) if made_from.get("event") == event.pk else {}
+    now = values_of(event)
+    sentences = list(_changes(before, now)) or ["It was saved again without a change."]
+    return sentences, _brought_up_to_date(data, before, now, event=event, made_from=seal(event))
+
+
+def _changes(before: Values, now: Values) -> Iterator[str]:
+    """Yield what differs between two states of an event, one sentence each."""
+    names = {**_type_names(before), **_type_names(now)}
+    for type_id, name in names.items():
+        if type_id not in _type_names(now):
+            yield f"Ticket type {name} was deleted."
+        elif type_id not in _type_names(before):
+            yield f"Ticket type {name} was added."
+    for key in now:
+        if key in before and before[key] != now[key]:
+            type_id, _, field = key.rpartition(":")
+            label = field.rpartition("_")[0] if field[-2:] in ("_0", "_1") else field
+            subject = f"{label.replace('_', ' ')} of {names[type_id]}" if type_id else label.replace("_", " ")
+            yield f"{subject}: {before[key] or 'empty'} is now {now[key] or 'empty'}."
+
+
+def _type_names(values: Values) -> dict[str, str]:
+    return {key.partition(":")[0]: value for key, value in values.items() if key.endswith(":name")}
+
+
+def _brought_up_to_date(
+    data: QueryDict, before: Values, now: Values, *, event: Event, made_from: str
+) -> QueryDict:
+    """Return the form with the present values, except for those that its author changed and the rows added."""
+    fresh = data.copy()
+    for name in [name for name in fresh if name.startswith(f"{PREFIX}-")]:
+        del fresh[name]
+    for field in (key for key in now if ":" not in key):
+        fresh[field] = _merged(data.get(field, ""), before.get(field), now[field])
+    sent = _sent_rows(data)
+    known = {row["id"]: row for row in sent if row["id"]}
+    rows = [_merged_row(type_id, known.get(type_id), before, now) for type_id in _type_names(now)]
+    rows += [row for row in sent if not row["id"]]
+    for nth, row in enumerate(rows):
+        for field, value in {**row, "event": str(event.pk)}.items():
+            if value or field not in ("paused", "DELETE"):
+                fresh[f"{PREFIX}-{nth}-{field}"] = value
+    fresh[f"{PREFIX}-TOTAL_FORMS"] = str(len(rows))
+    fresh[f"{PREFIX}-INITIAL_FORMS"] = str(len(_type_names(now)))
+    fresh["made_from"] = made_from
+    return fresh
+
+
+def _sent_rows(data: QueryDict) -> list[Values]:
+    total = data.get(f"{PREFIX}-TOTAL_FORMS", "")
+    count = min(int(total), MOST_ROWS) if total.isascii() and total.isdigit() and len(total) < 9 else 0
+    return [
+        {field: data.get(f"{PREFIX}-{nth}-{field}", "") for field in ("id", *TYPE_FIELDS, "DELETE")}
+        for nth in range(count)
+    ]
+
+
+def _merged_row(type_id: str, sent: Values | None, before: Values, now: Values) -> Values:
+    row = {"id": type_id, "DELETE": sent["DELETE"] if sent else ""}
+    for field in TYPE_FIELDS:
+        key = f"{type_id}:{field}"
+        row[field] = _merged(sent[field], before.get(key), now[key]) if sent else now[key]
+    return row
+
+
+def _merged(sent: str, before: str | None, now: str) -> str:
+    """Return what was sent if its author changed it, and otherwise what is there now."""
+    is_changed = before is not None and sent.replace("\r\n", "\n") != before
+    return sent if is_changed else now

@@ -1,0 +1,393 @@
+"""The admin's forms for events: prices by their own currency, outdated forms refused, nothing that overflows."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import DataError, IntegrityError, connection
+from django.test import Client
+from django.utils import timezone
+from django.utils.html import strip_tags
+
+from overlord.accounts.models import User
+from overlord.kernel import db
+from tests.threads import together
+from tickets import event_operations, selectors, services
+from tickets.models import Event, Inventory, Reservation, TicketType
+from tickets.tests.forms import Form
+from tickets.tests.test_races import claim
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ADD = "/admin/tickets/event/add/"
+LIST = "/admin/tickets/event/"
+
+
+@pytest.fixture
+def staff(user_make: Callable[..., User]) -> Client:
+    client = Client()
+    client.force_login(user_make(is_staff=True, is_superuser=True))
+    return client
+
+
+def add(client: Client, **changes: str) -> Any:
+    form = Form(client, ADD)
+    start = {
+        "name": "Gala",
+        "date_0": "2030-05-01",
+        "date_1": "19:30:00",
+        "type0_name": "VIP",
+        "type0_price": "15.00",
+        "type0_capacity": "10",
+    }
+    return form.send(**{**start, **changes})
+
+
+def change(client: Client, event: Event) -> Form:
+    return Form(client, f"/admin/tickets/event/{event.pk}/change/")
+
+
+def said(answer: Any) -> str:
+    return " ".join(strip_tags(answer.content.decode()).split())
+
+
+class TestPrices:
+    @pytest.mark.parametrize(
+        ("currency", "text", "minor"),
+        [("EUR", "15.00", 1500), ("JPY", "1500", 1500), ("KWD", "1.500", 1500), ("jpy", "1500", 1500)],
+    )
+    def test_a_new_events_prices_have_its_own_currencys_digits(
+        self, staff: Client, currency: str, text: str, minor: int
+    ) -> None:
+        assert add(staff, currency=currency, type0_price=text).status_code == 302
+        assert TicketType.objects.get().price_minor == minor
+        assert Event.objects.get().currency == currency.upper()
+
+    @pytest.mark.parametrize(
+        ("currency", "text"),
+        [
+            ("JPY", "15.00"),
+            ("EUR", "1.005"),
+            ("EUR", "-1"),
+            ("EUR", "1e3"),
+            ("EUR", "１５"),
+            ("EUR", "1e999999"),
+        ],
+    )
+    def test_what_is_no_price_in_it_is_refused(self, staff: Client, currency: str, text: str) -> None:
+        answer = add(staff, currency=currency, type0_price=text)
+        assert (answer.status_code, Event.objects.count()) == (200, 0)
+
+    @pytest.mark.parametrize("currency", ["DEM", "XXX", "XAU", "EURO", ""])
+    def test_a_currency_that_nobody_pays_in_is_refused(self, staff: Client, currency: str) -> None:
+        assert (add(staff, currency=currency).status_code, Event.objects.count()) == (200, 0)
+
+    def test_another_currency_reads_every_price_anew(self, staff: Client, ticket_type: TicketType) -> None:
+        form = change(staff, ticket_type.event)
+        assert "more decimals than JPY" in said(form.send(currency="JPY"))
+        assert form.send(type0_price="1500").status_code == 302
+        ticket_type.refresh_from_db()
+        assert (ticket_type.price_minor, Event.objects.get().currency) == (1500, "JPY")
+
+
+class TestTheCurrency:
+    def test_it_is_fixed_once_tickets_were_reserved(
+        self, staff: Client, buyer: User, ticket_type: TicketType
+    ) -> None:
+        held = claim(buyer.pk, ticket_type).reservation["id"]
+        services.reservation_release(buyer_id=buyer.pk, reservation_id=held)
+
+        answer = change(staff, ticket_type.event).send(currency="KWD", type0_price="1.500")
+        assert "Tickets were reserved in EUR" in said(answer)
+        with pytest.raises(IntegrityError, match="reserved in its old currency"):
+            Event.objects.update(currency="KWD")
+        assert Event.objects.get().currency == "EUR"
+
+    def test_a_reservation_keeps_what_it_was_made_at(
+        self, staff: Client, buyer: User, ticket_type: TicketType
+    ) -> None:
+        held = claim(buyer.pk, ticket_type, 2).reservation["id"]
+        assert change(staff, ticket_type.event).send(type0_price="45.00").status_code == 302
+        with connection.cursor() as cursor:  # past the guard that the test above is about
+            cursor.execute("ALTER TABLE tickets_event DISABLE TRIGGER event_currency_fixed")
+        try:
+            Event.objects.update(currency="KWD")
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("ALTER TABLE tickets_event ENABLE TRIGGER event_currency_fixed")
+
+        shown = services.reservation_get(buyer_id=buyer.pk, reservation_id=held, now=timezone.now())
+        assert (shown["total"], shown["currency"]) == ("30.00", "EUR")
+
+    def test_a_claim_and_a_change_at_once_end_in_one_currency(
+        self, user_make: Callable[..., User], ticket_type: TicketType
+    ) -> None:
+        buyers = [user_make().pk for _ in range(6)]
+
+        def change_it() -> int:
+            return Event.objects.update(currency="KWD")
+
+        together(change_it, *[lambda pk=pk: claim(pk, ticket_type) for pk in buyers])
+        assert {*Reservation.objects.values_list("currency", flat=True)} == {Event.objects.get().currency}
+
+
+class TestOutdatedForms:
+    def test_nothing_is_saved_and_the_author_reads_what_changed(
+        self, staff: Client, ticket_type: TicketType
+    ) -> None:
+        event = ticket_type.event
+        mine, theirs = change(staff, event), change(staff, event)
+        assert theirs.send(type0_capacity="500", type0_paused="on").status_code == 302
+
+        answer = mine.send(name="Gala, corrected")
+        assert "Nothing was saved" in said(answer)
+        assert f"capacity of {ticket_type.name}: 50 is now 500." in said(answer)
+        assert f"paused of {ticket_type.name}: empty is now on." in said(answer)
+        assert Event.objects.get().name == event.name
+
+        assert mine.send().status_code == 302  # the author has read it and saves again
+        inventory = Inventory.objects.get()
+        assert (inventory.capacity, inventory.paused) == (500, True)
+        assert Event.objects.get().name == "Gala, corrected"
+
+    def test_two_authors_of_one_field_do_not_overwrite_each_other(
+        self, staff: Client, ticket_type: TicketType
+    ) -> None:
+        mine, theirs = change(staff, ticket_type.event), change(staff, ticket_type.event)
+        theirs.send(type0_price="20.00")
+        answer = mine.send(type0_price="30.00")
+        assert f"price of {ticket_type.name}: 15.00 is now 20.00." in said(answer)
+        assert TicketType.objects.get().price_minor == 2000
+        assert mine.fields["ticket_types-0-price"] == "30.00"
+
+    def test_a_sale_meanwhile_is_no_edit(self, staff: Client, buyer: User, ticket_type: TicketType) -> None:
+        mine = change(staff, ticket_type.event)
+        claim(buyer.pk, ticket_type, 2)
+        assert mine.send(name="Gala").status_code == 302
+        assert Inventory.objects.get().held == 2
+
+    def test_a_pause_by_another_page_counts(self, staff: Client, ticket_type: TicketType) -> None:
+        mine = change(staff, ticket_type.event)
+        services.sale_pause(event_ids=[ticket_type.event_id], paused=True, now=timezone.now())
+        assert "paused of" in said(mine.send(name="Gala"))
+        assert mine.send().status_code == 302
+        assert Inventory.objects.get().paused
+
+    def test_a_ticket_type_that_was_added_or_deleted_meanwhile_is_said(
+        self, staff: Client, ticket_type: TicketType
+    ) -> None:
+        mine, theirs = change(staff, ticket_type.event), change(staff, ticket_type.event)
+        theirs.send(type0_DELETE="on", type1_name="New", type1_price="1.00", type1_capacity="5")
+        answer = mine.send(type0_price="30.00")
+        assert f"Ticket type {ticket_type.name} was deleted." in said(answer)
+        assert "Ticket type New was added." in said(answer)
+        assert mine.send(name="Gala").status_code == 302
+        assert [(each.name, each.price_minor) for each in TicketType.objects.all()] == [("New", 100)]
+
+    def test_a_form_without_its_origin_is_refused(self, staff: Client, ticket_type: TicketType) -> None:
+        mine = change(staff, ticket_type.event)
+        for forged in ("", "x", change(staff, _another_event()).fields["made_from"]):
+            assert mine.send(name="Gala", made_from=forged).status_code == 200
+        assert Event.objects.get(pk=ticket_type.event_id).name != "Gala"
+
+    def test_two_saves_at_once_save_one(self, staff: Client, ticket_type: TicketType) -> None:
+        forms = [change(staff, ticket_type.event) for _ in range(3)]
+        answers = together(
+            *[lambda form=form, n=n: form.send(type0_capacity=str(60 + n)) for n, form in enumerate(forms)]
+        )
+        assert sorted(answer.status_code for answer in answers) == [200, 200, 302]
+
+    def test_only_what_was_changed_is_written(
+        self, staff: Client, ticket_type: TicketType, django_assert_num_queries: Any
+    ) -> None:
+        mine = change(staff, ticket_type.event)
+        with connection.execute_wrapper(_no_write_to("capacity")):
+            assert mine.send(type0_price="30.00").status_code == 302
+
+
+def _another_event() -> Event:
+    return Event.objects.create(name="Another", date=timezone.now() + timedelta(days=9))
+
+
+def _no_write_to(column: str) -> Any:
+    def check(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        assert not (sql.startswith("UPDATE") and f'"{column}" =' in sql), sql
+        return execute(sql, params, many, context)
+
+    return check
+
+
+class TestDates:
+    def test_a_postponed_event_takes_its_sales_along(self, staff: Client, ticket_type: TicketType) -> None:
+        answer = change(staff, ticket_type.event).send(
+            date_0="2031-01-01", date_1="20:00:00", type0_capacity="70"
+        )
+        assert answer.status_code == 302
+        inventory = Inventory.objects.get()
+        assert (inventory.capacity, inventory.closes_at) == (70, datetime(2031, 1, 1, 20, tzinfo=UTC))
+
+    def test_a_closing_time_that_was_set_stays(self, staff: Client, ticket_type: TicketType) -> None:
+        change(staff, ticket_type.event).send(type0_closes_at_0="2026-12-01", type0_closes_at_1="12:00:00")
+        change(staff, ticket_type.event).send(date_0="2031-01-01")
+        assert Inventory.objects.get().closes_at == datetime(2026, 12, 1, 12, tzinfo=UTC)
+
+    def test_an_emptied_closing_time_is_the_events_date(self, staff: Client, ticket_type: TicketType) -> None:
+        change(staff, ticket_type.event).send(type0_closes_at_0="2026-12-01", type0_closes_at_1="12:00:00")
+        change(staff, ticket_type.event).send(type0_closes_at_0="", type0_closes_at_1="")
+        assert Inventory.objects.get().closes_at == Event.objects.get().date
+
+    @pytest.mark.parametrize("year", ["0001", "1899", "2200", "9999"])
+    def test_a_year_beyond_the_bounds_is_refused(self, staff: Client, year: str) -> None:
+        for name in ("date_0", "type0_opens_at_0", "type0_closes_at_0"):
+            times = {f"{name[:-2]}_1": "12:00:00"}
+            answer = add(staff, **{**times, name: f"{year}-12-31"})
+            assert (answer.status_code, Event.objects.count()) == (200, 0), name
+
+    @pytest.mark.parametrize("date", ["9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00+00:00"])
+    def test_the_database_has_the_last_word(self, date: str, ticket_type: TicketType) -> None:
+        for statement in (
+            "UPDATE tickets_event SET date = %s",
+            "UPDATE tickets_inventory SET opens_at = %s",
+            "UPDATE tickets_inventory SET closes_at = %s",
+        ):
+            with pytest.raises(IntegrityError):
+                db.rows(statement, [date])
+
+    def test_a_sale_that_opens_after_it_closes_is_refused(self, staff: Client) -> None:
+        answer = add(staff, type0_opens_at_0="2030-05-02", type0_opens_at_1="10:00:00")
+        assert "must open before it closes" in said(answer)
+        answer = add(
+            staff,
+            type0_opens_at_0="2030-04-02",
+            type0_opens_at_1="10:00:00",
+            type0_closes_at_0="2030-04-02",
+            type0_closes_at_1="09:00:00",
+        )
+        assert "must open before it closes" in said(answer)
+        assert Event.objects.count() == 0
+
+    def test_an_event_moved_before_its_sale_opens_is_refused(
+        self, staff: Client, ticket_type: TicketType
+    ) -> None:
+        change(staff, ticket_type.event).send(type0_opens_at_0="2026-12-01", type0_opens_at_1="12:00:00")
+        answer = change(staff, ticket_type.event).send(date_0="2026-11-30")
+        assert "must open before it closes" in said(answer)
+
+    @pytest.mark.parametrize("query", ["date__year=9999", "date__year=0", "date__year=2030&date__month=13"])
+    def test_a_date_that_no_calendar_has_is_no_fault_of_ours(self, staff: Client, query: str) -> None:
+        assert staff.get(f"{LIST}?{query}", follow=True).status_code == 200
+
+
+class TestNumbersAndNames:
+    @pytest.mark.parametrize("name", ["capacity", "max_per_user"])
+    @pytest.mark.parametrize("text", ["99999999999", "2147483648", "-1", "1e3", "1_0", "２", "9" * 5000])
+    def test_what_is_beyond_the_range_is_refused(self, staff: Client, name: str, text: str) -> None:
+        answer = add(staff, **{f"type0_{name}": text})
+        assert (answer.status_code, Event.objects.count()) == (200, 0)
+        assert "whole number" in said(answer)
+
+    def test_the_largest_number_is_taken(self, staff: Client, buyer: User) -> None:
+        largest = str(2**31 - 1)
+        add(staff, type0_capacity=largest, type0_max_per_user=largest, type0_price="0.01")
+        ticket_type = TicketType.objects.get()
+        claim(buyer.pk, ticket_type, 1)
+        assert Inventory.objects.get().held == 1
+
+    @pytest.mark.parametrize("name", ["vip", "ＶＩＰ", " VIP ", "Vip"])
+    def test_two_names_that_look_alike_are_one(self, staff: Client, name: str) -> None:
+        answer = add(staff, type1_name=name, type1_price="1.00", type1_capacity="1", **_rows(2))
+        assert "has this name" in said(answer)
+        assert Event.objects.count() == 0
+
+    def test_the_database_holds_names_apart(self, ticket_type: TicketType) -> None:
+        with pytest.raises(IntegrityError, match="ticket_type_unique_in_event"):
+            TicketType.objects.create(
+                event=ticket_type.event, name=ticket_type.name.upper(), price_minor=1, max_per_user=1
+            )
+
+    @pytest.mark.parametrize("name", ["Gala\rBcc: x@example.org", "Ga\u2028la", "Ga\tla", "Ga\x85la"])
+    def test_a_name_becomes_one_line(self, staff: Client, name: str) -> None:
+        assert add(staff, name=name, type0_name=name[:20]).status_code == 302
+        assert len(Event.objects.get().name.splitlines()) == 1
+        assert len(TicketType.objects.get().name.splitlines()) == 1
+
+    @pytest.mark.parametrize("name", ["Gala\r", "Ga\u2029la", "Ga\x1fla", ""])
+    def test_the_database_keeps_a_name_on_one_line(self, name: str, ticket_type: TicketType) -> None:
+        for model in (Event, TicketType):
+            with pytest.raises(IntegrityError, match="on_one_line"):
+                model.objects.update(name=name)
+
+    def test_a_bell_is_refused(self, staff: Client) -> None:
+        assert "control character" in said(add(staff, name="Ga\x07la"))
+
+
+def _rows(count: int) -> dict[str, str]:
+    return {"ticket_types-TOTAL_FORMS": str(count)}
+
+
+class TestDeleting:
+    def test_an_event_with_sales_says_why_it_stays(
+        self, staff: Client, buyer: User, ticket_type: TicketType
+    ) -> None:
+        claim(buyer.pk, ticket_type)
+        event = ticket_type.event
+        answer = staff.post(f"/admin/tickets/event/{event.pk}/delete/", {"post": "yes"}, follow=True)
+        assert f"Tickets of {event} were reserved, so it cannot be deleted." in said(answer)
+        chosen = {"action": "delete_selected", "_selected_action": [event.pk]}
+        assert "were reserved, so it cannot be deleted" in said(staff.post(LIST, chosen, follow=True))
+        answer = change(staff, event).send(type0_DELETE="on")
+        assert "were reserved, so it cannot be deleted" in said(answer)
+        assert Event.objects.count() == TicketType.objects.count() == 1
+
+    def test_an_event_that_nobody_reserved_goes_and_is_announced(
+        self, staff: Client, ticket_type: TicketType, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told: list[dict[str, Any]] = []
+        monkeypatch.setattr(event_operations.projections, "announce", lambda **news: told.append(news))
+        staff.post(f"/admin/tickets/event/{ticket_type.event_id}/delete/", {"post": "yes"})
+        assert Event.objects.count() == 0
+        assert [news["events"] for news in told] == [[ticket_type.event_id]]
+
+
+class TestTotals:
+    PRICE = 10**12
+
+    def test_a_total_that_no_payment_can_hold_is_refused(
+        self, buyer: User, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        ticket_type = ticket_type_make(capacity=20_000_000, price_minor=self.PRICE, max_per_user=20_000_000)
+        with pytest.raises(Exception, match="higher than a payment can be") as refused:
+            claim(buyer.pk, ticket_type, 1001)
+        assert "amount" in refused.value.facts["errors"]  # type: ignore[attr-defined]
+        assert Inventory.objects.get().held == 0
+        assert claim(buyer.pk, ticket_type, 1000).reservation["total"] == "10000000000000.00"
+
+    def test_revenue_has_no_end(self, ticket_type: TicketType) -> None:
+        Inventory.objects.update(revenue_minor=10**20)
+        assert Inventory.objects.get().revenue_minor == 10**20
+
+    def test_the_largest_quantity_is_refused_and_not_computed(
+        self, user_make: Callable[..., User], ticket_type: TicketType
+    ) -> None:
+        claim(user_make().pk, ticket_type)
+        TicketType.objects.update(max_per_user=2**31 - 1)
+        with pytest.raises(Exception, match="Fewer tickets"):
+            claim(user_make().pk, ticket_type, 2**31 - 1)
+
+    def test_the_database_bounds_prices(self, ticket_type: TicketType) -> None:
+        for price in (-1, self.PRICE + 1):
+            with pytest.raises((IntegrityError, DataError)):
+                TicketType.objects.update(price_minor=price)
+
+
+def test_a_form_shows_no_time_that_follows_the_events_date(staff: Client, ticket_type: TicketType) -> None:
+    assert change(staff, ticket_type.event).fields["ticket_types-0-closes_at_0"] == ""
+
+
+def test_reading_an_event_costs_no_lock(staff: Client, ticket_type: TicketType) -> None:
+    with db.transaction():
+        event_operations.event_lock(event_id=ticket_type.event_id)
+        [answer] = together(lambda: change(staff, ticket_type.event).fields["name"])
+        assert answer == ticket_type.event.name
+    assert not selectors.is_reserved(event_id=ticket_type.event_id)
