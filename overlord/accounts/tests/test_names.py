@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001  (letters that look like others are what this is about)
 """One comparison of usernames and e-mail addresses, through every door: API, page, admin, command and database."""
 
 from collections.abc import Callable, Iterator

@@ -39,7 +39,7 @@ class Migration(migrations.Migration):
     """Bound every number and instant where it is written, so that nothing overflows behind it."""
 
     dependencies = [
-        ("tickets", "0009_reservation_currency"),
+        ("tickets", "0010_reservation_currency"),
         ("accounts", "0003_name_keys"),
     ]
 

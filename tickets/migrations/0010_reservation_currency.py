@@ -168,7 +168,7 @@ class Migration(migrations.Migration):
     The claim computes with bigints: a quantity near the largest integer overflowed.
     """
 
-    dependencies = [("tickets", "0008_plain_labels")]
+    dependencies = [("tickets", "0009_event_search")]
 
     operations = [
         migrations.SeparateDatabaseAndState(
