@@ -24,6 +24,8 @@ UPDATE tickets_inventory
  WHERE closes_at < '1900-01-01 00:00:00+00' OR closes_at >= '2200-01-01 00:00:00+00';
 UPDATE tickets_inventory SET opens_at = NULL WHERE opens_at < '1900-01-01 00:00:00+00';
 UPDATE tickets_inventory SET opens_at = closes_at - interval '1 microsecond' WHERE opens_at >= closes_at;
+SET CONSTRAINTS ALL IMMEDIATE; -- a row that is updated twice has checks pending, and no table is altered meanwhile
+SET CONSTRAINTS ALL DEFERRED;
 """
 
 # Ticket types of one event whose names are equal but for case and the like: later ones get their id as an ending.
@@ -32,6 +34,8 @@ UPDATE tickets_tickettype t SET name = left(t.name, 60 - length('-' || t.id)) ||
   FROM (SELECT id, row_number() OVER (PARTITION BY event_id, accounts_name_key(name) ORDER BY id) AS nth
           FROM tickets_tickettype) n
  WHERE n.id = t.id AND n.nth > 1;
+SET CONSTRAINTS ALL IMMEDIATE;
+SET CONSTRAINTS ALL DEFERRED;
 """
 
 
