@@ -10,7 +10,7 @@ from pathlib import Path
 
 from overlord.wsgi import application as application
 
-NICENESS = 5  # a third of the weight of a process that yields nothing
+NICENESS = 3  # half of the weight of a process that yields nothing
 
 
 def _yield_cpu() -> None:

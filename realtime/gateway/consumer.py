@@ -7,7 +7,6 @@ subscription, a place among the address's sockets) is given back then, also when
 import asyncio
 import logging
 from collections.abc import Hashable
-from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 import orjson
@@ -15,6 +14,7 @@ from channels.consumer import AsyncConsumer
 from channels.exceptions import StopConsumer
 from django.db import InterfaceError, OperationalError
 
+from overlord.kernel import client_address
 from realtime.gateway import daphne_socket, hub
 from realtime.gateway.access import Admission, RefusedError, admit
 from realtime.gateway.daphne_socket import CloseCode
@@ -138,11 +138,4 @@ def _is_resync(text: bytes) -> bool:
 
 
 def _address(client: tuple[str, int] | None) -> str:
-    """Return what the address counts as: with IPv6 its /64 network, in which one person has all addresses."""
-    if client is None:
-        return ""
-    try:
-        address = ip_address(client[0])
-    except ValueError:
-        return ""
-    return str(int(address) >> 64) if isinstance(address, IPv6Address) else client[0]
+    return client_address.network_of(client[0]) if client else ""

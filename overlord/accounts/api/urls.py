@@ -6,5 +6,5 @@ urlpatterns = [
     path("register/", views.Register.as_view()),
     path("api-auth/login/", views.Login.as_view()),
     path("api-auth/logout/", views.Logout.as_view()),
-    path("api-auth/logout-all/", views.LogoutAll.as_view()),
+    path("api-auth/logout-all/", views.LogoutAll.as_view(), name="logout_all"),
 ]

@@ -1,9 +1,11 @@
 """Register, log in and log out, for API clients (JSON) and for browser forms."""
 
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth import login, logout
 from django.http import HttpResponseBase
 from django.shortcuts import redirect
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.exceptions import PermissionDenied
@@ -90,7 +92,10 @@ class LogoutAll(APIView):
     def post(self, request: Request) -> HttpResponseBase:
         """End every session, token and socket of the user."""
         services.logins_end(user_id=actor_id(request))
-        return _logged_out(request)
+        response = _logged_out(request)
+        if is_browser_form(request):
+            messages.success(request._request, _("You are logged out on all devices."))
+        return response
 
 
 def _logged_out(request: Request) -> HttpResponseBase:

@@ -192,8 +192,10 @@ def all_by_session(buyer: User) -> None:
 def all_by_form(buyer: User) -> None:
     client = Client(headers={"Accept": "text/html"})
     client.force_login(buyer)
+    assert 'action="/api-auth/logout-all/"' in client.get("/me/").content.decode()
     answer = client.post("/api-auth/logout-all/", {"any": "form"})
     assert (answer.status_code, answer["Location"]) == (302, "/login/")
+    assert "You are logged out on all devices." in client.get("/login/").content.decode()
 
 
 DOORS = [
