@@ -3,28 +3,27 @@
 from celery import shared_task
 
 from checkout import services
-from overlord.kernel.queues import Queue
 
 
-@shared_task(name="checkout.payment_process", queue=Queue.PAYMENTS)
+@shared_task(name="checkout.payment_process")
 def payment_process(*, payment_id: int, **_kwargs: object) -> None:
     """Bring one payment to its outcome."""
     services.payment_process(payment_id=payment_id)
 
 
-@shared_task(name="checkout.refund_process", queue=Queue.PAYMENTS)
+@shared_task(name="checkout.refund_process")
 def refund_process(*, refund_id: int, **_kwargs: object) -> None:
     """Bring one refund to its outcome."""
     services.refund_process(refund_id=refund_id)
 
 
-@shared_task(name="checkout.look_after", queue=Queue.EXPIRY)
+@shared_task(name="checkout.look_after")
 def look_after(**_kwargs: object) -> None:
     """Hand what is due to workers again."""
     services.look_after()
 
 
-@shared_task(name="checkout.receipts_send", queue=Queue.MAIL)
+@shared_task(name="checkout.receipts_send")
 def receipts_send(**_kwargs: object) -> None:
     """Send the receipts that are due."""
     services.receipts_send()

@@ -9,7 +9,6 @@ from celery import shared_task
 from celery.signals import worker_shutting_down
 
 from overlord.kernel import clock
-from overlord.kernel.queues import Queue
 from tickets import services
 
 RUN_SECONDS = 10.0  # of one sweep; beat enqueues one every 5 seconds, so that the next one waits beside it
@@ -33,7 +32,7 @@ def _ticks() -> Iterator[datetime]:
             return
 
 
-@shared_task(name="tickets.holds_expire", queue=Queue.EXPIRY)
+@shared_task(name="tickets.holds_expire")
 def holds_expire(**_kwargs: object) -> None:
     """Expire due holds and process what else time changes, four times a second for ten seconds."""
     services.sweep(instants=_ticks())

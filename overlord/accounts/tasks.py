@@ -6,7 +6,7 @@ from django.conf import settings
 from overlord.accounts import services
 
 
-@shared_task(name="accounts.password_reset_send")  # sent to the queue `mail` by services
+@shared_task(name="accounts.password_reset_send")
 def password_reset_send(*, user_id: int, **_kwargs: object) -> None:
     """Send one link to a new password. Whoever gets none asks again."""
     services.password_reset_send(user_id=user_id, base_url=settings.BASE_URL)

@@ -122,6 +122,16 @@ CELERY_TASK_DEFAULT_QUEUE = Queue.UPKEEP
 # after Redis lost them, messages of processes that had declared them before would reach no queue.
 CELERY_TASK_QUEUES = [kombu.Queue(queue, kombu.Exchange(""), routing_key=queue) for queue in Queue]
 CELERY_TASK_CREATE_MISSING_QUEUES = False
+CELERY_TASK_ROUTES = {
+    "accounts.password_reset_send": {"queue": Queue.MAIL},
+    "checkout.payment_process": {"queue": Queue.PAYMENTS},
+    "checkout.refund_process": {"queue": Queue.PAYMENTS},
+    "checkout.look_after": {"queue": Queue.EXPIRY},
+    "checkout.receipts_send": {"queue": Queue.MAIL},
+    "realtime.flush": {"queue": Queue.LIVE},
+    "stats.sample": {"queue": Queue.UPKEEP},
+    "tickets.holds_expire": {"queue": Queue.EXPIRY},
+}
 CELERY_WORKER_CONCURRENCY = env.PAYMENTS_AT_ONCE  # of the payments worker; the others get their own by -c
 
 

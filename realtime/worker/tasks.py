@@ -4,11 +4,10 @@ from typing import Any
 
 from celery import shared_task
 
-from overlord.kernel.queues import Queue
 from realtime.worker.flush import flush_in_turn
 
 
-@shared_task(name="realtime.flush", queue=Queue.LIVE, ignore_result=True)
+@shared_task(name="realtime.flush", ignore_result=True)
 def flush(**_kwargs: Any) -> None:
     """Send the state of the streams that changed. Beat runs it each second, a change enqueues it at once."""
     flush_in_turn()

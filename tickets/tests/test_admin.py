@@ -16,7 +16,7 @@ from tests.threads import together
 from tickets import event_operations, selectors, services
 from tickets.models import Event, Inventory, Reservation, TicketType
 from tickets.tests.forms import Form
-from tickets.tests.test_races import claim
+from tickets.tests.reserving import claim
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
