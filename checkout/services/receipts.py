@@ -47,6 +47,11 @@ def _send(payment_id: int) -> bool:
         logger.warning("The receipt of payment %s was not sent: %s", payment_id, error)
         _try_later(receipt)
         return False
+    except Exception:  # an address or a name that no mail can carry must not hold up the other receipts
+        logger.exception("The receipt of payment %s cannot be sent.", payment_id)
+        with db.transaction():
+            _give_up(receipt)
+        return False
     with db.transaction():
         Receipt.objects.filter(pk=payment_id).update(sent_at=db.now(), next_look_at=None)
     return True
@@ -54,13 +59,19 @@ def _send(payment_id: int) -> bool:
 
 def _try_later(receipt: Receipt) -> None:
     with db.transaction():
-        now = db.now()
-        again = None if receipt.attempts >= ATTEMPTS else now + rules.look_again_after(receipt.attempts)
-        Receipt.objects.filter(pk=receipt.pk).update(next_look_at=again)
-        if again is None:
-            operations.incident_open(
-                payment=receipt.payment, cause=Incident.Cause.STUCK, now=now, detail="its receipt"
-            )
+        if receipt.attempts >= ATTEMPTS:
+            _give_up(receipt)
+        else:
+            again = db.now() + rules.look_again_after(receipt.attempts)
+            Receipt.objects.filter(pk=receipt.pk).update(next_look_at=again)
+
+
+def _give_up(receipt: Receipt) -> None:
+    """Try no more to send a receipt, and tell staff."""
+    Receipt.objects.filter(pk=receipt.pk).update(next_look_at=None)
+    operations.incident_open(
+        payment=receipt.payment, cause=Incident.Cause.STUCK, now=db.now(), detail="its receipt"
+    )
 
 
 def _message(receipt: Receipt) -> EmailMessage:
@@ -76,7 +87,7 @@ def _message(receipt: Receipt) -> EmailMessage:
         "paid": f"{money.to_text(payment.amount_minor, payment.currency)} {payment.currency}",
     }
     return EmailMessage(
-        subject=f"Your tickets for {ticket_type.event.name}".replace("\n", " "),
+        subject=f"Your tickets for {' '.join(ticket_type.event.name.split())}",
         body=render_to_string("checkout/receipt.txt", facts),
         to=[reservation.buyer.email],
         headers={"Message-ID": f"<receipt-{payment.pk}-{payment.created.timestamp()}@ticket-overlord>"},

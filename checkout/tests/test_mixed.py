@@ -25,7 +25,7 @@ SHORT, LONG = timedelta(milliseconds=30), timedelta(minutes=15)
 
 
 class Busybody:
-    """A client who reserves, releases, pays and presses again, in a random order of his own."""
+    """A buyer who reserves, releases, pays and presses again, in a random order."""
 
     def __init__(self, user: User, ticket_types: list[TicketType], seed: int) -> None:
         self.user, self.ticket_types = user, ticket_types

@@ -1,5 +1,6 @@
 """The e-mail for what was paid."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -12,9 +13,12 @@ from rest_framework.test import APIClient
 from checkout import services
 from checkout.models import Incident, Payment, Receipt
 from checkout.services import receipts
-from checkout.tests.paying import pay, work
+from checkout.tests.paying import PAYMENTS, pay, work
 from overlord.accounts.models import User
+from tests.clients import api_of
 from tests.threads import together
+from tickets.models import TicketType
+from tickets.tests.reserving import reserve
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -69,6 +73,24 @@ def test_a_mail_server_that_is_away_is_tried_later(paid: Payment, monkeypatch: p
     Receipt.objects.update(next_look_at=timezone.now())
     assert services.receipts_send() == 1
     assert Receipt.objects.get().sent_at is not None
+
+
+def test_a_receipt_that_no_mail_can_carry_is_told_to_staff_and_holds_up_nobody(
+    paid: Payment, ticket_type: TicketType, user_make: Callable[..., User]
+) -> None:
+    User.objects.filter(pk=paid.buyer_id).update(email="a@\u200d.de")
+    other = user_make()
+    api = api_of(other)
+    held = reserve(api, ticket_type).json()
+    made = api.post(PAYMENTS, {"reservation_id": held["id"]}, format="json").json()
+    second = Payment.objects.get(pk=made["id"])
+    pay(api, second)
+    work(second)
+
+    assert services.receipts_send() == 1
+    assert [message.to for message in mail.outbox] == [[other.email]]
+    assert (Incident.objects.get().payment_id, Incident.objects.get().cause) == (paid.pk, "stuck")
+    assert services.receipts_send() == 0
 
 
 def test_a_process_that_dies_between_sends_it_under_the_same_id(
