@@ -4,6 +4,7 @@ import logging
 from datetime import timedelta
 
 from django.core.mail import EmailMessage
+from django.db import Error as DatabaseError
 from django.template.loader import render_to_string
 
 from checkout import operations, rules, selectors
@@ -47,6 +48,8 @@ def _send(payment_id: int) -> bool:
         logger.warning("The receipt of payment %s was not sent: %s", payment_id, error)
         _try_later(receipt)
         return False
+    except DatabaseError:
+        raise  # PostgreSQL is away: the receipt is due again when its lease ends
     except Exception:  # an address or a name that no mail can carry must not hold up the other receipts
         logger.exception("The receipt of payment %s cannot be sent.", payment_id)
         with db.transaction():

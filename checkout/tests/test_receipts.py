@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.core import mail
 from django.core.mail.backends.locmem import EmailBackend
+from django.db import OperationalError
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -91,6 +92,20 @@ def test_a_receipt_that_no_mail_can_carry_is_told_to_staff_and_holds_up_nobody(
     assert [message.to for message in mail.outbox] == [[other.email]]
     assert (Incident.objects.get().payment_id, Incident.objects.get().cause) == (paid.pk, "stuck")
     assert services.receipts_send() == 0
+
+
+def test_a_receipt_stays_owed_when_the_database_goes_away(
+    paid: Payment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any) -> int:
+        raise OperationalError
+
+    with monkeypatch.context() as stopped:
+        stopped.setattr(EmailBackend, "send_messages", away)
+        with pytest.raises(OperationalError):
+            services.receipts_send()
+    due()
+    assert services.receipts_send() == 1
 
 
 def test_a_process_that_dies_between_sends_it_under_the_same_id(
