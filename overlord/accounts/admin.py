@@ -28,6 +28,8 @@ class UserAdmin(DjangoUserAdmin):
         ),
     )
 
+    list_filter = (*DjangoUserAdmin.list_filter, "is_guest")
+
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
         """Let only superusers give rights: otherwise who may change users could give themselves every right."""
         own = super().get_readonly_fields(request, obj)

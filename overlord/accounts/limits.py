@@ -10,6 +10,7 @@ from overlord.kernel.rate_limits import Limit
 LOGIN_BY_ADDRESS = Limit(name="login-address", amount=60, seconds=60)
 LOGIN_BY_ACCOUNT = Limit(name="login-account", amount=10, seconds=300)
 SIGNUP_BY_ADDRESS = Limit(name="signup-address", amount=60, seconds=600)
+GUEST_BY_ADDRESS = Limit(name="guest-address", amount=120, seconds=600)
 RESET_BY_ADDRESS = Limit(name="reset-address", amount=30, seconds=3600)
 RESET_BY_ACCOUNT = Limit(name="reset-account", amount=3, seconds=3600)
 
@@ -23,6 +24,11 @@ def count_login(*, address: str, account: object) -> None:
 def count_signup(*, address: str) -> None:
     """Count an attempt to sign up; raise TooMany."""
     rate_limits.count(SIGNUP_BY_ADDRESS, address)
+
+
+def count_guest(*, address: str) -> None:
+    """Count a new guest; raise TooMany."""
+    rate_limits.count(GUEST_BY_ADDRESS, address)
 
 
 def count_reset(*, address: str, account: object) -> None:

@@ -66,6 +66,8 @@ class User(AbstractUser):
         db_persist=True,
     )
 
+    # Somebody who buys without an account: no e-mail address, no password, and a username nobody chose.
+    is_guest = models.BooleanField("guest", default=False, db_default=False, editable=False)
     # Moves on with each new password and with `logins_end`; what was opened in an earlier epoch has ended.
     login_epoch = models.PositiveIntegerField(default=0, db_default=0, editable=False)
 
@@ -75,6 +77,11 @@ class User(AbstractUser):
         constraints = [
             models.UniqueConstraint(fields=["username_key"], name="user_unique_username"),
             models.UniqueConstraint(fields=["email_key"], name="user_unique_email"),
+            models.CheckConstraint(
+                condition=models.Q(is_guest=False) | models.Q(is_staff=False, is_superuser=False),
+                name="user_guest_is_not_staff",
+                violation_error_message="A guest cannot be staff.",
+            ),
         ]
 
     def clean(self) -> None:
@@ -86,7 +93,8 @@ class User(AbstractUser):
         """Normalise username and e-mail address; raise ValidationError when one is malformed or taken."""
         self.username = self.normalize_username(self.username)
         self.clean_fields(exclude=_all_fields_but({"username", "email"}))
-        if self._state.adding and "@" in self.username and self.username.casefold() != self.email.casefold():
+        is_new = self._state.adding or self.is_guest
+        if is_new and "@" in self.username and self.username.casefold() != self.email.casefold():
             raise ValidationError({"username": _("A username with @ must be your own e-mail address.")})
         taken = {}
         others = User.objects.exclude(pk=self.pk)

@@ -4,6 +4,7 @@ import secrets
 from datetime import datetime, timedelta
 
 from django.contrib.auth import authenticate
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.auth.tokens import default_token_generator
 from django.core.exceptions import ValidationError
@@ -16,13 +17,18 @@ from django.utils.http import urlsafe_base64_encode
 from overlord.accounts import limits, selectors, token_cache
 from overlord.accounts.models import TAKEN, ApiToken, User
 from overlord.kernel import db
-from overlord.kernel.errors import Busy, Invalid
+from overlord.kernel.errors import Busy, Conflict, Invalid
 from overlord.kernel.queues import Queue, enqueue
 
 
 class InvalidCredentials(Invalid):
     code = "invalid_credentials"
     sentence = "Wrong username, e-mail or password."
+
+
+class NotAGuest(Conflict):
+    code = "not_a_guest"
+    sentence = "This account has a password already."
 
 
 # What the database says of two registrations at the same moment.
@@ -39,6 +45,40 @@ _TAKEN = {
 def user_register(*, username: str, email: str, password: str) -> User:
     """Create an account; raise Invalid for malformed or taken names and for a weak password, by field."""
     user = User(username=username, email=User.objects.normalize_email(email))
+    _check(user, password)
+    user.set_password(password)
+    with db.constraint_errors(_TAKEN), db.transaction():
+        user.save()
+    return user
+
+
+def guest_register() -> User:
+    """Create a guest: somebody who buys without an account, and whom only the token and the session know."""
+    with db.transaction():
+        return User.objects.create_user(f"guest-{secrets.token_hex(8)}", is_guest=True)
+
+
+def guest_claim(*, user_id: int, username: str, email: str, password: str) -> User:
+    """Make a guest's account of names and a password; it keeps all that the guest has, and what it opened.
+
+    Raise NotAGuest for an account, and Invalid as `user_register` does.
+    """
+    user = User.objects.get(pk=user_id)
+    if not user.is_guest:
+        raise NotAGuest()
+    user.username, user.email = username, User.objects.normalize_email(email)
+    _check(user, password)
+    named = {"username": user.username, "email": user.email, "password": make_password(password)}
+    with db.constraint_errors(_TAKEN), db.transaction():
+        claimed = User.objects.filter(pk=user_id, is_guest=True).update(is_guest=False, **named)
+    if not claimed:
+        raise NotAGuest()
+    token_cache.drop_user(user_id)
+    return User.objects.get(pk=user_id)
+
+
+def _check(user: User, password: str) -> None:
+    """Check the names and the password of an account to be; raise Invalid."""
     errors: dict[str, list[str]] = {}
     try:
         user.clean_names()
@@ -50,10 +90,6 @@ def user_register(*, username: str, email: str, password: str) -> User:
         errors["password"] = error.messages
     if errors:
         raise Invalid(errors=errors)
-    user.set_password(password)
-    with db.constraint_errors(_TAKEN), db.transaction():
-        user.save()
-    return user
 
 
 def user_identify(*, request: HttpRequest, username: str, password: str) -> User:

@@ -22,6 +22,11 @@ class Registered(serializers.Serializer):
     email = serializers.EmailField()
 
 
+class Guest(serializers.Serializer):
+    id = serializers.IntegerField()
+    token = serializers.CharField()
+
+
 class LoginInput(serializers.Serializer):
     username = serializers.CharField(max_length=EMAIL_LENGTH, help_text="The username or the e-mail address.")
     password = serializers.CharField(max_length=passwords.MAX_LENGTH, trim_whitespace=False)

@@ -1,5 +1,7 @@
 """Register, log in and log out, for API clients (JSON) and for browser forms."""
 
+from typing import Any
+
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login, logout
@@ -17,6 +19,7 @@ from rest_framework.views import APIView
 
 from overlord.accounts import limits, services
 from overlord.accounts.api import serializers
+from overlord.accounts.models import User
 from overlord.accounts.selectors import actor_id
 from overlord.kernel import client_address, clock
 from overlord.kernel.origin import is_same_origin
@@ -55,8 +58,35 @@ class Register(AnonymousView):
         body.is_valid(raise_exception=True)
         limits.count_signup(address=client_address.of_request(request._request))
         user = services.user_register(**body.validated_data)
-        account = {"id": user.pk, "username": user.username, "email": user.email}
-        return Response(account, status=status.HTTP_201_CREATED)
+        return Response(_account(user), status=status.HTTP_201_CREATED)
+
+
+def _account(user: User) -> dict[str, Any]:
+    return {"id": user.pk, "username": user.username, "email": user.email}
+
+
+class RegisterGuest(AnonymousView):
+    @extend_schema(operation_id="register_guest", request=None, responses={201: serializers.Guest})
+    def post(self, request: Request) -> Response:
+        """Become known without an account, by a token and a session."""
+        limits.count_guest(address=client_address.of_request(request._request))
+        user = services.guest_register()
+        login(request._request, user)
+        key = services.token_issue(user=user, lifetime=settings.TOKEN_LIFETIME, now=clock.now())
+        return Response({"id": user.pk, "token": key}, status=status.HTTP_201_CREATED)
+
+
+class Claim(APIView):
+    parser_classes = (JSONParser, FormParser, MultiPartParser)
+
+    @extend_schema(operation_id="claim", request=serializers.RegisterInput, responses=serializers.Registered)
+    def post(self, request: Request) -> Response:
+        """Make an account of a guest, with all that the guest has."""
+        body = serializers.RegisterInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        limits.count_signup(address=client_address.of_request(request._request))
+        user = services.guest_claim(user_id=actor_id(request), **body.validated_data)
+        return Response(_account(user))
 
 
 class Login(AnonymousView):

@@ -1,0 +1,140 @@
+"""Guests by API: known without an account, and an account later, with all that they have."""
+
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.db import IntegrityError
+from django.test import Client
+from rest_framework.test import APIClient
+
+from overlord.accounts import limits, selectors
+from overlord.accounts.models import User
+from tests.clients import token_of
+from tests.threads import together
+from tickets.models import TicketType
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+CLAIM = {"username": "ada", "email": "ada@example.org", "password": "correct horse"}
+MINE = "/event/reservations/"
+
+
+def guest(**headers: str) -> tuple[dict[str, Any], APIClient, APIClient]:
+    """Return what a new guest is told, and two clients of theirs: by token, and by session."""
+    browser = APIClient(headers=headers)
+    answer = browser.post("/register/guest/")
+    assert answer.status_code == 201, answer.content
+    told = answer.json()
+    return told, APIClient(headers={"Authorization": f"Token {told['token']}"}), browser
+
+
+def test_a_guest_is_known_by_token_and_by_cookie(ticket_type: TicketType) -> None:
+    told, api, browser = guest()
+    assert told.keys() == {"id", "token"}
+    body = {"ticket_type": ticket_type.pk, "amount": 2}
+    held = api.post(MINE, body, format="json").json()["id"]
+    assert [each["id"] for each in browser.get(MINE).json()["results"]] == [held]
+    user = User.objects.get(pk=told["id"])
+    assert (user.is_guest, user.email, user.has_usable_password()) == (True, "", False)
+
+
+def test_each_guest_is_somebody_else() -> None:
+    answers = together(*[lambda: guest()[0] for _ in range(8)])
+    assert len({each["id"] for each in answers}) == 8  # type: ignore[index]
+
+
+def test_a_guest_becomes_an_account_and_keeps_all(ticket_type: TicketType) -> None:
+    told, api, browser = guest()
+    held = api.post(MINE, {"ticket_type": ticket_type.pk, "amount": 1}, format="json").json()["id"]
+
+    answer = api.post("/register/claim/", CLAIM, format="json")
+
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"id": told["id"], "username": "ada", "email": "ada@example.org"},
+    )
+    body = {"username": "ada@example.org", "password": CLAIM["password"]}
+    token = APIClient().post("/api-auth/login/", body, format="json").json()["token"]
+    for client in (api, browser, APIClient(headers={"Authorization": f"Token {token}"})):
+        assert [each["id"] for each in client.get(MINE).json()["results"]] == [held]
+
+
+def test_a_session_claims_with_its_csrf_token_only() -> None:
+    told, _, _ = guest()
+    browser = APIClient(enforce_csrf_checks=True)
+    browser.force_login(User.objects.get(pk=told["id"]))
+    assert browser.post("/register/claim/", CLAIM, format="json").status_code == 403
+
+
+def test_only_a_guest_claims_and_only_once(buyer: User) -> None:
+    assert APIClient().post("/register/claim/", CLAIM, format="json").status_code == 401
+    account = APIClient(headers={"Authorization": f"Token {token_of(buyer)}"})
+    refused = account.post("/register/claim/", CLAIM, format="json")
+    assert (refused.status_code, refused.json()["code"]) == (409, "not_a_guest")
+    _, api, _ = guest()
+    answers = together(
+        *[
+            lambda n=n: api.post(
+                "/register/claim/", {**CLAIM, "username": f"n{n}", "email": f"{n}@example.org"}, format="json"
+            )
+            for n in range(4)
+        ]
+    )
+    assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"email": "TAKEN@example.org"}, "email"),
+        ({"username": "TAKEN"}, "username"),
+        ({"username": "a@b.example"}, "username"),
+        ({"password": "short"}, "password"),
+        ({"password": "x" * 129}, "password"),
+        ({"email": ""}, "email"),
+    ],
+)
+def test_a_claim_is_refused_as_a_sign_up_is(changes: dict[str, str], field: str, user_make: Any) -> None:
+    user_make(username="taken", email="taken@example.org")
+    told, api, _ = guest()
+    answer = api.post("/register/claim/", {**CLAIM, **changes}, format="json")
+    assert (answer.status_code, list(answer.json()["errors"])) == (400, [field])
+    assert User.objects.get(pk=told["id"]).is_guest
+
+
+def test_nobody_logs_in_as_a_guest_or_resets_one() -> None:
+    told, _, _ = guest()
+    user = User.objects.get(pk=told["id"])
+    body = {"username": user.username, "password": "correct horse"}
+    assert APIClient().post("/api-auth/login/", body, format="json").status_code == 400
+    assert selectors.user_id_to_reset(email="") is None
+    assert mail.outbox == []
+
+
+def test_a_new_password_after_the_first_ends_what_it_opened() -> None:
+    told, api, browser = guest()
+    api.post("/register/claim/", CLAIM, format="json")
+    user = User.objects.get(pk=told["id"])
+    user.set_password("another battery")
+    user.save()
+    assert selectors.users_of_tokens(key_hashes=[user.api_tokens.get().pk]) == {}
+    assert browser.get(MINE).status_code == 401
+
+
+def test_the_database_lets_no_guest_be_staff() -> None:
+    guest()
+    with pytest.raises(IntegrityError, match="user_guest_is_not_staff"):
+        User.objects.update(is_staff=True)
+
+
+def test_guests_are_limited_by_address(settings: Any) -> None:
+    settings.RATE_LIMITS = True
+    client = Client(headers={"X-Forwarded-For": "203.0.113.9"})
+    statuses = [client.post("/register/guest").status_code for _ in range(limits.GUEST_BY_ADDRESS.amount + 1)]
+    assert statuses[-2:] == [201, 429]
+
+
+def test_a_request_from_another_origin_makes_no_guest() -> None:
+    answer = APIClient().post("/register/guest/", headers={"Origin": "http://evil.example"})
+    assert (answer.status_code, answer.json()["code"]) == (403, "cross_origin")
