@@ -1,17 +1,26 @@
-"""Find out which ports of this machine are taken, and choose free ones."""
+"""Find out which ports of this machine are taken, and choose free ones.
 
+A port of a server lies outside the range from which the kernel gives ports to outgoing connections. Otherwise any
+program's connection could take it while the server restarts, and a client that asks whether the server is back
+could connect to itself.
+"""
+
+import random
 import socket
+from pathlib import Path
 
 HOST = "127.0.0.1"
+FIRST_PORT = 20_000  # of those that `any_free` gives
+FIRST_OUTGOING_PORT = 32_768  # Linux's default; other systems begin later
+OUTGOING_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
+_random = random.SystemRandom()  # two test processes with the same seed must not try the same ports
+_given: set[int] = set()
 
 
 def taken(port: int) -> bool:
     """Return whether another program uses the port."""
-    with socket.socket() as client:
-        client.settimeout(0.5)
-        if client.connect_ex((HOST, port)) == 0:
-            return True
-    with socket.socket() as server:
+    with socket.socket() as server, socket.socket() as client:
         server.setsockopt(
             socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
         )  # servers do the same, to start again at once
@@ -19,7 +28,10 @@ def taken(port: int) -> bool:
             server.bind((HOST, port))
         except OSError:
             return True
-    return False
+        # On some systems a server on all addresses does not hinder the bind. The port stays bound meanwhile, so
+        # that the kernel does not give it to the client.
+        client.settimeout(0.5)
+        return client.connect_ex((HOST, port)) == 0
 
 
 def choose(*, preferred: int, excluded: tuple[int, ...] = ()) -> int:
@@ -31,7 +43,30 @@ def choose(*, preferred: int, excluded: tuple[int, ...] = ()) -> int:
 
 
 def any_free() -> int:
-    """Return a port that no program uses."""
+    """Return a port that no program uses and that this process was not given before."""
+    candidates = range(FIRST_PORT, first_outgoing())
+    for port in _random.sample(candidates, len(candidates)):
+        if port not in _given and not taken(port):
+            _given.add(port)
+            return port
+    return _any_outgoing()
+
+
+def first_outgoing() -> int:
+    """Return the first port that the kernel gives to outgoing connections."""
+    try:
+        return int(OUTGOING_RANGE.read_text().split()[0])
+    except OSError:
+        return FIRST_OUTGOING_PORT
+
+
+def is_outgoing(port: int) -> bool:
+    """Return whether the kernel may give the port to an outgoing connection."""
+    return port >= first_outgoing()
+
+
+def _any_outgoing() -> int:
+    """Return a port of the kernel's choice, for a machine where outgoing connections may have nearly all ports."""
     with socket.socket() as server:
         server.bind((HOST, 0))
         port: int = server.getsockname()[1]

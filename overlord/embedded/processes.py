@@ -56,7 +56,7 @@ class Program:
     """What to run, its whole environment, and how to find out that it is ready and does not hang.
 
     `liveness` is the path of the files that its processes touch, without the pid (overlord/liveness.py). They may
-    be old while `excused` returns true.
+    be old while `excused` returns true. `port` is the one on which it listens.
     """
 
     name: str
@@ -69,6 +69,7 @@ class Program:
     identity: Identity = "self"
     match: ProcessMatch | None = None
     data: Path | None = None  # the folder in which it keeps data
+    port: int | None = None
     question: Question | None = None
     liveness: Path | None = None
     excused: Callable[[], bool] = lambda: False

@@ -127,6 +127,7 @@ def caddy(port: int, *, web_port: int, logins_port: int, live_port: int, data_di
             "XDG_CONFIG_HOME": str(data_dir),
         },
         cwd=ROOT,
+        port=port,
         question=Question(port, WITHOUT_HOST),
         ready=lambda: http_status(port, "/livez/") == 200,
     )
@@ -192,6 +193,7 @@ def _python(
         cwd=ROOT,
         liveness=Path(env["OVERLORD_DATA"]) / "liveness" / name,
         excused=excused,
+        port=port,
         ready=lambda: http_status(port, "/livez/") == 200 if port else bool(program.liveness_files()),
     )
     return program

@@ -78,6 +78,7 @@ class Postgres:
             identity=self.home.identity,
             match=self.home.process_match,
             data=self.home.data,
+            port=self.port,
             question=Question(self.port, SSL_REQUEST),
         )
 
@@ -136,6 +137,7 @@ class Valkey:
             cwd=self.data,
             prepare=self._configure,
             data=self.data,
+            port=self.port,
             question=Question(self.port, b"PING\r\n"),
             ready=lambda: redis_answers(self.url),
         )

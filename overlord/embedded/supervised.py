@@ -1,19 +1,22 @@
 """Keep one program running: restart it when it ends, and give up when it keeps failing to start.
 
-A program that ends while its disk is full has not failed: it is restarted once there is room again.
+A program that ends while its disk is full has not failed: it is restarted once there is room again. One whose port
+another program took meanwhile is restarted once the port is free, if that is soon.
 """
 
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from overlord.embedded import disk, processes
+from overlord.embedded import disk, ports, processes
 from overlord.embedded.processes import Child, ProcessFailedError, Program
 
 STARTED_AFTER_SECONDS = 10  # the uptime that counts as started
 MAX_FAILED_STARTS = 5  # in a row
 FIRST_RESTART_DELAY = 0.1  # seconds; each failed start doubles the delay
 FULL_DISK_DELAY = 2.0  # seconds between two looks at a full disk
+TAKEN_PORT_DELAY = 0.5  # seconds between two looks at a taken port
+MAX_TAKEN_PORT_SECONDS = 30.0
 
 
 class SupervisedProcess:
@@ -26,6 +29,7 @@ class SupervisedProcess:
         self._failed_starts = 0
         self._restart_at: float | None = None
         self._waits_for_room = False
+        self._waits_for_port_until: float | None = None
         self.child: Child = processes.start(program, log_dir)
 
     def check(self) -> None:
@@ -57,6 +61,10 @@ class SupervisedProcess:
         if self._waits_for_room and any(map(disk.is_full, self._folders())):
             self._restart_at = time.monotonic() + FULL_DISK_DELAY
             return
+        if self._program.port and ports.taken(self._program.port):
+            self._wait_for_port(self._program.port)
+            return
+        self._waits_for_port_until = None
         try:
             self.child = processes.start(self._program, self._log_dir)
         except OSError as error:
@@ -78,6 +86,17 @@ class SupervisedProcess:
             self._say(
                 f"{self._program.name} ended: {disk.description(folder)}. It waits until there is room."
             )
+
+    def _wait_for_port(self, port: int) -> None:
+        """Look again in a moment; raises ProcessFailedError when another program keeps the port."""
+        now = time.monotonic()
+        if self._waits_for_port_until is None:
+            self._waits_for_port_until = now + MAX_TAKEN_PORT_SECONDS
+            self._say(f"{self._program.name} waits: another program uses its port {port}.")
+        elif now > self._waits_for_port_until:
+            reason = f"cannot be restarted: another program keeps its port {port}"
+            raise ProcessFailedError(self._program.name, reason, "")
+        self._restart_at = now + TAKEN_PORT_DELAY
 
     def _full_folder(self) -> Path | None:
         """Return a folder of the program whose disk is full, or in which it found no space when it ended."""

@@ -20,11 +20,11 @@ from overlord.embedded.supervised import SupervisedProcess
 from overlord.embedded.watchdog import Watchdog
 
 PREFERRED_PORTS = {
-    "postgres": 54329,
-    "valkey": 63799,
-    "web": 54339,
-    "logins": 54344,
-    "live": 54349,
+    "postgres": 15432,
+    "valkey": 16379,
+    "web": 18010,
+    "logins": 18020,
+    "live": 18030,
     "shop": 8080,
 }
 READY_SECONDS = 60
@@ -259,7 +259,10 @@ class Supervisor:
     def _port(self, name: str) -> int:
         """Return the port that the server had last time, or another when it is taken, and save it."""
         requested = self._options.port if name == "shop" else None
-        wanted = requested or self._state.ports.get(name) or PREFERRED_PORTS[name]
+        saved = self._state.ports.get(name)
+        if saved and name != "shop" and ports.is_outgoing(saved):  # an earlier version chose such ports
+            saved = None
+        wanted = requested or saved or PREFERRED_PORTS[name]
         port = ports.choose(preferred=wanted, excluded=tuple(self._ports.values()))
         if port != wanted and name not in ("web", "logins", "live"):  # only Caddy connects to these
             console.say(f"Port {wanted} is taken; {name} gets port {port} instead.")

@@ -29,7 +29,7 @@ def test_a_queue_is_silent_once_no_task_has_begun_for_ten_seconds() -> None:
     queue_health.task_record(queue=Queue.LIVE, sent_at=time.time())
     assert queue_health.silent_queues([Queue.LIVE]) == []
 
-    age(Queue.LIVE, queue_health.SILENT_SECONDS)
+    age(Queue.LIVE, queue_health.SILENT_SECONDS + 1)
 
     assert queue_health.silent_queues([Queue.LIVE]) == [Queue.LIVE]
 
