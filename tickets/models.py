@@ -165,7 +165,19 @@ class Reservation(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False
     )
     ticket_type = models.ForeignKey(TicketType, on_delete=models.PROTECT, related_name="+", db_index=False)
+    lead = models.ForeignKey(
+        "self",
+        null=True,
+        editable=False,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+        help_text="The first reservation of its order; empty for the first itself.",
+    )
     quantity = models.IntegerField(help_text="How many tickets.")
+    quantity_claimed = models.IntegerField(
+        null=True, editable=False, help_text="What it was claimed for, if that was changed since."
+    )
     unit_price_minor = models.BigIntegerField(
         "unit price", help_text="Of one ticket when they were reserved, in minor units."
     )
@@ -190,6 +202,10 @@ class Reservation(models.Model):
             models.CheckConstraint(  # by a division, which unlike the product cannot overflow
                 condition=Q(unit_price_minor__lte=Value(LARGEST_TOTAL_MINOR) / F("quantity")),
                 name="reservation_total_bounded",
+            ),
+            # That an order has one buyer, one event and one currency is held by sql/reservation_order_agrees.sql.
+            models.CheckConstraint(
+                condition=Q(lead=None) | Q(lead__lt=F("id")), name="reservation_lead_came_first"
             ),
             models.UniqueConstraint(
                 fields=["buyer", "idempotency_key"], name="reservation_unique_idempotency_key"
@@ -225,6 +241,7 @@ class Reservation(models.Model):
             models.Index(
                 fields=["paying_since"], condition=Q(state=ReservationState.PAYING), name="reservation_paying"
             ),
+            models.Index(fields=["lead"], condition=Q(lead__isnull=False), name="reservation_of_order"),
             # For the monitor's feed. A claim writes into none of these.
             models.Index(fields=["ended_at"], condition=Q(ended_at__isnull=False), name="reservation_by_end"),
             models.Index(
@@ -236,3 +253,8 @@ class Reservation(models.Model):
 
     def __str__(self) -> str:
         return f"reservation {self.pk} ({self.state})"
+
+    @property
+    def order_id(self) -> int:
+        """Return the id of its order: that of the order's first reservation, which stays when that one ends."""
+        return self.lead_id or self.pk

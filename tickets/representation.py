@@ -141,6 +141,7 @@ def reservation(row: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
     is_live = row["state"] in LIVE_STATES
     shown = {
         "id": row["id"],
+        "order": row["lead_id"] or row["id"],
         "ticket_type": row["ticket_type_id"],
         "event": row["event_id"],
         "amount": row["quantity"],

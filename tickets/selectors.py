@@ -16,6 +16,7 @@ from tickets.rules import LISTED_STATES, ClaimFacts, ReservationState
 
 RESERVATION_COLUMNS = (
     "id",
+    "lead_id",
     "buyer_id",
     "ticket_type_id",
     "quantity",

@@ -80,6 +80,7 @@ def _claim(
     projections.announce(figures=[(row["event"], figures)], buyers=[buyer_id], now=row["created"])
     return {
         "id": row["reservation_id"],
+        "lead_id": None,
         "ticket_type_id": ticket_type,
         "event_id": row["event"],
         "quantity": quantity,

@@ -61,6 +61,9 @@ class EventDetail(serializers.Serializer):
 
 class Reservation(serializers.Serializer):
     id = serializers.IntegerField()
+    order = serializers.IntegerField(
+        help_text="The id of the first reservation of its order: of all that is paid at once."
+    )
     ticket_type = serializers.IntegerField()
     event = serializers.IntegerField()
     amount = serializers.IntegerField()
