@@ -34,6 +34,13 @@ class Payment(models.Model):
     gateway_reference = models.CharField(
         max_length=100, blank=True, help_text="The gateway's name for the intent of this try."
     )
+    gateway_nonce = models.CharField(
+        max_length=32,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Random, for each try. Part of the gateway's keys.",
+    )
     gateway_token = models.CharField(max_length=200, blank=True, help_text="Erased at the outcome.")
     try_number = models.IntegerField(
         default=0, help_text="Rises when the buyer tries again. Part of the gateway's keys."
@@ -104,6 +111,7 @@ class Refund(models.Model):
         help_text="Empty: the system, because the money came late.",
     )
     gateway_reference = models.CharField(max_length=100, blank=True)
+    gateway_nonce = models.CharField(max_length=32, blank=True, default="", db_default="")
     try_number = models.IntegerField(default=1)
     attempts = models.IntegerField(default=0)
     lease_until = models.DateTimeField(null=True)

@@ -15,6 +15,7 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Greatest
 
 from checkout import projections, rules, sql
+from checkout.gateways.protocol import new_nonce
 from checkout.models import Incident, Payment, Receipt
 from checkout.rules import Outcome, PaymentStatus
 from overlord.kernel import db
@@ -70,6 +71,7 @@ def payment_begin(*, payment: Payment, token: str, now: datetime) -> None:
         error="",
         gateway_token=token,
         gateway_reference="",
+        gateway_nonce=new_nonce(),
         try_number=payment.try_number + 1,
         attempts=0,
         lease_until=None,

@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import F, Q, Sum
 
 from checkout import operations, rules
+from checkout.gateways.protocol import new_nonce
 from checkout.models import Incident, Payment, Refund
 from checkout.rules import PaymentStatus, RefundStatus
 from overlord.kernel import db
@@ -43,6 +44,7 @@ def refund_open(
         amount_minor=amount_minor,
         return_tickets=return_tickets,
         requested_by_id=requested_by,
+        gateway_nonce=new_nonce(),
         next_look_at=now + rules.RESUME_AFTER,
         created=now,
     )
@@ -73,7 +75,14 @@ def refund_reschedule(*, refund: Refund, until: datetime) -> None:
 
 def refund_again(*, refund: Refund, now: datetime) -> None:
     """Try a locked refund that the gateway refused once more, under a new key."""
-    _refund_move(refund, RefundStatus.PENDING, try_number=refund.try_number + 1, attempts=0, next_look_at=now)
+    _refund_move(
+        refund,
+        RefundStatus.PENDING,
+        try_number=refund.try_number + 1,
+        gateway_nonce=new_nonce(),
+        attempts=0,
+        next_look_at=now,
+    )
     db.after_commit(partial(enqueue, "checkout.refund_process", queue=Queue.PAYMENTS, refund_id=refund.pk))
 
 

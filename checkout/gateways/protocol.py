@@ -1,5 +1,6 @@
 """What a payment gateway has to do for us."""
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,9 +10,18 @@ from checkout.rules import Charge, Refunded
 CALL_SECONDS = 17.0  # that one call takes at most, by the time-outs of the gateway's client
 
 
-def gateway_key(operation: str, *, of: int, try_number: int) -> str:
-    """Return the key that names an operation at the gateway: the same try has the same key, and happens once."""
-    return f"{operation}:{of}:{try_number}"
+def new_nonce() -> str:
+    """Return the random part of a try's keys."""
+    return secrets.token_hex(8)
+
+
+def gateway_key(operation: str, *, of: int, try_number: int, nonce: str) -> str:
+    """Return the key that names an operation at the gateway: the same try has the same key, and happens once.
+
+    The nonce keeps tries apart whose row has the same id, as after the restore of a backup: the gateway remembers
+    the keys of rows that are lost. It is empty for a try from before there were nonces.
+    """
+    return ":".join((operation, str(of), str(try_number), *([nonce] if nonce else [])))
 
 
 class GatewayUnknown(Exception):

@@ -73,7 +73,10 @@ class _Visit:
         return call(**arguments)
 
     def key(self, operation: str) -> str:
-        return protocol.gateway_key(operation, of=self.payment.pk, try_number=self.payment.try_number)
+        payment = self.payment
+        return protocol.gateway_key(
+            operation, of=payment.pk, try_number=payment.try_number, nonce=payment.gateway_nonce
+        )
 
 
 def _progress(visit: _Visit) -> Charge:

@@ -67,7 +67,9 @@ def refund_process(*, refund_id: int) -> None:
     db.connection_release()
     try:
         answer = gateways.named(refund.payment.gateway).refund(
-            key=protocol.gateway_key("refund", of=refund.pk, try_number=refund.try_number),
+            key=protocol.gateway_key(
+                "refund", of=refund.pk, try_number=refund.try_number, nonce=refund.gateway_nonce
+            ),
             intent=refund.payment.gateway_reference,
             amount_minor=refund.amount_minor,
             refund_id=refund.pk,
