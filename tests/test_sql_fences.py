@@ -30,6 +30,7 @@ class Text:
     sql: str
 
 
+@cache
 def layers() -> list[set[str]]:
     """Return the packages from top to bottom, those on one level together, as the import contract has them."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
@@ -37,6 +38,7 @@ def layers() -> list[set[str]]:
     return [set(line.split(" | ")) for line in lines]
 
 
+@cache
 def packages() -> list[str]:
     """Return the folders among the layers: the others are modules, and hold no SQL of their own."""
     return [name for level in layers() for name in sorted(level) if (ROOT / name.replace(".", "/")).is_dir()]
@@ -68,9 +70,9 @@ def words(sql: str) -> set[str]:
 
 
 @cache
-def texts() -> list[Text]:
+def texts() -> tuple[Text, ...]:
     """Return all texts of the apps that may hold SQL."""
-    found = []
+    found: list[Text] = []
     for app in packages():
         folder = ROOT / app.replace(".", "/")
         for file in sorted([*folder.rglob("*.sql"), *folder.rglob("*.py")]):
@@ -82,10 +84,11 @@ def texts() -> list[Text]:
                 found.append(Text(app, place, re.sub(r"--.*", "", file.read_text())))
             else:
                 found += [Text(app, f"{place}:{line}", text) for line, text in strings(file.read_text())]
-    return found
+    return tuple(found)
 
 
-def owners(texts: list[Text]) -> dict[str, str]:
+@cache
+def owners(texts: tuple[Text, ...]) -> dict[str, str]:
     """Return the app of each table, function and sequence of the project."""
     tables = {
         model._meta.db_table: app.name

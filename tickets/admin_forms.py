@@ -8,7 +8,7 @@ from django import forms
 from django.contrib.admin.widgets import AdminSplitDateTime
 
 from overlord.kernel import money, time_zones
-from overlord.kernel.form_fields import WholeNumberField
+from overlord.kernel.form_fields import LongSelect, WholeNumberField
 from tickets import event_edits, rules, selectors
 from tickets.models import Event, Inventory, TicketType, default_time_zone
 
@@ -31,6 +31,7 @@ class EventForm(forms.ModelForm):
     time_zone = forms.ChoiceField(
         choices=lambda: [(name, name) for name in time_zones.names()],
         initial=default_time_zone,
+        widget=LongSelect,
         help_text="Dates and times on this page and on the event's pages are in this time zone.",
     )
 

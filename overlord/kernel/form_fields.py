@@ -4,6 +4,9 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.forms.utils import flatatt
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
 from overlord.kernel.numbers import whole_number
 
@@ -25,3 +28,20 @@ class WholeNumberField(forms.IntegerField):
             return whole_number(given, least=self.min_value, most=self.max_value)
         except ValueError as error:
             raise ValidationError(str(error), code="invalid") from None
+
+
+class LongSelect(forms.Select):
+    """A select for hundreds of options without groups. Django renders a template for each option, this none."""
+
+    def render(
+        self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None
+    ) -> SafeString:
+        """Return the element as HTML."""
+        chosen = set(self.format_value(value))
+        options = format_html_join(
+            "\n",
+            '<option value="{}"{}>{}</option>',
+            ((key, flatatt({"selected": str(key) in chosen}), label) for key, label in self.choices),
+        )
+        given = self.build_attrs(self.attrs, {**(attrs or {}), "name": name})
+        return format_html("<select{}>\n{}\n</select>", flatatt(given), options)
