@@ -9,7 +9,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --no-deps --disable-pip-version-check -r requirements.txt
 
 COPY . .
-# The settings of production give static files names by content. The values that they require are not kept.
+# Static files are named by their content and compressed. The values that production requires are not kept.
 RUN ENVIRONMENT=production \
     SECRET_KEY=not-a-secret-because-nothing-is-signed-during-the-build \
     DATABASE_URL=postgres://build/build REDIS_URL=redis://build \
@@ -21,7 +21,7 @@ FROM python:3.13-slim-bookworm
 
 RUN groupadd --gid 10001 overlord \
     && useradd --uid 10001 --gid overlord --home-dir /tmp --no-create-home --shell /usr/sbin/nologin overlord \
-    && install --directory --owner overlord --group overlord /var/lib/overlord
+    && install --directory --owner overlord --group overlord /var/lib/overlord /srv/static
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

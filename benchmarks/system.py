@@ -63,7 +63,14 @@ class System:
         port = ports.any_free()
         web, logins, live = self.start_web("web"), self.start_logins(), self.start_live()
         self.start(
-            program.caddy(port, web_port=web, logins_port=logins, live_port=live, data_dir=self.folder)
+            program.caddy(
+                port,
+                web_port=web,
+                logins_port=logins,
+                live_port=live,
+                static=program.STATIC_ROOT,
+                data_dir=self.folder,
+            )
         )
         return port
 
@@ -117,6 +124,7 @@ def running() -> Iterator[System]:
         system.start(postgres.program(), valkey.program())
         postgres.create_database()
         processes.run(program.manage("migrate", "--no-input", env=env), folder / "logs")
+        processes.run(program.collectstatic(env=env), folder / "logs")
         _set_up_django(env)
         yield system
     finally:

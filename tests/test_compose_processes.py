@@ -111,6 +111,7 @@ def composed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
         children[0].wait_ready()
         machine.run("migrate", ENVIRONMENT="development", DEMO_PASSWORD="not used")
         building.result()
+        machine.run("static")
         addresses = {name: [compose.address(1), compose.address(2)] for name in served}
         resolver = stack.enter_context(name_server(addresses))
         programs = [machine.program(name, number, served.get(name, 0)) for name in OURS for number in (1, 2)]
@@ -292,6 +293,7 @@ def _caddy(machine: Machine, shop: int, served: dict[str, int], resolver: int) -
     env = {
         **compose.services(machine.variables)["caddy"]["environment"],
         "OVERLORD_BIND": "127.0.0.1",
+        "OVERLORD_STATIC": str(machine.static),
         **{f"OVERLORD_{name.upper()}_PORT": str(port) for name, port in served.items()},
         "HOME": str(machine.folder),
         "XDG_DATA_HOME": str(machine.folder),

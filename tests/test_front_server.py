@@ -15,8 +15,10 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from django.conf import settings
 
 from overlord.embedded import ports, processes, program
+from overlord.shop import static_files
 from tests.system import System, eventually, on_loop
 
 pytestmark = pytest.mark.processes
@@ -165,6 +167,43 @@ class TestHeadersAndMethods:
         assert "Secure" not in answer.headers.get("Set-Cookie", "")
 
 
+class TestStaticFiles:
+    def test_caddy_serves_them_without_us(self, system: System) -> None:
+        answer = httpx.get(f"{system.url}/static/shop/shop.css")
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/css; charset=utf-8")
+        assert answer.headers["Cache-Control"] == "no-cache"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        again = httpx.get(
+            f"{system.url}/static/shop/shop.css", headers={"If-None-Match": answer.headers["ETag"]}
+        )
+        assert (again.status_code, again.content) == (304, b"")
+
+    @pytest.mark.parametrize("encoding", ["br", "gzip"])
+    def test_one_that_is_named_by_its_content_is_kept_for_ever(self, system: System, encoding: str) -> None:
+        storage = Path(settings.STATIC_ROOT)
+        name = "shop/test.0123456789ab.js"
+        (storage / name).write_text("let a = 1;\n" * 100)
+        static_files.compress(storage / name)
+        answer = httpx.get(f"{system.url}/static/{name}", headers={"Accept-Encoding": encoding})
+        assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        assert answer.headers["Content-Encoding"] == encoding
+
+    @pytest.mark.parametrize(
+        "path", ["shop/none.js", "shop/none.0123456789ab.js", "", "shop/", "..%2fenv", "../env", ".env"]
+    )
+    def test_what_is_not_there_is_a_problem_or_a_page(self, system: System, path: str) -> None:
+        answer = httpx.get(f"{system.url}/static/{path}")
+        assert problem_of(answer) == (404, "not_found")
+        assert "no-store" in answer.headers["Cache-Control"]
+        page = httpx.get(f"{system.url}/static/{path}", headers=BROWSER)
+        assert (page.status_code, page.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
+
+    def test_they_are_only_read(self, system: System) -> None:
+        answer = httpx.post(f"{system.url}/static/shop/shop.css")
+        assert problem_of(answer) == (405, "method_not_allowed")
+        assert answer.headers["Allow"] == "GET, HEAD"
+
+
 class TestDaphne:
     """It answers sockets and /livez, whatever path or header a request has."""
 
@@ -188,7 +227,9 @@ class TestServersThatAreAway:
     def alone(self, tmp_path: Path) -> Iterator[str]:
         """Start a Caddy behind which nothing listens."""
         shop, web, logins, live = (ports.any_free() for _ in range(4))
-        described = program.caddy(shop, web_port=web, logins_port=logins, live_port=live, data_dir=tmp_path)
+        described = program.caddy(
+            shop, web_port=web, logins_port=logins, live_port=live, static=tmp_path, data_dir=tmp_path
+        )
         child = processes.start(described, tmp_path)
         try:
             eventually(lambda: listens(shop))
@@ -234,6 +275,7 @@ def test_a_socket_outlives_the_time_that_a_body_has(system: System, tmp_path: Pa
         web_port=port_of(system, "web"),
         logins_port=port_of(system, "logins"),
         live_port=port_of(system, "live"),
+        static=tmp_path,
         data_dir=tmp_path,
     )
     argv = [

@@ -90,7 +90,12 @@ def test_control_without_processes_of_their_own_they_hold_all(
         port = ports.any_free()
         web_port = int(web.program.argv[web.program.argv.index("--port") + 1])
         caddy = program.caddy(
-            port, web_port=web_port, logins_port=web_port, live_port=web_port, data_dir=tmp_path
+            port,
+            web_port=web_port,
+            logins_port=web_port,
+            live_port=web_port,
+            static=tmp_path,
+            data_dir=tmp_path,
         )
         child = processes.start(caddy, tmp_path)
         ended.callback(processes.stop, [child])

@@ -35,7 +35,8 @@ def stop() -> None:
 
 def _start(folder: Path) -> None:
     web, logins, live, shop = (ports.any_free() for _ in range(4))
-    env = _environment(folder)
+    env, static = _environment(folder), Path(settings.STATIC_ROOT)
+    call_command("collectstatic", verbosity=0, interactive=False)
     programs = [
         program.web(web, env=env),
         program.logins(logins, env=env),
@@ -44,7 +45,7 @@ def _start(folder: Path) -> None:
         program.broadcasts(env=env),
         program.upkeep(env=env),
         program.beat(env=env),
-        program.caddy(shop, web_port=web, logins_port=logins, live_port=live, data_dir=folder),
+        program.caddy(shop, web_port=web, logins_port=logins, live_port=live, static=static, data_dir=folder),
     ]
     system = System(port=shop, programs=programs, children=[], logs=folder)
     _running.append(system)

@@ -214,7 +214,11 @@ def run(
     program: Program, log_dir: Path, *, seconds: float = 300, cancelled: Callable[[], bool] = lambda: False
 ) -> None:
     """Run the program to its end; raises ProcessFailedError unless it succeeds in time."""
-    child = start(program, log_dir)
+    finish(start(program, log_dir), seconds=seconds, cancelled=cancelled)
+
+
+def finish(child: Child, *, seconds: float = 300, cancelled: Callable[[], bool] = lambda: False) -> None:
+    """Wait for a program's end; raises ProcessFailedError unless it succeeds in time. What still runs is killed."""
     try:
         deadline = time.monotonic() + seconds
         while child.running and not cancelled():

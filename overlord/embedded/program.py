@@ -14,6 +14,7 @@ from overlord.embedded.ports import HOST
 from overlord.embedded.processes import Program, Question
 
 ROOT = Path(__file__).resolve().parents[2]
+STATIC_ROOT = ROOT / "static"  # as the settings have it
 CADDYFILE = Path(__file__).with_name("Caddyfile")
 # Caddy answers a request without Host by itself, with 400, whatever the servers behind it do.
 WITHOUT_HOST = b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n"
@@ -34,6 +35,11 @@ def environment(*, database_url: str, redis_url: str, secret_key: str, data_dir:
 def manage(*arguments: str, env: Mapping[str, str]) -> Program:
     """Describe a `manage.py` command, for `processes.run`."""
     return Program(name=arguments[0], argv=(sys.executable, "manage.py", *arguments), env=env, cwd=ROOT)
+
+
+def collectstatic(*, env: Mapping[str, str]) -> Program:
+    """Describe the command that names and compresses the static files. It needs no server."""
+    return manage("collectstatic", "--no-input", "--verbosity", "0", env=env)
 
 
 def web(port: int, *, env: Mapping[str, str]) -> Program:
@@ -108,7 +114,9 @@ def beat(*, env: Mapping[str, str]) -> Program:
     )
 
 
-def caddy(port: int, *, web_port: int, logins_port: int, live_port: int, data_dir: Path) -> Program:
+def caddy(
+    port: int, *, web_port: int, logins_port: int, live_port: int, static: Path, data_dir: Path
+) -> Program:
     """Describe Caddy, the front server, on a port of this machine. Its environment holds no secret."""
     return Program(
         name="caddy",
@@ -122,6 +130,7 @@ def caddy(port: int, *, web_port: int, logins_port: int, live_port: int, data_di
             "OVERLORD_LOGINS_PORT": str(logins_port),
             "OVERLORD_LIVE": HOST,
             "OVERLORD_LIVE_PORT": str(live_port),
+            "OVERLORD_STATIC": str(static),
             "HOME": str(data_dir),
             "XDG_DATA_HOME": str(data_dir),
             "XDG_CONFIG_HOME": str(data_dir),

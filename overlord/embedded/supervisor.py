@@ -107,7 +107,11 @@ class Supervisor:
             self._folder.announce(serving="PostgreSQL and Valkey alone")
             console.services(self._folder)
             return
-        self._prepare_database(env)
+        collecting = processes.start(program.collectstatic(env=env), self._folder.logs)
+        try:
+            self._prepare_database(env)
+        finally:
+            self._finish(collecting)
         self._start_application(env)
         url = f"http://localhost:{self._ports['shop']}"
         self._folder.announce(serving=url)
@@ -228,7 +232,12 @@ class Supervisor:
         web, logins, live = (self._port(name) for name in ("web", "logins", "live"))
         shop = self._ports["shop"]
         caddy = program.caddy(
-            shop, web_port=web, logins_port=logins, live_port=live, data_dir=self._folder.path
+            shop,
+            web_port=web,
+            logins_port=logins,
+            live_port=live,
+            static=program.STATIC_ROOT,
+            data_dir=self._folder.path,
         )
         with console.step("the workers"):
             self._run_group(
@@ -281,7 +290,10 @@ class Supervisor:
         self._raise_on_shutdown()
 
     def _run_to_end(self, command: Program) -> None:
-        processes.run(command, self._folder.logs, cancelled=self._signals.received)
+        self._finish(processes.start(command, self._folder.logs))
+
+    def _finish(self, command: Child) -> None:
+        processes.finish(command, cancelled=self._signals.received)
         self._raise_on_shutdown()
 
     def _raise_on_shutdown(self) -> None:

@@ -1,7 +1,9 @@
-"""Settings of `bin/up`: it answers any host, and serves static files from where the checkout has them."""
+"""Settings of `bin/up`: it answers any host, and collects a static file again when it was edited."""
 
 from overlord.settings.base import *  # noqa: F403
 
 ALLOWED_HOSTS = ["*"]
-WHITENOISE_USE_FINDERS = True
-WHITENOISE_AUTOREFRESH = True
+STORAGES = {
+    **STORAGES,  # noqa: F405
+    "staticfiles": {"BACKEND": "overlord.shop.static_files.EditedStaticFiles"},
+}

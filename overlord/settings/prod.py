@@ -10,7 +10,3 @@ SECURE_HSTS_SECONDS = 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 # Whether to join the browsers' preload lists is the domain owner's choice: leaving them takes months.
 SILENCED_SYSTEM_CHECKS = ["security.W021"]
-STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
-}

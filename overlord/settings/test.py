@@ -6,5 +6,10 @@ INSTALLED_APPS = [*INSTALLED_APPS, "tests"]  # noqa: F405  (for its `flush`)
 ALLOWED_HOSTS = ["*"]
 RATE_LIMITS = False  # but where a test is about them
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *PASSWORD_HASHERS]  # noqa: F405
-WHITENOISE_USE_FINDERS = True
-WHITENOISE_AUTOREFRESH = True
+STATIC_ROOT = DATA_DIR / "static"  # noqa: F405
+STORAGES = {
+    **STORAGES,  # noqa: F405
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },  # no manifest to make first
+}

@@ -1,13 +1,40 @@
 """The Content-Security-Policy, for pages only."""
 
-from csp.middleware import CSPMiddleware
+import base64
+import hashlib
+from functools import lru_cache
+
+from csp.middleware import CSPMiddleware, PolicyParts
 from django.http import HttpRequest, HttpResponseBase
+
+from overlord.shop import modules
 
 
 class PagePolicyMiddleware(CSPMiddleware):
-    """Add the policy to HTML only: JSON runs no script, and writing the policy costs time on every API answer."""
+    """Add the policy to HTML only: JSON runs no script, and writing the policy costs time on every API answer.
+
+    The one script within a page is the import map. The policy names it by its hash, not by a nonce, so that a page
+    can be the same for everybody.
+    """
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if not response.headers.get("Content-Type", "").startswith("text/html"):
             return response
         return super().process_response(request, response)
+
+    def get_policy_parts(
+        self, request: HttpRequest, response: HttpResponseBase, report_only: bool = False
+    ) -> PolicyParts:
+        parts = super().get_policy_parts(request, response, report_only)
+        if not report_only:
+            update = dict(parts.update or {})
+            update["script-src"] = [*update.get("script-src", []), _source(modules.import_map())]
+            parts.update = update
+        return parts
+
+
+@lru_cache(maxsize=2)
+def _source(script: str) -> str:
+    """Return how a policy names a script within a page."""
+    digest = hashlib.sha256(script.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"

@@ -1,5 +1,15 @@
 """The ES modules of the pages, by the names under which they import one another (the import map)."""
 
+import json
+import re
+from functools import cache, lru_cache
+from pathlib import Path
+
+from django.contrib.staticfiles import finders
+from django.templatetags.static import static
+
+_IMPORTS = re.compile(r"""^import\b[^"';]*["']([^"']+)["']""", re.MULTILINE)
+
 MODULES = (
     "checkout/live-me.js",
     "checkout/payment-status.js",
@@ -19,3 +29,32 @@ MODULES = (
     "tickets/availability-labels.js",
     "tickets/own-tickets.js",
 )
+
+
+def import_map() -> str:
+    """Return the import map as JSON: module names to the addresses of their files."""
+    return _as_json(tuple(static(name) for name in MODULES))
+
+
+@lru_cache(maxsize=2)
+def _as_json(addresses: tuple[str, ...]) -> str:
+    imports = dict(zip(MODULES, addresses, strict=True))
+    return json.dumps({"imports": imports}).replace("<", "\\u003c")
+
+
+def loaded_with(name: str) -> list[str]:
+    """Return the modules that a module imports, and those that these import, and so on: without itself."""
+    found: list[str] = []
+    waiting = [name]
+    while waiting:
+        for each in _imports(waiting.pop()):
+            if each not in found and each != name:
+                found.append(each)
+                waiting.append(each)
+    return found
+
+
+@cache
+def _imports(name: str) -> tuple[str, ...]:
+    """Return the modules that the text of a module names. It is read once in a process."""
+    return tuple(_IMPORTS.findall(Path(str(finders.find(name))).read_text(encoding="utf-8")))
