@@ -140,7 +140,7 @@ class RefundInProgress(Conflict):
 
 class RefundTooLarge(Conflict):
     code = "refund_too_large"
-    sentence = "This is more than what is left of the payment."
+    sentence = "This is more than what is left to refund of this payment."
 
 
 class InvalidToken(Invalid):

@@ -60,7 +60,7 @@ class AllHeld(Conflict):
 
 class NotEnough(Conflict):
     code = "not_enough"
-    sentence = "Fewer tickets of this type are left than you asked for."
+    sentence = "There are fewer tickets of this type left than you asked for."
 
 
 class AlreadyReserved(Conflict):
@@ -70,7 +70,7 @@ class AlreadyReserved(Conflict):
 
 class OverLimit(Conflict):
     code = "over_limit"
-    sentence = "This is more than one person may have of this ticket type."
+    sentence = "You asked for more tickets of this type than one person may have."
 
 
 class SaleNotOpen(Conflict):

@@ -102,7 +102,7 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
     ),
     "idempotency_key_reused": lambda _facts: (
         _("You have already reserved tickets from this page."),
-        _("You can find them under My tickets. To reserve others, choose again."),
+        _("They are under My tickets. To reserve more, choose tickets again."),
     ),
     "reservation_ended": lambda _facts: (
         _("This reservation has ended, and its tickets are back on sale."),
@@ -122,7 +122,7 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
         _("This page shows the result when it is complete. You will not be charged twice."),
     ),
     "not_extendable": lambda _facts: (
-        _("These tickets cannot be held any longer."),
+        _("Your hold cannot be extended again."),
         _("Please pay before your hold expires."),
     ),
     "permission_denied": lambda _facts: (
@@ -135,10 +135,10 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
     ),
     "rate_limited": _rate_limited,
     "method_not_allowed": lambda _facts: (
-        _("This page cannot be opened this way."),
+        _("This page does not accept this kind of request."),
         _("Go back, or start again from the events."),
     ),
-    "bad_host": lambda _facts: (_("This address is not ours."), _("Check the address and try again.")),
+    "bad_host": lambda _facts: (_("This website address is not known here."), _("Check the address and try again.")),
     "busy": lambda _facts: (
         _("The site is very busy right now."),
         _("Nothing was reserved or charged. Please try again in a moment."),
