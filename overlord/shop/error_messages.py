@@ -138,7 +138,10 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
         _("This page does not accept this kind of request."),
         _("Go back, or start again from the events."),
     ),
-    "bad_host": lambda _facts: (_("This website address is not known here."), _("Check the address and try again.")),
+    "bad_host": lambda _facts: (
+        _("This website address is not known here."),
+        _("Check the address and try again."),
+    ),
     "busy": lambda _facts: (
         _("The site is very busy right now."),
         _("Nothing was reserved or charged. Please try again in a moment."),
