@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -13,6 +14,7 @@ from django.utils.html import format_html
 
 from checkout import services
 from checkout.models import Incident, Payment, Refund
+from checkout.permissions import Permission
 from overlord.accounts.selectors import actor_id
 from overlord.kernel import clock, money
 from overlord.kernel.errors import DomainError
@@ -24,9 +26,17 @@ def _amount(minor: int, payment: Payment) -> str:
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """To look at, and nothing else."""
+    """Rows to look at, and an action on them for those who have its permission, who may look at them too."""
 
     show_full_result_count = False
+    permission: Permission
+
+    def has_act_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user has the permission of the action (Django asks, by `permissions=["act"]`)."""
+        return request.user.has_perm(self.permission)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.has_act_permission(request) or super().has_view_permission(request, obj)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -71,6 +81,7 @@ class RefundInline(admin.TabularInline):
 
 @admin.register(Payment)
 class PaymentAdmin(ReadOnlyAdmin):
+    permission = Permission.REFUND
     list_display = ("id", "buyer", "price", "status", "gateway", "created", "refund_link")
     list_filter = ("status", "gateway")
     list_select_related = ("buyer",)
@@ -95,12 +106,20 @@ class PaymentAdmin(ReadOnlyAdmin):
             '<a href="{}">Refund</a>', reverse("admin:checkout_payment_refund", args=[payment.pk])
         )
 
+    def get_list_display(self, request: HttpRequest) -> Any:
+        shown = super().get_list_display(request)
+        return (
+            shown if self.has_act_permission(request) else [name for name in shown if name != "refund_link"]
+        )
+
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.refund)
         return [path("<int:payment_id>/refund/", view, name="checkout_payment_refund"), *super().get_urls()]
 
     def refund(self, request: HttpRequest, payment_id: int) -> HttpResponse:
         """Show the form of a refund, and request the refund when it is sent."""
+        if not self.has_act_permission(request):
+            raise PermissionDenied
         payment = self.get_object(request, str(payment_id))
         if payment is None:
             return redirect("admin:checkout_payment_changelist")
@@ -132,6 +151,7 @@ class PaymentAdmin(ReadOnlyAdmin):
 
 @admin.register(Refund)
 class RefundAdmin(ReadOnlyAdmin):
+    permission = Permission.RETRY_REFUND
     list_display = ("id", "payment", "amount", "status", "return_tickets", "requested_by", "created")
     list_filter = ("status",)
     list_select_related = ("payment", "requested_by")
@@ -143,7 +163,7 @@ class RefundAdmin(ReadOnlyAdmin):
     def amount(self, refund: Refund) -> str:
         return _amount(refund.amount_minor, refund.payment)
 
-    @admin.action(description="Retry the selected failed refunds")
+    @admin.action(description="Retry the selected failed refunds", permissions=["act"])
     def try_again(self, request: HttpRequest, refunds: QuerySet[Refund]) -> None:
         for refund in refunds:
             try:
@@ -156,11 +176,12 @@ class RefundAdmin(ReadOnlyAdmin):
 
 @admin.register(Incident)
 class IncidentAdmin(ReadOnlyAdmin):
+    permission = Permission.CLOSE_INCIDENT
     list_display = ("created", "cause", "payment", "detail", "closed_at")
     list_filter = (("closed_at", admin.EmptyFieldListFilter), "cause")
     list_select_related = ("payment",)
     actions = ("close",)
 
-    @admin.action(description="Close: it has been looked at")
+    @admin.action(description="Close: it has been looked at", permissions=["act"])
     def close(self, request: HttpRequest, incidents: QuerySet[Incident]) -> None:
         services.incidents_close(ids=list(incidents.values_list("pk", flat=True)), now=clock.now())

@@ -53,6 +53,7 @@ class Payment(models.Model):
     version = models.BigIntegerField(default=1)
 
     class Meta:
+        permissions = [("refund_payment", "Can refund payments")]
         constraints = [
             models.CheckConstraint(condition=Q(amount_minor__gte=0), name="payment_amount_not_negative"),
             models.CheckConstraint(
@@ -119,6 +120,7 @@ class Refund(models.Model):
     created = models.DateTimeField()
 
     class Meta:
+        permissions = [("retry_refund", "Can retry refunds that failed")]
         constraints = [
             models.CheckConstraint(condition=Q(amount_minor__gte=1), name="refund_amount_positive"),
             models.UniqueConstraint(
@@ -191,6 +193,7 @@ class Incident(models.Model):
     closed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        permissions = [("close_incident", "Can close incidents")]
         constraints = [
             models.UniqueConstraint(
                 fields=["payment", "cause"], condition=Q(closed_at=None), name="incident_open_once_per_cause"

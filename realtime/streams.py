@@ -35,7 +35,10 @@ class Kind(StrEnum):
 
 
 class Access(StrEnum):
-    """Who may watch the streams of a kind. OWNER: only the user whose id is the stream's id."""
+    """Who may watch the streams of a kind.
+
+    OWNER: only the user whose id is the stream's id. STAFF: only staff with the permission of the kind.
+    """
 
     PUBLIC = "public"
     OWNER = "owner"
@@ -53,6 +56,7 @@ class Definition:
     project: Projection
     interval: float = UPDATE_SECONDS
     refresh: float = REFRESH_SECONDS[Access.PUBLIC]
+    permission: str | None = None
 
     @property
     def burst(self) -> int:
@@ -70,6 +74,7 @@ def register(
     project: Projection,
     interval: float = UPDATE_SECONDS,
     refresh: float | None = None,
+    permission: str | None = None,
 ) -> None:
     """Register a kind of stream.
 
@@ -81,9 +86,17 @@ def register(
     A stream is sent at most once in `interval` seconds (a private one after a rest up to PRIVATE_BURST times at
     once), and also read at most so often when that is longer than UPDATE_SECONDS. While it has subscribers it is
     read every `refresh` seconds even if nothing marked it.
+
+    Raise ValueError for a kind for staff that names no permission, or another kind that does.
     """
+    if (access == Access.STAFF) != (permission is not None):
+        raise ValueError(f"A kind for staff, and no other, names a permission: {kind}.")
     _definitions[kind] = Definition(
-        access=access, project=project, interval=interval, refresh=refresh or REFRESH_SECONDS[access]
+        access=access,
+        project=project,
+        interval=interval,
+        refresh=refresh or REFRESH_SECONDS[access],
+        permission=permission,
     )
 
 

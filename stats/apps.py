@@ -9,10 +9,12 @@ class StatsConfig(AppConfig):
     def ready(self) -> None:
         from realtime import streams
         from stats import projections
+        from stats.permissions import Permission
 
         streams.register(
             streams.Kind.STATS,
             access=streams.Access.STAFF,
+            permission=Permission.VIEW_MONITOR,
             project=projections.project_monitor,
             interval=EVERY,
             refresh=EVERY,

@@ -18,6 +18,9 @@ class Reading(models.Model):
     failed = models.BigIntegerField(default=0)
     system = models.JSONField(default=dict, help_text="Viewers and queues, as `system.look` returns them.")
 
+    class Meta:
+        permissions = [("view_stats", "Can see the figures"), ("view_monitor", "Can see the monitor")]
+
     def __str__(self) -> str:
         return f"reading of {self.at}"
 

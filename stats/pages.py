@@ -5,9 +5,10 @@ from django.shortcuts import render
 
 from overlord.kernel import clock
 from overlord.kernel.methods import allow
-from overlord.shop.permissions import staff_only
+from overlord.shop.permissions import staff_with
 from stats import labels
 from stats import monitor as figures
+from stats.permissions import Permission
 
 LEAST_HEIGHT = 4  # of the chart, so that one reservation does not fill it
 BLANK = {
@@ -20,7 +21,7 @@ BLANK = {
 
 
 @allow("GET")
-@staff_only
+@staff_with(Permission.VIEW_MONITOR)
 def monitor(request: HttpRequest) -> HttpResponse:
     """Show what is sold, on hold and available, and what needs a look. Its modules keep it live."""
     now = clock.now()

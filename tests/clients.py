@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from django.contrib.auth.models import Permission
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -12,6 +13,16 @@ from overlord.accounts.models import User
 def token_of(user: User) -> str:
     """Return the key of a new API token of the user."""
     return accounts.token_issue(user=user, lifetime=timedelta(days=1), now=timezone.now())
+
+
+def permit(user: User, *permissions: str) -> User:
+    """Make the user staff with these permissions ("tickets.pause_sale")."""
+    for permission in permissions:
+        app, _, codename = permission.partition(".")
+        user.user_permissions.add(Permission.objects.get(content_type__app_label=app, codename=codename))
+    user.is_staff = True
+    user.save(update_fields=["is_staff"])
+    return user
 
 
 def api_of(user: User) -> APIClient:

@@ -92,7 +92,7 @@ def hold_set(user: User, **left: float) -> int:
 def test_from_the_first_page_to_the_paid_ticket(
     system: System, first: Browser, second: Browser, ticket_type: TicketType
 ) -> None:
-    buyer, staff = user_make(), user_make(is_staff=True)
+    buyer, staff = user_make(), user_make(is_staff=True, is_superuser=True)
     event = f"/events/{ticket_type.event_id}/"
     second.go(event)
     second.says("live-badge", "Live")
@@ -363,7 +363,7 @@ class TestAccessibility:
             first.one(f"h1[data-when={stage}]")
             axe(first)
         look(first, "/me/", "/monitor/", f"/events/{ticket_type.event_id}/")  # the monitor is refused
-        staff = user_make(is_staff=True)
+        staff = user_make(is_staff=True, is_superuser=True)
         payment = Payment.objects.get(reservation_id=paid)
         checkout.refund_request(
             staff_id=staff.pk, payment_id=payment.pk, amount_minor=None, return_tickets=True
@@ -374,7 +374,7 @@ class TestAccessibility:
 
     def test_staff_pages_have_no_fault_that_axe_finds(self, system: System, first: Browser) -> None:
         ticket_type = type_on_sale()
-        logged_in(first, user_make(is_staff=True))
+        logged_in(first, user_make(is_staff=True, is_superuser=True))
         look(first, "/monitor/", f"/events/{ticket_type.event_id}/sale/")
         first.go("/monitor/")
         first.says("live-badge", "Live")
@@ -412,7 +412,7 @@ class TestAccessibility:
 
     @pytest.mark.parametrize("width", [320, 640])  # 640 is 1280 at 200 %
     def test_nothing_is_cut_off_on_a_narrow_screen(self, system: System, first: Browser, width: int) -> None:
-        buyer, ticket_type = user_make(is_staff=True), type_on_sale()
+        buyer, ticket_type = user_make(is_staff=True, is_superuser=True), type_on_sale()
         logged_in(first, buyer)
         first.emulate(width=width, height=800)
         try:
@@ -481,7 +481,7 @@ def small_targets(person: Browser) -> list[str]:
     "path", ["/", "/events/{event}/", "/login/", "/me/", "/checkout/{hold}/", "/monitor/"]
 )
 def test_the_first_load_is_light(system: System, first: Browser, path: str) -> None:
-    user, ticket_type = user_make(is_staff=True), type_on_sale()
+    user, ticket_type = user_make(is_staff=True, is_superuser=True), type_on_sale()
     hold = reserve(user, ticket_type)
     logged_in(first, user).go("/livez/")
     first.driver.execute_cdp_cmd("Network.clearBrowserCache", {})

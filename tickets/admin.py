@@ -17,6 +17,7 @@ from overlord.shop import formats
 from tickets import event_edits, event_operations, selectors, services
 from tickets.admin_forms import EventForm, TicketTypeForm, TicketTypeFormSet
 from tickets.models import Event, Reservation, TicketType, default_time_zone
+from tickets.permissions import Permission
 
 # What staff read when the database refuses what the form let through: somebody else was quicker.
 SENTENCES = {
@@ -37,7 +38,7 @@ class TicketTypeInline(admin.TabularInline):
 
     def get_formset(self, request: HttpRequest, obj: Event | None = None, **kwargs: Any) -> Any:
         formset: Any = super().get_formset(request, obj, **kwargs)
-        formset.may_pause = request.user.has_perm("tickets.pause_sale")
+        formset.may_pause = request.user.has_perm(Permission.PAUSE_SALE)
         return formset
 
 
@@ -151,7 +152,10 @@ class EventAdmin(admin.ModelAdmin):
 
     # Pausing ---------------------------------------------------------------------------------------------
     def has_pause_sale_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("tickets.pause_sale")
+        return request.user.has_perm(Permission.PAUSE_SALE)
+
+    def has_view_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
+        return self.has_pause_sale_permission(request) or super().has_view_permission(request, obj)
 
     @admin.action(description="Pause the sale of the selected events", permissions=["pause_sale"])
     def pause(self, request: HttpRequest, events: QuerySet[Event]) -> None:

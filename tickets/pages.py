@@ -31,8 +31,9 @@ from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID, whole_number
 from overlord.shop import error_messages, formats
-from overlord.shop.permissions import action_of_checkout, staff_only
+from overlord.shop.permissions import action_of_checkout, staff_with
 from tickets import availability, availability_labels, own_tickets, representation, rules, selectors, services
+from tickets.permissions import Permission
 
 EVENTS_SHOWN = 100
 
@@ -268,7 +269,7 @@ def extend(request: HttpRequest, reservation_id: int) -> HttpResponse:
 
 # Staff ---------------------------------------------------------------------------------------------------
 @allow("GET", "POST")
-@staff_only
+@staff_with(Permission.PAUSE_SALE)
 def sale(request: HttpRequest, event_id: int) -> HttpResponse:
     """Ask whether to pause or resume the sale of an event, then do so."""
     shown = availability.event_detail(event_id=event_id, now=clock.now())

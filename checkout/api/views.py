@@ -4,13 +4,15 @@ from django.conf import settings
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
-from rest_framework.permissions import AllowAny, IsAdminUser
+from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from checkout import representation, selectors, services
 from checkout.api import serializers
+from checkout.permissions import Permission
+from overlord.accounts.permissions import StaffPermission
 from overlord.accounts.selectors import actor_id
 from overlord.kernel import money
 from overlord.kernel.errors import Invalid, NotFound
@@ -84,13 +86,14 @@ class Pay(APIView):
 
 
 class Refund(APIView):
-    permission_classes = (IsAdminUser,)
+    permission_classes = (StaffPermission,)
+    permission = Permission.REFUND
 
     @extend_schema(
         operation_id="payments_refund", request=serializers.RefundInput, responses={202: serializers.Payment}
     )
     def post(self, request: Request, payment_id: int) -> Response:
-        """Refund a payment (staff), whole or in part. The outcome follows on the payment."""
+        """Refund a payment (staff with that permission), whole or in part. The outcome follows on the payment."""
         body = serializers.RefundInput(data=request.data)
         body.is_valid(raise_exception=True)
         asked = body.validated_data.get("amount")

@@ -8,6 +8,7 @@ from rest_framework.test import APIClient
 
 from checkout import services
 from checkout.models import Payment, Refund
+from checkout.permissions import Permission
 from checkout.tests.crash_points import (
     CANCELLING,
     CHARGING,
@@ -20,7 +21,7 @@ from checkout.tests.crash_points import (
 )
 from checkout.tests.paying import PAYMENTS, audit, expire, heal, lapse, pay, reach_deadline, work
 from overlord.accounts.models import User
-from tests.clients import api_of
+from tests.clients import api_of, permit
 
 pytestmark = [
     pytest.mark.processes,
@@ -98,7 +99,7 @@ def test_a_crash_while_refunding_refunds_once(
 ) -> None:
     pay(api, payment)
     work(payment)
-    staff = api_of(user_make(is_staff=True))
+    staff = api_of(permit(user_make(), Permission.REFUND))
     staff.post(f"{PAYMENTS}{payment.pk}/refund/", {"return_tickets": True}, format="json")
     refund = Refund.objects.get()
     assert crash(lambda: services.refund_process(refund_id=refund.pk), point, mode)

@@ -10,10 +10,11 @@ from checkout import rules, services
 from checkout.gateways import protocol
 from checkout.gateways.sandbox import SandboxGateway
 from checkout.models import Incident, Payment, Refund
+from checkout.permissions import Permission
 from checkout.tests.paying import PAYMENTS, audit, heal, lapse, pay, stock, work
 from overlord.accounts.models import User
 from overlord.kernel import db
-from tests.clients import api_of
+from tests.clients import api_of, permit
 from tests.threads import together
 from tickets.models import Reservation
 
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def staff(user_make: Callable[..., User]) -> APIClient:
-    return api_of(user_make(is_staff=True))
+    return api_of(permit(user_make(), Permission.REFUND))
 
 
 @pytest.fixture
@@ -104,7 +105,7 @@ class TestInPart:
 
 
 class TestWho:
-    def test_staff_only(self, api: APIClient, paid: Payment) -> None:
+    def test_staff_with_the_permission_only(self, api: APIClient, paid: Payment) -> None:
         assert refund(api, paid).status_code == 403
         assert refund(APIClient(), paid).status_code == 401
         assert not Refund.objects.exists()

@@ -71,6 +71,20 @@ def users_of_tokens(*, key_hashes: Collection[str]) -> dict[str, User]:
     return {token.key_hash: token.user for token in tokens}
 
 
+def permitted(*, user_ids: Collection[int], permission: str) -> set[int]:
+    """Return which of these users are active staff who have a permission ("tickets.pause_sale").
+
+    A permission is a user's own or one of the user's groups; a superuser has all.
+    """
+    staff = User.objects.with_perm(permission).filter(pk__in=user_ids, is_staff=True)
+    return set(staff.values_list("pk", flat=True))
+
+
+def is_permitted(user: Any, permission: str) -> bool:
+    """Return whether the user of a request is active staff who has a permission."""
+    return user.is_staff and bool(permitted(user_ids=[user.pk], permission=permission))
+
+
 def actor_id(request: Request | HttpRequest) -> int:
     """Return the id of the user who makes the request; raise NotAuthenticated when nobody is logged in."""
     if request.user.pk is None:

@@ -15,6 +15,8 @@ from overlord.kernel.errors import Forbidden
 
 View = Callable[..., HttpResponseBase]
 
+SUPERUSER = "superuser"  # stands for a permission where only superusers are let in
+
 
 def action_of_checkout(view: View) -> View:
     """Guard an action of a checkout page: whoever cannot do it now is sent to that page.
@@ -36,15 +38,29 @@ def action_of_checkout(view: View) -> View:
     return guarded
 
 
-def staff_only(view: View) -> View:
-    """Let staff in, send everyone who is not logged in to the log-in page, and raise Forbidden otherwise."""
+def staff_with(permission: str) -> Callable[[View], View]:
+    """Let staff in who have this permission; `permission` of the view names it. See `_guard` for everyone else."""
+    return _guard(lambda user: user.is_staff and user.has_perm(permission), permission)
 
-    @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        if not request.user.is_authenticated:
-            return redirect_to_login(request.get_full_path())
-        if not request.user.is_staff:
-            raise Forbidden()
-        return view(request, *args, **kwargs)
 
-    return guarded
+def superusers_only(view: View) -> View:
+    """Let superusers in. See `_guard` for everyone else."""
+    return _guard(lambda user: user.is_superuser, SUPERUSER)(view)
+
+
+def _guard(is_allowed: Callable[[Any], bool], permission: str) -> Callable[[View], View]:
+    """Send everyone who is not logged in to the log-in page, and raise Forbidden for those who are not allowed."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if not request.user.is_authenticated:
+                return redirect_to_login(request.get_full_path())
+            if not is_allowed(request.user):
+                raise Forbidden()
+            return view(request, *args, **kwargs)
+
+        guarded.permission = permission  # type: ignore[attr-defined]
+        return guarded
+
+    return decorate

@@ -28,12 +28,12 @@ _ORIGIN = re.compile(r"https?://[^/?#@\s]+", re.IGNORECASE)  # anything else is 
 
 @dataclass(frozen=True, kw_only=True)
 class Credential:
-    """What a socket's user was recognised by. `staff`: whether its stream is for staff only."""
+    """What a socket's user was recognised by, and the permission that its stream asks for, if it is for staff."""
 
     by: Literal["session", "token"]
     key: str
     user_id: int
-    staff: bool = False
+    permission: str | None = None
 
     @cached_property
     def session_hash(self) -> str | None:
@@ -68,10 +68,11 @@ async def admit(scope: Mapping[str, Any], *, kind: str, stream_id: int | None) -
         raise RefusedError(CloseCode.NOT_ALLOWED)
     if not streams.known(kind):
         raise RefusedError(CloseCode.NO_SUCH_STREAM)
-    access = streams.get(kind).access
+    definition = streams.get(kind)
+    access = definition.access
     if access == Access.PUBLIC and not without_origin:
         return Admission(stream=streams.name(kind, stream_id))
-    credential = await _credential(headers, staff=access == Access.STAFF)
+    credential = await _credential(headers, permission=definition.permission)
     name = streams.name(kind, credential.user_id if access == Access.OWNER else stream_id)
     return Admission(stream=name, credential=credential)
 
@@ -98,16 +99,16 @@ async def lapsed(credentials: Collection[Credential]) -> dict[Credential, CloseC
     return await _lapsed(set(credentials)) if credentials else {}
 
 
-async def _credential(headers: Mapping[bytes, bytes], *, staff: bool) -> Credential:
+async def _credential(headers: Mapping[bytes, bytes], *, permission: str | None) -> Credential:
     """Return the credential of a token if there is an Authorization header, else that of the session cookie."""
     by: Literal["session", "token"] = "token" if b"authorization" in headers else "session"
     key = _token(headers) if by == "token" else _session(headers)
     user = (await _users(by, {key})).get(key) if _KEY.fullmatch(key) else None
     if user is None:
         raise RefusedError(CloseCode.NOT_LOGGED_IN)
-    if staff and not user.is_staff:
+    if permission is not None and not await _permitted(user_ids=[user.pk], permission=permission):
         raise RefusedError(CloseCode.NOT_ALLOWED)
-    return Credential(by=by, key=key, user_id=user.pk, staff=staff)
+    return Credential(by=by, key=key, user_id=user.pk, permission=permission)
 
 
 def _token(headers: Mapping[bytes, bytes]) -> str:
@@ -131,15 +132,23 @@ def _find_lapsed(credentials: Collection[Credential]) -> dict[Credential, CloseC
         by: _find(by, {known.key for known in credentials if known.by == by})
         for by in {known.by for known in credentials}
     }
+    permitted = {
+        asked: selectors.permitted(
+            user_ids=[known.user_id for known in credentials if known.permission == asked], permission=asked
+        )
+        for asked in {known.permission for known in credentials}
+        if asked is not None
+    }
     found = {}
     for known in credentials:
         user = users[known.by].get(known.key)
         if user is None or user.pk != known.user_id:
             found[known] = CloseCode.NOT_LOGGED_IN
-        elif known.staff and not user.is_staff:
+        elif known.permission is not None and user.pk not in permitted[known.permission]:
             found[known] = CloseCode.NOT_ALLOWED
     return found
 
 
 _users = database_sync_to_async(_find)
+_permitted = database_sync_to_async(selectors.permitted)
 _lapsed = database_sync_to_async(_find_lapsed)

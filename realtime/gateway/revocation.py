@@ -114,7 +114,7 @@ class Revocation:
             raise
 
     async def check(self, notified: Collection[str] | None = None) -> None:
-        """Close the sockets whose session, token, account or staff right has ended.
+        """Close the sockets whose session, token, account or permission has ended.
 
         Look at those of the users and sessions in `notified`, or at all.
         """

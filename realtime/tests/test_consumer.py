@@ -16,7 +16,7 @@ from realtime.gateway.daphne_socket import CloseCode
 from realtime.store import Frame
 from realtime.streams import Access
 from realtime.tests.helpers import HERE, Shown, Socket, logged_in, on_a_loop
-from tests.clients import token_of
+from tests.clients import permit, token_of
 
 
 def frame_keep(stream: str, data: str) -> None:
@@ -190,7 +190,9 @@ def test_a_token_in_the_address_is_ignored(owner_kind: None, ada: User) -> None:
 
 def test_streams_for_staff_are_refused_to_others(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(
-        streams._definitions, "stats", streams.Definition(access=Access.STAFF, project=lambda ids, now: {})
+        streams._definitions,
+        "stats",
+        streams.Definition(access=Access.STAFF, project=lambda ids, now: {}, permission="stats.view_monitor"),
     )
     pairs = [(name.encode(), value.encode()) for name, value in with_token(ada).items()]
     watch = partial(async_to_sync(admit), {"headers": pairs}, kind="stats", stream_id=None)
@@ -198,6 +200,9 @@ def test_streams_for_staff_are_refused_to_others(ada: User, monkeypatch: pytest.
         watch()
     assert refused.value.code == CloseCode.NOT_ALLOWED
     User.objects.update(is_staff=True)
+    with pytest.raises(RefusedError):
+        watch()
+    permit(ada, "stats.view_monitor")
     assert watch().stream == "stats"
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from channels.db import database_sync_to_async
+from django.contrib.auth.models import Group, Permission
 from django.test import Client
 
 from overlord.accounts import services
@@ -17,9 +18,12 @@ from realtime.gateway.hub import Hub
 from realtime.gateway.revocation import Revocation
 from realtime.streams import Access
 from realtime.tests.helpers import Screen, Socket, frame_keep, logged_in, on_a_loop, until, with_hub
-from tests.clients import token_of
+from tests.clients import permit, token_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("private", "shown")]
+
+
+SEES_MONITOR = "stats.view_monitor"
 
 
 @pytest.fixture
@@ -34,11 +38,11 @@ def ada() -> User:
     return User.objects.create_user("ada", "ada@example.org", "correct horse")
 
 
-def by_session(user: User, *, staff: bool = False) -> Credential:
+def by_session(user: User, *, permission: str | None = None) -> Credential:
     client = Client()
     client.force_login(user)
     key = client.cookies["sessionid"].value
-    return Credential(by="session", key=key, user_id=user.pk, staff=staff)
+    return Credential(by="session", key=key, user_id=user.pk, permission=permission)
 
 
 def by_token(user: User) -> Credential:
@@ -46,8 +50,14 @@ def by_token(user: User) -> Credential:
 
 
 def as_staff(user: User) -> Credential:
-    User.objects.filter(pk=user.pk).update(is_staff=True)
-    return by_session(user, staff=True)
+    return by_session(permit(user, SEES_MONITOR), permission=SEES_MONITOR)
+
+
+def as_staff_by_group(user: User) -> Credential:
+    group = Group.objects.create(name="viewers")
+    group.permissions.add(Permission.objects.get(codename="view_monitor"))
+    group.user_set.add(permit(user))
+    return by_session(user, permission=SEES_MONITOR)
 
 
 def logs_out(credential: Credential) -> None:
@@ -76,6 +86,18 @@ def loses_the_token(credential: Credential) -> None:
 
 def is_staff_no_longer(credential: Credential) -> None:
     User.objects.filter(pk=credential.user_id).update(is_staff=False)
+
+
+def loses_the_permission(credential: Credential) -> None:
+    User.objects.get(pk=credential.user_id).user_permissions.clear()
+
+
+def leaves_the_group(credential: Credential) -> None:
+    User.objects.get(pk=credential.user_id).groups.clear()
+
+
+def sees_the_group_lose_it(credential: Credential) -> None:
+    Group.objects.get().permissions.clear()
 
 
 def notify(channel: str, payload: str) -> None:
@@ -122,6 +144,9 @@ CHANGES = [
     (by_token, changes_password, 4401),
     (by_token, gets_deactivated, 4401),
     (as_staff, is_staff_no_longer, 4403),
+    (as_staff, loses_the_permission, 4403),
+    (as_staff_by_group, leaves_the_group, 4403),
+    (as_staff_by_group, sees_the_group_lose_it, 4403),
 ]
 
 

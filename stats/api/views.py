@@ -5,29 +5,31 @@ from datetime import datetime
 
 from django.conf import settings
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
-from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
+from overlord.accounts.permissions import StaffPermission
 from overlord.kernel.pagination import position_read, position_text
 from overlord.kernel.query_params import unreadable
 from stats import representation, selectors, top_cache
 from stats.api import serializers
+from stats.permissions import Permission
 
 MOST = 1000
 
 
-class StaffUnlessPublic(BasePermission):
-    """Allow staff, and everybody if STATS_PUBLIC is set."""
+class StaffUnlessPublic(StaffPermission):
+    """Allow staff who may see the figures, and everybody if STATS_PUBLIC is set."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        return settings.STATS_PUBLIC or bool(request.user and request.user.is_staff)
+        return settings.STATS_PUBLIC or super().has_permission(request, view)
 
 
 class StatsView(APIView):
     permission_classes = (StaffUnlessPublic,)
+    permission = Permission.VIEW_STATS
 
 
 class EventStats(StatsView):

@@ -17,6 +17,7 @@ from overlord.accounts import services as accounts
 from overlord.accounts.models import User
 from overlord.kernel import redis_client
 from realtime import store
+from tests.clients import permit
 from tickets import availability_labels, selectors, services
 from tickets.models import Event, Inventory, Reservation, TicketType
 
@@ -206,7 +207,7 @@ class TestWhoSeesWhat:
         sale = f"/events/{ticket_type.event_id}/sale/"
         assert Client().get("/monitor/")["Location"] == "/login/?next=/monitor/"
         assert mine.get("/monitor/").status_code == mine.post(sale, {"paused": "yes"}).status_code == 403
-        mine.force_login(user_make(is_staff=True))
+        mine.force_login(permit(user_make(), "stats.view_monitor", "tickets.pause_sale"))
         assert mine.get("/monitor/").status_code == 200
         assert mine.post(sale, {"paused": "yes"})["Location"] == "/monitor/"
         assert Inventory.objects.get().paused
@@ -256,7 +257,7 @@ class TestCost:
         path: str,
         most: int,
     ) -> None:
-        user = user_make(is_staff=True)
+        user = permit(user_make(), "stats.view_monitor") if path == "/monitor/" else user_make()
         page.force_login(user)
         ticket_type = ticket_type_make()
         hold = self.hold(user, ticket_type)

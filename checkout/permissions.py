@@ -1,0 +1,11 @@
+"""What staff may be allowed to do with money, beside what the admin asks for each model."""
+
+from enum import StrEnum
+
+
+class Permission(StrEnum):
+    """Permissions as Django names them: the app, and the codename in the Meta of a model."""
+
+    REFUND = "checkout.refund_payment"
+    RETRY_REFUND = "checkout.retry_refund"
+    CLOSE_INCIDENT = "checkout.close_incident"

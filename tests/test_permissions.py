@@ -1,0 +1,359 @@
+"""Who may do what: each route, admin page, admin action and stream has a rule, and each role is tried on each."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.contrib import admin
+from django.contrib.admin.sites import AdminSite
+from django.db.models import Model
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, path
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from checkout.models import Incident, Payment, Refund
+from checkout.permissions import Permission as MoneyPermission
+from overlord.accounts.models import User
+from overlord.shop.permissions import SUPERUSER
+from realtime import streams
+from realtime.gateway.access import RefusedError, admit
+from stats.permissions import Permission as StatsPermission
+from tests.clients import api_of, permit, token_of
+from tickets.models import Event, Inventory, Reservation, TicketType
+from tickets.permissions import Permission as TicketsPermission
+from tickets.tests.reserving import claim
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PERMISSIONS: list[str] = [*TicketsPermission, *MoneyPermission, *StatsPermission]
+ROLES = ["anonymous", "buyer", "staff", *PERMISSIONS, SUPERUSER]
+
+# Routes that ask for no permission: open to anyone, or showing each user what is the user's own.
+ANYONE = {
+    "",
+    "events/<id:event_id>/",
+    "event/events/",
+    "event/events/<id:event_id>/",
+    "event/tickets/<id:ticket_type>/",
+    "login/",
+    "logout/",
+    "signup/",
+    "password-reset/",
+    "password-reset/sent/",
+    "password-reset/<uidb64>/<token>/",
+    "translations.js",
+    "register/",
+    "api-auth/login/",
+    "payment/webhooks/<slug:gateway>/",
+    "api/schema/",
+    "api/docs/",
+    "api/asyncapi.yaml",
+    "livez/",
+    "readyz/",
+}
+OWN = {
+    "checkout/<id:reservation_id>/",
+    "checkout/<id:reservation_id>/pay/",
+    "checkout/<id:reservation_id>/extend/",
+    "checkout/<id:reservation_id>/release/",
+    "me/",
+    "api-auth/logout/",
+    "api-auth/logout-all/",
+    "event/reservations/",
+    "event/reservations/<id:reservation_id>/",
+    "event/reservations/<id:reservation_id>/extend/",
+    "payment/payments/",
+    "payment/payments/<id:payment_id>/",
+    "payment/payments/<id:payment_id>/pay/",
+}
+# What the admin has beyond Django's own pages and actions, which ask for add, change, delete and view.
+ADMIN_PAGES = {"checkout.payment": {"<int:payment_id>/refund/": MoneyPermission.REFUND}}
+DJANGOS_OWN = {"accounts.user": {"<id>/password/"}}
+
+
+# The rules -----------------------------------------------------------------------------------------------
+def routes(resolver: URLResolver | None = None, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each route, with its view, but those of the admin."""
+    for each in (resolver or get_resolver()).url_patterns:
+        place = before + str(each.pattern)
+        if isinstance(each, URLPattern):
+            yield place, each.callback
+        elif each.app_name != "admin":
+            yield from routes(each, place)
+
+
+def permission_of(view: Any) -> str | None:
+    """Return the permission that a view asks for, in `permission` of a page or of an API class."""
+    return getattr(getattr(view, "cls", view), "permission", None)
+
+
+def unruled(found: Iterator[tuple[str, Any]]) -> set[str]:
+    """Return the routes that name no permission and are not known to need none."""
+    return {place for place, view in found if permission_of(view) is None} - ANYONE - OWN
+
+
+def admin_pages(site: AdminSite) -> dict[str, set[str]]:
+    """Return the addresses that each model's admin adds to those of a plain ModelAdmin."""
+    return {
+        model._meta.label_lower: added
+        for model, shown in site._registry.items()
+        if (added := _places(shown) - _places(admin.ModelAdmin(model, site)))
+    }
+
+
+def _places(shown: admin.ModelAdmin) -> set[str]:
+    return {str(each.pattern) for each in shown.get_urls()}
+
+
+def admin_actions(site: AdminSite) -> dict[tuple[type[Model], str], list[str]]:
+    """Return the actions that each model's admin has, with the names of the permissions that they ask for."""
+    return {
+        (model, name): list(getattr(function, "allowed_permissions", []))
+        for model, shown in site._registry.items()
+        for function, name, _ in shown._get_base_actions()  # type: ignore[attr-defined]
+        if name != "delete_selected"
+    }
+
+
+class TestEachHasARule:
+    def test_each_route_names_a_permission_or_is_known_to_need_none(self) -> None:
+        assert unruled(routes()) == set()
+        assert {place for place, view in routes() if permission_of(view)} & (ANYONE | OWN) == set()
+        assert (ANYONE | OWN) - {place for place, _ in routes()} == set(), "these routes are gone"
+
+    def test_a_route_without_a_rule_is_noticed(self) -> None:
+        """Negative control."""
+        assert unruled(iter([("give-away/", HttpResponse)])) == {"give-away/"}
+
+    def test_each_page_of_the_admin_is_known(self) -> None:
+        known = {name: set(pages) for name, pages in ADMIN_PAGES.items()} | DJANGOS_OWN
+        assert admin_pages(admin.site) == known
+
+    def test_each_action_of_the_admin_asks_for_a_permission(self) -> None:
+        found = admin_actions(admin.site)
+        assert {action for action, asked in found.items() if not asked} == set()
+        assert found.keys() == {(deed.model, deed.action) for deed in DEEDS}, "each is tried below"
+
+    def test_an_action_or_page_of_the_admin_without_a_rule_is_noticed(self) -> None:
+        """Negative control."""
+
+        class Careless(admin.ModelAdmin):
+            actions = ("give_away",)
+
+            def get_urls(self) -> list[Any]:
+                return [path("give/", HttpResponse), *super().get_urls()]
+
+            def give_away(self, request: Any, rows: Any) -> None: ...
+
+        site = AdminSite()
+        site.register(Event, Careless)
+        assert admin_actions(site) == {(Event, "give_away"): []}
+        assert admin_pages(site) == {"tickets.event": {"give/"}}
+
+    def test_a_stream_for_staff_names_a_permission(self) -> None:
+        for kind, definition in streams._definitions.items():
+            assert (definition.access == streams.Access.STAFF) == (definition.permission is not None), kind
+
+    def test_a_stream_for_staff_without_a_rule_is_refused(self) -> None:
+        """Negative control."""
+        with pytest.raises(ValueError, match="names a permission"):
+            streams.register("give-away", access=streams.Access.STAFF, project=lambda ids, now: {})
+
+    def test_each_permission_is_in_the_database(self, user_make: Callable[..., User]) -> None:
+        assert permit(user_make(), *PERMISSIONS).get_all_permissions() == set(PERMISSIONS)
+
+
+# Each role on each -----------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Person:
+    """Somebody who has a role, by session in `browser` and by token in `api`."""
+
+    role: str
+    user: User | None
+
+    @property
+    def browser(self) -> Client:
+        client = Client(headers={"accept": "text/html"})
+        if self.user is not None:
+            client.force_login(self.user)
+        return client
+
+    @property
+    def api(self) -> APIClient:
+        return api_of(self.user) if self.user is not None else APIClient()
+
+    def may(self, permission: str) -> bool:
+        return self.role in (permission, SUPERUSER)
+
+
+@pytest.fixture
+def people(user_make: Callable[..., User]) -> list[Person]:
+    """Make somebody of each role. Who has a permission has no other."""
+
+    def person(role: str) -> Person:
+        if role == "anonymous":
+            return Person(role, None)
+        user = user_make(is_staff=role in ("staff", SUPERUSER), is_superuser=role == SUPERUSER)
+        return Person(role, permit(user, role) if role in PERMISSIONS else user)
+
+    return [person(role) for role in ROLES]
+
+
+def guarded(*, of_api: bool) -> list[tuple[str, str]]:
+    """Return the routes that ask for a permission: those of the API, or the pages."""
+    found = [(place, permission_of(view), hasattr(view, "cls")) for place, view in routes()]
+    return [(place, permission) for place, permission, is_api in found if permission and is_api == of_api]
+
+
+def address(place: str) -> str:
+    """Return an address of the route, of something that is not there."""
+    return "/" + "".join("999999" if part.startswith("<") else f"{part}/" for part in _parts(place))
+
+
+def _parts(place: str) -> Iterator[str]:
+    for part in place.strip("/").split("/"):
+        yield part if not part.startswith("<") else "<"
+        if part.startswith("<"):
+            yield ""
+
+
+@pytest.mark.parametrize(("place", "permission"), guarded(of_api=True))
+def test_each_role_on_each_route_of_the_api(place: str, permission: str, people: list[Person]) -> None:
+    method = "get" if place.startswith("stats/") else "post"
+    for person in people:
+        status = getattr(person.api, method)(address(place)).status_code
+        refused = 401 if person.user is None else 403
+        assert (status == refused) == (not person.may(permission)), (person.role, status)
+        assert status in (200, 404, refused), (person.role, status)
+
+
+@pytest.mark.parametrize(("place", "permission"), guarded(of_api=False))
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_each_role_on_each_page(place: str, permission: str, method: str, people: list[Person]) -> None:
+    for person in people:
+        answer = getattr(person.browser, method)(address(place))
+        log_in = answer.get("Location", "").startswith("/login/")
+        assert log_in == (person.user is None and answer.status_code != 405), person.role
+        if person.user is not None and answer.status_code != 405:
+            assert (answer.status_code == 403) == (not person.may(permission)), person.role
+
+
+@pytest.mark.parametrize("kind", [kind for kind, known in streams._definitions.items() if known.permission])
+def test_each_role_on_each_stream_for_staff(kind: str, people: list[Person]) -> None:
+    for person in people:
+        token = token_of(person.user) if person.user is not None else "wrong"
+        scope = {"headers": [(b"host", b"x"), (b"authorization", f"Token {token}".encode())]}
+        watch = partial(async_to_sync(admit), scope, kind=kind, stream_id=None)
+        if person.may(streams.get(kind).permission or ""):
+            assert watch().stream == kind
+            continue
+        with pytest.raises(RefusedError) as refused:
+            watch()
+        assert refused.value.code == (4401 if person.user is None else 4403), person.role
+
+
+@dataclass(frozen=True)
+class Deed:
+    """An action of the admin on one row that `make` makes; `is_done` tells from the database."""
+
+    model: type[Model]
+    action: str
+    permission: str
+    make: Callable[[Reservation], Model]
+    is_done: Callable[[Model], bool]
+
+
+def event_on_sale(reservation: Reservation) -> Model:
+    Inventory.objects.update(paused=False)
+    return reservation.ticket_type.event
+
+
+def event_paused(reservation: Reservation) -> Model:
+    Inventory.objects.update(paused=True)
+    return reservation.ticket_type.event
+
+
+def payment_make(reservation: Reservation) -> Payment:
+    return Payment.objects.get_or_create(
+        reservation=reservation,
+        defaults={
+            "buyer": reservation.buyer,
+            "amount_minor": 3000,
+            "currency": "EUR",
+            "gateway": "sandbox",
+            "status": "SUCCESS",
+            "created": timezone.now(),
+        },
+    )[0]
+
+
+def refund_refused(reservation: Reservation) -> Model:
+    Refund.objects.update(status="FAILURE")
+    made = {"amount_minor": 100, "status": "FAILURE", "created": timezone.now()}
+    return Refund.objects.get_or_create(payment=payment_make(reservation), defaults=made)[0]
+
+
+def incident(reservation: Reservation) -> Model:
+    Incident.objects.all().delete()
+    payment = payment_make(reservation)
+    return Incident.objects.create(payment=payment, cause="stuck", created=timezone.now())
+
+
+DEEDS = [
+    Deed(
+        Event, "pause", TicketsPermission.PAUSE_SALE, event_on_sale, lambda _: Inventory.objects.get().paused
+    ),
+    Deed(
+        Event,
+        "resume",
+        TicketsPermission.PAUSE_SALE,
+        event_paused,
+        lambda _: not Inventory.objects.get().paused,
+    ),
+    Deed(
+        Refund,
+        "try_again",
+        MoneyPermission.RETRY_REFUND,
+        refund_refused,
+        lambda row: Refund.objects.get(pk=row.pk).status != "FAILURE",
+    ),
+    Deed(
+        Incident,
+        "close",
+        MoneyPermission.CLOSE_INCIDENT,
+        incident,
+        lambda row: Incident.objects.get(pk=row.pk).closed_at is not None,
+    ),
+]
+
+
+@pytest.mark.parametrize("deed", DEEDS, ids=lambda deed: deed.action)
+def test_each_role_on_each_action_of_the_admin(
+    deed: Deed, people: list[Person], buyer: User, ticket_type: TicketType
+) -> None:
+    claimed = claim(buyer.pk, ticket_type, 2).reservation["id"]
+    for person in people:
+        row = deed.make(Reservation.objects.get(pk=claimed))
+        rows = f"/admin/{deed.model._meta.app_label}/{deed.model._meta.model_name}/"
+        person.browser.post(rows, {"action": deed.action, "_selected_action": [row.pk]})
+        assert deed.is_done(row) == person.may(deed.permission), person.role
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "permission"),
+    [(name, place, permission) for name, pages in ADMIN_PAGES.items() for place, permission in pages.items()],
+)
+def test_each_role_on_each_page_of_the_admin(
+    name: str, place: str, permission: str, people: list[Person]
+) -> None:
+    for person in people:
+        answer = person.browser.get(f"/admin/{name.replace('.', '/')}{address(place)}")
+        may_log_in = person.user is not None and person.user.is_staff
+        assert answer.get("Location", "").startswith("/admin/login/") == (not may_log_in), person.role
+        if may_log_in:
+            assert (answer.status_code == 403) == (not person.may(permission)), person.role

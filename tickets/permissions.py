@@ -1,0 +1,10 @@
+"""What staff may be allowed to do with events and reservations, beside what the admin asks for each model."""
+
+from enum import StrEnum
+
+
+class Permission(StrEnum):
+    """Permissions as Django names them: the app, and the codename in the Meta of a model."""
+
+    PAUSE_SALE = "tickets.pause_sale"
+    RETURN_TICKETS = "tickets.return_tickets"
