@@ -5,11 +5,13 @@ reservation locks it first and changes the inventory last. `now` is PostgreSQL's
 step announces the change after the commit.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 
 from django.db import IntegrityError
-from django.db.models import F
+from django.db.models import F, Sum
+from django.db.models.functions import Coalesce
 
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
@@ -39,6 +41,23 @@ def reservation_lock(*, reservation_id: int, buyer_id: int | None = None) -> Res
     return reservation
 
 
+def order_lock(*, reservation_id: int, buyer_id: int | None = None) -> list[Reservation]:
+    """Lock the order of a reservation, the buyer's own if one is given; return all it has, by id; raise NotFound.
+
+    The lead is locked first and alone, so that whoever adds to the order has finished when the rest is read.
+    """
+    db.transaction_required()
+    found = Reservation.objects.filter(pk=reservation_id)
+    if buyer_id is not None:
+        found = found.filter(buyer_id=buyer_id)
+    order_id = found.values_list(Coalesce("lead_id", "id"), flat=True).first()
+    if order_id is None:
+        raise NotFound()
+    lead = reservation_lock(reservation_id=order_id)
+    rest = Reservation.objects.select_related("ticket_type__event").filter(lead_id=order_id).order_by("id")
+    return [lead, *rest.select_for_update(no_key=True, of=("self",))]
+
+
 def reservation_state(*, reservation: Reservation, now: datetime) -> ReservationState:
     """Return a locked reservation's state, EXPIRED for a due hold whose tickets are not released yet."""
     return rules.state_at(state=reservation.state, expires_at=reservation.expires_at, now=now)
@@ -51,13 +70,67 @@ def reservation_release(*, reservation: Reservation, now: datetime) -> None:
     _inventory_change(reservation, now=now, held=-reservation.quantity)
 
 
-def reservation_extend(*, reservation: Reservation, now: datetime) -> None:
-    """Move the end of a locked hold, never to an earlier instant; raise NotExtendable."""
-    until = rules.extended_until(
-        state=reservation.state, created=reservation.created, expires_at=reservation.expires_at, now=now
+def reservation_resize(*, reservation: Reservation, quantity: int, now: datetime) -> bool:
+    """Make a locked hold one of `quantity` tickets; return False when the inventory does not grant so many.
+
+    Raises what `rules.check_resizable` does, and OverLimit.
+    """
+    rules.check_resizable(
+        state=reservation.state,
+        expires_at=reservation.expires_at,
+        unit_price_minor=reservation.unit_price_minor,
+        quantity=quantity,
+        now=now,
     )
-    _reservation_move(reservation, ReservationState.HELD, ReservationState.HELD, expires_at=until)
-    _inventory_change(reservation, now=now)  # its figures say when the earliest hold ends
+    step = quantity - reservation.quantity
+    if step == 0:
+        return True
+    if step > 0:
+        _check_limit(reservation, quantity)
+    changed = db.rows(sql.INVENTORY_STEP, {"ticket_type": reservation.ticket_type_id, "step": step})
+    if not changed:
+        return False
+    Reservation.objects.filter(pk=reservation.pk).update(
+        quantity=quantity,
+        quantity_claimed=Coalesce("quantity_claimed", "quantity"),
+        version=F("version") + 1,
+    )
+    figures = [(row["event"], Figures.from_row(row)) for row in changed]
+    db.after_commit(partial(projections.announce, figures=figures, buyers=[reservation.buyer_id], now=now))
+    return True
+
+
+def _check_limit(reservation: Reservation, quantity: int) -> None:
+    """Raise OverLimit when the buyer would have too many, beside what is paid. No other claim of theirs can come
+    between: a buyer has one live reservation of a type, and this one is locked."""
+    paid = Reservation.objects.filter(
+        buyer_id=reservation.buyer_id,
+        ticket_type_id=reservation.ticket_type_id,
+        state=ReservationState.VALIDATED,
+    ).aggregate(tickets=Sum("quantity", default=0))["tickets"]
+    limit = reservation.ticket_type.max_per_user
+    if paid + quantity > limit:
+        raise rules.OverLimit(max_per_user=limit)
+
+
+def order_extend(*, order: Sequence[Reservation], reservation_id: int, now: datetime) -> None:
+    """Move the end of a locked order, whose reservation `reservation_id` must be held; raise NotExtendable.
+
+    All its holds end together, thirty minutes after its first was made at most.
+    """
+    [asked] = [each for each in order if each.pk == reservation_id]
+    until = rules.extended_until(
+        state=asked.state, created=order[0].created, expires_at=asked.expires_at, now=now
+    )
+    held = [each for each in order if each.state == ReservationState.HELD]
+    for each in held:
+        _reservation_move(each, ReservationState.HELD, ReservationState.HELD, expires_at=until)
+    for each in sorted(held, key=_by_inventory):
+        _inventory_change(each, now=now)  # its figures say when the earliest hold ends
+
+
+def _by_inventory(reservation: Reservation) -> int:
+    return reservation.ticket_type_id
 
 
 def reservation_begin_paying(*, reservation: Reservation, now: datetime) -> None:

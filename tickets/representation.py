@@ -160,6 +160,18 @@ def reservation(row: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
     return shown
 
 
+def order(rows: Sequence[Mapping[str, Any]], *, now: datetime) -> dict[str, Any]:
+    """Return an order (the rows of its reservations, at least one). Its total leaves out those that have ended."""
+    currency = rows[0]["currency"]
+    minor = sum(row["unit_price_minor"] * row["quantity"] for row in rows if row["ended_at"] is None)
+    return {
+        "order": rows[0]["lead_id"] or rows[0]["id"],
+        "reservations": [reservation(row, now=now) for row in rows],
+        "total": money.to_text(minor, currency),
+        "currency": currency,
+    }
+
+
 def events(rows: Sequence[Mapping[str, Any]], left: Mapping[int, Sequence[int]]) -> list[dict[str, Any]]:
     """Return a page of the list of events; `left` has the ids of each event's types that have tickets left."""
     return [

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -17,6 +17,7 @@ EARLIEST = datetime(
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)  # PostgreSQL's limits are wider, but not equal.
 NAME_LENGTH, TYPE_NAME_LENGTH, DESCRIPTION_LENGTH = 200, 60, 10_000
 KEY_LENGTH = 64
+MOST_TYPES = 20  # in one order
 SOLD_OUT_CACHED_FOR = timedelta(milliseconds=250)
 # A hold first lasts for the setting HOLD_SECONDS.
 EXTENDED_FOR = timedelta(minutes=5)
@@ -86,6 +87,16 @@ class SaleEnded(Conflict):
 class SalePaused(Conflict):
     code = "sale_paused"
     sentence = "The sale is paused."
+
+
+class OrderFull(Conflict):
+    code = "order_full"
+    sentence = f"An order has at most {MOST_TYPES} ticket types."
+
+
+class SeveralEvents(Invalid):
+    code = "several_events"
+    sentence = "All tickets of an order must be of one event."
 
 
 class UnknownTicketType(Invalid):
@@ -256,6 +267,49 @@ def check_idempotency_key(key: str | None) -> None:
     if key is not None and not (0 < len(key) <= KEY_LENGTH and key.isascii() and key.isprintable()):
         sentence = f"An Idempotency-Key has 1 to {KEY_LENGTH} printable ASCII characters."
         raise Invalid(sentence, errors={"Idempotency-Key": [sentence]})
+
+
+def check_items(ticket_types: Sequence[int]) -> None:
+    """Raise Invalid unless these ticket types can be one order: 1 to 20, each once."""
+    if not 1 <= len(ticket_types) <= MOST_TYPES:
+        sentence = f"An order has 1 to {MOST_TYPES} ticket types."
+    elif len(set(ticket_types)) < len(ticket_types):
+        sentence = "Each ticket type can be in an order once. Give its whole amount there."
+    else:
+        return
+    raise Invalid(sentence, errors={"items": [sentence]})
+
+
+def check_addable(states: Collection[ReservationState | str], *, adding: int) -> None:
+    """Raise why `adding` types cannot be added to an order whose reservations have these states.
+
+    Raises PaymentInProgress, AlreadyValidated, ReservationEnded when none is held, or OrderFull.
+    """
+    if ReservationState.PAYING in states:
+        raise PaymentInProgress()
+    if ReservationState.VALIDATED in states:
+        raise AlreadyValidated()
+    held = sum(state == ReservationState.HELD for state in states)
+    if not held:
+        raise ReservationEnded(state=str(next(iter(states))))
+    if held + adding > MOST_TYPES:
+        raise OrderFull()
+
+
+def check_resizable(
+    *,
+    state: ReservationState | str,
+    expires_at: datetime,
+    unit_price_minor: int,
+    quantity: int,
+    now: datetime,
+) -> None:
+    """Raise PaymentInProgress, AlreadyValidated, ReservationEnded or TotalTooLarge unless a hold can be changed."""
+    check_releasable(state)
+    if expires_at <= now:
+        raise ReservationEnded(state=str(ReservationState.EXPIRED), ended_at=expires_at)
+    if unit_price_minor * quantity > LARGEST_TOTAL_MINOR:
+        raise TotalTooLarge()
 
 
 def state_at(*, state: ReservationState | str, expires_at: datetime, now: datetime) -> ReservationState:

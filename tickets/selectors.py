@@ -6,10 +6,10 @@ from datetime import date, datetime
 from typing import Any
 
 from django.db.models import DateField, F, Func, Min, Q, QuerySet
-from django.db.models.functions import Cast, TruncMonth
+from django.db.models.functions import Cast, Coalesce, TruncMonth
 
 from overlord.kernel import db
-from tickets import representation, sql
+from tickets import representation, rules, sql
 from tickets.models import Event, Inventory, Reservation, TicketType
 from tickets.representation import Figures
 from tickets.rules import LISTED_STATES, ClaimFacts, ReservationState
@@ -275,6 +275,35 @@ def holds_expiring(*, thresholds: Sequence[int], after: datetime, until: datetim
     Rows of reservation, buyer and expires_at. A hold that was made for less than a threshold is left out of it.
     """
     return db.rows(sql.HOLDS_EXPIRING, {"thresholds": list(thresholds), "after": after, "until": until})
+
+
+# Orders --------------------------------------------------------------------------------------------------
+def order_rows(*, order_id: int) -> list[dict[str, Any]]:
+    """Read all reservations of an order, ended ones too, by id, as rows that `representation.order` shows."""
+    members = Reservation.objects.filter(Q(pk=order_id) | Q(lead_id=order_id))
+    return list(reservation_rows(members).order_by("id"))
+
+
+def order_states(*, buyer_id: int, order_id: int, now: datetime) -> list[ReservationState]:
+    """Return the states at `now` of the reservations of a buyer's order; none when there is no such order."""
+    members = Reservation.objects.filter(
+        Q(pk=order_id, lead=None) | Q(lead_id=order_id), buyer_id=buyer_id
+    ).order_by("id")
+    return [
+        rules.state_at(state=state, expires_at=expires_at, now=now)
+        for state, expires_at in members.values_list("state", "expires_at")
+    ]
+
+
+def order_claimed_at(*, order_id: int, created: datetime) -> dict[int, int]:
+    """Return what was claimed together for an order at an instant: {ticket type: quantity}."""
+    made = Reservation.objects.filter(Q(pk=order_id) | Q(lead_id=order_id), created=created)
+    return dict(made.values_list("ticket_type_id", Coalesce("quantity_claimed", "quantity")))
+
+
+def events_of_types(ticket_types: Collection[int]) -> dict[int, int]:
+    """Return the event of each of these ticket types; those that do not exist are left out."""
+    return dict(TicketType.objects.filter(pk__in=ticket_types).values_list("id", "event_id"))
 
 
 # The claim -----------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ it has the lock, because that clock alone decides.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,7 +24,7 @@ from tickets import (
     sql,
 )
 from tickets.event_files import EventToLoad, FileErrors
-from tickets.models import Event
+from tickets.models import Event, Reservation
 from tickets.representation import Figures
 from tickets.rules import ReservationEnded, ReservationState, UnknownTicketType
 
@@ -60,7 +60,7 @@ def reservation_create(
             )
         if key is not None and (earlier := selectors.reservation_row_by_key(buyer_id=buyer_id, key=key)):
             return _replay(earlier, ticket_type=ticket_type, quantity=quantity, now=now)
-        _diagnose(buyer_id, ticket_type, quantity)
+        claim_diagnose(buyer_id=buyer_id, ticket_type=ticket_type, quantity=quantity)
     raise Busy()
 
 
@@ -95,12 +95,13 @@ def _claim(
 
 
 def _replay(earlier: dict[str, Any], *, ticket_type: int, quantity: int, now: datetime) -> Reserved:
-    if (earlier["ticket_type_id"], earlier["quantity"]) != (ticket_type, quantity):
+    made = (earlier["ticket_type_id"], earlier["quantity_claimed"])
+    if not earlier["is_alone"] or made != (ticket_type, quantity):
         raise Mismatch()
     return Reserved(reservation=representation.reservation(earlier, now=now), replayed=True)
 
 
-def _diagnose(buyer_id: int, ticket_type: int, quantity: int) -> None:
+def claim_diagnose(*, buyer_id: int, ticket_type: int, quantity: int) -> None:
     """Raise why a claim was not granted, or release the due holds that stood in its way."""
     facts = selectors.claim_facts(buyer_id=buyer_id, ticket_type=ticket_type)
     if facts is None:
@@ -130,12 +131,43 @@ def reservation_release(*, buyer_id: int, reservation_id: int) -> None:
         operations.reservation_release(reservation=reservation, now=db.now())
 
 
+def reservation_resize(*, buyer_id: int, reservation_id: int, quantity: int) -> dict[str, Any]:
+    """Make the buyer's hold one of `quantity` tickets, all or none of them, and return it. Its end stays.
+
+    Raises NotFound, PaymentInProgress, AlreadyValidated, ReservationEnded, what `rules.refusal` returns when more
+    are not granted, and Busy when other buyers were quicker three times.
+    """
+    for _ in range(CLAIM_ATTEMPTS):
+        with db.transaction():
+            reservation = operations.reservation_lock(reservation_id=reservation_id, buyer_id=buyer_id)
+            now, step = db.now(), quantity - reservation.quantity
+            if operations.reservation_resize(reservation=reservation, quantity=quantity, now=now):
+                break
+        _resize_diagnose(reservation, step)
+    else:
+        raise Busy()
+    return reservation_get(buyer_id=buyer_id, reservation_id=reservation_id, now=now)
+
+
+def _resize_diagnose(reservation: Reservation, step: int) -> None:
+    """Raise why a hold cannot have `step` tickets more, or release the due holds that stood in its way."""
+    ticket_type = reservation.ticket_type_id
+    facts = selectors.claim_facts(buyer_id=reservation.buyer_id, ticket_type=ticket_type)
+    if facts is None:
+        raise UnknownTicketType()
+    refused = rules.refusal(replace(facts, live_reservation=None), quantity=step)
+    if refused is not None:
+        raise refused
+    if facts.due_holds:
+        due_holds_release(ticket_type=ticket_type)
+
+
 def reservation_extend(*, buyer_id: int, reservation_id: int) -> dict[str, Any]:
-    """Give the buyer's hold more time, and return it; raise NotFound or NotExtendable."""
+    """Give the whole order of the buyer's hold more time, and return the hold; raise NotFound or NotExtendable."""
     with db.transaction():
-        reservation = operations.reservation_lock(reservation_id=reservation_id, buyer_id=buyer_id)
+        order = operations.order_lock(reservation_id=reservation_id, buyer_id=buyer_id)
         now = db.now()
-        operations.reservation_extend(reservation=reservation, now=now)
+        operations.order_extend(order=order, reservation_id=reservation_id, now=now)
     return reservation_get(buyer_id=buyer_id, reservation_id=reservation_id, now=now)
 
 

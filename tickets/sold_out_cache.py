@@ -16,7 +16,8 @@ def remember(*, ticket_type: int, facts: rules.ClaimFacts, refused: DomainError)
     """Keep a refusal of a claim with these facts for as long as `rules.cached_for` allows."""
     kept_for = rules.cached_for(refused, now=facts.now)
     if kept_for is not None:
-        _answers[ticket_type] = (time.monotonic() + kept_for.total_seconds(), refused)
+        kept = type(refused)(refused.detail, **refused.facts)
+        _answers[ticket_type] = (time.monotonic() + kept_for.total_seconds(), kept)
 
 
 def recall(*, ticket_type: int) -> None:

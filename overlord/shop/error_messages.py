@@ -96,6 +96,14 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
         _("Ticket sales are paused."),
         _("Your selection is kept. Try again when sales resume; this page updates by itself."),
     ),
+    "order_full": lambda _facts: (
+        _("An order has at most twenty ticket types."),
+        _("Pay for this order first, or choose fewer ticket types."),
+    ),
+    "several_events": lambda _facts: (
+        _("All tickets of an order must be for the same event."),
+        _("Make one order for each event."),
+    ),
     "unknown_ticket_type": lambda _facts: (
         _("This ticket type is no longer available."),
         _("Choose one of the ticket types below."),

@@ -15,6 +15,21 @@ class ReservationInput(serializers.Serializer):
     amount = WholeNumberField(min_value=1, max_value=rules.LARGEST_AMOUNT)
 
 
+class BatchInput(serializers.Serializer):
+    items = serializers.ListField(child=ReservationInput(), min_length=1, max_length=rules.MOST_TYPES)
+    order = WholeNumberField(
+        min_value=1,
+        max_value=LARGEST_ID,
+        allow_null=True,
+        default=None,
+        help_text="An unpaid order of mine to add to. Left out: a new order.",
+    )
+
+
+class ResizeInput(serializers.Serializer):
+    amount = WholeNumberField(min_value=1, max_value=rules.LARGEST_AMOUNT)
+
+
 class EventInList(serializers.Serializer):
     id = serializers.IntegerField()
     name = serializers.CharField()
@@ -77,3 +92,10 @@ class Reservation(serializers.Serializer):
     validated = serializers.BooleanField()
     version = serializers.IntegerField()
     ended_at = serializers.DateTimeField(required=False, help_text="Present once it has ended.")
+
+
+class Order(serializers.Serializer):
+    order = serializers.IntegerField()
+    reservations = Reservation(many=True)
+    total = serializers.CharField(help_text="Of the reservations that have not ended.")
+    currency = serializers.CharField()

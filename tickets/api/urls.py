@@ -8,6 +8,7 @@ urlpatterns = [
     path("events/<id:event_id>/", views.EventDetail.as_view()),
     path("tickets/<id:ticket_type>/", views.TicketTypeDetail.as_view()),
     path("reservations/", views.ReservationList.as_view()),
+    path("reservations/batch/", views.ReservationBatch.as_view()),
     path("reservations/<id:reservation_id>/", views.ReservationDetail.as_view()),
     path("reservations/<id:reservation_id>/extend/", views.ReservationExtend.as_view()),
 ]

@@ -17,7 +17,7 @@ from overlord.kernel.errors import Invalid
 from overlord.kernel.pagination import Pages
 from overlord.kernel.rendering import fingerprint
 from overlord.kernel.schema import paginated
-from tickets import availability, representation, rules, selectors, services
+from tickets import availability, order_services, representation, rules, selectors, services
 from tickets.api import serializers
 from tickets.rules import LISTED_STATES, ReservationState
 
@@ -119,6 +119,37 @@ class ReservationList(APIView):
         return Response(reserved.reservation, status=status.HTTP_201_CREATED, headers=headers)
 
 
+class ReservationBatch(APIView):
+    @extend_schema(
+        operation_id="reservations_create_batch",
+        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+        request=serializers.BatchInput,
+        responses={201: serializers.Order},
+    )
+    def post(self, request: Request) -> Response:
+        """Hold tickets of several types of one event, all or none, as one order."""
+        body = serializers.BatchInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        wanted = body.validated_data
+        key = request.headers.get("Idempotency-Key")
+        rules.check_idempotency_key(key)
+        ordered = order_services.order_claim(
+            buyer_id=actor_id(request),
+            items=[
+                order_services.Wanted(ticket_type=item["ticket_type"], quantity=item["amount"])
+                for item in wanted["items"]
+            ],
+            order_id=wanted["order"],
+            key=key,
+            hold=timedelta(seconds=settings.HOLD_SECONDS),
+            now=clock.now(),
+        )
+        headers = {"Location": f"/event/reservations/{ordered.order['order']}/"}
+        if ordered.replayed:
+            headers["Idempotency-Replayed"] = "true"
+        return Response(ordered.order, status=status.HTTP_201_CREATED, headers=headers)
+
+
 def _states(request: Request) -> tuple[ReservationState, ...]:
     """Return the states that `?state=` asks for; raise Invalid for one that does not exist."""
     asked = [each for each in request.query_params.get("state", "").split(",") if each]
@@ -139,6 +170,23 @@ class ReservationDetail(APIView):
             )
         )
 
+    @extend_schema(
+        operation_id="reservations_resize",
+        request=serializers.ResizeInput,
+        responses=serializers.Reservation,
+    )
+    def patch(self, request: Request, reservation_id: int) -> Response:
+        """Hold more or fewer tickets, all or none of them. When the hold ends stays as it is."""
+        body = serializers.ResizeInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        return Response(
+            services.reservation_resize(
+                buyer_id=actor_id(request),
+                reservation_id=reservation_id,
+                quantity=body.validated_data["amount"],
+            )
+        )
+
     @extend_schema(operation_id="reservations_release", responses={204: None})
     def delete(self, request: Request, reservation_id: int) -> Response:
         """Release held tickets."""
@@ -153,7 +201,7 @@ class ReservationExtend(APIView):
         responses=serializers.Reservation,
     )
     def post(self, request: Request, reservation_id: int) -> Response:
-        """Extend a hold to five minutes from now, and at most to thirty minutes after it was made."""
+        """Extend the order of a hold to five minutes from now, and at most to thirty after its first was made."""
         return Response(
             services.reservation_extend(buyer_id=actor_id(request), reservation_id=reservation_id)
         )

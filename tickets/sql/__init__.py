@@ -17,11 +17,16 @@ CLAIM = (
     "SELECT * FROM reservation_claim(%(buyer)s, %(ticket_type)s, %(quantity)s, %(key)s,"
     " make_interval(secs => %(hold_seconds)s))"
 )
+CLAIM_ORDER = (
+    "SELECT * FROM reservations_claim(%(buyer)s, %(ticket_types)s, %(quantities)s, %(order)s, %(key)s,"
+    " make_interval(secs => %(hold_seconds)s))"
+)
 RELEASE_DUE = "SELECT *, clock_timestamp() AS at FROM holds_release_due(%(ticket_type)s, %(most)s)"
 GLANCE = "SELECT * FROM sweep_glance(%(after)s, %(until)s, %(thresholds)s)"
 CLAIM_FACTS = text("claim_facts")
 HOLDS_EXPIRING = text("holds_expiring")
 INVENTORY_CHANGE = text("inventory_change")
+INVENTORY_STEP = text("inventory_step")
 RESERVATION_BY_KEY = text("reservation_by_key")
 RESERVATIONS_SHOWN = text("reservations_shown")
 SALE_BOUNDARIES = text("sale_boundaries")

@@ -95,3 +95,16 @@ def end(*buyers: User) -> None:
     Reservation.objects.filter(buyer__in=buyers, state="held").update(
         expires_at=timezone.now() - timedelta(seconds=1)
     )
+
+
+def waiting_for_a_lock(count: int) -> None:
+    """Wait until so many backends of ours wait for a lock."""
+    for _ in range(2000):
+        [row] = db.rows(
+            "SELECT count(*) AS n FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        if row["n"] >= count:
+            return
+        threading.Event().wait(0.005)
+    raise AssertionError(f"{count} backends never waited for a lock")

@@ -14,7 +14,7 @@ from overlord.kernel.errors import DomainError
 from tests.threads import together
 from tickets import services, sql
 from tickets.models import Inventory, Reservation, TicketType
-from tickets.tests.reserving import Witness, claim, outcomes
+from tickets.tests.reserving import Witness, claim, outcomes, waiting_for_a_lock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -146,19 +146,6 @@ class TestOneBuyerTwice:
         results = together(*[lambda: claim(buyer.pk, ticket_type, 2)] * 4)
 
         assert outcomes(results) == {"over_limit": 4}
-
-
-def waiting_for_a_lock(count: int) -> None:
-    """Wait until so many backends of ours wait for a lock."""
-    for _ in range(2000):
-        [row] = db.rows(
-            "SELECT count(*) AS n FROM pg_stat_activity"
-            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
-        if row["n"] >= count:
-            return
-        threading.Event().wait(0.005)
-    raise AssertionError(f"{count} backends never waited for a lock")
 
 
 class TestPause:

@@ -1,0 +1,146 @@
+"""Use cases of orders: several ticket types of one event, claimed all or none in one statement."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import IntegrityError
+
+from overlord.kernel import db
+from overlord.kernel.errors import Busy, DomainError, Mismatch, NotFound
+from tickets import projections, representation, rules, selectors, services, sold_out_cache, sql
+from tickets.representation import Figures
+from tickets.rules import ReservationState, SeveralEvents, UnknownTicketType
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """So many tickets of a type."""
+
+    ticket_type: int
+    quantity: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ordered:
+    """An order as clients see it; `replayed`: an earlier request with the same key had made it or added to it."""
+
+    order: dict[str, Any]
+    replayed: bool
+
+
+def order_claim(
+    *,
+    buyer_id: int,
+    items: Sequence[Wanted],
+    order_id: int | None,
+    key: str | None,
+    hold: timedelta,
+    now: datetime,
+) -> Ordered:
+    """Hold all items for the buyer or none, in one autocommitted statement.
+
+    They are a new order that is held for the time of `hold`, or are added to an unpaid order of the buyer's and end
+    with it. Raises Invalid and SeveralEvents; of the order NotFound and what `rules.check_addable` does; of the
+    first ticket type that is refused what `services.reservation_create` does, with `ticket_type` among the facts.
+    """
+    rules.check_items([item.ticket_type for item in items])
+    if key is None:
+        for item in items:
+            with _naming(item.ticket_type):
+                sold_out_cache.recall(ticket_type=item.ticket_type)
+    for _ in range(services.CLAIM_ATTEMPTS):
+        rows, refused = _claim(buyer_id, items, order_id, key, hold)
+        if rows:
+            known = rows if order_id is None else selectors.order_rows(order_id=order_id)
+            return Ordered(order=representation.order(known, now=rows[0]["created"]), replayed=False)
+        if key is not None and (earlier := selectors.reservation_row_by_key(buyer_id=buyer_id, key=key)):
+            return _replay(earlier, items=items, order_id=order_id, now=now)
+        _diagnose(buyer_id, items, order_id, refused)
+    raise Busy()
+
+
+def _claim(
+    buyer_id: int, items: Sequence[Wanted], order_id: int | None, key: str | None, hold: timedelta
+) -> tuple[list[dict[str, Any]], int | None]:
+    """Try the claim once and announce it. Return its reservations; or none, and the refused type if it is known."""
+    wanted = {
+        "buyer": buyer_id,
+        "ticket_types": [item.ticket_type for item in items],
+        "quantities": [item.quantity for item in items],
+        "order": order_id,
+        "key": key,
+    }
+    try:
+        granted = db.statement(sql.CLAIM_ORDER, {**wanted, "hold_seconds": hold.total_seconds()})
+    except IntegrityError:
+        return [], None  # another request of the buyer's was quicker
+    if not granted or granted[0]["refused"] is not None:
+        return [], granted[0]["refused"] if granted else None
+    projections.announce(
+        figures=[(row["event"], Figures.from_row(row)) for row in granted],
+        buyers=[buyer_id],
+        now=granted[0]["created"],
+    )
+    return [_as_row(row) for row in granted], None
+
+
+def _as_row(row: dict[str, Any]) -> dict[str, Any]:
+    """Return what the claim returned of one reservation as a row of `selectors.reservation_rows`."""
+    same = ("lead_id", "quantity", "unit_price_minor", "currency", "created", "expires_at")
+    return {
+        **{name: row[name] for name in same},
+        "id": row["reservation_id"],
+        "ticket_type_id": row["ticket_type"],
+        "event_id": row["event"],
+        "ended_at": None,
+        "state": ReservationState.HELD,
+        "version": 1,
+    }
+
+
+def _replay(
+    earlier: dict[str, Any], *, items: Sequence[Wanted], order_id: int | None, now: datetime
+) -> Ordered:
+    made_in = earlier["lead_id"] or earlier["id"]
+    made = selectors.order_claimed_at(order_id=made_in, created=earlier["created"])
+    if earlier["lead_id"] != order_id or made != {item.ticket_type: item.quantity for item in items}:
+        raise Mismatch()
+    rows = selectors.order_rows(order_id=made_in)
+    return Ordered(order=representation.order(rows, now=now), replayed=True)
+
+
+def _diagnose(buyer_id: int, items: Sequence[Wanted], order_id: int | None, refused: int | None) -> None:
+    """Raise why a claim was not granted, or release the due holds that stood in its way.
+
+    With `refused`, the ticket types before it are known to be granted.
+    """
+    types = [item.ticket_type for item in items]
+    events = selectors.events_of_types(types)
+    for ticket_type in types:
+        if ticket_type not in events:
+            raise UnknownTicketType(ticket_type=ticket_type)
+    if order_id is not None:
+        states = selectors.order_states(buyer_id=buyer_id, order_id=order_id, now=db.now())
+        if not states:
+            raise NotFound()
+        rules.check_addable(states, adding=len(items))
+        events |= {0: selectors.order_rows(order_id=order_id)[0]["event_id"]}
+    if len(set(events.values())) > 1:
+        raise SeveralEvents(errors={"items": [SeveralEvents.sentence]})
+    asked = items if refused is None else items[types.index(refused) :]
+    for item in asked:
+        with _naming(item.ticket_type):
+            services.claim_diagnose(buyer_id=buyer_id, ticket_type=item.ticket_type, quantity=item.quantity)
+
+
+@contextmanager
+def _naming(ticket_type: int) -> Iterator[None]:
+    """Add the ticket type to the facts of a refusal."""
+    try:
+        yield
+    except DomainError as refused:
+        refused.facts["ticket_type"] = ticket_type
+        raise

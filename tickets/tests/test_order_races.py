@@ -1,0 +1,292 @@
+"""Orders of several types that race: with one another, with releases, changes and sweeps. And what prevents it."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from overlord.accounts.models import User
+from overlord.kernel import db
+from tests.threads import together
+from tickets import order_services, services, sql
+from tickets.models import Inventory, Reservation, TicketType
+from tickets.order_services import Ordered, Wanted
+from tickets.tests.reserving import HOLD, Witness, waiting_for_a_lock
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def claim_order(
+    buyer_id: int,
+    *types: TicketType,
+    quantity: int = 1,
+    order_id: int | None = None,
+    key: str | None = None,
+    hold: timedelta = HOLD,
+) -> Ordered:
+    return order_services.order_claim(
+        buyer_id=buyer_id,
+        items=[Wanted(ticket_type=each.pk, quantity=quantity) for each in types],
+        order_id=order_id,
+        key=key,
+        hold=hold,
+        now=timezone.now(),
+    )
+
+
+@pytest.fixture
+def types(ticket_type_make: Callable[..., TicketType]) -> list[TicketType]:
+    first = ticket_type_make(capacity=50)
+    return [first, ticket_type_make(event=first.event, capacity=50)]
+
+
+@pytest.fixture
+def crowd() -> list[int]:
+    users = [User(username=f"order{n}", email=f"order{n}@example.org") for n in range(100)]
+    return [user.pk for user in User.objects.bulk_create(users)]
+
+
+@contextmanager
+def function_with(name: str, old: str, new: str) -> Iterator[None]:
+    """Replace a piece of a function of the database, for as long as the block lasts."""
+    guarded = sql.text(name)
+    assert old in guarded
+    with connection.cursor() as cursor:
+        cursor.execute(guarded.replace(old, new))
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(guarded)
+
+
+def codes(results: list[object]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for result in results:
+        name = "won" if isinstance(result, Ordered) else getattr(result, "code", str(result))
+        found[name] = found.get(name, 0) + 1
+    return found
+
+
+class TestOppositeOrder:
+    def test_all_or_none_for_a_hundred_buyers_in_both_orders(
+        self, crowd: list[int], types: list[TicketType]
+    ) -> None:
+        forth, back = types, types[::-1]
+
+        with Witness(types[0]) as first, Witness(types[1]) as second:
+            results = together(
+                *[
+                    lambda pk=pk, nth=nth: claim_order(pk, *(forth if nth % 2 else back))
+                    for nth, pk in enumerate(crowd)
+                ]
+            )
+
+        assert codes(results) == {"won": 50, "all_held": 50}
+        assert (first.broken, second.broken) == ([], [])
+        assert list(Inventory.objects.order_by("pk").values_list("held", flat=True)) == [50, 50]
+        orders = [r.order_id for r in Reservation.objects.all()]
+        assert sorted(orders) == sorted([*set(orders), *set(orders)])
+
+    def opposite(self, buyer: User, types: list[TicketType]) -> list[object]:
+        """Claim two types, the later one first, while another transaction takes the earlier one first."""
+        begun = threading.Event()
+
+        def by_id() -> None:
+            with db.transaction():
+                for each in types:
+                    db.rows(
+                        "SELECT FROM tickets_inventory WHERE ticket_type_id = %s FOR NO KEY UPDATE", [each.pk]
+                    )
+                    if not begun.is_set():
+                        begun.set()
+                        waiting_for_a_lock(1)
+
+        def claim() -> Ordered:
+            begun.wait(30)
+            return claim_order(buyer.pk, *types[::-1])
+
+        return together(by_id, claim)
+
+    def test_two_in_opposite_order_wait_for_one_another(self, buyer: User, types: list[TicketType]) -> None:
+        first, second = self.opposite(buyer, types)
+
+        assert first is None
+        assert isinstance(second, Ordered)
+
+    def test_without_one_order_of_locks_they_deadlock(self, buyer: User, types: list[TicketType]) -> None:
+        as_asked = "ORDER BY array_position(p_ticket_types, i.ticket_type_id)\n"
+        with function_with("reservations_claim", "ORDER BY i.ticket_type_id\n", as_asked):
+            results = self.opposite(buyer, types)
+
+        assert any("deadlock" in str(result) for result in results)
+
+
+class TestBesideAnEndingHold:
+    def claim_beside_release(self, buyer: User, types: list[TicketType]) -> list[object]:
+        """Claim while a release of the same buyer's has changed its reservation and not yet the inventory."""
+        mine = services.reservation_create(
+            buyer_id=buyer.pk, ticket_type=types[1].pk, quantity=1, key=None, hold=HOLD, now=timezone.now()
+        ).reservation["id"]
+        half_released, claimed = threading.Event(), threading.Event()
+
+        def release() -> None:
+            with db.transaction():
+                Reservation.objects.filter(pk=mine).update(state="released", ended_at=timezone.now())
+                half_released.set()
+                claimed.wait(0.5)  # a claim that waits for us never sets it
+                Inventory.objects.filter(pk=types[1].pk).update(held=0)
+
+        def beside() -> Ordered:
+            half_released.wait(30)
+            try:
+                return claim_order(buyer.pk, *types)
+            finally:
+                claimed.set()
+
+        return together(release, beside)
+
+    def test_it_is_refused_at_once(self, buyer: User, types: list[TicketType]) -> None:
+        _, answer = self.claim_beside_release(buyer, types)
+
+        assert getattr(answer, "code", answer) == "already_reserved"
+        assert list(Inventory.objects.order_by("pk").values_list("held", flat=True)) == [0, 0]
+
+    def test_without_the_look_under_the_lock_they_deadlock(
+        self, buyer: User, types: list[TicketType]
+    ) -> None:
+        with function_with("reservations_claim", "bool_or(r.state <> 'validated') OR ", ""):
+            results = self.claim_beside_release(buyer, types)
+
+        assert any("deadlock" in str(result) for result in results)
+
+
+class TestOneBuyerTwice:
+    def test_a_double_click_holds_once(self, buyer: User, types: list[TicketType]) -> None:
+        results = together(*[lambda: claim_order(buyer.pk, *types)] * 6)
+
+        assert codes(results) == {"won": 1, "already_reserved": 5}
+        assert list(Inventory.objects.values_list("held", flat=True)) == [1, 1]
+
+    def test_with_a_key_it_is_one_order_for_all(self, buyer: User, types: list[TicketType]) -> None:
+        results = together(*[lambda: claim_order(buyer.pk, *types, key="click")] * 6)
+
+        assert codes(results) == {"won": 6}
+        assert len({result.order["order"] for result in results if isinstance(result, Ordered)}) == 1
+        assert Reservation.objects.count() == 2
+
+
+class TestAddingBeside:
+    def test_two_additions_at_once_are_both_in_the_order(
+        self, buyer: User, types: list[TicketType], ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        more = [ticket_type_make(event=types[0].event) for _ in range(4)]
+        order = claim_order(buyer.pk, types[0]).order["order"]
+
+        results = together(*[lambda each=each: claim_order(buyer.pk, each, order_id=order) for each in more])
+
+        assert codes(results) == {"won": 4}
+        assert {each.order_id for each in Reservation.objects.all()} == {order}
+
+    def test_the_last_place_in_an_order_is_taken_once(
+        self, buyer: User, types: list[TicketType], ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        more = [ticket_type_make(event=types[0].event) for _ in range(21)]
+        order = claim_order(buyer.pk, *more[:19]).order["order"]
+
+        results = together(
+            *[lambda each=each: claim_order(buyer.pk, each, order_id=order) for each in more[19:]]
+        )
+
+        assert codes(results) == {"won": 1, "order_full": 1}
+
+    def test_an_addition_beside_an_extension_ends_with_the_order(
+        self, buyer: User, types: list[TicketType]
+    ) -> None:
+        order = claim_order(buyer.pk, types[0], hold=timedelta(seconds=30)).order["order"]
+
+        together(
+            lambda: claim_order(buyer.pk, types[1], order_id=order),
+            lambda: services.reservation_extend(buyer_id=buyer.pk, reservation_id=order),
+        )
+
+        assert len(set(Reservation.objects.values_list("expires_at", flat=True))) == 1
+
+
+class TestResizing:
+    def test_two_buyers_want_the_last_ticket_more(
+        self, user_make: Callable[..., User], types: list[TicketType]
+    ) -> None:
+        Inventory.objects.update(capacity=3)
+        buyers = [user_make(), user_make()]
+        mine = [claim_order(buyer.pk, types[0]).order["order"] for buyer in buyers]
+
+        with Witness(types[0]) as witness:
+            results = together(
+                *[
+                    lambda buyer=buyer, pk=pk: services.reservation_resize(
+                        buyer_id=buyer.pk, reservation_id=pk, quantity=2
+                    )
+                    for buyer, pk in zip(buyers, mine, strict=True)
+                ]
+            )
+
+        assert sorted(getattr(result, "code", "granted") for result in results) == ["all_held", "granted"]
+        assert witness.broken == []
+
+    def test_beside_a_release_it_ends_once(self, buyer: User, types: list[TicketType]) -> None:
+        mine = claim_order(buyer.pk, types[0]).order["order"]
+
+        together(
+            *[lambda: services.reservation_resize(buyer_id=buyer.pk, reservation_id=mine, quantity=4)] * 3,
+            lambda: services.reservation_release(buyer_id=buyer.pk, reservation_id=mine),
+        )
+
+        assert Inventory.objects.get(pk=types[0].pk).held == 0
+        assert Reservation.objects.get().state == "released"
+
+    def test_a_pause_is_obeyed_by_a_change_that_was_waiting(
+        self, buyer: User, types: list[TicketType]
+    ) -> None:
+        mine = claim_order(buyer.pk, types[0]).order["order"]
+        locked = threading.Event()
+
+        def pause() -> None:
+            with db.transaction():
+                db.rows("UPDATE tickets_inventory SET paused = true WHERE ticket_type_id = %s", [types[0].pk])
+                locked.set()
+                waiting_for_a_lock(1)
+
+        def resize() -> object:
+            locked.wait(30)
+            return services.reservation_resize(buyer_id=buyer.pk, reservation_id=mine, quantity=2)
+
+        _, answer = together(pause, resize)
+
+        assert getattr(answer, "code", answer) == "sale_paused"
+
+
+class TestPausing:
+    def test_a_pause_is_obeyed_by_an_order_that_was_waiting(
+        self, buyer: User, types: list[TicketType]
+    ) -> None:
+        locked = threading.Event()
+
+        def pause() -> None:
+            with db.transaction():
+                db.rows("UPDATE tickets_inventory SET paused = true WHERE ticket_type_id = %s", [types[1].pk])
+                locked.set()
+                waiting_for_a_lock(1)
+
+        def claim() -> Ordered:
+            locked.wait(30)
+            return claim_order(buyer.pk, *types)
+
+        _, answer = together(pause, claim)
+
+        assert (getattr(answer, "code", answer), answer.facts["ticket_type"]) == ("sale_paused", types[1].pk)
+        assert not Reservation.objects.exists()
