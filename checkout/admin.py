@@ -13,8 +13,9 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
 from checkout import services
-from checkout.models import Incident, Payment, Refund
+from checkout.models import Incident, Payment, Refund, UnmatchedCharge
 from checkout.permissions import Permission
+from checkout.rules import RefundOutcome
 from overlord.accounts.selectors import actor_id
 from overlord.kernel import clock, money
 from overlord.kernel.errors import DomainError
@@ -172,6 +173,32 @@ class RefundAdmin(ReadOnlyAdmin):
                 self.message_user(request, f"{refund}: {refused.detail}", messages.ERROR)
             else:
                 self.message_user(request, f"{refund} will be retried.", messages.SUCCESS)
+
+
+@admin.register(UnmatchedCharge)
+class UnmatchedChargeAdmin(ReadOnlyAdmin):
+    permission = Permission.REFUND
+    list_display = ("id", "gateway_reference", "amount", "charged_at", "found_at", "closed_at")
+    list_filter = (("closed_at", admin.EmptyFieldListFilter), "gateway")
+    search_fields = ("=gateway_reference",)
+    exclude = ("amount_minor",)
+    readonly_fields = ("amount",)
+    actions = ("pay_back", "close")
+
+    @admin.display(description="amount")
+    def amount(self, charge: UnmatchedCharge) -> str:
+        return f"{money.to_text(charge.amount_minor, charge.currency)} {charge.currency}"
+
+    @admin.action(description="Pay back the selected charges", permissions=["act"])
+    def pay_back(self, request: HttpRequest, charges: QuerySet[UnmatchedCharge]) -> None:
+        for charge in charges.filter(closed_at=None):
+            outcome = services.unmatched_charge_refund(charge_id=charge.pk)
+            level = messages.ERROR if outcome == RefundOutcome.FAILED else messages.SUCCESS
+            self.message_user(request, f"{charge}: the refund is {outcome}.", level)
+
+    @admin.action(description="Close: it has been looked at", permissions=["act"])
+    def close(self, request: HttpRequest, charges: QuerySet[UnmatchedCharge]) -> None:
+        services.unmatched_charges_close(ids=list(charges.values_list("pk", flat=True)))
 
 
 @admin.register(Incident)

@@ -176,6 +176,29 @@ class Receipt(models.Model):
         return f"receipt of payment {self.payment_id}"
 
 
+class UnmatchedCharge(models.Model):
+    """A charge in the gateway's list that no payment has: its row was lost. Staff pay it back, or close it."""
+
+    gateway = models.CharField(max_length=20)
+    gateway_reference = models.CharField(max_length=100, help_text="The gateway's name for the intent.")
+    payment_number = models.BigIntegerField(help_text="The id of the payment that was lost.")
+    amount_minor = models.BigIntegerField("amount", help_text="What was not refunded, in minor units.")
+    currency = models.CharField(max_length=3)
+    charged_at = models.DateTimeField()
+    found_at = models.DateTimeField()
+    refund_reference = models.CharField(max_length=100, blank=True)
+    closed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(amount_minor__gte=1), name="unmatched_charge_amount_positive"),
+            models.UniqueConstraint(fields=["gateway", "gateway_reference"], name="unmatched_charge_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"charge {self.gateway_reference} without a payment"
+
+
 class Incident(models.Model):
     """Something about a payment that staff should look at."""
 

@@ -15,8 +15,8 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Greatest
 
 from checkout import projections, rules, sql
-from checkout.gateways.protocol import new_nonce
-from checkout.models import Incident, Payment, Receipt
+from checkout.gateways.protocol import ListedCharge, new_nonce
+from checkout.models import Incident, Payment, Receipt, UnmatchedCharge
 from checkout.rules import Outcome, PaymentStatus
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
@@ -218,6 +218,41 @@ def incident_open(*, payment: Payment, cause: Incident.Cause, now: datetime, det
     facts = {"cause": cause, "payment": payment.pk, "detail": detail, "now": now}
     if db.rows(sql.INCIDENT_OPEN, facts):
         logger.error("Payment %s: %s. %s", payment.pk, cause.label, detail)
+
+
+def unmatched_charge_open(*, gateway: str, charge: ListedCharge, left_minor: int, now: datetime) -> bool:
+    """Write down a charge that no payment has, of which so much was not refunded; return whether it is new."""
+    db.transaction_required()
+    _, new = UnmatchedCharge.objects.get_or_create(
+        gateway=gateway,
+        gateway_reference=charge.intent,
+        defaults={
+            "payment_number": charge.payment_id,
+            "amount_minor": left_minor,
+            "currency": charge.currency,
+            "charged_at": charge.created,
+            "found_at": now,
+        },
+    )
+    if new:
+        logger.error("No payment has the charge %s of %s.", charge.intent, gateway)
+    return new
+
+
+def unmatched_charge_lock(*, charge_id: int) -> UnmatchedCharge:
+    """Lock an open charge that no payment has; raise NotFound."""
+    db.transaction_required()
+    charge = UnmatchedCharge.objects.select_for_update().filter(pk=charge_id, closed_at=None).first()
+    if charge is None:
+        raise NotFound()
+    return charge
+
+
+def unmatched_charges_close(*, ids: Collection[int], refund: str, now: datetime) -> int:
+    """Close open charges that no payment has and count them; `refund` is the gateway's name for a refund."""
+    db.transaction_required()
+    found = UnmatchedCharge.objects.filter(pk__in=ids, closed_at=None)
+    return found.update(closed_at=now, refund_reference=refund)
 
 
 def incidents_close(*, ids: Collection[int], now: datetime) -> int:

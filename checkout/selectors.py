@@ -7,7 +7,8 @@ from typing import Any
 from django.db.models import QuerySet
 
 from checkout import representation
-from checkout.models import Payment, Receipt, Refund
+from checkout.models import Payment, Receipt, Refund, UnmatchedCharge
+from checkout.rules import PaymentStatus
 from overlord.kernel.errors import NotFound
 
 
@@ -49,6 +50,18 @@ def payment_of_intent(*, gateway: str, reference: str) -> int | None:
     """Return the payment whose present try has this intent at the gateway."""
     paid = Payment.objects.filter(gateway=gateway, gateway_reference=reference).exclude(gateway_reference="")
     return paid.values_list("pk", flat=True).first()
+
+
+def charged_references(*, gateway: str, references: Collection[str]) -> set[str]:
+    """Return which of a gateway's charges belong to a payment that is charged or will be settled."""
+    found = Payment.objects.filter(gateway=gateway, gateway_reference__in=references)
+    uncharged = (PaymentStatus.NOT_STARTED, PaymentStatus.FAILURE)
+    return set(found.exclude(status__in=uncharged).values_list("gateway_reference", flat=True))
+
+
+def unmatched_charges_open() -> QuerySet[UnmatchedCharge]:
+    """Select the charges without a payment that nobody has dealt with, the oldest first."""
+    return UnmatchedCharge.objects.filter(closed_at=None).order_by("charged_at", "pk")
 
 
 def to_look_after(model: type[Payment | Refund | Receipt], *, now: datetime, most: int) -> list[int]:

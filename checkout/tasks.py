@@ -1,8 +1,14 @@
 """Work that Celery does for paying. Each message carries one id. Runs in the payments, upkeep and mail workers."""
 
+from datetime import timedelta
+
 from celery import shared_task
+from django.conf import settings
 
 from checkout import services
+from overlord.kernel import clock
+
+RECONCILED = timedelta(days=3)  # so that a day on which it did not run is made up for
 
 
 @shared_task(name="checkout.payment_process")
@@ -27,3 +33,9 @@ def look_after(**_kwargs: object) -> None:
 def receipts_send(**_kwargs: object) -> None:
     """Send the receipts that are due."""
     services.receipts_send()
+
+
+@shared_task(name="checkout.charges_reconcile")
+def charges_reconcile(**_kwargs: object) -> None:
+    """Find charges that no payment has."""
+    services.charges_reconcile(gateway=settings.PAYMENT_GATEWAY, since=clock.now() - RECONCILED)

@@ -7,6 +7,7 @@ that asked dies. After a crash, each charge in it must be one of ours.
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import psycopg2
@@ -115,6 +116,17 @@ class Ledger:
             return None
         insert = "INSERT INTO sandbox.refunds (intent, amount, refund) VALUES (%s, %s, %s) RETURNING id"
         return str(self.rows(insert, intent, amount_minor, refund)[0][0])
+
+    def charges(self, *, since: datetime) -> list[Answer]:
+        """Return the charges since then, each with the sum of its refunds."""
+        select = (
+            "SELECT intents.id, payment, intents.amount, COALESCE(sum(refunds.amount), 0), currency, created"
+            "  FROM sandbox.intents LEFT JOIN sandbox.refunds ON refunds.intent = intents.id"
+            " WHERE outcome = %s AND created >= %s GROUP BY intents.id"
+        )
+        names = ("intent", "payment_id", "charged_minor", "refunded_minor", "currency", "created")
+        found = (dict(zip(names, row, strict=True)) for row in self.rows(select, Outcome.SUCCEEDED, since))
+        return [{**charge, "refunded_minor": int(charge["refunded_minor"])} for charge in found]
 
     def rows(self, sql: str, *params: object) -> list[tuple[Any, ...]]:
         """Run a statement on the ledger."""

@@ -1,8 +1,9 @@
 """What a payment gateway has to do for us."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from checkout.rules import Charge, Refunded
@@ -47,6 +48,18 @@ class News:
     intent: str | None  # None: the message is about something else
 
 
+@dataclass(frozen=True, kw_only=True)
+class ListedCharge:
+    """A charge of this shop in the gateway's own list. `payment_id` is the one that it was made for."""
+
+    intent: str
+    payment_id: int
+    charged_minor: int
+    refunded_minor: int
+    currency: str
+    created: datetime
+
+
 class Gateway(Protocol):
     """One class implements it for each gateway.
 
@@ -74,6 +87,9 @@ class Gateway(Protocol):
 
     def refund(self, *, key: str, intent: str, amount_minor: int, refund_id: int) -> Refunded:
         """Refund part or all of a charge."""
+
+    def charges(self, *, since: datetime) -> Iterator[ListedCharge]:
+        """Yield what this shop has charged since then. Asks the gateway several times."""
 
     def parse_webhook(self, *, body: bytes, headers: Mapping[str, str]) -> News:
         """Return what a signed message says; raise ForgedWebhook."""

@@ -10,14 +10,15 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
 from checkout.gateways import ledger
 from checkout.gateways.ledger import Answer
-from checkout.gateways.protocol import ForgedWebhook, GatewayUnknown, News
+from checkout.gateways.protocol import ForgedWebhook, GatewayUnknown, ListedCharge, News
 from checkout.rules import Charge, Outcome, Refunded, RefundOutcome
 
 # What a buyer may type instead of a card. Any other text succeeds.
@@ -93,6 +94,11 @@ class SandboxGateway:
         return Refunded(
             outcome=RefundOutcome.SUCCEEDED if reference else RefundOutcome.FAILED, reference=reference or ""
         )
+
+    def charges(self, *, since: datetime) -> Iterator[ListedCharge]:
+        with ledger.opened() as book:
+            listed = book.charges(since=since)
+        return (ListedCharge(**charge) for charge in listed)
 
     def parse_webhook(self, *, body: bytes, headers: Mapping[str, str]) -> News:
         try:

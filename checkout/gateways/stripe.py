@@ -1,16 +1,21 @@
 """Stripe, by its own SDK and PaymentIntents. A Checkout session would outlive a hold: it lasts half an hour."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import stripe
 from django.conf import settings
 
-from checkout.gateways.protocol import ForgedWebhook, GatewayRefused, GatewayUnknown, News
+from checkout.gateways.protocol import ForgedWebhook, GatewayRefused, GatewayUnknown, ListedCharge, News
 from checkout.rules import Charge, Outcome, Refunded, RefundOutcome
 
 # One call with its repetition stays within CALL_SECONDS.
 CONNECT_SECONDS, READ_SECONDS, RETRIES = 2, 6, 1
+
+# What an intent says of us. Other shops may share the account.
+PAYMENT, SHOP = "payment", "shop"
+PAGE = 100  # intents in one answer
 
 OUTCOMES: dict[str, Outcome] = {
     "succeeded": Outcome.SUCCEEDED,
@@ -48,7 +53,7 @@ class StripeGateway:
             "currency": currency.lower(),
             "payment_method": token,
             "payment_method_types": ["card"],
-            "metadata": {"payment": str(payment_id)},
+            "metadata": {PAYMENT: str(payment_id), SHOP: settings.BASE_URL},
         }
         try:
             made = self._client.v1.payment_intents.create(params, options={"idempotency_key": key})
@@ -96,6 +101,19 @@ class StripeGateway:
         outcome = REFUND_OUTCOMES.get(made.status or "", RefundOutcome.PENDING)
         return Refunded(outcome=outcome, reference=made.id)
 
+    def charges(self, *, since: datetime) -> Iterator[ListedCharge]:
+        params: Any = {"limit": PAGE, "expand": ["data.latest_charge"]}
+        try:
+            for intent in self._client.v1.payment_intents.list(params).auto_paging_iter():  # the newest first
+                charge = intent.latest_charge
+                if intent.created < since.timestamp():
+                    return
+                payment_id = _our_payment(intent)
+                if intent.status == "succeeded" and charge is not None and payment_id is not None:
+                    yield _listed(intent, charge, payment_id)
+        except stripe.StripeError as error:
+            raise GatewayUnknown(str(error)) from error
+
     def parse_webhook(self, *, body: bytes, headers: Mapping[str, str]) -> News:
         event = _verified(body, headers.get("Stripe-Signature", ""))
         about = event["data"]["object"]
@@ -123,4 +141,27 @@ def _charge(intent: Any) -> Charge:
     charged_minor = intent.amount if outcome == Outcome.SUCCEEDED else None
     return Charge(
         outcome=outcome, charged_minor=charged_minor, currency=intent.currency.upper(), action=action
+    )
+
+
+def _our_payment(intent: Any) -> int | None:
+    """Return the payment that an intent was made for, None when another shop made it.
+
+    Intents of earlier versions do not name the shop.
+    """
+    metadata = intent.metadata.to_dict() if intent.metadata else {}
+    number = metadata.get(PAYMENT, "")
+    if not number.lstrip("-").isdecimal() or metadata.get(SHOP, settings.BASE_URL) != settings.BASE_URL:
+        return None
+    return int(number)
+
+
+def _listed(intent: Any, charge: Any, payment_id: int) -> ListedCharge:
+    return ListedCharge(
+        intent=intent.id,
+        payment_id=payment_id,
+        charged_minor=intent.amount,
+        refunded_minor=charge.amount_refunded,
+        currency=intent.currency.upper(),
+        created=datetime.fromtimestamp(intent.created, tz=UTC),
     )

@@ -8,10 +8,16 @@ from checkout.services.incidents import incidents_close
 from checkout.services.payments import payment_create, payment_pay, payment_remove, reservation_pay
 from checkout.services.processing import look_after, payment_process
 from checkout.services.receipts import receipts_send
+from checkout.services.reconciliation import (
+    charges_reconcile,
+    unmatched_charge_refund,
+    unmatched_charges_close,
+)
 from checkout.services.refunds import refund_process, refund_request, refund_retry
 from checkout.services.webhooks import webhook_take
 
 __all__ = [
+    "charges_reconcile",
     "incidents_close",
     "look_after",
     "payment_create",
@@ -23,5 +29,7 @@ __all__ = [
     "refund_request",
     "refund_retry",
     "reservation_pay",
+    "unmatched_charge_refund",
+    "unmatched_charges_close",
     "webhook_take",
 ]

@@ -29,7 +29,14 @@ def paid(api: APIClient, payment: Payment) -> Payment:
 
 def test_every_list_and_row_is_shown(staff: Client, paid: Payment) -> None:
     Incident.objects.create(payment=paid, cause="late_money", created=timezone.now())
-    for page in ("payment", "refund", "incident", f"payment/{paid.pk}/change", f"payment/{paid.pk}/refund"):
+    for page in (
+        "payment",
+        "refund",
+        "incident",
+        "unmatchedcharge",
+        f"payment/{paid.pk}/change",
+        f"payment/{paid.pk}/refund",
+    ):
         assert staff.get(f"/admin/checkout/{page}/").status_code == 200
     assert staff.post(f"/admin/checkout/payment/{paid.pk}/change/", {"amount": 1}).status_code == 403
 

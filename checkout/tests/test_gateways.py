@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,21 @@ class TestTheContract:
         succeeded = Charge(outcome="succeeded", charged_minor=3000, currency="EUR")
         assert gateway.confirm(key=key(), intent=made) == succeeded
         assert gateway.retrieve(intent=made) == succeeded
+
+    def test_its_list_has_what_was_charged_and_refunded(
+        self, gateway: Gateway, tokens: dict[str, str]
+    ) -> None:
+        began = timezone.now() - timedelta(minutes=1)
+        charged, unconfirmed = intent(gateway, tokens["good"]), intent(gateway, tokens["good"])
+        gateway.confirm(key=key(), intent=charged)
+        gateway.refund(key=key(), intent=charged, amount_minor=1000, refund_id=NOBODYS)
+
+        listed = {each.intent: each for each in gateway.charges(since=began)}
+
+        found = listed[charged]
+        assert (found.payment_id, found.currency) == (NOBODYS, "EUR")
+        assert (found.charged_minor, found.refunded_minor) == (3000, 1000)
+        assert unconfirmed not in listed
 
     def test_a_second_confirmation_charges_nobody_again(
         self, gateway: Gateway, tokens: dict[str, str]

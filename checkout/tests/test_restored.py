@@ -1,13 +1,21 @@
 """After the restore of a backup the gateway remembers what our tables no longer do."""
 
+from datetime import timedelta
+
 import pytest
+from celery import current_app
+from django.core.management import call_command
+from django.test import Client
+from django.utils import timezone
 from rest_framework.test import APIClient
 
-from checkout import operations
+from checkout import gateways, operations, selectors, services, tasks
 from checkout.gateways import ledger
-from checkout.models import Payment, Receipt
-from checkout.rules import PaymentStatus
+from checkout.models import Payment, Receipt, UnmatchedCharge
+from checkout.rules import PaymentStatus, RefundOutcome
 from checkout.tests.paying import PAYMENTS, charges, pay, work
+from overlord.kernel import db
+from overlord.kernel.errors import NotFound
 from tickets.models import TicketType
 from tickets.tests.reserving import reserve
 
@@ -31,6 +39,92 @@ def pay_before_and_after_a_restore(api: APIClient, payment: Payment, ticket_type
     again = Payment.objects.get(pk=payment.pk)
     pay(api, again, "another card")
     return work(again)
+
+
+@pytest.fixture
+def lost(api: APIClient, payment: Payment) -> str:
+    """Make a charge whose payment is lost, and return the gateway's name for it."""
+    pay(api, payment, "ok")
+    reference = work(payment).gateway_reference
+    lose_the_row(payment)
+    return reference
+
+
+def reconcile() -> int:
+    return services.charges_reconcile(gateway="sandbox", since=timezone.now() - timedelta(days=1))
+
+
+def unmatched() -> list[str]:
+    return list(selectors.unmatched_charges_open().values_list("gateway_reference", flat=True))
+
+
+def back(reference: str) -> list[int]:
+    return [
+        row["amount"] for row in db.rows("SELECT amount FROM sandbox.refunds WHERE intent = %s", [reference])
+    ]
+
+
+class TestReconciliation:
+    def test_a_charge_without_a_payment_is_found_once(self, lost: str) -> None:
+        assert reconcile() >= 1
+        assert lost in unmatched()
+        assert reconcile() == 0
+
+    def test_a_charge_with_a_payment_is_none(self, api: APIClient, payment: Payment) -> None:
+        pay(api, payment, "ok")
+        charged = work(payment).gateway_reference
+        reconcile()
+        assert charged not in unmatched()
+
+    def test_a_payment_that_was_not_settled_yet_has_its_charge(
+        self, api: APIClient, payment: Payment
+    ) -> None:
+        pay(api, payment, "timeout_charged")
+        work(payment)
+        assert charges(payment) == ["succeeded"]
+        reconcile()
+        assert payment.gateway_reference not in unmatched()
+
+    def test_a_charge_is_paid_back_once(self, lost: str) -> None:
+        reconcile()
+        charge = UnmatchedCharge.objects.get(gateway_reference=lost)
+        assert services.unmatched_charge_refund(charge_id=charge.pk) == RefundOutcome.SUCCEEDED
+        with pytest.raises(NotFound):
+            services.unmatched_charge_refund(charge_id=charge.pk)
+        UnmatchedCharge.objects.update(closed_at=None)  # as if the worker had died before it wrote that
+        assert services.unmatched_charge_refund(charge_id=charge.pk) == RefundOutcome.SUCCEEDED
+
+        assert back(lost) == [charge.amount_minor]
+
+    def test_what_was_paid_back_elsewhere_is_not_found(self, lost: str) -> None:
+        sandbox = gateways.named("sandbox")
+        sandbox.refund(key=lost, intent=lost, amount_minor=3000, refund_id=0)
+        reconcile()
+        assert lost not in unmatched()
+
+    def test_the_command_lists_and_pays_back(self, lost: str, capsys: pytest.CaptureFixture[str]) -> None:
+        call_command("reconcile_charges")
+        charge = UnmatchedCharge.objects.get(gateway_reference=lost)
+        assert f"{charge.pk}: {lost}, 30.00 EUR" in capsys.readouterr().out
+        assert back(lost) == []
+
+        call_command("reconcile_charges", "--pay-back", str(charge.pk))
+
+        assert f"{charge.pk}: the refund is succeeded" in capsys.readouterr().out
+        assert back(lost) == [3000]
+
+    def test_staff_pay_back_in_the_admin(self, lost: str, admin_client: Client) -> None:
+        reconcile()
+        charge = UnmatchedCharge.objects.get(gateway_reference=lost)
+        chosen = {"action": "pay_back", "_selected_action": [charge.pk]}
+        admin_client.post("/admin/checkout/unmatchedcharge/", chosen)
+        assert back(lost) == [3000]
+        assert lost not in unmatched()
+
+    def test_it_runs_each_night(self) -> None:
+        entry = current_app.conf.beat_schedule["reconcile-charges"]
+        assert entry["task"] in current_app.tasks
+        tasks.charges_reconcile()
 
 
 def test_a_payment_with_the_id_of_a_lost_one_has_keys_of_its_own(

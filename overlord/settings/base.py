@@ -5,6 +5,7 @@ from typing import Any
 
 import environ
 import kombu
+from celery.schedules import crontab
 from csp.constants import NONE, SELF
 
 from overlord.kernel.queues import Queue
@@ -124,6 +125,7 @@ CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_ROUTES = {
     "accounts.password_reset_send": {"queue": Queue.MAIL},
     "checkout.payment_process": {"queue": Queue.PAYMENTS},
+    "checkout.charges_reconcile": {"queue": Queue.UPKEEP},
     "checkout.refund_process": {"queue": Queue.PAYMENTS},
     "checkout.look_after": {"queue": Queue.EXPIRY},
     "checkout.receipts_send": {"queue": Queue.MAIL},
@@ -143,10 +145,17 @@ def _every(seconds: int, task: str, queue: Queue, *, expires: int | None = None)
     }
 
 
+def _nightly(hour: int, minute: int, task: str) -> dict[str, Any]:
+    """Return an entry of beat's schedule, at a time of day in UTC."""
+    options = {"queue": Queue.UPKEEP, "expires": 3600}
+    return {"task": task, "schedule": crontab(hour=hour, minute=minute), "options": options}
+
+
 CELERY_BEAT_SCHEDULE = {
     "flush-marked-streams": _every(1, "realtime.flush", Queue.LIVE),
     "expire-holds": _every(5, "tickets.holds_expire", Queue.EXPIRY),
     "sample-stats": _every(1, "stats.sample", Queue.UPKEEP),
+    "reconcile-charges": _nightly(3, 17, "checkout.charges_reconcile"),
     "look-after-payments": _every(2, "checkout.look_after", Queue.EXPIRY),
     **{f"probe-{queue}": _every(3, "overlord.queue_probe", queue, expires=60) for queue in Queue},
 }

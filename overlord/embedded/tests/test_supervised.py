@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from overlord.embedded import ports, supervised
-from overlord.embedded.processes import Program
+from overlord.embedded.processes import ProcessFailedError, Program
 from overlord.embedded.program import http_status
 from overlord.embedded.supervised import SupervisedProcess
 from overlord.embedded.tests.waiting import until
@@ -58,6 +58,6 @@ def test_a_server_whose_port_stays_taken_is_given_up(server, monkeypatch):
 
     with (
         socket.create_server((ports.HOST, port)),
-        pytest.raises(supervised.ProcessFailedError, match=f"another program keeps its port {port}"),
+        pytest.raises(ProcessFailedError, match=f"another program keeps its port {port}"),
     ):
         until(lambda: server.check())

@@ -1,0 +1,56 @@
+from argparse import ArgumentParser
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from checkout import selectors, services
+from checkout.gateways import GatewayUnknown
+from checkout.models import UnmatchedCharge
+from overlord.kernel import clock, money
+from overlord.kernel.errors import NotFound
+
+
+class Command(BaseCommand):
+    help = (
+        "List the gateway's charges that no payment has, as after the restore of a backup, or pay them back."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--days", type=int, default=3, help="how far back to look (3)")
+        parser.add_argument(
+            "--pay-back", nargs="+", metavar="NUMBER", help="pay these back, or all of them: all"
+        )
+
+    def handle(self, *_args: Any, days: int, pay_back: list[str] | None, **_options: Any) -> None:
+        try:
+            services.charges_reconcile(
+                gateway=settings.PAYMENT_GATEWAY, since=clock.now() - timedelta(days=days)
+            )
+        except GatewayUnknown as error:
+            raise CommandError(f"The gateway cannot be asked: {error}") from None
+        charges = list(selectors.unmatched_charges_open())
+        if not charges:
+            self.stdout.write("Every charge belongs to a payment.")
+        for charge in charges:
+            self.stdout.write(_line(charge))
+        if pay_back:
+            self._pay_back(
+                [charge for charge in charges if pay_back == ["all"] or str(charge.pk) in pay_back]
+            )
+
+    def _pay_back(self, charges: list[UnmatchedCharge]) -> None:
+        for charge in charges:
+            try:
+                outcome = services.unmatched_charge_refund(charge_id=charge.pk)
+            except NotFound:
+                continue  # somebody else has just dealt with it
+            self.stdout.write(f"{charge.pk}: the refund is {outcome}")
+
+
+def _line(charge: UnmatchedCharge) -> str:
+    amount = f"{money.to_text(charge.amount_minor, charge.currency)} {charge.currency}"
+    return (
+        f"{charge.pk}: {charge.gateway_reference}, {amount}, charged {charge.charged_at:%Y-%m-%d %H:%M} UTC"
+    )

@@ -1,0 +1,81 @@
+"""Compare the gateway's own list of charges with our payments.
+
+A charge without a payment is of a row that was lost: by the restore of a backup, or by a fail-over to a server that
+lacked the last transactions. A payment's row names its intent before the intent is charged. So a charge that is
+listed, and whose row is looked for afterwards, is never one that is only being made.
+"""
+
+import logging
+from collections.abc import Collection, Iterator
+from datetime import datetime
+from itertools import islice
+
+from checkout import gateways, operations, selectors
+from checkout.gateways import GatewayUnknown
+from checkout.gateways.protocol import ListedCharge
+from checkout.rules import RefundOutcome
+from overlord.kernel import db
+
+logger = logging.getLogger(__name__)
+
+BATCH = 500
+
+
+def charges_reconcile(*, gateway: str, since: datetime) -> int:
+    """Write down the gateway's charges since then that no payment has, and return how many are new.
+
+    Raises GatewayUnknown when the gateway cannot be asked.
+    """
+    new = 0
+    for batch in _batches(gateways.named(gateway).charges(since=since)):
+        new += _compare(gateway, batch)
+    return new
+
+
+def unmatched_charge_refund(*, charge_id: int) -> RefundOutcome:
+    """Pay a charge without a payment back and return what came of it; raise NotFound unless it is open.
+
+    Only a refund that the gateway has taken on closes it. It is safe to repeat: its key is always the same.
+    """
+    with db.transaction():
+        charge = operations.unmatched_charge_lock(charge_id=charge_id)
+    try:
+        answer = gateways.named(charge.gateway).refund(
+            key=f"unmatched:{charge.gateway_reference}",
+            intent=charge.gateway_reference,
+            amount_minor=charge.amount_minor,
+            refund_id=0,  # no refund of ours
+        )
+    except GatewayUnknown as doubt:
+        logger.warning("The refund of %s is in doubt: %s", charge, doubt)
+        return RefundOutcome.PENDING
+    if answer.outcome != RefundOutcome.FAILED and answer.reference:
+        with db.transaction():
+            operations.unmatched_charges_close(ids=[charge.pk], refund=answer.reference, now=db.now())
+    return answer.outcome
+
+
+def unmatched_charges_close(*, ids: Collection[int]) -> int:
+    """Close charges without a payment that were dealt with elsewhere, and count them."""
+    with db.transaction():
+        return operations.unmatched_charges_close(ids=ids, refund="", now=db.now())
+
+
+def _compare(gateway: str, charges: Collection[ListedCharge]) -> int:
+    matched = selectors.charged_references(gateway=gateway, references=[each.intent for each in charges])
+    new = 0
+    with db.transaction():
+        now = db.now()
+        for charge in charges:
+            left_minor = charge.charged_minor - charge.refunded_minor
+            if charge.intent not in matched and left_minor > 0:
+                new += operations.unmatched_charge_open(
+                    gateway=gateway, charge=charge, left_minor=left_minor, now=now
+                )
+    return new
+
+
+def _batches(charges: Iterator[ListedCharge]) -> Iterator[list[ListedCharge]]:
+    """Yield the charges in groups. No transaction is open while the gateway is asked for more."""
+    while batch := list(islice(charges, BATCH)):
+        yield batch
