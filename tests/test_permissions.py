@@ -16,8 +16,10 @@ from django.urls import URLPattern, URLResolver, get_resolver, path
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from checkout.models import Incident, Payment, Refund
+from checkout.gateways import ledger
+from checkout.models import Incident, Payment, Refund, UnmatchedCharge
 from checkout.permissions import Permission as MoneyPermission
+from checkout.rules import Outcome
 from overlord.accounts.models import User
 from overlord.shop.permissions import SUPERUSER
 from realtime import streams
@@ -68,6 +70,7 @@ OWN = {
     "api-auth/logout-all/",
     "event/reservations/",
     "event/reservations/<id:reservation_id>/",
+    "event/reservations/batch/",
     "event/reservations/<id:reservation_id>/extend/",
     "payment/payments/",
     "payment/payments/<id:payment_id>/",
@@ -306,6 +309,24 @@ def incident(reservation: Reservation) -> Model:
     return Incident.objects.create(payment=payment, cause="stuck", created=timezone.now())
 
 
+def unmatched_charge(_: Reservation) -> Model:
+    """Make a charge in the sandbox that no payment has."""
+    UnmatchedCharge.objects.all().delete()
+    with ledger.opened() as book:
+        intent = book.intent_create(amount_minor=500, currency="EUR", payment=-1, token="ok")
+        book.intent_conclude(intent, Outcome.SUCCEEDED)
+    now = timezone.now()
+    return UnmatchedCharge.objects.create(
+        gateway="sandbox",
+        gateway_reference=intent,
+        payment_number=-1,
+        amount_minor=500,
+        currency="EUR",
+        charged_at=now,
+        found_at=now,
+    )
+
+
 DEEDS = [
     Deed(
         Event, "pause", TicketsPermission.PAUSE_SALE, event_on_sale, lambda _: Inventory.objects.get().paused
@@ -331,10 +352,24 @@ DEEDS = [
         incident,
         lambda row: Incident.objects.get(pk=row.pk).closed_at is not None,
     ),
+    Deed(
+        UnmatchedCharge,
+        "pay_back",
+        MoneyPermission.REFUND,
+        unmatched_charge,
+        lambda row: UnmatchedCharge.objects.get(pk=row.pk).refund_reference != "",
+    ),
+    Deed(
+        UnmatchedCharge,
+        "close",
+        MoneyPermission.REFUND,
+        unmatched_charge,
+        lambda row: UnmatchedCharge.objects.get(pk=row.pk).closed_at is not None,
+    ),
 ]
 
 
-@pytest.mark.parametrize("deed", DEEDS, ids=lambda deed: deed.action)
+@pytest.mark.parametrize("deed", DEEDS, ids=lambda deed: f"{deed.model.__name__}-{deed.action}")
 def test_each_role_on_each_action_of_the_admin(
     deed: Deed, people: list[Person], buyer: User, ticket_type: TicketType
 ) -> None:
