@@ -1,4 +1,4 @@
-"""What staff see of money. Rows change by use cases only; a refund is asked for on a page of its own."""
+"""What staff see of reservations and money. Rows change by use cases only, from pages and actions of their own."""
 
 from typing import Any
 
@@ -19,6 +19,8 @@ from checkout.rules import RefundOutcome
 from overlord.accounts.selectors import actor_id
 from overlord.kernel import clock, money
 from overlord.kernel.errors import DomainError
+from tickets.models import Reservation
+from tickets.permissions import Permission as TicketsPermission
 
 
 def _amount(minor: int, payment: Payment) -> str:
@@ -30,11 +32,23 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     """Rows to look at, and an action on them for those who have its permission, who may look at them too."""
 
     show_full_result_count = False
-    permission: Permission
+    permission: str
 
     def has_act_permission(self, request: HttpRequest) -> bool:
         """Return whether the user has the permission of the action (Django asks, by `permissions=["act"]`)."""
         return request.user.has_perm(self.permission)
+
+    def check_may_act(self, request: HttpRequest) -> None:
+        """Raise PermissionDenied unless the user has the permission of the action."""
+        if not self.has_act_permission(request):
+            raise PermissionDenied
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Return the columns, without the links to what the user may not do."""
+        shown = super().get_list_display(request)
+        if self.has_act_permission(request):
+            return shown
+        return [name for name in shown if not str(name).endswith("_link")]
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self.has_act_permission(request) or super().has_view_permission(request, obj)
@@ -107,20 +121,13 @@ class PaymentAdmin(ReadOnlyAdmin):
             '<a href="{}">Refund</a>', reverse("admin:checkout_payment_refund", args=[payment.pk])
         )
 
-    def get_list_display(self, request: HttpRequest) -> Any:
-        shown = super().get_list_display(request)
-        return (
-            shown if self.has_act_permission(request) else [name for name in shown if name != "refund_link"]
-        )
-
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.refund)
         return [path("<int:payment_id>/refund/", view, name="checkout_payment_refund"), *super().get_urls()]
 
     def refund(self, request: HttpRequest, payment_id: int) -> HttpResponse:
         """Show the form of a refund, and request the refund when it is sent."""
-        if not self.has_act_permission(request):
-            raise PermissionDenied
+        self.check_may_act(request)
         payment = self.get_object(request, str(payment_id))
         if payment is None:
             return redirect("admin:checkout_payment_changelist")
@@ -148,6 +155,60 @@ class PaymentAdmin(ReadOnlyAdmin):
             "title": "Refund",
         }
         return TemplateResponse(request, "checkout/admin_refund.html", context)
+
+
+@admin.register(Reservation)
+class ReservationAdmin(ReadOnlyAdmin):
+    """Shows reservations. They change by their use cases only; their tickets are returned on a page of its own."""
+
+    permission = TicketsPermission.RETURN_TICKETS
+    list_display = (
+        "id",
+        "buyer",
+        "ticket_type",
+        "quantity",
+        "state",
+        "created",
+        "expires_at",
+        "ended_at",
+        "return_link",
+    )
+    list_filter = ("state",)
+    list_select_related = ("buyer", "ticket_type")
+    search_fields = ("=id", "buyer__username", "buyer__email")
+
+    @admin.display(description="")
+    def return_link(self, reservation: Reservation) -> str:
+        if reservation.state != Reservation.State.VALIDATED:
+            return ""
+        address = reverse("admin:tickets_reservation_return", args=[reservation.pk])
+        return format_html('<a href="{}">Return to sale</a>', address)
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.return_to_sale)
+        added = path("<int:reservation_id>/return/", view, name="tickets_reservation_return")
+        return [added, *super().get_urls()]
+
+    def return_to_sale(self, request: HttpRequest, reservation_id: int) -> HttpResponse:
+        """Ask whether to put a reservation's tickets back on sale, then do so."""
+        self.check_may_act(request)
+        reservation = self.get_object(request, str(reservation_id))
+        if reservation is None:
+            return redirect("admin:tickets_reservation_changelist")
+        if request.method == "POST":
+            try:
+                services.reservation_return(reservation_id=reservation_id)
+            except DomainError as refused:
+                self.message_user(request, refused.detail, messages.ERROR)
+            else:
+                self.message_user(request, "The tickets are back on sale.", messages.SUCCESS)
+            return redirect("admin:tickets_reservation_change", reservation_id)
+        context = {
+            **self.admin_site.each_context(request),
+            "reservation": reservation,
+            "title": "Return tickets to sale",
+        }
+        return TemplateResponse(request, "checkout/admin_return.html", context)
 
 
 @admin.register(Refund)

@@ -6,22 +6,29 @@ A view translates the request, makes one call, and translates the result.
 import secrets
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from checkout import rules, selectors, services, stages
 from overlord.accounts.selectors import actor_id
-from overlord.kernel import clock, problems
+from overlord.kernel import clock, money, problems
 from overlord.kernel.errors import DomainError, Invalid, NotFound
+from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
+from overlord.kernel.numbers import LARGEST_ID
 from overlord.shop import error_messages
-from overlord.shop.permissions import action_of_checkout
+from overlord.shop.permissions import action_of_checkout, staff_with
 from tickets import selectors as tickets
+from tickets.models import Reservation
+from tickets.permissions import Permission
 
 SHOWN = 100  # the buyer's newest reservations
 SLOW_AFTER = timedelta(seconds=10)
@@ -114,3 +121,62 @@ def me(request: HttpRequest) -> HttpResponse:
 
 def _in_stages(reservations: list[dict[str, Any]], *wanted: stages.Stage) -> list[dict[str, Any]]:
     return [each for each in reservations if each["stage"] in wanted]
+
+
+# Staff ---------------------------------------------------------------------------------------------------
+class ReturnForm(forms.Form):
+    """The reservation whose tickets go back on sale."""
+
+    reservation = WholeNumberField(min_value=1, max_value=LARGEST_ID, label=_lazy("Reservation number"))
+
+
+@allow("GET", "POST")
+@staff_with(Permission.RETURN_TICKETS)
+def return_tickets(request: HttpRequest) -> HttpResponse:
+    """Let staff find a reservation, show what it is, and put its tickets back on sale."""
+    form = ReturnForm(request.POST or request.GET or None)
+    context: dict[str, Any] = {"form": form}
+    if not form.is_valid():
+        return render(request, "checkout/return.html", context, status=400 if form.is_bound else 200)
+    reservation_id = form.cleaned_data["reservation"]
+    if request.method == "POST":
+        try:
+            services.reservation_return(reservation_id=reservation_id)
+        except (rules.NotReturnable, rules.RefundFirst) as refused:
+            messages.warning(request, refused.detail)
+        else:
+            messages.success(
+                request, _("The tickets of reservation %(n)s are back on sale.") % {"n": reservation_id}
+            )
+        return redirect(f"{request.path}?{urlencode({'reservation': reservation_id})}")
+    reservation = (
+        Reservation.objects.select_related("buyer", "ticket_type__event").filter(pk=reservation_id).first()
+    )
+    if reservation is None:
+        form.add_error("reservation", _("There is no reservation with this number."))
+        return render(request, "checkout/return.html", context, status=404)
+    return render(request, "checkout/return.html", {**context, **_return_facts(reservation)})
+
+
+def _return_facts(reservation: Reservation) -> dict[str, Any]:
+    """Return what staff should know before they put tickets back on sale, and what stands against it."""
+    payment = selectors.payment_charged(order_id=reservation.order_id)
+    total_minor = reservation.unit_price_minor * reservation.quantity
+    returned = rules.is_returned(state=reservation.state, was_validated=reservation.validated_at is not None)
+    against = None
+    try:
+        rules.check_returnable(
+            state=reservation.state,
+            total_minor=total_minor,
+            payment_status=payment.status if payment else None,
+        )
+    except DomainError as refused:
+        against = _("These tickets are back on sale.") if returned else refused.detail
+    return {
+        "reservation": reservation,
+        "total": money.to_text(total_minor, reservation.currency),
+        "payment": payment,
+        "paid": payment and money.to_text(payment.amount_minor, payment.currency),
+        "refunded": payment and money.to_text(payment.refunded_minor, payment.currency),
+        "against": against,
+    }

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from overlord.kernel.errors import Conflict, Gone, Invalid
-from tickets.rules import PaymentInProgress
+from tickets.rules import PaymentInProgress, ReservationState
 
 __all__ = ["PaymentInProgress"]
 
@@ -143,6 +143,16 @@ class RefundTooLarge(Conflict):
     sentence = "This is more than what is left to refund of this payment."
 
 
+class NotReturnable(Conflict):
+    code = "not_returnable"
+    sentence = "Only tickets of a confirmed reservation can be put back on sale."
+
+
+class RefundFirst(Conflict):
+    code = "refund_first"
+    sentence = "Refund the whole payment first. Its tickets can be put back on sale then."
+
+
 class InvalidToken(Invalid):
     code = "invalid"
     sentence = f"A token has 1 to {TOKEN_LENGTH} printable characters."
@@ -236,6 +246,24 @@ def refund_amount(
         sentence = "Tickets can go back on sale only when everything that is left is refunded."
         raise Invalid(sentence, errors={"return_tickets": [sentence]})
     return amount_minor
+
+
+def check_returnable(
+    *, state: ReservationState | str, total_minor: int, payment_status: PaymentStatus | str | None
+) -> None:
+    """Raise unless the tickets of a reservation can go back on sale without touching money.
+
+    Raises NotReturnable for what is not validated, and RefundFirst while somebody has paid for it.
+    """
+    if state != ReservationState.VALIDATED:
+        raise NotReturnable(state=str(state))
+    if total_minor > 0 and payment_status != PaymentStatus.REFUNDED:
+        raise RefundFirst()
+
+
+def is_returned(*, state: ReservationState | str, was_validated: bool) -> bool:
+    """Return whether the tickets of a reservation that was validated are back on sale."""
+    return state == ReservationState.RELEASED and was_validated
 
 
 def next_step(known: Charge, *, attempts: int, deadline: datetime, now: datetime) -> Step:

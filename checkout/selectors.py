@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from checkout import representation
+from checkout import representation, rules
 from checkout.models import Payment, Receipt, Refund, UnmatchedCharge
 from checkout.rules import PaymentStatus
 from overlord.kernel.errors import NotFound
@@ -44,6 +44,11 @@ def payments_by_reservation(*, reservation_ids: Collection[int]) -> dict[int, di
     for paid in Payment.objects.filter(reservation_id__in=reservation_ids).order_by("id"):
         latest[paid.reservation_id] = representation.payment(paid)
     return latest
+
+
+def payment_charged(*, order_id: int) -> Payment | None:
+    """Return the payment that was charged for an order, refunded or not; None when nobody was charged."""
+    return Payment.objects.filter(reservation_id=order_id, status__in=rules.CHARGED).order_by("-id").first()
 
 
 def payment_of_intent(*, gateway: str, reference: str) -> int | None:

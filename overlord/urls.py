@@ -24,6 +24,7 @@ pages = [
     path("checkout/<id:reservation_id>/pay/", checkout.pay, name="pay"),
     path("checkout/<id:reservation_id>/extend/", tickets.extend, name="extend"),
     path("checkout/<id:reservation_id>/release/", tickets.release, name="release"),
+    path("reservations/return/", checkout.return_tickets, name="return_tickets"),
     path("me/", checkout.me, name="me"),
     path("monitor/", stats.monitor, name="monitor"),
     path("mailbox/", demo.mailbox, name="mailbox"),
@@ -38,6 +39,7 @@ pages = [
 
 urlpatterns = [
     path("event/", include("tickets.api.urls")),  # first: the second a sale opens, nearly all go there
+    path("event/", include("checkout.api.reservation_urls")),
     *pages,
     path("", include("overlord.accounts.api.urls")),
     path("payment/", include("checkout.api.urls")),

@@ -10,7 +10,7 @@ def happenings() -> dict[str, str]:
         "paid": _("Paid"),
         "expired": _("Hold expired"),
         "released": _("Released"),
-        "refunded": _("Refunded"),
+        "returned": _("Back on sale"),
     }
 
 

@@ -375,7 +375,7 @@ class TestAccessibility:
     def test_staff_pages_have_no_fault_that_axe_finds(self, system: System, first: Browser) -> None:
         ticket_type = type_on_sale()
         logged_in(first, user_make(is_staff=True, is_superuser=True))
-        look(first, "/monitor/", f"/events/{ticket_type.event_id}/sale/")
+        look(first, "/monitor/", f"/events/{ticket_type.event_id}/sale/", "/reservations/return/")
         first.go("/monitor/")
         first.says("live-badge", "Live")
         first.press(f"[data-row='{ticket_type.event_id}'] a[data-if='sale open']")

@@ -77,7 +77,10 @@ OWN = {
     "payment/payments/<id:payment_id>/pay/",
 }
 # What the admin has beyond Django's own pages and actions, which ask for add, change, delete and view.
-ADMIN_PAGES = {"checkout.payment": {"<int:payment_id>/refund/": MoneyPermission.REFUND}}
+ADMIN_PAGES: dict[str, dict[str, str]] = {
+    "checkout.payment": {"<int:payment_id>/refund/": MoneyPermission.REFUND},
+    "tickets.reservation": {"<int:reservation_id>/return/": TicketsPermission.RETURN_TICKETS},
+}
 DJANGOS_OWN = {"accounts.user": {"<id>/password/"}}
 
 

@@ -1,4 +1,4 @@
-"""The staff's forms for events and reservations. A ModelAdmin saves in a transaction, so it calls operations."""
+"""The staff's forms for events. A ModelAdmin saves in a transaction, so it calls operations."""
 
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,7 +16,7 @@ from overlord.kernel import clock, db, time_zones
 from overlord.shop import formats
 from tickets import event_edits, event_operations, selectors, services
 from tickets.admin_forms import EventForm, TicketTypeForm, TicketTypeFormSet
-from tickets.models import Event, Reservation, TicketType, default_time_zone
+from tickets.models import Event, TicketType, default_time_zone
 from tickets.permissions import Permission
 
 # What staff read when the database refuses what the form let through: somebody else was quicker.
@@ -188,23 +188,3 @@ def _ticket_type_save(line: TicketTypeForm, *, is_new: bool) -> None:
     decided = {name: line.cleaned_data[name] for name in DECIDED if is_new or name in changed}
     if decided:
         event_operations.inventory_set(ticket_type=ticket_type, now=clock.now(), **decided)
-
-
-@admin.register(Reservation)
-class ReservationAdmin(admin.ModelAdmin):
-    """Shows reservations. They change by their use cases only."""
-
-    list_display = ("id", "buyer", "ticket_type", "quantity", "state", "created", "expires_at", "ended_at")
-    list_filter = ("state",)
-    list_select_related = ("buyer", "ticket_type")
-    search_fields = ("=id", "buyer__username", "buyer__email")
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Reservation | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Reservation | None = None) -> bool:
-        return False

@@ -201,12 +201,19 @@ def reservation_pay_back(
 ) -> None:
     """Subtract `amount_minor` from what a locked validated reservation brought in.
 
-    With `return_tickets`, release it too and put its tickets back on sale.
+    With `return_tickets`, release it too and put its tickets back on sale, unless they are already.
     """
-    returned = reservation.quantity if return_tickets else 0
-    if return_tickets:
+    returns = return_tickets and reservation.state == ReservationState.VALIDATED
+    returned = reservation.quantity if returns else 0
+    if returns:
         _reservation_move(reservation, ReservationState.VALIDATED, ReservationState.RELEASED, ended_at=now)
     _inventory_change(reservation, now=now, sold=-returned, revenue_minor=-amount_minor)
+
+
+def reservation_return(*, reservation: Reservation, now: datetime) -> None:
+    """Put the tickets of a locked validated reservation back on sale. Its money is the caller's concern."""
+    _reservation_move(reservation, ReservationState.VALIDATED, ReservationState.RELEASED, ended_at=now)
+    _inventory_change(reservation, now=now, sold=-reservation.quantity)
 
 
 def _reservation_move(

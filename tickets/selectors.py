@@ -241,6 +241,12 @@ def _described(reservations: QuerySet[Reservation], *, now: datetime) -> list[di
     ]
 
 
+def reservation_shown(*, reservation_id: int, now: datetime) -> dict[str, Any] | None:
+    """Return a reservation as the API does, whoever its buyer is."""
+    row = reservation_rows(Reservation.objects.filter(pk=reservation_id)).first()
+    return None if row is None else representation.reservation(row, now=now)
+
+
 def reservation_row(*, buyer_id: int, reservation_id: int) -> dict[str, Any] | None:
     """Read one reservation of a buyer's; None for another buyer's too."""
     mine = Reservation.objects.filter(buyer_id=buyer_id, pk=reservation_id)

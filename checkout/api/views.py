@@ -14,10 +14,13 @@ from checkout.api import serializers
 from checkout.permissions import Permission
 from overlord.accounts.permissions import StaffPermission
 from overlord.accounts.selectors import actor_id
-from overlord.kernel import money
+from overlord.kernel import clock, money
 from overlord.kernel.errors import Invalid, NotFound
 from overlord.kernel.pagination import Pages
 from overlord.kernel.schema import paginated
+from tickets import selectors as tickets
+from tickets.api.serializers import Reservation
+from tickets.permissions import Permission as TicketsPermission
 
 
 class PaymentList(APIView):
@@ -115,6 +118,20 @@ def _minor(asked: str, payment_id: int) -> int:
     if minor == 0:
         raise Invalid(errors={"amount": ["Enter an amount above zero."]})
     return minor
+
+
+class ReservationReturn(APIView):
+    permission_classes = (StaffPermission,)
+    permission = TicketsPermission.RETURN_TICKETS
+
+    @extend_schema(operation_id="reservations_return", request=None, responses=Reservation)
+    def post(self, request: Request, reservation_id: int) -> Response:
+        """Put a reservation's tickets back on sale (staff with that permission).
+
+        It must have cost nothing or have been refunded in full. Again: nothing changes.
+        """
+        services.reservation_return(reservation_id=reservation_id)
+        return Response(tickets.reservation_shown(reservation_id=reservation_id, now=clock.now()))
 
 
 class Webhook(APIView):

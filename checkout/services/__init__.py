@@ -14,6 +14,7 @@ from checkout.services.reconciliation import (
     unmatched_charges_close,
 )
 from checkout.services.refunds import refund_process, refund_request, refund_retry
+from checkout.services.returns import reservation_return
 from checkout.services.webhooks import webhook_take
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "refund_request",
     "refund_retry",
     "reservation_pay",
+    "reservation_return",
     "unmatched_charge_refund",
     "unmatched_charges_close",
     "webhook_take",

@@ -7,7 +7,7 @@ SELECT h.id, h.at, h.what, h.quantity, h.unit_price_minor, t.name AS ticket_type
     (SELECT id, validated_at, 'paid', ticket_type_id, quantity, unit_price_minor, currency
        FROM tickets_reservation WHERE validated_at IS NOT NULL ORDER BY validated_at DESC LIMIT %(most)s)
     UNION ALL
-    (SELECT id, ended_at, CASE WHEN validated_at IS NULL THEN state ELSE 'refunded' END, ticket_type_id, quantity,
+    (SELECT id, ended_at, CASE WHEN validated_at IS NULL THEN state ELSE 'returned' END, ticket_type_id, quantity,
             unit_price_minor, currency
        FROM tickets_reservation WHERE ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT %(most)s)
   ) h

@@ -1,0 +1,31 @@
+"""Tickets that staff put back on sale without touching money."""
+
+from checkout import operations, rules, selectors
+from overlord.kernel import db
+from overlord.kernel.errors import NotFound
+from tickets import operations as tickets
+from tickets.models import Reservation
+
+
+def reservation_return(*, reservation_id: int) -> Reservation:
+    """Put the tickets of a reservation back on sale that cost nothing, or whose money was refunded in full.
+
+    Change nothing when they are back on sale already. Raises NotFound, NotReturnable and RefundFirst.
+    """
+    found = Reservation.objects.filter(pk=reservation_id).first()
+    if found is None:
+        raise NotFound()
+    with db.transaction():
+        charged = selectors.payment_charged(order_id=found.order_id)
+        # Locked first, as everywhere, so that a refund of it is settled either before or afterwards.
+        payment = operations.payment_lock(payment_id=charged.pk) if charged else None
+        reservation = tickets.reservation_lock(reservation_id=reservation_id)
+        if rules.is_returned(state=reservation.state, was_validated=reservation.validated_at is not None):
+            return reservation
+        rules.check_returnable(
+            state=reservation.state,
+            total_minor=reservation.unit_price_minor * reservation.quantity,
+            payment_status=payment.status if payment else None,
+        )
+        tickets.reservation_return(reservation=reservation, now=db.now())
+    return reservation
