@@ -50,6 +50,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("livez/", health.livez),
     path("readyz/", health.readyz),
+    path("metrics/", stats.metrics),
 ]
 
 handler400 = "overlord.shop.error_pages.bad_request"

@@ -1,12 +1,18 @@
-"""The monitor: the whole sale at a glance, for staff."""
+"""The monitor: the whole sale at a glance, for staff. And /metrics, for Prometheus."""
 
-from django.http import HttpRequest, HttpResponse
+import hmac
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from overlord.kernel import clock
 from overlord.kernel.methods import allow
 from overlord.shop.permissions import staff_with
 from stats import labels
+from stats import metrics as prometheus
 from stats import monitor as figures
 from stats.permissions import Permission
 
@@ -36,3 +42,27 @@ def monitor(request: HttpRequest) -> HttpResponse:
         "now": now,
     }
     return render(request, "stats/monitor.html", context)
+
+
+@allow("GET")
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Answer the figures for Prometheus; 404 to whoever may not read them, 503 without the database."""
+    if not _may_read_metrics(request):
+        raise Http404
+    try:
+        return HttpResponse(prometheus.text(now=clock.now()), content_type=CONTENT_TYPE_LATEST)
+    except DatabaseError:
+        connection.close()
+        return HttpResponse("The database does not answer.\n", status=503, content_type="text/plain")
+
+
+def _may_read_metrics(request: HttpRequest) -> bool:
+    """Return whether the request carries METRICS_TOKEN, or did not come through the front server.
+
+    The front server always writes X-Forwarded-For. What asks a web process directly is in its own network.
+    """
+    if "X-Forwarded-For" not in request.headers:
+        return True
+    given = request.headers.get("Authorization", "").encode()
+    wanted = f"Bearer {settings.METRICS_TOKEN}".encode()
+    return bool(settings.METRICS_TOKEN) and hmac.compare_digest(given, wanted)

@@ -58,6 +58,7 @@ ANYONE = {
     "api/asyncapi.yaml",
     "livez/",
     "readyz/",
+    "metrics/",  # to whoever has the token, or asks a web process itself: stats/tests/test_metrics.py
 }
 OWN = {
     "checkout/<id:reservation_id>/",

@@ -208,6 +208,7 @@ SPECTACULAR_SETTINGS = {
 # Selling -------------------------------------------------------------------------------------------------
 HOLD_SECONDS = env.HOLD_SECONDS
 STATS_PUBLIC = env.STATS_PUBLIC
+METRICS_TOKEN = env.METRICS_TOKEN
 DEMO_PASSWORD = env.DEMO_PASSWORD
 PAYMENT_GATEWAY = env.PAYMENT_GATEWAY
 STRIPE_SECRET_KEY = env.STRIPE_SECRET_KEY

@@ -155,6 +155,13 @@ DEMO_PASSWORD = _env.str("DEMO_PASSWORD", "")
 
 STATS_PUBLIC = _env.bool("STATS_PUBLIC", False)
 
+# With it /metrics can be read through the front server; empty: only from a web process itself.
+METRICS_TOKEN = _env.str("METRICS_TOKEN", "")
+if METRICS_TOKEN and not re.fullmatch(r"[!-~]{20,}", METRICS_TOKEN):
+    raise ImproperlyConfigured(
+        f"METRICS_TOKEN must have 20 printable characters or more. Make one with: {RANDOM}"
+    )
+
 # The time zone of new events, and of times on pages that belong to no event.
 TIME_ZONE = _env.str("TIME_ZONE", time_zones.UTC)
 if not time_zones.is_time_zone(TIME_ZONE):

@@ -13,5 +13,6 @@ def text(name: str) -> str:
 EVENTS = text("events")
 FEED = text("feed")
 HOLDS_ENDING = text("holds_ending")
+METRICS = text("metrics")
 PAYING = text("paying")
 PAYMENT_TIMES = text("payment_times")

@@ -1,0 +1,99 @@
+"""The figures of /metrics, in the text format of Prometheus.
+
+They are read from PostgreSQL by one query, and from Redis, at the moment they are asked for. So every web process
+answers the same, and no counter falls when a process restarts: the counters stand beside the inventories, and an
+event with reservations cannot be deleted.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from redis import RedisError
+
+from overlord.kernel import db, money, queue_health
+from stats import sql, system
+
+COUNTED = 100_000  # a count of rows stops here
+DOUBTFUL_AFTER = timedelta(seconds=10)
+
+COUNTERS = {
+    "reservations": "Reservations made.",
+    "reserved_tickets": "Tickets in the reservations made.",
+    "reservations_paid": "Reservations that were paid for.",
+    "reservations_expired": "Reservations that expired.",
+    "payments_failed": "Payments that failed.",
+}
+GAUGES = {
+    "oversold_types": "Ticket types with more tickets held and sold than there are. Must be 0.",
+    "paying": "Reservations whose payment is in progress.",
+    "in_doubt": "Reservations whose payment has been in progress for more than ten seconds.",
+    "holds_due": "Holds that have expired and are not released yet.",
+    "hold_late_seconds": "How long ago the oldest of these expired, in seconds.",
+    "payment_late_seconds": "For how long the payment that waits longest has been due for a worker, in seconds.",
+    "connections": "Connections to the database.",
+    "database_bytes": "The size of the database, in bytes.",
+}
+
+
+def text(*, now: datetime) -> bytes:
+    """Return all figures in the text format of Prometheus, version 0.0.4. Raises DatabaseError."""
+    registry = CollectorRegistry()
+    registry.register(_Figures(now))
+    return generate_latest(registry)
+
+
+class _Figures(Collector):
+    def __init__(self, now: datetime) -> None:
+        self._now = now
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the figures of PostgreSQL, then those of Redis."""
+        [row] = db.rows(
+            sql.METRICS, {"now": self._now, "doubtful_since": self._now - DOUBTFUL_AFTER, "limit": COUNTED}
+        )
+        yield from _of_database(row)
+        yield from _of_redis()
+
+    def describe(self) -> list[Metric]:
+        """Return nothing, so that registering reads nothing."""
+        return []
+
+
+def _of_database(row: Mapping[str, Any]) -> Iterator[Metric]:
+    for name, meaning in COUNTERS.items():
+        yield CounterMetricFamily(f"overlord_{name}", meaning, value=float(row[name]))
+    for name, meaning in GAUGES.items():
+        yield GaugeMetricFamily(f"overlord_{name}", meaning, value=float(row[name]))
+    tickets = {state: row[state] for state in ("available", "held", "sold")}
+    yield _by_label("tickets", "Tickets by state.", "state", tickets)
+    revenue = {
+        currency: float(money.to_text(int(minor), currency))
+        for currency, minor in row["revenue_minor"].items()
+    }
+    yield _by_label("revenue", "Money taken, less refunds, by currency.", "currency", revenue)
+    yield _by_label("incidents", "Open incidents by cause.", "cause", row["incidents"])
+
+
+def _of_redis() -> Iterator[Metric]:
+    state = system.look()
+    try:
+        waits = queue_health.waits()
+    except RedisError:
+        waits = {}
+    yield GaugeMetricFamily("overlord_redis_up", "Whether Redis answers.", value=float(state["redis"]))
+    if state["viewers"] is not None:
+        yield GaugeMetricFamily("overlord_sockets", "Open WebSockets.", value=float(state["viewers"]))
+    yield _by_label("queue_messages", "Messages that wait for a worker, by queue.", "queue", state["queued"])
+    known = {str(queue): seconds for queue, seconds in waits.items() if seconds is not None}
+    yield _by_label("queue_wait_seconds", "How long messages wait, in seconds, by queue.", "queue", known)
+
+
+def _by_label(name: str, meaning: str, label: str, values: Mapping[str, Any]) -> Metric:
+    family = GaugeMetricFamily(f"overlord_{name}", meaning, labels=[label])
+    for key, value in values.items():
+        family.add_metric([str(key)], float(value))
+    return family

@@ -1,0 +1,83 @@
+"""/metrics: the figures for Prometheus, and who may read them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+from prometheus_client.parser import text_string_to_metric_families
+
+from overlord.accounts.models import User
+from stats import metrics
+from tickets.models import Inventory, TicketType
+from tickets.tests.reserving import claim, end
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TOKEN = "a-token-of-twenty-characters"
+THROUGH_THE_FRONT_SERVER = {"X-Forwarded-For": "192.0.2.1"}
+
+
+def figures() -> dict[tuple[str, ...], float]:
+    """Return each figure by its name and its label's value."""
+    families = text_string_to_metric_families(metrics.text(now=timezone.now()).decode())
+    samples = [sample for family in families for sample in family.samples]
+    return {(sample.name, *sample.labels.values()): sample.value for sample in samples}
+
+
+def test_tickets_are_counted_by_state_and_what_happened_to_them(
+    user_make: Callable[..., User], ticket_type: TicketType
+) -> None:
+    claim(user_make().pk, ticket_type, 2)
+    late = user_make()
+    claim(late.pk, ticket_type, 3)
+    end(late)
+    Inventory.objects.filter(pk=ticket_type.pk).update(revenue_minor=1250)
+
+    found = figures()
+
+    free = Inventory.objects.get(pk=ticket_type.pk).capacity - 5
+    assert [found["overlord_tickets", state] for state in ("available", "held", "sold")] == [free, 5, 0]
+    assert found[("overlord_reservations_total",)] == 2
+    assert found[("overlord_reserved_tickets_total",)] == 5
+    assert found[("overlord_holds_due",)] == 1
+    assert found[("overlord_hold_late_seconds",)] > 0
+    assert found["overlord_revenue", ticket_type.event.currency] == 12.5
+    assert found[("overlord_oversold_types",)] == 0
+    assert found[("overlord_redis_up",)] == 1
+
+
+def test_an_empty_shop_has_figures_too() -> None:
+    found = figures()
+
+    assert found[("overlord_reservations_total",)] == 0
+    assert found["overlord_tickets", "sold"] == 0
+
+
+def test_whoever_asks_a_web_process_itself_may_read_them(client: Client) -> None:
+    answer = client.get("/metrics")
+
+    assert answer.status_code == 200
+    assert answer["Content-Type"].startswith("text/plain; version=")
+    assert b"overlord_reservations_total" in answer.content
+
+
+@pytest.mark.parametrize(
+    ("token", "header", "status"),
+    [
+        ("", "", 404),
+        ("", "Bearer ", 404),
+        (TOKEN, "", 404),
+        (TOKEN, f"Bearer {TOKEN}x", 404),
+        (TOKEN, "Bearer ü", 404),
+        (TOKEN, f"Bearer {TOKEN}", 200),
+    ],
+)
+def test_through_the_front_server_only_the_token_opens_them(
+    client: Client, settings: Any, token: str, header: str, status: int
+) -> None:
+    settings.METRICS_TOKEN = token
+    headers = {**THROUGH_THE_FRONT_SERVER, **({"Authorization": header} if header else {})}
+
+    assert client.get("/metrics/", headers=headers).status_code == status
