@@ -66,6 +66,7 @@ class TokenCache:
         if django_connection.in_atomic_block:
             found = _read(token)  # what may still be rolled back must not be kept
             return found[0] if found else None
+        self._listen()
         with self._lock:
             listening = self._receive()
             kept, notifications = self._principals.get(token), self._notifications
@@ -101,10 +102,25 @@ class TokenCache:
                 self._connection.close()
             self._connection, self._retry_at = None, 0.0
 
+    def _listen(self) -> None:
+        """Listen again from time to time when the connection is lost. Nobody waits for the thread that does it."""
+        with self._lock:
+            if self._connection is not None or time.monotonic() < self._retry_at:
+                return
+            self._retry_at = float("inf")
+        connection = None
+        try:
+            connection = db.listen(CHANNEL, name=CHANNEL)
+        except DatabaseError as error:
+            logger.warning("Tokens are not cached: %s", str(error).strip())
+        finally:
+            with self._lock:
+                self._connection, self._retry_at = connection, time.monotonic() + RETRY_SECONDS
+
     def _receive(self) -> bool:
         """Apply the notifications that have come; return False while the cache cannot listen."""
         if self._connection is None:
-            return self._listen()
+            return False
         try:
             self._connection.poll()
         except psycopg2.Error as error:
@@ -123,16 +139,6 @@ class TokenCache:
             return
         for token in self._tokens.pop(int(payload), ()):
             del self._principals[token]
-
-    def _listen(self) -> bool:
-        if time.monotonic() < self._retry_at:
-            return False
-        self._retry_at = time.monotonic() + RETRY_SECONDS
-        try:
-            self._connection = db.listen(CHANNEL, name=CHANNEL)
-        except DatabaseError as error:
-            logger.warning("Tokens are not cached: %s", str(error).strip())
-        return self._connection is not None
 
     def _keep(self, token: str, principal: Principal, ends_at: float) -> None:
         while len(self._principals) >= CAPACITY:

@@ -1,12 +1,25 @@
 """Connections of psycopg2 that threads take for a while and give back. Used from many threads at once."""
 
+import select
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from threading import BoundedSemaphore
 
-from psycopg2 import OperationalError
+from psycopg2 import Error, OperationalError
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, connection
+
+
+def is_lost(kept: connection) -> bool:
+    """Return whether the server has closed a connection that was idle. It costs one look at the socket."""
+    try:
+        poller = select.poll()
+        poller.register(kept.fileno(), select.POLLIN)
+        while poller.poll(0):
+            kept.poll()  # reads what has come, the last words of a server that stops among them
+    except (Error, OSError, ValueError):
+        return True
+    return False
 
 
 class ConnectionPool:
@@ -23,9 +36,11 @@ class ConnectionPool:
         """Return an idle connection, or a new one; raise OperationalError when all stay in use."""
         if not self._turns.acquire(timeout=self._seconds):
             raise OperationalError(f"No database connection became free within {self._seconds:.0f} s.")
-        with suppress(IndexError):
-            return self._idle.pop()
         try:
+            with suppress(IndexError):
+                while is_lost(kept := self._idle.pop()):
+                    kept.close()
+                return kept
             return connect()
         except BaseException:
             self._turns.release()

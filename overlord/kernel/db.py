@@ -18,11 +18,9 @@ from django.db import IntegrityError, connection
 from django.db import transaction as django_transaction
 
 from overlord.kernel.errors import DomainError
+from overlord.kernel.postgresql.base import reachability
 
 logger = logging.getLogger(__name__)
-
-# A server that disappears without closing the connection is noticed within ten seconds.
-KEEPALIVE = {"keepalives": 1, "keepalives_idle": 4, "keepalives_interval": 2, "keepalives_count": 3}
 
 
 class TransactionError(RuntimeError):
@@ -115,9 +113,9 @@ def listen(*channels: str, name: str) -> psycopg2.extensions.connection:
     Raise django.db.OperationalError when PostgreSQL is away. `poll()` reads what has come into `notifies`, without
     waiting, and raises psycopg2.Error when the connection is lost. `name` is its name in pg_stat_activity.
     """
-    params = {**connection.get_connection_params(), **KEEPALIVE, "cursor_factory": None}
+    params = {**connection.get_connection_params(), "cursor_factory": None, "application_name": name}
     with connection.wrap_database_errors:
-        listening = psycopg2.connect(**{**params, "application_name": name})
+        listening = reachability.attempt(partial(psycopg2.connect, **params))
         listening.autocommit = True
         with listening.cursor() as cursor:
             cursor.execute("; ".join(f'LISTEN "{channel}"' for channel in channels))

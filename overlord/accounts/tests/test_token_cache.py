@@ -1,5 +1,6 @@
 """The token cache: it keeps a principal, and drops it after any change in any process."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -158,6 +159,31 @@ def test_a_cache_that_never_could_listen_still_answers(
     monkeypatch.setattr(token_cache.psycopg2, "connect", refuse)
     assert cache.principal_of(token) is not None
     assert not cache._principals
+
+
+def test_nobody_waits_for_the_thread_that_connects(
+    cache: TokenCache, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connecting, connect = threading.Event(), threading.Event()
+    really = db.listen
+
+    def listen(*channels: str, name: str) -> Any:
+        connecting.set()
+        assert connect.wait(timeout=30)
+        return really(*channels, name=name)
+
+    monkeypatch.setattr(token_cache.db, "listen", listen)
+    thread = threading.Thread(target=cache._listen)
+    thread.start()
+    try:
+        assert connecting.wait(timeout=30)
+        assert cache.principal_of(token) is not None
+        assert not cache._principals, "what is read before the cache listens must not be kept"
+    finally:
+        connect.set()
+        thread.join(timeout=30)
+    cache.principal_of(token)
+    assert cache._principals
 
 
 def test_what_may_be_rolled_back_is_not_kept(cache: TokenCache, token: str) -> None:

@@ -11,8 +11,10 @@ from typing import Any
 from django.db.backends.postgresql import base
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
 
-from overlord.kernel.connection_pool import ConnectionPool
+from overlord.kernel.connection_pool import ConnectionPool, is_lost
+from overlord.kernel.postgresql.reachability import Reachability
 
+reachability = Reachability()
 _pool: ConnectionPool | None = None
 
 
@@ -36,13 +38,19 @@ class DatabaseWrapper(base.DatabaseWrapper):
     _taken_from: ConnectionPool | None = None
 
     def get_new_connection(self, conn_params: Mapping[str, Any]) -> Any:
-        connect = partial(super().get_new_connection, conn_params)
+        connect = partial(reachability.attempt, partial(super().get_new_connection, conn_params))
         if _pool is None:
             return connect()
         self.isolation_level = IsolationLevel.READ_COMMITTED
         connection = _pool.take(connect)
         self._taken_from = _pool
         return connection
+
+    def close_if_unusable_or_obsolete(self) -> None:
+        """Close the connection, before and after each request and task, also if the server has closed it."""
+        if self.connection is not None and not self.in_atomic_block and is_lost(self.connection):
+            self.close()
+        super().close_if_unusable_or_obsolete()
 
     def release(self) -> None:
         """Give a shared connection back between two transactions; keep one of our own."""
