@@ -19,6 +19,8 @@ from checkout.rules import RefundOutcome
 from overlord.accounts.selectors import actor_id
 from overlord.kernel import clock, money
 from overlord.kernel.errors import DomainError
+from overlord.kernel.form_fields import WholeNumberField
+from overlord.kernel.numbers import LARGEST_ID
 from tickets.models import Reservation
 from tickets.permissions import Permission as TicketsPermission
 
@@ -66,6 +68,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 class RefundForm(forms.Form):
     amount = forms.CharField(required=False, help_text="Empty: all that is left.")
     return_tickets = forms.BooleanField(required=False, help_text="With a full refund only.")
+    version = WholeNumberField(min_value=1, max_value=LARGEST_ID, required=False, widget=forms.HiddenInput())
 
     def __init__(self, *args: Any, currency: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -131,7 +134,8 @@ class PaymentAdmin(ReadOnlyAdmin):
         payment = self.get_object(request, str(payment_id))
         if payment is None:
             return redirect("admin:checkout_payment_changelist")
-        form = RefundForm(request.POST or None, currency=payment.currency)
+        made_from = {"version": payment.version}
+        form = RefundForm(request.POST or None, initial=made_from, currency=payment.currency)
         if request.method == "POST" and form.is_valid():
             try:
                 services.refund_request(
@@ -139,9 +143,12 @@ class PaymentAdmin(ReadOnlyAdmin):
                     payment_id=payment_id,
                     amount_minor=form.cleaned_data["amount"],
                     return_tickets=form.cleaned_data["return_tickets"],
+                    version=form.cleaned_data["version"] or 0,  # a form without one is outdated
                 )
             except DomainError as refused:
                 form.add_error(None, refused.detail)
+                payment.refresh_from_db()
+                form.data = {**request.POST.dict(), "version": str(payment.version)}
             else:
                 self.message_user(request, "The refund was requested.", messages.SUCCESS)
                 return redirect("admin:checkout_payment_change", payment_id)

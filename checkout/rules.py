@@ -153,6 +153,13 @@ class RefundFirst(Conflict):
     sentence = "Refund the whole payment first. Its tickets can be put back on sale then."
 
 
+class RefundOutdated(Conflict):
+    code = "refund_outdated"
+    sentence = (
+        "Nothing was refunded, because this payment has changed since you opened the form. Check it again."
+    )
+
+
 class InvalidToken(Invalid):
     code = "invalid"
     sentence = f"A token has 1 to {TOKEN_LENGTH} printable characters."

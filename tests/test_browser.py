@@ -352,21 +352,23 @@ class TestAccessibility:
         first.one("#error")
         assert first.run("return document.activeElement.id") == "error"
         axe(first)
-        held, late, released, paid, slow = (reserve(buyer, type_on_sale()) for _ in range(5))
+        held, late, released, paid, waiting = (reserve(buyer, type_on_sale()) for _ in range(5))
         Reservation.objects.filter(pk=late).update(expires_at=timezone.now())
         services.reservation_release(buyer_id=buyer.pk, reservation_id=released)
-        for pk, token in ((held, "card_error"), (paid, "ok"), (slow, "slow")):
+        for pk, token in ((held, "card_error"), (paid, "ok")):
             checkout.reservation_pay(buyer_id=buyer.pk, reservation_id=pk, gateway="sandbox", token=token)
-        stages = {held: "failed", late: "expired", released: "released", paid: "paid", slow: "processing"}
+        hanging = payment_hang(buyer, waiting)
+        stages = {held: "failed", late: "expired", released: "released", paid: "paid", waiting: "processing"}
         for pk, stage in stages.items():
             first.go(f"/checkout/{pk}/")
             first.one(f"h1[data-when={stage}]")
             axe(first)
+        payment_forget(hanging)
         look(first, "/me/", "/monitor/", f"/events/{ticket_type.event_id}/")  # the monitor is refused
         staff = user_make(is_staff=True, is_superuser=True)
-        payment = Payment.objects.get(reservation_id=paid)
+        paid_for = Payment.objects.get(reservation_id=paid)
         checkout.refund_request(
-            staff_id=staff.pk, payment_id=payment.pk, amount_minor=None, return_tickets=True
+            staff_id=staff.pk, payment_id=paid_for.pk, amount_minor=None, return_tickets=True
         )
         first.go(f"/checkout/{paid}/")
         first.one("h1[data-when=refunded]")
@@ -422,6 +424,23 @@ class TestAccessibility:
                 assert small_targets(first) == [], path
         finally:
             first.emulate(width=1280, height=900)
+
+
+def payment_hang(buyer: User, hold: int) -> Payment:
+    """Let a payment of the hold be in progress until `payment_forget`: no worker looks at it meanwhile."""
+    payment, _ = checkout.payment_create(buyer_id=buyer.pk, reservation_id=hold, gateway="sandbox")
+    later = timezone.now() + timedelta(days=1)
+    Payment.objects.filter(pk=payment.pk).update(
+        status="PROCESSING", lease_until=later, next_look_at=later, deadline=later
+    )
+    Reservation.objects.filter(pk=hold).update(state="paying", paying_since=timezone.now())
+    return payment
+
+
+def payment_forget(payment: Payment) -> None:
+    """Turn what `payment_hang` made back into a hold."""
+    Reservation.objects.filter(pk=payment.reservation_id).update(state="held", paying_since=None)
+    payment.delete()
 
 
 def look(person: Browser, *paths: str) -> None:

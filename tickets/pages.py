@@ -31,6 +31,7 @@ from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID, whole_number
 from overlord.shop import error_messages, formats
+from overlord.shop.next_page import is_page
 from overlord.shop.permissions import action_of_checkout, staff_with
 from tickets import availability, availability_labels, own_tickets, representation, rules, selectors, services
 from tickets.permissions import Permission
@@ -77,7 +78,7 @@ def _price_text(prices: list[int], currency: str) -> str:
     if max(prices) == 0:
         return _("Free")
     if min(prices) == 0:
-        return _("Free to %(price)s") % {"price": highest}
+        return _("Free or up to %(price)s") % {"price": highest}
     return lowest if min(prices) == max(prices) else _("From %(price)s") % {"price": lowest}
 
 
@@ -288,4 +289,5 @@ def sale(request: HttpRequest, event_id: int) -> HttpResponse:
     )
     messages.success(request, text % {"event": shown["name"]})
     back = request.POST.get("next", "")
-    return redirect(back if url_has_allowed_host_and_scheme(back, allowed_hosts=None) else "monitor")
+    is_ours = url_has_allowed_host_and_scheme(back, allowed_hosts=None) and is_page(back)
+    return redirect(back if is_ours else "monitor")

@@ -12,16 +12,24 @@ logger = logging.getLogger(__name__)
 
 
 def refund_request(
-    *, staff_id: int, payment_id: int, amount_minor: int | None, return_tickets: bool
+    *,
+    staff_id: int,
+    payment_id: int,
+    amount_minor: int | None,
+    return_tickets: bool,
+    version: int | None = None,
 ) -> Payment:
     """Start a refund of `amount_minor` of a payment, or of all that is left of it when that is None.
 
+    `version` is that of the payment as staff saw it, where they did: RefundOutdated when it has changed since.
     Raises NotFound, NotRefundable, RefundTooLarge, RefundInProgress and Invalid.
     """
     refused = {"refund_one_in_flight_per_payment": rules.RefundInProgress()}
     with db.constraint_errors(refused), db.transaction():
         payment = operations.payment_lock(payment_id=payment_id)
         refund_operations.check_none_in_flight(payment=payment)
+        if version not in (None, payment.version):
+            raise rules.RefundOutdated()
         to_refund = rules.refund_amount(
             status=payment.status,
             charged_minor=payment.amount_minor,

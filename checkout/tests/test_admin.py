@@ -1,6 +1,8 @@
 """What staff do with money in the admin."""
 
+import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -41,17 +43,45 @@ def test_every_list_and_row_is_shown(staff: Client, paid: Payment) -> None:
     assert staff.post(f"/admin/checkout/payment/{paid.pk}/change/", {"amount": 1}).status_code == 403
 
 
+def send(staff: Client, url: str, **written: str) -> Any:
+    """Open the form of a refund, fill it in, and send it."""
+    return staff.post(url, {**opened(staff, url), **written})
+
+
+def opened(staff: Client, url: str) -> dict[str, str]:
+    [version] = re.findall(r'name="version" value="(\d+)"', staff.get(url).content.decode())
+    return {"version": version}
+
+
+def test_a_form_from_before_another_refund_refunds_nothing(staff: Client, paid: Payment) -> None:
+    url = f"/admin/checkout/payment/{paid.pk}/refund/"
+    old = opened(staff, url)
+    assert send(staff, url, amount="10.00").status_code == 302
+    heal(rounds=1)
+
+    for form in (old, {}, {"version": "0"}):
+        refused = staff.post(url, {**form, "amount": ""})  # all that is left
+        assert refused.status_code == 200
+    assert "has changed since you opened the form" in staff.post(url, old).content.decode()
+    assert Refund.objects.count() == 1
+    shown = staff.post(url, {**old, "amount": "5.00"}).content.decode()
+    assert "<td>20.00 EUR</td>" in shown
+    [version] = re.findall(r'name="version" value="(\d+)"', shown)
+    assert staff.post(url, {"version": version, "amount": "5.00"}).status_code == 302
+    assert [refund.amount_minor for refund in Refund.objects.order_by("pk")] == [1000, 500]
+
+
 def test_a_refund_in_part_and_of_the_rest(staff: Client, paid: Payment) -> None:
     url = f"/admin/checkout/payment/{paid.pk}/refund/"
-    assert staff.post(url, {"amount": "10.00"}).status_code == 302
+    assert send(staff, url, amount="10.00").status_code == 302
     heal(rounds=1)
     form = staff.get(url).content.decode()
     assert [f"<td>{each} EUR</td>" in form for each in ("30.00", "10.00", "20.00")] == [True, True, True]
     assert "minor units" not in staff.get(f"/admin/checkout/payment/{paid.pk}/change/").content.decode()
-    too_much = staff.post(url, {"amount": "20.01"})
+    too_much = send(staff, url, amount="20.01")
     assert (too_much.status_code, "more than what is left" in too_much.content.decode()) == (200, True)
-    assert staff.post(url, {"amount": "ten"}).status_code == 200
-    assert staff.post(url, {"return_tickets": "on"}).status_code == 302
+    assert send(staff, url, amount="ten").status_code == 200
+    assert send(staff, url, return_tickets="on").status_code == 302
     heal(rounds=1)
 
     paid.refresh_from_db()

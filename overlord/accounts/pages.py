@@ -15,9 +15,10 @@ from overlord.accounts import forms as account_forms
 from overlord.accounts import limits, passwords, services
 from overlord.kernel import client_address
 from overlord.kernel.errors import Invalid
+from overlord.shop.next_page import NextPageMixin
 
 
-class Login(views.LoginView):
+class Login(NextPageMixin, views.LoginView):
     """Log in, then return to the page that asked for it, with the choice that was made there."""
 
     template_name = "accounts/login.html"
@@ -26,7 +27,7 @@ class Login(views.LoginView):
     next_page = "home"
 
 
-class Logout(views.LogoutView):
+class Logout(NextPageMixin, views.LogoutView):
     next_page = "home"
 
 
@@ -51,7 +52,7 @@ class SignupForm(forms.Form):
     )
 
 
-class Signup(views.RedirectURLMixin, FormView):
+class Signup(NextPageMixin, FormView):
     """Create an account, log in, and return to the page that asked for it."""
 
     template_name = "accounts/signup.html"

@@ -18,13 +18,19 @@ def page(request: HttpRequest, message: error_messages.ErrorMessage, *, status: 
 
 
 class ErrorPageMiddleware:
-    """Turn what a page's view raises into an error page. The API's views answer their own errors."""
+    """Turn what a page's view raises into an error page. The API's views answer their own errors.
+
+    Some of Django's own views, as the admin's log-out, refuse a method with an empty page; that becomes one too.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
+        response = self.get_response(request)
+        if response.status_code != HTTPStatus.METHOD_NOT_ALLOWED or response.streaming or response.content:
+            return response
+        return method_not_allowed(request, response.get("Allow", ""))
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if isinstance(error, OperationalError | InterfaceError):
@@ -46,6 +52,14 @@ def answer(request: HttpRequest, status: HTTPStatus, *, code: str, detail: str) 
     if problems.prefers_html(request):
         return page(request, error_messages.of_code(code, otherwise=detail), status=status)
     return problems.answer(status, code=code, detail=detail)
+
+
+def method_not_allowed(request: HttpRequest, allowed: str) -> HttpResponse:
+    """Answer a method that an address does not take; `allowed` lists those that it takes."""
+    detail = f"This address takes {allowed} only."
+    response = answer(request, HTTPStatus.METHOD_NOT_ALLOWED, code="method_not_allowed", detail=detail)
+    response["Allow"] = allowed
+    return response
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -28,16 +28,10 @@ class RequestChecksMiddleware:
     def process_view(
         self, request: HttpRequest, view: Callable[..., Any], _args: Any, _kwargs: Any
     ) -> HttpResponse | None:
-        allowed = _allowed_methods(view)
+        allowed = allowed_methods(view)
         if allowed is None or request.method in allowed:
             return None
-        listed = ", ".join(allowed)
-        detail = f"This address takes {listed} only."
-        response = error_pages.answer(
-            request, HTTPStatus.METHOD_NOT_ALLOWED, code="method_not_allowed", detail=detail
-        )
-        response["Allow"] = listed
-        return response
+        return error_pages.method_not_allowed(request, ", ".join(allowed))
 
 
 def _refused(request: HttpRequest) -> HttpResponse | None:
@@ -65,7 +59,7 @@ def _refused(request: HttpRequest) -> HttpResponse | None:
     return None
 
 
-def _allowed_methods(view: Callable[..., Any]) -> tuple[str, ...] | None:
+def allowed_methods(view: Callable[..., Any]) -> tuple[str, ...] | None:
     """Return the methods of a page's view; None for the API's, which answer for themselves, and the admin's."""
     if hasattr(view, "cls"):
         return None

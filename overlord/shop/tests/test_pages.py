@@ -190,6 +190,54 @@ class TestWhoSeesWhat:
         }[path]
         assert page.post(path, {**form, "next": evil})["Location"] == "/"
 
+    @pytest.mark.parametrize("path", ["/login/", "/signup/"])
+    @pytest.mark.parametrize(
+        "nowhere",
+        [
+            "/logout/",
+            "/logout",
+            "/login/",
+            "/login/?next=/logout/",
+            "/signup/?x=1",
+            "/admin/logout/",
+            "/admin/login/?next=/admin/",
+            "/api-auth/logout/",
+            "/api-auth/login",
+            "/nothing/",
+            "/logout/?next=/me/",
+            "/%6cogout/",
+            f"/events/{2**63}/",
+        ],
+    )
+    def test_next_leads_to_what_a_get_shows(self, page: Client, buyer: User, path: str, nowhere: str) -> None:
+        form = {"/login/": {"username": buyer.username, "password": PASSWORD}}.get(
+            path, {"username": "newcomer", "email": "new@example.org", "password": "a long pass phrase"}
+        )
+        assert page.post(path, {**form, "next": nowhere})["Location"] == "/"
+        if path == "/login/":
+            assert page.get(path, {"next": nowhere})["Location"] == "/"  # logged in already
+            assert page.post("/logout/", {"next": nowhere})["Location"] == "/"
+
+    @pytest.mark.parametrize(
+        "somewhere", ["/me/", "/me", "/events/7/?ticket_type=1", "/event/reservations/", "/admin/"]
+    )
+    def test_next_leads_where_it_names(self, page: Client, buyer: User, somewhere: str) -> None:
+        form = {"username": buyer.username, "password": PASSWORD}
+        assert page.post("/login/", {**form, "next": somewhere})["Location"] == somewhere
+
+    @pytest.mark.parametrize("path", ["/logout/", "/admin/logout/"])
+    def test_a_method_that_is_not_taken_is_a_page(
+        self, mine: Client, path: str, user_make: Callable[..., User]
+    ) -> None:
+        mine.force_login(user_make(is_staff=True))
+        answer = mine.get(path)
+        assert (answer.status_code, "POST" in answer["Allow"]) == (405, True)
+        assert "does not accept this kind of request" in text(answer)
+        as_program = Client()
+        as_program.force_login(user_make(is_staff=True))
+        problem = as_program.get(path, headers={"accept": "application/json"})
+        assert (problem.status_code, problem.json()["code"]) == (405, "method_not_allowed")
+
     def test_another_persons_reservation_is_not_there(
         self, mine: Client, ticket_type: TicketType, user_make: Callable[..., User]
     ) -> None:
