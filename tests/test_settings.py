@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from tests import settings_reader
 from tests.settings_reader import ROOT
 
+POSTGRES = "postgres://user:password@host:5432/database"
 STRIPE = {
     "PAYMENT_GATEWAY": "stripe",
     "STRIPE_SECRET_KEY": "sk_1",
@@ -31,6 +32,20 @@ STRIPE = {
         ),
         ({"HOLD_SECONDS": "soon"}, "HOLD_SECONDS must be a whole number"),
         ({"HOLD_SECONDS": "0"}, "HOLD_SECONDS is 0"),
+        ({"DATABASE_URL": "mysql://u:p@h/d"}, "must begin with postgres://"),
+        ({"DATABASE_URL": f"{POSTGRES}?sslmode=full"}, "sslmode must be one of"),
+        ({"DATABASE_URL": f"{POSTGRES}?ssl_mode=require"}, "the option ssl_mode, which cannot be set there"),
+        ({"DATABASE_URL": f"{POSTGRES}?conn_max_age=60"}, "the option conn_max_age"),
+        ({"DATABASE_URL": f"{POSTGRES}?options=-c%20jit%3Doff"}, "the option options"),
+        ({"DATABASE_URL": f"{POSTGRES}?sslrootcert=/nowhere.pem"}, "sslrootcert names /nowhere.pem"),
+        ({"DATABASE_URL": "postgres://u:p#w@h:5432/d"}, "DATABASE_URL cannot be read|%23"),
+        ({"REDIS_URL": "sentinel://h:26379/0"}, "must begin with redis:// or rediss://"),
+        ({"REDIS_URL": "unix:///run/redis.sock"}, "must begin with redis:// or rediss://"),
+        ({"REDIS_URL": "redis://h/zero"}, "the number of a database"),
+        ({"REDIS_URL": "redis://h/0?socket_timeout=9"}, "the option socket_timeout"),
+        ({"REDIS_URL": "redis://h/0?ssl_ca_certs=/ca.pem"}, "the option ssl_ca_certs"),
+        ({"REDIS_URL": "rediss://h/0?ssl_cert_reqs=none"}, "ssl_cert_reqs can only be required"),
+        ({"REDIS_URL": "rediss://h/0?ssl_ca_certs=/nowhere.pem"}, "ssl_ca_certs names /nowhere.pem"),
         ({"ENVIRONMENT": "staging"}, "must be development, test or production"),
     ],
 )

@@ -90,6 +90,7 @@ if env.DATABASE_URL:
             "keepalives_interval": 2,
             "keepalives_count": 3,
             "tcp_user_timeout": 5000,
+            **env.DATABASE_OPTIONS,
             "options": "-c lock_timeout=3000 -c statement_timeout=15000"
             " -c idle_in_transaction_session_timeout=30000",
         },

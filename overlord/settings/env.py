@@ -14,6 +14,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from overlord.kernel import time_zones
+from overlord.settings import addresses
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -87,6 +88,9 @@ DATABASE_URL = _required(
 REDIS_URL = _required(
     "REDIS_URL", f"With Compose: redis://:PASSWORD@valkey:6379/0; make the password with: {RANDOM}"
 )
+DATABASE_OPTIONS = addresses.postgres_options(DATABASE_URL) if DATABASE_URL else {}
+if REDIS_URL:
+    REDIS_URL = addresses.redis_url(REDIS_URL)
 
 ALLOWED_HOSTS = _list("ALLOWED_HOSTS", "Name the hosts you serve: tickets.example.org")
 CSRF_TRUSTED_ORIGINS = _list(

@@ -1,0 +1,93 @@
+"""Check the addresses of PostgreSQL and Redis: what one asks for is done, or refused with a sentence.
+
+A part that some client would ignore could drop the protection that it asks for without a word.
+"""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
+
+import psycopg2
+import psycopg2.extensions
+from django.core.exceptions import ImproperlyConfigured
+
+POSTGRES_SCHEMES = {"postgres", "postgresql"}
+SSL_MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
+POSTGRES_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile")
+# Either the address has them elsewhere, or the application sets them itself.
+POSTGRES_REFUSED = {"host", "hostaddr", "port", "user", "password", "dbname", "service", "options"}
+
+REDIS_SCHEMES = {"redis", "rediss"}
+REDIS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+REDIS_OPTIONS = {*REDIS_FILES, "ssl_cert_reqs"}
+
+
+def postgres_options(url: str) -> dict[str, Any]:
+    """Return the connection options of a DATABASE_URL; raise ImproperlyConfigured for what would be ignored."""
+    parts = _split("DATABASE_URL", url)
+    if parts.scheme not in POSTGRES_SCHEMES:
+        raise ImproperlyConfigured(
+            "DATABASE_URL must begin with postgres://; the application needs PostgreSQL."
+        )
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    for name in options:
+        if name in POSTGRES_REFUSED or not _libpq_knows(name):
+            raise ImproperlyConfigured(f"DATABASE_URL has the option {name}, which cannot be set there.")
+    if options.get("sslmode", "prefer") not in SSL_MODES:
+        raise ImproperlyConfigured(f"DATABASE_URL: sslmode must be one of {', '.join(sorted(SSL_MODES))}.")
+    _check_files("DATABASE_URL", options, POSTGRES_FILES)
+    return options
+
+
+def redis_url(url: str) -> str:
+    """Return a REDIS_URL as all clients read it in the same way; raise ImproperlyConfigured for what they do not.
+
+    With TLS the server's certificate is verified, which not each client does by itself.
+    """
+    parts = _split("REDIS_URL", url)
+    if parts.scheme not in REDIS_SCHEMES:
+        raise ImproperlyConfigured(
+            "REDIS_URL must begin with redis:// or rediss://. Sentinels and clusters are not asked: name an address"
+            " that always leads to the primary."
+        )
+    if parts.path.strip("/") and not parts.path.strip("/").isdecimal():
+        raise ImproperlyConfigured("REDIS_URL: after the port stands the number of a database, or nothing.")
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    allowed = REDIS_OPTIONS if parts.scheme == "rediss" else set()
+    for name in options.keys() - allowed:
+        raise ImproperlyConfigured(f"REDIS_URL has the option {name}, which cannot be set there.")
+    if parts.scheme == "redis":
+        return url
+    if options.setdefault("ssl_cert_reqs", "required") != "required":
+        raise ImproperlyConfigured("REDIS_URL: ssl_cert_reqs can only be required.")
+    _check_files("REDIS_URL", options, REDIS_FILES)
+    return urlunsplit(parts._replace(query=urlencode(options)))
+
+
+def _split(name: str, url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises for one that is no number
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"{name} cannot be read: {error}. Percent-encode what is special."
+        ) from None
+    if parts.fragment:
+        raise ImproperlyConfigured(f"{name} has a # in it: write it as %23.")
+    return parts
+
+
+def _libpq_knows(option: str) -> bool:
+    try:
+        psycopg2.extensions.make_dsn(**{option: ""})
+    except psycopg2.ProgrammingError:
+        return False
+    return True
+
+
+def _check_files(name: str, options: dict[str, str], files: tuple[str, ...]) -> None:
+    """Raise ImproperlyConfigured for a file that is not there. `system` means the system's own certificates."""
+    for option in files:
+        file = options.get(option, "system")
+        if file != "system" and not Path(file).is_file():
+            raise ImproperlyConfigured(f"{name}: {option} names {file}, which is no file here.")
