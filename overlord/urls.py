@@ -11,6 +11,7 @@ from overlord import health
 from overlord.accounts import pages as accounts
 from overlord.demo import pages as demo
 from overlord.kernel import paths, schema  # noqa: F401  (paths registers `id`)
+from overlord.shop.shared_answers import shared
 from stats import pages as stats
 from tickets import pages as tickets
 
@@ -34,7 +35,11 @@ pages = [
     path("password-reset/", accounts.PasswordReset.as_view(), name="password_reset"),
     path("password-reset/sent/", accounts.PasswordResetSent.as_view(), name="password_reset_sent"),
     path("password-reset/<uidb64>/<token>/", accounts.PasswordNew.as_view(), name="password_reset_confirm"),
-    path("translations.js", cache_control(max_age=3600)(translations), name="translations"),
+    path(
+        "translations.js",
+        shared(seconds=3600, cache_control=None)(cache_control(max_age=3600)(translations)),
+        name="translations",
+    ),
 ]
 
 urlpatterns = [

@@ -10,5 +10,6 @@ django = get_wsgi_application()  # sets Django up, so it comes before what impor
 
 from overlord.kernel.request_body import RequestBodyReader  # noqa: E402
 from overlord.liveness import WebLiveness  # noqa: E402
+from overlord.shop.shared_answers import SharedAnswers  # noqa: E402
 
-application = WebLiveness(RequestBodyReader(django))
+application = WebLiveness(SharedAnswers(RequestBodyReader(django)))

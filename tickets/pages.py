@@ -33,6 +33,7 @@ from overlord.kernel.numbers import LARGEST_ID, whole_number
 from overlord.shop import error_messages, formats
 from overlord.shop.next_page import is_page
 from overlord.shop.permissions import action_of_checkout, staff_with
+from overlord.shop.shared_answers import shared
 from tickets import availability, availability_labels, own_tickets, representation, rules, selectors, services
 from tickets.permissions import Permission
 
@@ -41,6 +42,7 @@ EVENTS_SHOWN = 100
 
 # The list of events ----------------------------------------------------------------------------------------------
 @allow("GET")
+@shared(seconds=1)
 def home(request: HttpRequest) -> HttpResponse:
     """List the upcoming events by date, filtered by a search and a month."""
     now = clock.now()

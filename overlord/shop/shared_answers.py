@@ -1,0 +1,190 @@
+"""Answers that are the same for all visitors without a session are made once in a process, not once a request.
+
+A view says so by `shared`. `SharedAnswers` wraps Django: it keeps what such a view answered, and gives it to all
+who ask for the same within `seconds`, without Django and without the database. It runs in the threads of a web
+process; each process has its own.
+
+What must stay true: an answer that is kept depends only on the address, the host, the scheme and the language. So
+a request with a cookie that an answer may depend on is never answered from here, and an answer is kept only when
+it was made without any cookie and sets none (a page with a form's token sets one).
+"""
+
+import gzip
+import hashlib
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache, wraps
+from threading import Lock
+from types import SimpleNamespace
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseBase
+from django.utils.translation import get_language_from_request
+
+SECONDS = "overlord.shared_seconds"  # in the environment of a request whose answer may be kept
+MOST = 1_000  # answers in a process
+LARGEST_REQUEST = 8_000  # bytes of headers; larger ones are left to Django, which refuses the largest
+LONGEST_LANGUAGES = 500  # characters of Accept-Language
+PATIENCE = 1.0  # seconds to wait for another thread that makes the answer
+SMALLEST = 500  # bytes that are worth compressing
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+Application = Callable[[Environ, StartResponse], Iterable[bytes]]
+View = Callable[..., HttpResponseBase]
+Key = tuple[str, str, str, str]
+
+
+def shared(*, seconds: float, cache_control: str | None = "public, no-cache") -> Callable[[View], View]:
+    """Let everybody without a session have a view's answer for so long, where the address has no query.
+
+    `cache_control` says for how long browsers may keep such an answer; None: the view says so itself.
+    """
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            response = view(request, *args, **kwargs)
+            if response.status_code == 200 and _key(request.META) is not None:
+                request.META[SECONDS] = seconds
+                if cache_control:
+                    response["Cache-Control"] = cache_control
+            return response
+
+        return answered
+
+    return decorate
+
+
+@dataclass
+class _Answer:
+    """A kept answer, or the place of one that is being made."""
+
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    plain: bytes = b""
+    zipped: bytes = b""
+    tag: str = ""
+    made: float = 0.0
+    seconds: float = 0.0
+    making: Lock = field(default_factory=Lock)
+
+    def age(self) -> float:
+        """Return its age as a part of the time for which it may be given."""
+        return (time.monotonic() - self.made) / self.seconds if self.seconds else 1.0
+
+    def keep(self, headers: list[tuple[str, str]], plain: bytes, *, made: float, seconds: float) -> None:
+        self.tag = f'W/"{hashlib.sha256(plain).hexdigest()[:20]}"'
+        own = [each for each in headers if each[0].lower() not in ("content-length", "etag")]
+        self.headers = [*own, ("ETag", self.tag)]
+        self.zipped = gzip.compress(plain, 6, mtime=0) if len(plain) >= SMALLEST else b""
+        self.plain, self.made, self.seconds = plain, made, seconds
+
+    def give(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
+        if self.tag in environ.get("HTTP_IF_NONE_MATCH", ""):
+            start_response("304 Not Modified", [each for each in self.headers if each[0] != "Content-Type"])
+            return []
+        body, headers = self.plain, [*self.headers]
+        if self.zipped:
+            headers.append(("Vary", "Accept-Encoding"))
+            if "gzip" in environ.get("HTTP_ACCEPT_ENCODING", ""):
+                body = self.zipped
+                headers.append(("Content-Encoding", "gzip"))
+        headers.append(("Content-Length", str(len(body))))
+        start_response("200 OK", headers)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+
+
+class SharedAnswers:
+    """A WSGI application that answers from what it kept, and asks another application for everything else."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+        self._answers: dict[Key, _Answer] = {}
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        key = _key(environ)
+        if key is None:
+            return self._application(environ, start_response)
+        answer = self._answers.get(key)
+        if answer is None:
+            if environ["REQUEST_METHOD"] == "HEAD" or "HTTP_COOKIE" in environ:
+                return self._application(environ, start_response)
+            return self._make(key, _Answer(), environ, start_response)
+        if answer.age() < 0.5:
+            return answer.give(environ, start_response)
+        return self._renew(key, answer, environ, start_response)
+
+    def _renew(
+        self, key: Key, answer: _Answer, environ: Environ, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """Make the answer anew when half its time is over: others get what there is meanwhile and do not wait."""
+        is_over = answer.age() >= 1
+        held = answer.making.acquire(blocking=is_over, timeout=PATIENCE if is_over else -1)
+        try:
+            if answer.age() < (0.5 if held else 1):
+                return answer.give(environ, start_response)
+            return self._make(key, answer, environ, start_response)
+        finally:
+            if held:
+                answer.making.release()
+
+    def _make(
+        self, key: Key, answer: _Answer, environ: Environ, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """Ask the application, without what belongs to one visitor, and keep its answer if its view says so."""
+        asked = {**environ, "REQUEST_METHOD": "GET"}
+        asked.pop("HTTP_COOKIE", None)
+        asked.pop("HTTP_IF_NONE_MATCH", None)
+        began, said = time.monotonic(), list[Any]()
+        chunks = self._application(asked, lambda *args: said.extend(args))
+        body = b"".join(chunks)
+        if close := getattr(chunks, "close", None):
+            close()
+        status, headers = said[0], said[1]
+        sets_cookie = any(name.lower() == "set-cookie" for name, _ in headers)
+        if SECONDS in asked and status == "200 OK" and not sets_cookie:
+            answer.keep(headers, body, made=began, seconds=asked[SECONDS])
+            self._remember(key, answer)
+            return answer.give(environ, start_response)
+        self._answers.pop(key, None)
+        start_response(*said)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+
+    def _remember(self, key: Key, answer: _Answer) -> None:
+        self._answers[key] = answer
+        while len(self._answers) > MOST:
+            self._answers.pop(next(iter(self._answers)), None)
+
+
+def _key(environ: Environ) -> Key | None:
+    """Return what a kept answer depends on; None when the request's answer is for nobody else."""
+    if environ["REQUEST_METHOD"] not in ("GET", "HEAD") or environ.get("QUERY_STRING"):
+        return None
+    if "HTTP_AUTHORIZATION" in environ or "HTTP_CONTENT_ENCODING" in environ:
+        return None
+    if (cookies := environ.get("HTTP_COOKIE")) and any(name in cookies for name in _personal_cookies()):
+        return None
+    if len(environ.get("HTTP_ACCEPT_LANGUAGE", "")) > LONGEST_LANGUAGES:
+        return None
+    if sum(len(value) for name, value in environ.items() if name.startswith("HTTP_")) > LARGEST_REQUEST:
+        return None
+    return (
+        environ["PATH_INFO"],
+        environ.get("HTTP_HOST", ""),
+        environ.get("HTTP_X_FORWARDED_PROTO", ""),
+        _language(environ.get("HTTP_ACCEPT_LANGUAGE", "")),
+    )
+
+
+@lru_cache(maxsize=1)
+def _personal_cookies() -> tuple[str, ...]:
+    """Return the names of the cookies that an answer may depend on; Django keeps messages in one of its own."""
+    return settings.SESSION_COOKIE_NAME, settings.LANGUAGE_COOKIE_NAME, "messages"
+
+
+@lru_cache(maxsize=1_000)
+def _language(accepted: str) -> str:
+    request = SimpleNamespace(COOKIES={}, META={"HTTP_ACCEPT_LANGUAGE": accepted})
+    return get_language_from_request(request)  # type: ignore[arg-type]
