@@ -16,13 +16,14 @@ from checkout.models import Incident, Payment, Receipt, Refund
 from checkout.rules import Charge, Outcome, PaymentStatus, Step
 from checkout.services import late_payments
 from overlord.kernel import db
-from overlord.kernel.queues import Queue, enqueue
+from overlord.kernel.queues import Queue, enqueue, queue_length
 from tickets import operations as tickets
 
 logger = logging.getLogger(__name__)
 Found = TypeVar("Found")
 
 LOOKED_AFTER_AT_ONCE = 500
+RECEIPTS_AT_ONCE = 100  # messages on the queue of mails; each sends all receipts that are due
 MESSAGE_EXPIRES = 4.0  # seconds; beat looks again every two, so an older message only repeats a newer one
 
 
@@ -181,17 +182,21 @@ def _leave(taken: Payment, known: Charge) -> None:
 def look_after() -> int:
     """Hand payments, refunds and receipts that are due to workers, and count them.
 
-    They are due because a message or a worker was lost, or because the time of their next look has come.
+    They are due because a message or a worker was lost, or because the time of their next look has come. While no
+    worker takes messages, those that wait are never more than the rows that are due.
     """
     now = db.now()
-    count = 0
-    for model, task, queue, name in (
-        (Payment, "checkout.payment_process", Queue.PAYMENTS, "payment_id"),
-        (Refund, "checkout.refund_process", Queue.PAYMENTS, "refund_id"),
-    ):
-        for pk in selectors.to_look_after(model, now=now, most=LOOKED_AFTER_AT_ONCE):
-            enqueue(task, queue=queue, expires=MESSAGE_EXPIRES, **{name: pk})
-            count += 1
-    if selectors.to_look_after(Receipt, now=now, most=1):
+    due = [
+        (task, {name: pk})
+        for model, task, name in (
+            (Payment, "checkout.payment_process", "payment_id"),
+            (Refund, "checkout.refund_process", "refund_id"),
+        )
+        for pk in selectors.to_look_after(model, now=now, most=LOOKED_AFTER_AT_ONCE)
+    ]
+    room = max(0, len(due) - queue_length(Queue.PAYMENTS))
+    for task, row in due[:room]:
+        enqueue(task, queue=Queue.PAYMENTS, expires=MESSAGE_EXPIRES, **row)
+    if selectors.to_look_after(Receipt, now=now, most=1) and queue_length(Queue.MAIL) < RECEIPTS_AT_ONCE:
         enqueue("checkout.receipts_send", queue=Queue.MAIL, expires=MESSAGE_EXPIRES)
-    return count
+    return room

@@ -11,8 +11,11 @@ from rest_framework.test import APIClient
 from checkout import operations, services
 from checkout.gateways import sandbox
 from checkout.models import Payment
+from checkout.services import processing
 from checkout.tests.paying import PAYMENTS, charges, expire, lapse, pay, stock, work
 from overlord.accounts.models import User
+from overlord.kernel import redis_client
+from overlord.kernel.queues import Queue, queue_length
 from tests.clients import api_of
 from tests.threads import together
 from tickets.models import Reservation, TicketType
@@ -182,10 +185,25 @@ class TestLosingTheWorker:
         pay(api, payment)
         assert services.look_after() == 0
         lapse()
+        redis_client.connection().delete(Queue.PAYMENTS)
 
         assert services.look_after() == 1
         assert work(payment).status == "SUCCESS"
         assert services.look_after() == 0
+
+    def test_a_worker_that_hangs_lets_no_more_messages_wait_than_rows(
+        self, api: APIClient, payment: Payment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pay(api, payment)
+        lapse()
+        for _ in range(5):
+            services.look_after()
+        assert queue_length(Queue.PAYMENTS) == 1
+
+        monkeypatch.setattr(processing, "queue_length", lambda _queue: 0)  # without the bound
+        for _ in range(5):
+            services.look_after()
+        assert queue_length(Queue.PAYMENTS) == 6
 
     @pytest.mark.parametrize("died_after", ["create_intent", "payment_remember_intent", "confirm"])
     def test_a_worker_that_died_leaves_one_charge(

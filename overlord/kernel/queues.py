@@ -56,6 +56,14 @@ def enqueue(task: str, *, queue: str, expires: float | None = None, **ids: int) 
     return True
 
 
+def queue_length(queue: Queue) -> int:
+    """Return how many messages wait on a queue; 0 when Redis cannot be reached, which has none for anybody then."""
+    try:
+        return int(redis_client.connection().llen(queue))
+    except RedisError:
+        return 0
+
+
 @lru_cache(maxsize=1)
 def _producers() -> pools.ProducerPool:
     """Return producers that give up quickly: Celery's own try for seconds while a buyer waits."""
