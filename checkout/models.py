@@ -9,7 +9,7 @@ from tickets.models import Reservation
 
 
 class Payment(models.Model):
-    """One buyer's payment of one reservation, with all its tries."""
+    """One buyer's payment of one order, with all its tries. Its reservation is the order's lead."""
 
     Status = PaymentStatus
     IN_FLIGHT = IN_FLIGHT

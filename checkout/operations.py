@@ -1,12 +1,12 @@
 """Steps of paying inside an open transaction.
 
-Locks are taken in one order everywhere: payment, its reservation, the inventory. Each transition is an UPDATE of a
-locked row that insists on the old status, and tells the buyer's screens after the commit. `now` is PostgreSQL's
-clock, read after the lock.
+Locks are taken in one order everywhere: payment, reservations by id, inventories by id. Each transition is an
+UPDATE of a locked row that insists on the old status, and tells the buyer's screens after the commit. `now` is
+PostgreSQL's clock, read after the lock.
 """
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -45,17 +45,23 @@ def payment_lock(*, payment_id: int, buyer_id: int | None = None) -> Payment:
     return payment
 
 
-def payment_open(*, reservation: Reservation, gateway: str, now: datetime) -> tuple[Payment, bool]:
-    """Return the payment of a locked reservation, made if there is none, and whether it was made."""
+def reservations_lock(*, payment: Payment) -> list[Reservation]:
+    """Lock the order of a locked payment, and return the reservations that its latest try is for."""
+    return rules.tried_last(tickets.order_lock(order_id=payment.reservation_id))
+
+
+def payment_open(*, order: Sequence[Reservation], gateway: str, now: datetime) -> tuple[Payment, bool]:
+    """Return the payment of a locked order, made if there is none, and whether it was made."""
     db.transaction_required()
-    existing = Payment.objects.filter(reservation=reservation).order_by("-id").first()
+    lead = order[0]
+    existing = Payment.objects.filter(reservation=lead).order_by("-id").first()
     if existing is not None:
         return existing, False
     payment = Payment.objects.create(
-        buyer_id=reservation.buyer_id,
-        reservation=reservation,
-        amount_minor=reservation.unit_price_minor * reservation.quantity,
-        currency=reservation.currency,
+        buyer_id=lead.buyer_id,
+        reservation=lead,
+        amount_minor=rules.price_minor(PaymentStatus.NOT_STARTED, order, amount_minor=0),
+        currency=lead.currency,
         gateway=gateway,
         created=now,
     )
@@ -63,11 +69,22 @@ def payment_open(*, reservation: Reservation, gateway: str, now: datetime) -> tu
     return payment, True
 
 
-def payment_begin(*, payment: Payment, token: str, now: datetime) -> None:
-    """Start the next try of a locked payment whose reservation is being paid for, and hand it to a worker."""
+def payment_begin(
+    *, payment: Payment, reservations: Sequence[Reservation], token: str, now: datetime
+) -> None:
+    """Start the next try of a locked payment, of what these reservations cost now, and hand it to a worker.
+
+    What costs nothing is settled at once.
+    """
+    amount_minor = sum(each.total_minor for each in reservations)
+    if amount_minor == 0:
+        _payment_set_amount(payment, 0)
+        payment_succeed(payment=payment, reservations=reservations, now=now)
+        return
     _payment_move(
         payment,
         PaymentStatus.PENDING,
+        amount_minor=amount_minor,
         error="",
         gateway_token=token,
         gateway_reference="",
@@ -129,35 +146,45 @@ def is_open_to_news(*, payment: Payment, taken: Payment) -> bool:
     return payment.try_number == taken.try_number and payment.status in OPEN_TO_NEWS
 
 
-def payment_succeed(*, payment: Payment, reservation: Reservation, now: datetime) -> None:
+def payment_succeed(*, payment: Payment, reservations: Sequence[Reservation], now: datetime) -> None:
     """Sell the tickets of a locked payment, and owe the buyer a receipt."""
-    tickets.reservation_validate(reservation=reservation, paid_minor=payment.amount_minor, now=now)
+    _check_amount(payment, reservations)
+    tickets.order_validate(reservations=reservations, now=now)
     _payment_move(payment, PaymentStatus.SUCCESS, error="", **AT_REST)
     _receipt_owe(payment, now)
 
 
-def payment_fail(*, payment: Payment, reservation: Reservation, outcome: Outcome, now: datetime) -> None:
-    """Say why a locked payment charged nobody, and let its reservation be a hold for the rest of its time."""
+def payment_fail(
+    *, payment: Payment, reservations: Sequence[Reservation], outcome: Outcome, now: datetime
+) -> None:
+    """Say why a locked payment charged nobody, and let its reservations be holds for the rest of their time."""
     if payment.status != PaymentStatus.ABANDONED:
-        tickets.reservation_stop_paying(reservation=reservation, now=now)
+        tickets.order_stop_paying(reservations=reservations, now=now)
     _payment_move(payment, PaymentStatus.FAILURE, error=rules.OUTCOME_SENTENCES[outcome], **AT_REST)
 
 
-def payment_abandon(*, payment: Payment, reservation: Reservation, now: datetime) -> None:
-    """Stop protecting the hold of a locked payment whose gateway is silent, and look at it less often."""
-    tickets.reservation_stop_paying(reservation=reservation, now=now)
+def payment_abandon(*, payment: Payment, reservations: Sequence[Reservation], now: datetime) -> None:
+    """Stop protecting the holds of a locked payment whose gateway is silent, and look at it less often."""
+    tickets.order_stop_paying(reservations=reservations, now=now)
     asked_later = {**AT_REST, "next_look_at": now + rules.LATE_LOOK}
     _payment_move(payment, PaymentStatus.ABANDONED, error=rules.ABANDONED_SENTENCE, **asked_later)
     incident_open(payment=payment, cause=Incident.Cause.GATEWAY_SILENT, now=now)
 
 
-def payment_succeed_late(*, payment: Payment, reservation: Reservation, now: datetime) -> bool:
-    """Sell tickets again for a locked abandoned payment that has charged; return False when none are left."""
-    if not tickets.reservation_reseat(reservation=reservation, paid_minor=payment.amount_minor, now=now):
+def payment_succeed_late(*, payment: Payment, reservations: Sequence[Reservation], now: datetime) -> bool:
+    """Sell all tickets again for a locked abandoned payment that has charged; return False unless all are left."""
+    changed = sum(each.total_minor for each in reservations) != payment.amount_minor
+    if changed or not tickets.order_reseat(reservations=reservations, now=now):
         return False
     _payment_move(payment, PaymentStatus.SUCCESS, error="", **AT_REST)
     _receipt_owe(payment, now)
     return True
+
+
+def _check_amount(payment: Payment, reservations: Sequence[Reservation]) -> None:
+    """Raise StateChanged unless a payment is for exactly what its reservations cost."""
+    if sum(each.total_minor for each in reservations) != payment.amount_minor:
+        raise tickets.StateChanged(f"Payment {payment.pk} is not for what its order costs.")
 
 
 def payment_refund_late(*, payment: Payment, now: datetime) -> None:
@@ -175,6 +202,11 @@ def payment_refund_late(*, payment: Payment, now: datetime) -> None:
 def payment_refunded(*, payment: Payment) -> None:
     """Mark a locked payment as refunded in full."""
     _payment_move(payment, PaymentStatus.REFUNDED, error=rules.REFUNDED_SENTENCE)
+
+
+def _payment_set_amount(payment: Payment, amount_minor: int) -> None:
+    Payment.objects.filter(pk=payment.pk).update(amount_minor=amount_minor)
+    payment.amount_minor = amount_minor
 
 
 def payment_set_refunded(*, payment: Payment, refunded_minor: int) -> None:

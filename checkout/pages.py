@@ -39,6 +39,7 @@ class PayForm(forms.Form):
     """The token of the card, from the gateway's form."""
 
     token = forms.CharField(max_length=rules.TOKEN_LENGTH)
+    price = forms.CharField(max_length=30, required=False)  # that the page showed
 
 
 @allow("GET")
@@ -61,6 +62,7 @@ def pay(request: HttpRequest, reservation_id: int) -> HttpResponse:
             reservation_id=reservation_id,
             gateway=settings.PAYMENT_GATEWAY,
             token=form.cleaned_data["token"],
+            price=form.cleaned_data["price"] or None,
         )
     except NotFound:
         raise
@@ -73,20 +75,25 @@ def _checkout_page(
     request: HttpRequest, reservation_id: int, *, refused: DomainError | None = None
 ) -> HttpResponse:
     now = clock.now()
-    reservation = tickets.reservation_described(
-        buyer_id=actor_id(request), reservation_id=reservation_id, now=now
-    )
-    if reservation is None:
+    order = tickets.order_described(buyer_id=actor_id(request), reservation_id=reservation_id, now=now)
+    if not order:
         raise NotFound()
-    payment = selectors.payments_by_reservation(reservation_ids=[reservation_id]).get(reservation_id)
+    order_id = order[0]["order"]
+    payment = selectors.payments_by_order(order_ids=[order_id]).get(order_id)
+    for each in order:
+        each["stage"] = stages.stage_of(each, payment, now=now)
+    [reservation] = [each for each in order if each["id"] == reservation_id]
+    total = _total(order, payment)
     since = reservation["paying_since"]
-    stage = stages.stage_of(reservation, payment, now=now)
+    stage = reservation["stage"]
     context = {
         "reservation": reservation,
+        "others": [each for each in order if each["id"] != reservation_id],
+        "total": total,
         "payment": payment,
         "stage": stage,
         "is_slow": stage == "processing" and since is not None and now - since > SLOW_AFTER,
-        "is_free": reservation["total"].strip("0.") == "",
+        "is_free": total.strip("0.") == "",
         "slow_after": int(SLOW_AFTER.total_seconds()),
         "offers_extension": reservation["expires_in"] <= EXTENSION_OFFERED,
         "extension_offered": EXTENSION_OFFERED,
@@ -101,15 +108,24 @@ def _checkout_page(
     return render(request, "checkout/checkout.html", context, status=status)
 
 
+def _total(order: list[dict[str, Any]], payment: dict[str, Any] | None) -> str:
+    """Return what an order costs: what its payment is for, or all that has not ended."""
+    if payment is not None:
+        return str(payment["full_price"])
+    currency = order[0]["currency"]
+    left = [each for each in order if "ended_at" not in each] or order
+    return money.to_text(sum(money.to_minor(each["total"], currency) for each in left), currency)
+
+
 @allow("GET")
 @login_required
 def me(request: HttpRequest) -> HttpResponse:
     """Show the buyer's reservations: waiting for payment, paid, and ended."""
     now = clock.now()
     reservations = tickets.reservations_described(buyer_id=actor_id(request), most=SHOWN, now=now)
-    payments = selectors.payments_by_reservation(reservation_ids=[each["id"] for each in reservations])
+    payments = selectors.payments_by_order(order_ids={each["order"] for each in reservations})
     for each in reservations:
-        each["stage"] = stages.stage_of(each, payments.get(each["id"]), now=now)
+        each["stage"] = stages.stage_of(each, payments.get(each["order"]), now=now)
     context = {
         "waiting": _in_stages(reservations, "held", "failed", "processing"),
         "paid": _in_stages(reservations, "paid"),

@@ -20,8 +20,8 @@ def project_buyers(ids: Collection[int], *, now: datetime) -> dict[int, dict[str
     reservations = tickets.reservations_shown(
         buyer_ids=ids, since=now - ENDED_SHOWN_FOR, validated=VALIDATED_SHOWN, now=now
     )
-    shown = [reservation["id"] for mine in reservations.values() for reservation in mine]
-    payments = selectors.payments_shown(reservation_ids=shown)
+    orders = {reservation["order"] for mine in reservations.values() for reservation in mine}
+    payments = selectors.payments_shown(order_ids=orders)
     return {
         buyer_id: {"reservations": mine, "payments": payments.get(buyer_id, [])}
         for buyer_id, mine in reservations.items()

@@ -88,17 +88,19 @@ def refund_again(*, refund: Refund, now: datetime) -> None:
 
 def refund_succeed(*, payment: Payment, refund: Refund, reference: str, now: datetime) -> None:
     """Record that a locked refund of a locked payment was paid, and change the counters accordingly."""
+    paid = payment.refunds.filter(status=RefundStatus.SUCCESS)
+    before: int = paid.aggregate(minor=Sum("amount_minor", default=0))["minor"]
     _refund_move(refund, RefundStatus.SUCCESS, gateway_reference=reference, **AT_REST)
     if payment.status == PaymentStatus.SUCCESS:
-        reservation = tickets.reservation_lock(reservation_id=payment.reservation_id)
-        tickets.reservation_pay_back(
-            reservation=reservation,
-            amount_minor=refund.amount_minor,
+        reservations = operations.reservations_lock(payment=payment)
+        totals = [each.total_minor for each in reservations]
+        tickets.order_pay_back(
+            reservations=reservations,
+            minor=rules.refund_shares(totals, before=before, amount=refund.amount_minor),
             return_tickets=refund.return_tickets,
             now=now,
         )
-    paid = payment.refunds.filter(status=RefundStatus.SUCCESS)
-    if paid.aggregate(minor=Sum("amount_minor"))["minor"] == payment.amount_minor:
+    if before + refund.amount_minor == payment.amount_minor:
         operations.payment_refunded(payment=payment)
 
 

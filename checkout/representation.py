@@ -1,5 +1,6 @@
 """How a payment looks to its buyer, by HTTP and on sockets alike."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from checkout import rules
@@ -7,15 +8,19 @@ from checkout.models import Payment
 from overlord.kernel import money
 
 
-def payment(paid: Payment) -> dict[str, Any]:
-    """Return a payment as clients see it. `amount` and `currency` are what was charged, null until then."""
-    price = money.to_text(paid.amount_minor, paid.currency)
+def payment(paid: Payment, order: Sequence[rules.Line]) -> dict[str, Any]:
+    """Return a payment of an order as clients see it. `amount` and `currency` are null until it is charged.
+
+    `order` is all reservations of the order; `reservations` are those that the payment is for.
+    """
+    price = rules.price_minor(paid.status, order, amount_minor=paid.amount_minor)
     is_charged = paid.status in rules.CHARGED
     return {
         "id": paid.pk,
         "reservation": paid.reservation_id,
-        "full_price": price,
-        "amount": price if is_charged else None,
+        "reservations": [each.pk for each in rules.lines_paid(paid.status, order)],
+        "full_price": money.to_text(price, paid.currency),
+        "amount": money.to_text(paid.amount_minor, paid.currency) if is_charged else None,
         "currency": paid.currency if is_charged else None,
         "payment_status": rules.shown_status(paid.status),
         "error": paid.error,

@@ -1,14 +1,17 @@
 """When a payment or refund may go on, and what follows from a gateway's answer: decisions on plain values."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from itertools import accumulate
+from typing import Any, Protocol, TypeVar
 
+from overlord.kernel import money
 from overlord.kernel.errors import Conflict, Gone, Invalid
-from tickets.rules import PaymentInProgress, ReservationState
+from tickets.rules import PaymentInProgress, ReservationState, tried_last
 
-__all__ = ["PaymentInProgress"]
+__all__ = ["PaymentInProgress", "tried_last"]
 
 
 class PaymentStatus(StrEnum):
@@ -86,7 +89,8 @@ PAYMENT_TRANSITIONS: dict[PaymentStatus, frozenset[PaymentStatus]] = {
     PaymentStatus.PROCESSING: frozenset(
         {PaymentStatus.SUCCESS, PaymentStatus.FAILURE, PaymentStatus.ABANDONED}
     ),
-    PaymentStatus.FAILURE: frozenset({PaymentStatus.PENDING}),  # the buyer tries again
+    # The buyer tries again; SUCCESS when what is left of the order costs nothing.
+    PaymentStatus.FAILURE: frozenset({PaymentStatus.PENDING, PaymentStatus.SUCCESS}),
     # When late news comes: there are tickets left, there are none, or nobody was charged.
     PaymentStatus.ABANDONED: frozenset(
         {PaymentStatus.SUCCESS, PaymentStatus.REFUNDING, PaymentStatus.FAILURE}
@@ -126,6 +130,11 @@ class PaymentStarted(Conflict):
 class ReservationExpired(Gone):
     code = "reservation_expired"
     sentence = "The hold has expired and its tickets are on sale again. You were not charged."
+
+
+class OrderChanged(Conflict):
+    code = "order_changed"
+    sentence = "The order costs something else than the page showed. You were not charged."
 
 
 class NotRefundable(Conflict):
@@ -271,6 +280,63 @@ def check_returnable(
 def is_returned(*, state: ReservationState | str, was_validated: bool) -> bool:
     """Return whether the tickets of a reservation that was validated are back on sale."""
     return state == ReservationState.RELEASED and was_validated
+
+
+class Line(Protocol):
+    """A reservation of an order, as far as a payment needs it."""
+
+    @property
+    def pk(self) -> int: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def total_minor(self) -> int: ...
+    @property
+    def paying_since(self) -> datetime | None: ...
+
+
+AnyLine = TypeVar("AnyLine", bound=Line)
+
+
+def lines_paid(status: PaymentStatus | str, order: Sequence[AnyLine]) -> list[AnyLine]:
+    """Return the reservations of an order that a payment in `status` is for.
+
+    That is what its next try would charge for while they are held; else what its latest try was for.
+    """
+    if status in (PaymentStatus.NOT_STARTED, PaymentStatus.FAILURE):
+        held = [each for each in order if each.state == ReservationState.HELD]
+        return held or tried_last(order) or list(order)
+    return tried_last(order) or list(order)
+
+
+def price_minor(status: PaymentStatus | str, order: Sequence[Line], *, amount_minor: int) -> int:
+    """Return what a payment in `status` costs: what is held now until it is tried, then the amount of its try."""
+    lines = lines_paid(status, order)
+    is_open = status in (PaymentStatus.NOT_STARTED, PaymentStatus.FAILURE)
+    if is_open and all(each.state == ReservationState.HELD for each in lines):
+        return sum(each.total_minor for each in lines)
+    return amount_minor
+
+
+def check_price(shown: str | None, totals_minor: Sequence[int], *, currency: str) -> None:
+    """Raise OrderChanged when the price that a buyer was shown is not the sum of these totals."""
+    if shown is not None and shown != money.to_text(sum(totals_minor), currency):
+        raise OrderChanged()
+
+
+def refund_shares(totals: Sequence[int], *, before: int, amount: int) -> list[int]:
+    """Divide a refund of `amount` among reservations in proportion to what they cost, in whole minor units.
+
+    `before` was refunded earlier. The shares add up to the amount, and all shares of a full refund to the totals.
+    """
+    charged = sum(totals)
+    ends = list(accumulate(totals, initial=0))
+
+    def up_to(refunded: int) -> list[int]:
+        return [refunded * end // charged for end in ends]
+
+    then, now = up_to(before), up_to(before + amount)
+    return [(now[nth + 1] - now[nth]) - (then[nth + 1] - then[nth]) for nth in range(len(totals))]
 
 
 def next_step(known: Charge, *, attempts: int, deadline: datetime, now: datetime) -> Step:

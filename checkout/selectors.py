@@ -1,6 +1,6 @@
 """Reads of payments."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from checkout import representation, rules
 from checkout.models import Payment, Receipt, Refund, UnmatchedCharge
 from checkout.rules import PaymentStatus
 from overlord.kernel.errors import NotFound
+from tickets import selectors as tickets
 
 
 def payments_of(*, buyer_id: int) -> QuerySet[Payment]:
@@ -30,20 +31,26 @@ def currency_of(*, payment_id: int) -> str:
     return currency
 
 
-def payments_shown(*, reservation_ids: Collection[int]) -> dict[int, list[dict[str, Any]]]:
-    """Return the payments of reservations as the API does, newest first: {buyer: [payment]}."""
+def payments_described(payments: Iterable[Payment]) -> list[dict[str, Any]]:
+    """Return payments as the API does, with the reservations that each is for."""
+    found = list(payments)
+    orders = tickets.orders([payment.reservation_id for payment in found])
+    return [representation.payment(payment, orders[payment.reservation_id]) for payment in found]
+
+
+def payments_shown(*, order_ids: Collection[int]) -> dict[int, list[dict[str, Any]]]:
+    """Return the payments of orders as the API does, newest first: {buyer: [payment]}."""
+    found = list(Payment.objects.filter(reservation_id__in=order_ids).order_by("-id"))
     shown: dict[int, list[dict[str, Any]]] = {}
-    for paid in Payment.objects.filter(reservation_id__in=reservation_ids).order_by("-id"):
-        shown.setdefault(paid.buyer_id, []).append(representation.payment(paid))
+    for payment, described in zip(found, payments_described(found), strict=True):
+        shown.setdefault(payment.buyer_id, []).append(described)
     return shown
 
 
-def payments_by_reservation(*, reservation_ids: Collection[int]) -> dict[int, dict[str, Any]]:
-    """Return the latest payment of each reservation as the API does; reservations without one are left out."""
-    latest: dict[int, dict[str, Any]] = {}
-    for paid in Payment.objects.filter(reservation_id__in=reservation_ids).order_by("id"):
-        latest[paid.reservation_id] = representation.payment(paid)
-    return latest
+def payments_by_order(*, order_ids: Collection[int]) -> dict[int, dict[str, Any]]:
+    """Return the latest payment of each order as the API does; orders without one are left out."""
+    found = Payment.objects.filter(reservation_id__in=order_ids).order_by("id")
+    return {described["reservation"]: described for described in payments_described(found)}
 
 
 def payment_charged(*, order_id: int) -> Payment | None:

@@ -258,3 +258,8 @@ class Reservation(models.Model):
     def order_id(self) -> int:
         """Return the id of its order: that of the order's first reservation, which stays when that one ends."""
         return self.lead_id or self.pk
+
+    @property
+    def total_minor(self) -> int:
+        """Return its price, in minor units of its currency."""
+        return self.unit_price_minor * self.quantity

@@ -5,7 +5,7 @@ reservation locks it first and changes the inventory last. `now` is PostgreSQL's
 step announces the change after the commit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -20,6 +20,7 @@ from tickets.models import Reservation
 from tickets.representation import Figures
 from tickets.rules import ReservationState
 
+NO_CHANGE = {"held": 0, "sold": 0, "revenue_minor": 0, "paid": 0, "expired": 0, "failed": 0}
 LATE_RELEASES = 500  # due holds that make room for money that came late
 
 
@@ -41,21 +42,23 @@ def reservation_lock(*, reservation_id: int, buyer_id: int | None = None) -> Res
     return reservation
 
 
-def order_lock(*, reservation_id: int, buyer_id: int | None = None) -> list[Reservation]:
-    """Lock the order of a reservation, the buyer's own if one is given; return all it has, by id; raise NotFound.
+def order_lock(*, order_id: int) -> list[Reservation]:
+    """Lock an order and return all its reservations, ended ones too, by id; raise NotFound.
 
     The lead is locked first and alone, so that whoever adds to the order has finished when the rest is read.
     """
-    db.transaction_required()
-    found = Reservation.objects.filter(pk=reservation_id)
-    if buyer_id is not None:
-        found = found.filter(buyer_id=buyer_id)
-    order_id = found.values_list(Coalesce("lead_id", "id"), flat=True).first()
-    if order_id is None:
-        raise NotFound()
     lead = reservation_lock(reservation_id=order_id)
     rest = Reservation.objects.select_related("ticket_type__event").filter(lead_id=order_id).order_by("id")
     return [lead, *rest.select_for_update(no_key=True, of=("self",))]
+
+
+def order_lock_with(*, reservation_id: int, buyer_id: int) -> list[Reservation]:
+    """Lock the order of one of the buyer's reservations, as `order_lock` does; raise NotFound."""
+    mine = Reservation.objects.filter(pk=reservation_id, buyer_id=buyer_id)
+    order_id = mine.values_list(Coalesce("lead_id", "id"), flat=True).first()
+    if order_id is None:
+        raise NotFound()
+    return order_lock(order_id=order_id)
 
 
 def reservation_state(*, reservation: Reservation, now: datetime) -> ReservationState:
@@ -67,7 +70,7 @@ def reservation_release(*, reservation: Reservation, now: datetime) -> None:
     """Release a locked hold and put its tickets back on sale; raise what `rules.check_releasable` does."""
     rules.check_releasable(reservation.state)
     _reservation_move(reservation, ReservationState.HELD, ReservationState.RELEASED, ended_at=now)
-    _inventory_change(reservation, now=now, held=-reservation.quantity)
+    _inventories_change([(reservation, {"held": -reservation.quantity})], now=now)
 
 
 def reservation_resize(*, reservation: Reservation, quantity: int, now: datetime) -> bool:
@@ -125,95 +128,112 @@ def order_extend(*, order: Sequence[Reservation], reservation_id: int, now: date
     held = [each for each in order if each.state == ReservationState.HELD]
     for each in held:
         _reservation_move(each, ReservationState.HELD, ReservationState.HELD, expires_at=until)
-    for each in sorted(held, key=_by_inventory):
-        _inventory_change(each, now=now)  # its figures say when the earliest hold ends
+    _inventories_change([(each, {}) for each in held], now=now)  # the figures say when the earliest hold ends
 
 
-def _by_inventory(reservation: Reservation) -> int:
-    return reservation.ticket_type_id
+# An order's payment: `reservations` are those of a locked order that the payment is for ------------------------
+def order_begin_paying(*, order: Sequence[Reservation], now: datetime) -> list[Reservation]:
+    """Protect the holds of a locked order from expiry while they are paid for, and return them.
 
-
-def reservation_begin_paying(*, reservation: Reservation, now: datetime) -> None:
-    """Protect a locked hold from expiry while it is paid for.
-
-    Raises PaymentInProgress, AlreadyValidated, and ReservationEnded when the hold has ended or is due.
+    Raises PaymentInProgress, AlreadyValidated, and ReservationEnded when a hold is due or none is left.
     """
-    if reservation.state == ReservationState.HELD and reservation.expires_at > now:
-        _reservation_move(reservation, ReservationState.HELD, ReservationState.PAYING, paying_since=now)
-        events, buyers = [reservation.ticket_type.event_id], [reservation.buyer_id]
-        db.after_commit(partial(projections.announce, events=events, buyers=buyers, now=now))
-    elif reservation.state == ReservationState.PAYING:
+    states = {each.state for each in order}
+    if ReservationState.PAYING in states:
         raise rules.PaymentInProgress()
-    elif reservation.state == ReservationState.VALIDATED:
+    if ReservationState.VALIDATED in states:
         raise rules.AlreadyValidated()
-    else:
-        raise rules.ReservationEnded(state=reservation.state, ended_at=reservation.ended_at)
+    held = [each for each in order if each.state == ReservationState.HELD]
+    ended = [each for each in held if each.expires_at <= now] or ([] if held else order)
+    if ended:
+        state = reservation_state(reservation=ended[0], now=now)
+        raise rules.ReservationEnded(state=str(state), ended_at=ended[0].ended_at)
+    for each in held:
+        _reservation_move(each, ReservationState.HELD, ReservationState.PAYING, paying_since=now)
+    events, buyers = [held[0].ticket_type.event_id], [held[0].buyer_id]
+    db.after_commit(partial(projections.announce, events=events, buyers=buyers, now=now))
+    return held
 
 
-def reservation_validate(*, reservation: Reservation, paid_minor: int, now: datetime) -> None:
-    """Count a locked reservation that is being paid for as sold, for `paid_minor`."""
-    _reservation_move(reservation, ReservationState.PAYING, ReservationState.VALIDATED, validated_at=now)
-    quantity = reservation.quantity
-    _inventory_change(reservation, now=now, held=-quantity, sold=quantity, revenue_minor=paid_minor, paid=1)
+def order_validate(*, reservations: Sequence[Reservation], now: datetime) -> None:
+    """Count reservations that are being paid for as sold, each for its own price."""
+    for each in reservations:
+        _reservation_move(each, ReservationState.PAYING, ReservationState.VALIDATED, validated_at=now)
+    _inventories_change([(each, _sold(each, held=-each.quantity)) for each in reservations], now=now)
 
 
-def reservation_stop_paying(*, reservation: Reservation, now: datetime) -> None:
-    """Turn a locked reservation back into a hold after a failed payment, or expire it when it is due."""
-    if reservation.expires_at > now:
-        _reservation_move(reservation, ReservationState.PAYING, ReservationState.HELD)
-        _inventory_change(reservation, now=now, failed=1)
-    else:
-        _reservation_move(reservation, ReservationState.PAYING, ReservationState.EXPIRED, ended_at=now)
-        _inventory_change(reservation, now=now, held=-reservation.quantity, failed=1, expired=1)
+def order_stop_paying(*, reservations: Sequence[Reservation], now: datetime) -> None:
+    """Turn reservations back into holds after a failed payment, or expire those that are due."""
+    changes: list[Change] = []
+    for nth, each in enumerate(reservations):
+        failed = {"failed": 1 if nth == 0 else 0}  # one try of the order failed
+        if each.expires_at > now:
+            _reservation_move(each, ReservationState.PAYING, ReservationState.HELD)
+            changes.append((each, failed))
+        else:
+            _reservation_move(each, ReservationState.PAYING, ReservationState.EXPIRED, ended_at=now)
+            changes.append((each, {**failed, "held": -each.quantity, "expired": 1}))
+    _inventories_change(changes, now=now)
 
 
-def reservation_reseat(*, reservation: Reservation, paid_minor: int, now: datetime) -> bool:
-    """Validate a locked expired reservation whose money came late; return False when no tickets are left for it.
+def order_reseat(*, reservations: Sequence[Reservation], now: datetime) -> bool:
+    """Validate reservations whose money came late, all or none; return False when tickets are missing.
 
     Due holds are released first to make room. Neither the limit per person nor the end of the sale matters here.
     """
-    released = db.rows(sql.RELEASE_DUE, {"ticket_type": reservation.ticket_type_id, "most": LATE_RELEASES})
-    for row in released:
-        changed = {"figures": [(row["event"], Figures.from_row(row))], "buyers": row["buyers"]}
-        db.after_commit(partial(projections.announce, **changed, now=now))
+    for ticket_type in sorted({each.ticket_type_id for each in reservations}):
+        for row in db.rows(sql.RELEASE_DUE, {"ticket_type": ticket_type, "most": LATE_RELEASES}):
+            changed = {"figures": [(row["event"], Figures.from_row(row))], "buyers": row["buyers"]}
+            db.after_commit(partial(projections.announce, **changed, now=now))
+    states = [ReservationState(each.state) for each in reservations]
+    if not set(states) <= {ReservationState.EXPIRED, ReservationState.HELD}:
+        return False  # the buyer has released tickets meanwhile
     try:
         with db.savepoint():
-            _reservation_move(
-                reservation,
-                ReservationState.EXPIRED,
-                ReservationState.VALIDATED,
-                validated_at=now,
-                ended_at=None,
-            )
-            _inventory_change(
-                reservation, now=now, sold=reservation.quantity, revenue_minor=paid_minor, paid=1
-            )
+            changes = []
+            for each, state in zip(reservations, states, strict=True):
+                held = -each.quantity if state == ReservationState.HELD else 0
+                _reservation_move(each, state, ReservationState.VALIDATED, validated_at=now, ended_at=None)
+                changes.append((each, _sold(each, held=held)))
+            _inventories_change(changes, now=now)
     except IntegrityError as error:
         if db.violated(error) != "inventory_never_oversold":
             raise
-        reservation.refresh_from_db()
+        for each in reservations:
+            each.refresh_from_db()
         return False
     return True
 
 
-def reservation_pay_back(
-    *, reservation: Reservation, amount_minor: int, return_tickets: bool, now: datetime
+def order_pay_back(
+    *, reservations: Sequence[Reservation], minor: Sequence[int], return_tickets: bool, now: datetime
 ) -> None:
-    """Subtract `amount_minor` from what a locked validated reservation brought in.
+    """Subtract `minor` from what each of these reservations, which were paid for, brought in.
 
-    With `return_tickets`, release it too and put its tickets back on sale, unless they are already.
+    With `return_tickets`, release those that are still validated and put their tickets back on sale.
     """
-    returns = return_tickets and reservation.state == ReservationState.VALIDATED
-    returned = reservation.quantity if returns else 0
-    if returns:
-        _reservation_move(reservation, ReservationState.VALIDATED, ReservationState.RELEASED, ended_at=now)
-    _inventory_change(reservation, now=now, sold=-returned, revenue_minor=-amount_minor)
+    changes: list[Change] = []
+    for each, share in zip(reservations, minor, strict=True):
+        returned = 0
+        if return_tickets and each.state == ReservationState.VALIDATED:
+            returned = each.quantity
+            _reservation_move(each, ReservationState.VALIDATED, ReservationState.RELEASED, ended_at=now)
+        changes.append((each, {"sold": -returned, "revenue_minor": -share}))
+    _inventories_change(changes, now=now)
+
+
+def _sold(reservation: Reservation, *, held: int) -> dict[str, int]:
+    return {
+        "held": held,
+        "sold": reservation.quantity,
+        "revenue_minor": reservation.total_minor,
+        "paid": 1,
+    }
 
 
 def reservation_return(*, reservation: Reservation, now: datetime) -> None:
     """Put the tickets of a locked validated reservation back on sale. Its money is the caller's concern."""
     _reservation_move(reservation, ReservationState.VALIDATED, ReservationState.RELEASED, ended_at=now)
-    _inventory_change(reservation, now=now, sold=-reservation.quantity)
+    _inventories_change([(reservation, {"sold": -reservation.quantity})], now=now)
 
 
 def _reservation_move(
@@ -234,13 +254,18 @@ def _reservation_move(
         setattr(reservation, name, at)
 
 
-def _inventory_change(reservation: Reservation, *, now: datetime, **steps: int) -> None:
-    """Move counters of a locked reservation's inventory, as `sql/inventory_change.sql` names them.
+Change = tuple[Reservation, Mapping[str, int]]
 
-    Announce that with what else changed of the reservation: each announcement asks Redis.
+
+def _inventories_change(changes: Sequence[Change], *, now: datetime) -> None:
+    """Move counters of locked reservations' inventories, as `sql/inventory_change.sql` names them, by id.
+
+    Announce that with what else changed of the reservations: each announcement asks Redis.
     """
-    changes = {"held": 0, "sold": 0, "revenue_minor": 0, "paid": 0, "expired": 0, "failed": 0, **steps}
-    changed = db.rows(sql.INVENTORY_CHANGE, {"ticket_type": reservation.ticket_type_id, **changes})
-    figures = [(row["event"], Figures.from_row(row)) for row in changed]
-    buyers = [reservation.buyer_id]
+    figures = []
+    for reservation, steps in sorted(changes, key=lambda change: change[0].ticket_type_id):
+        changed = {**NO_CHANGE, **steps, "ticket_type": reservation.ticket_type_id}
+        rows = db.rows(sql.INVENTORY_CHANGE, changed)
+        figures += [(row["event"], Figures.from_row(row)) for row in rows]
+    buyers = {reservation.buyer_id for reservation, _ in changes}
     db.after_commit(partial(projections.announce, figures=figures, buyers=buyers, now=now))

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Protocol, TypeVar
 
 from overlord.kernel.errors import Conflict, DomainError, Gone, Invalid
 
@@ -316,6 +317,23 @@ def state_at(*, state: ReservationState | str, expires_at: datetime, now: dateti
     """Return the state at `now`: EXPIRED for a due hold, though its tickets may not have been released yet."""
     is_due = state == ReservationState.HELD and expires_at <= now
     return ReservationState.EXPIRED if is_due else ReservationState(state)
+
+
+class Tried(Protocol):
+    """A reservation, as far as it tells when it was last paid for."""
+
+    @property
+    def paying_since(self) -> datetime | None: ...
+
+
+AnyTried = TypeVar("AnyTried", bound=Tried)
+
+
+def tried_last(order: Iterable[AnyTried]) -> list[AnyTried]:
+    """Return the reservations of an order that its latest try to pay was for; none when it was never tried."""
+    tried = [each for each in order if each.paying_since is not None]
+    latest = max((each.paying_since for each in tried if each.paying_since), default=None)
+    return [each for each in tried if each.paying_since == latest]
 
 
 def extended_until(

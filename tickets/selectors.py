@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from django.db.models import DateField, F, Func, Min, Q, QuerySet
+from django.db.models import DateField, F, Func, Min, Q, QuerySet, Subquery
 from django.db.models.functions import Cast, Coalesce, TruncMonth
 
 from overlord.kernel import db
@@ -206,10 +206,14 @@ def own_reservations_in_event(*, buyer_id: int, event_id: int, now: datetime) ->
     return [representation.reservation(row, now=now) for row in reservation_rows(mine.exclude(due))]
 
 
-def reservation_described(*, buyer_id: int, reservation_id: int, now: datetime) -> dict[str, Any] | None:
-    """Return one reservation of a buyer's as `reservations_described` does; None for another buyer's too."""
-    mine = Reservation.objects.filter(buyer_id=buyer_id, pk=reservation_id)
-    return next(iter(_described(mine, now=now)), None)
+def order_described(*, buyer_id: int, reservation_id: int, now: datetime) -> list[dict[str, Any]]:
+    """Return the whole order of a buyer's reservation as `reservations_described` does, by id.
+
+    It is empty for another buyer's reservation too.
+    """
+    asked = Reservation.objects.filter(buyer_id=buyer_id, pk=reservation_id)
+    order = Subquery(asked.annotate(order=Coalesce("lead_id", "id")).values("order"))
+    return _described(Reservation.objects.filter(Q(pk=order) | Q(lead_id=order)).order_by("id"), now=now)
 
 
 def reservations_described(*, buyer_id: int, most: int, now: datetime) -> list[dict[str, Any]]:
@@ -288,6 +292,15 @@ def order_rows(*, order_id: int) -> list[dict[str, Any]]:
     """Read all reservations of an order, ended ones too, by id, as rows that `representation.order` shows."""
     members = Reservation.objects.filter(Q(pk=order_id) | Q(lead_id=order_id))
     return list(reservation_rows(members).order_by("id"))
+
+
+def orders(order_ids: Collection[int]) -> dict[int, list[Reservation]]:
+    """Read the reservations of orders, ended ones too, by id: {order: [reservation]}."""
+    found: dict[int, list[Reservation]] = {order_id: [] for order_id in order_ids}
+    members = Reservation.objects.filter(Q(pk__in=order_ids, lead=None) | Q(lead_id__in=order_ids))
+    for each in members.select_related("ticket_type").order_by("id"):
+        found[each.order_id].append(each)
+    return found
 
 
 def order_states(*, buyer_id: int, order_id: int, now: datetime) -> list[ReservationState]:

@@ -165,7 +165,7 @@ def _resize_diagnose(reservation: Reservation, step: int) -> None:
 def reservation_extend(*, buyer_id: int, reservation_id: int) -> dict[str, Any]:
     """Give the whole order of the buyer's hold more time, and return the hold; raise NotFound or NotExtendable."""
     with db.transaction():
-        order = operations.order_lock(reservation_id=reservation_id, buyer_id=buyer_id)
+        order = operations.order_lock_with(reservation_id=reservation_id, buyer_id=buyer_id)
         now = db.now()
         operations.order_extend(order=order, reservation_id=reservation_id, now=now)
     return reservation_get(buyer_id=buyer_id, reservation_id=reservation_id, now=now)

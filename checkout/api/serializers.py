@@ -29,7 +29,10 @@ class RefundInput(serializers.Serializer):
 
 class Payment(serializers.Serializer):
     id = serializers.IntegerField()
-    reservation = serializers.IntegerField()
+    reservation = serializers.IntegerField(help_text="The first reservation of the order.")
+    reservations = serializers.ListField(
+        child=serializers.IntegerField(), help_text="All reservations that it pays for."
+    )
     full_price = serializers.CharField()
     amount = serializers.CharField(allow_null=True, help_text="What was charged; null until then.")
     currency = serializers.CharField(allow_null=True)

@@ -1,5 +1,7 @@
 """The API of paying: parse, one call, show."""
 
+from typing import Any
+
 from django.conf import settings
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -9,8 +11,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from checkout import representation, selectors, services
+from checkout import selectors, services
 from checkout.api import serializers
+from checkout.models import Payment
 from checkout.permissions import Permission
 from overlord.accounts.permissions import StaffPermission
 from overlord.accounts.selectors import actor_id
@@ -34,7 +37,7 @@ class PaymentList(APIView):
         return Pages("-id").respond(
             selectors.payments_of(buyer_id=actor_id(request)),
             request=request,
-            show=lambda payments: [representation.payment(payment) for payment in payments],
+            show=selectors.payments_described,
         )
 
     @extend_schema(
@@ -43,7 +46,7 @@ class PaymentList(APIView):
         responses={201: serializers.Payment, 200: serializers.Payment},
     )
     def post(self, request: Request) -> Response:
-        """Make the payment of a reservation, or return the one there is."""
+        """Make the payment of a reservation's whole order, or return the one there is."""
         body = serializers.PaymentInput(data=request.data)
         body.is_valid(raise_exception=True)
         payment, made = services.payment_create(
@@ -52,7 +55,7 @@ class PaymentList(APIView):
             gateway=settings.PAYMENT_GATEWAY,
         )
         return Response(
-            representation.payment(payment),
+            _shown(payment),
             status=status.HTTP_201_CREATED if made else status.HTTP_200_OK,
             headers={"Location": f"/payment/payments/{payment.pk}/"},
         )
@@ -65,7 +68,7 @@ class PaymentDetail(APIView):
         payment = selectors.payment_of(buyer_id=actor_id(request), payment_id=payment_id)
         if payment is None:
             raise NotFound()
-        return Response(representation.payment(payment))
+        return Response(_shown(payment))
 
     @extend_schema(operation_id="payments_remove", responses={204: None})
     def delete(self, request: Request, payment_id: int) -> Response:
@@ -85,7 +88,7 @@ class Pay(APIView):
         payment = services.payment_pay(
             buyer_id=actor_id(request), payment_id=payment_id, token=body.validated_data["token"]
         )
-        return Response(representation.payment(payment), status=status.HTTP_202_ACCEPTED)
+        return Response(_shown(payment), status=status.HTTP_202_ACCEPTED)
 
 
 class Refund(APIView):
@@ -106,7 +109,12 @@ class Refund(APIView):
             amount_minor=None if asked is None else _minor(asked, payment_id),
             return_tickets=body.validated_data["return_tickets"],
         )
-        return Response(representation.payment(payment), status=status.HTTP_202_ACCEPTED)
+        return Response(_shown(payment), status=status.HTTP_202_ACCEPTED)
+
+
+def _shown(payment: Payment) -> dict[str, Any]:
+    [shown] = selectors.payments_described([payment])
+    return shown
 
 
 def _minor(asked: str, payment_id: int) -> int:

@@ -4,19 +4,18 @@ from checkout import operations, refund_operations
 from checkout.models import Payment
 from checkout.rules import Charge, Outcome
 from overlord.kernel import db
-from tickets import operations as tickets
 
 
 def settle_late(*, payment: Payment, known: Charge) -> None:
-    """Sell tickets again to a locked abandoned payment if there are any left, and otherwise refund its money.
+    """Sell all its tickets again to a locked abandoned payment if they are left, and otherwise refund its money.
 
     Runs in the transaction that settles the payment.
     """
     now = db.now()
-    reservation = tickets.reservation_lock(reservation_id=payment.reservation_id)
+    reservations = operations.reservations_lock(payment=payment)
     if known.outcome != Outcome.SUCCEEDED:
-        operations.payment_fail(payment=payment, reservation=reservation, outcome=known.outcome, now=now)
-    elif not operations.payment_succeed_late(payment=payment, reservation=reservation, now=now):
+        operations.payment_fail(payment=payment, reservations=reservations, outcome=known.outcome, now=now)
+    elif not operations.payment_succeed_late(payment=payment, reservations=reservations, now=now):
         operations.payment_refund_late(payment=payment, now=now)
         refund_operations.refund_open(
             payment=payment,

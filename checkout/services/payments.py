@@ -1,5 +1,6 @@
 """What a buyer does with a payment."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from checkout import operations, rules
@@ -10,41 +11,42 @@ from tickets.models import Reservation
 
 
 def payment_create(*, buyer_id: int, reservation_id: int, gateway: str) -> tuple[Payment, bool]:
-    """Return the payment of the buyer's reservation, made if there is none, and whether it was made.
+    """Return the payment of the order of the buyer's reservation, made if there is none, and whether it was made.
 
     Raises NotFound, AlreadyPaid and ReservationExpired.
     """
     with db.transaction():
-        reservation = tickets.reservation_lock(reservation_id=reservation_id, buyer_id=buyer_id)
+        order = tickets.order_lock_with(reservation_id=reservation_id, buyer_id=buyer_id)
         now = db.now()
-        _check_payable(reservation, now=now)
-        return operations.payment_open(reservation=reservation, gateway=gateway, now=now)
+        _check_payable(order, now=now)
+        return operations.payment_open(order=order, gateway=gateway, now=now)
 
 
-def payment_pay(*, buyer_id: int, payment_id: int, token: str) -> Payment:
-    """Protect the reservation from expiry and hand the payment to a worker; settle a price of 0 at once.
+def payment_pay(*, buyer_id: int, payment_id: int, token: str, price: str | None = None) -> Payment:
+    """Protect the whole order from expiry and hand the payment to a worker; settle a price of 0 at once.
 
-    Raises NotFound, PaymentInProgress, AlreadyPaid, ReservationExpired and Invalid.
+    What the order costs is read now. Raises NotFound, PaymentInProgress, AlreadyPaid, Invalid, OrderChanged when
+    the buyer was shown another `price`, and ReservationExpired, which names what has expired.
     """
     rules.check_token(token)
     with db.transaction():
         payment = operations.payment_lock(payment_id=payment_id, buyer_id=buyer_id)
         rules.check_may_pay(payment.status)
-        reservation = tickets.reservation_lock(reservation_id=payment.reservation_id)
+        order = tickets.order_lock(order_id=payment.reservation_id)
         now = db.now()
-        _check_payable(reservation, now=now)
-        tickets.reservation_begin_paying(reservation=reservation, now=now)
-        if payment.amount_minor == 0:
-            operations.payment_succeed(payment=payment, reservation=reservation, now=now)
-        else:
-            operations.payment_begin(payment=payment, token=token, now=now)
+        _check_payable(order, now=now)
+        reservations = tickets.order_begin_paying(order=order, now=now)
+        rules.check_price(price, [each.total_minor for each in reservations], currency=payment.currency)
+        operations.payment_begin(payment=payment, reservations=reservations, token=token, now=now)
     return payment
 
 
-def reservation_pay(*, buyer_id: int, reservation_id: int, gateway: str, token: str) -> Payment:
-    """Pay for the buyer's reservation, with its payment made if there is none; raise what either step raises."""
+def reservation_pay(
+    *, buyer_id: int, reservation_id: int, gateway: str, token: str, price: str | None = None
+) -> Payment:
+    """Pay for the order of the buyer's reservation, its payment made if there is none; raise what a step raises."""
     payment, _ = payment_create(buyer_id=buyer_id, reservation_id=reservation_id, gateway=gateway)
-    return payment_pay(buyer_id=buyer_id, payment_id=payment.pk, token=token)
+    return payment_pay(buyer_id=buyer_id, payment_id=payment.pk, token=token, price=price)
 
 
 def payment_remove(*, buyer_id: int, payment_id: int) -> None:
@@ -54,10 +56,13 @@ def payment_remove(*, buyer_id: int, payment_id: int) -> None:
         operations.payment_remove(payment=payment)
 
 
-def _check_payable(reservation: Reservation, *, now: datetime) -> None:
-    """Raise AlreadyPaid or ReservationExpired unless a locked reservation can still be paid."""
-    if reservation.state == Reservation.State.VALIDATED:
+def _check_payable(order: Sequence[Reservation], *, now: datetime) -> None:
+    """Raise AlreadyPaid or ReservationExpired unless a locked order can still be paid, all that is left of it."""
+    states = {each.pk: tickets.reservation_state(reservation=each, now=now) for each in order}
+    if Reservation.State.VALIDATED in states.values():
         raise rules.AlreadyPaid()
-    state = tickets.reservation_state(reservation=reservation, now=now)
-    if state in Reservation.ENDED:
-        raise rules.ReservationExpired(state=state)
+    expired = [pk for pk, state in states.items() if state == Reservation.State.EXPIRED]
+    if expired:
+        raise rules.ReservationExpired(state=Reservation.State.EXPIRED, reservations=expired)
+    if set(states.values()) == {Reservation.State.RELEASED}:
+        raise rules.ReservationExpired(state=Reservation.State.RELEASED, reservations=list(states))

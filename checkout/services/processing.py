@@ -17,7 +17,6 @@ from checkout.rules import Charge, Outcome, PaymentStatus, Step
 from checkout.services import late_payments
 from overlord.kernel import db
 from overlord.kernel.queues import Queue, enqueue, queue_length
-from tickets import operations as tickets
 
 logger = logging.getLogger(__name__)
 Found = TypeVar("Found")
@@ -141,12 +140,12 @@ def _settle(taken: Payment, known: Charge) -> None:
         elif payment.status == PaymentStatus.ABANDONED:
             late_payments.settle_late(payment=payment, known=known)
         else:
-            reservation = tickets.reservation_lock(reservation_id=payment.reservation_id)
+            reservations = operations.reservations_lock(payment=payment)
             if known.outcome == Outcome.SUCCEEDED:
-                operations.payment_succeed(payment=payment, reservation=reservation, now=db.now())
+                operations.payment_succeed(payment=payment, reservations=reservations, now=db.now())
             else:
                 operations.payment_fail(
-                    payment=payment, reservation=reservation, outcome=known.outcome, now=db.now()
+                    payment=payment, reservations=reservations, outcome=known.outcome, now=db.now()
                 )
 
 
@@ -172,8 +171,8 @@ def _leave(taken: Payment, known: Charge) -> None:
                 payment=payment, until=rules.late_look_at(deadline=deadline, now=now)
             )
         elif rules.is_abandoned(deadline=deadline, now=now):
-            reservation = tickets.reservation_lock(reservation_id=payment.reservation_id)
-            operations.payment_abandon(payment=payment, reservation=reservation, now=now)
+            reservations = operations.reservations_lock(payment=payment)
+            operations.payment_abandon(payment=payment, reservations=reservations, now=now)
         else:
             wait = rules.look_again_after(payment.attempts)
             operations.payment_reschedule(payment=payment, until=now + wait, action=known.action)

@@ -11,6 +11,7 @@ from checkout import operations, rules, selectors
 from checkout.models import Incident, Receipt
 from overlord.kernel import db, money
 from overlord.shop import formats
+from tickets import selectors as tickets
 
 logger = logging.getLogger(__name__)
 
@@ -79,19 +80,18 @@ def _give_up(receipt: Receipt) -> None:
 
 def _message(receipt: Receipt) -> EmailMessage:
     payment = receipt.payment
-    reservation = payment.reservation
-    ticket_type = reservation.ticket_type
+    event = payment.reservation.ticket_type.event
+    order = tickets.orders([payment.reservation_id])[payment.reservation_id]
     facts = {
         "payment": payment,
-        "reservation": reservation,
-        "ticket_type": ticket_type,
-        "event": ticket_type.event,
-        "date": formats.date_time(ticket_type.event.date, ticket_type.event.time_zone),
+        "reservations": rules.lines_paid(payment.status, order),
+        "event": event,
+        "date": formats.date_time(event.date, event.time_zone),
         "paid": f"{money.to_text(payment.amount_minor, payment.currency)} {payment.currency}",
     }
     return EmailMessage(
-        subject=f"Your tickets for {' '.join(ticket_type.event.name.split())}",
+        subject=f"Your tickets for {' '.join(event.name.split())}",
         body=render_to_string("checkout/receipt.txt", facts),
-        to=[reservation.buyer.email],
+        to=[payment.buyer.email],
         headers={"Message-ID": f"<receipt-{payment.pk}-{payment.created.timestamp()}@ticket-overlord>"},
     )

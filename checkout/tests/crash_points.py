@@ -78,12 +78,12 @@ CHARGING = [
     *_both("confirming", SandboxGateway, "confirm"),
     *_both("settling", processing, "_settle"),
     *_both("locking to settle", operations, "payment_lock"),
-    *_both("validating the reservation", tickets, "reservation_validate"),
+    *_both("validating the reservations", tickets, "order_validate"),
     *_both("success", operations, "payment_succeed"),
 ]
 DECLINING = [
     *_both("failure", operations, "payment_fail"),
-    *_both("giving the hold back", tickets, "reservation_stop_paying"),
+    *_both("giving the hold back", tickets, "order_stop_paying"),
 ]
 CANCELLING = [
     *_both("asking", SandboxGateway, "retrieve"),
@@ -94,7 +94,7 @@ REFUNDING = [
     *_both("taking the refund", refund_operations, "refund_take"),
     *_both("paying back", SandboxGateway, "refund"),
     *_both("applying the refund", refunds, "_apply"),
-    *_both("the counters", tickets, "reservation_pay_back"),
+    *_both("the counters", tickets, "order_pay_back"),
     *_both("refunded", operations, "payment_refunded"),
 ]
 

@@ -96,6 +96,10 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
         _("Ticket sales are paused."),
         _("Your selection is kept. Try again when sales resume; this page updates by itself."),
     ),
+    "order_changed": lambda _facts: (
+        _("Your order has changed, and so has its price."),
+        _("You were not charged. Check the new total, then pay."),
+    ),
     "order_full": lambda _facts: (
         _("An order has at most twenty ticket types."),
         _("Pay for this order first, or choose fewer ticket types."),

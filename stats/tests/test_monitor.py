@@ -74,10 +74,10 @@ def busy(user_make: Callable[..., User], ticket_type: TicketType) -> TicketType:
     made = {user.pk: claim(user.pk, ticket_type, 2).reservation["id"] for user in (paid, late, paying, held)}
     for user in (paid, paying):
         with db.transaction():
-            reservation = operations.reservation_lock(reservation_id=made[user.pk])
-            operations.reservation_begin_paying(reservation=reservation, now=db.now())
+            order = operations.order_lock(order_id=made[user.pk])
+            reservations = operations.order_begin_paying(order=order, now=db.now())
             if user is paid:
-                operations.reservation_validate(reservation=reservation, paid_minor=3000, now=db.now())
+                operations.order_validate(reservations=reservations, now=db.now())
     end(late)
     tickets.due_holds_sweep()
     return ticket_type

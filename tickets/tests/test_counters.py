@@ -24,21 +24,21 @@ def counted(ticket_type: TicketType) -> dict[str, int]:
     return Inventory.objects.values(*names, "held", "sold", "revenue_minor").get(pk=ticket_type.pk)
 
 
-def step(reservation: int, do: Callable[[Reservation], object]) -> None:
+def step(order_id: int, do: Callable[[list[Reservation]], object]) -> None:
     with db.transaction():
-        do(operations.reservation_lock(reservation_id=reservation))
+        do(operations.order_lock(order_id=order_id))
 
 
 def test_each_happening_counts_once(user_make: Callable[..., User], ticket_type: TicketType) -> None:
     paid, late, idle = (claim(user_make().pk, ticket_type, 2).reservation["id"] for _ in range(3))
     for pk in (paid, late):
-        step(pk, lambda r: operations.reservation_begin_paying(reservation=r, now=db.now()))
+        step(pk, lambda order: operations.order_begin_paying(order=order, now=db.now()))
     assert Reservation.objects.filter(paying_since=None).count() == 1
-    step(paid, lambda r: operations.reservation_stop_paying(reservation=r, now=db.now()))
-    step(paid, lambda r: operations.reservation_begin_paying(reservation=r, now=db.now()))
-    step(paid, lambda r: operations.reservation_validate(reservation=r, paid_minor=3000, now=db.now()))
+    step(paid, lambda order: operations.order_stop_paying(reservations=order, now=db.now()))
+    step(paid, lambda order: operations.order_begin_paying(order=order, now=db.now()))
+    step(paid, lambda order: operations.order_validate(reservations=order, now=db.now()))
     Reservation.objects.filter(pk=late).update(expires_at=db.now())
-    step(late, lambda r: operations.reservation_stop_paying(reservation=r, now=db.now()))
+    step(late, lambda order: operations.order_stop_paying(reservations=order, now=db.now()))
     end(*User.objects.filter(pk=Reservation.objects.get(pk=idle).buyer_id))
     services.due_holds_sweep()
     assert counted(ticket_type) == {

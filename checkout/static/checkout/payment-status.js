@@ -38,7 +38,7 @@ class PaymentStatus extends HTMLElement {
   show({ reservations, payments }) {
     const reservation = reservations.find(({ id }) => id === this.reservation);
     if (reservation === undefined) return; // it ended too long ago to be in the frame
-    const payment = payments.find((each) => each.reservation === this.reservation);
+    const payment = payments.find((each) => each.reservation === reservation.order);
     this.countdown.setAttribute("until", reservation.expires_at);
     for (const field of ["error", "late-error"]) {
       const place = this.querySelector(`[data-field="${field}"]`);
