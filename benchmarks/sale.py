@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from benchmarks import load
 from overlord.kernel import db, redis_client
+from realtime import store
 from tickets.models import Event, Inventory, TicketType
 
 CAPACITY = 100_000_000
@@ -102,7 +103,7 @@ def reset() -> None:
         " version = version + 1"
     )
     db.rows("VACUUM ANALYZE tickets_reservation, tickets_inventory")
-    redis_client.connection().delete(*(redis_client.connection().keys("event:*") or ["none"]))
+    redis_client.connection().delete(*(redis_client.connection().keys(store.entry_key("*")) or ["none"]))
 
 
 def clear() -> None:

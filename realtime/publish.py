@@ -71,7 +71,9 @@ def entries_write(*, entries: Iterable[Entry]) -> None:
 
 def entries_read(*, key: str) -> dict[str, Any] | None:
     """Return the kept values by field: {} when nothing is kept, None when Redis is away."""
-    kept = store.guarded(lambda: cast("dict[str, str]", redis_client.connection().hgetall(key)))
+    kept = store.guarded(
+        lambda: cast("dict[str, str]", redis_client.connection().hgetall(store.entry_key(key)))
+    )
     if kept is None:
         return None
     return {field: orjson.loads(text.partition(" ")[2]) for field, text in kept.items()}
@@ -79,7 +81,7 @@ def entries_read(*, key: str) -> dict[str, Any] | None:
 
 def entries_delete(*, key: str) -> None:
     """Delete all entries of a key: what they describe no longer exists."""
-    store.guarded(lambda: redis_client.connection().delete(key))
+    store.guarded(lambda: redis_client.connection().delete(store.entry_key(key)))
 
 
 def flush_enqueue() -> None:
@@ -123,4 +125,4 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 def _flat(entries: Iterable[Entry]) -> Iterator[str | int]:
     for entry in entries:
-        yield from (entry.key, entry.field, entry.version, dumps(entry.value).decode())
+        yield from (store.entry_key(entry.key), entry.field, entry.version, dumps(entry.value).decode())

@@ -205,6 +205,19 @@ def frame_key(stream: str) -> str:
     return f"live:frame:{stream}"
 
 
+def entry_key(key: str) -> str:
+    """Return the key of versioned values."""
+    return f"live:entry:{key}"
+
+
+def kept_delete() -> None:
+    """Delete all frames and versioned values; raise `redis.RedisError`."""
+    client = redis_client.connection()
+    for pattern in (frame_key("*"), entry_key("*")):
+        for key in client.scan_iter(match=pattern, count=1000):
+            client.unlink(key)
+
+
 FRAME_FIELDS = ("version", "data", "fingerprint")
 
 

@@ -114,7 +114,7 @@ def test_the_containers_are_backed_up_and_restored(kept: str, tmp_path: Path) ->
 
     run(block("Back up"), tmp_path, **env)
     lose(kept)
-    run([line for line in block("Restore") if " exec " in line], tmp_path, **env)
+    run([line for line in block("Restore") if " exec -T postgres " in line], tmp_path, **env)
 
     assert_restored(kept)
 

@@ -15,7 +15,8 @@ from django.db import connection, transaction
 from django.test import Client
 
 from benchmarks.grown.sizes import SWEEPER, Asked, Size, asked
-from overlord.kernel import clock, db, redis_client
+from overlord.kernel import clock, db
+from realtime import publish
 from tickets import services
 
 AGAIN = 8  # PostgreSQL settles on a function's plan after five executions
@@ -70,7 +71,7 @@ def _request(of: Callable[[int], Asked]) -> Callable[[], list[Statement]]:
 
 def _ask(wanted: Asked) -> list[Statement]:
     """Make a request and return its SQL. A reservation is released again."""
-    redis_client.connection().delete(f"event:{wanted.event}")
+    publish.entries_delete(key=f"event:{wanted.event}")
     client = Client(headers={"Authorization": f"Token {wanted.token}"} if wanted.token else {})
     with _recorded() as statements:
         answer = client.generic(wanted.method, wanted.path, wanted.body or "", "application/json")

@@ -3,8 +3,13 @@ import time
 import pytest
 from django.core.management import call_command
 
+from overlord.kernel import redis_client
 from overlord.kernel.db import rows
-from realtime.worker.flush import draw_version, epoch_begin
+from realtime import publish, store
+from realtime.store import Frame
+from realtime.worker import epoch
+from realtime.worker.epoch import epoch_begin
+from realtime.worker.flush import draw_version
 
 pytestmark = pytest.mark.django_db
 
@@ -31,3 +36,44 @@ def test_a_restored_database_is_above_what_was_shown_before() -> None:
     shown = max(draw_version() for _ in range(50))
     rows("SELECT setval('realtime_version', %s)", [before - 10_000_000])
     assert epoch_begin() > shown
+
+
+def next_id() -> int:
+    return int(rows("SELECT nextval('accounts_user_id_seq') AS id")[0]["id"])
+
+
+def keep_something() -> None:
+    store.frames_store([Frame(stream="events", version=1, data="{}", fingerprint="")])
+    publish.entries_write(entries=[publish.Entry(key="event:1", field="static", version=1, value={})])
+
+
+def kept() -> list[str]:
+    keys = redis_client.connection().keys("live:*")
+    return sorted(key for key in keys if key.startswith(("live:frame:", "live:entry:")))
+
+
+def test_ids_of_a_database_with_another_history_were_never_given_before() -> None:
+    epoch_begin()
+    given = next_id()
+    epoch_begin()
+    assert next_id() == given + 1, "the same history goes on"
+
+    rows("UPDATE realtime_history SET history = 'of the backup'")
+    epoch_begin()
+
+    lifted = next_id()
+    assert lifted == given + 1 + epoch.IDS_LIFTED_BY + 1
+    epoch_begin()
+    assert next_id() == lifted + 1, "it is lifted once"
+
+
+def test_what_is_kept_of_another_history_is_deleted() -> None:
+    epoch_begin()
+    keep_something()
+    epoch_begin()
+    assert kept() == ["live:entry:event:1", "live:frame:events"]
+
+    rows("UPDATE realtime_history SET history = 'of the backup'")
+    epoch_begin()
+
+    assert kept() == []

@@ -158,18 +158,3 @@ def send(frames: Sequence[Frame]) -> set[str]:
     messages = [(frame.stream, {"type": "frame", **asdict(frame)}) for frame in frames]
     sent = publish.messages_send(messages=messages, seconds=SEND_SECONDS)
     return {frame.stream for frame in frames[:sent]}
-
-
-def epoch_begin() -> int:
-    """Raise the frame versions to the microseconds since 1970 if that is higher, and return the new value.
-
-    A flush adds one, so that versions drawn later are always higher: when a backup is restored its sequence goes
-    back, and frames that a cache or a browser has kept must not win. JavaScript holds them exactly until 2255.
-    """
-    with transaction():
-        rows("SELECT pg_advisory_xact_lock(%s)", [LOCK])
-        lifted = rows(
-            "SELECT setval('realtime_version', greatest(last_value,"
-            " (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)) AS version FROM realtime_version"
-        )
-    return int(lifted[0]["version"])

@@ -4,11 +4,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from realtime.worker.flush import epoch_begin
+from realtime.worker.epoch import epoch_begin
 
 
 class Command(BaseCommand):
-    help = "Raise the version of live frames above all that any cache or browser has seen."
+    help = "Raise live versions, and after a restore the ids, above all that was given out before."
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.stdout.write(f"Live versions begin at {epoch_begin()}.")
