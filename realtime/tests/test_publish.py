@@ -4,11 +4,13 @@ import socket
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
-from celery import current_app
 from pytest_django import Settings
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from overlord.kernel import queues, redis_client
 from realtime import publish, store
@@ -111,10 +113,9 @@ def test_a_broker_that_dies_before_the_flush_is_enqueued_delays_nothing(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
-    queues._producers.cache_clear()
-    monkeypatch.setattr(current_app.conf, "broker_url", f"redis://127.0.0.1:{port}/0")
+    dead = Redis(port=port, retry=Retry(NoBackoff(), 0))
+    monkeypatch.setattr(queues, "redis_client", SimpleNamespace(connection=lambda: dead))
     started = time.monotonic()
     publish.streams_mark(streams=["event.1"])
     assert time.monotonic() - started < 0.7
     assert valkey.zcard(store.MARKED) == 1, "beat's next flush finds it"
-    queues._producers.cache_clear()

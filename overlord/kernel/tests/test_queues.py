@@ -1,0 +1,67 @@
+"""A message that we write is the one that Celery would write, and a worker takes it."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from celery import current_app
+from celery.contrib.testing.worker import start_worker
+
+from overlord.celery import app
+from overlord.kernel import queues, redis_client
+from overlord.kernel.queues import Queue
+from tests.system import eventually
+
+OWN = {"id", "root_id", "origin", "sent_at", "expires"}  # what differs from one message to the next
+OWN_PROPERTIES = {"correlation_id", "reply_to", "delivery_tag"}
+
+
+def taken() -> dict[str, Any]:
+    """Return the one message of the queue, decoded."""
+    [text] = redis_client.connection().lrange(Queue.UPKEEP, 0, -1)
+    redis_client.connection().delete(Queue.UPKEEP)
+    message = json.loads(text)
+    return {**message, "body": json.loads(base64.b64decode(message["body"]))}
+
+
+@pytest.mark.parametrize("expires", [None, 10, 2.5])
+@pytest.mark.parametrize("ids", [{}, {"payment_id": 7}, {"a": 1, "b": 2**62}])
+def test_it_is_what_celery_would_write(ids: dict[str, int], expires: float | None) -> None:
+    current_app.send_task(
+        "some.task", kwargs=ids, queue=Queue.UPKEEP, expires=expires, retry=False, ignore_result=True
+    )
+    theirs = taken()
+    assert queues.enqueue("some.task", queue=Queue.UPKEEP, expires=expires, **ids)
+    ours = taken()
+
+    for message in (ours, theirs):
+        headers, properties = message["headers"], message["properties"]
+        assert headers["id"] == headers["root_id"] == properties["correlation_id"]
+        assert (headers["expires"] is None) == (expires is None)
+        for name in OWN:
+            headers[name] = type(headers[name])
+        for name in OWN_PROPERTIES:
+            properties[name] = type(properties[name])
+    assert ours == theirs
+
+
+def test_each_message_is_one_of_its_own() -> None:
+    made = [json.loads(queues.message("t", queue=Queue.UPKEEP, expires=None, ids={})) for _ in range(50)]
+    assert len({message["headers"]["id"] for message in made}) == 50
+    assert len({message["properties"]["delivery_tag"] for message in made}) == 50
+
+
+def test_a_worker_takes_it_and_drops_what_waited_too_long() -> None:
+    seen: list[int] = []
+
+    @app.task(name="tests.seen")
+    def note(number: int) -> None:
+        seen.append(number)
+
+    queues.enqueue("tests.seen", queue=Queue.UPKEEP, expires=-1, number=1)
+    queues.enqueue("tests.seen", queue=Queue.UPKEEP, expires=60, number=2)
+    queues.enqueue("tests.seen", queue=Queue.UPKEEP, number=3)
+    with start_worker(app, pool="solo", queues=[Queue.UPKEEP], perform_ping_check=False):
+        eventually(lambda: len(seen) >= 2)
+    assert seen == [2, 3]
