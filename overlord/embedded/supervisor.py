@@ -28,6 +28,7 @@ PREFERRED_PORTS = {
     "shop": 8080,
 }
 READY_SECONDS = 60
+MIGRATE_SECONDS = 3600
 CHECK_SECONDS = 0.1
 TIDY_SECONDS = 5
 
@@ -219,7 +220,7 @@ class Supervisor:
 
     def _prepare_database(self, env: dict[str, str]) -> None:
         with console.step("the database"):
-            self._run_to_end(program.manage("migrate", "--no-input", env=env))
+            self._run_to_end(program.manage("migrate", "--no-input", env=env), seconds=MIGRATE_SECONDS)
             self._run_to_end(program.manage("live_epoch", env=env))
         if self._options.demo and not self._state.demo_loaded:
             with console.step("the demo events"):
@@ -289,11 +290,11 @@ class Supervisor:
             supervised.child.wait_ready(seconds=READY_SECONDS, cancelled=self._signals.received)
         self._raise_on_shutdown()
 
-    def _run_to_end(self, command: Program) -> None:
-        self._finish(processes.start(command, self._folder.logs))
+    def _run_to_end(self, command: Program, *, seconds: float = 300) -> None:
+        self._finish(processes.start(command, self._folder.logs), seconds=seconds)
 
-    def _finish(self, command: Child) -> None:
-        processes.finish(command, cancelled=self._signals.received)
+    def _finish(self, command: Child, *, seconds: float = 300) -> None:
+        processes.finish(command, seconds=seconds, cancelled=self._signals.received)
         self._raise_on_shutdown()
 
     def _raise_on_shutdown(self) -> None:

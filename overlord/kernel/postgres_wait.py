@@ -6,6 +6,8 @@ frozen, the kernel still acknowledges what was sent, so that TCP's time-outs do 
 
 import select
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg2
 from psycopg2 import extensions
@@ -13,15 +15,28 @@ from psycopg2 import extensions
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 18.0  # longer than statement_timeout
 SUSPECT_SECONDS = 2.0  # instead of ANSWER_SECONDS after an answer did not come, until one comes again
+PATIENT_SECONDS = 86_400.0
 
 _EVENTS = {extensions.POLL_READ: select.POLLIN, extensions.POLL_WRITE: select.POLLOUT}
 _CONNECTED = {extensions.STATUS_READY, extensions.STATUS_BEGIN, extensions.STATUS_PREPARED}
 _suspect = False
+_patient = False
 
 
 def install() -> None:
     """Make psycopg2 call `wait` wherever it waits for the server."""
     extensions.set_wait_callback(wait)
+
+
+@contextmanager
+def patience() -> Iterator[None]:
+    """Let statements take as long as they take, in the whole process: for a command that migrates."""
+    global _patient
+    _patient = True
+    try:
+        yield
+    finally:
+        _patient = False
 
 
 def wait(connection: extensions.connection) -> None:
@@ -45,4 +60,6 @@ def wait(connection: extensions.connection) -> None:
 def _bound(connection: extensions.connection) -> float:
     if connection.status not in _CONNECTED:
         return CONNECT_SECONDS
+    if _patient:
+        return PATIENT_SECONDS
     return SUSPECT_SECONDS if _suspect else ANSWER_SECONDS

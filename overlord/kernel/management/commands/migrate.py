@@ -1,0 +1,50 @@
+"""Django's `migrate`, for a database that sells meanwhile.
+
+A migration that waits for a lock lets everybody wait who comes after it. So it waits for a lock shortly, gives up,
+and tries again. Migrations that are done stay done. The work itself may take as long as it takes.
+"""
+
+import time
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.core.management.commands import migrate
+from django.db import OperationalError, connections
+from psycopg2.errors import DeadlockDetected, LockNotAvailable
+
+from overlord.kernel import postgres_wait
+
+LOCK_SECONDS = 2
+PAUSE_SECONDS = 3
+ATTEMPTS = 40  # in some three minutes
+SESSION = f"SET lock_timeout = '{LOCK_SECONDS}s'; SET statement_timeout = 0;"
+
+
+class Command(migrate.Command):
+    help = "Update the database, without holding up those who sell from it."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        connection = connections[options["database"]]
+        with postgres_wait.patience():
+            try:
+                self._repeat(connection, *args, **options)
+            finally:
+                if not connection.in_atomic_block:
+                    connection.close()  # and with it these settings
+
+    def _repeat(self, connection: Any, *args: Any, **options: Any) -> None:
+        for _ in range(ATTEMPTS):
+            with connection.cursor() as cursor:
+                cursor.execute(SESSION)
+            try:
+                super().handle(*args, **options)
+            except OperationalError as error:
+                if not isinstance(error.__cause__, LockNotAvailable | DeadlockDetected):
+                    raise
+                self.stdout.write(f"A table is in use: {str(error).strip()} Trying again.")
+                time.sleep(PAUSE_SECONDS)
+            else:
+                return
+        raise CommandError(
+            "A table stayed in use. What holds it is shown by pg_stat_activity. Run this again."
+        )

@@ -1,0 +1,105 @@
+"""`migrate` beside those who use the tables."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg2
+import psycopg2.extensions
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from overlord.kernel import db, postgres_wait
+from overlord.kernel.management.commands import migrate
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+APP, BEFORE, TABLE = "realtime", "0002", "realtime_history"
+
+
+@pytest.fixture
+def reader() -> Iterator[psycopg2.extensions.connection]:
+    """Read the table in a transaction that stays open."""
+    other = psycopg2.connect(**{**connection.get_connection_params(), "cursor_factory": None})
+    with other.cursor() as cursor:
+        cursor.execute(f"SELECT FROM {TABLE}")
+    yield other
+    other.close()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(migrate, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(migrate, "SESSION", migrate.SESSION.replace(f"'{migrate.LOCK_SECONDS}s'", "'50ms'"))
+    yield
+    call_command("migrate", APP, verbosity=0)
+
+
+class Output:
+    """What the command says; the reader ends when it has said it for the second time."""
+
+    def __init__(self, reader: psycopg2.extensions.connection) -> None:
+        self.said: list[str] = []
+        self._reader = reader
+
+    def write(self, text: str) -> None:
+        self.said += [text] if "Trying again" in text else []
+        if len(self.said) == 2:
+            self._reader.rollback()
+
+    def flush(self) -> None: ...
+
+
+def test_a_table_in_use_is_waited_for_in_short_turns(reader: psycopg2.extensions.connection) -> None:
+    output: Any = Output(reader)
+    call_command("migrate", APP, BEFORE, stdout=output)
+    assert len(output.said) == 2
+    assert db.rows("SELECT to_regclass(%s) AS found", [TABLE]) == [{"found": None}]
+
+
+def test_a_table_that_stays_in_use_is_given_up(
+    reader: psycopg2.extensions.connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrate, "ATTEMPTS", 2)
+    with pytest.raises(CommandError, match="stayed in use"):
+        call_command("migrate", APP, BEFORE, verbosity=0)
+    reader.rollback()
+
+
+def test_nobody_waits_behind_it_for_long(reader: psycopg2.extensions.connection) -> None:
+    """Who reads the table meanwhile queues behind the migration, until that gives up."""
+    output: Any = Output(reader)
+    found: list[Any] = []
+
+    def read() -> None:
+        other = psycopg2.connect(**{**connection.get_connection_params(), "cursor_factory": None})
+        with other.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM realtime_history")
+            found.append(cursor.fetchone())
+        other.close()
+
+    really = output.write
+
+    def write(text: str) -> None:
+        if not found and "Trying again" in text:
+            thread = threading.Thread(target=read)
+            thread.start()
+            thread.join(timeout=30)
+        really(text)
+
+    output.write = write
+    call_command("migrate", APP, BEFORE, stdout=output)
+    assert len(found) == 1
+
+
+def test_its_statements_may_take_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_wait, "ANSWER_SECONDS", 0.05)
+    with postgres_wait.patience():
+        assert db.rows("SELECT pg_sleep(0.3) IS NULL AS slept") == [{"slept": False}]
+
+
+def test_afterwards_the_connection_has_the_time_outs_of_the_application() -> None:
+    call_command("migrate", verbosity=0)
+    assert db.rows("SHOW lock_timeout") == [{"lock_timeout": "3s"}]
+    assert db.rows("SHOW statement_timeout") == [{"statement_timeout": "15s"}]
