@@ -217,6 +217,15 @@ def payment_set_refunded(*, payment: Payment, refunded_minor: int) -> None:
     db.after_commit(partial(projections.announce, buyer_id=payment.buyer_id))
 
 
+def payments_follow(*, order_id: int, guest_id: int, buyer_id: int) -> None:
+    """Give the payments of a guest's order to an account, unless one is being made or has been."""
+    db.transaction_required()
+    at_rest = (PaymentStatus.NOT_STARTED, PaymentStatus.FAILURE)
+    Payment.objects.filter(reservation_id=order_id, buyer_id=guest_id, status__in=at_rest).update(
+        buyer_id=buyer_id, version=F("version") + 1
+    )
+
+
 def payment_remove(*, payment: Payment) -> None:
     """Remove a locked payment that has charged nobody; raise PaymentStarted."""
     rules.check_removable(payment.status)

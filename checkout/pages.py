@@ -18,6 +18,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
 from checkout import rules, selectors, services, stages
+from overlord.accounts import guests
+from overlord.accounts.models import User
+from overlord.accounts.operations import EmailHasAccount
 from overlord.accounts.selectors import actor_id
 from overlord.kernel import clock, money, problems
 from overlord.kernel.errors import DomainError, Invalid, NotFound
@@ -36,17 +39,36 @@ EXTENSION_OFFERED = 300  # seconds before a hold expires
 
 
 class PayForm(forms.Form):
-    """The token of the card, from the gateway's form."""
+    """The token of the card, from the gateway's form, and who a guest is."""
 
-    token = forms.CharField(max_length=rules.TOKEN_LENGTH)
+    token = forms.CharField(
+        max_length=rules.TOKEN_LENGTH, error_messages={"required": _lazy("Please choose a card.")}
+    )
+    email = forms.EmailField(max_length=rules.EMAIL_LENGTH, required=False)
+    name = forms.CharField(max_length=rules.BUYER_NAME_LENGTH, required=False)
     price = forms.CharField(max_length=30, required=False)  # that the page showed
 
 
 @allow("GET")
 @login_required
 def checkout(request: HttpRequest, reservation_id: int) -> HttpResponse:
-    """Show a reservation of the buyer's, the time left to pay, and the status of its payment."""
+    """Show a reservation of the buyer's, the time left to pay, and the status of its payment.
+
+    What a guest held who then logged in to an account here follows them to it.
+    """
+    guest_id = guests.left_as(request)
+    if guest_id is not None:
+        _follow(request, reservation_id, guest_id=guest_id)
     return _checkout_page(request, reservation_id)
+
+
+def _follow(request: HttpRequest, reservation_id: int, *, guest_id: int) -> None:
+    try:
+        services.order_follow(guest_id=guest_id, buyer_id=actor_id(request), reservation_id=reservation_id)
+    except NotFound:
+        return
+    except DomainError as refused:
+        messages.warning(request, error_messages.of_error(refused).title)
 
 
 @allow("GET", "POST")
@@ -56,13 +78,15 @@ def pay(request: HttpRequest, reservation_id: int) -> HttpResponse:
     form = PayForm(request.POST)
     try:
         if not form.is_valid():
-            raise Invalid(_("Please choose a card."))
+            raise Invalid(str(next(iter(form.errors.values()))[0]))
+        given = form.cleaned_data
         services.reservation_pay(
             buyer_id=actor_id(request),
             reservation_id=reservation_id,
             gateway=settings.PAYMENT_GATEWAY,
-            token=form.cleaned_data["token"],
-            price=form.cleaned_data["price"] or None,
+            token=given["token"],
+            contact=rules.contact(email=given["email"], name=given["name"]),
+            price=given["price"] or None,
         )
     except NotFound:
         raise
@@ -100,7 +124,9 @@ def _checkout_page(
         "error": error_messages.of_error(refused) if refused else None,
         "gateway": settings.PAYMENT_GATEWAY,
         "stripe_key": settings.STRIPE_PUBLISHABLE_KEY,
-        "card": request.GET.get("card", ""),
+        "card": request.POST.get("token") or request.GET.get("card", ""),
+        "contact": _contact_shown(request),
+        "has_account": isinstance(refused, EmailHasAccount),
         "key": secrets.token_urlsafe(12),
         "now": now,
     }
@@ -115,6 +141,18 @@ def _total(order: list[dict[str, Any]], payment: dict[str, Any] | None) -> str:
     currency = order[0]["currency"]
     left = [each for each in order if "ended_at" not in each] or order
     return money.to_text(sum(money.to_minor(each["total"], currency) for each in left), currency)
+
+
+def _contact_shown(request: HttpRequest) -> dict[str, str] | None:
+    """Return what a guest has written, or gave before; None for an account, which is not asked."""
+    user = request.user
+    if not isinstance(user, User) or not user.is_guest:
+        return None
+    user.refresh_from_db(fields=["contact_email", "contact_name"])
+    return {
+        "email": request.POST.get("email", user.contact_email),
+        "name": request.POST.get("name", user.contact_name),
+    }
 
 
 @allow("GET")

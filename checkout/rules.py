@@ -9,9 +9,9 @@ from typing import Any, Protocol, TypeVar
 
 from overlord.kernel import money
 from overlord.kernel.errors import Conflict, Gone, Invalid
-from tickets.rules import PaymentInProgress, ReservationState, tried_last
+from tickets.rules import OverLimit, PaymentInProgress, ReservationState, one_line, tried_last
 
-__all__ = ["PaymentInProgress", "tried_last"]
+__all__ = ["OverLimit", "PaymentInProgress", "tried_last"]
 
 
 class PaymentStatus(StrEnum):
@@ -115,11 +115,17 @@ LATE_LOOK = timedelta(minutes=5)  # between two looks at an abandoned payment
 LATE_FOR = timedelta(days=3)  # that it is looked at: as long as gateways deliver late news
 POISON_ATTEMPTS = 30  # then staff are told
 TOKEN_LENGTH = 200
+EMAIL_LENGTH, BUYER_NAME_LENGTH = 254, 150
 
 
 class AlreadyPaid(Conflict):
     code = "already_paid"
     sentence = "This is already paid for."
+
+
+class EmailRequired(Invalid):
+    code = "email_required"
+    sentence = "Give an e-mail address: the tickets are sent there."
 
 
 class PaymentStarted(Conflict):
@@ -230,6 +236,24 @@ def check_removable(status: PaymentStatus | str) -> None:
     """Raise PaymentStarted unless a payment in `status` has charged nobody and will not."""
     if status not in (PaymentStatus.NOT_STARTED, PaymentStatus.FAILURE):
         raise PaymentStarted()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contact:
+    """Where a guest's tickets go, and whose they are."""
+
+    email: str
+    name: str
+
+
+def contact(*, email: str, name: str) -> Contact | None:
+    """Return what a buyer gave as their own, or None when they gave no address; raise Invalid for a bad name."""
+    if not email:
+        return None
+    try:
+        return Contact(email=email, name=one_line(name, most=BUYER_NAME_LENGTH) if name.strip() else "")
+    except ValueError as error:
+        raise Invalid(errors={"name": [str(error)]}) from None
 
 
 def check_token(token: str) -> None:

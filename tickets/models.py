@@ -193,6 +193,12 @@ class Reservation(models.Model):
     validated_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     idempotency_key = models.CharField(max_length=64, null=True)
+    # Set by sql/reservation_person_limit.sql.
+    person_key = models.TextField(
+        null=True,
+        editable=False,
+        help_text="Who pays or has paid, by e-mail address: what the limit per person counts.",
+    )
     version = models.BigIntegerField(default=1)
 
     class Meta:
@@ -240,6 +246,11 @@ class Reservation(models.Model):
             ),
             models.Index(
                 fields=["paying_since"], condition=Q(state=ReservationState.PAYING), name="reservation_paying"
+            ),
+            models.Index(
+                fields=["person_key", "ticket_type"],
+                condition=Q(state__in=[ReservationState.PAYING, ReservationState.VALIDATED]),
+                name="reservation_of_person",
             ),
             models.Index(fields=["lead"], condition=Q(lead__isnull=False), name="reservation_of_order"),
             # For the monitor's feed. A claim writes into none of these.

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 
 from django.db import IntegrityError
-from django.db.models import F, Sum
+from django.db.models import F, Q, Sum
 from django.db.models.functions import Coalesce
 
 from overlord.kernel import db
@@ -234,6 +234,28 @@ def reservation_return(*, reservation: Reservation, now: datetime) -> None:
     """Put the tickets of a locked validated reservation back on sale. Its money is the caller's concern."""
     _reservation_move(reservation, ReservationState.VALIDATED, ReservationState.RELEASED, ended_at=now)
     _inventories_change([(reservation, {"sold": -reservation.quantity})], now=now)
+
+
+def order_follow(*, order_id: int, guest_id: int, buyer_id: int, now: datetime) -> None:
+    """Give a guest's held order to an account; its clock goes on. Reservations of it that have ended go along.
+
+    Raises NotFound, PaymentInProgress, AlreadyValidated, ReservationEnded, and AlreadyReserved when the account
+    holds tickets of one of its types.
+    """
+    db.transaction_required()
+    order = Reservation.objects.filter(Q(pk=order_id) | Q(lead_id=order_id), buyer_id=guest_id)
+    rows = list(order.order_by("id").select_for_update(no_key=True))
+    if not rows:
+        raise NotFound()
+    for each in rows:
+        if each.state not in Reservation.ENDED:
+            rules.check_releasable(each.state)
+    if not any(reservation_state(reservation=each, now=now) == ReservationState.HELD for each in rows):
+        raise rules.ReservationEnded(state=ReservationState.EXPIRED)
+    taken = {"reservation_one_live_per_buyer_and_type": rules.AlreadyReserved()}
+    with db.constraint_errors(taken):
+        order.update(buyer_id=buyer_id, idempotency_key=None, version=F("version") + 1)
+    db.after_commit(partial(projections.announce, buyers=[guest_id, buyer_id], now=now))
 
 
 def _reservation_move(

@@ -10,22 +10,21 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 
+from overlord.accounts import guests
 from overlord.accounts.selectors import actor_id
 from overlord.kernel import clock, money, problems
+from overlord.kernel.csrf import origin_decides
 from overlord.kernel.errors import DomainError, Invalid
 from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
@@ -111,12 +110,16 @@ class ChoiceForm(forms.Form):
 
 
 class ReserveForm(ChoiceForm):
-    """A choice, and the key by which a form that is submitted twice reserves once."""
+    """A choice, and the key by which a form that is submitted twice reserves once.
 
-    key = forms.RegexField(r"^[\w-]{1,24}$")
+    The page that is the same for every visitor has no key in it.
+    """
+
+    key = forms.RegexField(r"^[\w-]{1,24}$", required=False)
 
 
 @allow("GET", "POST")
+@origin_decides
 def event(request: HttpRequest, event_id: int) -> HttpResponse:
     """Show an event with its availability and the form that reserves tickets, or take that form."""
     if request.method == "POST":
@@ -130,25 +133,31 @@ def _reserve(request: HttpRequest, event_id: int) -> HttpResponse:
     chosen = (
         form.cleaned_data if form.is_valid() else {"ticket_type": _digits(request.POST.get("ticket_type"))}
     )
-    if not request.user.is_authenticated:
-        kept = {name: chosen[name] for name in ("ticket_type", "amount") if chosen.get(name)}
-        return redirect_to_login(f"{reverse('event', args=[event_id])}?{urlencode(kept)}")
     try:
-        reservation = _reserved(request, form)
+        wanted = _wanted(form)
+        if request.user.is_authenticated:
+            reservation = _reserved(actor_id(request), wanted)
+        else:
+            with guests.guest_begin(request) as guest:
+                reservation = _reserved(guest.pk, wanted)
     except DomainError as refused:
         return _event_page(request, event_id, chosen=chosen, refused=refused)
     return redirect("checkout", reservation["id"])
 
 
-def _reserved(request: HttpRequest, form: ReserveForm) -> dict[str, Any]:
+def _wanted(form: ReserveForm) -> dict[str, Any]:
     if not form.is_valid():
         raise Invalid(_("The number of tickets is not valid. Choose one ticket or more."))
-    wanted = form.cleaned_data
+    return form.cleaned_data
+
+
+def _reserved(buyer_id: int, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    key = f"page:{wanted['key']}:{wanted['ticket_type']}:{wanted['amount']}" if wanted["key"] else None
     return services.reservation_create(
-        buyer_id=actor_id(request),
+        buyer_id=buyer_id,
         ticket_type=wanted["ticket_type"],
         quantity=wanted["amount"],
-        key=f"page:{wanted['key']}:{wanted['ticket_type']}:{wanted['amount']}",
+        key=key,
         hold=timedelta(seconds=settings.HOLD_SECONDS),
         now=clock.now(),
     ).reservation

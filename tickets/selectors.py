@@ -251,6 +251,12 @@ def reservation_shown(*, reservation_id: int, now: datetime) -> dict[str, Any] |
     return None if row is None else representation.reservation(row, now=now)
 
 
+def order_id_of(*, buyer_id: int, reservation_id: int) -> int | None:
+    """Return the order that one of the buyer's reservations belongs to."""
+    found = Reservation.objects.filter(pk=reservation_id, buyer_id=buyer_id).first()
+    return found.order_id if found is not None else None
+
+
 def reservation_row(*, buyer_id: int, reservation_id: int) -> dict[str, Any] | None:
     """Read one reservation of a buyer's; None for another buyer's too."""
     mine = Reservation.objects.filter(buyer_id=buyer_id, pk=reservation_id)

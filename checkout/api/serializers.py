@@ -2,16 +2,27 @@
 
 from rest_framework import serializers
 
-from checkout.rules import TOKEN_LENGTH, ShownStatus
+from checkout.rules import BUYER_NAME_LENGTH, EMAIL_LENGTH, TOKEN_LENGTH, ShownStatus
 from overlord.kernel.numbers import LARGEST_ID
 from overlord.kernel.serializer_fields import MoneyField, WholeNumberField
 
 
-class PaymentInput(serializers.Serializer):
+class ContactInput(serializers.Serializer):
+    email = serializers.EmailField(
+        max_length=EMAIL_LENGTH,
+        required=False,
+        default="",
+        allow_blank=True,
+        help_text="Where a guest's tickets go. Those of an account go to its own address.",
+    )
+    name = serializers.CharField(max_length=BUYER_NAME_LENGTH, required=False, default="", allow_blank=True)
+
+
+class PaymentInput(ContactInput):
     reservation_id = WholeNumberField(min_value=1, max_value=LARGEST_ID)
 
 
-class PayInput(serializers.Serializer):
+class PayInput(ContactInput):
     token = serializers.CharField(
         max_length=TOKEN_LENGTH, help_text="What the gateway's form gave for the card."
     )

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from checkout import selectors, services
+from checkout import rules, selectors, services
 from checkout.api import serializers
 from checkout.models import Payment
 from checkout.permissions import Permission
@@ -53,12 +53,17 @@ class PaymentList(APIView):
             buyer_id=actor_id(request),
             reservation_id=body.validated_data["reservation_id"],
             gateway=settings.PAYMENT_GATEWAY,
+            contact=_contact(body),
         )
         return Response(
             _shown(payment),
             status=status.HTTP_201_CREATED if made else status.HTTP_200_OK,
             headers={"Location": f"/payment/payments/{payment.pk}/"},
         )
+
+
+def _contact(body: serializers.ContactInput) -> rules.Contact | None:
+    return rules.contact(email=body.validated_data["email"], name=body.validated_data["name"])
 
 
 class PaymentDetail(APIView):
@@ -86,7 +91,10 @@ class Pay(APIView):
         body = serializers.PayInput(data=request.data)
         body.is_valid(raise_exception=True)
         payment = services.payment_pay(
-            buyer_id=actor_id(request), payment_id=payment_id, token=body.validated_data["token"]
+            buyer_id=actor_id(request),
+            payment_id=payment_id,
+            token=body.validated_data["token"],
+            contact=_contact(body),
         )
         return Response(_shown(payment), status=status.HTTP_202_ACCEPTED)
 

@@ -4,6 +4,7 @@ No gateway is asked while a transaction is open. Inside one, `now` is PostgreSQL
 that clock alone decides what is due.
 """
 
+from checkout.services.guests import order_follow
 from checkout.services.incidents import incidents_close
 from checkout.services.payments import payment_create, payment_pay, payment_remove, reservation_pay
 from checkout.services.processing import look_after, payment_process
@@ -21,6 +22,7 @@ __all__ = [
     "charges_reconcile",
     "incidents_close",
     "look_after",
+    "order_follow",
     "payment_create",
     "payment_pay",
     "payment_process",

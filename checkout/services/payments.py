@@ -1,35 +1,52 @@
 """What a buyer does with a payment."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
+
+from django.db import IntegrityError
 
 from checkout import operations, rules
 from checkout.models import Payment
+from checkout.rules import Contact
+from overlord.accounts import operations as accounts
 from overlord.kernel import db
 from tickets import operations as tickets
 from tickets.models import Reservation
 
 
-def payment_create(*, buyer_id: int, reservation_id: int, gateway: str) -> tuple[Payment, bool]:
+def payment_create(
+    *, buyer_id: int, reservation_id: int, gateway: str, contact: Contact | None = None
+) -> tuple[Payment, bool]:
     """Return the payment of the order of the buyer's reservation, made if there is none, and whether it was made.
 
-    Raises NotFound, AlreadyPaid and ReservationExpired.
+    Raises NotFound, AlreadyPaid, ReservationExpired and EmailHasAccount.
     """
     with db.transaction():
+        _contact_set(buyer_id, contact)
         order = tickets.order_lock_with(reservation_id=reservation_id, buyer_id=buyer_id)
         now = db.now()
         _check_payable(order, now=now)
         return operations.payment_open(order=order, gateway=gateway, now=now)
 
 
-def payment_pay(*, buyer_id: int, payment_id: int, token: str, price: str | None = None) -> Payment:
+def payment_pay(
+    *,
+    buyer_id: int,
+    payment_id: int,
+    token: str,
+    price: str | None = None,
+    contact: Contact | None = None,
+) -> Payment:
     """Protect the whole order from expiry and hand the payment to a worker; settle a price of 0 at once.
 
     What the order costs is read now. Raises NotFound, PaymentInProgress, AlreadyPaid, Invalid, OrderChanged when
-    the buyer was shown another `price`, and ReservationExpired, which names what has expired.
+    the buyer was shown another `price`, ReservationExpired, which names what has expired, OverLimit, and for a
+    guest EmailRequired and EmailHasAccount.
     """
     rules.check_token(token)
-    with db.transaction():
+    with _refusals(), db.transaction():
+        _contact_set(buyer_id, contact)
         payment = operations.payment_lock(payment_id=payment_id, buyer_id=buyer_id)
         rules.check_may_pay(payment.status)
         order = tickets.order_lock(order_id=payment.reservation_id)
@@ -42,11 +59,17 @@ def payment_pay(*, buyer_id: int, payment_id: int, token: str, price: str | None
 
 
 def reservation_pay(
-    *, buyer_id: int, reservation_id: int, gateway: str, token: str, price: str | None = None
+    *,
+    buyer_id: int,
+    reservation_id: int,
+    gateway: str,
+    token: str,
+    price: str | None = None,
+    contact: Contact | None = None,
 ) -> Payment:
     """Pay for the order of the buyer's reservation, its payment made if there is none; raise what a step raises."""
     payment, _ = payment_create(buyer_id=buyer_id, reservation_id=reservation_id, gateway=gateway)
-    return payment_pay(buyer_id=buyer_id, payment_id=payment.pk, token=token, price=price)
+    return payment_pay(buyer_id=buyer_id, payment_id=payment.pk, token=token, price=price, contact=contact)
 
 
 def payment_remove(*, buyer_id: int, payment_id: int) -> None:
@@ -66,3 +89,22 @@ def _check_payable(order: Sequence[Reservation], *, now: datetime) -> None:
         raise rules.ReservationExpired(state=Reservation.State.EXPIRED, reservations=expired)
     if set(states.values()) == {Reservation.State.RELEASED}:
         raise rules.ReservationExpired(state=Reservation.State.RELEASED, reservations=list(states))
+
+
+def _contact_set(buyer_id: int, contact: Contact | None) -> None:
+    if contact is not None:
+        accounts.guest_contact_set(user_id=buyer_id, email=contact.email, name=contact.name)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Raise EmailRequired or OverLimit when the database lets the buyer not begin to pay."""
+    try:
+        yield
+    except IntegrityError as error:
+        match db.violated(error):
+            case "reservation_guest_gives_email":
+                raise rules.EmailRequired() from error
+            case "reservation_within_max_per_person":
+                raise rules.OverLimit(**db.violation_facts(error)) from error
+        raise

@@ -92,6 +92,6 @@ def _message(receipt: Receipt) -> EmailMessage:
     return EmailMessage(
         subject=f"Your tickets for {' '.join(event.name.split())}",
         body=render_to_string("checkout/receipt.txt", facts),
-        to=[payment.buyer.email],
+        to=[payment.buyer.mail_address],
         headers={"Message-ID": f"<receipt-{payment.pk}-{payment.created.timestamp()}@ticket-overlord>"},
     )

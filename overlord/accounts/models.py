@@ -68,6 +68,9 @@ class User(AbstractUser):
 
     # Somebody who buys without an account: no e-mail address, no password, and a username nobody chose.
     is_guest = models.BooleanField("guest", default=False, db_default=False, editable=False)
+    # Where a guest's tickets go, and whose they are. Nobody logs in by them, so that guests may share an address.
+    contact_email = models.EmailField("e-mail address of a guest", blank=True, default="", db_default="")
+    contact_name = models.CharField("name", max_length=150, blank=True, default="", db_default="")
     # Moves on with each new password and with `logins_end`; what was opened in an earlier epoch has ended.
     login_epoch = models.PositiveIntegerField(default=0, db_default=0, editable=False)
 
@@ -104,6 +107,16 @@ class User(AbstractUser):
             taken["email"] = TAKEN["email"]
         if taken:
             raise ValidationError(taken)
+
+    @property
+    def mail_address(self) -> str:
+        """Return where mails to this user go: an account's own address, or the one that a guest gave."""
+        return self.email or self.contact_email
+
+    @property
+    def shown_name(self) -> str:
+        """Return what mails call this user; nothing for a guest who gave no name."""
+        return self.contact_name or ("" if self.is_guest else self.username)
 
     def set_password(self, raw_password: str | None) -> None:
         """Set the password; raise ValidationError for one that no log-in accepts."""

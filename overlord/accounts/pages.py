@@ -5,14 +5,15 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.contrib.auth import login, views
-from django.contrib.auth.forms import SetPasswordForm
-from django.http import HttpResponse, HttpResponseRedirect
+from django.contrib.auth.forms import AuthenticationForm, SetPasswordForm
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import FormView
 
 from overlord.accounts import forms as account_forms
-from overlord.accounts import limits, passwords, services
+from overlord.accounts import guests, limits, passwords, selectors, services
+from overlord.accounts.models import User
 from overlord.kernel import client_address
 from overlord.kernel.errors import Invalid
 from overlord.shop.next_page import NextPageMixin
@@ -23,8 +24,18 @@ class Login(NextPageMixin, views.LoginView):
 
     template_name = "accounts/login.html"
     authentication_form = account_forms.LoginForm
-    redirect_authenticated_user = True
     next_page = "home"
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        self.redirect_authenticated_user = not guests.is_guest(request)
+        return super().dispatch(request, *args, **kwargs)
+
+    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        guest_id = self.request.user.pk if guests.is_guest(self.request) else None
+        response = super().form_valid(form)
+        if guest_id is not None:
+            guests.remember_left(self.request, guest_id=guest_id)
+        return response
 
 
 class Logout(NextPageMixin, views.LogoutView):
@@ -32,11 +43,6 @@ class Logout(NextPageMixin, views.LogoutView):
 
 
 class SignupForm(forms.Form):
-    username = forms.CharField(
-        label=_("Username"),
-        max_length=150,
-        widget=forms.TextInput(attrs={"autocomplete": "username", "autocapitalize": "none"}),
-    )
     email = forms.EmailField(
         label=_("E-mail"),
         max_length=254,
@@ -53,7 +59,10 @@ class SignupForm(forms.Form):
 
 
 class Signup(NextPageMixin, FormView):
-    """Create an account, log in, and return to the page that asked for it."""
+    """Create an account, log in, and return to the page that asked for it.
+
+    A guest becomes the account and keeps all that they have.
+    """
 
     template_name = "accounts/signup.html"
     form_class = SignupForm
@@ -62,13 +71,24 @@ class Signup(NextPageMixin, FormView):
     def form_valid(self, form: SignupForm) -> HttpResponse:
         limits.count_signup(address=client_address.of_request(self.request))
         try:
-            user = services.user_register(**form.cleaned_data)
+            user = self._register(**form.cleaned_data)
         except Invalid as refused:
             for field, sentences in refused.facts.get("errors", {}).items():
-                form.add_error(field, sentences)
+                form.add_error(field if field in form.fields else None, sentences)
             return self.form_invalid(form)
         login(self.request, user)
         return HttpResponseRedirect(self.get_success_url())
+
+    def _register(self, *, email: str, password: str) -> User:
+        username = selectors.username_for(email=email)
+        if guests.is_guest(self.request):
+            return services.guest_claim(
+                user_id=self.request.user.pk or 0, username=username, email=email, password=password
+            )
+        return services.user_register(username=username, email=email, password=password)
+
+    def get_initial(self) -> dict[str, Any]:
+        return {"email": getattr(self.request.user, "contact_email", "")}
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(next=self.get_redirect_url(), **kwargs)

@@ -1,5 +1,7 @@
 """Reads of accounts: which user a session, a token or a request belongs to."""
 
+import re
+import secrets
 import unicodedata
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -54,10 +56,22 @@ def folded(name: str) -> str:
     return unicodedata.normalize("NFKC", name).casefold()
 
 
+def username_for(*, email: str) -> str:
+    """Return a free username for the account of an e-mail address: what stands before its @, numbered if taken."""
+    base = re.sub(r"[^\w.+-]", "", email.partition("@")[0])[:100] or "buyer"
+    is_taken = User.objects.filter(username_key=NameKey(Value(base))).exists()
+    return f"{base}-{secrets.token_hex(4)}" if is_taken else base
+
+
 def user_id_to_reset(*, email: str) -> int | None:
     """Find the active user with this e-mail address who logs in by a password, and return the id."""
     found = User.objects.filter(email_key=NameKey(Value(email)), is_active=True).first()
     return found.pk if found is not None and found.has_usable_password() else None
+
+
+def is_email_of_account(*, email: str) -> bool:
+    """Return whether an active account has this e-mail address."""
+    return User.objects.filter(email_key=NameKey(Value(email)), is_active=True).exists()
 
 
 def users_of_tokens(*, key_hashes: Collection[str]) -> dict[str, User]:

@@ -52,12 +52,6 @@ def user_register(*, username: str, email: str, password: str) -> User:
     return user
 
 
-def guest_register() -> User:
-    """Create a guest: somebody who buys without an account, and whom only the token and the session know."""
-    with db.transaction():
-        return User.objects.create_user(f"guest-{secrets.token_hex(8)}", is_guest=True)
-
-
 def guest_claim(*, user_id: int, username: str, email: str, password: str) -> User:
     """Make a guest's account of names and a password; it keeps all that the guest has, and what it opened.
 

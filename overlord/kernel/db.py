@@ -5,6 +5,7 @@ file only; everybody else uses the words defined here, each of which means one t
 """
 
 import hashlib
+import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -126,6 +127,13 @@ def violated(error: IntegrityError) -> str | None:
     """Return the name of the violated constraint, as in the models; None when PostgreSQL names none."""
     diagnostics = getattr(error.__cause__, "diag", None)
     return getattr(diagnostics, "constraint_name", None)
+
+
+def violation_facts(error: IntegrityError) -> dict[str, Any]:
+    """Return the facts that our own SQL has put as JSON into the error's detail."""
+    diagnostics = getattr(error.__cause__, "diag", None)
+    facts: dict[str, Any] = json.loads(getattr(diagnostics, "message_detail", None) or "{}")
+    return facts
 
 
 @contextmanager

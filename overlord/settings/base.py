@@ -47,7 +47,7 @@ MIDDLEWARE = [
     "django.middleware.locale.LocaleMiddleware",
     "overlord.shop.content_security_policy.PagePolicyMiddleware",
     "overlord.shop.request_checks.RequestChecksMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
+    "overlord.kernel.csrf.CsrfMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",

@@ -124,6 +124,18 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
         _("Your hold has expired, and the tickets are back on sale."),
         _("You were not charged. You can try to reserve the same tickets again."),
     ),
+    "email_required": lambda _facts: (
+        _("Please enter your e-mail address."),
+        _("We send your tickets there. They stay on hold while you do."),
+    ),
+    "email_has_account": lambda _facts: (
+        _("There is an account with this e-mail address."),
+        _("Log in to pay. Your tickets stay on hold and follow you to your account."),
+    ),
+    "account_required": lambda _facts: (
+        _("You need an account to buy tickets for this event."),
+        _("Sign up or log in. Your selection is kept."),
+    ),
     "already_validated": lambda _facts: (
         _("These tickets are already paid for."),
         _("You can find them under My tickets."),

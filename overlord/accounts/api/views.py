@@ -17,7 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from overlord.accounts import limits, services
+from overlord.accounts import guests, limits, services
 from overlord.accounts.api import serializers
 from overlord.accounts.models import User
 from overlord.accounts.selectors import actor_id
@@ -69,11 +69,9 @@ class RegisterGuest(AnonymousView):
     @extend_schema(operation_id="register_guest", request=None, responses={201: serializers.Guest})
     def post(self, request: Request) -> Response:
         """Become known without an account, by a token and a session."""
-        limits.count_guest(address=client_address.of_request(request._request))
-        user = services.guest_register()
-        login(request._request, user)
-        key = services.token_issue(user=user, lifetime=settings.TOKEN_LIFETIME, now=clock.now())
-        return Response({"id": user.pk, "token": key}, status=status.HTTP_201_CREATED)
+        with guests.guest_begin(request._request) as guest:
+            key = services.token_issue(user=guest, lifetime=settings.TOKEN_LIFETIME, now=clock.now())
+        return Response({"id": guest.pk, "token": key}, status=status.HTTP_201_CREATED)
 
 
 class Claim(APIView):

@@ -1,0 +1,22 @@
+"""What happens to a guest's order when the guest logs in to an account."""
+
+from checkout import operations
+from overlord.kernel import db
+from overlord.kernel.errors import NotFound
+from tickets import operations as tickets
+from tickets import selectors
+
+
+def order_follow(*, guest_id: int, buyer_id: int, reservation_id: int) -> None:
+    """Give an unpaid order of a guest's to the account that the guest logged in to. Its clock goes on.
+
+    Raise NotFound when it is not the guest's, PaymentInProgress, ReservationEnded, AlreadyValidated, and
+    AlreadyReserved when the account holds tickets of one of its types already.
+    """
+    with db.transaction():
+        order_id = selectors.order_id_of(buyer_id=guest_id, reservation_id=reservation_id)
+        if order_id is None:
+            raise NotFound()
+        parties = {"guest_id": guest_id, "buyer_id": buyer_id}
+        operations.payments_follow(order_id=order_id, **parties)
+        tickets.order_follow(order_id=order_id, now=db.now(), **parties)

@@ -1,0 +1,65 @@
+"""What the pages of other apps ask about guests: buyers without an account, whom only a session or a token knows.
+
+It runs in the threads of the web processes.
+"""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.auth.hashers import make_password
+from django.http import HttpRequest
+from django.middleware.csrf import rotate_token
+
+from overlord.accounts import limits
+from overlord.accounts.models import User
+from overlord.kernel import client_address, db
+
+_LEFT_AS_GUEST = "guest"  # in the session of an account: the guest who logged in to it
+
+
+@contextmanager
+def guest_begin(request: HttpRequest) -> Iterator[User]:
+    """Make a guest of a visitor, and let the request's session be theirs once the block ends well.
+
+    When the block raises, no guest is left. Raise TooMany.
+    """
+    limits.count_guest(address=client_address.of_request(request))
+    guest = User.objects.create(
+        username=f"guest-{secrets.token_hex(8)}", password=make_password(None), is_guest=True
+    )
+    try:
+        yield guest
+    except Exception:
+        db.statement("DELETE FROM accounts_user WHERE id = %s", [guest.pk])
+        raise
+    _open_session(request, guest)
+
+
+def _open_session(request: HttpRequest, guest: User) -> None:
+    """Do what Django's `login` does for a user whose session, last log-in and rights need no look."""
+    if request.session.session_key is not None:
+        request.session.cycle_key()  # nobody who gave it to the visitor may share it
+    request.session[SESSION_KEY] = str(guest.pk)
+    request.session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
+    request.session[HASH_SESSION_KEY] = guest.get_session_auth_hash()
+    rotate_token(request)
+    request.user = guest
+
+
+def is_guest(request: HttpRequest) -> bool:
+    """Return whether a guest makes the request."""
+    return bool(getattr(request.user, "is_guest", False))
+
+
+def remember_left(request: HttpRequest, *, guest_id: int) -> None:
+    """Keep in the session of an account who logged in to it, so that what they hold can follow them."""
+    request.session[_LEFT_AS_GUEST] = guest_id
+
+
+def left_as(request: HttpRequest) -> int | None:
+    """Return the guest who logged in to this account in this session; None when nobody did."""
+    found: int | None = request.session.get(_LEFT_AS_GUEST)
+    return found

@@ -1,0 +1,295 @@
+"""Buying without an account, on pages: known by the first press, asked for an address at the checkout."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from checkout import services as checkout
+from checkout.models import Payment
+from overlord.accounts.models import User
+from tickets.models import Reservation, TicketType
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PASSWORD = "correct horse"
+GUEST = {"email": "ada@example.org", "name": "Ada Lovelace"}
+
+
+@pytest.fixture
+def visitor() -> Client:
+    """Return the browser of somebody whom nobody knows; forms need a token, or come from our own pages."""
+    return Client(
+        enforce_csrf_checks=True, headers={"accept": "text/html,*/*", "sec-fetch-site": "same-origin"}
+    )
+
+
+def reserve(browser: Client, ticket_type: TicketType, amount: Any = 1, **headers: str) -> Any:
+    body = {"ticket_type": ticket_type.pk, "amount": amount}
+    return browser.post(f"/events/{ticket_type.event_id}/", body, headers=headers or None)
+
+
+def submit(browser: Client, page: str, action: str, **fields: str) -> Any:
+    """Send a form of a page, with the page's token."""
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', browser.get(page).content.decode())
+    assert token
+    return browser.post(action, {**fields, "csrfmiddlewaretoken": token[1]})
+
+
+def text(answer: Any) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.content.decode()))
+
+
+def pay(browser: Client, place: str, **fields: str) -> Any:
+    return submit(browser, place, f"{place}pay/", **{"token": "ok", **GUEST, **fields})
+
+
+class TestTheFirstPress:
+    def test_it_reserves_and_makes_the_visitor_known(self, visitor: Client, ticket_type: TicketType) -> None:
+        place = reserve(visitor, ticket_type, 2)["Location"]
+        assert "Your tickets are on hold" in text(visitor.get(place))
+        held = Reservation.objects.get()
+        assert (held.quantity, held.state, held.buyer.is_guest) == (2, "held", True)
+        assert User.objects.count() == 1
+
+    def test_a_second_tab_that_was_open_before_does_as_much(
+        self, visitor: Client, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        stalls = ticket_type_make()
+        circle = ticket_type_make(event=stalls.event)
+        place = reserve(visitor, stalls)["Location"]
+        again = reserve(visitor, stalls)
+        assert again.status_code == 409
+        assert f'href="{place}"' in again.content.decode()
+        assert reserve(visitor, circle).status_code == 302
+        assert User.objects.count() == 1
+
+    def test_the_page_of_a_visitor_holds_no_token_and_sets_no_cookie(
+        self, visitor: Client, ticket_type: TicketType
+    ) -> None:
+        pages = [visitor.get(f"/events/{ticket_type.event_id}/") for _ in range(2)]
+        assert "csrfmiddlewaretoken" not in pages[0].content.decode()
+        assert 'name="key"' not in pages[0].content.decode()
+        assert not pages[0].cookies
+
+    @pytest.mark.parametrize(
+        ("headers", "status"),
+        [
+            ({"sec-fetch-site": "same-origin"}, 302),
+            ({"sec-fetch-site": "same-origin", "origin": "http://testserver"}, 302),
+            ({"origin": "http://testserver"}, 302),
+            ({"sec-fetch-site": "cross-site"}, 403),
+            ({"sec-fetch-site": "same-site"}, 403),
+            ({"sec-fetch-site": "none"}, 403),
+            ({"sec-fetch-site": "cross-site", "origin": "http://testserver"}, 403),
+            ({"origin": "http://evil.example"}, 403),
+            ({"origin": "http://testserver:81"}, 403),
+            ({"origin": "https://testserver"}, 403),
+            ({"origin": "null"}, 403),
+            ({}, 403),
+        ],
+    )
+    def test_the_origin_decides(self, headers: dict[str, str], status: int, ticket_type: TicketType) -> None:
+        browser = Client(enforce_csrf_checks=True, headers={"accept": "text/html"})
+        assert reserve(browser, ticket_type, **headers).status_code == status
+        assert Reservation.objects.count() == User.objects.count() == (status == 302)
+
+    def test_no_other_form_goes_without_its_token(self, visitor: Client, buyer: User) -> None:
+        assert visitor.post("/login/", {"username": buyer.username, "password": PASSWORD}).status_code == 403
+        assert visitor.post("/signup/", {"email": "a@b.example", "password": PASSWORD}).status_code == 403
+
+    @pytest.mark.parametrize(("amount", "status"), [(60, 409), (0, 400), ("many", 400), (2**31, 400)])
+    def test_a_refusal_keeps_the_choice_and_leaves_no_trace(
+        self, amount: Any, status: int, visitor: Client, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        answer = reserve(visitor, ticket_type_make(max_per_user=99), amount)
+        assert answer.status_code == status
+        assert "is-chosen" in answer.content.decode()
+        assert not answer.cookies
+        assert not User.objects.exists()
+
+    def test_a_given_session_is_not_taken_over(self, visitor: Client, ticket_type: TicketType) -> None:
+        session = visitor.session
+        session["planted"] = True
+        session.save()
+        given = session.session_key
+        reserve(visitor, ticket_type)
+        assert visitor.cookies["sessionid"].value != given
+
+    def test_it_takes_few_queries(self, visitor: Client, ticket_type: TicketType) -> None:
+        with CaptureQueriesContext(connection) as context:
+            reserve(visitor, ticket_type)
+        assert len(context) <= 7, [each["sql"] for each in context]
+
+
+class TestPaying:
+    def test_the_tickets_are_the_guests_and_the_mail_goes_to_the_address(
+        self, visitor: Client, ticket_type: TicketType
+    ) -> None:
+        place = reserve(visitor, ticket_type)["Location"]
+        assert pay(visitor, place)["Location"] == place
+        checkout.payment_process(payment_id=Payment.objects.get().pk)
+        checkout.receipts_send()
+        [letter] = mail.outbox
+        assert letter.to == [GUEST["email"]]
+        assert letter.body.startswith("Hello Ada Lovelace,")
+        assert "Keep your tickets in one place" in text(visitor.get(place))
+
+    @pytest.mark.parametrize(
+        ("fields", "said"),
+        [
+            ({"email": ""}, "Please enter your e-mail address."),
+            ({"email": "nowhere"}, "Enter a valid email address."),
+            ({"email": "a" * 250 + "@example.org"}, "at most 254 characters"),
+            ({"name": "x" * 151}, "at most 150 characters"),
+        ],
+    )
+    def test_what_is_missing_is_said_and_the_rest_kept(
+        self, fields: dict[str, str], said: str, visitor: Client, ticket_type: TicketType
+    ) -> None:
+        place = reserve(visitor, ticket_type)["Location"]
+        answer = pay(visitor, place, token="slow", **fields)
+        assert answer.status_code == 400
+        assert said in text(answer)
+        shown = answer.content.decode()
+        assert 'value="slow" selected' in shown
+        kept = {**GUEST, **fields}
+        assert all(f'value="{value}"' in shown for value in kept.values())
+        assert Reservation.objects.get().state == "held"
+
+    def test_an_account_is_not_asked(self, buyer: User, ticket_type: TicketType) -> None:
+        browser = Client(headers={"accept": "text/html"})
+        browser.force_login(buyer)
+        place = reserve(browser, ticket_type)["Location"]
+        assert 'name="email"' not in browser.get(place).content.decode()
+
+
+class TestBecomingAnAccount:
+    def test_a_password_keeps_all_in_one_place(self, visitor: Client, ticket_type: TicketType) -> None:
+        place = reserve(visitor, ticket_type)["Location"]
+        pay(visitor, place)
+        form = {"email": GUEST["email"], "password": PASSWORD, "next": place}
+        assert submit(visitor, place, "/signup/", **form)["Location"] == place
+        [user] = User.objects.all()
+        assert (user.username, user.email, user.is_guest) == ("ada", "ada@example.org", False)
+        elsewhere = Client(headers={"accept": "text/html"})
+        elsewhere.post("/login/", {"username": "ada@example.org", "password": PASSWORD})
+        assert elsewhere.get(place).status_code == visitor.get(place).status_code == 200
+
+    def test_a_weak_password_is_refused_with_the_form(self, visitor: Client, ticket_type: TicketType) -> None:
+        place = reserve(visitor, ticket_type)["Location"]
+        refused = submit(visitor, place, "/signup/", email=GUEST["email"], password="12345678", next=place)
+        assert "too common" in text(refused)
+        assert f'name="next" value="{place}"' in refused.content.decode()
+        assert User.objects.get().is_guest
+
+    def test_signing_up_asks_for_no_username_and_makes_a_free_one(self, user_make: Any) -> None:
+        user_make(username="ADA", email="other@example.org")
+        for address in ("ada@example.org", "ada@example.net", "!#$@example.org"):
+            answer = Client().post("/signup/", {"email": address, "password": PASSWORD})
+            assert answer.status_code == 302, text(answer)
+        names = list(User.objects.order_by("id").values_list("username", flat=True))
+        assert [re.sub("-[0-9a-f]{8}$", "-N", name) for name in names] == ["ADA", "ada-N", "ada-N", "buyer"]
+
+
+class TestLoggingIn:
+    def led(self, visitor: Client, buyer: User, ticket_type: TicketType) -> tuple[str, Any]:
+        """Reserve as a guest and pay with the address of an account."""
+        place = reserve(visitor, ticket_type)["Location"]
+        return place, pay(visitor, place, email=buyer.email.upper())
+
+    def test_whose_address_has_an_account_logs_in_and_keeps_the_hold(
+        self, visitor: Client, buyer: User, ticket_type: TicketType
+    ) -> None:
+        place, refused = self.led(visitor, buyer, ticket_type)
+        ends = Reservation.objects.get().expires_at
+        assert refused.status_code == 409
+        assert "There is an account with this e-mail address." in text(refused)
+        log_in = f"/login/?next={place}"
+        assert f'href="{log_in}"' in refused.content.decode()
+
+        back = submit(visitor, log_in, log_in, username=buyer.email, password=PASSWORD, next=place)
+        assert back["Location"] == place
+        assert "Your tickets are on hold" in text(visitor.get(place))
+        held = Reservation.objects.get()
+        assert (held.buyer, held.state, held.expires_at) == (buyer, "held", ends)
+        assert pay(visitor, place, email="", name="")["Location"] == place
+        assert Payment.objects.get().buyer == buyer
+
+    def test_who_holds_the_same_type_keeps_both_apart(
+        self, visitor: Client, buyer: User, ticket_type: TicketType
+    ) -> None:
+        own = Client()
+        own.force_login(buyer)
+        reserve(own, ticket_type)
+        place, _ = self.led(visitor, buyer, ticket_type)
+        log_in = f"/login/?next={place}"
+        submit(visitor, log_in, log_in, username=buyer.email, password=PASSWORD, next=place)
+        answer = visitor.get(place)
+        assert answer.status_code == 404
+        assert "You already have tickets of this type on hold." in text(answer)
+
+    def test_what_is_paid_stays_with_the_guest(
+        self, visitor: Client, buyer: User, ticket_type: TicketType
+    ) -> None:
+        place = reserve(visitor, ticket_type)["Location"]
+        pay(visitor, place)
+        checkout.payment_process(payment_id=Payment.objects.get().pk)
+        log_in = f"/login/?next={place}"
+        submit(visitor, log_in, log_in, username=buyer.email, password=PASSWORD, next=place)
+        assert visitor.get(place).status_code == 404
+        assert Reservation.objects.get().buyer.is_guest
+
+    def test_nobody_takes_what_another_guest_holds(
+        self, visitor: Client, buyer: User, ticket_type: TicketType
+    ) -> None:
+        place = reserve(Client(headers={"sec-fetch-site": "same-origin"}), ticket_type)["Location"]
+        reserve(visitor, ticket_type)
+        log_in = f"/login/?next={place}"
+        submit(visitor, log_in, log_in, username=buyer.email, password=PASSWORD, next=place)
+        assert visitor.get(place).status_code == 404
+        assert not Reservation.objects.filter(buyer=buyer).exists()
+
+    def test_a_guest_is_offered_the_log_in_and_no_log_out(
+        self, visitor: Client, ticket_type: TicketType
+    ) -> None:
+        reserve(visitor, ticket_type)
+        shown = visitor.get("/me/")
+        assert "Log out" not in text(shown)
+        assert "Set a password to keep them" in text(shown)
+        assert visitor.get("/login/").status_code == 200
+
+
+def test_by_api_a_guest_gives_the_address_with_either_step(
+    ticket_type: TicketType, user_make: Callable[..., User]
+) -> None:
+    user_make(email="taken@example.org")
+    for step in ("create", "pay"):
+        api = Client()
+        api.post("/register/guest/")
+        key = {"Authorization": f"Token {api.post('/register/guest/').json()['token']}"}
+
+        def post(path: str, key: dict[str, str] = key, **body: Any) -> Any:
+            return Client().post(path, body, content_type="application/json", headers=key)
+
+        held = post("/event/reservations/", ticket_type=ticket_type.pk, amount=1).json()["id"]
+        given = {"email": f"{step}@example.org", "name": "Ada"}
+        at_first = given if step == "create" else {}
+        payment = post("/payment/payments/", reservation_id=held, **at_first).json()["id"]
+        if step == "pay":
+            refused = post(f"/payment/payments/{payment}/pay/", token="ok")
+            assert (refused.status_code, refused.json()["code"]) == (400, "email_required")
+            refused = post(f"/payment/payments/{payment}/pay/", token="ok", email="taken@example.org")
+            assert (refused.status_code, refused.json()["code"]) == (409, "email_has_account")
+            refused = post(f"/payment/payments/{payment}/pay/", token="ok", email="nowhere")
+            assert (refused.status_code, list(refused.json()["errors"])) == (400, ["email"])
+        paid = post(f"/payment/payments/{payment}/pay/", token="ok", **({} if at_first else given))
+        assert paid.status_code == 202, paid.content
+        assert Reservation.objects.get(pk=held).buyer.contact_email == given["email"]
+    assert Reservation.objects.filter(paying_since__lte=timezone.now()).count() == 2
