@@ -83,6 +83,15 @@ def test_everything_starts_after_what_it_needs() -> None:
     assert before("caddy") >= {"web", "logins", "live"}
 
 
+def test_each_long_running_service_is_bounded_and_may_do_no_more_than_it_needs() -> None:
+    for name in (*OURS, "caddy", "postgres", "valkey"):
+        service = compose.services()[name]
+        assert service["ulimits"] == {"nofile": 65536}, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+    assert all("mem_limit" in compose.services()[name] for name in (*OURS, "caddy"))
+
+
 def test_images_are_official_and_name_no_registry() -> None:
     images = {service["image"] for service in compose.services().values()}
     bases = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)

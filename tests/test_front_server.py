@@ -6,10 +6,12 @@ import json
 import os
 import signal
 import socket
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -296,3 +298,50 @@ def test_a_socket_outlives_the_time_that_a_body_has(system: System, tmp_path: Pa
         assert screen.take()["type"] == "snapshot"
     finally:
         processes.stop([child])
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Answers with the X-Forwarded-For that it was sent."""
+
+    def do_GET(self) -> None:
+        said = self.headers.get("X-Forwarded-For", "").encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+    def log_message(self, *_args: object) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("trusted", "believed"),
+    [
+        ("", "127.0.0.1"),
+        ("192.0.2.0/24", "127.0.0.1"),
+        ("192.0.2.0/24 127.0.0.0/8", "203.0.113.9, 127.0.0.1"),
+    ],
+)
+def test_only_a_trusted_proxy_says_where_a_client_is(tmp_path: Path, trusted: str, believed: str) -> None:
+    shop, other = ports.any_free(), ports.any_free()
+    echo = ThreadingHTTPServer(("127.0.0.1", other), Echo)
+    thread = threading.Thread(target=echo.serve_forever)
+    thread.start()
+    described = program.caddy(
+        shop,
+        web_port=other,
+        logins_port=other,
+        live_port=other,
+        static=tmp_path,
+        data_dir=tmp_path,
+        trusted_proxies=trusted,
+    )
+    child = processes.start(described, tmp_path)
+    try:
+        child.wait_ready()
+        answer = httpx.get(f"http://127.0.0.1:{shop}/", headers={"X-Forwarded-For": "203.0.113.9"})
+        assert answer.text == believed
+    finally:
+        processes.stop([child])
+        echo.shutdown()
+        echo.server_close()
+        thread.join(timeout=30)

@@ -81,23 +81,36 @@ def assert_restored(url: str) -> None:
     assert rows(url, "SELECT to_regclass('later')") == [(None,)]
 
 
-def test_bin_up_is_backed_up_and_restored(kept: str, tmp_path: Path) -> None:
-    (tmp_path / ".overlord").mkdir()
-    (tmp_path / ".overlord" / "env").write_text(f"DATABASE_URL={kept}\n")
-    (tmp_path / "overlord").symlink_to(ROOT / "overlord")
-    (tmp_path / ".venv" / "bin").mkdir(parents=True)
-    (tmp_path / ".venv" / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-    (tmp_path / ".venv" / "bin" / "python").chmod(0o755)
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """Make a folder in which the commands run, in one of its own: backups lie beside the checkout."""
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    return folder
 
-    run(block("Back up and restore it"), tmp_path)
+
+def assert_private(backup: Path) -> None:
+    assert backup.stat().st_mode & 0o777 == 0o600
+
+
+def test_bin_up_is_backed_up_and_restored(kept: str, checkout: Path) -> None:
+    (checkout / ".overlord").mkdir()
+    (checkout / ".overlord" / "env").write_text(f"DATABASE_URL={kept}\n")
+    (checkout / "overlord").symlink_to(ROOT / "overlord")
+    (checkout / ".venv" / "bin").mkdir(parents=True)
+    (checkout / ".venv" / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (checkout / ".venv" / "bin" / "python").chmod(0o755)
+
+    run(block("Back up and restore it"), checkout)
+    assert_private(checkout.parent / "overlord.dump")
     lose(kept)
-    run(block("Back up and restore it", nth=1), tmp_path)
+    run(block("Back up and restore it", nth=1), checkout)
 
     assert_restored(kept)
 
 
-def test_the_containers_are_backed_up_and_restored(kept: str, tmp_path: Path) -> None:
-    docker = tmp_path / "docker"
+def test_the_containers_are_backed_up_and_restored(kept: str, checkout: Path) -> None:
+    docker = checkout / "docker"
     docker.write_text(
         DOCKER.format(
             python=sys.executable, database=kept.rpartition("/")[2], folder=binaries.postgres_folder()
@@ -112,9 +125,10 @@ def test_the_containers_are_backed_up_and_restored(kept: str, tmp_path: Path) ->
         "PGPASSWORD": params["password"],
     }
 
-    run(block("Back up"), tmp_path, **env)
+    run(block("Back up"), checkout, **env)
+    assert_private(checkout.parent / "overlord.dump")
     lose(kept)
-    run([line for line in block("Restore") if " exec -T postgres " in line], tmp_path, **env)
+    run([line for line in block("Restore") if " exec -T postgres " in line], checkout, **env)
 
     assert_restored(kept)
 

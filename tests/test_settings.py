@@ -46,6 +46,8 @@ STRIPE = {
         ({"REDIS_URL": "redis://h/0?ssl_ca_certs=/ca.pem"}, "the option ssl_ca_certs"),
         ({"REDIS_URL": "rediss://h/0?ssl_cert_reqs=none"}, "ssl_cert_reqs can only be required"),
         ({"REDIS_URL": "rediss://h/0?ssl_ca_certs=/nowhere.pem"}, "ssl_ca_certs names /nowhere.pem"),
+        ({"TRUSTED_PROXIES": "the balancer", "PROXIES": "2"}, "TRUSTED_PROXIES: 'the' does not appear"),
+        ({"TRUSTED_PROXIES": "10.0.0.0/8"}, "PROXIES must be 2 or more"),
         ({"ENVIRONMENT": "staging"}, "must be development, test or production"),
     ],
 )

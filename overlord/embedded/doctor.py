@@ -1,7 +1,9 @@
 """Check everything that `manage.py up` needs, for `manage.py doctor`."""
 
+import contextlib
 import os
 import platform
+import resource
 import shutil
 import subprocess
 import sys
@@ -17,6 +19,8 @@ from overlord.embedded.state import Folder, FolderError
 
 MIN_PYTHON = (3, 11)
 MIN_FREE_BYTES = 500_000_000
+MIN_OPEN_FILES = 10_000
+FULL = 0.9  # of the files that a process may open
 LOG_LINES = 10
 # The log that may tell the cause: by what /readyz names as missing, and by the queue without a worker.
 LOGS = {"database": "postgres", "redis": "valkey"}
@@ -39,6 +43,7 @@ def findings(folder: Folder) -> Iterator[Finding]:
     yield _binary("Valkey", binaries.valkey, "--version")
     yield _binary("Caddy", binaries.caddy, "version")
     yield _space(folder)
+    yield _open_files()
     if not folder.path.exists():
         yield Finding(False, f"{folder.path} does not exist: bin/up makes it")
         return
@@ -52,6 +57,7 @@ def findings(folder: Folder) -> Iterator[Finding]:
     running = folder.running()
     if running:
         yield Finding(True, f"Ticket Overlord is {running}")
+        yield from _used_files(running.pid)
     else:
         yield Finding(False, "Ticket Overlord is not running: bin/up starts it")
         yield from _taken_ports(state.ports)
@@ -88,6 +94,33 @@ def _space(folder: Folder) -> Finding:
     there = folder.path if folder.path.exists() else Path(__file__)
     free = shutil.disk_usage(there).free
     return Finding(free >= MIN_FREE_BYTES, f"{free // 1_000_000:,} MB of disk are free (500 MB are needed)")
+
+
+def _open_files() -> Finding:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    enough = hard == resource.RLIM_INFINITY or hard >= MIN_OPEN_FILES
+    text = f"{'any number of' if hard == resource.RLIM_INFINITY else f'{hard:,}'} files may be open"
+    needed = f" ({MIN_OPEN_FILES:,} are needed)"
+    if enough:
+        return Finding(True, text + needed)
+    return Finding(False, f"only {text}, which limits open pages{needed}: raise the hard limit of ulimit -n")
+
+
+def _used_files(supervisor: int | None) -> Iterator[Finding]:
+    """Yield each process of ours that has nearly as many files open as it may: it refuses sockets soon."""
+    for process in _descendants(supervisor):
+        with contextlib.suppress(psutil.Error, OSError):
+            used, limit = process.num_fds(), process.rlimit(psutil.RLIMIT_NOFILE)[0]
+            if used >= limit * FULL:
+                text = f"{process.name()} (pid {process.pid}) has {used:,} of {limit:,} files open"
+                yield Finding(False, f"{text}: it refuses more visitors")
+
+
+def _descendants(pid: int | None) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True) if pid else []
+    except psutil.Error:
+        return []
 
 
 def _taken_ports(used: dict[str, int]) -> Iterator[Finding]:

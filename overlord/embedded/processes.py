@@ -9,6 +9,7 @@ it starts: that is how a later run finds what a killed run left.
 import contextlib
 import ctypes
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -28,6 +29,7 @@ Identity = Literal["self", "namespace", "nobody"]
 LOG_VARIABLE = "OVERLORD_LOG"
 LAUNCHER = Path(__file__).with_name("launcher.py")
 MAX_LOG_BYTES = 5_000_000
+OPEN_FILES = 65_536
 POLL_SECONDS = 0.05
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -253,6 +255,13 @@ def adopt_orphans() -> None:
     """Make this process the parent of the processes that its children leave behind (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def allow_open_files() -> None:
+    """Let this process, and what it starts, open as many files as the system allows: a socket is one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def reap_orphans(children: Iterable[Child]) -> None:

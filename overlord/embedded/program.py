@@ -115,7 +115,14 @@ def beat(*, env: Mapping[str, str]) -> Program:
 
 
 def caddy(
-    port: int, *, web_port: int, logins_port: int, live_port: int, static: Path, data_dir: Path
+    port: int,
+    *,
+    web_port: int,
+    logins_port: int,
+    live_port: int,
+    static: Path,
+    data_dir: Path,
+    trusted_proxies: str = "",
 ) -> Program:
     """Describe Caddy, the front server, on a port of this machine. Its environment holds no secret."""
     return Program(
@@ -131,6 +138,7 @@ def caddy(
             "OVERLORD_LIVE": HOST,
             "OVERLORD_LIVE_PORT": str(live_port),
             "OVERLORD_STATIC": str(static),
+            "OVERLORD_TRUSTED_PROXIES": trusted_proxies,
             "HOME": str(data_dir),
             "XDG_DATA_HOME": str(data_dir),
             "XDG_CONFIG_HOME": str(data_dir),

@@ -65,6 +65,7 @@ class Options:
     port: int | None = None
     demo: bool = True
     services_only: bool = False
+    trusted_proxies: str = ""
 
 
 class Supervisor:
@@ -90,6 +91,7 @@ class Supervisor:
     def run(self) -> int:
         """Run everything until a shutdown signal, and return the exit code."""
         processes.adopt_orphans()
+        processes.allow_open_files()
         try:
             self._start()
             self._watchdog.begin()
@@ -239,6 +241,7 @@ class Supervisor:
             live_port=live,
             static=program.STATIC_ROOT,
             data_dir=self._folder.path,
+            trusted_proxies=self._options.trusted_proxies,
         )
         with console.step("the workers"):
             self._run_group(

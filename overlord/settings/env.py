@@ -7,6 +7,7 @@ which `manage.py up` keeps the addresses and secrets of the servers it runs. `.e
 import io
 import os
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,18 @@ HOLD_SECONDS = _whole("HOLD_SECONDS", 900, least=1, most=86_400, of="seconds")
 
 # How many proxies stand in front of the application: 1 is Caddy alone.
 PROXIES = _whole("PROXIES", 1, least=0, most=10, of="proxies")
+
+# The networks of the proxies in front of Caddy. Only what they say of a client's address is believed.
+TRUSTED_PROXIES = " ".join(_env.str("TRUSTED_PROXIES", "").replace(",", " ").split())
+try:
+    for _network in TRUSTED_PROXIES.split():
+        ip_network(_network)
+except ValueError as _error:
+    raise ImproperlyConfigured(f"TRUSTED_PROXIES: {_error}. Write networks: 10.0.0.0/8 192.0.2.7") from None
+if TRUSTED_PROXIES and PROXIES < 2:
+    raise ImproperlyConfigured(
+        "TRUSTED_PROXIES names a proxy in front of Caddy: PROXIES must be 2 or more, counting Caddy."
+    )
 
 # Limits of log-ins, sign-ups and the like. Off for a load test of one's own machine, and never by a slip.
 _rate_limits = _env.str("RATE_LIMITS", "on")

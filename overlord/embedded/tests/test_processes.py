@@ -1,5 +1,6 @@
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -319,3 +320,13 @@ def test_a_program_that_cannot_be_started_fails_with_the_reason(program, tmp_pat
 def test_the_launcher_imports_nothing_of_ours():
     source = Path(processes.LAUNCHER).read_text()
     assert "overlord" not in source
+
+
+def test_more_files_may_be_open_than_a_shell_allows() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        processes.allow_open_files()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == min(hard, processes.OPEN_FILES)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

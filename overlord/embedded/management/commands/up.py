@@ -30,7 +30,10 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         chosen = Options(
-            port=options["port"], demo=not options["no_demo"], services_only=options["only"] == "services"
+            port=options["port"],
+            demo=not options["no_demo"],
+            services_only=options["only"] == "services",
+            trusted_proxies=settings.TRUSTED_PROXIES,
         )
         os.umask(0o077)  # only the user may read data, logs and passwords
         signals = ShutdownSignals()
