@@ -7,6 +7,7 @@ its own.
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -202,23 +203,42 @@ class Supervisor:
             processes.end_survivors(survivors)
 
     def _start_postgres(self, home: PostgresHome) -> str:
-        postgres = Postgres(home=home, port=self._port("postgres"), password=self._state.postgres_password)
+        def on(port: int) -> Postgres:
+            return Postgres(home=home, port=port, password=self._state.postgres_password)
+
         with console.step("PostgreSQL"):
-            postgres.create(self._folder.logs)
-            self._run_group(postgres.program())
+            on(0).create(self._folder.logs)
+            postgres = on(self._run_on_a_port("postgres", lambda port: on(port).program()))
             postgres.create_database()
         return postgres.url
 
     def _start_valkey(self) -> str:
-        valkey = Valkey(
-            binary=binaries.valkey(),
-            data=self._folder.path / "valkey",
-            port=self._port("valkey"),
-            password=self._state.valkey_password,
-        )
+        def on(port: int) -> Valkey:
+            return Valkey(
+                binary=binaries.valkey(),
+                data=self._folder.path / "valkey",
+                port=port,
+                password=self._state.valkey_password,
+            )
+
         with console.step("Valkey"):
-            self._run_group(valkey.program())
-        return valkey.url
+            port = self._run_on_a_port("valkey", lambda port: on(port).program())
+        return on(port).url
+
+    def _run_on_a_port(self, name: str, program_on: Callable[[int], Program]) -> int:
+        """Run a server, and return its port: another one when a program takes the port before the server has it."""
+        while True:
+            port = self._port(name)
+            try:
+                self._run_group(program_on(port))
+            except ProcessFailedError:
+                processes.stop(
+                    [each.child for each in self._groups.pop()], grace=3, immediately=lambda: False
+                )
+                if not ports.taken(port):
+                    raise
+            else:
+                return port
 
     def _prepare_database(self, env: dict[str, str]) -> None:
         with console.step("the database"):
@@ -232,6 +252,13 @@ class Supervisor:
             self._folder.save(self._state)
 
     def _start_application(self, env: dict[str, str]) -> None:
+        with console.step("the workers"):
+            self._run_group(
+                program.payments(env=env),
+                program.broadcasts(env=env),
+                program.upkeep(env=env),
+                program.beat(env=env),
+            )
         web, logins, live = (self._port(name) for name in ("web", "logins", "live"))
         shop = self._ports["shop"]
         caddy = program.caddy(
@@ -243,13 +270,6 @@ class Supervisor:
             data_dir=self._folder.path,
             trusted_proxies=self._options.trusted_proxies,
         )
-        with console.step("the workers"):
-            self._run_group(
-                program.payments(env=env),
-                program.broadcasts(env=env),
-                program.upkeep(env=env),
-                program.beat(env=env),
-            )
         with console.step("the web servers"):
             self._run_group(
                 program.web(web, env=env), program.logins(logins, env=env), program.live(live, env=env), caddy
@@ -276,7 +296,8 @@ class Supervisor:
         if saved and name != "shop" and ports.is_outgoing(saved):  # an earlier version chose such ports
             saved = None
         wanted = requested or saved or PREFERRED_PORTS[name]
-        port = ports.choose(preferred=wanted, excluded=tuple(self._ports.values()))
+        others = tuple(port for other, port in self._ports.items() if other != name)
+        port = ports.choose(preferred=wanted, excluded=others)
         if port != wanted and name not in ("web", "logins", "live"):  # only Caddy connects to these
             console.say(f"Port {wanted} is taken; {name} gets port {port} instead.")
         self._ports[name] = self._state.ports[name] = port
