@@ -105,6 +105,7 @@ def up(manage, tmp_path):
     for each in started:
         each.process.terminate()
         each.process.wait()
+        print(each.said)  # shown when the test failed
 
 
 def running(processes):
@@ -254,7 +255,7 @@ def test_a_full_disk_is_waited_for(up, folder, tmp_path):
     until(lambda: "postgres ended: the disk that holds" in first.said)
     until(lambda: "Selling may stop until there is room" in first.said)
     filler.unlink()
-    until(lambda: execute_or_not(inside, "SELECT answer FROM kept") == [(42,)])
+    until(lambda: execute_or_not(inside, "SELECT answer FROM kept") == [(42,)], seconds=90)
     until(lambda: "There is room again. postgres runs." in first.said)
     until(lambda: "There is room again on the disk" in first.said)
 
