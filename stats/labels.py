@@ -20,6 +20,7 @@ def sales() -> dict[str, str]:
         "open": _("On sale"),
         "all_held": _("All on hold"),
         "sold_out": _("Sold out"),
+        "line": _("By the line"),
         "paused": _("Paused"),
         "upcoming": _("Not open yet"),
         "ended": _("Ended"),

@@ -11,7 +11,7 @@ from django.utils.translation import ngettext
 from overlord.shop import formats
 from tickets.rules import SaleState
 
-Tone = Literal["open", "few", "held", "sold-out", "upcoming", "ended", "paused"]
+Tone = Literal["open", "few", "held", "sold-out", "upcoming", "ended", "paused", "line"]
 
 FEW = 10
 FEW_SHARE = 20  # one twentieth of the capacity is few, too
@@ -66,6 +66,8 @@ def _not_on_sale(sale: str, opens_at: datetime | None, time_zone: str) -> Label 
         return Label(tone="ended", text=_("Sales ended"))
     if sale == SaleState.PAUSED:
         return Label(tone="paused", text=_("Sales paused"))
+    if sale == SaleState.LINE:
+        return Label(tone="line", text=_("By the line"))
     return None
 
 

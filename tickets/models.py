@@ -108,6 +108,8 @@ class Inventory(models.Model):
     opens_at = models.DateTimeField(null=True, blank=True, help_text="Empty: the sale is open at once.")
     closes_at = models.DateTimeField(help_text="Empty: when the event begins.")
     paused = models.BooleanField(default=False)
+    # On this row, so that a claim that was waiting for it obeys it.
+    line_first = models.BooleanField(default=False, db_default=False, editable=False)
     version = models.BigIntegerField(default=1, editable=False)
     # Counted here as they happen, so that what stats shows costs O(ticket types) and not O(reservations).
     reservations = models.BigIntegerField("reservations made", default=0, editable=False)

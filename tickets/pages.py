@@ -218,6 +218,8 @@ def _known_by_refusal(refused: DomainError | None) -> dict[str, Any]:
             return {"sale": rules.SaleState.ENDED}
         case rules.SalePaused():
             return {"sale": rules.SaleState.PAUSED}
+        case rules.LineFirst():
+            return {"sale": rules.SaleState.LINE}
     return {}
 
 

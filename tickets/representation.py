@@ -25,6 +25,7 @@ class Figures:
     opens_at: datetime | None
     closes_at: datetime
     paused: bool
+    line_first: bool
     version: int
     next_release_at: datetime | None
 
@@ -45,7 +46,13 @@ class Figures:
 
     def sale(self, *, now: datetime) -> SaleState:
         """Return the ticket type's sale state."""
-        return rules.sale_state(opens_at=self.opens_at, closes_at=self.closes_at, paused=self.paused, now=now)
+        return rules.sale_state(
+            opens_at=self.opens_at,
+            closes_at=self.closes_at,
+            paused=self.paused,
+            line_first=self.line_first,
+            now=now,
+        )
 
 
 def _instant(text: str | None) -> datetime | None:
@@ -115,7 +122,11 @@ def events_next(rows: Sequence[Mapping[str, Any]], *, now: datetime) -> list[dic
 
 def _sale(row: Mapping[str, Any], *, now: datetime) -> SaleState:
     return rules.sale_state(
-        opens_at=row["opens_at"], closes_at=row["closes_at"], paused=row["paused"], now=now
+        opens_at=row["opens_at"],
+        closes_at=row["closes_at"],
+        paused=row["paused"],
+        line_first=row["line_first"],
+        now=now,
     )
 
 

@@ -45,6 +45,7 @@ class SaleState(StrEnum):
     """Whether a ticket type, or an event, can be reserved."""
 
     OPEN = "open"
+    LINE = "line"  # tickets are given to those who wait in line, and to nobody else
     PAUSED = "paused"
     UPCOMING = "upcoming"
     ENDED = "ended"
@@ -88,6 +89,11 @@ class SaleEnded(Conflict):
 class SalePaused(Conflict):
     code = "sale_paused"
     sentence = "The sale is paused."
+
+
+class LineFirst(Conflict):
+    code = "line_first"
+    sentence = "Tickets of this type go to those who wait in line first. Join the line."
 
 
 class OrderFull(Conflict):
@@ -182,17 +188,21 @@ def check_sale_times(*, opens_at: datetime | None, closes_at: datetime) -> None:
         raise ValueError("A sale must open before it closes. Unless set, it closes when the event begins.")
 
 
-def sale_state(*, opens_at: datetime | None, closes_at: datetime, paused: bool, now: datetime) -> SaleState:
+def sale_state(
+    *, opens_at: datetime | None, closes_at: datetime, paused: bool, line_first: bool, now: datetime
+) -> SaleState:
     """Return the sale state of a ticket type at `now`."""
     if opens_at is not None and now < opens_at:
         return SaleState.UPCOMING
     if now >= closes_at:
         return SaleState.ENDED
-    return SaleState.PAUSED if paused else SaleState.OPEN
+    if paused:
+        return SaleState.PAUSED
+    return SaleState.LINE if line_first else SaleState.OPEN
 
 
 def event_sale_state(types: Iterable[SaleState], *, date: datetime, now: datetime) -> SaleState:
-    """Return the sale state of an event: the first of OPEN, PAUSED, UPCOMING and ENDED that one of its types has.
+    """Return an event's sale state: the first of OPEN, LINE, PAUSED, UPCOMING and ENDED that one of its types has.
 
     An event without ticket types is UPCOMING until its date: they may still be added.
     """
@@ -214,6 +224,7 @@ class ClaimFacts:
     opens_at: datetime | None
     closes_at: datetime
     paused: bool
+    line_first: bool
     max_per_user: int
     price_minor: int
     live_reservation: int | None  # the buyer's own of this type, unless it is due
@@ -234,13 +245,21 @@ def refusal(facts: ClaimFacts, *, quantity: int) -> DomainError | None:
         return OverLimit(max_per_user=facts.max_per_user)
     if facts.price_minor * quantity > LARGEST_TOTAL_MINOR:
         return TotalTooLarge()
-    sale = sale_state(opens_at=facts.opens_at, closes_at=facts.closes_at, paused=facts.paused, now=facts.now)
+    sale = sale_state(
+        opens_at=facts.opens_at,
+        closes_at=facts.closes_at,
+        paused=facts.paused,
+        line_first=facts.line_first,
+        now=facts.now,
+    )
     if sale == SaleState.UPCOMING:
         return SaleNotOpen(opens_at=facts.opens_at)
     if sale == SaleState.ENDED:
         return SaleEnded()
     if sale == SaleState.PAUSED:
         return SalePaused()
+    if sale == SaleState.LINE:
+        return LineFirst()
     available = facts.capacity - facts.held - facts.sold
     if facts.due_holds or available >= quantity:
         return None

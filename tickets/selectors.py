@@ -77,22 +77,26 @@ def events_detail(ids: Collection[int], *, now: datetime) -> dict[int, dict[str,
 
 def figures_of_events(ids: Collection[int]) -> dict[int, dict[int, Figures]]:
     """Read the figures of events' ticket types: {event: {ticket type: Figures}}."""
-    columns = ("ticket_type_id", "capacity", "held", "sold", "opens_at", "closes_at", "paused", "version")
+    columns = (
+        "ticket_type_id",
+        "capacity",
+        "held",
+        "sold",
+        "opens_at",
+        "closes_at",
+        "paused",
+        "line_first",
+        "version",
+    )
     inventories = Inventory.objects.filter(ticket_type__event_id__in=ids)
     rows = list(inventories.values_list("ticket_type__event_id", *columns))
     releases = next_releases([row[1] for row in rows])
     found: dict[int, dict[int, Figures]] = defaultdict(dict)
-    for event_id, ticket_type, capacity, held, sold, opens_at, closes_at, paused, version in rows:
+    for event_id, ticket_type, *counted in rows:
         found[event_id][ticket_type] = Figures(
             ticket_type=ticket_type,
-            capacity=capacity,
-            held=held,
-            sold=sold,
-            opens_at=opens_at,
-            closes_at=closes_at,
-            paused=paused,
-            version=version,
             next_release_at=releases.get(ticket_type),
+            **dict(zip(columns[1:], counted, strict=True)),
         )
     return found
 
@@ -132,7 +136,16 @@ def events_next(
     types = Inventory.objects.filter(ticket_type__event_id__in=found).annotate(
         event_id=F("ticket_type__event_id"), left=F("capacity") - F("held") - F("sold")
     )
-    columns = ("event_id", "left", "held", "opens_at", "closes_at", "paused", "ticket_type__price_minor")
+    columns = (
+        "event_id",
+        "left",
+        "held",
+        "opens_at",
+        "closes_at",
+        "paused",
+        "line_first",
+        "ticket_type__price_minor",
+    )
     for ticket_type in types.values(*columns):
         found[ticket_type["event_id"]]["types"].append(ticket_type)
     return list(found.values())

@@ -24,7 +24,8 @@ def _granted(sql: str, params: Any) -> list[dict[str, Any]]:
             "reservation_id": made, "unit_price_minor": 1500, "created": now,
             "expires_at": now + timedelta(minutes=15), "event": 1, "currency": "EUR",
             "capacity": 100_000_000, "held": made, "sold": 0, "opens_at": None,
-            "closes_at": _closes, "paused": False, "version": time.time_ns(), "next_release_at": now,
+            "closes_at": _closes, "paused": False, "line_first": False,
+            "version": time.time_ns(), "next_release_at": now,
         }
     ]  # fmt: skip
 

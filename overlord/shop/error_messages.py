@@ -96,6 +96,10 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
         _("Ticket sales are paused."),
         _("Your selection is kept. Try again when sales resume; this page updates by itself."),
     ),
+    "line_first": lambda _facts: (
+        _("These tickets go to people in line first."),
+        _("Nothing was reserved. Join the line on the page of the event."),
+    ),
     "order_changed": lambda _facts: (
         _("Your order has changed, and so has its price."),
         _("You were not charged. Check the new total, then pay."),

@@ -6,7 +6,7 @@
 CREATE OR REPLACE FUNCTION holds_release_due(p_ticket_type bigint, p_most integer)
 RETURNS TABLE (
     buyers bigint[], event bigint, ticket_type bigint,
-    capacity integer, held integer, sold integer, opens_at timestamptz, closes_at timestamptz, paused boolean,
+    capacity integer, held integer, sold integer, opens_at timestamptz, closes_at timestamptz, paused boolean, line_first boolean,
     version bigint, next_release_at timestamptz
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -41,7 +41,7 @@ BEGIN
       FROM tickets_tickettype t
      WHERE i.ticket_type_id = p_ticket_type AND t.id = p_ticket_type
     RETURNING freed.buyers, t.event_id, p_ticket_type, i.capacity, i.held, i.sold, i.opens_at, i.closes_at,
-        i.paused, i.version,
+        i.paused, i.line_first, i.version,
         (SELECT min(h.expires_at) FROM tickets_reservation h
           WHERE h.ticket_type_id = p_ticket_type AND h.state = 'held');
 END

@@ -8,6 +8,6 @@ UPDATE tickets_inventory i
   FROM tickets_tickettype t
  WHERE i.ticket_type_id = %(ticket_type)s AND t.id = i.ticket_type_id
 RETURNING t.event_id AS event, i.ticket_type_id AS ticket_type, i.capacity, i.held, i.sold, i.opens_at, i.closes_at,
-    i.paused, i.version,
+    i.paused, i.line_first, i.version,
     (SELECT min(h.expires_at) FROM tickets_reservation h
       WHERE h.ticket_type_id = i.ticket_type_id AND h.state = 'held') AS next_release_at

@@ -7,9 +7,10 @@ UPDATE tickets_inventory i
    AND (%(step)s < 0
         OR (i.held::bigint + i.sold + %(step)s <= i.capacity
             AND NOT i.paused
+            AND NOT i.line_first
             AND (i.opens_at IS NULL OR i.opens_at <= clock_timestamp())
             AND i.closes_at > clock_timestamp()))
 RETURNING t.event_id AS event, i.ticket_type_id AS ticket_type, i.capacity, i.held, i.sold, i.opens_at, i.closes_at,
-    i.paused, i.version,
+    i.paused, i.line_first, i.version,
     (SELECT min(h.expires_at) FROM tickets_reservation h
       WHERE h.ticket_type_id = i.ticket_type_id AND h.state = 'held') AS next_release_at

@@ -9,7 +9,7 @@ CREATE OR REPLACE FUNCTION reservation_claim(
     reservation_id bigint, unit_price_minor bigint, created timestamptz, expires_at timestamptz,
     event bigint, currency text,
     capacity integer, held integer, sold integer, opens_at timestamptz, closes_at timestamptz, paused boolean,
-    version bigint, next_release_at timestamptz
+    line_first boolean, version bigint, next_release_at timestamptz
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -25,6 +25,7 @@ BEGIN
      WHERE i.ticket_type_id = p_ticket_type
        AND i.held::bigint + i.sold + p_quantity <= i.capacity
        AND NOT i.paused
+       AND NOT i.line_first
        AND (i.opens_at IS NULL OR i.opens_at <= clock_timestamp())
        AND i.closes_at > clock_timestamp()
     RETURNING i.* INTO inventory;
@@ -61,7 +62,7 @@ BEGIN
             at + p_hold, p_key, 1)
     RETURNING r.id, r.unit_price_minor, r.created, r.expires_at, ticket_type.event_id, r.currency::text,
         inventory.capacity, inventory.held, inventory.sold, inventory.opens_at, inventory.closes_at,
-        inventory.paused, inventory.version,
+        inventory.paused, inventory.line_first, inventory.version,
         LEAST(r.expires_at, (SELECT min(h.expires_at) FROM tickets_reservation h
                               WHERE h.ticket_type_id = p_ticket_type AND h.state = 'held'));
 END

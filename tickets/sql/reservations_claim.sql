@@ -11,7 +11,7 @@ CREATE OR REPLACE FUNCTION reservations_claim(
     refused bigint, reservation_id bigint, lead_id bigint, quantity integer, unit_price_minor bigint,
     created timestamptz, expires_at timestamptz, event bigint, currency text,
     ticket_type bigint, capacity integer, held integer, sold integer, opens_at timestamptz, closes_at timestamptz,
-    paused boolean, version bigint, next_release_at timestamptz
+    paused boolean, line_first boolean, version bigint, next_release_at timestamptz
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -50,6 +50,7 @@ BEGIN
           JOIN unnest(p_ticket_types, p_quantities) AS w (ticket_type, quantity) ON w.ticket_type = i.ticket_type_id
          WHERE i.held::bigint + i.sold + w.quantity <= i.capacity
            AND NOT i.paused
+           AND NOT i.line_first
            AND (i.opens_at IS NULL OR i.opens_at <= clock_timestamp())
            AND i.closes_at > clock_timestamp()
          ORDER BY i.ticket_type_id
@@ -102,7 +103,8 @@ BEGIN
         RETURNING r.*
     )
     SELECT NULL::bigint, m.id, m.lead_id, m.quantity, m.unit_price_minor, m.created, m.expires_at, v_event,
-           m.currency::text, c.ticket_type_id, c.capacity, c.held, c.sold, c.opens_at, c.closes_at, c.paused, c.version,
+           m.currency::text, c.ticket_type_id, c.capacity, c.held, c.sold, c.opens_at, c.closes_at, c.paused,
+           c.line_first, c.version,
            LEAST(m.expires_at, (SELECT min(h.expires_at) FROM tickets_reservation h
                                  WHERE h.ticket_type_id = m.ticket_type_id AND h.state = 'held'))
       FROM made m JOIN changed c ON c.ticket_type_id = m.ticket_type_id

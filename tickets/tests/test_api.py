@@ -159,6 +159,14 @@ class TestRefusals:
     ) -> None:
         self.refused(reserve(api, ticket_type_make(paused=True)), "sale_paused")
 
+    def test_a_claim_past_the_line_is_refused(
+        self, api: APIClient, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        ticket_type = ticket_type_make(line_first=True)
+
+        self.refused(reserve(api, ticket_type), "line_first")
+        assert api.get(f"/event/tickets/{ticket_type.pk}/").json()["sale"] == "line"
+
     def test_the_most_telling_refusal_comes_first(
         self, api: APIClient, buyer: User, ticket_type_make: Callable[..., TicketType]
     ) -> None:

@@ -271,14 +271,15 @@ class TestResizing:
 
 
 class TestPausing:
-    def test_a_pause_is_obeyed_by_an_order_that_was_waiting(
-        self, buyer: User, types: list[TicketType]
+    @pytest.mark.parametrize(("flag", "code"), [("paused", "sale_paused"), ("line_first", "line_first")])
+    def test_it_is_obeyed_by_an_order_that_was_waiting(
+        self, buyer: User, types: list[TicketType], flag: str, code: str
     ) -> None:
         locked = threading.Event()
 
         def pause() -> None:
             with db.transaction():
-                db.rows("UPDATE tickets_inventory SET paused = true WHERE ticket_type_id = %s", [types[1].pk])
+                Inventory.objects.filter(pk=types[1].pk).update(**{flag: True})
                 locked.set()
                 waiting_for_a_lock(1)
 
@@ -288,5 +289,5 @@ class TestPausing:
 
         _, answer = together(pause, claim)
 
-        assert (getattr(answer, "code", answer), answer.facts["ticket_type"]) == ("sale_paused", types[1].pk)
+        assert (getattr(answer, "code", answer), answer.facts["ticket_type"]) == (code, types[1].pk)
         assert not Reservation.objects.exists()

@@ -149,8 +149,9 @@ class TestOneBuyerTwice:
 
 
 class TestPause:
+    @pytest.mark.parametrize(("flag", "code"), [("paused", "sale_paused"), ("line_first", "line_first")])
     def test_it_is_obeyed_by_claims_that_were_waiting(
-        self, crowd: list[int], ticket_type: TicketType
+        self, crowd: list[int], ticket_type: TicketType, flag: str, code: str
     ) -> None:
         buyers = crowd[:8]
 
@@ -163,9 +164,7 @@ class TestPause:
                 )
                 locked.set()
                 waiting_for_a_lock(len(buyers))
-                db.rows(
-                    "UPDATE tickets_inventory SET paused = true WHERE ticket_type_id = %s", [ticket_type.pk]
-                )
+                Inventory.objects.filter(pk=ticket_type.pk).update(**{flag: True})
 
         def late_claim(buyer_id: int) -> services.Reserved:
             locked.wait(30)
@@ -173,7 +172,7 @@ class TestPause:
 
         results = together(pause, *[lambda pk=pk: late_claim(pk) for pk in buyers])
 
-        assert outcomes(results[1:]) == {"sale_paused": 8}
+        assert outcomes(results[1:]) == {code: 8}
         assert Inventory.objects.get(pk=ticket_type.pk).held == 0
 
     def test_the_service_pauses_and_resumes(self, buyer: User, ticket_type: TicketType) -> None:
