@@ -17,7 +17,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
-from checkout import rules, selectors, services, stages
+from checkout import limits, rules, selectors, services, stages
 from overlord.accounts import guests
 from overlord.accounts.models import User
 from overlord.accounts.operations import EmailHasAccount
@@ -80,6 +80,7 @@ def pay(request: HttpRequest, reservation_id: int) -> HttpResponse:
         if not form.is_valid():
             raise Invalid(str(next(iter(form.errors.values()))[0]))
         given = form.cleaned_data
+        limits.count_pay(request, buyer_id=actor_id(request))
         services.reservation_pay(
             buyer_id=actor_id(request),
             reservation_id=reservation_id,
@@ -131,7 +132,10 @@ def _checkout_page(
         "now": now,
     }
     status = problems.status_of(refused) if refused else 200
-    return render(request, "checkout/checkout.html", context, status=status)
+    response = render(request, "checkout/checkout.html", context, status=status)
+    if refused and "retry_after" in refused.facts:
+        response["Retry-After"] = str(refused.facts["retry_after"])
+    return response
 
 
 def _total(order: list[dict[str, Any]], payment: dict[str, Any] | None) -> str:

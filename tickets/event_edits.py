@@ -41,6 +41,7 @@ def values_of(event: Event) -> Values:
         "time_zone": event.time_zone,
         "currency": event.currency,
         "description": event.description,
+        "buyers": event.buyers,
         **_moment("date", event.date, event),
     }
     for ticket_type in TicketType.objects.filter(event=event).order_by("pk").select_related("inventory"):

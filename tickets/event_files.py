@@ -19,7 +19,7 @@ from tickets.event_file_rows import LARGEST_CELL, Columns, FileErrors, rows_of, 
 __all__ = ["EventToLoad", "FileErrors", "TypeToLoad", "read"]
 
 COLUMNS = Columns(
-    event=("event", "date", "time_zone", "currency", "description"),
+    event=("event", "date", "time_zone", "currency", "description", "buyers"),
     ticket_type=("ticket_type", "price", "amount", "max_per_user", "opens_at", "closes_at"),
     required=("event", "date", "ticket_type", "price", "amount"),
 )
@@ -44,6 +44,7 @@ class EventToLoad:
     time_zone: str
     currency: str
     description: str
+    buyers: str = rules.Buyers.ANYONE.value
     types: list[TypeToLoad] = field(default_factory=list)
 
 
@@ -76,6 +77,7 @@ class _Reading:
         self._zones.setdefault((name, row.get("date", "")), zone)
         date = cells.instant("date", zone=zone)
         currency, description = cells.currency("currency"), cells.paragraphs("description")
+        buyers = cells.buyers("buyers")
         ticket_type = _ticket_type(line, cells, currency=currency, zone=zone)
         if cells.wrong or date is None:
             return
@@ -88,6 +90,7 @@ class _Reading:
                 time_zone=zone or time_zones.of_offset(date, otherwise=settings.TIME_ZONE),
                 currency=currency,
                 description=description,
+                buyers=buyers,
             ),
         )
         if zone and event.time_zone != zone:
@@ -158,6 +161,16 @@ class _Cells:
             return text
 
         return str(self._read(name, convert, ""))
+
+    def buyers(self, name: str) -> str:
+        """Read who may buy."""
+
+        def convert(text: str) -> str:
+            if text not in list(rules.Buyers):
+                raise ValueError(f"{text[:40]!r} is neither anyone nor accounts.")
+            return text
+
+        return str(self._read(name, convert, rules.Buyers.ANYONE.value))
 
     def instant(self, name: str, *, zone: str) -> datetime | None:
         """Read an instant; without an offset from UTC it is a time in `zone`, or in the installation's."""

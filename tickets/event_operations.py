@@ -31,6 +31,7 @@ def event_add(*, event: EventToLoad, now: datetime) -> Event:
         time_zone=event.time_zone,
         currency=event.currency,
         description=event.description,
+        buyers=event.buyers,
     )
     for line in event.types:
         ticket_type = TicketType.objects.create(

@@ -9,7 +9,15 @@ from django.db.models import F, Q, Value
 
 from overlord.accounts.models import NameKey
 from overlord.kernel.money import LARGEST_MINOR
-from tickets.rules import EARLIEST, ENDED_STATES, LARGEST_TOTAL_MINOR, LATEST, LIVE_STATES, ReservationState
+from tickets.rules import (
+    EARLIEST,
+    ENDED_STATES,
+    LARGEST_TOTAL_MINOR,
+    LATEST,
+    LIVE_STATES,
+    Buyers,
+    ReservationState,
+)
 
 # What a name of one line has none of: control characters, and the separators of lines and paragraphs.
 NOT_IN_A_LINE = r"[\u0001-\u001f\u007f-\u009f\u2028\u2029]"
@@ -36,12 +44,20 @@ class Event(models.Model):
         max_length=3, default="EUR", help_text="A currency code of ISO 4217, for example EUR."
     )
     description = models.TextField(blank=True)
+    buyers = models.CharField(
+        max_length=8,
+        choices=[(Buyers.ANYONE.value, "Anyone"), (Buyers.ACCOUNTS.value, "People with an account")],
+        default=Buyers.ANYONE.value,
+        db_default=Buyers.ANYONE.value,
+        help_text="Who may buy: without an account, an e-mail address is enough.",
+    )
     version = models.BigIntegerField(default=1, editable=False)
 
     class Meta:
         permissions = [("pause_sale", "Can pause and resume sales")]
         indexes = [models.Index(fields=["date", "id"], name="event_by_date")]
         constraints = [
+            models.CheckConstraint(condition=Q(buyers__in=[*Buyers]), name="event_buyers_known"),
             models.CheckConstraint(
                 condition=~Q(name__regex=NOT_IN_A_LINE) & ~Q(name=""),
                 name="event_name_on_one_line",

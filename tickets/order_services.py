@@ -10,7 +10,7 @@ from django.db import IntegrityError
 
 from overlord.kernel import db
 from overlord.kernel.errors import Busy, DomainError, Mismatch, NotFound
-from tickets import projections, representation, rules, selectors, services, sold_out_cache, sql
+from tickets import limits, projections, representation, rules, selectors, services, sold_out_cache, sql
 from tickets.representation import Figures
 from tickets.rules import ReservationState, SeveralEvents, UnknownTicketType
 
@@ -52,7 +52,12 @@ def order_claim(
             with _naming(item.ticket_type):
                 sold_out_cache.recall(ticket_type=item.ticket_type)
     for _ in range(services.CLAIM_ATTEMPTS):
-        rows, refused = _claim(buyer_id, items, order_id, key, hold)
+        try:
+            rows, refused = _claim(buyer_id, items, order_id, key, hold)
+        except DomainError:
+            if key is None or not selectors.reservation_row_by_key(buyer_id=buyer_id, key=key):
+                raise
+            rows, refused = [], None  # a repeat of what was granted before
         if rows:
             known = rows if order_id is None else selectors.order_rows(order_id=order_id)
             return Ordered(order=representation.order(known, now=rows[0]["created"]), replayed=False)
@@ -68,14 +73,18 @@ def _claim(
     """Try the claim once and announce it. Return its reservations; or none, and the refused type if it is known."""
     wanted = {
         "buyer": buyer_id,
+        "ticket_type": items[0].ticket_type,
         "ticket_types": [item.ticket_type for item in items],
         "quantities": [item.quantity for item in items],
         "order": order_id,
         "key": key,
     }
     try:
-        granted = db.statement(sql.CLAIM_ORDER, {**wanted, "hold_seconds": hold.total_seconds()})
-    except IntegrityError:
+        granted = db.statement(
+            sql.CLAIM_ORDER, {**wanted, **limits.of_buyer(), "hold_seconds": hold.total_seconds()}
+        )
+    except IntegrityError as error:
+        services.buyer_refused(error)
         return [], None  # another request of the buyer's was quicker
     if not granted or granted[0]["refused"] is not None:
         return [], granted[0]["refused"] if granted else None

@@ -10,14 +10,17 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 
@@ -33,7 +36,16 @@ from overlord.shop import error_messages, formats
 from overlord.shop.next_page import is_page
 from overlord.shop.permissions import action_of_checkout, staff_with
 from overlord.shop.shared_answers import shared
-from tickets import availability, availability_labels, own_tickets, representation, rules, selectors, services
+from tickets import (
+    availability,
+    availability_labels,
+    limits,
+    own_tickets,
+    representation,
+    rules,
+    selectors,
+    services,
+)
 from tickets.permissions import Permission
 
 EVENTS_SHOWN = 100
@@ -135,11 +147,16 @@ def _reserve(request: HttpRequest, event_id: int) -> HttpResponse:
     )
     try:
         wanted = _wanted(form)
+        limits.count_reserve(request, buyer_id=request.user.pk)
         if request.user.is_authenticated:
             reservation = _reserved(actor_id(request), wanted)
         else:
             with guests.guest_begin(request) as guest:
                 reservation = _reserved(guest.pk, wanted)
+    except rules.AccountRequired:
+        kept = {name: chosen[name] for name in ("ticket_type", "amount") if chosen.get(name)}
+        back = f"{reverse('event', args=[event_id])}?{urlencode(kept)}"
+        return redirect_to_login(back, login_url=reverse("signup"))
     except DomainError as refused:
         return _event_page(request, event_id, chosen=chosen, refused=refused)
     return redirect("checkout", reservation["id"])

@@ -74,6 +74,7 @@ def event_detail(
         "time_zone": static["time_zone"],
         "description": static["description"],
         "currency": static["currency"],
+        "buyers": static["buyers"],
         "sale": rules.event_sale_state((ticket["sale"] for ticket in tickets), date=static["date"], now=now),
         "version": static["version"] + sum(ticket["version"] for ticket in tickets),
         "server_time": now,

@@ -2,13 +2,13 @@
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from overlord.kernel.errors import Conflict, DomainError, Gone, Invalid
+from overlord.kernel.errors import Conflict, DomainError, Forbidden, Gone, Invalid, TooMany
 
 LARGEST_AMOUNT = 2**31 - 1  # of tickets: what PostgreSQL's integer holds
 LARGEST_TOTAL_MINOR = 10**15  # of one reservation, so that a bigint holds its payment and all its sums
@@ -39,6 +39,13 @@ class ReservationState(StrEnum):
 LIVE_STATES = (ReservationState.HELD, ReservationState.PAYING)
 ENDED_STATES = (ReservationState.EXPIRED, ReservationState.RELEASED)
 LISTED_STATES = (*LIVE_STATES, ReservationState.VALIDATED)  # what a buyer's list shows unless asked otherwise
+
+
+class Buyers(StrEnum):
+    """Who may buy tickets of an event."""
+
+    ANYONE = "anyone"
+    ACCOUNTS = "accounts"
 
 
 class SaleState(StrEnum):
@@ -74,6 +81,21 @@ class AlreadyReserved(Conflict):
 class OverLimit(Conflict):
     code = "over_limit"
     sentence = "You asked for more tickets of this type than one person may have."
+
+
+class AccountRequired(Forbidden):
+    code = "account_required"
+    sentence = "Tickets of this event are for people with an account. Sign up or log in first."
+
+
+class TooManyHeld(Conflict):
+    code = "too_many_held"
+    sentence = "You have as many unpaid orders as one person may. Pay for one or release it first."
+
+
+class CoolingDown(TooMany):
+    code = "cooling_down"
+    sentence = "You let several holds expire. Please wait before you reserve again."
 
 
 class SaleNotOpen(Conflict):
@@ -268,6 +290,20 @@ def refusal(facts: ClaimFacts, *, quantity: int) -> DomainError | None:
     if facts.held > 0:
         return AllHeld(next_release_at=facts.next_release_at)
     return SoldOut()
+
+
+BUYER_CONSTRAINTS = frozenset(
+    {"reservation_by_an_account", "reservation_few_held_per_buyer", "reservation_after_cooling_down"}
+)
+
+
+def buyer_refusal(constraint: str, facts: Mapping[str, Any]) -> DomainError:
+    """Return why the database lets a buyer hold no more for now, by one of BUYER_CONSTRAINTS."""
+    if constraint == "reservation_by_an_account":
+        return AccountRequired()
+    if constraint == "reservation_few_held_per_buyer":
+        return TooManyHeld(**facts)
+    return CoolingDown(retry_after=max(1, int(facts["retry_after"])))
 
 
 def cached_for(refused: DomainError, *, now: datetime) -> timedelta | None:

@@ -12,9 +12,10 @@ from typing import Any
 from django.db import IntegrityError
 
 from overlord.kernel import db
-from overlord.kernel.errors import Busy, Mismatch, NotFound
+from overlord.kernel.errors import Busy, DomainError, Mismatch, NotFound
 from tickets import (
     event_operations,
+    limits,
     operations,
     projections,
     representation,
@@ -53,7 +54,12 @@ def reservation_create(
     if key is None:
         sold_out_cache.recall(ticket_type=ticket_type)
     for _ in range(CLAIM_ATTEMPTS):
-        claimed = _claim(buyer_id, ticket_type, quantity, key, hold)
+        try:
+            claimed = _claim(buyer_id, ticket_type, quantity, key, hold)
+        except DomainError:
+            if key is None or not selectors.reservation_row_by_key(buyer_id=buyer_id, key=key):
+                raise
+            claimed = None  # a repeat of what was granted before
         if claimed is not None:
             return Reserved(
                 reservation=representation.reservation(claimed, now=claimed["created"]), replayed=False
@@ -68,11 +74,14 @@ def _claim(
     buyer_id: int, ticket_type: int, quantity: int, key: str | None, hold: timedelta
 ) -> dict[str, Any] | None:
     """Try the claim once and announce it; return None when it was not granted."""
-    wanted = {"buyer": buyer_id, "ticket_type": ticket_type, "quantity": quantity, "key": key}
+    wanted = {"buyer": buyer_id, "ticket_type": ticket_type, "quantity": quantity, "key": key, "order": None}
     try:
-        granted = db.statement(sql.CLAIM, {**wanted, "hold_seconds": hold.total_seconds()})
-    except IntegrityError:
-        return None  # the buyer's own reservations refuse it; `_diagnose` finds out which
+        granted = db.statement(
+            sql.CLAIM, {**wanted, **limits.of_buyer(), "hold_seconds": hold.total_seconds()}
+        )
+    except IntegrityError as error:
+        buyer_refused(error)
+        return None  # the buyer's own reservations refuse it; `claim_diagnose` finds out which
     if not granted:
         return None
     [row] = granted
@@ -92,6 +101,13 @@ def _claim(
         "state": ReservationState.HELD,
         "version": 1,
     }
+
+
+def buyer_refused(error: IntegrityError) -> None:
+    """Raise what `rules.buyer_refusal` returns for a claim that the database refused."""
+    constraint = db.violated(error)
+    if (constraint or "") in rules.BUYER_CONSTRAINTS:
+        raise rules.buyer_refusal(str(constraint), db.violation_facts(error)) from error
 
 
 def _replay(earlier: dict[str, Any], *, ticket_type: int, quantity: int, now: datetime) -> Reserved:

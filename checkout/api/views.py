@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from checkout import rules, selectors, services
+from checkout import limits, rules, selectors, services
 from checkout.api import serializers
 from checkout.models import Payment
 from checkout.permissions import Permission
@@ -90,6 +90,7 @@ class Pay(APIView):
         """Start paying. The outcome follows on the payment and on `/ws/me/`."""
         body = serializers.PayInput(data=request.data)
         body.is_valid(raise_exception=True)
+        limits.count_pay(request._request, buyer_id=actor_id(request))
         payment = services.payment_pay(
             buyer_id=actor_id(request),
             payment_id=payment_id,

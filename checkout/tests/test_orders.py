@@ -32,6 +32,7 @@ from tests.clients import api_of
 from tests.threads import together
 from tickets import operations
 from tickets import services as tickets
+from tickets.limits import of_buyer
 from tickets.models import Inventory, Reservation, TicketType
 from tickets.sql import CLAIM_ORDER
 from tickets.tests.reserving import RESERVATIONS, reserve, waiting_for_a_lock
@@ -232,7 +233,8 @@ class TestAddingBesidePaying:
         Inventory.objects.create(ticket_type=more, capacity=9, closes_at=more.event.date)
         added = threading.Event()
         wanted = {
-            "buyer": payment.buyer_id, "ticket_types": [more.pk], "quantities": [1],
+            "buyer": payment.buyer_id, "ticket_type": more.pk, **of_buyer(),
+            "ticket_types": [more.pk], "quantities": [1],
             "order": payment.reservation_id, "key": None, "hold_seconds": 900,
         }  # fmt: skip
 

@@ -201,6 +201,12 @@ if PRODUCTION and not RATE_LIMITS:
         "RATE_LIMITS is off: that is for load tests, and production does not start so."
     )
 
+# What one buyer, and the guests of one address, may hold; and after how many expired holds a buyer waits.
+HOLDS_PER_BUYER = _whole("HOLDS_PER_BUYER", 10, least=1, most=1000, of="orders")
+GUEST_HOLDS_PER_ADDRESS = _whole("GUEST_HOLDS_PER_ADDRESS", 100, least=1, most=100_000, of="reservations")
+COOLING_EXPIRED = _whole("COOLING_EXPIRED", 3, least=1, most=100, of="orders")
+COOLING_SECONDS = _whole("COOLING_SECONDS", 1800, least=1, most=86_400, of="seconds")
+
 # How long an API token works after its log-in.
 TOKEN_DAYS = _whole("TOKEN_DAYS", 30, least=1, most=3650, of="days")
 

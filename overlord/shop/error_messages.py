@@ -78,6 +78,10 @@ def _rate_limited(facts: Facts) -> TitleAndAdvice:
     return _("Too many attempts"), advice % {"n": minutes}
 
 
+def _cooling_down(facts: Facts) -> TitleAndAdvice:
+    return _("Several of your holds have expired."), _rate_limited(facts)[1]
+
+
 _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
     "sold_out": lambda _facts: (
         _("These tickets are sold out."),
@@ -128,6 +132,11 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
         _("Your hold has expired, and the tickets are back on sale."),
         _("You were not charged. You can try to reserve the same tickets again."),
     ),
+    "too_many_held": lambda _facts: (
+        _("You have several unpaid orders on hold."),
+        _("Pay for one or release it, then reserve more. You can find them under My tickets."),
+    ),
+    "cooling_down": _cooling_down,
     "email_required": lambda _facts: (
         _("Please enter your e-mail address."),
         _("We send your tickets there. They stay on hold while you do."),

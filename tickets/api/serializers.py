@@ -68,6 +68,7 @@ class EventDetail(serializers.Serializer):
     )
     description = serializers.CharField()
     currency = serializers.CharField()
+    buyers = serializers.ChoiceField(choices=[each.value for each in rules.Buyers])
     sale = SALE
     version = serializers.IntegerField()
     server_time = serializers.DateTimeField()

@@ -17,7 +17,7 @@ from overlord.kernel.errors import Invalid
 from overlord.kernel.pagination import Pages
 from overlord.kernel.rendering import fingerprint
 from overlord.kernel.schema import paginated
-from tickets import availability, order_services, representation, rules, selectors, services
+from tickets import availability, limits, order_services, representation, rules, selectors, services
 from tickets.api import serializers
 from tickets.rules import LISTED_STATES, ReservationState
 
@@ -105,6 +105,7 @@ class ReservationList(APIView):
         wanted = RESERVATION_INPUT.run_validation(request.data)
         key = request.headers.get("Idempotency-Key")
         rules.check_idempotency_key(key)
+        limits.count_reserve(request._request, buyer_id=actor_id(request))
         reserved = services.reservation_create(
             buyer_id=actor_id(request),
             ticket_type=wanted["ticket_type"],
@@ -133,6 +134,7 @@ class ReservationBatch(APIView):
         wanted = body.validated_data
         key = request.headers.get("Idempotency-Key")
         rules.check_idempotency_key(key)
+        limits.count_reserve(request._request, buyer_id=actor_id(request))
         ordered = order_services.order_claim(
             buyer_id=actor_id(request),
             items=[

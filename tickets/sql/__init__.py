@@ -13,13 +13,18 @@ def text(name: str) -> str:
     return (_FOLDER / f"{name}.sql").read_text()
 
 
+# Each claim is one statement with the check of its buyer, whose result it takes, so that the check is made first.
+_BUYER_CHECK = (
+    "buyer_check(%(buyer)s, %(ticket_type)s, %(order)s,"
+    " %(most_held)s, %(expired)s, make_interval(secs => %(cooling)s))"
+)
 CLAIM = (
-    "SELECT * FROM reservation_claim(%(buyer)s, %(ticket_type)s, %(quantity)s, %(key)s,"
-    " make_interval(secs => %(hold_seconds)s))"
+    f"SELECT c.* FROM {_BUYER_CHECK} b CROSS JOIN LATERAL reservation_claim(CASE WHEN b THEN %(buyer)s END,"  # noqa: S608
+    " %(ticket_type)s, %(quantity)s, %(key)s, make_interval(secs => %(hold_seconds)s)) c"
 )
 CLAIM_ORDER = (
-    "SELECT * FROM reservations_claim(%(buyer)s, %(ticket_types)s, %(quantities)s, %(order)s, %(key)s,"
-    " make_interval(secs => %(hold_seconds)s))"
+    f"SELECT c.* FROM {_BUYER_CHECK} b CROSS JOIN LATERAL reservations_claim(CASE WHEN b THEN %(buyer)s END,"  # noqa: S608
+    " %(ticket_types)s, %(quantities)s, %(order)s, %(key)s, make_interval(secs => %(hold_seconds)s)) c"
 )
 RELEASE_DUE = "SELECT *, clock_timestamp() AS at FROM holds_release_due(%(ticket_type)s, %(most)s)"
 GLANCE = "SELECT * FROM sweep_glance(%(after)s, %(until)s, %(thresholds)s)"

@@ -1,0 +1,79 @@
+"""How often a buyer may try to pay, and that nobody at the same address can shut them out."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from checkout import limits
+from checkout.models import Payment
+from checkout.tests.paying import PAYMENTS
+from overlord.accounts.models import User
+from overlord.kernel import rate_limits
+from tests.clients import api_of
+from tests.threads import together
+from tickets.models import TicketType
+from tickets.tests.reserving import reserve
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SCHOOL = "203.0.113.7"
+MOST = limits.PAY_FIRST.amount + limits.PAY_AGAIN_BY_BUYER.amount
+
+
+@pytest.fixture(autouse=True)
+def limits_on(settings: Any) -> Iterator[None]:
+    settings.RATE_LIMITS = True
+    rate_limits.forget()
+    yield
+    rate_limits.forget()
+
+
+def paying(api: Any, ticket_type: TicketType) -> Any:
+    held = reserve(api, ticket_type).json()["id"]
+    payment = api.post(PAYMENTS, {"reservation_id": held}, format="json").json()["id"]
+    return api.post(
+        f"{PAYMENTS}{payment}/pay/", {"token": "ok"}, format="json", headers={"X-Forwarded-For": SCHOOL}
+    )
+
+
+def count(user: User, tries: int) -> list[int]:
+    """Try to pay for what is not there, which counts like any other try."""
+    api = api_of(user)
+    headers = {"X-Forwarded-For": SCHOOL}
+    return [
+        api.post(f"{PAYMENTS}1/pay/", {"token": "ok"}, format="json", headers=headers).status_code
+        for _ in range(tries)
+    ]
+
+
+def test_one_buyer_tries_so_often(buyer: User) -> None:
+    assert count(buyer, MOST + 1) == [404] * MOST + [429]
+
+
+def test_fifty_at_once_get_no_more(buyer: User) -> None:
+    statuses = together(*[lambda: count(buyer, 1)[0]] * 50)
+    assert sorted(statuses) == [404] * MOST + [429] * (50 - MOST)
+
+
+def test_who_tries_card_after_card_shuts_out_no_neighbour(
+    user_make: Callable[..., User], ticket_type: TicketType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = rate_limits.Limit(name="pay-again-address", amount=4, seconds=600)
+    monkeypatch.setattr(limits, "PAY_AGAIN_BY_ADDRESS", few)
+    assert count(user_make(), 8) == [404] * 7 + [429]
+    assert count(user_make(), 4) == [404] * 3 + [429], "the address has no more tries of that kind"
+    assert paying(api_of(user_make()), ticket_type).status_code == 202
+    assert Payment.objects.get().status == "PENDING"
+
+
+def test_the_page_says_when_to_try_again_and_keeps_the_card(buyer: User, ticket_type: TicketType) -> None:
+    held = reserve(api_of(buyer), ticket_type).json()["id"]
+    count(buyer, MOST)
+    page = Client(headers={"accept": "text/html"})
+    page.force_login(buyer)
+    answer = page.post(f"/checkout/{held}/pay/", {"token": "slow"})
+    assert (answer.status_code, bool(answer["Retry-After"])) == (429, True)
+    assert "Too many attempts" in answer.content.decode()
+    assert 'value="slow" selected' in answer.content.decode()

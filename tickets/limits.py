@@ -1,0 +1,48 @@
+"""How much one buyer may hold, and how often one buyer and one address may reserve.
+
+An address may be that of a school or a mobile network, so its limits are wide; those of a buyer are narrow.
+"""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from overlord.accounts.guests import is_guest
+from overlord.kernel import client_address, rate_limits
+from overlord.kernel.rate_limits import Limit
+
+RESERVE_BY_BUYER = Limit(name="reserve-buyer", amount=30, seconds=60)
+RESERVE_BY_ADDRESS = Limit(name="reserve-address", amount=6000, seconds=60)
+
+
+def count_reserve(request: HttpRequest, *, buyer_id: int | None) -> None:
+    """Count a request to reserve, of a visitor if `buyer_id` is None; raise TooMany.
+
+    Guests are also counted by address for as long as a hold lasts, so that one address holds only so much without
+    an account.
+    """
+    address = client_address.of_request(request)
+    rate_limits.count(RESERVE_BY_ADDRESS, address)
+    if buyer_id is not None:
+        rate_limits.count(RESERVE_BY_BUYER, buyer_id)
+    if buyer_id is None or is_guest(request):
+        rate_limits.count(
+            Limit(
+                name="guest-holds-address",
+                amount=settings.GUEST_HOLDS_PER_ADDRESS,
+                seconds=settings.HOLD_SECONDS,
+            ),
+            address,
+        )
+
+
+def of_buyer() -> dict[str, Any]:
+    """Return what `sql/buyer_check.sql` holds each buyer to; nulls when limits are off."""
+    if not settings.RATE_LIMITS:
+        return {"most_held": None, "expired": None, "cooling": None}
+    return {
+        "most_held": settings.HOLDS_PER_BUYER,
+        "expired": settings.COOLING_EXPIRED,
+        "cooling": settings.COOLING_SECONDS,
+    }

@@ -1,0 +1,49 @@
+-- Refuse a buyer who may hold no more for now, before a claim that the same statement makes. Raises a constraint's name.
+--
+-- An event may be for accounts only. A buyer has at most p_most_held unpaid orders at a time, and after p_expired orders
+-- that expired within p_cooling holds nothing until the first of them is that long ago. Null for one of these numbers
+-- leaves its check out.
+--
+-- One buyer's claims wait for one another, so that many at once hold no more than one after the other. The lock is taken
+-- before any other.
+CREATE OR REPLACE FUNCTION buyer_check(
+    p_buyer bigint, p_ticket_type bigint, p_order bigint, p_most_held integer, p_expired integer, p_cooling interval
+) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    v_expired timestamptz;
+BEGIN
+    IF (SELECT u.is_guest FROM accounts_user u WHERE u.id = p_buyer)
+       AND EXISTS (SELECT FROM tickets_tickettype t JOIN tickets_event e ON e.id = t.event_id
+                    WHERE t.id = p_ticket_type AND e.buyers = 'accounts') THEN
+        RAISE check_violation USING CONSTRAINT = 'reservation_by_an_account',
+            MESSAGE = 'tickets of this event are for accounts only';
+    END IF;
+    IF p_most_held IS NOT NULL AND p_order IS NULL THEN
+        PERFORM pg_advisory_xact_lock(hashtextextended('tickets.buyer', p_buyer));
+        IF (SELECT count(DISTINCT COALESCE(r.lead_id, r.id)) FROM tickets_reservation r
+             WHERE r.buyer_id = p_buyer AND r.state IN ('held', 'paying')
+               AND (r.state = 'paying' OR r.expires_at > clock_timestamp())) >= p_most_held THEN
+            RAISE check_violation USING CONSTRAINT = 'reservation_few_held_per_buyer',
+                MESSAGE = 'the buyer holds as many orders as one may at a time',
+                DETAIL = json_build_object('most', p_most_held);
+        END IF;
+    END IF;
+    IF p_expired IS NOT NULL THEN
+        SELECT o.ended_at INTO v_expired FROM (
+            SELECT max(r.ended_at) AS ended_at FROM (
+                SELECT n.id, n.lead_id, n.state, n.ended_at FROM tickets_reservation n
+                 WHERE n.buyer_id = p_buyer ORDER BY n.id DESC LIMIT 100
+            ) r
+             WHERE r.state = 'expired' AND r.ended_at > clock_timestamp() - p_cooling
+             GROUP BY COALESCE(r.lead_id, r.id)
+        ) o ORDER BY o.ended_at DESC OFFSET p_expired - 1 LIMIT 1;
+        IF FOUND THEN
+            RAISE check_violation USING CONSTRAINT = 'reservation_after_cooling_down',
+                MESSAGE = 'the buyer let too many holds expire',
+                DETAIL = json_build_object('retry_after',
+                    ceil(EXTRACT(EPOCH FROM v_expired + p_cooling - clock_timestamp())));
+        END IF;
+    END IF;
+    RETURN true;
+END
+$$;
