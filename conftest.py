@@ -11,6 +11,7 @@ from django.utils import timezone
 from pytest_django import DjangoDbBlocker
 from rest_framework.test import APIClient
 
+import overlord.celery  # noqa: F401  (makes its application the current one)
 from checkout.gateways import ledger
 from overlord.accounts import token_cache
 from overlord.accounts.models import User

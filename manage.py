@@ -7,6 +7,11 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "overlord.settings")
+    if sys.argv[1:2] == ["up"]:  # without loading the apps, which take ten times its own memory
+        from overlord.embedded.management.commands.up import Command
+
+        Command().run_from_argv(sys.argv)
+        return
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)

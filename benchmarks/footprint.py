@@ -15,7 +15,7 @@ import psutil
 from benchmarks import schedstat
 from benchmarks.report import Report, Scale
 from benchmarks.system import System
-from overlord.embedded import ports, processes, program
+from overlord.embedded import ports, program
 from overlord.embedded.state import Folder
 
 SETTLING = 3.0  # seconds in which a process that has just started is not idle yet
@@ -74,7 +74,7 @@ def _groups(pid: int) -> Groups:
     supervisor = psutil.Process(pid)
     groups = {"up": [supervisor]}
     for child in supervisor.children():
-        name = Path(child.environ()[processes.LOG_VARIABLE]).stem
+        name = Path(os.readlink(f"/proc/{child.pid}/fd/1")).stem  # its log
         groups[name] = [child, *child.children(recursive=True)]
     return groups
 

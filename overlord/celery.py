@@ -13,7 +13,7 @@ from celery.signals import before_task_publish, task_prerun, worker_init
 from django.conf import settings
 from redis import RedisError
 
-from overlord import liveness
+from overlord import worker_liveness
 from overlord.kernel import queue_health
 from overlord.kernel.postgresql import base as postgresql
 
@@ -23,7 +23,7 @@ app = Celery("overlord")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.autodiscover_tasks(["realtime.worker"])
-liveness.install(app)
+worker_liveness.install(app)
 
 CONNECTION_PATIENCE = 30.0  # seconds; a step holds a connection for milliseconds
 

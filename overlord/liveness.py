@@ -5,7 +5,8 @@ Whoever starts our processes names the file in the environment, and each process
 costs nothing; they need neither Redis nor another process. `/readyz` answers another question, whether the system
 as a whole works on each queue: see overlord/kernel/queue_health.py.
 
-- A worker touches the file by the timer of its main loop, which stands still while it has no connection to Redis.
+- A worker touches the file by the timer of its main loop, which stands still while it has no connection to Redis
+  (overlord/worker_liveness.py).
 - Beat touches it whenever it looks at its schedule.
 - The live process touches it by a timer of its event loop.
 - A web process touches it in a thread of its own, unless its requests have made no progress for a minute.
@@ -17,11 +18,7 @@ import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
-
-from celery import Celery, bootsteps
-from celery.beat import Scheduler
 
 FILE_VARIABLE = "OVERLORD_LIVENESS_FILE"
 TOUCH_SECONDS = 1.0
@@ -35,39 +32,12 @@ def touch() -> None:
             Path(f"{file}.{os.getpid()}").touch()
 
 
-class WorkerLiveness(bootsteps.StartStopStep):
-    """Touches the file of a worker, from when it has subscribed to its queues."""
-
-    requires = {"celery.worker.consumer.tasks:Tasks"}
-
-    def start(self, consumer: Any) -> None:
-        """Start touching. Celery calls this after each connection to Redis, and ends the timer with it."""
-        touch()
-        consumer.timer.call_repeatedly(TOUCH_SECONDS, touch)
-
-
-class BeatScheduler(Scheduler):
-    """Beat's scheduler in memory, which touches the file of the process."""
-
-    max_interval = 1  # seconds between two looks at the schedule
-
-    def tick(self, *args: Any, **kwargs: Any) -> float:
-        touch()
-        interval: float = super().tick(*args, **kwargs)
-        return interval
-
-
 def touch_by_reactor() -> None:
     """Touch the file from Twisted's event loop, for as long as it runs. Call this in the process of Daphne."""
     if FILE_VARIABLE in os.environ:
         from twisted.internet.task import LoopingCall  # only where Daphne has chosen a reactor
 
         LoopingCall(touch).start(TOUCH_SECONDS)
-
-
-def install(app: Celery) -> None:
-    """Make the workers of the Celery application show that they are alive."""
-    app.steps["consumer"].add(WorkerLiveness)
 
 
 class WebLiveness:

@@ -22,6 +22,7 @@ from typing import Literal
 
 import psutil
 
+from overlord.embedded.forked_process import ForkedProcess
 from overlord.liveness import FILE_VARIABLE
 
 Identity = Literal["self", "namespace", "nobody"]
@@ -73,6 +74,7 @@ class Program:
     data: Path | None = None  # the folder in which it keeps data
     port: int | None = None
     question: Question | None = None
+    forked: bool = False  # whether the fork server may start it: Python, and nothing but our own imports
     liveness: Path | None = None
     excused: Callable[[], bool] = lambda: False
 
@@ -97,7 +99,7 @@ class Child:
     """A program that runs, or ran, as our child process."""
 
     program: Program
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | ForkedProcess
     log: Path
     log_offset: int  # earlier runs wrote what stands before it
     started: float = field(default_factory=time.monotonic)
@@ -138,7 +140,7 @@ class Child:
 
     def end_leftovers(self) -> None:
         """End the processes that the dead program left behind; they may hold its port or its data."""
-        _kill(leftovers(self.log, self.program))
+        _kill(leftovers(self))
 
     def failure(self, reason: str) -> ProcessFailedError:
         return ProcessFailedError(self.program.name, reason, self.last_lines())
@@ -163,19 +165,12 @@ class Child:
             return "\n".join(file.read().decode(errors="replace").splitlines()[-count:])
 
 
-def start(program: Program, log_dir: Path) -> Child:
-    """Start the program, with its output in `<log_dir>/<name>.log`.
+def start(program: Program, log_dir: Path, *, keep: tuple[int, ...] = ()) -> Child:
+    """Start the program, with its output in `<log_dir>/<name>.log`; it inherits the file descriptors `keep`.
 
     Call it from the main thread: the kernel ends the child when the thread that started it ends.
     """
-    program.prepare()
-    if program.liveness:
-        program.liveness.parent.mkdir(parents=True, exist_ok=True)
-        for file, _ in program.liveness_files():
-            file.unlink()
-    log_dir.mkdir(parents=True, exist_ok=True)
-    log = (log_dir / f"{program.name}.log").resolve()
-    rotate(log)
+    log = prepare(program, log_dir)
     launch = (sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), str(int(program.stop_signal)))
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -184,10 +179,24 @@ def start(program: Program, log_dir: Path) -> Child:
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=program.cwd,
-            env=_environment(program, log),
+            env=environment(program, log),
+            pass_fds=keep,
             start_new_session=True,  # only the supervisor receives Ctrl-C: it stops the children in order
         )
         return Child(program=program, process=process, log=log, log_offset=output.tell())
+
+
+def prepare(program: Program, log_dir: Path) -> Path:
+    """Do what comes before each start of the program, and return its log."""
+    program.prepare()
+    if program.liveness:
+        program.liveness.parent.mkdir(parents=True, exist_ok=True)
+        for file, _ in program.liveness_files():
+            file.unlink()
+    log_dir.mkdir(parents=True, exist_ok=True)
+    log = (log_dir / f"{program.name}.log").resolve()
+    rotate(log)
+    return log
 
 
 def rotate(log: Path) -> bool:
@@ -207,7 +216,8 @@ def rotate(log: Path) -> bool:
     return True
 
 
-def _environment(program: Program, log: Path) -> dict[str, str]:
+def environment(program: Program, log: Path) -> dict[str, str]:
+    """Return the whole environment of a program: its own, and the files of its output and its liveness."""
     env = {**program.env, LOG_VARIABLE: str(log)}
     return {**env, FILE_VARIABLE: str(program.liveness)} if program.liveness else env
 
@@ -272,12 +282,17 @@ def reap_orphans(children: Iterable[Child]) -> None:
             _is_gone(process)
 
 
-def leftovers(log: Path, program: Program) -> list[psutil.Process]:
-    """Return the processes that the program started and that outlived it."""
+def leftovers(child: Child) -> list[psutil.Process]:
+    """Return the processes that a program started and that outlived it.
+
+    The environment of a fork names the log of the fork server; the session that it began is its own.
+    """
     return [
         process
         for process in psutil.process_iter()
-        if _log_of(process) == str(log) or _matches(process, program.match)
+        if (log := _log_of(process)) == str(child.log)
+        or (log.startswith(f"{child.log.parent}{os.sep}") and _session_of(process) == child.pid)
+        or _matches(process, child.program.match)
     ]
 
 
@@ -328,6 +343,12 @@ def _log_of(process: psutil.Process) -> str:
         log: str = process.environ().get(LOG_VARIABLE, "")
         return log
     return ""
+
+
+def _session_of(process: psutil.Process) -> int:
+    with _ignore_gone_or_foreign():
+        return os.getsid(process.pid)
+    return 0
 
 
 def _matches(process: psutil.Process, match: ProcessMatch | None) -> bool:

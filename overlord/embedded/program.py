@@ -29,12 +29,15 @@ def environment(*, database_url: str, redis_url: str, secret_key: str, data_dir:
         "SECRET_KEY": secret_key,
         "OVERLORD_DATA": str(data_dir),
         "PYTHONUNBUFFERED": "1",
+        # `migrate` has run Django's checks. Each worker's own would write to the memory that it shares.
+        "CELERY_SKIP_CHECKS": "1",
     }
 
 
 def manage(*arguments: str, env: Mapping[str, str]) -> Program:
     """Describe a `manage.py` command, for `processes.run`."""
-    return Program(name=arguments[0], argv=(sys.executable, "manage.py", *arguments), env=env, cwd=ROOT)
+    argv = (sys.executable, "manage.py", *arguments)
+    return Program(name=arguments[0], argv=argv, env=env, cwd=ROOT, forked=True)
 
 
 def collectstatic(*, env: Mapping[str, str]) -> Program:
@@ -109,7 +112,7 @@ def beat(*, env: Mapping[str, str]) -> Program:
     so a file would bring nothing, and it could be stale."""
     return _python(
         "beat",
-        "celery -A overlord beat --scheduler overlord.liveness:BeatScheduler --pidfile= --loglevel warning",
+        "celery -A overlord beat --scheduler overlord.worker_liveness:BeatScheduler --pidfile= --loglevel warning",
         env=env,
     )
 
@@ -208,6 +211,7 @@ def _python(
         argv=(sys.executable, "-m", *module.split()),
         env=env,
         cwd=ROOT,
+        forked=True,
         liveness=Path(env["OVERLORD_DATA"]) / "liveness" / name,
         excused=excused,
         port=port,

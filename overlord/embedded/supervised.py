@@ -22,15 +22,23 @@ MAX_TAKEN_PORT_SECONDS = 30.0
 class SupervisedProcess:
     """One program that has to run all the time. `check` is called in a loop, in the main thread."""
 
-    def __init__(self, program: Program, log_dir: Path, *, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        program: Program,
+        log_dir: Path,
+        *,
+        say: Callable[[str], None],
+        start: Callable[[Program, Path], Child] = processes.start,
+    ) -> None:
         self._program = program
         self._log_dir = log_dir
         self._say = say
+        self._start = start
         self._failed_starts = 0
         self._restart_at: float | None = None
         self._waits_for_room = False
         self._waits_for_port_until: float | None = None
-        self.child: Child = processes.start(program, log_dir)
+        self.child: Child = start(program, log_dir)
 
     def check(self) -> None:
         """Restart the program if it has ended, after a delay.
@@ -66,7 +74,7 @@ class SupervisedProcess:
             return
         self._waits_for_port_until = None
         try:
-            self.child = processes.start(self._program, self._log_dir)
+            self.child = self._start(self._program, self._log_dir)
         except OSError as error:
             folder = self._full_folder()
             if folder is None:

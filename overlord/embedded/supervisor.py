@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from overlord.embedded import binaries, console, disk, ports, postgres_home, processes, program
+from overlord.embedded.forks import ForkServer
 from overlord.embedded.postgres_home import PostgresHome
 from overlord.embedded.processes import Child, ProcessFailedError, Program
 from overlord.embedded.servers import Postgres, Valkey
@@ -88,6 +89,7 @@ class Supervisor:
         self._groups: list[list[SupervisedProcess]] = []  # in the order in which they started
         self._watchdog = Watchdog(self._children, say=console.say)
         self._disk_is_full = False
+        self._forks: ForkServer | None = None
 
     def run(self) -> int:
         """Run everything until a shutdown signal, and return the exit code."""
@@ -111,7 +113,8 @@ class Supervisor:
             self._folder.announce(serving="PostgreSQL and Valkey alone")
             console.services(self._folder)
             return
-        collecting = processes.start(program.collectstatic(env=env), self._folder.logs)
+        self._forks = ForkServer(env=env, cwd=program.ROOT, log_dir=self._folder.logs)
+        collecting = self._forks.start(program.collectstatic(env=env), self._folder.logs)
         try:
             self._prepare_database(env)
         finally:
@@ -160,6 +163,8 @@ class Supervisor:
         self._watchdog.end()
         for group in reversed(self._groups):
             processes.stop([each.child for each in group], grace=3, immediately=self._signals.repeated)
+        if self._forks:
+            self._forks.stop()
         processes.reap_orphans([])
         console.say("Stopped. The data is kept.")
 
@@ -309,13 +314,18 @@ class Supervisor:
         group: list[SupervisedProcess] = []
         self._groups.append(group)
         for each in programs:
-            group.append(SupervisedProcess(each, self._folder.logs, say=console.say))
+            group.append(
+                SupervisedProcess(each, self._folder.logs, say=console.say, start=self._start_program)
+            )
         for supervised in group:
             supervised.child.wait_ready(seconds=READY_SECONDS, cancelled=self._signals.received)
         self._raise_on_shutdown()
 
     def _run_to_end(self, command: Program, *, seconds: float = 300) -> None:
-        self._finish(processes.start(command, self._folder.logs), seconds=seconds)
+        self._finish(self._start_program(command, self._folder.logs), seconds=seconds)
+
+    def _start_program(self, each: Program, log_dir: Path) -> Child:
+        return self._forks.start(each, log_dir) if self._forks else processes.start(each, log_dir)
 
     def _finish(self, command: Child, *, seconds: float = 300) -> None:
         processes.finish(command, seconds=seconds, cancelled=self._signals.received)

@@ -17,7 +17,7 @@ import psutil
 import psycopg2
 import pytest
 
-from overlord.embedded import ports, processes, program
+from overlord.embedded import ports, program
 from overlord.embedded.state import Folder
 from overlord.embedded.tests.waiting import until
 
@@ -50,7 +50,7 @@ class Up:
         """Return the supervised programs by name, each with the processes that it started."""
         children = psutil.Process(self.process.pid).children()
         return {
-            Path(child.environ()[processes.LOG_VARIABLE]).stem: [child, *child.children(recursive=True)]
+            Path(os.readlink(f"/proc/{child.pid}/fd/1")).stem: [child, *child.children(recursive=True)]
             for child in running(children)
         }
 

@@ -1,0 +1,148 @@
+"""Start our Python processes as forks of one that has imported everything, so that they share its memory.
+
+This module runs as a program (`python -m overlord.embedded.fork_server FD`), started by the supervisor. It has one
+thread, opens no connection and no server, and answers one request after another on the socket FD. Each line asks
+for a process and is answered by its pid.
+
+Each process is forked twice: when the one between has ended, the supervisor becomes its parent (`adopt_orphans`).
+So the supervisor waits for it and signals it as any other child, and it outlives this process.
+"""
+
+import ctypes
+import gc
+import importlib
+import json
+import os
+import runpy
+import socket
+import sys
+import time
+from typing import Any
+
+PR_SET_PDEATHSIG = 1
+PR_SET_NAME = 15
+ADOPTION_SECONDS = 10.0
+# What the processes import, but for Twisted's reactor, which opens files, and our own WSGI and ASGI modules, which
+# start threads. By name: the supervisor's own code imports no app.
+MODULES = (
+    "overlord.celery",
+    "overlord.urls",
+    "overlord.shop.shared_answers",
+    "django.core.handlers.wsgi",
+    "django.core.management",
+    "celery.apps.beat",
+    "celery.apps.worker",
+    "celery.bin.celery",
+    "celery.concurrency.thread",
+    "celery.worker.consumer.consumer",
+    "kombu.transport.redis",
+    "granian.cli",
+    "granian.server.mp",
+    "granian.wsgi",
+    "channels_redis.pubsub",
+    "realtime.gateway.routing",
+    "realtime.worker.tasks",
+    "checkout.tasks",
+    "stats.tasks",
+    "tickets.tasks",
+    "overlord.accounts.tasks",
+    "daphne.http_protocol",
+)
+
+
+def preload() -> None:
+    """Import what the processes need, and keep the garbage collector from writing to it."""
+    import django
+
+    gc.disable()  # its passes would move what is loaded about
+    django.setup()
+    for name in MODULES:
+        importlib.import_module(name)
+    from django.urls import get_resolver
+
+    get_resolver()._populate()
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+
+
+def serve(channel: socket.socket) -> dict[str, Any] | None:
+    """Fork a process for each request; return the request in the forked process, None when nobody asks any more."""
+    with channel.makefile("r", encoding="utf-8") as requests:
+        for line in requests:
+            request: dict[str, Any] = json.loads(line)
+            pid = fork()
+            if pid is None:
+                return request
+            channel.sendall(f"{pid}\n".encode())
+    return None
+
+
+def fork() -> int | None:
+    """Fork a process whose parent is the supervisor; return its pid, or None in that process."""
+    reader, writer = os.pipe()
+    between = os.fork()
+    if between == 0:
+        pid = os.fork()
+        if pid == 0:
+            os.close(reader)
+            os.close(writer)
+            return None
+        os.write(writer, str(pid).encode())
+        os._exit(0)
+    os.close(writer)
+    with open(reader, "rb") as answer:
+        pid = int(answer.read())
+    os.waitpid(between, 0)
+    return pid
+
+
+def become(request: dict[str, Any]) -> None:
+    """Turn this process into the one that was asked for: its parent, session, output, folder and environment."""
+    os.setsid()
+    _await_parent(request["parent"])
+    libc = ctypes.CDLL(None)
+    libc.prctl(PR_SET_PDEATHSIG, request["stop_signal"], 0, 0, 0)
+    libc.prctl(PR_SET_NAME, request["name"].encode(), 0, 0, 0)  # for `ps` and `top`
+    if os.getppid() != request["parent"]:
+        os._exit(1)
+    null = os.open(os.devnull, os.O_RDONLY)
+    log = os.open(request["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    for source, target in ((null, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+    os.closerange(3, max(null, log) + 1)
+    os.chdir(request["cwd"])
+    os.environ.update(request["env"])
+
+
+def run(argv: list[str]) -> None:
+    """Run `-m MODULE ARGUMENT...` or `FILE ARGUMENT...`, as Python's command line does."""
+    if argv[0] == "-m":
+        sys.argv = argv[1:]
+        runpy.run_module(argv[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = argv
+        runpy.run_path(argv[0], run_name="__main__")
+
+
+def _await_parent(parent: int) -> None:
+    """Wait until the process between has ended; give up when that makes somebody else our parent."""
+    until = time.monotonic() + ADOPTION_SECONDS
+    while os.getppid() != parent and time.monotonic() < until:
+        time.sleep(0.001)
+
+
+def main(fd: int) -> None:
+    """Serve until the supervisor closes the socket."""
+    preload()
+    channel = socket.socket(fileno=fd)
+    channel.sendall(b"ready\n")
+    request = serve(channel)
+    if request is not None:
+        channel.close()
+        become(request)
+        run(request["argv"])
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

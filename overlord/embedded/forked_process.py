@@ -1,0 +1,45 @@
+"""A child process that we did not start by `subprocess`: the fork server did, and the kernel made it ours."""
+
+import os
+import signal
+import subprocess
+import time
+
+POLL_SECONDS = 0.01
+
+
+class ForkedProcess:
+    """Waits for a child and signals it, by the methods of `subprocess.Popen` that `Child` uses."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """Return how the process ended, as `Popen` does; None while it runs."""
+        if self.returncode is None:
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:  # it ended before the kernel had made it ours
+                self.returncode = 1
+            else:
+                if pid:
+                    self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end, and return how it ended. Raises TimeoutExpired, as `Popen` does."""
+        until = None if timeout is None else time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if until is not None and time.monotonic() > until:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
+            time.sleep(POLL_SECONDS)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, unless it has ended: its pid may be another's by then."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)

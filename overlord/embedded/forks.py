@@ -1,0 +1,79 @@
+"""Ask the fork server for processes. It runs in the supervisor's main thread, on Linux.
+
+The fork server saves memory and time, and nothing depends on it: without it each process is started on its own.
+"""
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from overlord.embedded import processes
+from overlord.embedded.forked_process import ForkedProcess
+from overlord.embedded.processes import Child, Program
+
+NAME = "imports"  # of its log
+PATIENCE = 30.0  # seconds for its imports, on a slow machine
+
+
+class ForkServer:
+    """The process that has imported everything. `start` starts a program as a fork of it, or on its own."""
+
+    def __init__(self, *, env: Mapping[str, str], cwd: Path, log_dir: Path) -> None:
+        self._env = env
+        self._channel: socket.socket | None = None
+        self._is_ready = False
+        if sys.platform != "linux":
+            return
+        self._channel, theirs = socket.socketpair()
+        self._channel.settimeout(PATIENCE)
+        self._answers = self._channel.makefile("r", encoding="utf-8")
+        with theirs:
+            fd = theirs.fileno()
+            argv = (sys.executable, "-m", "overlord.embedded.fork_server", str(fd))
+            program = Program(name=NAME, argv=argv, env=env, cwd=cwd)
+            self.child = processes.start(program, log_dir, keep=(fd,))
+
+    def start(self, program: Program, log_dir: Path) -> Child:
+        """Start the program; one that cannot be forked, or not now, is started on its own.
+
+        The settings have been read: a program with another environment is started on its own too.
+        """
+        if self._channel is None or not program.forked or program.env != self._env:
+            return processes.start(program, log_dir)
+        log = processes.prepare(program, log_dir)
+        offset = log.stat().st_size if log.exists() else 0
+        pid = self._ask(self._channel, program, log)
+        if pid is None:
+            return processes.start(program, log_dir)
+        return Child(program=program, process=ForkedProcess(pid), log=log, log_offset=offset)
+
+    def stop(self) -> None:
+        """End the fork server. The processes that it started go on."""
+        if self._channel:
+            self._answers.close()
+            self._channel.close()
+            self._channel = None
+            self.child.process.kill()  # without what descends from it: these are the processes it started
+            self.child.process.wait()
+
+    def _ask(self, channel: socket.socket, program: Program, log: Path) -> int | None:
+        """Return the pid of the new process, or None when the fork server does not answer."""
+        request = {
+            "name": program.name,
+            "argv": program.argv[1:],
+            "cwd": str(program.cwd),
+            "env": processes.environment(program, log),
+            "log": str(log),
+            "stop_signal": int(program.stop_signal),
+            "parent": os.getpid(),
+        }
+        try:
+            self._is_ready = self._is_ready or self._answers.readline() == "ready\n"
+            channel.sendall(json.dumps(request).encode() + b"\n")
+            return int(self._answers.readline())
+        except (OSError, ValueError):  # it ended, or hangs
+            self.stop()
+            return None

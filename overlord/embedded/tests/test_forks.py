@@ -1,0 +1,158 @@
+"""Processes that are forks of one that has imported everything behave as those that are started on their own."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from overlord.embedded import forks, processes
+from overlord.embedded.forked_process import ForkedProcess
+from overlord.embedded.forks import ForkServer
+from overlord.embedded.processes import Child, Program
+from overlord.embedded.program import ROOT
+from overlord.embedded.tests.waiting import until
+
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked"),
+]
+
+ENV = {**os.environ, "ENVIRONMENT": "test", "PYTHONUNBUFFERED": "1"}
+SLEEP = "import time; time.sleep(600)"
+Start = Callable[..., Child]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    """Return a fork server with all imports; its processes become ours, as they become the supervisor's."""
+    processes.adopt_orphans()
+    server = ForkServer(env=ENV, cwd=ROOT, log_dir=tmp_path_factory.mktemp("server"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def start(server: ForkServer, tmp_path: Path) -> Iterator[Start]:
+    """Return a function that runs a text as a fork."""
+    children: list[Child] = []
+
+    def run(code: str, *arguments: str, env: dict[str, str] = ENV, by: ForkServer = server) -> Child:
+        name = f"code-{len(children)}"
+        (tmp_path / f"{name}.py").write_text(code)
+        argv = (sys.executable, f"{name}.py", *arguments)
+        program = Program(
+            name=name, argv=argv, env=env, cwd=tmp_path, forked=True, liveness=tmp_path / "live" / "x"
+        )
+        children.append(by.start(program, tmp_path / "logs"))
+        return children[-1]
+
+    yield run
+    for child in children:
+        child.kill()
+
+
+def is_fork(child: Child) -> bool:
+    return isinstance(child.process, ForkedProcess)
+
+
+def test_it_is_our_child_with_what_was_asked_for(start: Start, tmp_path: Path) -> None:
+    child = start(
+        "import os, sys, threading\n"
+        "print(sys.argv, __name__, os.getcwd(), os.getppid(), end=' ')\n"
+        "print(os.getsid(0) == os.getpid(), threading.active_count())\n"
+        "print(os.environ['OVERLORD_LOG'], os.environ['OVERLORD_LIVENESS_FILE'], sys.stdin.read() == '')\n"
+        "print('celery.apps.worker' in sys.modules, open('/proc/self/comm').read())\n"
+        "print(sorted(os.listdir('/proc/self/fd'), key=int)[:-1])",
+        "--some",
+        "argument",
+    )
+    assert child.process.wait(30) == 0
+    assert is_fork(child)
+    first, second, third, _, fds = child.last_lines().splitlines()
+    assert first == f"['code-0.py', '--some', 'argument'] __main__ {tmp_path} {os.getpid()} True 1"
+    assert second == f"{child.log} {tmp_path / 'live' / 'x'} True"
+    assert third == "True code-0"
+    assert fds == "['0', '1', '2']"
+
+
+@pytest.mark.parametrize(
+    ("code", "ended", "said"),
+    [
+        ("raise SystemExit(3)", 3, ""),
+        ("raise ValueError('because')", 1, "because"),
+        ("import atexit; atexit.register(print, 'tidied')", 0, "tidied"),
+    ],
+)
+def test_it_ends_as_any_program_does(start: Start, code: str, ended: int, said: str) -> None:
+    child = start(code)
+    assert child.process.wait(30) == ended
+    assert said in child.last_lines()
+    assert not child.running
+
+
+def test_it_is_stopped_by_its_signal(start: Start) -> None:
+    child = start(SLEEP)
+    assert child.running
+    child.stop(grace=5)
+    assert (child.process.returncode, child.exit_reason) == (-signal.SIGTERM, "killed by signal 15")
+
+
+def test_what_it_leaves_behind_is_ended_and_nothing_else(start: Start) -> None:
+    other = start(SLEEP)
+    child = start(
+        f"import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', {SLEEP!r}]); print(p.pid)"
+    )
+    child.process.wait(30)
+    left = psutil.Process(int(child.last_lines()))
+    child.end_leftovers()
+    assert not left.is_running() or left.status() == psutil.STATUS_ZOMBIE
+    assert other.running
+
+
+def test_it_outlives_the_fork_server_and_the_next_is_started_on_its_own(start: Start, tmp_path: Path) -> None:
+    server = ForkServer(env=ENV, cwd=ROOT, log_dir=tmp_path / "server")
+    child = start(SLEEP, by=server)
+    assert is_fork(child)
+    server.child.process.kill()
+    server.child.process.wait()
+    assert child.running
+    after = start("print('here')", by=server)
+    assert not is_fork(after)
+    assert after.process.wait(30) == 0
+    assert "here" in after.last_lines()
+    server.stop()
+
+
+def test_one_with_another_environment_is_started_on_its_own(start: Start) -> None:
+    """The fork server has read the settings; others would not count."""
+    child = start("import os; print(os.environ['OTHER'])", env={**ENV, "OTHER": "other"})
+    assert not is_fork(child)
+    assert child.process.wait(30) == 0
+    assert child.last_lines() == "other"
+
+
+def test_a_fork_server_that_hangs_delays_the_start_and_no_more(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forks, "PATIENCE", 0.1)
+    server = ForkServer(env=ENV, cwd=ROOT, log_dir=tmp_path / "server")
+    os.kill(server.child.pid, signal.SIGSTOP)
+    child = start("print('here')", by=server)
+    assert not is_fork(child)
+    until(lambda: not server.child.running, seconds=30)
+
+
+def test_what_is_imported_opens_nothing_and_starts_no_thread() -> None:
+    code = (
+        "import sys, threading; from overlord.embedded.fork_server import preload; preload();"
+        "print(threading.active_count(), 'twisted.internet.reactor' in sys.modules,"
+        " 'overlord.wsgi' in sys.modules, 'overlord.asgi' in sys.modules)"
+    )
+    env = {**ENV, "DJANGO_SETTINGS_MODULE": "overlord.settings"}
+    said = subprocess.check_output([sys.executable, "-c", code], env=env, cwd=ROOT, text=True)
+    assert said == "1 False False False\n"
