@@ -18,6 +18,7 @@ from benchmarks.system import System, running
 
 NAMES = (
     "reserve",
+    "batches",
     "sold_out",
     "expiry",
     "pay",

@@ -190,6 +190,7 @@ class Reservation(models.Model):
         on_delete=models.PROTECT,
         related_name="+",
         db_index=False,
+        db_constraint=False,  # sql/reservation_order_agrees.sql is its constraint
         help_text="The first reservation of its order; empty for the first itself.",
     )
     quantity = models.IntegerField(help_text="How many tickets.")
@@ -227,7 +228,7 @@ class Reservation(models.Model):
                 condition=Q(unit_price_minor__lte=Value(LARGEST_TOTAL_MINOR) / F("quantity")),
                 name="reservation_total_bounded",
             ),
-            # That an order has one buyer, one event and one currency is held by sql/reservation_order_agrees.sql.
+            # That an order has one lead, buyer, event and currency is held by sql/reservation_order_agrees.sql.
             models.CheckConstraint(
                 condition=Q(lead=None) | Q(lead__lt=F("id")), name="reservation_lead_came_first"
             ),

@@ -108,6 +108,25 @@ def test_an_order_changes_its_buyer_whole_or_not_at_all(
     assert Reservation.objects.filter(buyer=account).count() == 2
 
 
+def test_a_lead_exists(buyer: User, first: Reservation, other_type: TicketType) -> None:
+    with pytest.raises(IntegrityError) as error:
+        hold(buyer, other_type, lead_id=first.pk - 1)
+
+    assert refused(error.value) == "reservation_order_agrees"
+
+
+def test_a_lead_is_not_deleted_without_its_order(
+    buyer: User, first: Reservation, other_type: TicketType
+) -> None:
+    hold(buyer, other_type, lead=first)
+
+    with pytest.raises(IntegrityError) as error:
+        db.rows("DELETE FROM tickets_reservation WHERE id = %s", [first.pk])
+
+    assert refused(error.value) == "reservation_order_agrees"
+    db.rows("DELETE FROM tickets_reservation")
+
+
 def test_without_the_trigger_an_order_could_have_two_buyers(
     buyer: User, first: Reservation, other_type: TicketType, user_make: Callable[..., User]
 ) -> None:
