@@ -7,8 +7,11 @@ from typing import Any
 from django.db import connection, connections
 
 
-def together(*actions: Callable[[], Any]) -> list[Any]:
-    """Run the actions at once, each in a thread with its own connection; return their results or errors."""
+def together(*actions: Callable[[], Any], seconds: float = 120) -> list[Any]:
+    """Run the actions at once, each in a thread with its own connection; return their results or errors.
+
+    What has no result after so many seconds has None.
+    """
     barrier = threading.Barrier(len(actions))
     results: list[Any] = [None] * len(actions)
 
@@ -26,5 +29,5 @@ def together(*actions: Callable[[], Any]) -> list[Any]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=120)
+        thread.join(timeout=seconds)
     return results
