@@ -176,6 +176,24 @@ class Receipt(models.Model):
         return f"receipt of payment {self.payment_id}"
 
 
+class PaymentStep(models.Model):
+    """What a payment was at one time. A trigger writes it; it stays when the payment is removed."""
+
+    payment_number = models.BigIntegerField()
+    at = models.DateTimeField()
+    status = models.CharField(max_length=12)
+    try_number = models.IntegerField()
+    attempts = models.IntegerField()
+    gateway_reference = models.CharField(max_length=100)
+    error = models.TextField()
+
+    class Meta:
+        indexes = [models.Index(fields=["payment_number"], name="payment_step_of")]
+
+    def __str__(self) -> str:
+        return f"payment {self.payment_number}: {self.status}"
+
+
 class UnmatchedCharge(models.Model):
     """A charge in the gateway's list that no payment has: its row was lost. Staff pay it back, or close it."""
 

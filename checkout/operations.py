@@ -21,6 +21,7 @@ from checkout.rules import Outcome, PaymentStatus
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from overlord.kernel.queues import Queue, enqueue
+from overlord.kernel.steps import step_log_after_commit
 from tickets import operations as tickets
 from tickets.models import Reservation
 
@@ -115,6 +116,7 @@ def payment_take(*, payment_id: int, now: datetime) -> Payment | None:
     if not taken:
         return None
     payment = Payment.objects.get(pk=payment_id)
+    _log(payment, "payment_taken", attempt=payment.attempts)
     db.after_commit(partial(projections.announce, buyer_id=payment.buyer_id))
     return payment
 
@@ -124,6 +126,7 @@ def payment_remember_intent(*, payment: Payment, reference: str) -> None:
     db.transaction_required()
     _this_try(payment).update(gateway_reference=reference, version=F("version") + 1)
     payment.gateway_reference = reference
+    _log(payment, "payment_intent_made", intent=reference)
 
 
 def payment_reschedule(
@@ -134,6 +137,7 @@ def payment_reschedule(
     _this_try(payment).update(
         lease_until=None, next_look_at=until, requires_action=action, version=F("version") + 1
     )
+    _log(payment, "payment_waits", until=until)
     db.after_commit(partial(projections.announce, buyer_id=payment.buyer_id))
 
 
@@ -245,7 +249,14 @@ def _payment_move(payment: Payment, target: PaymentStatus, **changes: Any) -> No
     payment.version += 1
     for name, value in {"status": target, **changes}.items():
         setattr(payment, name, value)
+    _log(payment, f"payment_{target.lower()}", reason=payment.error)
     db.after_commit(partial(projections.announce, buyer_id=payment.buyer_id))
+
+
+def _log(payment: Payment, step: str, **facts: Any) -> None:
+    """Log a step of a payment, once it is committed."""
+    about = {"payment": payment.pk, "reservation": payment.reservation_id, "try_number": payment.try_number}
+    step_log_after_commit(step, **about, **facts)
 
 
 def _receipt_owe(payment: Payment, now: datetime) -> None:

@@ -13,6 +13,7 @@ from checkout.rules import PaymentStatus, RefundStatus
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from overlord.kernel.queues import Queue, enqueue
+from overlord.kernel.steps import step_log_after_commit
 from tickets import operations as tickets
 
 AT_REST = {"lease_until": None, "next_look_at": None}
@@ -125,4 +126,5 @@ def _refund_move(refund: Refund, target: RefundStatus, **changes: Any) -> None:
     )
     if not moved:
         raise tickets.StateChanged(f"Refund {refund.pk} cannot turn from {refund.status} to {target}.")
+    step_log_after_commit(f"refund_{target.lower()}", refund=refund.pk, payment=refund.payment_id)
     refund.refresh_from_db()

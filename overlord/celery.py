@@ -9,12 +9,12 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import before_task_publish, task_prerun, worker_init
+from celery.signals import before_task_publish, task_postrun, task_prerun, worker_init
 from django.conf import settings
 from redis import RedisError
 
 from overlord import worker_liveness
-from overlord.kernel import queue_health
+from overlord.kernel import queue_health, steps
 from overlord.kernel.postgresql import base as postgresql
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "overlord.settings")
@@ -52,3 +52,13 @@ def _record_queue(task: Any, **_kwargs: object) -> None:
     queue = (task.request.delivery_info or {}).get("routing_key", "")
     with contextlib.suppress(RedisError):  # then /readyz says that Redis is missing
         queue_health.task_record(queue=queue, sent_at=getattr(task.request, "sent_at", None))
+
+
+@task_prerun.connect
+def _begin_step(task: Any, **_kwargs: object) -> None:
+    steps.request_begin(getattr(task.request, steps.REQUEST_ID, None))
+
+
+@task_postrun.connect
+def _end_step(**_kwargs: object) -> None:
+    steps.request_end()

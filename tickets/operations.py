@@ -15,6 +15,7 @@ from django.db.models.functions import Coalesce
 
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
+from overlord.kernel.steps import step_log_after_commit
 from tickets import projections, rules, sql
 from tickets.models import Reservation
 from tickets.representation import Figures
@@ -98,6 +99,7 @@ def reservation_resize(*, reservation: Reservation, quantity: int, now: datetime
         quantity_claimed=Coalesce("quantity_claimed", "quantity"),
         version=F("version") + 1,
     )
+    step_log_after_commit("reservation_resized", reservation=reservation.pk, quantity=quantity)
     figures = [(row["event"], Figures.from_row(row)) for row in changed]
     db.after_commit(partial(projections.announce, figures=figures, buyers=[reservation.buyer_id], now=now))
     return True
@@ -271,6 +273,7 @@ def _reservation_move(
     )
     if not moved:
         raise StateChanged(f"Reservation {reservation.pk} is not {source}.")
+    step_log_after_commit(f"reservation_{target}", reservation=reservation.pk, was=source, **times)
     reservation.state = target
     for name, at in times.items():
         setattr(reservation, name, at)

@@ -10,6 +10,7 @@ from django.db import IntegrityError
 
 from overlord.kernel import db
 from overlord.kernel.errors import Busy, DomainError, Mismatch, NotFound
+from overlord.kernel.steps import step_log
 from tickets import limits, projections, representation, rules, selectors, services, sold_out_cache, sql
 from tickets.representation import Figures
 from tickets.rules import ReservationState, SeveralEvents, UnknownTicketType
@@ -59,6 +60,11 @@ def order_claim(
                 raise
             rows, refused = [], None  # a repeat of what was granted before
         if rows:
+            for row in rows:
+                facts = {"order": row["lead_id"] or row["id"], "quantity": row["quantity"], "buyer": buyer_id}
+                step_log(
+                    "reservation_claimed", reservation=row["id"], ticket_type=row["ticket_type_id"], **facts
+                )
             known = rows if order_id is None else selectors.order_rows(order_id=order_id)
             return Ordered(order=representation.order(known, now=rows[0]["created"]), replayed=False)
         if key is not None and (earlier := selectors.reservation_row_by_key(buyer_id=buyer_id, key=key)):

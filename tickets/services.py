@@ -13,6 +13,7 @@ from django.db import IntegrityError
 
 from overlord.kernel import db
 from overlord.kernel.errors import Busy, DomainError, Mismatch, NotFound
+from overlord.kernel.steps import step_log
 from tickets import (
     event_operations,
     limits,
@@ -61,6 +62,8 @@ def reservation_create(
                 raise
             claimed = None  # a repeat of what was granted before
         if claimed is not None:
+            facts = {"quantity": quantity, "buyer": buyer_id}
+            step_log("reservation_claimed", reservation=claimed["id"], ticket_type=ticket_type, **facts)
             return Reserved(
                 reservation=representation.reservation(claimed, now=claimed["created"]), replayed=False
             )
@@ -196,6 +199,7 @@ def due_holds_release(*, ticket_type: int) -> int:
     [row] = expired
     figures = [(row["event"], Figures.from_row(row))]
     projections.announce(figures=figures, buyers=row["buyers"], now=row["at"])
+    step_log("holds_expired", ticket_type=ticket_type, buyers=row["buyers"])
     return len(row["buyers"])
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from overlord.kernel import redis_client
+from overlord.kernel import redis_client, steps
 from overlord.kernel.queues import Queue
 
 PROBE_TASK = "overlord.queue_probe"
@@ -23,6 +23,8 @@ _last_record: dict[str, float] = {}
 def message_stamp(headers: dict[str, Any]) -> None:
     """Write into a message's headers when it is sent."""
     headers["sent_at"] = time.time()
+    if request_id := steps.request_id():
+        headers[steps.REQUEST_ID] = request_id
 
 
 def task_record(*, queue: str, sent_at: float | None) -> None:

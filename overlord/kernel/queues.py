@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from redis import RedisError
 
-from overlord.kernel import redis_client
+from overlord.kernel import redis_client, steps
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def queue_length(queue: Queue) -> int:
 
 def message(task: str, *, queue: str, expires: float | None, ids: dict[str, int]) -> str:
     """Return a message of Celery's protocol 2, as kombu keeps it in Redis. Note [Messages without Celery]."""
-    task_id = str(uuid4())
+    task_id, request_id = str(uuid4()), steps.request_id()
     body = json.dumps([[], ids, _NO_CALLBACKS]).encode()
     ends = None if expires is None else datetime.now(UTC) + timedelta(seconds=expires)
     return json.dumps(
@@ -91,6 +91,7 @@ def message(task: str, *, queue: str, expires: float | None, ids: dict[str, int]
                 "expires": ends and ends.isoformat(),
                 "kwargsrepr": repr(ids),
                 "sent_at": time.time(),  # see overlord/kernel/queue_health.py
+                **({} if request_id is None else {steps.REQUEST_ID: request_id}),
             },
             "properties": {
                 "correlation_id": task_id,

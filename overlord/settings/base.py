@@ -9,7 +9,7 @@ from celery.schedules import crontab
 from csp.constants import NONE, SELF
 
 from overlord.kernel.queues import Queue
-from overlord.settings import env
+from overlord.settings import env, logs
 
 ENVIRONMENT = env.ENVIRONMENT
 BASE_DIR = env.ROOT
@@ -40,6 +40,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "overlord.kernel.request_ids.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "overlord.kernel.caching.PrivateByDefaultMiddleware",
     "overlord.kernel.slashes.TrailingSlashMiddleware",
@@ -271,16 +272,4 @@ CONTENT_SECURITY_POLICY = {
 # Caddy, and nothing else, is in front: it overwrites this header whatever the client sent.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env.LOG_LEVEL},
-    "loggers": {
-        "django": {"level": "INFO", "handlers": []},
-        # An expected refusal (a 409 in the minute a sale opens) is an answer, not a warning.
-        "django.request": {"level": "ERROR"},
-        "stripe": {"level": "WARNING"},
-    },
-}
+LOGGING = logs.configure(level=env.LOG_LEVEL, json=env.PRODUCTION)

@@ -1,0 +1,60 @@
+"""How lines are written into the log: JSON in production, for programs; a plain line elsewhere, for people."""
+
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+# What every line has, also those of libraries.
+SHARED: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.format_exc_info,
+]
+
+
+def plain_line(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> str:
+    """Write an event as one line: 2026-01-02T03:04:05Z INFO overlord.steps: payment_taken payment=7 attempt=1."""
+    head = (
+        f"{event.pop('timestamp')} {event.pop('level').upper()} {event.pop('logger')}: {event.pop('event')}"
+    )
+    exception = event.pop("exception", None)
+    line = " ".join([head, *(f"{name}={value}" for name, value in event.items())])
+    return f"{line}\n{exception}" if exception else line
+
+
+def configure(*, level: str, json: bool) -> dict[str, Any]:
+    """Set structlog up, and return Django's LOGGING."""
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *SHARED,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    formatter = {
+        "()": structlog.stdlib.ProcessorFormatter,
+        "processors": [
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.JSONRenderer() if json else plain_line,
+        ],
+        "foreign_pre_chain": SHARED,
+    }
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": formatter},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "root": {"handlers": ["stderr"], "level": level},
+        "loggers": {
+            "django": {"level": "INFO", "handlers": []},
+            # An expected refusal (a 409 in the minute a sale opens) is an answer, not a warning.
+            "django.request": {"level": "ERROR"},
+            "stripe": {"level": "WARNING"},
+        },
+    }
