@@ -132,6 +132,7 @@ class ReserveForm(ChoiceForm):
 
 @allow("GET", "POST")
 @origin_decides
+@shared(seconds=1)
 def event(request: HttpRequest, event_id: int) -> HttpResponse:
     """Show an event with its availability and the form that reserves tickets, or take that form."""
     if request.method == "POST":

@@ -4,10 +4,12 @@ A time is written in a time zone that is named beside it: an event's own, or the
 """
 
 import re
+from collections.abc import Callable, Hashable
 from copy import copy
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Literal
+from functools import lru_cache, wraps
+from typing import Literal, ParamSpec
 from zoneinfo import ZoneInfo
 
 from babel import Locale, dates, numbers
@@ -18,12 +20,30 @@ from django.utils.translation import gettext as _
 _LETTER_BEFORE_DIGIT = re.compile(r"(?<=[^\W\d_])(?=\d)")  # Babel puts no space after a currency's letters
 
 _OTHER_SIGN = str.maketrans("+-", "-+")
+REMEMBERED = 4_096  # texts of each format, in a process
+
+Given = ParamSpec("Given")
+
+
+def _remembered(write: Callable[Given, str]) -> Callable[Given, str]:
+    """Write each value once for a language and a default time zone: a page writes the same few hundred again."""
+
+    @lru_cache(maxsize=REMEMBERED)
+    def kept(_language: str, _zone: str, *args: Hashable) -> str:
+        return write(*args)  # type: ignore[call-arg, arg-type]
+
+    @wraps(write)
+    def written(*args: Given.args, **_none: Given.kwargs) -> str:
+        return kept(get_language() or "", settings.TIME_ZONE, *args)  # type: ignore[arg-type]
+
+    return written
 
 
 def _locale() -> str:
     return to_locale(get_language() or settings.LANGUAGE_CODE)
 
 
+@_remembered
 def money(amount: str, currency: str) -> str:
     """Write a decimal string of a currency: ("15.00", "EUR") is €15.00, ("15.00", "CHF") is CHF 15.00.
 
@@ -69,6 +89,7 @@ def _time(instant: datetime, length: Literal["short", "medium"], zone: str | Non
     return dates.format_time(instant, length, tzinfo=_zone(zone), locale=_locale())
 
 
+@_remembered
 def date_time(instant: datetime, zone: str | None = None) -> str:
     """Write a date and a time with the zone: Fri, Jan 8, 2027, 7:30 PM UTC."""
     date = _skeleton(instant, "yMMMd", zone)
@@ -80,21 +101,25 @@ def time_to_the_second(instant: datetime, zone: str | None = None) -> str:
     return f"{_time(instant, 'medium', zone)} {zone_name(zone)}"
 
 
+@_remembered
 def time_of_day(instant: datetime, zone: str | None = None) -> str:
     """Write a time of day: 7:30 PM."""
     return _time(instant, "short", zone)
 
 
+@_remembered
 def day(instant: datetime, zone: str | None = None) -> str:
     """Write a day of the month: 8."""
     return _skeleton(instant, "d", zone)
 
 
+@_remembered
 def weekday(instant: datetime, zone: str | None = None) -> str:
     """Write a short weekday: Fri."""
     return _skeleton(instant, "E", zone)
 
 
+@_remembered
 def month(first_day: date) -> str:
     """Write a month: January 2027."""
     return dates.format_skeleton("yMMMM", first_day, locale=_locale())

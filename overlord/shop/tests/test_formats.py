@@ -1,6 +1,10 @@
-"""Money as people read it."""
+"""Money and times as people read them."""
+
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from django.utils import translation
 
 from overlord.shop import formats
 
@@ -17,3 +21,16 @@ from overlord.shop import formats
 )
 def test_money_is_written_with_all_its_digits(amount: str, currency: str, written: str) -> None:
     assert formats.money(amount, currency) == written
+
+
+def test_what_was_written_is_remembered_for_its_language_and_zone_only(settings: Any) -> None:
+    instant = datetime(2027, 1, 8, 19, 30, tzinfo=UTC)
+    written = [formats.date_time(instant)]
+    with translation.override("en-gb"):
+        written.append(formats.date_time(instant))
+    settings.TIME_ZONE = "Asia/Tokyo"
+    written.append(formats.date_time(instant))
+    written.append(formats.date_time(instant, "Europe/Berlin"))
+    assert len(set(written)) == 4
+    settings.TIME_ZONE = "UTC"
+    assert formats.date_time(instant) == written[0]

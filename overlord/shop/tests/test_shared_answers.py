@@ -213,11 +213,12 @@ class TestWhatIsNotShared:
 
 @pytest.mark.django_db(transaction=True)
 class TestPages:
-    @pytest.mark.parametrize("path", ["/", "/translations.js"])
+    @pytest.mark.parametrize("path", ["/", "/events/{event}/", "/translations.js"])
     def test_visitors_share_what_a_user_never_gets(
         self, clock: list[float], path: str, ticket_type: TicketType
     ) -> None:
         application = SharedAnswers(get_wsgi_application())
+        path = path.format(event=ticket_type.event_id)
         first = ask(application, path)
         assert first[0] == "200 OK"
         assert ask(application, path) == first
