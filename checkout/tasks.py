@@ -5,7 +5,7 @@ from datetime import timedelta
 from celery import shared_task
 from django.conf import settings
 
-from checkout import services
+from checkout import pruning, services
 from overlord.kernel import clock
 
 RECONCILED = timedelta(days=3)  # so that a day on which it did not run is made up for
@@ -39,3 +39,10 @@ def receipts_send(**_kwargs: object) -> None:
 def charges_reconcile(**_kwargs: object) -> None:
     """Find charges that no payment has."""
     services.charges_reconcile(gateway=settings.PAYMENT_GATEWAY, since=clock.now() - RECONCILED)
+
+
+@shared_task(name="checkout.rows_prune")
+def rows_prune(**_kwargs: object) -> dict[str, int]:
+    """Delete what gateways said long ago, and old steps of payments."""
+    now = clock.now()
+    return pruning.rows_prune(before=now - settings.RETENTION, steps_before=now - settings.STEPS_RETENTION)

@@ -7,9 +7,10 @@ from datetime import datetime
 
 from celery import shared_task
 from celery.signals import worker_shutting_down
+from django.conf import settings
 
 from overlord.kernel import clock
-from tickets import services
+from tickets import pruning, services
 
 RUN_SECONDS = 10.0  # of one sweep; beat enqueues one every 5 seconds, so that the next one waits beside it
 TICK_SECONDS = 0.25
@@ -36,3 +37,9 @@ def _ticks() -> Iterator[datetime]:
 def holds_expire(**_kwargs: object) -> None:
     """Expire due holds and process what else time changes, four times a second for ten seconds."""
     services.sweep(instants=_ticks())
+
+
+@shared_task(name="tickets.rows_prune")
+def rows_prune(**_kwargs: object) -> dict[str, int]:
+    """Delete old holds that were never paid."""
+    return pruning.rows_prune(before=clock.now() - settings.RETENTION)

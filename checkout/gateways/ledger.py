@@ -128,6 +128,13 @@ class Ledger:
         found = (dict(zip(names, row, strict=True)) for row in self.rows(select, Outcome.SUCCEEDED, since))
         return [{**charge, "refunded_minor": int(charge["refunded_minor"])} for charge in found]
 
+    def prune(self, *, before: datetime) -> int:
+        """Delete the answers and events from before then and count them. Intents and refunds are money and stay."""
+        deleted = (
+            "WITH gone AS (DELETE FROM sandbox.{} WHERE created < %s RETURNING 1) SELECT count(*) FROM gone"
+        )
+        return sum(self.rows(deleted.format(table), before)[0][0] for table in ("requests", "events"))
+
     def rows(self, sql: str, *params: object) -> list[tuple[Any, ...]]:
         """Run a statement on the ledger."""
         with self._connection.cursor() as cursor:

@@ -7,6 +7,7 @@ from django.contrib.auth import authenticate
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.auth.tokens import default_token_generator
+from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage
 from django.db.models import F, Q
@@ -18,6 +19,7 @@ from overlord.accounts import limits, selectors, token_cache
 from overlord.accounts.models import TAKEN, ApiToken, User
 from overlord.kernel import db
 from overlord.kernel.errors import Busy, Conflict, Invalid
+from overlord.kernel.pruning import prune
 from overlord.kernel.queues import Queue, enqueue
 
 
@@ -154,3 +156,11 @@ def logins_end(*, user_id: int) -> None:
     """End every session, token and socket of a user."""
     User.objects.filter(pk=user_id).update(login_epoch=F("login_epoch") + 1)
     token_cache.drop_user(user_id)
+
+
+def rows_prune(*, now: datetime) -> dict[str, int]:
+    """Delete sessions and API tokens that have ended, and count them."""
+    return {
+        "ended sessions": prune(lambda: Session.objects.filter(expire_date__lt=now)),
+        "ended API tokens": prune(lambda: ApiToken.objects.filter(expires_at__lt=now)),
+    }

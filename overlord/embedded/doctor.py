@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
+import psycopg2
 
 from overlord.embedded import binaries, ports, program, servers
 from overlord.embedded.binaries import MissingBinaryError
@@ -19,6 +20,14 @@ from overlord.embedded.state import Folder, FolderError
 
 MIN_PYTHON = (3, 11)
 MIN_FREE_BYTES = 500_000_000
+SIZES = """
+SELECT pg_size_pretty(pg_database_size(current_database())),
+       (SELECT string_agg(relname || ' ' || pg_size_pretty(size), ', ')
+          FROM (SELECT relname, pg_total_relation_size(oid) AS size FROM pg_class
+                 WHERE relkind = 'r' AND relnamespace NOT IN ('pg_catalog'::regnamespace,
+                                                              'information_schema'::regnamespace)
+                 ORDER BY 2 DESC LIMIT 3) largest)
+"""
 MIN_OPEN_FILES = 10_000
 FULL = 0.9  # of the files that a process may open
 LOG_LINES = 10
@@ -154,8 +163,22 @@ def _services() -> Iterator[Finding]:
             yield Finding(False, f"{variable} is not set: start bin/up, which sets it, or set it in .env")
         elif answers(url):
             yield Finding(True, f"{name} answers")
+            if variable == "DATABASE_URL":
+                yield _sizes(url)
         else:
             yield Finding(False, f"{name} does not answer at the address in {variable}", (log,))
+
+
+def _sizes(url: str) -> Finding:
+    """Return how large the database is, and which tables make it so."""
+    try:
+        connection = psycopg2.connect(url, connect_timeout=3)
+        with contextlib.closing(connection), connection.cursor() as cursor:
+            cursor.execute(SIZES)
+            [(total, largest)] = cursor.fetchall()
+    except psycopg2.Error as error:
+        return Finding(False, f"the size of the database cannot be read: {str(error).strip()}")
+    return Finding(True, f"the database takes {total}; its largest tables: {largest or 'none'}")
 
 
 def _readiness(port: int) -> Finding:

@@ -131,6 +131,9 @@ CELERY_TASK_DEFAULT_QUEUE = Queue.UPKEEP
 CELERY_TASK_QUEUES = [kombu.Queue(queue, kombu.Exchange(""), routing_key=queue) for queue in Queue]
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_ROUTES = {
+    "accounts.rows_prune": {"queue": Queue.UPKEEP},
+    "checkout.rows_prune": {"queue": Queue.UPKEEP},
+    "tickets.rows_prune": {"queue": Queue.UPKEEP},
     "accounts.password_reset_send": {"queue": Queue.MAIL},
     "checkout.payment_process": {"queue": Queue.PAYMENTS},
     "checkout.charges_reconcile": {"queue": Queue.UPKEEP},
@@ -164,6 +167,9 @@ CELERY_BEAT_SCHEDULE = {
     "expire-holds": _every(5, "tickets.holds_expire", Queue.EXPIRY),
     "sample-stats": _every(1, "stats.sample", Queue.UPKEEP),
     "reconcile-charges": _nightly(3, 17, "checkout.charges_reconcile"),
+    "prune-accounts": _nightly(3, 37, "accounts.rows_prune"),
+    "prune-tickets": _nightly(3, 47, "tickets.rows_prune"),
+    "prune-checkout": _nightly(3, 57, "checkout.rows_prune"),
     "look-after-payments": _every(2, "checkout.look_after", Queue.EXPIRY),
     **{f"probe-{queue}": _every(3, "overlord.queue_probe", queue, expires=60) for queue in Queue},
 }
@@ -188,6 +194,8 @@ HOLDS_PER_BUYER = env.HOLDS_PER_BUYER
 GUEST_HOLDS_PER_ADDRESS = env.GUEST_HOLDS_PER_ADDRESS
 COOLING_EXPIRED = env.COOLING_EXPIRED
 COOLING_SECONDS = env.COOLING_SECONDS
+RETENTION = timedelta(days=env.RETENTION_DAYS)
+STEPS_RETENTION = timedelta(days=env.STEPS_RETENTION_DAYS)
 TOKEN_LIFETIME = timedelta(days=env.TOKEN_DAYS)
 LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/event/reservations/"

@@ -207,6 +207,10 @@ GUEST_HOLDS_PER_ADDRESS = _whole("GUEST_HOLDS_PER_ADDRESS", 100, least=1, most=1
 COOLING_EXPIRED = _whole("COOLING_EXPIRED", 3, least=1, most=100, of="orders")
 COOLING_SECONDS = _whole("COOLING_SECONDS", 1800, least=1, most=86_400, of="seconds")
 
+# How long holds that were never paid and what gateways said are kept, and how long the steps of a payment.
+RETENTION_DAYS = _whole("RETENTION_DAYS", 30, least=4, most=36_500, of="days")
+STEPS_RETENTION_DAYS = _whole("STEPS_RETENTION_DAYS", 400, least=4, most=36_500, of="days")
+
 # How long an API token works after its log-in.
 TOKEN_DAYS = _whole("TOKEN_DAYS", 30, least=1, most=3650, of="days")
 

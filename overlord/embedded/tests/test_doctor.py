@@ -35,3 +35,11 @@ def test_a_server_that_has_no_room_for_sockets_is_named() -> None:
         child.stdin.close()
         child.wait()
         child.stdout.close()
+
+
+def test_the_sizes_of_the_database_are_shown() -> None:
+    found = doctor._sizes(os.environ["DATABASE_URL"])
+    assert found.good
+    assert "the database takes" in found.text
+    unreachable = doctor._sizes("postgres://nobody@127.0.0.1:1/none")
+    assert not unreachable.good

@@ -1,0 +1,21 @@
+"""What of paying is not kept for ever. Payments, refunds, receipts and incidents are."""
+
+from datetime import datetime
+
+from checkout.gateways import ledger
+from checkout.models import PaymentStep, WebhookEvent
+from overlord.kernel.pruning import prune
+
+
+def rows_prune(*, before: datetime, steps_before: datetime) -> dict[str, int]:
+    """Delete what gateways said before then, and the steps of payments before `steps_before`, and count them.
+
+    A gateway repeats a message for days at most, and nobody repeats a request to the sandbox for longer.
+    """
+    with ledger.opened() as book:
+        sandbox = book.prune(before=before)
+    return {
+        "webhook events": prune(lambda: WebhookEvent.objects.filter(received__lt=before)),
+        "steps of payments": prune(lambda: PaymentStep.objects.filter(at__lt=steps_before)),
+        "entries in the sandbox's ledger": sandbox,
+    }

@@ -1,0 +1,34 @@
+"""Delete rows that nobody needs any more, in small transactions that hold up nobody.
+
+Each app names what it keeps no longer; a task of its own deletes that each night, and `manage.py prune` at once.
+"""
+
+from collections.abc import Callable
+
+from django.db.models import Exists, Model, OuterRef, QuerySet
+
+from overlord.kernel import db
+
+BATCH = 1_000
+
+
+def prune(rows: Callable[[], QuerySet[Model]]) -> int:
+    """Delete all that `rows` selects and count it."""
+    count = 0
+    while True:
+        with db.transaction():
+            keys = list(rows().values_list("pk", flat=True)[:BATCH])
+            if not keys:
+                return count
+            deleted, _ = rows().filter(pk__in=keys).delete()
+        count += len(keys)
+        if not deleted:  # others hold them back
+            return count - len(keys)
+
+
+def unreferenced(rows: QuerySet[Model]) -> QuerySet[Model]:
+    """Leave out the rows to which a row of any table refers."""
+    for relation in rows.model._meta.related_objects:
+        referring = relation.related_model._base_manager.filter(**{relation.field.name: OuterRef("pk")})
+        rows = rows.filter(~Exists(referring))
+    return rows

@@ -1,0 +1,127 @@
+"""What nobody needs is deleted, and nothing else."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from celery import current_app
+from django.contrib.sessions.models import Session
+from django.core.management import call_command
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from checkout.gateways import ledger
+from checkout.models import Payment, PaymentStep, WebhookEvent
+from checkout.tests.paying import PAYMENTS, charges, pay, work
+from overlord.accounts.models import ApiToken, User
+from overlord.kernel import db, pruning
+from tickets.models import Inventory, Reservation, TicketType
+from tickets.tests.reserving import reserve
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LONG_AGO = timedelta(days=1000)
+
+
+def age_reservations() -> None:
+    past = timezone.now() - LONG_AGO
+    Reservation.objects.update(created=past, expires_at=past + timedelta(minutes=15))
+    Reservation.objects.exclude(ended_at=None).update(ended_at=past + timedelta(minutes=15))
+
+
+@pytest.fixture
+def payment(api: APIClient, ticket_type: TicketType) -> Payment:
+    """Make a payment, not started, of two tickets that are held."""
+    held = reserve(api, ticket_type, 2).json()
+    made = api.post(PAYMENTS, {"reservation_id": held["id"]}, format="json").json()
+    return Payment.objects.get(pk=made["id"])
+
+
+@pytest.fixture
+def released(api: APIClient, ticket_type: TicketType) -> int:
+    """Make a hold that its buyer released."""
+    held: int = reserve(api, ticket_type, 2).json()["id"]
+    api.delete(f"/event/reservations/{held}/")
+    assert Reservation.objects.get(pk=held).state == "released"
+    return held
+
+
+def test_an_old_hold_that_was_never_paid_goes_and_the_figures_stay(released: int) -> None:
+    before = list(Inventory.objects.values())
+    call_command("prune")
+    assert Reservation.objects.filter(pk=released).exists(), "it is not old yet"
+    age_reservations()
+
+    call_command("prune")
+
+    assert not Reservation.objects.filter(pk=released).exists()
+    assert list(Inventory.objects.values()) == before
+
+
+def test_what_was_paid_for_or_is_held_stays(
+    api: APIClient, ticket_type: TicketType, ticket_type_make: Callable[..., TicketType], payment: Payment
+) -> None:
+    pay(api, payment, "card_error")
+    assert work(payment).status == "FAILURE"
+    api.delete(f"/event/reservations/{payment.reservation_id}/")
+    live = reserve(api, ticket_type_make(), 1).json()["id"]
+    age_reservations()
+
+    call_command("prune")
+
+    assert set(Reservation.objects.values_list("pk", flat=True)) == {payment.reservation_id, live}
+
+
+def test_without_the_look_at_references_a_paid_hold_would_be_in_the_way(
+    api: APIClient, payment: Payment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tickets.pruning.unreferenced", lambda rows: rows)
+    pay(api, payment, "card_error")
+    work(payment)
+    api.delete(f"/event/reservations/{payment.reservation_id}/")
+    age_reservations()
+    with pytest.raises(Exception, match="protected"):
+        call_command("prune")
+
+
+def test_more_rows_than_one_batch_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pruning, "BATCH", 2)
+    past = timezone.now() - LONG_AGO
+    for number in range(5):
+        WebhookEvent.objects.create(gateway="stripe", event_id=f"evt_{number}", received=past)
+    fresh = WebhookEvent.objects.create(gateway="stripe", event_id="evt_new", received=timezone.now())
+    call_command("prune")
+    assert list(WebhookEvent.objects.all()) == [fresh]
+
+
+def test_ended_sessions_and_tokens_go(buyer: User) -> None:
+    now = timezone.now()
+    for name, end in (("ended", now - timedelta(minutes=1)), ("open", now + timedelta(minutes=1))):
+        Session.objects.create(session_key=name, session_data="", expire_date=end)
+        ApiToken.objects.create(key_hash=name, user=buyer, login_epoch=0, created_at=now, expires_at=end)
+    call_command("prune")
+    assert set(Session.objects.values_list("pk", flat=True)) == {"open"}
+    assert set(ApiToken.objects.values_list("pk", flat=True)) == {"open"}
+
+
+def test_the_ledger_keeps_money_and_forgets_requests(api: APIClient, payment: Payment) -> None:
+    pay(api, payment)
+    work(payment)
+    with ledger.opened() as book:
+        book.rows("UPDATE sandbox.requests SET created = created - interval '1000 days'")
+    PaymentStep.objects.update(at=timezone.now() - LONG_AGO)
+
+    call_command("prune")
+
+    assert charges(payment) == ["succeeded"]
+    assert db.rows("SELECT FROM sandbox.requests") == []
+    assert not PaymentStep.objects.exists()
+    assert Payment.objects.get(pk=payment.pk).status == "SUCCESS"
+
+
+def test_it_runs_each_night() -> None:
+    current_app.loader.import_default_modules()
+    scheduled = {entry["task"] for entry in current_app.conf.beat_schedule.values()}
+    prunes = {name for name in current_app.tasks if name.endswith(".rows_prune")}
+    assert len(prunes) == 3
+    assert prunes <= scheduled
