@@ -1,6 +1,7 @@
 """The OpenAPI schema: valid, without a warning, and true of what the API answers."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import jsonschema
@@ -33,16 +34,26 @@ def check(schema: dict[str, Any], path: str, method: str, answer: Any) -> None:
 
 
 def test_every_answer_is_as_described(
-    schema: dict[str, Any], api: APIClient, ticket_type: TicketType
+    schema: dict[str, Any],
+    api: APIClient,
+    ticket_type: TicketType,
+    ticket_type_make: Callable[..., TicketType],
 ) -> None:
     body = {"ticket_type": ticket_type.pk, "amount": 2}
     reserved = api.post("/event/reservations/", body, format="json")
     payment = api.post("/payment/payments/", {"reservation_id": reserved.json()["id"]}, format="json")
     one, other = reserved.json()["id"], payment.json()["id"]
+    changed = api.patch(f"/event/reservations/{one}/", {"amount": 3}, format="json")
     pay = api.post(f"/payment/payments/{other}/pay/", {"token": "ok"}, format="json")
+    batch = "/event/reservations/batch/"
+    type_of_another_event = ticket_type_make()
+    order = {"items": [{"ticket_type": type_of_another_event.pk, "amount": 1}]}
 
     for path, method, answer in (
         ("/event/reservations/", "post", reserved),
+        ("/event/reservations/{reservation_id}/", "patch", changed),
+        (batch, "post", api.post(batch, order, format="json")),
+        (batch, "post", api.post(batch, order, format="json")),
         ("/payment/payments/", "post", payment),
         ("/payment/payments/{payment_id}/pay/", "post", pay),
         ("/event/events/", "get", api.get("/event/events/")),

@@ -166,14 +166,13 @@ def order_validate(*, reservations: Sequence[Reservation], now: datetime) -> Non
 def order_stop_paying(*, reservations: Sequence[Reservation], now: datetime) -> None:
     """Turn reservations back into holds after a failed payment, or expire those that are due."""
     changes: list[Change] = []
-    for nth, each in enumerate(reservations):
-        failed = {"failed": 1 if nth == 0 else 0}  # one try of the order failed
+    for each in reservations:
         if each.expires_at > now:
             _reservation_move(each, ReservationState.PAYING, ReservationState.HELD)
-            changes.append((each, failed))
+            changes.append((each, {"failed": 1}))
         else:
             _reservation_move(each, ReservationState.PAYING, ReservationState.EXPIRED, ended_at=now)
-            changes.append((each, {**failed, "held": -each.quantity, "expired": 1}))
+            changes.append((each, {"held": -each.quantity, "failed": 1, "expired": 1}))
     _inventories_change(changes, now=now)
 
 

@@ -1,4 +1,4 @@
-"""The app's SQL, where the ORM has no equivalent."""
+"""The app's SQL, where the ORM has no equivalent. The functions of migrations are in files beside this one."""
 
 WEBHOOK_NOTE = (
     "INSERT INTO checkout_webhookevent (gateway, event_id, received) VALUES (%(gateway)s, %(event_id)s, %(now)s)"

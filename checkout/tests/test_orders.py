@@ -1,5 +1,6 @@
 """One payment for an order of three ticket types: all of it or nothing, at every turn."""
 
+import json
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.core import mail
+from django.db import IntegrityError
 from django.test import Client, override_settings
 from django.utils import timezone
 from rest_framework.test import APIClient
@@ -28,7 +30,9 @@ from checkout.tests.paying import (
 )
 from overlord.accounts.models import User
 from overlord.kernel import db
+from overlord.kernel.rendering import dumps
 from tests.clients import api_of
+from tests.live_contract import check
 from tests.threads import together
 from tickets import operations
 from tickets import services as tickets
@@ -188,6 +192,45 @@ class TestPaying:
         assert "50.02 EUR" in message.body
 
 
+class TestTheDatabase:
+    def test_a_payment_names_the_first_reservation_of_its_order(self, payment: Payment) -> None:
+        second = lines(payment)[1]
+
+        for act in (
+            lambda: Payment.objects.filter(pk=payment.pk).update(reservation=second),
+            lambda: Payment.objects.create(
+                buyer=payment.buyer,
+                reservation=second,
+                amount_minor=1,
+                currency="EUR",
+                gateway="sandbox",
+                created=timezone.now(),
+            ),
+        ):
+            with pytest.raises(IntegrityError) as error:
+                act()
+            assert db.violated(error.value) == "payment_of_a_lead"
+
+    def test_an_order_has_one_payment_in_flight(self, api: APIClient, payment: Payment) -> None:
+        pay(api, payment)
+        now = timezone.now()
+
+        with pytest.raises(IntegrityError) as error:
+            Payment.objects.create(
+                buyer=payment.buyer,
+                reservation=payment.reservation,
+                status="PENDING",
+                amount_minor=1,
+                currency="EUR",
+                gateway="sandbox",
+                created=now,
+                deadline=now,
+                next_look_at=now,
+            )
+
+        assert db.violated(error.value) == "payment_one_in_flight_per_reservation"
+
+
 class TestExpiry:
     def test_an_expired_order_names_what_has_expired(self, api: APIClient, payment: Payment) -> None:
         expire(payment)
@@ -288,7 +331,7 @@ class TestFailure:
         assert work(payment).status == "FAILURE"
 
         assert states(payment) == ["held"] * 3
-        assert sum(Inventory.objects.values_list("payments_failed", flat=True)) == 1
+        assert list(Inventory.objects.values_list("payments_failed", flat=True)) == [1, 1, 1]
         pay(api, payment)
         assert work(payment).status == "SUCCESS"
         assert sum(Inventory.objects.values_list("reservations_paid", flat=True)) == 3
@@ -456,6 +499,9 @@ class TestLive:
         assert {each["order"] for each in frame["reservations"]} == {payment.reservation_id}
         [shown] = frame["payments"]
         assert shown["reservations"] == [each.pk for each in lines(payment)]
+        data = json.loads(dumps(frame))
+        sent = {"type": "snapshot", "stream": f"me.{buyer.pk}", "version": 1, "data": data}
+        check({**sent, "server_time": "2026-01-01T00:00:00Z"})
 
     def test_it_shows_the_payment_when_the_first_reservation_left_the_frame(
         self, api: APIClient, buyer: User, payment: Payment

@@ -14,7 +14,7 @@ from overlord.kernel.queues import Queue
 from stats import monitor, selectors, services, system
 from stats.models import Minute, Reading
 from tests.threads import together
-from tickets import operations
+from tickets import operations, order_services
 from tickets import services as tickets
 from tickets.models import Inventory, Reservation, TicketType
 from tickets.tests.reserving import claim, end
@@ -115,6 +115,27 @@ class TestThePicture:
         assert len(shown["feed"]) == 6
         assert shown["system"] == {"viewers": 3}
         assert len(shown["minutes"]) == monitor.MINUTES
+
+    def test_an_order_that_is_paid_for_counts_once(
+        self, user_make: Callable[..., User], ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        first = ticket_type_make()
+        types = [first, ticket_type_make(event=first.event)]
+        items = [order_services.Wanted(ticket_type=each.pk, quantity=2) for each in types]
+        now = timezone.now()
+        for _ in range(2):
+            made = order_services.order_claim(
+                buyer_id=user_make().pk, items=items, order_id=None, key=None, hold=MINUTE, now=now
+            )
+            with db.transaction():
+                order = operations.order_lock(order_id=made.order["order"])
+                operations.order_begin_paying(order=order, now=now - MINUTE)
+
+        payments = monitor.picture(now=now)["payments"]
+
+        assert (payments["in_flight"], payments["in_doubt"]) == (2, 2)
+        assert {each["amount"] for each in payments["doubtful"]} == {4}
+        assert payments["doubtful"][0]["ticket_type"] == ", ".join(each.name for each in types)
 
     def test_it_says_the_same_as_the_api(self, busy: TicketType) -> None:
         shown = monitor.picture(now=timezone.now())

@@ -92,6 +92,16 @@ class TestOppositeOrder:
         orders = [r.order_id for r in Reservation.objects.all()]
         assert sorted(orders) == sorted([*set(orders), *set(orders)])
 
+    def test_the_check_alone_still_sells_exactly_fifty(
+        self, crowd: list[int], types: list[TicketType]
+    ) -> None:
+        condition = "i.held::bigint + i.sold + w.quantity <= i.capacity"
+        with function_with("reservations_claim", condition, "true"), Witness(types[1]) as witness:
+            results = together(*[lambda pk=pk: claim_order(pk, *types) for pk in crowd])
+
+        assert codes(results) == {"won": 50, "all_held": 50}
+        assert witness.broken == []
+
     def opposite(self, buyer: User, types: list[TicketType]) -> list[object]:
         """Claim two types, the later one first, while another transaction takes the earlier one first."""
         begun = threading.Event()

@@ -97,6 +97,15 @@ class TestClaiming:
         assert list(Inventory.objects.order_by("pk").values()) == before
         assert not Reservation.objects.exists()
 
+    def test_a_cached_refusal_names_the_type_in_an_order_only(
+        self, api: APIClient, types: list[TicketType]
+    ) -> None:
+        Inventory.objects.filter(pk=types[1].pk).update(capacity=0)
+
+        for _ in range(2):  # the second answer is cached
+            assert batch(api, (types[0], 1), (types[1], 1)).json()["ticket_type"] == types[1].pk
+            assert "ticket_type" not in reserve(api, types[1]).json()
+
     def test_the_first_refused_type_is_named(self, api: APIClient, types: list[TicketType]) -> None:
         Inventory.objects.filter(pk__in=[types[0].pk, types[2].pk]).update(paused=True)
 
