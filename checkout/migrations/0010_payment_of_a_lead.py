@@ -23,6 +23,6 @@ DROP FUNCTION payment_of_a_lead();
 class Migration(migrations.Migration):
     """Let payments be of orders only."""
 
-    dependencies = [("checkout", "0021_unmatched_charges"), ("tickets", "0022_orders_by_index")]
+    dependencies = [("checkout", "0022_payment_steps"), ("tickets", "0022_orders_by_index")]
 
     operations = [migrations.RunSQL(PAYMENT_OF_A_LEAD, PAYMENT_OF_ANY)]
