@@ -15,7 +15,24 @@ from overlord.kernel.management.commands import migrate
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-APP, BEFORE, TABLE = "realtime", "0002", "realtime_history"
+APP = "compose"  # which has no migrations of its own
+
+
+@pytest.fixture(autouse=True)
+def trial(settings: Any) -> Iterator[None]:
+    """Make a table, and a migration that changes it."""
+    settings.MIGRATION_MODULES = {APP: "overlord.kernel.tests.trial_migrations"}
+    db.rows("CREATE TABLE migrate_trial (id int)")
+    yield
+    db.rows("DROP TABLE migrate_trial")
+    db.rows("DELETE FROM django_migrations WHERE app = %s", [APP])
+
+
+def columns() -> list[str]:
+    found = db.rows(
+        "SELECT attname FROM pg_attribute WHERE attrelid = 'migrate_trial'::regclass AND attnum > 0"
+    )
+    return [row["attname"] for row in found]
 
 
 @pytest.fixture
@@ -23,17 +40,15 @@ def reader() -> Iterator[psycopg2.extensions.connection]:
     """Read the table in a transaction that stays open."""
     other = psycopg2.connect(**{**connection.get_connection_params(), "cursor_factory": None})
     with other.cursor() as cursor:
-        cursor.execute(f"SELECT FROM {TABLE}")
+        cursor.execute("SELECT FROM migrate_trial")
     yield other
     other.close()
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(migrate, "PAUSE_SECONDS", 0)
     monkeypatch.setattr(migrate, "SESSION", migrate.SESSION.replace(f"'{migrate.LOCK_SECONDS}s'", "'50ms'"))
-    yield
-    call_command("migrate", APP, verbosity=0)
 
 
 class Output:
@@ -53,9 +68,9 @@ class Output:
 
 def test_a_table_in_use_is_waited_for_in_short_turns(reader: psycopg2.extensions.connection) -> None:
     output: Any = Output(reader)
-    call_command("migrate", APP, BEFORE, stdout=output)
+    call_command("migrate", APP, stdout=output)
     assert len(output.said) == 2
-    assert db.rows("SELECT to_regclass(%s) AS found", [TABLE]) == [{"found": None}]
+    assert columns() == ["id", "added"]
 
 
 def test_a_table_that_stays_in_use_is_given_up(
@@ -63,7 +78,7 @@ def test_a_table_that_stays_in_use_is_given_up(
 ) -> None:
     monkeypatch.setattr(migrate, "ATTEMPTS", 2)
     with pytest.raises(CommandError, match="stayed in use"):
-        call_command("migrate", APP, BEFORE, verbosity=0)
+        call_command("migrate", APP, verbosity=0)
     reader.rollback()
 
 
@@ -75,7 +90,7 @@ def test_nobody_waits_behind_it_for_long(reader: psycopg2.extensions.connection)
     def read() -> None:
         other = psycopg2.connect(**{**connection.get_connection_params(), "cursor_factory": None})
         with other.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM realtime_history")
+            cursor.execute("SELECT count(*) FROM migrate_trial")
             found.append(cursor.fetchone())
         other.close()
 
@@ -89,7 +104,7 @@ def test_nobody_waits_behind_it_for_long(reader: psycopg2.extensions.connection)
         really(text)
 
     output.write = write
-    call_command("migrate", APP, BEFORE, stdout=output)
+    call_command("migrate", APP, stdout=output)
     assert len(found) == 1
 
 
@@ -100,6 +115,6 @@ def test_its_statements_may_take_their_time(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_afterwards_the_connection_has_the_time_outs_of_the_application() -> None:
-    call_command("migrate", verbosity=0)
+    call_command("migrate", APP, verbosity=0)
     assert db.rows("SHOW lock_timeout") == [{"lock_timeout": "3s"}]
     assert db.rows("SHOW statement_timeout") == [{"statement_timeout": "15s"}]
