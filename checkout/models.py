@@ -188,7 +188,11 @@ class PaymentStep(models.Model):
     error = models.TextField()
 
     class Meta:
-        indexes = [models.Index(fields=["payment_number"], name="payment_step_of")]
+        indexes = [
+            models.Index(fields=["payment_number"], name="payment_step_of"),
+            # For the monitor's feed.
+            models.Index(fields=["id"], condition=Q(status="FAILURE"), name="payment_step_failed"),
+        ]
 
     def __str__(self) -> str:
         return f"payment {self.payment_number}: {self.status}"

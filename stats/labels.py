@@ -8,6 +8,7 @@ def happenings() -> dict[str, str]:
     return {
         "reserved": _("Reserved"),
         "paid": _("Paid"),
+        "failed": _("Payment failed"),
         "expired": _("Hold expired"),
         "released": _("Released"),
         "returned": _("Back on sale"),

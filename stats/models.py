@@ -16,6 +16,9 @@ class Reading(models.Model):
     paid = models.BigIntegerField(default=0)
     expired = models.BigIntegerField(default=0)
     failed = models.BigIntegerField(default=0)
+    recent = models.JSONField(
+        null=True, help_text="The readings of the last minute: lists of an instant, reserved and paid."
+    )
     system = models.JSONField(default=dict, help_text="Viewers and queues, as `system.look` returns them.")
 
     class Meta:

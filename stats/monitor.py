@@ -23,6 +23,7 @@ LISTED = 10
 COUNTED = 1000  # a count stops here, so that it costs no more
 LATEST_PAYMENTS = 500
 DOUBTFUL_AFTER = timedelta(seconds=10)
+LAST, GAP = timedelta(minutes=1), timedelta(seconds=5)  # a reading that is older by more counts too much
 STILL_SHOWN = timedelta(hours=6)  # after an event began
 
 COUNTERS = {
@@ -40,13 +41,13 @@ COUNTERS = {
 def picture(*, now: datetime) -> dict[str, Any]:
     """Read all that the monitor shows. Times are instants, money is a decimal string."""
     reading = Reading.objects.filter(pk=Reading.ONLY).first()
-    minutes = _minutes(now)
+    minutes, shown = _minutes(now), _totals()
     return {
         "read_at": now,
         "sampled_at": reading.at if reading else None,
-        **_totals(),
+        **shown,
         "minutes": minutes,
-        "last_minute": minutes[-2],
+        "last_minute": _last_minute(reading, shown["funnel"], now=now),
         "events": _events(now),
         "top_events": [
             representation.event(row) for row in selectors.events_top(by=selectors.Order.RESERVATIONS)
@@ -95,6 +96,20 @@ def _minutes(now: datetime) -> list[dict[str, Any]]:
     silent = {"reserved": 0, "paid": 0, "expired": 0, "failed": 0}
     hour = [present - _span(back) for back in range(MINUTES - 1, -1, -1)]
     return [known.get(minute, {"minute": minute, **silent}) for minute in hour]
+
+
+def _last_minute(reading: Reading | None, total: Mapping[str, int], *, now: datetime) -> dict[str, int]:
+    """Return what was reserved and paid in the last sixty seconds, to the second.
+
+    It counts from the reading of a minute ago, or from the first one after that while there is none.
+    """
+    kept = [(datetime.fromisoformat(at), *counts) for at, *counts in (reading and reading.recent) or []]
+    before = [each for each in kept if now - LAST - GAP <= each[0] <= now - LAST]
+    since = [each for each in kept if each[0] > now - LAST]
+    base = before[-1] if before else since[0] if since else None
+    if base is None:
+        return {"reserved": 0, "paid": 0}
+    return {"reserved": max(0, total["reserved"] - base[1]), "paid": max(0, total["paid"] - base[2])}
 
 
 def _span(minutes: int) -> timedelta:
@@ -164,7 +179,7 @@ def _happening(row: dict[str, Any]) -> dict[str, Any]:
         "key": f"{row['what']}-{row['id']}",
         "at": row["at"],
         "what": row["what"],
-        "reservation": row["id"],
+        "reservation": row["reservation"],
         "event": row["event"],
         "ticket_type": row["ticket_type"],
         "amount": row["quantity"],

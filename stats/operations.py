@@ -1,7 +1,7 @@
 """Steps of a sample inside an open transaction."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import F
@@ -10,6 +10,7 @@ from overlord.kernel import db
 from stats.models import Minute, Reading
 
 COUNTED = ("reserved", "paid", "expired", "failed")
+RECENT = timedelta(minutes=1)
 
 
 def reading_lock() -> Reading:
@@ -29,8 +30,15 @@ def reading_take(
         _minute_add(now.replace(second=0, microsecond=0), rise)
     for name in COUNTED:
         setattr(reading, name, totals[name])
+    reading.recent = _recent(reading.recent or [], [now.isoformat(), totals["reserved"], totals["paid"]], now)
     reading.at, reading.system = now, system
     reading.save()
+
+
+def _recent(kept: list[list[Any]], latest: list[Any], now: datetime) -> list[list[Any]]:
+    """Return the readings of the last minute, with the one before them that the minute is counted from."""
+    old = [each for each in kept if datetime.fromisoformat(each[0]) <= now - RECENT]
+    return [*old[-1:], *kept[len(old) :], latest]
 
 
 def _minute_add(minute: datetime, rise: Mapping[str, int]) -> None:

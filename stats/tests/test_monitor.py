@@ -8,6 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from checkout import services as checkout
 from overlord.accounts.models import User
 from overlord.kernel import db, queue_health, redis_client
 from overlord.kernel.queues import Queue
@@ -136,6 +137,39 @@ class TestThePicture:
         assert (payments["in_flight"], payments["in_doubt"]) == (2, 2)
         assert {each["amount"] for each in payments["doubtful"]} == {4}
         assert payments["doubtful"][0]["ticket_type"] == ", ".join(each.name for each in types)
+
+    def test_the_last_minute_is_the_last_sixty_seconds(self, ticket_type: TicketType) -> None:
+        counters, now = Inventory.objects.filter(pk=ticket_type.pk), timezone.now()
+        for seconds in range(90, 0, -1):  # one reservation a second, two of three paid at the end
+            counters.update(reservations=90 - seconds, reservations_paid=max(0, 30 - seconds))
+            sample(now - timedelta(seconds=seconds))
+        counters.update(reservations=90, reservations_paid=30)
+
+        assert monitor.picture(now=now)["last_minute"] == {"reserved": 60, "paid": 30}
+        later = now + timedelta(seconds=35)
+        assert monitor.picture(now=later)["last_minute"] == {"reserved": 25, "paid": 25}
+        assert len(Reading.objects.get().recent) <= 62
+
+    def test_what_came_while_nothing_was_read_is_not_of_the_last_minute(
+        self, ticket_type: TicketType
+    ) -> None:
+        counters, now = Inventory.objects.filter(pk=ticket_type.pk), timezone.now()
+        sample(now - timedelta(minutes=9))
+        counters.update(reservations=100)
+        sample(now - timedelta(seconds=3))
+        counters.update(reservations=104)
+        assert monitor.picture(now=now)["last_minute"] == {"reserved": 4, "paid": 0}
+
+    def test_a_payment_that_failed_stays_in_the_feed(self, ticket_type: TicketType, buyer: User) -> None:
+        held = claim(buyer.pk, ticket_type, 2).reservation["id"]
+        for token in ("card_error", "ok"):
+            payment = checkout.reservation_pay(
+                buyer_id=buyer.pk, reservation_id=held, gateway="sandbox", token=token
+            )
+            checkout.payment_process(payment_id=payment.pk)
+        feed = monitor.picture(now=timezone.now())["feed"]
+        assert [each["what"] for each in feed] == ["paid", "failed", "reserved"]
+        assert [(each["amount"], each["reservation"]) for each in feed] == [(2, held)] * 3
 
     def test_it_says_the_same_as_the_api(self, busy: TicketType) -> None:
         shown = monitor.picture(now=timezone.now())

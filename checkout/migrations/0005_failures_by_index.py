@@ -1,0 +1,16 @@
+"""Lets the monitor's feed find the latest payments that failed by an index."""
+
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("checkout", "0022_payment_steps")]
+
+    operations = [
+        migrations.AddIndex(
+            model_name="paymentstep",
+            index=models.Index(
+                condition=models.Q(("status", "FAILURE")), fields=["id"], name="payment_step_failed"
+            ),
+        ),
+    ]
