@@ -72,6 +72,28 @@ def test_what_was_paid_for_or_is_held_stays(
     assert set(Reservation.objects.values_list("pk", flat=True)) == {payment.reservation_id, live}
 
 
+@pytest.mark.parametrize("is_paid", [True, False])
+def test_an_order_goes_whole_or_keeps_its_first_reservation(
+    is_paid: bool, api: APIClient, ticket_type_make: Callable[..., TicketType]
+) -> None:
+    first = ticket_type_make(price_minor=0)
+    types = [first, *(ticket_type_make(event=first.event, price_minor=0) for _ in range(2))]
+    items = [{"ticket_type": each.pk, "amount": 1} for each in types]
+    lines = api.post("/event/reservations/batch/", {"items": items}, format="json").json()["reservations"]
+    for line in lines[:2]:
+        api.delete(f"/event/reservations/{line['id']}/")
+    if is_paid:
+        Reservation.objects.filter(pk=lines[2]["id"]).update(state="validated", validated_at=timezone.now())
+    else:
+        api.delete(f"/event/reservations/{lines[2]['id']}/")
+    age_reservations()
+
+    call_command("prune")
+
+    kept = [lines[0]["id"], lines[2]["id"]] if is_paid else []
+    assert list(Reservation.objects.order_by("pk").values_list("pk", flat=True)) == kept
+
+
 def test_without_the_look_at_references_a_paid_hold_would_be_in_the_way(
     api: APIClient, payment: Payment, monkeypatch: pytest.MonkeyPatch
 ) -> None:

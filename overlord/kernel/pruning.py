@@ -6,6 +6,7 @@ Each app names what it keeps no longer; a task of its own deletes that each nigh
 from collections.abc import Callable
 
 from django.db.models import Exists, Model, OuterRef, QuerySet
+from django.db.models.fields.reverse_related import ForeignObjectRel
 
 from overlord.kernel import db
 
@@ -27,8 +28,10 @@ def prune(rows: Callable[[], QuerySet[Model]]) -> int:
 
 
 def unreferenced(rows: QuerySet[Model]) -> QuerySet[Model]:
-    """Leave out the rows to which a row of any table refers."""
-    for relation in rows.model._meta.related_objects:
+    """Leave out the rows to which a row of any table refers, their own too."""
+    for relation in rows.model._meta.get_fields(include_hidden=True):
+        if not isinstance(relation, ForeignObjectRel):
+            continue
         referring = relation.related_model._base_manager.filter(**{relation.field.name: OuterRef("pk")})
         rows = rows.filter(~Exists(referring))
     return rows
