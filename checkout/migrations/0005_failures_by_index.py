@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("checkout", "0022_payment_steps")]
+    dependencies = [("checkout", "0010_payment_of_a_lead")]
 
     operations = [
         migrations.AddIndex(
