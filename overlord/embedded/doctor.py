@@ -7,6 +7,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +31,9 @@ SELECT pg_size_pretty(pg_database_size(current_database())),
 """
 MIN_OPEN_FILES = 10_000
 FULL = 0.9  # of the files that a process may open
+POSTGRES_MAJOR = "18"
+HANGS_AFTER_SECONDS = 30.0
+CLOCK_SECONDS = 5.0
 LOG_LINES = 10
 # The log that may tell the cause: by what /readyz names as missing, and by the queue without a worker.
 LOGS = {"database": "postgres", "redis": "valkey"}
@@ -63,17 +67,21 @@ def findings(folder: Folder) -> Iterator[Finding]:
         yield Finding(False, str(error))
         return
     yield Finding(True, f"{folder.path} belongs to you and is writable")
+    yield from _data(folder)
     running = folder.running()
     if running:
         yield Finding(True, f"Ticket Overlord is {running}")
         yield from _used_files(running.pid)
+        yield from _hanging(folder)
     else:
         yield Finding(False, "Ticket Overlord is not running: bin/up starts it")
         yield from _taken_ports(state.ports)
     for finding in _services():
-        # The log of a program that was stopped tells nothing about what is wrong.
-        yield finding if running else replace(finding, logs=())
+        # The log of a program that was stopped tells nothing about what is wrong, unless it says why it ended.
+        told = running or any("FATAL" in log_tail(folder, name) for name in finding.logs)
+        yield finding if told else replace(finding, logs=())
     if running and (running.serving or "").startswith("http"):
+        yield from _servers(state.ports)
         yield _readiness(state.ports["shop"])
 
 
@@ -103,6 +111,71 @@ def _space(folder: Folder) -> Finding:
     there = folder.path if folder.path.exists() else Path(__file__)
     free = shutil.disk_usage(there).free
     return Finding(free >= MIN_FREE_BYTES, f"{free // 1_000_000:,} MB of disk are free (500 MB are needed)")
+
+
+def _data(folder: Folder) -> Iterator[Finding]:
+    """Yield what keeps PostgreSQL from starting on its data."""
+    data = folder.path / "postgres"
+    version_file = data / "PG_VERSION"
+    try:
+        if not version_file.exists():
+            return
+        version = version_file.read_text().strip()
+    except PermissionError:
+        yield Finding(
+            False, f"{data} cannot be read: give it back to yourself with chown, and chmod -R u+rwX {data}"
+        )
+        return
+    if version != POSTGRES_MAJOR:
+        text = f"{data} is of PostgreSQL {version}, which PostgreSQL {POSTGRES_MAJOR} here cannot read"
+        yield Finding(
+            False,
+            f"{text}: start the former version of Ticket Overlord and make a backup there,"
+            f" move {data} away, and restore the backup (docs/operations.md)",
+        )
+    if data.stat().st_mode & 0o027:
+        yield Finding(False, f"others may open {data}, so PostgreSQL refuses to start: chmod 700 '{data}'")
+
+
+def _hanging(folder: Folder) -> Iterator[Finding]:
+    """Yield each process of ours that no longer touches its file, or that is stopped."""
+    for file in (folder.path / "liveness").glob("*.*"):
+        if not file.suffix[1:].isdecimal():
+            continue
+        name, pid = file.stem, int(file.suffix[1:])
+        with contextlib.suppress(psutil.Error, OSError):
+            stopped = psutil.Process(pid).status() == psutil.STATUS_STOPPED
+            if stopped or time.time() - file.stat().st_mtime > HANGS_AFTER_SECONDS:
+                what = "is stopped" if stopped else "hangs"
+                text = f"{name} {what} (pid {pid}); the supervisor replaces it within a minute"
+                yield Finding(False, f"{text}, or you do: kill -9 {pid}", (name,))
+
+
+def _servers(used: dict[str, int]) -> Iterator[Finding]:
+    """Yield each of the servers behind Caddy that does not answer."""
+    for name in ("web", "logins", "live"):
+        if name in used and program.http_status(used[name], "/livez/") != 200:
+            yield Finding(False, f"{name} does not answer on port {used[name]}", (name,))
+
+
+def _clock(url: str) -> Finding:
+    """Compare this machine's clock with that of PostgreSQL, which decides what is due."""
+    try:
+        before = time.time()
+        with (
+            contextlib.closing(psycopg2.connect(url, connect_timeout=3)) as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
+            [(theirs,)] = cursor.fetchall()
+    except psycopg2.Error as error:
+        return Finding(False, f"PostgreSQL's clock cannot be read: {str(error).strip()}")
+    off = float(theirs) - (before + time.time()) / 2
+    if abs(off) <= CLOCK_SECONDS:
+        return Finding(True, "this clock and PostgreSQL's agree")
+    return Finding(
+        False, f"this clock and PostgreSQL's differ by {abs(off):.0f} s: set both by the same time server"
+    )
 
 
 def _open_files() -> Finding:
@@ -165,6 +238,7 @@ def _services() -> Iterator[Finding]:
             yield Finding(True, f"{name} answers")
             if variable == "DATABASE_URL":
                 yield _sizes(url)
+                yield _clock(url)
         else:
             yield Finding(False, f"{name} does not answer at the address in {variable}", (log,))
 
@@ -191,5 +265,9 @@ def _readiness(port: int) -> Finding:
     queues = facts.get("silent_queues", [])
     logs = [LOGS[name] for name in missing if name in LOGS]
     logs += [WORKERS[queue] for queue in queues if queue in WORKERS]
-    workers = [f"a worker for the queue {queue}" for queue in queues]
+    if set(queues) >= set(WORKERS):
+        # Each has a worker of its own: what they have in common is beat, which sends them their tasks.
+        workers, logs = ["messages of beat to any queue (it hangs, or no worker runs)"], []
+    else:
+        workers = [f"a worker for the queue {queue}" for queue in queues]
     return Finding(False, f"the shop is not ready; missing: {', '.join(missing + workers)}", (*logs, "beat"))

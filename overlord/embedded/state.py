@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
+
+UNKNOWN = "(as it was)"
 
 
 class FolderError(Exception):
@@ -111,17 +113,39 @@ class Folder:
         return None
 
     def load(self) -> SavedState:
-        """Return what earlier runs saved, or a new state; raises FolderError."""
+        """Return what earlier runs saved, or a new state; raises FolderError.
+
+        A lost or damaged file is made again from the env file, which has the passwords too.
+        """
         try:
             saved = json.loads(self._state_file.read_text())
             if "refuge" in saved:  # the name of `external_folder` in version 0.1.0
                 saved["external_folder"] = saved.pop("refuge")
             return SavedState(**saved)
         except FileNotFoundError:
-            return SavedState()
-        except (ValueError, TypeError) as error:
+            if not (self.path / "postgres").exists():
+                return SavedState()
+        except (ValueError, TypeError):
+            pass
+        return self._recovered()
+
+    def _recovered(self) -> SavedState:
+        env = self.env()
+        try:
+            database, redis = urlsplit(env["DATABASE_URL"]), urlsplit(env["REDIS_URL"])
+            return SavedState(
+                postgres_password=database.password or "",
+                valkey_password=redis.password or "",
+                secret_key=env["SECRET_KEY"],
+                ports={"postgres": database.port or 0, "valkey": redis.port or 0},
+                demo_loaded=True,
+                demo_password=UNKNOWN,
+            )
+        except (KeyError, ValueError) as error:
             raise FolderError(
-                f"{self._state_file} is damaged: restore it from a copy, or remove all data with manage.py reset."
+                f"{self._state_file} is lost or damaged, and so are the passwords of the data beside it. The data"
+                " is whole: restore the file from a copy. Only when the data is of no use, remove all with"
+                " manage.py reset."
             ) from error
 
     def save(self, state: SavedState) -> None:

@@ -302,6 +302,9 @@ class Supervisor:
             saved = None
         wanted = requested or saved or PREFERRED_PORTS[name]
         others = tuple(port for other, port in self._ports.items() if other != name)
+        if requested and ports.taken(requested):
+            reason = f"cannot have port {requested}, which another program uses: name another by --port"
+            raise ProcessFailedError("The shop", reason, "")
         port = ports.choose(preferred=wanted, excluded=others)
         if port != wanted and name not in ("web", "logins", "live"):  # only Caddy connects to these
             console.say(f"Port {wanted} is taken; {name} gets port {port} instead.")

@@ -48,6 +48,36 @@ def test_a_damaged_state_file_says_what_to_do(folder):
         folder.load()
 
 
+@pytest.mark.parametrize("state", [None, '{"ports": '], ids=["lost", "damaged"])
+def test_passwords_are_found_again_in_the_env_file(folder, state):
+    (folder.path / "postgres").mkdir()
+    if state:
+        (folder.path / "state.json").write_text(state)
+    folder.write_env(
+        {
+            "DATABASE_URL": "postgres://overlord:first-_@127.0.0.1:15432/overlord",
+            "REDIS_URL": "redis://:second-_@127.0.0.1:16379/0",
+            "SECRET_KEY": "third",
+        }
+    )
+
+    found = folder.load()
+
+    assert (found.postgres_password, found.valkey_password, found.secret_key) == (
+        "first-_",
+        "second-_",
+        "third",
+    )
+    assert found.ports == {"postgres": 15432, "valkey": 16379}
+
+
+def test_no_new_passwords_are_made_for_old_data(folder):
+    (folder.path / "postgres").mkdir()
+
+    with pytest.raises(FolderError, match="The data is whole: restore the file"):
+        folder.load()
+
+
 def test_a_damaged_state_file_can_be_removed(folder):
     (folder.path / "state.json").write_text('{"ports": ')
 

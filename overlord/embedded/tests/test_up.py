@@ -214,6 +214,15 @@ def test_another_port_is_chosen_for_a_taken_one_and_saved(up, folder):
     assert folder.load().ports["postgres"] == other
 
 
+def test_a_port_that_was_asked_for_is_not_replaced(up):
+    with socket.create_server((ports.HOST, 0)) as listener:
+        port = listener.getsockname()[1]
+        first = up("--no-demo", "--port", str(port), ready=False)
+        assert first.process.wait() == 1
+
+    assert f"The shop cannot have port {port}, which another program uses" in first.said
+
+
 def test_a_server_that_cannot_start_ends_the_run_and_shows_its_log(up, folder):
     first = up()
     first.process.terminate()
