@@ -13,7 +13,7 @@ COPY . .
 RUN ENVIRONMENT=production \
     SECRET_KEY=not-a-secret-because-nothing-is-signed-during-the-build \
     DATABASE_URL=postgres://build/build REDIS_URL=redis://build \
-    ALLOWED_HOSTS=build CSRF_TRUSTED_ORIGINS=https://build PAYMENT_GATEWAY=sandbox EMAIL_URL=consolemail:// \
+    ALLOWED_HOSTS=build CSRF_TRUSTED_ORIGINS=https://build PAYMENT_GATEWAY=sandbox EMAIL_URL=smtp://build \
     python manage.py collectstatic --no-input && python -m compileall -q .
 
 

@@ -99,7 +99,7 @@ def composed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
                 "ALLOWED_HOSTS": "localhost",
                 "CSRF_TRUSTED_ORIGINS": f"https://localhost:{shop}",
                 "PAYMENT_GATEWAY": "sandbox",
-                "EMAIL_URL": "consolemail://",
+                "EMAIL_URL": f"filemail:///{folder / 'mail'}",
                 "HOLD_SECONDS": str(HOLD_SECONDS),
             },
         )

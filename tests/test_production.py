@@ -23,7 +23,7 @@ REQUIRED = {
     "ALLOWED_HOSTS": "a.example.org, b.example.org",
     "CSRF_TRUSTED_ORIGINS": "https://a.example.org, https://b.example.org",
     "PAYMENT_GATEWAY": "sandbox",
-    "EMAIL_URL": "consolemail://",
+    "EMAIL_URL": "smtp://mail.example.org",
 }
 
 
@@ -83,6 +83,7 @@ def test_the_command_that_makes_a_secret_makes_one(load: Load) -> None:
         ("BASE_URL", "https://tickets.example.org/path"),
         ("TOKEN_DAYS", "0"),
         ("PROXIES", "-1"),
+        ("EMAIL_URL", "consolemail://"),
     ],
 )
 def test_what_is_wrong_is_named(load: Load, name: str, value: str) -> None:

@@ -104,8 +104,7 @@ _gateway = _required(
 )
 _email_url = _required(
     "EMAIL_URL",
-    "smtp+tls://user:password@mail.example.org:587 sends mails; consolemail:// writes them to the log, with the"
-    " links that set passwords.",
+    "smtp+tls://user:password@mail.example.org:587 sends mails.",
 )
 
 if _missing:
@@ -117,6 +116,12 @@ if PRODUCTION and (SECRET_KEY == DEVELOPMENT_SECRET_KEY or len(SECRET_KEY) < 50)
 if PRODUCTION and not all(origin.startswith("https://") for origin in CSRF_TRUSTED_ORIGINS):
     raise ImproperlyConfigured(
         "CSRF_TRUSTED_ORIGINS must begin with https:// each: production sends its cookies by TLS alone."
+    )
+
+if PRODUCTION and _email_url.startswith("consolemail"):
+    raise ImproperlyConfigured(
+        "EMAIL_URL is consolemail://: it writes mails to the log, with the links that set passwords, and production"
+        " does not start so."
     )
 
 LOG_LEVEL = _env.str("LOG_LEVEL", "INFO").upper()
