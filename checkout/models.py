@@ -221,6 +221,32 @@ class UnmatchedCharge(models.Model):
         return f"charge {self.gateway_reference} without a payment"
 
 
+class RefundNotice(models.Model):
+    """The e-mail that tells a buyer of a refund. Written when the money has gone back, sent as receipts are."""
+
+    refund = models.OneToOneField(Refund, on_delete=models.PROTECT, primary_key=True, related_name="notice")
+    attempts = models.IntegerField(default=0)
+    next_look_at = models.DateTimeField(null=True)
+    sent_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["next_look_at"],
+                condition=Q(next_look_at__isnull=False),
+                name="refund_notice_to_send",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"notice of refund {self.refund_id}"
+
+    @property
+    def payment(self) -> Payment:
+        """Return the payment that was refunded."""
+        return self.refund.payment
+
+
 class Incident(models.Model):
     """Something about a payment that staff should look at."""
 

@@ -116,6 +116,7 @@ def _checkout_page(
         "others": [each for each in order if each["id"] != reservation_id],
         "total": total,
         "payment": payment,
+        "refunded": _refunded(order_id) if stage == "paid" else None,
         "stage": stage,
         "is_slow": stage == "processing" and since is not None and now - since > SLOW_AFTER,
         "is_free": total.strip("0.") == "",
@@ -145,6 +146,14 @@ def _total(order: list[dict[str, Any]], payment: dict[str, Any] | None) -> str:
     currency = order[0]["currency"]
     left = [each for each in order if "ended_at" not in each] or order
     return money.to_text(sum(money.to_minor(each["total"], currency) for each in left), currency)
+
+
+def _refunded(order_id: int) -> str | None:
+    """Return how much of a paid order was refunded or is being refunded; None for nothing."""
+    payment = selectors.payment_charged(order_id=order_id)
+    if payment is None or not payment.refunded_minor:
+        return None
+    return money.to_text(payment.refunded_minor, payment.currency)
 
 
 def _contact_shown(request: HttpRequest) -> dict[str, str] | None:

@@ -8,7 +8,7 @@ from django.db.models import F, Q, Sum
 
 from checkout import operations, rules
 from checkout.gateways.protocol import new_nonce
-from checkout.models import Incident, Payment, Refund
+from checkout.models import Incident, Payment, Refund, RefundNotice
 from checkout.rules import PaymentStatus, RefundStatus
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
@@ -88,7 +88,7 @@ def refund_again(*, refund: Refund, now: datetime) -> None:
 
 
 def refund_succeed(*, payment: Payment, refund: Refund, reference: str, now: datetime) -> None:
-    """Record that a locked refund of a locked payment was paid, and change the counters accordingly."""
+    """Record that a locked refund of a locked payment was paid, change the counters, and owe the buyer a mail."""
     paid = payment.refunds.filter(status=RefundStatus.SUCCESS)
     before: int = paid.aggregate(minor=Sum("amount_minor", default=0))["minor"]
     _refund_move(refund, RefundStatus.SUCCESS, gateway_reference=reference, **AT_REST)
@@ -103,6 +103,7 @@ def refund_succeed(*, payment: Payment, refund: Refund, reference: str, now: dat
         )
     if before + refund.amount_minor == payment.amount_minor:
         operations.payment_refunded(payment=payment)
+    RefundNotice.objects.create(refund=refund, next_look_at=now)
 
 
 def refund_fail(*, payment: Payment, refund: Refund, now: datetime) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from checkout import representation, rules
-from checkout.models import Payment, Receipt, Refund, UnmatchedCharge
+from checkout.models import Payment, Receipt, Refund, RefundNotice, UnmatchedCharge
 from checkout.rules import PaymentStatus
 from overlord.kernel.errors import NotFound
 from tickets import selectors as tickets
@@ -76,7 +76,9 @@ def unmatched_charges_open() -> QuerySet[UnmatchedCharge]:
     return UnmatchedCharge.objects.filter(closed_at=None).order_by("charged_at", "pk")
 
 
-def to_look_after(model: type[Payment | Refund | Receipt], *, now: datetime, most: int) -> list[int]:
-    """Return the ids of payments, refunds or receipts whose next look is due, the longest due first."""
+def to_look_after(
+    model: type[Payment | Refund | Receipt | RefundNotice], *, now: datetime, most: int
+) -> list[int]:
+    """Return the ids of payments, refunds or mails whose next look is due, the longest due first."""
     due = model._default_manager.filter(next_look_at__lte=now).order_by("next_look_at")
     return list(due.values_list("pk", flat=True)[:most])

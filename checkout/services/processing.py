@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from checkout import gateways, operations, rules, selectors
 from checkout.gateways import CALL_SECONDS, Gateway, GatewayRefused, GatewayUnknown, protocol
-from checkout.models import Incident, Payment, Receipt, Refund
+from checkout.models import Incident, Payment, Receipt, Refund, RefundNotice
 from checkout.rules import Charge, Outcome, PaymentStatus, Step
 from checkout.services import late_payments
 from overlord.kernel import db
@@ -196,6 +196,7 @@ def look_after() -> int:
     room = max(0, len(due) - queue_length(Queue.PAYMENTS))
     for task, row in due[:room]:
         enqueue(task, queue=Queue.PAYMENTS, expires=MESSAGE_EXPIRES, **row)
-    if selectors.to_look_after(Receipt, now=now, most=1) and queue_length(Queue.MAIL) < RECEIPTS_AT_ONCE:
+    mails = any(selectors.to_look_after(model, now=now, most=1) for model in (Receipt, RefundNotice))
+    if mails and queue_length(Queue.MAIL) < RECEIPTS_AT_ONCE:
         enqueue("checkout.receipts_send", queue=Queue.MAIL, expires=MESSAGE_EXPIRES)
     return room

@@ -1,19 +1,23 @@
-"""The e-mail that a buyer gets after paying. Runs in the mail worker."""
+"""The e-mails that a buyer gets after paying and after a refund. Runs in the mail worker."""
 
 import logging
 from datetime import timedelta
+from typing import Any
 
 from django.core.mail import EmailMessage
 from django.db import Error as DatabaseError
 from django.template.loader import render_to_string
 
 from checkout import operations, rules, selectors
-from checkout.models import Incident, Receipt
+from checkout.models import Incident, Payment, Receipt, RefundNotice
+from checkout.rules import PaymentStatus, RefundStatus
 from overlord.kernel import db, money
 from overlord.shop import formats
 from tickets import selectors as tickets
 
 logger = logging.getLogger(__name__)
+
+Owed = Receipt | RefundNotice
 
 AT_ONCE = 500
 LEASE = timedelta(minutes=2)  # longer than sending one may take
@@ -21,77 +25,107 @@ ATTEMPTS = 12  # then staff are told; with growing pauses, some ten minutes
 
 
 def receipts_send() -> int:
-    """Send the receipts that are due and count them. One process sends at a time.
+    """Send the receipts and notices that are due and count them. One process sends at a time.
 
     One is enough, and a mail server that hangs then holds no second thread.
     """
     with db.advisory_lock("checkout.receipts") as lock:
         if not lock.is_mine():
             return 0
-        due = selectors.to_look_after(Receipt, now=db.now(), most=AT_ONCE)
-        return sum(_send(payment_id) for payment_id in due)
+        return sum(
+            _send(model, pk)
+            for model in (Receipt, RefundNotice)
+            for pk in selectors.to_look_after(model, now=db.now(), most=AT_ONCE)
+        )
 
 
-def _send(payment_id: int) -> bool:
-    """Send one receipt and return whether it was sent.
+def _send(model: type[Owed], pk: int) -> bool:
+    """Send one mail and return whether it was sent.
 
     It is leased before and marked after. When the process dies between the two, it is sent again with the same
     Message-ID, by which mail programs recognise it.
     """
     with db.transaction():
-        receipt = Receipt.objects.select_for_update(no_key=True).get(pk=payment_id)
-        receipt.attempts += 1
-        receipt.next_look_at = db.now() + LEASE
-        receipt.save(update_fields=["attempts", "next_look_at"])
+        owed: Owed = model._default_manager.select_for_update(no_key=True).get(pk=pk)
+        owed.attempts += 1
+        owed.next_look_at = db.now() + LEASE
+        owed.save(update_fields=["attempts", "next_look_at"])
     try:
-        _message(receipt).send()
+        message = _receipt_message(owed) if isinstance(owed, Receipt) else _refund_message(owed)
+        message.send()
     except OSError as error:  # smtplib's errors are OSErrors
-        logger.warning("The receipt of payment %s was not sent: %s", payment_id, error)
-        _try_later(receipt)
+        logger.warning("The %s was not sent: %s", owed, error)
+        _try_later(owed)
         return False
     except DatabaseError:
-        raise  # PostgreSQL is away: the receipt is due again when its lease ends
-    except Exception:  # an address or a name that no mail can carry must not hold up the other receipts
-        logger.exception("The receipt of payment %s cannot be sent.", payment_id)
+        raise  # PostgreSQL is away: the mail is due again when its lease ends
+    except Exception:  # an address or a name that no mail can carry must not hold up the others
+        logger.exception("The %s cannot be sent.", owed)
         with db.transaction():
-            _give_up(receipt)
+            _give_up(owed)
         return False
     with db.transaction():
-        Receipt.objects.filter(pk=payment_id).update(sent_at=db.now(), next_look_at=None)
+        model._default_manager.filter(pk=pk).update(sent_at=db.now(), next_look_at=None)
     return True
 
 
-def _try_later(receipt: Receipt) -> None:
+def _try_later(owed: Owed) -> None:
     with db.transaction():
-        if receipt.attempts >= ATTEMPTS:
-            _give_up(receipt)
+        if owed.attempts >= ATTEMPTS:
+            _give_up(owed)
         else:
-            again = db.now() + rules.look_again_after(receipt.attempts)
-            Receipt.objects.filter(pk=receipt.pk).update(next_look_at=again)
+            again = db.now() + rules.look_again_after(owed.attempts)
+            type(owed)._default_manager.filter(pk=owed.pk).update(next_look_at=again)
 
 
-def _give_up(receipt: Receipt) -> None:
-    """Try no more to send a receipt, and tell staff."""
-    Receipt.objects.filter(pk=receipt.pk).update(next_look_at=None)
-    operations.incident_open(
-        payment=receipt.payment, cause=Incident.Cause.STUCK, now=db.now(), detail="its receipt"
-    )
+def _give_up(owed: Owed) -> None:
+    """Try no more to send a mail, and tell staff."""
+    type(owed)._default_manager.filter(pk=owed.pk).update(next_look_at=None)
+    detail = "its receipt" if isinstance(owed, Receipt) else f"the notice of refund {owed.pk}"
+    operations.incident_open(payment=owed.payment, cause=Incident.Cause.STUCK, now=db.now(), detail=detail)
 
 
-def _message(receipt: Receipt) -> EmailMessage:
-    payment = receipt.payment
+def _facts(payment: Payment) -> dict[str, Any]:
+    """Return what a mail says of an order: the event, its date in its own time zone, and the tickets."""
     event = payment.reservation.ticket_type.event
     order = tickets.orders([payment.reservation_id])[payment.reservation_id]
-    facts = {
+    return {
         "payment": payment,
         "reservations": rules.lines_paid(payment.status, order),
         "event": event,
         "date": formats.date_time(event.date, event.time_zone),
         "paid": f"{money.to_text(payment.amount_minor, payment.currency)} {payment.currency}",
     }
+
+
+def _receipt_message(receipt: Receipt) -> EmailMessage:
+    payment = receipt.payment
+    facts = _facts(payment)
     return EmailMessage(
-        subject=f"Your tickets for {' '.join(event.name.split())}",
+        subject=f"Your tickets for {_one_line(facts)}",
         body=render_to_string("checkout/receipt.txt", facts),
         to=[payment.buyer.mail_address],
         headers={"Message-ID": f"<receipt-{payment.pk}-{payment.created.timestamp()}@ticket-overlord>"},
     )
+
+
+def _refund_message(notice: RefundNotice) -> EmailMessage:
+    refund, payment = notice.refund, notice.payment
+    paid_back = payment.refunds.filter(status=RefundStatus.SUCCESS).order_by("pk")
+    last = paid_back.last()
+    facts = {
+        **_facts(payment),
+        "refunded": f"{money.to_text(refund.amount_minor, payment.currency)} {payment.currency}",
+        "is_whole": payment.status == PaymentStatus.REFUNDED and last is not None and last.pk == refund.pk,
+        "is_late": refund.requested_by_id is None,
+    }
+    return EmailMessage(
+        subject=f"Your refund for {_one_line(facts)}",
+        body=render_to_string("checkout/refund.txt", facts),
+        to=[payment.buyer.mail_address],
+        headers={"Message-ID": f"<refund-{refund.pk}-{refund.created.timestamp()}@ticket-overlord>"},
+    )
+
+
+def _one_line(facts: dict[str, Any]) -> str:
+    return " ".join(facts["event"].name.split())

@@ -46,7 +46,12 @@ class PaymentStatus extends HTMLElement {
       if (field === "late-error") place.hidden = !payment?.error;
     }
     if (payment?.error) setText(this.querySelector('[data-field="refund"]'), payment.error);
-    this.showStage(stageOf(reservation, payment, now()));
+    const stage = stageOf(reservation, payment, now());
+    // Only a refund changes a payment that stays paid, and the page says how much was refunded.
+    const isChanged = this.version !== undefined && payment?.version !== this.version;
+    if (stage === "paid" && this.dataset.stage === "paid" && isChanged) return location.reload();
+    this.version = payment?.version;
+    this.showStage(stage);
     this.dispatchEvent(new CustomEvent("action", { detail: payment?.requires_action ?? null }));
   }
 
