@@ -3,7 +3,10 @@
 import io
 import json
 import logging
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -140,3 +143,16 @@ def test_no_step_holds_what_is_private(api: APIClient, payment: Payment, lines: 
     work(payment)
     assert "tok_secret" not in lines.getvalue()
     assert payment.buyer.email not in lines.getvalue()
+
+
+@pytest.mark.processes
+def test_a_worker_that_logs_warnings_alone_logs_steps() -> None:
+    """Celery gives the root logger the level of its command line."""
+    script = (
+        "import django; django.setup();"
+        "from overlord.celery import app; app.log.setup_logging_subsystem(loglevel='WARNING');"
+        "from overlord.kernel.steps import step_log; step_log('payment_taken', payment=7)"
+    )
+    env = {**os.environ, "DJANGO_SETTINGS_MODULE": "overlord.settings"}
+    ran = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True)
+    assert "overlord.steps: payment_taken payment=7" in ran.stderr

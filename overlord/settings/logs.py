@@ -56,5 +56,7 @@ def configure(*, level: str, json: bool) -> dict[str, Any]:
             # An expected refusal (a 409 in the minute a sale opens) is an answer, not a warning.
             "django.request": {"level": "ERROR"},
             "stripe": {"level": "WARNING"},
+            # Of its own: Celery gives the root logger the level of its --loglevel.
+            "overlord.steps": {"level": level},
         },
     }
