@@ -26,7 +26,7 @@ KEY = "Idempotency-Key: {}"
 
 @dataclass
 class Stage:
-    """What the arms share: the connections, and ticket types with and without tickets left."""
+    """What the measured arms share: the connections, and ticket types with and without tickets left."""
 
     system: System
     report: Report

@@ -1,4 +1,4 @@
-"""What staff see of reservations and money. Rows change by use cases only, from pages and actions of their own."""
+"""What staff see of reservations and money. Rows change only through services, from pages and actions."""
 
 from typing import Any
 
@@ -66,7 +66,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
 
 class RefundForm(forms.Form):
-    amount = forms.CharField(required=False, help_text="Empty: all that is left.")
+    amount = forms.CharField(required=False, help_text="Leave empty to refund all that is left.")
     return_tickets = forms.BooleanField(required=False, help_text="With a full refund only.")
     version = WholeNumberField(min_value=1, max_value=LARGEST_ID, required=False, widget=forms.HiddenInput())
 
@@ -108,7 +108,7 @@ class PaymentAdmin(ReadOnlyAdmin):
     readonly_fields = ("price", "refunded")
     inlines = (RefundInline,)
 
-    @admin.display(description="full price")
+    @admin.display(description="amount")
     def price(self, payment: Payment) -> str:
         return _amount(payment.amount_minor, payment)
 
@@ -264,7 +264,7 @@ class UnmatchedChargeAdmin(ReadOnlyAdmin):
             level = messages.ERROR if outcome == RefundOutcome.FAILED else messages.SUCCESS
             self.message_user(request, f"{charge}: the refund is {outcome}.", level)
 
-    @admin.action(description="Close: it has been looked at", permissions=["act"])
+    @admin.action(description="Close the selected incidents", permissions=["act"])
     def close(self, request: HttpRequest, charges: QuerySet[UnmatchedCharge]) -> None:
         services.unmatched_charges_close(ids=list(charges.values_list("pk", flat=True)))
 
@@ -277,6 +277,6 @@ class IncidentAdmin(ReadOnlyAdmin):
     list_select_related = ("payment",)
     actions = ("close",)
 
-    @admin.action(description="Close: it has been looked at", permissions=["act"])
+    @admin.action(description="Close the selected incidents", permissions=["act"])
     def close(self, request: HttpRequest, incidents: QuerySet[Incident]) -> None:
         services.incidents_close(ids=list(incidents.values_list("pk", flat=True)), now=clock.now())

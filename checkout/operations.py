@@ -238,7 +238,7 @@ def payment_remove(*, payment: Payment) -> None:
 
 
 def _payment_move(payment: Payment, target: PaymentStatus, **changes: Any) -> None:
-    """Change a locked payment's status by an UPDATE that insists on the old one; raise StateChanged."""
+    """Change a locked payment's status by an UPDATE that requires the old one; raise StateChanged."""
     db.transaction_required()
     known = target in rules.PAYMENT_TRANSITIONS[PaymentStatus(payment.status)]
     moved = known and Payment.objects.filter(pk=payment.pk, status=payment.status).update(
@@ -260,7 +260,7 @@ def _log(payment: Payment, step: str, **facts: Any) -> None:
 
 
 def _receipt_owe(payment: Payment, now: datetime) -> None:
-    """Write that a receipt is due. Beat looks every two seconds and has all that are due sent together."""
+    """Record that a receipt is due. Every two seconds beat starts a task that sends all due receipts."""
     Receipt.objects.create(payment=payment, next_look_at=now)
 
 

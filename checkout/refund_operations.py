@@ -119,7 +119,7 @@ def refund_fail(*, payment: Payment, refund: Refund, now: datetime) -> None:
 
 
 def _refund_move(refund: Refund, target: RefundStatus, **changes: Any) -> None:
-    """Change a locked refund's status by an UPDATE that insists on the old one; raise StateChanged."""
+    """Change a locked refund's status by an UPDATE that requires the old one; raise StateChanged."""
     db.transaction_required()
     known = target in rules.REFUND_TRANSITIONS[RefundStatus(refund.status)]
     moved = known and Refund.objects.filter(pk=refund.pk, status=refund.status).update(

@@ -109,10 +109,10 @@ REFUND_TRANSITIONS: dict[RefundStatus, frozenset[RefundStatus]] = {
 LEASE = timedelta(seconds=30)  # one worker's exclusive time
 RESUME_AFTER = timedelta(seconds=2)  # a message that no worker has taken by then is lost
 DEADLINE = timedelta(minutes=10)  # then the gateway is told to cancel
-CAP = timedelta(minutes=20)  # after the deadline; then a silent gateway no longer protects the hold
+CAP = timedelta(minutes=20)  # after the deadline; then the hold is no longer protected
 CONFIRM_ATTEMPTS = 2  # a lost confirmation is repeated once; lost again, the intent is cancelled
 LATE_LOOK = timedelta(minutes=5)  # between two looks at an abandoned payment
-LATE_FOR = timedelta(days=3)  # that it is looked at: as long as gateways deliver late news
+LATE_FOR = timedelta(days=3)  # how long an abandoned payment is still checked; gateways deliver no news later
 POISON_ATTEMPTS = 30  # then staff are told
 TOKEN_LENGTH = 200
 EMAIL_LENGTH, BUYER_NAME_LENGTH = 254, 150
@@ -135,7 +135,7 @@ class PaymentStarted(Conflict):
 
 class ReservationExpired(Gone):
     code = "reservation_expired"
-    sentence = "The hold has expired and its tickets are on sale again. You were not charged."
+    sentence = "The hold has expired and its tickets are on sale again."
 
 
 class OrderChanged(Conflict):
@@ -155,7 +155,7 @@ class RefundInProgress(Conflict):
 
 class RefundTooLarge(Conflict):
     code = "refund_too_large"
-    sentence = "This is more than what is left to refund of this payment."
+    sentence = "Less than that is left to refund of this payment."
 
 
 class NotReturnable(Conflict):
@@ -177,7 +177,7 @@ class RefundOutdated(Conflict):
 
 class InvalidToken(Invalid):
     code = "invalid"
-    sentence = f"A token has 1 to {TOKEN_LENGTH} printable characters."
+    sentence = f"A token must have 1 to {TOKEN_LENGTH} printable characters."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,17 +202,17 @@ class Refunded:
     reference: str = ""
 
 
-# What a buyer is told when an outcome is no success, and later.
+# What a buyer is told when a payment did not succeed, and what follows.
 OUTCOME_SENTENCES: dict[Outcome, str] = {
     Outcome.DECLINED: "Your card was declined. You were not charged. Try again or use another card.",
     Outcome.FAILED: "The payment service could not take the payment. You were not charged. Please try again.",
     Outcome.CANCELLED: "The payment was not confirmed in time and was cancelled. You were not charged.",
 }
 ABANDONED_SENTENCE = (
-    "The payment service does not answer. If it charges you later, you get your tickets if some are left,"
+    "The payment service does not answer. If it charges you later, you get your tickets if enough are left,"
     " and otherwise your money back."
 )
-LATE_SENTENCE = "Your payment arrived when no tickets were left. The whole amount is being refunded."
+LATE_SENTENCE = "Your payment arrived when too few tickets were left. The whole amount is being refunded."
 REFUNDED_SENTENCE = "The whole amount was refunded."
 
 

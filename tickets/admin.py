@@ -21,10 +21,10 @@ from tickets.permissions import Permission
 
 # What staff read when the database refuses what the form let through: somebody else was quicker.
 SENTENCES = {
-    "inventory_never_oversold": "A capacity is lower than the tickets that are on hold or sold by now.",
+    "inventory_never_oversold": "A capacity is lower than the tickets that are on hold or sold.",
     "inventory_opens_before_it_closes": "A sale must open before it closes.",
     "ticket_type_unique_in_event": "Two ticket types of an event cannot have the same name.",
-    "event_currency_fixed": "Tickets were reserved by now, so the currency can no longer be changed.",
+    "event_currency_fixed": "Tickets have been reserved meanwhile, so the currency can no longer be changed.",
 }
 DECIDED = ("capacity", "opens_at", "closes_at", "paused")  # what is kept on the inventory
 CANNOT_DELETE = "Tickets of {} were reserved, so it cannot be deleted. Pause its sale instead."
@@ -75,7 +75,7 @@ class EventAdmin(admin.ModelAdmin):
             if sentence is None:
                 raise
         except ProtectedError:
-            sentence = "Tickets of a type that you deleted were reserved by now."
+            sentence = "Tickets of a type that you deleted have been reserved meanwhile."
         self.message_user(request, f"Nothing was saved. {sentence}", messages.ERROR)
         return redirect(request.path)
 

@@ -63,7 +63,7 @@ class EventForm(forms.ModelForm):
     def clean_currency(self) -> str:
         currency = self.cleaned_data["currency"].upper()
         if not money.is_currency(currency):
-            raise forms.ValidationError("This is not a currency code of ISO 4217, such as EUR.")
+            raise forms.ValidationError("Enter a currency code of ISO 4217, for example EUR.")
         before = self.initial.get("currency")
         if self.instance.pk and currency != before:
             self._check_currency_may_change(before)
@@ -81,16 +81,18 @@ class EventForm(forms.ModelForm):
 class TicketTypeForm(forms.ModelForm):
     """A ticket type with what is decided about its sale, as if it were one thing."""
 
-    price = forms.CharField(max_length=30, help_text="15.00")
+    price = forms.CharField(max_length=30, help_text="For example 15.00.")
     capacity = WholeNumberField(min_value=0, max_value=rules.LARGEST_AMOUNT)
     max_per_user = WholeNumberField(
         min_value=1, max_value=rules.LARGEST_AMOUNT, initial=10, label="Limit per person"
     )
     opens_at = forms.SplitDateTimeField(
-        required=False, widget=AdminSplitDateTime(), help_text="Empty: the sale is open at once."
+        required=False, widget=AdminSplitDateTime(), help_text="Leave empty to open the sale at once."
     )
     closes_at = forms.SplitDateTimeField(
-        required=False, widget=AdminSplitDateTime(), help_text="Empty: when the event begins."
+        required=False,
+        widget=AdminSplitDateTime(),
+        help_text="Leave empty to close it when the event begins.",
     )
     paused = forms.BooleanField(required=False)
 

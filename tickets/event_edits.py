@@ -1,8 +1,8 @@
 """Edits of an event that were made from an outdated form: what changed meanwhile, and the form brought up to date.
 
-A form carries what it was made from: the event's version and all its values, as its fields show them. When somebody
-else has edited the event since, nothing is saved. The form is shown again with the present values, except for those
-that its author changed, so that saving it once more writes what the author means and no more.
+A form carries what it was made from: the event's version and all its values, as the form's fields show them. When
+somebody else has edited the event since, nothing is saved. The form is shown again with the present values, except
+for those that its author changed, so that saving it once more writes what the author means and no more.
 """
 
 from collections.abc import Iterator
@@ -21,6 +21,7 @@ Values = dict[str, str]  # "name" or "12:price" (of a ticket type), and what the
 PREFIX = "ticket_types"  # of the inline forms
 SALT = "tickets.event_edits"
 MOST_ROWS = 1000  # as many as Django takes
+LABELS = {"max_per_user": "Limit per person", "paused": "Pause"}
 TYPE_FIELDS = (
     "name",
     "price",
@@ -92,7 +93,7 @@ def outdated(event: Event, data: QueryDict) -> tuple[list[str], QueryDict] | Non
         return None
     before: Values = made_from.get("values", {}) if made_from.get("event") == event.pk else {}
     now = values_of(event)
-    sentences = list(_changes(before, now)) or ["It was saved again without a change."]
+    sentences = list(_changes(before, now)) or ["Somebody saved the event again, but changed nothing."]
     return sentences, _brought_up_to_date(data, before, now, event=event, made_from=seal(event))
 
 
@@ -108,8 +109,10 @@ def _changes(before: Values, now: Values) -> Iterator[str]:
         if key in before and before[key] != now[key]:
             type_id, _, field = key.rpartition(":")
             label = field.rpartition("_")[0] if field[-2:] in ("_0", "_1") else field
-            subject = f"{label.replace('_', ' ')} of {names[type_id]}" if type_id else label.replace("_", " ")
-            yield f"{subject}: {before[key] or 'empty'} is now {now[key] or 'empty'}."
+            subject = LABELS.get(label, label.replace("_", " ").capitalize())
+            of = f" of {names[type_id]}" if type_id else ""
+            blank = "off" if label == "paused" else "empty"
+            yield f"{subject}{of} changed from {before[key] or blank} to {now[key] or blank}."
 
 
 def _type_names(values: Values) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """Steps of a reservation's life inside an open transaction, for this app's services and for checkout.
 
-Locks are taken in one order everywhere: payment, then reservations by id, then inventories by id. So what ends a
-reservation locks it first and changes the inventory last. `now` is PostgreSQL's clock, read after the lock. Each
-step announces the change after the commit.
+Locks are taken in one order everywhere: payment, then reservations by id, then inventories by id. So every step
+that ends a reservation locks the reservation first and changes the inventory last. `now` is PostgreSQL's clock,
+read after the lock. Each step announces the change after the commit.
 """
 
 from collections.abc import Mapping, Sequence
@@ -75,7 +75,7 @@ def reservation_release(*, reservation: Reservation, now: datetime) -> None:
 
 
 def reservation_resize(*, reservation: Reservation, quantity: int, now: datetime) -> bool:
-    """Make a locked hold one of `quantity` tickets; return False when the inventory does not grant so many.
+    """Change the quantity of a locked hold; return False when the inventory does not grant so many.
 
     Raises what `rules.check_resizable` does, and OverLimit.
     """
@@ -106,8 +106,10 @@ def reservation_resize(*, reservation: Reservation, quantity: int, now: datetime
 
 
 def _check_limit(reservation: Reservation, quantity: int) -> None:
-    """Raise OverLimit when the buyer would have too many, beside what is paid. No other claim of theirs can come
-    between: a buyer has one live reservation of a type, and this one is locked."""
+    """Raise OverLimit when the buyer would have too many, together with the tickets already paid for.
+
+    No other claim of the buyer can come between: it has one live reservation of a type, and this one is locked.
+    """
     paid = Reservation.objects.filter(
         buyer_id=reservation.buyer_id,
         ticket_type_id=reservation.ticket_type_id,
@@ -121,7 +123,7 @@ def _check_limit(reservation: Reservation, quantity: int) -> None:
 def order_extend(*, order: Sequence[Reservation], reservation_id: int, now: datetime) -> None:
     """Move the end of a locked order, whose reservation `reservation_id` must be held; raise NotExtendable.
 
-    All its holds end together, thirty minutes after its first was made at most.
+    All its holds end together, at most thirty minutes after the first was made.
     """
     [asked] = [each for each in order if each.pk == reservation_id]
     until = rules.extended_until(
@@ -265,7 +267,7 @@ def _reservation_move(
     target: ReservationState,
     **times: datetime | None,
 ) -> None:
-    """Change a locked reservation's state by an UPDATE that insists on the old one. The caller announces it."""
+    """Change a locked reservation's state by an UPDATE that requires the old one. The caller announces it."""
     db.transaction_required()
     moved = Reservation.objects.filter(pk=reservation.pk, state=source).update(
         state=target, version=F("version") + 1, **times

@@ -12,15 +12,14 @@ from overlord.kernel.errors import Conflict, DomainError, Forbidden, Gone, Inval
 
 LARGEST_AMOUNT = 2**31 - 1  # of tickets: what PostgreSQL's integer holds
 LARGEST_TOTAL_MINOR = 10**15  # of one reservation, so that a bigint holds its payment and all its sums
-EARLIEST = datetime(
-    1900, 1, 1, tzinfo=UTC
-)  # Instants of events and sales lie between these two. Python's and
-LATEST = datetime(2200, 1, 1, tzinfo=UTC)  # PostgreSQL's limits are wider, but not equal.
+# Instants of events and sales lie between these two. Python's and PostgreSQL's limits are wider, but not equal.
+EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 NAME_LENGTH, TYPE_NAME_LENGTH, DESCRIPTION_LENGTH = 200, 60, 10_000
 KEY_LENGTH = 64
 MOST_TYPES = 20  # in one order
 SOLD_OUT_CACHED_FOR = timedelta(milliseconds=250)
-# A hold first lasts for the setting HOLD_SECONDS.
+# A hold first lasts for the setting HOLD_SECONDS, 900 unless set (overlord/settings/env.py).
 EXTENDED_FOR = timedelta(minutes=5)
 LONGEST_HOLD = timedelta(minutes=30)  # from its creation, so that nobody keeps tickets from others for ever
 EXPIRING_SECONDS = (300, 120, 60, 30)  # a buyer is told when a hold has so many seconds left
@@ -125,7 +124,7 @@ class OrderFull(Conflict):
 
 class SeveralEvents(Invalid):
     code = "several_events"
-    sentence = "All tickets of an order must be of one event."
+    sentence = "All tickets of an order must be for the same event."
 
 
 class UnknownTicketType(Invalid):
@@ -180,9 +179,9 @@ def paragraphs(text: str, *, most: int) -> str:
 
 def _checked(text: str, *, most: int, allowed: str = "") -> str:
     if any(unicodedata.category(each) in ("Cc", "Cs") and each not in allowed for each in text):
-        raise ValueError("This has a control character or half of a character in it.")
+        raise ValueError("This contains a control character or an invalid character. Remove it.")
     if len(text) > most:
-        raise ValueError(f"This has {len(text)} characters. The most is {most}.")
+        raise ValueError(f"This has {len(text)} characters. At most {most} are allowed.")
     return text
 
 
@@ -207,7 +206,9 @@ def check_instant(instant: datetime) -> None:
 def check_sale_times(*, opens_at: datetime | None, closes_at: datetime) -> None:
     """Raise ValueError, with a sentence, for a sale that closes before it opens."""
     if opens_at is not None and opens_at >= closes_at:
-        raise ValueError("A sale must open before it closes. Unless set, it closes when the event begins.")
+        raise ValueError(
+            "A sale must open before it closes. If no closing time is set, it closes when the event begins."
+        )
 
 
 def sale_state(
@@ -310,7 +311,7 @@ def cached_for(refused: DomainError, *, now: datetime) -> timedelta | None:
     """Return how long a process may repeat this refusal without asking PostgreSQL; None when it must ask.
 
     Only "nothing is left" is cached, and never beyond the end of the next hold. `now` and the refusal's instants
-    are of one clock, so that the result is a length of time and needs no clock at all.
+    come from the same clock, so their difference is right even when this machine's clock is wrong.
     """
     if isinstance(refused, SoldOut):
         return SOLD_OUT_CACHED_FOR
@@ -321,7 +322,7 @@ def cached_for(refused: DomainError, *, now: datetime) -> timedelta | None:
 def check_idempotency_key(key: str | None) -> None:
     """Raise Invalid unless the key, if there is one, has 1 to 64 printable ASCII characters."""
     if key is not None and not (0 < len(key) <= KEY_LENGTH and key.isascii() and key.isprintable()):
-        sentence = f"An Idempotency-Key has 1 to {KEY_LENGTH} printable ASCII characters."
+        sentence = f"An Idempotency-Key must have 1 to {KEY_LENGTH} printable ASCII characters."
         raise Invalid(sentence, errors={"Idempotency-Key": [sentence]})
 
 
@@ -330,7 +331,7 @@ def check_items(ticket_types: Sequence[int]) -> None:
     if not 1 <= len(ticket_types) <= MOST_TYPES:
         sentence = f"An order has 1 to {MOST_TYPES} ticket types."
     elif len(set(ticket_types)) < len(ticket_types):
-        sentence = "Each ticket type can be in an order once. Give its whole amount there."
+        sentence = "List each ticket type only once, with the total number of tickets."
     else:
         return
     raise Invalid(sentence, errors={"items": [sentence]})

@@ -1,4 +1,4 @@
-"""The API of paying: parse, one call, show."""
+"""The API of paying. Each view parses the input, makes one call and shows the result."""
 
 from typing import Any
 
@@ -87,7 +87,7 @@ class Pay(APIView):
         operation_id="payments_pay", request=serializers.PayInput, responses={202: serializers.Payment}
     )
     def post(self, request: Request, payment_id: int) -> Response:
-        """Start paying. The outcome follows on the payment and on `/ws/me/`."""
+        """Start paying. The outcome appears later in the payment and on `/ws/me/`."""
         body = serializers.PayInput(data=request.data)
         body.is_valid(raise_exception=True)
         limits.count_pay(request._request, buyer_id=actor_id(request))

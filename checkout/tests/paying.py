@@ -81,7 +81,7 @@ def reach_deadline(payment: Payment, *, after: timedelta = timedelta()) -> None:
 
 
 def audit() -> None:
-    """Insists that the sandbox's book and our tables tell the same story, one to one (I1, I4)."""
+    """Insists that the sandbox's ledger and our tables tell the same story, one to one (I1, I4)."""
     with ledger.opened():
         pass  # it makes its tables, where no payment has yet
     intents = db.rows("SELECT id, payment, amount FROM sandbox.intents WHERE outcome = 'succeeded'")

@@ -41,7 +41,7 @@ SECRETS = ["whsec_new", "whsec_old"]
 _numbers = itertools.count(int(time.time() * 1000))
 
 
-NOBODYS = -7  # in the sandbox's book, which outlives a test, no payment of another test has it
+NOBODYS = -7  # in the sandbox's ledger, which outlives a test, no payment of another test has it
 
 
 def key() -> str:

@@ -1,4 +1,4 @@
-"""Authentication of API requests by token. Sessions are DRF's own class."""
+"""Authentication of API requests by token. Sessions use DRF's own class."""
 
 from django.utils.translation import gettext_lazy as _
 from rest_framework import authentication

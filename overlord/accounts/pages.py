@@ -103,7 +103,7 @@ class PasswordResetForm(forms.Form):
 
 
 class PasswordReset(FormView):
-    """Ask for a mail with a link to a new password; the answer does not tell whether there is such an account."""
+    """Ask for a mail with a link to choose a new password. The answer does not tell whether an account exists."""
 
     template_name = "accounts/password_reset.html"
     form_class = PasswordResetForm

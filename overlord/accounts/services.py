@@ -55,7 +55,7 @@ def user_register(*, username: str, email: str, password: str) -> User:
 
 
 def guest_claim(*, user_id: int, username: str, email: str, password: str) -> User:
-    """Make a guest's account of names and a password; it keeps all that the guest has, and what it opened.
+    """Turn a guest into an account with names and a password; its tickets, sessions and tokens stay.
 
     Raise NotAGuest for an account, and Invalid as `user_register` does.
     """
@@ -100,9 +100,9 @@ def user_identify(*, request: HttpRequest, username: str, password: str) -> User
 
 
 def password_reset_request(*, email: str, address: str) -> None:
-    """Have a link to a new password sent to the account with this e-mail address, if there is one.
+    """Have a link to choose a new password sent to the account with this e-mail address, if there is one.
 
-    A worker sends it, so that the answer takes as long for an unknown address, for which it sends nothing. Raise
+    A worker sends it, so that the answer takes equally long for known and unknown addresses. Raise
     TooMany beyond the limits, and Busy when the worker cannot be told.
     """
     limits.count_reset(address=address, account=selectors.folded(email))
@@ -112,7 +112,7 @@ def password_reset_request(*, email: str, address: str) -> None:
 
 
 def password_reset_send(*, user_id: int, base_url: str) -> None:
-    """Send a link to a new password to a user; to none when the account is not there or not active any more."""
+    """Send a user the link to choose a new password; send nothing if the account is gone or inactive."""
     user = User.objects.filter(pk=user_id, is_active=True).first()
     if user is None:
         return

@@ -9,7 +9,7 @@ from overlord.kernel import clock
 
 @shared_task(name="accounts.password_reset_send")
 def password_reset_send(*, user_id: int, **_kwargs: object) -> None:
-    """Send one link to a new password. Whoever gets none asks again."""
+    """Send one link to a new password. A user who gets no mail can ask again."""
     services.password_reset_send(user_id=user_id, base_url=settings.BASE_URL)
 
 

@@ -55,7 +55,7 @@ class TokenCache:
         self._lock = Lock()
         self._principals: dict[
             str, tuple[Principal, float]
-        ] = {}  # with the end of the token, by time.monotonic
+        ] = {}  # when the token expires, on the monotonic clock
         self._tokens: dict[int, set[str]] = {}  # by user id
         self._notifications = 0
         self._connection: psycopg2.extensions.connection | None = None

@@ -1,5 +1,7 @@
 """The queues of the Celery workers, and how to put a task on one.
 
+Which queue a task has says `CELERY_TASK_ROUTES` in overlord/settings/base.py.
+
 A message carries ids only and may be lost: beat finds unfinished work again in PostgreSQL.
 
 Note [Messages without Celery]: `enqueue` writes the message that Celery would write, with one call to Redis.

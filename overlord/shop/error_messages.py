@@ -67,7 +67,7 @@ def _over_limit(facts: Facts) -> TitleAndAdvice:
 def _sale_not_open(facts: Facts) -> TitleAndAdvice:
     opens = facts.get("opens_at")
     when = formats.date_time(opens, facts.get("time_zone")) if isinstance(opens, datetime) else ""
-    return _("Ticket sales have not started yet."), _("Sales start %(when)s.") % {
+    return _("Ticket sales have not started yet."), _("Sales start on %(when)s.") % {
         "when": when
     } if when else ""
 
@@ -159,7 +159,7 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
         _("This page shows the result when it is complete. You will not be charged twice."),
     ),
     "not_extendable": lambda _facts: (
-        _("Your hold cannot be extended again."),
+        _("Your hold cannot be extended any further."),
         _("Please pay before your hold expires."),
     ),
     "permission_denied": lambda _facts: (
@@ -173,22 +173,22 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
     "rate_limited": _rate_limited,
     "method_not_allowed": lambda _facts: (
         _("This page does not accept this kind of request."),
-        _("Go back, or start again from the events."),
+        _("Go back, or start again from the list of events."),
     ),
     "bad_host": lambda _facts: (
-        _("This website address is not known here."),
+        _("This server does not serve that address."),
         _("Check the address and try again."),
     ),
     "busy": lambda _facts: (
         _("The site is very busy right now."),
-        _("Nothing was reserved or charged. Please try again in a moment."),
+        _("Nothing was changed. Please try again in a moment."),
     ),
     "server_error": lambda _facts: (
         _("Something went wrong on our side."),
         _("We have logged the error. Your tickets and payments are safe."),
     ),
     "csrf_failed": lambda _facts: (
-        _("This page expired."),
+        _("This page has expired."),
         _("Reload it and try again. Nothing was changed."),
     ),
 }

@@ -1,6 +1,6 @@
 """Who may watch what: asked when a socket connects, and again while it stays (`revocation`).
 
-Runs on Daphne's event loop; the database is asked in a pool thread. A browser on a public stream asks it nothing.
+Runs on Daphne's event loop; the database is asked in a pool thread. A browser on a public stream needs no query.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ _ORIGIN = re.compile(r"https?://[^/?#@\s]+", re.IGNORECASE)  # anything else is 
 
 @dataclass(frozen=True, kw_only=True)
 class Credential:
-    """What a socket's user was recognised by, and the permission that its stream asks for, if it is for staff."""
+    """How a socket's user was recognised. For a stream of staff, also the permission that it needs."""
 
     by: Literal["session", "token"]
     key: str

@@ -1,4 +1,4 @@
-"""The API of stats: one call, show."""
+"""The API of stats. Each view makes one call and shows the result."""
 
 from collections.abc import Callable
 from datetime import datetime

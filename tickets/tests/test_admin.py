@@ -142,8 +142,8 @@ class TestOutdatedForms:
 
         answer = mine.send(name="Gala, corrected")
         assert "Nothing was saved" in said(answer)
-        assert f"capacity of {ticket_type.name}: 50 is now 500." in said(answer)
-        assert f"paused of {ticket_type.name}: empty is now on." in said(answer)
+        assert f"Capacity of {ticket_type.name} changed from 50 to 500." in said(answer)
+        assert f"Pause of {ticket_type.name} changed from off to on." in said(answer)
         assert Event.objects.get().name == event.name
 
         assert mine.send().status_code == 302  # the author has read it and saves again
@@ -157,7 +157,7 @@ class TestOutdatedForms:
         mine, theirs = change(staff, ticket_type.event), change(staff, ticket_type.event)
         theirs.send(type0_price="20.00")
         answer = mine.send(type0_price="30.00")
-        assert f"price of {ticket_type.name}: 15.00 is now 20.00." in said(answer)
+        assert f"Price of {ticket_type.name} changed from 15.00 to 20.00." in said(answer)
         assert TicketType.objects.get().price_minor == 2000
         assert mine.fields["ticket_types-0-price"] == "30.00"
 
@@ -170,7 +170,7 @@ class TestOutdatedForms:
     def test_a_pause_by_another_page_counts(self, staff: Client, ticket_type: TicketType) -> None:
         mine = change(staff, ticket_type.event)
         services.sale_pause(event_ids=[ticket_type.event_id], paused=True, now=timezone.now())
-        assert "paused of" in said(mine.send(name="Gala"))
+        assert "Pause of" in said(mine.send(name="Gala"))
         assert mine.send().status_code == 302
         assert Inventory.objects.get().paused
 

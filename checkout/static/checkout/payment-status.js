@@ -45,6 +45,7 @@ class PaymentStatus extends HTMLElement {
       setText(place, payment?.error ?? "");
       if (field === "late-error") place.hidden = !payment?.error;
     }
+    this.querySelector('[data-field="uncharged"]').hidden = Boolean(payment?.error);
     if (payment?.error) setText(this.querySelector('[data-field="refund"]'), payment.error);
     const stage = stageOf(reservation, payment, now());
     // Only a refund changes a payment that stays paid, and the page says how much was refunded.

@@ -68,7 +68,7 @@ def _account(user: User) -> dict[str, Any]:
 class RegisterGuest(AnonymousView):
     @extend_schema(operation_id="register_guest", request=None, responses={201: serializers.Guest})
     def post(self, request: Request) -> Response:
-        """Become known without an account, by a token and a session."""
+        """Create a guest, with a token and a session."""
         with guests.guest_begin(request._request) as guest:
             key = services.token_issue(user=guest, lifetime=settings.TOKEN_LIFETIME, now=clock.now())
         return Response({"id": guest.pk, "token": key}, status=status.HTTP_201_CREATED)
@@ -79,7 +79,7 @@ class Claim(APIView):
 
     @extend_schema(operation_id="claim", request=serializers.RegisterInput, responses=serializers.Registered)
     def post(self, request: Request) -> Response:
-        """Make an account of a guest, with all that the guest has."""
+        """Turn a guest into an account. It keeps the guest's reservations and payments."""
         body = serializers.RegisterInput(data=request.data)
         body.is_valid(raise_exception=True)
         limits.count_signup(address=client_address.of_request(request._request))

@@ -73,7 +73,7 @@ class TestBuying:
         assert Reservation.objects.get().expires_at > timezone.now() + timedelta(minutes=4)
         mine.post(f"{place}release/")
         assert Reservation.objects.get().state == "released"
-        assert "cannot be extended again" in text(mine.post(f"{place}extend/", follow=True))
+        assert "cannot be extended any further" in text(mine.post(f"{place}extend/", follow=True))
         assert "back on sale" in text(mine.post(f"{place}release/", follow=True))
 
     def test_a_declined_card_keeps_the_tickets(self, mine: Client, ticket_type: TicketType) -> None:
@@ -163,7 +163,7 @@ class TestRefusals:
         strict = Client(enforce_csrf_checks=True, headers={"accept": "text/html"})
         answer = reserve(strict, ticket_type)
         assert answer.status_code == 403
-        assert "This page expired." in text(answer)
+        assert "This page has expired." in text(answer)
 
 
 class TestWhoSeesWhat:

@@ -35,7 +35,7 @@ class Command(BaseCommand):
             services_only=options["only"] == "services",
             trusted_proxies=settings.TRUSTED_PROXIES,
         )
-        os.umask(0o077)  # only the user may read data, logs and passwords
+        os.umask(0o077)  # only the system user that starts it may read data, logs and passwords
         signals = ShutdownSignals()
         signals.listen()
         folder = Folder(settings.DATA_DIR.resolve())
