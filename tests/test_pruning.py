@@ -1,5 +1,8 @@
 """What nobody needs is deleted, and nothing else."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -147,3 +150,14 @@ def test_it_runs_each_night() -> None:
     prunes = {name for name in current_app.tasks if name.endswith(".rows_prune")}
     assert len(prunes) == 3
     assert prunes <= scheduled
+
+
+@pytest.mark.processes
+def test_the_command_finds_the_tasks_without_a_worker() -> None:
+    script = (
+        "import django; django.setup();"
+        "from overlord.kernel.management.commands.prune import task_names; print(*task_names())"
+    )
+    env = {**os.environ, "DJANGO_SETTINGS_MODULE": "overlord.settings"}
+    ran = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["accounts.rows_prune", "checkout.rows_prune", "tickets.rows_prune"]
