@@ -11,6 +11,7 @@ from checkout.models import Payment, Receipt, Refund, RefundNotice, UnmatchedCha
 from checkout.rules import PaymentStatus
 from overlord.kernel.errors import NotFound
 from tickets import selectors as tickets
+from tickets.models import MoveNotice, Reservation
 
 
 def payments_of(*, buyer_id: int) -> QuerySet[Payment]:
@@ -58,6 +59,15 @@ def payment_charged(*, order_id: int) -> Payment | None:
     return Payment.objects.filter(reservation_id=order_id, status__in=rules.CHARGED).order_by("-id").first()
 
 
+def payment_of_attendee(*, buyer_id: int, event_id: int) -> Payment | None:
+    """Return a payment by which a buyer has valid tickets of an event; None when the buyer has none."""
+    mine = Reservation.objects.filter(
+        buyer_id=buyer_id, ticket_type__event_id=event_id, state=Reservation.State.VALIDATED
+    )
+    orders = {reservation.order_id for reservation in mine}
+    return Payment.objects.filter(reservation_id__in=orders, status=PaymentStatus.SUCCESS).first()
+
+
 def payment_of_intent(*, gateway: str, reference: str) -> int | None:
     """Return the payment whose present try has this intent at the gateway."""
     paid = Payment.objects.filter(gateway=gateway, gateway_reference=reference).exclude(gateway_reference="")
@@ -77,7 +87,7 @@ def unmatched_charges_open() -> QuerySet[UnmatchedCharge]:
 
 
 def to_look_after(
-    model: type[Payment | Refund | Receipt | RefundNotice], *, now: datetime, most: int
+    model: type[Payment | Refund | Receipt | RefundNotice | MoveNotice], *, now: datetime, most: int
 ) -> list[int]:
     """Return the ids of payments, refunds or mails whose next look is due, the longest due first."""
     due = model._default_manager.filter(next_look_at__lte=now).order_by("next_look_at")

@@ -114,6 +114,13 @@ class EventAdmin(admin.ModelAdmin):
         obj.save(update_fields=[name for name in form.changed_data if name != "made_from"])
         if "date" in form.changed_data:
             event_operations.event_moved(event_id=obj.pk, before=form.initial["date"], after=obj.date)
+        if {"date", "time_zone"} & {*form.changed_data}:
+            event_operations.move_notices_owe(
+                event_id=obj.pk,
+                date_before=form.initial["date"],
+                time_zone_before=form.initial["time_zone"],
+                now=clock.now(),
+            )
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)

@@ -13,7 +13,9 @@ from django.db.models import F
 from overlord.kernel import db
 from tickets import projections
 from tickets.event_files import EventToLoad
-from tickets.models import Event, Inventory, TicketType
+from tickets.models import Event, Inventory, MoveNotice, Reservation, TicketType
+
+NOTICES_AT_ONCE = 2000  # rows in one statement
 
 
 def event_lock(*, event_id: int) -> Event | None:
@@ -52,6 +54,23 @@ def event_moved(*, event_id: int, before: datetime, after: datetime) -> None:
     db.transaction_required()
     ending = Inventory.objects.filter(ticket_type__event_id=event_id, closes_at=before)
     ending.update(closes_at=after, version=F("version") + 1)
+
+
+def move_notices_owe(*, event_id: int, date_before: datetime, time_zone_before: str, now: datetime) -> None:
+    """Owe each buyer of an event a mail about its new date, unless one is owed already."""
+    db.transaction_required()
+    sold = Reservation.objects.filter(ticket_type__event_id=event_id, state=Reservation.State.VALIDATED)
+    notices = [
+        MoveNotice(
+            event_id=event_id,
+            buyer_id=buyer_id,
+            date_before=date_before,
+            time_zone_before=time_zone_before,
+            next_look_at=now,
+        )
+        for buyer_id in sold.order_by("buyer_id").values_list("buyer_id", flat=True).distinct()
+    ]
+    MoveNotice.objects.bulk_create(notices, batch_size=NOTICES_AT_ONCE, ignore_conflicts=True)
 
 
 def event_delete(*, event: Event, now: datetime) -> None:

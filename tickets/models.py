@@ -293,3 +293,35 @@ class Reservation(models.Model):
     def total_minor(self) -> int:
         """Return its price, in minor units of its currency."""
         return self.unit_price_minor * self.quantity
+
+
+class MoveNotice(models.Model):
+    """The e-mail that tells a buyer of another date. Written with the edit; checkout sends it as it sends receipts.
+
+    Edits before it is sent make one mail: from the date that the buyer knows to the one that holds then.
+    """
+
+    event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="+")
+    buyer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    date_before = models.DateTimeField()
+    time_zone_before = models.CharField(max_length=64)
+    attempts = models.IntegerField(default=0)
+    next_look_at = models.DateTimeField(null=True)
+    sent_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["event", "buyer"],
+                condition=Q(next_look_at__isnull=False),
+                name="move_notice_owed_once",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["next_look_at"], condition=Q(next_look_at__isnull=False), name="move_notice_to_send"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"notice to buyer {self.buyer_id} that event {self.event_id} was moved"

@@ -17,10 +17,12 @@ from checkout.rules import Charge, Outcome, PaymentStatus, Step
 from checkout.services import late_payments
 from overlord.kernel import db
 from overlord.kernel.queues import Queue, enqueue, queue_length
+from tickets.models import MoveNotice
 
 logger = logging.getLogger(__name__)
 Found = TypeVar("Found")
 
+MAILS = (Receipt, RefundNotice, MoveNotice)
 LOOKED_AFTER_AT_ONCE = 500
 RECEIPTS_AT_ONCE = 100  # messages on the queue of mails; each sends all receipts that are due
 MESSAGE_EXPIRES = 4.0  # seconds; beat looks again every two, so an older message only repeats a newer one
@@ -196,7 +198,7 @@ def look_after() -> int:
     room = max(0, len(due) - queue_length(Queue.PAYMENTS))
     for task, row in due[:room]:
         enqueue(task, queue=Queue.PAYMENTS, expires=MESSAGE_EXPIRES, **row)
-    mails = any(selectors.to_look_after(model, now=now, most=1) for model in (Receipt, RefundNotice))
+    mails = any(selectors.to_look_after(model, now=now, most=1) for model in MAILS)
     if mails and queue_length(Queue.MAIL) < RECEIPTS_AT_ONCE:
         enqueue("checkout.receipts_send", queue=Queue.MAIL, expires=MESSAGE_EXPIRES)
     return room

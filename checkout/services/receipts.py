@@ -1,4 +1,4 @@
-"""The e-mails that a buyer gets after paying and after a refund. Runs in the mail worker."""
+"""The e-mails that a buyer gets: after paying, after a refund, and of another date. Runs in the mail worker."""
 
 import logging
 from datetime import timedelta
@@ -14,10 +14,11 @@ from checkout.rules import PaymentStatus, RefundStatus
 from overlord.kernel import db, money
 from overlord.shop import formats
 from tickets import selectors as tickets
+from tickets.models import MoveNotice
 
 logger = logging.getLogger(__name__)
 
-Owed = Receipt | RefundNotice
+Owed = Receipt | RefundNotice | MoveNotice
 
 AT_ONCE = 500
 LEASE = timedelta(minutes=2)  # longer than sending one may take
@@ -34,7 +35,7 @@ def receipts_send() -> int:
             return 0
         return sum(
             _send(model, pk)
-            for model in (Receipt, RefundNotice)
+            for model in (Receipt, RefundNotice, MoveNotice)
             for pk in selectors.to_look_after(model, now=db.now(), most=AT_ONCE)
         )
 
@@ -51,8 +52,9 @@ def _send(model: type[Owed], pk: int) -> bool:
         owed.next_look_at = db.now() + LEASE
         owed.save(update_fields=["attempts", "next_look_at"])
     try:
-        message = _receipt_message(owed) if isinstance(owed, Receipt) else _refund_message(owed)
-        message.send()
+        message = _message(owed)
+        if message is not None:
+            message.send()
     except OSError as error:  # smtplib's errors are OSErrors
         logger.warning("The %s was not sent: %s", owed, error)
         _try_later(owed)
@@ -65,8 +67,8 @@ def _send(model: type[Owed], pk: int) -> bool:
             _give_up(owed)
         return False
     with db.transaction():
-        model._default_manager.filter(pk=pk).update(sent_at=db.now(), next_look_at=None)
-    return True
+        model._default_manager.filter(pk=pk).update(sent_at=db.now() if message else None, next_look_at=None)
+    return message is not None
 
 
 def _try_later(owed: Owed) -> None:
@@ -81,8 +83,26 @@ def _try_later(owed: Owed) -> None:
 def _give_up(owed: Owed) -> None:
     """Try no more to send a mail, and tell staff."""
     type(owed)._default_manager.filter(pk=owed.pk).update(next_look_at=None)
-    detail = "its receipt" if isinstance(owed, Receipt) else f"the notice of refund {owed.pk}"
-    operations.incident_open(payment=owed.payment, cause=Incident.Cause.STUCK, now=db.now(), detail=detail)
+    payment, detail = _subject_of(owed)
+    if payment is None:
+        return
+    operations.incident_open(payment=payment, cause=Incident.Cause.STUCK, now=db.now(), detail=detail)
+
+
+def _subject_of(owed: Owed) -> tuple[Payment | None, str]:
+    """Return the payment that a mail is about, and what staff read when it cannot be sent."""
+    if isinstance(owed, Receipt):
+        return owed.payment, "its receipt"
+    if isinstance(owed, RefundNotice):
+        return owed.payment, f"the notice of refund {owed.pk}"
+    return selectors.payment_of_attendee(buyer_id=owed.buyer_id, event_id=owed.event_id), f"the {owed}"
+
+
+def _message(owed: Owed) -> EmailMessage | None:
+    """Return the mail, or None when there is nothing left to tell."""
+    if isinstance(owed, Receipt):
+        return _receipt_message(owed)
+    return _refund_message(owed) if isinstance(owed, RefundNotice) else _move_message(owed)
 
 
 def _facts(payment: Payment) -> dict[str, Any]:
@@ -124,6 +144,20 @@ def _refund_message(notice: RefundNotice) -> EmailMessage:
         body=render_to_string("checkout/refund.txt", facts),
         to=[payment.buyer.mail_address],
         headers={"Message-ID": f"<refund-{refund.pk}-{refund.created.timestamp()}@ticket-overlord>"},
+    )
+
+
+def _move_message(notice: MoveNotice) -> EmailMessage | None:
+    event, payment = notice.event, _subject_of(notice)[0]
+    before = formats.date_time(notice.date_before, notice.time_zone_before)
+    if payment is None or before == formats.date_time(event.date, event.time_zone):
+        return None  # moved back meanwhile, or the tickets are not the buyer's any more
+    facts = {**_facts(payment), "before": before}
+    return EmailMessage(
+        subject=f"New date: {_one_line(facts)}",
+        body=render_to_string("checkout/moved.txt", facts),
+        to=[payment.buyer.mail_address],
+        headers={"Message-ID": f"<moved-{notice.pk}-{notice.date_before.timestamp()}@ticket-overlord>"},
     )
 
 

@@ -1,0 +1,95 @@
+"""The e-mail about an event's new date."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.core import mail
+from django.db import connection
+from django.test import Client
+from rest_framework.test import APIClient
+
+from checkout import services
+from checkout.models import Payment
+from checkout.tests.paying import heal, pay, work
+from overlord.accounts.models import User
+from overlord.kernel import db
+from tests.threads import together
+from tickets import event_operations
+from tickets.models import Event, MoveNotice
+from tickets.tests.forms import Form
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+BEGINS = datetime(2031, 1, 8, 19, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+def paid(api: APIClient, payment: Payment) -> Payment:
+    """Two tickets, paid, whose receipt was sent."""
+    Event.objects.update(date=BEGINS, time_zone="UTC")
+    pay(api, payment)
+    work(payment)
+    services.receipts_send()
+    mail.outbox.clear()
+    return payment
+
+
+def move(payment: Payment, by: timedelta) -> None:
+    event = Event.objects.get(pk=payment.reservation.ticket_type.event_id)
+    with db.transaction():
+        Event.objects.filter(pk=event.pk).update(date=event.date + by)
+        event_operations.move_notices_owe(
+            event_id=event.pk, date_before=event.date, time_zone_before=event.time_zone, now=db.now()
+        )
+
+
+def test_buyers_are_told_once_of_the_latest_date(paid: Payment, buyer: User) -> None:
+    move(paid, timedelta(days=1))
+    move(paid, timedelta(days=1))
+    assert sorted(together(*[services.receipts_send] * 3)) == [0, 0, 1]
+    services.receipts_send()
+
+    [message] = mail.outbox
+    assert message.to == [buyer.email]
+    assert "New: Fri, Jan 10, 2031" in message.body
+    assert "Before: Wed, Jan 8, 2031" in message.body
+    move(paid, timedelta(days=1))
+    assert services.receipts_send() == 1, "a later move is told too"
+
+
+def test_what_was_moved_back_in_time_is_not_told(paid: Payment) -> None:
+    move(paid, timedelta(days=1))
+    move(paid, timedelta(days=-1))
+    assert services.receipts_send() == 0
+    assert not MoveNotice.objects.exclude(next_look_at=None).exists()
+
+
+def test_whoever_has_no_valid_tickets_is_not_told(paid: Payment, user_make: Callable[..., User]) -> None:
+    services.refund_request(
+        staff_id=user_make(is_staff=True).pk, payment_id=paid.pk, amount_minor=None, return_tickets=False
+    )
+    heal(rounds=1)
+    services.receipts_send()
+    mail.outbox.clear()
+    move(paid, timedelta(days=1))
+    assert services.receipts_send() == 0
+    assert mail.outbox == []
+
+
+def test_the_admins_form_owes_it(paid: Payment, user_make: Callable[..., User]) -> None:
+    client = Client()
+    client.force_login(user_make(is_staff=True, is_superuser=True))
+    place = f"/admin/tickets/event/{paid.reservation.ticket_type.event_id}/change/"
+    assert Form(client, place).send(description="With dinner").status_code == 302
+    assert not MoveNotice.objects.exists()
+    assert Form(client, place).send(time_zone="Europe/Lisbon", date_1="20:00:00").status_code == 302
+    assert services.receipts_send() == 1
+    assert "8:00\u202fPM Lisbon time" in mail.outbox[0].body
+
+
+def test_many_buyers_cost_one_statement(paid: Payment) -> None:
+    with connection.execute_wrapper(lambda execute, sql, *rest: seen.append(sql) or execute(sql, *rest)):
+        seen: list[str] = []
+        move(paid, timedelta(days=1))
+    assert sum("movenotice" in sql for sql in seen) == 1
