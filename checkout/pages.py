@@ -107,13 +107,13 @@ def _checkout_page(
     payment = selectors.payments_by_order(order_ids=[order_id]).get(order_id)
     for each in order:
         each["stage"] = stages.stage_of(each, payment, now=now)
-    [reservation] = [each for each in order if each["id"] == reservation_id]
+    reservation, lines = _shown_of(order, asked=reservation_id)
     total = _total(order, payment)
     since = reservation["paying_since"]
     stage = reservation["stage"]
     context = {
         "reservation": reservation,
-        "others": [each for each in order if each["id"] != reservation_id],
+        "lines": lines,
         "total": total,
         "payment": payment,
         "refunded": _refunded(order_id) if stage == "paid" else None,
@@ -137,6 +137,17 @@ def _checkout_page(
     if refused and "retry_after" in refused.facts:
         response["Retry-After"] = str(refused.facts["retry_after"])
     return response
+
+
+def _shown_of(
+    order: list[dict[str, Any]], *, asked: int | None = None
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return the reservation that an order's page is about, and the order's lines.
+
+    Lines that were removed are left out while others are left; the page is then about one of these.
+    """
+    lines = [each for each in order if "ended_at" not in each] or order
+    return next((each for each in lines if each["id"] == asked), lines[0]), lines
 
 
 def _total(order: list[dict[str, Any]], payment: dict[str, Any] | None) -> str:
@@ -171,23 +182,29 @@ def _contact_shown(request: HttpRequest) -> dict[str, str] | None:
 @allow("GET")
 @login_required
 def me(request: HttpRequest) -> HttpResponse:
-    """Show the buyer's reservations: waiting for payment, paid, and ended."""
+    """Show the buyer's orders: waiting for payment, paid, and ended."""
     now = clock.now()
-    reservations = tickets.reservations_described(buyer_id=actor_id(request), most=SHOWN, now=now)
-    payments = selectors.payments_by_order(order_ids={each["order"] for each in reservations})
-    for each in reservations:
-        each["stage"] = stages.stage_of(each, payments.get(each["order"]), now=now)
+    orders: dict[int, list[dict[str, Any]]] = {}
+    for each in tickets.reservations_described(buyer_id=actor_id(request), most=SHOWN, now=now):
+        orders.setdefault(each["order"], []).insert(0, each)
+    payments = selectors.payments_by_order(order_ids=orders.keys())
+    shown = []
+    for order_id, order in orders.items():
+        payment = payments.get(order_id)
+        reservation, lines = _shown_of(order)
+        stage = stages.stage_of(reservation, payment, now=now)
+        shown.append({**reservation, "lines": lines, "sum": _total(order, payment), "stage": stage})
     context = {
-        "waiting": _in_stages(reservations, "held", "failed", "processing"),
-        "paid": _in_stages(reservations, "paid"),
-        "ended": _in_stages(reservations, "expired", "released", "refunding", "refunded"),
+        "waiting": _in_stages(shown, "held", "failed", "processing"),
+        "paid": _in_stages(shown, "paid"),
+        "ended": _in_stages(shown, "expired", "released", "refunding", "refunded"),
         "now": now,
     }
     return render(request, "checkout/me.html", context)
 
 
-def _in_stages(reservations: list[dict[str, Any]], *wanted: stages.Stage) -> list[dict[str, Any]]:
-    return [each for each in reservations if each["stage"] in wanted]
+def _in_stages(orders: list[dict[str, Any]], *wanted: stages.Stage) -> list[dict[str, Any]]:
+    return [each for each in orders if each["stage"] in wanted]
 
 
 # Staff ---------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ pages = [
     path("checkout/<id:reservation_id>/", checkout.checkout, name="checkout"),
     path("checkout/<id:reservation_id>/pay/", checkout.pay, name="pay"),
     path("checkout/<id:reservation_id>/extend/", tickets.extend, name="extend"),
+    path("checkout/<id:reservation_id>/amount/", tickets.resize, name="resize"),
     path("checkout/<id:reservation_id>/release/", tickets.release, name="release"),
     path("reservations/return/", checkout.return_tickets, name="return_tickets"),
     path("me/", checkout.me, name="me"),

@@ -45,7 +45,8 @@ def _buy(page: Browser, folder: Path, event: str) -> None:
     if any(link.is_displayed() for link in page.all(".mine a")):
         page.press(".mine a")
     else:
-        page.press(".choose button[type=submit]")
+        page.press("[data-step='1']")
+        page.press(".basket button[type=submit]")
     page.one("hold-countdown .face")
     checkout = page.path
     _take(page, folder, "checkout", checkout)
@@ -71,9 +72,9 @@ def _buy(page: Browser, folder: Path, event: str) -> None:
     _take(page, folder, "checkout-paid", checkout)
     _take(page, folder, "me", "/me/")
     page.go(f"/events/{event}/")
-    page.run("document.querySelector('.choose').noValidate = true")
-    page.write(".choose input[name=amount]", "500")
-    page.press(".choose button[type=submit]")
+    page.run("document.querySelector('form.order').noValidate = true")
+    page.write(".stepper input", "500")
+    page.press(".basket button[type=submit]")
     page.one("#error")
     _picture(page, folder, "event-refused")
 

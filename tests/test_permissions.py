@@ -63,6 +63,7 @@ ANYONE = {
 OWN = {
     "checkout/<id:reservation_id>/",
     "checkout/<id:reservation_id>/pay/",
+    "checkout/<id:reservation_id>/amount/",
     "checkout/<id:reservation_id>/extend/",
     "checkout/<id:reservation_id>/release/",
     "me/",

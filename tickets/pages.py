@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from django import forms
@@ -28,10 +27,9 @@ from overlord.accounts import guests
 from overlord.accounts.selectors import actor_id
 from overlord.kernel import clock, money, problems
 from overlord.kernel.csrf import origin_decides
-from overlord.kernel.errors import DomainError, Invalid
+from overlord.kernel.errors import DomainError, Invalid, NotFound
 from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
-from overlord.kernel.numbers import LARGEST_ID, whole_number
 from overlord.shop import error_messages, formats
 from overlord.shop.next_page import is_page
 from overlord.shop.permissions import action_of_checkout, staff_with
@@ -39,13 +37,16 @@ from overlord.shop.shared_answers import shared
 from tickets import (
     availability,
     availability_labels,
+    choices,
     limits,
+    order_services,
     own_tickets,
     representation,
     rules,
     selectors,
     services,
 )
+from tickets.choices import Choice
 from tickets.permissions import Permission
 
 EVENTS_SHOWN = 100
@@ -114,15 +115,8 @@ def _month(text: str | None) -> tuple[date, date] | None:
 
 
 # One event -----------------------------------------------------------------------------------------------
-class ChoiceForm(forms.Form):
-    """The ticket type and the number of tickets that a buyer chose."""
-
-    ticket_type = WholeNumberField(min_value=1, max_value=LARGEST_ID)
-    amount = WholeNumberField(min_value=1, max_value=rules.LARGEST_AMOUNT)
-
-
-class ReserveForm(ChoiceForm):
-    """A choice, and the key by which a form that is submitted twice reserves once.
+class KeyForm(forms.Form):
+    """The key by which a form that is submitted twice reserves once.
 
     The page that is the same for every visitor has no key in it.
     """
@@ -137,76 +131,82 @@ def event(request: HttpRequest, event_id: int) -> HttpResponse:
     """Show an event with its availability and the form that reserves tickets, or take that form."""
     if request.method == "POST":
         return _reserve(request, event_id)
-    choice = ChoiceForm(request.GET)
-    return _event_page(request, event_id, chosen=choice.cleaned_data if choice.is_valid() else {})
+    return _event_page(request, event_id, choice=choices.read(request.GET))
 
 
 def _reserve(request: HttpRequest, event_id: int) -> HttpResponse:
-    form = ReserveForm(request.POST)
-    chosen = (
-        form.cleaned_data if form.is_valid() else {"ticket_type": _digits(request.POST.get("ticket_type"))}
-    )
+    choice, form = choices.read(request.POST), KeyForm(request.POST)
     try:
-        wanted = _wanted(form)
+        if not choice.is_valid or not form.is_valid():
+            raise Invalid(_("The number of tickets is not valid. Choose one ticket or more."))
         limits.count_reserve(request, buyer_id=request.user.pk)
         if request.user.is_authenticated:
-            reservation = _reserved(actor_id(request), wanted)
+            order_id = selectors.open_order(buyer_id=actor_id(request), event_id=event_id, now=clock.now())
+            reserved = _reserved(actor_id(request), choice, key=form.cleaned_data["key"], order_id=order_id)
         else:
             with guests.guest_begin(request) as guest:
-                reservation = _reserved(guest.pk, wanted)
+                reserved = _reserved(guest.pk, choice, key="", order_id=None)
     except rules.AccountRequired:
-        kept = {name: chosen[name] for name in ("ticket_type", "amount") if chosen.get(name)}
-        back = f"{reverse('event', args=[event_id])}?{urlencode(kept)}"
+        back = f"{reverse('event', args=[event_id])}?{choice.as_query()}"
         return redirect_to_login(back, login_url=reverse("signup"))
     except DomainError as refused:
-        return _event_page(request, event_id, chosen=chosen, refused=refused)
-    return redirect("checkout", reservation["id"])
+        return _event_page(request, event_id, choice=choice, refused=refused)
+    return redirect("checkout", reserved)
 
 
-def _wanted(form: ReserveForm) -> dict[str, Any]:
-    if not form.is_valid():
-        raise Invalid(_("The number of tickets is not valid. Choose one ticket or more."))
-    return form.cleaned_data
-
-
-def _reserved(buyer_id: int, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    key = f"page:{wanted['key']}:{wanted['ticket_type']}:{wanted['amount']}" if wanted["key"] else None
-    return services.reservation_create(
-        buyer_id=buyer_id,
-        ticket_type=wanted["ticket_type"],
-        quantity=wanted["amount"],
-        key=key,
-        hold=timedelta(seconds=settings.HOLD_SECONDS),
-        now=clock.now(),
-    ).reservation
-
-
-def _digits(text: str | None) -> int | None:
-    try:
-        return whole_number(text, least=1, most=LARGEST_ID)
-    except ValueError:
-        return None
+def _reserved(buyer_id: int, choice: Choice, *, key: str, order_id: int | None) -> int:
+    """Reserve what was chosen, as part of an order if one is given; return one of the new reservations."""
+    now = clock.now()
+    hold = timedelta(seconds=settings.HOLD_SECONDS)
+    full_key = f"page:{key}:{choice.digest()}" if key else None
+    if full_key and (earlier := selectors.reservation_row_by_key(buyer_id=buyer_id, key=full_key)):
+        return int(earlier["id"])
+    wanted = [order_services.Wanted(ticket_type=each, quantity=n) for each, n in choice.amounts.items()]
+    if order_id is None and len(wanted) == 1:
+        reserved = services.reservation_create(
+            buyer_id=buyer_id, **vars(wanted[0]), key=full_key, hold=hold, now=now
+        )
+        return int(reserved.reservation["id"])
+    order = order_services.order_claim(
+        buyer_id=buyer_id, items=wanted, order_id=order_id, key=full_key, hold=hold, now=now
+    ).order
+    return max(int(each["id"]) for each in order["reservations"])
 
 
 def _event_page(
-    request: HttpRequest, event_id: int, *, chosen: Mapping[str, Any], refused: DomainError | None = None
+    request: HttpRequest, event_id: int, *, choice: Choice, refused: DomainError | None = None
 ) -> HttpResponse:
     now = clock.now()
     shown = availability.event_detail(event_id=event_id, now=now)
     own = _own_reservations(request, event_id, now=now)
     zone = shown["time_zone"]
-    known = _known_by_refusal(refused)
+    known, about = _known_by_refusal(refused), _refused_type(choice, refused)
     for ticket in shown["tickets"]:
-        if known and ticket["id"] == chosen.get("ticket_type"):
+        if known and ticket["id"] == about:
             ticket.update(known)
+    rows = [
+        _type_row(ticket, zone, choice=choice, own=own, alone=len(shown["tickets"]) == 1)
+        for ticket in shown["tickets"]
+    ]
     context = {
         "event": shown,
-        "types": [_type_row(ticket, zone, chosen=chosen, own=own) for ticket in shown["tickets"]],
+        "types": rows,
         "has_own": bool(own),
-        "chosen": chosen,
+        "can_reserve": any(row["can_reserve"] for row in rows),
+        "total": money.to_text(sum(row["minor"] for row in rows if row["can_reserve"]), shown["currency"]),
+        "chosen": choice,
         "error": error_messages.of_error(refused, time_zone=zone) if refused else None,
-        "refused": {"available": None, "sale": rules.SaleState.OPEN, **known}
-        if known and chosen.get("amount")
+        "about": about,
+        "about_name": next(
+            (row["ticket"]["ticket_type"] for row in rows if row["ticket"]["id"] == about), ""
+        ),
+        "refused": {
+            "available": None,
+            "sale": rules.SaleState.OPEN,
+            "amount": choice.amounts[about],
+            **known,
+        }
+        if known and about in choice.amounts
         else None,
         "own_reservation": refused.facts.get("reservation") if refused else None,
         "key": secrets.token_urlsafe(12),
@@ -218,6 +218,17 @@ def _event_page(
     if refused and "retry_after" in refused.facts:
         response["Retry-After"] = str(refused.facts["retry_after"])
     return response
+
+
+def _refused_type(choice: Choice, refused: DomainError | None) -> int | None:
+    """Return the ticket type that a refusal is about."""
+    if refused is None:
+        return None
+    if "ticket_type" in refused.facts:
+        return int(refused.facts["ticket_type"])
+    if choice.malformed:
+        return choice.malformed[0]
+    return choice.types[0] if len(choice.types) == 1 else None
 
 
 def _known_by_refusal(refused: DomainError | None) -> dict[str, Any]:
@@ -249,20 +260,19 @@ def _own_reservations(request: HttpRequest, event_id: int, *, now: datetime) -> 
 
 
 def _type_row(
-    ticket: dict[str, Any], zone: str, *, chosen: Mapping[str, Any], own: list[dict[str, Any]]
+    ticket: dict[str, Any], zone: str, *, choice: Choice, own: list[dict[str, Any]], alone: bool
 ) -> dict[str, Any]:
-    is_chosen = chosen.get("ticket_type") == ticket["id"]
     mine = own_tickets.of_type(own, ticket["id"])
     most = own_tickets.can_choose(mine, ticket["max_per_user"])
-    amount = (chosen.get("amount") if is_chosen else None) or 1
+    amount = choice.amounts.get(ticket["id"], 1 if alone else 0)
     minor = money.to_minor(ticket["price"], ticket["currency"])
     return {
         "ticket": ticket,
         "label": availability_labels.of_ticket_type(ticket, zone),
         "can_reserve": most > 0 and availability_labels.can_reserve(ticket),
-        "is_chosen": is_chosen,
+        "is_chosen": ticket["id"] in choice.types,
         "amount": amount,
-        "total": money.to_text(minor * amount, ticket["currency"]),
+        "minor": minor * amount,
         "is_free": minor == 0,
         "own": mine,
         "own_json": json.dumps(asdict(mine)),
@@ -285,7 +295,39 @@ def release(request: HttpRequest, reservation_id: int) -> HttpResponse:
         messages.warning(request, error_messages.of_error(refused).title)
         return redirect("checkout", reservation_id)
     messages.success(request, _("Your tickets were released. You were not charged."))
-    return redirect("me")
+    order = selectors.order_described(
+        buyer_id=actor_id(request), reservation_id=reservation_id, now=clock.now()
+    )
+    rest = [each["id"] for each in order if each["state"] in rules.LIVE_STATES]
+    return redirect("checkout", rest[0]) if rest else redirect("me")
+
+
+class AmountForm(forms.Form):
+    """How many tickets a line of an order is to have."""
+
+    amount = WholeNumberField(min_value=0, max_value=rules.LARGEST_AMOUNT)
+
+
+@allow("GET", "POST")
+@action_of_checkout
+def resize(request: HttpRequest, reservation_id: int) -> HttpResponse:
+    """Change how many tickets the buyer's hold has; none releases it."""
+    form = AmountForm(request.POST)
+    if not form.is_valid():
+        messages.warning(request, _("The number of tickets is not valid. Nothing was changed."))
+        return redirect("checkout", reservation_id)
+    if form.cleaned_data["amount"] == 0:
+        return redirect("release", reservation_id)
+    try:
+        services.reservation_resize(
+            buyer_id=actor_id(request), reservation_id=reservation_id, quantity=form.cleaned_data["amount"]
+        )
+    except NotFound:
+        raise
+    except DomainError as refused:
+        said = error_messages.of_error(refused)
+        messages.warning(request, f"{said.title} {_('Nothing was changed.')}")
+    return redirect("checkout", reservation_id)
 
 
 @allow("GET", "POST")

@@ -264,6 +264,15 @@ def reservation_shown(*, reservation_id: int, now: datetime) -> dict[str, Any] |
     return None if row is None else representation.reservation(row, now=now)
 
 
+def open_order(*, buyer_id: int, event_id: int, now: datetime) -> int | None:
+    """Return the buyer's newest order of an event that is held, which more can be added to."""
+    held = Reservation.objects.filter(
+        buyer_id=buyer_id, ticket_type__event_id=event_id, state=ReservationState.HELD, expires_at__gt=now
+    )
+    found = held.order_by("-id").first()
+    return found.order_id if found is not None else None
+
+
 def order_id_of(*, buyer_id: int, reservation_id: int) -> int | None:
     """Return the order that one of the buyer's reservations belongs to."""
     found = Reservation.objects.filter(pk=reservation_id, buyer_id=buyer_id).first()

@@ -38,6 +38,7 @@ class PaymentStatus extends HTMLElement {
   show({ reservations, payments }) {
     const reservation = reservations.find(({ id }) => id === this.reservation);
     if (reservation === undefined) return; // it ended too long ago to be in the frame
+    if (this.changed(reservations, reservation)) return location.reload();
     const payment = payments.find((each) => each.reservation === reservation.order);
     this.countdown.setAttribute("until", reservation.expires_at);
     for (const field of ["error", "late-error"]) {
@@ -54,6 +55,16 @@ class PaymentStatus extends HTMLElement {
     this.version = payment?.version;
     this.showStage(stage);
     this.dispatchEvent(new CustomEvent("action", { detail: payment?.requires_action ?? null }));
+    return undefined;
+  }
+
+  /** Say whether the lines of an unpaid order have changed since the last frame: the server makes the page anew. */
+  changed(reservations, { order }) {
+    const held = reservations.filter((each) => each.order === order && each.state === "held");
+    const lines = held.map(({ id, amount }) => `${id}:${amount}`).sort().join();
+    const before = this.lines;
+    this.lines = lines;
+    return before !== undefined && before !== lines && lines !== "" && before !== "";
   }
 
   showStage(stage) {

@@ -3,7 +3,7 @@
 
 import { follow } from "realtime/live.js";
 import { announce } from "shop/announce.js";
-import { dateTime, gettext, money, multiply, setText } from "shop/formats.js";
+import { add, dateTime, gettext, money, multiply, setText } from "shop/formats.js";
 import { freshPage } from "shop/fresh-page.js";
 import { canReserve, ofTicketType } from "tickets/availability-labels.js";
 import * as ownTickets from "tickets/own-tickets.js";
@@ -13,7 +13,8 @@ const REMOVED = 4404;
 class LiveEvent extends HTMLElement {
   connectedCallback() {
     this.list = this.querySelector(".types");
-    for (const row of this.rows()) prepare(row);
+    this.order = this.querySelector("form.order");
+    for (const row of this.rows()) this.prepare(row);
     const badge = this.querySelector("live-badge");
     this.streams = [
       follow(`/ws/events/${this.getAttribute("event")}/`, {
@@ -80,7 +81,7 @@ class LiveEvent extends HTMLElement {
     this.showLabel(row, ticket, { flash: true });
     nameControls(row, name);
     this.showChoice(row, ticket);
-    showTotal(row);
+    this.showTotal();
   }
 
   showLabel(row, ticket, { flash }) {
@@ -94,14 +95,39 @@ class LiveEvent extends HTMLElement {
   showChoice(row, ticket) {
     const own = this.own?.(ticket.id) ?? JSON.parse(row.dataset.own);
     const most = ownTickets.canChoose(own, ticket.max_per_user);
-    const form = row.querySelector("form");
-    form.hidden = most === 0 || !canReserve(ticket);
-    form.amount.max = Math.max(1, most);
+    const input = row.querySelector("input");
+    input.disabled = most === 0 || !canReserve(ticket); // what is hidden is not sent
+    input.max = Math.max(1, most);
+    row.querySelector(".choose").hidden = input.disabled;
     const mine = row.querySelector(".mine");
     mine.hidden = own.reservation === null;
     mine.firstElementChild.href = `/checkout/${own.reservation}/`;
     setText(mine.firstElementChild, ownTickets.liveText(own));
     setText(row.querySelector('[data-field="limit"]'), ownTickets.limitText(own, ticket.max_per_user));
+  }
+
+  prepare(row) {
+    const input = row.querySelector("input");
+    for (const button of row.querySelectorAll("[data-step]")) {
+      button.hidden = false;
+      button.addEventListener("click", () => {
+        const wanted = (Number.parseInt(input.value, 10) || 0) + Number(button.dataset.step);
+        input.value = Math.min(Number(input.max), Math.max(Number(input.min), wanted));
+        this.showTotal();
+      });
+    }
+    input.addEventListener("input", () => this.showTotal());
+  }
+
+  showTotal() {
+    const rows = this.rows().filter((row) => !row.querySelector("input").disabled);
+    this.order.querySelector(".basket").hidden = rows.length === 0;
+    if (rows.length === 0) return;
+    const totals = rows.map((row) => {
+      const count = Number.parseInt(row.querySelector("input").value, 10);
+      return multiply(row.dataset.price, Number.isInteger(count) && count > 0 ? count : 0);
+    });
+    setText(this.querySelector('[data-field="total"]'), money(totals.reduce(add), rows[0].dataset.currency));
   }
 
   showOwn(reservations) {
@@ -115,7 +141,7 @@ class LiveEvent extends HTMLElement {
     for (const { id } of this.event.tickets) {
       const row = this.row(id) ?? page?.querySelector(`.types [data-type="${id}"]`);
       if (!row) continue;
-      if (!this.row(id)) prepare(row);
+      if (!this.row(id)) this.prepare(row);
       this.list.append(row);
     }
     for (const ticket of this.event.tickets) this.showType(ticket);
@@ -165,26 +191,6 @@ function nameControls(row, name) {
   row.querySelector("input[type=number]").setAttribute("aria-label", group);
   row.querySelector("[data-step='-1']").setAttribute("aria-label", gettext("One ticket fewer: %(name)s", { name }));
   row.querySelector("[data-step='1']").setAttribute("aria-label", gettext("One ticket more: %(name)s", { name }));
-}
-
-function prepare(row) {
-  const form = row.querySelector("form");
-  for (const button of row.querySelectorAll("[data-step]")) {
-    button.hidden = false;
-    button.addEventListener("click", () => {
-      const input = form.amount;
-      const wanted = (Number.parseInt(input.value, 10) || 0) + Number(button.dataset.step);
-      input.value = Math.min(Number(input.max), Math.max(Number(input.min), wanted));
-      showTotal(row);
-    });
-  }
-  form.amount.addEventListener("input", () => showTotal(row));
-}
-
-function showTotal(row) {
-  const count = Number.parseInt(row.querySelector("form").amount.value, 10);
-  const total = multiply(row.dataset.price, Number.isInteger(count) && count > 0 ? count : 0);
-  setText(row.querySelector('[data-field="total"]'), money(total, row.dataset.currency));
 }
 
 customElements.define("live-event", LiveEvent);

@@ -36,6 +36,13 @@ export function money(amount, currency) {
   return new Intl.NumberFormat(language, { style: "currency", currency, ...digits }).format(amount);
 }
 
+/** Add two decimal strings of one currency, exactly. */
+export function add(one, other) {
+  const part = one.split(".")[1] ?? "";
+  const minor = String(BigInt(one.replace(".", "")) + BigInt(other.replace(".", ""))).padStart(part.length + 1, "0");
+  return part ? `${minor.slice(0, -part.length)}.${minor.slice(-part.length)}` : minor;
+}
+
 /** Multiply a decimal string by a whole number, exactly. */
 export function multiply(amount, count) {
   const [whole, part = ""] = amount.split(".");

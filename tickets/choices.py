@@ -1,0 +1,64 @@
+"""What a buyer chose on an event's page: so many tickets of each type, read from a form or from an address.
+
+Each ticket type has a field of its own, `amount_7`. A single choice may be written as `ticket_type` and `amount`.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+from overlord.kernel.numbers import LARGEST_ID, whole_number
+from tickets import rules
+
+FIELD = re.compile(r"amount_([0-9]{1,19})")
+MOST_FIELDS = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """How many tickets of each type; `malformed` has the types whose number cannot be one."""
+
+    amounts: dict[int, int] = field(default_factory=dict)
+    malformed: list[int] = field(default_factory=list)
+
+    @property
+    def is_valid(self) -> bool:
+        return bool(self.amounts) and not self.malformed
+
+    @property
+    def types(self) -> list[int]:
+        return [*self.amounts, *self.malformed]
+
+    def as_query(self) -> str:
+        """Write it as the query of the event's page, which then shows it."""
+        return urlencode({f"amount_{ticket_type}": amount for ticket_type, amount in self.amounts.items()})
+
+    def digest(self) -> str:
+        """Return a short text that two choices share only when they are the same."""
+        return hashlib.blake2b(repr(sorted(self.amounts.items())).encode(), digest_size=12).hexdigest()
+
+
+def read(data: Mapping[str, str]) -> Choice:
+    """Read a choice. Fields that are empty or 0 choose nothing."""
+    choice = Choice()
+    for ticket_type, written in _written(data):
+        if written.strip() in ("", "0"):
+            continue
+        try:
+            amount = whole_number(written.strip(), least=1, most=rules.LARGEST_AMOUNT)
+            choice.amounts[whole_number(ticket_type, least=1, most=LARGEST_ID)] = amount
+        except ValueError:
+            if ticket_type.isascii() and ticket_type.isdecimal() and int(ticket_type[:19]) <= LARGEST_ID:
+                choice.malformed.append(int(ticket_type[:19]))
+    return choice
+
+
+def _written(data: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for name in list(data)[:MOST_FIELDS]:
+        if found := FIELD.fullmatch(name):
+            yield found[1], data[name]
+    if "ticket_type" in data:
+        amount = data.get("amount", "")
+        yield data["ticket_type"], "none" if amount.strip() in ("", "0") else amount
