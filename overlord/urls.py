@@ -46,6 +46,7 @@ pages = [
 urlpatterns = [
     path("event/", include("tickets.api.urls")),  # first: the second a sale opens, nearly all go there
     path("event/", include("checkout.api.reservation_urls")),
+    path("event/", include("tickets.line.api.urls")),
     *pages,
     path("", include("overlord.accounts.api.urls")),
     path("payment/", include("checkout.api.urls")),

@@ -30,6 +30,7 @@ class Kind(StrEnum):
 
     EVENTS = "events"
     EVENT = "event"
+    LINE = "line"
     ME = "me"
     STATS = "stats"
 
@@ -134,6 +135,11 @@ def events() -> str:
 def event(event_id: int) -> str:
     """Return the name of the stream of one event."""
     return name(Kind.EVENT, event_id)
+
+
+def line(event_id: int) -> str:
+    """Return the name of the stream of an event's line."""
+    return name(Kind.LINE, event_id)
 
 
 def me(user_id: int) -> str:

@@ -26,7 +26,7 @@ def test_every_variable_is_in_the_template() -> None:
 
 
 def codes() -> set[str]:
-    for module in ("tickets.rules", "checkout.rules", "overlord.accounts.services"):
+    for module in ("tickets.rules", "tickets.line.rules", "checkout.rules", "overlord.accounts.services"):
         importlib.import_module(module)
     found: set[str] = set()
     waiting: list[type[DomainError]] = [DomainError]

@@ -42,6 +42,9 @@ FAULTS = [
     ("pure", "checkout.rules", "redis"),
     ("tickets-border", "checkout.services.payments", "tickets.services"),
     ("tickets-border", "stats.selectors", "tickets.rules"),
+    ("line-border", "tickets.operations", "tickets.line.operations"),
+    ("line-border", "checkout.pages", "tickets.line.services"),
+    ("inside", "tickets.line.operations", "tickets.line.services"),
     ("checkout-border", "stats.selectors", "checkout.gateways.ledger"),
     ("inside-realtime", "realtime.gateway.hub", "realtime.worker.flush"),
     ("inside-gateway", "realtime.gateway.healing", "realtime.gateway.hub"),
@@ -99,6 +102,34 @@ def test_a_new_module_is_private_until_the_contract_names_it(graph: grimp.Import
 def test_each_app_above_the_kernel_has_a_border() -> None:
     layers = {layer for line in OPTIONS["apps"]["layers"] for layer in line.split(" | ")}
     for_all = {"overlord.kernel", "overlord.shop"}  # what every app may use
+    within = {"tickets.line"}  # apps in the folder of the app below
     composing = {layer for layer in layers if not (ROOT / layer.replace(".", "/")).is_dir()}
 
-    assert {OPTIONS[name]["protected_modules"][0] for name in BORDERS} == layers - for_all - composing
+    assert {OPTIONS[name]["protected_modules"][0] for name in BORDERS} == (
+        layers - for_all - composing | within
+    )
+
+
+# Of tickets, the line imports the same as every other app, and what every request to reserve shares. To the
+# contracts it is a part of tickets.
+LINE_TAKES = {
+    f"tickets.{name}" for name in ("operations", "selectors", "models", "rules", "limits", "api.serializers")
+}
+
+
+def line_takes(graph: grimp.ImportGraph) -> set[str]:
+    """Return what the line imports of tickets."""
+    within = {name for name in graph.find_descendants("tickets.line") if ".tests" not in name}
+    imported = {name for module in within for name in graph.find_modules_directly_imported_by(module)}
+    return {name for name in imported if name.startswith("tickets.")} - within - {"tickets.line"}
+
+
+def test_the_line_imports_of_tickets_what_every_app_may(graph: grimp.ImportGraph) -> None:
+    assert line_takes(graph)
+    assert line_takes(graph) <= LINE_TAKES
+
+
+def test_an_import_of_the_line_of_what_is_private_to_tickets_is_noticed(graph: grimp.ImportGraph) -> None:
+    found = line_takes(planted(graph, "tickets.line.services", "tickets.services"))
+
+    assert found - LINE_TAKES == {"tickets.services"}

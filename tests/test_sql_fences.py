@@ -32,10 +32,16 @@ class Text:
 
 @cache
 def layers() -> list[set[str]]:
-    """Return the packages from top to bottom, those on one level together, as the import contract has them."""
+    """Return the packages from top to bottom, those on one level together, as the import contracts have them.
+
+    An app within another's folder, which the layers cannot name, stands right above it.
+    """
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     [lines] = [contract["layers"] for contract in contracts if contract["id"] == "apps"]
-    return [set(line.split(" | ")) for line in lines]
+    found = [set(line.split(" | ")) for line in lines]
+    for name in ("tickets.line",):
+        found.insert(found.index({name.rpartition(".")[0]}), {name})
+    return found
 
 
 @cache
@@ -134,6 +140,9 @@ def test_the_apps_have_sql_and_tables_to_look_at() -> None:
         ),
         ("tickets", "UPDATE tickets_event e SET name = '' FROM stats_minute m", ["stats_minute"]),
         ("checkout", 'INSERT INTO "stats_reading" DEFAULT VALUES', ["stats_reading"]),
+        ("tickets", "DELETE FROM line_entry", ["line_entry"]),
+        ("tickets.line", "SELECT 1 FROM checkout_payment", ["checkout_payment"]),
+        ("checkout", "SELECT 1 FROM line_entry JOIN tickets_reservation r ON r.id = order_id", []),
         ("realtime", "SELECT * FROM reservation_claim(1, 2, 3, 'k', '1 s')", ["reservation_claim"]),
         ("overlord.accounts", "SELECT nextval('realtime_version')", ["realtime_version"]),
         ("checkout", "SELECT 1 FROM tickets_reservation JOIN checkout_payment USING (id)", []),

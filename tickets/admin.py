@@ -124,6 +124,8 @@ class EventAdmin(admin.ModelAdmin):
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
+        if "opening" in form.changed_data:
+            event_operations.opening_set(event=form.instance, now=clock.now())
         event_operations.event_changed(event_id=form.instance.pk, now=clock.now())
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:

@@ -41,6 +41,7 @@ def values_of(event: Event) -> Values:
         "name": event.name,
         "time_zone": event.time_zone,
         "currency": event.currency,
+        "opening": event.opening,
         "description": event.description,
         "buyers": event.buyers,
         **_moment("date", event.date, event),

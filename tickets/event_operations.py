@@ -11,9 +11,10 @@ from typing import Any
 from django.db.models import F
 
 from overlord.kernel import db
-from tickets import projections
+from tickets import operations, projections
 from tickets.event_files import EventToLoad
 from tickets.models import Event, Inventory, MoveNotice, Reservation, TicketType
+from tickets.rules import Opening
 
 NOTICES_AT_ONCE = 2000  # rows in one statement
 
@@ -88,6 +89,14 @@ def event_changed(*, event_id: int, now: datetime) -> None:
     db.after_commit(partial(projections.announce_event, event_id=event_id, now=now))
 
 
+def opening_set(*, event: Event, now: datetime) -> None:
+    """Let a line come first for all ticket types of an event that opens by a draw, and for none of another."""
+    db.transaction_required()
+    types = Inventory.objects.filter(ticket_type__event_id=event.pk).values_list("pk", flat=True)
+    first = set(types) if event.opening == Opening.DRAW else set()
+    operations.line_first_set(event_id=event.pk, types=first, now=now)
+
+
 def inventory_set(*, ticket_type: TicketType, now: datetime, **decided: Any) -> None:
     """Set what staff decide about the sale of a ticket type; make its inventory if there is none.
 
@@ -95,12 +104,16 @@ def inventory_set(*, ticket_type: TicketType, now: datetime, **decided: Any) -> 
     the event's date. A capacity below what is held and sold violates `inventory_never_oversold`.
     """
     db.transaction_required()
-    date = Event.objects.values_list("date", flat=True).get(pk=ticket_type.event_id)
+    event = Event.objects.only("date", "opening").get(pk=ticket_type.event_id)
+    date = event.date
     if "closes_at" in decided:
         decided["closes_at"] = decided["closes_at"] or date
     changed = Inventory.objects.filter(pk=ticket_type.pk).update(version=F("version") + 1, **decided)
     if not changed:
-        Inventory.objects.create(ticket_type=ticket_type, **{"closes_at": date, **decided})
+        Inventory.objects.create(
+            ticket_type=ticket_type,
+            **{"closes_at": date, "line_first": event.opening == Opening.DRAW, **decided},
+        )
     event_changed(event_id=ticket_type.event_id, now=now)
 
 

@@ -16,6 +16,7 @@ from tickets.rules import (
     LATEST,
     LIVE_STATES,
     Buyers,
+    Opening,
     ReservationState,
 )
 
@@ -50,6 +51,13 @@ class Event(models.Model):
         default=Buyers.ANYONE.value,
         db_default=Buyers.ANYONE.value,
         help_text="Who may buy: without an account, an e-mail address is enough.",
+    )
+    opening = models.CharField(
+        max_length=10,
+        choices=[(opening.value, opening.value.title()) for opening in Opening],
+        default=Opening.DIRECT.value,
+        db_default=Opening.DIRECT.value,
+        help_text="Draw: people enter a lobby, and places are drawn. By API only: the pages have no lobby yet.",
     )
     version = models.BigIntegerField(default=1, editable=False)
 

@@ -5,8 +5,10 @@ that ends a reservation locks the reservation first and changes the inventory la
 read after the lock. Each step announces the change after the commit.
 """
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 
 from django.db import IntegrityError
@@ -17,7 +19,7 @@ from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from overlord.kernel.steps import step_log_after_commit
 from tickets import projections, rules, sql
-from tickets.models import Reservation
+from tickets.models import Inventory, Reservation
 from tickets.representation import Figures
 from tickets.rules import ReservationState
 
@@ -295,3 +297,63 @@ def _inventories_change(changes: Sequence[Change], *, now: datetime) -> None:
         figures += [(row["event"], Figures.from_row(row)) for row in rows]
     buyers = {reservation.buyer_id for reservation, _ in changes}
     db.after_commit(partial(projections.announce, figures=figures, buyers=buyers, now=now))
+
+
+# The line ------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, kw_only=True)
+class Basket:
+    """What a buyer is to be given: the first of the choices that is there, as lists of (ticket type, quantity)."""
+
+    buyer_id: int
+    choices: Sequence[Sequence[Sequence[int]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What became of a basket: its order, or None; `own`: only the buyer's own tickets or limit refused it."""
+
+    order_id: int | None
+    own: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Left:
+    """How many tickets of a type can be given now, and whether a line comes first."""
+
+    tickets: int
+    line_first: bool
+
+
+def inventories_lock(*, event_id: int) -> dict[int, Left]:
+    """Lock all inventories of an event, by id; return what is left of each ticket type."""
+    db.transaction_required()
+    return {
+        row["ticket_type"]: Left(tickets=row["tickets"], line_first=row["line_first"])
+        for row in db.rows(sql.INVENTORIES_LOCK, [event_id])
+    }
+
+
+def orders_give(*, event_id: int, baskets: Sequence[Basket], hold: timedelta, now: datetime) -> list[Given]:
+    """Give baskets of one event to buyers in this order, each whole or not at all, past `line_first`."""
+    db.transaction_required()
+    asked = json.dumps([{"buyer": each.buyer_id, "choices": each.choices} for each in baskets])
+    wanted = {"event": event_id, "baskets": asked, "hold_seconds": hold.total_seconds()}
+    rows = sorted(db.rows(sql.GIVE_ORDERS, wanted), key=lambda row: int(row["nth"]))
+    buyers = [each.buyer_id for each, row in zip(baskets, rows, strict=True) if row["order_id"]]
+    if buyers:
+        db.after_commit(partial(projections.announce_given, event_id=event_id, buyers=buyers, now=now))
+    return [Given(order_id=row["order_id"], own=row["own"]) for row in rows]
+
+
+def line_first_set(*, event_id: int, types: Collection[int], now: datetime) -> None:
+    """Let tickets of these types of an event go to those in line first, and those of its others to anyone.
+
+    A claim that was waiting for the inventory obeys it.
+    """
+    db.transaction_required()
+    locked = inventories_lock(event_id=event_id)
+    changed = [each for each, left in locked.items() if left.line_first != (each in types)]
+    if changed:
+        flipped = Inventory.objects.filter(pk__in=changed)
+        flipped.update(line_first=~F("line_first"), version=F("version") + 1)
+        db.after_commit(partial(projections.announce_given, event_id=event_id, buyers=(), now=now))

@@ -54,6 +54,12 @@ def announce_event(*, event_id: int, now: datetime) -> None:
     announce(events=[event_id], now=now)
 
 
+def announce_given(*, event_id: int, buyers: Iterable[int], now: datetime) -> None:
+    """Say that tickets of an event were given, and to whom; or that its sale is another one."""
+    availability.refresh([event_id], now=now)
+    announce(events=[event_id], buyers=buyers, now=now)
+
+
 def announce_deleted(*, event_id: int, now: datetime) -> None:
     """Say that an event was deleted: its stream ends with 4404, and the list of the next events leaves it out."""
     availability.drop(event_id)

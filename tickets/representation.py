@@ -75,6 +75,7 @@ def event_detail(
         "description": static["description"],
         "currency": static["currency"],
         "buyers": static["buyers"],
+        "opening": static["opening"],
         "sale": rules.event_sale_state((ticket["sale"] for ticket in tickets), date=static["date"], now=now),
         "version": static["version"] + sum(ticket["version"] for ticket in tickets),
         "server_time": now,

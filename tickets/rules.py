@@ -57,6 +57,13 @@ class SaleState(StrEnum):
     ENDED = "ended"
 
 
+class Opening(StrEnum):
+    """How the sale of an event opens."""
+
+    DIRECT = "direct"
+    DRAW = "draw"
+
+
 class SoldOut(Conflict):
     code = "sold_out"
     sentence = "All tickets of this type are sold."

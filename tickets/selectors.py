@@ -44,7 +44,7 @@ def events_listed(*, after: datetime | None = None) -> QuerySet[Event, Any]:
 
 def events_static(ids: Collection[int]) -> dict[int, dict[str, Any]]:
     """Read what staff edit of events: {id: {id, name, date, ..., ticket_types: [{id, name, price_minor, ...}]}}."""
-    columns = ("id", "name", "date", "time_zone", "description", "currency", "buyers", "version")
+    columns = ("id", "name", "date", "time_zone", "description", "currency", "buyers", "opening", "version")
     found = {
         row["id"]: {**row, "ticket_types": []} for row in Event.objects.filter(pk__in=ids).values(*columns)
     }

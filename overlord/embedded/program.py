@@ -104,7 +104,7 @@ def broadcasts(*, env: Mapping[str, str]) -> Program:
 
 def upkeep(*, env: Mapping[str, str]) -> Program:
     """Describe the worker that expires holds, sends mail and does periodic work."""
-    return _worker("upkeep", queues="expiry,upkeep,mail", concurrency=4, env=env)
+    return _worker("upkeep", queues="expiry,upkeep,mail", concurrency=6, env=env)
 
 
 def beat(*, env: Mapping[str, str]) -> Program:

@@ -34,6 +34,7 @@ INSTALLED_APPS = [
     "overlord.shop",
     "realtime",
     "tickets",
+    "tickets.line",
     "checkout",
     "stats",
     "overlord.demo",
@@ -142,6 +143,7 @@ CELERY_TASK_ROUTES = {
     "checkout.receipts_send": {"queue": Queue.MAIL},
     "realtime.flush": {"queue": Queue.LIVE},
     "stats.sample": {"queue": Queue.UPKEEP},
+    "line.serve": {"queue": Queue.EXPIRY},
     "tickets.holds_expire": {"queue": Queue.EXPIRY},
 }
 CELERY_WORKER_CONCURRENCY = env.PAYMENTS_AT_ONCE  # of the payments worker; the others get their own by -c
@@ -165,6 +167,7 @@ def _nightly(hour: int, minute: int, task: str) -> dict[str, Any]:
 CELERY_BEAT_SCHEDULE = {
     "flush-marked-streams": _every(1, "realtime.flush", Queue.LIVE),
     "expire-holds": _every(5, "tickets.holds_expire", Queue.EXPIRY),
+    "serve-lines": _every(5, "line.serve", Queue.EXPIRY),
     "sample-stats": _every(1, "stats.sample", Queue.UPKEEP),
     "reconcile-charges": _nightly(3, 17, "checkout.charges_reconcile"),
     "prune-accounts": _nightly(3, 37, "accounts.rows_prune"),

@@ -100,6 +100,10 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
         _("Ticket sales are paused."),
         _("Your selection is kept. Try again when sales resume; this page updates by itself."),
     ),
+    "line_closed": lambda _facts: (
+        _("Nobody can enter this line now."),
+        _("Its lobby opens half an hour before the sale. When the line is empty, reserve tickets directly."),
+    ),
     "line_first": lambda _facts: (
         _("These tickets go to people in line first."),
         _("Nothing was reserved. Join the line on the page of the event."),

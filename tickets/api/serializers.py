@@ -5,7 +5,7 @@ from rest_framework import serializers
 from overlord.kernel.numbers import LARGEST_ID
 from overlord.kernel.serializer_fields import WholeNumberField
 from tickets import rules
-from tickets.rules import ReservationState, SaleState
+from tickets.rules import Opening, ReservationState, SaleState
 
 SALE = serializers.ChoiceField(choices=[state.value for state in SaleState])
 
@@ -69,6 +69,7 @@ class EventDetail(serializers.Serializer):
     description = serializers.CharField()
     currency = serializers.CharField()
     buyers = serializers.ChoiceField(choices=[each.value for each in rules.Buyers])
+    opening = serializers.ChoiceField(choices=[opening.value for opening in Opening])
     sale = SALE
     version = serializers.IntegerField()
     server_time = serializers.DateTimeField()

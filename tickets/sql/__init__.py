@@ -26,10 +26,12 @@ CLAIM_ORDER = (
     f"SELECT c.* FROM {_BUYER_CHECK} b CROSS JOIN LATERAL reservations_claim(CASE WHEN b THEN %(buyer)s END,"  # noqa: S608
     " %(ticket_types)s, %(quantities)s, %(order)s, %(key)s, make_interval(secs => %(hold_seconds)s)) c"
 )
+GIVE_ORDERS = "SELECT * FROM orders_give(%(event)s, %(baskets)s, make_interval(secs => %(hold_seconds)s))"
 RELEASE_DUE = "SELECT *, clock_timestamp() AS at FROM holds_release_due(%(ticket_type)s, %(most)s)"
 GLANCE = "SELECT * FROM sweep_glance(%(after)s, %(until)s, %(thresholds)s)"
 CLAIM_FACTS = text("claim_facts")
 HOLDS_EXPIRING = text("holds_expiring")
+INVENTORIES_LOCK = text("inventories_lock")
 INVENTORY_CHANGE = text("inventory_change")
 INVENTORY_STEP = text("inventory_step")
 RESERVATION_BY_KEY = text("reservation_by_key")

@@ -19,6 +19,8 @@ FORM = {
     "date_1": "19:30:00",
     "time_zone": "Europe/Berlin",
     "currency": "EUR",
+    "buyers": "anyone",
+    "opening": "direct",
     "description": "",
     "ticket_types-TOTAL_FORMS": "1",
     "ticket_types-INITIAL_FORMS": "0",

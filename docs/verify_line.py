@@ -1,0 +1,38 @@
+"""Check a draw: python verify_line.py <address or file of the proof> [commitment seen in the lobby] [my number]."""
+
+import hashlib
+import json
+import sys
+import urllib.request
+from pathlib import Path
+
+
+def sha256(text: str) -> str:
+    """Return the SHA-256 of a text, as hexadecimal digits."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def places(proof: dict) -> dict[int, int]:
+    """Return the place of each number, by the published rule."""
+    numbers = [number for number, _ in proof["entries"]]
+    ranked = sorted(numbers, key=lambda number: sha256(f"{proof['seed']} {proof['digest']} {number}"))
+    return {number: place for place, number in enumerate(ranked, start=1)}
+
+
+def check(proof: dict, commitment: str) -> None:
+    """End with a sentence when the proof is not one."""
+    if sha256(proof["seed"]) != commitment:
+        sys.exit("WRONG: the seed is not the one that was committed to.")
+    if sha256("\n".join(f"{number} {at}" for number, at in proof["entries"])) != proof["digest"]:
+        sys.exit("WRONG: the digest is not that of the list.")
+    if [number for number, _ in proof["entries"]] != list(range(1, proof["drawn"] + 1)):
+        sys.exit("WRONG: numbers are missing in the list.")
+
+
+if __name__ == "__main__":
+    where, *more = sys.argv[1:]
+    is_file = not where.startswith(("http://", "https://"))
+    proof = json.loads(Path(where).read_bytes() if is_file else urllib.request.urlopen(where).read())  # noqa: S310
+    check(proof, more[0] if more else proof["commitment"])
+    drawn = places(proof)
+    print(drawn[int(more[1])] if len(more) > 1 else json.dumps(drawn))  # noqa: T201

@@ -1,0 +1,9 @@
+from django.urls import path
+
+from overlord.kernel import paths  # noqa: F401  (registers `id`)
+from tickets.line.api import views
+
+urlpatterns = [
+    path("events/<id:event_id>/line/", views.LineEntry.as_view()),
+    path("events/<id:event_id>/line/proof/", views.LineProof.as_view()),
+]

@@ -1,0 +1,60 @@
+"""The API of a line: one translation of the input, one call, one translation of the result."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from overlord.accounts.selectors import actor_id
+from overlord.kernel import clock
+from tickets import limits
+from tickets.line import services
+from tickets.line.api import serializers
+
+
+class LineEntry(APIView):
+    @extend_schema(
+        operation_id="line_enter",
+        request=serializers.EntryInput,
+        responses={200: serializers.Entry, 201: serializers.Entry},
+    )
+    def post(self, request: Request, event_id: int) -> Response:
+        """Enter the line of an event. Again: change what I wish, and keep my place."""
+        limits.count_reserve(request._request, buyer_id=actor_id(request))
+        body = serializers.EntryInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        wanted = body.validated_data
+        choices = [_pairs(wanted["items"])] + ([_pairs(wanted["second"])] if wanted["second"] else [])
+        entry, is_new = services.entry_make(
+            event_id=event_id, buyer_id=actor_id(request), choices=choices, now=clock.now()
+        )
+        return Response(entry, status=status.HTTP_201_CREATED if is_new else status.HTTP_200_OK)
+
+    @extend_schema(operation_id="line_get", responses=serializers.Entry)
+    def get(self, request: Request, event_id: int) -> Response:
+        """Return my entry. It counts as a look at the tickets I was given."""
+        return Response(services.entry_get(event_id=event_id, buyer_id=actor_id(request), now=clock.now()))
+
+    @extend_schema(operation_id="line_leave", responses={204: None})
+    def delete(self, request: Request, event_id: int) -> Response:
+        """Leave the line."""
+        services.entry_leave(event_id=event_id, buyer_id=actor_id(request))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def _pairs(items: list[dict[str, Any]]) -> list[tuple[int, int]]:
+    return [(item["ticket_type"], item["amount"]) for item in items]
+
+
+class LineProof(APIView):
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    @extend_schema(operation_id="line_proof", responses=serializers.Proof)
+    def get(self, request: Request, event_id: int) -> Response:
+        """Return what anyone needs to compute all places of the draw; 404 before it. It names nobody."""
+        return Response(services.proof(event_id=event_id))

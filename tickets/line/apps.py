@@ -1,0 +1,12 @@
+from django.apps import AppConfig
+
+
+class LineConfig(AppConfig):
+    name = "tickets.line"
+    verbose_name = "Line"
+
+    def ready(self) -> None:
+        from realtime import streams
+        from tickets.line import projections
+
+        streams.register(streams.Kind.LINE, access=streams.Access.PUBLIC, project=projections.project_lines)

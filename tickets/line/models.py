@@ -1,0 +1,103 @@
+"""A line of an event, and who stands in it. Fields and constraints only.
+
+An entry is changed by one guarded statement; the line's row is locked by whoever gives a number or a place.
+"""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Func, Q, Value
+
+from tickets.line.rules import EntryState, Phase
+
+
+class Line(models.Model):
+    """The line of an event that opens by a draw, from the opening of its lobby on."""
+
+    event = models.OneToOneField(
+        "tickets.Event", primary_key=True, on_delete=models.CASCADE, related_name="+"
+    )
+    phase = models.CharField(max_length=10, default=Phase.LOBBY.value)
+    seed = models.CharField(max_length=64, editable=False, help_text="Secret until the draw.")
+    commitment = models.CharField(max_length=64, editable=False, help_text="The SHA-256 of the seed.")
+    digest = models.CharField(max_length=64, null=True, editable=False, help_text="Of the closed list.")
+    drawn = models.IntegerField(null=True, editable=False, help_text="How many places were drawn.")
+    drawn_at = models.DateTimeField(null=True, editable=False)
+    entered = models.IntegerField(default=0, editable=False, help_text="The last number that was given.")
+    served = models.IntegerField(default=0, editable=False, help_text="The last place whose turn has come.")
+    per_minute = models.IntegerField(default=0, editable=False, help_text="Places served, as measured.")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(
+                    commitment=Func(
+                        Func(Func(F("seed"), Value("UTF8"), function="convert_to"), function="sha256"),
+                        Value("hex"),
+                        function="encode",
+                        output_field=models.TextField(),
+                    )
+                ),
+                name="line_commitment_is_of_the_seed",
+            ),
+            models.CheckConstraint(
+                condition=Q(phase=Phase.LOBBY, digest=None, drawn=None, drawn_at=None, served=0)
+                | Q(
+                    phase__in=[Phase.SERVING, Phase.OPEN],
+                    digest__isnull=False,
+                    drawn__isnull=False,
+                    drawn_at__isnull=False,
+                ),
+                name="line_phase_agrees_with_the_draw",
+            ),
+            models.CheckConstraint(condition=Q(served__lte=F("entered")), name="line_served_were_entered"),
+        ]
+
+    def __str__(self) -> str:
+        return f"line of event {self.pk} ({self.phase})"
+
+
+class Entry(models.Model):
+    """A person's place in a line. The row stays: the draw's proof is made of it."""
+
+    line = models.ForeignKey(Line, on_delete=models.CASCADE, related_name="+", db_index=False)
+    buyer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    number = models.IntegerField()
+    place = models.IntegerField(null=True, help_text="Null before the draw.")
+    state = models.CharField(max_length=10, default=EntryState.WAITING.value)
+    choices = models.JSONField(help_text="What is wished, and what else would do: lists of [type, quantity].")
+    entered_at = models.DateTimeField()
+    turn_at = models.DateTimeField(null=True)
+    order = models.ForeignKey(
+        "tickets.Reservation", null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    look_by = models.DateTimeField(null=True, help_text="When a given hold that nobody saw goes on.")
+    looked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name_plural = "entries"
+        constraints = [
+            models.UniqueConstraint(fields=["line", "number"], name="entry_one_per_number"),
+            models.UniqueConstraint(fields=["line", "place"], name="entry_one_per_place"),
+            models.UniqueConstraint(
+                fields=["line", "buyer"],
+                condition=Q(state=EntryState.WAITING),
+                name="entry_one_place_per_person",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=EntryState.GIVEN) | Q(order__isnull=False, look_by__isnull=False),
+                name="entry_given_has_an_order",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["line", "place"], condition=Q(state=EntryState.WAITING), name="entry_waiting"
+            ),
+            models.Index(
+                fields=["look_by"],
+                condition=Q(state=EntryState.GIVEN, looked_at=None),
+                name="entry_not_looked_at",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"number {self.number} ({self.state})"

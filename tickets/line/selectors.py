@@ -1,0 +1,123 @@
+"""Reads of lines and entries."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from django.db.models import F, Min, Q
+
+from overlord.accounts.models import User
+from overlord.kernel import db
+from tickets import rules as tickets_rules
+from tickets import selectors as tickets
+from tickets.line import rules
+from tickets.line.models import Entry, Line
+from tickets.line.rules import EntryState
+from tickets.models import Event, Inventory, TicketType
+
+
+def lines(event_ids: Collection[int]) -> dict[int, Line]:
+    """Read the lines of events that open by a draw; an event without one is left out."""
+    return Line.objects.filter(event__opening=tickets_rules.Opening.DRAW).in_bulk(event_ids)
+
+
+def openings(event_ids: Collection[int]) -> dict[int, datetime | None]:
+    """Read when the sale of each of these events opens; one that does not exist is left out."""
+    found = Event.objects.filter(pk__in=event_ids).annotate(at=Min("ticket_types__inventory__opens_at"))
+    return dict(found.values_list("pk", "at"))
+
+
+def lobbies_due(*, now: datetime) -> list[int]:
+    """Return the events that open by a draw and whose lobby should be open, but has no line yet."""
+    soon = Inventory.objects.filter(
+        ticket_type__event__opening=tickets_rules.Opening.DRAW,
+        opens_at__lte=now + rules.LOBBY,
+        closes_at__gt=now,
+    ).exclude(ticket_type__event_id__in=Line.objects.values("event_id"))
+    return sorted(set(soon.values_list("ticket_type__event_id", flat=True)))
+
+
+def lines_at_work(*, now: datetime) -> list[Line]:
+    """Read the lines that have somebody to draw or to serve, of events that still sell, by id."""
+    selling = Inventory.objects.filter(closes_at__gt=now).values("ticket_type__event_id")
+    by_the_line = Inventory.objects.filter(line_first=True).values("ticket_type__event_id")
+    drawn = Line.objects.filter(event__opening=tickets_rules.Opening.DRAW, pk__in=selling)
+    return list(drawn.exclude(~Q(pk__in=by_the_line), phase=rules.Phase.OPEN).order_by("pk"))
+
+
+def is_worth_serving(*, event_id: int) -> bool:
+    """Return whether serving a line may change anything: something is there, or the wrong types are by the line."""
+    inventories = Inventory.objects.filter(ticket_type__event_id=event_id)
+    is_left = inventories.filter(capacity__gt=F("held") + F("sold"), paused=False).exists()
+    waiting = Entry.objects.filter(line_id=event_id, state=EntryState.WAITING)
+    return is_left or inventories.filter(line_first=False).exists() or not waiting.exists()
+
+
+def is_there(*, event_id: int, items: rules.Items) -> bool:
+    """Return whether all these tickets of an event can be claimed directly now."""
+    figures = tickets.figures_of_events([event_id]).get(event_id, {})
+    return all(
+        ticket_type in figures
+        and not figures[ticket_type].line_first
+        and figures[ticket_type].capacity - figures[ticket_type].held - figures[ticket_type].sold >= quantity
+        for ticket_type, quantity in items
+    )
+
+
+def types_of(*, event_id: int) -> list[int]:
+    """Return the ids of an event's ticket types."""
+    return list(TicketType.objects.filter(event_id=event_id).values_list("pk", flat=True))
+
+
+def opens_by_draw(*, event_id: int) -> bool | None:
+    """Return whether an event opens by a draw; None when there is no such event."""
+    opening = Event.objects.filter(pk=event_id).values_list("opening", flat=True).first()
+    return None if opening is None else opening == tickets_rules.Opening.DRAW
+
+
+def needs_account(*, event_id: int, buyer_id: int) -> bool:
+    """Return whether tickets of the event are for accounts only, and the buyer is a guest."""
+    for_accounts = Event.objects.filter(pk=event_id, buyers=tickets_rules.Buyers.ACCOUNTS)
+    return for_accounts.exists() and User.objects.filter(pk=buyer_id, is_guest=True).exists()
+
+
+def types_wished(*, event_id: int) -> set[int]:
+    """Return the ticket types that somebody in an event's line waits for."""
+    found = db.rows(
+        "SELECT DISTINCT (item.wish ->> 0)::bigint AS ticket_type FROM line_entry e,"
+        " jsonb_array_elements(e.choices) AS choice (items), jsonb_array_elements(choice.items) AS item (wish)"
+        " WHERE e.line_id = %s AND e.state = 'waiting'",
+        [event_id],
+    )
+    return {row["ticket_type"] for row in found}
+
+
+def entry_of(*, event_id: int, buyer_id: int) -> Entry | None:
+    """Read the newest entry of a buyer in an event's line."""
+    return Entry.objects.filter(line_id=event_id, buyer_id=buyer_id).order_by("-number").first()
+
+
+def entries_to_lapse(*, now: datetime, most: int) -> list[int]:
+    """Return the given entries whose holds nobody looked at in time, those due longest first."""
+    due = Entry.objects.filter(state=EntryState.GIVEN, looked_at=None, look_by__lte=now)
+    return list(due.order_by("look_by").values_list("pk", flat=True)[:most])
+
+
+def closed_list(*, line: Line) -> list[tuple[int, datetime]]:
+    """Read the list that the draw closed: number and time of entry, by number."""
+    drawn = Entry.objects.filter(line_id=line.pk, number__lte=line.drawn or 0).order_by("number")
+    return list(drawn.values_list("number", "entered_at"))
+
+
+def proof(*, event_id: int) -> dict[str, Any] | None:
+    """Return all that anyone needs to compute every place of a draw; None before it. It names nobody."""
+    line = Line.objects.filter(pk=event_id, drawn__isnull=False).first()
+    if line is None:
+        return None
+    return {
+        "commitment": line.commitment,
+        "seed": line.seed,
+        "digest": line.digest,
+        "drawn": line.drawn,
+        "entries": [[number, f"{at:%Y-%m-%dT%H:%M:%S.%fZ}"] for number, at in closed_list(line=line)],
+    }

@@ -1,0 +1,154 @@
+"""Use cases of a line: the only place of this app where a transaction opens.
+
+The giver runs in the upkeep worker, one at a time by an advisory lock. The lock on the line's row is what keeps the
+order when there are two.
+"""
+
+import json
+import secrets
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+from overlord.kernel import db
+from overlord.kernel.errors import Busy, NotFound
+from tickets import selectors as tickets
+from tickets.line import operations, projections, representation, rules, selectors, sql
+from tickets.line.models import Entry, Line
+from tickets.line.rules import EntryState, LineClosed, Phase
+from tickets.rules import AccountRequired
+
+BATCH = 100  # entries whose turn comes in one transaction
+LAPSES = 100  # given entries that are looked at in one tick
+ENTER_ATTEMPTS = 3
+
+
+def entry_make(
+    *, event_id: int, buyer_id: int, choices: Sequence[rules.Items], now: datetime
+) -> tuple[dict[str, Any], bool]:
+    """Enter the buyer in an event's line, or change what they wish; return the entry, and whether it is new.
+
+    Raises NotFound, LineClosed, AccountRequired and Invalid.
+    """
+    opens_by_draw = selectors.opens_by_draw(event_id=event_id)
+    if opens_by_draw is None:
+        raise NotFound()
+    if not opens_by_draw:
+        raise LineClosed()
+    if selectors.needs_account(event_id=event_id, buyer_id=buyer_id):
+        raise AccountRequired()
+    rules.check_choices(choices, types=selectors.types_of(event_id=event_id))
+    line = Line.objects.filter(pk=event_id).first()
+    if (
+        line is not None
+        and line.phase == Phase.OPEN
+        and selectors.is_there(event_id=event_id, items=choices[0])
+    ):
+        raise LineClosed("These tickets are on sale. Reserve them directly.")
+    asked = {"event": event_id, "buyer": buyer_id, "choices": json.dumps(choices)}
+    for _ in range(ENTER_ATTEMPTS):
+        entered = db.statement(sql.ENTER, asked)
+        if not entered:
+            if not _lobby_is_due(event_id, now=now):
+                raise LineClosed()
+            lobby_open(event_id=event_id, now=now)
+        elif entered[0]["due"]:
+            draw(event_id=event_id)
+        else:
+            is_new = entered[0]["is_new"]
+            if is_new:
+                projections.announce_line(event_id=event_id)
+            return entry_get(event_id=event_id, buyer_id=buyer_id, now=now), is_new
+    raise Busy()
+
+
+def _lobby_is_due(event_id: int, *, now: datetime) -> bool:
+    return event_id in selectors.lobbies_due(now=now)
+
+
+def entry_get(*, event_id: int, buyer_id: int, now: datetime) -> dict[str, Any]:
+    """Return the buyer's entry, and write down that they looked at what they were given; raise NotFound."""
+    entry = selectors.entry_of(event_id=event_id, buyer_id=buyer_id)
+    if entry is None:
+        raise NotFound()
+    if entry.state == EntryState.GIVEN and entry.looked_at is None:
+        Entry.objects.filter(pk=entry.pk, state=EntryState.GIVEN, looked_at=None).update(looked_at=now)
+        entry.refresh_from_db()
+    mine = tickets.own_reservations_in_event(buyer_id=buyer_id, event_id=event_id, now=now)
+    given = [each for each in mine if entry.order_id is not None and each["order"] == entry.order_id]
+    return representation.entry(entry, line=Line.objects.get(pk=event_id), reservations=given)
+
+
+def entry_leave(*, event_id: int, buyer_id: int) -> None:
+    """Take the buyer out of an event's line; raise NotFound when they do not wait in it."""
+    waiting = Entry.objects.filter(line_id=event_id, buyer_id=buyer_id, state=EntryState.WAITING)
+    if not waiting.update(state=EntryState.LEFT):
+        raise NotFound()
+
+
+def proof(*, event_id: int) -> dict[str, Any]:
+    """Return all that anyone needs to compute every place of the draw; raise NotFound before it."""
+    found = selectors.proof(event_id=event_id)
+    if found is None:
+        raise NotFound()
+    return found
+
+
+# Giving --------------------------------------------------------------------------------------------------
+def lobby_open(*, event_id: int, now: datetime) -> None:
+    """Open the lobby of an event: choose the seed, and let everybody see its hash. Again does nothing."""
+    seed = secrets.token_hex(32)
+    commitment = sha256(seed.encode()).hexdigest()
+    with db.transaction():
+        Line.objects.bulk_create(
+            [Line(event_id=event_id, seed=seed, commitment=commitment)], ignore_conflicts=True
+        )
+        line = operations.line_lock(event_id=event_id)
+        if line is not None and line.phase == Phase.LOBBY:
+            types = selectors.types_of(event_id=event_id)
+            operations.line_begin(line=line, types=types, now=now)
+
+
+def draw(*, event_id: int) -> int | None:
+    """Draw the places of an event's line in one statement; return how many, or None when it was drawn before."""
+    drawn = db.statement(sql.DRAW, {"event": event_id})
+    projections.announce_line(event_id=event_id)
+    return drawn[0]["drawn"] if drawn else None
+
+
+def serve(*, event_id: int, hold: timedelta, now: datetime) -> int:
+    """Give to the next of an event's line, a batch at most, in one transaction; return how many were tried."""
+    with db.transaction():
+        line = operations.line_lock(event_id=event_id)
+        if line is None or line.phase == Phase.LOBBY:
+            return 0
+        return operations.line_serve(line=line, most=BATCH, hold=hold, now=now)
+
+
+def time_passed(*, hold: timedelta, now: datetime) -> int:
+    """Process what is due in all lines: open lobbies, draw, let holds lapse, give. Return how many were tried."""
+    for event_id in selectors.lobbies_due(now=now):
+        lobby_open(event_id=event_id, now=now)
+    for entry_id in selectors.entries_to_lapse(now=now, most=LAPSES):
+        with db.transaction():
+            operations.entry_lapse(entry_id=entry_id, now=now)
+    lines = selectors.lines_at_work(now=now)
+    openings = selectors.openings([line.pk for line in lines])
+    tried = 0
+    for line in lines:
+        opens_at = openings.get(line.pk)
+        if line.phase == Phase.LOBBY and opens_at is not None and opens_at <= now:
+            draw(event_id=line.pk)
+        if selectors.is_worth_serving(event_id=line.pk):
+            tried += serve(event_id=line.pk, hold=hold, now=now)
+    return tried
+
+
+def serve_all(*, instants: Iterable[datetime], hold: timedelta) -> None:
+    """Process all lines at each of the instants, which come as time passes. One process at a time does so."""
+    with db.advisory_lock("tickets.line") as lock:
+        for now in instants:
+            if lock.is_mine():
+                while time_passed(hold=hold, now=now):
+                    now = db.now()

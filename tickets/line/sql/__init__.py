@@ -1,0 +1,9 @@
+"""The app's SQL. Functions are made by migrations; their files here say what they are now."""
+
+from pathlib import Path
+
+_FOLDER = Path(__file__).parent
+
+ENTER = "SELECT * FROM line_enter(%(event)s, %(buyer)s, %(choices)s)"
+DRAW = "SELECT * FROM line_draw(%(event)s)"
+ENTRIES_NEXT = (_FOLDER / "entries_next.sql").read_text()

@@ -1,0 +1,53 @@
+-- Give a buyer a number in an event's line, or replace what they wish and keep their place: all in one statement.
+--
+-- Whoever gives numbers or places locks the line's row first. Before the draw an entry has a number and no place; after
+-- it the number is the place, behind all others. No row: the line is closed, or its draw is due and comes first (`due`).
+CREATE OR REPLACE FUNCTION line_enter(p_event bigint, p_buyer bigint, p_choices jsonb)
+RETURNS TABLE (entry bigint, is_new boolean, due boolean) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    v_line line_line%ROWTYPE;
+BEGIN
+    UPDATE line_entry e SET choices = p_choices
+     WHERE e.line_id = p_event AND e.buyer_id = p_buyer AND e.state = 'waiting' RETURNING e.id INTO entry;
+    IF FOUND THEN
+        is_new := false;
+        RETURN NEXT;
+        RETURN;
+    END IF;
+
+    SELECT * INTO v_line FROM line_line l WHERE l.event_id = p_event FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    IF v_line.phase = 'lobby' AND (
+        SELECT min(i.opens_at) FROM tickets_inventory i JOIN tickets_tickettype t ON t.id = i.ticket_type_id
+         WHERE t.event_id = p_event
+    ) <= clock_timestamp() THEN
+        due := true;
+        RETURN NEXT;
+        RETURN;
+    END IF;
+
+    -- Under the lock and with a new snapshot: another request of theirs may have been quicker. Who left the lobby and
+    -- comes again before the draw has the same number.
+    UPDATE line_entry e SET choices = p_choices, state = 'waiting'
+     WHERE e.line_id = p_event AND e.buyer_id = p_buyer
+       AND (e.state = 'waiting' OR (e.state = 'left' AND v_line.phase = 'lobby'))
+    RETURNING e.id INTO entry;
+    IF FOUND THEN
+        is_new := false;
+        RETURN NEXT;
+        RETURN;
+    END IF;
+
+    UPDATE line_line l
+       SET entered = l.entered + 1, phase = CASE l.phase WHEN 'open' THEN 'serving' ELSE l.phase END
+     WHERE l.event_id = p_event RETURNING * INTO v_line;
+    INSERT INTO line_entry AS e (line_id, buyer_id, number, place, state, choices, entered_at)
+    VALUES (p_event, p_buyer, v_line.entered, CASE WHEN v_line.phase <> 'lobby' THEN v_line.entered END, 'waiting',
+            p_choices, clock_timestamp())
+    RETURNING e.id, true INTO entry, is_new;
+    RETURN NEXT;
+END
+$$;

@@ -1,0 +1,91 @@
+"""What tests of a line need: an event that opens by a draw, and people who enter it."""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from overlord.accounts.models import User
+from tickets.line import rules, services
+from tickets.line.models import Entry, Line
+from tickets.models import Event, Inventory, Reservation, TicketType
+
+HOLD = timedelta(minutes=15)
+
+
+def line_make(make: Callable[..., TicketType], *capacities: int) -> list[TicketType]:
+    """Make an event whose lobby is open and whose sale opens in ten minutes; return its ticket types."""
+    opens_at = timezone.now() + timedelta(minutes=10)
+    first = make(capacity=capacities[0], opens_at=opens_at)
+    rest = [make(capacity=each, event=first.event, opens_at=opens_at) for each in capacities[1:]]
+    Event.objects.filter(pk=first.event_id).update(opening="draw")
+    services.time_passed(hold=HOLD, now=timezone.now())
+    return [first, *rest]
+
+
+def people(count: int) -> list[int]:
+    """Make so many buyers, and return their ids."""
+    already = User.objects.count()
+    made = [
+        User(username=f"person{already + n}", email=f"person{already + n}@example.org") for n in range(count)
+    ]
+    return [user.pk for user in User.objects.bulk_create(made)]
+
+
+def enter(
+    ticket_type: TicketType, buyer_id: int, quantity: int = 1, *, second: rules.Items = ()
+) -> dict[str, Any]:
+    """Enter a buyer who wishes tickets of a type."""
+    choices: list[rules.Items] = [[(ticket_type.pk, quantity)], *([list(second)] if second else [])]
+    return services.entry_make(
+        event_id=ticket_type.event_id, buyer_id=buyer_id, choices=choices, now=timezone.now()
+    )[0]
+
+
+def open_sale(types: Sequence[TicketType]) -> None:
+    """Let the moment of the opening be now."""
+    Inventory.objects.filter(pk__in=[each.pk for each in types]).update(
+        opens_at=timezone.now() - timedelta(seconds=1)
+    )
+
+
+def serve_all(ticket_type: TicketType) -> None:
+    """Let time pass until nobody's turn comes any more."""
+    while services.time_passed(hold=HOLD, now=timezone.now()):
+        pass
+
+
+def states(event_id: int) -> list[str]:
+    """Return the states of a line's entries, by place."""
+    entries = Entry.objects.filter(line_id=event_id).order_by("place", "number")
+    return list(entries.values_list("state", flat=True))
+
+
+def check(event_id: int) -> None:
+    """Insist on I1 and I10: counters are the reservations, and each person has one place, by the draw's rule."""
+    for inventory in Inventory.objects.filter(ticket_type__event_id=event_id):
+        live = Reservation.objects.filter(ticket_type_id=inventory.pk, state__in=["held", "paying"])
+        assert inventory.held == sum(live.values_list("quantity", flat=True))
+        assert inventory.held + inventory.sold <= inventory.capacity
+    line = Line.objects.filter(pk=event_id).first()
+    if line is None:
+        return
+    entries = list(Entry.objects.filter(line_id=event_id).order_by("number"))
+    assert [each.number for each in entries] == list(range(1, line.entered + 1))
+    waiting = [each.buyer_id for each in entries if each.state == "waiting"]
+    assert len(waiting) == len(set(waiting))
+    if line.drawn is None:
+        assert all(each.place is None for each in entries)
+        return
+    assert line.digest == rules.digest_of(
+        (each.number, f"{each.entered_at:%Y-%m-%dT%H:%M:%S.%fZ}") for each in entries[: line.drawn]
+    )
+    keys = {
+        each.number: rules.draw_key(seed=line.seed, digest=line.digest, number=each.number)
+        for each in entries[: line.drawn]
+    }
+    drawn = {number: place for place, number in enumerate(sorted(keys, key=keys.__getitem__), start=1)}
+    assert {each.number: each.place for each in entries} == drawn | {
+        number: number for number in range(line.drawn + 1, line.entered + 1)
+    }

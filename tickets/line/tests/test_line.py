@@ -1,0 +1,367 @@
+"""A line: the lobby, the draw, and giving in its order."""
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from hashlib import sha256
+
+import pytest
+from django.db import IntegrityError, connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from overlord.accounts.models import User
+from overlord.kernel import db
+from overlord.kernel.errors import DomainError, Invalid
+from tests.threads import together
+from tickets import services as tickets
+from tickets.line import operations, rules, services
+from tickets.line.models import Entry, Line
+from tickets.line.rules import LineClosed
+from tickets.line.tests.lines import HOLD, check, enter, line_make, open_sale, people, serve_all, states
+from tickets.models import Inventory, Reservation, TicketType
+from tickets.operations import order_lock, reservation_release
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def types(ticket_type_make: Callable[..., TicketType]) -> list[TicketType]:
+    """Return the three types of an event whose lobby is open: 5, 3 and 1 tickets."""
+    return line_make(ticket_type_make, 5, 3, 1)
+
+
+def line_of(ticket_type: TicketType) -> Line:
+    return Line.objects.get(pk=ticket_type.event_id)
+
+
+class TestLobby:
+    def test_it_opens_half_an_hour_before_the_sale_and_not_earlier(
+        self, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        early = ticket_type_make(opens_at=timezone.now() + timedelta(minutes=31))
+        early.event.__class__.objects.update(opening="draw")
+        services.time_passed(hold=HOLD, now=timezone.now())
+        with pytest.raises(LineClosed):
+            enter(early, people(1)[0])
+
+        Inventory.objects.update(opens_at=timezone.now() + timedelta(minutes=29))
+        assert enter(early, people(1)[0])["state"] == "waiting", (
+            "the first who enters opens it, if nobody else did"
+        )
+
+    def test_an_event_that_opens_directly_has_none(self, ticket_type: TicketType, buyer: User) -> None:
+        with pytest.raises(LineClosed):
+            enter(ticket_type, buyer.pk)
+
+    def test_the_seed_is_committed_to_and_the_database_holds_it_to_that(
+        self, types: list[TicketType]
+    ) -> None:
+        line = line_of(types[0])
+        assert line.commitment == sha256(line.seed.encode()).hexdigest()
+
+        with pytest.raises(IntegrityError, match="line_commitment_is_of_the_seed"):
+            Line.objects.update(seed="0" * 64)
+
+    def test_entering_touches_no_inventory(self, types: list[TicketType], buyer: User) -> None:
+        before = list(Inventory.objects.order_by("pk").values())
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
+            enter(types[0], buyer.pk)
+
+        assert list(Inventory.objects.order_by("pk").values()) == before
+        assert not any("UPDATE" in each["sql"] and "tickets_inventory" in each["sql"] for each in queries)
+
+    def test_200_entries_of_one_person_at_once_are_one_place(
+        self, types: list[TicketType], buyer: User
+    ) -> None:
+        for _ in range(10):
+            together(*[lambda: enter(types[0], buyer.pk)] * 20)
+
+        assert Entry.objects.count() == line_of(types[0]).entered == 1
+        check(types[0].event_id)
+
+    def test_a_change_keeps_the_number_and_who_left_has_it_again(
+        self, types: list[TicketType], buyer: User
+    ) -> None:
+        others = people(2)
+        enter(types[0], others[0])
+        mine = enter(types[0], buyer.pk)
+        enter(types[0], others[1])
+        changed = enter(types[1], buyer.pk, 2, second=[(types[0].pk, 1)])
+        services.entry_leave(event_id=types[0].event_id, buyer_id=buyer.pk)
+        again = enter(types[0], buyer.pk)
+
+        assert mine["number"] == changed["number"] == again["number"] == 2
+        assert changed["items"] == [{"ticket_type": types[1].pk, "amount": 2}]
+        assert changed["second"] == [{"ticket_type": types[0].pk, "amount": 1}]
+
+    @pytest.mark.parametrize("wrong", ["none", "twice", "foreign"])
+    def test_a_wish_that_cannot_be_an_order_is_refused(
+        self, wrong: str, types: list[TicketType], buyer: User, ticket_type: TicketType
+    ) -> None:
+        one = (types[0].pk, 1)
+        items = {"none": [], "twice": [one, one], "foreign": [one, (ticket_type.pk, 1)]}[wrong]
+
+        with pytest.raises(Invalid):
+            services.entry_make(
+                event_id=types[0].event_id, buyer_id=buyer.pk, choices=[items], now=timezone.now()
+            )
+
+    def test_claims_past_the_line_are_refused_from_the_lobby_on(
+        self, types: list[TicketType], buyer: User
+    ) -> None:
+        open_sale(types)
+
+        with pytest.raises(DomainError) as refused:
+            tickets.reservation_create(
+                buyer_id=buyer.pk,
+                ticket_type=types[0].pk,
+                quantity=1,
+                key=None,
+                hold=HOLD,
+                now=timezone.now(),
+            )
+        assert refused.value.code == "line_first"
+
+
+class TestDraw:
+    def test_it_waits_for_the_opening(self, types: list[TicketType], buyer: User) -> None:
+        enter(types[0], buyer.pk)
+
+        assert services.draw(event_id=types[0].event_id) is None
+        assert line_of(types[0]).phase == "lobby"
+
+    def test_places_follow_from_the_published_rule_and_a_second_draw_changes_nothing(
+        self, types: list[TicketType]
+    ) -> None:
+        for buyer_id in people(30):
+            enter(types[0], buyer_id)
+        open_sale(types)
+        event_id = types[0].event_id
+
+        assert [each for each in together(*[lambda: services.draw(event_id=event_id)] * 4) if each] == [30]
+        before = list(Entry.objects.order_by("pk").values())
+        assert services.draw(event_id=event_id) is None
+        assert list(Entry.objects.order_by("pk").values()) == before
+        check(event_id)
+
+    def test_one_that_a_crash_cut_short_is_repeated_with_the_same_result(
+        self, types: list[TicketType]
+    ) -> None:
+        for buyer_id in people(20):
+            enter(types[0], buyer_id)
+        open_sale(types)
+        event_id = types[0].event_id
+        with pytest.raises(RuntimeError), db.transaction():
+            db.rows("SELECT * FROM line_draw(%s)", [event_id])
+            cut_short = dict(Entry.objects.values_list("number", "place"))
+            raise RuntimeError("killed")
+        late = enter(types[0], people(1)[0])
+
+        assert late["number"] == late["place"] == 21, "the list is closed by the clock, not by the draw"
+        assert dict(Entry.objects.filter(number__lt=21).values_list("number", "place")) == cut_short
+
+    def test_each_number_has_the_same_chance(self) -> None:
+        people_count, draws, deciles = 50, 400, 10
+        first_decile = Counter(
+            decile
+            for draw in range(draws)
+            for decile in _deciles_of_the_first(seed=f"{draw:064x}", count=people_count, deciles=deciles)
+        )
+
+        expected = draws * people_count / deciles / deciles
+        chi_square = sum((first_decile[each] - expected) ** 2 / expected for each in range(deciles))
+        assert chi_square < 27.9, "p = 0.001 with nine degrees of freedom"
+
+    def test_an_order_by_number_would_be_found(self, types: list[TicketType]) -> None:
+        for buyer_id in people(8):
+            enter(types[0], buyer_id)
+        open_sale(types)
+        services.draw(event_id=types[0].event_id)
+        Entry.objects.update(place=None)
+        for entry in Entry.objects.all():
+            Entry.objects.filter(pk=entry.pk).update(place=entry.number)
+
+        with pytest.raises(AssertionError):
+            check(types[0].event_id)
+
+
+def _deciles_of_the_first(*, seed: str, count: int, deciles: int) -> list[int]:
+    """Return which deciles of the numbers the first tenth of the places went to."""
+    keys = {
+        number: rules.draw_key(seed=seed, digest="0" * 64, number=number) for number in range(1, count + 1)
+    }
+    first = sorted(keys, key=keys.__getitem__)[: count // deciles]
+    return [(number - 1) * deciles // count for number in first]
+
+
+class TestGiving:
+    def test_it_is_in_drawn_order_each_whole_or_the_second_choice(self, types: list[TicketType]) -> None:
+        for buyer_id in people(8):
+            enter(types[0], buyer_id, 2, second=[(types[1].pk, 1), (types[2].pk, 1)])
+        open_sale(types)
+        serve_all(types[0])
+
+        given = list(Entry.objects.filter(state="given").order_by("place").values_list("place", "order_id"))
+        assert [place for place, _ in given] == [1, 2, 3]
+        assert [Reservation.objects.filter(lead=order).count() for _, order in given] == [0, 0, 1]
+        assert states(types[0].event_id) == ["given"] * 3 + ["waiting"] * 5
+        check(types[0].event_id)
+
+    def test_a_hold_that_nobody_looked_at_goes_on_to_the_next(self, types: list[TicketType]) -> None:
+        buyers = people(3)
+        for buyer_id in buyers:
+            enter(types[2], buyer_id)
+        open_sale(types)
+        serve_all(types[2])
+        Entry.objects.filter(state="given").update(look_by=timezone.now())
+        serve_all(types[2])
+
+        assert states(types[0].event_id) == ["passed", "given", "waiting"]
+        check(types[0].event_id)
+        passed = Entry.objects.get(state="passed")
+        assert enter(types[2], passed.buyer_id)["place"] == 4, "who was passed by may stand at the end"
+
+    @pytest.mark.parametrize("how", ["looked", "paying"])
+    def test_a_hold_that_was_looked_at_or_is_being_paid_stays(
+        self, how: str, types: list[TicketType], buyer: User
+    ) -> None:
+        enter(types[2], buyer.pk)
+        open_sale(types)
+        serve_all(types[2])
+        if how == "looked":
+            shown = services.entry_get(event_id=types[0].event_id, buyer_id=buyer.pk, now=timezone.now())
+            assert [each["state"] for each in shown["reservations"]] == ["held"]
+        else:
+            Reservation.objects.update(state="paying", paying_since=timezone.now())
+        Entry.objects.update(look_by=timezone.now())
+        serve_all(types[2])
+
+        assert states(types[0].event_id) == ["given"]
+
+    def test_later_comers_stand_behind_in_order_of_arrival(self, types: list[TicketType]) -> None:
+        for buyer_id in people(4):
+            enter(types[2], buyer_id)
+        open_sale(types)
+        late = [enter(types[2], buyer_id) for buyer_id in people(3)]
+        serve_all(types[2])
+
+        assert [each["place"] for each in late] == [5, 6, 7]
+        assert states(types[0].event_id) == ["given"] + ["waiting"] * 6
+        check(types[0].event_id)
+
+    def test_what_comes_back_is_offered_to_the_next(self, types: list[TicketType]) -> None:
+        for buyer_id in people(3):
+            enter(types[2], buyer_id)
+        open_sale(types)
+        serve_all(types[2])
+        with db.transaction():
+            for each in order_lock(order_id=Reservation.objects.get(state="held").pk):
+                reservation_release(reservation=each, now=db.now())
+        serve_all(types[2])
+
+        assert states(types[0].event_id) == ["given", "given", "waiting"]
+        assert Inventory.objects.get(pk=types[2].pk).line_first
+
+    def test_who_waits_for_what_is_gone_is_passed_by_and_comes_first_when_it_returns(
+        self, types: list[TicketType]
+    ) -> None:
+        for buyer_id in people(2):
+            enter(types[2], buyer_id)
+        open_sale(types)
+        serve_all(types[2])
+        late = enter(types[0], people(1)[0])
+        serve_all(types[0])
+
+        assert late["place"] == 3
+        assert states(types[0].event_id) == ["given", "waiting", "given"]
+
+    def test_when_nobody_waits_claims_are_direct_again(self, types: list[TicketType], buyer: User) -> None:
+        enter(types[0], people(1)[0])
+        open_sale(types)
+        serve_all(types[0])
+
+        assert line_of(types[0]).phase == "open"
+        assert not Inventory.objects.filter(line_first=True).exists()
+        tickets.reservation_create(
+            buyer_id=buyer.pk, ticket_type=types[0].pk, quantity=1, key=None, hold=HOLD, now=timezone.now()
+        )
+        with pytest.raises(LineClosed):
+            enter(types[0], people(1)[0])
+
+    def test_after_the_sell_out_the_line_begins_again(self, types: list[TicketType]) -> None:
+        enter(types[2], people(1)[0])
+        open_sale(types)
+        serve_all(types[2])
+        assert line_of(types[0]).phase == "open"
+        late = enter(types[2], people(1)[0])
+        serve_all(types[2])
+
+        assert (late["place"], late["state"]) == (2, "waiting")
+        assert line_of(types[0]).phase == "serving"
+        assert [each.line_first for each in Inventory.objects.order_by("pk")] == [False, False, True]
+
+    def test_while_the_sale_is_paused_the_line_stands(self, types: list[TicketType], buyer: User) -> None:
+        enter(types[0], buyer.pk)
+        open_sale(types)
+        event_ids = [types[0].event_id]
+        tickets.sale_pause(event_ids=event_ids, paused=True, now=timezone.now())
+        serve_all(types[0])
+        assert states(types[0].event_id) == ["waiting"]
+        assert line_of(types[0]).served == 0
+
+        tickets.sale_pause(event_ids=event_ids, paused=False, now=timezone.now())
+        serve_all(types[0])
+        assert states(types[0].event_id) == ["given"]
+
+    def test_who_holds_tickets_of_the_type_already_is_passed_by(
+        self, types: list[TicketType], buyer: User
+    ) -> None:
+        enter(types[0], buyer.pk)
+        now = timezone.now()
+        Reservation.objects.create(
+            buyer=buyer, ticket_type=types[0], quantity=1, unit_price_minor=1500, currency="EUR",
+            created=now, expires_at=now + HOLD,
+        )  # fmt: skip
+        Inventory.objects.filter(pk=types[0].pk).update(held=1)
+        open_sale(types)
+        serve_all(types[0])
+
+        assert states(types[0].event_id) == ["passed"]
+        check(types[0].event_id)
+
+
+class TestTwoGivers:
+    def _race(self, types: list[TicketType]) -> None:
+        for buyer_id in people(6):
+            enter(types[0], buyer_id)
+        open_sale(types)
+        services.draw(event_id=types[0].event_id)
+        event_id = types[0].event_id
+        together(*[lambda: services.serve(event_id=event_id, hold=HOLD, now=timezone.now())] * 4)
+
+    def test_the_lines_lock_keeps_the_order_and_gives_to_none_twice(self, types: list[TicketType]) -> None:
+        self._race(types)
+
+        assert states(types[0].event_id) == ["given"] * 5 + ["waiting"]
+        assert Reservation.objects.count() == 5
+        check(types[0].event_id)
+
+    def test_a_killed_giver_leaves_nothing_and_the_next_one_gives_the_same(
+        self, types: list[TicketType]
+    ) -> None:
+        for buyer_id in people(6):
+            enter(types[0], buyer_id)
+        open_sale(types)
+        services.draw(event_id=types[0].event_id)
+        with pytest.raises(RuntimeError), db.transaction():
+            line = operations.line_lock(event_id=types[0].event_id)
+            operations.line_serve(line=line, most=100, hold=HOLD, now=timezone.now())
+            raise RuntimeError("killed")
+
+        assert states(types[0].event_id) == ["waiting"] * 6
+        serve_all(types[0])
+        assert states(types[0].event_id) == ["given"] * 5 + ["waiting"]
+        check(types[0].event_id)

@@ -1,0 +1,207 @@
+"""The API of a line, its stream, and the proof of a draw."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from overlord.accounts.models import User
+from realtime import streams
+from tests.live_contract import check as check_frame
+from tickets.line import projections
+from tickets.line.models import Entry, Line
+from tickets.line.tests.lines import enter, line_make, open_sale, people, serve_all
+from tickets.models import Event, TicketType
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def types(ticket_type_make: Callable[..., TicketType]) -> list[TicketType]:
+    return line_make(ticket_type_make, 5, 1)
+
+
+def url(ticket_type: TicketType, more: str = "") -> str:
+    return f"/event/events/{ticket_type.event_id}/line/{more}"
+
+
+def wish(ticket_type: TicketType, amount: Any = 1) -> dict[str, Any]:
+    return {"items": [{"ticket_type": ticket_type.pk, "amount": amount}]}
+
+
+def frame_of(ticket_type: TicketType) -> dict[str, Any]:
+    shown: dict[str, Any] = projections.project_lines([ticket_type.event_id], now=timezone.now())[
+        ticket_type.event_id
+    ]
+    return shown
+
+
+class TestEntry:
+    def test_a_person_enters_looks_changes_and_leaves(self, api: APIClient, types: list[TicketType]) -> None:
+        assert api.get(url(types[0])).status_code == 404
+        made = api.post(url(types[0]), wish(types[0], 2), format="json")
+        changed = api.post(
+            url(types[0]), {**wish(types[1]), "second": wish(types[0])["items"]}, format="json"
+        )
+
+        assert (made.status_code, changed.status_code) == (201, 200)
+        assert made.json()["number"] == changed.json()["number"] == 1
+        assert made.json() | {"entered_at": None} == {
+            "number": 1, "state": "waiting", "items": wish(types[0], 2)["items"], "second": [], "entered_at": None,
+            "place": None, "ahead": None, "seconds": None, "look_by": None, "reservations": [],
+        }  # fmt: skip
+        assert api.get(url(types[0])).json() == changed.json()
+        assert api.delete(url(types[0])).status_code == 204
+        assert api.get(url(types[0])).json()["state"] == "left"
+        assert api.delete(url(types[0])).status_code == 404
+
+    def test_what_was_given_is_shown_to_its_owner_alone(
+        self, api: APIClient, buyer: User, types: list[TicketType]
+    ) -> None:
+        other = people(1)[0]
+        enter(types[0], other, 2)
+        enter(types[0], buyer.pk, 3)
+        open_sale(types)
+        serve_all(types[0])
+        shown = api.get(url(types[0])).json()
+
+        assert (shown["state"], shown["look_by"]) == ("given", None)
+        assert [each["amount"] for each in shown["reservations"]] == [3]
+        assert Entry.objects.get(buyer_id=other).looked_at is None
+
+    @pytest.mark.parametrize(
+        "wrong", [{}, {"items": []}, {"items": "2"}, {"items": [{"ticket_type": 1}]}, {"second": [1]}]
+    )
+    def test_a_malformed_wish_is_refused(
+        self, wrong: dict[str, Any], api: APIClient, types: list[TicketType]
+    ) -> None:
+        assert api.post(url(types[0]), wrong, format="json").status_code == 400
+
+    @pytest.mark.parametrize("amount", [0, -1, 2**31, "two", 1.5, None])
+    def test_an_amount_that_is_none_is_refused(
+        self, amount: Any, api: APIClient, types: list[TicketType]
+    ) -> None:
+        assert api.post(url(types[0]), wish(types[0], amount), format="json").status_code == 400
+
+    def test_without_a_line_it_is_closed_and_without_an_event_missing(
+        self, api: APIClient, ticket_type: TicketType
+    ) -> None:
+        answer = api.post(url(ticket_type), wish(ticket_type), format="json")
+
+        assert (answer.status_code, answer.json()["code"]) == (409, "line_closed")
+        assert api.post("/event/events/999999/line/", wish(ticket_type), format="json").status_code == 404
+
+    def test_a_guest_is_refused_where_accounts_alone_may_buy(
+        self, api: APIClient, buyer: User, types: list[TicketType]
+    ) -> None:
+        Event.objects.update(buyers="accounts")
+        assert api.post(url(types[0]), wish(types[0]), format="json").status_code == 201
+
+        User.objects.filter(pk=buyer.pk).update(is_guest=True)
+        answer = api.post(url(types[0]), wish(types[0]), format="json")
+        assert (answer.status_code, answer.json()["code"]) == (403, "account_required")
+
+    def test_nobody_enters_without_being_known(self, types: list[TicketType]) -> None:
+        assert APIClient().post(url(types[0]), wish(types[0]), format="json").status_code == 401
+
+
+class TestEvent:
+    def test_it_says_how_it_opens_and_that_it_goes_by_the_line(
+        self, api: APIClient, types: list[TicketType]
+    ) -> None:
+        enter(types[1], people(1)[0])
+        enter(types[1], people(1)[0])
+        open_sale(types)
+        serve_all(types[0])
+        shown = api.get(f"/event/events/{types[0].event_id}/").json()
+
+        assert shown["opening"] == "draw"
+        assert [each["sale"] for each in shown["tickets"]] == ["open", "line"]
+
+
+class TestStream:
+    def test_every_phase_is_as_described_and_keeps_the_seed_secret(
+        self, types: list[TicketType], ticket_type: TicketType
+    ) -> None:
+        shown = [frame_of(ticket_type), frame_of(types[0])]
+        for buyer_id in people(8):
+            enter(types[0], buyer_id)
+        shown.append(frame_of(types[0]))
+        open_sale(types)
+        serve_all(types[0])
+        shown.append(frame_of(types[0]))
+
+        assert [each["phase"] for each in shown] == ["closed", "lobby", "lobby", "serving"]
+        assert [each["entries"] for each in shown] == [0, 0, 8, 8]
+        assert [each["seed"] is None for each in shown] == [True, True, True, False]
+        assert shown[1]["commitment"] == shown[3]["commitment"]
+        for data in shown:
+            check_frame(_frame(data))
+
+    def test_it_is_public_and_an_unknown_event_has_none(self) -> None:
+        assert streams.get(streams.Kind.LINE).access == streams.Access.PUBLIC
+        assert projections.project_lines([999999], now=timezone.now()) == {}
+
+
+def _frame(data: dict[str, Any]) -> dict[str, Any]:
+    instant = "2026-01-01T00:00:00Z"
+    shown = data | {"opens_at": instant if data["opens_at"] else None}
+    return {"type": "update", "stream": "line.1", "version": 5, "server_time": instant, "data": shown}
+
+
+class TestProof:
+    def _proof(self, api: APIClient, types: list[TicketType]) -> tuple[dict[str, Any], str]:
+        for buyer_id in people(20):
+            enter(types[0], buyer_id)
+        commitment = Line.objects.get().commitment
+        assert api.get(url(types[0], "proof/")).status_code == 404, "secret before the draw"
+        open_sale(types)
+        serve_all(types[0])
+        proof: dict[str, Any] = APIClient().get(url(types[0], "proof/")).json()
+        return proof, commitment
+
+    def test_a_short_script_recomputes_every_place(
+        self, api: APIClient, types: list[TicketType], tmp_path: Path
+    ) -> None:
+        proof, commitment = self._proof(api, types)
+        said = run(tmp_path, proof, commitment)
+
+        assert len((Path(settings.BASE_DIR) / "docs/verify_line.py").read_text().splitlines()) <= 40
+        drawn = {int(number): place for number, place in json.loads(said.stdout).items()}
+        assert drawn == dict(Entry.objects.values_list("number", "place"))
+        assert set(proof) == {"commitment", "seed", "digest", "drawn", "entries"}, "it names nobody"
+
+    @pytest.mark.parametrize("forged", ["seed", "entry", "missing"])
+    def test_it_finds_a_forged_proof(
+        self, forged: str, api: APIClient, types: list[TicketType], tmp_path: Path
+    ) -> None:
+        proof, commitment = self._proof(api, types)
+        if forged == "seed":  # chosen after the list was known
+            proof["seed"] = "0" * 64
+        elif forged == "entry":
+            proof["entries"][3][1] = proof["entries"][4][1]
+        else:
+            proof["entries"].pop()
+        said = run(tmp_path, proof, commitment)
+
+        assert said.returncode == 1
+        assert said.stderr.startswith("WRONG")
+
+
+def run(folder: Path, proof: dict[str, Any], commitment: str) -> subprocess.CompletedProcess[str]:
+    """Run the script of the documents on a proof."""
+    (folder / "proof.json").write_text(json.dumps(proof))
+    script = Path(settings.BASE_DIR) / "docs/verify_line.py"
+    return subprocess.run(
+        [sys.executable, str(script), str(folder / "proof.json"), commitment],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
