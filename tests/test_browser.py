@@ -614,3 +614,44 @@ def test_it_sells_with_javascript_off(system: System, first: Browser, ticket_typ
         assert first.one("h1").text == "Your tickets are confirmed"
     finally:
         first.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_a_form_whose_session_ended_says_that_the_page_expired(
+    system: System, first: Browser, ticket_type: TicketType
+) -> None:
+    hold = reserve(user := user_make(), ticket_type)
+    logged_in(first, user).go(f"/checkout/{hold}/")
+    first.driver.delete_cookie("csrftoken")
+    first.press("form.pay button[type=submit]")
+    first.says("h1", "This page expired.")
+    assert Reservation.objects.get(pk=hold).state == "held"
+
+
+def test_releasing_asks_in_a_dialog(system: System, first: Browser, ticket_type: TicketType) -> None:
+    hold = reserve(user := user_make(), ticket_type)
+    logged_in(first, user).go(f"/checkout/{hold}/")
+    first.says("live-badge", "Live")
+    first.press("a.release")
+    first.says("dialog h2", "Release your tickets?")
+    first.press("dialog button.quiet")
+    first.wait(lambda p: not any(dialog.is_displayed() for dialog in p.all("dialog")))
+    assert Reservation.objects.get(pk=hold).state == "held"
+    first.press("a.release")
+    first.press("dialog button.danger")
+    first.says(".notice", "Your tickets were released.")
+    assert Reservation.objects.get(pk=hold).state == "released"
+
+
+def test_a_long_name_fits_on_a_phone(system: System, first: Browser) -> None:
+    ticket_type = type_on_sale()
+    Event.objects.filter(pk=ticket_type.event_id).update(name="W" * 160)
+    TicketType.objects.filter(pk=ticket_type.pk).update(name="Weihnachtsoratorium" * 3)
+    hold = reserve(user := user_make(), ticket_type)
+    logged_in(first, user)
+    first.emulate(width=390, height=800)
+    try:
+        for path in ("/", f"/events/{ticket_type.event_id}/", f"/checkout/{hold}/", "/me/"):
+            first.go(path)
+            assert first.run("return document.documentElement.scrollWidth") <= 390, path
+    finally:
+        first.emulate(width=1280, height=900)
