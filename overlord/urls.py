@@ -14,12 +14,14 @@ from overlord.kernel import paths, schema  # noqa: F401  (paths registers `id`)
 from overlord.shop.shared_answers import shared
 from stats import pages as stats
 from tickets import pages as tickets
+from tickets.line import pages as line
 
 translations = JavaScriptCatalog.as_view(packages=["overlord.shop", "tickets", "checkout", "stats"])
 
 pages = [
     path("", tickets.home, name="home"),
     path("events/<id:event_id>/", tickets.event, name="event"),
+    path("events/<id:event_id>/line/", line.line, name="line"),
     path("events/<id:event_id>/sale/", tickets.sale, name="sale"),
     path("checkout/<id:reservation_id>/", checkout.checkout, name="checkout"),
     path("checkout/<id:reservation_id>/pay/", checkout.pay, name="pay"),

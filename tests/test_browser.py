@@ -609,6 +609,7 @@ def test_it_sells_with_javascript_off(system: System, first: Browser, ticket_typ
         first.write("#email", f"ada-{secrets.token_hex(4)}@example.org")
         first.write("#name", "Ada")
         first.press("form.pay button")
+        first.wait(lambda p: not any(form.is_displayed() for form in p.all("form.pay")))
         eventually(lambda: Reservation.objects.get(pk=hold).state == "validated")
         first.driver.refresh()
         assert first.one("h1").text == "Your tickets are confirmed"
@@ -623,7 +624,7 @@ def test_a_form_whose_session_ended_says_that_the_page_expired(
     logged_in(first, user).go(f"/checkout/{hold}/")
     first.driver.delete_cookie("csrftoken")
     first.press("form.pay button[type=submit]")
-    first.says("h1", "This page expired.")
+    first.says("h1", "This page has expired.")
     assert Reservation.objects.get(pk=hold).state == "held"
 
 

@@ -110,10 +110,20 @@ def test_each_app_above_the_kernel_has_a_border() -> None:
     )
 
 
-# Of tickets, the line imports the same as every other app, and what every request to reserve shares. To the
-# contracts it is a part of tickets.
+# Of tickets, the line imports the same as every other app, and what every request to reserve and every page of an
+# event share. To the contracts it is a part of tickets.
 LINE_TAKES = {
-    f"tickets.{name}" for name in ("operations", "selectors", "models", "rules", "limits", "api.serializers")
+    f"tickets.{name}"
+    for name in (
+        "operations",
+        "selectors",
+        "models",
+        "rules",
+        "limits",
+        "api.serializers",
+        "availability",
+        "choices",
+    )
 }
 
 

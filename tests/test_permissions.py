@@ -39,6 +39,7 @@ ROLES = ["anonymous", "buyer", "staff", *PERMISSIONS, SUPERUSER]
 ANYONE = {
     "",
     "events/<id:event_id>/",
+    "events/<id:event_id>/line/",
     "event/events/",
     "event/events/<id:event_id>/",
     "event/tickets/<id:ticket_type>/",

@@ -57,7 +57,7 @@ class Event(models.Model):
         choices=[(opening.value, opening.value.title()) for opening in Opening],
         default=Opening.DIRECT.value,
         db_default=Opening.DIRECT.value,
-        help_text="Draw: people enter a lobby, and places are drawn. By API only: the pages have no lobby yet.",
+        help_text="Draw: people enter a lobby, and places are drawn when the sale opens.",
     )
     version = models.BigIntegerField(default=1, editable=False)
 

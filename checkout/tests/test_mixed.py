@@ -18,6 +18,7 @@ from checkout import services as checkout
 from checkout.models import Payment
 from checkout.tests.paying import audit, heal
 from overlord.accounts.models import User
+from overlord.kernel import db
 from overlord.kernel.errors import DomainError
 from tests.threads import together
 from tickets import order_services, services
@@ -116,6 +117,12 @@ class Busybody:
         return self.choose.choice(list(mine) or [0])
 
 
+def deadlocks() -> int:
+    """Return how many deadlocks PostgreSQL has seen here. The threads' connections have ended by then."""
+    [row] = db.rows("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+    return int(row["deadlocks"])
+
+
 @pytest.mark.timeout(0)  # the threads end by themselves
 def test_mixed_use_from_many_threads_breaks_no_invariant(
     user_make: Callable[..., User],
@@ -133,6 +140,7 @@ def test_mixed_use_from_many_threads_breaks_no_invariant(
         Busybody(user, ticket_types, seed, operations // THREADS) for seed, user in enumerate(users * 2)
     ]
 
+    before = deadlocks()
     with ExitStack() as stack:
         witnesses = [stack.enter_context(Witness(each)) for each in ticket_types]
         results = together(*busybodies, seconds=max(120, operations / 10))
@@ -141,7 +149,9 @@ def test_mixed_use_from_many_threads_breaks_no_invariant(
     assert [witness.broken for witness in witnesses] == [[]] * 4
     assert min(witness.readings for witness in witnesses) > 10
     answers: Counter[str] = sum((result for result in results if isinstance(result, Counter)), Counter())
-    assert answers["busy"] == 0
+    # A request that waits too long for a lock, or is refused room too often, is told so; a deadlock is our fault.
+    assert answers["busy"] <= operations // 100
+    assert deadlocks() == before
     assert {"reserve", "order", "add", "resize", "extend", "release", "pay", "refund"} <= answers.keys()
     heal()
     audit()

@@ -106,7 +106,7 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
     ),
     "line_first": lambda _facts: (
         _("These tickets go to people in line first."),
-        _("Nothing was reserved. Join the line on the page of the event."),
+        _("Nothing was reserved. Enter the line: the page of the event leads there."),
     ),
     "order_changed": lambda _facts: (
         _("Your order has changed, and so has its price."),

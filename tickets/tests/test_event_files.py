@@ -117,7 +117,7 @@ class TestFilesOfPrograms:
             ({"name": {"en": "Concert"}}, "event must be a text"),
             ({"name": ["Concert"]}, "event must be a text"),
             ({"name": True}, "event must be a text"),
-            ({"name": "\ud800"}, "half of a character"),
+            ({"name": "\ud800"}, "an invalid character"),
             ({"description": {"en": "Two hours"}}, "description must be a text"),
             ({"colour": "red"}, "no column colour"),
             ({"name": None}, "event is missing"),

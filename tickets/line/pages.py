@@ -1,0 +1,130 @@
+"""The page of a line: enter it, see one's place, leave it. It works without JavaScript and reloads itself."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from overlord.accounts import guests
+from overlord.accounts.selectors import actor_id
+from overlord.kernel import clock, problems
+from overlord.kernel.csrf import origin_decides
+from overlord.kernel.errors import DomainError, Invalid, NotFound
+from overlord.kernel.methods import allow
+from overlord.shop import error_messages
+from tickets import availability, choices, limits, rules
+from tickets.choices import Choice
+from tickets.line import representation, selectors, services
+from tickets.line.rules import EntryState, Items, Phase
+
+RELOAD_SECONDS = 20
+SECOND = "second_"  # begins the names of the fields of the second choice
+
+
+@allow("GET", "POST")
+@origin_decides
+def line(request: HttpRequest, event_id: int) -> HttpResponse:
+    """Show the line of an event and the visitor's place in it, or take the form that enters or leaves it."""
+    if request.method != "POST":
+        return _page(request, event_id)
+    try:
+        if "leave" in request.POST:
+            if request.user.is_authenticated:
+                services.entry_leave(event_id=event_id, buyer_id=actor_id(request))
+        else:
+            _enter(request, event_id)
+    except rules.AccountRequired:
+        return redirect(f"{reverse('signup')}?next={reverse('line', args=[event_id])}")
+    except NotFound:
+        availability.event_detail(event_id=event_id, now=clock.now())  # raises NotFound for no such event
+    except DomainError as refused:
+        return _page(request, event_id, refused=refused)
+    return redirect("line", event_id)
+
+
+def _enter(request: HttpRequest, event_id: int) -> None:
+    wished = _choices(request.POST)
+    limits.count_reserve(request, buyer_id=request.user.pk)
+    if request.user.is_authenticated:
+        services.entry_make(event_id=event_id, buyer_id=actor_id(request), choices=wished, now=clock.now())
+        return
+    with guests.guest_begin(request) as guest:
+        services.entry_make(event_id=event_id, buyer_id=guest.pk, choices=wished, now=clock.now())
+
+
+def _choices(data: QueryDict) -> list[Items]:
+    """Return the first choice and, if there is one, the second; raise Invalid."""
+    first = choices.read(data)
+    second = choices.read(_second(data))
+    if not first.is_valid or second.malformed:
+        raise Invalid(_("The number of tickets is not valid. Choose one ticket or more."))
+    return [list(each.amounts.items()) for each in (first, second) if each.amounts]
+
+
+def _page(request: HttpRequest, event_id: int, *, refused: DomainError | None = None) -> HttpResponse:
+    now = clock.now()
+    event = availability.event_detail(event_id=event_id, now=now)
+    if event["opening"] != rules.Opening.DRAW:
+        return redirect("event", event_id)
+    entry = _entry(request, event_id)
+    is_waiting = entry is not None and entry["state"] == EntryState.WAITING
+    wished = _wished(request, entry if is_waiting else None)
+    shown = representation.line(
+        selectors.lines([event_id]).get(event_id), opens_at=selectors.openings([event_id]).get(event_id)
+    )
+    context = {
+        "event": event,
+        "line": shown,
+        "entry": entry,
+        "is_waiting": is_waiting,
+        "is_given": entry is not None and entry["state"] == EntryState.GIVEN and bool(entry["reservations"]),
+        "is_passed": entry is not None and entry["state"] == EntryState.PASSED,
+        "may_enter": shown["phase"] in (Phase.LOBBY, Phase.SERVING) or event["sale"] == rules.SaleState.LINE,
+        "types": [
+            {
+                "ticket": ticket,
+                "amount": wished[0].amounts.get(ticket["id"], 0),
+                "second": wished[1].amounts.get(ticket["id"], 0),
+            }
+            for ticket in event["tickets"]
+        ],
+        "error": error_messages.of_error(refused, time_zone=event["time_zone"]) if refused else None,
+        "reload_seconds": RELOAD_SECONDS,
+        "now": now,
+    }
+    response = render(
+        request, "line/line.html", context, status=problems.status_of(refused) if refused else 200
+    )
+    if refused and "retry_after" in refused.facts:
+        response["Retry-After"] = str(refused.facts["retry_after"])
+    return response
+
+
+def _entry(request: HttpRequest, event_id: int) -> dict[str, Any] | None:
+    """Return the visitor's entry; it counts as a look at the tickets that were given."""
+    if not request.user.is_authenticated:
+        return None
+    try:
+        return services.entry_get(event_id=event_id, buyer_id=actor_id(request), now=clock.now())
+    except NotFound:
+        return None
+
+
+def _wished(request: HttpRequest, entry: dict[str, Any] | None) -> tuple[Choice, Choice]:
+    """Return what the form shows as chosen: what was sent, else what the entry has."""
+    if request.method == "POST":
+        return choices.read(request.POST), choices.read(_second(request.POST))
+    if entry is None:
+        return Choice(), Choice()
+    return _as_choice(entry["items"]), _as_choice(entry["second"])
+
+
+def _as_choice(items: list[dict[str, int]]) -> Choice:
+    return Choice(amounts={item["ticket_type"]: item["amount"] for item in items})
+
+
+def _second(data: QueryDict) -> dict[str, str]:
+    """Return the fields of the second choice, under the names of the first."""
+    return {name.removeprefix(SECOND): str(data.get(name, "")) for name in data if name.startswith(SECOND)}
