@@ -7,9 +7,9 @@ from enum import StrEnum
 from itertools import accumulate
 from typing import Any, Protocol, TypeVar
 
-from overlord.kernel import money
+from overlord.kernel import money, texts
 from overlord.kernel.errors import Conflict, Gone, Invalid
-from tickets.rules import OverLimit, PaymentInProgress, ReservationState, one_line, tried_last
+from tickets.rules import OverLimit, PaymentInProgress, ReservationState, tried_last
 
 __all__ = ["OverLimit", "PaymentInProgress", "tried_last"]
 
@@ -251,7 +251,7 @@ def contact(*, email: str, name: str) -> Contact | None:
     if not email:
         return None
     try:
-        return Contact(email=email, name=one_line(name, most=BUYER_NAME_LENGTH) if name.strip() else "")
+        return Contact(email=email, name=texts.one_line(name, most=BUYER_NAME_LENGTH) if name.strip() else "")
     except ValueError as error:
         raise Invalid(errors={"name": [str(error)]}) from None
 

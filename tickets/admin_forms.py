@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib.admin.widgets import AdminSplitDateTime
 
-from overlord.kernel import money, time_zones
+from overlord.kernel import money, texts, time_zones
 from overlord.kernel.form_fields import LongSelect, WholeNumberField
 from tickets import event_edits, rules, selectors
 from tickets.models import Event, Inventory, TicketType, default_time_zone
@@ -49,11 +49,11 @@ class EventForm(forms.ModelForm):
         return super().clean()
 
     def clean_name(self) -> str:
-        return str(_read(lambda: rules.one_line(self.cleaned_data["name"], most=rules.NAME_LENGTH)))
+        return str(_read(lambda: texts.one_line(self.cleaned_data["name"], most=rules.NAME_LENGTH)))
 
     def clean_description(self) -> str:
         text = self.cleaned_data["description"]
-        return str(_read(lambda: rules.paragraphs(text, most=rules.DESCRIPTION_LENGTH)))
+        return str(_read(lambda: texts.paragraphs(text, most=rules.DESCRIPTION_LENGTH)))
 
     def clean_date(self) -> datetime:
         date: datetime = self.cleaned_data["date"]
@@ -131,7 +131,7 @@ class TicketTypeForm(forms.ModelForm):
         return bool(self.changed_fields()) and not self.cleaned_data.get("DELETE")
 
     def clean_name(self) -> str:
-        return str(_read(lambda: rules.one_line(self.cleaned_data["name"], most=rules.TYPE_NAME_LENGTH)))
+        return str(_read(lambda: texts.one_line(self.cleaned_data["name"], most=rules.TYPE_NAME_LENGTH)))
 
     def clean_price(self) -> int:
         text = self.cleaned_data["price"].strip()

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 
-from overlord.kernel import money, time_zones
+from overlord.kernel import money, texts, time_zones
 from overlord.kernel.numbers import whole_number
 from tickets import rules
 from tickets.event_file_rows import LARGEST_CELL, Columns, FileErrors, rows_of, text_of
@@ -146,11 +146,11 @@ class _Cells:
 
     def line(self, name: str, *, most: int) -> str:
         """Read a text on one line."""
-        return str(self._read(name, lambda text: rules.one_line(text, most=most), ""))
+        return str(self._read(name, lambda text: texts.one_line(text, most=most), ""))
 
     def paragraphs(self, name: str) -> str:
         """Read a text of several lines."""
-        return str(self._read(name, lambda text: rules.paragraphs(text, most=rules.DESCRIPTION_LENGTH), ""))
+        return str(self._read(name, lambda text: texts.paragraphs(text, most=rules.DESCRIPTION_LENGTH), ""))
 
     def time_zone(self, name: str) -> str:
         """Read the IANA name of a time zone."""

@@ -1,6 +1,5 @@
 """What may be sold, when and to whom: decisions on plain values. Nothing here reads a clock, a row or a setting."""
 
-import re
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -165,31 +164,6 @@ class PaymentInProgress(Conflict):
 class NotExtendable(Conflict):
     code = "not_extendable"
     sentence = "This hold cannot be extended any further."
-
-
-def one_line(text: str, *, most: int) -> str:
-    """Return a name on one line, with single spaces; raise ValueError, with a sentence, for what cannot be one.
-
-    Names stand in headers of mails, in file names and on one line of a page.
-    """
-    line = " ".join(text.split())
-    if not line:
-        raise ValueError("This must not be empty.")
-    return _checked(line, most=most)
-
-
-def paragraphs(text: str, *, most: int) -> str:
-    """Return a text of several lines, which end in line feeds; raise ValueError, with a sentence."""
-    lines = "\n".join(line.rstrip() for line in re.split(r"\r\n|[\n\r\x0b\x0c\x85\u2028\u2029]", text))
-    return _checked(lines.strip("\n"), most=most, allowed="\n\t")
-
-
-def _checked(text: str, *, most: int, allowed: str = "") -> str:
-    if any(unicodedata.category(each) in ("Cc", "Cs") and each not in allowed for each in text):
-        raise ValueError("This contains a control character or an invalid character. Remove it.")
-    if len(text) > most:
-        raise ValueError(f"This has {len(text)} characters. At most {most} are allowed.")
-    return text
 
 
 def name_key(name: str) -> str:
