@@ -18,7 +18,10 @@ from tests import compose
 from tests.compose import ROOT
 from tests.databases import database
 
-pytestmark = pytest.mark.processes
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.xdist_group("systems"),  # `bin/up` takes its preferred ports here too: one runs at a time
+]
 
 DOCUMENT = (ROOT / "docs/operations.md").read_text()
 

@@ -8,7 +8,10 @@ from overlord.embedded.processes import ProcessFailedError, Program
 from overlord.embedded.state import Folder
 from overlord.embedded.supervisor import Options, ShutdownSignals, Supervisor
 
-pytestmark = pytest.mark.processes
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.xdist_group("systems"),  # it takes the preferred ports of `bin/up`: one runs at a time
+]
 
 
 @pytest.fixture
