@@ -70,7 +70,9 @@ def folder(tmp_path):
 @pytest.fixture
 def manage(folder):
     """Return the arguments of `subprocess.run` for manage.py with nothing configured but the data folder."""
-    nothing = dict.fromkeys(("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "ENVIRONMENT"), "")
+    nothing = dict.fromkeys(
+        ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "ENVIRONMENT", "EMAIL_URL", "BASE_URL"), ""
+    )
     env = {**os.environ, **nothing, "ENVIRONMENT": "development", "OVERLORD_DATA": str(folder.path)}
 
     def manage(*arguments):
