@@ -31,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        # A machine that is busy for a minute can fail a test of whole processes. A second turn is named in the summary.
+        # A busy machine can fail a test of whole processes. The summary names what passed in a second turn.
         if item.get_closest_marker("processes"):
             item.add_marker(pytest.mark.flaky(reruns=1))
     if config.getoption("--crash-table"):
