@@ -32,7 +32,7 @@ def run(system: System, scale: Scale) -> Report:
             _measure(system, report, name, script, scale.seconds)
     time = report.ratios("order of three types", "single claim", "postgres us")
     report.goals += [
-        Goal(name="three types in one order, PostgreSQL's time of a single claim", measured=time, most=2)
+        Goal(name="three types in one order: times PostgreSQL's time for one claim", measured=time, most=2)
     ]
     return report
 

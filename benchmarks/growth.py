@@ -164,15 +164,19 @@ def _set_goals(report: Report) -> None:
         most = 1.2 if name in LOOSER else 1.1
         report.goals.append(Goal(name=f"{name}: p50", measured=_grown_times(report, name), most=most))
     pages = report.ratios(FIRST, LAST, "large ms")
-    report.goals.append(Goal(name="stats of events: first page, of the last", measured=pages, most=1.2))
+    report.goals.append(
+        Goal(name="stats of events: first page, times the last page", measured=pages, most=1.2)
+    )
     for name in arms:
         queries, buffers, searches = (
             [_only(report, name, f"{size} {what}") for size in ("small", "large")]
             for what in ("queries", "buffers", "searches")
         )
-        report.goals.append(Goal(name=f"{name}: more queries", measured=[queries[1] - queries[0]], most=0))
+        report.goals.append(
+            Goal(name=f"{name}: additional queries", measured=[queries[1] - queries[0]], most=0)
+        )
         more = (buffers[1] - buffers[0]) / max(1, searches[0])
-        report.goals.append(Goal(name=f"{name}: more buffers a search", measured=[more], most=2))
+        report.goals.append(Goal(name=f"{name}: additional buffers a search", measured=[more], most=2))
 
 
 def _grown_times(report: Report, arm: str) -> list[float]:

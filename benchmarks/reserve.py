@@ -151,19 +151,20 @@ def _set_goals(report: Report) -> None:
     rate = "a second"
     report.goals += [
         Goal(
-            name="one type, of pgbench", measured=report.ratios(ours, "pgbench, one type", rate),
+            name="one type: share of pgbench's rate", measured=report.ratios(ours, "pgbench, one type", rate),
             least=0.25, aim=0.5, bound=min(1.0, best / pgbench_rate),
         ),
         Goal(
-            name="one type, of the same view without a database",
+            name="one type: share of the view's rate without a database",
             measured=report.ratios(ours, "database stubbed", rate), least=0.6, aim=0.7, bound=stub_total / total,
         ),
         Goal(
-            name="one type, times the naive way", measured=report.ratios(ours, "naive, one type", rate),
+            name="one type: times the rate of the naive way", measured=report.ratios(ours, "naive, one type", rate),
             least=2.5, aim=4,
         ),
         Goal(
-            name="one type, of sixteen", measured=report.ratios(ours, "ours, sixteen types", rate),
+            name="one type: share of the rate of sixteen types",
+            measured=report.ratios(ours, "ours, sixteen types", rate),
             least=0.9, bound=1.0,
         ),
     ]  # fmt: skip

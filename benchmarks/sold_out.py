@@ -153,7 +153,7 @@ def _set_goals(report: Report) -> None:
     bound = sum(report.median("reserved", c) for c in cpu) / sum(report.median("refused", c) for c in cpu)
     report.goals += [
         Goal(
-            name="refusals, times the reservations", measured=report.ratios("refused", "reserved", rate),
+            name="refusals: times the rate of reservations", measured=report.ratios("refused", "reserved", rate),
             least=1.5, aim=3, bound=bound,
         ),
         Goal(

@@ -188,10 +188,11 @@ def _conclude(report: Report, best: int, errors: int) -> None:
     )
     report.goals += [
         Goal(
-            name="people served a minute, of what the parts allow", measured=[each / bound for each in served],
+            name="people served a minute: share of what the parts allow",
+            measured=[each / bound for each in served],
             least=0.6, aim=0.8, bound=1,
         ),
-        Goal(name="strangers who met an error, not a refusal", measured=[errors], most=0),
+        Goal(name="strangers who met an error other than a refusal", measured=[errors], most=0),
         Goal(name="CPU of a first visit: page, files, socket", measured=[visit], most=3_000, unit="us"),
     ]  # fmt: skip
     report.notes += [
