@@ -178,7 +178,7 @@ def payment_abandon(*, payment: Payment, reservations: Sequence[Reservation], no
 def payment_succeed_late(*, payment: Payment, reservations: Sequence[Reservation], now: datetime) -> bool:
     """Sell all tickets again for a locked abandoned payment that has charged; return False unless all are left."""
     changed = sum(each.total_minor for each in reservations) != payment.amount_minor
-    if changed or not tickets.order_reseat(reservations=reservations, now=now):
+    if changed or not tickets.order_validate_late(reservations=reservations, now=now):
         return False
     _payment_move(payment, PaymentStatus.SUCCESS, error="", **AT_REST)
     _receipt_owe(payment, now)

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
 from checkout import limits, rules, selectors, services, stages
+from checkout.stages import Stage
 from overlord.accounts import guests
 from overlord.accounts.models import User
 from overlord.accounts.operations import EmailHasAccount
@@ -116,9 +117,9 @@ def _checkout_page(
         "lines": lines,
         "total": total,
         "payment": payment,
-        "refunded": _refunded(order_id) if stage == "paid" else None,
+        "refunded": _refunded(order_id) if stage == Stage.PAID else None,
         "stage": stage,
-        "is_slow": stage == "processing" and since is not None and now - since > SLOW_AFTER,
+        "is_slow": stage == Stage.PROCESSING and since is not None and now - since > SLOW_AFTER,
         "is_free": total.strip("0.") == "",
         "slow_after": int(SLOW_AFTER.total_seconds()),
         "offers_extension": reservation["expires_in"] <= EXTENSION_OFFERED,
@@ -195,15 +196,15 @@ def me(request: HttpRequest) -> HttpResponse:
         stage = stages.stage_of(reservation, payment, now=now)
         shown.append({**reservation, "lines": lines, "sum": _total(order, payment), "stage": stage})
     context = {
-        "waiting": _in_stages(shown, "held", "failed", "processing"),
-        "paid": _in_stages(shown, "paid"),
-        "ended": _in_stages(shown, "expired", "released", "refunding", "refunded"),
+        "waiting": _in_stages(shown, Stage.HELD, Stage.FAILED, Stage.PROCESSING),
+        "paid": _in_stages(shown, Stage.PAID),
+        "ended": _in_stages(shown, Stage.EXPIRED, Stage.RELEASED, Stage.REFUNDING, Stage.REFUNDED),
         "now": now,
     }
     return render(request, "checkout/me.html", context)
 
 
-def _in_stages(orders: list[dict[str, Any]], *wanted: stages.Stage) -> list[dict[str, Any]]:
+def _in_stages(orders: list[dict[str, Any]], *wanted: Stage) -> list[dict[str, Any]]:
     return [each for each in orders if each["stage"] in wanted]
 
 

@@ -11,7 +11,7 @@ from overlord.kernel import money, texts
 from overlord.kernel.errors import Conflict, Gone, Invalid
 from tickets.rules import OverLimit, PaymentInProgress, ReservationState, tried_last
 
-__all__ = ["OverLimit", "PaymentInProgress", "tried_last"]
+__all__ = ["OverLimit", "PaymentInProgress", "ReservationState", "tried_last"]
 
 
 class PaymentStatus(StrEnum):

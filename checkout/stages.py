@@ -2,23 +2,37 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal
+from enum import StrEnum
+from typing import Any
 
-Stage = Literal["held", "failed", "processing", "paid", "expired", "released", "refunding", "refunded"]
+from checkout.rules import ReservationState, ShownStatus
+
+
+class Stage(StrEnum):
+    """What the buyer's pages show of a reservation and its payment."""
+
+    HELD = "held"
+    FAILED = "failed"
+    PROCESSING = "processing"
+    PAID = "paid"
+    EXPIRED = "expired"
+    RELEASED = "released"
+    REFUNDING = "refunding"
+    REFUNDED = "refunded"
 
 
 def stage_of(reservation: Mapping[str, Any], payment: Mapping[str, Any] | None, *, now: datetime) -> Stage:
     """Return the stage of a reservation and its latest payment, both as the API shows them."""
-    status = payment["payment_status"] if payment else "NOT_STARTED"
+    status = payment["payment_status"] if payment else ShownStatus.NOT_STARTED
     state = reservation["state"]
-    if state == "validated":
-        return "refunded" if status == "REFUNDED" else "paid"
-    if state == "paying":
-        return "processing"
-    if state == "held" and reservation["expires_at"] > now:
-        return "failed" if status == "FAILURE" else "held"
-    if status == "REFUNDED":
-        return "refunded"
-    if status == "PROCESSING":
-        return "refunding"
-    return "released" if state == "released" else "expired"
+    if state == ReservationState.VALIDATED:
+        return Stage.REFUNDED if status == ShownStatus.REFUNDED else Stage.PAID
+    if state == ReservationState.PAYING:
+        return Stage.PROCESSING
+    if state == ReservationState.HELD and reservation["expires_at"] > now:
+        return Stage.FAILED if status == ShownStatus.FAILURE else Stage.HELD
+    if status == ShownStatus.REFUNDED:
+        return Stage.REFUNDED
+    if status == ShownStatus.PROCESSING:
+        return Stage.REFUNDING
+    return Stage.RELEASED if state == ReservationState.RELEASED else Stage.EXPIRED

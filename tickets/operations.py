@@ -180,7 +180,7 @@ def order_stop_paying(*, reservations: Sequence[Reservation], now: datetime) -> 
     _inventories_change(changes, now=now)
 
 
-def order_reseat(*, reservations: Sequence[Reservation], now: datetime) -> bool:
+def order_validate_late(*, reservations: Sequence[Reservation], now: datetime) -> bool:
     """Validate reservations whose money came late, all or none; return False when tickets are missing.
 
     Due holds are released first to make room. Neither the limit per person nor the end of the sale matters here.
