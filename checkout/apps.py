@@ -5,7 +5,9 @@ class CheckoutConfig(AppConfig):
     name = "checkout"
 
     def ready(self) -> None:
-        from checkout import projections
+        from checkout import projections, services
+        from overlord.accounts import guests
         from realtime import streams
 
         streams.register(streams.Kind.ME, access=streams.Access.OWNER, project=projections.project_buyers)
+        guests.register_follower(services.orders_follow)

@@ -55,7 +55,7 @@ class PayForm(forms.Form):
 def checkout(request: HttpRequest, reservation_id: int) -> HttpResponse:
     """Show a reservation of the buyer's, the time left to pay, and the status of its payment.
 
-    What a guest held who then logged in to an account here follows them to it.
+    What a guest held who logged in to an account here follows them to it, if it could not do so at once.
     """
     guest_id = guests.left_as(request)
     if guest_id is not None:

@@ -273,6 +273,12 @@ def open_order(*, buyer_id: int, event_id: int, now: datetime) -> int | None:
     return found.order_id if found is not None else None
 
 
+def orders_live(*, buyer_id: int) -> list[int]:
+    """Return the orders of a buyer that have a hold, the earliest first."""
+    live = Reservation.objects.filter(buyer_id=buyer_id, state__in=Reservation.LIVE)
+    return sorted(set(live.annotate(order=Coalesce("lead_id", "id")).values_list("order", flat=True)))
+
+
 def order_id_of(*, buyer_id: int, reservation_id: int) -> int | None:
     """Return the order that one of the buyer's reservations belongs to."""
     found = Reservation.objects.filter(pk=reservation_id, buyer_id=buyer_id).first()

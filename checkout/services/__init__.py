@@ -4,7 +4,7 @@ No gateway is asked while a transaction is open. Inside one, `now` is PostgreSQL
 that clock alone decides what is due.
 """
 
-from checkout.services.guests import order_follow
+from checkout.services.guests import order_follow, orders_follow
 from checkout.services.incidents import incidents_close
 from checkout.services.payments import payment_create, payment_pay, payment_remove, reservation_pay
 from checkout.services.processing import look_after, payment_process
@@ -23,6 +23,7 @@ __all__ = [
     "incidents_close",
     "look_after",
     "order_follow",
+    "orders_follow",
     "payment_create",
     "payment_pay",
     "payment_process",

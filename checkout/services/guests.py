@@ -1,10 +1,22 @@
 """What happens to a guest's order when the guest logs in to an account."""
 
+from contextlib import suppress
+
 from checkout import operations
 from overlord.kernel import db
-from overlord.kernel.errors import NotFound
+from overlord.kernel.errors import DomainError, NotFound
 from tickets import operations as tickets
 from tickets import selectors
+
+
+def orders_follow(*, guest_id: int, buyer_id: int) -> None:
+    """Give each unpaid order of a guest's to the account that the guest logs in to.
+
+    One that cannot follow stays the guest's: see `order_follow`.
+    """
+    for order_id in selectors.orders_live(buyer_id=guest_id):
+        with suppress(DomainError):
+            order_follow(guest_id=guest_id, buyer_id=buyer_id, reservation_id=order_id)
 
 
 def order_follow(*, guest_id: int, buyer_id: int, reservation_id: int) -> None:

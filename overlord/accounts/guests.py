@@ -4,7 +4,7 @@ It runs in the threads of the web processes.
 """
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from django.conf import settings
@@ -18,6 +18,16 @@ from overlord.accounts.models import User
 from overlord.kernel import client_address, db
 
 _LEFT_AS_GUEST = "guest"  # in the session of an account: the guest who logged in to it
+
+_followers: list[Callable[..., None]] = []
+
+
+def register_follower(follow: Callable[..., None]) -> None:
+    """Let `follow(guest_id=..., buyer_id=...)` give what a guest holds to the account that the guest logs in to.
+
+    An app calls this when it is loaded. `follow` raises nothing that stands in the way of the log-in.
+    """
+    _followers.append(follow)
 
 
 @contextmanager
@@ -54,9 +64,14 @@ def is_guest(request: HttpRequest) -> bool:
     return bool(getattr(request.user, "is_guest", False))
 
 
-def remember_left(request: HttpRequest, *, guest_id: int) -> None:
-    """Keep in the session of an account who logged in to it, so that what they hold can follow them."""
+def logged_in(request: HttpRequest, *, guest_id: int, user: User) -> None:
+    """Let what a guest holds follow the guest to the account of the request's new session.
+
+    The session remembers the guest: what could not follow yet, because it is being paid for, may do so later.
+    """
     request.session[_LEFT_AS_GUEST] = guest_id
+    for follow in _followers:
+        follow(guest_id=guest_id, buyer_id=user.pk)
 
 
 def left_as(request: HttpRequest) -> int | None:

@@ -34,7 +34,7 @@ class Login(NextPageMixin, views.LoginView):
         guest_id = self.request.user.pk if guests.is_guest(self.request) else None
         response = super().form_valid(form)
         if guest_id is not None:
-            guests.remember_left(self.request, guest_id=guest_id)
+            guests.logged_in(self.request, guest_id=guest_id, user=form.get_user())
         return response
 
 

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY, get_user
 from django.contrib.sessions.models import Session
 from django.db.models import F, Value
 from django.http import HttpRequest
@@ -83,6 +83,16 @@ def users_of_tokens(*, key_hashes: Collection[str]) -> dict[str, User]:
         user__is_active=True,
     )
     return {token.key_hash: token.user for token in tokens}
+
+
+def guest_id_of(request: Request) -> int | None:
+    """Return the guest whose token or session a request carries, where nobody needs to be logged in; else None."""
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "token":
+        user: Any = next(iter(users_of_tokens(key_hashes=[ApiToken.hash_of(key.strip())]).values()), None)
+    else:
+        user = get_user(request._request)  # DRF has put nobody into its `user`: the view authenticates nobody
+    return user.pk if getattr(user, "is_guest", False) else None
 
 
 def permitted(*, user_ids: Collection[int], permission: str) -> set[int]:

@@ -17,7 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from overlord.accounts import guests, limits, services
+from overlord.accounts import guests, limits, selectors, services
 from overlord.accounts.api import serializers
 from overlord.accounts.models import User
 from overlord.accounts.selectors import actor_id
@@ -90,11 +90,17 @@ class Claim(APIView):
 class Login(AnonymousView):
     @extend_schema(operation_id="login", request=serializers.LoginInput, responses=serializers.LoggedIn)
     def post(self, request: Request) -> HttpResponseBase:
-        """Get a token and a session; a browser form gets the session and is redirected to the reservations."""
+        """Get a token and a session; a browser form gets the session and is redirected to the reservations.
+
+        Sent with the token or the session of a guest, it gives the account what the guest holds.
+        """
         body = serializers.LoginInput(data=request.data)
         body.is_valid(raise_exception=True)
+        guest_id = selectors.guest_id_of(request)
         user = services.user_identify(request=request._request, **body.validated_data)
         login(request._request, user)
+        if guest_id is not None:
+            guests.logged_in(request._request, guest_id=guest_id, user=user)
         if is_browser_form(request):
             return redirect(settings.LOGIN_REDIRECT_URL)
         key = services.token_issue(user=user, lifetime=settings.TOKEN_LIFETIME, now=clock.now())

@@ -1,18 +1,20 @@
 """Guests by API: known without an account, and an account later, with all that they have."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.core import mail
 from django.db import IntegrityError
 from django.test import Client
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from overlord.accounts import limits, selectors
 from overlord.accounts.models import User
-from tests.clients import token_of
+from tests.clients import api_of, token_of
 from tests.threads import together
-from tickets.models import TicketType
+from tickets.models import Reservation, TicketType
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -138,3 +140,90 @@ def test_guests_are_limited_by_address(settings: Any) -> None:
 def test_a_request_from_another_origin_makes_no_guest() -> None:
     answer = APIClient().post("/register/guest/", headers={"Origin": "http://evil.example"})
     assert (answer.status_code, answer.json()["code"]) == (403, "cross_origin")
+
+
+class TestLoggingIn:
+    """What a guest holds follows the guest to an account, by API as on pages."""
+
+    def log_in(self, client: APIClient, user: User) -> int:
+        body = {"username": user.username, "password": CLAIM["password"]}
+        return int(client.post("/api-auth/login/", body, format="json").status_code)
+
+    def hold(self, client: APIClient, *types: TicketType) -> list[int]:
+        items = [{"ticket_type": each.pk, "amount": 1} for each in types]
+        made = client.post("/event/reservations/batch/", {"items": items}, format="json")
+        assert made.status_code == 201, made.content
+        return [each["id"] for each in made.json()["reservations"]]
+
+    def ids_of(self, user: User) -> set[int]:
+        return {each["id"] for each in api_of(user).get(MINE).json()["results"]}
+
+    @pytest.mark.parametrize("by", ["token", "session"])
+    def test_all_orders_follow_and_their_clock_goes_on(
+        self, by: str, buyer: User, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        stalls = ticket_type_make()
+        _, api, browser = guest()
+        held = self.hold(api, stalls, ticket_type_make(event=stalls.event)) + self.hold(
+            api, ticket_type_make()
+        )
+        ends = list(Reservation.objects.order_by("id").values_list("id", "expires_at"))
+        payment = api.post("/payment/payments/", {"reservation_id": held[0]}, format="json").json()["id"]
+
+        assert self.log_in(api if by == "token" else browser, buyer) == 200
+
+        assert self.ids_of(buyer) == set(held)
+        assert list(Reservation.objects.order_by("id").values_list("id", "expires_at")) == ends
+        paid = api_of(buyer).post(f"/payment/payments/{payment}/pay/", {"token": "ok"}, format="json")
+        assert paid.status_code == 202, paid.content
+
+    def test_who_signs_up_and_logs_in_keeps_the_hold(self, ticket_type: TicketType) -> None:
+        _, api, _ = guest()
+        held = self.hold(api, ticket_type)
+        assert api.post("/register/", CLAIM, format="json").status_code == 201
+        user = User.objects.get(username="ada")
+        assert self.log_in(api, user) == 200
+        assert self.ids_of(user) == set(held)
+
+    def test_one_that_cannot_follow_stays_and_the_others_follow(
+        self, buyer: User, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        twice, paying, free = (ticket_type_make() for _ in range(3))
+        own = self.hold(api_of(buyer), twice)
+        told, api, _ = guest()
+        User.objects.filter(pk=told["id"]).update(contact_email="ada@example.org")
+        stays = self.hold(api, twice) + self.hold(api, paying)
+        goes = self.hold(api, free)
+        Reservation.objects.filter(pk=stays[1]).update(state="paying", paying_since=timezone.now())
+
+        assert self.log_in(api, buyer) == 200
+
+        assert self.ids_of(buyer) == {*own, *goes}
+        assert {each["id"] for each in api.get(MINE).json()["results"]} == set(stays)
+
+    @pytest.mark.parametrize("header", ["Token nonsense", "Token", "Bearer x", ""])
+    def test_nothing_follows_from_anybody_else(
+        self, header: str, buyer: User, ticket_type: TicketType
+    ) -> None:
+        _, api, _ = guest()
+        held = self.hold(api, ticket_type)
+        assert self.log_in(APIClient(headers={"Authorization": header} if header else {}), buyer) == 200
+        assert self.ids_of(buyer) == set()
+        assert {each["id"] for each in api.get(MINE).json()["results"]} == set(held)
+
+    def test_nothing_follows_a_wrong_password(self, buyer: User, ticket_type: TicketType) -> None:
+        _, api, _ = guest()
+        self.hold(api, ticket_type)
+        body = {"username": buyer.username, "password": "wrong"}
+        assert api.post("/api-auth/login/", body, format="json").status_code == 400
+        assert self.ids_of(buyer) == set()
+
+    def test_what_an_account_holds_does_not_follow(
+        self, buyer: User, user_make: Any, ticket_type: TicketType
+    ) -> None:
+        other = user_make()
+        api = api_of(other)
+        held = self.hold(api, ticket_type)
+        assert self.log_in(api, buyer) == 200
+        assert self.ids_of(buyer) == set()
+        assert self.ids_of(other) == set(held)
