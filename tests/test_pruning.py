@@ -129,6 +129,23 @@ def test_ended_sessions_and_tokens_go(buyer: User) -> None:
     assert set(ApiToken.objects.values_list("pk", flat=True)) == {"open"}
 
 
+def test_old_guests_without_reservations_go(ticket_type: TicketType, buyer: User) -> None:
+    def guest() -> tuple[User, APIClient]:
+        told = APIClient().post("/register/guest/").json()
+        return User.objects.get(pk=told["id"]), APIClient(headers={"Authorization": f"Token {told['token']}"})
+
+    gone, known, holding = guest(), guest(), guest()
+    reserve(holding[1], ticket_type, 1)
+    User.objects.update(date_joined=timezone.now() - LONG_AGO)
+    ApiToken.objects.exclude(user=known[0]).update(expires_at=timezone.now() - LONG_AGO)
+    fresh = guest()
+
+    call_command("prune")
+
+    assert set(User.objects.all()) == {known[0], holding[0], fresh[0], buyer}
+    assert not User.objects.filter(pk=gone[0].pk).exists()
+
+
 def test_the_ledger_keeps_money_and_forgets_requests(api: APIClient, payment: Payment) -> None:
     pay(api, payment)
     work(payment)

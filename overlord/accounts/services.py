@@ -19,7 +19,7 @@ from overlord.accounts import limits, selectors, token_cache
 from overlord.accounts.models import TAKEN, ApiToken, User
 from overlord.kernel import db
 from overlord.kernel.errors import Busy, Conflict, Invalid
-from overlord.kernel.pruning import prune
+from overlord.kernel.pruning import prune, unreferenced
 from overlord.kernel.queues import Queue, enqueue
 
 
@@ -158,9 +158,14 @@ def logins_end(*, user_id: int) -> None:
     token_cache.drop_user(user_id)
 
 
-def rows_prune(*, now: datetime) -> dict[str, int]:
-    """Delete sessions and API tokens that have ended, and count them."""
+def rows_prune(*, now: datetime, guests_before: datetime) -> dict[str, int]:
+    """Delete sessions and API tokens that have ended, then guests who came before `guests_before`, and count them.
+
+    A guest stays while anything belongs to them, such as a reservation, or a token that has not ended.
+    """
+    guests = User.objects.filter(is_guest=True, date_joined__lt=guests_before)
     return {
         "ended sessions": prune(lambda: Session.objects.filter(expire_date__lt=now)),
         "ended API tokens": prune(lambda: ApiToken.objects.filter(expires_at__lt=now)),
+        "guests without reservations": prune(lambda: unreferenced(guests)),
     }

@@ -15,5 +15,6 @@ def password_reset_send(*, user_id: int, **_kwargs: object) -> None:
 
 @shared_task(name="accounts.rows_prune")
 def rows_prune(**_kwargs: object) -> dict[str, int]:
-    """Delete sessions and tokens that have ended."""
-    return services.rows_prune(now=clock.now())
+    """Delete sessions and tokens that have ended, and old guests without reservations."""
+    now = clock.now()
+    return services.rows_prune(now=now, guests_before=now - settings.RETENTION)
