@@ -5,8 +5,10 @@ import re
 from pathlib import Path
 
 import pytest
+from rest_framework import exceptions as drf
 
 from overlord.kernel.errors import DomainError
+from overlord.kernel.problems import STATUSES
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -25,23 +27,40 @@ def test_every_variable_is_in_the_template() -> None:
     assert explained == read
 
 
-def codes() -> set[str]:
+def errors() -> dict[str, int]:
+    """Return the code of each error of the domain, with its status."""
     for module in ("tickets.rules", "tickets.line.rules", "checkout.rules", "overlord.accounts.services"):
         importlib.import_module(module)
-    found: set[str] = set()
-    waiting: list[type[DomainError]] = [DomainError]
+    found: dict[str, int] = {}
+    waiting: list[type[DomainError]] = [*DomainError.__subclasses__()]
     while waiting:
         category = waiting.pop()
         waiting.extend(category.__subclasses__())
-        if "code" in vars(category):
-            found.add(category.code)
+        if not category.__module__.startswith("benchmarks"):
+            found[category.code] = next(STATUSES[each] for each in category.__mro__ if each in STATUSES)
     return found
 
 
-def test_every_error_code_is_documented() -> None:
-    documented = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/errors.md").read_text(), re.MULTILINE))
+def documented() -> dict[str, int]:
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \|", (ROOT / "docs/errors.md").read_text(), re.MULTILINE)
+    return {code: int(status) for code, status in rows}
 
-    assert codes() - documented == set()
+
+def test_every_error_code_is_documented_with_its_status() -> None:
+    assert errors().items() - documented().items() == set()
+
+
+def test_every_documented_code_is_one_of_ours_of_the_framework_or_of_the_front_server() -> None:
+    sources = [
+        ROOT / "overlord/embedded/Caddyfile",
+        *ROOT.glob("overlord/*/api/views.py"),
+        *ROOT.glob("overlord/shop/*.py"),
+        *ROOT.glob("overlord/kernel/*.py"),
+    ]
+    text = "\n".join(source.read_text() for source in sources)
+    framework = {error.default_code for error in vars(drf).values() if hasattr(error, "default_code")}
+    unknown = {code for code in documented().keys() - errors().keys() - framework if code not in text}
+    assert unknown == set()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
