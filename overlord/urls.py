@@ -50,6 +50,7 @@ urlpatterns = [
     path("event/", include("checkout.api.reservation_urls")),
     path("event/", include("tickets.line.api.urls")),
     *pages,
+    path("", include("tickets.admission.api.urls")),
     path("", include("overlord.accounts.api.urls")),
     path("payment/", include("checkout.api.urls")),
     path("stats/", include("stats.api.urls")),

@@ -29,7 +29,13 @@ def test_every_variable_is_in_the_template() -> None:
 
 def errors() -> dict[str, int]:
     """Return the code of each error of the domain, with its status."""
-    for module in ("tickets.rules", "tickets.line.rules", "checkout.rules", "overlord.accounts.services"):
+    for module in (
+        "tickets.rules",
+        "tickets.admission.rules",
+        "tickets.line.rules",
+        "checkout.rules",
+        "overlord.accounts.services",
+    ):
         importlib.import_module(module)
     found: dict[str, int] = {}
     waiting: list[type[DomainError]] = [*DomainError.__subclasses__()]

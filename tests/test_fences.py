@@ -45,6 +45,9 @@ FAULTS = [
     ("line-border", "tickets.operations", "tickets.line.operations"),
     ("line-border", "checkout.pages", "tickets.line.services"),
     ("inside", "tickets.line.operations", "tickets.line.services"),
+    ("admission-border", "tickets.operations", "tickets.admission.operations"),
+    ("admission-border", "checkout.pages", "tickets.admission.services"),
+    ("inside", "tickets.admission.operations", "tickets.admission.services"),
     ("checkout-border", "stats.selectors", "checkout.gateways.ledger"),
     ("inside-realtime", "realtime.gateway.hub", "realtime.worker.flush"),
     ("inside-gateway", "realtime.gateway.healing", "realtime.gateway.hub"),
@@ -102,7 +105,7 @@ def test_a_new_module_is_private_until_the_contract_names_it(graph: grimp.Import
 def test_each_app_above_the_kernel_has_a_border() -> None:
     layers = {layer for line in OPTIONS["apps"]["layers"] for layer in line.split(" | ")}
     for_all = {"overlord.kernel", "overlord.shop"}  # what every app may use
-    within = {"tickets.line"}  # apps in the folder of the app below
+    within = {"tickets.admission", "tickets.line"}  # apps in the folder of the app below
     composing = {layer for layer in layers if not (ROOT / layer.replace(".", "/")).is_dir()}
 
     assert {OPTIONS[name]["protected_modules"][0] for name in BORDERS} == (
@@ -127,11 +130,16 @@ LINE_TAKES = {
 }
 
 
+def taken(graph: grimp.ImportGraph, app: str) -> set[str]:
+    """Return what an app within the folder of tickets imports of tickets."""
+    within = {name for name in graph.find_descendants(app) if ".tests" not in name}
+    imported = {name for module in within for name in graph.find_modules_directly_imported_by(module)}
+    return {name for name in imported if name.startswith("tickets.")} - within - {app}
+
+
 def line_takes(graph: grimp.ImportGraph) -> set[str]:
     """Return what the line imports of tickets."""
-    within = {name for name in graph.find_descendants("tickets.line") if ".tests" not in name}
-    imported = {name for module in within for name in graph.find_modules_directly_imported_by(module)}
-    return {name for name in imported if name.startswith("tickets.")} - within - {"tickets.line"}
+    return taken(graph, "tickets.line")
 
 
 def test_the_line_imports_of_tickets_what_every_app_may(graph: grimp.ImportGraph) -> None:
@@ -143,3 +151,25 @@ def test_an_import_of_the_line_of_what_is_private_to_tickets_is_noticed(graph: g
     found = line_takes(planted(graph, "tickets.line.services", "tickets.services"))
 
     assert found - LINE_TAKES == {"tickets.services"}
+
+
+# The same of admission.
+ADMISSION_TAKES = {
+    f"tickets.{name}" for name in ("operations", "selectors", "models", "permissions", "rules")
+}
+
+
+def admission_takes(graph: grimp.ImportGraph) -> set[str]:
+    """Return what admission imports of tickets."""
+    return taken(graph, "tickets.admission")
+
+
+def test_admission_imports_of_tickets_what_every_app_may(graph: grimp.ImportGraph) -> None:
+    assert admission_takes(graph)
+    assert admission_takes(graph) <= ADMISSION_TAKES
+
+
+def test_an_import_of_admission_of_what_is_private_to_tickets_is_noticed(graph: grimp.ImportGraph) -> None:
+    found = admission_takes(planted(graph, "tickets.admission.services", "tickets.services"))
+
+    assert found - ADMISSION_TAKES == {"tickets.services"}

@@ -39,7 +39,7 @@ def layers() -> list[set[str]]:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     [lines] = [contract["layers"] for contract in contracts if contract["id"] == "apps"]
     found = [set(line.split(" | ")) for line in lines]
-    for name in ("tickets.line",):
+    for name in ("tickets.admission", "tickets.line"):
         found.insert(found.index({name.rpartition(".")[0]}), {name})
     return found
 
@@ -143,6 +143,13 @@ def test_the_apps_have_sql_and_tables_to_look_at() -> None:
         ("tickets", "DELETE FROM line_entry", ["line_entry"]),
         ("tickets.line", "SELECT 1 FROM checkout_payment", ["checkout_payment"]),
         ("checkout", "SELECT 1 FROM line_entry JOIN tickets_reservation r ON r.id = order_id", []),
+        ("tickets", "DELETE FROM admission_ticket", ["admission_ticket"]),
+        ("tickets.admission", "SELECT 1 FROM checkout_payment", ["checkout_payment"]),
+        (
+            "checkout",
+            "SELECT 1 FROM admission_ticket JOIN tickets_reservation r ON r.id = reservation_id",
+            [],
+        ),
         ("realtime", "SELECT * FROM reservation_claim(1, 2, 3, 'k', '1 s')", ["reservation_claim"]),
         ("overlord.accounts", "SELECT nextval('realtime_version')", ["realtime_version"]),
         ("checkout", "SELECT 1 FROM tickets_reservation JOIN checkout_payment USING (id)", []),

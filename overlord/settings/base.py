@@ -34,6 +34,7 @@ INSTALLED_APPS = [
     "overlord.shop",
     "realtime",
     "tickets",
+    "tickets.admission",
     "tickets.line",
     "checkout",
     "stats",

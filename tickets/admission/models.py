@@ -1,0 +1,73 @@
+"""What a paid reservation gives. Fields and constraints only; steps are in `operations`.
+
+Tickets are made and revoked by a trigger on reservations (`sql/admission_reservation_changed.sql`), in the
+transaction that validates or releases one, whoever does it.
+"""
+
+from django.db import models
+from django.db.models import Q
+
+from tickets.admission.rules import SERIAL_LENGTH, TicketState
+from tickets.models import Event, Reservation
+
+
+class Key(models.Model):
+    """A key that signs codes of one event. Its private half is derived (`keys`) and stored nowhere."""
+
+    event = models.ForeignKey(Event, on_delete=models.PROTECT, related_name="+")
+    salt = models.BinaryField(max_length=16)
+    public_key = models.BinaryField(max_length=32, unique=True)
+    created = models.DateTimeField()
+    retired_at = models.DateTimeField(null=True, help_text="From then on, codes signed by it open nothing.")
+
+    def __str__(self) -> str:
+        return f"key {self.pk} of event {self.event_id}"
+
+
+class Ticket(models.Model):
+    """One seat of a paid reservation: what opens the door, once."""
+
+    State = TicketState
+
+    reservation = models.ForeignKey(
+        Reservation, on_delete=models.PROTECT, related_name="+", db_index=False
+    )  # the unique constraint below begins with it
+    # Without a foreign key in the database: checking it would lock the event's row in each validation. It is the
+    # event of the reservation's ticket type, which the trigger writes.
+    event = models.ForeignKey(
+        Event, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False
+    )
+    seat = models.IntegerField(help_text="Which of the reservation's tickets it is: 1 to its quantity.")
+    serial = models.CharField(max_length=SERIAL_LENGTH, unique=True)
+    issue = models.SmallIntegerField(default=1, help_text="Which code of the ticket is in force.")
+    holder = models.CharField(
+        max_length=100, blank=True, help_text="Who comes with it, if the buyer says so."
+    )
+    state = models.CharField(
+        max_length=8,
+        choices=[(state.value, state.value.title()) for state in TicketState],
+        default=TicketState.VALID.value,
+    )
+    admitted_at = models.DateTimeField(null=True)
+    admitted_gate = models.CharField(max_length=60, blank=True)
+    revoked_at = models.DateTimeField(null=True)
+    changed = models.BigIntegerField(
+        help_text="The transaction that changed it last: pg_current_xact_id() of PostgreSQL."
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["reservation", "seat"], name="ticket_one_per_seat"),
+            models.CheckConstraint(condition=Q(seat__gte=1), name="ticket_seat_positive"),
+            models.CheckConstraint(condition=Q(issue__gte=1), name="ticket_issue_positive"),
+            models.CheckConstraint(
+                condition=Q(state=TicketState.VALID, admitted_at=None, revoked_at=None)
+                | Q(state=TicketState.ADMITTED, admitted_at__isnull=False, revoked_at=None)
+                | Q(state=TicketState.REVOKED, revoked_at__isnull=False),
+                name="ticket_state_agrees_with_its_times",
+            ),
+        ]
+        indexes = [models.Index(fields=["event", "changed"], name="ticket_by_change")]
+
+    def __str__(self) -> str:
+        return f"ticket {self.serial} ({self.state})"

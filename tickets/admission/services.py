@@ -1,0 +1,68 @@
+"""Use cases of tickets: the only place of this app where a transaction opens."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from overlord.kernel import db
+from overlord.kernel.errors import NotFound
+from tickets import selectors as tickets
+from tickets.admission import codes, keys, operations, representation, rules, selectors
+from tickets.admission.models import Key
+from tickets.admission.rules import TicketState
+
+
+def tickets_get(*, buyer_id: int, reservation_id: int, now: datetime) -> list[dict[str, Any]]:
+    """Return the tickets of one of the buyer's paid reservations; raise NotFound and what `check_paid` does."""
+    reservation = tickets.reservation_row(buyer_id=buyer_id, reservation_id=reservation_id)
+    if reservation is None:
+        raise NotFound()
+    rules.check_paid(reservation["state"], ended_at=reservation["ended_at"])
+    rows = selectors.tickets_of(reservation_ids=[reservation_id])
+    return tickets_coded(rows, now=now)
+
+
+def tickets_coded(rows: Iterable[Mapping[str, Any]], *, now: datetime) -> list[dict[str, Any]]:
+    """Show tickets (rows of `selectors.tickets_of`) with the codes of those that are not revoked."""
+    signing: dict[int, Key] = {}
+    shown = []
+    for row in rows:
+        code = None
+        if row["state"] != TicketState.REVOKED:
+            event_id = row["event_id"]
+            if event_id not in signing:
+                signing[event_id] = signing_key(event_id=event_id, now=now)
+            code = code_of(row, key=signing[event_id])
+        shown.append(representation.ticket(row, code=code))
+    return shown
+
+
+def code_of(row: Mapping[str, Any], *, key: Key) -> str:
+    """Return the code of a ticket, signed by a key of `signing_key`."""
+    content = codes.Content(key=key.pk, event=row["event_id"], ticket=row["id"], issue=row["issue"])
+    return codes.code_sign(content, keys.private_key(bytes(key.salt)))
+
+
+def signing_key(*, event_id: int, now: datetime) -> Key:
+    """Return the key that signs an event's codes; make one when there is none that can.
+
+    Two requests that make one at the same time make two, and codes of both are good.
+    """
+    for key in selectors.keys_of(event_id=event_id):
+        if key.retired_at is None and keys.public_key(bytes(key.salt)) == bytes(key.public_key):
+            return key
+    with db.transaction():
+        return operations.key_make(event_id=event_id, now=now)
+
+
+def key_rotate(*, event_id: int, retire: bool, now: datetime) -> Key:
+    """Sign an event's codes by a new key from now on; `retire`: those of the earlier keys open nothing any more.
+
+    Raises NotFound when there is no such event.
+    """
+    if tickets.event_time_zone(event_id) is None:
+        raise NotFound()
+    with db.transaction():
+        if retire:
+            operations.keys_retire(event_id=event_id, now=now)
+        return operations.key_make(event_id=event_id, now=now)

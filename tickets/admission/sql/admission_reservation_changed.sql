@@ -1,0 +1,13 @@
+-- Keep I9: a validated reservation of n tickets has n tickets, and one that is validated no more has none.
+CREATE OR REPLACE FUNCTION admission_reservation_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.state = 'validated' THEN
+        PERFORM admission_tickets_make(NEW.id, NEW.ticket_type_id, NEW.quantity);
+    ELSE
+        UPDATE admission_ticket
+           SET state = 'revoked', revoked_at = clock_timestamp(), changed = pg_current_xact_id()::text::bigint
+         WHERE reservation_id = NEW.id AND state <> 'revoked';
+    END IF;
+    RETURN NULL;
+END
+$$;

@@ -1,0 +1,18 @@
+"""I9, read from the tables: who is to have tickets has them, one a seat, and nobody else has any."""
+
+from collections.abc import Iterable
+
+from tickets.admission.models import Ticket
+from tickets.models import Reservation
+
+
+def audit_tickets(*, given_back: Iterable[int] = ()) -> None:
+    """Insist on I9; `given_back`: the orders whose whole money went back."""
+    without = set(given_back)
+    for reservation in Reservation.objects.all():
+        standing = Ticket.objects.filter(reservation=reservation).exclude(state="revoked")
+        due = (
+            reservation.quantity if reservation.state == "validated" and reservation.pk not in without else 0
+        )
+        assert sorted(standing.values_list("seat", flat=True)) == list(range(1, due + 1)), reservation
+        assert set(standing.values_list("event_id", flat=True)) <= {reservation.ticket_type.event_id}
