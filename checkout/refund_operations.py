@@ -15,6 +15,7 @@ from overlord.kernel.errors import NotFound
 from overlord.kernel.queues import Queue, enqueue
 from overlord.kernel.steps import step_log_after_commit
 from tickets import operations as tickets
+from tickets.admission import operations as admission
 
 AT_REST = {"lease_until": None, "next_look_at": None}
 
@@ -103,6 +104,7 @@ def refund_succeed(*, payment: Payment, refund: Refund, reference: str, now: dat
         )
     if before + refund.amount_minor == payment.amount_minor:
         operations.payment_refunded(payment=payment)
+        admission.tickets_revoke(order_id=payment.reservation_id, now=now)
     RefundNotice.objects.create(refund=refund, next_look_at=now)
 
 

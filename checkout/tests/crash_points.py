@@ -18,6 +18,7 @@ from checkout.gateways import GatewayUnknown, ledger
 from checkout.gateways.sandbox import SandboxGateway
 from checkout.services import processing, refunds
 from tickets import operations as tickets
+from tickets.admission import operations as admission
 
 Mode = Literal["killed", "raised", "lost"]
 
@@ -96,6 +97,7 @@ REFUNDING = [
     *_both("applying the refund", refunds, "_apply"),
     *_both("the counters", tickets, "order_pay_back"),
     *_both("refunded", operations, "payment_refunded"),
+    *_both("revoking the tickets", admission, "tickets_revoke"),
 ]
 
 

@@ -12,6 +12,7 @@ from checkout import rules, services
 from checkout.gateways import ledger
 from checkout.models import Payment, Refund
 from overlord.kernel import db
+from tickets.admission.tests.auditing import audit_tickets
 from tickets.models import Inventory, Reservation
 
 PAYMENTS = "/payment/payments/"
@@ -81,7 +82,7 @@ def reach_deadline(payment: Payment, *, after: timedelta = timedelta()) -> None:
 
 
 def audit() -> None:
-    """Insists that the sandbox's ledger and our tables tell the same story, one to one (I1, I4)."""
+    """Insists that the sandbox's ledger and our tables tell the same story, one to one (I1, I4, I9)."""
     with ledger.opened():
         pass  # it makes its tables, where no payment has yet
     intents = db.rows("SELECT id, payment, amount FROM sandbox.intents WHERE outcome = 'succeeded'")
@@ -108,6 +109,8 @@ def audit() -> None:
         for payment in ours.values()
         if payment.status in ("SUCCESS", "REFUNDING", "REFUNDED") and payment.amount_minor
     ]
+    given_back = Payment.objects.filter(status="REFUNDED").values_list("reservation_id", flat=True)
+    audit_tickets(given_back=given_back)
     expected = revenue()
     for stock in Inventory.objects.all():
         reservations = Reservation.objects.filter(ticket_type_id=stock.pk)

@@ -36,6 +36,7 @@ from tests.live_contract import check
 from tests.threads import together
 from tickets import operations
 from tickets import services as tickets
+from tickets.admission.models import Ticket
 from tickets.limits import of_buyer
 from tickets.models import Inventory, Reservation, TicketType
 from tickets.sql import CLAIM_ORDER
@@ -471,13 +472,16 @@ class TestRefunds:
         assert stocks(order_types) == [(0, 0, 0)] * 3
         audit()
 
-    def test_refunds_without_their_tickets_leave_them_valid(
+    def test_refunds_without_their_tickets_keep_the_seats_sold_and_revoke_what_opens_the_door(
         self, staff: APIClient, paid: Payment, order_types: list[TicketType]
     ) -> None:
+        assert list(Ticket.objects.values_list("state", flat=True)) == ["valid"] * 6
         self.refund(staff, paid)
 
         assert (paid.status, states(paid)) == ("REFUNDED", ["validated"] * 3)
         assert stocks(order_types) == [(0, 2, 0)] * 3
+        assert list(Ticket.objects.values_list("state", flat=True)) == ["revoked"] * 6
+        audit()
 
     @pytest.mark.parametrize("totals", [[1], [1500, 1000, 1], [1, 1, 1, 1, 1, 1, 1], [0, 5, 0], [3, 0, 7919]])
     def test_shares_add_up_at_every_step(self, totals: list[int]) -> None:

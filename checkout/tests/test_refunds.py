@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 from rest_framework.test import APIClient
 
 from checkout import rules, services
@@ -16,6 +18,7 @@ from overlord.accounts.models import User
 from overlord.kernel import db
 from tests.clients import api_of, permit
 from tests.threads import together
+from tickets.admission.models import Ticket
 from tickets.models import Reservation
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -57,6 +60,8 @@ class TestWhole:
         assert paid_back(paid) == 3000
         assert stock(paid) == (0, 2, 0)
         assert Reservation.objects.get().state == "validated"
+        assert set(Ticket.objects.values_list("state", flat=True)) == {"revoked"}
+        audit()
 
     def test_the_tickets_return_when_asked(self, staff: APIClient, api: APIClient, paid: Payment) -> None:
         refund(staff, paid, return_tickets=True)
@@ -68,6 +73,20 @@ class TestWhole:
         assert (gone.status_code, gone.json()["state"]) == (410, "released")
         audit()
 
+    def test_a_refund_from_before_there_were_tickets_leaves_none(
+        self, staff: APIClient, paid: Payment
+    ) -> None:
+        """The migrations make tickets for each paid reservation first, and revoke those of refunded ones then."""
+        refund(staff, paid)
+        heal()
+        Ticket.objects.all().delete()
+        executor = MigrationExecutor(connection)
+        executor.migrate([("admission", "0001_tickets")])
+        executor = MigrationExecutor(connection)
+        executor.migrate(executor.loader.graph.leaf_nodes())
+
+        assert [ticket.state for ticket in Ticket.objects.all()] == ["revoked", "revoked"]
+
 
 class TestInPart:
     def test_the_counters_follow(self, staff: APIClient, paid: Payment) -> None:
@@ -76,6 +95,7 @@ class TestInPart:
 
         paid.refresh_from_db()
         assert (paid.status, paid.refunded_minor) == ("SUCCESS", 1050)
+        assert set(Ticket.objects.values_list("state", flat=True)) == {"valid"}
         assert stock(paid) == (0, 2, 1950)
         audit()
         refund(staff, paid)
