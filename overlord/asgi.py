@@ -17,18 +17,26 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "overlord.settings")
 django.setup()  # before what imports models
 
 from overlord import liveness  # noqa: E402
+from overlord.kernel import open_files  # noqa: E402
 from overlord.kernel.problems import CONTENT_TYPE, problem  # noqa: E402
 from overlord.kernel.rendering import dumps  # noqa: E402
 from realtime.gateway.routing import websockets  # noqa: E402
 
 
 async def http(scope: dict[str, Any], _receive: Any, send: Any) -> None:
-    """Answer /livez with 200 and anything else with 404."""
-    if scope["path"] in ("/livez", "/livez/"):
-        status, content_type, body = HTTPStatus.OK, "application/json", dumps({"status": "ok"})
-    else:
+    """Answer /livez with 200, /readyz/self by whether there is room for a socket, and anything else with 404."""
+    path, content_type = scope["path"].rstrip("/"), "application/json"
+    if path == "/livez":
+        status = HTTPStatus.OK
+        said: dict[str, Any] = {"status": "ok"}
+    elif path != "/readyz/self":
         status, content_type = HTTPStatus.NOT_FOUND, CONTENT_TYPE
-        body = dumps(problem(status, code="not_found", detail="There is nothing at this address."))
+        said = problem(status, code="not_found", detail="There is nothing at this address.")
+    elif open_files.has_room():
+        status, said = HTTPStatus.OK, {"status": "ok", "missing": []}
+    else:
+        status, said = HTTPStatus.SERVICE_UNAVAILABLE, {"status": "unavailable", "missing": ["sockets"]}
+    body = dumps(said)
     headers = [(b"Content-Type", content_type.encode()), (b"Content-Length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status.value, "headers": headers})
     await send({"type": "http.response.body", "body": body if scope["method"] != "HEAD" else b""})

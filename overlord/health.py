@@ -1,13 +1,17 @@
-"""`/livez` and `/readyz`: does this process answer, and can the whole system sell?"""
+"""`/livez`, `/readyz` and `/readyz/self`: does this process answer, can the whole system sell, can this process?
+
+A load balancer asks for `/readyz/self`: what all processes lack, such as a worker, must not take all of them away.
+"""
 
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
 from redis import RedisError
 
-from overlord.kernel import queue_health
+from overlord.kernel import queue_health, redis_client
 from overlord.kernel.queues import Queue
 
 NEEDED_QUEUES = (Queue.LIVE, Queue.EXPIRY, Queue.PAYMENTS)  # without the others, tickets are still sold
+ROOM = "live:room:*"  # of each live process: 1 while it can take another socket (realtime/store.py)
 
 
 def livez(_request: HttpRequest) -> JsonResponse:
@@ -15,16 +19,30 @@ def livez(_request: HttpRequest) -> JsonResponse:
     return JsonResponse({"status": "ok"})
 
 
+def readyz_self(_request: HttpRequest) -> JsonResponse:
+    """Answer 200 when this process can sell, or 503: its connection to PostgreSQL is all that it needs."""
+    return _answer([] if _database_answers() else ["database"])
+
+
 def readyz(_request: HttpRequest) -> JsonResponse:
-    """Answer 200, or 503 and what is missing: `database`, `redis`, `worker` (with its silent queues)."""
+    """Answer 200, or 503 and what is missing.
+
+    That is `database`, `redis`, `worker` (with its silent queues) or `sockets` (no live process takes another one).
+    """
     missing = [] if _database_answers() else ["database"]
-    silent = _silent_queues()
-    if silent is None:
+    silent: list[Queue] = []
+    try:
+        silent = queue_health.silent_queues(NEEDED_QUEUES)
+        missing += ["worker"] if silent else []
+        missing += [] if _has_room_for_sockets() else ["sockets"]
+    except RedisError:
         missing.append("redis")
-    elif silent:
-        missing.append("worker")
-    facts = {"status": "unavailable" if missing else "ok", "missing": missing, "silent_queues": silent or []}
-    return JsonResponse(facts, status=503 if missing else 200)
+    return _answer(missing, silent_queues=silent)
+
+
+def _answer(missing: list[str], **facts: list[Queue]) -> JsonResponse:
+    body = {"status": "unavailable" if missing else "ok", "missing": missing, **facts}
+    return JsonResponse(body, status=503 if missing else 200)
 
 
 def _database_answers() -> bool:
@@ -37,9 +55,9 @@ def _database_answers() -> bool:
     return True
 
 
-def _silent_queues() -> list[Queue] | None:
-    """Return the needed queues that nobody works on, or None when Redis does not answer."""
-    try:
-        return queue_health.silent_queues(NEEDED_QUEUES)
-    except RedisError:
-        return None
+def _has_room_for_sockets() -> bool:
+    """Return False when every live process that has sockets says that it can take no more."""
+    redis = redis_client.connection()
+    keys = list(redis.scan_iter(ROOM, count=1000))
+    said = {value for value in redis.mget(keys) if value is not None} if keys else set()
+    return said != {"0"}

@@ -60,6 +60,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("livez/", health.livez),
     path("readyz/", health.readyz),
+    path("readyz/self/", health.readyz_self),
     path("metrics/", stats.metrics),
 ]
 

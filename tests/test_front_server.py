@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -207,7 +208,7 @@ class TestStaticFiles:
 
 
 class TestDaphne:
-    """It answers sockets and /livez, whatever path or header a request has."""
+    """It answers sockets and what concerns itself, whatever path or header a request has."""
 
     @pytest.mark.parametrize("path", ["/ws/admin/login/", "/ws/", "/ws/events/", "/ws/livez"])
     @pytest.mark.parametrize("headers", [{}, {"Daphne-Root-Path": "/ws"}, {"daphne-root-path": "/ws/.."}])
@@ -222,6 +223,23 @@ class TestDaphne:
         for path in ("/livez", "/livez/"):
             answer = httpx.get(f"http://127.0.0.1:{port_of(system, 'live')}{path}")
             assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="only Linux changes the limit of another process")
+    def test_it_and_the_whole_say_when_it_can_take_no_more_sockets(self, system: System) -> None:
+        live = psutil.Process(system.child("live").process.pid)
+        limits = live.rlimit(psutil.RLIMIT_NOFILE)
+        system.watch("/ws/events/")
+        with httpx.Client(base_url=f"http://127.0.0.1:{port_of(system, 'live')}") as known:
+            assert known.get("/readyz/self").json() == {"status": "ok", "missing": []}
+            live.rlimit(psutil.RLIMIT_NOFILE, (8, limits[1]))
+            try:
+                full = known.get("/readyz/self")
+                assert (full.status_code, full.json()["missing"]) == (503, ["sockets"])
+                eventually(lambda: system.get("/readyz").json()["missing"] == ["sockets"])
+                assert system.get("/readyz/self").status_code == 200
+            finally:
+                live.rlimit(psutil.RLIMIT_NOFILE, limits)
+        eventually(system.ready)
 
 
 class TestServersThatAreAway:

@@ -61,6 +61,7 @@ ANYONE = {
     "api/asyncapi.yaml",
     "livez/",
     "readyz/",
+    "readyz/self/",
     "metrics/",  # to whoever has the token, or asks a web process itself: stats/tests/test_metrics.py
 }
 OWN = {

@@ -36,7 +36,8 @@ HANGS_AFTER_SECONDS = 30.0
 CLOCK_SECONDS = 5.0
 LOG_LINES = 10
 # The log that may tell the cause: by what /readyz names as missing, and by the queue without a worker.
-LOGS = {"database": "postgres", "redis": "valkey"}
+LOGS = {"database": "postgres", "redis": "valkey", "sockets": "live"}
+WAYS_OUT = {"sockets": "room for sockets (raise ulimit -n and start bin/up again)"}
 WORKERS = {"live": "broadcasts", "expiry": "upkeep", "payments": "payments"}
 
 
@@ -264,10 +265,13 @@ def _readiness(port: int) -> Finding:
     missing = [name for name in facts.get("missing", []) if name != "worker"]
     queues = facts.get("silent_queues", [])
     logs = [LOGS[name] for name in missing if name in LOGS]
+    missing = [WAYS_OUT.get(name, name) for name in missing]
     logs += [WORKERS[queue] for queue in queues if queue in WORKERS]
     if set(queues) >= set(WORKERS):
         # Each has a worker of its own: what they have in common is beat, which sends them their tasks.
         workers, logs = ["messages of beat to any queue (it hangs, or no worker runs)"], []
     else:
         workers = [f"a worker for the queue {queue}" for queue in queues]
-    return Finding(False, f"the shop is not ready; missing: {', '.join(missing + workers)}", (*logs, "beat"))
+    if queues:
+        logs.append("beat")
+    return Finding(False, f"the shop is not ready; missing: {', '.join(missing + workers)}", tuple(logs))

@@ -5,7 +5,7 @@ from overlord.settings.base import *  # noqa: F403
 SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
 SECURE_SSL_REDIRECT = True
-SECURE_REDIRECT_EXEMPT = [r"^(livez|readyz)/?$"]  # asked from within, past Caddy
+SECURE_REDIRECT_EXEMPT = [r"^(livez|readyz|readyz/self)/?$"]  # asked from within, past Caddy
 SECURE_HSTS_SECONDS = 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 # Whether to join the browsers' preload lists is the domain owner's choice: leaving them takes months.

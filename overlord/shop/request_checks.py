@@ -13,6 +13,7 @@ MOST_HEADER_BYTES = 32_768  # of all headers and the address together
 ASKED_FROM_WITHIN = {
     "/livez",
     "/readyz",
+    "/readyz/self",
 }  # health checks name a process by its own address, not by the shop's host
 
 

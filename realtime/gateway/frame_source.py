@@ -14,11 +14,12 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from redis.asyncio import Redis
 
+from overlord.kernel import open_files
 from realtime import publish, store
 from realtime.store import Frame
 
 REDIS_SECONDS = 1.0  # for each call
-SUBSCRIBERS_SECONDS = 5  # for which a hub's number of sockets holds
+SUBSCRIBERS_SECONDS = 5  # for which what a hub says of its sockets holds
 
 
 class FrameSource:
@@ -58,11 +59,12 @@ class FrameSource:
             self.joined.discard(group)
 
     async def greet(self, *, subscribers: int) -> bool:
-        """Tell Redis how many sockets the hub has, and return whether flushes get through."""
+        """Tell Redis how many sockets the hub has and whether there is room; return whether flushes get through."""
         async with self._redis.pipeline(transaction=False) as pipeline:
             pipeline.set(f"{store.SUBSCRIBERS}{self.name}", subscribers, ex=SUBSCRIBERS_SECONDS)
+            pipeline.set(f"{store.ROOM}{self.name}", int(open_files.has_room()), ex=SUBSCRIBERS_SECONDS)
             pipeline.exists(store.FLUSHED)
-            _, flushed = await pipeline.execute()
+            *_, flushed = await pipeline.execute()
         return bool(flushed)
 
     async def frames(self, names: Sequence[str]) -> list[Frame]:

@@ -54,10 +54,11 @@ def test_the_number_of_sockets_is_kept_as_long_as_the_hub_lives() -> None:
         await hub.healing.heal(now=hub._loop.time())
         redis = redis_client.connection()
         [key] = redis.keys(f"{store.SUBSCRIBERS}*")
-        return {"count": redis.get(key), "seconds": redis.ttl(key)}
+        [room] = redis.keys(f"{store.ROOM}*")
+        return {"count": redis.get(key), "seconds": redis.ttl(key), "room": redis.get(room)}
 
     said = with_hub(watched)
-    assert said["count"] == "3"
+    assert (said["count"], said["room"]) == ("3", "1")
     assert 0 < said["seconds"] <= 5
 
 

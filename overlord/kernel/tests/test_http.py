@@ -9,7 +9,8 @@ from django.test import Client, RequestFactory
 from rest_framework import exceptions as drf
 from rest_framework.test import APIClient
 
-from overlord.kernel import errors, problems, rendering
+from overlord import health
+from overlord.kernel import errors, problems, redis_client, rendering
 from overlord.kernel.origin import is_same_origin
 from overlord.shop import error_pages
 
@@ -68,6 +69,10 @@ class TestProblems:
         assert set(problems.STATUSES) == set(errors.DomainError.__subclasses__())
 
 
+def _no_database() -> None:
+    raise OperationalError("it is away")
+
+
 @pytest.mark.django_db
 class TestPaths:
     def test_an_unknown_path_is_a_problem(self) -> None:
@@ -87,6 +92,30 @@ class TestPaths:
     def test_it_names_what_is_missing(self) -> None:
         response = Client().get("/readyz")
         assert (response.status_code, response.json()["missing"]) == (503, ["worker"])
+
+    @pytest.mark.parametrize(
+        ("said", "missing"),
+        [
+            ((), ["worker"]),
+            ((0,), ["worker", "sockets"]),
+            ((0, 0), ["worker", "sockets"]),
+            ((0, 1), ["worker"]),
+        ],
+    )
+    def test_sockets_are_missing_when_no_live_process_has_room(
+        self, said: tuple[int, ...], missing: list[str]
+    ) -> None:
+        for number, has_room in enumerate(said):
+            redis_client.connection().set(f"{health.ROOM[:-1]}hub{number}", has_room)
+        assert Client().get("/readyz").json()["missing"] == missing
+
+    def test_one_process_is_ready_whatever_the_whole_lacks(self) -> None:
+        assert Client().get("/readyz/self").json() == {"status": "ok", "missing": []}
+
+    def test_a_process_without_its_database_is_not_ready(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(health.connection, "cursor", _no_database)
+        response = Client().get("/readyz/self/")
+        assert (response.status_code, response.json()["missing"]) == (503, ["database"])
 
 
 class TestJson:
