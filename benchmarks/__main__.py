@@ -19,6 +19,7 @@ from benchmarks.system import System, running
 NAMES = (
     "reserve",
     "batches",
+    "first_press",
     "sold_out",
     "expiry",
     "pay",

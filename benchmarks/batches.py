@@ -1,4 +1,7 @@
-"""Measure orders of three ticket types in PostgreSQL alone, beside claims of one type. Both are one statement."""
+"""Measure orders of three ticket types, and the check of the buyer, beside single claims, in PostgreSQL alone.
+
+Each is one statement: those of `tickets.sql`, for the next buyer each time.
+"""
 
 from benchmarks import pgbench, sale
 from benchmarks.cpu import Meter
@@ -8,37 +11,34 @@ from overlord.kernel import db
 
 CLIENTS = 16
 MOST = 60_000  # buyers; no round serves as many
-# As `tickets.sql.CLAIM_ORDER`, for the next buyer each time.
-CLAIM_ORDER = """
-SELECT * FROM reservations_claim(
-    nextval('bench_buyer'), ARRAY[{types}]::bigint[], ARRAY[{ones}], NULL, NULL, interval '900 s');
-"""
 
 
 def run(system: System, scale: Scale) -> Report:
-    """Measure orders of three types, of one type, and single claims."""
+    """Measure orders of three types, of one type, and single claims with and without limits."""
     sale.clear()
     sale.buyers_make(MOST)
     db.rows("CREATE SEQUENCE IF NOT EXISTS bench_buyer")
     types = sale.event_make(types=3)
     report = Report("Batches")
     arms = {
-        "single claim": pgbench.CLAIM.format(first=types[0], last=types[0]),
-        "order of three types": _order(types),
-        "order of one type": _order(types[:1]),
+        "single claim": pgbench.claim(types[:1], limits=pgbench.LIMITED),
+        "order of three types": pgbench.order(types, limits=pgbench.LIMITED),
+        "order of one type": pgbench.order(types[:1], limits=pgbench.LIMITED),
+        "single claim, limits off": pgbench.claim(types[:1]),
+        "single claim, buyer not checked": pgbench.claim_unchecked(types[:1]),
     }
     for nth in range(scale.rounds):
         for name, script in arms.items() if nth % 2 == 0 else reversed(arms.items()):
             _measure(system, report, name, script, scale.seconds)
     time = report.ratios("order of three types", "single claim", "postgres us")
+    check = report.ratios("single claim", "single claim, buyer not checked", "postgres us")
     report.goals += [
-        Goal(name="three types in one order: times PostgreSQL's time for one claim", measured=time, most=2)
+        Goal(name="three types in one order, PostgreSQL's time of a single claim", measured=time, most=2)
     ]
+    report.notes.append(
+        f"With the check of the buyer a claim takes {min(check):.2f} to {max(check):.2f} times PostgreSQL's time."
+    )
     return report
-
-
-def _order(types: list[int]) -> str:
-    return CLAIM_ORDER.format(types=", ".join(map(str, types)), ones=", ".join("1" for _ in types))
 
 
 def _measure(system: System, report: Report, name: str, script: str, seconds: float) -> None:

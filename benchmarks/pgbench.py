@@ -2,14 +2,56 @@
 
 import re
 import subprocess
+from collections.abc import Sequence
 
 from benchmarks.system import System
+from tickets import sql
 
-# As `tickets.sql.CLAIM`, for the next buyer each time.
-CLAIM = """
-\\set type random({first}, {last})
-SELECT * FROM reservation_claim(nextval('bench_buyer'), :type, 1, NULL, interval '900 s');
-"""
+UNLIMITED = {"most_held": "NULL", "expired": "NULL", "cooling": "NULL"}  # as RATE_LIMITS=off has it
+LIMITED = {"most_held": "10", "expired": "3", "cooling": "1800"}
+
+
+def claim(types: Sequence[int], *, limits: dict[str, str] = UNLIMITED) -> str:
+    """Return the script of `tickets.sql.CLAIM`, which has the check of the buyer, for one of these types."""
+    named = {
+        "buyer": "n",
+        "ticket_type": ":type",
+        "quantity": "1",
+        "key": "NULL",
+        "order": "NULL",
+        "hold_seconds": "900",
+    }
+    chosen = f"\\set type random({types[0]}, {types[-1]})\n"
+    return chosen + _for_next_buyer(sql.CLAIM % {**named, **limits})
+
+
+def order(types: Sequence[int], *, limits: dict[str, str] = UNLIMITED) -> str:
+    """Return the script of `tickets.sql.CLAIM_ORDER` for all of these types, one ticket each."""
+    named = {
+        "buyer": "n",
+        "ticket_type": str(types[0]),
+        "ticket_types": f"ARRAY[{', '.join(map(str, types))}]::bigint[]",
+        "quantities": f"ARRAY[{', '.join('1' for _ in types)}]",
+        "order": "NULL",
+        "key": "NULL",
+        "hold_seconds": "900",
+    }
+    return _for_next_buyer(sql.CLAIM_ORDER % {**named, **limits})
+
+
+def claim_unchecked(types: Sequence[int]) -> str:
+    """Return the script of the claim without the check of the buyer."""
+    unchecked = "SELECT c.* FROM buyer_next, reservation_claim(n, :type, 1, NULL, interval '900 s') c"
+    return f"\\set type random({types[0]}, {types[-1]})\n" + _with_next_buyer(unchecked)
+
+
+def _for_next_buyer(statement: str) -> str:
+    return _with_next_buyer(statement.replace(" FROM buyer_check", " FROM buyer_next, buyer_check", 1))
+
+
+def _with_next_buyer(statement: str) -> str:
+    """Let `n` be the next buyer, the same one in the check and in the claim."""
+    return f"WITH buyer_next AS MATERIALIZED (SELECT nextval('bench_buyer') AS n) {statement};\n"
 
 
 def run(system: System, script: str, *, clients: int, seconds: float, options: str = "") -> float:

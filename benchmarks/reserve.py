@@ -130,7 +130,7 @@ def _pgbench(
         sale.reset()
         db.rows("SELECT setval('bench_buyer', 1, false)")
         meter = Meter(system, _others(system))
-        script = pgbench.CLAIM.format(first=types[0], last=types[-1])
+        script = pgbench.claim(types)
         rate = pgbench.run(system, script, clients=CONNECTIONS, seconds=seconds, options=options)
         [row] = db.rows("SELECT count(*) AS made FROM tickets_reservation")
         cpu = {f"{group} us": spent / row["made"] * 1e6 for group, spent in meter.spent().items()}

@@ -4,12 +4,12 @@ import asyncio
 import socket
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from rest_framework.test import APIRequestFactory
 
-from benchmarks import load, sale
+from benchmarks import load, pgbench, sale
 from benchmarks.arms.naive.authentication import TokenAuthentication
 from benchmarks.arms.naive.views import Reservations
 from benchmarks.load import Load, Tally
@@ -18,7 +18,7 @@ from benchmarks.report import Goal, Report, percentile
 from overlord.accounts.models import ApiToken, User
 from overlord.kernel import db
 from tests.clients import token_of
-from tickets.models import Inventory, TicketType
+from tickets.models import Inventory, Reservation, TicketType
 
 
 # Goals ---------------------------------------------------------------------------------------------------
@@ -215,3 +215,33 @@ def test_the_naive_arm_reserves_for_the_owner_of_a_token(buyer: User, ticket_typ
 
     assert (answer.status_code, answer.data["amount"]) == (201, 2)
     assert Inventory.objects.get(pk=ticket_type.pk).held == 2
+
+
+# The statements that pgbench repeats ---------------------------------------------------------------------
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "script",
+    [
+        lambda types: pgbench.claim(types[:1], limits=pgbench.LIMITED),
+        lambda types: pgbench.claim(types[:1]),
+        lambda types: pgbench.claim_unchecked(types[:1]),
+        lambda types: pgbench.order(types, limits=pgbench.LIMITED),
+    ],
+    ids=["claim", "claim, limits off", "claim, buyer not checked", "order"],
+)
+def test_pgbench_reserves_for_the_next_buyer(
+    script: Callable[[list[int]], str], ticket_type_make: Callable[..., TicketType]
+) -> None:
+    sale.buyers_make(2)
+    first = ticket_type_make()
+    types = [first.pk, ticket_type_make(event=first.event).pk]
+    statement = script(types).splitlines()[-1].replace(":type", str(first.pk))
+    db.rows("CREATE SEQUENCE IF NOT EXISTS bench_buyer")
+    db.rows("SELECT setval('bench_buyer', 1, false)")
+
+    for _ in range(2):
+        db.rows(statement.replace("%", "%%"))
+
+    wanted = len(types) if "reservations_claim" in statement else 1
+    made = Counter(Reservation.objects.values_list("buyer__username", flat=True))
+    assert made == {"bench-1": wanted, "bench-2": wanted}
