@@ -151,7 +151,7 @@ class Machine:
                 for word in check
             ]
             command = words_here if how == "CMD" else ["/bin/sh", "-c", *words_here]
-            return subprocess.run(command, env=env, capture_output=True).returncode == 0
+            return subprocess.run(command, cwd=self.app, env=env, capture_output=True).returncode == 0
 
         return Program(
             name=f"{name}-{number}", argv=(sys.executable, *words), env=env, cwd=self.app, ready=healthy

@@ -3,7 +3,9 @@
 import os
 import re
 import shlex
+import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -153,22 +155,54 @@ def test_the_demo_is_loaded_once_and_never_in_production(
     assert (tmp_path / "demo-loaded").exists() == (environment != "production")
 
 
+def health(name: str, scratch: Path) -> bool:
+    """Run a service's health check with the liveness files of a folder."""
+    [how, *check] = compose.services()[name]["healthcheck"]["test"]
+    assert how == "CMD"
+    env = {**os.environ, "OVERLORD_LIVENESS_FILE": str(scratch / "alive")}
+    return subprocess.run(check, cwd=ROOT, env=env, stdout=subprocess.DEVNULL).returncode == 0
+
+
 @pytest.mark.parametrize(("age", "healthy"), [(20, True), (45, False), (None, False)])
 def test_a_worker_is_healthy_while_it_touches_its_file(
     tmp_path: Path, age: int | None, healthy: bool
 ) -> None:
-    alive = tmp_path / "alive.7"
+    alive = tmp_path / "alive.4194305"  # no process has this pid
     if age is not None:
         alive.touch()
         os.utime(alive, (time.time() - age, time.time() - age))
-    how, check = compose.services()["upkeep"]["healthcheck"]["test"]
-    assert how == "CMD-SHELL"
 
-    done = subprocess.run(
-        ("/bin/sh", "-c", check.replace(compose.TMP, str(tmp_path))), stderr=subprocess.DEVNULL
-    )
+    assert health("upkeep", tmp_path) is healthy
 
-    assert (done.returncode == 0) == healthy
+
+@pytest.mark.parametrize(("age", "ended"), [(45, False), (75, True)])
+def test_a_process_that_hangs_is_killed_so_that_its_container_starts_again(
+    tmp_path: Path, age: int, ended: bool
+) -> None:
+    works = tmp_path / f"alive.{os.getpid()}"
+    works.touch()
+    hanging = subprocess.Popen((sys.executable, "-c", "import time; time.sleep(600)"))
+    try:
+        os.kill(hanging.pid, signal.SIGSTOP)
+        silent = tmp_path / f"alive.{hanging.pid}"
+        silent.touch()
+        os.utime(silent, (time.time() - age, time.time() - age))
+
+        assert health("payments", tmp_path), "another process of the container works"
+
+        if ended:
+            assert hanging.wait(timeout=30) == -signal.SIGKILL
+        assert (hanging.poll() is not None, not silent.exists()) == (ended, ended)
+        assert works.exists()
+    finally:
+        hanging.kill()
+        hanging.wait()
+
+
+def test_each_process_of_ours_has_a_health_check_that_kills_what_hangs() -> None:
+    for name in OURS:
+        assert "overlord/compose/healthy.sh" in " ".join(compose.services()[name]["healthcheck"]["test"])
+        assert compose.services()[name]["restart"] == "unless-stopped"
 
 
 def test_postgres_logs_as_little_as_that_of_bin_up() -> None:
