@@ -1,4 +1,4 @@
-"""Fixtures of every app's tests: a clean Valkey, and makers of what tests are about."""
+"""Fixtures of every app's tests: a clean Valkey, and functions that create users, events and ticket types."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        # A busy machine can fail a test of whole processes. The summary names what passed in a second turn.
+        # A busy machine can fail a test of whole processes. The summary lists each that passed on a second run.
         if item.get_closest_marker("processes"):
             item.add_marker(pytest.mark.flaky(reruns=1))
     if config.getoption("--crash-table"):

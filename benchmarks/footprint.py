@@ -32,7 +32,7 @@ def run(_system: System, scale: Scale) -> Report:
     """Measure the footprint. The suite's own servers are idle beside it and are not counted."""
     report = Report("Footprint")
     with _folder() as data:
-        with _up(program.ROOT, data) as (_, pid):  # may install packages, so its time does not count
+        with _up(program.ROOT, data) as (_, pid):  # may install packages, so it is not timed
             time.sleep(SETTLING)
             _add_idle(report, pid, seconds=scale.pick(3, 15))
         for _ in range(scale.rounds):
@@ -93,7 +93,7 @@ def _memory(process: psutil.Process) -> int:
 
 @contextlib.contextmanager
 def _up(root: Path, data: Path) -> Iterator[tuple[float, int]]:
-    """Run `bin/up`; yield the seconds until it could sell, and its process id."""
+    """Run `bin/up`; yield the seconds until it was ready, and its process id."""
     port, log = ports.any_free(), data / "bench.log"
     env = {name: value for name, value in os.environ.items() if name not in OURS}
     argv = [str(root / "bin" / "up"), "--no-demo", "--port", str(port)]

@@ -1,4 +1,4 @@
-"""Measure log-ins over HTTP, beside their hash alone, and what a rush of them leaves to the sale."""
+"""Measure log-ins over HTTP beside hashing alone, and how fast tickets are reserved during a rush of log-ins."""
 
 import multiprocessing
 import os
@@ -21,7 +21,7 @@ CONNECTIONS = 16
 WAITING = 96  # connections of a rush: more than may wait at the front server
 KNOWN = 2_000
 PASSWORD = "correct horse battery"  # noqa: S105
-TIMES = 10  # as many log-ins are offered as the hash alone allows
+TIMES = 10  # the rush offers ten times the log-ins that hashing alone could serve
 
 
 def run(system: System, scale: Scale) -> Report:
@@ -46,7 +46,7 @@ def run(system: System, scale: Scale) -> Report:
 
 
 def _hashes(seconds: float) -> float:
-    """Count the checks of a password a second, in as many threads as there are cores."""
+    """Return how many passwords are checked a second, in as many threads as there are cores."""
     chosen = Argon2idHasher
     hasher = PasswordHasher(chosen.time_cost, chosen.memory_cost, chosen.parallelism)
     hashed, counts, until = hasher.hash(PASSWORD), [], time.perf_counter() + seconds
@@ -74,10 +74,10 @@ def _log_ins() -> Iterator[bytes]:
 
 @contextmanager
 def _rush(port: int, *, rate: float) -> Iterator[None]:
-    """Offer so many log-ins a second, by a process of its own."""
+    """Send `rate` log-ins a second from a separate process."""
     rush = multiprocessing.get_context("fork").Process(target=_offer, args=(port, rate), daemon=True)
     rush.start()
-    time.sleep(3)  # until its connections wait
+    time.sleep(3)  # by then its connections fill the queue at the front server
     try:
         yield
     finally:

@@ -41,7 +41,7 @@ async def follow(site: str, path: str, show: Callable[[str, Any], None], token: 
 
 
 async def hear(socket: ClientConnection, held: dict[str, Any], show: Callable[[str, Any], None]) -> None:
-    """Wait for a frame and show what it changes."""
+    """Wait for a frame, then show the state; ask for a snapshot if an update was missed."""
     frame = json.loads(await asyncio.wait_for(socket.recv(), SILENCE))
     if frame["type"] in ("snapshot", "update") and frame["version"] > held["version"]:
         held.update(version=frame["version"], data=frame["data"])

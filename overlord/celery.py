@@ -30,7 +30,7 @@ CONNECTION_PATIENCE = 30.0  # seconds; a step holds a connection for millisecond
 
 @app.task(name=queue_health.PROBE_TASK)
 def queue_probe(**_kwargs: object) -> None:
-    """Do nothing. Beat puts it on each queue, so that an idle queue is recorded as worked on."""
+    """Do nothing. Beat puts it on each queue, so that an idle queue does not look stuck."""
 
 
 @before_task_publish.connect
@@ -42,7 +42,7 @@ def _stamp_message(headers: dict[str, Any], **_kwargs: object) -> None:
 def _share_connections(**_kwargs: object) -> None:
     """Let the worker's threads, of which there may be hundreds, share a few connections.
 
-    Celery closes a thread's connection before and after each task, which gives it back.
+    Celery closes a thread's connection before and after each task; closing returns it to the pool.
     """
     postgresql.share(most=settings.WORKER_CONNECTIONS, seconds=CONNECTION_PATIENCE)
 

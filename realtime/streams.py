@@ -85,8 +85,8 @@ def register(
     change it returns the same, but for `rendering.CLOCK_MEMBERS`; otherwise each mark sends the stream again.
 
     A stream is sent at most once in `interval` seconds (a private one after a rest up to PRIVATE_BURST times at
-    once), and also read at most so often when that is longer than UPDATE_SECONDS. While it has subscribers it is
-    read every `refresh` seconds even if nothing marked it.
+    once). If `interval` is longer than UPDATE_SECONDS, its state is also read at most once in `interval` seconds.
+    While it has subscribers it is read every `refresh` seconds even if nothing marked it.
 
     Raise ValueError for a kind for staff that names no permission, or another kind that does.
     """

@@ -2,8 +2,8 @@
 
 One hash per event keeps what staff edit and each ticket type's figures, as versioned values, for 15 minutes. Every
 change writes its figures there after its commit, unless newer ones are there, so that the client's next read shows
-the change. A value is trusted for `TRUSTED` after it was read in PostgreSQL: a process that died between its commit
-and that write misleads nobody for longer. Nothing here decides a claim.
+the change. A value is trusted for `AVAILABILITY_TRUSTED_FOR` after it was read in PostgreSQL: a process that died
+between its commit and that write misleads nobody for longer. Nothing here decides a claim.
 
 Runs in web processes and in workers, on several machines. Their clocks may differ, so a value from further in the
 future than `CLOCK_TOLERANCE` is not trusted either.
@@ -17,8 +17,8 @@ from overlord.kernel.errors import NotFound
 from realtime import publish
 from tickets import representation, selectors
 from tickets.representation import Figures
+from tickets.rules import AVAILABILITY_TRUSTED_FOR
 
-TRUSTED = timedelta(seconds=3)
 CLOCK_TOLERANCE = timedelta(seconds=1)
 STATIC = "static"  # the field of what staff edit; the figures' fields are the ids of ticket types
 
@@ -84,7 +84,7 @@ def _from_kept(kept: Mapping[str, Any], *, now: datetime) -> dict[str, Any] | No
 
 
 def _is_trusted(entry: Mapping[str, Any], *, now: datetime) -> bool:
-    return now - TRUSTED <= datetime.fromisoformat(entry["seen"]) <= now + CLOCK_TOLERANCE
+    return now - AVAILABILITY_TRUSTED_FOR <= datetime.fromisoformat(entry["seen"]) <= now + CLOCK_TOLERANCE
 
 
 def _key(event_id: int) -> str:

@@ -18,6 +18,7 @@ NAME_LENGTH, TYPE_NAME_LENGTH, DESCRIPTION_LENGTH = 200, 60, 10_000
 KEY_LENGTH = 64
 MOST_TYPES = 20  # in one order
 SOLD_OUT_CACHED_FOR = timedelta(milliseconds=250)
+AVAILABILITY_TRUSTED_FOR = timedelta(seconds=3)  # after it was read in PostgreSQL
 # A hold first lasts for the setting HOLD_SECONDS, 900 unless set (overlord/settings/env.py).
 EXTENDED_FOR = timedelta(minutes=5)
 LONGEST_HOLD = timedelta(minutes=30)  # from its creation, so that nobody keeps tickets from others for ever

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from django.conf import settings
 from django.contrib.auth.hashers import make_password
 
 from checkout import services as checkout
@@ -39,7 +40,7 @@ def demo_load(*, password: str, now: datetime) -> int:
     try:
         count = tickets.events_load(events=events_from(now=now), now=now)
     except event_files.FileErrors:
-        count = 0  # loaded before; sales that an interrupted run has not made are made now
+        count = 0  # loaded before; if that run was interrupted, the missing sales are made below
     for (event, ticket_type), quantity in BOUGHT.items():
         unsold = TicketType.objects.filter(event__name=event, name=ticket_type, inventory__reservations=0)
         for each in unsold:
@@ -58,7 +59,7 @@ def users_make(*, password: str) -> None:
 
 
 def crowd_make(*, count: int, now: datetime) -> list[str]:
-    """Create so many buyers, who have no password, and return a token of each.
+    """Create `count` buyers, who have no password, and return a token of each.
 
     They do not register and log in by HTTP: all of them come from one address, and its limits are for one person.
     """
@@ -85,7 +86,7 @@ def _moved(event: EventToLoad, shift: timedelta) -> EventToLoad:
 
 def _buy(ticket_type: TicketType, quantity: int) -> None:
     """Let as many guests as necessary buy `quantity` tickets."""
-    hold = timedelta(minutes=15)
+    hold = timedelta(seconds=settings.HOLD_SECONDS)
     for nth in range(-(-quantity // ticket_type.max_per_user)):
         guest, _ = User.objects.get_or_create(
             username=f"guest{nth + 1}",

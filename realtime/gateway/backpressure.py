@@ -11,9 +11,8 @@ from realtime.gateway.daphne_socket import CloseCode
 from realtime.gateway.subscriber import Subscriber
 
 STEP_SECONDS = 0.1
-LOOK_SECONDS = (
-    1.0  # between two looks at all sockets: one that only sends pings is offered nothing, and waits unseen
-)
+# A client that only sends pings gets no frames, so only a look at all sockets notices that it is slow.
+LOOK_SECONDS = 1.0
 PATIENCE_SECONDS = 10.0  # for which a subscriber may stay slow
 MOST_WAITING = 1024 * 1024  # bytes; answers to a client's pings, which nothing else limits
 
