@@ -31,6 +31,7 @@ class Kind(StrEnum):
     EVENTS = "events"
     EVENT = "event"
     LINE = "line"
+    DOOR = "door"
     ME = "me"
     STATS = "stats"
 
@@ -140,6 +141,11 @@ def event(event_id: int) -> str:
 def line(event_id: int) -> str:
     """Return the name of the stream of an event's line."""
     return name(Kind.LINE, event_id)
+
+
+def door(event_id: int) -> str:
+    """Return the name of the stream of who came in to an event."""
+    return name(Kind.DOOR, event_id)
 
 
 def me(user_id: int) -> str:

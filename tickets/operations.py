@@ -291,12 +291,14 @@ def _inventories_change(changes: Sequence[Change], *, now: datetime) -> None:
     Announce that with what else changed of the reservations: each announcement asks Redis.
     """
     figures = []
+    sold_in: set[int] = set()
     for reservation, steps in sorted(changes, key=lambda change: change[0].ticket_type_id):
         changed = {**NO_CHANGE, **steps, "ticket_type": reservation.ticket_type_id}
         rows = db.rows(sql.INVENTORY_CHANGE, changed)
         figures += [(row["event"], Figures.from_row(row)) for row in rows]
+        sold_in |= {row["event"] for row in rows if changed["sold"]}
     buyers = {reservation.buyer_id for reservation, _ in changes}
-    db.after_commit(partial(projections.announce, figures=figures, buyers=buyers, now=now))
+    db.after_commit(partial(projections.announce, figures=figures, buyers=buyers, sold_in=sold_in, now=now))
 
 
 # The line ------------------------------------------------------------------------------------------------

@@ -32,10 +32,12 @@ def announce(
     figures: Iterable[tuple[int, Figures]] = (),
     events: Iterable[int] = (),
     buyers: Iterable[int] = (),
+    sold_in: Iterable[int] = (),
     now: datetime,
 ) -> None:
     """Say what changed: figures beside their event's id, events, and the buyers whose own screens changed.
 
+    `sold_in`: events of which tickets were sold or given back, so that their doors have other tickets to expect.
     `now` is when the figures were read, or a little earlier. Clients read them at once; the streams follow with the
     next flush.
     """
@@ -44,6 +46,7 @@ def announce(
     names |= {streams.event(event_id) for event_id in events}
     names |= {streams.events()} if names else set()
     names |= {streams.me(buyer_id) for buyer_id in buyers}
+    names |= {streams.door(event_id) for event_id in sold_in}
     kept = [entry for event_id, each in changed for entry in availability.entries(event_id, [each], now=now)]
     publish.streams_mark(streams=names, entries=kept)
 

@@ -115,7 +115,7 @@ def test_one_kind_that_cannot_be_read_stops_no_other(
         return {}
 
     monkeypatch.setitem(
-        streams._definitions, "stats", streams.Definition(access=Access.STAFF, project=project)
+        streams._definitions, "stats", streams.Definition(access=Access.PUBLIC, project=project)
     )
     shown.states = {1: "one"}
     publish.streams_mark(streams=["stats", "event.1"])

@@ -98,8 +98,8 @@ def _in_turn(marks: Sequence[Mark]) -> list[Mark]:
 
 
 def _subscribed(marks: Sequence[Mark]) -> list[Mark]:
-    """Leave out, and forget, the private streams without subscribers: a sale changes many and few are watched."""
-    private = [mark for mark in marks if streams.definition_of(mark.stream).access == Access.OWNER]
+    """Leave out, and forget, the streams without subscribers that are not public: a sale changes many of them."""
+    private = [mark for mark in marks if streams.definition_of(mark.stream).access != Access.PUBLIC]
     forgotten = store.unheard_forget(private, version=draw_version()) if private else set()
     return [mark for mark in marks if mark.stream not in forgotten]
 

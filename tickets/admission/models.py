@@ -4,10 +4,11 @@ Tickets are made and revoked by a trigger on reservations (`sql/admission_reserv
 transaction that validates or releases one, whoever does it.
 """
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from tickets.admission.rules import SERIAL_LENGTH, TicketState
+from tickets.admission.rules import GATE_LENGTH, SERIAL_LENGTH, ScanResult, TicketState
 from tickets.models import Event, Reservation
 
 
@@ -71,3 +72,64 @@ class Ticket(models.Model):
 
     def __str__(self) -> str:
         return f"ticket {self.serial} ({self.state})"
+
+
+class Scan(models.Model):
+    """What was shown at a gate, and what it was answered. The row stays; only an undo and a conflict mark it."""
+
+    Result = ScanResult
+
+    scan_id = models.UUIDField(unique=True, help_text="Given by the door, so that a repeat counts once.")
+    event = models.ForeignKey(
+        Event, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )  # which the door had chosen, else the ticket's
+    ticket = models.ForeignKey(Ticket, null=True, on_delete=models.PROTECT, related_name="+")
+    gate = models.CharField(max_length=GATE_LENGTH)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    result = models.CharField(max_length=16)
+    first = models.ForeignKey(
+        "self",
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+        help_text="The scan that had admitted the ticket before.",
+    )
+    at = models.DateTimeField(help_text="When it was made, as the door says.")
+    recorded_at = models.DateTimeField(help_text="When it was recorded.")
+    unchecked = models.BooleanField(
+        default=False, help_text="Without a network, the gate let its holder in before this was recorded."
+    )
+    undone_at = models.DateTimeField(null=True)
+    undone_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+
+    class Meta:
+        permissions = [
+            ("use_door", "Can scan tickets, search them and see who was admitted"),
+            ("undo_admission", "Can undo an admission"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["ticket"],
+                condition=Q(result=ScanResult.ADMITTED, undone_at=None),
+                name="scan_one_admission_per_ticket",
+            ),
+            models.CheckConstraint(condition=Q(result__in=[*ScanResult]), name="scan_result_known"),
+            models.CheckConstraint(
+                condition=Q(result=ScanResult.UNKNOWN) | Q(ticket__isnull=False, event__isnull=False),
+                name="scan_of_a_ticket",
+            ),
+            models.CheckConstraint(
+                condition=Q(undone_at=None, undone_by=None)
+                | Q(result=ScanResult.ADMITTED, undone_at__isnull=False, undone_by__isnull=False),
+                name="scan_undone_was_admitted",
+            ),
+        ]
+        indexes = [models.Index(fields=["event", "recorded_at"], name="scan_by_event")]
+
+    def __str__(self) -> str:
+        return f"scan {self.scan_id} ({self.result})"

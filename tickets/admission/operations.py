@@ -5,13 +5,16 @@ comes after its reservation, and whoever holds a ticket waits for nothing but ti
 """
 
 from datetime import datetime
+from functools import partial
+from uuid import UUID
 
 from django.db.models import Q
 
 from overlord.kernel import db
-from tickets.admission import keys, sql
-from tickets.admission.models import Key, Ticket
-from tickets.admission.rules import TicketState
+from overlord.kernel.errors import NotFound
+from tickets.admission import keys, projections, sql
+from tickets.admission.models import Key, Scan, Ticket
+from tickets.admission.rules import NotAdmitted, ScanResult, TicketState
 
 
 def key_make(*, event_id: int, now: datetime) -> Key:
@@ -32,4 +35,25 @@ def tickets_revoke(*, order_id: int, now: datetime) -> int:
     db.transaction_required()
     of_order = Q(reservation_id=order_id) | Q(reservation__lead_id=order_id)
     standing = Ticket.objects.filter(of_order).exclude(state=TicketState.REVOKED)
+    for event_id in standing.order_by().values_list("event_id", flat=True).distinct():
+        db.after_commit(partial(projections.announce_door, event_id=event_id))
     return standing.update(state=TicketState.REVOKED, revoked_at=now, changed=sql.CHANGED_NOW)
+
+
+def admission_undo(*, scan_id: UUID, actor_id: int, now: datetime) -> int:
+    """Undo the admission that a scan made, and return the scan's row id; an undone one stays as it is.
+
+    Raise NotFound and NotAdmitted.
+    """
+    db.transaction_required()
+    scan = Scan.objects.filter(scan_id=scan_id).first()
+    if scan is None:
+        raise NotFound()
+    if scan.result != ScanResult.ADMITTED or scan.ticket_id is None:
+        raise NotAdmitted()
+    Ticket.objects.select_for_update(no_key=True).get(pk=scan.ticket_id)
+    if Scan.objects.filter(pk=scan.pk, undone_at=None).update(undone_at=now, undone_by_id=actor_id):
+        Ticket.objects.filter(pk=scan.ticket_id, state=TicketState.ADMITTED).update(
+            state=TicketState.VALID, admitted_at=None, admitted_gate="", changed=sql.CHANGED_NOW
+        )
+    return scan.pk

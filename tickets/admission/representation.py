@@ -1,9 +1,11 @@
 """How a ticket and a key look to clients."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tickets.admission.models import Key
+from tickets.admission.rules import ScanResult
 
 
 def ticket(row: Mapping[str, Any], *, code: str | None) -> dict[str, Any]:
@@ -29,3 +31,96 @@ def key(key: Key) -> dict[str, Any]:
         "created": key.created,
         "retired_at": key.retired_at,
     }
+
+
+# The door ------------------------------------------------------------------------------------------------
+def ticket_at_door(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Show a ticket to those at the door: what it is for, and whose it is."""
+    name = row["contact_name"] or ("" if row["is_guest"] else row["username"])
+    return {
+        "id": row["id"],
+        "serial": row["serial"],
+        "state": row["state"],
+        "seat": row["seat"],
+        "seats": row["seats"],
+        "holder": row["holder"],
+        "buyer": name,
+        "email": row["email"] or row["contact_email"],
+        "event": row["event_id"],
+        "event_name": row["event_name"],
+        "ticket_type": row["ticket_type"],
+        "ticket_type_name": row["ticket_type_name"],
+    }
+
+
+def ticket_found(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Show a ticket that was searched for, with its admission or None."""
+    return {**ticket_at_door(row), "first": admission(row["first"]) if row["first"] else None}
+
+
+def admission(row: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
+    """Show the scan that admitted a ticket; `prefix` begins the names of its columns."""
+    return {
+        "scan_id": row[f"{prefix}scan_id"],
+        "at": row[f"{prefix}at"],
+        "gate": row[f"{prefix}gate"],
+        "by": row[f"{prefix}actor__username"],
+    }
+
+
+def scan_answer(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Show what a scan is answered: its result, the ticket or None, and when that was first admitted or None."""
+    first = None
+    if row["result"] == ScanResult.ADMITTED:
+        first = admission(row)
+    elif row["first__scan_id"] is not None:
+        first = admission(row, prefix="first__")
+    ticket = ticket_at_door(row["ticket"]) if row["ticket"] is not None else None
+    return {"scan_id": row["scan_id"], "result": row["result"], "ticket": ticket, "first": first}
+
+
+def scan(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Show a recorded scan. A conflict is one whose holder was let in, and would not have been."""
+    return {
+        **scan_answer(row),
+        "event": row["event_id"],
+        "gate": row["gate"],
+        "by": row["actor__username"],
+        "at": row["at"],
+        "recorded_at": row["recorded_at"],
+        "conflict": row["unchecked"] and row["result"] != ScanResult.ADMITTED,
+        "undone_at": row["undone_at"],
+        "undone_by": row["undone_by__username"],
+    }
+
+
+def door_list(
+    found: Mapping[str, Any], *, event_id: int, keys: Sequence[Key], types: Mapping[int, str]
+) -> dict[str, Any]:
+    """Show what a door must know offline. A ticket is a list, since there may be tens of thousands."""
+    return {
+        "event": event_id,
+        "version": found["version"],
+        "complete": found["complete"],
+        "keys": [key(each) for each in keys],
+        "ticket_types": [{"id": pk, "name": name} for pk, name in types.items()],
+        "tickets": _json(found["tickets"]),
+    }
+
+
+def door(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Show who came in to an event: a row of `selectors.door_states`."""
+    counts = _json(row["counts"])
+    return {
+        "tickets": counts["tickets"],
+        "admitted": counts["admitted"],
+        "gates": _json(row["gates"]),
+        "minutes": _json(row["minutes"]),
+        "conflicts": row["conflicts"],
+        "list_version": counts["list_version"],
+    }
+
+
+def _json(value: Any) -> Any:
+    """Return what a jsonb column holds: Django gives those of its own SQL as text."""
+    return json.loads(value) if isinstance(value, str) else value

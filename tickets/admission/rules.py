@@ -3,12 +3,15 @@
 Nothing here reads a clock, a row or a setting.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from overlord.kernel.errors import Conflict
 from tickets.rules import ReservationEnded, ReservationState
 
+GATE_LENGTH = 60
+MOST_SCANS = 200  # in one batch
+OLDEST_SCAN = timedelta(days=7)  # that a door without a network may have kept
 SERIAL_LENGTH = 10
 SERIAL_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # without what people confuse: 0 and O, 1 and I
 
@@ -19,6 +22,31 @@ class TicketState(StrEnum):
     VALID = "valid"
     ADMITTED = "admitted"
     REVOKED = "revoked"
+
+
+class ScanResult(StrEnum):
+    """What a scan answers. Only ADMITTED opens the door."""
+
+    ADMITTED = "admitted"
+    ALREADY_ADMITTED = "already_admitted"
+    REVOKED = "revoked"
+    OTHER_EVENT = "other_event"
+    UNKNOWN = "unknown"
+
+
+class NotAdmitted(Conflict):
+    code = "not_admitted"
+    sentence = "This scan admitted nobody."
+
+
+def scanned_at(claimed: datetime | None, *, now: datetime) -> datetime:
+    """Return when a scan was made: as its device claims, but neither in the future nor longer ago than is kept."""
+    return now if claimed is None else min(now, max(claimed, now - OLDEST_SCAN))
+
+
+def serial_read(text: str) -> str:
+    """Return a serial as it is stored, however a person typed it."""
+    return "".join(text.split()).replace("-", "").upper()
 
 
 class NotPaid(Conflict):

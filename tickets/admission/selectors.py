@@ -1,11 +1,16 @@
 """Reads of tickets and of the keys that sign their codes."""
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
-from django.db.models import F
+from django.db.models import F, Q, QuerySet
 
-from tickets.admission.models import Key, Ticket
+from overlord.kernel import db
+from tickets.admission import sql
+from tickets.admission.models import Key, Scan, Ticket
+from tickets.admission.rules import ScanResult, serial_read
+from tickets.models import TicketType
 
 TICKET_COLUMNS = (
     "id",
@@ -38,3 +43,113 @@ def keys_of(*, event_id: int) -> list[Key]:
 def keys_newest(*, most: int) -> list[Key]:
     """Return the newest keys of all events."""
     return list(Key.objects.order_by("-id")[:most])
+
+
+def key_get(*, key_id: int) -> Key | None:
+    """Return a key by its id."""
+    return Key.objects.filter(pk=key_id).first()
+
+
+# The door ------------------------------------------------------------------------------------------------
+_OF_TICKET = {
+    "seats": F("reservation__quantity"),
+    "ticket_type": F("reservation__ticket_type_id"),
+    "ticket_type_name": F("reservation__ticket_type__name"),
+    "event_name": F("reservation__ticket_type__event__name"),
+    "username": F("reservation__buyer__username"),
+    "is_guest": F("reservation__buyer__is_guest"),
+    "contact_name": F("reservation__buyer__contact_name"),
+    "email": F("reservation__buyer__email"),
+    "contact_email": F("reservation__buyer__contact_email"),
+}
+_FIRST_COLUMNS = ("scan_id", "at", "gate", "actor__username")
+_SCAN_COLUMNS = (
+    "id",
+    "scan_id",
+    "event_id",
+    "ticket_id",
+    "gate",
+    "actor__username",
+    "result",
+    "at",
+    "recorded_at",
+    "unchecked",
+    "undone_at",
+    "undone_by__username",
+    *(f"first__{column}" for column in _FIRST_COLUMNS),
+)
+
+
+def ticket_of_serial(*, serial: str) -> int | None:
+    """Return the id of the ticket with a serial."""
+    return Ticket.objects.filter(serial=serial).values_list("pk", flat=True).first()
+
+
+def types_of(*, event_id: int) -> dict[int, str]:
+    """Return the names of an event's ticket types by id."""
+    return dict(TicketType.objects.filter(event_id=event_id).order_by("pk").values_list("pk", "name"))
+
+
+def scans(*, ids: Collection[int]) -> list[dict[str, Any]]:
+    """Read scans by their row ids, the newest first, each with its ticket under `ticket` (None: unknown)."""
+    return _with_tickets(Scan.objects.filter(pk__in=ids))
+
+
+def scans_newest(*, event_id: int, gate: str | None, only_conflicts: bool, most: int) -> list[dict[str, Any]]:
+    """Read the newest scans of an event as `scans` does, those of one gate if it is given."""
+    found = Scan.objects.filter(event_id=event_id)
+    if gate is not None:
+        found = found.filter(gate=gate)
+    if only_conflicts:
+        found = found.filter(unchecked=True).exclude(result=ScanResult.ADMITTED)
+    return _with_tickets(found, most=most)
+
+
+def _with_tickets(found: QuerySet[Scan], *, most: int | None = None) -> list[dict[str, Any]]:
+    rows = list(found.order_by("-recorded_at", "-id").values(*_SCAN_COLUMNS)[:most])
+    shown = {
+        row["id"]: row for row in _tickets(Ticket.objects.filter(pk__in={row["ticket_id"] for row in rows}))
+    }
+    return [{**row, "ticket": shown.get(row["ticket_id"])} for row in rows]
+
+
+def _tickets(found: QuerySet[Ticket]) -> QuerySet[Ticket, dict[str, Any]]:
+    return found.annotate(**_OF_TICKET).values(*TICKET_COLUMNS, *_OF_TICKET)
+
+
+def tickets_found(*, event_id: int, words: str, most: int) -> list[dict[str, Any]]:
+    """Find tickets of an event by serial, holder, buyer's name or e-mail address, each with its admission.
+
+    Each row has the scan that admitted it under `first`, or None.
+    """
+    wanted = Q(serial__startswith=serial_read(words)) | Q(holder__icontains=words)
+    for field in ("username", "email", "contact_name", "contact_email"):
+        wanted |= Q(**{f"reservation__buyer__{field}__icontains": words})
+    found = Ticket.objects.filter(wanted, event_id=event_id).order_by("reservation_id", "seat")
+    rows = list(_tickets(found)[:most])
+    admitting = Scan.objects.filter(
+        ticket_id__in=[row["id"] for row in rows], result=ScanResult.ADMITTED, undone_at=None
+    )
+    first = {row["ticket_id"]: row for row in admitting.values("ticket_id", *_FIRST_COLUMNS)}
+    return [{**row, "first": first.get(row["id"])} for row in rows]
+
+
+def gates_of(*, event_id: int) -> list[str]:
+    """Return the names of the gates at which tickets of an event were scanned."""
+    return list(
+        Scan.objects.filter(event_id=event_id).order_by("gate").values_list("gate", flat=True).distinct()
+    )
+
+
+def door_list(*, event_id: int, since: int) -> dict[str, Any]:
+    """Read the tickets of an event that changed since a version, and the present version, at one instant."""
+    [row] = db.rows(sql.DOOR_LIST, {"event": event_id, "since": since})
+    if since > row["version"]:  # of another database than this one: a restored one has smaller numbers
+        [row] = db.rows(sql.DOOR_LIST, {"event": event_id, "since": 0})
+        return {**row, "complete": True}
+    return {**row, "complete": since == 0}
+
+
+def door_states(event_ids: Collection[int], *, now: datetime) -> list[dict[str, Any]]:
+    """Read who came in to events, as rows that `representation.door` shows."""
+    return db.rows(sql.DOOR_STATE, {"events": list(event_ids), "now": now})

@@ -1,9 +1,15 @@
 from django.urls import path
 
 from overlord.kernel import paths  # noqa: F401  (registers `id`)
-from tickets.admission.api import views
+from tickets.admission.api import door_views, views
 
 urlpatterns = [
     path("event/reservations/<id:reservation_id>/tickets/", views.ReservationTickets.as_view()),
     path("door/keys/", views.KeyList.as_view()),
+    path("door/scans/", door_views.ScanMake.as_view()),
+    path("door/scans/batch/", door_views.ScanBatch.as_view()),
+    path("door/scans/<uuid:scan_id>/undo/", door_views.ScanUndo.as_view()),
+    path("door/events/<id:event_id>/list/", door_views.DoorList.as_view()),
+    path("door/events/<id:event_id>/scans/", door_views.EventScans.as_view()),
+    path("door/events/<id:event_id>/tickets/", door_views.EventTickets.as_view()),
 ]

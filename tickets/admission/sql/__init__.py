@@ -1,11 +1,23 @@
 """The app's SQL, where it is clearer or quicker than the ORM.
 
-The functions are made by migrations; their files here say what they are now.
+Statements are read from here at import. Functions are made by migrations; their files here say what they are now.
 """
 
+from pathlib import Path
+
 from django.db.models import BigIntegerField, Func
+
+_FOLDER = Path(__file__).parent
 
 # What `Ticket.changed` is set to with each change of a ticket.
 CHANGED_NOW = Func(
     function="pg_current_xact_id", template="%(function)s()::text::bigint", output_field=BigIntegerField()
 )
+
+# One statement decides an admission, so that no gate holds a ticket's row over a round trip.
+SCAN_RECORD = (
+    "SELECT admission_scan_record(%(scan_id)s, %(ticket)s, %(issue)s, %(refused)s, %(event)s, %(gate)s, %(actor)s,"
+    " %(at)s, %(now)s, %(unchecked)s) AS id"
+)
+DOOR_LIST = (_FOLDER / "door_list.sql").read_text()
+DOOR_STATE = (_FOLDER / "door_state.sql").read_text()

@@ -1,0 +1,122 @@
+"""The API of the door, for staff who may use it: parse, one call, show."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from overlord.accounts.permissions import StaffPermission
+from overlord.accounts.selectors import actor_id
+from overlord.kernel import clock, query_params
+from overlord.kernel.numbers import LARGEST_ID
+from tickets.admission import door_services, representation, selectors
+from tickets.admission.api import door_serializers as serializers
+from tickets.admission.door_services import Shown
+from tickets.admission.permissions import Permission
+
+NEWEST = 50  # scans, and tickets found
+WORDS = (2, 200)  # least and most characters of a search
+
+
+class DoorView(APIView):
+    permission_classes = (StaffPermission,)
+    permission = Permission.USE_DOOR
+
+
+class ScanMake(DoorView):
+    @extend_schema(operation_id="door_scan", request=serializers.ScanInput, responses=serializers.ScanAnswer)
+    def post(self, request: Request) -> Response:
+        """Scan a ticket at a gate, and admit it if it can be admitted."""
+        body = serializers.ScanInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        return Response(_scan(body.validated_data, request))
+
+
+class ScanBatch(DoorView):
+    @extend_schema(
+        operation_id="door_scan_batch",
+        request=serializers.BatchInput,
+        responses=serializers.ScanAnswer(many=True),
+    )
+    def post(self, request: Request) -> Response:
+        """Settle scans whose holders were let in without a network: each once, one that conflicts too."""
+        body = serializers.BatchInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        return Response([_scan(each, request, unchecked=True) for each in body.validated_data["scans"]])
+
+
+def _scan(asked: dict[str, Any], request: Request, *, unchecked: bool = False) -> dict[str, Any]:
+    shown = Shown(scan_id=asked["scan_id"], code=asked["code"], serial=asked["serial"], at=asked["at"])
+    return door_services.scan_make(
+        shown=shown,
+        event_id=asked["event"],
+        gate=asked["gate"],
+        actor_id=actor_id(request),
+        now=clock.now(),
+        unchecked=unchecked,
+    )
+
+
+class ScanUndo(APIView):
+    permission_classes = (StaffPermission,)
+    permission = Permission.UNDO_ADMISSION
+
+    @extend_schema(operation_id="door_scan_undo", request=None, responses=serializers.Scan)
+    def post(self, request: Request, scan_id: Any) -> Response:
+        """Undo the admission that a scan made: its ticket opens the door again."""
+        return Response(
+            door_services.admission_undo(scan_id=scan_id, actor_id=actor_id(request), now=clock.now())
+        )
+
+
+class DoorList(DoorView):
+    @extend_schema(
+        operation_id="door_list",
+        parameters=[OpenApiParameter("since", int, description="The version that is known.")],
+        responses=serializers.DoorList,
+    )
+    def get(self, request: Request, event_id: int) -> Response:
+        """Return what a door must know to work without a network, or what is new of it."""
+        since = query_params.whole(request.query_params, "since", default=0, least=0, most=LARGEST_ID)
+        return Response(door_services.door_list(event_id=event_id, since=since))
+
+
+class EventScans(DoorView):
+    @extend_schema(
+        operation_id="door_scans_list",
+        parameters=[
+            OpenApiParameter("gate", str, description="Only those of this gate."),
+            OpenApiParameter("conflicts", bool, description="Only conflicts."),
+        ],
+        responses=serializers.Scan(many=True),
+    )
+    def get(self, request: Request, event_id: int) -> Response:
+        """List the newest scans of an event, fifty at most."""
+        params = request.query_params
+        if "\0" in params.get("gate", ""):
+            raise query_params.unreadable("gate", "This is no name of a gate.")
+        rows = selectors.scans_newest(
+            event_id=event_id,
+            gate=params.get("gate"),
+            only_conflicts=query_params.flag(params, "conflicts"),
+            most=NEWEST,
+        )
+        return Response([representation.scan(row) for row in rows])
+
+
+class EventTickets(DoorView):
+    @extend_schema(
+        operation_id="door_tickets_search",
+        parameters=[OpenApiParameter("q", str, required=True, description="A serial, a name or an e-mail.")],
+        responses=serializers.FoundTicket(many=True),
+    )
+    def get(self, request: Request, event_id: int) -> Response:
+        """Find tickets of an event by serial, name or e-mail address, fifty at most."""
+        words = request.query_params.get("q", "").strip()
+        least, most = WORDS
+        if not least <= len(words) <= most or "\0" in words:
+            raise query_params.unreadable("q", f"Give {least} to {most} characters.")
+        rows = selectors.tickets_found(event_id=event_id, words=words, most=NEWEST)
+        return Response([representation.ticket_found(row) for row in rows])

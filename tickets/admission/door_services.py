@@ -1,0 +1,112 @@
+"""Use cases of the door: scan, undo, and what a door must know. Like `services`, it opens transactions."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from overlord.kernel import db
+from overlord.kernel.errors import NotFound
+from tickets import selectors as tickets
+from tickets.admission import codes, operations, projections, representation, rules, selectors, sql
+from tickets.admission.rules import ScanResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """What was shown at a gate: a code, or else a serial. `scan_id` is the scan's own; `at` its device's clock."""
+
+    scan_id: UUID
+    code: str = ""
+    serial: str = ""
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Read:
+    """What a code or a serial stands for. `refused`: it opens nothing, whatever its ticket is."""
+
+    ticket: int | None
+    issue: int | None = None
+    refused: ScanResult | None = None
+
+
+def scan_make(
+    *,
+    shown: Shown,
+    event_id: int | None,
+    gate: str,
+    actor_id: int,
+    now: datetime,
+    unchecked: bool = False,
+) -> dict[str, Any]:
+    """Record what was shown at a gate, admit its ticket if it can be admitted, and return the answer.
+
+    The same scan again gets the first answer. Without an event it is that of the ticket. `unchecked`: the gate had
+    no network and has let the holder in. Raise NotFound for no such event.
+    """
+    if event_id is not None and tickets.event_time_zone(event_id) is None:
+        raise NotFound()
+    read = _serial_read(shown.serial) if shown.serial else _code_read(shown.code, now=now)
+    [row] = db.statement(
+        sql.SCAN_RECORD,
+        {
+            "scan_id": shown.scan_id,
+            "ticket": read.ticket,
+            "issue": read.issue,
+            "refused": read.refused,
+            "event": event_id,
+            "gate": gate,
+            "actor": actor_id,
+            "at": rules.scanned_at(shown.at, now=now),
+            "now": now,
+            "unchecked": unchecked,
+        },
+    )
+    [scan] = selectors.scans(ids=[row["id"]])
+    projections.announce_door(event_id=scan["event_id"])
+    return representation.scan_answer(scan)
+
+
+def _serial_read(serial: str) -> _Read:
+    return _Read(ticket=selectors.ticket_of_serial(serial=rules.serial_read(serial)))
+
+
+def _code_read(code: str, *, now: datetime) -> _Read:
+    """Read a code and check its signature. A code that no key of its event signed names no ticket."""
+    try:
+        content, raw = codes.code_read(code.strip())
+    except codes.NotACode:
+        return _Read(ticket=None)
+    key = selectors.key_get(key_id=content.key)
+    if key is None or key.event_id != content.event or not codes.is_signed(raw, bytes(key.public_key)):
+        return _Read(ticket=None)
+    retired = key.retired_at is not None and key.retired_at <= now
+    refused = ScanResult.REVOKED if retired else None
+    return _Read(ticket=content.ticket, issue=content.issue, refused=refused)
+
+
+def admission_undo(*, scan_id: UUID, actor_id: int, now: datetime) -> dict[str, Any]:
+    """Undo the admission that a scan made, so that its ticket opens the door again; return the scan.
+
+    Undoing it again changes nothing. Raise NotFound, and NotAdmitted for a scan that admitted nobody.
+    """
+    with db.transaction():
+        scan_pk = operations.admission_undo(scan_id=scan_id, actor_id=actor_id, now=now)
+    [scan] = selectors.scans(ids=[scan_pk])
+    projections.announce_door(event_id=scan["event_id"])
+    return representation.scan(scan)
+
+
+def door_list(*, event_id: int, since: int) -> dict[str, Any]:
+    """Return what a door of an event must know to work without a network; `since` the version it has, or 0.
+
+    Raise NotFound for no such event.
+    """
+    types = selectors.types_of(event_id=event_id)
+    if not types and tickets.event_time_zone(event_id) is None:
+        raise NotFound()
+    found = selectors.door_list(event_id=event_id, since=since)
+    return representation.door_list(
+        found, event_id=event_id, keys=selectors.keys_of(event_id=event_id), types=types
+    )

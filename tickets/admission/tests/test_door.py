@@ -1,0 +1,428 @@
+"""The door by its API: each ticket once, each scan once, and what a door learns of the others."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+from drf_spectacular.generators import SchemaGenerator
+from rest_framework.test import APIClient
+
+from overlord.accounts.models import User
+from overlord.kernel import db
+from overlord.kernel.rendering import dumps
+from realtime import store, streams
+from tests.clients import api_of, permit
+from tests.live_contract import check
+from tests.test_openapi import check as check_schema
+from tickets.admission import operations, projections
+from tickets.admission.models import Scan, Ticket
+from tickets.admission.permissions import Permission
+from tickets.admission.tests.admitting import give_back, paid, tickets_of
+from tickets.admission.tests.doors import SCANS, codes_of, is_admitted_once, scan_by_api
+from tickets.models import Reservation, TicketType
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def door(user_make: Callable[..., User]) -> APIClient:
+    return api_of(permit(user_make(username="dora"), Permission.USE_DOOR))
+
+
+@pytest.fixture
+def supervisor(user_make: Callable[..., User]) -> APIClient:
+    return api_of(permit(user_make(), Permission.USE_DOOR, Permission.UNDO_ADMISSION))
+
+
+@pytest.fixture
+def reservation(buyer: User, ticket_type: TicketType) -> Reservation:
+    return paid(buyer, ticket_type, 2)
+
+
+class TestScan:
+    def test_a_ticket_is_admitted_and_the_second_time_told_when_where_and_by_whom(
+        self, door: APIClient, buyer: User, reservation: Reservation
+    ) -> None:
+        [code, _] = codes_of(reservation)
+        green = scan_by_api(door, code=code).json()
+        red = scan_by_api(door, code=f" {code}\r", gate="South").json()
+
+        [ticket, other] = tickets_of(reservation)
+        assert green["result"] == "admitted"
+        assert green["ticket"] == {
+            "id": ticket.pk,
+            "serial": ticket.serial,
+            "state": "admitted",
+            "seat": 1,
+            "seats": 2,
+            "holder": "",
+            "buyer": buyer.username,
+            "email": buyer.email,
+            "event": ticket.event_id,
+            "event_name": reservation.ticket_type.event.name,
+            "ticket_type": reservation.ticket_type_id,
+            "ticket_type_name": reservation.ticket_type.name,
+        }
+        assert (red["result"], red["first"]) == ("already_admitted", green["first"])
+        assert (red["first"]["gate"], red["first"]["by"]) == ("North", "dora")
+        assert is_admitted_once(ticket)
+        assert (ticket.admitted_gate, other.state) == ("North", "valid")
+
+    def test_the_same_scan_ten_times_is_one_admission(
+        self, door: APIClient, reservation: Reservation
+    ) -> None:
+        shown = {"scan_id": str(uuid4()), "code": codes_of(reservation)[0]}
+        answers = [scan_by_api(door, **shown).json() for _ in range(10)]
+
+        assert answers == [answers[0]] * 10
+        assert answers[0]["result"] == "admitted"
+        assert Scan.objects.count() == 1
+
+    def test_a_serial_opens_the_door_as_a_person_types_it(
+        self, door: APIClient, reservation: Reservation
+    ) -> None:
+        serial = tickets_of(reservation)[0].serial
+        typed = f"{serial[:5]}-{serial[5:]} ".lower()
+
+        assert scan_by_api(door, serial=typed).json()["result"] == "admitted"
+
+    def test_a_revoked_ticket_is_refused(self, door: APIClient, reservation: Reservation) -> None:
+        [code, _] = codes_of(reservation)
+        give_back(reservation)
+        answer = scan_by_api(door, code=code).json()
+
+        assert (answer["result"], answer["first"]) == ("revoked", None)
+        assert set(Ticket.objects.values_list("state", flat=True)) == {"revoked"}
+
+    def test_an_earlier_code_of_a_ticket_is_refused(self, door: APIClient, reservation: Reservation) -> None:
+        [earlier, _] = codes_of(reservation)
+        Ticket.objects.update(issue=2)
+
+        assert scan_by_api(door, code=earlier).json()["result"] == "revoked"
+        assert scan_by_api(door, code=codes_of(reservation)[0]).json()["result"] == "admitted"
+
+    def test_a_code_of_a_retired_key_is_refused(self, door: APIClient, reservation: Reservation) -> None:
+        [code, _] = codes_of(reservation)
+        call_command("ticket_keys", str(reservation.ticket_type.event_id), "--retire")
+
+        assert scan_by_api(door, code=code).json()["result"] == "revoked"
+
+    def test_a_ticket_of_another_event_is_refused_and_stays_valid(
+        self, door: APIClient, reservation: Reservation, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        here = ticket_type_make().event_id
+        answer = scan_by_api(door, code=codes_of(reservation)[0], event=here).json()
+
+        assert answer["result"] == "other_event"
+        assert answer["ticket"]["event_name"] == reservation.ticket_type.event.name
+        assert tickets_of(reservation)[0].state == "valid"
+
+    @pytest.mark.parametrize("code", ["x", "0" * 131, "V5" + "0" * 129, "\N{SNOWMAN}" * 131, "A" * 300])
+    def test_what_is_no_ticket_is_unknown(self, door: APIClient, code: str) -> None:
+        answer = scan_by_api(door, code=code)
+
+        assert (answer.status_code, answer.json()["result"]) == (200, "unknown")
+        assert answer.json()["ticket"] is None
+
+    def test_a_forged_code_is_unknown(self, door: APIClient, reservation: Reservation) -> None:
+        [code, other] = codes_of(reservation)
+        forged = code[:40] + other[40:]
+
+        assert scan_by_api(door, code=forged).json()["result"] == "unknown"
+        assert tickets_of(reservation)[0].state == "valid"
+
+    def test_a_scan_is_recorded_when_it_was_made_if_that_can_be(
+        self, door: APIClient, reservation: Reservation
+    ) -> None:
+        codes, now = codes_of(reservation), timezone.now()
+        early = scan_by_api(door, code=codes[0], at=(now - timedelta(hours=1)).isoformat()).json()
+        late = scan_by_api(door, code=codes[1], at=(now + timedelta(days=365)).isoformat()).json()
+
+        made = {str(scan.scan_id): scan.at for scan in Scan.objects.all()}
+        assert made[early["scan_id"]] == now - timedelta(hours=1)
+        assert now <= made[late["scan_id"]] <= timezone.now()
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"scan_id": "7"},
+            {"scan_id": None},
+            {"gate": ""},
+            {"gate": "g" * 61},
+            {"gate": "a\0b"},
+            {"code": ""},
+            {"code": "\0"},
+            {"code": "A" * 301},
+            {"code": ["x"]},
+            {"serial": "X"},
+            {"event": 0},
+            {"event": 2**63},
+            {"event": "1e3"},
+            {"at": "yesterday"},
+        ],
+    )
+    def test_what_is_malformed_is_refused(self, door: APIClient, wrong: dict[str, object]) -> None:
+        answer = scan_by_api(door, **{"code": "x", **wrong})
+
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
+        assert Scan.objects.count() == 0
+
+    def test_an_event_that_is_not_there_is_not_found(self, door: APIClient) -> None:
+        assert scan_by_api(door, code="x", event=2**63 - 1).status_code == 404
+
+
+class TestUndo:
+    def test_an_admission_is_undone_once_and_its_ticket_opens_the_door_again(
+        self, supervisor: APIClient, reservation: Reservation
+    ) -> None:
+        [code, _] = codes_of(reservation)
+        scan_id = scan_by_api(supervisor, code=code).json()["scan_id"]
+        undone = supervisor.post(f"{SCANS}{scan_id}/undo/")
+        again = supervisor.post(f"{SCANS}{scan_id}/undo/")
+
+        assert undone.status_code == again.status_code == 200
+        assert undone.json() == again.json()
+        assert undone.json()["ticket"]["state"] == "valid"
+        assert scan_by_api(supervisor, code=code, scan_id=scan_id).json()["result"] == "admitted", "a repeat"
+        assert tickets_of(reservation)[0].state == "valid", "and a repeat admits nobody"
+        assert scan_by_api(supervisor, code=code).json()["result"] == "admitted"
+        assert is_admitted_once(tickets_of(reservation)[0])
+
+    def test_a_late_undo_leaves_a_later_admission_alone(
+        self, supervisor: APIClient, reservation: Reservation
+    ) -> None:
+        [code, _] = codes_of(reservation)
+        first = scan_by_api(supervisor, code=code).json()["scan_id"]
+        supervisor.post(f"{SCANS}{first}/undo/")
+        scan_by_api(supervisor, code=code)
+        supervisor.post(f"{SCANS}{first}/undo/")
+
+        assert is_admitted_once(tickets_of(reservation)[0])
+
+    def test_a_revoked_ticket_stays_revoked(self, supervisor: APIClient, reservation: Reservation) -> None:
+        scan_id = scan_by_api(supervisor, code=codes_of(reservation)[0]).json()["scan_id"]
+        give_back(reservation)
+
+        assert supervisor.post(f"{SCANS}{scan_id}/undo/").json()["ticket"]["state"] == "revoked"
+
+    def test_a_scan_that_admitted_nobody_cannot_be_undone(self, supervisor: APIClient) -> None:
+        scan_id = scan_by_api(supervisor, code="x").json()["scan_id"]
+        refused = supervisor.post(f"{SCANS}{scan_id}/undo/")
+
+        assert (refused.status_code, refused.json()["code"]) == (409, "not_admitted")
+        assert supervisor.post(f"{SCANS}{uuid4()}/undo/").status_code == 404
+
+    def test_who_scans_may_not_undo(self, door: APIClient, reservation: Reservation) -> None:
+        scan_id = scan_by_api(door, code=codes_of(reservation)[0]).json()["scan_id"]
+
+        assert door.post(f"{SCANS}{scan_id}/undo/").status_code == 403
+        assert is_admitted_once(tickets_of(reservation)[0])
+
+
+class TestSettling:
+    """What a gate without a network let in comes later, in batches, perhaps more than once."""
+
+    def settle(self, api: APIClient, *scans: dict[str, str]) -> list[str]:
+        answer = api.post(f"{SCANS}batch/", {"scans": scans}, format="json")
+        assert answer.status_code == 200
+        return [each["result"] for each in answer.json()]
+
+    def kept(self, code: str, **given: str) -> dict[str, str]:
+        return {"scan_id": str(uuid4()), "gate": "South", "code": code, **given}
+
+    def test_each_counts_once(self, door: APIClient, reservation: Reservation) -> None:
+        kept = [self.kept(code) for code in codes_of(reservation)]
+
+        assert self.settle(door, *kept) == self.settle(door, *kept, kept[0])[:2] == ["admitted"] * 2
+        assert Scan.objects.count() == 2
+        assert all(is_admitted_once(ticket) for ticket in tickets_of(reservation))
+
+    def test_a_conflict_is_recorded_and_shown(self, door: APIClient, reservation: Reservation) -> None:
+        [code, _] = codes_of(reservation)
+        event = reservation.ticket_type.event_id
+        scan_by_api(door, code=code)
+        assert self.settle(door, self.kept(code)) == ["already_admitted"]
+
+        newest = door.get(f"/door/events/{event}/scans/").json()
+        conflicts = door.get(f"/door/events/{event}/scans/?conflicts=true").json()
+        assert [each["conflict"] for each in newest] == [True, False]
+        assert conflicts == newest[:1]
+        assert conflicts[0]["first"]["gate"] == "North"
+
+    def test_a_scan_whose_answer_was_lost_is_a_conflict_if_it_was_refused(
+        self, door: APIClient, reservation: Reservation
+    ) -> None:
+        [code, _] = codes_of(reservation)
+        scan_by_api(door, code=code)
+        kept = self.kept(code)
+        scan_by_api(door, **kept)  # the gate did not hear the answer, and let the holder in
+        assert not Scan.objects.get(scan_id=kept["scan_id"]).unchecked
+        assert self.settle(door, kept) == ["already_admitted"]
+
+        assert Scan.objects.get(scan_id=kept["scan_id"]).unchecked
+
+    def test_a_batch_has_a_limit_and_one_malformed_scan_refuses_it(self, door: APIClient) -> None:
+        for scans in ([], [self.kept("x")] * 201, [self.kept("x"), {}]):
+            answer = door.post(f"{SCANS}batch/", {"scans": scans}, format="json")
+            assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
+        assert Scan.objects.count() == 0
+
+
+class TestList:
+    def listed(self, door: APIClient, event: int, since: int = 0) -> dict:
+        answer = door.get(f"/door/events/{event}/list/?since={since}")
+        assert answer.status_code == 200
+        return answer.json()
+
+    def test_it_says_all_once_and_then_only_what_is_new(
+        self, door: APIClient, supervisor: APIClient, reservation: Reservation, buyer: User
+    ) -> None:
+        event = reservation.ticket_type.event_id
+        [code, _] = codes_of(reservation)
+        first = self.listed(door, event)
+        [one, two] = tickets_of(reservation)
+        valid = [reservation.ticket_type_id, 1, "valid", None, ""]
+        assert first["complete"]
+        assert first["tickets"] == [[one.pk, one.serial, *valid], [two.pk, two.serial, *valid]]
+        assert [key["event"] for key in first["keys"]] == [event]
+        assert first["ticket_types"] == [{"id": valid[0], "name": reservation.ticket_type.name}]
+
+        scan_id = scan_by_api(door, code=code).json()["scan_id"]
+        second = self.listed(door, event, first["version"])
+        assert [(each[0], each[4], each[6]) for each in second["tickets"]] == [(one.pk, "admitted", "North")]
+        assert not second["complete"]
+        supervisor.post(f"{SCANS}{scan_id}/undo/")
+        third = self.listed(door, event, second["version"])
+        assert [(each[0], each[4]) for each in third["tickets"]] == [(one.pk, "valid")]
+        give_back(reservation)
+        fourth = self.listed(door, event, third["version"])
+        assert [each[4] for each in fourth["tickets"]] == ["revoked"] * 2
+        assert self.listed(door, event, fourth["version"])["tickets"] == []
+
+    def test_a_version_of_another_database_gets_all(self, door: APIClient, reservation: Reservation) -> None:
+        listed = self.listed(door, reservation.ticket_type.event_id, 2**63 - 1)
+
+        assert listed["complete"]
+        assert len(listed["tickets"]) == 2
+
+    @pytest.mark.parametrize("since", ["-1", "x", str(2**63)])
+    def test_what_is_no_version_is_refused(
+        self, door: APIClient, reservation: Reservation, since: str
+    ) -> None:
+        event = reservation.ticket_type.event_id
+
+        assert door.get(f"/door/events/{event}/list/?since={since}").status_code == 400
+        assert door.get("/door/events/999999/list/").status_code == 404
+
+
+class TestSearch:
+    def test_a_ticket_is_found_by_serial_name_and_address(
+        self, door: APIClient, buyer: User, reservation: Reservation
+    ) -> None:
+        [one, two] = tickets_of(reservation)
+        Ticket.objects.filter(pk=two.pk).update(holder="Zoë Adams")
+        search = f"/door/events/{one.event_id}/tickets/"
+        found = {
+            words: [each["id"] for each in door.get(search, {"q": words}).json()]
+            for words in (one.serial, "zoë", buyer.username, buyer.email.upper(), "nobody at all")
+        }
+
+        assert list(found.values()) == [[one.pk], [two.pk], [one.pk, two.pk], [one.pk, two.pk], []]
+
+    def test_it_says_who_is_in(self, door: APIClient, reservation: Reservation) -> None:
+        scanned = scan_by_api(door, code=codes_of(reservation)[0]).json()
+        found = door.get(f"/door/events/{reservation.ticket_type.event_id}/tickets/?q=example").json()
+
+        assert [each["first"] for each in found] == [scanned["first"], None]
+
+    @pytest.mark.parametrize("words", ["", "x", " x ", "x" * 201, "ab\0"])
+    def test_a_search_for_too_little_or_too_much_is_refused(self, door: APIClient, words: str) -> None:
+        assert door.get("/door/events/1/tickets/", {"q": words}).status_code == 400
+        assert door.get("/door/events/1/scans/", {"gate": "\0"}).status_code == 400
+
+
+def test_a_buyer_has_no_door(api: APIClient, reservation: Reservation) -> None:
+    event = reservation.ticket_type.event_id
+
+    assert scan_by_api(api, code=codes_of(reservation)[0]).status_code == 403
+    for place in ("list/", "scans/", "tickets/?q=ab"):
+        assert api.get(f"/door/events/{event}/{place}").status_code == 403
+    assert tickets_of(reservation)[0].state == "valid"
+
+
+class TestStream:
+    def state(self, event: int) -> dict:
+        """Return what the door's stream shows now; the contract describes it."""
+        state = projections.project_doors([event], now=timezone.now())[event]
+        frame = {"type": "update", "stream": f"door.{event}", "version": 1, "data": state}
+        check(json.loads(dumps({**frame, "server_time": timezone.now()})))
+        return state
+
+    def test_it_shows_who_came_in_by_gate_and_minute(self, door: APIClient, reservation: Reservation) -> None:
+        event = reservation.ticket_type.event_id
+        nobody = self.state(event)
+        codes = codes_of(reservation)
+        for code, gate in zip(codes, ("North", "South"), strict=True):
+            scan_by_api(door, code=code, gate=gate)
+        kept = {"scan_id": str(uuid4()), "gate": "South", "code": codes[0], "event": event}
+        door.post(f"{SCANS}batch/", {"scans": [kept]}, format="json")
+        both = self.state(event)
+
+        assert (nobody["tickets"], nobody["admitted"], nobody["gates"]) == (2, 0, [])
+        assert both["gates"] == [{"gate": "North", "admitted": 1}, {"gate": "South", "admitted": 1}]
+        assert sum(each["admitted"] for each in both["minutes"]) == both["admitted"] == 2
+        assert (nobody["conflicts"], both["conflicts"]) == (0, 1)
+        assert both["list_version"] > nobody["list_version"]
+        give_back(reservation)
+        assert self.state(event)["tickets"] == 0
+
+    def test_scans_undos_sales_and_revoking_mark_it(
+        self, supervisor: APIClient, buyer: User, ticket_type: TicketType
+    ) -> None:
+        stream = streams.door(ticket_type.event_id)
+
+        def is_marked() -> bool:
+            marks = store.marks_take(limit=99)
+            store.marks_finish(marks, version=0)
+            return stream in [mark.stream for mark in marks]
+
+        reservation = paid(buyer, ticket_type, 2)
+        assert is_marked()
+        [code, _] = codes_of(reservation)
+        scan_id = scan_by_api(supervisor, code=code).json()["scan_id"]
+        assert is_marked()
+        supervisor.post(f"{SCANS}{scan_id}/undo/")
+        assert is_marked()
+        scan_by_api(supervisor, code="of no event")
+        assert not is_marked(), "control"
+        with db.transaction():
+            operations.tickets_revoke(order_id=reservation.pk, now=db.now())
+        assert is_marked()
+        give_back(reservation)
+        assert is_marked()
+
+    def test_an_event_that_is_not_there_has_none(self) -> None:
+        assert projections.project_doors([999999], now=timezone.now()) == {}
+
+
+def test_every_answer_is_as_the_schema_describes_it(supervisor: APIClient, reservation: Reservation) -> None:
+    schema = SchemaGenerator().get_schema(request=None, public=True)
+    event, [code, _] = reservation.ticket_type.event_id, codes_of(reservation)
+    scanned = scan_by_api(supervisor, code=code)
+    again = {"scans": [{"scan_id": str(uuid4()), "gate": "South", "code": code, "event": event}]}
+    of_event = "/door/events/{event_id}/"
+    for path, method, answer in (
+        (SCANS, "post", scanned),
+        (SCANS, "post", scan_by_api(supervisor, code="unknown")),
+        (SCANS, "post", scan_by_api(supervisor)),
+        (f"{SCANS}batch/", "post", supervisor.post(f"{SCANS}batch/", again, format="json")),
+        (f"{of_event}list/", "get", supervisor.get(f"/door/events/{event}/list/")),
+        (f"{of_event}scans/", "get", supervisor.get(f"/door/events/{event}/scans/")),
+        (f"{of_event}tickets/", "get", supervisor.get(f"/door/events/{event}/tickets/?q=example")),
+        (f"{SCANS}{{scan_id}}/undo/", "post", supervisor.post(f"{SCANS}{scanned.json()['scan_id']}/undo/")),
+    ):
+        check_schema(schema, path, method, answer)
