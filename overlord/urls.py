@@ -16,7 +16,9 @@ from stats import pages as stats
 from tickets import pages as tickets
 from tickets.line import pages as line
 
-translations = JavaScriptCatalog.as_view(packages=["overlord.shop", "tickets", "checkout", "stats"])
+translations = JavaScriptCatalog.as_view(
+    packages=["overlord.shop", "tickets", "tickets.line", "checkout", "stats"]
+)
 
 pages = [
     path("", tickets.home, name="home"),

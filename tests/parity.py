@@ -13,6 +13,8 @@ from typing import Any
 from checkout import stages
 from overlord.shop import formats
 from tickets import availability_labels, own_tickets
+from tickets.line import labels as line_labels
+from tickets.line import rules as line_rules
 
 CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "parity.json").read_text(encoding="utf-8"))
 LANGUAGES = ("en", "en-gb")
@@ -22,6 +24,8 @@ MODULES = (
     "tickets/availability-labels.js",
     "tickets/own-tickets.js",
     "checkout/stages.js",
+    "line/draw.js",
+    "line/line-labels.js",
 )
 
 # Returns what each function returns for its arguments, given the cases. Instants are strings there, as in frames.
@@ -31,9 +35,9 @@ BROWSER = """
   const prepare = { stage_of: ([reservation, payment, now]) => [reservation, payment, Date.parse(now)] };
   Promise.all(modules.map((name) => import(name))).then((loaded) => {
     const known = Object.assign({}, ...loaded);
-    done(cases.map(({ function: name, arguments: given }) =>
+    return Promise.all(cases.map(({ function: name, arguments: given }) =>
       known[camel(name)](...(prepare[name] ?? ((all) => all))(given))));
-  }, (error) => done(String(error)));
+  }).then(done, (error) => done(String(error)));
 """
 
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -65,7 +69,7 @@ def _call(name: str, *arguments: Any) -> Any:
         return stages.stage_of(reservation, payment, now=now)
     if name in OF_OWN:
         arguments = (own_tickets.Own(**arguments[0]), *arguments[1:])
-    modules = (formats, availability_labels, own_tickets)
+    modules = (formats, availability_labels, own_tickets, line_labels, line_rules)
     result = next(getattr(module, name) for module in modules if hasattr(module, name))(*arguments)
     return asdict(result) if is_dataclass(result) and not isinstance(result, type) else result
 

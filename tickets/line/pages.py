@@ -15,8 +15,9 @@ from overlord.kernel.errors import DomainError, Invalid, NotFound
 from overlord.kernel.methods import allow
 from overlord.shop import error_messages
 from tickets import availability, choices, limits, rules
+from tickets import selectors as tickets
 from tickets.choices import Choice
-from tickets.line import representation, selectors, services
+from tickets.line import labels, representation, selectors, services
 from tickets.line.rules import EntryState, Items, Phase
 
 RELOAD_SECONDS = 20
@@ -69,18 +70,14 @@ def _page(request: HttpRequest, event_id: int, *, refused: DomainError | None = 
     if event["opening"] != rules.Opening.DRAW:
         return redirect("event", event_id)
     entry = _entry(request, event_id)
-    is_waiting = entry is not None and entry["state"] == EntryState.WAITING
-    wished = _wished(request, entry if is_waiting else None)
+    wished = _wished(request, entry if entry is not None and entry["state"] == EntryState.WAITING else None)
     shown = representation.line(
         selectors.lines([event_id]).get(event_id), opens_at=selectors.openings([event_id]).get(event_id)
     )
     context = {
         "event": event,
         "line": shown,
-        "entry": entry,
-        "is_waiting": is_waiting,
-        "is_given": entry is not None and entry["state"] == EntryState.GIVEN and bool(entry["reservations"]),
-        "is_passed": entry is not None and entry["state"] == EntryState.PASSED,
+        **_own(request, entry, shown, event),
         "may_enter": shown["phase"] in (Phase.LOBBY, Phase.SERVING) or event["sale"] == rules.SaleState.LINE,
         "types": [
             {
@@ -100,6 +97,34 @@ def _page(request: HttpRequest, event_id: int, *, refused: DomainError | None = 
     if refused and "retry_after" in refused.facts:
         response["Retry-After"] = str(refused.facts["retry_after"])
     return response
+
+
+def _own(
+    request: HttpRequest, entry: dict[str, Any] | None, line: dict[str, Any], event: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what the page says of the visitor's own entry; `live`: their live reservations, for the script."""
+    if entry is None:
+        return {"live": ""}
+    mine = tickets.own_reservations_in_event(
+        buyer_id=actor_id(request), event_id=event["id"], now=clock.now()
+    )
+    live = sorted(int(each["id"]) for each in mine if each["state"] in rules.LIVE_STATES)
+    state, place = entry["state"], entry["place"]
+    given = entry["reservations"] if state == EntryState.GIVEN else []
+    held = [each for each in given if each["state"] in rules.LIVE_STATES]
+    is_waiting = state == EntryState.WAITING
+    is_next = (place or 0) > line["served"]
+    return {
+        "entry": entry,
+        "live": " ".join(map(str, live)),
+        "held": held[0] if held else None,
+        "is_given": bool(held),
+        "is_paid": bool(given) and not held,
+        "is_passed": state == EntryState.PASSED,
+        "is_waiting": is_waiting,
+        "place_text": labels.waiting_text(line, place, event["time_zone"]) if is_waiting else "",
+        "time_text": labels.wait_text(entry["seconds"]) if is_waiting and is_next else "",
+    }
 
 
 def _entry(request: HttpRequest, event_id: int) -> dict[str, Any] | None:

@@ -31,7 +31,7 @@ def line(shown: Line | None, *, opens_at: datetime | None) -> dict[str, Any]:
 def entry(shown: Entry, *, line: Line, reservations: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return an entry to its owner, with the reservations it was given."""
     is_waiting = shown.state == EntryState.WAITING
-    ahead = rules.people_ahead(place=shown.place, served=line.served) if is_waiting else None
+    ahead = rules.people_ahead(shown.place, line.served) if is_waiting else None
     items, *second = [
         [{"ticket_type": ticket_type, "amount": quantity} for ticket_type, quantity in choice]
         for choice in shown.choices
@@ -44,7 +44,7 @@ def entry(shown: Entry, *, line: Line, reservations: Sequence[dict[str, Any]]) -
         "entered_at": shown.entered_at,
         "place": shown.place,
         "ahead": ahead,
-        "seconds": rules.seconds_to_wait(ahead=ahead, per_minute=line.per_minute),
+        "seconds": rules.seconds_to_wait(ahead, line.per_minute),
         "look_by": shown.look_by if shown.looked_at is None and shown.state == EntryState.GIVEN else None,
         "reservations": list(reservations),
     }

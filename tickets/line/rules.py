@@ -1,6 +1,7 @@
 """Who may enter a line, and how a place follows from the draw: decisions on plain values."""
 
 import hashlib
+import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -53,21 +54,29 @@ def draw_key(*, seed: str, digest: str, number: int) -> str:
     return hashlib.sha256(f"{seed} {digest} {number}".encode()).hexdigest()
 
 
+def place_of(seed: str, digest: str, drawn: int, number: int) -> int:
+    """Return the place of a number by the published rule: drawn up to `drawn`, later ones in order of arrival."""
+    if number > drawn:
+        return number
+    mine = draw_key(seed=seed, digest=digest, number=number)
+    return sum(draw_key(seed=seed, digest=digest, number=each) <= mine for each in range(1, drawn + 1))
+
+
 def digest_of(entries: Iterable[tuple[int, str]]) -> str:
     """Return the digest of the closed list: pairs of number and time of entry, by number."""
     return hashlib.sha256("\n".join(f"{number} {at}" for number, at in entries).encode()).hexdigest()
 
 
-def people_ahead(*, place: int | None, served: int) -> int | None:
+def people_ahead(place: int | None, served: int) -> int | None:
     """Return how many places come before this one; None before the draw."""
     return None if place is None else max(0, place - served - 1)
 
 
-def seconds_to_wait(*, ahead: int | None, per_minute: int) -> int | None:
+def seconds_to_wait(ahead: int | None, per_minute: int) -> int | None:
     """Return how long the wait is at the measured pace, in seconds; None while it is not known."""
     if ahead is None or (ahead and not per_minute):
         return None
-    return round(ahead * 60 / per_minute) if ahead else 0
+    return math.ceil(ahead * 60 / per_minute) if ahead else 0
 
 
 def pace(*, served: int, since: datetime, now: datetime) -> int:

@@ -1,0 +1,141 @@
+"""A line in headless Chromium, on the running system: three people, one on a phone without JavaScript."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+
+from tests import browser
+from tests.browser import Browser
+from tests.system import System, eventually
+from tests.test_browser import axe, fresh, type_on_sale, user_make
+from tickets.line.models import Entry, Line
+from tickets.line.tests.lines import enter, open_sale
+from tickets.models import Event, Inventory, Reservation, TicketType
+
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(not browser.AT_HAND, reason="no Chromium with its driver is at hand"),
+]
+
+
+@pytest.fixture(scope="module")
+def browsers() -> Iterator[tuple[Browser, Browser]]:
+    with ExitStack() as stack:
+        yield stack.enter_context(browser.opened()), stack.enter_context(browser.opened())
+
+
+@pytest.fixture
+def ticket_type(system: System) -> TicketType:
+    """Return a type of one ticket, at an event whose lobby is open."""
+    made = type_on_sale(capacity=1)
+    Inventory.objects.filter(pk=made.pk).update(opens_at=timezone.now() + timedelta(minutes=10))
+    Event.objects.filter(pk=made.event_id).update(opening="draw")
+    eventually(lambda: Line.objects.filter(pk=made.event_id).exists())
+    return made
+
+
+@pytest.fixture
+def people(system: System, browsers: tuple[Browser, Browser]) -> Iterator[tuple[Browser, Browser]]:
+    """Return two browsers; the second is a phone without JavaScript."""
+    desktop, phone = (fresh(each, system) for each in browsers)
+    phone.emulate(width=390, height=844)
+    phone.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        yield desktop, phone
+    finally:
+        phone.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+        phone.emulate(width=1280, height=900)
+
+
+def picture(person: Browser, name: str) -> None:
+    """Save what a person sees, for whoever looks at the pages, where LINE_PICTURES names a folder."""
+    if folder := os.environ.get("LINE_PICTURES"):
+        person.picture(Path(folder) / f"{name}.png")
+
+
+def given_next(ticket_type: TicketType) -> Entry:
+    """Wait until the line has given its ticket to somebody, and return the entry."""
+    given = Entry.objects.filter(line_id=ticket_type.event_id, state="given")
+    found = eventually(given.first)
+    assert found is not None
+    return found
+
+
+def has_passed(entry: Entry) -> bool:
+    return Entry.objects.get(pk=entry.pk).state == "passed"
+
+
+def enter_by_page(person: Browser, ticket_type: TicketType) -> None:
+    person.go(f"/events/{ticket_type.event_id}/line/")
+    person.write(f"#amount-{ticket_type.pk}", "1")
+    person.press("form[data-part=enter] button[type=submit]")
+    person.says("h1", "You are in line")
+
+
+def test_three_people_stand_in_line_and_each_learns_of_the_turn(
+    people: tuple[Browser, Browser], ticket_type: TicketType
+) -> None:
+    desktop, phone = people
+    enter_by_page(desktop, ticket_type)
+    desktop.says("live-badge", "Live")
+    desktop.says("[data-field=place]", "1 person has entered")
+    axe(desktop)
+    picture(desktop, "lobby-desktop")
+    enter_by_page(phone, ticket_type)
+    enter(ticket_type, user_make().pk)
+    desktop.says("[data-field=place]", "3 people have entered")
+
+    open_sale([ticket_type])
+    for _ in range(3):  # each hold that is not bought goes on to the next
+        given = given_next(ticket_type)
+        if given.number == 1:
+            desktop.says("h1", "It is your turn")
+            desktop.says("[role=alert]", "on hold")
+            assert desktop.driver.title.startswith("It is your turn")
+            desktop.one("hold-countdown .face")
+            eventually(Entry.objects.filter(pk=given.pk, looked_at__isnull=False).exists)
+            axe(desktop)
+            picture(desktop, "turn-desktop")
+        elif given.number == 2:
+            phone.driver.refresh()
+            assert phone.one("h1").text == "It is your turn"
+            assert Entry.objects.get(pk=given.pk).looked_at is not None
+            picture(phone, "turn-phone")
+        elif Entry.objects.get(number=1, line_id=ticket_type.event_id).state == "waiting":
+            desktop.says("[data-field=place]", "Your place is")
+            picture(desktop, "waiting-desktop")
+        Entry.objects.filter(pk=given.pk).update(looked_at=None, look_by=timezone.now())
+        eventually(partial(has_passed, given))
+
+    desktop.says("h1", "Enter the line")  # the turn has passed, and the page says so
+    assert not Reservation.objects.filter(ticket_type=ticket_type, state="held").exists()
+    assert desktop.complaints() == []
+
+
+def test_a_browser_computes_the_place_that_was_drawn_and_keeps_it(
+    people: tuple[Browser, Browser], ticket_type: TicketType
+) -> None:
+    desktop, _phone = people
+    Inventory.objects.filter(pk=ticket_type.pk).update(paused=True)
+    for _ in range(3):
+        enter(ticket_type, user_make().pk)
+    enter_by_page(desktop, ticket_type)
+    desktop.says("live-badge", "Live")
+    open_sale([ticket_type])
+    eventually(lambda: Line.objects.get(pk=ticket_type.event_id).drawn == 4)
+    place = Entry.objects.get(line_id=ticket_type.event_id, number=4).place
+
+    desktop.says("[data-field=place]", f"Your place is {place}.")
+    desktop.driver.refresh()
+    desktop.says("[data-field=place]", f"Your place is {place}.")
+    desktop.driver.switch_to.new_window("tab")
+    desktop.go(f"/events/{ticket_type.event_id}/line/")
+    desktop.says("[data-field=place]", f"Your place is {place}.")
+    desktop.driver.close()
+    desktop.driver.switch_to.window(desktop.driver.window_handles[0])

@@ -1,0 +1,46 @@
+// What a line's page says to those who wait. `tickets/line/labels.py` says the same on the server.
+
+import { dateTime, gettext, ngettext, number } from "shop/formats.js";
+
+/** Return how many places come before this one; null before the draw. */
+export function peopleAhead(place, served) {
+  return place === null ? null : Math.max(0, place - served - 1);
+}
+
+/** Return how long the wait is at the measured pace, in seconds; null while it is not known. */
+export function secondsToWait(ahead, perMinute) {
+  if (ahead === null || (ahead > 0 && perMinute === 0)) return null;
+  return ahead === 0 ? 0 : Math.ceil((ahead * 60) / perMinute);
+}
+
+/** Write where somebody who waits is, in a line as its stream shows it. */
+export function waitingText(line, place, zone) {
+  if (place === null) return beforeTheDraw(line, zone);
+  if (place <= line.served) {
+    return gettext(
+      "Your turn has come, but what you want is not available now. You keep your place: " +
+        "tickets that come back are offered to you before anybody behind you.",
+    );
+  }
+  const text = gettext("Your place is %(place)s.", { place: number(place) });
+  const ahead = peopleAhead(place, line.served);
+  if (ahead === 0) return `${text} ${gettext("You are next.")}`;
+  return `${text} ${ngettext("%(n)s person is ahead of you.", "%(n)s people are ahead of you.", ahead)}`;
+}
+
+function beforeTheDraw(line, zone) {
+  if (line.seed !== null) return gettext("The places have been drawn. Yours appears in a moment.");
+  const text = gettext(
+    "Places are drawn when the sale opens, %(when)s. Everybody who is in line by then has the same chance.",
+    { when: line.opens_at ? dateTime(line.opens_at, zone) : "" },
+  );
+  return `${text} ${ngettext("%(n)s person has entered.", "%(n)s people have entered.", line.entries)}`;
+}
+
+/** Write how long the wait is; nothing while it is not known. */
+export function waitText(seconds) {
+  if (seconds === null) return "";
+  if (seconds <= 60) return gettext("Your turn comes in about a minute or less.");
+  const minutes = Math.ceil(seconds / 60);
+  return ngettext("Your turn comes in about %(n)s minute.", "Your turn comes in about %(n)s minutes.", minutes);
+}

@@ -1,0 +1,147 @@
+// <live-line event="12" number="7" place="3" state="waiting">: the page of a line, live. One public stream says how far
+// the line is, and each browser computes its own place from it. What happens to one's own tickets comes on /ws/me/: the
+// turn is then taken from the server's page, which counts as a look at the tickets. A hidden page waits until it is seen.
+
+import { placeOf } from "line/draw.js";
+import { peopleAhead, secondsToWait, waitingText, waitText } from "line/line-labels.js";
+import { follow } from "realtime/live.js";
+import { announce } from "shop/announce.js";
+import { gettext, setText } from "shop/formats.js";
+import { freshPage } from "shop/fresh-page.js";
+
+const CROWD = 3_000; // milliseconds over which the pages of many people ask the server for themselves
+const AWAY = 60_000; // a page that was hidden for longer asks the server again
+const TOLERATED = 15; // seconds, and a share, by which the time may be wrong before it rises
+const TOLERATED_SHARE = 1.2;
+
+class LiveLine extends HTMLElement {
+  connectedCallback() {
+    this.event = Number(this.getAttribute("event"));
+    this.title = document.title;
+    this.read(this);
+    this.see = this.see.bind(this);
+    document.addEventListener("visibilitychange", this.see);
+    const badge = this.querySelector("live-badge");
+    this.streams = [
+      follow(`/ws/line/${this.event}/`, {
+        onState: (line) => this.show(line),
+        onStatus: (status) => badge.show(status),
+      }),
+    ];
+    if (this.hasAttribute("number")) {
+      this.streams.push(follow("/ws/me/", { onState: ({ reservations }) => this.showOwn(reservations) }));
+    }
+  }
+
+  disconnectedCallback() {
+    document.removeEventListener("visibilitychange", this.see);
+    for (const stream of this.streams) stream.close();
+  }
+
+  /** Take from the server's page what it says of this person. */
+  read(page) {
+    const number = (name) => (page.hasAttribute(name) ? Number(page.getAttribute(name)) : null);
+    this.number = number("number");
+    this.place = number("place");
+    this.state = page.getAttribute("state");
+    this.phase = page.getAttribute("phase");
+    this.live = page.getAttribute("reservations");
+  }
+
+  async show(line) {
+    this.line = line;
+    if (this.state !== "waiting") {
+      if (line.phase !== this.phase) this.renew(CROWD);
+      return;
+    }
+    if (this.place === null && line.seed !== null) await this.computePlace();
+    this.showPlace();
+    if (this.place !== null && this.place <= line.served && !this.isServed) {
+      this.isServed = true;
+      this.renew(CROWD); // the turn came: with tickets, or with none of what is wished
+    }
+  }
+
+  async computePlace() {
+    const { seed, digest, drawn } = this.line;
+    this.computing ??= placeOf(seed, digest, drawn, this.number);
+    this.place = await this.computing;
+    if (this.place === null) this.renew(CROWD);
+  }
+
+  showPlace() {
+    const lead = this.querySelector('[data-field="place"]');
+    const before = lead.textContent;
+    setText(lead, waitingText(this.line, this.place, this.getAttribute("zone")));
+    this.showTime();
+    if (lead.textContent !== before) announce(`${lead.textContent} ${this.time().textContent}`);
+  }
+
+  time() {
+    return this.querySelector('[data-field="time"]');
+  }
+
+  /** Show the time at the measured pace. It falls with each frame, and rises only with the reason beside it. */
+  showTime() {
+    const isNext = this.place !== null && this.place > this.line.served;
+    const seconds = isNext ? secondsToWait(peopleAhead(this.place, this.line.served), this.line.per_minute) : null;
+    const hasRisen = this.seconds !== undefined && seconds > this.seconds * TOLERATED_SHARE + TOLERATED;
+    if (seconds === null || this.seconds === undefined || seconds <= this.seconds || hasRisen) {
+      this.seconds = seconds ?? undefined;
+    }
+    setText(this.time(), waitText(this.seconds ?? null));
+    if (hasRisen) this.slowUntil = performance.now() + AWAY;
+    const isSlow = seconds !== null && performance.now() < (this.slowUntil ?? 0);
+    const reason = isSlow ? gettext("The line is slower than before, so the time is longer.") : "";
+    setText(this.querySelector('[data-field="reason"]'), reason);
+  }
+
+  /** Notice that tickets were given to this person, or that a hold has ended. */
+  showOwn(reservations) {
+    const mine = reservations.filter(({ event, state }) => event === this.event && ["held", "paying"].includes(state));
+    const live = mine.map(({ id }) => id).sort((one, other) => one - other).join(" ");
+    if (live === this.live) return;
+    if (live !== "" && this.state === "waiting") {
+      document.title = `${gettext("It is your turn")} · ${this.title}`;
+      announce(gettext("It is your turn. Your tickets are on hold."), { urgent: true });
+    }
+    this.live = live;
+    this.renew(0);
+  }
+
+  /** Show the server's page as soon as somebody can see it; again if more has happened while it came. */
+  async renew(within) {
+    this.isDue = true;
+    if (this.isRenewing) return;
+    this.isRenewing = true;
+    while (this.isDue && !document.hidden) {
+      this.isDue = false;
+      const page = await freshPage({ within });
+      if (page?.querySelector("live-line") && !document.hidden) this.take(page);
+      else {
+        this.isDue = true;
+        await new Promise((resolve) => { setTimeout(resolve, CROWD); });
+      }
+    }
+    this.isRenewing = false;
+  }
+
+  take(page) {
+    const fresh = page.querySelector("live-line").cloneNode(true); // other calls may share the page
+    if (fresh.getAttribute("state") !== this.state) document.title = page.title;
+    this.read(fresh);
+    this.computing = undefined;
+    this.querySelector("[data-part=status]").replaceWith(fresh.querySelector("[data-part=status]"));
+    for (const form of this.querySelectorAll("form[data-part]")) {
+      form.hidden = fresh.querySelector(`form[data-part="${form.dataset.part}"]`)?.hidden ?? true;
+    }
+    if (this.line && this.state === "waiting") this.showPlace();
+  }
+
+  see() {
+    if (document.hidden) this.hiddenAt = performance.now();
+    else if (this.isDue || performance.now() - (this.hiddenAt ?? Infinity) > AWAY) this.renew(0);
+  }
+}
+
+customElements.define("live-line", LiveLine);
