@@ -61,6 +61,15 @@ def problem_of(answer: httpx.Response | http.client.HTTPResponse) -> tuple[int, 
     return status, body["code"]
 
 
+def is_guarded(answer: httpx.Response) -> bool:
+    """Return whether an answer of Caddy's own tells browsers what the application's answers tell them."""
+    has = answer.headers
+    allowed = has["Content-Security-Policy"].split("; ")
+    return (has["X-Content-Type-Options"], has["X-Frame-Options"], allowed[0], allowed[-1]) == (
+        "nosniff", "DENY", "default-src 'none'", "frame-ancestors 'none'",
+    )  # fmt: skip
+
+
 class TestSlowClients:
     def test_sixty_slow_bodies_hold_nobody_up(self, system: System) -> None:
         head = b"POST /register/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -121,6 +130,7 @@ class TestBodies:
         page = httpx.post(url, content=body, headers=BROWSER)
         assert (page.status_code, page.headers["Content-Type"]) == (413, "text/html; charset=utf-8")
         assert "<h1>Request too large</h1>" in page.text
+        assert is_guarded(page)
 
     def test_the_largest_is_taken(self, system: System) -> None:
         headers = {"Content-Type": "application/json"}
@@ -175,7 +185,7 @@ class TestStaticFiles:
         answer = httpx.get(f"{system.url}/static/shop/shop.css")
         assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/css; charset=utf-8")
         assert answer.headers["Cache-Control"] == "no-cache"
-        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert is_guarded(answer)
         again = httpx.get(
             f"{system.url}/static/shop/shop.css", headers={"If-None-Match": answer.headers["ETag"]}
         )
@@ -198,6 +208,7 @@ class TestStaticFiles:
         answer = httpx.get(f"{system.url}/static/{path}")
         assert problem_of(answer) == (404, "not_found")
         assert "no-store" in answer.headers["Cache-Control"]
+        assert is_guarded(answer)
         page = httpx.get(f"{system.url}/static/{path}", headers=BROWSER)
         assert (page.status_code, page.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
 

@@ -82,5 +82,8 @@ def test_the_documentation_takes_nothing_from_elsewhere() -> None:
 
     taken = re.findall(r"""(?:src|href)="([^"]*)""", page)
     assert len(taken) >= 4
-    assert all(address.startswith("/static/") for address in taken)
+    assert all(address.startswith(("/static/", "/api/docs/?")) for address in taken)
+    assert "<script>" not in page
+    script = APIClient().get(taken[-1].replace("&amp;", "&"))
+    assert script.headers["Content-Type"].startswith("application/javascript")
     assert APIClient().get("/api/schema/").status_code == 200

@@ -43,6 +43,8 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "overlord.kernel.request_ids.RequestIdMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "overlord.kernel.security_headers.SecurityHeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "overlord.kernel.caching.PrivateByDefaultMiddleware",
     "overlord.kernel.slashes.TrailingSlashMiddleware",
@@ -53,7 +55,6 @@ MIDDLEWARE = [
     "overlord.kernel.csrf.CsrfMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "overlord.shop.error_pages.ErrorPageMiddleware",
 ]
 
@@ -203,6 +204,7 @@ STEPS_RETENTION = timedelta(days=env.STEPS_RETENTION_DAYS)
 TOKEN_LIFETIME = timedelta(days=env.TOKEN_DAYS)
 LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/event/reservations/"
+CSRF_COOKIE_HTTPONLY = True  # pages have the token in their forms
 CSRF_FAILURE_VIEW = "overlord.shop.error_pages.csrf_failure"
 
 # API -----------------------------------------------------------------------------------------------------
@@ -267,7 +269,6 @@ CSRF_TRUSTED_ORIGINS = env.CSRF_TRUSTED_ORIGINS
 # where Stripe takes the money.
 _STRIPE = PAYMENT_GATEWAY == "stripe"
 CONTENT_SECURITY_POLICY = {
-    "EXCLUDE_URL_PREFIXES": ("/api/docs",),  # the API's page has a style within it
     "DIRECTIVES": {
         "default-src": [NONE],
         "script-src": [SELF, *(["https://js.stripe.com"] if _STRIPE else [])],

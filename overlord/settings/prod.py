@@ -2,6 +2,9 @@
 
 from overlord.settings.base import *  # noqa: F403
 
+# A browser takes a cookie with this prefix by TLS alone, from this very host, for all its paths.
+SESSION_COOKIE_NAME = "__Host-sessionid"
+CSRF_COOKIE_NAME = "__Host-csrftoken"
 SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
 SECURE_SSL_REDIRECT = True

@@ -1,0 +1,27 @@
+"""What every answer tells browsers not to do. It runs in the threads of the web processes.
+
+Django's own middleware adds nosniff, the Referrer-Policy, HSTS and X-Frame-Options; pages get their policy from
+`overlord.shop.content_security_policy`. Caddy adds the same to its own answers (overlord/embedded/Caddyfile).
+"""
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+
+# The door scans codes with the camera, and Stripe's form may ask the browser to pay. Nothing else is used.
+PERMISSIONS = 'camera=(self), geolocation=(), microphone=(), payment=(self "https://js.stripe.com"), usb=()'
+# Of what is no page: it loads nothing, and nobody frames it.
+NOTHING = "default-src 'none'; frame-ancestors 'none'"
+
+
+class SecurityHeadersMiddleware:
+    """Adds the Permissions-Policy, and to what is no page a Content-Security-Policy that allows nothing."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        response.headers["Permissions-Policy"] = PERMISSIONS
+        response.headers.setdefault("Content-Security-Policy", NOTHING)
+        return response
