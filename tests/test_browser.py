@@ -149,13 +149,19 @@ def test_from_the_first_page_to_the_paid_ticket(
     assert first.complaints() == second.complaints() == []
 
 
-def test_a_guest_buys_three_types_on_a_phone(system: System, first: Browser, second: Browser) -> None:
+def three_types_on_sale() -> list[TicketType]:
+    """Make an event with three ticket types, at 15, 5 and 60 euros."""
     stalls = type_on_sale()
     types = [stalls]
     for name, price in (("Child", 500), ("Box", 6000)):
         more = TicketType.objects.create(event=stalls.event, name=name, price_minor=price, max_per_user=8)
         Inventory.objects.create(ticket_type=more, capacity=50, closes_at=stalls.event.date)
         types.append(more)
+    return types
+
+
+def test_a_guest_buys_three_types_on_a_phone(system: System, first: Browser, second: Browser) -> None:
+    stalls, *_ = types = three_types_on_sale()
     first.emulate(width=390, height=844)
     try:
         first.go(f"/events/{stalls.event_id}/")
@@ -166,6 +172,10 @@ def test_a_guest_buys_three_types_on_a_phone(system: System, first: Browser, sec
         first.says("output", "€95.00")
         first.press(".basket button[type=submit]")
         first.says("form.pay button", "Pay €95.00")
+        for line in first.all(".line"):  # the controls of a line stand beside one another
+            controls = line.find_elements("css selector", "input:not([type=hidden]), button, a")
+            tops = [each.location["y"] for each in controls]
+            assert max(tops) - min(tops) < 20, tops
 
         # Two tabs: one changes a line, the other shows it without being reloaded by hand.
         first.driver.switch_to.new_window("tab")
@@ -192,6 +202,45 @@ def test_a_guest_buys_three_types_on_a_phone(system: System, first: Browser, sec
         first.says("h1, .mine", "Your tickets are confirmed")
         assert first.complaints() == []
     finally:
+        first.emulate(width=1280, height=900)
+
+
+def test_three_types_are_bought_without_javascript_although_the_session_is_lost(
+    system: System, first: Browser
+) -> None:
+    buyer, types = user_make(), three_types_on_sale()
+    first.emulate(width=390, height=844)
+    first.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        first.go(f"/events/{types[0].event_id}/")
+        for each in types:
+            first.write(f"[data-type='{each.pk}'] input", "1")
+        first.press(".basket button[type=submit]")
+        first.says("form.pay button", "Pay €80.00")
+
+        # The first line, which the order is named after, is removed. Its page is that of what is left.
+        lead = Reservation.objects.get(ticket_type=types[0])
+        first.press(f"a[href='/checkout/{lead.pk}/release/']")
+        first.press("form button.danger")
+        first.says("form.pay button", "Pay €65.00")
+        first.go(f"/checkout/{lead.pk}/")
+        first.says("form.pay button", "Pay €65.00")
+
+        # The hold follows to an account, whose session ends just when it is to be paid.
+        first.press("form.pay a[href^='/login/']")
+        first.log_in(buyer.username, PASSWORD)
+        first.says("form.pay button", "Pay €65.00")
+        first.driver.delete_cookie("sessionid")
+        first.press("form.pay button")
+        first.log_in(buyer.username, PASSWORD)
+        first.press("form.pay button")
+        order = Reservation.objects.filter(ticket_type__event=types[0].event_id, buyer=buyer)
+        eventually(lambda: order.filter(state="validated").count() == 2)
+        first.driver.refresh()
+        first.says("h1", "Your tickets are confirmed")
+        first.says(".lead", f"Order number: {lead.pk}.")
+    finally:
+        first.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
         first.emulate(width=1280, height=900)
 
 
