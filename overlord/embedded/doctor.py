@@ -104,14 +104,18 @@ def _binary(name: str, find: Callable[[], Path], version_option: str) -> Finding
     except MissingBinaryError as error:
         return Finding(False, str(error))
     except (OSError, subprocess.SubprocessError) as error:
-        return Finding(False, f"{name} is installed but does not run here: {error}")
+        text = f"{name} is installed but does not run here: {error}"
+        return Finding(False, f"{text}; remove .venv and start bin/up, which installs it for this machine")
     return Finding(True, f"{name}: {result.stdout.strip()}")
 
 
 def _space(folder: Folder) -> Finding:
     there = folder.path if folder.path.exists() else Path(__file__)
     free = shutil.disk_usage(there).free
-    return Finding(free >= MIN_FREE_BYTES, f"{free // 1_000_000:,} MB of disk are free (500 MB are needed)")
+    text = f"{free // 1_000_000:,} MB of disk are free (500 MB are needed)"
+    if free >= MIN_FREE_BYTES:
+        return Finding(True, text)
+    return Finding(False, f"{text}: make room where {there} lies; what waits goes on by itself")
 
 
 def _data(folder: Folder) -> Iterator[Finding]:
@@ -156,7 +160,8 @@ def _servers(used: dict[str, int]) -> Iterator[Finding]:
     """Yield each of the servers behind Caddy that does not answer."""
     for name in ("web", "logins", "live"):
         if name in used and program.http_status(used[name], "/livez/") != 200:
-            yield Finding(False, f"{name} does not answer on port {used[name]}", (name,))
+            text = f"{name} does not answer on port {used[name]}; the supervisor replaces it within a minute"
+            yield Finding(False, f"{text}, or its log says why it cannot", (name,))
 
 
 def _clock(url: str) -> Finding:
@@ -196,7 +201,9 @@ def _used_files(supervisor: int | None) -> Iterator[Finding]:
             used, limit = process.num_fds(), process.rlimit(psutil.RLIMIT_NOFILE)[0]
             if used >= limit * FULL:
                 text = f"{process.name()} (pid {process.pid}) has {used:,} of {limit:,} files open"
-                yield Finding(False, f"{text}: it refuses more visitors")
+                yield Finding(
+                    False, f"{text}: it refuses more visitors. Raise ulimit -n and start bin/up again"
+                )
 
 
 def _descendants(pid: int | None) -> list[psutil.Process]:
@@ -240,8 +247,24 @@ def _services() -> Iterator[Finding]:
             if variable == "DATABASE_URL":
                 yield _sizes(url)
                 yield _clock(url)
+        elif variable == "DATABASE_URL" and _is_refused(url):
+            yield Finding(
+                False,
+                f"{name} refuses the password in {variable}. The data is whole: restore the files env and"
+                " state.json of the data folder from a copy, or mend the address in .env if it is set there",
+            )
         else:
-            yield Finding(False, f"{name} does not answer at the address in {variable}", (log,))
+            text = f"{name} does not answer at the address in {variable}"
+            yield Finding(False, f"{text}; while bin/up runs it starts it again, else start bin/up", (log,))
+
+
+def _is_refused(url: str) -> bool:
+    """Return whether PostgreSQL is there and takes another password."""
+    try:
+        psycopg2.connect(url, connect_timeout=3).close()
+    except psycopg2.Error as error:
+        return "authentication failed" in str(error)
+    return False
 
 
 def _sizes(url: str) -> Finding:
@@ -261,7 +284,8 @@ def _readiness(port: int) -> Finding:
     if ready:
         return Finding(True, "the shop is ready")
     if not facts:
-        return Finding(False, "the shop does not answer", ("caddy", "web"))
+        text = "the shop does not answer; the supervisor starts its servers again, or their logs say why it cannot"
+        return Finding(False, text, ("caddy", "web"))
     missing = [name for name in facts.get("missing", []) if name != "worker"]
     queues = facts.get("silent_queues", [])
     logs = [LOGS[name] for name in missing if name in LOGS]
@@ -274,4 +298,5 @@ def _readiness(port: int) -> Finding:
         workers = [f"a worker for the queue {queue}" for queue in queues]
     if queues:
         logs.append("beat")
-    return Finding(False, f"the shop is not ready; missing: {', '.join(missing + workers)}", tuple(logs))
+    text = f"the shop is not ready; missing: {', '.join(missing + workers)}"
+    return Finding(False, f"{text}. What has ended or hangs starts again within a minute", tuple(logs))

@@ -81,7 +81,7 @@ class Folder:
                 "or set OVERLORD_DATA to another folder."
             )
         if not os.access(self.path, os.W_OK | os.X_OK):
-            raise FolderError(f"{self.path} is not writable.")
+            raise FolderError(f"{self.path} is not writable: chmod u+rwx '{self.path}'")
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

@@ -1,15 +1,19 @@
-"""What doctor says of states in which something is wrong."""
+"""What doctor says of each state in which something is wrong, and which way out it names."""
 
 import os
 import resource
+import shutil
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import pytest
 
-from overlord.embedded import doctor, ports
+from overlord.embedded import binaries, doctor, ports
 from overlord.embedded.state import Folder
 
 
@@ -24,6 +28,144 @@ def folder(tmp_path: Path) -> Folder:
 
 def texts(findings: object) -> list[str]:
     return [finding.text for finding in findings]  # type: ignore[attr-defined]
+
+
+def first_wrong(folder: Folder) -> str:
+    return next(found.text for found in doctor.findings(folder) if not found.good)
+
+
+def test_a_missing_program_is_installed_by_bin_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    text = doctor._binary("Caddy", binaries.caddy, "version").text
+    assert "caddy is missing" in text
+    assert "bin/up installs it" in text
+
+
+def test_a_program_of_another_machine_is_named_with_the_way_out(tmp_path: Path) -> None:
+    program = tmp_path / "caddy"
+    program.write_bytes(b"\x7fELF of another machine")
+    program.chmod(0o755)
+    text = doctor._binary("Caddy", lambda: program, "version").text
+    assert "does not run here" in text
+    assert "remove .venv and start bin/up" in text
+
+
+def test_a_full_disk_is_named_with_the_way_out(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3_000_000))
+    found = doctor._space(folder)
+    assert not found.good
+    assert "3 MB of disk are free" in found.text
+    assert f"make room where {folder.path} lies" in found.text
+
+
+def test_before_the_first_start_bin_up_is_named(tmp_path: Path) -> None:
+    assert first_wrong(Folder(tmp_path / "nothing")).endswith("does not exist: bin/up makes it")
+
+
+def test_the_folder_of_another_user_is_named_with_the_way_out(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("overlord.embedded.state.os.geteuid", lambda: 54321)
+    assert "run this as that user, or set OVERLORD_DATA" in first_wrong(folder)
+
+
+def test_a_folder_that_is_not_writable_is_named_with_the_way_out(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("overlord.embedded.state.os.access", lambda *_: False)
+    assert first_wrong(folder) == f"{folder.path} is not writable: chmod u+rwx '{folder.path}'"
+
+
+def test_lost_passwords_lead_to_a_copy_and_not_to_a_reset(folder: Folder) -> None:
+    text = first_wrong(folder)
+    assert "The data is whole: restore the file from a copy." in text
+    assert text.index("restore") < text.index("Only when the data is of no use") < text.index("reset")
+
+
+def test_a_lost_state_file_is_made_again_from_the_addresses(folder: Folder) -> None:
+    folder.write_env(
+        {
+            "DATABASE_URL": "postgres://overlord:first@127.0.0.1:15432/overlord",
+            "REDIS_URL": "redis://:second@127.0.0.1:16379/0",
+            "SECRET_KEY": "third",
+        }
+    )
+    assert "not running: bin/up starts it" in first_wrong(folder)
+
+
+def test_a_port_that_is_taken_is_named_with_who_took_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        [found] = list(doctor._taken_ports({"web": port}))
+    assert found.good, "bin/up takes another one"
+    assert f"port {port}, last used for web, is taken by" in found.text
+    assert f"(pid {os.getpid()})" in found.text
+
+
+class TestServers:
+    @pytest.fixture(autouse=True)
+    def as_it_is(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for variable in ("DATABASE_URL", "REDIS_URL"):
+            monkeypatch.setenv(variable, os.environ[variable])
+
+    def wrong(self) -> list[str]:
+        return texts(each for each in doctor._services() if not each.good)
+
+    def test_those_that_answer_are_no_finding(self) -> None:
+        assert self.wrong() == []
+
+    @pytest.mark.parametrize("variable", ["DATABASE_URL", "REDIS_URL"])
+    def test_one_that_is_away_is_named_with_the_way_out(
+        self, variable: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        scheme = "postgres" if variable == "DATABASE_URL" else "redis"
+        monkeypatch.setenv(variable, f"{scheme}://x:y@127.0.0.1:{ports.any_free()}/0")
+        [text] = self.wrong()
+        assert f"does not answer at the address in {variable}" in text
+        assert "start bin/up" in text
+
+    @pytest.mark.parametrize("variable", ["DATABASE_URL", "REDIS_URL"])
+    def test_one_whose_address_is_not_known_is_named_with_the_way_out(
+        self, variable: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv(variable)
+        assert self.wrong() == [f"{variable} is not set: start bin/up, which sets it, or set it in .env"]
+
+    def test_a_wrong_password_is_not_taken_for_an_absent_server(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        url = urlsplit(os.environ["DATABASE_URL"])
+        wrong = url._replace(netloc=f"{url.username}:wrong@{url.hostname}:{url.port}")
+        monkeypatch.setenv("DATABASE_URL", wrong.geturl())
+        [text] = self.wrong()
+        assert "refuses the password" in text
+        assert "The data is whole: restore the files env and state.json" in text
+
+
+def test_a_queue_without_a_worker_and_refused_sockets_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = False, {"missing": ["sockets", "worker"], "silent_queues": ["payments"]}
+    monkeypatch.setattr("overlord.embedded.doctor.program.readiness", lambda _port: answer)
+    found = doctor._readiness(1)
+    assert "room for sockets (raise ulimit -n and start bin/up again)" in found.text
+    assert "a worker for the queue payments" in found.text
+    assert found.logs == ("live", "payments", "beat")
+
+
+def test_a_shop_that_does_not_answer_is_named_with_its_logs() -> None:
+    found = doctor._readiness(ports.any_free())
+    assert "the shop does not answer" in found.text
+    assert found.logs == ("caddy", "web")
+
+
+def test_data_that_cannot_be_read_is_named_with_the_way_out(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> bool:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    [text] = texts(doctor._data(folder))
+    assert "give it back to yourself with chown" in text
 
 
 def test_whole_data_is_no_finding(folder: Folder) -> None:
@@ -56,7 +198,8 @@ def test_a_process_that_hangs_is_named(folder: Folder) -> None:
 
 def test_a_server_that_does_not_answer_is_named() -> None:
     port = ports.any_free()
-    assert texts(doctor._servers({"live": port, "shop": port})) == [f"live does not answer on port {port}"]
+    [text] = texts(doctor._servers({"live": port, "shop": port}))
+    assert f"live does not answer on port {port}; the supervisor replaces it within a minute" in text
 
 
 def test_clocks_that_differ_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,15 +211,18 @@ def test_clocks_that_differ_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_beat_is_blamed_when_no_queue_gets_messages(monkeypatch: pytest.MonkeyPatch) -> None:
-    def facts(*queues: str) -> str:
+    def facts(*queues: str) -> tuple[str, str]:
         answer = False, {"missing": ["worker"], "silent_queues": list(queues)}
         monkeypatch.setattr("overlord.embedded.doctor.program.readiness", lambda _port: answer)
         found = doctor._readiness(1)
-        return f"{found.text} {found.logs}"
+        return found.text, " ".join(found.logs)
 
-    assert "messages of beat" in facts("live", "expiry", "payments")
-    assert "broadcasts" not in facts("live", "expiry", "payments")
-    assert "a worker for the queue live ('broadcasts', 'beat')" in facts("live")
+    text, logs = facts("live", "expiry", "payments")
+    assert "messages of beat" in text
+    assert logs == "beat"
+    text, logs = facts("live")
+    assert "a worker for the queue live" in text
+    assert logs == "broadcasts beat"
 
 
 def test_a_low_limit_of_open_files_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
