@@ -13,6 +13,7 @@ from overlord.accounts.models import User
 from tests.threads import together
 from tickets import order_services
 from tickets import services as tickets
+from tickets.admission.models import Ticket
 from tickets.models import Inventory, Reservation, TicketType
 from tickets.order_services import Wanted
 
@@ -133,6 +134,7 @@ def test_two_late_orders_for_the_last_tickets_seat_one_whole(start: Callable[...
     Payment.objects.update(status="ABANDONED", next_look_at=timezone.now())
     Reservation.objects.update(state="expired", ended_at=timezone.now(), validated_at=None)
     Inventory.objects.update(sold=0, revenue_minor=0, capacity=3)
+    Ticket.objects.all().delete()
     for payment in payments:
         payment.receipt.delete()
 
