@@ -98,7 +98,7 @@ def test_images_are_official_and_name_no_registry() -> None:
     images = {service["image"] for service in compose.services().values()}
     bases = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
 
-    assert images == {"ticket-overlord", "postgres:18", "valkey/valkey:9", "caddy:2"}
+    assert images == {"ticket-overlord", "postgres:18", "valkey/valkey:9", "caddy:2.11"}
     assert set(bases) == {"python:3.13-slim-bookworm"}
 
 
