@@ -16,10 +16,11 @@ from overlord.kernel import paths, schema  # noqa: F401  (paths registers `id`)
 from overlord.shop.shared_answers import shared
 from stats import pages as stats
 from tickets import pages as tickets
+from tickets.admission import pages as admission
 from tickets.line import pages as line
 
 translations = JavaScriptCatalog.as_view(
-    packages=["overlord.shop", "tickets", "tickets.line", "checkout", "stats"]
+    packages=["overlord.shop", "tickets", "tickets.admission", "tickets.line", "checkout", "stats"]
 )
 # Its scripts are files. It has a style within it, which is the library's own.
 api_docs = csp_update({"style-src": [UNSAFE_INLINE]})(SpectacularSwaggerSplitView.as_view(url_name="schema"))
@@ -36,6 +37,9 @@ pages = [
     path("checkout/<id:reservation_id>/release/", tickets.release, name="release"),
     path("reservations/return/", checkout.return_tickets, name="return_tickets"),
     path("me/", checkout.me, name="me"),
+    path("me/orders/<id:reservation_id>/", admission.order_tickets, name="order_tickets"),
+    path("t/worker.js", admission.ticket_worker, name="ticket_worker"),
+    path("t/<str:signed>/", admission.tickets_shown, name="tickets_shown"),
     path("monitor/", stats.monitor, name="monitor"),
     path("mailbox/", demo.mailbox, name="mailbox"),
     path("login/", accounts.Login.as_view(), name="login"),

@@ -47,6 +47,8 @@ ANYONE = {
     "event/tickets/<id:ticket_type>/",
     "event/events/<id:event_id>/line/proof/",
     "door/keys/",
+    "t/worker.js",
+    "t/<str:signed>/",  # to whoever has the link
     "login/",
     "logout/",
     "signup/",
@@ -73,6 +75,7 @@ OWN = {
     "checkout/<id:reservation_id>/extend/",
     "checkout/<id:reservation_id>/release/",
     "me/",
+    "me/orders/<id:reservation_id>/",
     "register/claim/",
     "api-auth/logout/",
     "api-auth/logout-all/",

@@ -4,9 +4,11 @@ import logging
 from datetime import timedelta
 from typing import Any
 
-from django.core.mail import EmailMessage
+from django.conf import settings
+from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.db import Error as DatabaseError
 from django.template.loader import render_to_string
+from django.urls import reverse
 
 from checkout import operations, rules, selectors
 from checkout.models import Incident, Payment, Receipt, RefundNotice
@@ -14,6 +16,7 @@ from checkout.rules import PaymentStatus, RefundStatus
 from overlord.kernel import db, money
 from overlord.shop import formats
 from tickets import selectors as tickets
+from tickets.admission import selectors as admission
 from tickets.models import MoveNotice
 
 logger = logging.getLogger(__name__)
@@ -120,13 +123,38 @@ def _facts(payment: Payment) -> dict[str, Any]:
 
 def _receipt_message(receipt: Receipt) -> EmailMessage:
     payment = receipt.payment
-    facts = _facts(payment)
-    return EmailMessage(
+    facts = {**_facts(payment), **_receipt_facts(payment)}
+    message = EmailMultiAlternatives(
         subject=f"Your tickets for {_one_line(facts)}",
         body=render_to_string("checkout/receipt.txt", facts),
         to=[payment.buyer.mail_address],
         headers={"Message-ID": f"<receipt-{payment.pk}-{payment.created.timestamp()}@ticket-overlord>"},
     )
+    message.attach_alternative(render_to_string("checkout/receipt.html", facts), "text/html")
+    return message
+
+
+def _receipt_facts(payment: Payment) -> dict[str, Any]:
+    """Return what only a receipt says: the price of each line, the link to the tickets, and who sells."""
+    order = tickets.orders([payment.reservation_id])[payment.reservation_id]
+    lines = rules.lines_paid(payment.status, order)
+    zone = payment.reservation.ticket_type.event.time_zone
+    paid_at = max(each.validated_at or payment.created for each in lines)
+    link = reverse("tickets_shown", args=[admission.order_link(order_id=payment.reservation_id)])
+    return {
+        "lines": [
+            {
+                "quantity": each.quantity,
+                "name": each.ticket_type.name,
+                "total": f"{money.to_text(each.total_minor, each.currency)} {each.currency}",
+            }
+            for each in lines
+        ],
+        "paid_on": formats.date_time(paid_at, zone),
+        "link": f"{settings.BASE_URL}{link}",
+        "seller_name": settings.SELLER_NAME,
+        "seller_address": settings.SELLER_ADDRESS,
+    }
 
 
 def _refund_message(notice: RefundNotice) -> EmailMessage:

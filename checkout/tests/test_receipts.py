@@ -1,13 +1,16 @@
 """The e-mail for what was paid."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core import mail
+from django.core.mail import EmailMultiAlternatives
 from django.core.mail.backends.locmem import EmailBackend
 from django.db import OperationalError
+from django.test import Client, override_settings
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -42,6 +45,29 @@ def test_it_says_what_was_bought(paid: Payment, buyer: User) -> None:
     assert paid.reservation.ticket_type.event.name in message.subject
     assert "2 x" in message.body
     assert "30.00 EUR" in message.body
+
+
+def test_it_has_the_link_to_the_tickets_and_names_the_seller_as_text_and_as_html(paid: Payment) -> None:
+    with override_settings(
+        BASE_URL="https://tickets.example.org",
+        SELLER_NAME="Club <Nord>",
+        SELLER_ADDRESS=["1 Example Street", "10115 Berlin"],
+    ):
+        services.receipts_send()
+
+    [message] = mail.outbox
+    assert isinstance(message, EmailMultiAlternatives)
+    [(page, kind)] = message.alternatives
+    assert kind == "text/html"
+    [link] = re.findall(r"https://tickets\.example\.org(/t/\S+/)", str(message.body))
+    assert f'href="https://tickets.example.org{link}"' in str(page)
+    shown = Client().get(link)
+    assert shown.status_code == 200
+    assert shown.content.decode().count('class="qr"') == 2
+    assert "Sold by Club <Nord>\n1 Example Street\n10115 Berlin\n" in message.body
+    assert "Club &lt;Nord&gt;<br>1 Example Street<br>10115 Berlin" in str(page)
+    assert f"Order number: {paid.reservation_id}" in message.body
+    assert f"Order number: {paid.reservation_id}" in str(page)
 
 
 def test_a_receipt_is_sent_once(paid: Payment) -> None:

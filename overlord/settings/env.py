@@ -255,3 +255,7 @@ if PAYMENT_GATEWAY == "stripe":
 
 EMAIL = _env.email_url_config(_email_url or "consolemail://")
 DEFAULT_FROM_EMAIL = _env.str("DEFAULT_FROM_EMAIL", "Ticket Overlord <tickets@localhost>")
+
+# Who sells, as receipts name it: one line each, and more of the address after " | ".
+SELLER_NAME = _env.str("SELLER_NAME", "Ticket Overlord")
+SELLER_ADDRESS = [line.strip() for line in _env.str("SELLER_ADDRESS", "").split("|") if line.strip()]

@@ -11,6 +11,7 @@ from django.templatetags.static import static
 _IMPORTS = re.compile(r"""^import\b[^"';]*["']([^"']+)["']""", re.MULTILINE)
 
 MODULES = (
+    "admission/ticket-page.js",
     "checkout/live-me.js",
     "checkout/payment-status.js",
     "checkout/stages.js",

@@ -133,3 +133,18 @@ class Scan(models.Model):
 
     def __str__(self) -> str:
         return f"scan {self.scan_id} ({self.result})"
+
+
+class OrderLink(models.Model):
+    """Which link to an order's tickets works (`links`). Without a row it is the first."""
+
+    reservation = models.OneToOneField(
+        Reservation, on_delete=models.PROTECT, related_name="+", primary_key=True, help_text="The order."
+    )
+    number = models.IntegerField()
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(number__gte=2), name="order_link_number_rises")]
+
+    def __str__(self) -> str:
+        return f"link {self.number} of order {self.reservation_id}"

@@ -57,3 +57,9 @@ def admission_undo(*, scan_id: UUID, actor_id: int, now: datetime) -> int:
             state=TicketState.VALID, admitted_at=None, admitted_gate="", changed=sql.CHANGED_NOW
         )
     return scan.pk
+
+
+def order_link_renew(*, order_id: int) -> None:
+    """Let the present link to an order's tickets work no more, and the next one work."""
+    db.transaction_required()
+    db.rows(sql.LINK_RENEW, [order_id])

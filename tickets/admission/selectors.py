@@ -7,8 +7,10 @@ from typing import Any
 from django.db.models import F, Q, QuerySet
 
 from overlord.kernel import db
-from tickets.admission import sql
-from tickets.admission.models import Key, Scan, Ticket
+from overlord.kernel.errors import NotFound
+from tickets.admission import links, sql
+from tickets.admission.links import Link, NotALink, Subject
+from tickets.admission.models import Key, OrderLink, Scan, Ticket
 from tickets.admission.rules import ScanResult, serial_read
 from tickets.models import TicketType
 
@@ -33,6 +35,55 @@ def tickets_of(*, reservation_ids: Collection[int]) -> list[dict[str, Any]]:
         .annotate(ticket_type=F("reservation__ticket_type_id"))
         .values(*TICKET_COLUMNS, "ticket_type")
     )
+
+
+def tickets_of_order(*, order_id: int) -> list[dict[str, Any]]:
+    """Read all tickets of an order, in order, as `tickets_of` does, with what a page says of each.
+
+    That is `ticket_type_name`, `admitted_gate`, and `event_name`, `event_date` and `event_time_zone`.
+    """
+    of_order = Q(reservation_id=order_id) | Q(reservation__lead_id=order_id)
+    return list(
+        Ticket.objects.filter(of_order)
+        .order_by("reservation_id", "seat")
+        .annotate(
+            ticket_type=F("reservation__ticket_type_id"),
+            ticket_type_name=F("reservation__ticket_type__name"),
+            event_name=F("event__name"),
+            event_date=F("event__date"),
+            event_time_zone=F("event__time_zone"),
+        )
+        .values(
+            *TICKET_COLUMNS,
+            "ticket_type",
+            "ticket_type_name",
+            "admitted_gate",
+            "event_name",
+            "event_date",
+            "event_time_zone",
+        )
+    )
+
+
+def order_link(*, order_id: int) -> str:
+    """Return the signed text of the link to an order's tickets that works now."""
+    return links.link_sign(Link(subject=Subject.ORDER, id=order_id, number=_order_number(order_id)))
+
+
+def link_subject(signed: str) -> Link:
+    """Return what the text of a link is for; raise NotFound for what is none or was revoked."""
+    try:
+        link = links.link_read(signed)
+    except NotALink:
+        raise NotFound() from None
+    if link.number != _order_number(link.id):
+        raise NotFound()
+    return link
+
+
+def _order_number(order_id: int) -> int:
+    found = OrderLink.objects.filter(pk=order_id).values_list("number", flat=True).first()
+    return found or 1
 
 
 def keys_of(*, event_id: int) -> list[Key]:

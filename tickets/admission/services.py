@@ -22,6 +22,31 @@ def tickets_get(*, buyer_id: int, reservation_id: int, now: datetime) -> list[di
     return tickets_coded(rows, now=now)
 
 
+def tickets_of_link(*, signed: str, now: datetime) -> list[dict[str, Any]]:
+    """Return the tickets that a link is for, with their codes and what a page says of each; raise NotFound.
+
+    Besides what the API gives, each has what `selectors.tickets_of_order` names, and `n` and `of`: the number that
+    it has among the tickets of its order.
+    """
+    link = selectors.link_subject(signed)
+    rows = selectors.tickets_of_order(order_id=link.id)
+    if not rows:
+        raise NotFound()
+    return [
+        {**row, **shown, "n": n, "of": len(rows)}
+        for n, (row, shown) in enumerate(zip(rows, tickets_coded(rows, now=now), strict=True), start=1)
+    ]
+
+
+def order_link_renew(*, buyer_id: int, reservation_id: int) -> None:
+    """Let the link to the tickets of one of the buyer's orders work no more; a new one does. Raise NotFound."""
+    order_id = tickets.order_id_of(buyer_id=buyer_id, reservation_id=reservation_id)
+    if order_id is None:
+        raise NotFound()
+    with db.transaction():
+        operations.order_link_renew(order_id=order_id)
+
+
 def tickets_coded(rows: Iterable[Mapping[str, Any]], *, now: datetime) -> list[dict[str, Any]]:
     """Show tickets (rows of `selectors.tickets_of`) with the codes of those that are not revoked."""
     signing: dict[int, Key] = {}

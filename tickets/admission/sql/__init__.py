@@ -21,3 +21,9 @@ SCAN_RECORD = (
 )
 DOOR_LIST = (_FOLDER / "door_list.sql").read_text()
 DOOR_STATE = (_FOLDER / "door_state.sql").read_text()
+
+# Also when two do so at once: each raises the number by one.
+LINK_RENEW = """
+INSERT INTO admission_orderlink AS link (reservation_id, number) VALUES (%s, 2)
+ON CONFLICT (reservation_id) DO UPDATE SET number = link.number + 1 RETURNING number
+"""
