@@ -143,12 +143,11 @@ def test_an_error_of_ours_and_a_foreign_form_have_all_headers(
     def fail(_request: HttpRequest) -> HttpResponse:
         raise RuntimeError
 
-    monkeypatch.setattr(urls, "urlpatterns", [*urls.urlpatterns, path("fail/", fail)])
-    clear_url_caches()
-    try:
-        failed = asked(None, accept).get("/fail/", secure=True)
-    finally:
+    with monkeypatch.context() as patched:
+        patched.setattr(urls, "urlpatterns", [*urls.urlpatterns, path("fail/", fail)])
         clear_url_caches()
+        failed = asked(None, accept).get("/fail/", secure=True)
+    clear_url_caches()
     strict = Client(enforce_csrf_checks=True, headers={"accept": accept})
     strict.force_login(buyer)
     refused = strict.post("/signup/", {}, secure=True)
