@@ -14,8 +14,8 @@ def sha256(text: str) -> str:
 
 def places(proof: dict) -> dict[int, int]:
     """Return the place of each number, by the published rule."""
-    numbers = [number for number, _ in proof["entries"]]
-    ranked = sorted(numbers, key=lambda number: sha256(f"{proof['seed']} {proof['digest']} {number}"))
+    mixed = " ".join(filter(None, [proof["seed"], proof["digest"], proof["public_value"]]))
+    ranked = sorted((number for number, _ in proof["entries"]), key=lambda number: sha256(f"{mixed} {number}"))
     return {number: place for place, number in enumerate(ranked, start=1)}
 
 
@@ -34,5 +34,7 @@ if __name__ == "__main__":
     is_file = not where.startswith(("http://", "https://"))
     proof = json.loads(Path(where).read_bytes() if is_file else urllib.request.urlopen(where).read())  # noqa: S310
     check(proof, more[0] if more else proof["commitment"])
+    if proof["public_name"]:
+        print(f"Look it up: {proof['public_name']} is {proof['public_value']}", file=sys.stderr)  # noqa: T201
     drawn = places(proof)
     print(drawn[int(more[1])] if len(more) > 1 else json.dumps(drawn))  # noqa: T201

@@ -18,6 +18,7 @@ from stats import pages as stats
 from tickets import pages as tickets
 from tickets.admission import pages as admission
 from tickets.line import pages as line
+from tickets.line import staff_pages as line_staff
 
 translations = JavaScriptCatalog.as_view(
     packages=["overlord.shop", "tickets", "tickets.admission", "tickets.line", "checkout", "stats"]
@@ -29,6 +30,7 @@ pages = [
     path("", tickets.home, name="home"),
     path("events/<id:event_id>/", tickets.event, name="event"),
     path("events/<id:event_id>/line/", line.line, name="line"),
+    path("events/<id:event_id>/line/desk/", line_staff.line_desk, name="line_desk"),
     path("events/<id:event_id>/sale/", tickets.sale, name="sale"),
     path("checkout/<id:reservation_id>/", checkout.checkout, name="checkout"),
     path("checkout/<id:reservation_id>/pay/", checkout.pay, name="pay"),

@@ -28,13 +28,20 @@ from realtime.gateway.access import RefusedError, admit
 from stats.permissions import Permission as StatsPermission
 from tests.clients import api_of, permit, token_of
 from tickets.admission.permissions import Permission as DoorPermission
+from tickets.line.permissions import Permission as LinePermission
 from tickets.models import Event, Inventory, Reservation, TicketType
 from tickets.permissions import Permission as TicketsPermission
 from tickets.tests.reserving import claim
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-PERMISSIONS: list[str] = [*TicketsPermission, *DoorPermission, *MoneyPermission, *StatsPermission]
+PERMISSIONS: list[str] = [
+    *TicketsPermission,
+    *LinePermission,
+    *DoorPermission,
+    *MoneyPermission,
+    *StatsPermission,
+]
 ROLES = ["anonymous", "buyer", "staff", *PERMISSIONS, SUPERUSER]
 
 # Routes that ask for no permission: open to anyone, or showing each user what is the user's own.

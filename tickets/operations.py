@@ -359,3 +359,12 @@ def line_first_set(*, event_id: int, types: Collection[int], now: datetime) -> N
         flipped = Inventory.objects.filter(pk__in=changed)
         flipped.update(line_first=~F("line_first"), version=F("version") + 1)
         db.after_commit(partial(projections.announce_given, event_id=event_id, buyers=(), now=now))
+
+
+def sale_open(*, event_id: int, now: datetime) -> None:
+    """Let the sale of all types of an event that would open later open now."""
+    db.transaction_required()
+    inventories_lock(event_id=event_id)
+    later = Inventory.objects.filter(ticket_type__event_id=event_id, opens_at__gt=now)
+    if later.update(opens_at=now, version=F("version") + 1):
+        db.after_commit(partial(projections.announce_given, event_id=event_id, buyers=(), now=now))

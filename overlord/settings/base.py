@@ -234,6 +234,7 @@ SPECTACULAR_SETTINGS = {
 
 # Selling -------------------------------------------------------------------------------------------------
 HOLD_SECONDS = env.HOLD_SECONDS
+LOBBY_MINUTES = env.LOBBY_MINUTES
 STATS_PUBLIC = env.STATS_PUBLIC
 METRICS_TOKEN = env.METRICS_TOKEN
 DEMO_PASSWORD = env.DEMO_PASSWORD

@@ -181,6 +181,9 @@ if not time_zones.is_time_zone(TIME_ZONE):
 
 HOLD_SECONDS = _whole("HOLD_SECONDS", 900, least=1, most=86_400, of="seconds")
 
+# How long before a sale that opens by a draw people may enter its line.
+LOBBY_MINUTES = _whole("LOBBY_MINUTES", 30, least=1, most=10_080, of="minutes")
+
 # How many proxies stand in front of the application: 1 is Caddy alone.
 PROXIES = _whole("PROXIES", 1, least=0, most=10, of="proxies")
 

@@ -102,7 +102,11 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
     ),
     "line_closed": lambda _facts: (
         _("Nobody can enter this line now."),
-        _("Its lobby opens half an hour before the sale. When the line is empty, reserve tickets directly."),
+        _("Its lobby opens some time before the sale. When the line is empty, reserve tickets directly."),
+    ),
+    "line_action_refused": lambda _facts: (
+        _("This cannot be done to the line now."),
+        _("The line may have moved on meanwhile: look at its state below."),
     ),
     "line_first": lambda _facts: (
         _("These tickets go to people in line first."),

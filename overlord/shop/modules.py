@@ -18,6 +18,7 @@ MODULES = (
     "checkout/stripe-form.js",
     "line/draw.js",
     "line/line-labels.js",
+    "line/live-desk.js",
     "line/live-line.js",
     "realtime/live.js",
     "shop/announce.js",

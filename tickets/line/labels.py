@@ -8,6 +8,7 @@ from django.utils.translation import ngettext
 
 from overlord.shop import formats
 from tickets.line import rules
+from tickets.line.rules import Action
 
 
 def waiting_text(line: Mapping[str, Any], place: int | None, time_zone: str) -> str:
@@ -30,6 +31,9 @@ def waiting_text(line: Mapping[str, Any], place: int | None, time_zone: str) -> 
 def _before_the_draw(line: Mapping[str, Any], time_zone: str) -> str:
     if line["seed"] is not None:
         return _("The places have been drawn. Yours appears in a moment.")
+    if line["digest"] is not None:
+        text = _("The list is closed. Places are drawn as soon as this value is known: %(name)s.")
+        return text % {"name": line["public_name"]}
     when = formats.date_time(line["opens_at"], time_zone) if line["opens_at"] else ""
     text = _(
         "Places are drawn when the sale opens, %(when)s. Everybody who is in line by then has the same chance."
@@ -49,3 +53,28 @@ def wait_text(seconds: int | None) -> str:
         "Your turn comes in about %(n)s minute.", "Your turn comes in about %(n)s minutes.", minutes
     )
     return text % {"n": formats.number(minutes)}
+
+
+def reason_text(line: Mapping[str, Any]) -> str:
+    """Write why a line stands or is slow; nothing when it moves as fast as it can."""
+    if line["held"]:
+        return _("The organiser has paused the line. Your place stays the same.")
+    if line["standing"]:
+        return _("No tickets are left for now. Those that come back go to the next in line.")
+    if line["most_per_minute"] is not None:
+        return _("The organiser has slowed the line down.")
+    return ""
+
+
+def actions() -> dict[str, str]:
+    """Return what the record of a line calls each action of staff."""
+    return {
+        Action.HOLD: _("Hold the line"),
+        Action.GO_ON: _("Go on"),
+        Action.SLOWER: _("Slower"),
+        Action.FASTER: _("Faster"),
+        Action.OPEN_NOW: _("Open the sale now"),
+        Action.MESSAGE: _("Message to all who wait"),
+        Action.NAME_VALUE: _("Public value of the draw named"),
+        Action.GIVE_VALUE: _("Public value given"),
+    }

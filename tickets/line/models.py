@@ -7,7 +7,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Func, Q, Value
 
-from tickets.line.rules import EntryState, Phase
+from tickets.line import rules
+from tickets.line.rules import Action, EntryState, Phase
 
 
 class Line(models.Model):
@@ -25,6 +26,15 @@ class Line(models.Model):
     entered = models.IntegerField(default=0, editable=False, help_text="The last number that was given.")
     served = models.IntegerField(default=0, editable=False, help_text="The last place whose turn has come.")
     per_minute = models.IntegerField(default=0, editable=False, help_text="Places served, as measured.")
+    moved_at = models.DateTimeField(null=True, editable=False, help_text="When the last places were served.")
+    is_standing = models.BooleanField(default=False, editable=False, help_text="Nothing is left for now.")
+    is_held = models.BooleanField(default=False, help_text="Staff hold the serving.")
+    most_per_minute = models.IntegerField(null=True, help_text="Null: as fast as possible.")
+    message = models.CharField(max_length=rules.LONGEST_MESSAGE, default="", help_text="To all who wait.")
+    public_name = models.CharField(
+        max_length=rules.LONGEST_VALUE, default="", help_text="Of the value that the draw mixes in, if any."
+    )
+    public_value = models.CharField(max_length=rules.LONGEST_VALUE, null=True)
 
     class Meta:
         constraints = [
@@ -41,6 +51,7 @@ class Line(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(phase=Phase.LOBBY, digest=None, drawn=None, drawn_at=None, served=0)
+                | Q(phase=Phase.LOBBY, digest__isnull=False, drawn__isnull=False, drawn_at=None, served=0)
                 | Q(
                     phase__in=[Phase.SERVING, Phase.OPEN],
                     digest__isnull=False,
@@ -50,10 +61,48 @@ class Line(models.Model):
                 name="line_phase_agrees_with_the_draw",
             ),
             models.CheckConstraint(condition=Q(served__lte=F("entered")), name="line_served_were_entered"),
+            models.CheckConstraint(
+                condition=Q(most_per_minute=None) | Q(most_per_minute__gte=1), name="line_moves_if_it_is_slow"
+            ),
+            models.CheckConstraint(
+                condition=Q(public_value=None) | (~Q(public_name="") & Q(digest__isnull=False)),
+                name="line_value_was_named_and_is_of_after_the_list",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"line of event {self.pk} ({self.phase})"
+
+
+class PublicValue(models.Model):
+    """What the draw of an event will mix in, named before the lobby opens: a lottery's numbers, for example."""
+
+    event = models.OneToOneField(
+        "tickets.Event", primary_key=True, on_delete=models.CASCADE, related_name="+"
+    )
+    name = models.CharField(max_length=rules.LONGEST_VALUE)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class StaffAction(models.Model):
+    """What staff did to a line. A row is never changed."""
+
+    event = models.ForeignKey("tickets.Event", on_delete=models.CASCADE, related_name="+")
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField()
+    action = models.CharField(max_length=12)
+    text = models.CharField(max_length=rules.LONGEST_MESSAGE, default="")
+
+    class Meta:
+        permissions = [("control_line", "Can hold, pace and open lines, and write to those who wait")]
+        constraints = [
+            models.CheckConstraint(condition=Q(action__in=[*Action]), name="staff_action_is_known")
+        ]
+
+    def __str__(self) -> str:
+        return self.action
 
 
 class Entry(models.Model):
@@ -66,7 +115,9 @@ class Entry(models.Model):
     state = models.CharField(max_length=10, default=EntryState.WAITING.value)
     choices = models.JSONField(help_text="What is wished, and what else would do: lists of [type, quantity].")
     entered_at = models.DateTimeField()
-    turn_at = models.DateTimeField(null=True)
+    turn_at = models.DateTimeField(
+        null=True, help_text="When the turn came first, also if nothing was there."
+    )
     order = models.ForeignKey(
         "tickets.Reservation", null=True, on_delete=models.PROTECT, related_name="+", db_index=False
     )
@@ -90,7 +141,9 @@ class Entry(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["line", "place"], condition=Q(state=EntryState.WAITING), name="entry_waiting"
+                fields=["line", "place"],
+                condition=Q(state=EntryState.WAITING, turn_at__isnull=False),
+                name="entry_turn_came",
             ),
             models.Index(
                 fields=["look_by"],

@@ -5,9 +5,10 @@ changes a waiting entry waits for neither line nor inventory while it has it. A 
 reservations.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 from django.db.models import Max
 
@@ -36,26 +37,39 @@ def line_serve(*, line: Line, most: int, hold: timedelta, now: datetime) -> int:
     """Give to the next of a locked line, `most` of them at most, in order of place; return how many were tried.
 
     What is wished and not there leaves an entry in the line, before all behind it. When nobody waits any more, the
-    sale is open to direct claims.
+    sale is open to direct claims. Staff may hold a line, or limit its turns.
     """
+    moved_at = line.moved_at or line.drawn_at or now
+    turns = rules.turns_now(most_per_minute=line.most_per_minute, moved_at=moved_at, now=now)
+    if line.is_held or turns == 0:
+        return 0
     left = tickets.inventories_lock(event_id=line.pk)
     if not any(each.tickets for each in left.values()):
         line_rest(line=line, now=now)  # the line stands until something comes back
         return 0
-    entries = _entries_next(line, left, most=most)
+    entries = _entries_next(line, left, most=most if turns is None else min(turns, most))
     baskets = [Basket(buyer_id=each.buyer_id, choices=each.choices) for each in entries]
     given = tickets.orders_give(event_id=line.pk, baskets=baskets, hold=hold, now=now) if baskets else []
-    for entry, result in zip(entries, given, strict=True):
-        _turn(entry, result, now=now)
+    _turns_note(entries, given, now=now)
     if entries:
-        served = max(line.served, entries[-1].place or 0)
+        _line_moved(line, served=max(line.served, entries[-1].place or 0), now=now)
     else:  # the places of those who left are empty
         last = Entry.objects.filter(line_id=line.pk).aggregate(last=Max("place"))["last"]
-        served = max(line.served, last or 0)
-    line_changed(line=line, served=served, now=now)
-    if not entries:
+        line_changed(line=line, served=max(line.served, last or 0))
         line_rest(line=line, now=now)
     return len(entries)
+
+
+def _line_moved(line: Line, *, served: int, now: datetime) -> None:
+    """Count the places that were served, and measure the pace. A slowed line has turns of its next minutes left."""
+    since = line.moved_at or line.drawn_at or now
+    moved = served - line.served
+    moved_at = now
+    if line.most_per_minute is not None:
+        spent = since + timedelta(minutes=moved / line.most_per_minute)
+        moved_at = min(now, max(spent, now - rules.LONGEST_RUN))
+    per_minute = rules.pace(before=line.per_minute, served=moved, since=since, now=now)
+    line_changed(line=line, served=served, per_minute=per_minute, moved_at=moved_at, is_standing=False)
 
 
 def _entries_next(line: Line, left: Mapping[int, Left], *, most: int) -> list[Entry]:
@@ -69,38 +83,45 @@ def _entries_next(line: Line, left: Mapping[int, Left], *, most: int) -> list[En
     return list(Entry.objects.raw(sql.ENTRIES_NEXT, wanted))
 
 
-def _turn(entry: Entry, result: Given, *, now: datetime) -> None:
-    """Write down what became of an entry's turn. One that got nothing stays, unless its own tickets forbid it."""
-    turn = Entry.objects.filter(pk=entry.pk, state=EntryState.WAITING)
-    if result.order_id is not None:
-        turn.update(state=EntryState.GIVEN, order_id=result.order_id, turn_at=now, look_by=now + rules.LOOK)
-    elif result.own:
-        turn.update(state=EntryState.PASSED, turn_at=now)
+def _turns_note(entries: Sequence[Entry], given: Sequence[Given], *, now: datetime) -> None:
+    """Write down what became of turns. Who got nothing stays, unless their own tickets forbid it."""
+    turns = [
+        (
+            entry.pk,
+            result.order_id,
+            EntryState.GIVEN
+            if result.order_id is not None
+            else EntryState.PASSED
+            if result.own
+            else EntryState.WAITING,
+        )
+        for entry, result in zip(entries, given, strict=True)
+    ]
+    if turns:
+        ids, orders, states = (list(column) for column in zip(*turns, strict=True))
+        db.rows(
+            sql.TURNS_NOTE,
+            {"ids": ids, "orders": orders, "states": states, "now": now, "look_by": now + rules.LOOK},
+        )
 
 
 def line_rest(*, line: Line, now: datetime) -> None:
     """Let direct claims have what nobody in a locked line wishes; open the sale when nobody waits."""
     wished = selectors.types_wished(event_id=line.pk)
     tickets.line_first_set(event_id=line.pk, types=wished, now=now)
-    if not wished and line.phase == Phase.SERVING:
-        line_changed(line=line, phase=Phase.OPEN, now=now)
+    if wished:
+        line_changed(line=line, is_standing=True)
+    elif line.phase == Phase.SERVING:
+        line_changed(line=line, phase=Phase.OPEN.value, is_standing=False)
 
 
-def line_changed(
-    *,
-    line: Line,
-    now: datetime,
-    served: int | None = None,
-    phase: Phase | None = None,
-) -> None:
-    """Change a locked line and announce it, if anything changes."""
-    before = (line.served, line.phase)
-    if served is not None and served != line.served:
-        line.served = served
-        line.per_minute = rules.pace(served=served, since=line.drawn_at or now, now=now)
-    line.phase = line.phase if phase is None else phase.value
-    if (line.served, line.phase) != before:
-        line.save(update_fields=["served", "per_minute", "phase"])
+def line_changed(*, line: Line, **changes: Any) -> None:
+    """Change fields of a locked line and announce it, if anything changes."""
+    changed = [name for name, value in changes.items() if getattr(line, name) != value]
+    if changed:
+        for name in changed:
+            setattr(line, name, changes[name])
+        line.save(update_fields=changed)
         db.after_commit(partial(projections.announce_line, event_id=line.pk))
 
 

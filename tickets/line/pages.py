@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -17,7 +18,7 @@ from overlord.shop import error_messages
 from tickets import availability, choices, limits, rules
 from tickets import selectors as tickets
 from tickets.choices import Choice
-from tickets.line import labels, representation, selectors, services
+from tickets.line import labels, projections, services
 from tickets.line.rules import EntryState, Items, Phase
 
 RELOAD_SECONDS = 20
@@ -71,9 +72,7 @@ def _page(request: HttpRequest, event_id: int, *, refused: DomainError | None = 
         return redirect("event", event_id)
     entry = _entry(request, event_id)
     wished = _wished(request, entry if entry is not None and entry["state"] == EntryState.WAITING else None)
-    shown = representation.line(
-        selectors.lines([event_id]).get(event_id), opens_at=selectors.openings([event_id]).get(event_id)
-    )
+    shown = projections.line_shown(event_id=event_id, now=now)
     context = {
         "event": event,
         "line": shown,
@@ -89,6 +88,7 @@ def _page(request: HttpRequest, event_id: int, *, refused: DomainError | None = 
         ],
         "error": error_messages.of_error(refused, time_zone=event["time_zone"]) if refused else None,
         "reload_seconds": RELOAD_SECONDS,
+        "lobby_minutes": settings.LOBBY_MINUTES,
         "now": now,
     }
     response = render(
@@ -124,6 +124,7 @@ def _own(
         "is_waiting": is_waiting,
         "place_text": labels.waiting_text(line, place, event["time_zone"]) if is_waiting else "",
         "time_text": labels.wait_text(entry["seconds"]) if is_waiting and is_next else "",
+        "reason_text": labels.reason_text(line) if is_waiting and is_next else "",
     }
 
 

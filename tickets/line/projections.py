@@ -13,11 +13,16 @@ from tickets.line import representation, selectors
 
 def project_lines(ids: Collection[int], *, now: datetime) -> dict[int, dict[str, Any]]:
     """Return the state of the lines of events, as their streams show it."""
-    lines, openings = selectors.lines(ids), selectors.openings(ids)
+    lines, openings, names = selectors.lines(ids), selectors.openings(ids), selectors.public_names(ids)
     return {
-        event_id: representation.line(lines.get(event_id), opens_at=opens_at)
+        event_id: representation.line(lines.get(event_id), opens_at=opens_at, public_name=names.get(event_id))
         for event_id, opens_at in openings.items()
     }
+
+
+def line_shown(*, event_id: int, now: datetime) -> dict[str, Any]:
+    """Return the state of the line of an event that exists."""
+    return project_lines([event_id], now=now)[event_id]
 
 
 def announce_line(*, event_id: int) -> None:

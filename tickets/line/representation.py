@@ -5,25 +5,32 @@ from datetime import datetime
 from typing import Any
 
 from tickets.line import rules
-from tickets.line.models import Entry, Line
+from tickets.line.models import Entry, Line, StaffAction
 from tickets.line.rules import EntryState, Phase
 
 
-def line(shown: Line | None, *, opens_at: datetime | None) -> dict[str, Any]:
+def line(shown: Line | None, *, opens_at: datetime | None, public_name: str | None) -> dict[str, Any]:
     """Return a line; None is one whose lobby has not opened. The seed is secret until the draw."""
     if shown is None:
-        nothing = dict.fromkeys(("commitment", "seed", "digest", "drawn"))
+        nothing = dict.fromkeys(("commitment", "seed", "digest", "drawn", "most_per_minute", "public_value"))
         counts = {"entries": 0, "served": 0, "per_minute": 0}
-        return {"phase": Phase.CLOSED, **counts, **nothing, "opens_at": opens_at}
+        stands = {"held": False, "standing": False, "message": "", "public_name": public_name}
+        return {"phase": Phase.CLOSED, **counts, **nothing, **stands, "opens_at": opens_at}
     return {
         "phase": shown.phase,
         "entries": shown.entered,
         "commitment": shown.commitment,
-        "seed": shown.seed if shown.drawn is not None else None,
+        "seed": None if shown.phase == Phase.LOBBY else shown.seed,
         "digest": shown.digest,
         "drawn": shown.drawn,
         "served": shown.served,
         "per_minute": shown.per_minute,
+        "held": shown.is_held,
+        "standing": shown.is_standing,
+        "most_per_minute": shown.most_per_minute,
+        "message": shown.message,
+        "public_name": shown.public_name or None,
+        "public_value": shown.public_value,
         "opens_at": opens_at,
     }
 
@@ -44,7 +51,12 @@ def entry(shown: Entry, *, line: Line, reservations: Sequence[dict[str, Any]]) -
         "entered_at": shown.entered_at,
         "place": shown.place,
         "ahead": ahead,
-        "seconds": rules.seconds_to_wait(ahead, line.per_minute),
+        "seconds": rules.seconds_to_wait(ahead, 0 if line.is_held or line.is_standing else line.per_minute),
         "look_by": shown.look_by if shown.looked_at is None and shown.state == EntryState.GIVEN else None,
         "reservations": list(reservations),
     }
+
+
+def staff_action(shown: StaffAction) -> dict[str, Any]:
+    """Return what staff did to a line, to staff."""
+    return {"at": shown.at, "actor": shown.actor.username, "action": shown.action, "text": shown.text}

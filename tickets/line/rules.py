@@ -9,9 +9,13 @@ from enum import StrEnum
 from overlord.kernel.errors import Conflict, Invalid
 from tickets.rules import check_items
 
-LOBBY = timedelta(minutes=30)  # before the sale opens
 LOOK = timedelta(minutes=3)  # in which a given hold must be looked at
 MOST_CHOICES = 2
+LONGEST_MESSAGE = 300  # characters
+LONGEST_VALUE = 200
+FASTEST = 6_000  # places a minute; what is faster needs no limit
+PACE_MEMORY = timedelta(seconds=30)  # the measured pace forgets what is longer ago
+LONGEST_RUN = timedelta(seconds=5)  # what a slowed line may catch up at once
 
 Items = Sequence[tuple[int, int]]  # ticket types, and how many of each
 
@@ -34,9 +38,27 @@ class EntryState(StrEnum):
     LEFT = "left"
 
 
+class Action(StrEnum):
+    """What staff can do to a line."""
+
+    HOLD = "hold"
+    GO_ON = "go_on"
+    SLOWER = "slower"
+    FASTER = "faster"
+    OPEN_NOW = "open_now"
+    MESSAGE = "message"
+    NAME_VALUE = "name_value"
+    GIVE_VALUE = "give_value"
+
+
 class LineClosed(Conflict):
     code = "line_closed"
     sentence = "Nobody can enter this line now."
+
+
+class LineActionRefused(Conflict):
+    code = "line_action_refused"
+    sentence = "This cannot be done to the line now."
 
 
 def check_choices(choices: Sequence[Items], *, types: Iterable[int]) -> None:
@@ -49,17 +71,22 @@ def check_choices(choices: Sequence[Items], *, types: Iterable[int]) -> None:
             raise Invalid(sentence, errors={field: [sentence]})
 
 
-def draw_key(*, seed: str, digest: str, number: int) -> str:
-    """Return what decides the place of a number, as hexadecimal digits: the smallest one has the first place."""
-    return hashlib.sha256(f"{seed} {digest} {number}".encode()).hexdigest()
+def draw_key(*, seed: str, digest: str, number: int, value: str | None = None) -> str:
+    """Return what decides the place of a number, as hexadecimal digits: the smallest one has the first place.
+
+    `value` is the public value that the draw mixes in, if the organiser named one.
+    """
+    mixed = [seed, digest, *([] if value is None else [value]), str(number)]
+    return hashlib.sha256(" ".join(mixed).encode()).hexdigest()
 
 
-def place_of(seed: str, digest: str, drawn: int, number: int) -> int:
+def place_of(seed: str, digest: str, drawn: int, number: int, value: str | None = None) -> int:
     """Return the place of a number by the published rule: drawn up to `drawn`, later ones in order of arrival."""
     if number > drawn:
         return number
-    mine = draw_key(seed=seed, digest=digest, number=number)
-    return sum(draw_key(seed=seed, digest=digest, number=each) <= mine for each in range(1, drawn + 1))
+    mine = draw_key(seed=seed, digest=digest, number=number, value=value)
+    keys = (draw_key(seed=seed, digest=digest, number=each, value=value) for each in range(1, drawn + 1))
+    return sum(key <= mine for key in keys)
 
 
 def digest_of(entries: Iterable[tuple[int, str]]) -> str:
@@ -79,6 +106,32 @@ def seconds_to_wait(ahead: int | None, per_minute: int) -> int | None:
     return math.ceil(ahead * 60 / per_minute) if ahead else 0
 
 
-def pace(*, served: int, since: datetime, now: datetime) -> int:
-    """Return how many places a minute were served on the average."""
-    return round(served * 60 / max(1.0, (now - since).total_seconds()))
+def pace(*, before: int, served: int, since: datetime, now: datetime) -> int:
+    """Return how many places a minute are served: the pace `before`, moved towards that of the places just served.
+
+    `since` is when places were served the time before. What lies longer back than PACE_MEMORY counts little.
+    """
+    passed = max(0.001, (now - since).total_seconds())
+    latest = served * 60 / passed
+    weight = 1.0 if before == 0 else 1 - math.exp(-passed / PACE_MEMORY.total_seconds())
+    return round(before + weight * (latest - before))
+
+
+def turns_now(*, most_per_minute: int | None, moved_at: datetime, now: datetime) -> int | None:
+    """Return how many turns may come now in a line that staff have slowed; None when nothing limits them."""
+    if most_per_minute is None:
+        return None
+    passed = min(now - moved_at, LONGEST_RUN) / timedelta(minutes=1)
+    return max(0, math.floor(passed * most_per_minute))
+
+
+def slower(*, most_per_minute: int | None, per_minute: int) -> int:
+    """Return the limit of a line that staff slow down: half of what it is, or of the measured pace."""
+    return max(1, (most_per_minute or min(per_minute, FASTEST) or FASTEST) // 2)
+
+
+def faster(*, most_per_minute: int | None) -> int | None:
+    """Return the limit of a line that staff speed up: twice what it is, or none; raise LineActionRefused."""
+    if most_per_minute is None:
+        raise LineActionRefused("The line moves as fast as it can.")
+    return most_per_minute * 2 if most_per_minute * 2 < FASTEST else None

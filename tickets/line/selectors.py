@@ -1,17 +1,19 @@
 """Reads of lines and entries."""
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models import F, Min, Q
 
 from overlord.accounts.models import User
 from overlord.kernel import db
+from overlord.kernel.errors import NotFound
 from tickets import rules as tickets_rules
 from tickets import selectors as tickets
-from tickets.line import rules
-from tickets.line.models import Entry, Line
+from tickets.line import rules, sql
+from tickets.line.models import Entry, Line, PublicValue, StaffAction
 from tickets.line.rules import EntryState
 from tickets.models import Event, Inventory, TicketType
 
@@ -31,7 +33,7 @@ def lobbies_due(*, now: datetime) -> list[int]:
     """Return the events that open by a draw and whose lobby should be open, but has no line yet."""
     soon = Inventory.objects.filter(
         ticket_type__event__opening=tickets_rules.Opening.DRAW,
-        opens_at__lte=now + rules.LOBBY,
+        opens_at__lte=now + timedelta(minutes=settings.LOBBY_MINUTES),
         closes_at__gt=now,
     ).exclude(ticket_type__event_id__in=Line.objects.values("event_id"))
     return sorted(set(soon.values_list("ticket_type__event_id", flat=True)))
@@ -75,6 +77,12 @@ def opens_by_draw(*, event_id: int) -> bool | None:
     return None if opening is None else opening == tickets_rules.Opening.DRAW
 
 
+def check_exists(*, event_id: int) -> None:
+    """Raise NotFound when there is no such event."""
+    if opens_by_draw(event_id=event_id) is None:
+        raise NotFound()
+
+
 def needs_account(*, event_id: int, buyer_id: int) -> bool:
     """Return whether tickets of the event are for accounts only, and the buyer is a guest."""
     for_accounts = Event.objects.filter(pk=event_id, buyers=tickets_rules.Buyers.ACCOUNTS)
@@ -83,12 +91,7 @@ def needs_account(*, event_id: int, buyer_id: int) -> bool:
 
 def types_wished(*, event_id: int) -> set[int]:
     """Return the ticket types that somebody in an event's line waits for."""
-    found = db.rows(
-        "SELECT DISTINCT (item.wish ->> 0)::bigint AS ticket_type FROM line_entry e,"
-        " jsonb_array_elements(e.choices) AS choice (items), jsonb_array_elements(choice.items) AS item (wish)"
-        " WHERE e.line_id = %s AND e.state = 'waiting'",
-        [event_id],
-    )
+    found = db.rows(sql.TYPES_WISHED, [event_id])
     return {row["ticket_type"] for row in found}
 
 
@@ -109,12 +112,25 @@ def closed_list(*, line: Line) -> list[tuple[int, datetime]]:
     return list(drawn.values_list("number", "entered_at"))
 
 
+def public_names(event_ids: Collection[int]) -> dict[int, str]:
+    """Read the names of the values that the draws of these events will mix in."""
+    return dict(PublicValue.objects.filter(pk__in=event_ids).values_list("pk", "name"))
+
+
+def staff_actions(*, event_id: int, most: int) -> list[StaffAction]:
+    """Read what staff did to an event's line, the latest first."""
+    done = StaffAction.objects.filter(event_id=event_id).select_related("actor")
+    return list(done.order_by("-pk")[:most])
+
+
 def proof(*, event_id: int) -> dict[str, Any] | None:
     """Return all that anyone needs to compute every place of a draw; None before it. It names nobody."""
-    line = Line.objects.filter(pk=event_id, drawn__isnull=False).first()
+    line = Line.objects.filter(pk=event_id).exclude(phase=rules.Phase.LOBBY).first()
     if line is None:
         return None
     return {
+        "public_name": line.public_name or None,
+        "public_value": line.public_value,
         "commitment": line.commitment,
         "seed": line.seed,
         "digest": line.digest,

@@ -19,7 +19,7 @@ from tickets.line.models import Entry, Line
 from tickets.line.rules import EntryState, LineClosed, Phase
 from tickets.rules import AccountRequired
 
-BATCH = 100  # entries whose turn comes in one transaction
+BATCH = 500  # entries whose turn comes in one transaction
 LAPSES = 100  # given entries that are looked at in one tick
 ENTER_ATTEMPTS = 3
 
@@ -102,7 +102,15 @@ def lobby_open(*, event_id: int, now: datetime) -> None:
     commitment = sha256(seed.encode()).hexdigest()
     with db.transaction():
         Line.objects.bulk_create(
-            [Line(event_id=event_id, seed=seed, commitment=commitment)], ignore_conflicts=True
+            [
+                Line(
+                    event_id=event_id,
+                    seed=seed,
+                    commitment=commitment,
+                    public_name=selectors.public_names([event_id]).get(event_id, ""),
+                )
+            ],
+            ignore_conflicts=True,
         )
         line = operations.line_lock(event_id=event_id)
         if line is not None and line.phase == Phase.LOBBY:
@@ -111,7 +119,10 @@ def lobby_open(*, event_id: int, now: datetime) -> None:
 
 
 def draw(*, event_id: int) -> int | None:
-    """Draw the places of an event's line in one statement; return how many, or None when it was drawn before."""
+    """Draw the places of an event's line in one statement; return how many.
+
+    None: it was drawn before, or its list is closed and the draw waits for the public value.
+    """
     drawn = db.statement(sql.DRAW, {"event": event_id})
     projections.announce_line(event_id=event_id)
     return drawn[0]["drawn"] if drawn else None
@@ -138,7 +149,8 @@ def time_passed(*, hold: timedelta, now: datetime) -> int:
     tried = 0
     for line in lines:
         opens_at = openings.get(line.pk)
-        if line.phase == Phase.LOBBY and opens_at is not None and opens_at <= now:
+        awaits_value = bool(line.digest and line.public_name and line.public_value is None)
+        if line.phase == Phase.LOBBY and opens_at is not None and opens_at <= now and not awaits_value:
             draw(event_id=line.pk)
         if selectors.is_worth_serving(event_id=line.pk):
             tried += serve(event_id=line.pk, hold=hold, now=now)

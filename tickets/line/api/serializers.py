@@ -6,7 +6,7 @@ from overlord.kernel.numbers import LARGEST_ID
 from overlord.kernel.serializer_fields import WholeNumberField
 from tickets import rules as tickets
 from tickets.api.serializers import Reservation
-from tickets.line.rules import EntryState
+from tickets.line.rules import Action, EntryState, Phase
 
 
 class Item(serializers.Serializer):
@@ -45,6 +45,42 @@ class Proof(serializers.Serializer):
     seed = serializers.CharField()
     digest = serializers.CharField()
     drawn = serializers.IntegerField()
+    public_name = serializers.CharField(allow_null=True, help_text="Of the value that was named beforehand.")
+    public_value = serializers.CharField(allow_null=True)
     entries = serializers.ListField(
         child=serializers.ListField(), help_text="Of each entry: its number, and when it was made."
     )
+
+
+class Line(serializers.Serializer):
+    """A line as its stream shows it."""
+
+    phase = serializers.ChoiceField(choices=[phase.value for phase in Phase])
+    entries = serializers.IntegerField()
+    commitment = serializers.CharField(allow_null=True)
+    seed = serializers.CharField(allow_null=True)
+    digest = serializers.CharField(allow_null=True)
+    drawn = serializers.IntegerField(allow_null=True)
+    served = serializers.IntegerField()
+    per_minute = serializers.IntegerField()
+    held = serializers.BooleanField(help_text="Staff hold the serving.")
+    standing = serializers.BooleanField(help_text="Nothing is left for now.")
+    most_per_minute = serializers.IntegerField(allow_null=True, help_text="Null: as fast as possible.")
+    message = serializers.CharField()
+    public_name = serializers.CharField(allow_null=True)
+    public_value = serializers.CharField(allow_null=True)
+    opens_at = serializers.DateTimeField(allow_null=True)
+
+
+class StaffActionInput(serializers.Serializer):
+    action = serializers.ChoiceField(choices=[action.value for action in Action])
+    text = serializers.CharField(
+        default="", allow_blank=True, help_text="Of a message, of a value's name, or a value."
+    )
+
+
+class StaffAction(serializers.Serializer):
+    at = serializers.DateTimeField()
+    actor = serializers.CharField()
+    action = serializers.ChoiceField(choices=[action.value for action in Action])
+    text = serializers.CharField()

@@ -5,5 +5,6 @@ from tickets.line.api import views
 
 urlpatterns = [
     path("events/<id:event_id>/line/", views.LineEntry.as_view()),
+    path("events/<id:event_id>/line/actions/", views.LineActions.as_view()),
     path("events/<id:event_id>/line/proof/", views.LineProof.as_view()),
 ]

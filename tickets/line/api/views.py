@@ -9,11 +9,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from overlord.accounts.permissions import StaffPermission
 from overlord.accounts.selectors import actor_id
 from overlord.kernel import clock
 from tickets import limits
-from tickets.line import services
+from tickets.line import representation, selectors, services, staff_services
 from tickets.line.api import serializers
+from tickets.line.permissions import Permission
+from tickets.line.rules import Action
 
 
 class LineEntry(APIView):
@@ -58,3 +61,32 @@ class LineProof(APIView):
     def get(self, request: Request, event_id: int) -> Response:
         """Return what anyone needs to compute all places of the draw; 404 before it. It names nobody."""
         return Response(services.proof(event_id=event_id))
+
+
+class LineActions(APIView):
+    permission_classes = (StaffPermission,)
+    permission = Permission.CONTROL_LINE
+
+    @extend_schema(operation_id="line_actions", responses=serializers.StaffAction(many=True))
+    def get(self, request: Request, event_id: int) -> Response:
+        """Return what staff did to the line of an event, the latest first."""
+        done = staff_services.staff_actions(event_id=event_id)
+        return Response([representation.staff_action(each) for each in done])
+
+    @extend_schema(operation_id="line_act", request=serializers.StaffActionInput, responses=serializers.Line)
+    def post(self, request: Request, event_id: int) -> Response:
+        """Hold the line, let it go on, pace it, open the sale now, write to all who wait, or give the draw's value.
+
+        Effective at once on every open page, and recorded.
+        """
+        selectors.check_exists(event_id=event_id)
+        body = serializers.StaffActionInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        shown = staff_services.line_act(
+            event_id=event_id,
+            actor_id=actor_id(request),
+            action=Action(body.validated_data["action"]),
+            text=body.validated_data["text"],
+            now=clock.now(),
+        )
+        return Response(shown)

@@ -1,16 +1,26 @@
--- The entries to try next, in order of place, locked: those whose turn has not come, and those before them that wish
--- what is there again. `types` and `tickets_left` are what there is of each ticket type.
+-- The entries to try next, in order of place, locked: first those whose turn came before and that wish what is there
+-- again, then those whose turn has not come. `types` and `tickets_left` are what there is of each ticket type.
 --
--- Its caller has locked the line and the inventories. Whoever changes a waiting entry waits for neither.
+-- Its caller has locked the line and the inventories. Whoever changes a waiting entry waits for neither. The wishes of
+-- those whose turn has not come are not read here: a batch of them costs the same in a line of any length.
 SELECT e.id, e.place, e.buyer_id, e.choices
   FROM line_entry e
- WHERE e.line_id = %(event)s AND e.state = 'waiting'
-   AND (e.place > %(served)s OR EXISTS (
-        SELECT FROM jsonb_array_elements(e.choices) AS choice (items)
-         WHERE NOT EXISTS (
-               SELECT FROM jsonb_array_elements(choice.items) AS item (wish)
-                 LEFT JOIN unnest(%(types)s::bigint[], %(tickets_left)s::integer[]) AS there (ticket_type, tickets)
-                   ON there.ticket_type = (item.wish ->> 0)::bigint
-                WHERE COALESCE(there.tickets, 0) < (item.wish ->> 1)::integer)))
+ WHERE e.id = ANY (ARRAY(
+           SELECT m.id FROM line_entry m
+            WHERE m.line_id = %(event)s AND m.state = 'waiting' AND m.turn_at IS NOT NULL
+              AND EXISTS (
+                  SELECT FROM jsonb_array_elements(m.choices) AS choice (items)
+                   WHERE NOT EXISTS (
+                         SELECT FROM jsonb_array_elements(choice.items) AS item (wish)
+                           LEFT JOIN unnest(%(types)s::bigint[], %(tickets_left)s::integer[])
+                                AS there (ticket_type, tickets)
+                             ON there.ticket_type = (item.wish ->> 0)::bigint
+                          WHERE COALESCE(there.tickets, 0) < (item.wish ->> 1)::integer))
+            ORDER BY m.place LIMIT %(most)s)
+        || ARRAY(
+           SELECT n.id FROM line_entry n
+            WHERE n.line_id = %(event)s AND n.place > %(served)s AND n.state = 'waiting' AND n.turn_at IS NULL
+            ORDER BY n.place LIMIT %(most)s))
+   AND e.state = 'waiting'
  ORDER BY e.place LIMIT %(most)s
    FOR NO KEY UPDATE OF e

@@ -1,7 +1,8 @@
 -- Give a buyer a number in an event's line, or replace what they wish and keep their place: all in one statement.
 --
 -- Whoever gives numbers or places locks the line's row first. Before the draw an entry has a number and no place; after
--- it the number is the place, behind all others. No row: the line is closed, or its draw is due and comes first (`due`).
+-- it the number is the place, behind all others; also for who comes after the list was closed. No row: the line is
+-- closed, or its draw is due and comes first (`due`).
 CREATE OR REPLACE FUNCTION line_enter(p_event bigint, p_buyer bigint, p_choices jsonb)
 RETURNS TABLE (entry bigint, is_new boolean, due boolean) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -20,7 +21,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN;
     END IF;
-    IF v_line.phase = 'lobby' AND (
+    IF v_line.phase = 'lobby' AND v_line.digest IS NULL AND (
         SELECT min(i.opens_at) FROM tickets_inventory i JOIN tickets_tickettype t ON t.id = i.ticket_type_id
          WHERE t.event_id = p_event
     ) <= clock_timestamp() THEN

@@ -75,14 +75,18 @@ def check(event_id: int) -> None:
     assert [each.number for each in entries] == list(range(1, line.entered + 1))
     waiting = [each.buyer_id for each in entries if each.state == "waiting"]
     assert len(waiting) == len(set(waiting))
-    if line.drawn is None:
+    if line.phase == "lobby":
         assert all(each.place is None for each in entries)
         return
+    assert line.drawn is not None
+    assert line.digest is not None
     assert line.digest == rules.digest_of(
         (each.number, f"{each.entered_at:%Y-%m-%dT%H:%M:%S.%fZ}") for each in entries[: line.drawn]
     )
     keys = {
-        each.number: rules.draw_key(seed=line.seed, digest=line.digest, number=each.number)
+        each.number: rules.draw_key(
+            seed=line.seed, digest=line.digest, number=each.number, value=line.public_value
+        )
         for each in entries[: line.drawn]
     }
     drawn = {number: place for place, number in enumerate(sorted(keys, key=keys.__getitem__), start=1)}

@@ -176,7 +176,8 @@ class TestProof:
         assert len((Path(settings.BASE_DIR) / "docs/verify_line.py").read_text().splitlines()) <= 40
         drawn = {int(number): place for number, place in json.loads(said.stdout).items()}
         assert drawn == dict(Entry.objects.values_list("number", "place"))
-        assert set(proof) == {"commitment", "seed", "digest", "drawn", "entries"}, "it names nobody"
+        parts = {"commitment", "seed", "digest", "drawn", "public_name", "public_value", "entries"}
+        assert set(proof) == parts, "it names nobody"
 
     @pytest.mark.parametrize("forged", ["seed", "entry", "missing"])
     def test_it_finds_a_forged_proof(

@@ -3,21 +3,22 @@
 const AT_ONCE = 2_000; // keys that are computed before the page may move again
 
 /** Return the place of a number by the published rule, or null where a browser has no SHA-256: on an http address. */
-export async function placeOf(seed, digest, drawn, number) {
+export async function placeOf(seed, digest, drawn, number, value = null) {
   if (number > drawn) return number;
   if (!globalThis.crypto?.subtle) return null;
-  const mine = await keyOf(seed, digest, number);
+  const before = [seed, digest, ...(value === null ? [] : [value])].join(" ");
+  const mine = await keyOf(before, number);
   let place = 1;
   for (let first = 1; first <= drawn; first += AT_ONCE) {
     const numbers = Array.from({ length: Math.min(AT_ONCE, drawn - first + 1) }, (_, index) => first + index);
-    const keys = await Promise.all(numbers.map((each) => keyOf(seed, digest, each)));
+    const keys = await Promise.all(numbers.map((each) => keyOf(before, each)));
     place += keys.filter((key) => isSmaller(key, mine)).length;
   }
   return place;
 }
 
-async function keyOf(seed, digest, number) {
-  const text = new TextEncoder().encode(`${seed} ${digest} ${number}`);
+async function keyOf(before, number) {
+  const text = new TextEncoder().encode(`${before} ${number}`);
   return new Uint8Array(await crypto.subtle.digest("SHA-256", text));
 }
 

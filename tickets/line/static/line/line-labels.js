@@ -30,6 +30,11 @@ export function waitingText(line, place, zone) {
 
 function beforeTheDraw(line, zone) {
   if (line.seed !== null) return gettext("The places have been drawn. Yours appears in a moment.");
+  if (line.digest !== null) {
+    return gettext("The list is closed. Places are drawn as soon as this value is known: %(name)s.", {
+      name: line.public_name,
+    });
+  }
   const text = gettext(
     "Places are drawn when the sale opens, %(when)s. Everybody who is in line by then has the same chance.",
     { when: line.opens_at ? dateTime(line.opens_at, zone) : "" },
@@ -43,4 +48,11 @@ export function waitText(seconds) {
   if (seconds <= 60) return gettext("Your turn comes in about a minute or less.");
   const minutes = Math.ceil(seconds / 60);
   return ngettext("Your turn comes in about %(n)s minute.", "Your turn comes in about %(n)s minutes.", minutes);
+}
+
+/** Write why a line stands or is slow; nothing when it moves as fast as it can. */
+export function reasonText(line) {
+  if (line.held) return gettext("The organiser has paused the line. Your place stays the same.");
+  if (line.standing) return gettext("No tickets are left for now. Those that come back go to the next in line.");
+  return line.most_per_minute === null ? "" : gettext("The organiser has slowed the line down.");
 }

@@ -3,7 +3,7 @@
 // turn is then taken from the server's page, which counts as a look at the tickets. A hidden page waits until it is seen.
 
 import { placeOf } from "line/draw.js";
-import { peopleAhead, secondsToWait, waitingText, waitText } from "line/line-labels.js";
+import { peopleAhead, reasonText, secondsToWait, waitingText, waitText } from "line/line-labels.js";
 import { follow } from "realtime/live.js";
 import { announce } from "shop/announce.js";
 import { gettext, setText } from "shop/formats.js";
@@ -18,6 +18,7 @@ class LiveLine extends HTMLElement {
   connectedCallback() {
     this.event = Number(this.getAttribute("event"));
     this.title = document.title;
+    this.seconds = null;
     this.read(this);
     this.see = this.see.bind(this);
     document.addEventListener("visibilitychange", this.see);
@@ -50,6 +51,7 @@ class LiveLine extends HTMLElement {
 
   async show(line) {
     this.line = line;
+    this.showMessage(line.message);
     if (this.state !== "waiting") {
       if (line.phase !== this.phase) this.renew(CROWD);
       return;
@@ -63,18 +65,21 @@ class LiveLine extends HTMLElement {
   }
 
   async computePlace() {
-    const { seed, digest, drawn } = this.line;
-    this.computing ??= placeOf(seed, digest, drawn, this.number);
+    const { seed, digest, drawn, public_value: value } = this.line;
+    this.computing ??= placeOf(seed, digest, drawn, this.number, value);
     this.place = await this.computing;
     if (this.place === null) this.renew(CROWD);
   }
 
   showPlace() {
     const lead = this.querySelector('[data-field="place"]');
-    const before = lead.textContent;
+    const reason = this.querySelector('[data-field="reason"]');
+    const [before, because] = [lead.textContent, reason.textContent];
     setText(lead, waitingText(this.line, this.place, this.getAttribute("zone")));
     this.showTime();
-    if (lead.textContent !== before) announce(`${lead.textContent} ${this.time().textContent}`);
+    if (lead.textContent !== before || reason.textContent !== because) {
+      announce([lead, this.time(), reason].map(({ textContent }) => textContent).join(" "));
+    }
   }
 
   time() {
@@ -83,17 +88,24 @@ class LiveLine extends HTMLElement {
 
   /** Show the time at the measured pace. It falls with each frame, and rises only with the reason beside it. */
   showTime() {
-    const isNext = this.place !== null && this.place > this.line.served;
-    const seconds = isNext ? secondsToWait(peopleAhead(this.place, this.line.served), this.line.per_minute) : null;
-    const hasRisen = this.seconds !== undefined && seconds > this.seconds * TOLERATED_SHARE + TOLERATED;
-    if (seconds === null || this.seconds === undefined || seconds <= this.seconds || hasRisen) {
-      this.seconds = seconds ?? undefined;
-    }
-    setText(this.time(), waitText(this.seconds ?? null));
+    const { served, per_minute: pace, held, standing } = this.line;
+    const isAhead = this.place !== null && this.place > served;
+    const seconds = isAhead && !held && !standing ? secondsToWait(peopleAhead(this.place, served), pace) : null;
+    const hasRisen = this.seconds !== null && seconds > this.seconds * TOLERATED_SHARE + TOLERATED;
     if (hasRisen) this.slowUntil = performance.now() + AWAY;
+    if (this.seconds === null || seconds === null || seconds <= this.seconds || hasRisen) this.seconds = seconds;
+    setText(this.time(), waitText(this.seconds));
     const isSlow = seconds !== null && performance.now() < (this.slowUntil ?? 0);
-    const reason = isSlow ? gettext("The line is slower than before, so the time is longer.") : "";
-    setText(this.querySelector('[data-field="reason"]'), reason);
+    const slower = isSlow ? gettext("The line is slower than before, so the time is longer.") : "";
+    setText(this.querySelector('[data-field="reason"]'), (isAhead && reasonText(this.line)) || slower);
+  }
+
+  /** Show what staff write to all who wait. */
+  showMessage(text) {
+    const message = this.querySelector('[data-field="message"]');
+    if (message.textContent === text) return;
+    setText(message, text);
+    if (text) announce(text, { urgent: true });
   }
 
   /** Notice that tickets were given to this person, or that a hold has ended. */

@@ -1,0 +1,7 @@
+-- Write down what became of the turns of entries that the caller has locked.
+UPDATE line_entry e
+   SET state = t.state, order_id = t.order_id, turn_at = COALESCE(e.turn_at, %(now)s),
+       look_by = CASE t.state WHEN 'given' THEN %(look_by)s::timestamptz END
+  FROM unnest(%(ids)s::bigint[], %(orders)s::bigint[], %(states)s::text[]) AS t (id, order_id, state)
+ WHERE e.id = t.id AND e.state = 'waiting'
+RETURNING e.id

@@ -1,0 +1,121 @@
+"""What staff do to a line: each is one transaction, recorded with who did it, and on every open page at once."""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from overlord.kernel import db
+from overlord.kernel.errors import Invalid
+from overlord.kernel.steps import step_log_after_commit
+from tickets import operations as tickets
+from tickets.line import operations, projections, rules, selectors, services
+from tickets.line.models import Line, PublicValue, StaffAction
+from tickets.line.rules import Action, LineActionRefused, Phase
+
+MOST_SHOWN = 100
+TEXTS = {
+    Action.MESSAGE: rules.LONGEST_MESSAGE,
+    Action.NAME_VALUE: rules.LONGEST_VALUE,
+    Action.GIVE_VALUE: rules.LONGEST_VALUE,
+}
+
+
+def line_act(*, event_id: int, actor_id: int, action: Action, text: str, now: datetime) -> dict[str, Any]:
+    """Do what a member of staff asks of an event's line, and return the line as its stream shows it.
+
+    Raises NotFound, Invalid for a text that does not fit, and LineActionRefused.
+    """
+    selectors.check_exists(event_id=event_id)
+    if not selectors.opens_by_draw(event_id=event_id):
+        raise LineActionRefused("This event does not open by a draw.")
+    text = _text(action, text)
+    with db.transaction():
+        line = operations.line_lock(event_id=event_id)
+        if action == Action.NAME_VALUE:
+            _name_value(event_id, line, text)
+        elif line is None:
+            raise LineActionRefused("The lobby of this event has not opened yet.")
+        else:
+            ACTIONS[action](line, text, now)
+        StaffAction.objects.create(
+            event_id=event_id, actor_id=actor_id, at=now, action=action.value, text=text
+        )
+        step_log_after_commit(f"line_{action.value}", event=event_id, actor=actor_id)
+    if action in (Action.OPEN_NOW, Action.GIVE_VALUE):
+        services.draw(event_id=event_id)
+    return projections.line_shown(event_id=event_id, now=now)
+
+
+def staff_actions(*, event_id: int) -> list[StaffAction]:
+    """Return what staff did to an event's line, the latest first; raise NotFound."""
+    selectors.check_exists(event_id=event_id)
+    return selectors.staff_actions(event_id=event_id, most=MOST_SHOWN)
+
+
+def _text(action: Action, text: str) -> str:
+    """Return the text that an action takes, on one line; raise Invalid."""
+    most = TEXTS.get(action)
+    if most is None:
+        return ""
+    plain = " ".join(text.split())
+    if len(plain) > most or (not plain and action != Action.MESSAGE):
+        sentence = f"Write 1 to {most} characters." if action != Action.MESSAGE else f"Write at most {most}."
+        raise Invalid(sentence, errors={"text": [sentence]})
+    return plain
+
+
+def _name_value(event_id: int, line: Line | None, name: str) -> None:
+    if line is not None:
+        raise LineActionRefused("The lobby is open: what the draw mixes in is fixed.")
+    PublicValue.objects.update_or_create(pk=event_id, defaults={"name": name})
+    db.after_commit(partial(projections.announce_line, event_id=event_id))
+
+
+def _hold(line: Line, _text: str, _now: datetime) -> None:
+    operations.line_changed(line=line, is_held=True)
+
+
+def _go_on(line: Line, _text: str, now: datetime) -> None:
+    operations.line_changed(line=line, is_held=False, moved_at=now)
+
+
+def _slower(line: Line, _text: str, now: datetime) -> None:
+    limit = rules.slower(most_per_minute=line.most_per_minute, per_minute=line.per_minute)
+    pace = min(line.per_minute, limit)
+    operations.line_changed(line=line, most_per_minute=limit, per_minute=pace, moved_at=now)
+
+
+def _faster(line: Line, _text: str, now: datetime) -> None:
+    limit = rules.faster(most_per_minute=line.most_per_minute)
+    operations.line_changed(line=line, most_per_minute=limit, moved_at=now)
+
+
+def _message(line: Line, text: str, _now: datetime) -> None:
+    operations.line_changed(line=line, message=text)
+
+
+def _open_now(line: Line, _text: str, now: datetime) -> None:
+    if line.phase != Phase.LOBBY or line.digest is not None:
+        raise LineActionRefused("The list of this line is closed already.")
+    tickets.sale_open(event_id=line.pk, now=now)
+
+
+def _give_value(line: Line, value: str, _now: datetime) -> None:
+    """Take the public value that was named before the lobby opened. The list was closed, and its digest public."""
+    if line.phase != Phase.LOBBY or line.digest is None or not line.public_name:
+        raise LineActionRefused("No draw waits for a value.")
+    if line.public_value is not None:
+        raise LineActionRefused("The value is known already.")
+    operations.line_changed(line=line, public_value=value)
+
+
+ACTIONS: dict[Action, Callable[[Line, str, datetime], None]] = {
+    Action.HOLD: _hold,
+    Action.GO_ON: _go_on,
+    Action.SLOWER: _slower,
+    Action.FASTER: _faster,
+    Action.MESSAGE: _message,
+    Action.OPEN_NOW: _open_now,
+    Action.GIVE_VALUE: _give_value,
+}

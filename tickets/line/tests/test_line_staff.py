@@ -1,0 +1,250 @@
+"""What staff do to a line: recorded, and on every open page at once."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import IntegrityError
+from django.test import Client
+from django.utils import timezone
+
+from overlord.accounts.models import User
+from overlord.kernel.errors import Invalid, NotFound
+from tests.clients import api_of, permit
+from tickets.line import figures, projections, rules, services, staff_services
+from tickets.line.models import Entry, Line, StaffAction
+from tickets.line.permissions import Permission
+from tickets.line.rules import Action, LineActionRefused
+from tickets.line.tests.lines import HOLD, check, enter, line_make, open_sale, people, serve_all, states
+from tickets.models import Event, Inventory, TicketType
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def types(ticket_type_make: Callable[..., TicketType]) -> list[TicketType]:
+    return line_make(ticket_type_make, 5, 1)
+
+
+@pytest.fixture
+def staff(user_make: Callable[..., User]) -> User:
+    return permit(user_make(), Permission.CONTROL_LINE)
+
+
+@pytest.fixture
+def act(types: list[TicketType], staff: User) -> Callable[..., dict[str, Any]]:
+    """Return a call by which staff act on the line."""
+
+    def act(action: Action, text: str = "") -> dict[str, Any]:
+        return staff_services.line_act(
+            event_id=types[0].event_id, actor_id=staff.pk, action=action, text=text, now=timezone.now()
+        )
+
+    return act
+
+
+Act = Callable[..., dict[str, Any]]
+
+
+class TestServing:
+    def test_a_held_line_gives_nothing_until_it_goes_on(self, types: list[TicketType], act: Act) -> None:
+        for buyer_id in people(3):
+            enter(types[0], buyer_id)
+        assert act(Action.HOLD)["held"] is True
+        open_sale(types)
+        serve_all(types[0])
+        assert states(types[0].event_id) == ["waiting"] * 3
+
+        assert act(Action.GO_ON)["held"] is False
+        serve_all(types[0])
+        assert states(types[0].event_id) == ["given"] * 3
+        check(types[0].event_id)
+
+    def test_a_slowed_line_has_the_turns_of_its_time(self, types: list[TicketType], act: Act) -> None:
+        for buyer_id in people(5):
+            enter(types[0], buyer_id)
+        open_sale(types)
+        services.draw(event_id=types[0].event_id)
+        Line.objects.update(most_per_minute=60, moved_at=timezone.now())
+        now = timezone.now()
+        given = []
+        for seconds in (0.5, 1.1, 1.6, 3.2):
+            services.serve(event_id=types[0].event_id, hold=HOLD, now=now + timedelta(seconds=seconds))
+            given.append(Entry.objects.filter(state="given").count())
+
+        assert given == [0, 1, 1, 3]
+
+    def test_slower_halves_and_faster_doubles_up_to_no_limit(self, act: Act) -> None:
+        with pytest.raises(LineActionRefused):
+            act(Action.FASTER)
+        assert [act(Action.SLOWER)["most_per_minute"] for _ in range(2)] == [3000, 1500]
+        assert [act(Action.FASTER)["most_per_minute"] for _ in range(2)] == [3000, None]
+
+    def test_a_limit_below_one_is_refused_by_the_database(self, types: list[TicketType]) -> None:
+        assert rules.slower(most_per_minute=1, per_minute=0) == 1
+        with pytest.raises(IntegrityError, match="line_moves_if_it_is_slow"):
+            Line.objects.update(most_per_minute=0)
+
+    def test_the_sale_opens_now_and_places_are_drawn(self, types: list[TicketType], act: Act) -> None:
+        for buyer_id in people(3):
+            enter(types[0], buyer_id)
+        shown = act(Action.OPEN_NOW)
+
+        assert (shown["phase"], shown["drawn"]) == ("serving", 3)
+        assert shown["opens_at"] <= timezone.now()
+        check(types[0].event_id)
+        with pytest.raises(LineActionRefused):
+            act(Action.OPEN_NOW)
+
+    def test_a_message_is_in_the_public_frame(self, types: list[TicketType], act: Act) -> None:
+        act(Action.MESSAGE, "  Doors open\nlater. ")
+        frame = projections.project_lines([types[0].event_id], now=timezone.now())[types[0].event_id]
+
+        assert frame["message"] == "Doors open later."
+        assert act(Action.MESSAGE, "")["message"] == ""
+        with pytest.raises(Invalid):
+            act(Action.MESSAGE, "x" * (rules.LONGEST_MESSAGE + 1))
+
+    def test_each_action_is_recorded_and_a_refused_one_is_not(self, act: Act, staff: User) -> None:
+        act(Action.HOLD)
+        with pytest.raises(LineActionRefused):
+            act(Action.GIVE_VALUE, "7")
+        act(Action.MESSAGE, "Soon.")
+
+        done = StaffAction.objects.order_by("pk").values_list("actor_id", "action", "text")
+        assert list(done) == [(staff.pk, "hold", ""), (staff.pk, "message", "Soon.")]
+
+    def test_an_event_without_a_line_has_no_actions(self, ticket_type: TicketType, staff: User) -> None:
+        def hold(event_id: int) -> None:
+            staff_services.line_act(
+                event_id=event_id, actor_id=staff.pk, action=Action.HOLD, text="", now=timezone.now()
+            )
+
+        with pytest.raises(LineActionRefused):
+            hold(ticket_type.event_id)
+        with pytest.raises(NotFound):
+            hold(999_999)
+        Event.objects.filter(pk=ticket_type.event_id).update(opening="draw")
+        with pytest.raises(LineActionRefused, match="lobby"):
+            hold(ticket_type.event_id)
+
+
+class TestPublicValue:
+    @pytest.fixture
+    def types(self, ticket_type_make: Callable[..., TicketType], staff: User) -> list[TicketType]:
+        """Return the types of an event whose draw mixes in a value that was named before the lobby opened."""
+        later = ticket_type_make(capacity=5, opens_at=timezone.now() + timedelta(hours=2))
+        Event.objects.filter(pk=later.event_id).update(opening="draw")
+        staff_services.line_act(
+            event_id=later.event_id, actor_id=staff.pk, action=Action.NAME_VALUE, text="The lottery",
+            now=timezone.now(),
+        )  # fmt: skip
+        Inventory.objects.update(opens_at=timezone.now() + timedelta(minutes=5))
+        services.time_passed(hold=HOLD, now=timezone.now())
+        return [later]
+
+    def test_the_list_is_closed_and_its_digest_public_before_the_value_is(
+        self, types: list[TicketType], act: Act, tmp_path: Path
+    ) -> None:
+        event_id = types[0].event_id
+        buyers = people(9)
+        for buyer_id in buyers:
+            enter(types[0], buyer_id)
+        with pytest.raises(LineActionRefused):
+            act(Action.GIVE_VALUE, "6 14 38")  # the list is not closed
+        with pytest.raises(LineActionRefused):
+            act(Action.NAME_VALUE, "Another lottery")
+        open_sale(types)
+        serve_all(types[0])
+        waiting = projections.line_shown(event_id=event_id, now=timezone.now())
+        assert (waiting["phase"], waiting["drawn"], waiting["seed"]) == ("lobby", 9, None)
+        assert waiting["public_name"] == "The lottery"
+        late = enter(types[0], people(1)[0])
+        services.entry_leave(event_id=event_id, buyer_id=buyers[0])
+        check(event_id)
+
+        drawn = act(Action.GIVE_VALUE, "6 14 38")
+        assert (drawn["digest"], drawn["phase"]) == (waiting["digest"], "serving")
+        check(event_id)
+        assert late["place"] is None
+        assert Entry.objects.get(number=late["number"]).place == 10
+        proof = services.proof(event_id=event_id)
+        assert _verified(proof, tmp_path)
+        assert not _verified(proof | {"public_value": "1 2 3"}, tmp_path), "the value decides the places"
+
+    def test_a_value_that_nobody_named_is_refused_by_the_database(self, types: list[TicketType]) -> None:
+        with pytest.raises(IntegrityError, match="line_value_was_named"):
+            Line.objects.update(public_value="1")
+
+    def test_the_proof_is_secret_while_the_draw_waits(self, types: list[TicketType]) -> None:
+        enter(types[0], people(1)[0])
+        open_sale(types)
+        serve_all(types[0])
+
+        assert Line.objects.get().digest is not None
+        with pytest.raises(NotFound):
+            services.proof(event_id=types[0].event_id)
+
+
+def _verified(proof: dict[str, Any], folder: Path) -> bool:
+    """Return whether the script of the documents finds the places that were drawn."""
+    (folder / "proof.json").write_text(json.dumps(proof))
+    script = Path(settings.BASE_DIR) / "docs/verify_line.py"
+    said = subprocess.run(
+        [sys.executable, str(script), str(folder / "proof.json")], capture_output=True, text=True, check=True
+    )
+    drawn = Entry.objects.filter(number__lte=proof["drawn"])
+    found = {int(number): place for number, place in json.loads(said.stdout).items()}
+    return found == dict(drawn.values_list("number", "place"))
+
+
+class TestFigures:
+    def test_they_say_who_waits_for_what_and_when_it_ends(self, types: list[TicketType]) -> None:
+        for buyer_id in people(8):
+            enter(types[0], buyer_id, 2, second=[(types[1].pk, 1)])
+        open_sale(types)
+        services.draw(event_id=types[0].event_id)
+        before = figures.line_figures(event_id=types[0].event_id, now=timezone.now())
+        assert before.states == {"waiting": 8, "given": 0, "passed": 0, "left": 0}
+        assert [(each.wished, each.there) for each in before.wishes] == [(16, 5), (0, 1)]
+        assert sum(n for _, n in before.by_minute) == 8
+        Line.objects.update(per_minute=4)
+        now = timezone.now()
+        ends_at = figures.line_figures(event_id=types[0].event_id, now=now).ends_at
+        assert ends_at == now + timedelta(minutes=2)
+
+        serve_all(types[0])
+        after = figures.line_figures(event_id=types[0].event_id, now=timezone.now())
+        assert after.states == {"waiting": 5, "given": 3, "passed": 0, "left": 0}
+        assert after.ends_at is None, "nothing is left: nobody knows"
+
+
+class TestByPageAndApi:
+    def test_by_api(self, types: list[TicketType], staff: User) -> None:
+        api, url = api_of(staff), f"/event/events/{types[0].event_id}/line/actions/"
+        held = api.post(url, {"action": "hold"}, format="json")
+
+        assert (held.status_code, held.json()["held"]) == (200, True)
+        assert [(each["actor"], each["action"]) for each in api.get(url).json()] == [(staff.username, "hold")]
+        assert api.post(url, {"action": "stop"}, format="json").status_code == 400
+        refused = api.post(url, {"action": "give_value", "text": "1"}, format="json")
+        assert (refused.status_code, refused.json()["code"]) == (409, "line_action_refused")
+
+    def test_by_page(self, client: Client, types: list[TicketType], staff: User) -> None:
+        client.force_login(staff)
+        desk = f"/events/{types[0].event_id}/line/desk/"
+        assert "Hold the line" in client.get(desk).content.decode()
+        done = client.post(desk, {"action": "hold"}, follow=True).content.decode()
+        assert "The organiser has paused the line" in done
+        assert staff.username in done
+        assert client.post(desk, {"action": "stop"}).status_code == 400
+        assert client.post(desk, {"action": "give_value", "text": "1"}).status_code == 409
+        enter(types[0], staff.pk)
+        Line.objects.update(message="Soon.")
+        assert "Soon." in client.get(f"/events/{types[0].event_id}/line/").content.decode()
