@@ -345,7 +345,9 @@ class TestSearch:
 
     def test_it_uses_an_index(self) -> None:
         with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL statement_timeout = 0")  # many rows: on a busy machine they take a while
+            cursor.execute(
+                "SET LOCAL statement_timeout = 0"
+            )  # many rows: on a busy machine they take a while
             cursor.execute(
                 "INSERT INTO tickets_event (name, date, time_zone, currency, description, version)"
                 " SELECT md5(n::text), now() + n * interval '1 minute', 'UTC', 'EUR',"
