@@ -16,6 +16,7 @@ from overlord.kernel import paths, schema  # noqa: F401  (paths registers `id`)
 from overlord.shop.shared_answers import shared
 from stats import pages as stats
 from tickets import pages as tickets
+from tickets.admission import door_pages
 from tickets.admission import pages as admission
 from tickets.line import pages as line
 from tickets.line import staff_pages as line_staff
@@ -42,6 +43,8 @@ pages = [
     path("me/orders/<id:reservation_id>/", admission.order_tickets, name="order_tickets"),
     path("t/worker.js", admission.ticket_worker, name="ticket_worker"),
     path("t/<str:signed>/", admission.tickets_shown, name="tickets_shown"),
+    path("door/", door_pages.door, name="door"),
+    path("door/worker.js", door_pages.worker, name="door_worker"),
     path("monitor/", stats.monitor, name="monitor"),
     path("mailbox/", demo.mailbox, name="mailbox"),
     path("login/", accounts.Login.as_view(), name="login"),

@@ -56,6 +56,7 @@ ANYONE = {
     "door/keys/",
     "t/worker.js",
     "t/<str:signed>/",  # to whoever has the link
+    "door/worker.js",
     "login/",
     "logout/",
     "signup/",

@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
-# The door scans codes with the camera, and Stripe's form may ask the browser to pay. Nothing else is used.
-PERMISSIONS = 'camera=(self), geolocation=(), microphone=(), payment=(self "https://js.stripe.com"), usb=()'
+# Stripe's form may ask the browser to pay. Nothing else is used, but by the door.
+PERMISSIONS = 'camera=(), geolocation=(), microphone=(), payment=(self "https://js.stripe.com"), usb=()'
+PERMISSIONS_OF_DOOR = PERMISSIONS.replace("camera=()", "camera=(self)")  # it scans codes
 # Of what is no page: it loads nothing, and nobody frames it.
 NOTHING = "default-src 'none'; frame-ancestors 'none'"
 
@@ -22,6 +23,6 @@ class SecurityHeadersMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        response.headers["Permissions-Policy"] = PERMISSIONS
+        response.headers.setdefault("Permissions-Policy", PERMISSIONS)
         response.headers.setdefault("Content-Security-Policy", NOTHING)
         return response

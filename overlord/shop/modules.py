@@ -11,6 +11,13 @@ from django.templatetags.static import static
 _IMPORTS = re.compile(r"""^import\b[^"';]*["']([^"']+)["']""", re.MULTILINE)
 
 MODULES = (
+    "admission/camera.js",
+    "admission/codes.js",
+    "admission/door-desk.js",
+    "admission/door-list.js",
+    "admission/door-page.js",
+    "admission/door-store.js",
+    "admission/signals.js",
     "admission/ticket-page.js",
     "checkout/live-me.js",
     "checkout/payment-status.js",

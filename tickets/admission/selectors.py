@@ -12,7 +12,7 @@ from tickets.admission import links, sql
 from tickets.admission.links import Link, NotALink, Subject
 from tickets.admission.models import Key, OrderLink, Scan, Ticket
 from tickets.admission.rules import ScanResult, serial_read
-from tickets.models import TicketType
+from tickets.models import Event, TicketType
 
 TICKET_COLUMNS = (
     "id",
@@ -204,3 +204,15 @@ def door_list(*, event_id: int, since: int) -> dict[str, Any]:
 def door_states(event_ids: Collection[int], *, now: datetime) -> list[dict[str, Any]]:
     """Read who came in to events, as rows that `representation.door` shows."""
     return db.rows(sql.DOOR_STATE, {"events": list(event_ids), "now": now})
+
+
+def door_events(*, since: datetime, most: int) -> list[dict[str, Any]]:
+    """Return the events that a door can be opened for: those that begin after an instant, the first ones first."""
+    events = Event.objects.filter(date__gte=since).order_by("date", "id")
+    return [dict(row) for row in events.values("id", "name", "date", "time_zone")[:most]]
+
+
+def door_event(*, event_id: int) -> dict[str, Any] | None:
+    """Return the event of a door, with the gates that scanned its tickets; None when there is none."""
+    event = Event.objects.filter(pk=event_id).values("id", "name", "date", "time_zone").first()
+    return None if event is None else {**event, "gates": gates_of(event_id=event_id)}

@@ -120,3 +120,7 @@ class DoorList(serializers.Serializer):
         child=serializers.ListField(),
         help_text="Of each: id, serial, ticket type, issue, state, when admitted, at which gate.",
     )
+
+
+class PictureCode(serializers.Serializer):
+    code = serializers.CharField(allow_null=True, help_text="Null when there is none in the picture.")

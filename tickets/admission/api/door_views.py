@@ -3,20 +3,23 @@
 from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from overlord.accounts.permissions import StaffPermission
 from overlord.accounts.selectors import actor_id
-from overlord.kernel import clock, query_params
+from overlord.kernel import clock, query_params, rate_limits
 from overlord.kernel.numbers import LARGEST_ID
-from tickets.admission import door_services, representation, selectors
+from overlord.kernel.rate_limits import Limit
+from tickets.admission import door_services, pictures, representation, selectors
 from tickets.admission.api import door_serializers as serializers
 from tickets.admission.door_services import Shown
 from tickets.admission.permissions import Permission
 
 NEWEST = 50  # scans, and tickets found
+PICTURES = Limit(name="door-pictures", amount=60, seconds=10)  # of one person
 WORDS = (2, 200)  # least and most characters of a search
 
 
@@ -120,3 +123,34 @@ class EventTickets(DoorView):
             raise query_params.unreadable("q", f"Give {least} to {most} characters.")
         rows = selectors.tickets_found(event_id=event_id, words=words, most=NEWEST)
         return Response([representation.ticket_found(row) for row in rows])
+
+
+class GreyPicture(BaseParser):
+    """A picture as its pixels: one byte each."""
+
+    media_type = "application/octet-stream"
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        return bytes(stream.read())
+
+
+class PictureRead(DoorView):
+    parser_classes = (GreyPicture,)
+
+    @extend_schema(
+        operation_id="door_picture_read",
+        parameters=[OpenApiParameter("width", int, required=True, description="Of the picture, in pixels.")],
+        request={"application/octet-stream": bytes},
+        responses=serializers.PictureCode,
+    )
+    def post(self, request: Request) -> Response:
+        """Read the QR code in a grey picture of one byte a pixel, 640 by 640 at most. It scans nothing."""
+        width = query_params.whole(
+            request.query_params, "width", default=1, least=1, most=pictures.MOST_PIXELS
+        )
+        rate_limits.count(PICTURES, actor_id(request))
+        grey = request.data if isinstance(request.data, bytes) else b""
+        try:
+            return Response({"code": pictures.code_of_picture(grey, width=width)})
+        except pictures.NotAPicture:
+            raise query_params.unreadable("width", "The picture is not so wide, or too large.") from None

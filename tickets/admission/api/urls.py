@@ -9,6 +9,7 @@ urlpatterns = [
     path("door/scans/", door_views.ScanMake.as_view()),
     path("door/scans/batch/", door_views.ScanBatch.as_view()),
     path("door/scans/<uuid:scan_id>/undo/", door_views.ScanUndo.as_view()),
+    path("door/pictures/", door_views.PictureRead.as_view()),
     path("door/events/<id:event_id>/list/", door_views.DoorList.as_view()),
     path("door/events/<id:event_id>/scans/", door_views.EventScans.as_view()),
     path("door/events/<id:event_id>/tickets/", door_views.EventTickets.as_view()),

@@ -1,0 +1,159 @@
+"""The page of the door: scan, search, undo. It works without JavaScript; with it, it goes on without a network."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID, uuid4
+
+from django.contrib.staticfiles import finders
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from overlord.accounts.selectors import actor_id
+from overlord.kernel import clock, problems
+from overlord.kernel.errors import DomainError, Forbidden, Invalid
+from overlord.kernel.methods import allow
+from overlord.kernel.numbers import LARGEST_ID, whole_number
+from overlord.kernel.security_headers import PERMISSIONS_OF_DOOR
+from overlord.kernel.texts import one_line
+from overlord.shop import error_messages
+from overlord.shop.permissions import staff_with
+from tickets.admission import codes, door_services, labels, representation, rules, selectors
+from tickets.admission.door_services import Shown
+from tickets.admission.permissions import Permission
+
+NEWEST = 50
+SHOWN_SINCE = timedelta(days=2)  # events that began no longer ago can be chosen
+EVENTS_SHOWN = 200
+LONGEST = 300  # characters of what a scanner types
+WORKER_POLICY = (
+    "default-src 'none'; connect-src 'self'; frame-ancestors 'none'"  # it asks for the page itself
+)
+
+
+@allow("GET", "POST")
+@staff_with(Permission.USE_DOOR)
+def door(request: HttpRequest) -> HttpResponse:
+    """Choose an event and a gate; at a gate, show the form that scans, and take it."""
+    try:
+        event_id, gate = _place(request)
+    except Invalid as wrong:
+        return _choose(request, refused=wrong)
+    if event_id is None:
+        return _choose(request)
+    event = selectors.door_event(event_id=event_id)
+    if event is None:
+        return _choose(request, refused=Invalid(_("There is no such event.")))
+    answer, refused, found = None, None, None
+    try:
+        if request.method == "POST":
+            answer = _post(request, event_id=event_id, gate=gate)
+        elif words := request.GET.get("q", "").replace("\0", "").strip()[:200]:
+            found = _found(event_id, words)
+    except DomainError as error:
+        refused = error
+    return _gate(request, event, gate, answer=answer, refused=refused, found=found)
+
+
+def _place(request: HttpRequest) -> tuple[int | None, str]:
+    """Return the chosen event and gate, or None as the event; raise Invalid."""
+    given = request.GET
+    if not given.get("event") and not given.get("gate"):
+        return None, ""
+    try:
+        event_id = whole_number(given.get("event", ""), least=1, most=LARGEST_ID)
+    except ValueError:
+        raise Invalid(_("Choose an event.")) from None
+    try:
+        return event_id, one_line(given.get("gate", ""), most=rules.GATE_LENGTH)
+    except ValueError:
+        raise Invalid(_("Give the gate a name of at most 60 characters.")) from None
+
+
+def _post(request: HttpRequest, *, event_id: int, gate: str) -> dict[str, Any]:
+    """Undo a scan, or scan what was typed; return the answer as the page shows it."""
+    actor, now = actor_id(request), clock.now()
+    if "undo" in request.POST:
+        if not request.user.has_perm(Permission.UNDO_ADMISSION):
+            raise Forbidden()
+        scan = door_services.admission_undo(scan_id=_uuid(request, "undo"), actor_id=actor, now=now)
+        return {**scan, "undone": True}
+    typed = request.POST.get("shown", "").replace("\0", "").strip()[:LONGEST]
+    if not typed:
+        raise Invalid(_("Scan a code, or type the serial of a ticket."))
+    is_code = len(typed) == codes.LENGTH
+    shown = Shown(
+        scan_id=_uuid(request, "scan_id"), code=typed if is_code else "", serial="" if is_code else typed
+    )
+    return door_services.scan_make(shown=shown, event_id=event_id, gate=gate, actor_id=actor, now=now)
+
+
+def _uuid(request: HttpRequest, name: str) -> UUID:
+    try:
+        return UUID(request.POST.get(name, ""))
+    except ValueError:
+        raise Invalid(_("This form is not complete. Please load the page again.")) from None
+
+
+def _found(event_id: int, words: str) -> list[dict[str, Any]]:
+    rows = selectors.tickets_found(event_id=event_id, words=words, most=NEWEST)
+    return [{**representation.ticket_found(row), "scan": uuid4()} for row in rows]
+
+
+def _choose(request: HttpRequest, *, refused: DomainError | None = None) -> HttpResponse:
+    now = clock.now()
+    context = {
+        "events": selectors.door_events(since=now - SHOWN_SINCE, most=EVENTS_SHOWN),
+        "chosen": request.GET.get("event", ""),
+        "gate": request.GET.get("gate", "")[: rules.GATE_LENGTH],
+        "error": error_messages.of_error(refused) if refused else None,
+    }
+    status = problems.status_of(refused) if refused else 200
+    return _allowed(render(request, "admission/door_choose.html", context, status=status))
+
+
+def _gate(
+    request: HttpRequest,
+    event: dict[str, Any],
+    gate: str,
+    *,
+    answer: dict[str, Any] | None,
+    refused: DomainError | None,
+    found: list[dict[str, Any]] | None,
+) -> HttpResponse:
+    now: datetime = clock.now()
+    [state] = selectors.door_states([event["id"]], now=now)
+    rows = selectors.scans_newest(event_id=event["id"], gate=None, only_conflicts=False, most=NEWEST)
+    context = {
+        "event": event,
+        "gate": gate,
+        "here": f"{reverse('door')}?{urlencode({'event': event['id'], 'gate': gate})}",
+        "state": representation.door(state),
+        "scans": [representation.scan(row) for row in rows],
+        "answer": answer,
+        "error": error_messages.of_error(refused) if refused else None,
+        "found": found,
+        "words": request.GET.get("q", "")[:200],
+        "scan_id": uuid4(),
+        "may_undo": request.user.has_perm(Permission.UNDO_ADMISSION),
+        "labels": labels.results(),
+        "now": now,
+    }
+    status = problems.status_of(refused) if refused else 200
+    return _allowed(render(request, "admission/door.html", context, status=status))
+
+
+def _allowed(response: HttpResponse) -> HttpResponse:
+    """Let this page, alone of all, use the camera."""
+    response.headers["Permissions-Policy"] = PERMISSIONS_OF_DOOR
+    return response
+
+
+@allow("GET")
+def worker(request: HttpRequest) -> HttpResponse:
+    """Give the door's service worker, whose scope is the folder that it comes from; anyone may have it."""
+    source = Path(str(finders.find("admission/door-worker.js"))).read_text(encoding="utf-8")
+    return HttpResponse(source, "text/javascript", headers={"Content-Security-Policy": WORKER_POLICY})

@@ -1,0 +1,21 @@
+"""What people at the door read about each result. The page's script has the same words from the page."""
+
+from django.utils.translation import gettext as _
+
+from tickets.admission.rules import ScanResult
+
+UNCHECKED = "unchecked"  # a door without a network let a ticket in
+UNDONE = "undone"
+
+
+def results() -> dict[str, str]:
+    """Return the sentence of each result, and of what only a page knows."""
+    return {
+        ScanResult.ADMITTED: _("Admitted"),
+        ScanResult.ALREADY_ADMITTED: _("Already admitted"),
+        ScanResult.REVOKED: _("Not valid any more"),
+        ScanResult.OTHER_EVENT: _("For another event"),
+        ScanResult.UNKNOWN: _("Not a ticket"),
+        UNCHECKED: _("Let in, not checked"),
+        UNDONE: _("Admission undone"),
+    }

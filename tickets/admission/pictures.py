@@ -1,0 +1,26 @@
+"""Read the code of a ticket from a small grey picture, for browsers that read no QR codes themselves.
+
+Plain functions on given values.
+"""
+
+import zxingcpp
+
+QR_CODES = zxingcpp.barcode_formats_from_str("QRCode")
+MOST_PIXELS = 640 * 640
+
+
+class NotAPicture(ValueError):
+    """The bytes are not one for each pixel of a picture of an allowed size."""
+
+
+def code_of_picture(grey: bytes, *, width: int) -> str | None:
+    """Return the text of the first QR code in a picture, one byte a pixel, row by row; None when there is none.
+
+    Raises NotAPicture.
+    """
+    height, rest = divmod(len(grey), width)
+    if rest or not height or len(grey) > MOST_PIXELS:
+        raise NotAPicture
+    picture = memoryview(grey).cast("B", (height, width))
+    found = zxingcpp.read_barcodes(picture, formats=QR_CODES)
+    return found[0].text if found else None

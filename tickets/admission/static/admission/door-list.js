@@ -1,0 +1,66 @@
+// What a door knows without a network: the keys, and each ticket of its event as it last heard. It decides by that.
+// It knows no page and no store.
+
+import { codeRead, isSigned } from "admission/codes.js";
+
+export class DoorList {
+  constructor(event) {
+    this.event = event;
+    this.version = 0;
+    this.keys = new Map();
+    this.types = new Map();
+    this.tickets = new Map();
+    this.serials = new Map();
+    this.letIn = new Map(); // tickets that this door has let in and that are not settled: id -> {at, gate}
+  }
+
+  /** Take what the server said; return the rows of tickets that changed. */
+  take({ version, complete, keys, ticket_types: types, tickets }) {
+    if (complete) {
+      this.tickets.clear();
+      this.serials.clear();
+    }
+    this.version = version;
+    this.keys = new Map(keys.map((key) => [key.id, key]));
+    this.types = new Map(types.map(({ id, name }) => [id, name]));
+    for (const row of tickets) this.put(row);
+    return tickets;
+  }
+
+  put(row) {
+    this.tickets.set(row[0], row);
+    this.serials.set(row[1], row[0]);
+  }
+
+  /** Return `{ result, ticket, first, signed }` for a code, or a serial: a result of the server, or "unchecked". */
+  async decide({ code = "", serial = "" }) {
+    if (serial) return this.decideTicket(this.serials.get(serial), null);
+    const said = codeRead(code.trim());
+    if (said === null) return { result: "unknown" };
+    if (said.event !== this.event) return { result: "other_event" };
+    const key = this.keys.get(said.key);
+    if (key === undefined) return { result: "unknown" };
+    const signed = await isSigned(said.bytes, key.public_key);
+    if (signed === false) return { result: "unknown" };
+    if (key.retired_at !== null) return { result: "revoked" };
+    return { ...this.decideTicket(said.ticket, said.issue), signed };
+  }
+
+  decideTicket(id, issue) {
+    if (id === undefined) return { result: "unknown" };
+    const row = this.tickets.get(id);
+    const ticket = row ? this.shown(row) : { id };
+    const here = this.letIn.get(id);
+    if (row !== undefined) {
+      const [, , , latest, state, at, gate] = row;
+      if (state === "revoked" || (issue !== null && issue < latest)) return { result: "revoked", ticket };
+      if (state === "admitted") return { result: "already_admitted", ticket, first: { at, gate } };
+    }
+    if (here !== undefined) return { result: "already_admitted", ticket, first: here };
+    return { result: "unchecked", ticket };
+  }
+
+  shown([id, serial, type]) {
+    return { id, serial, ticket_type_name: this.types.get(type) ?? "" };
+  }
+}

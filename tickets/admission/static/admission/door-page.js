@@ -1,0 +1,251 @@
+// <door-page event="7" gate="North">: the page of a gate. Scans by camera, scanner and hand are answered without a
+// reload, and go on without a network.
+
+import { Camera } from "admission/camera.js";
+import { DoorDesk } from "admission/door-desk.js";
+import { signal, wakeSound } from "admission/signals.js";
+import { follow } from "realtime/live.js";
+import { gettext, ngettext, number, setText, timeToTheSecond } from "shop/formats.js";
+
+const NEWEST = 50;
+const SAME_CODE = 4_000; // milliseconds in which the camera does not scan the same code again
+const KINDS = { admitted: "good", unchecked: "maybe", undone: "maybe" };
+
+class DoorPage extends HTMLElement {
+  async connectedCallback() {
+    this.labels = JSON.parse(this.getAttribute("labels"));
+    this.panel = this.querySelector(".answer");
+    const event = Number(this.getAttribute("event"));
+    this.desk = new DoorDesk({
+      event,
+      gate: this.getAttribute("gate"),
+      csrf: this.querySelector("[name=csrfmiddlewaretoken]").value,
+      onNetwork: () => this.showNetwork(),
+      onConflict: (answer) => this.showConflict(answer),
+      onList: () => this.showNetwork(),
+    });
+    this.addEventListener("submit", (submitted) => this.submit(submitted));
+    this.addEventListener("pointerdown", wakeSound);
+    this.addEventListener("keydown", wakeSound);
+    this.prepareCamera();
+    this.input.focus();
+    await this.desk.begin();
+    this.stream = follow(`/ws/door/${event}/`, {
+      onState: (state) => this.showState(state),
+      onStatus: (status) => {
+        this.querySelector("live-badge").show(status);
+        if (status === "live" && this.desk.isOffline) this.desk.renew();
+      },
+    });
+    this.dataset.ready = "yes";
+    await this.keepPage();
+  }
+
+  disconnectedCallback() {
+    this.desk.end();
+    this.stream?.close();
+    this.camera?.close();
+  }
+
+  get input() {
+    return this.querySelector("#shown");
+  }
+
+  // Scans -------------------------------------------------------------------------------------------------
+  submit(submitted) {
+    const form = submitted.target;
+    if (form.matches("[data-undo]")) {
+      submitted.preventDefault();
+      this.undo(form.elements.undo.value);
+    } else if (form.matches("[data-scan]")) {
+      submitted.preventDefault();
+      const typed = form.elements.shown.value.trim();
+      form.reset();
+      if (typed) this.scan(typed);
+      this.input.focus();
+    }
+  }
+
+  /** Scan what was typed or seen. A code is as long as codes are; all else is a serial. */
+  async scan(text) {
+    const answer = await this.desk.scan(text.length === 131 ? { code: text } : { serial: text });
+    this.showAnswer(answer);
+  }
+
+  async undo(scanId) {
+    const scan = await this.desk.undo(scanId);
+    if (scan === null) this.showAnswer({ detail: gettext("There is no network. Try again later.") });
+    else this.showAnswer(scan.undone_at ? { ...scan, result: "undone" } : scan);
+  }
+
+  showAnswer(answer) {
+    const result = answer.result ?? "problem";
+    this.panel.dataset.result = result;
+    this.panel.hidden = false;
+    setText(this.field("result"), this.labels[result] ?? answer.detail ?? answer.title);
+    setText(this.field("who"), whose(answer.ticket));
+    setText(this.field("what"), what(answer));
+    setText(this.field("first"), this.first(answer));
+    const undo = this.panel.querySelector("form");
+    if (undo) {
+      undo.hidden = !["admitted", "unchecked"].includes(result);
+      undo.elements.undo.value = answer.scan_id ?? "";
+    }
+    signal(KINDS[result] ?? "bad");
+    if (answer.result) this.addLine(answer);
+  }
+
+  field(name) {
+    return this.panel.querySelector(`[data-field="${name}"]`);
+  }
+
+  /** Say when and where a ticket was admitted, if that is why it is refused. */
+  first({ result, first: admission }) {
+    if (!admission || result === "admitted") return "";
+    const time = timeToTheSecond(admission.at, this.getAttribute("zone"));
+    const values = { time, gate: admission.gate, by: admission.by };
+    if (admission.by) return gettext("Admitted at %(time)s at gate %(gate)s by %(by)s", values);
+    return gettext("Admitted at %(time)s at gate %(gate)s", values);
+  }
+
+  addLine(answer) {
+    const lines = this.querySelector(".lines");
+    const line = this.querySelector("#line").content.firstElementChild.cloneNode(true);
+    line.dataset.result = answer.result;
+    setText(line.querySelector("b"), this.labels[answer.result]);
+    setText(line.querySelector("[data-field=who]"), whose(answer.ticket));
+    setText(line.querySelector("[data-field=gate]"), this.getAttribute("gate"));
+    setText(line.querySelector("time"), timeToTheSecond(new Date().toISOString(), this.getAttribute("zone")));
+    lines.prepend(line);
+    while (lines.children.length > NEWEST) lines.lastElementChild.remove();
+    this.querySelector(".no-lines").hidden = true;
+  }
+
+  // Network -----------------------------------------------------------------------------------------------
+  showNetwork() {
+    const { isOffline, kept, list } = this.desk;
+    this.dataset.network = isOffline ? "off" : "on";
+    const note = this.querySelector(".network");
+    note.hidden = !isOffline && kept.length === 0;
+    const known = gettext("No network. This page knows %(n)s tickets and keeps what you scan.", { n: number(list.tickets.size) });
+    const waiting = ngettext("%(n)s scan waits to be settled.", "%(n)s scans wait to be settled.", kept.length);
+    const parts = [...(isOffline ? [known] : []), ...(kept.length > 0 ? [waiting] : [])];
+    if (isOffline && !this.desk.store) parts.push(gettext("This browser keeps nothing over a reload."));
+    setText(note, parts.join(" "));
+  }
+
+  showConflict(answer) {
+    const place = this.querySelector(".conflicts");
+    place.hidden = false;
+    const line = document.createElement("li");
+    line.textContent = [this.labels[answer.result], whose(answer.ticket), this.first(answer)].filter(Boolean).join(" · ");
+    place.querySelector("ul").append(line);
+    signal("bad");
+  }
+
+  showState({ admitted, tickets, gates, conflicts, list_version: version }) {
+    setText(this.querySelector('[data-field="admitted"]'), number(admitted));
+    setText(this.querySelector('[data-field="tickets"]'), number(tickets));
+    const here = gates.find(({ gate }) => gate === this.getAttribute("gate"))?.admitted ?? 0;
+    setText(this.querySelector('[data-field="here"]'), number(here));
+    setText(this.querySelector('[data-field="conflicts"]'), number(conflicts));
+    if (version !== this.heard) this.desk.renew();
+    this.heard = version;
+  }
+
+  // Camera ------------------------------------------------------------------------------------------------
+  prepareCamera() {
+    const part = this.querySelector(".camera");
+    if (!navigator.mediaDevices?.getUserMedia) return;
+    part.hidden = false;
+    this.camera = new Camera(part.querySelector("video"), {
+      onCode: (code) => this.see(code),
+      readAtServer: (grey, width) => this.desk.readPicture(grey, width),
+    });
+    part.querySelector("[data-do=camera]").addEventListener("click", () => this.toggleCamera());
+    part.querySelector("select").addEventListener("change", ({ target }) => this.openCamera(target.value));
+    part.querySelector("[data-do=torch]").addEventListener("click", ({ currentTarget }) => {
+      const on = currentTarget.getAttribute("aria-pressed") !== "true";
+      this.setTorch(on);
+    });
+  }
+
+  toggleCamera() {
+    if (!this.camera.isOpen) return this.openCamera();
+    this.camera.close();
+    return this.showCamera();
+  }
+
+  async openCamera(deviceId) {
+    const trouble = this.querySelector(".camera .error");
+    trouble.hidden = true;
+    try {
+      await this.camera.open(deviceId);
+      if (localStorage.getItem("door-torch") === "on") await this.setTorch(true);
+    } catch {
+      trouble.hidden = false;
+    }
+    await this.showCamera();
+  }
+
+  async setTorch(on) {
+    if (!this.camera.hasTorch) return;
+    await this.camera.setTorch(on);
+    localStorage.setItem("door-torch", on ? "on" : "off");
+    this.querySelector("[data-do=torch]").setAttribute("aria-pressed", String(on));
+  }
+
+  async showCamera() {
+    const part = this.querySelector(".camera");
+    const isOpen = this.camera.isOpen;
+    part.querySelector("video").hidden = !isOpen;
+    setText(part.querySelector("[data-do=camera]"), isOpen ? gettext("Stop the camera") : gettext("Scan with the camera"));
+    part.querySelector("[data-do=torch]").hidden = !isOpen || !this.camera.hasTorch;
+    const cameras = isOpen ? await this.camera.cameras() : [];
+    const choice = part.querySelector("select");
+    choice.hidden = cameras.length < 2;
+    const current = this.camera.track?.getSettings().deviceId;
+    const options = cameras.map(({ deviceId, label }, nth) => {
+      const name = label || gettext("Camera %(n)s", { n: number(nth + 1) });
+      return new Option(name, deviceId, false, deviceId === current);
+    });
+    choice.replaceChildren(...options);
+  }
+
+  see(code) {
+    const isSame = code === this.seen?.code && performance.now() - this.seen.at < SAME_CODE;
+    this.seen = { code, at: performance.now() };
+    if (!isSame) this.scan(code);
+  }
+
+  /** Keep this page and its files, so that it opens without a network. */
+  async keepPage() {
+    if (!navigator.serviceWorker) return;
+    try {
+      await navigator.serviceWorker.register(this.getAttribute("worker"));
+      await navigator.serviceWorker.ready;
+      const files = performance.getEntriesByType("resource").map(({ name }) => name);
+      const own = files.filter((name) => name.startsWith(location.origin) && /\/static\/|\/translations\.js$/.test(name));
+      const cache = await caches.open("door-1");
+      await cache.addAll([location.href, ...new Set(own)]);
+      this.dataset.kept = "yes";
+    } catch {
+      // It is kept at the next load.
+    }
+  }
+}
+
+function whose(ticket) {
+  if (!ticket) return "";
+  return ticket.holder || ticket.buyer || ticket.email || ticket.serial || "";
+}
+
+function what({ result, ticket, signed }) {
+  if (!ticket) return "";
+  const parts = [result === "other_event" ? ticket.event_name : "", ticket.ticket_type_name, ticket.serial];
+  if (ticket.seats > 1) parts.push(gettext("%(seat)s of %(seats)s", { seat: number(ticket.seat), seats: number(ticket.seats) }));
+  if (signed === null) parts.push(gettext("signature not checked"));
+  return parts.filter(Boolean).join(" · ");
+}
+
+customElements.define("door-page", DoorPage);

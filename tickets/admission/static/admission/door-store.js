@@ -1,0 +1,76 @@
+// What a door keeps in this browser over a reload and a restart: the list of its event, and the scans that are not
+// settled. Without IndexedDB it keeps nothing, and says so.
+
+const NAME = "door";
+const VERSION = 1;
+
+function request(asked) {
+  return new Promise((resolve, reject) => {
+    asked.onsuccess = () => resolve(asked.result);
+    asked.onerror = () => reject(asked.error);
+  });
+}
+
+function finished(transaction) {
+  return new Promise((resolve, reject) => {
+    transaction.oncomplete = () => resolve();
+    transaction.onerror = transaction.onabort = () => reject(transaction.error);
+  });
+}
+
+export async function open() {
+  const opening = indexedDB.open(NAME, VERSION);
+  opening.onupgradeneeded = () => {
+    opening.result.createObjectStore("lists", { keyPath: "event" });
+    opening.result.createObjectStore("tickets"); // by [event, ticket]
+    opening.result.createObjectStore("scans", { keyPath: "scan_id" });
+  };
+  return new Store(await request(opening));
+}
+
+class Store {
+  constructor(database) {
+    this.database = database;
+  }
+
+  /** Return what was kept of an event's list, as the server would say it; null when nothing was. */
+  async list(event) {
+    const transaction = this.database.transaction(["lists", "tickets"]);
+    const head = await request(transaction.objectStore("lists").get(event));
+    if (head === undefined) return null;
+    const range = IDBKeyRange.bound([event, 0], [event, Number.MAX_SAFE_INTEGER]);
+    return { ...head, complete: true, tickets: await request(transaction.objectStore("tickets").getAll(range)) };
+  }
+
+  /** Keep what is new of an event's list. Lists of other events go: a door is at one event. */
+  async keepList(event, { version, complete, keys, ticket_types, tickets }) {
+    const transaction = this.database.transaction(["lists", "tickets"], "readwrite");
+    const rows = transaction.objectStore("tickets");
+    if (complete) {
+      transaction.objectStore("lists").clear();
+      rows.clear();
+    }
+    for (const row of tickets) rows.put(row, [event, row[0]]);
+    transaction.objectStore("lists").put({ event, version, keys, ticket_types });
+    await finished(transaction);
+  }
+
+  /** Return the scans that are not settled, the oldest first. */
+  async scans() {
+    const all = await request(this.database.transaction("scans").objectStore("scans").getAll());
+    return all.sort((one, other) => (one.at < other.at ? -1 : 1));
+  }
+
+  /** Keep a scan; it is on the disk when this returns. */
+  async keepScan(scan) {
+    const transaction = this.database.transaction("scans", "readwrite", { durability: "strict" });
+    transaction.objectStore("scans").put(scan);
+    await finished(transaction);
+  }
+
+  async forgetScans(ids) {
+    const transaction = this.database.transaction("scans", "readwrite");
+    for (const id of ids) transaction.objectStore("scans").delete(id);
+    await finished(transaction);
+  }
+}

@@ -1,0 +1,192 @@
+"""The page of the door as a browser without JavaScript has it, and what its script needs."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import zxingcpp
+from django.test import Client, override_settings
+from rest_framework.test import APIClient
+
+from overlord.accounts.models import User
+from tests.clients import api_of, permit
+from tickets.admission import labels, pictures, rules
+from tickets.admission.api import door_views
+from tickets.admission.models import Scan
+from tickets.admission.permissions import Permission
+from tickets.admission.tests.admitting import paid, tickets_of
+from tickets.admission.tests.doors import codes_of, is_admitted_once
+from tickets.models import Reservation, TicketType
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def steward(user_make: Callable[..., User]) -> User:
+    return permit(user_make(), Permission.USE_DOOR, Permission.UNDO_ADMISSION)
+
+
+@pytest.fixture
+def page(steward: User) -> Client:
+    client = Client(headers={"accept": "text/html"})
+    client.force_login(steward)
+    return client
+
+
+@pytest.fixture
+def reservation(buyer: User, ticket_type: TicketType) -> Reservation:
+    return paid(buyer, ticket_type, 2)
+
+
+@pytest.fixture
+def here(reservation: Reservation) -> str:
+    return f"/door/?event={reservation.ticket_type.event_id}&gate=North"
+
+
+def answer_of(response: Any) -> str:
+    return response.context["answer"]["result"]
+
+
+def test_an_event_and_a_gate_are_chosen(page: Client, reservation: Reservation) -> None:
+    choose = page.get("/door/")
+
+    assert choose.status_code == 200
+    assert reservation.ticket_type.event.name in choose.content.decode()
+    assert page.get("/door/?event=7&gate=North").status_code == 400, "no such event"
+
+
+@pytest.mark.parametrize(
+    "place", ["event=x&gate=N", "event=1", "gate=N", f"event={2**63}&gate=N", f"event=1&gate={'g' * 61}"]
+)
+def test_what_is_no_event_or_gate_leads_back_to_the_choice(page: Client, place: str) -> None:
+    answer = page.get(f"/door/?{place}")
+
+    assert answer.status_code == 400
+    assert 'role="alert"' in answer.content.decode()
+
+
+def test_a_code_a_serial_and_a_second_time(
+    page: Client, here: str, reservation: Reservation, buyer: User
+) -> None:
+    [one, two] = tickets_of(reservation)
+    green = page.post(here, {"shown": codes_of(reservation)[0], "scan_id": uuid4()})
+    typed = page.post(here, {"shown": two.serial.lower(), "scan_id": uuid4()})
+    red = page.post(here, {"shown": one.serial, "scan_id": uuid4()})
+
+    assert [answer_of(each) for each in (green, typed, red)] == ["admitted", "admitted", "already_admitted"]
+    assert "at gate North" in red.content.decode()
+    assert buyer.username in green.content.decode()
+    assert is_admitted_once(one)
+    assert is_admitted_once(two)
+
+
+def test_a_form_that_is_sent_again_is_one_scan(page: Client, here: str, reservation: Reservation) -> None:
+    form = {"shown": codes_of(reservation)[0], "scan_id": uuid4()}
+
+    assert answer_of(page.post(here, form)) == answer_of(page.post(here, form)) == "admitted"
+    assert Scan.objects.count() == 1
+
+
+def test_undo_on_the_page(page: Client, here: str, reservation: Reservation) -> None:
+    page.post(here, {"shown": codes_of(reservation)[0], "scan_id": (scan_id := uuid4())})
+    undone = page.post(here, {"undo": scan_id})
+
+    assert labels.results()["undone"] in undone.content.decode()
+    assert tickets_of(reservation)[0].state == "valid"
+
+
+def test_who_may_only_scan_sees_no_undo_and_has_none(
+    user_make: Callable[..., User], here: str, reservation: Reservation
+) -> None:
+    client = Client(headers={"accept": "text/html"})
+    client.force_login(permit(user_make(), Permission.USE_DOOR))
+    scanned = client.post(here, {"shown": codes_of(reservation)[0], "scan_id": (scan_id := uuid4())})
+
+    assert "data-undo" not in scanned.content.decode()
+    assert client.post(here, {"undo": scan_id}).status_code == 403
+    assert is_admitted_once(tickets_of(reservation)[0])
+
+
+def test_a_search_leads_to_the_ticket(page: Client, here: str, reservation: Reservation, buyer: User) -> None:
+    found = page.get(f"{here}&q={buyer.username}")
+
+    assert [each["id"] for each in found.context["found"]] == [each.pk for each in tickets_of(reservation)]
+    assert page.get(f"{here}&q=%00").context["found"] is None
+
+
+@pytest.mark.parametrize("form", [{}, {"shown": " "}, {"shown": "x", "scan_id": "7"}, {"undo": "x"}])
+def test_a_form_that_is_not_complete_is_told(page: Client, here: str, form: dict[str, str]) -> None:
+    answer = page.post(here, {"scan_id": str(uuid4()), **form})
+
+    assert answer.status_code == 400
+    assert Scan.objects.count() == 0
+
+
+def test_this_page_alone_may_use_the_camera(page: Client, here: str) -> None:
+    assert page.get(here)["Permissions-Policy"].startswith("camera=(self)")
+    assert page.get("/")["Permissions-Policy"].startswith("camera=()")
+
+
+def test_the_page_says_every_result() -> None:
+    assert set(rules.ScanResult) <= labels.results().keys()
+
+
+def test_the_service_worker_reaches_the_door_and_nothing_above_it() -> None:
+    answer = Client().get("/door/worker.js")
+
+    assert answer["Content-Type"] == "text/javascript"
+    assert "Service-Worker-Allowed" not in answer
+    assert "connect-src 'self'" in answer["Content-Security-Policy"], "it asks for the page"
+
+
+# Pictures ------------------------------------------------------------------------------------------------
+def picture_of(code: str) -> tuple[bytes, int]:
+    """Return a grey picture of a code, and its width."""
+    image = zxingcpp.create_barcode(code, zxingcpp.BarcodeFormat.QRCode).to_image(scale=6)
+    view = memoryview(image)
+    assert view.shape is not None
+    return view.tobytes(), view.shape[1]
+
+
+def read(api: APIClient, grey: bytes, width: object) -> Any:
+    return api.post(f"/door/pictures/?width={width}", grey, content_type="application/octet-stream")
+
+
+def test_the_server_reads_a_code_from_a_grey_picture(steward: User, reservation: Reservation) -> None:
+    [code, _] = codes_of(reservation)
+    api = api_of(steward)
+
+    assert read(api, *picture_of(code)).json() == {"code": code}
+    assert read(api, bytes(400 * 400), 400).json() == {"code": None}
+    assert Scan.objects.count() == 0, "reading is no scan"
+
+
+@pytest.mark.parametrize(
+    ("grey", "width"),
+    [
+        (b"", 1),
+        (b"abc", 2),
+        (b"abc", 0),
+        (b"abc", "x"),
+        (bytes(pictures.MOST_PIXELS + 640), 640),
+        (b"abc", 10**9),
+    ],
+)
+def test_what_is_no_picture_is_refused(steward: User, grey: bytes, width: object) -> None:
+    assert read(api_of(steward), grey, width).status_code == 400
+
+
+def test_a_picture_is_sent_as_its_pixels_and_only_by_the_door(steward: User, api: APIClient) -> None:
+    assert api_of(steward).post("/door/pictures/?width=1", {"a": 1}, format="json").status_code == 415
+    assert read(api, b"a", 1).status_code == 403
+
+
+@override_settings(RATE_LIMITS=True)
+def test_pictures_have_a_limit(steward: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door_views, "PICTURES", replace(door_views.PICTURES, amount=2, seconds=3600))
+    api = api_of(steward)
+    statuses = [read(api, b"a", 1).status_code for _ in range(3)]
+
+    assert statuses == [200, 200, 429]
