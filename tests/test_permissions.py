@@ -55,7 +55,9 @@ ANYONE = {
     "event/events/<id:event_id>/line/proof/",
     "door/keys/",
     "t/worker.js",
-    "t/<str:signed>/",  # to whoever has the link
+    "t/<str:signed>/",  # these three to whoever has the link
+    "t/<str:signed>.pdf",
+    "t/<str:signed>.ics",
     "door/worker.js",
     "login/",
     "logout/",

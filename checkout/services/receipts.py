@@ -17,6 +17,7 @@ from overlord.kernel import db, money
 from overlord.shop import formats
 from tickets import selectors as tickets
 from tickets.admission import selectors as admission
+from tickets.admission.documents import order_documents
 from tickets.models import MoveNotice
 
 logger = logging.getLogger(__name__)
@@ -131,6 +132,8 @@ def _receipt_message(receipt: Receipt) -> EmailMessage:
         headers={"Message-ID": f"<receipt-{payment.pk}-{payment.created.timestamp()}@ticket-overlord>"},
     )
     message.attach_alternative(render_to_string("checkout/receipt.html", facts), "text/html")
+    for document in order_documents(order_id=payment.reservation_id, now=db.now()):
+        message.attach(document.name, document.content, document.kind)
     return message
 
 

@@ -68,6 +68,12 @@ def test_it_has_the_link_to_the_tickets_and_names_the_seller_as_text_and_as_html
     assert "Club &lt;Nord&gt;<br>1 Example Street<br>10115 Berlin" in str(page)
     assert f"Order number: {paid.reservation_id}" in message.body
     assert f"Order number: {paid.reservation_id}" in str(page)
+    kinds = [(name, kind) for name, _content, kind in message.attachments]
+    event = paid.reservation.ticket_type.event_id
+    assert kinds == [
+        (f"tickets-{paid.reservation_id}.pdf", "application/pdf"),
+        (f"event-{event}.ics", "text/calendar"),
+    ]
 
 
 def test_a_receipt_is_sent_once(paid: Payment) -> None:

@@ -21,7 +21,8 @@ from overlord.kernel import clock
 from overlord.kernel.errors import NotFound
 from overlord.kernel.methods import allow
 from tickets import selectors as tickets
-from tickets.admission import qr, selectors, services
+from tickets.admission import documents, qr, selectors, services
+from tickets.admission.documents import Document
 
 View = Callable[..., HttpResponse]
 
@@ -53,6 +54,7 @@ def tickets_shown(request: HttpRequest, signed: str) -> HttpResponse:
         "signed": signed,
         "event": {name: found[0][f"event_{name}"] for name in ("name", "date", "time_zone")},
         "tickets": [{**ticket, "qr": _qr(ticket)} for ticket in found],
+        "is_valid": any(ticket["code"] for ticket in found),
         "now": now,
     }
     return render(request, "admission/tickets.html", context)
@@ -63,6 +65,32 @@ def _qr(ticket: Mapping[str, Any]) -> str | None:
         return None
     title = _("QR code of ticket %(serial)s") % {"serial": ticket["serial"]}
     return mark_safe(qr.svg(ticket["code"], title=title))  # noqa: S308  (our own drawing)
+
+
+@allow("GET")
+@_secret
+def tickets_pdf(_request: HttpRequest, signed: str) -> HttpResponse:
+    """Give the tickets of a link as a PDF, without those that open no door."""
+    found = services.tickets_of_link(signed=signed, now=clock.now())
+    document = documents.tickets_pdf(found, order_id=selectors.link_subject(signed).id)
+    if document is None:
+        raise NotFound()
+    return _file(document)
+
+
+@allow("GET")
+@_secret
+def event_calendar(_request: HttpRequest, signed: str) -> HttpResponse:
+    """Give the event of a link's tickets as a file for calendars."""
+    now = clock.now()
+    found = services.tickets_of_link(signed=signed, now=now)
+    return _file(documents.event_calendar(found, order_id=selectors.link_subject(signed).id, now=now))
+
+
+def _file(document: Document) -> HttpResponse:
+    response = HttpResponse(document.content, content_type=document.kind)
+    response["Content-Disposition"] = f'inline; filename="{document.name}"'
+    return response
 
 
 @allow("GET")

@@ -1,15 +1,26 @@
-"""QR codes of tickets as SVG, without a style within it, so that every page's policy lets it be seen."""
+"""QR codes of tickets, also as SVG, without a style within it, so that every page's policy lets it be seen."""
+
+from functools import lru_cache
 
 import segno
 
 QUIET = 4  # modules of white around it, as the standard asks
+MASK = (
+    2  # a code looks random, so that no mask suits it better, and looking for the best takes most of the time
+)
+REMEMBERED = 2_000  # in a process: an open page asks again every few seconds
+
+
+@lru_cache(maxsize=REMEMBERED)
+def made(code: str) -> segno.QRCode:
+    """Return the QR code of a code of `codes`."""
+    return segno.make_qr(code, mode="alphanumeric", error="m", boost_error=False, mask=MASK)
 
 
 def svg(code: str, *, title: str) -> str:
     """Return a code of `codes` as the SVG of a QR code, black on white, that fills the width it is given."""
-    made = segno.make_qr(code, mode="alphanumeric", error="m", boost_error=False)
     return str(
-        made.svg_inline(
+        made(code).svg_inline(
             border=QUIET, dark="#000", light="#fff", omitsize=True, svgclass="qr", lineclass=None, title=title
         )
     )

@@ -23,15 +23,20 @@ def tickets_get(*, buyer_id: int, reservation_id: int, now: datetime) -> list[di
 
 
 def tickets_of_link(*, signed: str, now: datetime) -> list[dict[str, Any]]:
-    """Return the tickets that a link is for, with their codes and what a page says of each; raise NotFound.
+    """Return the tickets that a link is for, as `tickets_of_order` does; raise NotFound."""
+    found = tickets_of_order(order_id=selectors.link_subject(signed).id, now=now)
+    if not found:
+        raise NotFound()
+    return found
+
+
+def tickets_of_order(*, order_id: int, now: datetime) -> list[dict[str, Any]]:
+    """Return an order's tickets with their codes and what a page says of each; none of an order that is not paid.
 
     Besides what the API gives, each has what `selectors.tickets_of_order` names, and `n` and `of`: the number that
     it has among the tickets of its order.
     """
-    link = selectors.link_subject(signed)
-    rows = selectors.tickets_of_order(order_id=link.id)
-    if not rows:
-        raise NotFound()
+    rows = selectors.tickets_of_order(order_id=order_id)
     return [
         {**row, **shown, "n": n, "of": len(rows)}
         for n, (row, shown) in enumerate(zip(rows, tickets_coded(rows, now=now), strict=True), start=1)

@@ -1,0 +1,35 @@
+"""The event of some tickets as an iCalendar file (RFC 5545). Plain functions on what a page shows too."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.utils.translation import gettext as _
+from icalendar import Calendar, Event
+
+YEAR = timedelta(days=366)  # what the file says of the zone, before and after
+LASTS = timedelta(hours=2)  # a calendar wants an end, and an event says only when it begins
+
+
+def calendar_file(ticket: Mapping[str, Any], *, order_id: int, now: datetime) -> bytes:
+    """Return the file for the event of a ticket, as `services.tickets_of_order` gives it, with its time zone.
+
+    A calendar that has the event already changes it: the file names the event the same each time. It has no link to
+    the tickets, because others may see the calendar.
+    """
+    starts = ticket["event_date"].astimezone(ZoneInfo(ticket["event_time_zone"]))
+    event = Event()
+    event.add("uid", f"event-{ticket['event_id']}-order-{order_id}@ticket-overlord")
+    event.add("dtstamp", now)
+    event.add("summary", ticket["event_name"])
+    event.add("dtstart", starts)
+    event.add("dtend", starts + LASTS)
+    event.add("description", _("The link to your tickets is in the e-mail of order %(n)s.") % {"n": order_id})
+    calendar = Calendar()
+    calendar.add("prodid", "-//Ticket Overlord//tickets//EN")
+    calendar.add("version", "2.0")
+    calendar.add("method", "PUBLISH")
+    calendar.add_component(event)
+    calendar.add_missing_timezones(first_date=starts.date() - YEAR, last_date=starts.date() + YEAR)
+    return bytes(calendar.to_ical())

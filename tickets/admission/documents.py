@@ -1,0 +1,41 @@
+"""The files of an order's tickets: on its page, in a web process, and attached to its mail, in the mail worker."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from tickets.admission import services
+from tickets.admission.calendar_file import calendar_file
+from tickets.admission.pdf import pdf
+from tickets.admission.rules import TicketState
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """A file: its name, its content, and its media type."""
+
+    name: str
+    content: bytes
+    kind: str
+
+
+def order_documents(*, order_id: int, now: datetime) -> list[Document]:
+    """Return the files of an order's tickets for its mail: none when no ticket of it opens the door."""
+    shown = services.tickets_of_order(order_id=order_id, now=now)
+    printed = tickets_pdf(shown, order_id=order_id)
+    return [printed, event_calendar(shown, order_id=order_id, now=now)] if printed else []
+
+
+def tickets_pdf(shown: Sequence[Mapping[str, Any]], *, order_id: int) -> Document | None:
+    """Return the tickets that open the door as a PDF, one page each; None when there are none."""
+    valid = [ticket for ticket in shown if ticket["state"] != TicketState.REVOKED and ticket["code"]]
+    if not valid:
+        return None
+    return Document(name=f"tickets-{order_id}.pdf", content=pdf(valid), kind="application/pdf")
+
+
+def event_calendar(shown: Sequence[Mapping[str, Any]], *, order_id: int, now: datetime) -> Document:
+    """Return the event of the tickets as an iCalendar file."""
+    content = calendar_file(shown[0], order_id=order_id, now=now)
+    return Document(name=f"event-{shown[0]['event_id']}.ics", content=content, kind="text/calendar")

@@ -1,0 +1,180 @@
+"""Tickets as PDF and as iCalendar, and what a scanner reads from what people show."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import zxingcpp
+from django.test import Client
+from icalendar import Calendar, Event
+from PIL import Image, ImageDraw
+
+from overlord.accounts.models import User
+from tickets.admission import documents, qr, selectors, services
+from tickets.admission.calendar_file import calendar_file
+from tickets.admission.models import Ticket
+from tickets.admission.pdf import pdf
+from tickets.admission.tests.admitting import give_back, paid
+from tickets.admission.tests.test_codes import VECTORS
+from tickets.models import Reservation, TicketType
+
+CODE = VECTORS[0]["code"]
+SHOWN: dict[str, Any] = {
+    "state": "valid",
+    "code": CODE,
+    "event_id": 3,
+    "event_name": "Žižkov, Жук; Fête\N{EURO SIGN}",
+    "event_date": datetime(2027, 7, 1, 18, 30, tzinfo=UTC),
+    "event_time_zone": "Europe/Berlin",
+    "ticket_type_name": "Stalls",
+    "holder": "Ada Żółć",
+    "n": 1,
+    "of": 2,
+    "serial": "ABCDEFGHJK",
+}
+
+
+def read(picture: Image.Image) -> list[str]:
+    """Return what the QR codes of a picture say."""
+    return [found.text for found in zxingcpp.read_barcodes(picture)]
+
+
+def drawn(svg: str, *, scale: int = 6) -> Image.Image:
+    """Draw the SVG of a QR code as a browser does: each `h` of its path is a line one module thick."""
+    [side] = {int(number) for number in re.findall(r'viewBox="0 0 (\d+) \d+"', svg)}
+    picture = Image.new("L", (side * scale, side * scale), 255)
+    pen = ImageDraw.Draw(picture)
+    [path] = re.findall(r'stroke="#000" d="([^"]+)"', svg)
+    x = y = 0.0
+    for command, numbers in re.findall(r"([Mmh])([-0-9. ]+)", path):
+        given = [float(number) for number in numbers.split()]
+        if command == "h":
+            pen.rectangle(
+                (x * scale, (y - 0.5) * scale, (x + given[0]) * scale - 1, (y + 0.5) * scale - 1), fill=0
+            )
+            x += given[0]
+        elif command == "m":
+            x, y = x + given[0], y + given[1]
+        else:
+            x, y = given
+    return picture
+
+
+@pytest.mark.parametrize("vector", VECTORS)
+def test_a_scanner_reads_the_code_from_the_page(vector: dict[str, Any]) -> None:
+    assert read(drawn(qr.svg(vector["code"], title="Ticket"))) == [vector["code"]]
+
+
+def test_control_a_scanner_reads_nothing_from_a_broken_picture() -> None:
+    picture = drawn(qr.svg(CODE, title="Ticket"))
+    ImageDraw.Draw(picture).rectangle((0, 0, picture.width // 2, picture.height), fill=255)
+
+    assert read(picture) == []
+
+
+def squares(content: bytes) -> list[list[tuple[float, ...]]]:
+    """Return the filled rectangles of each page of an uncompressed PDF, in points."""
+    pages = re.findall(rb"stream\n(.*?)\nendstream", content, re.DOTALL)
+    rectangle = re.compile(rb"([\d.]+) ([\d.]+) ([\d.]+) (-?[\d.]+) re f")
+    return [
+        [tuple(map(float, each)) for each in rectangle.findall(page)] for page in pages if b" re f" in page
+    ]
+
+
+def uncompressed(monkeypatch: pytest.MonkeyPatch, shown: list[dict[str, Any]]) -> bytes:
+    import fpdf
+
+    class Plain(fpdf.FPDF):
+        def __init__(self, *args: Any, **named: Any) -> None:
+            super().__init__(*args, **named)
+            self.set_compression(False)
+
+    monkeypatch.setattr(fpdf, "FPDF", Plain)
+    return pdf(shown)
+
+
+def test_a_scanner_reads_the_code_of_each_page_of_the_pdf(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = [vector["code"] for vector in VECTORS]
+    content = uncompressed(monkeypatch, [{**SHOWN, "code": code} for code in codes])
+
+    found = []
+    for page in squares(content):
+        picture = Image.new("L", (1200, 1700), 255)
+        pen = ImageDraw.Draw(picture)
+        for x, y, width, height in page:
+            pen.rectangle((2 * x, 2 * (842 - y), 2 * (x + width), 2 * (842 - y - height)), fill=0)
+        found += read(picture)
+    assert found == codes
+
+
+def test_a_pdf_has_one_page_a_ticket_and_all_letters(caplog: pytest.LogCaptureFixture) -> None:
+    content = pdf([SHOWN, {**SHOWN, "n": 2, "holder": ""}])
+
+    assert content.startswith(b"%PDF-")
+    assert len(re.findall(rb"/Type /Page\b", content)) == 2
+    assert "missing" not in caplog.text
+    assert len(content) < 60_000
+
+
+def test_a_letter_that_the_font_lacks_stops_no_pdf() -> None:
+    assert pdf([{**SHOWN, "event_name": "東京 \N{GRINNING FACE}", "holder": "\N{ARABIC LETTER BEH}"}])
+
+
+def test_the_calendar_has_the_event_in_its_own_time_zone() -> None:
+    content = calendar_file(SHOWN, order_id=7, now=datetime(2026, 12, 1, tzinfo=UTC))
+    calendar = Calendar.from_ical(content)
+    [event] = calendar.walk("VEVENT")
+
+    assert str(event["summary"]) == SHOWN["event_name"]
+    assert isinstance(event, Event)
+    starts = event.DTSTART
+    assert starts == SHOWN["event_date"].astimezone(ZoneInfo("Europe/Berlin"))
+    assert b"DTSTART;TZID=Europe/Berlin:20270701T203000" in content
+    assert [str(zone["tzid"]) for zone in calendar.walk("VTIMEZONE")] == ["Europe/Berlin"]
+    assert b"/t/" not in content  # others see a calendar
+
+
+@pytest.mark.parametrize("year", [1970, 9998])
+def test_the_calendar_takes_dates_far_away(year: int) -> None:
+    shown = {**SHOWN, "event_date": datetime(year, 1, 1, tzinfo=UTC)}
+
+    assert calendar_file(shown, order_id=7, now=datetime(2026, 12, 1, tzinfo=UTC))
+
+
+@pytest.mark.django_db(transaction=True)
+class TestLink:
+    @pytest.fixture
+    def reservation(self, buyer: User, ticket_type: TicketType) -> Reservation:
+        return paid(buyer, ticket_type, 2)
+
+    def get(self, reservation: Reservation, suffix: str) -> Any:
+        return Client().get(f"/t/{selectors.order_link(order_id=reservation.pk)}{suffix}")
+
+    def test_it_gives_pdf_and_calendar(self, reservation: Reservation) -> None:
+        for suffix, kind, start in (
+            (".pdf", "application/pdf", b"%PDF"),
+            (".ics", "text/calendar", b"BEGIN:VC"),
+        ):
+            answer = self.get(reservation, suffix)
+            assert (answer.status_code, answer["Content-Type"]) == (200, kind)
+            assert answer.content.startswith(start)
+            assert answer["Cache-Control"] == "no-store, private"
+            assert answer["Referrer-Policy"] == "no-referrer"
+
+    def test_revoked_tickets_are_in_no_pdf(self, reservation: Reservation) -> None:
+        Ticket.objects.filter(seat=1).update(state="revoked", revoked_at=datetime.now(UTC))
+        shown = services.tickets_of_order(order_id=reservation.pk, now=datetime.now(UTC))
+        printed = documents.tickets_pdf(shown, order_id=reservation.pk)
+        assert printed is not None
+        assert len(re.findall(rb"/Type /Page\b", printed.content)) == 1
+
+        give_back(reservation)
+        assert self.get(reservation, ".pdf").status_code == 404
+        assert documents.order_documents(order_id=reservation.pk, now=datetime.now(UTC)) == []
+
+    def test_a_forged_link_has_no_files(self) -> None:
+        assert (
+            Client().get("/t/nonsense.pdf").status_code == Client().get("/t/nonsense.ics").status_code == 404
+        )
