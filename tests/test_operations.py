@@ -12,6 +12,7 @@ import jsonschema
 import psycopg2
 import pytest
 import yaml
+from django.core.management import load_command_class
 
 from overlord.embedded import binaries
 from tests import compose
@@ -96,20 +97,14 @@ def assert_private(backup: Path) -> None:
     assert backup.stat().st_mode & 0o777 == 0o600
 
 
-def test_bin_up_is_backed_up_and_restored(kept: str, checkout: Path) -> None:
-    (checkout / ".overlord").mkdir()
-    (checkout / ".overlord" / "env").write_text(f"DATABASE_URL={kept}\n")
-    (checkout / "overlord").symlink_to(ROOT / "overlord")
-    (checkout / ".venv" / "bin").mkdir(parents=True)
-    (checkout / ".venv" / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-    (checkout / ".venv" / "bin" / "python").chmod(0o755)
-
-    run(block("Back up and restore it"), checkout)
-    assert_private(checkout.parent / "overlord.dump")
-    lose(kept)
-    run(block("Back up and restore it", nth=1), checkout)
-
-    assert_restored(kept)
+def test_bin_up_is_backed_up_and_restored_by_commands_that_there_are() -> None:
+    """tests/test_backup.py runs them."""
+    for nth, name in enumerate(("backup", "restore")):
+        [line] = block("Back up and restore it", nth=nth)
+        python, program, command, *words = shlex.split(line)
+        assert (python, program, command) == (".venv/bin/python", "manage.py", name)
+        parser = load_command_class("overlord.embedded", name).create_parser(program, name)
+        assert parser.parse_args(words).file.name == "overlord.backup"
 
 
 def test_the_containers_are_backed_up_and_restored(kept: str, checkout: Path) -> None:

@@ -1,0 +1,166 @@
+"""Back up the shop of `bin/up` into one file, and restore it: the commands `backup` and `restore`.
+
+The file is a zip archive that only its owner can read: what PostgreSQL held at one instant, the secrets (SECRET_KEY
+signs the codes of tickets and the links in mails), and the uploaded pictures. A restore fills a database beside the
+present one and then exchanges the two, so that one that fails changes nothing.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from psycopg2 import sql
+
+from overlord.embedded import binaries
+from overlord.embedded.state import Folder
+
+FORMAT = 1
+DUMP, SECRETS, PICTURES = "database.dump", "secrets.json", "pictures"
+RESTORING, REPLACED = "_restoring", "_replaced"
+TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+
+
+class BackupError(Exception):
+    """It cannot be backed up or restored; the message says why, and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Database:
+    """A database of the running PostgreSQL."""
+
+    name: str
+    host: str
+    port: str
+    user: str
+    password: str
+
+    @classmethod
+    def of_settings(cls, found: Mapping[str, Any]) -> "Database":
+        """Return the database that Django's settings name."""
+        names = {name: str(found[name.upper()]) for name in ("name", "host", "port", "user", "password")}
+        return cls(**names)
+
+    def run(self, program: str, *arguments: str) -> None:
+        """Run one of PostgreSQL's programs on this server; the password is not among its arguments."""
+        where = {"PGHOST": self.host, "PGPORT": self.port, "PGUSER": self.user, "PGPASSWORD": self.password}
+        argv = (str(binaries.postgres_folder() / program), *arguments)
+        done = subprocess.run(argv, env={**where, "LC_ALL": "C"}, capture_output=True, text=True)
+        if done.returncode:
+            raise BackupError(f"{program} failed: {done.stderr.strip()}")
+
+    def ask(self, *statements: sql.Composable, database: str | None = None) -> list[tuple[Any, ...]]:
+        """Run statements one after the other, each by itself, and return the rows of the last one."""
+        connection = psycopg2.connect(
+            host=self.host,
+            port=self.port,
+            user=self.user,
+            password=self.password,
+            dbname=database or self.name,
+        )
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                for statement in statements:
+                    cursor.execute(statement)
+                return cursor.fetchall() if cursor.description else []
+        finally:
+            connection.close()
+
+    def is_empty(self) -> bool:
+        [(tables,)] = self.ask(sql.SQL(TABLES))
+        return bool(tables == 0)
+
+
+def backup(file: Path, *, database: Database, folder: Folder, secret_key: str, pictures: Path | None) -> None:
+    """Write the backup into a new file that only its owner can read; raise BackupError.
+
+    Selling may go on: PostgreSQL dumps one instant.
+    """
+    if file.exists():
+        raise BackupError(f"{file} exists already.")
+    unfinished = file.with_name(f"{file.name}.unfinished")
+    with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as scratch:
+        dump, secrets = Path(scratch) / DUMP, Path(scratch) / SECRETS
+        database.run("pg_dump", "--format=custom", "--no-owner", f"--file={dump}", database.name)
+        demo_password = folder.load().demo_password
+        kept = {"format": FORMAT, "secret_key": secret_key, "demo_password": demo_password}
+        secrets.write_text(json.dumps(kept))
+        with open(os.open(unfinished, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as output:
+            with zipfile.ZipFile(output, "w") as archive:
+                for part in (secrets, dump):
+                    archive.write(part, part.name)
+                for picture in _files(pictures):
+                    archive.write(picture, Path(PICTURES) / picture.relative_to(pictures or ""))
+            output.flush()
+            os.fsync(output.fileno())
+    unfinished.replace(file)
+
+
+def restore(file: Path, *, database: Database, folder: Folder, pictures: Path | None, replace: bool) -> None:
+    """Put the backup in the place of the present database, secrets and pictures; raise BackupError.
+
+    Nothing may be connected to the database. Without `replace` it must be empty.
+    """
+    if not replace and not database.is_empty():
+        raise BackupError(f"The database {database.name} is not empty. To replace it, add --replace.")
+    with tempfile.TemporaryDirectory(dir=folder.path, prefix="restore-") as scratch:
+        _unpack(file, Path(scratch))
+        kept = json.loads((Path(scratch) / SECRETS).read_text())
+        if kept.get("format") != FORMAT:
+            raise BackupError(f"{file} is of another version: {kept.get('format')} and not {FORMAT}.")
+        _exchange(database, Path(scratch) / DUMP)
+        if pictures is not None and (Path(scratch) / PICTURES).is_dir():
+            shutil.rmtree(pictures, ignore_errors=True)
+            shutil.move(Path(scratch) / PICTURES, pictures)
+    _secrets_restore(folder, secret_key=kept["secret_key"], demo_password=kept["demo_password"])
+
+
+def _files(folder: Path | None) -> list[Path]:
+    return [] if folder is None else [file for file in sorted(folder.rglob("*")) if file.is_file()]
+
+
+def _unpack(file: Path, scratch: Path) -> None:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            archive.extractall(scratch)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise BackupError(f"{file} cannot be read: {error}") from error
+    for name in (SECRETS, DUMP):
+        if not (scratch / name).is_file():
+            raise BackupError(f"{file} is no backup: {name} is missing.")
+
+
+def _exchange(database: Database, dump: Path) -> None:
+    """Fill a new database from the dump, and give it the name of the present one, which is dropped."""
+    restoring, replaced = f"{database.name}{RESTORING}", f"{database.name}{REPLACED}"
+    present, new, old = (sql.Identifier(name) for name in (database.name, restoring, replaced))
+    drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+    rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
+    database.ask(drop.format(new), sql.SQL("CREATE DATABASE {}").format(new), database="postgres")
+    try:
+        database.run("pg_restore", "--no-owner", "--exit-on-error", f"--dbname={restoring}", str(dump))
+        both = sql.SQL("{}; {}").format(rename.format(present, old), rename.format(new, present))
+        database.ask(both, database="postgres")  # both or none
+    except (BackupError, psycopg2.Error) as error:
+        database.ask(drop.format(new), database="postgres")
+        if isinstance(error, psycopg2.errors.ObjectInUse):
+            said = f"Something is connected to the database {database.name}."
+            raise BackupError(f"{said} Stop bin/up, and run bin/up --only services.") from error
+        raise BackupError(f"Nothing was changed. {str(error).strip()}") from error
+    database.ask(drop.format(old), database="postgres")
+
+
+def _secrets_restore(folder: Folder, *, secret_key: str, demo_password: str) -> None:
+    state = folder.load()
+    state.secret_key, state.demo_password, state.demo_loaded = secret_key, demo_password, True
+    folder.save(state)
+    if env := folder.env():
+        folder.write_env({**env, "SECRET_KEY": secret_key})

@@ -1,0 +1,39 @@
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
+
+from overlord.embedded import backup
+from overlord.embedded.state import Folder, FolderError
+
+
+class Command(BaseCommand):
+    help = "Restore a file that `backup` wrote, while nothing but `bin/up --only services` runs."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path)
+        parser.add_argument("--replace", action="store_true", help="remove what the database holds now")
+
+    def handle(self, *_args: Any, file: Path, replace: bool, **_options: Any) -> None:
+        connections.close_all()
+        try:
+            backup.restore(
+                file.resolve(),
+                database=backup.Database.of_settings(settings.DATABASES["default"]),
+                folder=Folder(settings.DATA_DIR.resolve()),
+                pictures=Path(settings.MEDIA_ROOT) if settings.MEDIA_ROOT else None,
+                replace=replace,
+            )
+        except (backup.BackupError, FolderError) as error:
+            raise CommandError(str(error)) from error
+        call_command("migrate", interactive=False, verbosity=0)
+        call_command("live_epoch", stdout=self.stdout)
+        self.stdout.write("Everything is as it was backed up. Charges since then:")
+        try:
+            call_command("reconcile_charges", stdout=self.stdout)
+        except CommandError as error:
+            self.stdout.write(f"{error} Run manage.py reconcile_charges once it answers.")

@@ -1,0 +1,198 @@
+"""A backup brings everything back, also one that was made in the middle of a sale."""
+
+import subprocess
+import zipfile
+from collections.abc import Callable, Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connections
+from psycopg2.sql import SQL
+
+from checkout.gateways import ledger
+from checkout.models import Payment
+from checkout.tests.paying import PAYMENTS, audit, heal, pay, work
+from overlord.accounts import token_cache
+from overlord.accounts.models import User
+from overlord.embedded import backup
+from overlord.embedded.state import Folder, SavedState
+from overlord.kernel import db
+from tests.clients import api_of
+from tests.threads import together
+from tickets.models import Inventory, Reservation, TicketType
+from tickets.tests.reserving import claim, reserve
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def folder(settings: Any, tmp_path: Path) -> Iterator[Folder]:
+    """Make a data folder and one of pictures, of this test alone."""
+    settings.DATA_DIR, settings.MEDIA_ROOT = tmp_path / "data", str(tmp_path / "uploads")
+    found = Folder(settings.DATA_DIR)
+    found.make()
+    found.save(SavedState())
+    (tmp_path / "uploads").mkdir()
+    (tmp_path / "uploads" / "poster.png").write_bytes(b"picture")
+    yield found
+    connections.close_all()
+
+
+def disconnect() -> None:
+    """Close what this process has open, as one that has stopped has nothing open."""
+    ledger.close()
+    token_cache.close()
+    connections.close_all()
+
+
+def buy(ticket_type: TicketType, user: User, quantity: int) -> Payment:
+    api = api_of(user)
+    held = reserve(api, ticket_type, quantity).json()
+    made = api.post(PAYMENTS, {"reservation_id": held["id"]}, format="json").json()
+    payment = Payment.objects.get(pk=made["id"])
+    assert pay(api, payment).status_code == 202
+    return work(payment)
+
+
+def live_version() -> int:
+    return int(db.rows("SELECT last_value FROM realtime_version")[0]["last_value"])
+
+
+def test_everything_comes_back_and_later_ids_are_new(
+    ticket_type: TicketType, buyer: User, tmp_path: Path, folder: Folder, settings: Any
+) -> None:
+    paid = buy(ticket_type, buyer, 2)
+    file = tmp_path / "shop.backup"
+    call_command("live_epoch", stdout=StringIO())
+    call_command("backup", str(file), stdout=StringIO())
+    assert file.stat().st_mode & 0o777 == 0o600
+    version = live_version()
+    Reservation.objects.filter(pk=paid.reservation_id).update(version=99)
+    (tmp_path / "uploads" / "poster.png").write_bytes(b"another")
+    folder.save(SavedState(secret_key="another"))
+    disconnect()
+
+    call_command("restore", str(file), "--replace", stdout=(said := StringIO()))
+
+    assert "Every charge belongs to a payment." in said.getvalue()
+    assert Reservation.objects.get(pk=paid.reservation_id).version != 99
+    assert Payment.objects.get(pk=paid.pk).status == "SUCCESS"
+    assert (tmp_path / "uploads" / "poster.png").read_bytes() == b"picture"
+    assert folder.load().secret_key == settings.SECRET_KEY
+    assert live_version() > version
+    assert claim(buyer.pk, ticket_type).reservation["id"] > paid.reservation_id + 1_000
+    heal()
+    audit()
+
+
+def test_in_the_middle_of_a_sale_it_is_one_instant(
+    ticket_type_make: Callable[..., TicketType], user_make: Callable[..., User], tmp_path: Path
+) -> None:
+    ticket_type = ticket_type_make(capacity=60)
+    users = [user_make() for _ in range(6)]
+    file = tmp_path / "shop.backup"
+
+    def sell(user: User) -> Callable[[], None]:
+        def several() -> None:
+            for _ in range(4):
+                buy(ticket_type, user, 1)
+
+        return several
+
+    def save() -> None:
+        call_command("backup", str(file), stdout=StringIO())
+
+    results = together(*(sell(user) for user in users), save)
+    assert results == [None] * 7
+    sold = Inventory.objects.get(pk=ticket_type.pk).sold
+    assert sold == 24
+    disconnect()
+
+    call_command("restore", str(file), "--replace", stdout=StringIO())
+
+    heal()
+    audit()
+    assert Inventory.objects.get(pk=ticket_type.pk).sold <= sold
+
+
+def test_a_database_that_is_not_empty_is_replaced_only_if_asked(
+    ticket_type: TicketType, tmp_path: Path
+) -> None:
+    file = tmp_path / "shop.backup"
+    call_command("backup", str(file), stdout=StringIO())
+    with pytest.raises(CommandError, match="not empty"):
+        call_command("restore", str(file))
+    with pytest.raises(CommandError, match="exists already"):
+        call_command("backup", str(file))
+    assert TicketType.objects.filter(pk=ticket_type.pk).exists()
+
+
+def test_while_something_is_connected_nothing_is_changed(
+    ticket_type: TicketType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "shop.backup"
+    call_command("backup", str(file), stdout=StringIO())
+    Inventory.objects.update(capacity=7)
+    disconnect()
+    database = backup.Database.of_settings(connections["default"].settings_dict)
+
+    connections["default"].ensure_connection()
+    monkeypatch.setattr(connections, "close_all", lambda: None)
+    with pytest.raises(CommandError, match="Something is connected"):
+        call_command("restore", str(file), "--replace")
+    monkeypatch.undo()
+
+    assert Inventory.objects.get(pk=ticket_type.pk).capacity == 7
+    left = SQL("SELECT datname FROM pg_database WHERE datname LIKE '%restoring'")
+    assert database.ask(left) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", None])
+def test_what_is_no_backup_changes_nothing(
+    content: bytes | None, ticket_type: TicketType, tmp_path: Path
+) -> None:
+    file = tmp_path / "shop.backup"
+    if content is None:  # an archive of something else
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("something", "else")
+    else:
+        file.write_bytes(content)
+    disconnect()
+    with pytest.raises(CommandError, match=r"cannot be read|is no backup"):
+        call_command("restore", str(file), "--replace")
+    assert TicketType.objects.filter(pk=ticket_type.pk).exists()
+
+
+def test_a_damaged_dump_changes_nothing(ticket_type: TicketType, tmp_path: Path) -> None:
+    file = tmp_path / "shop.backup"
+    call_command("backup", str(file), stdout=StringIO())
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2 :] = bytes(len(content) - len(content) // 2)
+    file.write_bytes(content)
+    disconnect()
+    with pytest.raises(CommandError):
+        call_command("restore", str(file), "--replace")
+    assert TicketType.objects.filter(pk=ticket_type.pk).exists()
+
+
+def test_the_password_is_in_no_argument(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    seen: list[str] = []
+    run = subprocess.run
+
+    def watched(argv: Any, **options: Any) -> Any:
+        seen.extend(argv)
+        return run(argv, **options)
+
+    monkeypatch.setattr(subprocess, "run", watched)
+    call_command("backup", str(tmp_path / "shop.backup"), stdout=StringIO())
+    password = connections["default"].settings_dict["PASSWORD"]
+    assert seen
+    assert not [argument for argument in seen if password and password in argument]
+
+
+def test_it_is_not_written_into_the_checkout(settings: Any) -> None:
+    with pytest.raises(CommandError, match="lies in the checkout"):
+        call_command("backup", str(settings.BASE_DIR / "shop.backup"))
