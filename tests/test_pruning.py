@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import timedelta
+from hashlib import sha256
 
 import pytest
 from celery import current_app
@@ -18,6 +19,7 @@ from checkout.models import Payment, PaymentStep, WebhookEvent
 from checkout.tests.paying import PAYMENTS, charges, pay, work
 from overlord.accounts.models import ApiToken, User
 from overlord.kernel import db, pruning
+from tickets.line.models import Entry, Line
 from tickets.models import Inventory, Reservation, TicketType
 from tickets.tests.reserving import reserve
 
@@ -129,6 +131,24 @@ def test_ended_sessions_and_tokens_go(buyer: User) -> None:
     assert set(ApiToken.objects.values_list("pk", flat=True)) == {"open"}
 
 
+def test_the_lines_of_past_events_go(
+    buyer: User, user_make: Callable[..., User], ticket_type_make: Callable[..., TicketType]
+) -> None:
+    now, seed = timezone.now(), "0" * 64
+    past, coming = ticket_type_make().event, ticket_type_make().event
+    for event in (past, coming):
+        line = Line.objects.create(event=event, seed=seed, commitment=sha256(seed.encode()).hexdigest())
+        for number, user in enumerate((buyer, user_make()), start=1):
+            Entry.objects.create(line=line, buyer=user, number=number, choices=[], entered_at=now)
+    past.date = now - LONG_AGO
+    past.save()
+
+    call_command("prune")
+
+    assert list(Line.objects.values_list("pk", flat=True)) == [coming.pk]
+    assert set(Entry.objects.values_list("line", flat=True)) == {coming.pk}
+
+
 def test_old_guests_without_reservations_go(ticket_type: TicketType, buyer: User) -> None:
     def guest() -> tuple[User, APIClient]:
         told = APIClient().post("/register/guest/").json()
@@ -165,7 +185,7 @@ def test_it_runs_each_night() -> None:
     current_app.loader.import_default_modules()
     scheduled = {entry["task"] for entry in current_app.conf.beat_schedule.values()}
     prunes = {name for name in current_app.tasks if name.endswith(".rows_prune")}
-    assert len(prunes) == 3
+    assert len(prunes) == 4
     assert prunes <= scheduled
 
 
@@ -177,4 +197,6 @@ def test_the_command_finds_the_tasks_without_a_worker() -> None:
     )
     env = {**os.environ, "DJANGO_SETTINGS_MODULE": "overlord.settings"}
     ran = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True)
-    assert ran.stdout.split() == ["accounts.rows_prune", "checkout.rows_prune", "tickets.rows_prune"]
+    assert ran.stdout.split() == [
+        "accounts.rows_prune", "checkout.rows_prune", "line.rows_prune", "tickets.rows_prune",
+    ]  # fmt: skip

@@ -7,6 +7,7 @@ that clock alone decides what is due.
 from checkout.services.guests import order_follow, orders_follow
 from checkout.services.incidents import incidents_close
 from checkout.services.payments import payment_create, payment_pay, payment_remove, reservation_pay
+from checkout.services.personal_data import Unfinished, person_erase, person_export
 from checkout.services.processing import look_after, payment_process
 from checkout.services.receipts import receipts_send
 from checkout.services.reconciliation import (
@@ -19,6 +20,7 @@ from checkout.services.returns import reservation_return
 from checkout.services.webhooks import webhook_take
 
 __all__ = [
+    "Unfinished",
     "charges_reconcile",
     "incidents_close",
     "look_after",
@@ -28,6 +30,8 @@ __all__ = [
     "payment_pay",
     "payment_process",
     "payment_remove",
+    "person_erase",
+    "person_export",
     "receipts_send",
     "refund_process",
     "refund_request",

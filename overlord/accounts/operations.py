@@ -1,5 +1,9 @@
 """Steps of accounts inside an open transaction of another app."""
 
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.hashers import make_password
+from django.db.models import F
+
 from overlord.accounts import selectors
 from overlord.accounts.models import User
 from overlord.kernel import db
@@ -20,3 +24,34 @@ def guest_contact_set(*, user_id: int, email: str, name: str) -> None:
     guests = User.objects.filter(pk=user_id, is_guest=True)
     if guests.update(contact_email=email, contact_name=name) and selectors.is_email_of_account(email=email):
         raise EmailHasAccount()
+
+
+def user_anonymise(*, user_id: int) -> None:
+    """Take everything from a user that says who it was, and end every session, token and socket.
+
+    The row stays, with its number: reservations and payments belong to it.
+    """
+    db.transaction_required()
+    name = f"erased-{user_id}"
+    User.objects.filter(pk=user_id).update(
+        username=name,
+        email="",
+        first_name="",
+        last_name="",
+        contact_email="",
+        contact_name="",
+        password=make_password(None),
+        last_login=None,
+        is_active=False,
+        is_staff=False,
+        is_superuser=False,
+        login_epoch=F("login_epoch") + 1,
+    )
+    user = User.objects.get(pk=user_id)
+    user.api_tokens.all().delete()
+    user.groups.clear()
+    user.user_permissions.clear()
+    # The admin's history repeats the name of what was edited.
+    LogEntry.objects.filter(content_type__app_label="accounts", object_id=str(user_id)).update(
+        object_repr=name
+    )

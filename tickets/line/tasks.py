@@ -10,7 +10,7 @@ from celery.signals import worker_shutting_down
 from django.conf import settings
 
 from overlord.kernel import clock
-from tickets.line import services
+from tickets.line import pruning, services
 
 RUN_SECONDS = 10.0  # beat enqueues one every 5 seconds, so that the next one waits beside it
 TICK_SECONDS = 0.5
@@ -37,3 +37,9 @@ def _ticks() -> Iterator[datetime]:
 def serve(**_kwargs: object) -> None:
     """Open lobbies, draw, and give to those in line, twice a second for ten seconds."""
     services.serve_all(instants=_ticks(), hold=timedelta(seconds=settings.HOLD_SECONDS))
+
+
+@shared_task(name="line.rows_prune")
+def rows_prune(**_kwargs: object) -> dict[str, int]:
+    """Delete the lines of past events."""
+    return pruning.rows_prune(before=clock.now() - settings.RETENTION)

@@ -1,0 +1,26 @@
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from checkout import services
+from overlord.kernel.errors import NotFound
+
+
+class Command(BaseCommand):
+    help = "Erase who a person was. Reservations and payments stay, without a name; this cannot be undone."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("user", type=int, help="the number of the user, which the admin shows")
+        parser.add_argument("--yes", action="store_true", help="do not ask")
+
+    def handle(self, *_args: Any, user: int, yes: bool, **_options: Any) -> None:
+        if not yes and input(f"Erase user {user}? Type yes to continue: ").strip() != "yes":
+            raise CommandError("Nothing was erased.")
+        try:
+            services.person_erase(user_id=user)
+        except NotFound as error:
+            raise CommandError(f"There is no user {user}.") from error
+        except services.Unfinished as error:
+            raise CommandError(f"Not yet: {error}. Try again when that has ended.") from error
+        self.stdout.write(f"User {user} is erased.")

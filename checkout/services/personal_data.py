@@ -1,0 +1,100 @@
+"""What is kept of one person: export it, and erase what says who it was.
+
+An erased person's reservations and payments stay, with their amounts and times, so that counters and accounts stay
+right; nothing in them leads to the person any more (docs/privacy.md).
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from django.apps import apps
+from django.db.models import Model, Q
+from django.db.models.fields.reverse_related import ForeignObjectRel
+
+from checkout.models import Payment, Refund
+from checkout.rules import IN_FLIGHT, REFUND_IN_FLIGHT
+from overlord.accounts import operations as accounts
+from overlord.accounts.models import User
+from overlord.kernel import db
+from overlord.kernel.errors import NotFound
+from tickets.models import MoveNotice, Reservation
+
+# What a user did as staff: it is about others. Everything else that refers to a user is that user's.
+OF_STAFF = {
+    "admin.LogEntry.user",
+    "admission.Scan.actor",
+    "admission.Scan.undone_by",
+    "checkout.Refund.requested_by",
+}
+# What gives whoever reads it a right.
+SECRET = {"password", "key_hash", "gateway_token", "gateway_nonce"}
+# What says who a person is, outside the user's own row: the model, the way to its buyer, and what replaces it.
+NAMING: dict[str, tuple[str, dict[str, Any]]] = {
+    "tickets.Reservation": ("buyer", {"person_key": None, "idempotency_key": None}),
+    "admission.Ticket": ("reservation__buyer", {"holder": ""}),
+}
+
+
+class Unfinished(Exception):
+    """Something of the person is not finished yet; the message says what."""
+
+
+def person_export(*, user_id: int, now: datetime) -> dict[str, Any]:
+    """Return all that is kept of a user, by table; raise NotFound."""
+    user = User.objects.filter(pk=user_id).first()
+    if user is None:
+        raise NotFound()
+    found: dict[str, dict[Any, dict[str, Any]]] = {}
+    waiting: list[Model] = [user]
+    while waiting:
+        row = waiting.pop()
+        rows = found.setdefault(row._meta.label, {})
+        if row.pk not in rows:
+            rows[row.pk] = _fields(row)
+            waiting.extend(_referring(row))
+    tables = {label: [rows[pk] for pk in sorted(rows)] for label, rows in sorted(found.items())}
+    return {"exported_at": now, "user": user_id, "tables": tables}
+
+
+def _referring(row: Model) -> Iterator[Model]:
+    """Yield the rows that refer to a row and are the same person's."""
+    for relation in row._meta.get_fields(include_hidden=True):
+        if isinstance(relation, ForeignObjectRel) and label_of(relation) not in OF_STAFF:
+            yield from relation.related_model._base_manager.filter(**{relation.field.name: row.pk})
+
+
+def label_of(relation: ForeignObjectRel) -> str:
+    """Return the name of the field that refers, with its model: tickets.Reservation.buyer."""
+    return f"{relation.related_model._meta.label}.{relation.field.name}"
+
+
+def _fields(row: Model) -> dict[str, Any]:
+    names = [field.attname for field in row._meta.concrete_fields if field.name not in SECRET]
+    return {name: getattr(row, name) for name in names}
+
+
+def person_erase(*, user_id: int) -> None:
+    """Erase what says who a user was; raise NotFound, and Unfinished while something of theirs is going on."""
+    with db.transaction():
+        if not User.objects.filter(pk=user_id).exists():
+            raise NotFound()
+        accounts.user_anonymise(user_id=user_id)  # first: who claims at this moment waits for this row
+        if going_on := list(_going_on(user_id)):
+            raise Unfinished(", ".join(going_on))
+        for label, (buyer, instead) in NAMING.items():
+            apps.get_model(label)._base_manager.filter(**{buyer: user_id}).update(**instead)
+
+
+def _going_on(user_id: int) -> Iterator[str]:
+    """Yield what must end before a user is erased: it needs the address, or would change afterwards."""
+    if Reservation.objects.filter(buyer=user_id, state__in=Reservation.LIVE).exists():
+        yield "tickets are held"
+    if Payment.objects.filter(buyer=user_id, status__in=IN_FLIGHT).exists():
+        yield "a payment is in progress"
+    if Refund.objects.filter(payment__buyer=user_id, status__in=REFUND_IN_FLIGHT).exists():
+        yield "a refund is in progress"
+    owed = Q(receipt__next_look_at__isnull=False) | Q(refunds__notice__next_look_at__isnull=False)
+    moved = MoveNotice.objects.filter(buyer=user_id, next_look_at__isnull=False)
+    if Payment.objects.filter(owed, buyer=user_id).exists() or moved.exists():
+        yield "an e-mail is to be sent"

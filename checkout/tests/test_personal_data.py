@@ -1,0 +1,185 @@
+"""A person's data can be handed out and erased; money, counters and tickets stay right."""
+
+import json
+from collections.abc import Callable
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.db.models.fields.reverse_related import ForeignObjectRel
+from rest_framework.test import APIClient
+
+from checkout import services
+from checkout.models import Payment, Receipt
+from checkout.services import personal_data
+from checkout.tests.paying import PAYMENTS, audit, heal, pay, work
+from overlord.accounts.models import ApiToken, User
+from tests.clients import api_of
+from tickets.models import Inventory, Reservation, TicketType
+from tickets.tests.reserving import claim, reserve
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+# What refers to a user and is the user's own. A new table must be named here or in OF_STAFF.
+OWN = {
+    "accounts.ApiToken.user",
+    "accounts.User_groups.user",
+    "accounts.User_user_permissions.user",
+    "checkout.Payment.buyer",
+    "line.Entry.buyer",
+    "tickets.MoveNotice.buyer",
+    "tickets.Reservation.buyer",
+}
+MARKS = ["wanda", "Wanda", "Zebra"]  # in every name and address of the person below
+
+
+@pytest.fixture
+def person(user_make: Callable[..., User]) -> User:
+    return user_make(username="wanda", email="wanda+zoo@Zebra.example", first_name="Wanda", last_name="Zebra")
+
+
+def buy(user: User, ticket_type: TicketType, quantity: int = 2) -> Payment:
+    api: APIClient = api_of(user)
+    held = reserve(api, ticket_type, quantity, **{"Idempotency-Key": "wanda-1"}).json()
+    made = api.post(PAYMENTS, {"reservation_id": held["id"]}, format="json").json()
+    payment = Payment.objects.get(pk=made["id"])
+    pay(api, payment)
+    assert work(payment).status == "SUCCESS"
+    return payment
+
+
+def mails_sent() -> None:
+    Receipt.objects.update(next_look_at=None)
+
+
+def found_in_database(word: str) -> list[str]:
+    """Return the columns of our tables in which a word stands."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
+            " AND data_type IN ('text', 'character varying', 'jsonb', 'json')"
+        )
+        found = []
+        for table, column in cursor.fetchall():
+            cursor.execute(
+                f'SELECT count(*) FROM "{table}" WHERE strpos("{column}"::text, %s) > 0',  # noqa: S608
+                [word],
+            )
+            if cursor.fetchone()[0]:
+                found.append(f"{table}.{column}")
+        return found
+
+
+def test_the_export_has_everything_but_what_gives_a_right(person: User, ticket_type: TicketType) -> None:
+    payment = buy(person, ticket_type)
+    call_command("person_export", str(person.pk), stdout=(out := StringIO()))
+    tables = json.loads(out.getvalue())["tables"]
+
+    assert tables["accounts.User"][0]["email"] == person.email
+    assert [row["id"] for row in tables["tickets.Reservation"]] == [payment.reservation_id]
+    assert [row["amount_minor"] for row in tables["checkout.Payment"]] == [payment.amount_minor]
+    assert len(tables["admission.Ticket"]) == 2
+    assert tables["checkout.Receipt"]
+    assert person.password not in out.getvalue()
+    assert not [key for key in ApiToken.objects.values_list("pk", flat=True) if key in out.getvalue()]
+
+
+def test_the_export_has_nothing_of_others(
+    person: User, user_make: Callable[..., User], ticket_type: TicketType
+) -> None:
+    other = user_make(username="somebody-else")
+    buy(other, ticket_type)
+    found = json.dumps(services.person_export(user_id=person.pk, now=person.date_joined), default=str)
+    assert "somebody-else" not in found
+    assert "tickets.Reservation" not in found
+
+
+def test_nothing_leads_to_an_erased_person_and_the_accounts_are_right(
+    person: User, user_make: Callable[..., User], ticket_type: TicketType
+) -> None:
+    payment = buy(person, ticket_type)
+    connection.cursor().execute("UPDATE admission_ticket SET holder = 'Wanda Zebra'")
+    LogEntry.objects.create(
+        user=user_make(), content_type_id=_content_type(User), object_id=str(person.pk),
+        object_repr="wanda", action_flag=CHANGE,
+    )  # fmt: skip
+    stock = Inventory.objects.values().get(pk=ticket_type.pk)
+    mails_sent()
+    assert all(found_in_database(word) for word in MARKS), "the words are there before"
+
+    call_command("person_erase", str(person.pk), "--yes", stdout=StringIO())
+
+    assert [found_in_database(word) for word in [*MARKS, "zebra"]] == [[], [], [], []]
+    assert Inventory.objects.values().get(pk=ticket_type.pk) == stock
+    assert Payment.objects.get(pk=payment.pk).amount_minor == payment.amount_minor
+    heal()
+    audit()
+
+
+def test_an_erased_person_is_logged_out_and_cannot_log_in(person: User) -> None:
+    api = api_of(person)
+    services.person_erase(user_id=person.pk)
+    assert api.get("/event/reservations/").status_code == 401
+    answer = APIClient().post("/api-auth/login/", {"username": "wanda", "password": "correct horse"})
+    assert answer.status_code == 400
+
+
+def test_the_money_of_an_erased_person_can_go_back(
+    person: User, user_make: Callable[..., User], ticket_type: TicketType
+) -> None:
+    payment = buy(person, ticket_type)
+    mails_sent()
+    services.person_erase(user_id=person.pk)
+    staff = user_make(is_staff=True, is_superuser=True)
+    services.refund_request(staff_id=staff.pk, payment_id=payment.pk, amount_minor=None, return_tickets=True)
+    heal()
+    assert Payment.objects.get(pk=payment.pk).status == "REFUNDED"
+    services.receipts_send()
+    audit()
+
+
+def test_nobody_is_erased_while_something_is_going_on(person: User, ticket_type: TicketType) -> None:
+    held = claim(person.pk, ticket_type)
+    with pytest.raises(CommandError, match="tickets are held"):
+        call_command("person_erase", str(person.pk), "--yes")
+    assert User.objects.get(pk=person.pk).username == "wanda"
+    Reservation.objects.filter(pk=held.reservation["id"]).delete()
+    Inventory.objects.update(held=0)
+    buy(person, ticket_type)
+    with pytest.raises(CommandError, match="an e-mail is to be sent"):
+        call_command("person_erase", str(person.pk), "--yes")
+
+
+def test_an_unknown_person_is_said() -> None:
+    for command in (["person_erase", "999999", "--yes"], ["person_export", "999999"]):
+        with pytest.raises(CommandError, match="There is no user 999999"):
+            call_command(*command)
+
+
+def test_each_reference_to_a_user_is_known() -> None:
+    found = {
+        personal_data.label_of(relation)
+        for relation in User._meta.get_fields(include_hidden=True)
+        if isinstance(relation, ForeignObjectRel)
+    }
+    assert found == OWN | personal_data.OF_STAFF
+
+
+def test_without_the_step_for_reservations_the_address_stays(
+    person: User, ticket_type: TicketType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Negative control."""
+    buy(person, ticket_type)
+    mails_sent()
+    monkeypatch.setattr(personal_data, "NAMING", {})
+    services.person_erase(user_id=person.pk)
+    assert "tickets_reservation.person_key" in found_in_database("wanda")
+
+
+def _content_type(model: Any) -> int:
+    from django.contrib.contenttypes.models import ContentType
+
+    return int(ContentType.objects.get_for_model(model).pk)
