@@ -39,13 +39,13 @@ FLAGS = (
 
 
 @contextmanager
-def opened(*, width: int = 1280, height: int = 900) -> Iterator["Browser"]:
-    """Open a browser with an empty profile; it is closed at the end."""
+def opened(*flags: str, width: int = 1280, height: int = 900) -> Iterator["Browser"]:
+    """Open a browser with an empty profile, and with more flags; it is closed at the end."""
     os.environ["SE_OFFLINE"] = "true"
     with tempfile.TemporaryDirectory(prefix="overlord-browser-", ignore_cleanup_errors=True) as profile:
         options = Options()
         options.binary_location = CHROMIUM or ""
-        for flag in (*FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}"):
+        for flag in (*FLAGS, *flags, f"--user-data-dir={profile}", f"--window-size={width},{height}"):
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         driver = webdriver.Chrome(options=options, service=Service(DRIVER))
@@ -134,6 +134,12 @@ class Browser:
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+    def cut_network(self, *, off: bool) -> None:
+        """Cut the page's network, or bring it back."""
+        conditions = {"offline": off, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+        self.driver.execute_cdp_cmd("Network.enable", {})
+        self.driver.execute_cdp_cmd("Network.emulateNetworkConditions", conditions)
 
     def picture(self, file: Path) -> None:
         """Save a picture of the whole page; as .webp a small one of the visible part."""

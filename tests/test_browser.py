@@ -478,13 +478,18 @@ class TestAccessibility:
         ticket_type = type_on_sale()
         logged_in(first, user_make(is_staff=True, is_superuser=True))
         look(first, "/monitor/", f"/events/{ticket_type.event_id}/sale/", "/reservations/return/")
+        door = f"/door/?event={ticket_type.event_id}&gate=North"
+        look(first, "/door/", door)
+        first.write("#shown", "nothing\n")
+        first.says(".answer h2", "Not a ticket")
+        axe(first)
         first.go("/monitor/")
         first.says("live-badge", "Live")
         first.press(f"[data-row='{ticket_type.event_id}'] a[data-if='sale open']")
         first.one("dialog button")
         axe(first)
         first.emulate(width=320, height=800, dark=True)
-        look(first, "/", f"/events/{ticket_type.event_id}/", "/monitor/", "/me/")
+        look(first, "/", f"/events/{ticket_type.event_id}/", "/monitor/", "/me/", door)
         first.emulate(width=1280, height=900)
 
     def test_axe_finds_a_planted_fault(self, system: System, first: Browser) -> None:
@@ -518,7 +523,8 @@ class TestAccessibility:
         logged_in(first, buyer)
         first.emulate(width=width, height=800)
         try:
-            for path in ("/", f"/events/{ticket_type.event_id}/", "/me/", "/monitor/"):
+            door = f"/door/?event={ticket_type.event_id}&gate=North"
+            for path in ("/", f"/events/{ticket_type.event_id}/", "/me/", "/monitor/", "/door/", door):
                 first.go(path)
                 assert first.run("return document.documentElement.scrollWidth") <= width, path
                 assert small_targets(first) == [], path

@@ -1,0 +1,179 @@
+"""The door in headless Chromium: from the purchase to the admission, and through a time without a network."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zxingcpp
+from django.conf import settings
+
+from overlord.accounts.models import User
+from tests import browser
+from tests.browser import Browser
+from tests.clients import permit
+from tests.system import System, eventually
+from tests.test_browser import fresh, logged_in, type_on_sale, user_make
+from tickets.admission.models import Scan, Ticket
+from tickets.admission.permissions import Permission
+from tickets.admission.tests.admitting import paid, tickets_of
+from tickets.admission.tests.doors import codes_of, is_admitted_once, scan
+from tickets.models import Reservation, TicketType
+
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(not browser.AT_HAND, reason="no Chromium with its driver is at hand"),
+]
+
+WIDTH, HEIGHT = 640, 480
+VECTORS: list[dict[str, Any]] = json.loads(
+    (Path(settings.BASE_DIR) / "tickets/admission/tests/codes.json").read_text()
+)
+# Returns what the page's module reads from each code, and whether it finds it signed.
+READ = """
+  const [vectors, done] = arguments;
+  import("admission/codes.js").then(async ({ codeRead, isSigned }) => {
+    const read = [];
+    for (const { code, public_key: key } of vectors) {
+      const said = codeRead(code);
+      read.push(said && [said.key, said.event, said.ticket, said.issue, await isSigned(said.bytes, key)]);
+    }
+    done(read);
+  }, (error) => done(String(error)));
+"""
+
+
+def camera_film(code: str, file: Path) -> None:
+    """Write what a camera sees that is held before a code, as Chromium's fake camera plays it (YUV4MPEG2)."""
+    image = memoryview(zxingcpp.create_barcode(code, zxingcpp.BarcodeFormat.QRCode).to_image(scale=7))
+    assert image.shape is not None
+    high, wide = image.shape
+    grey, code_rows = bytearray(b"\xff" * WIDTH * HEIGHT), image.tobytes()
+    top, left = (HEIGHT - high) // 2, (WIDTH - wide) // 2
+    for row in range(high):
+        at = (top + row) * WIDTH + left
+        grey[at : at + wide] = code_rows[row * wide : (row + 1) * wide]
+    colour = b"\x80" * (WIDTH * HEIGHT // 2)
+    head = f"YUV4MPEG2 W{WIDTH} H{HEIGHT} F5:1 Ip A0:0 C420jpeg\n".encode()
+    file.write_bytes(head + (b"FRAME\n" + bytes(grey) + colour) * 5)
+
+
+@pytest.fixture
+def steward(system: System) -> User:
+    return permit(user_make(), Permission.USE_DOOR, Permission.UNDO_ADMISSION)
+
+
+@pytest.fixture
+def people(system: System) -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def at_gate(person: Browser, steward: User, ticket_type: TicketType) -> Browser:
+    """Open the door of an event at the gate North, and wait until it would open without a network."""
+    logged_in(person, steward).go("/door/")
+    person.run(
+        "document.querySelector('#event').value = arguments[0]; document.querySelector('#gate').value = 'North'",
+        str(ticket_type.event_id),
+    )
+    person.press("main form button[type=submit]")
+    ready(person)
+    person.wait(lambda p: p.all("door-page[data-kept=yes]"))
+    return person
+
+
+def ready(person: Browser) -> None:
+    person.wait(lambda p: p.all("door-page[data-ready=yes]"))
+
+
+def show(person: Browser, text: str, answer: str) -> None:
+    """Type what a scanner types, and wait for the answer."""
+    person.write("#shown", f"{text}\n")
+    person.says(".answer h2", answer)
+
+
+def test_from_the_purchase_to_the_admission(
+    system: System, people: ExitStack, steward: User, tmp_path: Path
+) -> None:
+    buyer, ticket_type = people.enter_context(browser.opened()), type_on_sale()
+    fresh(buyer, system).go(f"/events/{ticket_type.event_id}/")
+    buyer.press(".basket button[type=submit]")
+    buyer.write("#email", f"ada-{ticket_type.pk}@example.org")
+    buyer.write("#name", "Ada Lovelace")
+    buyer.press("form.pay button")
+    buyer.says("h1", "Your tickets are confirmed")
+    reservation = Reservation.objects.get(ticket_type=ticket_type, state="validated")
+    [ticket] = tickets_of(reservation)
+    camera_film(codes_of(reservation)[0], tmp_path / "camera.y4m")
+
+    # The camera sees the code. This browser has no detector of its own on Linux, so the server reads the picture.
+    camera = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    film = f"--use-file-for-fake-video-capture={tmp_path / 'camera.y4m'}"
+    door = fresh(people.enter_context(browser.opened(*camera, film)), system)
+    at_gate(door, steward, ticket_type)
+    door.press("[data-do=camera]")
+    door.says(".answer h2", "Admitted")
+    door.says(".answer .who", "Ada Lovelace")
+    door.says("[data-field=admitted]", "1")  # live
+    assert is_admitted_once(ticket)
+    door.press("[data-do=camera]")
+
+    # The same ticket again, by a scanner that types; then the admission is undone.
+    show(door, ticket.serial, "Already admitted")
+    door.says("[data-field=first]", "at gate North")
+    undo = Scan.objects.get(ticket=ticket, result="admitted")
+    door.go(f"{door.path}&q=lovelace")
+    ready(door)
+    door.press(".found form[data-undo] button")
+    door.says(".answer h2", "Admission undone")
+    undo.refresh_from_db()
+    assert undo.undone_by == steward
+    show(door, ticket.serial, "Admitted")
+    assert door.complaints() == []
+
+
+def test_without_a_network_the_door_goes_on_and_settles_afterwards(
+    system: System, people: ExitStack, steward: User
+) -> None:
+    ticket_type = type_on_sale()
+    reservation = paid(user_make(), ticket_type, 4)
+    spent, doubled, fine, _ = codes_of(reservation)
+    door = fresh(people.enter_context(browser.opened()), system)
+    at_gate(door, steward, ticket_type)
+    read = [[*map(float, each["content"].values()), True] for each in VECTORS]  # JavaScript's numbers
+    assert door.driver.execute_async_script(READ, VECTORS) == read
+    show(door, spent, "Admitted")
+    door.says("[data-field=admitted]", "1")
+    door.wait(lambda p: p.run("return document.querySelector('door-page').desk.list.tickets.size") == 4)
+    eventually(lambda: door.run(KNOWN_ADMITTED))
+    assert door.complaints() == []
+
+    door.cut_network(off=True)
+    for code in (doubled, fine):
+        show(door, code, "Let in, not checked")
+    show(door, fine, "Already admitted")
+    show(door, spent, "Already admitted")
+    show(door, fine[:60] + spent[60:], "Not a ticket")  # forged
+    assert Ticket.objects.filter(reservation=reservation, state="admitted").count() == 1
+    door.driver.refresh()
+    ready(door)
+    door.says(".network", "2 scans wait")
+    show(door, doubled, "Already admitted")
+
+    # Another gate admits one of them; when the network is back, each counts once and the conflict is shown.
+    scan(doubled, actor_id=steward.pk, gate="South", event_id=ticket_type.event_id)
+    door.cut_network(off=False)
+    door.says(".conflicts", "at gate South")
+    eventually(lambda: Scan.objects.filter(unchecked=True).count() == 2)
+    door.says("[data-field=conflicts]", "1")
+    door.wait(lambda p: not p.one("door-page").find_element("css selector", ".network").is_displayed())
+    assert all(is_admitted_once(ticket) for ticket in tickets_of(reservation)[:3])
+
+
+# Whether the page has heard of the ticket that was admitted.
+KNOWN_ADMITTED = """
+  const { tickets } = document.querySelector("door-page").desk.list;
+  return [...tickets.values()].some((row) => row[4] === "admitted");
+"""
