@@ -11,6 +11,7 @@ from drf_spectacular.views import SpectacularSwaggerSplitView
 from checkout import pages as checkout
 from overlord import health
 from overlord.accounts import pages as accounts
+from overlord.box_office import event_pages as office_events
 from overlord.demo import pages as demo
 from overlord.kernel import paths, schema  # noqa: F401  (paths registers `id`)
 from overlord.shop.shared_answers import shared
@@ -48,6 +49,13 @@ pages = [
     path("door/", door_pages.door, name="door"),
     path("door/worker.js", door_pages.worker, name="door_worker"),
     path("monitor/", stats.monitor, name="monitor"),
+    path("office/", office_events.events, name="office"),
+    path("office/events/new/", office_events.event_new, name="office_event_new"),
+    path("office/events/<id:event_id>/", office_events.event, name="office_event"),
+    path("office/events/<id:event_id>/edit/", office_events.event_edit, name="office_event_edit"),
+    path("office/events/<id:event_id>/copy/", office_events.event_copy, name="office_event_copy"),
+    path("office/events/<id:event_id>/status/", office_events.event_status, name="office_event_status"),
+    path("office/events/<id:event_id>/preview/", tickets.preview, name="office_preview"),
     path("mailbox/", demo.mailbox, name="mailbox"),
     path("login/", accounts.Login.as_view(), name="login"),
     path("logout/", accounts.Logout.as_view(), name="logout"),

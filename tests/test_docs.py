@@ -31,6 +31,7 @@ def errors() -> dict[str, int]:
     """Return the code of each error of the domain, with its status."""
     for module in (
         "tickets.rules",
+        "tickets.event_rules",
         "tickets.admission.rules",
         "tickets.line.rules",
         "checkout.rules",

@@ -56,6 +56,7 @@ FAULTS = [
     ("stats-border", "overlord.health", "stats.selectors"),
     ("accounts-border", "tickets.api.views", "overlord.accounts.token_cache"),
     ("demo-border", "stats.tasks", "overlord.demo.rush"),
+    ("box-office-border", "stats.tasks", "overlord.box_office.selectors"),
     ("channels", "tickets.projections", "channels"),
     ("embedded", "overlord.embedded.supervisor", "tickets.models"),
     ("settings", "tickets.services", "overlord.settings.env"),

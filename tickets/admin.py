@@ -14,19 +14,11 @@ from django.utils.translation import ngettext
 
 from overlord.kernel import clock, db, time_zones
 from overlord.shop import formats
-from tickets import event_edits, event_operations, selectors, services
+from tickets import event_edits, event_operations, event_saving, selectors, services
 from tickets.admin_forms import EventForm, TicketTypeForm, TicketTypeFormSet
 from tickets.models import Event, TicketType, default_time_zone
 from tickets.permissions import Permission
 
-# What staff read when the database refuses what the form let through: somebody else was quicker.
-SENTENCES = {
-    "inventory_never_oversold": "A capacity is lower than the tickets that are on hold or sold.",
-    "inventory_opens_before_it_closes": "A sale must open before it closes.",
-    "ticket_type_unique_in_event": "Two ticket types of an event cannot have the same name.",
-    "event_currency_fixed": "Tickets have been reserved meanwhile, so the currency can no longer be changed.",
-}
-DECIDED = ("capacity", "opens_at", "closes_at", "paused")  # what is kept on the inventory
 CANNOT_DELETE = "Tickets of {} were reserved, so it cannot be deleted. Pause its sale instead."
 
 
@@ -71,11 +63,11 @@ class EventAdmin(admin.ModelAdmin):
                 response = super().changeform_view(request, *args, **kwargs)
                 return response.render() if isinstance(response, TemplateResponse) else response
         except IntegrityError as error:
-            sentence = SENTENCES.get(db.violated(error) or "")
+            sentence = event_saving.SENTENCES.get(db.violated(error) or "")
             if sentence is None:
                 raise
         except ProtectedError:
-            sentence = "Tickets of a type that you deleted have been reserved meanwhile."
+            sentence = event_saving.TYPE_RESERVED
         self.message_user(request, f"Nothing was saved. {sentence}", messages.ERROR)
         return redirect(request.path)
 
@@ -108,33 +100,14 @@ class EventAdmin(admin.ModelAdmin):
         return form
 
     def save_model(self, request: HttpRequest, obj: Event, form: Any, change: bool) -> None:
-        if not change:
-            super().save_model(request, obj, form, change)
-            return
-        obj.save(update_fields=[name for name in form.changed_data if name != "made_from"])
-        if "date" in form.changed_data:
-            event_operations.event_moved(event_id=obj.pk, before=form.initial["date"], after=obj.date)
-        if {"date", "time_zone"} & {*form.changed_data}:
-            event_operations.move_notices_owe(
-                event_id=obj.pk,
-                date_before=form.initial["date"],
-                time_zone_before=form.initial["time_zone"],
-                now=clock.now(),
-            )
+        event_saving.event_write(form=form, now=clock.now())
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
-        if "opening" in form.changed_data:
-            event_operations.opening_set(event=form.instance, now=clock.now())
-        event_operations.event_changed(event_id=form.instance.pk, now=clock.now())
+        event_saving.event_written(form=form, now=clock.now())
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
-        formset.save(commit=False)
-        for deleted in formset.deleted_objects:
-            event_operations.ticket_type_delete(ticket_type=deleted, now=clock.now())
-        for line in formset.forms:
-            if line.is_to_save():
-                _ticket_type_save(line, is_new=line.instance._state.adding)
+        event_saving.types_write(formset=formset, now=clock.now())
 
     # Deleting --------------------------------------------------------------------------------------------
     def delete_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -183,17 +156,3 @@ class EventAdmin(admin.ModelAdmin):
 
 def _is_id(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) < 19
-
-
-def _ticket_type_save(line: TicketTypeForm, *, is_new: bool) -> None:
-    """Write what the author of a row changed, and nothing else of it."""
-    ticket_type, changed = line.instance, line.changed_fields()
-    ticket_type.price_minor = line.cleaned_data["price"]
-    if is_new:
-        ticket_type.save()
-    else:
-        names = {"name": "name", "max_per_user": "max_per_user", "price": "price_minor"}
-        ticket_type.save(update_fields=[names[name] for name in changed if name in names])
-    decided = {name: line.cleaned_data[name] for name in DECIDED if is_new or name in changed}
-    if decided:
-        event_operations.inventory_set(ticket_type=ticket_type, now=clock.now(), **decided)

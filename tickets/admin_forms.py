@@ -8,8 +8,8 @@ from django import forms
 from django.contrib.admin.widgets import AdminSplitDateTime
 
 from overlord.kernel import money, texts, time_zones
-from overlord.kernel.form_fields import LongSelect, WholeNumberField
-from tickets import event_edits, rules, selectors
+from overlord.kernel.form_fields import LongSelect, WholeNumberField, use_iso_formats
+from tickets import event_edits, event_rules, rules, selectors
 from tickets.models import Event, Inventory, TicketType, default_time_zone
 
 
@@ -37,6 +37,7 @@ class EventForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        use_iso_formats(self.fields)
         if self.instance.pk and not self.is_bound:
             self.initial["made_from"] = event_edits.seal(self.instance)
 
@@ -51,6 +52,16 @@ class EventForm(forms.ModelForm):
     def clean_name(self) -> str:
         return str(_read(lambda: texts.one_line(self.cleaned_data["name"], most=rules.NAME_LENGTH)))
 
+    def clean_venue(self) -> str:
+        return self._optional_line("venue", most=event_rules.VENUE_LENGTH)
+
+    def clean_address(self) -> str:
+        return self._optional_line("address", most=event_rules.ADDRESS_LENGTH)
+
+    def _optional_line(self, name: str, *, most: int) -> str:
+        text = self.cleaned_data[name]
+        return str(_read(lambda: texts.one_line(text, most=most))) if text.strip() else ""
+
     def clean_description(self) -> str:
         text = self.cleaned_data["description"]
         return str(_read(lambda: texts.paragraphs(text, most=rules.DESCRIPTION_LENGTH)))
@@ -59,6 +70,15 @@ class EventForm(forms.ModelForm):
         date: datetime = self.cleaned_data["date"]
         _read(lambda: rules.check_instant(date))
         return date
+
+    def clean_ends_at(self) -> datetime | None:
+        ends_at: datetime | None = self.cleaned_data["ends_at"]
+        if ends_at is not None:
+            _read(lambda: rules.check_instant(ends_at))
+            begins = self.cleaned_data.get("date")
+            if begins is not None and ends_at <= begins:
+                raise forms.ValidationError("An event must end after it begins.")
+        return ends_at
 
     def clean_currency(self) -> str:
         currency = self.cleaned_data["currency"].upper()
@@ -101,16 +121,22 @@ class TicketTypeForm(forms.ModelForm):
         fields = ("name", "price", "capacity", "max_per_user", "opens_at", "closes_at", "paused")
 
     def __init__(
-        self, *args: Any, event: Event, currency_before: str, may_pause: bool = True, **kwargs: Any
+        self,
+        *args: Any,
+        event: Event,
+        currency_before: str,
+        date_before: datetime | None,
+        may_pause: bool = True,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        use_iso_formats(self.fields)
         self.event, self.currency_before = event, currency_before
         self.taken = 0
-        self.fields["paused"].disabled = not may_pause
-        inventory = Inventory.objects.filter(pk=self.instance.pk).first() if self.instance.pk else None
+        self.fields["paused"].disabled = not may_pause or event.status != Event.Status.ON_SALE
+        inventory: Inventory | None = getattr(self.instance, "inventory", None)
         if inventory:
             self.taken = inventory.held + inventory.sold
-            date_before = TicketType.objects.values_list("event__date", flat=True).get(pk=self.instance.pk)
             closes_at = None if inventory.closes_at == date_before else inventory.closes_at
             self.initial.update(
                 capacity=inventory.capacity,
@@ -162,7 +188,7 @@ class TicketTypeForm(forms.ModelForm):
         closing = closes_at or self.event.date
         if closing is not None and "opens_at" in self.cleaned_data and "closes_at" in self.cleaned_data:
             try:
-                rules.check_sale_times(opens_at=opens_at, closes_at=closing)
+                event_rules.check_sale_times(opens_at=opens_at, closes_at=closing)
             except ValueError as error:
                 self.add_error("opens_at", str(error))
         return cleaned
@@ -177,16 +203,23 @@ class TicketTypeFormSet(forms.BaseInlineFormSet):
         return {
             **super().get_form_kwargs(index),
             "event": self.instance,
-            "currency_before": self._currency_before,
+            "currency_before": self._before[0],
+            "date_before": self._before[1],
             "may_pause": self.may_pause,
         }
 
+    def get_queryset(self) -> Any:
+        if not hasattr(self, "_queryset"):  # Django keeps it there, and its rows in it
+            self._queryset = super().get_queryset().select_related("inventory")
+        return self._queryset
+
     @property
-    def _currency_before(self) -> str:
-        known = getattr(self, "_known_currency", None)
+    def _before(self) -> tuple[str, datetime | None]:
+        """Return the currency and the date that the event has in the database: its form may have changed them."""
+        known = getattr(self, "_known_before", None)
         if known is None:
-            saved = selectors.event_currency(self.instance.pk) if self.instance.pk else None
-            known = self._known_currency = saved or self.instance.currency
+            saved = selectors.event_terms(self.instance.pk) if self.instance.pk else None
+            known = self._known_before = saved or (self.instance.currency, None)
         return known
 
     def clean(self) -> None:

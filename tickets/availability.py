@@ -10,6 +10,7 @@ future than `CLOCK_TOLERANCE` is not trusted either.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
@@ -31,6 +32,15 @@ def entries(event_id: int, figures: Iterable[Figures], *, now: datetime) -> list
 def event_detail(*, event_id: int, now: datetime) -> dict[str, Any]:
     """Return an event as `GET /event/events/<id>/` shows it; raise NotFound."""
     return _cached(event_id, now=now) or refresh([event_id], now=now).get(event_id) or _missing()
+
+
+def event_preview(*, event_id: int, now: datetime) -> dict[str, Any]:
+    """Return an event, a draft too, as it would look on sale; raise NotFound."""
+    statics, figures = selectors.events_with_figures([event_id], drafts=True)
+    if event_id not in statics:
+        _missing()
+    on_sale = {pk: replace(each, paused=False) for pk, each in figures[event_id].items()}
+    return representation.event_detail(statics[event_id], on_sale, now=now)
 
 
 def ticket_type_detail(*, ticket_type: int, now: datetime) -> dict[str, Any]:
@@ -79,6 +89,7 @@ def _from_kept(kept: Mapping[str, Any], *, now: datetime) -> dict[str, Any] | No
     if not all(field in kept and _is_trusted(kept[field], now=now) for field in wanted):
         return None
     static["date"] = datetime.fromisoformat(static["date"])
+    static["ends_at"] = static["ends_at"] and datetime.fromisoformat(static["ends_at"])
     figures = {int(field): Figures.from_plain(kept[field]["value"]) for field in wanted if field != STATIC}
     return representation.event_detail(static, figures, now=now)
 

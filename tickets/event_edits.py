@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django import forms
 from django.core import signing
 from django.http import QueryDict
 
 from overlord.kernel import money
+from overlord.kernel.form_fields import DATE_FORMAT, TIME_FORMAT
 from tickets.models import Event, Inventory, TicketType
 
 Values = dict[str, str]  # "name" or "12:price" (of a ticket type), and what the field shows
@@ -39,12 +39,15 @@ def values_of(event: Event) -> Values:
     """Return what a form of the event shows now."""
     shown = {
         "name": event.name,
+        "venue": event.venue,
+        "address": event.address,
         "time_zone": event.time_zone,
         "currency": event.currency,
         "opening": event.opening,
         "description": event.description,
         "buyers": event.buyers,
         **_moment("date", event.date, event),
+        **_moment("ends_at", event.ends_at, event),
     }
     for ticket_type in TicketType.objects.filter(event=event).order_by("pk").select_related("inventory"):
         for field, value in _type_values(ticket_type, event).items():
@@ -67,11 +70,11 @@ def _type_values(ticket_type: TicketType, event: Event) -> Values:
 
 
 def _moment(name: str, instant: Any, event: Event) -> Values:
-    """Return a date and time as the two inputs of the admin show them, in the event's time zone."""
+    """Return a date and time as the two inputs of a form show them, in the event's time zone."""
     local = instant.astimezone(ZoneInfo(event.time_zone)).replace(microsecond=0) if instant else None
     return {
-        f"{name}_0": (forms.DateInput().format_value(local.date()) or "") if local else "",
-        f"{name}_1": (forms.TimeInput().format_value(local.time()) or "") if local else "",
+        f"{name}_0": local.strftime(DATE_FORMAT) if local else "",
+        f"{name}_1": local.strftime(TIME_FORMAT) if local else "",
     }
 
 

@@ -13,7 +13,7 @@ from django.conf import settings
 
 from overlord.kernel import money, texts, time_zones
 from overlord.kernel.numbers import whole_number
-from tickets import rules
+from tickets import event_rules, rules
 from tickets.event_file_rows import LARGEST_CELL, Columns, FileErrors, rows_of, text_of
 
 __all__ = ["EventToLoad", "FileErrors", "TypeToLoad", "read"]
@@ -100,7 +100,9 @@ class _Reading:
         if any(rules.name_key(other.name) == rules.name_key(ticket_type.name) for other in event.types):
             cells.refuse(f"{name} already has a ticket type {ticket_type.name}.")
         try:
-            rules.check_sale_times(opens_at=ticket_type.opens_at, closes_at=ticket_type.closes_at or date)
+            event_rules.check_sale_times(
+                opens_at=ticket_type.opens_at, closes_at=ticket_type.closes_at or date
+            )
         except ValueError as error:
             cells.refuse(f"opens_at: {error}")
         event.types.append(ticket_type)

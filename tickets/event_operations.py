@@ -13,6 +13,7 @@ from django.db.models import F
 from overlord.kernel import db
 from tickets import operations, projections
 from tickets.event_files import EventToLoad
+from tickets.event_rules import EventStatus
 from tickets.models import Event, Inventory, MoveNotice, Reservation, TicketType
 from tickets.rules import Opening
 
@@ -104,8 +105,10 @@ def inventory_set(*, ticket_type: TicketType, now: datetime, **decided: Any) -> 
     the event's date. A capacity below what is held and sold violates `inventory_never_oversold`.
     """
     db.transaction_required()
-    event = Event.objects.only("date", "opening").get(pk=ticket_type.event_id)
+    event = Event.objects.only("date", "opening", "status").get(pk=ticket_type.event_id)
     date = event.date
+    if event.status != EventStatus.ON_SALE:
+        decided["paused"] = True
     if "closes_at" in decided:
         decided["closes_at"] = decided["closes_at"] or date
     changed = Inventory.objects.filter(pk=ticket_type.pk).update(version=F("version") + 1, **decided)
@@ -137,8 +140,35 @@ def sale_pause(*, event_id: int, paused: bool, now: datetime) -> int:
     The flag is on the inventory rows, which every claim locks. So a claim that was waiting when the pause committed
     is refused.
     """
-    if event_lock(event_id=event_id) is None:
+    event = event_lock(event_id=event_id)
+    if event is None or (event.status != EventStatus.ON_SALE and not paused):
         return 0
+    return _paused_set(event_id=event_id, paused=paused, now=now)
+
+
+def inventories_lock(*, event_id: int) -> None:
+    """Lock an event's inventories by id, against claims."""
+    db.transaction_required()
+    inventories = Inventory.objects.filter(ticket_type__event_id=event_id).order_by("pk")
+    list(inventories.select_for_update(no_key=True, of=("self",)).values_list("pk", flat=True))
+
+
+def event_status_set(*, event: Event, status: EventStatus, now: datetime) -> None:
+    """Change the status of a locked event; only what is on sale sells, and putting it on sale resumes its sale.
+
+    While it is not on sale, all its ticket types are paused: a claim that was waiting for one obeys that.
+    """
+    if status != EventStatus.ON_SALE:
+        _paused_set(event_id=event.pk, paused=True, now=now)
+    Event.objects.filter(pk=event.pk).update(status=status)
+    event.status = status
+    if status == EventStatus.ON_SALE:
+        _paused_set(event_id=event.pk, paused=False, now=now)
+    if status == EventStatus.DRAFT:
+        db.after_commit(partial(projections.announce_deleted, event_id=event.pk, now=now))
+
+
+def _paused_set(*, event_id: int, paused: bool, now: datetime) -> int:
     others = Inventory.objects.filter(ticket_type__event_id=event_id, paused=not paused)
     locked = list(
         others.select_for_update(no_key=True, of=("self",)).order_by("pk").values_list("pk", flat=True)

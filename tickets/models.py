@@ -9,6 +9,7 @@ from django.db.models import F, Q, Value
 
 from overlord.accounts.models import NameKey
 from overlord.kernel.money import LARGEST_MINOR
+from tickets.event_rules import ADDRESS_LENGTH, VENUE_LENGTH, EventStatus
 from tickets.rules import (
     EARLIEST,
     ENDED_STATES,
@@ -32,6 +33,8 @@ def default_time_zone() -> str:
 class Event(models.Model):
     """Something that tickets are sold for."""
 
+    Status = EventStatus
+
     name = models.CharField(max_length=200)
     date = models.DateTimeField(
         help_text="When it begins. Sales end then, unless a ticket type says otherwise."
@@ -44,7 +47,29 @@ class Event(models.Model):
     currency = models.CharField(
         max_length=3, default="EUR", help_text="A currency code of ISO 4217, for example EUR."
     )
+    ends_at = models.DateTimeField("ends", null=True, blank=True, help_text="When it ends, if you know.")
+    venue = models.CharField(
+        max_length=VENUE_LENGTH,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The name of the place, for example Town Hall.",
+    )
+    address = models.CharField(
+        max_length=ADDRESS_LENGTH,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Street, postcode and town, as visitors enter them in a map.",
+    )
     description = models.TextField(blank=True)
+    status = models.CharField(
+        max_length=10,
+        choices=[(status.value, status.value.replace("_", " ").capitalize()) for status in EventStatus],
+        default=EventStatus.ON_SALE.value,
+        db_default=EventStatus.ON_SALE.value,
+        editable=False,
+    )
     buyers = models.CharField(
         max_length=8,
         choices=[(Buyers.ANYONE.value, "Anyone"), (Buyers.ACCOUNTS.value, "People with an account")],
@@ -62,10 +87,24 @@ class Event(models.Model):
     version = models.BigIntegerField(default=1, editable=False)
 
     class Meta:
-        permissions = [("pause_sale", "Can pause and resume sales")]
+        permissions = [
+            ("pause_sale", "Can pause and resume sales"),
+            ("manage_events", "Can make and edit events, and put them on sale"),
+        ]
         indexes = [models.Index(fields=["date", "id"], name="event_by_date")]
         constraints = [
             models.CheckConstraint(condition=Q(buyers__in=[*Buyers]), name="event_buyers_known"),
+            models.CheckConstraint(condition=Q(status__in=[*EventStatus]), name="event_status_known"),
+            models.CheckConstraint(
+                condition=Q(ends_at=None) | Q(ends_at__gt=F("date"), ends_at__lt=LATEST),
+                name="event_ends_after_it_begins",
+                violation_error_message="An event must end after it begins.",
+            ),
+            models.CheckConstraint(
+                condition=~Q(venue__regex=NOT_IN_A_LINE) & ~Q(address__regex=NOT_IN_A_LINE),
+                name="event_place_on_lines",
+                violation_error_message="Venue and address must each be one line of text.",
+            ),
             models.CheckConstraint(
                 condition=~Q(name__regex=NOT_IN_A_LINE) & ~Q(name=""),
                 name="event_name_on_one_line",

@@ -47,6 +47,7 @@ from tickets import (
     services,
 )
 from tickets.choices import Choice
+from tickets.event_rules import EventStatus
 from tickets.permissions import Permission
 
 EVENTS_SHOWN = 100
@@ -174,10 +175,16 @@ def _reserved(buyer_id: int, choice: Choice, *, key: str, order_id: int | None) 
 
 
 def _event_page(
-    request: HttpRequest, event_id: int, *, choice: Choice, refused: DomainError | None = None
+    request: HttpRequest,
+    event_id: int,
+    *,
+    choice: Choice,
+    refused: DomainError | None = None,
+    preview: bool = False,
 ) -> HttpResponse:
     now = clock.now()
-    shown = availability.event_detail(event_id=event_id, now=now)
+    read = availability.event_preview if preview else availability.event_detail
+    shown = read(event_id=event_id, now=now)
     own = _own_reservations(request, event_id, now=now)
     zone = shown["time_zone"]
     known, about = _known_by_refusal(refused), _refused_type(choice, refused)
@@ -210,6 +217,8 @@ def _event_page(
         else None,
         "own_reservation": refused.facts.get("reservation") if refused else None,
         "key": secrets.token_urlsafe(12),
+        "is_preview": preview,
+        "is_cancelled": shown["status"] == EventStatus.CANCELLED,
         "now": now,
     }
     response = render(
@@ -342,6 +351,13 @@ def extend(request: HttpRequest, reservation_id: int) -> HttpResponse:
 
 
 # Staff ---------------------------------------------------------------------------------------------------
+@allow("GET")
+@staff_with(Permission.MANAGE_EVENTS)
+def preview(request: HttpRequest, event_id: int) -> HttpResponse:
+    """Show a draft as buyers would see it on sale."""
+    return _event_page(request, event_id, choice=choices.read(request.GET), preview=True)
+
+
 @allow("GET", "POST")
 @staff_with(Permission.PAUSE_SALE)
 def sale(request: HttpRequest, event_id: int) -> HttpResponse:

@@ -6,5 +6,6 @@ from enum import StrEnum
 class Permission(StrEnum):
     """Permissions as Django names them: the app, and the codename in the Meta of a model."""
 
+    MANAGE_EVENTS = "tickets.manage_events"
     PAUSE_SALE = "tickets.pause_sale"
     RETURN_TICKETS = "tickets.return_tickets"

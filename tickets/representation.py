@@ -11,6 +11,7 @@ from typing import Any
 
 from overlord.kernel import money
 from tickets import rules
+from tickets.event_rules import EventStatus
 from tickets.rules import LIVE_STATES, ReservationState, SaleState
 
 
@@ -71,11 +72,15 @@ def event_detail(
         "id": static["id"],
         "name": static["name"],
         "date": static["date"],
+        "ends_at": static["ends_at"],
         "time_zone": static["time_zone"],
+        "venue": static["venue"],
+        "address": static["address"],
         "description": static["description"],
         "currency": static["currency"],
         "buyers": static["buyers"],
         "opening": static["opening"],
+        "status": static["status"],
         "sale": rules.event_sale_state((ticket["sale"] for ticket in tickets), date=static["date"], now=now),
         "version": static["version"] + sum(ticket["version"] for ticket in tickets),
         "server_time": now,
@@ -98,7 +103,7 @@ def ticket_type(
         "held": figures.held,
         "sold": figures.sold,
         "max_per_user": static["max_per_user"],
-        "sale": figures.sale(now=now),
+        "sale": SaleState.ENDED if event["status"] == EventStatus.CANCELLED else figures.sale(now=now),
         "opens_at": figures.opens_at,
         "closes_at": figures.closes_at,
         "next_release_at": figures.next_release_at,

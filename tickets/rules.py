@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
 from overlord.kernel.errors import Conflict, DomainError, Forbidden, Gone, Invalid, TooMany
+from tickets.event_rules import EventStatus
 
 LARGEST_AMOUNT = 2**31 - 1  # of tickets: what PostgreSQL's integer holds
 LARGEST_TOTAL_MINOR = 10**15  # of one reservation, so that a bigint holds its payment and all its sums
@@ -185,14 +186,6 @@ def check_instant(instant: datetime) -> None:
         raise ValueError(f"The year must be from {EARLIEST.year} to {LATEST.year - 1}.")
 
 
-def check_sale_times(*, opens_at: datetime | None, closes_at: datetime) -> None:
-    """Raise ValueError, with a sentence, for a sale that closes before it opens."""
-    if opens_at is not None and opens_at >= closes_at:
-        raise ValueError(
-            "A sale must open before it closes. If no closing time is set, it closes when the event begins."
-        )
-
-
 def sale_state(
     *, opens_at: datetime | None, closes_at: datetime, paused: bool, line_first: bool, now: datetime
 ) -> SaleState:
@@ -232,6 +225,7 @@ class ClaimFacts:
     line_first: bool
     max_per_user: int
     price_minor: int
+    status: str  # of the event
     live_reservation: int | None  # the buyer's own of this type, unless it is due
     owned: int  # tickets in the buyer's live and validated reservations of this type, without due ones
     due_holds: bool  # whether some holds of this type are due and not released yet
@@ -244,12 +238,16 @@ def refusal(facts: ClaimFacts, *, quantity: int) -> DomainError | None:
     Of several reasons, the one the buyer can do most about comes first. Availability comes last, and is not
     judged while holds are due: releasing them may change it.
     """
+    if facts.status == EventStatus.DRAFT:
+        return UnknownTicketType()
     if facts.live_reservation is not None:
         return AlreadyReserved(reservation=facts.live_reservation)
     if facts.owned + quantity > facts.max_per_user:
         return OverLimit(max_per_user=facts.max_per_user)
     if facts.price_minor * quantity > LARGEST_TOTAL_MINOR:
         return TotalTooLarge()
+    if facts.status == EventStatus.CANCELLED:
+        return SaleEnded()
     sale = sale_state(
         opens_at=facts.opens_at,
         closes_at=facts.closes_at,

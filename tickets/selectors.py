@@ -30,6 +30,21 @@ RESERVATION_COLUMNS = (
     "version",
 )
 
+EVENT_COLUMNS = (
+    "id",
+    "name",
+    "date",
+    "ends_at",
+    "time_zone",
+    "venue",
+    "address",
+    "description",
+    "currency",
+    "buyers",
+    "opening",
+    "status",
+    "version",
+)
 SEARCH_WORDS = 8
 # The day of an event in its own time zone.
 LOCAL_DAY = Cast(Func(F("time_zone"), F("date"), function="timezone"), DateField())
@@ -37,17 +52,19 @@ LOCAL_DAY = Cast(Func(F("time_zone"), F("date"), function="timezone"), DateField
 
 # Events --------------------------------------------------------------------------------------------------
 def events_listed(*, after: datetime | None = None) -> QuerySet[Event, Any]:
-    """Select events as rows of id, name and date, of those that begin after an instant if one is given."""
-    events = Event.objects.values("id", "name", "date")
+    """Select events on sale as rows of id, name and date, of those that begin after an instant if one is given."""
+    events = Event.objects.filter(status=Event.Status.ON_SALE).values("id", "name", "date")
     return events if after is None else events.filter(date__gt=after)
 
 
-def events_static(ids: Collection[int]) -> dict[int, dict[str, Any]]:
-    """Read what staff edit of events: {id: {id, name, date, ..., ticket_types: [{id, name, price_minor, ...}]}}."""
-    columns = ("id", "name", "date", "time_zone", "description", "currency", "buyers", "opening", "version")
-    found = {
-        row["id"]: {**row, "ticket_types": []} for row in Event.objects.filter(pk__in=ids).values(*columns)
-    }
+def events_static(ids: Collection[int], *, drafts: bool = False) -> dict[int, dict[str, Any]]:
+    """Read what staff edit of events: {id: {id, name, date, ..., ticket_types: [{id, name, price_minor, ...}]}}.
+
+    Drafts are left out unless `drafts` asks for them.
+    """
+    events = Event.objects.filter(pk__in=ids)
+    shown = events if drafts else events.exclude(status=Event.Status.DRAFT)
+    found = {row["id"]: {**row, "ticket_types": []} for row in shown.values(*EVENT_COLUMNS)}
     types = TicketType.objects.filter(event_id__in=found).order_by("id")
     for row in types.values("event_id", "id", "name", "price_minor", "max_per_user"):
         found[row["event_id"]]["ticket_types"].append(row)
@@ -55,10 +72,10 @@ def events_static(ids: Collection[int]) -> dict[int, dict[str, Any]]:
 
 
 def events_with_figures(
-    ids: Collection[int],
+    ids: Collection[int], *, drafts: bool = False
 ) -> tuple[dict[int, dict[str, Any]], dict[int, dict[int, Figures]]]:
     """Read events with all that is shown of them: what staff edit, and the figures of each ticket type."""
-    statics, figures = events_static(ids), figures_of_events(ids)
+    statics, figures = events_static(ids, drafts=drafts), figures_of_events(ids)
     for event_id, static in statics.items():
         # A ticket type that was made or deleted between the two reads is in one of them only. Leave it out.
         live = figures.setdefault(event_id, {})
@@ -66,9 +83,9 @@ def events_with_figures(
     return statics, figures
 
 
-def events_detail(ids: Collection[int], *, now: datetime) -> dict[int, dict[str, Any]]:
+def events_detail(ids: Collection[int], *, now: datetime, drafts: bool = False) -> dict[int, dict[str, Any]]:
     """Return events as `GET /event/events/<id>/` shows them, read in PostgreSQL."""
-    statics, figures = events_with_figures(ids)
+    statics, figures = events_with_figures(ids, drafts=drafts)
     return {
         event_id: representation.event_detail(static, figures[event_id], now=now)
         for event_id, static in statics.items()
@@ -126,7 +143,7 @@ def events_next(
     Each word of `search` is part of the name or the description. `month` gives its first day and that of the month
     after; an event is in the month that it has in its own time zone.
     """
-    upcoming = Event.objects.filter(date__gte=now)
+    upcoming = Event.objects.filter(status=Event.Status.ON_SALE, date__gte=now)
     for word in search.split()[:SEARCH_WORDS]:
         upcoming = upcoming.filter(Q(name__icontains=word) | Q(description__icontains=word))
     if month is not None:
@@ -153,7 +170,9 @@ def events_next(
 
 def months_with_events(*, now: datetime) -> list[date]:
     """Read in which months there are events to come: the first day of each."""
-    upcoming = Event.objects.filter(date__gte=now).annotate(month=TruncMonth(LOCAL_DAY))
+    upcoming = Event.objects.filter(status=Event.Status.ON_SALE, date__gte=now).annotate(
+        month=TruncMonth(LOCAL_DAY)
+    )
     return list(upcoming.order_by("month").values_list("month", flat=True).distinct())
 
 
@@ -167,9 +186,9 @@ def event_time_zone(event_id: int) -> str | None:
     return Event.objects.filter(pk=event_id).values_list("time_zone", flat=True).first()
 
 
-def event_currency(event_id: int) -> str | None:
-    """Return an event's currency; None when there is no such event."""
-    return Event.objects.filter(pk=event_id).values_list("currency", flat=True).first()
+def event_terms(event_id: int) -> tuple[str, datetime] | None:
+    """Return an event's currency and date; None when there is no such event."""
+    return Event.objects.filter(pk=event_id).values_list("currency", "date").first()
 
 
 def is_reserved(*, event_id: int) -> bool:

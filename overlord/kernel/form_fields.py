@@ -1,5 +1,6 @@
 """Fields of pages' and the admin's forms that every app reads alike."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
@@ -7,8 +8,11 @@ from django.core.exceptions import ValidationError
 from django.forms.utils import flatatt
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from overlord.kernel.numbers import whole_number
+
+DATE_FORMAT, TIME_FORMAT = "%Y-%m-%d", "%H:%M:%S"
 
 
 class WholeNumberField(forms.IntegerField):
@@ -28,6 +32,27 @@ class WholeNumberField(forms.IntegerField):
             return whole_number(given, least=self.min_value, most=self.max_value)
         except ValueError as error:
             raise ValidationError(str(error), code="invalid") from None
+
+
+def use_iso_formats(fields: Mapping[str, forms.Field]) -> None:
+    """Show the dates and times of these fields in ISO 8601, as inputs of type date and time take them."""
+    for field in fields.values():
+        if isinstance(field.widget, forms.SplitDateTimeWidget):
+            on, at = field.widget.widgets
+            on.format, at.format = DATE_FORMAT, TIME_FORMAT
+
+
+class DateAndTime(forms.SplitDateTimeWidget):
+    """An input of type date and one of type time, each with a name for screen readers."""
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__(
+            attrs,
+            date_format=DATE_FORMAT,
+            time_format=TIME_FORMAT,
+            date_attrs={"type": "date", "aria-label": _("Date")},
+            time_attrs={"type": "time", "aria-label": _("Time")},
+        )
 
 
 class LongSelect(forms.Select):

@@ -38,6 +38,7 @@ INSTALLED_APPS = [
     "tickets.line",
     "checkout",
     "stats",
+    "overlord.box_office",
     "overlord.demo",
 ]
 

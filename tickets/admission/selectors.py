@@ -208,7 +208,7 @@ def door_states(event_ids: Collection[int], *, now: datetime) -> list[dict[str, 
 
 def door_events(*, since: datetime, most: int) -> list[dict[str, Any]]:
     """Return the events that a door can be opened for: those that begin after an instant, the first ones first."""
-    events = Event.objects.filter(date__gte=since).order_by("date", "id")
+    events = Event.objects.exclude(status=Event.Status.DRAFT).filter(date__gte=since).order_by("date", "id")
     return [dict(row) for row in events.values("id", "name", "date", "time_zone")[:most]]
 
 

@@ -5,6 +5,7 @@ from rest_framework import serializers
 from overlord.kernel.numbers import LARGEST_ID
 from overlord.kernel.serializer_fields import WholeNumberField
 from tickets import rules
+from tickets.event_rules import EventStatus
 from tickets.rules import Opening, ReservationState, SaleState
 
 SALE = serializers.ChoiceField(choices=[state.value for state in SaleState])
@@ -66,10 +67,17 @@ class EventDetail(serializers.Serializer):
     time_zone = serializers.CharField(
         help_text="An IANA name: the zone in which people read the event's times."
     )
+    ends_at = serializers.DateTimeField(allow_null=True)
+    venue = serializers.CharField(help_text="May be empty, as the address may.")
+    address = serializers.CharField()
     description = serializers.CharField()
     currency = serializers.CharField()
     buyers = serializers.ChoiceField(choices=[each.value for each in rules.Buyers])
     opening = serializers.ChoiceField(choices=[opening.value for opening in Opening])
+    status = serializers.ChoiceField(
+        choices=[EventStatus.ON_SALE.value, EventStatus.CANCELLED.value],
+        help_text="The sale of a cancelled event is `ended`. Drafts are not shown.",
+    )
     sale = SALE
     version = serializers.IntegerField()
     server_time = serializers.DateTimeField()

@@ -34,6 +34,7 @@ def lobbies_due(*, now: datetime) -> list[int]:
     soon = Inventory.objects.filter(
         ticket_type__event__opening=tickets_rules.Opening.DRAW,
         opens_at__lte=now + timedelta(minutes=settings.LOBBY_MINUTES),
+        ticket_type__event__status=Event.Status.ON_SALE,
         closes_at__gt=now,
     ).exclude(ticket_type__event_id__in=Line.objects.values("event_id"))
     return sorted(set(soon.values_list("ticket_type__event_id", flat=True)))
@@ -43,7 +44,11 @@ def lines_at_work(*, now: datetime) -> list[Line]:
     """Read the lines that have somebody to draw or to serve, of events that still sell, by id."""
     selling = Inventory.objects.filter(closes_at__gt=now).values("ticket_type__event_id")
     by_the_line = Inventory.objects.filter(line_first=True).values("ticket_type__event_id")
-    drawn = Line.objects.filter(event__opening=tickets_rules.Opening.DRAW, pk__in=selling)
+    drawn = Line.objects.filter(
+        event__opening=tickets_rules.Opening.DRAW,
+        event__status=Event.Status.ON_SALE,
+        pk__in=selling,
+    )
     return list(drawn.exclude(~Q(pk__in=by_the_line), phase=rules.Phase.OPEN).order_by("pk"))
 
 
@@ -73,7 +78,8 @@ def types_of(*, event_id: int) -> list[int]:
 
 def opens_by_draw(*, event_id: int) -> bool | None:
     """Return whether an event opens by a draw; None when there is no such event."""
-    opening = Event.objects.filter(pk=event_id).values_list("opening", flat=True).first()
+    shown = Event.objects.exclude(status=Event.Status.DRAFT)
+    opening = shown.filter(pk=event_id).values_list("opening", flat=True).first()
     return None if opening is None else opening == tickets_rules.Opening.DRAW
 
 

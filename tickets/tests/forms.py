@@ -60,6 +60,6 @@ class Form:
             is_of_type = prefix[:4] == "type" and prefix[4:].isdigit()
             self.fields[f"ticket_types-{prefix[4:]}-{field}" if is_of_type else name] = value
         answer = self.client.post(self.url, self.fields)
-        if answer.status_code == 200:
+        if answer.status_code != 302:
             self.fields = fields_of(answer)
         return answer

@@ -58,13 +58,21 @@ class LiveEvent extends HTMLElement {
     this.sale = event.sale;
   }
 
-  showEvent({ name, date, time_zone: zone, description }) {
+  showEvent({ name, date, ends_at: endsAt, time_zone: zone, venue, address, description, status }) {
     const heading = this.querySelector('[data-field="name"]');
     document.title = document.title.replace(heading.textContent, name);
     setText(heading, name);
     const time = this.querySelector('[data-field="date"]');
     time.dateTime = date;
     setText(time, dateTime(date, zone));
+    this.querySelector('[data-field="ends"]').hidden = endsAt === null;
+    const end = this.querySelector('[data-field="ends-at"]');
+    end.dateTime = endsAt ?? "";
+    setText(end, endsAt === null ? "" : dateTime(endsAt, zone));
+    setText(this.querySelector('[data-field="venue"]'), venue);
+    setText(this.querySelector('[data-field="address"]'), address);
+    this.querySelector('[data-field="place"]').hidden = !venue && !address;
+    this.querySelector('[data-field="cancelled"]').hidden = status !== "cancelled";
     const text = this.querySelector('[data-field="description"]');
     setText(text, description);
     text.hidden = !description;

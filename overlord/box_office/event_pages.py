@@ -1,0 +1,183 @@
+"""The organiser's pages of events: the list, one event, and the forms that make and change one.
+
+A view translates the request, makes one call, and translates the result.
+"""
+
+from http import HTTPStatus
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from overlord.box_office import labels, selectors
+from overlord.kernel import clock, money, time_zones
+from overlord.kernel.errors import DomainError, NotFound
+from overlord.kernel.form_fields import WholeNumberField
+from overlord.kernel.methods import allow
+from overlord.kernel.numbers import LARGEST_ID
+from overlord.shop.permissions import staff_with
+from tickets import event_services as services
+from tickets.event_services import EventForms
+from tickets.models import Event, default_time_zone
+from tickets.permissions import Permission
+from tickets.selectors import event_time_zone
+
+MOST_PAGES = 10_000
+MOST_TYPES = 100
+
+
+@allow("GET")
+@staff_with(Permission.MANAGE_EVENTS)
+def events(request: HttpRequest) -> HttpResponse:
+    """List the events to come or the past ones, with what they have sold."""
+    now = clock.now()
+    past, search = request.GET.get("when") == "past", request.GET.get("q", "").strip()[:100].replace("\0", "")
+    page = selectors.events(past=past, search=search, page=page_number(request), now=now)
+    rows = [{"event": each, "label": labels.of_event(each, now=now)} for each in page.rows]
+    context = {"rows": rows, "page": page, "past": past, "search": search, "now": now}
+    return render(request, "box_office/events.html", context)
+
+
+def page_number(request: HttpRequest) -> int:
+    """Return the page of a list that is asked for: the first one for what is no number."""
+    field = WholeNumberField(min_value=1, max_value=MOST_PAGES)
+    try:
+        return int(field.clean(request.GET.get("page", "1")))
+    except forms.ValidationError:
+        return 1
+
+
+@allow("GET")
+@staff_with(Permission.MANAGE_EVENTS)
+def event(request: HttpRequest, event_id: int) -> HttpResponse:
+    """Show one event: its state, its sales, and what can be done with it."""
+    now = clock.now()
+    shown = selectors.event(event_id=event_id)
+    if shown is None:
+        raise NotFound()
+    context = {
+        "event": shown,
+        "label": labels.of_event(shown, now=now),
+        "revenue": money.to_text(int(getattr(shown, "revenue_minor", None) or 0), shown.currency),
+        "types": [
+            {"type": each, "price": money.to_text(each.price_minor, shown.currency)}
+            for each in selectors.ticket_types(event_id=event_id)
+        ],
+        "is_draft": shown.status == Event.Status.DRAFT,
+        "is_on_sale": shown.status == Event.Status.ON_SALE,
+        "now": now,
+    }
+    return render(request, "box_office/event.html", context)
+
+
+@allow("GET", "POST")
+@staff_with(Permission.MANAGE_EVENTS)
+def event_new(request: HttpRequest) -> HttpResponse:
+    """Make an event, as a draft."""
+    return _form_page(request, None)
+
+
+@allow("GET", "POST")
+@staff_with(Permission.MANAGE_EVENTS)
+def event_edit(request: HttpRequest, event_id: int) -> HttpResponse:
+    """Change an event and its ticket types."""
+    return _form_page(request, event_id)
+
+
+def _form_page(request: HttpRequest, event_id: int | None) -> HttpResponse:
+    may_pause = request.user.has_perm(Permission.PAUSE_SALE)
+    is_sent = request.method == "POST" and "more" not in request.POST
+    with timezone.override(ZoneInfo(_zone(request, event_id))):
+        if is_sent:
+            shown = services.event_save(
+                event_id=event_id, data=request.POST, may_pause=may_pause, now=clock.now()
+            )
+            if shown.saved is not None:
+                messages.success(request, _("The event was saved."))
+                return redirect("office_event", shown.saved)
+        else:
+            data = _with_one_more(request.POST) if request.method == "POST" else None
+            shown = services.event_forms(event_id=event_id, data=data, may_pause=may_pause)
+        context = _form_context(shown, event_id, is_sent=is_sent)
+        # Rendered here, so that the form shows its times in the event's zone too.
+        return render(request, "box_office/event_form.html", context, status=_status(shown, is_sent=is_sent))
+
+
+def _status(shown: EventForms, *, is_sent: bool) -> int:
+    if not is_sent:
+        return HTTPStatus.OK
+    return HTTPStatus.CONFLICT if shown.event.meanwhile else HTTPStatus.BAD_REQUEST
+
+
+def _form_context(shown: EventForms, event_id: int | None, *, is_sent: bool) -> dict[str, Any]:
+    return {
+        "event_id": event_id,
+        "form": shown.event,
+        "types": shown.types,
+        "is_sent": is_sent,
+        "is_draft": shown.event.instance.status == Event.Status.DRAFT,
+        "can_add": shown.types.total_form_count() < MOST_TYPES,
+    }
+
+
+def _with_one_more(sent: QueryDict) -> QueryDict:
+    """Return the form as it was sent, with room for one more ticket type."""
+    data = sent.copy()
+    total = data.get("ticket_types-TOTAL_FORMS", "")
+    count = int(total) if total.isascii() and total.isdigit() and len(total) < 5 else 0
+    data["ticket_types-TOTAL_FORMS"] = str(min(count + 1, MOST_TYPES))
+    data.setdefault(f"ticket_types-{count}-max_per_user", "10")
+    return data
+
+
+def _zone(request: HttpRequest, event_id: int | None) -> str:
+    """Return the zone of the event's times: as the form was sent, as it is saved, or the installation's."""
+    sent = request.POST.get("time_zone", "")
+    if time_zones.is_time_zone(sent):
+        return sent
+    return (event_time_zone(event_id) if event_id is not None else None) or default_time_zone()
+
+
+@allow("GET", "POST")
+@staff_with(Permission.MANAGE_EVENTS)
+def event_copy(request: HttpRequest, event_id: int) -> HttpResponse:
+    """Make a draft like an event, and show its form."""
+    if request.method != "POST":
+        return redirect("office_event", event_id)
+    copied = services.event_copy(event_id=event_id, now=clock.now())
+    messages.success(request, _("This is the copy, as a draft. Change its date before it goes on sale."))
+    return redirect("office_event_edit", copied)
+
+
+class StatusForm(forms.Form):
+    """What an event is to be, and the version that staff saw."""
+
+    status = forms.ChoiceField(choices=[(Event.Status.ON_SALE.value,) * 2, (Event.Status.DRAFT.value,) * 2])
+    version = WholeNumberField(min_value=1, max_value=LARGEST_ID)
+
+
+@allow("GET", "POST")
+@staff_with(Permission.MANAGE_EVENTS)
+def event_status(request: HttpRequest, event_id: int) -> HttpResponse:
+    """Put a draft on sale, or make an event a draft again that nobody has reserved."""
+    form = StatusForm(request.POST)
+    if not form.is_valid():
+        return redirect("office_event", event_id)
+    change, said = {
+        Event.Status.ON_SALE.value: (services.event_publish, _("The event is on sale.")),
+        Event.Status.DRAFT.value: (services.event_unpublish, _("The event is a draft again.")),
+    }[form.cleaned_data["status"]]
+    try:
+        change(event_id=event_id, version=form.cleaned_data["version"], now=clock.now())
+    except NotFound:
+        raise
+    except DomainError as refused:
+        messages.warning(request, refused.detail)
+    else:
+        messages.success(request, said)
+    return redirect("office_event", event_id)

@@ -1,0 +1,32 @@
+"""What the organiser's pages call the state of an event: a text, and a tone that has a symbol and a colour."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+
+@dataclass(frozen=True, kw_only=True)
+class Label:
+    tone: str
+    text: str
+
+
+def of_event(event: Any, *, now: datetime) -> Label:
+    """Return the label of an event with the figures of `selectors.with_figures`."""
+    if event.status == event.Status.DRAFT:
+        return Label(tone="held", text=_("Draft"))
+    if event.status == event.Status.CANCELLED:
+        return Label(tone="ended", text=_("Cancelled"))
+    if event.closes_at is None:
+        return Label(tone="held", text=_("No tickets yet"))
+    if event.closes_at <= now:
+        return Label(tone="ended", text=_("Sale ended"))
+    if not event.selling:
+        return Label(tone="paused", text=_("Sale paused"))
+    if event.opens_at is not None and event.opens_at > now:
+        return Label(tone="upcoming", text=_("Sale not open yet"))
+    if event.sold >= event.capacity:
+        return Label(tone="sold-out", text=_("Sold out"))
+    return Label(tone="open", text=_("On sale"))

@@ -1,0 +1,248 @@
+"""The organiser's pages of events: drafts, what is on sale, forms with mistakes, outdated forms, copies."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from overlord.accounts.models import User
+from overlord.kernel import clock
+from tests.clients import permit
+from tickets import projections, services
+from tickets.models import Event, Inventory, TicketType
+from tickets.permissions import Permission
+from tickets.rules import SaleEnded, UnknownTicketType
+from tickets.tests.forms import Form, fields_of
+from tickets.tests.reserving import claim
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NEW = "/office/events/new/"
+FILLED = {
+    "name": "Gala",
+    "venue": "Town Hall",
+    "address": "Market Square 1, 12345 Neustadt",
+    "date_0": "2030-05-01",
+    "date_1": "19:30",
+    "ends_at_0": "2030-05-01",
+    "ends_at_1": "22:00",
+    "time_zone": "Europe/Berlin",
+    "currency": "EUR",
+    "type0_name": "Stalls",
+    "type0_price": "15.00",
+    "type0_capacity": "10",
+    "type0_max_per_user": "4",
+}
+
+
+@pytest.fixture
+def organiser(user_make: Callable[..., User]) -> Client:
+    client = Client(headers={"accept": "text/html"})
+    client.force_login(permit(user_make(), Permission.MANAGE_EVENTS, Permission.PAUSE_SALE))
+    return client
+
+
+@pytest.fixture
+def draft(organiser: Client) -> Event:
+    assert Form(organiser, NEW).send(**FILLED).status_code == 302
+    return Event.objects.get(name="Gala")
+
+
+def status_set(client: Client, event: Event, status: str) -> Any:
+    event.refresh_from_db()
+    sent = {"status": status, "version": event.version}
+    return client.post(f"/office/events/{event.pk}/status/", sent, follow=True)
+
+
+class TestDraft:
+    def test_a_new_event_is_a_draft_with_what_the_form_said(self, draft: Event) -> None:
+        assert (draft.status, draft.venue, draft.time_zone) == ("draft", "Town Hall", "Europe/Berlin")
+        assert draft.date.isoformat() == "2030-05-01T17:30:00+00:00"
+        inventory = Inventory.objects.get(ticket_type__name="Stalls")
+        assert (inventory.capacity, inventory.paused, inventory.closes_at) == (10, True, draft.date)
+
+    def test_nobody_else_sees_a_draft(self, draft: Event, api: APIClient, buyer: User) -> None:
+        ticket_type = TicketType.objects.get()
+        for path in (f"/event/events/{draft.pk}/", f"/event/tickets/{ticket_type.pk}/"):
+            assert api.get(path).status_code == 404
+        assert api.get("/event/events/").json()["results"] == []
+        assert Client().get(f"/events/{draft.pk}/").status_code == 404
+        assert Client().get(f"/events/{draft.pk}/line/").status_code == 404
+        assert "Gala" not in Client().get("/").content.decode()
+        assert projections.project_events([draft.pk], now=clock.now()) == {}
+        with pytest.raises(UnknownTicketType):
+            claim(buyer.pk, ticket_type, 1)
+
+    def test_staff_see_its_preview(self, draft: Event, organiser: Client) -> None:
+        page = organiser.get(f"/office/events/{draft.pk}/preview/").content.decode()
+        assert "This is a preview" in page
+        assert "Market Square 1" in page
+
+    def test_the_database_lets_no_ticket_of_a_draft_be_sold(self, draft: Event) -> None:
+        with pytest.raises(IntegrityError, match="must be paused"):
+            Inventory.objects.update(paused=False)
+
+    def test_the_database_lets_no_event_leave_the_sale_unpaused(self, ticket_type: TicketType) -> None:
+        with pytest.raises(IntegrityError, match="must be paused"):
+            Event.objects.update(status="cancelled")
+
+    def test_pausing_and_resuming_puts_no_draft_on_sale(self, draft: Event) -> None:
+        assert services.sale_pause(event_ids=[draft.pk], paused=False, now=clock.now()) == 0
+
+
+class TestStatus:
+    def test_a_draft_is_put_on_sale(self, draft: Event, organiser: Client, buyer: User) -> None:
+        assert "The event is on sale." in status_set(organiser, draft, "on_sale").content.decode()
+        shown = Client().get(f"/events/{draft.pk}/").content.decode()
+        assert "Town Hall" in shown
+        assert claim(buyer.pk, TicketType.objects.get(), 1).reservation["amount"] == 1
+
+    def test_a_draft_without_tickets_or_with_a_past_date_is_not(
+        self, draft: Event, organiser: Client
+    ) -> None:
+        Inventory.objects.update(capacity=0)
+        assert "no ticket to sell" in status_set(organiser, draft, "on_sale").content.decode()
+        Inventory.objects.update(capacity=1)
+        Event.objects.update(date=timezone.now() - timedelta(days=1), ends_at=None)
+        assert "has begun already" in status_set(organiser, draft, "on_sale").content.decode()
+        draft.refresh_from_db()
+        assert draft.status == "draft"
+
+    def test_a_button_of_an_outdated_page_does_nothing(self, draft: Event, organiser: Client) -> None:
+        old = draft.version
+        Form(organiser, f"/office/events/{draft.pk}/edit/").send(name="Ball")
+        sent = {"status": "on_sale", "version": old}
+        answer = organiser.post(f"/office/events/{draft.pk}/status/", sent, follow=True)
+        assert "Somebody changed this event" in answer.content.decode()
+        draft.refresh_from_db()
+        assert draft.status == "draft"
+
+    def test_an_event_goes_back_to_draft_until_somebody_reserves(
+        self, ticket_type: TicketType, organiser: Client, buyer: User, api: APIClient
+    ) -> None:
+        event = ticket_type.event
+        assert api.get(f"/event/events/{event.pk}/").status_code == 200  # it is cached now
+        status_set(organiser, event, "draft")
+        assert api.get(f"/event/events/{event.pk}/").status_code == 404
+        status_set(organiser, event, "on_sale")
+        claim(buyer.pk, ticket_type, 1)
+        assert "Tickets of this event were reserved" in status_set(organiser, event, "draft").content.decode()
+        event.refresh_from_db()
+        assert event.status == "on_sale"
+
+    def test_a_cancelled_event_sells_nothing_and_says_so(
+        self, ticket_type: TicketType, buyer: User, api: APIClient
+    ) -> None:
+        Inventory.objects.update(paused=True)
+        Event.objects.update(status="cancelled")
+        with pytest.raises(SaleEnded):
+            claim(buyer.pk, ticket_type, 1)
+        shown = api.get(f"/event/events/{ticket_type.event_id}/").json()
+        assert (shown["status"], shown["sale"]) == ("cancelled", "ended")
+        assert api.get("/event/events/").json()["results"] == []
+        page = Client().get(f"/events/{ticket_type.event_id}/").content.decode()
+        assert "This event is cancelled." in page
+
+
+class TestForm:
+    def test_mistakes_stand_beside_their_fields_and_nothing_is_saved(self, organiser: Client) -> None:
+        wrong = {
+            **FILLED,
+            "name": " ",
+            "ends_at_0": "2030-04-01",
+            "type0_price": "15.001",
+            "type0_capacity": "-1",
+        }
+        answer = Form(organiser, NEW).send(**wrong)
+        page = answer.content.decode()
+        assert answer.status_code == 400
+        for field in ("id_name", "id_ends_at", "id_ticket_types-0-price", "id_ticket_types-0-capacity"):
+            assert f'id="{field}_error"' in page, field
+        assert not Event.objects.exists()
+
+    def test_a_form_of_an_event_that_has_changed_since_saves_nothing(
+        self, draft: Event, organiser: Client
+    ) -> None:
+        address = f"/office/events/{draft.pk}/edit/"
+        first, second = Form(organiser, address), Form(organiser, address)
+        assert first.send(venue="Castle", type0_price="20.00").status_code == 302
+        answer = second.send(name="Ball")
+        page = answer.content.decode()
+        assert "Venue changed from Town Hall to Castle." in page
+        assert "Price of Stalls changed from 15.00 to 20.00." in page
+        draft.refresh_from_db()
+        assert draft.name == "Gala"
+        assert second.fields["venue"] == "Castle"
+        assert second.send().status_code == 302
+        draft.refresh_from_db()
+        assert (draft.name, draft.venue) == ("Ball", "Castle")
+
+    def test_more_rows_for_ticket_types_keep_what_was_written(self, organiser: Client) -> None:
+        form = Form(organiser, NEW)
+        page = form.send(**FILLED, more="1")
+        fields = fields_of(page)
+        assert fields["name"] == "Gala"
+        assert fields["ticket_types-0-name"] == "Stalls"
+        assert fields["ticket_types-1-name"] == ""
+        assert "Please check the form" not in page.content.decode()
+        form.send(type1_name="Balcony", type1_price="9", type1_capacity="5")
+        assert TicketType.objects.count() == 2
+
+    def test_a_capacity_below_what_is_taken_is_refused(
+        self, ticket_type: TicketType, organiser: Client, buyer: User
+    ) -> None:
+        claim(buyer.pk, ticket_type, 3)
+        answer = Form(organiser, f"/office/events/{ticket_type.event_id}/edit/").send(type0_capacity="2")
+        assert "3 tickets are on hold or sold already." in answer.content.decode()
+
+    def test_a_ticket_type_is_deleted(self, draft: Event, organiser: Client) -> None:
+        Form(organiser, f"/office/events/{draft.pk}/edit/").send(type0_DELETE="on")
+        assert not TicketType.objects.exists()
+
+
+def test_a_copy_is_a_draft_with_the_same_types(ticket_type: TicketType, organiser: Client) -> None:
+    event = ticket_type.event
+    answer = organiser.post(f"/office/events/{event.pk}/copy/")
+    copied = Event.objects.exclude(pk=event.pk).get()
+    assert answer["Location"] == f"/office/events/{copied.pk}/edit/"
+    assert (copied.status, copied.name, copied.date) == ("draft", event.name, event.date)
+    made = TicketType.objects.get(event=copied)
+    assert (made.name, made.inventory.capacity, made.inventory.sold) == (ticket_type.name, 50, 0)
+    assert Inventory.objects.get(pk=ticket_type.pk).paused is False
+
+
+def test_the_list_shows_state_and_sales(ticket_type: TicketType, draft: Event, organiser: Client) -> None:
+    page = organiser.get("/office/").content.decode()
+    assert "Draft" in page
+    assert "On sale" in page
+    assert ticket_type.event.name in page
+    assert "Gala" not in organiser.get("/office/?when=past").content.decode()
+    assert "Gala" in organiser.get("/office/?q=town").content.decode()
+    for page_number in ("0", "x", "99999999999999999999"):
+        assert organiser.get(f"/office/?page={page_number}").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/office/", "/office/events/{event}/", "/office/events/{event}/edit/"])
+def test_the_number_of_queries_does_not_grow(
+    path: str, organiser: Client, ticket_type_make: Callable[..., TicketType]
+) -> None:
+    event = ticket_type_make().event
+    address = path.format(event=event.pk)
+
+    def count() -> int:
+        with CaptureQueriesContext(connection) as queries:
+            assert organiser.get(address).status_code == 200
+        return len(queries)
+
+    count()
+    few = count()
+    for _ in range(5):
+        ticket_type_make()
+        ticket_type_make(event=event)
+    assert count() == few

@@ -1,0 +1,69 @@
+"""What an event may be: decisions of staff, on plain values. Nothing here reads a clock, a row or a setting."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from overlord.kernel.errors import Conflict
+
+VENUE_LENGTH, ADDRESS_LENGTH = 200, 500
+
+
+class EventStatus(StrEnum):
+    """Who sees an event: a draft is shown to staff only; a cancelled one sells nothing and says so."""
+
+    DRAFT = "draft"
+    ON_SALE = "on_sale"
+    CANCELLED = "cancelled"
+
+
+class NotADraft(Conflict):
+    code = "not_a_draft"
+    sentence = "Only a draft can be put on sale."
+
+
+class NotOnSale(Conflict):
+    code = "not_on_sale"
+    sentence = "Only an event that is on sale can be made a draft again."
+
+
+class EventReserved(Conflict):
+    code = "event_reserved"
+    sentence = "Tickets of this event were reserved, so it cannot be a draft again. Pause its sale instead."
+
+
+class EventIncomplete(Conflict):
+    code = "event_incomplete"
+    sentence = "This event cannot go on sale yet."
+
+
+class EventOutdated(Conflict):
+    code = "event_outdated"
+    sentence = "Somebody changed this event since you opened the page. Look at it again."
+
+
+def check_publishable(
+    status: EventStatus | str, *, date: datetime, capacities: list[int], now: datetime
+) -> None:
+    """Raise NotADraft or EventIncomplete unless a draft with ticket types of these capacities can go on sale."""
+    if status != EventStatus.DRAFT:
+        raise NotADraft()
+    if date <= now:
+        raise EventIncomplete("The event has begun already. Change its date first.")
+    if not any(capacities):
+        raise EventIncomplete("There is no ticket to sell. Add a ticket type with a capacity first.")
+
+
+def check_unpublishable(status: EventStatus | str, *, reserved: bool) -> None:
+    """Raise NotOnSale or EventReserved unless an event on sale can be a draft again."""
+    if status != EventStatus.ON_SALE:
+        raise NotOnSale()
+    if reserved:
+        raise EventReserved()
+
+
+def check_sale_times(*, opens_at: datetime | None, closes_at: datetime) -> None:
+    """Raise ValueError, with a sentence, for a sale that closes before it opens."""
+    if opens_at is not None and opens_at >= closes_at:
+        raise ValueError(
+            "A sale must open before it closes. If no closing time is set, it closes when the event begins."
+        )

@@ -1,0 +1,68 @@
+"""Write what a valid form of an event says, in an open transaction, for the admin and for the organiser's pages."""
+
+from datetime import datetime
+from typing import Any
+
+from tickets import event_operations
+from tickets.admin_forms import EventForm, TicketTypeForm
+from tickets.models import Event
+
+DECIDED = ("capacity", "opens_at", "closes_at", "paused")  # what is kept on the inventory
+# What staff read when the database refuses what a form let through: somebody else was quicker.
+SENTENCES = {
+    "inventory_never_oversold": "A capacity is lower than the tickets that are on hold or sold.",
+    "inventory_opens_before_it_closes": "A sale must open before it closes.",
+    "ticket_type_unique_in_event": "Two ticket types of an event cannot have the same name.",
+    "event_currency_fixed": "Tickets have been reserved meanwhile, so the currency can no longer be changed.",
+}
+TYPE_RESERVED = "Tickets of a type that you deleted have been reserved meanwhile."
+
+
+def event_write(*, form: EventForm, now: datetime) -> None:
+    """Write an event, new or with what its author changed. Its sale times and its buyers follow another date."""
+    event: Event = form.instance
+    if event._state.adding:
+        event.save()
+        return
+    changed = {*form.changed_data} - {"made_from"}
+    event.save(update_fields=changed)
+    if "date" in changed:
+        event_operations.event_moved(event_id=event.pk, before=form.initial["date"], after=event.date)
+    if changed & {"date", "time_zone"}:
+        event_operations.move_notices_owe(
+            event_id=event.pk,
+            date_before=form.initial["date"],
+            time_zone_before=form.initial["time_zone"],
+            now=now,
+        )
+
+
+def types_write(*, formset: Any, now: datetime) -> None:
+    """Write the ticket types of an event; raise ProtectedError for one to delete that was reserved meanwhile."""
+    formset.save(commit=False)
+    for deleted in formset.deleted_objects:
+        event_operations.ticket_type_delete(ticket_type=deleted, now=now)
+    for line in formset.forms:
+        if line.is_to_save():
+            _type_write(line, is_new=line.instance._state.adding, now=now)
+
+
+def event_written(*, form: EventForm, now: datetime) -> None:
+    """Finish after an event and its types were written: set who comes first, and announce the event."""
+    if "opening" in form.changed_data:
+        event_operations.opening_set(event=form.instance, now=now)
+    event_operations.event_changed(event_id=form.instance.pk, now=now)
+
+
+def _type_write(line: TicketTypeForm, *, is_new: bool, now: datetime) -> None:
+    """Write what the author of a row changed, and nothing else of it."""
+    ticket_type, changed = line.instance, line.changed_fields()
+    ticket_type.price_minor = line.cleaned_data["price"]
+    if is_new:
+        ticket_type.save()
+    else:
+        names = {"name": "name", "max_per_user": "max_per_user", "price": "price_minor"}
+        ticket_type.save(update_fields=[names[name] for name in changed if name in names])
+    decided = {name: line.cleaned_data[name] for name in DECIDED if is_new or name in changed}
+    if decided:
+        event_operations.inventory_set(ticket_type=ticket_type, now=now, **decided)

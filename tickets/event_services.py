@@ -1,0 +1,144 @@
+"""Use cases of making events, for the organiser's pages. The admin saves by the same steps."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import IntegrityError
+from django.db.models import ProtectedError
+from django.http import QueryDict
+
+from overlord.kernel import db
+from overlord.kernel.errors import NotFound
+from tickets import event_edits, event_operations, event_rules, event_saving, selectors
+from tickets.event_forms import OfficeEventForm, types_of
+from tickets.event_rules import EventStatus
+from tickets.models import Event, Inventory, TicketType
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventForms:
+    """The forms of an event and its ticket types, and the event's id once they were saved."""
+
+    event: OfficeEventForm
+    types: Any
+    saved: int | None = None
+
+
+def event_forms(*, event_id: int | None, data: QueryDict | None = None, may_pause: bool) -> EventForms:
+    """Return the forms of an event, or of a new one, as they are or as they were sent; raise NotFound."""
+    event = Event(status=EventStatus.DRAFT) if event_id is None else Event.objects.filter(pk=event_id).first()
+    if event is None:
+        raise NotFound()
+    return _forms(event, data, may_pause=may_pause)
+
+
+def event_save(*, event_id: int | None, data: QueryDict, may_pause: bool, now: datetime) -> EventForms:
+    """Save an event with its ticket types as forms say; a new one is a draft.
+
+    Forms with mistakes save nothing, nor do those of an event that has changed since. Raises NotFound.
+    """
+    try:
+        with db.transaction():
+            forms = _sent(event_id, data, may_pause=may_pause)
+            if not (forms.event.is_valid() and forms.types.is_valid()):
+                return forms
+            event_saving.event_write(form=forms.event, now=now)
+            event_saving.types_write(formset=forms.types, now=now)
+            event_saving.event_written(form=forms.event, now=now)
+    except IntegrityError as error:
+        sentence = event_saving.SENTENCES.get(db.violated(error) or "")
+        if sentence is None:
+            raise
+    except ProtectedError:
+        sentence = event_saving.TYPE_RESERVED
+    else:
+        return EventForms(event=forms.event, types=forms.types, saved=forms.event.instance.pk)
+    refused = event_forms(event_id=event_id, data=data, may_pause=may_pause)
+    refused.event.add_error(None, sentence)
+    return refused
+
+
+def _sent(event_id: int | None, data: QueryDict, *, may_pause: bool) -> EventForms:
+    """Return forms as they were sent, about an event that is locked; outdated ones are brought up to date."""
+    if event_id is None:
+        return event_forms(event_id=None, data=data, may_pause=may_pause)
+    event = event_operations.event_lock(event_id=event_id)
+    if event is None:
+        raise NotFound()
+    outdated = event_edits.outdated(event, data)
+    forms = _forms(event, outdated[1] if outdated else data, may_pause=may_pause)
+    forms.event.meanwhile = outdated[0] if outdated else ()
+    return forms
+
+
+def _forms(event: Event, data: QueryDict | None, *, may_pause: bool) -> EventForms:
+    return EventForms(
+        event=OfficeEventForm(data, instance=event), types=types_of(event, data, may_pause=may_pause)
+    )
+
+
+def event_copy(*, event_id: int, now: datetime) -> int:
+    """Make a draft like an event, with its ticket types, and return its id; raise NotFound."""
+    with db.transaction():
+        event = Event.objects.filter(pk=event_id).first()
+        if event is None:
+            raise NotFound()
+        types = list(TicketType.objects.filter(event=event).order_by("pk").select_related("inventory"))
+        event.pk, event.version, event.status = None, 1, EventStatus.DRAFT
+        event._state.adding = True
+        event.save()
+        for ticket_type in types:
+            inventory: Inventory | None = getattr(ticket_type, "inventory", None)
+            ticket_type.pk, ticket_type.event = None, event
+            ticket_type._state.adding = True
+            ticket_type.save()
+            if inventory is not None:
+                event_operations.inventory_set(
+                    ticket_type=ticket_type,
+                    capacity=inventory.capacity,
+                    opens_at=inventory.opens_at,
+                    closes_at=inventory.closes_at,
+                    now=now,
+                )
+    return int(event.pk)
+
+
+def event_publish(*, event_id: int, version: int, now: datetime) -> None:
+    """Put a draft on sale; raise NotFound, EventOutdated, NotADraft and EventIncomplete."""
+
+    def check(event: Event) -> None:
+        types = Inventory.objects.filter(ticket_type__event=event)
+        event_rules.check_publishable(
+            event.status, date=event.date, capacities=list(types.values_list("capacity", flat=True)), now=now
+        )
+
+    _status_set(event_id, version, EventStatus.ON_SALE, check, now=now)
+
+
+def event_unpublish(*, event_id: int, version: int, now: datetime) -> None:
+    """Make an event a draft again that nobody ever reserved.
+
+    Raises NotFound, EventOutdated, NotOnSale and EventReserved.
+    The inventories are locked before it is asked whether one was reserved, so no claim comes in between.
+    """
+
+    def check(event: Event) -> None:
+        event_operations.inventories_lock(event_id=event.pk)
+        event_rules.check_unpublishable(event.status, reserved=selectors.is_reserved(event_id=event.pk))
+
+    _status_set(event_id, version, EventStatus.DRAFT, check, now=now)
+
+
+def _status_set(
+    event_id: int, version: int, status: EventStatus, check: Callable[[Event], None], *, now: datetime
+) -> None:
+    with db.transaction():
+        event = event_operations.event_lock(event_id=event_id)
+        if event is None:
+            raise NotFound()
+        if event.version != version:
+            raise event_rules.EventOutdated()
+        check(event)
+        event_operations.event_status_set(event=event, status=status, now=now)
