@@ -148,6 +148,7 @@ CELERY_TASK_ROUTES = {
     "realtime.flush": {"queue": Queue.LIVE},
     "stats.sample": {"queue": Queue.UPKEEP},
     "line.serve": {"queue": Queue.EXPIRY},
+    "line.turn_notices_send": {"queue": Queue.MAIL},
     "tickets.holds_expire": {"queue": Queue.EXPIRY},
 }
 CELERY_WORKER_CONCURRENCY = env.PAYMENTS_AT_ONCE  # of the payments worker; the others get their own by -c
@@ -172,6 +173,7 @@ CELERY_BEAT_SCHEDULE = {
     "flush-marked-streams": _every(1, "realtime.flush", Queue.LIVE),
     "expire-holds": _every(5, "tickets.holds_expire", Queue.EXPIRY),
     "serve-lines": _every(5, "line.serve", Queue.EXPIRY),
+    "send-turn-notices": _every(2, "line.turn_notices_send", Queue.MAIL),
     "sample-stats": _every(1, "stats.sample", Queue.UPKEEP),
     "reconcile-charges": _nightly(3, 17, "checkout.charges_reconcile"),
     "prune-accounts": _nightly(3, 37, "accounts.rows_prune"),

@@ -6,7 +6,9 @@ class LineConfig(AppConfig):
     verbose_name = "Line"
 
     def ready(self) -> None:
+        from overlord.accounts import guests
         from realtime import streams
-        from tickets.line import projections
+        from tickets.line import projections, services
 
         streams.register(streams.Kind.LINE, access=streams.Access.PUBLIC, project=projections.project_lines)
+        guests.register_follower(services.entries_follow)

@@ -154,3 +154,22 @@ class Entry(models.Model):
 
     def __str__(self) -> str:
         return f"number {self.number} ({self.state})"
+
+
+class TurnNotice(models.Model):
+    """The e-mail that tells somebody of the turn. Written with the hold that was given, sent once."""
+
+    entry = models.OneToOneField(Entry, primary_key=True, on_delete=models.CASCADE, related_name="+")
+    attempts = models.IntegerField(default=0)
+    next_look_at = models.DateTimeField(null=True)
+    sent_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["next_look_at"], condition=Q(next_look_at__isnull=False), name="turn_notice_to_send"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"notice of entry {self.entry_id}"

@@ -7,9 +7,13 @@ order when there are two.
 import json
 import secrets
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
+
+from django.db import IntegrityError
+from django.db.models import Exists, OuterRef
 
 from overlord.kernel import db
 from overlord.kernel.errors import Busy, NotFound
@@ -85,6 +89,20 @@ def entry_leave(*, event_id: int, buyer_id: int) -> None:
     waiting = Entry.objects.filter(line_id=event_id, buyer_id=buyer_id, state=EntryState.WAITING)
     if not waiting.update(state=EntryState.LEFT):
         raise NotFound()
+
+
+def entries_follow(*, guest_id: int, buyer_id: int) -> None:
+    """Give a guest's places to the account that the guest logs in to.
+
+    Where the account waits in the same line already, it keeps its own place, and the guest's is given up.
+    """
+    here = Entry.objects.filter(buyer_id=guest_id, state=EntryState.WAITING)
+    twice = Entry.objects.filter(line_id=OuterRef("line_id"), buyer_id=buyer_id, state=EntryState.WAITING)
+    with db.transaction():
+        here.filter(Exists(twice)).update(state=EntryState.LEFT)
+        Entry.objects.filter(buyer_id=guest_id, state=EntryState.GIVEN).update(buyer_id=buyer_id)
+        with suppress(IntegrityError), db.savepoint():
+            here.update(buyer_id=buyer_id)
 
 
 def proof(*, event_id: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Work that Celery does for lines. Runs in the threads of the upkeep worker."""
+"""Work that Celery does for lines. Runs in the threads of the upkeep and mail workers."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ from celery.signals import worker_shutting_down
 from django.conf import settings
 
 from overlord.kernel import clock
-from tickets.line import pruning, services
+from tickets.line import mails, pruning, services
 
 RUN_SECONDS = 10.0  # beat enqueues one every 5 seconds, so that the next one waits beside it
 TICK_SECONDS = 0.5
@@ -43,3 +43,9 @@ def serve(**_kwargs: object) -> None:
 def rows_prune(**_kwargs: object) -> dict[str, int]:
     """Delete the lines of past events."""
     return pruning.rows_prune(before=clock.now() - settings.RETENTION)
+
+
+@shared_task(name="line.turn_notices_send")
+def turn_notices_send(**_kwargs: object) -> None:
+    """Send the mails of turns that are due."""
+    mails.turn_notices_send()

@@ -1,0 +1,88 @@
+"""The e-mails of a line: each hold that it gave is told once. Runs in the mail worker.
+
+No mail that somebody opens counts as a look at the tickets.
+"""
+
+import logging
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.db import Error as DatabaseError
+from django.template.loader import render_to_string
+from django.urls import reverse
+
+from overlord.kernel import db
+from overlord.shop import formats
+from tickets.line.models import TurnNotice
+from tickets.models import Reservation
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 500
+LEASE = timedelta(minutes=2)  # longer than sending one may take
+AGAIN = timedelta(seconds=10)  # a hold does not wait: the mail is tried until the hold has ended
+
+
+def turn_notices_send() -> int:
+    """Send the mails of turns that are due and count them. One process sends at a time."""
+    with db.advisory_lock("tickets.line.mails") as lock:
+        if not lock.is_mine():
+            return 0
+        due = TurnNotice.objects.filter(next_look_at__lte=db.now()).order_by("next_look_at")
+        return sum(_send(pk) for pk in list(due.values_list("pk", flat=True)[:AT_ONCE]))
+
+
+def _send(pk: int) -> bool:
+    """Send one mail and return whether it was sent: leased before, marked after.
+
+    When the process dies between the two, it is sent again with the same Message-ID, which mail programs recognise.
+    """
+    with db.transaction():
+        notice = TurnNotice.objects.select_for_update(no_key=True).get(pk=pk)
+        notice.attempts += 1
+        notice.next_look_at = db.now() + LEASE
+        notice.save(update_fields=["attempts", "next_look_at"])
+    sent_at, again = None, None
+    try:
+        message = _message(notice, now=db.now())
+        if message is not None:
+            message.send()
+            sent_at = db.now()
+    except OSError as error:  # smtplib's errors are OSErrors
+        logger.warning("The %s was not sent: %s", notice, error)
+        again = db.now() + AGAIN
+    except DatabaseError:
+        raise  # PostgreSQL is away: the mail is due again when its lease ends
+    except Exception:  # an address or a name that no mail can carry must not hold up the others
+        logger.exception("The %s cannot be sent.", notice)
+    TurnNotice.objects.filter(pk=pk).update(sent_at=sent_at, next_look_at=again)
+    return sent_at is not None
+
+
+def _message(notice: TurnNotice, *, now: datetime) -> EmailMessage | None:
+    """Return the mail; None when the buyer has no address, or when the hold has ended or is paid for."""
+    entry = notice.entry
+    if entry.order_id is None:
+        return None
+    held = Reservation.objects.select_related("ticket_type__event", "buyer").filter(
+        pk=entry.order_id, state=Reservation.State.HELD, expires_at__gt=now
+    )
+    order = held.first()
+    if order is None or not order.buyer.mail_address:
+        return None
+    event = order.ticket_type.event
+    facts = {
+        "buyer": order.buyer,
+        "event": event,
+        "until": formats.date_time(order.expires_at, event.time_zone),
+        "look_by": formats.time_to_the_second(entry.look_by or order.expires_at, event.time_zone),
+        "is_looked_at": entry.looked_at is not None,
+        "link": f"{settings.BASE_URL}{reverse('line', args=[event.pk])}",
+    }
+    return EmailMessage(
+        subject=f"It is your turn: {' '.join(event.name.split())}",
+        body=render_to_string("line/turn.txt", facts),
+        to=[order.buyer.mail_address],
+        headers={"Message-ID": f"<turn-{entry.pk}-{order.created.timestamp()}@ticket-overlord>"},
+    )
