@@ -15,9 +15,7 @@ def sha256(text: str) -> str:
 def places(proof: dict) -> dict[int, int]:
     """Return the place of each number, by the published rule."""
     mixed = " ".join(filter(None, [proof["seed"], proof["digest"], proof["public_value"]]))
-    ranked = sorted(
-        (number for number, _ in proof["entries"]), key=lambda number: sha256(f"{mixed} {number}")
-    )
+    ranked = sorted((number for number, _ in proof["entries"]), key=lambda each: sha256(f"{mixed} {each}"))
     return {number: place for place, number in enumerate(ranked, start=1)}
 
 
