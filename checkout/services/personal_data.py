@@ -26,6 +26,7 @@ OF_STAFF = {
     "admission.Scan.actor",
     "admission.Scan.undone_by",
     "checkout.Refund.requested_by",
+    "line.StaffAction.actor",
 }
 # What gives whoever reads it a right.
 SECRET = {"password", "key_hash", "gateway_token", "gateway_nonce"}
