@@ -14,6 +14,7 @@ from overlord.kernel import db, money
 from stats import representation, selectors, sql
 from stats.models import Minute, Reading
 from tickets import selectors as tickets
+from tickets.admission import selectors as admission
 from tickets.models import Event, Inventory
 
 MINUTES = 60
@@ -24,6 +25,9 @@ COUNTED = 1000  # a count stops here, so that it costs no more
 LATEST_PAYMENTS = 500
 DOUBTFUL_AFTER = timedelta(seconds=10)
 LAST, GAP = timedelta(minutes=1), timedelta(seconds=5)  # a reading that is older by more counts too much
+DOORS = 3
+DOORS_OPEN = timedelta(hours=12)  # before and after an event begins
+LATELY = timedelta(minutes=5)
 STILL_SHOWN = timedelta(hours=6)  # after an event began
 
 COUNTERS = {
@@ -49,6 +53,7 @@ def picture(*, now: datetime) -> dict[str, Any]:
         "minutes": minutes,
         "last_minute": _last_minute(reading, shown["funnel"], now=now),
         "events": _events(now),
+        "doors": _doors(now),
         "top_events": [
             representation.event(row) for row in selectors.events_top(by=selectors.Order.RESERVATIONS)
         ],
@@ -139,6 +144,29 @@ def _event(detail: Mapping[str, Any]) -> dict[str, Any]:
     ]
     shown = {name: detail[name] for name in ("id", "name", "date", "sale")}
     return {**shown, "status": _status(detail["sale"], types), "types": types}
+
+
+def _doors(now: datetime) -> list[dict[str, Any]]:
+    """Return who came in to the events of these hours, in all and by gate, and how many lately."""
+    found = admission.doors(after=now - DOORS_OPEN, before=now + DOORS_OPEN, most=DOORS, now=now)
+    return [
+        {
+            **{name: door[name] for name in ("id", "name", "admitted", "tickets", "conflicts")},
+            "gates": [
+                {**gate, "lately": _lately(door["minutes"], gate["gate"], now=now)} for gate in door["gates"]
+            ],
+        }
+        for door in found
+    ]
+
+
+def _lately(minutes: Sequence[Mapping[str, Any]], gate: str, *, now: datetime) -> int:
+    since = now - LATELY
+    return sum(
+        each["admitted"]
+        for each in minutes
+        if each["gate"] == gate and datetime.fromisoformat(each["minute"]) > since
+    )
 
 
 def _status(sale: str, types: Sequence[Mapping[str, Any]]) -> str:

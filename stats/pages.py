@@ -23,6 +23,9 @@ BLANK = {
     "sold": 0,
     "held": 0,
     "capacity": 0,
+    "admitted": 0,
+    "tickets": 0,
+    "conflicts": 0,
 }  # the row from which the page's <template> elements are made
 
 

@@ -17,7 +17,9 @@ from stats.models import Minute, Reading
 from tests.threads import together
 from tickets import operations, order_services
 from tickets import services as tickets
-from tickets.models import Inventory, Reservation, TicketType
+from tickets.admission.tests import admitting
+from tickets.admission.tests.doors import codes_of, scan
+from tickets.models import Event, Inventory, Reservation, TicketType
 from tickets.tests.reserving import claim, end
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -186,6 +188,29 @@ class TestThePicture:
         Inventory.objects.filter(pk=ticket_type.pk).update(held=held, sold=sold)
         [event] = monitor.picture(now=timezone.now())["events"]
         assert (event["sale"], event["status"]) == ("open", status)
+
+    def test_it_shows_who_came_in_by_gate_at_the_doors_that_are_open(
+        self, user_make: Callable[..., User], ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        steward, now = user_make(), timezone.now()
+        tonight, next_month = ticket_type_make(), ticket_type_make()
+        Event.objects.filter(pk=tonight.event_id).update(date=now + timedelta(hours=1))
+        for ticket_type in (tonight, next_month):
+            for code in codes_of(admitting.paid(user_make(), ticket_type, 2)):
+                scan(code, actor_id=steward.pk, gate="North")
+        [door] = monitor.picture(now=timezone.now())["doors"]
+        [later] = monitor.picture(now=timezone.now() + timedelta(minutes=7))["doors"]
+        gate = {"gate": "North", "admitted": 2}
+
+        assert door == {
+            "id": tonight.event_id,
+            "name": tonight.event.name,
+            "admitted": 2,
+            "tickets": 2,
+            "conflicts": 0,
+            "gates": [{**gate, "lately": 2}],
+        }
+        assert later["gates"] == [{**gate, "lately": 0}]
 
     def test_it_is_whole_when_nothing_ever_happened(self) -> None:
         shown = monitor.picture(now=timezone.now())

@@ -4,11 +4,11 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
-from tickets.admission import links, sql
+from tickets.admission import links, representation, sql
 from tickets.admission.links import Link, NotALink, Subject
 from tickets.admission.models import Key, OrderLink, Scan, Ticket
 from tickets.admission.rules import ScanResult, serial_read
@@ -216,3 +216,19 @@ def door_event(*, event_id: int) -> dict[str, Any] | None:
     """Return the event of a door, with the gates that scanned its tickets; None when there is none."""
     event = Event.objects.filter(pk=event_id).values("id", "name", "date", "time_zone").first()
     return None if event is None else {**event, "gates": gates_of(event_id=event_id)}
+
+
+def doors(*, after: datetime, before: datetime, most: int, now: datetime) -> list[dict[str, Any]]:
+    """Read who came in to the events of a time, the first `most` at whose doors somebody scanned, by date.
+
+    Each has `id`, `name`, and what `representation.door` shows.
+    """
+    scanned = Scan.objects.filter(event=OuterRef("pk"))
+    events = Event.objects.filter(Exists(scanned), date__gte=after, date__lt=before).order_by("date", "id")
+    names = dict(events.values_list("pk", "name")[:most])
+    states = {row["event"]: row for row in door_states(list(names), now=now)} if names else {}
+    return [
+        {"id": pk, "name": name, **representation.door(states[pk])}
+        for pk, name in names.items()
+        if pk in states
+    ]
