@@ -30,6 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--former", help="the commit whose code runs on the new schema (tests/test_former_release.py)"
     )
+    parser.addoption("--machine", default="", help="runs and steps of the stateful properties: 1000x60")
     parser.addoption("--operations", type=int, default=2000, help="of checkout's mixed run")
 
 

@@ -1,0 +1,371 @@
+"""A shop that does anything in any order: what the stateful properties are tried on (I1 to I4, I6, I9).
+
+Each rule is one use case, on the real database and the sandbox's own ledger. Time passes by moving back what the
+rows say. After each rule the invariants are read from the tables. At the end everything settles, and the ledger is
+audited.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, connection
+from django.db.models import QuerySet
+from django.utils import timezone
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from checkout import services as checkout
+from checkout.gateways import ledger
+from checkout.gateways.sandbox import signed_news
+from checkout.models import Payment, Refund
+from checkout.rules import IN_FLIGHT
+from checkout.tests.paying import audit, heal
+from overlord.accounts.models import User
+from overlord.kernel import db
+from overlord.kernel.errors import DomainError
+from tickets import event_operations, order_services, services, sold_out_cache
+from tickets.models import Event, Inventory, Reservation, TicketType
+from tickets.order_services import Wanted
+
+HOLD = timedelta(minutes=15)
+BUYERS, TYPES = 3, 3
+TOKENS = ["ok", "ok", "card_error", "payment_error", "timeout_charged", "timeout_uncharged"]
+OPERATIONS = ["create_intent", "confirm", "cancel", "refund"]
+FAULTS = st.none() | st.tuples(st.sampled_from(OPERATIONS), st.sampled_from(["before", "after", "500"]))
+FOLLOWS = {  # what a reservation may become (I2)
+    "held": {"held", "paying", "expired", "released", "validated"},
+    "paying": {"paying", "held", "validated", "expired", "released"},
+    "validated": {"validated", "released"},
+    "expired": {"expired", "validated"},
+    "released": {"released"},
+}
+COUNTERS_WRONG = """
+SELECT i.ticket_type_id, i.capacity, i.held, i.sold, r.held AS really_held, r.sold AS really_sold
+  FROM tickets_inventory i, LATERAL (
+    SELECT COALESCE(sum(quantity) FILTER (WHERE state IN ('held', 'paying')), 0) AS held,
+           COALESCE(sum(quantity) FILTER (WHERE state = 'validated'), 0) AS sold
+      FROM tickets_reservation WHERE ticket_type_id = i.ticket_type_id) r
+ WHERE (i.held, i.sold) <> (r.held, r.sold) OR i.held + i.sold > i.capacity
+"""
+CHARGED_TWICE = """
+SELECT i.payment FROM sandbox.intents i JOIN checkout_payment p ON p.id = i.payment
+ WHERE i.outcome = 'succeeded' GROUP BY i.payment HAVING count(*) > 1
+"""
+PAID_BACK_TOO_MUCH = """
+SELECT i.id, i.amount, sum(r.amount) AS paid_back FROM sandbox.intents i JOIN sandbox.refunds r ON r.intent = i.id
+ GROUP BY i.id HAVING sum(r.amount) > i.amount
+ UNION ALL
+SELECT i.id, p.refunded_minor, sum(r.amount) FROM checkout_payment p
+  JOIN sandbox.intents i ON i.id = p.gateway_reference JOIN sandbox.refunds r ON r.intent = i.id
+ GROUP BY i.id, p.id HAVING sum(r.amount) > p.refunded_minor
+"""
+SUCCESS_WITHOUT_CHARGE = """
+SELECT p.id, p.status, i.outcome, i.amount FROM checkout_payment p
+  LEFT JOIN sandbox.intents i ON i.id = p.gateway_reference
+ WHERE p.status IN ('SUCCESS', 'REFUNDING', 'REFUNDED') AND p.amount_minor > 0
+   AND (i.outcome, i.amount) IS DISTINCT FROM ('succeeded', p.amount_minor)
+"""
+TICKETS_WRONG = """
+SELECT r.id, r.state, r.quantity, t.standing, t.seats FROM tickets_reservation r, LATERAL (
+    SELECT count(*) AS standing, count(DISTINCT seat) AS seats FROM admission_ticket
+     WHERE reservation_id = r.id AND state <> 'revoked') t
+ WHERE (t.standing, t.seats) <> (SELECT n, n FROM (SELECT CASE WHEN r.state = 'validated' AND NOT EXISTS (
+        SELECT FROM checkout_payment p
+         WHERE p.status = 'REFUNDED' AND p.reservation_id = COALESCE(r.lead_id, r.id))
+    THEN r.quantity ELSE 0 END AS n) due)
+"""
+_names = itertools.count(1)
+
+buyers = st.integers(0, BUYERS - 1)
+types = st.integers(0, TYPES - 1)
+quantities = st.integers(1, 3)
+keys = st.none() | st.sampled_from(["a", "b", "c"])
+picks = st.integers(0, 5)
+
+
+def run(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+@contextmanager
+def failing(fault: tuple[str, str] | None) -> Iterator[None]:
+    """Let one operation of the sandbox lose its request or its answer."""
+    settings.SANDBOX_FAULTS = dict([fault]) if fault else {}
+    try:
+        yield
+    finally:
+        settings.SANDBOX_FAULTS = {}
+
+
+def _one(rows: QuerySet[Any], pick: int) -> int:
+    """Return the id of one of the first rows, or one that there is not."""
+    found = list(rows.values_list("pk", flat=True)[:6])
+    return found[pick % len(found)] if found else 0
+
+
+class Shop(RuleBasedStateMachine):
+    """A few buyers, a few tickets, staff, workers, a gateway and a clock."""
+
+    @initialize(capacities=st.lists(st.integers(0, 6), min_size=TYPES, max_size=TYPES), free=st.booleans())
+    def open(self, capacities: list[int], free: bool = False) -> None:
+        """Begin with an event of a few ticket types, the last of them free in some runs."""
+        run("TRUNCATE accounts_user, tickets_event CASCADE")
+        sold_out_cache.forget()
+        date = timezone.now() + timedelta(days=30)
+        self.event = Event.objects.create(name=f"Event {next(_names)}", date=date, currency="EUR")
+        self.types = [self._type(nth, capacity, free) for nth, capacity in enumerate(capacities)]
+        self.users = [self._user() for _ in range(BUYERS + 1)]
+        self.staff = self.users.pop()
+        self.granted: list[tuple[Callable[[], Any], Any]] = []
+        self.states: dict[int, str] = {}
+
+    def _type(self, nth: int, capacity: int, free: bool) -> TicketType:
+        price = 0 if free and nth == TYPES - 1 else 700 + nth
+        made = TicketType.objects.create(event=self.event, name=f"T{nth}", price_minor=price, max_per_user=4)
+        Inventory.objects.create(ticket_type=made, capacity=capacity, closes_at=self.event.date)
+        return made
+
+    def _user(self) -> User:
+        name = f"machine{next(_names)}"
+        return User.objects.create(username=name, email=f"{name}@example.org", password="!")
+
+    # What buyers do ----------------------------------------------------------------------------------------
+    @rule(buyer=buyers, kind=types, quantity=quantities, key=keys)
+    def reserve(self, buyer: int, kind: int, quantity: int, key: str | None = None) -> None:
+        def claim() -> services.Reserved:
+            return services.reservation_create(
+                buyer_id=self.users[buyer].pk,
+                ticket_type=self.types[kind].pk,
+                quantity=quantity,
+                key=key,
+                hold=HOLD,
+                now=timezone.now(),
+            )
+
+        sold_out_cache.forget()
+        with suppress(DomainError):
+            answer = claim()
+            if key is not None:
+                self.granted.append((claim, answer.reservation["id"]))
+
+    @rule(
+        buyer=buyers, wanted=st.dictionaries(types, quantities, min_size=1), key=keys, pick=st.none() | picks
+    )
+    def order(
+        self, buyer: int, wanted: dict[int, int], key: str | None = None, pick: int | None = None
+    ) -> None:
+        added_to = None if pick is None else self._order_of(buyer, pick)
+
+        def claim() -> order_services.Ordered:
+            items = [Wanted(ticket_type=self.types[kind].pk, quantity=many) for kind, many in wanted.items()]
+            return order_services.order_claim(
+                buyer_id=self.users[buyer].pk,
+                items=items,
+                order_id=added_to,
+                key=key,
+                hold=HOLD,
+                now=timezone.now(),
+            )
+
+        sold_out_cache.forget()
+        with suppress(DomainError):
+            answer = claim()
+            if key is not None:
+                self.granted.append((claim, answer.order["order"]))
+
+    @rule(pick=picks)
+    def repeat(self, pick: int) -> None:
+        """Send a granted request again: the same answer, and nothing changes (I6)."""
+        if not self.granted:
+            return
+        claim, first = self.granted[pick % len(self.granted)]
+        services.due_holds_sweep()
+        before = self.digest()
+        try:
+            answer = claim()
+        except DomainError as refused:
+            raise AssertionError(f"a repeat was refused: {refused.code}") from refused
+        assert answer.replayed, "a repeat was taken for something new"
+        found = answer.reservation["id"] if hasattr(answer, "reservation") else answer.order["order"]
+        assert found == first
+        assert self.digest() == before
+
+    @rule(buyer=buyers, pick=picks, quantity=st.integers(1, 5))
+    def resize(self, buyer: int, pick: int, quantity: int) -> None:
+        with suppress(DomainError):
+            services.reservation_resize(
+                buyer_id=self.users[buyer].pk,
+                reservation_id=self._reservation(buyer, pick),
+                quantity=quantity,
+            )
+
+    @rule(buyer=buyers, pick=picks)
+    def extend(self, buyer: int, pick: int) -> None:
+        with suppress(DomainError):
+            services.reservation_extend(
+                buyer_id=self.users[buyer].pk, reservation_id=self._reservation(buyer, pick)
+            )
+
+    @rule(buyer=buyers, pick=picks)
+    def release(self, buyer: int, pick: int) -> None:
+        with suppress(DomainError):
+            services.reservation_release(
+                buyer_id=self.users[buyer].pk, reservation_id=self._reservation(buyer, pick)
+            )
+
+    @rule(buyer=buyers, pick=picks, token=st.sampled_from(TOKENS))
+    def pay(self, buyer: int, pick: int, token: str = "ok") -> None:
+        with suppress(DomainError):
+            checkout.reservation_pay(
+                buyer_id=self.users[buyer].pk,
+                reservation_id=self._reservation(buyer, pick),
+                gateway="sandbox",
+                token=token,
+            )
+
+    @rule(buyer=buyers, pick=picks)
+    def forget_payment(self, buyer: int, pick: int) -> None:
+        mine = Payment.objects.filter(buyer=self.users[buyer]).order_by("pk")
+        with suppress(DomainError):
+            checkout.payment_remove(buyer_id=self.users[buyer].pk, payment_id=_one(mine, pick))
+
+    # What workers, the gateway and the clock do -----------------------------------------------------------
+    @rule(pick=picks, fault=FAULTS)
+    def work(self, pick: int, fault: tuple[str, str] | None = None) -> None:
+        with failing(fault):
+            checkout.payment_process(payment_id=_one(Payment.objects.order_by("-pk"), pick))
+
+    @rule(pick=picks, fault=FAULTS)
+    def work_on_refund(self, pick: int, fault: tuple[str, str] | None = None) -> None:
+        with failing(fault):
+            checkout.refund_process(refund_id=_one(Refund.objects.order_by("-pk"), pick))
+
+    @rule(pick=picks)
+    def webhook(self, pick: int) -> None:
+        """Deliver one of the gateway's latest messages, new or not."""
+        with ledger.opened():
+            pass
+        events = db.rows("SELECT id, intent FROM sandbox.events ORDER BY id DESC LIMIT 5")
+        if events:
+            body, headers = signed_news(events[pick % len(events)])
+            checkout.webhook_take(gateway="sandbox", body=body, headers=headers)
+
+    @rule(minutes=st.sampled_from([1, 10, 16, 40]))
+    def time_passes(self, minutes: int) -> None:
+        by = f"interval '{minutes} minutes'"
+        for table, columns in {
+            "tickets_reservation": ["created", "expires_at", "paying_since"],
+            "checkout_payment": ["lease_until", "next_look_at", "deadline"],
+            "checkout_refund": ["lease_until", "next_look_at"],
+        }.items():
+            moved = ", ".join(f"{column} = {column} - {by}" for column in columns)
+            run(f"UPDATE {table} SET {moved}")  # noqa: S608
+
+    @rule()
+    def sweep(self) -> None:
+        services.due_holds_sweep()
+
+    @rule()
+    def reconcile(self) -> None:
+        checkout.charges_reconcile(gateway="sandbox", since=timezone.now() - timedelta(days=1))
+
+    # What staff do -----------------------------------------------------------------------------------------
+    @rule(pick=picks, amount=st.none() | st.integers(1, 2500), seats=st.booleans())
+    def refund(self, pick: int, amount: int | None = None, seats: bool = False) -> None:
+        with suppress(DomainError):
+            checkout.refund_request(
+                staff_id=self.staff.pk,
+                payment_id=_one(Payment.objects.order_by("-pk"), pick),
+                amount_minor=amount,
+                return_tickets=seats,
+            )
+
+    @rule(pick=picks)
+    def return_seats(self, pick: int) -> None:
+        with suppress(DomainError):
+            checkout.reservation_return(reservation_id=_one(Reservation.objects.order_by("-pk"), pick))
+
+    @rule(kind=types, capacity=st.integers(0, 8))
+    def set_capacity(self, kind: int, capacity: int) -> None:
+        with suppress(IntegrityError), db.transaction():
+            event_operations.inventory_set(
+                ticket_type=self.types[kind], now=timezone.now(), capacity=capacity
+            )
+
+    @rule(kind=types, price=st.integers(0, 900))
+    def set_price(self, kind: int, price: int) -> None:
+        TicketType.objects.filter(pk=self.types[kind].pk).update(price_minor=price)
+
+    @rule(paused=st.booleans())
+    def pause(self, paused: bool) -> None:
+        services.sale_pause(event_ids=[self.event.pk], paused=paused, now=timezone.now())
+
+    # What must hold ----------------------------------------------------------------------------------------
+    @invariant()
+    def counters_are_right(self) -> None:
+        """I1: the counters are the reservations, and never more than there are."""
+        assert db.rows(COUNTERS_WRONG) == []
+
+    @invariant()
+    def states_follow(self) -> None:
+        """I2: a reservation ends once."""
+        now = dict(Reservation.objects.values_list("pk", "state"))
+        for pk, state in getattr(self, "states", {}).items():
+            assert now[pk] in FOLLOWS[state], f"reservation {pk}: {state} to {now[pk]}"
+        self.states = now
+
+    @invariant()
+    def what_is_being_paid_is_kept(self) -> None:
+        """I3: a payment in flight protects its order, and nothing else is protected."""
+        flying = set(Payment.objects.filter(status__in=IN_FLIGHT).values_list("reservation_id", flat=True))
+        paying = Reservation.objects.filter(state="paying")
+        assert {each.order_id for each in paying} == flying
+
+    @invariant()
+    def the_ledger_agrees(self) -> None:
+        """I4: nobody is charged twice or paid back more than was charged; a success is a charge."""
+        with ledger.opened():
+            pass
+        assert db.rows(CHARGED_TWICE) == []
+        assert db.rows(PAID_BACK_TOO_MUCH) == []
+        assert db.rows(SUCCESS_WITHOUT_CHARGE) == []
+
+    @invariant()
+    def each_seat_has_its_ticket(self) -> None:
+        """I9: a paid reservation of n tickets has n, and nothing else has any."""
+        assert db.rows(TICKETS_WRONG) == []
+
+    def teardown(self) -> None:
+        """Let everything settle, and audit it."""
+        if hasattr(self, "types"):
+            heal(rounds=3)
+            services.due_holds_sweep()
+            Payment.objects.update(deadline=timezone.now() - timedelta(hours=2))
+            heal()
+            assert not Payment.objects.filter(status__in=IN_FLIGHT).exists(), "a payment is stuck"
+            for check in (self.counters_are_right, self.what_is_being_paid_is_kept, self.the_ledger_agrees):
+                check()
+            audit()
+
+    # Helpers -----------------------------------------------------------------------------------------------
+    def digest(self) -> str:
+        """Return a value that changes when a row of ours changes."""
+        tables = ("tickets_reservation", "tickets_inventory", "checkout_payment", "checkout_refund")
+        rows = " || ".join(
+            f"(SELECT coalesce(string_agg({table}::text, '' ORDER BY {table}::text), '') FROM {table})"  # noqa: S608
+            for table in (*tables, "admission_ticket")
+        )
+        [row] = db.rows(f"SELECT md5({rows}) AS digest")
+        return str(row["digest"])
+
+    def _reservation(self, buyer: int, pick: int) -> int:
+        return _one(Reservation.objects.filter(buyer=self.users[buyer]).order_by("-pk"), pick)
+
+    def _order_of(self, buyer: int, pick: int) -> int:
+        found = Reservation.objects.filter(pk=self._reservation(buyer, pick)).first()
+        return found.order_id if found else 0

@@ -1,0 +1,245 @@
+"""Guards removed one at a time: the readings of the machine notice each (negative controls of test_machine.py)."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from checkout import rules
+from checkout.models import Payment
+from checkout.rules import Charge, Outcome
+from checkout.services import processing
+from checkout.tests.machine import Shop, run
+from checkout.tests.paying import heal
+from tickets import operations, selectors, services
+from tickets import rules as ticket_rules
+from tickets.models import Reservation
+from tickets.operations import StateChanged
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def shop() -> Shop:
+    made = Shop()
+    made.open(capacities=[4, 4, 4], free=False)
+    return made
+
+
+def readings(shop: Shop) -> None:
+    """Read every invariant, now and once everything has settled."""
+    shop.counters_are_right()
+    shop.states_follow()
+    shop.what_is_being_paid_is_kept()
+    shop.the_ledger_agrees()
+    shop.each_seat_has_its_ticket()
+    shop.teardown()
+
+
+@dataclass(frozen=True)
+class Control:
+    """A guard, how it is removed, and what then goes wrong."""
+
+    guard: str
+    remove: Callable[[pytest.MonkeyPatch], None]
+    misuse: Callable[[Shop], None]
+
+
+def without(statement: str) -> Callable[[pytest.MonkeyPatch], None]:
+    return lambda monkeypatch: run(statement)
+
+
+def patched(where: Any, name: str, instead: Any) -> Callable[[pytest.MonkeyPatch], None]:
+    return lambda monkeypatch: monkeypatch.setattr(where, name, instead)
+
+
+def function_without(name: str, guard: str, instead: str) -> Callable[[pytest.MonkeyPatch], None]:
+    """Return what puts another text in the place of a part of a function of the database."""
+
+    def remove(_monkeypatch: pytest.MonkeyPatch) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_get_functiondef(%s::regproc)", [name])
+            text = cursor.fetchone()[0]
+            assert guard in text
+            cursor.execute(text.replace(guard, instead).replace("%", "%%"))
+
+    return remove
+
+
+def paid(shop: Shop, quantity: int = 2) -> Payment:
+    shop.reserve(buyer=0, kind=0, quantity=quantity, key=None)
+    shop.pay(buyer=0, pick=0, token="ok")
+    shop.work(pick=0, fault=None)
+    payment = Payment.objects.get()
+    assert payment.status == "SUCCESS"
+    return payment
+
+
+def buy(shop: Shop) -> None:
+    paid(shop)
+
+
+def lower_capacity(shop: Shop) -> None:
+    shop.reserve(buyer=0, kind=0, quantity=3, key=None)
+    shop.set_capacity(kind=0, capacity=1)
+
+
+def expire_while_paying(shop: Shop) -> None:
+    shop.reserve(buyer=0, kind=0, quantity=1, key=None)
+    shop.pay(buyer=0, pick=0, token="ok")
+    shop.time_passes(minutes=16)
+    Reservation.objects.update(expires_at=timezone.now())
+    services.due_holds_release(ticket_type=shop.types[0].pk)
+
+
+def repeat_a_request(shop: Shop) -> None:
+    shop.reserve(buyer=0, kind=0, quantity=1, key="a")
+    shop.release(buyer=0, pick=0)
+    shop.repeat(pick=0)
+
+
+def be_declined(shop: Shop) -> None:
+    shop.reserve(buyer=0, kind=0, quantity=1, key=None)
+    shop.pay(buyer=0, pick=0, token="card_error")
+    shop.work(pick=0, fault=None)
+
+
+def refund_with_a_lost_answer(shop: Shop) -> None:
+    paid(shop)
+    shop.refund(pick=0, amount=100, seats=False)
+    shop.work_on_refund(pick=0, fault=("refund", "after"))
+    heal()
+
+
+def resize_while_paying(shop: Shop) -> None:
+    shop.reserve(buyer=0, kind=0, quantity=1, key=None)
+    shop.pay(buyer=0, pick=0, token="ok")
+    shop.resize(buyer=0, pick=0, quantity=3)
+    shop.work(pick=0, fault=None)
+
+
+def return_what_is_paid(shop: Shop) -> None:
+    paid(shop)
+    shop.return_seats(pick=0)
+
+
+def release(shop: Shop) -> None:
+    shop.reserve(buyer=0, kind=0, quantity=1, key=None)
+    shop.release(buyer=0, pick=0)
+
+
+def revive_an_ended_one(shop: Shop) -> None:
+    shop.reserve(buyer=0, kind=0, quantity=1, key=None)
+    shop.release(buyer=0, pick=0)
+    shop.states_follow()
+    Reservation.objects.update(state="held", ended_at=None)
+
+
+def _counting(name: str) -> Callable[..., str]:
+    """Return a key that is another one each time."""
+    numbers = iter(range(1_000))
+    return lambda operation, **_of: f"{name}:{operation}:{next(numbers)}"
+
+
+def _believing(visit: Any) -> Charge:
+    payment = visit.payment
+    return Charge(outcome=Outcome.SUCCEEDED, charged_minor=payment.amount_minor, currency=payment.currency)
+
+
+CONTROLS = [
+    Control(
+        "the CHECK against overselling",
+        without("ALTER TABLE tickets_inventory DROP CONSTRAINT inventory_never_oversold"),
+        lower_capacity,
+    ),
+    Control(
+        "the expiry leaves alone what is being paid",
+        function_without("holds_release_due", "r.state = 'held'", "r.state IN ('held', 'paying')"),
+        expire_while_paying,
+    ),
+    Control(
+        "a key is used once",
+        without("ALTER TABLE tickets_reservation DROP CONSTRAINT reservation_unique_idempotency_key"),
+        repeat_a_request,
+    ),
+    Control(
+        "the look at an earlier request with the same key",
+        patched(selectors, "reservation_row_by_key", lambda **_: None),
+        repeat_a_request,
+    ),
+    Control(
+        "the gateway is asked",
+        patched(processing, "_progress", _believing),
+        be_declined,
+    ),
+    Control(
+        "the same key for the same refund",
+        patched(processing.protocol, "gateway_key", _counting("other")),
+        refund_with_a_lost_answer,
+    ),
+    Control(
+        "the refusal to change what is being paid",
+        patched(ticket_rules, "check_resizable", lambda **_: None),
+        resize_while_paying,
+    ),
+    Control(
+        "the refusal to return seats that somebody paid for",
+        patched(rules, "check_returnable", lambda **_: None),
+        return_what_is_paid,
+    ),
+    Control(
+        "the counters change with the reservation",
+        patched(operations, "_inventories_change", lambda changes, *, now: None),
+        release,
+    ),
+    Control(
+        "the trigger that makes tickets",
+        without("ALTER TABLE tickets_reservation DISABLE TRIGGER admission_reservation_changed"),
+        buy,
+    ),
+    Control("an ended reservation stays ended", without("SELECT 1"), revive_an_ended_one),
+]
+
+
+@pytest.fixture
+def guards_back() -> Iterator[None]:
+    """Keep the guards of the database, and put them back."""
+    names = ("holds_release_due",)
+    with connection.cursor() as cursor:
+        texts = []
+        for name in names:
+            cursor.execute("SELECT pg_get_functiondef(%s::regproc)", [name])
+            texts.append(cursor.fetchone()[0])
+    yield
+    with connection.cursor() as cursor:
+        for text in texts:
+            cursor.execute(text.replace("%", "%%"))
+        cursor.execute("TRUNCATE accounts_user, tickets_event CASCADE")
+        cursor.execute(
+            "ALTER TABLE tickets_inventory DROP CONSTRAINT IF EXISTS inventory_never_oversold,"
+            " ADD CONSTRAINT inventory_never_oversold CHECK (capacity >= held + sold)"
+        )
+        cursor.execute("ALTER TABLE tickets_reservation ENABLE TRIGGER admission_reservation_changed")
+        cursor.execute(
+            "ALTER TABLE tickets_reservation DROP CONSTRAINT IF EXISTS reservation_unique_idempotency_key,"
+            " ADD CONSTRAINT reservation_unique_idempotency_key UNIQUE (buyer_id, idempotency_key)"
+        )
+
+
+@pytest.mark.parametrize("control", CONTROLS, ids=lambda control: control.guard)
+def test_without_the_guard_it_is_noticed(
+    control: Control, shop: Shop, guards_back: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control.remove(monkeypatch)
+    with pytest.raises((AssertionError, StateChanged)):  # a reading, or another guard behind it
+        control.misuse(shop)
+        readings(shop)
+
+
+@pytest.mark.parametrize("control", CONTROLS[:-1], ids=lambda control: control.guard)
+def test_with_the_guard_nothing_goes_wrong(control: Control, shop: Shop) -> None:
+    control.misuse(shop)
+    readings(shop)

@@ -1,0 +1,34 @@
+"""Whatever is done in whatever order, the invariants hold: stateful properties, and guards removed one at a time.
+
+By default a few runs, always the same. `bin/test checkout/tests/test_machine.py --machine 1000x60` makes that many
+runs of so many steps, others each time.
+"""
+
+import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from checkout.tests.machine import Shop
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+DEFAULT = "12x25"
+
+
+@pytest.mark.timeout(0)  # it ends by itself
+def test_any_sequence_keeps_the_invariants(request: pytest.FixtureRequest) -> None:
+    asked = request.config.getoption("--machine")
+    runs, steps = (int(number) for number in (asked or DEFAULT).split("x"))
+    run_state_machine_as_test(
+        Shop,
+        settings=hypothesis_settings(
+            max_examples=runs,
+            stateful_step_count=steps,
+            derandomize=not asked,
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            print_blob=True,
+        ),
+    )
