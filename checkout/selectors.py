@@ -11,6 +11,7 @@ from checkout.models import Payment, Receipt, Refund, RefundNotice, UnmatchedCha
 from checkout.rules import PaymentStatus
 from overlord.kernel.errors import NotFound
 from tickets import selectors as tickets
+from tickets.admission.models import HandOverNotice
 from tickets.models import MoveNotice, Reservation
 
 
@@ -87,7 +88,10 @@ def unmatched_charges_open() -> QuerySet[UnmatchedCharge]:
 
 
 def to_look_after(
-    model: type[Payment | Refund | Receipt | RefundNotice | MoveNotice], *, now: datetime, most: int
+    model: type[Payment | Refund | Receipt | RefundNotice | MoveNotice | HandOverNotice],
+    *,
+    now: datetime,
+    most: int,
 ) -> list[int]:
     """Return the ids of payments, refunds or mails whose next look is due, the longest due first."""
     due = model._default_manager.filter(next_look_at__lte=now).order_by("next_look_at")

@@ -95,6 +95,8 @@ OWN = {
     "event/events/<id:event_id>/line/",
     "event/reservations/<id:reservation_id>/extend/",
     "event/reservations/<id:reservation_id>/tickets/",
+    "event/reservations/<id:reservation_id>/tickets/<id:ticket_id>/",
+    "event/reservations/<id:reservation_id>/tickets/<id:ticket_id>/hand-over/",
     "payment/payments/",
     "payment/payments/<id:payment_id>/",
     "payment/payments/<id:payment_id>/pay/",

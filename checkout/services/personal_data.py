@@ -18,6 +18,7 @@ from overlord.accounts import operations as accounts
 from overlord.accounts.models import User
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
+from tickets.admission.models import HandOverNotice, Ticket
 from tickets.models import MoveNotice, Reservation
 
 # What a user did as staff: it is about others. Everything else that refers to a user is that user's.
@@ -34,7 +35,9 @@ SECRET = {"password", "key_hash", "gateway_token", "gateway_nonce"}
 NAMING: dict[str, tuple[str, dict[str, Any]]] = {
     "tickets.Reservation": ("buyer", {"person_key": None, "idempotency_key": None}),
     "admission.Ticket": ("reservation__buyer", {"holder": ""}),
+    "admission.HandOverNotice": ("ticket__reservation__buyer", {"to": ""}),
 }
+NOBODY = "erased@erased.invalid"  # has the tickets that were handed to somebody who was erased
 
 
 class Unfinished(Exception):
@@ -78,13 +81,22 @@ def _fields(row: Model) -> dict[str, Any]:
 def person_erase(*, user_id: int) -> None:
     """Erase what says who a user was; raise NotFound, and Unfinished while something of theirs is going on."""
     with db.transaction():
-        if not User.objects.filter(pk=user_id).exists():
+        user = User.objects.filter(pk=user_id).first()
+        if user is None:
             raise NotFound()
         accounts.user_anonymise(user_id=user_id)  # first: who claims at this moment waits for this row
         if going_on := list(_going_on(user_id)):
             raise Unfinished(", ".join(going_on))
         for label, (buyer, instead) in NAMING.items():
             apps.get_model(label)._base_manager.filter(**{buyer: user_id}).update(**instead)
+        for address in filter(None, {user.email, user.contact_email}):
+            _forget_handed(address)
+
+
+def _forget_handed(address: str) -> None:
+    """Erase an address from tickets that were handed to it. Their holder keeps them, and the link works on."""
+    Ticket.objects.filter(handed_to__iexact=address).update(handed_to=NOBODY, holder="")
+    HandOverNotice.objects.filter(to__iexact=address).update(to="")
 
 
 def _going_on(user_id: int) -> Iterator[str]:
@@ -97,5 +109,6 @@ def _going_on(user_id: int) -> Iterator[str]:
         yield "a refund is in progress"
     owed = Q(receipt__next_look_at__isnull=False) | Q(refunds__notice__next_look_at__isnull=False)
     moved = MoveNotice.objects.filter(buyer=user_id, next_look_at__isnull=False)
-    if Payment.objects.filter(owed, buyer=user_id).exists() or moved.exists():
+    handed = HandOverNotice.objects.filter(ticket__reservation__buyer=user_id, next_look_at__isnull=False)
+    if Payment.objects.filter(owed, buyer=user_id).exists() or moved.exists() or handed.exists():
         yield "an e-mail is to be sent"

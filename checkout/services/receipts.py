@@ -1,4 +1,4 @@
-"""The e-mails that a buyer gets: after paying, after a refund, and of another date. Runs in the mail worker."""
+"""The e-mails that people get: receipts, and of refunds, new dates and handed tickets. Runs in the mail worker."""
 
 import logging
 from datetime import timedelta
@@ -13,16 +13,18 @@ from django.urls import reverse
 from checkout import operations, rules, selectors
 from checkout.models import Incident, Payment, Receipt, RefundNotice
 from checkout.rules import PaymentStatus, RefundStatus
+from checkout.services import hand_over_messages
 from overlord.kernel import db, money
 from overlord.shop import formats
 from tickets import selectors as tickets
 from tickets.admission import selectors as admission
 from tickets.admission.documents import order_documents
+from tickets.admission.models import HandOverNotice
 from tickets.models import MoveNotice
 
 logger = logging.getLogger(__name__)
 
-Owed = Receipt | RefundNotice | MoveNotice
+Owed = Receipt | RefundNotice | MoveNotice | HandOverNotice
 
 AT_ONCE = 500
 LEASE = timedelta(minutes=2)  # longer than sending one may take
@@ -39,7 +41,7 @@ def receipts_send() -> int:
             return 0
         return sum(
             _send(model, pk)
-            for model in (Receipt, RefundNotice, MoveNotice)
+            for model in (Receipt, RefundNotice, MoveNotice, HandOverNotice)
             for pk in selectors.to_look_after(model, now=db.now(), most=AT_ONCE)
         )
 
@@ -99,6 +101,8 @@ def _subject_of(owed: Owed) -> tuple[Payment | None, str]:
         return owed.payment, "its receipt"
     if isinstance(owed, RefundNotice):
         return owed.payment, f"the notice of refund {owed.pk}"
+    if isinstance(owed, HandOverNotice):
+        return hand_over_messages.payment_of(owed), f"the {owed}"
     return selectors.payment_of_attendee(buyer_id=owed.buyer_id, event_id=owed.event_id), f"the {owed}"
 
 
@@ -106,6 +110,8 @@ def _message(owed: Owed) -> EmailMessage | None:
     """Return the mail, or None when there is nothing left to tell."""
     if isinstance(owed, Receipt):
         return _receipt_message(owed)
+    if isinstance(owed, HandOverNotice):
+        return hand_over_messages.message(owed)
     return _refund_message(owed) if isinstance(owed, RefundNotice) else _move_message(owed)
 
 

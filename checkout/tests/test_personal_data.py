@@ -18,6 +18,7 @@ from checkout.services import personal_data
 from checkout.tests.paying import PAYMENTS, audit, heal, pay, work
 from overlord.accounts.models import ApiToken, User
 from tests.clients import api_of
+from tickets.admission.models import HandOverNotice, Ticket
 from tickets.models import Inventory, Reservation, TicketType
 from tickets.tests.reserving import claim, reserve
 
@@ -117,6 +118,31 @@ def test_nothing_leads_to_an_erased_person_and_the_accounts_are_right(
     assert Payment.objects.get(pk=payment.pk).amount_minor == payment.amount_minor
     heal()
     audit()
+
+
+def test_nothing_leads_to_a_person_whose_tickets_changed_hands(
+    person: User, user_make: Callable[..., User], ticket_type: TicketType
+) -> None:
+    friend = user_make()
+    for giver, receiver in ((person, friend), (friend, person)):
+        ticket = Ticket.objects.filter(reservation=buy(giver, ticket_type, 1).reservation).get()
+        answer = api_of(giver).post(
+            f"/event/reservations/{ticket.reservation_id}/tickets/{ticket.pk}/hand-over/",
+            {"email": receiver.email, "holder": receiver.last_name or "Friend"},
+            format="json",
+        )
+        assert answer.status_code == 200
+    mails_sent()
+    with pytest.raises(CommandError, match="an e-mail is to be sent"):
+        call_command("person_erase", str(person.pk), "--yes")
+    services.receipts_send()
+    assert found_in_database(person.email) != []
+
+    call_command("person_erase", str(person.pk), "--yes", stdout=StringIO())
+
+    assert [found_in_database(word) for word in ("wanda+", "Wanda", "Zebra", "zebra")] == [[], [], [], []]
+    assert set(Ticket.objects.values_list("handed_to", flat=True)) == {friend.email, personal_data.NOBODY}
+    assert HandOverNotice.objects.filter(to=friend.email).exists()
 
 
 def test_an_erased_person_is_logged_out_and_cannot_log_in(person: User) -> None:

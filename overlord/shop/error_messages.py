@@ -166,6 +166,14 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
         _("A payment for these tickets is in progress."),
         _("This page shows the result when it is complete. You will not be charged twice."),
     ),
+    "ticket_changed": lambda _facts: (
+        _("This ticket has changed meanwhile."),
+        _("Nothing was done. Look at it again below."),
+    ),
+    "ticket_used": lambda _facts: (
+        _("This ticket was used at the door."),
+        _("It cannot be handed over any more."),
+    ),
     "not_extendable": lambda _facts: (
         _("Your hold cannot be extended any further."),
         _("Please pay before your hold expires."),

@@ -12,13 +12,14 @@ from django.core.signing import BadSignature, Signer
 
 from overlord.kernel.numbers import LARGEST_ID
 
-_FORM = re.compile(r"(o)([1-9][0-9]{0,18})-([1-9][0-9]{0,9})-([A-Za-z0-9_-]{43})", re.ASCII)
+_FORM = re.compile(r"([ok])([1-9][0-9]{0,18})-([1-9][0-9]{0,9})-([A-Za-z0-9_-]{43})", re.ASCII)
 
 
 class Subject(StrEnum):
-    """What a link is for: all tickets of an order."""
+    """What a link is for: all tickets of an order, or one that was handed over, whose number is its issue."""
 
     ORDER = "o"
+    TICKET = "k"
 
 
 class NotALink(ValueError):

@@ -44,6 +44,12 @@ class Ticket(models.Model):
     holder = models.CharField(
         max_length=100, blank=True, help_text="Who comes with it, if the buyer says so."
     )
+    handed_to = models.EmailField(
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The e-mail address of whoever it was handed to. Empty: the buyer has it.",
+    )
     state = models.CharField(
         max_length=8,
         choices=[(state.value, state.value.title()) for state in TicketState],
@@ -148,3 +154,36 @@ class OrderLink(models.Model):
 
     def __str__(self) -> str:
         return f"link {self.number} of order {self.reservation_id}"
+
+
+class HandOverNotice(models.Model):
+    """An e-mail about a ticket that was handed over. Written with it; checkout sends it as it sends receipts."""
+
+    class Kind(models.TextChoices):
+        RECEIVED = "received", "To whoever has the ticket now"
+        GIVEN = "given", "To whoever handed it over"
+        WITHDRAWN = "withdrawn", "To whoever had it and did not hand it over"
+
+    ticket = models.ForeignKey(Ticket, on_delete=models.PROTECT, related_name="+", db_index=False)
+    issue = models.SmallIntegerField(help_text="The ticket's issue from then on.")
+    kind = models.CharField(max_length=9, choices=Kind)
+    to = models.EmailField()
+    created = models.DateTimeField()
+    attempts = models.IntegerField(default=0)
+    next_look_at = models.DateTimeField(null=True)
+    sent_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["ticket", "issue", "kind"], name="hand_over_notice_once"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["next_look_at"],
+                condition=Q(next_look_at__isnull=False),
+                name="hand_over_notice_to_send",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"notice of ticket {self.ticket_id}, issue {self.issue} ({self.kind})"

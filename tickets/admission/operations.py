@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import F, Q
 
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
@@ -57,6 +57,38 @@ def admission_undo(*, scan_id: UUID, actor_id: int, now: datetime) -> int:
             state=TicketState.VALID, admitted_at=None, admitted_gate="", changed=sql.CHANGED_NOW
         )
     return scan.pk
+
+
+def ticket_lock(*, order_id: int, ticket_id: int) -> Ticket:
+    """Lock a ticket of an order; raise NotFound."""
+    db.transaction_required()
+    of_order = Q(reservation_id=order_id) | Q(reservation__lead_id=order_id)
+    found = Ticket.objects.select_for_update(no_key=True, of=("self",)).filter(of_order, pk=ticket_id).first()
+    if found is None:
+        raise NotFound()
+    return found
+
+
+def ticket_rename(*, ticket: Ticket, holder: str) -> None:
+    """Say who comes with a locked ticket. Its code stays."""
+    db.transaction_required()
+    Ticket.objects.filter(pk=ticket.pk).update(holder=holder, changed=sql.CHANGED_NOW)
+
+
+def ticket_hand_over(*, ticket: Ticket, handed_to: str, holder: str) -> int:
+    """Give a locked ticket to whoever has an e-mail address, or back to the buyer for none; return its new issue.
+
+    It gets a new serial and a new code, and the earlier ones open nothing from then on.
+    """
+    db.transaction_required()
+    Ticket.objects.filter(pk=ticket.pk).update(
+        handed_to=handed_to,
+        holder=holder,
+        issue=F("issue") + 1,
+        serial=sql.NEW_SERIAL,
+        changed=sql.CHANGED_NOW,
+    )
+    return ticket.issue + 1
 
 
 def order_link_renew(*, order_id: int) -> None:

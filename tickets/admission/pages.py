@@ -8,6 +8,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
+from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.staticfiles import finders
@@ -17,11 +18,15 @@ from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 
 from overlord.accounts.selectors import actor_id
-from overlord.kernel import clock
-from overlord.kernel.errors import NotFound
+from overlord.kernel import clock, problems
+from overlord.kernel.csrf import origin_decides
+from overlord.kernel.errors import DomainError, Invalid, NotFound
+from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
+from overlord.kernel.numbers import LARGEST_ID
+from overlord.shop import error_messages
 from tickets import selectors as tickets
-from tickets.admission import documents, qr, selectors, services
+from tickets.admission import documents, hand_over_services, qr, rules, selectors, services
 from tickets.admission.documents import Document
 
 View = Callable[..., HttpResponse]
@@ -44,10 +49,56 @@ def _secret(view: View) -> View:
     return guarded
 
 
-@allow("GET")
+class HolderForm(forms.Form):
+    """Who comes with a ticket, and with an e-mail address: who has it from then on."""
+
+    ticket = WholeNumberField(min_value=1, max_value=LARGEST_ID)
+    issue = WholeNumberField(min_value=1, max_value=rules.MOST_ISSUES)
+    holder = forms.CharField(max_length=rules.HOLDER_LENGTH, required=False)
+    email = forms.EmailField(max_length=rules.EMAIL_LENGTH, required=False)
+
+
+@allow("GET", "POST")
+@origin_decides
 @_secret
 def tickets_shown(request: HttpRequest, signed: str) -> HttpResponse:
-    """Show the tickets of a link, each with its QR code."""
+    """Show the tickets of a link, each with its QR code, or take a form that names or changes its holder."""
+    if request.method != "POST":
+        return _page(request, signed)
+    try:
+        _change(request, signed)
+    except NotFound:
+        raise
+    except DomainError as refused:
+        return _page(request, signed, refused=refused)
+    return _done(request, signed)
+
+
+def _change(request: HttpRequest, signed: str) -> None:
+    reach = selectors.reach_of_link(signed)
+    form = HolderForm(request.POST)
+    if not form.is_valid():
+        raise Invalid(str(next(iter(form.errors.values()))[0]))
+    given = form.cleaned_data
+    about = {"reach": reach, "ticket_id": given["ticket"], "holder": given["holder"], "seen": given["issue"]}
+    if "hand_over" not in request.POST:
+        hand_over_services.ticket_rename(**about, now=clock.now())
+    elif not given["email"]:
+        raise Invalid(_("Enter the e-mail address of whoever gets the ticket."))
+    else:
+        hand_over_services.ticket_hand_over(**about, email=given["email"], now=clock.now())
+
+
+def _done(request: HttpRequest, signed: str) -> HttpResponse:
+    """Show the page again; a holder's link ends when the ticket is handed on."""
+    try:
+        selectors.reach_of_link(signed)
+    except NotFound:
+        return render(request, "admission/handed_over.html")
+    return redirect("tickets_shown", signed)
+
+
+def _page(request: HttpRequest, signed: str, *, refused: DomainError | None = None) -> HttpResponse:
     now = clock.now()
     found = services.tickets_of_link(signed=signed, now=now)
     context = {
@@ -55,9 +106,11 @@ def tickets_shown(request: HttpRequest, signed: str) -> HttpResponse:
         "event": {name: found[0][f"event_{name}"] for name in ("name", "date", "time_zone")},
         "tickets": [{**ticket, "qr": _qr(ticket)} for ticket in found],
         "is_valid": any(ticket["code"] for ticket in found),
+        "error": error_messages.of_error(refused) if refused else None,
         "now": now,
     }
-    return render(request, "admission/tickets.html", context)
+    status = problems.status_of(refused) if refused else 200
+    return render(request, "admission/tickets.html", context, status=status)
 
 
 def _qr(ticket: Mapping[str, Any]) -> str | None:
@@ -72,7 +125,7 @@ def _qr(ticket: Mapping[str, Any]) -> str | None:
 def tickets_pdf(_request: HttpRequest, signed: str) -> HttpResponse:
     """Give the tickets of a link as a PDF, without those that open no door."""
     found = services.tickets_of_link(signed=signed, now=clock.now())
-    document = documents.tickets_pdf(found, order_id=selectors.link_subject(signed).id)
+    document = documents.tickets_pdf(found, order_id=found[0]["order"])
     if document is None:
         raise NotFound()
     return _file(document)
@@ -84,7 +137,7 @@ def event_calendar(_request: HttpRequest, signed: str) -> HttpResponse:
     """Give the event of a link's tickets as a file for calendars."""
     now = clock.now()
     found = services.tickets_of_link(signed=signed, now=now)
-    return _file(documents.event_calendar(found, order_id=selectors.link_subject(signed).id, now=now))
+    return _file(documents.event_calendar(found, order_id=found[0]["order"], now=now))
 
 
 def _file(document: Document) -> HttpResponse:

@@ -5,17 +5,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tickets.admission.models import Key
-from tickets.admission.rules import ScanResult
+from tickets.admission.rules import ScanResult, TicketState
 
 
 def ticket(row: Mapping[str, Any], *, code: str | None) -> dict[str, Any]:
-    """Show a ticket (a row of `selectors.tickets_of`) with its code, None once it is revoked."""
+    """Show a ticket (a row of `selectors.tickets_of`) with its code; None for one that is revoked or another's.
+
+    Who has no code of a ticket that stands has no serial of it either: both open the door.
+    """
     return {
         "id": row["id"],
-        "serial": row["serial"],
+        "serial": row["serial"] if code or row["state"] == TicketState.REVOKED else None,
         "code": code,
+        "issue": row["issue"],
         "state": row["state"],
         "holder": row["holder"],
+        "handed_to": row["handed_to"] or None,
         "event": row["event_id"],
         "ticket_type": row["ticket_type"],
         "admitted_at": row["admitted_at"],

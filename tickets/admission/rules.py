@@ -6,9 +6,13 @@ Nothing here reads a clock, a row or a setting.
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from overlord.kernel.errors import Conflict
+from overlord.kernel import texts
+from overlord.kernel.errors import Conflict, Invalid
 from tickets.rules import ReservationEnded, ReservationState
 
+EMAIL_LENGTH = 254
+HOLDER_LENGTH = 100
+MOST_ISSUES = 100  # codes that one ticket may have had
 GATE_LENGTH = 60
 MOST_SCANS = 200  # in one batch
 OLDEST_SCAN = timedelta(days=7)  # that a door without a network may have kept
@@ -47,6 +51,49 @@ def scanned_at(claimed: datetime | None, *, now: datetime) -> datetime:
 def serial_read(text: str) -> str:
     """Return a serial as it is stored, however a person typed it."""
     return "".join(text.split()).replace("-", "").upper()
+
+
+class TicketRevoked(Conflict):
+    code = "ticket_revoked"
+    sentence = "This ticket is not valid any more."
+
+
+class TicketUsed(Conflict):
+    code = "ticket_used"
+    sentence = "This ticket was used at the door."
+
+
+class TicketChanged(Conflict):
+    code = "ticket_changed"
+    sentence = "This ticket has changed meanwhile. Look at it again."
+
+
+class TicketHandedOver(Conflict):
+    code = "ticket_handed_over"
+    sentence = "This ticket was handed over. Whoever has it says who comes with it."
+
+
+class HandedTooOften(Conflict):
+    code = "handed_too_often"
+    sentence = "This ticket has changed hands too often."
+
+
+def check_standing(*, state: str, issue: int, seen: int | None) -> None:
+    """Raise TicketRevoked, TicketUsed, or TicketChanged when another issue than the present one was seen."""
+    if state == TicketState.REVOKED:
+        raise TicketRevoked()
+    if state == TicketState.ADMITTED:
+        raise TicketUsed()
+    if seen is not None and seen != issue:
+        raise TicketChanged()
+
+
+def holder_read(name: str) -> str:
+    """Return the name of who comes with a ticket, as it is stored; nothing for nobody. Raise Invalid."""
+    try:
+        return texts.one_line(name, most=HOLDER_LENGTH) if name.strip() else ""
+    except ValueError as error:
+        raise Invalid(errors={"holder": [str(error)]}) from None
 
 
 class NotPaid(Conflict):

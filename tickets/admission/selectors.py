@@ -1,10 +1,12 @@
 """Reads of tickets and of the keys that sign their codes."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models.functions import Coalesce
 
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
@@ -14,6 +16,15 @@ from tickets.admission.models import Key, OrderLink, Scan, Ticket
 from tickets.admission.rules import ScanResult, serial_read
 from tickets.models import Event, TicketType
 
+
+@dataclass(frozen=True, kw_only=True)
+class Reach:
+    """Which tickets somebody may see and change: those of an order as its buyer, or `only` one, as its holder."""
+
+    order_id: int
+    only: int | None = None
+
+
 TICKET_COLUMNS = (
     "id",
     "reservation_id",
@@ -22,6 +33,7 @@ TICKET_COLUMNS = (
     "serial",
     "issue",
     "holder",
+    "handed_to",
     "state",
     "admitted_at",
 )
@@ -40,7 +52,7 @@ def tickets_of(*, reservation_ids: Collection[int]) -> list[dict[str, Any]]:
 def tickets_of_order(*, order_id: int) -> list[dict[str, Any]]:
     """Read all tickets of an order, in order, as `tickets_of` does, with what a page says of each.
 
-    That is `ticket_type_name`, `admitted_gate`, and `event_name`, `event_date` and `event_time_zone`.
+    That is `ticket_type_name`, `admitted_gate`, `event_name`, `event_date`, `event_time_zone`, and its `order`.
     """
     of_order = Q(reservation_id=order_id) | Q(reservation__lead_id=order_id)
     return list(
@@ -52,6 +64,7 @@ def tickets_of_order(*, order_id: int) -> list[dict[str, Any]]:
             event_name=F("event__name"),
             event_date=F("event__date"),
             event_time_zone=F("event__time_zone"),
+            order=Coalesce("reservation__lead_id", "reservation_id"),
         )
         .values(
             *TICKET_COLUMNS,
@@ -61,6 +74,7 @@ def tickets_of_order(*, order_id: int) -> list[dict[str, Any]]:
             "event_name",
             "event_date",
             "event_time_zone",
+            "order",
         )
     )
 
@@ -70,20 +84,36 @@ def order_link(*, order_id: int) -> str:
     return links.link_sign(Link(subject=Subject.ORDER, id=order_id, number=_order_number(order_id)))
 
 
-def link_subject(signed: str) -> Link:
-    """Return what the text of a link is for; raise NotFound for what is none or was revoked."""
+def ticket_link(*, ticket_id: int, issue: int) -> str:
+    """Return the signed text of the link for whoever a ticket was handed to; it works as long as the issue."""
+    return links.link_sign(Link(subject=Subject.TICKET, id=ticket_id, number=issue))
+
+
+def reach_of_link(signed: str) -> Reach:
+    """Return which tickets a link is for; raise NotFound for what is no link and for one that was revoked."""
     try:
         link = links.link_read(signed)
     except NotALink:
         raise NotFound() from None
+    if link.subject == Subject.TICKET:
+        handed = Ticket.objects.filter(pk=link.id, issue=link.number).exclude(handed_to="")
+        found = handed.values_list(Coalesce("reservation__lead_id", "reservation_id"), flat=True).first()
+        if found is None:
+            raise NotFound()
+        return Reach(order_id=found, only=link.id)
     if link.number != _order_number(link.id):
         raise NotFound()
-    return link
+    return Reach(order_id=link.id)
 
 
 def _order_number(order_id: int) -> int:
     found = OrderLink.objects.filter(pk=order_id).values_list("number", flat=True).first()
     return found or 1
+
+
+def is_of(*, reservation_id: int, ticket_id: int) -> bool:
+    """Return whether a ticket is one of a reservation's."""
+    return Ticket.objects.filter(pk=ticket_id, reservation_id=reservation_id).exists()
 
 
 def keys_of(*, event_id: int) -> list[Key]:
@@ -174,6 +204,7 @@ def tickets_found(*, event_id: int, words: str, most: int) -> list[dict[str, Any
     Each row has the scan that admitted it under `first`, or None.
     """
     wanted = Q(serial__startswith=serial_read(words)) | Q(holder__icontains=words)
+    wanted |= Q(handed_to__icontains=words)
     for field in ("username", "email", "contact_name", "contact_email"):
         wanted |= Q(**{f"reservation__buyer__{field}__icontains": words})
     found = Ticket.objects.filter(wanted, event_id=event_id).order_by("reservation_id", "seat")

@@ -24,23 +24,24 @@ def tickets_get(*, buyer_id: int, reservation_id: int, now: datetime) -> list[di
 
 def tickets_of_link(*, signed: str, now: datetime) -> list[dict[str, Any]]:
     """Return the tickets that a link is for, as `tickets_of_order` does; raise NotFound."""
-    found = tickets_of_order(order_id=selectors.link_subject(signed).id, now=now)
+    reach = selectors.reach_of_link(signed)
+    found = tickets_of_order(order_id=reach.order_id, only=reach.only, now=now)
     if not found:
         raise NotFound()
     return found
 
 
-def tickets_of_order(*, order_id: int, now: datetime) -> list[dict[str, Any]]:
-    """Return an order's tickets with their codes and what a page says of each; none of an order that is not paid.
+def tickets_of_order(*, order_id: int, now: datetime, only: int | None = None) -> list[dict[str, Any]]:
+    """Return an order's tickets, or `only` one, as its holder, with their codes and what a page says of each.
 
-    Besides what the API gives, each has what `selectors.tickets_of_order` names, and `n` and `of`: the number that
-    it has among the tickets of its order.
+    There are none of an order that is not paid. Besides what the API gives, each has what
+    `selectors.tickets_of_order` names, and `n` and `of`: the number that it has among the tickets of its order.
     """
     rows = selectors.tickets_of_order(order_id=order_id)
-    return [
-        {**row, **shown, "n": n, "of": len(rows)}
-        for n, (row, shown) in enumerate(zip(rows, tickets_coded(rows, now=now), strict=True), start=1)
-    ]
+    numbered = [{**row, "n": n, "of": len(rows)} for n, row in enumerate(rows, start=1)]
+    wanted = [row for row in numbered if only in (None, row["id"])]
+    coded = tickets_coded(wanted, now=now, as_holder=only is not None)
+    return [{**row, **shown} for row, shown in zip(wanted, coded, strict=True)]
 
 
 def order_link_renew(*, buyer_id: int, reservation_id: int) -> None:
@@ -52,13 +53,18 @@ def order_link_renew(*, buyer_id: int, reservation_id: int) -> None:
         operations.order_link_renew(order_id=order_id)
 
 
-def tickets_coded(rows: Iterable[Mapping[str, Any]], *, now: datetime) -> list[dict[str, Any]]:
-    """Show tickets (rows of `selectors.tickets_of`) with the codes of those that are not revoked."""
+def tickets_coded(
+    rows: Iterable[Mapping[str, Any]], *, now: datetime, as_holder: bool = False
+) -> list[dict[str, Any]]:
+    """Show tickets (rows of `selectors.tickets_of`) with the codes of those that are not revoked.
+
+    One that was handed over has its code for its holder only.
+    """
     signing: dict[int, Key] = {}
     shown = []
     for row in rows:
         code = None
-        if row["state"] != TicketState.REVOKED:
+        if row["state"] != TicketState.REVOKED and (as_holder or not row["handed_to"]):
             event_id = row["event_id"]
             if event_id not in signing:
                 signing[event_id] = signing_key(event_id=event_id, now=now)

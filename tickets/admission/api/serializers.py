@@ -2,20 +2,41 @@
 
 from rest_framework import serializers
 
-from tickets.admission.rules import TicketState
+from overlord.kernel.serializer_fields import WholeNumberField
+from tickets.admission.rules import EMAIL_LENGTH, HOLDER_LENGTH, MOST_ISSUES, TicketState
 
 
 class Ticket(serializers.Serializer):
     id = serializers.IntegerField()
-    serial = serializers.CharField()
+    serial = serializers.CharField(allow_null=True, help_text="Null when it was handed over.")
     code = serializers.CharField(
-        allow_null=True, help_text="For a QR code, in its alphanumeric mode; null once it is revoked."
+        allow_null=True,
+        help_text="For a QR code, in its alphanumeric mode; null when it is revoked or was handed over.",
     )
+    issue = serializers.IntegerField(help_text="1, and one more each time it gets a new code.")
     state = serializers.ChoiceField(choices=[state.value for state in TicketState])
     holder = serializers.CharField()
+    handed_to = serializers.EmailField(
+        allow_null=True, help_text="Whom it was handed to; null: the buyer has it."
+    )
     event = serializers.IntegerField()
     ticket_type = serializers.IntegerField()
     admitted_at = serializers.DateTimeField(allow_null=True)
+
+
+class HolderInput(serializers.Serializer):
+    holder = serializers.CharField(max_length=HOLDER_LENGTH, allow_blank=True, help_text="Who comes with it.")
+    issue = WholeNumberField(
+        required=False,
+        min_value=1,
+        max_value=MOST_ISSUES,
+        help_text="Refused when it is not the present one.",
+    )
+
+
+class HandOverInput(HolderInput):
+    email = serializers.EmailField(max_length=EMAIL_LENGTH, help_text="Who has it from then on.")
+    holder = serializers.CharField(max_length=HOLDER_LENGTH, allow_blank=True, required=False, default="")
 
 
 class Key(serializers.Serializer):

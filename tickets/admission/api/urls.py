@@ -5,6 +5,10 @@ from tickets.admission.api import door_views, views
 
 urlpatterns = [
     path("event/reservations/<id:reservation_id>/tickets/", views.ReservationTickets.as_view()),
+    path("event/reservations/<id:reservation_id>/tickets/<id:ticket_id>/", views.ReservationTicket.as_view()),
+    path(
+        "event/reservations/<id:reservation_id>/tickets/<id:ticket_id>/hand-over/", views.HandOver.as_view()
+    ),
     path("door/keys/", views.KeyList.as_view()),
     path("door/scans/", door_views.ScanMake.as_view()),
     path("door/scans/batch/", door_views.ScanBatch.as_view()),

@@ -9,7 +9,7 @@ from rest_framework.views import APIView
 from overlord.accounts.selectors import actor_id
 from overlord.kernel import clock, query_params
 from overlord.kernel.numbers import LARGEST_ID
-from tickets.admission import representation, selectors, services
+from tickets.admission import hand_over_services, representation, selectors, services
 from tickets.admission.api import serializers
 
 MOST_KEYS = 1000
@@ -21,6 +21,53 @@ class ReservationTickets(APIView):
         """List the tickets of one of my paid reservations, each with its code."""
         return Response(
             services.tickets_get(buyer_id=actor_id(request), reservation_id=reservation_id, now=clock.now())
+        )
+
+
+class ReservationTicket(APIView):
+    @extend_schema(
+        operation_id="reservations_ticket_rename",
+        request=serializers.HolderInput,
+        responses=serializers.Ticket,
+    )
+    def patch(self, request: Request, reservation_id: int, ticket_id: int) -> Response:
+        """Say who comes with one of my tickets. Its code stays."""
+        body = serializers.HolderInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        return Response(
+            hand_over_services.ticket_rename(
+                reach=hand_over_services.reach_of_buyer(
+                    buyer_id=actor_id(request), reservation_id=reservation_id, ticket_id=ticket_id
+                ),
+                ticket_id=ticket_id,
+                holder=body.validated_data["holder"],
+                seen=body.validated_data.get("issue"),
+                now=clock.now(),
+            )
+        )
+
+
+class HandOver(APIView):
+    @extend_schema(
+        operation_id="reservations_ticket_hand_over",
+        request=serializers.HandOverInput,
+        responses=serializers.Ticket,
+    )
+    def post(self, request: Request, reservation_id: int, ticket_id: int) -> Response:
+        """Hand one of my tickets to an e-mail address: it gets a new code, and mails tell both."""
+        body = serializers.HandOverInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        return Response(
+            hand_over_services.ticket_hand_over(
+                reach=hand_over_services.reach_of_buyer(
+                    buyer_id=actor_id(request), reservation_id=reservation_id, ticket_id=ticket_id
+                ),
+                ticket_id=ticket_id,
+                email=body.validated_data["email"],
+                holder=body.validated_data["holder"],
+                seen=body.validated_data.get("issue"),
+                now=clock.now(),
+            )
         )
 
 

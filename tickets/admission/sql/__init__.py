@@ -5,7 +5,7 @@ Statements are read from here at import. Functions are made by migrations; their
 
 from pathlib import Path
 
-from django.db.models import BigIntegerField, Func
+from django.db.models import BigIntegerField, CharField, Func
 
 _FOLDER = Path(__file__).parent
 
@@ -13,6 +13,8 @@ _FOLDER = Path(__file__).parent
 CHANGED_NOW = Func(
     function="pg_current_xact_id", template="%(function)s()::text::bigint", output_field=BigIntegerField()
 )
+
+NEW_SERIAL = Func(function="admission_serial", output_field=CharField())
 
 # One statement decides an admission, so that no gate holds a ticket's row over a round trip.
 SCAN_RECORD = (

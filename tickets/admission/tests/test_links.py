@@ -11,6 +11,7 @@ from tests.threads import together
 from tickets.admission import links, selectors, services
 from tickets.admission.links import Link, NotALink, Subject
 from tickets.admission.models import OrderLink, Ticket
+from tickets.admission.selectors import Reach
 from tickets.admission.tests.admitting import give_back, paid
 from tickets.models import Reservation, TicketType
 from tickets.tests.reserving import claim
@@ -157,7 +158,9 @@ class TestOwn:
     def test_control_a_link_whose_number_is_not_looked_at_would_stay_good(
         self, buyer: User, reservation: Reservation, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(selectors, "link_subject", links.link_read)
+        monkeypatch.setattr(
+            selectors, "reach_of_link", lambda signed: Reach(order_id=links.link_read(signed).id)
+        )
         with pytest.raises(AssertionError):
             self.test_a_new_link_makes_the_one_in_the_mail_invalid(buyer, reservation)
 

@@ -1,0 +1,54 @@
+"""The e-mails about tickets that change hands, sent as receipts are. They are written in the mail worker."""
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.template.loader import render_to_string
+from django.urls import reverse
+
+from checkout import selectors
+from checkout.models import Payment
+from overlord.shop import formats
+from tickets.admission import selectors as admission
+from tickets.admission.models import HandOverNotice, Ticket
+
+Kind = HandOverNotice.Kind
+
+
+def payment_of(notice: HandOverNotice) -> Payment | None:
+    """Return the payment of a ticket's order; None for an order that cost nothing."""
+    return selectors.payment_charged(order_id=notice.ticket.reservation.order_id)
+
+
+def message(notice: HandOverNotice) -> EmailMessage | None:
+    """Return the mail; None when whoever got the ticket does not have it any more."""
+    ticket = notice.ticket
+    has_it = ticket.state != Ticket.State.REVOKED and ticket.issue == notice.issue
+    if notice.kind == Kind.RECEIVED and not has_it:
+        return None
+    event = ticket.event
+    name = " ".join(event.name.split())
+    facts = {
+        "kind": notice.kind,
+        "ticket_type": ticket.reservation.ticket_type.name,
+        "event": event,
+        "date": formats.date_time(event.date, event.time_zone),
+        "holder": ticket.holder if notice.kind == Kind.RECEIVED else "",
+        "link": _link(ticket) if notice.kind == Kind.RECEIVED else "",
+        "seller_name": settings.SELLER_NAME,
+    }
+    subject = f"Your ticket for {name}" if notice.kind == Kind.RECEIVED else f"Ticket handed over: {name}"
+    return EmailMessage(
+        subject=subject,
+        body=render_to_string("checkout/handed_over.txt", facts),
+        to=[notice.to],
+        headers={"Message-ID": f"<hand-over-{notice.pk}-{notice.created.timestamp()}@ticket-overlord>"},
+    )
+
+
+def _link(ticket: Ticket) -> str:
+    """Return the address of the ticket's page: the order's for the buyer, the ticket's own for anybody else."""
+    if ticket.handed_to:
+        signed = admission.ticket_link(ticket_id=ticket.pk, issue=ticket.issue)
+    else:
+        signed = admission.order_link(order_id=ticket.reservation.order_id)
+    return f"{settings.BASE_URL}{reverse('tickets_shown', args=[signed])}"

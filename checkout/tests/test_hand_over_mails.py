@@ -1,0 +1,98 @@
+"""The e-mails about tickets that change hands: each once, to whom it concerns, and with what they may see."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.core import mail
+from django.test import Client, override_settings
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from checkout import services
+from checkout.models import Payment
+from checkout.tests.paying import pay, work
+from overlord.accounts.models import User
+from tests.threads import together
+from tickets.admission.models import HandOverNotice, Ticket
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+FRIEND = "friend@example.org"
+
+
+@pytest.fixture
+def ticket(api: APIClient, payment: Payment) -> Ticket:
+    """Return a ticket whose receipt is sent."""
+    pay(api, payment)
+    work(payment)
+    services.receipts_send()
+    mail.outbox.clear()
+    return Ticket.objects.order_by("pk")[0]
+
+
+def hand(api: APIClient, ticket: Ticket, email: str = FRIEND) -> None:
+    answer = api.post(
+        f"/event/reservations/{ticket.reservation_id}/tickets/{ticket.pk}/hand-over/",
+        {"email": email, "holder": "Grace"},
+        format="json",
+    )
+    assert answer.status_code == 200
+
+
+def sent() -> dict[str, str]:
+    """Return the text of each mail that was sent, by address."""
+    return {message.to[0]: str(message.body) for message in mail.outbox}
+
+
+@override_settings(BASE_URL="https://tickets.example.org")
+def test_each_is_told_once_and_only_the_new_holder_gets_a_link(
+    api: APIClient, buyer: User, ticket: Ticket
+) -> None:
+    hand(api, ticket)
+    together(*[services.receipts_send] * 3)
+    HandOverNotice.objects.exclude(next_look_at=None).update(
+        next_look_at=timezone.now() - timedelta(seconds=1)
+    )
+    services.receipts_send()
+
+    assert len(mail.outbox) == 2
+    texts = sent()
+    [link] = re.findall(r"https://tickets\.example\.org(/t/\S+/)", texts[FRIEND])
+    assert Client().get(link).content.decode().count('class="qr"') == 1
+    assert "Hello Grace" in texts[FRIEND]
+    assert "/t/" not in texts[buyer.email]
+    assert FRIEND not in texts[buyer.email]
+    assert "does not open the door any more" in texts[buyer.email]
+
+
+def test_whoever_has_it_no_more_gets_no_link(api: APIClient, buyer: User, ticket: Ticket) -> None:
+    hand(api, ticket)
+    hand(api, ticket, "second@example.org")
+    services.receipts_send()
+
+    links = [address for address, text in sent().items() if "/t/" in text]
+    assert links == ["second@example.org"]
+    assert "The buyer handed a ticket that you had" in sent()[FRIEND]
+
+
+def test_one_that_was_revoked_meanwhile_is_announced_to_nobody(api: APIClient, ticket: Ticket) -> None:
+    hand(api, ticket)
+    Ticket.objects.update(state="revoked", revoked_at=timezone.now())
+    services.receipts_send()
+
+    assert FRIEND not in sent()
+    assert HandOverNotice.objects.filter(next_look_at__isnull=False).count() == 0
+
+
+@override_settings(BASE_URL="https://tickets.example.org")
+def test_back_with_the_buyer_the_mail_has_the_link_of_the_order(
+    api: APIClient, buyer: User, ticket: Ticket
+) -> None:
+    hand(api, ticket, buyer.email)
+    services.receipts_send()
+
+    [message] = mail.outbox  # nothing was given away
+    [link] = re.findall(r"https://tickets\.example\.org(/t/\S+/)", str(message.body))
+    assert message.to == [buyer.email]
+    assert Client().get(link).content.decode().count('class="qr"') == 2

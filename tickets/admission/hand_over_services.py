@@ -1,0 +1,93 @@
+"""Use cases of tickets that change hands. Transactions open here, as in `services`.
+
+Whoever has the link of an order is its buyer here, and whoever has the link of a ticket has that ticket: a link
+shows the codes anyway. Each change of hands is told to those who had the ticket.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from overlord.kernel import db, rate_limits
+from overlord.kernel.errors import NotFound
+from overlord.kernel.rate_limits import Limit
+from tickets import selectors as tickets
+from tickets.admission import operations, projections, rules, selectors, services
+from tickets.admission.models import HandOverNotice, Ticket
+from tickets.admission.selectors import Reach
+
+HAND_OVER_BY_ORDER = Limit(name="hand-over-order", amount=30, seconds=3600)
+
+
+def reach_of_buyer(*, buyer_id: int, reservation_id: int, ticket_id: int) -> Reach:
+    """Return the order that one of the buyer's tickets belongs to; raise NotFound."""
+    order_id = tickets.order_id_of(buyer_id=buyer_id, reservation_id=reservation_id)
+    if order_id is None or not selectors.is_of(reservation_id=reservation_id, ticket_id=ticket_id):
+        raise NotFound()
+    return Reach(order_id=order_id)
+
+
+def ticket_rename(
+    *, reach: Reach, ticket_id: int, holder: str, seen: int | None, now: datetime
+) -> dict[str, Any]:
+    """Say who comes with a ticket; nothing for nobody. Return it as the API does.
+
+    `seen` is the issue that was seen. Raises NotFound, Invalid, TicketHandedOver, and what `check_standing` does.
+    """
+    name = rules.holder_read(holder)
+    with db.transaction():
+        ticket = _locked(reach, ticket_id)
+        rules.check_standing(state=ticket.state, issue=ticket.issue, seen=seen)
+        if ticket.handed_to and reach.only is None:
+            raise rules.TicketHandedOver()
+        operations.ticket_rename(ticket=ticket, holder=name)
+    projections.announce_door(event_id=ticket.event_id)
+    return _shown(reach, ticket_id, now=now)
+
+
+def ticket_hand_over(
+    *, reach: Reach, ticket_id: int, email: str, holder: str, seen: int | None, now: datetime
+) -> dict[str, Any]:
+    """Give a ticket to whoever has an e-mail address, which the buyer's own is too; return it as the API does.
+
+    It gets a new code, the earlier one opens nothing, and mails tell those who have and had it. Raises NotFound,
+    Invalid, TooMany, HandedTooOften, and what `check_standing` does.
+    """
+    name = rules.holder_read(holder)
+    rate_limits.count(HAND_OVER_BY_ORDER, reach.order_id)
+    with db.transaction():
+        ticket = _locked(reach, ticket_id)
+        rules.check_standing(state=ticket.state, issue=ticket.issue, seen=seen)
+        if ticket.issue >= rules.MOST_ISSUES:
+            raise rules.HandedTooOften()
+        buyer = ticket.reservation.buyer.mail_address
+        is_back = email.casefold() == buyer.casefold()
+        issue = operations.ticket_hand_over(ticket=ticket, handed_to="" if is_back else email, holder=name)
+        _tell(ticket, issue=issue, to=email, buyer=buyer, by_holder=reach.only is not None, now=now)
+    projections.announce_door(event_id=ticket.event_id)
+    return _shown(reach, ticket_id, now=now)
+
+
+def _locked(reach: Reach, ticket_id: int) -> Ticket:
+    if reach.only not in (None, ticket_id):
+        raise NotFound()
+    return operations.ticket_lock(order_id=reach.order_id, ticket_id=ticket_id)
+
+
+def _tell(ticket: Ticket, *, issue: int, to: str, buyer: str, by_holder: bool, now: datetime) -> None:
+    """Write the mails to whoever has a ticket from now on, who handed it over, and who had it and did not."""
+    kind = HandOverNotice.Kind
+    mails = {kind.GIVEN: ticket.handed_to if by_holder else buyer}
+    if ticket.handed_to and not by_holder:
+        mails[kind.WITHDRAWN] = ticket.handed_to
+    told = {each: address for each, address in mails.items() if address.casefold() != to.casefold()}
+    HandOverNotice.objects.bulk_create(
+        HandOverNotice(ticket=ticket, issue=issue, kind=each, to=address, created=now, next_look_at=now)
+        for each, address in {kind.RECEIVED: to, **told}.items()
+        if address
+    )
+
+
+def _shown(reach: Reach, ticket_id: int, *, now: datetime) -> dict[str, Any]:
+    rows = [row for row in selectors.tickets_of_order(order_id=reach.order_id) if row["id"] == ticket_id]
+    [shown] = services.tickets_coded(rows, now=now, as_holder=False)
+    return shown
