@@ -7,8 +7,8 @@ from rest_framework import serializers
 from overlord.kernel.numbers import LARGEST_ID
 from overlord.kernel.serializer_fields import WholeNumberField
 from overlord.kernel.texts import one_line
-from tickets.admission.api.serializers import Key
-from tickets.admission.rules import GATE_LENGTH, MOST_SCANS, ScanResult, TicketState
+from tickets.admission.api.serializers import TICKET_STATES, Key
+from tickets.admission.rules import GATE_LENGTH, MOST_SCANS, ScanResult
 
 SHOWN_LENGTH = 300  # of what a scanner may read: any other code is unknown, and no error
 
@@ -53,14 +53,14 @@ class ScanInput(ShownInput):
     )
 
 
-class BatchInput(serializers.Serializer):
+class ScansInput(serializers.Serializer):
     scans = serializers.ListField(child=ScanInput(), min_length=1, max_length=MOST_SCANS)
 
 
 class DoorTicket(serializers.Serializer):
     id = serializers.IntegerField()
     serial = serializers.CharField()
-    state = serializers.ChoiceField(choices=[state.value for state in TicketState])
+    state = serializers.ChoiceField(choices=TICKET_STATES)
     seat = serializers.IntegerField(help_text="Which of the reservation's tickets it is.")
     seats = serializers.IntegerField(help_text="How many the reservation has.")
     holder = serializers.CharField(help_text="Who comes with it, if the buyer said so.")

@@ -40,12 +40,12 @@ class ScanMake(DoorView):
 class ScanBatch(DoorView):
     @extend_schema(
         operation_id="door_scan_batch",
-        request=serializers.BatchInput,
+        request=serializers.ScansInput,
         responses=serializers.ScanAnswer(many=True),
     )
     def post(self, request: Request) -> Response:
         """Settle scans whose holders were let in without a network: each once, one that conflicts too."""
-        body = serializers.BatchInput(data=request.data)
+        body = serializers.ScansInput(data=request.data)
         body.is_valid(raise_exception=True)
         return Response([_scan(each, request, unchecked=True) for each in body.validated_data["scans"]])
 

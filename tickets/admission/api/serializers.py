@@ -5,6 +5,8 @@ from rest_framework import serializers
 from overlord.kernel.serializer_fields import WholeNumberField
 from tickets.admission.rules import EMAIL_LENGTH, HOLDER_LENGTH, MOST_ISSUES, TicketState
 
+TICKET_STATES = [state.value for state in TicketState]
+
 
 class Ticket(serializers.Serializer):
     id = serializers.IntegerField()
@@ -14,7 +16,7 @@ class Ticket(serializers.Serializer):
         help_text="For a QR code, in its alphanumeric mode; null when it is revoked or was handed over.",
     )
     issue = serializers.IntegerField(help_text="1, and one more each time it gets a new code.")
-    state = serializers.ChoiceField(choices=[state.value for state in TicketState])
+    state = serializers.ChoiceField(choices=TICKET_STATES)
     holder = serializers.CharField()
     handed_to = serializers.EmailField(
         allow_null=True, help_text="Whom it was handed to; null: the buyer has it."
