@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.db.models import Q
 
-from checkout.models import Payment, PaymentStep, Receipt
+from checkout.models import OrderRecord, Payment, PaymentStep, Receipt
 from tickets.models import Reservation
 
 
@@ -31,7 +31,13 @@ def order_facts(*, reservation_id: int) -> list[Fact]:
     facts = [fact for each in reservations for fact in _reservation_facts(each)]
     for payment in payments:
         facts += _payment_facts(payment)
-    return facts
+    return facts + list(_record_facts(lead))
+
+
+def _record_facts(order_id: int) -> Iterator[Fact]:
+    for record in OrderRecord.objects.filter(order_id=order_id).select_related("actor").order_by("pk"):
+        what = f"{record.actor.username}: {record.what}" + (f", {record.text}" if record.text else "")
+        yield Fact(at=record.at, kind="reservation", number=order_id, what=what)
 
 
 def _reservation_facts(held: Reservation) -> Iterator[Fact]:
@@ -54,8 +60,9 @@ def _payment_facts(payment: Payment) -> Iterator[Fact]:
         what = f"{name} {step.status}, try {step.try_number}, attempt {step.attempts}"
         detail = "".join(f", {each}" for each in (step.gateway_reference, step.error) if each)
         yield Fact(at=step.at, kind="payment", number=payment.pk, what=what + detail)
-    for refund in payment.refunds.all():
-        what = f"refund {refund.pk} of {name} asked for, now {refund.status}"
+    for refund in payment.refunds.select_related("requested_by"):
+        by = f" by {refund.requested_by.username}" if refund.requested_by else ""
+        what = f"refund {refund.pk} of {name} asked for{by}, now {refund.status}"
         yield Fact(at=refund.created, kind="refund", number=refund.pk, what=what)
     for incident in payment.incidents.all():
         what = f"incident: {incident.get_cause_display()}. {incident.detail}"

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
+from checkout.order_rules import OrderDeed
 from checkout.rules import IN_FLIGHT, REFUND_IN_FLIGHT, PaymentStatus, RefundStatus
 from tickets.models import Reservation
 
@@ -164,6 +165,9 @@ class Receipt(models.Model):
     attempts = models.IntegerField(default=0)
     next_look_at = models.DateTimeField(null=True)
     sent_at = models.DateTimeField(null=True)
+    issue = models.IntegerField(
+        default=1, db_default=1, help_text="Rises when staff send it again. Part of the mail's Message-ID."
+    )
 
     class Meta:
         indexes = [
@@ -174,6 +178,29 @@ class Receipt(models.Model):
 
     def __str__(self) -> str:
         return f"receipt of payment {self.payment_id}"
+
+
+class OrderRecord(models.Model):
+    """What staff did to an order, or noted about it. It stays."""
+
+    What = OrderDeed
+
+    order = models.ForeignKey(
+        Reservation, on_delete=models.PROTECT, related_name="+", help_text="The order's lead."
+    )
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    what = models.CharField(max_length=20, choices=[(deed.value, deed.value) for deed in OrderDeed])
+    text = models.TextField(blank=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        permissions = [("manage_orders", "Can see orders, resend mails, change addresses, release holds")]
+        constraints = [
+            models.CheckConstraint(condition=Q(what__in=[*OrderDeed]), name="order_record_deed_known")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.what} of order {self.order_id}"
 
 
 class PaymentStep(models.Model):

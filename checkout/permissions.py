@@ -6,6 +6,7 @@ from enum import StrEnum
 class Permission(StrEnum):
     """Permissions as Django names them: the app, and the codename in the Meta of a model."""
 
+    MANAGE_ORDERS = "checkout.manage_orders"
     REFUND = "checkout.refund_payment"
     RETRY_REFUND = "checkout.retry_refund"
     CLOSE_INCIDENT = "checkout.close_incident"

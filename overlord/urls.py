@@ -12,6 +12,7 @@ from checkout import pages as checkout
 from overlord import health
 from overlord.accounts import pages as accounts
 from overlord.box_office import event_pages as office_events
+from overlord.box_office import order_pages as office_orders
 from overlord.demo import pages as demo
 from overlord.kernel import paths, schema  # noqa: F401  (paths registers `id`)
 from overlord.shop.shared_answers import shared
@@ -50,6 +51,13 @@ pages = [
     path("door/worker.js", door_pages.worker, name="door_worker"),
     path("monitor/", stats.monitor, name="monitor"),
     path("office/", office_events.events, name="office"),
+    path("office/orders/", office_orders.orders, name="office_orders"),
+    path("office/orders/<id:order_id>/", office_orders.order, name="office_order"),
+    path("office/orders/<id:order_id>/mail/", office_orders.order_mail, name="office_order_mail"),
+    path("office/orders/<id:order_id>/address/", office_orders.order_address, name="office_order_address"),
+    path("office/orders/<id:order_id>/release/", office_orders.order_release, name="office_order_release"),
+    path("office/orders/<id:order_id>/note/", office_orders.order_note, name="office_order_note"),
+    path("office/orders/<id:order_id>/refund/", office_orders.order_refund, name="office_order_refund"),
     path("office/events/new/", office_events.event_new, name="office_event_new"),
     path("office/events/<id:event_id>/", office_events.event, name="office_event"),
     path("office/events/<id:event_id>/edit/", office_events.event_edit, name="office_event_edit"),

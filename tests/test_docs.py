@@ -35,6 +35,7 @@ def errors() -> dict[str, int]:
         "tickets.admission.rules",
         "tickets.line.rules",
         "checkout.rules",
+        "checkout.order_rules",
         "overlord.accounts.services",
     ):
         importlib.import_module(module)

@@ -6,6 +6,7 @@ that clock alone decides what is due.
 
 from checkout.services.guests import order_follow, orders_follow
 from checkout.services.incidents import incidents_close
+from checkout.services.orders import address_change, hold_release, note_add, receipt_resend
 from checkout.services.payments import payment_create, payment_pay, payment_remove, reservation_pay
 from checkout.services.personal_data import Unfinished, person_erase, person_export
 from checkout.services.processing import look_after, payment_process
@@ -21,9 +22,12 @@ from checkout.services.webhooks import webhook_take
 
 __all__ = [
     "Unfinished",
+    "address_change",
     "charges_reconcile",
+    "hold_release",
     "incidents_close",
     "look_after",
+    "note_add",
     "order_follow",
     "orders_follow",
     "payment_create",
@@ -32,6 +36,7 @@ __all__ = [
     "payment_remove",
     "person_erase",
     "person_export",
+    "receipt_resend",
     "receipts_send",
     "refund_process",
     "refund_request",

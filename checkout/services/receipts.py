@@ -73,7 +73,9 @@ def _send(model: type[Owed], pk: int) -> bool:
             _give_up(owed)
         return False
     with db.transaction():
-        model._default_manager.filter(pk=pk).update(sent_at=db.now() if message else None, next_look_at=None)
+        # Unless staff have asked for it again meanwhile, which sets the attempts back.
+        same = model._default_manager.filter(pk=pk, attempts=owed.attempts)
+        same.update(sent_at=db.now() if message else None, next_look_at=None)
     return message is not None
 
 
@@ -131,11 +133,14 @@ def _facts(payment: Payment) -> dict[str, Any]:
 def _receipt_message(receipt: Receipt) -> EmailMessage:
     payment = receipt.payment
     facts = {**_facts(payment), **_receipt_facts(payment)}
+    again = f"-{receipt.issue}" if receipt.issue > 1 else ""  # a mail program hides one that it knows
     message = EmailMultiAlternatives(
         subject=f"Your tickets for {_one_line(facts)}",
         body=render_to_string("checkout/receipt.txt", facts),
         to=[payment.buyer.mail_address],
-        headers={"Message-ID": f"<receipt-{payment.pk}-{payment.created.timestamp()}@ticket-overlord>"},
+        headers={
+            "Message-ID": f"<receipt-{payment.pk}-{payment.created.timestamp()}{again}@ticket-overlord>"
+        },
     )
     message.attach_alternative(render_to_string("checkout/receipt.html", facts), "text/html")
     for document in order_documents(order_id=payment.reservation_id, now=db.now()):

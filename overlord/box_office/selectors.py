@@ -7,10 +7,16 @@ from typing import Any
 from django.db.models import Count, Max, Min, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 
-from tickets.models import Event, TicketType
+from checkout.models import Payment
+from overlord.accounts.models import User
+from overlord.kernel.numbers import LARGEST_ID
+from tickets.admission.models import Ticket
+from tickets.models import Event, Reservation, TicketType
 
 EVENTS_ON_A_PAGE = 50
 SEARCH_WORDS = 8
+ORDERS_SHOWN = 50
+BUYERS_LOOKED_AT = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,3 +63,62 @@ def with_figures(found: QuerySet[Event]) -> QuerySet[Event]:
 def ticket_types(*, event_id: int) -> list[TicketType]:
     """Return an event's ticket types with their inventories."""
     return list(TicketType.objects.filter(event_id=event_id).select_related("inventory").order_by("pk"))
+
+
+# Orders --------------------------------------------------------------------------------------------------
+def orders_found(*, search: str) -> list[dict[str, Any]]:
+    """Return the newest orders that a search means, 50 at most, each with its buyer, event, quantity and payment.
+
+    It means the number of an order or reservation, a ticket's serial, a gateway's reference, or a part of a buyer's
+    name or e-mail address. An empty search finds the newest orders.
+    """
+    ids = _order_ids(search.strip())
+    orders: dict[int, dict[str, Any]] = {pk: {"id": pk, "quantity": 0, "types": []} for pk in ids}
+    lines = Reservation.objects.filter(Q(pk__in=ids) | Q(lead_id__in=ids)).order_by("pk")
+    for each in lines.select_related("buyer", "ticket_type__event"):
+        order = orders[each.order_id]
+        order["lead"] = order.get("lead", each)
+        order["quantity"] += each.quantity
+        order["states"] = {*order.get("states", ()), each.state}
+    for payment in Payment.objects.filter(reservation_id__in=ids).order_by("pk"):
+        orders[payment.reservation_id]["payment"] = payment
+    return [orders[pk] for pk in ids if "lead" in orders[pk]]
+
+
+def _order_ids(text: str) -> list[int]:
+    order_of = Coalesce("lead_id", "pk")
+    found = Reservation.objects.order_by("-pk")
+    if text:
+        found = found.filter(_meant(text))
+    newest = found.annotate(order=order_of).values_list("order", flat=True)[: ORDERS_SHOWN * 4]
+    return list(dict.fromkeys(newest))[:ORDERS_SHOWN]
+
+
+def _meant(text: str) -> Q:
+    """Return which reservations a search means."""
+    if text.isascii() and text.isdecimal() and 0 < int(text[:30]) <= LARGEST_ID:
+        return Q(pk=int(text)) | Q(lead_id=int(text))
+    serial = "".join(text.upper().split()).replace("-", "")
+    ticket = Ticket.objects.filter(serial=serial).values_list("reservation_id", flat=True).first()
+    if ticket is not None:
+        return Q(pk=ticket)
+    paid = Payment.objects.filter(gateway_reference=text).values_list("reservation_id", flat=True).first()
+    if paid is not None:
+        return Q(pk=paid)
+    named = Q(username__icontains=text) | Q(email__icontains=text)
+    named |= Q(contact_name__icontains=text) | Q(contact_email__icontains=text)
+    buyers = User.objects.filter(named).order_by("-pk").values_list("pk", flat=True)
+    return Q(buyer_id__in=list(buyers[:BUYERS_LOOKED_AT]))
+
+
+def order(*, order_id: int) -> list[Reservation]:
+    """Return the reservations of an order with buyer, type and event, by id; none for another number."""
+    lines = Reservation.objects.filter(Q(pk=order_id, lead=None) | Q(lead_id=order_id)).order_by("pk")
+    return list(lines.select_related("buyer", "ticket_type__event"))
+
+
+def tickets(*, order_id: int) -> list[Ticket]:
+    """Return the tickets of an order, by type and seat."""
+    of_order = Q(reservation_id=order_id) | Q(reservation__lead_id=order_id)
+    found = Ticket.objects.filter(of_order).select_related("reservation__ticket_type")
+    return list(found.order_by("reservation_id", "seat"))

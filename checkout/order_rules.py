@@ -1,0 +1,45 @@
+"""What staff may do to an order beside its money: decisions on plain values."""
+
+from enum import StrEnum
+
+from overlord.kernel import texts
+from overlord.kernel.errors import Conflict, Invalid
+
+NOTE_LENGTH = 2_000
+
+
+class OrderDeed(StrEnum):
+    """What staff did to an order."""
+
+    NOTE = "note"
+    MAIL = "mail sent again"
+    ADDRESS = "address changed"
+    RELEASE = "hold released"
+
+
+class NothingToSend(Conflict):
+    code = "nothing_to_send"
+    sentence = "This order is not paid, or was refunded. There are no tickets to send."
+
+
+class AddressOfAccount(Conflict):
+    code = "address_of_account"
+    sentence = "This buyer has an account. Only the buyer can change its address."
+
+
+class OrderOutdated(Conflict):
+    code = "order_outdated"
+    sentence = (
+        "Nothing was changed, because this order has changed since you opened the page. Check it again."
+    )
+
+
+def note_read(text: str) -> str:
+    """Return a note as it is kept; raise Invalid for an empty one or one that no page can show."""
+    try:
+        note = texts.paragraphs(text, most=NOTE_LENGTH)
+    except ValueError as error:
+        raise Invalid(str(error), errors={"text": [str(error)]}) from None
+    if not note:
+        raise Invalid("Write something first.", errors={"text": ["Write something first."]})
+    return note

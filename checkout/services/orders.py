@@ -1,0 +1,76 @@
+"""What staff do to an order beside its money. Each deed is kept with who did it, in the same transaction."""
+
+from datetime import datetime
+
+from django.db.models import F
+
+from checkout import operations, order_rules, selectors
+from checkout.models import OrderRecord, Receipt
+from checkout.order_rules import OrderDeed
+from checkout.rules import PaymentStatus
+from overlord.accounts import operations as accounts
+from overlord.kernel import db
+from overlord.kernel.errors import NotFound
+from tickets import operations as tickets
+from tickets.admission import operations as admission
+from tickets.models import Reservation
+
+
+def receipt_resend(*, staff_id: int, order_id: int) -> None:
+    """Send the mail with the tickets of a paid order again; raise NotFound and NothingToSend."""
+    with db.transaction():
+        charged = selectors.payment_charged(order_id=order_id)
+        payment = operations.payment_lock(payment_id=charged.pk) if charged else None
+        order = _order(order_id)
+        if payment is None or payment.status != PaymentStatus.SUCCESS:
+            raise order_rules.NothingToSend()
+        now = db.now()
+        Receipt.objects.filter(payment=payment).update(attempts=0, next_look_at=now, issue=F("issue") + 1)
+        _record(order, staff_id, OrderDeed.MAIL, f"to {order[0].buyer.mail_address}", now=now)
+
+
+def address_change(*, staff_id: int, order_id: int, before: str, email: str, name: str) -> None:
+    """Change where a guest's mails go, and let the link that went to the earlier address work no more.
+
+    `before` is the address that staff saw. Raises NotFound, AddressOfAccount, OrderOutdated and EmailHasAccount.
+    """
+    with db.transaction():
+        order = _order(order_id)
+        buyer = order[0].buyer
+        if not buyer.is_guest:
+            raise order_rules.AddressOfAccount()
+        if buyer.contact_email != before:
+            raise order_rules.OrderOutdated()
+        accounts.guest_contact_set(user_id=buyer.pk, email=email, name=name)
+        admission.order_link_renew(order_id=order_id)
+        _record(order, staff_id, OrderDeed.ADDRESS, f"from {before or 'none'} to {email}", now=db.now())
+
+
+def hold_release(*, staff_id: int, order_id: int) -> None:
+    """Release what is held of an order; raise NotFound, PaymentInProgress, AlreadyValidated or ReservationEnded."""
+    with db.transaction():
+        order = _order(order_id)
+        now = db.now()
+        held = [each for each in order if each.state == Reservation.State.HELD] or order[:1]
+        for each in held:
+            tickets.reservation_release(reservation=each, now=now)
+        _record(order, staff_id, OrderDeed.RELEASE, "", now=now)
+
+
+def note_add(*, staff_id: int, order_id: int, text: str) -> None:
+    """Keep a note about an order; raise NotFound and Invalid."""
+    note = order_rules.note_read(text)
+    with db.transaction():
+        _record(_order(order_id), staff_id, OrderDeed.NOTE, note, now=db.now())
+
+
+def _order(order_id: int) -> list[Reservation]:
+    """Lock an order and return its reservations; raise NotFound."""
+    order = tickets.order_lock(order_id=order_id)
+    if order[0].lead_id is not None:  # another reservation of an order
+        raise NotFound()
+    return order
+
+
+def _record(order: list[Reservation], staff_id: int, deed: OrderDeed, text: str, *, now: datetime) -> None:
+    OrderRecord.objects.create(order=order[0], actor_id=staff_id, what=deed, text=text, at=now)

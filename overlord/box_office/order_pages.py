@@ -1,0 +1,273 @@
+"""The organiser's pages of orders: find one, see all that happened to it, and do what it needs.
+
+A view translates the request, makes one call, and translates the result.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+
+from checkout import history, rules, services
+from checkout import selectors as checkout
+from checkout.models import Payment
+from checkout.order_rules import NOTE_LENGTH
+from checkout.permissions import Permission
+from overlord.accounts.selectors import actor_id
+from overlord.box_office import selectors
+from overlord.kernel import money
+from overlord.kernel.errors import DomainError, NotFound
+from overlord.kernel.form_fields import WholeNumberField
+from overlord.kernel.methods import allow
+from overlord.kernel.numbers import LARGEST_ID
+from overlord.shop.permissions import staff_with
+from tickets.models import Reservation
+
+
+class AddressForm(forms.Form):
+    """Where a guest's mails are to go, and the address that staff saw."""
+
+    before = forms.CharField(required=False, widget=forms.HiddenInput)
+    email = forms.EmailField(
+        label=_lazy("E-mail address"),
+        max_length=rules.EMAIL_LENGTH,
+        help_text=_lazy("The link that went to the earlier address works no more."),
+    )
+    name = forms.CharField(label=_lazy("Name"), max_length=rules.BUYER_NAME_LENGTH, required=False)
+
+
+class NoteForm(forms.Form):
+    text = forms.CharField(
+        label=_lazy("Note"),
+        max_length=NOTE_LENGTH,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text=_lazy("For staff only. It stays with the order."),
+    )
+
+
+class RefundForm(forms.Form):
+    """How much goes back. The admin has the same form."""
+
+    amount = forms.CharField(
+        label=_lazy("Amount"), required=False, help_text=_lazy("Empty: all that is left.")
+    )
+    return_tickets = forms.BooleanField(
+        label=_lazy("Put the tickets back on sale"),
+        required=False,
+        help_text=_lazy("Only when all that is left is refunded."),
+    )
+    version = WholeNumberField(min_value=1, max_value=LARGEST_ID, required=False, widget=forms.HiddenInput())
+
+    def __init__(self, *args: Any, currency: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.currency = currency
+
+    def clean_amount(self) -> int | None:
+        text = self.cleaned_data["amount"]
+        try:
+            return money.to_minor(text, self.currency) if text else None
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from None
+
+
+@allow("GET")
+@staff_with(Permission.MANAGE_ORDERS)
+def orders(request: HttpRequest) -> HttpResponse:
+    """Find orders."""
+    search = request.GET.get("q", "").strip()[:200].replace("\0", "")
+    rows = [
+        {**found, "total": _total(found.get("payment")), "state": _state(found)}
+        for found in selectors.orders_found(search=search)
+    ]
+    return render(request, "box_office/orders.html", {"rows": rows, "search": search})
+
+
+def _total(payment: Payment | None) -> str | None:
+    return money.to_text(payment.amount_minor, payment.currency) if payment else None
+
+
+def _state(found: dict[str, Any]) -> dict[str, str]:
+    """Return what a list says of an order: a tone and a text."""
+    payment, states = found.get("payment"), found["states"]
+    if payment is not None and payment.status == Payment.Status.REFUNDED:
+        return {"tone": "ended", "text": _("Refunded")}
+    if Reservation.State.VALIDATED in states:
+        is_part = payment is not None and payment.refunded_minor
+        return {"tone": "few" if is_part else "open", "text": _("Part refunded") if is_part else _("Paid")}
+    if Reservation.State.PAYING in states:
+        return {"tone": "upcoming", "text": _("Payment in progress")}
+    if Reservation.State.HELD in states:
+        return {"tone": "held", "text": _("On hold")}
+    return {"tone": "ended", "text": _("Ended")}
+
+
+@allow("GET")
+@staff_with(Permission.MANAGE_ORDERS)
+def order(request: HttpRequest, order_id: int) -> HttpResponse:
+    """Show an order with all that happened to it."""
+    return _page(request, order_id)
+
+
+def _page(
+    request: HttpRequest, order_id: int, *, status: int = 200, **forms_sent: forms.Form
+) -> HttpResponse:
+    lines = selectors.order(order_id=order_id)
+    if not lines:
+        raise NotFound()
+    buyer = lines[0].buyer
+    payment = checkout.payment_charged(order_id=order_id)
+    states = {each.state for each in lines}
+    found = {"payment": payment, "states": states}
+    known = {"before": buyer.contact_email, "email": buyer.contact_email, "name": buyer.contact_name}
+    context = {
+        "order_id": order_id,
+        "lines": [{"line": each, "total": money.to_text(each.total_minor, each.currency)} for each in lines],
+        "event": lines[0].ticket_type.event,
+        "buyer": buyer,
+        "state": _state(found),
+        "payment": payment,
+        "paid": _total(payment),
+        "refunded": payment and money.to_text(payment.refunded_minor, payment.currency),
+        "tickets": selectors.tickets(order_id=order_id),
+        "history": sorted(
+            history.order_facts(reservation_id=order_id), key=lambda fact: fact.at, reverse=True
+        ),
+        "is_held": Reservation.State.HELD in states,
+        "is_paid": payment is not None and payment.status == Payment.Status.SUCCESS,
+        "address": AddressForm(initial=known) if buyer.is_guest else None,
+        "note": NoteForm(),
+        **forms_sent,
+    }
+    return render(request, "box_office/order.html", context, status=status)
+
+
+def _do(request: HttpRequest, order_id: int, deed: Callable[[], object], said: str) -> HttpResponse:
+    """Do something to an order, say so, and show the order again."""
+    try:
+        deed()
+    except NotFound:
+        raise
+    except DomainError as refused:
+        messages.warning(request, refused.detail)
+    else:
+        messages.success(request, said)
+    return redirect("office_order", order_id)
+
+
+@allow("GET", "POST")
+@staff_with(Permission.MANAGE_ORDERS)
+def order_mail(request: HttpRequest, order_id: int) -> HttpResponse:
+    """Send the mail with the tickets again."""
+    if request.method != "POST":
+        return redirect("office_order", order_id)
+    staff_id = actor_id(request)
+    return _do(
+        request,
+        order_id,
+        lambda: services.receipt_resend(staff_id=staff_id, order_id=order_id),
+        _("The mail is being sent again."),
+    )
+
+
+@allow("GET", "POST")
+@staff_with(Permission.MANAGE_ORDERS)
+def order_address(request: HttpRequest, order_id: int) -> HttpResponse:
+    """Change where a guest's mails go."""
+    if request.method != "POST":
+        return redirect("office_order", order_id)
+    form = AddressForm(request.POST)
+    if not form.is_valid():
+        return _page(request, order_id, status=400, address=form)
+    staff_id, given = actor_id(request), form.cleaned_data
+    return _do(
+        request,
+        order_id,
+        lambda: services.address_change(staff_id=staff_id, order_id=order_id, **given),
+        _("The address was changed. Send the mail again, so that it arrives there."),
+    )
+
+
+@allow("GET", "POST")
+@staff_with(Permission.MANAGE_ORDERS)
+def order_release(request: HttpRequest, order_id: int) -> HttpResponse:
+    """Release what is held of an order."""
+    if request.method != "POST":
+        return redirect("office_order", order_id)
+    staff_id = actor_id(request)
+    return _do(
+        request,
+        order_id,
+        lambda: services.hold_release(staff_id=staff_id, order_id=order_id),
+        _("The tickets are back on sale."),
+    )
+
+
+@allow("GET", "POST")
+@staff_with(Permission.MANAGE_ORDERS)
+def order_note(request: HttpRequest, order_id: int) -> HttpResponse:
+    """Keep a note about an order."""
+    if request.method != "POST":
+        return redirect("office_order", order_id)
+    form = NoteForm(request.POST)
+    if not form.is_valid():
+        return _page(request, order_id, status=400, note=form)
+    staff_id, text = actor_id(request), form.cleaned_data["text"]
+    return _do(
+        request,
+        order_id,
+        lambda: services.note_add(staff_id=staff_id, order_id=order_id, text=text),
+        _("The note was kept."),
+    )
+
+
+@allow("GET", "POST")
+@staff_with(Permission.REFUND)
+def order_refund(request: HttpRequest, order_id: int) -> HttpResponse:
+    """Ask how much of an order's money goes back, then start the refund."""
+    payment = checkout.payment_charged(order_id=order_id)
+    if payment is None:
+        raise NotFound()
+    form = RefundForm(request.POST or None, initial={"version": payment.version}, currency=payment.currency)
+    status = 200
+    if request.method == "POST":
+        status = 400
+        if form.is_valid():
+            try:
+                _refund(request, payment, form.cleaned_data)
+            except DomainError as refused:
+                form.add_error(None, refused.detail)
+                payment.refresh_from_db()
+                form.data = {**request.POST.dict(), "version": str(payment.version)}
+                status = 409
+            else:
+                messages.success(request, _("The refund was started. Its outcome shows in the history."))
+                return redirect(*_after_refund(request, order_id))
+    left = payment.amount_minor - payment.refunded_minor
+    context = {
+        "order_id": order_id,
+        "form": form,
+        "payment": payment,
+        "paid": money.to_text(payment.amount_minor, payment.currency),
+        "left": money.to_text(left, payment.currency),
+    }
+    return render(request, "box_office/refund.html", context, status=status)
+
+
+def _refund(request: HttpRequest, payment: Payment, given: dict[str, Any]) -> None:
+    services.refund_request(
+        staff_id=actor_id(request),
+        payment_id=payment.pk,
+        amount_minor=given["amount"],
+        return_tickets=given["return_tickets"],
+        version=given["version"] or 0,  # a form without one is outdated
+    )
+
+
+def _after_refund(request: HttpRequest, order_id: int) -> tuple[str, int]:
+    may_see = request.user.has_perm(Permission.MANAGE_ORDERS)
+    return ("office_order" if may_see else "office_order_refund"), order_id

@@ -1,0 +1,257 @@
+"""The organiser's pages of orders: finding them, and what staff do to one, with who did it."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from checkout import services
+from checkout.models import OrderRecord, Payment, Receipt, Refund
+from checkout.permissions import Permission
+from checkout.services import orders as order_services
+from checkout.services import receipts
+from checkout.tests.paying import pay, work
+from overlord.accounts.models import User
+from tests.clients import permit
+from tickets import pruning
+from tickets.admission import selectors as admission
+from tickets.admission.models import Ticket
+from tickets.models import Reservation, TicketType
+from tickets.tests.forms import fields_of
+from tickets.tests.reserving import claim
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def staff(user_make: Callable[..., User]) -> User:
+    return permit(user_make(username="mona"), Permission.MANAGE_ORDERS, Permission.REFUND)
+
+
+@pytest.fixture
+def office(staff: User) -> Client:
+    client = Client(headers={"accept": "text/html"})
+    client.force_login(staff)
+    return client
+
+
+@pytest.fixture
+def paid(api: APIClient, payment: Payment) -> Payment:
+    pay(api, payment)
+    return work(payment)
+
+
+def page_of(office: Client, payment: Payment) -> str:
+    return office.get(f"/office/orders/{payment.reservation_id}/").content.decode()
+
+
+def act(office: Client, order_id: int, deed: str, **sent: Any) -> str:
+    return office.post(f"/office/orders/{order_id}/{deed}/", sent, follow=True).content.decode()
+
+
+class TestSearch:
+    def test_each_thing_that_names_an_order_finds_it(
+        self,
+        office: Client,
+        paid: Payment,
+        buyer: User,
+        user_make: Callable[..., User],
+        ticket_type: TicketType,
+    ) -> None:
+        other = claim(user_make(username="zoe").pk, ticket_type, 1).reservation["id"]
+        serial = Ticket.objects.order_by("pk")[0].serial
+        order = paid.reservation_id
+        for asked in (
+            str(order),
+            buyer.username[:5],
+            buyer.email,
+            serial,
+            serial.lower(),
+            paid.gateway_reference,
+        ):
+            page = office.get("/office/orders/", {"q": asked}).content.decode()
+            assert f'href="/office/orders/{order}/"' in page, asked
+            assert (f'href="/office/orders/{other}/"' in page) == (asked == buyer.username[:5] == "user"), (
+                asked
+            )
+        everything = office.get("/office/orders/").content.decode()
+        assert f'href="/office/orders/{other}/"' in everything
+
+    @pytest.mark.parametrize("asked", ["nobody", "9" * 40, "'", "%", "0", "-1"])
+    def test_what_finds_nothing_says_so(self, office: Client, paid: Payment, asked: str) -> None:
+        answer = office.get("/office/orders/", {"q": asked})
+        assert answer.status_code == 200
+        assert "No order matches" in answer.content.decode()
+
+    def test_the_number_of_queries_does_not_grow(
+        self, office: Client, paid: Payment, user_make: Callable[..., User], ticket_type: TicketType
+    ) -> None:
+        def count() -> int:
+            with CaptureQueriesContext(connection) as queries:
+                assert office.get("/office/orders/").status_code == 200
+            return len(queries)
+
+        count()
+        few = count()
+        for _ in range(4):
+            claim(user_make().pk, ticket_type, 1)
+        assert count() == few
+
+
+class TestOrder:
+    def test_its_page_shows_tickets_money_and_history(self, office: Client, paid: Payment) -> None:
+        page = page_of(office, paid)
+        for serial in Ticket.objects.values_list("serial", flat=True):
+            assert serial in page
+        assert "€30.00" in page
+        assert f"payment {paid.pk} SUCCESS" in page
+
+    def test_another_reservation_of_an_order_and_a_foreign_number_are_not_there(
+        self, office: Client, order_payment: Payment
+    ) -> None:
+        second = Reservation.objects.exclude(lead=None).order_by("pk")[0]
+        for number in (second.pk, 999_999):
+            assert office.get(f"/office/orders/{number}/").status_code == 404
+            assert office.post(f"/office/orders/{number}/note/", {"text": "x"}).status_code == 404
+
+    def test_the_mail_is_sent_again_under_another_message_id(
+        self, office: Client, paid: Payment, staff: User
+    ) -> None:
+        services.receipts_send()
+        assert "being sent again" in act(office, paid.reservation_id, "mail")
+        services.receipts_send()
+        first, second = mail.outbox
+        assert first.to == second.to
+        assert first.extra_headers["Message-ID"] != second.extra_headers["Message-ID"]
+        assert "mona: mail sent again" in page_of(office, paid)
+
+    def test_a_mail_that_is_asked_for_while_one_is_sent_is_not_lost(
+        self, paid: Payment, staff: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+
+        made = receipts._message
+
+        def meanwhile(owed: Any) -> Any:
+            monkeypatch.setattr(receipts, "_message", made)
+            order_services.receipt_resend(staff_id=staff.pk, order_id=paid.reservation_id)
+            return made(owed)
+
+        monkeypatch.setattr(receipts, "_message", meanwhile)
+        assert services.receipts_send() == 1
+        assert services.receipts_send() == 1
+        assert Receipt.objects.get().next_look_at is None
+
+    def test_an_unpaid_order_has_no_mail_to_send(self, office: Client, payment: Payment) -> None:
+        assert "There are no tickets to send." in act(office, payment.reservation_id, "mail")
+        assert not OrderRecord.objects.exists()
+
+    def test_a_hold_is_released_and_a_paid_order_is_not(
+        self, office: Client, payment: Payment, api: APIClient
+    ) -> None:
+        assert "back on sale" in act(office, payment.reservation_id, "release")
+        assert Reservation.objects.get().state == "released"
+        assert "mona: hold released" in page_of(office, payment)
+        assert "This reservation has ended." in act(office, payment.reservation_id, "release")
+
+    def test_a_whole_order_of_several_types_is_released(self, office: Client, order_payment: Payment) -> None:
+        act(office, order_payment.reservation_id, "release")
+        assert set(Reservation.objects.values_list("state", flat=True)) == {"released"}
+
+    def test_a_note_is_kept_with_its_author(self, office: Client, paid: Payment) -> None:
+        act(office, paid.reservation_id, "note", text="Called on\nMonday. <b>")
+        page = page_of(office, paid)
+        assert "mona: note, Called on" in page
+        assert "&lt;b&gt;" in page
+        assert "This field is required" in act(office, paid.reservation_id, "note", text=" ")
+        assert OrderRecord.objects.count() == 1
+
+
+class TestAddress:
+    @pytest.fixture
+    def guest(self, paid: Payment) -> User:
+        User.objects.filter(pk=paid.buyer_id).update(
+            is_guest=True, email="", contact_email="old@example.org", contact_name="Ada"
+        )
+        return User.objects.get(pk=paid.buyer_id)
+
+    def test_a_guests_address_is_changed_and_the_earlier_link_ends(
+        self, office: Client, paid: Payment, guest: User
+    ) -> None:
+        link = admission.order_link(order_id=paid.reservation_id)
+        fields = fields_of(office.get(f"/office/orders/{paid.reservation_id}/"))
+        assert (fields["email"], fields["before"]) == ("old@example.org", "old@example.org")
+        sent = {"before": "old@example.org", "email": "new@example.org", "name": "Ada L"}
+        assert "The address was changed." in act(office, paid.reservation_id, "address", **sent)
+        guest.refresh_from_db()
+        assert (guest.contact_email, guest.contact_name) == ("new@example.org", "Ada L")
+        assert admission.order_link(order_id=paid.reservation_id) != link
+        assert "address changed, from old@example.org to new@example.org" in page_of(office, paid)
+
+    def test_an_outdated_page_changes_nothing(self, office: Client, paid: Payment, guest: User) -> None:
+        sent = {"before": "older@example.org", "email": "new@example.org", "name": ""}
+        assert "Nothing was changed" in act(office, paid.reservation_id, "address", **sent)
+        guest.refresh_from_db()
+        assert guest.contact_email == "old@example.org"
+
+    def test_a_wrong_address_stands_beside_its_field(
+        self, office: Client, paid: Payment, guest: User
+    ) -> None:
+        sent = {"before": "old@example.org", "email": "new", "name": ""}
+        assert "Enter a valid email address." in act(office, paid.reservation_id, "address", **sent)
+
+    def test_the_address_of_an_account_stays(self, office: Client, paid: Payment, buyer: User) -> None:
+        sent = {"before": "", "email": "new@example.org", "name": ""}
+        assert "has an account" in act(office, paid.reservation_id, "address", **sent)
+        buyer.refresh_from_db()
+        assert buyer.contact_email == ""
+
+
+class TestRefund:
+    def address(self, payment: Payment) -> str:
+        return f"/office/orders/{payment.reservation_id}/refund/"
+
+    def test_a_part_is_refunded_once(self, office: Client, paid: Payment, staff: User) -> None:
+        fields = fields_of(office.get(self.address(paid)))
+        sent = {**fields, "amount": "10.00"}
+        assert office.post(self.address(paid), sent).status_code == 302
+        refund = Refund.objects.get()
+        assert (refund.amount_minor, refund.requested_by) == (1000, staff)
+        services.refund_process(refund_id=refund.pk)
+        again = office.post(self.address(paid), sent)  # the same form once more
+        assert again.status_code == 409
+        assert "has changed since you opened the form" in again.content.decode()
+        assert Refund.objects.count() == 1
+        assert "Part refunded" in page_of(office, paid)
+        assert "asked for by mona" in page_of(office, paid)
+
+    def test_too_much_is_refused(self, office: Client, paid: Payment) -> None:
+        sent = {**fields_of(office.get(self.address(paid))), "amount": "30.01"}
+        answer = office.post(self.address(paid), sent)
+        assert answer.status_code == 409
+        assert "Less than that is left" in answer.content.decode()
+        assert office.post(self.address(paid), {**sent, "amount": "x"}).status_code == 400
+        assert not Refund.objects.exists()
+
+    def test_all_is_refunded_and_the_tickets_return(self, office: Client, paid: Payment) -> None:
+        sent = {**fields_of(office.get(self.address(paid))), "return_tickets": "on"}
+        office.post(self.address(paid), sent)
+        services.refund_process(refund_id=Refund.objects.get().pk)
+        assert Reservation.objects.get().state == "released"
+        assert set(Ticket.objects.values_list("state", flat=True)) == {"revoked"}
+
+    def test_an_unpaid_order_has_nothing_to_refund(self, office: Client, payment: Payment) -> None:
+        assert office.get(self.address(payment)).status_code == 404
+
+
+def test_what_staff_did_stays_when_holds_are_pruned(office: Client, payment: Payment) -> None:
+
+    act(office, payment.reservation_id, "release")
+    pruning.rows_prune(before=timezone.now() + timedelta(days=999))
+    assert OrderRecord.objects.count() == 1
