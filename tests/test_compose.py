@@ -91,6 +91,8 @@ def test_each_long_running_service_is_bounded_and_may_do_no_more_than_it_needs()
         assert service["ulimits"] == {"nofile": 65536}, name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["read_only"] is True, name
+        assert "/tmp" in service["tmpfs"], name  # noqa: S108
     assert all("mem_limit" in compose.services()[name] for name in (*OURS, "caddy"))
 
 
@@ -227,21 +229,35 @@ def test_secrets_are_generated_once(tmp_path: Path) -> None:
 
 
 def test_server_files_hold_the_passwords_of_the_addresses(tmp_path: Path) -> None:
+    postgres, valkey = _made(tmp_path / "postgres"), _made(tmp_path / "valkey")
     secret_files.server_files_write(
-        tmp_path,
+        postgres=postgres,
+        valkey=valkey,
         database_url="postgres://overlord:a%2Fb@postgres:5432/overlord",
         redis_url='redis://:c"d@valkey',
     )
 
-    assert (tmp_path / "postgres_password").read_text() == "a/b"
-    assert (tmp_path / "valkey_password").read_text() == 'c"d'
-    assert shlex.split((tmp_path / "valkey.conf").read_text()) == ["requirepass", 'c"d']
+    assert [each.name for each in postgres.iterdir()] == ["password"]
+    assert (postgres / "password").read_text() == "a/b"
+    assert (valkey / "password").read_text() == 'c"d'
+    assert shlex.split((valkey / "valkey.conf").read_text()) == ["requirepass", 'c"d']
+
+
+def test_each_server_has_its_own_secret_alone() -> None:
+    mounted = {
+        name: [each for each in service.get("volumes", []) if "secret" in each]
+        for name, service in compose.services().items()
+    }
+    assert mounted["postgres"] == ["postgres-secret:/srv/secrets:ro"]
+    assert mounted["valkey"] == ["valkey-secret:/srv/secrets:ro"]
+    assert mounted["caddy"] == []
+    assert all(mounted[name] == ["secrets:/var/lib/overlord:ro"] for name in OURS)
 
 
 def test_an_address_without_a_password_is_named(tmp_path: Path) -> None:
     with pytest.raises(secret_files.PasswordMissing, match="REDIS_URL"):
         secret_files.server_files_write(
-            tmp_path, database_url="postgres://o:p@h/d", redis_url="redis://valkey"
+            postgres=tmp_path, valkey=tmp_path, database_url="postgres://o:p@h/d", redis_url="redis://valkey"
         )
 
 

@@ -269,7 +269,8 @@ def _all_stop_cleanly(system: Composed) -> None:
 
 def _valkey(machine: Machine, port: int) -> Program:
     words = [
-        word.replace("/var/lib/overlord", str(machine.data)) for word in compose.argv(_service("valkey"))
+        word.replace(compose.SECRETS, str(machine.secrets / "valkey"))
+        for word in compose.argv(_service("valkey"))
     ]
     assert words[0] == "valkey-server"
     here = ("--port", str(port), "--bind", "127.0.0.1", "--dir", str(machine.folder))

@@ -20,6 +20,20 @@ STRIPE = {
 }
 
 
+def test_a_secret_may_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
+    load = settings_reader.reader(tmp_path)
+    file = tmp_path / "stripe"
+    file.write_text("sk_of_the_file\n")
+    given = {**STRIPE, "STRIPE_SECRET_KEY_FILE": str(file)}
+    assert load(**{**given, "STRIPE_SECRET_KEY": ""})["STRIPE_SECRET_KEY"] == "sk_of_the_file"
+    assert load(**given)["STRIPE_SECRET_KEY"] == "sk_1", "what is set itself wins"
+    file.unlink()
+    with pytest.raises(
+        ImproperlyConfigured, match=r"STRIPE_SECRET_KEY_FILE is .*stripe', which cannot be read"
+    ):
+        load(**{**given, "STRIPE_SECRET_KEY": ""})
+
+
 @pytest.mark.parametrize(
     ("variables", "sentence"),
     [

@@ -1,4 +1,4 @@
-"""Write the secrets into the volume that the containers of docker-compose.yml share."""
+"""Write the secrets into the volumes of docker-compose.yml; each server has one with its own password alone."""
 
 import json
 import secrets
@@ -31,24 +31,24 @@ def secrets_make(folder: Path) -> dict[str, str]:
     return data_folder.env()
 
 
-def server_files_write(folder: Path, *, database_url: str, redis_url: str) -> None:
-    """Write the passwords of the addresses for PostgreSQL, for Valkey and for Valkey's health check.
+def server_files_write(*, postgres: Path, valkey: Path, database_url: str, redis_url: str) -> None:
+    """Write the password of each address into the folder of its server, and Valkey's configuration.
 
-    These run as other users, so everybody may read the files; only the containers have the volume. Raises
+    The servers run as other users, so everybody may read the files; only their containers have the volume. Raises
     PasswordMissing.
     """
-    database, valkey = _password("DATABASE_URL", database_url), _password("REDIS_URL", redis_url)
-    files = {
-        "postgres_password": database,
-        "valkey_password": valkey,
-        # Valkey's configuration quotes and escapes as JSON does.
-        "valkey.conf": f"requirepass {json.dumps(valkey, ensure_ascii=False)}\n",
-    }
-    for name, text in files.items():
-        new = folder / f"{name}.new"
-        new.write_text(text, encoding="utf-8")
-        new.chmod(0o644)
-        new.replace(folder / name)
+    database, redis = _password("DATABASE_URL", database_url), _password("REDIS_URL", redis_url)
+    _write(postgres / "password", database)
+    _write(valkey / "password", redis)
+    # Valkey's configuration quotes and escapes as JSON does.
+    _write(valkey / "valkey.conf", f"requirepass {json.dumps(redis, ensure_ascii=False)}\n")
+
+
+def _write(file: Path, text: str) -> None:
+    new = file.with_name(f"{file.name}.new")
+    new.write_text(text, encoding="utf-8")
+    new.chmod(0o644)
+    new.replace(file)
 
 
 def _password(name: str, url: str) -> str:

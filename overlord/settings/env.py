@@ -54,6 +54,33 @@ def _read(file: Path) -> None:
 
 _read(ROOT / ".env")
 
+# Each of these may stand in a file of its own instead, which NAME_FILE names: a secret that is mounted.
+SECRETS = (
+    "SECRET_KEY",
+    "DATABASE_URL",
+    "REDIS_URL",
+    "EMAIL_URL",
+    "STRIPE_SECRET_KEY",
+    "STRIPE_WEBHOOK_SECRETS",
+    "METRICS_TOKEN",
+    "DEMO_PASSWORD",
+)
+
+
+def _read_secret(name: str) -> None:
+    """Set a secret from the file that NAME_FILE names, unless it is set itself."""
+    file = os.environ.get(f"{name}_FILE")
+    if not file or os.environ.get(name):
+        return
+    try:
+        os.environ[name] = Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImproperlyConfigured(f"{name}_FILE is {file!r}, which cannot be read: {error}") from None
+
+
+for _name in SECRETS:
+    _read_secret(_name)
+
 ENVIRONMENT = _env.str("ENVIRONMENT", "development")
 if ENVIRONMENT not in {"development", "test", "production"}:
     raise ImproperlyConfigured(f"ENVIRONMENT is {ENVIRONMENT!r}; it must be development, test or production.")

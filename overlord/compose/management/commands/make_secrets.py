@@ -1,9 +1,10 @@
 """The one-shot service `secrets` of docker-compose.yml, which runs before everything else."""
 
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from overlord.compose import secret_files
 
@@ -14,15 +15,22 @@ class Command(BaseCommand):
     )
     requires_system_checks = []
 
-    def handle(self, *_args: Any, **_options: Any) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--postgres", type=Path, required=True, help="PostgreSQL's own folder of secrets")
+        parser.add_argument("--valkey", type=Path, required=True, help="Valkey's own folder of secrets")
+
+    def handle(self, *_args: Any, postgres: Path, valkey: Path, **_options: Any) -> None:
         # In production the operator sets the secrets: the settings do not load without them.
         production = settings.ENVIRONMENT == "production"
         generated = {} if production else secret_files.secrets_make(settings.DATA_DIR)
         try:
             secret_files.server_files_write(
-                settings.DATA_DIR,
+                postgres=postgres,
+                valkey=valkey,
                 database_url=settings.DATABASE_URL or generated["DATABASE_URL"],
                 redis_url=settings.REDIS_URL or generated["REDIS_URL"],
             )
         except secret_files.PasswordMissing as missing:
             raise CommandError(str(missing)) from missing
+        for name in ("postgres_password", "valkey_password", "valkey.conf"):  # where they lay before
+            (settings.DATA_DIR / name).unlink(missing_ok=True)
