@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from icalendar import Calendar, Event
 
 YEAR = timedelta(days=366)  # what the file says of the zone, before and after
-LASTS = timedelta(hours=2)  # a calendar wants an end, and an event says only when it begins
+LASTS = timedelta(hours=2)  # a calendar wants an end, and an event may say only when it begins
 
 
 def calendar_file(ticket: Mapping[str, Any], *, order_id: int, now: datetime) -> bytes:
@@ -19,12 +19,15 @@ def calendar_file(ticket: Mapping[str, Any], *, order_id: int, now: datetime) ->
     the tickets, because others may see the calendar.
     """
     starts = ticket["event_date"].astimezone(ZoneInfo(ticket["event_time_zone"]))
+    ends = ticket["event_ends_at"] or starts + LASTS
     event = Event()
     event.add("uid", f"event-{ticket['event_id']}-order-{order_id}@ticket-overlord")
     event.add("dtstamp", now)
     event.add("summary", ticket["event_name"])
     event.add("dtstart", starts)
-    event.add("dtend", starts + LASTS)
+    event.add("dtend", ends.astimezone(ZoneInfo(ticket["event_time_zone"])))
+    if place := ", ".join(filter(None, (ticket["event_venue"], ticket["event_address"]))):
+        event.add("location", place)
     event.add("description", _("The link to your tickets is in the e-mail of order %(n)s.") % {"n": order_id})
     calendar = Calendar()
     calendar.add("prodid", "-//Ticket Overlord//tickets//EN")

@@ -31,6 +31,8 @@ from tickets.admission.documents import Document
 
 View = Callable[..., HttpResponse]
 
+EVENT_SHOWN = ("name", "date", "time_zone", "status", "venue", "address")
+
 # A service worker obeys the policy of its own file.
 WORKER_POLICY = "default-src 'none'; connect-src 'self'; frame-ancestors 'none'"
 
@@ -103,7 +105,7 @@ def _page(request: HttpRequest, signed: str, *, refused: DomainError | None = No
     found = services.tickets_of_link(signed=signed, now=now)
     context = {
         "signed": signed,
-        "event": {name: found[0][f"event_{name}"] for name in ("name", "date", "time_zone")},
+        "event": {name: found[0][f"event_{name}"] for name in EVENT_SHOWN},
         "tickets": [{**ticket, "qr": _qr(ticket)} for ticket in found],
         "is_valid": any(ticket["code"] for ticket in found),
         "error": error_messages.of_error(refused) if refused else None,

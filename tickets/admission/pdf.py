@@ -41,6 +41,8 @@ def _page(document: "FPDF", ticket: Mapping[str, Any]) -> None:
     document.add_page()
     _line(document, ticket["event_name"], size=24)
     _line(document, formats.date_time(ticket["event_date"], ticket["event_time_zone"]), size=13)
+    if place := ", ".join(filter(None, (ticket["event_venue"], ticket["event_address"]))):
+        _line(document, place, size=13)
     document.ln(8)
     _draw(document, ticket["code"], x=MARGIN_MM, y=document.get_y(), width=CODE_MM)
     document.set_y(document.get_y() + CODE_MM + 8)

@@ -52,7 +52,8 @@ def tickets_of(*, reservation_ids: Collection[int]) -> list[dict[str, Any]]:
 def tickets_of_order(*, order_id: int) -> list[dict[str, Any]]:
     """Read all tickets of an order, in order, as `tickets_of` does, with what a page says of each.
 
-    That is `ticket_type_name`, `admitted_gate`, `event_name`, `event_date`, `event_time_zone`, and its `order`.
+    That is `ticket_type_name`, `admitted_gate`, its `order`, and of the event `event_name`, `event_date`,
+    `event_ends_at`, `event_time_zone`, `event_status`, `event_venue` and `event_address`.
     """
     of_order = Q(reservation_id=order_id) | Q(reservation__lead_id=order_id)
     return list(
@@ -63,7 +64,11 @@ def tickets_of_order(*, order_id: int) -> list[dict[str, Any]]:
             ticket_type_name=F("reservation__ticket_type__name"),
             event_name=F("event__name"),
             event_date=F("event__date"),
+            event_ends_at=F("event__ends_at"),
             event_time_zone=F("event__time_zone"),
+            event_status=F("event__status"),
+            event_venue=F("event__venue"),
+            event_address=F("event__address"),
             order=Coalesce("reservation__lead_id", "reservation_id"),
         )
         .values(
@@ -73,7 +78,11 @@ def tickets_of_order(*, order_id: int) -> list[dict[str, Any]]:
             "admitted_gate",
             "event_name",
             "event_date",
+            "event_ends_at",
             "event_time_zone",
+            "event_status",
+            "event_venue",
+            "event_address",
             "order",
         )
     )

@@ -27,7 +27,10 @@ SHOWN: dict[str, Any] = {
     "event_id": 3,
     "event_name": "Žižkov, Жук; Fête\N{EURO SIGN}",
     "event_date": datetime(2027, 7, 1, 18, 30, tzinfo=UTC),
+    "event_ends_at": datetime(2027, 7, 1, 21, 0, tzinfo=UTC),
     "event_time_zone": "Europe/Berlin",
+    "event_venue": "Großer Saal",
+    "event_address": "1 Example Street, Berlin",
     "ticket_type_name": "Stalls",
     "holder": "Ada Żółć",
     "n": 1,
@@ -132,13 +135,16 @@ def test_the_calendar_has_the_event_in_its_own_time_zone() -> None:
     starts = event.DTSTART
     assert starts == SHOWN["event_date"].astimezone(ZoneInfo("Europe/Berlin"))
     assert b"DTSTART;TZID=Europe/Berlin:20270701T203000" in content
+    assert b"DTEND;TZID=Europe/Berlin:20270701T230000" in content
+    assert str(event["location"]) == "Großer Saal, 1 Example Street, Berlin"
     assert [str(zone["tzid"]) for zone in calendar.walk("VTIMEZONE")] == ["Europe/Berlin"]
     assert b"/t/" not in content  # others see a calendar
 
 
 @pytest.mark.parametrize("year", [1970, 9998])
 def test_the_calendar_takes_dates_far_away(year: int) -> None:
-    shown = {**SHOWN, "event_date": datetime(year, 1, 1, tzinfo=UTC)}
+    date = datetime(year, 1, 1, tzinfo=UTC)
+    shown = {**SHOWN, "event_date": date, "event_ends_at": None, "event_venue": "", "event_address": ""}
 
     assert calendar_file(shown, order_id=7, now=datetime(2026, 12, 1, tzinfo=UTC))
 

@@ -13,7 +13,7 @@ from tickets.admission.links import Link, NotALink, Subject
 from tickets.admission.models import OrderLink, Ticket
 from tickets.admission.selectors import Reach
 from tickets.admission.tests.admitting import give_back, paid
-from tickets.models import Reservation, TicketType
+from tickets.models import Event, Reservation, TicketType
 from tickets.tests.reserving import claim
 
 LINK = Link(subject=Subject.ORDER, id=7, number=1)
@@ -78,6 +78,7 @@ def test_a_link_that_another_secret_signed_is_none() -> None:
 @pytest.mark.django_db(transaction=True)
 class TestPage:
     def test_it_shows_each_ticket_to_whoever_has_the_link(self, reservation: Reservation) -> None:
+        Event.objects.update(venue="Main Hall", address="1 Example Street")
         shown = Client().get(address(reservation))
         page = shown.content.decode()
 
@@ -86,6 +87,7 @@ class TestPage:
             assert ticket.serial in page
         assert page.count('class="qr"') == 2
         assert "2 of 2" in page
+        assert "Main Hall, 1 Example Street" in page
         assert reservation.ticket_type.event.name in page
 
     def test_it_is_kept_nowhere_and_tells_no_other_site_its_address(self, reservation: Reservation) -> None:
@@ -96,6 +98,12 @@ class TestPage:
         assert shown["X-Robots-Tag"] == "noindex"
         assert "style-src 'self'" in shown["Content-Security-Policy"]
         assert not re.search(r"\sstyle=|<style", shown.content.decode())
+
+    def test_it_says_when_the_event_is_cancelled(self, reservation: Reservation) -> None:
+        assert "This event is cancelled" not in Client().get(address(reservation)).content.decode()
+        Event.objects.update(status="cancelled")
+
+        assert "This event is cancelled" in Client().get(address(reservation)).content.decode()
 
     def test_it_works_without_its_slash_too(self, reservation: Reservation) -> None:
         assert Client().get(address(reservation).rstrip("/")).status_code == 200

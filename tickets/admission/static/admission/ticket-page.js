@@ -67,6 +67,7 @@ class TicketPage extends HTMLElement {
     const asOf = this.querySelector("[data-field=as-of]");
     asOf.classList.remove("is-old");
     asOf.textContent = fresh.querySelector("[data-field=as-of]").textContent;
+    this.querySelector("[data-field=event]").innerHTML = fresh.querySelector("[data-field=event]").innerHTML;
     if (this.querySelector("details[open]")) return; // somebody writes there; the server refuses what is out of date
     if (now.innerHTML.trim() !== passes.innerHTML.trim()) passes.innerHTML = now.innerHTML;
   }
