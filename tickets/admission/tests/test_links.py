@@ -13,7 +13,7 @@ from tickets.admission.links import Link, NotALink, Subject
 from tickets.admission.models import OrderLink, Ticket
 from tickets.admission.selectors import Reach
 from tickets.admission.tests.admitting import give_back, paid
-from tickets.models import Event, Reservation, TicketType
+from tickets.models import Event, Inventory, Reservation, TicketType
 from tickets.tests.reserving import claim
 
 LINK = Link(subject=Subject.ORDER, id=7, number=1)
@@ -101,6 +101,7 @@ class TestPage:
 
     def test_it_says_when_the_event_is_cancelled(self, reservation: Reservation) -> None:
         assert "This event is cancelled" not in Client().get(address(reservation)).content.decode()
+        Inventory.objects.update(paused=True)
         Event.objects.update(status="cancelled")
 
         assert "This event is cancelled" in Client().get(address(reservation)).content.decode()
