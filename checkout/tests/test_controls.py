@@ -71,7 +71,7 @@ def function_without(name: str, guard: str, instead: str) -> Callable[[pytest.Mo
 
 def paid(shop: Shop, quantity: int = 2) -> Payment:
     shop.reserve(buyer=0, kind=0, quantity=quantity, key=None)
-    shop.pay(buyer=0, pick=0, token="ok")
+    shop.pay(pick=0, token="ok")
     shop.work(pick=0, fault=None)
     payment = Payment.objects.get()
     assert payment.status == "SUCCESS"
@@ -89,7 +89,7 @@ def lower_capacity(shop: Shop) -> None:
 
 def expire_while_paying(shop: Shop) -> None:
     shop.reserve(buyer=0, kind=0, quantity=1, key=None)
-    shop.pay(buyer=0, pick=0, token="ok")
+    shop.pay(pick=0, token="ok")
     shop.time_passes(minutes=16)
     Reservation.objects.update(expires_at=timezone.now())
     services.due_holds_release(ticket_type=shop.types[0].pk)
@@ -97,13 +97,13 @@ def expire_while_paying(shop: Shop) -> None:
 
 def repeat_a_request(shop: Shop) -> None:
     shop.reserve(buyer=0, kind=0, quantity=1, key="a")
-    shop.release(buyer=0, pick=0)
+    shop.release(pick=0)
     shop.repeat(pick=0)
 
 
 def be_declined(shop: Shop) -> None:
     shop.reserve(buyer=0, kind=0, quantity=1, key=None)
-    shop.pay(buyer=0, pick=0, token="card_error")
+    shop.pay(pick=0, token="card_error")
     shop.work(pick=0, fault=None)
 
 
@@ -116,8 +116,8 @@ def refund_with_a_lost_answer(shop: Shop) -> None:
 
 def resize_while_paying(shop: Shop) -> None:
     shop.reserve(buyer=0, kind=0, quantity=1, key=None)
-    shop.pay(buyer=0, pick=0, token="ok")
-    shop.resize(buyer=0, pick=0, quantity=3)
+    shop.pay(pick=0, token="ok")
+    shop.resize(pick=0, quantity=3)
     shop.work(pick=0, fault=None)
 
 
@@ -128,12 +128,12 @@ def return_what_is_paid(shop: Shop) -> None:
 
 def release(shop: Shop) -> None:
     shop.reserve(buyer=0, kind=0, quantity=1, key=None)
-    shop.release(buyer=0, pick=0)
+    shop.release(pick=0)
 
 
 def revive_an_ended_one(shop: Shop) -> None:
     shop.reserve(buyer=0, kind=0, quantity=1, key=None)
-    shop.release(buyer=0, pick=0)
+    shop.release(pick=0)
     shop.states_follow()
     Reservation.objects.update(state="held", ended_at=None)
 
