@@ -26,6 +26,7 @@ OF_STAFF = {
     "admin.LogEntry.user",
     "admission.Scan.actor",
     "admission.Scan.undone_by",
+    "checkout.OrderRecord.actor",
     "checkout.Refund.requested_by",
     "line.StaffAction.actor",
 }
@@ -34,6 +35,7 @@ SECRET = {"password", "key_hash", "gateway_token", "gateway_nonce"}
 # What says who a person is, outside the user's own row: the model, the way to its buyer, and what replaces it.
 NAMING: dict[str, tuple[str, dict[str, Any]]] = {
     "tickets.Reservation": ("buyer", {"person_key": None, "idempotency_key": None}),
+    "checkout.OrderRecord": ("order__buyer", {"text": ""}),
     "admission.Ticket": ("reservation__buyer", {"holder": ""}),
     "admission.HandOverNotice": ("ticket__reservation__buyer", {"to": ""}),
 }

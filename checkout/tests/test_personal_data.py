@@ -10,10 +10,11 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.models.fields.reverse_related import ForeignObjectRel
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from checkout import services
-from checkout.models import Payment, Receipt
+from checkout.models import OrderRecord, Payment, Receipt
 from checkout.services import personal_data
 from checkout.tests.paying import PAYMENTS, audit, heal, pay, work
 from overlord.accounts.models import ApiToken, User
@@ -107,6 +108,10 @@ def test_nothing_leads_to_an_erased_person_and_the_accounts_are_right(
         user=user_make(), content_type_id=_content_type(User), object_id=str(person.pk),
         object_repr="wanda", action_flag=CHANGE,
     )  # fmt: skip
+    deed, now = next(iter(OrderRecord.What)), timezone.now()
+    OrderRecord.objects.create(
+        order_id=payment.reservation_id, actor=user_make(), what=deed, text="Wanda Zebra called", at=now
+    )
     stock = Inventory.objects.values().get(pk=ticket_type.pk)
     mails_sent()
     assert all(found_in_database(word) for word in MARKS), "the words are there before"
