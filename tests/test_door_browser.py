@@ -44,6 +44,21 @@ READ = """
   }, (error) => done(String(error)));
 """
 
+# Returns what a door without a network answers to both serials of a ticket that changed hands.
+HANDED_OVER = """
+  const done = arguments[0];
+  import("admission/door-list.js").then(async ({ DoorList }) => {
+    const list = new DoorList(7);
+    const news = (serial, issue, complete) => list.take({
+      version: 1, complete, keys: [], ticket_types: [], tickets: [[1, serial, 3, issue, "valid", null, ""]],
+    });
+    news("BEFORE", 1, true);
+    news("AFTER", 2, false);
+    const answers = [await list.decide({ serial: "BEFORE" }), await list.decide({ serial: "AFTER" })];
+    done(answers.map(({ result }) => result));
+  }, (error) => done(String(error)));
+"""
+
 
 def camera_film(code: str, file: Path) -> None:
     """Write what a camera sees that is held before a code, as Chromium's fake camera plays it (YUV4MPEG2)."""
@@ -144,6 +159,7 @@ def test_without_a_network_the_door_goes_on_and_settles_afterwards(
     at_gate(door, steward, ticket_type)
     read = [[*map(float, each["content"].values()), True] for each in VECTORS]  # JavaScript's numbers
     assert door.driver.execute_async_script(READ, VECTORS) == read
+    assert door.driver.execute_async_script(HANDED_OVER) == ["unknown", "unchecked"]
     show(door, spent, "Admitted")
     door.says("[data-field=admitted]", "1")
     door.wait(lambda p: p.run("return document.querySelector('door-page').desk.list.tickets.size") == 4)

@@ -88,6 +88,7 @@ def ticket_hand_over(*, ticket: Ticket, handed_to: str, holder: str) -> int:
         serial=sql.NEW_SERIAL,
         changed=sql.CHANGED_NOW,
     )
+    db.after_commit(partial(projections.announce_door, event_id=ticket.event_id))
     return ticket.issue + 1
 
 

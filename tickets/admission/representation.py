@@ -48,7 +48,7 @@ def ticket_at_door(row: Mapping[str, Any]) -> dict[str, Any]:
         "state": row["state"],
         "seat": row["seat"],
         "seats": row["seats"],
-        "holder": row["holder"],
+        "holder": row["holder"] or row["handed_to"],
         "buyer": name,
         "email": row["email"] or row["contact_email"],
         "event": row["event_id"],

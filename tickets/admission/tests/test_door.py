@@ -105,6 +105,23 @@ class TestScan:
         assert scan_by_api(door, code=earlier).json()["result"] == "revoked"
         assert scan_by_api(door, code=codes_of(reservation)[0]).json()["result"] == "admitted"
 
+    def test_a_ticket_that_changed_hands_opens_by_its_new_code_alone_and_the_door_is_told(
+        self, door: APIClient, reservation: Reservation
+    ) -> None:
+        [earlier, _] = codes_of(reservation)
+        [ticket, _] = tickets_of(reservation)
+        store.marks_finish(store.marks_take(limit=99), version=0)
+        with db.transaction():
+            locked = operations.ticket_lock(order_id=reservation.pk, ticket_id=ticket.pk)
+            operations.ticket_hand_over(ticket=locked, handed_to="zoe@example.org", holder="")
+
+        assert streams.door(ticket.event_id) in [mark.stream for mark in store.marks_take(limit=99)]
+        assert scan_by_api(door, code=earlier).json()["result"] == "revoked"
+        assert scan_by_api(door, serial=ticket.serial).json()["result"] == "unknown"
+        ticket.refresh_from_db()
+        admitted = scan_by_api(door, serial=ticket.serial).json()
+        assert (admitted["result"], admitted["ticket"]["holder"]) == ("admitted", "zoe@example.org")
+
     def test_a_code_of_a_retired_key_is_refused(self, door: APIClient, reservation: Reservation) -> None:
         [code, _] = codes_of(reservation)
         call_command("ticket_keys", str(reservation.ticket_type.event_id), "--retire")

@@ -28,6 +28,8 @@ export class DoorList {
   }
 
   put(row) {
+    const before = this.tickets.get(row[0]);
+    if (before !== undefined) this.serials.delete(before[1]); // a ticket that changed hands has another serial
     this.tickets.set(row[0], row);
     this.serials.set(row[1], row[0]);
   }
