@@ -194,7 +194,10 @@ class OrderRecord(models.Model):
     at = models.DateTimeField()
 
     class Meta:
-        permissions = [("manage_orders", "Can see orders, resend mails, change addresses, release holds")]
+        permissions = [
+            ("manage_orders", "Can see orders, resend mails, change addresses, release holds"),
+            ("view_attendees", "Can see and download who has tickets of an event"),
+        ]
         constraints = [
             models.CheckConstraint(condition=Q(what__in=[*OrderDeed]), name="order_record_deed_known")
         ]

@@ -7,6 +7,7 @@ class Permission(StrEnum):
     """Permissions as Django names them: the app, and the codename in the Meta of a model."""
 
     MANAGE_ORDERS = "checkout.manage_orders"
+    VIEW_ATTENDEES = "checkout.view_attendees"
     REFUND = "checkout.refund_payment"
     RETRY_REFUND = "checkout.retry_refund"
     CLOSE_INCIDENT = "checkout.close_incident"

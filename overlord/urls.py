@@ -11,6 +11,7 @@ from drf_spectacular.views import SpectacularSwaggerSplitView
 from checkout import pages as checkout
 from overlord import health
 from overlord.accounts import pages as accounts
+from overlord.box_office import attendee_pages as office_attendees
 from overlord.box_office import event_pages as office_events
 from overlord.box_office import order_pages as office_orders
 from overlord.demo import pages as demo
@@ -63,6 +64,17 @@ pages = [
     path("office/events/<id:event_id>/edit/", office_events.event_edit, name="office_event_edit"),
     path("office/events/<id:event_id>/copy/", office_events.event_copy, name="office_event_copy"),
     path("office/events/<id:event_id>/status/", office_events.event_status, name="office_event_status"),
+    path("office/events/<id:event_id>/attendees/", office_attendees.attendees_list, name="office_attendees"),
+    path(
+        "office/events/<id:event_id>/attendees.csv/",
+        office_attendees.attendees_csv,
+        name="office_attendees_csv",
+    ),
+    path(
+        "office/events/<id:event_id>/attendees/print/",
+        office_attendees.attendees_print,
+        name="office_attendees_print",
+    ),
     path("office/events/<id:event_id>/preview/", tickets.preview, name="office_preview"),
     path("mailbox/", demo.mailbox, name="mailbox"),
     path("login/", accounts.Login.as_view(), name="login"),

@@ -67,7 +67,7 @@ class OfficeEventForm(EventForm):
             "description": _("What people should know. Leave an empty line between paragraphs."),
             "buyers": _("Without an account, an e-mail address is enough."),
             "opening": _(
-                "With a draw, people enter a lobby half an hour before, and a draw decides who is first."
+                "With a draw, people enter a lobby before the opening, and a draw decides who is first."
             ),
         }
 

@@ -1,0 +1,87 @@
+"""The organiser's pages of attendees: a list by ticket, the same as a file, and one to print for the door."""
+
+from typing import Any
+
+from django import forms
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import render
+
+from checkout.permissions import Permission
+from overlord.box_office import attendees, selectors
+from overlord.box_office.event_pages import page_number
+from overlord.kernel.errors import NotFound
+from overlord.kernel.form_fields import WholeNumberField
+from overlord.kernel.methods import allow
+from overlord.kernel.numbers import LARGEST_ID
+from overlord.shop.permissions import staff_with
+from tickets.admission.models import Ticket
+from tickets.models import Event
+
+MOST_TO_PRINT = 5_000
+
+
+class FilterForm(forms.Form):
+    """Which tickets are meant. What is malformed means all."""
+
+    q = forms.CharField(required=False, max_length=100)
+    type = WholeNumberField(min_value=1, max_value=LARGEST_ID, required=False)
+    state = forms.ChoiceField(
+        required=False, choices=[("", ""), *((each.value, each.value) for each in Ticket.State)]
+    )
+
+
+def _asked(request: HttpRequest, event_id: int) -> tuple[Event, dict[str, Any], Any]:
+    """Return the event, what the address asks for, and the tickets that it means; raise NotFound."""
+    event = Event.objects.filter(pk=event_id).first()
+    if event is None:
+        raise NotFound()
+    form = FilterForm(request.GET)
+    form.is_valid()
+    asked = {name: form.cleaned_data.get(name) for name in form.fields}
+    tickets = attendees.found(
+        event_id=event_id, ticket_type=asked["type"], state=asked["state"] or "", search=asked["q"] or ""
+    )
+    return event, asked, tickets
+
+
+@allow("GET")
+@staff_with(Permission.VIEW_ATTENDEES)
+def attendees_list(request: HttpRequest, event_id: int) -> HttpResponse:
+    """List the tickets of an event with holder, buyer and state."""
+    event, asked, tickets = _asked(request, event_id)
+    number = page_number(request)
+    first = (number - 1) * attendees.ON_A_PAGE
+    found = list(attendees.rows(tickets)[first : first + attendees.ON_A_PAGE + 1])
+    shown = [attendees.shown(row, zone=event.time_zone) for row in found[: attendees.ON_A_PAGE]]
+    context = {
+        "event": event,
+        "asked": asked,
+        "types": selectors.ticket_types(event_id=event_id),
+        "states": [each.value for each in Ticket.State],
+        "page": selectors.Page(rows=shown, number=number, is_last=len(found) <= attendees.ON_A_PAGE),
+        "query": request.GET.urlencode(),
+    }
+    return render(request, "box_office/attendees.html", context)
+
+
+@allow("GET")
+@staff_with(Permission.VIEW_ATTENDEES)
+def attendees_csv(request: HttpRequest, event_id: int) -> StreamingHttpResponse:
+    """Answer the same tickets as a CSV file, made while it is sent."""
+    event, _asked_for, tickets = _asked(request, event_id)
+    lines = attendees.csv_lines(tickets, zone=event.time_zone)
+    response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="attendees-{event_id}.csv"'
+    return response
+
+
+@allow("GET")
+@staff_with(Permission.VIEW_ATTENDEES)
+def attendees_print(request: HttpRequest, event_id: int) -> HttpResponse:
+    """Show the valid tickets by name, to print for a door without a network."""
+    event, asked, tickets = _asked(request, event_id)
+    standing = tickets.exclude(state=Ticket.State.REVOKED)
+    found = [attendees.shown(row, zone=event.time_zone) for row in attendees.rows(standing)[:MOST_TO_PRINT]]
+    found.sort(key=lambda row: (row["holder"] or row["buyer"] or row["email"]).casefold())
+    context = {"event": event, "rows": found, "is_cut": len(found) == MOST_TO_PRINT, "asked": asked}
+    return render(request, "box_office/attendees_print.html", context)

@@ -1,0 +1,121 @@
+"""Who comes to an event: the list, the file that is made while it is sent, and the list to print."""
+
+import csv
+import io
+from collections.abc import Callable
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from rest_framework.test import APIClient
+
+from checkout.models import Payment
+from checkout.permissions import Permission
+from checkout.tests.paying import pay, work
+from overlord.accounts.models import User
+from overlord.box_office import attendees
+from tests.clients import permit
+from tickets.admission.models import Ticket
+from tickets.models import TicketType
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def office(user_make: Callable[..., User]) -> Client:
+    client = Client(headers={"accept": "text/html"})
+    client.force_login(permit(user_make(), Permission.VIEW_ATTENDEES))
+    return client
+
+
+@pytest.fixture
+def paid(api: APIClient, order_payment: Payment) -> Payment:
+    pay(api, order_payment)
+    return work(order_payment)
+
+
+def place(payment: Payment) -> str:
+    return f"/office/events/{payment.reservation.ticket_type.event_id}/attendees"
+
+
+def rows_of(office: Client, address: str) -> list[dict[str, str]]:
+    answer = office.get(address)
+    assert answer.streaming
+    text = answer.getvalue().decode()
+    assert text.startswith("\ufeff")
+    return list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"))))
+
+
+def test_the_list_shows_each_ticket_with_its_buyer(office: Client, paid: Payment, buyer: User) -> None:
+    page = office.get(f"{place(paid)}/").content.decode()
+    for serial in Ticket.objects.values_list("serial", flat=True):
+        assert serial in page
+    assert buyer.email in page
+
+
+def test_it_is_narrowed_by_type_state_and_name(
+    office: Client, paid: Payment, buyer: User, order_types: list[TicketType]
+) -> None:
+    Ticket.objects.filter(reservation__ticket_type=order_types[0], seat=1).update(holder="Ada Lovelace")
+    asked = {
+        f"type={order_types[0].pk}": 2,
+        "state=valid": 6,
+        "state=revoked": 0,
+        "q=lovelace+ada": 1,
+        f"q={buyer.username}": 6,
+        "type=x": 6,
+        "type=999999": 0,
+        "q=%25": 0,
+    }
+    for query, count in asked.items():
+        assert len(rows_of(office, f"{place(paid)}.csv/?{query}")) == count, query
+
+
+def test_the_file_has_all_and_no_cell_is_a_formula(
+    office: Client, paid: Payment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attendees, "READ_AT_ONCE", 4)  # so that six tickets are two parts
+    Ticket.objects.update(holder='=HYPERLINK("http://x","y")')
+    rows = rows_of(office, f"{place(paid)}.csv/")
+    assert sorted(row["serial"] for row in rows) == sorted(Ticket.objects.values_list("serial", flat=True))
+    assert {row["holder"] for row in rows} == {'\'=HYPERLINK("http://x","y")'}
+    assert {row["price"] for row in rows} == {"15.00 EUR", "10.00 EUR", "0.01 EUR"}
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@a", " =1", "\t=1", "\uff1d1", "a\r\n=1", "\n=1"])
+def test_a_cell_that_begins_like_a_formula_is_text(text: str) -> None:
+    written = attendees.cell(text)
+    assert written.startswith(("'", "a"))
+    assert "\n" not in written
+    assert "\r" not in written
+
+
+def test_an_ordinary_cell_stays_as_it_is() -> None:
+    for text in ("Ada", "O'Neill", "", "a=b", "Zo\u00eb"):
+        assert attendees.cell(text) == text
+
+
+def test_the_list_to_print_has_the_valid_tickets_by_name(office: Client, paid: Payment) -> None:
+    first, second, revoked, *_rest = Ticket.objects.order_by("pk")
+    Ticket.objects.filter(pk=first.pk).update(holder="Zoe")
+    Ticket.objects.filter(pk=second.pk).update(holder="ada")
+    Ticket.objects.filter(pk=revoked.pk).update(state="revoked", revoked_at="2030-01-01T00:00:00Z")
+    page = office.get(f"{place(paid)}/print/").content.decode()
+    assert page.index("ada") < page.index("Zoe")
+    assert revoked.serial not in page
+
+
+def test_the_number_of_queries_does_not_grow(office: Client, paid: Payment) -> None:
+    def count(query: str) -> int:
+        with CaptureQueriesContext(connection) as queries:
+            assert office.get(f"{place(paid)}/{query}").status_code == 200
+        return len(queries)
+
+    count("")
+    assert count("?state=revoked") == count("")
+
+
+def test_an_event_that_is_not_there(office: Client) -> None:
+    for rest in ("/", ".csv/", "/print/"):
+        assert office.get(f"/office/events/999999/attendees{rest}").status_code == 404
