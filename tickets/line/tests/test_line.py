@@ -175,6 +175,14 @@ class TestDraw:
         chi_square = sum((first_decile[each] - expected) ** 2 / expected for each in range(deciles))
         assert chi_square < 27.9, "p = 0.001 with nine degrees of freedom"
 
+    def test_the_earliest_win_as_often_as_the_others(self) -> None:
+        people_count, draws = 200, 2_000
+        wins = sum(_wins_of_the_earliest(seed=f"{draw:064x}", count=people_count) for draw in range(draws))
+
+        expected = draws * EARLIEST * WINNERS / people_count
+        assert abs(wins - expected) < expected / 10, "the seeds are fixed, so this is the same each time"
+        assert draws * EARLIEST > 1.1 * expected, "in order of number they would win each time"
+
     def test_an_order_by_number_would_be_found(self, types: list[TicketType]) -> None:
         for buyer_id in people(8):
             enter(types[0], buyer_id)
@@ -186,6 +194,18 @@ class TestDraw:
 
         with pytest.raises(AssertionError):
             check(types[0].event_id)
+
+
+EARLIEST = 2  # one per cent of two hundred
+WINNERS = 40
+
+
+def _wins_of_the_earliest(*, seed: str, count: int) -> int:
+    """Return how many of the earliest numbers have one of the first places."""
+    numbers = sorted(
+        range(1, count + 1), key=lambda number: rules.draw_key(seed=seed, digest="0" * 64, number=number)
+    )
+    return sum(number <= EARLIEST for number in numbers[:WINNERS])
 
 
 def _deciles_of_the_first(*, seed: str, count: int, deciles: int) -> list[int]:
