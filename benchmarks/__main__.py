@@ -30,6 +30,7 @@ NAMES = (
     "footprint",
     "opening",
     "log_ins",
+    "door",
 )
 RESULTS = Path(__file__).parents[1] / ".overlord" / "bench.json"
 
