@@ -1,0 +1,49 @@
+"""The usual roles of staff, as groups with permissions. Whoever runs the shop may change the groups afterwards."""
+
+from django.contrib.auth.models import Group
+from django.contrib.auth.models import Permission as Row
+
+from checkout.permissions import Permission as MoneyPermission
+from overlord.kernel import db
+from stats.permissions import Permission as StatsPermission
+from tickets.admission.permissions import Permission as DoorPermission
+from tickets.line.permissions import Permission as LinePermission
+from tickets.permissions import Permission as TicketsPermission
+
+ROLES: dict[str, tuple[str, ...]] = {
+    "Organiser": (
+        *TicketsPermission,
+        *LinePermission,
+        *DoorPermission,
+        *MoneyPermission,
+        *StatsPermission,
+    ),
+    "Box office": (
+        MoneyPermission.MANAGE_ORDERS,
+        MoneyPermission.VIEW_ATTENDEES,
+        MoneyPermission.REFUND,
+        TicketsPermission.RETURN_TICKETS,
+        DoorPermission.USE_DOOR,
+    ),
+    "Door": (DoorPermission.USE_DOOR,),
+    "Viewer": (StatsPermission.VIEW_STATS, StatsPermission.VIEW_MONITOR),
+}
+
+
+def roles_make() -> dict[str, int]:
+    """Make the groups that are missing, and give each its permissions; count those that each has now.
+
+    What somebody gave a group beside these stays.
+    """
+    with db.transaction():
+        found = {}
+        for name, permissions in ROLES.items():
+            group, _made = Group.objects.get_or_create(name=name)
+            group.permissions.add(*[_row(each) for each in permissions])
+            found[name] = group.permissions.count()
+    return found
+
+
+def _row(permission: str) -> Row:
+    app, _dot, codename = permission.partition(".")
+    return Row.objects.get(content_type__app_label=app, codename=codename)
