@@ -84,7 +84,7 @@ class TestSearch:
         everything = office.get("/office/orders/").content.decode()
         assert f'href="/office/orders/{other}/"' in everything
 
-    @pytest.mark.parametrize("asked", ["nobody", "9" * 40, "'", "%", "0", "-1"])
+    @pytest.mark.parametrize("asked", ["nobody", "9" * 40, "'", "%", "0" * 30, "-1"])
     def test_what_finds_nothing_says_so(self, office: Client, paid: Payment, asked: str) -> None:
         answer = office.get("/office/orders/", {"q": asked})
         assert answer.status_code == 200
