@@ -1,18 +1,13 @@
 """The pages in headless Chromium, on the running system."""
 
 import gzip
-import importlib.util
-import json
 import secrets
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
 from django.utils import timezone
-from selenium.common.exceptions import JavascriptException
 
 from checkout import services as checkout
 from checkout.models import Payment
@@ -22,6 +17,7 @@ from realtime import publish, streams
 from tests import browser, parity
 from tests.browser import Browser
 from tests.system import System, eventually
+from tests.visitors import PASSWORD, axe, fresh, logged_in, type_on_sale, user_make
 from tickets import event_operations, services
 from tickets.models import Event, Inventory, Reservation, TicketType
 
@@ -30,7 +26,6 @@ pytestmark = [
     pytest.mark.skipif(not browser.AT_HAND, reason="no Chromium with its driver is at hand"),
 ]
 
-PASSWORD = "correct horse"
 FIRST_LOAD = 60 * 1024  # bytes of compressed script and style
 
 
@@ -50,36 +45,9 @@ def second(browsers: tuple[Browser, Browser], system: System) -> Browser:
     return fresh(browsers[1], system)
 
 
-def fresh(person: Browser, system: System) -> Browser:
-    person.site = system.url
-    person.go("/livez/")
-    person.driver.delete_all_cookies()
-    person.complaints()
-    return person
-
-
 @pytest.fixture
 def ticket_type(system: System) -> TicketType:
     return type_on_sale()
-
-
-def type_on_sale(*, capacity: int = 50, price_minor: int = 1500) -> TicketType:
-    event = Event.objects.create(name=f"Gala {secrets.token_hex(3)}", date=timezone.now() + timedelta(days=9))
-    made = TicketType.objects.create(event=event, name="Stalls", price_minor=price_minor, max_per_user=8)
-    Inventory.objects.create(ticket_type=made, capacity=capacity, closes_at=event.date)
-    return made
-
-
-def user_make(**fields: Any) -> User:
-    name = f"person-{secrets.token_hex(4)}"
-    return User.objects.create_user(username=name, email=f"{name}@example.org", password=PASSWORD, **fields)
-
-
-def logged_in(person: Browser, user: User) -> Browser:
-    person.go("/login/")
-    person.log_in(user.username, PASSWORD)
-    person.wait(lambda p: p.path == "/")
-    return person
 
 
 def hold_set(user: User, **left: float) -> int:
@@ -553,27 +521,6 @@ def look(person: Browser, *paths: str) -> None:
     for path in paths:
         person.go(path)
         axe(person)
-
-
-def axe(person: Browser) -> None:
-    """Check that axe-core finds no serious or critical problem on the open page."""
-    spec = importlib.util.find_spec("axe_playwright_python")
-    assert spec is not None
-    assert spec.submodule_search_locations is not None
-    script = (Path(spec.submodule_search_locations[0]) / "axe.min.js").read_text()
-
-    def look() -> Any:
-        person.driver.execute_cdp_cmd("Runtime.evaluate", {"expression": script})
-        with suppress(JavascriptException):  # a live page may reload just now
-            return person.driver.execute_async_script(
-                "const done = arguments[0]; axe.run().then(({violations}) => done(JSON.stringify(violations.map("
-                "({id, impact, nodes}) => ({id, impact, nodes: nodes.map(n => n.html.slice(0, 160))})))))"
-            )
-        return None
-
-    found = eventually(look)
-    bad = [each for each in json.loads(found) if each["impact"] in ("serious", "critical")]
-    assert bad == [], (person.path, bad)
 
 
 def tabs(person: Browser, count: int) -> list[str]:

@@ -15,7 +15,7 @@ from tests import browser
 from tests.browser import Browser
 from tests.clients import permit
 from tests.system import System, eventually
-from tests.test_browser import fresh, logged_in, type_on_sale, user_make
+from tests.visitors import fresh, logged_in, type_on_sale, user_make
 from tickets.admission.models import Scan, Ticket
 from tickets.admission.permissions import Permission
 from tickets.admission.tests.admitting import paid, tickets_of

@@ -18,7 +18,7 @@ from overlord.accounts.models import User
 from overlord.kernel.security_headers import SecurityHeadersMiddleware
 from overlord.settings import base, prod
 from overlord.shop import shared_answers
-from tests.test_permissions import address, routes
+from tests.routes import address, routes
 from tickets.models import TicketType
 
 pytestmark = pytest.mark.django_db

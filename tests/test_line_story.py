@@ -13,7 +13,7 @@ from django.utils import timezone
 from tests import browser
 from tests.browser import Browser
 from tests.system import System, eventually
-from tests.test_browser import axe, fresh, type_on_sale, user_make
+from tests.visitors import axe, fresh, type_on_sale, user_make
 from tickets.line.models import Entry, Line
 from tickets.line.tests.lines import enter, open_sale
 from tickets.models import Event, Inventory, Reservation, TicketType

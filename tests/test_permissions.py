@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from uuid import UUID
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -13,7 +12,7 @@ from django.contrib.admin.sites import AdminSite
 from django.db.models import Model
 from django.http import HttpResponse
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver, path
+from django.urls import path
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -27,6 +26,7 @@ from realtime import streams
 from realtime.gateway.access import RefusedError, admit
 from stats.permissions import Permission as StatsPermission
 from tests.clients import api_of, permit, token_of
+from tests.routes import address, routes
 from tickets.admission.permissions import Permission as DoorPermission
 from tickets.line.permissions import Permission as LinePermission
 from tickets.models import Event, Inventory, Reservation, TicketType
@@ -110,14 +110,6 @@ DJANGOS_OWN = {"accounts.user": {"<id>/password/"}}
 
 
 # The rules -----------------------------------------------------------------------------------------------
-def routes(resolver: URLResolver | None = None, before: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield each route, with its view, but those of the admin."""
-    for each in (resolver or get_resolver()).url_patterns:
-        place = before + str(each.pattern)
-        if isinstance(each, URLPattern):
-            yield place, each.callback
-        elif each.app_name != "admin":
-            yield from routes(each, place)
 
 
 def permission_of(view: Any) -> str | None:
@@ -241,21 +233,6 @@ def guarded(*, of_api: bool) -> list[tuple[str, str]]:
     """Return the routes that ask for a permission: those of the API, or the pages."""
     found = [(place, permission_of(view), hasattr(view, "cls")) for place, view in routes()]
     return [(place, permission) for place, permission, is_api in found if permission and is_api == of_api]
-
-
-def address(place: str) -> str:
-    """Return an address of the route, of something that is not there."""
-    return "/" + "".join("999999" if part.startswith("<") else f"{part}/" for part in _parts(place))
-
-
-def _parts(place: str) -> Iterator[str]:
-    for part in place.strip("/").split("/"):
-        if part.startswith("<uuid:"):
-            yield str(UUID(int=0))
-            continue
-        yield part if not part.startswith("<") else "<"
-        if part.startswith("<"):
-            yield ""
 
 
 @pytest.mark.parametrize(("place", "permission"), guarded(of_api=True))

@@ -3,7 +3,6 @@
 import json
 import random
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tickets.admission import codes
+from tickets.admission.tests.vectors import VECTORS
 
-VECTORS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "codes.json").read_text())
 DOCUMENT = (settings.BASE_DIR / "docs/tickets.md").read_text()
 
 

@@ -17,7 +17,7 @@ from tickets.admission.calendar_file import calendar_file
 from tickets.admission.models import Ticket
 from tickets.admission.pdf import pdf
 from tickets.admission.tests.admitting import give_back, paid
-from tickets.admission.tests.test_codes import VECTORS
+from tickets.admission.tests.vectors import VECTORS
 from tickets.models import Reservation, TicketType
 
 CODE = VECTORS[0]["code"]

@@ -17,7 +17,7 @@ from overlord.kernel.rendering import dumps
 from realtime import store, streams
 from tests.clients import api_of, permit
 from tests.live_contract import check
-from tests.test_openapi import check as check_schema
+from tests.openapi import check_answer
 from tickets.admission import operations, projections
 from tickets.admission.models import Scan, Ticket
 from tickets.admission.permissions import Permission
@@ -442,4 +442,4 @@ def test_every_answer_is_as_the_schema_describes_it(supervisor: APIClient, reser
         (f"{of_event}tickets/", "get", supervisor.get(f"/door/events/{event}/tickets/?q=example")),
         (f"{SCANS}{{scan_id}}/undo/", "post", supervisor.post(f"{SCANS}{scanned.json()['scan_id']}/undo/")),
     ):
-        check_schema(schema, path, method, answer)
+        check_answer(schema, path, method, answer)

@@ -1,0 +1,71 @@
+"""People at a browser on the running system, and what they find there."""
+
+import importlib.util
+import json
+import secrets
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.utils import timezone
+from selenium.common.exceptions import JavascriptException
+
+from overlord.accounts.models import User
+from tests.browser import Browser
+from tests.system import System, eventually
+from tickets.models import Event, Inventory, TicketType
+
+PASSWORD = "correct horse"
+
+
+def fresh(person: Browser, system: System) -> Browser:
+    """Let a new visitor open the system, without cookies."""
+    person.site = system.url
+    person.go("/livez/")
+    person.driver.delete_all_cookies()
+    person.complaints()
+    return person
+
+
+def type_on_sale(*, capacity: int = 50, price_minor: int = 1500) -> TicketType:
+    """Make an event with one ticket type that is on sale."""
+    event = Event.objects.create(name=f"Gala {secrets.token_hex(3)}", date=timezone.now() + timedelta(days=9))
+    made = TicketType.objects.create(event=event, name="Stalls", price_minor=price_minor, max_per_user=8)
+    Inventory.objects.create(ticket_type=made, capacity=capacity, closes_at=event.date)
+    return made
+
+
+def user_make(**fields: Any) -> User:
+    """Make an account whose password is PASSWORD."""
+    name = f"person-{secrets.token_hex(4)}"
+    return User.objects.create_user(username=name, email=f"{name}@example.org", password=PASSWORD, **fields)
+
+
+def logged_in(person: Browser, user: User) -> Browser:
+    """Log an account of `user_make` in."""
+    person.go("/login/")
+    person.log_in(user.username, PASSWORD)
+    person.wait(lambda p: p.path == "/")
+    return person
+
+
+def axe(person: Browser) -> None:
+    """Check that axe-core finds no serious or critical problem on the open page."""
+    spec = importlib.util.find_spec("axe_playwright_python")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    script = (Path(spec.submodule_search_locations[0]) / "axe.min.js").read_text()
+
+    def look() -> Any:
+        person.driver.execute_cdp_cmd("Runtime.evaluate", {"expression": script})
+        with suppress(JavascriptException):  # a live page may reload just now
+            return person.driver.execute_async_script(
+                "const done = arguments[0]; axe.run().then(({violations}) => done(JSON.stringify(violations.map("
+                "({id, impact, nodes}) => ({id, impact, nodes: nodes.map(n => n.html.slice(0, 160))})))))"
+            )
+        return None
+
+    found = eventually(look)
+    bad = [each for each in json.loads(found) if each["impact"] in ("serious", "critical")]
+    assert bad == [], (person.path, bad)
