@@ -41,6 +41,13 @@ def folder(settings: Any, tmp_path: Path) -> Iterator[Folder]:
     connections.close_all()
 
 
+@pytest.fixture(autouse=True)
+def no_charges(transactional_db: None) -> None:
+    """Drop the sandbox's ledger, which keeps the charges of other tests; the next payment makes it anew."""
+    ledger.close()
+    db.rows("DROP SCHEMA IF EXISTS sandbox CASCADE")
+
+
 def disconnect() -> None:
     """Close what this process has open, as one that has stopped has nothing open."""
     ledger.close()
