@@ -63,7 +63,7 @@ def scan_make(
             "unchecked": unchecked,
         },
     )
-    [scan] = selectors.scans(ids=[row["id"]])
+    scan = selectors.scan_shown(scan_pk=row["id"])
     projections.announce_door(event_id=scan["event_id"])
     return representation.scan_answer(scan)
 

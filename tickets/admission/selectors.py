@@ -152,6 +152,7 @@ _OF_TICKET = {
     "email": F("reservation__buyer__email"),
     "contact_email": F("reservation__buyer__contact_email"),
 }
+_TICKET = "ticket__"  # before the names of its columns
 _FIRST_COLUMNS = ("scan_id", "at", "gate", "actor__username")
 _SCAN_COLUMNS = (
     "id",
@@ -183,6 +184,13 @@ def types_of(*, event_id: int) -> dict[int, str]:
 def scans(*, ids: Collection[int]) -> list[dict[str, Any]]:
     """Read scans by their row ids, the newest first, each with its ticket under `ticket` (None: unknown)."""
     return _with_tickets(Scan.objects.filter(pk__in=ids))
+
+
+def scan_shown(*, scan_pk: int) -> dict[str, Any]:
+    """Read one scan as `representation.scan_answer` shows it, in one statement: each scan at a gate reads it so."""
+    [row] = db.rows(sql.SCAN_SHOWN, {"scan": scan_pk})
+    ticket = {name.removeprefix(_TICKET): value for name, value in row.items() if name.startswith(_TICKET)}
+    return {**row, "ticket": ticket if ticket["id"] is not None else None}
 
 
 def scans_newest(*, event_id: int, gate: str | None, only_conflicts: bool, most: int) -> list[dict[str, Any]]:
