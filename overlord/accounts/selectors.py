@@ -16,6 +16,7 @@ from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 
 from overlord.accounts.models import ApiToken, NameKey, User
+from overlord.kernel import db
 
 
 def users_of_sessions(*, session_keys: Collection[str]) -> dict[str, User]:
@@ -95,13 +96,32 @@ def guest_id_of(request: Request) -> int | None:
     return user.pk if getattr(user, "is_guest", False) else None
 
 
+# Asked with each request of staff. Django takes longer to make this SQL than PostgreSQL to answer it.
+_PERMITTED = """
+SELECT u.id
+  FROM accounts_user u
+ WHERE u.id = ANY (%(users)s) AND u.is_active AND u.is_staff
+   AND (u.is_superuser OR EXISTS (
+           SELECT
+             FROM auth_permission p
+             JOIN django_content_type c ON c.id = p.content_type_id
+            WHERE c.app_label = %(app)s AND p.codename = %(codename)s
+              AND (EXISTS (SELECT FROM accounts_user_user_permissions o
+                            WHERE o.user_id = u.id AND o.permission_id = p.id)
+                OR EXISTS (SELECT FROM accounts_user_groups m
+                             JOIN auth_group_permissions g ON g.group_id = m.group_id
+                            WHERE m.user_id = u.id AND g.permission_id = p.id))))
+"""
+
+
 def permitted(*, user_ids: Collection[int], permission: str) -> set[int]:
     """Return which of these users are active staff who have a permission ("tickets.pause_sale").
 
     A permission is a user's own or one of the user's groups; a superuser has all.
     """
-    staff = User.objects.with_perm(permission).filter(pk__in=user_ids, is_staff=True)
-    return set(staff.values_list("pk", flat=True))
+    app, codename = permission.split(".")
+    found = db.rows(_PERMITTED, {"users": list(user_ids), "app": app, "codename": codename})
+    return {row["id"] for row in found}
 
 
 def is_permitted(user: Any, permission: str) -> bool:

@@ -9,6 +9,7 @@ from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from tickets import selectors as tickets
 from tickets.admission import codes, operations, projections, representation, rules, selectors, sql
+from tickets.admission.codes import Content
 from tickets.admission.rules import ScanResult
 
 
@@ -45,9 +46,7 @@ def scan_make(
     The same scan again gets the first answer. Without an event it is that of the ticket. `unchecked`: the gate had
     no network and has let the holder in. Raise NotFound for no such event.
     """
-    if event_id is not None and tickets.event_time_zone(event_id) is None:
-        raise NotFound()
-    read = _serial_read(shown.serial) if shown.serial else _code_read(shown.code, now=now)
+    read = _shown_read(shown, event_id=event_id, now=now)
     [row] = db.statement(
         sql.SCAN_RECORD,
         {
@@ -68,22 +67,29 @@ def scan_make(
     return representation.scan_answer(scan)
 
 
-def _serial_read(serial: str) -> _Read:
-    return _Read(ticket=selectors.ticket_of_serial(serial=rules.serial_read(serial)))
-
-
-def _code_read(code: str, *, now: datetime) -> _Read:
-    """Read a code and check its signature. A code that no key of its event signed names no ticket."""
-    try:
-        content, raw = codes.code_read(code.strip())
-    except codes.NotACode:
+def _shown_read(shown: Shown, *, event_id: int | None, now: datetime) -> _Read:
+    """Read a serial, or a code and its signature. A code that no key of its event signed names no ticket."""
+    serial = rules.serial_read(shown.serial) if shown.serial else None
+    content, raw = _code_read(shown.code) if serial is None else (None, b"")
+    facts = selectors.scan_facts(event_id=event_id, key_id=content.key if content else None, serial=serial)
+    if not facts["event_known"]:
+        raise NotFound()
+    if serial is not None:
+        return _Read(ticket=facts["ticket_of_serial"])
+    if content is None or facts["key_event"] != content.event:
         return _Read(ticket=None)
-    key = selectors.key_get(key_id=content.key)
-    if key is None or key.event_id != content.event or not codes.is_signed(raw, bytes(key.public_key)):
+    if not codes.is_signed(raw, bytes(facts["public_key"])):
         return _Read(ticket=None)
-    retired = key.retired_at is not None and key.retired_at <= now
+    retired = facts["retired_at"] is not None and facts["retired_at"] <= now
     refused = ScanResult.REVOKED if retired else None
     return _Read(ticket=content.ticket, issue=content.issue, refused=refused)
+
+
+def _code_read(code: str) -> tuple[Content | None, bytes]:
+    try:
+        return codes.code_read(code.strip())
+    except codes.NotACode:
+        return None, b""
 
 
 def admission_undo(*, scan_id: UUID, actor_id: int, now: datetime) -> dict[str, Any]:

@@ -21,6 +21,7 @@ SCAN_RECORD = (
     "SELECT admission_scan_record(%(scan_id)s, %(ticket)s, %(issue)s, %(refused)s, %(event)s, %(gate)s, %(actor)s,"
     " %(at)s, %(now)s, %(unchecked)s) AS id"
 )
+SCAN_FACTS = (_FOLDER / "scan_facts.sql").read_text()
 SCAN_SHOWN = (_FOLDER / "scan_shown.sql").read_text()
 DOOR_LIST = (_FOLDER / "door_list.sql").read_text()
 DOOR_STATE = (_FOLDER / "door_state.sql").read_text()
