@@ -204,7 +204,7 @@ class ReservationAdmin(ReadOnlyAdmin):
             return redirect("admin:tickets_reservation_changelist")
         if request.method == "POST":
             try:
-                services.reservation_return(reservation_id=reservation_id)
+                services.reservation_return(staff_id=actor_id(request), reservation_id=reservation_id)
             except DomainError as refused:
                 self.message_user(request, refused.detail, messages.ERROR)
             else:
@@ -236,7 +236,7 @@ class RefundAdmin(ReadOnlyAdmin):
     def try_again(self, request: HttpRequest, refunds: QuerySet[Refund]) -> None:
         for refund in refunds:
             try:
-                services.refund_retry(refund_id=refund.pk)
+                services.refund_retry(staff_id=actor_id(request), refund_id=refund.pk)
             except DomainError as refused:
                 self.message_user(request, f"{refund}: {refused.detail}", messages.ERROR)
             else:

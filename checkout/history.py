@@ -1,13 +1,14 @@
 """What happened to an order, by the rows of our tables: for staff who follow one (`manage.py trace`)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Q
 
-from checkout.models import OrderRecord, Payment, PaymentStep, Receipt
-from tickets.models import Reservation
+from checkout.models import OrderRecord, Payment, PaymentStep, Receipt, RefundNotice
+from tickets.admission.models import HandOverNotice, Scan
+from tickets.models import MoveNotice, Reservation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +27,12 @@ def order_facts(*, reservation_id: int) -> list[Fact]:
     if asked is None:
         return []
     lead = asked.lead_id or asked.pk
-    reservations = Reservation.objects.filter(Q(pk=lead) | Q(lead_id=lead))
+    reservations = Reservation.objects.filter(Q(pk=lead) | Q(lead_id=lead)).select_related("ticket_type")
     payments = Payment.objects.filter(reservation_id__in=[each.pk for each in reservations])
     facts = [fact for each in reservations for fact in _reservation_facts(each)]
     for payment in payments:
         facts += _payment_facts(payment)
-    return facts + list(_record_facts(lead))
+    return [*facts, *_record_facts(lead), *_ticket_facts(lead), *_move_facts(reservations)]
 
 
 def _record_facts(order_id: int) -> Iterator[Fact]:
@@ -70,3 +71,33 @@ def _payment_facts(payment: Payment) -> Iterator[Fact]:
     for sent_at in Receipt.objects.filter(payment=payment).values_list("sent_at", flat=True):
         if sent_at is not None:
             yield Fact(at=sent_at, kind="payment", number=payment.pk, what=f"{name}: the receipt was sent")
+    for notice in RefundNotice.objects.filter(refund__payment=payment):
+        yield from _mail_fact(notice, "refund", f"the mail about refund {notice.pk} was sent")
+
+
+def _mail_fact(notice: RefundNotice | HandOverNotice | MoveNotice, kind: str, what: str) -> Iterator[Fact]:
+    if notice.sent_at is not None:
+        yield Fact(at=notice.sent_at, kind=kind, number=notice.pk, what=what)
+
+
+def _ticket_facts(order_id: int) -> Iterator[Fact]:
+    """Yield what was scanned of an order's tickets, with by whom, and the mails about tickets handed over."""
+    of_order = Q(ticket__reservation_id=order_id) | Q(ticket__reservation__lead_id=order_id)
+    for scan in Scan.objects.filter(of_order).select_related("ticket", "actor", "undone_by").order_by("pk"):
+        name = f"ticket {scan.ticket.serial}" if scan.ticket else "a ticket"
+        what = f"{name} scanned by {scan.actor.username} at {scan.gate or 'no gate'}: {scan.result}"
+        yield Fact(at=scan.at, kind="scan", number=scan.pk, what=what)
+        if scan.undone_at is not None and scan.undone_by is not None:
+            what = f"{name}: {scan.undone_by.username} undid the admission"
+            yield Fact(at=scan.undone_at, kind="scan", number=scan.pk, what=what)
+    for notice in HandOverNotice.objects.filter(of_order).select_related("ticket").order_by("pk"):
+        to = notice.to or "somebody whose address was erased"
+        yield from _mail_fact(notice, "mail", f"ticket {notice.ticket.serial} handed over: mail sent to {to}")
+
+
+def _move_facts(reservations: Iterable[Reservation]) -> Iterator[Fact]:
+    """Yield the mails that told the buyer of another date, of the event of these reservations."""
+    events = {each.ticket_type.event_id for each in reservations}
+    buyers = {each.buyer_id for each in reservations}
+    for notice in MoveNotice.objects.filter(event_id__in=events, buyer_id__in=buyers).order_by("pk"):
+        yield from _mail_fact(notice, "mail", "the mail about the new date was sent")

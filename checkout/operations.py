@@ -16,7 +16,8 @@ from django.db.models.functions import Greatest
 
 from checkout import projections, rules, sql
 from checkout.gateways.protocol import ListedCharge, new_nonce
-from checkout.models import Incident, Payment, Receipt, UnmatchedCharge
+from checkout.models import Incident, OrderRecord, Payment, Receipt, UnmatchedCharge
+from checkout.order_rules import OrderDeed
 from checkout.rules import Outcome, PaymentStatus
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
@@ -262,6 +263,12 @@ def _log(payment: Payment, step: str, **facts: Any) -> None:
 def _receipt_owe(payment: Payment, now: datetime) -> None:
     """Record that a receipt is due. Every two seconds beat starts a task that sends all due receipts."""
     Receipt.objects.create(payment=payment, next_look_at=now)
+
+
+def order_record(*, order_id: int, staff_id: int, deed: OrderDeed, text: str, now: datetime) -> None:
+    """Keep what staff did to an order."""
+    db.transaction_required()
+    OrderRecord.objects.create(order_id=order_id, actor_id=staff_id, what=deed, text=text, at=now)
 
 
 def incident_open(*, payment: Payment, cause: Incident.Cause, now: datetime, detail: str = "") -> None:

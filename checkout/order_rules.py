@@ -15,6 +15,8 @@ class OrderDeed(StrEnum):
     MAIL = "mail sent again"
     ADDRESS = "address changed"
     RELEASE = "hold released"
+    RETURN = "put back on sale"
+    RETRY = "refund tried again"
 
 
 class NothingToSend(Conflict):

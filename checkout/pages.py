@@ -226,7 +226,7 @@ def return_tickets(request: HttpRequest) -> HttpResponse:
     reservation_id = form.cleaned_data["reservation"]
     if request.method == "POST":
         try:
-            services.reservation_return(reservation_id=reservation_id)
+            services.reservation_return(staff_id=actor_id(request), reservation_id=reservation_id)
         except (rules.NotReturnable, rules.RefundFirst) as refused:
             messages.warning(request, refused.detail)
         else:

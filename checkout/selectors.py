@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 
 from checkout import representation, rules
 from checkout.models import Payment, Receipt, Refund, RefundNotice, UnmatchedCharge
-from checkout.rules import PaymentStatus
+from checkout.rules import PaymentStatus, RefundStatus
 from overlord.kernel.errors import NotFound
 from tickets import selectors as tickets
 from tickets.admission.models import HandOverNotice
@@ -58,6 +58,12 @@ def payments_by_order(*, order_ids: Collection[int]) -> dict[int, dict[str, Any]
 def payment_charged(*, order_id: int) -> Payment | None:
     """Return the payment that was charged for an order, refunded or not; None when nobody was charged."""
     return Payment.objects.filter(reservation_id=order_id, status__in=rules.CHARGED).order_by("-id").first()
+
+
+def refund_refused(*, payment: Payment) -> Refund | None:
+    """Return the latest refund of a payment if the gateway refused it, so that it can be tried again."""
+    latest = payment.refunds.order_by("-id").first()
+    return latest if latest is not None and latest.status == RefundStatus.FAILURE else None
 
 
 def payment_of_attendee(*, buyer_id: int, event_id: int) -> Payment | None:

@@ -59,6 +59,7 @@ pages = [
     path("office/orders/<id:order_id>/release/", office_orders.order_release, name="office_order_release"),
     path("office/orders/<id:order_id>/note/", office_orders.order_note, name="office_order_note"),
     path("office/orders/<id:order_id>/refund/", office_orders.order_refund, name="office_order_refund"),
+    path("office/orders/<id:order_id>/retry/", office_orders.order_retry, name="office_order_retry"),
     path("office/events/new/", office_events.event_new, name="office_event_new"),
     path("office/events/<id:event_id>/", office_events.event, name="office_event"),
     path("office/events/<id:event_id>/edit/", office_events.event_edit, name="office_event_edit"),

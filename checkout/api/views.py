@@ -147,7 +147,7 @@ class ReservationReturn(APIView):
 
         It must have cost nothing or have been refunded in full. Again: nothing changes.
         """
-        services.reservation_return(reservation_id=reservation_id)
+        services.reservation_return(staff_id=actor_id(request), reservation_id=reservation_id)
         return Response(tickets.reservation_shown(reservation_id=reservation_id, now=clock.now()))
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from django.db.models import F
 
 from checkout import operations, order_rules, selectors
-from checkout.models import OrderRecord, Receipt
+from checkout.models import Receipt
 from checkout.order_rules import OrderDeed
 from checkout.rules import PaymentStatus
 from overlord.accounts import operations as accounts
@@ -73,4 +73,4 @@ def _order(order_id: int) -> list[Reservation]:
 
 
 def _record(order: list[Reservation], staff_id: int, deed: OrderDeed, text: str, *, now: datetime) -> None:
-    OrderRecord.objects.create(order=order[0], actor_id=staff_id, what=deed, text=text, at=now)
+    operations.order_record(order_id=order[0].pk, staff_id=staff_id, deed=deed, text=text, now=now)

@@ -5,6 +5,7 @@ import logging
 from checkout import gateways, operations, refund_operations, rules
 from checkout.gateways import GatewayUnknown, protocol
 from checkout.models import Incident, Payment, Refund
+from checkout.order_rules import OrderDeed
 from checkout.rules import PaymentStatus, Refunded, RefundOutcome, RefundStatus
 from overlord.kernel import db
 
@@ -48,7 +49,7 @@ def refund_request(
     return payment
 
 
-def refund_retry(*, refund_id: int) -> None:
+def refund_retry(*, staff_id: int, refund_id: int) -> None:
     """Try a refund again that the gateway refused; raise NotFound, RefundInProgress or RefundTooLarge."""
     with db.transaction():
         payment, refund = refund_operations.refund_lock(refund_id=refund_id)
@@ -60,7 +61,15 @@ def refund_retry(*, refund_id: int) -> None:
             operations.payment_set_refunded(
                 payment=payment, refunded_minor=payment.refunded_minor + refund.amount_minor
             )
-        refund_operations.refund_again(refund=refund, now=db.now())
+        now = db.now()
+        refund_operations.refund_again(refund=refund, now=now)
+        operations.order_record(
+            order_id=payment.reservation_id,
+            staff_id=staff_id,
+            deed=OrderDeed.RETRY,
+            text=f"refund {refund_id}",
+            now=now,
+        )
 
 
 def refund_process(*, refund_id: int) -> None:

@@ -1,13 +1,14 @@
 """Tickets that staff put back on sale without touching money."""
 
 from checkout import operations, rules, selectors
+from checkout.order_rules import OrderDeed
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from tickets import operations as tickets
 from tickets.models import Reservation
 
 
-def reservation_return(*, reservation_id: int) -> Reservation:
+def reservation_return(*, staff_id: int, reservation_id: int) -> Reservation:
     """Put the tickets of a reservation back on sale that cost nothing, or whose money was refunded in full.
 
     Change nothing when they are back on sale already. Raises NotFound, NotReturnable and RefundFirst.
@@ -27,5 +28,13 @@ def reservation_return(*, reservation_id: int) -> Reservation:
             total_minor=reservation.unit_price_minor * reservation.quantity,
             payment_status=payment.status if payment else None,
         )
-        tickets.reservation_return(reservation=reservation, now=db.now())
+        now = db.now()
+        tickets.reservation_return(reservation=reservation, now=now)
+        operations.order_record(
+            order_id=reservation.order_id,
+            staff_id=staff_id,
+            deed=OrderDeed.RETURN,
+            text=f"reservation {reservation_id}",
+            now=now,
+        )
     return reservation

@@ -298,7 +298,9 @@ class Shop(RuleBasedStateMachine):
     @rule(pick=picks)
     def return_seats(self, pick: int) -> None:
         with suppress(DomainError):
-            checkout.reservation_return(reservation_id=_one(Reservation.objects.order_by("-pk"), pick))
+            checkout.reservation_return(
+                staff_id=self.staff.pk, reservation_id=_one(Reservation.objects.order_by("-pk"), pick)
+            )
 
     @rule(kind=types, capacity=st.integers(0, 8))
     def set_capacity(self, kind: int, capacity: int) -> None:

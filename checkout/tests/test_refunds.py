@@ -196,7 +196,7 @@ class TestUnknown:
         paid.refresh_from_db()
         assert (paid.status, paid.refunded_minor) == ("SUCCESS", 0)
 
-        services.refund_retry(refund_id=refused.pk)
+        services.refund_retry(staff_id=Refund.objects.get().requested_by_id or 0, refund_id=refused.pk)
         heal()
         paid.refresh_from_db()
         assert (paid.status, paid.refunded_minor) == ("REFUNDED", 3000)

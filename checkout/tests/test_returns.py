@@ -146,8 +146,10 @@ class TestRefused:
 
 
 class TestRaces:
-    def test_of_many_at_once_the_tickets_return_once(self, free: Reservation) -> None:
-        results = together(*[lambda: services.reservation_return(reservation_id=free.pk).state] * 6)
+    def test_of_many_at_once_the_tickets_return_once(self, clerk: User, free: Reservation) -> None:
+        results = together(
+            *[lambda: services.reservation_return(staff_id=clerk.pk, reservation_id=free.pk).state] * 6
+        )
 
         assert results == ["released"] * 6
         assert Inventory.objects.get().sold == 0
@@ -162,13 +164,13 @@ class TestRaces:
 
         results = together(
             lambda: services.refund_process(refund_id=refund),
-            *[lambda: services.reservation_return(reservation_id=paid.reservation_id)] * 4,
+            *[lambda: services.reservation_return(staff_id=clerk.pk, reservation_id=paid.reservation_id)] * 4,
         )
         codes = {getattr(result, "code", "") for result in results}
         assert codes <= {"", "refund_first"}, results
         heal()
         if not return_tickets:
-            services.reservation_return(reservation_id=paid.reservation_id)
+            services.reservation_return(staff_id=clerk.pk, reservation_id=paid.reservation_id)
         assert stock(paid) == (0, 0, 0)
         audit()
 
@@ -185,7 +187,9 @@ class TestRaces:
         def settled(**given: Any) -> None:
             waiters.append(
                 _start(
-                    lambda: returned.append(services.reservation_return(reservation_id=paid.reservation_id))
+                    lambda: returned.append(
+                        services.reservation_return(staff_id=clerk.pk, reservation_id=paid.reservation_id)
+                    )
                 )
             )
             _wait_for_a_lock()

@@ -139,6 +139,7 @@ def _page(
         ),
         "is_held": Reservation.State.HELD in states,
         "is_paid": payment is not None and payment.status == Payment.Status.SUCCESS,
+        "is_refused": payment is not None and checkout.refund_refused(payment=payment) is not None,
         "address": AddressForm(initial=known) if buyer.is_guest else None,
         "note": NoteForm(),
         **forms_sent,
@@ -222,6 +223,25 @@ def order_note(request: HttpRequest, order_id: int) -> HttpResponse:
         order_id,
         lambda: services.note_add(staff_id=staff_id, order_id=order_id, text=text),
         _("The note was kept."),
+    )
+
+
+@allow("GET", "POST")
+@staff_with(Permission.RETRY_REFUND)
+def order_retry(request: HttpRequest, order_id: int) -> HttpResponse:
+    """Try a refund of an order again that the gateway refused."""
+    if request.method != "POST":
+        return redirect("office_order", order_id)
+    payment = checkout.payment_charged(order_id=order_id)
+    refund = payment and checkout.refund_refused(payment=payment)
+    if not refund:
+        raise NotFound()
+    staff_id = actor_id(request)
+    return _do(
+        request,
+        order_id,
+        lambda: services.refund_retry(staff_id=staff_id, refund_id=refund.pk),
+        _("The refund is being tried again. Its outcome shows in the history."),
     )
 
 

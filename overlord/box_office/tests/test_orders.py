@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core import mail
@@ -13,17 +14,21 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from checkout import services
+from checkout.gateways.sandbox import SandboxGateway
 from checkout.models import OrderRecord, Payment, Receipt, Refund
 from checkout.permissions import Permission
+from checkout.rules import Refunded, RefundOutcome
 from checkout.services import orders as order_services
 from checkout.services import receipts
 from checkout.tests.paying import pay, work
 from overlord.accounts.models import User
-from tests.clients import permit
+from tests.clients import api_of, permit
 from tickets import pruning
 from tickets.admission import selectors as admission
 from tickets.admission.models import Ticket
+from tickets.admission.permissions import Permission as DoorPermission
 from tickets.models import Reservation, TicketType
+from tickets.permissions import Permission as TicketsPermission
 from tickets.tests.forms import fields_of
 from tickets.tests.reserving import claim
 
@@ -246,6 +251,57 @@ class TestRefund:
 
     def test_an_unpaid_order_has_nothing_to_refund(self, office: Client, payment: Payment) -> None:
         assert office.get(self.address(payment)).status_code == 404
+
+    def test_a_refund_that_the_gateway_refused_is_tried_again_once(
+        self, office: Client, paid: Payment, staff: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        permit(staff, Permission.RETRY_REFUND)
+        sent = fields_of(office.get(self.address(paid)))
+        with monkeypatch.context() as refusing:
+            refusing.setattr(
+                SandboxGateway, "refund", lambda *_, **__: Refunded(outcome=RefundOutcome.FAILED)
+            )
+            office.post(self.address(paid), sent)
+            services.refund_process(refund_id=Refund.objects.get().pk)
+        assert "Try the refund again" in page_of(office, paid)
+        assert "is being tried again" in act(office, paid.reservation_id, "retry")
+        assert office.post(f"/office/orders/{paid.reservation_id}/retry/").status_code == 404
+        services.refund_process(refund_id=Refund.objects.get().pk)
+        page = page_of(office, paid)
+        assert "Try the refund again" not in page
+        assert "mona: refund tried again" in page
+        assert Refund.objects.get().status == "SUCCESS"
+
+    def test_its_mail_is_in_the_history(self, office: Client, paid: Payment) -> None:
+        office.post(self.address(paid), fields_of(office.get(self.address(paid))))
+        refund = Refund.objects.get().pk
+        services.refund_process(refund_id=refund)
+        assert f"mail about refund {refund}" not in page_of(office, paid)
+        services.receipts_send()
+        assert f"mail about refund {refund}" in page_of(office, paid)
+
+    def test_who_put_tickets_back_on_sale_is_in_the_history(
+        self, office: Client, paid: Payment, staff: User
+    ) -> None:
+        permit(staff, TicketsPermission.RETURN_TICKETS)
+        office.post(self.address(paid), fields_of(office.get(self.address(paid))))
+        services.refund_process(refund_id=Refund.objects.get().pk)
+        for _ in range(2):
+            office.post("/reservations/return/", {"reservation": paid.reservation_id})
+        assert page_of(office, paid).count("mona: put back on sale") == 1
+
+
+def test_the_history_says_who_scanned_which_ticket_where(
+    office: Client, paid: Payment, user_make: Callable[..., User]
+) -> None:
+    ticket = Ticket.objects.order_by("pk")[0]
+    user = permit(user_make(username="dora"), DoorPermission.USE_DOOR, DoorPermission.UNDO_ADMISSION)
+    door, scan = api_of(user), str(uuid4())
+    asked = {"scan_id": scan, "event": ticket.event_id, "serial": ticket.serial, "gate": "North"}
+    assert door.post("/door/scans/", asked, format="json").json()["result"] == "admitted"
+    assert f"ticket {ticket.serial} scanned by dora at North: admitted" in page_of(office, paid)
+    assert door.post(f"/door/scans/{scan}/undo/").status_code == 200
+    assert f"ticket {ticket.serial}: dora undid the admission" in page_of(office, paid)
 
 
 def test_what_staff_did_stays_when_holds_are_pruned(office: Client, payment: Payment) -> None:
