@@ -118,7 +118,7 @@ class TicketTypeForm(forms.ModelForm):
 
     class Meta:
         model = TicketType
-        fields = ("name", "price", "capacity", "max_per_user", "opens_at", "closes_at", "paused")
+        fields = ("name", "price", "capacity", "max_per_user", "opens_at", "closes_at", "paused", "hidden")
 
     def __init__(
         self,

@@ -21,7 +21,8 @@ Values = dict[str, str]  # "name" or "12:price" (of a ticket type), and what the
 PREFIX = "ticket_types"  # of the inline forms
 SALT = "tickets.event_edits"
 MOST_ROWS = 1000  # as many as Django takes
-LABELS = {"max_per_user": "Limit per person", "paused": "Pause"}
+LABELS = {"max_per_user": "Limit per person", "paused": "Pause", "hidden": "Hide from buyers"}
+SWITCHES = ("paused", "hidden")
 TYPE_FIELDS = (
     "name",
     "price",
@@ -32,6 +33,7 @@ TYPE_FIELDS = (
     "closes_at_0",
     "closes_at_1",
     "paused",
+    "hidden",
 )
 
 
@@ -66,6 +68,7 @@ def _type_values(ticket_type: TicketType, event: Event) -> Values:
         **_moment("opens_at", inventory.opens_at, event),
         **_moment("closes_at", closes_at, event),
         "paused": "on" if inventory.paused else "",
+        "hidden": "on" if ticket_type.hidden else "",
     }
 
 
@@ -115,7 +118,7 @@ def _changes(before: Values, now: Values) -> Iterator[str]:
             label = field.rpartition("_")[0] if field[-2:] in ("_0", "_1") else field
             subject = LABELS.get(label, label.replace("_", " ").capitalize())
             of = f" of {names[type_id]}" if type_id else ""
-            blank = "off" if label == "paused" else "empty"
+            blank = "off" if label in SWITCHES else "empty"
             yield f"{subject}{of} changed from {before[key] or blank} to {now[key] or blank}."
 
 
@@ -138,7 +141,7 @@ def _brought_up_to_date(
     rows += [row for row in sent if not row["id"]]
     for nth, row in enumerate(rows):
         for field, value in {**row, "event": str(event.pk)}.items():
-            if value or field not in ("paused", "DELETE"):
+            if value or field not in (*SWITCHES, "DELETE"):
                 fresh[f"{PREFIX}-{nth}-{field}"] = value
     fresh[f"{PREFIX}-TOTAL_FORMS"] = str(len(rows))
     fresh[f"{PREFIX}-INITIAL_FORMS"] = str(len(_type_names(now)))

@@ -10,7 +10,7 @@ from tickets.admin_forms import EventForm, TicketTypeForm, TicketTypeFormSet
 from tickets.models import Event, TicketType
 from tickets.rules import Buyers, Opening
 
-TYPE_FIELDS = ("name", "price", "capacity", "max_per_user", "opens_at", "closes_at", "paused")
+TYPE_FIELDS = ("name", "price", "capacity", "max_per_user", "opens_at", "closes_at", "paused", "hidden")
 TYPE_TEXTS = {
     "name": (_("Name"), _("For example Regular, VIP or Reduced.")),
     "price": (_("Price"), _("For example 15.00; 0 for a free ticket.")),
@@ -19,6 +19,10 @@ TYPE_TEXTS = {
     "opens_at": (_("Sale opens"), _("Empty: at once.")),
     "closes_at": (_("Sale closes"), _("Empty: when the event begins.")),
     "paused": (_("Pause the sale"), _("Nobody can reserve tickets of this type until you resume it.")),
+    "hidden": (
+        _("Hide from buyers"),
+        _("Buyers do not see this type and cannot reserve it. Staff can sell it."),
+    ),
 }
 
 

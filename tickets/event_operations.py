@@ -91,9 +91,10 @@ def event_changed(*, event_id: int, now: datetime) -> None:
 
 
 def opening_set(*, event: Event, now: datetime) -> None:
-    """Let a line come first for all ticket types of an event that opens by a draw, and for none of another."""
+    """Let a line come first for all types that buyers see of an event that opens by a draw; for none of another."""
     db.transaction_required()
-    types = Inventory.objects.filter(ticket_type__event_id=event.pk).values_list("pk", flat=True)
+    shown = Inventory.objects.filter(ticket_type__event_id=event.pk, ticket_type__hidden=False)
+    types = shown.values_list("pk", flat=True)
     first = set(types) if event.opening == Opening.DRAW else set()
     operations.line_first_set(event_id=event.pk, types=first, now=now)
 
@@ -113,10 +114,26 @@ def inventory_set(*, ticket_type: TicketType, now: datetime, **decided: Any) -> 
         decided["closes_at"] = decided["closes_at"] or date
     changed = Inventory.objects.filter(pk=ticket_type.pk).update(version=F("version") + 1, **decided)
     if not changed:
+        line_first = event.opening == Opening.DRAW and not ticket_type.hidden
         Inventory.objects.create(
-            ticket_type=ticket_type,
-            **{"closes_at": date, "line_first": event.opening == Opening.DRAW, **decided},
+            ticket_type=ticket_type, **{"closes_at": date, "line_first": line_first, **decided}
         )
+    event_changed(event_id=ticket_type.event_id, now=now)
+
+
+def ticket_type_hidden_set(*, ticket_type: TicketType, now: datetime) -> None:
+    """Follow a ticket type that was hidden from buyers, or is shown to them again: no line comes first for it.
+
+    The version that clients see is the sum of the event's and the shown inventories', so it must not fall when one
+    is hidden.
+    """
+    db.transaction_required()
+    inventory = Inventory.objects.select_for_update(no_key=True).get(pk=ticket_type.pk)
+    if ticket_type.hidden:
+        Event.objects.filter(pk=ticket_type.event_id).update(version=F("version") + inventory.version)
+    opening = Event.objects.values_list("opening", flat=True).get(pk=ticket_type.event_id)
+    line_first = opening == Opening.DRAW and not ticket_type.hidden
+    Inventory.objects.filter(pk=ticket_type.pk).update(line_first=line_first, version=F("version") + 1)
     event_changed(event_id=ticket_type.event_id, now=now)
 
 

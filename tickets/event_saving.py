@@ -7,6 +7,7 @@ from tickets import event_operations
 from tickets.admin_forms import EventForm, TicketTypeForm
 from tickets.models import Event
 
+COLUMNS = {"name": "name", "max_per_user": "max_per_user", "price": "price_minor", "hidden": "hidden"}
 DECIDED = ("capacity", "opens_at", "closes_at", "paused")  # what is kept on the inventory
 # What staff read when the database refuses what a form let through: somebody else was quicker.
 SENTENCES = {
@@ -61,8 +62,9 @@ def _type_write(line: TicketTypeForm, *, is_new: bool, now: datetime) -> None:
     if is_new:
         ticket_type.save()
     else:
-        names = {"name": "name", "max_per_user": "max_per_user", "price": "price_minor"}
-        ticket_type.save(update_fields=[names[name] for name in changed if name in names])
+        ticket_type.save(update_fields=[COLUMNS[name] for name in changed if name in COLUMNS])
+        if "hidden" in changed:
+            event_operations.ticket_type_hidden_set(ticket_type=ticket_type, now=now)
     decided = {name: line.cleaned_data[name] for name in DECIDED if is_new or name in changed}
     if decided:
         event_operations.inventory_set(ticket_type=ticket_type, now=now, **decided)

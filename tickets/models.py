@@ -130,6 +130,11 @@ class TicketType(models.Model):
     max_per_user = models.IntegerField(
         "limit per person", default=10, help_text="How many tickets of this type one person may have."
     )
+    hidden = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Not shown to buyers, who cannot reserve it. Staff can sell it.",
+    )
 
     class Meta:
         constraints = [

@@ -225,6 +225,7 @@ class ClaimFacts:
     line_first: bool
     max_per_user: int
     price_minor: int
+    hidden: bool
     status: str  # of the event
     live_reservation: int | None  # the buyer's own of this type, unless it is due
     owned: int  # tickets in the buyer's live and validated reservations of this type, without due ones
@@ -238,7 +239,7 @@ def refusal(facts: ClaimFacts, *, quantity: int) -> DomainError | None:
     Of several reasons, the one the buyer can do most about comes first. Availability comes last, and is not
     judged while holds are due: releasing them may change it.
     """
-    if facts.status == EventStatus.DRAFT:
+    if facts.status == EventStatus.DRAFT or facts.hidden:
         return UnknownTicketType()
     if facts.live_reservation is not None:
         return AlreadyReserved(reservation=facts.live_reservation)

@@ -60,12 +60,12 @@ def events_listed(*, after: datetime | None = None) -> QuerySet[Event, Any]:
 def events_static(ids: Collection[int], *, drafts: bool = False) -> dict[int, dict[str, Any]]:
     """Read what staff edit of events: {id: {id, name, date, ..., ticket_types: [{id, name, price_minor, ...}]}}.
 
-    Drafts are left out unless `drafts` asks for them.
+    Hidden ticket types are left out, and drafts unless `drafts` asks for them.
     """
     events = Event.objects.filter(pk__in=ids)
     shown = events if drafts else events.exclude(status=Event.Status.DRAFT)
     found = {row["id"]: {**row, "ticket_types": []} for row in shown.values(*EVENT_COLUMNS)}
-    types = TicketType.objects.filter(event_id__in=found).order_by("id")
+    types = TicketType.objects.filter(event_id__in=found, hidden=False).order_by("id")
     for row in types.values("event_id", "id", "name", "price_minor", "max_per_user"):
         found[row["event_id"]]["ticket_types"].append(row)
     return found
@@ -125,9 +125,9 @@ def next_releases(ticket_types: Collection[int]) -> dict[int, datetime]:
 
 
 def types_with_tickets_left(event_ids: Collection[int]) -> dict[int, list[int]]:
-    """Read the ids of each event's ticket types that have tickets left."""
+    """Read the ids of each event's ticket types that have tickets left; hidden ones are left out."""
     left = Inventory.objects.filter(
-        ticket_type__event_id__in=event_ids, capacity__gt=F("held") + F("sold")
+        ticket_type__event_id__in=event_ids, ticket_type__hidden=False, capacity__gt=F("held") + F("sold")
     ).order_by("ticket_type_id")
     found: dict[int, list[int]] = defaultdict(list)
     for event_id, type_id in left.values_list("ticket_type__event_id", "ticket_type_id"):
@@ -150,7 +150,7 @@ def events_next(
         upcoming = upcoming.annotate(day=LOCAL_DAY).filter(day__gte=month[0], day__lt=month[1])
     shown = upcoming.order_by("date", "id").values("id", "name", "date", "time_zone", "currency")[:most]
     found: dict[int, dict[str, Any]] = {event["id"]: {**event, "types": []} for event in shown}
-    types = Inventory.objects.filter(ticket_type__event_id__in=found).annotate(
+    types = Inventory.objects.filter(ticket_type__event_id__in=found, ticket_type__hidden=False).annotate(
         event_id=F("ticket_type__event_id"), left=F("capacity") - F("held") - F("sold")
     )
     columns = (

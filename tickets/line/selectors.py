@@ -54,7 +54,7 @@ def lines_at_work(*, now: datetime) -> list[Line]:
 
 def is_worth_serving(*, event_id: int) -> bool:
     """Return whether serving a line may change anything: something is there, or the wrong types are by the line."""
-    inventories = Inventory.objects.filter(ticket_type__event_id=event_id)
+    inventories = Inventory.objects.filter(ticket_type__event_id=event_id, ticket_type__hidden=False)
     is_left = inventories.filter(capacity__gt=F("held") + F("sold"), paused=False).exists()
     waiting = Entry.objects.filter(line_id=event_id, state=EntryState.WAITING)
     return is_left or inventories.filter(line_first=False).exists() or not waiting.exists()
@@ -72,8 +72,9 @@ def is_there(*, event_id: int, items: rules.Items) -> bool:
 
 
 def types_of(*, event_id: int) -> list[int]:
-    """Return the ids of an event's ticket types."""
-    return list(TicketType.objects.filter(event_id=event_id).values_list("pk", flat=True))
+    """Return the ids of an event's ticket types, without hidden ones."""
+    shown = TicketType.objects.filter(event_id=event_id, hidden=False)
+    return list(shown.values_list("pk", flat=True))
 
 
 def opens_by_draw(*, event_id: int) -> bool | None:

@@ -18,12 +18,19 @@ _BUYER_CHECK = (
     "buyer_check(%(buyer)s, %(ticket_type)s, %(order)s,"
     " %(most_held)s, %(expired)s, make_interval(secs => %(cooling)s))"
 )
+# Buyers cannot claim a hidden type: then no row comes of it, and the claim is not tried.
+_CHECKED = (
+    f"(SELECT {_BUYER_CHECK} AS may WHERE NOT EXISTS"  # noqa: S608
+    " (SELECT FROM tickets_tickettype t WHERE t.hidden AND t.id {types})) b"
+)
 CLAIM = (
-    f"SELECT c.* FROM {_BUYER_CHECK} b CROSS JOIN LATERAL reservation_claim(CASE WHEN b THEN %(buyer)s END,"  # noqa: S608
+    f"SELECT c.* FROM {_CHECKED.format(types='= %(ticket_type)s')}"  # noqa: S608
+    " CROSS JOIN LATERAL reservation_claim(CASE WHEN b.may THEN %(buyer)s END,"
     " %(ticket_type)s, %(quantity)s, %(key)s, make_interval(secs => %(hold_seconds)s)) c"
 )
 CLAIM_ORDER = (
-    f"SELECT c.* FROM {_BUYER_CHECK} b CROSS JOIN LATERAL reservations_claim(CASE WHEN b THEN %(buyer)s END,"  # noqa: S608
+    f"SELECT c.* FROM {_CHECKED.format(types='= ANY (%(ticket_types)s)')}"  # noqa: S608
+    " CROSS JOIN LATERAL reservations_claim(CASE WHEN b.may THEN %(buyer)s END,"
     " %(ticket_types)s, %(quantities)s, %(order)s, %(key)s, make_interval(secs => %(hold_seconds)s)) c"
 )
 GIVE_ORDERS = "SELECT * FROM orders_give(%(event)s, %(baskets)s, make_interval(secs => %(hold_seconds)s))"
