@@ -15,7 +15,7 @@ import overlord.celery  # noqa: F401  (makes its application the current one)
 from checkout.gateways import ledger
 from overlord.accounts import token_cache
 from overlord.accounts.models import User
-from overlord.kernel import redis_client
+from overlord.kernel import db, redis_client
 from stats import top_cache
 from tests.clients import api_of
 from tickets import sold_out_cache
@@ -65,6 +65,7 @@ def clean_memories() -> Iterator[None]:
     yield
     ledger.close()
     token_cache.close()
+    db.lock_sessions_close()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "overlord.settings")
 django.setup()  # before what imports models
 
 from overlord import liveness  # noqa: E402
-from overlord.kernel import open_files  # noqa: E402
+from overlord.kernel import database_check, open_files  # noqa: E402
 from overlord.kernel.problems import CONTENT_TYPE, problem  # noqa: E402
 from overlord.kernel.rendering import dumps  # noqa: E402
 from realtime.gateway.routing import websockets  # noqa: E402
@@ -42,6 +42,7 @@ async def http(scope: dict[str, Any], _receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": body if scope["method"] != "HEAD" else b""})
 
 
+database_check.start()
 application = ProtocolTypeRouter({"http": http, "websocket": websockets})
 liveness.touch_by_reactor()
 

@@ -14,7 +14,7 @@ from django.conf import settings
 from redis import RedisError
 
 from overlord import worker_liveness
-from overlord.kernel import queue_health, steps
+from overlord.kernel import database_check, queue_health, steps
 from overlord.kernel.postgresql import base as postgresql
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "overlord.settings")
@@ -45,6 +45,11 @@ def _share_connections(**_kwargs: object) -> None:
     Celery closes a thread's connection before and after each task; closing returns it to the pool.
     """
     postgresql.share(most=settings.WORKER_CONNECTIONS, seconds=CONNECTION_PATIENCE)
+
+
+@worker_init.connect
+def _check_database(**_kwargs: object) -> None:
+    database_check.start()
 
 
 @task_prerun.connect

@@ -7,7 +7,7 @@ from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
 from redis import RedisError
 
-from overlord.kernel import queue_health, redis_client
+from overlord.kernel import database_check, queue_health, redis_client
 from overlord.kernel.queues import Queue
 
 NEEDED_QUEUES = (Queue.LIVE, Queue.EXPIRY, Queue.PAYMENTS)  # without the others, tickets are still sold
@@ -27,9 +27,11 @@ def readyz_self(_request: HttpRequest) -> JsonResponse:
 def readyz(_request: HttpRequest) -> JsonResponse:
     """Answer 200, or 503 and what is missing.
 
-    That is `database`, `redis`, `worker` (with its silent queues) or `sockets` (no live process takes another one).
+    That is `database`, `database_setup` (overlord/kernel/database_check.py; the log says what), `redis`, `worker`
+    (with its silent queues) or `sockets` (no live process takes another one).
     """
     missing = [] if _database_answers() else ["database"]
+    missing += ["database_setup"] if database_check.found() else []
     silent: list[Queue] = []
     try:
         silent = queue_health.silent_queues(NEEDED_QUEUES)

@@ -53,6 +53,11 @@ def test_a_secret_may_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
         ({"DATABASE_URL": f"{POSTGRES}?options=-c%20jit%3Doff"}, "the option options"),
         ({"DATABASE_URL": f"{POSTGRES}?sslrootcert=/nowhere.pem"}, "sslrootcert names /nowhere.pem"),
         ({"DATABASE_URL": "postgres://u:p#w@h:5432/d"}, "DATABASE_URL cannot be read|%23"),
+        (
+            {"DATABASE_URL": POSTGRES, "DATABASE_DIRECT_URL": "mysql://h/database"},
+            "DATABASE_DIRECT_URL must begin",
+        ),
+        ({"DATABASE_URL": POSTGRES, "DATABASE_DIRECT_URL": f"{POSTGRES}2"}, "name the same database"),
         ({"REDIS_URL": "sentinel://h:26379/0"}, "must begin with redis:// or rediss://"),
         ({"REDIS_URL": "unix:///run/redis.sock"}, "must begin with redis:// or rediss://"),
         ({"REDIS_URL": "redis://h/zero"}, "the number of a database"),
@@ -70,6 +75,14 @@ def test_a_wrong_value_is_refused_with_a_sentence(
 ) -> None:
     with pytest.raises(ImproperlyConfigured, match=sentence):
         settings_reader.reader(tmp_path)(**variables)
+
+
+def test_the_direct_address_may_have_options_of_its_own(tmp_path: Path) -> None:
+    direct = f"{POSTGRES}?sslmode=require"
+    read = settings_reader.reader(tmp_path)(DATABASE_URL=POSTGRES, DATABASE_DIRECT_URL=direct)
+
+    assert read["DATABASE_DIRECT_OPTIONS"] == {"sslmode": "require"}
+    assert read["DATABASE_OPTIONS"] == {}
 
 
 def test_right_values_are_read(tmp_path: Path) -> None:

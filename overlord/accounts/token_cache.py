@@ -6,6 +6,9 @@ Note [Invalidation]: what ends a token, deactivates a user or changes a password
 statement in psql) fires triggers that notify the channel `principals` (migration 0004). The cache reads the
 notifications from its LISTEN connection before it answers. That costs one look at a socket, where a query would add
 a sixth to a reservation. While it cannot listen, it keeps nothing and reads PostgreSQL each time.
+
+Note [Heard]: a notification that the cache sends itself must arrive before it keeps anything, and each minute it
+begins anew with another connection, of which the same is true (overlord/kernel/listening.py).
 """
 
 import logging
@@ -19,7 +22,7 @@ import psycopg2.extensions
 from django.db import DatabaseError
 from django.db import connection as django_connection
 
-from overlord.kernel import db
+from overlord.kernel import db, listening
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +62,7 @@ class TokenCache:
         self._tokens: dict[int, set[str]] = {}  # by user id
         self._notifications = 0
         self._connection: psycopg2.extensions.connection | None = None
-        self._retry_at = 0.0
+        self._listen_at = 0.0  # when to begin or to begin anew
 
     def principal_of(self, token: str) -> Principal | None:
         """Find the active user who owns the API token with this hash; None when there is none."""
@@ -100,22 +103,34 @@ class TokenCache:
             self._drop_all()
             if self._connection is not None:
                 self._connection.close()
-            self._connection, self._retry_at = None, 0.0
+            self._connection, self._listen_at = None, 0.0
 
     def _listen(self) -> None:
-        """Listen again from time to time when the connection is lost. Nobody waits for the thread that does it."""
+        """Listen, each minute anew. Nobody waits for the thread that does it. See Note [Heard]."""
         with self._lock:
-            if self._connection is not None or time.monotonic() < self._retry_at:
+            if time.monotonic() < self._listen_at:
                 return
-            self._retry_at = float("inf")
-        connection = None
+            self._listen_at = float("inf")
+        heard = None
         try:
-            connection = db.listen(CHANNEL, name=CHANNEL)
+            heard = listening.listen(CHANNEL, name=CHANNEL)
         except DatabaseError as error:
             logger.warning("Tokens are not cached: %s", str(error).strip())
         finally:
             with self._lock:
-                self._connection, self._retry_at = connection, time.monotonic() + RETRY_SECONDS
+                self._replace(heard)
+
+    def _replace(self, heard: psycopg2.extensions.connection | None) -> None:
+        """Listen on this connection from now on; None: on none, and keep nothing."""
+        if heard is None:
+            self._drop_all()
+        elif self._connection is not None:
+            self._receive()  # what came on the old one since the last look
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = heard
+        seconds = RETRY_SECONDS if heard is None else listening.AGAIN_SECONDS
+        self._listen_at = time.monotonic() + seconds
 
     def _receive(self) -> bool:
         """Apply the notifications that have come; return False while the cache cannot listen."""
@@ -126,6 +141,7 @@ class TokenCache:
         except psycopg2.Error as error:
             logger.warning("Tokens are not cached until PostgreSQL can be reached: %s", str(error).strip())
             self._connection = None
+            self._listen_at = min(self._listen_at, time.monotonic() + RETRY_SECONDS)
             self._drop_all()
             return False
         while self._connection.notifies:

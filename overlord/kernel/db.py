@@ -15,13 +15,17 @@ from typing import Any
 
 import psycopg2
 import psycopg2.extensions
-from django.db import IntegrityError, connection
+from django.db import IntegrityError, OperationalError, connection
 from django.db import transaction as django_transaction
 
+from overlord.kernel import listening
+from overlord.kernel.connection_pool import ConnectionPool, is_lost
 from overlord.kernel.errors import DomainError
-from overlord.kernel.postgresql.base import reachability
 
 logger = logging.getLogger(__name__)
+
+LOCKS = 8  # that the threads of a process hold at once
+LOCK_PATIENCE = 30.0  # seconds
 
 
 class TransactionError(RuntimeError):
@@ -108,21 +112,6 @@ def rows(sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> list[dict[
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def listen(*channels: str, name: str) -> psycopg2.extensions.connection:
-    """Open a connection, not one of Django's, that receives the notifications of these channels.
-
-    Raise django.db.OperationalError when PostgreSQL is away. `poll()` reads what has come into `notifies`, without
-    waiting, and raises psycopg2.Error when the connection is lost. `name` is its name in pg_stat_activity.
-    """
-    params = {**connection.get_connection_params(), "cursor_factory": None, "application_name": name}
-    with connection.wrap_database_errors:
-        listening = reachability.attempt(partial(psycopg2.connect, **params))
-        listening.autocommit = True
-        with listening.cursor() as cursor:
-            cursor.execute("; ".join(f'LISTEN "{channel}"' for channel in channels))
-    return listening
-
-
 def violated(error: IntegrityError) -> str | None:
     """Return the name of the violated constraint, as in the models; None when PostgreSQL names none."""
     diagnostics = getattr(error.__cause__, "diag", None)
@@ -149,23 +138,46 @@ def constraint_errors(refusals: Mapping[str, DomainError]) -> Iterator[None]:
 
 
 class AdvisoryLock:
-    """A lock that belongs to this database connection; PostgreSQL drops it when the connection ends."""
+    """A lock of a session: PostgreSQL drops it when its connection ends, which is one of `DATABASE_DIRECT_URL`."""
 
     def __init__(self, name: str) -> None:
         self._key = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
-        self._held = False
+        self._session: psycopg2.extensions.connection | None = None
 
     def is_mine(self) -> bool:
         """Return whether the lock is held here; take it if it is free."""
-        if not self._held:
-            self._held = rows("SELECT pg_try_advisory_lock(%s) AS held", [self._key])[0]["held"]
-        return self._held
+        if self._session is not None and is_lost(self._session):
+            self._end(broken=True)
+        if self._session is None:
+            self._try()
+        return self._session is not None
 
     def release(self) -> None:
         """Release the lock if it is held here."""
-        if self._held:
-            self._held = False
-            rows("SELECT pg_advisory_unlock(%s)", [self._key])
+        if self._session is None:
+            return
+        try:
+            _row(self._session, "SELECT pg_advisory_unlock(%s)", self._key)
+        except psycopg2.Error:
+            self._end(broken=True)  # the lock ends with its connection
+        else:
+            self._end(broken=False)
+
+    def _try(self) -> None:
+        with connection.wrap_database_errors:
+            self._session = _lock_sessions.take(partial(listening.connect, name="locks", direct=True))
+            try:
+                held = _lock_try(self._session, self._key)
+            except BaseException:
+                self._end(broken=True)
+                raise
+            if not held:
+                self._end(broken=False)
+
+    def _end(self, *, broken: bool) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            _lock_sessions.give_back(session, broken=broken)
 
 
 @contextmanager
@@ -176,3 +188,26 @@ def advisory_lock(name: str) -> Iterator[AdvisoryLock]:
         yield lock
     finally:
         lock.release()
+
+
+def lock_sessions_close() -> None:
+    """Close the connections of locks that nobody holds; the next lock opens another."""
+    _lock_sessions.close_idle()
+
+
+def _lock_try(session: psycopg2.extensions.connection, key: int) -> bool:
+    """Take the lock if it is free; raise OperationalError where a pooler lends each transaction another session."""
+    pid, held = _row(session, "SELECT pg_backend_pid(), pg_try_advisory_lock(%s)", key)
+    if pid != session.info.backend_pid:
+        raise OperationalError("The lock belongs to a pooler's session and not to ours.")
+    return bool(held)
+
+
+def _row(session: psycopg2.extensions.connection, sql: str, *params: object) -> tuple[Any, ...]:
+    with session.cursor() as cursor:
+        cursor.execute(sql, params)
+        row: tuple[Any, ...] = cursor.fetchall()[0]
+    return row
+
+
+_lock_sessions = ConnectionPool(most=LOCKS, seconds=LOCK_PATIENCE)

@@ -22,21 +22,27 @@ REDIS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 REDIS_OPTIONS = {*REDIS_FILES, "ssl_cert_reqs"}
 
 
-def postgres_options(url: str) -> dict[str, Any]:
-    """Return the connection options of a DATABASE_URL; raise ImproperlyConfigured for what would be ignored."""
-    parts = _split("DATABASE_URL", url)
+def postgres_options(url: str, *, variable: str = "DATABASE_URL") -> dict[str, Any]:
+    """Return the connection options of an address; raise ImproperlyConfigured for what would be ignored."""
+    parts = _split(variable, url)
     if parts.scheme not in POSTGRES_SCHEMES:
         raise ImproperlyConfigured(
-            "DATABASE_URL must begin with postgres://; the application needs PostgreSQL."
+            f"{variable} must begin with postgres://; the application needs PostgreSQL."
         )
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     for name in options:
         if name in POSTGRES_REFUSED or not _libpq_knows(name):
-            raise ImproperlyConfigured(f"DATABASE_URL has the option {name}, which cannot be set there.")
+            raise ImproperlyConfigured(f"{variable} has the option {name}, which cannot be set there.")
     if options.get("sslmode", "prefer") not in SSL_MODES:
-        raise ImproperlyConfigured(f"DATABASE_URL: sslmode must be one of {', '.join(sorted(SSL_MODES))}.")
-    _check_files("DATABASE_URL", options, POSTGRES_FILES)
+        raise ImproperlyConfigured(f"{variable}: sslmode must be one of {', '.join(sorted(SSL_MODES))}.")
+    _check_files(variable, options, POSTGRES_FILES)
     return options
+
+
+def same_database(url: str, direct_url: str) -> None:
+    """Raise ImproperlyConfigured unless both addresses name the same database."""
+    if urlsplit(url).path.strip("/") != urlsplit(direct_url).path.strip("/"):
+        raise ImproperlyConfigured("DATABASE_DIRECT_URL must name the same database as DATABASE_URL.")
 
 
 def redis_url(url: str) -> str:

@@ -81,24 +81,40 @@ TEMPLATES: list[dict[str, Any]] = [
 # Each thread keeps its connection. Before each request it looks whether the server has closed it, which costs no
 # statement. A server that disappears without closing it, as when the network is cut, is noticed by the keepalives
 # within ten seconds and by a statement within five.
+#
+# A pooler knows no start-up options: with DATABASE_DIRECT_URL the role of DATABASE_URL sets the time-outs, which
+# each process verifies (overlord/kernel/database_check.py).
 DATABASE_URL = env.DATABASE_URL
+DATABASE_TIMEOUTS = {  # milliseconds
+    "lock_timeout": 3_000,
+    "statement_timeout": 15_000,
+    "idle_in_transaction_session_timeout": 30_000,
+}
+_OPTIONS = {
+    "application_name": "overlord",
+    "keepalives": 1,
+    "keepalives_idle": 4,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 5000,
+}
+_TIMEOUTS = {"options": " ".join(f"-c {name}={value}" for name, value in DATABASE_TIMEOUTS.items())}
 DATABASES: dict[str, dict[str, Any]] = {"default": {"ENGINE": "django.db.backends.dummy"}}
 if env.DATABASE_URL:
     DATABASES["default"] = {
         **environ.Env.db_url_config(env.DATABASE_URL),
         "ENGINE": "overlord.kernel.postgresql",
         "CONN_MAX_AGE": None,
-        "OPTIONS": {
-            "application_name": "overlord",
-            "keepalives": 1,
-            "keepalives_idle": 4,
-            "keepalives_interval": 2,
-            "keepalives_count": 3,
-            "tcp_user_timeout": 5000,
-            **env.DATABASE_OPTIONS,
-            "options": "-c lock_timeout=3000 -c statement_timeout=15000"
-            " -c idle_in_transaction_session_timeout=30000",
-        },
+        "DISABLE_SERVER_SIDE_CURSORS": True,  # they end with their transaction where a pooler stands between
+        "OPTIONS": {**_OPTIONS, **env.DATABASE_OPTIONS, **({} if env.DATABASE_DIRECT_URL else _TIMEOUTS)},
+    }
+# What differs where a session must stay one: LISTEN, locks of sessions, migrations. Empty: nothing does.
+DATABASE_DIRECT: dict[str, Any] = {}
+if env.DATABASE_DIRECT_URL:
+    DATABASE_DIRECT = {
+        **environ.Env.db_url_config(env.DATABASE_DIRECT_URL),
+        "ENGINE": "overlord.kernel.postgresql",
+        "OPTIONS": {**_OPTIONS, **env.DATABASE_DIRECT_OPTIONS, **_TIMEOUTS},
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

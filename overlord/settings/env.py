@@ -58,6 +58,7 @@ _read(ROOT / ".env")
 SECRETS = (
     "SECRET_KEY",
     "DATABASE_URL",
+    "DATABASE_DIRECT_URL",
     "REDIS_URL",
     "EMAIL_URL",
     "STRIPE_SECRET_KEY",
@@ -117,6 +118,13 @@ REDIS_URL = _required(
     "REDIS_URL", f"With Compose: redis://:PASSWORD@valkey:6379/0; make the password with: {RANDOM}"
 )
 DATABASE_OPTIONS = addresses.postgres_options(DATABASE_URL) if DATABASE_URL else {}
+
+# PostgreSQL itself, where DATABASE_URL leads to a pooler that gives each transaction another connection.
+DATABASE_DIRECT_URL = _env.str("DATABASE_DIRECT_URL", "")
+DATABASE_DIRECT_OPTIONS: dict[str, Any] = {}
+if DATABASE_DIRECT_URL:
+    DATABASE_DIRECT_OPTIONS = addresses.postgres_options(DATABASE_DIRECT_URL, variable="DATABASE_DIRECT_URL")
+    addresses.same_database(DATABASE_URL, DATABASE_DIRECT_URL)
 if REDIS_URL:
     REDIS_URL = addresses.redis_url(REDIS_URL)
 

@@ -6,7 +6,9 @@ Note [Notified, then checked]: triggers notify the channel `principals` with the
 account or rights have changed, and `sessions` with the hash of a session that has ended. The gateway listens while
 any of its sockets has a credential, and then checks the credentials that a notification is about. It also checks
 all of them every 30 seconds, and when it begins to listen, because a notification may be lost with the connection.
-A socket that was being admitted when a notification came is checked once more afterwards (`changes`).
+A socket that was being admitted when a notification came is checked once more afterwards (`changes`). Each minute
+it begins anew with another connection. While none is to be had on which notifications arrive
+(overlord/kernel/listening.py), it checks all of them each second.
 """
 
 import asyncio
@@ -15,8 +17,9 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 
 import psycopg2
 import psycopg2.extensions
+from django.db import DatabaseError
 
-from overlord.kernel import db
+from overlord.kernel import listening
 from realtime.gateway import access
 from realtime.gateway.access import Credential
 from realtime.gateway.daphne_socket import CloseCode
@@ -27,6 +30,7 @@ logger = logging.getLogger(__name__)
 PRINCIPALS = "principals"  # channels of PostgreSQL
 SESSIONS = "sessions"
 CHECK_SECONDS = 30.0  # between two checks of all credentials
+UNHEARD_SECONDS = 1.0  # the same while no notification can arrive
 GATHER_SECONDS = 0.1  # in which more notifications may come, for one check of all
 LISTEN_SECONDS = 1.0  # between two looks whether to listen
 
@@ -46,6 +50,7 @@ class Revocation:
         self._check_all_at = self._loop.time() + CHECK_SECONDS
         self._connection: psycopg2.extensions.connection | None = None
         self._fileno = -1  # a lost connection does not know it any more
+        self._listen_at = 0.0  # when to begin anew
         self._notified: set[str] = set()  # ids of users, hashes of sessions
         self._due = asyncio.Event()
         self.changes = 0  # how many notifications have come, and how often listening began
@@ -53,16 +58,32 @@ class Revocation:
     async def listen_step(self) -> None:
         """Wait a second, then begin or end to listen."""
         await asyncio.sleep(LISTEN_SECONDS)
-        needed = any(subscriber.credential for subscriber in self._subscribers())
-        if needed and self._connection is None:
-            connection = await asyncio.to_thread(db.listen, PRINCIPALS, SESSIONS, name="revocation")
-            self._connection, self._fileno = connection, connection.fileno()
-            self._loop.add_reader(self._fileno, self._receive)
-            self.changes += 1
-            self._check_all_at = 0.0
-            self._due.set()
-        elif not needed:
+        if not self._needed():
             self.stop_listening()
+        elif self._connection is None or self._loop.time() >= self._listen_at:
+            await self._listen()
+
+    def _needed(self) -> bool:
+        return any(subscriber.credential for subscriber in self._subscribers())
+
+    async def _listen(self) -> None:
+        """Listen by a new connection, and then check all; check all too when no notification arrives."""
+        try:
+            heard = await asyncio.to_thread(listening.listen, PRINCIPALS, SESSIONS, name="revocation")
+        except DatabaseError:
+            self.stop_listening()
+            self._check_all()
+            raise
+        self.stop_listening()
+        self._connection, self._fileno = heard, heard.fileno()
+        self._loop.add_reader(self._fileno, self._receive)
+        self._listen_at = self._loop.time() + listening.AGAIN_SECONDS
+        self.changes += 1
+        self._check_all()
+
+    def _check_all(self) -> None:
+        self._check_all_at = 0.0
+        self._due.set()
 
     def stop_listening(self) -> None:
         """Close the connection on which notifications come."""
@@ -104,7 +125,8 @@ class Revocation:
         notified, self._notified = self._notified, set()
         everything = self._check_all_at <= self._loop.time()
         if everything:
-            self._check_all_at = self._loop.time() + CHECK_SECONDS
+            is_unheard = self._needed() and self._connection is None
+            self._check_all_at = self._loop.time() + (UNHEARD_SECONDS if is_unheard else CHECK_SECONDS)
         try:
             await self.check(None if everything else notified)
         except Exception:

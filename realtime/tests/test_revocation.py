@@ -10,6 +10,7 @@ from django.test import Client
 
 from overlord.accounts import services
 from overlord.accounts.models import ApiToken, User
+from overlord.kernel import listening
 from overlord.kernel.db import rows
 from realtime import streams
 from realtime.gateway import consumer, hub, revocation
@@ -107,7 +108,7 @@ def notify(channel: str, payload: str) -> None:
 in_thread = database_sync_to_async
 
 
-async def listening(hub: Hub) -> None:
+async def listens(hub: Hub) -> None:
     assert await until(lambda: hub.revocation.changes > 0)
     assert await until(lambda: hub.revocation._check_all_at > hub._loop.time()), "all were checked then"
 
@@ -127,7 +128,7 @@ async def closed(
     frame_keep(1, "1", f"me.{credential.user_id}")
     screen = Screen(f"me.{credential.user_id}", credential)
     await hub.attach(screen.subscriber)
-    await listening(hub)
+    await listens(hub)
     await in_thread(happens)(credential)
     await all_notified(hub)
     await until(lambda: bool(screen.codes), seconds=seconds)
@@ -168,6 +169,58 @@ def test_control_without_heeding_the_notification_it_stays_until_the_next_check(
     credential = known(ada)
     monkeypatch.setattr(revocation, "_names", lambda *_: False)
     assert with_hub(lambda hub: closed(hub, credential, happens, seconds=0.2)) == []
+
+
+def unheard(*_args: Any, **_options: Any) -> Any:
+    raise listening.NotHeardError
+
+
+async def closed_unheard(hub: Hub, credential: Credential, *, seconds: float) -> list[int]:
+    """Return the codes of a socket's close after a log-out of which no notification arrives."""
+    frame_keep(1, "1", f"me.{credential.user_id}")
+    screen = Screen(f"me.{credential.user_id}", credential)
+    await hub.attach(screen.subscriber)
+    await in_thread(logs_out)(credential)
+    await until(lambda: bool(screen.codes), seconds=seconds)
+    return screen.codes
+
+
+def test_where_no_notification_arrives_all_are_checked_each_second(
+    ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "listen", unheard)
+    credential = by_session(ada)
+    assert with_hub(lambda hub: closed_unheard(hub, credential, seconds=60)) == [4401]
+
+
+def test_control_with_the_usual_checks_it_stays_open(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "listen", unheard)
+    monkeypatch.setattr(Revocation, "_check_all", lambda _revocation: None)
+    monkeypatch.setattr(revocation, "UNHEARD_SECONDS", 1000.0)
+    credential = by_session(ada)
+    assert with_hub(lambda hub: closed_unheard(hub, credential, seconds=3)) == []
+
+
+def test_it_listens_anew_each_minute(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "AGAIN_SECONDS", 0.0)
+    credential = by_session(ada)
+
+    async def test(hub: Hub) -> list[int]:
+        await listening_twice(hub, credential)
+        return await closed(hub, credential, logs_out)
+
+    assert with_hub(test) == [4401]
+
+
+async def listening_twice(hub: Hub, credential: Credential) -> None:
+    screen = Screen(f"me.{credential.user_id}", credential)
+    frame_keep(1, "1", f"me.{credential.user_id}")
+    await hub.attach(screen.subscriber)
+    assert await until(lambda: hub.revocation._connection is not None)
+    first = hub.revocation._connection
+    assert await until(lambda: hub.revocation._connection not in {None, first})
+    assert first is not None
+    assert first.closed
 
 
 @pytest.mark.parametrize(("known", "happens", "code"), CHANGES)
@@ -244,7 +297,7 @@ def test_what_was_missed_while_postgresql_did_not_notify_is_found_afterwards(ada
         screen = Screen(f"me.{ada.pk}", credential)
         frame_keep(1, "1", f"me.{ada.pk}")
         await hub.attach(screen.subscriber)
-        await listening(hub)
+        await listens(hub)
         await in_thread(lose_the_connection_and_log_out)(credential)
         await until(lambda: bool(screen.codes), seconds=10)
         return screen.codes
@@ -258,7 +311,7 @@ def test_without_private_sockets_there_is_no_connection(ada: User) -> None:
     async def test(hub: Hub) -> None:
         screen = Screen(f"me.{ada.pk}", credential)
         await hub.attach(screen.subscriber)
-        await listening(hub)
+        await listens(hub)
         hub.detach(screen.subscriber)
         assert await until(lambda: hub.revocation._connection is None)
 
@@ -283,7 +336,7 @@ def closed_while_admitted(ada: User, monkeypatch: pytest.MonkeyPatch, *, seconds
     async def test() -> bool:
         other = Screen(f"me.{bob.user_id}", bob)
         await hub.current().attach(other.subscriber)
-        await listening(hub.current())
+        await listens(hub.current())
         monkeypatch.setattr(consumer, "admit", admit_and_log_out)
         socket = Socket("/ws/me/", headers)
         await socket.open()

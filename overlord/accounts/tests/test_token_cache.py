@@ -14,7 +14,7 @@ from django.test import Client
 from overlord.accounts import services, token_cache
 from overlord.accounts.models import ApiToken, User
 from overlord.accounts.token_cache import Principal, TokenCache
-from overlord.kernel import db
+from overlord.kernel import db, listening
 from tests.clients import token_of
 from tests.system import eventually
 
@@ -145,9 +145,49 @@ def test_without_a_listen_connection_nothing_is_kept(cache: TokenCache, token: s
     db.rows("SELECT pg_terminate_backend(%s)", [row["pid"]])
     assert eventually(lambda: cache.principal_of(token) is not None and cache._connection is None)
     assert not cache._principals
-    cache._retry_at = 0.0
+    cache._listen_at = 0.0
     cache.principal_of(token)
     assert cache._principals
+
+
+def test_it_listens_anew_each_minute_and_keeps_what_it_has(cache: TokenCache, token: str) -> None:
+    cache.principal_of(token)
+    before = cache._connection
+    cache._listen_at = 0.0
+    cache.principal_of(token)
+    assert before is not None
+    assert before.closed
+    assert cache._connection is not None
+    assert list(cache._principals) == [token]
+
+
+def test_what_came_on_the_former_connection_is_heeded(
+    cache: TokenCache, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.principal_of(token)
+    really = listening.listen
+
+    def listen(*channels: str, name: str) -> Any:
+        ApiToken.objects.all().delete()  # notified before the new connection listens
+        return really(*channels, name=name)
+
+    monkeypatch.setattr(token_cache.listening, "listen", listen)
+    cache._listen_at = 0.0
+    assert eventually(lambda: cache.principal_of(token) is None)
+
+
+def test_when_no_notification_arrives_any_more_nothing_is_kept(
+    cache: TokenCache, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unheard(*_args: Any) -> None:
+        raise listening.NotHeardError
+
+    cache.principal_of(token)
+    monkeypatch.setattr(listening, "_await", unheard)
+    cache._listen_at = 0.0
+    assert cache.principal_of(token) is not None
+    assert not cache._principals
+    assert cache._connection is None
 
 
 def test_a_cache_that_never_could_listen_still_answers(
@@ -165,14 +205,14 @@ def test_nobody_waits_for_the_thread_that_connects(
     cache: TokenCache, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connecting, connect = threading.Event(), threading.Event()
-    really = db.listen
+    really = listening.listen
 
     def listen(*channels: str, name: str) -> Any:
         connecting.set()
         assert connect.wait(timeout=30)
         return really(*channels, name=name)
 
-    monkeypatch.setattr(token_cache.db, "listen", listen)
+    monkeypatch.setattr(token_cache.listening, "listen", listen)
     thread = threading.Thread(target=cache._listen)
     thread.start()
     try:

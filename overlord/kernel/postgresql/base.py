@@ -4,10 +4,12 @@ Without that each thread keeps a connection of its own, as Django has it. Django
 psycopg 3 only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.db.backends.postgresql import base
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
 
@@ -36,6 +38,24 @@ class DatabaseWrapper(base.DatabaseWrapper):
     """A thread's way to the database. Where connections are shared, closing it gives the connection back."""
 
     _taken_from: ConnectionPool | None = None
+
+    def get_direct_params(self) -> dict[str, Any]:
+        """Return the parameters of a connection to PostgreSQL itself, past a pooler (DATABASE_DIRECT_URL)."""
+        there = {**self.settings_dict, **settings.DATABASE_DIRECT, "NAME": self.settings_dict["NAME"]}
+        params: dict[str, Any] = DatabaseWrapper(there, alias=self.alias).get_connection_params()
+        return params
+
+    @contextmanager
+    def directly(self) -> Iterator[None]:
+        """Let this wrapper, between two transactions, speak to PostgreSQL itself for a while."""
+        pooled = self.settings_dict
+        self.close()
+        self.settings_dict = {**pooled, **settings.DATABASE_DIRECT, "NAME": pooled["NAME"]}
+        try:
+            yield
+        finally:
+            self.close()
+            self.settings_dict = pooled
 
     def get_new_connection(self, conn_params: Mapping[str, Any]) -> Any:
         connect = partial(reachability.attempt, partial(super().get_new_connection, conn_params))

@@ -131,6 +131,29 @@ def test_an_advisory_lock_is_one_connections() -> None:
     assert together(elsewhere) == [True]
 
 
+def test_an_advisory_lock_whose_connection_ended_is_taken_anew() -> None:
+    with db.advisory_lock("test") as lock:
+        assert lock.is_mine()
+        [row] = db.rows("SELECT pid FROM pg_stat_activity WHERE application_name = 'locks'")
+        db.rows("SELECT pg_terminate_backend(%s, 5000)", [row["pid"]])
+        with db.advisory_lock("test") as other:
+            assert other.is_mine(), "it was free"
+            assert not lock.is_mine()
+        assert lock.is_mine()
+
+
+def test_no_cursor_lives_on_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    def chunked_cursor() -> None:
+        raise AssertionError("a server-side cursor")
+
+    User.objects.create(username="ada", email="ada@example.org")
+    monkeypatch.setattr(connection, "chunked_cursor", chunked_cursor)
+    assert [user.username for user in User.objects.iterator()] == ["ada"]
+    monkeypatch.setitem(connection.settings_dict, "DISABLE_SERVER_SIDE_CURSORS", False)
+    with pytest.raises(AssertionError, match="server-side"):
+        list(User.objects.iterator())
+
+
 def test_a_lock_that_is_not_to_be_had_gives_up() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SHOW lock_timeout")

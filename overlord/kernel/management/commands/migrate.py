@@ -24,13 +24,13 @@ class Command(migrate.Command):
     help = "Update the database, without holding up those who sell from it."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        connection = connections[options["database"]]
+        connection: Any = connections[options["database"]]
         with postgres_wait.patience():
-            try:
+            if connection.in_atomic_block:
                 self._repeat(connection, *args, **options)
-            finally:
-                if not connection.in_atomic_block:
-                    connection.close()  # and with it these settings
+                return
+            with connection.directly():  # its end ends these settings too
+                self._repeat(connection, *args, **options)
 
     def _repeat(self, connection: Any, *args: Any, **options: Any) -> None:
         for _ in range(ATTEMPTS):

@@ -1,0 +1,123 @@
+"""Verify what the application relies on and would miss without an error: time-outs, locks, notifications.
+
+Each process that uses PostgreSQL calls `start` once. It refuses to start when something is missing. Later a thread
+looks every minute; what it finds is logged and named by `/readyz`, and the process goes on: it still sells.
+"""
+
+import logging
+import os
+import threading
+import time
+
+import psycopg2
+from django.conf import settings
+from django.db import DatabaseError, connection
+
+from overlord.kernel import listening
+
+logger = logging.getLogger(__name__)
+
+NAME = "database-check"
+AGAIN_SECONDS = 60.0
+UNDECIDED_SECONDS = 2.0  # between two looks while PostgreSQL is away
+NO_POOLER = (
+    "DATABASE_DIRECT_URL (else DATABASE_URL) leads to a pooler, where a session's locks belong to another. Let"
+    " DATABASE_DIRECT_URL lead to PostgreSQL itself."
+)
+NO_OPTIONS = (
+    "DATABASE_URL leads to a pooler. Set DATABASE_DIRECT_URL too, to the address of PostgreSQL itself."
+)
+
+_found: list[str] = []
+
+
+def found() -> list[str]:
+    """Return what the latest look of this process found, as sentences."""
+    return _found
+
+
+def start() -> None:
+    """Look now; end the process with sentences when something is missing. Go on looking in a thread.
+
+    While PostgreSQL is away nothing is known: the thread looks until it is back, and ends the process then.
+    """
+    decided = False
+    try:
+        missing = faults()
+    except DatabaseError as error:
+        logger.warning("The database was not checked: %s", str(error).strip())
+    else:
+        if missing:
+            raise SystemExit("\n".join(missing))
+        decided = True
+    threading.Thread(target=_repeat, args=[decided], name=NAME, daemon=True).start()
+
+
+def faults() -> list[str]:
+    """Return a sentence for each thing that is missing; raise OperationalError while PostgreSQL is away."""
+    with connection.wrap_database_errors:
+        try:
+            return [*_timeouts_missing(), *_sessions_missing()]
+        except psycopg2.OperationalError as error:
+            if "unsupported startup parameter" in str(error):
+                return [NO_OPTIONS]
+            raise
+
+
+def _timeouts_missing() -> list[str]:
+    """Return what to do when the application's own connections have no time-outs, or longer ones."""
+    wanted = settings.DATABASE_TIMEOUTS
+    ours = listening.connect(name=NAME, direct=False)
+    try:
+        with ours.cursor() as cursor:
+            cursor.execute(
+                "SELECT name, setting::bigint FROM pg_settings WHERE name = ANY (%s)", [list(wanted)]
+            )
+            lacking = {name for name, value in cursor.fetchall() if not 0 < value <= wanted[name]}
+            cursor.execute("SELECT quote_ident(session_user)")
+            [(role,)] = cursor.fetchall()
+    finally:
+        ours.close()
+    if not lacking:
+        return []
+    statements = " ".join(
+        f"ALTER ROLE {role} SET {name} = {wanted[name]};" for name in wanted if name in lacking
+    )
+    return [
+        f"PostgreSQL does not end what takes too long ({', '.join(sorted(lacking))}), since the pooler drops the"
+        f" settings of a connection. Run this, and let the pooler connect again: {statements}"
+    ]
+
+
+def _sessions_missing() -> list[str]:
+    """Return what to do when sessions are not our own: no lock is kept then, and no notification comes."""
+    try:
+        ours = listening.listen(name=NAME)
+    except listening.NotHeardError as error:
+        return [str(error)]
+    try:
+        with ours.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            [(pid,)] = cursor.fetchall()
+        return [] if pid == ours.info.backend_pid else [NO_POOLER]
+    finally:
+        ours.close()
+
+
+def _repeat(decided: bool) -> None:
+    while True:
+        time.sleep(AGAIN_SECONDS if decided else UNDECIDED_SECONDS)
+        decided = _look(decided=decided)
+
+
+def _look(*, decided: bool) -> bool:
+    """Look again and return whether it is decided; end a process whose first answer says that something lacks."""
+    try:
+        _found[:] = faults()
+    except DatabaseError:
+        return decided  # the requests and tasks of this process say that it is away
+    for sentence in _found:
+        logger.error("%s", sentence)
+    if _found and not decided:
+        os._exit(1)
+    return True

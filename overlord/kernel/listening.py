@@ -1,0 +1,87 @@
+"""Connections on which notifications of PostgreSQL come, and the proof that they do.
+
+Used by the threads of web processes and by the pool threads of the live process.
+
+A pooler that gives each transaction another connection takes LISTEN without an error, and nothing ever comes. So
+whoever listens sends itself a notification by another connection, as the rest of the application would send it, and
+waits for it.
+"""
+
+import secrets
+import select
+import time
+from functools import partial
+from typing import Any
+
+import psycopg2
+import psycopg2.extensions
+from django.db import OperationalError, connection
+
+from overlord.kernel.postgresql.base import reachability
+
+PROOF_SECONDS = 5.0  # after which a notification that was sent has not come
+AGAIN_SECONDS = 60.0  # after which whoever listens begins anew, with a new proof
+
+
+class NotHeardError(OperationalError):
+    """PostgreSQL took the LISTEN, and the notification that we sent ourselves has not come."""
+
+
+def listen(*channels: str, name: str) -> psycopg2.extensions.connection:
+    """Open a connection, not one of Django's, that receives the notifications of these channels.
+
+    Raise django.db.OperationalError when PostgreSQL is away, NotHeardError when no notification comes. `poll()`
+    reads what has come into `notifies`, without waiting, and raises psycopg2.Error when the connection is lost.
+    `name` is its name in pg_stat_activity.
+    """
+    proof = f"proof_{secrets.token_hex(8)}"
+    with connection.wrap_database_errors:
+        listening = connect(name=name, direct=True)
+        try:
+            with listening.cursor() as cursor:
+                cursor.execute("; ".join(f'LISTEN "{channel}"' for channel in (proof, *channels)))
+            _notify(proof)
+            _await(listening, proof)
+            with listening.cursor() as cursor:
+                cursor.execute(f'UNLISTEN "{proof}"')
+        except BaseException:
+            listening.close()
+            raise
+    return listening
+
+
+def connect(*, name: str, direct: bool) -> psycopg2.extensions.connection:
+    """Open an autocommitting connection, to PostgreSQL itself or as the application's own; raise psycopg2.Error."""
+    ours: Any = connection
+    params = ours.get_direct_params() if direct else ours.get_connection_params()
+    params = {**params, "cursor_factory": None, "application_name": name}
+    made = reachability.attempt(partial(psycopg2.connect, **params))
+    made.autocommit = True
+    return made
+
+
+def _notify(channel: str) -> None:
+    sender = connect(name="proof", direct=False)
+    try:
+        with sender.cursor() as cursor:
+            cursor.execute("SELECT pg_notify(%s, '')", [channel])
+    finally:
+        sender.close()
+
+
+def _await(listening: psycopg2.extensions.connection, proof: str) -> None:
+    """Take the proof out of the notifications that come, and leave the others there."""
+    until = time.monotonic() + PROOF_SECONDS
+    while True:
+        listening.poll()
+        for notification in listening.notifies:
+            if notification.channel == proof:
+                listening.notifies.remove(notification)
+                return
+        left = until - time.monotonic()
+        if left <= 0:
+            raise NotHeardError(
+                "No notification arrives from PostgreSQL. DATABASE_DIRECT_URL must lead to PostgreSQL itself, to"
+                " the server behind DATABASE_URL, and not to a pooler."
+            )
+        select.select([listening], [], [], left)
