@@ -68,7 +68,10 @@ class OfficeEventForm(EventForm):
             "date": _("Sales end then, unless a ticket type says otherwise."),
             "ends_at": _("May be empty."),
             "currency": _("Three letters, for example EUR. Fixed once tickets were reserved."),
-            "description": _("What people should know. Leave an empty line between paragraphs."),
+            "description": _(
+                "What people should know. An empty line begins a paragraph, **two stars** make text bold, a line"
+                " that begins with - is a point of a list, and [words](https://example.org) are a link."
+            ),
             "buyers": _("Without an account, an e-mail address is enough."),
             "opening": _(
                 "With a draw, people enter a lobby before the opening, and a draw decides who is first."

@@ -91,7 +91,7 @@ def event_edit(request: HttpRequest, event_id: int) -> HttpResponse:
 
 def _form_page(request: HttpRequest, event_id: int | None) -> HttpResponse:
     may_pause = request.user.has_perm(Permission.PAUSE_SALE)
-    is_sent = request.method == "POST" and "more" not in request.POST
+    is_sent = request.method == "POST" and not {"more", "look"} & {*request.POST}
     with timezone.override(ZoneInfo(_zone(request, event_id))):
         if is_sent:
             shown = services.event_save(
@@ -101,9 +101,10 @@ def _form_page(request: HttpRequest, event_id: int | None) -> HttpResponse:
                 messages.success(request, _("The event was saved."))
                 return redirect("office_event", shown.saved)
         else:
-            data = _with_one_more(request.POST) if request.method == "POST" else None
+            data = _unsent(request.POST) if request.method == "POST" else None
             shown = services.event_forms(event_id=event_id, data=data, may_pause=may_pause)
         context = _form_context(shown, event_id, is_sent=is_sent)
+        context["look"] = "look" in request.POST
         # Rendered here, so that the form shows its times in the event's zone too.
         return render(request, "box_office/event_form.html", context, status=_status(shown, is_sent=is_sent))
 
@@ -125,9 +126,11 @@ def _form_context(shown: EventForms, event_id: int | None, *, is_sent: bool) -> 
     }
 
 
-def _with_one_more(sent: QueryDict) -> QueryDict:
-    """Return the form as it was sent, with room for one more ticket type."""
+def _unsent(sent: QueryDict) -> QueryDict:
+    """Return the form as it was written so far, with room for one more ticket type if that was asked for."""
     data = sent.copy()
+    if "more" not in sent:
+        return data
     total = data.get("ticket_types-TOTAL_FORMS", "")
     count = int(total) if total.isascii() and total.isdigit() and len(total) < 5 else 0
     data["ticket_types-TOTAL_FORMS"] = str(min(count + 1, MOST_TYPES))

@@ -246,3 +246,41 @@ def test_the_number_of_queries_does_not_grow(
         ticket_type_make()
         ticket_type_make(event=event)
     assert count() == few
+
+
+class TestDescription:
+    TEXT = "Come **early**\n\n- tea\n\n<script>alert(1)</script>"
+
+    def test_it_is_shown_as_its_marks_say_and_given_as_it_was_written(
+        self, draft: Event, organiser: Client, api: APIClient
+    ) -> None:
+        Form(organiser, f"/office/events/{draft.pk}/edit/").send(description=self.TEXT)
+        status_set(organiser, draft, "on_sale")
+        page = Client().get(f"/events/{draft.pk}/").content.decode()
+        assert "Come <strong>early</strong>" in page
+        assert "<script>alert" not in page
+        assert 'content="Come early tea &lt;script&gt;alert(1)&lt;/script&gt;"' in page
+        assert f'data-length="{len(self.TEXT)}"' in page
+        assert api.get(f"/event/events/{draft.pk}/").json()["description"] == self.TEXT
+
+    def test_the_form_shows_how_it_looks_and_saves_nothing(self, organiser: Client) -> None:
+        answer = Form(organiser, NEW).send(**FILLED, description=self.TEXT, look="1")
+        page = answer.content.decode()
+        assert answer.status_code == 200
+        assert "Come <strong>early</strong>" in page
+        assert "<script>alert" not in page
+        assert (fields_of(answer)["description"], fields_of(answer)["name"]) == (self.TEXT, "Gala")
+        assert "ticket_types-1-name" not in fields_of(answer)
+        assert not Event.objects.exists()
+
+    def test_the_enter_key_saves(self, organiser: Client) -> None:
+        page = organiser.get(NEW).content.decode()
+        form = page[page.index('<form class="stack sheet"') :]
+        first = form[form.index("<button") : form.index("</button>")]
+        assert "name=" not in first
+
+    def test_one_that_is_too_long_is_refused_beside_its_field(self, organiser: Client) -> None:
+        most = "x" * 10_000
+        answer = Form(organiser, NEW).send(**FILLED, description=f"{most}x")
+        assert 'id="id_description_error"' in answer.content.decode()
+        assert Form(organiser, NEW).send(**FILLED, description=most).status_code == 302

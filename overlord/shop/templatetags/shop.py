@@ -12,6 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from overlord.shop import formats, modules
+from overlord.shop import markdown as texts
 
 register = template.Library()
 
@@ -28,6 +29,10 @@ FORMATS = (
 )
 for _format in FORMATS:
     register.filter(_format.__name__, _format)
+
+
+register.filter("markdown", texts.to_html)
+register.filter("markdown_line", texts.to_line)
 
 
 @register.simple_tag

@@ -73,9 +73,19 @@ class LiveEvent extends HTMLElement {
     setText(this.querySelector('[data-field="address"]'), address);
     this.querySelector('[data-field="place"]').hidden = !venue && !address;
     this.querySelector('[data-field="cancelled"]').hidden = status !== "cancelled";
-    const text = this.querySelector('[data-field="description"]');
-    setText(text, description);
-    text.hidden = !description;
+    this.showDescription(description);
+  }
+
+  /** Take a description that changed from the server's page, which has its HTML. */
+  async showDescription(description) {
+    const place = this.querySelector('[data-field="description"]');
+    const isNew = this.description === undefined
+      ? place.dataset.length !== String([...description].length)
+      : this.description !== description;
+    this.description = description;
+    if (!isNew) return;
+    const fresh = (await freshPage({ within: 2_000 }))?.querySelector('[data-field="description"]');
+    if (fresh && this.description === description) place.replaceWith(fresh);
   }
 
   showType(ticket) {

@@ -1,0 +1,41 @@
+"""From what organisers write, in Markdown, to what is shown: HTML for pages, one line of plain text for elsewhere.
+
+HTML in the text is shown as it is written, and the sanitiser takes out whatever is not in its lists: nobody's text
+runs in another's browser. Pictures are left out: pages show none of other sites.
+"""
+
+import html
+from functools import lru_cache
+
+import nh3
+from django.utils.safestring import SafeString, mark_safe
+from markdown_it import MarkdownIt
+
+TAGS = {
+    *("p", "br", "hr", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li"),
+    *("strong", "em", "a", "blockquote", "code", "pre"),
+}
+ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}}
+SCHEMES = {"http", "https", "mailto", "tel"}
+LINK_REL = "noopener noreferrer nofollow"
+
+# A line break in the text is one on the page, as people expect who never heard of Markdown.
+_parser = MarkdownIt("commonmark", {"html": False, "breaks": True}).disable("image")
+
+
+@lru_cache(maxsize=256)
+def to_html(text: str) -> SafeString:
+    """Return a text in Markdown as HTML that is safe to show. Its headings come below the page's own, `h1`."""
+    tokens = _parser.parse(text)
+    for token in tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(int(token.tag[1]) + 1, 6)}"
+    written = _parser.renderer.render(tokens, _parser.options, {})
+    clean = nh3.clean(written, tags=TAGS, attributes=ATTRIBUTES, url_schemes=SCHEMES, link_rel=LINK_REL)
+    return mark_safe(clean)  # noqa: S308
+
+
+@lru_cache(maxsize=256)
+def to_line(text: str) -> str:
+    """Return a text in Markdown as one line without its marks, for descriptions that machines read."""
+    return " ".join(html.unescape(nh3.clean(to_html(text), tags=set())).split())
