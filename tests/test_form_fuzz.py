@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from checkout.tests.machine import COUNTERS_WRONG
+from checkout.tests.invariants import COUNTERS_WRONG
 from overlord.accounts.models import User
 from overlord.kernel import db
 from tests.clients import api_of
