@@ -58,8 +58,9 @@ class Question:
 class Program:
     """What to run, its whole environment, and how to find out that it is ready and does not hang.
 
-    `liveness` is the path of the files that its processes touch, without the pid (overlord/liveness.py). They may
-    be old while `excused` returns true. `port` is the one on which it listens.
+    `liveness` is the path of the files that its processes touch, without the pid (overlord/liveness.py). While
+    `excused` returns true, a server that it needs does not work: the files may be old then, and its end is no
+    failure. `port` is the one on which it listens.
     """
 
     name: str

@@ -189,8 +189,8 @@ def _worker(name: str, *, queues: str, concurrency: int | None, env: Mapping[str
         f"celery -A overlord worker -Q {queues} -n {node} {threads} --loglevel warning"
         " --without-gossip --without-mingle --without-heartbeat",
         env=env,
-        # Its timer stands still while it has no connection to Redis.
-        excused=lambda: not servers.redis_answers(env["REDIS_URL"]),
+        # Its timer stands still while it has no connection to Redis, and it ends when Redis takes no writes.
+        excused=lambda: not servers.redis_takes_writes(env["REDIS_URL"]),
     )
 
 

@@ -3,7 +3,7 @@
 import shutil
 import signal
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from overlord.embedded.state import write_private
 DATABASE = "overlord"
 ROLE = "overlord"
 SCRATCH = "postgres.new-"
+PROBE_KEY = "overlord:takes-writes"
 SSL_REQUEST = bytes.fromhex("00000008 04d2162f")  # PostgreSQL answers it with one byte, before any log-in
 # Refusals by constraint are part of the plan, and happen often. Their statements and details hold e-mail addresses,
 # tokens and password hashes, which do not belong in a log.
@@ -173,9 +174,18 @@ def postgres_answers(url: str) -> bool:
 
 def redis_answers(url: str) -> bool:
     """Return whether a Redis answers at the address now, with its data loaded."""
+    return _redis_does(url, lambda client: client.ping())
+
+
+def redis_takes_writes(url: str) -> bool:
+    """Return whether a Redis at the address takes writes now: one whose memory is full only answers."""
+    return _redis_does(url, lambda client: client.set(PROBE_KEY, "1", ex=1))
+
+
+def _redis_does(url: str, call: Callable[[redis.Redis], object]) -> bool:
     client = redis.Redis.from_url(url, socket_timeout=3, socket_connect_timeout=3)
     try:
-        return bool(client.ping())
+        return bool(call(client))
     except redis.RedisError:
         return False
     finally:

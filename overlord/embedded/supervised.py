@@ -1,7 +1,8 @@
 """Keep one program running: restart it when it ends, and give up when it keeps failing to start.
 
-A program that ends while its disk is full has not failed: it is restarted once there is room again. One whose port
-another program took meanwhile is restarted once the port is free, if that is soon.
+A program that ends while its disk is full has not failed: it is restarted once there is room again. Nor has one
+that ends while a server that it needs does not work: it is started again and again. One whose port another program
+took meanwhile is restarted once the port is free, if that is soon.
 """
 
 import time
@@ -15,6 +16,7 @@ STARTED_AFTER_SECONDS = 10  # the uptime that counts as started
 MAX_FAILED_STARTS = 5  # in a row
 FIRST_RESTART_DELAY = 0.1  # seconds; each failed start doubles the delay
 FULL_DISK_DELAY = 2.0  # seconds between two looks at a full disk
+NEEDED_SERVER_DELAY = 2.0  # seconds until a program starts again that lacks a server
 TAKEN_PORT_DELAY = 0.5  # seconds between two looks at a taken port
 MAX_TAKEN_PORT_SECONDS = 30.0
 
@@ -37,6 +39,7 @@ class SupervisedProcess:
         self._failed_starts = 0
         self._restart_at: float | None = None
         self._waits_for_room = False
+        self._lacks_server = False
         self._waits_for_port_until: float | None = None
         self.child: Child = start(program, log_dir)
 
@@ -59,6 +62,10 @@ class SupervisedProcess:
         if folder := self._full_folder():
             self._wait_for_room(folder)
             return
+        if self._program.excused():
+            self._wait_for_server()
+            return
+        self._lacks_server = False
         self._failed_starts = 1 if self._has_started() else self._failed_starts + 1
         if self._failed_starts >= MAX_FAILED_STARTS:
             raise self.child.failure(f"keeps ending: {self.child.exit_reason}")
@@ -95,6 +102,16 @@ class SupervisedProcess:
                 f"{self._program.name} ended: {disk.description(folder)}. It waits until there is room."
             )
 
+    def _wait_for_server(self) -> None:
+        self._failed_starts = 0
+        self._restart_at = time.monotonic() + NEEDED_SERVER_DELAY
+        if not self._lacks_server:
+            self._lacks_server = True
+            name = self._program.name
+            self._say(
+                f"{name} ended: a server that it needs does not work. It starts again until that works."
+            )
+
     def _wait_for_port(self, port: int) -> None:
         """Look again in a moment; raises ProcessFailedError when another program keeps the port."""
         now = time.monotonic()
@@ -107,10 +124,13 @@ class SupervisedProcess:
         self._restart_at = now + TAKEN_PORT_DELAY
 
     def _full_folder(self) -> Path | None:
-        """Return a folder of the program whose disk is full, or in which it found no space when it ended."""
+        """Return a folder of the program whose disk is full, or in which it found no space when it ended.
+
+        One that keeps no data itself repeats what a server said of another disk.
+        """
         full = next(filter(disk.is_full, self._folders()), None)
-        if full is None and disk.NO_SPACE in self.child.last_lines():
-            return self._folders()[0]
+        if full is None and self._program.data and disk.NO_SPACE in self.child.last_lines():
+            return self._program.data
         return full
 
     def _folders(self) -> list[Path]:

@@ -294,17 +294,48 @@ def test_a_program_that_finds_no_space_is_restarted_however_often_it_ends(progra
     monkeypatch.setattr(supervised_module, "FULL_DISK_DELAY", 0.0)
     said = []
     code = "print('could not write: No space left on device'); raise SystemExit(1)"
-    supervised = SupervisedProcess(program(code), tmp_path, say=said.append)
-    pids = set()
+    supervised = SupervisedProcess(program(code, data=tmp_path), tmp_path, say=said.append)
 
-    def ended_often():
-        pids.add(supervised.child.pid)
-        return len(pids) > supervised_module.MAX_FAILED_STARTS
-
-    check_until(supervised, ended_often)
+    check_until(supervised, ended_often(supervised))
 
     supervised.child.kill()
     assert len(said) == 1
+
+
+def ended_often(supervised):
+    """Return what tells whether a program has been started more often than one that fails may be."""
+    pids = set()
+
+    def look():
+        pids.add(supervised.child.pid)
+        return len(pids) > supervised_module.MAX_FAILED_STARTS
+
+    return look
+
+
+def test_a_program_without_data_that_repeats_what_a_server_said_of_its_disk_has_failed(
+    program, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(supervised_module, "FIRST_RESTART_DELAY", 0.0)
+    code = "print('the server said: No space left on device'); raise SystemExit(1)"
+    supervised = SupervisedProcess(program(code), tmp_path, say=print)
+
+    with pytest.raises(ProcessFailedError, match="keeps ending"):
+        check_until(supervised, ended_often(supervised))
+
+
+def test_a_program_that_lacks_a_server_is_restarted_however_often_it_ends(program, tmp_path, monkeypatch):
+    monkeypatch.setattr(supervised_module, "NEEDED_SERVER_DELAY", 0.0)
+    monkeypatch.setattr(supervised_module, "FIRST_RESTART_DELAY", 0.0)
+    said, lacking = [], [True]
+    described = program("raise SystemExit(1)", excused=lambda: bool(lacking))
+    supervised = SupervisedProcess(described, tmp_path, say=said.append)
+
+    check_until(supervised, ended_often(supervised))
+    assert len(said) == 1
+    lacking.clear()
+    with pytest.raises(ProcessFailedError, match="keeps ending"):
+        check_until(supervised, lambda: False)
 
 
 def test_a_program_that_cannot_be_started_fails_with_the_reason(program, tmp_path):

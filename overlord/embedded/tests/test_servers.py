@@ -10,7 +10,7 @@ import redis
 
 from overlord.embedded import binaries, ports, postgres_home, processes
 from overlord.embedded.processes import ProcessFailedError
-from overlord.embedded.servers import Postgres, Valkey, postgres_answers, redis_answers
+from overlord.embedded.servers import Postgres, Valkey, postgres_answers, redis_answers, redis_takes_writes
 from overlord.embedded.tests.waiting import until
 
 pytestmark = pytest.mark.processes
@@ -239,3 +239,7 @@ def test_valkey_evicts_nothing_when_memory_is_full(valkey, start):
 
     with redis.Redis.from_url(valkey.url, decode_responses=True) as client:
         assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+        assert redis_takes_writes(valkey.url)
+        client.config_set("maxmemory", "1")
+        assert redis_answers(valkey.url)
+        assert not redis_takes_writes(valkey.url)
