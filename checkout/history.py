@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.db.models import Q
 
-from checkout.models import OrderRecord, Payment, PaymentStep, Receipt, RefundNotice
+from checkout.models import CounterSale, OrderRecord, Payment, PaymentStep, Receipt, RefundNotice
 from tickets.admission.models import HandOverNotice, Scan
 from tickets.models import MoveNotice, Reservation
 
@@ -61,6 +61,9 @@ def _payment_facts(payment: Payment) -> Iterator[Fact]:
         what = f"{name} {step.status}, try {step.try_number}, attempt {step.attempts}"
         detail = "".join(f", {each}" for each in (step.gateway_reference, step.error) if each)
         yield Fact(at=step.at, kind="payment", number=payment.pk, what=what + detail)
+    for sale in CounterSale.objects.filter(payment=payment).select_related("sold_by"):
+        what = f"{name}: {'given free' if sale.is_free else 'sold for cash'} by {sale.sold_by.username}"
+        yield Fact(at=sale.at, kind="payment", number=payment.pk, what=what)
     for refund in payment.refunds.select_related("requested_by"):
         by = f" by {refund.requested_by.username}" if refund.requested_by else ""
         what = f"refund {refund.pk} of {name} asked for{by}, now {refund.status}"

@@ -6,7 +6,7 @@ from django.db.models import F, Q
 
 from checkout.order_rules import OrderDeed
 from checkout.rules import IN_FLIGHT, REFUND_IN_FLIGHT, PaymentStatus, RefundStatus
-from tickets.models import Reservation
+from tickets.models import Event, Reservation
 
 
 class Payment(models.Model):
@@ -178,6 +178,25 @@ class Receipt(models.Model):
 
     def __str__(self) -> str:
         return f"receipt of payment {self.payment_id}"
+
+
+class CounterSale(models.Model):
+    """What staff sold at the counter, for cash or free: its payment has no gateway. The row stays."""
+
+    payment = models.OneToOneField(
+        Payment, on_delete=models.PROTECT, primary_key=True, related_name="counter"
+    )
+    event = models.ForeignKey(Event, on_delete=models.PROTECT, related_name="+")
+    sold_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    is_free = models.BooleanField()
+    key = models.CharField(max_length=64, unique=True, help_text="Names the form, so that it sells once.")
+    at = models.DateTimeField()
+
+    class Meta:
+        permissions = [("sell_at_counter", "Can sell at the counter, for cash or free")]
+
+    def __str__(self) -> str:
+        return f"sale of payment {self.payment_id} at the counter"
 
 
 class OrderRecord(models.Model):

@@ -16,7 +16,7 @@ from django.db.models.functions import Greatest
 
 from checkout import projections, rules, sql
 from checkout.gateways.protocol import ListedCharge, new_nonce
-from checkout.models import Incident, OrderRecord, Payment, Receipt, UnmatchedCharge
+from checkout.models import CounterSale, Incident, OrderRecord, Payment, Receipt, UnmatchedCharge
 from checkout.order_rules import OrderDeed
 from checkout.rules import Outcome, PaymentStatus
 from overlord.kernel import db
@@ -157,6 +157,21 @@ def payment_succeed(*, payment: Payment, reservations: Sequence[Reservation], no
     tickets.order_validate(reservations=reservations, now=now)
     _payment_move(payment, PaymentStatus.SUCCESS, error="", **AT_REST)
     _receipt_owe(payment, now)
+
+
+def counter_payment_open(
+    *, order: Sequence[Reservation], event_id: int, staff_id: int, is_free: bool, key: str, now: datetime
+) -> Payment:
+    """Record that staff sold a locked order at the counter; owe its buyer the tickets by mail, if they gave one."""
+    payment, _ = payment_open(order=order, gateway=rules.COUNTER, now=now)
+    _payment_set_amount(payment, sum(each.total_minor for each in order))
+    _payment_move(payment, PaymentStatus.SUCCESS)
+    CounterSale.objects.create(
+        payment=payment, event_id=event_id, sold_by_id=staff_id, is_free=is_free, key=key, at=now
+    )
+    if payment.buyer.mail_address:
+        _receipt_owe(payment, now)
+    return payment
 
 
 def payment_fail(

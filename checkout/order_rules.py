@@ -36,6 +36,23 @@ class OrderOutdated(Conflict):
     )
 
 
+class NothingChosen(Invalid):
+    code = "invalid"
+    sentence = "Choose how many tickets first."
+
+
+class PriceChanged(Conflict):
+    code = "price_changed"
+    sentence = (
+        "Nothing was sold, because this costs something else than the page showed. Look at the total again."
+    )
+
+
+class NoAddress(Conflict):
+    code = "no_address"
+    sentence = "This buyer gave no e-mail address. Enter one first."
+
+
 def note_read(text: str) -> str:
     """Return a note as it is kept; raise Invalid for an empty one or one that no page can show."""
     try:

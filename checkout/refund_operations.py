@@ -54,6 +54,23 @@ def refund_open(
     return refund
 
 
+def refund_by_hand(
+    *, payment: Payment, amount_minor: int, return_tickets: bool, requested_by: int | None, now: datetime
+) -> Refund:
+    """Record that staff paid so much of a locked payment back in cash. No gateway has a part in it."""
+    db.transaction_required()
+    refund = Refund.objects.create(
+        payment=payment,
+        amount_minor=amount_minor,
+        return_tickets=return_tickets,
+        requested_by_id=requested_by,
+        status=RefundStatus.PROCESSING,
+        created=now,
+    )
+    refund_succeed(payment=payment, refund=refund, reference="", now=now)
+    return refund
+
+
 def refund_take(*, refund_id: int, now: datetime) -> Refund | None:
     """Lease a refund to this worker; return None when it has its outcome or another worker has it."""
     db.transaction_required()

@@ -76,6 +76,7 @@ class Step(StrEnum):
     SETTLE = "settle"
 
 
+COUNTER = "counter"  # instead of a gateway: what staff sold for cash, or gave free
 IN_FLIGHT = (PaymentStatus.PENDING, PaymentStatus.PROCESSING)
 CHARGED = (PaymentStatus.SUCCESS, PaymentStatus.REFUNDING, PaymentStatus.REFUNDED)
 REFUND_IN_FLIGHT = (RefundStatus.PENDING, RefundStatus.PROCESSING)

@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from checkout import representation, rules
-from checkout.models import Payment, Receipt, Refund, RefundNotice, UnmatchedCharge
+from checkout.models import CounterSale, Payment, Receipt, Refund, RefundNotice, UnmatchedCharge
 from checkout.rules import PaymentStatus, RefundStatus
 from overlord.kernel.errors import NotFound
 from tickets import selectors as tickets
@@ -64,6 +64,12 @@ def refund_refused(*, payment: Payment) -> Refund | None:
     """Return the latest refund of a payment if the gateway refused it, so that it can be tried again."""
     latest = payment.refunds.order_by("-id").first()
     return latest if latest is not None and latest.status == RefundStatus.FAILURE else None
+
+
+def counter_order(*, key: str) -> int | None:
+    """Return the order that a form of this key sold at the counter."""
+    sold = CounterSale.objects.filter(key=key).values_list("payment__reservation_id", flat=True)
+    return sold.first()
 
 
 def payment_of_attendee(*, buyer_id: int, event_id: int) -> Payment | None:

@@ -167,6 +167,17 @@ def order_validate(*, reservations: Sequence[Reservation], now: datetime) -> Non
     _inventories_change([(each, _sold(each, held=-each.quantity)) for each in reservations], now=now)
 
 
+def order_sell(*, reservations: Sequence[Reservation], is_free: bool, now: datetime) -> None:
+    """Count locked holds as sold past a gateway, each for its own price, or for nothing."""
+    if is_free:
+        Reservation.objects.filter(pk__in=[each.pk for each in reservations]).update(unit_price_minor=0)
+    for each in reservations:
+        each.unit_price_minor = 0 if is_free else each.unit_price_minor
+        times = {"paying_since": now, "validated_at": now}
+        _reservation_move(each, ReservationState.HELD, ReservationState.VALIDATED, **times)
+    _inventories_change([(each, _sold(each, held=-each.quantity)) for each in reservations], now=now)
+
+
 def order_stop_paying(*, reservations: Sequence[Reservation], now: datetime) -> None:
     """Turn reservations back into holds after a failed payment, or expire those that are due."""
     changes: list[Change] = []

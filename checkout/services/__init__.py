@@ -4,6 +4,7 @@ No gateway is asked while a transaction is open. Inside one, `now` is PostgreSQL
 that clock alone decides what is due.
 """
 
+from checkout.services.counter import CounterSold, counter_sell
 from checkout.services.guests import order_follow, orders_follow
 from checkout.services.incidents import incidents_close
 from checkout.services.orders import address_change, hold_release, note_add, receipt_resend
@@ -21,9 +22,11 @@ from checkout.services.returns import reservation_return
 from checkout.services.webhooks import webhook_take
 
 __all__ = [
+    "CounterSold",
     "Unfinished",
     "address_change",
     "charges_reconcile",
+    "counter_sell",
     "hold_release",
     "incidents_close",
     "look_after",

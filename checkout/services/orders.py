@@ -17,15 +17,19 @@ from tickets.models import Reservation
 
 
 def receipt_resend(*, staff_id: int, order_id: int) -> None:
-    """Send the mail with the tickets of a paid order again; raise NotFound and NothingToSend."""
+    """Send the mail with the tickets of a paid order again; raise NotFound, NothingToSend and NoAddress."""
     with db.transaction():
         charged = selectors.payment_charged(order_id=order_id)
         payment = operations.payment_lock(payment_id=charged.pk) if charged else None
         order = _order(order_id)
         if payment is None or payment.status != PaymentStatus.SUCCESS:
             raise order_rules.NothingToSend()
+        if not order[0].buyer.mail_address:
+            raise order_rules.NoAddress()
         now = db.now()
-        Receipt.objects.filter(payment=payment).update(attempts=0, next_look_at=now, issue=F("issue") + 1)
+        again = {"attempts": 0, "next_look_at": now}
+        if not Receipt.objects.filter(payment=payment).update(**again, issue=F("issue") + 1):
+            Receipt.objects.create(payment=payment, **again)  # there was no address for it before
         _record(order, staff_id, OrderDeed.MAIL, f"to {order[0].buyer.mail_address}", now=now)
 
 

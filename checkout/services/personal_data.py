@@ -26,6 +26,7 @@ OF_STAFF = {
     "admin.LogEntry.user",
     "admission.Scan.actor",
     "admission.Scan.undone_by",
+    "checkout.CounterSale.sold_by",
     "checkout.OrderRecord.actor",
     "checkout.Refund.requested_by",
     "line.StaffAction.actor",

@@ -59,6 +59,8 @@ def _send(model: type[Owed], pk: int) -> bool:
         owed.save(update_fields=["attempts", "next_look_at"])
     try:
         message = _message(owed)
+        if message is not None and not message.recipients():
+            message = None  # who bought at the counter may have given no address
         if message is not None:
             message.send()
     except OSError as error:  # smtplib's errors are OSErrors

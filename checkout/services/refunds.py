@@ -22,6 +22,8 @@ def refund_request(
 ) -> Payment:
     """Start a refund of `amount_minor` of a payment, or of all that is left of it when that is None.
 
+    What was paid at the counter is paid back there, in cash, so it is recorded as done.
+
     `version` is that of the payment as staff saw it, where they did: RefundOutdated when it has changed since.
     Raises NotFound, NotRefundable, RefundTooLarge, RefundInProgress and Invalid.
     """
@@ -39,7 +41,12 @@ def refund_request(
             return_tickets=return_tickets,
         )
         operations.payment_set_refunded(payment=payment, refunded_minor=payment.refunded_minor + to_refund)
-        refund_operations.refund_open(
+        refund_begin = (
+            refund_operations.refund_by_hand
+            if payment.gateway == rules.COUNTER
+            else refund_operations.refund_open
+        )
+        refund_begin(
             payment=payment,
             amount_minor=to_refund,
             return_tickets=return_tickets,

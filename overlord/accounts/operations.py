@@ -1,5 +1,7 @@
 """Steps of accounts inside an open transaction of another app."""
 
+import secrets
+
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.hashers import make_password
 from django.db.models import F
@@ -24,6 +26,19 @@ def guest_contact_set(*, user_id: int, email: str, name: str) -> None:
     guests = User.objects.filter(pk=user_id, is_guest=True)
     if guests.update(contact_email=email, contact_name=name) and selectors.is_email_of_account(email=email):
         raise EmailHasAccount()
+
+
+def guest_add(*, email: str, name: str) -> int:
+    """Make a guest whom no session knows, and return its id: somebody who buys from staff. Both may be empty."""
+    db.transaction_required()
+    guest = User.objects.create(
+        username=f"guest-{secrets.token_hex(8)}",
+        password=make_password(None),
+        is_guest=True,
+        contact_email=email,
+        contact_name=name,
+    )
+    return int(guest.pk)
 
 
 def user_anonymise(*, user_id: int) -> None:

@@ -64,6 +64,7 @@ def event(request: HttpRequest, event_id: int) -> HttpResponse:
         "event": shown,
         "label": labels.of_event(shown, now=now),
         "revenue": money.to_text(int(getattr(shown, "revenue_minor", None) or 0), shown.currency),
+        "cash": _cash(shown),
         "types": [
             {"type": each, "price": money.to_text(each.price_minor, shown.currency)}
             for each in selectors.ticket_types(event_id=event_id)
@@ -73,6 +74,12 @@ def event(request: HttpRequest, event_id: int) -> HttpResponse:
         "now": now,
     }
     return render(request, "box_office/event.html", context)
+
+
+def _cash(event: Event) -> str | None:
+    """Return what was taken in cash for an event, less what was paid back; None when nothing was sold so."""
+    minor = selectors.cash_minor(event_id=event.pk)
+    return None if minor is None else money.to_text(minor, event.currency)
 
 
 @allow("GET", "POST")

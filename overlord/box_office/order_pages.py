@@ -265,7 +265,7 @@ def order_refund(request: HttpRequest, order_id: int) -> HttpResponse:
                 form.data = {**request.POST.dict(), "version": str(payment.version)}
                 status = 409
             else:
-                messages.success(request, _("The refund was started. Its outcome shows in the history."))
+                messages.success(request, _said(payment))
                 return redirect(*_after_refund(request, order_id))
     left = payment.amount_minor - payment.refunded_minor
     context = {
@@ -286,6 +286,12 @@ def _refund(request: HttpRequest, payment: Payment, given: dict[str, Any]) -> No
         return_tickets=given["return_tickets"],
         version=given["version"] or 0,  # a form without one is outdated
     )
+
+
+def _said(payment: Payment) -> str:
+    if payment.gateway == rules.COUNTER:
+        return _("The refund was recorded. Pay the money back in cash.")
+    return _("The refund was started. Its outcome shows in the history.")
 
 
 def _after_refund(request: HttpRequest, order_id: int) -> tuple[str, int]:

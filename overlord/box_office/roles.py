@@ -22,6 +22,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         MoneyPermission.MANAGE_ORDERS,
         MoneyPermission.VIEW_ATTENDEES,
         MoneyPermission.REFUND,
+        MoneyPermission.SELL,
         TicketsPermission.RETURN_TICKETS,
         DoorPermission.USE_DOOR,
     ),

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Max, Min, Q, QuerySet, Sum
+from django.db.models import Count, F, Max, Min, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 
-from checkout.models import Payment
+from checkout.models import CounterSale, Payment
 from overlord.accounts.models import User
 from overlord.kernel.numbers import LARGEST_ID
 from tickets.admission.models import Ticket
@@ -63,6 +63,15 @@ def with_figures(found: QuerySet[Event]) -> QuerySet[Event]:
 def ticket_types(*, event_id: int) -> list[TicketType]:
     """Return an event's ticket types with their inventories."""
     return list(TicketType.objects.filter(event_id=event_id).select_related("inventory").order_by("pk"))
+
+
+def cash_minor(*, event_id: int) -> int | None:
+    """Return what was sold for cash of an event, less refunds, in minor units; None when nothing was."""
+    sold = CounterSale.objects.filter(event_id=event_id, is_free=False)
+    total: int | None = sold.aggregate(minor=Sum(F("payment__amount_minor") - F("payment__refunded_minor")))[
+        "minor"
+    ]
+    return total
 
 
 # Orders --------------------------------------------------------------------------------------------------

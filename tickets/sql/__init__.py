@@ -33,6 +33,11 @@ CLAIM_ORDER = (
     " CROSS JOIN LATERAL reservations_claim(CASE WHEN b.may THEN %(buyer)s END,"
     " %(ticket_types)s, %(quantities)s, %(order)s, %(key)s, make_interval(secs => %(hold_seconds)s)) c"
 )
+# Staff at the counter claim for a new buyer, hidden types too: the same function without the check of a buyer.
+CLAIM_BY_STAFF = (
+    "SELECT * FROM reservations_claim(%(buyer)s, %(ticket_types)s, %(quantities)s, NULL, NULL,"
+    " make_interval(secs => %(hold_seconds)s))"
+)
 GIVE_ORDERS = "SELECT * FROM orders_give(%(event)s, %(baskets)s, make_interval(secs => %(hold_seconds)s))"
 RELEASE_DUE = "SELECT *, clock_timestamp() AS at FROM holds_release_due(%(ticket_type)s, %(most)s)"
 GLANCE = "SELECT * FROM sweep_glance(%(after)s, %(until)s, %(thresholds)s)"

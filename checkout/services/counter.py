@@ -1,0 +1,57 @@
+"""What staff sell at the counter: for cash, or given free. The tickets are there at once; no gateway is asked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from checkout import operations, selectors
+from checkout.order_rules import NothingChosen, PriceChanged
+from overlord.accounts import operations as accounts
+from overlord.kernel import db, money
+from tickets import counter_operations
+from tickets import operations as tickets
+
+
+@dataclass(frozen=True, kw_only=True)
+class CounterSold:
+    """The order of a sale at the counter; `replayed`: the same form had made it before."""
+
+    order_id: int
+    replayed: bool
+
+
+def counter_sell(
+    *,
+    staff_id: int,
+    event_id: int,
+    quantities: Mapping[int, int],
+    is_free: bool,
+    price: str | None,
+    email: str,
+    name: str,
+    key: str,
+) -> CounterSold:
+    """Sell tickets of an event for cash that staff have taken, or give them free, all or none.
+
+    `price` is the total that staff saw, and `key` names the form, so that it sells once. Who gives an `email` gets
+    the tickets there. Raises NothingChosen, PriceChanged, and what `order_claim_at_counter` does.
+    """
+    if not quantities:
+        raise NothingChosen()
+    with db.transaction():
+        db.rows("SELECT pg_advisory_xact_lock(hashtextextended('checkout.counter', hashtext(%s)))", [key])
+        earlier = selectors.counter_order(key=key)
+        if earlier is not None:
+            return CounterSold(order_id=earlier, replayed=True)
+        buyer_id = accounts.guest_add(email=email, name=name)
+        order = counter_operations.order_claim_at_counter(
+            buyer_id=buyer_id, event_id=event_id, quantities=quantities
+        )
+        total = sum(each.total_minor for each in order)
+        if not is_free and price != money.to_text(total, order[0].currency):
+            raise PriceChanged()
+        now = db.now()
+        tickets.order_sell(reservations=order, is_free=is_free, now=now)
+        operations.counter_payment_open(
+            order=order, event_id=event_id, staff_id=staff_id, is_free=is_free, key=key, now=now
+        )
+    return CounterSold(order_id=order[0].pk, replayed=False)

@@ -1,0 +1,64 @@
+"""The step by which staff claim tickets at the counter, inside an open transaction. `checkout` takes the money."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+
+from overlord.kernel import db
+from overlord.kernel.errors import Busy
+from tickets import operations, projections, rules, selectors, sql
+from tickets.models import Reservation, TicketType
+from tickets.representation import Figures
+from tickets.rules import UnknownTicketType
+
+HOLD = timedelta(minutes=1)  # never seen: the same transaction sells what it claims
+DUE_RELEASED = 500  # due holds of a type that make room, at most
+
+
+def order_claim_at_counter(
+    *, buyer_id: int, event_id: int, quantities: Mapping[int, int]
+) -> list[Reservation]:
+    """Hold so many tickets of each type of an event for a new buyer, all or none, by the claim's own function.
+
+    Hidden types are claimed too, and those of an event for accounts only. Sale state, capacity and the limit per
+    person hold as for everybody. Raises Invalid, Busy, and what `rules.refusal` returns, with the ticket type among
+    its facts.
+    """
+    db.transaction_required()
+    rules.check_items(list(quantities))
+    known = set(TicketType.objects.filter(event_id=event_id, pk__in=quantities).values_list("pk", flat=True))
+    for ticket_type in quantities:
+        if ticket_type not in known:
+            raise UnknownTicketType(ticket_type=ticket_type)
+    now = db.now()
+    for ticket_type in sorted(quantities):
+        for row in db.rows(sql.RELEASE_DUE, {"ticket_type": ticket_type, "most": DUE_RELEASED}):
+            released = {"figures": [(row["event"], Figures.from_row(row))], "buyers": row["buyers"]}
+            db.after_commit(partial(projections.announce, **released, now=now))
+    claimed = db.rows(
+        sql.CLAIM_BY_STAFF,
+        {
+            "buyer": buyer_id,
+            "ticket_types": list(quantities),
+            "quantities": list(quantities.values()),
+            "hold_seconds": HOLD.total_seconds(),
+        },
+    )
+    refused = next((row["refused"] for row in claimed if row["refused"] is not None), None)
+    if refused is not None or not claimed:
+        raise _why(buyer_id, refused or next(iter(quantities)), quantities)
+    lead = claimed[0]["lead_id"] or claimed[0]["reservation_id"]
+    return operations.order_lock(order_id=lead)
+
+
+def _why(buyer_id: int, ticket_type: int, quantities: Mapping[int, int]) -> Exception:
+    """Return why a type was refused; Busy when nothing stands in the way any more."""
+    facts = selectors.claim_facts(buyer_id=buyer_id, ticket_type=ticket_type)
+    if facts is None:
+        return UnknownTicketType(ticket_type=ticket_type)
+    found = rules.refusal(replace(facts, hidden=False), quantity=quantities[ticket_type])
+    if found is None:
+        return Busy()
+    found.facts["ticket_type"] = ticket_type
+    return found
