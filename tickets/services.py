@@ -199,7 +199,7 @@ def due_holds_release(*, ticket_type: int) -> int:
     [row] = expired
     figures = [(row["event"], Figures.from_row(row))]
     projections.announce(figures=figures, buyers=row["buyers"], now=row["at"])
-    step_log("holds_expired", ticket_type=ticket_type, buyers=row["buyers"])
+    step_log("holds_expired", ticket_type=ticket_type, holds=len(row["buyers"]))
     return len(row["buyers"])
 
 
