@@ -14,7 +14,7 @@ from typing import Any
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Greatest
 
-from checkout import projections, rules, sql
+from checkout import projections, rules, selectors, sql
 from checkout.gateways.protocol import ListedCharge, new_nonce
 from checkout.models import CounterSale, Incident, OrderRecord, Payment, Receipt, UnmatchedCharge
 from checkout.order_rules import OrderDeed
@@ -38,13 +38,10 @@ OPEN_TO_NEWS = (
 def payment_lock(*, payment_id: int, buyer_id: int | None = None) -> Payment:
     """Lock a payment, the buyer's own if one is given; raise NotFound."""
     db.transaction_required()
-    payments = Payment.objects.select_for_update(no_key=True)
-    if buyer_id is not None:
-        payments = payments.filter(buyer_id=buyer_id)
-    payment = payments.filter(pk=payment_id).first()
-    if payment is None:
-        raise NotFound()
-    return payment
+    text = sql.PAYMENT_LOCK if buyer_id is None else sql.OWN_PAYMENT_LOCK
+    for payment in selectors.payments(text, payment=payment_id, buyer=buyer_id):
+        return payment
+    raise NotFound()
 
 
 def reservations_lock(*, payment: Payment) -> list[Reservation]:
@@ -56,9 +53,8 @@ def payment_open(*, order: Sequence[Reservation], gateway: str, now: datetime) -
     """Return the payment of a locked order, made if there is none, and whether it was made."""
     db.transaction_required()
     lead = order[0]
-    existing = Payment.objects.filter(reservation=lead).order_by("-id").first()
-    if existing is not None:
-        return existing, False
+    for newest in selectors.payments(sql.PAYMENTS_OF_ORDERS, orders=[lead.pk]):
+        return newest, False
     payment = Payment.objects.create(
         buyer_id=lead.buyer_id,
         reservation=lead,
@@ -116,7 +112,7 @@ def payment_take(*, payment_id: int, now: datetime) -> Payment | None:
     )
     if not taken:
         return None
-    payment = Payment.objects.get(pk=payment_id)
+    [payment] = selectors.payments(sql.PAYMENT, payment=payment_id)
     _log(payment, "payment_taken", attempt=payment.attempts)
     db.after_commit(partial(projections.announce, buyer_id=payment.buyer_id))
     return payment

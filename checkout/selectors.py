@@ -6,13 +6,19 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from checkout import representation, rules
+from checkout import representation, rules, sql
 from checkout.models import CounterSale, Payment, Receipt, Refund, RefundNotice, UnmatchedCharge
 from checkout.rules import PaymentStatus, RefundStatus
+from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from tickets import selectors as tickets
 from tickets.admission.models import HandOverNotice
 from tickets.models import MoveNotice, Reservation
+
+
+def payments(text: str, **params: Any) -> list[Payment]:
+    """Run a statement of `sql` that reads payments."""
+    return [payment for [payment] in db.instances(text, params, Payment)]
 
 
 def payments_of(*, buyer_id: int) -> QuerySet[Payment]:
@@ -42,7 +48,7 @@ def payments_described(payments: Iterable[Payment]) -> list[dict[str, Any]]:
 
 def payments_shown(*, order_ids: Collection[int]) -> dict[int, list[dict[str, Any]]]:
     """Return the payments of orders as the API does, newest first: {buyer: [payment]}."""
-    found = list(Payment.objects.filter(reservation_id__in=order_ids).order_by("-id"))
+    found = payments(sql.PAYMENTS_OF_ORDERS, orders=list(order_ids))
     shown: dict[int, list[dict[str, Any]]] = {}
     for payment, described in zip(found, payments_described(found), strict=True):
         shown.setdefault(payment.buyer_id, []).append(described)
@@ -51,8 +57,8 @@ def payments_shown(*, order_ids: Collection[int]) -> dict[int, list[dict[str, An
 
 def payments_by_order(*, order_ids: Collection[int]) -> dict[int, dict[str, Any]]:
     """Return the latest payment of each order as the API does; orders without one are left out."""
-    found = Payment.objects.filter(reservation_id__in=order_ids).order_by("id")
-    return {described["reservation"]: described for described in payments_described(found)}
+    found = payments(sql.PAYMENTS_OF_ORDERS, orders=list(order_ids))
+    return {described["reservation"]: described for described in payments_described(reversed(found))}
 
 
 def payment_charged(*, order_id: int) -> Payment | None:

@@ -18,7 +18,7 @@ from django.db.models.functions import Coalesce
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from overlord.kernel.steps import step_log_after_commit
-from tickets import projections, rules, sql
+from tickets import projections, rules, selectors, sql
 from tickets.models import Inventory, Reservation
 from tickets.representation import Figures
 from tickets.rules import ReservationState
@@ -34,15 +34,11 @@ class StateChanged(RuntimeError):
 def reservation_lock(*, reservation_id: int, buyer_id: int | None = None) -> Reservation:
     """Lock a reservation, the buyer's own if one is given; raise NotFound."""
     db.transaction_required()
-    reservations = Reservation.objects.select_related("ticket_type__event").select_for_update(
-        no_key=True, of=("self",)
-    )
-    if buyer_id is not None:
-        reservations = reservations.filter(buyer_id=buyer_id)
-    reservation = reservations.filter(pk=reservation_id).first()
-    if reservation is None:
+    text = sql.RESERVATION_LOCK if buyer_id is None else sql.OWN_RESERVATION_LOCK
+    found = selectors.reservations_joined(text, reservation=reservation_id, buyer=buyer_id)
+    if not found:
         raise NotFound()
-    return reservation
+    return found[0]
 
 
 def order_lock(*, order_id: int) -> list[Reservation]:
@@ -51,17 +47,15 @@ def order_lock(*, order_id: int) -> list[Reservation]:
     The lead is locked first and alone, so that whoever adds to the order has finished when the rest is read.
     """
     lead = reservation_lock(reservation_id=order_id)
-    rest = Reservation.objects.select_related("ticket_type__event").filter(lead_id=order_id).order_by("id")
-    return [lead, *rest.select_for_update(no_key=True, of=("self",))]
+    return [lead, *selectors.reservations_joined(sql.REST_OF_ORDER_LOCK, order=order_id)]
 
 
 def order_lock_with(*, reservation_id: int, buyer_id: int) -> list[Reservation]:
     """Lock the order of one of the buyer's reservations, as `order_lock` does; raise NotFound."""
-    mine = Reservation.objects.filter(pk=reservation_id, buyer_id=buyer_id)
-    order_id = mine.values_list(Coalesce("lead_id", "id"), flat=True).first()
-    if order_id is None:
+    found = db.rows(sql.ORDER_OF_RESERVATION, {"reservation": reservation_id, "buyer": buyer_id})
+    if not found:
         raise NotFound()
-    return order_lock(order_id=order_id)
+    return order_lock(order_id=found[0]["order_id"])
 
 
 def reservation_state(*, reservation: Reservation, now: datetime) -> ReservationState:

@@ -350,10 +350,18 @@ def order_rows(*, order_id: int) -> list[dict[str, Any]]:
 def orders(order_ids: Collection[int]) -> dict[int, list[Reservation]]:
     """Read the reservations of orders, ended ones too, by id: {order: [reservation]}."""
     found: dict[int, list[Reservation]] = {order_id: [] for order_id in order_ids}
-    members = Reservation.objects.filter(Q(pk__in=order_ids, lead=None) | Q(lead_id__in=order_ids))
-    for each in members.select_related("ticket_type").order_by("id"):
+    for each in reservations_joined(sql.ORDERS, orders=list(order_ids)):
         found[each.order_id].append(each)
     return found
+
+
+def reservations_joined(text: str, **params: Any) -> list[Reservation]:
+    """Run a statement of `sql` on reservations; return each with its ticket type and its event."""
+    found = db.instances(text, params, Reservation, TicketType, Event)
+    for reservation, ticket_type, event in found:
+        ticket_type.event = event
+        reservation.ticket_type = ticket_type
+    return [reservation for reservation, _ticket_type, _event in found]
 
 
 def order_states(*, buyer_id: int, order_id: int, now: datetime) -> list[ReservationState]:

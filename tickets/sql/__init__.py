@@ -5,6 +5,9 @@ Statements are read from here at import. Functions are made by migrations; their
 
 from pathlib import Path
 
+from overlord.kernel.db import columns
+from tickets.models import Event, Reservation, TicketType
+
 _FOLDER = Path(__file__).parent
 
 
@@ -50,3 +53,22 @@ RESERVATION_BY_KEY = text("reservation_by_key")
 RESERVATIONS_SHOWN = text("reservations_shown")
 SALE_BOUNDARIES = text("sale_boundaries")
 TYPES_WITH_DUE_HOLDS = text("types_with_due_holds")
+
+# Of an order's reservations, with what they are of.
+_RESERVATIONS = (
+    f"SELECT {columns(Reservation, of='r')}, {columns(TicketType, of='t')}, {columns(Event, of='e')}"  # noqa: S608
+    " FROM tickets_reservation r"
+    " JOIN tickets_tickettype t ON t.id = r.ticket_type_id JOIN tickets_event e ON e.id = t.event_id"
+)
+_LOCKED = " ORDER BY r.id FOR NO KEY UPDATE OF r"
+RESERVATION_LOCK = f"{_RESERVATIONS} WHERE r.id = %(reservation)s{_LOCKED}"
+OWN_RESERVATION_LOCK = f"{_RESERVATIONS} WHERE r.id = %(reservation)s AND r.buyer_id = %(buyer)s{_LOCKED}"
+REST_OF_ORDER_LOCK = f"{_RESERVATIONS} WHERE r.lead_id = %(order)s{_LOCKED}"
+ORDERS = (
+    f"{_RESERVATIONS} WHERE r.id = ANY(%(orders)s) AND r.lead_id IS NULL OR r.lead_id = ANY(%(orders)s)"
+    " ORDER BY r.id"
+)
+ORDER_OF_RESERVATION = (
+    "SELECT COALESCE(lead_id, id) AS order_id FROM tickets_reservation"
+    " WHERE id = %(reservation)s AND buyer_id = %(buyer)s"
+)
