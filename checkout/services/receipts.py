@@ -1,11 +1,13 @@
 """The e-mails that people get: receipts, and of refunds, new dates and handed tickets. Runs in the mail worker."""
 
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.core.mail import EmailMessage, EmailMultiAlternatives
+from django.core.mail import EmailMessage, EmailMultiAlternatives, get_connection
+from django.core.mail.backends.base import BaseEmailBackend
 from django.db import Error as DatabaseError
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -20,7 +22,7 @@ from tickets import selectors as tickets
 from tickets.admission import selectors as admission
 from tickets.admission.documents import order_documents
 from tickets.admission.models import HandOverNotice
-from tickets.models import MoveNotice
+from tickets.models import Event, MoveNotice, Reservation
 
 logger = logging.getLogger(__name__)
 
@@ -39,14 +41,18 @@ def receipts_send() -> int:
     with db.advisory_lock("checkout.receipts") as lock:
         if not lock.is_mine():
             return 0
-        return sum(
-            _send(model, pk)
-            for model in (Receipt, RefundNotice, MoveNotice, HandOverNotice)
-            for pk in selectors.to_look_after(model, now=db.now(), most=AT_ONCE)
-        )
+        post = get_connection()
+        try:
+            return sum(
+                _send(model, pk, post)
+                for model in (Receipt, RefundNotice, MoveNotice, HandOverNotice)
+                for pk in selectors.to_look_after(model, now=db.now(), most=AT_ONCE)
+            )
+        finally:
+            post.close()
 
 
-def _send(model: type[Owed], pk: int) -> bool:
+def _send(model: type[Owed], pk: int, post: BaseEmailBackend) -> bool:
     """Send one mail and return whether it was sent.
 
     It is leased before and marked after. When the process dies between the two, it is sent again with the same
@@ -62,10 +68,12 @@ def _send(model: type[Owed], pk: int) -> bool:
         if message is not None and not message.recipients():
             message = None  # who bought at the counter may have given no address
         if message is not None:
-            message.send()
+            post.open()  # once for all mails
+            post.send_messages([message])
     except OSError as error:  # smtplib's errors are OSErrors
         logger.warning("The %s was not sent: %s", owed, error)
         _try_later(owed)
+        post.close()  # so that the next mail opens another
         return False
     except DatabaseError:
         raise  # PostgreSQL is away: the mail is due again when its lease ends
@@ -121,8 +129,8 @@ def _message(owed: Owed) -> EmailMessage | None:
 
 def _facts(payment: Payment) -> dict[str, Any]:
     """Return what a mail says of an order: the event, its date in its own time zone, and the tickets."""
-    event = payment.reservation.ticket_type.event
     order = tickets.orders([payment.reservation_id])[payment.reservation_id]
+    event = order[0].ticket_type.event
     return {
         "payment": payment,
         "reservations": rules.lines_paid(payment.status, order),
@@ -134,7 +142,8 @@ def _facts(payment: Payment) -> dict[str, Any]:
 
 def _receipt_message(receipt: Receipt) -> EmailMessage:
     payment = receipt.payment
-    facts = {**_facts(payment), **_receipt_facts(payment)}
+    facts = _facts(payment)
+    facts |= _receipt_facts(payment, facts["reservations"], facts["event"])
     again = f"-{receipt.issue}" if receipt.issue > 1 else ""  # a mail program hides one that it knows
     message = EmailMultiAlternatives(
         subject=f"Your tickets for {_one_line(facts)}",
@@ -150,11 +159,8 @@ def _receipt_message(receipt: Receipt) -> EmailMessage:
     return message
 
 
-def _receipt_facts(payment: Payment) -> dict[str, Any]:
+def _receipt_facts(payment: Payment, lines: Sequence[Reservation], event: Event) -> dict[str, Any]:
     """Return what only a receipt says: the price of each line, the link to the tickets, and who sells."""
-    order = tickets.orders([payment.reservation_id])[payment.reservation_id]
-    lines = rules.lines_paid(payment.status, order)
-    zone = payment.reservation.ticket_type.event.time_zone
     paid_at = max(each.validated_at or payment.created for each in lines)
     link = reverse("tickets_shown", args=[admission.order_link(order_id=payment.reservation_id)])
     return {
@@ -166,7 +172,7 @@ def _receipt_facts(payment: Payment) -> dict[str, Any]:
             }
             for each in lines
         ],
-        "paid_on": formats.date_time(paid_at, zone),
+        "paid_on": formats.date_time(paid_at, event.time_zone),
         "link": f"{settings.BASE_URL}{link}",
         "seller_name": settings.SELLER_NAME,
         "seller_address": settings.SELLER_ADDRESS,
