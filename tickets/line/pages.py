@@ -70,14 +70,19 @@ def _page(request: HttpRequest, event_id: int, *, refused: DomainError | None = 
     event = availability.event_detail(event_id=event_id, now=now)
     if event["opening"] != rules.Opening.DRAW:
         return redirect("event", event_id)
+    live = _live(request, event_id)  # before the entry: a hold given in between must look new to the script
     entry = _entry(request, event_id)
     wished = _wished(request, entry if entry is not None and entry["state"] == EntryState.WAITING else None)
     shown = projections.line_shown(event_id=event_id, now=now)
+    has_ended = event["sale"] == rules.SaleState.ENDED
     context = {
         "event": event,
         "line": shown,
-        **_own(request, entry, shown, event),
-        "may_enter": shown["phase"] in (Phase.LOBBY, Phase.SERVING) or event["sale"] == rules.SaleState.LINE,
+        "live": live,
+        **_own(entry, shown, event),
+        "has_ended": has_ended,
+        "may_enter": not has_ended
+        and (shown["phase"] != Phase.CLOSED or event["sale"] == rules.SaleState.LINE),
         "types": [
             {
                 "ticket": ticket,
@@ -99,16 +104,19 @@ def _page(request: HttpRequest, event_id: int, *, refused: DomainError | None = 
     return response
 
 
-def _own(
-    request: HttpRequest, entry: dict[str, Any] | None, line: dict[str, Any], event: dict[str, Any]
-) -> dict[str, Any]:
-    """Return what the page says of the visitor's own entry; `live`: their live reservations, for the script."""
-    if entry is None:
-        return {"live": ""}
-    mine = tickets.own_reservations_in_event(
-        buyer_id=actor_id(request), event_id=event["id"], now=clock.now()
-    )
+def _live(request: HttpRequest, event_id: int) -> str:
+    """Return the ids of the visitor's live reservations of an event, for the script."""
+    if not request.user.is_authenticated:
+        return ""
+    mine = tickets.own_reservations_in_event(buyer_id=actor_id(request), event_id=event_id, now=clock.now())
     live = sorted(int(each["id"]) for each in mine if each["state"] in rules.LIVE_STATES)
+    return " ".join(map(str, live))
+
+
+def _own(entry: dict[str, Any] | None, line: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
+    """Return what the page says of the visitor's own entry."""
+    if entry is None:
+        return {}
     state, place = entry["state"], entry["place"]
     given = entry["reservations"] if state == EntryState.GIVEN else []
     held = [each for each in given if each["state"] in rules.LIVE_STATES]
@@ -116,11 +124,11 @@ def _own(
     is_next = (place or 0) > line["served"]
     return {
         "entry": entry,
-        "live": " ".join(map(str, live)),
         "held": held[0] if held else None,
         "is_given": bool(held),
         "is_paid": bool(given) and not held,
         "is_passed": state == EntryState.PASSED,
+        "is_expired": state == EntryState.GIVEN and not given,
         "is_waiting": is_waiting,
         "place_text": labels.waiting_text(line, place, event["time_zone"]) if is_waiting else "",
         "time_text": labels.wait_text(entry["seconds"]) if is_waiting and is_next else "",

@@ -71,6 +71,14 @@ def is_there(*, event_id: int, items: rules.Items) -> bool:
     )
 
 
+def has_ended(*, event_id: int, now: datetime) -> bool:
+    """Return whether an event is cancelled, or the sale of all its ticket types has ended."""
+    selling = Inventory.objects.filter(
+        ticket_type__event_id=event_id, ticket_type__event__status=Event.Status.ON_SALE, closes_at__gt=now
+    )
+    return not selling.exists()
+
+
 def types_of(*, event_id: int) -> list[int]:
     """Return the ids of an event's ticket types, without hidden ones."""
     shown = TicketType.objects.filter(event_id=event_id, hidden=False)

@@ -21,7 +21,7 @@ from tickets import selectors as tickets
 from tickets.line import operations, projections, representation, rules, selectors, sql
 from tickets.line.models import Entry, Line
 from tickets.line.rules import EntryState, LineClosed, Phase
-from tickets.rules import AccountRequired
+from tickets.rules import AccountRequired, SaleEnded
 
 BATCH = 500  # entries whose turn comes in one transaction
 LAPSES = 100  # given entries that are looked at in one tick
@@ -33,13 +33,15 @@ def entry_make(
 ) -> tuple[dict[str, Any], bool]:
     """Enter the buyer in an event's line, or change what they wish; return the entry, and whether it is new.
 
-    Raises NotFound, LineClosed, AccountRequired and Invalid.
+    Raises NotFound, LineClosed, SaleEnded, AccountRequired and Invalid.
     """
     opens_by_draw = selectors.opens_by_draw(event_id=event_id)
     if opens_by_draw is None:
         raise NotFound()
     if not opens_by_draw:
         raise LineClosed()
+    if selectors.has_ended(event_id=event_id, now=now):
+        raise SaleEnded()
     if selectors.needs_account(event_id=event_id, buyer_id=buyer_id):
         raise AccountRequired()
     rules.check_choices(choices, types=selectors.types_of(event_id=event_id))

@@ -1,13 +1,18 @@
 """The page of a line, as forms alone."""
 
 from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
-from tickets.line.models import Entry
+from tickets import availability
+from tickets.line import services
+from tickets.line.models import Entry, Line
 from tickets.line.tests.lines import line_make, open_sale, serve_all
-from tickets.models import Event, Reservation, TicketType
+from tickets.models import Event, Inventory, Reservation, TicketType
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -60,6 +65,27 @@ def test_the_turn_shows_the_hold(client: Client, types: list[TicketType]) -> Non
     assert Entry.objects.get().looked_at is not None
 
 
+def test_a_turn_that_comes_while_the_page_is_made_looks_new_to_its_script(
+    client: Client, types: list[TicketType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The script shows a turn when its page does not name the hold. A page of before the turn must not name it."""
+    send(client, types, **{f"amount_{types[0].pk}": "1"})
+    open_sale(types)
+    read = services.entry_get
+
+    def read_and_give(**asked: Any) -> dict[str, Any]:
+        entry = read(**asked)
+        serve_all(types[0])
+        return entry
+
+    monkeypatch.setattr(services, "entry_get", read_and_give)
+    page = client.get(place(types)).content.decode()
+
+    assert Entry.objects.get().state == "given"
+    assert 'state="waiting"' in page
+    assert 'reservations=""' in page
+
+
 @pytest.mark.parametrize("amount", ["0", "x", "-1", "99999999999"])
 def test_a_number_that_cannot_be_one_enters_nobody(
     client: Client, types: list[TicketType], amount: str
@@ -89,3 +115,60 @@ def test_an_event_without_a_line_shows_itself(client: Client, ticket_type: Ticke
 
     assert answer.headers["Location"] == f"/events/{ticket_type.event_id}/"
     assert client.get(f"/events/{Event.objects.latest('pk').pk + 1}/line/").status_code == 404
+
+
+class TestAfterTheTurn:
+    def given(self, client: Client, types: list[TicketType]) -> Entry:
+        send(client, types, **{f"amount_{types[0].pk}": "1"})
+        open_sale(types)
+        serve_all(types[0])
+        return Entry.objects.get(state="given")
+
+    def test_who_was_passed_by_reads_it_when_nobody_waits_and_may_enter_again(
+        self, client: Client, types: list[TicketType]
+    ) -> None:
+        entry = self.given(client, types)
+        Entry.objects.filter(pk=entry.pk).update(look_by=timezone.now())
+        serve_all(types[0])
+
+        page = client.get(place(types)).content.decode()
+
+        assert Line.objects.get().phase == "open"
+        assert "Nobody waits in line" in page
+        assert "Your turn has passed" in page
+        assert "You can enter the line again." in page
+        assert 'data-part="enter" hidden' not in page
+
+    def test_a_hold_that_has_ended_is_said_to_have(self, client: Client, types: list[TicketType]) -> None:
+        self.given(client, types)
+        Reservation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+
+        assert "Your hold has ended" in client.get(place(types)).content.decode()
+
+    def test_who_comes_after_the_sell_out_enters_by_the_page(
+        self, client: Client, types: list[TicketType]
+    ) -> None:
+        open_sale(types)
+        serve_all(types[0])
+        Inventory.objects.filter(pk=types[0].pk).update(sold=2)
+
+        assert "You are in line" in send(client, types, **{f"amount_{types[0].pk}": "1"})
+
+    @pytest.mark.parametrize("why", ["ended", "cancelled"])
+    def test_nobody_enters_when_nothing_is_sold_any_more(
+        self, client: Client, types: list[TicketType], why: str
+    ) -> None:
+        if why == "ended":
+            past = timezone.now() - timedelta(minutes=5)
+            Inventory.objects.update(opens_at=past, closes_at=past + timedelta(minutes=1))
+        else:
+            Inventory.objects.update(paused=True)
+            Event.objects.update(status="cancelled")
+        availability.refresh([types[0].event_id], now=timezone.now())
+
+        answer = client.post(place(types), {f"amount_{types[0].pk}": "1"}, headers=SAME_SITE)
+
+        assert answer.status_code == 409
+        assert "Ticket sales have ended" in answer.content.decode()
+        assert 'data-part="enter" hidden' in answer.content.decode()
+        assert not Entry.objects.exists()
