@@ -15,7 +15,7 @@ def look() -> dict[str, Any]:
     when unknown, and `queued` (how many messages wait, by queue).
     """
     try:
-        pipeline = redis_client.connection().pipeline(transaction=False)
+        pipeline = redis_client.broker().pipeline(transaction=False)
         for queue in Queue:
             pipeline.llen(queue)
         lengths = pipeline.execute()

@@ -58,7 +58,14 @@ def test_a_secret_may_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
             "DATABASE_DIRECT_URL must begin",
         ),
         ({"DATABASE_URL": POSTGRES, "DATABASE_DIRECT_URL": f"{POSTGRES}2"}, "name the same database"),
-        ({"REDIS_URL": "sentinel://h:26379/0"}, "must begin with redis:// or rediss://"),
+        ({"REDIS_URL": "sentinel://h:26379/0"}, "add .master_name=NAME"),
+        ({"REDIS_URL": "sentinel://h:x/0?master_name=m"}, "REDIS_URL cannot be read"),
+        ({"REDIS_URL": "sentinel://h,/0?master_name=m"}, "a host is missing"),
+        ({"REDIS_URL": "sentinel://h/0?master_name=m&ssl_ca_certs=/ca.pem"}, "the option ssl_ca_certs"),
+        ({"REDIS_BROKER_URL": "amqp://h"}, "REDIS_BROKER_URL must begin with"),
+        ({"REDIS_BROKER_URL": "redis://a redis://b"}, "REDIS_BROKER_URL must be one address"),
+        ({"REDIS_CHANNEL_URLS": "redis://a redis://a"}, "REDIS_CHANNEL_URLS names an address twice"),
+        ({"REDIS_CHANNEL_URLS": "redis://a redis://b/zero"}, "REDIS_CHANNEL_URLS: after the port"),
         ({"REDIS_URL": "unix:///run/redis.sock"}, "must begin with redis:// or rediss://"),
         ({"REDIS_URL": "redis://h/zero"}, "the number of a database"),
         ({"REDIS_URL": "redis://h/0?socket_timeout=9"}, "the option socket_timeout"),
@@ -83,6 +90,18 @@ def test_the_direct_address_may_have_options_of_its_own(tmp_path: Path) -> None:
 
     assert read["DATABASE_DIRECT_OPTIONS"] == {"sslmode": "require"}
     assert read["DATABASE_OPTIONS"] == {}
+
+
+def test_one_redis_serves_all_unless_others_are_named(tmp_path: Path) -> None:
+    load = settings_reader.reader(tmp_path)
+    one = load(REDIS_URL="redis://a/0")
+    assert (one["REDIS_BROKER_URL"], one["REDIS_CHANNEL_URLS"]) == ("redis://a/0", ["redis://a/0"])
+    own = load(
+        REDIS_URL="redis://a/0", REDIS_BROKER_URL="redis://b/0", REDIS_CHANNEL_URLS="redis://c/0 redis://d/0"
+    )
+    assert own["REDIS_URL"] == "redis://a/0"
+    assert own["REDIS_BROKER_URL"] == "redis://b/0"
+    assert own["REDIS_CHANNEL_URLS"] == ["redis://c/0", "redis://d/0"]
 
 
 def test_right_values_are_read(tmp_path: Path) -> None:

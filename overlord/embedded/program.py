@@ -190,7 +190,7 @@ def _worker(name: str, *, queues: str, concurrency: int | None, env: Mapping[str
         " --without-gossip --without-mingle --without-heartbeat",
         env=env,
         # Its timer stands still while it has no connection to Redis, and it ends when Redis takes no writes.
-        excused=lambda: not servers.redis_takes_writes(env["REDIS_URL"]),
+        excused=lambda: not servers.redis_takes_writes(env.get("REDIS_BROKER_URL") or env["REDIS_URL"]),
     )
 
 

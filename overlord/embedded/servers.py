@@ -15,6 +15,7 @@ from overlord.embedded.ports import HOST
 from overlord.embedded.postgres_home import PostgresHome
 from overlord.embedded.processes import Program, Question
 from overlord.embedded.state import write_private
+from overlord.redis_address import RedisAddress, client_close
 
 DATABASE = "overlord"
 ROLE = "overlord"
@@ -183,10 +184,10 @@ def redis_takes_writes(url: str) -> bool:
 
 
 def _redis_does(url: str, call: Callable[[redis.Redis], object]) -> bool:
-    client = redis.Redis.from_url(url, socket_timeout=3, socket_connect_timeout=3)
+    client = RedisAddress(url).client(socket_timeout=3, socket_connect_timeout=3)
     try:
         return bool(call(client))
     except redis.RedisError:
         return False
     finally:
-        client.close()
+        client_close(client)

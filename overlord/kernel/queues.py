@@ -60,7 +60,7 @@ def enqueue(task: str, *, queue: str, expires: float | None = None, **ids: int) 
     not Redis can be reached. Return False when the message could not be sent.
     """
     try:
-        redis_client.connection().lpush(queue, message(task, queue=queue, expires=expires, ids=ids))
+        redis_client.broker().lpush(queue, message(task, queue=queue, expires=expires, ids=ids))
     except RedisError as error:
         logger.warning("%s was not sent and is left to beat: %s", task, error)
         return False
@@ -70,7 +70,7 @@ def enqueue(task: str, *, queue: str, expires: float | None = None, **ids: int) 
 def queue_length(queue: Queue) -> int:
     """Return how many messages wait on a queue; 0 when Redis cannot be reached, which has none for anybody then."""
     try:
-        return int(redis_client.connection().llen(queue))
+        return int(redis_client.broker().llen(queue))
     except RedisError:
         return 0
 

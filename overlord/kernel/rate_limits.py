@@ -96,7 +96,7 @@ _own_lock = Lock()  # the library's counters in memory are exact for one thread 
 @lru_cache(maxsize=1)
 def _in_redis() -> MovingWindowRateLimiter:
     pool = redis_client.connection().connection_pool
-    return MovingWindowRateLimiter(RedisStorage(settings.REDIS_URL, connection_pool=pool, key_prefix=PREFIX))
+    return MovingWindowRateLimiter(RedisStorage("redis://", connection_pool=pool, key_prefix=PREFIX))
 
 
 @lru_cache(maxsize=1)

@@ -11,6 +11,8 @@ import psycopg2
 import psycopg2.extensions
 from django.core.exceptions import ImproperlyConfigured
 
+from overlord import redis_address
+
 POSTGRES_SCHEMES = {"postgres", "postgresql"}
 SSL_MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
 POSTGRES_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile")
@@ -20,6 +22,7 @@ POSTGRES_REFUSED = {"host", "hostaddr", "port", "user", "password", "dbname", "s
 REDIS_SCHEMES = {"redis", "rediss"}
 REDIS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 REDIS_OPTIONS = {*REDIS_FILES, "ssl_cert_reqs"}
+SENTINEL_OPTIONS = {"master_name", "sentinel_password"}
 
 
 def postgres_options(url: str, *, variable: str = "DATABASE_URL") -> dict[str, Any]:
@@ -45,29 +48,63 @@ def same_database(url: str, direct_url: str) -> None:
         raise ImproperlyConfigured("DATABASE_DIRECT_URL must name the same database as DATABASE_URL.")
 
 
-def redis_url(url: str) -> str:
-    """Return a REDIS_URL as all clients read it in the same way; raise ImproperlyConfigured for what they do not.
+def redis_url(url: str, *, variable: str = "REDIS_URL") -> str:
+    """Return an address of Redis that all clients read alike; raise ImproperlyConfigured for any other.
 
     With TLS the server's certificate is verified, which not each client does by itself.
     """
-    parts = _split("REDIS_URL", url)
+    if urlsplit(url).scheme == redis_address.SENTINEL:
+        return _sentinel_url(url, variable)
+    parts = _split(variable, url)
     if parts.scheme not in REDIS_SCHEMES:
         raise ImproperlyConfigured(
-            "REDIS_URL must begin with redis:// or rediss://. Sentinels and clusters are not asked: name an address"
-            " that always leads to the primary."
+            f"{variable} must begin with redis:// or rediss://, or with sentinel:// to ask Sentinels for the"
+            " primary. Clusters are not asked: name an address that always leads to the primary."
         )
-    if parts.path.strip("/") and not parts.path.strip("/").isdecimal():
-        raise ImproperlyConfigured("REDIS_URL: after the port stands the number of a database, or nothing.")
+    _check_number(variable, parts)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    allowed = REDIS_OPTIONS if parts.scheme == "rediss" else set()
-    for name in options.keys() - allowed:
-        raise ImproperlyConfigured(f"REDIS_URL has the option {name}, which cannot be set there.")
+    _check_options(variable, options, REDIS_OPTIONS if parts.scheme == "rediss" else set())
     if parts.scheme == "redis":
         return url
     if options.setdefault("ssl_cert_reqs", "required") != "required":
-        raise ImproperlyConfigured("REDIS_URL: ssl_cert_reqs can only be required.")
-    _check_files("REDIS_URL", options, REDIS_FILES)
+        raise ImproperlyConfigured(f"{variable}: ssl_cert_reqs can only be required.")
+    _check_files(variable, options, REDIS_FILES)
     return urlunsplit(parts._replace(query=urlencode(options)))
+
+
+def redis_urls(urls: list[str], *, variable: str) -> list[str]:
+    """Return several addresses, each checked; raise ImproperlyConfigured for one that is there twice."""
+    if len(set(urls)) < len(urls):
+        raise ImproperlyConfigured(f"{variable} names an address twice.")
+    return [redis_url(url, variable=variable) for url in urls]
+
+
+def _sentinel_url(url: str, variable: str) -> str:
+    """Return the address of Sentinels; raise ImproperlyConfigured unless it names hosts and the primary."""
+    parts = urlsplit(url)
+    try:
+        redis_address.hosts_of(parts.netloc)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{variable} cannot be read: {error}.") from None
+    _check_number(variable, parts)
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    _check_options(variable, options, SENTINEL_OPTIONS)
+    if not options.get("master_name"):
+        raise ImproperlyConfigured(
+            f"{variable}: Sentinels know the primary by a name; add ?master_name=NAME."
+        )
+    return url
+
+
+def _check_number(variable: str, parts: SplitResult) -> None:
+    number = parts.path.strip("/")
+    if number and not number.isdecimal():
+        raise ImproperlyConfigured(f"{variable}: after the port stands the number of a database, or nothing.")
+
+
+def _check_options(variable: str, options: dict[str, str], allowed: set[str]) -> None:
+    for name in options.keys() - allowed:
+        raise ImproperlyConfigured(f"{variable} has the option {name}, which cannot be set there.")
 
 
 def _split(name: str, url: str) -> SplitResult:

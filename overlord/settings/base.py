@@ -9,6 +9,7 @@ from celery.schedules import crontab
 from csp.constants import NONE, SELF
 
 from overlord.kernel.queues import Queue
+from overlord.redis_address import RedisAddress
 from overlord.settings import env, logs
 
 ENVIRONMENT = env.ENVIRONMENT
@@ -121,17 +122,19 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 WORKER_CONNECTIONS = env.WORKER_CONNECTIONS  # which the threads of a Celery worker share
 
 # Redis (Valkey) ------------------------------------------------------------------------------------------
+# REDIS_URL has what is kept for a while; messages to workers and live messages may have servers of their own.
 REDIS_URL = env.REDIS_URL
+REDIS_BROKER_URL = env.REDIS_BROKER_URL
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [REDIS_URL]},
+        "CONFIG": {"hosts": [RedisAddress(url).channel_host for url in env.REDIS_CHANNEL_URLS]},
     }
 }
 
 # Celery --------------------------------------------------------------------------------------------------
 # A message carries one id and may be lost with Redis: beat finds unfinished work again in PostgreSQL.
-CELERY_BROKER_URL = REDIS_URL
+CELERY_BROKER_URL = RedisAddress(REDIS_BROKER_URL).broker_url
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
@@ -143,6 +146,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 1,
     "socket_keepalive": True,
     "health_check_interval": 10,
+    **RedisAddress(REDIS_BROKER_URL).broker_options,
 }
 CELERY_TASK_PUBLISH_RETRY = False  # publishing must never hang a request: beat finds what was not sent
 CELERY_TASK_DEFAULT_QUEUE = Queue.UPKEEP

@@ -60,6 +60,8 @@ SECRETS = (
     "DATABASE_URL",
     "DATABASE_DIRECT_URL",
     "REDIS_URL",
+    "REDIS_BROKER_URL",
+    "REDIS_CHANNEL_URLS",
     "EMAIL_URL",
     "STRIPE_SECRET_KEY",
     "STRIPE_WEBHOOK_SECRETS",
@@ -127,6 +129,19 @@ if DATABASE_DIRECT_URL:
     addresses.same_database(DATABASE_URL, DATABASE_DIRECT_URL)
 if REDIS_URL:
     REDIS_URL = addresses.redis_url(REDIS_URL)
+
+
+def _redis_urls(name: str) -> list[str]:
+    """Return the addresses of a variable, separated by spaces; REDIS_URL when it is empty."""
+    return addresses.redis_urls(_env.str(name, "").split(), variable=name) or [REDIS_URL]
+
+
+# The messages to the workers, and the live ones, which several servers may share.
+_brokers = _redis_urls("REDIS_BROKER_URL")
+if len(_brokers) > 1:
+    raise ImproperlyConfigured("REDIS_BROKER_URL must be one address; a queue lies on one server.")
+REDIS_BROKER_URL = _brokers[0]
+REDIS_CHANNEL_URLS = _redis_urls("REDIS_CHANNEL_URLS")
 
 ALLOWED_HOSTS = _list("ALLOWED_HOSTS", "Name the hosts you serve: tickets.example.org")
 CSRF_TRUSTED_ORIGINS = _list(

@@ -12,9 +12,9 @@ from uuid import uuid4
 
 from channels.layers import get_channel_layer
 from django.conf import settings
-from redis.asyncio import Redis
 
 from overlord.kernel import open_files
+from overlord.redis_address import RedisAddress, async_client_close
 from realtime import publish, store
 from realtime.store import Frame
 
@@ -30,8 +30,7 @@ class FrameSource:
         self.name = f"hub.{uuid4().hex}"
         self.joined: set[str] = set()
         self._layer = get_channel_layer()
-        self._redis = Redis.from_url(
-            settings.REDIS_URL,
+        self._redis = RedisAddress(settings.REDIS_URL).async_client(
             decode_responses=True,
             socket_timeout=REDIS_SECONDS,
             socket_connect_timeout=REDIS_SECONDS,
@@ -39,7 +38,7 @@ class FrameSource:
 
     async def close(self) -> None:
         """Close the connections to Redis."""
-        await self._redis.aclose()
+        await async_client_close(self._redis)
 
     async def receive(self) -> dict[str, Any]:
         """Wait for the next message of the joined groups."""

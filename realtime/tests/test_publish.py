@@ -80,7 +80,7 @@ def stalled(settings: Settings) -> Iterator[None]:
         settings.REDIS_URL = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
         redis_client.connection.cache_clear()
         yield
-    settings.REDIS_URL = settings.CELERY_BROKER_URL
+    settings.REDIS_URL = settings.REDIS_BROKER_URL
     redis_client.connection().close()
     redis_client.connection.cache_clear()
 
@@ -114,7 +114,7 @@ def test_a_broker_that_dies_before_the_flush_is_enqueued_delays_nothing(
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
     dead = Redis(port=port, retry=Retry(NoBackoff(), 0))
-    monkeypatch.setattr(queues, "redis_client", SimpleNamespace(connection=lambda: dead))
+    monkeypatch.setattr(queues, "redis_client", SimpleNamespace(broker=lambda: dead))
     started = time.monotonic()
     publish.streams_mark(streams=["event.1"])
     assert time.monotonic() - started < 0.7

@@ -151,7 +151,7 @@ def test_one_address_is_limited() -> None:
 
 def test_without_a_broker_it_says_that_nothing_is_sent(buyer: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        queues, "redis_client", SimpleNamespace(connection=lambda: Redis(port=1, retry=Retry(NoBackoff(), 0)))
+        queues, "redis_client", SimpleNamespace(broker=lambda: Redis(port=1, retry=Retry(NoBackoff(), 0)))
     )
     assert reset(buyer.email).status_code == 503
     assert reset("nobody@example.org").status_code == 503

@@ -1,0 +1,249 @@
+"""Each client of Redis finds its server: the address alone, servers of their own, and by Sentinels."""
+
+import asyncio
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import channels_redis.pubsub
+import kombu
+import pytest
+import redis
+
+from overlord import redis_address
+from overlord.embedded import binaries, ports, servers
+from overlord.kernel import queues, redis_client
+from overlord.redis_address import RedisAddress
+from stats import system
+from tests.system import eventually
+
+PASSWORD = "pass word"
+NAME = "overlord"
+
+
+@contextmanager
+def valkey(folder: Path, *lines: str, sentinel: bool = False) -> Iterator[int]:
+    """Run a Valkey, or a Sentinel, with these lines of configuration; yield its port."""
+    port = ports.any_free()
+    folder.mkdir()
+    config = folder / "valkey.conf"
+    config.write_text("\n".join([f"port {port}", "bind 127.0.0.1", f"dir {folder}", *lines, ""]))
+    argv = [str(binaries.valkey()), str(config), *(["--sentinel"] if sentinel else [])]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(argv, stdout=log, stderr=log)
+    try:
+        eventually(lambda: process.poll() is not None or _answers(port, sentinel=sentinel))
+        assert process.poll() is None, (folder / "log").read_text()
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _answers(port: int, *, sentinel: bool) -> bool:
+    client = redis.Redis(port=port, password=None if sentinel else PASSWORD)
+    try:
+        return bool(client.ping())
+    except redis.RedisError:
+        return False
+    finally:
+        client.close()
+
+
+class Watched:
+    """A primary, its replica, and a Sentinel that watches them."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        login = [f'requirepass "{PASSWORD}"', f'primaryauth "{PASSWORD}"', 'save ""']
+        self.first = stack.enter_context(valkey(folder / "first", *login))
+        replica = [*login, f"replicaof 127.0.0.1 {self.first}", "repl-diskless-sync-delay 0"]
+        self.second = stack.enter_context(valkey(folder / "second", *replica))
+        watch = [
+            f"sentinel monitor {NAME} 127.0.0.1 {self.first} 1",
+            f'sentinel auth-pass {NAME} "{PASSWORD}"',
+            f"sentinel down-after-milliseconds {NAME} 1000",
+            f"sentinel failover-timeout {NAME} 3000",
+        ]
+        self.sentinel = stack.enter_context(valkey(folder / "sentinel", *watch, sentinel=True))
+        self._asked = redis.Redis(port=self.sentinel, decode_responses=True)
+        stack.callback(self._asked.close)
+
+    @property
+    def url(self) -> str:
+        return f"sentinel://:pass%20word@127.0.0.1:{self.sentinel}/0?master_name={NAME}"
+
+    def primary(self) -> int:
+        return int(self._asked.execute_command("SENTINEL", "GET-PRIMARY-ADDR-BY-NAME", NAME)[1])
+
+    def fail_over(self) -> None:
+        """Let the replica become the primary, and the primary its replica."""
+        eventually(self._asks)
+        eventually(lambda: self.primary() == self.second)
+        eventually(lambda: self._role(self.first) == "slave")
+
+    def _asks(self) -> bool:
+        try:
+            return bool(self._asked.execute_command("SENTINEL", "FAILOVER", NAME))
+        except redis.ResponseError:  # it does not know the replica yet
+            return False
+
+    def _role(self, port: int) -> str:
+        return str(ask(port, lambda it: it.info("replication")["role"]))
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    with ExitStack() as stack:
+        yield Watched(tmp_path_factory.mktemp("watched"), stack)
+
+
+@pytest.fixture
+def settings_of(settings: Any) -> Iterator[Callable[..., None]]:
+    """Return a function that sets addresses, as a process that starts with them has them."""
+
+    def give(**addresses: str) -> None:
+        for name, url in addresses.items():
+            setattr(settings, name, url)
+        forget()
+
+    yield give
+    forget()
+
+
+def forget() -> None:
+    redis_client.connection.cache_clear()
+    redis_client._broker.cache_clear()
+
+
+def worked(action: Callable[[], Any]) -> bool:
+    """Return whether the action works, as one that is tried again after a moment."""
+    try:
+        action()
+    except (redis.RedisError, OSError, kombu.exceptions.OperationalError):
+        return False
+    return True
+
+
+async def _said_and_heard(layer: channels_redis.pubsub.RedisPubSubChannelLayer) -> bool:
+    try:
+        name = await layer.new_channel()
+        await layer.group_add("group", name)
+        await layer.group_send("group", {"type": "said"})
+        async with asyncio.timeout(1):
+            return bool((await layer.receive(name))["type"] == "said")
+    except (redis.RedisError, OSError, TimeoutError):
+        return False
+
+
+async def _shards(layer: channels_redis.pubsub.RedisPubSubChannelLayer) -> list[Any]:
+    return list(layer._get_layer()._shards)
+
+
+def sent(broker: kombu.Connection) -> bool:
+    """Send a message as Celery does."""
+    channel: Any = broker.default_channel
+    return bool(channel.client.lpush("queue", "message"))
+
+
+def ask(port: int, question: Callable[[redis.Redis], Any]) -> Any:
+    """Ask a Valkey by a connection of its own."""
+    client = redis.Redis(port=port, password=PASSWORD, decode_responses=True)
+    try:
+        return question(client)
+    finally:
+        client.close()
+
+
+def test_each_client_follows_the_primary(watched: Watched, settings: Any) -> None:
+    address = RedisAddress(watched.url)
+    settings.REDIS_URL = settings.REDIS_BROKER_URL = watched.url
+    forget()
+    ours = redis_client.connection()
+    broker = kombu.Connection(
+        address.broker_url, transport_options={"socket_timeout": 5, **address.broker_options}
+    )
+    with asyncio.Runner() as runner, broker:
+        layer = channels_redis.pubsub.RedisPubSubChannelLayer(hosts=[address.channel_host])
+        source = address.async_client(socket_timeout=1, decode_responses=True)
+        try:
+            assert ours.set("before", 1)
+            assert sent(broker)
+            assert runner.run(_said_and_heard(layer))
+            assert runner.run(source.get("before")) == "1"
+
+            watched.fail_over()
+
+            eventually(lambda: worked(lambda: ours.set("after", 1)))
+            assert queues.enqueue("a.task", queue="live")
+            eventually(lambda: worked(lambda: sent(broker)))
+            eventually(lambda: runner.run(_said_and_heard(layer)))
+            eventually(lambda: worked(lambda: runner.run(source.set("by the source", 1))))
+            assert ask(watched.second, lambda it: it.get("by the source")) == "1"
+        finally:
+            [shard] = runner.run(_shards(layer))
+            of_the_layer = shard._redis
+            runner.run(layer.flush())
+            runner.run(redis_address.async_client_close(of_the_layer))
+            runner.run(redis_address.async_client_close(source))
+            redis_address.client_close(ours)
+            forget()
+
+
+def test_the_supervisor_asks_the_same_server(watched: Watched) -> None:
+    assert servers.redis_answers(watched.url)
+    assert not servers.redis_answers(watched.url.replace(NAME, "another"))
+
+
+def test_messages_may_have_a_server_of_their_own(settings_of: Callable[..., None], tmp_path: Path) -> None:
+    with valkey(tmp_path / "broker", f'requirepass "{PASSWORD}"') as port:
+        settings_of(REDIS_BROKER_URL=f"redis://:pass%20word@127.0.0.1:{port}/0")
+        assert queues.enqueue("a.task", queue="live")
+        assert ask(port, lambda it: it.llen("live")) == 1
+        assert redis_client.connection().llen("live") == 0
+        assert queues.queue_length(queues.Queue.LIVE) == 1
+        assert system.look()["queued"]["live"] == 1
+        redis_client._broker().close()
+
+
+def test_live_messages_may_be_shared_by_several_servers(tmp_path: Path) -> None:
+    with (
+        valkey(tmp_path / "a", f'requirepass "{PASSWORD}"') as a,
+        valkey(tmp_path / "b", f'requirepass "{PASSWORD}"') as b,
+    ):
+        urls = [f"redis://:pass%20word@127.0.0.1:{port}/0" for port in (a, b)]
+
+        async def hear() -> set[str]:
+            layer = channels_redis.pubsub.RedisPubSubChannelLayer(
+                hosts=[RedisAddress(url).channel_host for url in urls]
+            )
+            name = await layer.new_channel()
+            groups = [f"group{number}" for number in range(200)]
+            for group in groups:
+                await layer.group_add(group, name)
+            for group in groups:
+                await layer.group_send(group, {"type": group})
+            heard = {(await layer.receive(name))["type"] for _ in groups}
+            await layer.flush()
+            return heard ^ set(groups)
+
+        assert asyncio.run(hear()) == set()
+        published = [
+            ask(port, lambda it: it.info("commandstats")["cmdstat_publish"]["calls"]) for port in (a, b)
+        ]
+        assert all(published), "each has its part of the groups"
+        assert sum(published) == 200
+
+
+def test_the_forms_that_clients_want() -> None:
+    plain = RedisAddress("redis://:pw@h:6379/1")
+    assert (plain.channel_host, plain.broker_url, plain.broker_options) == (plain.url, plain.url, {})
+    asked = RedisAddress("sentinel://me:p%40w@h1,h2:26380/2?master_name=m&sentinel_password=s")
+    assert asked.broker_url == "sentinel://me:p%40w@h1:26379/2;sentinel://me:p%40w@h2:26380/2"
+    assert asked.broker_options["master_name"] == "m"
+    assert asked.broker_options["sentinel_kwargs"]["password"] == "s"
+    host = asked.channel_host
+    assert isinstance(host, dict)
+    assert host["sentinels"] == [("h1", 26379), ("h2", 26380)]
+    assert (host["username"], host["password"], host["db"]) == ("me", "p@w", 2)

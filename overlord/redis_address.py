@@ -1,0 +1,139 @@
+"""Tell each client of Redis (Valkey) how to reach it: by an address, or by asking Sentinels where the primary is.
+
+The settings have checked the address (overlord/settings/addresses.py). This module imports nothing of ours, so that
+the supervisor can use it as well.
+
+`sentinel://:PASSWORD@HOST:PORT,HOST:PORT/DB?master_name=NAME` names Sentinels. Each client then asks them anew for
+each connection, and a primary that became a replica refuses what it is told, so that its connections are replaced.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+import redis
+import redis.asyncio
+
+SENTINEL = "sentinel"
+SENTINEL_PORT = 26379
+SENTINEL_SECONDS = 0.3  # for each Sentinel that is asked
+
+
+def hosts_of(netloc: str) -> tuple[tuple[str, int], ...]:
+    """Return the hosts and ports after the user and password; raise ValueError for a port that is none."""
+    found = []
+    for each in netloc.rpartition("@")[2].split(","):
+        parts = urlsplit(f"//{each}")
+        if not parts.hostname:
+            raise ValueError("a host is missing")
+        found.append((parts.hostname, parts.port or SENTINEL_PORT))
+    return tuple(found)
+
+
+def client_close(client: redis.Redis) -> None:
+    """Close the connections of a client, those to Sentinels too."""
+    client.close()
+    for sentinel in _sentinels(client):
+        sentinel.close()
+
+
+async def async_client_close(client: redis.asyncio.Redis) -> None:
+    """Close the connections of a client for an event loop, those to Sentinels too."""
+    await client.aclose()
+    for sentinel in _sentinels(client):
+        await sentinel.aclose()
+
+
+def _sentinels(client: Any) -> list[Any]:
+    manager = getattr(client.connection_pool, "sentinel_manager", None)
+    return manager.sentinels if manager else []
+
+
+@dataclass(frozen=True)
+class RedisAddress:
+    """One address, as each kind of client wants it."""
+
+    url: str
+
+    def client(self, **options: Any) -> redis.Redis:
+        """Return a client for threads, with these options of redis-py."""
+        if not self._has_sentinels:
+            return redis.Redis.from_url(self.url, **options)
+        sentinel = redis.Sentinel(self._hosts, sentinel_kwargs=self._sentinel_options)
+        made: redis.Redis = sentinel.master_for(self._master_name, **self._options, **options)
+        return made
+
+    def async_client(self, **options: Any) -> redis.asyncio.Redis:
+        """Return a client for an event loop."""
+        if not self._has_sentinels:
+            made: redis.asyncio.Redis = redis.asyncio.Redis.from_url(self.url, **options)
+            return made
+        sentinel = redis.asyncio.Sentinel(self._hosts, sentinel_kwargs=self._sentinel_options)  # type: ignore[no-untyped-call]
+        asked: redis.asyncio.Redis = sentinel.master_for(self._master_name, **self._options, **options)
+        return asked
+
+    @property
+    def channel_host(self) -> str | dict[str, Any]:
+        """Return what channels_redis wants in `hosts`."""
+        if not self._has_sentinels:
+            return self.url
+        return {
+            "sentinels": list(self._hosts),
+            "master_name": self._master_name,
+            "sentinel_kwargs": self._sentinel_options,
+            **self._options,
+        }
+
+    @property
+    def broker_url(self) -> str:
+        """Return what Celery wants as its broker."""
+        if not self._has_sentinels:
+            return self.url
+        user = quote(self._options.get("username", ""), safe="")
+        password = quote(self._options.get("password", ""), safe="")
+        login = f"{user}:{password}@" if password else ""
+        return ";".join(
+            f"{SENTINEL}://{login}{host}:{port}/{self._options['db']}" for host, port in self._hosts
+        )
+
+    @property
+    def broker_options(self) -> dict[str, Any]:
+        """Return the transport options that Celery needs besides."""
+        if not self._has_sentinels:
+            return {}
+        return {"master_name": self._master_name, "sentinel_kwargs": self._sentinel_options}
+
+    @property
+    def _has_sentinels(self) -> bool:
+        return urlsplit(self.url).scheme == SENTINEL
+
+    @property
+    def _hosts(self) -> tuple[tuple[str, int], ...]:
+        return hosts_of(urlsplit(self.url).netloc)
+
+    @property
+    def _query(self) -> dict[str, str]:
+        return dict(parse_qsl(urlsplit(self.url).query))
+
+    @property
+    def _master_name(self) -> str:
+        return self._query["master_name"]
+
+    @property
+    def _sentinel_options(self) -> dict[str, Any]:
+        password = self._query.get("sentinel_password")
+        options = {"socket_timeout": SENTINEL_SECONDS, "socket_connect_timeout": SENTINEL_SECONDS}
+        return {**options, **({"password": password} if password else {})}
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        """Return the log-in and the database of the servers behind the Sentinels."""
+        parts = urlsplit(self.url)
+        login, has_login, _ = parts.netloc.rpartition("@")
+        user, _, password = login.partition(":")
+        options: dict[str, Any] = {"db": int(parts.path.strip("/") or 0)}
+        if has_login and user:
+            options["username"] = unquote(user)
+        if has_login and password:
+            options["password"] = unquote(password)
+        return options
