@@ -28,7 +28,7 @@ from overlord.kernel.errors import DomainError, Invalid, NotFound
 from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID
-from overlord.shop import error_messages
+from overlord.shop import error_messages, languages
 from overlord.shop.permissions import action_of_checkout, staff_with
 from tickets import selectors as tickets
 from tickets.models import Reservation
@@ -89,6 +89,7 @@ def pay(request: HttpRequest, reservation_id: int) -> HttpResponse:
             token=given["token"],
             contact=rules.contact(email=given["email"], name=given["name"]),
             price=given["price"] or None,
+            language=languages.of_request(request),
         )
     except NotFound:
         raise
@@ -228,7 +229,7 @@ def return_tickets(request: HttpRequest) -> HttpResponse:
         try:
             services.reservation_return(staff_id=actor_id(request), reservation_id=reservation_id)
         except (rules.NotReturnable, rules.RefundFirst) as refused:
-            messages.warning(request, refused.detail)
+            messages.warning(request, error_messages.detail_of(refused))
         else:
             messages.success(
                 request, _("The tickets of reservation %(n)s are back on sale.") % {"n": reservation_id}
@@ -256,7 +257,7 @@ def _return_facts(reservation: Reservation) -> dict[str, Any]:
             payment_status=payment.status if payment else None,
         )
     except DomainError as refused:
-        against = _("These tickets are back on sale.") if returned else refused.detail
+        against = _("These tickets are back on sale.") if returned else error_messages.detail_of(refused)
     return {
         "reservation": reservation,
         "total": money.to_text(total_minor, reservation.currency),

@@ -5,7 +5,6 @@ from csp.decorators import csp_update
 from django.contrib import admin
 from django.urls import include, path
 from django.views.decorators.cache import cache_control
-from django.views.i18n import JavaScriptCatalog
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from checkout import pages as checkout
@@ -17,6 +16,7 @@ from overlord.box_office import event_pages as office_events
 from overlord.box_office import order_pages as office_orders
 from overlord.demo import pages as demo
 from overlord.kernel import paths, schema  # noqa: F401  (paths registers `id`)
+from overlord.shop import languages
 from overlord.shop.shared_answers import shared
 from stats import pages as stats
 from tickets import pages as tickets
@@ -25,8 +25,8 @@ from tickets.admission import pages as admission
 from tickets.line import pages as line
 from tickets.line import staff_pages as line_staff
 
-translations = JavaScriptCatalog.as_view(
-    packages=["overlord.shop", "tickets", "tickets.admission", "tickets.line", "checkout", "stats"]
+translations = shared(seconds=3600, cache_control=None)(
+    cache_control(max_age=3600)(languages.scripts_catalogue)
 )
 # Its scripts are files. It has a style within it, which is the library's own.
 api_docs = csp_update({"style-src": [UNSAFE_INLINE]})(SpectacularSwaggerSplitView.as_view(url_name="schema"))
@@ -86,11 +86,11 @@ pages = [
     path("password-reset/", accounts.PasswordReset.as_view(), name="password_reset"),
     path("password-reset/sent/", accounts.PasswordResetSent.as_view(), name="password_reset_sent"),
     path("password-reset/<uidb64>/<token>/", accounts.PasswordNew.as_view(), name="password_reset_confirm"),
-    path(
-        "translations.js",
-        shared(seconds=3600, cache_control=None)(cache_control(max_age=3600)(translations)),
-        name="translations",
-    ),
+    path("language/", accounts.language_choose, name="language"),
+    *[
+        path(f"translations/{code}.js", translations, {"language": code}, name="translations")
+        for code in languages.LANGUAGES
+    ],
 ]
 
 urlpatterns = [

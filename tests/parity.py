@@ -17,7 +17,7 @@ from tickets.line import labels as line_labels
 from tickets.line import rules as line_rules
 
 CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "parity.json").read_text(encoding="utf-8"))
-LANGUAGES = ("en", "en-gb")
+LANGUAGES = ("en", "en-gb", "de")
 OF_OWN = ("live_text", "limit_text", "can_choose")  # take what `of_type` returns
 MODULES = (
     "shop/formats.js",

@@ -153,7 +153,7 @@ class TestHeadersAndMethods:
         assert (page.status, page.headers["Content-Type"]) == (400, "text/html; charset=utf-8")
 
     @pytest.mark.parametrize(
-        "path", ["/", "/login", "/signup/", "/translations.js", "/static/shop/shop.css", "/livez"]
+        "path", ["/", "/login", "/signup/", "/translations/en.js", "/static/shop/shop.css", "/livez"]
     )
     def test_head_is_answered_wherever_get_is(self, system: System, path: str) -> None:
         head, get = httpx.head(system.url + path), httpx.get(system.url + path)

@@ -31,7 +31,13 @@ ALWAYS = {
     "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
 }
 # Whose answers are the same for everybody, and whose are so for all without a session.
-ALIKE = {"/translations.js/", "/api/schema/", "/api/asyncapi.yaml/"}
+ALIKE = {
+    "/translations/en.js/",
+    "/translations/en-gb.js/",
+    "/translations/de.js/",
+    "/api/schema/",
+    "/api/asyncapi.yaml/",
+}
 PUBLIC = {"/"}
 ACCEPTS = ["text/html", "application/json"]
 

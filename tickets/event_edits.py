@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from django.core import signing
 from django.http import QueryDict
+from django.utils.translation import gettext as _
 
 from overlord.kernel import money
 from overlord.kernel.form_fields import DATE_FORMAT, TIME_FORMAT
@@ -21,7 +22,16 @@ Values = dict[str, str]  # "name" or "12:price" (of a ticket type), and what the
 PREFIX = "ticket_types"  # of the inline forms
 SALT = "tickets.event_edits"
 MOST_ROWS = 1000  # as many as Django takes
-LABELS = {"max_per_user": "Limit per person", "paused": "Pause", "hidden": "Hide from buyers"}
+LABELS = {  # as the organiser's form has them, where a name in words is not enough
+    "max_per_user": "Limit per person",
+    "paused": "Pause",
+    "hidden": "Hide from buyers",
+    "ends_at": "Ends",
+    "opens_at": "Sale opens",
+    "closes_at": "Sale closes",
+    "buyers": "Who may buy",
+    "opening": "How the sale opens",
+}
 SWITCHES = ("paused", "hidden")
 TYPE_FIELDS = (
     "name",
@@ -100,7 +110,7 @@ def outdated(event: Event, data: QueryDict) -> tuple[list[str], QueryDict] | Non
         return None
     before: Values = made_from.get("values", {}) if made_from.get("event") == event.pk else {}
     now = values_of(event)
-    sentences = list(_changes(before, now)) or ["Somebody saved the event again, but changed nothing."]
+    sentences = list(_changes(before, now)) or [_("Somebody saved the event again, but changed nothing.")]
     return sentences, _brought_up_to_date(data, before, now, event=event, made_from=seal(event))
 
 
@@ -109,17 +119,20 @@ def _changes(before: Values, now: Values) -> Iterator[str]:
     names = {**_type_names(before), **_type_names(now)}
     for type_id, name in names.items():
         if type_id not in _type_names(now):
-            yield f"Ticket type {name} was deleted."
+            yield _("Ticket type %(name)s was deleted.") % {"name": name}
         elif type_id not in _type_names(before):
-            yield f"Ticket type {name} was added."
+            yield _("Ticket type %(name)s was added.") % {"name": name}
     for key in now:
         if key in before and before[key] != now[key]:
-            type_id, _, field = key.rpartition(":")
+            type_id, _colon, field = key.rpartition(":")
             label = field.rpartition("_")[0] if field[-2:] in ("_0", "_1") else field
-            subject = LABELS.get(label, label.replace("_", " ").capitalize())
-            of = f" of {names[type_id]}" if type_id else ""
-            blank = "off" if label in SWITCHES else "empty"
-            yield f"{subject}{of} changed from {before[key] or blank} to {now[key] or blank}."
+            subject = _(LABELS.get(label, label.replace("_", " ").capitalize()))
+            blank = _("off") if label in SWITCHES else _("empty")
+            said = {"before": before[key] or blank, "now": now[key] or blank, "name": names.get(type_id, "")}
+            text = _("%(what)s of %(name)s changed from %(before)s to %(now)s.")
+            if not type_id:
+                text = _("%(what)s changed from %(before)s to %(now)s.")
+            yield text % {"what": subject, **said}
 
 
 def _type_names(values: Values) -> dict[str, str]:

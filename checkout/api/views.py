@@ -21,6 +21,7 @@ from overlord.kernel import clock, money
 from overlord.kernel.errors import Invalid, NotFound
 from overlord.kernel.pagination import Pages
 from overlord.kernel.schema import paginated
+from overlord.shop import languages
 from tickets import selectors as tickets
 from tickets.api.serializers import Reservation
 from tickets.permissions import Permission as TicketsPermission
@@ -96,6 +97,7 @@ class Pay(APIView):
             payment_id=payment_id,
             token=body.validated_data["token"],
             contact=_contact(body),
+            language=languages.of_request(request._request),
         )
         return Response(_shown(payment), status=status.HTTP_202_ACCEPTED)
 

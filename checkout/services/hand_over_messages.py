@@ -4,6 +4,7 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from checkout import selectors
 from checkout.models import Payment
@@ -36,9 +37,10 @@ def message(notice: HandOverNotice) -> EmailMessage | None:
         "link": _link(ticket) if notice.kind == Kind.RECEIVED else "",
         "seller_name": settings.SELLER_NAME,
     }
-    subject = f"Your ticket for {name}" if notice.kind == Kind.RECEIVED else f"Ticket handed over: {name}"
+    is_received = notice.kind == Kind.RECEIVED
+    subject = _("Your ticket for %(name)s") if is_received else _("Ticket handed over: %(name)s")
     return EmailMessage(
-        subject=subject,
+        subject=subject % {"name": name},
         body=render_to_string("checkout/handed_over.txt", facts),
         to=[notice.to],
         headers={"Message-ID": f"<hand-over-{notice.pk}-{notice.created.timestamp()}@ticket-overlord>"},

@@ -37,16 +37,18 @@ def payment_pay(
     token: str,
     price: str | None = None,
     contact: Contact | None = None,
+    language: str = "",
 ) -> Payment:
     """Protect the whole order from expiry and hand the payment to a worker; settle a price of 0 at once.
 
-    What the order costs is read now. Raises NotFound, PaymentInProgress, AlreadyPaid, Invalid, OrderChanged when
-    the buyer was shown another `price`, ReservationExpired, which names what has expired, OverLimit, and for a
-    guest EmailRequired and EmailHasAccount.
+    What the order costs is read now. The mails about it are in `language`. Raises NotFound, PaymentInProgress,
+    AlreadyPaid, Invalid, OrderChanged when the buyer was shown another `price`, ReservationExpired, which names
+    what has expired, OverLimit, and for a guest EmailRequired and EmailHasAccount.
     """
     rules.check_token(token)
     with _refusals(), db.transaction():
         _contact_set(buyer_id, contact)
+        accounts.language_keep(user_id=buyer_id, language=language)
         payment = operations.payment_lock(payment_id=payment_id, buyer_id=buyer_id)
         rules.check_may_pay(payment.status)
         order = tickets.order_lock(order_id=payment.reservation_id)
@@ -66,10 +68,18 @@ def reservation_pay(
     token: str,
     price: str | None = None,
     contact: Contact | None = None,
+    language: str = "",
 ) -> Payment:
     """Pay for the order of the buyer's reservation, its payment made if there is none; raise what a step raises."""
     payment, _ = payment_create(buyer_id=buyer_id, reservation_id=reservation_id, gateway=gateway)
-    return payment_pay(buyer_id=buyer_id, payment_id=payment.pk, token=token, price=price, contact=contact)
+    return payment_pay(
+        buyer_id=buyer_id,
+        payment_id=payment.pk,
+        token=token,
+        price=price,
+        contact=contact,
+        language=language,
+    )
 
 
 def payment_remove(*, buyer_id: int, payment_id: int) -> None:

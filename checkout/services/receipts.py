@@ -11,13 +11,16 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.db import Error as DatabaseError
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from checkout import operations, rules, selectors
 from checkout.models import Incident, Payment, Receipt, RefundNotice
 from checkout.rules import PaymentStatus, RefundStatus
 from checkout.services import hand_over_messages
+from overlord.accounts.models import User
 from overlord.kernel import db, money
 from overlord.shop import formats
+from overlord.shop.languages import spoken
 from tickets import selectors as tickets
 from tickets.admission import selectors as admission
 from tickets.admission.documents import order_documents
@@ -64,7 +67,8 @@ def _send(model: type[Owed], pk: int, post: BaseEmailBackend) -> bool:
         owed.next_look_at = db.now() + LEASE
         owed.save(update_fields=["attempts", "next_look_at"])
     try:
-        message = _message(owed)
+        with spoken(_reader_of(owed).language):
+            message = _message(owed)
         if message is not None and not message.recipients():
             message = None  # who bought at the counter may have given no address
         if message is not None:
@@ -118,6 +122,13 @@ def _subject_of(owed: Owed) -> tuple[Payment | None, str]:
     return selectors.payment_of_attendee(buyer_id=owed.buyer_id, event_id=owed.event_id), f"the {owed}"
 
 
+def _reader_of(owed: Owed) -> User:
+    """Return the buyer in whose language a mail is written, also when it goes to whom the buyer gave a ticket."""
+    if isinstance(owed, HandOverNotice):
+        return owed.ticket.reservation.buyer
+    return owed.buyer if isinstance(owed, MoveNotice) else owed.payment.buyer
+
+
 def _message(owed: Owed) -> EmailMessage | None:
     """Return the mail, or None when there is nothing left to tell."""
     if isinstance(owed, Receipt):
@@ -136,7 +147,7 @@ def _facts(payment: Payment) -> dict[str, Any]:
         "reservations": rules.lines_paid(payment.status, order),
         "event": event,
         "date": formats.date_time(event.date, event.time_zone),
-        "paid": f"{money.to_text(payment.amount_minor, payment.currency)} {payment.currency}",
+        "paid": _money(payment.amount_minor, payment.currency),
     }
 
 
@@ -146,7 +157,7 @@ def _receipt_message(receipt: Receipt) -> EmailMessage:
     facts |= _receipt_facts(payment, facts["reservations"], facts["event"])
     again = f"-{receipt.issue}" if receipt.issue > 1 else ""  # a mail program hides one that it knows
     message = EmailMultiAlternatives(
-        subject=f"Your tickets for {_one_line(facts)}",
+        subject=_("Your tickets for %(name)s") % {"name": _one_line(facts)},
         body=render_to_string("checkout/receipt.txt", facts),
         to=[payment.buyer.mail_address],
         headers={
@@ -168,7 +179,7 @@ def _receipt_facts(payment: Payment, lines: Sequence[Reservation], event: Event)
             {
                 "quantity": each.quantity,
                 "name": each.ticket_type.name,
-                "total": f"{money.to_text(each.total_minor, each.currency)} {each.currency}",
+                "total": _money(each.total_minor, each.currency),
             }
             for each in lines
         ],
@@ -185,12 +196,12 @@ def _refund_message(notice: RefundNotice) -> EmailMessage:
     last = paid_back.last()
     facts = {
         **_facts(payment),
-        "refunded": f"{money.to_text(refund.amount_minor, payment.currency)} {payment.currency}",
+        "refunded": _money(refund.amount_minor, payment.currency),
         "is_whole": payment.status == PaymentStatus.REFUNDED and last is not None and last.pk == refund.pk,
         "is_late": refund.requested_by_id is None,
     }
     return EmailMessage(
-        subject=f"Your refund for {_one_line(facts)}",
+        subject=_("Your refund for %(name)s") % {"name": _one_line(facts)},
         body=render_to_string("checkout/refund.txt", facts),
         to=[payment.buyer.mail_address],
         headers={"Message-ID": f"<refund-{refund.pk}-{refund.created.timestamp()}@ticket-overlord>"},
@@ -204,11 +215,15 @@ def _move_message(notice: MoveNotice) -> EmailMessage | None:
         return None  # moved back meanwhile, or the tickets are not the buyer's any more
     facts = {**_facts(payment), "before": before}
     return EmailMessage(
-        subject=f"New date: {_one_line(facts)}",
+        subject=_("New date: %(name)s") % {"name": _one_line(facts)},
         body=render_to_string("checkout/moved.txt", facts),
         to=[payment.buyer.mail_address],
         headers={"Message-ID": f"<moved-{notice.pk}-{notice.date_before.timestamp()}@ticket-overlord>"},
     )
+
+
+def _money(amount_minor: int, currency: str) -> str:
+    return formats.money(money.to_text(amount_minor, currency), currency)
 
 
 def _one_line(facts: dict[str, Any]) -> str:

@@ -190,7 +190,7 @@ class TestPaying:
         [message] = mail.outbox
         for line in lines(paid):
             assert f"{line.quantity} x {line.ticket_type.name}" in message.body
-        assert "50.02 EUR" in message.body
+        assert "€50.02" in message.body
 
 
 class TestTheDatabase:

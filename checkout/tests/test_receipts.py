@@ -44,7 +44,7 @@ def test_it_says_what_was_bought(paid: Payment, buyer: User) -> None:
     assert message.to == [buyer.email]
     assert paid.reservation.ticket_type.event.name in message.subject
     assert "2 x" in message.body
-    assert "30.00 EUR" in message.body
+    assert "€30.00" in message.body
 
 
 def test_it_has_the_link_to_the_tickets_and_names_the_seller_as_text_and_as_html(paid: Payment) -> None:

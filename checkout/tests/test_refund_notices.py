@@ -56,10 +56,10 @@ def test_it_says_what_was_refunded_and_what_the_tickets_are_worth(
     part, rest = mail.outbox
     assert part.to == rest.to == [buyer.email]
     assert paid.reservation.ticket_type.event.name in part.subject
-    assert "Refunded: 10.50 EUR" in part.body
+    assert "Refunded: €10.50" in part.body
     assert "Your tickets stay valid." in part.body
     assert "7:30\u202fPM New York time" in part.body
-    assert "Refunded: 19.50 EUR" in rest.body
+    assert "Refunded: €19.50" in rest.body
     assert "no longer valid" in rest.body
 
 

@@ -16,6 +16,7 @@ from django.middleware.csrf import rotate_token
 from overlord.accounts import limits
 from overlord.accounts.models import User
 from overlord.kernel import client_address, db
+from overlord.shop import languages
 
 _LEFT_AS_GUEST = "guest"  # in the session of an account: the guest who logged in to it
 
@@ -38,7 +39,10 @@ def guest_begin(request: HttpRequest) -> Iterator[User]:
     """
     limits.count_guest(address=client_address.of_request(request))
     guest = User.objects.create(
-        username=f"guest-{secrets.token_hex(8)}", password=make_password(None), is_guest=True
+        username=f"guest-{secrets.token_hex(8)}",
+        password=make_password(None),
+        is_guest=True,
+        language=languages.of_request(request),
     )
     try:
         yield guest

@@ -71,6 +71,8 @@ class User(AbstractUser):
     # Where a guest's tickets go, and whose they are. Nobody logs in by them, so that guests may share an address.
     contact_email = models.EmailField("e-mail address of a guest", blank=True, default="", db_default="")
     contact_name = models.CharField("name", max_length=150, blank=True, default="", db_default="")
+    # The language of the mails to this user: that of the pages at the last log-in, order or choice; "": unknown.
+    language = models.CharField(max_length=10, blank=True, default="", db_default="", editable=False)
     # Moves on with each new password and with `logins_end`; what was opened in an earlier epoch has ended.
     login_epoch = models.PositiveIntegerField(default=0, db_default=0, editable=False)
 

@@ -41,6 +41,13 @@ def guest_add(*, email: str, name: str) -> int:
     return int(guest.pk)
 
 
+def language_keep(*, user_id: int, language: str) -> None:
+    """Keep the language in which a user reads; nothing is written when it is the same, or not known."""
+    db.transaction_required()
+    if language:
+        User.objects.filter(pk=user_id).exclude(language=language).update(language=language)
+
+
 def user_anonymise(*, user_id: int) -> None:
     """Take everything from a user that says who it was, and end every session, token and socket.
 
@@ -55,6 +62,7 @@ def user_anonymise(*, user_id: int) -> None:
         last_name="",
         contact_email="",
         contact_name="",
+        language="",
         password=make_password(None),
         last_login=None,
         is_active=False,

@@ -1,5 +1,6 @@
 """The pages of accounts: log in, log out, sign up and reset a password. Django's views with our templates."""
 
+from http import HTTPStatus
 from typing import Any
 
 from django import forms
@@ -8,6 +9,7 @@ from django.contrib.auth import login, views
 from django.contrib.auth.forms import AuthenticationForm, SetPasswordForm
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import reverse_lazy
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import FormView
 
@@ -15,8 +17,29 @@ from overlord.accounts import forms as account_forms
 from overlord.accounts import guests, limits, passwords, selectors, services
 from overlord.accounts.models import User
 from overlord.kernel import client_address
+from overlord.kernel.csrf import origin_decides
 from overlord.kernel.errors import Invalid
-from overlord.shop.next_page import NextPageMixin
+from overlord.kernel.methods import allow
+from overlord.shop import languages
+from overlord.shop.next_page import NextPageMixin, is_page
+
+
+@allow("POST")
+@origin_decides
+def language_choose(request: HttpRequest) -> HttpResponse:
+    """Keep the language that somebody chose at the foot of a page, and return to that page."""
+    address = request.POST.get("next", "")
+    is_ours = url_has_allowed_host_and_scheme(
+        address, {request.get_host()}, require_https=request.is_secure()
+    )
+    response = HttpResponseRedirect(
+        address if is_ours and is_page(address, but={"logout"}) else "/", status=HTTPStatus.SEE_OTHER
+    )
+    language = request.POST.get("language", "")
+    if language in languages.LANGUAGES:
+        languages.keep_choice(request, response, language=language)
+        services.language_keep(user_id=request.user.pk, language=language)
+    return response
 
 
 class Login(NextPageMixin, views.LoginView):
@@ -33,6 +56,7 @@ class Login(NextPageMixin, views.LoginView):
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
         guest_id = self.request.user.pk if guests.is_guest(self.request) else None
         response = super().form_valid(form)
+        services.language_keep(user_id=self.request.user.pk, language=languages.of_request(self.request))
         if guest_id is not None:
             guests.logged_in(self.request, guest_id=guest_id, user=form.get_user())
         return response
@@ -76,6 +100,7 @@ class Signup(NextPageMixin, FormView):
             for field, sentences in refused.facts.get("errors", {}).items():
                 form.add_error(field if field in form.fields else None, sentences)
             return self.form_invalid(form)
+        services.language_keep(user_id=user.pk, language=languages.of_request(self.request))
         login(self.request, user)
         return HttpResponseRedirect(self.get_success_url())
 

@@ -15,12 +15,13 @@ from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils.http import urlsafe_base64_encode
 
-from overlord.accounts import limits, selectors, token_cache
+from overlord.accounts import limits, operations, selectors, token_cache
 from overlord.accounts.models import TAKEN, ApiToken, User
 from overlord.kernel import db
 from overlord.kernel.errors import Busy, Conflict, Invalid
 from overlord.kernel.pruning import prune, unreferenced
 from overlord.kernel.queues import Queue, enqueue
+from overlord.shop.languages import spoken
 
 
 class InvalidCredentials(Invalid):
@@ -44,9 +45,9 @@ _TAKEN = {
 }
 
 
-def user_register(*, username: str, email: str, password: str) -> User:
+def user_register(*, username: str, email: str, password: str, language: str = "") -> User:
     """Create an account; raise Invalid for malformed or taken names and for a weak password, by field."""
-    user = User(username=username, email=User.objects.normalize_email(email))
+    user = User(username=username, email=User.objects.normalize_email(email), language=language)
     _check(user, password)
     user.set_password(password)
     with db.constraint_errors(_TAKEN), db.transaction():
@@ -99,6 +100,13 @@ def user_identify(*, request: HttpRequest, username: str, password: str) -> User
     return user
 
 
+def language_keep(*, user_id: int | None, language: str) -> None:
+    """Keep the language in which a user reads: mails are written in it. None is nobody."""
+    if user_id is not None and language:
+        with db.transaction():
+            operations.language_keep(user_id=user_id, language=language)
+
+
 def password_reset_request(*, email: str, address: str) -> None:
     """Have a link to choose a new password sent to the account with this e-mail address, if there is one.
 
@@ -122,8 +130,9 @@ def password_reset_send(*, user_id: int, base_url: str) -> None:
         "uid": urlsafe_base64_encode(str(user.pk).encode()),
         "token": default_token_generator.make_token(user),
     }
-    subject = render_to_string("accounts/password_reset_subject.txt", facts)
-    body = render_to_string("accounts/password_reset_mail.txt", facts)
+    with spoken(user.language):
+        subject = render_to_string("accounts/password_reset_subject.txt", facts)
+        body = render_to_string("accounts/password_reset_mail.txt", facts)
     EmailMessage(subject=subject, body=body, to=[user.email]).send()
 
 

@@ -20,6 +20,7 @@ from overlord.kernel.errors import DomainError, NotFound
 from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID
+from overlord.shop import error_messages
 from overlord.shop.permissions import staff_with
 from tickets import event_services as services
 from tickets.event_services import EventForms
@@ -187,7 +188,7 @@ def event_status(request: HttpRequest, event_id: int) -> HttpResponse:
     except NotFound:
         raise
     except DomainError as refused:
-        messages.warning(request, refused.detail)
+        messages.warning(request, error_messages.detail_of(refused))
     else:
         messages.success(request, said)
     return redirect("office_event", event_id)

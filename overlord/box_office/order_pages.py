@@ -25,6 +25,7 @@ from overlord.kernel.errors import DomainError, NotFound
 from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID
+from overlord.shop import error_messages
 from overlord.shop.permissions import staff_with
 from tickets.models import Reservation
 
@@ -154,7 +155,7 @@ def _do(request: HttpRequest, order_id: int, deed: Callable[[], object], said: s
     except NotFound:
         raise
     except DomainError as refused:
-        messages.warning(request, refused.detail)
+        messages.warning(request, error_messages.detail_of(refused))
     else:
         messages.success(request, said)
     return redirect("office_order", order_id)
@@ -260,7 +261,7 @@ def order_refund(request: HttpRequest, order_id: int) -> HttpResponse:
             try:
                 _refund(request, payment, form.cleaned_data)
             except DomainError as refused:
-                form.add_error(None, refused.detail)
+                form.add_error(None, error_messages.detail_of(refused))
                 payment.refresh_from_db()
                 form.data = {**request.POST.dict(), "version": str(payment.version)}
                 status = 409

@@ -9,6 +9,7 @@ from django.forms.utils import flatatt
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from overlord.kernel.numbers import whole_number
 
@@ -31,7 +32,7 @@ class WholeNumberField(forms.IntegerField):
         try:
             return whole_number(given, least=self.min_value, most=self.max_value)
         except ValueError as error:
-            raise ValidationError(str(error), code="invalid") from None
+            raise ValidationError(_(str(error)), code="invalid") from None
 
 
 def use_iso_formats(fields: Mapping[str, forms.Field]) -> None:
@@ -50,8 +51,8 @@ class DateAndTime(forms.SplitDateTimeWidget):
             attrs,
             date_format=DATE_FORMAT,
             time_format=TIME_FORMAT,
-            date_attrs={"type": "date", "aria-label": _("Date")},
-            time_attrs={"type": "time", "aria-label": _("Time")},
+            date_attrs={"type": "date", "aria-label": _lazy("Date")},  # type: ignore[dict-item]
+            time_attrs={"type": "time", "aria-label": _lazy("Time")},  # type: ignore[dict-item]
         )
 
 

@@ -51,7 +51,7 @@ MIDDLEWARE = [
     "overlord.kernel.caching.PrivateByDefaultMiddleware",
     "overlord.kernel.slashes.TrailingSlashMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.locale.LocaleMiddleware",
+    "overlord.shop.languages.LanguageMiddleware",
     "overlord.shop.content_security_policy.PagePolicyMiddleware",
     "overlord.shop.request_checks.RequestChecksMiddleware",
     "overlord.kernel.csrf.CsrfMiddleware",
@@ -282,7 +282,9 @@ SELLER_ADDRESS = env.SELLER_ADDRESS
 
 # Pages ---------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English"), ("en-gb", "British English")]  # those of which every text is there
+# Those of which every text is there, by their own names. British English differs in dates alone.
+LANGUAGES = [("en", "English"), ("en-gb", "English (UK)"), ("de", "Deutsch")]
+LOCALE_PATHS = [BASE_DIR / "overlord" / "locale"]
 TIME_ZONE = env.TIME_ZONE
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "static"  # where Caddy serves it from

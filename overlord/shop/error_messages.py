@@ -28,7 +28,12 @@ class ErrorMessage:
 
 def of_error(error: DomainError, *, time_zone: str | None = None) -> ErrorMessage:
     """Return the message of a domain error, with times in a zone, or in the installation's."""
-    return of_code(error.code, {**error.facts, "time_zone": time_zone}, otherwise=error.detail)
+    return of_code(error.code, {**error.facts, "time_zone": time_zone}, otherwise=detail_of(error))
+
+
+def detail_of(error: DomainError) -> str:
+    """Return an error's own words in the language of the page. The API has them in English."""
+    return _(error.detail) if error.detail else ""
 
 
 def of_code(code: str, facts: Facts | None = None, *, otherwise: str = "") -> ErrorMessage:

@@ -1,5 +1,6 @@
 """Where a form leads when it is done: the page that `next` names, if that is one to go to."""
 
+from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from django.contrib.auth.views import RedirectURLMixin
@@ -11,14 +12,14 @@ from overlord.shop.request_checks import allowed_methods
 NOT_AFTERWARDS = {"login", "logout", "signup"}
 
 
-def is_page(address: str) -> bool:
-    """Return whether a GET of this address of ours shows something."""
+def is_page(address: str, *, but: Collection[str] = NOT_AFTERWARDS) -> bool:
+    """Return whether a GET of this address of ours shows something, and it is none of these pages."""
     path = urlsplit(address).path
     try:
         match = resolve(path if path.endswith("/") else f"{path}/")
     except Resolver404:
         return False
-    if match.url_name in NOT_AFTERWARDS:
+    if match.url_name in but:
         return False
     api = getattr(match.func, "cls", None)
     if api is not None:

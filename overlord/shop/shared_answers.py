@@ -20,7 +20,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase, parse_cookie
 from django.utils.translation import get_language_from_request
 
 SECONDS = "overlord.shared_seconds"  # in the environment of a request whose answer may be kept
@@ -109,7 +109,7 @@ class SharedAnswers:
             return self._application(environ, start_response)
         answer = self._answers.get(key)
         if answer is None:
-            if environ["REQUEST_METHOD"] == "HEAD" or "HTTP_COOKIE" in environ:
+            if environ["REQUEST_METHOD"] == "HEAD" or _other_cookies(environ):
                 return self._application(environ, start_response)
             return self._make(key, _Answer(), environ, start_response)
         if answer.age() < 0.5:
@@ -134,7 +134,7 @@ class SharedAnswers:
         self, key: Key, answer: _Answer, environ: Environ, start_response: StartResponse
     ) -> Iterable[bytes]:
         """Ask the application, without what belongs to one visitor, and keep its answer if its view says so."""
-        asked = {**environ, "REQUEST_METHOD": "GET"}
+        asked = {**environ, "REQUEST_METHOD": "GET", "HTTP_ACCEPT_LANGUAGE": key[-1]}
         asked.pop("HTTP_COOKIE", None)
         asked.pop("HTTP_IF_NONE_MATCH", None)
         began, said = time.monotonic(), list[Any]()
@@ -174,17 +174,29 @@ def _key(environ: Environ) -> Key | None:
         environ["PATH_INFO"],
         environ.get("HTTP_HOST", ""),
         environ.get("HTTP_X_FORWARDED_PROTO", ""),
-        _language(environ.get("HTTP_ACCEPT_LANGUAGE", "")),
+        _language(environ.get("HTTP_ACCEPT_LANGUAGE", ""), _chosen_language(environ)),
     )
 
 
 @lru_cache(maxsize=1)
 def _personal_cookies() -> tuple[str, ...]:
     """Return the names of the cookies that an answer may depend on; Django keeps messages in one of its own."""
-    return settings.SESSION_COOKIE_NAME, settings.LANGUAGE_COOKIE_NAME, "messages"
+    return settings.SESSION_COOKIE_NAME, "messages"
+
+
+def _chosen_language(environ: Environ) -> str:
+    """Return the language that a cookie names; nothing without such a cookie."""
+    cookies, name = environ.get("HTTP_COOKIE", ""), settings.LANGUAGE_COOKIE_NAME
+    return parse_cookie(cookies).get(name, "")[:20] if name in cookies else ""
+
+
+def _other_cookies(environ: Environ) -> bool:
+    """Return whether a request has cookies beside that of the language."""
+    return bool(set(parse_cookie(environ.get("HTTP_COOKIE", ""))) - {settings.LANGUAGE_COOKIE_NAME})
 
 
 @lru_cache(maxsize=1_000)
-def _language(accepted: str) -> str:
-    request = SimpleNamespace(COOKIES={}, META={"HTTP_ACCEPT_LANGUAGE": accepted})
+def _language(accepted: str, chosen: str) -> str:
+    cookies = {settings.LANGUAGE_COOKIE_NAME: chosen} if chosen else {}
+    request = SimpleNamespace(COOKIES=cookies, META={"HTTP_ACCEPT_LANGUAGE": accepted})
     return get_language_from_request(request)  # type: ignore[arg-type]

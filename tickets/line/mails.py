@@ -11,10 +11,12 @@ from django.core.mail import EmailMessage
 from django.db import Error as DatabaseError
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from overlord.kernel import db
 from overlord.shop import formats
-from tickets.line.models import TurnNotice
+from overlord.shop.languages import spoken
+from tickets.line.models import Entry, TurnNotice
 from tickets.models import Reservation
 
 logger = logging.getLogger(__name__)
@@ -71,6 +73,11 @@ def _message(notice: TurnNotice, *, now: datetime) -> EmailMessage | None:
     order = held.first()
     if order is None or not order.buyer.mail_address:
         return None
+    with spoken(order.buyer.language):
+        return _turn_message(entry, order)
+
+
+def _turn_message(entry: Entry, order: Reservation) -> EmailMessage:
     event = order.ticket_type.event
     facts = {
         "buyer": order.buyer,
@@ -81,7 +88,7 @@ def _message(notice: TurnNotice, *, now: datetime) -> EmailMessage | None:
         "link": f"{settings.BASE_URL}{reverse('line', args=[event.pk])}",
     }
     return EmailMessage(
-        subject=f"It is your turn: {' '.join(event.name.split())}",
+        subject=_("It is your turn: %(name)s") % {"name": " ".join(event.name.split())},
         body=render_to_string("line/turn.txt", facts),
         to=[order.buyer.mail_address],
         headers={"Message-ID": f"<turn-{entry.pk}-{order.created.timestamp()}@ticket-overlord>"},

@@ -25,6 +25,7 @@ from overlord.kernel import client_address, clock
 from overlord.kernel.origin import is_same_origin
 from overlord.kernel.problems import prefers_html
 from overlord.kernel.rendering import JSONParser
+from overlord.shop import languages
 
 
 def is_browser_form(request: Request) -> bool:
@@ -57,7 +58,8 @@ class Register(AnonymousView):
         body = serializers.RegisterInput(data=request.data)
         body.is_valid(raise_exception=True)
         limits.count_signup(address=client_address.of_request(request._request))
-        user = services.user_register(**body.validated_data)
+        language = languages.of_request(request._request)
+        user = services.user_register(**body.validated_data, language=language)
         return Response(_account(user), status=status.HTTP_201_CREATED)
 
 
@@ -128,7 +130,8 @@ class LogoutAll(APIView):
         services.logins_end(user_id=actor_id(request))
         response = _logged_out(request)
         if is_browser_form(request):
-            messages.success(request._request, _("You are logged out on all devices."))
+            with languages.spoken(languages.of_request(request._request)):
+                messages.success(request._request, _("You are logged out on all devices."))
         return response
 
 

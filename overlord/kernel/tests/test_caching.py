@@ -21,7 +21,9 @@ from tickets.models import TicketType
 PUBLIC = {
     "/event/events/<id:event_id>/",
     "/event/tickets/<id:ticket_type>/",
-    "/translations.js",
+    "/translations/en.js",
+    "/translations/en-gb.js",
+    "/translations/de.js",
     "/api/schema/",
     "/api/asyncapi.yaml",
 }

@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from overlord.shop import formats, modules
 from overlord.shop import markdown as texts
+from overlord.shop.languages import LANGUAGES
 
 register = template.Library()
 
@@ -45,6 +46,12 @@ def money(amount: str, currency: str) -> str:
 def time_zone() -> str:
     """Return the installation's time zone, for the formats of the browser."""
     return settings.TIME_ZONE
+
+
+@register.simple_tag
+def languages() -> list[tuple[str, str]]:
+    """Return the languages that a reader may choose, each by its own name."""
+    return list(LANGUAGES.items())
 
 
 @register.filter

@@ -171,10 +171,12 @@ class TestWhatIsNotShared:
             {"host": "elsewhere"},
             {"x_forwarded_proto": "https"},
             {"accept_language": "en-gb"},
+            {"accept_language": "de"},
             {"authorization": "Token x"},
             {"cookie": f"{settings.SESSION_COOKIE_NAME}=x"},
             {"cookie": "a=b; messages=x"},
             {"cookie": f"{settings.LANGUAGE_COOKIE_NAME}=en-gb"},
+            {"accept_language": "en", "cookie": f"{settings.LANGUAGE_COOKIE_NAME}=de"},
             {"content_encoding": "gzip"},
             {"big": "x" * 9_000},
             {"accept_language": "en" + ",en" * 400},
@@ -195,6 +197,16 @@ class TestWhatIsNotShared:
         assert ask(application, cookie="csrftoken=mine")[2] == others
         assert "HTTP_COOKIE" not in maker.asked[-1]
 
+    def test_a_language_has_one_answer_however_it_was_asked_for(self, maker: Maker) -> None:
+        application = SharedAnswers(maker)
+        chosen = f"{settings.LANGUAGE_COOKIE_NAME}=de"
+        first = ask(application, accept_language="en", cookie=chosen)[2]
+        assert "HTTP_COOKIE" not in maker.asked[-1]
+        assert maker.asked[-1]["HTTP_ACCEPT_LANGUAGE"] == "de"
+        assert ask(application, accept_language="de-AT, en;q=0.5")[2] == first
+        assert ask(application, cookie=f"{chosen}; csrftoken=mine")[2] == first
+        assert len(maker.asked) == 1
+
     def test_an_answer_that_sets_a_cookie(self) -> None:
         application = SharedAnswers(Maker(cookie="csrftoken=secret"))
         assert ask(application)[2] != ask(application)[2]
@@ -213,7 +225,7 @@ class TestWhatIsNotShared:
 
 @pytest.mark.django_db(transaction=True)
 class TestPages:
-    @pytest.mark.parametrize("path", ["/", "/events/{event}/", "/translations.js"])
+    @pytest.mark.parametrize("path", ["/", "/events/{event}/", "/translations/en.js"])
     def test_visitors_share_what_a_user_never_gets(
         self, clock: list[float], path: str, ticket_type: TicketType
     ) -> None:

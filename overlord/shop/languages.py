@@ -1,0 +1,73 @@
+"""Which language an answer is in. It runs in the threads of the web processes, and in workers that write mails."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.middleware.locale import LocaleMiddleware
+from django.utils import translation
+from django.utils.cache import patch_vary_headers
+from django.views.i18n import JavaScriptCatalog
+
+LANGUAGES: dict[str, str] = dict(settings.LANGUAGES)
+COOKIE_SECONDS = 365 * 24 * 3600
+
+
+class LanguageMiddleware(LocaleMiddleware):
+    """Answers a page in the language of its reader: the one that was chosen, else one that the browser accepts.
+
+    The API answers in English, whatever a client accepts: its sentences are for who writes the client.
+    """
+
+    def process_view(self, _request: HttpRequest, view: Callable[..., Any], _args: Any, _kwargs: Any) -> None:
+        if _is_of_api(view):
+            translation.activate(settings.LANGUAGE_CODE)
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        response = super().process_response(request, response)
+        match = request.resolver_match
+        if match is None or not _is_of_api(match.func):
+            patch_vary_headers(response, ["Cookie"])
+        return response
+
+
+def _is_of_api(view: Callable[..., Any]) -> bool:
+    return hasattr(view, "cls")  # DRF's views have their class there
+
+
+def keep_choice(request: HttpRequest, response: HttpResponse, *, language: str) -> None:
+    """Let a browser keep the language that its user has chosen."""
+    response.set_cookie(
+        settings.LANGUAGE_COOKIE_NAME,
+        language,
+        max_age=COOKIE_SECONDS,
+        secure=request.is_secure(),
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def of_request(request: HttpRequest) -> str:
+    """Return the language that a request asks for, also where the answer is in English; "" when it names none."""
+    asks = "Accept-Language" in request.headers or settings.LANGUAGE_COOKIE_NAME in request.COOKIES
+    return known(getattr(request, "LANGUAGE_CODE", "")) if asks else ""
+
+
+def known(language: str) -> str:
+    """Return the language if every text is there in it, else the installation's."""
+    return language if language in LANGUAGES else settings.LANGUAGE_CODE
+
+
+@contextmanager
+def spoken(language: str) -> Iterator[None]:
+    """Write texts, dates and money in a language, as a mail to somebody does."""
+    with translation.override(known(language)):
+        yield
+
+
+def scripts_catalogue(request: HttpRequest, language: str) -> HttpResponseBase:
+    """Return the texts of our JavaScript in the language of the address, so that caches never mix them up."""
+    with spoken(language):
+        return JavaScriptCatalog.as_view(packages=["overlord.shop"])(request)
