@@ -24,13 +24,15 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import psycopg2
 
 from overlord.embedded import ports, processes, program
 from overlord.embedded.processes import Child, Program
 from overlord.embedded.state import Folder
 
 START_SECONDS = 180.0
-DISK = "512m"
+DISK = "768m"
+LOG_OF_WRITES = "160MB"  # of PostgreSQL, so that it fits on the small disk
 SKEWED = {"web-fast": 300.0, "upkeep-slow": -300.0}  # seconds by which the clock of a process is wrong
 CLOCK_FOLDER = Path(__file__).with_name("skewed_clock")
 SETTINGS = {
@@ -143,6 +145,7 @@ def set_up(*, folder: Path, small_disk: bool, skewed: bool) -> Stage:
     _await(services, lambda: services_folder.running() is not None and _serves(services_folder))
     found = services_folder.env()
     database_url, redis_url = found["DATABASE_URL"], found["REDIS_URL"]
+    _keep_small(database_url)
     edges = {name: (ports.any_free(), _port_of(url)) for name, url in
              (("postgres", database_url), ("redis", redis_url))}  # fmt: skip
     proxy = Proxy(edges, folder / "proxy.log")
@@ -213,6 +216,18 @@ def _await(child: Child, ready: Callable[[], bool]) -> None:
         if not child.running or time.monotonic() > until:
             raise RuntimeError(f"{child.program.name} did not start:\n{child.last_lines(40)}")
         time.sleep(0.1)
+
+
+def _keep_small(url: str) -> None:
+    """Let PostgreSQL write its log of writes anew before that fills the disk."""
+    connection = psycopg2.connect(url)
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER SYSTEM SET max_wal_size = '{LOG_OF_WRITES}'")
+            cursor.execute("SELECT pg_reload_conf()")
+    finally:
+        connection.close()
 
 
 def _start_skewed(stage: Stage) -> None:
