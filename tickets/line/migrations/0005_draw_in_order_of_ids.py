@@ -1,0 +1,96 @@
+from django.db import migrations
+
+LINE_DRAW = r"""
+CREATE OR REPLACE FUNCTION line_draw(p_event bigint) RETURNS TABLE (drawn integer) LANGUAGE plpgsql
+SET work_mem = '32MB' AS $$
+#variable_conflict use_column
+DECLARE
+    v_line line_line%ROWTYPE;
+    v_mixed text;
+BEGIN
+    SELECT * INTO v_line FROM line_line l WHERE l.event_id = p_event AND l.phase = 'lobby'
+       AND (SELECT min(i.opens_at) FROM tickets_inventory i JOIN tickets_tickettype t ON t.id = i.ticket_type_id
+             WHERE t.event_id = p_event) <= clock_timestamp()
+       FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    IF v_line.digest IS NULL THEN
+        UPDATE line_line l
+           SET drawn = l.entered, digest = (
+                   SELECT encode(sha256(convert_to(COALESCE(string_agg(
+                              e.number || ' '
+                              || to_char(e.entered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+                              E'\n' ORDER BY e.number), ''), 'UTF8')), 'hex')
+                     FROM line_entry e WHERE e.line_id = p_event)
+         WHERE l.event_id = p_event RETURNING * INTO v_line;
+    END IF;
+    IF v_line.public_name <> '' AND v_line.public_value IS NULL THEN
+        RETURN;
+    END IF;
+    v_mixed := v_line.seed || ' ' || v_line.digest || ' ' || COALESCE(v_line.public_value || ' ', '');
+    UPDATE line_entry e SET place = ranked.place
+      FROM (SELECT d.id, row_number() OVER (ORDER BY d.number > v_line.drawn,
+                       CASE WHEN d.number <= v_line.drawn
+                            THEN sha256(convert_to(v_mixed || d.number, 'UTF8')) END, d.number) AS place
+              FROM line_entry d WHERE d.line_id = p_event
+             ORDER BY d.id) ranked
+     WHERE e.id = ranked.id;
+    RETURN QUERY
+    UPDATE line_line l SET phase = 'serving', drawn_at = clock_timestamp()
+     WHERE l.event_id = p_event RETURNING l.drawn;
+END
+$$;
+"""
+
+FORMER_LINE_DRAW = r"""
+CREATE OR REPLACE FUNCTION line_draw(p_event bigint) RETURNS TABLE (drawn integer) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    v_line line_line%ROWTYPE;
+    v_mixed text;
+BEGIN
+    SELECT * INTO v_line FROM line_line l WHERE l.event_id = p_event AND l.phase = 'lobby'
+       AND (SELECT min(i.opens_at) FROM tickets_inventory i JOIN tickets_tickettype t ON t.id = i.ticket_type_id
+             WHERE t.event_id = p_event) <= clock_timestamp()
+       FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    IF v_line.digest IS NULL THEN
+        UPDATE line_line l
+           SET drawn = l.entered, digest = (
+                   SELECT encode(sha256(convert_to(COALESCE(string_agg(
+                              e.number || ' '
+                              || to_char(e.entered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+                              E'\n' ORDER BY e.number), ''), 'UTF8')), 'hex')
+                     FROM line_entry e WHERE e.line_id = p_event)
+         WHERE l.event_id = p_event RETURNING * INTO v_line;
+    END IF;
+    IF v_line.public_name <> '' AND v_line.public_value IS NULL THEN
+        RETURN;
+    END IF;
+    v_mixed := v_line.seed || ' ' || v_line.digest || ' ' || COALESCE(v_line.public_value || ' ', '');
+    UPDATE line_entry e SET place = ranked.place
+      FROM (SELECT d.id, row_number() OVER (ORDER BY d.number > v_line.drawn,
+                       CASE WHEN d.number <= v_line.drawn
+                            THEN sha256(convert_to(v_mixed || d.number, 'UTF8')) END, d.number) AS place
+              FROM line_entry d WHERE d.line_id = p_event) ranked
+     WHERE e.id = ranked.id;
+    RETURN QUERY
+    UPDATE line_line l SET phase = 'serving', drawn_at = clock_timestamp()
+     WHERE l.event_id = p_event RETURNING l.drawn;
+END
+$$;
+"""
+
+
+class Migration(migrations.Migration):
+
+    dependencies = [
+        ('line', '0004_turn_notice'),
+    ]
+
+    operations = [
+        migrations.RunSQL(LINE_DRAW, FORMER_LINE_DRAW),
+    ]
