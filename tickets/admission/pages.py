@@ -38,13 +38,16 @@ WORKER_POLICY = "default-src 'none'; connect-src 'self'; frame-ancestors 'none'"
 
 
 def _secret(view: View) -> View:
-    """Keep an answer out of caches and search engines, and its address from other sites: it opens the tickets."""
+    """Keep an answer out of caches and search engines: its address opens the tickets.
+
+    The Referrer-Policy of all pages, `same-origin`, keeps the address from other sites. With `no-referrer` a
+    browser would name no origin for the page's own forms, and they would be refused.
+    """
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         response = view(request, *args, **kwargs)
         response["Cache-Control"] = "no-store, private"
-        response["Referrer-Policy"] = "no-referrer"
         response["X-Robots-Tag"] = "noindex"
         return response
 

@@ -167,7 +167,7 @@ class TestLink:
             assert (answer.status_code, answer["Content-Type"]) == (200, kind)
             assert answer.content.startswith(start)
             assert answer["Cache-Control"] == "no-store, private"
-            assert answer["Referrer-Policy"] == "no-referrer"
+            assert answer["Referrer-Policy"] == "same-origin"
 
     def test_revoked_tickets_are_in_no_pdf(self, reservation: Reservation) -> None:
         Ticket.objects.filter(seat=1).update(state="revoked", revoked_at=datetime.now(UTC))

@@ -94,7 +94,7 @@ class TestPage:
         shown = Client().get(address(reservation))
 
         assert shown["Cache-Control"] == "no-store, private"
-        assert shown["Referrer-Policy"] == "no-referrer"
+        assert shown["Referrer-Policy"] == "same-origin"
         assert shown["X-Robots-Tag"] == "noindex"
         assert "style-src 'self'" in shown["Content-Security-Policy"]
         assert not re.search(r"\sstyle=|<style", shown.content.decode())
