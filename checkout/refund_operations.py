@@ -119,6 +119,8 @@ def refund_succeed(*, payment: Payment, refund: Refund, reference: str, now: dat
             return_tickets=refund.return_tickets,
             now=now,
         )
+        if refund.return_tickets:
+            admission.tickets_announce(order_id=payment.reservation_id)
     if before + refund.amount_minor == payment.amount_minor:
         operations.payment_refunded(payment=payment)
         admission.tickets_revoke(order_id=payment.reservation_id, now=now)

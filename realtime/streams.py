@@ -1,11 +1,12 @@
 """The streams: their names, who may watch them, how often they are sent, and where their state is read.
 
 Runs in every process. A stream's name is its kind and, where there are many of the kind, an id: "event.12", "me.7",
-"events". The apps that own the data register the kinds in `AppConfig.ready`, so that all is known before the first
-request, task or socket, and nothing changes afterwards.
+"events". The id of a stream that a link opens is what the link says: "tickets.o12-1". The apps that own the data
+register the kinds in `AppConfig.ready`, so that all is known before the first request, task or socket, and nothing
+changes afterwards.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -15,9 +16,10 @@ from typing import Any, Protocol
 class Projection(Protocol):
     """A function that reads the state of streams of one kind; see `register`."""
 
-    def __call__(self, ids: Collection[int], /, *, now: datetime) -> Mapping[int, Any]: ...
+    def __call__(self, ids: Collection[Any], /, *, now: datetime) -> Mapping[Any, Any]: ...
 
 
+StreamId = int | str
 UPDATE_SECONDS = 0.1  # between two updates of a stream, and between two flushes of a worker
 PRIVATE_BURST = (
     3  # updates of a private stream at once after a rest: a payment's steps follow within milliseconds
@@ -33,21 +35,24 @@ class Kind(StrEnum):
     LINE = "line"
     DOOR = "door"
     ME = "me"
+    TICKETS = "tickets"
     STATS = "stats"
 
 
 class Access(StrEnum):
     """Who may watch the streams of a kind.
 
-    OWNER: only the user whose id is the stream's id. STAFF: only staff with the permission of the kind.
+    LINK: whoever has a link that names the stream. OWNER: only the user whose id is the stream's id. STAFF: only
+    staff with the permission of the kind.
     """
 
     PUBLIC = "public"
+    LINK = "link"
     OWNER = "owner"
     STAFF = "staff"
 
 
-REFRESH_SECONDS = {Access.PUBLIC: 3.0, Access.OWNER: 12.0, Access.STAFF: 12.0}
+REFRESH_SECONDS = {Access.PUBLIC: 3.0, Access.LINK: 30.0, Access.OWNER: 12.0, Access.STAFF: 12.0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +64,7 @@ class Definition:
     interval: float = UPDATE_SECONDS
     refresh: float = REFRESH_SECONDS[Access.PUBLIC]
     permission: str | None = None
+    link_read: Callable[[str], str | None] | None = None
 
     @property
     def burst(self) -> int:
@@ -77,6 +83,7 @@ def register(
     interval: float = UPDATE_SECONDS,
     refresh: float | None = None,
     permission: str | None = None,
+    link_read: Callable[[str], str | None] | None = None,
 ) -> None:
     """Register a kind of stream.
 
@@ -89,16 +96,23 @@ def register(
     once). If `interval` is longer than UPDATE_SECONDS, its state is also read at most once in `interval` seconds.
     While it has subscribers it is read every `refresh` seconds even if nothing marked it.
 
-    Raise ValueError for a kind for staff that names no permission, or another kind that does.
+    `link_read(text)` returns the id of the stream that a link opens, or None for what is no link. It runs on
+    Daphne's event loop and asks no server; whether the link still works is what `project` knows.
+
+    Raise ValueError for a kind for staff that names no permission, or another kind that does; also for a kind for
+    those who have a link that does not say how to read one, or another kind that does.
     """
     if (access == Access.STAFF) != (permission is not None):
         raise ValueError(f"A kind for staff, and no other, names a permission: {kind}.")
+    if (access == Access.LINK) != (link_read is not None):
+        raise ValueError(f"A kind for those who have a link, and no other, reads links: {kind}.")
     _definitions[kind] = Definition(
         access=access,
         project=project,
         interval=interval,
         refresh=refresh or REFRESH_SECONDS[access],
         permission=permission,
+        link_read=link_read,
     )
 
 
@@ -117,15 +131,17 @@ def definition_of(stream: str) -> Definition:
     return _definitions[parse(stream)[0]]
 
 
-def name(kind: str, stream_id: int | None = None) -> str:
-    """Return a stream's name, which is also the name of its channel-layer group: letters, digits and periods."""
+def name(kind: str, stream_id: StreamId | None = None) -> str:
+    """Return a stream's name, which is also that of its channel-layer group: letters, digits, hyphens, periods."""
     return str(kind) if stream_id is None else f"{kind}.{stream_id}"
 
 
-def parse(stream: str) -> tuple[str, int | None]:
+def parse(stream: str) -> tuple[str, StreamId | None]:
     """Split a name into the kind and the id (None for a kind without ids); the reverse of `name`."""
     kind, period, stream_id = stream.partition(".")
-    return kind, int(stream_id) if period else None
+    if not period:
+        return kind, None
+    return kind, int(stream_id) if stream_id.isdecimal() else stream_id
 
 
 def events() -> str:
@@ -151,3 +167,8 @@ def door(event_id: int) -> str:
 def me(user_id: int) -> str:
     """Return the name of the stream of one user's reservations and payments."""
     return name(Kind.ME, user_id)
+
+
+def tickets(link: str) -> str:
+    """Return the name of the stream of the tickets that a link opens; `link` is what it says: "o12-1"."""
+    return name(Kind.TICKETS, link)

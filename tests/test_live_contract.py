@@ -43,6 +43,7 @@ def test_its_channels_are_the_addresses_that_are_served() -> None:
     served = {str(route.pattern) for route in _router.routes[:-1]}
     for channel in CONTRACT["channels"].values():
         pattern = channel["address"].strip("/").replace("{id}", r"(?P<id>[0-9]{1,19})")
+        pattern = pattern.replace("{link}", r"(?P<link>[A-Za-z0-9_-]{1,100})")
         assert rf"^{pattern}/?\Z" in served
     assert len(served) == len(CONTRACT["channels"])
 

@@ -5,6 +5,7 @@ from checkout.order_rules import OrderDeed
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from tickets import operations as tickets
+from tickets.admission import operations as admission
 from tickets.models import Reservation
 
 
@@ -30,6 +31,7 @@ def reservation_return(*, staff_id: int, reservation_id: int) -> Reservation:
         )
         now = db.now()
         tickets.reservation_return(reservation=reservation, now=now)
+        admission.tickets_announce(order_id=reservation.order_id)
         operations.order_record(
             order_id=reservation.order_id,
             staff_id=staff_id,

@@ -1,6 +1,7 @@
 """Who may watch what: asked when a socket connects, and again while it stays (`revocation`).
 
-Runs on Daphne's event loop; the database is asked in a pool thread. A browser on a public stream needs no query.
+Runs on Daphne's event loop; the database is asked in a pool thread. A browser on a public stream, or on one that a
+link opens, needs no query.
 """
 
 import hashlib
@@ -20,7 +21,7 @@ from overlord.accounts.models import ApiToken, User
 from overlord.kernel.origin import is_same_origin
 from realtime import streams
 from realtime.gateway.daphne_socket import CloseCode
-from realtime.streams import Access
+from realtime.streams import Access, StreamId
 
 _KEY = re.compile(r"[!-~]{1,128}")  # of a session, or the hash of a token's key; PostgreSQL takes no NUL
 _ORIGIN = re.compile(r"https?://[^/?#@\s]+", re.IGNORECASE)  # anything else is no origin
@@ -57,8 +58,10 @@ class RefusedError(Exception):
         self.code = code
 
 
-async def admit(scope: Mapping[str, Any], *, kind: str, stream_id: int | None) -> Admission:
-    """Return the stream that a new socket may watch; raise RefusedError.
+async def admit(
+    scope: Mapping[str, Any], *, kind: str, stream_id: StreamId | None, link: str | None = None
+) -> Admission:
+    """Return the stream that a new socket may watch; raise RefusedError. A `link` opens the stream that it names.
 
     A browser always sends its Origin, so only a client with a valid token may leave it out.
     """
@@ -70,7 +73,11 @@ async def admit(scope: Mapping[str, Any], *, kind: str, stream_id: int | None) -
         raise RefusedError(CloseCode.NO_SUCH_STREAM)
     definition = streams.get(kind)
     access = definition.access
-    if access == Access.PUBLIC and not without_origin:
+    if definition.link_read is not None:
+        stream_id = definition.link_read(link or "")
+        if stream_id is None:
+            raise RefusedError(CloseCode.NO_SUCH_STREAM)
+    if access in (Access.PUBLIC, Access.LINK) and not without_origin:
         return Admission(stream=streams.name(kind, stream_id))
     credential = await _credential(headers, permission=definition.permission)
     name = streams.name(kind, credential.user_id if access == Access.OWNER else stream_id)

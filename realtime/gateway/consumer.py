@@ -97,11 +97,12 @@ class StreamConsumer(AsyncConsumer):
     async def _admitted(self) -> Admission:
         if self.kind is None:
             raise RefusedError(CloseCode.NO_SUCH_STREAM)
-        digits = self.scope["url_route"]["kwargs"].get("id")
+        named = self.scope["url_route"]["kwargs"]
+        digits = named.get("id")
         stream_id = None if digits is None else int(digits)
         if stream_id is not None and stream_id >= 2**63:
             raise RefusedError(CloseCode.NO_SUCH_STREAM)
-        admission = await admit(self.scope, kind=self.kind, stream_id=stream_id)
+        admission = await admit(self.scope, kind=self.kind, stream_id=stream_id, link=named.get("link"))
         if admission.credential is not None:
             self._acquire(hub.current().users, admission.credential.user_id)
         return admission

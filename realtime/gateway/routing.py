@@ -17,6 +17,7 @@ _router = URLRouter(
         re_path(r"^ws/events/?\Z", StreamConsumer.as_asgi(kind=Kind.EVENTS)),
         re_path(r"^ws/line/(?P<id>[0-9]{1,19})/?\Z", StreamConsumer.as_asgi(kind=Kind.LINE)),
         re_path(r"^ws/door/(?P<id>[0-9]{1,19})/?\Z", StreamConsumer.as_asgi(kind=Kind.DOOR)),
+        re_path(r"^ws/tickets/(?P<link>[A-Za-z0-9_-]{1,100})/?\Z", StreamConsumer.as_asgi(kind=Kind.TICKETS)),
         re_path(r"^ws/stats/?\Z", StreamConsumer.as_asgi(kind=Kind.STATS)),
         re_path(r"^ws/me/?\Z", StreamConsumer.as_asgi(kind=Kind.ME)),
         re_path(r"", StreamConsumer.as_asgi()),  # Channels would answer an unknown address with a 500

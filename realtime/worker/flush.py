@@ -25,7 +25,7 @@ from overlord.kernel.rendering import dumps, fingerprint
 from realtime import publish, store, streams
 from realtime.rate_limits import Throttle
 from realtime.store import Frame, Mark
-from realtime.streams import Access
+from realtime.streams import Access, StreamId
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ def draw_version() -> int:
 
 def read_state(names: Sequence[str], *, version: int) -> list[Frame]:
     """Read the streams by one call of each kind's projection; a stream that does not exist becomes a tombstone."""
-    by_kind: dict[str, dict[int, str]] = {}
+    by_kind: dict[str, dict[StreamId, str]] = {}
     for name in names:
         kind, stream_id = streams.parse(name)
         by_kind.setdefault(kind, {})[streams.ALONE if stream_id is None else stream_id] = name
@@ -135,7 +135,7 @@ def read_state(names: Sequence[str], *, version: int) -> list[Frame]:
     return frames
 
 
-def _project(kind: str, ids: Sequence[int]) -> Mapping[int, Any] | None:
+def _project(kind: str, ids: Sequence[StreamId]) -> Mapping[StreamId, Any] | None:
     try:
         with savepoint():
             return streams.get(kind).project(ids, now=clock.now())

@@ -7,7 +7,7 @@ class AdmissionConfig(AppConfig):
 
     def ready(self) -> None:
         from realtime import streams
-        from tickets.admission import projections
+        from tickets.admission import links, projections
         from tickets.admission.permissions import Permission
 
         streams.register(
@@ -17,4 +17,10 @@ class AdmissionConfig(AppConfig):
             interval=projections.UPDATE_SECONDS,
             refresh=projections.REFRESH_SECONDS,
             permission=Permission.USE_DOOR,
+        )
+        streams.register(
+            streams.Kind.TICKETS,
+            access=streams.Access.LINK,
+            project=projections.project_tickets,
+            link_read=links.stream_read,
         )

@@ -63,7 +63,7 @@ def scan_make(
         },
     )
     scan = selectors.scan_shown(scan_pk=row["id"])
-    projections.announce_door(event_id=scan["event_id"])
+    projections.announce_scan(scan)
     return representation.scan_answer(scan)
 
 

@@ -12,7 +12,8 @@ from django.core.signing import BadSignature, Signer
 
 from overlord.kernel.numbers import LARGEST_ID
 
-_FORM = re.compile(r"([ok])([1-9][0-9]{0,18})-([1-9][0-9]{0,9})-([A-Za-z0-9_-]{43})", re.ASCII)
+_SAID = re.compile(r"([ok])([1-9][0-9]{0,18})-([1-9][0-9]{0,9})", re.ASCII)
+_SIGNATURE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 
 
 class Subject(StrEnum):
@@ -34,26 +35,44 @@ class Link:
     id: int
     number: int
 
+    @property
+    def said(self) -> str:
+        """Return what the link says, without the signature that makes it a right."""
+        return f"{self.subject}{self.id}-{self.number}"
+
 
 def link_sign(link: Link) -> str:
     """Return the text of a link, for an address."""
-    said = f"{link.subject}{link.id}-{link.number}"
-    return f"{said}-{_signer().signature(said)}"
+    return f"{link.said}-{_signer().signature(link.said)}"
 
 
 def link_read(text: str) -> Link:
     """Return what a link says; raise NotALink."""
-    found = _FORM.fullmatch(text)
-    if found is None:
+    said, signature = text[:-44], text[-43:]
+    if text[-44:-43] != "-" or _SIGNATURE.fullmatch(signature) is None:
         raise NotALink
-    subject, pk, number, signature = found.groups()
+    link = said_read(said)
     try:
-        _signer().unsign(f"{subject}{pk}-{number}:{signature}")
+        _signer().unsign(f"{said}:{signature}")
     except BadSignature:
         raise NotALink from None
-    if int(pk) > LARGEST_ID:
+    return link
+
+
+def said_read(said: str) -> Link:
+    """Return the link that says this, signed or not; raise NotALink for what no link says."""
+    found = _SAID.fullmatch(said)
+    if found is None or int(found[2]) > LARGEST_ID:
         raise NotALink
-    return Link(subject=Subject(subject), id=int(pk), number=int(number))
+    return Link(subject=Subject(found[1]), id=int(found[2]), number=int(found[3]))
+
+
+def stream_read(text: str) -> str | None:
+    """Return the id of the live stream that a link opens; None for what is no link."""
+    try:
+        return link_read(text).said
+    except NotALink:
+        return None
 
 
 def _signer() -> Signer:

@@ -12,7 +12,8 @@ from django.db.models import F, Q
 
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
-from tickets.admission import keys, projections, sql
+from tickets.admission import keys, projections, selectors, sql
+from tickets.admission.links import Link, Subject
 from tickets.admission.models import Key, Scan, Ticket
 from tickets.admission.rules import NotAdmitted, ScanResult, TicketState
 
@@ -37,7 +38,15 @@ def tickets_revoke(*, order_id: int, now: datetime) -> int:
     standing = Ticket.objects.filter(of_order).exclude(state=TicketState.REVOKED)
     for event_id in standing.order_by().values_list("event_id", flat=True).distinct():
         db.after_commit(partial(projections.announce_door, event_id=event_id))
+    tickets_announce(order_id=order_id)
     return standing.update(state=TicketState.REVOKED, revoked_at=now, changed=sql.CHANGED_NOW)
+
+
+def tickets_announce(*, order_id: int) -> None:
+    """Say after the commit, to whoever has tickets of an order open, that they changed."""
+    db.transaction_required()
+    seen_by = selectors.links_of_order(order_id=order_id)
+    db.after_commit(partial(projections.announce_tickets, seen_by=seen_by))
 
 
 def admission_undo(*, scan_id: UUID, actor_id: int, now: datetime) -> int:
@@ -56,6 +65,8 @@ def admission_undo(*, scan_id: UUID, actor_id: int, now: datetime) -> int:
         Ticket.objects.filter(pk=scan.ticket_id, state=TicketState.ADMITTED).update(
             state=TicketState.VALID, admitted_at=None, admitted_gate="", changed=sql.CHANGED_NOW
         )
+        ticket = Ticket.objects.select_related("reservation").get(pk=scan.ticket_id)
+        tickets_announce(order_id=ticket.reservation.order_id)
     return scan.pk
 
 
@@ -73,6 +84,7 @@ def ticket_rename(*, ticket: Ticket, holder: str) -> None:
     """Say who comes with a locked ticket. Its code stays."""
     db.transaction_required()
     Ticket.objects.filter(pk=ticket.pk).update(holder=holder, changed=sql.CHANGED_NOW)
+    tickets_announce(order_id=ticket.reservation.order_id)
 
 
 def ticket_hand_over(*, ticket: Ticket, handed_to: str, holder: str) -> int:
@@ -81,6 +93,7 @@ def ticket_hand_over(*, ticket: Ticket, handed_to: str, holder: str) -> int:
     It gets a new serial and a new code, and the earlier ones open nothing from then on.
     """
     db.transaction_required()
+    tickets_announce(order_id=ticket.reservation.order_id)  # to the holder until now too, whose link ends
     Ticket.objects.filter(pk=ticket.pk).update(
         handed_to=handed_to,
         holder=holder,
@@ -95,4 +108,6 @@ def ticket_hand_over(*, ticket: Ticket, handed_to: str, holder: str) -> int:
 def order_link_renew(*, order_id: int) -> None:
     """Let the present link to an order's tickets work no more, and the next one work."""
     db.transaction_required()
-    db.rows(sql.LINK_RENEW, [order_id])
+    [row] = db.rows(sql.LINK_RENEW, [order_id])
+    ended = Link(subject=Subject.ORDER, id=order_id, number=row["number"] - 1)
+    db.after_commit(partial(projections.announce_tickets, seen_by=[ended]))

@@ -24,6 +24,7 @@ from overlord.kernel.errors import DomainError, Invalid, NotFound
 from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID
+from overlord.kernel.rendering import dumps
 from overlord.shop import error_messages
 from tickets import selectors as tickets
 from tickets.admission import documents, hand_over_services, qr, rules, selectors, services
@@ -105,8 +106,12 @@ def _done(request: HttpRequest, signed: str) -> HttpResponse:
 
 def _page(request: HttpRequest, signed: str, *, refused: DomainError | None = None) -> HttpResponse:
     now = clock.now()
+    live = services.tickets_live(
+        signed=signed, now=now
+    )  # read first, so that the page is never older than it says
     found = services.tickets_of_link(signed=signed, now=now)
     context = {
+        "live": dumps(live).decode(),
         "signed": signed,
         "event": {name: found[0][f"event_{name}"] for name in EVENT_SHOWN},
         "tickets": [{**ticket, "qr": _qr(ticket)} for ticket in found],

@@ -1,15 +1,17 @@
-"""What a door shows on its stream, and the call that says that it changed.
+"""What doors and open pages of tickets are shown on their streams, and the calls that say that it changed.
 
-`project_doors` runs in a flush (Celery), which passes `now`. `announce_door` runs after a commit in whichever
-process made the change, and never raises.
+`project_...` runs in a flush (Celery), which passes `now`. `announce_...` runs after a commit in whichever process
+made the change, and never raises.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from realtime import publish, streams
-from tickets.admission import representation, selectors
+from tickets.admission import links, representation, selectors
+from tickets.admission.links import Link, Subject
+from tickets.admission.rules import ScanResult
 
 UPDATE_SECONDS = 1.0  # counting an event's tickets for each scan would cost more than the scans
 REFRESH_SECONDS = 3.0  # a ticket that was revoked is refused offline after it
@@ -24,3 +26,31 @@ def announce_door(*, event_id: int | None) -> None:
     """Say that tickets or scans of an event changed, after the commit; None is a scan of no event."""
     if event_id is not None:
         publish.streams_mark(streams=[streams.door(event_id)])
+
+
+def announce_scan(scan: Mapping[str, Any]) -> None:
+    """Say to the door and to the pages of its ticket that a scan, a row of `selectors.scan_shown`, was recorded."""
+    if scan["event_id"] is None:
+        return
+    names = [streams.door(scan["event_id"])]
+    if scan["result"] == ScanResult.ADMITTED:
+        names += [streams.tickets(link.said) for link in _links_of_scanned(scan["ticket"])]
+    publish.streams_mark(streams=names)
+
+
+def _links_of_scanned(ticket: Mapping[str, Any]) -> list[Link]:
+    """Return the links that show a scanned ticket: its order's, and its own when it was handed over."""
+    order = Link(subject=Subject.ORDER, id=ticket["order"], number=ticket["order_number"])
+    own = Link(subject=Subject.TICKET, id=ticket["id"], number=ticket["issue"])
+    return [order, own] if ticket["handed_to"] else [order]
+
+
+def project_tickets(ids: Collection[str], *, now: datetime) -> dict[str, dict[str, Any]]:
+    """Return the state of tickets by what their links say; a link that works no more has none."""
+    found = selectors.tickets_live([links.said_read(said) for said in ids])
+    return {said: representation.tickets_live(rows) for said, rows in found.items()}
+
+
+def announce_tickets(*, seen_by: Iterable[Link]) -> None:
+    """Say that tickets changed, after the commit, to the open pages of these links."""
+    publish.streams_mark(streams=[streams.tickets(link.said) for link in seen_by])

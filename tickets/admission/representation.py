@@ -27,6 +27,15 @@ def ticket(row: Mapping[str, Any], *, code: str | None) -> dict[str, Any]:
     }
 
 
+def tickets_live(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Show to open pages which version of their tickets there is: rows of `selectors.tickets_live`."""
+    return {
+        "event_version": rows[0]["event_version"],
+        "code_key": rows[0]["code_key"],
+        "tickets": [{name: row[name] for name in ("id", "state", "issue", "version")} for row in rows],
+    }
+
+
 def key(key: Key) -> dict[str, Any]:
     """Show the public half of a key, in hexadecimal."""
     return {

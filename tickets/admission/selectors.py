@@ -115,6 +115,31 @@ def reach_of_link(signed: str) -> Reach:
     return Reach(order_id=link.id)
 
 
+def links_of_order(*, order_id: int) -> list[Link]:
+    """Return the links to tickets of an order that work: its own, and that of each ticket that was handed over."""
+    of_order = Q(reservation_id=order_id) | Q(reservation__lead_id=order_id)
+    handed = Ticket.objects.filter(of_order).exclude(handed_to="").values_list("id", "issue")
+    return [
+        Link(subject=Subject.ORDER, id=order_id, number=_order_number(order_id)),
+        *(Link(subject=Subject.TICKET, id=pk, number=issue) for pk, issue in handed),
+    ]
+
+
+def tickets_live(found: Collection[Link]) -> dict[str, list[dict[str, Any]]]:
+    """Read what open pages must know of their tickets, by what their links say; nothing of links that work no more.
+
+    Rows are those of `sql/tickets_live.sql`.
+    """
+    asked = {subject: [link.id for link in found if link.subject == subject] for subject in Subject}
+    given = {"orders": asked[Subject.ORDER], "tickets": asked[Subject.TICKET]}
+    by_link: dict[str, list[dict[str, Any]]] = {link.said: [] for link in found}
+    for row in db.rows(sql.TICKETS_LIVE, given):
+        link = Link(subject=Subject(row["subject"]), id=row["link_id"], number=row["number"])
+        if link.said in by_link:
+            by_link[link.said].append(row)
+    return {said: rows for said, rows in by_link.items() if rows}
+
+
 def _order_number(order_id: int) -> int:
     found = OrderLink.objects.filter(pk=order_id).values_list("number", flat=True).first()
     return found or 1

@@ -7,7 +7,7 @@ from typing import Any
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from tickets import selectors as tickets
-from tickets.admission import codes, keys, operations, representation, rules, selectors
+from tickets.admission import codes, keys, links, operations, projections, representation, rules, selectors
 from tickets.admission.models import Key
 from tickets.admission.rules import TicketState
 
@@ -29,6 +29,12 @@ def tickets_of_link(*, signed: str, now: datetime) -> list[dict[str, Any]]:
     if not found:
         raise NotFound()
     return found
+
+
+def tickets_live(*, signed: str, now: datetime) -> dict[str, Any] | None:
+    """Return the state of a link's tickets as its stream shows it; None for a link that has none."""
+    said = links.stream_read(signed)
+    return projections.project_tickets([said], now=now).get(said) if said is not None else None
 
 
 def tickets_of_order(*, order_id: int, now: datetime, only: int | None = None) -> list[dict[str, Any]]:

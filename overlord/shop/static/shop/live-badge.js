@@ -17,6 +17,12 @@ class LiveBadge extends HTMLElement {
     }
   }
 
+  /** Show that the page was made anew at a time, though it is not live. */
+  showFresh(time) {
+    this.currentAt = time;
+    this.show(this.dataset.status);
+  }
+
   text(status) {
     if (status === "live") return gettext("Live");
     if (status === "reconnecting" && this.currentAt === undefined) return gettext("Connecting…");

@@ -1,30 +1,57 @@
-// <ticket-page>: keeps the screen awake and the tickets fresh, and has them kept for when there is no network.
+// <ticket-page data-stream="..." data-live="...">: keeps the screen awake and the tickets fresh, and has them kept for
+// when there is no network. The stream says which version there is; the server makes what the page shows. While there is
+// no stream, the page asks by itself.
 
-import { gettext } from "shop/formats.js";
+import { follow, now } from "realtime/live.js";
+import { gettext, setText } from "shop/formats.js";
+import "shop/live-badge.js";
 
-const REFRESH = 20_000; // milliseconds
+const ASK_EVERY = 20_000; // milliseconds, while there is no stream
+const PATIENCE = 10_000;
 
 class TicketPage extends HTMLElement {
   connectedCallback() {
+    this.badge = this.querySelector("live-badge");
     this.keep();
     this.stayAwake();
     document.addEventListener("visibilitychange", this.onVisible);
     addEventListener("online", this.onVisible);
     if (!navigator.onLine) this.refresh();
-    this.timer = setInterval(() => this.refresh(), REFRESH);
+    this.stream = follow(this.dataset.stream, {
+      onState: (state) => this.compare(state),
+      onStatus: (status) => this.follows(status),
+    });
+    this.timer = setInterval(() => this.status !== "live" && this.refresh(), ASK_EVERY);
   }
 
   disconnectedCallback() {
     document.removeEventListener("visibilitychange", this.onVisible);
     removeEventListener("online", this.onVisible);
+    this.stop();
+  }
+
+  stop() {
+    this.stream.close();
     clearInterval(this.timer);
   }
 
   onVisible = () => {
     if (document.visibilityState !== "visible") return;
     this.stayAwake();
-    this.refresh();
+    if (this.status !== "live") this.refresh();
   };
+
+  /** Take a status of the stream. It is closed for good when the link works no more. */
+  follows(status) {
+    this.status = status;
+    this.badge.show(status);
+    if (status === "live") this.say("");
+    if (status === "closed") this.refresh();
+  }
+
+  compare(state) {
+    if (JSON.stringify(state) !== this.dataset.live) this.refresh();
+  }
 
   /** Ask for a screen that stays on. A browser may refuse, to save its battery. */
   async stayAwake() {
@@ -44,40 +71,67 @@ class TicketPage extends HTMLElement {
     } catch { /* a private window keeps nothing */ }
   }
 
-  /** Show what has changed, and say when there is nothing newer to show. */
-  async refresh() {
+  /** Show what has changed, and say when there is nothing newer to show. Answers are shown in their order. */
+  refresh() {
+    this.asked = (this.asked ?? Promise.resolve()).then(() => this.load());
+  }
+
+  async load() {
     if (document.visibilityState !== "visible") return;
     let response;
     try {
-      response = await fetch(location.pathname, { headers: { Accept: "text/html" } });
+      response = await fetch(location.pathname, {
+        headers: { Accept: "text/html" },
+        signal: AbortSignal.timeout(PATIENCE),
+      });
     } catch {
       this.say(gettext("No connection. Show your tickets all the same: they were saved on this device."));
       return;
     }
-    if (response.status === 404) {
-      this.querySelector("[data-field=passes]").replaceChildren();
-      this.say(gettext("This link does not work any more. The newest e-mail about your tickets has one that works."));
-    }
+    if (response.status === 404) this.end();
     if (response.ok) this.show(new DOMParser().parseFromString(await response.text(), "text/html"));
   }
 
+  /** Show no tickets any more: the link has ended. */
+  end() {
+    this.stop();
+    this.badge.hidden = true;
+    this.querySelector("[data-field=passes]").replaceChildren();
+    for (const link of this.querySelectorAll("a")) link.remove();
+    this.say(gettext("This link does not work any more. The newest e-mail about your tickets has one that works."));
+  }
+
+  /** Show what a fresh page shows. A ticket whose form somebody fills in is left until it opens no door any more. */
   show(fresh) {
-    const passes = this.querySelector("[data-field=passes]");
-    const now = fresh.querySelector("[data-field=passes]");
-    const asOf = this.querySelector("[data-field=as-of]");
-    asOf.classList.remove("is-old");
-    asOf.textContent = fresh.querySelector("[data-field=as-of]").textContent;
-    this.querySelector("[data-field=event]").innerHTML = fresh.querySelector("[data-field=event]").innerHTML;
-    if (this.querySelector("details[open]")) return; // somebody writes there; the server refuses what is out of date
-    if (now.innerHTML.trim() !== passes.innerHTML.trim()) passes.innerHTML = now.innerHTML;
+    this.say("");
+    if (this.status !== "live") this.badge.showFresh(now());
+    this.dataset.live = fresh.querySelector("ticket-page").dataset.live;
+    for (const name of ["event", "links"]) this.field(name).innerHTML = field(fresh, name).innerHTML;
+    for (const pass of [...field(fresh, "passes").children]) {
+      const before = this.querySelector(`[data-ticket="${pass.dataset.ticket}"]`);
+      if (before === null) this.field("passes").append(pass);
+      else if (before.outerHTML !== pass.outerHTML && !isFilledIn(before, pass)) before.replaceWith(pass);
+    }
+  }
+
+  field(name) {
+    return field(this, name);
   }
 
   /** Say why nothing newer is shown. */
   say(text) {
-    const asOf = this.querySelector("[data-field=as-of]");
-    asOf.classList.add("is-old");
-    asOf.textContent = text;
+    setText(this.field("said"), text);
   }
+}
+
+function field(place, name) {
+  return place.querySelector(`[data-field=${name}]`);
+}
+
+/** Return whether somebody writes in a form of a ticket that has still the same code. */
+function isFilledIn(before, pass) {
+  const isSame = before.dataset.issue === pass.dataset.issue && before.dataset.state === pass.dataset.state;
+  return isSame && before.querySelector("details[open]") !== null;
 }
 
 customElements.define("ticket-page", TicketPage);
