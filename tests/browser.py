@@ -1,11 +1,13 @@
 """A headless Chromium, driven as a person would use it."""
 
 import base64
+import json
 import os
 import shutil
 import tempfile
+import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,15 @@ from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
+from websockets.sync.client import connect
 
 from tests.system import PATIENCE, eventually
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 DRIVER = shutil.which("chromedriver")
 AT_HAND = bool(CHROMIUM and DRIVER)
+
+EMULATE = "Network.emulateNetworkConditions"
 
 FLAGS = (
     "--headless=new",
@@ -62,6 +67,7 @@ class Browser:
     def __init__(self, driver: webdriver.Chrome) -> None:
         self.driver = driver
         self.site = ""
+        self._workers = ExitStack()  # inspectors of service workers whose network is cut
 
     def go(self, path: str) -> None:
         """Open a page of the site."""
@@ -136,10 +142,25 @@ class Browser:
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
     def cut_network(self, *, off: bool) -> None:
-        """Cut the page's network, or bring it back."""
+        """Cut the network of the page and of its service worker, or bring it back."""
         conditions = {"offline": off, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+        self._workers.close()  # a worker's network is cut as long as somebody inspects it
         self.driver.execute_cdp_cmd("Network.enable", {})
-        self.driver.execute_cdp_cmd("Network.emulateNetworkConditions", conditions)
+        self.driver.execute_cdp_cmd(EMULATE, conditions)
+        if off:
+            for address in self._workers_at():
+                inspector = self._workers.enter_context(connect(address, proxy=None))
+                for nth, (method, given) in enumerate([("Network.enable", {}), (EMULATE, conditions)]):
+                    inspector.send(json.dumps({"id": nth, "method": method, "params": given}))
+                    while json.loads(inspector.recv(timeout=PATIENCE)).get("id") != nth:
+                        pass
+
+    def _workers_at(self) -> list[str]:
+        """Return where the service workers of this browser can be inspected."""
+        address = self.driver.capabilities["goog:chromeOptions"]["debuggerAddress"]
+        with urllib.request.urlopen(f"http://{address}/json/list", timeout=PATIENCE) as answer:
+            targets = json.load(answer)
+        return [each["webSocketDebuggerUrl"] for each in targets if each["type"] == "service_worker"]
 
     def picture(self, file: Path) -> None:
         """Save a picture of the whole page; as .webp a small one of the visible part."""

@@ -1,0 +1,118 @@
+"""The tickets' page in headless Chromium: told of each change, and shown without a network once seen."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from overlord.kernel import db
+from tests import browser
+from tests.browser import Browser
+from tests.system import System
+from tests.visitors import axe, fresh, type_on_sale, user_make
+from tickets.admission import operations, selectors, sql
+from tickets.admission.models import Ticket
+from tickets.admission.tests.admitting import paid, tickets_of
+from tickets.admission.tests.doors import codes_of, scan
+from tickets.models import Reservation
+
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(not browser.AT_HAND, reason="no Chromium with its driver is at hand"),
+]
+
+# Tells when the service worker has kept the open page and the modules that it needs.
+KEPT = """
+  const done = arguments[0];
+  caches.open("tickets-1").then(async (kept) => {
+    const addresses = (await kept.keys()).map(({ url }) => url);
+    done(addresses.includes(location.href) && addresses.some((url) => /live-badge[^/]*\\.js$/.test(url)));
+  });
+"""
+
+
+@pytest.fixture
+def people(system: System) -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def phone(people: ExitStack, system: System) -> Browser:
+    person = fresh(people.enter_context(browser.opened()), system)
+    person.emulate(width=390, height=844)
+    return person
+
+
+def order_page(reservation: Reservation) -> str:
+    return f"/t/{selectors.order_link(order_id=reservation.pk)}/"
+
+
+def codes_shown(person: Browser) -> int:
+    return len(person.all(".pass .qr"))
+
+
+def test_open_pages_are_told_of_each_change(system: System, people: ExitStack) -> None:
+    reservation = paid(user_make(), type_on_sale(), 3)
+    first = tickets_of(reservation)[0]
+    buyer, holder = phone(people, system), phone(people, system)
+    buyer.go(order_page(reservation))
+    buyer.says("live-badge", "Live")
+    axe(buyer)
+
+    # The buyer hands the first ticket over, by the form. Whoever gets it has a page of its own.
+    buyer.press("#ticket-1 summary")
+    buyer.write("#email-1", "friend@example.org")
+    buyer.press("#ticket-1 button[name=hand_over]")
+    buyer.says("#ticket-1", "Handed over")
+    first.refresh_from_db()
+    holder.go(f"/t/{selectors.ticket_link(ticket_id=first.pk, issue=first.issue)}/")
+    holder.says("live-badge", "Live")
+    assert (codes_shown(buyer), codes_shown(holder)) == (2, 1)
+
+    # Somebody fills in a form while other tickets change: it stays, and the page changes around it.
+    buyer.says("live-badge", "Live")
+    buyer.run("document.querySelector('#ticket-2 details').open = true")
+    buyer.run("document.querySelector('#holder-2').value = 'Ada'")
+    scan(codes_of(reservation)[2], actor_id=reservation.buyer_id, gate="North")
+    buyer.says("#ticket-3", "Used")
+    assert buyer.run("return document.querySelector('#holder-2').value") == "Ada"
+
+    # The holder hands the ticket on, and the link ends. The money goes back, and all tickets are void.
+    holder.press("#ticket-1 summary")
+    holder.write("#email-1", "another@example.org")
+    earlier = phone(people, system)
+    earlier.go(holder.path)
+    earlier.says("live-badge", "Live")
+    holder.press("button[name=hand_over]")
+    holder.says("h1", "handed over")
+    earlier.says("[data-field=said]", "This link does not work any more")
+    assert codes_shown(earlier) == 0
+    with db.transaction():
+        operations.tickets_revoke(order_id=reservation.pk, now=db.now())
+    buyer.says("#ticket-2", "Not valid")
+    assert codes_shown(buyer) == 0
+    assert "Print or save as PDF" not in buyer.one("main").text
+    assert Ticket.objects.filter(reservation=reservation, state="revoked").count() == 3
+    assert [each for each in buyer.complaints() if "409" not in each] == []
+
+
+def test_tickets_show_without_a_network_once_they_were_seen(system: System, people: ExitStack) -> None:
+    reservation = paid(user_make(), type_on_sale(), 2)
+    buyer = phone(people, system)
+    buyer.go(order_page(reservation))
+    buyer.says("live-badge", "Live")
+    buyer.wait(lambda p: p.driver.execute_async_script(KEPT))
+    assert buyer.complaints() == []
+
+    buyer.cut_network(off=True)
+    Ticket.objects.filter(reservation=reservation).update(holder="Grace Hopper", changed=sql.CHANGED_NOW)
+    buyer.says("live-badge", "Showing data from")
+    buyer.driver.refresh()
+    buyer.says("[data-field=said]", "No connection")
+    assert codes_shown(buyer) == 2
+    assert "Grace Hopper" not in buyer.one("main").text, "what is shown is what was kept"
+
+    buyer.cut_network(off=False)
+    buyer.says("#ticket-2", "Grace Hopper")
+    buyer.says("live-badge", "Live")
+    buyer.wait(lambda p: p.run("return document.querySelector('[data-field=said]').textContent") == "")
