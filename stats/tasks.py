@@ -1,12 +1,19 @@
 """Work that Celery does for stats. Runs in the upkeep worker; probes run in each."""
 
 from celery import shared_task
+from django.conf import settings
 
 from overlord.kernel import clock
-from stats import services, system
+from stats import pruning, services, system
 
 
 @shared_task(name="stats.sample")
 def sample(**_kwargs: object) -> None:
     """Read the counters and how the system works. Beat runs it each second."""
     services.sample(system=system.look(), now=clock.now())
+
+
+@shared_task(name="stats.rows_prune")
+def rows_prune(**_kwargs: object) -> dict[str, int]:
+    """Delete the minutes that the monitor has long left behind."""
+    return pruning.rows_prune(before=clock.now() - settings.RETENTION)

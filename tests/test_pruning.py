@@ -19,6 +19,7 @@ from checkout.models import Payment, PaymentStep, WebhookEvent
 from checkout.tests.paying import PAYMENTS, charges, pay, work
 from overlord.accounts.models import ApiToken, User
 from overlord.kernel import db, pruning
+from stats.models import Minute
 from tickets.line.models import Entry, Line
 from tickets.models import Inventory, Reservation, TicketType
 from tickets.tests.reserving import reserve
@@ -149,6 +150,16 @@ def test_the_lines_of_past_events_go(
     assert set(Entry.objects.values_list("line", flat=True)) == {coming.pk}
 
 
+def test_old_minutes_of_the_monitor_go() -> None:
+    now = timezone.now().replace(second=0, microsecond=0)
+    Minute.objects.create(minute=now, reserved=1)
+    Minute.objects.create(minute=now - LONG_AGO, reserved=1)
+
+    call_command("prune")
+
+    assert list(Minute.objects.values_list("minute", flat=True)) == [now]
+
+
 def test_old_guests_without_reservations_go(ticket_type: TicketType, buyer: User) -> None:
     def guest() -> tuple[User, APIClient]:
         told = APIClient().post("/register/guest/").json()
@@ -185,7 +196,7 @@ def test_it_runs_each_night() -> None:
     current_app.loader.import_default_modules()
     scheduled = {entry["task"] for entry in current_app.conf.beat_schedule.values()}
     prunes = {name for name in current_app.tasks if name.endswith(".rows_prune")}
-    assert len(prunes) == 4
+    assert len(prunes) == 5
     assert prunes <= scheduled
 
 
@@ -198,5 +209,5 @@ def test_the_command_finds_the_tasks_without_a_worker() -> None:
     env = {**os.environ, "DJANGO_SETTINGS_MODULE": "overlord.settings"}
     ran = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True)
     assert ran.stdout.split() == [
-        "accounts.rows_prune", "checkout.rows_prune", "line.rows_prune", "tickets.rows_prune",
+        "accounts.rows_prune", "checkout.rows_prune", "line.rows_prune", "stats.rows_prune", "tickets.rows_prune",
     ]  # fmt: skip

@@ -159,6 +159,7 @@ CELERY_TASK_ROUTES = {
     "checkout.rows_prune": {"queue": Queue.UPKEEP},
     "tickets.rows_prune": {"queue": Queue.UPKEEP},
     "line.rows_prune": {"queue": Queue.UPKEEP},
+    "stats.rows_prune": {"queue": Queue.UPKEEP},
     "accounts.password_reset_send": {"queue": Queue.MAIL},
     "checkout.payment_process": {"queue": Queue.PAYMENTS},
     "checkout.charges_reconcile": {"queue": Queue.UPKEEP},
@@ -200,6 +201,7 @@ CELERY_BEAT_SCHEDULE = {
     "prune-lines": _nightly(3, 27, "line.rows_prune"),
     "prune-tickets": _nightly(3, 47, "tickets.rows_prune"),
     "prune-checkout": _nightly(3, 57, "checkout.rows_prune"),
+    "prune-stats": _nightly(3, 7, "stats.rows_prune"),
     "look-after-payments": _every(2, "checkout.look_after", Queue.EXPIRY),
     **{f"probe-{queue}": _every(3, "overlord.queue_probe", queue, expires=60) for queue in Queue},
 }
