@@ -1,0 +1,163 @@
+"""deploy/kubernetes is valid, and starts what docker-compose.yml starts. The files are only read and built here."""
+
+import copy
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from tests import compose, settings_reader
+from tests.compose import OURS, ROOT
+
+FOLDER = ROOT / "deploy/kubernetes"
+VERSIONS = ["1.30", "1.37"]  # the oldest and the newest that we check
+OVERLAYS = ["overlays/production", "overlays/opening", "overlays/migrate"]
+ANSWERING = {"web", "logins", "live", "front"}
+KUBECTL = shutil.which("kubectl")
+DEPLOYMENTS = (*OURS, "front")
+
+Document = dict[str, Any]
+
+
+def documents(folder: Path) -> Iterator[Document]:
+    """Return what the resources of a folder describe."""
+    names = yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]
+    for name in names:
+        if (folder / name).is_file():
+            yield from yaml.safe_load_all((folder / name).read_text())
+
+
+def of_base(kind: str) -> dict[str, Document]:
+    return {each["metadata"]["name"]: each for each in documents(FOLDER / "base") if each["kind"] == kind}
+
+
+def container(name: str) -> Document:
+    [found] = of_base("Deployment")[name]["spec"]["template"]["spec"]["containers"]
+    return dict(found)
+
+
+def all_documents() -> list[Document]:
+    folders = [file.parent for file in FOLDER.rglob("kustomization.yaml")]
+    return [document for folder in folders for document in documents(folder)]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_each_document_is_valid(version: str) -> None:
+    for document in all_documents():
+        kubernetes_validate.validate(document, version, strict=True)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_schemas_refuse_what_is_wrong(version: str) -> None:
+    wrong = copy.deepcopy(of_base("Deployment")["web"])
+    wrong["spec"]["template"]["spec"]["containers"][0]["comand"] = ["python"]
+    with pytest.raises(kubernetes_validate.ValidationError, match="comand"):
+        kubernetes_validate.validate(wrong, version, strict=True)
+
+
+@pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed")
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_each_overlay_is_built(overlay: str) -> None:
+    argv = [str(KUBECTL), "kustomize", str(FOLDER / overlay)]
+    built = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    assert built.returncode == 0, built.stderr
+    made = list(yaml.safe_load_all(built.stdout))
+    for document in made:
+        kubernetes_validate.validate(document, VERSIONS[-1], strict=True)
+    scaled = [each for each in made if each["kind"] == "HorizontalPodAutoscaler"]
+    least = {each["metadata"]["name"]: each["spec"]["minReplicas"] for each in scaled}
+    assert least.get("web") == {"overlays/opening": 6, "overlays/production": 2}.get(overlay)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_each_process_is_started_as_by_compose(name: str) -> None:
+    ours, theirs = container(name), compose.services()[name]
+    assert ours["command"] == compose.argv(theirs)
+    assert ours["image"] == theirs["image"]
+    assert {each["name"]: each["value"] for each in ours["env"]} == theirs["environment"]
+
+
+def test_the_front_server_is_composes() -> None:
+    ours, theirs = container("front"), compose.services({"DJANGO_PORT": "8080"})["caddy"]
+    assert ours["image"] == theirs["image"]
+    variables = {each["name"]: each.get("value") for each in ours["env"]}
+    assert variables.keys() == theirs["environment"].keys()
+    fixed = variables.keys() - {"OVERLORD_TRUSTED_PROXIES"}
+    assert {name: variables[name] for name in fixed} == {name: theirs["environment"][name] for name in fixed}
+
+
+def test_the_migration_is_composes_without_the_demo() -> None:
+    [job] = documents(FOLDER / "migrate")
+    [ours] = job["spec"]["template"]["spec"]["containers"]
+    theirs = compose.services()["migrate"]["command"]
+    assert ours["command"][:2] == theirs[:2]
+    assert ours["command"][2].splitlines() == theirs[2].splitlines()[:2]
+
+
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_each_process_is_bounded_and_may_do_no_more_than_it_needs(name: str) -> None:
+    pod = of_base("Deployment")[name]["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["automountServiceAccountToken"] is False
+    for each in (container(name), *pod.get("initContainers", [])):
+        context = each["securityContext"]
+        assert context["allowPrivilegeEscalation"] is False
+        assert context["readOnlyRootFilesystem"] is True
+        assert context["capabilities"]["drop"] == ["ALL"]
+        assert {"cpu", "memory"} <= each["resources"]["requests"].keys()
+        assert "memory" in each["resources"]["limits"]
+
+
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_each_process_is_watched_and_ends_by_itself(name: str) -> None:
+    """It has longer to end than it waits before, and the ten seconds that each of our processes needs."""
+    pod = of_base("Deployment")[name]["spec"]["template"]["spec"]
+    waits = (
+        container(name).get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", ["sleep", "0"])
+    )
+    assert pod["terminationGracePeriodSeconds"] >= int(waits[1]) + 15
+    assert "livenessProbe" in container(name)
+    assert ("readinessProbe" in container(name)) is (name in ANSWERING)
+    assert (int(waits[1]) > 0) is (name in ANSWERING), "who answers waits until nobody sends it anything"
+
+
+@pytest.mark.parametrize("kind", ["PodDisruptionBudget", "Service", "HorizontalPodAutoscaler"])
+def test_what_names_a_process_finds_it(kind: str) -> None:
+    deployments = of_base("Deployment")
+    for name, document in of_base(kind).items():
+        spec = document["spec"]
+        if kind == "HorizontalPodAutoscaler":
+            assert spec["scaleTargetRef"]["name"] == name
+            assert "replicas" not in deployments[name]["spec"], "the autoscaler says how many"
+            continue
+        selector = spec["selector"]["matchLabels"] if kind == "PodDisruptionBudget" else spec["selector"]
+        assert selector == deployments[name]["spec"]["template"]["metadata"]["labels"]
+
+
+def test_a_node_that_is_emptied_takes_one_of_each_at_a_time() -> None:
+    budgets = of_base("PodDisruptionBudget")
+    assert budgets.keys() == set(DEPLOYMENTS) - {"beat"}
+    assert all(budget["spec"]["maxUnavailable"] == 1 for budget in budgets.values())
+
+
+def test_the_settings_and_the_secrets_that_are_asked_for_are_all(tmp_path: Path) -> None:
+    secrets = {
+        "SECRET_KEY": "s" * 50,
+        "STRIPE_SECRET_KEY": "sk_1",
+        "STRIPE_PUBLISHABLE_KEY": "pk_1",
+        "STRIPE_WEBHOOK_SECRETS": "whsec_1",
+    }
+    given: dict[str, str] = {}
+    for file in ("settings.env", "secrets.env.template"):
+        for line in (FOLDER / "overlays/production" / file).read_text().splitlines():
+            name, _, value = line.partition("=")
+            given[name] = value or secrets.pop(name)
+    assert not secrets
+    read = settings_reader.reader(tmp_path)(**given)
+    assert read["PRODUCTION"] is True
+    assert read["DATABASE_DIRECT_URL"]
