@@ -1,11 +1,11 @@
 """The figures of /metrics, in the text format of Prometheus.
 
-They are read from PostgreSQL by one query, and from Redis, at the moment they are asked for. So every web process
-answers the same, and no counter falls when a process restarts: the counters stand beside the inventories, and an
-event with reservations cannot be deleted.
+They are read from PostgreSQL by a few queries, and from Redis, at the moment they are asked for. So every web
+process answers the same, and no counter falls when a process restarts: the counters stand beside the inventories,
+and an event with reservations cannot be deleted.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from redis import RedisError
 
 from overlord.kernel import db, money, queue_health
-from stats import sql, system
+from stats import monitor, sql, system
 
 COUNTED = 100_000  # a count of rows stops here
 DOUBTFUL_AFTER = timedelta(seconds=10)
@@ -56,6 +56,7 @@ class _Figures(Collector):
             sql.METRICS, {"now": self._now, "doubtful_since": self._now - DOUBTFUL_AFTER, "limit": COUNTED}
         )
         yield from _of_database(row)
+        yield from _of_doors(monitor.doors_open(now=self._now))
         yield from _of_redis()
 
     def describe(self) -> list[Metric]:
@@ -76,6 +77,23 @@ def _of_database(row: Mapping[str, Any]) -> Iterator[Metric]:
     }
     yield _by_label("revenue", "Money taken, less refunds, by currency.", "currency", revenue)
     yield _by_label("incidents", "Open incidents by cause.", "cause", row["incidents"])
+
+
+def _of_doors(doors: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
+    """Yield who came in to the events of these hours. They are gauges: an admission may be undone."""
+    admitted = GaugeMetricFamily("overlord_admitted", "Tickets that came in.", labels=["event", "gate"])
+    expected = GaugeMetricFamily(
+        "overlord_door_tickets", "Tickets that open a door, also those that came in.", labels=["event"]
+    )
+    conflicts = GaugeMetricFamily(
+        "overlord_door_conflicts", "Let in without a network, though not valid.", labels=["event"]
+    )
+    for door in doors:
+        for gate in door["gates"]:
+            admitted.add_metric([str(door["id"]), gate["gate"]], float(gate["admitted"]))
+        expected.add_metric([str(door["id"])], float(door["tickets"]))
+        conflicts.add_metric([str(door["id"])], float(door["conflicts"]))
+    yield from (admitted, expected, conflicts)
 
 
 def _of_redis() -> Iterator[Metric]:

@@ -146,18 +146,28 @@ def _event(detail: Mapping[str, Any]) -> dict[str, Any]:
     return {**shown, "status": _status(detail["sale"], types), "types": types}
 
 
+def doors_open(*, now: datetime) -> list[dict[str, Any]]:
+    """Read who came in to the events of these hours at whose doors somebody scanned, as their streams show it."""
+    return admission.doors(after=now - DOORS_OPEN, before=now + DOORS_OPEN, most=DOORS, now=now)
+
+
 def _doors(now: datetime) -> list[dict[str, Any]]:
-    """Return who came in to the events of these hours, in all and by gate, and how many lately."""
-    found = admission.doors(after=now - DOORS_OPEN, before=now + DOORS_OPEN, most=DOORS, now=now)
+    """Return who came in to the events of these hours, in all, by gate and how many lately, and by minute."""
     return [
         {
             **{name: door[name] for name in ("id", "name", "admitted", "tickets", "conflicts")},
             "gates": [
                 {**gate, "lately": _lately(door["minutes"], gate["gate"], now=now)} for gate in door["gates"]
             ],
+            "minutes": [_minute_at_gate(each) for each in reversed(door["minutes"])],
         }
-        for door in found
+        for door in doors_open(now=now)
     ]
+
+
+def _minute_at_gate(each: Mapping[str, Any]) -> dict[str, Any]:
+    minute = datetime.fromisoformat(each["minute"])
+    return {**each, "key": f"{each['minute']} {each['gate']}", "minute": minute}
 
 
 def _lately(minutes: Sequence[Mapping[str, Any]], gate: str, *, now: datetime) -> int:

@@ -1,6 +1,7 @@
 """/metrics: the figures for Prometheus, and who may read them."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from overlord.accounts.models import User
 from stats import metrics
-from tickets.models import Inventory, TicketType
+from tickets.admission.tests import admitting
+from tickets.admission.tests.doors import codes_of, scan
+from tickets.models import Event, Inventory, TicketType
 from tickets.tests.reserving import claim, end
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -46,6 +49,22 @@ def test_tickets_are_counted_by_state_and_what_happened_to_them(
     assert found["overlord_revenue", ticket_type.event.currency] == 12.5
     assert found[("overlord_oversold_types",)] == 0
     assert found[("overlord_redis_up",)] == 1
+
+
+def test_who_came_in_is_counted_by_event_and_gate(
+    user_make: Callable[..., User], ticket_type: TicketType
+) -> None:
+    event = ticket_type.event
+    Event.objects.filter(pk=event.pk).update(date=timezone.now() + timedelta(hours=1))
+    first, second, _ = codes_of(admitting.paid(user_make(), ticket_type, 3))
+    steward = user_make()
+    for code, gate in ((first, "North"), (second, "South")):
+        scan(code, actor_id=steward.pk, gate=gate)
+    found = figures()
+
+    assert [found["overlord_admitted", str(event.pk), gate] for gate in ("North", "South")] == [1, 1]
+    assert found["overlord_door_tickets", str(event.pk)] == 3
+    assert found["overlord_door_conflicts", str(event.pk)] == 0
 
 
 def test_an_empty_shop_has_figures_too() -> None:

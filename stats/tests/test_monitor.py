@@ -1,10 +1,12 @@
 """The rollup, and the monitor's picture: exact, bounded, and the same as the API's figures."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -14,6 +16,7 @@ from overlord.kernel import db, queue_health, redis_client
 from overlord.kernel.queues import Queue
 from stats import monitor, selectors, services, system
 from stats.models import Minute, Reading
+from tests.clients import permit
 from tests.threads import together
 from tickets import operations, order_services
 from tickets import services as tickets
@@ -201,6 +204,7 @@ class TestThePicture:
         [door] = monitor.picture(now=timezone.now())["doors"]
         [later] = monitor.picture(now=timezone.now() + timedelta(minutes=7))["doors"]
         gate = {"gate": "North", "admitted": 2}
+        minutes = door.pop("minutes")
 
         assert door == {
             "id": tonight.event_id,
@@ -211,6 +215,23 @@ class TestThePicture:
             "gates": [{**gate, "lately": 2}],
         }
         assert later["gates"] == [{**gate, "lately": 0}]
+        assert sum(each["admitted"] for each in minutes) == 2
+        assert minutes == sorted(minutes, key=lambda each: each["minute"], reverse=True)
+        assert len({each["key"] for each in minutes}) == len(minutes)
+
+    def test_its_page_shows_the_doors_by_minute(
+        self, user_make: Callable[..., User], ticket_type: TicketType
+    ) -> None:
+        Event.objects.filter(pk=ticket_type.event_id).update(date=timezone.now() + timedelta(hours=1))
+        [code] = codes_of(admitting.paid(user_make(), ticket_type))
+        scan(code, actor_id=user_make().pk, gate="Gate <North>")
+        client = Client()
+        client.force_login(permit(user_make(), "stats.view_monitor"))
+        shown = client.get("/monitor/").content.decode()
+
+        [door] = re.findall(r'<tbody data-rows="minutes" data-key="key">.*?<template>', shown, re.S)[:1]
+        assert '<td data-show="gate">Gate &lt;North&gt;</td>' in door
+        assert re.search(r'data-as="time">\d\d?:\d\d', door)
 
     def test_it_is_whole_when_nothing_ever_happened(self) -> None:
         shown = monitor.picture(now=timezone.now())
