@@ -10,12 +10,24 @@ from django.conf import settings
 from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext_lazy as _lazy
 
 from overlord.shop import formats, modules
 from overlord.shop import markdown as texts
 from overlord.shop.languages import LANGUAGES
 
 register = template.Library()
+
+STATES = {  # of reservations and of tickets
+    "held": _lazy("Held"),
+    "paying": _lazy("Paying"),
+    "validated": _lazy("Validated"),
+    "expired": _lazy("Expired"),
+    "released": _lazy("Released"),
+    "valid": _lazy("Valid"),
+    "admitted": _lazy("Admitted"),
+    "revoked": _lazy("Revoked"),
+}
 
 FORMATS = (
     formats.number,
@@ -52,6 +64,12 @@ def time_zone() -> str:
 def languages() -> list[tuple[str, str]]:
     """Return the languages that a reader may choose, each by its own name."""
     return list(LANGUAGES.items())
+
+
+@register.filter
+def state_name(state: str) -> str:
+    """Write the state of a reservation or a ticket."""
+    return str(STATES.get(state, state))
 
 
 @register.filter
