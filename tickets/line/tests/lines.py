@@ -86,6 +86,8 @@ def check(event_id: int) -> None:
     for inventory in Inventory.objects.filter(ticket_type__event_id=event_id):
         live = Reservation.objects.filter(ticket_type_id=inventory.pk, state__in=["held", "paying"])
         assert inventory.held == sum(live.values_list("quantity", flat=True))
+        paid = Reservation.objects.filter(ticket_type_id=inventory.pk, state="validated")
+        assert inventory.sold == sum(paid.values_list("quantity", flat=True))
         assert inventory.held + inventory.sold <= inventory.capacity
     line = Line.objects.filter(pk=event_id).first()
     if line is None:

@@ -1,0 +1,116 @@
+"""Whatever happens to a line in whatever order, I1 and I10 hold.
+
+By default a few runs, always the same. `bin/test tickets/line/tests/test_machine.py --machine 1000x60` makes that
+many runs of so many steps, others each time. The controls remove a guard, and the machine's readings notice it.
+"""
+
+from threading import Event as Signal
+from threading import current_thread
+from typing import Any
+
+import pytest
+from django.db import connection
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.system import eventually
+from tests.threads import together
+from tickets import sql
+from tickets.line import operations
+from tickets.line.models import Entry, Line
+from tickets.line.tests.machine import Queue
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+DEFAULT = "12x30"
+
+
+@pytest.mark.timeout(0)  # it ends by itself
+def test_any_sequence_keeps_the_invariants(request: pytest.FixtureRequest) -> None:
+    asked = request.config.getoption("--machine")
+    runs, steps = (int(number) for number in (asked or DEFAULT).split("x"))
+    run_state_machine_as_test(
+        Queue,
+        settings=hypothesis_settings(
+            max_examples=runs,
+            stateful_step_count=steps,
+            derandomize=not asked,
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            print_blob=True,
+        ),
+    )
+
+
+@pytest.fixture
+def queue() -> Queue:
+    """Return a line in which four people wait for four tickets, drawn."""
+    made = Queue()
+    made.begin(capacities=[4, 1])
+    for buyer in range(4):
+        made.enter(buyer=buyer, first={0: 1}, second=None)
+    made.draw()
+    return made
+
+
+def test_giving_in_another_order_would_be_noticed(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = operations._entries_next
+
+    def last_first(*asked: Any, most: int) -> list[Entry]:
+        return list(reversed(chosen(*asked, most=500)))[:most]
+
+    monkeypatch.setattr(operations, "_entries_next", last_first)
+
+    with pytest.raises(AssertionError, match="was passed over"):
+        queue.give(most=1)
+
+
+def _two_givers(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a giver choose whose turn it is, and go on only when another one waits for what the first has locked."""
+    chosen, has_chosen = operations._entries_next, Signal()
+    first: list[object] = []
+
+    def choose(*asked: Any, most: int) -> list[Entry]:
+        entries = chosen(*asked, most=most)
+        if not first:
+            first.append(current_thread())
+            has_chosen.set()
+            eventually(_somebody_waits)
+        return entries
+
+    def second() -> None:
+        assert has_chosen.wait(timeout=60)
+        queue.give(most=2)
+
+    monkeypatch.setattr(operations, "_entries_next", choose)
+    assert together(lambda: queue.give(most=2), second) == [None, None]
+    monkeypatch.setattr(operations, "_entries_next", chosen)
+
+
+def _somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return bool(cursor.fetchone()[0])
+
+
+def test_two_givers_give_one_after_the_other(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    _two_givers(queue, monkeypatch)
+
+    assert Entry.objects.filter(state="given").count() == 4
+    queue.teardown()
+
+
+def test_two_givers_without_the_lock_would_be_noticed(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    unlocked = sql.INVENTORIES_LOCK.replace("FOR NO KEY UPDATE OF i", "")
+    assert unlocked != sql.INVENTORIES_LOCK
+    with monkeypatch.context() as removed:
+        removed.setattr(sql, "INVENTORIES_LOCK", unlocked)
+        removed.setattr(operations, "line_lock", lambda event_id: Line.objects.get(pk=event_id))
+        _two_givers(queue, removed)
+
+    with pytest.raises(AssertionError, match="was forgotten"):
+        queue.teardown()
