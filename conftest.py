@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.test.utils import setup_databases, teardown_databases
 from django.utils import timezone
 from pytest_django import DjangoDbBlocker
@@ -60,6 +61,7 @@ def django_db_setup(django_test_environment: None, django_db_blocker: DjangoDbBl
 def clean_memories() -> Iterator[None]:
     """Empty what another test left: this run's own Valkey, and the caches of this process."""
     redis_client.connection().flushall()
+    cache.clear()
     sold_out_cache.forget()
     top_cache.forget()
     yield

@@ -48,7 +48,7 @@ def payments_described(payments: Iterable[Payment]) -> list[dict[str, Any]]:
 
 def payments_shown(*, order_ids: Collection[int]) -> dict[int, list[dict[str, Any]]]:
     """Return the payments of orders as the API does, newest first: {buyer: [payment]}."""
-    found = payments(sql.PAYMENTS_OF_ORDERS, orders=list(order_ids))
+    found = payments(sql.PAYMENTS_OF_ORDERS, orders=list(order_ids)) if order_ids else []
     shown: dict[int, list[dict[str, Any]]] = {}
     for payment, described in zip(found, payments_described(found), strict=True):
         shown.setdefault(payment.buyer_id, []).append(described)
@@ -57,7 +57,7 @@ def payments_shown(*, order_ids: Collection[int]) -> dict[int, list[dict[str, An
 
 def payments_by_order(*, order_ids: Collection[int]) -> dict[int, dict[str, Any]]:
     """Return the latest payment of each order as the API does; orders without one are left out."""
-    found = payments(sql.PAYMENTS_OF_ORDERS, orders=list(order_ids))
+    found = payments(sql.PAYMENTS_OF_ORDERS, orders=list(order_ids)) if order_ids else []
     return {described["reservation"]: described for described in payments_described(reversed(found))}
 
 

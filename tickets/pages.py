@@ -58,19 +58,23 @@ EVENTS_SHOWN = 100
 @shared(seconds=1)
 def home(request: HttpRequest) -> HttpResponse:
     """List the upcoming events by date, filtered by a search and a month."""
-    now = clock.now()
     search, month = request.GET.get("q", "").strip()[:100].replace("\0", ""), _month(request.GET.get("month"))
+    asked = {"search": search, "month": month and month[0]}
+    # The template keeps what it writes of the programme for a second, and asks for it only when it writes.
+    return render(request, "tickets/home.html", {**asked, "programme": lambda: _programme(search, month)})
+
+
+def _programme(search: str, month: tuple[date, date] | None) -> dict[str, Any]:
+    """Return the upcoming events by month, and what the finder above them offers."""
+    now = clock.now()
     rows = selectors.events_next(most=EVENTS_SHOWN, now=now, search=search, month=month)
     shown = representation.events_next(rows, now=now)
-    context = {
+    return {
         "months": _by_month([_listed(row, event) for row, event in zip(rows, shown, strict=True)]),
         "more": len(rows) == EVENTS_SHOWN,
         "choices": selectors.months_with_events(now=now),
-        "month": month and month[0],
-        "search": search,
         "now": now,
     }
-    return render(request, "tickets/home.html", context)
 
 
 def _listed(row: Mapping[str, Any], shown: dict[str, Any]) -> dict[str, Any]:

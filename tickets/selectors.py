@@ -350,7 +350,7 @@ def order_rows(*, order_id: int) -> list[dict[str, Any]]:
 def orders(order_ids: Collection[int]) -> dict[int, list[Reservation]]:
     """Read the reservations of orders, ended ones too, by id: {order: [reservation]}."""
     found: dict[int, list[Reservation]] = {order_id: [] for order_id in order_ids}
-    for each in reservations_joined(sql.ORDERS, orders=list(order_ids)):
+    for each in reservations_joined(sql.ORDERS, orders=list(order_ids)) if order_ids else ():
         found[each.order_id].append(each)
     return found
 

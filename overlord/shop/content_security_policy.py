@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from functools import lru_cache
+from functools import cache
 
 from csp.middleware import CSPMiddleware, PolicyParts
 from django.http import HttpRequest, HttpResponseBase
@@ -33,7 +33,7 @@ class PagePolicyMiddleware(CSPMiddleware):
         return parts
 
 
-@lru_cache(maxsize=2)
+@cache
 def _source(script: str) -> str:
     """Return how a policy names a script within a page."""
     digest = hashlib.sha256(script.encode()).digest()

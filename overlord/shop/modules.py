@@ -2,7 +2,7 @@
 
 import json
 import re
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 
 from django.contrib.staticfiles import finders
@@ -43,17 +43,14 @@ MODULES = (
 )
 
 
+@cache
 def import_map() -> str:
-    """Return the import map as JSON: module names to the addresses of their files."""
-    return _as_json(tuple(static(name) for name in MODULES))
-
-
-@lru_cache(maxsize=2)
-def _as_json(addresses: tuple[str, ...]) -> str:
-    imports = dict(zip(MODULES, addresses, strict=True))
+    """Return the import map as JSON: module names to the addresses of their files. It is made once in a process."""
+    imports = {name: static(name) for name in MODULES}
     return json.dumps({"imports": imports}).replace("<", "\\u003c")
 
 
+@cache
 def loaded_with(name: str) -> list[str]:
     """Return the modules that a module imports, and those that these import, and so on: without itself."""
     found: list[str] = []

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.core import mail
+from django.core.cache import cache
 from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -302,6 +303,7 @@ class TestCost:
 
         def count() -> int:
             redis_client.connection().flushall()
+            cache.clear()
             with CaptureQueriesContext(connection) as context:
                 assert page.get(place).status_code == 200
             return len(context)
