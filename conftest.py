@@ -27,6 +27,7 @@ _numbers = itertools.count(1)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--crash-table", action="store_true", help="every cell of checkout's crash table")
+    parser.addoption("--cancelled", type=int, default=24, help="orders that are paid back at once")
     parser.addoption("--gate-pairs", type=int, default=30, help="of gates that scan one ticket at once")
     parser.addoption(
         "--former", help="the commit whose code runs on the new schema (tests/test_former_release.py)"

@@ -113,6 +113,9 @@ class Refund(models.Model):
         help_text="Empty: the system, because the money came late.",
     )
     gateway_reference = models.CharField(max_length=100, blank=True)
+    error = models.TextField(
+        blank=True, default="", db_default="", help_text="Why the gateway refused it, as it says."
+    )
     gateway_nonce = models.CharField(max_length=32, blank=True, default="", db_default="")
     try_number = models.IntegerField(default=1)
     attempts = models.IntegerField(default=0)
@@ -197,6 +200,59 @@ class CounterSale(models.Model):
 
     def __str__(self) -> str:
         return f"sale of payment {self.payment_id} at the counter"
+
+
+class EventCancellation(models.Model):
+    """That staff cancelled an event, and what its buyers are told. The row stays."""
+
+    event = models.OneToOneField(Event, on_delete=models.PROTECT, primary_key=True, related_name="+")
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    message = models.TextField(blank=True)
+    created = models.DateTimeField()
+    next_look_at = models.DateTimeField(null=True, help_text="Empty: there is nothing left to start.")
+
+    class Meta:
+        permissions = [("cancel_event", "Can cancel an event and refund all its orders")]
+
+    def __str__(self) -> str:
+        return f"cancellation of event {self.event_id}"
+
+
+class CancelledOrder(models.Model):
+    """A paid order of a cancelled event: its refund, and the e-mail that tells its buyer.
+
+    How far it is follows from its payment and refund.
+    """
+
+    payment = models.OneToOneField(
+        Payment, on_delete=models.PROTECT, primary_key=True, related_name="cancelled"
+    )
+    cancellation = models.ForeignKey(EventCancellation, on_delete=models.PROTECT, related_name="orders")
+    refund = models.OneToOneField(
+        Refund,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="The refund that the cancellation started. Empty: it waits for one.",
+    )
+    settled_at = models.DateTimeField(
+        null=True, help_text="When the seats of one that cost nothing went back."
+    )
+    attempts = models.IntegerField(default=0)
+    next_look_at = models.DateTimeField(null=True)
+    sent_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["next_look_at"],
+                condition=Q(next_look_at__isnull=False),
+                name="cancelled_order_to_tell",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"notice of the cancelled payment {self.payment_id}"
 
 
 class OrderRecord(models.Model):

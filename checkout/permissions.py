@@ -9,6 +9,7 @@ class Permission(StrEnum):
     MANAGE_ORDERS = "checkout.manage_orders"
     VIEW_ATTENDEES = "checkout.view_attendees"
     SELL = "checkout.sell_at_counter"
+    CANCEL_EVENT = "checkout.cancel_event"
     REFUND = "checkout.refund_payment"
     RETRY_REFUND = "checkout.retry_refund"
     CLOSE_INCIDENT = "checkout.close_incident"

@@ -17,6 +17,7 @@ from overlord.kernel.steps import step_log_after_commit
 from tickets import operations as tickets
 from tickets.admission import operations as admission
 
+ERROR_LENGTH = 500  # of what a gateway says
 AT_REST = {"lease_until": None, "next_look_at": None}
 
 
@@ -127,9 +128,9 @@ def refund_succeed(*, payment: Payment, refund: Refund, reference: str, now: dat
     RefundNotice.objects.create(refund=refund, next_look_at=now)
 
 
-def refund_fail(*, payment: Payment, refund: Refund, now: datetime) -> None:
+def refund_fail(*, payment: Payment, refund: Refund, error: str, now: datetime) -> None:
     """Record that the gateway refused a locked refund, and show it to staff, who may try again."""
-    _refund_move(refund, RefundStatus.FAILURE, **AT_REST)
+    _refund_move(refund, RefundStatus.FAILURE, error=error[:ERROR_LENGTH], **AT_REST)
     if payment.status == PaymentStatus.SUCCESS:
         operations.payment_set_refunded(
             payment=payment, refunded_minor=payment.refunded_minor - refund.amount_minor

@@ -201,6 +201,7 @@ class Refunded:
 
     outcome: RefundOutcome
     reference: str = ""
+    error: str = ""  # why the gateway refused it, as it says
 
 
 # What a buyer is told when a payment did not succeed, and what follows.

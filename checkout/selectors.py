@@ -4,10 +4,19 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Count, Q, QuerySet, Sum
 
 from checkout import representation, rules, sql
-from checkout.models import CounterSale, Payment, Receipt, Refund, RefundNotice, UnmatchedCharge
+from checkout.models import (
+    CancelledOrder,
+    CounterSale,
+    EventCancellation,
+    Payment,
+    Receipt,
+    Refund,
+    RefundNotice,
+    UnmatchedCharge,
+)
 from checkout.rules import PaymentStatus, RefundStatus
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
@@ -78,6 +87,73 @@ def counter_order(*, key: str) -> int | None:
     return sold.first()
 
 
+# Cancelled events ----------------------------------------------------------------------------------------
+def cancellation_cost(*, event_id: int) -> dict[str, int]:
+    """Return what cancelling an event would cost, as `sql.CANCELLATION_COST` names it."""
+    [row] = db.rows(sql.CANCELLATION_COST, {"event": event_id})
+    return row
+
+
+def cancellations_due(*, now: datetime) -> list[int]:
+    """Return the cancelled events that workers have to go on with, the longest due first."""
+    due = EventCancellation.objects.filter(next_look_at__lte=now).order_by("next_look_at")
+    return list(due.values_list("pk", flat=True))
+
+
+def is_cancelling(*, event_id: int) -> bool:
+    """Return whether workers have refunds of a cancelled event to start."""
+    return EventCancellation.objects.filter(pk=event_id, next_look_at__isnull=False).exists()
+
+
+def is_reserved_now(*, event_id: int) -> bool:
+    """Return whether tickets of an event are held or being paid for, so that it may get more paid orders."""
+    live = Reservation.objects.filter(ticket_type__event_id=event_id, state__in=Reservation.LIVE)
+    return live.exists()
+
+
+def _cancelled(event_id: int) -> QuerySet[CancelledOrder]:
+    return CancelledOrder.objects.filter(cancellation_id=event_id)
+
+
+_WAITS = Q(refund=None, settled_at=None, payment__status=PaymentStatus.SUCCESS)
+_BY_HAND = Q(payment__gateway=rules.COUNTER, payment__amount_minor__gt=0)
+_BACK = Q(payment__status=PaymentStatus.REFUNDED) | Q(settled_at__isnull=False)
+_IN_FLIGHT = Q(refund__status__in=rules.REFUND_IN_FLIGHT)
+_REFUSED = Q(refund__status=RefundStatus.FAILURE, payment__status=PaymentStatus.SUCCESS)
+
+
+def cancelled_in_flight(*, event_id: int) -> int:
+    """Return how many refunds of a cancelled event have no outcome yet."""
+    return _cancelled(event_id).filter(_IN_FLIGHT).count()
+
+
+def cancelled_waiting(*, event_id: int, most: int) -> list[int]:
+    """Return payments of a cancelled event whose refund was not started; what is paid back by hand is left out."""
+    waiting = _cancelled(event_id).filter(_WAITS).exclude(_BY_HAND).order_by("pk")
+    return list(waiting.values_list("pk", flat=True)[:most])
+
+
+def cancelled_progress(*, event_id: int) -> dict[str, int]:
+    """Count the orders of a cancelled event: all, back, in_flight, refused, by_hand, told, and what went back."""
+    return _cancelled(event_id).aggregate(
+        orders=Count("pk"),
+        back=Count("pk", filter=_BACK),
+        in_flight=Count("pk", filter=_IN_FLIGHT),
+        refused=Count("pk", filter=_REFUSED),
+        by_hand=Count("pk", filter=_WAITS & _BY_HAND),
+        told=Count("pk", filter=Q(sent_at__isnull=False)),
+        to_tell=Count("pk", filter=Q(next_look_at__isnull=False)),
+        back_minor=Sum("payment__amount_minor", filter=Q(payment__status=PaymentStatus.REFUNDED), default=0),
+        all_minor=Sum("payment__amount_minor", default=0),
+    )
+
+
+def cancelled_problems(*, event_id: int, most: int) -> list[CancelledOrder]:
+    """Return orders of a cancelled event that no gateway has paid back, each with its payment, buyer and refund."""
+    found = _cancelled(event_id).filter(_REFUSED | (_WAITS & _BY_HAND)).order_by("pk")
+    return list(found.select_related("payment__buyer", "refund")[:most])
+
+
 def payment_of_attendee(*, buyer_id: int, event_id: int) -> Payment | None:
     """Return a payment by which a buyer has valid tickets of an event; None when the buyer has none."""
     mine = Reservation.objects.filter(
@@ -106,7 +182,7 @@ def unmatched_charges_open() -> QuerySet[UnmatchedCharge]:
 
 
 def to_look_after(
-    model: type[Payment | Refund | Receipt | RefundNotice | MoveNotice | HandOverNotice],
+    model: type[Payment | Refund | Receipt | RefundNotice | MoveNotice | HandOverNotice | CancelledOrder],
     *,
     now: datetime,
     most: int,

@@ -29,6 +29,12 @@ def look_after(**_kwargs: object) -> None:
     services.look_after()
 
 
+@shared_task(name="checkout.cancellations_go_on")
+def cancellations_go_on(**_kwargs: object) -> None:
+    """Start refunds of cancelled events, as many as there is room for."""
+    services.cancellations_go_on()
+
+
 @shared_task(name="checkout.receipts_send")
 def receipts_send(**_kwargs: object) -> None:
     """Send the receipts that are due."""

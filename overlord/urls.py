@@ -11,6 +11,7 @@ from checkout import pages as checkout
 from overlord import health
 from overlord.accounts import pages as accounts
 from overlord.box_office import attendee_pages as office_attendees
+from overlord.box_office import cancel_pages as office_cancel
 from overlord.box_office import counter_pages as office_counter
 from overlord.box_office import event_pages as office_events
 from overlord.box_office import order_pages as office_orders
@@ -64,6 +65,8 @@ pages = [
     path("office/events/new/", office_events.event_new, name="office_event_new"),
     path("office/events/<id:event_id>/", office_events.event, name="office_event"),
     path("office/events/<id:event_id>/edit/", office_events.event_edit, name="office_event_edit"),
+    path("office/events/<id:event_id>/cancel/", office_cancel.cancel, name="office_cancel"),
+    path("office/events/<id:event_id>/cancel/retry/", office_cancel.cancel_retry, name="office_cancel_retry"),
     path("office/events/<id:event_id>/sell/", office_counter.counter, name="office_counter"),
     path("office/events/<id:event_id>/copy/", office_events.event_copy, name="office_event_copy"),
     path("office/events/<id:event_id>/status/", office_events.event_status, name="office_event_status"),

@@ -41,6 +41,11 @@ class EventOutdated(Conflict):
     sentence = "Somebody changed this event since you opened the page. Look at it again."
 
 
+class EventCancelled(Conflict):
+    code = "event_cancelled"
+    sentence = "This event is cancelled, so there is nothing to pay. You were not charged."
+
+
 def check_publishable(
     status: EventStatus | str, *, date: datetime, capacities: list[int], now: datetime
 ) -> None:

@@ -19,6 +19,7 @@ from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from overlord.kernel.steps import step_log_after_commit
 from tickets import projections, rules, selectors, sql
+from tickets.event_rules import EventCancelled, EventStatus
 from tickets.models import Inventory, Reservation
 from tickets.representation import Figures
 from tickets.rules import ReservationState
@@ -135,8 +136,11 @@ def order_extend(*, order: Sequence[Reservation], reservation_id: int, now: date
 def order_begin_paying(*, order: Sequence[Reservation], now: datetime) -> list[Reservation]:
     """Protect the holds of a locked order from expiry while they are paid for, and return them.
 
-    Raises PaymentInProgress, AlreadyValidated, and ReservationEnded when a hold is due or none is left.
+    Raises EventCancelled, PaymentInProgress, AlreadyValidated, and ReservationEnded when a hold is due or none is
+    left.
     """
+    if order[0].ticket_type.event.status == EventStatus.CANCELLED:
+        raise EventCancelled()
     states = {each.state for each in order}
     if ReservationState.PAYING in states:
         raise rules.PaymentInProgress()
@@ -194,6 +198,8 @@ def order_validate_late(*, reservations: Sequence[Reservation], now: datetime) -
         for row in db.rows(sql.RELEASE_DUE, {"ticket_type": ticket_type, "most": LATE_RELEASES}):
             changed = {"figures": [(row["event"], Figures.from_row(row))], "buyers": row["buyers"]}
             db.after_commit(partial(projections.announce, **changed, now=now))
+    if reservations[0].ticket_type.event.status == EventStatus.CANCELLED:
+        return False
     states = [ReservationState(each.state) for each in reservations]
     if not set(states) <= {ReservationState.EXPIRED, ReservationState.HELD}:
         return False  # the buyer has released tickets meanwhile

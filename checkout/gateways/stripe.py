@@ -94,12 +94,12 @@ class StripeGateway:
         }
         try:
             made = self._client.v1.refunds.create(params, options={"idempotency_key": key})
-        except stripe.InvalidRequestError:
-            return Refunded(outcome=RefundOutcome.FAILED)
+        except stripe.InvalidRequestError as error:
+            return Refunded(outcome=RefundOutcome.FAILED, error=str(error.user_message or error))
         except stripe.StripeError as error:
             raise GatewayUnknown(str(error)) from error
         outcome = REFUND_OUTCOMES.get(made.status or "", RefundOutcome.PENDING)
-        return Refunded(outcome=outcome, reference=made.id)
+        return Refunded(outcome=outcome, reference=made.id, error=made.failure_reason or "")
 
     def charges(self, *, since: datetime) -> Iterator[ListedCharge]:
         params: Any = {"limit": PAGE, "expand": ["data.latest_charge"]}

@@ -4,6 +4,7 @@ No gateway is asked while a transaction is open. Inside one, `now` is PostgreSQL
 that clock alone decides what is due.
 """
 
+from checkout.services.cancellations import cancellation_retry, cancellations_go_on, event_cancel
 from checkout.services.counter import CounterSold, counter_sell
 from checkout.services.guests import order_follow, orders_follow
 from checkout.services.incidents import incidents_close
@@ -25,8 +26,11 @@ __all__ = [
     "CounterSold",
     "Unfinished",
     "address_change",
+    "cancellation_retry",
+    "cancellations_go_on",
     "charges_reconcile",
     "counter_sell",
+    "event_cancel",
     "hold_release",
     "incidents_close",
     "look_after",

@@ -27,6 +27,7 @@ OF_STAFF = {
     "admission.Scan.actor",
     "admission.Scan.undone_by",
     "checkout.CounterSale.sold_by",
+    "checkout.EventCancellation.requested_by",
     "checkout.OrderRecord.actor",
     "checkout.Refund.requested_by",
     "line.StaffAction.actor",
@@ -111,6 +112,7 @@ def _going_on(user_id: int) -> Iterator[str]:
     if Refund.objects.filter(payment__buyer=user_id, status__in=REFUND_IN_FLIGHT).exists():
         yield "a refund is in progress"
     owed = Q(receipt__next_look_at__isnull=False) | Q(refunds__notice__next_look_at__isnull=False)
+    owed |= Q(cancelled__next_look_at__isnull=False)
     moved = MoveNotice.objects.filter(buyer=user_id, next_look_at__isnull=False)
     handed = HandOverNotice.objects.filter(ticket__reservation__buyer=user_id, next_look_at__isnull=False)
     if Payment.objects.filter(owed, buyer=user_id).exists() or moved.exists() or handed.exists():

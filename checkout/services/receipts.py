@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from checkout import operations, rules, selectors
-from checkout.models import Incident, Payment, Receipt, RefundNotice
+from checkout.models import CancelledOrder, Incident, Payment, Receipt, RefundNotice
 from checkout.rules import PaymentStatus, RefundStatus
 from checkout.services import hand_over_messages
 from overlord.accounts.models import User
@@ -29,7 +29,8 @@ from tickets.models import Event, MoveNotice, Reservation
 
 logger = logging.getLogger(__name__)
 
-Owed = Receipt | RefundNotice | MoveNotice | HandOverNotice
+Owed = Receipt | RefundNotice | MoveNotice | HandOverNotice | CancelledOrder
+KINDS: tuple[type[Owed], ...] = (Receipt, RefundNotice, MoveNotice, HandOverNotice, CancelledOrder)
 
 AT_ONCE = 500
 LEASE = timedelta(minutes=2)  # longer than sending one may take
@@ -48,7 +49,7 @@ def receipts_send() -> int:
         try:
             return sum(
                 _send(model, pk, post)
-                for model in (Receipt, RefundNotice, MoveNotice, HandOverNotice)
+                for model in KINDS
                 for pk in selectors.to_look_after(model, now=db.now(), most=AT_ONCE)
             )
         finally:
@@ -119,6 +120,8 @@ def _subject_of(owed: Owed) -> tuple[Payment | None, str]:
         return owed.payment, f"the notice of refund {owed.pk}"
     if isinstance(owed, HandOverNotice):
         return hand_over_messages.payment_of(owed), f"the {owed}"
+    if isinstance(owed, CancelledOrder):
+        return owed.payment, f"the {owed}"
     return selectors.payment_of_attendee(buyer_id=owed.buyer_id, event_id=owed.event_id), f"the {owed}"
 
 
@@ -135,6 +138,8 @@ def _message(owed: Owed) -> EmailMessage | None:
         return _receipt_message(owed)
     if isinstance(owed, HandOverNotice):
         return hand_over_messages.message(owed)
+    if isinstance(owed, CancelledOrder):
+        return _cancelled_message(owed)
     return _refund_message(owed) if isinstance(owed, RefundNotice) else _move_message(owed)
 
 
@@ -219,6 +224,22 @@ def _move_message(notice: MoveNotice) -> EmailMessage | None:
         body=render_to_string("checkout/moved.txt", facts),
         to=[payment.buyer.mail_address],
         headers={"Message-ID": f"<moved-{notice.pk}-{notice.date_before.timestamp()}@ticket-overlord>"},
+    )
+
+
+def _cancelled_message(owed: CancelledOrder) -> EmailMessage:
+    payment = owed.payment
+    facts = {
+        **_facts(payment),
+        "message": owed.cancellation.message,
+        "is_free": not payment.amount_minor,
+        "is_by_hand": payment.gateway == rules.COUNTER,
+    }
+    return EmailMessage(
+        subject=_("Cancelled: %(name)s") % {"name": _one_line(facts)},
+        body=render_to_string("checkout/cancelled.txt", facts),
+        to=[payment.buyer.mail_address],
+        headers={"Message-ID": f"<cancelled-{payment.pk}-{payment.created.timestamp()}@ticket-overlord>"},
     )
 
 

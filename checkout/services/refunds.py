@@ -116,7 +116,7 @@ def _apply(taken: Refund, answer: Refunded) -> None:
                 payment=payment, refund=refund, reference=answer.reference, now=now
             )
         elif answer.outcome == RefundOutcome.FAILED:
-            refund_operations.refund_fail(payment=payment, refund=refund, now=now)
+            refund_operations.refund_fail(payment=payment, refund=refund, error=answer.error, now=now)
         else:
             if refund.attempts >= rules.POISON_ATTEMPTS:
                 operations.incident_open(

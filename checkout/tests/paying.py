@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 
 from checkout import rules, services
 from checkout.gateways import ledger
-from checkout.models import Payment, Refund
+from checkout.models import CancelledOrder, Payment, Refund
 from overlord.kernel import db
 from tickets.admission.tests.auditing import audit_tickets
 from tickets.models import Inventory, Reservation
@@ -110,7 +110,8 @@ def audit() -> None:
         if payment.status in ("SUCCESS", "REFUNDING", "REFUNDED") and payment.amount_minor
     ]
     given_back = Payment.objects.filter(status="REFUNDED").values_list("reservation_id", flat=True)
-    audit_tickets(given_back=given_back)
+    cancelled = CancelledOrder.objects.values_list("payment__reservation_id", flat=True)
+    audit_tickets(given_back=[*given_back, *cancelled])
     expected = revenue()
     for stock in Inventory.objects.all():
         reservations = Reservation.objects.filter(ticket_type_id=stock.pk)

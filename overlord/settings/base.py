@@ -164,6 +164,7 @@ CELERY_TASK_ROUTES = {
     "checkout.payment_process": {"queue": Queue.PAYMENTS},
     "checkout.charges_reconcile": {"queue": Queue.UPKEEP},
     "checkout.refund_process": {"queue": Queue.PAYMENTS},
+    "checkout.cancellations_go_on": {"queue": Queue.UPKEEP},
     "checkout.look_after": {"queue": Queue.EXPIRY},
     "checkout.receipts_send": {"queue": Queue.MAIL},
     "realtime.flush": {"queue": Queue.LIVE},
@@ -202,6 +203,7 @@ CELERY_BEAT_SCHEDULE = {
     "prune-tickets": _nightly(3, 47, "tickets.rows_prune"),
     "prune-checkout": _nightly(3, 57, "checkout.rows_prune"),
     "prune-stats": _nightly(3, 7, "stats.rows_prune"),
+    "go-on-cancelling": _every(2, "checkout.cancellations_go_on", Queue.UPKEEP),
     "look-after-payments": _every(2, "checkout.look_after", Queue.EXPIRY),
     **{f"probe-{queue}": _every(3, "overlord.queue_probe", queue, expires=60) for queue in Queue},
 }

@@ -49,6 +49,17 @@ def tickets_announce(*, order_id: int) -> None:
     db.after_commit(partial(projections.announce_tickets, seen_by=seen_by))
 
 
+def event_tickets_revoke(*, event_id: int, most: int, now: datetime) -> int:
+    """Revoke tickets of a cancelled event, so many at most, and count them."""
+    db.transaction_required()
+    standing = Ticket.objects.filter(event_id=event_id).exclude(state=TicketState.REVOKED).order_by("pk")
+    found = list(standing.select_for_update(no_key=True, of=("self",)).values_list("pk", flat=True)[:most])
+    if found:
+        db.after_commit(partial(projections.announce_door, event_id=event_id))
+    changed = {"state": TicketState.REVOKED, "revoked_at": now, "changed": sql.CHANGED_NOW}
+    return Ticket.objects.filter(pk__in=found).update(**changed)
+
+
 def admission_undo(*, scan_id: UUID, actor_id: int, now: datetime) -> int:
     """Undo the admission that a scan made, and return the scan's row id; an undone one stays as it is.
 

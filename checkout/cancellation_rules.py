@@ -1,0 +1,24 @@
+"""When an event can be cancelled, and what stands in the way of a refund: decisions on plain values."""
+
+from overlord.kernel import texts
+from overlord.kernel.errors import Conflict, Invalid
+
+MESSAGE_LENGTH = 2_000
+
+
+class AlreadyCancelled(Conflict):
+    code = "already_cancelled"
+    sentence = "This event is cancelled already."
+
+
+class NotCancelled(Conflict):
+    code = "not_cancellable"
+    sentence = "Only an event that is on sale can be cancelled. Nobody sees a draft."
+
+
+def message_read(text: str) -> str:
+    """Return what buyers are told, as it is kept; raise Invalid for what no mail can show."""
+    try:
+        return texts.paragraphs(text, most=MESSAGE_LENGTH)
+    except ValueError as error:
+        raise Invalid(str(error), errors={"message": [str(error)]}) from None

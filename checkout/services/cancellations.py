@@ -1,0 +1,89 @@
+"""Cancel an event: one decision of staff; then workers pay every order back, each once, at the gateway's pace.
+
+The decision is one row, written in the transaction that ends the sale. From then on each step is its own
+transaction and can be repeated: what an order needs follows from its payment, so a worker may die after any step.
+"""
+
+from contextlib import suppress
+from datetime import timedelta
+
+from checkout import cancellation_operations as operations
+from checkout import rules, selectors
+from checkout.cancellation_rules import AlreadyCancelled, NotCancelled, message_read
+from overlord.kernel import db
+from overlord.kernel.errors import NotFound
+from tickets import event_operations
+from tickets.admission import operations as admission
+from tickets.event_rules import EventOutdated, EventStatus
+
+IN_FLIGHT = 100  # refunds of one cancellation at a time, so that buyers of other events pay meanwhile
+REVOKED_AT_ONCE = 5_000  # tickets in one statement
+LOOK_AGAIN = timedelta(seconds=2)
+
+
+def event_cancel(*, staff_id: int, event_id: int, version: int, message: str) -> None:
+    """Cancel an event: stop its sale, and owe each paid order its money and a mail.
+
+    `version` is that of the event as staff saw it. Raises NotFound, Invalid, AlreadyCancelled, NotCancelled for a
+    draft, and EventOutdated.
+    """
+    text = message_read(message)
+    with db.transaction():
+        event = event_operations.event_lock(event_id=event_id)
+        if event is None:
+            raise NotFound()
+        if event.status == EventStatus.CANCELLED:
+            raise AlreadyCancelled()
+        if event.status != EventStatus.ON_SALE:
+            raise NotCancelled()
+        if event.version != version:
+            raise EventOutdated()
+        now = db.now()
+        event_operations.event_status_set(event=event, status=EventStatus.CANCELLED, now=now)
+        operations.cancellation_open(event_id=event_id, staff_id=staff_id, message=text, now=now)
+
+
+def cancellation_retry(*, staff_id: int, event_id: int) -> int:
+    """Try all refunds of a cancelled event again that the gateway refused, and count them; raise NotFound."""
+    with db.transaction():
+        operations.cancellation_lock(event_id=event_id)
+        return operations.refused_again(event_id=event_id, staff_id=staff_id, now=db.now())
+
+
+def cancellations_go_on() -> int:
+    """Do what is next for each cancelled event, and count the orders. One process at a time does so."""
+    with db.advisory_lock("checkout.cancellations") as lock:
+        if not lock.is_mine():
+            return 0
+        return sum(_go_on(event_id) for event_id in selectors.cancellations_due(now=db.now()))
+
+
+def _go_on(event_id: int) -> int:
+    """Find the orders of a cancelled event, revoke their tickets, and start refunds as long as there is room."""
+    with db.transaction():
+        may_grow = selectors.is_reserved_now(
+            event_id=event_id
+        )  # read first: what ends now is collected below
+        operations.orders_collect(event_id=event_id, now=db.now())
+    while _revoke(event_id) == REVOKED_AT_ONCE:
+        pass
+    room = max(0, IN_FLIGHT - selectors.cancelled_in_flight(event_id=event_id))
+    waiting = selectors.cancelled_waiting(event_id=event_id, most=room)
+    for payment_id in waiting:
+        order_cancel(payment_id=payment_id)
+    with db.transaction():
+        operations.cancellation_lock(event_id=event_id)  # so that no retry of staff comes in between
+        done = not may_grow and not selectors.cancelled_waiting(event_id=event_id, most=1)
+        operations.cancellation_reschedule(event_id=event_id, until=None if done else db.now() + LOOK_AGAIN)
+    return len(waiting)
+
+
+def _revoke(event_id: int) -> int:
+    with db.transaction():
+        return admission.event_tickets_revoke(event_id=event_id, most=REVOKED_AT_ONCE, now=db.now())
+
+
+def order_cancel(*, payment_id: int) -> None:
+    """Start the refund of an order of a cancelled event, or put its seats back if it cost nothing; once."""
+    with suppress(rules.RefundInProgress), db.transaction():
+        operations.order_cancel(payment_id=payment_id, now=db.now())

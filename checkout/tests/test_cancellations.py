@@ -1,0 +1,297 @@
+"""Events that are cancelled: each order is paid back once, whatever dies meanwhile.
+
+`python -m pytest checkout/tests/test_cancellations.py --cancelled 10000` pays so many back.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from checkout import cancellation_operations, refund_operations, rules, selectors, services
+from checkout.gateways import protocol
+from checkout.gateways.sandbox import SandboxGateway
+from checkout.models import CancelledOrder, EventCancellation, Payment, Refund
+from checkout.permissions import Permission
+from checkout.services import cancellations, refunds
+from checkout.tests.cancelling import die_at, go_on, many_paid
+from checkout.tests.paying import PAYMENTS, audit, heal, lapse, pay, reach_deadline, work
+from overlord.accounts.models import User
+from overlord.kernel import db
+from overlord.kernel.errors import DomainError, Invalid
+from tests.clients import permit
+from tests.threads import together
+from tickets.admission.models import Ticket
+from tickets.models import Event, Inventory, Reservation, TicketType
+from tickets.tests.reserving import claim, reserve
+
+pytestmark = pytest.mark.django_db(transaction=True)
+forking = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
+
+@pytest.fixture
+def staff(user_make: Callable[..., User]) -> User:
+    return permit(user_make(username="mona"), Permission.CANCEL_EVENT)
+
+
+@pytest.fixture
+def paid(api: APIClient, payment: Payment) -> Payment:
+    pay(api, payment)
+    return work(payment)
+
+
+def cancel(staff: User, event_id: int, *, version: int | None = None, message: str = "") -> None:
+    known = Event.objects.get(pk=event_id).version if version is None else version
+    services.event_cancel(staff_id=staff.pk, event_id=event_id, version=known, message=message)
+
+
+def event_of(payment: Payment) -> int:
+    return payment.reservation.ticket_type.event_id
+
+
+def settle() -> None:
+    """Do what beat and the workers do until nothing is left to start."""
+    for _ in range(4):
+        EventCancellation.objects.exclude(next_look_at=None).update(next_look_at=timezone.now())
+        services.cancellations_go_on()
+        heal(rounds=2)
+
+
+class TestDecision:
+    def test_the_sale_stops_tickets_end_money_goes_back_and_the_buyer_is_told(
+        self, staff: User, paid: Payment, user_make: Callable[..., User]
+    ) -> None:
+        cancel(staff, event_of(paid), message="The hall is closed.")
+        with pytest.raises(DomainError):
+            claim(user_make().pk, paid.reservation.ticket_type, 1)
+        services.cancellations_go_on()
+        assert set(Ticket.objects.values_list("state", flat=True)) == {"revoked"}
+        settle()
+        paid.refresh_from_db()
+        assert (paid.status, paid.refunded_minor) == ("REFUNDED", 3000)
+        stock = Inventory.objects.get()
+        assert (stock.held, stock.sold, stock.revenue_minor) == (0, 0, 0)
+        services.receipts_send()
+        [told] = [each for each in mail.outbox if each.subject.startswith("Cancelled:")]
+        assert "The hall is closed." in told.body
+        assert "Your money goes back" in told.body
+        assert EventCancellation.objects.get().next_look_at is None
+        audit()
+
+    def test_an_outdated_page_a_draft_and_a_second_time_change_nothing(
+        self, staff: User, ticket_type: TicketType
+    ) -> None:
+        event = ticket_type.event
+        for status, version, code in (
+            ("on_sale", 999, "event_outdated"),
+            ("draft", 1, "not_cancellable"),
+            ("cancelled", 1, "already_cancelled"),
+        ):
+            Inventory.objects.update(paused=True)
+            Event.objects.update(status=status)
+            with pytest.raises(DomainError) as refused:
+                cancel(staff, event.pk, version=version)
+            assert refused.value.code == code
+        assert not EventCancellation.objects.exists()
+
+    def test_of_many_at_once_one_cancels(self, staff: User, ticket_type: TicketType) -> None:
+        version = Event.objects.get().version
+
+        def decide() -> str:
+            try:
+                cancel(staff, ticket_type.event_id, version=version)
+            except DomainError as refused:
+                return refused.code
+            return "done"
+
+        assert sorted(together(*[decide] * 4)) == ["already_cancelled"] * 3 + ["done"]
+
+    def test_a_message_that_no_mail_can_show_is_refused(self, staff: User, ticket_type: TicketType) -> None:
+        for text in ("x" * 2001, "a\0b"):
+            with pytest.raises(Invalid):
+                cancel(staff, ticket_type.event_id, message=text)
+
+
+class TestWhatElseThereIs:
+    def test_an_order_that_cost_nothing_is_ended(
+        self, staff: User, api: APIClient, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        held = reserve(api, ticket_type_make(price_minor=0), 2).json()
+        made = api.post(PAYMENTS, {"reservation_id": held["id"]}, format="json").json()
+        pay(api, Payment.objects.get(pk=made["id"]))
+        cancel(staff, Event.objects.get().pk)
+        settle()
+        assert Reservation.objects.get().state == "released"
+        assert not Refund.objects.exists()
+        services.receipts_send()
+        assert "You paid nothing" in mail.outbox[-1].body
+
+    def test_a_hold_can_no_longer_be_paid(self, staff: User, api: APIClient, payment: Payment) -> None:
+        cancel(staff, event_of(payment))
+        answer = pay(api, payment)
+        assert (answer.status_code, answer.json()["code"]) == (409, "event_cancelled")
+
+    def test_without_the_check_it_could(
+        self, staff: User, api: APIClient, payment: Payment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("tickets.operations.EventStatus", type("None", (), {"CANCELLED": "never"}))
+        Inventory.objects.update(paused=True)
+        Event.objects.update(status="cancelled")
+        assert pay(api, payment).status_code == 202
+
+    def test_what_is_being_paid_meanwhile_is_paid_back_afterwards(
+        self, staff: User, api: APIClient, payment: Payment
+    ) -> None:
+        pay(api, payment)
+        cancel(staff, event_of(payment))
+        settle()  # the first look finds nothing yet; the payment then succeeds, and the next one finds it
+        payment.refresh_from_db()
+        assert payment.status == "REFUNDED"
+        assert EventCancellation.objects.get().next_look_at is None
+        audit()
+
+    def test_late_money_is_paid_back_at_once(self, staff: User, api: APIClient, payment: Payment) -> None:
+        pay(api, payment, token="timeout")
+        services.payment_process(payment_id=payment.pk)
+        reach_deadline(payment, after=rules.CAP)
+        cancel(staff, event_of(payment))
+        settle()
+        payment.refresh_from_db()
+        assert payment.status in ("REFUNDED", "FAILURE", "ABANDONED")
+        assert not Reservation.objects.filter(state="validated").exists()
+
+    def test_a_part_that_went_back_before_does_not_go_back_again(self, staff: User, paid: Payment) -> None:
+        services.refund_request(
+            staff_id=staff.pk, payment_id=paid.pk, amount_minor=1000, return_tickets=False
+        )
+        cancel(staff, event_of(paid))
+        services.cancellations_go_on()  # staff's own refund has no outcome yet
+        assert Refund.objects.count() == 1
+        settle()
+        assert sorted(Refund.objects.values_list("amount_minor", flat=True)) == [1000, 2000]
+        audit()
+
+    def test_cash_is_listed_for_staff(self, staff: User, ticket_type: TicketType) -> None:
+        services.counter_sell(
+            staff_id=staff.pk,
+            event_id=ticket_type.event_id,
+            quantities={ticket_type.pk: 1},
+            is_free=False,
+            price="15.00",
+            email="",
+            name="",
+            key="k",
+        )
+        cancel(staff, ticket_type.event_id)
+        settle()
+        assert selectors.cancelled_progress(event_id=ticket_type.event_id)["by_hand"] == 1
+        [order] = selectors.cancelled_problems(event_id=ticket_type.event_id, most=9)
+        services.refund_request(
+            staff_id=staff.pk, payment_id=order.pk, amount_minor=None, return_tickets=True
+        )
+        found = selectors.cancelled_progress(event_id=ticket_type.event_id)
+        assert (found["by_hand"], found["back"]) == (0, 1)
+
+    def test_what_the_gateway_refuses_is_listed_with_why_and_tried_again(
+        self, staff: User, paid: Payment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cancel(staff, event_of(paid))
+        refused = rules.Refunded(outcome=rules.RefundOutcome.FAILED, error="The card was closed.")
+        with monkeypatch.context() as refusing:
+            refusing.setattr(SandboxGateway, "refund", lambda *_, **__: refused)
+            settle()
+        [order] = selectors.cancelled_problems(event_id=event_of(paid), most=9)
+        assert order.refund is not None
+        assert order.refund.error == "The card was closed."
+        assert EventCancellation.objects.get().next_look_at is None, "it is not repeated by itself"
+        assert services.cancellation_retry(staff_id=staff.pk, event_id=event_of(paid)) == 1
+        assert services.cancellation_retry(staff_id=staff.pk, event_id=event_of(paid)) == 0
+        settle()
+        paid.refresh_from_db()
+        assert paid.status == "REFUNDED"
+        assert not selectors.cancelled_problems(event_id=event_of(paid), most=9)
+        audit()
+
+
+class TestOnce:
+    def test_two_workers_start_each_refund_once(self, staff: User, paid: Payment) -> None:
+        cancel(staff, event_of(paid))
+        with db.transaction():
+            cancellation_operations.orders_collect(event_id=event_of(paid), now=db.now())
+        together(*[lambda: cancellations.order_cancel(payment_id=paid.pk)] * 4)
+        assert Refund.objects.count() == 1
+
+    def test_no_more_refunds_are_in_flight_than_there_is_room_for(
+        self, staff: User, ticket_type_make: Callable[..., TicketType], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(cancellations, "IN_FLIGHT", 3)
+        big = ticket_type_make(capacity=10)
+        many_paid(big, orders=10)
+        cancel(staff, big.event_id)
+        for _ in range(3):
+            EventCancellation.objects.update(next_look_at=timezone.now())
+            services.cancellations_go_on()
+        assert Refund.objects.count() == 3
+        assert CancelledOrder.objects.count() == 10
+
+
+POINTS: list[tuple[Any, str, bool]] = [
+    (SandboxGateway, "refund", False),
+    (refund_operations, "refund_open", False),
+    (refunds, "_apply", True),
+    (cancellation_operations, "order_cancel", False),
+    (refund_operations, "refund_succeed", True),
+    (SandboxGateway, "refund", True),
+    (cancellation_operations, "orders_collect", True),
+    (refund_operations, "refund_take", False),
+]
+
+
+def pay_back_with_deaths(staff: User, big: TicketType, *, orders: int) -> None:
+    """Cancel an event with so many orders, kill workers until all is paid back, and compare the ledger."""
+    many_paid(big, orders=orders)
+    cancel(staff, big.event_id)
+    for turn in range(4 * len(POINTS) + orders // 5):
+        EventCancellation.objects.exclude(next_look_at=None).update(next_look_at=timezone.now())
+        owner, function, before = POINTS[turn % len(POINTS)]
+        die_at(owner, function, nth=1 + turn * 7 % 60 if orders > 500 else 1 + turn % 4, before=before)
+    for _ in range(5 + orders // cancellations.IN_FLIGHT):
+        EventCancellation.objects.exclude(next_look_at=None).update(next_look_at=timezone.now())
+        lapse()
+        go_on()
+    [book] = db.rows(
+        "SELECT count(*) AS n, count(DISTINCT b.intent) AS orders, sum(b.amount) AS minor FROM sandbox.refunds b"
+        "  JOIN checkout_payment p ON p.gateway_reference = b.intent"
+    )
+    assert book == {"n": orders, "orders": orders, "minor": orders * 1500}
+    assert Payment.objects.filter(status="REFUNDED", refunded_minor=1500).count() == orders
+    assert Refund.objects.filter(status="SUCCESS").count() == Refund.objects.count() == orders
+    stock = Inventory.objects.get(pk=big.pk)
+    assert (stock.held, stock.sold, stock.revenue_minor) == (0, 0, 0)
+    assert not Ticket.objects.exclude(state="revoked").exists()
+    assert EventCancellation.objects.get().next_look_at is None
+
+
+@pytest.mark.processes
+@forking
+def test_killed_workers_pay_each_order_back_once(
+    staff: User, ticket_type_make: Callable[..., TicketType], request: pytest.FixtureRequest
+) -> None:
+    orders = request.config.getoption("--cancelled")
+    pay_back_with_deaths(staff, ticket_type_make(capacity=orders), orders=orders)
+
+
+@pytest.mark.processes
+@forking
+def test_without_the_same_key_they_do_not(
+    staff: User, ticket_type_make: Callable[..., TicketType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def another(operation: str, **_: Any) -> str:
+        return f"{operation}:{protocol.new_nonce()}"
+
+    monkeypatch.setattr(protocol, "gateway_key", another)
+    with pytest.raises(AssertionError):
+        pay_back_with_deaths(staff, ticket_type_make(capacity=12), orders=12)
