@@ -64,7 +64,10 @@ def number(value: int | None) -> str:
 
 def percent(share: float) -> str:
     """Write a share as a percentage: 0.125 is 12.5% in English."""
-    return numbers.format_percent(share, format="#,##0.#%", locale=_locale())
+    locale = Locale.parse(_locale())
+    pattern = copy(locale.percent_formats[None])
+    pattern.frac_prec = (0, 1)
+    return pattern.apply(share, locale)
 
 
 def _zone(name: str | None) -> ZoneInfo:
