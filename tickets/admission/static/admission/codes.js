@@ -42,6 +42,13 @@ export async function isSigned(bytes, publicKey) {
   return crypto.subtle.verify("Ed25519", key, bytes.slice(SIGNED), bytes.slice(0, SIGNED));
 }
 
+/** Load a public key and check a signature with it: the first check takes a browser longer than those after it. */
+export async function prepare(publicKey) {
+  try {
+    await isSigned(new Uint8Array(BYTES), publicKey);
+  } catch { /* the check of a code says what is wrong */ }
+}
+
 const keys = new Map();
 
 function keyOf(publicKey) {

@@ -1,7 +1,7 @@
 // What a door knows without a network: the keys, and each ticket of its event as it last heard. It decides by that.
 // It knows no page and no store.
 
-import { codeRead, isSigned } from "admission/codes.js";
+import { codeRead, isSigned, prepare } from "admission/codes.js";
 
 export class DoorList {
   constructor(event) {
@@ -22,6 +22,7 @@ export class DoorList {
     }
     this.version = version;
     this.keys = new Map(keys.map((key) => [key.id, key]));
+    for (const key of keys) prepare(key.public_key);
     this.types = new Map(types.map(({ id, name }) => [id, name]));
     for (const row of tickets) this.put(row);
     return tickets;
