@@ -16,6 +16,8 @@ from redis import RedisError
 
 from overlord.kernel import db, money, queue_health
 from stats import monitor, sql, system
+from tickets.line import selectors as lines
+from tickets.line.models import Line
 
 COUNTED = 100_000  # a count of rows stops here
 DOUBTFUL_AFTER = timedelta(seconds=10)
@@ -37,6 +39,11 @@ GAUGES = {
     "connections": "Connections to the database.",
     "database_bytes": "The size of the database, in bytes.",
 }
+LINES = {
+    "entered": "Numbers that a line has given.",
+    "served": "The last place of a line whose turn has come.",
+    "per_minute": "Places that a line serves in a minute, as measured.",
+}
 
 
 def text(*, now: datetime) -> bytes:
@@ -57,6 +64,7 @@ class _Figures(Collector):
         )
         yield from _of_database(row)
         yield from _of_doors(monitor.doors_open(now=self._now))
+        yield from _of_lines(lines.lines_at_work(now=self._now))
         yield from _of_redis()
 
     def describe(self) -> list[Metric]:
@@ -94,6 +102,15 @@ def _of_doors(doors: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
         expected.add_metric([str(door["id"])], float(door["tickets"]))
         conflicts.add_metric([str(door["id"])], float(door["conflicts"]))
     yield from (admitted, expected, conflicts)
+
+
+def _of_lines(at_work: Sequence[Line]) -> Iterator[Metric]:
+    """Yield how far the lines are that have somebody to draw or to serve."""
+    for name, meaning in LINES.items():
+        family = GaugeMetricFamily(f"overlord_line_{name}", meaning, labels=["event"])
+        for line in at_work:
+            family.add_metric([str(line.pk)], float(getattr(line, name)))
+        yield family
 
 
 def _of_redis() -> Iterator[Metric]:

@@ -13,6 +13,7 @@ from overlord.accounts.models import User
 from stats import metrics
 from tickets.admission.tests import admitting
 from tickets.admission.tests.doors import codes_of, scan
+from tickets.line.tests.lines import enter, line_make, open_sale, people, serve_all
 from tickets.models import Event, Inventory, TicketType
 from tickets.tests.reserving import claim, end
 
@@ -49,6 +50,19 @@ def test_tickets_are_counted_by_state_and_what_happened_to_them(
     assert found["overlord_revenue", ticket_type.event.currency] == 12.5
     assert found[("overlord_oversold_types",)] == 0
     assert found[("overlord_redis_up",)] == 1
+
+
+def test_a_line_shows_how_far_it_is(ticket_type_make: Callable[..., TicketType]) -> None:
+    types = line_make(ticket_type_make, 1)
+    for buyer in people(3):
+        enter(types[0], buyer)
+    event = str(types[0].event_id)
+    assert (figures()["overlord_line_entered", event], figures()["overlord_line_served", event]) == (3, 0)
+
+    open_sale(types)
+    serve_all(types[0])
+
+    assert figures()["overlord_line_served", event] == 3
 
 
 def test_who_came_in_is_counted_by_event_and_gate(

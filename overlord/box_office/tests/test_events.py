@@ -284,3 +284,16 @@ class TestDescription:
         answer = Form(organiser, NEW).send(**FILLED, description=f"{most}x")
         assert 'id="id_description_error"' in answer.content.decode()
         assert Form(organiser, NEW).send(**FILLED, description=most).status_code == 302
+
+
+def test_an_event_that_opens_by_a_draw_leads_to_its_lines_desk(
+    user_make: Callable[..., User], ticket_type: TicketType
+) -> None:
+    page, desk = f"/office/events/{ticket_type.event_id}/", f"/events/{ticket_type.event_id}/line/desk/"
+    client = Client(headers={"accept": "text/html"})
+    client.force_login(user_make(is_staff=True, is_superuser=True))
+    assert desk not in client.get(page).content.decode()
+
+    Event.objects.filter(pk=ticket_type.event_id).update(opening="draw")
+
+    assert desk in client.get(page).content.decode()
