@@ -22,7 +22,7 @@ FROM python:3.13-slim-bookworm
 RUN groupadd --gid 10001 overlord \
     && useradd --uid 10001 --gid overlord --home-dir /tmp --no-create-home --shell /usr/sbin/nologin overlord \
     && install --directory --owner overlord --group overlord \
-        /var/lib/overlord /srv/static /srv/secrets/postgres /srv/secrets/valkey
+        /var/lib/overlord /srv/static /srv/pictures /srv/secrets/postgres /srv/secrets/valkey
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

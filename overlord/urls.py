@@ -21,6 +21,7 @@ from overlord.shop import languages
 from overlord.shop.shared_answers import shared
 from stats import pages as stats
 from tickets import pages as tickets
+from tickets import search_pages
 from tickets.admission import door_pages
 from tickets.admission import pages as admission
 from tickets.line import pages as line
@@ -34,6 +35,8 @@ api_docs = csp_update({"style-src": [UNSAFE_INLINE]})(SpectacularSwaggerSplitVie
 
 pages = [
     path("", tickets.home, name="home"),
+    path("sitemap.xml", search_pages.sitemap, name="sitemap"),
+    path("robots.txt", search_pages.robots, name="robots"),
     path("events/<id:event_id>/", tickets.event, name="event"),
     path("events/<id:event_id>/line/", line.line, name="line"),
     path("events/<id:event_id>/line/desk/", line_staff.line_desk, name="line_desk"),
@@ -68,6 +71,7 @@ pages = [
     path("office/events/<id:event_id>/cancel/", office_cancel.cancel, name="office_cancel"),
     path("office/events/<id:event_id>/cancel/retry/", office_cancel.cancel_retry, name="office_cancel_retry"),
     path("office/events/<id:event_id>/sell/", office_counter.counter, name="office_counter"),
+    path("office/events/<id:event_id>/picture/", office_events.event_picture, name="office_event_picture"),
     path("office/events/<id:event_id>/copy/", office_events.event_copy, name="office_event_copy"),
     path("office/events/<id:event_id>/status/", office_events.event_status, name="office_event_status"),
     path("office/events/<id:event_id>/attendees/", office_attendees.attendees_list, name="office_attendees"),

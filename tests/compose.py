@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TMP = "/tmp"  # noqa: S108
 OURS = ("web", "logins", "live", "payments", "broadcasts", "upkeep", "beat")
 STATIC = "/srv/static"
+PICTURES = "/srv/pictures"
 SECRETS = "/srv/secrets"
 ANY_ADDRESS, PORT = "0.0.0.0", "8000"  # noqa: S104
 
@@ -165,7 +166,12 @@ class Machine:
         )
 
     def _here(self, word: str) -> str:
-        here = {"/var/lib/overlord": self.data, STATIC: self.static, SECRETS: self.secrets}
+        here = {
+            "/var/lib/overlord": self.data,
+            STATIC: self.static,
+            SECRETS: self.secrets,
+            PICTURES: self.folder / "pictures",
+        }
         text = str(word)
         for there, folder in here.items():
             text = text.replace(there, str(folder))

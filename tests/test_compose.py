@@ -55,11 +55,19 @@ def test_each_process_is_started_as_bin_up_starts_it(name: str) -> None:
 
 
 def test_any_process_can_be_scaled() -> None:
-    """A fixed name or a published port can exist only once; a volume would be state."""
+    """A fixed name or a published port can exist only once; a volume would be state, but all share the pictures."""
     for name in OURS:
         service = compose.services()[name]
         assert not {"container_name", "ports", "hostname", "deploy"} & set(service)
-        assert service["volumes"] == ["secrets:/var/lib/overlord:ro"]
+        pictures = ["pictures:/srv/pictures"] if name in ("web", "upkeep") else []
+        assert service["volumes"] == ["secrets:/var/lib/overlord:ro", *pictures]
+
+
+def test_caddy_serves_the_pictures_where_the_others_keep_them() -> None:
+    services = compose.services()
+    assert "pictures:/srv/pictures:ro" in services["caddy"]["volumes"]
+    for name in ("caddy", "web", "upkeep"):
+        assert services[name]["environment"]["OVERLORD_PICTURES"] == "/srv/pictures"
 
 
 def test_only_caddy_is_published() -> None:

@@ -295,6 +295,7 @@ def _caddy(machine: Machine, shop: int, served: dict[str, int], resolver: int) -
         **compose.services(machine.variables)["caddy"]["environment"],
         "OVERLORD_BIND": "127.0.0.1",
         "OVERLORD_STATIC": str(machine.static),
+        "OVERLORD_PICTURES": str(machine.folder / "pictures"),
         **{f"OVERLORD_{name.upper()}_PORT": str(port) for name, port in served.items()},
         "HOME": str(machine.folder),
         "XDG_DATA_HOME": str(machine.folder),

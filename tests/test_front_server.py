@@ -218,6 +218,45 @@ class TestStaticFiles:
         assert answer.headers["Allow"] == "GET, HEAD"
 
 
+class TestPictures:
+    NAME = f"{'0' * 32}-1200x800"
+
+    @pytest.fixture
+    def folder(self, system: System) -> Iterator[Path]:
+        folder = system.logs / "pictures"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{self.NAME}-small.webp").write_bytes(b"picture")
+        (folder / f".{self.NAME}.jpg.1").write_bytes(b"unfinished")
+        yield folder
+        for file in folder.iterdir():
+            file.unlink()
+
+    def test_caddy_serves_them_for_ever_and_nothing_else_of_their_folder(
+        self, system: System, folder: Path
+    ) -> None:
+        answer = system.get(f"/pictures/{self.NAME}-small.webp")
+        assert (answer.status_code, answer.content) == (200, b"picture")
+        assert answer.headers["Content-Type"] == "image/webp"
+        assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        assert is_guarded(answer)
+        for name in (f".{self.NAME}.jpg.1", f"{self.NAME}.jpg", "", "../secrets", "..%2fsecrets"):
+            assert system.get(f"/pictures/{name}").status_code == 404, name
+
+    def test_only_an_upload_may_be_large(self, system: System) -> None:
+        place, form = (
+            f"{system.url}/office/events/1/picture/",
+            {"Content-Type": "multipart/form-data; boundary=x"},
+        )
+        assert httpx.post(place, content=bytes(2_000_000), headers=form).status_code == 403
+        page = httpx.post(place, content=bytes(12_500_000), headers={**form, **BROWSER})
+        assert page.status_code == 413
+        assert "larger than 10 MB" in page.text
+        for other in ("/office/events/1/edit/", "/office/events/1/picture/x/"):
+            assert (
+                httpx.post(f"{system.url}{other}", content=bytes(2_000_000), headers=form).status_code == 413
+            )
+
+
 class TestDaphne:
     """It answers sockets and what concerns itself, whatever path or header a request has."""
 

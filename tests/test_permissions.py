@@ -69,6 +69,8 @@ ANYONE = {
     "translations/en-gb.js",
     "translations/de.js",
     "language/",
+    "sitemap.xml",
+    "robots.txt",
     "register/",
     "register/guest/",
     "api-auth/login/",

@@ -51,6 +51,20 @@ def event_add(*, event: EventToLoad, now: datetime) -> Event:
     return added
 
 
+def picture_lock(*, name: str) -> None:
+    """Lock a picture, so that it is not deleted while an event begins to show it, until the transaction ends."""
+    db.transaction_required()
+    db.rows("SELECT pg_advisory_xact_lock(hashtextextended('picture ' || %s, 0))", [name])
+
+
+def event_picture_set(*, event: Event, picture: str, now: datetime) -> None:
+    """Show a picture with a locked event, or none."""
+    db.transaction_required()
+    Event.objects.filter(pk=event.pk).update(picture=picture)
+    event.picture = picture
+    event_changed(event_id=event.pk, now=now)
+
+
 def event_moved(*, event_id: int, before: datetime, after: datetime) -> None:
     """Move the end of those sales that ended when the event began."""
     db.transaction_required()

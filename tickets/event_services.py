@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError
@@ -11,10 +11,13 @@ from django.http import QueryDict
 
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
+from overlord.shop import pictures
 from tickets import event_edits, event_operations, event_rules, event_saving, selectors
 from tickets.event_forms import OfficeEventForm, types_of
-from tickets.event_rules import EventStatus
+from tickets.event_rules import EventOutdated, EventStatus
 from tickets.models import Event, Inventory, TicketType
+
+PICTURE_KEPT = timedelta(hours=1)  # at least: pages that are open may still show it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +85,7 @@ def _forms(event: Event, data: QueryDict | None, *, may_pause: bool) -> EventFor
 def event_copy(*, event_id: int, now: datetime) -> int:
     """Make a draft like an event, with its ticket types, and return its id; raise NotFound."""
     with db.transaction():
-        event = Event.objects.filter(pk=event_id).first()
+        event = event_operations.event_lock(event_id=event_id)  # so that its picture stays
         if event is None:
             raise NotFound()
         types = list(TicketType.objects.filter(event=event).order_by("pk").select_related("inventory"))
@@ -103,6 +106,41 @@ def event_copy(*, event_id: int, now: datetime) -> int:
                     now=now,
                 )
     return int(event.pk)
+
+
+def event_picture_set(*, event_id: int, version: int, content: bytes | None, now: datetime) -> None:
+    """Show an uploaded picture with an event, or none; raise PictureRefused, NotFound and EventOutdated."""
+    files = {} if content is None else pictures.picture_read(content)
+    name = pictures.name_of(files) if files else ""
+    with db.transaction():
+        event = event_operations.event_lock(event_id=event_id)
+        if event is None:
+            raise NotFound()
+        if event.version != version:
+            raise EventOutdated()
+        before = event.picture
+        if name:
+            event_operations.picture_lock(name=name)
+            pictures.picture_keep(name, files)
+        event_operations.event_picture_set(event=event, picture=name, now=now)
+    if before not in ("", name):
+        picture_forget(name=before)
+
+
+def picture_forget(*, name: str) -> bool:
+    """Delete a picture unless an event shows it; return whether it was deleted."""
+    with db.transaction():
+        event_operations.picture_lock(name=name)
+        if selectors.is_picture_used(name=name):
+            return False
+        pictures.picture_delete(name)
+        return True
+
+
+def pictures_prune() -> dict[str, int]:
+    """Delete the pictures that no event shows, such as those of deleted events, and count them."""
+    names = list(pictures.names_kept(older_than=PICTURE_KEPT.total_seconds()))
+    return {"pictures that no event shows": sum(picture_forget(name=name) for name in names)}
 
 
 def event_publish(*, event_id: int, version: int, now: datetime) -> None:
@@ -139,6 +177,6 @@ def _status_set(
         if event is None:
             raise NotFound()
         if event.version != version:
-            raise event_rules.EventOutdated()
+            raise EventOutdated()
         check(event)
         event_operations.event_status_set(event=event, status=status, now=now)

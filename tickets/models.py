@@ -9,6 +9,7 @@ from django.db.models import F, Q, Value
 
 from overlord.accounts.models import NameKey
 from overlord.kernel.money import LARGEST_MINOR
+from overlord.shop import pictures
 from tickets.event_rules import ADDRESS_LENGTH, VENUE_LENGTH, EventStatus
 from tickets.rules import (
     EARLIEST,
@@ -63,6 +64,8 @@ class Event(models.Model):
         help_text="Street, postcode and town, as visitors enter them in a map.",
     )
     description = models.TextField(blank=True)
+    # The name of a picture that `overlord.shop.pictures` keeps; empty: none.
+    picture = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False)
     status = models.CharField(
         max_length=10,
         choices=[(status.value, status.value.replace("_", " ").capitalize()) for status in EventStatus],
@@ -104,6 +107,9 @@ class Event(models.Model):
                 condition=~Q(venue__regex=NOT_IN_A_LINE) & ~Q(address__regex=NOT_IN_A_LINE),
                 name="event_place_on_lines",
                 violation_error_message="Venue and address must each be one line of text.",
+            ),
+            models.CheckConstraint(
+                condition=Q(picture__regex=rf"^({pictures.NAME})?$"), name="event_picture_named"
             ),
             models.CheckConstraint(
                 condition=~Q(name__regex=NOT_IN_A_LINE) & ~Q(name=""),

@@ -30,7 +30,7 @@ from overlord.kernel.csrf import origin_decides
 from overlord.kernel.errors import DomainError, Invalid, NotFound
 from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
-from overlord.shop import error_messages, formats
+from overlord.shop import error_messages, formats, pictures
 from overlord.shop.next_page import is_page
 from overlord.shop.permissions import action_of_checkout, staff_with
 from overlord.shop.shared_answers import shared
@@ -45,6 +45,7 @@ from tickets import (
     rules,
     selectors,
     services,
+    structured_data,
 )
 from tickets.choices import Choice
 from tickets.event_rules import EventStatus
@@ -201,6 +202,8 @@ def _event_page(
     ]
     context = {
         "event": shown,
+        "picture": pictures.shown(shown["picture"]),
+        "social": _social(shown),
         "types": rows,
         "has_own": bool(own),
         "can_reserve": any(row["can_reserve"] for row in rows),
@@ -231,6 +234,15 @@ def _event_page(
     if refused and "retry_after" in refused.facts:
         response["Retry-After"] = str(refused.facts["retry_after"])
     return response
+
+
+def _social(shown: dict[str, Any]) -> dict[str, Any]:
+    """Return what search engines and social networks read of an event's page."""
+    base = settings.BASE_URL
+    url = f"{base}{reverse('event', args=[shown['id']])}"
+    facts = structured_data.event(shown, url=url, base_url=base, organiser=settings.SELLER_NAME)
+    image = shown["picture"] and f"{base}{shown['picture']}"
+    return {"url": url, "image": image, "facts": structured_data.as_json(facts)}
 
 
 def _refused_type(choice: Choice, refused: DomainError | None) -> int | None:

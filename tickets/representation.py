@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from overlord.kernel import money
+from overlord.shop import pictures
 from tickets import rules
 from tickets.event_rules import EventStatus
 from tickets.rules import LIVE_STATES, ReservationState, SaleState
@@ -77,6 +78,7 @@ def event_detail(
         "venue": static["venue"],
         "address": static["address"],
         "description": static["description"],
+        "picture": pictures.address(static["picture"]),
         "currency": static["currency"],
         "buyers": static["buyers"],
         "opening": static["opening"],

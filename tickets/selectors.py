@@ -39,6 +39,7 @@ EVENT_COLUMNS = (
     "venue",
     "address",
     "description",
+    "picture",
     "currency",
     "buyers",
     "opening",
@@ -184,6 +185,11 @@ def event_of_type(ticket_type: int) -> int | None:
 def event_time_zone(event_id: int) -> str | None:
     """Return an event's time zone; None when there is no such event."""
     return Event.objects.filter(pk=event_id).values_list("time_zone", flat=True).first()
+
+
+def is_picture_used(*, name: str) -> bool:
+    """Return whether an event shows this picture."""
+    return Event.objects.filter(picture=name).exists()
 
 
 def event_terms(event_id: int) -> tuple[str, datetime] | None:

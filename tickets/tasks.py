@@ -10,7 +10,7 @@ from celery.signals import worker_shutting_down
 from django.conf import settings
 
 from overlord.kernel import clock
-from tickets import pruning, services
+from tickets import event_services, pruning, services
 
 RUN_SECONDS = 10.0  # of one sweep; beat enqueues one every 5 seconds, so that the next one waits beside it
 TICK_SECONDS = 0.25
@@ -41,5 +41,5 @@ def holds_expire(**_kwargs: object) -> None:
 
 @shared_task(name="tickets.rows_prune")
 def rows_prune(**_kwargs: object) -> dict[str, int]:
-    """Delete old holds that were never paid."""
-    return pruning.rows_prune(before=clock.now() - settings.RETENTION)
+    """Delete old holds that were never paid, and pictures that no event shows."""
+    return {**pruning.rows_prune(before=clock.now() - settings.RETENTION), **event_services.pictures_prune()}

@@ -20,10 +20,10 @@ from overlord.kernel.errors import DomainError, NotFound
 from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID
-from overlord.shop import error_messages
+from overlord.shop import error_messages, pictures
 from overlord.shop.permissions import staff_with
 from tickets import event_services as services
-from tickets.event_services import EventForms
+from tickets.event_services import EventForms, EventOutdated
 from tickets.models import Event, default_time_zone
 from tickets.permissions import Permission
 from tickets.selectors import event_time_zone
@@ -163,6 +163,55 @@ def event_copy(request: HttpRequest, event_id: int) -> HttpResponse:
     copied = services.event_copy(event_id=event_id, now=clock.now())
     messages.success(request, _("This is the copy, as a draft. Change its date before it goes on sale."))
     return redirect("office_event_edit", copied)
+
+
+class PictureForm(forms.Form):
+    """The version that staff saw, and a file or the wish to have none."""
+
+    version = WholeNumberField(min_value=1, max_value=LARGEST_ID)
+    remove = forms.BooleanField(required=False)
+
+
+@allow("GET", "POST")
+@staff_with(Permission.MANAGE_EVENTS)
+def event_picture(request: HttpRequest, event_id: int) -> HttpResponse:
+    """Show the picture of an event, and take another one or none."""
+    if request.method != "POST":
+        return _picture_page(request, event_id)
+    form, file = PictureForm(request.POST), request.FILES.get("picture")
+    if not form.is_valid():
+        return redirect("office_event_picture", event_id)
+    remove = form.cleaned_data["remove"]
+    if file is None and not remove:
+        return _picture_page(request, event_id, error=_("Choose a file first."))
+    try:
+        services.event_picture_set(
+            event_id=event_id,
+            version=form.cleaned_data["version"],
+            content=None if remove or file is None else file.read(pictures.LARGEST_FILE + 1),
+            now=clock.now(),
+        )
+    except (pictures.PictureRefused, EventOutdated) as refused:
+        return _picture_page(request, event_id, error=refused.detail)
+    messages.success(request, _("The picture was removed.") if remove else _("The picture was saved."))
+    return redirect("office_event", event_id)
+
+
+def _picture_page(request: HttpRequest, event_id: int, *, error: str = "") -> HttpResponse:
+    shown = selectors.event(event_id=event_id)
+    if shown is None:
+        raise NotFound()
+    context = {
+        "event": shown,
+        "picture": pictures.shown(pictures.address(shown.picture)),
+        "error": error,
+    }
+    return render(
+        request,
+        "box_office/picture.html",
+        context,
+        status=HTTPStatus.BAD_REQUEST if error else HTTPStatus.OK,
+    )
 
 
 class StatusForm(forms.Form):

@@ -141,6 +141,7 @@ def caddy(
             "OVERLORD_LIVE": HOST,
             "OVERLORD_LIVE_PORT": str(live_port),
             "OVERLORD_STATIC": str(static),
+            "OVERLORD_PICTURES": str(data_dir / "pictures"),
             "OVERLORD_TRUSTED_PROXIES": trusted_proxies,
             "HOME": str(data_dir),
             "XDG_DATA_HOME": str(data_dir),

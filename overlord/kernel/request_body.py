@@ -5,6 +5,7 @@ takes a body that comes in chunks for an empty one, since it has no Content-Leng
 before the body was read (401, 404), Granian closes the connection, and the front server loses the answer.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from io import BytesIO
@@ -13,7 +14,9 @@ from typing import Any
 from overlord.kernel.problems import CONTENT_TYPE, problem
 from overlord.kernel.rendering import dumps
 
-LARGEST_BODY = 1_000_000  # bytes; the front server has the same limit
+LARGEST_BODY = 1_000_000  # bytes; the front server has the same limits
+LARGEST_UPLOAD = 12_000_000  # with room for what is around a picture of 10 MB
+UPLOADS = re.compile(r"/office/events/[0-9]+/picture/?")
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -31,9 +34,11 @@ class RequestBodyReader:
         in_chunks = environ.pop("HTTP_TRANSFER_ENCODING", None) is not None
         if not length and not in_chunks:
             return self._application(environ, start_response)
-        body = environ["wsgi.input"].read(LARGEST_BODY + 1 if in_chunks else min(length, LARGEST_BODY + 1))
-        if len(body) > LARGEST_BODY:
-            sentence = "The request is larger than 1 MB."
+        is_upload = UPLOADS.fullmatch(environ["PATH_INFO"]) is not None
+        most = LARGEST_UPLOAD if is_upload else LARGEST_BODY
+        body = environ["wsgi.input"].read(most + 1 if in_chunks else min(length, most + 1))
+        if len(body) > most:
+            sentence = f"The request is larger than {most // 1_000_000} MB."
             return _refuse(start_response, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "request_too_large", sentence)
         if len(body) < length:  # half a body must not be acted upon: `amount=10` may have become `amount=1`
             sentence = "The request broke off."

@@ -23,6 +23,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "django.contrib.sitemaps",
     "django.contrib.staticfiles",
     "rest_framework",
     "drf_spectacular",
@@ -292,6 +293,8 @@ LOCALE_PATHS = [BASE_DIR / "overlord" / "locale"]
 TIME_ZONE = env.TIME_ZONE
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "static"  # where Caddy serves it from
+MEDIA_URL = "/pictures/"
+MEDIA_ROOT = env.PICTURES_DIR  # as Caddy serves it
 STORAGES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "overlord.shop.static_files.StaticFiles"},

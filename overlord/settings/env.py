@@ -92,6 +92,8 @@ PRODUCTION = ENVIRONMENT == "production"
 # Where the embedded servers keep their data, and the file they leave for other processes to find them by.
 DATA_DIR = Path(_env.str("OVERLORD_DATA", str(ROOT / ".overlord")))
 EMBEDDED_ENV = DATA_DIR / "env"
+# Where uploaded pictures are kept, which Caddy serves.
+PICTURES_DIR = Path(_env.str("OVERLORD_PICTURES", str(DATA_DIR / "pictures")))
 if not PRODUCTION:
     _read(EMBEDDED_ENV)
 

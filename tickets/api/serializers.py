@@ -70,7 +70,10 @@ class EventDetail(serializers.Serializer):
     ends_at = serializers.DateTimeField(allow_null=True)
     venue = serializers.CharField(help_text="May be empty, as the address may.")
     address = serializers.CharField()
-    description = serializers.CharField()
+    description = serializers.CharField(help_text="Markdown, as it was written.")
+    picture = serializers.CharField(
+        allow_null=True, help_text="The address on this server of a JPEG file, or null."
+    )
     currency = serializers.CharField()
     buyers = serializers.ChoiceField(choices=[each.value for each in rules.Buyers])
     opening = serializers.ChoiceField(choices=[opening.value for opening in Opening])

@@ -58,7 +58,7 @@ class LiveEvent extends HTMLElement {
     this.sale = event.sale;
   }
 
-  showEvent({ name, date, ends_at: endsAt, time_zone: zone, venue, address, description, status }) {
+  showEvent({ name, date, ends_at: endsAt, time_zone: zone, venue, address, description, picture, status }) {
     const heading = this.querySelector('[data-field="name"]');
     document.title = document.title.replace(heading.textContent, name);
     setText(heading, name);
@@ -73,19 +73,19 @@ class LiveEvent extends HTMLElement {
     setText(this.querySelector('[data-field="address"]'), address);
     this.querySelector('[data-field="place"]').hidden = !venue && !address;
     this.querySelector('[data-field="cancelled"]').hidden = status !== "cancelled";
-    this.showDescription(description);
-  }
-
-  /** Take a description that changed from the server's page, which has its HTML. */
-  async showDescription(description) {
-    const place = this.querySelector('[data-field="description"]');
-    const isNew = this.description === undefined
-      ? place.dataset.length !== String([...description].length)
+    const text = this.querySelector('[data-field="description"]');
+    const isOther = this.description === undefined
+      ? text.dataset.length !== String([...description].length)
       : this.description !== description;
     this.description = description;
-    if (!isNew) return;
-    const fresh = (await freshPage({ within: 2_000 }))?.querySelector('[data-field="description"]');
-    if (fresh && this.description === description) place.replaceWith(fresh);
+    if (isOther) this.renew("description");
+    if (this.querySelector('[data-field="picture"]').dataset.address !== (picture ?? "")) this.renew("picture");
+  }
+
+  /** Take a part of the page from the server, which makes its HTML. */
+  async renew(field) {
+    const fresh = (await freshPage({ within: 2_000 }))?.querySelector(`[data-field="${field}"]`);
+    if (fresh) this.querySelector(`[data-field="${field}"]`).replaceWith(fresh.cloneNode(true));
   }
 
   showType(ticket) {

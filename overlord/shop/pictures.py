@@ -1,0 +1,157 @@
+"""Pictures that organisers upload: checked, turned upright, made smaller, and kept as files that Caddy serves.
+
+Runs in the threads of a web process, one picture at a time, because a large one takes some 200 MB while it is read.
+Nothing of the uploaded file is kept but what is seen: it is drawn anew, without the place and the camera that a
+photograph names. A picture's name is made of its content and its size, so its files never change and may be kept
+for ever. Nothing here knows who refers to a picture.
+"""
+
+import contextlib
+import hashlib
+import io
+import struct
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Lock
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+from PIL import Image, ImageCms, ImageOps
+
+from overlord.kernel.errors import Invalid
+
+LARGEST_FILE = 10_000_000  # bytes
+MOST_PIXELS = 50_000_000  # of the width times the height; the newest phones take 48 million
+SMALLEST = 200  # pixels of the shorter side
+LARGE, SMALL = 1200, 480  # pixels of the width, at most
+TALLEST = 4  # times the width
+TAKEN = ("JPEG", "PNG", "WEBP")
+NAME = r"[0-9a-f]{32}-\d{1,4}x\d{1,4}"
+SUFFIXES = (".webp", ".jpg", "-small.webp", "-small.jpg")
+
+_one_at_a_time = Lock()
+
+
+class PictureRefused(Invalid):
+    """A file is no picture that can be taken; the sentence says why."""
+
+    code = "invalid"
+
+
+def picture_read(content: bytes) -> dict[str, bytes]:
+    """Return the files of an uploaded picture, by their endings; raise PictureRefused.
+
+    They are in two widths, each as WebP and as JPEG for browsers without WebP.
+    """
+    if len(content) > LARGEST_FILE:
+        raise PictureRefused(_("This file is larger than 10 MB. Choose a smaller one."))
+    with _one_at_a_time:
+        picture = _drawn(content)
+        small = _narrowed(picture, SMALL)
+        drawn = (picture, picture, small, small)
+        return {suffix: _written(each, suffix) for suffix, each in zip(SUFFIXES, drawn, strict=True)}
+
+
+def name_of(files: dict[str, bytes]) -> str:
+    """Return the name of a picture with these files: a hash of their content, and the size of the large ones."""
+    digest = hashlib.sha256(b"".join(files[suffix] for suffix in SUFFIXES)).hexdigest()[:32]
+    with Image.open(io.BytesIO(files[".jpg"]), formats=["JPEG"]) as picture:
+        return f"{digest}-{picture.width}x{picture.height}"
+
+
+def picture_keep(name: str, files: dict[str, bytes]) -> None:
+    """Write the files of a picture. Each is whole as soon as it is there."""
+    folder = Path(settings.MEDIA_ROOT)
+    folder.mkdir(parents=True, exist_ok=True)
+    for suffix, content in files.items():
+        unfinished = folder / f".{name}{suffix}.{time.monotonic_ns()}"
+        unfinished.write_bytes(content)
+        unfinished.replace(folder / f"{name}{suffix}")
+
+
+def picture_delete(name: str) -> None:
+    """Delete the files of a picture that nobody refers to."""
+    for suffix in SUFFIXES:
+        (Path(settings.MEDIA_ROOT) / f"{name}{suffix}").unlink(missing_ok=True)
+
+
+def names_kept(*, older_than: float) -> Iterator[str]:
+    """Yield the names of the pictures whose files are there since before that many seconds."""
+    until = time.time() - older_than
+    for file in sorted(Path(settings.MEDIA_ROOT).glob("*-small.jpg")):
+        if file.stat().st_mtime < until:
+            yield file.name.removesuffix("-small.jpg")
+
+
+def address(name: str) -> str | None:
+    """Return the address of a picture on this server; None when there is none."""
+    return f"{settings.MEDIA_URL}{name}.jpg" if name else None
+
+
+def shown(jpg: str | None) -> dict[str, str | int] | None:
+    """Return what a page needs to show the picture at this address: its files, and the size of the large ones."""
+    if jpg is None:
+        return None
+    stem = jpg.removesuffix(".jpg")
+    width, height = (int(pixels) for pixels in stem.rpartition("-")[2].split("x"))
+    files = {
+        "jpg": jpg,
+        "webp": f"{stem}.webp",
+        "small_jpg": f"{stem}-small.jpg",
+        "small_webp": f"{stem}-small.webp",
+    }
+    return {**files, "width": width, "height": height, "small_width": min(width, SMALL)}
+
+
+def _drawn(content: bytes) -> Image.Image:
+    too_many = PictureRefused(_("This picture has more than 50 million pixels. Choose a smaller one."))
+    try:
+        with Image.open(io.BytesIO(content), formats=TAKEN) as opened:
+            if opened.width * opened.height > MOST_PIXELS:
+                raise too_many
+            if min(opened.size) < SMALLEST:
+                raise PictureRefused(_("This picture is too small. Each side must have 200 pixels or more."))
+            if max(opened.size) > TALLEST * min(opened.size):
+                raise PictureRefused(
+                    _("This picture is too narrow. One side is more than 4 times the other.")
+                )
+            opened.draft("RGB", (2 * LARGE, 2 * LARGE))
+            return _narrowed(_flat(ImageOps.exif_transpose(opened)), LARGE)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise too_many from None
+    except Image.UnidentifiedImageError:
+        raise PictureRefused(_("This file is no picture. Choose a JPEG, PNG or WebP file.")) from None
+    except (OSError, SyntaxError, ValueError, IndexError, EOFError, struct.error):
+        raise PictureRefused(_("This picture is damaged. Choose another file.")) from None
+
+
+def _flat(picture: Image.Image) -> Image.Image:
+    """Return a picture in the colours that every screen knows, on white where it is transparent."""
+    profile = picture.info.get("icc_profile")
+    if profile and picture.mode == "RGB":
+        with contextlib.suppress(ImageCms.PyCMSError, OSError):  # a profile that nobody can read
+            own, usual = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+            picture = ImageCms.profileToProfile(picture, own, usual) or picture
+    if picture.has_transparency_data:
+        over = picture.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", over.size, "white"), over).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _narrowed(picture: Image.Image, width: int) -> Image.Image:
+    if picture.width <= width:
+        return picture
+    height = max(1, round(picture.height * width / picture.width))
+    return picture.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def _written(picture: Image.Image, suffix: str) -> bytes:
+    output = io.BytesIO()
+    bare = Image.new("RGB", picture.size)  # without what was known of the file
+    bare.paste(picture)
+    if suffix.endswith(".webp"):
+        bare.save(output, "WEBP", quality=78, method=4)
+    else:
+        bare.save(output, "JPEG", quality=80, optimize=True, progressive=True)
+    return output.getvalue()

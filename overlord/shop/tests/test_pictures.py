@@ -1,0 +1,112 @@
+"""Uploaded pictures: what is taken, what is refused with a sentence, and that nothing of the file is kept."""
+
+import io
+import struct
+import zlib
+from typing import Any
+
+import pytest
+from PIL import ExifTags, Image
+
+from overlord.shop import pictures
+from overlord.shop.pictures import PictureRefused, name_of, picture_read
+
+
+def file_of(picture: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
+    output = io.BytesIO()
+    picture.save(output, kind, **options)
+    return output.getvalue()
+
+
+def opened(content: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(content))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_picture_is_kept_in_two_widths_and_two_formats(kind: str) -> None:
+    files = picture_read(file_of(Image.new("RGB", (3000, 2000), "teal"), kind))
+    found = {suffix: (opened(content).format, opened(content).size) for suffix, content in files.items()}
+    assert found == {
+        ".webp": ("WEBP", (1200, 800)),
+        ".jpg": ("JPEG", (1200, 800)),
+        "-small.webp": ("WEBP", (480, 320)),
+        "-small.jpg": ("JPEG", (480, 320)),
+    }
+
+
+def test_a_small_picture_is_not_made_larger() -> None:
+    assert opened(picture_read(file_of(Image.new("RGB", (300, 200))))["-small.jpg"]).size == (300, 200)
+
+
+def test_a_photograph_stands_upright_and_tells_nothing_of_itself() -> None:
+    photograph = Image.new("RGB", (800, 400), "red")
+    photograph.paste("blue", (0, 0, 400, 400))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6  # to be turned to the right
+    exif[ExifTags.Base.Make] = "Camera of Ada"
+    exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitude] = (52.0, 31.0, 0.0)
+    content = file_of(photograph, exif=exif, comment=b"made by Ada")
+    assert b"Ada" in content
+    for suffix, kept in picture_read(content).items():
+        picture = opened(kept)
+        assert picture.size[0] < picture.size[1], suffix
+        assert not picture.getexif()
+        assert b"Ada" not in kept
+    top = picture.convert("RGB").getpixel((picture.width // 2, 10))
+    assert isinstance(top, tuple)
+    assert top[2] > 200 > 60 > top[0]  # what was on the left is at the top
+
+
+def test_what_is_transparent_becomes_white() -> None:
+    files = picture_read(file_of(Image.new("RGBA", (300, 300), (0, 0, 0, 0)), "PNG"))
+    assert opened(files[".jpg"]).getpixel((5, 5)) == (255, 255, 255)
+
+
+def test_the_same_picture_has_the_same_name_and_another_one_another() -> None:
+    red, blue = (picture_read(file_of(Image.new("RGB", (400, 300), colour))) for colour in ("red", "blue"))
+    assert name_of(red) == name_of(dict(red)) != name_of(blue)
+    assert name_of(red).endswith("-400x300")
+
+
+def png_header(width: int, height: int) -> bytes:
+    """Return a PNG file that says it is so large, and has nothing else in it."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "no picture"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "no picture"),
+        (b"GIF89a" + bytes(100), "no picture"),
+        (b"%PDF-1.7\n", "no picture"),
+        (file_of(Image.new("RGB", (300, 300)), "BMP"), "no picture"),
+        (file_of(Image.new("RGB", (300, 300)), "PNG")[:200], "damaged"),
+        (b"\xff\xd8\xff\xe0" + bytes(60), "no picture"),
+        (png_header(8000, 8000), "50 million pixels"),
+        (png_header(30_000, 30_000), "50 million pixels"),
+        (png_header(2**31 - 1, 2**31 - 1), "50 million pixels"),
+        (file_of(Image.new("RGB", (199, 400))), "too small"),
+        (file_of(Image.new("RGB", (200, 900))), "too narrow"),
+        (bytes(pictures.LARGEST_FILE + 1), "larger than 10 MB"),
+    ],
+)
+def test_what_is_no_picture_of_a_usual_size_is_refused_with_a_sentence(content: bytes, sentence: str) -> None:
+    with pytest.raises(PictureRefused, match=sentence):
+        picture_read(content)
+
+
+def test_a_file_with_bytes_changed_anywhere_is_taken_or_refused() -> None:
+    good = bytearray(file_of(Image.effect_noise((300, 240), 60).convert("RGB"), "WEBP"))
+    for place in range(0, len(good), max(1, len(good) // 60)):
+        bad = bytearray(good)
+        bad[place] ^= 0xFF
+        try:
+            assert picture_read(bytes(bad))
+        except PictureRefused:
+            continue
