@@ -77,7 +77,7 @@ class Readings:
     unreadable: int = 0  # moments in which PostgreSQL could not be asked
     violations: list[dict[str, Any]] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)
-    _floors: dict[str, int] = field(default_factory=dict)
+    _floors: dict[str, int] = field(default_factory=lambda: {"ticket_type": 0, "reservation": 0})
     _states: dict[int, str] = field(default_factory=dict)
     _ending: threading.Event = field(default_factory=threading.Event)
     _connection: psycopg2.extensions.connection | None = None
@@ -116,6 +116,9 @@ class Readings:
                 except psycopg2.Error:
                     self.unreadable += 1
                     self._forget_connection()
+                except Exception as error:
+                    self.note("the readings ended", error)  # a run without them says nothing
+                    raise
 
     def _look(self) -> None:
         connection = self._connected()
