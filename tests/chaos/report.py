@@ -55,6 +55,10 @@ def failures(found: dict[str, Any]) -> list[str]:
     """Return what must not be, in sentences; nothing after a good run."""
     said = [f"{kind}: {number} times" for kind, number in found["violations_by_kind"].items()]
     said += [f"stuck in round {each['round']}: {each}" for each in found["stuck"]]
+    if not found["snapshots"]:
+        said.append("no snapshot was read")
+    if not found["history"]["ok"]:
+        said.append("nothing was acknowledged")
     if found["sockets"]["foreign"]:
         said.append(f"{found['sockets']['foreign']} rows of others on private screens")
     return said + found["history"]["surprises"]
