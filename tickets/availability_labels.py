@@ -64,6 +64,8 @@ def _not_on_sale(sale: str, opens_at: datetime | None, time_zone: str) -> Label 
         return Label(tone="upcoming", text=_opening(opens_at, time_zone))
     if sale == SaleState.ENDED:
         return Label(tone="ended", text=_("Sales ended"))
+    if sale == SaleState.CANCELLED:
+        return Label(tone="ended", text=_("Cancelled"))
     if sale == SaleState.PAUSED:
         return Label(tone="paused", text=_("Sales paused"))
     if sale == SaleState.LINE:

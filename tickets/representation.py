@@ -83,7 +83,9 @@ def event_detail(
         "buyers": static["buyers"],
         "opening": static["opening"],
         "status": static["status"],
-        "sale": rules.event_sale_state((ticket["sale"] for ticket in tickets), date=static["date"], now=now),
+        "sale": SaleState.CANCELLED
+        if static["status"] == EventStatus.CANCELLED
+        else rules.event_sale_state((ticket["sale"] for ticket in tickets), date=static["date"], now=now),
         "version": static["version"] + sum(ticket["version"] for ticket in tickets),
         "server_time": now,
         "tickets": tickets,
@@ -105,7 +107,7 @@ def ticket_type(
         "held": figures.held,
         "sold": figures.sold,
         "max_per_user": static["max_per_user"],
-        "sale": SaleState.ENDED if event["status"] == EventStatus.CANCELLED else figures.sale(now=now),
+        "sale": SaleState.CANCELLED if event["status"] == EventStatus.CANCELLED else figures.sale(now=now),
         "opens_at": figures.opens_at,
         "closes_at": figures.closes_at,
         "next_release_at": figures.next_release_at,

@@ -56,6 +56,7 @@ class SaleState(StrEnum):
     PAUSED = "paused"
     UPCOMING = "upcoming"
     ENDED = "ended"
+    CANCELLED = "cancelled"  # the whole event is
 
 
 class Opening(StrEnum):
@@ -200,7 +201,7 @@ def sale_state(
 
 
 def event_sale_state(types: Iterable[SaleState], *, date: datetime, now: datetime) -> SaleState:
-    """Return an event's sale state: the first of OPEN, LINE, PAUSED, UPCOMING and ENDED that one of its types has.
+    """Return an event's sale state: the first of `SaleState` that one of its types has.
 
     An event without ticket types is UPCOMING until its date: they may still be added.
     """

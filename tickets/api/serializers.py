@@ -79,7 +79,7 @@ class EventDetail(serializers.Serializer):
     opening = serializers.ChoiceField(choices=[opening.value for opening in Opening])
     status = serializers.ChoiceField(
         choices=[EventStatus.ON_SALE.value, EventStatus.CANCELLED.value],
-        help_text="The sale of a cancelled event is `ended`. Drafts are not shown.",
+        help_text="The sale of a cancelled event is `cancelled`. Drafts are not shown.",
     )
     sale = SALE
     version = serializers.IntegerField()

@@ -74,7 +74,7 @@ def _page(request: HttpRequest, event_id: int, *, refused: DomainError | None = 
     entry = _entry(request, event_id)
     wished = _wished(request, entry if entry is not None and entry["state"] == EntryState.WAITING else None)
     shown = projections.line_shown(event_id=event_id, now=now)
-    has_ended = event["sale"] == rules.SaleState.ENDED
+    has_ended = event["sale"] in (rules.SaleState.ENDED, rules.SaleState.CANCELLED)
     context = {
         "event": event,
         "line": shown,

@@ -144,7 +144,7 @@ class TestStatus:
         with pytest.raises(SaleEnded):
             claim(buyer.pk, ticket_type, 1)
         shown = api.get(f"/event/events/{ticket_type.event_id}/").json()
-        assert (shown["status"], shown["sale"]) == ("cancelled", "ended")
+        assert (shown["status"], shown["sale"]) == ("cancelled", "cancelled")
         assert api.get("/event/events/").json()["results"] == []
         page = Client().get(f"/events/{ticket_type.event_id}/").content.decode()
         assert "This event is cancelled." in page

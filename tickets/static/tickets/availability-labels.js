@@ -34,6 +34,7 @@ function left(available, few) {
 function notOnSale(sale, opensAt, zone) {
   if (sale === "upcoming") return { tone: "upcoming", text: opening(opensAt, zone) };
   if (sale === "ended") return { tone: "ended", text: gettext("Sales ended") };
+  if (sale === "cancelled") return { tone: "ended", text: gettext("Cancelled") };
   if (sale === "paused") return { tone: "paused", text: gettext("Sales paused") };
   if (sale === "line") return { tone: "line", text: gettext("By the line") };
   return null;
