@@ -99,7 +99,7 @@ class StripeGateway:
         except stripe.StripeError as error:
             raise GatewayUnknown(str(error)) from error
         outcome = REFUND_OUTCOMES.get(made.status or "", RefundOutcome.PENDING)
-        return Refunded(outcome=outcome, reference=made.id, error=made.failure_reason or "")
+        return Refunded(outcome=outcome, reference=made.id, error=getattr(made, "failure_reason", None) or "")
 
     def charges(self, *, since: datetime) -> Iterator[ListedCharge]:
         params: Any = {"limit": PAGE, "expand": ["data.latest_charge"]}
