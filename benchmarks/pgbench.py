@@ -46,7 +46,9 @@ def claim_unchecked(types: Sequence[int]) -> str:
 
 
 def _for_next_buyer(statement: str) -> str:
-    return _with_next_buyer(statement.replace(" FROM buyer_check", " FROM buyer_next, buyer_check", 1))
+    return _with_next_buyer(
+        statement.replace(" FROM (SELECT buyer_check", " FROM buyer_next, LATERAL (SELECT buyer_check", 1)
+    )
 
 
 def _with_next_buyer(statement: str) -> str:
