@@ -27,7 +27,12 @@ PUBLIC = {
     "/api/schema/",
     "/api/asyncapi.yaml",
 }
-OF_VISITORS = {"/", "/events/<id:event_id>/"}  # whose answers are the same for everybody without a session
+OF_VISITORS = {
+    "/",
+    "/events/<id:event_id>/",
+    "/robots.txt",
+    "/sitemap.xml",
+}  # whose answers are the same for everybody without a session
 
 
 def routes(patterns: list[Any] | None = None, prefix: str = "/") -> Iterator[str]:
