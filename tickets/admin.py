@@ -14,7 +14,7 @@ from django.utils.translation import ngettext
 
 from overlord.kernel import clock, db, time_zones
 from overlord.shop import formats
-from tickets import event_edits, event_operations, event_saving, selectors, services
+from tickets import event_edits, event_operations, event_saving, event_selectors, selectors, services
 from tickets.admin_forms import EventForm, TicketTypeForm, TicketTypeFormSet
 from tickets.models import Event, TicketType, default_time_zone
 from tickets.permissions import Permission
@@ -112,14 +112,14 @@ class EventAdmin(admin.ModelAdmin):
     # Deleting --------------------------------------------------------------------------------------------
     def delete_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         event = self.get_object(request, object_id)
-        if event is not None and selectors.is_reserved(event_id=event.pk):
+        if event is not None and event_selectors.is_reserved(event_id=event.pk):
             self.message_user(request, CANNOT_DELETE.format(event), messages.ERROR)
             return redirect("admin:tickets_event_change", event.pk)
         return super().delete_view(request, object_id, *args, **kwargs)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         protected = [
-            CANNOT_DELETE.format(event) for event in objs if selectors.is_reserved(event_id=event.pk)
+            CANNOT_DELETE.format(event) for event in objs if event_selectors.is_reserved(event_id=event.pk)
         ]
         if protected:
             return [], {}, set(), protected

@@ -9,7 +9,7 @@ from django.contrib.admin.widgets import AdminSplitDateTime
 
 from overlord.kernel import money, texts, time_zones
 from overlord.kernel.form_fields import LongSelect, WholeNumberField, use_iso_formats
-from tickets import event_edits, event_rules, rules, selectors
+from tickets import event_edits, event_rules, event_selectors, rules
 from tickets.models import Event, Inventory, TicketType, default_time_zone
 
 
@@ -90,7 +90,7 @@ class EventForm(forms.ModelForm):
         return currency
 
     def _check_currency_may_change(self, before: str | None) -> None:
-        if selectors.is_reserved(event_id=self.instance.pk):
+        if event_selectors.is_reserved(event_id=self.instance.pk):
             sentence = f"Tickets were reserved in {before}, so the currency can no longer be changed."
             raise forms.ValidationError(sentence)
         if not self.may_change_types:
@@ -218,7 +218,7 @@ class TicketTypeFormSet(forms.BaseInlineFormSet):
         """Return the currency and the date that the event has in the database: its form may have changed them."""
         known = getattr(self, "_known_before", None)
         if known is None:
-            saved = selectors.event_terms(self.instance.pk) if self.instance.pk else None
+            saved = event_selectors.event_terms(self.instance.pk) if self.instance.pk else None
             known = self._known_before = saved or (self.instance.currency, None)
         return known
 
@@ -238,6 +238,6 @@ class TicketTypeFormSet(forms.BaseInlineFormSet):
 
     @staticmethod
     def _check_deletable(line: forms.ModelForm) -> None:
-        if line.instance.pk and selectors.is_type_reserved(ticket_type=line.instance.pk):
+        if line.instance.pk and event_selectors.is_type_reserved(ticket_type=line.instance.pk):
             sentence = f"Tickets of type {line.instance.name} were reserved, so it cannot be deleted."
             raise forms.ValidationError(sentence)

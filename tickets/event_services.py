@@ -12,7 +12,7 @@ from django.http import QueryDict
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from overlord.shop import pictures
-from tickets import event_edits, event_operations, event_rules, event_saving, selectors
+from tickets import event_edits, event_operations, event_rules, event_saving, event_selectors
 from tickets.event_forms import OfficeEventForm, types_of
 from tickets.event_rules import EventOutdated, EventStatus
 from tickets.models import Event, Inventory, TicketType
@@ -131,7 +131,7 @@ def picture_forget(*, name: str) -> bool:
     """Delete a picture unless an event shows it; return whether it was deleted."""
     with db.transaction():
         event_operations.picture_lock(name=name)
-        if selectors.is_picture_used(name=name):
+        if event_selectors.is_picture_used(name=name):
             return False
         pictures.picture_delete(name)
         return True
@@ -164,7 +164,7 @@ def event_unpublish(*, event_id: int, version: int, now: datetime) -> None:
 
     def check(event: Event) -> None:
         event_operations.inventories_lock(event_id=event.pk)
-        event_rules.check_unpublishable(event.status, reserved=selectors.is_reserved(event_id=event.pk))
+        event_rules.check_unpublishable(event.status, reserved=event_selectors.is_reserved(event_id=event.pk))
 
     _status_set(event_id, version, EventStatus.DRAFT, check, now=now)
 

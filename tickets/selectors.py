@@ -187,32 +187,6 @@ def event_time_zone(event_id: int) -> str | None:
     return Event.objects.filter(pk=event_id).values_list("time_zone", flat=True).first()
 
 
-def is_picture_used(*, name: str) -> bool:
-    """Return whether an event shows this picture."""
-    return Event.objects.filter(picture=name).exists()
-
-
-def event_terms(event_id: int) -> tuple[str, datetime] | None:
-    """Return an event's currency and date; None when there is no such event."""
-    return Event.objects.filter(pk=event_id).values_list("currency", "date").first()
-
-
-def is_reserved(*, event_id: int) -> bool:
-    """Return whether tickets of the event were ever reserved."""
-    return Inventory.objects.filter(ticket_type__event_id=event_id, reservations__gt=0).exists()
-
-
-def is_type_reserved(*, ticket_type: int) -> bool:
-    """Return whether tickets of this type were ever reserved."""
-    return Inventory.objects.filter(pk=ticket_type, reservations__gt=0).exists()
-
-
-def events_known(named: Collection[tuple[str, datetime]]) -> set[tuple[str, datetime]]:
-    """Return which of these pairs of name and date there is an event for."""
-    found = Event.objects.filter(name__in=[name for name, _ in named]).values_list("name", "date")
-    return set(found) & set(named)
-
-
 def sweep_glance(*, thresholds: Sequence[int], after: datetime, until: datetime) -> dict[str, bool]:
     """Return whether there is work for a sweep: `due`, `crossed` and `expiring`, as `sql/sweep_glance.sql` says."""
     [seen] = db.rows(sql.GLANCE, {"thresholds": list(thresholds), "after": after, "until": until})

@@ -16,6 +16,7 @@ from overlord.kernel.errors import Busy, DomainError, Mismatch, NotFound
 from overlord.kernel.steps import step_log
 from tickets import (
     event_operations,
+    event_selectors,
     limits,
     operations,
     projections,
@@ -264,7 +265,7 @@ def events_delete(*, events: Iterable[Event], now: datetime) -> None:
 def events_load(*, events: Sequence[EventToLoad], now: datetime) -> int:
     """Add all events of a file, or none, and count them; raise FileErrors for those that exist already."""
     with db.transaction():
-        known = selectors.events_known([(event.name, event.date) for event in events])
+        known = event_selectors.events_known([(event.name, event.date) for event in events])
         mistakes = [
             (event.line, f"{event.name} on {event.date.isoformat()} exists already.")
             for event in events

@@ -13,7 +13,7 @@ from django.utils.html import strip_tags
 from overlord.accounts.models import User
 from overlord.kernel import db
 from tests.threads import together
-from tickets import event_operations, selectors, services
+from tickets import event_operations, event_selectors, services
 from tickets.models import Event, Inventory, Reservation, TicketType
 from tickets.tests.forms import Form
 from tickets.tests.reserving import claim
@@ -390,4 +390,4 @@ def test_reading_an_event_costs_no_lock(staff: Client, ticket_type: TicketType) 
         event_operations.event_lock(event_id=ticket_type.event_id)
         [answer] = together(lambda: change(staff, ticket_type.event).fields["name"])
         assert answer == ticket_type.event.name
-    assert not selectors.is_reserved(event_id=ticket_type.event_id)
+    assert not event_selectors.is_reserved(event_id=ticket_type.event_id)

@@ -1,0 +1,32 @@
+"""Reads that decide what staff may change of an event, and what a file of events would add."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from tickets.models import Event, Inventory
+
+
+def is_picture_used(*, name: str) -> bool:
+    """Return whether an event shows this picture."""
+    return Event.objects.filter(picture=name).exists()
+
+
+def event_terms(event_id: int) -> tuple[str, datetime] | None:
+    """Return an event's currency and date; None when there is no such event."""
+    return Event.objects.filter(pk=event_id).values_list("currency", "date").first()
+
+
+def is_reserved(*, event_id: int) -> bool:
+    """Return whether tickets of the event were ever reserved."""
+    return Inventory.objects.filter(ticket_type__event_id=event_id, reservations__gt=0).exists()
+
+
+def is_type_reserved(*, ticket_type: int) -> bool:
+    """Return whether tickets of this type were ever reserved."""
+    return Inventory.objects.filter(pk=ticket_type, reservations__gt=0).exists()
+
+
+def events_known(named: Collection[tuple[str, datetime]]) -> set[tuple[str, datetime]]:
+    """Return which of these pairs of name and date there is an event for."""
+    found = Event.objects.filter(name__in=[name for name, _ in named]).values_list("name", "date")
+    return set(found) & set(named)
