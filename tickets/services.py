@@ -136,11 +136,22 @@ def claim_diagnose(*, buyer_id: int, ticket_type: int, quantity: int) -> None:
 
 def reservation_get(*, buyer_id: int, reservation_id: int, now: datetime) -> dict[str, Any]:
     """Return one of the buyer's reservations; raise NotFound, and ReservationEnded for an ended one."""
+    row = _reservation_row(buyer_id=buyer_id, reservation_id=reservation_id)
+    if row["ended_at"] is not None:
+        raise ReservationEnded(state=row["state"], ended_at=row["ended_at"])
+    return representation.reservation(row, now=now)
+
+
+def _reservation_row(*, buyer_id: int, reservation_id: int) -> dict[str, Any]:
     row = selectors.reservation_row(buyer_id=buyer_id, reservation_id=reservation_id)
     if row is None:
         raise NotFound()
-    if row["ended_at"] is not None:
-        raise ReservationEnded(state=row["state"], ended_at=row["ended_at"])
+    return row
+
+
+def _changed(*, buyer_id: int, reservation_id: int, now: datetime) -> dict[str, Any]:
+    """Return a reservation that was changed just now, an ended one too: the change was committed before its end."""
+    row = _reservation_row(buyer_id=buyer_id, reservation_id=reservation_id)
     return representation.reservation(row, now=now)
 
 
@@ -166,7 +177,7 @@ def reservation_resize(*, buyer_id: int, reservation_id: int, quantity: int) -> 
         _resize_diagnose(reservation, step)
     else:
         raise Busy()
-    return reservation_get(buyer_id=buyer_id, reservation_id=reservation_id, now=now)
+    return _changed(buyer_id=buyer_id, reservation_id=reservation_id, now=now)
 
 
 def _resize_diagnose(reservation: Reservation, step: int) -> None:
@@ -188,7 +199,7 @@ def reservation_extend(*, buyer_id: int, reservation_id: int) -> dict[str, Any]:
         order = operations.order_lock_with(reservation_id=reservation_id, buyer_id=buyer_id)
         now = db.now()
         operations.order_extend(order=order, reservation_id=reservation_id, now=now)
-    return reservation_get(buyer_id=buyer_id, reservation_id=reservation_id, now=now)
+    return _changed(buyer_id=buyer_id, reservation_id=reservation_id, now=now)
 
 
 # Expiry --------------------------------------------------------------------------------------------------
