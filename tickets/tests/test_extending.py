@@ -8,7 +8,7 @@ from rest_framework.test import APIClient
 
 from overlord.accounts.models import User
 from tests.clients import api_of
-from tickets import rules, services
+from tickets import operations, rules, services
 from tickets.models import Inventory, Reservation, TicketType
 from tickets.tests.reserving import claim
 
@@ -65,3 +65,33 @@ class TestTheAPI:
         services.reservation_release(buyer_id=buyer.pk, reservation_id=held["id"])
         refused = api.post(path)
         assert (refused.status_code, refused.json()["code"]) == (409, "not_extendable")
+
+    @pytest.mark.parametrize("change", ["extend", "resize"])
+    def test_a_change_is_answered_as_done_although_the_hold_ends_right_after_it(
+        self,
+        api: APIClient,
+        buyer: User,
+        ticket_type: TicketType,
+        monkeypatch: pytest.MonkeyPatch,
+        change: str,
+    ) -> None:
+        held = claim(buyer.pk, ticket_type).reservation
+        mine = Reservation.objects.filter(pk=held["id"])
+        mine.update(expires_at=held["created"] + MINUTE)
+
+        def ends_meanwhile(**_: object) -> None:
+            monkeypatch.undo()
+            mine.update(created=held["created"] - 20 * MINUTE, expires_at=held["created"] - MINUTE)
+            services.due_holds_release(ticket_type=ticket_type.pk)
+
+        monkeypatch.setattr(operations.projections, "announce", ends_meanwhile)
+        path = f"/event/reservations/{held['id']}/"
+        answer = (
+            api.post(f"{path}extend/")
+            if change == "extend"
+            else api.patch(path, {"amount": 2}, format="json")
+        )
+        assert answer.status_code == 200
+        assert answer.json()["state"] == "expired"
+        assert answer.json()["amount"] == mine.get().quantity
+        assert api.get(path).status_code == 410
