@@ -15,7 +15,6 @@ from django.utils.html import format_html
 from checkout import services
 from checkout.models import Incident, Payment, Refund, UnmatchedCharge
 from checkout.permissions import Permission
-from checkout.rules import RefundOutcome
 from overlord.accounts.selectors import actor_id
 from overlord.kernel import clock, money
 from overlord.kernel.errors import DomainError
@@ -259,10 +258,10 @@ class UnmatchedChargeAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Pay back the selected charges", permissions=["act"])
     def pay_back(self, request: HttpRequest, charges: QuerySet[UnmatchedCharge]) -> None:
-        for charge in charges.filter(closed_at=None):
-            outcome = services.unmatched_charge_refund(charge_id=charge.pk)
-            level = messages.ERROR if outcome == RefundOutcome.FAILED else messages.SUCCESS
-            self.message_user(request, f"{charge}: the refund is {outcome}.", level)
+        ids = list(charges.filter(closed_at=None).values_list("pk", flat=True))
+        services.unmatched_charges_refund_request(ids=ids)
+        said = "The gateway is asked to pay these back. Each is closed as soon as the gateway has accepted."
+        self.message_user(request, said, messages.SUCCESS)
 
     @admin.action(description="Close the selected incidents", permissions=["act"])
     def close(self, request: HttpRequest, charges: QuerySet[UnmatchedCharge]) -> None:

@@ -23,6 +23,12 @@ def refund_process(*, refund_id: int, **_kwargs: object) -> None:
     services.refund_process(refund_id=refund_id)
 
 
+@shared_task(name="checkout.unmatched_charge_refund")
+def unmatched_charge_refund(*, charge_id: int, **_kwargs: object) -> None:
+    """Pay back one charge without a payment."""
+    services.unmatched_charge_refund(charge_id=charge_id)
+
+
 @shared_task(name="checkout.look_after")
 def look_after(**_kwargs: object) -> None:
     """Hand what is due to workers again."""

@@ -17,6 +17,7 @@ from checkout.services.reconciliation import (
     charges_reconcile,
     unmatched_charge_refund,
     unmatched_charges_close,
+    unmatched_charges_refund_request,
 )
 from checkout.services.refunds import refund_process, refund_request, refund_retry
 from checkout.services.returns import reservation_return
@@ -52,5 +53,6 @@ __all__ = [
     "reservation_return",
     "unmatched_charge_refund",
     "unmatched_charges_close",
+    "unmatched_charges_refund_request",
     "webhook_take",
 ]

@@ -15,6 +15,7 @@ from checkout.gateways import GatewayUnknown
 from checkout.gateways.protocol import ListedCharge
 from checkout.rules import RefundOutcome
 from overlord.kernel import db
+from overlord.kernel.queues import Queue, enqueue
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,15 @@ def charges_reconcile(*, gateway: str, since: datetime) -> int:
     for batch in _batches(gateways.named(gateway).charges(since=since)):
         new += _compare(gateway, batch)
     return new
+
+
+def unmatched_charges_refund_request(*, ids: Collection[int]) -> None:
+    """Hand charges without a payment to the payments worker, to be paid back.
+
+    A message that is lost leaves its charge open. Asking again is safe.
+    """
+    for charge_id in ids:
+        enqueue("checkout.unmatched_charge_refund", queue=Queue.PAYMENTS, charge_id=charge_id)
 
 
 def unmatched_charge_refund(*, charge_id: int) -> RefundOutcome:

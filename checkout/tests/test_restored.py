@@ -1,5 +1,7 @@
 """After the restore of a backup the gateway remembers what our tables no longer do."""
 
+import base64
+import json
 from datetime import timedelta
 
 import pytest
@@ -14,8 +16,9 @@ from checkout.gateways import ledger
 from checkout.models import Payment, Receipt, UnmatchedCharge
 from checkout.rules import PaymentStatus, RefundOutcome
 from checkout.tests.paying import PAYMENTS, charges, pay, work
-from overlord.kernel import db
+from overlord.kernel import db, redis_client
 from overlord.kernel.errors import NotFound
+from overlord.kernel.queues import Queue
 from tickets.models import TicketType
 from tickets.tests.reserving import reserve
 
@@ -39,6 +42,12 @@ def pay_before_and_after_a_restore(api: APIClient, payment: Payment, ticket_type
     again = Payment.objects.get(pk=payment.pk)
     pay(api, again, "another card")
     return work(again)
+
+
+def waiting_ids(queue: Queue) -> list[dict[str, int]]:
+    """Return what the messages on a queue carry."""
+    bodies = [json.loads(text)["body"] for text in redis_client.broker().lrange(queue, 0, -1)]
+    return [json.loads(base64.b64decode(body))[1] for body in bodies]
 
 
 @pytest.fixture
@@ -118,6 +127,9 @@ class TestReconciliation:
         charge = UnmatchedCharge.objects.get(gateway_reference=lost)
         chosen = {"action": "pay_back", "_selected_action": [charge.pk]}
         admin_client.post("/admin/checkout/unmatchedcharge/", chosen)
+        [waiting] = [each for each in waiting_ids(Queue.PAYMENTS) if "charge_id" in each]
+        assert back(lost) == [], "the gateway is asked by the worker alone"
+        tasks.unmatched_charge_refund(**waiting)
         assert back(lost) == [3000]
         assert lost not in unmatched()
 
