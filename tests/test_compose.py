@@ -16,6 +16,7 @@ from overlord.compose import secret_files
 from overlord.embedded import binaries, program
 from overlord.embedded.ports import HOST
 from overlord.embedded.servers import PRIVATE_LOG
+from overlord.settings import env
 from tests import compose
 from tests.compose import OURS, ROOT
 
@@ -260,6 +261,14 @@ def test_each_server_has_its_own_secret_alone() -> None:
     assert mounted["valkey"] == ["valkey-secret:/srv/secrets:ro"]
     assert mounted["caddy"] == []
     assert all(mounted[name] == ["secrets:/var/lib/overlord:ro"] for name in OURS)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_each_process_gets_the_secrets_that_it_reads_alone(name: str) -> None:
+    own = compose.services()[name]["environment"]
+    assert own["OVERLORD_PROCESS"] == name
+    emptied = {secret for secret in env.SECRETS if own.get(secret) == ""}
+    assert emptied == {secret for secret, readers in env.READ_BY.items() if name not in readers}
 
 
 def test_an_address_without_a_password_is_named(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from overlord.settings import env
 from tests import compose, settings_reader
 from tests.compose import OURS, ROOT
 
@@ -79,7 +80,19 @@ def test_each_process_is_started_as_by_compose(name: str) -> None:
     ours, theirs = container(name), compose.services()[name]
     assert ours["command"] == compose.argv(theirs)
     assert ours["image"] == theirs["image"]
-    assert {each["name"]: each["value"] for each in ours["env"]} == theirs["environment"]
+    given = {name: value for name, value in theirs["environment"].items() if name not in env.SECRETS}
+    assert {each["name"]: each["value"] for each in ours["env"] if "value" in each} == given
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_each_process_gets_the_secrets_that_it_reads_alone(name: str) -> None:
+    pod = container(name)
+    assert pod["envFrom"] == [{"configMapRef": {"name": "overlord"}}]
+    given = {each["name"]: each["valueFrom"]["secretKeyRef"] for each in pod["env"] if "valueFrom" in each}
+    assert given.keys() == {secret for secret in env.SECRETS if name in env.READ_BY.get(secret, OURS)}
+    for secret, of in given.items():
+        must = secret in ("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "EMAIL_URL")
+        assert of == {"name": "overlord", "key": secret, **({} if must else {"optional": True})}
 
 
 def test_the_front_server_is_composes() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from overlord.settings import env
 from tests import settings_reader
 from tests.settings_reader import ROOT
 
@@ -32,6 +33,43 @@ def test_a_secret_may_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
         ImproperlyConfigured, match=r"STRIPE_SECRET_KEY_FILE is .*stripe', which cannot be read"
     ):
         load(**{**given, "STRIPE_SECRET_KEY": ""})
+
+
+SECRETS = {
+    "SECRET_KEY": "s" * 50,
+    "DATABASE_URL": POSTGRES,
+    "REDIS_URL": "redis://:password@host:6379/0",
+    "EMAIL_URL": "smtp://mail.example.org",
+    **STRIPE,
+}
+OTHERS = {
+    "ENVIRONMENT": "production",
+    "ALLOWED_HOSTS": "a.example",
+    "CSRF_TRUSTED_ORIGINS": "https://a.example",
+}
+
+
+@pytest.mark.parametrize("process", env.PROCESSES)
+def test_a_process_starts_with_what_it_reads_and_drops_the_rest(tmp_path: Path, process: str) -> None:
+    load = settings_reader.reader(tmp_path)
+    needed = [name for name in SECRETS if process in env.READ_BY.get(name, env.PROCESSES)]
+    needs = {name: SECRETS[name] for name in needed}
+    read = load(OVERLORD_PROCESS=process, **OTHERS, **needs)
+    given_all = load(OVERLORD_PROCESS=process, **OTHERS, **SECRETS)
+    for name in ("SECRET_KEY", "DATABASE_URL", "STRIPE_SECRET_KEY"):
+        assert given_all[name] == read[name] == needs.get(name, "")
+    assert given_all["STRIPE_WEBHOOK_SECRETS"] == (["whsec_1", "whsec_2"] if process == "web" else [])
+    assert given_all["EMAIL"]["EMAIL_HOST"] == ("mail.example.org" if process == "upkeep" else "none.invalid")
+    for name in set(needed) & set(env.READ_BY):
+        with pytest.raises(ImproperlyConfigured, match=name):
+            load(OVERLORD_PROCESS=process, **OTHERS, **{**needs, name: ""})
+
+
+def test_a_process_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        ImproperlyConfigured, match="OVERLORD_PROCESS is 'worker'; it must be one of web, logins"
+    ):
+        settings_reader.reader(tmp_path)(OVERLORD_PROCESS="worker")
 
 
 @pytest.mark.parametrize(

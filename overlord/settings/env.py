@@ -69,9 +69,34 @@ SECRETS = (
     "DEMO_PASSWORD",
 )
 
+# What these processes alone need of them. The others start without it, and drop it where it is set.
+READ_BY = {
+    "SECRET_KEY": ("web", "logins", "live", "upkeep"),
+    "DATABASE_URL": ("web", "logins", "live", "payments", "broadcasts", "upkeep"),
+    "DATABASE_DIRECT_URL": ("web", "logins", "live", "payments", "broadcasts", "upkeep"),
+    "EMAIL_URL": ("upkeep",),
+    "STRIPE_SECRET_KEY": ("payments", "upkeep"),
+    "STRIPE_WEBHOOK_SECRETS": ("web",),
+    "METRICS_TOKEN": ("web",),
+    "DEMO_PASSWORD": (),
+}
+PROCESSES = ("web", "logins", "live", "payments", "broadcasts", "upkeep", "beat")
+
+# Which of them this is. Empty: a command, or all of them under `bin/up`, which may need everything.
+PROCESS = _env.str("OVERLORD_PROCESS", "")
+if PROCESS and PROCESS not in PROCESSES:
+    raise ImproperlyConfigured(f"OVERLORD_PROCESS is {PROCESS!r}; it must be one of {', '.join(PROCESSES)}.")
+
+
+def _reads(name: str) -> bool:
+    """Return whether this process needs a secret."""
+    return not PROCESS or PROCESS in READ_BY.get(name, PROCESSES)
+
 
 def _read_secret(name: str) -> None:
-    """Set a secret from the file that NAME_FILE names, unless it is set itself."""
+    """Set a secret from the file that NAME_FILE names, unless it is set itself or not needed here."""
+    if not _reads(name):
+        return
     file = os.environ.get(f"{name}_FILE")
     if not file or os.environ.get(name):
         return
@@ -96,11 +121,14 @@ EMBEDDED_ENV = DATA_DIR / "env"
 PICTURES_DIR = Path(_env.str("OVERLORD_PICTURES", str(DATA_DIR / "pictures")))
 if not PRODUCTION:
     _read(EMBEDDED_ENV)
+for _name in SECRETS:
+    if not _reads(_name):
+        os.environ.pop(_name, None)
 
 
 def _required(name: str, how: str) -> str:
     value = _env.str(name, "").strip(", ")
-    if PRODUCTION and not value:
+    if PRODUCTION and not value and _reads(name):
         _missing.append(f"{name} is not set. {how}")
     return value
 
@@ -111,7 +139,9 @@ def _list(name: str, how: str) -> list[str]:
 
 DEVELOPMENT_SECRET_KEY = "development-only-" + "0" * 40
 RANDOM = "python3 -c 'import secrets; print(secrets.token_urlsafe(50))'"
-SECRET_KEY = _required("SECRET_KEY", f"Make one with: {RANDOM}") or DEVELOPMENT_SECRET_KEY
+SECRET_KEY = _required("SECRET_KEY", f"Make one with: {RANDOM}")
+if _reads("SECRET_KEY"):
+    SECRET_KEY = SECRET_KEY or DEVELOPMENT_SECRET_KEY
 
 # Empty outside production when nothing is set and `bin/up` never ran: a system check says so.
 DATABASE_URL = _required(
@@ -161,7 +191,7 @@ _email_url = _required(
 
 if _missing:
     raise ImproperlyConfigured("\n".join(_missing))
-if PRODUCTION and (SECRET_KEY == DEVELOPMENT_SECRET_KEY or len(SECRET_KEY) < 50):
+if PRODUCTION and _reads("SECRET_KEY") and (SECRET_KEY == DEVELOPMENT_SECRET_KEY or len(SECRET_KEY) < 50):
     raise ImproperlyConfigured(
         f"SECRET_KEY is a development one or shorter than 50 characters. Make one with: {RANDOM}"
     )
@@ -293,12 +323,12 @@ STRIPE_API_BASE = _env.str("STRIPE_API_BASE", "")
 def _check_stripe() -> None:
     """Raise ImproperlyConfigured unless the keys look like Stripe's."""
     where = "It stands in Stripe's dashboard, under Developers."
-    if not STRIPE_SECRET_KEY.startswith(("sk_", "rk_")):
+    if _reads("STRIPE_SECRET_KEY") and not STRIPE_SECRET_KEY.startswith(("sk_", "rk_")):
         raise ImproperlyConfigured(f"STRIPE_SECRET_KEY must begin with sk_ or rk_. {where}")
     if not STRIPE_PUBLISHABLE_KEY.startswith("pk_"):
         raise ImproperlyConfigured(f"STRIPE_PUBLISHABLE_KEY must begin with pk_. {where}")
-    if not STRIPE_WEBHOOK_SECRETS or not all(
-        secret.startswith("whsec_") for secret in STRIPE_WEBHOOK_SECRETS
+    if _reads("STRIPE_WEBHOOK_SECRETS") and not (
+        STRIPE_WEBHOOK_SECRETS and all(secret.startswith("whsec_") for secret in STRIPE_WEBHOOK_SECRETS)
     ):
         raise ImproperlyConfigured(
             f"STRIPE_WEBHOOK_SECRETS must be one or more whsec_..., by commas. {where}"
@@ -308,7 +338,10 @@ def _check_stripe() -> None:
 if PAYMENT_GATEWAY == "stripe":
     _check_stripe()
 
-EMAIL = _env.email_url_config(_email_url or "consolemail://")
+# A process that sends no mails has no server that could take one: a mail sent there by mistake is an error.
+EMAIL = _env.email_url_config(
+    (_email_url or "consolemail://") if _reads("EMAIL_URL") else "smtp://none.invalid"
+)
 DEFAULT_FROM_EMAIL = _env.str("DEFAULT_FROM_EMAIL", "Ticket Overlord <tickets@localhost>")
 
 # Who sells, as receipts name it: one line each, and more of the address after " | ".
