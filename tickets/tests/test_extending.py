@@ -8,7 +8,7 @@ from rest_framework.test import APIClient
 
 from overlord.accounts.models import User
 from tests.clients import api_of
-from tickets import operations, rules, services
+from tickets import projections, rules, services
 from tickets.models import Inventory, Reservation, TicketType
 from tickets.tests.reserving import claim
 
@@ -84,7 +84,7 @@ class TestTheAPI:
             mine.update(created=held["created"] - 20 * MINUTE, expires_at=held["created"] - MINUTE)
             services.due_holds_release(ticket_type=ticket_type.pk)
 
-        monkeypatch.setattr(operations.projections, "announce", ends_meanwhile)
+        monkeypatch.setattr(projections, "announce", ends_meanwhile)
         path = f"/event/reservations/{held['id']}/"
         answer = (
             api.post(f"{path}extend/")
