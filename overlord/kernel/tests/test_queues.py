@@ -2,11 +2,17 @@
 
 import base64
 import json
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 from celery import current_app
 from celery.contrib.testing.worker import start_worker
+from kombu.transport.redis import Channel
+from kombu.transport.virtual import Message
+from redis import ConnectionError as RedisConnectionError
+from redis import RedisError
+from redis.client import Pipeline
 
 from overlord.celery import app
 from overlord.kernel import queues, redis_client
@@ -65,3 +71,33 @@ def test_a_worker_takes_it_and_drops_what_waited_too_long() -> None:
     with start_worker(app, pool="solo", queues=[Queue.UPKEEP], perform_ping_check=False):
         eventually(lambda: len(seen) >= 2)
     assert seen == [2, 3]
+
+
+def take(channel: Channel, *, times: int) -> list[Message]:
+    """Send as many messages, and take each from the queue."""
+    for _ in range(times):
+        queues.enqueue("some.task", queue=Queue.UPKEEP)
+    return [channel.basic_get(Queue.UPKEEP) for _ in range(times)]
+
+
+@pytest.mark.parametrize("in_redis", [False, True])
+def test_an_acknowledgement_needs_no_redis_and_frees_its_place(
+    monkeypatch: pytest.MonkeyPatch, in_redis: bool
+) -> None:
+    """With acknowledgements in Redis, the control, those that fail keep the worker from all further messages."""
+    options = {**app.conf.broker_transport_options, **({"ack_emulation": True} if in_redis else {})}
+    with app.connection_for_read(transport_options=options) as connection:
+        channel = connection.channel()
+        channel.basic_qos(0, 2, False)
+        taken_messages = take(channel, times=2)
+        assert not channel.qos.can_consume()
+        monkeypatch.setattr(Pipeline, "execute", _fail)
+        for message in taken_messages:
+            with pytest.raises(RedisError) if in_redis else nullcontext():
+                message.ack()
+        monkeypatch.undo()
+        assert channel.qos.can_consume() is not in_redis
+
+
+def _fail(_: Pipeline, *_args: object) -> None:
+    raise RedisConnectionError("Connection closed by server.")
