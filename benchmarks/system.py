@@ -51,6 +51,12 @@ class System:
         self.start(program.logins(port, env=self.env))
         return port
 
+    def start_door(self) -> int:
+        """Start the Granian for gates, and return its port."""
+        port = ports.any_free()
+        self.start(program.door(port, env=self.env))
+        return port
+
     def start_live(self) -> int:
         """Start Daphne and return its port."""
         port = ports.any_free()
@@ -61,12 +67,14 @@ class System:
         """Start all that `bin/up` starts, and return the port of Caddy, the front server."""
         self.start_workers()
         port = ports.any_free()
-        web, logins, live = self.start_web("web"), self.start_logins(), self.start_live()
+        web, logins = self.start_web("web"), self.start_logins()
+        door, live = self.start_door(), self.start_live()
         self.start(
             program.caddy(
                 port,
                 web_port=web,
                 logins_port=logins,
+                door_port=door,
                 live_port=live,
                 static=program.STATIC_ROOT,
                 data_dir=self.folder,

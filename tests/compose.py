@@ -20,7 +20,7 @@ from overlord.embedded.processes import Program
 
 ROOT = Path(__file__).resolve().parents[1]
 TMP = "/tmp"  # noqa: S108
-OURS = ("web", "logins", "live", "payments", "broadcasts", "upkeep", "beat")
+OURS = ("web", "logins", "door", "live", "payments", "broadcasts", "upkeep", "beat")
 STATIC = "/srv/static"
 PICTURES = "/srv/pictures"
 SECRETS = "/srv/secrets"

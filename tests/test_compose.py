@@ -25,6 +25,7 @@ ENV = {"REDIS_URL": "", "OVERLORD_DATA": ""}
 UP = {
     "web": program.web(1, env=ENV),
     "logins": program.logins(1, env=ENV),
+    "door": program.door(1, env=ENV),
     "live": program.live(1, env=ENV),
     "payments": program.payments(env=ENV),
     "broadcasts": program.broadcasts(env=ENV),
@@ -91,7 +92,7 @@ def test_everything_starts_after_what_it_needs() -> None:
 
     for name in OURS:
         assert before(name) == {"secrets", "postgres", "valkey", "migrate"}
-    assert before("caddy") >= {"web", "logins", "live"}
+    assert before("caddy") >= {"web", "logins", "door", "live"}
 
 
 def test_each_long_running_service_is_bounded_and_may_do_no_more_than_it_needs() -> None:

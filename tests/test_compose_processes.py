@@ -83,10 +83,10 @@ class Composed(System):
 
 @pytest.fixture(scope="module")
 def composed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
-    """Two of web, logins, live and each worker, and two beats, ready to sell."""
+    """Two of web, logins, door, live and each worker, and two beats, ready to sell."""
     folder = tmp_path_factory.mktemp("compose")
     shop, valkey = ports.any_free(), ports.any_free()
-    served = {name: ports.any_free() for name in ("web", "logins", "live")}
+    served = {name: ports.any_free() for name in ("web", "logins", "door", "live")}
     with ExitStack() as stack:
         database_url = stack.enter_context(database("composed"))
         machine = Machine(
@@ -243,9 +243,9 @@ def _nothing_was_done_twice(system: Composed) -> None:
 
 def _a_replica_may_die(system: Composed) -> None:
     assert system.addresses is not None
-    for name in ("web-1", "logins-1", "live-1", "beat-1", "payments-1", "broadcasts-1", "upkeep-1"):
+    for name in ("web-1", "logins-1", "door-1", "live-1", "beat-1", "payments-1", "broadcasts-1", "upkeep-1"):
         system.child(name).kill()
-    for name in ("web", "logins", "live"):
+    for name in ("web", "logins", "door", "live"):
         system.addresses[name].remove(compose.address(1))  # as Docker's name server does
 
     assert [system.get("/livez").status_code for _ in range(20)] == [200] * 20

@@ -296,9 +296,15 @@ class TestServersThatAreAway:
     @pytest.fixture
     def alone(self, tmp_path: Path) -> Iterator[str]:
         """Start a Caddy behind which nothing listens."""
-        shop, web, logins, live = (ports.any_free() for _ in range(4))
+        shop, web, logins, door, live = (ports.any_free() for _ in range(5))
         described = program.caddy(
-            shop, web_port=web, logins_port=logins, live_port=live, static=tmp_path, data_dir=tmp_path
+            shop,
+            web_port=web,
+            logins_port=logins,
+            door_port=door,
+            live_port=live,
+            static=tmp_path,
+            data_dir=tmp_path,
         )
         child = processes.start(described, tmp_path)
         try:
@@ -344,6 +350,7 @@ def test_a_socket_outlives_the_time_that_a_body_has(system: System, tmp_path: Pa
         shop,
         web_port=port_of(system, "web"),
         logins_port=port_of(system, "logins"),
+        door_port=port_of(system, "door"),
         live_port=port_of(system, "live"),
         static=tmp_path,
         data_dir=tmp_path,
@@ -398,6 +405,7 @@ def test_only_a_trusted_proxy_says_where_a_client_is(tmp_path: Path, trusted: st
         shop,
         web_port=other,
         logins_port=other,
+        door_port=other,
         live_port=other,
         static=tmp_path,
         data_dir=tmp_path,

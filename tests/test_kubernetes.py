@@ -18,7 +18,7 @@ from tests.compose import OURS, ROOT
 FOLDER = ROOT / "deploy/kubernetes"
 VERSIONS = ["1.30", "1.37"]  # the oldest and the newest that we check
 OVERLAYS = ["overlays/production", "overlays/opening", "overlays/migrate"]
-ANSWERING = {"web", "logins", "live", "front"}
+ANSWERING = {"web", "logins", "door", "live", "front"}
 KUBECTL = shutil.which("kubectl")
 DEPLOYMENTS = (*OURS, "front")
 

@@ -93,6 +93,7 @@ def test_control_without_processes_of_their_own_they_hold_the_sales_threads(
             port,
             web_port=web_port,
             logins_port=web_port,
+            door_port=web_port,
             live_port=web_port,
             static=tmp_path,
             data_dir=tmp_path,

@@ -67,7 +67,7 @@ def test_a_process_starts_with_what_it_reads_and_drops_the_rest(tmp_path: Path, 
 
 def test_a_process_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        ImproperlyConfigured, match="OVERLORD_PROCESS is 'worker'; it must be one of web, logins"
+        ImproperlyConfigured, match="OVERLORD_PROCESS is 'worker'; it must be one of web, logins, door"
     ):
         settings_reader.reader(tmp_path)(OVERLORD_PROCESS="worker")
 

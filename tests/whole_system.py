@@ -34,18 +34,27 @@ def stop() -> None:
 
 
 def _start(folder: Path) -> None:
-    web, logins, live, shop = (ports.any_free() for _ in range(4))
+    web, logins, door, live, shop = (ports.any_free() for _ in range(5))
     env, static = _environment(folder), Path(settings.STATIC_ROOT)
     call_command("collectstatic", verbosity=0, interactive=False)
     programs = [
         program.web(web, env=env),
         program.logins(logins, env=env),
+        program.door(door, env=env),
         program.live(live, env=env),
         program.payments(env=env),
         program.broadcasts(env=env),
         program.upkeep(env=env),
         program.beat(env=env),
-        program.caddy(shop, web_port=web, logins_port=logins, live_port=live, static=static, data_dir=folder),
+        program.caddy(
+            shop,
+            web_port=web,
+            logins_port=logins,
+            door_port=door,
+            live_port=live,
+            static=static,
+            data_dir=folder,
+        ),
     ]
     system = System(port=shop, programs=programs, children=[], logs=folder)
     _running.append(system)

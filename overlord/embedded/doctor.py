@@ -158,7 +158,7 @@ def _hanging(folder: Folder) -> Iterator[Finding]:
 
 def _servers(used: dict[str, int]) -> Iterator[Finding]:
     """Yield each of the servers behind Caddy that does not answer."""
-    for name in ("web", "logins", "live"):
+    for name in ("web", "logins", "door", "live"):
         if name in used and program.http_status(used[name], "/livez/") != 200:
             text = f"{name} does not answer on port {used[name]}; the supervisor replaces it within a minute"
             yield Finding(False, f"{text}, or its log says why it cannot", (name,))

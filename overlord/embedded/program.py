@@ -79,6 +79,20 @@ def logins(port: int, *, env: Mapping[str, str]) -> Program:
     )
 
 
+def door(port: int, *, env: Mapping[str, str]) -> Program:
+    """Describe a third Granian, for gates: one process, so that no scan waits behind a rush of buyers."""
+    return _python(
+        "door",
+        f"granian --interface wsgi --host {HOST} --port {port} --no-ws --log-level warning"
+        " --workers 1 --blocking-threads 4 --backlog 1024 --backpressure 512"
+        " --http1-buffer-size 1200000"
+        " --respawn-failed-workers --respawn-interval 0.1 --workers-kill-timeout 3"
+        " overlord.wsgi:application",
+        env=env,
+        port=port,
+    )
+
+
 def live(port: int, *, env: Mapping[str, str]) -> Program:
     """Describe Daphne, which serves WebSockets."""
     return _python(
@@ -122,6 +136,7 @@ def caddy(
     *,
     web_port: int,
     logins_port: int,
+    door_port: int,
     live_port: int,
     static: Path,
     data_dir: Path,
@@ -138,6 +153,8 @@ def caddy(
             "OVERLORD_WEB_PORT": str(web_port),
             "OVERLORD_LOGINS": HOST,
             "OVERLORD_LOGINS_PORT": str(logins_port),
+            "OVERLORD_DOOR": HOST,
+            "OVERLORD_DOOR_PORT": str(door_port),
             "OVERLORD_LIVE": HOST,
             "OVERLORD_LIVE_PORT": str(live_port),
             "OVERLORD_STATIC": str(static),

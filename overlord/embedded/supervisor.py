@@ -27,6 +27,7 @@ PREFERRED_PORTS = {
     "web": 18010,
     "logins": 18020,
     "live": 18030,
+    "door": 18040,
     "shop": 8080,
 }
 READY_SECONDS = 60
@@ -264,12 +265,13 @@ class Supervisor:
                 program.upkeep(env=env),
                 program.beat(env=env),
             )
-        web, logins, live = (self._port(name) for name in ("web", "logins", "live"))
+        web, logins, door, live = (self._port(name) for name in ("web", "logins", "door", "live"))
         shop = self._ports["shop"]
         caddy = program.caddy(
             shop,
             web_port=web,
             logins_port=logins,
+            door_port=door,
             live_port=live,
             static=program.STATIC_ROOT,
             data_dir=self._folder.path,
@@ -277,7 +279,11 @@ class Supervisor:
         )
         with console.step("the web servers"):
             self._run_group(
-                program.web(web, env=env), program.logins(logins, env=env), program.live(live, env=env), caddy
+                program.web(web, env=env),
+                program.logins(logins, env=env),
+                program.door(door, env=env),
+                program.live(live, env=env),
+                caddy,
             )
             self._wait_until_ready_to_sell(shop)
 
@@ -306,7 +312,7 @@ class Supervisor:
             reason = f"cannot have port {requested}, which another program uses: name another by --port"
             raise ProcessFailedError("The shop", reason, "")
         port = ports.choose(preferred=wanted, excluded=others)
-        if port != wanted and name not in ("web", "logins", "live"):  # only Caddy connects to these
+        if port != wanted and name not in ("web", "logins", "door", "live"):  # only Caddy connects to these
             console.say(f"Port {wanted} is taken; {name} gets port {port} instead.")
         self._ports[name] = self._state.ports[name] = port
         self._folder.save(self._state)

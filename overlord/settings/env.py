@@ -71,16 +71,16 @@ SECRETS = (
 
 # What these processes alone need of them. The others start without it, and drop it where it is set.
 READ_BY = {
-    "SECRET_KEY": ("web", "logins", "live", "upkeep"),
-    "DATABASE_URL": ("web", "logins", "live", "payments", "broadcasts", "upkeep"),
-    "DATABASE_DIRECT_URL": ("web", "logins", "live", "payments", "broadcasts", "upkeep"),
+    "SECRET_KEY": ("web", "logins", "door", "live", "upkeep"),
+    "DATABASE_URL": ("web", "logins", "door", "live", "payments", "broadcasts", "upkeep"),
+    "DATABASE_DIRECT_URL": ("web", "logins", "door", "live", "payments", "broadcasts", "upkeep"),
     "EMAIL_URL": ("upkeep",),
     "STRIPE_SECRET_KEY": ("payments", "upkeep"),
     "STRIPE_WEBHOOK_SECRETS": ("web",),
     "METRICS_TOKEN": ("web",),
     "DEMO_PASSWORD": (),
 }
-PROCESSES = ("web", "logins", "live", "payments", "broadcasts", "upkeep", "beat")
+PROCESSES = ("web", "logins", "door", "live", "payments", "broadcasts", "upkeep", "beat")
 
 # Which of them this is. Empty: a command, or all of them under `bin/up`, which may need everything.
 PROCESS = _env.str("OVERLORD_PROCESS", "")

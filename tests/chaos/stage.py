@@ -44,7 +44,7 @@ SETTINGS = {
     "PAYMENT_GATEWAY": "sandbox",
     "LOG_LEVEL": "WARNING",
 }
-OURS = ("web", "logins", "live", "payments", "broadcasts", "upkeep", "beat", "caddy")
+OURS = ("web", "logins", "door", "live", "payments", "broadcasts", "upkeep", "beat", "caddy")
 
 
 class Proxy:
