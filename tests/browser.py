@@ -149,11 +149,15 @@ class Browser:
         self.driver.execute_cdp_cmd(EMULATE, conditions)
         if off:
             for address in self._workers_at():
-                inspector = self._workers.enter_context(connect(address, proxy=None))
+                inspector = self._workers.enter_context(connect(address, proxy=None, close_timeout=0.5))
                 for nth, (method, given) in enumerate([("Network.enable", {}), (EMULATE, conditions)]):
                     inspector.send(json.dumps({"id": nth, "method": method, "params": given}))
                     while json.loads(inspector.recv(timeout=PATIENCE)).get("id") != nth:
                         pass
+
+        else:
+            # A page that was loaded without a network was never told that it has none.
+            self.run("dispatchEvent(new Event('online'))")
 
     def _workers_at(self) -> list[str]:
         """Return where the service workers of this browser can be inspected."""

@@ -7,6 +7,7 @@ import { gettext, setText } from "shop/formats.js";
 import "shop/live-badge.js";
 
 const ASK_EVERY = 20_000; // milliseconds, while there is no stream
+const FIRST_CONNECTION = 4_000; // a page that has no stream by then asks at once
 const PATIENCE = 10_000;
 
 class TicketPage extends HTMLElement {
@@ -21,6 +22,7 @@ class TicketPage extends HTMLElement {
       onState: (state) => this.compare(state),
       onStatus: (status) => this.follows(status),
     });
+    this.first = setTimeout(() => this.status !== "live" && this.refresh(), FIRST_CONNECTION);
     this.timer = setInterval(() => this.status !== "live" && this.refresh(), ASK_EVERY);
   }
 
@@ -32,6 +34,7 @@ class TicketPage extends HTMLElement {
 
   stop() {
     this.stream.close();
+    clearTimeout(this.first);
     clearInterval(this.timer);
   }
 
