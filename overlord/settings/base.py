@@ -142,8 +142,8 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_TRANSPORT_OPTIONS = {
-    # A worker takes no more messages than it may have unacknowledged. With acknowledgements in Redis, one that failed
-    # would count for ever, and after as many as it has threads the worker would wait and look alive.
+    # A worker takes no more messages than it may have unacknowledged. With acknowledgements in Redis, one that
+    # failed would count for ever: after as many as it has threads the worker would wait and look alive.
     "ack_emulation": False,
     "socket_timeout": 5,
     "socket_connect_timeout": 1,
