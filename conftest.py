@@ -16,7 +16,7 @@ import overlord.celery  # noqa: F401  (makes its application the current one)
 from checkout.gateways import ledger
 from overlord.accounts import token_cache
 from overlord.accounts.models import User
-from overlord.kernel import db, redis_client
+from overlord.kernel import commit_watch, db, redis_client
 from stats import top_cache
 from tests.clients import api_of
 from tickets import sold_out_cache
@@ -69,6 +69,7 @@ def clean_memories() -> Iterator[None]:
     ledger.close()
     token_cache.close()
     db.lock_sessions_close()
+    commit_watch.watch.stop()
 
 
 @pytest.fixture

@@ -3,11 +3,12 @@
 A load balancer asks for `/readyz/self`: what all processes lack, such as a worker, must not take all of them away.
 """
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, OperationalError, connection
 from django.http import HttpRequest, JsonResponse
 from redis import RedisError
 
-from overlord.kernel import database_check, queue_health, redis_client
+from overlord.kernel import database_check, db, queue_health, redis_client
+from overlord.kernel.postgresql.standby import standby
 from overlord.kernel.queues import Queue
 
 NEEDED_QUEUES = (Queue.LIVE, Queue.EXPIRY, Queue.PAYMENTS)  # without the others, tickets are still sold
@@ -27,10 +28,11 @@ def readyz_self(_request: HttpRequest) -> JsonResponse:
 def readyz(_request: HttpRequest) -> JsonResponse:
     """Answer 200, or 503 and what is missing.
 
-    That is `database`, `database_setup` (overlord/kernel/database_check.py; the log says what), `redis`, `worker`
-    (with its silent queues) or `sockets` (no live process takes another one).
+    That is `database`, `database_setup` (overlord/kernel/database_check.py; the log says what), `standby` (commits
+    do not reach it), `redis`, `worker` (with its silent queues) or `sockets` (no live process takes another one).
     """
     missing = [] if _database_answers() else ["database"]
+    missing += [] if missing or _standby_answers() else ["standby"]
     missing += ["database_setup"] if database_check.found() else []
     silent: list[Queue] = []
     try:
@@ -53,6 +55,15 @@ def _database_answers() -> bool:
             cursor.execute("SELECT 1")
     except DatabaseError:
         connection.close()
+        return False
+    return True
+
+
+def _standby_answers() -> bool:
+    """Return whether commits reach the synchronous standby, as far as this process knows or a probe finds out."""
+    try:
+        standby.admit(db.commits_await)
+    except OperationalError:
         return False
     return True
 

@@ -123,6 +123,7 @@ def _replay(
     made = selectors.order_claimed_at(order_id=made_in, created=earlier["created"])
     if earlier["lead_id"] != order_id or made != {item.ticket_type: item.quantity for item in items}:
         raise Mismatch()
+    db.commits_await()
     rows = selectors.order_rows(order_id=made_in)
     return Ordered(order=representation.order(rows, now=now), replayed=True)
 

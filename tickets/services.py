@@ -118,6 +118,7 @@ def _replay(earlier: dict[str, Any], *, ticket_type: int, quantity: int, now: da
     made = (earlier["ticket_type_id"], earlier["quantity_claimed"])
     if not earlier["is_alone"] or made != (ticket_type, quantity):
         raise Mismatch()
+    db.commits_await()
     return Reserved(reservation=representation.reservation(earlier, now=now), replayed=True)
 
 

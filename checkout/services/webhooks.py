@@ -26,6 +26,8 @@ def webhook_take(*, gateway: str, body: bytes, headers: Mapping[str, str]) -> No
         raise InvalidSignature() from None
     with db.transaction():
         fresh = operations.webhook_note(gateway=gateway, event_id=news.event_id[:255], now=db.now())
+    if not fresh:
+        db.commits_await()
     if not fresh or news.intent is None:
         return
     payment_id = selectors.payment_of_intent(gateway=gateway, reference=news.intent)

@@ -1,4 +1,4 @@
-"""Verify what the application relies on and would miss without an error: time-outs, locks, notifications.
+"""Verify what the application relies on and would miss without an error: time-outs, warnings, locks, notifications.
 
 Each process that uses PostgreSQL calls `start` once. It refuses to start when something is missing. Later a thread
 looks every minute; what it finds is logged and named by `/readyz`, and the process goes on: it still sells.
@@ -23,6 +23,10 @@ UNDECIDED_SECONDS = 2.0  # between two looks while PostgreSQL is away
 NO_POOLER = (
     "DATABASE_DIRECT_URL (else DATABASE_URL) leads to a pooler, where a session's locks belong to another. Let"
     " DATABASE_DIRECT_URL lead to PostgreSQL itself."
+)
+NO_WARNINGS = (
+    "PostgreSQL sends no warnings (client_min_messages), by which a commit says that its standby may not have it."
+    " Set client_min_messages to notice or warning for this role."
 )
 NO_OPTIONS = (
     "DATABASE_URL leads to a pooler. Set DATABASE_DIRECT_URL too, to the address of PostgreSQL itself."
@@ -57,15 +61,15 @@ def faults() -> list[str]:
     """Return a sentence for each thing that is missing; raise OperationalError while PostgreSQL is away."""
     with connection.wrap_database_errors:
         try:
-            return [*_timeouts_missing(), *_sessions_missing()]
+            return [*_settings_missing(), *_sessions_missing()]
         except psycopg2.OperationalError as error:
             if "unsupported startup parameter" in str(error):
                 return [NO_OPTIONS]
             raise
 
 
-def _timeouts_missing() -> list[str]:
-    """Return what to do when the application's own connections have no time-outs, or longer ones."""
+def _settings_missing() -> list[str]:
+    """Return what to do when the application's own connections have no time-outs, longer ones, or no warnings."""
     wanted = settings.DATABASE_TIMEOUTS
     ours = listening.connect(name=NAME, direct=False)
     try:
@@ -76,16 +80,19 @@ def _timeouts_missing() -> list[str]:
             lacking = {name for name, value in cursor.fetchall() if not 0 < value <= wanted[name]}
             cursor.execute("SELECT quote_ident(session_user)")
             [(role,)] = cursor.fetchall()
+            cursor.execute("SHOW client_min_messages")
+            unwarned = [NO_WARNINGS] if cursor.fetchall() == [("error",)] else []
     finally:
         ours.close()
     if not lacking:
-        return []
+        return unwarned
     statements = " ".join(
         f"ALTER ROLE {role} SET {name} = {wanted[name]};" for name in wanted if name in lacking
     )
     return [
+        *unwarned,
         f"PostgreSQL does not end what takes too long ({', '.join(sorted(lacking))}), since the pooler drops the"
-        f" settings of a connection. Run this, and let the pooler connect again: {statements}"
+        f" settings of a connection. Run this, and let the pooler connect again: {statements}",
     ]
 
 

@@ -22,9 +22,16 @@ from django.db.models import Model
 from overlord.kernel import listening
 from overlord.kernel.connection_pool import ConnectionPool, is_lost
 from overlord.kernel.errors import DomainError
+from overlord.kernel.postgresql.standby import standby
 
 logger = logging.getLogger(__name__)
 
+# A write that means nothing and locks nothing: where commits wait for a standby, its commit waits until the standby
+# has all that was committed before. A transaction that only draws an id waits for nothing.
+AWAIT_STANDBY = """
+SELECT CASE WHEN current_setting('synchronous_standby_names') <> '' THEN
+       pg_logical_emit_message(true, 'overlord', '') END AS reached
+"""
 LOCKS = 8  # that the threads of a process hold at once
 LOCK_PATIENCE = 30.0  # seconds
 
@@ -34,9 +41,17 @@ class TransactionError(RuntimeError):
 
 
 @contextmanager
-def transaction() -> Iterator[None]:
-    """Open a transaction and commit it at the end. Only services and commands use it; it cannot be nested."""
+def transaction(*, awaited: bool = True) -> Iterator[None]:
+    """Open a transaction and commit it at the end. Only services and commands use it; it cannot be nested.
+
+    Raise CommitUnknown when it is committed and perhaps on no standby, StandbyAway when none is there to commit to.
+    One that is not `awaited` waits for no standby: it is for what a page notes by the way.
+    """
+    if awaited:
+        standby.admit(commits_await)
     with django_transaction.atomic(durable=True):
+        if not awaited:
+            rows("SET LOCAL synchronous_commit TO local")
         yield
 
 
@@ -82,11 +97,21 @@ def statement(sql: str, params: Sequence[Any] | Mapping[str, Any]) -> list[dict[
     """Run one autocommitted statement and return its rows, which are committed by then.
 
     It is for a write that decides a race by itself: an explicit transaction would cost round trips while the
-    contended row is locked. Raises TransactionError inside a transaction.
+    contended row is locked. Raises TransactionError inside a transaction, and what `transaction` raises.
     """
     if connection.in_atomic_block:
         raise TransactionError("An autocommitted statement must not run inside a transaction.")
+    standby.admit(commits_await)
     return rows(sql, params)
+
+
+def commits_await() -> None:
+    """Return when the synchronous standby, if there is one, has all that was committed before; else CommitUnknown.
+
+    Call it, outside of a transaction, before a client is told of a write that was read and not made: its writer's
+    wait for the standby may have ended early.
+    """
+    rows(AWAIT_STANDBY)
 
 
 def connection_release() -> None:

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 import psycopg2
 from psycopg2 import extensions
 
+from overlord.kernel import commit_watch
+
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 18.0  # longer than statement_timeout
 SUSPECT_SECONDS = 2.0  # instead of ANSWER_SECONDS after an answer did not come, until one comes again
@@ -50,11 +52,21 @@ def wait(connection: extensions.connection) -> None:
     poller = select.poll()
     while state != extensions.POLL_OK:
         poller.register(connection.fileno(), _EVENTS[state])
-        if not poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
+        left, long = deadline - time.monotonic(), commit_watch.LONG_SECONDS
+        if not poller.poll(max(0.0, min(left, long)) * 1000):
+            if left > long:
+                _look_at(connection)
+                continue
             _suspect = True
             raise psycopg2.OperationalError(f"PostgreSQL did not answer within {seconds:.0f} s.")
         state = connection.poll()
     _suspect = False
+
+
+def _look_at(connection: extensions.connection) -> None:
+    """Let a long wait be ended if it is one for a standby. A command that migrates may wait."""
+    if connection.status in _CONNECTED and not _patient:
+        commit_watch.watch.wake()
 
 
 def _bound(connection: extensions.connection) -> float:

@@ -63,6 +63,8 @@ def scan_make(
         },
     )
     scan = selectors.scan_shown(scan_pk=row["id"])
+    if scan["recorded_at"] != now:  # an earlier request had made it
+        db.commits_await()
     projections.announce_scan(scan)
     return representation.scan_answer(scan)
 

@@ -79,7 +79,8 @@ def entry_get(*, event_id: int, buyer_id: int, now: datetime) -> dict[str, Any]:
     if entry is None:
         raise NotFound()
     if entry.state == EntryState.GIVEN and entry.looked_at is None:
-        Entry.objects.filter(pk=entry.pk, state=EntryState.GIVEN, looked_at=None).update(looked_at=now)
+        with db.transaction(awaited=False):  # who only looks waits for no standby
+            Entry.objects.filter(pk=entry.pk, state=EntryState.GIVEN, looked_at=None).update(looked_at=now)
         entry.refresh_from_db()
     mine = tickets.own_reservations_in_event(buyer_id=buyer_id, event_id=event_id, now=now)
     given = [each for each in mine if entry.order_id is not None and each["order"] == entry.order_id]

@@ -2,9 +2,12 @@
 
 Without that each thread keeps a connection of its own, as Django has it. Django can pool the connections of
 psycopg 3 only.
+
+A commit whose wait for a synchronous standby was ended early raises CommitUnknown (standby.py), whoever commits: a
+transaction, or a statement outside of one.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -12,9 +15,11 @@ from typing import Any
 from django.conf import settings
 from django.db.backends.postgresql import base
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
+from django.db.backends.utils import CursorWrapper
 
 from overlord.kernel.connection_pool import ConnectionPool, is_lost
 from overlord.kernel.postgresql.reachability import Reachability
+from overlord.kernel.postgresql.standby import CommitUnknown, Notices, standby
 
 reachability = Reachability()
 _pool: ConnectionPool | None = None
@@ -32,6 +37,34 @@ def share_no_more() -> None:
     if _pool is not None:
         _pool.close_idle()
     _pool = None
+
+
+class _Committing:
+    """A cursor whose statement may be a transaction of its own, and so a commit."""
+
+    db: "DatabaseWrapper"
+
+    def _execute(self, *arguments: Any) -> Any:
+        return self._verified(super()._execute, arguments)  # type: ignore[misc]
+
+    def _executemany(self, *arguments: Any) -> Any:
+        return self._verified(super()._executemany, arguments)  # type: ignore[misc]
+
+    def _verified(self, execute: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        if self.db.in_atomic_block:
+            return execute(*arguments)
+        self.db.warnings_forget()
+        result = execute(*arguments)
+        self.db.commit_verify()
+        return result
+
+
+class Cursor(_Committing, CursorWrapper):
+    """Django's cursor, which verifies its commit."""
+
+
+class DebugCursor(_Committing, base.CursorDebugWrapper):
+    """Django's cursor that records its statements, which verifies its commit."""
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -58,13 +91,35 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self.settings_dict = pooled
 
     def get_new_connection(self, conn_params: Mapping[str, Any]) -> Any:
-        connect = partial(reachability.attempt, partial(super().get_new_connection, conn_params))
+        connect = partial(_listen_for_warnings, partial(super().get_new_connection, conn_params))
         if _pool is None:
             return connect()
         self.isolation_level = IsolationLevel.READ_COMMITTED
         connection = _pool.take(connect)
         self._taken_from = _pool
         return connection
+
+    def make_cursor(self, cursor: Any) -> Cursor:
+        return Cursor(cursor, self)
+
+    def make_debug_cursor(self, cursor: Any) -> DebugCursor:
+        return DebugCursor(cursor, self)
+
+    def _commit(self) -> None:
+        self.warnings_forget()
+        super()._commit()  # type: ignore[misc]
+        self.commit_verify()
+
+    def warnings_forget(self) -> None:
+        """Forget what was said before a commit: it is about something else."""
+        if self.connection is not None:
+            self.connection.notices.forget()
+
+    def commit_verify(self) -> None:
+        """Raise CommitUnknown if the answer to what was just committed came with a warning."""
+        if self.connection is not None and (warning := self.connection.notices.warning):
+            standby.missed()
+            raise CommitUnknown(warning)
 
     def close_if_unusable_or_obsolete(self) -> None:
         """Close the connection, before and after each request and task, also if the server has closed it."""
@@ -83,3 +138,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return
         pool, self._taken_from = self._taken_from, None
         pool.give_back(self.connection, broken=self.errors_occurred)
+
+
+def _listen_for_warnings(connect: Callable[[], Any]) -> Any:
+    connection = reachability.attempt(connect)
+    connection.notices = Notices()
+    return connection

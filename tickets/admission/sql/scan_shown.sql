@@ -1,5 +1,5 @@
 -- A scan as the gate that made it is answered: its result, its ticket (null: unknown), and the scan that had admitted it.
-SELECT s.id, s.scan_id, s.event_id, s.result, s.at, s.gate, a.username AS actor__username,
+SELECT s.id, s.scan_id, s.event_id, s.result, s.at, s.gate, s.recorded_at, a.username AS actor__username,
        f.scan_id AS first__scan_id, f.at AS first__at, f.gate AS first__gate, fa.username AS first__actor__username,
        t.id AS ticket__id, t.serial AS ticket__serial, t.state AS ticket__state, t.seat AS ticket__seat,
        t.holder AS ticket__holder, t.handed_to AS ticket__handed_to, t.event_id AS ticket__event_id,

@@ -13,11 +13,15 @@ from django.db import OperationalError, connections
 from psycopg2.errors import DeadlockDetected, LockNotAvailable
 
 from overlord.kernel import postgres_wait
+from overlord.kernel.commit_watch import PATIENT_NAME
 
 LOCK_SECONDS = 2
 PAUSE_SECONDS = 3
 ATTEMPTS = 40  # in some three minutes
-SESSION = f"SET lock_timeout = '{LOCK_SECONDS}s'; SET statement_timeout = 0;"
+SESSION = (
+    f"SET lock_timeout = '{LOCK_SECONDS}s'; SET statement_timeout = 0;"
+    f" SET application_name = '{PATIENT_NAME}';"
+)
 
 
 class Command(migrate.Command):
