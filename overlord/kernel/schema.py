@@ -18,6 +18,7 @@ from drf_spectacular.utils import OpenApiParameter, inline_serializer
 from rest_framework import serializers
 
 from overlord.kernel.methods import allow
+from overlord.kernel.numbers import LARGEST_ID
 from overlord.kernel.problems import CONTENT_TYPE
 
 _generating = Lock()
@@ -45,13 +46,18 @@ class Schema(AutoSchema):
         return {**super()._get_response_bodies(direction), "default": refused}
 
 
+def whole(*, least: int, most: int = LARGEST_ID) -> dict[str, Any]:
+    """Return the schema of a parameter that `query_params.whole` reads."""
+    return {"type": "integer", "minimum": least, "maximum": most}
+
+
 class _Paginated:
     """The envelope that `Pages` answers with."""
 
     parameters = [
         OpenApiParameter("cursor", str, description="From `next` or `previous`."),
         OpenApiParameter(
-            "page_size", int, description="1 or more; 25 unless said, and at most 100 are given."
+            "page_size", whole(least=1), description="25 unless said, and at most 100 are given."
         ),
     ]
 

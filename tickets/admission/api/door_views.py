@@ -10,7 +10,7 @@ from rest_framework.views import APIView
 
 from overlord.accounts.permissions import StaffPermission
 from overlord.accounts.selectors import actor_id
-from overlord.kernel import clock, query_params, rate_limits
+from overlord.kernel import clock, query_params, rate_limits, schema
 from overlord.kernel.numbers import LARGEST_ID
 from overlord.kernel.rate_limits import Limit
 from tickets.admission import door_services, pictures, representation, selectors
@@ -21,6 +21,7 @@ from tickets.admission.permissions import Permission
 NEWEST = 50  # scans, and tickets found
 PICTURES = Limit(name="door-pictures", amount=60, seconds=10)  # of one person
 WORDS = (2, 200)  # least and most characters of a search
+SEARCHED = {"type": "string", "minLength": WORDS[0], "maxLength": WORDS[1]}
 
 
 class DoorView(APIView):
@@ -77,7 +78,9 @@ class ScanUndo(APIView):
 class DoorList(DoorView):
     @extend_schema(
         operation_id="door_list",
-        parameters=[OpenApiParameter("since", int, description="The version that is known.")],
+        parameters=[
+            OpenApiParameter("since", schema.whole(least=0), description="The version that is known.")
+        ],
         responses=serializers.DoorList,
     )
     def get(self, request: Request, event_id: int) -> Response:
@@ -112,7 +115,9 @@ class EventScans(DoorView):
 class EventTickets(DoorView):
     @extend_schema(
         operation_id="door_tickets_search",
-        parameters=[OpenApiParameter("q", str, required=True, description="A serial, a name or an e-mail.")],
+        parameters=[
+            OpenApiParameter("q", SEARCHED, required=True, description="A serial, a name or an e-mail.")
+        ],
         responses=serializers.FoundTicket(many=True),
     )
     def get(self, request: Request, event_id: int) -> Response:
@@ -139,7 +144,14 @@ class PictureRead(DoorView):
 
     @extend_schema(
         operation_id="door_picture_read",
-        parameters=[OpenApiParameter("width", int, required=True, description="Of the picture, in pixels.")],
+        parameters=[
+            OpenApiParameter(
+                "width",
+                schema.whole(least=1, most=pictures.MOST_PIXELS),
+                required=True,
+                description="Of the picture, in pixels.",
+            )
+        ],
         request={"application/octet-stream": bytes},
         responses=serializers.PictureCode,
     )

@@ -7,7 +7,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from overlord.accounts.selectors import actor_id
-from overlord.kernel import clock, query_params
+from overlord.kernel import clock, query_params, schema
 from overlord.kernel.numbers import LARGEST_ID
 from tickets.admission import hand_over_services, representation, selectors, services
 from tickets.admission.api import serializers
@@ -79,7 +79,9 @@ class KeyList(APIView):
 
     @extend_schema(
         operation_id="door_keys_list",
-        parameters=[OpenApiParameter("event", int, description="Only the keys of this event.")],
+        parameters=[
+            OpenApiParameter("event", schema.whole(least=1), description="Only the keys of this event.")
+        ],
         responses=serializers.Key(many=True),
     )
     def get(self, request: Request) -> Response:
