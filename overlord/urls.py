@@ -9,12 +9,14 @@ from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from checkout import pages as checkout
 from overlord import health
+from overlord.accounts import invitation_pages as invitations
 from overlord.accounts import pages as accounts
 from overlord.box_office import attendee_pages as office_attendees
 from overlord.box_office import cancel_pages as office_cancel
 from overlord.box_office import counter_pages as office_counter
 from overlord.box_office import event_pages as office_events
 from overlord.box_office import order_pages as office_orders
+from overlord.box_office import people_pages as office_people
 from overlord.demo import pages as demo
 from overlord.kernel import paths, schema  # noqa: F401  (paths registers `id`)
 from overlord.shop import languages
@@ -65,6 +67,19 @@ pages = [
     path("office/orders/<id:order_id>/note/", office_orders.order_note, name="office_order_note"),
     path("office/orders/<id:order_id>/refund/", office_orders.order_refund, name="office_order_refund"),
     path("office/orders/<id:order_id>/retry/", office_orders.order_retry, name="office_order_retry"),
+    path("office/people/", office_people.people, name="office_people"),
+    path("office/people/<id:user_id>/", office_people.person, name="office_person"),
+    path("office/people/<id:user_id>/end/", office_people.person_end, name="office_person_end"),
+    path(
+        "office/invitations/<id:invitation_id>/resend/",
+        office_people.invitation_resend,
+        name="office_invitation_resend",
+    ),
+    path(
+        "office/invitations/<id:invitation_id>/withdraw/",
+        office_people.invitation_withdraw,
+        name="office_invitation_withdraw",
+    ),
     path("office/events/new/", office_events.event_new, name="office_event_new"),
     path("office/events/<id:event_id>/", office_events.event, name="office_event"),
     path("office/events/<id:event_id>/edit/", office_events.event_edit, name="office_event_edit"),
@@ -93,6 +108,7 @@ pages = [
     path("password-reset/", accounts.PasswordReset.as_view(), name="password_reset"),
     path("password-reset/sent/", accounts.PasswordResetSent.as_view(), name="password_reset_sent"),
     path("password-reset/<uidb64>/<token>/", accounts.PasswordNew.as_view(), name="password_reset_confirm"),
+    path("invitations/<str:signed>/", invitations.invitation, name="staff_invitation"),
     path("language/", accounts.language_choose, name="language"),
     *[
         path(f"translations/{code}.js", translations, {"language": code}, name="translations")

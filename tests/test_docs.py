@@ -37,6 +37,7 @@ def errors() -> dict[str, int]:
         "checkout.rules",
         "checkout.order_rules",
         "overlord.accounts.services",
+        "overlord.accounts.rules",
     ):
         importlib.import_module(module)
     found: dict[str, int] = {}

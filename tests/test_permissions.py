@@ -21,6 +21,7 @@ from checkout.models import Incident, Payment, Refund, UnmatchedCharge
 from checkout.permissions import Permission as MoneyPermission
 from checkout.rules import Outcome
 from overlord.accounts.models import User
+from overlord.accounts.permissions import Permission as AccountsPermission
 from overlord.shop.permissions import SUPERUSER
 from realtime import streams
 from realtime.gateway.access import RefusedError, admit
@@ -41,6 +42,7 @@ PERMISSIONS: list[str] = [
     *DoorPermission,
     *MoneyPermission,
     *StatsPermission,
+    *AccountsPermission,
 ]
 ROLES = ["anonymous", "buyer", "staff", *PERMISSIONS, SUPERUSER]
 
@@ -68,6 +70,7 @@ ANYONE = {
     "translations/en.js",
     "translations/en-gb.js",
     "translations/de.js",
+    "invitations/<str:signed>/",  # to whoever has the link of an invitation
     "language/",
     "sitemap.xml",
     "robots.txt",

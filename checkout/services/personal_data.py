@@ -23,6 +23,7 @@ from tickets.models import MoveNotice, Reservation
 
 # What a user did as staff: it is about others. Everything else that refers to a user is that user's.
 OF_STAFF = {
+    "accounts.StaffInvitation.invited_by",
     "admin.LogEntry.user",
     "admission.Scan.actor",
     "admission.Scan.undone_by",

@@ -31,8 +31,13 @@ class UserAdmin(DjangoUserAdmin):
     list_filter = (*DjangoUserAdmin.list_filter, "is_guest")
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
-        """Let only superusers give rights: otherwise who may change users could give themselves every right."""
+        """Let only superusers give rights: otherwise who may change users could give themselves every right.
+
+        Nobody takes their own, so that the last superuser stays one.
+        """
         own = super().get_readonly_fields(request, obj)
+        if obj is not None and obj.pk == request.user.pk:
+            return [*own, *RIGHTS, "is_active"]
         return [*own] if request.user.is_superuser else [*own, *RIGHTS]
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
@@ -40,7 +45,9 @@ class UserAdmin(DjangoUserAdmin):
         return _may(request, obj) and super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        return _may(request, obj) and super().has_delete_permission(request, obj)
+        """Let nobody delete themselves, and only superusers a superuser."""
+        is_own = obj is not None and obj.pk == request.user.pk
+        return not is_own and _may(request, obj) and super().has_delete_permission(request, obj)
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         """Write only the fields that were changed, so that an old form does not undo what happened since."""

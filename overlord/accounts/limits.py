@@ -14,6 +14,8 @@ GUEST_BY_ADDRESS = Limit(name="guest-address", amount=120, seconds=600)
 RESET_BY_ADDRESS = Limit(name="reset-address", amount=30, seconds=3600)
 RESET_BY_ACCOUNT = Limit(name="reset-account", amount=3, seconds=3600)
 
+INVITATION_BY_STAFF = Limit(name="invitation-staff", amount=60, seconds=3600)
+
 
 def count_login(*, address: str, account: object) -> None:
     """Count an attempt to log in; raise TooMany."""
@@ -35,3 +37,8 @@ def count_reset(*, address: str, account: object) -> None:
     """Count a request for a new password; raise TooMany."""
     rate_limits.count(RESET_BY_ADDRESS, address)
     rate_limits.count(RESET_BY_ACCOUNT, account)
+
+
+def count_invitation(*, staff_id: int) -> None:
+    """Count a mail with an invitation; raise TooMany."""
+    rate_limits.count(INVITATION_BY_STAFF, staff_id)

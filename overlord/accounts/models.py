@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import Any, ClassVar
 
 from django.contrib.auth.hashers import check_password, make_password
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import AbstractUser, Group
 from django.contrib.auth.models import UserManager as DjangoUserManager
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -79,6 +79,7 @@ class User(AbstractUser):
     objects: ClassVar[UserManager] = UserManager()
 
     class Meta:
+        permissions = [("manage_staff", "Can invite staff, change their roles and end their access")]
         constraints = [
             models.UniqueConstraint(fields=["username_key"], name="user_unique_username"),
             models.UniqueConstraint(fields=["email_key"], name="user_unique_email"),
@@ -157,6 +158,43 @@ class ApiToken(models.Model):
     def hash_of(key: str) -> str:
         """Return the hash by which a token is known. The key is random, so that a quick hash is enough."""
         return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
+
+
+class StaffInvitation(models.Model):
+    """An invitation to work here, sent by e-mail. Its link names its id and issue, and is signed (`links`)."""
+
+    email = models.EmailField("e-mail address")
+    email_key = models.GeneratedField(
+        expression=NameKey("email"), output_field=models.TextField(), db_persist=True
+    )
+    role = models.ForeignKey(Group, on_delete=models.CASCADE, related_name="+")
+    invited_by = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    issue = models.PositiveIntegerField(default=1, help_text="Rises with each mail; earlier links end.")
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True, help_text="When the mail of this issue went out.")
+    accepted_at = models.DateTimeField(null=True)
+    accepted_by = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="+")
+    withdrawn_at = models.DateTimeField(null=True)
+
+    OPEN = models.Q(accepted_at=None, withdrawn_at=None)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["email_key"],
+                condition=models.Q(accepted_at=None, withdrawn_at=None),
+                name="staff_invitation_one_open",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(accepted_at=None, accepted_by=None)
+                | models.Q(accepted_at__isnull=False, accepted_by__isnull=False, withdrawn_at=None),
+                name="staff_invitation_ends_once",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"invitation {self.pk}"
 
 
 TAKEN = {

@@ -1,15 +1,18 @@
 """Steps of accounts inside an open transaction of another app."""
 
 import secrets
+from datetime import datetime
 
-from django.contrib.admin.models import LogEntry
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.hashers import make_password
-from django.db.models import F
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import F, Q, Value
 
 from overlord.accounts import selectors
-from overlord.accounts.models import User
+from overlord.accounts.models import NameKey, StaffInvitation, User
+from overlord.accounts.rules import MANAGE_STAFF, PersonOutdated, check_change
 from overlord.kernel import db
-from overlord.kernel.errors import Conflict
+from overlord.kernel.errors import Conflict, Forbidden, NotFound
 
 
 class EmailHasAccount(Conflict):
@@ -55,6 +58,7 @@ def user_anonymise(*, user_id: int) -> None:
     """
     db.transaction_required()
     name = f"erased-{user_id}"
+    _invitations_delete(User.objects.get(pk=user_id))
     User.objects.filter(pk=user_id).update(
         username=name,
         email="",
@@ -77,4 +81,72 @@ def user_anonymise(*, user_id: int) -> None:
     # The admin's history repeats the name of what was edited.
     LogEntry.objects.filter(content_type__app_label="accounts", object_id=str(user_id)).update(
         object_repr=name
+    )
+
+
+def _invitations_delete(user: User) -> None:
+    """Delete the invitations that went to a user's addresses, or that the user accepted."""
+    keys = [NameKey(Value(address)) for address in (user.email, user.contact_email) if address]
+    sent = Q(accepted_by=user.pk)
+    for key in keys:
+        sent |= Q(email_key=key)
+    StaffInvitation.objects.filter(sent).delete()
+
+
+# Staff ---------------------------------------------------------------------------------------------------
+def staff_lock(*, actor_id: int) -> None:
+    """Lock the rows of all staff, so that nobody's rights change meanwhile; raise Forbidden.
+
+    The actor must still be somebody who may manage staff.
+    """
+    staff_rows_lock()
+    if not selectors.permitted(user_ids=[actor_id], permission=MANAGE_STAFF):
+        raise Forbidden()
+
+
+def staff_rows_lock() -> None:
+    """Lock the rows of all staff, in the order of their ids."""
+    db.transaction_required()
+    staff = User.objects.filter(is_staff=True).order_by("pk").select_for_update(no_key=True)
+    list(staff.values_list("pk", flat=True))
+
+
+def staff_person_lock(*, actor_id: int, user_id: int, before: str) -> User:
+    """Lock all staff and return one person whose rights the actor is to change.
+
+    Raise NotFound for who has no access, PersonOutdated when they are not as the actor saw them (`before`), and
+    what `check_change` raises.
+    """
+    staff_lock(actor_id=actor_id)
+    person = User.objects.filter(pk=user_id, is_staff=True).first()
+    if person is None:
+        raise NotFound()
+    check_change(
+        actor_id=actor_id,
+        rights=selectors.rights_of(user_id=actor_id),
+        user_id=user_id,
+        theirs=selectors.rights_of(user_id=user_id),
+    )
+    if selectors.access_version(user_id=user_id) != before:
+        raise PersonOutdated()
+    return person
+
+
+def expired_invitation_end(*, email: str, now: datetime) -> None:
+    """End the invitation of an address that has expired, so that there can be another one."""
+    db.transaction_required()
+    found = StaffInvitation.objects.filter(StaffInvitation.OPEN, email_key=NameKey(Value(email)))
+    found.filter(expires_at__lte=now).update(withdrawn_at=now)
+
+
+def deed_record(*, actor_id: int, user_id: int, what: str) -> None:
+    """Record in the admin's history what staff did to somebody's access. `what` names nobody."""
+    db.transaction_required()
+    LogEntry.objects.create(
+        user_id=actor_id,
+        content_type=ContentType.objects.get_for_model(User),
+        object_id=str(user_id),
+        object_repr=f"user {user_id}",
+        action_flag=CHANGE,
+        change_message=what,
     )

@@ -1,12 +1,14 @@
 """Reads of accounts: which user a session, a token or a request belongs to."""
 
+import hashlib
 import re
 import secrets
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY, get_user
+from django.contrib.auth.models import Group, Permission
 from django.contrib.sessions.models import Session
 from django.db.models import F, Value
 from django.http import HttpRequest
@@ -15,7 +17,8 @@ from django.utils.crypto import constant_time_compare
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 
-from overlord.accounts.models import ApiToken, NameKey, User
+from overlord.accounts.models import ApiToken, NameKey, StaffInvitation, User
+from overlord.accounts.rules import Rights
 from overlord.kernel import db
 
 
@@ -134,3 +137,64 @@ def actor_id(request: Request | HttpRequest) -> int:
     if request.user.pk is None:
         raise NotAuthenticated()
     return request.user.pk
+
+
+# Staff ---------------------------------------------------------------------------------------------------
+def staff() -> list[User]:
+    """Return the active staff by name, with their groups and permissions at hand."""
+    found = User.objects.filter(is_staff=True, is_active=True).order_by("username_key")
+    return list(found.prefetch_related(*_RIGHTS))
+
+
+def staff_person(*, user_id: int) -> User | None:
+    """Return one of the active staff, with groups and permissions at hand."""
+    found = User.objects.filter(pk=user_id, is_staff=True, is_active=True)
+    return found.prefetch_related(*_RIGHTS).first()
+
+
+_RIGHTS = ("groups__permissions__content_type", "user_permissions__content_type")
+
+
+def rights(user: User) -> Rights:
+    """Return what a user may do; it asks nothing of a user whom `staff` or `staff_person` returned."""
+    groups = [permission for group in user.groups.all() for permission in group.permissions.all()]
+    return Rights(permissions=_names([*groups, *user.user_permissions.all()]), is_superuser=user.is_superuser)
+
+
+def rights_of(*, user_id: int) -> Rights:
+    """Return what a user may do now."""
+    return rights(User.objects.prefetch_related(*_RIGHTS).get(pk=user_id))
+
+
+def roles() -> dict[int, tuple[Group, Rights]]:
+    """Return all groups by id, each with what it allows, in the order of their names."""
+    found = Group.objects.order_by("name").prefetch_related("permissions__content_type")
+    return {each.pk: (each, Rights(permissions=_names(each.permissions.all()))) for each in found}
+
+
+def _names(permissions: Iterable[Permission]) -> frozenset[str]:
+    return frozenset(f"{each.content_type.app_label}.{each.codename}" for each in permissions)
+
+
+def access_version(*, user_id: int) -> str:
+    """Return a text that changes with whatever gives a user rights: a form carries it."""
+    user = User.objects.get(pk=user_id)
+    said = [
+        user.is_staff,
+        user.is_superuser,
+        *sorted(user.groups.values_list("pk", flat=True)),
+        "own",
+        *sorted(user.user_permissions.values_list("pk", flat=True)),
+    ]
+    return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
+
+
+def invitations() -> list[StaffInvitation]:
+    """Return the invitations that nobody accepted or withdrew, the newest first."""
+    found = StaffInvitation.objects.filter(StaffInvitation.OPEN).order_by("-pk")
+    return list(found.select_related("role", "invited_by"))
+
+
+def account_of(*, email: str) -> User | None:
+    """Return the active account with this e-mail address."""
+    return User.objects.filter(email_key=NameKey(Value(email)), is_active=True, is_guest=False).first()

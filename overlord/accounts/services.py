@@ -16,7 +16,7 @@ from django.template.loader import render_to_string
 from django.utils.http import urlsafe_base64_encode
 
 from overlord.accounts import limits, operations, selectors, token_cache
-from overlord.accounts.models import TAKEN, ApiToken, User
+from overlord.accounts.models import TAKEN, ApiToken, StaffInvitation, User
 from overlord.kernel import db
 from overlord.kernel.errors import Busy, Conflict, Invalid
 from overlord.kernel.pruning import prune, unreferenced
@@ -35,7 +35,7 @@ class NotAGuest(Conflict):
 
 
 # What the database says of two registrations at the same moment.
-_TAKEN = {
+AT_ONCE = {
     name: Invalid(errors={field: [str(TAKEN[field])]})
     for name, field in {
         "user_unique_username": "username",
@@ -48,9 +48,9 @@ _TAKEN = {
 def user_register(*, username: str, email: str, password: str, language: str = "") -> User:
     """Create an account; raise Invalid for malformed or taken names and for a weak password, by field."""
     user = User(username=username, email=User.objects.normalize_email(email), language=language)
-    _check(user, password)
+    account_check(user, password)
     user.set_password(password)
-    with db.constraint_errors(_TAKEN), db.transaction():
+    with db.constraint_errors(AT_ONCE), db.transaction():
         user.save()
     return user
 
@@ -64,9 +64,9 @@ def guest_claim(*, user_id: int, username: str, email: str, password: str) -> Us
     if not user.is_guest:
         raise NotAGuest()
     user.username, user.email = username, User.objects.normalize_email(email)
-    _check(user, password)
+    account_check(user, password)
     named = {"username": user.username, "email": user.email, "password": make_password(password)}
-    with db.constraint_errors(_TAKEN), db.transaction():
+    with db.constraint_errors(AT_ONCE), db.transaction():
         claimed = User.objects.filter(pk=user_id, is_guest=True).update(is_guest=False, **named)
     if not claimed:
         raise NotAGuest()
@@ -74,7 +74,7 @@ def guest_claim(*, user_id: int, username: str, email: str, password: str) -> Us
     return User.objects.get(pk=user_id)
 
 
-def _check(user: User, password: str) -> None:
+def account_check(user: User, password: str) -> None:
     """Check the names and the password of an account to be; raise Invalid."""
     errors: dict[str, list[str]] = {}
     try:
@@ -167,13 +167,15 @@ def logins_end(*, user_id: int) -> None:
     token_cache.drop_user(user_id)
 
 
-def rows_prune(*, now: datetime, guests_before: datetime) -> dict[str, int]:
-    """Delete sessions and API tokens that have ended, then guests who came before `guests_before`, and count them.
+def rows_prune(*, now: datetime, before: datetime) -> dict[str, int]:
+    """Delete sessions and API tokens that have ended, then guests and invitations from before `before`; count them.
 
     A guest stays while anything belongs to them, such as a reservation, or a token that has not ended.
     """
-    guests = User.objects.filter(is_guest=True, date_joined__lt=guests_before)
+    guests = User.objects.filter(is_guest=True, date_joined__lt=before)
+    invitations = StaffInvitation.objects.filter(expires_at__lt=before)
     return {
+        "ended invitations": prune(lambda: invitations),
         "ended sessions": prune(lambda: Session.objects.filter(expire_date__lt=now)),
         "ended API tokens": prune(lambda: ApiToken.objects.filter(expires_at__lt=now)),
         "guests without reservations": prune(lambda: unreferenced(guests)),

@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.conf import settings
 
-from overlord.accounts import services
+from overlord.accounts import services, staff_services
 from overlord.kernel import clock
 
 
@@ -13,8 +13,14 @@ def password_reset_send(*, user_id: int, **_kwargs: object) -> None:
     services.password_reset_send(user_id=user_id, base_url=settings.BASE_URL)
 
 
+@shared_task(name="accounts.invitation_send")
+def invitation_send(*, invitation_id: int, **_kwargs: object) -> None:
+    """Send the mail of one invitation. Staff see whether it was sent, and can send it again."""
+    staff_services.invitation_send(invitation_id=invitation_id, base_url=settings.BASE_URL, now=clock.now())
+
+
 @shared_task(name="accounts.rows_prune")
 def rows_prune(**_kwargs: object) -> dict[str, int]:
-    """Delete sessions and tokens that have ended, and old guests without reservations."""
+    """Delete sessions and tokens that have ended, old invitations, and old guests without reservations."""
     now = clock.now()
-    return services.rows_prune(now=now, guests_before=now - settings.RETENTION)
+    return services.rows_prune(now=now, before=now - settings.RETENTION)

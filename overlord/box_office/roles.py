@@ -4,6 +4,7 @@ from django.contrib.auth.models import Group
 from django.contrib.auth.models import Permission as Row
 
 from checkout.permissions import Permission as MoneyPermission
+from overlord.accounts.permissions import Permission as AccountsPermission
 from overlord.kernel import db
 from stats.permissions import Permission as StatsPermission
 from tickets.admission.permissions import Permission as DoorPermission
@@ -17,6 +18,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         *DoorPermission,
         *MoneyPermission,
         *StatsPermission,
+        *AccountsPermission,
     ),
     "Box office": (
         MoneyPermission.MANAGE_ORDERS,

@@ -164,6 +164,7 @@ CELERY_TASK_ROUTES = {
     "line.rows_prune": {"queue": Queue.UPKEEP},
     "stats.rows_prune": {"queue": Queue.UPKEEP},
     "accounts.password_reset_send": {"queue": Queue.MAIL},
+    "accounts.invitation_send": {"queue": Queue.MAIL},
     "checkout.payment_process": {"queue": Queue.PAYMENTS},
     "checkout.charges_reconcile": {"queue": Queue.UPKEEP},
     "checkout.refund_process": {"queue": Queue.PAYMENTS},

@@ -187,6 +187,12 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
         _("You do not have access to this page."),
         _("Log in with a staff account that has access."),
     ),
+    "invitation_ended": lambda _facts: (
+        _("This invitation no longer works."),
+        _(
+            "It was used, withdrawn or sent again, or it has expired. Ask whoever invited you for another one."
+        ),
+    ),
     "not_found": lambda _facts: (
         _("Page not found"),
         _("The address may be wrong, or the page may have been removed."),

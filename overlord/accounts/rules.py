@@ -1,0 +1,73 @@
+"""What staff may do to the rights of other staff: decisions on plain values."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from overlord.kernel.errors import Conflict, Forbidden, Gone
+
+MANAGE_STAFF = "accounts.manage_staff"
+INVITATION_LIFETIME = timedelta(days=7)
+
+
+class RightsBeyondYours(Forbidden):
+    code = "rights_beyond_yours"
+    sentence = "This needs permissions that you do not have yourself. Ask somebody who has them."
+
+
+class NotYourself(Conflict):
+    code = "not_yourself"
+    sentence = "Nobody changes their own access. Ask another organiser."
+
+
+class NoRole(Conflict):
+    code = "no_role"
+    sentence = "Choose at least one role. To take all roles away, end the access."
+
+
+class PersonOutdated(Conflict):
+    code = "person_outdated"
+    sentence = "Nothing was changed, because somebody else changed this meanwhile. Check it again."
+
+
+class AlreadyStaff(Conflict):
+    code = "already_staff"
+    sentence = "This person has access already. Change the roles in the list."
+
+
+class AlreadyInvited(Conflict):
+    code = "already_invited"
+    sentence = "This person is invited already. Send the invitation again, or withdraw it first."
+
+
+class InvitationEnded(Gone):
+    code = "invitation_ended"
+    sentence = "This invitation no longer works. It was used, withdrawn or sent again, or it has expired."
+
+
+class InvitationOfAnother(Conflict):
+    code = "invitation_of_another"
+    sentence = "This invitation is for another account. Log in to the account to which it was sent."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rights:
+    """What somebody may do. A superuser may do everything."""
+
+    permissions: frozenset[str]
+    is_superuser: bool = False
+
+    def cover(self, others: "Rights") -> bool:
+        """Return whether somebody with these rights has all those of another one too."""
+        return self.is_superuser or (not others.is_superuser and others.permissions <= self.permissions)
+
+
+def check_change(*, actor_id: int, rights: Rights, user_id: int, theirs: Rights) -> None:
+    """Check that the actor may change what another person may do; raise NotYourself or RightsBeyondYours.
+
+    Only somebody who may manage staff can take that right from another, and nobody takes it from themselves, so
+    that there is always somebody left who can.
+    """
+    if actor_id == user_id:
+        raise NotYourself()
+    if not rights.cover(theirs):
+        raise RightsBeyondYours()

@@ -1,0 +1,221 @@
+"""Use cases of staff: invite people to work here, change what they may do, and end it."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from django.core.mail import EmailMessage
+from django.db.models import F
+from django.template.loader import render_to_string
+
+from overlord.accounts import limits, links, operations, rules, selectors, services, token_cache
+from overlord.accounts.models import StaffInvitation, User
+from overlord.kernel import db
+from overlord.kernel.errors import NotFound
+from overlord.kernel.queues import Queue, enqueue
+from overlord.shop.languages import spoken
+
+
+# People --------------------------------------------------------------------------------------------------
+def roles_change(*, actor_id: int, user_id: int, role_ids: Collection[int], before: str) -> None:
+    """Give somebody these roles and no others; `before` is the `access_version` that the actor saw.
+
+    Raise NoRole, and what `staff_person_lock` raises, and RightsBeyondYours for a role that the actor may not give.
+    """
+    if not role_ids:
+        raise rules.NoRole()
+    with db.transaction():
+        person = operations.staff_person_lock(actor_id=actor_id, user_id=user_id, before=before)
+        _check_roles(actor_id, role_ids)
+        person.groups.set(role_ids)
+        names = ", ".join(person.groups.order_by("name").values_list("name", flat=True))
+        operations.deed_record(actor_id=actor_id, user_id=user_id, what=f"Changed the roles to: {names}")
+    token_cache.drop_user(user_id)
+
+
+def access_end(*, actor_id: int, user_id: int, before: str, now: datetime) -> None:
+    """End what somebody may do as staff. Sessions, tokens and sockets end at once; the account stays.
+
+    The invitations that they sent end too. Raise what `staff_person_lock` raises.
+    """
+    with db.transaction():
+        person = operations.staff_person_lock(actor_id=actor_id, user_id=user_id, before=before)
+        User.objects.filter(pk=user_id).update(
+            is_staff=False, is_superuser=False, login_epoch=F("login_epoch") + 1
+        )
+        person.groups.clear()
+        person.user_permissions.clear()
+        sent = StaffInvitation.objects.filter(StaffInvitation.OPEN, invited_by=user_id)
+        sent.update(withdrawn_at=now)
+        operations.deed_record(actor_id=actor_id, user_id=user_id, what="Ended the access of staff")
+    token_cache.drop_user(user_id)
+
+
+def _check_roles(actor_id: int, role_ids: Collection[int]) -> None:
+    """Check that the actor may give these roles; raise NotFound or RightsBeyondYours."""
+    known, rights = selectors.roles(), selectors.rights_of(user_id=actor_id)
+    for role_id in role_ids:
+        if role_id not in known:
+            raise NotFound()
+        if not rights.cover(known[role_id][1]):
+            raise rules.RightsBeyondYours()
+
+
+# Invitations ---------------------------------------------------------------------------------------------
+def invitation_make(*, actor_id: int, email: str, role_id: int, now: datetime) -> None:
+    """Invite somebody by e-mail to work in a role.
+
+    Raise AlreadyStaff, AlreadyInvited, NotFound and RightsBeyondYours for the role, and TooMany.
+    """
+    limits.count_invitation(staff_id=actor_id)
+    at_once = {"staff_invitation_one_open": rules.AlreadyInvited()}
+    with db.constraint_errors(at_once), db.transaction():
+        operations.staff_lock(actor_id=actor_id)
+        _check_roles(actor_id, [role_id])
+        account = selectors.account_of(email=email)
+        if account is not None and account.is_staff:
+            raise rules.AlreadyStaff()
+        invitation = StaffInvitation(
+            email=email,
+            role_id=role_id,
+            invited_by_id=actor_id,
+            created_at=now,
+            expires_at=now + rules.INVITATION_LIFETIME,
+        )
+        operations.expired_invitation_end(email=email, now=now)
+        invitation.save()
+        _record(actor_id, invitation, "Invited somebody")
+    _send_soon(invitation.pk)
+
+
+def invitation_resend(*, actor_id: int, invitation_id: int, issue: int, now: datetime) -> None:
+    """Send an invitation again, with a new link. The earlier one ends. Raise what `_open` raises, and TooMany."""
+    limits.count_invitation(staff_id=actor_id)
+    with db.transaction():
+        invitation = _open(actor_id, invitation_id, issue)
+        invitation.issue, invitation.sent_at = issue + 1, None
+        invitation.invited_by_id, invitation.expires_at = actor_id, now + rules.INVITATION_LIFETIME
+        invitation.save()
+        _record(actor_id, invitation, "Sent an invitation again")
+    _send_soon(invitation_id)
+
+
+def invitation_withdraw(*, actor_id: int, invitation_id: int, issue: int, now: datetime) -> None:
+    """End an invitation, so that its link does not work any more. Raise what `_open` raises."""
+    with db.transaction():
+        invitation = _open(actor_id, invitation_id, issue)
+        invitation.withdrawn_at = now
+        invitation.save()
+        _record(actor_id, invitation, "Withdrew an invitation")
+
+
+def _open(actor_id: int, invitation_id: int, issue: int) -> StaffInvitation:
+    """Lock and return an invitation that nobody has accepted or withdrawn.
+
+    Raise InvitationEnded, PersonOutdated when it was sent again since, and RightsBeyondYours.
+    """
+    operations.staff_lock(actor_id=actor_id)
+    found = StaffInvitation.objects.filter(StaffInvitation.OPEN, pk=invitation_id)
+    invitation = found.select_for_update().first()
+    if invitation is None:
+        raise rules.InvitationEnded()
+    if invitation.issue != issue:
+        raise rules.PersonOutdated()
+    _check_roles(actor_id, [invitation.role_id])
+    return invitation
+
+
+def _record(actor_id: int, invitation: StaffInvitation, what: str) -> None:
+    operations.deed_record(
+        actor_id=actor_id,
+        user_id=invitation.accepted_by_id or actor_id,
+        what=f"{what} as {invitation.role.name} (invitation {invitation.pk})",
+    )
+
+
+def _send_soon(invitation_id: int) -> None:
+    """Have the mail sent. When no worker can be told, the list of invitations says that it was not sent."""
+    enqueue("accounts.invitation_send", queue=Queue.MAIL, invitation_id=invitation_id)
+
+
+def invitation_send(*, invitation_id: int, base_url: str, now: datetime) -> None:
+    """Send the mail of an invitation that is open; nothing when it was sent or has ended."""
+    found = StaffInvitation.objects.filter(StaffInvitation.OPEN, pk=invitation_id, sent_at=None)
+    invitation = found.select_related("role", "invited_by").first()
+    if invitation is None:
+        return
+    link = links.InvitationLink(invitation_id=invitation.pk, issue=invitation.issue)
+    facts = {"invitation": invitation, "base_url": base_url, "signed": links.link_sign(link)}
+    account = selectors.account_of(email=invitation.email)
+    with spoken((account or invitation.invited_by).language):
+        subject = render_to_string("accounts/invitation_subject.txt", facts)
+        body = render_to_string("accounts/invitation_mail.txt", facts)
+    EmailMessage(subject=subject, body=body, to=[invitation.email]).send()
+    StaffInvitation.objects.filter(pk=invitation.pk, issue=invitation.issue).update(sent_at=now)
+
+
+# Accepting -----------------------------------------------------------------------------------------------
+def invitation_read(*, signed: str, now: datetime) -> StaffInvitation:
+    """Return the invitation of a link; raise InvitationEnded for a link that does not work."""
+    try:
+        link = links.link_read(signed)
+    except links.NotALink:
+        raise rules.InvitationEnded() from None
+    found = StaffInvitation.objects.filter(
+        StaffInvitation.OPEN, pk=link.invitation_id, issue=link.issue, expires_at__gt=now
+    )
+    invitation = found.select_related("role", "invited_by").first()
+    if invitation is None or not _may_invite(invitation):
+        raise rules.InvitationEnded()
+    return invitation
+
+
+def _may_invite(invitation: StaffInvitation) -> bool:
+    """Return whether who sent an invitation may still give its role."""
+    inviter = invitation.invited_by_id
+    if not selectors.permitted(user_ids=[inviter], permission=rules.MANAGE_STAFF):
+        return False
+    _role, asked = selectors.roles()[invitation.role_id]
+    return selectors.rights_of(user_id=inviter).cover(asked)
+
+
+def invitation_accept(*, signed: str, user_id: int, now: datetime) -> None:
+    """Let the account to which an invitation was sent accept it.
+
+    Raise InvitationEnded, and InvitationOfAnother for any other account.
+    """
+    with db.transaction():
+        invitation = _accepted(signed, now)
+        user = User.objects.get(pk=user_id)
+        if user.is_guest or user.email_key != invitation.email_key:
+            raise rules.InvitationOfAnother()
+        _admit(invitation, user, now)
+    token_cache.drop_user(user_id)
+
+
+def invitation_accept_new(*, signed: str, password: str, language: str, now: datetime) -> User:
+    """Make the account of somebody who was invited and has none; raise InvitationEnded, and Invalid by field."""
+    email = invitation_read(signed=signed, now=now).email
+    user = User(username=selectors.username_for(email=email), email=email, language=language)
+    services.account_check(user, password)
+    user.set_password(password)
+    with db.constraint_errors(services.AT_ONCE), db.transaction():
+        invitation = _accepted(signed, now)
+        user.save()
+        _admit(invitation, user, now)
+    return user
+
+
+def _accepted(signed: str, now: datetime) -> StaffInvitation:
+    """Lock the invitation of a link; raise InvitationEnded."""
+    operations.staff_rows_lock()
+    found = invitation_read(signed=signed, now=now)
+    list(StaffInvitation.objects.filter(pk=found.pk).select_for_update())
+    return invitation_read(signed=signed, now=now)  # as it is now that nobody else changes it
+
+
+def _admit(invitation: StaffInvitation, user: User, now: datetime) -> None:
+    User.objects.filter(pk=user.pk).update(is_staff=True)
+    user.groups.add(invitation.role_id)
+    invitation.accepted_at, invitation.accepted_by = now, user
+    invitation.save()
+    _record(user.pk, invitation, "Accepted the invitation to work")

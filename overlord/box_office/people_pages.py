@@ -1,0 +1,225 @@
+"""The organiser's pages of people: who works here, invitations, roles, and the end of somebody's access.
+
+A view translates the request, makes one call, and translates the result.
+"""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+
+from overlord.accounts import selectors as accounts
+from overlord.accounts import staff_services as services
+from overlord.accounts.permissions import Permission
+from overlord.accounts.selectors import actor_id
+from overlord.kernel import clock, problems
+from overlord.kernel.errors import DomainError, NotFound, TooMany
+from overlord.kernel.form_fields import WholeNumberField
+from overlord.kernel.methods import allow
+from overlord.kernel.numbers import LARGEST_ID
+from overlord.shop import error_messages
+from overlord.shop.permissions import staff_with
+
+EMAIL_LENGTH = 254
+VERSION_LENGTH = 16
+
+
+class InviteForm(forms.Form):
+    """Whom to invite, and in which of the roles that the actor may give."""
+
+    email = forms.EmailField(label=_lazy("E-mail address"), max_length=EMAIL_LENGTH)
+    role = forms.TypedChoiceField(label=_lazy("Role"), coerce=int)
+
+    def __init__(self, *args: Any, roles: list[tuple[int, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["role"].choices = roles  # type: ignore[attr-defined]
+
+
+class RolesForm(forms.Form):
+    """The roles somebody is to have, and their access as the actor saw it."""
+
+    roles = forms.TypedMultipleChoiceField(
+        label=_lazy("Roles"), coerce=int, required=False, widget=forms.CheckboxSelectMultiple
+    )
+    before = forms.CharField(max_length=VERSION_LENGTH, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, roles: list[tuple[int, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["roles"].choices = roles  # type: ignore[attr-defined]
+
+
+class EndForm(forms.Form):
+    """Somebody's access as the actor saw it."""
+
+    before = forms.CharField(max_length=VERSION_LENGTH, widget=forms.HiddenInput)
+
+
+class InvitationForm(forms.Form):
+    """The issue of an invitation that the actor saw."""
+
+    issue = WholeNumberField(min_value=1, max_value=LARGEST_ID, widget=forms.HiddenInput())
+
+
+@allow("GET", "POST")
+@staff_with(Permission.MANAGE_STAFF)
+def people(request: HttpRequest) -> HttpResponse:
+    """List who works here and who is invited, and invite somebody."""
+    form = InviteForm(request.POST or None, roles=_roles(request))
+    status: int = HTTPStatus.OK
+    if request.method == "POST":
+        status = HTTPStatus.BAD_REQUEST
+        if form.is_valid():
+            given = form.cleaned_data
+            try:
+                services.invitation_make(
+                    actor_id=actor_id(request), email=given["email"], role_id=given["role"], now=clock.now()
+                )
+            except TooMany:
+                raise
+            except DomainError as refused:
+                form.add_error(None, error_messages.detail_of(refused))
+                status = problems.status_of(refused)
+            else:
+                messages.success(request, _("The invitation is being sent."))
+                return redirect("office_people")
+    return render(request, "box_office/people.html", _people_context(request, form), status=status)
+
+
+def _people_context(request: HttpRequest, form: InviteForm) -> dict[str, Any]:
+    own, now = accounts.rights_of(user_id=actor_id(request)), clock.now()
+    return {
+        "form": form,
+        "rows": [
+            {
+                "person": each,
+                "is_me": each.pk == request.user.pk,
+                "may_change": own.cover(accounts.rights(each)),
+            }
+            for each in accounts.staff()
+        ],
+        "invitations": [
+            {
+                "invitation": each,
+                "is_over": each.expires_at <= now,
+                "form": InvitationForm(initial={"issue": each.issue}, auto_id=False),
+            }
+            for each in accounts.invitations()
+        ],
+    }
+
+
+def _roles(request: HttpRequest) -> list[tuple[int, str]]:
+    """Return the roles that the actor may give."""
+    own = accounts.rights_of(user_id=actor_id(request))
+    return [(pk, role.name) for pk, (role, asked) in accounts.roles().items() if own.cover(asked)]
+
+
+@allow("GET", "POST")
+@staff_with(Permission.MANAGE_STAFF)
+def person(request: HttpRequest, user_id: int) -> HttpResponse:
+    """Show one of the staff, and change their roles."""
+    form = RolesForm(request.POST, roles=_roles(request)) if request.method == "POST" else None
+    if form is None:
+        return _person_page(request, user_id)
+    if not form.is_valid():
+        return _person_page(request, user_id, form=form, status=HTTPStatus.BAD_REQUEST)
+    given = form.cleaned_data
+    try:
+        services.roles_change(
+            actor_id=actor_id(request), user_id=user_id, role_ids=given["roles"], before=given["before"]
+        )
+    except NotFound:
+        raise
+    except DomainError as refused:
+        said = error_messages.detail_of(refused)
+        return _person_page(request, user_id, error=said, status=problems.status_of(refused))
+    messages.success(request, _("The roles were changed."))
+    return redirect("office_people")
+
+
+def _person_page(
+    request: HttpRequest,
+    user_id: int,
+    *,
+    form: RolesForm | None = None,
+    error: str = "",
+    status: int = HTTPStatus.OK,
+) -> HttpResponse:
+    """Show somebody as they are now; a refused form is made anew from that."""
+    shown = accounts.staff_person(user_id=user_id)
+    if shown is None:
+        raise NotFound()
+    version = accounts.access_version(user_id=user_id)
+    known = {"roles": [each.pk for each in shown.groups.all()], "before": version}
+    is_covered = accounts.rights_of(user_id=actor_id(request)).cover(accounts.rights(shown))
+    context = {
+        "person": shown,
+        "form": form or RolesForm(roles=_roles(request), initial=known),
+        "end": EndForm(initial={"before": version}, auto_id=False),
+        "own_permissions": len(shown.user_permissions.all()),
+        "is_me": shown.pk == request.user.pk,
+        "may_change": is_covered and shown.pk != request.user.pk,
+        "error": error,
+    }
+    return render(request, "box_office/person.html", context, status=status)
+
+
+@allow("GET", "POST")
+@staff_with(Permission.MANAGE_STAFF)
+def person_end(request: HttpRequest, user_id: int) -> HttpResponse:
+    """End the access of one of the staff."""
+    form = EndForm(request.POST)
+    if request.method != "POST" or not form.is_valid():
+        return redirect("office_person", user_id)
+    before = form.cleaned_data["before"]
+    try:
+        services.access_end(actor_id=actor_id(request), user_id=user_id, before=before, now=clock.now())
+    except NotFound:
+        raise
+    except DomainError as refused:
+        said = error_messages.detail_of(refused)
+        return _person_page(request, user_id, error=said, status=problems.status_of(refused))
+    messages.success(request, _("The access has ended. The person is logged out everywhere."))
+    return redirect("office_people")
+
+
+@allow("GET", "POST")
+@staff_with(Permission.MANAGE_STAFF)
+def invitation_resend(request: HttpRequest, invitation_id: int) -> HttpResponse:
+    """Send an invitation again."""
+    return _with_invitation(
+        request, invitation_id, services.invitation_resend, _("The invitation is being sent again.")
+    )
+
+
+@allow("GET", "POST")
+@staff_with(Permission.MANAGE_STAFF)
+def invitation_withdraw(request: HttpRequest, invitation_id: int) -> HttpResponse:
+    """End an invitation."""
+    return _with_invitation(
+        request, invitation_id, services.invitation_withdraw, _("The invitation was withdrawn.")
+    )
+
+
+def _with_invitation(
+    request: HttpRequest, invitation_id: int, do: Callable[..., None], said: str
+) -> HttpResponse:
+    form = InvitationForm(request.POST)
+    if request.method != "POST" or not form.is_valid():
+        return redirect("office_people")
+    issue = form.cleaned_data["issue"]
+    try:
+        do(actor_id=actor_id(request), invitation_id=invitation_id, issue=issue, now=clock.now())
+    except TooMany:
+        raise
+    except DomainError as refused:
+        messages.warning(request, error_messages.detail_of(refused))
+    else:
+        messages.success(request, said)
+    return redirect("office_people")

@@ -1,0 +1,346 @@
+"""Who works here: invitations, roles and the end of access, through the organiser's pages."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group, Permission
+from django.core import mail
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from overlord.accounts import operations, rules, selectors, staff_services, tasks
+from overlord.accounts.models import StaffInvitation, User
+from overlord.box_office.roles import roles_make
+from overlord.kernel import queues
+from overlord.kernel.errors import Forbidden
+from tests.clients import api_of
+from tests.threads import together
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NEW = "correct battery staple"
+
+
+@pytest.fixture(autouse=True)
+def groups() -> None:
+    roles_make()
+
+
+def role(name: str) -> Group:
+    return Group.objects.get(name=name)
+
+
+@pytest.fixture
+def staff_make(user_make: Callable[..., User]) -> Callable[..., User]:
+    def make(*names: str, **fields: Any) -> User:
+        user = user_make(is_staff=True, **fields)
+        user.groups.set(Group.objects.filter(name__in=names))
+        return user
+
+    return make
+
+
+@pytest.fixture
+def organiser(staff_make: Callable[..., User]) -> User:
+    return staff_make("Organiser", username="olga")
+
+
+@pytest.fixture
+def foreman(staff_make: Callable[..., User]) -> User:
+    """Somebody of the box office who may manage staff, and may do less than an organiser."""
+    user = staff_make("Box office")
+    user.user_permissions.add(Permission.objects.get(codename="manage_staff"))
+    return user
+
+
+def browser(user: User | None) -> Client:
+    client = Client(headers={"accept": "text/html"})
+    if user is not None:
+        client.force_login(user)
+    return client
+
+
+def invite(actor: User, email: str = "new@example.org", name: str = "Door") -> Any:
+    return browser(actor).post("/office/people/", {"email": email, "role": role(name).pk})
+
+
+def mailed() -> str:
+    """Send the mails of the invitations that are open, and return the address in the last one."""
+    for invitation in StaffInvitation.objects.filter(StaffInvitation.OPEN):
+        tasks.invitation_send(invitation_id=invitation.pk)
+    found = re.search(r"http://[^/]+(/invitations/\S+)", str(mail.outbox[-1].body))
+    assert found is not None
+    return found[1]
+
+
+def before(user: User) -> str:
+    return selectors.access_version(user_id=user.pk)
+
+
+def deeds() -> list[tuple[int, str]]:
+    return list(LogEntry.objects.order_by("pk").values_list("user_id", "change_message"))
+
+
+class TestInvitations:
+    def test_somebody_new_is_invited_sets_a_password_and_works(self, organiser: User) -> None:
+        assert invite(organiser).status_code == 302
+        assert queues.queue_length(queues.Queue.MAIL) == 1
+        address = mailed()
+        assert mail.outbox[-1].to == ["new@example.org"]
+        client = browser(None)
+        assert "olga invites you" in client.get(address).content.decode()
+        assert client.post(address, {"password": "short"}).status_code == 400
+        assert client.post(address, {"password": NEW}).status_code == 302
+        user = User.objects.get(email="new@example.org")
+        assert (user.is_staff, [each.name for each in user.groups.all()]) == (True, ["Door"])
+        assert user.check_password(NEW)
+        assert client.get("/door/").status_code == 200, "logged in at once"
+        assert [who for who, _what in deeds()] == [organiser.pk, user.pk]
+
+    def test_the_link_works_once(self, organiser: User) -> None:
+        invite(organiser)
+        address = mailed()
+        assert browser(None).post(address, {"password": NEW}).status_code == 302
+        assert browser(None).get(address).status_code == 410
+        assert browser(None).post(address, {"password": NEW}).status_code == 410
+
+    def test_two_who_accept_at_once_make_one_account(self, organiser: User) -> None:
+        invite(organiser)
+        signed = mailed().split("/")[2]
+        accept = partial(
+            staff_services.invitation_accept_new,
+            signed=signed,
+            password=NEW,
+            language="en",
+            now=timezone.now(),
+        )
+
+        found = together(accept, accept, accept)
+        assert sorted(type(each).__name__ for each in found) == ["InvitationEnded", "InvitationEnded", "User"]
+        assert User.objects.filter(email="new@example.org").count() == 1
+
+    def test_an_account_logs_in_and_accepts(self, organiser: User, buyer: User) -> None:
+        invite(organiser, buyer.email.upper())
+        address = mailed()
+        asked = browser(None).get(address).content.decode()
+        assert f"/login/?next={address}" in asked
+        assert browser(None).post(address, {"password": NEW}).status_code == 200, "nothing happens"
+        buyer.refresh_from_db()
+        assert not buyer.is_staff
+        assert browser(buyer).post(address).status_code == 302
+        buyer.refresh_from_db()
+        assert buyer.is_staff
+        assert buyer.check_password("correct horse")
+
+    def test_nobody_else_accepts(self, organiser: User, buyer: User, user_make: Callable[..., User]) -> None:
+        invite(organiser, buyer.email)
+        address, other = mailed(), user_make()
+        assert "Log out" in browser(other).post(address).content.decode()
+        other.refresh_from_db()
+        assert not other.is_staff
+        with pytest.raises(rules.InvitationOfAnother):
+            staff_services.invitation_accept(
+                signed=address.split("/")[2], user_id=other.pk, now=timezone.now()
+            )
+
+    def test_a_link_that_is_changed_late_or_ended_does_not_work(self, organiser: User) -> None:
+        invite(organiser)
+        address = mailed()
+        link = address.strip("/").split("/")[1]
+        for wrong in (link[:-1], link[:-2] + "xx", "1-1", "0-1-" + "a" * 43, link.replace("-1-", "-2-", 1)):
+            assert browser(None).get(f"/invitations/{wrong}/").status_code == 410, wrong
+        StaffInvitation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+        assert browser(None).get(address).status_code == 410
+
+    def test_sending_again_ends_the_earlier_link_and_a_stale_button_does_nothing(
+        self, organiser: User
+    ) -> None:
+        invite(organiser)
+        first, made = mailed(), StaffInvitation.objects.get()
+        again = f"/office/invitations/{made.pk}/resend/"
+        browser(organiser).post(again, {"issue": 1})
+        browser(organiser).post(again, {"issue": 1})
+        made.refresh_from_db()
+        assert (made.issue, made.sent_at) == (2, None)
+        assert browser(None).get(first).status_code == 410
+        assert browser(None).get(mailed()).status_code == 200
+
+    def test_a_withdrawn_one_is_gone_and_the_address_can_be_invited_again(self, organiser: User) -> None:
+        invite(organiser)
+        address, made = mailed(), StaffInvitation.objects.get()
+        assert invite(organiser).status_code == 409
+        browser(organiser).post(f"/office/invitations/{made.pk}/withdraw/", {"issue": 1})
+        assert browser(None).get(address).status_code == 410
+        assert invite(organiser).status_code == 302
+
+    def test_an_expired_one_makes_room_for_another(self, organiser: User) -> None:
+        invite(organiser)
+        StaffInvitation.objects.update(expires_at=timezone.now() - timedelta(days=1))
+        assert invite(organiser, name="Viewer").status_code == 302
+        assert StaffInvitation.objects.filter(StaffInvitation.OPEN).get().role.name == "Viewer"
+
+    def test_two_invitations_of_an_address_at_once_are_one(self, organiser: User) -> None:
+        statuses = together(*[lambda: invite(organiser).status_code] * 3)
+        assert sorted(statuses) == [302, 409, 409]
+
+    def test_who_works_here_is_not_invited(self, organiser: User, foreman: User) -> None:
+        answer = invite(organiser, foreman.email)
+        assert answer.status_code == 409
+        assert "has access already" in answer.content.decode()
+
+    def test_an_invitation_ends_with_the_rights_of_who_sent_it(
+        self, organiser: User, staff_make: Callable[..., User]
+    ) -> None:
+        other = staff_make("Organiser")
+        invite(other, name="Organiser")
+        address = mailed()
+        other.groups.set([role("Viewer")])
+        assert browser(None).get(address).status_code == 410
+        other.groups.set([role("Organiser")])
+        staff_services.access_end(
+            actor_id=organiser.pk, user_id=other.pk, before=before(other), now=timezone.now()
+        )
+        assert browser(None).post(address, {"password": NEW}).status_code == 410
+
+
+class TestRights:
+    def test_roles_are_changed(self, organiser: User, staff_make: Callable[..., User]) -> None:
+        person = staff_make("Door")
+        page = browser(organiser).get(f"/office/people/{person.pk}/").content.decode()
+        assert before(person) in page
+        sent = {"roles": [role("Viewer").pk, role("Box office").pk], "before": before(person)}
+        assert browser(organiser).post(f"/office/people/{person.pk}/", sent).status_code == 302
+        assert {each.name for each in person.groups.all()} == {"Viewer", "Box office"}
+        assert deeds() == [(organiser.pk, "Changed the roles to: Box office, Viewer")]
+
+    def test_a_stale_form_changes_nothing(self, organiser: User, staff_make: Callable[..., User]) -> None:
+        person = staff_make("Door")
+        sent = {"roles": [role("Door").pk, role("Box office").pk], "before": before(person)}
+        person.groups.set([role("Viewer")])
+        for place in ("", "end/"):
+            answer = browser(organiser).post(f"/office/people/{person.pk}/{place}", sent)
+            assert answer.status_code == 409
+            assert "somebody else changed" in answer.content.decode()
+        assert [each.name for each in person.groups.all()] == ["Viewer"]
+
+    def test_nobody_gives_what_they_do_not_have(self, foreman: User, staff_make: Callable[..., User]) -> None:
+        person = staff_make("Door")
+        assert invite(foreman, name="Organiser").status_code == 400, "it is not offered"
+        with pytest.raises(rules.RightsBeyondYours):
+            staff_services.invitation_make(
+                actor_id=foreman.pk, email="a@b.cd", role_id=role("Organiser").pk, now=timezone.now()
+            )
+        with pytest.raises(rules.RightsBeyondYours):
+            staff_services.roles_change(
+                actor_id=foreman.pk, user_id=person.pk, role_ids=[role("Organiser").pk], before=before(person)
+            )
+        assert invite(foreman, name="Door").status_code == 302
+
+    def test_nobody_changes_who_may_do_more_or_themselves(
+        self, organiser: User, foreman: User, user_make: Callable[..., User]
+    ) -> None:
+        root = user_make(is_staff=True, is_superuser=True)
+        for actor, person in ((foreman, organiser), (organiser, root), (foreman, foreman), (root, root)):
+            sent = {"roles": [role("Door").pk], "before": before(person)}
+            for place in ("", "end/"):
+                answer = browser(actor).post(f"/office/people/{person.pk}/{place}", sent)
+                assert answer.status_code in (400, 403, 409), (actor, person, place)
+        assert User.objects.filter(is_staff=True).count() == 3
+        assert organiser.groups.get().name == "Organiser"
+
+    def test_without_a_role_nothing_is_changed(
+        self, organiser: User, staff_make: Callable[..., User]
+    ) -> None:
+        person = staff_make("Door")
+        answer = browser(organiser).post(f"/office/people/{person.pk}/", {"before": before(person)})
+        assert answer.status_code == 409
+        assert person.groups.exists()
+
+    def test_two_organisers_who_end_each_other_leave_one(
+        self, organiser: User, staff_make: Callable[..., User]
+    ) -> None:
+        other = staff_make("Organiser")
+
+        ends = [
+            partial(
+                staff_services.access_end,
+                actor_id=actor.pk,
+                user_id=person.pk,
+                before=before(person),
+                now=timezone.now(),
+            )
+            for actor, person in ((organiser, other), (other, organiser))
+        ]
+        assert {type(each) for each in together(*ends)} == {type(None), Forbidden}
+        assert User.objects.filter(is_staff=True).count() == 1
+
+    def test_without_the_lock_both_would_go(
+        self, organiser: User, staff_make: Callable[..., User], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Negative control: the actor's own rights are read under the lock, and not before."""
+        other = staff_make("Organiser")
+        monkeypatch.setattr(operations, "staff_lock", lambda *, actor_id: None)
+        monkeypatch.setattr(selectors, "rights_of", lambda **_: rules.Rights(permissions=frozenset()))
+        for actor, person in ((organiser, other), (other, organiser)):
+            staff_services.access_end(
+                actor_id=actor.pk, user_id=person.pk, before=before(person), now=timezone.now()
+            )
+        assert User.objects.filter(is_staff=True).count() == 0
+
+    def test_ended_access_is_over_at_once_and_the_account_stays(
+        self, organiser: User, staff_make: Callable[..., User]
+    ) -> None:
+        person = staff_make("Door", "Viewer")
+        open_page, api = browser(person), api_of(person)
+        assert open_page.get("/door/").status_code == 200
+        assert api.get("/stats/events/").status_code == 200
+        answer = browser(organiser).post(f"/office/people/{person.pk}/end/", {"before": before(person)})
+        assert answer.status_code == 302
+        assert open_page.get("/door/").headers["Location"].startswith("/login/")
+        assert api.get("/stats/events/").status_code == 401
+        again = browser(None)
+        assert again.login(username=person.username, password="correct horse")
+        assert again.get("/door/").status_code == 403
+        assert again.get("/me/").status_code == 200
+        assert browser(organiser).get(f"/office/people/{person.pk}/").status_code == 404
+
+    def test_the_list_costs_as_many_queries_for_many(
+        self, organiser: User, staff_make: Callable[..., User]
+    ) -> None:
+        def count() -> int:
+            with CaptureQueriesContext(connection) as queries:
+                assert client.get("/office/people/").status_code == 200
+            return len(queries)
+
+        client = browser(organiser)
+        count()
+        few = count()
+        for name in ("Door", "Viewer", "Box office", "Organiser"):
+            staff_make(name)
+            invite(organiser, f"{name[:3]}@example.org", name)
+        assert count() == few
+
+    def test_in_the_admin_nobody_takes_their_own_rights(self, user_make: Callable[..., User]) -> None:
+        root = user_make(is_staff=True, is_superuser=True)
+        sent = {"username": root.username, "email": root.email, "date_joined_0": "2026-01-01",
+                "date_joined_1": "00:00:00"}  # fmt: skip
+        assert browser(root).post(f"/admin/accounts/user/{root.pk}/change/", sent).status_code == 302
+        browser(root).post(f"/admin/accounts/user/{root.pk}/delete/", {"post": "yes"})
+        root.refresh_from_db()
+        assert (root.is_staff, root.is_superuser, root.is_active) == (True, True, True)
+
+
+def test_old_invitations_are_deleted_and_open_ones_stay(organiser: User) -> None:
+    invite(organiser)
+    invite(organiser, "late@example.org")
+    old = timezone.now() - timedelta(days=400)
+    StaffInvitation.objects.filter(email="late@example.org").update(expires_at=old)
+    tasks.rows_prune()
+    assert [each.email for each in StaffInvitation.objects.all()] == ["new@example.org"]
