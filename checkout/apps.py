@@ -6,8 +6,10 @@ class CheckoutConfig(AppConfig):
 
     def ready(self) -> None:
         from checkout import projections, services
-        from overlord.accounts import guests
+        from checkout.permissions import MOVES_MONEY
+        from overlord.accounts import guests, second_factor
         from realtime import streams
 
         streams.register(streams.Kind.ME, access=streams.Access.OWNER, project=projections.project_buyers)
         guests.register_follower(services.orders_follow)
+        second_factor.protect(MOVES_MONEY)

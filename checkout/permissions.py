@@ -13,3 +13,7 @@ class Permission(StrEnum):
     REFUND = "checkout.refund_payment"
     RETRY_REFUND = "checkout.retry_refund"
     CLOSE_INCIDENT = "checkout.close_incident"
+
+
+# For these staff show their second factor (STAFF_SECOND_FACTOR).
+MOVES_MONEY = (Permission.REFUND, Permission.RETRY_REFUND, Permission.CANCEL_EVENT, Permission.SELL)

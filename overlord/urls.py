@@ -11,6 +11,7 @@ from checkout import pages as checkout
 from overlord import health
 from overlord.accounts import invitation_pages as invitations
 from overlord.accounts import pages as accounts
+from overlord.accounts import second_factor_pages as second_factor
 from overlord.box_office import attendee_pages as office_attendees
 from overlord.box_office import cancel_pages as office_cancel
 from overlord.box_office import counter_pages as office_counter
@@ -70,6 +71,7 @@ pages = [
     path("office/people/", office_people.people, name="office_people"),
     path("office/people/<id:user_id>/", office_people.person, name="office_person"),
     path("office/people/<id:user_id>/end/", office_people.person_end, name="office_person_end"),
+    path("office/people/<id:user_id>/reset/", office_people.person_reset, name="office_person_reset"),
     path(
         "office/invitations/<id:invitation_id>/resend/",
         office_people.invitation_resend,
@@ -108,6 +110,7 @@ pages = [
     path("password-reset/", accounts.PasswordReset.as_view(), name="password_reset"),
     path("password-reset/sent/", accounts.PasswordResetSent.as_view(), name="password_reset_sent"),
     path("password-reset/<uidb64>/<token>/", accounts.PasswordNew.as_view(), name="password_reset_confirm"),
+    path("account/second-factor/", second_factor.second_factor_page, name="second_factor"),
     path("invitations/<str:signed>/", invitations.invitation, name="staff_invitation"),
     path("language/", accounts.language_choose, name="language"),
     *[

@@ -18,8 +18,10 @@ from rest_framework.test import APIClient
 
 from checkout.gateways import ledger
 from checkout.models import Incident, Payment, Refund, UnmatchedCharge
+from checkout.permissions import MOVES_MONEY
 from checkout.permissions import Permission as MoneyPermission
 from checkout.rules import Outcome
+from overlord.accounts import second_factor
 from overlord.accounts.models import User
 from overlord.accounts.permissions import Permission as AccountsPermission
 from overlord.shop.permissions import SUPERUSER
@@ -94,6 +96,7 @@ OWN = {
     "checkout/<id:reservation_id>/release/",
     "me/",
     "me/orders/<id:reservation_id>/",
+    "account/second-factor/",
     "register/claim/",
     "api-auth/logout/",
     "api-auth/logout-all/",
@@ -412,3 +415,26 @@ def test_each_role_on_each_page_of_the_admin(
         assert answer.get("Location", "").startswith("/admin/login/") == (not may_log_in), person.role
         if may_log_in:
             assert (answer.status_code == 403) == (not person.may(permission)), person.role
+
+
+@pytest.mark.parametrize("mode", ["money", "staff"])
+def test_each_door_asks_for_the_second_factor(mode: str, people: list[Person], settings: Any) -> None:
+    """Somebody who may do all has shown none: nothing that needs it is done or shown."""
+    settings.STAFF_SECOND_FACTOR = mode
+    root = people[-1]
+    asked = {permission for permission in PERMISSIONS if second_factor.is_asked(permission)}
+    assert asked == ({*PERMISSIONS} if mode == "staff" else {*MOVES_MONEY, *AccountsPermission})
+    for place, permission in guarded(of_api=False):
+        sent_to = root.browser.get(address(place)).get("Location", "").partition("?")[0]
+        assert (sent_to == "/account/second-factor/") == second_factor.is_asked(permission), place
+    for place, permission in guarded(of_api=True):
+        code = root.api.post(address(place)).json().get("code")
+        assert (code == "second_factor_required") == second_factor.is_asked(permission), place
+    for model in admin.site._registry:
+        rows = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
+        assert root.browser.get(rows).get("Location", "").startswith("/account/second-factor/"), rows
+    for kind, known in streams._definitions.items():
+        if known.permission and second_factor.is_asked(known.permission):
+            scope = {"headers": [(b"authorization", f"Token {token_of(root.user)}".encode())]}
+            with pytest.raises(RefusedError):
+                async_to_sync(admit)(scope, kind=kind, stream_id=None)

@@ -34,7 +34,7 @@ OF_STAFF = {
     "line.StaffAction.actor",
 }
 # What gives whoever reads it a right.
-SECRET = {"password", "key_hash", "gateway_token", "gateway_nonce"}
+SECRET = {"password", "key_hash", "seed", "code_hash", "gateway_token", "gateway_nonce"}
 # What says who a person is, outside the user's own row: the model, the way to its buyer, and what replaces it.
 NAMING: dict[str, tuple[str, dict[str, Any]]] = {
     "tickets.Reservation": ("buyer", {"person_key": None, "idempotency_key": None}),

@@ -28,6 +28,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 # What refers to a user and is the user's own. A new table must be named here or in OF_STAFF.
 OWN = {
     "accounts.ApiToken.user",
+    "accounts.BackupCode.user",
+    "accounts.SecondFactor.user",
     "accounts.StaffInvitation.accepted_by",
     "accounts.User_groups.user",
     "accounts.User_user_permissions.user",

@@ -14,6 +14,8 @@ GUEST_BY_ADDRESS = Limit(name="guest-address", amount=120, seconds=600)
 RESET_BY_ADDRESS = Limit(name="reset-address", amount=30, seconds=3600)
 RESET_BY_ACCOUNT = Limit(name="reset-account", amount=3, seconds=3600)
 
+CODE_BY_ACCOUNT = Limit(name="code-account", amount=5, seconds=300)
+CODE_BY_ACCOUNT_AND_DAY = Limit(name="code-account-day", amount=30, seconds=86_400)
 INVITATION_BY_STAFF = Limit(name="invitation-staff", amount=60, seconds=3600)
 
 
@@ -42,3 +44,9 @@ def count_reset(*, address: str, account: object) -> None:
 def count_invitation(*, staff_id: int) -> None:
     """Count a mail with an invitation; raise TooMany."""
     rate_limits.count(INVITATION_BY_STAFF, staff_id)
+
+
+def count_code(*, user_id: int) -> None:
+    """Count an attempt at a code of the second factor; raise TooMany."""
+    rate_limits.count(CODE_BY_ACCOUNT, user_id)
+    rate_limits.count(CODE_BY_ACCOUNT_AND_DAY, user_id)

@@ -150,6 +150,9 @@ class ApiToken(models.Model):
     login_epoch = models.PositiveIntegerField()
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
+    second_factor = models.BooleanField(
+        default=False, db_default=False, help_text="Its log-in showed the second factor."
+    )
 
     def __str__(self) -> str:
         return f"a token of {self.user_id}"
@@ -195,6 +198,35 @@ class StaffInvitation(models.Model):
 
     def __str__(self) -> str:
         return f"invitation {self.pk}"
+
+
+class SecondFactor(models.Model):
+    """The authenticator app of one of the staff. Its secret follows from `seed` and SECRET_KEY, and is not kept."""
+
+    user = models.OneToOneField(
+        User, on_delete=models.CASCADE, primary_key=True, related_name="second_factor"
+    )
+    seed = models.CharField(max_length=64)
+    last_step = models.BigIntegerField(help_text="Half minute of the last code; an earlier one is not taken.")
+    made_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"the second factor of {self.user_id}"
+
+
+class BackupCode(models.Model):
+    """A code that stands for the app once. Only a keyed hash of it is kept."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="backup_codes")
+    code_hash = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "code_hash"], name="backup_code_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return f"a backup code of {self.user_id}"
 
 
 TAKEN = {

@@ -9,7 +9,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db.models import F, Q, Value
 
 from overlord.accounts import selectors
-from overlord.accounts.models import NameKey, StaffInvitation, User
+from overlord.accounts.models import BackupCode, NameKey, SecondFactor, StaffInvitation, User
 from overlord.accounts.rules import MANAGE_STAFF, PersonOutdated, check_change
 from overlord.kernel import db
 from overlord.kernel.errors import Conflict, Forbidden, NotFound
@@ -59,6 +59,7 @@ def user_anonymise(*, user_id: int) -> None:
     db.transaction_required()
     name = f"erased-{user_id}"
     _invitations_delete(User.objects.get(pk=user_id))
+    second_factor_delete(user_id=user_id)
     User.objects.filter(pk=user_id).update(
         username=name,
         email="",
@@ -91,6 +92,13 @@ def _invitations_delete(user: User) -> None:
     for key in keys:
         sent |= Q(email_key=key)
     StaffInvitation.objects.filter(sent).delete()
+
+
+def second_factor_delete(*, user_id: int) -> None:
+    """Delete the second factor of a user, with its backup codes."""
+    db.transaction_required()
+    SecondFactor.objects.filter(pk=user_id).delete()
+    BackupCode.objects.filter(user=user_id).delete()
 
 
 # Staff ---------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from overlord.accounts import rules, selectors
+from overlord.accounts import rules, second_factor, selectors
 
 
 class Permission(StrEnum):
@@ -19,7 +19,12 @@ class Permission(StrEnum):
 
 
 class StaffPermission(BasePermission):
-    """Allow staff who have the permission that the view names in `permission`."""
+    """Allow staff who have the permission that the view names in `permission`, and have shown the second factor."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        return selectors.is_permitted(request.user, view.permission)  # type: ignore[attr-defined]
+        permission: str = view.permission  # type: ignore[attr-defined]
+        if not selectors.is_permitted(request.user, permission):
+            return False
+        if second_factor.is_asked(permission) and not second_factor.is_shown_by(request):
+            raise rules.SecondFactorRequired()
+        return True

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from overlord.kernel.errors import Conflict, Forbidden, Gone
+from overlord.kernel.errors import Conflict, Forbidden, Gone, Invalid
 
 MANAGE_STAFF = "accounts.manage_staff"
 INVITATION_LIFETIME = timedelta(days=7)
@@ -47,6 +47,21 @@ class InvitationEnded(Gone):
 class InvitationOfAnother(Conflict):
     code = "invitation_of_another"
     sentence = "This invitation is for another account. Log in to the account to which it was sent."
+
+
+class SecondFactorRequired(Forbidden):
+    code = "second_factor_required"
+    sentence = "This needs your second factor. Log in again, with a code of your authenticator app as `code`."
+
+
+class WrongCode(Invalid):
+    code = "wrong_code"
+    sentence = "This code is wrong, or it was used already. Wait for the next one."
+
+
+class FactorOutdated(Conflict):
+    code = "factor_outdated"
+    sentence = "Nothing was changed, because your second factor has changed since you opened the page."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from django.utils.crypto import constant_time_compare
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 
-from overlord.accounts.models import ApiToken, NameKey, StaffInvitation, User
+from overlord.accounts.models import ApiToken, BackupCode, NameKey, SecondFactor, StaffInvitation, User
 from overlord.accounts.rules import Rights
 from overlord.kernel import db
 
@@ -198,3 +198,13 @@ def invitations() -> list[StaffInvitation]:
 def account_of(*, email: str) -> User | None:
     """Return the active account with this e-mail address."""
     return User.objects.filter(email_key=NameKey(Value(email)), is_active=True, is_guest=False).first()
+
+
+def second_factor(*, user_id: int) -> SecondFactor | None:
+    """Return the second factor of a user."""
+    return SecondFactor.objects.filter(pk=user_id).first()
+
+
+def backup_codes_left(*, user_id: int) -> int:
+    """Return how many backup codes a user has not used yet."""
+    return BackupCode.objects.filter(user=user_id).count()

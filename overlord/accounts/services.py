@@ -136,8 +136,10 @@ def password_reset_send(*, user_id: int, base_url: str) -> None:
     EmailMessage(subject=subject, body=body, to=[user.email]).send()
 
 
-def token_issue(*, user: User, lifetime: timedelta, now: datetime) -> str:
+def token_issue(*, user: User, lifetime: timedelta, now: datetime, second_factor: bool = False) -> str:
     """Create an API token for one log-in and return its key, which nobody can read afterwards.
+
+    `second_factor` says that the log-in showed it.
 
     `user` is as the log-in found it: when the password has changed since, the token is not valid. The user's own
     tokens that have ended are removed.
@@ -151,6 +153,7 @@ def token_issue(*, user: User, lifetime: timedelta, now: datetime) -> str:
             login_epoch=user.login_epoch,
             created_at=now,
             expires_at=now + lifetime,
+            second_factor=second_factor,
         )
     return key
 

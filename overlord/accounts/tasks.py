@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.conf import settings
 
-from overlord.accounts import services, staff_services
+from overlord.accounts import second_factor_services, services, staff_services
 from overlord.kernel import clock
 
 
@@ -17,6 +17,12 @@ def password_reset_send(*, user_id: int, **_kwargs: object) -> None:
 def invitation_send(*, invitation_id: int, **_kwargs: object) -> None:
     """Send the mail of one invitation. Staff see whether it was sent, and can send it again."""
     staff_services.invitation_send(invitation_id=invitation_id, base_url=settings.BASE_URL, now=clock.now())
+
+
+@shared_task(name="accounts.second_factor_notice_send")
+def second_factor_notice_send(*, user_id: int, **_kwargs: object) -> None:
+    """Tell one of the staff that a second factor was set up. A mail that is lost is not sent again."""
+    second_factor_services.notice_send(user_id=user_id, base_url=settings.BASE_URL)
 
 
 @shared_task(name="accounts.rows_prune")

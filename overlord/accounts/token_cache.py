@@ -31,7 +31,7 @@ CAPACITY = 20_000  # tokens in a process: about 10 MB
 RETRY_SECONDS = 1.0  # between two attempts to listen
 
 SELECT = (
-    "SELECT u.id AS pk, u.is_staff, u.is_guest,"
+    "SELECT u.id AS pk, u.is_staff, u.is_guest, t.second_factor,"
     " EXTRACT(EPOCH FROM t.expires_at - statement_timestamp())::float8 AS seconds"
     " FROM accounts_apitoken t JOIN accounts_user u ON u.id = t.user_id AND u.login_epoch = t.login_epoch"
     " WHERE t.key_hash = %s AND t.expires_at > statement_timestamp() AND u.is_active"
@@ -45,6 +45,7 @@ class Principal:
     pk: int
     is_staff: bool
     is_guest: bool
+    second_factor: bool  # the token's log-in showed it
 
     is_active: ClassVar[bool] = True
     is_authenticated: ClassVar[bool] = True

@@ -14,6 +14,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
+from overlord.accounts import second_factor, second_factor_services
 from overlord.accounts import selectors as accounts
 from overlord.accounts import staff_services as services
 from overlord.accounts.permissions import Permission
@@ -165,6 +166,7 @@ def _person_page(
         "own_permissions": len(shown.user_permissions.all()),
         "is_me": shown.pk == request.user.pk,
         "may_change": is_covered and shown.pk != request.user.pk,
+        "has_factor": second_factor.is_on() and accounts.second_factor(user_id=user_id) is not None,
         "error": error,
     }
     return render(request, "box_office/person.html", context, status=status)
@@ -187,6 +189,27 @@ def person_end(request: HttpRequest, user_id: int) -> HttpResponse:
         return _person_page(request, user_id, error=said, status=problems.status_of(refused))
     messages.success(request, _("The access has ended. The person is logged out everywhere."))
     return redirect("office_people")
+
+
+@allow("GET", "POST")
+@staff_with(Permission.MANAGE_STAFF)
+def person_reset(request: HttpRequest, user_id: int) -> HttpResponse:
+    """Reset the second factor of one of the staff who lost the device."""
+    form = EndForm(request.POST)
+    if request.method != "POST" or not form.is_valid():
+        return redirect("office_person", user_id)
+    before = form.cleaned_data["before"]
+    try:
+        second_factor_services.factor_reset(actor_id=actor_id(request), user_id=user_id, before=before)
+    except NotFound:
+        raise
+    except DomainError as refused:
+        said = error_messages.detail_of(refused)
+        return _person_page(request, user_id, error=said, status=problems.status_of(refused))
+    messages.success(
+        request, _("The second factor was reset. The person sets up another one at the next log-in.")
+    )
+    return redirect("office_person", user_id)
 
 
 @allow("GET", "POST")

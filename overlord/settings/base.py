@@ -57,6 +57,7 @@ MIDDLEWARE = [
     "overlord.shop.request_checks.RequestChecksMiddleware",
     "overlord.kernel.csrf.CsrfMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "overlord.accounts.second_factor.SecondFactorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "overlord.shop.error_pages.ErrorPageMiddleware",
 ]
@@ -165,6 +166,7 @@ CELERY_TASK_ROUTES = {
     "stats.rows_prune": {"queue": Queue.UPKEEP},
     "accounts.password_reset_send": {"queue": Queue.MAIL},
     "accounts.invitation_send": {"queue": Queue.MAIL},
+    "accounts.second_factor_notice_send": {"queue": Queue.MAIL},
     "checkout.payment_process": {"queue": Queue.PAYMENTS},
     "checkout.charges_reconcile": {"queue": Queue.UPKEEP},
     "checkout.refund_process": {"queue": Queue.PAYMENTS},
@@ -226,6 +228,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+STAFF_SECOND_FACTOR = env.STAFF_SECOND_FACTOR
 RATE_LIMITS = env.RATE_LIMITS
 PROXIES = env.PROXIES
 TRUSTED_PROXIES = env.TRUSTED_PROXIES

@@ -297,6 +297,13 @@ GUEST_HOLDS_PER_ADDRESS = _whole("GUEST_HOLDS_PER_ADDRESS", 100, least=1, most=1
 COOLING_EXPIRED = _whole("COOLING_EXPIRED", 3, least=1, most=100, of="orders")
 COOLING_SECONDS = _whole("COOLING_SECONDS", 1800, least=1, most=86_400, of="seconds")
 
+# Who must show a second factor: nobody, staff who move money or give rights (before they do), or all staff.
+STAFF_SECOND_FACTOR = _env.str("STAFF_SECOND_FACTOR", "") or ("money" if PRODUCTION else "off")
+if STAFF_SECOND_FACTOR not in {"off", "money", "staff"}:
+    raise ImproperlyConfigured(
+        f"STAFF_SECOND_FACTOR is {STAFF_SECOND_FACTOR!r}; it must be off, money or staff."
+    )
+
 # How long holds that were never paid and what gateways said are kept, and how long the steps of a payment.
 RETENTION_DAYS = _whole("RETENTION_DAYS", 30, least=4, most=36_500, of="days")
 STEPS_RETENTION_DAYS = _whole("STEPS_RETENTION_DAYS", 400, least=4, most=36_500, of="days")

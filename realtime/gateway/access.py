@@ -16,8 +16,9 @@ from django.conf import settings
 from django.http.cookie import parse_cookie
 from django.http.request import split_domain_port, validate_host
 
-from overlord.accounts import selectors
+from overlord.accounts import second_factor, selectors
 from overlord.accounts.models import ApiToken, User
+from overlord.kernel import clock
 from overlord.kernel.origin import is_same_origin
 from realtime import streams
 from realtime.gateway.daphne_socket import CloseCode
@@ -115,6 +116,8 @@ async def _credential(headers: Mapping[bytes, bytes], *, permission: str | None)
         raise RefusedError(CloseCode.NOT_LOGGED_IN)
     if permission is not None and not await _permitted(user_ids=[user.pk], permission=permission):
         raise RefusedError(CloseCode.NOT_ALLOWED)
+    if permission is not None and second_factor.is_asked(permission) and not await _shown(by, {key}):
+        raise RefusedError(CloseCode.NOT_ALLOWED)
     return Credential(by=by, key=key, user_id=user.pk, permission=permission)
 
 
@@ -153,9 +156,19 @@ def _find_lapsed(credentials: Collection[Credential]) -> dict[Credential, CloseC
             found[known] = CloseCode.NOT_LOGGED_IN
         elif known.permission is not None and user.pk not in permitted[known.permission]:
             found[known] = CloseCode.NOT_ALLOWED
+    asked = {known for known in credentials if known.permission and second_factor.is_asked(known.permission)}
+    for by in {known.by for known in asked}:
+        shown = _find_shown(by, {known.key for known in asked if known.by == by})
+        lacking = {known for known in asked if known.by == by and known.key not in shown}
+        found = dict.fromkeys(lacking, CloseCode.NOT_ALLOWED) | found
     return found
 
 
+def _find_shown(by: Literal["session", "token"], keys: Collection[str]) -> set[str]:
+    return second_factor.shown_among(by=by, keys=keys, now=clock.now())
+
+
 _users = database_sync_to_async(_find)
+_shown = database_sync_to_async(_find_shown)
 _permitted = database_sync_to_async(selectors.permitted)
 _lapsed = database_sync_to_async(_find_lapsed)

@@ -6,6 +6,7 @@ from overlord.accounts import passwords
 
 USERNAME_LENGTH = 150
 EMAIL_LENGTH = 254
+CODE_LENGTH = 40
 
 
 class RegisterInput(serializers.Serializer):
@@ -30,6 +31,11 @@ class Guest(serializers.Serializer):
 class LoginInput(serializers.Serializer):
     username = serializers.CharField(max_length=EMAIL_LENGTH, help_text="The username or the e-mail address.")
     password = serializers.CharField(max_length=passwords.MAX_LENGTH, trim_whitespace=False)
+    code = serializers.CharField(
+        max_length=CODE_LENGTH,
+        required=False,
+        help_text="Of staff: a code of the authenticator app or a backup code, for a token with the second factor.",
+    )
 
 
 class LoggedIn(serializers.Serializer):

@@ -17,7 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from overlord.accounts import guests, limits, selectors, services
+from overlord.accounts import guests, limits, second_factor, second_factor_services, selectors, services
 from overlord.accounts.api import serializers
 from overlord.accounts.models import User
 from overlord.accounts.selectors import actor_id
@@ -94,18 +94,25 @@ class Login(AnonymousView):
     def post(self, request: Request) -> HttpResponseBase:
         """Get a token and a session; a browser form gets the session and is redirected to the reservations.
 
-        Sent with the token or the session of a guest, it gives the account what the guest holds.
+        Sent with the token or the session of a guest, it gives the account what the guest holds. Staff who need the
+        second factor for what they do send a `code` of it.
         """
         body = serializers.LoginInput(data=request.data)
         body.is_valid(raise_exception=True)
-        guest_id = selectors.guest_id_of(request)
+        guest_id, now = selectors.guest_id_of(request), clock.now()
+        code = body.validated_data.pop("code", None)
         user = services.user_identify(request=request._request, **body.validated_data)
+        factor = code and second_factor_services.factor_show(user_id=user.pk, code=code, now=now)
         login(request._request, user)
+        if factor:
+            second_factor.remember(request._request.session, factor=factor, now=now)
         if guest_id is not None:
             guests.logged_in(request._request, guest_id=guest_id, user=user)
         if is_browser_form(request):
             return redirect(settings.LOGIN_REDIRECT_URL)
-        key = services.token_issue(user=user, lifetime=settings.TOKEN_LIFETIME, now=clock.now())
+        key = services.token_issue(
+            user=user, lifetime=settings.TOKEN_LIFETIME, now=now, second_factor=bool(factor)
+        )
         return Response({"token": key})
 
 

@@ -46,7 +46,7 @@ def test_a_token_is_read_once(
         first = cache.principal_of(token)
     with django_assert_num_queries(0):
         again = cache.principal_of(token)
-    assert first == again == Principal(pk=buyer.pk, is_staff=False, is_guest=False)
+    assert first == again == Principal(pk=buyer.pk, is_staff=False, is_guest=False, second_factor=False)
 
 
 @pytest.mark.parametrize("token", ["0" * 64, "", "x" * 5000, "schlüssel"])
