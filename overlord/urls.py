@@ -12,6 +12,7 @@ from overlord import health
 from overlord.accounts import invitation_pages as invitations
 from overlord.accounts import pages as accounts
 from overlord.accounts import second_factor_pages as second_factor
+from overlord.accounts import token_pages as tokens
 from overlord.box_office import attendee_pages as office_attendees
 from overlord.box_office import cancel_pages as office_cancel
 from overlord.box_office import counter_pages as office_counter
@@ -110,6 +111,8 @@ pages = [
     path("password-reset/", accounts.PasswordReset.as_view(), name="password_reset"),
     path("password-reset/sent/", accounts.PasswordResetSent.as_view(), name="password_reset_sent"),
     path("password-reset/<uidb64>/<token>/", accounts.PasswordNew.as_view(), name="password_reset_confirm"),
+    path("account/tokens/", tokens.tokens, name="tokens"),
+    path("account/tokens/<id:token_id>/end/", tokens.token_end, name="token_end"),
     path("account/second-factor/", second_factor.second_factor_page, name="second_factor"),
     path("invitations/<str:signed>/", invitations.invitation, name="staff_invitation"),
     path("language/", accounts.language_choose, name="language"),

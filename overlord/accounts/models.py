@@ -150,12 +150,19 @@ class ApiToken(models.Model):
     login_epoch = models.PositiveIntegerField()
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
+    # When a request of HTTP came with it, to ten minutes; null: not since it was made.
+    last_used_at = models.DateTimeField(null=True)
     second_factor = models.BooleanField(
         default=False, db_default=False, help_text="Its log-in showed the second factor."
     )
 
     def __str__(self) -> str:
         return f"a token of {self.user_id}"
+
+    @property
+    def number(self) -> int:
+        """Return the number by which the token's owner names it: the first 52 bits of the hash."""
+        return int(self.key_hash[:13], 16)
 
     @staticmethod
     def hash_of(key: str) -> str:

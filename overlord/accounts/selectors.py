@@ -89,6 +89,14 @@ def users_of_tokens(*, key_hashes: Collection[str]) -> dict[str, User]:
     return {token.key_hash: token.user for token in tokens}
 
 
+def tokens_of(*, user_id: int, most: int | None = None) -> list[ApiToken]:
+    """Return the API tokens of a user that work, the newest first."""
+    found = ApiToken.objects.filter(
+        user=user_id, login_epoch=F("user__login_epoch"), expires_at__gt=timezone.now()
+    )
+    return list(found.order_by("-created_at", "key_hash")[:most])
+
+
 def guest_id_of(request: Request) -> int | None:
     """Return the guest whose token or session a request carries, where nobody needs to be logged in; else None."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")

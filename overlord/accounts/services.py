@@ -18,7 +18,7 @@ from django.utils.http import urlsafe_base64_encode
 from overlord.accounts import limits, operations, selectors, token_cache
 from overlord.accounts.models import TAKEN, ApiToken, StaffInvitation, User
 from overlord.kernel import db
-from overlord.kernel.errors import Busy, Conflict, Invalid
+from overlord.kernel.errors import Busy, Conflict, Invalid, NotFound
 from overlord.kernel.pruning import prune, unreferenced
 from overlord.kernel.queues import Queue, enqueue
 from overlord.shop.languages import spoken
@@ -162,6 +162,15 @@ def token_end(*, token_hash: str) -> None:
     """End an API token, so that its holder must log in again."""
     ApiToken.objects.filter(pk=token_hash).delete()
     token_cache.drop(token_hash)  # other processes are notified some milliseconds later
+
+
+def own_token_end(*, user_id: int, number: int) -> None:
+    """End one of a user's own API tokens; raise NotFound when none of them has this number."""
+    for token in selectors.tokens_of(user_id=user_id):
+        if token.number == number:
+            token_end(token_hash=token.key_hash)
+            return
+    raise NotFound()
 
 
 def logins_end(*, user_id: int) -> None:

@@ -7,6 +7,9 @@ statement in psql) fires triggers that notify the channel `principals` (migratio
 notifications from its LISTEN connection before it answers. That costs one look at a socket, where a query would add
 a sixth to a reservation. While it cannot listen, it keeps nothing and reads PostgreSQL each time.
 
+Note [Used]: every ten minutes of its use a token is read again, and that it was used is noted in its row. Nobody is
+notified of that.
+
 Note [Heard]: a notification that the cache sends itself must arrive before it keeps anything, and each minute it
 begins anew with another connection, of which the same is true (overlord/kernel/listening.py).
 """
@@ -29,12 +32,19 @@ logger = logging.getLogger(__name__)
 CHANNEL = "principals"
 CAPACITY = 20_000  # tokens in a process: about 10 MB
 RETRY_SECONDS = 1.0  # between two attempts to listen
+USED_SECONDS = 600.0  # between two notes that a token was used
 
 SELECT = (
     "SELECT u.id AS pk, u.is_staff, u.is_guest, t.second_factor,"
-    " EXTRACT(EPOCH FROM t.expires_at - statement_timestamp())::float8 AS seconds"
+    " EXTRACT(EPOCH FROM t.expires_at - statement_timestamp())::float8 AS seconds,"
+    " EXTRACT(EPOCH FROM statement_timestamp() - coalesce(t.last_used_at, t.created_at))::float8 AS unused"
     " FROM accounts_apitoken t JOIN accounts_user u ON u.id = t.user_id AND u.login_epoch = t.login_epoch"
     " WHERE t.key_hash = %s AND t.expires_at > statement_timestamp() AND u.is_active"
+)
+
+USED = (
+    "UPDATE accounts_apitoken SET last_used_at = statement_timestamp() WHERE key_hash = %s"
+    " AND coalesce(last_used_at, created_at) < statement_timestamp() - make_interval(secs => %s)"
 )
 
 
@@ -59,7 +69,7 @@ class TokenCache:
         self._lock = Lock()
         self._principals: dict[
             str, tuple[Principal, float]
-        ] = {}  # when the token expires, on the monotonic clock
+        ] = {}  # until when it may be kept, on the monotonic clock
         self._tokens: dict[int, set[str]] = {}  # by user id
         self._notifications = 0
         self._connection: psycopg2.extensions.connection | None = None
@@ -79,12 +89,15 @@ class TokenCache:
         found = _read(token)
         if found is None:
             return None
+        principal, until, is_due = found
+        if is_due:
+            _note_use(token)
         if listening:
             with self._lock:
                 # A notification that came during the read may be about this token.
                 if self._receive() and self._notifications == notifications:
-                    self._keep(token, *found)
-        return found[0]
+                    self._keep(token, principal, until)
+        return principal
 
     def drop(self, token: str) -> None:
         """Drop one token now."""
@@ -157,11 +170,11 @@ class TokenCache:
         for token in self._tokens.pop(int(payload), ()):
             del self._principals[token]
 
-    def _keep(self, token: str, principal: Principal, ends_at: float) -> None:
+    def _keep(self, token: str, principal: Principal, until: float) -> None:
         while len(self._principals) >= CAPACITY:
             oldest = next(iter(self._principals))
             self._drop(oldest, self._principals[oldest][0].pk)
-        self._principals[token] = principal, ends_at
+        self._principals[token] = principal, until
         self._tokens.setdefault(principal.pk, set()).add(token)
 
     def _drop(self, token: str, user_id: int) -> None:
@@ -176,13 +189,26 @@ class TokenCache:
         self._notifications += 1
 
 
-def _read(token: str) -> tuple[Principal, float] | None:
-    """Read the principal and the end of a token, by time.monotonic."""
+def _read(token: str) -> tuple[Principal, float, bool] | None:
+    """Read the principal of a token, until when to keep it, by time.monotonic, and whether its use is to be noted.
+
+    It is kept until the token expires or its use is to be noted again.
+    """
     found = db.rows(SELECT, [token])
     if not found:
         return None
-    seconds = found[0].pop("seconds")
-    return Principal(**found[0]), time.monotonic() + seconds
+    seconds, unused = found[0].pop("seconds"), found[0].pop("unused")
+    is_due = unused >= USED_SECONDS
+    again = USED_SECONDS if is_due else USED_SECONDS - unused
+    return Principal(**found[0]), time.monotonic() + min(seconds, again), is_due
+
+
+def _note_use(token: str) -> None:
+    """Note that a token is in use. A request does not fail because of that."""
+    try:
+        db.statement(USED, [token, USED_SECONDS])
+    except DatabaseError as error:
+        logger.warning("The use of a token was not noted: %s", str(error).strip())
 
 
 _cache = TokenCache()

@@ -3,6 +3,7 @@
 from rest_framework import serializers
 
 from overlord.accounts import passwords
+from overlord.accounts.models import ApiToken
 
 USERNAME_LENGTH = 150
 EMAIL_LENGTH = 254
@@ -36,6 +37,20 @@ class LoginInput(serializers.Serializer):
         required=False,
         help_text="Of staff: a code of the authenticator app or a backup code, for a token with the second factor.",
     )
+
+
+class Token(serializers.Serializer):
+    id = serializers.IntegerField(source="number")
+    created = serializers.DateTimeField(source="created_at")
+    last_used = serializers.DateTimeField(
+        source="last_used_at", allow_null=True, help_text="To ten minutes; null: not since it was made."
+    )
+    expires_at = serializers.DateTimeField()
+    second_factor = serializers.BooleanField(help_text="Whether its log-in showed the second factor.")
+    current = serializers.SerializerMethodField(help_text="Whether this request came with it.")
+
+    def get_current(self, token: ApiToken) -> bool:
+        return bool(token.key_hash == self.context["current"])
 
 
 class LoggedIn(serializers.Serializer):

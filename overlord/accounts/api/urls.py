@@ -8,5 +8,7 @@ urlpatterns = [
     path("register/claim/", views.Claim.as_view()),
     path("api-auth/login/", views.Login.as_view()),
     path("api-auth/logout/", views.Logout.as_view()),
+    path("api-auth/tokens/", views.Tokens.as_view()),
+    path("api-auth/tokens/<id:token_id>/", views.Token.as_view()),
     path("api-auth/logout-all/", views.LogoutAll.as_view(), name="logout_all"),
 ]

@@ -27,6 +27,8 @@ from overlord.kernel.problems import prefers_html
 from overlord.kernel.rendering import JSONParser
 from overlord.shop import languages
 
+TOKENS_SHOWN = 200
+
 
 def is_browser_form(request: Request) -> bool:
     """Say whether the request is a browser form, which is answered with a redirect and not with JSON."""
@@ -140,6 +142,23 @@ class LogoutAll(APIView):
             with languages.spoken(languages.of_request(request._request)):
                 messages.success(request._request, _("You are logged out on all devices."))
         return response
+
+
+class Tokens(APIView):
+    @extend_schema(operation_id="tokens", responses=serializers.Token(many=True))
+    def get(self, request: Request) -> Response:
+        """List one's own API tokens that work, the newest first, 200 at most. Keys are shown nowhere."""
+        found = selectors.tokens_of(user_id=actor_id(request), most=TOKENS_SHOWN)
+        current = request.auth if isinstance(request.auth, str) else ""
+        return Response(serializers.Token(found, many=True, context={"current": current}).data)
+
+
+class Token(APIView):
+    @extend_schema(operation_id="token_end", request=None, responses={204: None})
+    def delete(self, request: Request, token_id: int) -> Response:
+        """End one of one's own API tokens. It is refused from then on, and its sockets close within a second."""
+        services.own_token_end(user_id=actor_id(request), number=token_id)
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 def _logged_out(request: Request) -> HttpResponseBase:

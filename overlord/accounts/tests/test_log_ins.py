@@ -16,11 +16,12 @@ from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from overlord.accounts import selectors, services
+from overlord.accounts import selectors, services, token_cache
 from overlord.accounts.hashers import Argon2idHasher
 from overlord.accounts.models import ApiToken, User
+from overlord.accounts.token_cache import TokenCache
 from overlord.kernel import db
-from tests.clients import token_of
+from tests.clients import api_of, token_of
 from tests.system import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -328,3 +329,62 @@ def test_a_name_that_is_unknown_costs_the_same_hash(settings: Any) -> None:
         )
         assert authenticate(username="nobody", password=PASSWORD) is None
     assert [each.split("$")[3] for each in hashed] == ["m=19456,t=2,p=1"]
+
+
+class TestOwnTokens:
+    def test_each_is_listed_and_ended_by_its_owner_alone(self, buyer: User, user_make: Any) -> None:
+        first, second, other = api_of(buyer), api_of(buyer), api_of(user_make())
+        found = first.get("/api-auth/tokens/").json()
+        assert [each["current"] for each in found] == [False, True]
+        assert found[0].keys() == {"id", "created", "last_used", "expires_at", "second_factor", "current"}
+        assert other.delete(f"/api-auth/tokens/{found[0]['id']}/").status_code == 404
+        assert second.get("/api-auth/tokens/").status_code == 200
+        assert first.delete(f"/api-auth/tokens/{found[0]['id']}/").status_code == 204
+        assert second.get("/api-auth/tokens/").status_code == 401
+        assert first.delete(f"/api-auth/tokens/{found[0]['id']}/").status_code == 404
+        assert len(first.get("/api-auth/tokens/").json()) == 1
+
+    def test_the_page_shows_and_ends_them(self, buyer: User) -> None:
+        api = api_of(buyer)
+        client = Client(headers={"accept": "text/html"})
+        client.force_login(buyer)
+        assert "/account/tokens/" in client.get("/me/").content.decode()
+        number = ApiToken.objects.get().number
+        assert f"/account/tokens/{number}/end/" in client.get("/account/tokens/").content.decode()
+        assert client.post(f"/account/tokens/{number}/end/").status_code == 302
+        assert api.get("/event/reservations/").status_code == 401
+
+    def test_another_process_hears_of_the_end(self, buyer: User) -> None:
+        api, cache = api_of(buyer), TokenCache()
+        token = ApiToken.objects.get()
+        assert eventually(lambda: cache.principal_of(token.key_hash) and cache._principals)
+        assert api.delete(f"/api-auth/tokens/{token.number}/").status_code == 204
+        assert eventually(lambda: cache.principal_of(token.key_hash) is None)
+        cache.close()
+
+    def test_its_use_is_noted_each_ten_minutes_and_nobody_is_notified(
+        self, buyer: User, django_assert_num_queries: Any
+    ) -> None:
+        api_of(buyer)
+        token, cache = ApiToken.objects.get(), TokenCache()
+        old = timezone.now() - timedelta(hours=1)
+        ApiToken.objects.update(created_at=old)
+        assert cache.principal_of(token.key_hash)
+        token.refresh_from_db()
+        assert token.last_used_at is not None
+        assert token.last_used_at > old
+        assert eventually(lambda: cache.principal_of(token.key_hash) and cache._principals)
+        before = cache._notifications
+        ApiToken.objects.update(last_used_at=old)
+        with django_assert_num_queries(0):
+            assert cache.principal_of(token.key_hash)
+        assert cache._notifications == before
+        cache.close()
+
+    def test_a_request_goes_on_when_its_use_cannot_be_noted(
+        self, buyer: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        api = api_of(buyer)
+        ApiToken.objects.update(created_at=timezone.now() - timedelta(hours=1))
+        monkeypatch.setattr(token_cache, "USED", "UPDATE nothing_of_the_kind SET a = %s WHERE b = %s")
+        assert api.get("/api-auth/tokens/").status_code == 200

@@ -127,7 +127,7 @@ def test_a_notification_during_the_read_is_applied(
     cache.principal_of("nobody")  # starts to listen
     really = token_cache._read
 
-    def read(asked: str) -> tuple[Principal, float] | None:
+    def read(asked: str) -> tuple[Principal, float, bool] | None:
         found = really(asked)
         ApiToken.objects.filter(pk=asked).delete()
         assert eventually(lambda: cache._receive() and cache._notifications)
