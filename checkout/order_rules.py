@@ -53,6 +53,16 @@ class NoAddress(Conflict):
     sentence = "This buyer gave no e-mail address. Enter one first."
 
 
+class PersonIsStaff(Conflict):
+    code = "person_is_staff"
+    sentence = "This person works here. End the access under People first."
+
+
+class NotThisPerson(Invalid):
+    code = "not_this_person"
+    sentence = "Nothing was erased: this is not what stands above. Check whom you mean."
+
+
 def note_read(text: str) -> str:
     """Return a note as it is kept; raise Invalid for an empty one or one that no page can show."""
     try:

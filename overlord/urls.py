@@ -19,6 +19,7 @@ from overlord.box_office import counter_pages as office_counter
 from overlord.box_office import event_pages as office_events
 from overlord.box_office import order_pages as office_orders
 from overlord.box_office import people_pages as office_people
+from overlord.box_office import personal_data_pages as office_data
 from overlord.demo import pages as demo
 from overlord.kernel import paths, schema  # noqa: F401  (paths registers `id`)
 from overlord.shop import languages
@@ -69,6 +70,9 @@ pages = [
     path("office/orders/<id:order_id>/note/", office_orders.order_note, name="office_order_note"),
     path("office/orders/<id:order_id>/refund/", office_orders.order_refund, name="office_order_refund"),
     path("office/orders/<id:order_id>/retry/", office_orders.order_retry, name="office_order_retry"),
+    path("office/personal-data/", office_data.persons, name="office_persons"),
+    path("office/personal-data/<id:user_id>/", office_data.person_data, name="office_person_data"),
+    path("office/personal-data/<id:user_id>/export/", office_data.person_export, name="office_person_export"),
     path("office/people/", office_people.people, name="office_people"),
     path("office/people/<id:user_id>/", office_people.person, name="office_person"),
     path("office/people/<id:user_id>/end/", office_people.person_end, name="office_person_end"),

@@ -446,6 +446,9 @@ class TestAccessibility:
         ticket_type = type_on_sale()
         logged_in(first, user_make(is_staff=True, is_superuser=True))
         look(first, "/monitor/", f"/events/{ticket_type.event_id}/sale/", "/reservations/return/")
+        colleague, buyer = user_make(is_staff=True), user_make()
+        look(first, "/office/people/", f"/office/people/{colleague.pk}/", "/account/tokens/")
+        look(first, f"/office/personal-data/?q={buyer.username}", f"/office/personal-data/{buyer.pk}/")
         door = f"/door/?event={ticket_type.event_id}&gate=North"
         look(first, "/door/", door)
         first.write("#shown", "nothing\n")

@@ -10,7 +10,7 @@ from checkout.services.guests import order_follow, orders_follow
 from checkout.services.incidents import incidents_close
 from checkout.services.orders import address_change, hold_release, note_add, receipt_resend
 from checkout.services.payments import payment_create, payment_pay, payment_remove, reservation_pay
-from checkout.services.personal_data import Unfinished, person_erase, person_export
+from checkout.services.personal_data import Kept, Unfinished, person_erase, person_export, person_kept
 from checkout.services.processing import look_after, payment_process
 from checkout.services.receipts import receipts_send
 from checkout.services.reconciliation import (
@@ -25,6 +25,7 @@ from checkout.services.webhooks import webhook_take
 
 __all__ = [
     "CounterSold",
+    "Kept",
     "Unfinished",
     "address_change",
     "cancellation_retry",
@@ -44,6 +45,7 @@ __all__ = [
     "payment_remove",
     "person_erase",
     "person_export",
+    "person_kept",
     "receipt_resend",
     "receipts_send",
     "refund_process",

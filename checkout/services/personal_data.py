@@ -5,14 +5,17 @@ right; nothing in them leads to the person any more (docs/privacy.md).
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.apps import apps
 from django.db.models import Model, Q
 from django.db.models.fields.reverse_related import ForeignObjectRel
+from django.utils.translation import gettext_noop
 
-from checkout.models import Payment, Refund
+from checkout.models import OrderRecord, Payment, Refund
+from checkout.order_rules import NotThisPerson, PersonIsStaff
 from checkout.rules import IN_FLIGHT, REFUND_IN_FLIGHT
 from overlord.accounts import operations as accounts
 from overlord.accounts.models import User
@@ -49,7 +52,38 @@ class Unfinished(Exception):
     """Something of the person is not finished yet; the message says what."""
 
 
-def person_export(*, user_id: int, now: datetime) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """What is kept of a person, in numbers, and what must end before the person can be erased."""
+
+    user: User
+    shown_as: str
+    reservations: int
+    payments: int
+    tickets: int
+    notes: int
+    tokens: int
+    going_on: list[str]
+
+
+def person_kept(*, user_id: int) -> Kept:
+    """Return what is kept of a user; raise NotFound."""
+    user = User.objects.filter(pk=user_id).first()
+    if user is None:
+        raise NotFound()
+    return Kept(
+        user=user,
+        shown_as=shown_as(user),
+        reservations=Reservation.objects.filter(buyer=user_id).count(),
+        payments=Payment.objects.filter(buyer=user_id).count(),
+        tickets=Ticket.objects.filter(reservation__buyer=user_id).count(),
+        notes=OrderRecord.objects.filter(order__buyer=user_id).exclude(text="").count(),
+        tokens=user.api_tokens.count(),
+        going_on=list(_going_on(user_id)),
+    )
+
+
+def person_export(*, user_id: int, now: datetime, staff_id: int | None = None) -> dict[str, Any]:
     """Return all that is kept of a user, by table; raise NotFound."""
     user = User.objects.filter(pk=user_id).first()
     if user is None:
@@ -63,6 +97,11 @@ def person_export(*, user_id: int, now: datetime) -> dict[str, Any]:
             rows[row.pk] = _fields(row)
             waiting.extend(_referring(row))
     tables = {label: [rows[pk] for pk in sorted(rows)] for label, rows in sorted(found.items())}
+    if staff_id is not None:
+        with db.transaction():
+            accounts.deed_record(
+                actor_id=staff_id, user_id=user_id, what="Exported what is kept of the person"
+            )
     return {"exported_at": now, "user": user_id, "tables": tables}
 
 
@@ -83,12 +122,18 @@ def _fields(row: Model) -> dict[str, Any]:
     return {name: getattr(row, name) for name in names}
 
 
-def person_erase(*, user_id: int) -> None:
-    """Erase what says who a user was; raise NotFound, and Unfinished while something of theirs is going on."""
+def person_erase(*, user_id: int, staff_id: int | None = None, said: str | None = None) -> None:
+    """Erase what says who a user was; raise NotFound, and Unfinished while something of theirs is going on.
+
+    Staff say by `said` whom they mean; raise NotThisPerson unless that is the person's `shown_as`, and
+    PersonIsStaff for who has access to the box office. None for both: a command on the server.
+    """
     with db.transaction():
-        user = User.objects.filter(pk=user_id).first()
+        user = User.objects.filter(pk=user_id).select_for_update(no_key=True).first()
         if user is None:
             raise NotFound()
+        if staff_id is not None:
+            _check_erasure(user, said or "")
         accounts.user_anonymise(user_id=user_id)  # first: who claims at this moment waits for this row
         if going_on := list(_going_on(user_id)):
             raise Unfinished(", ".join(going_on))
@@ -96,6 +141,20 @@ def person_erase(*, user_id: int) -> None:
             apps.get_model(label)._base_manager.filter(**{buyer: user_id}).update(**instead)
         for address in filter(None, {user.email, user.contact_email}):
             _forget_handed(address)
+        if staff_id is not None:
+            accounts.deed_record(actor_id=staff_id, user_id=user_id, what="Erased the person")
+
+
+def shown_as(user: User) -> str:
+    """Return what staff write to say whom they erase: the e-mail address, else the username."""
+    return user.mail_address or user.username
+
+
+def _check_erasure(user: User, said: str) -> None:
+    if user.is_staff or user.is_superuser:
+        raise PersonIsStaff()
+    if said.strip().casefold() != shown_as(user).casefold():
+        raise NotThisPerson()
 
 
 def _forget_handed(address: str) -> None:
@@ -107,14 +166,14 @@ def _forget_handed(address: str) -> None:
 def _going_on(user_id: int) -> Iterator[str]:
     """Yield what must end before a user is erased: it needs the address, or would change afterwards."""
     if Reservation.objects.filter(buyer=user_id, state__in=Reservation.LIVE).exists():
-        yield "tickets are held"
+        yield gettext_noop("tickets are held")
     if Payment.objects.filter(buyer=user_id, status__in=IN_FLIGHT).exists():
-        yield "a payment is in progress"
+        yield gettext_noop("a payment is in progress")
     if Refund.objects.filter(payment__buyer=user_id, status__in=REFUND_IN_FLIGHT).exists():
-        yield "a refund is in progress"
+        yield gettext_noop("a refund is in progress")
     owed = Q(receipt__next_look_at__isnull=False) | Q(refunds__notice__next_look_at__isnull=False)
     owed |= Q(cancelled__next_look_at__isnull=False)
     moved = MoveNotice.objects.filter(buyer=user_id, next_look_at__isnull=False)
     handed = HandOverNotice.objects.filter(ticket__reservation__buyer=user_id, next_look_at__isnull=False)
     if Payment.objects.filter(owed, buyer=user_id).exists() or moved.exists() or handed.exists():
-        yield "an e-mail is to be sent"
+        yield gettext_noop("an e-mail is to be sent")

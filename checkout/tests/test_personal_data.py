@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.models import Group
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.models.fields.reverse_related import ForeignObjectRel
+from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -17,8 +19,8 @@ from checkout import services
 from checkout.models import OrderRecord, Payment, Receipt
 from checkout.services import personal_data
 from checkout.tests.paying import PAYMENTS, audit, heal, pay, work
-from overlord.accounts.models import ApiToken, User
-from tests.clients import api_of
+from overlord.accounts.models import ApiToken, SecondFactor, StaffInvitation, User
+from tests.clients import api_of, permit
 from tickets.admission.models import HandOverNotice, Ticket
 from tickets.models import Inventory, Reservation, TicketType
 from tickets.tests.reserving import claim, reserve
@@ -217,3 +219,61 @@ def _content_type(model: Any) -> int:
     from django.contrib.contenttypes.models import ContentType
 
     return int(ContentType.objects.get_for_model(model).pk)
+
+
+class TestPages:
+    @pytest.fixture
+    def clerk(self, user_make: Callable[..., User]) -> Client:
+        client = Client(headers={"accept": "text/html"})
+        client.force_login(permit(user_make(), "accounts.handle_personal_data"))
+        return client
+
+    def test_a_person_is_found_exported_and_erased(
+        self, clerk: Client, person: User, ticket_type: TicketType
+    ) -> None:
+        buy(person, ticket_type)
+        mails_sent()
+        place = f"/office/personal-data/{person.pk}/"
+        assert place in clerk.get("/office/personal-data/?q=zebra").content.decode()
+        exported = clerk.post(f"{place}export/")
+        assert exported.headers["Content-Disposition"] == f'attachment; filename="person-{person.pk}.json"'
+        assert exported.json()["tables"]["accounts.User"][0]["email"] == person.email
+        assert person.email in clerk.get(place).content.decode()
+        for wrong in ("", "someone@else.example", str(person.pk)):
+            assert clerk.post(place, {"said": wrong}).status_code == 400
+        person.refresh_from_db()
+        assert person.is_active
+        assert clerk.post(place, {"said": f" {person.email.upper()} "}).status_code == 302
+        assert [found_in_database(word) for word in MARKS] == [[], [], []]
+        audit()
+
+    def test_it_waits_for_what_is_going_on(
+        self, clerk: Client, person: User, ticket_type: TicketType
+    ) -> None:
+        claim(person.pk, ticket_type)
+        place = f"/office/personal-data/{person.pk}/"
+        answer = clerk.post(place, {"said": person.email})
+        assert answer.status_code == 409
+        assert "tickets are held" in answer.content.decode()
+        person.refresh_from_db()
+        assert person.is_active
+
+    def test_who_works_here_is_not_erased(self, clerk: Client, person: User) -> None:
+        permit(person, "admission.use_door")
+        answer = clerk.post(f"/office/personal-data/{person.pk}/", {"said": person.email})
+        assert answer.status_code == 409
+        person.refresh_from_db()
+        assert person.is_active
+
+    def test_an_invitation_and_a_second_factor_go_with_the_person(
+        self, person: User, user_make: Callable[..., User]
+    ) -> None:
+        now, role = timezone.now(), Group.objects.create(name="Door")
+        StaffInvitation.objects.create(
+            email=person.email.upper(), role=role, invited_by=user_make(), created_at=now, expires_at=now
+        )
+        SecondFactor.objects.create(user=person, seed="s", last_step=0, made_at=now)
+        services.person_erase(user_id=person.pk)
+        assert not StaffInvitation.objects.exists()
+        assert not SecondFactor.objects.exists()
+        assert [found_in_database(word) for word in [*MARKS, "WANDA"]] == [[], [], [], []]

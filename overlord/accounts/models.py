@@ -79,7 +79,10 @@ class User(AbstractUser):
     objects: ClassVar[UserManager] = UserManager()
 
     class Meta:
-        permissions = [("manage_staff", "Can invite staff, change their roles and end their access")]
+        permissions = [
+            ("manage_staff", "Can invite staff, change their roles and end their access"),
+            ("handle_personal_data", "Can hand out and erase the data of a person"),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["username_key"], name="user_unique_username"),
             models.UniqueConstraint(fields=["email_key"], name="user_unique_email"),

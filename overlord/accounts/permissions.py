@@ -16,6 +16,7 @@ class Permission(StrEnum):
     """Permissions as Django names them: the app, and the codename in the Meta of a model."""
 
     MANAGE_STAFF = rules.MANAGE_STAFF
+    PERSONAL_DATA = "accounts.handle_personal_data"
 
 
 class StaffPermission(BasePermission):

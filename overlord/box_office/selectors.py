@@ -131,3 +131,12 @@ def tickets(*, order_id: int) -> list[Ticket]:
     of_order = Q(reservation_id=order_id) | Q(reservation__lead_id=order_id)
     found = Ticket.objects.filter(of_order).select_related("reservation__ticket_type")
     return list(found.order_by("reservation_id", "seat"))
+
+
+# People --------------------------------------------------------------------------------------------------
+def persons(*, search: str) -> list[User]:
+    """Return the newest people whose name or e-mail address has this part, 50 at most."""
+    named = Q(username__icontains=search) | Q(email__icontains=search)
+    named |= Q(contact_name__icontains=search) | Q(contact_email__icontains=search)
+    named |= Q(first_name__icontains=search) | Q(last_name__icontains=search)
+    return list(User.objects.filter(named).order_by("-pk")[:ORDERS_SHOWN])

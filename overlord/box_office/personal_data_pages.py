@@ -1,0 +1,92 @@
+"""The organiser's pages of personal data: find a person, hand out what is kept of them, and erase it.
+
+A view translates the request, makes one call, and translates the result.
+"""
+
+import json
+from http import HTTPStatus
+
+from django import forms
+from django.contrib import messages
+from django.core.serializers.json import DjangoJSONEncoder
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+
+from checkout import services
+from overlord.accounts.permissions import Permission
+from overlord.accounts.selectors import actor_id
+from overlord.box_office import selectors
+from overlord.kernel import clock, problems
+from overlord.kernel.errors import DomainError, NotFound
+from overlord.kernel.methods import allow
+from overlord.shop import error_messages
+from overlord.shop.permissions import staff_with
+
+SEARCH_LENGTH = 254
+
+
+class EraseForm(forms.Form):
+    """Whom the actor means to erase."""
+
+    said = forms.CharField(
+        label=_lazy("Write it here to confirm"),
+        max_length=SEARCH_LENGTH,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+
+@allow("GET")
+@staff_with(Permission.PERSONAL_DATA)
+def persons(request: HttpRequest) -> HttpResponse:
+    """Find people by a part of their name or e-mail address."""
+    search = request.GET.get("q", "").strip()[:SEARCH_LENGTH].replace("\0", "")
+    rows = selectors.persons(search=search) if search else []
+    return render(request, "box_office/persons.html", {"rows": rows, "search": search})
+
+
+@allow("GET", "POST")
+@staff_with(Permission.PERSONAL_DATA)
+def person_data(request: HttpRequest, user_id: int) -> HttpResponse:
+    """Show what is kept of somebody and what an erasure would take, and erase it."""
+    form = EraseForm(request.POST if request.method == "POST" else None)
+    status: int = HTTPStatus.OK
+    if request.method == "POST":
+        status = HTTPStatus.BAD_REQUEST
+        if form.is_valid():
+            try:
+                services.person_erase(
+                    user_id=user_id, staff_id=actor_id(request), said=form.cleaned_data["said"]
+                )
+            except NotFound:
+                raise
+            except services.Unfinished:
+                status = HTTPStatus.CONFLICT  # the page says what is going on
+            except DomainError as refused:
+                form.add_error(None, error_messages.detail_of(refused))
+                status = problems.status_of(refused)
+            else:
+                messages.success(request, _("The person was erased."))
+                return redirect("office_persons")
+    kept = services.person_kept(user_id=user_id)
+    context = {
+        "kept": kept,
+        "person": kept.user,
+        "form": form,
+        "going_on": [_(each) for each in kept.going_on],
+    }
+    return render(request, "box_office/person_data.html", context, status=status)
+
+
+@allow("GET", "POST")
+@staff_with(Permission.PERSONAL_DATA)
+def person_export(request: HttpRequest, user_id: int) -> HttpResponse:
+    """Answer all that is kept of somebody as a JSON file. It is a form, because it is written down."""
+    if request.method != "POST":
+        return redirect("office_person_data", user_id)
+    found = services.person_export(user_id=user_id, now=clock.now(), staff_id=actor_id(request))
+    text = json.dumps(found, cls=DjangoJSONEncoder, indent=2, ensure_ascii=False)
+    response = HttpResponse(text, content_type="application/json; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="person-{user_id}.json"'
+    return response
