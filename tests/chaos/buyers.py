@@ -107,6 +107,17 @@ class Buyer:
                 self.market.busy -= 1
             await asyncio.sleep(self.dice.uniform(*PAUSE))
 
+    async def visit(self, *, pays: bool) -> None:
+        """Reserve once; then pay, or release it, or leave it to its end."""
+        await self._reserve(self.dice.choice(list(self.market.events)))
+        if not self.holds:
+            return
+        _, reservation = self.holds.popitem()
+        if pays:
+            await self._pay(reservation)
+        elif self.dice.random() < 0.8:
+            await self._release(reservation)
+
     async def _act(self) -> None:
         event = self.dice.choice(list(self.market.events))
         roll = self.dice.random()

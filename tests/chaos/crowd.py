@@ -9,7 +9,7 @@ import secrets
 import threading
 from collections.abc import Coroutine
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 import psycopg2
@@ -24,7 +24,6 @@ from tests.chaos.buyers import PATIENCE, Buyer, Client, Market
 from tests.chaos.history import History
 from tests.chaos.readings import Readings, connect, rows
 from tests.chaos.screens import Screen, Truth
-from tests.chaos.stage import Stage
 from tickets.models import Event, Inventory, TicketType
 
 CAPACITIES = (60, 300, 4000)
@@ -36,10 +35,22 @@ GATES = 4
 RIGHTS = ("use_door", "refund_payment")
 
 
+class Reached(Protocol):
+    """What a crowd must know of the system."""
+
+    skewed_port: int  # of a server with a wrong clock; 0: none
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def database_url(self) -> str: ...
+
+
 class Crowd:
     """The load of a run."""
 
-    def __init__(self, *, stage: Stage, history: History, buyers: int, seed: int) -> None:
+    def __init__(self, *, stage: Reached, history: History, buyers: int, seed: int) -> None:
         self._stage, self._history, self._number = stage, history, buyers
         self._dice = random.Random(seed + 1)  # noqa: S311
         self._loop = asyncio.new_event_loop()
@@ -156,7 +167,7 @@ class Crowd:
         refunds: asyncio.Queue[int] = asyncio.Queue()
         for token, pk in people:
             buyer = Buyer(pk, self._client(token), self.market, door, refunds)
-            self._tasks.append(self._loop.create_task(buyer.live()))
+            self._tasks.append(self._loop.create_task(self._act(buyer)))
         for token, pk in people[:SCREENS_OF_BUYERS]:
             screen = self._screen("/ws/me/", owner=pk, of=pk, headers={"Authorization": f"Token {token}"})
             self._tasks.append(self._loop.create_task(screen.live()))
@@ -168,6 +179,10 @@ class Crowd:
                 staff.gateway(self._client(worker), self.market, self._stage.database_url)
             ),
         ]
+
+    async def _act(self, buyer: Buyer) -> None:
+        """Do what a buyer does as long as the run lasts."""
+        await buyer.live()
 
     async def _watch_events(self) -> None:
         for task in self._public:

@@ -24,7 +24,7 @@ def figures(run: Run) -> dict[str, Any]:
     swallowed = run.proxy_counts.get("postgres: swallowed", 0)
     return {
         "seed": result.options.seed,
-        "commit": _commit(),
+        "commit": commit(),
         "machine": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "seconds": round(result.seconds),
         "rounds": result.rounds,
@@ -41,8 +41,8 @@ def figures(run: Run) -> dict[str, Any]:
         "violations": readings.violations,
         "violations_by_kind": dict(readings.kinds),
         "ledger": result.ledger,
-        "recovery_seconds": _spread(result.recoveries),
-        "settling_seconds": _spread(result.settlings),
+        "recovery_seconds": spread(result.recoveries),
+        "settling_seconds": spread(result.settlings),
         "rate_in_calm": round(result.done_in_calm / result.calm_seconds) if result.calm_seconds else 0,
         "unknown_in_calm": result.unknown_in_calm,
         "stuck": result.stuck,
@@ -136,7 +136,8 @@ def _seconds(spread: dict[str, float]) -> str:
     return f"p50 {spread['p50']} s, p95 {spread['p95']} s, longest {spread['max']} s"
 
 
-def _spread(values: list[float]) -> dict[str, float]:
+def spread(values: list[float]) -> dict[str, float]:
+    """Return the middle, the 95th part of a hundred and the longest of some times."""
     ranked = sorted(values) or [0.0]
     at = {"p50": 0.5, "p95": 0.95, "max": 1.0}
     return {
@@ -144,7 +145,8 @@ def _spread(values: list[float]) -> dict[str, float]:
     }
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Return the commit of the code, or `unknown`."""
     command = ["git", "rev-parse", "--short", "HEAD"]
     try:
         done = subprocess.run(command, cwd=program.ROOT, capture_output=True, text=True, check=False)

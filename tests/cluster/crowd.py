@@ -1,0 +1,77 @@
+"""The load: reservations and payments offered at a rate, whether or not the cluster keeps up."""
+
+import asyncio
+import itertools
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.chaos.buyers import Buyer
+from tests.chaos.crowd import Crowd
+from tests.chaos.history import Answer, History
+
+
+@dataclass
+class TimedHistory(History):
+    """A history that knows when reservations were acknowledged."""
+
+    granted_at: list[float] = field(default_factory=list)  # by the monotonic clock
+    began: float = field(default_factory=time.monotonic)
+
+    def record(self, operation: str, answer: Answer, *, began: float, write: bool, **facts: Any) -> None:
+        super().record(operation, answer, began=began, write=write, **facts)
+        if answer.ok and operation.startswith("reserve"):
+            self.granted_at.append(time.monotonic())
+
+    def longest_gap(self, since: float, until: float) -> float:
+        """Return the longest time between the two moments in which no reservation was acknowledged."""
+        moments = [since, *(each for each in self.granted_at if since <= each <= until), until]
+        return max(later - earlier for earlier, later in itertools.pairwise(moments))
+
+    def rate(self, since: float, until: float) -> float:
+        """Return the reservations acknowledged a second between the two moments."""
+        return sum(since <= each < until for each in self.granted_at) / (until - since)
+
+
+class PacedCrowd(Crowd):
+    """Buyers who come at a rate. When all are busy, who comes goes away, and is counted."""
+
+    def __init__(self, *, reservations: float, payments: float, **others: Any) -> None:
+        super().__init__(**others)
+        self._pause, self._share = 1 / reservations, payments / reservations
+        self._idle: list[Buyer] = []
+        self._visits: set[asyncio.Task[None]] = set()
+        self.came = self.turned_away = 0
+
+    async def _act(self, buyer: Buyer) -> None:
+        self._idle.append(buyer)
+        if len(self._idle) == 1:
+            await self._arrivals()
+
+    async def _arrivals(self) -> None:
+        due = time.monotonic()
+        while True:
+            await self.market.open.wait()
+            due = max(due + self._pause, time.monotonic() - 1.0)
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            self.came += 1
+            if not self._idle:
+                self.turned_away += 1
+                continue
+            task = self._loop.create_task(self._visit(self._idle.pop(0)))
+            self._visits.add(task)
+            task.add_done_callback(self._visits.discard)
+
+    async def _visit(self, buyer: Buyer) -> None:
+        self.market.busy += 1
+        try:
+            await buyer.visit(pays=buyer.dice.random() < self._share)
+        finally:
+            self.market.busy -= 1
+            self._idle.append(buyer)
+
+    async def _leave(self) -> None:
+        for visit in list(self._visits):
+            visit.cancel()
+        await asyncio.gather(*self._visits, return_exceptions=True)
+        await super()._leave()

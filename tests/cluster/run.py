@@ -1,0 +1,171 @@
+"""One run: a fault at a time under load, and after each a wait until all has settled, and an audit.
+
+The main thread starts processes and makes faults. The load and the readings have threads of their own.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from django.db import DatabaseError
+
+from checkout.gateways import ledger
+from checkout.tests.invariants import READINGS
+from tests.chaos.readings import Readings, rows
+from tests.cluster.crowd import PacedCrowd, TimedHistory
+from tests.cluster.faults import LASTS, Breaker, Fault, plan
+from tests.cluster.stage import Stage
+
+STEADY_SECONDS = 6.0  # of load before a fault
+AFTER_SECONDS = 5.0  # of load once the cluster is whole again
+WHOLE_SECONDS = 90.0  # in which it must be
+LOOK = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the command line asks for."""
+
+    seconds: float
+    seed: int
+    reservations: float  # a second
+    payments: float
+    buyers: int
+    kinds: list[Fault]
+    deadline: float  # seconds in which all must have settled once the load has ended
+    folder: Path
+
+
+class ClusterReadings(Readings):
+    """The readings of a cluster, in which what nobody was told may go with a primary."""
+
+    def _look(self) -> None:
+        connection = self._connected()
+        with connection:
+            for kind, statement in READINGS.items():
+                if found := rows(connection, statement):
+                    self.note(kind, found[:5])
+
+
+@dataclass
+class Result:
+    """What a run found, for the report."""
+
+    options: Options
+    stops: dict[Fault, list[float]] = field(default_factory=lambda: defaultdict(list))
+    not_made: dict[Fault, int] = field(default_factory=lambda: defaultdict(int))
+    not_whole: list[str] = field(default_factory=list)
+    settlings: list[float] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)  # reservations a second before each fault
+    stuck: list[dict[str, Any]] = field(default_factory=list)
+    foreign: int = 0
+    ledger: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+class Run:
+    """The parts of a run that know each other."""
+
+    def __init__(self, stage: Stage, options: Options, say: Callable[[str], None]) -> None:
+        self.stage, self.options, self._say = stage, options, say
+        self.history = TimedHistory(options.folder / "history.jsonl")
+        self.readings = ClusterReadings(stage.database_url)
+        self.crowd = PacedCrowd(
+            stage=stage, history=self.history, buyers=options.buyers, seed=options.seed,
+            reservations=options.reservations, payments=options.payments,
+        )  # fmt: skip
+        self.breaker = Breaker(stage)
+        self.result = Result(options)
+
+    def go(self) -> Result:
+        """Make faults until the time is over."""
+        began = time.monotonic()
+        with ledger.opened():
+            pass  # it makes its tables, which the readings ask, before anyone pays
+        ledger.close()
+        self.crowd.begin()
+        self.readings.begin()
+        try:
+            for fault in plan(self.options.seed, self.options.kinds):
+                self._round(fault)
+                if time.monotonic() - began > self.options.seconds - LASTS[fault]:
+                    break
+        finally:
+            self.readings.end()
+            self.crowd.end()
+            self.history.close()
+        self.result.seconds = time.monotonic() - began
+        return self.result
+
+    def _round(self, fault: Fault) -> None:
+        self._wait(WHOLE_SECONDS, lambda: self.stage.is_healthy() and self._new_market())
+        self.crowd.open(True)
+        opened = time.monotonic()
+        self._rest(STEADY_SECONDS)
+        began = time.monotonic()
+        self.result.rates.append(self.history.rate(opened + STEADY_SECONDS / 2, began))
+        try:
+            mend = self.breaker.make(fault)
+        except LookupError:
+            self.result.not_made[fault] += 1
+            mend = lambda: None  # noqa: E731
+        else:
+            self._rest(LASTS[fault])
+        mend()
+        if not self._wait(WHOLE_SECONDS, self.stage.is_healthy):
+            self.result.not_whole.append(f"{fault}: {self.stage.members()}")
+        self._rest(AFTER_SECONDS)
+        stopped = self.history.longest_gap(began, time.monotonic())
+        self.result.stops[fault].append(stopped)
+        self._settle(fault)
+        settled, violations = self.result.settlings[-1], sum(self.readings.kinds.values())
+        self._say(
+            f"{fault}: {stopped:.1f} s without an acknowledged reservation,"
+            f" settled after {settled:.1f} s, violations {violations}"
+        )
+
+    def _settle(self, fault: Fault) -> None:
+        """End the load, wait until all has settled, and compare what clients were told with the database."""
+        self.crowd.open(False)
+        closed = time.monotonic()
+        waiting: dict[str, Any] = {}
+
+        def settled() -> bool:
+            waiting.clear()
+            waiting.update(self.crowd.waiting(self.readings))
+            return not waiting
+
+        if not self._wait(self.options.deadline, settled):
+            self.result.stuck.append({"after": str(fault), **waiting})
+        self.result.settlings.append(time.monotonic() - closed)
+        self.result.ledger = self.readings.audit(self.history.facts)
+        self.result.foreign += self.crowd.foreign
+
+    def _new_market(self) -> bool:
+        """Put new events on sale; return whether PostgreSQL took them."""
+        try:
+            self.crowd.new_market()
+            self.readings.new_round()
+        except (DatabaseError, psycopg2.Error):
+            return False
+        return True
+
+    def _wait(self, seconds: float, ready: Callable[[], bool]) -> bool:
+        """Wait until it is so, and return whether it became so in time."""
+        until = time.monotonic() + seconds
+        while not ready():
+            if time.monotonic() > until:
+                return False
+            self._rest(LOOK)
+        return True
+
+    def _rest(self, seconds: float) -> None:
+        """Let time pass while what has ended is started again."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self.stage.keep_running()
+            time.sleep(min(LOOK, max(0.0, until - time.monotonic())))

@@ -1,0 +1,375 @@
+"""The running cluster: which processes run on which machine, and how each is started, killed and looked at."""
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+
+from overlord.embedded import binaries, program
+from overlord.embedded.processes import LAUNCHER
+from overlord.embedded.servers import SERVER_ENV
+from overlord.redis_address import RedisAddress, client_close
+from tests.cluster import configs, network
+from tests.cluster.network import APPS, DATABASES, VALKEYS, address, peer_address
+from tests.cluster.programs import Programs
+
+START_SECONDS = 120.0
+AGAIN_SECONDS = 2.0  # after which what has ended is started again
+SHOP_PORT, WEB_PORT, LOGINS_PORT, LIVE_PORT, DOOR_PORT = 8080, 8000, 8001, 8002, 8003
+CONTROLS = Path(__file__).with_name("controls")
+SETTINGS = {
+    "ENVIRONMENT": "development",
+    "RATE_LIMITS": "off",  # all load comes from one address
+    "HOLD_SECONDS": "8",
+    "COOLING_EXPIRED": "100",
+    "HOLDS_PER_BUYER": "1000",
+    "PAYMENT_GATEWAY": "sandbox",
+    "LOG_LEVEL": "WARNING",
+}
+
+
+@dataclass
+class Process:
+    """A process on a machine. It is started from the main thread, and ends with it."""
+
+    name: str
+    machine: str
+    words: list[str]
+    env: Mapping[str, str]
+    log: Path
+    as_ordinary_user: bool = False  # as PostgreSQL requires
+    starts: int = 0
+    _started_at: float = 0.0
+    _popen: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        identity = "namespace" if self.as_ordinary_user else "self"
+        launch = [
+            sys.executable,
+            "-I",
+            "-S",
+            str(LAUNCHER),
+            str(os.getpid()),
+            str(int(signal.SIGKILL)),
+            identity,
+        ]
+        with self.log.open("ab") as log:
+            self._popen = subprocess.Popen(
+                network.inside(self.machine, *launch, *self.words),
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=dict(self.env), cwd=program.ROOT,
+                start_new_session=True,
+            )  # fmt: skip
+        self.starts, self._started_at = self.starts + 1, time.monotonic()
+
+    @property
+    def running(self) -> bool:
+        return self._popen is not None and self._popen.poll() is None
+
+    @property
+    def may_start(self) -> bool:
+        """Return whether it has ended, and not just now."""
+        return not self.running and time.monotonic() - self._started_at > AGAIN_SECONDS
+
+    def kill(self) -> None:
+        """Kill the process alone; its children stay."""
+        if self._popen is not None:
+            self._popen.kill()
+            self._popen.wait(timeout=30)
+
+
+@dataclass
+class Stage:
+    """The cluster, and where each part of it is."""
+
+    folder: Path
+    programs: Programs
+    synchronous: bool = True
+    control: str = ""
+    password: str = field(default_factory=lambda: secrets.token_hex(12))
+    processes: dict[str, Process] = field(default_factory=dict)
+    skewed_port: int = 0  # none has a wrong clock
+    down: set[str] = field(default_factory=set)  # machines on which nothing is started again
+
+    @property
+    def url(self) -> str:
+        return f"http://{address('front')}:{SHOP_PORT}"
+
+    @property
+    def database_url(self) -> str:
+        """Return the address of the primary, as we reach it, through a HAProxy."""
+        return self._database_url(address(APPS[0]))
+
+    @property
+    def redis_url(self) -> str:
+        return configs.redis_url(self.password)
+
+    def _database_url(self, host: str) -> str:
+        return f"postgres://{configs.ROLE}:{self.password}@{host}:{configs.PROXY_PORT}/overlord"
+
+    def env(self, machine: str) -> dict[str, str]:
+        """Return the environment of our processes on a machine, each with its own HAProxy."""
+        ours = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
+        host = "127.0.0.1" if machine in APPS else address(APPS[0])
+        data = self.folder / machine
+        data.mkdir(exist_ok=True)
+        return {
+            **ours,
+            **SETTINGS,
+            "DATABASE_URL": self._database_url(host),
+            "REDIS_URL": self.redis_url,
+            "SECRET_KEY": "cluster" * 10,
+            "OVERLORD_DATA": str(data),
+            "ALLOWED_HOSTS": f"{address('front')},127.0.0.1,localhost",
+            "CSRF_TRUSTED_ORIGINS": self.url,
+            "PYTHONUNBUFFERED": "1",
+            "CELERY_SKIP_CHECKS": "1",
+            **({"CLUSTER_CONTROL": self.control, "PYTHONPATH": str(CONTROLS)} if self.control else {}),
+        }
+
+    # Starting ----------------------------------------------------------------------------------------------
+    def set_up(self) -> None:
+        """Start all machines, and return when the cluster sells."""
+        network.make()
+        for machine in DATABASES:
+            self._start(
+                "etcd",
+                machine,
+                configs.etcd_words(self.programs.etcd, machine, self.folder / f"{machine}-etcd"),
+            )
+        for machine in DATABASES:
+            self._start_patroni(machine)
+            if machine == DATABASES[0]:
+                self.until("a primary", lambda: self.primary() == DATABASES[0])
+        self.until("two standbys, one of them synchronous", self.is_healthy)
+        self._make_database()
+        for machine in APPS:
+            file = self._write(f"{machine}-haproxy.cfg", configs.haproxy())
+            env = {"LD_LIBRARY_PATH": self.programs.libraries}
+            self._start("haproxy", machine, [str(self.programs.haproxy), "-f", str(file)], env=env)
+        self._start_valkeys()
+        self.until("HAProxy's way to the primary", self._database_answers)
+        for command in (("migrate", "--verbosity", "0"), ("collectstatic", "--no-input", "--verbosity", "0")):
+            subprocess.run(
+                [sys.executable, "manage.py", *command], env=self.env("front"), cwd=program.ROOT, check=True
+            )
+        self._start_shop()
+        self.until("a shop that is ready", lambda: self._status(f"{self.url}/readyz") == 200)
+
+    def _start_patroni(self, machine: str) -> None:
+        data = self.folder / f"{machine}-data" / "postgres"
+        data.parent.mkdir(exist_ok=True)
+        text = configs.patroni(
+            machine,
+            data=data,
+            programs=binaries.postgres_folder(),
+            password=self.password,
+            synchronous=self.synchronous,
+        )
+        words = [
+            str(self.programs.patroni_python),
+            "-m",
+            "patroni",
+            str(self._write(f"{machine}-patroni.yml", text)),
+        ]
+        self._start("patroni", machine, words, as_ordinary_user=True)
+
+    def _start_valkeys(self) -> None:
+        server = str(binaries.valkey())
+        for machine in VALKEYS:
+            data = self.folder / f"{machine}-valkey"
+            data.mkdir()
+            file = self._write(
+                f"{machine}-valkey.conf", configs.valkey(machine, data=data, password=self.password)
+            )
+            self._start("valkey", machine, [server, str(file)])
+        for machine in configs.SENTINELS:
+            text = configs.sentinel(machine, data=self.folder, password=self.password)
+            file = self._write(f"{machine}-sentinel.conf", text)
+            self._start("sentinel", machine, [server, str(file), "--sentinel"])
+
+    def _start_shop(self) -> None:
+        for machine in APPS:
+            env = self.env(machine)
+            servers = [program.web(WEB_PORT, env=env), program.logins(LOGINS_PORT, env=env)]
+            servers += [program.live(LIVE_PORT, env=env), program.door(DOOR_PORT, env=env)]
+            workers = [
+                of(env=env) for of in (program.payments, program.broadcasts, program.upkeep, program.beat)
+            ]
+            for each in (*servers, *workers):
+                words = [on_machine(word, machine) for word in each.argv]
+                self._start(each.name, machine, words, env=env)
+        file = self._write("Caddyfile", configs.caddyfile(program.CADDYFILE.read_text()))
+        described_caddy = program.caddy(
+            SHOP_PORT, web_port=WEB_PORT, logins_port=LOGINS_PORT, door_port=DOOR_PORT, live_port=LIVE_PORT,
+            static=program.STATIC_ROOT, data_dir=self.folder,
+        )  # fmt: skip
+        words = [str(file) if word == str(program.CADDYFILE) else word for word in described_caddy.argv]
+        self._start("caddy", "front", words, env={**described_caddy.env, "OVERLORD_BIND": "0.0.0.0"})  # noqa: S104
+
+    def _start(
+        self, name: str, machine: str, words: list[str], *, env: Mapping[str, str] | None = None,
+        as_ordinary_user: bool = False,
+    ) -> None:  # fmt: skip
+        made = Process(
+            name,
+            machine,
+            words,
+            {**SERVER_ENV, **(env or {})},
+            self.folder / f"{machine}-{name}.log",
+            as_ordinary_user,
+        )
+        self.processes[f"{name}@{machine}"] = made
+        made.start()
+
+    def _make_database(self) -> None:
+        primary = self.primary()
+        assert primary is not None
+        url = f"postgres://{configs.ROLE}:{self.password}@{address(primary)}:{configs.POSTGRES_PORT}/postgres"
+        connection = psycopg2.connect(url)
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute("CREATE DATABASE overlord")
+        finally:
+            connection.close()
+
+    def _database_answers(self) -> bool:
+        try:
+            psycopg2.connect(self.database_url, connect_timeout=2).close()
+        except psycopg2.Error:
+            return False
+        return True
+
+    def _write(self, name: str, text: str) -> Path:
+        file = self.folder / name
+        file.write_text(text)
+        return file
+
+    # Looking -----------------------------------------------------------------------------------------------
+    def until(self, what: str, ready: Callable[[], bool]) -> None:
+        """Wait until it is so; raise RuntimeError after START_SECONDS."""
+        until = time.monotonic() + START_SECONDS
+        while not ready():
+            if time.monotonic() > until:
+                raise RuntimeError(f"The cluster waited for {what} in vain. Its logs are in {self.folder}.")
+            self.keep_running()
+            time.sleep(0.3)
+
+    def members(self) -> list[dict[str, Any]]:
+        """Return what the first agent that answers says of all."""
+        for machine in DATABASES:
+            found = _json(f"http://{address(machine)}:{configs.REST_PORT}/cluster")
+            if found is not None:
+                return list(found.get("members", []))
+        return []
+
+    def primary(self) -> str | None:
+        """Return the machine whose PostgreSQL takes writes; None while there is none."""
+        for machine in DATABASES:
+            if self._status(f"http://{address(machine)}:{configs.REST_PORT}/primary") == 200:
+                return machine
+        return None
+
+    def synchronous_standby(self) -> str | None:
+        names = [each["name"] for each in self.members() if each["role"] == "sync_standby"]
+        return names[0] if names else None
+
+    def is_healthy(self) -> bool:
+        """Return whether there are a primary and two standbys that follow it, one of them synchronous."""
+        states = sorted((each["role"], each["state"]) for each in self.members())
+        roles = {role for role, _ in states}
+        others = [state for role, state in states if role != "leader"]
+        wanted = {"leader", "sync_standby"} if self.synchronous else {"leader"}
+        return wanted <= roles and others == ["streaming", "streaming"]
+
+    def etcd_leader(self) -> str | None:
+        for machine in DATABASES:
+            found = _json(
+                f"http://{peer_address(machine)}:{configs.ETCD_PORT}/v3/maintenance/status", body={}
+            )
+            if found and found.get("leader") == found["header"]["member_id"]:
+                return machine
+        return None
+
+    def valkey_primary(self) -> str | None:
+        client = RedisAddress(self.redis_url).client(socket_timeout=2, socket_connect_timeout=2)
+        try:
+            pool: Any = client.connection_pool
+            host = pool.get_master_address()[0]
+        except Exception:  # noqa: BLE001  (whatever it is: nobody knows it now)
+            return None
+        finally:
+            client_close(client)
+        return next(each for each in VALKEYS if address(each) == host)
+
+    def _status(self, url: str) -> int:
+        try:
+            with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310
+                return int(answer.status)
+        except OSError as error:
+            return int(getattr(error, "code", 0) or 0)
+
+    def keep_running(self) -> None:
+        """Start again what has ended on machines that are not down, as a supervisor does."""
+        for each in self.processes.values():
+            if each.machine not in self.down and each.may_start:
+                each.start()
+
+    # Breaking ----------------------------------------------------------------------------------------------
+    def kill_machine(self, machine: str) -> None:
+        """Kill all that runs on a machine; nothing of it is started before `revive`."""
+        self.down.add(machine)
+        network.kill_all_on(machine)
+
+    def revive(self, machine: str) -> None:
+        network.heal(machine)
+        self.down.discard(machine)
+
+    def kill_postmaster(self, machine: str) -> None:
+        """Kill PostgreSQL's first process; its agent lives."""
+        pid_file = self.folder / f"{machine}-data" / "postgres" / "postmaster.pid"
+        os.kill(int(pid_file.read_text().split()[0]), signal.SIGKILL)
+
+    def switch_over(self, primary: str) -> None:
+        """Ask for a planned change of the primary."""
+        _json(
+            f"http://{address(primary)}:{configs.REST_PORT}/switchover", body={"leader": primary}, seconds=30
+        )
+
+    def close(self) -> None:
+        """Kill everything, and remove the machines."""
+        network.remove()
+
+    def forget(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def on_machine(word: str, machine: str) -> str:
+    """Return a word of our commands as it is on a machine, which serves others and has a name of its own."""
+    if word == "127.0.0.1":
+        return "0.0.0.0"  # noqa: S104
+    name, at, _ = word.partition("@")
+    return f"{name}@{machine}" if at and name.isalpha() else word
+
+
+def _json(url: str, *, body: Any = None, seconds: float = 2.0) -> dict[str, Any] | None:
+    """Return the JSON that a server of the cluster answers with; None when it does not."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data=data, headers={"Content-Type": "application/json"})  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=seconds) as answer:  # noqa: S310
+            found: dict[str, Any] = json.loads(answer.read())
+            return found
+    except (OSError, ValueError):
+        return None
