@@ -17,12 +17,14 @@ from overlord.box_office import attendee_pages as office_attendees
 from overlord.box_office import cancel_pages as office_cancel
 from overlord.box_office import counter_pages as office_counter
 from overlord.box_office import event_pages as office_events
+from overlord.box_office import look_pages as office_look
 from overlord.box_office import order_pages as office_orders
 from overlord.box_office import people_pages as office_people
 from overlord.box_office import personal_data_pages as office_data
 from overlord.demo import pages as demo
 from overlord.kernel import paths, schema  # noqa: F401  (paths registers `id`)
 from overlord.shop import languages
+from overlord.shop import pages as shop
 from overlord.shop.shared_answers import shared
 from stats import pages as stats
 from tickets import pages as tickets
@@ -42,6 +44,9 @@ pages = [
     path("", tickets.home, name="home"),
     path("sitemap.xml", search_pages.sitemap, name="sitemap"),
     path("robots.txt", search_pages.robots, name="robots"),
+    path("imprint/", shop.imprint, name="imprint"),
+    path("terms/", shop.terms, name="terms"),
+    path("look/<str:named>.css", shop.stylesheet, name="stylesheet"),
     path("events/<id:event_id>/", tickets.event, name="event"),
     path("events/<id:event_id>/line/", line.line, name="line"),
     path("events/<id:event_id>/line/desk/", line_staff.line_desk, name="line_desk"),
@@ -62,6 +67,8 @@ pages = [
     path("door/worker.js", door_pages.worker, name="door_worker"),
     path("monitor/", stats.monitor, name="monitor"),
     path("office/", office_events.events, name="office"),
+    path("office/look/", office_look.look, name="office_look"),
+    path("office/look/logo/", office_look.logo, name="office_logo"),
     path("office/orders/", office_orders.orders, name="office_orders"),
     path("office/orders/<id:order_id>/", office_orders.order, name="office_order"),
     path("office/orders/<id:order_id>/mail/", office_orders.order_mail, name="office_order_mail"),

@@ -25,6 +25,7 @@ from overlord.accounts import second_factor
 from overlord.accounts.models import User
 from overlord.accounts.permissions import Permission as AccountsPermission
 from overlord.shop.permissions import SUPERUSER
+from overlord.shop.permissions import Permission as ShopPermission
 from realtime import streams
 from realtime.gateway.access import RefusedError, admit
 from stats.permissions import Permission as StatsPermission
@@ -45,12 +46,16 @@ PERMISSIONS: list[str] = [
     *MoneyPermission,
     *StatsPermission,
     *AccountsPermission,
+    *ShopPermission,
 ]
 ROLES = ["anonymous", "buyer", "staff", *PERMISSIONS, SUPERUSER]
 
 # Routes that ask for no permission: open to anyone, or showing each user what is the user's own.
 ANYONE = {
     "",
+    "imprint/",
+    "terms/",
+    "look/<str:named>.css",
     "events/<id:event_id>/",
     "events/<id:event_id>/line/",
     "event/events/",

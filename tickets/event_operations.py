@@ -51,12 +51,6 @@ def event_add(*, event: EventToLoad, now: datetime) -> Event:
     return added
 
 
-def picture_lock(*, name: str) -> None:
-    """Lock a picture, so that it is not deleted while an event begins to show it, until the transaction ends."""
-    db.transaction_required()
-    db.rows("SELECT pg_advisory_xact_lock(hashtextextended('picture ' || %s, 0))", [name])
-
-
 def event_picture_set(*, event: Event, picture: str, now: datetime) -> None:
     """Show a picture with a locked event, or none."""
     db.transaction_required()

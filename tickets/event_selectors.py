@@ -3,12 +3,13 @@
 from collections.abc import Collection
 from datetime import datetime
 
+from overlord.shop.selectors import is_logo
 from tickets.models import Event, Inventory
 
 
 def is_picture_used(*, name: str) -> bool:
-    """Return whether an event shows this picture."""
-    return Event.objects.filter(picture=name).exists()
+    """Return whether an event shows this picture, or the shop as its logo."""
+    return Event.objects.filter(picture=name).exists() or is_logo(name=name)
 
 
 def event_terms(event_id: int) -> tuple[str, datetime] | None:

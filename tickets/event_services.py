@@ -11,7 +11,7 @@ from django.http import QueryDict
 
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
-from overlord.shop import pictures
+from overlord.shop import operations, pictures
 from tickets import event_edits, event_operations, event_rules, event_saving, event_selectors
 from tickets.event_forms import OfficeEventForm, types_of
 from tickets.event_rules import EventOutdated, EventStatus
@@ -120,7 +120,7 @@ def event_picture_set(*, event_id: int, version: int, content: bytes | None, now
             raise EventOutdated()
         before = event.picture
         if name:
-            event_operations.picture_lock(name=name)
+            operations.picture_lock(name=name)
             pictures.picture_keep(name, files)
         event_operations.event_picture_set(event=event, picture=name, now=now)
     if before not in ("", name):
@@ -128,9 +128,9 @@ def event_picture_set(*, event_id: int, version: int, content: bytes | None, now
 
 
 def picture_forget(*, name: str) -> bool:
-    """Delete a picture unless an event shows it; return whether it was deleted."""
+    """Delete a picture unless an event or the shop shows it; return whether it was deleted."""
     with db.transaction():
-        event_operations.picture_lock(name=name)
+        operations.picture_lock(name=name)
         if event_selectors.is_picture_used(name=name):
             return False
         pictures.picture_delete(name)
@@ -138,7 +138,7 @@ def picture_forget(*, name: str) -> bool:
 
 
 def pictures_prune() -> dict[str, int]:
-    """Delete the pictures that no event shows, such as those of deleted events, and count them."""
+    """Delete the pictures that nobody shows, such as those of deleted events, and count them."""
     names = list(pictures.names_kept(older_than=PICTURE_KEPT.total_seconds()))
     return {"pictures that no event shows": sum(picture_forget(name=name) for name in names)}
 

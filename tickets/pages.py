@@ -30,7 +30,7 @@ from overlord.kernel.csrf import origin_decides
 from overlord.kernel.errors import DomainError, Invalid, NotFound
 from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
-from overlord.shop import error_messages, formats, pictures
+from overlord.shop import error_messages, formats, look, pictures
 from overlord.shop.next_page import is_page
 from overlord.shop.permissions import action_of_checkout, staff_with
 from overlord.shop.shared_answers import shared
@@ -240,7 +240,7 @@ def _social(shown: dict[str, Any]) -> dict[str, Any]:
     """Return what search engines and social networks read of an event's page."""
     base = settings.BASE_URL
     url = f"{base}{reverse('event', args=[shown['id']])}"
-    facts = structured_data.event(shown, url=url, base_url=base, organiser=settings.SELLER_NAME)
+    facts = structured_data.event(shown, url=url, base_url=base, organiser=look.current().seller)
     image = shown["picture"] and f"{base}{shown['picture']}"
     return {"url": url, "image": image, "facts": structured_data.as_json(facts)}
 

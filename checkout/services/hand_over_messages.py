@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from checkout import selectors
 from checkout.models import Payment
-from overlord.shop import formats
+from overlord.shop import formats, look
 from tickets.admission import selectors as admission
 from tickets.admission.models import HandOverNotice, Ticket
 
@@ -35,7 +35,6 @@ def message(notice: HandOverNotice) -> EmailMessage | None:
         "date": formats.date_time(event.date, event.time_zone),
         "holder": ticket.holder if notice.kind == Kind.RECEIVED else "",
         "link": _link(ticket) if notice.kind == Kind.RECEIVED else "",
-        "seller_name": settings.SELLER_NAME,
     }
     is_received = notice.kind == Kind.RECEIVED
     subject = _("Your ticket for %(name)s") if is_received else _("Ticket handed over: %(name)s")
@@ -43,6 +42,7 @@ def message(notice: HandOverNotice) -> EmailMessage | None:
         subject=subject % {"name": name},
         body=render_to_string("checkout/handed_over.txt", facts),
         to=[notice.to],
+        **look.envelope(),
         headers={"Message-ID": f"<hand-over-{notice.pk}-{notice.created.timestamp()}@ticket-overlord>"},
     )
 

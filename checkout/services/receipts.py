@@ -19,7 +19,7 @@ from checkout.rules import PaymentStatus, RefundStatus
 from checkout.services import hand_over_messages
 from overlord.accounts.models import User
 from overlord.kernel import db, money
-from overlord.shop import formats
+from overlord.shop import formats, look
 from overlord.shop.languages import spoken
 from tickets import selectors as tickets
 from tickets.admission import selectors as admission
@@ -165,6 +165,7 @@ def _receipt_message(receipt: Receipt) -> EmailMessage:
         subject=_("Your tickets for %(name)s") % {"name": _one_line(facts)},
         body=render_to_string("checkout/receipt.txt", facts),
         to=[payment.buyer.mail_address],
+        **look.envelope(),
         headers={
             "Message-ID": f"<receipt-{payment.pk}-{payment.created.timestamp()}{again}@ticket-overlord>"
         },
@@ -177,6 +178,7 @@ def _receipt_message(receipt: Receipt) -> EmailMessage:
 
 def _receipt_facts(payment: Payment, lines: Sequence[Reservation], event: Event) -> dict[str, Any]:
     """Return what only a receipt says: the price of each line, the link to the tickets, and who sells."""
+    shop = look.current()
     paid_at = max(each.validated_at or payment.created for each in lines)
     link = reverse("tickets_shown", args=[admission.order_link(order_id=payment.reservation_id)])
     return {
@@ -190,8 +192,9 @@ def _receipt_facts(payment: Payment, lines: Sequence[Reservation], event: Event)
         ],
         "paid_on": formats.date_time(paid_at, event.time_zone),
         "link": f"{settings.BASE_URL}{link}",
-        "seller_name": settings.SELLER_NAME,
-        "seller_address": settings.SELLER_ADDRESS,
+        "seller_name": shop.seller,
+        "seller_address": shop.seller_address.splitlines(),
+        "accent": shop.accent,
     }
 
 
@@ -209,6 +212,7 @@ def _refund_message(notice: RefundNotice) -> EmailMessage:
         subject=_("Your refund for %(name)s") % {"name": _one_line(facts)},
         body=render_to_string("checkout/refund.txt", facts),
         to=[payment.buyer.mail_address],
+        **look.envelope(),
         headers={"Message-ID": f"<refund-{refund.pk}-{refund.created.timestamp()}@ticket-overlord>"},
     )
 
@@ -223,6 +227,7 @@ def _move_message(notice: MoveNotice) -> EmailMessage | None:
         subject=_("New date: %(name)s") % {"name": _one_line(facts)},
         body=render_to_string("checkout/moved.txt", facts),
         to=[payment.buyer.mail_address],
+        **look.envelope(),
         headers={"Message-ID": f"<moved-{notice.pk}-{notice.date_before.timestamp()}@ticket-overlord>"},
     )
 
@@ -239,6 +244,7 @@ def _cancelled_message(owed: CancelledOrder) -> EmailMessage:
         subject=_("Cancelled: %(name)s") % {"name": _one_line(facts)},
         body=render_to_string("checkout/cancelled.txt", facts),
         to=[payment.buyer.mail_address],
+        **look.envelope(),
         headers={"Message-ID": f"<cancelled-{payment.pk}-{payment.created.timestamp()}@ticket-overlord>"},
     )
 

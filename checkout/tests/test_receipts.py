@@ -19,6 +19,8 @@ from checkout.models import Incident, Payment, Receipt
 from checkout.services import receipts
 from checkout.tests.paying import PAYMENTS, pay, work
 from overlord.accounts.models import User
+from overlord.shop import look
+from overlord.shop.models import Look
 from tests.clients import api_of
 from tests.threads import together
 from tickets.models import TicketType
@@ -48,11 +50,16 @@ def test_it_says_what_was_bought(paid: Payment, buyer: User) -> None:
 
 
 def test_it_has_the_link_to_the_tickets_and_names_the_seller_as_text_and_as_html(paid: Payment) -> None:
-    with override_settings(
-        BASE_URL="https://tickets.example.org",
-        SELLER_NAME="Club <Nord>",
-        SELLER_ADDRESS=["1 Example Street", "10115 Berlin"],
-    ):
+    ours = Look(
+        name="Shop",
+        seller_name="Club <Nord>",
+        seller_address="1 Example Street\n10115 Berlin",
+        accent="#b3261e",
+        reply_to="kasse@example.org",
+        imprint="x",
+    )
+    look.remember(ours, seconds=3600)
+    with override_settings(BASE_URL="https://tickets.example.org"):
         services.receipts_send()
 
     [message] = mail.outbox
@@ -64,6 +71,11 @@ def test_it_has_the_link_to_the_tickets_and_names_the_seller_as_text_and_as_html
     shown = Client().get(link)
     assert shown.status_code == 200
     assert shown.content.decode().count('class="qr"') == 2
+    assert message.from_email.startswith("Shop <")
+    assert message.reply_to == ["kasse@example.org"]
+    assert "background:#b3261e" in str(page)
+    assert "Imprint: https://tickets.example.org/imprint/" in message.body
+    assert 'href="https://tickets.example.org/imprint/"' in str(page)
     assert "Sold by Club <Nord>\n1 Example Street\n10115 Berlin\n" in message.body
     assert "Club &lt;Nord&gt;<br>1 Example Street<br>10115 Berlin" in str(page)
     assert f"Order number: {paid.reservation_id}" in message.body

@@ -21,6 +21,7 @@ from overlord.kernel import db
 from overlord.kernel.errors import Busy, Conflict, Invalid, NotFound
 from overlord.kernel.pruning import prune, unreferenced
 from overlord.kernel.queues import Queue, enqueue
+from overlord.shop import look
 from overlord.shop.languages import spoken
 
 
@@ -133,7 +134,7 @@ def password_reset_send(*, user_id: int, base_url: str) -> None:
     with spoken(user.language):
         subject = render_to_string("accounts/password_reset_subject.txt", facts)
         body = render_to_string("accounts/password_reset_mail.txt", facts)
-    EmailMessage(subject=subject, body=body, to=[user.email]).send()
+    EmailMessage(subject=subject, body=body, to=[user.email], **look.envelope()).send()
 
 
 def token_issue(*, user: User, lifetime: timedelta, now: datetime, second_factor: bool = False) -> str:

@@ -6,6 +6,7 @@ from django.contrib.auth.models import Permission as Row
 from checkout.permissions import Permission as MoneyPermission
 from overlord.accounts.permissions import Permission as AccountsPermission
 from overlord.kernel import db
+from overlord.shop.permissions import Permission as ShopPermission
 from stats.permissions import Permission as StatsPermission
 from tickets.admission.permissions import Permission as DoorPermission
 from tickets.line.permissions import Permission as LinePermission
@@ -19,6 +20,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         *MoneyPermission,
         *StatsPermission,
         *AccountsPermission,
+        *ShopPermission,
     ),
     "Box office": (
         MoneyPermission.MANAGE_ORDERS,

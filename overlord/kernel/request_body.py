@@ -16,7 +16,7 @@ from overlord.kernel.rendering import dumps
 
 LARGEST_BODY = 1_000_000  # bytes; the front server has the same limits
 LARGEST_UPLOAD = 12_000_000  # with room for what is around a picture of 10 MB
-UPLOADS = re.compile(r"/office/events/[0-9]+/picture/?")
+UPLOADS = re.compile(r"/office/(events/[0-9]+/picture|look/logo)/?")
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]

@@ -289,8 +289,6 @@ SANDBOX_FAULTS: dict[str, str] = {}  # for tests: see checkout/gateways/sandbox.
 vars().update(env.EMAIL)
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.DEFAULT_FROM_EMAIL
-SELLER_NAME = env.SELLER_NAME
-SELLER_ADDRESS = env.SELLER_ADDRESS
 
 # Pages ---------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"

@@ -350,7 +350,3 @@ EMAIL = _env.email_url_config(
     (_email_url or "consolemail://") if _reads("EMAIL_URL") else "smtp://none.invalid"
 )
 DEFAULT_FROM_EMAIL = _env.str("DEFAULT_FROM_EMAIL", "Ticket Overlord <tickets@localhost>")
-
-# Who sells, as receipts name it: one line each, and more of the address after " | ".
-SELLER_NAME = _env.str("SELLER_NAME", "Ticket Overlord")
-SELLER_ADDRESS = [line.strip() for line in _env.str("SELLER_ADDRESS", "").split("|") if line.strip()]

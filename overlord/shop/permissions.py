@@ -1,6 +1,7 @@
 """Who may see a page, and where everybody else is sent."""
 
 from collections.abc import Callable
+from enum import StrEnum
 from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
@@ -14,6 +15,13 @@ from django.urls import reverse
 from overlord.kernel.errors import Forbidden
 
 View = Callable[..., HttpResponseBase]
+
+
+class Permission(StrEnum):
+    """What staff may be allowed to set for the whole shop, as Django names permissions."""
+
+    MANAGE_LOOK = "shop.manage_look"
+
 
 SUPERUSER = "superuser"  # stands for a permission where only superusers are let in
 

@@ -12,6 +12,7 @@ import io
 import struct
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
@@ -23,14 +24,24 @@ from overlord.kernel.errors import Invalid
 
 LARGEST_FILE = 10_000_000  # bytes
 MOST_PIXELS = 50_000_000  # of the width times the height; the newest phones take 48 million
-SMALLEST = 200  # pixels of the shorter side
 LARGE, SMALL = 1200, 480  # pixels of the width, at most
-TALLEST = 4  # times the width
 TAKEN = ("JPEG", "PNG", "WEBP")
 NAME = r"[0-9a-f]{32}-\d{1,4}x\d{1,4}"
 SUFFIXES = (".webp", ".jpg", "-small.webp", "-small.jpg")
 
 _one_at_a_time = Lock()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """What shape a picture may have: the fewest pixels of a side, and how many times longer one side may be."""
+
+    smallest: int
+    narrowest: int
+
+
+PHOTOGRAPH = Shape(smallest=200, narrowest=4)
+LOGO = Shape(smallest=48, narrowest=10)
 
 
 class PictureRefused(Invalid):
@@ -39,7 +50,7 @@ class PictureRefused(Invalid):
     code = "invalid"
 
 
-def picture_read(content: bytes) -> dict[str, bytes]:
+def picture_read(content: bytes, *, shape: Shape = PHOTOGRAPH) -> dict[str, bytes]:
     """Return the files of an uploaded picture, by their endings; raise PictureRefused.
 
     They are in two widths, each as WebP and as JPEG for browsers without WebP.
@@ -47,7 +58,7 @@ def picture_read(content: bytes) -> dict[str, bytes]:
     if len(content) > LARGEST_FILE:
         raise PictureRefused(_("This file is larger than 10 MB. Choose a smaller one."))
     with _one_at_a_time:
-        picture = _drawn(content)
+        picture = _drawn(content, shape)
         small = _narrowed(picture, SMALL)
         drawn = (picture, picture, small, small)
         return {suffix: _written(each, suffix) for suffix, each in zip(SUFFIXES, drawn, strict=True)}
@@ -104,18 +115,18 @@ def shown(jpg: str | None) -> dict[str, str | int] | None:
     return {**files, "width": width, "height": height, "small_width": min(width, SMALL)}
 
 
-def _drawn(content: bytes) -> Image.Image:
+def _drawn(content: bytes, shape: Shape) -> Image.Image:
     too_many = PictureRefused(_("This picture has more than 50 million pixels. Choose a smaller one."))
     try:
         with Image.open(io.BytesIO(content), formats=TAKEN) as opened:
             if opened.width * opened.height > MOST_PIXELS:
                 raise too_many
-            if min(opened.size) < SMALLEST:
-                raise PictureRefused(_("This picture is too small. Each side must have 200 pixels or more."))
-            if max(opened.size) > TALLEST * min(opened.size):
-                raise PictureRefused(
-                    _("This picture is too narrow. One side is more than 4 times the other.")
-                )
+            if min(opened.size) < shape.smallest:
+                sentence = _("This picture is too small. Each side must have %(n)s pixels or more.")
+                raise PictureRefused(sentence % {"n": shape.smallest})
+            if max(opened.size) > shape.narrowest * min(opened.size):
+                sentence = _("This picture is too narrow. One side is more than %(n)s times the other.")
+                raise PictureRefused(sentence % {"n": shape.narrowest})
             opened.draft("RGB", (2 * LARGE, 2 * LARGE))
             return _narrowed(_flat(ImageOps.exif_transpose(opened)), LARGE)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):

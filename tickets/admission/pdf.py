@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext as _
 
-from overlord.shop import formats
+from overlord.shop import formats, look
+from overlord.shop.models import PRODUCT
 from tickets.admission import qr
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def pdf(tickets: Iterable[Mapping[str, Any]]) -> bytes:
     document = FPDF(format="A4", unit="mm")
     document.set_margin(MARGIN_MM)
     document.set_auto_page_break(auto=False)
-    document.set_creator("Ticket Overlord")
+    document.set_creator(PRODUCT)
+    document.set_author(look.current().shop_name)
     pages = [(ticket, _above_the_code(ticket), _below_the_code(ticket)) for ticket in tickets]
     font = _font(document, [text for _ticket, above, below in pages for text, _size in above + below])
     for ticket, above, below in pages:
@@ -51,7 +53,7 @@ Lines = list[tuple[str, int]]  # a text and the size of its letters
 def _above_the_code(ticket: Mapping[str, Any]) -> Lines:
     place = ", ".join(filter(None, (ticket["event_venue"], ticket["event_address"])))
     date = formats.date_time(ticket["event_date"], ticket["event_time_zone"]).replace(NARROW_SPACE, SPACE)
-    return [(ticket["event_name"], 24), (date, 13), (place, 13)]
+    return [(look.current().shop_name, 11), (ticket["event_name"], 24), (date, 13), (place, 13)]
 
 
 def _below_the_code(ticket: Mapping[str, Any]) -> Lines:

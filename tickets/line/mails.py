@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from overlord.kernel import db
-from overlord.shop import formats
+from overlord.shop import formats, look
 from overlord.shop.languages import spoken
 from tickets.line.models import Entry, TurnNotice
 from tickets.models import Reservation
@@ -91,5 +91,6 @@ def _turn_message(entry: Entry, order: Reservation) -> EmailMessage:
         subject=_("It is your turn: %(name)s") % {"name": " ".join(event.name.split())},
         body=render_to_string("line/turn.txt", facts),
         to=[order.buyer.mail_address],
+        **look.envelope(),
         headers={"Message-ID": f"<turn-{entry.pk}-{order.created.timestamp()}@ticket-overlord>"},
     )

@@ -12,9 +12,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy as _lazy
 
-from overlord.shop import formats, modules
+from overlord.shop import formats, look, modules, pictures
 from overlord.shop import markdown as texts
 from overlord.shop.languages import LANGUAGES
+from overlord.shop.models import Look
 
 register = template.Library()
 
@@ -55,6 +56,12 @@ def money(amount: str, currency: str) -> str:
 
 
 @register.simple_tag
+def base_url() -> str:
+    """Return the address of the shop, for what is read elsewhere."""
+    return settings.BASE_URL
+
+
+@register.simple_tag
 def time_zone() -> str:
     """Return the installation's time zone, for the formats of the browser."""
     return settings.TIME_ZONE
@@ -64,6 +71,18 @@ def time_zone() -> str:
 def languages() -> list[tuple[str, str]]:
     """Return the languages that a reader may choose, each by its own name."""
     return list(LANGUAGES.items())
+
+
+@register.simple_tag
+def shop_look() -> Look:
+    """Return how the shop presents itself."""
+    return look.current()
+
+
+@register.filter
+def picture(name: str) -> dict[str, str | int] | None:
+    """Return what a page needs to show a picture of this name; None when there is none."""
+    return pictures.shown(pictures.address(name))
 
 
 @register.filter

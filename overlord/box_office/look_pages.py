@@ -1,0 +1,70 @@
+"""The organiser's pages of how the shop presents itself: its name, logo, colours, mails, imprint and terms."""
+
+from http import HTTPStatus
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+
+from overlord.kernel.form_fields import WholeNumberField
+from overlord.kernel.methods import allow
+from overlord.kernel.numbers import LARGEST_ID
+from overlord.shop import pictures, selectors, services
+from overlord.shop.permissions import Permission, staff_with
+
+
+@allow("GET", "POST")
+@staff_with(Permission.MANAGE_LOOK)
+def look(request: HttpRequest) -> HttpResponse:
+    """Show how the shop presents itself, and take changes of it."""
+    if request.method != "POST":
+        return render(request, "box_office/look.html", {"form": services.look_form()})
+    shown = services.look_save(data=request.POST)
+    if shown.is_saved:
+        messages.success(request, _("Saved. All pages show it within two seconds."))
+        return redirect("office_look")
+    status = HTTPStatus.CONFLICT if shown.form.meanwhile else HTTPStatus.BAD_REQUEST
+    return render(request, "box_office/look.html", {"form": shown.form, "is_sent": True}, status=status)
+
+
+class LogoForm(forms.Form):
+    """The version that staff saw, and the wish to have no logo; the file comes beside."""
+
+    version = WholeNumberField(min_value=1, max_value=LARGEST_ID)
+    remove = forms.BooleanField(required=False)
+
+
+@allow("GET", "POST")
+@staff_with(Permission.MANAGE_LOOK)
+def logo(request: HttpRequest) -> HttpResponse:
+    """Show the logo, and take another one or none."""
+    if request.method != "POST":
+        return _logo_page(request)
+    form, file = LogoForm(request.POST), request.FILES.get("picture")
+    if not form.is_valid():
+        return redirect("office_logo")
+    remove = form.cleaned_data["remove"]
+    if file is None and not remove:
+        return _logo_page(request, error=_("Choose a file first."))
+    try:
+        services.look_logo_set(
+            version=form.cleaned_data["version"],
+            content=None if remove or file is None else file.read(pictures.LARGEST_FILE + 1),
+        )
+    except (pictures.PictureRefused, services.LookOutdated) as refused:
+        return _logo_page(request, error=_(refused.detail))
+    messages.success(request, _("The logo was removed.") if remove else _("The logo was saved."))
+    return redirect("office_look")
+
+
+def _logo_page(request: HttpRequest, *, error: str = "") -> HttpResponse:
+    shown = selectors.look()
+    context = {
+        "version": shown.version,
+        "picture": pictures.shown(pictures.address(shown.logo)),
+        "error": error,
+    }
+    status = HTTPStatus.BAD_REQUEST if error else HTTPStatus.OK
+    return render(request, "box_office/logo.html", context, status=status)

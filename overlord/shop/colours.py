@@ -1,0 +1,79 @@
+"""Whether people can read in a colour: its contrast as WCAG 2.2 measures it. Plain Python, on "#rrggbb".
+
+The backgrounds are those of `static/shop/shop.css`; a test compares the two.
+"""
+
+import re
+from dataclasses import dataclass
+
+COLOUR = r"#[0-9a-f]{6}"
+LEAST_CONTRAST = 4.5  # WCAG 2.2, 1.4.3, for text
+SOFT = 0.12  # of the accent in the background of a notice
+STEPS = 50  # from a colour to black or white
+
+Channels = tuple[float, float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scheme:
+    """The light or the dark look of all pages: what text in the accent stands on, and what stands on the accent."""
+
+    paper: str
+    sheet: str
+    ink: str  # on a button in the accent
+    towards: str  # where a colour gets more contrast
+
+
+LIGHT = Scheme(paper="#fbfaf7", sheet="#ffffff", ink="#ffffff", towards="#000000")
+DARK = Scheme(paper="#131512", sheet="#1b1e1a", ink="#08231a", towards="#ffffff")
+
+
+def is_colour(text: str) -> bool:
+    """Return whether a text is a colour as browsers send one."""
+    return re.fullmatch(COLOUR, text) is not None
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours: 1 for the same, 21 for black on white."""
+    darker, lighter = sorted((_luminance(one), _luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def least_contrast(accent: str, scheme: Scheme) -> float:
+    """Return the smallest contrast that an accent has with what it stands on, and with what stands on it."""
+    grounds = (scheme.paper, scheme.sheet, soft(accent, scheme), scheme.ink)
+    return min(contrast(accent, ground) for ground in grounds)
+
+
+def soft(accent: str, scheme: Scheme) -> str:
+    """Return the background of a notice: a little of the accent in that of a sheet."""
+    return mixed(scheme.sheet, accent, SOFT)
+
+
+def readable(accent: str, scheme: Scheme) -> str:
+    """Return the colour nearest to an accent in which people can read."""
+    found = accent
+    for step in range(1, STEPS + 1):
+        if least_contrast(found, scheme) >= LEAST_CONTRAST:
+            break
+        found = mixed(accent, scheme.towards, step / STEPS)
+    return found
+
+
+def mixed(one: str, other: str, share: float) -> str:
+    """Return one colour with this share of the other in it."""
+    pairs = zip(_channels(one), _channels(other), strict=True)
+    return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in pairs)
+
+
+def _channels(colour: str) -> Channels:
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return red, green, blue
+
+
+def _luminance(colour: str) -> float:
+    shares = [each / 255 for each in _channels(colour)]
+    red, green, blue = (
+        each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in shares
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -1,0 +1,193 @@
+"""The form of the shop's look, on the organiser's pages. One that was made from an earlier look saves nothing."""
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django import forms
+from django.core import signing
+from django.http import QueryDict
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+
+from overlord.kernel import texts
+from overlord.shop import colours
+from overlord.shop.models import ADDRESS_LENGTH, TEXT_LENGTH, Look
+
+SALT = "shop.look"
+LONG = ("seller_address", "imprint", "terms")  # too long for a sentence that says what they are now
+LABELS = {
+    "name": _lazy("Name of the shop"),
+    "accent": _lazy("Accent colour on light pages"),
+    "accent_dark": _lazy("Accent colour on dark pages"),
+    "seller_name": _lazy("Who sells"),
+    "seller_address": _lazy("The seller's address"),
+    "sender_name": _lazy("Sender of mails"),
+    "reply_to": _lazy("Where answers to mails go"),
+    "imprint": _lazy("Imprint"),
+    "terms": _lazy("Terms and conditions"),
+}
+HINTS = {
+    "name": _lazy("In the head of each page, in mails and on tickets. Empty: Ticket Overlord."),
+    "accent": _lazy(
+        "Of buttons, links and symbols. Text in it must be readable, so its contrast is checked."
+    ),
+    "accent_dark": _lazy("The same for people whose phone or computer shows dark pages."),
+    "seller_name": _lazy("As receipts and search engines name the seller. Empty: the name of the shop."),
+    "seller_address": _lazy(
+        "Stands on receipts, with what else the law asks for, such as a VAT number. May be empty."
+    ),
+    "sender_name": _lazy("The name that people see in their mailbox. Empty: the name of the shop."),
+    "reply_to": _lazy("An e-mail address. Empty: answers go to the address that mails are sent from."),
+    "imprint": _lazy(
+        "A page of its own, linked at the foot of each page. Markdown, as in descriptions of events."
+    ),
+    "terms": _lazy(
+        "A page of its own. At the checkout buyers read that by paying they accept them. Markdown. Empty: no such"
+        " sentence."
+    ),
+}
+
+
+def _read(convert: Callable[[], str]) -> str:
+    """Return what a rule makes of a text; its sentence becomes the field's error."""
+    try:
+        return convert()
+    except ValueError as error:
+        raise forms.ValidationError(_(str(error))) from None
+
+
+class LookForm(forms.ModelForm):
+    """How the shop presents itself. It carries what it was made from, so that an outdated form is refused."""
+
+    meanwhile: Sequence[str] = ()  # what others changed since the form was made
+
+    made_from = forms.CharField(widget=forms.HiddenInput, required=False)
+    reply_to = forms.EmailField(max_length=254, required=False)
+    seller_address = forms.CharField(
+        max_length=ADDRESS_LENGTH, required=False, widget=forms.Textarea(attrs={"rows": 3})
+    )
+    imprint = forms.CharField(
+        max_length=TEXT_LENGTH, required=False, widget=forms.Textarea(attrs={"rows": 8})
+    )
+    terms = forms.CharField(max_length=TEXT_LENGTH, required=False, widget=forms.Textarea(attrs={"rows": 8}))
+
+    class Meta:
+        model = Look
+        fields = tuple(LABELS)
+        widgets = {name: forms.TextInput(attrs={"type": "color"}) for name in ("accent", "accent_dark")}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, label in LABELS.items():
+            self.fields[name].label, self.fields[name].help_text = label, HINTS[name]
+        if not self.is_bound:
+            self.initial["made_from"] = seal(self.instance)
+
+    def clean(self) -> dict[str, Any] | None:
+        if self.meanwhile:
+            self.add_error(None, _("Nothing was saved, because somebody else changed this meanwhile."))
+            for sentence in self.meanwhile:
+                self.add_error(None, sentence)
+            self.add_error(None, _("Your own changes are still in the form. Check them and save again."))
+        return super().clean()
+
+    def clean_name(self) -> str:
+        return self._line("name")
+
+    def clean_seller_name(self) -> str:
+        return self._line("seller_name")
+
+    def clean_sender_name(self) -> str:
+        return self._line("sender_name")
+
+    def clean_seller_address(self) -> str:
+        return self._text("seller_address", most=ADDRESS_LENGTH)
+
+    def clean_imprint(self) -> str:
+        return self._text("imprint", most=TEXT_LENGTH)
+
+    def clean_terms(self) -> str:
+        return self._text("terms", most=TEXT_LENGTH)
+
+    def clean_accent(self) -> str:
+        return _checked_colour(self.cleaned_data["accent"], colours.LIGHT)
+
+    def clean_accent_dark(self) -> str:
+        return _checked_colour(self.cleaned_data["accent_dark"], colours.DARK)
+
+    def _line(self, name: str) -> str:
+        text = self.cleaned_data[name]
+        return _read(lambda: texts.one_line(text, most=len(text))) if text.strip() else ""
+
+    def _text(self, name: str, *, most: int) -> str:
+        return _read(lambda: texts.paragraphs(self.cleaned_data[name], most=most))
+
+
+def _checked_colour(text: str, scheme: colours.Scheme) -> str:
+    """Return a colour in which people can read; raise ValidationError, which says what contrast it has."""
+    colour = text.lower()
+    if not colours.is_colour(colour):
+        raise forms.ValidationError(_("Write a colour as # and six digits, for example #0d6b4c."))
+    has = colours.least_contrast(colour, scheme)
+    if has < colours.LEAST_CONTRAST:
+        facts = {
+            "has": number_format(math.floor(has * 100) / 100, 2),
+            "needed": number_format(colours.LEAST_CONTRAST, 1),
+            "colour": colours.readable(colour, scheme),
+        }
+        if scheme == colours.LIGHT:
+            sentence = _(
+                "Text in this colour is hard to read on light pages: its contrast is %(has)s, and %(needed)s is"
+                " needed. The darker %(colour)s would do."
+            )
+        else:
+            sentence = _(
+                "Text in this colour is hard to read on dark pages: its contrast is %(has)s, and %(needed)s is"
+                " needed. The lighter %(colour)s would do."
+            )
+        raise forms.ValidationError(sentence % facts)
+    return colour
+
+
+# Outdated forms ------------------------------------------------------------------------------------------
+def seal(look: Look) -> str:
+    """Return what a form of the look is made from, as the text of a hidden field."""
+    marks = {name: _mark(getattr(look, name)) for name in LABELS}
+    return signing.dumps({"version": look.version, "marks": marks}, salt=SALT)
+
+
+def outdated(look: Look, data: QueryDict) -> tuple[list[str], QueryDict] | None:
+    """Compare a form that was sent with the look, which is locked; return None when it is up to date.
+
+    Otherwise return what changed meanwhile, in sentences, and the form brought up to date: with the present values,
+    except for those that its author changed.
+    """
+    try:
+        made_from = signing.loads(data.get("made_from", ""), salt=SALT)
+    except signing.BadSignature:
+        made_from = {"version": None, "marks": {}}
+    if made_from["version"] == look.version:
+        return None
+    marks, fresh, sentences = made_from["marks"], data.copy(), []
+    for name, label in LABELS.items():
+        now = getattr(look, name)
+        if _mark(data.get(name, "")) == marks.get(name):
+            fresh[name] = now
+        if _mark(now) != marks.get(name):
+            sentences.append(_changed(name, str(label), now))
+    fresh["made_from"] = seal(look)
+    return sentences or [_("Somebody saved this again, but changed nothing.")], fresh
+
+
+def _mark(text: str) -> str:
+    """Return a short text that differs where the values of a field differ."""
+    return hashlib.blake2b(text.replace("\r\n", "\n").strip().encode(), digest_size=12).hexdigest()
+
+
+def _changed(name: str, label: str, now: str) -> str:
+    if name in LONG:
+        return _("%(what)s changed.") % {"what": label}
+    return _("%(what)s is now: %(now)s.") % {"what": label, "now": now or _("empty")}

@@ -1,0 +1,57 @@
+"""The public pages that staff write for the whole shop, and the stylesheet of its colours."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import cache_control
+
+from overlord.kernel.errors import NotFound
+from overlord.kernel.methods import allow
+from overlord.shop import colours, look
+from overlord.shop.colours import DARK, LIGHT
+from overlord.shop.shared_answers import shared
+
+DAY = 86_400  # seconds
+
+
+@allow("GET")
+@shared(seconds=1)
+def imprint(request: HttpRequest) -> HttpResponse:
+    """Show who runs the shop."""
+    return _text_page(request, _("Imprint"), look.current().imprint)
+
+
+@allow("GET")
+@shared(seconds=1)
+def terms(request: HttpRequest) -> HttpResponse:
+    """Show the terms that buyers accept."""
+    return _text_page(request, _("Terms and conditions"), look.current().terms)
+
+
+def _text_page(request: HttpRequest, title: str, text: str) -> HttpResponse:
+    if not text:
+        raise NotFound()
+    return render(request, "shop/text.html", {"title": title, "text": text})
+
+
+@allow("GET")
+@shared(seconds=3600, cache_control=None)
+@cache_control(public=True, max_age=DAY)
+def stylesheet(_request: HttpRequest, named: str) -> HttpResponse:
+    """Return the stylesheet of two accent colours that its address names, in which people can read."""
+    accent, dash, dark = named.partition("-")
+    accent, dark = f"#{accent}", f"#{dark}"
+    if not (dash and colours.is_colour(accent) and colours.is_colour(dark)):
+        raise NotFound()
+    if (
+        min(colours.least_contrast(accent, LIGHT), colours.least_contrast(dark, DARK))
+        < colours.LEAST_CONTRAST
+    ):
+        raise NotFound()
+    soft, soft_dark = colours.soft(accent, LIGHT), colours.soft(dark, DARK)
+    text = (
+        f":root{{--accent:light-dark({accent},{dark});"
+        f"--accent-ink:light-dark({LIGHT.ink},{DARK.ink});"
+        f"--accent-soft:light-dark({soft},{soft_dark})}}\n"
+    )
+    return HttpResponse(text, content_type="text/css; charset=utf-8")

@@ -1,0 +1,13 @@
+"""Reads of what staff set for the shop. Pages and mails read it by `look`, which asks once a second at most."""
+
+from overlord.shop.models import Look
+
+
+def look() -> Look:
+    """Return the look as the database has it."""
+    return Look.objects.filter(pk=1).first() or Look()
+
+
+def is_logo(*, name: str) -> bool:
+    """Return whether the shop shows this picture as its logo."""
+    return Look.objects.filter(logo=name).exists()

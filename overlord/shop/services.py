@@ -1,0 +1,59 @@
+"""Use cases of the shop's look, for the organiser's pages."""
+
+from dataclasses import dataclass
+
+from django.http import QueryDict
+
+from overlord.kernel import db
+from overlord.kernel.errors import Conflict
+from overlord.shop import look_forms, operations, pictures, selectors
+from overlord.shop.look_forms import LookForm
+
+
+class LookOutdated(Conflict):
+    code = "look_outdated"
+    sentence = "Somebody changed the look of the shop since you opened the page. Look at it again."
+
+
+@dataclass(frozen=True, kw_only=True)
+class LookSaved:
+    """The form of the look, and whether what it says was saved."""
+
+    form: LookForm
+    is_saved: bool
+
+
+def look_form() -> LookForm:
+    """Return the form of the look as it is."""
+    return LookForm(instance=selectors.look())
+
+
+def look_save(*, data: QueryDict) -> LookSaved:
+    """Save the look as a form says. One with mistakes, or one made from an earlier look, saves nothing."""
+    with db.transaction():
+        look = operations.look_lock()
+        outdated = look_forms.outdated(look, data)
+        form = LookForm(outdated[1] if outdated else data, instance=look)
+        form.meanwhile = outdated[0] if outdated else ()
+        is_saved = form.is_valid()
+        if is_saved:
+            operations.look_set(look=form.save(commit=False))
+    return LookSaved(form=form, is_saved=is_saved)
+
+
+def look_logo_set(*, version: int, content: bytes | None) -> None:
+    """Show an uploaded picture as the logo, or none; raise PictureRefused and LookOutdated.
+
+    What is shown no more is deleted at night, when no page that is open needs it.
+    """
+    files = {} if content is None else pictures.picture_read(content, shape=pictures.LOGO)
+    name = pictures.name_of(files) if files else ""
+    with db.transaction():
+        look = operations.look_lock()
+        if look.version != version:
+            raise LookOutdated()
+        if name:
+            operations.picture_lock(name=name)
+            pictures.picture_keep(name, files)
+        look.logo = name
+        operations.look_set(look=look)
