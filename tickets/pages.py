@@ -3,12 +3,11 @@
 A view translates the request, makes one call, and translates the result.
 """
 
-import json
 import secrets
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import date, datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -30,7 +29,7 @@ from overlord.kernel.csrf import origin_decides
 from overlord.kernel.errors import DomainError, Invalid, NotFound
 from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
-from overlord.shop import error_messages, formats, look, pictures
+from overlord.shop import error_messages, formats
 from overlord.shop.next_page import is_page
 from overlord.shop.permissions import action_of_checkout, staff_with
 from overlord.shop.shared_answers import shared
@@ -38,17 +37,15 @@ from tickets import (
     availability,
     availability_labels,
     choices,
+    event_page,
     limits,
     order_services,
-    own_tickets,
     representation,
     rules,
     selectors,
     services,
-    structured_data,
 )
 from tickets.choices import Choice
-from tickets.event_rules import EventStatus
 from tickets.permissions import Permission
 
 EVENTS_SHOWN = 100
@@ -191,90 +188,13 @@ def _event_page(
     read = availability.event_preview if preview else availability.event_detail
     shown = read(event_id=event_id, now=now)
     own = _own_reservations(request, event_id, now=now)
-    zone = shown["time_zone"]
-    known, about = _known_by_refusal(refused), _refused_type(choice, refused)
-    for ticket in shown["tickets"]:
-        if known and ticket["id"] == about:
-            ticket.update(known)
-    rows = [
-        _type_row(ticket, zone, choice=choice, own=own, alone=len(shown["tickets"]) == 1)
-        for ticket in shown["tickets"]
-    ]
-    context = {
-        "event": shown,
-        "picture": pictures.shown(shown["picture"]),
-        "social": _social(shown),
-        "types": rows,
-        "has_own": bool(own),
-        "can_reserve": any(row["can_reserve"] for row in rows),
-        "total": money.to_text(sum(row["minor"] for row in rows if row["can_reserve"]), shown["currency"]),
-        "chosen": choice,
-        "error": error_messages.of_error(refused, time_zone=zone) if refused else None,
-        "about": about,
-        "about_name": next(
-            (row["ticket"]["ticket_type"] for row in rows if row["ticket"]["id"] == about), ""
-        ),
-        "refused": {
-            "available": None,
-            "sale": rules.SaleState.OPEN,
-            "amount": choice.amounts[about],
-            **known,
-        }
-        if known and about in choice.amounts
-        else None,
-        "own_reservation": refused.facts.get("reservation") if refused else None,
-        "key": secrets.token_urlsafe(12),
-        "is_preview": preview,
-        "is_cancelled": shown["status"] == EventStatus.CANCELLED,
-        "now": now,
-    }
-    response = render(
-        request, "tickets/event.html", context, status=problems.status_of(refused) if refused else 200
-    )
+    context = event_page.shown(shown, own=own, choice=choice, refused=refused)
+    context |= {"key": secrets.token_urlsafe(12), "is_preview": preview, "now": now}
+    status = problems.status_of(refused) if refused else HTTPStatus.OK
+    response = render(request, "tickets/event.html", context, status=status)
     if refused and "retry_after" in refused.facts:
         response["Retry-After"] = str(refused.facts["retry_after"])
     return response
-
-
-def _social(shown: dict[str, Any]) -> dict[str, Any]:
-    """Return what search engines and social networks read of an event's page."""
-    base = settings.BASE_URL
-    url = f"{base}{reverse('event', args=[shown['id']])}"
-    facts = structured_data.event(shown, url=url, base_url=base, organiser=look.current().seller)
-    image = shown["picture"] and f"{base}{shown['picture']}"
-    return {"url": url, "image": image, "facts": structured_data.as_json(facts)}
-
-
-def _refused_type(choice: Choice, refused: DomainError | None) -> int | None:
-    """Return the ticket type that a refusal is about."""
-    if refused is None:
-        return None
-    if "ticket_type" in refused.facts:
-        return int(refused.facts["ticket_type"])
-    if choice.malformed:
-        return choice.malformed[0]
-    return choice.types[0] if len(choice.types) == 1 else None
-
-
-def _known_by_refusal(refused: DomainError | None) -> dict[str, Any]:
-    """Return what a refusal says of its ticket type. It is newer than what the page would show otherwise."""
-    facts = refused.facts if refused else {}
-    match refused:
-        case rules.SoldOut():
-            return {"available": 0, "held": 0}
-        case rules.AllHeld():
-            return {"available": 0, "held": 1, "next_release_at": facts.get("next_release_at")}
-        case rules.NotEnough():
-            return {"available": facts["available"]}
-        case rules.SaleNotOpen():
-            return {"sale": rules.SaleState.UPCOMING, "opens_at": facts.get("opens_at")}
-        case rules.SaleEnded():
-            return {"sale": rules.SaleState.ENDED}
-        case rules.SalePaused():
-            return {"sale": rules.SaleState.PAUSED}
-        case rules.LineFirst():
-            return {"sale": rules.SaleState.LINE}
-    return {}
 
 
 def _own_reservations(request: HttpRequest, event_id: int, *, now: datetime) -> list[dict[str, Any]]:
@@ -282,29 +202,6 @@ def _own_reservations(request: HttpRequest, event_id: int, *, now: datetime) -> 
     if not request.user.is_authenticated:
         return []
     return selectors.own_reservations_in_event(buyer_id=actor_id(request), event_id=event_id, now=now)
-
-
-def _type_row(
-    ticket: dict[str, Any], zone: str, *, choice: Choice, own: list[dict[str, Any]], alone: bool
-) -> dict[str, Any]:
-    mine = own_tickets.of_type(own, ticket["id"])
-    most = own_tickets.can_choose(mine, ticket["max_per_user"])
-    amount = choice.amounts.get(ticket["id"], 1 if alone else 0)
-    minor = money.to_minor(ticket["price"], ticket["currency"])
-    return {
-        "ticket": ticket,
-        "label": availability_labels.of_ticket_type(ticket, zone),
-        "can_reserve": most > 0 and availability_labels.can_reserve(ticket),
-        "is_chosen": ticket["id"] in choice.types,
-        "amount": amount,
-        "minor": minor * amount,
-        "is_free": minor == 0,
-        "own": mine,
-        "own_json": json.dumps(asdict(mine)),
-        "live_text": own_tickets.live_text(mine),
-        "limit_text": own_tickets.limit_text(mine, ticket["max_per_user"]),
-        "most": max(1, most),
-    }
 
 
 # Actions of a buyer -------------------------------------------------------------------------------------

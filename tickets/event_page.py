@@ -1,0 +1,133 @@
+"""What an event's page shows: its ticket types with the reader's own tickets, and what a refusal said of one."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from django.conf import settings
+from django.urls import reverse
+
+from overlord.kernel import money
+from overlord.kernel.errors import DomainError
+from overlord.shop import error_messages, look, pictures
+from tickets import availability_labels, own_tickets, rules, structured_data
+from tickets.choices import Choice
+from tickets.event_rules import EventStatus
+
+
+def shown(
+    event: dict[str, Any],
+    *,
+    own: list[dict[str, Any]],
+    choice: Choice,
+    refused: DomainError | None,
+) -> dict[str, Any]:
+    """Return what the template needs of an event, of the reader's own reservations, and of what they chose."""
+    known, about = _known_by_refusal(refused), _refused_type(choice, refused)
+    for ticket in event["tickets"]:
+        if known and ticket["id"] == about:
+            ticket.update(known)
+    rows = [
+        _type_row(ticket, event["time_zone"], choice=choice, own=own, alone=len(event["tickets"]) == 1)
+        for ticket in event["tickets"]
+    ]
+    return {
+        "event": event,
+        "picture": pictures.shown(event["picture"]),
+        "social": _social(event),
+        "is_cancelled": event["status"] == EventStatus.CANCELLED,
+        "types": rows,
+        "has_own": bool(own),
+        "can_reserve": any(row["can_reserve"] for row in rows),
+        "total": money.to_text(sum(row["minor"] for row in rows if row["can_reserve"]), event["currency"]),
+        "chosen": choice,
+        **_refusal(refused, event=event, choice=choice, known=known, about=about),
+    }
+
+
+def _refusal(
+    refused: DomainError | None,
+    *,
+    event: Mapping[str, Any],
+    choice: Choice,
+    known: Mapping[str, Any],
+    about: int | None,
+) -> dict[str, Any]:
+    """Return what the template needs of a refusal: its sentences, and what the page's script goes on from."""
+    names = {ticket["id"]: ticket["ticket_type"] for ticket in event["tickets"]}
+    facts = None
+    if known and about in choice.amounts:
+        asked = {"available": None, "sale": rules.SaleState.OPEN, "amount": choice.amounts[about]}
+        facts = {**asked, **known}
+    return {
+        "error": error_messages.of_error(refused, time_zone=event["time_zone"]) if refused else None,
+        "about": about,
+        "about_name": names.get(about or 0, ""),
+        "refused": facts,
+        "own_reservation": refused.facts.get("reservation") if refused else None,
+    }
+
+
+def _social(shown: dict[str, Any]) -> dict[str, Any]:
+    """Return what search engines and social networks read of an event's page."""
+    base = settings.BASE_URL
+    url = f"{base}{reverse('event', args=[shown['id']])}"
+    facts = structured_data.event(shown, url=url, base_url=base, organiser=look.current().seller)
+    image = shown["picture"] and f"{base}{shown['picture']}"
+    return {"url": url, "image": image, "facts": structured_data.as_json(facts)}
+
+
+def _refused_type(choice: Choice, refused: DomainError | None) -> int | None:
+    """Return the ticket type that a refusal is about."""
+    if refused is None:
+        return None
+    if "ticket_type" in refused.facts:
+        return int(refused.facts["ticket_type"])
+    if choice.malformed:
+        return choice.malformed[0]
+    return choice.types[0] if len(choice.types) == 1 else None
+
+
+def _known_by_refusal(refused: DomainError | None) -> dict[str, Any]:
+    """Return what a refusal says of its ticket type. It is newer than what the page would show otherwise."""
+    facts = refused.facts if refused else {}
+    match refused:
+        case rules.SoldOut():
+            return {"available": 0, "held": 0}
+        case rules.AllHeld():
+            return {"available": 0, "held": 1, "next_release_at": facts.get("next_release_at")}
+        case rules.NotEnough():
+            return {"available": facts["available"]}
+        case rules.SaleNotOpen():
+            return {"sale": rules.SaleState.UPCOMING, "opens_at": facts.get("opens_at")}
+        case rules.SaleEnded():
+            return {"sale": rules.SaleState.ENDED}
+        case rules.SalePaused():
+            return {"sale": rules.SaleState.PAUSED}
+        case rules.LineFirst():
+            return {"sale": rules.SaleState.LINE}
+    return {}
+
+
+def _type_row(
+    ticket: dict[str, Any], zone: str, *, choice: Choice, own: list[dict[str, Any]], alone: bool
+) -> dict[str, Any]:
+    mine = own_tickets.of_type(own, ticket["id"])
+    most = own_tickets.can_choose(mine, ticket["max_per_user"])
+    amount = choice.amounts.get(ticket["id"], 1 if alone else 0)
+    minor = money.to_minor(ticket["price"], ticket["currency"])
+    return {
+        "ticket": ticket,
+        "label": availability_labels.of_ticket_type(ticket, zone),
+        "can_reserve": most > 0 and availability_labels.can_reserve(ticket),
+        "is_chosen": ticket["id"] in choice.types,
+        "amount": amount,
+        "minor": minor * amount,
+        "is_free": minor == 0,
+        "own": mine,
+        "own_json": json.dumps(asdict(mine)),
+        "live_text": own_tickets.live_text(mine),
+        "limit_text": own_tickets.limit_text(mine, ticket["max_per_user"]),
+        "most": max(1, most),
+    }
