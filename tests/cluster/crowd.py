@@ -6,27 +6,35 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.chaos.buyers import Buyer
+from tests.chaos.buyers import Buyer, Client
 from tests.chaos.crowd import Crowd
 from tests.chaos.history import Answer, History
+
+PAGE, PAGE_PAUSE = "look on", 0.2
 
 
 @dataclass
 class TimedHistory(History):
-    """A history that knows when reservations were acknowledged."""
+    """A history that knows when reservations were acknowledged, and how long pages took."""
 
     granted_at: list[float] = field(default_factory=list)  # by the monotonic clock
-    began: float = field(default_factory=time.monotonic)
+    pages: list[tuple[float, float]] = field(default_factory=list)  # when one was asked for, and the seconds
 
     def record(self, operation: str, answer: Answer, *, began: float, write: bool, **facts: Any) -> None:
         super().record(operation, answer, began=began, write=write, **facts)
         if answer.ok and operation.startswith("reserve"):
             self.granted_at.append(time.monotonic())
+        if operation == PAGE:
+            self.pages.append((began, time.monotonic() - began))
 
     def longest_gap(self, since: float, until: float) -> float:
         """Return the longest time between the two moments in which no reservation was acknowledged."""
         moments = [since, *(each for each in self.granted_at if since <= each <= until), until]
         return max(later - earlier for earlier, later in itertools.pairwise(moments))
+
+    def pages_between(self, since: float, until: float) -> list[float]:
+        """Return how long the pages took that were asked for between the two moments."""
+        return [seconds for began, seconds in self.pages if since <= began < until]
 
     def rate(self, since: float, until: float) -> float:
         """Return the reservations acknowledged a second between the two moments."""
@@ -46,7 +54,14 @@ class PacedCrowd(Crowd):
     async def _act(self, buyer: Buyer) -> None:
         self._idle.append(buyer)
         if len(self._idle) == 1:
-            await self._arrivals()
+            await asyncio.gather(self._arrivals(), self._look_on(buyer.client))
+
+    async def _look_on(self, client: Client) -> None:
+        """Look at an event again and again, as somebody does who only looks."""
+        while True:
+            await self.market.open.wait()
+            await client.ask(PAGE, "GET", f"/event/events/{min(self.market.events)}/")
+            await asyncio.sleep(PAGE_PAUSE)
 
     async def _arrivals(self) -> None:
         due = time.monotonic()

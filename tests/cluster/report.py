@@ -23,7 +23,7 @@ def figures(run: Run) -> dict[str, Any]:
         "turned_away": run.crowd.turned_away,
         "rate_before_faults": round(sum(result.rates) / len(result.rates), 1) if result.rates else 0,
         "faults": {
-            str(fault): {"times": len(stops), **spread(stops)}
+            str(fault): {"times": len(stops), **spread(stops), "pages": spread(result.pages[fault])}
             for fault, stops in sorted(result.stops.items())
         },
         "not_made": {str(fault): number for fault, number in result.not_made.items()},
@@ -93,11 +93,12 @@ def markdown(found: dict[str, Any]) -> str:
     text += [f"| {name} | {value} |" for name, value in rows]
     text += [
         "",
-        "| fault | times | no reservation acknowledged for: p50 | p95 | longest |",
-        "| --- " * 5 + "|",
+        "| fault | times | nothing acknowledged for: p50 | p95 | longest | a page took: p50 | p95 | longest |",
+        "| --- " * 8 + "|",
     ]
     text += [
-        f"| {name} | {of['times']} | {of['p50']} s | {of['p95']} s | {of['max']} s |"
+        f"| {name} | {of['times']} | {of['p50']} s | {of['p95']} s | {of['max']} s"
+        f" | {of['pages']['p50']} s | {of['pages']['p95']} s | {of['pages']['max']} s |"
         for name, of in found["faults"].items()
     ]
     bad = failures(found)

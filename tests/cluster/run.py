@@ -57,6 +57,7 @@ class Result:
 
     options: Options
     stops: dict[Fault, list[float]] = field(default_factory=lambda: defaultdict(list))
+    pages: dict[Fault, list[float]] = field(default_factory=lambda: defaultdict(list))  # seconds of each
     not_made: dict[Fault, int] = field(default_factory=lambda: defaultdict(int))
     not_whole: list[str] = field(default_factory=list)
     settlings: list[float] = field(default_factory=list)
@@ -121,6 +122,7 @@ class Run:
         self._rest(AFTER_SECONDS)
         stopped = self.history.longest_gap(began, time.monotonic())
         self.result.stops[fault].append(stopped)
+        self.result.pages[fault] += self.history.pages_between(began, time.monotonic())
         self._settle(fault)
         settled, violations = self.result.settlings[-1], sum(self.readings.kinds.values())
         self._say(
