@@ -81,6 +81,7 @@ pages = [
     path("office/personal-data/<id:user_id>/", office_data.person_data, name="office_person_data"),
     path("office/personal-data/<id:user_id>/export/", office_data.person_export, name="office_person_export"),
     path("office/people/", office_people.people, name="office_people"),
+    path("office/people/roles/", office_people.roles_make, name="office_roles_make"),
     path("office/people/<id:user_id>/", office_people.person, name="office_person"),
     path("office/people/<id:user_id>/end/", office_people.person_end, name="office_person_end"),
     path("office/people/<id:user_id>/reset/", office_people.person_reset, name="office_person_reset"),

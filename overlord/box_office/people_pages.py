@@ -18,7 +18,9 @@ from overlord.accounts import second_factor, second_factor_services
 from overlord.accounts import selectors as accounts
 from overlord.accounts import staff_services as services
 from overlord.accounts.permissions import Permission
+from overlord.accounts.rules import RightsBeyondYours
 from overlord.accounts.selectors import actor_id
+from overlord.box_office import roles
 from overlord.kernel import clock, problems
 from overlord.kernel.errors import DomainError, NotFound, TooMany
 from overlord.kernel.form_fields import WholeNumberField
@@ -96,6 +98,7 @@ def _people_context(request: HttpRequest, form: InviteForm) -> dict[str, Any]:
     own, now = accounts.rights_of(user_id=actor_id(request)), clock.now()
     return {
         "form": form,
+        "may_make_roles": own.cover(roles.rights_of_all()),
         "rows": [
             {
                 "person": each,
@@ -119,6 +122,19 @@ def _roles(request: HttpRequest) -> list[tuple[int, str]]:
     """Return the roles that the actor may give."""
     own = accounts.rights_of(user_id=actor_id(request))
     return [(pk, role.name) for pk, (role, asked) in accounts.roles().items() if own.cover(asked)]
+
+
+@allow("GET", "POST")
+@staff_with(Permission.MANAGE_STAFF)
+def roles_make(request: HttpRequest) -> HttpResponse:
+    """Make the usual roles, where there are none yet."""
+    if request.method != "POST":
+        return redirect("office_people")
+    if not accounts.rights_of(user_id=actor_id(request)).cover(roles.rights_of_all()):
+        raise RightsBeyondYours()
+    roles.roles_make()
+    messages.success(request, _("The usual roles are there now."))
+    return redirect("office_people")
 
 
 @allow("GET", "POST")

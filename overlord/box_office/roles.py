@@ -5,6 +5,7 @@ from django.contrib.auth.models import Permission as Row
 
 from checkout.permissions import Permission as MoneyPermission
 from overlord.accounts.permissions import Permission as AccountsPermission
+from overlord.accounts.rules import Rights
 from overlord.kernel import db
 from overlord.shop.permissions import Permission as ShopPermission
 from stats.permissions import Permission as StatsPermission
@@ -33,6 +34,11 @@ ROLES: dict[str, tuple[str, ...]] = {
     "Door": (DoorPermission.USE_DOOR,),
     "Viewer": (StatsPermission.VIEW_STATS, StatsPermission.VIEW_MONITOR),
 }
+
+
+def rights_of_all() -> Rights:
+    """Return what these roles allow together."""
+    return Rights(permissions=frozenset(str(each) for allowed in ROLES.values() for each in allowed))
 
 
 def roles_make() -> dict[str, int]:

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from overlord.accounts import operations, rules, selectors, staff_services, tasks
 from overlord.accounts.models import StaffInvitation, User
-from overlord.box_office.roles import roles_make
+from overlord.box_office.roles import ROLES, roles_make
 from overlord.kernel import queues
 from overlord.kernel.errors import Forbidden
 from tests.clients import api_of
@@ -335,6 +335,16 @@ class TestRights:
         browser(root).post(f"/admin/accounts/user/{root.pk}/delete/", {"post": "yes"})
         root.refresh_from_db()
         assert (root.is_staff, root.is_superuser, root.is_active) == (True, True, True)
+
+
+def test_the_usual_roles_are_made_by_who_may_do_all(organiser: User, foreman: User, user_make: Any) -> None:
+    Group.objects.exclude(pk__in=[role("Organiser").pk, role("Box office").pk]).delete()
+    assert browser(foreman).post("/office/people/roles/").status_code == 403
+    assert browser(organiser).post("/office/people/roles/").status_code == 302
+    assert Group.objects.count() == len(ROLES)
+    Group.objects.all().delete()
+    root = user_make(is_staff=True, is_superuser=True)
+    assert "/office/people/roles/" in browser(root).get("/office/people/").content.decode()
 
 
 def test_old_invitations_are_deleted_and_open_ones_stay(organiser: User) -> None:
