@@ -399,7 +399,7 @@ class TestAccessibility:
             type_on_sale(),
             type_on_sale(capacity=1),
         )
-        services.sale_pause(event_ids=[paused.event_id], paused=True, now=timezone.now())
+        services.sale_pause(staff_id=None, event_ids=[paused.event_id], paused=True, now=timezone.now())
         reserve(user_make(), on_hold)
         look(first, "/", "/?q=nothing+of+the+kind", "/login/?next=/me/", "/signup/", "/password-reset/")
         look(first, "/password-reset/sent/", "/password-reset/x/y/", "/nothing-here/")

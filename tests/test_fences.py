@@ -55,6 +55,7 @@ FAULTS = [
     ("realtime-border", "tickets.projections", "realtime.store"),
     ("stats-border", "overlord.health", "stats.selectors"),
     ("accounts-border", "tickets.api.views", "overlord.accounts.token_cache"),
+    ("journal-border", "tickets.operations", "overlord.journal.sql"),
     ("demo-border", "stats.tasks", "overlord.demo.rush"),
     ("box-office-border", "stats.tasks", "overlord.box_office.selectors"),
     ("channels", "tickets.projections", "channels"),

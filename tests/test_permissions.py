@@ -24,6 +24,7 @@ from checkout.rules import Outcome
 from overlord.accounts import second_factor
 from overlord.accounts.models import User
 from overlord.accounts.permissions import Permission as AccountsPermission
+from overlord.journal.permissions import Permission as JournalPermission
 from overlord.shop.permissions import SUPERUSER
 from overlord.shop.permissions import Permission as ShopPermission
 from realtime import streams
@@ -47,6 +48,7 @@ PERMISSIONS: list[str] = [
     *StatsPermission,
     *AccountsPermission,
     *ShopPermission,
+    *JournalPermission,
 ]
 ROLES = ["anonymous", "buyer", "staff", *PERMISSIONS, SUPERUSER]
 

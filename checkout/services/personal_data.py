@@ -19,6 +19,8 @@ from checkout.order_rules import NotThisPerson, PersonIsStaff
 from checkout.rules import IN_FLIGHT, REFUND_IN_FLIGHT
 from overlord.accounts import operations as accounts
 from overlord.accounts.models import User
+from overlord.journal import operations as journal
+from overlord.journal.actions import Action
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from tickets.admission.models import HandOverNotice, Ticket
@@ -34,6 +36,7 @@ OF_STAFF = {
     "checkout.EventCancellation.requested_by",
     "checkout.OrderRecord.actor",
     "checkout.Refund.requested_by",
+    "journal.JournalEntry.actor",
     "line.StaffAction.actor",
 }
 # What gives whoever reads it a right.
@@ -42,6 +45,7 @@ SECRET = {"password", "key_hash", "seed", "code_hash", "gateway_token", "gateway
 NAMING: dict[str, tuple[str, dict[str, Any]]] = {
     "tickets.Reservation": ("buyer", {"person_key": None, "idempotency_key": None}),
     "checkout.OrderRecord": ("order__buyer", {"text": ""}),
+    "journal.JournalEntry": ("person", {"facts": {}}),
     "admission.Ticket": ("reservation__buyer", {"holder": ""}),
     "admission.HandOverNotice": ("ticket__reservation__buyer", {"to": ""}),
 }
@@ -84,7 +88,7 @@ def person_kept(*, user_id: int) -> Kept:
 
 
 def person_export(*, user_id: int, now: datetime, staff_id: int | None = None) -> dict[str, Any]:
-    """Return all that is kept of a user, by table; raise NotFound."""
+    """Return all that is kept of a user, by table, and write down that it was exported; raise NotFound."""
     user = User.objects.filter(pk=user_id).first()
     if user is None:
         raise NotFound()
@@ -97,11 +101,13 @@ def person_export(*, user_id: int, now: datetime, staff_id: int | None = None) -
             rows[row.pk] = _fields(row)
             waiting.extend(_referring(row))
     tables = {label: [rows[pk] for pk in sorted(rows)] for label, rows in sorted(found.items())}
-    if staff_id is not None:
-        with db.transaction():
+    with db.transaction():
+        if staff_id is not None:
             accounts.deed_record(
                 actor_id=staff_id, user_id=user_id, what="Exported what is kept of the person"
             )
+        else:
+            journal.entry_add(actor_id=None, action=Action.PERSON_EXPORTED, person_id=user_id, now=now)
     return {"exported_at": now, "user": user_id, "tables": tables}
 
 
@@ -140,9 +146,11 @@ def person_erase(*, user_id: int, staff_id: int | None = None, said: str | None 
         for label, (buyer, instead) in NAMING.items():
             apps.get_model(label)._base_manager.filter(**{buyer: user_id}).update(**instead)
         for address in filter(None, {user.email, user.contact_email}):
-            _forget_handed(address)
+            _address_forget(address)
         if staff_id is not None:
             accounts.deed_record(actor_id=staff_id, user_id=user_id, what="Erased the person")
+        else:
+            journal.entry_add(actor_id=None, action=Action.PERSON_ERASED, person_id=user_id, now=db.now())
 
 
 def shown_as(user: User) -> str:
@@ -157,10 +165,11 @@ def _check_erasure(user: User, said: str) -> None:
         raise NotThisPerson()
 
 
-def _forget_handed(address: str) -> None:
-    """Erase an address from tickets that were handed to it. Their holder keeps them, and the link works on."""
+def _address_forget(address: str) -> None:
+    """Erase an address from the journal, and from tickets that were handed to it: their holder keeps them."""
     Ticket.objects.filter(handed_to__iexact=address).update(handed_to=NOBODY, holder="")
     HandOverNotice.objects.filter(to__iexact=address).update(to="")
+    journal.address_forget(address=address)
 
 
 def _going_on(user_id: int) -> Iterator[str]:

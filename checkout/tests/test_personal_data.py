@@ -36,6 +36,7 @@ OWN = {
     "accounts.User_groups.user",
     "accounts.User_user_permissions.user",
     "checkout.Payment.buyer",
+    "journal.JournalEntry.person",
     "line.Entry.buyer",
     "tickets.MoveNotice.buyer",
     "tickets.Reservation.buyer",

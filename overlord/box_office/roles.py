@@ -6,6 +6,9 @@ from django.contrib.auth.models import Permission as Row
 from checkout.permissions import Permission as MoneyPermission
 from overlord.accounts.permissions import Permission as AccountsPermission
 from overlord.accounts.rules import Rights
+from overlord.journal import operations as journal
+from overlord.journal.actions import Action
+from overlord.journal.permissions import Permission as JournalPermission
 from overlord.kernel import db
 from overlord.shop.permissions import Permission as ShopPermission
 from stats.permissions import Permission as StatsPermission
@@ -22,6 +25,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         *StatsPermission,
         *AccountsPermission,
         *ShopPermission,
+        *JournalPermission,
     ),
     "Box office": (
         MoneyPermission.MANAGE_ORDERS,
@@ -52,6 +56,7 @@ def roles_make() -> dict[str, int]:
             group, _made = Group.objects.get_or_create(name=name)
             group.permissions.add(*[_row(each) for each in permissions])
             found[name] = group.permissions.count()
+        journal.entry_add(actor_id=None, action=Action.ROLES_MADE, now=db.now())
     return found
 
 

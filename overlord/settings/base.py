@@ -33,6 +33,7 @@ INSTALLED_APPS = [
     "overlord.compose",
     "overlord.accounts",
     "overlord.accounts.old_tokens",
+    "overlord.journal",
     "overlord.shop",
     "realtime",
     "tickets",
@@ -162,6 +163,7 @@ CELERY_TASK_ROUTES = {
     "accounts.rows_prune": {"queue": Queue.UPKEEP},
     "checkout.rows_prune": {"queue": Queue.UPKEEP},
     "tickets.rows_prune": {"queue": Queue.UPKEEP},
+    "journal.rows_prune": {"queue": Queue.UPKEEP},
     "line.rows_prune": {"queue": Queue.UPKEEP},
     "stats.rows_prune": {"queue": Queue.UPKEEP},
     "accounts.password_reset_send": {"queue": Queue.MAIL},
@@ -206,6 +208,7 @@ CELERY_BEAT_SCHEDULE = {
     "sample-stats": _every(1, "stats.sample", Queue.UPKEEP),
     "reconcile-charges": _nightly(3, 17, "checkout.charges_reconcile"),
     "prune-accounts": _nightly(3, 37, "accounts.rows_prune"),
+    "prune-journal": _nightly(3, 32, "journal.rows_prune"),
     "prune-lines": _nightly(3, 27, "line.rows_prune"),
     "prune-tickets": _nightly(3, 47, "tickets.rows_prune"),
     "prune-checkout": _nightly(3, 57, "checkout.rows_prune"),
@@ -238,6 +241,7 @@ COOLING_EXPIRED = env.COOLING_EXPIRED
 COOLING_SECONDS = env.COOLING_SECONDS
 RETENTION = timedelta(days=env.RETENTION_DAYS)
 STEPS_RETENTION = timedelta(days=env.STEPS_RETENTION_DAYS)
+JOURNAL_RETENTION = timedelta(days=env.JOURNAL_RETENTION_DAYS)
 TOKEN_LIFETIME = timedelta(days=env.TOKEN_DAYS)
 LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/event/reservations/"

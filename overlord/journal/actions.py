@@ -1,0 +1,81 @@
+"""What the journal knows that staff do, with the sentence that people read of each.
+
+An action has its sentence here and a translation in each language; nothing else is needed to write it. A sentence
+may name facts of its entry: `%(count)s`. What leaves a row elsewhere (a refund, a note, what was done in the admin)
+has no action: the page of the journal reads it there.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _lazy
+
+
+class Action(StrEnum):
+    """What somebody did. A name is kept for ever: entries have it."""
+
+    EVENT_MADE = "event_made"
+    EVENT_EDITED = "event_edited"
+    EVENT_COPIED = "event_copied"
+    EVENT_PUBLISHED = "event_published"
+    EVENT_UNPUBLISHED = "event_unpublished"
+    PICTURE_SET = "picture_set"
+    PICTURE_REMOVED = "picture_removed"
+    SALE_PAUSED = "sale_paused"
+    SALE_RESUMED = "sale_resumed"
+    EVENTS_LOADED = "events_loaded"
+    KEY_ROTATED = "key_rotated"
+    ATTENDEES_DOWNLOADED = "attendees_downloaded"
+    INCIDENT_CLOSED = "incident_closed"
+    CHARGE_PAID_BACK = "charge_paid_back"
+    CHARGE_CLOSED = "charge_closed"
+    ROLES_MADE = "roles_made"
+    PERSON_EXPORTED = "person_exported"
+    PERSON_ERASED = "person_erased"
+
+
+SENTENCES: dict[str, Any] = {
+    Action.EVENT_MADE: _lazy("Made the event"),
+    Action.EVENT_EDITED: _lazy("Edited the event"),
+    Action.EVENT_COPIED: _lazy("Made the event as a copy of event %(source)s"),
+    Action.EVENT_PUBLISHED: _lazy("Put the event on sale"),
+    Action.EVENT_UNPUBLISHED: _lazy("Made the event a draft again"),
+    Action.PICTURE_SET: _lazy("Set the picture of the event"),
+    Action.PICTURE_REMOVED: _lazy("Removed the picture of the event"),
+    Action.SALE_PAUSED: _lazy("Paused the sale"),
+    Action.SALE_RESUMED: _lazy("Resumed the sale"),
+    Action.EVENTS_LOADED: _lazy("Put %(count)s events of a file on sale"),
+    Action.KEY_ROTATED: _lazy("Changed the key that signs tickets"),
+    Action.ATTENDEES_DOWNLOADED: _lazy("Downloaded the attendees"),
+    Action.INCIDENT_CLOSED: _lazy("Closed an incident of payment %(payment)s"),
+    Action.CHARGE_PAID_BACK: _lazy("Paid back charge %(charge)s, which no payment has"),
+    Action.CHARGE_CLOSED: _lazy("Closed charge %(charge)s, which no payment has"),
+    Action.ROLES_MADE: _lazy("Made the groups of staff with their permissions"),
+    Action.PERSON_EXPORTED: _lazy("Exported what is kept of a person"),
+    Action.PERSON_ERASED: _lazy("Erased a person"),
+}
+
+
+class _Known(dict[str, Any]):
+    """The facts of an entry; one that was erased reads as three dots."""
+
+    def __missing__(self, name: str) -> str:
+        return "…"
+
+
+def sentence(action: str, facts: Mapping[str, Any]) -> str:
+    """Return what an entry says, in the reader's language. An action of a later release is named as it is."""
+    text = SENTENCES.get(action)
+    if text is None:
+        return action.replace("_", " ")
+    words = {
+        name: ", ".join(map(str, value)) if isinstance(value, list) else value
+        for name, value in facts.items()
+    }
+    return str(text) % _Known(words)
+
+
+def label(action: str) -> str:
+    """Return what a list of actions calls one."""
+    return sentence(action, {})

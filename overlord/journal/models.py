@@ -1,0 +1,54 @@
+"""Who did what, when. A row stays as it was written: `sql/journal_entry_stays.sql` refuses other changes.
+
+Only two things happen to one: its facts are erased with the person whom they are about, and it is deleted when its
+time is over.
+"""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+
+class JournalEntry(models.Model):
+    """One action of staff, of a command, or of the system."""
+
+    at = models.DateTimeField()
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="Empty: a command on the server.",
+    )
+    action = models.CharField(max_length=40, help_text="One of `actions.Action`.")
+    # Numbers and no foreign keys: an event or an order may be deleted, and the entry stays.
+    event_number = models.BigIntegerField(null=True)
+    order_number = models.BigIntegerField(null=True)
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="To whom it was done.",
+    )
+    facts = models.JSONField(default=dict, help_text="What its sentence names.")
+    request_id = models.CharField(max_length=64, help_text="As in the logs; empty for a command.")
+
+    class Meta:
+        verbose_name_plural = "journal entries"
+        permissions = [("view_journal", "Can see who did what")]
+        indexes = [
+            models.Index(fields=["at", "id"], name="journal_by_time"),
+            models.Index(
+                fields=["event_number"], condition=Q(event_number__isnull=False), name="journal_of_event"
+            ),
+            models.Index(
+                fields=["order_number"], condition=Q(order_number__isnull=False), name="journal_of_order"
+            ),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(action__regex="^[a-z][a-z_]*$"), name="journal_action_named"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} at {self.at}"

@@ -1,0 +1,49 @@
+"""Write into the journal, inside the transaction of what is written down."""
+
+from datetime import datetime
+
+from overlord.journal import sql
+from overlord.journal.actions import Action
+from overlord.journal.models import JournalEntry
+from overlord.kernel import db, steps
+
+
+def entry_add(
+    *,
+    actor_id: int | None,
+    action: Action,
+    now: datetime,
+    event_id: int | None = None,
+    order_id: int | None = None,
+    person_id: int | None = None,
+    **facts: int | str | list[str],
+) -> None:
+    """Write down who did what, to which event, order or person; `facts` is what the action's sentence names.
+
+    `actor_id` is None for a command on the server. No name belongs in the facts. An e-mail address may stand there
+    as `address`: it is erased with the person who has it.
+    """
+    db.transaction_required()
+    JournalEntry.objects.create(
+        at=now,
+        actor_id=actor_id,
+        action=action.value,
+        event_number=event_id,
+        order_number=order_id,
+        person_id=person_id,
+        facts=facts,
+        request_id=steps.request_id() or "",
+    )
+
+
+def address_forget(*, address: str) -> None:
+    """Erase the facts of the entries that name an e-mail address."""
+    db.transaction_required()
+    JournalEntry.objects.filter(facts__address__iexact=address).update(facts={})
+
+
+def entries_delete(*, before: datetime, most: int) -> int:
+    """Delete the oldest entries from before then, `most` at most, and count them."""
+    db.transaction_required()
+    [row] = db.rows(sql.PRUNE, {"before": before, "most": most})
+    return int(row["deleted"])

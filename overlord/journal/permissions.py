@@ -1,0 +1,9 @@
+"""What staff may be allowed to do with the journal."""
+
+from enum import StrEnum
+
+
+class Permission(StrEnum):
+    """Permissions as Django names them: the app, and the codename in the Meta of a model."""
+
+    VIEW_JOURNAL = "journal.view_journal"

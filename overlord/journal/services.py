@@ -1,0 +1,27 @@
+"""Use cases of the journal: what is done outside a transaction of its own, and what is kept no longer."""
+
+from datetime import datetime
+from typing import Any
+
+from overlord.journal import operations
+from overlord.journal.actions import Action
+from overlord.kernel import db
+
+BATCH = 1_000
+
+
+def entry_write(*, actor_id: int | None, action: Action, now: datetime, **about: Any) -> None:
+    """Write down what changed no row, such as a download; see `operations.entry_add`."""
+    with db.transaction():
+        operations.entry_add(actor_id=actor_id, action=action, now=now, **about)
+
+
+def rows_prune(*, before: datetime) -> dict[str, int]:
+    """Delete the entries from before then, in small transactions, and count them."""
+    count = 0
+    while True:
+        with db.transaction():
+            deleted = operations.entries_delete(before=before, most=BATCH)
+        count += deleted
+        if deleted < BATCH:
+            return {"entries of the journal": count}

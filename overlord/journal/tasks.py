@@ -1,0 +1,13 @@
+"""Work that Celery does for the journal. Runs in the upkeep worker."""
+
+from celery import shared_task
+from django.conf import settings
+
+from overlord.journal import services
+from overlord.kernel import clock
+
+
+@shared_task(name="journal.rows_prune")
+def rows_prune(**_kwargs: object) -> dict[str, int]:
+    """Delete the entries that are kept no longer."""
+    return services.rows_prune(before=clock.now() - settings.JOURNAL_RETENTION)
