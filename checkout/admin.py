@@ -259,13 +259,15 @@ class UnmatchedChargeAdmin(ReadOnlyAdmin):
     @admin.action(description="Pay back the selected charges", permissions=["act"])
     def pay_back(self, request: HttpRequest, charges: QuerySet[UnmatchedCharge]) -> None:
         ids = list(charges.filter(closed_at=None).values_list("pk", flat=True))
-        services.unmatched_charges_refund_request(ids=ids)
+        services.unmatched_charges_refund_request(staff_id=actor_id(request), ids=ids)
         said = "The gateway is asked to pay these back. Each is closed as soon as the gateway has accepted."
         self.message_user(request, said, messages.SUCCESS)
 
     @admin.action(description="Close the selected incidents", permissions=["act"])
     def close(self, request: HttpRequest, charges: QuerySet[UnmatchedCharge]) -> None:
-        services.unmatched_charges_close(ids=list(charges.values_list("pk", flat=True)))
+        services.unmatched_charges_close(
+            staff_id=actor_id(request), ids=list(charges.values_list("pk", flat=True))
+        )
 
 
 @admin.register(Incident)
@@ -278,4 +280,5 @@ class IncidentAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Close the selected incidents", permissions=["act"])
     def close(self, request: HttpRequest, incidents: QuerySet[Incident]) -> None:
-        services.incidents_close(ids=list(incidents.values_list("pk", flat=True)), now=clock.now())
+        ids = list(incidents.values_list("pk", flat=True))
+        services.incidents_close(staff_id=actor_id(request), ids=ids, now=clock.now())

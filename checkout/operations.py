@@ -318,17 +318,23 @@ def unmatched_charge_lock(*, charge_id: int) -> UnmatchedCharge:
     return charge
 
 
-def unmatched_charges_close(*, ids: Collection[int], refund: str, now: datetime) -> int:
-    """Close open charges that no payment has and count them; `refund` is the gateway's name for a refund."""
+def unmatched_charges_close(*, ids: Collection[int], refund: str, now: datetime) -> list[str]:
+    """Close open charges that no payment has and return their names; `refund` is the gateway's for a refund."""
     db.transaction_required()
-    found = UnmatchedCharge.objects.filter(pk__in=ids, closed_at=None)
-    return found.update(closed_at=now, refund_reference=refund)
+    found = UnmatchedCharge.objects.filter(pk__in=ids, closed_at=None).order_by("pk")
+    names = list(found.select_for_update(no_key=True).values_list("gateway_reference", flat=True))
+    found.update(closed_at=now, refund_reference=refund)
+    return names
 
 
-def incidents_close(*, ids: Collection[int], now: datetime) -> int:
-    """Close open incidents and count them."""
+def incidents_close(*, ids: Collection[int], now: datetime) -> list[tuple[int, int]]:
+    """Close open incidents and return the payment and the order of each."""
     db.transaction_required()
-    return Incident.objects.filter(pk__in=ids, closed_at=None).update(closed_at=now)
+    found = Incident.objects.filter(pk__in=ids, closed_at=None).order_by("pk")
+    locked = found.select_for_update(no_key=True, of=("self",))
+    closed = list(locked.values_list("payment_id", "payment__reservation_id"))
+    found.update(closed_at=now)
+    return closed
 
 
 def webhook_note(*, gateway: str, event_id: str, now: datetime) -> bool:

@@ -24,9 +24,9 @@ def refund_process(*, refund_id: int, **_kwargs: object) -> None:
 
 
 @shared_task(name="checkout.unmatched_charge_refund")
-def unmatched_charge_refund(*, charge_id: int, **_kwargs: object) -> None:
+def unmatched_charge_refund(*, charge_id: int, staff_id: int | None = None, **_kwargs: object) -> None:
     """Pay back one charge without a payment."""
-    services.unmatched_charge_refund(charge_id=charge_id)
+    services.unmatched_charge_refund(staff_id=staff_id, charge_id=charge_id)
 
 
 @shared_task(name="checkout.look_after")

@@ -18,6 +18,7 @@ from overlord.box_office import cancel_pages as office_cancel
 from overlord.box_office import counter_pages as office_counter
 from overlord.box_office import event_pages as office_events
 from overlord.box_office import look_pages as office_look
+from overlord.box_office import journal_pages as office_journal
 from overlord.box_office import order_pages as office_orders
 from overlord.box_office import people_pages as office_people
 from overlord.box_office import personal_data_pages as office_data
@@ -69,6 +70,7 @@ pages = [
     path("office/", office_events.events, name="office"),
     path("office/look/", office_look.look, name="office_look"),
     path("office/look/logo/", office_look.logo, name="office_logo"),
+    path("office/journal/", office_journal.journal_page, name="office_journal"),
     path("office/orders/", office_orders.orders, name="office_orders"),
     path("office/orders/<id:order_id>/", office_orders.order, name="office_order"),
     path("office/orders/<id:order_id>/mail/", office_orders.order_mail, name="office_order_mail"),

@@ -12,6 +12,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.translation import ngettext
 
+from overlord.accounts.selectors import actor_id
 from overlord.kernel import clock, db, time_zones
 from overlord.shop import formats
 from tickets import event_edits, event_operations, event_saving, event_selectors, selectors, services
@@ -149,7 +150,9 @@ class EventAdmin(admin.ModelAdmin):
 
     def _set_paused(self, request: HttpRequest, events: QuerySet[Event], *, paused: bool) -> None:
         event_ids = list(events.values_list("pk", flat=True))
-        count = services.sale_pause(event_ids=event_ids, paused=paused, now=clock.now())
+        count = services.sale_pause(
+            staff_id=actor_id(request), event_ids=event_ids, paused=paused, now=clock.now()
+        )
         what = ngettext("The sale of %d ticket type was", "The sale of %d ticket types was", count) % count
         self.message_user(request, f"{what} {'paused' if paused else 'resumed'}.", messages.SUCCESS)
 

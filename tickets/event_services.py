@@ -9,6 +9,8 @@ from django.db import IntegrityError
 from django.db.models import ProtectedError
 from django.http import QueryDict
 
+from overlord.journal import operations as journal
+from overlord.journal.actions import Action
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from overlord.shop import operations, pictures
@@ -37,7 +39,9 @@ def event_forms(*, event_id: int | None, data: QueryDict | None = None, may_paus
     return _forms(event, data, may_pause=may_pause)
 
 
-def event_save(*, event_id: int | None, data: QueryDict, may_pause: bool, now: datetime) -> EventForms:
+def event_save(
+    *, staff_id: int, event_id: int | None, data: QueryDict, may_pause: bool, now: datetime
+) -> EventForms:
     """Save an event with its ticket types as forms say; a new one is a draft.
 
     Forms with mistakes save nothing, nor do those of an event that has changed since. Raises NotFound.
@@ -50,6 +54,8 @@ def event_save(*, event_id: int | None, data: QueryDict, may_pause: bool, now: d
             event_saving.event_write(form=forms.event, now=now)
             event_saving.types_write(formset=forms.types, now=now)
             event_saving.event_written(form=forms.event, now=now)
+            action = Action.EVENT_MADE if event_id is None else Action.EVENT_EDITED
+            journal.entry_add(actor_id=staff_id, action=action, event_id=forms.event.instance.pk, now=now)
     except IntegrityError as error:
         sentence = event_saving.SENTENCES.get(db.violated(error) or "")
         if sentence is None:
@@ -82,7 +88,7 @@ def _forms(event: Event, data: QueryDict | None, *, may_pause: bool) -> EventFor
     )
 
 
-def event_copy(*, event_id: int, now: datetime) -> int:
+def event_copy(*, staff_id: int, event_id: int, now: datetime) -> int:
     """Make a draft like an event, with its ticket types, and return its id; raise NotFound."""
     with db.transaction():
         event = event_operations.event_lock(event_id=event_id)  # so that its picture stays
@@ -105,10 +111,16 @@ def event_copy(*, event_id: int, now: datetime) -> int:
                     closes_at=inventory.closes_at,
                     now=now,
                 )
-    return int(event.pk)
+        copied = int(event.pk)
+        journal.entry_add(
+            actor_id=staff_id, action=Action.EVENT_COPIED, event_id=copied, now=now, source=event_id
+        )
+    return copied
 
 
-def event_picture_set(*, event_id: int, version: int, content: bytes | None, now: datetime) -> None:
+def event_picture_set(
+    *, staff_id: int, event_id: int, version: int, content: bytes | None, now: datetime
+) -> None:
     """Show an uploaded picture with an event, or none; raise PictureRefused, NotFound and EventOutdated."""
     files = {} if content is None else pictures.picture_read(content)
     name = pictures.name_of(files) if files else ""
@@ -123,6 +135,8 @@ def event_picture_set(*, event_id: int, version: int, content: bytes | None, now
             operations.picture_lock(name=name)
             pictures.picture_keep(name, files)
         event_operations.event_picture_set(event=event, picture=name, now=now)
+        action = Action.PICTURE_SET if name else Action.PICTURE_REMOVED
+        journal.entry_add(actor_id=staff_id, action=action, event_id=event_id, now=now)
     if before not in ("", name):
         picture_forget(name=before)
 
@@ -143,7 +157,7 @@ def pictures_prune() -> dict[str, int]:
     return {"pictures that no event shows": sum(picture_forget(name=name) for name in names)}
 
 
-def event_publish(*, event_id: int, version: int, now: datetime) -> None:
+def event_publish(*, staff_id: int, event_id: int, version: int, now: datetime) -> None:
     """Put a draft on sale; raise NotFound, EventOutdated, NotADraft and EventIncomplete."""
 
     def check(event: Event) -> None:
@@ -152,10 +166,10 @@ def event_publish(*, event_id: int, version: int, now: datetime) -> None:
             event.status, date=event.date, capacities=list(types.values_list("capacity", flat=True)), now=now
         )
 
-    _status_set(event_id, version, EventStatus.ON_SALE, check, now=now)
+    _status_set(staff_id, event_id, version, EventStatus.ON_SALE, check, now=now)
 
 
-def event_unpublish(*, event_id: int, version: int, now: datetime) -> None:
+def event_unpublish(*, staff_id: int, event_id: int, version: int, now: datetime) -> None:
     """Make an event a draft again that nobody ever reserved.
 
     Raises NotFound, EventOutdated, NotOnSale and EventReserved.
@@ -166,11 +180,17 @@ def event_unpublish(*, event_id: int, version: int, now: datetime) -> None:
         event_operations.inventories_lock(event_id=event.pk)
         event_rules.check_unpublishable(event.status, reserved=event_selectors.is_reserved(event_id=event.pk))
 
-    _status_set(event_id, version, EventStatus.DRAFT, check, now=now)
+    _status_set(staff_id, event_id, version, EventStatus.DRAFT, check, now=now)
 
 
 def _status_set(
-    event_id: int, version: int, status: EventStatus, check: Callable[[Event], None], *, now: datetime
+    staff_id: int,
+    event_id: int,
+    version: int,
+    status: EventStatus,
+    check: Callable[[Event], None],
+    *,
+    now: datetime,
 ) -> None:
     with db.transaction():
         event = event_operations.event_lock(event_id=event_id)
@@ -180,3 +200,5 @@ def _status_set(
             raise EventOutdated()
         check(event)
         event_operations.event_status_set(event=event, status=status, now=now)
+        action = Action.EVENT_PUBLISHED if status == EventStatus.ON_SALE else Action.EVENT_UNPUBLISHED
+        journal.entry_add(actor_id=staff_id, action=action, event_id=event_id, now=now)

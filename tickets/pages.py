@@ -283,7 +283,7 @@ def sale(request: HttpRequest, event_id: int) -> HttpResponse:
             {"event": shown, "is_paused": shown["sale"] == rules.SaleState.PAUSED},
         )
     paused = request.POST.get("paused") == "yes"
-    services.sale_pause(event_ids=[event_id], paused=paused, now=clock.now())
+    services.sale_pause(staff_id=actor_id(request), event_ids=[event_id], paused=paused, now=clock.now())
     text = (
         _("Ticket sales for %(event)s are paused.")
         if paused

@@ -11,6 +11,8 @@ from typing import Any
 
 from django.db import IntegrityError
 
+from overlord.journal import operations as journal
+from overlord.journal.actions import Action
 from overlord.kernel import db
 from overlord.kernel.errors import Busy, DomainError, Mismatch, NotFound
 from overlord.kernel.steps import step_log
@@ -258,13 +260,17 @@ def time_passed(*, after: datetime, until: datetime) -> None:
 
 
 # Staff ---------------------------------------------------------------------------------------------------
-def sale_pause(*, event_ids: Iterable[int], paused: bool, now: datetime) -> int:
+def sale_pause(*, staff_id: int | None, event_ids: Iterable[int], paused: bool, now: datetime) -> int:
     """Pause or resume the sale of events for every claim not granted yet; count the ticket types that changed."""
+    count = 0
     with db.transaction():
-        return sum(
-            event_operations.sale_pause(event_id=event_id, paused=paused, now=now)
-            for event_id in sorted(event_ids)
-        )
+        for event_id in sorted(event_ids):
+            changed = event_operations.sale_pause(event_id=event_id, paused=paused, now=now)
+            if changed:
+                action = Action.SALE_PAUSED if paused else Action.SALE_RESUMED
+                journal.entry_add(actor_id=staff_id, action=action, event_id=event_id, now=now)
+            count += changed
+    return count
 
 
 def events_delete(*, events: Iterable[Event], now: datetime) -> None:
@@ -291,4 +297,5 @@ def events_load(*, events: Sequence[EventToLoad], now: datetime) -> int:
             except IntegrityError as error:  # the database has the last word, and undoes all
                 sentence = f"The database refuses {event.name} ({db.violated(error)})."
                 raise FileErrors([(event.line, sentence)]) from error
+        journal.entry_add(actor_id=None, action=Action.EVENTS_LOADED, now=now, count=len(events))
     return len(events)

@@ -4,10 +4,21 @@ from collections.abc import Collection
 from datetime import datetime
 
 from checkout import operations
+from overlord.journal import operations as journal
+from overlord.journal.actions import Action
 from overlord.kernel import db
 
 
-def incidents_close(*, ids: Collection[int], now: datetime) -> int:
+def incidents_close(*, staff_id: int, ids: Collection[int], now: datetime) -> int:
     """Close open incidents and count them."""
     with db.transaction():
-        return operations.incidents_close(ids=ids, now=now)
+        payments = operations.incidents_close(ids=ids, now=now)
+        for payment_id, order_id in payments:
+            journal.entry_add(
+                actor_id=staff_id,
+                action=Action.INCIDENT_CLOSED,
+                order_id=order_id,
+                now=now,
+                payment=payment_id,
+            )
+        return len(payments)

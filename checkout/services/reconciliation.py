@@ -14,6 +14,8 @@ from checkout import gateways, operations, selectors
 from checkout.gateways import GatewayUnknown
 from checkout.gateways.protocol import ListedCharge
 from checkout.rules import RefundOutcome
+from overlord.journal import operations as journal
+from overlord.journal.actions import Action
 from overlord.kernel import db
 from overlord.kernel.queues import Queue, enqueue
 
@@ -33,19 +35,22 @@ def charges_reconcile(*, gateway: str, since: datetime) -> int:
     return new
 
 
-def unmatched_charges_refund_request(*, ids: Collection[int]) -> None:
+def unmatched_charges_refund_request(*, staff_id: int, ids: Collection[int]) -> None:
     """Hand charges without a payment to the payments worker, to be paid back.
 
     A message that is lost leaves its charge open. Asking again is safe.
     """
     for charge_id in ids:
-        enqueue("checkout.unmatched_charge_refund", queue=Queue.PAYMENTS, charge_id=charge_id)
+        enqueue(
+            "checkout.unmatched_charge_refund", queue=Queue.PAYMENTS, charge_id=charge_id, staff_id=staff_id
+        )
 
 
-def unmatched_charge_refund(*, charge_id: int) -> RefundOutcome:
+def unmatched_charge_refund(*, staff_id: int | None, charge_id: int) -> RefundOutcome:
     """Pay a charge without a payment back and return what came of it; raise NotFound unless it is open.
 
-    Only a refund that the gateway has taken on closes it. It is safe to repeat: its key is always the same.
+    `staff_id` is None for a command. Only a refund that the gateway has taken on closes it. It is safe to repeat:
+    its key is always the same.
     """
     with db.transaction():
         charge = operations.unmatched_charge_lock(charge_id=charge_id)
@@ -61,14 +66,24 @@ def unmatched_charge_refund(*, charge_id: int) -> RefundOutcome:
         return RefundOutcome.PENDING
     if answer.outcome != RefundOutcome.FAILED and answer.reference:
         with db.transaction():
-            operations.unmatched_charges_close(ids=[charge.pk], refund=answer.reference, now=db.now())
+            now = db.now()
+            names = operations.unmatched_charges_close(ids=[charge.pk], refund=answer.reference, now=now)
+            _charges_journal(staff_id, Action.CHARGE_PAID_BACK, names, now=now)
     return answer.outcome
 
 
-def unmatched_charges_close(*, ids: Collection[int]) -> int:
+def unmatched_charges_close(*, staff_id: int, ids: Collection[int]) -> int:
     """Close charges without a payment that were dealt with elsewhere, and count them."""
     with db.transaction():
-        return operations.unmatched_charges_close(ids=ids, refund="", now=db.now())
+        now = db.now()
+        names = operations.unmatched_charges_close(ids=ids, refund="", now=now)
+        _charges_journal(staff_id, Action.CHARGE_CLOSED, names, now=now)
+        return len(names)
+
+
+def _charges_journal(staff_id: int | None, action: Action, names: Collection[str], *, now: datetime) -> None:
+    for name in names:
+        journal.entry_add(actor_id=staff_id, action=action, now=now, charge=name)
 
 
 def _compare(gateway: str, charges: Collection[ListedCharge]) -> int:

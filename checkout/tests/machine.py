@@ -282,7 +282,7 @@ class Shop(RuleBasedStateMachine):
 
     @rule(paused=st.sampled_from([False, False, True]))
     def pause(self, paused: bool) -> None:
-        services.sale_pause(event_ids=[self.event.pk], paused=paused, now=timezone.now())
+        services.sale_pause(staff_id=None, event_ids=[self.event.pk], paused=paused, now=timezone.now())
 
     # What must hold ----------------------------------------------------------------------------------------
     @invariant()

@@ -97,11 +97,11 @@ class TestReconciliation:
     def test_a_charge_is_paid_back_once(self, lost: str) -> None:
         reconcile()
         charge = UnmatchedCharge.objects.get(gateway_reference=lost)
-        assert services.unmatched_charge_refund(charge_id=charge.pk) == RefundOutcome.SUCCEEDED
+        assert services.unmatched_charge_refund(staff_id=None, charge_id=charge.pk) == RefundOutcome.SUCCEEDED
         with pytest.raises(NotFound):
-            services.unmatched_charge_refund(charge_id=charge.pk)
+            services.unmatched_charge_refund(staff_id=None, charge_id=charge.pk)
         UnmatchedCharge.objects.update(closed_at=None)  # as if the worker had died before it wrote that
-        assert services.unmatched_charge_refund(charge_id=charge.pk) == RefundOutcome.SUCCEEDED
+        assert services.unmatched_charge_refund(staff_id=None, charge_id=charge.pk) == RefundOutcome.SUCCEEDED
 
         assert back(lost) == [charge.amount_minor]
 

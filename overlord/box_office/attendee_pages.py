@@ -7,8 +7,12 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 
 from checkout.permissions import Permission
+from overlord.accounts.selectors import actor_id
 from overlord.box_office import attendees, selectors
 from overlord.box_office.event_pages import page_number
+from overlord.journal import services as journal
+from overlord.journal.actions import Action
+from overlord.kernel import clock
 from overlord.kernel.errors import NotFound
 from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
@@ -64,11 +68,18 @@ def attendees_list(request: HttpRequest, event_id: int) -> HttpResponse:
     return render(request, "box_office/attendees.html", context)
 
 
+def _download_journal(request: HttpRequest, event_id: int) -> None:
+    journal.entry_write(
+        actor_id=actor_id(request), action=Action.ATTENDEES_DOWNLOADED, event_id=event_id, now=clock.now()
+    )
+
+
 @allow("GET")
 @staff_with(Permission.VIEW_ATTENDEES)
 def attendees_csv(request: HttpRequest, event_id: int) -> StreamingHttpResponse:
     """Answer the same tickets as a CSV file, made while it is sent."""
     event, _asked_for, tickets = _asked(request, event_id)
+    _download_journal(request, event_id)
     lines = attendees.csv_lines(tickets, zone=event.time_zone)
     response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="attendees-{event_id}.csv"'

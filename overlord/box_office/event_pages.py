@@ -14,6 +14,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from overlord.accounts.selectors import actor_id
 from overlord.box_office import labels, selectors
 from overlord.kernel import clock, money, time_zones
 from overlord.kernel.errors import DomainError, NotFound
@@ -103,7 +104,11 @@ def _form_page(request: HttpRequest, event_id: int | None) -> HttpResponse:
     with timezone.override(ZoneInfo(_zone(request, event_id))):
         if is_sent:
             shown = services.event_save(
-                event_id=event_id, data=request.POST, may_pause=may_pause, now=clock.now()
+                staff_id=actor_id(request),
+                event_id=event_id,
+                data=request.POST,
+                may_pause=may_pause,
+                now=clock.now(),
             )
             if shown.saved is not None:
                 messages.success(request, _("The event was saved."))
@@ -160,7 +165,7 @@ def event_copy(request: HttpRequest, event_id: int) -> HttpResponse:
     """Make a draft like an event, and show its form."""
     if request.method != "POST":
         return redirect("office_event", event_id)
-    copied = services.event_copy(event_id=event_id, now=clock.now())
+    copied = services.event_copy(staff_id=actor_id(request), event_id=event_id, now=clock.now())
     messages.success(request, _("This is the copy, as a draft. Change its date before it goes on sale."))
     return redirect("office_event_edit", copied)
 
@@ -186,6 +191,7 @@ def event_picture(request: HttpRequest, event_id: int) -> HttpResponse:
         return _picture_page(request, event_id, error=_("Choose a file first."))
     try:
         services.event_picture_set(
+            staff_id=actor_id(request),
             event_id=event_id,
             version=form.cleaned_data["version"],
             content=None if remove or file is None else file.read(pictures.LARGEST_FILE + 1),
@@ -233,7 +239,12 @@ def event_status(request: HttpRequest, event_id: int) -> HttpResponse:
         Event.Status.DRAFT.value: (services.event_unpublish, _("The event is a draft again.")),
     }[form.cleaned_data["status"]]
     try:
-        change(event_id=event_id, version=form.cleaned_data["version"], now=clock.now())
+        change(
+            staff_id=actor_id(request),
+            event_id=event_id,
+            version=form.cleaned_data["version"],
+            now=clock.now(),
+        )
     except NotFound:
         raise
     except DomainError as refused:

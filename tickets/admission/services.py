@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from overlord.journal import operations as journal
+from overlord.journal.actions import Action
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from tickets import selectors as tickets
@@ -94,6 +96,7 @@ def signing_key(*, event_id: int, now: datetime) -> Key:
         if key.retired_at is None and keys.public_key(bytes(key.salt)) == bytes(key.public_key):
             return key
     with db.transaction():
+        journal.entry_add(actor_id=None, action=Action.KEY_ROTATED, event_id=event_id, now=now)
         return operations.key_make(event_id=event_id, now=now)
 
 
@@ -107,4 +110,5 @@ def key_rotate(*, event_id: int, retire: bool, now: datetime) -> Key:
     with db.transaction():
         if retire:
             operations.keys_retire(event_id=event_id, now=now)
+        journal.entry_add(actor_id=None, action=Action.KEY_ROTATED, event_id=event_id, now=now)
         return operations.key_make(event_id=event_id, now=now)

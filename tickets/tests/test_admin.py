@@ -169,7 +169,7 @@ class TestOutdatedForms:
 
     def test_a_pause_by_another_page_counts(self, staff: Client, ticket_type: TicketType) -> None:
         mine = change(staff, ticket_type.event)
-        services.sale_pause(event_ids=[ticket_type.event_id], paused=True, now=timezone.now())
+        services.sale_pause(staff_id=None, event_ids=[ticket_type.event_id], paused=True, now=timezone.now())
         assert "Pause of" in said(mine.send(name="Gala"))
         assert mine.send().status_code == 302
         assert Inventory.objects.get().paused

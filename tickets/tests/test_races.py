@@ -176,11 +176,21 @@ class TestPause:
         assert Inventory.objects.get(pk=ticket_type.pk).held == 0
 
     def test_the_service_pauses_and_resumes(self, buyer: User, ticket_type: TicketType) -> None:
-        assert services.sale_pause(event_ids=[ticket_type.event_id], paused=True, now=timezone.now()) == 1
+        assert (
+            services.sale_pause(
+                staff_id=None, event_ids=[ticket_type.event_id], paused=True, now=timezone.now()
+            )
+            == 1
+        )
         with pytest.raises(DomainError, match="paused"):
             claim(buyer.pk, ticket_type)
 
-        assert services.sale_pause(event_ids=[ticket_type.event_id], paused=False, now=timezone.now()) == 1
+        assert (
+            services.sale_pause(
+                staff_id=None, event_ids=[ticket_type.event_id], paused=False, now=timezone.now()
+            )
+            == 1
+        )
         assert claim(buyer.pk, ticket_type).reservation["state"] == "held"
 
 

@@ -43,7 +43,7 @@ class Command(BaseCommand):
     def _pay_back(self, charges: list[UnmatchedCharge]) -> None:
         for charge in charges:
             try:
-                outcome = services.unmatched_charge_refund(charge_id=charge.pk)
+                outcome = services.unmatched_charge_refund(staff_id=None, charge_id=charge.pk)
             except NotFound:
                 continue  # somebody else has just dealt with it
             self.stdout.write(f"{charge.pk}: the refund is {outcome}")

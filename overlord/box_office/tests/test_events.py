@@ -93,7 +93,7 @@ class TestDraft:
             Event.objects.update(status="cancelled")
 
     def test_pausing_and_resuming_puts_no_draft_on_sale(self, draft: Event) -> None:
-        assert services.sale_pause(event_ids=[draft.pk], paused=False, now=clock.now()) == 0
+        assert services.sale_pause(staff_id=None, event_ids=[draft.pk], paused=False, now=clock.now()) == 0
 
 
 class TestStatus:

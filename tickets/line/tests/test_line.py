@@ -327,12 +327,12 @@ class TestGiving:
         enter(types[0], buyer.pk)
         open_sale(types)
         event_ids = [types[0].event_id]
-        tickets.sale_pause(event_ids=event_ids, paused=True, now=timezone.now())
+        tickets.sale_pause(staff_id=None, event_ids=event_ids, paused=True, now=timezone.now())
         serve_all(types[0])
         assert states(types[0].event_id) == ["waiting"]
         assert line_of(types[0]).served == 0
 
-        tickets.sale_pause(event_ids=event_ids, paused=False, now=timezone.now())
+        tickets.sale_pause(staff_id=None, event_ids=event_ids, paused=False, now=timezone.now())
         serve_all(types[0])
         assert states(types[0].event_id) == ["given"]
 

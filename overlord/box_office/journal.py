@@ -1,0 +1,109 @@
+"""Who did what, when: a page of it, the latest first. It costs the same however long the journal is."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db.models import Q
+
+from overlord.box_office.journal_sources import SOURCES, Deed, Source
+from overlord.kernel.numbers import LARGEST_ID, whole_number
+from tickets.models import Event
+
+ON_A_PAGE = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Which deeds are meant; None and "" mean all."""
+
+    event: int | None = None
+    order: int | None = None
+    person: int | None = None
+    action: str = ""
+
+
+@dataclass(frozen=True, order=True)
+class Position:
+    """Where a deed stands in the journal: the latest first, then by source, then the newest row first."""
+
+    at: datetime
+    source: int
+    pk: int
+
+    def __str__(self) -> str:
+        """Write the position for an address."""
+        return f"{self.at.astimezone(UTC).isoformat().replace('+00:00', 'Z')}~{self.source}~{self.pk}"
+
+
+def position_read(text: str) -> Position | None:
+    """Return the position that a text stands for; None for one that is none."""
+    parts = text.split("~")
+    try:
+        at = datetime.fromisoformat(parts[0])
+        source, pk = (whole_number(part, least=0, most=LARGEST_ID) for part in parts[1:])
+        return Position(at.astimezone(UTC), source, pk) if at.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JournalPage:
+    """A part of the journal, and where the next one begins; None: there is no more."""
+
+    deeds: list[Deed]
+    older: Position | None
+    events: dict[int, str]
+
+
+def page(*, wanted: Wanted, before: Position | None) -> JournalPage:
+    """Return the latest deeds that are wanted, those before a position if one is given."""
+    found: list[tuple[Position, Deed]] = []
+    for number, source in enumerate(SOURCES):
+        found += _rows(number, source, wanted, before)
+    found.sort(key=lambda each: (-each[0].at.timestamp(), each[0].source, -each[0].pk))
+    shown = found[:ON_A_PAGE]
+    deeds = [deed for _position, deed in shown]
+    numbers = {deed.event for deed in deeds if deed.event is not None}
+    names = dict(Event.objects.filter(pk__in=numbers).values_list("pk", "name"))
+    older = shown[-1][0] if len(found) > ON_A_PAGE else None
+    return JournalPage(deeds=deeds, older=older, events=names)
+
+
+def _rows(
+    number: int, source: Source, wanted: Wanted, before: Position | None
+) -> Iterator[tuple[Position, Deed]]:
+    rows = source.rows()
+    numbers = (
+        (wanted.event, source.of_event),
+        (wanted.order, source.of_order),
+        (wanted.person, source.of_person),
+    )
+    for number_wanted, condition in numbers:
+        if number_wanted:
+            rows = rows.filter(condition(number_wanted))
+    if wanted.action:
+        rows = rows.filter(source.of_action(wanted.action))
+    if before is not None:
+        rows = rows.filter(_older(number, source.at, before))
+    for row in rows.order_by(f"-{source.at}", "-pk")[: ON_A_PAGE + 1]:
+        yield Position(getattr(row, source.at), number, row.pk), source.deed(row)
+
+
+def _older(number: int, at: str, before: Position) -> Q:
+    """Return what comes after a position in a source of that number."""
+    earlier = Q(**{f"{at}__lt": before.at})
+    if number > before.source:
+        return earlier | Q(**{at: before.at})
+    if number == before.source:
+        return earlier | Q(**{at: before.at, "pk__lt": before.pk})
+    return earlier
+
+
+def labels() -> list[tuple[str, str]]:
+    """Return all actions, each with what people call it, by name."""
+    known: dict[str, Any] = {}
+    for source in SOURCES:
+        known |= source.labels()
+    return sorted(known.items(), key=lambda each: str(each[1]).casefold())

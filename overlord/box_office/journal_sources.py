@@ -1,0 +1,252 @@
+"""Where it stands what staff did: the journal, and the rows of other apps that say so themselves.
+
+Nothing is written twice. What leaves a row of its own (a refund, a note, a sale at the counter) is read there.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import F, Model, Q, QuerySet
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+
+from checkout.models import CounterSale, EventCancellation, OrderRecord, Refund
+from checkout.order_rules import OrderDeed
+from overlord.accounts.models import User
+from overlord.journal import actions
+from overlord.journal.models import JournalEntry
+from overlord.kernel import money
+from overlord.shop import formats
+from tickets.admission.models import Scan
+from tickets.line import labels as line_labels
+from tickets.line.models import StaffAction
+from tickets.models import Event, Reservation
+
+NOTHING = Q(pk__in=[])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deed:
+    """One thing that somebody did, as a page shows it."""
+
+    at: datetime
+    actor: User | None
+    what: str
+    event: int | None = None
+    order: int | None = None
+    person: User | None = None
+    request_id: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A table that tells what staff did: how to read, filter and word its rows."""
+
+    rows: Callable[[], QuerySet[Any]]
+    at: str
+    deed: Callable[[Any], Deed]
+    of_event: Callable[[int], Q]
+    of_order: Callable[[int], Q]
+    of_person: Callable[[int], Q]
+    labels: Callable[[], Mapping[str, str]]
+    of_action: Callable[[str], Q]
+
+
+# The journal itself --------------------------------------------------------------------------------------
+def _entry(row: JournalEntry) -> Deed:
+    return Deed(
+        at=row.at,
+        actor=row.actor,
+        what=actions.sentence(row.action, row.facts),
+        event=row.event_number,
+        order=row.order_number,
+        person=row.person,
+        request_id=row.request_id,
+    )
+
+
+JOURNAL = Source(
+    rows=lambda: JournalEntry.objects.select_related("actor", "person"),
+    at="at",
+    deed=_entry,
+    of_event=lambda pk: Q(event_number=pk),
+    of_order=lambda pk: Q(order_number=pk),
+    of_person=lambda pk: Q(actor=pk) | Q(person=pk),
+    labels=lambda: {action.value: actions.label(action) for action in actions.Action},
+    of_action=lambda action: Q(action=action),
+)
+
+# Orders and money ----------------------------------------------------------------------------------------
+ORDER_DEEDS = {
+    OrderDeed.NOTE: _lazy("Kept a note"),
+    OrderDeed.MAIL: _lazy("Sent the mail again"),
+    OrderDeed.ADDRESS: _lazy("Changed the address of the buyer"),
+    OrderDeed.RELEASE: _lazy("Released the hold"),
+    OrderDeed.RETURN: _lazy("Put tickets back on sale"),
+    OrderDeed.RETRY: _lazy("Tried a refund again"),
+}
+
+
+def _money(minor: int, currency: str) -> str:
+    return formats.money(money.to_text(minor, currency), currency)
+
+
+def _record(row: OrderRecord) -> Deed:
+    event = row.order.ticket_type.event_id
+    what = str(ORDER_DEEDS[OrderDeed(row.what)])
+    return Deed(at=row.at, actor=row.actor, what=what, event=event, order=row.order_id)
+
+
+def _record_action(action: str) -> Q:
+    found = [deed for deed in OrderDeed if f"order.{deed.name.lower()}" == action]
+    return Q(what__in=found)
+
+
+RECORDS = Source(
+    rows=lambda: OrderRecord.objects.select_related("actor", "order__ticket_type"),
+    at="at",
+    deed=_record,
+    of_event=lambda pk: Q(order__ticket_type__event=pk),
+    of_order=lambda pk: Q(order=pk),
+    of_person=lambda pk: Q(actor=pk) | Q(order__buyer=pk),
+    labels=lambda: {f"order.{deed.name.lower()}": str(text) for deed, text in ORDER_DEEDS.items()},
+    of_action=_record_action,
+)
+
+
+def _refund(row: Refund) -> Deed:
+    reservation = row.payment.reservation
+    text = _("Refunded %(amount)s") % {"amount": _money(row.amount_minor, row.payment.currency)}
+    return Deed(
+        at=row.created,
+        actor=row.requested_by,
+        what=text,
+        event=reservation.ticket_type.event_id,
+        order=reservation.pk,
+    )
+
+
+REFUNDS = Source(
+    # Without those of a cancelled event, which are one decision: CANCELLATIONS has it.
+    rows=lambda: (
+        Refund.objects.filter(requested_by__isnull=False)
+        .exclude(created__gte=F("payment__cancelled__cancellation__created"))
+        .select_related("requested_by", "payment__reservation__ticket_type")
+    ),
+    at="created",
+    deed=_refund,
+    of_event=lambda pk: Q(payment__reservation__ticket_type__event=pk),
+    of_order=lambda pk: Q(payment__reservation=pk),
+    of_person=lambda pk: Q(requested_by=pk) | Q(payment__buyer=pk),
+    labels=lambda: {"refund": _("Refunded money")},
+    of_action=lambda action: Q() if action == "refund" else NOTHING,
+)
+
+
+def _sale(row: CounterSale) -> Deed:
+    amount = _money(row.payment.amount_minor, row.payment.currency)
+    text = _("Gave tickets free") if row.is_free else _("Sold for %(amount)s in cash") % {"amount": amount}
+    return Deed(at=row.at, actor=row.sold_by, what=text, event=row.event_id, order=row.payment.reservation_id)
+
+
+SALES = Source(
+    rows=lambda: CounterSale.objects.select_related("sold_by", "payment"),
+    at="at",
+    deed=_sale,
+    of_event=lambda pk: Q(event=pk),
+    of_order=lambda pk: Q(payment__reservation=pk),
+    of_person=lambda pk: Q(sold_by=pk),
+    labels=lambda: {"sale": _("Sold at the counter")},
+    of_action=lambda action: Q() if action == "sale" else NOTHING,
+)
+
+CANCELLATIONS = Source(
+    rows=lambda: EventCancellation.objects.select_related("requested_by"),
+    at="created",
+    deed=lambda row: Deed(
+        at=row.created, actor=row.requested_by, what=_("Cancelled the event"), event=row.event_id
+    ),
+    of_event=lambda pk: Q(event=pk),
+    of_order=lambda _pk: NOTHING,
+    of_person=lambda pk: Q(requested_by=pk),
+    labels=lambda: {"cancelled": _("Cancelled the event")},
+    of_action=lambda action: Q() if action == "cancelled" else NOTHING,
+)
+
+
+# Door and line -------------------------------------------------------------------------------------------
+def _undo(row: Any) -> Deed:
+    """Return an admission that was undone: its constraint says that it has a ticket, an actor and a time."""
+    held = row.ticket.reservation
+    text = _("Undid the admission of ticket %(serial)s") % {"serial": row.ticket.serial}
+    return Deed(
+        at=row.undone_at, actor=row.undone_by, what=text, event=row.event_id, order=held.lead_id or held.pk
+    )
+
+
+UNDONE = Source(
+    rows=lambda: Scan.objects.filter(undone_at__isnull=False).select_related(
+        "undone_by", "ticket__reservation"
+    ),
+    at="undone_at",
+    deed=_undo,
+    of_event=lambda pk: Q(event=pk),
+    of_order=lambda pk: Q(ticket__reservation=pk) | Q(ticket__reservation__lead=pk),
+    of_person=lambda pk: Q(undone_by=pk),
+    labels=lambda: {"undone": _("Undid an admission")},
+    of_action=lambda action: Q() if action == "undone" else NOTHING,
+)
+
+
+def _line(row: StaffAction) -> Deed:
+    what = _("The line: %(action)s") % {"action": line_labels.actions().get(row.action, row.action)}
+    return Deed(at=row.at, actor=row.actor, what=what, event=row.event_id)
+
+
+LINES = Source(
+    rows=lambda: StaffAction.objects.select_related("actor"),
+    at="at",
+    deed=_line,
+    of_event=lambda pk: Q(event=pk),
+    of_order=lambda _pk: NOTHING,
+    of_person=lambda pk: Q(actor=pk),
+    labels=lambda: {
+        f"line.{action}": _("The line: %(action)s") % {"action": text}
+        for action, text in line_labels.actions().items()
+    },
+    of_action=lambda action: Q(action=action.removeprefix("line.")) if action[:5] == "line." else NOTHING,
+)
+
+# The admin -----------------------------------------------------------------------------------------------
+ADMIN = {ADDITION: _lazy("Admin: added"), CHANGE: _lazy("Admin: changed"), DELETION: _lazy("Admin: deleted")}
+
+
+def _logged(row: LogEntry) -> Deed:
+    model = row.content_type.model_class() if row.content_type else None
+    what = f"{ADMIN[row.action_flag]} {row.content_type.name if row.content_type else ''} {row.object_repr}"
+    number = row.object_id or ""
+    about = int(number) if number.isdecimal() else None
+    return Deed(at=row.action_time, actor=row.user, what=what, event=about if model is Event else None)
+
+
+def _logged_of(model: type[Model], pk: int) -> Q:
+    return Q(content_type=ContentType.objects.get_for_model(model), object_id=str(pk))
+
+
+ADMIN_LOG = Source(
+    rows=lambda: LogEntry.objects.select_related("user", "content_type"),
+    at="action_time",
+    deed=_logged,
+    of_event=lambda pk: _logged_of(Event, pk),
+    of_order=lambda pk: _logged_of(Reservation, pk),
+    of_person=lambda pk: Q(user=pk) | _logged_of(User, pk),
+    labels=lambda: {f"admin.{flag}": str(text) for flag, text in ADMIN.items()},
+    of_action=lambda action: Q(action_flag__in=[flag for flag in ADMIN if f"admin.{flag}" == action]),
+)
+
+# In this order when two things have the same time.
+SOURCES = (JOURNAL, RECORDS, REFUNDS, SALES, CANCELLATIONS, UNDONE, LINES, ADMIN_LOG)

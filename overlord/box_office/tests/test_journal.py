@@ -1,0 +1,138 @@
+"""The journal's page: what staff did, wherever it is kept, once, the latest first."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from checkout.models import Payment
+from checkout.permissions import Permission as MoneyPermission
+from checkout.tests.paying import pay, work
+from overlord.accounts.models import User
+from overlord.box_office import journal
+from overlord.box_office.journal import Wanted
+from overlord.journal import services
+from overlord.journal.actions import Action
+from overlord.journal.models import JournalEntry
+from overlord.journal.permissions import Permission
+from tests.clients import permit
+from tickets.event_services import event_copy
+from tickets.models import Event, TicketType
+from tickets.permissions import Permission as TicketsPermission
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def mona(user_make: Callable[..., User]) -> User:
+    return permit(
+        user_make(username="mona", is_staff=True),
+        Permission.VIEW_JOURNAL,
+        *MoneyPermission,
+        *TicketsPermission,
+    )
+
+
+@pytest.fixture
+def office(mona: User) -> Client:
+    client = Client(headers={"accept": "text/html"})
+    client.force_login(mona)
+    return client
+
+
+def said(**wanted: object) -> list[str]:
+    return [deed.what for deed in journal.page(wanted=Wanted(**wanted), before=None).deeds]
+
+
+def test_each_deed_stands_there_once_with_who_did_it(
+    office: Client, mona: User, api: APIClient, payment: Payment
+) -> None:
+    pay(api, payment)
+    paid = work(payment)
+    order, event = paid.reservation_id, paid.reservation.ticket_type.event
+    office.post(f"/events/{event.pk}/sale/", {"paused": "yes"})
+    office.post(f"/office/orders/{order}/note/", {"text": "Called."})
+    office.post(f"/office/orders/{order}/refund/", {"amount": "5", "version": str(paid.version)})
+    list(office.get(f"/office/events/{event.pk}/attendees.csv/"))
+    LogEntry.objects.log_actions(mona.pk, [event], CHANGE, "", single_object=True)
+    event.refresh_from_db()
+    sent = {"version": str(event.version), "message": "", "confirm": "yes", "sure": "on"}
+    office.post(f"/office/events/{event.pk}/cancel/", sent)
+
+    deeds = journal.page(wanted=Wanted(event=event.pk), before=None).deeds
+
+    assert [deed.what.partition(" event")[0] for deed in deeds][-5:] == [
+        "Admin: changed",
+        "Downloaded the attendees",
+        "Refunded €5.00",
+        "Kept a note",
+        "Paused the sale",
+    ]
+    assert {deed.actor for deed in deeds} == {mona}
+    assert all(deed.request_id for deed in deeds if deed.what == "Paused the sale")
+    assert said(order=order) == ["Refunded €5.00", "Kept a note"]
+    assert said(person=mona.pk, action="order.note") == ["Kept a note"]
+    assert said(event=event.pk + 1) == said(action="none") == []
+    page = office.get("/office/journal/", {"event": event.pk}).content.decode()
+    assert "Paused the sale" in page
+    assert f"/office/orders/{order}/" in page
+    assert f"/office/journal/?order={order}" in office.get(f"/office/orders/{order}/").content.decode()
+    assert f"/office/journal/?event={event.pk}" in office.get(f"/office/events/{event.pk}/").content.decode()
+
+
+def test_what_organisers_do_to_events_is_written_down(
+    mona: User, office: Client, ticket_type: TicketType
+) -> None:
+    copied = event_copy(staff_id=mona.pk, event_id=ticket_type.event_id, now=timezone.now())
+    for status in ("on_sale", "draft"):
+        version = Event.objects.get(pk=copied).version
+        office.post(f"/office/events/{copied}/status/", {"status": status, "version": str(version)})
+
+    assert said(event=copied) == [
+        "Made the event a draft again",
+        "Put the event on sale",
+        f"Made the event as a copy of event {ticket_type.event_id}",
+    ]
+
+
+def test_pages_follow_one_another_without_a_gap_and_cost_the_same(
+    office: Client, mona: User, ticket_type: TicketType
+) -> None:
+    now = timezone.now()
+    for number in range(120):  # three at each instant, of two sources
+        at = now - timedelta(seconds=number // 3)
+        if number % 3:
+            services.entry_write(
+                actor_id=mona.pk, action=Action.SALE_PAUSED, now=at, event_id=ticket_type.event_id
+            )
+        else:
+            LogEntry.objects.log_actions(mona.pk, [ticket_type], CHANGE, "", single_object=True)
+            newest = LogEntry.objects.order_by("-pk").values_list("pk", flat=True)[0]
+            LogEntry.objects.filter(pk=newest).update(action_time=at)
+    seen, before, queries = [], None, set()
+    while True:
+        with CaptureQueriesContext(
+            connection,
+        ) as counted:
+            found = journal.page(wanted=Wanted(), before=before)
+        queries.add(len(counted))
+        seen += [(deed.at, deed.what) for deed in found.deeds]
+        if found.older is None:
+            break
+        before = journal.position_read(str(found.older))
+    assert len(seen) == 120
+    assert [at for at, _ in seen] == sorted((at for at, _ in seen), reverse=True)
+    assert sum(what == "Paused the sale" for _, what in seen) == JournalEntry.objects.count()
+    assert len(queries) == 1
+
+
+@pytest.mark.parametrize("asked", ["x", "~1~2", "2027-01-01~1~2", "2027-01-01T00:00:00Z~1", "9" * 400, "\0"])
+def test_a_malformed_address_shows_the_latest(office: Client, asked: str) -> None:
+    answer = office.get("/office/journal/", {"before": asked, "event": asked, "person": asked})
+    assert answer.status_code == 200
