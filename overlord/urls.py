@@ -19,11 +19,13 @@ from overlord.box_office import counter_pages as office_counter
 from overlord.box_office import event_pages as office_events
 from overlord.box_office import look_pages as office_look
 from overlord.box_office import journal_pages as office_journal
+from overlord.box_office import message_pages as office_messages
 from overlord.box_office import order_pages as office_orders
 from overlord.box_office import people_pages as office_people
 from overlord.box_office import personal_data_pages as office_data
 from overlord.demo import pages as demo
 from overlord.kernel import paths, schema  # noqa: F401  (paths registers `id`)
+from overlord.mailings import pages as mailings
 from overlord.shop import languages
 from overlord.shop import pages as shop
 from overlord.shop.shared_answers import shared
@@ -117,7 +119,19 @@ pages = [
         office_attendees.attendees_print,
         name="office_attendees_print",
     ),
+    path("office/events/<id:event_id>/messages/", office_messages.messages_page, name="office_messages"),
+    path(
+        "office/events/<id:event_id>/messages/<id:mailing_id>/",
+        office_messages.message_page,
+        name="office_message",
+    ),
+    path(
+        "office/events/<id:event_id>/messages/<id:mailing_id>/retry/",
+        office_messages.message_retry,
+        name="office_message_retry",
+    ),
     path("office/events/<id:event_id>/preview/", tickets.preview, name="office_preview"),
+    path("news/<str:signed>/", mailings.news, name="news"),
     path("mailbox/", demo.mailbox, name="mailbox"),
     path("login/", accounts.Login.as_view(), name="login"),
     path("logout/", accounts.Logout.as_view(), name="logout"),

@@ -56,6 +56,7 @@ FAULTS = [
     ("stats-border", "overlord.health", "stats.selectors"),
     ("accounts-border", "tickets.api.views", "overlord.accounts.token_cache"),
     ("journal-border", "tickets.operations", "overlord.journal.sql"),
+    ("mailings-border", "stats.tasks", "overlord.mailings.services"),
     ("demo-border", "stats.tasks", "overlord.demo.rush"),
     ("box-office-border", "stats.tasks", "overlord.box_office.selectors"),
     ("channels", "tickets.projections", "channels"),

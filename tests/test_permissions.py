@@ -25,6 +25,7 @@ from overlord.accounts import second_factor
 from overlord.accounts.models import User
 from overlord.accounts.permissions import Permission as AccountsPermission
 from overlord.journal.permissions import Permission as JournalPermission
+from overlord.mailings.permissions import Permission as MailingsPermission
 from overlord.shop.permissions import SUPERUSER
 from overlord.shop.permissions import Permission as ShopPermission
 from realtime import streams
@@ -49,6 +50,7 @@ PERMISSIONS: list[str] = [
     *AccountsPermission,
     *ShopPermission,
     *JournalPermission,
+    *MailingsPermission,
 ]
 ROLES = ["anonymous", "buyer", "staff", *PERMISSIONS, SUPERUSER]
 
@@ -69,6 +71,7 @@ ANYONE = {
     "t/<str:signed>/",  # these three to whoever has the link
     "t/<str:signed>.pdf",
     "t/<str:signed>.ics",
+    "news/<str:signed>/",  # to whoever has the link of a mail
     "door/worker.js",
     "login/",
     "logout/",

@@ -38,6 +38,7 @@ OF_STAFF = {
     "checkout.Refund.requested_by",
     "journal.JournalEntry.actor",
     "line.StaffAction.actor",
+    "mailings.Mailing.author",
 }
 # What gives whoever reads it a right.
 SECRET = {"password", "key_hash", "seed", "code_hash", "gateway_token", "gateway_nonce"}
@@ -46,6 +47,7 @@ NAMING: dict[str, tuple[str, dict[str, Any]]] = {
     "tickets.Reservation": ("buyer", {"person_key": None, "idempotency_key": None}),
     "checkout.OrderRecord": ("order__buyer", {"text": ""}),
     "journal.JournalEntry": ("person", {"facts": {}}),
+    "mailings.Recipient": ("person", {"address": "", "next_look_at": None}),
     "admission.Ticket": ("reservation__buyer", {"holder": ""}),
     "admission.HandOverNotice": ("ticket__reservation__buyer", {"to": ""}),
 }
@@ -169,6 +171,9 @@ def _address_forget(address: str) -> None:
     """Erase an address from the journal, and from tickets that were handed to it: their holder keeps them."""
     Ticket.objects.filter(handed_to__iexact=address).update(handed_to=NOBODY, holder="")
     HandOverNotice.objects.filter(to__iexact=address).update(to="")
+    apps.get_model("mailings.Recipient")._base_manager.filter(address__iexact=address).update(
+        address="", next_look_at=None
+    )
     journal.address_forget(address=address)
 
 

@@ -38,6 +38,7 @@ OWN = {
     "checkout.Payment.buyer",
     "journal.JournalEntry.person",
     "line.Entry.buyer",
+    "mailings.Recipient.person",
     "tickets.MoveNotice.buyer",
     "tickets.Reservation.buyer",
 }

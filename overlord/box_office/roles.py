@@ -11,6 +11,7 @@ from overlord.journal.actions import Action
 from overlord.journal.permissions import Permission as JournalPermission
 from overlord.kernel import db
 from overlord.shop.permissions import Permission as ShopPermission
+from overlord.mailings.permissions import Permission as MailingsPermission
 from stats.permissions import Permission as StatsPermission
 from tickets.admission.permissions import Permission as DoorPermission
 from tickets.line.permissions import Permission as LinePermission
@@ -26,6 +27,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         *AccountsPermission,
         *ShopPermission,
         *JournalPermission,
+        *MailingsPermission,
     ),
     "Box office": (
         MoneyPermission.MANAGE_ORDERS,

@@ -118,7 +118,7 @@ def broadcasts(*, env: Mapping[str, str]) -> Program:
 
 def upkeep(*, env: Mapping[str, str]) -> Program:
     """Describe the worker that expires holds, sends mail and does periodic work."""
-    return _worker("upkeep", queues="expiry,upkeep,mail", concurrency=6, env=env)
+    return _worker("upkeep", queues="expiry,upkeep,mail,mailings", concurrency=6, env=env)
 
 
 def beat(*, env: Mapping[str, str]) -> Program:

@@ -31,6 +31,8 @@ class Action(StrEnum):
     CHARGE_PAID_BACK = "charge_paid_back"
     CHARGE_CLOSED = "charge_closed"
     ROLES_MADE = "roles_made"
+    MESSAGE_SENT = "message_sent"
+    MESSAGE_TRIED_AGAIN = "message_tried_again"
     PERSON_EXPORTED = "person_exported"
     PERSON_ERASED = "person_erased"
 
@@ -52,6 +54,8 @@ SENTENCES: dict[str, Any] = {
     Action.CHARGE_PAID_BACK: _lazy("Paid back charge %(charge)s, which no payment has"),
     Action.CHARGE_CLOSED: _lazy("Closed charge %(charge)s, which no payment has"),
     Action.ROLES_MADE: _lazy("Made the groups of staff with their permissions"),
+    Action.MESSAGE_SENT: _lazy("Sent message %(message)s to %(count)s people"),
+    Action.MESSAGE_TRIED_AGAIN: _lazy("Tried again to send message %(message)s to %(count)s people"),
     Action.PERSON_EXPORTED: _lazy("Exported what is kept of a person"),
     Action.PERSON_ERASED: _lazy("Erased a person"),
 }

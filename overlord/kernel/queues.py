@@ -51,6 +51,7 @@ class Queue(StrEnum):
     EXPIRY = "expiry"
     UPKEEP = "upkeep"
     MAIL = "mail"
+    MAILINGS = "mailings"
 
 
 def enqueue(task: str, *, queue: str, expires: float | None = None, **ids: int) -> bool:

@@ -41,6 +41,7 @@ INSTALLED_APPS = [
     "tickets.line",
     "checkout",
     "stats",
+    "overlord.mailings",
     "overlord.box_office",
     "overlord.demo",
 ]
@@ -176,6 +177,8 @@ CELERY_TASK_ROUTES = {
     "checkout.cancellations_go_on": {"queue": Queue.UPKEEP},
     "checkout.look_after": {"queue": Queue.EXPIRY},
     "checkout.receipts_send": {"queue": Queue.MAIL},
+    "mailings.go_on": {"queue": Queue.MAILINGS},
+    "mailings.rows_prune": {"queue": Queue.UPKEEP},
     "realtime.flush": {"queue": Queue.LIVE},
     "stats.sample": {"queue": Queue.UPKEEP},
     "line.serve": {"queue": Queue.EXPIRY},
@@ -205,11 +208,13 @@ CELERY_BEAT_SCHEDULE = {
     "expire-holds": _every(5, "tickets.holds_expire", Queue.EXPIRY),
     "serve-lines": _every(5, "line.serve", Queue.EXPIRY),
     "send-turn-notices": _every(2, "line.turn_notices_send", Queue.MAIL),
+    "send-messages": _every(5, "mailings.go_on", Queue.MAILINGS),
     "sample-stats": _every(1, "stats.sample", Queue.UPKEEP),
     "reconcile-charges": _nightly(3, 17, "checkout.charges_reconcile"),
     "prune-accounts": _nightly(3, 37, "accounts.rows_prune"),
     "prune-journal": _nightly(3, 32, "journal.rows_prune"),
     "prune-lines": _nightly(3, 27, "line.rows_prune"),
+    "prune-mailings": _nightly(3, 42, "mailings.rows_prune"),
     "prune-tickets": _nightly(3, 47, "tickets.rows_prune"),
     "prune-checkout": _nightly(3, 57, "checkout.rows_prune"),
     "prune-stats": _nightly(3, 7, "stats.rows_prune"),
@@ -293,6 +298,9 @@ SANDBOX_FAULTS: dict[str, str] = {}  # for tests: see checkout/gateways/sandbox.
 vars().update(env.EMAIL)
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.DEFAULT_FROM_EMAIL
+MAILINGS_PER_MINUTE = env.MAILINGS_PER_MINUTE
+SELLER_NAME = env.SELLER_NAME
+SELLER_ADDRESS = env.SELLER_ADDRESS
 
 # Pages ---------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"

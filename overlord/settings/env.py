@@ -307,6 +307,7 @@ if STAFF_SECOND_FACTOR not in {"off", "money", "staff"}:
 # How long holds that were never paid and what gateways said are kept, and how long the steps of a payment.
 RETENTION_DAYS = _whole("RETENTION_DAYS", 30, least=4, most=36_500, of="days")
 STEPS_RETENTION_DAYS = _whole("STEPS_RETENTION_DAYS", 400, least=4, most=36_500, of="days")
+MAILINGS_PER_MINUTE = _whole("MAILINGS_PER_MINUTE", 300, least=1, most=100_000, of="mails")
 JOURNAL_RETENTION_DAYS = _whole("JOURNAL_RETENTION_DAYS", 730, least=4, most=36_500, of="days")
 
 # How long an API token works after its log-in.

@@ -1,0 +1,196 @@
+"""The organiser's pages of messages to buyers: write one, see it and its number of readers, send it, follow it.
+
+A view translates the request, makes one call, and translates the result. They need no JavaScript.
+"""
+
+import secrets
+from http import HTTPStatus
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import ngettext
+
+from overlord.accounts.models import User
+from overlord.accounts.selectors import actor_id
+from overlord.box_office import selectors as office
+from overlord.kernel.errors import Invalid, NotFound
+from overlord.kernel.methods import allow
+from overlord.mailings import mails, rules, selectors, services
+from overlord.mailings.permissions import Permission
+from overlord.mailings.rules import Audience, Kind
+from overlord.mailings.selectors import To
+from overlord.shop import error_messages, formats, markdown
+from overlord.shop.permissions import staff_with
+from tickets.models import Event
+
+SHOWN = 50
+FAILURES_SHOWN = 200
+RELOAD_SECONDS = 4
+
+KINDS = {
+    Kind.EVENT: _lazy("About this event"),
+    Kind.NEWS: _lazy("News"),
+}
+AUDIENCES = {
+    Audience.TICKETS: _lazy("Everybody who has tickets"),
+    Audience.NOT_ADMITTED: _lazy("Whoever has not come yet"),
+    Audience.EVERYONE: _lazy("Everybody who ever bought, also if refunded"),
+}
+
+
+class MessageForm(forms.Form):
+    """A message, and to whom it goes."""
+
+    subject = forms.CharField(
+        label=_lazy("Subject"),
+        max_length=rules.SUBJECT_LENGTH,
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    text = forms.CharField(
+        label=_lazy("Message"),
+        max_length=rules.TEXT_LENGTH,
+        widget=forms.Textarea(attrs={"rows": 12}),
+        help_text=_lazy("Plain text, or Markdown as in the description of an event."),
+    )
+    kind = forms.ChoiceField(
+        label=_lazy("What it is about"),
+        choices=[(kind.value, text) for kind, text in KINDS.items()],
+        help_text=_lazy("News has a link to get no more of it, and does not go to those who used it."),
+    )
+    audience = forms.ChoiceField(
+        label=_lazy("To"), choices=[(each.value, text) for each, text in AUDIENCES.items()]
+    )
+    ticket_type = forms.TypedChoiceField(
+        label=_lazy("Ticket type"), required=False, coerce=int, empty_value=None
+    )
+    with_holders = forms.BooleanField(
+        label=_lazy("Also to those to whom a ticket was handed"), required=False, initial=True
+    )
+    key = forms.RegexField(r"[0-9a-f]{32}", widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, event: Event, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.event = event
+        types = [(str(each.pk), each.name) for each in office.ticket_types(event_id=event.pk)]
+        field: Any = self.fields["ticket_type"]
+        field.choices = [("", _("All ticket types")), *types]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        for name, read in (("subject", rules.subject_read), ("text", rules.text_read)):
+            try:
+                cleaned[name] = read(cleaned[name]) if name in cleaned else None
+            except Invalid as refused:
+                self.add_error(name, error_messages.detail_of(refused))
+        return cleaned
+
+    def to(self) -> To:
+        """Return to whom a valid form sends its message."""
+        given = self.cleaned_data
+        return To(
+            event_id=self.event.pk,
+            kind=Kind(given["kind"]),
+            audience=Audience(given["audience"]),
+            ticket_type=given["ticket_type"],
+            with_holders=given["with_holders"],
+        )
+
+
+@allow("GET", "POST")
+@staff_with(Permission.SEND_MESSAGES)
+def messages_page(request: HttpRequest, event_id: int) -> HttpResponse:
+    """List the messages of an event, and write one: see it first, send it to oneself, send it."""
+    event = _event(event_id)
+    if request.method != "POST":
+        return _page(request, event, MessageForm(event=event, initial={"key": secrets.token_hex(16)}))
+    form = MessageForm(request.POST, event=event)
+    if not form.is_valid():
+        return _page(request, event, form, status=HTTPStatus.BAD_REQUEST)
+    deed, given = request.POST.get("deed"), form.cleaned_data
+    written = {"subject": given["subject"], "text": given["text"], "to": form.to()}
+    if deed == "try" and isinstance(request.user, User):
+        services.mailing_try(staff=request.user, key=secrets.token_hex(16), **written)
+        said = _("The message is on its way to %(address)s.")
+        messages.success(request, said % {"address": request.user.mail_address})
+    if deed == "send":
+        mailing_id = services.mailing_send(staff_id=actor_id(request), key=given["key"], **written)
+        messages.success(request, _("The message is being sent."))
+        return redirect("office_message", event_id, mailing_id)
+    return _page(request, event, form, look=True)
+
+
+def _event(event_id: int) -> Event:
+    event = Event.objects.filter(pk=event_id).first()
+    if event is None:
+        raise NotFound()
+    return event
+
+
+def _page(
+    request: HttpRequest, event: Event, form: MessageForm, *, look: bool = False, status: int = 200
+) -> HttpResponse:
+    context: dict[str, Any] = {
+        "event": event,
+        "form": form,
+        "mailings": selectors.mailings(event_id=event.pk, most=SHOWN),
+        "kinds": KINDS,
+        "audiences": AUDIENCES,
+        "per_minute": settings.MAILINGS_PER_MINUTE,
+    }
+    if look:
+        given = form.cleaned_data
+        kind = Kind(given["kind"])
+        stop = mails.stop_address("0" * 64) if kind == Kind.NEWS else ""
+        context |= {
+            "look": given,
+            "html": markdown.to_html(given["text"]),
+            "plain": mails.written(event=event, text=given["text"], kind=kind, stop=stop).text,
+            "is_news": kind == Kind.NEWS,
+            "count": selectors.recipients_count(to=form.to()),
+            "sender": settings.DEFAULT_FROM_EMAIL,
+            "date": formats.date_time(event.date, event.time_zone),
+            "seller": [settings.SELLER_NAME, *settings.SELLER_ADDRESS],
+        }
+    return render(request, "box_office/messages.html", context, status=status)
+
+
+@allow("GET")
+@staff_with(Permission.SEND_MESSAGES)
+def message_page(request: HttpRequest, event_id: int, mailing_id: int) -> HttpResponse:
+    """Show how far a message is, and which of its mails failed."""
+    mailing = selectors.mailing(event_id=event_id, mailing_id=mailing_id)
+    if mailing is None:
+        raise NotFound()
+    found = selectors.progress(mailing_id=mailing_id)
+    context = {
+        "event": mailing.event,
+        "mailing": mailing,
+        "audience": AUDIENCES[Audience(mailing.audience)],
+        "kind": KINDS[Kind(mailing.kind)],
+        "found": found,
+        "sent": mailing.sent if mailing.finished_at else found["sent"],
+        "html": markdown.to_html(mailing.text),
+        "failures": selectors.failures(mailing_id=mailing_id, most=FAILURES_SHOWN),
+        "reload_seconds": RELOAD_SECONDS,
+    }
+    response = render(request, "box_office/message.html", context)
+    if found["waiting"]:
+        response["Refresh"] = str(RELOAD_SECONDS)
+    return response
+
+
+@allow("GET", "POST")
+@staff_with(Permission.SEND_MESSAGES)
+def message_retry(request: HttpRequest, event_id: int, mailing_id: int) -> HttpResponse:
+    """Try the mails of a message again that failed."""
+    if request.method == "POST":
+        count = services.failed_again(staff_id=actor_id(request), event_id=event_id, mailing_id=mailing_id)
+        said = ngettext("%(n)s mail is tried again.", "%(n)s mails are tried again.", count)
+        messages.success(request, said % {"n": formats.number(count)})
+    return redirect("office_message", event_id, mailing_id)

@@ -1,0 +1,60 @@
+"""How a message looks as a mail: as text, and as HTML made from its Markdown. Runs in workers and for previews."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.core.mail import EmailMessage, EmailMultiAlternatives
+from django.template.loader import render_to_string
+from django.urls import reverse
+
+from overlord.mailings import links
+from overlord.mailings.models import Recipient
+from overlord.mailings.rules import Kind
+from overlord.shop import formats, markdown
+from tickets.models import Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """A mail in both forms, in the language of its reader."""
+
+    text: str
+    html: str
+
+
+def written(*, event: Event, text: str, kind: Kind, stop: str) -> Written:
+    """Return a message about an event as a mail says it; `stop` is the link by which its reader stops news."""
+    facts: dict[str, Any] = {
+        "event": event,
+        "date": formats.date_time(event.date, event.time_zone),
+        "text": text,
+        "html": markdown.to_html(text),
+        "stop": stop if kind == Kind.NEWS else "",
+        "seller_name": settings.SELLER_NAME,
+        "seller_address": settings.SELLER_ADDRESS,
+    }
+    return Written(
+        text=render_to_string("mailings/mail.txt", facts), html=render_to_string("mailings/mail.html", facts)
+    )
+
+
+def message(*, recipient: Recipient, address_hash: str) -> EmailMessage:
+    """Return the mail to one recipient, to be sent in the recipient's language."""
+    mailing = recipient.mailing
+    stop = stop_address(address_hash)
+    mail = written(event=mailing.event, text=mailing.text, kind=Kind(mailing.kind), stop=stop)
+    headers = {"Message-ID": f"<message-{mailing.pk}-{recipient.pk}@ticket-overlord>"}
+    if mailing.kind == Kind.NEWS:  # RFC 8058: a mail program offers it as a button
+        headers["List-Unsubscribe"] = f"<{stop}>"
+        headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    found = EmailMultiAlternatives(
+        subject=mailing.subject, body=mail.text, to=[recipient.address], headers=headers
+    )
+    found.attach_alternative(mail.html, "text/html")
+    return found
+
+
+def stop_address(address_hash: str) -> str:
+    """Return the address at which somebody stops news."""
+    return f"{settings.BASE_URL}{reverse('news', args=[links.link_sign(address_hash)])}"

@@ -1,0 +1,123 @@
+"""Steps of messages to buyers, inside an open transaction."""
+
+from datetime import datetime, timedelta
+
+from django.db.models import QuerySet
+
+from overlord.kernel import db
+from overlord.mailings import rules, sql
+from overlord.mailings.models import Mailing, Recipient, Unsubscription
+from overlord.mailings.selectors import To
+
+TRIAL_FIRST = timedelta(days=1)  # a trial is due before all that waits
+
+
+def mailing_open(
+    *, to: To, staff_id: int, subject: str, text: str, key: str, is_trial: bool, now: datetime
+) -> tuple[Mailing, bool]:
+    """Write down a message and return it; False when the same form has sent it before."""
+    db.transaction_required()
+    return Mailing.objects.get_or_create(
+        key=key,
+        defaults={
+            "event_id": to.event_id,
+            "author_id": staff_id,
+            "kind": to.kind,
+            "audience": to.audience,
+            "ticket_type_id": to.ticket_type,
+            "with_holders": to.with_holders,
+            "is_trial": is_trial,
+            "subject": subject,
+            "text": text,
+            "created": now,
+        },
+    )
+
+
+def recipients_collect(*, mailing: Mailing, to: To, now: datetime) -> int:
+    """Owe the mails of a message to all whom it is for, and count them."""
+    db.transaction_required()
+    db.rows(sql.COLLECT, {**to.params(), "mailing": mailing.pk, "now": now})
+    count = Recipient.objects.filter(mailing=mailing).count()
+    Mailing.objects.filter(pk=mailing.pk).update(addressed=count)
+    return count
+
+
+def trial_address(*, mailing: Mailing, staff_id: int, address: str, language: str, now: datetime) -> None:
+    """Owe a message to its author alone, before all others that wait."""
+    db.transaction_required()
+    Recipient.objects.create(
+        mailing=mailing,
+        person_id=staff_id,
+        address=address,
+        language=language,
+        next_look_at=now - TRIAL_FIRST,
+    )
+    Mailing.objects.filter(pk=mailing.pk).update(addressed=1)
+
+
+def recipient_claim(*, per_minute: int, now: datetime) -> int | None:
+    """Claim the next mail to send and return its id; None when none is due, or when the pace leaves no room."""
+    db.transaction_required()
+    db.rows(sql.PACE_LOCK)
+    [pace] = db.rows(sql.PACE, {"now": now, "tick": rules.TICK, "minute": rules.MINUTE})
+    if not rules.has_room(per_minute=per_minute, **pace):
+        return None
+    claimed = db.rows(sql.CLAIM, {"now": now, "lease": rules.LEASE})
+    return int(claimed[0]["id"]) if claimed else None
+
+
+def recipient_sent(*, recipient: Recipient, sent_at: datetime | None) -> None:
+    """Mark a claimed mail as sent, or with None as one that nobody wants any more."""
+    db.transaction_required()
+    _claimed(recipient).update(sent_at=sent_at, next_look_at=None, reason="")
+
+
+def recipient_later(*, recipient: Recipient, reason: str, now: datetime) -> None:
+    """Try a claimed mail again later, or never again after too many attempts."""
+    if recipient.attempts >= rules.ATTEMPTS:
+        recipient_failed(recipient=recipient, reason=reason, now=now)
+        return
+    db.transaction_required()
+    _claimed(recipient).update(
+        next_look_at=now + rules.try_again_after(recipient.attempts), reason=reason[: rules.REASON_LENGTH]
+    )
+
+
+def recipient_failed(*, recipient: Recipient, reason: str, now: datetime) -> None:
+    """Try a claimed mail no more, and keep why."""
+    db.transaction_required()
+    _claimed(recipient).update(next_look_at=None, failed_at=now, reason=reason[: rules.REASON_LENGTH])
+
+
+def _claimed(recipient: Recipient) -> QuerySet[Recipient]:
+    """Return the row of a mail unless another worker has claimed it since."""
+    return Recipient.objects.filter(pk=recipient.pk, attempts=recipient.attempts, sent_at=None)
+
+
+def failed_again(*, mailing_id: int, now: datetime) -> int:
+    """Let the mails of a message wait again that failed, and count them."""
+    db.transaction_required()
+    failed = Recipient.objects.filter(mailing_id=mailing_id, failed_at__isnull=False)
+    count = failed.update(failed_at=None, reason="", attempts=0, next_look_at=now)
+    if count:
+        Mailing.objects.filter(pk=mailing_id).update(finished_at=None)
+    return count
+
+
+def mailings_finish(*, now: datetime) -> None:
+    """Mark the messages of which nothing is left to send."""
+    db.transaction_required()
+    db.rows(sql.FINISH, {"now": now})
+
+
+def news_stop(*, address_hash: str, now: datetime) -> None:
+    """Keep that whoever has this address wants no news."""
+    db.transaction_required()
+    Unsubscription.objects.get_or_create(pk=address_hash, defaults={"at": now})
+
+
+def news_resume(*, address_hash: str) -> None:
+    """Forget that whoever has this address wanted no news."""
+    db.transaction_required()
+    Unsubscription.objects.filter(pk=address_hash).delete()

@@ -1,0 +1,29 @@
+"""The page of the link in a mail with news: no more of them, or again. Whoever has the link may."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.csrf import csrf_exempt
+
+from overlord.kernel.errors import NotFound
+from overlord.kernel.methods import allow
+from overlord.mailings import links, selectors, services
+
+
+@csrf_exempt  # RFC 8058: a mail program posts the link by itself; the link alone is the right
+@allow("GET", "POST")
+def news(request: HttpRequest, signed: str) -> HttpResponse:
+    """Ask whether to send no more news, then do so; a GET changes nothing, since mail servers follow links."""
+    try:
+        address_hash = links.link_read(signed)
+    except links.NotALink:
+        raise NotFound() from None
+    if request.method == "POST":
+        change = services.news_resume if request.POST.get("news") == "yes" else services.news_stop
+        change(address_hash=address_hash)
+        if "List-Unsubscribe" not in request.POST:  # a mail program follows no redirection
+            return redirect("news", signed)
+    is_stopped = selectors.is_unsubscribed(address_hash=address_hash)
+    response = render(request, "mailings/news.html", {"is_stopped": is_stopped})
+    response["Cache-Control"] = "no-store, private"
+    response["X-Robots-Tag"] = "noindex"
+    return response

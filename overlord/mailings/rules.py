@@ -1,0 +1,74 @@
+"""Messages of organisers to the buyers of an event: decisions on plain values."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from enum import StrEnum
+
+from overlord.kernel import texts
+from overlord.kernel.errors import Invalid
+
+SUBJECT_LENGTH = 150
+TEXT_LENGTH = 20_000
+ADDRESS_LENGTH = 254
+REASON_LENGTH = 500
+ATTEMPTS = 12  # then it has failed; with growing pauses, some ten minutes
+LEASE = timedelta(minutes=2)  # longer than sending one may take
+TICK = timedelta(seconds=5)
+MINUTE = timedelta(minutes=1)
+
+
+class Kind(StrEnum):
+    """What a message is about. Who wants no news gets those about the own tickets all the same."""
+
+    EVENT = "event"
+    NEWS = "news"
+
+
+class Audience(StrEnum):
+    """Who gets a message, by the state of their tickets."""
+
+    TICKETS = "tickets"
+    NOT_ADMITTED = "not_admitted"
+    EVERYONE = "everyone"
+
+
+# The states of tickets that each audience has one of.
+STATES: dict[Audience, list[str]] = {
+    Audience.TICKETS: ["valid", "admitted"],
+    Audience.NOT_ADMITTED: ["valid"],
+    Audience.EVERYONE: ["valid", "admitted", "revoked"],
+}
+
+
+def subject_read(text: str) -> str:
+    """Return a subject as it is kept, on one line; raise Invalid."""
+    return _read("subject", text, texts.one_line, most=SUBJECT_LENGTH)
+
+
+def text_read(text: str) -> str:
+    """Return the text of a message as it is kept; raise Invalid."""
+    found = _read("text", text, texts.paragraphs, most=TEXT_LENGTH)
+    if not found:
+        raise Invalid("Write something first.", errors={"text": ["Write something first."]})
+    return found
+
+
+def _read(field: str, text: str, read: Callable[..., str], *, most: int) -> str:
+    try:
+        return read(text, most=most)
+    except ValueError as error:
+        raise Invalid(str(error), errors={field: [str(error)]}) from None
+
+
+def has_room(*, per_minute: int, last_minute: int, last_tick: int) -> bool:
+    """Return whether one more mail may begin, after so many in the last minute and in the last TICK.
+
+    The second bound spreads a minute's mails over the minute.
+    """
+    per_tick = -(-per_minute * TICK // MINUTE)
+    return last_minute < per_minute and last_tick < per_tick
+
+
+def try_again_after(attempts: int) -> timedelta:
+    """Return how long to wait before the next attempt: 2 s at first, a minute at most."""
+    return timedelta(seconds=min(60, 2 ** min(attempts, 6)))

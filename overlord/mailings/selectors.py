@@ -1,0 +1,76 @@
+"""Reads of messages to buyers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, Q
+
+from overlord.kernel import db
+from overlord.mailings import sql
+from overlord.mailings.models import Mailing, Recipient, Unsubscription
+from overlord.mailings.rules import STATES, Audience, Kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class To:
+    """To whom a message goes."""
+
+    event_id: int
+    kind: Kind
+    audience: Audience
+    ticket_type: int | None
+    with_holders: bool
+
+    def params(self) -> dict[str, Any]:
+        """Return what the statements of `sql` ask for."""
+        return {
+            "event": self.event_id,
+            "states": STATES[self.audience],
+            "ticket_type": self.ticket_type,
+            "with_holders": self.with_holders,
+            "is_news": self.kind == Kind.NEWS,
+        }
+
+
+def recipients_count(*, to: To) -> int:
+    """Return how many would get a message."""
+    return int(db.rows(sql.COUNT, to.params())[0]["count"])
+
+
+def mailings(*, event_id: int, most: int) -> list[Mailing]:
+    """Return the messages of an event, the latest first; not those that went to their author only."""
+    found = Mailing.objects.filter(event_id=event_id, is_trial=False).select_related("author", "ticket_type")
+    return list(found.order_by("-pk")[:most])
+
+
+def mailing(*, event_id: int, mailing_id: int) -> Mailing | None:
+    """Return one message of an event."""
+    found = Mailing.objects.filter(pk=mailing_id, event_id=event_id, is_trial=False)
+    return found.select_related("event", "author", "ticket_type").first()
+
+
+def progress(*, mailing_id: int) -> Mapping[str, int]:
+    """Return how many mails of a message were sent, wait and failed."""
+    waiting = Q(next_look_at__isnull=False)
+    return Recipient.objects.filter(mailing_id=mailing_id).aggregate(
+        sent=Count("pk", filter=Q(sent_at__isnull=False)),
+        waiting=Count("pk", filter=waiting),
+        failed=Count("pk", filter=Q(failed_at__isnull=False)),
+    )
+
+
+def failures(*, mailing_id: int, most: int) -> list[Recipient]:
+    """Return mails of a message that failed, the first ones first."""
+    failed = Recipient.objects.filter(mailing_id=mailing_id, failed_at__isnull=False)
+    return list(failed.order_by("pk")[:most])
+
+
+def address_hash(address: str) -> str:
+    """Return what an address is known by where it is not kept. Case does not matter."""
+    return str(db.rows(sql.ADDRESS_HASH, [address])[0]["hash"])
+
+
+def is_unsubscribed(*, address_hash: str) -> bool:
+    """Return whether whoever has this address wants no news."""
+    return Unsubscription.objects.filter(pk=address_hash).exists()

@@ -1,0 +1,185 @@
+"""Use cases of messages to buyers. `mailings_go_on` runs in the upkeep worker, the others in web processes.
+
+A mail is claimed in one transaction, sent, and marked in another. A worker that dies before the mail server has
+taken the mail leaves a claim that ends by itself. One that dies between that and the mark leaves one mail of which
+nobody can know: it is sent again with the same Message-ID, by which mail programs recognise it.
+"""
+
+import logging
+from datetime import datetime
+from smtplib import SMTPRecipientsRefused, SMTPResponseException
+
+from django.conf import settings
+from django.core.mail import get_connection
+from django.core.mail.backends.base import BaseEmailBackend
+from django.db import Error as DatabaseError
+
+from overlord.accounts.models import User
+from overlord.journal import operations as journal
+from overlord.journal.actions import Action
+from overlord.kernel import db
+from overlord.kernel.errors import NotFound
+from overlord.kernel.pruning import prune
+from overlord.mailings import mails, operations, rules, selectors
+from overlord.mailings.models import Mailing, Recipient
+from overlord.mailings.rules import Kind
+from overlord.mailings.selectors import To
+from overlord.shop.languages import spoken
+
+logger = logging.getLogger(__name__)
+
+
+def mailing_send(*, to: To, staff_id: int, subject: str, text: str, key: str) -> int:
+    """Owe a message to all whom it is for, and return its id; the same key sends once. Raises Invalid."""
+    subject, text = rules.subject_read(subject), rules.text_read(text)
+    with db.transaction():
+        now = db.now()
+        mailing, is_new = operations.mailing_open(
+            to=to, staff_id=staff_id, subject=subject, text=text, key=key, is_trial=False, now=now
+        )
+        if is_new:
+            count = operations.recipients_collect(mailing=mailing, to=to, now=now)
+            journal.entry_add(
+                actor_id=staff_id,
+                action=Action.MESSAGE_SENT,
+                event_id=to.event_id,
+                now=now,
+                message=mailing.pk,
+                count=count,
+            )
+    return int(mailing.pk)
+
+
+def mailing_try(*, to: To, staff: User, subject: str, text: str, key: str) -> None:
+    """Owe a message to its author alone, to see how it looks. Raises Invalid."""
+    subject, text = rules.subject_read(subject), rules.text_read(text)
+    with db.transaction():
+        now = db.now()
+        mailing, is_new = operations.mailing_open(
+            to=to, staff_id=staff.pk, subject=subject, text=text, key=key, is_trial=True, now=now
+        )
+        if is_new:
+            operations.trial_address(
+                mailing=mailing,
+                staff_id=staff.pk,
+                address=staff.mail_address,
+                language=staff.language,
+                now=now,
+            )
+
+
+def failed_again(*, staff_id: int, event_id: int, mailing_id: int) -> int:
+    """Let the mails of a message wait again that failed, and count them; raise NotFound."""
+    if selectors.mailing(event_id=event_id, mailing_id=mailing_id) is None:
+        raise NotFound()
+    with db.transaction():
+        now = db.now()
+        count = operations.failed_again(mailing_id=mailing_id, now=now)
+        if count:
+            journal.entry_add(
+                actor_id=staff_id,
+                action=Action.MESSAGE_TRIED_AGAIN,
+                event_id=event_id,
+                now=now,
+                message=mailing_id,
+                count=count,
+            )
+        return count
+
+
+def mailings_go_on() -> int:
+    """Send the mails that are due, as many as the pace allows now, and count them.
+
+    One process sends at a time, so that a mail server that hangs holds no second thread.
+    """
+    with db.advisory_lock("mailings") as lock:
+        if not lock.is_mine():
+            return 0
+        post = get_connection()
+        count = 0
+        try:
+            while (pk := _claim()) is not None:
+                count += _send(Recipient.objects.select_related("mailing__event").get(pk=pk), post)
+        finally:
+            post.close()
+        with db.transaction():
+            operations.mailings_finish(now=db.now())
+        return count
+
+
+def _claim() -> int | None:
+    with db.transaction():
+        return operations.recipient_claim(per_minute=settings.MAILINGS_PER_MINUTE, now=db.now())
+
+
+def _send(recipient: Recipient, post: BaseEmailBackend) -> bool:
+    """Send one claimed mail and return whether it was sent."""
+    address_hash = selectors.address_hash(recipient.address)
+    is_news = recipient.mailing.kind == Kind.NEWS
+    if not recipient.address or (is_news and selectors.is_unsubscribed(address_hash=address_hash)):
+        with db.transaction():
+            operations.recipient_sent(recipient=recipient, sent_at=None)
+        return False
+    try:
+        with spoken(recipient.language):
+            message = mails.message(recipient=recipient, address_hash=address_hash)
+        post.open()  # once for all mails
+        post.send_messages([message])
+    except OSError as error:  # smtplib's errors are OSErrors
+        logger.warning("The %s was not sent: %s", recipient, type(error).__name__)
+        _not_sent(recipient, error)
+        post.close()  # so that the next mail opens another
+        return False
+    except DatabaseError:
+        raise  # PostgreSQL is away: the mail is due again when its claim ends
+    except Exception as error:  # an address that no mail can carry must not hold up the others
+        logger.exception("The %s cannot be sent.", recipient)
+        with db.transaction():
+            operations.recipient_failed(recipient=recipient, reason=str(error), now=db.now())
+        return False
+    with db.transaction():
+        operations.recipient_sent(recipient=recipient, sent_at=db.now())
+    return True
+
+
+def _not_sent(recipient: Recipient, error: OSError) -> None:
+    """Keep why a mail was not sent, and try it later unless the mail server has refused it for good."""
+    code, reason = _said(error)
+    is_final = code is not None and 500 <= code < 600
+    with db.transaction():
+        mark = operations.recipient_failed if is_final else operations.recipient_later
+        mark(recipient=recipient, reason=reason, now=db.now())
+
+
+def _said(error: OSError) -> tuple[int | None, str]:
+    """Return what the mail server answered: its code, if it gave one, and its words."""
+    code: int
+    words: bytes | str
+    if isinstance(error, SMTPRecipientsRefused) and error.recipients:
+        code, words = next(iter(error.recipients.values()))
+    elif isinstance(error, SMTPResponseException):
+        code, words = error.smtp_code, error.smtp_error
+    else:
+        return None, str(error)
+    text = words.decode("utf-8", "replace") if isinstance(words, bytes) else str(words)
+    return code, f"{code} {text}"
+
+
+def news_stop(*, address_hash: str) -> None:
+    """Send no more news to whoever has this address."""
+    with db.transaction():
+        operations.news_stop(address_hash=address_hash, now=db.now())
+
+
+def news_resume(*, address_hash: str) -> None:
+    """Send news again to whoever has this address."""
+    with db.transaction():
+        operations.news_resume(address_hash=address_hash)
+
+
+def rows_prune(*, before: datetime) -> dict[str, int]:
+    """Delete the mails of messages that were finished before then, and the trials, and count them."""
+    return {
+        "mails of messages": prune(lambda: Recipient.objects.filter(mailing__finished_at__lt=before)),
+        "trials of messages": prune(lambda: Mailing.objects.filter(is_trial=True, finished_at__lt=before)),
+    }

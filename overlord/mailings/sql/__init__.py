@@ -1,0 +1,53 @@
+"""The app's SQL, where it is clearer or quicker than the ORM. Statements are read from here at import."""
+
+# What an address is known by where it is not to be kept.
+ADDRESS_HASH = "SELECT encode(sha256(convert_to(accounts_name_key(%s), 'UTF8')), 'hex') AS hash"
+
+# To whom a message goes, each address once: to a buyer rather than to somebody to whom a ticket was handed.
+_WHO = """
+SELECT DISTINCT ON (accounts_name_key(who.address)) who.address, who.person_id, who.language
+  FROM (SELECT COALESCE(NULLIF(u.email, ''), u.contact_email) AS address, u.id AS person_id, u.language, 0 AS rank
+          FROM admission_ticket t
+          JOIN tickets_reservation r ON r.id = t.reservation_id
+          JOIN accounts_user u ON u.id = r.buyer_id
+         WHERE t.event_id = %(event)s AND t.state = ANY(%(states)s)
+           AND (%(ticket_type)s::bigint IS NULL OR r.ticket_type_id = %(ticket_type)s)
+         UNION ALL
+        SELECT t.handed_to, NULL::bigint, u.language, 1
+          FROM admission_ticket t
+          JOIN tickets_reservation r ON r.id = t.reservation_id
+          JOIN accounts_user u ON u.id = r.buyer_id
+         WHERE %(with_holders)s AND t.event_id = %(event)s AND t.state = ANY(%(states)s) AND t.handed_to <> ''
+           AND (%(ticket_type)s::bigint IS NULL OR r.ticket_type_id = %(ticket_type)s)) who
+ WHERE who.address <> '' AND who.address NOT LIKE '%%@erased.invalid'
+   AND NOT (%(is_news)s AND EXISTS (
+           SELECT FROM mailings_unsubscription n
+            WHERE n.address_hash = encode(sha256(convert_to(accounts_name_key(who.address), 'UTF8')), 'hex')))
+ ORDER BY accounts_name_key(who.address), who.rank, who.person_id
+"""
+COUNT = f"SELECT count(*) AS count FROM ({_WHO}) found"  # noqa: S608
+# In one statement, so that the number of recipients costs no memory here.
+COLLECT = f"""
+INSERT INTO mailings_recipient (mailing_id, address, person_id, language, next_look_at)
+SELECT %(mailing)s, found.address, found.person_id, found.language, %(now)s FROM ({_WHO}) found
+"""  # noqa: S608
+
+# The pace: under this lock, one claim counts what the one before it claimed.
+PACE_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('mailings pace', 0))"
+PACE = """
+SELECT count(*) AS last_minute, count(*) FILTER (WHERE claimed_at > %(now)s - %(tick)s) AS last_tick
+  FROM mailings_recipient WHERE claimed_at > %(now)s - %(minute)s
+"""
+CLAIM = """
+UPDATE mailings_recipient SET attempts = attempts + 1, claimed_at = %(now)s, next_look_at = %(now)s + %(lease)s
+ WHERE id = (SELECT due.id FROM mailings_recipient due WHERE due.next_look_at <= %(now)s
+              ORDER BY due.next_look_at, due.id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
+RETURNING id
+"""
+FINISH = """
+UPDATE mailings_mailing m
+   SET finished_at = %(now)s,
+       sent = (SELECT count(*) FROM mailings_recipient r WHERE r.mailing_id = m.id AND r.sent_at IS NOT NULL)
+ WHERE m.finished_at IS NULL
+   AND NOT EXISTS (SELECT FROM mailings_recipient r WHERE r.mailing_id = m.id AND r.next_look_at IS NOT NULL)
+"""
