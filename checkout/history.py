@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db.models import Q
 
 from checkout.models import CounterSale, OrderRecord, Payment, PaymentStep, Receipt, RefundNotice
-from tickets.admission.models import HandOverNotice, Scan
+from tickets.admission.models import HandOverNotice, HolderNotice, Scan
 from tickets.models import MoveNotice, Reservation
 
 
@@ -78,7 +78,9 @@ def _payment_facts(payment: Payment) -> Iterator[Fact]:
         yield from _mail_fact(notice, "refund", f"the mail about refund {notice.pk} was sent")
 
 
-def _mail_fact(notice: RefundNotice | HandOverNotice | MoveNotice, kind: str, what: str) -> Iterator[Fact]:
+def _mail_fact(
+    notice: RefundNotice | HandOverNotice | HolderNotice | MoveNotice, kind: str, what: str
+) -> Iterator[Fact]:
     if notice.sent_at is not None:
         yield Fact(at=notice.sent_at, kind=kind, number=notice.pk, what=what)
 
@@ -96,6 +98,9 @@ def _ticket_facts(order_id: int) -> Iterator[Fact]:
     for notice in HandOverNotice.objects.filter(of_order).select_related("ticket").order_by("pk"):
         to = notice.to or "somebody whose address was erased"
         yield from _mail_fact(notice, "mail", f"ticket {notice.ticket.serial} handed over: mail sent to {to}")
+    for told in HolderNotice.objects.filter(of_order).select_related("ticket").order_by("pk"):
+        what = f"ticket {told.ticket.serial}: its holder was told that the event is {told.kind}"
+        yield from _mail_fact(told, "mail", what)
 
 
 def _move_facts(reservations: Iterable[Reservation]) -> Iterator[Fact]:
@@ -103,4 +108,4 @@ def _move_facts(reservations: Iterable[Reservation]) -> Iterator[Fact]:
     events = {each.ticket_type.event_id for each in reservations}
     buyers = {each.buyer_id for each in reservations}
     for notice in MoveNotice.objects.filter(event_id__in=events, buyer_id__in=buyers).order_by("pk"):
-        yield from _mail_fact(notice, "mail", "the mail about the new date was sent")
+        yield from _mail_fact(notice, "mail", "the mail about the new date or place was sent")

@@ -21,7 +21,7 @@ from checkout.rules import PaymentStatus, RefundStatus
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from tickets import selectors as tickets
-from tickets.admission.models import HandOverNotice
+from tickets.admission.models import HandOverNotice, HolderNotice
 from tickets.models import MoveNotice, Reservation
 
 
@@ -182,7 +182,16 @@ def unmatched_charges_open() -> QuerySet[UnmatchedCharge]:
 
 
 def to_look_after(
-    model: type[Payment | Refund | Receipt | RefundNotice | MoveNotice | HandOverNotice | CancelledOrder],
+    model: type[
+        Payment
+        | Refund
+        | Receipt
+        | RefundNotice
+        | MoveNotice
+        | HandOverNotice
+        | CancelledOrder
+        | HolderNotice
+    ],
     *,
     now: datetime,
     most: int,

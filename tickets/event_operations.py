@@ -13,7 +13,7 @@ from django.db.models import F
 from overlord.kernel import db
 from tickets import operations, projections
 from tickets.event_files import EventToLoad
-from tickets.event_rules import EventStatus
+from tickets.event_rules import EventStatus, PlaceAndTime
 from tickets.models import Event, Inventory, MoveNotice, Reservation, TicketType
 from tickets.rules import Opening
 
@@ -66,16 +66,24 @@ def event_moved(*, event_id: int, before: datetime, after: datetime) -> None:
     ending.update(closes_at=after, version=F("version") + 1)
 
 
-def move_notices_owe(*, event_id: int, date_before: datetime, time_zone_before: str, now: datetime) -> None:
-    """Owe each buyer of an event a mail about its new date, unless one is owed already."""
+def calendar_changed(*, event_id: int) -> None:
+    """Let calendars take the next file of an event for a newer one."""
+    db.transaction_required()
+    Event.objects.filter(pk=event_id).update(calendar_version=F("calendar_version") + 1)
+
+
+def move_notices_owe(*, event_id: int, before: PlaceAndTime, now: datetime) -> None:
+    """Owe each buyer of an event a mail about its new date or place, unless one is owed already."""
     db.transaction_required()
     sold = Reservation.objects.filter(ticket_type__event_id=event_id, state=Reservation.State.VALIDATED)
     notices = [
         MoveNotice(
             event_id=event_id,
             buyer_id=buyer_id,
-            date_before=date_before,
-            time_zone_before=time_zone_before,
+            date_before=before.date,
+            time_zone_before=before.time_zone,
+            venue_before=before.venue,
+            address_before=before.address,
             next_look_at=now,
         )
         for buyer_id in sold.order_by("buyer_id").values_list("buyer_id", flat=True).distinct()
@@ -189,6 +197,8 @@ def event_status_set(*, event: Event, status: EventStatus, now: datetime) -> Non
     event.status = status
     if status == EventStatus.ON_SALE:
         _paused_set(event_id=event.pk, paused=False, now=now)
+    if status == EventStatus.CANCELLED:
+        calendar_changed(event_id=event.pk)
     if status == EventStatus.DRAFT:
         db.after_commit(partial(projections.announce_deleted, event_id=event.pk, now=now))
 

@@ -1,5 +1,6 @@
 """What an event may be: decisions of staff, on plain values. Nothing here reads a clock, a row or a setting."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -14,6 +15,16 @@ class EventStatus(StrEnum):
     DRAFT = "draft"
     ON_SALE = "on_sale"
     CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaceAndTime:
+    """When and where an event is, as people with tickets know it. No venue or address: not known."""
+
+    date: datetime
+    time_zone: str
+    venue: str | None
+    address: str | None
 
 
 class NotADraft(Conflict):

@@ -5,10 +5,13 @@ from typing import Any
 
 from tickets import event_operations
 from tickets.admin_forms import EventForm, TicketTypeForm
+from tickets.event_rules import PlaceAndTime
 from tickets.models import Event
 
 COLUMNS = {"name": "name", "max_per_user": "max_per_user", "price": "price_minor", "hidden": "hidden"}
 DECIDED = ("capacity", "opens_at", "closes_at", "paused")  # what is kept on the inventory
+TOLD = {"date", "time_zone", "venue", "address"}  # who has tickets gets a mail when one of these changes
+IN_CALENDARS = {*TOLD, "ends_at", "name"}
 # What staff read when the database refuses what a form let through: somebody else was quicker.
 SENTENCES = {
     "inventory_never_oversold": "A capacity is lower than the tickets that are on hold or sold.",
@@ -29,13 +32,11 @@ def event_write(*, form: EventForm, now: datetime) -> None:
     event.save(update_fields=changed)
     if "date" in changed:
         event_operations.event_moved(event_id=event.pk, before=form.initial["date"], after=event.date)
-    if changed & {"date", "time_zone"}:
-        event_operations.move_notices_owe(
-            event_id=event.pk,
-            date_before=form.initial["date"],
-            time_zone_before=form.initial["time_zone"],
-            now=now,
-        )
+    if changed & IN_CALENDARS:
+        event_operations.calendar_changed(event_id=event.pk)
+    if changed & TOLD:
+        before = PlaceAndTime(**{name: form.initial[name] for name in sorted(TOLD)})
+        event_operations.move_notices_owe(event_id=event.pk, before=before, now=now)
 
 
 def types_write(*, formset: Any, now: datetime) -> None:

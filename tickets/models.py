@@ -87,6 +87,8 @@ class Event(models.Model):
         db_default=Opening.DIRECT.value,
         help_text="Draw: people enter a lobby, and places are drawn when the sale opens.",
     )
+    # Rises with each change that a calendar shows: the SEQUENCE of its files (RFC 5545).
+    calendar_version = models.IntegerField(default=0, db_default=0, editable=False)
     version = models.BigIntegerField(default=1, editable=False)
 
     class Meta:
@@ -354,15 +356,17 @@ class Reservation(models.Model):
 
 
 class MoveNotice(models.Model):
-    """The e-mail that tells a buyer of another date. Written with the edit; checkout sends it as it sends receipts.
+    """The e-mail that tells a buyer of another date or place. Written with the edit; sent as receipts are.
 
-    Edits before it is sent make one mail: from the date that the buyer knows to the one that holds then.
+    Edits before it is sent make one mail: from the date and place that the buyer knows to those that hold then.
     """
 
     event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="+")
     buyer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     date_before = models.DateTimeField()
     time_zone_before = models.CharField(max_length=64)
+    venue_before = models.CharField(max_length=VENUE_LENGTH, null=True, help_text="Empty: not known.")
+    address_before = models.CharField(max_length=ADDRESS_LENGTH, null=True, help_text="Empty: not known.")
     attempts = models.IntegerField(default=0)
     next_look_at = models.DateTimeField(null=True)
     sent_at = models.DateTimeField(null=True)

@@ -10,12 +10,12 @@ from checkout import selectors
 from checkout.models import Payment
 from overlord.shop import formats, look
 from tickets.admission import selectors as admission
-from tickets.admission.models import HandOverNotice, Ticket
+from tickets.admission.models import HandOverNotice, HolderNotice, Ticket
 
 Kind = HandOverNotice.Kind
 
 
-def payment_of(notice: HandOverNotice) -> Payment | None:
+def payment_of(notice: HandOverNotice | HolderNotice) -> Payment | None:
     """Return the payment of a ticket's order; None for an order that cost nothing."""
     return selectors.payment_charged(order_id=notice.ticket.reservation.order_id)
 

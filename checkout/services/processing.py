@@ -17,13 +17,13 @@ from checkout.rules import Charge, Outcome, PaymentStatus, Step
 from checkout.services import late_payments
 from overlord.kernel import db
 from overlord.kernel.queues import Queue, enqueue, queue_length
-from tickets.admission.models import HandOverNotice
+from tickets.admission.models import HandOverNotice, HolderNotice
 from tickets.models import MoveNotice
 
 logger = logging.getLogger(__name__)
 Found = TypeVar("Found")
 
-MAILS = (Receipt, RefundNotice, MoveNotice, HandOverNotice, CancelledOrder)
+MAILS = (Receipt, RefundNotice, MoveNotice, HandOverNotice, CancelledOrder, HolderNotice)
 LOOKED_AFTER_AT_ONCE = 500
 RECEIPTS_AT_ONCE = 100  # messages on the queue of mails; each sends all receipts that are due
 MESSAGE_EXPIRES = 4.0  # seconds; beat looks again every two, so an older message only repeats a newer one

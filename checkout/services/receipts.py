@@ -16,21 +16,28 @@ from django.utils.translation import gettext as _
 from checkout import operations, rules, selectors
 from checkout.models import CancelledOrder, Incident, Payment, Receipt, RefundNotice
 from checkout.rules import PaymentStatus, RefundStatus
-from checkout.services import hand_over_messages
+from checkout.services import hand_over_messages, holder_messages, moves
 from overlord.accounts.models import User
 from overlord.kernel import db, money
 from overlord.shop import formats, look
 from overlord.shop.languages import spoken
 from tickets import selectors as tickets
 from tickets.admission import selectors as admission
-from tickets.admission.documents import order_documents
-from tickets.admission.models import HandOverNotice
+from tickets.admission.documents import order_calendar, order_documents
+from tickets.admission.models import HandOverNotice, HolderNotice
 from tickets.models import Event, MoveNotice, Reservation
 
 logger = logging.getLogger(__name__)
 
-Owed = Receipt | RefundNotice | MoveNotice | HandOverNotice | CancelledOrder
-KINDS: tuple[type[Owed], ...] = (Receipt, RefundNotice, MoveNotice, HandOverNotice, CancelledOrder)
+Owed = Receipt | RefundNotice | MoveNotice | HandOverNotice | CancelledOrder | HolderNotice
+KINDS: tuple[type[Owed], ...] = (
+    Receipt,
+    RefundNotice,
+    MoveNotice,
+    HandOverNotice,
+    CancelledOrder,
+    HolderNotice,
+)
 
 AT_ONCE = 500
 LEASE = timedelta(minutes=2)  # longer than sending one may take
@@ -67,6 +74,8 @@ def _send(model: type[Owed], pk: int, post: BaseEmailBackend) -> bool:
         owed.attempts += 1
         owed.next_look_at = db.now() + LEASE
         owed.save(update_fields=["attempts", "next_look_at"])
+        if isinstance(owed, MoveNotice | CancelledOrder) and owed.attempts == 1:
+            holder_messages.holders_owe(owed, now=db.now())
     try:
         with spoken(_reader_of(owed).language):
             message = _message(owed)
@@ -118,7 +127,7 @@ def _subject_of(owed: Owed) -> tuple[Payment | None, str]:
         return owed.payment, "its receipt"
     if isinstance(owed, RefundNotice):
         return owed.payment, f"the notice of refund {owed.pk}"
-    if isinstance(owed, HandOverNotice):
+    if isinstance(owed, HandOverNotice | HolderNotice):
         return hand_over_messages.payment_of(owed), f"the {owed}"
     if isinstance(owed, CancelledOrder):
         return owed.payment, f"the {owed}"
@@ -127,7 +136,7 @@ def _subject_of(owed: Owed) -> tuple[Payment | None, str]:
 
 def _reader_of(owed: Owed) -> User:
     """Return the buyer in whose language a mail is written, also when it goes to whom the buyer gave a ticket."""
-    if isinstance(owed, HandOverNotice):
+    if isinstance(owed, HandOverNotice | HolderNotice):
         return owed.ticket.reservation.buyer
     return owed.buyer if isinstance(owed, MoveNotice) else owed.payment.buyer
 
@@ -138,6 +147,8 @@ def _message(owed: Owed) -> EmailMessage | None:
         return _receipt_message(owed)
     if isinstance(owed, HandOverNotice):
         return hand_over_messages.message(owed)
+    if isinstance(owed, HolderNotice):
+        return holder_messages.message(owed, now=db.now())
     if isinstance(owed, CancelledOrder):
         return _cancelled_message(owed)
     return _refund_message(owed) if isinstance(owed, RefundNotice) else _move_message(owed)
@@ -218,18 +229,26 @@ def _refund_message(notice: RefundNotice) -> EmailMessage:
 
 
 def _move_message(notice: MoveNotice) -> EmailMessage | None:
-    event, payment = notice.event, _subject_of(notice)[0]
-    before = formats.date_time(notice.date_before, notice.time_zone_before)
-    if payment is None or before == formats.date_time(event.date, event.time_zone):
+    payment, changes = _subject_of(notice)[0], moves.changes(notice.event, notice)
+    if payment is None or not changes:
         return None  # moved back meanwhile, or the tickets are not the buyer's any more
-    facts = {**_facts(payment), "before": before}
-    return EmailMessage(
-        subject=_("New date: %(name)s") % {"name": _one_line(facts)},
+    facts = {**_facts(payment), "changes": changes}
+    message = EmailMessage(
+        subject=_("New date or place: %(name)s") % {"name": _one_line(facts)},
         body=render_to_string("checkout/moved.txt", facts),
         to=[payment.buyer.mail_address],
         **look.envelope(),
         headers={"Message-ID": f"<moved-{notice.pk}-{notice.date_before.timestamp()}@ticket-overlord>"},
     )
+    return _with_calendar(message, payment)
+
+
+def _with_calendar(message: EmailMessage, payment: Payment) -> EmailMessage:
+    """Attach the file that brings the event in the reader's calendar up to date."""
+    calendar = order_calendar(order_id=payment.reservation_id, now=db.now())
+    if calendar is not None:
+        message.attach(calendar.name, calendar.content, calendar.kind)
+    return message
 
 
 def _cancelled_message(owed: CancelledOrder) -> EmailMessage:
@@ -240,13 +259,14 @@ def _cancelled_message(owed: CancelledOrder) -> EmailMessage:
         "is_free": not payment.amount_minor,
         "is_by_hand": payment.gateway == rules.COUNTER,
     }
-    return EmailMessage(
+    message = EmailMessage(
         subject=_("Cancelled: %(name)s") % {"name": _one_line(facts)},
         body=render_to_string("checkout/cancelled.txt", facts),
         to=[payment.buyer.mail_address],
         **look.envelope(),
         headers={"Message-ID": f"<cancelled-{payment.pk}-{payment.created.timestamp()}@ticket-overlord>"},
     )
+    return _with_calendar(message, payment)
 
 
 def _money(amount_minor: int, currency: str) -> str:

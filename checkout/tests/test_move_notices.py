@@ -16,6 +16,7 @@ from overlord.accounts.models import User
 from overlord.kernel import db
 from tests.threads import together
 from tickets import event_operations
+from tickets.event_rules import PlaceAndTime
 from tickets.models import Event, MoveNotice
 from tickets.tests.forms import Form
 
@@ -39,9 +40,10 @@ def move(payment: Payment, by: timedelta) -> None:
     event = Event.objects.get(pk=payment.reservation.ticket_type.event_id)
     with db.transaction():
         Event.objects.filter(pk=event.pk).update(date=event.date + by)
-        event_operations.move_notices_owe(
-            event_id=event.pk, date_before=event.date, time_zone_before=event.time_zone, now=db.now()
+        before = PlaceAndTime(
+            date=event.date, time_zone=event.time_zone, venue=event.venue, address=event.address
         )
+        event_operations.move_notices_owe(event_id=event.pk, before=before, now=db.now())
 
 
 def test_buyers_are_told_once_of_the_latest_date(paid: Payment, buyer: User) -> None:

@@ -135,6 +135,7 @@ def _form_context(shown: EventForms, event_id: int | None, *, is_sent: bool) -> 
         "types": shown.types,
         "is_sent": is_sent,
         "is_draft": shown.event.instance.status == Event.Status.DRAFT,
+        "told": 0 if event_id is None else selectors.people_told(event_id=event_id),
         "can_add": shown.types.total_form_count() < MOST_TYPES,
     }
 

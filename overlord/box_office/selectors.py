@@ -74,6 +74,15 @@ def cash_minor(*, event_id: int) -> int | None:
     return total
 
 
+def people_told(*, event_id: int) -> int:
+    """Return how many get a mail when an event moves: its buyers, and those to whom a ticket was handed."""
+    buyers = Reservation.objects.filter(
+        ticket_type__event_id=event_id, state=Reservation.State.VALIDATED
+    ).aggregate(count=Count("buyer", distinct=True))["count"]
+    handed = Ticket.objects.filter(event_id=event_id).exclude(state=Ticket.State.REVOKED)
+    return int(buyers + handed.exclude(handed_to="").count())
+
+
 # Orders --------------------------------------------------------------------------------------------------
 def orders_found(*, search: str) -> list[dict[str, Any]]:
     """Return the newest orders that a search means, 50 at most, each with its buyer, event, quantity and payment.

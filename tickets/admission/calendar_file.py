@@ -6,7 +6,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.utils.translation import gettext as _
-from icalendar import Calendar, Event
+from icalendar import Calendar
+from icalendar import Event as CalendarEvent
+
+from tickets.models import Event
 
 YEAR = timedelta(days=366)  # what the file says of the zone, before and after
 LASTS = timedelta(hours=2)  # a calendar wants an end, and an event may say only when it begins
@@ -15,14 +18,18 @@ LASTS = timedelta(hours=2)  # a calendar wants an end, and an event may say only
 def calendar_file(ticket: Mapping[str, Any], *, order_id: int, now: datetime) -> bytes:
     """Return the file for the event of a ticket, as `services.tickets_of_order` gives it, with its time zone.
 
-    A calendar that has the event already changes it: the file names the event the same each time. It has no link to
-    the tickets, because others may see the calendar.
+    A calendar that has the event already changes it: the file names the event the same each time, with a SEQUENCE
+    that rises. A cancelled event is marked as cancelled. It has no link to the tickets, because others may see the
+    calendar.
     """
     starts = ticket["event_date"].astimezone(ZoneInfo(ticket["event_time_zone"]))
     ends = ticket["event_ends_at"] or starts + LASTS
-    event = Event()
+    event = CalendarEvent()
     event.add("uid", f"event-{ticket['event_id']}-order-{order_id}@ticket-overlord")
+    event.add("sequence", ticket["event_calendar_version"])
     event.add("dtstamp", now)
+    if ticket["event_status"] == Event.Status.CANCELLED:
+        event.add("status", "CANCELLED")
     event.add("summary", ticket["event_name"])
     event.add("dtstart", starts)
     event.add("dtend", ends.astimezone(ZoneInfo(ticket["event_time_zone"])))

@@ -27,6 +27,12 @@ def order_documents(*, order_id: int, now: datetime) -> list[Document]:
     return [printed, event_calendar(shown, order_id=order_id, now=now)] if printed else []
 
 
+def order_calendar(*, order_id: int, only: int | None = None, now: datetime) -> Document | None:
+    """Return the event of an order's tickets, or of `only` one, as a file for calendars; None without tickets."""
+    shown = services.tickets_of_order(order_id=order_id, only=only, now=now)
+    return event_calendar(shown, order_id=order_id, now=now) if shown else None
+
+
 def tickets_pdf(shown: Sequence[Mapping[str, Any]], *, order_id: int) -> Document | None:
     """Return the tickets that open the door as a PDF, one page each; None when there are none."""
     valid = [ticket for ticket in shown if ticket["state"] != TicketState.REVOKED and ticket["code"]]

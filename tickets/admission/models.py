@@ -187,3 +187,50 @@ class HandOverNotice(models.Model):
 
     def __str__(self) -> str:
         return f"notice of ticket {self.ticket_id}, issue {self.issue} ({self.kind})"
+
+
+class HolderNotice(models.Model):
+    """An e-mail to whoever has a ticket that was handed over: the event was moved or cancelled.
+
+    Written with the mail to the ticket's buyer, and sent by checkout as receipts are.
+    """
+
+    class Kind(models.TextChoices):
+        MOVED = "moved", "The event has another date or place"
+        CANCELLED = "cancelled", "The event is cancelled"
+
+    ticket = models.ForeignKey(Ticket, on_delete=models.PROTECT, related_name="+", db_index=False)
+    issue = models.SmallIntegerField(help_text="The ticket's issue when it was written.")
+    kind = models.CharField(max_length=9, choices=Kind)
+    date_before = models.DateTimeField(null=True)
+    time_zone_before = models.CharField(max_length=64, blank=True)
+    venue_before = models.TextField(null=True)
+    address_before = models.TextField(null=True)
+    message = models.TextField(blank=True, help_text="What staff wrote when they cancelled the event.")
+    created = models.DateTimeField()
+    attempts = models.IntegerField(default=0)
+    next_look_at = models.DateTimeField(null=True)
+    sent_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["ticket", "kind"],
+                condition=Q(next_look_at__isnull=False),
+                name="holder_notice_owed_once",
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind="moved") | Q(date_before__isnull=False), name="holder_notice_says_from_when"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["next_look_at"],
+                condition=Q(next_look_at__isnull=False),
+                name="holder_notice_to_send",
+            ),
+            models.Index(fields=["ticket"], name="holder_notice_of_ticket"),
+        ]
+
+    def __str__(self) -> str:
+        return f"notice to the holder of ticket {self.ticket_id} ({self.kind})"

@@ -53,7 +53,7 @@ def tickets_of_order(*, order_id: int) -> list[dict[str, Any]]:
     """Read all tickets of an order, in order, as `tickets_of` does, with what a page says of each.
 
     That is `ticket_type_name`, `admitted_gate`, its `order`, and of the event `event_name`, `event_date`,
-    `event_ends_at`, `event_time_zone`, `event_status`, `event_venue` and `event_address`.
+    `event_ends_at`, `event_time_zone`, `event_status`, `event_venue`, `event_address` and `event_calendar_version`.
     """
     of_order = Q(reservation_id=order_id) | Q(reservation__lead_id=order_id)
     return list(
@@ -69,6 +69,7 @@ def tickets_of_order(*, order_id: int) -> list[dict[str, Any]]:
             event_status=F("event__status"),
             event_venue=F("event__venue"),
             event_address=F("event__address"),
+            event_calendar_version=F("event__calendar_version"),
             order=Coalesce("reservation__lead_id", "reservation_id"),
         )
         .values(
@@ -83,6 +84,7 @@ def tickets_of_order(*, order_id: int) -> list[dict[str, Any]]:
             "event_status",
             "event_venue",
             "event_address",
+            "event_calendar_version",
             "order",
         )
     )

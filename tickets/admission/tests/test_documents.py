@@ -25,6 +25,8 @@ SHOWN: dict[str, Any] = {
     "state": "valid",
     "code": CODE,
     "event_id": 3,
+    "event_status": "on_sale",
+    "event_calendar_version": 0,
     "event_name": "Žižkov, Жук; Fête\N{EURO SIGN}",
     "event_date": datetime(2027, 7, 1, 18, 30, tzinfo=UTC),
     "event_ends_at": datetime(2027, 7, 1, 21, 0, tzinfo=UTC),

@@ -1,0 +1,84 @@
+"""The e-mails to whoever has a ticket that was handed over, when its event is moved or cancelled.
+
+They are owed in the transaction in which the mail to the ticket's buyer is first tried, and sent as receipts are.
+So each is owed once, however often that mail is tried. They run in the mail worker.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.db.models import Q
+from django.template.loader import render_to_string
+from django.utils.translation import gettext as _
+
+from checkout.models import CancelledOrder
+from checkout.services import moves
+from overlord.kernel import db
+from overlord.shop import formats
+from tickets.admission.documents import order_calendar
+from tickets.admission.models import HolderNotice, Ticket
+from tickets.models import MoveNotice
+
+Kind = HolderNotice.Kind
+
+
+def holders_owe(owed: MoveNotice | CancelledOrder, *, now: datetime) -> None:
+    """Owe a mail to each holder of a handed-over ticket that the mail to its buyer is about too."""
+    db.transaction_required()
+    if isinstance(owed, MoveNotice):
+        tickets = Ticket.objects.filter(event=owed.event_id, reservation__buyer=owed.buyer_id)
+        tickets = tickets.exclude(state=Ticket.State.REVOKED)
+        facts: dict[str, Any] = {
+            "kind": Kind.MOVED,
+            "date_before": owed.date_before,
+            "time_zone_before": owed.time_zone_before,
+            "venue_before": owed.venue_before,
+            "address_before": owed.address_before,
+        }
+    else:
+        order = owed.payment.reservation_id
+        tickets = Ticket.objects.filter(Q(reservation=order) | Q(reservation__lead=order))
+        tickets = tickets.filter(Q(revoked_at=None) | Q(revoked_at__gte=owed.cancellation.created))
+        facts = {"kind": Kind.CANCELLED, "message": owed.cancellation.message}
+    notices = [
+        HolderNotice(ticket=ticket, issue=ticket.issue, created=now, next_look_at=now, **facts)
+        for ticket in tickets.exclude(handed_to="").order_by("pk")
+    ]
+    HolderNotice.objects.bulk_create(notices, ignore_conflicts=True)
+
+
+def message(notice: HolderNotice, *, now: datetime) -> EmailMessage | None:
+    """Return the mail; None when its reader has the ticket no more, or when there is nothing left to tell."""
+    ticket = notice.ticket
+    if ticket.issue != notice.issue or not ticket.handed_to:
+        return None
+    event = ticket.event
+    name = " ".join(event.name.split())
+    facts: dict[str, Any] = {
+        "event": event,
+        "date": formats.date_time(event.date, event.time_zone),
+        "holder": ticket.holder,
+        "ticket_type": ticket.reservation.ticket_type.name,
+        "seller_name": settings.SELLER_NAME,
+    }
+    if notice.kind == Kind.MOVED:
+        changes = moves.changes(event, notice)
+        if not changes or ticket.state == Ticket.State.REVOKED:
+            return None
+        facts |= {"changes": changes}
+        subject, template = _("New date or place: %(name)s"), "checkout/holder_moved.txt"
+    else:
+        facts |= {"message": notice.message}
+        subject, template = _("Cancelled: %(name)s"), "checkout/holder_cancelled.txt"
+    found = EmailMessage(
+        subject=subject % {"name": name},
+        body=render_to_string(template, facts),
+        to=[ticket.handed_to],
+        headers={"Message-ID": f"<holder-{notice.pk}-{notice.created.timestamp()}@ticket-overlord>"},
+    )
+    calendar = order_calendar(order_id=ticket.reservation.order_id, only=ticket.pk, now=now)
+    if calendar is not None:
+        found.attach(calendar.name, calendar.content, calendar.kind)
+    return found

@@ -1,0 +1,202 @@
+"""Who has tickets hears of another place and of a cancellation, with a calendar file that replaces the earlier one."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.test import Client
+from icalendar import Calendar
+from rest_framework.test import APIClient
+
+from checkout import services
+from checkout.models import Payment
+from checkout.permissions import Permission
+from checkout.services import holder_messages, receipts
+from checkout.tests.paying import pay, work
+from overlord.accounts.models import User
+from overlord.kernel import db
+from tests.clients import permit
+from tests.threads import together
+from tickets.admission.models import HolderNotice, Ticket
+from tickets.models import Event, MoveNotice
+from tickets.permissions import Permission as TicketsPermission
+from tickets.tests.forms import Form
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+FRIEND = "friend@example.org"
+
+
+@pytest.fixture
+def event(api: APIClient, payment: Payment) -> Event:
+    """Return an event with two tickets paid, one of them handed over, whose mails were sent."""
+    Event.objects.update(
+        date=datetime(2031, 1, 8, 19, 30, tzinfo=UTC),
+        time_zone="UTC",
+        venue="Town Hall",
+        address="Main Street 1",
+    )
+    pay(api, payment)
+    work(payment)
+    [ticket, _] = Ticket.objects.order_by("pk")
+    place = f"/event/reservations/{payment.reservation_id}/tickets/{ticket.pk}/hand-over/"
+    assert api.post(place, {"email": FRIEND, "holder": "Grace"}, format="json").status_code == 200
+    services.receipts_send()
+    mail.outbox.clear()
+    return Event.objects.get()
+
+
+@pytest.fixture
+def office(user_make: Callable[..., User]) -> Client:
+    client = Client(headers={"accept": "text/html"})
+    client.force_login(permit(user_make(username="mona"), *TicketsPermission, Permission.CANCEL_EVENT))
+    return client
+
+
+def edit(office: Client, event: Event, **changed: str) -> None:
+    assert Form(office, f"/office/events/{event.pk}/edit/").send(**changed).status_code == 302
+
+
+def sent() -> dict[str, Any]:
+    """Send what is owed, and return the mails by address."""
+    mail.outbox.clear()
+    while services.receipts_send():
+        pass
+    found = {each.to[0]: each for each in mail.outbox}
+    assert len(found) == len(mail.outbox), "each gets one mail"
+    return found
+
+
+def calendar_of(message: Any) -> dict[str, Any]:
+    [content] = [part[1] for part in message.attachments if part[0].endswith(".ics")]
+    [shown] = Calendar.from_ical(content).walk("VEVENT")
+    return {name: str(shown.get(name)) for name in ("UID", "SEQUENCE", "LOCATION", "STATUS", "SUMMARY")}
+
+
+def test_buyer_and_holder_hear_of_another_place_once(office: Client, event: Event, buyer: User) -> None:
+    edit(office, event, venue="Opera", address="")
+    together(*[services.receipts_send] * 3)
+    found = {each.to[0]: each for each in mail.outbox} | sent()
+
+    assert found.keys() == {buyer.email, FRIEND}
+    for message in found.values():
+        assert "New: Opera\n" in message.body
+        assert "Before: Town Hall, Main Street 1" in message.body
+        assert "Date" not in message.body
+    assert "Hello Grace" in found[FRIEND].body
+    assert sent() == {}
+
+
+def test_calendar_files_replace_the_earlier_ones(office: Client, event: Event, buyer: User) -> None:
+    edit(office, event, date_1="20:00:00")
+    first = sent()
+    edit(office, event, venue="Opera")
+    second = sent()
+
+    for address in (buyer.email, FRIEND):
+        before, after = calendar_of(first[address]), calendar_of(second[address])
+        assert before["UID"] == after["UID"]
+        assert (before["SEQUENCE"], after["SEQUENCE"]) == ("1", "2")
+        assert after["LOCATION"] == "Opera, Main Street 1"
+
+
+@pytest.mark.parametrize(
+    ("changed", "rises"),
+    [
+        ({"name": "Another"}, True),
+        ({"ends_at_0": "2031-01-08", "ends_at_1": "23:00:00"}, True),
+        ({"description": "With dinner"}, False),
+    ],
+)
+def test_only_what_a_calendar_shows_raises_its_number_and_nobody_is_told(
+    office: Client, event: Event, changed: dict[str, str], rises: bool
+) -> None:
+    edit(office, event, **changed)
+    assert Event.objects.get().calendar_version == int(rises)
+    assert sent() == {}
+
+
+def test_what_was_moved_back_before_it_was_told_is_not_told(office: Client, event: Event) -> None:
+    edit(office, event, venue="Opera")
+    edit(office, event, venue="Town Hall")
+    assert sent() == {}
+    assert not HolderNotice.objects.exclude(next_look_at=None).exists()
+
+
+def test_a_notice_of_the_former_release_tells_of_the_date_alone(event: Event, buyer: User) -> None:
+    MoveNotice.objects.create(
+        event=event,
+        buyer=buyer,
+        date_before=event.date - timedelta(days=1),
+        time_zone_before="UTC",
+        next_look_at=event.date - timedelta(days=3650),
+    )
+    found = sent()
+    assert found.keys() == {buyer.email, FRIEND}
+    assert "Place" not in found[buyer.email].body
+
+
+def test_a_worker_that_dies_owes_each_holder_one_mail(
+    office: Client, event: Event, buyer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(_: Any) -> None:
+        raise Killed
+
+    edit(office, event, venue="Opera")
+    with monkeypatch.context() as patched:
+        patched.setattr(receipts, "_message", killed)
+        with pytest.raises(Killed):
+            services.receipts_send()
+    MoveNotice.objects.update(next_look_at=event.date - timedelta(days=3650))
+    assert sent().keys() == {buyer.email, FRIEND}
+    assert HolderNotice.objects.count() == 1
+
+
+def test_who_has_the_ticket_no_more_is_not_told(
+    office: Client, event: Event, api: APIClient, buyer: User
+) -> None:
+    ticket = Ticket.objects.order_by("pk")[0]
+    edit(office, event, venue="Opera")
+    with db.transaction():
+        [owed] = MoveNotice.objects.all()
+        holder_messages.holders_owe(owed, now=db.now())
+    place = f"/event/reservations/{ticket.reservation_id}/tickets/{ticket.pk}/hand-over/"
+    api.post(place, {"email": "next@example.org", "holder": ""}, format="json")
+    while services.receipts_send():
+        pass
+    assert [each.to for each in mail.outbox if "New: Opera" in each.body] == [[buyer.email]]
+
+
+def test_a_cancellation_is_told_to_holders_too(office: Client, event: Event, buyer: User) -> None:
+    event.refresh_from_db()
+    place = f"/office/events/{event.pk}/cancel/"
+    sure = {"version": str(event.version), "message": "The hall is closed.", "sure": "on"}
+    assert office.post(place, sure).status_code == 302
+    services.cancellations_go_on()
+    found = sent()
+
+    assert "The hall is closed." in found[FRIEND].body
+    assert "Your ticket is no longer valid" in found[FRIEND].body
+    assert calendar_of(found[FRIEND])["STATUS"] == calendar_of(found[buyer.email])["STATUS"] == "CANCELLED"
+    assert calendar_of(found[FRIEND])["SEQUENCE"] == "1"
+
+
+def test_a_ticket_that_was_refunded_before_is_not_told_of(
+    office: Client, event: Event, payment: Payment
+) -> None:
+    Ticket.objects.update(state="revoked", revoked_at=event.date - timedelta(days=3650))
+    sure = {"version": str(event.version), "message": "", "sure": "on"}
+    office.post(f"/office/events/{event.pk}/cancel/", sure)
+    services.cancellations_go_on()
+    assert FRIEND not in sent()
+
+
+def test_the_form_says_beforehand_how_many_are_told(office: Client, event: Event) -> None:
+    page = office.get(f"/office/events/{event.pk}/edit/").content.decode()
+    assert "2 people have tickets. If you change the date" in page
+    assert "people have tickets" not in office.get("/office/events/new/").content.decode()
