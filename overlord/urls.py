@@ -115,6 +115,11 @@ pages = [
         name="office_attendees_csv",
     ),
     path(
+        "office/events/<id:event_id>/attendees.xlsx/",
+        office_attendees.attendees_xlsx,
+        name="office_attendees_xlsx",
+    ),
+    path(
         "office/events/<id:event_id>/attendees/print/",
         office_attendees.attendees_print,
         name="office_attendees_print",

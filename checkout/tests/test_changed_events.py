@@ -1,4 +1,4 @@
-"""Who has tickets hears of another place and of a cancellation, with a calendar file that replaces the earlier one."""
+"""Who has tickets hears of another place and of a cancellation, with a calendar file that replaces the earlier."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

@@ -2,7 +2,12 @@
 
 import csv
 import io
+import re
+import tracemalloc
+import zipfile
 from collections.abc import Callable
+from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from django.db import connection
@@ -94,6 +99,60 @@ def test_a_cell_that_begins_like_a_formula_is_text(text: str) -> None:
 def test_an_ordinary_cell_stays_as_it_is() -> None:
     for text in ("Ada", "O'Neill", "", "a=b", "Zo\u00eb"):
         assert attendees.cell(text) == text
+
+
+def sheet_of(office: Client, address: str) -> tuple[list[list[str]], str]:
+    """Return the rows of a spreadsheet, and the XML of its sheet."""
+    answer = office.get(address)
+    assert answer["Content-Type"] == attendees.XLSX
+    with zipfile.ZipFile(io.BytesIO(answer.getvalue())) as book:
+        xml = book.read("xl/worksheets/sheet1.xml").decode()
+    space = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+    rows = ElementTree.fromstring(xml).iter(f"{space}row")  # noqa: S314  (our own file)
+    return [["".join(cell.itertext()) for cell in row.iter(f"{space}c")] for row in rows], xml
+
+
+def test_the_spreadsheet_has_the_same_as_text(office: Client, paid: Payment) -> None:
+    Ticket.objects.filter(seat=1).update(holder="=HYPERLINK(1)")
+    rows, xml = sheet_of(office, f"{place(paid)}.xlsx/")
+
+    file = rows_of(office, f"{place(paid)}.csv/")
+    assert rows[0] == list(attendees.COLUMNS)
+    found = [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
+    assert [row["serial"] for row in found] == [row["serial"] for row in file]
+    assert "=HYPERLINK(1)" in {row["holder"] for row in found}, "as it is: a cell of text runs nothing"
+    assert "<f>" not in xml
+    assert 'r:id="' not in xml
+    assert set(re.findall(r' t="(\w+)"', xml)) == {"inlineStr"}
+    narrowed, _ = sheet_of(office, f"{place(paid)}.xlsx/?state=revoked")
+    assert narrowed == rows[:1]
+
+
+def test_a_spreadsheet_of_any_length_costs_the_same_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    row: dict[str, Any] = {
+        **dict.fromkeys(
+            ("serial", "ticket_type", "holder", "username", "email", "state", "admitted_gate"), "x"
+        ),
+        **dict.fromkeys(("contact_name", "contact_email"), ""),
+        "admitted_at": None,
+        "is_guest": False,
+        "lead": None,
+        "reservation_id": 1,
+        "price_minor": 1500,
+        "currency": "EUR",
+    }
+
+    def peak(count: int) -> int:
+        monkeypatch.setattr(attendees, "_all", lambda _: (row for _ in range(count)))
+        tracemalloc.start()
+        try:
+            attendees.xlsx_file(Ticket.objects.none(), zone="UTC").close()
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(10)  # what is imported and cached is there
+    assert peak(2_000) < peak(200) + 200_000
 
 
 def test_the_list_to_print_has_the_valid_tickets_by_name(office: Client, paid: Payment) -> None:
