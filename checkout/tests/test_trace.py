@@ -71,7 +71,13 @@ def test_each_payment_leaves_its_steps(
     shown = traced(payment.reservation_id, lines, monkeypatch)
 
     facts, logged = shown.split("From the logs:")
-    for each in ("NOT_STARTED, try 0", "PENDING, try 1", "PROCESSING, try 1, attempt 1", f"{status}, try 1"):
+    ended = {"SUCCESS": "succeeded", "FAILURE": "failed"}.get(status, status)
+    for each in (
+        "not started, try 0",
+        "accepted, try 1",
+        "with the payment service, try 1, attempt 1",
+        f"{ended}, try 1",
+    ):
         assert f"payment {payment.pk} {each}" in facts
     for step in ("payment_pending", "payment_taken", "payment_intent_made", f"payment_{status.lower()}"):
         assert step in logged

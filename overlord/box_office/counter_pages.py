@@ -21,7 +21,7 @@ from overlord.kernel import money, problems, texts
 from overlord.kernel.errors import DomainError, NotFound
 from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
-from overlord.shop import error_messages
+from overlord.shop import error_messages, formats
 from overlord.shop.permissions import staff_with
 from tickets.admission.selectors import order_link
 from tickets.models import Event, TicketType
@@ -53,9 +53,9 @@ class CounterForm(forms.Form):
         for name, each in self.amounts.items():
             inventory = each.inventory
             facts = {
-                "price": f"{money.to_text(each.price_minor, currency)} {currency}",
-                "left": inventory.capacity - inventory.held - inventory.sold,
-                "most": each.max_per_user,
+                "price": formats.money(money.to_text(each.price_minor, currency), currency),
+                "left": formats.number(inventory.capacity - inventory.held - inventory.sold),
+                "most": formats.number(each.max_per_user),
             }
             self.fields[name] = WholeNumberField(
                 label=each.name,

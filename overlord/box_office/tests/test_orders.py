@@ -114,7 +114,17 @@ class TestOrder:
         for serial in Ticket.objects.values_list("serial", flat=True):
             assert serial in page
         assert "€30.00" in page
-        assert f"payment {paid.pk} SUCCESS" in page
+        assert f"payment {paid.pk} succeeded" in page
+
+    def test_its_history_is_in_the_readers_language(self, office: Client, paid: Payment) -> None:
+        act(office, paid.reservation_id, "mail")
+        act(office, paid.reservation_id, "note", text="Called.")
+        office.post("/language/", {"language": "de"})
+        page = page_of(office, paid)
+        assert f"Zahlung {paid.pk} gelungen" in page
+        assert "mona: E-Mail erneut gesendet, an " in page
+        assert "mona: Notiz, Called." in page
+        assert "payment" not in page.partition("<ol")[2].partition("</ol>")[0]
 
     def test_another_reservation_of_an_order_and_a_foreign_number_are_not_there(
         self, office: Client, order_payment: Payment
