@@ -450,6 +450,8 @@ class TestAccessibility:
         look(first, "/office/people/", f"/office/people/{colleague.pk}/", "/account/tokens/")
         look(first, f"/office/personal-data/?q={buyer.username}", f"/office/personal-data/{buyer.pk}/")
         door = f"/door/?event={ticket_type.event_id}&gate=North"
+        office = f"/office/events/{ticket_type.event_id}"
+        look(first, "/office/journal/", f"{office}/messages/", f"{office}/attendees/")
         look(first, "/door/", door)
         first.write("#shown", "nothing\n")
         first.says(".answer h2", "Not a ticket")
@@ -461,6 +463,7 @@ class TestAccessibility:
         axe(first)
         first.emulate(width=320, height=800, dark=True)
         look(first, "/", f"/events/{ticket_type.event_id}/", "/monitor/", "/me/", door)
+        look(first, "/office/journal/", f"{office}/messages/")
         first.emulate(width=1280, height=900)
 
     def test_axe_finds_a_planted_fault(self, system: System, first: Browser) -> None:
