@@ -134,7 +134,7 @@ REFUNDS = Source(
     # Without those of a cancelled event, which are one decision: CANCELLATIONS has it.
     rows=lambda: (
         Refund.objects.filter(requested_by__isnull=False)
-        .exclude(created__gte=F("payment__cancelled__cancellation__created"))
+        .filter(Q(payment__cancelled=None) | Q(created__lt=F("payment__cancelled__cancellation__created")))
         .select_related("requested_by", "payment__reservation__ticket_type")
     ),
     at="created",

@@ -2,7 +2,6 @@
 
 import django.db.models.deletion
 import overlord.accounts.models
-import overlord.mailings.rules
 from django.conf import settings
 from django.db import migrations, models
 
@@ -69,11 +68,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='mailing',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', [overlord.mailings.rules.Kind['EVENT'], overlord.mailings.rules.Kind['NEWS']])), name='mailing_kind_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['event', 'news'])), name='mailing_kind_known'),
         ),
         migrations.AddConstraint(
             model_name='mailing',
-            constraint=models.CheckConstraint(condition=models.Q(('audience__in', [overlord.mailings.rules.Audience['TICKETS'], overlord.mailings.rules.Audience['NOT_ADMITTED'], overlord.mailings.rules.Audience['EVERYONE']])), name='mailing_audience_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('audience__in', ['tickets', 'not_admitted', 'everyone'])), name='mailing_audience_known'),
         ),
         migrations.AddConstraint(
             model_name='mailing',
