@@ -17,8 +17,8 @@ from overlord.box_office import attendee_pages as office_attendees
 from overlord.box_office import cancel_pages as office_cancel
 from overlord.box_office import counter_pages as office_counter
 from overlord.box_office import event_pages as office_events
-from overlord.box_office import look_pages as office_look
 from overlord.box_office import journal_pages as office_journal
+from overlord.box_office import look_pages as office_look
 from overlord.box_office import message_pages as office_messages
 from overlord.box_office import order_pages as office_orders
 from overlord.box_office import people_pages as office_people

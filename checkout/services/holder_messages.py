@@ -7,7 +7,6 @@ So each is owed once, however often that mail is tried. They run in the mail wor
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db.models import Q
 from django.template.loader import render_to_string
@@ -16,7 +15,7 @@ from django.utils.translation import gettext as _
 from checkout.models import CancelledOrder
 from checkout.services import moves
 from overlord.kernel import db
-from overlord.shop import formats
+from overlord.shop import formats, look
 from tickets.admission.documents import order_calendar
 from tickets.admission.models import HolderNotice, Ticket
 from tickets.models import MoveNotice
@@ -61,7 +60,6 @@ def message(notice: HolderNotice, *, now: datetime) -> EmailMessage | None:
         "date": formats.date_time(event.date, event.time_zone),
         "holder": ticket.holder,
         "ticket_type": ticket.reservation.ticket_type.name,
-        "seller_name": settings.SELLER_NAME,
     }
     if notice.kind == Kind.MOVED:
         changes = moves.changes(event, notice)
@@ -76,6 +74,7 @@ def message(notice: HolderNotice, *, now: datetime) -> EmailMessage | None:
         subject=subject % {"name": name},
         body=render_to_string(template, facts),
         to=[ticket.handed_to],
+        **look.envelope(),
         headers={"Message-ID": f"<holder-{notice.pk}-{notice.created.timestamp()}@ticket-overlord>"},
     )
     calendar = order_calendar(order_id=ticket.reservation.order_id, only=ticket.pk, now=now)

@@ -26,6 +26,7 @@ from overlord.mailings.permissions import Permission
 from overlord.mailings.rules import Audience, Kind
 from overlord.mailings.selectors import To
 from overlord.shop import error_messages, formats, markdown
+from overlord.shop.look import current as look_of_shop
 from overlord.shop.permissions import staff_with
 from tickets.models import Event
 
@@ -144,7 +145,7 @@ def _page(
         "per_minute": settings.MAILINGS_PER_MINUTE,
     }
     if look:
-        given = form.cleaned_data
+        given, shop = form.cleaned_data, look_of_shop()
         kind = Kind(given["kind"])
         stop = mails.stop_address("0" * 64) if kind == Kind.NEWS else ""
         context |= {
@@ -153,9 +154,9 @@ def _page(
             "plain": mails.written(event=event, text=given["text"], kind=kind, stop=stop).text,
             "is_news": kind == Kind.NEWS,
             "count": selectors.recipients_count(to=form.to()),
-            "sender": settings.DEFAULT_FROM_EMAIL,
+            "sender": shop.sender,
             "date": formats.date_time(event.date, event.time_zone),
-            "seller": [settings.SELLER_NAME, *settings.SELLER_ADDRESS],
+            "seller": [shop.seller, *shop.seller_address.splitlines()],
         }
     return render(request, "box_office/messages.html", context, status=status)
 

@@ -10,8 +10,8 @@ from overlord.journal import operations as journal
 from overlord.journal.actions import Action
 from overlord.journal.permissions import Permission as JournalPermission
 from overlord.kernel import db
-from overlord.shop.permissions import Permission as ShopPermission
 from overlord.mailings.permissions import Permission as MailingsPermission
+from overlord.shop.permissions import Permission as ShopPermission
 from stats.permissions import Permission as StatsPermission
 from tickets.admission.permissions import Permission as DoorPermission
 from tickets.line.permissions import Permission as LinePermission

@@ -11,7 +11,7 @@ from django.urls import reverse
 from overlord.mailings import links
 from overlord.mailings.models import Recipient
 from overlord.mailings.rules import Kind
-from overlord.shop import formats, markdown
+from overlord.shop import formats, look, markdown
 from tickets.models import Event
 
 
@@ -25,14 +25,14 @@ class Written:
 
 def written(*, event: Event, text: str, kind: Kind, stop: str) -> Written:
     """Return a message about an event as a mail says it; `stop` is the link by which its reader stops news."""
+    shop = look.current()
     facts: dict[str, Any] = {
         "event": event,
         "date": formats.date_time(event.date, event.time_zone),
         "text": text,
         "html": markdown.to_html(text),
         "stop": stop if kind == Kind.NEWS else "",
-        "seller_name": settings.SELLER_NAME,
-        "seller_address": settings.SELLER_ADDRESS,
+        "seller": [shop.seller, *shop.seller_address.splitlines()],
     }
     return Written(
         text=render_to_string("mailings/mail.txt", facts), html=render_to_string("mailings/mail.html", facts)
@@ -49,7 +49,7 @@ def message(*, recipient: Recipient, address_hash: str) -> EmailMessage:
         headers["List-Unsubscribe"] = f"<{stop}>"
         headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     found = EmailMultiAlternatives(
-        subject=mailing.subject, body=mail.text, to=[recipient.address], headers=headers
+        subject=mailing.subject, body=mail.text, to=[recipient.address], headers=headers, **look.envelope()
     )
     found.attach_alternative(mail.html, "text/html")
     return found

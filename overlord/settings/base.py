@@ -299,8 +299,6 @@ vars().update(env.EMAIL)
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.DEFAULT_FROM_EMAIL
 MAILINGS_PER_MINUTE = env.MAILINGS_PER_MINUTE
-SELLER_NAME = env.SELLER_NAME
-SELLER_ADDRESS = env.SELLER_ADDRESS
 
 # Pages ---------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
