@@ -77,6 +77,7 @@ def _dynamic(*, synchronous: bool) -> dict[str, Any]:
         "loop_wait": 5,
         "retry_timeout": 5,
         "primary_start_timeout": 0,
+        "primary_stop_timeout": 10,  # a primary that is cut off may else never end, and stays away
         "maximum_lag_on_failover": 1 << 20,
         "synchronous_mode": synchronous,
         "synchronous_mode_strict": synchronous,
