@@ -96,6 +96,10 @@ def at_gate(person: Browser, steward: User, ticket_type: TicketType) -> Browser:
     person.press("main form button[type=submit]")
     ready(person)
     person.wait(lambda p: p.all("door-page[data-kept=yes]"))
+    texts = (
+        "const done = arguments[0]; caches.match('/translations/en.js').then((kept) => done(Boolean(kept)))"
+    )
+    assert person.driver.execute_async_script(texts), "the page writes its texts without a network too"
     return person
 
 

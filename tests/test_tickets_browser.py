@@ -21,12 +21,13 @@ pytestmark = [
     pytest.mark.skipif(not browser.AT_HAND, reason="no Chromium with its driver is at hand"),
 ]
 
-# Tells when the service worker has kept the open page and the modules that it needs.
+# Tells when the service worker has kept the open page, the modules that it needs, and its texts.
 KEPT = """
   const done = arguments[0];
   caches.open("tickets-1").then(async (kept) => {
     const addresses = (await kept.keys()).map(({ url }) => url);
-    done(addresses.includes(location.href) && addresses.some((url) => /live-badge[^/]*\\.js$/.test(url)));
+    const needed = [/live-badge[^/]*\\.js$/, /\\/translations\\/en\\.js$/];
+    done(addresses.includes(location.href) && needed.every((name) => addresses.some((url) => name.test(url))));
   });
 """
 

@@ -7,6 +7,7 @@ import { signal, wakeSound } from "admission/signals.js";
 import { follow } from "realtime/live.js";
 import { gettext, ngettext, number, setText, timeToTheSecond } from "shop/formats.js";
 
+const FILES = /^\/(static|translations|look|pictures)\//; // what the page is made of; its worker has the same
 const NEWEST = 50;
 const SAME_CODE = 4_000; // milliseconds in which the camera does not scan the same code again
 const KINDS = { admitted: "good", unchecked: "maybe", undone: "maybe" };
@@ -225,7 +226,7 @@ class DoorPage extends HTMLElement {
       await navigator.serviceWorker.register(this.getAttribute("worker"));
       await navigator.serviceWorker.ready;
       const files = performance.getEntriesByType("resource").map(({ name }) => name);
-      const own = files.filter((name) => name.startsWith(location.origin) && /\/static\/|\/translations\.js$/.test(name));
+      const own = files.filter((name) => FILES.test(name.replace(location.origin, "")));
       const cache = await caches.open("door-1");
       await cache.addAll([location.href, ...new Set(own)]);
       this.dataset.kept = "yes";

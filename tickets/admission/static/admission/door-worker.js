@@ -11,7 +11,7 @@ self.addEventListener("fetch", (event) => {
   const { request } = event;
   const url = new URL(request.url);
   const isPage = request.mode === "navigate" && url.pathname === "/door/";
-  const isFile = url.pathname.startsWith("/static/") || url.pathname === "/translations.js";
+  const isFile = /^\/(static|translations|look|pictures)\//.test(url.pathname);
   if (request.method !== "GET" || url.origin !== self.location.origin || !(isPage || isFile)) return;
   event.respondWith(isPage ? page(request) : file(request));
 });

@@ -1,6 +1,6 @@
 // The service worker of the tickets' pages: keeps what was seen of them, so that they show without a network.
 //
-// It sees requests of pages under /t/ only. It keeps those pages and their static files, and nothing else: newest
+// It sees requests of pages under /t/ only. It keeps those pages and the files that they need, and nothing else: newest
 // first from the server, from what is kept when the server cannot be reached.
 
 const KEPT = "tickets-1";
@@ -21,7 +21,7 @@ async function take() {
 function isOurs(address) {
   const { origin, pathname } = new URL(address);
   if (origin !== location.origin) return false;
-  return isPage(pathname) || pathname.startsWith("/static/") || pathname === "/translations.js";
+  return isPage(pathname) || /^\/(static|translations|look|pictures)\//.test(pathname);
 }
 
 function isPage(pathname) {
