@@ -104,12 +104,7 @@ def person_export(*, user_id: int, now: datetime, staff_id: int | None = None) -
             waiting.extend(_referring(row))
     tables = {label: [rows[pk] for pk in sorted(rows)] for label, rows in sorted(found.items())}
     with db.transaction():
-        if staff_id is not None:
-            accounts.deed_record(
-                actor_id=staff_id, user_id=user_id, what="Exported what is kept of the person"
-            )
-        else:
-            journal.entry_add(actor_id=None, action=Action.PERSON_EXPORTED, person_id=user_id, now=now)
+        journal.entry_add(actor_id=staff_id, action=Action.PERSON_EXPORTED, person_id=user_id, now=now)
     return {"exported_at": now, "user": user_id, "tables": tables}
 
 
@@ -149,10 +144,7 @@ def person_erase(*, user_id: int, staff_id: int | None = None, said: str | None 
             apps.get_model(label)._base_manager.filter(**{buyer: user_id}).update(**instead)
         for address in filter(None, {user.email, user.contact_email}):
             _address_forget(address)
-        if staff_id is not None:
-            accounts.deed_record(actor_id=staff_id, user_id=user_id, what="Erased the person")
-        else:
-            journal.entry_add(actor_id=None, action=Action.PERSON_ERASED, person_id=user_id, now=db.now())
+        journal.entry_add(actor_id=staff_id, action=Action.PERSON_ERASED, person_id=user_id, now=db.now())
 
 
 def shown_as(user: User) -> str:

@@ -3,9 +3,8 @@
 import secrets
 from datetime import datetime
 
-from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.hashers import make_password
-from django.contrib.contenttypes.models import ContentType
 from django.db.models import F, Q, Value
 
 from overlord.accounts import selectors
@@ -145,16 +144,3 @@ def expired_invitation_end(*, email: str, now: datetime) -> None:
     db.transaction_required()
     found = StaffInvitation.objects.filter(StaffInvitation.OPEN, email_key=NameKey(Value(email)))
     found.filter(expires_at__lte=now).update(withdrawn_at=now)
-
-
-def deed_record(*, actor_id: int, user_id: int, what: str) -> None:
-    """Record in the admin's history what staff did to somebody's access. `what` names nobody."""
-    db.transaction_required()
-    LogEntry.objects.create(
-        user_id=actor_id,
-        content_type=ContentType.objects.get_for_model(User),
-        object_id=str(user_id),
-        object_repr=f"user {user_id}",
-        action_flag=CHANGE,
-        change_message=what,
-    )

@@ -1,6 +1,5 @@
 """Use cases of the second factor: set it up, show it, make backup codes, and reset it for who lost the device."""
 
-import logging
 from datetime import datetime
 
 from django.core.mail import EmailMessage
@@ -11,12 +10,12 @@ from django.template.loader import render_to_string
 from overlord.accounts import limits, one_time_codes, operations, token_cache
 from overlord.accounts.models import ApiToken, BackupCode, SecondFactor, User
 from overlord.accounts.rules import FactorOutdated, WrongCode
+from overlord.journal import operations as journal
+from overlord.journal.actions import Action
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from overlord.kernel.queues import Queue, enqueue
 from overlord.shop.languages import spoken
-
-logger = logging.getLogger(__name__)
 
 SECONDS_TO_SET_UP = 3600
 
@@ -61,7 +60,7 @@ def factor_set(
         factor.save(force_insert=former is None)
         codes = _codes_renew(user_id)
         ApiToken.objects.filter(user=user_id).update(second_factor=False)
-        operations.deed_record(actor_id=user_id, user_id=user_id, what="Set up a second factor")
+        journal.entry_add(actor_id=user_id, action=Action.SECOND_FACTOR_SET, now=now, person_id=user_id)
     token_cache.drop_user(user_id)
     enqueue("accounts.second_factor_notice_send", queue=Queue.MAIL, user_id=user_id)
     return factor, codes
@@ -116,8 +115,7 @@ def factor_reset(*, actor_id: int, user_id: int, before: str) -> None:
     """
     with db.transaction():
         operations.staff_person_lock(actor_id=actor_id, user_id=user_id, before=before)
-        _take(user_id)
-        operations.deed_record(actor_id=actor_id, user_id=user_id, what="Reset the second factor")
+        _take(actor_id, user_id)
     token_cache.drop_user(user_id)
 
 
@@ -126,11 +124,12 @@ def factor_reset_by_command(*, user_id: int) -> None:
     with db.transaction():
         if not User.objects.filter(pk=user_id).exists():
             raise NotFound()
-        _take(user_id)
-    logger.warning("The second factor of user %s was reset by a command.", user_id)
+        _take(None, user_id)
+    token_cache.drop_user(user_id)
 
 
-def _take(user_id: int) -> None:
+def _take(actor_id: int | None, user_id: int) -> None:
+    journal.entry_add(actor_id=actor_id, action=Action.SECOND_FACTOR_RESET, now=db.now(), person_id=user_id)
     operations.second_factor_delete(user_id=user_id)
     User.objects.filter(pk=user_id).update(login_epoch=F("login_epoch") + 1)
 

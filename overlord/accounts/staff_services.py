@@ -9,6 +9,8 @@ from django.template.loader import render_to_string
 
 from overlord.accounts import limits, links, operations, rules, selectors, services, token_cache
 from overlord.accounts.models import StaffInvitation, User
+from overlord.journal import operations as journal
+from overlord.journal.actions import Action
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from overlord.kernel.queues import Queue, enqueue
@@ -16,7 +18,9 @@ from overlord.shop.languages import spoken
 
 
 # People --------------------------------------------------------------------------------------------------
-def roles_change(*, actor_id: int, user_id: int, role_ids: Collection[int], before: str) -> None:
+def roles_change(
+    *, actor_id: int, user_id: int, role_ids: Collection[int], before: str, now: datetime
+) -> None:
     """Give somebody these roles and no others; `before` is the `access_version` that the actor saw.
 
     Raise NoRole, and what `staff_person_lock` raises, and RightsBeyondYours for a role that the actor may not give.
@@ -27,8 +31,13 @@ def roles_change(*, actor_id: int, user_id: int, role_ids: Collection[int], befo
         person = operations.staff_person_lock(actor_id=actor_id, user_id=user_id, before=before)
         _check_roles(actor_id, role_ids)
         person.groups.set(role_ids)
-        names = ", ".join(person.groups.order_by("name").values_list("name", flat=True))
-        operations.deed_record(actor_id=actor_id, user_id=user_id, what=f"Changed the roles to: {names}")
+        journal.entry_add(
+            actor_id=actor_id,
+            action=Action.STAFF_ROLES_CHANGED,
+            now=now,
+            person_id=user_id,
+            roles=list(person.groups.order_by("name").values_list("name", flat=True)),
+        )
     token_cache.drop_user(user_id)
 
 
@@ -46,7 +55,7 @@ def access_end(*, actor_id: int, user_id: int, before: str, now: datetime) -> No
         person.user_permissions.clear()
         sent = StaffInvitation.objects.filter(StaffInvitation.OPEN, invited_by=user_id)
         sent.update(withdrawn_at=now)
-        operations.deed_record(actor_id=actor_id, user_id=user_id, what="Ended the access of staff")
+        journal.entry_add(actor_id=actor_id, action=Action.STAFF_ACCESS_ENDED, now=now, person_id=user_id)
     token_cache.drop_user(user_id)
 
 
@@ -83,7 +92,7 @@ def invitation_make(*, actor_id: int, email: str, role_id: int, now: datetime) -
         )
         operations.expired_invitation_end(email=email, now=now)
         invitation.save()
-        _record(actor_id, invitation, "Invited somebody")
+        _record(actor_id, invitation, Action.STAFF_INVITED, now)
     _send_soon(invitation.pk)
 
 
@@ -95,7 +104,7 @@ def invitation_resend(*, actor_id: int, invitation_id: int, issue: int, now: dat
         invitation.issue, invitation.sent_at = issue + 1, None
         invitation.invited_by_id, invitation.expires_at = actor_id, now + rules.INVITATION_LIFETIME
         invitation.save()
-        _record(actor_id, invitation, "Sent an invitation again")
+        _record(actor_id, invitation, Action.INVITATION_SENT_AGAIN, now)
     _send_soon(invitation_id)
 
 
@@ -105,7 +114,7 @@ def invitation_withdraw(*, actor_id: int, invitation_id: int, issue: int, now: d
         invitation = _open(actor_id, invitation_id, issue)
         invitation.withdrawn_at = now
         invitation.save()
-        _record(actor_id, invitation, "Withdrew an invitation")
+        _record(actor_id, invitation, Action.INVITATION_WITHDRAWN, now)
 
 
 def _open(actor_id: int, invitation_id: int, issue: int) -> StaffInvitation:
@@ -124,11 +133,14 @@ def _open(actor_id: int, invitation_id: int, issue: int) -> StaffInvitation:
     return invitation
 
 
-def _record(actor_id: int, invitation: StaffInvitation, what: str) -> None:
-    operations.deed_record(
+def _record(actor_id: int, invitation: StaffInvitation, action: Action, now: datetime) -> None:
+    journal.entry_add(
         actor_id=actor_id,
-        user_id=invitation.accepted_by_id or actor_id,
-        what=f"{what} as {invitation.role.name} (invitation {invitation.pk})",
+        action=action,
+        now=now,
+        person_id=invitation.accepted_by_id,
+        address=invitation.email,
+        role=invitation.role.name,
     )
 
 
@@ -218,4 +230,4 @@ def _admit(invitation: StaffInvitation, user: User, now: datetime) -> None:
     user.groups.add(invitation.role_id)
     invitation.accepted_at, invitation.accepted_by = now, user
     invitation.save()
-    _record(user.pk, invitation, "Accepted the invitation to work")
+    _record(user.pk, invitation, Action.INVITATION_ACCEPTED, now)

@@ -149,7 +149,11 @@ def person(request: HttpRequest, user_id: int) -> HttpResponse:
     given = form.cleaned_data
     try:
         services.roles_change(
-            actor_id=actor_id(request), user_id=user_id, role_ids=given["roles"], before=given["before"]
+            actor_id=actor_id(request),
+            user_id=user_id,
+            role_ids=given["roles"],
+            before=given["before"],
+            now=clock.now(),
         )
     except NotFound:
         raise

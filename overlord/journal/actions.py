@@ -33,6 +33,14 @@ class Action(StrEnum):
     ROLES_MADE = "roles_made"
     MESSAGE_SENT = "message_sent"
     MESSAGE_TRIED_AGAIN = "message_tried_again"
+    STAFF_INVITED = "staff_invited"
+    INVITATION_SENT_AGAIN = "invitation_sent_again"
+    INVITATION_WITHDRAWN = "invitation_withdrawn"
+    INVITATION_ACCEPTED = "invitation_accepted"
+    STAFF_ROLES_CHANGED = "staff_roles_changed"
+    STAFF_ACCESS_ENDED = "staff_access_ended"
+    SECOND_FACTOR_SET = "second_factor_set"
+    SECOND_FACTOR_RESET = "second_factor_reset"
     PERSON_EXPORTED = "person_exported"
     PERSON_ERASED = "person_erased"
 
@@ -56,6 +64,14 @@ SENTENCES: dict[str, Any] = {
     Action.ROLES_MADE: _lazy("Made the groups of staff with their permissions"),
     Action.MESSAGE_SENT: _lazy("Sent message %(message)s to %(count)s people"),
     Action.MESSAGE_TRIED_AGAIN: _lazy("Tried again to send message %(message)s to %(count)s people"),
+    Action.STAFF_INVITED: _lazy("Invited %(address)s to work as %(role)s"),
+    Action.INVITATION_SENT_AGAIN: _lazy("Sent the invitation of %(address)s to work as %(role)s again"),
+    Action.INVITATION_WITHDRAWN: _lazy("Withdrew the invitation of %(address)s to work as %(role)s"),
+    Action.INVITATION_ACCEPTED: _lazy("Accepted an invitation to work as %(role)s"),
+    Action.STAFF_ROLES_CHANGED: _lazy("Changed the roles of a person to: %(roles)s"),
+    Action.STAFF_ACCESS_ENDED: _lazy("Ended the access of a person"),
+    Action.SECOND_FACTOR_SET: _lazy("Set up a second factor"),
+    Action.SECOND_FACTOR_RESET: _lazy("Reset the second factor of a person"),
     Action.PERSON_EXPORTED: _lazy("Exported what is kept of a person"),
     Action.PERSON_ERASED: _lazy("Erased a person"),
 }

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, Permission
 from django.core import mail
 from django.db import connection
@@ -18,6 +17,8 @@ from django.utils import timezone
 from overlord.accounts import operations, rules, selectors, staff_services, tasks
 from overlord.accounts.models import StaffInvitation, User
 from overlord.box_office.roles import ROLES, roles_make
+from overlord.journal.actions import Action, sentence
+from overlord.journal.models import JournalEntry
 from overlord.kernel import queues
 from overlord.kernel.errors import Forbidden
 from tests.clients import api_of
@@ -85,7 +86,9 @@ def before(user: User) -> str:
 
 
 def deeds() -> list[tuple[int, str]]:
-    return list(LogEntry.objects.order_by("pk").values_list("user_id", "change_message"))
+    """Return who did what, as the journal says it; the fixture made the roles."""
+    found = JournalEntry.objects.exclude(action=Action.ROLES_MADE).order_by("pk")
+    return [(each.actor_id, sentence(each.action, each.facts)) for each in found]
 
 
 class TestInvitations:
@@ -102,7 +105,10 @@ class TestInvitations:
         assert (user.is_staff, [each.name for each in user.groups.all()]) == (True, ["Door"])
         assert user.check_password(NEW)
         assert client.get("/door/").status_code == 200, "logged in at once"
-        assert [who for who, _what in deeds()] == [organiser.pk, user.pk]
+        assert deeds() == [
+            (organiser.pk, "Invited new@example.org to work as Door"),
+            (user.pk, "Accepted an invitation to work as Door"),
+        ]
 
     def test_the_link_works_once(self, organiser: User) -> None:
         invite(organiser)
@@ -218,7 +224,7 @@ class TestRights:
         sent = {"roles": [role("Viewer").pk, role("Box office").pk], "before": before(person)}
         assert browser(organiser).post(f"/office/people/{person.pk}/", sent).status_code == 302
         assert {each.name for each in person.groups.all()} == {"Viewer", "Box office"}
-        assert deeds() == [(organiser.pk, "Changed the roles to: Box office, Viewer")]
+        assert deeds() == [(organiser.pk, "Changed the roles of a person to: Box office, Viewer")]
 
     def test_a_stale_form_changes_nothing(self, organiser: User, staff_make: Callable[..., User]) -> None:
         person = staff_make("Door")
@@ -239,7 +245,11 @@ class TestRights:
             )
         with pytest.raises(rules.RightsBeyondYours):
             staff_services.roles_change(
-                actor_id=foreman.pk, user_id=person.pk, role_ids=[role("Organiser").pk], before=before(person)
+                actor_id=foreman.pk,
+                user_id=person.pk,
+                role_ids=[role("Organiser").pk],
+                before=before(person),
+                now=timezone.now(),
             )
         assert invite(foreman, name="Door").status_code == 302
 
