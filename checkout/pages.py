@@ -31,6 +31,7 @@ from overlord.kernel.numbers import LARGEST_ID
 from overlord.shop import error_messages, languages
 from overlord.shop.permissions import action_of_checkout, staff_with
 from tickets import selectors as tickets
+from tickets.line import operations as line
 from tickets.models import Reservation
 from tickets.permissions import Permission
 
@@ -110,6 +111,8 @@ def _checkout_page(
     for each in order:
         each["stage"] = stages.stage_of(each, payment, now=now)
     reservation, lines = _shown_of(order, asked=reservation_id)
+    if reservation["stage"] == Stage.HELD:
+        line.orders_looked_at(buyer_id=actor_id(request), orders=[order_id], now=now)
     total = _total(order, payment)
     since = reservation["paying_since"]
     stage = reservation["stage"]
@@ -196,6 +199,8 @@ def me(request: HttpRequest) -> HttpResponse:
         reservation, lines = _shown_of(order)
         stage = stages.stage_of(reservation, payment, now=now)
         shown.append({**reservation, "lines": lines, "sum": _total(order, payment), "stage": stage})
+    held = [each["order"] for each in shown if each["stage"] == Stage.HELD]
+    line.orders_looked_at(buyer_id=actor_id(request), orders=held, now=now)
     context = {
         "waiting": _in_stages(shown, Stage.HELD, Stage.FAILED, Stage.PROCESSING),
         "paid": _in_stages(shown, Stage.PAID),

@@ -33,11 +33,13 @@ def announce(
     events: Iterable[int] = (),
     buyers: Iterable[int] = (),
     sold_in: Iterable[int] = (),
+    lines: Iterable[int] = (),
     now: datetime,
 ) -> None:
     """Say what changed: figures beside their event's id, events, and the buyers whose own screens changed.
 
     `sold_in`: events of which tickets were sold or given back, so that their doors have other tickets to expect.
+    `lines`: events whose lines say when the sale opens and ends.
     `now` is when the figures were read, or a little earlier. Clients read them at once; the streams follow with the
     next flush.
     """
@@ -47,6 +49,7 @@ def announce(
     names |= {streams.events()} if names else set()
     names |= {streams.me(buyer_id) for buyer_id in buyers}
     names |= {streams.door(event_id) for event_id in sold_in}
+    names |= {streams.line(event_id) for event_id in lines}
     kept = [entry for event_id, each in changed for entry in availability.entries(event_id, [each], now=now)]
     publish.streams_mark(streams=names, entries=kept)
 
@@ -54,7 +57,7 @@ def announce(
 def announce_event(*, event_id: int, now: datetime) -> None:
     """Say that staff changed an event, and let clients read its new state at once."""
     availability.refresh([event_id], now=now)
-    announce(events=[event_id], now=now)
+    announce(events=[event_id], lines=[event_id], now=now)
 
 
 def announce_given(*, event_id: int, buyers: Iterable[int], now: datetime) -> None:

@@ -42,6 +42,16 @@ def _before_the_draw(line: Mapping[str, Any], time_zone: str) -> str:
     return f"{text} {entered % {'n': formats.number(line['entries'])}}"
 
 
+def ended_text(is_cancelled: bool) -> str:
+    """Write what it means for those who still wait that the sale has ended."""
+    if is_cancelled:
+        return _("The event is cancelled. The line gives no more tickets, and you have not paid anything.")
+    return _(
+        "The sale ended before tickets could be given to you. The line gives no more tickets, "
+        "and you have not paid anything."
+    )
+
+
 def wait_text(seconds: int | None) -> str:
     """Write how long the wait is; nothing while it is not known."""
     if seconds is None:

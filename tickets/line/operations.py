@@ -125,6 +125,13 @@ def line_changed(*, line: Line, **changes: Any) -> None:
         db.after_commit(partial(projections.announce_line, event_id=line.pk))
 
 
+def orders_looked_at(*, buyer_id: int, orders: Collection[int], now: datetime) -> None:
+    """Write down that a buyer sees these orders of theirs: those that a line gave do not go on to the next."""
+    if orders:
+        given = Entry.objects.filter(buyer_id=buyer_id, order_id__in=orders, state=EntryState.GIVEN)
+        given.filter(looked_at=None).update(looked_at=now)
+
+
 def entry_lapse(*, entry_id: int, now: datetime) -> None:
     """End a given entry whose hold was not looked at in time, and release what is still held of it.
 

@@ -74,12 +74,13 @@ def _page(request: HttpRequest, event_id: int, *, refused: DomainError | None = 
     entry = _entry(request, event_id)
     wished = _wished(request, entry if entry is not None and entry["state"] == EntryState.WAITING else None)
     shown = projections.line_shown(event_id=event_id, now=now)
-    has_ended = event["sale"] in (rules.SaleState.ENDED, rules.SaleState.CANCELLED)
+    closes_at = shown["closes_at"]
+    has_ended = shown["cancelled"] or (closes_at is not None and closes_at <= now)
     context = {
         "event": event,
         "line": shown,
         "live": live,
-        **_own(entry, shown, event),
+        **_own(entry, shown, event, has_ended=has_ended),
         "has_ended": has_ended,
         "may_enter": not has_ended
         and (shown["phase"] != Phase.CLOSED or event["sale"] == rules.SaleState.LINE),
@@ -113,14 +114,16 @@ def _live(request: HttpRequest, event_id: int) -> str:
     return " ".join(map(str, live))
 
 
-def _own(entry: dict[str, Any] | None, line: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
+def _own(
+    entry: dict[str, Any] | None, line: dict[str, Any], event: dict[str, Any], *, has_ended: bool
+) -> dict[str, Any]:
     """Return what the page says of the visitor's own entry."""
     if entry is None:
         return {}
     state, place = entry["state"], entry["place"]
     given = entry["reservations"] if state == EntryState.GIVEN else []
     held = [each for each in given if each["state"] in rules.LIVE_STATES]
-    is_waiting = state == EntryState.WAITING
+    is_waiting = state == EntryState.WAITING and not has_ended
     is_next = (place or 0) > line["served"]
     return {
         "entry": entry,
@@ -130,6 +133,9 @@ def _own(entry: dict[str, Any] | None, line: dict[str, Any], event: dict[str, An
         "is_passed": state == EntryState.PASSED,
         "is_expired": state == EntryState.GIVEN and not given,
         "is_waiting": is_waiting,
+        "ended_text": labels.ended_text(line["cancelled"])
+        if state == EntryState.WAITING and has_ended
+        else "",
         "place_text": labels.waiting_text(line, place, event["time_zone"]) if is_waiting else "",
         "time_text": labels.wait_text(entry["seconds"]) if is_waiting and is_next else "",
         "reason_text": labels.reason_text(line) if is_waiting and is_next else "",

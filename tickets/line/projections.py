@@ -13,10 +13,10 @@ from tickets.line import representation, selectors
 
 def project_lines(ids: Collection[int], *, now: datetime) -> dict[int, dict[str, Any]]:
     """Return the state of the lines of events, as their streams show it."""
-    lines, openings, names = selectors.lines(ids), selectors.openings(ids), selectors.public_names(ids)
+    lines, sales, names = selectors.lines(ids), selectors.sales(ids), selectors.public_names(ids)
     return {
-        event_id: representation.line(lines.get(event_id), opens_at=opens_at, public_name=names.get(event_id))
-        for event_id, opens_at in openings.items()
+        event_id: representation.line(lines.get(event_id), sale=sale, public_name=names.get(event_id))
+        for event_id, sale in sales.items()
     }
 
 

@@ -1,21 +1,21 @@
 """How a line and an entry look to clients, by HTTP and on sockets alike."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from tickets.line import rules
 from tickets.line.models import Entry, Line, StaffAction
-from tickets.line.rules import EntryState, Phase
+from tickets.line.rules import EntryState, Phase, Sale
 
 
-def line(shown: Line | None, *, opens_at: datetime | None, public_name: str | None) -> dict[str, Any]:
+def line(shown: Line | None, *, sale: Sale, public_name: str | None) -> dict[str, Any]:
     """Return a line; None is one whose lobby has not opened. The seed is secret until the draw."""
+    times = {"opens_at": sale.opens_at, "closes_at": sale.closes_at, "cancelled": sale.is_cancelled}
     if shown is None:
         nothing = dict.fromkeys(("commitment", "seed", "digest", "drawn", "most_per_minute", "public_value"))
         counts = {"entries": 0, "served": 0, "per_minute": 0}
         stands = {"held": False, "standing": False, "message": "", "public_name": public_name}
-        return {"phase": Phase.CLOSED, **counts, **nothing, **stands, "opens_at": opens_at}
+        return {"phase": Phase.CLOSED, **counts, **nothing, **stands, **times}
     return {
         "phase": shown.phase,
         "entries": shown.entered,
@@ -31,7 +31,7 @@ def line(shown: Line | None, *, opens_at: datetime | None, public_name: str | No
         "message": shown.message,
         "public_name": shown.public_name or None,
         "public_value": shown.public_value,
-        "opens_at": opens_at,
+        **times,
     }
 
 

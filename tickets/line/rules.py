@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -36,6 +37,15 @@ class EntryState(StrEnum):
     GIVEN = "given"
     PASSED = "passed"
     LEFT = "left"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sale:
+    """When the sale of an event opens and ends, None while it has no ticket types, and whether it is cancelled."""
+
+    opens_at: datetime | None
+    closes_at: datetime | None
+    is_cancelled: bool
 
 
 class Action(StrEnum):

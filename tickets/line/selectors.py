@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import F, Min, Q
+from django.db.models import F, Max, Min, Q
 
 from overlord.accounts.models import User
 from overlord.kernel import db
@@ -23,10 +23,17 @@ def lines(event_ids: Collection[int]) -> dict[int, Line]:
     return Line.objects.filter(event__opening=tickets_rules.Opening.DRAW).in_bulk(event_ids)
 
 
-def openings(event_ids: Collection[int]) -> dict[int, datetime | None]:
-    """Read when the sale of each of these events opens; one that does not exist is left out."""
-    found = Event.objects.filter(pk__in=event_ids).annotate(at=Min("ticket_types__inventory__opens_at"))
-    return dict(found.values_list("pk", "at"))
+def sales(event_ids: Collection[int]) -> dict[int, rules.Sale]:
+    """Read when the sale of each of these events opens and ends; one that does not exist is left out."""
+    times = {
+        "opens": Min("ticket_types__inventory__opens_at"),
+        "closes": Max("ticket_types__inventory__closes_at", filter=Q(ticket_types__hidden=False)),
+    }
+    found = Event.objects.filter(pk__in=event_ids).annotate(**times)
+    return {
+        pk: rules.Sale(opens_at=opens_at, closes_at=closes_at, is_cancelled=status == Event.Status.CANCELLED)
+        for pk, opens_at, closes_at, status in found.values_list("pk", "opens", "closes", "status")
+    }
 
 
 def lobbies_due(*, now: datetime) -> list[int]:

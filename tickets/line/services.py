@@ -166,10 +166,10 @@ def time_passed(*, hold: timedelta, now: datetime) -> int:
         with db.transaction():
             operations.entry_lapse(entry_id=entry_id, now=now)
     lines = selectors.lines_at_work(now=now)
-    openings = selectors.openings([line.pk for line in lines])
+    sales = selectors.sales([line.pk for line in lines])
     tried = 0
     for line in lines:
-        opens_at = openings.get(line.pk)
+        opens_at = sales[line.pk].opens_at if line.pk in sales else None
         awaits_value = bool(line.digest and line.public_name and line.public_value is None)
         if line.phase == Phase.LOBBY and opens_at is not None and opens_at <= now and not awaits_value:
             draw(event_id=line.pk)

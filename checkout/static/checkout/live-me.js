@@ -1,10 +1,13 @@
-// <live-me>: My tickets, live. The server makes the page; it is reloaded when a reservation or payment changes.
+// <live-me>: My tickets, live. The server makes the page; it is reloaded when a reservation or payment changes, once
+// somebody can see it: a hold that is shown counts as looked at.
 
 import { follow } from "realtime/live.js";
 
 class LiveMe extends HTMLElement {
   connectedCallback() {
     const badge = this.querySelector("live-badge");
+    this.see = this.see.bind(this);
+    document.addEventListener("visibilitychange", this.see);
     this.stream = follow("/ws/me/", {
       onState: (mine) => this.show(mine),
       onStatus: (status) => badge.show(status),
@@ -12,13 +15,19 @@ class LiveMe extends HTMLElement {
   }
 
   disconnectedCallback() {
+    document.removeEventListener("visibilitychange", this.see);
     this.stream.close();
   }
 
   show({ reservations, payments }) {
     const versions = [...reservations, ...payments].map(({ id, version }) => `${id}:${version}`).join();
-    if (this.versions !== undefined && this.versions !== versions) location.reload();
+    this.isDue ||= this.versions !== undefined && this.versions !== versions;
     this.versions = versions;
+    this.see();
+  }
+
+  see() {
+    if (this.isDue && !document.hidden) location.reload();
   }
 }
 

@@ -70,6 +70,8 @@ class Line(serializers.Serializer):
     public_name = serializers.CharField(allow_null=True)
     public_value = serializers.CharField(allow_null=True)
     opens_at = serializers.DateTimeField(allow_null=True)
+    closes_at = serializers.DateTimeField(allow_null=True, help_text="When the sale ends.")
+    cancelled = serializers.BooleanField(help_text="The event is.")
 
 
 class StaffActionInput(serializers.Serializer):

@@ -152,7 +152,7 @@ class TestStream:
 
 def _frame(data: dict[str, Any]) -> dict[str, Any]:
     instant = "2026-01-01T00:00:00Z"
-    shown = data | {"opens_at": instant if data["opens_at"] else None}
+    shown = data | {name: instant if data[name] else None for name in ("opens_at", "closes_at")}
     return {"type": "update", "stream": "line.1", "version": 5, "server_time": instant, "data": shown}
 
 

@@ -33,6 +33,17 @@ def send(client: Client, types: list[TicketType], **fields: str) -> str:
     return answer.content.decode()
 
 
+def end_sale(types: list[TicketType], *, why: str) -> None:
+    """Let the sale of an event be over: its time has passed, or it is cancelled."""
+    if why == "ended":
+        past = timezone.now() - timedelta(minutes=5)
+        Inventory.objects.update(opens_at=past, closes_at=past + timedelta(minutes=1))
+    else:
+        Inventory.objects.update(paused=True)
+        Event.objects.update(status="cancelled")
+    availability.refresh([types[0].event_id], now=timezone.now())
+
+
 def test_a_visitor_enters_changes_and_leaves(client: Client, types: list[TicketType]) -> None:
     first, second = types
     page = client.get(place(types)).content.decode()
@@ -63,6 +74,25 @@ def test_the_turn_shows_the_hold(client: Client, types: list[TicketType]) -> Non
     assert "It is your turn" in page
     assert f"/checkout/{held.pk}/" in page
     assert Entry.objects.get().looked_at is not None
+
+
+@pytest.mark.parametrize("page", ["/me/", "/checkout/{}/"])
+def test_a_hold_that_another_page_shows_is_looked_at(
+    client: Client, types: list[TicketType], page: str
+) -> None:
+    send(client, types, **{f"amount_{types[0].pk}": "1"})
+    open_sale(types)
+    serve_all(types[0])
+    given = Entry.objects.get()
+    assert Client().get(page.format(given.order_id)).status_code == 302, "a stranger sees nothing"
+    assert Entry.objects.get().looked_at is None
+
+    assert client.get(page.format(given.order_id)).status_code == 200
+
+    Entry.objects.update(look_by=timezone.now())
+    serve_all(types[0])
+    assert Entry.objects.get().state == "given"
+    assert Reservation.objects.get().state == "held"
 
 
 def test_a_turn_that_comes_while_the_page_is_made_looks_new_to_its_script(
@@ -154,17 +184,30 @@ class TestAfterTheTurn:
 
         assert "You are in line" in send(client, types, **{f"amount_{types[0].pk}": "1"})
 
+    @pytest.mark.parametrize(
+        ("why", "text"),
+        [("ended", "The sale ended before tickets could be given to you."), ("cancelled", "is cancelled.")],
+    )
+    def test_who_still_waits_then_reads_what_it_means(
+        self, client: Client, types: list[TicketType], why: str, text: str
+    ) -> None:
+        send(client, types, **{f"amount_{types[0].pk}": "1"})
+        end_sale(types, why=why)
+
+        page = client.get(place(types)).content.decode()
+
+        assert "Ticket sales have ended" in page
+        assert text in page
+        assert "you have not paid anything" in page
+        assert "You are in line" not in page
+        assert 'http-equiv="refresh"' not in page
+        assert Entry.objects.get().state == "waiting", "staff may let the sale go on"
+
     @pytest.mark.parametrize("why", ["ended", "cancelled"])
     def test_nobody_enters_when_nothing_is_sold_any_more(
         self, client: Client, types: list[TicketType], why: str
     ) -> None:
-        if why == "ended":
-            past = timezone.now() - timedelta(minutes=5)
-            Inventory.objects.update(opens_at=past, closes_at=past + timedelta(minutes=1))
-        else:
-            Inventory.objects.update(paused=True)
-            Event.objects.update(status="cancelled")
-        availability.refresh([types[0].event_id], now=timezone.now())
+        end_sale(types, why=why)
 
         answer = client.post(place(types), {f"amount_{types[0].pk}": "1"}, headers=SAME_SITE)
 

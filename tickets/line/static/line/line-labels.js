@@ -42,6 +42,17 @@ function beforeTheDraw(line, zone) {
   return `${text} ${ngettext("%(n)s person has entered.", "%(n)s people have entered.", line.entries)}`;
 }
 
+/** Write what it means for those who still wait that the sale has ended. */
+export function endedText(isCancelled) {
+  if (isCancelled) {
+    return gettext("The event is cancelled. The line gives no more tickets, and you have not paid anything.");
+  }
+  return gettext(
+    "The sale ended before tickets could be given to you. The line gives no more tickets, " +
+      "and you have not paid anything.",
+  );
+}
+
 /** Write how long the wait is; nothing while it is not known. */
 export function waitText(seconds) {
   if (seconds === null) return "";

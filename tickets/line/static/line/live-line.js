@@ -3,13 +3,14 @@
 // turn is then taken from the server's page, which counts as a look at the tickets. A hidden page waits until it is seen.
 
 import { placeOf } from "line/draw.js";
-import { peopleAhead, reasonText, secondsToWait, waitingText, waitText } from "line/line-labels.js";
-import { follow } from "realtime/live.js";
+import { endedText, peopleAhead, reasonText, secondsToWait, waitingText, waitText } from "line/line-labels.js";
+import { follow, now } from "realtime/live.js";
 import { announce } from "shop/announce.js";
 import { gettext, setText } from "shop/formats.js";
 import { freshPage } from "shop/fresh-page.js";
 
 const CROWD = 3_000; // milliseconds over which the pages of many people ask the server for themselves
+const LONGEST_TIMER = 2 ** 31 - 1; // milliseconds that a browser's timer can wait
 const AWAY = 60_000; // a page that was hidden for longer asks the server again
 const TOLERATED = 15; // seconds, and a share, by which the time may be wrong before it rises
 const TOLERATED_SHARE = 1.2;
@@ -36,6 +37,7 @@ class LiveLine extends HTMLElement {
 
   disconnectedCallback() {
     document.removeEventListener("visibilitychange", this.see);
+    clearTimeout(this.ending);
     for (const stream of this.streams) stream.close();
   }
 
@@ -46,22 +48,57 @@ class LiveLine extends HTMLElement {
     this.place = number("place");
     this.state = page.getAttribute("state");
     this.phase = page.getAttribute("phase");
+    this.hasEnded = page.hasAttribute("ended");
     this.live = page.getAttribute("reservations");
   }
 
   async show(line) {
     this.line = line;
     this.showMessage(line.message);
+    this.showEnd();
     if (this.state !== "waiting") {
       if (line.phase !== this.phase) this.renew(CROWD);
       return;
     }
     if (this.place === null && line.seed !== null) await this.computePlace();
+    if (this.state !== "waiting") return; // meanwhile
     this.showPlace();
     if (this.place !== null && this.place <= line.served && !this.isServed) {
       this.isServed = true;
       this.renew(CROWD); // the turn came: with tickets, or with none of what is wished
     }
+  }
+
+  /** Say that the sale has ended, if it has. Staff may let it go on again. */
+  showEnd() {
+    this.awaitEnd();
+    const hasEnded = this.line.cancelled || this.secondsOfSale() <= 0;
+    if (hasEnded === this.hasEnded) return;
+    this.hasEnded = hasEnded;
+    if (hasEnded && this.state === "waiting") this.showEnded(this.line.cancelled);
+    else this.renew(hasEnded ? AWAY : CROWD);
+  }
+
+  secondsOfSale() {
+    return this.line.closes_at === null ? Infinity : (Date.parse(this.line.closes_at) - now()) / 1000;
+  }
+
+  awaitEnd() {
+    clearTimeout(this.ending);
+    const left = Math.max(0, this.secondsOfSale() * 1000) + 50;
+    if (!this.hasEnded && left < LONGEST_TIMER) this.ending = setTimeout(() => this.show(this.line), left);
+  }
+
+  /** Turn what somebody who waits reads into what the server shows at the end of the sale. */
+  showEnded(isCancelled) {
+    this.state = "ended";
+    const [title, lead] = [document.createElement("h1"), document.createElement("p")];
+    setText(title, gettext("Ticket sales have ended"));
+    lead.className = "lead";
+    setText(lead, endedText(isCancelled));
+    this.querySelector("[data-part=status]").replaceChildren(title, lead);
+    for (const form of this.querySelectorAll("form[data-part]")) form.hidden = true;
+    announce(`${title.textContent}. ${lead.textContent}`, { urgent: true });
   }
 
   async computePlace() {
@@ -147,6 +184,7 @@ class LiveLine extends HTMLElement {
     for (const form of this.querySelectorAll("form[data-part]")) {
       form.hidden = fresh.querySelector(`form[data-part="${form.dataset.part}"]`)?.hidden ?? true;
     }
+    if (this.line) this.awaitEnd();
     if (this.line && this.state === "waiting") this.showPlace();
   }
 
