@@ -1,6 +1,7 @@
 """A line in headless Chromium, on the running system: three people, one on a phone without JavaScript."""
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import timedelta
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
+from overlord.accounts.models import EmailCode
 from tests import browser
 from tests.browser import Browser
 from tests.system import System, eventually
@@ -79,8 +81,20 @@ def let_pass(entry: Entry) -> bool:
 def enter_by_page(person: Browser, ticket_type: TicketType) -> None:
     person.go(f"/events/{ticket_type.event_id}/line/")
     person.write(f"#amount-{ticket_type.pk}", "1")
+    email = f"{secrets.token_hex(4)}@example.org"
+    person.write("#email", email)
     person.press("form[data-part=enter] button[type=submit]")
+    person.says("form[data-part=code] h2", "Enter the code of the mail")
+    picture(person, "code")
+    person.write("#code", eventually(lambda: code_mailed_to(email)))
+    person.press("form[data-part=code] button[type=submit]")
     person.says("h1", "You are in line")
+
+
+def code_mailed_to(email: str) -> str:
+    """Return the code that was mailed to an address; "" while none was."""
+    asked = EmailCode.objects.filter(email=email).first()
+    return asked.code if asked else ""
 
 
 @pytest.mark.parametrize("order", ["123", "231", "312"])

@@ -114,6 +114,8 @@ OWN = {
     "api-auth/tokens/",
     "api-auth/tokens/<id:token_id>/",
     "register/claim/",
+    "register/guest/email/",
+    "register/guest/verify/",
     "api-auth/logout/",
     "api-auth/logout-all/",
     "event/reservations/",

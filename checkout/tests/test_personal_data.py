@@ -33,6 +33,7 @@ OWN = {
     "accounts.BackupCode.user",
     "accounts.SecondFactor.user",
     "accounts.StaffInvitation.accepted_by",
+    "accounts.EmailCode.user",
     "accounts.User_groups.user",
     "accounts.User_user_permissions.user",
     "checkout.Payment.buyer",

@@ -13,9 +13,9 @@ from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest
 from django.middleware.csrf import rotate_token
 
-from overlord.accounts import limits
-from overlord.accounts.models import User
-from overlord.kernel import client_address, db
+from overlord.accounts import limits, services
+from overlord.accounts.models import EmailCode, User
+from overlord.kernel import client_address, clock, db
 from overlord.shop import languages
 
 _LEFT_AS_GUEST = "guest"  # in the session of an account: the guest who logged in to it
@@ -61,6 +61,39 @@ def _open_session(request: HttpRequest, guest: User) -> None:
     request.session[HASH_SESSION_KEY] = guest.get_session_auth_hash()
     rotate_token(request)
     request.user = guest
+
+
+def email_ask(request: HttpRequest, *, guest: User, email: str) -> None:
+    """Have a code mailed to an address that the guest of a request says is theirs.
+
+    Raise EmailHasAccount, TooMany and Busy.
+    """
+    address = client_address.of_request(request)
+    services.email_code_request(guest_id=guest.pk, email=email, address=address, now=clock.now())
+
+
+def email_asked(request: HttpRequest) -> str:
+    """Return the address to which the guest of a request was sent a code that still counts; "" if none was."""
+    asked = EmailCode.objects.filter(pk=request.user.pk, expires_at__gt=clock.now()).first()
+    return asked.email if asked else ""
+
+
+def email_prove(request: HttpRequest, *, guest_id: int, code: str) -> User:
+    """Take a guest's code, and return the guest whose address it proves: the session is theirs from now on.
+
+    What the guest holds follows to the one who proved the same address before. Raise WrongEmailCode.
+    """
+    owner = services.email_code_use(guest_id=guest_id, code=code, now=clock.now())
+    if owner.pk != guest_id:
+        _open_session(request, owner)
+        logged_in(request, guest_id=guest_id, user=owner)
+    return owner
+
+
+def is_verified(request: HttpRequest) -> bool:
+    """Return whether the request's user is an account, or a guest who has proven an e-mail address."""
+    user = request.user
+    return isinstance(user, User) and not (user.is_guest and user.verified_email == "")
 
 
 def is_guest(request: HttpRequest) -> bool:

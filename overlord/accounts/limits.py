@@ -1,4 +1,4 @@
-"""How often one address and one account may log in, sign up and ask for a new password.
+"""How often one address and one account may log in, sign up, and ask for a new password or a code.
 
 An address may be that of a school or a mobile network, so its limits are wide; those of an account are narrow. The
 limits of accounts count what is asked for, whether the account exists or not, so that answers do not tell.
@@ -13,6 +13,8 @@ SIGNUP_BY_ADDRESS = Limit(name="signup-address", amount=60, seconds=600)
 GUEST_BY_ADDRESS = Limit(name="guest-address", amount=120, seconds=600)
 RESET_BY_ADDRESS = Limit(name="reset-address", amount=30, seconds=3600)
 RESET_BY_ACCOUNT = Limit(name="reset-account", amount=3, seconds=3600)
+EMAIL_CODE_BY_ADDRESS = Limit(name="code-address", amount=120, seconds=600)
+EMAIL_CODE_BY_EMAIL = Limit(name="code-email", amount=5, seconds=3600)
 
 CODE_BY_ACCOUNT = Limit(name="code-account", amount=5, seconds=300)
 CODE_BY_ACCOUNT_AND_DAY = Limit(name="code-account-day", amount=30, seconds=86_400)
@@ -33,6 +35,12 @@ def count_signup(*, address: str) -> None:
 def count_guest(*, address: str) -> None:
     """Count a new guest; raise TooMany."""
     rate_limits.count(GUEST_BY_ADDRESS, address)
+
+
+def count_email_code(*, address: str, email: object) -> None:
+    """Count a request for a code to an e-mail address; raise TooMany."""
+    rate_limits.count(EMAIL_CODE_BY_ADDRESS, address)
+    rate_limits.count(EMAIL_CODE_BY_EMAIL, email)
 
 
 def count_reset(*, address: str, account: object) -> None:

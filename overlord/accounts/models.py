@@ -25,6 +25,14 @@ class NameKey(models.Func):
     output_field = models.TextField()
 
 
+class MailboxKey(models.Func):
+    """The key of the mailbox that the address of a NameKey leads to (sql/mailbox_key.sql)."""
+
+    function = "accounts_mailbox_key"
+    arity = 1
+    output_field = models.TextField()
+
+
 class UserManager(DjangoUserManager["User"]):
     def get_by_natural_key(self, username: str | None) -> "User":
         """Find the user by username or by e-mail address; raise DoesNotExist.
@@ -71,6 +79,8 @@ class User(AbstractUser):
     # Where a guest's tickets go, and whose they are. Nobody logs in by them, so that guests may share an address.
     contact_email = models.EmailField("e-mail address of a guest", blank=True, default="", db_default="")
     contact_name = models.CharField("name", max_length=150, blank=True, default="", db_default="")
+    # The address that a guest has proven to receive mail at, by a code; a line asks for it.
+    verified_email = models.EmailField(blank=True, default="", db_default="", editable=False)
     # The language of the mails to this user: that of the pages at the last log-in, order or choice; "": unknown.
     language = models.CharField(max_length=10, blank=True, default="", db_default="", editable=False)
     # Moves on with each new password and with `logins_end`; what was opened in an earlier epoch has ended.
@@ -83,9 +93,28 @@ class User(AbstractUser):
             ("manage_staff", "Can invite staff, change their roles and end their access"),
             ("handle_personal_data", "Can hand out and erase the data of a person"),
         ]
+        indexes = [
+            models.Index(
+                MailboxKey(
+                    NameKey(
+                        models.Case(
+                            models.When(is_guest=True, then="verified_email"),
+                            default="email",
+                            output_field=models.TextField(),
+                        )
+                    )
+                ),
+                name="user_person",
+            )
+        ]
         constraints = [
             models.UniqueConstraint(fields=["username_key"], name="user_unique_username"),
             models.UniqueConstraint(fields=["email_key"], name="user_unique_email"),
+            models.UniqueConstraint(
+                NameKey("verified_email"),
+                condition=models.Q(is_guest=True) & ~models.Q(verified_email=""),
+                name="user_unique_verified_email",
+            ),
             models.CheckConstraint(
                 condition=models.Q(is_guest=False) | models.Q(is_staff=False, is_superuser=False),
                 name="user_guest_is_not_staff",
@@ -237,6 +266,31 @@ class BackupCode(models.Model):
 
     def __str__(self) -> str:
         return f"a backup code of {self.user_id}"
+
+
+class EmailCode(models.Model):
+    """The code by which a guest proves an e-mail address: the newest one, once.
+
+    The code follows from the row and the secret key, so that neither the database nor a message to a worker has it.
+    """
+
+    DIGITS = 6
+
+    user = models.OneToOneField(User, primary_key=True, on_delete=models.CASCADE, related_name="+")
+    email = models.EmailField()
+    nonce = models.CharField(max_length=32)
+    tries = models.PositiveSmallIntegerField(default=0)
+    expires_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"a code of {self.user_id}"
+
+    @property
+    def code(self) -> str:
+        """Return the six digits that are mailed."""
+        value = f"{self.user_id}:{self.email}:{self.nonce}"
+        mac = salted_hmac("accounts.email_code", value, algorithm="sha256").hexdigest()
+        return f"{int(mac, 16) % 10**self.DIGITS:0{self.DIGITS}d}"
 
 
 TAKEN = {

@@ -5,10 +5,12 @@ from datetime import datetime
 
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.hashers import make_password
+from django.db import IntegrityError
 from django.db.models import F, Q, Value
+from django.db.models.lookups import Exact
 
 from overlord.accounts import selectors
-from overlord.accounts.models import BackupCode, NameKey, SecondFactor, StaffInvitation, User
+from overlord.accounts.models import BackupCode, EmailCode, NameKey, SecondFactor, StaffInvitation, User
 from overlord.accounts.rules import MANAGE_STAFF, PersonOutdated, check_change
 from overlord.kernel import db
 from overlord.kernel.errors import Conflict, Forbidden, NotFound
@@ -28,6 +30,21 @@ def guest_contact_set(*, user_id: int, email: str, name: str) -> None:
     guests = User.objects.filter(pk=user_id, is_guest=True)
     if guests.update(contact_email=email, contact_name=name) and selectors.is_email_of_account(email=email):
         raise EmailHasAccount()
+
+
+def email_verified(*, guest_id: int, email: str) -> User:
+    """Write down that a guest receives mail at an address; return the guest whose address it is from now on.
+
+    Another guest who proved the same address before is the same person, and keeps it.
+    """
+    db.transaction_required()
+    guests = User.objects.filter(is_guest=True)
+    try:
+        with db.savepoint():
+            guests.filter(pk=guest_id).update(verified_email=email, contact_email=email)
+    except IntegrityError:
+        return guests.get(Exact(NameKey("verified_email"), NameKey(Value(email))))
+    return User.objects.get(pk=guest_id)
 
 
 def guest_add(*, email: str, name: str) -> int:
@@ -66,6 +83,7 @@ def user_anonymise(*, user_id: int) -> None:
         last_name="",
         contact_email="",
         contact_name="",
+        verified_email="",
         language="",
         password=make_password(None),
         last_login=None,
@@ -76,6 +94,7 @@ def user_anonymise(*, user_id: int) -> None:
     )
     user = User.objects.get(pk=user_id)
     user.api_tokens.all().delete()
+    EmailCode.objects.filter(pk=user_id).delete()
     user.groups.clear()
     user.user_permissions.clear()
     # The admin's history repeats the name of what was edited.

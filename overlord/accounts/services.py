@@ -13,16 +13,21 @@ from django.core.mail import EmailMessage
 from django.db.models import F, Q
 from django.http import HttpRequest
 from django.template.loader import render_to_string
+from django.utils.crypto import constant_time_compare
 from django.utils.http import urlsafe_base64_encode
+from django.utils.translation import gettext
 
 from overlord.accounts import limits, operations, selectors, token_cache
-from overlord.accounts.models import TAKEN, ApiToken, StaffInvitation, User
+from overlord.accounts.models import TAKEN, ApiToken, EmailCode, StaffInvitation, User
 from overlord.kernel import db
 from overlord.kernel.errors import Busy, Conflict, Invalid, NotFound
 from overlord.kernel.pruning import prune, unreferenced
 from overlord.kernel.queues import Queue, enqueue
 from overlord.shop import look
 from overlord.shop.languages import spoken
+
+CODE_LIFETIME = timedelta(minutes=15)
+CODE_TRIES = 5
 
 
 class InvalidCredentials(Invalid):
@@ -33,6 +38,13 @@ class InvalidCredentials(Invalid):
 class NotAGuest(Conflict):
     code = "not_a_guest"
     sentence = "This account has a password already."
+
+
+class WrongEmailCode(Invalid):
+    code = "wrong_email_code"
+    sentence = (
+        "This code is wrong or no longer valid. The newest code counts, for fifteen minutes and five tries."
+    )
 
 
 # What the database says of two registrations at the same moment.
@@ -73,6 +85,54 @@ def guest_claim(*, user_id: int, username: str, email: str, password: str) -> Us
         raise NotAGuest()
     token_cache.drop_user(user_id)
     return User.objects.get(pk=user_id)
+
+
+def email_code_request(*, guest_id: int, email: str, address: str, now: datetime) -> EmailCode:
+    """Have a code mailed to an address that a guest says is theirs. An earlier code of theirs is no longer valid.
+
+    Raise NotAGuest, EmailHasAccount, TooMany beyond the limits, and Busy when the worker cannot be told.
+    """
+    if not User.objects.filter(pk=guest_id, is_guest=True).exists():
+        raise NotAGuest("An account has an address already.")
+    if selectors.is_email_of_account(email=email):
+        raise operations.EmailHasAccount("There is an account with this e-mail address. Log in to it.")
+    limits.count_email_code(address=address, email=selectors.folded(email))
+    asked = {"email": email, "nonce": secrets.token_hex(16), "tries": 0, "expires_at": now + CODE_LIFETIME}
+    made, _is_new = EmailCode.objects.update_or_create(pk=guest_id, defaults=asked)
+    if not enqueue("accounts.email_code_send", queue=Queue.MAIL, user_id=guest_id):
+        made.delete()
+        raise Busy()
+    return made
+
+
+def email_code_send(*, user_id: int, now: datetime) -> None:
+    """Mail a guest the newest code; send nothing when there is none any more."""
+    asked = EmailCode.objects.select_related("user").filter(pk=user_id, expires_at__gt=now).first()
+    if asked is None:
+        return
+    facts = {"code": asked.code, "minutes": int(CODE_LIFETIME.total_seconds() // 60)}
+    with spoken(asked.user.language):
+        subject = gettext("Your code: %(code)s") % facts
+        body = render_to_string("accounts/email_code_mail.txt", facts)
+    EmailMessage(subject=subject, body=body, to=[asked.email]).send()
+
+
+def email_code_use(*, guest_id: int, code: str, now: datetime) -> User:
+    """Take a code once, and return the guest whose address it proves.
+
+    That is the guest who asked, or the one who proved the same address before: they are one person. Raise
+    WrongEmailCode.
+    """
+    mine = EmailCode.objects.filter(pk=guest_id, tries__lt=CODE_TRIES, expires_at__gt=now)
+    if not mine.update(tries=F("tries") + 1):
+        raise WrongEmailCode()
+    asked = EmailCode.objects.get(pk=guest_id)
+    if not constant_time_compare(asked.code, code.strip()):
+        raise WrongEmailCode()
+    with db.transaction():
+        if not EmailCode.objects.filter(pk=guest_id, nonce=asked.nonce).delete()[0]:
+            raise WrongEmailCode()
+        return operations.email_verified(guest_id=guest_id, email=asked.email)
 
 
 def account_check(user: User, password: str) -> None:

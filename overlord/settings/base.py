@@ -167,6 +167,7 @@ CELERY_TASK_ROUTES = {
     "journal.rows_prune": {"queue": Queue.UPKEEP},
     "line.rows_prune": {"queue": Queue.UPKEEP},
     "stats.rows_prune": {"queue": Queue.UPKEEP},
+    "accounts.email_code_send": {"queue": Queue.MAIL},
     "accounts.password_reset_send": {"queue": Queue.MAIL},
     "accounts.invitation_send": {"queue": Queue.MAIL},
     "accounts.second_factor_notice_send": {"queue": Queue.MAIL},

@@ -109,6 +109,14 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
         _("Nobody can enter this line now."),
         _("Its lobby opens some time before the sale. When the line is empty, reserve tickets directly."),
     ),
+    "address_in_line": lambda _facts: (
+        _("Somebody with this e-mail address is in this line already."),
+        _("Each person has one place. Open this page on the device or in the account where you entered."),
+    ),
+    "wrong_email_code": lambda _facts: (
+        _("This code is wrong or no longer valid."),
+        _("The newest code counts, for fifteen minutes and five tries."),
+    ),
     "line_action_refused": lambda _facts: (
         _("This cannot be done to the line now."),
         _("The line may have moved on meanwhile: look at its state below."),
@@ -156,7 +164,7 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
     ),
     "email_has_account": lambda _facts: (
         _("There is an account with this e-mail address."),
-        _("Log in to pay. Your tickets stay on hold and follow you to your account."),
+        _("Log in to it to go on. Tickets that you have on hold follow you to your account."),
     ),
     "account_required": lambda _facts: (
         _("You need an account to buy tickets for this event."),

@@ -2,13 +2,16 @@
 
 from typing import Any
 
+from django import forms
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from overlord.accounts import guests
+from overlord.accounts.models import User
 from overlord.accounts.selectors import actor_id
 from overlord.kernel import clock, problems
 from overlord.kernel.csrf import origin_decides
@@ -22,7 +25,20 @@ from tickets.line import labels, projections, services
 from tickets.line.rules import EntryState, Items, Phase
 
 RELOAD_SECONDS = 20
+WISH = "line_wish"  # in the session of a guest who has not entered the code of a mail yet
 SECOND = "second_"  # begins the names of the fields of the second choice
+
+
+class AddressForm(forms.Form):
+    """Where the code goes that lets a guest enter."""
+
+    email = forms.EmailField(
+        max_length=254,
+        error_messages={
+            "required": _lazy("Enter your e-mail address."),
+            "invalid": _lazy("This is no e-mail address."),
+        },
+    )
 
 
 @allow("GET", "POST")
@@ -35,6 +51,8 @@ def line(request: HttpRequest, event_id: int) -> HttpResponse:
         if "leave" in request.POST:
             if request.user.is_authenticated:
                 services.entry_leave(event_id=event_id, buyer_id=actor_id(request))
+        elif "code" in request.POST:
+            _prove(request, event_id)
         else:
             _enter(request, event_id)
     except rules.AccountRequired:
@@ -48,12 +66,44 @@ def line(request: HttpRequest, event_id: int) -> HttpResponse:
 
 def _enter(request: HttpRequest, event_id: int) -> None:
     wished = _choices(request.POST)
-    limits.count_reserve(request, buyer_id=request.user.pk)
-    if request.user.is_authenticated:
+    if guests.is_verified(request):
+        limits.count_reserve(request, buyer_id=actor_id(request))
         services.entry_make(event_id=event_id, buyer_id=actor_id(request), choices=wished, now=clock.now())
-        return
-    with guests.guest_begin(request) as guest:
+    else:
+        _ask_for_address(request, event_id, wished)
+
+
+def _ask_for_address(request: HttpRequest, event_id: int, wished: list[Items]) -> None:
+    """Have a code mailed to the address in the form, and keep the wish in the session until the code comes."""
+    services.entry_check(event_id=event_id, is_guest=True, choices=wished, now=clock.now())
+    form = AddressForm(request.POST)
+    if not form.is_valid():
+        raise Invalid(str(next(iter(form.errors.values()))[0]))
+    email = form.cleaned_data["email"]
+    if isinstance(request.user, User):
+        guests.email_ask(request, guest=request.user, email=email)
+    else:
+        with guests.guest_begin(request) as guest:
+            guests.email_ask(request, guest=guest, email=email)
+    request.session[WISH] = {"event": event_id, "choices": wished}
+
+
+def _prove(request: HttpRequest, event_id: int) -> None:
+    """Take the code of the mail, and enter its owner with the wish that the session keeps."""
+    guest = guests.email_prove(request, guest_id=request.user.pk or 0, code=request.POST["code"])
+    wished = _kept_wish(request, event_id)
+    request.session.pop(WISH, None)
+    if wished:
+        limits.count_reserve(request, buyer_id=guest.pk)
         services.entry_make(event_id=event_id, buyer_id=guest.pk, choices=wished, now=clock.now())
+
+
+def _kept_wish(request: HttpRequest, event_id: int) -> list[Items]:
+    """Return the choices that the session keeps for an event's line; none if there are none."""
+    kept = request.session.get(WISH, {})
+    if kept.get("event") != event_id:
+        return []
+    return [[(ticket_type, quantity) for ticket_type, quantity in choice] for choice in kept["choices"]]
 
 
 def _choices(data: QueryDict) -> list[Items]:
@@ -72,7 +122,11 @@ def _page(request: HttpRequest, event_id: int, *, refused: DomainError | None = 
         return redirect("event", event_id)
     live = _live(request, event_id)  # before the entry: a hold given in between must look new to the script
     entry = _entry(request, event_id)
-    wished = _wished(request, entry if entry is not None and entry["state"] == EntryState.WAITING else None)
+    sent_to = "" if guests.is_verified(request) or "again" in request.GET else guests.email_asked(request)
+    kept = _kept_wish(request, event_id) if not guests.is_verified(request) else []
+    wished = _wished(
+        request, kept, entry if entry is not None and entry["state"] == EntryState.WAITING else None
+    )
     shown = projections.line_shown(event_id=event_id, now=now)
     closes_at = shown["closes_at"]
     has_ended = shown["cancelled"] or (closes_at is not None and closes_at <= now)
@@ -82,6 +136,9 @@ def _page(request: HttpRequest, event_id: int, *, refused: DomainError | None = 
         "live": live,
         **_own(entry, shown, event, has_ended=has_ended),
         "has_ended": has_ended,
+        "asks_address": not guests.is_verified(request),
+        "address": request.POST.get("email", "") or guests.email_asked(request),
+        "sent_to": sent_to,
         "may_enter": not has_ended
         and (shown["phase"] != Phase.CLOSED or event["sale"] == rules.SaleState.LINE),
         "types": [
@@ -152,10 +209,13 @@ def _entry(request: HttpRequest, event_id: int) -> dict[str, Any] | None:
         return None
 
 
-def _wished(request: HttpRequest, entry: dict[str, Any] | None) -> tuple[Choice, Choice]:
-    """Return what the form shows as chosen: what was sent, else what the entry has."""
-    if request.method == "POST":
+def _wished(request: HttpRequest, kept: list[Items], entry: dict[str, Any] | None) -> tuple[Choice, Choice]:
+    """Return what the form shows as chosen: what was sent, else what the session keeps or the entry has."""
+    if request.method == "POST" and "code" not in request.POST:
         return choices.read(request.POST), choices.read(_second(request.POST))
+    if kept:
+        first, second = (Choice(amounts=dict(each)) for each in (*kept, [])[:2])
+        return first, second
     if entry is None:
         return Choice(), Choice()
     return _as_choice(entry["items"]), _as_choice(entry["second"])

@@ -66,6 +66,16 @@ class LineClosed(Conflict):
     sentence = "Nobody can enter this line now."
 
 
+class EmailNotVerified(Conflict):
+    code = "email_not_verified"
+    sentence = "A guest verifies an e-mail address before entering a line."
+
+
+class AddressInLine(Conflict):
+    code = "address_in_line"
+    sentence = "Somebody with this e-mail address is in this line already."
+
+
 class LineActionRefused(Conflict):
     code = "line_action_refused"
     sentence = "This cannot be done to the line now."

@@ -105,10 +105,15 @@ def check_exists(*, event_id: int) -> None:
         raise NotFound()
 
 
-def needs_account(*, event_id: int, buyer_id: int) -> bool:
-    """Return whether tickets of the event are for accounts only, and the buyer is a guest."""
-    for_accounts = Event.objects.filter(pk=event_id, buyers=tickets_rules.Buyers.ACCOUNTS)
-    return for_accounts.exists() and User.objects.filter(pk=buyer_id, is_guest=True).exists()
+def needs_account(*, event_id: int) -> bool:
+    """Return whether tickets of the event are for accounts only."""
+    return Event.objects.filter(pk=event_id, buyers=tickets_rules.Buyers.ACCOUNTS).exists()
+
+
+def guest_address(*, buyer_id: int) -> str | None:
+    """Return the address that a guest has verified, "" if none; None for an account."""
+    guest = User.objects.filter(pk=buyer_id, is_guest=True)
+    return guest.values_list("verified_email", flat=True).first()
 
 
 def types_wished(*, event_id: int) -> set[int]:

@@ -20,12 +20,13 @@ from overlord.kernel.errors import Busy, NotFound
 from tickets import selectors as tickets
 from tickets.line import operations, projections, representation, rules, selectors, sql
 from tickets.line.models import Entry, Line
-from tickets.line.rules import EntryState, LineClosed, Phase
+from tickets.line.rules import AddressInLine, EmailNotVerified, EntryState, LineClosed, Phase
 from tickets.rules import AccountRequired, SaleEnded
 
 BATCH = 500  # entries whose turn comes in one transaction
 LAPSES = 100  # given entries that are looked at in one tick
 ENTER_ATTEMPTS = 3
+_TWICE = {"entry_one_place_per_address": AddressInLine()}
 
 
 def entry_make(
@@ -33,28 +34,16 @@ def entry_make(
 ) -> tuple[dict[str, Any], bool]:
     """Enter the buyer in an event's line, or change what they wish; return the entry, and whether it is new.
 
-    Raises NotFound, LineClosed, SaleEnded, AccountRequired and Invalid.
+    Raises what `entry_check` does, EmailNotVerified, AddressInLine and Busy.
     """
-    opens_by_draw = selectors.opens_by_draw(event_id=event_id)
-    if opens_by_draw is None:
-        raise NotFound()
-    if not opens_by_draw:
-        raise LineClosed()
-    if selectors.has_ended(event_id=event_id, now=now):
-        raise SaleEnded()
-    if selectors.needs_account(event_id=event_id, buyer_id=buyer_id):
-        raise AccountRequired()
-    rules.check_choices(choices, types=selectors.types_of(event_id=event_id))
-    line = Line.objects.filter(pk=event_id).first()
-    if (
-        line is not None
-        and line.phase == Phase.OPEN
-        and selectors.is_there(event_id=event_id, items=choices[0])
-    ):
-        raise LineClosed("These tickets are on sale. Reserve them directly.")
+    address = selectors.guest_address(buyer_id=buyer_id)
+    entry_check(event_id=event_id, is_guest=address is not None, choices=choices, now=now)
+    if address == "":
+        raise EmailNotVerified()
     asked = {"event": event_id, "buyer": buyer_id, "choices": json.dumps(choices)}
     for _ in range(ENTER_ATTEMPTS):
-        entered = db.statement(sql.ENTER, asked)
+        with db.constraint_errors(_TWICE):
+            entered = db.statement(sql.ENTER, asked)
         if not entered:
             if not _lobby_is_due(event_id, now=now):
                 raise LineClosed()
@@ -67,6 +56,30 @@ def entry_make(
                 projections.announce_line(event_id=event_id)
             return entry_get(event_id=event_id, buyer_id=buyer_id, now=now), is_new
     raise Busy()
+
+
+def entry_check(*, event_id: int, is_guest: bool, choices: Sequence[rules.Items], now: datetime) -> None:
+    """Check that somebody may enter an event's line with a wish.
+
+    Raises NotFound, LineClosed, SaleEnded, AccountRequired and Invalid.
+    """
+    opens_by_draw = selectors.opens_by_draw(event_id=event_id)
+    if opens_by_draw is None:
+        raise NotFound()
+    if not opens_by_draw:
+        raise LineClosed()
+    if selectors.has_ended(event_id=event_id, now=now):
+        raise SaleEnded()
+    if is_guest and selectors.needs_account(event_id=event_id):
+        raise AccountRequired()
+    rules.check_choices(choices, types=selectors.types_of(event_id=event_id))
+    line = Line.objects.filter(pk=event_id).first()
+    if (
+        line is not None
+        and line.phase == Phase.OPEN
+        and selectors.is_there(event_id=event_id, items=choices[0])
+    ):
+        raise LineClosed("These tickets are on sale. Reserve them directly.")
 
 
 def _lobby_is_due(event_id: int, *, now: datetime) -> bool:

@@ -29,6 +29,25 @@ class Guest(serializers.Serializer):
     token = serializers.CharField()
 
 
+class EmailInput(serializers.Serializer):
+    email = serializers.EmailField(max_length=EMAIL_LENGTH)
+
+
+class EmailAsked(serializers.Serializer):
+    email = serializers.EmailField()
+    expires_at = serializers.DateTimeField(help_text="Until then the code counts.")
+
+
+class CodeInput(serializers.Serializer):
+    code = serializers.CharField(max_length=20, help_text="The six digits of the mail.")
+
+
+class EmailVerified(serializers.Serializer):
+    id = serializers.IntegerField(help_text="Another one than before if this address was proven before.")
+    email = serializers.EmailField()
+    token = serializers.CharField(allow_null=True, help_text="To use from now on, if the id is another one.")
+
+
 class LoginInput(serializers.Serializer):
     username = serializers.CharField(max_length=EMAIL_LENGTH, help_text="The username or the e-mail address.")
     password = serializers.CharField(max_length=passwords.MAX_LENGTH, trim_whitespace=False)

@@ -91,6 +91,48 @@ class Claim(APIView):
         return Response(_account(user))
 
 
+class GuestEmail(APIView):
+    parser_classes = (JSONParser, FormParser, MultiPartParser)
+
+    @extend_schema(
+        operation_id="guest_email", request=serializers.EmailInput, responses={202: serializers.EmailAsked}
+    )
+    def post(self, request: Request) -> Response:
+        """Have a code mailed to my address, as a guest."""
+        body = serializers.EmailInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        asked = services.email_code_request(
+            guest_id=actor_id(request),
+            email=body.validated_data["email"],
+            address=client_address.of_request(request._request),
+            now=clock.now(),
+        )
+        return Response(
+            {"email": asked.email, "expires_at": asked.expires_at}, status=status.HTTP_202_ACCEPTED
+        )
+
+
+class GuestVerify(APIView):
+    parser_classes = (JSONParser, FormParser, MultiPartParser)
+
+    @extend_schema(
+        operation_id="guest_verify", request=serializers.CodeInput, responses=serializers.EmailVerified
+    )
+    def post(self, request: Request) -> Response:
+        """Prove my address by the code that was mailed.
+
+        Who proved the same address before is the same person: the answer then has that guest's id and a token.
+        """
+        body = serializers.CodeInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        guest_id = actor_id(request)
+        owner = guests.email_prove(request._request, guest_id=guest_id, code=body.validated_data["code"])
+        key = None
+        if owner.pk != guest_id:
+            key = services.token_issue(user=owner, lifetime=settings.TOKEN_LIFETIME, now=clock.now())
+        return Response({"id": owner.pk, "email": owner.verified_email, "token": key})
+
+
 class Login(AnonymousView):
     @extend_schema(operation_id="login", request=serializers.LoginInput, responses=serializers.LoggedIn)
     def post(self, request: Request) -> HttpResponseBase:

@@ -3,11 +3,15 @@
 -- Whoever gives numbers or places locks the line's row first. Before the draw an entry has a number and no place; after
 -- it the number is the place, behind all others; also for who comes after the list was closed. No row: the line is
 -- closed, or its draw is due and comes first (`due`).
+--
+-- One person has one place: whoever waits here with the same e-mail address, an account's own or the one that a guest
+-- has verified, is the same person. All who are new in a line wait for its lock, so that no two of them are let in.
 CREATE OR REPLACE FUNCTION line_enter(p_event bigint, p_buyer bigint, p_choices jsonb)
 RETURNS TABLE (entry bigint, is_new boolean, due boolean) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     v_line line_line%ROWTYPE;
+    v_person text;
 BEGIN
     UPDATE line_entry e SET choices = p_choices
      WHERE e.line_id = p_event AND e.buyer_id = p_buyer AND e.state = 'waiting' RETURNING e.id INTO entry;
@@ -28,6 +32,18 @@ BEGIN
         due := true;
         RETURN NEXT;
         RETURN;
+    END IF;
+
+    SELECT accounts_mailbox_key(accounts_name_key(CASE WHEN u.is_guest THEN u.verified_email ELSE u.email END))
+      INTO v_person FROM accounts_user u WHERE u.id = p_buyer;
+    IF EXISTS (
+        SELECT FROM accounts_user u JOIN line_entry e ON e.buyer_id = u.id
+         WHERE accounts_mailbox_key(accounts_name_key(CASE WHEN u.is_guest THEN u.verified_email ELSE u.email END))
+               = v_person
+           AND u.id <> p_buyer AND e.line_id = p_event AND e.state = 'waiting'
+    ) THEN
+        RAISE unique_violation USING CONSTRAINT = 'entry_one_place_per_address',
+            MESSAGE = 'somebody with this e-mail address is in the line already';
     END IF;
 
     -- Under the lock and with a new snapshot: another request of theirs may have been quicker. Who left the lobby and

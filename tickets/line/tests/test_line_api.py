@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ from django.conf import settings
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from overlord.accounts.models import User
+from overlord.accounts.models import EmailCode, User
+from overlord.kernel import db
 from realtime import streams
+from tests.clients import api_of
 from tests.live_contract import check as check_frame
-from tickets.line import projections
+from tests.threads import together
+from tickets.line import projections, services
 from tickets.line.models import Entry, Line
 from tickets.line.tests.lines import enter, line_make, open_sale, people, serve_all
 from tickets.models import Event, TicketType
@@ -107,6 +111,54 @@ class TestEntry:
         User.objects.filter(pk=buyer.pk).update(is_guest=True)
         answer = api.post(url(types[0]), wish(types[0]), format="json")
         assert (answer.status_code, answer.json()["code"]) == (403, "account_required")
+
+    def test_a_guest_enters_with_a_verified_address_only(
+        self, api: APIClient, buyer: User, types: list[TicketType]
+    ) -> None:
+        User.objects.filter(pk=buyer.pk).update(is_guest=True, email="", contact_email="ada@example.org")
+        answer = api.post(url(types[0]), wish(types[0]), format="json")
+        assert (answer.status_code, answer.json()["code"]) == (409, "email_not_verified")
+
+        assert api.post("/register/guest/email/", {"email": "ada@example.org"}).status_code == 202
+        code = EmailCode.objects.get().code
+        told = api.post("/register/guest/verify/", {"code": code}).json()
+        assert told == {"id": buyer.pk, "email": "ada@example.org", "token": None}
+        assert api.post(url(types[0]), wish(types[0]), format="json").status_code == 201
+
+    def test_an_address_has_one_place_also_of_an_account(
+        self, api: APIClient, types: list[TicketType], user_make: Callable[..., User]
+    ) -> None:
+        first, second = user_make(email="ada@example.org"), user_make(email="Ada+2@Example.org")
+        enter(types[0], first.pk)
+
+        answer = api_of(second).post(url(types[0]), wish(types[0]), format="json")
+        assert (answer.status_code, answer.json()["code"]) == (409, "address_in_line")
+        assert Line.objects.get().entered == 1, "no number is spent"
+
+        services.entry_leave(event_id=types[0].event_id, buyer_id=first.pk)
+        assert api_of(second).post(url(types[0]), wish(types[0]), format="json").status_code == 201
+
+    def test_two_who_enter_at_once_with_one_address_have_one_place(
+        self, types: list[TicketType], user_make: Callable[..., User]
+    ) -> None:
+        persons = [user_make(email=f"ada+{n}@example.org") for n in range(6)]
+        together(*[lambda each=each: enter(types[0], each.pk) for each in persons])
+
+        assert Entry.objects.filter(state="waiting").count() == 1
+
+    def test_control_without_the_comparison_they_would_have_two(
+        self, types: list[TicketType], user_make: Callable[..., User]
+    ) -> None:
+        migration = import_module("tickets.line.migrations.0006_one_place_per_address")
+        pair = [user_make(email=f"ada+{n}@example.org") for n in range(2)]
+        db.rows(migration.FORMER_LINE_ENTER.replace("%", "%%"))
+        try:
+            for each in pair:
+                enter(types[0], each.pk)
+        finally:
+            db.rows(migration.LINE_ENTER.replace("%", "%%"))
+
+        assert Entry.objects.filter(state="waiting").count() == 2
 
     def test_nobody_enters_without_being_known(self, types: list[TicketType]) -> None:
         assert APIClient().post(url(types[0]), wish(types[0]), format="json").status_code == 401

@@ -77,7 +77,7 @@ class TestMail:
 class TestFollow:
     @pytest.fixture
     def guest(self, user_make: Callable[..., User]) -> User:
-        return user_make(is_guest=True)
+        return user_make(is_guest=True, email="", verified_email="ada@example.org")
 
     def test_a_place_follows_a_guest_who_logs_in(
         self, types: list[TicketType], guest: User, buyer: User

@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from overlord.accounts.models import EmailCode, User
 from tickets import availability
 from tickets.line import services
 from tickets.line.models import Entry, Line
@@ -28,9 +29,20 @@ def place(types: list[TicketType]) -> str:
     return f"/events/{types[0].event_id}/line/"
 
 
-def send(client: Client, types: list[TicketType], **fields: str) -> str:
+ADA = "ada@example.org"
+
+
+def post(client: Client, types: list[TicketType], **fields: str) -> str:
     answer = client.post(place(types), fields, headers=SAME_SITE, follow=True)
     return answer.content.decode()
+
+
+def send(client: Client, types: list[TicketType], *, email: str = ADA, **fields: str) -> str:
+    """Send the form, and the code of the mail if the page asks for it."""
+    page = post(client, types, email=email, **fields)
+    if 'name="code"' not in page:
+        return page
+    return post(client, types, code=EmailCode.objects.get(email=email).code)
 
 
 def end_sale(types: list[TicketType], *, why: str) -> None:
@@ -114,6 +126,92 @@ def test_a_turn_that_comes_while_the_page_is_made_looks_new_to_its_script(
     assert Entry.objects.get().state == "given"
     assert 'state="waiting"' in page
     assert 'reservations=""' in page
+
+
+class TestGuests:
+    """A guest enters with an address that a code has proven, so that one person has one place."""
+
+    def test_the_wish_waits_for_the_code_and_a_wrong_one_enters_nobody(
+        self, client: Client, types: list[TicketType]
+    ) -> None:
+        wish = {f"amount_{types[0].pk}": "2", f"second_amount_{types[1].pk}": "1"}
+        asked = post(client, types, email=ADA, **wish)
+        code = EmailCode.objects.get().code
+
+        assert f"We sent six digits to {ADA}" in asked
+        assert not Entry.objects.exists()
+        assert "We sent six digits" in client.get(place(types)).content.decode(), "also after a reload"
+        again = client.get(place(types) + "?again=yes").content.decode()
+        assert f'value="{ADA}"' in again
+        assert f'name="amount_{types[0].pk}" min="0" max="{types[0].max_per_user}" value="2"' in again
+
+        wrong = str((int(code) + 1) % 10**6).zfill(6)
+        assert "This code is wrong" in post(client, types, code=wrong)
+        assert not Entry.objects.exists()
+        assert "You are in line" in post(client, types, code=f" {code} ")
+        [entry] = Entry.objects.all()
+        assert entry.choices == [[[types[0].pk, 2]], [[types[1].pk, 1]]]
+        assert User.objects.get(pk=entry.buyer_id).mail_address == ADA
+
+    def test_a_code_counts_once_and_for_its_guest_alone(
+        self, client: Client, types: list[TicketType]
+    ) -> None:
+        wish = {f"amount_{types[0].pk}": "1"}
+        post(client, types, email=ADA, **wish)
+        code = EmailCode.objects.get().code
+        stranger = Client()
+        post(stranger, types, email="eve@example.org", **wish)
+
+        assert "This code is wrong" in post(stranger, types, code=code)
+        assert "This code is wrong" in post(Client(), types, code=code)
+        assert "You are in line" in post(client, types, code=code)
+        assert "This code is wrong" in post(client, types, code=code)
+
+    def test_the_same_address_on_a_second_device_is_the_same_place(
+        self, client: Client, types: list[TicketType]
+    ) -> None:
+        wish = {f"amount_{types[0].pk}": "1"}
+        send(client, types, **wish)
+        second = Client()
+
+        assert "You are in line" in send(second, types, email="Ada@Example.org", **wish)
+        assert Entry.objects.get().number == 1
+        post(second, types, leave="yes")
+        assert "You are in line" not in client.get(place(types)).content.decode()
+
+    @pytest.mark.parametrize("same", ["ada+2@example.org", "ada+lot@EXAMPLE.org"])
+    def test_two_addresses_of_one_person_are_one_place(
+        self, client: Client, types: list[TicketType], same: str
+    ) -> None:
+        wish = {f"amount_{types[0].pk}": "1"}
+        send(client, types, **wish)
+
+        assert "is in this line already" in send(Client(), types, email=same, **wish)
+        assert Entry.objects.count() == 1
+
+    def test_an_address_of_an_account_leads_to_the_log_in(
+        self, client: Client, types: list[TicketType], user_make: Callable[..., User]
+    ) -> None:
+        account = user_make()
+
+        page = post(client, types, email=account.email, **{f"amount_{types[0].pk}": "1"})
+
+        assert "There is an account with this e-mail address." in page
+        assert not EmailCode.objects.exists()
+        assert not User.objects.filter(is_guest=True).exists(), "nothing is left of a refused guest"
+
+    @pytest.mark.parametrize("wrong", ["", "ada", "ada@"])
+    def test_what_is_no_address_is_refused(self, client: Client, types: list[TicketType], wrong: str) -> None:
+        assert 'role="alert"' in post(client, types, email=wrong, **{f"amount_{types[0].pk}": "1"})
+        assert not User.objects.filter(is_guest=True).exists()
+
+    def test_accounts_alone_are_led_to_sign_up(self, client: Client, types: list[TicketType]) -> None:
+        Event.objects.update(buyers="accounts")
+
+        answer = client.post(place(types), {f"amount_{types[0].pk}": "1", "email": ADA}, headers=SAME_SITE)
+
+        assert answer.headers["Location"].startswith("/signup/")
+        assert not EmailCode.objects.exists()
 
 
 @pytest.mark.parametrize("amount", ["0", "x", "-1", "99999999999"])

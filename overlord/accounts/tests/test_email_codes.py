@@ -1,0 +1,176 @@
+"""The code by which a guest proves an e-mail address."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.test import Client
+from django.utils import timezone
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from rest_framework.test import APIClient
+
+from overlord.accounts import limits, operations, services, tasks
+from overlord.accounts.models import EmailCode, User
+from overlord.kernel import db, queues, rate_limits
+from tests.clients import api_of
+from tests.threads import together
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ADA = "ada@example.org"
+
+
+@pytest.fixture
+def guest(user_make: Callable[..., User]) -> User:
+    return user_make(is_guest=True, email="")
+
+
+@pytest.fixture
+def limits_on(settings: Any) -> Iterator[None]:
+    settings.RATE_LIMITS = True
+    rate_limits.forget()
+    yield
+    rate_limits.forget()
+
+
+def ask(user: User, email: str = ADA) -> Any:
+    return api_of(user).post("/register/guest/email/", {"email": email}, format="json")
+
+
+def prove(user: User, code: str) -> Any:
+    return api_of(user).post("/register/guest/verify/", {"code": code}, format="json")
+
+
+def code_of(user: User) -> str:
+    return EmailCode.objects.get(pk=user.pk).code
+
+
+def wrong_for(user: User) -> str:
+    return str((int(code_of(user)) + 1) % 10**6).zfill(6)
+
+
+def test_the_mail_has_the_code_and_it_counts_once(guest: User) -> None:
+    asked = ask(guest)
+    assert (asked.status_code, asked.json()["email"]) == (202, ADA)
+    tasks.email_code_send(user_id=guest.pk)
+
+    [letter] = mail.outbox
+    code = code_of(guest)
+    assert letter.to == [ADA]
+    assert code in letter.subject
+    assert f"    {code}\n" in letter.body
+    assert prove(guest, code).json() == {"id": guest.pk, "email": ADA, "token": None}
+    shown = User.objects.get(pk=guest.pk)
+    assert (shown.verified_email, shown.mail_address, shown.email) == (ADA, ADA, "")
+    assert prove(guest, code).json()["code"] == "wrong_email_code"
+    tasks.email_code_send(user_id=guest.pk)
+    assert len(mail.outbox) == 1, "a message that comes again sends nothing"
+
+
+def test_another_guests_code_and_an_older_one_count_nothing(
+    guest: User, user_make: Callable[..., User]
+) -> None:
+    other = user_make(is_guest=True, email="")
+    ask(guest)
+    older = code_of(guest)
+    ask(guest)
+    ask(other, "eve@example.org")
+
+    for code in {older, code_of(other)} - {code_of(guest)}:
+        assert prove(guest, code).status_code == 400
+    assert User.objects.get(pk=guest.pk).verified_email == ""
+
+
+def test_a_code_ends_with_its_time(guest: User) -> None:
+    ask(guest)
+    code = code_of(guest)
+    EmailCode.objects.update(expires_at=timezone.now())
+
+    assert prove(guest, code).json()["code"] == "wrong_email_code"
+
+
+def test_five_tries_are_looked_at_however_many_come_at_once(guest: User) -> None:
+    ask(guest)
+    wrong = wrong_for(guest)
+    answers = together(*[lambda: prove(guest, wrong).status_code] * 12)
+
+    assert answers == [400] * 12
+    assert EmailCode.objects.get().tries == services.CODE_TRIES
+    assert prove(guest, code_of(guest)).status_code == 400, "the right one comes too late"
+
+
+def test_control_without_the_count_of_tries_it_would_not(guest: User) -> None:
+    ask(guest)
+    EmailCode.objects.update(tries=services.CODE_TRIES - 1)
+
+    assert prove(guest, code_of(guest)).status_code == 200
+
+
+def test_who_proves_an_address_again_is_the_same_guest(guest: User, user_make: Callable[..., User]) -> None:
+    second = user_make(is_guest=True, email="")
+    ask(guest)
+    prove(guest, code_of(guest))
+    ask(second, "Ada@example.org")
+    told = prove(second, code_of(second)).json()
+
+    assert told["id"] == guest.pk
+    known = APIClient(headers={"Authorization": f"Token {told['token']}"})
+    assert known.get("/event/reservations/").status_code == 200
+    assert User.objects.get(pk=second.pk).verified_email == ""
+
+
+def test_two_who_prove_one_address_at_once_are_one_guest(user_make: Callable[..., User]) -> None:
+    pair = [user_make(is_guest=True, email="") for _ in range(2)]
+
+    def verify(guest: User) -> int:
+        with db.transaction():
+            return int(operations.email_verified(guest_id=guest.pk, email=ADA).pk)
+
+    owners = together(*[lambda each=each: verify(each) for each in pair])
+
+    assert len(set(owners)) == 1
+    assert User.objects.filter(verified_email=ADA).count() == 1
+
+
+def test_an_account_has_an_address_already_and_its_address_is_nobody_elses(guest: User, buyer: User) -> None:
+    assert ask(buyer).json()["code"] == "not_a_guest"
+    assert ask(guest, buyer.email.upper()).json()["code"] == "email_has_account"
+    assert prove(buyer, "000000").json()["code"] == "wrong_email_code"
+    assert not EmailCode.objects.exists()
+
+
+@pytest.mark.parametrize("email", ["", "ada", "ada@", "a" * 250 + "@example.org", None, 5])
+def test_what_is_no_address_is_refused(guest: User, email: Any) -> None:
+    assert ask(guest, email).status_code == 400
+
+
+def test_an_address_gets_so_many_mails_whoever_asks(limits_on: None, user_make: Callable[..., User]) -> None:
+    most = limits.EMAIL_CODE_BY_EMAIL.amount
+    statuses = [ask(user_make(is_guest=True, email=""), ADA).status_code for _ in range(most + 1)]
+
+    assert statuses == [202] * most + [429]
+
+
+def test_without_a_broker_it_says_that_nothing_is_sent(guest: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    away = SimpleNamespace(broker=lambda: Redis(port=1, retry=Retry(NoBackoff(), 0)))
+    monkeypatch.setattr(queues, "redis_client", away)
+
+    assert ask(guest).status_code == 503
+    assert not EmailCode.objects.exists()
+
+
+def test_a_visitor_has_no_code(client: Client) -> None:
+    assert client.post("/register/guest/verify/", {"code": "000000"}).status_code in (401, 403)
+
+
+def test_the_database_knows_no_code(guest: User) -> None:
+    ask(guest)
+    row = EmailCode.objects.values().get()
+
+    assert code_of(guest) not in "".join(map(str, row.values()))
+    assert row["expires_at"] - timezone.now() <= timedelta(minutes=15)
