@@ -1,4 +1,4 @@
-"""What the monitor calls what happened, and the states of a sale. The page passes both to its JavaScript."""
+"""What the monitor calls what happened, and the states of sales and lines. The page passes them to its script."""
 
 from django.utils.translation import gettext as _
 
@@ -25,4 +25,15 @@ def sales() -> dict[str, str]:
         "paused": _("Paused"),
         "upcoming": _("Not open yet"),
         "ended": _("Ended"),
+    }
+
+
+def lines() -> dict[str, str]:
+    """Return the labels of a line, by the status that the monitor gives it."""
+    return {
+        "lobby": _("Lobby open"),
+        "serving": _("Giving tickets"),
+        "open": _("Nobody waits"),
+        "held": _("On hold by staff"),
+        "standing": _("Waiting for tickets"),
     }

@@ -15,6 +15,9 @@ from stats import representation, selectors, sql
 from stats.models import Minute, Reading
 from tickets import selectors as tickets
 from tickets.admission import selectors as admission
+from tickets.line import selectors as lines
+from tickets.line.figures import line_figures
+from tickets.line.models import Line
 from tickets.models import Event, Inventory
 
 MINUTES = 60
@@ -26,6 +29,7 @@ LATEST_PAYMENTS = 500
 DOUBTFUL_AFTER = timedelta(seconds=10)
 LAST, GAP = timedelta(minutes=1), timedelta(seconds=5)  # a reading that is older by more counts too much
 DOORS = 3
+LINES = 3
 DOORS_OPEN = timedelta(hours=12)  # before and after an event begins
 LATELY = timedelta(minutes=5)
 STILL_SHOWN = timedelta(hours=6)  # after an event began
@@ -54,6 +58,7 @@ def picture(*, now: datetime) -> dict[str, Any]:
         "last_minute": _last_minute(reading, shown["funnel"], now=now),
         "events": _events(now),
         "doors": _doors(now),
+        "lines": _lines(now),
         "top_events": [
             representation.event(row) for row in selectors.events_top(by=selectors.Order.RESERVATIONS)
         ],
@@ -168,6 +173,30 @@ def _doors(now: datetime) -> list[dict[str, Any]]:
 def _minute_at_gate(each: Mapping[str, Any]) -> dict[str, Any]:
     minute = datetime.fromisoformat(each["minute"])
     return {**each, "key": f"{each['minute']} {each['gate']}", "minute": minute}
+
+
+def _lines(now: datetime) -> list[dict[str, Any]]:
+    """Return who stands in the lines that have somebody to draw or to serve, and how far these are."""
+    return [_line(each, now=now) for each in lines.lines_at_work(now=now)[:LINES]]
+
+
+def _line(line: Line, *, now: datetime) -> dict[str, Any]:
+    figures = line_figures(event_id=line.pk, now=now)
+    return {
+        "id": line.pk,
+        "name": line.event.name,
+        "status": "held" if line.is_held else "standing" if line.is_standing else line.phase,
+        "entered": line.entered,
+        "served": line.served,
+        "per_minute": line.per_minute,
+        "ends_at": figures.ends_at,
+        **{state: figures.states[state] for state in ("waiting", "given", "passed")},
+        "wishes": [
+            {"id": each.ticket_type, "name": each.name, "wished": each.wished, "there": each.there}
+            for each in figures.wishes
+        ],
+        "minutes": [{"minute": minute, "entries": n} for minute, n in reversed(figures.by_minute)],
+    }
 
 
 def _lately(minutes: Sequence[Mapping[str, Any]], gate: str, *, now: datetime) -> int:

@@ -26,6 +26,12 @@ BLANK = {
     "admitted": 0,
     "tickets": 0,
     "conflicts": 0,
+    "entered": 0,
+    "waiting": 0,
+    "served": 0,
+    "given": 0,
+    "passed": 0,
+    "per_minute": 0,
 }  # the row from which the page's <template> elements are made
 
 
@@ -41,7 +47,7 @@ def monitor(request: HttpRequest) -> HttpResponse:
         "most": max(most, LEAST_HEIGHT),
         "least_height": LEAST_HEIGHT,
         "blank": BLANK,
-        "labels": {"happenings": labels.happenings(), "sales": labels.sales()},
+        "labels": {"happenings": labels.happenings(), "sales": labels.sales(), "lines": labels.lines()},
         "now": now,
     }
     return render(request, "stats/monitor.html", context)

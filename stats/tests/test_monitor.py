@@ -22,6 +22,7 @@ from tickets import operations, order_services
 from tickets import services as tickets
 from tickets.admission.tests import admitting
 from tickets.admission.tests.doors import codes_of, scan
+from tickets.line.tests.lines import enter, line_make, open_sale, people, serve_all
 from tickets.models import Event, Inventory, Reservation, TicketType
 from tickets.tests.reserving import claim, end
 
@@ -233,6 +234,30 @@ class TestThePicture:
         assert '<td data-show="gate">Gate &lt;North&gt;</td>' in door
         assert re.search(r'data-as="time">\d\d?:\d\d', door)
 
+    def test_it_shows_the_lines_in_which_somebody_waits(
+        self, user_make: Callable[..., User], ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        [ticket_type] = line_make(ticket_type_make, 2)
+        for buyer_id in people(5):
+            enter(ticket_type, buyer_id)
+        [lobby] = monitor.picture(now=timezone.now())["lines"]
+        open_sale([ticket_type])
+        serve_all(ticket_type)
+        [line] = monitor.picture(now=timezone.now())["lines"]
+        client = Client()
+        client.force_login(permit(user_make(), "stats.view_monitor"))
+        page = client.get("/monitor/").content.decode()
+
+        wish = {"id": ticket_type.pk, "name": ticket_type.name}
+        assert (lobby["status"], lobby["waiting"], lobby["ends_at"]) == ("lobby", 5, None)
+        assert lobby["wishes"] == [{**wish, "wished": 5, "there": 2}]
+        assert sum(each["entries"] for each in lobby["minutes"]) == 5
+        assert (line["status"], line["entered"], line["served"]) == ("standing", 5, 5)
+        assert (line["waiting"], line["given"], line["passed"]) == (3, 2, 0)
+        assert line["wishes"] == [{**wish, "wished": 3, "there": 0}]
+        assert "Waiting for tickets" in page
+        assert "/line/desk/" not in page, "who may not control a line is not led there"
+
     def test_it_is_whole_when_nothing_ever_happened(self) -> None:
         shown = monitor.picture(now=timezone.now())
         assert (shown["feed"], shown["money"], shown["payments"]["failure_rate"]) == ([], [], None)
@@ -248,7 +273,7 @@ class TestThePicture:
         before = count()
         for _ in range(10):
             ticket_type_make()
-        assert count() == before <= 15
+        assert count() == before <= 16
 
     def test_what_it_reads_of_reservations_goes_by_an_index(self, busy: TicketType) -> None:
         with CaptureQueriesContext(connection) as context:

@@ -17,11 +17,12 @@ const WRITE = {
   money: (value, { currency }) => money(value, currency),
   seconds: (value) => (value === null || value === undefined ? "–" : gettext("%(value)s s", { value })),
   percent: (value) => (value === null ? "" : percent(value)),
-  time: (value) => timeOfDay(value),
+  time: (value) => (value === null || value === undefined ? "–" : timeOfDay(value)),
   "time-to-the-second": (value) => timeToTheSecond(value),
   left: (value) => duration((Date.parse(value) - now()) / 1000),
   what: (value) => labels.happenings[value],
   status: (value) => labels.sales[value],
+  line: (value) => labels.lines[value],
 };
 
 class LiveMonitor extends HTMLElement {
