@@ -13,9 +13,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+Outcome = TypeVar("Outcome")
 AT_ONCE = 8
 EVENTS_LOOKED_AT = 8  # of the next ones
 TIMEOUT = 30  # seconds
@@ -111,10 +112,33 @@ def _on_sale(visitor: Visitor, event_id: int) -> list[dict[str, Any]]:
     return [each for each in ticket_types if each["sale"] == "open" and each["available"]]
 
 
-def visit(url: str, token: str, ticket_types: list[dict[str, Any]], dice: random.Random) -> str:
-    """Let one buyer come, and return the outcome in words."""
+def types_of(url: str, event: int) -> list[dict[str, Any]]:
+    """Return the ticket types of an event."""
+    visitor = Visitor(url)
+    try:
+        types: list[dict[str, Any]] = visitor.request("GET", f"/event/events/{event}/")["tickets"]
+    finally:
+        visitor.close()
+    return types
+
+
+def attempt(url: str, token: str, act: Callable[[Visitor], Outcome]) -> Outcome | str:
+    """Let one buyer act, and return what `act` returns, or in words what the shop said against it."""
     visitor = Visitor(url, token)
     try:
+        return act(visitor)
+    except Refused as refused:
+        return str(refused).replace("_", " ")
+    except (OSError, http.client.HTTPException):
+        return "lost the connection"
+    finally:
+        visitor.close()
+
+
+def visit(url: str, token: str, ticket_types: list[dict[str, Any]], dice: random.Random) -> str:
+    """Let one buyer come, and return the outcome in words."""
+
+    def buy(visitor: Visitor) -> str:
         ticket_type = dice.choice(ticket_types)
         amount = dice.randint(1, min(4, ticket_type["max_per_user"]))
         wanted = {"ticket_type": ticket_type["id"], "amount": amount}
@@ -122,21 +146,17 @@ def visit(url: str, token: str, ticket_types: list[dict[str, Any]], dice: random
         time.sleep(dice.uniform(*THINK_SECONDS))
         decision = dice.random()
         if decision < PAY_SHARE:
-            return _pay(visitor, reservation, dice)
+            return pay(visitor, reservation, dice)
         if decision >= PAY_SHARE + RELEASE_SHARE:
             return "left a hold"
         visitor.request("DELETE", f"/event/reservations/{reservation}/")
-    except Refused as refused:
-        return str(refused).replace("_", " ")
-    except (OSError, http.client.HTTPException):
-        return "lost the connection"
-    else:
         return "released a hold"
-    finally:
-        visitor.close()
+
+    return attempt(url, token, buy)
 
 
-def _pay(visitor: Visitor, reservation: int, dice: random.Random) -> str:
+def pay(visitor: Visitor, reservation: int, dice: random.Random) -> str:
+    """Pay for an order, and return the outcome in words."""
     payment = visitor.request("POST", "/payment/payments/", {"reservation_id": reservation})["id"]
     visitor.request("POST", f"/payment/payments/{payment}/pay/", {"token": dice.choice(TOKENS)})
     return "sent a payment"

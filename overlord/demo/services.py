@@ -15,11 +15,12 @@ from django.contrib.auth.hashers import make_password
 from checkout import services as checkout
 from overlord.accounts import services as accounts
 from overlord.accounts.models import User
-from overlord.kernel import clock
-from tickets import event_files
+from overlord.kernel import clock, db
+from tickets import event_files, event_operations
 from tickets import services as tickets
-from tickets.event_files import EventToLoad
-from tickets.models import TicketType
+from tickets.event_files import EventToLoad, TypeToLoad
+from tickets.models import Event, TicketType
+from tickets.rules import Opening
 
 EVENTS = Path(__file__).resolve().parents[2] / "data" / "events.json"
 FIRST_EVENT_IN = timedelta(days=10)
@@ -69,6 +70,29 @@ def crowd_make(*, count: int, now: datetime) -> list[str]:
         buyer = User.objects.create_user(name, f"{name}@example.org")
         tokens.append(accounts.token_issue(user=buyer, lifetime=CROWD_LASTS, now=now))
     return tokens
+
+
+def drawn_event_make(*, people: int, opens_in: timedelta, now: datetime) -> int:
+    """Make an event that opens by a draw, with tickets for some of `people`, and return its id."""
+    name = f"Drawn {secrets.token_hex(2)}"
+    types = [
+        TypeToLoad(
+            line=0, name=kind, price_minor=price, capacity=-(-people // share), max_per_user=4,
+            opens_at=now + opens_in, closes_at=None,
+        )
+        for kind, price, share in (("Stalls", 4500, 3), ("Balcony", 2500, 4))
+    ]  # fmt: skip
+    made = EventToLoad(
+        line=0, name=name, date=now + FIRST_EVENT_IN, time_zone=settings.TIME_ZONE, currency="EUR",
+        description="Opens by a draw: enter the line, and wait for your turn.", types=types,
+    )  # fmt: skip
+    tickets.events_load(events=[made], now=now)
+    with db.transaction():
+        event = Event.objects.get(name=name, date=made.date)
+        event.opening = Opening.DRAW.value
+        event.save(update_fields=["opening"])
+        event_operations.opening_set(event=event, now=now)
+    return int(event.pk)
 
 
 def events_from(*, now: datetime) -> list[EventToLoad]:

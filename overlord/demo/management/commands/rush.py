@@ -1,16 +1,21 @@
 import time
 from argparse import ArgumentParser
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from http.client import HTTPException
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from overlord.demo import rush, services
+from overlord.demo import draw, rush, services
 from overlord.embedded.state import Folder
 from overlord.kernel import clock
 
 MOST = 5000
+LONGEST_LOBBY = 1500  # seconds: its lobby is open at once
 
 
 class Command(BaseCommand):
@@ -23,6 +28,15 @@ class Command(BaseCommand):
         parser.add_argument("--buyers", type=int, default=100, help=f"how many, at most {MOST}")
         parser.add_argument("--event", type=int, help="the event's id; if missing, one of the next events")
         parser.add_argument("--url", help="the shop's address; if missing, that of bin/up in this checkout")
+        parser.add_argument(
+            "--draw", action="store_true", help="let them enter a lobby, be drawn, and be given their tickets"
+        )
+        parser.add_argument(
+            "--opens-in",
+            type=int,
+            default=30,
+            help="seconds until the sale of the event that --draw makes opens",
+        )
         parser.add_argument("--seed", type=int, help="the same number makes the same decisions")
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -30,6 +44,9 @@ class Command(BaseCommand):
         if not 0 < buyers <= MOST:
             raise CommandError(f"--buyers is a number from 1 to {MOST}.")
         url = options["url"] or running_shop()
+        if options["draw"]:
+            self._draw(url, options)
+            return
         self.stdout.write(f"Sending {buyers} buyers to {url}, {rush.AT_ONCE} at a time.")
         began = time.monotonic()
 
@@ -38,7 +55,7 @@ class Command(BaseCommand):
                 left = (time.monotonic() - began) / done * (buyers - done)
                 self.stdout.write(f"\r{done} of {buyers}, about {left:.0f} s left  ", ending="")
 
-        try:
+        with shop_at(url):
             counts = rush.rush(
                 url=url,
                 event=options["event"],
@@ -46,13 +63,44 @@ class Command(BaseCommand):
                 seed=options["seed"],
                 report=report,
             )
-        except rush.Refused as refused:
-            raise CommandError(f"The shop at {url} refused: {refused}.") from None
-        except (OSError, HTTPException, ValueError) as error:
-            raise CommandError(f"There is no shop at {url}: {error}.") from None
-        outcomes = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
+        outcomes = said(counts)
         start = "\r" if self.stdout.isatty() else ""
         self.stdout.write(f"{start}Done in {time.monotonic() - began:.0f} s: {outcomes}.")
+
+    def _draw(self, url: str, options: dict[str, Any]) -> None:
+        """Let the buyers stand in the line of an event, of a new one if none is named."""
+        buyers, opens_in, now = options["buyers"], options["opens_in"], clock.now()
+        if not 10 <= opens_in <= LONGEST_LOBBY:
+            raise CommandError(f"--opens-in is a number from 10 to {LONGEST_LOBBY}.")
+        event = options["event"] or services.drawn_event_make(
+            people=buyers, opens_in=timedelta(seconds=opens_in), now=now
+        )
+        self.stdout.write(f"Sending {buyers} buyers into the line of {url}/events/{event}/line/")
+        with shop_at(url):
+            counts = draw.rush(
+                url=url,
+                event=event,
+                tokens=services.crowd_make(count=buyers, now=now),
+                seed=options["seed"],
+                report=self.stdout.write,
+            )
+        self.stdout.write(f"Done: {said(counts)}.")
+
+
+def said(counts: Counter[str]) -> str:
+    """Return how many had each outcome, as a sentence without its end."""
+    return ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
+
+
+@contextmanager
+def shop_at(url: str) -> Iterator[None]:
+    """Raise CommandError when the shop refuses what a crowd needs, or is not there."""
+    try:
+        yield
+    except rush.Refused as refused:
+        raise CommandError(f"The shop at {url} refused: {refused}.") from None
+    except (OSError, HTTPException, ValueError) as error:
+        raise CommandError(f"There is no shop at {url}: {error}.") from None
 
 
 def running_shop() -> str:
