@@ -16,6 +16,7 @@ from tests import browser
 from tests.browser import Browser
 from tests.system import System, eventually
 from tests.visitors import axe, fresh, type_on_sale, user_make
+from tickets.line import projections
 from tickets.line.models import Entry, Line
 from tickets.line.tests.lines import draw_in_order, enter, open_sale
 from tickets.models import Event, Inventory, Reservation, TicketType
@@ -97,6 +98,12 @@ def code_mailed_to(email: str) -> str:
     return asked.code if asked else ""
 
 
+def axe_on_a_phone(person: Browser) -> None:
+    person.emulate(width=390, height=844)
+    axe(person)
+    person.emulate(width=1280, height=900)
+
+
 @pytest.mark.parametrize("order", ["123", "231", "312"])
 def test_three_people_stand_in_line_and_each_learns_of_the_turn(
     people: tuple[Browser, Browser], ticket_type: TicketType, order: str
@@ -106,6 +113,7 @@ def test_three_people_stand_in_line_and_each_learns_of_the_turn(
     desktop.says("live-badge", "Live")
     desktop.says("[data-field=place]", "1 person has entered")
     axe(desktop)
+    axe_on_a_phone(desktop)
     picture(desktop, "lobby-desktop")
     enter_by_page(phone, ticket_type)
     enter(ticket_type, user_make().pk)
@@ -122,6 +130,7 @@ def test_three_people_stand_in_line_and_each_learns_of_the_turn(
             desktop.one("hold-countdown .face")
             eventually(Entry.objects.filter(pk=given.pk, looked_at__isnull=False).exists)
             axe(desktop)
+            axe_on_a_phone(desktop)
             picture(desktop, "turn-desktop")
         elif given.number == 2:
             phone.driver.refresh()
@@ -163,3 +172,12 @@ def test_a_browser_computes_the_place_that_was_drawn_and_keeps_it(
     desktop.says("[data-field=place]", f"Your place is {place}.")
     desktop.driver.close()
     desktop.driver.switch_to.window(desktop.driver.window_handles[0])
+
+    Inventory.objects.filter(pk=ticket_type.pk).update(closes_at=timezone.now() + timedelta(seconds=1))
+    projections.announce_line(event_id=ticket_type.event_id)
+    desktop.says("h1", "Ticket sales have ended")
+    desktop.says("[data-part=status]", "you have not paid anything")
+    assert not any(form.is_displayed() for form in desktop.all("form[data-part]"))
+    desktop.driver.refresh()
+    desktop.says("h1", "Ticket sales have ended")
+    desktop.says("[data-part=status]", "you have not paid anything")
