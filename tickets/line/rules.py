@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from overlord.kernel.errors import Conflict, Invalid
-from tickets.rules import check_items
+from tickets.rules import AccountRequired, Buyers, SaleEnded, check_items
 
 LOOK = timedelta(minutes=3)  # in which a given hold must be looked at
 MOST_CHOICES = 2
@@ -48,6 +48,18 @@ class Sale:
     is_cancelled: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class EntryFacts:
+    """What decides whether somebody may enter, read in one statement (`sql/entering.sql`)."""
+
+    opens_by_draw: bool
+    buyers: str
+    sells: bool
+    types: list[int]
+    phase: str | None  # None: the lobby has not opened
+    address: str | None  # that a guest has verified; "" if none, None for an account
+
+
 class Action(StrEnum):
     """What staff can do to a line."""
 
@@ -79,6 +91,16 @@ class AddressInLine(Conflict):
 class LineActionRefused(Conflict):
     code = "line_action_refused"
     sentence = "This cannot be done to the line now."
+
+
+def check_may_enter(facts: EntryFacts, *, is_guest: bool) -> None:
+    """Raise LineClosed, SaleEnded or AccountRequired when nobody, or no guest, may enter."""
+    if not facts.opens_by_draw:
+        raise LineClosed()
+    if not facts.sells:
+        raise SaleEnded()
+    if is_guest and facts.buyers == Buyers.ACCOUNTS:
+        raise AccountRequired()
 
 
 def check_choices(choices: Sequence[Items], *, types: Iterable[int]) -> None:

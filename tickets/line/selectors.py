@@ -7,7 +7,6 @@ from typing import Any
 from django.conf import settings
 from django.db.models import F, Max, Min, Q
 
-from overlord.accounts.models import User
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from tickets import rules as tickets_rules
@@ -78,12 +77,10 @@ def is_there(*, event_id: int, items: rules.Items) -> bool:
     )
 
 
-def has_ended(*, event_id: int, now: datetime) -> bool:
-    """Return whether an event is cancelled, or the sale of all its ticket types has ended."""
-    selling = Inventory.objects.filter(
-        ticket_type__event_id=event_id, ticket_type__event__status=Event.Status.ON_SALE, closes_at__gt=now
-    )
-    return not selling.exists()
+def entry_facts(*, event_id: int, buyer_id: int | None, now: datetime) -> rules.EntryFacts | None:
+    """Read what decides whether somebody may enter an event's line; None for no such event."""
+    found = db.rows(sql.ENTERING, {"event": event_id, "buyer": buyer_id, "now": now})
+    return rules.EntryFacts(**found[0]) if found else None
 
 
 def types_of(*, event_id: int) -> list[int]:
@@ -105,17 +102,6 @@ def check_exists(*, event_id: int) -> None:
         raise NotFound()
 
 
-def needs_account(*, event_id: int) -> bool:
-    """Return whether tickets of the event are for accounts only."""
-    return Event.objects.filter(pk=event_id, buyers=tickets_rules.Buyers.ACCOUNTS).exists()
-
-
-def guest_address(*, buyer_id: int) -> str | None:
-    """Return the address that a guest has verified, "" if none; None for an account."""
-    guest = User.objects.filter(pk=buyer_id, is_guest=True)
-    return guest.values_list("verified_email", flat=True).first()
-
-
 def types_wished(*, event_id: int) -> set[int]:
     """Return the ticket types that somebody in an event's line waits for."""
     found = db.rows(sql.TYPES_WISHED, [event_id])
@@ -125,6 +111,11 @@ def types_wished(*, event_id: int) -> set[int]:
 def entry_of(*, event_id: int, buyer_id: int) -> Entry | None:
     """Read the newest entry of a buyer in an event's line."""
     return Entry.objects.filter(line_id=event_id, buyer_id=buyer_id).order_by("-number").first()
+
+
+def entry_with_line(*, entry_id: int) -> Entry:
+    """Read an entry together with its line."""
+    return Entry.objects.select_related("line").get(pk=entry_id)
 
 
 def entries_to_lapse(*, now: datetime, most: int) -> list[int]:

@@ -21,7 +21,6 @@ from tickets import selectors as tickets
 from tickets.line import operations, projections, representation, rules, selectors, sql
 from tickets.line.models import Entry, Line
 from tickets.line.rules import AddressInLine, EmailNotVerified, EntryState, LineClosed, Phase
-from tickets.rules import AccountRequired, SaleEnded
 
 BATCH = 500  # entries whose turn comes in one transaction
 LAPSES = 100  # given entries that are looked at in one tick
@@ -36,9 +35,8 @@ def entry_make(
 
     Raises what `entry_check` does, EmailNotVerified, AddressInLine and Busy.
     """
-    address = selectors.guest_address(buyer_id=buyer_id)
-    entry_check(event_id=event_id, is_guest=address is not None, choices=choices, now=now)
-    if address == "":
+    facts = _checked(event_id=event_id, buyer_id=buyer_id, choices=choices, now=now)
+    if facts.address == "":
         raise EmailNotVerified()
     asked = {"event": event_id, "buyer": buyer_id, "choices": json.dumps(choices)}
     for _ in range(ENTER_ATTEMPTS):
@@ -54,32 +52,33 @@ def entry_make(
             is_new = entered[0]["is_new"]
             if is_new:
                 projections.announce_line(event_id=event_id)
-            return entry_get(event_id=event_id, buyer_id=buyer_id, now=now), is_new
+            entry = selectors.entry_with_line(entry_id=entered[0]["entry"])
+            if entry.state != EntryState.WAITING:  # the giver was quicker
+                return entry_get(event_id=event_id, buyer_id=buyer_id, now=now), is_new
+            return representation.entry(entry, line=entry.line, reservations=[]), is_new
     raise Busy()
 
 
-def entry_check(*, event_id: int, is_guest: bool, choices: Sequence[rules.Items], now: datetime) -> None:
-    """Check that somebody may enter an event's line with a wish.
+def entry_check(*, event_id: int, choices: Sequence[rules.Items], now: datetime) -> None:
+    """Check that a guest may enter an event's line with a wish, once their address is verified.
 
     Raises NotFound, LineClosed, SaleEnded, AccountRequired and Invalid.
     """
-    opens_by_draw = selectors.opens_by_draw(event_id=event_id)
-    if opens_by_draw is None:
+    _checked(event_id=event_id, buyer_id=None, choices=choices, now=now)
+
+
+def _checked(
+    *, event_id: int, buyer_id: int | None, choices: Sequence[rules.Items], now: datetime
+) -> rules.EntryFacts:
+    """Read what decides whether somebody may enter, and raise what speaks against it; None is a guest to be."""
+    facts = selectors.entry_facts(event_id=event_id, buyer_id=buyer_id, now=now)
+    if facts is None:
         raise NotFound()
-    if not opens_by_draw:
-        raise LineClosed()
-    if selectors.has_ended(event_id=event_id, now=now):
-        raise SaleEnded()
-    if is_guest and selectors.needs_account(event_id=event_id):
-        raise AccountRequired()
-    rules.check_choices(choices, types=selectors.types_of(event_id=event_id))
-    line = Line.objects.filter(pk=event_id).first()
-    if (
-        line is not None
-        and line.phase == Phase.OPEN
-        and selectors.is_there(event_id=event_id, items=choices[0])
-    ):
+    rules.check_may_enter(facts, is_guest=buyer_id is None or facts.address is not None)
+    rules.check_choices(choices, types=facts.types)
+    if facts.phase == Phase.OPEN and selectors.is_there(event_id=event_id, items=choices[0]):
         raise LineClosed("These tickets are on sale. Reserve them directly.")
+    return facts
 
 
 def _lobby_is_due(event_id: int, *, now: datetime) -> bool:

@@ -6,6 +6,7 @@ _FOLDER = Path(__file__).parent
 
 ENTER = "SELECT * FROM line_enter(%(event)s, %(buyer)s, %(choices)s)"
 DRAW = "SELECT * FROM line_draw(%(event)s)"
+ENTERING = (_FOLDER / "entering.sql").read_text()
 ENTRIES_NEXT = (_FOLDER / "entries_next.sql").read_text()
 TURNS_NOTE = (_FOLDER / "turns_note.sql").read_text()
 TYPES_WISHED = (_FOLDER / "types_wished.sql").read_text()
