@@ -24,11 +24,10 @@ def lines(event_ids: Collection[int]) -> dict[int, Line]:
 
 def sales(event_ids: Collection[int]) -> dict[int, rules.Sale]:
     """Read when the sale of each of these events opens and ends; one that does not exist is left out."""
-    times = {
-        "opens": Min("ticket_types__inventory__opens_at"),
-        "closes": Max("ticket_types__inventory__closes_at", filter=Q(ticket_types__hidden=False)),
-    }
-    found = Event.objects.filter(pk__in=event_ids).annotate(**times)
+    found = Event.objects.filter(pk__in=event_ids).annotate(
+        opens=Min("ticket_types__inventory__opens_at"),
+        closes=Max("ticket_types__inventory__closes_at", filter=Q(ticket_types__hidden=False)),
+    )
     return {
         pk: rules.Sale(opens_at=opens_at, closes_at=closes_at, is_cancelled=status == Event.Status.CANCELLED)
         for pk, opens_at, closes_at, status in found.values_list("pk", "opens", "closes", "status")
@@ -59,11 +58,15 @@ def lines_at_work(*, now: datetime) -> list[Line]:
 
 
 def is_worth_serving(*, event_id: int) -> bool:
-    """Return whether serving a line may change anything: something is there, or the wrong types are by the line."""
+    """Return whether serving a line may change anything.
+
+    Something is there, the wrong types are by the line, or the line does not know yet that it stands.
+    """
     inventories = Inventory.objects.filter(ticket_type__event_id=event_id, ticket_type__hidden=False)
     is_left = inventories.filter(capacity__gt=F("held") + F("sold"), paused=False).exists()
     waiting = Entry.objects.filter(line_id=event_id, state=EntryState.WAITING)
-    return is_left or inventories.filter(line_first=False).exists() or not waiting.exists()
+    moving = Line.objects.filter(pk=event_id, phase=rules.Phase.SERVING, is_standing=False, is_held=False)
+    return is_left or moving.exists() or inventories.filter(line_first=False).exists() or not waiting.exists()
 
 
 def is_there(*, event_id: int, items: rules.Items) -> bool:

@@ -230,6 +230,19 @@ class TestGiving:
         assert states(types[0].event_id) == ["given"] * 3 + ["waiting"] * 5
         check(types[0].event_id)
 
+    def test_the_line_stands_once_all_is_given_although_many_had_no_turn(
+        self, types: list[TicketType], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(services, "BATCH", 3)
+        for buyer_id in people(6):
+            enter(types[2], buyer_id)
+        Inventory.objects.exclude(pk=types[2].pk).update(paused=True)
+        open_sale(types)
+        serve_all(types[2])
+
+        assert (line_of(types[2]).served, line_of(types[2]).is_standing) == (3, True)
+        assert [services.time_passed(hold=HOLD, now=timezone.now()) for _ in range(2)] == [0, 0]
+
     def test_a_hold_that_nobody_looked_at_goes_on_to_the_next(self, types: list[TicketType]) -> None:
         buyers = people(3)
         for buyer_id in buyers:
