@@ -37,6 +37,9 @@ from tickets.admission import pages as admission
 from tickets.line import pages as line
 from tickets.line import staff_pages as line_staff
 
+widget_translations = shared(seconds=3600, cache_control=None)(
+    cache_control(max_age=3600)(languages.widgets_catalogue)
+)
 translations = shared(seconds=3600, cache_control=None)(
     cache_control(max_age=3600)(languages.scripts_catalogue)
 )
@@ -49,6 +52,7 @@ pages = [
     path("robots.txt", search_pages.robots, name="robots"),
     path("imprint/", shop.imprint, name="imprint"),
     path("terms/", shop.terms, name="terms"),
+    path("look/current.css", shop.widget_stylesheet, name="widget_stylesheet"),
     path("look/<str:named>.css", shop.stylesheet, name="stylesheet"),
     path("events/<id:event_id>/", tickets.event, name="event"),
     path("events/<id:event_id>/line/", line.line, name="line"),
@@ -151,6 +155,10 @@ pages = [
     path("language/", accounts.language_choose, name="language"),
     *[
         path(f"translations/{code}.js", translations, {"language": code}, name="translations")
+        for code in languages.LANGUAGES
+    ],
+    *[
+        path(f"translations/{code}.json", widget_translations, {"language": code})
         for code in languages.LANGUAGES
     ],
 ]

@@ -191,6 +191,14 @@ class TestStaticFiles:
         )
         assert (again.status_code, again.content) == (304, b"")
 
+    def test_the_modules_of_the_widget_alone_are_for_pages_of_other_sites(self, system: System) -> None:
+        for name, allowed in (("tickets/widget.js", "*"), ("realtime/live.js", "*"), ("shop/page.js", None)):
+            answer = system.get(f"/static/{name}")
+            assert (answer.status_code, answer.headers.get("Access-Control-Allow-Origin")) == (
+                200,
+                allowed,
+            ), name
+
     @pytest.mark.parametrize("encoding", ["br", "gzip"])
     def test_one_that_is_named_by_its_content_is_kept_for_ever(self, system: System, encoding: str) -> None:
         storage = Path(settings.STATIC_ROOT)
@@ -251,7 +259,9 @@ class TestPictures:
         page = httpx.post(place, content=bytes(12_500_000), headers={**form, **BROWSER})
         assert page.status_code == 413
         assert "larger than 10 MB" in page.text
-        for other in ("/office/events/1/edit/", "/office/events/1/picture/x/"):
+        logo = f"{system.url}/office/look/logo/"
+        assert httpx.post(logo, content=bytes(2_000_000), headers=form).status_code == 403
+        for other in ("/office/events/1/edit/", "/office/events/1/picture/x/", "/office/look/"):
             assert (
                 httpx.post(f"{system.url}{other}", content=bytes(2_000_000), headers=form).status_code == 413
             )

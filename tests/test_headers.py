@@ -35,10 +35,16 @@ ALIKE = {
     "/translations/en.js/",
     "/translations/en-gb.js/",
     "/translations/de.js/",
+    "/translations/en.json/",
+    "/translations/en-gb.json/",
+    "/translations/de.json/",
+    "/look/current.css/",
     "/api/schema/",
     "/api/asyncapi.yaml/",
 }
 PUBLIC = {"/"}
+# What pages of other sites may read, beside an event that is there: the widget's texts.
+FOR_OTHER_SITES = {"/translations/en.json/", "/translations/en-gb.json/", "/translations/de.json/"}
 ACCEPTS = ["text/html", "application/json"]
 
 
@@ -117,6 +123,8 @@ def test_each_route_answers_everybody_with_all_headers(user_make: Callable[..., 
             may_be_kept = place in ALIKE or (user is None and place in PUBLIC)
             if not (may_be_kept or is_private(answer)):
                 lacks.append(f"a cache may keep it: {answer['Cache-Control']}")
+            if "Access-Control-Allow-Origin" in answer and place not in FOR_OTHER_SITES:
+                lacks.append("pages of other sites may read it")
             if lacks:
                 found[f"{method} {place} {accept} {user} {answer.status_code}"] = lacks
             if client.cookies.output() != session and user is not None:

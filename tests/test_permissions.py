@@ -62,6 +62,7 @@ ANYONE = {
     "imprint/",
     "terms/",
     "look/<str:named>.css",
+    "look/current.css",
     "events/<id:event_id>/",
     "events/<id:event_id>/line/",
     "event/events/",
@@ -85,6 +86,9 @@ ANYONE = {
     "translations/en-gb.js",
     "translations/de.js",
     "invitations/<str:signed>/",  # to whoever has the link of an invitation
+    "translations/en.json",
+    "translations/en-gb.json",
+    "translations/de.json",
     "language/",
     "sitemap.xml",
     "robots.txt",

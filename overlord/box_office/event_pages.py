@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
@@ -31,6 +32,7 @@ from tickets.selectors import event_time_zone
 
 MOST_PAGES = 10_000
 MOST_TYPES = 100
+WIDGET = '<script type="module" src="{base_url}/static/tickets/widget.js?event={event}"></script>'
 
 
 @allow("GET")
@@ -73,6 +75,7 @@ def event(request: HttpRequest, event_id: int) -> HttpResponse:
         ],
         "is_draft": shown.status == Event.Status.DRAFT,
         "is_on_sale": shown.status == Event.Status.ON_SALE,
+        "widget": WIDGET.format(base_url=settings.BASE_URL, event=shown.pk),
         "now": now,
     }
     return render(request, "box_office/event.html", context)

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.locale import LocaleMiddleware
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
-from django.views.i18n import JavaScriptCatalog
+from django.views.i18n import JavaScriptCatalog, JSONCatalog
 
 LANGUAGES: dict[str, str] = dict(settings.LANGUAGES)
 COOKIE_SECONDS = 365 * 24 * 3600
@@ -71,3 +71,11 @@ def scripts_catalogue(request: HttpRequest, language: str) -> HttpResponseBase:
     """Return the texts of our JavaScript in the language of the address, so that caches never mix them up."""
     with spoken(language):
         return JavaScriptCatalog.as_view(packages=["overlord.shop"])(request)
+
+
+def widgets_catalogue(request: HttpRequest, language: str) -> HttpResponseBase:
+    """Return the same as JSON, which pages of other sites may read: the widget stands on them."""
+    with spoken(language):
+        response = JSONCatalog.as_view(packages=["overlord.shop"])(request)
+    response["Access-Control-Allow-Origin"] = "*"
+    return response

@@ -12,6 +12,7 @@ from overlord.shop.colours import DARK, LIGHT
 from overlord.shop.shared_answers import shared
 
 DAY = 86_400  # seconds
+CSS = "text/css; charset=utf-8"
 
 
 @allow("GET")
@@ -48,10 +49,22 @@ def stylesheet(_request: HttpRequest, named: str) -> HttpResponse:
         < colours.LEAST_CONTRAST
     ):
         raise NotFound()
+    return HttpResponse(_rule(":root", accent, dark), content_type=CSS)
+
+
+@allow("GET")
+@shared(seconds=1, cache_control=None)
+@cache_control(public=True, max_age=60)
+def widget_stylesheet(_request: HttpRequest) -> HttpResponse:
+    """Return the stylesheet of the shop's present colours, for widgets on pages of other sites."""
+    shown = look.current()
+    return HttpResponse(_rule(".ticket-widget", shown.accent, shown.accent_dark), content_type=CSS)
+
+
+def _rule(selector: str, accent: str, dark: str) -> str:
     soft, soft_dark = colours.soft(accent, LIGHT), colours.soft(dark, DARK)
-    text = (
-        f":root{{--accent:light-dark({accent},{dark});"
+    return (
+        f"{selector}{{--accent:light-dark({accent},{dark});"
         f"--accent-ink:light-dark({LIGHT.ink},{DARK.ink});"
         f"--accent-soft:light-dark({soft},{soft_dark})}}\n"
     )
-    return HttpResponse(text, content_type="text/css; charset=utf-8")

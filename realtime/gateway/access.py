@@ -2,6 +2,8 @@
 
 Runs on Daphne's event loop; the database is asked in a pool thread. A browser on a public stream, or on one that a
 link opens, needs no query.
+
+What must stay true: a page of another site gets public streams only, and its visitor's cookies are not looked at.
 """
 
 import hashlib
@@ -68,7 +70,7 @@ async def admit(
     """
     headers = dict(scope["headers"])
     without_origin = b"origin" not in headers
-    if not (b"authorization" in headers if without_origin else same_origin(headers)):
+    if not (b"authorization" in headers if without_origin else _may_come(headers, kind)):
         raise RefusedError(CloseCode.NOT_ALLOWED)
     if not streams.known(kind):
         raise RefusedError(CloseCode.NO_SUCH_STREAM)
@@ -92,11 +94,22 @@ def same_origin(headers: dict[bytes, bytes]) -> bool:
     """
     origin, host = (headers.get(name, b"").decode("latin1") for name in (b"origin", b"host"))
     scheme = "https" if headers.get(b"x-forwarded-proto") == b"https" else "http"
+    return of_some_page(headers) and is_same_origin(origin, scheme=scheme, host=host)
+
+
+def of_some_page(headers: dict[bytes, bytes]) -> bool:
+    """Return whether the Origin header names some site, and the request asks a host that we serve."""
+    origin, host = (headers.get(name, b"").decode("latin1") for name in (b"origin", b"host"))
     domain, _ = split_domain_port(host)  # empty when it is no host
     served = bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
-    return (
-        served and _ORIGIN.fullmatch(origin) is not None and is_same_origin(origin, scheme=scheme, host=host)
-    )
+    return served and _ORIGIN.fullmatch(origin) is not None
+
+
+def _may_come(headers: dict[bytes, bytes], kind: str) -> bool:
+    """Return whether a page of this origin may ask for this kind of stream: another site's for public ones only."""
+    if same_origin(headers):
+        return True
+    return streams.known(kind) and streams.get(kind).access == Access.PUBLIC and of_some_page(headers)
 
 
 async def lapsed(credentials: Collection[Credential]) -> dict[Credential, CloseCode]:

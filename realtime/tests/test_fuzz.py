@@ -131,7 +131,7 @@ def test_each_faulty_client_is_closed_with_its_code_and_the_others_are_served(
         faulty.send(bytes_sent)
         found[name] = faulty.code()
     for name, headers, path in [
-        ("another origin", {"Origin": "http://127.0.0.1:1"}, "/ws/events/1/"),
+        ("no origin of a page", {"Origin": "null"}, "/ws/events/1/"),
         (
             "two origins",
             {"Origin": [f"http://127.0.0.1:{daphne.port}", "http://evil.example"]},
@@ -144,7 +144,7 @@ def test_each_faulty_client_is_closed_with_its_code_and_the_others_are_served(
     ]:
         found[name] = Raw(daphne, path, **headers).code()  # type: ignore[arg-type]
     codes = {name: code for name, (_, code) in FAULTS.items()}
-    codes |= {"another origin": 4403, "a foreign id": 4404, "an id that is no number": 4404}
+    codes |= {"no origin of a page": 4403, "a foreign id": 4404, "an id that is no number": 4404}
     codes |= {"a private stream without a login": 4401 if "me" in _kinds() else 4404}
     refused = {"two origins": {400, 4403}, "an impossible port": {400, 4403}}
     assert all(found.pop(name) in allowed for name, allowed in refused.items())

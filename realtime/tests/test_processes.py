@@ -60,7 +60,10 @@ def test_two_processes_show_the_same_state_and_close_with_the_right_codes(
         here = daphnes[0]
         assert await close_code(here, "/ws/events/404/") == 4404
         assert await close_code(here, "/ws/nonsense/") == 4404
-        assert await close_code(here, "/ws/events/1/", origin="http://127.0.0.1:1") == 4403
+        async with here.watch("/ws/events/1/", origin="http://127.0.0.1:1") as elsewhere:
+            assert (await frame(elsewhere))["data"] == {"left": 4}
+        assert await close_code(here, "/ws/me/", origin="http://127.0.0.1:1") == 4403
+        assert await close_code(here, "/ws/events/1/", origin="null") == 4403
         assert await close_code(here, "/ws/events/1/", origin=None) == 4403
         forged = {"Daphne-Root-Path": "/elsewhere"}
         assert await close_code(here, "/ws/events/404/", additional_headers=forged) == 4404

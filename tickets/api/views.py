@@ -52,8 +52,10 @@ def _events_shown(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 class EventDetail(PublicView):
     @extend_schema(operation_id="events_get", responses=serializers.EventDetail)
     def get(self, request: Request, event_id: int) -> Response:
-        """Return one event with its ticket types and what is left of them."""
-        return _tagged(request, availability.event_detail(event_id=event_id, now=clock.now()))
+        """Return one event with its ticket types and what is left of them. Pages of other sites may read it."""
+        response = _tagged(request, availability.event_detail(event_id=event_id, now=clock.now()))
+        response["Access-Control-Allow-Origin"] = "*"
+        return response
 
 
 class TicketTypeDetail(PublicView):

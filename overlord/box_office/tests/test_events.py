@@ -217,6 +217,16 @@ def test_a_copy_is_a_draft_with_the_same_types(ticket_type: TicketType, organise
     assert Inventory.objects.get(pk=ticket_type.pk).paused is False
 
 
+def test_an_event_on_sale_has_a_line_for_the_organisers_own_site(
+    draft: Event, organiser: Client, settings: Any
+) -> None:
+    settings.BASE_URL = "https://tickets.example.org"
+    tag = f"src=&quot;https://tickets.example.org/static/tickets/widget.js?event={draft.pk}&quot;"
+    assert tag not in organiser.get(f"/office/events/{draft.pk}/").content.decode()
+    status_set(organiser, draft, "on_sale")
+    assert tag in organiser.get(f"/office/events/{draft.pk}/").content.decode()
+
+
 def test_the_list_shows_state_and_sales(ticket_type: TicketType, draft: Event, organiser: Client) -> None:
     page = organiser.get("/office/").content.decode()
     assert "Draft" in page
