@@ -59,9 +59,9 @@ def order_cancel(*, payment_id: int, now: datetime) -> None:
             payment=payment, amount_minor=left, return_tickets=True, requested_by=requested_by, now=now
         )
     else:
-        for each in operations.reservations_lock(payment=payment):
-            if each.state == Reservation.State.VALIDATED:
-                tickets.reservation_return(reservation=each, now=now)
+        paid = operations.reservations_lock(payment=payment)
+        standing = [each for each in paid if each.state == Reservation.State.VALIDATED]
+        tickets.reservations_return(reservations=standing, now=now)
         order.settled_at = now
     order.save(update_fields=["refund", "settled_at"])
 

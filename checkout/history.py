@@ -81,7 +81,9 @@ def order_facts(*, reservation_id: int) -> list[Fact]:
     if asked is None:
         return []
     lead = asked.lead_id or asked.pk
-    reservations = Reservation.objects.filter(Q(pk=lead) | Q(lead_id=lead)).select_related("ticket_type")
+    reservations = Reservation.objects.filter(Q(pk=lead) | Q(lead_id=lead)).select_related(
+        "ticket_type", "voucher"
+    )
     payments = Payment.objects.filter(reservation_id__in=[each.pk for each in reservations])
     facts = [fact for each in reservations for fact in _reservation_facts(each)]
     for payment in payments:
@@ -119,6 +121,9 @@ def _reservation_facts(held: Reservation) -> Iterator[Fact]:
         "end": ENDS.get(Reservation.State(held.state), held.state),
     }
     made = _("reservation %(n)s made: %(quantity)s of type %(type)s, buyer %(buyer)s")
+    if held.voucher is not None:
+        made = _("reservation %(n)s made with the code %(code)s: %(quantity)s of type %(type)s, buyer %(buyer)s")
+        known["code"] = held.voucher.text
     times = {
         made: held.created,
         _("reservation %(n)s: the buyer began to pay"): held.paying_since,

@@ -3,6 +3,8 @@
 An address may be that of a school or a mobile network, so its limits are wide; those of a buyer are narrow.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
@@ -11,9 +13,12 @@ from django.http import HttpRequest
 from overlord.accounts.guests import is_guest
 from overlord.kernel import client_address, rate_limits
 from overlord.kernel.rate_limits import Limit
+from tickets.voucher_rules import CodeUnknown
 
 RESERVE_BY_BUYER = Limit(name="reserve-buyer", amount=30, seconds=60)
 RESERVE_BY_ADDRESS = Limit(name="reserve-address", amount=6000, seconds=60)
+GUESS_BY_BUYER = Limit(name="code-guess-buyer", amount=10, seconds=600)
+GUESS_BY_ADDRESS = Limit(name="code-guess-address", amount=100, seconds=600)
 
 
 def count_reserve(request: HttpRequest, *, buyer_id: int | None) -> None:
@@ -35,6 +40,28 @@ def count_reserve(request: HttpRequest, *, buyer_id: int | None) -> None:
             ),
             address,
         )
+
+
+@contextmanager
+def guesses_counted(request: HttpRequest, *, buyer_id: int | None, code: str | None) -> Iterator[None]:
+    """Count a code that turns out to be unknown in this block; raise TooMany after too many, whatever the code is.
+
+    So nobody finds out by trying which codes there are. Codes that exist are not counted: many people may use one.
+    """
+    if code is None:
+        yield
+        return
+    counted: list[tuple[Limit, object]] = [(GUESS_BY_ADDRESS, client_address.of_request(request))]
+    if buyer_id is not None:
+        counted.append((GUESS_BY_BUYER, buyer_id))
+    for limit, by in counted:
+        rate_limits.check(limit, by)
+    try:
+        yield
+    except CodeUnknown:
+        for limit, by in counted:
+            rate_limits.count(limit, by)
+        raise
 
 
 def of_buyer() -> dict[str, Any]:

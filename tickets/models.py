@@ -21,6 +21,7 @@ from tickets.rules import (
     Opening,
     ReservationState,
 )
+from tickets.voucher_models import Voucher
 
 # What a name of one line has none of: control characters, and the separators of lines and paragraphs.
 NOT_IN_A_LINE = r"[\u0001-\u001f\u007f-\u009f\u2028\u2029]"
@@ -261,6 +262,16 @@ class Reservation(models.Model):
         "unit price", help_text="Of one ticket when they were reserved, in minor units."
     )
     currency = models.CharField(max_length=3, help_text="Of the unit price.")
+    voucher = models.ForeignKey(
+        Voucher,
+        models.PROTECT,
+        null=True,
+        editable=False,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    discount_minor = models.BigIntegerField("discount of the unit price", null=True, editable=False)
     state = models.CharField(
         max_length=10,
         choices=[(state.value, state.value.title()) for state in ReservationState],
@@ -332,6 +343,9 @@ class Reservation(models.Model):
                 name="reservation_of_person",
             ),
             models.Index(fields=["lead"], condition=Q(lead__isnull=False), name="reservation_of_order"),
+            models.Index(
+                fields=["voucher", "state"], condition=~Q(voucher=None), name="reservation_of_voucher"
+            ),
             # For the monitor's feed. A claim writes into none of these.
             models.Index(fields=["ended_at"], condition=Q(ended_at__isnull=False), name="reservation_by_end"),
             models.Index(

@@ -1,8 +1,8 @@
 """Steps of a reservation's life inside an open transaction, for this app's services and for checkout.
 
-Locks are taken in one order everywhere: payment, then reservations by id, then inventories by id. So every step
-that ends a reservation locks the reservation first and changes the inventory last. `now` is PostgreSQL's clock,
-read after the lock. Each step announces the change after the commit.
+Locks are taken in one order everywhere: payment, then reservations by id, then vouchers by id, then inventories by
+id. So every step that ends a reservation locks the reservation first and changes the inventory last. `now` is
+PostgreSQL's clock, read after the lock. Each step announces the change after the commit.
 """
 
 import json
@@ -12,8 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from django.db import IntegrityError
-from django.db.models import F, Q, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import F, Q
 
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
@@ -64,57 +63,22 @@ def reservation_state(*, reservation: Reservation, now: datetime) -> Reservation
     return rules.state_at(state=reservation.state, expires_at=reservation.expires_at, now=now)
 
 
-def reservation_release(*, reservation: Reservation, now: datetime) -> None:
-    """Release a locked hold and put its tickets back on sale; raise what `rules.check_releasable` does."""
-    rules.check_releasable(reservation.state)
-    _reservation_move(reservation, ReservationState.HELD, ReservationState.RELEASED, ended_at=now)
-    _inventories_change([(reservation, {"held": -reservation.quantity})], now=now)
+def reservations_release(*, reservations: Sequence[Reservation], now: datetime) -> None:
+    """Release locked holds and put their tickets back on sale; raise what `rules.check_releasable` does."""
+    for each in reservations:
+        rules.check_releasable(each.state)
+    vouchers_lock(reservations)
+    for each in reservations:
+        _reservation_move(each, ReservationState.HELD, ReservationState.RELEASED, ended_at=now)
+    _inventories_change([(each, {"held": -each.quantity}) for each in reservations], now=now)
 
 
-def reservation_resize(*, reservation: Reservation, quantity: int, now: datetime) -> bool:
-    """Change the quantity of a locked hold; return False when the inventory does not grant so many.
-
-    Raises what `rules.check_resizable` does, and OverLimit.
-    """
-    rules.check_resizable(
-        state=reservation.state,
-        expires_at=reservation.expires_at,
-        unit_price_minor=reservation.unit_price_minor,
-        quantity=quantity,
-        now=now,
-    )
-    step = quantity - reservation.quantity
-    if step == 0:
-        return True
-    if step > 0:
-        _check_limit(reservation, quantity)
-    changed = db.rows(sql.INVENTORY_STEP, {"ticket_type": reservation.ticket_type_id, "step": step})
-    if not changed:
-        return False
-    Reservation.objects.filter(pk=reservation.pk).update(
-        quantity=quantity,
-        quantity_claimed=Coalesce("quantity_claimed", "quantity"),
-        version=F("version") + 1,
-    )
-    step_log_after_commit("reservation_resized", reservation=reservation.pk, quantity=quantity)
-    figures = [(row["event"], Figures.from_row(row)) for row in changed]
-    db.after_commit(partial(projections.announce, figures=figures, buyers=[reservation.buyer_id], now=now))
-    return True
-
-
-def _check_limit(reservation: Reservation, quantity: int) -> None:
-    """Raise OverLimit when the buyer would have too many, together with the tickets already paid for.
-
-    No other claim of the buyer can come between: it has one live reservation of a type, and this one is locked.
-    """
-    paid = Reservation.objects.filter(
-        buyer_id=reservation.buyer_id,
-        ticket_type_id=reservation.ticket_type_id,
-        state=ReservationState.VALIDATED,
-    ).aggregate(tickets=Sum("quantity", default=0))["tickets"]
-    limit = reservation.ticket_type.max_per_user
-    if paid + quantity > limit:
-        raise rules.OverLimit(max_per_user=limit)
+def vouchers_lock(reservations: Sequence[Reservation]) -> None:
+    """Lock the vouchers of locked reservations by id. A trigger counts their uses when one is changed."""
+    db.transaction_required()
+    found = {each.voucher_id for each in reservations if each.voucher_id is not None}
+    if found:
+        db.rows(sql.VOUCHERS_LOCK, [list(found)])
 
 
 def order_extend(*, order: Sequence[Reservation], reservation_id: int, now: datetime) -> None:
@@ -178,6 +142,7 @@ def order_sell(*, reservations: Sequence[Reservation], is_free: bool, now: datet
 
 def order_stop_paying(*, reservations: Sequence[Reservation], now: datetime) -> None:
     """Turn reservations back into holds after a failed payment, or expire those that are due."""
+    vouchers_lock(reservations)
     changes: list[Change] = []
     for each in reservations:
         if each.expires_at > now:
@@ -190,10 +155,11 @@ def order_stop_paying(*, reservations: Sequence[Reservation], now: datetime) -> 
 
 
 def order_validate_late(*, reservations: Sequence[Reservation], now: datetime) -> bool:
-    """Validate reservations whose money came late, all or none; return False when tickets are missing.
+    """Validate reservations whose money came late, all or none; return False when tickets or uses are missing.
 
     Due holds are released first to make room. Neither the limit per person nor the end of the sale matters here.
     """
+    vouchers_lock(reservations)
     for ticket_type in sorted({each.ticket_type_id for each in reservations}):
         for row in db.rows(sql.RELEASE_DUE, {"ticket_type": ticket_type, "most": LATE_RELEASES}):
             changed = {"figures": [(row["event"], Figures.from_row(row))], "buyers": row["buyers"]}
@@ -212,7 +178,7 @@ def order_validate_late(*, reservations: Sequence[Reservation], now: datetime) -
                 changes.append((each, _sold(each, held=held)))
             _inventories_change(changes, now=now)
     except IntegrityError as error:
-        if db.violated(error) != "inventory_never_oversold":
+        if db.violated(error) not in ("inventory_never_oversold", "voucher_used_within_limit"):
             raise
         for each in reservations:
             each.refresh_from_db()
@@ -227,6 +193,7 @@ def order_pay_back(
 
     With `return_tickets`, release those that are still validated and put their tickets back on sale.
     """
+    vouchers_lock(reservations)
     changes: list[Change] = []
     for each, share in zip(reservations, minor, strict=True):
         returned = 0
@@ -246,10 +213,12 @@ def _sold(reservation: Reservation, *, held: int) -> dict[str, int]:
     }
 
 
-def reservation_return(*, reservation: Reservation, now: datetime) -> None:
-    """Put the tickets of a locked validated reservation back on sale. Its money is the caller's concern."""
-    _reservation_move(reservation, ReservationState.VALIDATED, ReservationState.RELEASED, ended_at=now)
-    _inventories_change([(reservation, {"sold": -reservation.quantity})], now=now)
+def reservations_return(*, reservations: Sequence[Reservation], now: datetime) -> None:
+    """Put the tickets of locked validated reservations back on sale. Their money is the caller's concern."""
+    vouchers_lock(reservations)
+    for each in reservations:
+        _reservation_move(each, ReservationState.VALIDATED, ReservationState.RELEASED, ended_at=now)
+    _inventories_change([(each, {"sold": -each.quantity}) for each in reservations], now=now)
 
 
 def order_follow(*, order_id: int, guest_id: int, buyer_id: int, now: datetime) -> None:

@@ -11,9 +11,21 @@ from django.db import IntegrityError
 from overlord.kernel import db
 from overlord.kernel.errors import Busy, DomainError, Mismatch, NotFound
 from overlord.kernel.steps import step_log
-from tickets import limits, projections, representation, rules, selectors, services, sold_out_cache, sql
+from tickets import (
+    limits,
+    projections,
+    representation,
+    rules,
+    selectors,
+    services,
+    sold_out_cache,
+    sql,
+    voucher_rules,
+    voucher_selectors,
+)
 from tickets.representation import Figures
 from tickets.rules import ReservationState, SeveralEvents, UnknownTicketType
+from tickets.voucher_rules import VoucherFacts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +52,16 @@ def order_claim(
     key: str | None,
     hold: timedelta,
     now: datetime,
+    code: str | None = None,
 ) -> Ordered:
     """Hold all items for the buyer or none, in one autocommitted statement.
 
     They are a new order that is held for the time of `hold`, or are added to an unpaid order of the buyer's and end
-    with it. Raises Invalid and SeveralEvents; of the order NotFound and what `rules.check_addable` does; of the
-    first ticket type that is refused what `services.reservation_create` does, with `ticket_type` among the facts.
+    with it. `code` is the text of a voucher: those of the types that it is for get its price and its rights.
+
+    Raises Invalid and SeveralEvents; of the order NotFound and what `rules.check_addable` does; of the code the
+    errors of `voucher_rules`; of the first ticket type that is refused what `services.reservation_create` does,
+    with `ticket_type` among the facts.
     """
     rules.check_items([item.ticket_type for item in items])
     if key is None:
@@ -54,7 +70,7 @@ def order_claim(
                 sold_out_cache.recall(ticket_type=item.ticket_type)
     for _ in range(services.CLAIM_ATTEMPTS):
         try:
-            rows, refused = _claim(buyer_id, items, order_id, key, hold)
+            rows, refused = _claim(buyer_id, items, order_id, key, hold, code)
         except DomainError:
             if key is None or not selectors.reservation_row_by_key(buyer_id=buyer_id, key=key):
                 raise
@@ -68,13 +84,29 @@ def order_claim(
             known = rows if order_id is None else selectors.order_rows(order_id=order_id)
             return Ordered(order=representation.order(known, now=rows[0]["created"]), replayed=False)
         if key is not None and (earlier := selectors.reservation_row_by_key(buyer_id=buyer_id, key=key)):
-            return _replay(earlier, items=items, order_id=order_id, now=now)
-        _diagnose(buyer_id, items, order_id, refused)
+            return _replay(earlier, items=items, order_id=order_id, code=code, now=now)
+        _diagnose(buyer_id, items, order_id, refused, code)
     raise Busy()
 
 
+def reservation_claim(
+    *, buyer_id: int, item: Wanted, code: str, key: str | None, hold: timedelta, now: datetime
+) -> services.Reserved:
+    """Hold tickets of one type with a code, as an order of their own; raise what `order_claim` does."""
+    ordered = order_claim(
+        buyer_id=buyer_id, items=[item], order_id=None, key=key, hold=hold, now=now, code=code
+    )
+    own = next(each for each in ordered.order["reservations"] if each["ticket_type"] == item.ticket_type)
+    return services.Reserved(reservation=own, replayed=ordered.replayed)
+
+
 def _claim(
-    buyer_id: int, items: Sequence[Wanted], order_id: int | None, key: str | None, hold: timedelta
+    buyer_id: int,
+    items: Sequence[Wanted],
+    order_id: int | None,
+    key: str | None,
+    hold: timedelta,
+    code: str | None,
 ) -> tuple[list[dict[str, Any]], int | None]:
     """Try the claim once and announce it. Return its reservations; or none, and the refused type if it is known."""
     wanted = {
@@ -84,11 +116,11 @@ def _claim(
         "quantities": [item.quantity for item in items],
         "order": order_id,
         "key": key,
+        "voucher": code,
     }
+    text = sql.CLAIM_ORDER if code is None else sql.CLAIM_WITH_VOUCHER
     try:
-        granted = db.statement(
-            sql.CLAIM_ORDER, {**wanted, **limits.of_buyer(), "hold_seconds": hold.total_seconds()}
-        )
+        granted = db.statement(text, {**wanted, **limits.of_buyer(), "hold_seconds": hold.total_seconds()})
     except IntegrityError as error:
         services.buyer_refused(error)
         return [], None  # another request of the buyer's was quicker
@@ -104,9 +136,18 @@ def _claim(
 
 def _as_row(row: dict[str, Any]) -> dict[str, Any]:
     """Return what the claim returned of one reservation as a row of `selectors.reservation_rows`."""
-    same = ("lead_id", "quantity", "unit_price_minor", "currency", "created", "expires_at")
+    same = (
+        "lead_id",
+        "quantity",
+        "unit_price_minor",
+        "discount_minor",
+        "currency",
+        "created",
+        "expires_at",
+    )
     return {
         **{name: row[name] for name in same},
+        "voucher__text": row["voucher"],
         "id": row["reservation_id"],
         "ticket_type_id": row["ticket_type"],
         "event_id": row["event"],
@@ -117,18 +158,28 @@ def _as_row(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _replay(
-    earlier: dict[str, Any], *, items: Sequence[Wanted], order_id: int | None, now: datetime
+    earlier: dict[str, Any],
+    *,
+    items: Sequence[Wanted],
+    order_id: int | None,
+    code: str | None,
+    now: datetime,
 ) -> Ordered:
     made_in = earlier["lead_id"] or earlier["id"]
     made = selectors.order_claimed_at(order_id=made_in, created=earlier["created"])
     if earlier["lead_id"] != order_id or made != {item.ticket_type: item.quantity for item in items}:
+        raise Mismatch()
+    used = voucher_selectors.texts_used_at(order_id=made_in, created=earlier["created"])
+    if {rules.name_key(each) for each in used} != ({rules.name_key(code)} if code is not None else set()):
         raise Mismatch()
     db.commits_await()
     rows = selectors.order_rows(order_id=made_in)
     return Ordered(order=representation.order(rows, now=now), replayed=True)
 
 
-def _diagnose(buyer_id: int, items: Sequence[Wanted], order_id: int | None, refused: int | None) -> None:
+def _diagnose(
+    buyer_id: int, items: Sequence[Wanted], order_id: int | None, refused: int | None, code: str | None
+) -> None:
     """Raise why a claim was not granted, or release the due holds that stood in its way.
 
     With `refused`, the ticket types before it are known to be granted.
@@ -146,10 +197,33 @@ def _diagnose(buyer_id: int, items: Sequence[Wanted], order_id: int | None, refu
         events |= {0: selectors.order_rows(order_id=order_id)[0]["event_id"]}
     if len(set(events.values())) > 1:
         raise SeveralEvents(errors={"items": [SeveralEvents.sentence]})
+    voucher = None if code is None else _voucher_diagnose(next(iter(events.values())), code, items)
     asked = items if refused is None else items[types.index(refused) :]
     for item in asked:
         with _naming(item.ticket_type):
-            services.claim_diagnose(buyer_id=buyer_id, ticket_type=item.ticket_type, quantity=item.quantity)
+            services.claim_diagnose(
+                buyer_id=buyer_id, ticket_type=item.ticket_type, quantity=item.quantity, voucher=voucher
+            )
+
+
+def _voucher_diagnose(event_id: int, code: str, items: Sequence[Wanted]) -> VoucherFacts:
+    """Return the facts of a code that may be used for these items, or raise why it may not be.
+
+    Due holds that stand in its way are released.
+    """
+    found = voucher_selectors.facts(event_id=event_id, text=code)
+    facts = voucher_rules.check_usable(found)
+    covered = [item for item in items if item.ticket_type in facts.covers]
+    if not covered:
+        if not voucher_selectors.are_shown([item.ticket_type for item in items]):
+            raise UnknownTicketType()
+        raise voucher_rules.CodeNotForType()
+    quantity = sum(item.quantity for item in covered)
+    voucher_rules.check_left(facts, quantity=quantity)
+    if facts.left is not None and facts.left < quantity:
+        for ticket_type in facts.due_holds:
+            services.due_holds_release(ticket_type=ticket_type)
+    return facts
 
 
 @contextmanager

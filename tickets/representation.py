@@ -156,7 +156,9 @@ def seconds_left(until: datetime, *, now: datetime) -> int:
 
 
 def reservation(row: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
-    """Return a reservation (a row of `selectors.reservation_rows`); an ended one has `ended_at` too.
+    """Return a reservation (a row of `selectors.reservation_rows`).
+
+    An ended one has `ended_at` too, and one that was made with a voucher `code` and `unit_discount`.
 
     `expires_in` is in whole seconds, and 0 when nothing counts down any more.
     """
@@ -179,6 +181,9 @@ def reservation(row: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
     }
     if row["ended_at"] is not None:
         shown["ended_at"] = row["ended_at"]
+    if row["voucher__text"] is not None:
+        shown["code"] = row["voucher__text"]
+        shown["unit_discount"] = money.to_text(row["discount_minor"], row["currency"])
     return shown
 
 

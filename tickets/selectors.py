@@ -21,6 +21,8 @@ RESERVATION_COLUMNS = (
     "ticket_type_id",
     "quantity",
     "unit_price_minor",
+    "discount_minor",
+    "voucher__text",
     "currency",
     "state",
     "created",
@@ -58,25 +60,28 @@ def events_listed(*, after: datetime | None = None) -> QuerySet[Event, Any]:
     return events if after is None else events.filter(date__gt=after)
 
 
-def events_static(ids: Collection[int], *, drafts: bool = False) -> dict[int, dict[str, Any]]:
+def events_static(
+    ids: Collection[int], *, drafts: bool = False, hidden: Collection[int] = ()
+) -> dict[int, dict[str, Any]]:
     """Read what staff edit of events: {id: {id, name, date, ..., ticket_types: [{id, name, price_minor, ...}]}}.
 
-    Hidden ticket types are left out, and drafts unless `drafts` asks for them.
+    Hidden ticket types are left out but those in `hidden`, and drafts unless `drafts` asks for them.
     """
     events = Event.objects.filter(pk__in=ids)
     shown = events if drafts else events.exclude(status=Event.Status.DRAFT)
     found = {row["id"]: {**row, "ticket_types": []} for row in shown.values(*EVENT_COLUMNS)}
-    types = TicketType.objects.filter(event_id__in=found, hidden=False).order_by("id")
-    for row in types.values("event_id", "id", "name", "price_minor", "max_per_user"):
+    seen = Q(hidden=False) | Q(pk__in=hidden) if hidden else Q(hidden=False)
+    types = TicketType.objects.filter(seen, event_id__in=found).order_by("id")
+    for row in types.values("event_id", "id", "name", "price_minor", "max_per_user", "hidden"):
         found[row["event_id"]]["ticket_types"].append(row)
     return found
 
 
 def events_with_figures(
-    ids: Collection[int], *, drafts: bool = False
+    ids: Collection[int], *, drafts: bool = False, hidden: Collection[int] = ()
 ) -> tuple[dict[int, dict[str, Any]], dict[int, dict[int, Figures]]]:
     """Read events with all that is shown of them: what staff edit, and the figures of each ticket type."""
-    statics, figures = events_static(ids, drafts=drafts), figures_of_events(ids)
+    statics, figures = events_static(ids, drafts=drafts, hidden=hidden), figures_of_events(ids)
     for event_id, static in statics.items():
         # A ticket type that was made or deleted between the two reads is in one of them only. Leave it out.
         live = figures.setdefault(event_id, {})

@@ -23,15 +23,19 @@ from tickets import (
     operations,
     projections,
     representation,
+    resize_operations,
     rules,
     selectors,
     sold_out_cache,
     sql,
+    voucher_rules,
+    voucher_selectors,
 )
 from tickets.event_files import EventToLoad, FileErrors
 from tickets.models import Event, Reservation
 from tickets.representation import Figures
 from tickets.rules import ReservationEnded, ReservationState, UnknownTicketType
+from tickets.voucher_rules import VoucherFacts
 
 CLAIM_ATTEMPTS = 3  # the first, one after due holds are released, and one more when another buyer was quicker
 SWEEP_BATCH = 1000
@@ -100,6 +104,8 @@ def _claim(
         "event_id": row["event"],
         "quantity": quantity,
         "unit_price_minor": row["unit_price_minor"],
+        "discount_minor": None,
+        "voucher__text": None,
         "currency": row["currency"],
         "created": row["created"],
         "expires_at": row["expires_at"],
@@ -118,17 +124,21 @@ def buyer_refused(error: IntegrityError) -> None:
 
 def _replay(earlier: dict[str, Any], *, ticket_type: int, quantity: int, now: datetime) -> Reserved:
     made = (earlier["ticket_type_id"], earlier["quantity_claimed"])
-    if not earlier["is_alone"] or made != (ticket_type, quantity):
+    with_code = earlier["voucher__text"] is not None
+    if not earlier["is_alone"] or with_code or made != (ticket_type, quantity):
         raise Mismatch()
     db.commits_await()
     return Reserved(reservation=representation.reservation(earlier, now=now), replayed=True)
 
 
-def claim_diagnose(*, buyer_id: int, ticket_type: int, quantity: int) -> None:
+def claim_diagnose(
+    *, buyer_id: int, ticket_type: int, quantity: int, voucher: VoucherFacts | None = None
+) -> None:
     """Raise why a claim was not granted, or release the due holds that stood in its way."""
     facts = selectors.claim_facts(buyer_id=buyer_id, ticket_type=ticket_type)
     if facts is None:
         raise UnknownTicketType()
+    facts = voucher_rules.claim_facts_with(voucher, facts, ticket_type)
     refused = rules.refusal(facts, quantity=quantity)
     if refused is not None:
         sold_out_cache.remember(ticket_type=ticket_type, facts=facts, refused=refused)
@@ -162,7 +172,7 @@ def reservation_release(*, buyer_id: int, reservation_id: int) -> None:
     """Release the buyer's hold; raise NotFound, PaymentInProgress, AlreadyValidated or ReservationEnded."""
     with db.transaction():
         reservation = operations.reservation_lock(reservation_id=reservation_id, buyer_id=buyer_id)
-        operations.reservation_release(reservation=reservation, now=db.now())
+        operations.reservations_release(reservations=[reservation], now=db.now())
 
 
 def reservation_resize(*, buyer_id: int, reservation_id: int, quantity: int) -> dict[str, Any]:
@@ -175,7 +185,7 @@ def reservation_resize(*, buyer_id: int, reservation_id: int, quantity: int) -> 
         with db.transaction():
             reservation = operations.reservation_lock(reservation_id=reservation_id, buyer_id=buyer_id)
             now, step = db.now(), quantity - reservation.quantity
-            if operations.reservation_resize(reservation=reservation, quantity=quantity, now=now):
+            if resize_operations.reservation_resize(reservation=reservation, quantity=quantity, now=now):
                 break
         _resize_diagnose(reservation, step)
     else:
@@ -189,7 +199,11 @@ def _resize_diagnose(reservation: Reservation, step: int) -> None:
     facts = selectors.claim_facts(buyer_id=reservation.buyer_id, ticket_type=ticket_type)
     if facts is None:
         raise UnknownTicketType()
-    refused = rules.refusal(replace(facts, live_reservation=None), quantity=step)
+    voucher = (
+        voucher_selectors.facts_of(voucher_id=reservation.voucher_id) if reservation.voucher_id else None
+    )
+    facts = voucher_rules.claim_facts_with(voucher, replace(facts, live_reservation=None), ticket_type)
+    refused = rules.refusal(facts, quantity=step)
     if refused is not None:
         raise refused
     if facts.due_holds:

@@ -56,8 +56,7 @@ def hold_release(*, staff_id: int, order_id: int) -> None:
         order = _order(order_id)
         now = db.now()
         held = [each for each in order if each.state == Reservation.State.HELD] or order[:1]
-        for each in held:
-            tickets.reservation_release(reservation=each, now=now)
+        tickets.reservations_release(reservations=held, now=now)
         _record(order, staff_id, OrderDeed.RELEASE, "", now=now)
 
 

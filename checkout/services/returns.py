@@ -30,7 +30,7 @@ def reservation_return(*, staff_id: int, reservation_id: int) -> Reservation:
             payment_status=payment.status if payment else None,
         )
         now = db.now()
-        tickets.reservation_return(reservation=reservation, now=now)
+        tickets.reservations_return(reservations=[reservation], now=now)
         admission.tickets_announce(order_id=reservation.order_id)
         operations.order_record(
             order_id=reservation.order_id,

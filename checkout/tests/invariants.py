@@ -4,6 +4,8 @@ They are asked of the tables as they are in one snapshot, whoever is at work: by
 (machine.py) and by the chaos run (tests/chaos/).
 """
 
+from tickets.tests.vouchers import VOUCHERS_WRONG
+
 FOLLOWS = {  # what a reservation may become (I2)
     "held": {"held", "paying", "expired", "released", "validated"},
     "paying": {"paying", "held", "validated", "expired", "released"},
@@ -55,6 +57,7 @@ SELECT COALESCE(r.lead, p.reservation_id) AS order_id, r.lead AS paying, p.reser
 """
 READINGS = {
     "I1 the counters are the reservations": COUNTERS_WRONG,
+    "I1 the uses of a code are its reservations": VOUCHERS_WRONG,
     "I3 what is being paid is kept": PROTECTED_WRONG,
     "I4 nobody is charged twice": CHARGED_TWICE,
     "I4 nobody is paid back too much": PAID_BACK_TOO_MUCH,

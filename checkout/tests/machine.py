@@ -39,6 +39,7 @@ from overlord.kernel.errors import DomainError
 from tickets import event_operations, order_services, services, sold_out_cache
 from tickets.models import Event, Inventory, Reservation, TicketType
 from tickets.order_services import Wanted
+from tickets.tests.vouchers import VOUCHERS_WRONG, voucher_make
 
 HOLD = timedelta(minutes=15)
 BUYERS, TYPES = 3, 3
@@ -95,6 +96,8 @@ class Shop(RuleBasedStateMachine):
         date = timezone.now() + timedelta(days=30)
         self.event = Event.objects.create(name=f"Event {next(_names)}", date=date, currency="EUR")
         self.types = [self._type(nth, capacity, free) for nth, capacity in enumerate(capacities)]
+        for text, most_uses in {"FEW": 4, "SOME": 9}.items():
+            voucher_make(self.event, text, self.types[:2], most_uses=most_uses)
         self.users = [self._user() for _ in range(BUYERS + 1)]
         self.staff = self.users.pop()
         self.granted: list[tuple[Callable[[], Any], Any]] = []
@@ -130,10 +133,19 @@ class Shop(RuleBasedStateMachine):
                 self.granted.append((claim, answer.reservation["id"]))
 
     @rule(
-        buyer=buyers, wanted=st.dictionaries(types, quantities, min_size=1), key=keys, pick=st.none() | picks
+        buyer=buyers,
+        wanted=st.dictionaries(types, quantities, min_size=1),
+        key=keys,
+        pick=st.none() | picks,
+        code=st.sampled_from([None, "FEW", "SOME"]),
     )
     def order(
-        self, buyer: int, wanted: dict[int, int], key: str | None = None, pick: int | None = None
+        self,
+        buyer: int,
+        wanted: dict[int, int],
+        key: str | None = None,
+        pick: int | None = None,
+        code: str | None = None,
     ) -> None:
         added_to = None if pick is None else self._order_of(buyer, pick)
 
@@ -146,6 +158,7 @@ class Shop(RuleBasedStateMachine):
                 key=key,
                 hold=HOLD,
                 now=timezone.now(),
+                code=code,
             )
 
         sold_out_cache.forget()
@@ -289,6 +302,7 @@ class Shop(RuleBasedStateMachine):
     def counters_are_right(self) -> None:
         """I1: the counters are the reservations, and never more than there are."""
         assert db.rows(COUNTERS_WRONG) == []
+        assert db.rows(VOUCHERS_WRONG) == []
 
     @invariant()
     def states_follow(self) -> None:

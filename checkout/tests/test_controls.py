@@ -170,6 +170,12 @@ def release(shop: Shop) -> None:
     shop.release(pick=0)
 
 
+def release_with_a_code(shop: Shop) -> None:
+    shop.order(buyer=0, wanted={0: 1}, key=None, pick=None, code="FEW")
+    assert Reservation.objects.exclude(voucher=None).exists()
+    shop.release(pick=0)
+
+
 def revive_an_ended_one(shop: Shop) -> None:
     shop.reserve(buyer=0, kind=0, quantity=1, key=None)
     shop.release(pick=0)
@@ -277,6 +283,11 @@ CONTROLS = [
         without("ALTER TABLE tickets_reservation DISABLE TRIGGER admission_reservation_changed"),
         buy,
     ),
+    Control(
+        "the trigger that counts the uses of a code",
+        without("ALTER TABLE tickets_reservation DISABLE TRIGGER reservation_voucher_changed"),
+        release_with_a_code,
+    ),
     Control("an ended reservation stays ended", without("SELECT 1"), revive_an_ended_one),
 ]
 
@@ -299,7 +310,8 @@ def guards_back() -> Iterator[None]:
             "ALTER TABLE tickets_inventory DROP CONSTRAINT IF EXISTS inventory_never_oversold,"
             " ADD CONSTRAINT inventory_never_oversold CHECK (capacity >= held + sold)"
         )
-        cursor.execute("ALTER TABLE tickets_reservation ENABLE TRIGGER admission_reservation_changed")
+        for trigger in ("admission_reservation_changed", "reservation_voucher_changed"):
+            cursor.execute(f"ALTER TABLE tickets_reservation ENABLE TRIGGER {trigger}")
         cursor.execute(
             "ALTER TABLE tickets_reservation DROP CONSTRAINT IF EXISTS reservation_unique_idempotency_key,"
             " ADD CONSTRAINT reservation_unique_idempotency_key UNIQUE (buyer_id, idempotency_key)"

@@ -8,6 +8,7 @@ process counts by itself: a limit may then be reached once per process, and is n
 import hashlib
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
@@ -44,25 +45,43 @@ class Limit:
 
 def count(limit: Limit, by: object) -> None:
     """Count one use by somebody (an address, an account); raise TooMany beyond the limit, which counts nothing."""
+    _ask(_count, limit, by)
+
+
+def check(limit: Limit, by: object) -> None:
+    """Raise TooMany where `count` would, and count nothing."""
+    _ask(_check, limit, by)
+
+
+def _ask(question: Callable[[MovingWindowRateLimiter, Limit, str], None], limit: Limit, by: object) -> None:
     if not settings.RATE_LIMITS:
         return
     who = _who(by)
     if not _redis.is_away():
         try:
-            _count(_in_redis(), limit, who)
+            question(_in_redis(), limit, who)
         except RedisError as error:
             logger.warning("Limits are counted in each process until Redis is back: %s", error)
             _redis.failed()
         else:
             return
     with _own_lock:
-        _count(_own(), limit, who)
+        question(_own(), limit, who)
 
 
 def _count(limiter: MovingWindowRateLimiter, limit: Limit, who: str) -> None:
     if not limiter.hit(limit.item, who):
-        reset = limiter.get_window_stats(limit.item, who).reset_time
-        raise TooMany(retry_after=min(max(1, ceil(reset - time.time())), limit.seconds))
+        raise _too_many(limiter, limit, who)
+
+
+def _check(limiter: MovingWindowRateLimiter, limit: Limit, who: str) -> None:
+    if not limiter.test(limit.item, who):
+        raise _too_many(limiter, limit, who)
+
+
+def _too_many(limiter: MovingWindowRateLimiter, limit: Limit, who: str) -> TooMany:
+    reset = limiter.get_window_stats(limit.item, who).reset_time
+    return TooMany(retry_after=min(max(1, ceil(reset - time.time())), limit.seconds))
 
 
 def forget() -> None:

@@ -1,23 +1,50 @@
 """What the API takes, and what it gives as the schema describes it."""
 
+from typing import Any
+
+from django.core.validators import RegexValidator
 from rest_framework import serializers
+from rest_framework.fields import empty
 
 from overlord.kernel.numbers import LARGEST_ID
 from overlord.kernel.serializer_fields import WholeNumberField
 from tickets import rules
 from tickets.event_rules import EventStatus
 from tickets.rules import Opening, ReservationState, SaleState
+from tickets.voucher_rules import TEXT_LENGTH
 
 SALE = serializers.ChoiceField(choices=[state.value for state in SaleState])
 
 
-class ReservationInput(serializers.Serializer):
+class CodeField(serializers.CharField):
+    """A discount or presale code, which may be left out or empty."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            max_length=TEXT_LENGTH,
+            allow_null=True,
+            allow_blank=True,
+            default=None,
+            validators=[RegexValidator(r"^[^\x00]*$")],
+            help_text="A discount or presale code of the event. Case and spaces around it do not matter.",
+        )
+
+    def run_validation(self, data: Any = empty) -> str | None:
+        return super().run_validation(data) or None
+
+
+class ItemInput(serializers.Serializer):
     ticket_type = WholeNumberField(min_value=1, max_value=LARGEST_ID)
     amount = WholeNumberField(min_value=1, max_value=rules.LARGEST_AMOUNT)
 
 
+class ReservationInput(ItemInput):
+    code = CodeField()
+
+
 class BatchInput(serializers.Serializer):
-    items = serializers.ListField(child=ReservationInput(), min_length=1, max_length=rules.MOST_TYPES)
+    items = serializers.ListField(child=ItemInput(), min_length=1, max_length=rules.MOST_TYPES)
+    code = CodeField()
     order = WholeNumberField(
         min_value=1,
         max_value=LARGEST_ID,
@@ -105,6 +132,12 @@ class Reservation(serializers.Serializer):
     validated = serializers.BooleanField()
     version = serializers.IntegerField()
     ended_at = serializers.DateTimeField(required=False, help_text="Present once it has ended.")
+    code = serializers.CharField(
+        required=False, help_text="Present if it was made with a discount or presale code."
+    )
+    unit_discount = serializers.CharField(
+        required=False, help_text="What the code took off the unit price. Present with `code`."
+    )
 
 
 class Order(serializers.Serializer):

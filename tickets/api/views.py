@@ -107,15 +107,22 @@ class ReservationList(APIView):
         wanted = RESERVATION_INPUT.run_validation(request.data)
         key = request.headers.get("Idempotency-Key")
         rules.check_idempotency_key(key)
-        limits.count_reserve(request._request, buyer_id=actor_id(request))
-        reserved = services.reservation_create(
-            buyer_id=actor_id(request),
-            ticket_type=wanted["ticket_type"],
-            quantity=wanted["amount"],
-            key=key,
-            hold=timedelta(seconds=settings.HOLD_SECONDS),
-            now=clock.now(),
-        )
+        buyer_id = actor_id(request)
+        limits.count_reserve(request._request, buyer_id=buyer_id)
+        hold, now = timedelta(seconds=settings.HOLD_SECONDS), clock.now()
+        asked = {"ticket_type": wanted["ticket_type"], "quantity": wanted["amount"]}
+        if wanted["code"] is None:
+            reserved = services.reservation_create(buyer_id=buyer_id, **asked, key=key, hold=hold, now=now)
+        else:
+            with limits.guesses_counted(request._request, buyer_id=buyer_id, code=wanted["code"]):
+                reserved = order_services.reservation_claim(
+                    buyer_id=buyer_id,
+                    item=order_services.Wanted(**asked),
+                    code=wanted["code"],
+                    key=key,
+                    hold=hold,
+                    now=now,
+                )
         headers = {"Location": f"/event/reservations/{reserved.reservation['id']}/"}
         if reserved.replayed:
             headers["Idempotency-Replayed"] = "true"
@@ -136,18 +143,21 @@ class ReservationBatch(APIView):
         wanted = body.validated_data
         key = request.headers.get("Idempotency-Key")
         rules.check_idempotency_key(key)
-        limits.count_reserve(request._request, buyer_id=actor_id(request))
-        ordered = order_services.order_claim(
-            buyer_id=actor_id(request),
-            items=[
-                order_services.Wanted(ticket_type=item["ticket_type"], quantity=item["amount"])
-                for item in wanted["items"]
-            ],
-            order_id=wanted["order"],
-            key=key,
-            hold=timedelta(seconds=settings.HOLD_SECONDS),
-            now=clock.now(),
-        )
+        buyer_id = actor_id(request)
+        limits.count_reserve(request._request, buyer_id=buyer_id)
+        with limits.guesses_counted(request._request, buyer_id=buyer_id, code=wanted["code"]):
+            ordered = order_services.order_claim(
+                buyer_id=buyer_id,
+                items=[
+                    order_services.Wanted(ticket_type=item["ticket_type"], quantity=item["amount"])
+                    for item in wanted["items"]
+                ],
+                order_id=wanted["order"],
+                key=key,
+                hold=timedelta(seconds=settings.HOLD_SECONDS),
+                now=clock.now(),
+                code=wanted["code"],
+            )
         headers = {"Location": f"/event/reservations/{ordered.order['order']}/"}
         if ordered.replayed:
             headers["Idempotency-Replayed"] = "true"

@@ -149,6 +149,5 @@ def entry_lapse(*, entry_id: int, now: datetime) -> None:
     if any(each.state in (Reservation.State.PAYING, Reservation.State.VALIDATED) for each in order):
         Entry.objects.filter(pk=entry.pk).update(looked_at=now)
         return
-    for each in held:
-        tickets.reservation_release(reservation=each, now=now)
+    tickets.reservations_release(reservations=held, now=now)
     Entry.objects.filter(pk=entry.pk).update(state=EntryState.PASSED)

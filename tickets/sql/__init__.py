@@ -34,12 +34,18 @@ CLAIM = (
 CLAIM_ORDER = (
     f"SELECT c.* FROM {_CHECKED.format(types='= ANY (%(ticket_types)s)')}"  # noqa: S608
     " CROSS JOIN LATERAL reservations_claim(CASE WHEN b.may THEN %(buyer)s END,"
-    " %(ticket_types)s, %(quantities)s, %(order)s, %(key)s, make_interval(secs => %(hold_seconds)s)) c"
+    " %(ticket_types)s, %(quantities)s, %(order)s, %(key)s, make_interval(secs => %(hold_seconds)s), NULL) c"
+)
+# A voucher may be for hidden types, so the function alone decides about these.
+CLAIM_WITH_VOUCHER = (
+    f"SELECT c.* FROM (SELECT {_BUYER_CHECK} AS may) b"  # noqa: S608
+    " CROSS JOIN LATERAL reservations_claim(CASE WHEN b.may THEN %(buyer)s END, %(ticket_types)s, %(quantities)s,"
+    " %(order)s, %(key)s, make_interval(secs => %(hold_seconds)s), %(voucher)s) c"
 )
 # Staff at the counter claim for a new buyer, hidden types too: the same function without the check of a buyer.
 CLAIM_BY_STAFF = (
     "SELECT * FROM reservations_claim(%(buyer)s, %(ticket_types)s, %(quantities)s, NULL, NULL,"
-    " make_interval(secs => %(hold_seconds)s))"
+    " make_interval(secs => %(hold_seconds)s), NULL)"
 )
 GIVE_ORDERS = "SELECT * FROM orders_give(%(event)s, %(baskets)s, make_interval(secs => %(hold_seconds)s))"
 RELEASE_DUE = "SELECT *, clock_timestamp() AS at FROM holds_release_due(%(ticket_type)s, %(most)s)"
@@ -53,6 +59,12 @@ RESERVATION_BY_KEY = text("reservation_by_key")
 RESERVATIONS_SHOWN = text("reservations_shown")
 SALE_BOUNDARIES = text("sale_boundaries")
 TYPES_WITH_DUE_HOLDS = text("types_with_due_holds")
+VOUCHER_FACTS = (
+    f"{text('voucher_facts')} WHERE v.event_id = %(event)s"
+    " AND accounts_name_key(v.text) = accounts_name_key(%(text)s)"
+)
+VOUCHER_FACTS_BY_ID = f"{text('voucher_facts')} WHERE v.id = %(voucher)s"
+VOUCHERS_LOCK = "SELECT FROM tickets_voucher WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
 
 # Of an order's reservations, with what they are of.
 _RESERVATIONS = (

@@ -1,8 +1,9 @@
 -- Expire due holds of one ticket type, p_most at most, and put their tickets back on sale. Return one row with the
 -- buyers whose holds they were and the inventory's new figures, or none when no hold was due.
 --
--- Locks reservations first and the inventory last, as everywhere. Skips locked rows: the transaction that has locked
--- one ends it, or turns it into a reservation that is not due.
+-- Locks reservations first, then their vouchers by id, and the inventory last, as everywhere. Skips locked rows: the
+-- transaction that has locked one ends it, or turns it into a reservation that is not due. In a transaction that has
+-- locked or written something before, it also skips holds whose voucher is locked: to wait for that could be a deadlock.
 CREATE OR REPLACE FUNCTION holds_release_due(p_ticket_type bigint, p_most integer)
 RETURNS TABLE (
     buyers bigint[], event bigint, ticket_type bigint,
@@ -12,17 +13,33 @@ RETURNS TABLE (
 #variable_conflict use_column
 DECLARE
     at timestamptz := clock_timestamp();  -- an index finds what lies before an instant, not before a function
+    is_first boolean := pg_current_xact_id_if_assigned() IS NULL;
     due bigint[];
+    vouchers bigint[];
     freed record;
 BEGIN
-    SELECT array_agg(d.id) INTO due FROM (
-        SELECT r.id FROM tickets_reservation r
+    SELECT array_agg(d.id), array_agg(DISTINCT d.voucher_id) FILTER (WHERE d.voucher_id IS NOT NULL)
+      INTO due, vouchers FROM (
+        SELECT r.id, r.voucher_id FROM tickets_reservation r
          WHERE r.ticket_type_id = p_ticket_type AND r.state = 'held' AND r.expires_at <= at
          ORDER BY r.expires_at LIMIT p_most
            FOR NO KEY UPDATE SKIP LOCKED
     ) d;
     IF due IS NULL THEN
         RETURN;
+    END IF;
+
+    IF vouchers IS NOT NULL AND is_first THEN
+        PERFORM FROM tickets_voucher v WHERE v.id = ANY (vouchers) ORDER BY v.id FOR NO KEY UPDATE;
+    ELSIF vouchers IS NOT NULL THEN
+        SELECT array_agg(l.id) INTO vouchers FROM (
+            SELECT v.id FROM tickets_voucher v WHERE v.id = ANY (vouchers) FOR NO KEY UPDATE SKIP LOCKED
+        ) l;
+        SELECT array_agg(r.id) INTO due FROM tickets_reservation r
+         WHERE r.id = ANY (due) AND (r.voucher_id IS NULL OR r.voucher_id = ANY (vouchers));
+        IF due IS NULL THEN
+            RETURN;
+        END IF;
     END IF;
 
     WITH ended AS (

@@ -1,5 +1,5 @@
 -- Hold more or fewer tickets of one inventory for a reservation that exists, and return its new figures. More are granted
--- as a claim is: if enough are left and the sale is open. No row: refused.
+-- as a claim is: if enough are left and the sale is open, or `early`: the reservation's voucher opens it. No row: refused.
 UPDATE tickets_inventory i
    SET held = i.held + %(step)s, reserved_tickets = i.reserved_tickets + %(step)s, version = i.version + 1
   FROM tickets_tickettype t
@@ -8,7 +8,7 @@ UPDATE tickets_inventory i
         OR (i.held::bigint + i.sold + %(step)s <= i.capacity
             AND NOT i.paused
             AND NOT i.line_first
-            AND (i.opens_at IS NULL OR i.opens_at <= clock_timestamp())
+            AND (%(early)s OR i.opens_at IS NULL OR i.opens_at <= clock_timestamp())
             AND i.closes_at > clock_timestamp()))
 RETURNING t.event_id AS event, i.ticket_type_id AS ticket_type, i.capacity, i.held, i.sold, i.opens_at, i.closes_at,
     i.paused, i.line_first, i.version,

@@ -2,19 +2,24 @@
 --
 -- With p_order, the id of an unpaid order of the buyer's, they are added to it and end when it ends. Returns the new
 -- reservations, in the order asked for; or one row with `refused`, the first ticket type that is refused; or no row
--- when the order takes none. Raises the name of a constraint when the buyer's other requests were quicker.
+-- when the order or the voucher takes none. Raises the name of a constraint when the buyer's other requests were quicker.
 --
--- Locks the order's lead first, then the inventories by id. It waits for no reservation while it has an inventory.
+-- p_voucher is the text of a voucher of the event, or null. It gives its price and its rights to those of the types that
+-- it is for, and every seat of these is one use; at least one type must be such a type.
+--
+-- Locks the order's lead first, then the voucher, then the inventories by id. It waits for no reservation and no voucher
+-- while it has an inventory.
 --
 -- Its plans are made while the tables may be nearly empty. They are kept, since to plan anew for each length of the
 -- arrays costs more than all the rest, and avoid sequential scans.
 CREATE OR REPLACE FUNCTION reservations_claim(
-    p_buyer bigint, p_ticket_types bigint[], p_quantities integer[], p_order bigint, p_key text, p_hold interval
+    p_buyer bigint, p_ticket_types bigint[], p_quantities integer[], p_order bigint, p_key text, p_hold interval,
+    p_voucher text
 ) RETURNS TABLE (
     refused bigint, reservation_id bigint, lead_id bigint, quantity integer, unit_price_minor bigint,
     created timestamptz, expires_at timestamptz, event bigint, currency text,
     ticket_type bigint, capacity integer, held integer, sold integer, opens_at timestamptz, closes_at timestamptz,
-    paused boolean, line_first boolean, version bigint, next_release_at timestamptz
+    paused boolean, line_first boolean, version bigint, next_release_at timestamptz, voucher text, discount_minor bigint
 ) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
@@ -22,6 +27,8 @@ DECLARE
     v_in_order integer;
     v_begun boolean;
     v_event bigint;
+    v_voucher tickets_voucher%ROWTYPE;
+    v_covered bigint[] := '{}';
     v_locked bigint[];
     v_refused bigint;
     v_first bigint;
@@ -46,6 +53,27 @@ BEGIN
         SELECT t.event_id INTO v_event FROM tickets_tickettype t WHERE t.id = p_ticket_types[1];
     END IF;
 
+    IF p_voucher IS NOT NULL THEN
+        -- Who uses the voucher, gives a use back or edits it waits here, and then all of it is read again.
+        PERFORM FROM tickets_voucher v
+          WHERE v.event_id = v_event AND accounts_name_key(v.text) = accounts_name_key(p_voucher) FOR NO KEY UPDATE;
+        SELECT v.* INTO v_voucher FROM tickets_voucher v
+         WHERE v.event_id = v_event AND accounts_name_key(v.text) = accounts_name_key(p_voucher)
+           AND v.ended_at IS NULL
+           AND (v.valid_from IS NULL OR v.valid_from <= clock_timestamp())
+           AND (v.valid_until IS NULL OR v.valid_until > clock_timestamp());
+        IF NOT FOUND THEN
+            RETURN;
+        END IF;
+        SELECT array_agg(t.id) INTO v_covered FROM tickets_tickettype t
+         WHERE t.id = ANY (p_ticket_types) AND voucher_covers(v_voucher.id, v_voucher.all_types, t.id, t.hidden);
+        IF v_covered IS NULL OR v_voucher.used::bigint + (
+            SELECT sum(w.quantity) FROM unnest(p_ticket_types, p_quantities) AS w (ticket_type, quantity)
+             WHERE w.ticket_type = ANY (v_covered)) > v_voucher.most_uses THEN
+            RETURN;
+        END IF;
+    END IF;
+
     -- After waiting for a lock, only the locked row is read again. So all of it that can refuse is asked here.
     SELECT array_agg(l.ticket_type_id) INTO v_locked FROM (
         SELECT i.ticket_type_id
@@ -54,7 +82,8 @@ BEGIN
          WHERE i.held::bigint + i.sold + w.quantity <= i.capacity
            AND NOT i.paused
            AND NOT i.line_first
-           AND (i.opens_at IS NULL OR i.opens_at <= clock_timestamp())
+           AND (i.opens_at IS NULL OR i.opens_at <= clock_timestamp()
+                OR (v_voucher.opens_early AND i.ticket_type_id = ANY (v_covered)))
            AND i.closes_at > clock_timestamp()
          ORDER BY i.ticket_type_id
            FOR NO KEY UPDATE OF i
@@ -67,6 +96,7 @@ BEGIN
       LEFT JOIN tickets_tickettype t ON t.id = w.ticket_type
      WHERE COALESCE(w.ticket_type <> ALL (v_locked), true)
         OR t.event_id IS DISTINCT FROM v_event
+        OR (p_voucher IS NOT NULL AND t.hidden AND w.ticket_type <> ALL (v_covered))
         OR t.price_minor::numeric * w.quantity > 1000000000000000
         OR (SELECT bool_or(r.state <> 'validated') OR sum(r.quantity) + w.quantity > t.max_per_user
               FROM tickets_reservation r
@@ -93,15 +123,19 @@ BEGIN
     ), made AS (
         INSERT INTO tickets_reservation AS r
             (id, lead_id, buyer_id, ticket_type_id, quantity, unit_price_minor, currency, state, created, expires_at,
-             idempotency_key, version)
+             idempotency_key, version, voucher_id, discount_minor)
         SELECT CASE WHEN w.nth = 1 THEN v_first ELSE nextval('tickets_reservation_id_seq') END,
                CASE WHEN w.nth > 1 OR p_order IS NOT NULL THEN COALESCE(p_order, v_first) END,
-               p_buyer, w.ticket_type, w.quantity, t.price_minor, e.currency, 'held', v_at,
+               p_buyer, w.ticket_type, w.quantity, COALESCE(d.price_minor, t.price_minor), e.currency, 'held', v_at,
                COALESCE(v_expires_at, v_at + p_hold),
-               CASE WHEN w.nth = 1 THEN p_key END, 1
+               CASE WHEN w.nth = 1 THEN p_key END, 1,
+               CASE WHEN d.price_minor IS NOT NULL THEN v_voucher.id END, t.price_minor - d.price_minor
           FROM unnest(p_ticket_types, p_quantities) WITH ORDINALITY AS w (ticket_type, quantity, nth)
           JOIN tickets_tickettype t ON t.id = w.ticket_type
           JOIN tickets_event e ON e.id = t.event_id
+          CROSS JOIN LATERAL (
+               SELECT CASE WHEN w.ticket_type = ANY (v_covered) THEN
+                   voucher_price(v_voucher.price_rule, v_voucher.price_value, t.price_minor) END AS price_minor) d
          ORDER BY w.nth
         RETURNING r.*
     )
@@ -109,7 +143,8 @@ BEGIN
            m.currency::text, c.ticket_type_id, c.capacity, c.held, c.sold, c.opens_at, c.closes_at, c.paused,
            c.line_first, c.version,
            LEAST(m.expires_at, (SELECT min(h.expires_at) FROM tickets_reservation h
-                                 WHERE h.ticket_type_id = m.ticket_type_id AND h.state = 'held'))
+                                 WHERE h.ticket_type_id = m.ticket_type_id AND h.state = 'held')),
+           CASE WHEN m.voucher_id IS NOT NULL THEN v_voucher.text::text END, m.discount_minor
       FROM made m JOIN changed c ON c.ticket_type_id = m.ticket_type_id
      ORDER BY array_position(p_ticket_types, m.ticket_type_id);
 END

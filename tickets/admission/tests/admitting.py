@@ -27,7 +27,7 @@ def give_back(reservation: Reservation) -> None:
     """Put the seats of a paid reservation back on sale."""
     with db.transaction():
         locked = operations.reservation_lock(reservation_id=reservation.pk)
-        operations.reservation_return(reservation=locked, now=db.now())
+        operations.reservations_return(reservations=[locked], now=db.now())
 
 
 def tickets_of(reservation: Reservation) -> list[Ticket]:

@@ -20,7 +20,7 @@ from tickets.line.models import Entry, Line
 from tickets.line.rules import LineClosed
 from tickets.line.tests.lines import HOLD, check, enter, line_make, open_sale, people, serve_all, states
 from tickets.models import Inventory, Reservation, TicketType
-from tickets.operations import order_lock, reservation_release
+from tickets.operations import order_lock, reservations_release
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -291,8 +291,8 @@ class TestGiving:
         open_sale(types)
         serve_all(types[2])
         with db.transaction():
-            for each in order_lock(order_id=Reservation.objects.get(state="held").pk):
-                reservation_release(reservation=each, now=db.now())
+            held = order_lock(order_id=Reservation.objects.get(state="held").pk)
+            reservations_release(reservations=held, now=db.now())
         serve_all(types[2])
 
         assert states(types[0].event_id) == ["given", "given", "waiting"]

@@ -1,0 +1,77 @@
+"""The step that changes how many tickets a hold has, inside an open transaction. Locks as in `operations`."""
+
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+
+from django.db.models import F, Sum
+from django.db.models.functions import Coalesce
+
+from overlord.kernel import db
+from overlord.kernel.steps import step_log_after_commit
+from tickets import operations, projections, rules, sql, voucher_rules, voucher_selectors
+from tickets.models import Reservation
+from tickets.representation import Figures
+from tickets.rules import ReservationState
+
+
+def reservation_resize(*, reservation: Reservation, quantity: int, now: datetime) -> bool:
+    """Change the quantity of a locked hold; return False when the inventory does not grant so many.
+
+    Raises what `rules.check_resizable` does, OverLimit, and for more with a voucher CodeEnded and CodeUsedUp.
+    """
+    rules.check_resizable(
+        state=reservation.state,
+        expires_at=reservation.expires_at,
+        unit_price_minor=reservation.unit_price_minor,
+        quantity=quantity,
+        now=now,
+    )
+    step = quantity - reservation.quantity
+    if step == 0:
+        return True
+    if step > 0:
+        _check_limit(reservation, quantity)
+    early = reservation.voucher_id is not None and _voucher_step(reservation, step)
+    changed = db.rows(
+        sql.INVENTORY_STEP, {"ticket_type": reservation.ticket_type_id, "step": step, "early": early}
+    )
+    if not changed:
+        return False
+    Reservation.objects.filter(pk=reservation.pk).update(
+        quantity=quantity,
+        quantity_claimed=Coalesce("quantity_claimed", "quantity"),
+        version=F("version") + 1,
+    )
+    step_log_after_commit("reservation_resized", reservation=reservation.pk, quantity=quantity)
+    figures = [(row["event"], Figures.from_row(row)) for row in changed]
+    db.after_commit(partial(projections.announce, figures=figures, buyers=[reservation.buyer_id], now=now))
+    return True
+
+
+def _check_limit(reservation: Reservation, quantity: int) -> None:
+    """Raise OverLimit when the buyer would have too many, together with the tickets already paid for.
+
+    No other claim of the buyer can come between: it has one live reservation of a type, and this one is locked.
+    """
+    paid = Reservation.objects.filter(
+        buyer_id=reservation.buyer_id,
+        ticket_type_id=reservation.ticket_type_id,
+        state=ReservationState.VALIDATED,
+    ).aggregate(tickets=Sum("quantity", default=0))["tickets"]
+    limit = reservation.ticket_type.max_per_user
+    if paid + quantity > limit:
+        raise rules.OverLimit(max_per_user=limit)
+
+
+def _voucher_step(reservation: Reservation, step: int) -> bool:
+    """Lock the voucher of a locked hold and return whether it opens its types early.
+
+    Raises CodeEnded and CodeUsedUp unless it is good for `step` tickets more.
+    """
+    operations.vouchers_lock([reservation])
+    facts = voucher_selectors.facts_of(voucher_id=int(reservation.voucher_id or 0))
+    if step > 0:
+        facts = voucher_rules.check_usable(facts)
+        voucher_rules.check_left(replace(facts, due_holds=()), quantity=step)
+    return facts is not None and facts.opens_early

@@ -1,0 +1,20 @@
+-- Count the seats that use a voucher: those of its live and validated reservations. Triggers call it for each change of
+-- a reservation that has one, whatever statement makes it; a reservation without one does not pay for it.
+--
+-- The CHECK of the table refuses more uses than its limit. Who changes several such reservations in one transaction
+-- locks their vouchers by id first.
+CREATE OR REPLACE FUNCTION reservation_voucher_count() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP <> 'INSERT' AND OLD.state IN ('held', 'paying', 'validated') THEN
+        UPDATE tickets_voucher v SET used = v.used - OLD.quantity WHERE v.id = OLD.voucher_id;
+    END IF;
+    IF TG_OP <> 'DELETE' AND NEW.state IN ('held', 'paying', 'validated') THEN
+        UPDATE tickets_voucher v SET used = v.used + NEW.quantity WHERE v.id = NEW.voucher_id;
+        IF NOT FOUND THEN
+            RAISE foreign_key_violation USING CONSTRAINT = 'reservation_voucher_exists',
+                MESSAGE = 'there is no such voucher';
+        END IF;
+    END IF;
+    RETURN NULL;
+END
+$$;

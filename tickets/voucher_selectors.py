@@ -1,0 +1,46 @@
+"""Reads of vouchers."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q
+
+from overlord.kernel import db
+from tickets import sql
+from tickets.event_rules import EventStatus
+from tickets.models import Reservation, TicketType, Voucher
+from tickets.voucher_rules import VoucherFacts
+
+
+def facts(*, event_id: int, text: str) -> VoucherFacts | None:
+    """Read all that decides the use of a voucher, by the database's clock; None: there is no such one."""
+    return _facts(sql.VOUCHER_FACTS, {"event": event_id, "text": text})
+
+
+def facts_of(*, voucher_id: int) -> VoucherFacts | None:
+    """Read what `facts` does, of a voucher by its id."""
+    return _facts(sql.VOUCHER_FACTS_BY_ID, {"voucher": voucher_id})
+
+
+def _facts(statement: str, params: dict[str, Any]) -> VoucherFacts | None:
+    found = db.rows(statement, params)
+    return VoucherFacts(**found[0]) if found else None
+
+
+def are_shown(ticket_types: Collection[int]) -> bool:
+    """Return whether buyers see all of these ticket types."""
+    hidden = TicketType.objects.filter(pk__in=ticket_types, hidden=True)
+    drafts = TicketType.objects.filter(pk__in=ticket_types, event__status=EventStatus.DRAFT)
+    return not (hidden.exists() or drafts.exists())
+
+
+def texts_used_at(*, order_id: int, created: datetime) -> set[str]:
+    """Return the texts of the vouchers that were used for what was claimed together for an order at an instant."""
+    made = Reservation.objects.filter(Q(pk=order_id) | Q(lead_id=order_id), created=created)
+    return set(made.filter(voucher__isnull=False).values_list("voucher__text", flat=True))
+
+
+def are_there(*, event_id: int) -> bool:
+    """Return whether an event has vouchers that have not been ended."""
+    return Voucher.objects.filter(event_id=event_id, ended_at=None).exists()
