@@ -122,7 +122,9 @@ def _reservation_facts(held: Reservation) -> Iterator[Fact]:
     }
     made = _("reservation %(n)s made: %(quantity)s of type %(type)s, buyer %(buyer)s")
     if held.voucher is not None:
-        made = _("reservation %(n)s made with the code %(code)s: %(quantity)s of type %(type)s, buyer %(buyer)s")
+        made = _(
+            "reservation %(n)s made with the code %(code)s: %(quantity)s of type %(type)s, buyer %(buyer)s"
+        )
         known["code"] = held.voucher.text
     times = {
         made: held.created,

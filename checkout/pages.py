@@ -119,6 +119,7 @@ def _checkout_page(
     context = {
         "reservation": reservation,
         "lines": lines,
+        "code": next((each["code"] for each in lines if "code" in each), ""),
         "total": total,
         "payment": payment,
         "refunded": _refunded(order_id) if stage == Stage.PAID else None,

@@ -15,6 +15,7 @@ from overlord.accounts import second_factor_pages as second_factor
 from overlord.accounts import token_pages as tokens
 from overlord.box_office import attendee_pages as office_attendees
 from overlord.box_office import cancel_pages as office_cancel
+from overlord.box_office import code_pages as office_codes
 from overlord.box_office import counter_pages as office_counter
 from overlord.box_office import event_pages as office_events
 from overlord.box_office import journal_pages as office_journal
@@ -109,6 +110,13 @@ pages = [
     path("office/events/<id:event_id>/cancel/", office_cancel.cancel, name="office_cancel"),
     path("office/events/<id:event_id>/cancel/retry/", office_cancel.cancel_retry, name="office_cancel_retry"),
     path("office/events/<id:event_id>/sell/", office_counter.counter, name="office_counter"),
+    path("office/events/<id:event_id>/codes/", office_codes.codes_list, name="office_codes"),
+    path("office/events/<id:event_id>/codes.csv/", office_codes.codes_csv, name="office_codes_csv"),
+    path("office/events/<id:event_id>/codes/new/", office_codes.code_new, name="office_code_new"),
+    path("office/events/<id:event_id>/codes/<id:code_id>/", office_codes.code_edit, name="office_code"),
+    path(
+        "office/events/<id:event_id>/codes/<id:code_id>/end/", office_codes.code_end, name="office_code_end"
+    ),
     path("office/events/<id:event_id>/picture/", office_events.event_picture, name="office_event_picture"),
     path("office/events/<id:event_id>/copy/", office_events.event_copy, name="office_event_copy"),
     path("office/events/<id:event_id>/status/", office_events.event_status, name="office_event_status"),

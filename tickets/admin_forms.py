@@ -93,6 +93,11 @@ class EventForm(forms.ModelForm):
         if event_selectors.is_reserved(event_id=self.instance.pk):
             sentence = f"Tickets were reserved in {before}, so the currency can no longer be changed."
             raise forms.ValidationError(sentence)
+        if event_selectors.has_codes_with_amounts(event_id=self.instance.pk):
+            sentence = (
+                f"The event has codes with amounts in {before}, so the currency can no longer be changed."
+            )
+            raise forms.ValidationError(sentence)
         if not self.may_change_types:
             sentence = "This changes all prices. You do not have permission to change ticket types."
             raise forms.ValidationError(sentence)

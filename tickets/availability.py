@@ -14,11 +14,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
+from overlord.kernel import money
 from overlord.kernel.errors import NotFound
 from realtime import publish
-from tickets import representation, selectors
+from tickets import representation, selectors, voucher_rules
 from tickets.representation import Figures
 from tickets.rules import AVAILABILITY_TRUSTED_FOR
+from tickets.voucher_rules import VoucherFacts
 
 CLOCK_TOLERANCE = timedelta(seconds=1)
 STATIC = "static"  # the field of what staff edit; the figures' fields are the ids of ticket types
@@ -41,6 +43,35 @@ def event_preview(*, event_id: int, now: datetime) -> dict[str, Any]:
         _missing()
     on_sale = {pk: replace(each, paused=False) for pk, each in figures[event_id].items()}
     return representation.event_detail(statics[event_id], on_sale, now=now)
+
+
+def event_with_voucher(*, event_id: int, voucher: VoucherFacts, now: datetime) -> dict[str, Any]:
+    """Return an event as whoever uses a voucher sees it, read in PostgreSQL; raise NotFound.
+
+    Its ticket types have the voucher's price, with `full_price` beside it where that is another one; they are open
+    early, and hidden ones are shown with `is_hidden`, as far as it is for them.
+    """
+    statics, figures = selectors.events_with_figures([event_id], hidden=voucher.covers)
+    if event_id not in statics:
+        _missing()
+    covered = set(voucher.covers)
+    opened = {
+        pk: replace(each, opens_at=None) if voucher.opens_early and pk in covered else each
+        for pk, each in figures[event_id].items()
+    }
+    shown = representation.event_detail(statics[event_id], opened, now=now)
+    hidden = {each["id"] for each in statics[event_id]["ticket_types"] if each["hidden"]}
+    for ticket in (each for each in shown["tickets"] if each["id"] in covered):
+        minor = money.to_minor(ticket["price"], ticket["currency"])
+        with_it = voucher_rules.price_with(voucher.price_rule, voucher.price_value, minor)
+        full = {"full_price": ticket["price"]} if with_it != minor else {}
+        ticket |= {
+            **full,
+            "price": money.to_text(with_it, ticket["currency"]),
+            "is_hidden": ticket["id"] in hidden,
+            "is_early": voucher.opens_early,
+        }
+    return shown
 
 
 def ticket_type_detail(*, ticket_type: int, now: datetime) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.conf import settings
@@ -11,9 +11,26 @@ from django.urls import reverse
 from overlord.kernel import money
 from overlord.kernel.errors import DomainError
 from overlord.shop import error_messages, look, pictures
-from tickets import availability_labels, own_tickets, rules, structured_data
+from tickets import (
+    availability_labels,
+    own_tickets,
+    rules,
+    structured_data,
+    voucher_labels,
+    voucher_selectors,
+)
 from tickets.choices import Choice
 from tickets.event_rules import EventStatus
+from tickets.voucher_rules import VoucherFacts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Code:
+    """A code that a visitor entered: what it gives, or why it gives nothing."""
+
+    text: str = ""
+    voucher: VoucherFacts | None = None
+    refused: DomainError | None = None
 
 
 def shown(
@@ -21,6 +38,7 @@ def shown(
     *,
     own: list[dict[str, Any]],
     choice: Choice,
+    code: Code,
     refused: DomainError | None,
 ) -> dict[str, Any]:
     """Return what the template needs of an event, of the reader's own reservations, and of what they chose."""
@@ -35,7 +53,8 @@ def shown(
     return {
         "event": event,
         "picture": pictures.shown(event["picture"]),
-        "social": _social(event),
+        "social": None if code.text else _social(event),
+        **_code_shown(code, event),
         "is_cancelled": event["status"] == EventStatus.CANCELLED,
         "types": rows,
         "has_own": bool(own),
@@ -67,6 +86,17 @@ def _refusal(
         "refused": facts,
         "own_reservation": refused.facts.get("reservation") if refused else None,
     }
+
+
+def _code_shown(code: Code, event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the page says of a code: what it gives, or why it gives nothing; or whether it asks for one."""
+    gives, error = "", None
+    if code.voucher is not None:
+        gives = voucher_labels.gives(code.voucher, currency=event["currency"])
+    if code.refused is not None:
+        error = error_messages.of_error(code.refused, time_zone=event["time_zone"])
+    asks = bool(code.text) or voucher_selectors.are_there(event_id=event["id"])
+    return {"code": code.text, "code_gives": gives, "code_error": error, "takes_codes": asks}
 
 
 def _social(shown: dict[str, Any]) -> dict[str, Any]:
@@ -125,6 +155,7 @@ def _type_row(
         "amount": amount,
         "minor": minor * amount,
         "is_free": minor == 0,
+        "full_price": ticket.get("full_price"),
         "own": mine,
         "own_json": json.dumps(asdict(mine)),
         "live_text": own_tickets.live_text(mine),

@@ -4,7 +4,8 @@ from collections.abc import Collection
 from datetime import datetime
 
 from overlord.shop.selectors import is_logo
-from tickets.models import Event, Inventory
+from tickets.models import Event, Inventory, Voucher
+from tickets.voucher_rules import PriceRule
 
 
 def is_picture_used(*, name: str) -> bool:
@@ -20,6 +21,12 @@ def event_terms(event_id: int) -> tuple[str, datetime] | None:
 def is_reserved(*, event_id: int) -> bool:
     """Return whether tickets of the event were ever reserved."""
     return Inventory.objects.filter(ticket_type__event_id=event_id, reservations__gt=0).exists()
+
+
+def has_codes_with_amounts(*, event_id: int) -> bool:
+    """Return whether a discount code of the event has an amount of money, which is in the event's currency."""
+    amounts = (PriceRule.FIXED, PriceRule.LESS)
+    return Voucher.objects.filter(event_id=event_id, price_rule__in=amounts).exists()
 
 
 def is_type_reserved(*, ticket_type: int) -> bool:

@@ -21,7 +21,8 @@ from tickets.rules import (
     Opening,
     ReservationState,
 )
-from tickets.voucher_models import Voucher
+from tickets.voucher_models import Voucher as Voucher
+from tickets.voucher_models import voucher_of_reservation
 
 # What a name of one line has none of: control characters, and the separators of lines and paragraphs.
 NOT_IN_A_LINE = r"[\u0001-\u001f\u007f-\u009f\u2028\u2029]"
@@ -262,15 +263,7 @@ class Reservation(models.Model):
         "unit price", help_text="Of one ticket when they were reserved, in minor units."
     )
     currency = models.CharField(max_length=3, help_text="Of the unit price.")
-    voucher = models.ForeignKey(
-        Voucher,
-        models.PROTECT,
-        null=True,
-        editable=False,
-        related_name="+",
-        db_index=False,
-        db_constraint=False,
-    )
+    voucher = voucher_of_reservation()
     discount_minor = models.BigIntegerField("discount of the unit price", null=True, editable=False)
     state = models.CharField(
         max_length=10,

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from django import forms
@@ -26,7 +27,7 @@ from overlord.accounts import guests
 from overlord.accounts.selectors import actor_id
 from overlord.kernel import clock, money, problems
 from overlord.kernel.csrf import origin_decides
-from overlord.kernel.errors import DomainError, Invalid, NotFound
+from overlord.kernel.errors import DomainError, Invalid, NotFound, TooMany
 from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
 from overlord.shop import error_messages, formats
@@ -44,8 +45,11 @@ from tickets import (
     rules,
     selectors,
     services,
+    voucher_rules,
+    voucher_selectors,
 )
 from tickets.choices import Choice
+from tickets.event_page import Code
 from tickets.permissions import Permission
 
 EVENTS_SHOWN = 100
@@ -134,30 +138,59 @@ def event(request: HttpRequest, event_id: int) -> HttpResponse:
     """Show an event with its availability and the form that reserves tickets, or take that form."""
     if request.method == "POST":
         return _reserve(request, event_id)
-    return _event_page(request, event_id, choice=choices.read(request.GET))
+    code = _code_looked_up(request, event_id, _code_text(request.GET))
+    return _event_page(request, event_id, choice=choices.read(request.GET), code=code)
+
+
+def _code_text(given: Mapping[str, str]) -> str:
+    return given.get("code", "").replace("\0", "").strip()[: voucher_rules.TEXT_LENGTH]
+
+
+def _code_looked_up(request: HttpRequest, event_id: int, text: str) -> Code:
+    """Look up a code that a visitor entered. It costs a stranger's page nothing: that has none."""
+    if not text:
+        return Code()
+    try:
+        with limits.guesses_counted(request, buyer_id=request.user.pk, code=text):
+            found = voucher_rules.check_usable(voucher_selectors.facts(event_id=event_id, text=text))
+            voucher_rules.check_left(found, quantity=1)
+    except DomainError as refused:
+        return Code(text=text, refused=refused)
+    return Code(text=text, voucher=found)
 
 
 def _reserve(request: HttpRequest, event_id: int) -> HttpResponse:
     choice, form = choices.read(request.POST), KeyForm(request.POST)
+    text = _code_text(request.POST)
     try:
         if not choice.is_valid or not form.is_valid():
             raise Invalid(_("The number of tickets is not valid. Choose one ticket or more."))
         limits.count_reserve(request, buyer_id=request.user.pk)
-        if request.user.is_authenticated:
-            order_id = selectors.open_order(buyer_id=actor_id(request), event_id=event_id, now=clock.now())
-            reserved = _reserved(actor_id(request), choice, key=form.cleaned_data["key"], order_id=order_id)
-        else:
-            with guests.guest_begin(request) as guest:
-                reserved = _reserved(guest.pk, choice, key="", order_id=None)
+        with limits.guesses_counted(request, buyer_id=request.user.pk, code=text or None):
+            reserved = _reserved_by(
+                request, event_id, choice, key=form.cleaned_data["key"], code=text or None
+            )
     except rules.AccountRequired:
-        back = f"{reverse('event', args=[event_id])}?{choice.as_query()}"
+        asked = choice.as_query() + (f"&{urlencode({'code': text})}" if text else "")
+        back = f"{reverse('event', args=[event_id])}?{asked}"
         return redirect_to_login(back, login_url=reverse("signup"))
     except DomainError as refused:
-        return _event_page(request, event_id, choice=choice, refused=refused)
+        is_guess = isinstance(refused, (voucher_rules.CodeUnknown, TooMany))
+        code = Code(text=text) if is_guess else _code_looked_up(request, event_id, text)
+        return _event_page(request, event_id, choice=choice, code=code, refused=refused)
     return redirect("checkout", reserved)
 
 
-def _reserved(buyer_id: int, choice: Choice, *, key: str, order_id: int | None) -> int:
+def _reserved_by(request: HttpRequest, event_id: int, choice: Choice, *, key: str, code: str | None) -> int:
+    """Reserve for whoever asks: as part of the open order of a buyer, or for a new guest."""
+    if request.user.is_authenticated:
+        order_id = selectors.open_order(buyer_id=actor_id(request), event_id=event_id, now=clock.now())
+        return _reserved(actor_id(request), choice, key=key, order_id=order_id, code=code)
+    with guests.guest_begin(request) as guest:
+        return _reserved(guest.pk, choice, key="", order_id=None, code=code)
+
+
+def _reserved(buyer_id: int, choice: Choice, *, key: str, order_id: int | None, code: str | None) -> int:
     """Reserve what was chosen, as part of an order if one is given; return one of the new reservations."""
     now = clock.now()
     hold = timedelta(seconds=settings.HOLD_SECONDS)
@@ -165,13 +198,13 @@ def _reserved(buyer_id: int, choice: Choice, *, key: str, order_id: int | None) 
     if full_key and (earlier := selectors.reservation_row_by_key(buyer_id=buyer_id, key=full_key)):
         return int(earlier["id"])
     wanted = [order_services.Wanted(ticket_type=each, quantity=n) for each, n in choice.amounts.items()]
-    if order_id is None and len(wanted) == 1:
+    if order_id is None and len(wanted) == 1 and code is None:
         reserved = services.reservation_create(
             buyer_id=buyer_id, **vars(wanted[0]), key=full_key, hold=hold, now=now
         )
         return int(reserved.reservation["id"])
     order = order_services.order_claim(
-        buyer_id=buyer_id, items=wanted, order_id=order_id, key=full_key, hold=hold, now=now
+        buyer_id=buyer_id, items=wanted, order_id=order_id, key=full_key, hold=hold, now=now, code=code
     ).order
     return max(int(each["id"]) for each in order["reservations"])
 
@@ -181,19 +214,24 @@ def _event_page(
     event_id: int,
     *,
     choice: Choice,
+    code: Code,
     refused: DomainError | None = None,
     preview: bool = False,
 ) -> HttpResponse:
     now = clock.now()
-    read = availability.event_preview if preview else availability.event_detail
-    shown = read(event_id=event_id, now=now)
+    if code.voucher is not None:
+        shown = availability.event_with_voucher(event_id=event_id, voucher=code.voucher, now=now)
+    else:
+        read = availability.event_preview if preview else availability.event_detail
+        shown = read(event_id=event_id, now=now)
     own = _own_reservations(request, event_id, now=now)
-    context = event_page.shown(shown, own=own, choice=choice, refused=refused)
+    context = event_page.shown(shown, own=own, choice=choice, code=code, refused=refused)
     context |= {"key": secrets.token_urlsafe(12), "is_preview": preview, "now": now}
     status = problems.status_of(refused) if refused else HTTPStatus.OK
     response = render(request, "tickets/event.html", context, status=status)
-    if refused and "retry_after" in refused.facts:
-        response["Retry-After"] = str(refused.facts["retry_after"])
+    for error in filter(None, (refused, code.refused)):
+        if "retry_after" in error.facts:
+            response["Retry-After"] = str(error.facts["retry_after"])
     return response
 
 
@@ -268,7 +306,7 @@ def extend(request: HttpRequest, reservation_id: int) -> HttpResponse:
 @staff_with(Permission.MANAGE_EVENTS)
 def preview(request: HttpRequest, event_id: int) -> HttpResponse:
     """Show a draft as buyers would see it on sale."""
-    return _event_page(request, event_id, choice=choices.read(request.GET), preview=True)
+    return _event_page(request, event_id, choice=choices.read(request.GET), code=Code(), preview=True)
 
 
 @allow("GET", "POST")

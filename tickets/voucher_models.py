@@ -76,3 +76,16 @@ class Voucher(models.Model):
 
     def __str__(self) -> str:
         return self.text
+
+
+def voucher_of_reservation() -> "models.ForeignKey[Voucher | None, Voucher | None]":
+    """Return the column of a reservation's voucher. It has no constraint and no index: a claim pays for each."""
+    return models.ForeignKey(
+        Voucher,
+        models.PROTECT,
+        null=True,
+        editable=False,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )

@@ -99,7 +99,7 @@ def cell(text: str) -> str:
     return f"'{line}" if line.lstrip().startswith(FORMULA_BEGINS) else line
 
 
-class _Echo:
+class Echo:
     """A file that gives back what is written to it."""
 
     def write(self, text: str) -> str:
@@ -108,7 +108,7 @@ class _Echo:
 
 def csv_lines(tickets: QuerySet[Ticket], *, zone: str) -> Iterator[str]:
     """Yield a CSV file of tickets, line by line, with a byte order mark, so that spreadsheets read it as UTF-8."""
-    writer = csv.writer(_Echo())
+    writer = csv.writer(Echo())
     yield "\ufeff" + writer.writerow(COLUMNS)
     for row in _all(tickets):
         read = shown(row, zone=zone)

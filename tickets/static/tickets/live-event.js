@@ -45,9 +45,11 @@ class LiveEvent extends HTMLElement {
   }
 
   show(event) {
+    event = { ...event, tickets: event.tickets.map((ticket) => this.asWithCode(ticket)) };
     this.event = event;
     this.showEvent(event);
     for (const row of this.rows()) {
+      if (row.dataset.hidden !== undefined) continue; // only the server's page shows it, to whoever has its code
       if (!event.tickets.some(({ id }) => String(id) === row.dataset.type)) row.remove();
     }
     for (const ticket of event.tickets) this.showType(ticket);
@@ -80,6 +82,14 @@ class LiveEvent extends HTMLElement {
     this.description = description;
     if (isOther) this.renew("description");
     if (this.querySelector('[data-field="picture"]').dataset.address !== (picture ?? "")) this.renew("picture");
+  }
+
+  /** Return a ticket type as whoever uses a code sees it: open before its sale opens, for the code's price. */
+  asWithCode(ticket) {
+    const row = this.row(ticket.id);
+    const { fullPrice, price, early } = row?.dataset ?? {};
+    const sale = early !== undefined && ticket.sale === "upcoming" ? "open" : ticket.sale;
+    return { ...ticket, sale, price: fullPrice === undefined ? ticket.price : price };
   }
 
   /** Take a part of the page from the server, which makes its HTML. */

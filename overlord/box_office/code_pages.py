@@ -1,0 +1,173 @@
+"""The organiser's pages of discount and presale codes. They work without JavaScript.
+
+A view translates the request, makes one call, and translates the result.
+"""
+
+from http import HTTPStatus
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from overlord.box_office import codes, selectors
+from overlord.box_office.event_pages import page_number
+from overlord.kernel import clock, problems
+from overlord.kernel.errors import DomainError, NotFound
+from overlord.kernel.form_fields import WholeNumberField
+from overlord.kernel.methods import allow
+from overlord.kernel.numbers import LARGEST_ID
+from overlord.shop import error_messages
+from overlord.shop.permissions import staff_with
+from tickets import voucher_services
+from tickets.models import Event, Voucher
+from tickets.permissions import Permission
+from tickets.voucher_forms import CodeForm, NewCodeForm, initial_of
+from tickets.voucher_rules import CodeExists, CodeLimitTooLow, CodeOutdated, CodeTooLong, PriceRule
+
+
+def _event(event_id: int) -> Event:
+    event = Event.objects.filter(pk=event_id).first()
+    if event is None:
+        raise NotFound()
+    return event
+
+
+def _search(request: HttpRequest) -> str:
+    return request.GET.get("q", "").strip()[:100].replace("\0", "")
+
+
+@allow("GET")
+@staff_with(Permission.MANAGE_EVENTS)
+def codes_list(request: HttpRequest, event_id: int) -> HttpResponse:
+    """List the codes of an event, the newest first, with what was sold with each."""
+    event, search = _event(event_id), _search(request)
+    page = codes.page(event=event, search=search, number=page_number(request), now=clock.now())
+    context = {"event": event, "page": page, "search": search, "query": request.GET.urlencode()}
+    return render(request, "box_office/codes.html", context)
+
+
+@allow("GET")
+@staff_with(Permission.MANAGE_EVENTS)
+def codes_csv(request: HttpRequest, event_id: int) -> StreamingHttpResponse:
+    """Answer the same codes as a CSV file, made while it is sent."""
+    lines = codes.csv_lines(event=_event(event_id), search=_search(request), now=clock.now())
+    response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="codes-{event_id}.csv"'
+    return response
+
+
+@allow("GET", "POST")
+@staff_with(Permission.MANAGE_EVENTS)
+def code_new(request: HttpRequest, event_id: int) -> HttpResponse:
+    """Make a code, or many at once."""
+    event = _event(event_id)
+    known: dict[str, Any] = {"event": event, "types": selectors.ticket_types(event_id=event_id)}
+    with timezone.override(ZoneInfo(event.time_zone)):
+        if request.method != "POST":
+            first = {"price_rule": PriceRule.PERCENT.value, "number": 1}
+            return _form_page(request, event, NewCodeForm(initial=first, **known))
+        form = NewCodeForm(request.POST, **known)
+        if not form.is_valid():
+            return _form_page(request, event, form, status=HTTPStatus.BAD_REQUEST)
+        try:
+            made = voucher_services.vouchers_make(
+                event_id=event_id,
+                text=form.cleaned_data["text"],
+                number=form.cleaned_data["number"],
+                terms=form.terms(),
+                now=clock.now(),
+            )
+        except DomainError as refused:
+            return _refused(request, event, form, refused)
+    said = ngettext("The code %(text)s was made.", "%(n)s codes were made.", len(made))
+    messages.success(request, said % {"text": made[0], "n": len(made)})
+    return redirect("office_codes", event_id)
+
+
+@allow("GET", "POST")
+@staff_with(Permission.MANAGE_EVENTS)
+def code_edit(request: HttpRequest, event_id: int, code_id: int) -> HttpResponse:
+    """Show a code with what was sold with it, and change it."""
+    event = _event(event_id)
+    voucher = Voucher.objects.filter(pk=code_id, event_id=event_id).first()
+    if voucher is None:
+        raise NotFound()
+    known: dict[str, Any] = {"event": event, "types": selectors.ticket_types(event_id=event_id)}
+    with timezone.override(ZoneInfo(event.time_zone)):
+        if request.method != "POST":
+            form = CodeForm(initial=initial_of(voucher, currency=event.currency), **known)
+            return _form_page(request, event, form, voucher=voucher)
+        form = CodeForm(request.POST, **known)
+        if not form.is_valid():
+            return _form_page(request, event, form, voucher=voucher, status=HTTPStatus.BAD_REQUEST)
+        try:
+            voucher_services.voucher_change(
+                event_id=event_id,
+                voucher_id=code_id,
+                version=form.cleaned_data["version"],
+                terms=form.terms(),
+            )
+        except CodeLimitTooLow as refused:
+            return _refused(request, event, form, refused, voucher=voucher)
+        except CodeOutdated as refused:
+            messages.warning(request, error_messages.detail_of(refused))
+            return redirect("office_code", event_id, code_id)
+    messages.success(request, _("The code was saved."))
+    return redirect("office_codes", event_id)
+
+
+class EndForm(forms.Form):
+    """Whether a code is to end, and the version that staff saw."""
+
+    version = WholeNumberField(min_value=1, max_value=LARGEST_ID)
+    ended = forms.ChoiceField(choices=[("yes", "yes"), ("no", "no")])
+
+
+@allow("GET", "POST")
+@staff_with(Permission.MANAGE_EVENTS)
+def code_end(request: HttpRequest, event_id: int, code_id: int) -> HttpResponse:
+    """End a code, or let it be used again."""
+    form = EndForm(request.POST)
+    if form.is_valid():
+        ended = form.cleaned_data["ended"] == "yes"
+        try:
+            voucher_services.voucher_end(
+                event_id=event_id,
+                voucher_id=code_id,
+                version=form.cleaned_data["version"],
+                ended=ended,
+                now=clock.now(),
+            )
+        except CodeOutdated as refused:
+            messages.warning(request, error_messages.detail_of(refused))
+        else:
+            messages.success(request, _("The code has ended.") if ended else _("The code can be used again."))
+    return redirect("office_code", event_id, code_id)
+
+
+def _refused(
+    request: HttpRequest,
+    event: Event,
+    form: CodeForm,
+    refused: DomainError,
+    *,
+    voucher: Voucher | None = None,
+) -> HttpResponse:
+    field = {CodeExists: "text", CodeTooLong: "text", CodeLimitTooLow: "most_uses"}.get(type(refused))
+    form.add_error(field, error_messages.detail_of(refused))
+    return _form_page(request, event, form, voucher=voucher, status=problems.status_of(refused))
+
+
+def _form_page(
+    request: HttpRequest, event: Event, form: CodeForm, *, voucher: Voucher | None = None, status: int = 200
+) -> HttpResponse:
+    """Show the form of a code; rendered here, so that it shows its times in the event's zone."""
+    shown = None if voucher is None else codes.shown(event=event, voucher=voucher, now=clock.now())
+    context = {"event": event, "form": form, "voucher": voucher, "shown": shown, "is_sent": form.is_bound}
+    return render(request, "box_office/code_form.html", context, status=status)

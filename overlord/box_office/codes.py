@@ -1,0 +1,95 @@
+"""The codes of an event as staff read them: what each gives, whether it can be used, and what was sold with it."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db.models import F, Q, QuerySet, Sum
+
+from overlord.box_office.attendees import Echo, cell
+from overlord.box_office.selectors import Page
+from overlord.kernel import money
+from tickets import voucher_labels
+from tickets.models import Event, Reservation, Voucher
+
+ON_A_PAGE = 100
+READ_AT_ONCE = 1_000
+COLUMNS = ("code", "note", "gives", "state", "used", "limit", "sold", "taken", "discount", "currency")
+
+
+def page(*, event: Event, search: str, number: int, now: datetime) -> Page:
+    """Return a page of the codes of an event, the newest first, each as `shown` has it."""
+    first = (number - 1) * ON_A_PAGE
+    found = list(_found(event, search).order_by("-pk")[first : first + ON_A_PAGE + 1])
+    rows = _shown(event, found[:ON_A_PAGE], now=now)
+    return Page(rows=rows, number=number, is_last=len(found) <= ON_A_PAGE)
+
+
+def shown(*, event: Event, voucher: Voucher, now: datetime) -> dict[str, Any]:
+    """Return a code with what it gives, its label, and what was sold with it."""
+    return _shown(event, [voucher], now=now)[0]
+
+
+def _found(event: Event, search: str) -> QuerySet[Voucher]:
+    vouchers = Voucher.objects.filter(event=event)
+    for word in search.split()[:8]:
+        vouchers = vouchers.filter(Q(text__icontains=word) | Q(note__icontains=word))
+    return vouchers
+
+
+def _shown(event: Event, vouchers: Sequence[Voucher], *, now: datetime) -> list[dict[str, Any]]:
+    paid = Reservation.objects.filter(voucher__in=vouchers, state=Reservation.State.VALIDATED)
+    sums = (
+        paid.order_by()
+        .values("voucher_id")
+        .annotate(
+            sold=Sum("quantity"),
+            taken=Sum(F("quantity") * F("unit_price_minor")),
+            discount=Sum(F("quantity") * F("discount_minor")),
+        )
+    )
+    of = {row["voucher_id"]: row for row in sums}
+    nothing = {"sold": 0, "taken": 0, "discount": 0}
+    found = []
+    for each in vouchers:
+        sold = of.get(each.pk, nothing)
+        found.append(
+            {
+                "voucher": each,
+                "gives": voucher_labels.gives(each, currency=event.currency),
+                "label": voucher_labels.state(each, now=now),
+                "sold": sold["sold"],
+                "taken": money.to_text(sold["taken"], event.currency),
+                "discount": money.to_text(sold["discount"], event.currency),
+            }
+        )
+    return found
+
+
+def csv_lines(*, event: Event, search: str, now: datetime) -> Iterator[str]:
+    """Yield a CSV file of the codes, line by line. Its byte order mark tells spreadsheets that it is UTF-8."""
+    writer = csv.writer(Echo())
+    yield "\ufeff" + writer.writerow(COLUMNS)
+    last = 0
+    while part := list(_found(event, search).filter(pk__gt=last).order_by("pk")[:READ_AT_ONCE]):
+        for row in _shown(event, part, now=now):
+            yield writer.writerow([cell(text) for text in _cells(row, event.currency)])
+        last = part[-1].pk
+
+
+def _cells(row: dict[str, Any], currency: str) -> list[str]:
+    voucher: Voucher = row["voucher"]
+    limit = "" if voucher.most_uses is None else str(voucher.most_uses)
+    return [
+        voucher.text,
+        voucher.note,
+        row["gives"],
+        row["label"].text,
+        str(voucher.used),
+        limit,
+        str(row["sold"]),
+        row["taken"],
+        row["discount"],
+        currency,
+    ]

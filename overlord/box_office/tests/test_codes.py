@@ -1,0 +1,207 @@
+"""The organiser's pages of codes: make one or many, see what was sold with them, change, end, download."""
+
+import csv
+import io
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from overlord.accounts.models import User
+from overlord.kernel import db
+from tests.clients import permit
+from tickets import operations
+from tickets.models import Event, TicketType, Voucher
+from tickets.permissions import Permission
+from tickets.tests.forms import Form
+from tickets.tests.vouchers import reserve_with, voucher_make
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def event(ticket_type: TicketType) -> Event:
+    return ticket_type.event
+
+
+@pytest.fixture
+def organiser(user_make: Callable[..., User]) -> Client:
+    client = Client(headers={"accept": "text/html"})
+    client.force_login(permit(user_make(), Permission.MANAGE_EVENTS))
+    return client
+
+
+def path(event: Event, rest: str = "") -> str:
+    return f"/office/events/{event.pk}/codes/{rest}"
+
+
+def make(client: Client, event: Event, **fields: str) -> Any:
+    return Form(client, path(event, "new/")).send(**{"price_value": "10", **fields})
+
+
+class TestMaking:
+    def test_one_with_all_that_the_form_says(
+        self, organiser: Client, event: Event, ticket_type: TicketType
+    ) -> None:
+        sent = {
+            "text": "Spring",
+            "price_rule": "less",
+            "price_value": "2.50",
+            "opens_early": "on",
+            "ticket_types": str(ticket_type.pk),
+            "most_uses": "50",
+            "valid_until_0": "2030-05-01",
+            "valid_until_1": "12:00",
+            "note": "Newsletter",
+        }
+        assert make(organiser, event, **sent).status_code == 302
+
+        made = Voucher.objects.get()
+        assert (made.text, made.price_rule, made.price_value, made.most_uses) == ("Spring", "less", 250, 50)
+        assert (made.opens_early, made.all_types, [*made.ticket_types.all()]) == (True, False, [ticket_type])
+        page = organiser.get(path(event)).content.decode()
+        assert "€2.50 off each ticket, presale" in page
+        assert "Newsletter" in page
+
+    def test_many_at_once_and_their_file(self, organiser: Client, event: Event) -> None:
+        make(organiser, event, text="=P-", number="200", most_uses="1", note="=1+1")
+
+        texts = set(Voucher.objects.values_list("text", flat=True))
+        assert len(texts) == 200
+        assert all(text.startswith("=P-") and len(text) == 11 for text in texts)
+        file = b"".join(organiser.get(f"/office/events/{event.pk}/codes.csv/"))  # type: ignore[arg-type]
+        rows = list(csv.DictReader(io.StringIO(file.decode().removeprefix("\ufeff"))))
+        assert {row["code"] for row in rows} == {f"'{text}" for text in texts}
+        assert {row["note"] for row in rows} == {"'=1+1"}
+
+    @pytest.mark.parametrize(
+        ("fields", "sentence"),
+        [
+            ({"price_value": "0"}, "from 1 to 100"),
+            ({"price_value": "ten"}, "from 1 to 100"),
+            ({"price_rule": "fixed", "price_value": "1.234"}, "more decimals"),
+            ({"price_rule": "unchanged"}, "would give nothing"),
+            ({"text": "two words"}, "no spaces"),
+            ({"text": "un\u200bseen"}, "no spaces"),
+            ({"text": "x" * 41}, "At most 40"),
+            ({"text": "x" * 35, "number": "2"}, "too long"),
+            ({"text": "TAKEN"}, "has a code with this text"),
+            ({"number": "1001"}, "1 to 1000"),
+            ({"most_uses": "0"}, "1 to"),
+            (
+                {"valid_from_0": "2030-05-02", "valid_from_1": "12:00", "valid_until_0": "2030-05-01",
+                 "valid_until_1": "12:00"},
+                "must end after it begins",
+            ),
+            ({"valid_until_0": "2900-05-02", "valid_until_1": "12:00"}, "The year must be"),
+        ],
+    )  # fmt: skip
+    def test_a_mistake_saves_nothing_and_stands_by_its_field(
+        self, organiser: Client, event: Event, fields: dict[str, str], sentence: str
+    ) -> None:
+        voucher_make(event, "taken")
+
+        answer = make(organiser, event, **fields)
+
+        assert answer.status_code in (400, 409)
+        assert sentence in answer.content.decode()
+        assert Voucher.objects.count() == 1
+
+
+class TestOne:
+    def test_it_shows_what_was_sold_with_it(
+        self, organiser: Client, api: APIClient, event: Event, ticket_type: TicketType
+    ) -> None:
+        voucher = voucher_make(event, most_uses=5)
+        pk = reserve_with(api, ticket_type, "SPRING", 2).json()["id"]
+        with db.transaction():
+            operations.order_sell(
+                reservations=operations.order_lock(order_id=pk), is_free=False, now=db.now()
+            )
+
+        page = organiser.get(path(event, f"{voucher.pk}/")).content.decode()
+
+        assert "2 / 5" in page
+        assert "€27.00" in page  # taken
+        assert "€3.00" in page  # the discount
+        assert "€27.00" in organiser.get(path(event)).content.decode()
+
+    def test_a_change_holds_from_then_on(
+        self, organiser: Client, api: APIClient, event: Event, ticket_type: TicketType
+    ) -> None:
+        voucher = voucher_make(event, most_uses=5, valid_until=timezone.now() + timedelta(days=1))
+        form = Form(organiser, path(event, f"{voucher.pk}/"))
+
+        assert form.send(price_rule="fixed", price_value="1.00").status_code == 302
+        voucher.refresh_from_db()
+        assert (voucher.text, voucher.price_value, voucher.most_uses) == ("SPRING", 100, 5)
+        assert reserve_with(api, ticket_type, "SPRING").json()["unit_price"] == "1.00"
+
+    def test_an_outdated_form_changes_nothing(self, organiser: Client, event: Event) -> None:
+        voucher = voucher_make(event)
+        one, other = (Form(organiser, path(event, f"{voucher.pk}/")) for _ in range(2))
+        one.send(price_value="20")
+        other.send(price_value="30")
+
+        assert Voucher.objects.get().price_value == 20
+        assert "Somebody changed this code" in organiser.get(path(event)).content.decode()
+
+    def test_a_limit_below_what_is_used_is_refused(
+        self, organiser: Client, api: APIClient, event: Event, ticket_type: TicketType
+    ) -> None:
+        voucher = voucher_make(event)
+        reserve_with(api, ticket_type, "SPRING", 3)
+        answer = Form(organiser, path(event, f"{voucher.pk}/")).send(most_uses="2")
+
+        assert (answer.status_code, "More tickets are on hold or sold" in answer.content.decode()) == (
+            409,
+            True,
+        )
+
+    def test_it_ends_and_can_be_used_again(
+        self, organiser: Client, api: APIClient, event: Event, ticket_type: TicketType
+    ) -> None:
+        voucher = voucher_make(event)
+        url = path(event, f"{voucher.pk}/end/")
+
+        organiser.post(url, {"ended": "yes", "version": voucher.version})
+        organiser.post(url, {"ended": "no", "version": voucher.version})  # of a page from before
+        assert reserve_with(api, ticket_type, "SPRING").json()["code"] == "code_ended"
+        organiser.post(url, {"ended": "no", "version": voucher.version + 1})
+        assert reserve_with(api, ticket_type, "SPRING").status_code == 201
+
+    def test_it_is_found_under_its_own_event_only(
+        self, organiser: Client, event: Event, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        voucher = voucher_make(ticket_type_make().event)
+        other = path(event, f"{voucher.pk}/")
+
+        assert organiser.get(other).status_code == 404
+        assert organiser.post(f"{other}end/", {"ended": "yes", "version": 1}).status_code == 404
+
+
+def test_the_list_costs_the_same_however_long_it_is(
+    organiser: Client, event: Event, django_assert_max_num_queries: Any
+) -> None:
+    for n in range(5):
+        voucher_make(event, f"CODE{n}")
+    with django_assert_max_num_queries(8) as few:
+        organiser.get(path(event))
+    for n in range(5, 20):
+        voucher_make(event, f"CODE{n}")
+    with django_assert_max_num_queries(len(few)):
+        page = organiser.get(path(event), {"q": "code1"}).content.decode()
+
+    assert "CODE1" in page
+    assert "CODE2" not in page
+
+
+def test_a_currency_stays_while_codes_have_amounts_in_it(organiser: Client, event: Event) -> None:
+    voucher_make(event, price_rule="less", price_value=100)
+    answer = Form(organiser, f"/office/events/{event.pk}/edit/").send(currency="JPY", type0_price="15")
+
+    assert "codes with amounts in EUR" in answer.content.decode()

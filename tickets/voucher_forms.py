@@ -1,0 +1,192 @@
+"""The forms of discount and presale codes on the organiser's pages."""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+
+from overlord.kernel import money, texts
+from overlord.kernel.form_fields import DateAndTime, WholeNumberField
+from overlord.kernel.numbers import LARGEST_ID
+from tickets import rules, voucher_rules
+from tickets.models import Event, TicketType, Voucher
+from tickets.voucher_models import NOT_IN_A_WORD
+from tickets.voucher_rules import PriceRule
+from tickets.voucher_services import Terms
+
+MOST_AT_ONCE = 1_000
+PRICE_RULES = [
+    (PriceRule.PERCENT.value, _lazy("Percent off")),
+    (PriceRule.LESS.value, _lazy("Amount off each ticket")),
+    (PriceRule.FIXED.value, _lazy("Fixed price of each ticket")),
+    (PriceRule.UNCHANGED.value, _lazy("The price stays")),
+]
+
+
+class CodeForm(forms.Form):
+    """What a code gives, from when to when, and how often."""
+
+    version = WholeNumberField(min_value=1, max_value=LARGEST_ID, widget=forms.HiddenInput)
+    price_rule = forms.ChoiceField(label=_lazy("What it does to the price"), choices=PRICE_RULES)
+    price_value = forms.CharField(
+        label=_lazy("How much"),
+        required=False,
+        max_length=30,
+        help_text=_lazy(
+            "10 for ten percent, or an amount such as 5.00. A ticket never costs less than nothing, nor more than"
+            " without the code."
+        ),
+    )
+    opens_early = forms.BooleanField(
+        label=_lazy("Presale"),
+        required=False,
+        help_text=_lazy("With this code, tickets can be reserved before their sale opens."),
+    )
+    ticket_types = forms.TypedMultipleChoiceField(
+        label=_lazy("Ticket types"),
+        required=False,
+        coerce=int,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_lazy(
+            "None: for all that buyers see. Hidden types can be reserved with the codes chosen for them."
+        ),
+    )
+    most_uses = WholeNumberField(
+        label=_lazy("For how many tickets"),
+        required=False,
+        min_value=1,
+        max_value=voucher_rules.LARGEST_USES,
+        help_text=_lazy("For each code, all orders together. Empty: any number."),
+        error_messages={"invalid": _lazy("Enter a whole number.")},
+    )
+    valid_from = forms.SplitDateTimeField(
+        label=_lazy("Valid from"), required=False, widget=DateAndTime, help_text=_lazy("Empty: at once.")
+    )
+    valid_until = forms.SplitDateTimeField(
+        label=_lazy("Valid until"), required=False, widget=DateAndTime, help_text=_lazy("Empty: to the end.")
+    )
+    note = forms.CharField(
+        label=_lazy("Note"),
+        required=False,
+        max_length=voucher_rules.NOTE_LENGTH,
+        help_text=_lazy("For staff, for example who gets it. Buyers do not see it."),
+    )
+
+    def __init__(self, *args: Any, event: Event, types: Sequence[TicketType], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.event = event
+        self.fields["ticket_types"].choices = [  # type: ignore[attr-defined]
+            (each.pk, f"{each.name} ({_('hidden from buyers')})" if each.hidden else each.name)
+            for each in types
+        ]
+
+    def clean_valid_from(self) -> datetime | None:
+        return self._instant("valid_from")
+
+    def clean_valid_until(self) -> datetime | None:
+        return self._instant("valid_until")
+
+    def _instant(self, name: str) -> datetime | None:
+        instant: datetime | None = self.cleaned_data[name]
+        if instant is not None:
+            try:
+                rules.check_instant(instant)
+            except ValueError as error:
+                raise forms.ValidationError(str(error)) from None
+        return instant
+
+    def clean_note(self) -> str:
+        text: str = self.cleaned_data["note"]
+        try:
+            return texts.one_line(text, most=voucher_rules.NOTE_LENGTH) if text.strip() else ""
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from None
+
+    def clean(self) -> dict[str, Any]:
+        given = self.cleaned_data
+        if "price_rule" in given and "price_value" in given:
+            try:
+                given["price_value"] = self._value(given["price_rule"], given["price_value"].strip())
+            except ValueError as error:
+                self.add_error("price_value", str(error))
+        begins, ends = given.get("valid_from"), given.get("valid_until")
+        if begins and ends and begins >= ends:
+            self.add_error("valid_until", _("A code must end after it begins."))
+        if given.get("price_rule") == PriceRule.UNCHANGED and not (
+            given.get("opens_early") or given.get("ticket_types")
+        ):
+            sentence = _("This code would give nothing. Choose a price, a presale, or ticket types.")
+            self.add_error("price_rule", sentence)
+        return given
+
+    def _value(self, rule: str, text: str) -> int:
+        """Return the number that belongs to a price rule; raise ValueError, with a sentence."""
+        if rule == PriceRule.UNCHANGED:
+            return 0
+        if rule == PriceRule.PERCENT:
+            number = text.removesuffix("%").strip()
+            if not (number.isascii() and number.isdecimal() and len(number) <= 3 and 1 <= int(number) <= 100):
+                raise ValueError(_("Enter a whole number from 1 to 100."))
+            return int(number)
+        return money.to_minor(text, self.event.currency)
+
+    def terms(self) -> Terms:
+        """Return what a valid form decides."""
+        given = {name: self.cleaned_data[name] for name in Terms.__dataclass_fields__}
+        return Terms(**{**given, "price_rule": PriceRule(given["price_rule"])})
+
+
+class NewCodeForm(CodeForm):
+    """A code, or many at once."""
+
+    text = forms.CharField(
+        label=_lazy("Code"),
+        required=False,
+        help_text=_lazy(
+            "What buyers enter, for example SPRING. Capital letters do not matter. Empty: random characters."
+            " Of many codes, each begins with it."
+        ),
+    )
+    number = WholeNumberField(
+        label=_lazy("How many codes"),
+        min_value=1,
+        max_value=MOST_AT_ONCE,
+        initial=1,
+        help_text=_lazy("More than one: each gets random characters at its end. The list can be downloaded."),
+        error_messages={"invalid": _lazy("Enter a whole number.")},
+    )
+    field_order = ("text", "number")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        del self.fields["version"]
+
+    def clean_text(self) -> str:
+        text: str = self.cleaned_data["text"].strip()
+        if not text:
+            return ""
+        if re.search(NOT_IN_A_WORD, text):
+            raise forms.ValidationError(_("A code has no spaces."))
+        try:
+            return texts.one_line(text, most=voucher_rules.TEXT_LENGTH)
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from None
+
+
+def initial_of(voucher: Voucher, *, currency: str) -> dict[str, Any]:
+    """Return what the form of a voucher shows at first."""
+    value = str(voucher.price_value)
+    if voucher.price_rule in (PriceRule.FIXED, PriceRule.LESS):
+        value = money.to_text(voucher.price_value, currency)
+    elif voucher.price_rule == PriceRule.UNCHANGED:
+        value = ""
+    plain = ("version", "price_rule", "opens_early", "most_uses", "valid_from", "valid_until", "note")
+    return {
+        **{name: getattr(voucher, name) for name in plain},
+        "price_value": value,
+        "ticket_types": [each.pk for each in voucher.ticket_types.all()],
+    }

@@ -1,0 +1,118 @@
+"""Use cases of vouchers, for the organiser's pages. The event is locked first, against a change of its currency."""
+
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import F
+
+from overlord.kernel import db
+from overlord.kernel.errors import Busy, NotFound
+from tickets import event_operations, voucher_rules
+from tickets.models import Event, TicketType, Voucher
+from tickets.voucher_rules import CodeExists, CodeLimitTooLow, CodeOutdated, CodeTooLong, PriceRule
+
+# Without those that people confuse.
+LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+RANDOM_LENGTH = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What staff decide about a voucher. No ticket types: all that buyers see."""
+
+    note: str
+    price_rule: PriceRule
+    price_value: int
+    opens_early: bool
+    ticket_types: Collection[int]
+    valid_from: datetime | None
+    valid_until: datetime | None
+    most_uses: int | None
+
+    def columns(self) -> dict[str, Any]:
+        """Return the values of the row."""
+        given = {name: value for name, value in vars(self).items() if name != "ticket_types"}
+        return {**given, "all_types": not self.ticket_types}
+
+
+def vouchers_make(*, event_id: int, text: str, number: int, terms: Terms, now: datetime) -> list[str]:
+    """Make a voucher with this text, or several whose texts begin with it and end at random; return their texts.
+
+    Without a text, one is made at random too. Raises NotFound, CodeExists, CodeTooLong, and Busy when a random text
+    exists.
+    """
+    is_random = number > 1 or not text
+    texts = {text} if not is_random else set()
+    while len(texts) < number:
+        texts.add(text + "".join(secrets.choice(LETTERS) for _ in range(RANDOM_LENGTH)))
+    if max(map(len, texts)) > voucher_rules.TEXT_LENGTH:
+        raise CodeTooLong()
+    refused = Busy() if is_random else CodeExists()
+    with db.transaction():
+        types = _types(_event_lock(event_id), terms)
+        with db.constraint_errors({"voucher_unique_in_event": refused}), db.savepoint():
+            made = Voucher.objects.bulk_create(
+                [
+                    Voucher(event_id=event_id, text=each, created=now, **terms.columns())
+                    for each in sorted(texts)
+                ]
+            )
+        _types_set([each.pk for each in made], types)
+    return [each.text for each in made]
+
+
+def voucher_change(*, event_id: int, voucher_id: int, version: int, terms: Terms) -> None:
+    """Change what a voucher gives, from now on; raise NotFound, CodeOutdated and CodeLimitTooLow."""
+    with db.transaction():
+        types = _types(_event_lock(event_id), terms)
+        voucher = _voucher_lock(event_id, voucher_id, version)
+        if terms.most_uses is not None and terms.most_uses < voucher.used:
+            raise CodeLimitTooLow(used=voucher.used)
+        Voucher.objects.filter(pk=voucher.pk).update(**terms.columns(), version=F("version") + 1)
+        voucher.ticket_types.clear()
+        _types_set([voucher.pk], types)
+
+
+def voucher_end(*, event_id: int, voucher_id: int, version: int, ended: bool, now: datetime) -> None:
+    """End a voucher, or let it be used again; raise NotFound and CodeOutdated. What is on hold with it stays."""
+    with db.transaction():
+        voucher = _voucher_lock(event_id, voucher_id, version)
+        Voucher.objects.filter(pk=voucher.pk).update(
+            ended_at=now if ended else None, version=F("version") + 1
+        )
+
+
+def _event_lock(event_id: int) -> Event:
+    event = event_operations.event_lock(event_id=event_id)
+    if event is None:
+        raise NotFound()
+    return event
+
+
+def _voucher_lock(event_id: int, voucher_id: int, version: int) -> Voucher:
+    """Lock a voucher, which a claim with it waits for; raise NotFound and CodeOutdated."""
+    found = Voucher.objects.select_for_update(no_key=True).filter(pk=voucher_id, event_id=event_id).first()
+    if found is None:
+        raise NotFound()
+    if found.version != version:
+        raise CodeOutdated()
+    return found
+
+
+def _types(event: Event, terms: Terms) -> list[int]:
+    """Return the chosen ticket types; raise NotFound for one that is not of this event any more."""
+    chosen = TicketType.objects.filter(event=event, pk__in=terms.ticket_types).values_list("pk", flat=True)
+    if len(chosen) != len(set(terms.ticket_types)):
+        raise NotFound()
+    return list(chosen)
+
+
+def _types_set(vouchers: list[int], types: list[int]) -> None:
+    chosen = Voucher.ticket_types.through
+    chosen._default_manager.bulk_create(
+        [chosen(voucher_id=voucher, tickettype_id=each) for voucher in vouchers for each in types],
+        batch_size=2000,
+    )
