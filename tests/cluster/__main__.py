@@ -56,7 +56,8 @@ def main() -> int:
     if reason := unsupported():
         say(reason)
         return NOT_HERE
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     with LOCK.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -86,6 +87,8 @@ def _run(asked: argparse.Namespace) -> int:
         stage.set_up()
         bad = _break(stage, asked)
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C would leave machines behind
         stage.close()
         if asked.keep or bad:
             say(f"The logs are in {folder}")
