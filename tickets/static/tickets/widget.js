@@ -21,8 +21,8 @@ const SHEET = `
     --accent: light-dark(#0d6b4c, #58c99b); --accent-ink: light-dark(#ffffff, #08231a);
   }
   .ticket-widget {
-    all: initial; color-scheme: inherit; display: grid; gap: 0.25rem; box-sizing: border-box; max-inline-size: 26rem;
-    padding: 1rem 1.25rem; border: 1px solid light-dark(#85897e, #757b70); border-radius: 12px;
+    all: initial; color-scheme: inherit; display: grid; gap: 0.25em; box-sizing: border-box; max-inline-size: 26em;
+    padding: 1em 1.25em; border: 1px solid light-dark(#85897e, #757b70); border-radius: 12px;
     background: light-dark(#ffffff, #1b1e1a); color: light-dark(#1a1c18, #eceee8);
     font: 400 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; font-variant-numeric: tabular-nums;
     overflow-wrap: anywhere;
@@ -39,8 +39,8 @@ const SHEET = `
   .label:not([data-tone="open"])::before { color: inherit; }
   .label:is([data-tone="sold-out"], [data-tone="ended"])::before { content: "○" / ""; }
   a {
-    justify-self: start; display: inline-flex; align-items: center; min-block-size: 2.75rem; margin-block-start: 0.5rem;
-    padding-inline: 1.25rem; border-radius: 10px; background: var(--accent); color: var(--accent-ink);
+    justify-self: start; display: inline-flex; align-items: center; min-block-size: 2.75em; margin-block-start: 0.5em;
+    padding-inline: 1.25em; border-radius: 10px; background: var(--accent); color: var(--accent-ink);
     font-weight: 600; text-decoration: none;
   }
   a:hover { filter: brightness(1.08); }
