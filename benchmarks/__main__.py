@@ -31,6 +31,7 @@ NAMES = (
     "opening",
     "log_ins",
     "door",
+    "line",
 )
 RESULTS = Path(__file__).parents[1] / ".overlord" / "bench.json"
 
