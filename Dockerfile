@@ -6,7 +6,7 @@ ENV PATH=/opt/venv/bin:$PATH
 WORKDIR /app
 COPY requirements.txt .
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip install --no-deps --disable-pip-version-check -r requirements.txt
+    pip install --no-deps --require-hashes --disable-pip-version-check -r requirements.txt
 
 COPY . .
 # Static files are named by their content and compressed. The values that production requires are not kept.

@@ -26,9 +26,20 @@ def asked() -> dict[str, list[Requirement]]:
 
 def pinned(file: str) -> dict[str, str]:
     """Return the versions that a file pins, by package."""
-    lines = [line for line in (ROOT / file).read_text().splitlines() if not line.startswith("#")]
-    pairs = [line.split(";")[0].strip().split("==") for line in lines]
+    pairs = [entry.split()[0].split("==") for entry in entries(file)]
     return {canonicalize_name(name): version for name, version in pairs}
+
+
+def entries(file: str) -> list[str]:
+    """Return the entries of a file, each a line: a package with its version, where it is needed, and its hashes."""
+    lines = (ROOT / file).read_text().replace("\\\n", "").splitlines()
+    return [line for line in lines if not line.startswith("#")]
+
+
+@pytest.mark.parametrize("file", [RUNTIME, EMBEDDED, DEV])
+def test_each_package_is_pinned_by_hashes(file: str) -> None:
+    for entry in entries(file):
+        assert re.search(r" --hash=sha256:[0-9a-f]{64}(\s|$)", entry), entry
 
 
 @pytest.mark.parametrize("file", [RUNTIME, EMBEDDED, DEV])
