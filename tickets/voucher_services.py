@@ -8,6 +8,8 @@ from typing import Any
 
 from django.db.models import F
 
+from overlord.journal import operations as journal
+from overlord.journal.actions import Action
 from overlord.kernel import db
 from overlord.kernel.errors import Busy, NotFound
 from tickets import event_operations, voucher_rules
@@ -38,7 +40,9 @@ class Terms:
         return {**given, "all_types": not self.ticket_types}
 
 
-def vouchers_make(*, event_id: int, text: str, number: int, terms: Terms, now: datetime) -> list[str]:
+def vouchers_make(
+    *, staff_id: int, event_id: int, text: str, number: int, terms: Terms, now: datetime
+) -> list[str]:
     """Make a voucher with this text, or several whose texts begin with it and end at random; return their texts.
 
     Without a text, one is made at random too. Raises NotFound, CodeExists, CodeTooLong, and Busy when a random text
@@ -61,10 +65,13 @@ def vouchers_make(*, event_id: int, text: str, number: int, terms: Terms, now: d
                 ]
             )
         _types_set([each.pk for each in made], types)
+        _journal(Action.CODES_MADE, staff_id, event_id, now, code=made[0].text, count=len(made))
     return [each.text for each in made]
 
 
-def voucher_change(*, event_id: int, voucher_id: int, version: int, terms: Terms) -> None:
+def voucher_change(
+    *, staff_id: int, event_id: int, voucher_id: int, version: int, terms: Terms, now: datetime
+) -> None:
     """Change what a voucher gives, from now on; raise NotFound, CodeOutdated and CodeLimitTooLow."""
     with db.transaction():
         types = _types(_event_lock(event_id), terms)
@@ -74,15 +81,26 @@ def voucher_change(*, event_id: int, voucher_id: int, version: int, terms: Terms
         Voucher.objects.filter(pk=voucher.pk).update(**terms.columns(), version=F("version") + 1)
         voucher.ticket_types.clear()
         _types_set([voucher.pk], types)
+        _journal(Action.CODE_CHANGED, staff_id, event_id, now, code=voucher.text)
 
 
-def voucher_end(*, event_id: int, voucher_id: int, version: int, ended: bool, now: datetime) -> None:
+def voucher_end(
+    *, staff_id: int, event_id: int, voucher_id: int, version: int, ended: bool, now: datetime
+) -> None:
     """End a voucher, or let it be used again; raise NotFound and CodeOutdated. What is on hold with it stays."""
     with db.transaction():
         voucher = _voucher_lock(event_id, voucher_id, version)
         Voucher.objects.filter(pk=voucher.pk).update(
             ended_at=now if ended else None, version=F("version") + 1
         )
+        action = Action.CODE_ENDED if ended else Action.CODE_REOPENED
+        _journal(action, staff_id, event_id, now, code=voucher.text)
+
+
+def _journal(
+    action: Action, staff_id: int, event_id: int, now: datetime, *, code: str, count: int = 1
+) -> None:
+    journal.entry_add(actor_id=staff_id, action=action, event_id=event_id, now=now, code=code, count=count)
 
 
 def _event_lock(event_id: int) -> Event:

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from overlord.accounts.selectors import actor_id
 from overlord.box_office import codes, selectors
 from overlord.box_office.event_pages import page_number
 from overlord.kernel import clock, problems
@@ -77,6 +78,7 @@ def code_new(request: HttpRequest, event_id: int) -> HttpResponse:
             return _form_page(request, event, form, status=HTTPStatus.BAD_REQUEST)
         try:
             made = voucher_services.vouchers_make(
+                staff_id=actor_id(request),
                 event_id=event_id,
                 text=form.cleaned_data["text"],
                 number=form.cleaned_data["number"],
@@ -108,6 +110,8 @@ def code_edit(request: HttpRequest, event_id: int, code_id: int) -> HttpResponse
             return _form_page(request, event, form, voucher=voucher, status=HTTPStatus.BAD_REQUEST)
         try:
             voucher_services.voucher_change(
+                staff_id=actor_id(request),
+                now=clock.now(),
                 event_id=event_id,
                 voucher_id=code_id,
                 version=form.cleaned_data["version"],
@@ -138,6 +142,7 @@ def code_end(request: HttpRequest, event_id: int, code_id: int) -> HttpResponse:
         ended = form.cleaned_data["ended"] == "yes"
         try:
             voucher_services.voucher_end(
+                staff_id=actor_id(request),
                 event_id=event_id,
                 voucher_id=code_id,
                 version=form.cleaned_data["version"],

@@ -25,6 +25,10 @@ class Action(StrEnum):
     SALE_PAUSED = "sale_paused"
     SALE_RESUMED = "sale_resumed"
     EVENTS_LOADED = "events_loaded"
+    CODES_MADE = "codes_made"
+    CODE_CHANGED = "code_changed"
+    CODE_ENDED = "code_ended"
+    CODE_REOPENED = "code_reopened"
     KEY_ROTATED = "key_rotated"
     ATTENDEES_DOWNLOADED = "attendees_downloaded"
     INCIDENT_CLOSED = "incident_closed"
@@ -56,6 +60,10 @@ SENTENCES: dict[str, Any] = {
     Action.SALE_PAUSED: _lazy("Paused the sale"),
     Action.SALE_RESUMED: _lazy("Resumed the sale"),
     Action.EVENTS_LOADED: _lazy("Put %(count)s events of a file on sale"),
+    Action.CODES_MADE: _lazy("Made %(count)s codes of the event, the first of them %(code)s"),
+    Action.CODE_CHANGED: _lazy("Changed the code %(code)s of the event"),
+    Action.CODE_ENDED: _lazy("Ended the code %(code)s of the event"),
+    Action.CODE_REOPENED: _lazy("Let the code %(code)s of the event be used again"),
     Action.KEY_ROTATED: _lazy("Changed the key that signs tickets"),
     Action.ATTENDEES_DOWNLOADED: _lazy("Downloaded the attendees"),
     Action.INCIDENT_CLOSED: _lazy("Closed an incident of payment %(payment)s"),

@@ -12,6 +12,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from overlord.accounts.models import User
+from overlord.journal.models import JournalEntry
 from overlord.kernel import db
 from tests.clients import permit
 from tickets import operations
@@ -172,6 +173,8 @@ class TestOne:
         organiser.post(url, {"ended": "no", "version": voucher.version})  # of a page from before
         assert reserve_with(api, ticket_type, "SPRING").json()["code"] == "code_ended"
         organiser.post(url, {"ended": "no", "version": voucher.version + 1})
+        written = JournalEntry.objects.order_by("pk").values_list("action", "facts__code")
+        assert [*written] == [("code_ended", "SPRING"), ("code_reopened", "SPRING")]
         assert reserve_with(api, ticket_type, "SPRING").status_code == 201
 
     def test_it_is_found_under_its_own_event_only(
