@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import psycopg2
 from django.conf import settings
 from django.db.backends.postgresql import base
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
@@ -117,9 +118,23 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def commit_verify(self) -> None:
         """Raise CommitUnknown if the answer to what was just committed came with a warning."""
-        if self.connection is not None and (warning := self.connection.notices.warning):
+        if self.connection is None or not (warning := self.connection.notices.warning):
+            return
+        if self._commits_wait():
             standby.missed()
             raise CommitUnknown(warning)
+
+    def _commits_wait(self) -> bool:
+        """Return whether commits wait for a standby. Where they do not, a warning is about something else."""
+        try:
+            with self.connection.cursor() as cursor:
+                cursor.execute("SHOW synchronous_standby_names")
+                names = cursor.fetchall()
+            if not self.connection.autocommit:
+                self.connection.rollback()
+        except psycopg2.Error:
+            return True  # nobody knows
+        return bool(names != [("",)])
 
     def close_if_unusable_or_obsolete(self) -> None:
         """Close the connection, before and after each request and task, also if the server has closed it."""

@@ -1,8 +1,12 @@
 """What a process knows of its synchronous standby, and what PostgreSQL's warnings are taken for."""
 
+from contextlib import nullcontext
+
 import pytest
 
+from overlord.kernel import db
 from overlord.kernel.postgresql.standby import RETRY_SECONDS, Notices, Standby, StandbyAway
+from overlord.kernel.postgresql.standby import standby as the_standby
 
 
 class Clock:
@@ -88,3 +92,13 @@ def test_what_is_no_harmless_notice_is_a_warning(text: str, is_warning: bool) ->
     assert bool(notices.warning) is is_warning
     notices.forget()
     assert not notices.warning
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("in_transaction", [False, True])
+def test_a_warning_about_something_else_is_no_doubt(in_transaction: bool) -> None:
+    nobody = "SELECT pg_cancel_backend(2147483647) AS found"  # PostgreSQL warns that there is no such process
+    with db.transaction() if in_transaction else nullcontext():
+        assert db.rows(nobody) == [{"found": False}]
+    assert db.rows("SELECT 1 AS found") == [{"found": 1}]
+    assert not the_standby.is_away
