@@ -108,8 +108,8 @@ def test_an_edit_of_a_functions_settings_is_found() -> None:
     assert len(differences(texts.values())) == 1
 
 
-# What a migration may import: Django, and what its state names (the manager of users, the default time zone).
-FROZEN = {"datetime", "django", "overlord.accounts.models", "tickets.models"}
+# What a migration may import: Django, Python's own, and what its state names (the manager of users, the time zone).
+FROZEN = {"datetime", "django", "os", "typing", "overlord.accounts.models", "tickets.models"}
 READS_A_FILE = re.compile(r"\bopen\(|\.read_text\(|\.read_bytes\(|\bread\(")
 
 

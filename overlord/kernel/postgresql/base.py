@@ -14,9 +14,11 @@ from typing import Any
 
 import psycopg2
 from django.conf import settings
+from django.db import InternalError, OperationalError
 from django.db.backends.postgresql import base
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
 from django.db.backends.utils import CursorWrapper
+from psycopg2.errors import ReadOnlySqlTransaction
 
 from overlord.kernel.connection_pool import ConnectionPool, is_lost
 from overlord.kernel.postgresql.reachability import Reachability
@@ -52,11 +54,16 @@ class _Committing:
         return self._verified(super()._executemany, arguments)  # type: ignore[misc]
 
     def _verified(self, execute: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-        if self.db.in_atomic_block:
-            return execute(*arguments)
         self.db.warnings_forget()
-        result = execute(*arguments)
-        self.db.commit_verify()
+        try:
+            result = execute(*arguments)
+        except InternalError as error:
+            if not isinstance(error.__cause__, ReadOnlySqlTransaction):
+                raise
+            self.db.connection.close()  # the next request asks for the primary anew
+            raise OperationalError("This server became a standby.") from error
+        if not self.db.in_atomic_block:
+            self.db.commit_verify()
         return result
 
 

@@ -59,6 +59,22 @@ def test_without_the_look_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
         db.rows("SELECT 1")
 
 
+@pytest.mark.parametrize("in_transaction", [False, True])
+def test_a_server_that_became_a_standby_is_left(in_transaction: bool) -> None:
+    write = "DELETE FROM accounts_user WHERE false"
+    before = backend_pid()
+    db.rows("SET default_transaction_read_only = on")
+    with pytest.raises(OperationalError, match="became a standby"):
+        if in_transaction:
+            with db.transaction():
+                db.rows(write)
+        else:
+            db.statement(write, ())
+    begin_request()
+    assert backend_pid() != before
+    db.statement(write, ())
+
+
 def test_a_connection_that_works_is_kept() -> None:
     before = backend_pid()
     begin_request()
