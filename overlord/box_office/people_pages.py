@@ -130,10 +130,11 @@ def roles_make(request: HttpRequest) -> HttpResponse:
     """Make the usual roles, where there are none yet."""
     if request.method != "POST":
         return redirect("office_people")
-    if not accounts.rights_of(user_id=actor_id(request)).cover(roles.rights_of_all()):
-        raise RightsBeyondYours()
-    roles.roles_make()
-    messages.success(request, _("The usual roles are there now."))
+    if accounts.rights_of(user_id=actor_id(request)).cover(roles.rights_of_all()):
+        roles.roles_make()
+        messages.success(request, _("The usual roles are there now."))
+    else:
+        messages.warning(request, error_messages.detail_of(RightsBeyondYours()))
     return redirect("office_people")
 
 
