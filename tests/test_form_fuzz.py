@@ -54,6 +54,7 @@ class Forms(HTMLParser):
 def forms_of(client: Client, page: str) -> Iterator[tuple[str, str, dict[str, str]]]:
     answer: Any = client.get(page, headers={"accept": "text/html"})
     assert answer.status_code < 500, page
+    b"".join(answer)  # a file is closed when it was sent
     if answer.status_code != 200 or "text/html" not in answer["Content-Type"]:
         return  # a form's target, or a file
     reader = Forms()
@@ -64,6 +65,7 @@ def forms_of(client: Client, page: str) -> Iterator[tuple[str, str, dict[str, st
 
 def send(client: Client, where: str, method: str, fields: dict[str, str]) -> int:
     answer: Any = getattr(client, method)(where, fields, headers={"accept": "text/html"})
+    b"".join(answer)
     return int(answer.status_code)
 
 
@@ -111,11 +113,13 @@ def test_no_odd_value_breaks_a_form(
     client = Client(raise_request_exception=False)
     if role != "anonymous":
         client.force_login(buyer if role == "buyer" else user_make(is_staff=True, is_superuser=True))
-    tried, broken = 0, []
+    tried, broken, seen = 0, [], set()
     for page in pages(ticket_type, held, paid)[role]:
         for where, method, fields in list(forms_of(client, page)):
-            if "log" in where and page != "/login/":
+            form = (where, *fields)
+            if ("log" in where and page != "/login/") or form in seen:
                 continue  # logging out would end the test
+            seen.add(form)
             for odd_fields in (odd_staff if role == "staff" else odd_buyers)(list(fields)):
                 tried += 1
                 if (status := send(client, where, method, {**fields, **odd_fields})) >= 500:

@@ -30,7 +30,7 @@ GIVING = [
 ]
 LAPSING = [
     Point("locking the order", tickets, "order_lock", "after"),
-    Point("releasing the hold", tickets, "reservation_release", "after"),
+    Point("releasing the hold", tickets, "reservations_release", "after"),
 ]
 
 
