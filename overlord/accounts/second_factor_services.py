@@ -15,6 +15,7 @@ from overlord.journal.actions import Action
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from overlord.kernel.queues import Queue, enqueue
+from overlord.shop import look
 from overlord.shop.languages import spoken
 
 SECONDS_TO_SET_UP = 3600
@@ -142,4 +143,4 @@ def notice_send(*, user_id: int, base_url: str) -> None:
     with spoken(user.language):
         subject = render_to_string("accounts/second_factor_subject.txt")
         body = render_to_string("accounts/second_factor_mail.txt", {"user": user, "base_url": base_url})
-    EmailMessage(subject=subject, body=body, to=[user.email]).send()
+    EmailMessage(subject=subject, body=body, to=[user.email], **look.envelope()).send()

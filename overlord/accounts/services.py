@@ -114,7 +114,7 @@ def email_code_send(*, user_id: int, now: datetime) -> None:
     with spoken(asked.user.language):
         subject = gettext("Your code: %(code)s") % facts
         body = render_to_string("accounts/email_code_mail.txt", facts)
-    EmailMessage(subject=subject, body=body, to=[asked.email]).send()
+    EmailMessage(subject=subject, body=body, to=[asked.email], **look.envelope()).send()
 
 
 def email_code_use(*, guest_id: int, code: str, now: datetime) -> User:

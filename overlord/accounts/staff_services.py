@@ -14,6 +14,7 @@ from overlord.journal.actions import Action
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from overlord.kernel.queues import Queue, enqueue
+from overlord.shop import look
 from overlord.shop.languages import spoken
 
 
@@ -161,7 +162,7 @@ def invitation_send(*, invitation_id: int, base_url: str, now: datetime) -> None
     with spoken((account or invitation.invited_by).language):
         subject = render_to_string("accounts/invitation_subject.txt", facts)
         body = render_to_string("accounts/invitation_mail.txt", facts)
-    EmailMessage(subject=subject, body=body, to=[invitation.email]).send()
+    EmailMessage(subject=subject, body=body, to=[invitation.email], **look.envelope()).send()
     StaffInvitation.objects.filter(pk=invitation.pk, issue=invitation.issue).update(sent_at=now)
 
 
