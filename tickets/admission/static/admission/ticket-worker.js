@@ -1,9 +1,13 @@
 // The service worker of the tickets' pages: keeps what was seen of them, so that they show without a network.
 //
 // It sees requests of pages under /t/ only. It keeps those pages and the files that they need, and nothing else: newest
-// first from the server, from what is kept when the server cannot be reached.
+// first from the server, from what is kept when the server does not answer in time, or answers that it cannot. Where
+// many people stand, a network is often there and carries nothing.
 
 const KEPT = "tickets-1";
+const PAGE_PATIENCE = 4_000; // milliseconds for the server's page, until the kept one is shown
+const FILE_PATIENCE = 1_000; // the same for a file that the page needs
+const FOREVER = /\.[0-9a-f]{12}\.\w+$/; // names of files that change with their content
 
 addEventListener("install", () => skipWaiting());
 addEventListener("activate", (event) => event.waitUntil(take()));
@@ -36,15 +40,19 @@ async function keepAll(addresses) {
 
 async function answer(request) {
   const cache = await caches.open(KEPT);
+  const { pathname } = new URL(request.url);
+  // A page that asks whether it is still right gets no kept answer: it says that there is no connection.
+  const isPoll = request.destination === "" && isPage(pathname);
+  const kept = isPoll ? undefined : await cache.match(request.url, { ignoreVary: true });
+  if (kept && FOREVER.test(pathname)) return kept;
+  const patience = isPage(pathname) ? PAGE_PATIENCE : FILE_PATIENCE;
   try {
-    const response = await fetch(request);
+    const response = await fetch(request, kept ? { signal: AbortSignal.timeout(patience) } : {});
+    if (kept && response.status >= 500) return kept;
     if (response.ok) await cache.put(request.url, response.clone());
     else if (response.status === 404) await cache.delete(request.url, { ignoreVary: true });
     return response;
   } catch (unreachable) {
-    // A page that asks whether it is still right gets no kept answer: it says that there is no connection.
-    const isPoll = request.destination === "" && isPage(new URL(request.url).pathname);
-    const kept = isPoll ? undefined : await cache.match(request.url, { ignoreVary: true });
     if (!kept) throw unreachable;
     return kept;
   }
