@@ -85,3 +85,49 @@ def test_tickets_show_although_the_network_hangs_or_the_server_cannot_answer(tmp
         "away: poll": "failed",
         "ended": ["an error", False],
     }
+
+
+# A page's surroundings, as far as <ticket-page> needs them. `page` is the element; `asked` counts what it fetches.
+PAGE = """
+const part = () => ({ textContent: "", innerHTML: "", children: [], hidden: false, show() {}, showFresh() {} });
+const parts = new Map();
+const found = (css) => parts.get(css) ?? parts.set(css, part()).get(css);
+let elements, asked = 0, present = "1";
+const set = (name, value) => Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+set("HTMLElement", class { dataset = {}; querySelector = found; querySelectorAll = () => []; });
+set("customElements", { define: (name, type) => { elements = { ...elements, [name]: type }; } });
+set("location", { href: "https://tickets.example.org/t/x/", pathname: "/t/x/" });
+set("navigator", { onLine: true });
+set("addEventListener", () => {});
+set("window", new EventTarget());
+set("document", Object.assign(new EventTarget(), { visibilityState: "visible", documentElement: { dataset: {} } }));
+set("WebSocket", class { close() {} send() {} });
+const parsed = (live) => ({ querySelector: (css) => (css === "ticket-page" ? { dataset: { live } } : part()) });
+set("DOMParser", class { parseFromString = parsed; });
+set("fetch", async () => {
+  asked += 1;
+  return { ok: true, status: 200, text: async () => JSON.stringify(present) };
+});
+await import("admission/ticket-page.js");
+const page = new elements["ticket-page"]();
+page.dataset = { live: JSON.stringify("1"), stream: "/ws/tickets/x/" };
+page.connectedCallback();
+const rest = () => new Promise((give) => setTimeout(give, 20));
+const see = (state) => { document.visibilityState = state; document.dispatchEvent(new Event("visibilitychange")); };
+const hear = (state) => { page.compare(state); page.follows("live"); };
+"""
+
+
+def test_what_changes_while_nobody_sees_the_tickets_is_shown_when_somebody_does(tmp_path: Path) -> None:
+    script = """
+      hear("1"); await rest();
+      const said = [asked];
+      see("hidden"); present = "2"; hear("2"); await rest();
+      said.push(asked);
+      see("visible"); await rest();
+      said.push(asked, page.dataset.live);
+      see("hidden"); see("visible"); await rest();
+      said.push(asked);
+      done(said);
+    """
+    assert scripts.run(tmp_path, PAGE + script) == [0, 0, 1, '"2"', 1]

@@ -22,8 +22,8 @@ class TicketPage extends HTMLElement {
       onState: (state) => this.compare(state),
       onStatus: (status) => this.follows(status),
     });
-    this.first = setTimeout(() => this.status !== "live" && this.refresh(), FIRST_CONNECTION);
-    this.timer = setInterval(() => this.status !== "live" && this.refresh(), ASK_EVERY);
+    this.first = setTimeout(() => this.isOld && this.refresh(), FIRST_CONNECTION);
+    this.timer = setInterval(() => this.isOld && this.refresh(), ASK_EVERY);
   }
 
   disconnectedCallback() {
@@ -41,8 +41,13 @@ class TicketPage extends HTMLElement {
   onVisible = () => {
     if (document.visibilityState !== "visible") return;
     this.stayAwake();
-    if (this.status !== "live") this.refresh();
+    if (this.isOld) this.refresh();
   };
+
+  /** Whether the page may show something else than there is: nothing is heard, or what was heard is not shown yet. */
+  get isOld() {
+    return this.status !== "live" || (this.heard !== undefined && this.heard !== this.dataset.live);
+  }
 
   /** Take a status of the stream. It is closed for good when the link works no more. */
   follows(status) {
@@ -53,7 +58,8 @@ class TicketPage extends HTMLElement {
   }
 
   compare(state) {
-    if (JSON.stringify(state) !== this.dataset.live) this.refresh();
+    this.heard = JSON.stringify(state);
+    if (this.heard !== this.dataset.live) this.refresh();
   }
 
   /** Ask for a screen that stays on. A browser may refuse, to save its battery. */
