@@ -10,8 +10,8 @@ from tests import scripts
 
 pytestmark = pytest.mark.skipif(scripts.NODE is None, reason="no Node is at hand")
 
-# A service worker's surroundings: a cache, and a network that does as `network(path)` says. Whoever is patient with one
-# that hangs has waited enough at once. `asked(path, kind)` returns what the worker answers: "failed", "waits".
+# A service worker's surroundings: a cache, and a network that does as `network(path)` says. Whoever is patient with
+# one that hangs has waited enough at once. `asked(path, kind)` returns what the worker answers: "failed", "waits".
 WORKER = """
 const SITE = "https://tickets.example.org";
 const listeners = {}, kept = new Map();
@@ -131,3 +131,128 @@ def test_what_changes_while_nobody_sees_the_tickets_is_shown_when_somebody_does(
       done(said);
     """
     assert scripts.run(tmp_path, PAGE + script) == [0, 0, 1, '"2"', 1]
+
+
+# A gate's surroundings: a server that knows who is in, and a network. "lossy" loses answers, and "listless" lists.
+GATE = """
+const { DoorDesk } = await import("admission/door-desk.js");
+const server = { admitted: new Set(), calls: [], version: 1, network: "on" };
+const valid = (id) => [id, `T${id}`, 3, 1, server.admitted.has(id) ? "admitted" : "valid", null, ""];
+const list = () => ({
+  version: server.version, complete: true, keys: [], ticket_types: [], tickets: [1, 2, 3].map(valid),
+});
+const recorded = new Map();
+function admit({ scan_id: scan, serial }) {
+  const id = Number(serial.slice(1));
+  if (recorded.has(scan)) return recorded.get(scan);
+  const result = server.admitted.has(id) ? "already_admitted" : "admitted";
+  server.admitted.add(id);
+  return recorded.set(scan, { scan_id: scan, result, ticket: { id } }).get(scan);
+}
+function undo(scan) {
+  if (!recorded.has(scan)) return { code: "not_found", status: 404 };
+  const { ticket } = recorded.get(scan);
+  server.admitted.delete(ticket.id);
+  return { scan_id: scan, result: "admitted", ticket, undone_at: "now" };
+}
+function answer(path, body) {
+  if (path.includes("/list/")) return list();
+  if (path.endsWith("/undo/")) return undo(path.split("/")[3]);
+  return path.endsWith("/batch/") ? JSON.parse(body).scans.map(admit) : admit(JSON.parse(body));
+}
+globalThis.fetch = async (path, { body }) => {
+  const name = path.split("/")[path.includes("/list/") ? 4 : path.endsWith("/undo/") ? 4 : 3] || "scan";
+  if (server.network === "off") throw new TypeError("Failed to fetch");
+  server.calls.push(name);
+  const said = answer(path, body);
+  if (server.network === "lossy" || (server.network === "listless" && name === "list")) throw new TypeError("Lost");
+  return { status: 200, json: async () => said };
+};
+const [onNetwork, onConflict, onList] = [() => {}, () => {}, () => {}];
+const desk = new DoorDesk({ event: 7, gate: "N", csrf: "", onNetwork, onConflict, onList });
+await desk.begin();
+clearInterval(desk.timer);
+server.calls.length = 0;
+"""
+
+
+def gate(script: str, folder: Path) -> Any:
+    return scripts.run(folder, GATE + script)
+
+
+def test_an_admission_is_undone_without_a_network_and_at_the_server_if_it_has_it(tmp_path: Path) -> None:
+    script = """
+      const found = [];
+      const takeBack = async ({ scan_id: scan }) => found.push(Boolean((await desk.undo(scan))?.undone_at));
+      server.network = "lossy";
+      const lost = await desk.scan({ serial: "T1" });
+      server.network = "off";
+      const unsent = await desk.scan({ serial: "T2" });
+      await takeBack(unsent);
+      const tried = await desk.scan({ serial: "T3" });
+      await desk.renew();
+      await takeBack(lost); await takeBack(tried);
+      found.push((await desk.scan({ serial: "T1" })).result, [...server.admitted]);
+      server.network = "on";
+      await desk.renew();
+      done([...found, [...server.admitted], desk.kept.length, server.calls]);
+    """
+    calls = ["scan", "undo", "undo", "batch", "list"]
+    assert gate(script, tmp_path) == [True, True, True, "unchecked", [1], [1], 0, calls]
+
+
+def test_an_admission_that_is_undone_while_it_is_settled_is_undone_at_the_server(tmp_path: Path) -> None:
+    script = """
+      server.network = "off";
+      await desk.scan({ serial: "T1" });
+      const { scan_id: scan } = await desk.scan({ serial: "T2" });
+      server.network = "on";
+      const settling = desk.renew();
+      await desk.undo(scan);
+      await settling;
+      done([[...server.admitted], desk.kept.length, server.calls]);
+    """
+    assert gate(script, tmp_path) == [[1], 0, ["batch", "list", "undo", "list"]]
+
+
+def test_who_was_let_in_is_known_until_the_list_says_so(tmp_path: Path) -> None:
+    script = """
+      const found = [];
+      const scan = async (serial) => found.push((await desk.scan({ serial })).result);
+      await scan("T1"); // with a network
+      server.network = "off";
+      await scan("T1"); await scan("T2");
+      server.network = "listless"; // the network is back for the scans, and gone before the list
+      await desk.renew();
+      found.push(desk.kept.length);
+      await scan("T2");
+      server.network = "on";
+      await desk.renew();
+      server.network = "off";
+      await scan("T2");
+      found.push(desk.list.letIn.size);
+      done(found);
+    """
+    offline = ["already_admitted", "unchecked", 0, "already_admitted", "already_admitted", 0]
+    assert gate(script, tmp_path) == ["admitted", *offline]
+
+
+def test_a_gate_whose_disk_is_full_still_answers(tmp_path: Path) -> None:
+    script = """
+      const fails = async () => { throw new DOMException("full", "QuotaExceededError"); };
+      desk.store = { keepScan: fails, forgetScans: fails, keepList: fails };
+      server.network = "off";
+      const { result } = await desk.scan({ serial: "T1" });
+      done([result, desk.kept.length, desk.store]);
+    """
+    assert gate(script, tmp_path) == ["unchecked", 1, None]
+
+
+def test_what_is_new_while_a_list_is_on_its_way_is_asked_for_again(tmp_path: Path) -> None:
+    script = """
+      const first = desk.renew();
+      server.version = 2;
+      await Promise.all([first, desk.renew()]);
+      done([server.calls, desk.list.version]);
+    """
+    assert gate(script, tmp_path) == [["list", "list"], 2]

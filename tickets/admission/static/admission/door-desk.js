@@ -8,6 +8,7 @@ import { now } from "realtime/live.js";
 const PATIENCE = 3_000; // for an answer to a scan: a queue waits
 const RETRY = 3_000;
 const BATCH = 100;
+const NOT_ADMITTED = ["not_found", "not_admitted"]; // the server's codes where there is nothing to undo
 
 export class DoorDesk {
   constructor({ event, gate, csrf, onNetwork, onConflict, onList }) {
@@ -19,10 +20,11 @@ export class DoorDesk {
 
   async begin() {
     this.store = await open().catch(() => null);
-    const known = await this.store?.list(this.event);
+    const known = await this.stored((store) => store.list(this.event));
     if (known) this.list.take(known);
-    this.kept = (await this.store?.scans()) ?? [];
-    for (const { ticket, at, gate } of this.kept) this.list.letIn.set(ticket, { at, gate });
+    const kept = (await this.stored((store) => store.scans())) ?? [];
+    this.kept = kept.map((scan) => ({ ...scan, isSent: true })); // perhaps, before the page was loaded again
+    for (const { ticket, at, gate, isUndone } of this.kept) if (!isUndone) this.list.letIn.set(ticket, { at, gate });
     this.timer = setInterval(() => this.isOffline && this.renew(), RETRY);
     await this.renew();
   }
@@ -34,64 +36,107 @@ export class DoorDesk {
   /** Scan a code or a serial; return the answer, with `result` "unchecked" for what was let in without the server. */
   async scan(shown) {
     const scan = { scan_id: uuid(), gate: this.gate, event: this.event, at: new Date(now()).toISOString(), ...shown };
-    if (!this.isOffline) {
+    const isSent = !this.isOffline;
+    if (isSent) {
       const answer = await this.send("/door/scans/", scan);
+      if (answer?.result === "admitted") this.list.letIn.set(answer.ticket.id, { at: scan.at, gate: scan.gate });
       if (answer !== null) return answer;
     }
     const answer = { scan_id: scan.scan_id, ...(await this.list.decide(shown)) };
-    if (answer.result === "unchecked") await this.letIn({ ...scan, ticket: answer.ticket.id });
+    if (answer.result === "unchecked") await this.letIn({ ...scan, ticket: answer.ticket.id, isSent });
     return answer;
   }
 
+  /** Keep what was let in. `isSent`: the server may have recorded it, though it did not answer. */
   async letIn(scan) {
     this.kept.push(scan);
     this.list.letIn.set(scan.ticket, { at: scan.at, gate: scan.gate });
-    await this.store?.keepScan(scan);
+    await this.stored((store) => store.keepScan(scan));
     this.onNetwork();
   }
 
-  /** Take an admission back; return the scan, or the problem. One that is not settled is only forgotten. */
-  async undo(scanId) {
-    const kept = this.kept.find(({ scan_id: id }) => id === scanId);
-    if (kept !== undefined) {
-      await this.forget([kept]);
-      return { scan_id: scanId, result: "admitted", undone_at: kept.at };
+  /** Do something with the store. Once it fails, as a full disk does, the door goes on without it, and says so. */
+  async stored(work) {
+    try {
+      return this.store && (await work(this.store));
+    } catch {
+      this.store = null;
+      return null;
     }
-    return this.send(`/door/scans/${scanId}/undo/`, {});
   }
 
-  /** Settle what is kept, and hear what is new. Only one of these runs at a time. */
-  async renew() {
-    this.renewing ??= this.settle()
-      .then(() => this.hear())
-      .finally(() => (this.renewing = undefined));
+  /** Take an admission back; return the scan, or the problem, or null when the server must answer and does not.
+   *
+   * One that is kept is taken back here at once. Where the server may have recorded it, it is told so later. */
+  async undo(scanId) {
+    const scan = this.kept.find(({ scan_id: id }) => id === scanId);
+    if (scan === undefined) {
+      const undone = await this.send(`/door/scans/${scanId}/undo/`, {});
+      if (undone?.undone_at) this.list.letIn.delete(undone.ticket.id);
+      return undone;
+    }
+    this.list.letIn.delete(scan.ticket);
+    if (scan.isSent) {
+      scan.isUndone = true;
+      await this.stored((store) => store.keepScan(scan));
+    } else await this.forget([scan]);
+    return { scan_id: scanId, result: "admitted", undone_at: scan.at };
+  }
+
+  /** Settle what is kept, and hear what is new. Only one of these runs at a time; a call meanwhile runs it once more. */
+  renew() {
+    this.isDue = true;
+    this.renewing ??= this.renewAll().finally(() => (this.renewing = undefined));
     return this.renewing;
   }
 
+  async renewAll() {
+    while (this.isDue) {
+      this.isDue = false;
+      await this.settle();
+      await this.hear();
+      if (this.isOffline) return; // it is tried again soon
+    }
+  }
+
   async settle() {
-    while (this.kept.length > 0) {
-      const batch = this.kept.slice(0, BATCH);
-      const scans = batch.map(({ ticket: _, ...scan }) => scan);
+    for (const scan of this.kept.filter(({ isUndone }) => isUndone)) {
+      const { undone_at: undone, code } = (await this.send(`/door/scans/${scan.scan_id}/undo/`, {})) ?? {};
+      if (!undone && !NOT_ADMITTED.includes(code)) return;
+      await this.forget([scan]);
+    }
+    while (this.toSend().length > 0) {
+      const batch = this.toSend().slice(0, BATCH);
+      for (const scan of batch) scan.isSent = true;
+      const scans = batch.map(({ ticket: _ticket, isSent: _isSent, ...scan }) => scan);
       const answers = await this.send("/door/scans/batch/", { scans }, { patience: 20_000 });
       if (!Array.isArray(answers)) return;
-      await this.forget(batch);
+      const undone = batch.filter(({ isUndone }) => isUndone); // meanwhile: the server is told so next time
+      if (undone.length > 0) this.isDue = true;
+      await this.forget(batch.filter(({ isUndone }) => !isUndone));
       for (const answer of answers) if (answer.result !== "admitted") this.onConflict(answer);
     }
   }
 
+  toSend() {
+    return this.kept.filter(({ isUndone }) => !isUndone);
+  }
+
   async forget(scans) {
     const ids = scans.map(({ scan_id: id }) => id);
-    await this.store?.forgetScans(ids);
-    this.kept = this.kept.filter(({ scan_id: id }) => !ids.includes(id));
-    for (const { ticket } of scans) this.list.letIn.delete(ticket);
+    this.kept = this.kept.filter(({ scan_id: id }) => !ids.includes(id)); // first, so that none is sent meanwhile
+    await this.stored((store) => store.forgetScans(ids));
     this.onNetwork();
   }
 
   async hear() {
+    const before = [...this.list.letIn.keys()]; // what the answer says of these is newer than what this door did
     const news = await this.get(`/door/events/${this.event}/list/?since=${this.list.version}`);
     if (!Array.isArray(news?.tickets)) return;
     this.list.take(news);
-    await this.store?.keepList(this.event, news);
+    const kept = new Set(this.kept.map(({ ticket }) => ticket));
+    for (const ticket of before) if (!kept.has(ticket)) this.list.letIn.delete(ticket);
+    await this.stored((store) => store.keepList(this.event, news));
     this.onList();
   }
 

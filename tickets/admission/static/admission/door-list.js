@@ -11,7 +11,7 @@ export class DoorList {
     this.types = new Map();
     this.tickets = new Map();
     this.serials = new Map();
-    this.letIn = new Map(); // tickets that this door has let in and that are not settled: id -> {at, gate}
+    this.letIn = new Map(); // what this door has let in, until the server's list says so: id -> {at, gate}
   }
 
   /** Take what the server said; return the rows of tickets that changed. */
