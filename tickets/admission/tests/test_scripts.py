@@ -133,6 +133,24 @@ def test_what_changes_while_nobody_sees_the_tickets_is_shown_when_somebody_does(
     assert scripts.run(tmp_path, PAGE + script) == [0, 0, 1, '"2"', 1]
 
 
+def test_without_a_network_a_gate_shows_its_own_page_or_one_of_its_event_and_keeps_no_search(
+    tmp_path: Path,
+) -> None:
+    script = """
+      const north = "/door/?event=1&gate=North", south = "/door/?event=1&gate=South";
+      network = () => "North"; await asked(north);
+      network = () => "South"; await asked(south);
+      network = () => "search"; await asked(`${north}&q=ada`);
+      network = () => "away";
+      const shown = [north, `${north}&q=ada`, south, "/door/?event=1&gate=East", "/door/?event=1", "/door/"];
+      const found = await Promise.all([...shown, "/door/?event=2&gate=North"].map((path) => asked(path)));
+      done([found, paths()]);
+    """
+    found, kept = worker("admission/door-worker.js", script, tmp_path)
+    assert found == ["North", "North", "South", "South", "South", "South", "failed"]
+    assert kept == ["/door/?event=1&gate=North", "/door/?event=1&gate=South"]
+
+
 # A gate's surroundings: a server that knows who is in, and a network. "lossy" loses answers, and "listless" lists.
 GATE = """
 const { DoorDesk } = await import("admission/door-desk.js");

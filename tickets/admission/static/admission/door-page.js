@@ -228,7 +228,9 @@ class DoorPage extends HTMLElement {
       const files = performance.getEntriesByType("resource").map(({ name }) => name);
       const own = files.filter((name) => FILES.test(name.replace(location.origin, "")));
       const cache = await caches.open("door-1");
-      await cache.addAll([location.href, ...new Set(own)]);
+      const page = new URL(location.href);
+      page.searchParams.delete("q"); // nobody's name stays here because somebody searched for it
+      await cache.addAll([page.href, ...new Set(own)]);
       this.dataset.kept = "yes";
     } catch {
       // It is kept at the next load.

@@ -1,5 +1,5 @@
-// The door's service worker: the door's page opens again without a network, as it was last. It keeps this page and its
-// files, and nothing else; whatever is sent or asked goes to the server.
+// The door's service worker: the door's page opens again without a network, as it was last. It keeps the pages of gates
+// and their files, and nothing else: no search, and whatever is sent or asked goes to the server.
 
 const CACHE = "door-1";
 const PATIENCE = 4_000; // for the page, until the kept one is shown
@@ -19,17 +19,30 @@ self.addEventListener("fetch", (event) => {
 /** Answer with the server's page, or when it does not come, with the one that was kept. */
 async function page(request) {
   const cache = await caches.open(CACHE);
+  const asked = new URL(request.url).searchParams;
   try {
     const answer = await fetch(request, { signal: AbortSignal.timeout(PATIENCE) });
     if (answer.status >= 500) throw new Error("The server cannot answer.");
-    if (answer.ok) await cache.put(request, answer.clone());
+    if (answer.ok && !asked.has("q")) await cache.put(request, answer.clone());
     else if (answer.type === "opaqueredirect" || answer.status === 403) await caches.delete(CACHE); // logged out
     return answer;
   } catch (error) {
-    const kept = (await cache.match(request)) ?? (await cache.match(request, { ignoreSearch: true }));
+    const kept = await keptPage(cache, asked);
     if (kept) return kept;
     throw error;
   }
+}
+
+/** Return the page that was kept last of a gate, else of its event; of any event only where none is asked for. */
+async function keptPage(cache, asked) {
+  const pages = (await cache.keys()).filter(({ url }) => new URL(url).pathname === "/door/").reverse();
+  const of = (...names) =>
+    pages.find(({ url }) => {
+      const { searchParams } = new URL(url);
+      return names.every((name) => searchParams.get(name) === asked.get(name)) && !searchParams.has("q");
+    });
+  const found = of("event", "gate") ?? (asked.has("event") ? of("event") : of());
+  return found && cache.match(found);
 }
 
 /** Answer with the server's file, or the kept one; names of files change with their content. */
