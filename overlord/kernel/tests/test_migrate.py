@@ -82,6 +82,16 @@ def test_a_table_that_stays_in_use_is_given_up(
     reader.rollback()
 
 
+def test_of_two_one_migrates_and_the_other_waits(reader: psycopg2.extensions.connection) -> None:
+    reader.rollback()
+    with reader.cursor() as cursor:
+        cursor.execute(migrate.ALONE.replace("_lock(", "_xact_lock("))
+    output: Any = Output(reader)
+    call_command("migrate", APP, stdout=output)
+    assert len(output.said) == 2
+    assert columns() == ["id", "added"]
+
+
 def test_nobody_waits_behind_it_for_long(reader: psycopg2.extensions.connection) -> None:
     """Who reads the table meanwhile queues behind the migration, until that gives up."""
     output: Any = Output(reader)

@@ -1,7 +1,8 @@
 """Django's `migrate`, for a database that sells meanwhile.
 
 A migration that waits for a lock lets everybody wait who comes after it. So it waits for a lock shortly, gives up,
-and tries again. Migrations that are done stay done. The work itself may take as long as it takes.
+and tries again. Migrations that are done stay done. The work itself may take as long as it takes. Of several
+machines that start at once, one migrates and the others wait for it in the same way.
 """
 
 import time
@@ -22,6 +23,7 @@ SESSION = (
     f"SET lock_timeout = '{LOCK_SECONDS}s'; SET statement_timeout = 0;"
     f" SET application_name = '{PATIENT_NAME}';"
 )
+ALONE = "SELECT pg_advisory_lock(hashtextextended('migrate', 0))"  # until the session ends
 
 
 class Command(migrate.Command):
@@ -31,7 +33,7 @@ class Command(migrate.Command):
         connection: Any = connections[options["database"]]
         with postgres_wait.patience():
             if connection.in_atomic_block:
-                self._repeat(connection, *args, **options)
+                super().handle(*args, **options)
                 return
             with connection.directly():  # its end ends these settings too
                 self._repeat(connection, *args, **options)
@@ -41,14 +43,18 @@ class Command(migrate.Command):
             with connection.cursor() as cursor:
                 cursor.execute(SESSION)
             try:
+                with connection.cursor() as cursor:
+                    cursor.execute(ALONE)
                 super().handle(*args, **options)
             except OperationalError as error:
                 if not isinstance(error.__cause__, LockNotAvailable | DeadlockDetected):
                     raise
-                self.stdout.write(f"A table is in use: {str(error).strip()} Trying again.")
+                self.stdout.write(
+                    f"A table is in use, or another migrates: {str(error).strip()} Trying again."
+                )
                 time.sleep(PAUSE_SECONDS)
             else:
                 return
         raise CommandError(
-            "A table stayed in use. What holds it is shown by pg_stat_activity. Run this again."
+            "A table stayed in use, or another migrates: pg_stat_activity shows who. Run this again."
         )
