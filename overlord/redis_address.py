@@ -5,6 +5,7 @@ the supervisor can use it as well.
 
 `sentinel://:PASSWORD@HOST:PORT,HOST:PORT/DB?master_name=NAME` names Sentinels. Each client then asks them anew for
 each connection, and a primary that became a replica refuses what it is told, so that its connections are replaced.
+`rediss+sentinel://` is the same by TLS, to the Sentinels and to the primary.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 import redis
 import redis.asyncio
 
-SENTINEL = "sentinel"
+SENTINEL, SENTINEL_BY_TLS = "sentinel", "rediss+sentinel"
 SENTINEL_PORT = 26379
 SENTINEL_SECONDS = 0.3  # for each Sentinel that is asked
 
@@ -104,8 +105,13 @@ class RedisAddress:
         return {"master_name": self._master_name, "sentinel_kwargs": self._sentinel_options}
 
     @property
+    def broker_ssl(self) -> dict[str, Any]:
+        """Return what Celery wants in `broker_use_ssl`; nothing where the address alone says it."""
+        return {name: value for name, value in self._tls.items() if name != "ssl"}
+
+    @property
     def _has_sentinels(self) -> bool:
-        return urlsplit(self.url).scheme == SENTINEL
+        return urlsplit(self.url).scheme in (SENTINEL, SENTINEL_BY_TLS)
 
     @property
     def _hosts(self) -> tuple[tuple[str, int], ...]:
@@ -120,10 +126,19 @@ class RedisAddress:
         return self._query["master_name"]
 
     @property
+    def _tls(self) -> dict[str, Any]:
+        if urlsplit(self.url).scheme != SENTINEL_BY_TLS:
+            return {}
+        return {
+            "ssl": True,
+            **{name: value for name, value in self._query.items() if name.startswith("ssl_")},
+        }
+
+    @property
     def _sentinel_options(self) -> dict[str, Any]:
         password = self._query.get("sentinel_password")
         options = {"socket_timeout": SENTINEL_SECONDS, "socket_connect_timeout": SENTINEL_SECONDS}
-        return {**options, **({"password": password} if password else {})}
+        return {**options, **self._tls, **({"password": password} if password else {})}
 
     @property
     def _options(self) -> dict[str, Any]:
@@ -131,7 +146,7 @@ class RedisAddress:
         parts = urlsplit(self.url)
         login, has_login, _ = parts.netloc.rpartition("@")
         user, _, password = login.partition(":")
-        options: dict[str, Any] = {"db": int(parts.path.strip("/") or 0)}
+        options: dict[str, Any] = {"db": int(parts.path.strip("/") or 0), **self._tls}
         if has_login and user:
             options["username"] = unquote(user)
         if has_login and password:

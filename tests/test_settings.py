@@ -100,6 +100,12 @@ def test_a_process_that_does_not_exist_is_refused(tmp_path: Path) -> None:
         ({"REDIS_URL": "sentinel://h:x/0?master_name=m"}, "REDIS_URL cannot be read"),
         ({"REDIS_URL": "sentinel://h,/0?master_name=m"}, "a host is missing"),
         ({"REDIS_URL": "sentinel://h/0?master_name=m&ssl_ca_certs=/ca.pem"}, "the option ssl_ca_certs"),
+        ({"REDIS_URL": "rediss+sentinel://h/0"}, "add .master_name=NAME"),
+        ({"REDIS_URL": "rediss+sentinel://h/0?master_name=m&ssl_cert_reqs=none"}, "can only be required"),
+        (
+            {"REDIS_URL": "rediss+sentinel://h/0?master_name=m&ssl_ca_certs=/nowhere.pem"},
+            "names /nowhere.pem",
+        ),
         ({"REDIS_BROKER_URL": "amqp://h"}, "REDIS_BROKER_URL must begin with"),
         ({"REDIS_BROKER_URL": "redis://a redis://b"}, "REDIS_BROKER_URL must be one address"),
         ({"REDIS_CHANNEL_URLS": "redis://a redis://a"}, "REDIS_CHANNEL_URLS names an address twice"),

@@ -53,23 +53,18 @@ def redis_url(url: str, *, variable: str = "REDIS_URL") -> str:
 
     With TLS the server's certificate is verified, which not each client does by itself.
     """
-    if urlsplit(url).scheme == redis_address.SENTINEL:
+    if urlsplit(url).scheme in (redis_address.SENTINEL, redis_address.SENTINEL_BY_TLS):
         return _sentinel_url(url, variable)
     parts = _split(variable, url)
     if parts.scheme not in REDIS_SCHEMES:
         raise ImproperlyConfigured(
-            f"{variable} must begin with redis:// or rediss://, or with sentinel:// to ask Sentinels for the"
-            " primary. Clusters are not asked: name an address that always leads to the primary."
+            f"{variable} must begin with redis:// or rediss://, or with sentinel:// or rediss+sentinel:// to ask"
+            " Sentinels for the primary. Clusters are not asked: name an address that always leads to the primary."
         )
     _check_number(variable, parts)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     _check_options(variable, options, REDIS_OPTIONS if parts.scheme == "rediss" else set())
-    if parts.scheme == "redis":
-        return url
-    if options.setdefault("ssl_cert_reqs", "required") != "required":
-        raise ImproperlyConfigured(f"{variable}: ssl_cert_reqs can only be required.")
-    _check_files(variable, options, REDIS_FILES)
-    return urlunsplit(parts._replace(query=urlencode(options)))
+    return _verified(variable, parts, options) if parts.scheme == "rediss" else url
 
 
 def redis_urls(urls: list[str], *, variable: str) -> list[str]:
@@ -88,12 +83,21 @@ def _sentinel_url(url: str, variable: str) -> str:
         raise ImproperlyConfigured(f"{variable} cannot be read: {error}.") from None
     _check_number(variable, parts)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    _check_options(variable, options, SENTINEL_OPTIONS)
+    by_tls = parts.scheme == redis_address.SENTINEL_BY_TLS
+    _check_options(variable, options, SENTINEL_OPTIONS | (REDIS_OPTIONS if by_tls else set()))
     if not options.get("master_name"):
         raise ImproperlyConfigured(
             f"{variable}: Sentinels know the primary by a name; add ?master_name=NAME."
         )
-    return url
+    return _verified(variable, parts, options) if by_tls else url
+
+
+def _verified(variable: str, parts: SplitResult, options: dict[str, str]) -> str:
+    """Return an address by TLS with what lets each client verify the server; raise ImproperlyConfigured."""
+    if options.setdefault("ssl_cert_reqs", "required") != "required":
+        raise ImproperlyConfigured(f"{variable}: ssl_cert_reqs can only be required.")
+    _check_files(variable, options, REDIS_FILES)
+    return urlunsplit(parts._replace(query=urlencode(options)))
 
 
 def _check_number(variable: str, parts: SplitResult) -> None:

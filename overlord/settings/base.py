@@ -139,6 +139,7 @@ CHANNEL_LAYERS = {
 # Celery --------------------------------------------------------------------------------------------------
 # A message carries one id and may be lost with Redis: beat finds unfinished work again in PostgreSQL.
 CELERY_BROKER_URL = RedisAddress(REDIS_BROKER_URL).broker_url
+CELERY_BROKER_USE_SSL = RedisAddress(REDIS_BROKER_URL).broker_ssl or False
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False

@@ -16,7 +16,9 @@ from overlord import redis_address
 from overlord.embedded import binaries, ports, servers
 from overlord.kernel import queues, redis_client
 from overlord.redis_address import RedisAddress
+from overlord.settings import addresses
 from stats import system
+from tests import tls
 from tests.system import eventually
 
 PASSWORD = "pass word"
@@ -189,6 +191,87 @@ def test_each_client_follows_the_primary(watched: Watched, settings: Any) -> Non
             runner.run(redis_address.async_client_close(source))
             redis_address.client_close(ours)
             forget()
+
+
+@pytest.fixture(scope="module")
+def watched_by_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+    """Return a function that gives the address of Sentinels with these options.
+
+    The embedded Valkey has no TLS: it and the Sentinel have it before them.
+    """
+    folder = tmp_path_factory.mktemp("by_tls")
+    file = tls.certificate(folder)
+    with ExitStack() as stack:
+        server = stack.enter_context(valkey(folder / "server", f'requirepass "{PASSWORD}"'))
+        primary = stack.enter_context(tls.forwarded(server, file))
+        watch = [f"sentinel monitor {NAME} 127.0.0.1 {primary} 1", f'sentinel auth-pass {NAME} "{PASSWORD}"']
+        asked = stack.enter_context(valkey(folder / "sentinel", *watch, sentinel=True))
+        sentinel = stack.enter_context(tls.forwarded(asked, file))
+
+        def url(options: str) -> str:
+            given = options.format(file=file)
+            return f"rediss+sentinel://:pass%20word@127.0.0.1:{sentinel}/0?master_name={NAME}{given}"
+
+        yield url
+
+
+def by_us(address: RedisAddress) -> None:
+    client = address.client(socket_timeout=5)
+    try:
+        client.ping()
+    finally:
+        redis_address.client_close(client)
+
+
+def by_the_live_processes(address: RedisAddress) -> None:
+    async def ping() -> None:
+        client = address.async_client(socket_timeout=5)
+        try:
+            await client.ping()
+        finally:
+            await redis_address.async_client_close(client)
+
+    asyncio.run(ping())
+
+
+def by_the_channel_layer(address: RedisAddress) -> None:
+    async def send() -> None:
+        layer = channels_redis.pubsub.RedisPubSubChannelLayer(hosts=[address.channel_host])
+        [shard] = await _shards(layer)
+        try:
+            await layer.group_send("group", {"type": "said"})
+        finally:
+            of_the_layer = shard._redis
+            await layer.flush()
+            await redis_address.async_client_close(of_the_layer)
+
+    asyncio.run(send())
+
+
+def by_celery(address: RedisAddress) -> None:
+    with kombu.Connection(
+        address.broker_url, ssl=address.broker_ssl or False, transport_options=address.broker_options
+    ) as broker:
+        assert sent(broker)
+
+
+@pytest.mark.parametrize(
+    "client",
+    [by_us, by_the_live_processes, by_the_channel_layer, by_celery],
+    ids=lambda client: client.__name__,
+)
+class TestSentinelsByTls:
+    def test_whom_the_given_authority_vouches_for_is_spoken_to(
+        self, watched_by_tls: Callable[[str], str], client: Callable[[RedisAddress], None]
+    ) -> None:
+        address = RedisAddress(addresses.redis_url(watched_by_tls("&ssl_ca_certs={file}")))
+        eventually(lambda: worked(lambda: client(address)))
+
+    def test_whom_nobody_vouches_for_is_refused(
+        self, watched_by_tls: Callable[[str], str], client: Callable[[RedisAddress], None]
+    ) -> None:
+        with pytest.raises((redis.RedisError, OSError, kombu.exceptions.OperationalError)):
+            client(RedisAddress(addresses.redis_url(watched_by_tls(""))))
 
 
 def test_the_supervisor_asks_the_same_server(watched: Watched) -> None:
