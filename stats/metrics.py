@@ -14,7 +14,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from redis import RedisError
 
-from overlord.kernel import db, money, queue_health
+from overlord.kernel import database_check, db, money, queue_health
+from overlord.kernel.postgresql.standby import standby
 from stats import monitor, sql, system
 from tickets.line import selectors as lines
 from tickets.line.models import Line
@@ -66,6 +67,7 @@ class _Figures(Collector):
         yield from _of_doors(monitor.doors_open(now=self._now))
         yield from _of_lines(lines.lines_at_work(now=self._now))
         yield from _of_redis()
+        yield from _of_process()
 
     def describe(self) -> list[Metric]:
         """Return nothing, so that registering reads nothing."""
@@ -125,6 +127,20 @@ def _of_redis() -> Iterator[Metric]:
     yield _by_label("queue_messages", "Messages that wait for a worker, by queue.", "queue", state["queued"])
     known = {str(queue): seconds for queue, seconds in waits.items() if seconds is not None}
     yield _by_label("queue_wait_seconds", "How long messages wait, in seconds, by queue.", "queue", known)
+
+
+def _of_process() -> Iterator[Metric]:
+    """Yield what this web process alone knows: its own sessions and commits."""
+    yield GaugeMetricFamily(
+        "overlord_database_setup_faults",
+        "What a web process misses of PostgreSQL (database_setup). Must be 0.",
+        value=float(len(database_check.found())),
+    )
+    yield GaugeMetricFamily(
+        "overlord_standby_away",
+        "Whether commits of a web process do not reach their standby.",
+        value=float(standby.is_away),
+    )
 
 
 def _by_label(name: str, meaning: str, label: str, values: Mapping[str, Any]) -> Metric:

@@ -28,7 +28,7 @@ from checkout.tests.invariants import (
     COUNTERS_WRONG,
     FOLLOWS,
     PAID_BACK_TOO_MUCH,
-    PROTECTED_WRONG,
+    PAYING_WRONG,
     SUCCESS_WITHOUT_CHARGE,
     TICKETS_WRONG,
 )
@@ -315,7 +315,7 @@ class Shop(RuleBasedStateMachine):
     @invariant()
     def what_is_being_paid_is_kept(self) -> None:
         """I3: a payment in flight protects its order, and nothing else is protected."""
-        assert db.rows(PROTECTED_WRONG) == []
+        assert db.rows(PAYING_WRONG) == []
 
     @invariant()
     def the_ledger_agrees(self) -> None:

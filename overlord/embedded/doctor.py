@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -18,6 +18,7 @@ import psycopg2
 from overlord.embedded import binaries, ports, program, servers
 from overlord.embedded.binaries import MissingBinaryError
 from overlord.embedded.state import Folder, FolderError
+from overlord.findings import Finding
 
 MIN_PYTHON = (3, 11)
 MIN_FREE_BYTES = 500_000_000
@@ -39,15 +40,6 @@ LOG_LINES = 10
 LOGS = {"database": "postgres", "redis": "valkey", "sockets": "live"}
 WAYS_OUT = {"sockets": "room for sockets (raise ulimit -n and start bin/up again)"}
 WORKERS = {"live": "broadcasts", "expiry": "upkeep", "payments": "payments"}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The result of one check. `logs` names the programs whose logs may tell more."""
-
-    good: bool
-    text: str
-    logs: tuple[str, ...] = ()
 
 
 def findings(folder: Folder) -> Iterator[Finding]:

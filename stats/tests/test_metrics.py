@@ -10,6 +10,8 @@ from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
 from overlord.accounts.models import User
+from overlord.kernel import database_check
+from overlord.kernel.postgresql.standby import standby
 from stats import metrics
 from tickets.admission.tests import admitting
 from tickets.admission.tests.doors import codes_of, scan
@@ -50,6 +52,15 @@ def test_tickets_are_counted_by_state_and_what_happened_to_them(
     assert found["overlord_revenue", ticket_type.event.currency] == 12.5
     assert found[("overlord_oversold_types",)] == 0
     assert found[("overlord_redis_up",)] == 1
+
+
+def test_what_a_process_misses_of_postgresql_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert figures()[("overlord_database_setup_faults",)] == 0
+    assert figures()[("overlord_standby_away",)] == 0
+    monkeypatch.setattr(database_check, "_found", ["a sentence", "another"])
+    monkeypatch.setattr(standby, "_retry_at", 0.0)
+    assert figures()[("overlord_database_setup_faults",)] == 2
+    assert figures()[("overlord_standby_away",)] == 1
 
 
 def test_a_line_shows_how_far_it_is(ticket_type_make: Callable[..., TicketType]) -> None:
