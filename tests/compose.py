@@ -27,14 +27,35 @@ SECRETS = "/srv/secrets"
 ANY_ADDRESS, PORT = "0.0.0.0", "8000"  # noqa: S104
 
 
-def read(variables: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return the file with the variables of `.env` filled in: `${NAME:-default}`, nested ones too."""
-    text, known = (ROOT / "docker-compose.yml").read_text(), variables or {}
-    placeholder = re.compile(r"(?<!\$)\$\{([A-Z_]+):-([^${}]*)\}")
+FILE = ROOT / "docker-compose.yml"
+
+
+def read(variables: Mapping[str, str] | None = None, *, file: Path = FILE) -> dict[str, Any]:
+    """Return a file with the variables of `.env` filled in: `${NAME}`, `${NAME:?what}`, `${NAME:-default}`."""
+    text, known = file.read_text(), variables or {}
+    placeholder = re.compile(r"(?<!\$)\$\{([A-Z_0-9]+)(?::-([^${}]*)|(:\?[^${}]*)?)\}")
+
+    def filled(found: re.Match[str]) -> str:
+        if found[2] is None and not known.get(found[1]):
+            raise LookupError(f"{found[1]} is not set")
+        return known.get(found[1]) or found[2]
+
     while placeholder.search(text):
-        text = placeholder.sub(lambda found: known.get(found[1]) or found[2], text)
+        text = placeholder.sub(filled, text)
     read: dict[str, Any] = yaml.safe_load(text.replace("$$", "$"))
     return read
+
+
+def merged(base: Any, override: Any, *, key: str = "") -> Any:
+    """Return what Compose makes of two files: maps and lists are merged, commands, checks and values replaced."""
+    if isinstance(base, dict) and isinstance(override, dict):
+        both = {
+            name: merged(value, override[name], key=name) for name, value in base.items() if name in override
+        }
+        return {**base, **override, **both}
+    if isinstance(base, list) and isinstance(override, list) and key not in ("command", "entrypoint", "test"):
+        return [*base, *override]
+    return override
 
 
 def services(variables: Mapping[str, str] | None = None) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def patroni(machine: str, *, data: Path, programs: Path, password: str, synchron
                 "connect_address": f"{peer_address(machine)}:{REST_PORT}",
             },
             "etcd3": {"hosts": [f"{peer_address(each)}:{ETCD_PORT}" for each in DATABASES]},
-            "bootstrap": {"dcs": _dynamic(synchronous=synchronous), "initdb": _initdb()},
+            "bootstrap": {"dcs": dynamic(synchronous=synchronous), "initdb": initdb()},
             "postgresql": {
                 "listen": f"0.0.0.0:{POSTGRES_PORT}",
                 "connect_address": f"{peer_address(machine)}:{POSTGRES_PORT}",
@@ -71,7 +71,8 @@ def patroni(machine: str, *, data: Path, programs: Path, password: str, synchron
     )
 
 
-def _dynamic(*, synchronous: bool) -> dict[str, Any]:
+def dynamic(*, synchronous: bool) -> dict[str, Any]:
+    """Return the settings that Patroni keeps in etcd."""
     return {
         "ttl": TTL_SECONDS,
         "loop_wait": 5,
@@ -100,7 +101,8 @@ def _dynamic(*, synchronous: bool) -> dict[str, Any]:
     }
 
 
-def _initdb() -> list[Any]:
+def initdb() -> list[Any]:
+    """Return the options of initdb: those of `bin/up`."""
     return [
         {"encoding": "UTF8"},
         {"locale-provider": "builtin"},
