@@ -58,28 +58,16 @@ def shared(*, seconds: float, cache_control: str | None = "public, no-cache") ->
     return decorate
 
 
-@dataclass
-class _Answer:
-    """A kept answer, or the place of one that is being made."""
+@dataclass(frozen=True, kw_only=True)
+class _Kept:
+    """What was answered. It never changes, so that nobody gets the body of one answer with the tag of another."""
 
-    headers: list[tuple[str, str]] = field(default_factory=list)
-    plain: bytes = b""
-    zipped: bytes = b""
-    tag: str = ""
-    made: float = 0.0
-    seconds: float = 0.0
-    making: Lock = field(default_factory=Lock)
-
-    def age(self) -> float:
-        """Return its age as a part of the time for which it may be given."""
-        return (time.monotonic() - self.made) / self.seconds if self.seconds else 1.0
-
-    def keep(self, headers: list[tuple[str, str]], plain: bytes, *, made: float, seconds: float) -> None:
-        self.tag = f'W/"{hashlib.sha256(plain).hexdigest()[:20]}"'
-        own = [each for each in headers if each[0].lower() not in ("content-length", "etag")]
-        self.headers = [*own, ("ETag", self.tag)]
-        self.zipped = gzip.compress(plain, 6, mtime=0) if len(plain) >= SMALLEST else b""
-        self.plain, self.made, self.seconds = plain, made, seconds
+    headers: list[tuple[str, str]]
+    plain: bytes
+    zipped: bytes
+    tag: str
+    made: float
+    seconds: float
 
     def give(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
         if self.tag in environ.get("HTTP_IF_NONE_MATCH", ""):
@@ -94,6 +82,36 @@ class _Answer:
         headers.append(("Content-Length", str(len(body))))
         start_response("200 OK", headers)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+
+
+@dataclass
+class _Answer:
+    """A kept answer, or the place of one that is being made."""
+
+    kept: _Kept | None = None
+    making: Lock = field(default_factory=Lock)
+
+    def age(self) -> float:
+        """Return its age as a part of the time for which it may be given."""
+        kept = self.kept
+        return (time.monotonic() - kept.made) / kept.seconds if kept else 1.0
+
+    def keep(self, headers: list[tuple[str, str]], plain: bytes, *, made: float, seconds: float) -> None:
+        tag = f'W/"{hashlib.sha256(plain).hexdigest()[:20]}"'
+        own = [each for each in headers if each[0].lower() not in ("content-length", "etag")]
+        self.kept = _Kept(
+            headers=[*own, ("ETag", tag)],
+            plain=plain,
+            zipped=gzip.compress(plain, 6, mtime=0) if len(plain) >= SMALLEST else b"",
+            tag=tag,
+            made=made,
+            seconds=seconds,
+        )
+
+    def give(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
+        """Give what is kept as it is now, whatever another thread keeps meanwhile."""
+        assert self.kept is not None  # noqa: S101
+        return self.kept.give(environ, start_response)
 
 
 class SharedAnswers:

@@ -154,6 +154,25 @@ class TestWhatIsSent:
         assert headers["Content-Length"] == str(len(zipped))
         assert gzip.decompress(zipped) == plain
 
+    def test_body_and_tag_are_of_one_answer_when_another_is_kept_meanwhile(self, maker: Maker) -> None:
+        class Interrupted(dict[str, str]):
+            """The environment of a request during which another thread keeps a newer answer."""
+
+            def get(self, name: str, default: Any = None) -> Any:
+                if name.startswith("HTTP_"):
+                    answer.keep([], b"newer " * 200, made=0.0, seconds=60)
+                return super().get(name, default)
+
+        application = SharedAnswers(maker)
+        ask(application)
+        [answer] = application._answers.values()
+        assert answer.kept is not None
+        before, said = answer.kept, list[Any]()
+
+        environ: Any = Interrupted(REQUEST_METHOD="GET", HTTP_ACCEPT_ENCODING="gzip")
+        [body] = answer.give(environ, lambda *args: said.extend(args))
+        assert (gzip.decompress(body), dict(said[1])["ETag"]) == (before.plain, before.tag)
+
     def test_head_gets_the_headers(self, maker: Maker) -> None:
         application = SharedAnswers(maker)
         plain = ask(application)
