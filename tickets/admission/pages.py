@@ -76,7 +76,7 @@ def tickets_shown(request: HttpRequest, signed: str) -> HttpResponse:
     except NotFound:
         raise
     except DomainError as refused:
-        return _page(request, signed, refused=refused)
+        return _page(request, signed, refused=refused, typed=_typed(request, refused))
     return _done(request, signed)
 
 
@@ -84,15 +84,26 @@ def _change(request: HttpRequest, signed: str) -> None:
     reach = selectors.reach_of_link(signed)
     form = HolderForm(request.POST)
     if not form.is_valid():
-        raise Invalid(str(next(iter(form.errors.values()))[0]))
+        field, sentences = next(iter(form.errors.items()))
+        raise Invalid(str(sentences[0]), errors={field: sentences})
     given = form.cleaned_data
     about = {"reach": reach, "ticket_id": given["ticket"], "holder": given["holder"], "seen": given["issue"]}
     if "hand_over" not in request.POST:
         hand_over_services.ticket_rename(**about, now=clock.now())
     elif not given["email"]:
-        raise Invalid(_("Enter the e-mail address of whoever gets the ticket."))
+        sentence = _("Enter the e-mail address of whoever gets the ticket.")
+        raise Invalid(sentence, errors={"email": [sentence]})
     else:
         hand_over_services.ticket_hand_over(**about, email=given["email"], now=clock.now())
+
+
+def _typed(request: HttpRequest, refused: DomainError) -> dict[str, str]:
+    """Return what a form that was refused had in its fields, of which ticket, and which field is wrong."""
+    given, wrong = request.POST, next(iter(refused.facts.get("errors", ())), "")
+    typed = {"ticket": given.get("ticket", ""), "wrong": wrong}
+    if "hand_over" not in given:
+        return {**typed, "name": given.get("holder", ""), "wrong": "name" if wrong == "holder" else wrong}
+    return {**typed, "email": given.get("email", ""), "holder": given.get("holder", "")}
 
 
 def _done(request: HttpRequest, signed: str) -> HttpResponse:
@@ -104,8 +115,14 @@ def _done(request: HttpRequest, signed: str) -> HttpResponse:
     return redirect("tickets_shown", signed)
 
 
-def _page(request: HttpRequest, signed: str, *, refused: DomainError | None = None) -> HttpResponse:
-    now = clock.now()
+def _page(
+    request: HttpRequest,
+    signed: str,
+    *,
+    refused: DomainError | None = None,
+    typed: Mapping[str, str] | None = None,
+) -> HttpResponse:
+    now, about = clock.now(), (typed or {}).get("ticket")
     live = services.tickets_live(
         signed=signed, now=now
     )  # read first, so that the page is never older than it says
@@ -114,7 +131,10 @@ def _page(request: HttpRequest, signed: str, *, refused: DomainError | None = No
         "live": dumps(live).decode(),
         "signed": signed,
         "event": {name: found[0][f"event_{name}"] for name in EVENT_SHOWN},
-        "tickets": [{**ticket, "qr": _qr(ticket)} for ticket in found],
+        "tickets": [
+            {**ticket, "qr": _qr(ticket), "typed": typed if str(ticket["id"]) == about else None}
+            for ticket in found
+        ],
         "is_valid": any(ticket["code"] for ticket in found),
         "error": error_messages.of_error(refused) if refused else None,
         "now": now,

@@ -93,7 +93,7 @@ def holder_read(name: str) -> str:
     try:
         return texts.one_line(name, most=HOLDER_LENGTH) if name.strip() else ""
     except ValueError as error:
-        raise Invalid(errors={"holder": [str(error)]}) from None
+        raise Invalid(str(error), errors={"holder": [str(error)]}) from None
 
 
 class NotPaid(Conflict):

@@ -337,6 +337,27 @@ class TestPage:
         assert answer.status_code == 400
         assert 'role="alert"' in answer.content.decode()
 
+    def test_what_was_typed_stays_when_a_form_is_refused(self, reservation: Reservation) -> None:
+        first, second = tickets_of(reservation)
+        typed = {
+            "ticket": second.pk,
+            "issue": 1,
+            "email": 'fri"end@',
+            "holder": "Cleo <b>",
+            "hand_over": "yes",
+        }
+        page = Client().post(order_page(reservation), typed).content.decode()
+
+        assert page.count(" open>") == 1, "the form of this ticket is open"
+        assert 'name="email" value="fri&quot;end@"' in page
+        assert 'name="holder" value="Cleo &lt;b&gt;"' in page
+        assert page.count('aria-invalid="true" aria-describedby="email-error-2"') == 1
+        assert '<p class="error" id="email-error-2">Enter a valid email address.</p>' in page
+
+        name = {"ticket": first.pk, "issue": 1, "holder": "Ada\x07"}
+        page = Client().post(order_page(reservation), name).content.decode()
+        assert 'id="name-error-1">This contains a control character' in page
+
     def test_a_form_from_another_site_is_refused(self, reservation: Reservation) -> None:
         strict = Client(enforce_csrf_checks=True)
         ticket = tickets_of(reservation)[0]
