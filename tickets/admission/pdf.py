@@ -22,6 +22,9 @@ EVERY_VIEWERS_FONT, ITS_LETTERS = "helvetica", "cp1252"
 NARROW_SPACE, SPACE = "\N{NARROW NO-BREAK SPACE}", "\N{NO-BREAK SPACE}"  # dates have the narrow one
 CODE_MM = 80.0
 MARGIN_MM = 25.0
+ABOVE_MM, BELOW_MM = 95.0, 70.0  # of the page, which has 297: the code is whole, whatever stands above it
+SMALLER = 0.9
+LINE = 0.5  # millimetres of a line's height, for each point of its letters
 
 
 def pdf(tickets: Iterable[Mapping[str, Any]]) -> bytes:
@@ -39,15 +42,15 @@ def pdf(tickets: Iterable[Mapping[str, Any]]) -> bytes:
     for ticket, above, below in pages:
         document.set_title(ticket["event_name"])
         document.add_page()
-        _write(document, above, font=font)
+        _write(document, _fitted(document, above, font=font, room=ABOVE_MM), font=font)
         document.ln(8)
         _draw(document, ticket["code"], x=MARGIN_MM, y=document.get_y(), width=CODE_MM)
         document.set_y(document.get_y() + CODE_MM + 8)
-        _write(document, below, font=font)
+        _write(document, _fitted(document, below, font=font, room=BELOW_MM), font=font)
     return bytes(document.output())
 
 
-Lines = list[tuple[str, int]]  # a text and the size of its letters
+Lines = list[tuple[str, float]]  # a text and the size of its letters
 
 
 def _above_the_code(ticket: Mapping[str, Any]) -> Lines:
@@ -81,11 +84,29 @@ def _font(document: "FPDF", texts: Iterable[str]) -> str:
     return EVERY_VIEWERS_FONT
 
 
+def _fitted(document: "FPDF", lines: Lines, *, font: str, room: float) -> Lines:
+    """Return texts with letters so small that they take no more than `room` millimetres of the page's height."""
+    while _height(document, lines, font=font) > room:
+        lines = [(text, size * SMALLER) for text, size in lines]
+    return lines
+
+
+def _height(document: "FPDF", lines: Lines, *, font: str) -> float:
+    height = 0.0
+    for text, size in lines:
+        if text:
+            document.set_font(font, size=size)
+            wrapped = document.multi_cell(w=0, h=size * LINE, text=text, dry_run=True, output="LINES")
+            assert isinstance(wrapped, list)  # noqa: S101  (as `output` asks)
+            height += len(wrapped) * size * LINE
+    return height
+
+
 def _write(document: "FPDF", lines: Lines, *, font: str) -> None:
     for text, size in lines:
         if text:
             document.set_font(font, size=size)
-            document.multi_cell(w=0, h=size * 0.5, text=text, align="L", new_x="LMARGIN", new_y="NEXT")
+            document.multi_cell(w=0, h=size * LINE, text=text, align="L", new_x="LMARGIN", new_y="NEXT")
 
 
 def _draw(document: "FPDF", code: str, *, x: float, y: float, width: float) -> None:

@@ -114,6 +114,23 @@ def test_a_scanner_reads_the_code_of_each_page_of_the_pdf(monkeypatch: pytest.Mo
     assert found == codes
 
 
+@pytest.mark.parametrize("letters", ["W", "Žů "])
+def test_the_code_is_whole_below_the_longest_names(monkeypatch: pytest.MonkeyPatch, letters: str) -> None:
+    names = {
+        "event_name": 200,
+        "event_venue": 200,
+        "event_address": 500,
+        "ticket_type_name": 60,
+        "holder": 100,
+    }
+    long = {name: (letters * most)[:most] for name, most in names.items()}
+    [page] = squares(uncompressed(monkeypatch, [{**SHOWN, **long}]))
+
+    assert min(y + height for _x, y, _width, height in page) > 200, (
+        "points above the end of the page, for text"
+    )
+
+
 def test_a_pdf_has_one_page_a_ticket_and_all_letters(caplog: pytest.LogCaptureFixture) -> None:
     content = pdf([SHOWN, {**SHOWN, "n": 2, "holder": ""}])
 
