@@ -43,7 +43,7 @@ GAUGES = {
 LINES = {
     "entered": "Numbers that a line has given.",
     "served": "The last place of a line whose turn has come.",
-    "per_minute": "Places that a line serves in a minute, as measured.",
+    "per_minute": "Places that a line serves in a minute; 0 while not known.",
 }
 
 

@@ -188,7 +188,7 @@ def _line(line: Line, *, now: datetime) -> dict[str, Any]:
         "status": "held" if line.is_held else "standing" if line.is_standing else line.phase,
         "entered": line.entered,
         "served": line.served,
-        "per_minute": line.per_minute,
+        "per_minute": line.per_minute or None,
         "ends_at": figures.ends_at,
         **{state: figures.states[state] for state in ("waiting", "given", "passed")},
         "wishes": [

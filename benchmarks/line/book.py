@@ -10,14 +10,15 @@ from django.utils import timezone
 
 from benchmarks import sale
 from overlord.kernel import db
-from tickets.line import rules, selectors, services
+from tickets.line import rules, selectors, services, staff_services
 from tickets.line.models import Entry, Line
-from tickets.line.rules import EntryState
+from tickets.line.rules import Action, EntryState
 from tickets.models import Event, Inventory, Reservation
 
 HOLD = timedelta(hours=1)
 TICK = timedelta(seconds=0.5)
 PACE = 600  # places a minute of a line that staff have slowed, while the time is looked at
+STAFF = 1  # the id of whoever slows it down further
 LOOKS_EVERY = 10  # ticks
 SHORT = 10.0  # seconds: nobody minds an error in less
 
@@ -99,7 +100,7 @@ def error_of_times(*, people: int) -> float:
     services.draw(event_id=event_id)
     Entry.objects.filter(line_id=event_id, number__in=range(5, people, 5)).update(state=EntryState.LEFT)
     now = timezone.now()
-    Line.objects.filter(pk=event_id).update(most_per_minute=PACE, drawn_at=now)
+    Line.objects.filter(pk=event_id).update(most_per_minute=PACE, per_minute=PACE, drawn_at=now)
     promised: list[tuple[int, float, float]] = []  # a place, when it was looked at, and the seconds shown
     turns: dict[int, float] = {}  # when the turn of a place came
     at, served = 0.0, 0
@@ -110,7 +111,8 @@ def error_of_times(*, people: int) -> float:
         turns.update(dict.fromkeys(range(served + 1, line.served + 1), at))
         served = line.served
         if served > people // 2 and line.most_per_minute == PACE:
-            Line.objects.filter(pk=event_id).update(most_per_minute=PACE // 2)
+            staff_services.line_act(event_id=event_id, actor_id=STAFF, action=Action.SLOWER, text="", now=now)
+            line.refresh_from_db()
         if round(at / TICK.total_seconds()) % LOOKS_EVERY == 0:
             for place in range(served + 1, people, max(1, people // 50)):
                 ahead = rules.people_ahead(place, served)

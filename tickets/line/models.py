@@ -25,8 +25,12 @@ class Line(models.Model):
     drawn_at = models.DateTimeField(null=True, editable=False)
     entered = models.IntegerField(default=0, editable=False, help_text="The last number that was given.")
     served = models.IntegerField(default=0, editable=False, help_text="The last place whose turn has come.")
-    per_minute = models.IntegerField(default=0, editable=False, help_text="Places served, as measured.")
-    moved_at = models.DateTimeField(null=True, editable=False, help_text="When the last places were served.")
+    per_minute = models.IntegerField(
+        default=0, editable=False, help_text="The pace that people read; 0: not known."
+    )
+    moved_at = models.DateTimeField(null=True, editable=False, help_text="Up to when its time is used.")
+    measured_places = models.FloatField(default=0, db_default=0, editable=False)
+    measured_seconds = models.FloatField(default=0, db_default=0, editable=False)
     is_standing = models.BooleanField(default=False, editable=False, help_text="Nothing is left for now.")
     is_held = models.BooleanField(default=False, help_text="Staff hold the serving.")
     most_per_minute = models.IntegerField(null=True, help_text="Null: as fast as possible.")

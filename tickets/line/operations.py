@@ -14,8 +14,9 @@ from django.db.models import Max
 
 from overlord.kernel import db
 from tickets import operations as tickets
-from tickets.line import projections, rules, selectors, sql
+from tickets.line import pace, projections, rules, selectors, sql
 from tickets.line.models import Entry, Line
+from tickets.line.pace import Pace
 from tickets.line.rules import EntryState, Phase
 from tickets.models import Reservation
 from tickets.operations import Basket, Given, Left
@@ -39,20 +40,21 @@ def line_serve(*, line: Line, most: int, hold: timedelta, now: datetime) -> int:
     What is wished and not there leaves an entry in the line, before all behind it. When nobody waits any more, the
     sale is open to direct claims. Staff may hold a line, or limit its turns.
     """
-    moved_at = line.moved_at or line.drawn_at or now
-    turns = rules.turns_now(most_per_minute=line.most_per_minute, moved_at=moved_at, now=now)
-    if line.is_held or turns == 0:
+    if line.is_held:
         return 0
     left = tickets.inventories_lock(event_id=line.pk)
     if not any(each.tickets for each in left.values()):
         line_rest(line=line, now=now)  # the line stands until something comes back
+        return 0
+    turns = pace.turns_now(line_pace(line), now=now)
+    if turns == 0:
         return 0
     entries = _entries_next(line, left, most=most if turns is None else min(turns, most))
     baskets = [Basket(buyer_id=each.buyer_id, choices=each.choices) for each in entries]
     given = tickets.orders_give(event_id=line.pk, baskets=baskets, hold=hold, now=now) if baskets else []
     _turns_note(entries, given, now=now)
     if entries:
-        _line_moved(line, served=max(line.served, entries[-1].place or 0), now=now)
+        _line_moved(line, entries, now=now)
     else:  # the places of those who left are empty
         last = Entry.objects.filter(line_id=line.pk).aggregate(last=Max("place"))["last"]
         line_changed(line=line, served=max(line.served, last or 0))
@@ -60,16 +62,41 @@ def line_serve(*, line: Line, most: int, hold: timedelta, now: datetime) -> int:
     return len(entries)
 
 
-def _line_moved(line: Line, *, served: int, now: datetime) -> None:
-    """Count the places that were served, and measure the pace. A slowed line has turns of its next minutes left."""
-    since = line.moved_at or line.drawn_at or now
-    moved = served - line.served
-    moved_at = now
-    if line.most_per_minute is not None:
-        spent = since + timedelta(minutes=moved / line.most_per_minute)
-        moved_at = min(now, max(spent, now - rules.LONGEST_RUN))
-    per_minute = rules.pace(before=line.per_minute, served=moved, since=since, now=now)
-    line_changed(line=line, served=served, per_minute=per_minute, moved_at=moved_at, is_standing=False)
+def _line_moved(line: Line, entries: Sequence[Entry], *, now: datetime) -> None:
+    """Count the places that were served, and measure the pace. A line that gave all that came back still stands."""
+    served = max(line.served, entries[-1].place or 0)
+    turns_again = sum((each.place or 0) <= line.served for each in entries)
+    moved = pace.moved(
+        line_pace(line),
+        places=served - line.served,
+        turns_again=turns_again,
+        was_standing=line.is_standing,
+        now=now,
+    )
+    left = tickets.inventories_lock(event_id=line.pk) if line.is_standing else {}
+    stands = line.is_standing and not any(each.tickets for each in left.values())
+    line_changed(line=line, served=served, is_standing=stands, **pace_fields(moved))
+
+
+def line_pace(line: Line) -> Pace:
+    """Return how a line moves."""
+    return Pace(
+        limit=line.most_per_minute,
+        since=line.moved_at,
+        places=line.measured_places,
+        seconds=line.measured_seconds,
+    )
+
+
+def pace_fields(moving: Pace) -> dict[str, Any]:
+    """Return the fields of a line that moves so."""
+    return {
+        "most_per_minute": moving.limit,
+        "moved_at": moving.since,
+        "measured_places": moving.places,
+        "measured_seconds": moving.seconds,
+        "per_minute": pace.shown(moving),
+    }
 
 
 def _entries_next(line: Line, left: Mapping[int, Left], *, most: int) -> list[Entry]:
@@ -112,7 +139,8 @@ def line_rest(*, line: Line, now: datetime) -> None:
     if wished:
         line_changed(line=line, is_standing=True)
     elif line.phase == Phase.SERVING:
-        line_changed(line=line, phase=Phase.OPEN.value, is_standing=False)
+        rested = pace_fields(pace.rested(line_pace(line)))
+        line_changed(line=line, phase=Phase.OPEN.value, is_standing=False, **rested)
 
 
 def line_changed(*, line: Line, **changes: Any) -> None:

@@ -14,9 +14,6 @@ LOOK = timedelta(minutes=3)  # in which a given hold must be looked at
 MOST_CHOICES = 2
 LONGEST_MESSAGE = 300  # characters
 LONGEST_VALUE = 200
-FASTEST = 6_000  # places a minute; what is faster needs no limit
-PACE_MEMORY = timedelta(seconds=30)  # the measured pace forgets what is longer ago
-LONGEST_RUN = timedelta(seconds=5)  # what a slowed line may catch up at once
 
 Items = Sequence[tuple[int, int]]  # ticket types, and how many of each
 
@@ -142,38 +139,7 @@ def people_ahead(place: int | None, served: int) -> int | None:
 
 
 def seconds_to_wait(ahead: int | None, per_minute: int) -> int | None:
-    """Return how long the wait is at the measured pace, in seconds; None while it is not known."""
+    """Return how long the wait is at a pace that `pace.shown` returns, in seconds; None while it is not known."""
     if ahead is None or (ahead and not per_minute):
         return None
     return math.ceil(ahead * 60 / per_minute) if ahead else 0
-
-
-def pace(*, before: int, served: int, since: datetime, now: datetime) -> int:
-    """Return how many places a minute are served: the pace `before`, moved towards that of the places just served.
-
-    `since` is when places were served the time before. What lies longer back than PACE_MEMORY counts little.
-    """
-    passed = max(0.001, (now - since).total_seconds())
-    latest = served * 60 / passed
-    weight = 1.0 if before == 0 else 1 - math.exp(-passed / PACE_MEMORY.total_seconds())
-    return round(before + weight * (latest - before))
-
-
-def turns_now(*, most_per_minute: int | None, moved_at: datetime, now: datetime) -> int | None:
-    """Return how many turns may come now in a line that staff have slowed; None when nothing limits them."""
-    if most_per_minute is None:
-        return None
-    passed = min(now - moved_at, LONGEST_RUN) / timedelta(minutes=1)
-    return max(0, math.floor(passed * most_per_minute))
-
-
-def slower(*, most_per_minute: int | None, per_minute: int) -> int:
-    """Return the limit of a line that staff slow down: half of what it is, or of the measured pace."""
-    return max(1, (most_per_minute or min(per_minute, FASTEST) or FASTEST) // 2)
-
-
-def faster(*, most_per_minute: int | None) -> int | None:
-    """Return the limit of a line that staff speed up: twice what it is, or none; raise LineActionRefused."""
-    if most_per_minute is None:
-        raise LineActionRefused("The line moves as fast as it can.")
-    return most_per_minute * 2 if most_per_minute * 2 < FASTEST else None

@@ -9,7 +9,7 @@ from overlord.kernel import db
 from overlord.kernel.errors import Invalid
 from overlord.kernel.steps import step_log_after_commit
 from tickets import operations as tickets
-from tickets.line import operations, projections, rules, selectors, services
+from tickets.line import operations, pace, projections, rules, selectors, services
 from tickets.line.models import Line, PublicValue, StaffAction
 from tickets.line.rules import Action, LineActionRefused, Phase
 
@@ -73,22 +73,25 @@ def _name_value(event_id: int, line: Line | None, name: str) -> None:
 
 
 def _hold(line: Line, _text: str, _now: datetime) -> None:
-    operations.line_changed(line=line, is_held=True)
+    rested = pace.rested(operations.line_pace(line))
+    operations.line_changed(line=line, is_held=True, **operations.pace_fields(rested))
 
 
-def _go_on(line: Line, _text: str, now: datetime) -> None:
-    operations.line_changed(line=line, is_held=False, moved_at=now)
+def _go_on(line: Line, _text: str, _now: datetime) -> None:
+    operations.line_changed(line=line, is_held=False)
 
 
 def _slower(line: Line, _text: str, now: datetime) -> None:
-    limit = rules.slower(most_per_minute=line.most_per_minute, per_minute=line.per_minute)
-    pace = min(line.per_minute, limit)
-    operations.line_changed(line=line, most_per_minute=limit, per_minute=pace, moved_at=now)
+    _limit(line, pace.slower(operations.line_pace(line)), now)
 
 
 def _faster(line: Line, _text: str, now: datetime) -> None:
-    limit = rules.faster(most_per_minute=line.most_per_minute)
-    operations.line_changed(line=line, most_per_minute=limit, moved_at=now)
+    _limit(line, pace.faster(operations.line_pace(line)), now)
+
+
+def _limit(line: Line, limit: int | None, now: datetime) -> None:
+    limited = pace.limited(operations.line_pace(line), limit=limit, now=now)
+    operations.line_changed(line=line, **operations.pace_fields(limited))
 
 
 def _message(line: Line, text: str, _now: datetime) -> None:

@@ -62,7 +62,7 @@ class Line(serializers.Serializer):
     digest = serializers.CharField(allow_null=True)
     drawn = serializers.IntegerField(allow_null=True)
     served = serializers.IntegerField()
-    per_minute = serializers.IntegerField()
+    per_minute = serializers.IntegerField(help_text="The places served a minute; 0 while not known.")
     held = serializers.BooleanField(help_text="Staff hold the serving.")
     standing = serializers.BooleanField(help_text="Nothing is left for now.")
     most_per_minute = serializers.IntegerField(allow_null=True, help_text="Null: as fast as possible.")
