@@ -342,9 +342,10 @@ def line_first_set(*, event_id: int, types: Collection[int], now: datetime) -> N
 
 
 def sale_open(*, event_id: int, now: datetime) -> None:
-    """Let the sale of all types of an event that would open later open now."""
+    """Let the sale of all types of an event that buyers see and that would open later open now."""
     db.transaction_required()
     inventories_lock(event_id=event_id)
-    later = Inventory.objects.filter(ticket_type__event_id=event_id, opens_at__gt=now)
+    shown = Inventory.objects.filter(ticket_type__event_id=event_id, ticket_type__hidden=False)
+    later = shown.filter(opens_at__gt=now)
     if later.update(opens_at=now, version=F("version") + 1):
         db.after_commit(partial(projections.announce_given, event_id=event_id, buyers=(), now=now))

@@ -50,7 +50,7 @@ def line_serve(*, line: Line, most: int, hold: timedelta, now: datetime) -> int:
     if turns == 0:
         return 0
     entries = _entries_next(line, left, most=most if turns is None else min(turns, most))
-    baskets = [Basket(buyer_id=each.buyer_id, choices=each.choices) for each in entries]
+    baskets = [Basket(buyer_id=each.buyer_id, choices=_possible(each.choices, left)) for each in entries]
     given = tickets.orders_give(event_id=line.pk, baskets=baskets, hold=hold, now=now) if baskets else []
     _turns_note(entries, given, now=now)
     if entries:
@@ -60,6 +60,11 @@ def line_serve(*, line: Line, most: int, hold: timedelta, now: datetime) -> int:
         line_changed(line=line, served=max(line.served, last or 0))
         line_rest(line=line, now=now)
     return len(entries)
+
+
+def _possible(choices: Sequence[rules.Items], left: Mapping[int, Left]) -> list[rules.Items]:
+    """Return the choices of which something is left: what was hidden or deleted meanwhile is given to nobody."""
+    return [choice for choice in choices if all(each in left and left[each].tickets for each, _ in choice)]
 
 
 def _line_moved(line: Line, entries: Sequence[Entry], *, now: datetime) -> None:

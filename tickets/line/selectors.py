@@ -23,10 +23,11 @@ def lines(event_ids: Collection[int]) -> dict[int, Line]:
 
 
 def sales(event_ids: Collection[int]) -> dict[int, rules.Sale]:
-    """Read when the sale of each of these events opens and ends; one that does not exist is left out."""
+    """Read when the sale of each of these events opens and ends for buyers; one that does not exist is left out."""
+    shown = Q(ticket_types__hidden=False)
     found = Event.objects.filter(pk__in=event_ids).annotate(
-        opens=Min("ticket_types__inventory__opens_at"),
-        closes=Max("ticket_types__inventory__closes_at", filter=Q(ticket_types__hidden=False)),
+        opens=Min("ticket_types__inventory__opens_at", filter=shown),
+        closes=Max("ticket_types__inventory__closes_at", filter=shown),
     )
     return {
         pk: rules.Sale(opens_at=opens_at, closes_at=closes_at, is_cancelled=status == Event.Status.CANCELLED)
@@ -38,6 +39,7 @@ def lobbies_due(*, now: datetime) -> list[int]:
     """Return the events that open by a draw and whose lobby should be open, but has no line yet."""
     soon = Inventory.objects.filter(
         ticket_type__event__opening=tickets_rules.Opening.DRAW,
+        ticket_type__hidden=False,
         opens_at__lte=now + timedelta(minutes=settings.LOBBY_MINUTES),
         ticket_type__event__status=Event.Status.ON_SALE,
         closes_at__gt=now,
@@ -47,12 +49,12 @@ def lobbies_due(*, now: datetime) -> list[int]:
 
 def lines_at_work(*, now: datetime) -> list[Line]:
     """Read the lines that have somebody to draw or to serve, of events that still sell, by id."""
-    selling = Inventory.objects.filter(closes_at__gt=now).values("ticket_type__event_id")
+    selling = Inventory.objects.filter(ticket_type__hidden=False, closes_at__gt=now)
     by_the_line = Inventory.objects.filter(line_first=True).values("ticket_type__event_id")
     drawn = Line.objects.filter(
         event__opening=tickets_rules.Opening.DRAW,
         event__status=Event.Status.ON_SALE,
-        pk__in=selling,
+        pk__in=selling.values("ticket_type__event_id"),
     )
     return list(drawn.exclude(~Q(pk__in=by_the_line), phase=rules.Phase.OPEN).order_by("pk"))
 

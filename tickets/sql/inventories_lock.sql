@@ -1,6 +1,6 @@
--- Lock all inventories of an event, by id, and return how many tickets of each type can be given now.
+-- Lock all inventories of an event, by id, and return how many tickets of each type can be given now: none of a hidden one.
 SELECT i.ticket_type_id AS ticket_type, i.line_first,
-       CASE WHEN i.paused OR i.opens_at > clock_timestamp() OR i.closes_at <= clock_timestamp() THEN 0
+       CASE WHEN t.hidden OR i.paused OR i.opens_at > clock_timestamp() OR i.closes_at <= clock_timestamp() THEN 0
             ELSE i.capacity - i.held - i.sold END AS tickets
   FROM tickets_inventory i JOIN tickets_tickettype t ON t.id = i.ticket_type_id
  WHERE t.event_id = %s

@@ -16,7 +16,7 @@ DECLARE
 BEGIN
     SELECT * INTO v_line FROM line_line l WHERE l.event_id = p_event AND l.phase = 'lobby'
        AND (SELECT min(i.opens_at) FROM tickets_inventory i JOIN tickets_tickettype t ON t.id = i.ticket_type_id
-             WHERE t.event_id = p_event) <= clock_timestamp()
+             WHERE t.event_id = p_event AND NOT t.hidden) <= clock_timestamp()
        FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RETURN;

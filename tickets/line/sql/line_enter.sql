@@ -27,7 +27,7 @@ BEGIN
     END IF;
     IF v_line.phase = 'lobby' AND v_line.digest IS NULL AND (
         SELECT min(i.opens_at) FROM tickets_inventory i JOIN tickets_tickettype t ON t.id = i.ticket_type_id
-         WHERE t.event_id = p_event
+         WHERE t.event_id = p_event AND NOT t.hidden
     ) <= clock_timestamp() THEN
         due := true;
         RETURN NEXT;

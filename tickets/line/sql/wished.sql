@@ -1,5 +1,5 @@
--- How many tickets of each type those who wait in a line wish first, and how many there are. Many wish the same: each
--- wish is taken apart once.
+-- How many tickets of each type those who wait in a line wish first, and how many there are; without hidden types that
+-- nobody waits for. Many wish the same: each wish is taken apart once.
 SELECT t.id AS ticket_type, t.name, COALESCE(w.tickets, 0)::bigint AS wished, i.capacity - i.held - i.sold AS there
   FROM tickets_tickettype t
   JOIN tickets_inventory i ON i.ticket_type_id = t.id
@@ -9,5 +9,5 @@ SELECT t.id AS ticket_type, t.name, COALESCE(w.tickets, 0)::bigint AS wished, i.
                 WHERE e.line_id = %(event)s AND e.state = 'waiting' GROUP BY e.choices) AS same,
               jsonb_array_elements(same.choices -> 0) AS item (wish)
         GROUP BY 1) w ON w.ticket_type = t.id
- WHERE t.event_id = %(event)s
+ WHERE t.event_id = %(event)s AND (NOT t.hidden OR w.tickets > 0)
  ORDER BY t.id
