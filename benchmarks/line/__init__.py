@@ -28,7 +28,7 @@ def run(system: System, scale: Scale) -> Report:
     system.stop("payments", "broadcasts", "upkeep", "beat", "web")  # the benchmark is the giver
     for _ in range(scale.rounds):
         _draw_and_give(report, people=people, tickets=tickets)
-        report.add(TIMES, **{"median error": book.error_of_times(people=scale.pick(600, 1_500))})
+    report.add(TIMES, **{"median error": book.error_of_times(people=scale.pick(600, 1_500))})
     screens.measure(system, scale, report)
     _set_goals(report)
     report.notes.append(

@@ -1,11 +1,11 @@
 """Measure what waiting sockets cost, and how soon they show that the line has moved; beside Node's `ws`."""
 
-import itertools
 import json
 import re
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.utils import timezone
@@ -24,26 +24,42 @@ OURS, NODE = "screens, ours", "screens, `ws`"
 SHOWN, CPU = "p99 ms", "us a socket and update"
 APART = 0.5  # seconds: the giver's tick
 SETTLED = 10.0
+ROUNDS = 3  # of these: connecting takes the most time
 _SERVED = re.compile(rb'"served": ?(\d+)')
 
 
+@dataclass(frozen=True)
+class _Arm:
+    """A server with sockets, and how its served counter moves."""
+
+    name: str
+    port: int
+    path: str
+    pid: int
+    move: Callable[[int], None]
+
+
 def measure(system: System, scale: Scale, report: Report) -> None:
-    """Move the served counter of a line that many sockets watch, some times, and look at each socket."""
-    sockets, moves = scale.pick(50, 5_000), scale.pick(4, 20)
+    """Move the served counter of a line that many sockets watch, some times, and look at each socket.
+
+    Ours and Node's take turns. The sockets of a turn are new, and so many that the work of each second, which does
+    not depend on them, counts little.
+    """
+    sockets, moves = scale.pick(500, 5_000), scale.pick(4, 10)
     _allow_files(sockets)
     sale.clear()
     event_id = book.line_make(people=1_000, tickets=1_000)
     services.draw(event_id=event_id)
     system.start_workers()
     system.stop("upkeep")  # nobody else serves
-    port, numbers = system.start_live(), itertools.count(1)
-    for _ in range(scale.rounds):
-        crowd = Crowd(port, f"/ws/line/{event_id}/", sockets)
-        pid = system.children["live"].pid
-        report.add(
-            OURS, **_move(crowd, pid, itertools.islice(numbers, moves), lambda each: _serve(event_id, each))
-        )
-    _beside_node(system, scale, report, _state(event_id), sockets=sockets, moves=moves)
+    port = system.start_live()
+    path = f"/ws/line/{event_id}/"
+    arms = [_Arm(OURS, port, path, system.children["live"].pid, lambda each: _serve(event_id, each))]
+    arms += _node(system, _state(event_id))
+    for nth in range(min(scale.rounds, ROUNDS)):
+        numbers = range(nth * moves + 1, (nth + 1) * moves + 1)
+        for arm in arms if nth % 2 == 0 else reversed(arms):
+            report.add(arm.name, **_move(arm, numbers, sockets=sockets))
     report.notes.append(f"{sockets:,} sockets watch the line; CPU of the server alone.")
 
 
@@ -61,18 +77,19 @@ def set_goals(report: Report) -> None:
     )
 
 
-def _move(crowd: Crowd, pid: int, numbers: Iterator[int], move: Callable[[int], None]) -> dict[str, float]:
+def _move(arm: _Arm, numbers: Sequence[int], *, sockets: int) -> dict[str, float]:
     """Move the counter every half second; return how soon the sockets show it, and what that costs the server."""
+    crowd = Crowd(arm.port, arm.path, sockets)
     try:
         crowd.read_until(time.monotonic() + 2.0)  # the snapshots
-        cpu = schedstat.cpu(pid)
+        cpu = schedstat.cpu(arm.pid)
         ages: list[float] = []
         for served in numbers:
             began = time.monotonic()
-            move(served)
+            arm.move(served)
             ages += _ages(crowd, served, began)
             crowd.read_until(began + APART)
-        spent = schedstat.cpu(pid) - cpu
+        spent = schedstat.cpu(arm.pid) - cpu
     finally:
         crowd.close()
     return {
@@ -110,26 +127,16 @@ def _state(event_id: int) -> dict[str, Any]:
     return state
 
 
-def _beside_node(
-    system: System, scale: Scale, report: Report, state: dict[str, Any], *, sockets: int, moves: int
-) -> None:
-    """Send the same frames to as many sockets of Node's `ws`, if it is there."""
+def _node(system: System, state: dict[str, Any]) -> list[_Arm]:
+    """Start Node's `ws`, which sends the same frames; return none if it is not there."""
     node = next((arm for arm in arms.all_arms(system.valkey) if arm.name == "ws"), None)
     if node is None:
-        return
+        return []
     system.start(node.program)
     plain: dict[str, Any] = json.loads(dumps(state))
     pid = system.children[node.program.name].pid
-    numbers = itertools.count(1)
-    for _ in range(scale.rounds):
-        crowd = Crowd(node.port, node.path, sockets)
-        moved = _move(
-            crowd,
-            pid,
-            itertools.islice(numbers, moves),
-            lambda each: node.publish(each, {**plain, "served": each}),
-        )
-        report.add(NODE, **moved)
+    publish = node.publish
+    return [_Arm(NODE, node.port, node.path, pid, lambda each: publish(each, {**plain, "served": each}))]
 
 
 def _allow_files(sockets: int) -> None:
