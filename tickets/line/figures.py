@@ -1,7 +1,13 @@
-"""What staff read of a line: who entered and when, what is wished and there, how far it is, when it ends."""
+"""What staff read of a line: who entered and when, what is wished and there, how far it is, when it ends.
 
+Counting reads all entries of a line. A process counts a long line the less often the longer it is, one at a time,
+however many ask. What it keeps is shared by all its threads. What the line's own row says is read each time.
+"""
+
+import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from time import monotonic
 
 from django.db.models import Count
 from django.db.models.functions import TruncMinute
@@ -15,6 +21,18 @@ MINUTES = 60
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Kept:
+    """What was counted of a line, and when, by `monotonic()`."""
+
+    counts: "Counts"
+    at: float
+
+
+_kept: dict[int, _Kept] = {}
+_counting = threading.Lock()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Wish:
     """A ticket type: how many those who wait wish first, and how many there are."""
 
@@ -25,17 +43,41 @@ class Wish:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LineFigures:
-    """Figures of one line. `ends_at` is when its last turn comes at the measured pace; None while not known."""
+class Counts:
+    """What is counted of a line's entries."""
 
     states: dict[str, int]
     by_minute: list[tuple[datetime, int]]
     wishes: list[Wish]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineFigures(Counts):
+    """Figures of one line. `ends_at` is when its last turn comes at the pace that people read, None if unknown."""
+
     ends_at: datetime | None
 
 
 def line_figures(*, event_id: int, now: datetime) -> LineFigures:
-    """Read the figures of an event's line."""
+    """Read the figures of an event's line. A long one was counted up to `seconds_between_reads` ago."""
+    line = Line.objects.filter(pk=event_id).first()
+    counts = _counts(event_id=event_id, entries=line.entered if line else 0, now=now)
+    return LineFigures(**vars(counts), ends_at=_ends_at(line, now=now))
+
+
+def _counts(*, event_id: int, entries: int, now: datetime) -> Counts:
+    pause = rules.seconds_between_reads(entries)
+    if not pause:
+        return _count(event_id=event_id, now=now)
+    with _counting:
+        kept = _kept.get(event_id)
+        if kept is None or monotonic() - kept.at >= pause:
+            at = monotonic()
+            kept = _kept[event_id] = _Kept(counts=_count(event_id=event_id, now=now), at=at)
+        return kept.counts
+
+
+def _count(*, event_id: int, now: datetime) -> Counts:
     entries = Entry.objects.filter(line_id=event_id)
     counted = dict(entries.values_list("state").annotate(n=Count("pk")).order_by())
     recent = entries.filter(entered_at__gt=now - timedelta(minutes=MINUTES))
@@ -43,11 +85,10 @@ def line_figures(*, event_id: int, now: datetime) -> LineFigures:
         recent.annotate(minute=TruncMinute("entered_at")).values_list("minute").annotate(n=Count("pk"))
     )
     wishes = [Wish(**row) for row in db.rows(sql.WISHED, {"event": event_id})]
-    return LineFigures(
+    return Counts(
         states={state.value: counted.get(state.value, 0) for state in EntryState},
         by_minute=[(minute, n) for minute, n in by_minute.order_by("minute")],
         wishes=wishes,
-        ends_at=_ends_at(Line.objects.filter(pk=event_id).first(), now=now),
     )
 
 

@@ -14,6 +14,8 @@ LOOK = timedelta(minutes=3)  # in which a given hold must be looked at
 MOST_CHOICES = 2
 LONGEST_MESSAGE = 300  # characters
 LONGEST_VALUE = 200
+SHORT_LINE = 1_000  # entries: a line that has fewer may be read as a whole each time
+READ_A_SECOND = 10_000  # entries of a line that a process reads in a second, on the average
 
 Items = Sequence[tuple[int, int]]  # ticket types, and how many of each
 
@@ -136,6 +138,11 @@ def digest_of(entries: Iterable[tuple[int, str]]) -> str:
 def people_ahead(place: int | None, served: int) -> int | None:
     """Return how many places come before this one; None before the draw."""
     return None if place is None else max(0, place - served - 1)
+
+
+def seconds_between_reads(entries: int) -> float:
+    """Return how long a process waits between two reads of all entries of a line, unless it knows of a change."""
+    return 0.0 if entries < SHORT_LINE else entries / READ_A_SECOND
 
 
 def seconds_to_wait(ahead: int | None, per_minute: int) -> int | None:

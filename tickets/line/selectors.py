@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import F, Max, Min, Q
+from django.db.models import F, Max, Min, Q, Sum
 
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
@@ -69,6 +69,12 @@ def is_worth_serving(*, event_id: int) -> bool:
     waiting = Entry.objects.filter(line_id=event_id, state=EntryState.WAITING)
     moving = Line.objects.filter(pk=event_id, phase=rules.Phase.SERVING, is_standing=False, is_held=False)
     return is_left or moving.exists() or inventories.filter(line_first=False).exists() or not waiting.exists()
+
+
+def inventories_state(*, event_id: int) -> int:
+    """Return a number that changes with each inventory of an event."""
+    stock = Inventory.objects.filter(ticket_type__event_id=event_id)
+    return int(stock.aggregate(state=Sum("version", default=0))["state"])
 
 
 def is_there(*, event_id: int, items: rules.Items) -> bool:

@@ -18,7 +18,7 @@ from django.db.models import Exists, OuterRef
 from overlord.kernel import db
 from overlord.kernel.errors import Busy, NotFound
 from tickets import selectors as tickets
-from tickets.line import operations, projections, representation, rules, selectors, sql
+from tickets.line import operations, projections, representation, rules, selectors, sql, standing
 from tickets.line.models import Entry, Line
 from tickets.line.rules import AddressInLine, EmailNotVerified, EntryState, LineClosed, Phase
 
@@ -185,8 +185,11 @@ def time_passed(*, hold: timedelta, now: datetime) -> int:
         awaits_value = bool(line.digest and line.public_name and line.public_value is None)
         if line.phase == Phase.LOBBY and opens_at is not None and opens_at <= now and not awaits_value:
             draw(event_id=line.pk)
-        if selectors.is_worth_serving(event_id=line.pk):
-            tried += serve(event_id=line.pk, hold=hold, now=now)
+        state = standing.state_of(line)
+        if standing.is_due(line, state) and selectors.is_worth_serving(event_id=line.pk):
+            turns = serve(event_id=line.pk, hold=hold, now=now)
+            standing.tried(line, state, turns=turns)
+            tried += turns
     return tried
 
 

@@ -1,0 +1,49 @@
+"""Which long lines stand, so that the giver does not read all their entries again twice a second.
+
+Runs in the giver: one thread at a time, by its advisory lock. A line that stands is tried again when its row or an
+inventory has changed, and otherwise as often as `seconds_between_reads` says: nothing tells that somebody who waits
+wishes something else now.
+"""
+
+from dataclasses import dataclass
+from time import monotonic
+
+from tickets.line import rules, selectors
+from tickets.line.models import Line
+
+State = tuple[object, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stood:
+    """In what state a line stood, and when it was tried, by `monotonic()`."""
+
+    state: State
+    at: float
+
+
+_stood: dict[int, _Stood] = {}
+
+
+def state_of(line: Line) -> State | None:
+    """Return what decides whether a line that stands may move; None for a line that may be tried each time."""
+    if not rules.seconds_between_reads(line.entered):
+        return None
+    inventories = selectors.inventories_state(event_id=line.pk)
+    return (line.entered, line.served, line.phase, line.is_held, line.most_per_minute, inventories)
+
+
+def is_due(line: Line, state: State | None) -> bool:
+    """Return whether to try a line: not if it stood in the same state a moment ago."""
+    stood = _stood.get(line.pk)
+    if state is None or stood is None or stood.state != state:
+        return True
+    return monotonic() - stood.at >= rules.seconds_between_reads(line.entered)
+
+
+def tried(line: Line, state: State | None, *, turns: int) -> None:
+    """Remember how a line was tried: one that stood before and had no turn stands in this state."""
+    if state is not None and line.is_standing and not turns:
+        _stood[line.pk] = _Stood(state=state, at=monotonic())
+    else:
+        _stood.pop(line.pk, None)
