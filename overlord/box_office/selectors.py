@@ -75,10 +75,13 @@ def cash_minor(*, event_id: int) -> int | None:
 
 
 def people_told(*, event_id: int) -> int:
-    """Return how many get a mail when an event moves: its buyers, and those to whom a ticket was handed."""
-    buyers = Reservation.objects.filter(
-        ticket_type__event_id=event_id, state=Reservation.State.VALIDATED
-    ).aggregate(count=Count("buyer", distinct=True))["count"]
+    """Return how many get a mail when an event moves: its buyers, and those to whom a ticket was handed.
+
+    Who bought at the counter may have given no address.
+    """
+    sold = Reservation.objects.filter(ticket_type__event_id=event_id, state=Reservation.State.VALIDATED)
+    reached = sold.exclude(buyer__email="", buyer__contact_email="")
+    buyers = reached.aggregate(count=Count("buyer", distinct=True))["count"]
     handed = Ticket.objects.filter(event_id=event_id).exclude(state=Ticket.State.REVOKED)
     return int(buyers + handed.exclude(handed_to="").count())
 

@@ -1,0 +1,145 @@
+"""An organiser's day in the browser: make an event, sell, change, write to buyers, refund, export, cancel."""
+
+import csv
+import io
+from collections.abc import Iterator
+
+import pytest
+from django.contrib.auth.models import Group
+
+from overlord.box_office.roles import roles_make
+from tests import browser
+from tests.browser import Browser
+from tests.system import System
+from tests.visitors import fresh, logged_in, user_make
+from tickets.models import TicketType
+
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(not browser.AT_HAND, reason="no Chromium with its driver is at hand"),
+]
+
+SAVE = "main form .row button:first-child"
+# Sets a date and a time: which keys they take depends on the browser's language.
+SET = """
+  for (const [name, value] of Object.entries(arguments[0])) document.querySelector(`[name=${name}]`).value = value;
+"""
+FETCH = "fetch(arguments[0]).then((answer) => answer.text()).then(arguments[1])"
+
+
+@pytest.fixture
+def organiser(system: System) -> Iterator[Browser]:
+    roles_make()
+    user = user_make(is_staff=True)
+    user.groups.add(Group.objects.get(name="Organiser"))
+    with browser.opened() as person:
+        yield logged_in(fresh(person, system), user)
+
+
+def test_from_the_first_event_to_the_last_refund(system: System, organiser: Browser) -> None:
+    event = _make(organiser)
+    office, ticket_type = f"/office/events/{event}/", TicketType.objects.get(event=event)
+    ada, ben = (_buy(system, ticket_type, amount=2) for _ in range(2))
+
+    _sell_at_the_counter(organiser, office, ticket_type)
+    _move(organiser, office)
+    _write_to_buyers(organiser, office)
+    _refund(organiser, ada, "15.00")
+    assert [row["state"] for row in _exported(organiser, office)] == ["valid"] * 5
+    _cancel(organiser, office)
+
+    for order in (ada, ben):
+        organiser.go(f"/office/orders/{order}/")
+        organiser.says(".headline .tone", "Refunded")
+    assert _told(organiser, event) == [
+        "Cancelled the event",
+        "Downloaded the attendees",
+        "Refunded €15.00",
+        "Sent message",
+        "Edited the event",
+        "Sold for €15.00 in cash",
+        "Put the event on sale",
+        "Made the event",
+    ]
+    assert organiser.complaints() == []
+
+
+def _make(organiser: Browser) -> int:
+    """Make an event with one ticket type, put it on sale, and return its id."""
+    organiser.go("/office/events/new/")
+    organiser.write("[name=name]", "Midsummer night")
+    organiser.write("[name=venue]", "Town Hall")
+    organiser.run(SET, {"date_0": "2099-06-21", "date_1": "21:00"})
+    for name, value in (("name", "Stalls"), ("price", "15.00"), ("capacity", "40")):
+        organiser.write(f"[name=ticket_types-0-{name}]", value)
+    organiser.press(SAVE)
+    organiser.says(".headline .tone", "Draft")
+    organiser.press("button[value=on_sale]")
+    organiser.says(".headline .tone", "On sale")
+    return int(organiser.path.split("/")[-2])
+
+
+def _buy(system: System, ticket_type: TicketType, *, amount: int) -> int:
+    """Let a new buyer pay for an order, and return its id."""
+    buyer = system.buyer()
+    order: int = buyer.reserve(ticket_type.pk, amount).json()["id"]
+    payment = buyer.open_payment(order)
+    buyer.pay(payment["id"])
+    buyer.payment_when(payment["id"], "SUCCESS")
+    return order
+
+
+def _sell_at_the_counter(organiser: Browser, office: str, ticket_type: TicketType) -> None:
+    organiser.go(f"{office}sell/")
+    organiser.write(f"[name=amount_{ticket_type.pk}]", "1")
+    organiser.press("button[value=total]")
+    organiser.says("main", "To take: €15.00")
+    organiser.press("button[value=cash]")
+    organiser.says("main", "Show the tickets")
+
+
+def _move(organiser: Browser, office: str) -> None:
+    organiser.go(f"{office}edit/")
+    organiser.says(".alert", "2 people who have tickets")  # no address was given at the counter
+    organiser.write("[name=venue]", "Old Theatre")
+    organiser.press(SAVE)
+    organiser.says(".lead", "Old Theatre")
+
+
+def _write_to_buyers(organiser: Browser, office: str) -> None:
+    organiser.go(f"{office}messages/")
+    organiser.write("[name=subject]", "Doors open early")
+    organiser.write("[name=text]", "Come at **eight**.")
+    organiser.press("button[value=look]")
+    organiser.says(".look .prose", "Come at eight.")
+    organiser.press("button[value=send]")
+    organiser.says("main", "2 of 2 mails were sent.")  # the page reloads itself
+
+
+def _refund(organiser: Browser, order: int, amount: str) -> None:
+    organiser.go(f"/office/orders/{order}/refund/")
+    organiser.write("[name=amount]", amount)
+    organiser.press("button.danger")
+    organiser.says(".notice", "The refund was started.")
+
+
+def _exported(organiser: Browser, office: str) -> list[dict[str, str]]:
+    """Return the rows of the attendees' file."""
+    organiser.go(f"{office}attendees/")
+    address = organiser.one("a[href*='attendees.csv']").get_attribute("href")
+    return list(csv.DictReader(io.StringIO(organiser.driver.execute_async_script(FETCH, address))))
+
+
+def _cancel(organiser: Browser, office: str) -> None:
+    organiser.go(f"{office}cancel/")
+    organiser.press("[name=sure]")
+    organiser.press("button.danger")
+    organiser.says("main", "€60.00 went back, for 2 of 3 orders.")  # the page reloads itself
+    organiser.says("main", "It was paid in cash.")
+
+
+def _told(organiser: Browser, event: int) -> list[str]:
+    """Return what the journal says of an event, the latest first, each without what it counts."""
+    organiser.go(f"/office/journal/?event={event}")
+    rows = [row.text.splitlines()[0] for row in organiser.all("tbody td:nth-child(3)")]
+    return [row.rpartition(" message")[0] + " message" if " message" in row else row for row in rows]
