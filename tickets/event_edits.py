@@ -6,7 +6,7 @@ for those that its author changed, so that saving it once more writes what the a
 """
 
 from collections.abc import Iterator
-from typing import Any
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from django.core import signing
@@ -58,8 +58,8 @@ def values_of(event: Event) -> Values:
         "opening": event.opening,
         "description": event.description,
         "buyers": event.buyers,
-        **_moment("date", event.date, event),
-        **_moment("ends_at", event.ends_at, event),
+        **moment_values("date", event.date, event),
+        **moment_values("ends_at", event.ends_at, event),
     }
     for ticket_type in TicketType.objects.filter(event=event).order_by("pk").select_related("inventory"):
         for field, value in _type_values(ticket_type, event).items():
@@ -75,14 +75,14 @@ def _type_values(ticket_type: TicketType, event: Event) -> Values:
         "price": money.to_text(ticket_type.price_minor, event.currency),
         "capacity": str(inventory.capacity),
         "max_per_user": str(ticket_type.max_per_user),
-        **_moment("opens_at", inventory.opens_at, event),
-        **_moment("closes_at", closes_at, event),
+        **moment_values("opens_at", inventory.opens_at, event),
+        **moment_values("closes_at", closes_at, event),
         "paused": "on" if inventory.paused else "",
         "hidden": "on" if ticket_type.hidden else "",
     }
 
 
-def _moment(name: str, instant: Any, event: Event) -> Values:
+def moment_values(name: str, instant: datetime | None, event: Event) -> Values:
     """Return a date and time as the two inputs of a form show them, in the event's time zone."""
     local = instant.astimezone(ZoneInfo(event.time_zone)).replace(microsecond=0) if instant else None
     return {
@@ -147,7 +147,7 @@ def _brought_up_to_date(
     for name in [name for name in fresh if name.startswith(f"{PREFIX}-")]:
         del fresh[name]
     for field in (key for key in now if ":" not in key):
-        fresh[field] = _merged(data.get(field, ""), before.get(field), now[field])
+        fresh[field] = merged(data.get(field, ""), before.get(field), now[field])
     sent = _sent_rows(data)
     known = {row["id"]: row for row in sent if row["id"]}
     rows = [_merged_row(type_id, known.get(type_id), before, now) for type_id in _type_names(now)]
@@ -175,11 +175,11 @@ def _merged_row(type_id: str, sent: Values | None, before: Values, now: Values) 
     row = {"id": type_id, "DELETE": sent["DELETE"] if sent else ""}
     for field in TYPE_FIELDS:
         key = f"{type_id}:{field}"
-        row[field] = _merged(sent[field], before.get(key), now[key]) if sent else now[key]
+        row[field] = merged(sent[field], before.get(key), now[key]) if sent else now[key]
     return row
 
 
-def _merged(sent: str, before: str | None, now: str) -> str:
+def merged(sent: str, before: str | None, now: str) -> str:
     """Return what was sent if its author changed it, and otherwise what is there now."""
     is_changed = before is not None and sent.replace("\r\n", "\n") != before
     return sent if is_changed else now

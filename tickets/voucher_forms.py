@@ -10,8 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
 from overlord.kernel import money, texts
-from overlord.kernel.form_fields import DateAndTime, WholeNumberField
-from overlord.kernel.numbers import LARGEST_ID
+from overlord.kernel.form_fields import DateAndTime, WholeNumberField, wrong
 from tickets import rules, voucher_rules
 from tickets.models import Event, TicketType, Voucher
 from tickets.voucher_models import NOT_IN_A_WORD
@@ -28,9 +27,11 @@ PRICE_RULES = [
 
 
 class CodeForm(forms.Form):
-    """What a code gives, from when to when, and how often."""
+    """What a code gives, from when to when, and how often. It carries what it was made from."""
 
-    version = WholeNumberField(min_value=1, max_value=LARGEST_ID, widget=forms.HiddenInput)
+    meanwhile: Sequence[str] = ()  # what others changed since the form was made
+
+    made_from = forms.CharField(required=False, widget=forms.HiddenInput)
     price_rule = forms.ChoiceField(label=_lazy("What it does to the price"), choices=PRICE_RULES)
     price_value = forms.CharField(
         label=_lazy("How much"),
@@ -96,7 +97,7 @@ class CodeForm(forms.Form):
             try:
                 rules.check_instant(instant)
             except ValueError as error:
-                raise forms.ValidationError(str(error)) from None
+                raise forms.ValidationError(wrong(error)) from None
         return instant
 
     def clean_note(self) -> str:
@@ -104,15 +105,20 @@ class CodeForm(forms.Form):
         try:
             return texts.one_line(text, most=voucher_rules.NOTE_LENGTH) if text.strip() else ""
         except ValueError as error:
-            raise forms.ValidationError(str(error)) from None
+            raise forms.ValidationError(wrong(error)) from None
 
     def clean(self) -> dict[str, Any]:
         given = self.cleaned_data
+        if self.meanwhile:
+            self.add_error(None, _("Nothing was saved, because somebody else changed this meanwhile."))
+            for sentence in self.meanwhile:
+                self.add_error(None, sentence)
+            self.add_error(None, _("Your own changes are still in the form. Check them and save again."))
         if "price_rule" in given and "price_value" in given:
             try:
                 given["price_value"] = self._value(given["price_rule"], given["price_value"].strip())
             except ValueError as error:
-                self.add_error("price_value", str(error))
+                self.add_error("price_value", wrong(error))
         begins, ends = given.get("valid_from"), given.get("valid_until")
         if begins and ends and begins >= ends:
             self.add_error("valid_until", _("A code must end after it begins."))
@@ -130,7 +136,7 @@ class CodeForm(forms.Form):
         if rule == PriceRule.PERCENT:
             number = text.removesuffix("%").strip()
             if not (number.isascii() and number.isdecimal() and len(number) <= 3 and 1 <= int(number) <= 100):
-                raise ValueError(_("Enter a whole number from 1 to 100."))
+                raise ValueError("Enter a whole number from 1 to 100.")
             return int(number)
         return money.to_minor(text, self.event.currency)
 
@@ -163,7 +169,7 @@ class NewCodeForm(CodeForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        del self.fields["version"]
+        del self.fields["made_from"]
 
     def clean_text(self) -> str:
         text: str = self.cleaned_data["text"].strip()
@@ -174,7 +180,7 @@ class NewCodeForm(CodeForm):
         try:
             return texts.one_line(text, most=voucher_rules.TEXT_LENGTH)
         except ValueError as error:
-            raise forms.ValidationError(str(error)) from None
+            raise forms.ValidationError(wrong(error)) from None
 
 
 def initial_of(voucher: Voucher, *, currency: str) -> dict[str, Any]:
@@ -184,7 +190,7 @@ def initial_of(voucher: Voucher, *, currency: str) -> dict[str, Any]:
         value = money.to_text(voucher.price_value, currency)
     elif voucher.price_rule == PriceRule.UNCHANGED:
         value = ""
-    plain = ("version", "price_rule", "opens_early", "most_uses", "valid_from", "valid_until", "note")
+    plain = ("price_rule", "opens_early", "most_uses", "valid_from", "valid_until", "note")
     return {
         **{name: getattr(voucher, name) for name in plain},
         "price_value": value,

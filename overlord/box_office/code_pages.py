@@ -25,10 +25,10 @@ from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID
 from overlord.shop import error_messages
 from overlord.shop.permissions import staff_with
-from tickets import voucher_services
+from tickets import voucher_edits, voucher_services
 from tickets.models import Event, Voucher
 from tickets.permissions import Permission
-from tickets.voucher_forms import CodeForm, NewCodeForm, initial_of
+from tickets.voucher_forms import CodeForm, NewCodeForm
 from tickets.voucher_rules import CodeExists, CodeLimitTooLow, CodeOutdated, CodeTooLong, PriceRule
 
 
@@ -100,30 +100,32 @@ def code_edit(request: HttpRequest, event_id: int, code_id: int) -> HttpResponse
     voucher = Voucher.objects.filter(pk=code_id, event_id=event_id).first()
     if voucher is None:
         raise NotFound()
-    known: dict[str, Any] = {"event": event, "types": selectors.ticket_types(event_id=event_id)}
+    types = selectors.ticket_types(event_id=event_id)
     with timezone.override(ZoneInfo(event.time_zone)):
         if request.method != "POST":
-            form = CodeForm(initial=initial_of(voucher, currency=event.currency), **known)
+            form = voucher_edits.form_of(voucher, event, types)
             return _form_page(request, event, form, voucher=voucher)
-        form = CodeForm(request.POST, **known)
-        if not form.is_valid():
-            return _form_page(request, event, form, voucher=voucher, status=HTTPStatus.BAD_REQUEST)
-        try:
-            voucher_services.voucher_change(
-                staff_id=actor_id(request),
-                now=clock.now(),
-                event_id=event_id,
-                voucher_id=code_id,
-                version=form.cleaned_data["version"],
-                terms=form.terms(),
-            )
-        except CodeLimitTooLow as refused:
-            return _refused(request, event, form, refused, voucher=voucher)
-        except CodeOutdated as refused:
-            messages.warning(request, error_messages.detail_of(refused))
-            return redirect("office_code", event_id, code_id)
-    messages.success(request, _("The code was saved."))
-    return redirect("office_codes", event_id)
+        form = voucher_edits.form_sent(voucher, event, types, request.POST)
+        if form.is_valid():
+            try:
+                voucher_services.voucher_change(
+                    staff_id=actor_id(request),
+                    event_id=event_id,
+                    voucher_id=code_id,
+                    version=voucher.version,
+                    terms=form.terms(),
+                    now=clock.now(),
+                )
+            except CodeLimitTooLow as refused:
+                return _refused(request, event, form, refused, voucher=voucher)
+            except CodeOutdated:
+                voucher.refresh_from_db()
+                form = voucher_edits.form_sent(voucher, event, types, request.POST)
+            else:
+                messages.success(request, _("The code was saved."))
+                return redirect("office_codes", event_id)
+        status = HTTPStatus.CONFLICT if form.meanwhile else HTTPStatus.BAD_REQUEST
+        return _form_page(request, event, form, voucher=voucher, status=status)
 
 
 class EndForm(forms.Form):

@@ -15,11 +15,12 @@ from overlord.accounts.models import User
 from overlord.journal.models import JournalEntry
 from overlord.kernel import db
 from tests.clients import permit
-from tickets import operations
+from tickets import operations, voucher_edits
 from tickets.models import Event, TicketType, Voucher
 from tickets.permissions import Permission
 from tickets.tests.forms import Form
 from tickets.tests.vouchers import reserve_with, voucher_make
+from tickets.voucher_forms import CodeForm
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -142,14 +143,57 @@ class TestOne:
         assert (voucher.text, voucher.price_value, voucher.most_uses) == ("SPRING", 100, 5)
         assert reserve_with(api, ticket_type, "SPRING").json()["unit_price"] == "1.00"
 
-    def test_an_outdated_form_changes_nothing(self, organiser: Client, event: Event) -> None:
+    def test_an_outdated_form_saves_nothing_and_says_what_changed(
+        self, organiser: Client, event: Event, ticket_type: TicketType
+    ) -> None:
         voucher = voucher_make(event)
         one, other = (Form(organiser, path(event, f"{voucher.pk}/")) for _ in range(2))
-        one.send(price_value="20")
-        other.send(price_value="30")
+        one.send(price_value="20", opens_early="on", ticket_types=str(ticket_type.pk))
+        organiser.post(path(event, f"{voucher.pk}/end/"), {"ended": "yes", "version": voucher.version + 1})
+        answer = other.send(note="Newsletter", price_value="30")
 
-        assert Voucher.objects.get().price_value == 20
-        assert "Somebody changed this code" in organiser.get(path(event)).content.decode()
+        page = answer.content.decode()
+        assert answer.status_code == 409
+        for sentence in (
+            "The code has ended.",
+            "How much changed from 10 to 20.",
+            "Presale changed from off to on.",
+            f"Ticket types changed from all that buyers see to {ticket_type.name}.",
+        ):
+            assert f"<li>{sentence}</li>" in page, sentence
+        voucher.refresh_from_db()
+        assert (voucher.note, voucher.price_value) == ("", 20)
+        assert (
+            other.send().status_code == 302
+        )  # what it shows now: the present values, and what its author wrote
+        voucher.refresh_from_db()
+        assert (voucher.note, voucher.price_value, voucher.opens_early) == ("Newsletter", 30, True)
+        assert [*voucher.ticket_types.all()] == [ticket_type]
+
+    def test_one_that_is_overtaken_while_it_is_saved_is_refused_too(
+        self, organiser: Client, event: Event, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        form_sent = voucher_edits.form_sent
+
+        def overtaken(voucher: Voucher, *given: Any) -> CodeForm:
+            form = form_sent(voucher, *given)
+            Voucher.objects.filter(pk=voucher.pk, version=1).update(version=2, price_value=20)
+            return form
+
+        monkeypatch.setattr(voucher_edits, "form_sent", overtaken)
+        answer = Form(organiser, path(event, f"{voucher_make(event).pk}/")).send(note="Newsletter")
+        assert (answer.status_code, Voucher.objects.get().note) == (409, "")
+
+    @pytest.mark.parametrize("made_from", ["", "x", "of another code"])
+    def test_one_that_does_not_say_what_it_was_made_from_shows_the_code_as_it_is(
+        self, organiser: Client, event: Event, made_from: str
+    ) -> None:
+        if made_from == "of another code":
+            other = Form(organiser, path(event, f"{voucher_make(event, 'OTHER').pk}/"))
+            made_from = other.fields["made_from"]
+        form = Form(organiser, path(event, f"{voucher_make(event).pk}/"))
+        assert form.send(price_value="30", made_from=made_from).status_code == 409
+        assert form.fields["price_value"] == "10"
 
     def test_a_limit_below_what_is_used_is_refused(
         self, organiser: Client, api: APIClient, event: Event, ticket_type: TicketType

@@ -1,0 +1,114 @@
+"""Edits of a voucher that were made from an outdated form, as `event_edits` has them of an event.
+
+A form carries what it was made from. When somebody else has changed the voucher since, nothing is saved, and the
+form is shown again with the present values, except for those that its author changed.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.core import signing
+from django.http import QueryDict
+from django.utils.translation import gettext as _
+
+from tickets.event_edits import Values, merged, moment_values
+from tickets.models import Event, TicketType, Voucher
+from tickets.voucher_forms import PRICE_RULES, CodeForm, initial_of
+
+SALT = "tickets.voucher_edits"
+TYPES = "ticket_types"  # the one field of several values
+SWITCH = "opens_early"
+ENDED = "ended"  # no field, but told of
+MOMENTS = ("valid_from", "valid_until")
+FIELDS = ("price_rule", "price_value", SWITCH, TYPES, "most_uses", *MOMENTS, "note")
+
+
+def form_of(voucher: Voucher, event: Event, types: list[TicketType]) -> CodeForm:
+    """Return the form of a voucher as it is now."""
+    first = {**initial_of(voucher, currency=event.currency), "made_from": _seal(voucher, event)}
+    return CodeForm(initial=first, event=event, types=types)
+
+
+def form_sent(voucher: Voucher, event: Event, types: list[TicketType], data: QueryDict) -> CodeForm:
+    """Return the form of a voucher as it was sent; an outdated one is brought up to date and says what changed."""
+    made_from = _made_from(data)
+    if (made_from.get("voucher"), made_from.get("version")) == (voucher.pk, voucher.version):
+        return CodeForm(data, event=event, types=types)
+    before: Values = made_from.get("values", {}) if made_from.get("voucher") == voucher.pk else {}
+    now, fresh = _values(voucher, event), data.copy()
+    for field in now.keys() - {ENDED}:
+        sent = _joined(data.getlist(field)) if field == TYPES else data.get(field, "")
+        value = merged(sent, before.get(field), now[field])
+        if field == TYPES:
+            fresh.setlist(field, value.split(",") if value else [])
+        elif value or field != SWITCH:
+            fresh[field] = value
+        else:
+            fresh.pop(field, None)  # a box that is not ticked is not sent
+    fresh["made_from"] = _seal(voucher, event)
+    form = CodeForm(fresh, event=event, types=types)
+    changes = list(_changes(before, now, {str(each.pk): each.name for each in types}))
+    form.meanwhile = changes or [_("Somebody saved this code again, but changed nothing.")]
+    return form
+
+
+def _seal(voucher: Voucher, event: Event) -> str:
+    """Return what a form of the voucher is made from, as the text of a hidden field."""
+    made_from = {"voucher": voucher.pk, "version": voucher.version, "values": _values(voucher, event)}
+    return signing.dumps(made_from, salt=SALT, compress=True)
+
+
+def _made_from(data: QueryDict) -> Mapping[str, Any]:
+    try:
+        found: Mapping[str, Any] = signing.loads(data.get("made_from", ""), salt=SALT)
+    except signing.BadSignature:
+        return {}
+    return found
+
+
+def _values(voucher: Voucher, event: Event) -> Values:
+    """Return what a form of the voucher shows now, and whether the voucher has ended."""
+    shown = initial_of(voucher, currency=event.currency)
+    plain = {name: str(shown[name] or "") for name in ("price_rule", "price_value", "most_uses", "note")}
+    return {
+        **plain,
+        SWITCH: "on" if voucher.opens_early else "",
+        TYPES: _joined([str(pk) for pk in shown[TYPES]]),
+        **moment_values("valid_from", voucher.valid_from, event),
+        **moment_values("valid_until", voucher.valid_until, event),
+        ENDED: "yes" if voucher.ended_at else "",
+    }
+
+
+def _joined(values: list[str]) -> str:
+    return ",".join(sorted(values))
+
+
+def _changes(before: Values, now: Values, names: Mapping[str, str]) -> Iterator[str]:
+    """Yield what differs between two states of a voucher, one sentence each; nothing when the first is unknown."""
+    if not before:
+        return
+    if before[ENDED] != now[ENDED]:
+        yield _("The code has ended.") if now[ENDED] else _("The code can be used again.")
+    for field in FIELDS:
+        was, is_now = _words(field, before, names), _words(field, now, names)
+        if was != is_now:
+            what = CodeForm.base_fields[field].label
+            yield (
+                _("%(what)s changed from %(before)s to %(now)s.")
+                % {"what": what, "before": was, "now": is_now}
+            )
+
+
+def _words(field: str, values: Values, names: Mapping[str, str]) -> str:
+    """Return the value of a field as people read it."""
+    if field in MOMENTS:
+        return f"{values[f'{field}_0']} {values[f'{field}_1']}".strip() or _("empty")
+    value = values[field]
+    if field == "price_rule":
+        return str(dict(PRICE_RULES)[value])
+    if field == SWITCH:
+        return _("on") if value else _("off")
+    if field == TYPES:
+        return ", ".join(names.get(pk, pk) for pk in value.split(",") if pk) or _("all that buyers see")
+    return value or _("empty")
