@@ -18,7 +18,7 @@ from checkout.permissions import Permission
 from overlord.accounts.selectors import actor_id
 from overlord.kernel import clock, money
 from overlord.kernel.errors import DomainError
-from overlord.kernel.form_fields import WholeNumberField
+from overlord.kernel.form_fields import WholeNumberField, wrong
 from overlord.kernel.numbers import LARGEST_ID
 from tickets.models import Reservation
 from tickets.permissions import Permission as TicketsPermission
@@ -78,7 +78,7 @@ class RefundForm(forms.Form):
         try:
             return money.to_minor(text, self.currency) if text else None
         except ValueError as error:
-            raise forms.ValidationError(str(error)) from None
+            raise forms.ValidationError(wrong(error)) from None
 
 
 class RefundInline(admin.TabularInline):

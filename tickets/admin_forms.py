@@ -6,9 +6,11 @@ from typing import Any
 
 from django import forms
 from django.contrib.admin.widgets import AdminSplitDateTime
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from overlord.kernel import money, texts, time_zones
-from overlord.kernel.form_fields import LongSelect, WholeNumberField, use_iso_formats
+from overlord.kernel.form_fields import LongSelect, WholeNumberField, use_iso_formats, wrong
 from tickets import event_edits, event_rules, event_selectors, rules
 from tickets.models import Event, Inventory, TicketType, default_time_zone
 
@@ -18,7 +20,17 @@ def _read(convert: Callable[[], Any]) -> Any:
     try:
         return convert()
     except ValueError as error:
-        raise forms.ValidationError(str(error)) from None
+        raise forms.ValidationError(wrong(error)) from None
+
+
+class MadeFromField(forms.CharField):
+    """What a form was made from: nothing that its author changes."""
+
+    widget = forms.HiddenInput
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Return that it has not."""
+        return False
 
 
 class EventForm(forms.ModelForm):
@@ -27,8 +39,9 @@ class EventForm(forms.ModelForm):
     meanwhile: Sequence[str] = ()  # what others changed since the form was made
     may_change_types = True
 
-    made_from = forms.CharField(widget=forms.HiddenInput(), required=False)
+    made_from = MadeFromField(required=False)
     time_zone = forms.ChoiceField(
+        label="Time zone",
         choices=lambda: [(name, name) for name in time_zones.names()],
         initial=default_time_zone,
         widget=LongSelect,
@@ -43,10 +56,10 @@ class EventForm(forms.ModelForm):
 
     def clean(self) -> dict[str, Any] | None:
         if self.meanwhile:
-            self.add_error(None, "Nothing was saved, because somebody else changed this event meanwhile.")
+            self.add_error(None, _("Nothing was saved, because somebody else changed this event meanwhile."))
             for sentence in self.meanwhile:
                 self.add_error(None, sentence)
-            self.add_error(None, "Your own changes are still in the form. Check them and save again.")
+            self.add_error(None, _("Your own changes are still in the form. Check them and save again."))
         return super().clean()
 
     def clean_name(self) -> str:
@@ -77,13 +90,13 @@ class EventForm(forms.ModelForm):
             _read(lambda: rules.check_instant(ends_at))
             begins = self.cleaned_data.get("date")
             if begins is not None and ends_at <= begins:
-                raise forms.ValidationError("An event must end after it begins.")
+                raise forms.ValidationError(_("An event must end after it begins."))
         return ends_at
 
     def clean_currency(self) -> str:
         currency = self.cleaned_data["currency"].upper()
         if not money.is_currency(currency):
-            raise forms.ValidationError("Enter a currency code of ISO 4217, for example EUR.")
+            raise forms.ValidationError(_("Enter a currency code of ISO 4217, for example EUR."))
         before = self.initial.get("currency")
         if self.instance.pk and currency != before:
             self._check_currency_may_change(before)
@@ -91,35 +104,37 @@ class EventForm(forms.ModelForm):
 
     def _check_currency_may_change(self, before: str | None) -> None:
         if event_selectors.is_reserved(event_id=self.instance.pk):
-            sentence = f"Tickets were reserved in {before}, so the currency can no longer be changed."
-            raise forms.ValidationError(sentence)
+            sentence = _("Tickets were reserved in %(currency)s, so the currency can no longer be changed.")
+            raise forms.ValidationError(sentence % {"currency": before})
         if event_selectors.has_codes_with_amounts(event_id=self.instance.pk):
-            sentence = (
-                f"The event has codes with amounts in {before}, so the currency can no longer be changed."
-            )
-            raise forms.ValidationError(sentence)
+            sentence = _("The event has codes with amounts in %(currency)s, so its currency stays.")
+            raise forms.ValidationError(sentence % {"currency": before})
         if not self.may_change_types:
-            sentence = "This changes all prices. You do not have permission to change ticket types."
+            sentence = _("This changes all prices. You do not have permission to change ticket types.")
             raise forms.ValidationError(sentence)
 
 
 class TicketTypeForm(forms.ModelForm):
     """A ticket type with what is decided about its sale, as if it were one thing."""
 
-    price = forms.CharField(max_length=30, help_text="For example 15.00.")
-    capacity = WholeNumberField(min_value=0, max_value=rules.LARGEST_AMOUNT)
+    price = forms.CharField(label="Price", max_length=30, help_text="For example 15.00.")
+    capacity = WholeNumberField(label="Capacity", min_value=0, max_value=rules.LARGEST_AMOUNT)
     max_per_user = WholeNumberField(
         min_value=1, max_value=rules.LARGEST_AMOUNT, initial=10, label="Limit per person"
     )
     opens_at = forms.SplitDateTimeField(
-        required=False, widget=AdminSplitDateTime(), help_text="Leave empty to open the sale at once."
+        label="Opens at",
+        required=False,
+        widget=AdminSplitDateTime(),
+        help_text="Leave empty to open the sale at once.",
     )
     closes_at = forms.SplitDateTimeField(
+        label="Closes at",
         required=False,
         widget=AdminSplitDateTime(),
         help_text="Leave empty to close it when the event begins.",
     )
-    paused = forms.BooleanField(required=False)
+    paused = forms.BooleanField(label="Paused", required=False)
 
     class Meta:
         model = TicketType
@@ -172,7 +187,12 @@ class TicketTypeForm(forms.ModelForm):
     def clean_capacity(self) -> int:
         capacity: int = self.cleaned_data["capacity"]
         if capacity < self.taken:
-            raise forms.ValidationError(f"{self.taken} tickets are on hold or sold already.")
+            sentence = ngettext(
+                "%(n)s ticket is on hold or sold already.",
+                "%(n)s tickets are on hold or sold already.",
+                self.taken,
+            )
+            raise forms.ValidationError(sentence % {"n": self.taken})
         return capacity
 
     def clean_opens_at(self) -> datetime | None:
@@ -195,7 +215,7 @@ class TicketTypeForm(forms.ModelForm):
             try:
                 event_rules.check_sale_times(opens_at=opens_at, closes_at=closing)
             except ValueError as error:
-                self.add_error("opens_at", str(error))
+                self.add_error("opens_at", wrong(error))
         return cleaned
 
 
@@ -238,11 +258,11 @@ class TicketTypeFormSet(forms.BaseInlineFormSet):
                 continue
             key = rules.name_key(line.cleaned_data["name"])
             if key in names:
-                line.add_error("name", "Another ticket type of this event has this name.")
+                line.add_error("name", _("Another ticket type of this event has this name."))
             names.add(key)
 
     @staticmethod
     def _check_deletable(line: forms.ModelForm) -> None:
         if line.instance.pk and event_selectors.is_type_reserved(ticket_type=line.instance.pk):
-            sentence = f"Tickets of type {line.instance.name} were reserved, so it cannot be deleted."
-            raise forms.ValidationError(sentence)
+            sentence = _("Tickets of type %(name)s were reserved, so it cannot be deleted.")
+            raise forms.ValidationError(sentence % {"name": line.instance.name})

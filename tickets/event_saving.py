@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Any
 
+from django.utils.translation import gettext_noop
+
 from tickets import event_operations
 from tickets.admin_forms import EventForm, TicketTypeForm
 from tickets.event_rules import PlaceAndTime
@@ -19,7 +21,7 @@ SENTENCES = {
     "ticket_type_unique_in_event": "Two ticket types of an event cannot have the same name.",
     "event_currency_fixed": "Tickets have been reserved meanwhile, so the currency can no longer be changed.",
 }
-TYPE_RESERVED = "Tickets of a type that you deleted have been reserved meanwhile."
+TYPE_RESERVED = gettext_noop("Tickets of a type that you deleted have been reserved meanwhile.")
 
 
 def event_write(*, form: EventForm, now: datetime) -> None:
@@ -28,7 +30,7 @@ def event_write(*, form: EventForm, now: datetime) -> None:
     if event._state.adding:
         event.save()
         return
-    changed = {*form.changed_data} - {"made_from"}
+    changed = {*form.changed_data}
     event.save(update_fields=changed)
     if "date" in changed:
         event_operations.event_moved(event_id=event.pk, before=form.initial["date"], after=event.date)

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import IntegrityError
 from django.db.models import ProtectedError
 from django.http import QueryDict
+from django.utils.translation import gettext as _
 
 from overlord.journal import operations as journal
 from overlord.journal.actions import Action
@@ -65,7 +66,7 @@ def event_save(
     else:
         return EventForms(event=forms.event, types=forms.types, saved=forms.event.instance.pk)
     refused = event_forms(event_id=event_id, data=data, may_pause=may_pause)
-    refused.event.add_error(None, sentence)
+    refused.event.add_error(None, _(sentence))
     return refused
 
 

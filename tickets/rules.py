@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
-from overlord.kernel.errors import Conflict, DomainError, Forbidden, Gone, Invalid, TooMany
+from overlord.kernel.errors import Conflict, DomainError, Forbidden, Gone, Invalid, TooMany, WrongValue
 from tickets.event_rules import EventStatus
 
 LARGEST_AMOUNT = 2**31 - 1  # of tickets: what PostgreSQL's integer holds
@@ -184,7 +184,9 @@ def check_instant(instant: datetime) -> None:
     except OverflowError:
         in_utc = None
     if in_utc is None or not EARLIEST <= in_utc < LATEST:
-        raise ValueError(f"The year must be from {EARLIEST.year} to {LATEST.year - 1}.")
+        raise WrongValue(
+            "The year must be from %(first)s to %(last)s.", first=EARLIEST.year, last=LATEST.year - 1
+        )
 
 
 def sale_state(

@@ -20,6 +20,7 @@ from overlord.kernel.errors import DomainError, NotFound
 from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID
+from overlord.shop import error_messages
 from overlord.shop.permissions import staff_with
 from tickets.models import Event
 
@@ -69,7 +70,7 @@ def cancel(request: HttpRequest, event_id: int) -> HttpResponse:
         raise
     except DomainError as refused:
         event.refresh_from_db()
-        form.add_error(None, refused.detail)
+        form.add_error(None, error_messages.detail_of(refused))
         form.data = {**{name: form.data[name] for name in form.data}, "version": str(event.version)}
         return _ask(request, event, form, status=problems.status_of(refused))
     messages.success(request, _("The event is cancelled. Its orders are being refunded."))

@@ -19,7 +19,7 @@ from overlord.accounts.selectors import actor_id
 from overlord.box_office import selectors
 from overlord.kernel import money, problems, texts
 from overlord.kernel.errors import DomainError, NotFound
-from overlord.kernel.form_fields import WholeNumberField
+from overlord.kernel.form_fields import WholeNumberField, wrong
 from overlord.kernel.methods import allow
 from overlord.shop import error_messages, formats
 from overlord.shop.permissions import staff_with
@@ -72,7 +72,7 @@ class CounterForm(forms.Form):
         try:
             return texts.one_line(name, most=rules.BUYER_NAME_LENGTH) if name.strip() else ""
         except ValueError as error:
-            raise forms.ValidationError(str(error)) from None
+            raise forms.ValidationError(wrong(error)) from None
 
     def quantities(self) -> dict[int, int]:
         """Return how many of each type were asked for, by a valid form."""

@@ -22,11 +22,12 @@ from overlord.accounts.selectors import actor_id
 from overlord.box_office import selectors
 from overlord.kernel import money
 from overlord.kernel.errors import DomainError, NotFound
-from overlord.kernel.form_fields import WholeNumberField
+from overlord.kernel.form_fields import WholeNumberField, wrong
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID
 from overlord.shop import error_messages
 from overlord.shop.permissions import staff_with
+from tickets import voucher_labels
 from tickets.models import Reservation
 
 
@@ -73,7 +74,7 @@ class RefundForm(forms.Form):
         try:
             return money.to_minor(text, self.currency) if text else None
         except ValueError as error:
-            raise forms.ValidationError(str(error)) from None
+            raise forms.ValidationError(wrong(error)) from None
 
 
 @allow("GET")
@@ -127,7 +128,14 @@ def _page(
     known = {"before": buyer.contact_email, "email": buyer.contact_email, "name": buyer.contact_name}
     context = {
         "order_id": order_id,
-        "lines": [{"line": each, "total": money.to_text(each.total_minor, each.currency)} for each in lines],
+        "lines": [
+            {
+                "line": each,
+                "total": money.to_text(each.total_minor, each.currency),
+                "code": voucher_labels.used(each),
+            }
+            for each in lines
+        ],
         "event": lines[0].ticket_type.event,
         "buyer": buyer,
         "state": _state(found),

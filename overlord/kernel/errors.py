@@ -7,6 +7,17 @@ to the rule that raises it. `problems` gives each category its HTTP status.
 from typing import Any, ClassVar
 
 
+class WrongValue(ValueError):
+    """What is wrong with a value: a sentence in English, and the facts that it names as `%(name)s`.
+
+    `str` is the sentence with its facts. A form says it in the reader's language (`form_fields.wrong`).
+    """
+
+    def __init__(self, sentence: str, **facts: Any) -> None:
+        super().__init__(sentence % facts if facts else sentence)
+        self.sentence, self.facts = sentence, facts
+
+
 class DomainError(Exception):
     """An error that the client is told. `code` is stable; `facts` are what a program may act upon."""
 

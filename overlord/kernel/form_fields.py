@@ -11,9 +11,17 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
+from overlord.kernel.errors import WrongValue
 from overlord.kernel.numbers import whole_number
 
 DATE_FORMAT, TIME_FORMAT = "%Y-%m-%d", "%H:%M:%S"
+
+
+def wrong(error: ValueError) -> str:
+    """Return in the reader's language what is wrong with a value."""
+    if isinstance(error, WrongValue) and error.facts:
+        return _(error.sentence) % error.facts
+    return _(str(error))
 
 
 class WholeNumberField(forms.IntegerField):
@@ -32,7 +40,7 @@ class WholeNumberField(forms.IntegerField):
         try:
             return whole_number(given, least=self.min_value, most=self.max_value)
         except ValueError as error:
-            raise ValidationError(_(str(error)), code="invalid") from None
+            raise ValidationError(wrong(error), code="invalid") from None
 
 
 def use_iso_formats(fields: Mapping[str, forms.Field]) -> None:

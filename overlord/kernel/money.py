@@ -7,6 +7,8 @@ from functools import lru_cache
 from babel.numbers import get_currency_precision
 from iso4217 import Currency
 
+from overlord.kernel.errors import WrongValue
+
 LARGEST_MINOR = 10**12  # far above any ticket, far below what a bigint holds
 _PLAIN = re.compile(r"([0-9]{1,19})(?:\.([0-9]{1,4}))?")
 _SHOWN = 40  # how many characters of a wrong amount an error message shows
@@ -46,12 +48,18 @@ def to_minor(text: str, currency: str) -> int:
     """
     plain = _PLAIN.fullmatch(text)
     if plain is None:
-        raise ValueError(f"{text[:_SHOWN]!r} is not an amount of money in plain digits, such as 15.00.")
+        raise WrongValue(
+            "%(text)r is not an amount of money in plain digits, such as 15.00.", text=text[:_SHOWN]
+        )
     whole, fraction = plain[1], plain[2] or ""
     places = digits(currency)
     if len(fraction) > places:
-        raise ValueError(f"{text!r} has more decimals than {currency} has.")
+        raise WrongValue("%(text)r has more decimals than %(currency)s has.", text=text, currency=currency)
     minor = int(whole + fraction.ljust(places, "0"))
     if minor > LARGEST_MINOR:
-        raise ValueError(f"{text!r} is not an amount between 0 and {to_text(LARGEST_MINOR, currency)}.")
+        raise WrongValue(
+            "%(text)r is not an amount between 0 and %(most)s.",
+            text=text,
+            most=to_text(LARGEST_MINOR, currency),
+        )
     return minor

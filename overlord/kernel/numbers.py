@@ -2,6 +2,8 @@
 
 import re
 
+from overlord.kernel.errors import WrongValue
+
 LARGEST_ID = 2**63 - 1  # what PostgreSQL's bigint holds
 
 _DIGITS = re.compile(r"[0-9]{1,19}")  # 19 are enough for any bigint
@@ -17,5 +19,5 @@ def whole_number(given: object, *, least: int, most: int) -> int:
     if isinstance(given, str) and _DIGITS.fullmatch(given):
         number = int(given)
     if number is None or not least <= number <= most:
-        raise ValueError(f"This must be a whole number from {least} to {most}.")
+        raise WrongValue("This must be a whole number from %(least)s to %(most)s.", least=least, most=most)
     return number

@@ -3,6 +3,8 @@
 import re
 import unicodedata
 
+from overlord.kernel.errors import WrongValue
+
 
 def one_line(text: str, *, most: int) -> str:
     """Return a name on one line, with single spaces; raise ValueError, with a sentence, for what cannot be one.
@@ -25,5 +27,5 @@ def _checked(text: str, *, most: int, allowed: str = "") -> str:
     if any(unicodedata.category(each) in ("Cc", "Cs") and each not in allowed for each in text):
         raise ValueError("This contains a control character or an invalid character. Remove it.")
     if len(text) > most:
-        raise ValueError(f"This has {len(text)} characters. At most {most} are allowed.")
+        raise WrongValue("This has %(n)s characters. At most %(most)s are allowed.", n=len(text), most=most)
     return text

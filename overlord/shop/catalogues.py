@@ -92,7 +92,9 @@ def _sentences(nodes: Iterable[ast.AST]) -> Iterator[str]:
             case ast.Assign(targets=[ast.Name(id="SENTENCES")], value=ast.Dict(values=values)):
                 yield from (str(each.value) for each in values if isinstance(each, ast.Constant))
             case ast.Raise(
-                exc=ast.Call(func=ast.Name(id="ValueError"), args=[ast.Constant(value=str(text))])
+                exc=ast.Call(
+                    func=ast.Name(id="ValueError" | "WrongValue"), args=[ast.Constant(value=str(text))]
+                )
             ):
                 if text.endswith("."):
                     yield text

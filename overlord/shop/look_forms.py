@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
 from overlord.kernel import texts
+from overlord.kernel.form_fields import wrong
 from overlord.shop import colours
 from overlord.shop.models import ADDRESS_LENGTH, TEXT_LENGTH, Look
 
@@ -56,7 +57,7 @@ def _read(convert: Callable[[], str]) -> str:
     try:
         return convert()
     except ValueError as error:
-        raise forms.ValidationError(_(str(error))) from None
+        raise forms.ValidationError(wrong(error)) from None
 
 
 class LookForm(forms.ModelForm):

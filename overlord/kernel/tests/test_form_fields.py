@@ -1,8 +1,13 @@
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 from django import forms
 from django.test.html import parse_html
+from django.utils import translation
 
-from overlord.kernel.form_fields import LongSelect
+from overlord.kernel import money, numbers, texts
+from overlord.kernel.form_fields import LongSelect, wrong
 
 CHOICES = [("", "---"), ("a&b", "A & <b>"), (7, "seven")]
 
@@ -13,3 +18,34 @@ def test_a_long_select_is_the_element_that_django_makes(chosen: object) -> None:
     long, short = (kind(attrs=attributes, choices=CHOICES) for kind in (LongSelect, forms.Select))
 
     assert parse_html(long.render("zone", chosen)) == parse_html(short.render("zone", chosen))
+
+
+@pytest.mark.parametrize(
+    ("read", "english", "german"),
+    [
+        (
+            partial(money.to_minor, "15,00", "EUR"),
+            "'15,00' is not an amount of money in plain digits, such as 15.00.",
+            "'15,00' ist kein Geldbetrag in einfachen Ziffern wie 15.00.",
+        ),
+        (
+            partial(texts.one_line, "too long", most=3),
+            "This has 8 characters. At most 3 are allowed.",
+            "Das hat 8 Zeichen. Höchstens 3 sind erlaubt.",
+        ),
+        (partial(texts.one_line, " ", most=3), "This must not be empty.", "Das darf nicht leer sein."),
+        (
+            partial(numbers.whole_number, "100 %", least=1, most=9),
+            "This must be a whole number from 1 to 9.",
+            "Das muss eine ganze Zahl von 1 bis 9 sein.",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_value_is_said_in_the_readers_language(
+    read: Callable[[], object], english: str, german: str
+) -> None:
+    with pytest.raises(ValueError, match=r"must|characters|amount") as refused:
+        read()
+    assert str(refused.value) == wrong(refused.value) == english
+    with translation.override("de"):
+        assert wrong(refused.value) == german
