@@ -9,7 +9,7 @@ from overlord.kernel import money
 from overlord.shop import formats
 from tickets import voucher_rules
 from tickets.availability_labels import Label
-from tickets.models import Voucher
+from tickets.models import Reservation, Voucher
 from tickets.voucher_rules import PriceRule, VoucherState
 
 
@@ -29,6 +29,17 @@ def gives(voucher: Giving, *, currency: str) -> str:
     price = _price(voucher, currency)
     presale = _("presale") if voucher.opens_early else ""
     return ", ".join(filter(None, (price, presale))) or _("chosen ticket types")
+
+
+def used(held: Reservation) -> str:
+    """Write with which code a reservation was made, and what it takes off: "code SPRING: €1.50 off each"."""
+    if held.voucher is None:
+        return ""
+    known = {"code": held.voucher.text}
+    if not held.discount_minor:
+        return _("code %(code)s") % known
+    known["off"] = formats.money(money.to_text(held.discount_minor, held.currency), held.currency)
+    return _("code %(code)s: %(off)s off each") % known
 
 
 def _price(voucher: Giving, currency: str) -> str:

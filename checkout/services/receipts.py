@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.mail import EmailMessage, EmailMultiAlternatives, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import Error as DatabaseError
+from django.db.models import prefetch_related_objects
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -22,6 +23,7 @@ from overlord.kernel import db, money
 from overlord.shop import formats, look
 from overlord.shop.languages import spoken
 from tickets import selectors as tickets
+from tickets import voucher_labels
 from tickets.admission import selectors as admission
 from tickets.admission.documents import order_calendar, order_documents
 from tickets.admission.models import HandOverNotice, HolderNotice
@@ -190,6 +192,7 @@ def _receipt_message(receipt: Receipt) -> EmailMessage:
 def _receipt_facts(payment: Payment, lines: Sequence[Reservation], event: Event) -> dict[str, Any]:
     """Return what only a receipt says: the price of each line, the link to the tickets, and who sells."""
     shop = look.current()
+    prefetch_related_objects(lines, "voucher")
     paid_at = max(each.validated_at or payment.created for each in lines)
     link = reverse("tickets_shown", args=[admission.order_link(order_id=payment.reservation_id)])
     return {
@@ -198,6 +201,7 @@ def _receipt_facts(payment: Payment, lines: Sequence[Reservation], event: Event)
                 "quantity": each.quantity,
                 "name": each.ticket_type.name,
                 "total": _money(each.total_minor, each.currency),
+                "code": voucher_labels.used(each),
             }
             for each in lines
         ],

@@ -16,15 +16,17 @@ from rest_framework.test import APIClient
 
 from checkout import services
 from checkout.models import Incident, Payment, Receipt
+from checkout.permissions import Permission
 from checkout.services import receipts
 from checkout.tests.paying import PAYMENTS, pay, work
 from overlord.accounts.models import User
 from overlord.shop import look
 from overlord.shop.models import Look
-from tests.clients import api_of
+from tests.clients import api_of, permit
 from tests.threads import together
 from tickets.models import TicketType
 from tickets.tests.reserving import reserve
+from tickets.tests.vouchers import reserve_with, voucher_make
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -47,6 +49,29 @@ def test_it_says_what_was_bought(paid: Payment, buyer: User) -> None:
     assert paid.reservation.ticket_type.event.name in message.subject
     assert "2 x" in message.body
     assert "€30.00" in message.body
+
+
+def test_it_names_the_code_that_gave_the_price(
+    api: APIClient, ticket_type: TicketType, user_make: Callable[..., User]
+) -> None:
+    voucher_make(ticket_type.event)
+    order = reserve_with(api, ticket_type, "SPRING", 2).json()["id"]
+    made = api.post(PAYMENTS, {"reservation_id": order}, format="json").json()
+    payment = Payment.objects.get(pk=made["id"])
+    pay(api, payment)
+    work(payment)
+    services.receipts_send()
+
+    [message] = mail.outbox
+    assert isinstance(message, EmailMultiAlternatives)
+    assert "€27.00 (code SPRING: €1.50 off each)" in message.body
+    assert "code SPRING: €1.50 off each" in str(message.alternatives[0][0])
+    client = Client(headers={"accept": "text/html"})
+    client.force_login(permit(user_make(), Permission.MANAGE_ORDERS))
+    assert "code SPRING: €1.50 off each" in client.get(f"/office/orders/{order}/").content.decode()
+    client.force_login(payment.buyer)
+    for page in (f"/checkout/{order}/", "/me/"):
+        assert "code SPRING: €1.50 off each" in client.get(page).content.decode()
 
 
 def test_it_has_the_link_to_the_tickets_and_names_the_seller_as_text_and_as_html(paid: Payment) -> None:

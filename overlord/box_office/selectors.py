@@ -133,9 +133,9 @@ def _meant(text: str) -> Q:
 
 
 def order(*, order_id: int) -> list[Reservation]:
-    """Return the reservations of an order with buyer, type and event, by id; none for another number."""
+    """Return the reservations of an order with buyer, type, event and voucher, by id; none for another number."""
     lines = Reservation.objects.filter(Q(pk=order_id, lead=None) | Q(lead_id=order_id)).order_by("pk")
-    return list(lines.select_related("buyer", "ticket_type__event"))
+    return list(lines.select_related("buyer", "ticket_type__event", "voucher"))
 
 
 def tickets(*, order_id: int) -> list[Ticket]:
