@@ -137,6 +137,9 @@ class Refund(models.Model):
             models.Index(
                 fields=["next_look_at"], condition=Q(next_look_at__isnull=False), name="refund_to_look_after"
             ),
+            models.Index(
+                fields=["created", "id"], condition=Q(requested_by__isnull=False), name="refund_by_staff"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -197,6 +200,7 @@ class CounterSale(models.Model):
 
     class Meta:
         permissions = [("sell_at_counter", "Can sell at the counter, for cash or free")]
+        indexes = [models.Index(fields=["at", "payment"], name="counter_sale_by_time")]
 
     def __str__(self) -> str:
         return f"sale of payment {self.payment_id} at the counter"
@@ -276,6 +280,7 @@ class OrderRecord(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(what__in=[*OrderDeed]), name="order_record_deed_known")
         ]
+        indexes = [models.Index(fields=["at", "id"], name="order_record_by_time")]
 
     def __str__(self) -> str:
         return f"{self.what} of order {self.order_id}"

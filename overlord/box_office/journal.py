@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from overlord.box_office.journal_sources import SOURCES, Deed, Source
 from overlord.kernel.numbers import LARGEST_ID, whole_number
@@ -74,6 +74,12 @@ def page(*, wanted: Wanted, before: Position | None) -> JournalPage:
 def _rows(
     number: int, source: Source, wanted: Wanted, before: Position | None
 ) -> Iterator[tuple[Position, Deed]]:
+    for row in query(number, source, wanted, before):
+        yield Position(getattr(row, source.at), number, row.pk), source.deed(row)
+
+
+def query(number: int, source: Source, wanted: Wanted, before: Position | None) -> QuerySet[Any]:
+    """Select the latest rows of a source that are wanted, and one more than a page has."""
     rows = source.rows()
     numbers = (
         (wanted.event, source.of_event),
@@ -87,18 +93,15 @@ def _rows(
         rows = rows.filter(source.of_action(wanted.action))
     if before is not None:
         rows = rows.filter(_older(number, source.at, before))
-    for row in rows.order_by(f"-{source.at}", "-pk")[: ON_A_PAGE + 1]:
-        yield Position(getattr(row, source.at), number, row.pk), source.deed(row)
+    return rows.order_by(f"-{source.at}", "-pk")[: ON_A_PAGE + 1]
 
 
 def _older(number: int, at: str, before: Position) -> Q:
-    """Return what comes after a position in a source of that number."""
-    earlier = Q(**{f"{at}__lt": before.at})
+    """Return what comes after a position in a source of that number. An index on time begins there."""
+    earlier, until = Q(**{f"{at}__lt": before.at}), Q(**{f"{at}__lte": before.at})
     if number > before.source:
-        return earlier | Q(**{at: before.at})
-    if number == before.source:
-        return earlier | Q(**{at: before.at, "pk__lt": before.pk})
-    return earlier
+        return until
+    return until & (earlier | Q(pk__lt=before.pk)) if number == before.source else earlier
 
 
 def labels() -> list[tuple[str, str]]:

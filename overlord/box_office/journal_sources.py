@@ -13,6 +13,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db.models import F, Model, Q, QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import gettext_noop
 
 from checkout.models import CounterSale, EventCancellation, OrderRecord, Refund
 from checkout.order_rules import OrderDeed
@@ -223,11 +224,42 @@ LINES = Source(
 
 # The admin -----------------------------------------------------------------------------------------------
 ADMIN = {ADDITION: _lazy("Admin: added"), CHANGE: _lazy("Admin: changed"), DELETION: _lazy("Admin: deleted")}
+ADMIN_SENTENCES = {
+    ADDITION: _lazy("Admin: added %(model)s %(name)s"),
+    CHANGE: _lazy("Admin: changed %(model)s %(name)s"),
+    DELETION: _lazy("Admin: deleted %(model)s %(name)s"),
+}
+# What the admin calls the models and fields that it edits. Its log keeps these words in English, and `LogEntry`
+# translates them for the reader; what is Django's own is translated there.
+ADMIN_WORDS = (
+    gettext_noop("event"),
+    gettext_noop("ticket type"),
+    gettext_noop("Name"),
+    gettext_noop("Venue"),
+    gettext_noop("Address"),
+    gettext_noop("Date"),
+    gettext_noop("Ends at"),
+    gettext_noop("Time zone"),
+    gettext_noop("Currency"),
+    gettext_noop("Description"),
+    gettext_noop("Buyers"),
+    gettext_noop("Opening"),
+    gettext_noop("Price"),
+    gettext_noop("Capacity"),
+    gettext_noop("Limit per person"),
+    gettext_noop("Opens at"),
+    gettext_noop("Closes at"),
+    gettext_noop("Paused"),
+    gettext_noop("Hidden"),
+)
 
 
 def _logged(row: LogEntry) -> Deed:
     model = row.content_type.model_class() if row.content_type else None
-    what = f"{ADMIN[row.action_flag]} {row.content_type.name if row.content_type else ''} {row.object_repr}"
+    name = _(row.content_type.name) if row.content_type else ""
+    what = str(ADMIN_SENTENCES[row.action_flag]) % {"model": name, "name": row.object_repr}
+    if row.is_change() and (changes := row.get_change_message()):
+        what = f"{what}. {changes}"
     number = row.object_id or ""
     about = int(number) if number.isdecimal() else None
     return Deed(at=row.action_time, actor=row.user, what=what, event=about if model is Event else None)

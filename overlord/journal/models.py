@@ -39,6 +39,7 @@ class JournalEntry(models.Model):
         permissions = [("view_journal", "Can see who did what")]
         indexes = [
             models.Index(fields=["at", "id"], name="journal_by_time"),
+            models.Index(fields=["action", "at", "id"], name="journal_of_action"),
             models.Index(
                 fields=["event_number"], condition=Q(event_number__isnull=False), name="journal_of_event"
             ),

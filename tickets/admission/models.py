@@ -135,7 +135,12 @@ class Scan(models.Model):
                 name="scan_undone_was_admitted",
             ),
         ]
-        indexes = [models.Index(fields=["event", "recorded_at"], name="scan_by_event")]
+        indexes = [
+            models.Index(fields=["event", "recorded_at"], name="scan_by_event"),
+            models.Index(
+                fields=["undone_at", "id"], condition=Q(undone_at__isnull=False), name="scan_undone"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"scan {self.scan_id} ({self.result})"

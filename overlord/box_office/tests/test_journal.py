@@ -1,14 +1,18 @@
 """The journal's page: what staff did, wherever it is kept, once, the latest first."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.contrib import admin
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.db import connection
-from django.test import Client
+from django.db import connection, transaction
+from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.translation import gettext
 from rest_framework.test import APIClient
 
 from checkout.models import Payment
@@ -16,7 +20,9 @@ from checkout.permissions import Permission as MoneyPermission
 from checkout.tests.paying import pay, work
 from overlord.accounts.models import User
 from overlord.box_office import journal
+from overlord.box_office import journal_sources as sources
 from overlord.box_office.journal import Wanted
+from overlord.box_office.journal_sources import SOURCES
 from overlord.journal import services
 from overlord.journal.actions import Action
 from overlord.journal.models import JournalEntry
@@ -131,6 +137,72 @@ def test_pages_follow_one_another_without_a_gap_and_cost_the_same(
     assert [at for at, _ in seen] == sorted((at for at, _ in seen), reverse=True)
     assert sum(what == "Paused the sale" for _, what in seen) == JournalEntry.objects.count()
     assert len(queries) == 1
+
+
+def test_what_was_done_in_the_admin_is_told_in_the_readers_language(
+    mona: User, ticket_type: TicketType
+) -> None:
+    event = ticket_type.event
+    of_type = {"name": "ticket type", "object": "Stalls", "fields": ["Price"]}
+    changes = [{"changed": {"fields": ["Venue"]}}, {"changed": of_type}]
+    LogEntry.objects.log_actions(mona.pk, [event], CHANGE, changes, single_object=True)
+
+    english = f"Admin: changed event {event.name}. Changed Venue. Changed Price for ticket type “Stalls”."
+    assert said(event=event.pk) == [english]
+    with translation.override("de"):
+        [german] = said(event=event.pk)
+    assert german.startswith(f"Admin: Veranstaltung {event.name} geändert. ")
+    assert not {"changed", "Venue", "Price", "ticket"} & set(re.findall(r"\w+", german))
+
+
+def test_each_word_that_the_admin_writes_has_a_translation(rf: RequestFactory, user_make: Any) -> None:
+    request = rf.get("/admin/")
+    request.user = user_make(is_staff=True, is_superuser=True)
+    words: set[str] = set()
+    for model, page in admin.site._registry.items():
+        if not page.has_change_permission(request):
+            continue
+        forms = [page.get_form(request, model(), change=True)]
+        inlines = page.get_inline_instances(request)
+        forms += [inline.get_formset(request).form for inline in inlines]
+        words |= {str(each._meta.verbose_name) for each in (model, *(inline.model for inline in inlines))}
+        words |= {str(field.label or name) for form in forms for name, field in form.base_fields.items()}
+    with translation.override("de"):
+        same = {word for word in words if gettext(word) == word}
+
+    assert {"event", "ticket type", "Price", "Time zone", "Username"} <= words
+    assert same <= {"Name", "Status", "made_from", "DELETE"}
+
+
+LARGE = [
+    number for number, source in enumerate(SOURCES) if source not in (sources.CANCELLATIONS, sources.LINES)
+]
+
+
+def plan_of(number: int) -> str:
+    """Return how PostgreSQL reads a source where it can do without reading and sorting all of it."""
+    position = journal.Position(timezone.now(), number, 1)
+    with connection.cursor() as cursor:
+        for way in ("seqscan", "bitmapscan", "sort"):
+            cursor.execute(f"SET LOCAL enable_{way} = off")
+    return journal.query(number, SOURCES[number], Wanted(), position).explain()
+
+
+@pytest.mark.parametrize("number", LARGE)
+def test_a_page_is_read_by_an_index_on_time(number: int) -> None:
+    with transaction.atomic():
+        plan = plan_of(number)
+    assert f"Index Cond: ({SOURCES[number].at} <= " in plan, plan
+    assert "Sort" not in plan, plan
+
+
+def test_without_its_index_a_source_is_sorted_for_each_page() -> None:
+    """Negative control."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("DROP INDEX order_record_by_time")
+        plan = plan_of(SOURCES.index(sources.RECORDS))
+        transaction.set_rollback(True)
+    assert "Sort" in plan
 
 
 @pytest.mark.parametrize("asked", ["x", "~1~2", "2027-01-01~1~2", "2027-01-01T00:00:00Z~1", "9" * 400, "\0"])
