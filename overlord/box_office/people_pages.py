@@ -99,6 +99,7 @@ def _people_context(request: HttpRequest, form: InviteForm) -> dict[str, Any]:
     return {
         "form": form,
         "may_make_roles": own.cover(roles.rights_of_all()),
+        "roles_lack": {name: ", ".join(missing) for name, missing in roles.roles_lack().items()},
         "rows": [
             {
                 "person": each,
@@ -127,11 +128,11 @@ def _roles(request: HttpRequest) -> list[tuple[int, str]]:
 @allow("GET", "POST")
 @staff_with(Permission.MANAGE_STAFF)
 def roles_make(request: HttpRequest) -> HttpResponse:
-    """Make the usual roles, where there are none yet."""
+    """Make the usual roles, where there are none yet, or give them what a new version brings."""
     if request.method != "POST":
         return redirect("office_people")
     if accounts.rights_of(user_id=actor_id(request)).cover(roles.rights_of_all()):
-        roles.roles_make()
+        roles.roles_make(actor_id=actor_id(request))
         messages.success(request, _("The usual roles are there now."))
     else:
         messages.warning(request, error_messages.detail_of(RightsBeyondYours()))

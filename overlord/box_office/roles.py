@@ -4,6 +4,7 @@ from django.contrib.auth.models import Group
 from django.contrib.auth.models import Permission as Row
 
 from checkout.permissions import Permission as MoneyPermission
+from overlord.accounts import selectors as accounts
 from overlord.accounts.permissions import Permission as AccountsPermission
 from overlord.accounts.rules import Rights
 from overlord.journal import operations as journal
@@ -47,10 +48,21 @@ def rights_of_all() -> Rights:
     return Rights(permissions=frozenset(str(each) for allowed in ROLES.values() for each in allowed))
 
 
-def roles_make() -> dict[str, int]:
+def roles_lack() -> dict[str, list[str]]:
+    """Return which permissions the usual roles lack that this version gives them, by role.
+
+    A new version brings permissions that no group has before somebody makes the roles again. A role that is not
+    there lacks nothing.
+    """
+    held = {role.name: has.permissions for role, has in accounts.roles().values()}
+    lack = {name: sorted({*map(str, gives)} - held.get(name, {*gives})) for name, gives in ROLES.items()}
+    return {name: missing for name, missing in lack.items() if missing}
+
+
+def roles_make(*, actor_id: int | None = None) -> dict[str, int]:
     """Make the groups that are missing, and give each its permissions; count those that each has now.
 
-    What somebody gave a group beside these stays.
+    What somebody gave a group beside these stays. `actor_id` is None for a command on the server.
     """
     with db.transaction():
         found = {}
@@ -58,7 +70,7 @@ def roles_make() -> dict[str, int]:
             group, _made = Group.objects.get_or_create(name=name)
             group.permissions.add(*[_row(each) for each in permissions])
             found[name] = group.permissions.count()
-        journal.entry_add(actor_id=None, action=Action.ROLES_MADE, now=db.now())
+        journal.entry_add(actor_id=actor_id, action=Action.ROLES_MADE, now=db.now())
     return found
 
 

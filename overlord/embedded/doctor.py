@@ -14,6 +14,8 @@ from pathlib import Path
 
 import psutil
 import psycopg2
+from django.core import checks
+from django.db import DEFAULT_DB_ALIAS
 
 from overlord.embedded import binaries, ports, program, servers
 from overlord.embedded.binaries import MissingBinaryError
@@ -76,6 +78,13 @@ def findings(folder: Folder) -> Iterator[Finding]:
     if running and (running.serving or "").startswith("http"):
         yield from _servers(state.ports)
         yield _readiness(state.ports["shop"])
+        yield from _warnings()
+
+
+def _warnings() -> Iterator[Finding]:
+    """Yield what Django's checks of the database say: no fault, but something that staff should know."""
+    for told in checks.run_checks(tags=[checks.Tags.database], databases=[DEFAULT_DB_ALIAS]):
+        yield Finding(not told.is_serious(), " ".join(filter(None, (told.msg, told.hint))))
 
 
 def log_tail(folder: Folder, name: str) -> str:

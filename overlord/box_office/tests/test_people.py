@@ -16,7 +16,8 @@ from django.utils import timezone
 
 from overlord.accounts import operations, rules, selectors, staff_services, tasks
 from overlord.accounts.models import StaffInvitation, User
-from overlord.box_office.roles import ROLES, roles_make
+from overlord.box_office.roles import ROLES, roles_lack, roles_make
+from overlord.embedded import doctor
 from overlord.journal.actions import Action, sentence
 from overlord.journal.models import JournalEntry
 from overlord.kernel import queues
@@ -357,6 +358,32 @@ def test_the_usual_roles_are_made_by_who_may_do_all(organiser: User, foreman: Us
     Group.objects.all().delete()
     root = user_make(is_staff=True, is_superuser=True)
     assert "/office/people/roles/" in browser(root).get("/office/people/").content.decode()
+
+
+def test_roles_that_lack_what_a_new_version_gives_are_told_of_until_somebody_gives_it(
+    organiser: User, user_make: Callable[..., User]
+) -> None:
+    root = user_make(is_staff=True, is_superuser=True)
+    assert "lack something" not in browser(root).get("/office/people/").content.decode()
+    for name in ("Organiser", "Door"):
+        role(name).permissions.remove(*Permission.objects.filter(codename__in=["view_journal", "use_door"]))
+    role("Viewer").delete()  # one that is not there lacks nothing
+
+    lack = {"Organiser": ["admission.use_door", "journal.view_journal"], "Door": ["admission.use_door"]}
+    assert roles_lack() == lack
+    assert [found.text.partition(".")[0] for found in doctor._warnings()] == [
+        "The role Organiser lacks what this version gives it: admission",
+        "The role Door lacks what this version gives it: admission",
+    ]
+    page = browser(organiser).get("/office/people/").content.decode()
+    assert "admission.use_door, journal.view_journal" in page
+    assert 'action="/office/people/roles/"' not in page  # who lacks it cannot give it
+    assert 'action="/office/people/roles/"' in browser(root).get("/office/people/").content.decode()
+    assert roles_lack() == lack
+
+    browser(root).post("/office/people/roles/")
+    assert roles_lack() == {}
+    assert JournalEntry.objects.filter(action=Action.ROLES_MADE).latest("pk").actor == root
 
 
 def test_old_invitations_are_deleted_and_open_ones_stay(organiser: User) -> None:
