@@ -66,7 +66,10 @@ def test_from_the_first_event_to_the_last_refund(system: System, organiser: Brow
 
 def _make(organiser: Browser) -> int:
     """Make an event with one ticket type, put it on sale, and return its id."""
+    at_home = {"timezoneId": "Europe/Helsinki"}
+    organiser.driver.execute_cdp_cmd("Emulation.setTimezoneOverride", at_home)
     organiser.go("/office/events/new/")
+    organiser.wait(lambda page: page.one("[name=time_zone]").get_attribute("value") == "Europe/Helsinki")
     organiser.write("[name=name]", "Midsummer night")
     organiser.write("[name=venue]", "Town Hall")
     organiser.run(SET, {"date_0": "2099-06-21", "date_1": "21:00"})
@@ -74,6 +77,7 @@ def _make(organiser: Browser) -> int:
         organiser.write(f"[name=ticket_types-0-{name}]", value)
     organiser.press(SAVE)
     organiser.says(".headline .tone", "Draft")
+    organiser.says(".lead", "9:00")  # in that zone, as it was entered
     organiser.press("button[value=on_sale]")
     organiser.says(".headline .tone", "On sale")
     return int(organiser.path.split("/")[-2])

@@ -121,6 +121,10 @@ def _form_page(request: HttpRequest, event_id: int | None) -> HttpResponse:
             shown = services.event_forms(event_id=event_id, data=data, may_pause=may_pause)
         context = _form_context(shown, event_id, is_sent=is_sent)
         context["look"] = "look" in request.POST
+        is_fresh = event_id is None and request.method != "POST"
+        context["takes_browsers_zone"] = (
+            is_fresh and default_time_zone() == time_zones.UTC
+        )  # which nobody chose
         # Rendered here, so that the form shows its times in the event's zone too.
         return render(request, "box_office/event_form.html", context, status=_status(shown, is_sent=is_sent))
 

@@ -307,3 +307,16 @@ def test_an_event_that_opens_by_a_draw_leads_to_its_lines_desk(
     Event.objects.filter(pk=ticket_type.event_id).update(opening="draw")
 
     assert desk in client.get(page).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("path", "zone", "asks"), [(NEW, "UTC", True), (NEW, "Europe/Berlin", False), ("edit", "UTC", False)]
+)
+def test_only_a_new_event_takes_the_browsers_time_zone_and_only_where_none_is_set(
+    organiser: Client, ticket_type: TicketType, settings: Any, path: str, zone: str, asks: bool
+) -> None:
+    settings.TIME_ZONE = zone
+    address = path if path == NEW else f"/office/events/{ticket_type.event_id}/edit/"
+    assert ("box_office/new-event" in organiser.get(address).content.decode()) == asks
+    answer = organiser.post(address, {"more": "1", "time_zone": "UTC"})
+    assert "box_office/new-event" not in answer.content.decode()  # its author has seen it
