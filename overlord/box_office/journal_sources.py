@@ -230,7 +230,7 @@ ADMIN_SENTENCES = {
     DELETION: _lazy("Admin: deleted %(model)s %(name)s"),
 }
 # What the admin calls the models and fields that it edits. Its log keeps these words in English, and `LogEntry`
-# translates them for the reader; what is Django's own is translated there.
+# translates them for the reader. Django has its own labels in lower case only.
 ADMIN_WORDS = (
     gettext_noop("event"),
     gettext_noop("ticket type"),
@@ -251,6 +251,15 @@ ADMIN_WORDS = (
     gettext_noop("Closes at"),
     gettext_noop("Paused"),
     gettext_noop("Hidden"),
+    gettext_noop("First name"),
+    gettext_noop("Last name"),
+    gettext_noop("Active"),
+    gettext_noop("Staff status"),
+    gettext_noop("Superuser status"),
+    gettext_noop("Groups"),
+    gettext_noop("User permissions"),
+    gettext_noop("Last login"),
+    gettext_noop("Date joined"),
 )
 
 

@@ -96,7 +96,6 @@ def signing_key(*, event_id: int, now: datetime) -> Key:
         if key.retired_at is None and keys.public_key(bytes(key.salt)) == bytes(key.public_key):
             return key
     with db.transaction():
-        journal.entry_add(actor_id=None, action=Action.KEY_ROTATED, event_id=event_id, now=now)
         return operations.key_make(event_id=event_id, now=now)
 
 
