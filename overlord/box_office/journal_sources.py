@@ -238,7 +238,7 @@ ADMIN_WORDS = (
     gettext_noop("Venue"),
     gettext_noop("Address"),
     gettext_noop("Date"),
-    gettext_noop("Ends at"),
+    gettext_noop("Ends"),
     gettext_noop("Time zone"),
     gettext_noop("Currency"),
     gettext_noop("Description"),

@@ -99,6 +99,7 @@ def _people_context(request: HttpRequest, form: InviteForm) -> dict[str, Any]:
     return {
         "form": form,
         "may_make_roles": own.cover(roles.rights_of_all()),
+        "roles_command": "manage.py make_roles",
         "roles_lack": {name: ", ".join(missing) for name, missing in roles.roles_lack().items()},
         "rows": [
             {
