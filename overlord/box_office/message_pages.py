@@ -19,7 +19,7 @@ from django.utils.translation import ngettext
 from overlord.accounts.models import User
 from overlord.accounts.selectors import actor_id
 from overlord.box_office import selectors as office
-from overlord.kernel.errors import Invalid, NotFound
+from overlord.kernel.errors import Invalid, Mismatch, NotFound
 from overlord.kernel.methods import allow
 from overlord.mailings import mails, rules, selectors, services
 from overlord.mailings.permissions import Permission
@@ -120,10 +120,26 @@ def messages_page(request: HttpRequest, event_id: int) -> HttpResponse:
         said = _("The message is on its way to %(address)s.")
         messages.success(request, said % {"address": request.user.mail_address})
     if deed == "send":
-        mailing_id = services.mailing_send(staff_id=actor_id(request), key=given["key"], **written)
+        try:
+            mailing_id = services.mailing_send(staff_id=actor_id(request), key=given["key"], **written)
+        except Mismatch:
+            again = _with_another_key(request, event)
+            return _page(request, event, again, look=True, status=HTTPStatus.CONFLICT)
         messages.success(request, _("The message is being sent."))
         return redirect("office_message", event_id, mailing_id)
     return _page(request, event, form, look=True)
+
+
+def _with_another_key(request: HttpRequest, event: Event) -> MessageForm:
+    """Return a form that was changed after it had sent a message, so that it can send this one too."""
+    sent = request.POST.copy()
+    sent["key"] = secrets.token_hex(16)
+    form = MessageForm(sent, event=event)
+    said = _(
+        "Nothing was sent, because this form has already sent another message. Send it again to send this one too."
+    )
+    form.add_error(None, said)
+    return form
 
 
 def _event(event_id: int) -> Event:

@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from overlord.kernel import db
 from overlord.mailings import rules, sql
 from overlord.mailings.models import Mailing, Recipient, Unsubscription
+from overlord.mailings.rules import Audience, Kind
 from overlord.mailings.selectors import To
 
 TRIAL_FIRST = timedelta(days=1)  # a trial is due before all that waits
@@ -32,6 +33,18 @@ def mailing_open(
             "created": now,
         },
     )
+
+
+def is_same(mailing: Mailing, *, to: To, subject: str, text: str) -> bool:
+    """Return whether a message says this and goes to these people."""
+    goes_to = To(
+        event_id=mailing.event_id,
+        kind=Kind(mailing.kind),
+        audience=Audience(mailing.audience),
+        ticket_type=mailing.ticket_type_id,
+        with_holders=mailing.with_holders,
+    )
+    return (goes_to, mailing.subject, mailing.text) == (to, subject, text)
 
 
 def recipients_collect(*, mailing: Mailing, to: To, now: datetime) -> int:

@@ -18,7 +18,7 @@ from overlord.accounts.models import User
 from overlord.journal import operations as journal
 from overlord.journal.actions import Action
 from overlord.kernel import db
-from overlord.kernel.errors import NotFound
+from overlord.kernel.errors import Mismatch, NotFound
 from overlord.kernel.pruning import prune
 from overlord.mailings import mails, operations, rules, selectors
 from overlord.mailings.models import Mailing, Recipient
@@ -30,7 +30,10 @@ logger = logging.getLogger(__name__)
 
 
 def mailing_send(*, to: To, staff_id: int, subject: str, text: str, key: str) -> int:
-    """Owe a message to all whom it is for, and return its id; the same key sends once. Raises Invalid."""
+    """Owe a message to all whom it is for, and return its id; the same key sends once.
+
+    Raises Invalid, and Mismatch when the key has sent something else.
+    """
     subject, text = rules.subject_read(subject), rules.text_read(text)
     with db.transaction():
         now = db.now()
@@ -47,6 +50,8 @@ def mailing_send(*, to: To, staff_id: int, subject: str, text: str, key: str) ->
                 message=mailing.pk,
                 count=count,
             )
+        elif not operations.is_same(mailing, to=to, subject=subject, text=text):
+            raise Mismatch()
     return int(mailing.pk)
 
 

@@ -106,3 +106,30 @@ def test_what_failed_is_listed_and_tried_again(office: Client, place: str) -> No
     assert services.mailings_go_on() == 1
     elsewhere = place.replace(f"/{mailing.event_id}/", f"/{mailing.event_id + 1}/")
     assert office.get(f"{elsewhere}{mailing.pk}/").status_code == 404
+
+
+def test_a_form_that_was_changed_after_it_had_sent_says_that_it_sent_nothing(
+    office: Client, place: str
+) -> None:
+    sent = written(office, place)
+    office.post(place, {**sent, "deed": "send"})
+
+    changed = {**sent, "text": "At *eight*.", "deed": "send"}
+    answer = office.post(place, changed)
+    page = answer.content.decode()
+    assert answer.status_code == 409
+    assert "Nothing was sent" in page
+    assert "At *eight*." in page, "what was written stays"
+    assert Mailing.objects.count() == 1
+
+    [key] = re.findall(r'name="key" value="([0-9a-f]{32})"', page)
+    office.post(place, {**changed, "key": key})
+    assert sorted(Mailing.objects.values_list("text", flat=True)) == ["At *eight*.", "At *seven*."]
+
+
+def test_the_list_says_when_mails_of_a_message_failed(office: Client, place: str) -> None:
+    office.post(place, {**written(office, place), "deed": "send"})
+    Recipient.objects.update(next_look_at=None, failed_at=timezone.now(), reason="550 No such user")
+    services.mailings_go_on()
+
+    assert "0 of 1 mails were sent." in office.get(place).content.decode()
