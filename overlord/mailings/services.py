@@ -7,7 +7,7 @@ nobody can know: it is sent again with the same Message-ID, by which mail progra
 
 import logging
 from datetime import datetime
-from smtplib import SMTPRecipientsRefused, SMTPResponseException
+from smtplib import SMTPDataError, SMTPRecipientsRefused, SMTPResponseException
 
 from django.conf import settings
 from django.core.mail import get_connection
@@ -120,8 +120,8 @@ def _claim() -> int | None:
 def _send(recipient: Recipient, post: BaseEmailBackend) -> bool:
     """Send one claimed mail and return whether it was sent."""
     address_hash = selectors.address_hash(recipient.address)
-    is_news = recipient.mailing.kind == Kind.NEWS
-    if not recipient.address or (is_news and selectors.is_unsubscribed(address_hash=address_hash)):
+    is_wanted = recipient.mailing.is_trial or recipient.mailing.kind != Kind.NEWS
+    if not recipient.address or (not is_wanted and selectors.is_unsubscribed(address_hash=address_hash)):
         with db.transaction():
             operations.recipient_sent(recipient=recipient, sent_at=None)
         return False
@@ -148,9 +148,11 @@ def _send(recipient: Recipient, post: BaseEmailBackend) -> bool:
 
 
 def _not_sent(recipient: Recipient, error: OSError) -> None:
-    """Keep why a mail was not sent, and try it later unless the mail server has refused it for good."""
+    """Keep why a mail was not sent, and try it later unless the mail server has refused this mail for good."""
     code, reason = _said(error)
-    is_final = code is not None and 500 <= code < 600
+    # A wrong password, or a sender who has sent enough, says nothing of this mail.
+    is_of_mail = isinstance(error, SMTPRecipientsRefused | SMTPDataError)
+    is_final = is_of_mail and code is not None and 500 <= code < 600
     with db.transaction():
         mark = operations.recipient_failed if is_final else operations.recipient_later
         mark(recipient=recipient, reason=reason, now=db.now())

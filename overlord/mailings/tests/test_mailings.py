@@ -3,7 +3,13 @@
 import tracemalloc
 from collections.abc import Callable
 from datetime import timedelta
-from smtplib import SMTPRecipientsRefused
+from smtplib import (
+    SMTPAuthenticationError,
+    SMTPConnectError,
+    SMTPDataError,
+    SMTPRecipientsRefused,
+    SMTPSenderRefused,
+)
 from typing import Any
 
 import pytest
@@ -276,6 +282,28 @@ class TestSending:
         Recipient.objects.update(next_look_at=timezone.now())
         assert services.mailings_go_on() == 3
 
+    @pytest.mark.parametrize(
+        ("refusal", "is_final"),
+        [
+            (SMTPAuthenticationError(535, b"Wrong password"), False),
+            (SMTPConnectError(554, b"Not now"), False),
+            (SMTPSenderRefused(550, b"You sent enough today", "shop@example.org"), False),
+            (SMTPDataError(451, b"Later"), False),
+            (SMTPDataError(554, b"This is spam"), True),
+            (SMTPRecipientsRefused({"ada@example.org": (450, b"Mailbox is full")}), False),
+        ],
+    )
+    def test_only_what_is_said_of_a_mail_ends_it(
+        self, mailing: Mailing, monkeypatch: pytest.MonkeyPatch, refusal: Exception, is_final: bool
+    ) -> None:
+        def refused(self: EmailBackend, messages: list[Any]) -> int:
+            raise refusal
+
+        monkeypatch.setattr(EmailBackend, "send_messages", refused)
+        services.mailings_go_on()
+        assert mailing.recipients.filter(failed_at__isnull=False).count() == (3 if is_final else 0)
+        assert mailing.recipients.exclude(reason="").count() == 3
+
     def test_a_trial_goes_to_its_author_before_all_that_waits(self, mailing: Mailing, staff: User) -> None:
         services.mailing_try(to=to_all(mailing.event), staff=staff, subject="Doors", text="x", key="c" * 32)
         services.mailings_go_on()
@@ -339,6 +367,15 @@ class TestNews:
         services.mailings_go_on()
         assert [each.to for each in mail.outbox] == [["bob@example.org"]]
         assert Mailing.objects.filter(finished_at=None).count() == 0
+
+    def test_who_wants_no_news_sees_a_trial_of_the_own(
+        self, link: str, staff: User, ticket_type: TicketType
+    ) -> None:
+        Unsubscription.objects.create(pk=selectors.address_hash(staff.email), at=timezone.now())
+        to = to_all(ticket_type.event, kind=Kind.NEWS)
+        services.mailing_try(to=to, staff=staff, subject="Doors", text="x", key="c" * 32)
+        services.mailings_go_on()
+        assert [each.to for each in mail.outbox] == [[staff.email]]
 
     def test_a_forged_link_opens_nothing(self, link: str) -> None:
         forged = link.replace(link.split("/")[2][:8], "0" * 8)
