@@ -48,7 +48,7 @@ def found(*, event_id: int, ticket_type: int | None, state: str, search: str) ->
 
 
 def _named(word: str) -> Q:
-    named = Q(holder__icontains=word) | Q(serial=word.upper())
+    named = Q(holder__icontains=word) | Q(handed_to__icontains=word) | Q(serial=word.upper())
     for field in ("username", "email", "contact_name", "contact_email"):
         named |= Q(**{f"reservation__buyer__{field}__icontains": word})
     return named
@@ -60,6 +60,7 @@ def rows(tickets: QuerySet[Ticket]) -> QuerySet[Ticket, Any]:
         "pk",
         "serial",
         "holder",
+        "handed_to",
         "state",
         "admitted_at",
         "admitted_gate",
@@ -82,7 +83,7 @@ def shown(row: dict[str, Any], *, zone: str) -> dict[str, str]:
     return {
         "serial": row["serial"],
         "ticket_type": row["ticket_type"],
-        "holder": row["holder"],
+        "holder": row["holder"] or row["handed_to"],  # as at the door
         "buyer": row["contact_name"] or ("" if row["is_guest"] else row["username"]),
         "email": row["email"] or row["contact_email"],
         "state": row["state"],

@@ -77,6 +77,14 @@ def test_it_is_narrowed_by_type_state_and_name(
         assert len(rows_of(office, f"{place(paid)}.csv/?{query}")) == count, query
 
 
+def test_who_was_handed_a_ticket_is_listed_found_and_printed(office: Client, paid: Payment) -> None:
+    Ticket.objects.filter(pk=Ticket.objects.order_by("pk")[0].pk).update(handed_to="cleo@example.org")
+
+    [found] = rows_of(office, f"{place(paid)}.csv/?q=cleo")
+    assert found["holder"] == "cleo@example.org"
+    assert "cleo@example.org" in office.get(f"{place(paid)}/print/").content.decode()
+
+
 def test_the_file_has_all_and_no_cell_is_a_formula(
     office: Client, paid: Payment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
