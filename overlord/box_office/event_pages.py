@@ -206,7 +206,7 @@ def event_picture(request: HttpRequest, event_id: int) -> HttpResponse:
             now=clock.now(),
         )
     except (pictures.PictureRefused, EventOutdated) as refused:
-        return _picture_page(request, event_id, error=refused.detail)
+        return _picture_page(request, event_id, error=error_messages.detail_of(refused))
     messages.success(request, _("The picture was removed.") if remove else _("The picture was saved."))
     return redirect("office_event", event_id)
 
