@@ -141,6 +141,9 @@ class Hub:
         if subscription is None or subscription.frame is None or subscriber.version is None:
             return
         subscriber.resyncs.record(now=self._loop.time())
+        if subscription.frame.data is None:  # it ends within a moment
+            self._spawn(self.close(subscriber, CloseCode.NO_SUCH_STREAM))
+            return
         snapshot = subscription.snapshot(now=clock.now())
         self._spawn(self._hand(subscriber, subscription.frame, snapshot))
 

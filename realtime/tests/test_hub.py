@@ -112,6 +112,21 @@ def test_a_tombstone_closes_the_socket_whether_kept_or_sent() -> None:
     with_hub(test)
 
 
+def test_a_resync_on_a_stream_that_has_just_ended_closes_the_socket() -> None:
+    frame_keep(5, '"there"')
+
+    async def test(hub: Hub) -> None:
+        screen = Screen("event.1")
+        await hub.attach(screen.subscriber)
+        assert await until(lambda: screen.shows("there"))
+        hub.subscriptions["event.1"].accept(frame_make(6, None))  # its turn to be sent has not come
+        hub.resync(screen.subscriber)
+        assert await until(lambda: screen.codes == [4404])
+        assert len(screen.frames) == 1
+
+    with_hub(test)
+
+
 def test_streams_without_subscribers_are_forgotten() -> None:
     async def test(hub: Hub) -> None:
         frame_keep(1, "1")
