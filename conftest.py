@@ -19,7 +19,6 @@ from overlord.accounts.models import User
 from overlord.kernel import commit_watch, db, redis_client
 from overlord.shop import look
 from overlord.shop.models import Look
-from stats import top_cache
 from tests.clients import api_of
 from tickets import sold_out_cache
 from tickets.models import Event, Inventory, TicketType
@@ -66,7 +65,6 @@ def clean_memories() -> Iterator[None]:
     redis_client.connection().flushall()
     cache.clear()
     sold_out_cache.forget()
-    top_cache.forget()
     look.remember(Look(), seconds=3600)  # so that a page costs the same queries in each test
     yield
     ledger.close()

@@ -167,6 +167,8 @@ def _set_goals(report: Report) -> None:
     report.goals.append(
         Goal(name="stats of events: first page, times the last page", measured=pages, most=1.2)
     )
+    five = report.rounds(TOP, "large ms")
+    report.goals.append(Goal(name=f"{TOP}: p50 with a million rows", measured=five, most=10, unit="ms"))
     for name in arms:
         queries, buffers, searches = (
             [_only(report, name, f"{size} {what}") for size in ("small", "large")]

@@ -1,6 +1,9 @@
 """What stats keeps: the last reading of the counters, and how much they rose in each minute."""
 
 from django.db import models
+from django.db.models import F
+
+from tickets.models import Event
 
 
 class Reading(models.Model):
@@ -18,6 +21,9 @@ class Reading(models.Model):
     failed = models.BigIntegerField(default=0)
     recent = models.JSONField(
         null=True, help_text="The readings of the last minute: lists of an instant, reserved and paid."
+    )
+    ranked_to = models.BigIntegerField(
+        default=0, db_default=0, help_text="The last event whose rank was compared; the next ones come next."
     )
     system = models.JSONField(default=dict, help_text="Viewers and queues, as `system.look` returns them.")
 
@@ -39,3 +45,31 @@ class Minute(models.Model):
 
     def __str__(self) -> str:
         return f"{self.minute:%H:%M}: {self.reserved} reserved, {self.paid} paid"
+
+
+class EventRank(models.Model):
+    """The figures by which an event is ranked, as they were when they were last compared.
+
+    A top five is found by these indexes. The counters of inventories have none, because a claim would write it.
+    """
+
+    # The database deletes it with its event, which knows nothing of it.
+    event = models.OneToOneField(
+        Event, on_delete=models.DO_NOTHING, primary_key=True, db_constraint=False, related_name="+"
+    )
+    date = models.DateTimeField(help_text="Of the event: who is equal comes by date.")
+    reservations = models.BigIntegerField()
+    sold = models.BigIntegerField()
+    profit = models.DecimalField(
+        max_digits=40, decimal_places=0, help_text="Revenue, comparable among currencies by number."
+    )
+
+    class Meta:
+        indexes = [
+            models.Index(F("reservations").desc(), "date", "event", name="event_rank_popular"),
+            models.Index(F("sold").desc(), "date", "event", name="event_rank_selling"),
+            models.Index(F("profit").desc(), "date", "event", name="event_rank_profit"),
+        ]
+
+    def __str__(self) -> str:
+        return f"rank of event {self.event_id}"

@@ -7,10 +7,14 @@ from typing import Any
 from django.db.models import F
 
 from overlord.kernel import db
+from stats import sql
 from stats.models import Minute, Reading
+from stats.selectors import weights
 
 COUNTED = ("reserved", "paid", "expired", "failed")
 RECENT = timedelta(minutes=1)
+RANKED = 500  # events whose ranks are compared by one sample
+LATEST = 500  # reservations and sales whose events are compared too
 
 
 def reading_lock() -> Reading:
@@ -44,3 +48,14 @@ def _recent(kept: list[list[Any]], latest: list[Any], now: datetime) -> list[lis
 def _minute_add(minute: datetime, rise: Mapping[str, int]) -> None:
     Minute.objects.get_or_create(minute=minute)
     Minute.objects.filter(minute=minute).update(**{name: F(name) + by for name, by in rise.items()})
+
+
+def events_rank(*, reading: Reading) -> None:
+    """Compare the ranks of the next events, and of those that sell now, with their counters.
+
+    The other events take turns, `RANKED` of them in a sample.
+    """
+    db.transaction_required()
+    values = {"after": reading.ranked_to, "most": RANKED, "latest": LATEST, "weights": weights()}
+    [row] = db.rows(sql.EVENTS_RANK, values)
+    reading.ranked_to = row["last"] if row["number"] == RANKED else 0

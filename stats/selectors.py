@@ -1,18 +1,22 @@
-"""Figures for the stats API, read from the counters of inventories: O(ticket types), however many were sold."""
+"""Figures for the stats API, read from the counters of inventories, however many were sold."""
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
-from django.db.models import BigIntegerField, Case, DecimalField, F, QuerySet, Sum, Value, When
+from django.db.models import BigIntegerField, DecimalField, F, QuerySet, Sum, Value
 from django.db.models.functions import Coalesce
+from iso4217 import Currency
 
 from overlord.kernel import db, money
 from stats import sql
-from tickets.models import Event, TicketType
+from tickets.models import TicketType
 
 TOP = 5
+LOOKED_AT = 50  # events that may be among the five: figures change between two comparisons of the ranks
 MOST_DIGITS = 4  # that any currency has; amounts in different currencies are compared with so many
 
 
@@ -24,6 +28,8 @@ class Order(StrEnum):
     PROFIT = "profit"
 
 
+RANKS = {Order.RESERVATIONS: "reservations", Order.SOLD: "sold", Order.PROFIT: "profit"}
+
 # Sums of revenue are wider than a bigint.
 MINOR = DecimalField(max_digits=40, decimal_places=0)
 
@@ -31,20 +37,6 @@ MINOR = DecimalField(max_digits=40, decimal_places=0)
 def _sum(column: str) -> Coalesce:
     field = MINOR if column.endswith("_minor") else BigIntegerField()
     return Coalesce(Sum(column), Value(0), output_field=field)
-
-
-def _total(counter: str) -> Coalesce:
-    return _sum(f"ticket_types__inventory__{counter}")
-
-
-def _events() -> QuerySet[Any, dict[str, Any]]:
-    events: QuerySet[Any, Any] = Event.objects.values("id", "name", "date", "currency")
-    return events.annotate(
-        reservation_amount=_total("reservations"),
-        reserved_tickets=_total("reserved_tickets"),
-        sold_amount=_total("sold"),
-        revenue_minor=_total("revenue_minor"),
-    )
 
 
 def events(*, after: tuple[datetime, int] | None, most: int) -> list[dict[str, Any]]:
@@ -56,20 +48,17 @@ def events(*, after: tuple[datetime, int] | None, most: int) -> list[dict[str, A
 def events_top(*, by: Order) -> list[dict[str, Any]]:
     """Read the five events that are highest by a figure; equal ones by date, then id.
 
-    Profits in different currencies are compared by their numbers: 20.00 EUR is more than 15 JPY.
+    They are chosen among those that led when upkeep last compared all ranks, and the newest events. The figures
+    are those of now. Profits in different currencies are compared by their numbers: 20.00 EUR is more than 15 JPY.
     """
-    found = _events()
-    if by == Order.PROFIT:
-        found = found.annotate(profit=F("revenue_minor") * _weight())
-    return list(found.order_by(f"-{by}", "date", "id")[:TOP])
+    text = sql.EVENTS_TOP.format(column=RANKS[by], figure=by.value)
+    return db.rows(text, {"weights": weights(), "looked_at": LOOKED_AT, "most": TOP})
 
 
-def _weight() -> Case:
-    currencies = Event.objects.values_list("currency", flat=True).distinct()
-    weights = [
-        When(currency=code, then=Value(10 ** (MOST_DIGITS - money.digits(code)))) for code in currencies
-    ]
-    return Case(*weights, default=Value(1), output_field=MINOR)
+@cache
+def weights() -> str:
+    """Return by what a sum in minor units is multiplied to be compared with others, by currency, as JSON."""
+    return json.dumps({code.value: 10 ** (MOST_DIGITS - money.digits(code.value)) for code in Currency})
 
 
 def ticket_types() -> Sequence[dict[str, Any]]:

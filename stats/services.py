@@ -8,11 +8,12 @@ from stats import monitor, operations
 
 
 def sample(*, system: dict[str, Any], now: datetime) -> None:
-    """Read the counters, and add what they rose by since the last reading to the minute of `now`.
+    """Read the counters, and add what they rose by since the last reading to the minute of `now`; compare ranks.
 
     The reading is locked before the counters are read, so two samples at once count nothing twice. A counter that
     fell, because a ticket type was deleted, counts as unchanged.
     """
     with db.transaction():
         reading = operations.reading_lock()
+        operations.events_rank(reading=reading)
         operations.reading_take(reading=reading, totals=monitor.counters(), system=system, now=now)

@@ -3,6 +3,7 @@
 from benchmarks import sale
 from benchmarks.grown.sizes import BEGIN, EACH, Size
 from overlord.kernel import db
+from stats import operations
 
 # Rows are inserted in the order in which a system makes them. Of ten reservations one is held, six are paid, two
 # have expired and one was released.
@@ -68,4 +69,15 @@ def main(events: int, reservations: int) -> None:
     }
     for step in _STEPS:
         db.rows(step, values)
+    _rank()
     sale.check()
+
+
+def _rank() -> None:
+    """Compare the ranks of all events, as upkeep does a few at a time."""
+    with db.transaction():
+        reading = operations.reading_lock()
+        operations.events_rank(reading=reading)
+        while reading.ranked_to:
+            operations.events_rank(reading=reading)
+    db.rows("VACUUM ANALYZE stats_eventrank")

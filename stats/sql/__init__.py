@@ -15,6 +15,8 @@ def text(name: str) -> str:
 
 COUNTERS_WRONG = text("counters_wrong")
 EVENTS = text("events")
+EVENTS_RANK = text("events_rank")
+EVENTS_TOP = text("events_top")
 FEED = text("feed")
 HOLDS_ENDING = text("holds_ending")
 METRICS = text("metrics")

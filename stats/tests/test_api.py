@@ -1,25 +1,25 @@
 """The figures of the API: exact, for staff, and by counters alone."""
 
 import re
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
 
 from overlord.accounts.models import User
 from overlord.kernel import db
-from stats import selectors, sql, top_cache
+from stats import operations, selectors, services, sql
 from stats.api import views
+from stats.models import EventRank, Reading
 from stats.permissions import Permission
 from tests.clients import api_of, permit
 from tickets.models import Event, Inventory, TicketType
+from tickets.tests.reserving import claim
 
 pytestmark = pytest.mark.django_db
 
@@ -159,64 +159,83 @@ class TestTheTop:
         assert self.names(staff, "profit") == ["yen", "dinar", "euro"]
 
 
-@pytest.mark.django_db(transaction=True)
-class TestTheTopIsReadOnceASecond:
-    def ask(self, staff: APIClient) -> list[str]:
-        return [row["event"] for row in staff.get("/stats/events/top_selling/").json()]
+def _sample() -> None:
+    services.sample(system={}, now=timezone.now())
 
-    def test_within_a_second_it_is_what_was_read(
-        self, staff: APIClient, event_make: Callable[..., Event], monkeypatch: pytest.MonkeyPatch
+
+class TestTheTopOfMany:
+    """With more events than a read looks at, those that lead are found by their ranks."""
+
+    @pytest.fixture(autouse=True)
+    def many(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(selectors, "LOOKED_AT", 1)
+
+    @pytest.mark.parametrize("by", selectors.Order)
+    def test_who_leads_is_found_after_a_sample(
+        self, by: selectors.Order, event_make: Callable[..., Event]
     ) -> None:
-        monkeypatch.setattr(top_cache, "monotonic", lambda: 100.0)
-        event_make("First", sold=1)
-        assert self.ask(staff) == ["First"]
-        event_make("Second", sold=2)
-        assert self.ask(staff) == ["First"]
+        first = event_make("First", reservations=2, sold=2, revenue_minor=200)
+        newest = event_make("Newest", reservations=1, sold=1, revenue_minor=100)
+        found = [row["id"] for row in selectors.events_top(by=by)]
+        assert found == [newest.pk]  # nothing was compared yet
+        _sample()
+        found = [row["id"] for row in selectors.events_top(by=by)]
+        assert found == [first.pk, newest.pk]
 
-    def test_after_a_second_it_is_read_again(
-        self, staff: APIClient, event_make: Callable[..., Event], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(top_cache, "monotonic", lambda: 100.0)
-        event_make("First", sold=1)
-        assert self.ask(staff) == ["First"]
-        event_make("Second", sold=2)
-        monkeypatch.setattr(top_cache, "monotonic", lambda: 101.0)
-        assert self.ask(staff) == ["Second", "First"]
-
-    def test_those_who_ask_together_read_once(
+    def test_samples_compare_a_few_events_each_and_begin_again(
         self, event_make: Callable[..., Event], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        event_make("First", sold=1)
-        reads = []
-        read, together = selectors.events_top, threading.Barrier(4)
+        monkeypatch.setattr(operations, "RANKED", 2)
+        made = [event_make(f"E{nth}", sold=nth) for nth in range(3)]
+        known = []
+        for _ in range(2):
+            _sample()
+            known.append([*EventRank.objects.order_by("pk").values_list("sold", flat=True)])
+        assert known == [[0, 1], [0, 1, 2]]
+        Inventory.objects.filter(ticket_type__event=made[0]).update(sold=9)
+        _sample()
+        assert EventRank.objects.get(pk=made[0].pk).sold == 9
 
-        def count(*, by: selectors.Order) -> list[dict[str, Any]]:
-            reads.append(by)
-            return read(by=by)
-
-        def ask(_nth: int) -> list[dict[str, Any]]:
-            together.wait(60)
-            try:
-                return top_cache.events_top(by=selectors.Order.SOLD)
-            finally:
-                connections.close_all()
-
-        monkeypatch.setattr(selectors, "events_top", count)
-        monkeypatch.setattr(top_cache, "SECONDS", 3600.0)
-        with ThreadPoolExecutor(4) as threads:
-            answers = list(threads.map(ask, range(4)))
-        assert [[row["name"] for row in rows] for rows in answers] == [["First"]] * 4
-        assert reads == [selectors.Order.SOLD]
-
-    def test_a_failed_read_is_not_kept(
-        self, event_make: Callable[..., Event], monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.django_db(transaction=True)
+    def test_an_event_that_sells_does_not_wait_for_its_turn(
+        self,
+        event_make: Callable[..., Event],
+        user_make: Callable[..., User],
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        event_make("First", sold=1)
-        with monkeypatch.context() as broken:
-            broken.setattr(selectors, "TOP", "none")
-            with pytest.raises(TypeError):
-                top_cache.events_top(by=selectors.Order.SOLD)
-        assert [row["name"] for row in top_cache.events_top(by=selectors.Order.SOLD)] == ["First"]
+        event_make("First")
+        selling = event_make("Selling")
+        monkeypatch.setattr(operations, "RANKED", 1)
+        _sample()
+        claim(user_make().pk, TicketType.objects.get(event=selling), 2)
+        Reading.objects.update(ranked_to=0)
+        _sample()
+        assert EventRank.objects.get(pk=selling.pk).reservations == 1
+
+    def test_another_date_and_a_deleted_event(self, event_make: Callable[..., Event]) -> None:
+        gone, moved = event_make("Gone"), event_make("Moved")
+        _sample()
+        date = timezone.now() + timedelta(days=90)
+        Event.objects.filter(pk=moved.pk).update(date=date)
+        gone.delete()
+        _sample()
+        assert [*EventRank.objects.values_list("pk", "date")] == [(moved.pk, date)]
+
+    @pytest.mark.parametrize("by", selectors.Order)
+    def test_it_reads_no_more_than_it_looks_at(
+        self, by: selectors.Order, event_make: Callable[..., Event]
+    ) -> None:
+        for nth in range(30):
+            event_make(f"E{nth}")
+        _sample()
+        for way in ("seqscan", "bitmapscan", "sort"):
+            db.rows(f"SET LOCAL enable_{way} = off")  # as if there were many
+        values = {"weights": selectors.weights(), "looked_at": 4, "most": 5}
+        text = sql.EVENTS_TOP.format(column=selectors.RANKS[by], figure=by.value)
+        plan = "\n".join(row["QUERY PLAN"] for row in db.rows(f"EXPLAIN (ANALYZE) {text}", values))
+        read = re.search(r"using event_rank_\w+ on stats_eventrank .*\(actual .* rows=([\d.]+) ", plan)
+        assert read, plan
+        assert float(read[1]) == 4, plan
 
 
 def test_ticket_types_by_name_and_currency(staff: APIClient, event_make: Callable[..., Event]) -> None:
@@ -240,7 +259,6 @@ def test_the_number_of_queries_does_not_grow(
     path: str, staff: APIClient, event_make: Callable[..., Event]
 ) -> None:
     def queries() -> list[dict[str, Any]]:
-        top_cache.forget()
         with CaptureQueriesContext(connection) as context:
             staff.get(path)
         return context.captured_queries

@@ -1,0 +1,17 @@
+-- The figures of the events that may be among the highest by {column}: those that lead by their ranks, and the newest,
+-- which may have no rank yet.
+SELECT e.id, e.name, e.date, e.currency, f.*,
+       f.revenue_minor * COALESCE((%(weights)s::jsonb ->> e.currency)::numeric, 1) AS profit
+  FROM ((SELECT event_id AS id FROM stats_eventrank ORDER BY {column} DESC, date, event_id LIMIT %(looked_at)s)
+        UNION
+        (SELECT id FROM tickets_event ORDER BY id DESC LIMIT %(looked_at)s)) c
+  JOIN tickets_event e ON e.id = c.id
+  CROSS JOIN LATERAL (
+       SELECT COALESCE(sum(i.reservations), 0)::bigint AS reservation_amount,
+              COALESCE(sum(i.reserved_tickets), 0)::bigint AS reserved_tickets,
+              COALESCE(sum(i.sold), 0)::bigint AS sold_amount,
+              COALESCE(sum(i.revenue_minor), 0) AS revenue_minor
+         FROM tickets_tickettype t JOIN tickets_inventory i ON i.ticket_type_id = t.id
+        WHERE t.event_id = e.id) f
+ ORDER BY {figure} DESC, e.date, e.id
+ LIMIT %(most)s
