@@ -1,4 +1,4 @@
-"""What staff see of reservations and money. Rows change only through services, from pages and actions."""
+"""The admin of reservations and money. Rows change only through services, from pages and actions."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""When an event can be cancelled, and what stands in the way of a refund: decisions on plain values."""
+"""When an event can be cancelled, and what prevents a refund: decisions on plain values."""
 
 from overlord.kernel import texts
 from overlord.kernel.errors import Conflict, Invalid
@@ -17,7 +17,7 @@ class NotCancelled(Conflict):
 
 
 def message_read(text: str) -> str:
-    """Return what buyers are told, as it is kept; raise Invalid for what no mail can show."""
+    """Return the text for buyers as it is kept; raise Invalid for characters that no mail can show."""
     try:
         return texts.paragraphs(text, most=MESSAGE_LENGTH)
     except ValueError as error:

@@ -1,6 +1,6 @@
-"""What happened to an order, by the rows of our tables, in the reader's language.
+"""The history of an order, from the rows of our tables, in the reader's language.
 
-For staff who follow one: on its page, and by `manage.py trace`, which writes English as the logs beside it.
+Staff read it on the order's page, and by `manage.py trace`, which writes English, as the logs do.
 """
 
 from collections.abc import Iterable, Iterator
@@ -191,7 +191,7 @@ def _mail_fact(
 
 
 def _ticket_facts(order_id: int) -> Iterator[Fact]:
-    """Yield what was scanned of an order's tickets, with by whom, and the mails about tickets handed over."""
+    """Yield the scans of an order's tickets with who made them, and the mails about tickets handed over."""
     of_order = Q(ticket__reservation_id=order_id) | Q(ticket__reservation__lead_id=order_id)
     for scan in Scan.objects.filter(of_order).select_related("ticket", "actor", "undone_by").order_by("pk"):
         yield from _scan_facts(scan)

@@ -187,7 +187,7 @@ class Receipt(models.Model):
 
 
 class CounterSale(models.Model):
-    """What staff sold at the counter, for cash or free: its payment has no gateway. The row stays."""
+    """A sale by staff at the counter, for cash or free. Its payment has no gateway. The row stays."""
 
     payment = models.OneToOneField(
         Payment, on_delete=models.PROTECT, primary_key=True, related_name="counter"
@@ -207,7 +207,7 @@ class CounterSale(models.Model):
 
 
 class EventCancellation(models.Model):
-    """That staff cancelled an event, and what its buyers are told. The row stays."""
+    """The cancellation of an event by staff, with the text for its buyers. The row stays."""
 
     event = models.OneToOneField(Event, on_delete=models.PROTECT, primary_key=True, related_name="+")
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
@@ -260,7 +260,7 @@ class CancelledOrder(models.Model):
 
 
 class OrderRecord(models.Model):
-    """What staff did to an order, or noted about it. It stays."""
+    """An action of staff on an order, or a note about it. The row stays."""
 
     What = OrderDeed
 
@@ -287,7 +287,7 @@ class OrderRecord(models.Model):
 
 
 class PaymentStep(models.Model):
-    """What a payment was at one time. A trigger writes it; it stays when the payment is removed."""
+    """The state of a payment at one time. A trigger writes the row; it stays when the payment is removed."""
 
     payment_number = models.BigIntegerField()
     at = models.DateTimeField()

@@ -70,9 +70,9 @@ def payment_open(*, order: Sequence[Reservation], gateway: str, now: datetime) -
 def payment_begin(
     *, payment: Payment, reservations: Sequence[Reservation], token: str, now: datetime
 ) -> None:
-    """Start the next try of a locked payment, of what these reservations cost now, and hand it to a worker.
+    """Start the next try of a locked payment, at the present price of these reservations, and hand it to a worker.
 
-    What costs nothing is settled at once.
+    A price of 0 is settled at once.
     """
     amount_minor = sum(each.total_minor for each in reservations)
     if amount_minor == 0:
@@ -277,7 +277,7 @@ def _receipt_owe(payment: Payment, now: datetime) -> None:
 
 
 def order_record(*, order_id: int, staff_id: int, deed: OrderDeed, text: str, now: datetime) -> None:
-    """Keep what staff did to an order."""
+    """Record an action of staff on an order."""
     db.transaction_required()
     OrderRecord.objects.create(order_id=order_id, actor_id=staff_id, what=deed, text=text, at=now)
 

@@ -1,4 +1,4 @@
-"""What staff may do to an order beside its money: decisions on plain values."""
+"""What staff may do to an order, except for its money: decisions on plain values."""
 
 from enum import StrEnum
 
@@ -9,7 +9,7 @@ NOTE_LENGTH = 2_000
 
 
 class OrderDeed(StrEnum):
-    """What staff did to an order."""
+    """An action of staff on an order."""
 
     NOTE = "note"
     MAIL = "mail sent again"
@@ -43,9 +43,7 @@ class NothingChosen(Invalid):
 
 class PriceChanged(Conflict):
     code = "price_changed"
-    sentence = (
-        "Nothing was sold, because this costs something else than the page showed. Look at the total again."
-    )
+    sentence = "Nothing was sold: the price is no longer the one that the page showed. Check the total again."
 
 
 class NoAddress(Conflict):
@@ -55,12 +53,12 @@ class NoAddress(Conflict):
 
 class PersonIsStaff(Conflict):
     code = "person_is_staff"
-    sentence = "This person works here. End the access under People first."
+    sentence = "This person is staff. End the access under People first."
 
 
 class NotThisPerson(Invalid):
     code = "not_this_person"
-    sentence = "Nothing was erased: this is not what stands above. Check whom you mean."
+    sentence = "Nothing was erased: this differs from the text above. Check that this is the right person."
 
 
 def note_read(text: str) -> str:

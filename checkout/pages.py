@@ -56,7 +56,7 @@ class PayForm(forms.Form):
 def checkout(request: HttpRequest, reservation_id: int) -> HttpResponse:
     """Show a reservation of the buyer's, the time left to pay, and the status of its payment.
 
-    What a guest held who logged in to an account here follows them to it, if it could not do so at once.
+    If the holds of a guest could not follow to the account at the log-in, they follow now.
     """
     guest_id = guests.left_as(request)
     if guest_id is not None:
@@ -157,7 +157,7 @@ def _shown_of(
 
 
 def _total(order: list[dict[str, Any]], payment: dict[str, Any] | None) -> str:
-    """Return what an order costs: what its payment is for, or all that has not ended."""
+    """Return the price of an order: of the reservations that its payment is for, or of all that have not ended."""
     if payment is not None:
         return str(payment["full_price"])
     currency = order[0]["currency"]
@@ -251,7 +251,7 @@ def return_tickets(request: HttpRequest) -> HttpResponse:
 
 
 def _return_facts(reservation: Reservation) -> dict[str, Any]:
-    """Return what staff should know before they put tickets back on sale, and what stands against it."""
+    """Return what staff should know before they put tickets back on sale, and the reason if they cannot."""
     payment = selectors.payment_charged(order_id=reservation.order_id)
     total_minor = reservation.unit_price_minor * reservation.quantity
     returned = rules.is_returned(state=reservation.state, was_validated=reservation.validated_at is not None)

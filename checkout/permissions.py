@@ -1,4 +1,4 @@
-"""What staff may be allowed to do with money, beside what the admin asks for each model."""
+"""The permissions of staff for money, besides the admin's own for each model."""
 
 from enum import StrEnum
 

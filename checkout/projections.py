@@ -1,4 +1,4 @@
-"""What a buyer's own screens show: reservations and their payments.
+"""The content of a buyer's own stream (`/ws/me/`): reservations and their payments.
 
 `project_buyers` runs in a flush (Celery), which passes `now`. `announce` runs after a commit and never raises.
 """
@@ -29,5 +29,5 @@ def project_buyers(ids: Collection[int], *, now: datetime) -> dict[int, dict[str
 
 
 def announce(*, buyer_id: int) -> None:
-    """Say that a reservation or payment of the buyer's changed."""
+    """Mark the buyer's stream, because a reservation or payment changed."""
     publish.streams_mark(streams=[streams.me(buyer_id)])

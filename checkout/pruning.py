@@ -1,4 +1,4 @@
-"""What of paying is not kept for ever. Payments, refunds, receipts and incidents are."""
+"""Rows of checkout that are deleted after a time. Payments, refunds, receipts and incidents are kept."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""When a payment or refund may go on, and what follows from a gateway's answer: decisions on plain values."""
+"""The steps of payments and refunds, their deadlines and retries: decisions on plain values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class RefundStatus(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What a gateway says of an intent. Only those in `FINAL_OUTCOMES` never change."""
+    """The state of an intent at the gateway. Only those in `FINAL_OUTCOMES` never change."""
 
     SUCCEEDED = "succeeded"
     DECLINED = "declined"
@@ -60,7 +60,7 @@ class Outcome(StrEnum):
 
 
 class RefundOutcome(StrEnum):
-    """What a gateway says of a refund."""
+    """The state of a refund at the gateway."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -68,7 +68,7 @@ class RefundOutcome(StrEnum):
 
 
 class Step(StrEnum):
-    """What a worker does next with a payment."""
+    """The next step of a worker with a payment."""
 
     CONFIRM = "confirm"
     CANCEL = "cancel"
@@ -76,7 +76,7 @@ class Step(StrEnum):
     SETTLE = "settle"
 
 
-COUNTER = "counter"  # instead of a gateway: what staff sold for cash, or gave free
+COUNTER = "counter"  # used instead of a gateway for sales at the counter, for cash or free
 IN_FLIGHT = (PaymentStatus.PENDING, PaymentStatus.PROCESSING)
 CHARGED = (PaymentStatus.SUCCESS, PaymentStatus.REFUNDING, PaymentStatus.REFUNDED)
 REFUND_IN_FLIGHT = (RefundStatus.PENDING, RefundStatus.PROCESSING)
@@ -141,7 +141,7 @@ class ReservationExpired(Gone):
 
 class OrderChanged(Conflict):
     code = "order_changed"
-    sentence = "The order costs something else than the page showed. You were not charged."
+    sentence = "The order no longer has the price that the page showed. You were not charged."
 
 
 class NotRefundable(Conflict):
@@ -183,7 +183,7 @@ class InvalidToken(Invalid):
 
 @dataclass(frozen=True, kw_only=True)
 class Charge:
-    """What a gateway says of an intent. `charged_minor` and `currency` are what was charged, if anything was."""
+    """A gateway's answer about an intent. `charged_minor` and `currency` say what was charged, if anything was."""
 
     outcome: Outcome
     charged_minor: int | None = None
@@ -197,14 +197,14 @@ class Charge:
 
 @dataclass(frozen=True, kw_only=True)
 class Refunded:
-    """What a gateway says of a refund, and its name for it."""
+    """A gateway's answer about a refund, and its name for it."""
 
     outcome: RefundOutcome
     reference: str = ""
     error: str = ""  # why the gateway refused it, as it says
 
 
-# What a buyer is told when a payment did not succeed, and what follows.
+# What a buyer reads when a payment did not succeed.
 OUTCOME_SENTENCES: dict[Outcome, str] = {
     Outcome.DECLINED: "Your card was declined. You were not charged. Try again or use another card.",
     Outcome.FAILED: "The payment service could not take the payment. You were not charged. Please try again.",
@@ -293,9 +293,9 @@ def refund_amount(
 def check_returnable(
     *, state: ReservationState | str, total_minor: int, payment_status: PaymentStatus | str | None
 ) -> None:
-    """Raise unless the tickets of a reservation can go back on sale without touching money.
+    """Raise unless the tickets of a reservation can go back on sale without moving money.
 
-    Raises NotReturnable for what is not validated, and RefundFirst while somebody has paid for it.
+    Raises NotReturnable if it is not validated, and RefundFirst if it was paid for and not refunded.
     """
     if state != ReservationState.VALIDATED:
         raise NotReturnable(state=str(state))
@@ -327,7 +327,8 @@ AnyLine = TypeVar("AnyLine", bound=Line)
 def lines_paid(status: PaymentStatus | str, order: Sequence[AnyLine]) -> list[AnyLine]:
     """Return the reservations of an order that a payment in `status` is for.
 
-    That is what its next try would charge for while they are held; else what its latest try was for.
+    While they are held, these are the reservations that its next try would charge for; else those of its latest
+    try.
     """
     if status in (PaymentStatus.NOT_STARTED, PaymentStatus.FAILURE):
         held = [each for each in order if each.state == ReservationState.HELD]
@@ -336,7 +337,7 @@ def lines_paid(status: PaymentStatus | str, order: Sequence[AnyLine]) -> list[An
 
 
 def price_minor(status: PaymentStatus | str, order: Sequence[Line], *, amount_minor: int) -> int:
-    """Return what a payment in `status` costs: what is held now until it is tried, then the amount of its try."""
+    """Return the price of a payment in `status`: of its holds until it is tried, then that of its try."""
     lines = lines_paid(status, order)
     is_open = status in (PaymentStatus.NOT_STARTED, PaymentStatus.FAILURE)
     if is_open and all(each.state == ReservationState.HELD for each in lines):
@@ -366,10 +367,10 @@ def refund_shares(totals: Sequence[int], *, before: int, amount: int) -> list[in
 
 
 def next_step(known: Charge, *, attempts: int, deadline: datetime, now: datetime) -> Step:
-    """Return what to do about a payment of which the gateway says `known`, at a worker's `attempts`-th attempt.
+    """Return the next step for a payment after the gateway's answer `known`, at a worker's `attempts`-th attempt.
 
-    What may still be charged is cancelled before it is given up: at the deadline, or when its confirmation was lost
-    twice. After a cancellation the gateway is asked again, and only that answer counts.
+    An intent that may still be charged is cancelled before it is given up: at the deadline, or when its
+    confirmation was lost twice. After a cancellation the gateway is asked again, and only that answer counts.
     """
     if known.is_final:
         return Step.SETTLE

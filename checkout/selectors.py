@@ -128,13 +128,13 @@ def cancelled_in_flight(*, event_id: int) -> int:
 
 
 def cancelled_waiting(*, event_id: int, most: int) -> list[int]:
-    """Return payments of a cancelled event whose refund was not started; what is paid back by hand is left out."""
+    """Return payments of a cancelled event without a refund, except those that are paid back by hand."""
     waiting = _cancelled(event_id).filter(_WAITS).exclude(_BY_HAND).order_by("pk")
     return list(waiting.values_list("pk", flat=True)[:most])
 
 
 def cancelled_progress(*, event_id: int) -> dict[str, int]:
-    """Count the orders of a cancelled event: all, back, in_flight, refused, by_hand, told, and what went back."""
+    """Count the orders of a cancelled event (all, back, in_flight, refused, by_hand, told) and refunds."""
     return _cancelled(event_id).aggregate(
         orders=Count("pk"),
         back=Count("pk", filter=_BACK),

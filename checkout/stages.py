@@ -9,7 +9,7 @@ from checkout.rules import ReservationState, ShownStatus
 
 
 class Stage(StrEnum):
-    """What the buyer's pages show of a reservation and its payment."""
+    """The state of a reservation and its payment on the buyer's pages."""
 
     HELD = "held"
     FAILED = "failed"

@@ -1,6 +1,7 @@
 """`/livez`, `/readyz` and `/readyz/self`: does this process answer, can the whole system sell, can this process?
 
-A load balancer asks for `/readyz/self`: what all processes lack, such as a worker, must not take all of them away.
+A load balancer asks for `/readyz/self`, so that a problem of the whole system, such as a missing worker, does not
+take all processes away.
 """
 
 from django.db import DatabaseError, OperationalError, connection
@@ -26,10 +27,11 @@ def readyz_self(_request: HttpRequest) -> JsonResponse:
 
 
 def readyz(_request: HttpRequest) -> JsonResponse:
-    """Answer 200, or 503 and what is missing.
+    """Answer 200, or 503 with the names of what is missing.
 
-    That is `database`, `database_setup` (overlord/kernel/database_check.py; the log says what), `standby` (commits
-    do not reach it), `redis`, `worker` (with its silent queues) or `sockets` (no live process takes another one).
+    The names are `database`, `database_setup` (overlord/kernel/database_check.py; the log says what), `standby`
+    (commits do not reach it), `redis`, `worker` (with its silent queues) or `sockets` (no live process takes
+    another one).
     """
     missing = [] if _database_answers() else ["database"]
     missing += [] if missing or _standby_answers() else ["standby"]

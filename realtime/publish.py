@@ -1,8 +1,8 @@
-"""What every process may call: mark streams, send advice, and keep versioned values in Redis.
+"""The functions that every process may call: mark streams, send advice, and keep versioned values in Redis.
 
 Runs in the thread that calls it: web, workers and commands after their commit, the hub in a pool thread of Daphne.
-Nothing here raises when Redis is away, and no call waits for it much longer than `redis_client.SECONDS`: what is
-lost here, healing finds again in PostgreSQL.
+Nothing here raises when Redis is away, and no call waits for it much longer than `redis_client.SECONDS`. If a mark
+is lost here, healing finds the change in PostgreSQL.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ def streams_mark(*, streams: Iterable[str], entries: Iterable[Entry] = ()) -> No
 
 
 def advice_send(*, advice: Sequence[Advice]) -> None:
-    """Send advice to the subscribers of the streams beside it, in one message to all hubs.
+    """Send each advice to the subscribers of its stream, in one message to all hubs.
 
     It changes no state, so a loss is harmless and only logged.
     """
@@ -80,7 +80,7 @@ def entries_read(*, key: str) -> dict[str, Any] | None:
 
 
 def entries_delete(*, key: str) -> None:
-    """Delete all entries of a key: what they describe no longer exists."""
+    """Delete all entries of a key whose subject no longer exists."""
     store.guarded(lambda: redis_client.connection().delete(store.entry_key(key)))
 
 

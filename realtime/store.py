@@ -1,8 +1,8 @@
-"""What the live side keeps in Redis: marks on streams that changed, their latest frames, versioned values.
+"""The data of the live side in Redis: marks on streams that changed, their latest frames, versioned values.
 
 Runs in every process and thread; Daphne reads frames here by a connection of its own (`gateway/frame_source.py`).
-Each step is one Lua script, because nothing may come between its comparison and its write. All of it may be lost:
-frames and values are made again from PostgreSQL.
+Each step is one Lua script, because no other command may run between its comparison and its write. All of it may be
+lost: frames and values are made again from PostgreSQL.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

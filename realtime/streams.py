@@ -28,7 +28,7 @@ ALONE = 0  # the id under which the projection of a kind without ids returns its
 
 
 class Kind(StrEnum):
-    """What kinds of streams there are."""
+    """The kinds of streams."""
 
     EVENTS = "events"
     EVENT = "event"
@@ -42,7 +42,7 @@ class Kind(StrEnum):
 class Access(StrEnum):
     """Who may watch the streams of a kind.
 
-    LINK: whoever has a link that names the stream. OWNER: only the user whose id is the stream's id. STAFF: only
+    LINK: anyone who has a link that names the stream. OWNER: only the user whose id is the stream's id. STAFF: only
     staff with the permission of the kind.
     """
 
@@ -57,7 +57,7 @@ REFRESH_SECONDS = {Access.PUBLIC: 3.0, Access.LINK: 30.0, Access.OWNER: 12.0, Ac
 
 @dataclass(frozen=True, kw_only=True)
 class Definition:
-    """What is registered for all streams of one kind."""
+    """The registration of a kind of stream."""
 
     access: Access
     project: Projection

@@ -1,4 +1,7 @@
-"""What the monitor calls what happened, and the states of sales and lines. The page passes them to its script."""
+"""The monitor's words for events of the sale, and for the states of sales and lines.
+
+The page passes them to its script.
+"""
 
 from django.utils.translation import gettext as _
 

@@ -107,7 +107,7 @@ def _of_doors(doors: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
 
 
 def _of_lines(at_work: Sequence[Line]) -> Iterator[Metric]:
-    """Yield how far the lines are that have somebody to draw or to serve."""
+    """Yield the progress of the lines with people to draw or to serve."""
     for name, meaning in LINES.items():
         family = GaugeMetricFamily(f"overlord_line_{name}", meaning, labels=["event"])
         for line in at_work:

@@ -1,4 +1,4 @@
-"""What stats keeps: the last reading of the counters, and how much they rose in each minute."""
+"""The tables of stats: the last reading of the counters, and how much they rose in each minute."""
 
 from django.db import models
 from django.db.models import F
@@ -35,7 +35,7 @@ class Reading(models.Model):
 
 
 class Minute(models.Model):
-    """What happened in one minute: reservations made, paid and expired, and failed tries to pay."""
+    """The figures of one minute: reservations made, paid and expired, and failed tries to pay."""
 
     minute = models.DateTimeField(primary_key=True)
     reserved = models.IntegerField(default=0)

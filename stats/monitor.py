@@ -1,7 +1,7 @@
-"""All that the monitor shows, for the `/monitor/` page and the `stats` stream.
+"""The content of the monitor, for the `/monitor/` page and the `stats` stream.
 
 Every read is bounded: counters by ticket type, minutes by their key, reservations by an index and a limit. It reads
-PostgreSQL alone, because it runs in the transaction of a flush; what only Redis knows is in the last reading.
+only PostgreSQL, because it runs in the transaction of a flush; figures that only Redis has are in the last reading.
 """
 
 from collections.abc import Mapping, Sequence
@@ -109,7 +109,7 @@ def _minutes(now: datetime) -> list[dict[str, Any]]:
 
 
 def _last_minute(reading: Reading | None, total: Mapping[str, int], *, now: datetime) -> dict[str, int]:
-    """Return what was reserved and paid in the last sixty seconds, to the second.
+    """Return how much was reserved and paid in the last sixty seconds, to the second.
 
     It counts from the reading of a minute ago, or from the first one after that while there is none.
     """
@@ -152,7 +152,7 @@ def _event(detail: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def doors_open(*, now: datetime) -> list[dict[str, Any]]:
-    """Read who came in to the events of these hours at whose doors somebody scanned, as their streams show it."""
+    """Read the admissions of the events of these hours that have scans, as their streams show them."""
     return admission.doors(after=now - DOORS_OPEN, before=now + DOORS_OPEN, most=DOORS, now=now)
 
 
@@ -176,7 +176,7 @@ def _minute_at_gate(each: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _lines(now: datetime) -> list[dict[str, Any]]:
-    """Return who stands in the lines that have somebody to draw or to serve, and how far these are."""
+    """Return the figures of the lines with people to draw or to serve."""
     return [_line(each, now=now) for each in lines.lines_at_work(now=now)[:LINES]]
 
 

@@ -68,7 +68,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
 def _may_read_metrics(request: HttpRequest) -> bool:
     """Return whether the request carries METRICS_TOKEN, or did not come through the front server.
 
-    The front server always writes X-Forwarded-For. What asks a web process directly is in its own network.
+    The front server always writes X-Forwarded-For. A client that asks a web process directly is in its own network.
     """
     if "X-Forwarded-For" not in request.headers:
         return True

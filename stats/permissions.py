@@ -1,4 +1,4 @@
-"""What staff may be allowed to see of the figures."""
+"""The permissions of staff for the figures."""
 
 from enum import StrEnum
 

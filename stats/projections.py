@@ -1,4 +1,4 @@
-"""What this app shows on the `stats` stream. Nothing marks it: it is read each second while it has subscribers.
+"""The content of the `stats` stream. Nothing marks it: it is read each second while it has subscribers.
 
 Runs in a flush (Celery), which passes `now`.
 """

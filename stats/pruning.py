@@ -1,4 +1,4 @@
-"""What of stats is not kept for ever. The figures of sales stand beside the inventories and stay."""
+"""Rows of stats that are deleted after a time. The figures of sales are columns of the inventories and stay."""
 
 from datetime import datetime
 

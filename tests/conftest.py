@@ -34,10 +34,10 @@ def system(
     django_db_blocker: DjangoDbBlocker,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[System]:
-    """Return the running system, with access to its database; what the test opens on it is closed at its end.
+    """Return the running system, with access to its database; the test's connections to it are closed at its end.
 
-    Such a test is not marked `django_db`: emptying tables while workers use them would lock both up, so each
-    test makes what it is about and leaves it, and the tables are emptied once the processes have stopped.
+    Such a test is not marked `django_db`: emptying tables while workers use them would be a deadlock. So each test
+    makes its own rows and leaves them, and the tables are emptied once the processes have stopped.
     """
     own = request.node.get_closest_marker("own_system") is not None
     with django_db_blocker.unblock():

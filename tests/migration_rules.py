@@ -1,4 +1,4 @@
-"""What a migration may do while the processes of the former release still sell: expand first, contract later.
+"""The rules for migrations while the processes of the former release still sell: expand first, contract later.
 
 A release adds what its code needs (a nullable column, one with a default in the database, a table, a function under
 a new name), and the next one removes what no code uses any more. A migration that contracts says so, by an
@@ -32,7 +32,7 @@ UNQUALIFIED_TABLE = re.compile(r"\bCREATE\s+TABLE\s+(\w+)")
 
 
 def objections(migration: Any) -> list[str]:
-    """Return what the former release, or those who sell meanwhile, would suffer from a migration."""
+    """Return the problems that a migration would cause for the former release or for a sale meanwhile."""
     if getattr(migration, "contracts", ""):
         return []
     made = {

@@ -1,4 +1,4 @@
-"""What both the server and the browser compute: `parity.json` says for each function what it returns.
+"""Functions that both the server and the browser have: `parity.json` has the expected results of each.
 
 Python and JavaScript are tested against the same cases. The names are Python's; JavaScript's are in camel case.
 """

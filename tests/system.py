@@ -132,7 +132,7 @@ class System:
 
 
 class Screen:
-    """What a viewer holds of one stream: its state, replaced by whatever has a higher version.
+    """A viewer's state of one stream, replaced by each frame with a higher version.
 
     It connects again when it is told that the server was not ready, as a client should.
     """

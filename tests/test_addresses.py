@@ -1,4 +1,4 @@
-"""What the addresses of PostgreSQL and Redis ask for is done by every client."""
+"""Every client obeys the options in the addresses of PostgreSQL and Redis."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""The API against its own schema: whatever is sent by whomever, each answer is a documented one, and none is a 5xx.
+"""The API against its own schema: for any input of any role, each answer is a documented one, and none is a 5xx.
 
 Schemathesis makes requests that the schema allows and requests that it does not, the same ones in every run. Each
 operation begins with a token of its own, because some end all tokens.

@@ -1,4 +1,4 @@
-"""What keeps the benchmarks honest: goals that can be missed, figures that are void when the sale went wrong."""
+"""The benchmarks are honest: goals can be missed, and figures are void when the sale went wrong."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""The audit of a chaos run finds each lie: what clients were told, and what the database then says otherwise."""
+"""The audit of a chaos run finds each difference between the answers to clients and the database."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What `bin/cluster` is made of, without a cluster: its plan, its files, and the words that start its processes."""
+"""The parts of `bin/cluster`, without a cluster: its plan, its files, and the commands that start its processes."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""What clients of the real Caddy, Granian and Daphne get when they are slow, hostile or unlucky."""
+"""The answers of the real Caddy, Granian and Daphne to slow, hostile or unlucky clients."""
 
 import gzip
 import http.client

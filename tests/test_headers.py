@@ -1,6 +1,6 @@
-"""What answers tell browsers: each route and each kind of answer, with the settings of production.
+"""The headers of answers: each route and each sort of answer, with the settings of production.
 
-What Caddy answers by itself is in tests/test_front_server.py.
+Caddy's own answers are in tests/test_front_server.py.
 """
 
 import itertools

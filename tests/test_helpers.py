@@ -1,4 +1,4 @@
-"""What several tests need stands in a helper module: no test imports from another test module or a conftest."""
+"""Code that several tests need is in a helper module: no test imports from another test module or a conftest."""
 
 import ast
 import re

@@ -85,7 +85,7 @@ def enter_by_page(person: Browser, ticket_type: TicketType) -> None:
     email = f"{secrets.token_hex(4)}@example.org"
     person.write("#email", email)
     person.press("form[data-part=enter] button[type=submit]")
-    person.says("form[data-part=code] h2", "Enter the code of the mail")
+    person.says("form[data-part=code] h2", "Enter the code from the mail")
     picture(person, "code")
     person.write("#code", eventually(lambda: code_mailed_to(email)))
     person.press("form[data-part=code] button[type=submit]")

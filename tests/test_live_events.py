@@ -1,4 +1,4 @@
-"""What tickets shows live beside single events: the next events, and advice that a hold is near its end."""
+"""The live streams of tickets other than single events: the next events, and advice that a hold ends soon."""
 
 import json
 from collections.abc import Callable

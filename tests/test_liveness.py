@@ -1,4 +1,4 @@
-"""What makes a process show that it works."""
+"""A process shows that it works, and when it does not."""
 
 import os
 import threading

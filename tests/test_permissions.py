@@ -1,4 +1,4 @@
-"""Who may do what: each route, admin page, admin action and stream has a rule, and each role is tried on each."""
+"""Permissions: each route, admin page, admin action and stream has a rule, and each role is tried on each."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -251,7 +251,7 @@ class Person:
 
 @pytest.fixture
 def people(user_make: Callable[..., User]) -> list[Person]:
-    """Make somebody of each role. Who has a permission has no other."""
+    """Make a user of each role. A user with a permission has no other."""
 
     def person(role: str) -> Person:
         if role == "anonymous":

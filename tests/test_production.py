@@ -1,4 +1,4 @@
-"""Production's settings: what they insist on, and what Django's own check of a deployment says of them."""
+"""Production's settings: what they require, and Django's own check of a deployment."""
 
 import os
 import secrets

@@ -1,4 +1,4 @@
-"""What nobody needs is deleted, and nothing else."""
+"""Old rows that nobody needs are deleted, and no others."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What a running system writes and shows to other users of the machine has no secret in it."""
+"""The logs and the process list of a running system contain no secret."""
 
 from collections.abc import Callable
 

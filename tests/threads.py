@@ -10,7 +10,7 @@ from django.db import connection, connections
 def together(*actions: Callable[[], Any], seconds: float = 120) -> list[Any]:
     """Run the actions at once, each in a thread with its own connection; return their results or errors.
 
-    What has no result after so many seconds has None.
+    An action without a result after this number of seconds has None.
     """
     barrier = threading.Barrier(len(actions))
     results: list[Any] = [None] * len(actions)

@@ -1,9 +1,10 @@
 """Availability as clients read it: from Redis while it is fresh, from PostgreSQL otherwise.
 
-One hash per event keeps what staff edit and each ticket type's figures, as versioned values, for 15 minutes. Every
-change writes its figures there after its commit, unless newer ones are there, so that the client's next read shows
-the change. A value is trusted for `AVAILABILITY_TRUSTED_FOR` after it was read in PostgreSQL: a process that died
-between its commit and that write misleads nobody for longer. Nothing here decides a claim.
+One hash per event keeps the fields that staff edit and each ticket type's figures, as versioned values, for 15
+minutes. Every change writes its figures there after its commit, unless newer ones are there, so that the client's
+next read shows the change. A value is trusted for `AVAILABILITY_TRUSTED_FOR` (`tickets/rules.py`) after it was read
+in PostgreSQL. So if a process dies between its commit and that write, readers see the old figures for no longer
+than that. Nothing here decides a claim.
 
 Runs in web processes and in workers, on several machines. Their clocks may differ, so a value from further in the
 future than `CLOCK_TOLERANCE` is not trusted either.
@@ -23,7 +24,7 @@ from tickets.rules import AVAILABILITY_TRUSTED_FOR
 from tickets.voucher_rules import VoucherFacts
 
 CLOCK_TOLERANCE = timedelta(seconds=1)
-STATIC = "static"  # the field of what staff edit; the figures' fields are the ids of ticket types
+STATIC = "static"  # the field for what staff edit; the fields of figures are the ids of ticket types
 
 
 def entries(event_id: int, figures: Iterable[Figures], *, now: datetime) -> list[publish.Entry]:
@@ -46,10 +47,10 @@ def event_preview(*, event_id: int, now: datetime) -> dict[str, Any]:
 
 
 def event_with_voucher(*, event_id: int, voucher: VoucherFacts, now: datetime) -> dict[str, Any]:
-    """Return an event as whoever uses a voucher sees it, read in PostgreSQL; raise NotFound.
+    """Return an event as a buyer with a voucher sees it, read in PostgreSQL; raise NotFound.
 
-    Its ticket types have the voucher's price, with `full_price` beside it where that is another one; they are open
-    early, and hidden ones are shown with `is_hidden`, as far as it is for them.
+    The ticket types of the voucher have its price, with `full_price` beside it if that differs. If the voucher says
+    so, they are open early. Hidden types of the voucher are shown with `is_hidden`.
     """
     statics, figures = selectors.events_with_figures([event_id], hidden=voucher.covers)
     if event_id not in statics:

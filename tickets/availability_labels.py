@@ -39,7 +39,7 @@ def of_ticket_type(ticket: Mapping[str, Any], time_zone: str) -> Label:
 def of_event(event: Mapping[str, Any], held: int | None = None) -> Label:
     """Return the label of an event as the stream of all events shows it.
 
-    The stream does not say how many of its tickets are on hold; who knows it gives it as `held`.
+    The stream does not say how many tickets are on hold; a caller that has this number gives it as `held`.
     """
     if label := _not_on_sale(event["sale"], None, "") or _left(event["available"], few=FEW):
         return label

@@ -1,4 +1,4 @@
-"""What a buyer chose on an event's page: so many tickets of each type, read from a form or from an address.
+"""The choice of a buyer on an event's page: how many tickets of each type, read from a form or from an address.
 
 Each ticket type has a field of its own, `amount_7`. A single choice may be written as `ticket_type` and `amount`.
 """

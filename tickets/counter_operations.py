@@ -19,11 +19,11 @@ DUE_RELEASED = 500  # due holds of a type that make room, at most
 def order_claim_at_counter(
     *, buyer_id: int, event_id: int, quantities: Mapping[int, int]
 ) -> list[Reservation]:
-    """Hold so many tickets of each type of an event for a new buyer, all or none, by the claim's own function.
+    """Hold the given number of tickets of each type for a new buyer, all or none, by the function of claims.
 
-    Hidden types are claimed too, and those of an event for accounts only. Sale state, capacity and the limit per
-    person hold as for everybody. Raises Invalid, Busy, and what `rules.refusal` returns, with the ticket type among
-    its facts.
+    Hidden types, and events for accounts only, can be claimed too. Sale state, capacity and the limit per person
+    apply as for all buyers. Raises Invalid, Busy, and the errors of `rules.refusal`, with the ticket type among
+    their facts.
     """
     db.transaction_required()
     rules.check_items(list(quantities))
@@ -53,7 +53,7 @@ def order_claim_at_counter(
 
 
 def _why(buyer_id: int, ticket_type: int, quantities: Mapping[int, int]) -> Exception:
-    """Return why a type was refused; Busy when nothing stands in the way any more."""
+    """Return why a type was refused; Busy if the reason is gone by now."""
     facts = selectors.claim_facts(buyer_id=buyer_id, ticket_type=ticket_type)
     if facts is None:
         return UnknownTicketType(ticket_type=ticket_type)

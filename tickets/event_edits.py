@@ -1,8 +1,8 @@
-"""Edits of an event that were made from an outdated form: what changed meanwhile, and the form brought up to date.
+"""Edits of an event from an outdated form: find what has changed since, and update the form.
 
-A form carries what it was made from: the event's version and all its values, as the form's fields show them. When
-somebody else has edited the event since, nothing is saved. The form is shown again with the present values, except
-for those that its author changed, so that saving it once more writes what the author means and no more.
+A form contains the state from which it was made: the event's version and all its values, as its fields show them.
+When somebody else has edited the event since, nothing is saved. The form is shown again with the present values,
+except for those that its author changed, so that saving it once more writes only the author's own changes.
 """
 
 from collections.abc import Iterator
@@ -98,9 +98,9 @@ def seal(event: Event) -> str:
 
 
 def outdated(event: Event, data: QueryDict) -> tuple[list[str], QueryDict] | None:
-    """Compare a form that was sent with its event, which is locked; return None when it is up to date.
+    """Compare a submitted form with its locked event; return None when the form is up to date.
 
-    Otherwise return what changed meanwhile, in sentences, and the form brought up to date.
+    Otherwise return the changes since then, in sentences, and an updated form.
     """
     try:
         made_from = signing.loads(data.get("made_from", ""), salt=SALT)

@@ -27,7 +27,7 @@ COUNTERPART = {"name": "event"}  # what JSON calls a column
 
 
 class FileErrors(Exception):
-    """What is wrong with a file: sentences, each with its line."""
+    """The mistakes in a file: sentences, each with its line."""
 
     def __init__(self, mistakes: list[tuple[int, str]]) -> None:
         self.mistakes = sorted(mistakes)

@@ -121,7 +121,10 @@ def _ticket_type(line: int, cells: "_Cells", *, currency: str, zone: str) -> Typ
 
 
 class _Cells:
-    """One row's values, each read as what it must be. What is not goes to the mistakes."""
+    """The values of one row, each converted to its type.
+
+    A value that cannot be converted is added to the mistakes.
+    """
 
     def __init__(self, line: int, row: Mapping[str, str], mistakes: list[tuple[int, str]]) -> None:
         self.wrong = False

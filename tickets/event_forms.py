@@ -62,7 +62,7 @@ class OfficeEventForm(EventForm):
             "opening": _("How the sale opens"),
         }
         help_texts = {
-            "name": _("As it stands on tickets and in the list of events."),
+            "name": _("As it appears on tickets and in the list of events."),
             "venue": _("The name of the place, for example Town Hall. May be empty."),
             "address": _("Street, postcode and town, as people enter them in a map. May be empty."),
             "date": _("Sales end then, unless a ticket type says otherwise."),

@@ -1,4 +1,4 @@
-"""Steps of what staff edit, inside an open transaction: events, ticket types, and how they are sold.
+"""Steps of edits by staff, inside an open transaction: events, ticket types, and their sale.
 
 The admin calls them too, since a ModelAdmin saves in a transaction of its own. The event is locked first, then its
 inventories by id. Each step announces the change after the commit; `now` is when the request or command began.
@@ -116,10 +116,10 @@ def opening_set(*, event: Event, now: datetime) -> None:
 
 
 def inventory_set(*, ticket_type: TicketType, now: datetime, **decided: Any) -> None:
-    """Set what staff decide about the sale of a ticket type; make its inventory if there is none.
+    """Set the sale of a ticket type; make its inventory if there is none.
 
     `decided` has those of `capacity`, `opens_at`, `closes_at` and `paused` that change. A `closes_at` of None means
-    the event's date. A capacity below what is held and sold violates `inventory_never_oversold`.
+    the event's date. A capacity below the number of held and sold tickets violates `inventory_never_oversold`.
     """
     db.transaction_required()
     event = Event.objects.only("date", "opening", "status").get(pk=ticket_type.event_id)

@@ -1,4 +1,4 @@
-"""What an event's page shows: its ticket types with the reader's own tickets, and what a refusal said of one."""
+"""The content of an event's page: its ticket types with the reader's own tickets, and the refusal of one."""
 
 import json
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ from tickets.voucher_rules import VoucherFacts
 
 @dataclass(frozen=True, kw_only=True)
 class Code:
-    """A code that a visitor entered: what it gives, or why it gives nothing."""
+    """A code that a visitor entered: its effect, or why it has none."""
 
     text: str = ""
     voucher: VoucherFacts | None = None
@@ -73,7 +73,7 @@ def _refusal(
     known: Mapping[str, Any],
     about: int | None,
 ) -> dict[str, Any]:
-    """Return what the template needs of a refusal: its sentences, and what the page's script goes on from."""
+    """Return a refusal for the template: its sentences, and the facts for the page's script."""
     names = {ticket["id"]: ticket["ticket_type"] for ticket in event["tickets"]}
     facts = None
     if known and about in choice.amounts:
@@ -89,7 +89,7 @@ def _refusal(
 
 
 def _code_shown(code: Code, event: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the page says of a code: what it gives, or why it gives nothing; or whether it asks for one."""
+    """Return what the page shows about a code: its effect, or why it has none, or a field to enter one."""
     gives, error = "", None
     if code.voucher is not None:
         gives = voucher_labels.gives(code.voucher, currency=event["currency"])

@@ -1,4 +1,8 @@
-"""What an event may be: decisions of staff, on plain values. Nothing here reads a clock, a row or a setting."""
+"""When staff may change, publish or cancel an event: decisions on plain values.
+
+Nothing here reads a clock, a row or a setting. Whether tickets can be reserved now (the sale state) is decided in
+`tickets.rules`.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +14,7 @@ VENUE_LENGTH, ADDRESS_LENGTH = 200, 500
 
 
 class EventStatus(StrEnum):
-    """Who sees an event: a draft is shown to staff only; a cancelled one sells nothing and says so."""
+    """The status of an event. Only staff see a draft; a cancelled event sells nothing."""
 
     DRAFT = "draft"
     ON_SALE = "on_sale"

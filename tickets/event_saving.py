@@ -14,7 +14,7 @@ COLUMNS = {"name": "name", "max_per_user": "max_per_user", "price": "price_minor
 DECIDED = ("capacity", "opens_at", "closes_at", "paused")  # what is kept on the inventory
 TOLD = {"date", "time_zone", "venue", "address"}  # who has tickets gets a mail when one of these changes
 IN_CALENDARS = {*TOLD, "ends_at", "name"}
-# What staff read when the database refuses what a form let through: somebody else was quicker.
+# Sentences for staff when the database refuses a valid form, because another person was quicker.
 SENTENCES = {
     "inventory_never_oversold": "A capacity is lower than the tickets that are on hold or sold.",
     "inventory_opens_before_it_closes": "A sale must open before it closes.",
@@ -42,7 +42,7 @@ def event_write(*, form: EventForm, now: datetime) -> None:
 
 
 def types_write(*, formset: Any, now: datetime) -> None:
-    """Write the ticket types of an event; raise ProtectedError for one to delete that was reserved meanwhile."""
+    """Write the ticket types of an event; raise ProtectedError if one to delete was reserved meanwhile."""
     formset.save(commit=False)
     for deleted in formset.deleted_objects:
         event_operations.ticket_type_delete(ticket_type=deleted, now=now)

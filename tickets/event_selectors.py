@@ -1,4 +1,4 @@
-"""Reads that decide what staff may change of an event, and what a file of events would add."""
+"""Reads that decide which fields of an event staff may change, and which events a file would add."""
 
 from collections.abc import Collection
 from datetime import datetime

@@ -1,4 +1,6 @@
-"""What can be sold, and who holds it. Fields and constraints only; rules are in `rules`, steps in `operations`.
+"""Events, ticket types, inventories and reservations.
+
+Fields and constraints only; rules are in `rules`, steps in `operations`.
 
 Counters and money change in `operations` and in the SQL functions of `tickets/sql`, nowhere else.
 """
@@ -353,7 +355,7 @@ class Reservation(models.Model):
 
     @property
     def order_id(self) -> int:
-        """Return the id of its order: that of the order's first reservation, which stays when that one ends."""
+        """Return the id of its order: the id of the order's first reservation, also after that one has ended."""
         return self.lead_id or self.pk
 
     @property

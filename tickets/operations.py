@@ -222,7 +222,7 @@ def reservations_return(*, reservations: Sequence[Reservation], now: datetime) -
 
 
 def order_follow(*, order_id: int, guest_id: int, buyer_id: int, now: datetime) -> None:
-    """Give a guest's held order to an account; its clock goes on. Reservations of it that have ended go along.
+    """Give a guest's held order to an account; its end stays the same. Ended reservations of the order follow too.
 
     Raises NotFound, PaymentInProgress, AlreadyValidated, ReservationEnded, and AlreadyReserved when the account
     holds tickets of one of its types.
@@ -284,7 +284,10 @@ def _inventories_change(changes: Sequence[Change], *, now: datetime) -> None:
 # The line ------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, kw_only=True)
 class Basket:
-    """What a buyer is to be given: the first of the choices that is there, as lists of (ticket type, quantity)."""
+    """A basket for a buyer: the first of these choices that is available is given.
+
+    A choice lists (ticket type, quantity).
+    """
 
     buyer_id: int
     choices: Sequence[Sequence[Sequence[int]]]
@@ -292,7 +295,7 @@ class Basket:
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """What became of a basket: its order, or None; `own`: only the buyer's own tickets or limit refused it."""
+    """The result of a basket: its order, or None; `own`: only the buyer's own tickets or limit refused it."""
 
     order_id: int | None
     own: bool

@@ -30,7 +30,7 @@ from tickets.voucher_rules import VoucherFacts
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """So many tickets of a type."""
+    """A number of tickets of one type."""
 
     ticket_type: int
     quantity: int
@@ -207,9 +207,9 @@ def _diagnose(
 
 
 def _voucher_diagnose(event_id: int, code: str, items: Sequence[Wanted]) -> VoucherFacts:
-    """Return the facts of a code that may be used for these items, or raise why it may not be.
+    """Return the facts of a code that may be used for these items, or raise the reason why not.
 
-    Due holds that stand in its way are released.
+    If due holds use up the code, they are released first.
     """
     found = voucher_selectors.facts(event_id=event_id, text=code)
     facts = voucher_rules.check_usable(found)

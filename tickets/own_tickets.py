@@ -1,4 +1,7 @@
-"""What an event's page says of the buyer's own tickets. `static/tickets/own-tickets.js` says the same, live."""
+"""The sentences about the buyer's own tickets on an event's page.
+
+`static/tickets/own-tickets.js` writes the same, live.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -147,7 +147,7 @@ def _code_text(given: Mapping[str, str]) -> str:
 
 
 def _code_looked_up(request: HttpRequest, event_id: int, text: str) -> Code:
-    """Look up a code that a visitor entered. It costs a stranger's page nothing: that has none."""
+    """Look up a code that a visitor entered. A page without a code costs no query here."""
     if not text:
         return Code()
     try:
@@ -191,7 +191,7 @@ def _reserved_by(request: HttpRequest, event_id: int, choice: Choice, *, key: st
 
 
 def _reserved(buyer_id: int, choice: Choice, *, key: str, order_id: int | None, code: str | None) -> int:
-    """Reserve what was chosen, as part of an order if one is given; return one of the new reservations."""
+    """Reserve the chosen tickets, as part of an order if one is given; return one of the new reservations."""
     now = clock.now()
     hold = timedelta(seconds=settings.HOLD_SECONDS)
     full_key = f"page:{key}:{choice.digest()}" if key else None

@@ -1,4 +1,4 @@
-"""What this app shows on live streams, and how it says that something changed.
+"""The content of this app's live streams, and the calls that announce a change.
 
 `project_...` runs in a flush (Celery), which passes `now`. The flush holds a lock, so nothing here asks
 Redis.
@@ -36,12 +36,11 @@ def announce(
     lines: Iterable[int] = (),
     now: datetime,
 ) -> None:
-    """Say what changed: figures beside their event's id, events, and the buyers whose own screens changed.
+    """Announce a change: figures with their event's id, events, and the buyers whose own streams changed.
 
-    `sold_in`: events of which tickets were sold or given back, so that their doors have other tickets to expect.
-    `lines`: events whose lines say when the sale opens and ends.
-    `now` is when the figures were read, or a little earlier. Clients read them at once; the streams follow with the
-    next flush.
+    `sold_in`: events whose tickets were sold or returned, so that the lists of their doors change. `lines`: events
+    whose lines show when the sale opens and ends. `now` is when the figures were read, or a little earlier. Clients
+    read them at once; the streams follow with the next flush.
     """
     changed = list(figures)
     names = {streams.event(event_id) for event_id, _ in changed}
@@ -61,7 +60,7 @@ def announce_event(*, event_id: int, now: datetime) -> None:
 
 
 def announce_given(*, event_id: int, buyers: Iterable[int], now: datetime) -> None:
-    """Say that tickets of an event were given, and to whom; or that its sale is another one."""
+    """Announce that a line gave tickets of an event to these buyers, or that the sale state changed."""
     availability.refresh([event_id], now=now)
     announce(events=[event_id], buyers=buyers, now=now)
 

@@ -1,4 +1,4 @@
-"""What of selling is not kept for ever. The counters of an inventory, and so all figures, stay."""
+"""Rows of reservations that are deleted after a time. The counters of an inventory, and so all figures, stay."""
 
 from datetime import datetime
 

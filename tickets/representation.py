@@ -1,7 +1,7 @@
 """How an event, a ticket type and a reservation look to clients, by HTTP and on sockets alike.
 
-Plain functions from rows to dicts. `Figures` changes with every sale and is kept apart from what staff edit, so
-that it can be cached as versioned values while the rest stays as it is.
+Plain functions from rows to dicts. `Figures` changes with every sale. It is separate from the fields that staff
+edit, so that it can be cached as versioned values.
 """
 
 from collections.abc import Mapping, Sequence

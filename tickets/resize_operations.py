@@ -16,9 +16,10 @@ from tickets.rules import ReservationState
 
 
 def reservation_resize(*, reservation: Reservation, quantity: int, now: datetime) -> bool:
-    """Change the quantity of a locked hold; return False when the inventory does not grant so many.
+    """Change the quantity of a locked hold; return False when the inventory has too few tickets.
 
-    Raises what `rules.check_resizable` does, OverLimit, and for more with a voucher CodeEnded and CodeUsedUp.
+    Raises the errors of `rules.check_resizable`, OverLimit, and for more tickets with a voucher CodeEnded and
+    CodeUsedUp.
     """
     rules.check_resizable(
         state=reservation.state,

@@ -1,4 +1,7 @@
-"""What may be sold, when and to whom: decisions on plain values. Nothing here reads a clock, a row or a setting."""
+"""When and to whom tickets may be sold, and how long a hold lasts: decisions on plain values.
+
+Nothing here reads a clock, a row or a setting.
+"""
 
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -23,7 +26,7 @@ AVAILABILITY_TRUSTED_FOR = timedelta(seconds=3)  # after it was read in PostgreS
 # A hold first lasts for the setting HOLD_SECONDS, 900 unless set (overlord/settings/env.py).
 EXTENDED_FOR = timedelta(minutes=5)
 LONGEST_HOLD = timedelta(minutes=30)  # from its creation, so that nobody keeps tickets from others for ever
-EXPIRING_SECONDS = (300, 120, 60, 30)  # a buyer is told when a hold has so many seconds left
+EXPIRING_SECONDS = (300, 120, 60, 30)  # at which a buyer is warned that a hold ends
 
 
 class ReservationState(StrEnum):
@@ -42,7 +45,7 @@ LISTED_STATES = (*LIVE_STATES, ReservationState.VALIDATED)  # what a buyer's lis
 
 
 class Buyers(StrEnum):
-    """Who may buy tickets of an event."""
+    """The people who may buy tickets of an event."""
 
     ANYONE = "anyone"
     ACCOUNTS = "accounts"
@@ -216,7 +219,7 @@ def event_sale_state(types: Iterable[SaleState], *, date: datetime, now: datetim
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimFacts:
-    """What decides a claim that was not granted, read in one statement. `now` is the database's clock."""
+    """The facts that decide why a claim was not granted, read in one statement. `now` is the database's clock."""
 
     now: datetime
     capacity: int
@@ -237,7 +240,7 @@ class ClaimFacts:
 
 
 def refusal(facts: ClaimFacts, *, quantity: int) -> DomainError | None:
-    """Return why `quantity` tickets cannot be claimed, or None when nothing stands in the way.
+    """Return why `quantity` tickets cannot be claimed, or None when they can.
 
     Of several reasons, the one the buyer can do most about comes first. Availability comes last, and is not
     judged while holds are due: releasing them may change it.

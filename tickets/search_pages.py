@@ -1,4 +1,4 @@
-"""What search engines ask a site for: its sitemap, and which pages are not for them."""
+"""The pages for search engines: the sitemap, and the list of pages that they should not read."""
 
 from typing import Any
 

@@ -63,9 +63,9 @@ def events_listed(*, after: datetime | None = None) -> QuerySet[Event, Any]:
 def events_static(
     ids: Collection[int], *, drafts: bool = False, hidden: Collection[int] = ()
 ) -> dict[int, dict[str, Any]]:
-    """Read what staff edit of events: {id: {id, name, date, ..., ticket_types: [{id, name, price_minor, ...}]}}.
-
-    Hidden ticket types are left out but those in `hidden`, and drafts unless `drafts` asks for them.
+    """Read the fields that staff edit: {id: {id, name, date, ..., ticket_types: [{id, name, price_minor,
+    ...}]}}. Hidden ticket types are left out, except those in `hidden`; drafts are left out unless `drafts` is
+    true.
     """
     events = Event.objects.filter(pk__in=ids)
     shown = events if drafts else events.exclude(status=Event.Status.DRAFT)
@@ -80,7 +80,7 @@ def events_static(
 def events_with_figures(
     ids: Collection[int], *, drafts: bool = False, hidden: Collection[int] = ()
 ) -> tuple[dict[int, dict[str, Any]], dict[int, dict[int, Figures]]]:
-    """Read events with all that is shown of them: what staff edit, and the figures of each ticket type."""
+    """Read events with all that is shown: the fields that staff edit, and the figures of each ticket type."""
     statics, figures = events_static(ids, drafts=drafts, hidden=hidden), figures_of_events(ids)
     for event_id, static in statics.items():
         # A ticket type that was made or deleted between the two reads is in one of them only. Leave it out.
@@ -234,9 +234,9 @@ def order_described(*, buyer_id: int, reservation_id: int, now: datetime) -> lis
 
 
 def reservations_described(*, buyer_id: int, most: int, now: datetime) -> list[dict[str, Any]]:
-    """Return a buyer's newest reservations as the API does, with what pages say of them.
+    """Return a buyer's newest reservations as the API does, with more fields for pages.
 
-    That is `event_name`, `event_date`, `ticket_type_name`, `paying_since` and `validated_at`.
+    These are `event_name`, `event_date`, `ticket_type_name`, `paying_since` and `validated_at`.
     """
     return _described(Reservation.objects.filter(buyer_id=buyer_id).order_by("-id")[:most], now=now)
 
@@ -361,7 +361,7 @@ def order_states(*, buyer_id: int, order_id: int, now: datetime) -> list[Reserva
 
 
 def order_claimed_at(*, order_id: int, created: datetime) -> dict[int, int]:
-    """Return what was claimed together for an order at an instant: {ticket type: quantity}."""
+    """Return the tickets that were claimed together for an order at an instant: {ticket type: quantity}."""
     made = Reservation.objects.filter(Q(pk=order_id) | Q(lead_id=order_id), created=created)
     return dict(made.values_list("ticket_type_id", Coalesce("quantity_claimed", "quantity")))
 

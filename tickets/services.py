@@ -246,8 +246,8 @@ def due_holds_sweep() -> int:
 def sweep(*, instants: Iterable[datetime]) -> None:
     """Process time-based changes at each of the instants, which come as time passes.
 
-    One process at a time sweeps; a second one waits beside it and takes over when it ends. Without a sweeper,
-    screens are late, but no ticket is lost: a claim that needs due holds releases them itself.
+    One process at a time sweeps; a second one waits and takes over when the first ends. Without a sweep, screens
+    are late, but no ticket is lost: a claim that needs due holds releases them itself.
     """
     processed = None
     with db.advisory_lock("tickets.sweep") as lock:

@@ -1,7 +1,8 @@
-"""Caches sold-out answers in this process, so that a rush spares PostgreSQL.
+"""The sold-out cache: repeats sold-out answers in this process, so that a rush spares PostgreSQL.
 
 Shared by all threads of a web process. An answer is kept for a length of time, measured by this process's monotonic
-clock. It is never kept until an instant: that would be PostgreSQL's, and this machine's clock may differ from it.
+clock. It is not kept until a certain time, because that would be PostgreSQL's time, and this machine's clock may
+differ.
 """
 
 import time

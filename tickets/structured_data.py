@@ -1,4 +1,4 @@
-"""What search engines and social networks read of an event's page: schema.org's Event, as plain values."""
+"""The data of an event's page for search engines and social networks: schema.org's Event, as plain values."""
 
 import json
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ SCHEMA = "https://schema.org/"
 
 
 def as_json(facts: Mapping[str, Any]) -> SafeString:
-    """Return facts as JSON that may stand within an element `script`."""
+    """Return facts as JSON that is safe within an element `script`."""
     written = json.dumps(facts, ensure_ascii=False)
     for character in "<>&\u2028\u2029":
         written = written.replace(character, f"\\u{ord(character):04x}")

@@ -32,14 +32,14 @@ class CodeForm(forms.Form):
     meanwhile: Sequence[str] = ()  # what others changed since the form was made
 
     made_from = forms.CharField(required=False, widget=forms.HiddenInput)
-    price_rule = forms.ChoiceField(label=_lazy("What it does to the price"), choices=PRICE_RULES)
+    price_rule = forms.ChoiceField(label=_lazy("How it changes the price"), choices=PRICE_RULES)
     price_value = forms.CharField(
         label=_lazy("How much"),
         required=False,
         max_length=30,
         help_text=_lazy(
-            "10 for ten percent, or an amount such as 5.00. A ticket never costs less than nothing, nor more than"
-            " without the code."
+            "10 for ten percent, or an amount such as 5.00. A ticket never costs less than 0.00, and never"
+            " more than without the code."
         ),
     )
     opens_early = forms.BooleanField(

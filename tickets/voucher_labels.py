@@ -1,4 +1,4 @@
-"""What a voucher gives and whether it can be used, in words of the active language."""
+"""The words for a voucher's effect and state, in the active language."""
 
 from datetime import datetime
 from typing import Protocol

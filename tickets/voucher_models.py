@@ -1,4 +1,4 @@
-"""The table of vouchers. `tickets.models` has it beside the others."""
+"""The table of vouchers, imported by `tickets.models`."""
 
 from django.db import models
 from django.db.models import F, Q
@@ -15,8 +15,8 @@ NOT_IN_A_WORD = r"[\u0001-\u0020\u007f-\u00a0\u2000-\u200f\u2028-\u202f\u3000]"
 class Voucher(models.Model):
     """A text that gives a price, or the right to ticket types that buyers cannot reserve without it.
 
-    Who changes the row locks it, and a claim that uses it waits for that. Its text never changes. How often it is
-    used, and that a reservation's voucher exists, is kept by sql/reservation_voucher_count.sql.
+    A transaction that changes the row locks it, and a claim that uses it waits. Its text never changes.
+    sql/reservation_voucher_count.sql counts its uses and checks that a reservation's voucher exists.
     """
 
     event = models.ForeignKey("tickets.Event", on_delete=models.CASCADE, related_name="+")

@@ -1,6 +1,6 @@
-"""What a voucher gives: decisions on plain values. Nothing here reads a clock, a row or a setting.
+"""The effect and the limit of a voucher: decisions on plain values. Nothing here reads a clock, a row or a setting.
 
-A voucher is what buyers call a discount or presale code, and the API calls `code`.
+Buyers call a voucher a discount or presale code, and the API calls it `code`.
 """
 
 from collections.abc import Collection
@@ -50,7 +50,7 @@ class CodeEnded(Conflict):
 
 class CodeUsedUp(Conflict):
     code = "code_used_up"
-    sentence = "This code has been used for as many tickets as it is good for."
+    sentence = "This code has been used for as many tickets as it allows."
 
 
 class CodeNotForType(Conflict):
@@ -98,7 +98,7 @@ class VoucherFacts:
 
     @property
     def left(self) -> int | None:
-        """Return how many tickets it is still good for; None: any number."""
+        """Return for how many more tickets it is valid; None: any number."""
         return None if self.most_uses is None else self.most_uses - self.used
 
 
@@ -114,9 +114,9 @@ def check_usable(facts: VoucherFacts | None) -> VoucherFacts:
 
 
 def check_left(facts: VoucherFacts, *, quantity: int) -> None:
-    """Raise CodeUsedUp if a voucher is not good for so many tickets more.
+    """Raise CodeUsedUp if a voucher is not valid for that many more tickets.
 
-    It is not judged while holds that use it are due: to release them gives their uses back.
+    While holds that use it are due, it raises nothing, because releasing them makes their uses available again.
     """
     if facts.left is not None and facts.left < quantity and not facts.due_holds:
         raise CodeUsedUp(available=facts.left)
@@ -140,10 +140,10 @@ def state_of(
 
 
 def price_with(rule: PriceRule | str, value: int, price_minor: int) -> int:
-    """Return what a ticket costs with a voucher, as sql/voucher_price.sql does; in minor units.
+    """Return the price of a ticket with a voucher, as sql/voucher_price.sql does; in minor units.
 
     It is never more than without the voucher, and never below 0. A percentage is rounded to the nearest minor unit,
-    and a half of one is the buyer's.
+    and half a unit in favour of the buyer.
     """
     match rule:
         case PriceRule.FIXED:
@@ -156,7 +156,7 @@ def price_with(rule: PriceRule | str, value: int, price_minor: int) -> int:
 
 
 def claim_facts_with(voucher: VoucherFacts | None, facts: ClaimFacts, ticket_type: int) -> ClaimFacts:
-    """Return the facts of a claim as they are for whoever uses a voucher; the same without one for this type."""
+    """Return the facts of a claim for a buyer with a voucher; unchanged if the voucher is not for this type."""
     if voucher is None or ticket_type not in voucher.covers:
         return facts
     return replace(facts, hidden=False, opens_at=None if voucher.opens_early else facts.opens_at)

@@ -36,7 +36,7 @@ def are_shown(ticket_types: Collection[int]) -> bool:
 
 
 def texts_used_at(*, order_id: int, created: datetime) -> set[str]:
-    """Return the texts of the vouchers that were used for what was claimed together for an order at an instant."""
+    """Return the texts of the vouchers used for tickets claimed together for an order at an instant."""
     made = Reservation.objects.filter(Q(pk=order_id) | Q(lead_id=order_id), created=created)
     return set(made.filter(voucher__isnull=False).values_list("voucher__text", flat=True))
 

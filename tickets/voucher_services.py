@@ -23,7 +23,7 @@ RANDOM_LENGTH = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """What staff decide about a voucher. No ticket types: all that buyers see."""
+    """The settings of a voucher by staff. No ticket types: all that buyers see."""
 
     note: str
     price_rule: PriceRule
@@ -87,7 +87,7 @@ def voucher_change(
 def voucher_end(
     *, staff_id: int, event_id: int, voucher_id: int, version: int, ended: bool, now: datetime
 ) -> None:
-    """End a voucher, or let it be used again; raise NotFound and CodeOutdated. What is on hold with it stays."""
+    """End a voucher, or let it be used again; raise NotFound and CodeOutdated. Holds with it stay."""
     with db.transaction():
         voucher = _voucher_lock(event_id, voucher_id, version)
         Voucher.objects.filter(pk=voucher.pk).update(

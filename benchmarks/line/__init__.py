@@ -1,4 +1,4 @@
-"""Measure a line: entering beside reserving, the draw, giving, what screens show, and the time they promise."""
+"""Measure a line: entering, the draw, giving, the frames of screens, and the shown waiting time."""
 
 import os
 from collections.abc import Callable, Iterator

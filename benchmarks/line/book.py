@@ -46,7 +46,7 @@ def check_lobby(event_id: int, *, entered: int) -> None:
 
 
 def line_make(*, people: int, tickets: int) -> int:
-    """Make an event whose sale opens now, with so many people in its line; return its id."""
+    """Make an event whose sale opens now, with this number of people in its line; return its id."""
     [ticket_type] = sale.event_make(capacity=tickets)
     event_id = sale.event_of(ticket_type)
     lobby_open(event_id)
@@ -92,8 +92,8 @@ def give(event_id: int, *, tickets: int) -> None:
 def error_of_times(*, people: int) -> float:
     """Serve a slowed line in simulated time; return the median error of the time shown, as a share of the wait.
 
-    Every fifth person has left. Staff slow the line down to half when half of it is served: what was promised
-    before that is wrong, and counts.
+    Every fifth person has left. Staff slow the line down to half when half of it is served: the times shown before
+    are wrong then, and count.
     """
     sale.clear()
     event_id = line_make(people=people, tickets=people)

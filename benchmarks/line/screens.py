@@ -1,4 +1,4 @@
-"""Measure what waiting sockets cost, and how soon they show that the line has moved; beside Node's `ws`."""
+"""Measure the cost of waiting sockets beside Node's `ws`, and how soon they show that the line moved."""
 
 import json
 import re
@@ -140,7 +140,7 @@ def _node(system: System, state: dict[str, Any]) -> list[_Arm]:
 
 
 def _allow_files(sockets: int) -> None:
-    """Let this process have so many sockets open."""
+    """Let this process open this number of sockets."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = sockets + 500
     if soft < wanted:

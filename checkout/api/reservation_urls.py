@@ -1,4 +1,4 @@
-"""What checkout adds to the addresses of reservations."""
+"""The addresses that checkout adds to those of reservations."""
 
 from django.urls import path
 

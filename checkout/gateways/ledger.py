@@ -1,7 +1,7 @@
-"""The sandbox's own ledger: what a gateway knows, apart from our tables and our transactions.
+"""The sandbox's own ledger: the records of a gateway, separate from our tables and transactions.
 
-It has a schema of its own and is written by connections of its own, so that it keeps what it knows when the worker
-that asked dies. After a crash, each charge in it must be one of ours.
+It has its own schema and its own connections, so that it keeps its records when the worker that asked dies. After a
+crash, each charge in it must be one of ours.
 """
 
 import json

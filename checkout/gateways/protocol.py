@@ -1,4 +1,4 @@
-"""What a payment gateway has to do for us."""
+"""The methods of a payment gateway, and the keys that name our calls."""
 
 import secrets
 from collections.abc import Iterator, Mapping
@@ -42,7 +42,7 @@ class ForgedWebhook(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class News:
-    """A message that something happened to an intent. What happened is asked of the gateway."""
+    """A message that an intent has changed. The message is not trusted: a worker asks the gateway what changed."""
 
     event_id: str
     intent: str | None  # None: the message is about something else
@@ -71,7 +71,7 @@ class Gateway(Protocol):
     def create_intent(
         self, *, key: str, amount_minor: int, currency: str, payment_id: int, token: str
     ) -> str:
-        """Prepare a charge to what the token stands for, and return the gateway's name for it.
+        """Prepare a charge to the card of the token, and return the gateway's name for it.
 
         Nobody is charged yet. Raises GatewayRefused.
         """

@@ -1,7 +1,8 @@
-"""Cancel an event: one decision of staff; then workers pay every order back, each once, at the gateway's pace.
+"""Cancel an event: one decision of staff. Then workers refund every order, each once, at the gateway's pace.
 
 The decision is one row, written in the transaction that ends the sale. From then on each step is its own
-transaction and can be repeated: what an order needs follows from its payment, so a worker may die after any step.
+transaction and can be repeated. The next step of an order follows from its payment, so a worker may die after any
+step.
 """
 
 from contextlib import suppress
@@ -16,7 +17,7 @@ from tickets import event_operations
 from tickets.admission import operations as admission
 from tickets.event_rules import EventOutdated, EventStatus
 
-IN_FLIGHT = 100  # refunds of one cancellation at a time, so that buyers of other events pay meanwhile
+IN_FLIGHT = 100  # refunds of one cancellation at a time, so that buyers of other events can pay meanwhile
 REVOKED_AT_ONCE = 5_000  # tickets in one statement
 LOOK_AGAIN = timedelta(seconds=2)
 
@@ -63,7 +64,7 @@ def _go_on(event_id: int) -> int:
     with db.transaction():
         may_grow = selectors.is_reserved_now(
             event_id=event_id
-        )  # read first: what ends now is collected below
+        )  # read first, so that payments which end from now on are collected below
         operations.orders_collect(event_id=event_id, now=db.now())
     while _revoke(event_id) == REVOKED_AT_ONCE:
         pass

@@ -1,4 +1,4 @@
-"""What staff sell at the counter: for cash, or given free. The tickets are there at once; no gateway is asked."""
+"""Sales at the counter, for cash or free. The tickets are made at once, without a gateway."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,8 +32,8 @@ def counter_sell(
 ) -> CounterSold:
     """Sell tickets of an event for cash that staff have taken, or give them free, all or none.
 
-    `price` is the total that staff saw, and `key` names the form, so that it sells once. Who gives an `email` gets
-    the tickets there. Raises NothingChosen, PriceChanged, and what `order_claim_at_counter` does.
+    `price` is the total that staff saw, and `key` names the form, so that it sells once. A buyer with an `email`
+    gets the tickets there. Raises NothingChosen, PriceChanged, and the errors of `order_claim_at_counter`.
     """
     if not quantities:
         raise NothingChosen()

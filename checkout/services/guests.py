@@ -20,7 +20,7 @@ def orders_follow(*, guest_id: int, buyer_id: int) -> None:
 
 
 def order_follow(*, guest_id: int, buyer_id: int, reservation_id: int) -> None:
-    """Give an unpaid order of a guest's to the account that the guest logged in to. Its clock goes on.
+    """Give an unpaid order of a guest to the account that the guest logged in to. Its end stays the same.
 
     Raise NotFound when it is not the guest's, PaymentInProgress, ReservationEnded, AlreadyValidated, and
     AlreadyReserved when the account holds tickets of one of its types already.

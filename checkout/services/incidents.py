@@ -1,4 +1,4 @@
-"""What staff do with an incident."""
+"""Actions of staff on an incident."""
 
 from collections.abc import Collection
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Money that comes late: after the payment was abandoned, when its tickets may be sold to somebody else."""
+"""Late money: money that arrives after its payment was abandoned, when its tickets may be sold to another buyer."""
 
 from checkout import operations, refund_operations
 from checkout.models import Payment
@@ -7,7 +7,7 @@ from overlord.kernel import db
 
 
 def settle_late(*, payment: Payment, known: Charge) -> None:
-    """Sell all its tickets again to a locked abandoned payment if they are left, and otherwise refund its money.
+    """Sell its tickets again to a locked abandoned payment if all are left, and otherwise refund its money.
 
     Runs in the transaction that settles the payment.
     """

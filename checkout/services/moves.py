@@ -1,4 +1,4 @@
-"""What a mail says of an event that was moved: each thing that changed, as it was and as it is."""
+"""The text of a mail about an event that was moved: each change, with the earlier and the new value."""
 
 from dataclasses import dataclass
 

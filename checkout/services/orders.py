@@ -1,4 +1,4 @@
-"""What staff do to an order beside its money. Each deed is kept with who did it, in the same transaction."""
+"""Actions of staff on an order, except for its money. Each is recorded with its actor, in the same transaction."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""What a buyer does with a payment."""
+"""Actions of a buyer on a payment."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -41,7 +41,7 @@ def payment_pay(
 ) -> Payment:
     """Protect the whole order from expiry and hand the payment to a worker; settle a price of 0 at once.
 
-    What the order costs is read now. The mails about it are in `language`. Raises NotFound, PaymentInProgress,
+    The price of the order is read now. The mails about it are in `language`. Raises NotFound, PaymentInProgress,
     AlreadyPaid, Invalid, OrderChanged when the buyer was shown another `price`, ReservationExpired, which names
     what has expired, OverLimit, and for a guest EmailRequired and EmailHasAccount.
     """

@@ -1,4 +1,4 @@
-"""What is kept of one person: export it, and erase what says who it was.
+"""The data of one person: export it, and erase everything that identifies the person.
 
 An erased person's reservations and payments stay, with their amounts and times, so that counters and accounts stay
 right; nothing in them leads to the person any more (docs/privacy.md).
@@ -51,7 +51,7 @@ NAMING: dict[str, tuple[str, dict[str, Any]]] = {
     "admission.Ticket": ("reservation__buyer", {"holder": ""}),
     "admission.HandOverNotice": ("ticket__reservation__buyer", {"to": ""}),
 }
-NOBODY = "erased@erased.invalid"  # has the tickets that were handed to somebody who was erased
+NOBODY = "erased@erased.invalid"  # has the tickets that were handed over to an erased person
 
 
 class Unfinished(Exception):
@@ -60,7 +60,7 @@ class Unfinished(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """What is kept of a person, in numbers, and what must end before the person can be erased."""
+    """The data of a person, in numbers, and what must end before the person can be erased."""
 
     user: User
     shown_as: str
@@ -126,10 +126,10 @@ def _fields(row: Model) -> dict[str, Any]:
 
 
 def person_erase(*, user_id: int, staff_id: int | None = None, said: str | None = None) -> None:
-    """Erase what says who a user was; raise NotFound, and Unfinished while something of theirs is going on.
+    """Erase everything that identifies a user; raise NotFound, and Unfinished while something of theirs is open.
 
-    Staff say by `said` whom they mean; raise NotThisPerson unless that is the person's `shown_as`, and
-    PersonIsStaff for who has access to the box office. None for both: a command on the server.
+    `said` is what staff typed to confirm the person: raise NotThisPerson unless it is the person's `shown_as`, and
+    PersonIsStaff for a person with access to the box office. None for both: a command on the server.
     """
     with db.transaction():
         user = User.objects.filter(pk=user_id).select_for_update(no_key=True).first()
@@ -137,7 +137,7 @@ def person_erase(*, user_id: int, staff_id: int | None = None, said: str | None 
             raise NotFound()
         if staff_id is not None:
             _check_erasure(user, said or "")
-        accounts.user_anonymise(user_id=user_id)  # first: who claims at this moment waits for this row
+        accounts.user_anonymise(user_id=user_id)  # first: a claim at this moment waits for this row
         if going_on := list(_going_on(user_id)):
             raise Unfinished(", ".join(going_on))
         for label, (buyer, instead) in NAMING.items():
@@ -148,7 +148,7 @@ def person_erase(*, user_id: int, staff_id: int | None = None, said: str | None 
 
 
 def shown_as(user: User) -> str:
-    """Return what staff write to say whom they erase: the e-mail address, else the username."""
+    """Return what staff must type to confirm the person: the e-mail address, else the username."""
     return user.mail_address or user.username
 
 

@@ -1,4 +1,4 @@
-"""What workers do with a payment in flight: ask, charge, cancel, settle.
+"""The work on a payment in flight: ask, charge, cancel, settle.
 
 Runs in the threads of the payments worker. Its process may die after any step, and any step can be repeated.
 """
@@ -66,9 +66,10 @@ class _Visit:
     began: float = field(default_factory=time.monotonic)
 
     def ask(self, call: Callable[..., Found], **arguments: Any) -> Found:
-        """Call the gateway, holding no transaction and no connection meanwhile.
+        """Call the gateway, without a transaction or connection meanwhile.
 
-        Raise GatewayUnknown without calling when the call could outlast the lease, under which nobody else asks.
+        Raise GatewayUnknown without calling if the call could outlast the lease, because only the lease keeps
+        others from asking.
         """
         if time.monotonic() - self.began + CALL_SECONDS > rules.LEASE.total_seconds():
             raise GatewayUnknown("the gateway takes so long that the rest has to wait for another visit")

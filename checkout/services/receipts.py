@@ -124,7 +124,7 @@ def _give_up(owed: Owed) -> None:
 
 
 def _subject_of(owed: Owed) -> tuple[Payment | None, str]:
-    """Return the payment that a mail is about, and what staff read when it cannot be sent."""
+    """Return the payment that a mail is about, and the text for staff if it cannot be sent."""
     if isinstance(owed, Receipt):
         return owed.payment, "its receipt"
     if isinstance(owed, RefundNotice):
@@ -137,7 +137,7 @@ def _subject_of(owed: Owed) -> tuple[Payment | None, str]:
 
 
 def _reader_of(owed: Owed) -> User:
-    """Return the buyer in whose language a mail is written, also when it goes to whom the buyer gave a ticket."""
+    """Return the buyer in whose language a mail is written, also if it goes to the holder of a ticket."""
     if isinstance(owed, HandOverNotice | HolderNotice):
         return owed.ticket.reservation.buyer
     return owed.buyer if isinstance(owed, MoveNotice) else owed.payment.buyer
@@ -235,7 +235,7 @@ def _refund_message(notice: RefundNotice) -> EmailMessage:
 def _move_message(notice: MoveNotice) -> EmailMessage | None:
     payment, changes = _subject_of(notice)[0], moves.changes(notice.event, notice)
     if payment is None or not changes:
-        return None  # moved back meanwhile, or the tickets are not the buyer's any more
+        return None  # moved back since then, or the buyer no longer has the tickets
     facts = {**_facts(payment), "changes": changes}
     message = EmailMessage(
         subject=_("New date or place: %(name)s") % {"name": _one_line(facts)},

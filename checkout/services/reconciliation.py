@@ -47,7 +47,7 @@ def unmatched_charges_refund_request(*, staff_id: int, ids: Collection[int]) -> 
 
 
 def unmatched_charge_refund(*, staff_id: int | None, charge_id: int) -> RefundOutcome:
-    """Pay a charge without a payment back and return what came of it; raise NotFound unless it is open.
+    """Pay back a charge without a payment and return the outcome; raise NotFound unless it is open.
 
     `staff_id` is None for a command. Only a refund that the gateway has taken on closes it. It is safe to repeat:
     its key is always the same.

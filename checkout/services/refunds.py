@@ -22,10 +22,9 @@ def refund_request(
 ) -> Payment:
     """Start a refund of `amount_minor` of a payment, or of all that is left of it when that is None.
 
-    What was paid at the counter is paid back there, in cash, so it is recorded as done.
-
-    `version` is that of the payment as staff saw it, where they did: RefundOutdated when it has changed since.
-    Raises NotFound, NotRefundable, RefundTooLarge, RefundInProgress and Invalid.
+    A payment at the counter is paid back there, in cash, so its refund is recorded as done. `version` is the
+    version of the payment that staff saw, if they saw it: RefundOutdated if it has changed since. Raises NotFound,
+    NotRefundable, RefundTooLarge, RefundInProgress and Invalid.
     """
     refused = {"refund_one_in_flight_per_payment": rules.RefundInProgress()}
     with db.constraint_errors(refused), db.transaction():

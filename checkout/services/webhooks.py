@@ -1,4 +1,4 @@
-"""Messages of gateways. Each only makes a worker ask: what happened is never read in the message itself."""
+"""Messages of gateways. Each only makes a worker ask the gateway: the content of a message is never used."""
 
 from collections.abc import Mapping
 

@@ -40,7 +40,7 @@ SELECT gateway_reference, id, 1500, 'EUR', 'ok', 'succeeded' FROM paid
 
 
 def many_paid(ticket_type: TicketType, *, orders: int) -> None:
-    """Make so many paid orders of one ticket, of a guest each, as the use cases leave them."""
+    """Make a number of paid orders of one ticket, each of its own guest, as the use cases leave them."""
     with ledger.opened():
         pass  # it makes its tables
     db.rows(MADE, {"orders": orders, "type": ticket_type.pk})
@@ -55,7 +55,7 @@ def many_paid(ticket_type: TicketType, *, orders: int) -> None:
 
 
 def go_on() -> int:
-    """Do what the workers do once, and return how many refunds were looked at."""
+    """Do one round of the workers, and return how many refunds were processed."""
     services.cancellations_go_on()
     waiting = list(Refund.objects.exclude(next_look_at=None).values_list("pk", flat=True))
     for pk in waiting:

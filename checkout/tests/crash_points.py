@@ -24,7 +24,7 @@ Mode = Literal["killed", "raised", "lost"]
 
 
 class Crash(Exception):
-    """What is raised where a point says `raised`."""
+    """The error that is raised where a point says `raised`."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""A shop that does anything in any order: what the stateful properties are tried on (I1 to I4, I6, I9).
+"""A shop that does anything in any order, for the stateful tests of I1 to I4, I6 and I9.
 
-Each rule is one use case, on the real database and the sandbox's own ledger. Time passes by moving back what the
-rows say. After each rule the invariants are read from the tables. At the end everything settles, and the ledger is
+Each rule is one use case, on the real database and the sandbox's own ledger. Time passes by moving the times in the
+rows back. After each rule the invariants are read from the tables. At the end everything settles, and the ledger is
 audited.
 """
 
@@ -212,7 +212,7 @@ class Shop(RuleBasedStateMachine):
 
     @rule(buyer=buyers, kind=types, quantity=quantities, token=st.sampled_from(TOKENS), fault=FAULTS)
     def buy(self, buyer: int, kind: int, quantity: int, token: str, fault: tuple[str, str] | None) -> None:
-        """Do the usual at once: it comes about too rarely by itself."""
+        """Do the usual steps at once, because chance alone produces them too rarely."""
         self.reserve(buyer=buyer, kind=kind, quantity=quantity, key=None)
         self.pay(pick=0, token=token)
         self.work(pick=0, fault=fault)

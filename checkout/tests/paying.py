@@ -1,4 +1,4 @@
-"""What a buyer and a worker do, step by step, and what the sandbox's own book says of it."""
+"""The steps of a buyer and a worker, and the sandbox's own ledger."""
 
 from collections import Counter
 from datetime import timedelta
@@ -122,7 +122,7 @@ def audit() -> None:
 
 
 def revenue() -> Counter[int]:
-    """Return what each ticket type should have brought in: its shares of what was charged, less refunds."""
+    """Return the expected revenue of each ticket type: its shares of the charges, less refunds."""
     found: Counter[int] = Counter()
     for payment in Payment.objects.filter(status__in=["SUCCESS", "REFUNDED"]):
         if payment.refunds.filter(requested_by=None).exists():

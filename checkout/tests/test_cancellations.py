@@ -1,6 +1,6 @@
-"""Events that are cancelled: each order is paid back once, whatever dies meanwhile.
+"""Cancelled events: each order is refunded once, whichever process dies meanwhile.
 
-`python -m pytest checkout/tests/test_cancellations.py --cancelled 10000` pays so many back.
+`python -m pytest checkout/tests/test_cancellations.py --cancelled 10000` refunds that many.
 """
 
 from collections.abc import Callable
@@ -251,7 +251,7 @@ POINTS: list[tuple[Any, str, bool]] = [
 
 
 def pay_back_with_deaths(staff: User, big: TicketType, *, orders: int) -> None:
-    """Cancel an event with so many orders, kill workers until all is paid back, and compare the ledger."""
+    """Cancel an event with this number of orders, kill workers until all are refunded, and compare the ledger."""
     many_paid(big, orders=orders)
     cancel(staff, big.event_id)
     for turn in range(4 * len(POINTS) + orders // 5):

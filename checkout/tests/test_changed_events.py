@@ -1,4 +1,4 @@
-"""Who has tickets hears of another place and of a cancellation, with a calendar file that replaces the earlier."""
+"""People with tickets get a mail about another place and a cancellation, with a new calendar file."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""The e-mails about tickets that change hands: each once, to whom it concerns, and with what they may see."""
+"""The e-mails about tickets that are handed over: each once, to the right person, with only what they may see."""
 
 import re
 from datetime import timedelta

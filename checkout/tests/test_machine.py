@@ -1,7 +1,7 @@
-"""Whatever is done in whatever order, the invariants hold: stateful properties, and guards removed one at a time.
+"""The invariants hold whatever is done in whatever order: stateful tests, and guards removed one at a time.
 
-By default a few runs, always the same. `bin/test checkout/tests/test_machine.py --machine 1000x60` makes that many
-runs of so many steps, others each time.
+By default a few runs, always the same. `bin/test checkout/tests/test_machine.py --machine 1000x60` makes 1,000 runs
+of 60 steps, different ones each time.
 """
 
 import pytest
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 DEFAULT = "12x30"
 
 
-@pytest.mark.timeout(0)  # it ends by itself
+@pytest.mark.timeout(0)  # it expires
 def test_any_sequence_keeps_the_invariants(request: pytest.FixtureRequest) -> None:
     asked = request.config.getoption("--machine")
     runs, steps = (int(number) for number in (asked or DEFAULT).split("x"))

@@ -1,4 +1,4 @@
-"""What the pages of other apps ask about guests: buyers without an account, whom only a session or a token knows.
+"""Guests, for the pages of other apps: buyers without an account, known only by a session or a token.
 
 It runs in the threads of the web processes.
 """
@@ -26,7 +26,7 @@ _followers: list[Callable[..., None]] = []
 def register_follower(follow: Callable[..., None]) -> None:
     """Let `follow(guest_id=..., buyer_id=...)` give what a guest holds to the account that the guest logs in to.
 
-    An app calls this when it is loaded. `follow` raises nothing that stands in the way of the log-in.
+    An app calls this when it is loaded. `follow` never raises an error that would prevent the log-in.
     """
     _followers.append(follow)
 
@@ -81,7 +81,7 @@ def email_asked(request: HttpRequest) -> str:
 def email_prove(request: HttpRequest, *, guest_id: int, code: str) -> User:
     """Take a guest's code, and return the guest whose address it proves: the session is theirs from now on.
 
-    What the guest holds follows to the one who proved the same address before. Raise WrongEmailCode.
+    The guest's holds follow to the guest who proved the same address before. Raise WrongEmailCode.
     """
     owner = services.email_code_use(guest_id=guest_id, code=code, now=clock.now())
     if owner.pk != guest_id:
@@ -104,7 +104,7 @@ def is_guest(request: HttpRequest) -> bool:
 def logged_in(request: HttpRequest, *, guest_id: int, user: User) -> None:
     """Let what a guest holds follow the guest to the account of the request's new session.
 
-    The session remembers the guest: what could not follow yet, because it is being paid for, may do so later.
+    The session remembers the guest, because an order that is being paid for cannot follow yet, but may later.
     """
     request.session[_LEFT_AS_GUEST] = guest_id
     for follow in _followers:

@@ -1,4 +1,4 @@
-"""The page to which the link of an invitation leads: accept it with one's account, or make one."""
+"""The page of an invitation's link: accept the invitation with an account, or make an account."""
 
 from http import HTTPStatus
 
@@ -81,6 +81,6 @@ def _page(
 
 
 def _welcome(request: HttpRequest, found: StaffInvitation) -> HttpResponse:
-    said = _("You work here as %(role)s now. The menu leads to your pages.") % {"role": found.role.name}
+    said = _("You are staff now, as %(role)s. The menu leads to your pages.") % {"role": found.role.name}
     messages.success(request, said)
     return redirect("home")

@@ -16,7 +16,7 @@ class NotALink(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class InvitationLink:
-    """What a link says."""
+    """The content of a link."""
 
     invitation_id: int
     issue: int

@@ -74,7 +74,7 @@ class User(AbstractUser):
         db_persist=True,
     )
 
-    # Somebody who buys without an account: no e-mail address, no password, and a username nobody chose.
+    # A buyer without an account has no e-mail address, no password, and a generated username.
     is_guest = models.BooleanField("guest", default=False, db_default=False, editable=False)
     # Where a guest's tickets go, and whose they are. Nobody logs in by them, so that guests may share an address.
     contact_email = models.EmailField("e-mail address of a guest", blank=True, default="", db_default="")
@@ -254,7 +254,7 @@ class SecondFactor(models.Model):
 
 
 class BackupCode(models.Model):
-    """A code that stands for the app once. Only a keyed hash of it is kept."""
+    """A code that replaces a code of the app, once. Only a keyed hash of it is kept."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="backup_codes")
     code_hash = models.CharField(max_length=64)

@@ -1,4 +1,6 @@
-"""The codes of an authenticator app (RFC 6238), and the backup codes beside it. Nothing here reads or writes rows.
+"""The codes of an authenticator app (RFC 6238), and the backup codes that can replace them.
+
+Nothing here reads or writes rows.
 
 Neither a secret nor a backup code can be made from a copy of the database: both need SECRET_KEY too.
 """

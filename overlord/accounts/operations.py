@@ -48,7 +48,7 @@ def email_verified(*, guest_id: int, email: str) -> User:
 
 
 def guest_add(*, email: str, name: str) -> int:
-    """Make a guest whom no session knows, and return its id: somebody who buys from staff. Both may be empty."""
+    """Make a guest without a session, for a sale by staff, and return its id. Name and address may be empty."""
     db.transaction_required()
     guest = User.objects.create(
         username=f"guest-{secrets.token_hex(8)}",
@@ -97,7 +97,7 @@ def user_anonymise(*, user_id: int) -> None:
     EmailCode.objects.filter(pk=user_id).delete()
     user.groups.clear()
     user.user_permissions.clear()
-    # The admin's history repeats the name of what was edited.
+    # The admin's history repeats the name of an edited row.
     LogEntry.objects.filter(content_type__app_label="accounts", object_id=str(user_id)).update(
         object_repr=name
     )
@@ -121,9 +121,9 @@ def second_factor_delete(*, user_id: int) -> None:
 
 # Staff ---------------------------------------------------------------------------------------------------
 def staff_lock(*, actor_id: int) -> None:
-    """Lock the rows of all staff, so that nobody's rights change meanwhile; raise Forbidden.
+    """Lock the rows of all staff, so that no rights change until the transaction ends; raise Forbidden.
 
-    The actor must still be somebody who may manage staff.
+    The actor must still have the right to manage staff.
     """
     staff_rows_lock()
     if not selectors.permitted(user_ids=[actor_id], permission=MANAGE_STAFF):

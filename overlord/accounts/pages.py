@@ -27,7 +27,7 @@ from overlord.shop.next_page import NextPageMixin, is_page
 @allow("POST")
 @origin_decides
 def language_choose(request: HttpRequest) -> HttpResponse:
-    """Keep the language that somebody chose at the foot of a page, and return to that page."""
+    """Keep the language that was chosen at the foot of a page, and return to that page."""
     address = request.POST.get("next", "")
     is_ours = url_has_allowed_host_and_scheme(
         address, {request.get_host()}, require_https=request.is_secure()

@@ -1,6 +1,6 @@
-"""What staff may be allowed to do with accounts, and how the API asks whether its actor has a permission.
+"""The permissions of staff for accounts, and the check of permissions in the API.
 
-Pages ask by `overlord.shop.permissions`.
+Pages check them by `overlord.shop.permissions`. Who may give rights to whom is decided in `rules`.
 """
 
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""What staff may do to the rights of other staff: decisions on plain values."""
+"""Who may give, change or take the rights of staff: decisions on plain values."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,7 +16,7 @@ class RightsBeyondYours(Forbidden):
 
 class NotYourself(Conflict):
     code = "not_yourself"
-    sentence = "Nobody changes their own access. Ask another organiser."
+    sentence = "You cannot change your own access. Ask another organiser."
 
 
 class NoRole(Conflict):
@@ -66,21 +66,21 @@ class FactorOutdated(Conflict):
 
 @dataclass(frozen=True, kw_only=True)
 class Rights:
-    """What somebody may do. A superuser may do everything."""
+    """The permissions of a user. A superuser has all."""
 
     permissions: frozenset[str]
     is_superuser: bool = False
 
     def cover(self, others: "Rights") -> bool:
-        """Return whether somebody with these rights has all those of another one too."""
+        """Return whether these rights include all those of another user."""
         return self.is_superuser or (not others.is_superuser and others.permissions <= self.permissions)
 
 
 def check_change(*, actor_id: int, rights: Rights, user_id: int, theirs: Rights) -> None:
     """Check that the actor may change what another person may do; raise NotYourself or RightsBeyondYours.
 
-    Only somebody who may manage staff can take that right from another, and nobody takes it from themselves, so
-    that there is always somebody left who can.
+    Only staff who may manage staff can take that right from others, and nobody can take it from themselves. So
+    there is always somebody left who can manage staff.
     """
     if actor_id == user_id:
         raise NotYourself()

@@ -1,8 +1,9 @@
-"""Where the second factor of staff is asked for: pages and the admin by a middleware, the API by `StaffPermission`,
-and sockets by the gateway.
+"""The second factor of staff: which actions need it, and whether a session or token has shown it.
 
-It runs in the threads of the web processes. A session that showed a code remembers the factor and the time; a token
-has it from its log-in.
+A middleware checks it for pages and the admin, `StaffPermission` for the API, and the gateway for sockets.
+
+Apps name their actions by `protect` (`checkout/apps.py` for refunds). It runs in the threads of the web processes.
+A session that showed a code remembers the factor and the time; a token has it from its log-in.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -29,7 +30,7 @@ OF_LOG_IN = {"login", "logout", "jsi18n"}  # of the admin
 
 
 class Mode(StrEnum):
-    """What STAFF_SECOND_FACTOR says."""
+    """The values of STAFF_SECOND_FACTOR: who must show a second factor."""
 
     OFF = "off"
     MONEY = "money"
@@ -45,18 +46,21 @@ def protect(permissions: Iterable[str]) -> None:
 
 
 def is_asked(permission: str) -> bool:
-    """Return whether what needs this permission needs the second factor too."""
+    """Return whether an action with this permission needs the second factor too."""
     mode = settings.STAFF_SECOND_FACTOR
     return bool(mode == Mode.STAFF or (mode == Mode.MONEY and permission in _protected))
 
 
 def is_on() -> bool:
-    """Return whether anybody is asked for a second factor."""
+    """Return whether any action needs a second factor."""
     return bool(settings.STAFF_SECOND_FACTOR != Mode.OFF)
 
 
 def remember(session: SessionBase, *, factor: SecondFactor, now: datetime) -> None:
-    """Let a session be one that has shown the second factor. Its key changes: a copied one gains nothing."""
+    """Mark a session as one that has shown the second factor.
+
+    Its key changes, so that a copied key gains nothing.
+    """
     session.cycle_key()
     session[IN_SESSION] = [factor.made_at.timestamp(), now.timestamp()]
 
@@ -124,7 +128,7 @@ def _is_asked_by(request: HttpRequest, view: Callable[..., Any]) -> bool:
 
 
 def _needs_it_in_admin(user: Any) -> bool:
-    """Return whether somebody could do in the admin what needs the second factor."""
+    """Return whether a user could do something in the admin that needs the second factor."""
     if not user.is_staff:
         return False
     return settings.STAFF_SECOND_FACTOR == Mode.STAFF or bool(_protected & user.get_all_permissions())

@@ -68,9 +68,9 @@ def factor_set(
 
 
 def factor_show(*, user_id: int, code: str, now: datetime) -> SecondFactor:
-    """Check a code of somebody's app, or a backup code, each of which is taken once; return the factor.
+    """Check a code of a user's app or a backup code, each of which works once; return the factor.
 
-    Raise WrongCode, also for somebody who has none, and TooMany.
+    Raise WrongCode, also for a user without a second factor, and TooMany.
     """
     limits.count_code(user_id=user_id)
     given = one_time_codes.plain(code)
@@ -110,9 +110,9 @@ def _codes_renew(user_id: int) -> list[str]:
 
 
 def factor_reset(*, actor_id: int, user_id: int, before: str) -> None:
-    """Take the second factor from somebody who lost the device, and log them out everywhere.
+    """Remove the second factor of a person who lost the device, and log them out everywhere.
 
-    They set up another one at the next log-in. Raise what `staff_person_lock` raises.
+    They set up another one at the next log-in. Raise the errors of `staff_person_lock`.
     """
     with db.transaction():
         operations.staff_person_lock(actor_id=actor_id, user_id=user_id, before=before)
@@ -136,7 +136,7 @@ def _take(actor_id: int | None, user_id: int) -> None:
 
 
 def notice_send(*, user_id: int, base_url: str) -> None:
-    """Tell somebody by mail that a second factor was set up for their account."""
+    """Tell a user by mail that a second factor was set up for their account."""
     user = User.objects.filter(pk=user_id, is_active=True).first()
     if user is None or not user.email:
         return

@@ -61,7 +61,7 @@ def folded(name: str) -> str:
 
 
 def username_for(*, email: str) -> str:
-    """Return a free username for the account of an e-mail address: what stands before its @, numbered if taken."""
+    """Return a free username for the account of an e-mail address: the part before its @, numbered if taken."""
     base = re.sub(r"[^\w.+-]", "", email.partition("@")[0])[:100] or "buyer"
     is_taken = User.objects.filter(username_key=NameKey(Value(base))).exists()
     return f"{base}-{secrets.token_hex(4)}" if is_taken else base
@@ -164,7 +164,7 @@ _RIGHTS = ("groups__permissions__content_type", "user_permissions__content_type"
 
 
 def rights(user: User) -> Rights:
-    """Return what a user may do; it asks nothing of a user whom `staff` or `staff_person` returned."""
+    """Return what a user may do. For a user whom `staff` or `staff_person` returned, it makes no query."""
     groups = [permission for group in user.groups.all() for permission in group.permissions.all()]
     return Rights(permissions=_names([*groups, *user.user_permissions.all()]), is_superuser=user.is_superuser)
 

@@ -118,9 +118,9 @@ def email_code_send(*, user_id: int, now: datetime) -> None:
 
 
 def email_code_use(*, guest_id: int, code: str, now: datetime) -> User:
-    """Take a code once, and return the guest whose address it proves.
+    """Accept a code once, and return the guest whose address it proves.
 
-    That is the guest who asked, or the one who proved the same address before: they are one person. Raise
+    That is the guest who asked, or a guest who proved the same address before, because both are one person. Raise
     WrongEmailCode.
     """
     mine = EmailCode.objects.filter(pk=guest_id, tries__lt=CODE_TRIES, expires_at__gt=now)

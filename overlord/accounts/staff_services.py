@@ -22,9 +22,9 @@ from overlord.shop.languages import spoken
 def roles_change(
     *, actor_id: int, user_id: int, role_ids: Collection[int], before: str, now: datetime
 ) -> None:
-    """Give somebody these roles and no others; `before` is the `access_version` that the actor saw.
+    """Give a person these roles and no others; `before` is the `access_version` that the actor saw.
 
-    Raise NoRole, and what `staff_person_lock` raises, and RightsBeyondYours for a role that the actor may not give.
+    Raise NoRole, the errors of `staff_person_lock`, and RightsBeyondYours for a role that the actor may not give.
     """
     if not role_ids:
         raise rules.NoRole()
@@ -43,9 +43,9 @@ def roles_change(
 
 
 def access_end(*, actor_id: int, user_id: int, before: str, now: datetime) -> None:
-    """End what somebody may do as staff. Sessions, tokens and sockets end at once; the account stays.
+    """End a person's access as staff. Sessions, tokens and sockets end at once; the account stays.
 
-    The invitations that they sent end too. Raise what `staff_person_lock` raises.
+    The invitations that they sent end too. Raise the errors of `staff_person_lock`.
     """
     with db.transaction():
         person = operations.staff_person_lock(actor_id=actor_id, user_id=user_id, before=before)
@@ -72,7 +72,7 @@ def _check_roles(actor_id: int, role_ids: Collection[int]) -> None:
 
 # Invitations ---------------------------------------------------------------------------------------------
 def invitation_make(*, actor_id: int, email: str, role_id: int, now: datetime) -> None:
-    """Invite somebody by e-mail to work in a role.
+    """Invite a person by e-mail to a role.
 
     Raise AlreadyStaff, AlreadyInvited, NotFound and RightsBeyondYours for the role, and TooMany.
     """
@@ -206,7 +206,7 @@ def invitation_accept(*, signed: str, user_id: int, now: datetime) -> None:
 
 
 def invitation_accept_new(*, signed: str, password: str, language: str, now: datetime) -> User:
-    """Make the account of somebody who was invited and has none; raise InvitationEnded, and Invalid by field."""
+    """Make the account of an invited person who has none; raise InvitationEnded, and Invalid by field."""
     email = invitation_read(signed=signed, now=now).email
     user = User(username=selectors.username_for(email=email), email=email, language=language)
     services.account_check(user, password)

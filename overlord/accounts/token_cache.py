@@ -1,17 +1,17 @@
-"""The cache of API tokens: each process keeps who a token belongs to until PostgreSQL says that it changed.
+"""The cache of API tokens: each process keeps the user of a token until PostgreSQL says that it changed.
 
 It runs in the threads of the web processes, which share one cache and one LISTEN connection.
 
 Note [Invalidation]: what ends a token, deactivates a user or changes a password or a right (a log-out, the admin, a
 statement in psql) fires triggers that notify the channel `principals` (migration 0004). The cache reads the
-notifications from its LISTEN connection before it answers. That costs one look at a socket, where a query would add
-a sixth to a reservation. While it cannot listen, it keeps nothing and reads PostgreSQL each time.
+notifications from its LISTEN connection before it answers. That costs one look at a socket; a query would add a
+sixth to the cost of a reservation. While it cannot listen, it keeps nothing and reads PostgreSQL each time.
 
-Note [Used]: every ten minutes of its use a token is read again, and that it was used is noted in its row. Nobody is
-notified of that.
+Note [Used]: while a token is used, it is read again every ten minutes, and its row records the use. No notification
+is sent for that.
 
-Note [Heard]: a notification that the cache sends itself must arrive before it keeps anything, and each minute it
-begins anew with another connection, of which the same is true (overlord/kernel/listening.py).
+Note [Heard]: before the cache keeps anything, a notification that it sends to itself must arrive. Each minute it
+starts again with another connection, which must pass the same check (overlord/kernel/listening.py).
 """
 
 import logging

@@ -16,7 +16,7 @@ TOKENS_SHOWN = 200
 @allow("GET")
 @login_required
 def tokens(request: HttpRequest) -> HttpResponse:
-    """List the API tokens of one's account that work."""
+    """List the valid API tokens of the user's account."""
     found = selectors.tokens_of(user_id=actor_id(request), most=TOKENS_SHOWN)
     return render(request, "accounts/tokens.html", {"tokens": found})
 
@@ -24,7 +24,7 @@ def tokens(request: HttpRequest) -> HttpResponse:
 @allow("GET", "POST")
 @login_required
 def token_end(request: HttpRequest, token_id: int) -> HttpResponse:
-    """End one API token of one's account."""
+    """End one API token of the user's account."""
     if request.method == "POST":
         services.own_token_end(user_id=actor_id(request), number=token_id)
         messages.success(request, _("The program is logged out."))

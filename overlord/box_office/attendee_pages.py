@@ -25,7 +25,7 @@ MOST_TO_PRINT = 5_000
 
 
 class FilterForm(forms.Form):
-    """Which tickets are meant. What is malformed means all."""
+    """The filter of the list. A malformed value selects all tickets."""
 
     q = forms.CharField(required=False, max_length=100)
     type = WholeNumberField(min_value=1, max_value=LARGEST_ID, required=False)
@@ -35,7 +35,7 @@ class FilterForm(forms.Form):
 
 
 def _asked(request: HttpRequest, event_id: int) -> tuple[Event, dict[str, Any], Any]:
-    """Return the event, what the address asks for, and the tickets that it means; raise NotFound."""
+    """Return the event, the filter in the address, and the tickets that it selects; raise NotFound."""
     event = Event.objects.filter(pk=event_id).first()
     if event is None:
         raise NotFound()

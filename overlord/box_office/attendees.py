@@ -1,4 +1,4 @@
-"""Who comes to an event: a row for each ticket, read in parts, so that a list of any length costs the same."""
+"""The attendees of an event: a row for each ticket, read in parts, so that memory does not grow with the list."""
 
 import csv
 import tempfile
@@ -55,7 +55,7 @@ def _named(word: str) -> Q:
 
 
 def rows(tickets: QuerySet[Ticket]) -> QuerySet[Ticket, Any]:
-    """Select of each ticket what a list says of it."""
+    """Select the columns of a list for each ticket."""
     return tickets.values(
         "pk",
         "serial",
@@ -117,7 +117,7 @@ def csv_lines(tickets: QuerySet[Ticket], *, zone: str) -> Iterator[str]:
 
 
 def xlsx_file(tickets: QuerySet[Ticket], *, zone: str) -> IO[bytes]:
-    """Return a spreadsheet of tickets as a temporary file, which is gone when it is closed.
+    """Return a spreadsheet of tickets as a temporary file, which is deleted when it is closed.
 
     Each cell is text, so that none is a formula. Rows go to the disk as they are written: their number costs no
     memory.

@@ -1,4 +1,7 @@
-"""The page on which staff cancel an event: what it costs, then how far the refunds are. It needs no JavaScript."""
+"""The page on which staff cancel an event: first the consequences, then the progress of the refunds.
+
+It needs no JavaScript.
+"""
 
 from http import HTTPStatus
 
@@ -29,14 +32,14 @@ PROBLEMS_SHOWN = 200
 
 
 class CancelForm(forms.Form):
-    """What buyers are told, and the version of the event that staff saw."""
+    """The text for buyers, and the version of the event that staff saw."""
 
     message = forms.CharField(
         label=_lazy("Message to buyers"),
         max_length=MESSAGE_LENGTH,
         required=False,
         widget=forms.Textarea(attrs={"rows": 4}),
-        help_text=_lazy("It stands in the mail. For example why, and whether there is another date."),
+        help_text=_lazy("The mail contains this text: for example why, and whether there is another date."),
     )
     sure = forms.BooleanField(
         label=_lazy("Cancel this event and refund its orders"), help_text=_lazy("This cannot be undone.")
@@ -47,7 +50,7 @@ class CancelForm(forms.Form):
 @allow("GET", "POST")
 @staff_with(Permission.CANCEL_EVENT)
 def cancel(request: HttpRequest, event_id: int) -> HttpResponse:
-    """Show what cancelling an event costs, cancel it, or show how far its refunds are."""
+    """Show the consequences of a cancellation, cancel the event, or show the progress of its refunds."""
     event = Event.objects.filter(pk=event_id).exclude(status=Event.Status.DRAFT).first()
     if event is None:
         raise NotFound()

@@ -46,7 +46,7 @@ def _search(request: HttpRequest) -> str:
 @allow("GET")
 @staff_with(Permission.MANAGE_EVENTS)
 def codes_list(request: HttpRequest, event_id: int) -> HttpResponse:
-    """List the codes of an event, the newest first, with what was sold with each."""
+    """List the codes of an event with the sales of each, the newest first."""
     event, search = _event(event_id), _search(request)
     page = codes.page(event=event, search=search, number=page_number(request), now=clock.now())
     context = {"event": event, "page": page, "search": search, "query": request.GET.urlencode()}
@@ -95,7 +95,7 @@ def code_new(request: HttpRequest, event_id: int) -> HttpResponse:
 @allow("GET", "POST")
 @staff_with(Permission.MANAGE_EVENTS)
 def code_edit(request: HttpRequest, event_id: int, code_id: int) -> HttpResponse:
-    """Show a code with what was sold with it, and change it."""
+    """Show a code with its sales, and change it."""
     event = _event(event_id)
     voucher = Voucher.objects.filter(pk=code_id, event_id=event_id).first()
     if voucher is None:
@@ -129,7 +129,7 @@ def code_edit(request: HttpRequest, event_id: int, code_id: int) -> HttpResponse
 
 
 class EndForm(forms.Form):
-    """Whether a code is to end, and the version that staff saw."""
+    """The wish to end or reopen a code, and the version that staff saw."""
 
     version = WholeNumberField(min_value=1, max_value=LARGEST_ID)
     ended = forms.ChoiceField(choices=[("yes", "yes"), ("no", "no")])

@@ -1,4 +1,4 @@
-"""The codes of an event as staff read them: what each gives, whether it can be used, and what was sold with it."""
+"""The codes of an event as staff read them: what each gives, whether it can be used, and its sales."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ def page(*, event: Event, search: str, number: int, now: datetime) -> Page:
 
 
 def shown(*, event: Event, voucher: Voucher, now: datetime) -> dict[str, Any]:
-    """Return a code with what it gives, its label, and what was sold with it."""
+    """Return a code with what it gives, its label and its sales."""
     return _shown(event, [voucher], now=now)[0]
 
 

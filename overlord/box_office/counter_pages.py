@@ -30,7 +30,7 @@ MOST_OF_A_TYPE = 10_000
 
 
 class CounterForm(forms.Form):
-    """How many of each type, and who buys, as far as they say."""
+    """How many tickets of each type, and optionally the buyer's name and address."""
 
     name = forms.CharField(
         label=_lazy("Name"),
@@ -87,7 +87,7 @@ class CounterForm(forms.Form):
 @allow("GET", "POST")
 @staff_with(Permission.SELL)
 def counter(request: HttpRequest, event_id: int) -> HttpResponse:
-    """Show the form, the total of what was chosen, or sell that."""
+    """Show the form, show the total of the chosen tickets, or sell them."""
     event = Event.objects.filter(pk=event_id).first()
     if event is None:
         raise NotFound()

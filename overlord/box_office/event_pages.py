@@ -48,7 +48,7 @@ def events(request: HttpRequest) -> HttpResponse:
 
 
 def page_number(request: HttpRequest) -> int:
-    """Return the page of a list that is asked for: the first one for what is no number."""
+    """Return the requested page of a list; the first one if the request has no number."""
     field = WholeNumberField(min_value=1, max_value=MOST_PAGES)
     try:
         return int(field.clean(request.GET.get("page", "1")))
@@ -82,7 +82,7 @@ def event(request: HttpRequest, event_id: int) -> HttpResponse:
 
 
 def _cash(event: Event) -> str | None:
-    """Return what was taken in cash for an event, less what was paid back; None when nothing was sold so."""
+    """Return the cash taken for an event, less cash refunds; None when nothing was sold for cash."""
     minor = selectors.cash_minor(event_id=event.pk)
     return None if minor is None else money.to_text(minor, event.currency)
 
@@ -179,7 +179,7 @@ def event_copy(request: HttpRequest, event_id: int) -> HttpResponse:
 
 
 class PictureForm(forms.Form):
-    """The version that staff saw, and a file or the wish to have none."""
+    """The version that staff saw, and a file or the wish to have no picture."""
 
     version = WholeNumberField(min_value=1, max_value=LARGEST_ID)
     remove = forms.BooleanField(required=False)
@@ -188,7 +188,7 @@ class PictureForm(forms.Form):
 @allow("GET", "POST")
 @staff_with(Permission.MANAGE_EVENTS)
 def event_picture(request: HttpRequest, event_id: int) -> HttpResponse:
-    """Show the picture of an event, and take another one or none."""
+    """Show the picture of an event, and replace or remove it."""
     if request.method != "POST":
         return _picture_page(request, event_id)
     form, file = PictureForm(request.POST), request.FILES.get("picture")
@@ -229,7 +229,7 @@ def _picture_page(request: HttpRequest, event_id: int, *, error: str = "") -> Ht
 
 
 class StatusForm(forms.Form):
-    """What an event is to be, and the version that staff saw."""
+    """The status that an event is to have, and the version that staff saw."""
 
     status = forms.ChoiceField(choices=[(Event.Status.ON_SALE.value,) * 2, (Event.Status.DRAFT.value,) * 2])
     version = WholeNumberField(min_value=1, max_value=LARGEST_ID)

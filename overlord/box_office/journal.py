@@ -1,4 +1,4 @@
-"""Who did what, when: a page of it, the latest first. It costs the same however long the journal is."""
+"""A page of the journal (who did what, when), the latest first. It costs the same however long the journal is."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ ON_A_PAGE = 50
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """Which deeds are meant; None and "" mean all."""
+    """The filter of deeds; None and "" select all."""
 
     event: int | None = None
     order: int | None = None
@@ -26,7 +26,7 @@ class Wanted:
 
 @dataclass(frozen=True, order=True)
 class Position:
-    """Where a deed stands in the journal: the latest first, then by source, then the newest row first."""
+    """The position of a deed in the journal: the latest first, then by source, then the newest row first."""
 
     at: datetime
     source: int
@@ -38,7 +38,7 @@ class Position:
 
 
 def position_read(text: str) -> Position | None:
-    """Return the position that a text stands for; None for one that is none."""
+    """Return the position that a text describes; None if it describes none."""
     parts = text.split("~")
     try:
         at = datetime.fromisoformat(parts[0])

@@ -18,7 +18,7 @@ MOST_STAFF = 500
 
 
 class WantedForm(forms.Form):
-    """Which deeds are meant. What is malformed means all."""
+    """The filter of deeds. A malformed value selects all."""
 
     event = WholeNumberField(min_value=1, max_value=LARGEST_ID, required=False)
     order = WholeNumberField(min_value=1, max_value=LARGEST_ID, required=False)
@@ -29,7 +29,7 @@ class WantedForm(forms.Form):
 @allow("GET")
 @staff_with(Permission.VIEW_JOURNAL)
 def journal_page(request: HttpRequest) -> HttpResponse:
-    """List what staff did, the latest first, of one event, order, person or action if that is asked for."""
+    """List the deeds of staff, the latest first; of one event, order, person or action if the request names it."""
     form = WantedForm(request.GET)
     form.is_valid()
     asked = form.cleaned_data

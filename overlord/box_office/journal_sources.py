@@ -1,6 +1,7 @@
-"""Where it stands what staff did: the journal, and the rows of other apps that say so themselves.
+"""The tables that record what staff did: the journal, and rows of other apps.
 
-Nothing is written twice. What leaves a row of its own (a refund, a note, a sale at the counter) is read there.
+Nothing is written twice. An action that has a row of its own (a refund, a note, a sale at the counter) is read
+there.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,7 +33,7 @@ NOTHING = Q(pk__in=[])
 
 @dataclass(frozen=True, kw_only=True)
 class Deed:
-    """One thing that somebody did, as a page shows it."""
+    """A deed: one action of a person, as a page shows it."""
 
     at: datetime
     actor: User | None
@@ -45,7 +46,7 @@ class Deed:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A table that tells what staff did: how to read, filter and word its rows."""
+    """A table that records deeds: how to read, filter and word its rows."""
 
     rows: Callable[[], QuerySet[Any]]
     at: str

@@ -1,4 +1,4 @@
-"""What the organiser's pages call the state of an event: a text, and a tone that has a symbol and a colour."""
+"""The label of an event's state on the organiser's pages: a text, and a tone with a symbol and a colour."""
 
 from dataclasses import dataclass
 from datetime import datetime

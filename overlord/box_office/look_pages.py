@@ -1,4 +1,4 @@
-"""The organiser's pages of how the shop presents itself: its name, logo, colours, mails, imprint and terms."""
+"""The organiser's pages of the shop's look: its name, logo, colours, mails, imprint and terms."""
 
 from http import HTTPStatus
 
@@ -18,7 +18,7 @@ from overlord.shop.permissions import Permission, staff_with
 @allow("GET", "POST")
 @staff_with(Permission.MANAGE_LOOK)
 def look(request: HttpRequest) -> HttpResponse:
-    """Show how the shop presents itself, and take changes of it."""
+    """Show the look of the shop, and save changes of it."""
     if request.method != "POST":
         return render(request, "box_office/look.html", {"form": services.look_form()})
     shown = services.look_save(data=request.POST)
@@ -30,7 +30,7 @@ def look(request: HttpRequest) -> HttpResponse:
 
 
 class LogoForm(forms.Form):
-    """The version that staff saw, and the wish to have no logo; the file comes beside."""
+    """The version that staff saw, and the wish to have no logo. The file is a separate field of the request."""
 
     version = WholeNumberField(min_value=1, max_value=LARGEST_ID)
     remove = forms.BooleanField(required=False)
@@ -39,7 +39,7 @@ class LogoForm(forms.Form):
 @allow("GET", "POST")
 @staff_with(Permission.MANAGE_LOOK)
 def logo(request: HttpRequest) -> HttpResponse:
-    """Show the logo, and take another one or none."""
+    """Show the logo, and replace or remove it."""
     if request.method != "POST":
         return _logo_page(request)
     form, file = LogoForm(request.POST), request.FILES.get("picture")

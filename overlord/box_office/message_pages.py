@@ -1,4 +1,4 @@
-"""The organiser's pages of messages to buyers: write one, see it and its number of readers, send it, follow it.
+"""The organiser's pages of messages to buyers: write a message, preview it, send it, follow it.
 
 A view translates the request, makes one call, and translates the result. They need no JavaScript.
 """
@@ -40,13 +40,13 @@ KINDS = {
 }
 AUDIENCES = {
     Audience.TICKETS: _lazy("Everybody who has tickets"),
-    Audience.NOT_ADMITTED: _lazy("Whoever has not come yet"),
+    Audience.NOT_ADMITTED: _lazy("People who have not come yet"),
     Audience.EVERYONE: _lazy("Everybody who ever bought, also if refunded"),
 }
 
 
 class MessageForm(forms.Form):
-    """A message, and to whom it goes."""
+    """A message and its recipients."""
 
     subject = forms.CharField(
         label=_lazy("Subject"),
@@ -62,7 +62,7 @@ class MessageForm(forms.Form):
     kind = forms.ChoiceField(
         label=_lazy("What it is about"),
         choices=[(kind.value, text) for kind, text in KINDS.items()],
-        help_text=_lazy("News has a link to get no more of it, and does not go to those who used it."),
+        help_text=_lazy("News has a link to stop it, and does not go to people who used this link."),
     )
     audience = forms.ChoiceField(
         label=_lazy("To"), choices=[(each.value, text) for each, text in AUDIENCES.items()]
@@ -71,7 +71,7 @@ class MessageForm(forms.Form):
         label=_lazy("Ticket type"), required=False, coerce=int, empty_value=None
     )
     with_holders = forms.BooleanField(
-        label=_lazy("Also to those to whom a ticket was handed"), required=False, initial=True
+        label=_lazy("Also to people to whom a ticket was handed over"), required=False, initial=True
     )
     key = forms.RegexField(r"[0-9a-f]{32}", widget=forms.HiddenInput)
 
@@ -92,7 +92,7 @@ class MessageForm(forms.Form):
         return cleaned
 
     def to(self) -> To:
-        """Return to whom a valid form sends its message."""
+        """Return the recipients that a valid form describes."""
         given = self.cleaned_data
         return To(
             event_id=self.event.pk,
@@ -106,7 +106,7 @@ class MessageForm(forms.Form):
 @allow("GET", "POST")
 @staff_with(Permission.SEND_MESSAGES)
 def messages_page(request: HttpRequest, event_id: int) -> HttpResponse:
-    """List the messages of an event, and write one: see it first, send it to oneself, send it."""
+    """List the messages of an event, and write one: preview it, send it to its author, send it."""
     event = _event(event_id)
     if request.method != "POST":
         return _page(request, event, MessageForm(event=event, initial={"key": secrets.token_hex(16)}))
@@ -180,7 +180,7 @@ def _page(
 @allow("GET")
 @staff_with(Permission.SEND_MESSAGES)
 def message_page(request: HttpRequest, event_id: int, mailing_id: int) -> HttpResponse:
-    """Show how far a message is, and which of its mails failed."""
+    """Show the progress of a message, and which of its mails failed."""
     mailing = selectors.mailing(event_id=event_id, mailing_id=mailing_id)
     if mailing is None:
         raise NotFound()
@@ -205,7 +205,7 @@ def message_page(request: HttpRequest, event_id: int, mailing_id: int) -> HttpRe
 @allow("GET", "POST")
 @staff_with(Permission.SEND_MESSAGES)
 def message_retry(request: HttpRequest, event_id: int, mailing_id: int) -> HttpResponse:
-    """Try the mails of a message again that failed."""
+    """Try the failed mails of a message again."""
     if request.method == "POST":
         count = services.failed_again(staff_id=actor_id(request), event_id=event_id, mailing_id=mailing_id)
         said = ngettext("%(n)s mail is tried again.", "%(n)s mails are tried again.", count)

@@ -1,4 +1,4 @@
-"""The organiser's pages of orders: find one, see all that happened to it, and do what it needs.
+"""The organiser's pages of orders: find one, see its history, and act on it.
 
 A view translates the request, makes one call, and translates the result.
 """
@@ -38,7 +38,7 @@ class AddressForm(forms.Form):
     email = forms.EmailField(
         label=_lazy("E-mail address"),
         max_length=rules.EMAIL_LENGTH,
-        help_text=_lazy("The link that went to the earlier address works no more."),
+        help_text=_lazy("The link sent to the earlier address no longer works."),
     )
     name = forms.CharField(label=_lazy("Name"), max_length=rules.BUYER_NAME_LENGTH, required=False)
 
@@ -53,7 +53,7 @@ class NoteForm(forms.Form):
 
 
 class RefundForm(forms.Form):
-    """How much goes back. The admin has the same form."""
+    """How much to refund. The admin has the same form."""
 
     amount = forms.CharField(
         label=_lazy("Amount"), required=False, help_text=_lazy("Empty: all that is left.")
@@ -94,7 +94,7 @@ def _total(payment: Payment | None) -> str | None:
 
 
 def _state(found: dict[str, Any]) -> dict[str, str]:
-    """Return what a list says of an order: a tone and a text."""
+    """Return the label of an order in a list: a tone and a text."""
     payment, states = found.get("payment"), found["states"]
     if payment is not None and payment.status == Payment.Status.REFUNDED:
         return {"tone": "ended", "text": _("Refunded")}
@@ -111,7 +111,7 @@ def _state(found: dict[str, Any]) -> dict[str, str]:
 @allow("GET")
 @staff_with(Permission.MANAGE_ORDERS)
 def order(request: HttpRequest, order_id: int) -> HttpResponse:
-    """Show an order with all that happened to it."""
+    """Show an order with its history."""
     return _page(request, order_id)
 
 
@@ -157,7 +157,7 @@ def _page(
 
 
 def _do(request: HttpRequest, order_id: int, deed: Callable[[], object], said: str) -> HttpResponse:
-    """Do something to an order, say so, and show the order again."""
+    """Do an action on an order, show its message, and show the order again."""
     try:
         deed()
     except NotFound:
@@ -205,7 +205,7 @@ def order_address(request: HttpRequest, order_id: int) -> HttpResponse:
 @allow("GET", "POST")
 @staff_with(Permission.MANAGE_ORDERS)
 def order_release(request: HttpRequest, order_id: int) -> HttpResponse:
-    """Release what is held of an order."""
+    """Release the holds of an order."""
     if request.method != "POST":
         return redirect("office_order", order_id)
     staff_id = actor_id(request)
@@ -238,7 +238,7 @@ def order_note(request: HttpRequest, order_id: int) -> HttpResponse:
 @allow("GET", "POST")
 @staff_with(Permission.RETRY_REFUND)
 def order_retry(request: HttpRequest, order_id: int) -> HttpResponse:
-    """Try a refund of an order again that the gateway refused."""
+    """Try a refused refund of an order again."""
     if request.method != "POST":
         return redirect("office_order", order_id)
     payment = checkout.payment_charged(order_id=order_id)

@@ -1,4 +1,4 @@
-"""The organiser's pages of people: who works here, invitations, roles, and the end of somebody's access.
+"""The organiser's pages of people: the staff, invitations, roles, and the end of a person's access.
 
 A view translates the request, makes one call, and translates the result.
 """
@@ -34,7 +34,7 @@ VERSION_LENGTH = 16
 
 
 class InviteForm(forms.Form):
-    """Whom to invite, and in which of the roles that the actor may give."""
+    """The person to invite, and one of the roles that the actor may give."""
 
     email = forms.EmailField(label=_lazy("E-mail address"), max_length=EMAIL_LENGTH)
     role = forms.TypedChoiceField(label=_lazy("Role"), coerce=int)
@@ -45,7 +45,7 @@ class InviteForm(forms.Form):
 
 
 class RolesForm(forms.Form):
-    """The roles somebody is to have, and their access as the actor saw it."""
+    """The new roles of a person, and the person's access as the actor saw it."""
 
     roles = forms.TypedMultipleChoiceField(
         label=_lazy("Roles"), coerce=int, required=False, widget=forms.CheckboxSelectMultiple
@@ -58,7 +58,7 @@ class RolesForm(forms.Form):
 
 
 class EndForm(forms.Form):
-    """Somebody's access as the actor saw it."""
+    """A person's access as the actor saw it."""
 
     before = forms.CharField(max_length=VERSION_LENGTH, widget=forms.HiddenInput)
 
@@ -72,7 +72,7 @@ class InvitationForm(forms.Form):
 @allow("GET", "POST")
 @staff_with(Permission.MANAGE_STAFF)
 def people(request: HttpRequest) -> HttpResponse:
-    """List who works here and who is invited, and invite somebody."""
+    """List the staff and the invited people, and invite a person."""
     form = InviteForm(request.POST or None, roles=_roles(request))
     status: int = HTTPStatus.OK
     if request.method == "POST":
@@ -134,7 +134,7 @@ def roles_make(request: HttpRequest) -> HttpResponse:
         return redirect("office_people")
     if accounts.rights_of(user_id=actor_id(request)).cover(roles.rights_of_all()):
         roles.roles_make(actor_id=actor_id(request))
-        messages.success(request, _("The usual roles are there now."))
+        messages.success(request, _("The usual roles have been made."))
     else:
         messages.warning(request, error_messages.detail_of(RightsBeyondYours()))
     return redirect("office_people")
@@ -175,7 +175,7 @@ def _person_page(
     error: str = "",
     status: int = HTTPStatus.OK,
 ) -> HttpResponse:
-    """Show somebody as they are now; a refused form is made anew from that."""
+    """Show a person as they are now; a refused form is made anew from that."""
     shown = accounts.staff_person(user_id=user_id)
     if shown is None:
         raise NotFound()

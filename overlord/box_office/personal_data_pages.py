@@ -1,4 +1,4 @@
-"""The organiser's pages of personal data: find a person, hand out what is kept of them, and erase it.
+"""The organiser's pages of personal data: find a person, export the person's data, and erase it.
 
 A view translates the request, makes one call, and translates the result.
 """
@@ -28,7 +28,7 @@ SEARCH_LENGTH = 254
 
 
 class EraseForm(forms.Form):
-    """Whom the actor means to erase."""
+    """The person whom the actor means to erase, as typed."""
 
     said = forms.CharField(
         label=_lazy("Write it here to confirm"),
@@ -49,7 +49,7 @@ def persons(request: HttpRequest) -> HttpResponse:
 @allow("GET", "POST")
 @staff_with(Permission.PERSONAL_DATA)
 def person_data(request: HttpRequest, user_id: int) -> HttpResponse:
-    """Show what is kept of somebody and what an erasure would take, and erase it."""
+    """Show which data of a person is kept and what an erasure would remove, and erase it."""
     form = EraseForm(request.POST if request.method == "POST" else None)
     status: int = HTTPStatus.OK
     if request.method == "POST":
@@ -82,7 +82,7 @@ def person_data(request: HttpRequest, user_id: int) -> HttpResponse:
 @allow("GET", "POST")
 @staff_with(Permission.PERSONAL_DATA)
 def person_export(request: HttpRequest, user_id: int) -> HttpResponse:
-    """Answer all that is kept of somebody as a JSON file. It is a form, because it is written down."""
+    """Answer all data of a person as a JSON file. It takes a POST, because the journal records it."""
     if request.method != "POST":
         return redirect("office_person_data", user_id)
     found = services.person_export(user_id=user_id, now=clock.now(), staff_id=actor_id(request))

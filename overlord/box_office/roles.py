@@ -1,4 +1,7 @@
-"""The usual roles of staff, as groups with permissions. Whoever runs the shop may change the groups afterwards."""
+"""The usual roles of staff, as groups with permissions.
+
+The operator of the shop may change the groups afterwards.
+"""
 
 from django.contrib.auth.models import Group
 from django.contrib.auth.models import Permission as Row

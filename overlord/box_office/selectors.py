@@ -1,4 +1,4 @@
-"""What the organiser's pages list. Each list costs the same number of queries, however long it is."""
+"""The lists of the organiser's pages. Each costs the same number of queries, however long it is."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -66,7 +66,7 @@ def ticket_types(*, event_id: int) -> list[TicketType]:
 
 
 def cash_minor(*, event_id: int) -> int | None:
-    """Return what was sold for cash of an event, less refunds, in minor units; None when nothing was."""
+    """Return the cash sales of an event, less refunds, in minor units; None when there are none."""
     sold = CounterSale.objects.filter(event_id=event_id, is_free=False)
     total: int | None = sold.aggregate(minor=Sum(F("payment__amount_minor") - F("payment__refunded_minor")))[
         "minor"
@@ -88,10 +88,10 @@ def people_told(*, event_id: int) -> int:
 
 # Orders --------------------------------------------------------------------------------------------------
 def orders_found(*, search: str) -> list[dict[str, Any]]:
-    """Return the newest orders that a search means, 50 at most, each with its buyer, event, quantity and payment.
+    """Return the newest orders that a search finds, 50 at most, each with its buyer, event, quantity and payment.
 
-    It means the number of an order or reservation, a ticket's serial, a gateway's reference, or a part of a buyer's
-    name or e-mail address. An empty search finds the newest orders.
+    It searches for the number of an order or reservation, a ticket's serial, a gateway's reference, or a part of a
+    buyer's name or e-mail address. An empty search finds the newest orders.
     """
     ids = _order_ids(search.strip())
     orders: dict[int, dict[str, Any]] = {pk: {"id": pk, "quantity": 0, "types": []} for pk in ids}
@@ -116,7 +116,7 @@ def _order_ids(text: str) -> list[int]:
 
 
 def _meant(text: str) -> Q:
-    """Return which reservations a search means."""
+    """Return which reservations a search finds."""
     if text.isascii() and text.isdecimal() and 0 < int(text[:30]) <= LARGEST_ID:
         return Q(pk=int(text)) | Q(lead_id=int(text))
     serial = "".join(text.upper().split()).replace("-", "")

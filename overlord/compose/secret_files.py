@@ -1,4 +1,8 @@
-"""Write the secrets into the volumes of docker-compose.yml; each server has one with its own password alone."""
+"""Write the generated secrets into the volumes of docker-compose.yml.
+
+Each server has a volume with its own password only. Which of our processes reads which secret is decided in
+`overlord/settings/env.py` (`READ_BY`).
+"""
 
 import json
 import secrets

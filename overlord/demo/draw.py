@@ -1,7 +1,7 @@
 """Send many buyers into the line of an event that opens by a draw, by HTTP: they enter the lobby, wait and pay.
 
-What each one wishes, and whether they pay, is thrown before the opening, so that a seed makes the same decisions
-whatever the draw says.
+The wish of each buyer, and whether they pay, is decided at random before the opening, so that a seed gives the same
+decisions whatever the draw's result is.
 """
 
 import random
@@ -61,7 +61,7 @@ def rush(
 
 
 def _enter(url: str, address: str, types: list[dict[str, Any]], person: Person) -> str | None:
-    """Enter somebody with a wish, and now and then a second choice; return what kept them from it."""
+    """Enter a buyer with a wish, sometimes with a second choice; return the refusal, if any."""
     first, second = (_wish(types, person.dice) for _ in range(2))
     wish = {"items": first, **({"second": second} if person.dice.random() < 0.5 and second != first else {})}
 
@@ -89,7 +89,7 @@ def _wait_for_the_draw(url: str, address: str, waiting: Sequence[Person]) -> Non
 
 
 def _look(url: str, address: str, person: Person) -> str | None:
-    """Look at somebody's entry, and pay for what was given or let it go; None while they wait."""
+    """Look at a buyer's entry, and pay for the given tickets or let them go; None while the buyer waits."""
 
     def look(visitor: Visitor) -> str | None:
         entry = visitor.request("GET", address)

@@ -1,8 +1,8 @@
 """Back up the shop of `bin/up` into one file, and restore it: the commands `backup` and `restore`.
 
-The file is a zip archive that only its owner can read: what PostgreSQL held at one instant, the secrets (SECRET_KEY
-signs the codes of tickets and the links in mails), and the uploaded pictures. A restore fills a database beside the
-present one and then exchanges the two, so that one that fails changes nothing.
+The file is a zip archive that only its owner can read. It contains the database as it was at one instant, the
+secrets (SECRET_KEY signs the codes of tickets and the links in mails), and the uploaded pictures. A restore fills a
+second database and then exchanges the two, so that a restore that fails changes nothing.
 """
 
 import json
@@ -57,7 +57,7 @@ class Database:
             raise BackupError(f"{program} failed: {done.stderr.strip()}")
 
     def ask(self, *statements: sql.Composable, database: str | None = None) -> list[tuple[Any, ...]]:
-        """Run statements one after the other, each by itself, and return the rows of the last one."""
+        """Run statements one after the other, each in its own transaction, and return the rows of the last one."""
         connection = psycopg2.connect(
             host=self.host,
             port=self.port,

@@ -126,7 +126,7 @@ def run(argv: list[str]) -> None:
 
 
 def _await_parent(parent: int) -> None:
-    """Wait until the process between has ended; give up when that makes somebody else our parent."""
+    """Wait until the process in between has ended; give up if our new parent is not the supervisor."""
     until = time.monotonic() + ADOPTION_SECONDS
     while os.getppid() != parent and time.monotonic() < until:
         time.sleep(0.001)

@@ -1,9 +1,9 @@
 """Start and stop child processes so that none of them outlives the supervisor.
 
-Three mechanisms work together. The kernel ends a child when the supervisor dies (`launcher`). Orphans, which
-are processes that a dead child leaves behind, become children of the supervisor and not of pid 1
-(`adopt_orphans`). Every process carries the path of its log in its environment, and so do the processes that
-it starts: that is how a later run finds what a killed run left.
+Three mechanisms work together. The kernel ends a child when the supervisor dies (`launcher`). Orphans, which are
+processes that a dead child leaves behind, become children of the supervisor and not of pid 1 (`adopt_orphans`).
+Every process has the path of its log in its environment, and so have the processes that it starts. By this path a
+later run finds the processes that a killed run left behind.
 """
 
 import contextlib
@@ -48,7 +48,7 @@ class ProcessMatch:
 
 @dataclass(frozen=True)
 class Question:
-    """What to send to a server's port: any answer shows that the server does not hang."""
+    """The bytes to send to a server's port: any answer shows that the server does not hang."""
 
     port: int
     request: bytes
@@ -56,11 +56,11 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """What to run, its whole environment, and how to find out that it is ready and does not hang.
+    """A program: its command, its whole environment, and how to find out that it is ready and does not hang.
 
-    `liveness` is the path of the files that its processes touch, without the pid (overlord/liveness.py). While
-    `excused` returns true, a server that it needs does not work: the files may be old then, and its end is no
-    failure. `port` is the one on which it listens.
+    `liveness` is the path of the files that its processes touch, without the pid (overlord/liveness.py). `excused`
+    returns true while a server that it needs does not work: then the files may be old, and its end is no failure.
+    It listens on `port`.
     """
 
     name: str
@@ -102,7 +102,7 @@ class Child:
     program: Program
     process: subprocess.Popen[bytes] | ForkedProcess
     log: Path
-    log_offset: int  # earlier runs wrote what stands before it
+    log_offset: int  # earlier runs wrote the part before it
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -188,7 +188,7 @@ def start(program: Program, log_dir: Path, *, keep: tuple[int, ...] = ()) -> Chi
 
 
 def prepare(program: Program, log_dir: Path) -> Path:
-    """Do what comes before each start of the program, and return its log."""
+    """Prepare a start of the program, and return its log."""
     program.prepare()
     if program.liveness:
         program.liveness.parent.mkdir(parents=True, exist_ok=True)
@@ -231,7 +231,10 @@ def run(
 
 
 def finish(child: Child, *, seconds: float = 300, cancelled: Callable[[], bool] = lambda: False) -> None:
-    """Wait for a program's end; raises ProcessFailedError unless it succeeds in time. What still runs is killed."""
+    """Wait for a program's end; raises ProcessFailedError unless it succeeds in time.
+
+    If it still runs, it is killed.
+    """
     try:
         deadline = time.monotonic() + seconds
         while child.running and not cancelled():

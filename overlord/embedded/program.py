@@ -16,7 +16,7 @@ from overlord.embedded.processes import Program, Question
 ROOT = Path(__file__).resolve().parents[2]
 STATIC_ROOT = ROOT / "static"  # as the settings have it
 CADDYFILE = Path(__file__).with_name("Caddyfile")
-# Caddy answers a request without Host by itself, with 400, whatever the servers behind it do.
+# Caddy itself answers a request without Host, with 400, whatever the servers behind it do.
 WITHOUT_HOST = b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n"
 
 
@@ -199,7 +199,7 @@ def _get(port: int, path: str) -> tuple[int, bytes]:
 
 
 def _worker(name: str, *, queues: str, concurrency: int | None, env: Mapping[str, str]) -> Program:
-    """Describe a Celery worker of so many threads; None: of as many as the settings say."""
+    """Describe a Celery worker with this number of threads; None: as many as the settings say."""
     node = f"{name}@{socket.gethostname()}"
     threads = "--pool threads" if concurrency is None else f"--pool threads -c {concurrency}"
     return _python(
@@ -207,7 +207,7 @@ def _worker(name: str, *, queues: str, concurrency: int | None, env: Mapping[str
         f"celery -A overlord worker -Q {queues} -n {node} {threads} --loglevel warning"
         " --without-gossip --without-mingle --without-heartbeat",
         env=env,
-        # Its timer stands still while it has no connection to Redis, and it ends when Redis takes no writes.
+        # Its timer stops while it has no connection to Redis, and the worker ends when Redis takes no writes.
         excused=lambda: not servers.redis_takes_writes(env.get("REDIS_BROKER_URL") or env["REDIS_URL"]),
     )
 

@@ -1,4 +1,4 @@
-"""The data folder: who owns it, which process uses it, and what is saved in it from run to run."""
+"""The data folder: its owner, the process that uses it, and the data that later runs need."""
 
 import contextlib
 import fcntl
@@ -34,7 +34,7 @@ def _secret() -> str:
 
 @dataclass
 class SavedState:
-    """What later runs need to know about earlier ones."""
+    """The facts about earlier runs that later runs need."""
 
     postgres_password: str = field(default_factory=_secret)
     valkey_password: str = field(default_factory=_secret)

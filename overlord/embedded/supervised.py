@@ -1,8 +1,8 @@
 """Keep one program running: restart it when it ends, and give up when it keeps failing to start.
 
-A program that ends while its disk is full has not failed: it is restarted once there is room again. Nor has one
-that ends while a server that it needs does not work: it is started again and again. One whose port another program
-took meanwhile is restarted once the port is free, if that is soon.
+A program that ends while its disk is full has not failed: it is restarted once there is room again. A program that
+ends while a server that it needs does not work has not failed either: it is started again and again. If another
+program took its port meanwhile, it is restarted once the port is free, if that is soon.
 """
 
 import time

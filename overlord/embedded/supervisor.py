@@ -63,7 +63,7 @@ class ShutdownRequestedError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What the command line can ask for."""
+    """The options of the command line."""
 
     port: int | None = None
     demo: bool = True

@@ -1,8 +1,8 @@
-"""What the journal knows that staff do, with the sentence that people read of each.
+"""The actions that the journal records, each with the sentence that people read.
 
-An action has its sentence here and a translation in each language; nothing else is needed to write it. A sentence
-may name facts of its entry: `%(count)s`. What leaves a row elsewhere (a refund, a note, what was done in the admin)
-has no action: the page of the journal reads it there.
+To add an action, add its sentence here and a translation in each language. A sentence may name facts of its entry:
+`%(count)s`. A deed that has a row elsewhere (a refund, a note, an edit in the admin) has no action: the page of the
+journal reads it there.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _lazy
 
 
 class Action(StrEnum):
-    """What somebody did. A name is kept for ever: entries have it."""
+    """What a user did. Entries keep the name of an action for ever, so a name never changes."""
 
     EVENT_MADE = "event_made"
     EVENT_EDITED = "event_edited"
@@ -93,7 +93,7 @@ class _Known(dict[str, Any]):
 
 
 def sentence(action: str, facts: Mapping[str, Any]) -> str:
-    """Return what an entry says, in the reader's language. An action of a later release is named as it is."""
+    """Return the sentence of an entry, in the reader's language; for an action of a later release, its name."""
     text = SENTENCES.get(action)
     if text is None:
         return action.replace("_", " ")
@@ -105,5 +105,5 @@ def sentence(action: str, facts: Mapping[str, Any]) -> str:
 
 
 def label(action: str) -> str:
-    """Return what a list of actions calls one."""
+    """Return the name of an action in a list."""
     return sentence(action, {})

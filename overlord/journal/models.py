@@ -1,7 +1,7 @@
-"""Who did what, when. A row stays as it was written: `sql/journal_entry_stays.sql` refuses other changes.
+"""Who did what, when.
 
-Only two things happen to one: its facts are erased with the person whom they are about, and it is deleted when its
-time is over.
+A row never changes: `sql/entry_stays.sql` refuses changes, with two exceptions. Its facts are erased together with
+the person whom they are about, and the row is deleted after JOURNAL_RETENTION_DAYS.
 """
 
 from django.conf import settings

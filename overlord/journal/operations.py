@@ -18,10 +18,10 @@ def entry_add(
     person_id: int | None = None,
     **facts: int | str | list[str],
 ) -> None:
-    """Write down who did what, to which event, order or person; `facts` is what the action's sentence names.
+    """Record who did what, to which event, order or person; `facts` has the values for the action's sentence.
 
-    `actor_id` is None for a command on the server. No name belongs in the facts. An e-mail address may stand there
-    as `address`: it is erased with the person who has it.
+    `actor_id` is None for a command on the server. The facts contain no names. They may contain an e-mail address
+    as `address`, which is erased with its owner.
     """
     db.transaction_required()
     JournalEntry.objects.create(
@@ -43,7 +43,7 @@ def address_forget(*, address: str) -> None:
 
 
 def entries_delete(*, before: datetime, most: int) -> int:
-    """Delete the oldest entries from before then, `most` at most, and count them."""
+    """Delete entries from before this time, the oldest first, `most` at most, and count them."""
     db.transaction_required()
     [row] = db.rows(sql.PRUNE, {"before": before, "most": most})
     return int(row["deleted"])

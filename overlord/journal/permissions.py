@@ -1,4 +1,4 @@
-"""What staff may be allowed to do with the journal."""
+"""The permissions of staff for the journal."""
 
 from enum import StrEnum
 

@@ -1,4 +1,4 @@
-"""Use cases of the journal: what is done outside a transaction of its own, and what is kept no longer."""
+"""Use cases of the journal: record a deed that has no transaction of its own, and delete old entries."""
 
 from datetime import datetime
 from typing import Any
@@ -11,13 +11,13 @@ BATCH = 1_000
 
 
 def entry_write(*, actor_id: int | None, action: Action, now: datetime, **about: Any) -> None:
-    """Write down what changed no row, such as a download; see `operations.entry_add`."""
+    """Record a deed that changed no row, such as a download; see `operations.entry_add`."""
     with db.transaction():
         operations.entry_add(actor_id=actor_id, action=action, now=now, **about)
 
 
 def rows_prune(*, before: datetime) -> dict[str, int]:
-    """Delete the entries from before then, in small transactions, and count them."""
+    """Delete the entries from before this time, in small transactions, and count them."""
     count = 0
     while True:
         with db.transaction():

@@ -9,5 +9,5 @@ from overlord.kernel import clock
 
 @shared_task(name="journal.rows_prune")
 def rows_prune(**_kwargs: object) -> dict[str, int]:
-    """Delete the entries that are kept no longer."""
+    """Delete entries that are older than JOURNAL_RETENTION_DAYS."""
     return services.rows_prune(before=clock.now() - settings.JOURNAL_RETENTION)

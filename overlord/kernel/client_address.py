@@ -7,11 +7,11 @@ from django.http import HttpRequest
 
 
 def of_request(request: HttpRequest) -> str:
-    """Return what the client's address counts as.
+    """Return the address by which a client counts.
 
     Each proxy in front of the application adds to X-Forwarded-For the address that it was asked from, so the client
-    is the one that the outermost of our own proxies (PROXIES of them) has seen. What stands before it in the header
-    was written by the client, and is ignored.
+    is the one that the outermost of our own proxies (PROXIES of them) has seen. The client itself wrote the part of
+    the header before it, so that part is ignored.
     """
     forwarded = request.headers.get("X-Forwarded-For", "")
     if not settings.PROXIES or not forwarded:

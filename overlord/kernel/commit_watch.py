@@ -23,7 +23,7 @@ NAME = "commit-watch"
 PATIENT_NAME = "migrations"  # of sessions that are let wait
 LONG_SECONDS = 1.0
 TICK_SECONDS = 0.1
-ON_SECONDS = 3.0  # for which the thread goes on looking after somebody has waited for long
+ON_SECONDS = 3.0  # for which the thread keeps looking after a commit has waited for long
 CANCEL = """
 SELECT pg_cancel_backend(pid) FROM pg_stat_activity
  WHERE usename = session_user AND datname = current_database() AND application_name <> %s

@@ -23,7 +23,7 @@ def is_lost(kept: connection) -> bool:
 
 
 class ConnectionPool:
-    """At most `most` connections. Who finds none free waits for one, at most for `seconds`."""
+    """A pool of at most `most` connections. If none is free, a caller waits for one, at most for `seconds`."""
 
     def __init__(self, *, most: int, seconds: float) -> None:
         self._turns = BoundedSemaphore(most)

@@ -72,8 +72,8 @@ def savepoint() -> Iterator[None]:
 def after_commit(callback: Callable[[], Any]) -> None:
     """Call back once the open transaction has committed.
 
-    What the callback raises is logged with its name and stops neither the caller nor the callbacks after it: what
-    was sold is sold, whether or not Redis could be told.
+    An error of the callback is logged with its name. It stops neither the caller nor later callbacks, because the
+    transaction has committed, whether or not Redis could be reached.
     """
     transaction_required()
     # Not `robust=True`: Django names the callback by its __qualname__, which a partial does not have, and fails.
@@ -96,8 +96,8 @@ def _name(callback: Callable[..., Any]) -> str:
 def statement(sql: str, params: Sequence[Any] | Mapping[str, Any]) -> list[dict[str, Any]]:
     """Run one autocommitted statement and return its rows, which are committed by then.
 
-    It is for a write that decides a race by itself: an explicit transaction would cost round trips while the
-    contended row is locked. Raises TransactionError inside a transaction, and what `transaction` raises.
+    It is for a single write that decides a race: an explicit transaction would cost round trips while the contended
+    row is locked. Raises TransactionError inside a transaction, and the errors of `transaction`.
     """
     if connection.in_atomic_block:
         raise TransactionError("An autocommitted statement must not run inside a transaction.")

@@ -45,7 +45,7 @@ class Forbidden(DomainError):
 
 
 class NotFound(DomainError):
-    """It does not exist, or it belongs to somebody else: clients must not be able to tell which."""
+    """It does not exist, or it belongs to another user: clients must not be able to tell which."""
 
     code = "not_found"
     sentence = "This does not exist, or it is not yours."

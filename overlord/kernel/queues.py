@@ -1,6 +1,6 @@
 """The queues of the Celery workers, and how to put a task on one.
 
-Which queue a task has says `CELERY_TASK_ROUTES` in overlord/settings/base.py.
+`CELERY_TASK_ROUTES` in overlord/settings/base.py names the queue of each task.
 
 A message carries ids only and may be lost: beat finds unfinished work again in PostgreSQL.
 
@@ -69,7 +69,7 @@ def enqueue(task: str, *, queue: str, expires: float | None = None, **ids: int) 
 
 
 def queue_length(queue: Queue) -> int:
-    """Return how many messages wait on a queue; 0 when Redis cannot be reached, which has none for anybody then."""
+    """Return how many messages wait on a queue; 0 when Redis cannot be reached."""
     try:
         return int(redis_client.broker().llen(queue))
     except RedisError:

@@ -1,6 +1,6 @@
-"""The signed link by which somebody wants no more news: it says the hash of the address. Plain functions.
+"""The signed link with which a reader stops news: it contains the hash of the address. Plain functions.
 
-Nothing is stored for a link, and it works for as long as the shop's secret key.
+Nothing is stored for a link. It works as long as the shop keeps its SECRET_KEY.
 """
 
 from django.core.signing import BadSignature, Signer
@@ -16,7 +16,7 @@ def link_sign(address_hash: str) -> str:
 
 
 def link_read(text: str) -> str:
-    """Return the hash that a link says; raise NotALink."""
+    """Return the hash in a link; raise NotALink."""
     try:
         return _signer().unsign(text)
     except BadSignature:

@@ -1,4 +1,4 @@
-"""How a message looks as a mail: as text, and as HTML made from its Markdown. Runs in workers and for previews."""
+"""A message as a mail: as text, and as HTML made from its Markdown. Runs in workers and for previews."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +24,7 @@ class Written:
 
 
 def written(*, event: Event, text: str, kind: Kind, stop: str) -> Written:
-    """Return a message about an event as a mail says it; `stop` is the link by which its reader stops news."""
+    """Return a message about an event in both forms; `stop` is the link with which its reader stops news."""
     shop = look.current()
     facts: dict[str, Any] = {
         "event": event,
@@ -56,5 +56,5 @@ def message(*, recipient: Recipient, address_hash: str) -> EmailMessage:
 
 
 def stop_address(address_hash: str) -> str:
-    """Return the address at which somebody stops news."""
+    """Return the address at which the owner of an e-mail address stops news."""
     return f"{settings.BASE_URL}{reverse('news', args=[links.link_sign(address_hash)])}"

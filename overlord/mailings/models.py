@@ -13,7 +13,7 @@ from tickets.models import NOT_IN_A_LINE, Event, TicketType
 
 
 class Mailing(models.Model):
-    """A message that staff sent, and to whom. The row stays."""
+    """A message that staff sent, and its audience. The row stays."""
 
     event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="+")
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
@@ -96,7 +96,7 @@ class Recipient(models.Model):
 
 
 class Unsubscription(models.Model):
-    """That somebody wants no news of this shop. The address itself is not kept, only its SHA-256."""
+    """An e-mail address that wants no news of this shop. Only its SHA-256 is kept."""
 
     address_hash = models.CharField(max_length=64, primary_key=True)
     at = models.DateTimeField()

@@ -16,7 +16,7 @@ TRIAL_FIRST = timedelta(days=1)  # a trial is due before all that waits
 def mailing_open(
     *, to: To, staff_id: int, subject: str, text: str, key: str, is_trial: bool, now: datetime
 ) -> tuple[Mailing, bool]:
-    """Write down a message and return it; False when the same form has sent it before."""
+    """Store a message and return it; False when the same form has sent it before."""
     db.transaction_required()
     return Mailing.objects.get_or_create(
         key=key,
@@ -48,7 +48,7 @@ def is_same(mailing: Mailing, *, to: To, subject: str, text: str) -> bool:
 
 
 def recipients_collect(*, mailing: Mailing, to: To, now: datetime) -> int:
-    """Owe the mails of a message to all whom it is for, and count them."""
+    """Add a mail to send for each recipient of a message, and count them."""
     db.transaction_required()
     db.rows(sql.COLLECT, {**to.params(), "mailing": mailing.pk, "now": now})
     count = Recipient.objects.filter(mailing=mailing).count()
@@ -57,7 +57,7 @@ def recipients_collect(*, mailing: Mailing, to: To, now: datetime) -> int:
 
 
 def trial_address(*, mailing: Mailing, staff_id: int, address: str, language: str, now: datetime) -> None:
-    """Owe a message to its author alone, before all others that wait."""
+    """Add a mail to send to the author alone, before all mails that wait."""
     db.transaction_required()
     Recipient.objects.create(
         mailing=mailing,
@@ -81,7 +81,7 @@ def recipient_claim(*, per_minute: int, now: datetime) -> int | None:
 
 
 def recipient_sent(*, recipient: Recipient, sent_at: datetime | None) -> None:
-    """Mark a claimed mail as sent, or with None as one that nobody wants any more."""
+    """Mark a claimed mail as sent; with None as one that its recipient no longer wants."""
     db.transaction_required()
     _claimed(recipient).update(sent_at=sent_at, next_look_at=None, reason="")
 
@@ -98,7 +98,7 @@ def recipient_later(*, recipient: Recipient, reason: str, now: datetime) -> None
 
 
 def recipient_failed(*, recipient: Recipient, reason: str, now: datetime) -> None:
-    """Try a claimed mail no more, and keep why."""
+    """Mark a claimed mail as failed, and keep the reason."""
     db.transaction_required()
     _claimed(recipient).update(next_look_at=None, failed_at=now, reason=reason[: rules.REASON_LENGTH])
 
@@ -109,7 +109,7 @@ def _claimed(recipient: Recipient) -> QuerySet[Recipient]:
 
 
 def failed_again(*, mailing_id: int, now: datetime) -> int:
-    """Let the mails of a message wait again that failed, and count them."""
+    """Let the failed mails of a message be sent again, and count them."""
     db.transaction_required()
     failed = Recipient.objects.filter(mailing_id=mailing_id, failed_at__isnull=False)
     count = failed.update(failed_at=None, reason="", attempts=0, next_look_at=now)
@@ -119,18 +119,18 @@ def failed_again(*, mailing_id: int, now: datetime) -> int:
 
 
 def mailings_finish(*, now: datetime) -> None:
-    """Mark the messages of which nothing is left to send."""
+    """Mark the messages that have no mail left to send."""
     db.transaction_required()
     db.rows(sql.FINISH, {"now": now})
 
 
 def news_stop(*, address_hash: str, now: datetime) -> None:
-    """Keep that whoever has this address wants no news."""
+    """Record that this address wants no news."""
     db.transaction_required()
     Unsubscription.objects.get_or_create(pk=address_hash, defaults={"at": now})
 
 
 def news_resume(*, address_hash: str) -> None:
-    """Forget that whoever has this address wanted no news."""
+    """Record that this address wants news again."""
     db.transaction_required()
     Unsubscription.objects.filter(pk=address_hash).delete()

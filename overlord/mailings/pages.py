@@ -1,4 +1,4 @@
-"""The page of the link in a mail with news: no more of them, or again. Whoever has the link may."""
+"""The page of the link in a mail with news: stop news, or get them again. The link alone gives the right."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -9,10 +9,10 @@ from overlord.kernel.methods import allow
 from overlord.mailings import links, selectors, services
 
 
-@csrf_exempt  # RFC 8058: a mail program posts the link by itself; the link alone is the right
+@csrf_exempt  # RFC 8058: a mail program posts the link without a page; the link alone gives the right
 @allow("GET", "POST")
 def news(request: HttpRequest, signed: str) -> HttpResponse:
-    """Ask whether to send no more news, then do so; a GET changes nothing, since mail servers follow links."""
+    """Ask whether to stop news, and do it on a POST; a GET changes nothing, because mail servers follow links."""
     try:
         address_hash = links.link_read(signed)
     except links.NotALink:

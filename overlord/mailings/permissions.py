@@ -1,4 +1,4 @@
-"""What staff may be allowed to do with messages to buyers."""
+"""The permissions of staff for messages to buyers."""
 
 from enum import StrEnum
 

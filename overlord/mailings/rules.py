@@ -18,21 +18,21 @@ MINUTE = timedelta(minutes=1)
 
 
 class Kind(StrEnum):
-    """What a message is about. Who wants no news gets those about the own tickets all the same."""
+    """What a message is about. A buyer who stopped news still gets messages of the kind EVENT."""
 
     EVENT = "event"
     NEWS = "news"
 
 
 class Audience(StrEnum):
-    """Who gets a message, by the state of their tickets."""
+    """The recipients of a message, by the state of their tickets."""
 
     TICKETS = "tickets"
     NOT_ADMITTED = "not_admitted"
     EVERYONE = "everyone"
 
 
-# The states of tickets that each audience has one of.
+# The ticket states of each audience.
 STATES: dict[Audience, list[str]] = {
     Audience.TICKETS: ["valid", "admitted"],
     Audience.NOT_ADMITTED: ["valid"],
@@ -61,7 +61,7 @@ def _read(field: str, text: str, read: Callable[..., str], *, most: int) -> str:
 
 
 def has_room(*, per_minute: int, last_minute: int, last_tick: int) -> bool:
-    """Return whether one more mail may begin, after so many in the last minute and in the last TICK.
+    """Return whether one more mail may begin, given the numbers of the last minute and of the last TICK.
 
     The second bound spreads a minute's mails over the minute.
     """

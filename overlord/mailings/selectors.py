@@ -14,7 +14,7 @@ from overlord.mailings.rules import STATES, Audience, Kind
 
 @dataclass(frozen=True, kw_only=True)
 class To:
-    """To whom a message goes."""
+    """The recipients of a message."""
 
     event_id: int
     kind: Kind

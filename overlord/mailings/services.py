@@ -1,8 +1,8 @@
 """Use cases of messages to buyers. `mailings_go_on` runs in the upkeep worker, the others in web processes.
 
-A mail is claimed in one transaction, sent, and marked in another. A worker that dies before the mail server has
-taken the mail leaves a claim that ends by itself. One that dies between that and the mark leaves one mail of which
-nobody can know: it is sent again with the same Message-ID, by which mail programs recognise it.
+A mail is claimed in one transaction, sent, and marked in another. If a worker dies before the mail server has taken
+the mail, its claim expires. If it dies after that and before the mark, it is not known whether the mail was sent.
+Then it is sent again with the same Message-ID, by which mail programs recognise a copy.
 """
 
 import logging

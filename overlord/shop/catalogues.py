@@ -1,4 +1,4 @@
-"""The catalogues of translations: what the code says, what each language says for it, and the form Django reads.
+"""The catalogues of translations: the texts in the code, their translations, and the form that Django reads.
 
 `manage.py translations` writes them, a test compares them with the code. Only Python is needed.
 """
@@ -84,7 +84,10 @@ def _calls(nodes: Iterable[ast.AST]) -> Iterator[tuple[str | tuple[str, ...], st
 
 
 def _sentences(nodes: Iterable[ast.AST]) -> Iterator[str]:
-    """Yield what errors say. The API says it as it stands, a page in its language (`error_messages.detail_of`)."""
+    """Yield the sentences of errors.
+
+    The API sends them in English, a page in its language (`error_messages.detail_of`).
+    """
     for node in nodes:
         match node:
             case ast.Assign(targets=[ast.Name(id="sentence")], value=ast.Constant(value=str(text))):

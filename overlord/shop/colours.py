@@ -16,7 +16,7 @@ Channels = tuple[float, float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Scheme:
-    """The light or the dark look of all pages: what text in the accent stands on, and what stands on the accent."""
+    """The light or the dark look: the backgrounds of text in the accent, and the text on the accent."""
 
     paper: str
     sheet: str
@@ -40,7 +40,7 @@ def contrast(one: str, other: str) -> float:
 
 
 def least_contrast(accent: str, scheme: Scheme) -> float:
-    """Return the smallest contrast that an accent has with what it stands on, and with what stands on it."""
+    """Return the smallest contrast of an accent with its backgrounds and with the text on it."""
     grounds = (scheme.paper, scheme.sheet, soft(accent, scheme), scheme.ink)
     return min(contrast(accent, ground) for ground in grounds)
 

@@ -1,6 +1,7 @@
 """What a page tells a buyer for each error code: what happened, and what the buyer can do.
 
-A domain error carries a stable `code` and facts. A code that is not listed here is told in the error's own words.
+A domain error carries a stable `code` and facts. For a code that is not listed here, the page shows the error's own
+sentence.
 """
 
 from collections.abc import Callable, Mapping
@@ -119,7 +120,7 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
     ),
     "line_action_refused": lambda _facts: (
         _("This cannot be done to the line now."),
-        _("The line may have moved on meanwhile: look at its state below."),
+        _("The line may have moved in the meantime: check its state below."),
     ),
     "line_first": lambda _facts: (
         _("These tickets go to people in line first."),
@@ -181,7 +182,7 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
     ),
     "ticket_changed": lambda _facts: (
         _("This ticket has changed meanwhile."),
-        _("Nothing was done. Look at it again below."),
+        _("Nothing was done. Check it below."),
     ),
     "ticket_used": lambda _facts: (
         _("This ticket was used at the door."),
@@ -198,7 +199,7 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
     "invitation_ended": lambda _facts: (
         _("This invitation no longer works."),
         _(
-            "It was used, withdrawn or sent again, or it has expired. Ask whoever invited you for another one."
+            "It was used, withdrawn or sent again, or it has expired. Ask the person who invited you for a new one."
         ),
     ),
     "not_found": lambda _facts: (

@@ -20,7 +20,8 @@ def page(request: HttpRequest, message: error_messages.ErrorMessage, *, status: 
 class ErrorPageMiddleware:
     """Turn what a page's view raises into an error page. The API's views answer their own errors.
 
-    Some of Django's own views, as the admin's log-out, refuse a method with an empty page; that becomes one too.
+    Some of Django's own views, such as the admin's log-out, refuse a method with an empty page; it becomes an error
+    page too.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:

@@ -62,7 +62,7 @@ def known(language: str) -> str:
 
 @contextmanager
 def spoken(language: str) -> Iterator[None]:
-    """Write texts, dates and money in a language, as a mail to somebody does."""
+    """Write texts, dates and money in a language, for example in a mail."""
     with translation.override(known(language)):
         yield
 
@@ -74,7 +74,7 @@ def scripts_catalogue(request: HttpRequest, language: str) -> HttpResponseBase:
 
 
 def widgets_catalogue(request: HttpRequest, language: str) -> HttpResponseBase:
-    """Return the same as JSON, which pages of other sites may read: the widget stands on them."""
+    """Return the same as JSON, which pages of other sites may read, because the widget runs on them."""
     with spoken(language):
         response = JSONCatalog.as_view(packages=["overlord.shop"])(request)
     response["Access-Control-Allow-Origin"] = "*"

@@ -1,8 +1,8 @@
-"""The look of the shop as every process knows it: what staff set, at most a second old.
+"""The look of the shop in every process, as staff set it, at most a second old.
 
 Runs in the threads of the web processes and of the workers. Each process remembers the row, so that a page costs no
-query for it, and reads it again a second later. One thread reads; the others go on with what there is. While
-PostgreSQL is away, the look stays as it was last: error pages have it too.
+query for it, and reads it again a second later. One thread reads; the others use the present value meanwhile. While
+PostgreSQL is away, the last look stays, also on error pages.
 """
 
 import time
@@ -58,6 +58,6 @@ forget = _memory.forget
 
 
 def envelope() -> dict[str, Any]:
-    """Return whom a mail is from, and where answers to it go, as Django's EmailMessage takes both."""
+    """Return the sender and the reply address of a mail, as arguments of Django's EmailMessage."""
     look = current()
     return {"from_email": look.sender, "reply_to": [look.reply_to] if look.reply_to else None}

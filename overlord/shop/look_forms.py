@@ -33,12 +33,12 @@ LABELS = {
 HINTS = {
     "name": _lazy("In the head of each page, in mails and on tickets. Empty: Ticket Overlord."),
     "accent": _lazy(
-        "Of buttons, links and symbols. Text in it must be readable, so its contrast is checked."
+        "For buttons, links and symbols. Text in this colour must be readable, so its contrast is checked."
     ),
     "accent_dark": _lazy("The same for people whose phone or computer shows dark pages."),
     "seller_name": _lazy("As receipts and search engines name the seller. Empty: the name of the shop."),
     "seller_address": _lazy(
-        "Stands on receipts, with what else the law asks for, such as a VAT number. May be empty."
+        "Appears on receipts, with other details that the law requires, such as a VAT number. May be empty."
     ),
     "sender_name": _lazy("The name that people see in their mailbox. Empty: the name of the shop."),
     "reply_to": _lazy("An e-mail address. Empty: answers go to the address that mails are sent from."),
@@ -46,8 +46,8 @@ HINTS = {
         "A page of its own, linked at the foot of each page. Markdown, as in descriptions of events."
     ),
     "terms": _lazy(
-        "A page of its own. At the checkout buyers read that by paying they accept them. Markdown. Empty: no such"
-        " sentence."
+        "A page of its own, in Markdown. The checkout says that buyers accept the terms by paying. Empty: the"
+        " checkout does not say it."
     ),
 }
 
@@ -142,12 +142,12 @@ def _checked_colour(text: str, scheme: colours.Scheme) -> str:
         if scheme == colours.LIGHT:
             sentence = _(
                 "Text in this colour is hard to read on light pages: its contrast is %(has)s, and %(needed)s is"
-                " needed. The darker %(colour)s would do."
+                " needed. Try the darker %(colour)s."
             )
         else:
             sentence = _(
                 "Text in this colour is hard to read on dark pages: its contrast is %(has)s, and %(needed)s is"
-                " needed. The lighter %(colour)s would do."
+                " needed. Try the lighter %(colour)s."
             )
         raise forms.ValidationError(sentence % facts)
     return colour
@@ -161,10 +161,10 @@ def seal(look: Look) -> str:
 
 
 def outdated(look: Look, data: QueryDict) -> tuple[list[str], QueryDict] | None:
-    """Compare a form that was sent with the look, which is locked; return None when it is up to date.
+    """Compare a submitted form with the locked look; return None when the form is up to date.
 
-    Otherwise return what changed meanwhile, in sentences, and the form brought up to date: with the present values,
-    except for those that its author changed.
+    Otherwise return the changes since then, in sentences, and an updated form: with the present values, except
+    where its author changed a value.
     """
     try:
         made_from = signing.loads(data.get("made_from", ""), salt=SALT)

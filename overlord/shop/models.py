@@ -1,4 +1,4 @@
-"""What staff set for the whole shop: one row. `look` has how a process reads it, `services` how staff change it."""
+"""The settings of the whole shop that staff make: one row. `look` reads it, `services` change it."""
 
 from email.headerregistry import Address
 from email.utils import parseaddr
@@ -66,7 +66,7 @@ class Look(models.Model):
 
     @property
     def sender(self) -> str:
-        """Return whom mails are from: a name of ours before the address that the installation sends from."""
+        """Return the sender of mails: the shop's name before the address of the installation."""
         if not (self.sender_name or self.name):
             return settings.DEFAULT_FROM_EMAIL
         address = parseaddr(settings.DEFAULT_FROM_EMAIL)[1]

@@ -1,4 +1,4 @@
-"""Steps inside an open transaction: the look of the shop, and the pictures that somebody refers to."""
+"""Steps inside an open transaction: the look of the shop, and the pictures that rows refer to."""
 
 from overlord.kernel import db
 from overlord.shop import look as remembered
@@ -21,6 +21,6 @@ def look_set(*, look: Look) -> None:
 
 
 def picture_lock(*, name: str) -> None:
-    """Lock a picture, so that it is not deleted while somebody begins to show it, until the transaction ends."""
+    """Lock a picture until the transaction ends, so that it is not deleted while a row begins to show it."""
     db.transaction_required()
     db.rows("SELECT pg_advisory_xact_lock(hashtextextended('picture ' || %s, 0))", [name])

@@ -1,4 +1,4 @@
-"""Who may see a page, and where everybody else is sent."""
+"""The check of who may see a page, and where all others are sent."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -18,19 +18,19 @@ View = Callable[..., HttpResponseBase]
 
 
 class Permission(StrEnum):
-    """What staff may be allowed to set for the whole shop, as Django names permissions."""
+    """The permissions of staff for the whole shop, as Django names them."""
 
     MANAGE_LOOK = "shop.manage_look"
 
 
-SUPERUSER = "superuser"  # stands for a permission where only superusers are let in
+SUPERUSER = "superuser"  # used instead of a permission where only superusers are let in
 
 
 def action_of_checkout(view: View) -> View:
-    """Guard an action of a checkout page: whoever cannot do it now is sent to that page.
+    """Guard an action of a checkout page: a request that cannot do it now is sent to that page.
 
-    A GET goes to the checkout. Somebody whose session has ended logs in first, and finds there the card that was
-    chosen: `card` stands for one in the demo's list, and only there.
+    A GET goes to the checkout. A buyer whose session has ended logs in first, and then finds the chosen card there:
+    `card` names one of the demo's list, and is used only in the demo.
     """
 
     @wraps(view)

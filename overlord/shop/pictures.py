@@ -34,7 +34,7 @@ _one_at_a_time = Lock()
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """What shape a picture may have: the fewest pixels of a side, and how many times longer one side may be."""
+    """The allowed shape of a picture: the fewest pixels of a side, and how many times longer one side may be."""
 
     smallest: int
     narrowest: int
@@ -159,7 +159,7 @@ def _narrowed(picture: Image.Image, width: int) -> Image.Image:
 
 def _written(picture: Image.Image, suffix: str) -> bytes:
     output = io.BytesIO()
-    bare = Image.new("RGB", picture.size)  # without what was known of the file
+    bare = Image.new("RGB", picture.size)  # without the metadata of the file
     bare.paste(picture)
     if suffix.endswith(".webp"):
         bare.save(output, "WEBP", quality=78, method=4)

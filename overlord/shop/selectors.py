@@ -1,4 +1,4 @@
-"""Reads of what staff set for the shop. Pages and mails read it by `look`, which asks once a second at most."""
+"""Reads of the shop's settings. Pages and mails read them by `look`, which makes at most one query a second."""
 
 from overlord.shop.models import Look
 

@@ -44,7 +44,7 @@ def look_save(*, data: QueryDict) -> LookSaved:
 def look_logo_set(*, version: int, content: bytes | None) -> None:
     """Show an uploaded picture as the logo, or none; raise PictureRefused and LookOutdated.
 
-    What is shown no more is deleted at night, when no page that is open needs it.
+    An earlier logo is deleted at night, when no open page needs it.
     """
     files = {} if content is None else pictures.picture_read(content, shape=pictures.LOGO)
     name = pictures.name_of(files) if files else ""

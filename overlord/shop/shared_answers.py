@@ -1,7 +1,7 @@
 """Answers that are the same for all visitors without a session are made once in a process, not once a request.
 
-A view says so by `shared`. `SharedAnswers` wraps Django: it keeps what such a view answered, and gives it to all
-who ask for the same within `seconds`, without Django and without the database. It runs in the threads of a web
+A view asks for this by `shared`. `SharedAnswers` wraps Django: it keeps the answer of such a view, and sends it to
+all who ask for the same within `seconds`, without Django and without the database. It runs in the threads of a web
 process; each process has its own.
 
 What must stay true: an answer that is kept depends only on the address, the host, the scheme and the language. So
@@ -137,7 +137,7 @@ class SharedAnswers:
     def _renew(
         self, key: Key, answer: _Answer, environ: Environ, start_response: StartResponse
     ) -> Iterable[bytes]:
-        """Make the answer anew when half its time is over: others get what there is meanwhile and do not wait."""
+        """Make the answer anew when half its time is over. Meanwhile others get the kept answer and do not wait."""
         is_over = answer.age() >= 1
         held = answer.making.acquire(blocking=is_over, timeout=PATIENCE if is_over else -1)
         try:
@@ -209,7 +209,7 @@ def _chosen_language(environ: Environ) -> str:
 
 
 def _other_cookies(environ: Environ) -> bool:
-    """Return whether a request has cookies beside that of the language."""
+    """Return whether a request has cookies other than that of the language."""
     return bool(set(parse_cookie(environ.get("HTTP_COOKIE", ""))) - {settings.LANGUAGE_COOKIE_NAME})
 
 

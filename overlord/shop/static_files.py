@@ -39,7 +39,7 @@ class StaticFiles(ManifestStaticFilesStorage):
         return self._addresses[name]
 
     def post_process(self, paths: Paths, dry_run: bool = False, **options: Any) -> Iterator[tuple]:  # type: ignore[type-arg]
-        """Name and compress what was collected, unless nothing is newer than the manifest."""
+        """Name and compress the collected files, unless nothing is newer than the manifest."""
         if dry_run or self._is_current(paths):
             return
         yield from super().post_process(paths, dry_run=dry_run, **options)
@@ -93,7 +93,7 @@ class EditedStaticFiles(StaticFiles):
 
 
 def compress(file: Path) -> None:
-    """Write the compressed forms of a file beside it, where they are smaller and not there yet."""
+    """Write the compressed forms of a file next to it, if they are smaller and do not exist yet."""
     if file.suffix not in COMPRESSED or not file.is_file() or file.stat().st_size < SMALLEST:
         return
     for suffix, pack in (

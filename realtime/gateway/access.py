@@ -1,9 +1,9 @@
-"""Who may watch what: asked when a socket connects, and again while it stays (`revocation`).
+"""Who may watch which stream. Checked when a socket connects, and again while it stays (`revocation`).
 
 Runs on Daphne's event loop; the database is asked in a pool thread. A browser on a public stream, or on one that a
 link opens, needs no query.
 
-What must stay true: a page of another site gets public streams only, and its visitor's cookies are not looked at.
+What must stay true: a page of another site gets only public streams, and its visitor's cookies are ignored.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Backpressure: subscribers that read more slowly than frames come skip to the latest state, or are closed.
+"""Backpressure: subscribers that read too slowly skip to the latest state, or are closed.
 
 Runs on Daphne's event loop, as one task of the hub. At most one frame waits in the process for a slow subscriber,
 besides what the kernel holds.

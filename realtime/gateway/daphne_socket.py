@@ -1,4 +1,4 @@
-"""What ASGI does not let an application do with a socket, done with Daphne's own protocol object.
+"""Actions on a socket that ASGI does not offer, done with Daphne's own protocol object.
 
 Runs on Daphne's event loop, which is also Twisted's. The `send` that Daphne gives an application is a partial whose
 first argument is that object. Under another server there is none, and everything goes the usual way of ASGI.
@@ -6,9 +6,10 @@ first argument is that object. Under another server there is none, and everythin
 Note [Straight to the socket]: a server's frames are not masked, so all sockets of a stream are sent the same bytes.
 They are built once and written to each socket directly while nothing waits before them. What the kernel does not
 take goes through Twisted's transport. ASGI would make an event and a coroutine for each message and socket, and it
-hides who is slow: here, a transport with bytes waiting is among the reactor's writers. This is the hottest code of
-the process, and it costs what the objects cost that it touches (docs/performance.md): hence one look into a dict,
-and no attribute of the transport. `test_socket_writer` and `test_daphne_socket` hold the names that this relies on.
+hides who is slow: here, a transport with bytes waiting is among the reactor's writers. This code runs more often
+than any other in the process, and its cost is that of the objects that it touches (docs/performance.md). So it
+reads one dict, and no attribute of the transport. `test_socket_writer` and `test_daphne_socket` hold the names that
+this relies on.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from twisted.internet.defer import Deferred
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-KERNEL_BYTES = 64 * 1024  # of a socket's send buffer: what a slow client would still be sent though it is old
+KERNEL_BYTES = 64 * 1024  # of a socket's send buffer: old frames in it would still be sent to a slow client
 TRANSPORT_NAMES = ("socket", "reactor", "dataBuffer", "offset", "_tempDataLen")
 OPEN = WebSocketProtocol.STATE_OPEN
 
@@ -74,7 +75,7 @@ def stop_reading(send: Send) -> None:
 
 
 def before_shutdown(send: Send, work: Callable[[], Coroutine[Any, Any, None]]) -> bool:
-    """Have the work done before this Daphne stops; return False under another server.
+    """Register work to do before this Daphne stops; return False under another server.
 
     Daphne 4.2.3 is meant to cancel its applications then. It fails to while it still keeps the record of a
     connection that has just ended, which it does for a second after each.

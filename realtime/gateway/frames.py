@@ -1,4 +1,4 @@
-"""What sockets are sent: the text of each frame, and its bytes as a WebSocket frame.
+"""The frames for sockets: the text of each, and its bytes as a WebSocket frame.
 
 Runs on Daphne's event loop. `data` is JSON already, made once by the flush, and is never parsed here.
 """
@@ -35,7 +35,7 @@ def heartbeat(stream: str, version: int, *, live: bool, now: datetime) -> Text:
 
 
 def expiring(stream: str, version: int, advice: Mapping[str, Any], *, now: datetime) -> Text:
-    """Write advice: it stands beside the stream's state and changes nothing in it."""
+    """Write advice: a frame that does not change the stream's state."""
     return Text(f'{_head("expiring", stream, version, now)},"data":{dumps(advice).decode()}}}')
 
 

@@ -2,10 +2,10 @@
 
 Runs on Daphne's event loop, as one task of the hub; marking waits in a pool thread.
 
-Note [Healing]: that nothing is heard never counts as "nothing changed". Each stream with subscribers is marked
-every few seconds, so that a flush reads it again. Its kept frame is read too, so that a frame that was lost on its
-way is found. Unchanged state is not sent again. So any loss is repaired within one such period. While no flush gets
-through, heartbeats tell the sockets that what they show may be old.
+Note [Healing]: silence never counts as "nothing changed". Each stream with subscribers is marked every few seconds,
+so that a flush reads it again. Its kept frame is read too, so that a frame that was lost on its way is found.
+Unchanged state is not sent again. So any loss is repaired within one such period. While no flush gets through,
+heartbeats tell the sockets that their state may be old.
 """
 
 import asyncio

@@ -3,8 +3,8 @@
 Runs on Daphne's event loop; `current()` returns the one of the running loop, and other threads must not call it. It
 is the process's only member of the channel layer. It keeps each stream's latest frame and nothing else, and never
 reads a frame from the database. Its other tasks have a module each: `heartbeat`, `healing` (of what was lost),
-`backpressure` (for slow subscribers) and `revocation` (of the right to watch). They are given callbacks and do not
-know the hub.
+`backpressure` (for slow subscribers) and `revocation` (of the right to watch). They get callbacks and do not import
+the hub.
 """
 
 import asyncio
@@ -186,7 +186,7 @@ class Hub:
             subscription.sender = self._spawn(self._send_out(subscription))
 
     async def _send_out(self, subscription: Subscription) -> None:
-        """Send the latest frame, and then the latest of those that came meanwhile, until none is newer."""
+        """Send the latest frame, then the latest that arrived meanwhile, until there is no newer one."""
         try:
             while subscription.frame is not None and subscription.frame.version > subscription.sent:
                 if wait := subscription.throttle.wait(now=self._loop.time()):
@@ -256,8 +256,8 @@ class Hub:
     async def reconcile(self) -> None:
         """Join the groups of the streams that have subscribers, leave the others, ask for frames that are missing.
 
-        What fails is tried again within a second. Otherwise a subscriber that came while Redis was away would leave
-        its stream without updates for all who come later.
+        A step that fails is tried again within a second. Otherwise, after a subscriber came while Redis was away,
+        its stream would have no updates for all later subscribers.
         """
         for subscription in [each for each in self._all() if not each.subscribers]:
             self._forget(subscription)

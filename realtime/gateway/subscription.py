@@ -15,7 +15,7 @@ from realtime.store import Frame
 
 
 class Subscription:
-    """What the hub knows of one stream; times are on the loop's clock.
+    """The hub's state of one stream; times are on the loop's clock.
 
     `sent`: the version last sent to all. `asked_at`: when a missing frame was last asked for. `healed_at`: when the
     stream was last read anew without a reason. `heartbeat_at`: when its subscribers last had a heartbeat.

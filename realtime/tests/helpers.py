@@ -1,4 +1,4 @@
-"""What several tests of the live side share: a projection, subscribers, clients of a socket, a running hub."""
+"""Helpers of the live side's tests: a projection, subscribers, clients of a socket, a running hub."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ HERE = {"host": "testserver:8080", "origin": "http://testserver:8080"}
 
 
 class Shown:
-    """A projection: what is in `states` exists, what is not does not."""
+    """A projection: the streams in `states` exist, and no others."""
 
     def __init__(self) -> None:
         self.states: dict[int, Any] = {}
@@ -42,7 +42,7 @@ class Shown:
 
 
 class Screen:
-    """What one subscriber was sent."""
+    """The frames that one subscriber got."""
 
     def __init__(self, stream: str, credential: Credential | None = None) -> None:
         self.messages: list[dict[str, Any]] = []
@@ -76,7 +76,7 @@ async def until(holds: Callable[[], bool], *, seconds: float = 5.0) -> bool:
 
 
 def with_hub(test: Callable[[Hub], Awaitable[Any]], hub_class: type[Hub] = Hub) -> Any:
-    """Run the test beside a started hub and return its result."""
+    """Run the test while a hub runs, and return its result."""
 
     async def run() -> Any:
         tested = hub_class()

@@ -1,4 +1,4 @@
-"""Who is admitted, with which code the others are closed, and what a client may send."""
+"""Who is admitted, the close codes of the others, and what a client may send."""
 
 import asyncio
 from collections.abc import Callable
@@ -306,7 +306,10 @@ def test_a_socket_that_leaves_is_forgotten(shown: Shown) -> None:
 
 # Limits -------------------------------------------------------------------------------------------------
 def opened(path: str, *, times: int, headers: dict[str, str] | None = None) -> list[int]:
-    """Open so many sockets; return the code with which the last is closed, if it is. One that closes makes room."""
+    """Open this number of sockets; return the close code of the last, if it is closed.
+
+    A socket that closes makes room.
+    """
 
     async def test() -> list[int]:
         kept = []
@@ -353,7 +356,7 @@ def test_the_addresses_of_one_ipv6_network_are_one() -> None:
 
 
 def flood(count: int) -> int | None:
-    """Return the code with which a client is closed that sends so many frames at once."""
+    """Return the close code for a client that sends this number of frames at once."""
 
     async def test() -> int | None:
         socket = Socket("/ws/events/12/")

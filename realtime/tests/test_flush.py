@@ -1,4 +1,4 @@
-"""The flush: whatever overlaps, fails or is repeated, the newest frame shows what was last committed."""
+"""The flush: even if flushes overlap, fail or are repeated, the newest frame shows the latest committed state."""
 
 import asyncio
 import threading

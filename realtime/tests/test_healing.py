@@ -1,4 +1,4 @@
-"""Healing and heartbeats: what is lost is found, and screens are told when they may be old."""
+"""Healing and heartbeats: lost changes are found, and screens learn when they may be old."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What is kept in Redis: never an older value over a newer one, never a mark lost."""
+"""The data in Redis: an older value never replaces a newer one, and no mark is lost."""
 
 import pytest
 from redis import Redis

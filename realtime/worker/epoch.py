@@ -1,12 +1,12 @@
-"""Begin a new epoch: what this database gives out from now on is new to whoever has seen an earlier state of it.
+"""Begin a new epoch: versions and ids that this database gives out from now on were never given out before.
 
 Run by the command `live_epoch` after migrations, while nothing else of ours runs on a restored database.
 
 Note [Another history]: a restored backup goes back, and so does a server that takes over without the last
-transactions. What was given out meanwhile must not be given out again: versions of frames, which browsers keep, and
-ids, which are in mails, tickets and the gateway's books. PostgreSQL tells each history apart: by the cluster, by
-the database (a restore makes another), and by the timeline (a fail-over and a recovery to a point in time begin
-another).
+transactions. Numbers that were given out in the lost history must not be given out again: versions of frames, which
+browsers keep, and ids, which are in mails, tickets and the gateway's books. PostgreSQL tells each history apart: by
+the cluster, by the database (a restore makes another), and by the timeline (a fail-over and a recovery to a point
+in time begin another).
 """
 
 from overlord.kernel.db import rows, transaction

@@ -1,7 +1,7 @@
 """The flush: from marks on streams to frames for the hubs.
 
-Runs in the broadcasts worker (Celery), in any of its threads and in several workers at once: whatever overlaps,
-fails or is repeated, the frame with the highest version shows what was last committed.
+Runs in the broadcasts worker (Celery), in any of its threads and in several workers at once: even if flushes
+overlap, fail or are repeated, the frame with the highest version shows the latest committed state.
 
 Note [Version, then read]: each flush draws its version from a sequence first and reads the state afterwards. A
 change is marked after its commit, so the flush that removes its mark has read it, and every flush with a higher
@@ -41,7 +41,7 @@ _turns = Lock()
 def flush() -> None:
     """Send the current state of marked streams, at most LIMIT of them, to the hubs.
 
-    What cannot be read or sent stays marked for the next flush. A server that is away is only logged.
+    A stream that cannot be read or sent stays marked for the next flush. If a server is away, this is only logged.
     """
     try:
         taken = store.marks_take(limit=LIMIT)

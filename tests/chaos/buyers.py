@@ -1,8 +1,8 @@
 """Buyers, the door and staff, as programs that use the API: coroutines on one event loop.
 
 Each buyer reserves, looks, changes, extends, releases, pays and walks away, with short pauses. Some press twice at
-once, some go away before they are answered. Whatever is left in doubt is asked again with the same key, until it is
-known.
+once, some leave before they get an answer. If an outcome is in doubt, the buyer asks again with the same key until
+it is known.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ SETTLED = ("SUCCESS", "FAILURE", "REFUNDED")
 
 @dataclass
 class Market:
-    """What is on sale in this round, and whether anyone buys."""
+    """The ticket types on sale in this round, and whether anyone buys."""
 
     events: dict[int, list[int]] = field(default_factory=dict)  # ticket types by event
     open: asyncio.Event = field(default_factory=asyncio.Event)

@@ -36,7 +36,7 @@ RIGHTS = ("use_door", "refund_payment")
 
 
 class Reached(Protocol):
-    """What a crowd must know of the system."""
+    """The facts about the system that a crowd needs."""
 
     skewed_port: int  # of a server with a wrong clock; 0: none
 

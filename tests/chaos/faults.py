@@ -1,6 +1,6 @@
 """The menu of faults: each begins, lasts for some seconds, and is healed. All of it runs in the main thread.
 
-A fault is found by its kind and what it meets: "kill payments", "latency redis". What a supervisor keeps running is
+A fault has a name made of its kind and its target: "kill payments", "latency redis". A process of the supervisor is
 killed no more often than it may end before the supervisor gives up (overlord/embedded/supervised.py).
 """
 
@@ -38,7 +38,7 @@ class Fault:
 
 @dataclass
 class Context:
-    """What faults need."""
+    """The parts of the system that faults need."""
 
     stage: Stage
     dice: random.Random
@@ -51,7 +51,7 @@ class Context:
 
 @dataclass
 class Storm:
-    """Faults one after the other and beside each other, in an order that the seed decides."""
+    """Faults one after the other and at the same time, in an order that the seed decides."""
 
     context: Context
     only: str = ""

@@ -1,7 +1,7 @@
-"""Record what clients asked and what they were told: ok, failed, or unknown.
+"""Record the requests of clients and their outcomes: ok, failed, or unknown.
 
-Unknown is whatever leaves it open whether the request was done: no answer, a connection that ended, a 5xx, or a
-client that went away. What was acknowledged is kept as facts, which the audit looks for in the database.
+Unknown means that the request may or may not have been carried out: no answer, a connection that ended, a 5xx, or a
+client that left. Acknowledged changes are kept as facts, which the audit looks for in the database.
 """
 
 import json
@@ -21,7 +21,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a client was told: the outcome, the status (0: nothing), and the body where it is JSON."""
+    """An answer to a client: the outcome, the status (0: no answer), and the body if it is JSON."""
 
     outcome: Outcome
     status: int
@@ -58,7 +58,7 @@ class Claim:
 
 @dataclass
 class Facts:
-    """What the system has told clients, by which it is held to its word."""
+    """The answers of the system to clients, which the audit compares with the database."""
 
     claims: dict[str, Claim] = field(default_factory=dict)  # by key
     quantities: dict[int, int] = field(default_factory=dict)  # of reservations; not of those in doubt

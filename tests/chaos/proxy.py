@@ -1,4 +1,4 @@
-"""Stand between our processes and the servers, and spoil what passes: a program, with one listener for each edge.
+"""Disturb the traffic between our processes and the servers: a proxy program, with one listener for each edge.
 
     python -m tests.chaos.proxy postgres=LISTEN:TARGET redis=LISTEN:TARGET
 
@@ -92,7 +92,7 @@ class Edge:
             writer.write_eof()
 
     async def _pass(self, link: Link, data: bytes, writer: asyncio.StreamWriter, *, asking: bool) -> None:
-        """Hand on what was read, as the present fault has it; raises OSError where it ends the connection."""
+        """Pass the bytes on, disturbed by the present fault; raises OSError if the fault ends the connection."""
         while self.toxic_of(link) == "black_hole":
             await asyncio.sleep(LOOK)
         toxic = self.toxic_of(link)

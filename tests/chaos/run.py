@@ -27,7 +27,7 @@ LOOK = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What the command line asks for."""
+    """The options of the command line."""
 
     seconds: float
     seed: int
@@ -42,7 +42,7 @@ class Options:
 
 @dataclass
 class Result:
-    """What a run found, for the report."""
+    """The results of a run, for the report."""
 
     options: Options
     rounds: int = 0

@@ -1,4 +1,6 @@
-"""Screens that watch the sale, and connect again when they lose it: what a socket shows must become the database.
+"""Screens that watch the sale and reconnect when they lose their socket.
+
+In the end they must show the database's state.
 
 A screen keeps the state with the highest version. `diverged` compares all of them with the database.
 """
@@ -70,7 +72,7 @@ class Screen:
 
 @dataclass(frozen=True)
 class Truth:
-    """What the database says that screens must show."""
+    """The state in the database that screens must show."""
 
     types: dict[int, dict[str, Any]]  # counters by ticket type
     live: dict[int, dict[int, str]]  # states of live reservations, by buyer
@@ -104,7 +106,7 @@ def differs(screen: Screen, truth: Truth) -> str | None:
 
 
 def foreign(screen: Screen, truth: Truth) -> list[int]:
-    """Return the reservations on a private screen that belong to somebody else."""
+    """Return the reservations on a private screen that belong to another buyer."""
     if screen.owner is None or screen.data is None:
         return []
     shown = [each["id"] for each in screen.data["reservations"]]

@@ -1,4 +1,4 @@
-"""The door, refunds, and the gateway's messages: what reaches the system besides buyers."""
+"""The load besides buyers: the door, refunds, and the gateway's messages."""
 
 import asyncio
 import json

@@ -98,7 +98,7 @@ def _run(asked: argparse.Namespace) -> int:
 
 
 def _break(stage: Stage, asked: argparse.Namespace) -> list[str]:
-    """Run, write the report, and return what went wrong."""
+    """Run, write the report, and return the failures."""
     os.environ |= {**stage.env("front"), "DJANGO_SETTINGS_MODULE": "overlord.settings"}
     import django
 

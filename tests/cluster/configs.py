@@ -1,4 +1,4 @@
-"""What the servers of the cluster are told: each function returns the text of a file, or a command's words."""
+"""The configuration of the cluster's servers: each function returns the text of a file, or a command's words."""
 
 import json
 from collections.abc import Iterable

@@ -57,7 +57,7 @@ class PacedCrowd(Crowd):
             await asyncio.gather(self._arrivals(), self._look_on(buyer.client))
 
     async def _look_on(self, client: Client) -> None:
-        """Look at an event again and again, as somebody does who only looks."""
+        """Read an event again and again, like a visitor who does not buy."""
         while True:
             await self.market.open.wait()
             await client.ask(PAGE, "GET", f"/event/events/{min(self.market.events)}/")

@@ -50,7 +50,7 @@ def named(words: str) -> list[Fault]:
 
 @dataclass
 class Breaker:
-    """What makes faults on the cluster, and mends them."""
+    """The faults on the cluster: begin and heal them."""
 
     stage: Stage
 

@@ -28,7 +28,7 @@ LOOK = 0.2
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What the command line asks for."""
+    """The options of the command line."""
 
     seconds: float
     seed: int
@@ -41,7 +41,7 @@ class Options:
 
 
 class ClusterReadings(Readings):
-    """The readings of a cluster, in which what nobody was told may go with a primary."""
+    """The readings of a cluster. Unacknowledged rows may vanish together with a primary."""
 
     def _look(self) -> None:
         connection = self._connected()
@@ -53,7 +53,7 @@ class ClusterReadings(Readings):
 
 @dataclass
 class Result:
-    """What a run found, for the report."""
+    """The results of a run, for the report."""
 
     options: Options
     stops: dict[Fault, list[float]] = field(default_factory=lambda: defaultdict(list))

@@ -1,4 +1,4 @@
-"""The running cluster: which processes run on which machine, and how each is started, killed and looked at."""
+"""The running cluster: which processes run on which machine, and how each is started, killed and read."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The code of a ticket: what it says, its signature, and its text. docs/tickets.md describes the format.
+"""The code of a ticket: its content, its signature, and its text. docs/tickets.md describes the format.
 
 Plain functions on given values. Signing the same content with the same key gives the same code each time, so no
 code is ever stored.
@@ -24,7 +24,7 @@ class NotACode(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """What a code says. `issue` rises when a ticket gets a new code, so that the earlier one opens nothing."""
+    """The content of a code. `issue` rises when a ticket gets a new code, so that the earlier one opens nothing."""
 
     key: int
     event: int

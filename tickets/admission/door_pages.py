@@ -1,4 +1,7 @@
-"""The page of the door: scan, search, undo. It works without JavaScript; with it, it goes on without a network."""
+"""The page of the door: scan, search, undo.
+
+It works without JavaScript; with JavaScript it also works without a network.
+"""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -70,11 +73,11 @@ def _place(request: HttpRequest) -> tuple[int | None, str]:
     try:
         return event_id, one_line(given.get("gate", ""), most=rules.GATE_LENGTH)
     except ValueError:
-        raise Invalid(_("Give the gate a name of at most 60 characters.")) from None
+        raise Invalid(_("Enter a name for the gate, of at most 60 characters.")) from None
 
 
 def _post(request: HttpRequest, *, event_id: int, gate: str) -> dict[str, Any]:
-    """Undo a scan, or scan what was typed; return the answer as the page shows it."""
+    """Undo a scan, or scan the typed text; return the answer as the page shows it."""
     actor, now = actor_id(request), clock.now()
     if "undo" in request.POST:
         if not request.user.has_perm(Permission.UNDO_ADMISSION):

@@ -15,7 +15,10 @@ from tickets.admission.rules import ScanResult
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """What was shown at a gate: a code, or else a serial. `scan_id` is the scan's own; `at` its device's clock."""
+    """A scan at a gate: of a code, or else a serial.
+
+    `scan_id` is its id; `at` is the time by the clock of its device.
+    """
 
     scan_id: UUID
     code: str = ""
@@ -25,7 +28,7 @@ class Shown:
 
 @dataclass(frozen=True, kw_only=True)
 class _Read:
-    """What a code or a serial stands for. `refused`: it opens nothing, whatever its ticket is."""
+    """The ticket of a code or a serial. `refused`: it opens nothing, whatever the state of the ticket is."""
 
     ticket: int | None
     issue: int | None = None
@@ -41,10 +44,10 @@ def scan_make(
     now: datetime,
     unchecked: bool = False,
 ) -> dict[str, Any]:
-    """Record what was shown at a gate, admit its ticket if it can be admitted, and return the answer.
+    """Record a scan, admit its ticket if it can be admitted, and return the answer.
 
-    The same scan again gets the first answer. Without an event it is that of the ticket. `unchecked`: the gate had
-    no network and has let the holder in. Raise NotFound for no such event.
+    The same scan again gets the first answer. Without an event, the event is that of the ticket. `unchecked`: the
+    gate had no network and has let the holder in. Raise NotFound for no such event.
     """
     read = _shown_read(shown, event_id=event_id, now=now)
     [row] = db.statement(

@@ -1,7 +1,7 @@
 """The private halves of the keys that sign codes: derived from SECRET_KEY and a key's salt, and stored nowhere.
 
-Who reads the database alone can sign nothing. When SECRET_KEY changes, the old keys sign no more, and codes that
-they signed stay good: the public halves are in the database.
+A person who reads only the database can sign nothing. When SECRET_KEY changes, the old keys sign nothing more, but
+their codes stay valid, because the public halves are in the database.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What people at the door read about each result. The page's script has the same words from the page."""
+"""The words for each result of a scan. The page gives its script the same words."""
 
 from django.utils.translation import gettext as _
 

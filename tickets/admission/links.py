@@ -1,7 +1,7 @@
-"""The signed links to tickets: whoever has one sees the tickets, without a log-in. Plain functions.
+"""The signed links to tickets: anyone who has a link sees the tickets, without a log-in. Plain functions.
 
-A link says what it is for and a number. It works while that number is the present one, so that raising the number
-revokes it; nothing is stored for a link that was never revoked.
+A link contains its subject and a number. It works while that number is the present one, so raising the number
+revokes it. Nothing is stored for a link that was never revoked.
 """
 
 import re
@@ -17,7 +17,7 @@ _SIGNATURE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 
 
 class Subject(StrEnum):
-    """What a link is for: all tickets of an order, or one that was handed over, whose number is its issue."""
+    """The subject of a link: all tickets of an order, or one that was handed over, whose number is its issue."""
 
     ORDER = "o"
     TICKET = "k"
@@ -29,7 +29,7 @@ class NotALink(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """What a link says: its subject, the subject's id, and the number that makes it revocable."""
+    """The content of a link: its subject, the subject's id, and the number that makes it revocable."""
 
     subject: Subject
     id: int
@@ -60,7 +60,7 @@ def link_read(text: str) -> Link:
 
 
 def said_read(said: str) -> Link:
-    """Return the link that says this, signed or not; raise NotALink for what no link says."""
+    """Return the link with this text, signed or not; raise NotALink for a text that is no link."""
     found = _SAID.fullmatch(said)
     if found is None or int(found[2]) > LARGEST_ID:
         raise NotALink

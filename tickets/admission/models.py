@@ -1,7 +1,7 @@
-"""What a paid reservation gives. Fields and constraints only; steps are in `operations`.
+"""The tickets of paid reservations, and their scans. Fields and constraints only; steps are in `operations`.
 
 Tickets are made and revoked by a trigger on reservations (`sql/admission_reservation_changed.sql`), in the
-transaction that validates or releases one, whoever does it.
+transaction that validates or releases one, whatever code does it.
 """
 
 from django.conf import settings
@@ -26,7 +26,7 @@ class Key(models.Model):
 
 
 class Ticket(models.Model):
-    """One seat of a paid reservation: what opens the door, once."""
+    """One seat of a paid reservation. It opens the door once."""
 
     State = TicketState
 
@@ -81,7 +81,7 @@ class Ticket(models.Model):
 
 
 class Scan(models.Model):
-    """What was shown at a gate, and what it was answered. The row stays; only an undo and a conflict mark it."""
+    """A scan at a gate, with its answer. The row stays; only an undo and a conflict mark it."""
 
     Result = ScanResult
 

@@ -50,7 +50,7 @@ def tickets_announce(*, order_id: int) -> None:
 
 
 def event_tickets_revoke(*, event_id: int, most: int, now: datetime) -> int:
-    """Revoke tickets of a cancelled event, so many at most, and count them."""
+    """Revoke tickets of a cancelled event, up to the given number, and count them."""
     db.transaction_required()
     standing = Ticket.objects.filter(event_id=event_id).exclude(state=TicketState.REVOKED).order_by("pk")
     found = list(standing.select_for_update(no_key=True, of=("self",)).values_list("pk", flat=True)[:most])

@@ -56,7 +56,7 @@ def _secret(view: View) -> View:
 
 
 class HolderForm(forms.Form):
-    """Who comes with a ticket, and with an e-mail address: who has it from then on."""
+    """The name of who comes with a ticket; with an e-mail address also its new holder."""
 
     ticket = WholeNumberField(min_value=1, max_value=LARGEST_ID)
     issue = WholeNumberField(min_value=1, max_value=rules.MOST_ISSUES)
@@ -91,7 +91,7 @@ def _change(request: HttpRequest, signed: str) -> None:
     if "hand_over" not in request.POST:
         hand_over_services.ticket_rename(**about, now=clock.now())
     elif not given["email"]:
-        sentence = _("Enter the e-mail address of whoever gets the ticket.")
+        sentence = _("Enter the e-mail address of the person who gets the ticket.")
         raise Invalid(sentence, errors={"email": [sentence]})
     else:
         hand_over_services.ticket_hand_over(**about, email=given["email"], now=clock.now())

@@ -66,7 +66,7 @@ def _below_the_code(ticket: Mapping[str, Any]) -> Lines:
         (ticket["holder"], 14),
         (_("Ticket %(n)s of %(of)s") % of, 12),
         (_("Serial %(serial)s") % {"serial": ticket["serial"]}, 12),
-        ("\n" + _("Show this code at the door. It opens the door once: keep copies to yourself."), 10),
+        ("\n" + _("Show this code at the door. It opens the door once, so give copies to nobody."), 10),
     ]
 
 

@@ -1,4 +1,4 @@
-"""What staff may be allowed to do at the door."""
+"""The permissions of staff at the door."""
 
 from enum import StrEnum
 

@@ -1,4 +1,4 @@
-"""What doors and open pages of tickets are shown on their streams, and the calls that say that it changed.
+"""The content of the streams of doors and of tickets' pages, and the calls that announce a change.
 
 `project_...` runs in a flush (Celery), which passes `now`. `announce_...` runs after a commit in whichever process
 made the change, and never raises.

@@ -9,9 +9,9 @@ from tickets.admission.rules import ScanResult, TicketState
 
 
 def ticket(row: Mapping[str, Any], *, code: str | None) -> dict[str, Any]:
-    """Show a ticket (a row of `selectors.tickets_of`) with its code; None for one that is revoked or another's.
+    """Show a ticket (a row of `selectors.tickets_of`) with its code; no code if it is revoked or another's.
 
-    Who has no code of a ticket that stands has no serial of it either: both open the door.
+    A reader who may not see the code of a valid ticket does not see its serial either: both open the door.
     """
     return {
         "id": row["id"],
@@ -49,7 +49,7 @@ def key(key: Key) -> dict[str, Any]:
 
 # The door ------------------------------------------------------------------------------------------------
 def ticket_at_door(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Show a ticket to those at the door: what it is for, and whose it is."""
+    """Show a ticket to staff at the door: its type, its event and its holder."""
     name = row["contact_name"] or ("" if row["is_guest"] else row["username"])
     return {
         "id": row["id"],

@@ -29,7 +29,7 @@ class TicketState(StrEnum):
 
 
 class ScanResult(StrEnum):
-    """What a scan answers. Only ADMITTED opens the door."""
+    """The result of a scan. Only ADMITTED opens the door."""
 
     ADMITTED = "admitted"
     ALREADY_ADMITTED = "already_admitted"
@@ -70,7 +70,7 @@ class TicketChanged(Conflict):
 
 class TicketHandedOver(Conflict):
     code = "ticket_handed_over"
-    sentence = "This ticket was handed over. Whoever has it says who comes with it."
+    sentence = "This ticket was handed over. Its new holder says who comes with it."
 
 
 class HandedTooOften(Conflict):

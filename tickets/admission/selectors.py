@@ -19,7 +19,7 @@ from tickets.models import Event, TicketType
 
 @dataclass(frozen=True, kw_only=True)
 class Reach:
-    """Which tickets somebody may see and change: those of an order as its buyer, or `only` one, as its holder."""
+    """The tickets that a person may see and change: those of an order as its buyer, or `only` one as its holder."""
 
     order_id: int
     only: int | None = None
@@ -50,9 +50,9 @@ def tickets_of(*, reservation_ids: Collection[int]) -> list[dict[str, Any]]:
 
 
 def tickets_of_order(*, order_id: int) -> list[dict[str, Any]]:
-    """Read all tickets of an order, in order, as `tickets_of` does, with what a page says of each.
+    """Read all tickets of an order, in order, as `tickets_of` does, with more fields for pages.
 
-    That is `ticket_type_name`, `admitted_gate`, its `order`, and of the event `event_name`, `event_date`,
+    These are `ticket_type_name`, `admitted_gate`, its `order`, and of the event `event_name`, `event_date`,
     `event_ends_at`, `event_time_zone`, `event_status`, `event_venue`, `event_address` and `event_calendar_version`.
     """
     of_order = Q(reservation_id=order_id) | Q(reservation__lead_id=order_id)
@@ -290,9 +290,9 @@ def door_event(*, event_id: int) -> dict[str, Any] | None:
 
 
 def doors(*, after: datetime, before: datetime, most: int, now: datetime) -> list[dict[str, Any]]:
-    """Read who came in to the events of a time, the first `most` at whose doors somebody scanned, by date.
+    """Read the admissions of the events of a period, by date: the first `most` events that have scans.
 
-    Each has `id`, `name`, and what `representation.door` shows.
+    Each has `id`, `name`, and the fields of `representation.door`.
     """
     scanned = Scan.objects.filter(event=OuterRef("pk"))
     events = Event.objects.filter(Exists(scanned), date__gte=after, date__lt=before).order_by("date", "id")

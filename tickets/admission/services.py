@@ -40,10 +40,10 @@ def tickets_live(*, signed: str, now: datetime) -> dict[str, Any] | None:
 
 
 def tickets_of_order(*, order_id: int, now: datetime, only: int | None = None) -> list[dict[str, Any]]:
-    """Return an order's tickets, or `only` one, as its holder, with their codes and what a page says of each.
+    """Return an order's tickets, or `only` one as its holder, with their codes and the fields for pages.
 
-    There are none of an order that is not paid. Besides what the API gives, each has what
-    `selectors.tickets_of_order` names, and `n` and `of`: the number that it has among the tickets of its order.
+    An order that is not paid has none. Besides the API's fields, each has those of `selectors.tickets_of_order`,
+    and `n` and `of`: its number among the tickets of its order.
     """
     rows = selectors.tickets_of_order(order_id=order_id)
     numbered = [{**row, "n": n, "of": len(rows)} for n, row in enumerate(rows, start=1)]

@@ -1,4 +1,4 @@
-"""What a line's page says to those who wait. `static/line/line-labels.js` says the same, live."""
+"""The sentences of a line's page for people who wait. `static/line/line-labels.js` writes the same, live."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from tickets.line.rules import Action
 
 
 def waiting_text(line: Mapping[str, Any], place: int | None, time_zone: str) -> str:
-    """Write where somebody who waits is, in a line as its stream shows it."""
+    """Return the sentence with a waiting person's place, in a line as its stream shows it."""
     if place is None:
         return _before_the_draw(line, time_zone)
     if place <= line["served"]:
@@ -66,7 +66,7 @@ def wait_text(seconds: int | None) -> str:
 
 
 def reason_text(line: Mapping[str, Any]) -> str:
-    """Write why a line stands or is slow; nothing when it moves as fast as it can."""
+    """Return why a line stands still or is slow; nothing when it moves at full speed."""
     if line["held"]:
         return _("The organiser has paused the line. Your place stays the same.")
     if line["standing"]:

@@ -1,6 +1,6 @@
-"""The e-mails of a line: each hold that it gave is told once. Runs in the mail worker.
+"""The e-mails of a line: one for each hold that it gave.
 
-No mail that somebody opens counts as a look at the tickets.
+Runs in the mail worker. To open a mail does not count as a look at the tickets.
 """
 
 import logging

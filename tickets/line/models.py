@@ -1,6 +1,7 @@
-"""A line of an event, and who stands in it. Fields and constraints only.
+"""The line of an event, and its entries.
 
-An entry is changed by one guarded statement; the line's row is locked by whoever gives a number or a place.
+Fields and constraints only. One guarded statement changes an entry; a transaction that gives numbers or places
+locks the line's row.
 """
 
 from django.conf import settings
@@ -79,7 +80,10 @@ class Line(models.Model):
 
 
 class PublicValue(models.Model):
-    """What the draw of an event will mix in, named before the lobby opens: a lottery's numbers, for example."""
+    """The name of the public value that a draw will mix in, such as the numbers of a lottery.
+
+    It is set before the lobby opens.
+    """
 
     event = models.OneToOneField(
         "tickets.Event", primary_key=True, on_delete=models.CASCADE, related_name="+"
@@ -91,7 +95,7 @@ class PublicValue(models.Model):
 
 
 class StaffAction(models.Model):
-    """What staff did to a line. A row is never changed."""
+    """An action of staff on a line. A row never changes."""
 
     event = models.ForeignKey("tickets.Event", on_delete=models.CASCADE, related_name="+")
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
@@ -161,7 +165,7 @@ class Entry(models.Model):
 
 
 class TurnNotice(models.Model):
-    """The e-mail that tells somebody of the turn. Written with the hold that was given, sent once."""
+    """The e-mail about a turn. The row is written together with the given hold; the mail is sent once."""
 
     entry = models.OneToOneField(Entry, primary_key=True, on_delete=models.CASCADE, related_name="+")
     attempts = models.IntegerField(default=0)

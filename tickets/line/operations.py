@@ -1,8 +1,8 @@
 """Steps of a line inside an open transaction.
 
-Locks are taken in one order: the line, then the event's inventories by id, then waiting entries by place. Who
-changes a waiting entry waits for neither line nor inventory while it has it. A given entry is locked before its
-reservations.
+Locks are taken in one order: the line, then the event's inventories by id, then waiting entries by place. A
+transaction that changes a waiting entry waits for neither line nor inventory meanwhile. A given entry is locked
+before its reservations.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -37,14 +37,14 @@ def line_begin(*, line: Line, types: Collection[int], now: datetime) -> None:
 def line_serve(*, line: Line, most: int, hold: timedelta, now: datetime) -> int:
     """Give to the next of a locked line, `most` of them at most, in order of place; return how many were tried.
 
-    What is wished and not there leaves an entry in the line, before all behind it. When nobody waits any more, the
-    sale is open to direct claims. Staff may hold a line, or limit its turns.
+    An entry whose wish is not available keeps its place, before all behind it. When nobody waits any more, the sale
+    is open to direct claims. Staff may hold a line, or limit its turns.
     """
     if line.is_held:
         return 0
     left = tickets.inventories_lock(event_id=line.pk)
     if not any(each.tickets for each in left.values()):
-        line_rest(line=line, now=now)  # the line stands until something comes back
+        line_rest(line=line, now=now)  # the line stands still until tickets come back
         return 0
     turns = pace.turns_now(line_pace(line), now=now)
     if turns == 0:
@@ -116,7 +116,7 @@ def _entries_next(line: Line, left: Mapping[int, Left], *, most: int) -> list[En
 
 
 def _turns_note(entries: Sequence[Entry], given: Sequence[Given], *, now: datetime) -> None:
-    """Write down what became of turns. Who got nothing stays, unless their own tickets forbid it."""
+    """Record the results of turns. An entry that got nothing stays, unless its owner's own tickets refused it."""
     turns = [
         (
             entry.pk,
@@ -138,7 +138,7 @@ def _turns_note(entries: Sequence[Entry], given: Sequence[Given], *, now: dateti
 
 
 def line_rest(*, line: Line, now: datetime) -> None:
-    """Let direct claims have what nobody in a locked line wishes; open the sale when nobody waits."""
+    """Open the types that nobody in a locked line wishes to direct claims; open the sale when nobody waits."""
     wished = selectors.types_wished(event_id=line.pk)
     tickets.line_first_set(event_id=line.pk, types=wished, now=now)
     if wished:
@@ -168,7 +168,7 @@ def orders_looked_at(*, buyer_id: int, orders: Collection[int], now: datetime) -
 def entry_lapse(*, entry_id: int, now: datetime) -> None:
     """End a given entry whose hold was not looked at in time, and release what is still held of it.
 
-    Whoever began to pay has looked.
+    A buyer who began to pay has looked.
     """
     db.transaction_required()
     lapsing = Entry.objects.select_for_update(no_key=True).filter(

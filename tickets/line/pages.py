@@ -1,4 +1,7 @@
-"""The page of a line: enter it, see one's place, leave it. It works without JavaScript and reloads itself."""
+"""The page of a line: enter it, see your place, leave it.
+
+It works without JavaScript, and then reloads regularly.
+"""
 
 from typing import Any
 
@@ -210,7 +213,7 @@ def _entry(request: HttpRequest, event_id: int) -> dict[str, Any] | None:
 
 
 def _wished(request: HttpRequest, kept: list[Items], entry: dict[str, Any] | None) -> tuple[Choice, Choice]:
-    """Return what the form shows as chosen: what was sent, else what the session keeps or the entry has."""
+    """Return the choices that the form shows: the submitted ones, else those in the session or of the entry."""
     if request.method == "POST" and "code" not in request.POST:
         return choices.read(request.POST), choices.read(_second(request.POST))
     if kept:

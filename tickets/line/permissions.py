@@ -1,4 +1,4 @@
-"""What staff may be allowed to do with lines."""
+"""The permissions of staff for lines."""
 
 from enum import StrEnum
 

@@ -1,6 +1,7 @@
-"""What a line shows on its stream, and the call that says that it changed.
+"""The content of a line's stream, and the call that announces a change.
 
-One public frame serves all who wait: a browser computes its place, and how many are ahead, from it.
+One public frame serves everybody in the line: each browser computes its place, and how many people are ahead, from
+it.
 """
 
 from collections.abc import Collection

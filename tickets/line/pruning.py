@@ -1,4 +1,4 @@
-"""What of lines is not kept for ever. Tickets that were given by a line stay."""
+"""Rows of lines that are deleted after a time. Tickets that a line gave stay."""
 
 from datetime import datetime
 

@@ -58,5 +58,5 @@ def entry(shown: Entry, *, line: Line, reservations: Sequence[dict[str, Any]]) -
 
 
 def staff_action(shown: StaffAction) -> dict[str, Any]:
-    """Return what staff did to a line, to staff."""
+    """Return the actions of staff on a line, for staff."""
     return {"at": shown.at, "actor": shown.actor.username, "action": shown.action, "text": shown.text}

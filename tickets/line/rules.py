@@ -1,4 +1,4 @@
-"""Who may enter a line, and how a place follows from the draw: decisions on plain values."""
+"""Who may enter a line, the rule of the draw, and when a hold passes to the next: decisions on plain values."""
 
 import hashlib
 import math
@@ -10,7 +10,7 @@ from enum import StrEnum
 from overlord.kernel.errors import Conflict, Invalid
 from tickets.rules import AccountRequired, Buyers, SaleEnded, check_items
 
-LOOK = timedelta(minutes=3)  # in which a given hold must be looked at
+LOOK = timedelta(minutes=3)  # a given hold that nobody looked at in this time passes to the next entry
 MOST_CHOICES = 2
 LONGEST_MESSAGE = 300  # characters
 LONGEST_VALUE = 200
@@ -49,7 +49,7 @@ class Sale:
 
 @dataclass(frozen=True, kw_only=True)
 class EntryFacts:
-    """What decides whether somebody may enter, read in one statement (`sql/entering.sql`)."""
+    """The facts that decide whether a person may enter, read in one statement (`sql/entering.sql`)."""
 
     opens_by_draw: bool
     buyers: str
@@ -60,7 +60,7 @@ class EntryFacts:
 
 
 class Action(StrEnum):
-    """What staff can do to a line."""
+    """An action of staff on a line."""
 
     HOLD = "hold"
     GO_ON = "go_on"

@@ -62,7 +62,8 @@ def lines_at_work(*, now: datetime) -> list[Line]:
 def is_worth_serving(*, event_id: int) -> bool:
     """Return whether serving a line may change anything.
 
-    Something is there, the wrong types are by the line, or the line does not know yet that it stands.
+    That is so if wished tickets are left, if other types should wait for the line, or if the line is not yet marked
+    as standing.
     """
     inventories = Inventory.objects.filter(ticket_type__event_id=event_id, ticket_type__hidden=False)
     is_left = inventories.filter(capacity__gt=F("held") + F("sold"), paused=False).exists()
@@ -89,7 +90,7 @@ def is_there(*, event_id: int, items: rules.Items) -> bool:
 
 
 def entry_facts(*, event_id: int, buyer_id: int | None, now: datetime) -> rules.EntryFacts | None:
-    """Read what decides whether somebody may enter an event's line; None for no such event."""
+    """Read the facts that decide whether a person may enter an event's line; None for no such event."""
     found = db.rows(sql.ENTERING, {"event": event_id, "buyer": buyer_id, "now": now})
     return rules.EntryFacts(**found[0]) if found else None
 
@@ -114,7 +115,7 @@ def check_exists(*, event_id: int) -> None:
 
 
 def types_wished(*, event_id: int) -> set[int]:
-    """Return the ticket types that somebody in an event's line waits for."""
+    """Return the ticket types that people in an event's line wait for."""
     found = db.rows(sql.TYPES_WISHED, [event_id])
     return {row["ticket_type"] for row in found}
 
@@ -130,7 +131,7 @@ def entry_with_line(*, entry_id: int) -> Entry:
 
 
 def entries_to_lapse(*, now: datetime, most: int) -> list[int]:
-    """Return the given entries whose holds nobody looked at in time, those due longest first."""
+    """Return the given entries whose holds were not looked at in time, those due longest first."""
     due = Entry.objects.filter(state=EntryState.GIVEN, looked_at=None, look_by__lte=now)
     return list(due.order_by("look_by").values_list("pk", flat=True)[:most])
 
@@ -147,7 +148,7 @@ def public_names(event_ids: Collection[int]) -> dict[int, str]:
 
 
 def staff_actions(*, event_id: int, most: int) -> list[StaffAction]:
-    """Read what staff did to an event's line, the latest first."""
+    """Read the actions of staff on an event's line, the latest first."""
     done = StaffAction.objects.filter(event_id=event_id).select_related("actor")
     return list(done.order_by("-pk")[:most])
 

@@ -23,7 +23,7 @@ from tickets.line.models import Entry, Line
 from tickets.line.rules import AddressInLine, EmailNotVerified, EntryState, LineClosed, Phase
 
 BATCH = 500  # entries whose turn comes in one transaction
-LAPSES = 100  # given entries that are looked at in one tick
+LAPSES = 100  # given entries that one tick checks
 ENTER_ATTEMPTS = 3
 _TWICE = {"entry_one_place_per_address": AddressInLine()}
 
@@ -70,7 +70,7 @@ def entry_check(*, event_id: int, choices: Sequence[rules.Items], now: datetime)
 def _checked(
     *, event_id: int, buyer_id: int | None, choices: Sequence[rules.Items], now: datetime
 ) -> rules.EntryFacts:
-    """Read what decides whether somebody may enter, and raise what speaks against it; None is a guest to be."""
+    """Read whether a person may enter, and raise the reason if not; None is a visitor who will be a guest."""
     facts = selectors.entry_facts(event_id=event_id, buyer_id=buyer_id, now=now)
     if facts is None:
         raise NotFound()
@@ -86,7 +86,7 @@ def _lobby_is_due(event_id: int, *, now: datetime) -> bool:
 
 
 def entry_get(*, event_id: int, buyer_id: int, now: datetime) -> dict[str, Any]:
-    """Return the buyer's entry, and write down that they looked at what they were given; raise NotFound."""
+    """Return the buyer's entry, and record that they looked at a given hold; raise NotFound."""
     entry = selectors.entry_of(event_id=event_id, buyer_id=buyer_id)
     if entry is None:
         raise NotFound()

@@ -42,7 +42,7 @@ def _action(request: HttpRequest) -> Action:
     try:
         return Action(request.POST.get("action", ""))
     except ValueError:
-        raise Invalid(_("This is no action.")) from None
+        raise Invalid(_("There is no such action.")) from None
 
 
 def _page(request: HttpRequest, event_id: int, *, refused: DomainError | None = None) -> HttpResponse:

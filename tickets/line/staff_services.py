@@ -1,4 +1,7 @@
-"""What staff do to a line: each is one transaction, recorded with who did it, and on every open page at once."""
+"""Actions of staff on a line.
+
+Each is one transaction, is recorded with its actor, and appears on every open page at once.
+"""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -48,7 +51,7 @@ def line_act(*, event_id: int, actor_id: int, action: Action, text: str, now: da
 
 
 def staff_actions(*, event_id: int) -> list[StaffAction]:
-    """Return what staff did to an event's line, the latest first; raise NotFound."""
+    """Return the actions of staff on an event's line, the latest first; raise NotFound."""
     selectors.check_exists(event_id=event_id)
     return selectors.staff_actions(event_id=event_id, most=MOST_SHOWN)
 

@@ -12,7 +12,7 @@ from django.conf import settings
 from overlord.kernel import clock
 from tickets.line import mails, pruning, services
 
-RUN_SECONDS = 10.0  # beat enqueues one every 5 seconds, so that the next one waits beside it
+RUN_SECONDS = 10.0  # beat enqueues one every 5 seconds, so that the next one already waits
 TICK_SECONDS = 0.5
 
 _stopping = threading.Event()

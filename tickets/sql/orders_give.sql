@@ -1,12 +1,12 @@
 -- Give baskets of one event to buyers, in the order of the list, each whole or not at all.
 --
 -- p_baskets: [{"buyer": 7, "choices": [[[type, quantity], ...], ...]}, ...], of different buyers. The first choice that
--- is there is given. Returns for each basket the order it became, or null and whether only the buyer's own reservations
--- or limit refused it.
+-- is available is given. Returns for each basket its order, or null and whether only the buyer's own reservations or
+-- limit refused it.
 --
--- Locks all inventories of the event by id, and then waits for no reservation: a live one of the buyer's refuses, as in
--- reservation_claim. It obeys `paused` and the sale's times, and not `line_first`: this is what gives to the line.
--- What is asked of the tables is asked once for all baskets; only what is left is counted down one by one.
+-- Locks all inventories of the event by id, and then waits for no reservation: a live reservation of the buyer refuses
+-- the basket, as in reservation_claim. It obeys `paused` and the sale's times, but not `line_first`, because it gives
+-- to the line. Each table is read once for all baskets; only the tickets left are counted down one by one.
 CREATE OR REPLACE FUNCTION orders_give(p_event bigint, p_baskets jsonb, p_hold interval)
 RETURNS TABLE (nth integer, order_id bigint, own boolean) LANGUAGE plpgsql AS $$
 #variable_conflict use_column

@@ -98,7 +98,7 @@ def end(*buyers: User) -> None:
 
 
 def waiting_for_a_lock(count: int) -> None:
-    """Wait until so many backends of ours wait for a lock."""
+    """Wait until this number of our backends wait for a lock."""
     for _ in range(2000):
         [row] = db.rows(
             "SELECT count(*) AS n FROM pg_stat_activity"

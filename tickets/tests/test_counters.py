@@ -1,4 +1,4 @@
-"""What stats counts is counted on the inventory row, in the same step as what it counts."""
+"""The counters for stats are on the inventory row, and change in the same step as the reservations they count."""
 
 from collections.abc import Callable
 

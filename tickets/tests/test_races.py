@@ -1,4 +1,4 @@
-"""Races for the last tickets: who wins, what the losers are told, and that the guards are what decides it."""
+"""Races for the last tickets: who wins, which errors the losers get, and that the guards decide it."""
 
 import threading
 from collections import Counter

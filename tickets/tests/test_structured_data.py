@@ -1,4 +1,4 @@
-"""What search engines and social networks read: structured data, the preview, the sitemap, what is not theirs."""
+"""The data for search engines and social networks: structured data, the preview, the sitemap, excluded pages."""
 
 import json
 import re

@@ -45,7 +45,7 @@ class Command(BaseCommand):
             try:
                 outcome = services.unmatched_charge_refund(staff_id=None, charge_id=charge.pk)
             except NotFound:
-                continue  # somebody else has just dealt with it
+                continue  # another process has just closed it
             self.stdout.write(f"{charge.pk}: the refund is {outcome}")
 
 

@@ -1,5 +1,5 @@
-// <live-me>: My tickets, live. The server makes the page; it is reloaded when a reservation or payment changes, once
-// somebody can see it: a hold that is shown counts as looked at.
+// <live-me>: My tickets, live. The server makes the page. When a reservation or payment changes, the page is loaded
+// again, but only while it is visible, because a hold that is shown counts as looked at.
 
 import { follow } from "realtime/live.js";
 

@@ -121,7 +121,8 @@ class GuestVerify(APIView):
     def post(self, request: Request) -> Response:
         """Prove my address by the code that was mailed.
 
-        Who proved the same address before is the same person: the answer then has that guest's id and a token.
+        If a guest proved the same address before, both are one person: the answer then has that guest's id and a
+        token.
         """
         body = serializers.CodeInput(data=request.data)
         body.is_valid(raise_exception=True)
@@ -189,7 +190,7 @@ class LogoutAll(APIView):
 class Tokens(APIView):
     @extend_schema(operation_id="tokens", responses=serializers.Token(many=True))
     def get(self, request: Request) -> Response:
-        """List one's own API tokens that work, the newest first, 200 at most. Keys are shown nowhere."""
+        """List my API tokens that work, the newest first, 200 at most. Keys are never shown."""
         found = selectors.tokens_of(user_id=actor_id(request), most=TOKENS_SHOWN)
         current = request.auth if isinstance(request.auth, str) else ""
         return Response(serializers.Token(found, many=True, context={"current": current}).data)
@@ -198,7 +199,7 @@ class Tokens(APIView):
 class Token(APIView):
     @extend_schema(operation_id="token_end", request=None, responses={204: None})
     def delete(self, request: Request, token_id: int) -> Response:
-        """End one of one's own API tokens. It is refused from then on, and its sockets close within a second."""
+        """End one of my API tokens. It is refused from then on, and its sockets close within a second."""
         services.own_token_end(user_id=actor_id(request), number=token_id)
         return Response(status=status.HTTP_204_NO_CONTENT)
 

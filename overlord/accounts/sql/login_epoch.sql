@@ -1,6 +1,6 @@
--- Move a user's login epoch on whenever the password changes, whoever changes it, and never back. What was opened in
--- an earlier epoch has ended. The first password of a guest ends nothing. A trigger calls it before an update of
--- `password` or `login_epoch`.
+-- Raise a user's login epoch whenever the password changes, whoever changes it, and never lower it. Sessions, tokens
+-- and sockets of an earlier epoch have ended. The first password of a guest ends nothing. A trigger calls it before an
+-- update of `password` or `login_epoch`.
 CREATE OR REPLACE FUNCTION accounts_login_epoch() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.password IS DISTINCT FROM OLD.password AND NEW.login_epoch <= OLD.login_epoch AND NOT OLD.is_guest

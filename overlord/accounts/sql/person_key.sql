@@ -1,4 +1,4 @@
--- The key of the person whom an e-mail address reaches, for limits per person: that of its mailbox.
+-- The key of the person who owns an e-mail address, for limits per person: the key of its mailbox.
 CREATE OR REPLACE FUNCTION accounts_person_key(p_email text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
 SELECT accounts_mailbox_key(accounts_name_key(p_email))

@@ -1,4 +1,4 @@
-"""Accounts in the admin: who may give rights to whom, and what odd addresses answer."""
+"""Accounts in the admin: who may give rights to whom, and the answers of odd addresses."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def clerk(user_make: Callable[..., User]) -> Client:
-    """Somebody who may add, change and delete users, and is no superuser."""
+    """Return a staff member who may add, change and delete users, but is no superuser."""
     user = user_make(is_staff=True)
     user.user_permissions.set(Permission.objects.filter(content_type__app_label="accounts"))
     client = Client()

@@ -1,4 +1,4 @@
-"""In which language somebody reads: on pages, and in mails."""
+"""The language of a reader: on pages, and in mails."""
 
 from collections.abc import Callable
 

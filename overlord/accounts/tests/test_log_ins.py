@@ -1,4 +1,4 @@
-"""What a log-in opens, and what ends it: tokens, sessions and sockets, through every door."""
+"""The tokens, sessions and sockets that a log-in opens, and everything that ends them."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ MINE = "/event/reservations/"
 
 @dataclass
 class Opened:
-    """What one log-in by API and one by page opened."""
+    """The token and session of one log-in by API and one by page."""
 
     key: str
     browser: Client

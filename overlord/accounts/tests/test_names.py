@@ -146,7 +146,7 @@ def test_the_admin_adds_any_number_of_users(admin: Client) -> None:
 
 
 def test_an_old_form_of_the_admin_undoes_nothing(admin: Client, buyer: User) -> None:
-    """The form is opened, somebody else changes the password and the names, and the form is sent."""
+    """The form is opened, another person changes the password and the names, and the form is sent."""
     place = f"/admin/accounts/user/{buyer.pk}/change/"
     form = admin.get(place).context["adminform"].form
     sent = {name: form[name].value() or "" for name in form.fields if name not in ("password", "last_login")}

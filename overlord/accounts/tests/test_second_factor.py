@@ -48,7 +48,7 @@ def browser(user: User) -> Client:
 
 
 def code_of(user: User, *, later: int = 0) -> str:
-    """Return the code that the user's app shows, or the one after so many half minutes."""
+    """Return the code that the user's app shows now, or after this number of half minutes."""
     app = pyotp.TOTP(one_time_codes.secret_of(SecondFactor.objects.get(pk=user.pk).seed))
     return app.at(timezone.now() + timedelta(seconds=30 * later))
 

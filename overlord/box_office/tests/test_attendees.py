@@ -1,4 +1,4 @@
-"""Who comes to an event: the list, the file that is made while it is sent, and the list to print."""
+"""The attendees of an event: the list, the file that is made while it is sent, and the list to print."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""The page on which staff cancel an event: what it costs, the decision, and how far the refunds are."""
+"""The page on which staff cancel an event: the consequences, the decision, and the progress of the refunds."""
 
 from collections.abc import Callable
 

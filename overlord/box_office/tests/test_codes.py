@@ -1,4 +1,4 @@
-"""The organiser's pages of codes: make one or many, see what was sold with them, change, end, download."""
+"""The organiser's pages of codes: make one or many, see their sales, change, end, download."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""What staff sell at the counter: by the claim of everybody, once, with the tickets at once."""
+"""Sales at the counter: by the same claim as all buyers, once, with the tickets at once."""
 
 from collections.abc import Callable
 from typing import Any
@@ -166,7 +166,7 @@ def test_hidden_types_and_events_for_accounts_are_sold_too(office: Client, ticke
 def test_another_price_than_was_shown_sells_nothing(office: Client, ticket_type: TicketType) -> None:
     answer = sell(office, ticket_type, 2, price="15.00")
     assert answer.status_code == 409
-    assert "has changed" in answer.content.decode() or "something else" in answer.content.decode()
+    assert "has changed" in answer.content.decode() or "no longer the one" in answer.content.decode()
     assert not Payment.objects.exists()
     assert Inventory.objects.get().held == 0
 

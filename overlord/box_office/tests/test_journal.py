@@ -1,4 +1,4 @@
-"""The journal's page: what staff did, wherever it is kept, once, the latest first."""
+"""The journal's page: each action of staff, from whichever table, once, the latest first."""
 
 import re
 from collections.abc import Callable

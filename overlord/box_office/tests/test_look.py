@@ -117,8 +117,8 @@ def test_the_checkout_says_that_who_pays_accepts_the_terms(
 @pytest.mark.parametrize(
     ("field", "colour", "sentence"),
     [
-        ("accent", "#ff6600", "its contrast is 2.57, and 4.5 is needed. The darker #b24700 would do."),
-        ("accent_dark", "#1a73e8", "its contrast is 3.33, and 4.5 is needed. The lighter #4c92ed would do."),
+        ("accent", "#ff6600", "its contrast is 2.57, and 4.5 is needed. Try the darker #b24700."),
+        ("accent_dark", "#1a73e8", "its contrast is 3.33, and 4.5 is needed. Try the lighter #4c92ed."),
         ("accent", "orange", "Write a colour as # and six digits"),
         ("reply_to", "kasse", "Enter a valid email address."),
         ("name", "Club\0Nord", "Null characters are not allowed."),

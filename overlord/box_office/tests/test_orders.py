@@ -1,4 +1,4 @@
-"""The organiser's pages of orders: finding them, and what staff do to one, with who did it."""
+"""The organiser's pages of orders: finding them, and the actions of staff on one, with the actor."""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Who works here: invitations, roles and the end of access, through the organiser's pages."""
+"""The staff: invitations, roles and the end of access, through the organiser's pages."""
 
 import re
 from collections.abc import Callable
@@ -56,7 +56,7 @@ def organiser(staff_make: Callable[..., User]) -> User:
 
 @pytest.fixture
 def foreman(staff_make: Callable[..., User]) -> User:
-    """Somebody of the box office who may manage staff, and may do less than an organiser."""
+    """Return a member of the box office who may manage staff, but may do less than an organiser."""
     user = staff_make("Box office")
     user.user_permissions.add(Permission.objects.get(codename="manage_staff"))
     return user

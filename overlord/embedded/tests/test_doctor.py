@@ -1,4 +1,4 @@
-"""What doctor says of each state in which something is wrong, and which way out it names."""
+"""The problems that doctor finds, and the way out that it names for each."""
 
 import os
 import resource

@@ -3,7 +3,7 @@
 # What an address is known by where it is not to be kept.
 ADDRESS_HASH = "SELECT encode(sha256(convert_to(accounts_name_key(%s), 'UTF8')), 'hex') AS hash"
 
-# To whom a message goes, each address once: to a buyer rather than to somebody to whom a ticket was handed.
+# The recipients of a message, each address once: a buyer comes before a person to whom a ticket was handed over.
 _WHO = """
 SELECT DISTINCT ON (accounts_name_key(who.address)) who.address, who.person_id, who.language
   FROM (SELECT COALESCE(NULLIF(u.email, ''), u.contact_email) AS address, u.id AS person_id, u.language, 0 AS rank

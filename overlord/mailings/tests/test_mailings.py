@@ -1,4 +1,4 @@
-"""Messages to buyers: to whom they go, each once, at the pace that is set, and what becomes of a failure."""
+"""Messages to buyers: their recipients, each once, at the set pace, and failures."""
 
 import tracemalloc
 from collections.abc import Callable

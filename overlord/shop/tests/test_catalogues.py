@@ -95,7 +95,7 @@ def test_django_reads_the_catalogue() -> None:
 
 
 class TestUnmarked:
-    """What a template says and no catalogue has."""
+    """The texts of a template that no catalogue has."""
 
     def test_every_template_marks_what_it_says(self) -> None:
         assert unmarked() == []

@@ -24,7 +24,7 @@ GUEST = {"email": "ada@example.org", "name": "Ada Lovelace"}
 
 @pytest.fixture
 def visitor() -> Client:
-    """Return the browser of somebody whom nobody knows; forms need a token, or come from our own pages."""
+    """Return the browser of an unknown visitor; forms need a token, or come from our own pages."""
     return Client(
         enforce_csrf_checks=True, headers={"accept": "text/html,*/*", "sec-fetch-site": "same-origin"}
     )

@@ -1,4 +1,4 @@
-"""Texts in Markdown: what becomes of them on pages, and that nobody's text runs in another's browser."""
+"""Texts in Markdown: how pages show them, and that no text runs a script in another person's browser."""
 
 from html.parser import HTMLParser
 

@@ -1,4 +1,4 @@
-"""The pages as forms: what they refuse and keep, who sees what, and what they cost."""
+"""The pages as forms: what they refuse and keep, who sees what, and how many queries they make."""
 
 import re
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Uploaded pictures: what is taken, what is refused with a sentence, and that nothing of the file is kept."""
+"""Uploaded pictures: which are accepted, which are refused with a sentence, and that no metadata is kept."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""What is the same for all visitors without a session is made once, and nothing personal is ever shared."""
+"""Answers for all visitors without a session are made once, and nothing personal is ever shared."""
 
 import gzip
 import time

@@ -1,4 +1,4 @@
-"""What templates say without a mark for translation."""
+"""Texts in templates without a mark for translation."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -47,7 +47,7 @@ def _without_names(text: str) -> str:
 
 
 def _parts(source: str) -> Iterator[str]:
-    """Yield the text of a template, with VALUE for what is filled in; what is marked is left out."""
+    """Yield the text of a template, with VALUE for each value; marked texts are left out."""
     ends_with = ""
     for token in Lexer(source).tokenize():
         tag = _tag(token)

@@ -7,7 +7,7 @@
 // onState(data, frame)     the whole state, each time a newer one comes
 // onStatus(status, code)   "live" | "reconnecting" | "stale" | "closed". Only while it is "live" is the state known to
 //                          be current. "closed" is for good and has a code: 4401, 4403 or 4404.
-// onAdvice(data, frame)    advice beside the state: `expiring` on /ws/me/
+// onAdvice(data, frame) advice, which does not change the state: `expiring` on /ws/me/
 
 const PROTOCOL = "overlord.v1";
 const NOT_LOGGED_IN = 4401;

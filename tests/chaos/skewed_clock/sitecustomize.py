@@ -1,6 +1,6 @@
 """Set the clock of this process wrong by CHAOS_CLOCK_SECONDS: Python imports this file as it starts.
 
-It stands on the PYTHONPATH of the processes that the chaos run starts so, and nowhere else.
+Only processes that the chaos run starts for this purpose have it on their PYTHONPATH.
 """
 
 import os

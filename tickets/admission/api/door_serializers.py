@@ -24,7 +24,7 @@ class GateField(serializers.CharField):
 
 
 class ShownInput(serializers.Serializer):
-    """What was shown: a code or a serial."""
+    """What a person showed: a code or a serial."""
 
     scan_id = serializers.UUIDField(help_text="Of this scan. The same again gets the first answer.")
     code = serializers.CharField(max_length=SHOWN_LENGTH, required=False, default="", allow_blank=True)

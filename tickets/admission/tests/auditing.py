@@ -1,4 +1,4 @@
-"""I9, read from the tables: who is to have tickets has them, one a seat, and nobody else has any."""
+"""I9, read from the tables: each validated reservation has one valid ticket for each seat, and no other has any."""
 
 from collections.abc import Iterable
 

@@ -1,5 +1,5 @@
--- What decides whether somebody may enter the line of an event; no row for an event that nobody sees. `address` is what a
--- guest has verified, "" if nothing; null for an account, and for a visitor, whose id is null.
+-- The facts that decide whether a person may enter the line of an event; no row for a draft. `address` is the e-mail
+-- address that a guest has verified, "" if none; null for an account, and for a visitor, whose id is null.
 SELECT e.opening = 'draw' AS opens_by_draw, e.buyers,
        e.status = 'on_sale' AND EXISTS (
            SELECT FROM tickets_inventory i JOIN tickets_tickettype t ON t.id = i.ticket_type_id

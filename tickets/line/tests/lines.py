@@ -1,4 +1,4 @@
-"""What tests of a line need: an event that opens by a draw, and people who enter it."""
+"""Helpers for tests of a line: an event that opens by a draw, and people who enter its line."""
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -28,7 +28,7 @@ def line_make(make: Callable[..., TicketType], *capacities: int) -> list[TicketT
 
 
 def people(count: int) -> list[int]:
-    """Make so many buyers, and return their ids."""
+    """Make this number of buyers, and return their ids."""
     already = User.objects.count()
     made = [
         User(username=f"person{already + n}", email=f"person{already + n}@example.org") for n in range(count)

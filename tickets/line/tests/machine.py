@@ -1,8 +1,8 @@
-"""A line in which anything happens in any order: what its stateful property is tried on (I1, I10).
+"""A line in which anything happens in any order, for the stateful test of I1 and I10.
 
-Each rule is one use case, on the real database. Time passes by moving back what the rows say. After each rule the
-tables are read: counters, numbers and places by the draw's rule. After each batch no ticket may have gone past
-somebody who stands before its owner and would have taken it.
+Each rule is one use case, on the real database. Time passes by moving the times in the rows back. After each rule
+the tables are read: counters, numbers and places by the draw's rule. After each batch no ticket may have gone past
+a person before its owner who would have taken it.
 """
 
 import itertools
@@ -96,7 +96,7 @@ class Queue(RuleBasedStateMachine):
 
     @rule(buyer=buyers, kind=st.integers(0, TYPES - 1))
     def claim(self, buyer: int, kind: int) -> None:
-        """Claim past the line: the row itself refuses it while somebody waits for the type."""
+        """Claim past the line: the row itself refuses it while people wait for the type."""
         sold_out_cache.forget()
         with suppress(DomainError):
             tickets.reservation_create(
@@ -117,7 +117,7 @@ class Queue(RuleBasedStateMachine):
 
     @rule(most=st.sampled_from([1, 2, 500]))
     def give(self, most: int) -> None:
-        """Give a batch; nobody who would take what went to somebody behind still waits for a turn."""
+        """Give a batch; check that nobody before a new buyer still waits and would have taken the same tickets."""
         before = set(Entry.objects.filter(state="given").values_list("pk", flat=True))
         with db.transaction():
             self._serve(most)
@@ -152,7 +152,7 @@ class Queue(RuleBasedStateMachine):
             check(self.event_id)
 
     def teardown(self) -> None:
-        """Let everything settle: who waits then wishes what is not there."""
+        """Let everything settle: people who still wait then wish tickets that are gone."""
         if not hasattr(self, "users"):
             return
         self.draw()
@@ -176,7 +176,7 @@ class Queue(RuleBasedStateMachine):
         return all(there[ticket_type] >= quantity for ticket_type, quantity in wish)
 
     def _insist_on_the_order(self, before: set[int]) -> None:
-        """Insist that what was given now could have been given to nobody who stands before and still waits."""
+        """Check that no given ticket could have gone to a person before its owner who still waits."""
         given = Entry.objects.filter(state="given").exclude(pk__in=before).order_by("-place")
         there = self._there()
         for entry in given:

@@ -1,6 +1,6 @@
-"""At each named point of the draw, of giving and of a lapse the process is killed, and the next one goes on.
+"""At each named point of the draw, of giving and of a lapse the process is killed, and the next process continues.
 
-No place is lost or doubled, and what is given is given in the drawn order.
+No place is lost or doubled, and tickets are given in the drawn order.
 """
 
 from collections.abc import Callable

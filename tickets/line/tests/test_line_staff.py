@@ -1,4 +1,4 @@
-"""What staff do to a line: recorded, and on every open page at once."""
+"""Actions of staff on a line: recorded, and on every open page at once."""
 
 import json
 import subprocess

@@ -1,7 +1,7 @@
 """Whatever happens to a line in whatever order, I1 and I10 hold.
 
-By default a few runs, always the same. `bin/test tickets/line/tests/test_machine.py --machine 1000x60` makes that
-many runs of so many steps, others each time. The controls remove a guard, and the machine's readings notice it.
+By default a few runs, always the same. `bin/test tickets/line/tests/test_machine.py --machine 1000x60` makes 1,000
+runs of 60 steps, different ones each time. The controls remove a guard, and the machine's readings notice it.
 """
 
 from threading import Event as Signal
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 DEFAULT = "12x30"
 
 
-@pytest.mark.timeout(0)  # it ends by itself
+@pytest.mark.timeout(0)  # it expires
 def test_any_sequence_keeps_the_invariants(request: pytest.FixtureRequest) -> None:
     asked = request.config.getoption("--machine")
     runs, steps = (int(number) for number in (asked or DEFAULT).split("x"))

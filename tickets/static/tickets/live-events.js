@@ -1,4 +1,4 @@
-// <live-events>: the list of events, live. A frame says what is left of each event; what it does not carry (new
+// <live-events>: the list of events, live. A frame says how many tickets of each event are left. Everything else (new
 // events, prices, whether the last tickets are on hold or sold) comes from the server's page.
 
 import { follow } from "realtime/live.js";

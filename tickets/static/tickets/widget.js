@@ -1,5 +1,5 @@
 // Shows how many tickets of an event are left, live, with a button that leads to the shop. It runs on pages of other
-// sites, once for each event there. The page has one tag, where the widget is to stand:
+// sites, once for each event. The page has one tag at the place of the widget:
 //
 //   <script type="module" src="https://tickets.example.org/static/tickets/widget.js?event=12"></script>
 //

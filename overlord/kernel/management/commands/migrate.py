@@ -1,4 +1,4 @@
-"""Django's `migrate`, for a database that sells meanwhile.
+"""Django's `migrate`, for a database that is in use.
 
 A migration that waits for a lock lets everybody wait who comes after it. So it waits for a lock shortly, gives up,
 and tries again. Migrations that are done stay done. The work itself may take as long as it takes. Of several

@@ -1,5 +1,5 @@
-// The code of a ticket: what it says, and whether a key signed it. docs/tickets.md describes the format, and the
-// vectors in tests/codes.json are those of Python too.
+// The code of a ticket: its content, and whether a key signed it. docs/tickets.md describes the format, and the vectors
+// in tests/codes.json are those of Python too.
 
 const ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:";
 const LENGTH = 131;

@@ -1,5 +1,5 @@
-// What happens at a gate, without its page: scans go to the server, or are decided here when it does not answer; what
-// is decided here is kept, and settled when the server is back. `DoorDesk` calls back when something changed.
+// The work of a gate, without its page: scans go to the server. When the server does not answer, they are decided here,
+// kept, and sent when the server is back. `DoorDesk` calls back when something changed.
 
 import { DoorList } from "admission/door-list.js";
 import { open } from "admission/door-store.js";
@@ -33,7 +33,7 @@ export class DoorDesk {
     clearInterval(this.timer);
   }
 
-  /** Scan a code or a serial; return the answer, with `result` "unchecked" for what was let in without the server. */
+  /** Scan a code or a serial; return the answer, with `result` "unchecked" if the person was let in without the server. */
   async scan(shown) {
     const scan = { scan_id: uuid(), gate: this.gate, event: this.event, at: new Date(now()).toISOString(), ...shown };
     const isSent = !this.isOffline;
@@ -83,7 +83,7 @@ export class DoorDesk {
     return { scan_id: scanId, result: "admitted", undone_at: scan.at };
   }
 
-  /** Settle what is kept, and hear what is new. Only one of these runs at a time; a call meanwhile runs it once more. */
+  /** Send the kept scans, and read what is new in the list. One runs at a time; a call meanwhile runs it once more. */
   renew() {
     this.isDue = true;
     this.renewing ??= this.renewAll().finally(() => (this.renewing = undefined));

@@ -67,7 +67,7 @@ class DoorPage extends HTMLElement {
     }
   }
 
-  /** Scan what was typed or seen. A code is as long as codes are; all else is a serial. */
+  /** Scan a typed or seen text. A text with the length of a code is a code; any other is a serial. */
   async scan(text) {
     const answer = await this.desk.scan(text.length === 131 ? { code: text } : { serial: text });
     this.showAnswer(answer);
@@ -131,7 +131,7 @@ class DoorPage extends HTMLElement {
     const known = gettext("No network. This page knows %(n)s tickets and keeps what you scan.", { n: number(list.tickets.size) });
     const waiting = ngettext("%(n)s scan waits to be settled.", "%(n)s scans wait to be settled.", kept.length);
     const parts = [...(isOffline ? [known] : []), ...(kept.length > 0 ? [waiting] : [])];
-    if (isOffline && !this.desk.store) parts.push(gettext("This browser keeps nothing over a reload."));
+    if (isOffline && !this.desk.store) parts.push(gettext("This browser keeps nothing after a reload."));
     setText(note, parts.join(" "));
   }
 

@@ -1,5 +1,5 @@
-// What a door keeps in this browser over a reload and a restart: the list of its event, and the scans that are not
-// settled. Without IndexedDB it keeps nothing, and says so.
+// The data that a door keeps in this browser, also after a reload or a restart: the list of its event, and the scans
+// that are not sent yet. Without IndexedDB it keeps nothing, and the page says so.
 
 const NAME = "door";
 const VERSION = 1;

@@ -1,4 +1,4 @@
-// What a gate hears and feels: a tone and a vibration for each kind of answer.
+// The signals of a gate: a tone and a vibration for each sort of answer.
 
 const TONES = { good: [[880, 0.12]], maybe: [[660, 0.12], [660, 0.12]], bad: [[220, 0.35]] };
 const VIBRATIONS = { good: [80], maybe: [80, 80, 80], bad: [400] };

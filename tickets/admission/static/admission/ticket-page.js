@@ -1,6 +1,6 @@
-// <ticket-page data-stream="..." data-live="...">: keeps the screen awake and the tickets fresh, and has them kept for
-// when there is no network. The stream says which version there is; the server makes what the page shows. While there is
-// no stream, the page asks by itself.
+// <ticket-page data-stream="..." data-live="...">: keeps the screen awake and the tickets up to date, and saves them
+// for use without a network. The stream says which version there is; the server makes what the page shows. Without the
+// stream, the page asks the server regularly.
 
 import { follow, now } from "realtime/live.js";
 import { gettext, setText } from "shop/formats.js";

@@ -1,4 +1,4 @@
-// The service worker of the tickets' pages: keeps what was seen of them, so that they show without a network.
+// The service worker of the tickets' pages: keeps the pages that were opened, so that they work without a network.
 //
 // It sees requests of pages under /t/ only. It keeps those pages and the files that they need, and nothing else: newest
 // first from the server, from what is kept when the server does not answer in time, or answers that it cannot. Where

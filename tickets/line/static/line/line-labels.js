@@ -13,7 +13,7 @@ export function secondsToWait(ahead, perMinute) {
   return ahead === 0 ? 0 : Math.ceil((ahead * 60) / perMinute);
 }
 
-/** Write where somebody who waits is, in a line as its stream shows it. */
+/** Return the sentence with a waiting person's place, in a line as its stream shows it. */
 export function waitingText(line, place, zone) {
   if (place === null) return beforeTheDraw(line, zone);
   if (place <= line.served) {
@@ -61,7 +61,7 @@ export function waitText(seconds) {
   return ngettext("Your turn comes in about %(n)s minute.", "Your turn comes in about %(n)s minutes.", minutes);
 }
 
-/** Write why a line stands or is slow; nothing when it moves as fast as it can. */
+/** Return why a line stands still or is slow; nothing when it moves at full speed. */
 export function reasonText(line) {
   if (line.held) return gettext("The organiser has paused the line. Your place stays the same.");
   if (line.standing) return gettext("No tickets are left for now. Those that come back go to the next in line.");

@@ -1,6 +1,7 @@
 // <live-line event="12" number="7" place="3" state="waiting">: the page of a line, live. One public stream says how far
-// the line is, and each browser computes its own place from it. What happens to one's own tickets comes on /ws/me/: the
-// turn is then taken from the server's page, which counts as a look at the tickets. A hidden page waits until it is seen.
+// the line is, and each browser computes its own place from it. Changes of the buyer's own tickets come on /ws/me/. The
+// page then loads the turn from the server, which counts as a look at the tickets. A hidden page waits until it is
+// visible.
 
 import { placeOf } from "line/draw.js";
 import { endedText, peopleAhead, reasonText, secondsToWait, waitingText, waitText } from "line/line-labels.js";
@@ -89,7 +90,7 @@ class LiveLine extends HTMLElement {
     if (!this.hasEnded && left < LONGEST_TIMER) this.ending = setTimeout(() => this.show(this.line), left);
   }
 
-  /** Turn what somebody who waits reads into what the server shows at the end of the sale. */
+  /** Replace the waiting person's page by the one that the server shows at the end of the sale. */
   showEnded(isCancelled) {
     this.state = "ended";
     const [title, lead] = [document.createElement("h1"), document.createElement("p")];
@@ -123,7 +124,7 @@ class LiveLine extends HTMLElement {
     return this.querySelector('[data-field="time"]');
   }
 
-  /** Show the time at the measured pace. It falls with each frame, and rises only with the reason beside it. */
+  /** Show the waiting time at the measured pace. It falls with each frame. When it rises, the reason is shown too. */
   showTime() {
     const { served, per_minute: pace, held, standing } = this.line;
     const isAhead = this.place !== null && this.place > served;
@@ -137,7 +138,7 @@ class LiveLine extends HTMLElement {
     setText(this.querySelector('[data-field="reason"]'), (isAhead && reasonText(this.line)) || slower);
   }
 
-  /** Show what staff write to all who wait. */
+  /** Show the message of staff to all who wait. */
   showMessage(text) {
     const message = this.querySelector('[data-field="message"]');
     if (message.textContent === text) return;
@@ -158,7 +159,7 @@ class LiveLine extends HTMLElement {
     this.renew(0);
   }
 
-  /** Show the server's page as soon as somebody can see it; again if more has happened while it came. */
+  /** Show the server's page as soon as this page is visible; load it again if something changed meanwhile. */
   async renew(within) {
     this.isDue = true;
     if (this.isRenewing) return;
