@@ -44,7 +44,7 @@ def line_act(*, event_id: int, actor_id: int, action: Action, text: str, now: da
         StaffAction.objects.create(
             event_id=event_id, actor_id=actor_id, at=now, action=action.value, text=text
         )
-        step_log_after_commit(f"line_{action.value}", event=event_id, actor=actor_id)
+        step_log_after_commit(f"line_{action.value}", event_id=event_id, actor=actor_id)
     if action in (Action.OPEN_NOW, Action.GIVE_VALUE):
         services.draw(event_id=event_id)
     return projections.line_shown(event_id=event_id, now=now)

@@ -110,7 +110,9 @@ class TestServing:
         with pytest.raises(Invalid):
             act(Action.MESSAGE, "x" * (rules.LONGEST_MESSAGE + 1))
 
-    def test_each_action_is_recorded_and_a_refused_one_is_not(self, act: Act, staff: User) -> None:
+    def test_each_action_is_recorded_and_a_refused_one_is_not(
+        self, act: Act, staff: User, caplog: pytest.LogCaptureFixture
+    ) -> None:
         act(Action.HOLD)
         with pytest.raises(LineActionRefused):
             act(Action.GIVE_VALUE, "7")
@@ -118,6 +120,7 @@ class TestServing:
 
         done = StaffAction.objects.order_by("pk").values_list("actor_id", "action", "text")
         assert list(done) == [(staff.pk, "hold", ""), (staff.pk, "message", "Soon.")]
+        assert "failed after the commit" not in caplog.text, "each is a step in the log too"
 
     def test_an_event_without_a_line_has_no_actions(self, ticket_type: TicketType, staff: User) -> None:
         def hold(event_id: int) -> None:
