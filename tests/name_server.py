@@ -1,4 +1,4 @@
-"""A DNS server for one test. Like Docker's own it answers with the address of every replica."""
+"""A DNS server for tests. Like Docker's own it answers with the address of every replica."""
 
 import socket
 import socketserver
@@ -17,8 +17,8 @@ RECORD = bytes.fromhex(
 
 
 @contextmanager
-def name_server(addresses: Mapping[str, list[str]]) -> Iterator[int]:
-    """Serve the addresses that the names have at the time of each question, and yield the port."""
+def name_server(addresses: Mapping[str, list[str]], *, port: int = 0) -> Iterator[int]:
+    """Serve the addresses that the names have at the time of each question, and yield the port; 0: a free one."""
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
@@ -28,7 +28,7 @@ def name_server(addresses: Mapping[str, list[str]]) -> Iterator[int]:
     class Server(socketserver.ThreadingUDPServer):
         daemon_threads = True
 
-    with Server((HOST, 0), Handler) as server:
+    with Server((HOST, port), Handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield server.server_address[1]
         server.shutdown()

@@ -7,6 +7,8 @@ import asyncio
 import random
 import secrets
 import threading
+import time
+from collections import Counter
 from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any, Protocol
@@ -120,6 +122,16 @@ class Crowd:
             "connections": sum(screen.connections for screen in self._screens),
             "frames": sum(screen.frames for screen in self._screens),
         }
+
+    def heard_after(self, moment: float) -> float:
+        """Return how long after a moment of the monotonic clock the last screen of an event got a newer state."""
+        now = time.monotonic()
+        public = [screen.heard for screen in self._screens if screen.owner is None]
+        return max(next((at for at in heard if at >= moment), now) - moment for heard in public)
+
+    def closes(self, since: float) -> Counter[int | None]:
+        """Count the codes with which the servers closed screens since a moment."""
+        return Counter(code for screen in self._screens for at, code in screen.closes if at >= since)
 
     def _account(self, *, staff: bool = False) -> tuple[str, int]:
         name = f"chaos-{secrets.token_hex(4)}"

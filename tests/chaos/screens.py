@@ -8,6 +8,7 @@ A screen keeps the state with the highest version. `diverged` compares all of th
 import asyncio
 import json
 import random
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +36,8 @@ class Screen:
     frames: int = 0
     connections: int = 0
     foreign: set[int] = field(default_factory=set)
+    closes: list[tuple[float, int | None]] = field(default_factory=list)  # when and with which code
+    heard: list[float] = field(default_factory=list)  # when each newer state came, by the monotonic clock
     _socket: aiohttp.ClientWebSocketResponse | None = None
 
     async def live(self) -> None:
@@ -50,6 +53,7 @@ class Screen:
                     self.version = 0  # a new connection begins with a snapshot
                     async for message in socket:
                         self._take(message)
+                    self.closes.append((time.monotonic(), socket.close_code))
             except (aiohttp.ClientError, TimeoutError, OSError):
                 pass
             finally:
@@ -68,6 +72,7 @@ class Screen:
         self.frames += 1
         if frame["type"] in ("snapshot", "update") and frame["version"] > self.version:
             self.version, self.data = frame["version"], frame["data"]
+            self.heard.append(time.monotonic())
 
 
 @dataclass(frozen=True)

@@ -171,11 +171,10 @@ def redis_url(password: str) -> str:
     return f"sentinel://:{password}@{hosts}/0?master_name={MASTER_NAME}"
 
 
-def caddyfile(text: str) -> str:
-    """Return the Caddyfile with the addresses of both machines instead of a name for DNS; raise ValueError."""
-    begin, end = text.index("\tdynamic a {"), text.index("\t}\n", text.index("\tdynamic a {")) + 3
-    both = " ".join(f"{address(each)}:{{args[1]}}" for each in APPS)
-    return f"{text[:begin]}\tto {both}\n{text[end:]}"
+def caddyfile(text: str, names_port: int) -> str:
+    """Return the Caddyfile, which finds our processes by the name server of the cluster."""
+    assert text.count("dynamic a {") == 1
+    return text.replace("dynamic a {", f"dynamic a {{\n\t\tresolvers 127.0.0.1:{names_port}")
 
 
 def _lines(lines: Iterable[str]) -> str:

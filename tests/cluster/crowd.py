@@ -3,10 +3,11 @@
 import asyncio
 import itertools
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.chaos.buyers import Buyer, Client
+from tests.chaos.buyers import PATIENCE, Buyer, Client
 from tests.chaos.crowd import Crowd
 from tests.chaos.history import Answer, History
 
@@ -19,18 +20,37 @@ class TimedHistory(History):
 
     granted_at: list[float] = field(default_factory=list)  # by the monotonic clock
     pages: list[tuple[float, float]] = field(default_factory=list)  # when one was asked for, and the seconds
+    failed: list[tuple[float, str, int]] = field(
+        default_factory=list
+    )  # when the server failed at what, and how
 
     def record(self, operation: str, answer: Answer, *, began: float, write: bool, **facts: Any) -> None:
         super().record(operation, answer, began=began, write=write, **facts)
         if answer.ok and operation.startswith("reserve"):
             self.granted_at.append(time.monotonic())
+        now = time.monotonic()
         if operation == PAGE:
-            self.pages.append((began, time.monotonic() - began))
+            self.pages.append((began, now - began))
+        if answer.unknown and (answer.status or now - began < PATIENCE - 0.1):  # else the client gave up
+            self.failed.append((now, operation, answer.status))
 
-    def longest_gap(self, since: float, until: float) -> float:
-        """Return the longest time between the two moments in which no reservation was acknowledged."""
+    def failed_between(self, since: float, until: float) -> Counter[str]:
+        """Count the requests that a server answered by 5xx, or not to the end, between the two moments."""
+        return Counter(
+            f"{operation}: {status or 'broken off'}"
+            for at, operation, status in self.failed
+            if since <= at < until
+        )
+
+    def granted_since(self, moment: float) -> bool:
+        """Return whether a reservation was acknowledged after the moment."""
+        return bool(self.granted_at) and self.granted_at[-1] > moment
+
+    def longest_gap(self, since: float, until: float) -> tuple[float, float]:
+        """Return when the longest time without an acknowledged reservation ended, and how long it was."""
         moments = [since, *(each for each in self.granted_at if since <= each <= until), until]
-        return max(later - earlier for earlier, later in itertools.pairwise(moments))
+        length, ended = max((later - earlier, later) for earlier, later in itertools.pairwise(moments))
+        return ended, length
 
     def pages_between(self, since: float, until: float) -> list[float]:
         """Return how long the pages took that were asked for between the two moments."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tests.cluster import network
+from tests.cluster import network, rollout
 from tests.cluster.stage import Stage
 
 
@@ -18,6 +18,7 @@ class Fault(StrEnum):
     ETCD = "etcd's leader killed"
     SWITCH = "planned switch"
     VALKEY = "Valkey's node killed"
+    DEPLOY = "deploy"
 
 
 # Seconds until it is mended. A node that is cut off keeps its lock for `ttl`, so a cut outlasts that.
@@ -30,7 +31,9 @@ LASTS = {
     Fault.ETCD: 12.0,
     Fault.SWITCH: 12.0,
     Fault.VALKEY: 15.0,
+    Fault.DEPLOY: 5.0,
 }
+MENDS_ITSELF = {Fault.POSTMASTER, Fault.SWITCH, Fault.DEPLOY}  # the wait ends once the cluster is whole again
 
 
 def plan(seed: int, kinds: Iterable[Fault]) -> Iterable[Fault]:
@@ -53,6 +56,7 @@ class Breaker:
     """The faults on the cluster: begin and heal them."""
 
     stage: Stage
+    rest: rollout.Rest  # lets time pass while what has ended is started again
 
     def make(self, fault: Fault) -> Callable[[], None]:
         """Make a fault, and return what mends it. Raises LookupError when what it is about is not there."""
@@ -70,13 +74,15 @@ class Breaker:
                 network.cut(primary, "p")
                 return lambda: network.heal(primary)
             case Fault.STANDBY:
-                return self._kill(_there(stage.synchronous_standby()))
+                return self._kill(_there(stage.awaited_standby()))
             case Fault.ETCD:
                 return self._kill_process("etcd", _there(stage.etcd_leader()))
             case Fault.SWITCH:
                 stage.switch_over(primary)
             case Fault.VALKEY:
                 return self._kill(_there(stage.valkey_primary()))
+            case Fault.DEPLOY:
+                rollout.deploy(stage, self.rest)
         return lambda: None
 
     def _kill(self, machine: str) -> Callable[[], None]:

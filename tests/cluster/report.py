@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.chaos.history import Outcome
 from tests.chaos.report import commit, spread
+from tests.cluster.faults import Fault
 from tests.cluster.run import Run
 
 
@@ -23,9 +24,17 @@ def figures(run: Run) -> dict[str, Any]:
         "turned_away": run.crowd.turned_away,
         "rate_before_faults": round(sum(result.rates) / len(result.rates), 1) if result.rates else 0,
         "faults": {
-            str(fault): {"times": len(stops), **spread(stops), "pages": spread(result.pages[fault])}
+            str(fault): {
+                "times": len(stops),
+                **spread(stops),
+                "screens": spread(result.screens[fault]),
+                "pages": spread(result.pages[fault]),
+                "failed": dict(result.failed[fault]),
+                "sockets_closed": {str(code): number for code, number in result.closes[fault].items()},
+            }
             for fault, stops in sorted(result.stops.items())
         },
+        "failed_before_deploys": dict(result.failed_before),
         "not_made": {str(fault): number for fault, number in result.not_made.items()},
         "not_whole": result.not_whole,
         "history": run.history.as_dict(),
@@ -49,6 +58,10 @@ def failures(found: dict[str, Any]) -> list[str]:
     said = [f"{kind}: {number} times" for kind, number in found["violations_by_kind"].items()]
     said += [f"stuck after {each['after']}: {each}" for each in found["stuck"]]
     said += [f"not whole again: {each}" for each in found["not_whole"]]
+    if not found["failed_before_deploys"]:  # else the machine is too slow for the load, whatever is deployed
+        said += [
+            f"failed by a deploy: {each}" for each in found["faults"].get(Fault.DEPLOY, {}).get("failed", {})
+        ]
     if not found["history"]["ok"] or not found["snapshots"]:
         said.append("nothing was acknowledged, or no snapshot was read")
     if found["sockets"]["foreign"]:
@@ -93,17 +106,30 @@ def markdown(found: dict[str, Any]) -> str:
     text += [f"| {name} | {value} |" for name, value in rows]
     text += [
         "",
-        "| fault | times | nothing acknowledged for: p50 | p95 | longest | a page took: p50 | p95 | longest |",
-        "| --- " * 8 + "|",
+        "| fault | times | not made | selling again after: p50 | p95 | longest"
+        " | screens after that: p95 | longest |"
+        " a page took: p50 | p95 | longest | failed requests | sockets closed, by code |",
+        "| --- " * 13 + "|",
     ]
-    text += [
-        f"| {name} | {of['times']} | {of['p50']} s | {of['p95']} s | {of['max']} s"
-        f" | {of['pages']['p50']} s | {of['pages']['p95']} s | {of['pages']['max']} s |"
-        for name, of in found["faults"].items()
-    ]
+    names = sorted({*found["faults"], *found["not_made"]})
+    text += [_row(name, found["faults"].get(name), found["not_made"].get(name, 0)) for name in names]
     bad = failures(found)
     text += ["", "Nothing went wrong." if not bad else "What went wrong:", *(f"- {each}" for each in bad)]
     return "\n".join(text) + "\n"
+
+
+def _row(name: str, of: dict[str, Any] | None, not_made: int) -> str:
+    if of is None:
+        return f"| {name} | 0 | {not_made} |" + " |" * 10
+    closed = ", ".join(f"{code}: {number}" for code, number in sorted(of["sockets_closed"].items()))
+    cells = [
+        name, of["times"], not_made,
+        *(f"{of[part]} s" for part in ("p50", "p95", "max")),
+        *(f"{of['screens'][part]} s" for part in ("p95", "max")),
+        *(f"{of['pages'][part]} s" for part in ("p50", "p95", "max")),
+        sum(of["failed"].values()), closed or "none",
+    ]  # fmt: skip
+    return "| " + " | ".join(str(cell) for cell in cells) + " |"
 
 
 def _sum(kinds: dict[str, int], invariant: str) -> int:

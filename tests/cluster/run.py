@@ -4,25 +4,26 @@ The main thread starts processes and makes faults. The load and the readings hav
 """
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psycopg2
-from django.db import DatabaseError
+from django.db import Error as DjangoError
 
 from checkout.gateways import ledger
 from checkout.tests.invariants import READINGS
 from tests.chaos.readings import Readings, rows
 from tests.cluster.crowd import PacedCrowd, TimedHistory
-from tests.cluster.faults import LASTS, Breaker, Fault, plan
+from tests.cluster.faults import LASTS, MENDS_ITSELF, Breaker, Fault, plan
 from tests.cluster.stage import Stage
 
 STEADY_SECONDS = 6.0  # of load before a fault
 AFTER_SECONDS = 5.0  # of load once the cluster is whole again
 WHOLE_SECONDS = 90.0  # in which it must be
+LEAST_SECONDS = 3.0  # that any fault lasts
 LOOK = 0.2
 
 
@@ -58,6 +59,12 @@ class Result:
     options: Options
     stops: dict[Fault, list[float]] = field(default_factory=lambda: defaultdict(list))
     pages: dict[Fault, list[float]] = field(default_factory=lambda: defaultdict(list))  # seconds of each
+    screens: dict[Fault, list[float]] = field(
+        default_factory=lambda: defaultdict(list)
+    )  # until all showed sales
+    failed: dict[Fault, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))  # by the servers
+    failed_before: Counter[str] = field(default_factory=Counter)  # in the calm before deploys
+    closes: dict[Fault, Counter[int | None]] = field(default_factory=lambda: defaultdict(Counter))
     not_made: dict[Fault, int] = field(default_factory=lambda: defaultdict(int))
     not_whole: list[str] = field(default_factory=list)
     settlings: list[float] = field(default_factory=list)
@@ -79,7 +86,7 @@ class Run:
             stage=stage, history=self.history, buyers=options.buyers, seed=options.seed,
             reservations=options.reservations, payments=options.payments,
         )  # fmt: skip
-        self.breaker = Breaker(stage)
+        self.breaker = Breaker(stage, self._rest)
         self.result = Result(options)
 
     def go(self) -> Result:
@@ -113,22 +120,48 @@ class Run:
             mend = self.breaker.make(fault)
         except LookupError:
             self.result.not_made[fault] += 1
+            self._settle(fault)
+            return
+        except RuntimeError as error:
+            self.result.not_whole.append(f"{fault}: {error}")
             mend = lambda: None  # noqa: E731
-        else:
-            self._rest(LASTS[fault])
+        self._last(fault)
         mend()
         if not self._wait(WHOLE_SECONDS, self.stage.is_healthy):
             self.result.not_whole.append(f"{fault}: {self.stage.members()}")
         self._rest(AFTER_SECONDS)
-        stopped = self.history.longest_gap(began, time.monotonic())
-        self.result.stops[fault].append(stopped)
-        self.result.pages[fault] += self.history.pages_between(began, time.monotonic())
+        self._note(fault, began)
+        if fault is Fault.DEPLOY:
+            self.result.failed_before += self.history.failed_between(opened, began)
         self._settle(fault)
-        settled, violations = self.result.settlings[-1], sum(self.readings.kinds.values())
+        stopped, settled = self.result.stops[fault][-1], self.result.settlings[-1]
         self._say(
-            f"{fault}: {stopped:.1f} s without an acknowledged reservation,"
-            f" settled after {settled:.1f} s, violations {violations}"
+            f"{fault}: {stopped:.1f} s without an acknowledged reservation, screens"
+            f" {self.result.screens[fault][-1]:.1f} s after, settled after {settled:.1f} s,"
+            f" violations {sum(self.readings.kinds.values())}"
         )
+
+    def _last(self, fault: Fault) -> None:
+        """Let a fault last; one that nobody mends, until the cluster is whole and sells."""
+        made = time.monotonic()
+        if fault not in MENDS_ITSELF:
+            self._rest(LASTS[fault])
+            return
+        self._rest(LEAST_SECONDS)
+        self._wait(
+            LASTS[fault] - LEAST_SECONDS,
+            lambda: self.history.granted_since(made + LEAST_SECONDS / 2) and self.stage.is_healthy(),
+        )
+
+    def _note(self, fault: Fault, began: float) -> None:
+        """Write down what clients saw of a fault."""
+        result, history, now = self.result, self.history, time.monotonic()
+        resumed, stopped = history.longest_gap(began, now)
+        result.stops[fault].append(stopped)
+        result.screens[fault].append(self.crowd.heard_after(resumed))
+        result.pages[fault] += history.pages_between(began, now)
+        result.failed[fault] += history.failed_between(began, now)
+        result.closes[fault] += self.crowd.closes(began)
 
     def _settle(self, fault: Fault) -> None:
         """End the load, wait until all has settled, and compare what clients were told with the database."""
@@ -144,15 +177,24 @@ class Run:
         if not self._wait(self.options.deadline, settled):
             self.result.stuck.append({"after": str(fault), **waiting})
         self.result.settlings.append(time.monotonic() - closed)
-        self.result.ledger = self.readings.audit(self.history.facts)
+        if not self._wait(WHOLE_SECONDS, self._audited):
+            self.result.stuck.append({"after": str(fault), "audit": "PostgreSQL did not answer"})
         self.result.foreign += self.crowd.foreign
+
+    def _audited(self) -> bool:
+        """Compare what clients were told with the database; return whether it answered."""
+        try:
+            self.result.ledger = self.readings.audit(self.history.facts)
+        except psycopg2.Error:
+            return False
+        return True
 
     def _new_market(self) -> bool:
         """Put new events on sale; return whether PostgreSQL took them."""
         try:
             self.crowd.new_market()
             self.readings.new_round()
-        except (DatabaseError, psycopg2.Error):
+        except (DjangoError, psycopg2.Error):
             return False
         return True
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,17 @@ from typing import Any
 import psycopg2
 
 from overlord.embedded import binaries, program
-from overlord.embedded.processes import LAUNCHER
 from overlord.embedded.servers import SERVER_ENV
 from overlord.redis_address import RedisAddress, client_close
-from tests.cluster import configs, network
+from tests.cluster import configs, names, network
 from tests.cluster.network import APPS, DATABASES, VALKEYS, address, peer_address
+from tests.cluster.process import Process
 from tests.cluster.programs import Programs
 
 START_SECONDS = 120.0
-AGAIN_SECONDS = 2.0  # after which what has ended is started again
-SHOP_PORT, WEB_PORT, LOGINS_PORT, LIVE_PORT, DOOR_PORT = 8080, 8000, 8001, 8002, 8003
+SHOP_PORT, NAMES_PORT = 8080, 5353
+PORTS = {"web": 8000, "logins": 8001, "live": 8002, "door": 8003}
+NAMES = "names.json"
 CONTROLS = Path(__file__).with_name("controls")
 SETTINGS = {
     "ENVIRONMENT": "development",
@@ -40,55 +41,6 @@ SETTINGS = {
 
 
 @dataclass
-class Process:
-    """A process on a machine. It is started from the main thread, and ends with it."""
-
-    name: str
-    machine: str
-    words: list[str]
-    env: Mapping[str, str]
-    log: Path
-    as_ordinary_user: bool = False  # as PostgreSQL requires
-    starts: int = 0
-    _started_at: float = 0.0
-    _popen: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        identity = "namespace" if self.as_ordinary_user else "self"
-        launch = [
-            sys.executable,
-            "-I",
-            "-S",
-            str(LAUNCHER),
-            str(os.getpid()),
-            str(int(signal.SIGKILL)),
-            identity,
-        ]
-        with self.log.open("ab") as log:
-            self._popen = subprocess.Popen(
-                network.inside(self.machine, *launch, *self.words),
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=dict(self.env), cwd=program.ROOT,
-                start_new_session=True,
-            )  # fmt: skip
-        self.starts, self._started_at = self.starts + 1, time.monotonic()
-
-    @property
-    def running(self) -> bool:
-        return self._popen is not None and self._popen.poll() is None
-
-    @property
-    def may_start(self) -> bool:
-        """Return whether it has ended, and not just now."""
-        return not self.running and time.monotonic() - self._started_at > AGAIN_SECONDS
-
-    def kill(self) -> None:
-        """Kill the process alone; its children stay."""
-        if self._popen is not None:
-            self._popen.kill()
-            self._popen.wait(timeout=30)
-
-
-@dataclass
 class Stage:
     """The cluster, and where each part of it is."""
 
@@ -99,6 +51,7 @@ class Stage:
     password: str = field(default_factory=lambda: secrets.token_hex(12))
     processes: dict[str, Process] = field(default_factory=dict)
     skewed_port: int = 0  # none has a wrong clock
+    ours: set[str] = field(default_factory=set)  # names of the application's processes
     down: set[str] = field(default_factory=set)  # machines on which nothing is started again
 
     @property
@@ -164,7 +117,7 @@ class Stage:
                 [sys.executable, "manage.py", *command], env=self.env("front"), cwd=program.ROOT, check=True
             )
         self._start_shop()
-        self.until("a shop that is ready", lambda: self._status(f"{self.url}/readyz") == 200)
+        self.until("a shop that is ready", lambda: self.status(f"{self.url}/readyz") == 200)
 
     def _start_patroni(self, machine: str) -> None:
         data = self.folder / f"{machine}-data" / "postgres"
@@ -201,21 +154,31 @@ class Stage:
     def _start_shop(self) -> None:
         for machine in APPS:
             env = self.env(machine)
-            servers = [program.web(WEB_PORT, env=env), program.logins(LOGINS_PORT, env=env)]
-            servers += [program.live(LIVE_PORT, env=env), program.door(DOOR_PORT, env=env)]
+            servers = [program.web(PORTS["web"], env=env), program.logins(PORTS["logins"], env=env)]
+            servers += [program.live(PORTS["live"], env=env), program.door(PORTS["door"], env=env)]
             workers = [
                 of(env=env) for of in (program.payments, program.broadcasts, program.upkeep, program.beat)
             ]
+            self.ours |= {each.name for each in (*servers, *workers)}
             for each in (*servers, *workers):
                 words = [on_machine(word, machine) for word in each.argv]
                 self._start(each.name, machine, words, env=env)
-        file = self._write("Caddyfile", configs.caddyfile(program.CADDYFILE.read_text()))
+        self.lead_to(APPS)
+        self._start("names", "front", names.words(self.folder / NAMES, NAMES_PORT))
+        file = self._write("Caddyfile", configs.caddyfile(program.CADDYFILE.read_text(), NAMES_PORT))
         described_caddy = program.caddy(
-            SHOP_PORT, web_port=WEB_PORT, logins_port=LOGINS_PORT, door_port=DOOR_PORT, live_port=LIVE_PORT,
-            static=program.STATIC_ROOT, data_dir=self.folder,
+            SHOP_PORT, static=program.STATIC_ROOT, data_dir=self.folder,
+            **{f"{name}_port": port for name, port in PORTS.items()},
         )  # fmt: skip
         words = [str(file) if word == str(program.CADDYFILE) else word for word in described_caddy.argv]
-        self._start("caddy", "front", words, env={**described_caddy.env, "OVERLORD_BIND": "0.0.0.0"})  # noqa: S104
+        led = {f"OVERLORD_{name.upper()}": name for name in PORTS}
+        env = {**described_caddy.env, **led, "OVERLORD_BIND": "0.0.0.0"}  # noqa: S104
+        self._start("caddy", "front", words, env=env)
+
+    def lead_to(self, machines: Iterable[str]) -> None:
+        """Let the front server find our processes on these machines alone."""
+        addresses = [address(each) for each in machines]
+        names.write(self.folder / NAMES, dict.fromkeys(PORTS, addresses))
 
     def _start(
         self, name: str, machine: str, words: list[str], *, env: Mapping[str, str] | None = None,
@@ -277,13 +240,15 @@ class Stage:
     def primary(self) -> str | None:
         """Return the machine whose PostgreSQL takes writes; None while there is none."""
         for machine in DATABASES:
-            if self._status(f"http://{address(machine)}:{configs.REST_PORT}/primary") == 200:
+            if self.status(f"http://{address(machine)}:{configs.REST_PORT}/primary") == 200:
                 return machine
         return None
 
-    def synchronous_standby(self) -> str | None:
-        names = [each["name"] for each in self.members() if each["role"] == "sync_standby"]
-        return names[0] if names else None
+    def awaited_standby(self) -> str | None:
+        """Return the standby that commits wait for; any where they wait for none."""
+        role = "sync_standby" if self.synchronous else "replica"
+        found = [each["name"] for each in self.members() if each["role"] == role]
+        return found[0] if found else None
 
     def is_healthy(self) -> bool:
         """Return whether there are a primary and two standbys that follow it, one of them synchronous."""
@@ -313,7 +278,8 @@ class Stage:
             client_close(client)
         return next(each for each in VALKEYS if address(each) == host)
 
-    def _status(self, url: str) -> int:
+    def status(self, url: str) -> int:
+        """Return the status that an address answers with; 0 when it does not."""
         try:
             with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310
                 return int(answer.status)
