@@ -85,6 +85,15 @@ SENTENCES: dict[str, Any] = {
 }
 
 
+# The same of one alone, by `count`.
+SENTENCES_OF_ONE: dict[str, Any] = {
+    Action.EVENTS_LOADED: _lazy("Put an event of a file on sale"),
+    Action.CODES_MADE: _lazy("Made the code %(code)s of the event"),
+    Action.MESSAGE_SENT: _lazy("Sent message %(message)s to one person"),
+    Action.MESSAGE_TRIED_AGAIN: _lazy("Tried again to send message %(message)s to one person"),
+}
+
+
 class _Known(dict[str, Any]):
     """The facts of an entry; one that was erased reads as three dots."""
 
@@ -94,7 +103,8 @@ class _Known(dict[str, Any]):
 
 def sentence(action: str, facts: Mapping[str, Any]) -> str:
     """Return the sentence of an entry, in the reader's language; for an action of a later release, its name."""
-    text = SENTENCES.get(action)
+    text = SENTENCES_OF_ONE.get(action) if facts.get("count") == 1 else None
+    text = text or SENTENCES.get(action)
     if text is None:
         return action.replace("_", " ")
     words = {

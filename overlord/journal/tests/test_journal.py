@@ -10,7 +10,7 @@ from django.utils import timezone, translation
 
 from overlord.accounts.models import User
 from overlord.journal import services
-from overlord.journal.actions import SENTENCES, Action, label, sentence
+from overlord.journal.actions import SENTENCES, SENTENCES_OF_ONE, Action, label, sentence
 from overlord.journal.models import JournalEntry
 from overlord.journal.operations import entry_add
 from overlord.kernel import db
@@ -104,3 +104,10 @@ def test_each_action_has_a_sentence_in_each_language() -> None:
     with translation.override("de"):
         assert all(label(action) != english[action] for action in Action)
     assert sentence("from_a_later_release", {}) == "from a later release"
+
+
+@pytest.mark.parametrize("action", SENTENCES_OF_ONE)
+def test_one_is_told_of_in_the_singular(action: str) -> None:
+    facts = {"code": "SPRING", "message": 3}
+    assert sentence(action, {**facts, "count": 1}) != sentence(action, {**facts, "count": 2})
+    assert "1 " not in sentence(action, {**facts, "count": 1})
