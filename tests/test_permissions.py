@@ -1,4 +1,9 @@
-"""Permissions: each route, admin page, admin action and stream has a rule, and each role is tried on each."""
+"""Permissions: each route, admin page, admin action and stream has a rule, and each rule is tried.
+
+A rule is tried by an anonymous visitor, a buyer, staff without permissions, a user with only the permission that is
+needed, a user with all others, and a superuser. A permission never takes anything away: if all others together open
+nothing, no single one does.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -54,7 +59,7 @@ PERMISSIONS: list[str] = [
     *JournalPermission,
     *MailingsPermission,
 ]
-ROLES = ["anonymous", "buyer", "staff", *PERMISSIONS, SUPERUSER]
+OTHERS = "all other permissions"
 
 # Routes that ask for no permission: open to anyone, or showing each user what is the user's own.
 ANYONE = {
@@ -249,17 +254,30 @@ class Person:
         return self.role in (permission, SUPERUSER)
 
 
+People = Callable[[str], list[Person]]
+
+
 @pytest.fixture
-def people(user_make: Callable[..., User]) -> list[Person]:
-    """Make a user of each role. A user with a permission has no other."""
+def people(user_make: Callable[..., User]) -> People:
+    """Return a function that makes somebody of each role to try a permission by."""
 
-    def person(role: str) -> Person:
-        if role == "anonymous":
-            return Person(role, None)
-        user = user_make(is_staff=role in ("staff", SUPERUSER), is_superuser=role == SUPERUSER)
-        return Person(role, permit(user, role) if role in PERMISSIONS else user)
+    def make(permission: str) -> list[Person]:
+        others = [each for each in PERMISSIONS if each != permission]
+        alone = [permission] if permission in PERMISSIONS else []  # some pages are for superusers
+        return [
+            Person("anonymous", None),
+            Person("buyer", user_make()),
+            Person("staff", user_make(is_staff=True)),
+            *(Person(each, permit(user_make(), each)) for each in alone),
+            Person(OTHERS, permit(user_make(), *others)),
+            superuser(user_make),
+        ]
 
-    return [person(role) for role in ROLES]
+    return make
+
+
+def superuser(user_make: Callable[..., User]) -> Person:
+    return Person(SUPERUSER, user_make(is_staff=True, is_superuser=True))
 
 
 def guarded(*, of_api: bool) -> list[tuple[str, str]]:
@@ -269,35 +287,37 @@ def guarded(*, of_api: bool) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("place", "permission"), guarded(of_api=True))
-def test_each_role_on_each_route_of_the_api(place: str, permission: str, people: list[Person]) -> None:
-    for person in people:
-        posted = person.api.post(address(place))
-        status = (
-            posted.status_code if posted.status_code != 405 else person.api.get(address(place)).status_code
-        )
+def test_each_role_on_each_route_of_the_api(place: str, permission: str, people: People) -> None:
+    for person in people(permission):
+        api = person.api
+        posted = api.post(address(place))
+        status = posted.status_code if posted.status_code != 405 else api.get(address(place)).status_code
         refused = 401 if person.user is None else 403
         assert (status == refused) == (not person.may(permission)), (person.role, status)
         assert status in (200, 400, 404, refused), (person.role, status)
 
 
 @pytest.mark.parametrize(("place", "permission"), guarded(of_api=False))
-@pytest.mark.parametrize("method", ["get", "post"])
-def test_each_role_on_each_page(place: str, permission: str, method: str, people: list[Person]) -> None:
-    for person in people:
-        answer = getattr(person.browser, method)(address(place))
-        log_in = answer.get("Location", "").startswith("/login/")
-        assert log_in == (person.user is None and answer.status_code != 405), person.role
-        if person.user is not None and answer.status_code != 405:
-            assert (answer.status_code == 403) == (not person.may(permission)), person.role
+def test_each_role_on_each_page(place: str, permission: str, people: People) -> None:
+    for person in people(permission):
+        browser = person.browser
+        for method in ("get", "post"):
+            answer = getattr(browser, method)(address(place))
+            log_in = answer.get("Location", "").startswith("/login/")
+            assert log_in == (person.user is None and answer.status_code != 405), (person.role, method)
+            if person.user is not None and answer.status_code != 405:
+                refused = answer.status_code == 403
+                assert refused == (not person.may(permission)), (person.role, method)
 
 
 @pytest.mark.parametrize("kind", [kind for kind, known in streams._definitions.items() if known.permission])
-def test_each_role_on_each_stream_for_staff(kind: str, people: list[Person]) -> None:
-    for person in people:
+def test_each_role_on_each_stream_for_staff(kind: str, people: People) -> None:
+    permission = streams.get(kind).permission or ""
+    for person in people(permission):
         token = token_of(person.user) if person.user is not None else "wrong"
         scope = {"headers": [(b"host", b"x"), (b"authorization", f"Token {token}".encode())]}
         watch = partial(async_to_sync(admit), scope, kind=kind, stream_id=None)
-        if person.may(streams.get(kind).permission or ""):
+        if person.may(permission):
             assert watch().stream == kind
             continue
         with pytest.raises(RefusedError) as refused:
@@ -414,10 +434,10 @@ DEEDS = [
 
 @pytest.mark.parametrize("deed", DEEDS, ids=lambda deed: f"{deed.model.__name__}-{deed.action}")
 def test_each_role_on_each_action_of_the_admin(
-    deed: Deed, people: list[Person], buyer: User, ticket_type: TicketType
+    deed: Deed, people: People, buyer: User, ticket_type: TicketType
 ) -> None:
     claimed = claim(buyer.pk, ticket_type, 2).reservation["id"]
-    for person in people:
+    for person in people(deed.permission):
         row = deed.make(Reservation.objects.get(pk=claimed))
         rows = f"/admin/{deed.model._meta.app_label}/{deed.model._meta.model_name}/"
         person.browser.post(rows, {"action": deed.action, "_selected_action": [row.pk]})
@@ -428,10 +448,8 @@ def test_each_role_on_each_action_of_the_admin(
     ("name", "place", "permission"),
     [(name, place, permission) for name, pages in ADMIN_PAGES.items() for place, permission in pages.items()],
 )
-def test_each_role_on_each_page_of_the_admin(
-    name: str, place: str, permission: str, people: list[Person]
-) -> None:
-    for person in people:
+def test_each_role_on_each_page_of_the_admin(name: str, place: str, permission: str, people: People) -> None:
+    for person in people(permission):
         answer = person.browser.get(f"/admin/{name.replace('.', '/')}{address(place)}")
         may_log_in = person.user is not None and person.user.is_staff
         assert answer.get("Location", "").startswith("/admin/login/") == (not may_log_in), person.role
@@ -440,21 +458,24 @@ def test_each_role_on_each_page_of_the_admin(
 
 
 @pytest.mark.parametrize("mode", ["money", "staff"])
-def test_each_door_asks_for_the_second_factor(mode: str, people: list[Person], settings: Any) -> None:
+def test_each_door_asks_for_the_second_factor(
+    mode: str, user_make: Callable[..., User], settings: Any
+) -> None:
     """Somebody who may do all has shown none: nothing that needs it is done or shown."""
     settings.STAFF_SECOND_FACTOR = mode
-    root = people[-1]
+    root = superuser(user_make)
+    browser, api = root.browser, root.api
     asked = {permission for permission in PERMISSIONS if second_factor.is_asked(permission)}
     assert asked == ({*PERMISSIONS} if mode == "staff" else {*MOVES_MONEY, *AccountsPermission})
     for place, permission in guarded(of_api=False):
-        sent_to = root.browser.get(address(place)).get("Location", "").partition("?")[0]
+        sent_to = browser.get(address(place)).get("Location", "").partition("?")[0]
         assert (sent_to == "/account/second-factor/") == second_factor.is_asked(permission), place
     for place, permission in guarded(of_api=True):
-        code = root.api.post(address(place)).json().get("code")
+        code = api.post(address(place)).json().get("code")
         assert (code == "second_factor_required") == second_factor.is_asked(permission), place
     for model in admin.site._registry:
         rows = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
-        assert root.browser.get(rows).get("Location", "").startswith("/account/second-factor/"), rows
+        assert browser.get(rows).get("Location", "").startswith("/account/second-factor/"), rows
     for kind, known in streams._definitions.items():
         if known.permission and second_factor.is_asked(known.permission):
             scope = {"headers": [(b"authorization", f"Token {token_of(root.user)}".encode())]}
