@@ -41,3 +41,12 @@ READINGS = {
     "I4 a success is a charge": SUCCESS_WITHOUT_CHARGE,
     "I9 each paid seat has its ticket": TICKETS_WRONG,
 }
+STATES = "SELECT 'states', jsonb_object_agg(id, state) FROM tickets_reservation"
+
+
+def snapshot_prepare() -> str:
+    """Return the statement that prepares `snapshot`: all readings, and the states (I2). A session plans it once."""
+    broken = "SELECT '{}' AS reading, to_jsonb(broken) AS found FROM ({}) broken"
+    return "PREPARE snapshot AS " + " UNION ALL ".join(
+        [*(broken.format(name, asked) for name, asked in READINGS.items()), STATES]
+    )

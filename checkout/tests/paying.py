@@ -70,10 +70,14 @@ def heal(*, rounds: int = 8) -> None:
     """Do what beat and the workers do until nothing is left to do."""
     for _ in range(rounds):
         lapse()
-        for payment_id in list(Payment.objects.exclude(next_look_at=None).values_list("pk", flat=True)):
+        payments = list(Payment.objects.exclude(next_look_at=None).values_list("pk", flat=True))
+        for payment_id in payments:
             services.payment_process(payment_id=payment_id)
-        for refund_id in list(Refund.objects.exclude(next_look_at=None).values_list("pk", flat=True)):
+        refunds = list(Refund.objects.exclude(next_look_at=None).values_list("pk", flat=True))
+        for refund_id in refunds:
             services.refund_process(refund_id=refund_id)
+        if not (payments or refunds):
+            return
 
 
 def reach_deadline(payment: Payment, *, after: timedelta = timedelta()) -> None:

@@ -13,7 +13,7 @@ from checkout.tests.machine import Shop
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-DEFAULT = "12x30"
+DEFAULT = "50x40"
 
 
 @pytest.mark.timeout(0)  # it expires

@@ -9,7 +9,7 @@ import itertools
 from contextlib import suppress
 from datetime import timedelta
 
-from django.db import connection
+from django.core.management import call_command
 from django.db.models import F, Q
 from django.utils import timezone
 from hypothesis import strategies as st
@@ -43,8 +43,7 @@ class Queue(RuleBasedStateMachine):
     @initialize(capacities=st.lists(st.integers(1, 4), min_size=TYPES, max_size=TYPES))
     def begin(self, capacities: list[int]) -> None:
         """Begin with an event whose lobby is open."""
-        with connection.cursor() as cursor:
-            cursor.execute("TRUNCATE accounts_user, tickets_event CASCADE")
+        call_command("flush", verbosity=0)
         sold_out_cache.forget()
         date = timezone.now() + timedelta(days=30)
         event = Event.objects.create(name="Drawn", date=date, currency="EUR", opening="draw")
