@@ -1,6 +1,6 @@
 """The running system, for the tests that need every process."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from pytest_django import DjangoDbBlocker
@@ -15,11 +15,23 @@ def uses_the_system(item: pytest.Item | None) -> bool:
     return "system" in getattr(item, "fixturenames", ())
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def place(item: pytest.Item) -> int:
+    """Return where a test belongs: on the shared system, on one of its own, or after these."""
+    if not uses_the_system(item):
+        return 2
+    return 1 if item.get_closest_marker("own_system") else 0
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, object, object]:
     """Put the tests on the running system one after the other, and into one worker of pytest-xdist."""
-    items.sort(key=uses_the_system, reverse=True)
-    for item in filter(uses_the_system, items):
+    for item in filter(
+        uses_the_system, items
+    ):  # before pytest-xdist reads it, which is before a plain hook here
         item.add_marker(pytest.mark.xdist_group("systems"))
+    result = yield
+    items.sort(key=place)
+    return result
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -12,6 +12,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from overlord.embedded import ports, processes, program
+from overlord.embedded.forks import ForkServer
 from tests.system import HOLD_SECONDS, System
 
 _running: list[System] = []  # none, or the one that tests share
@@ -36,6 +37,7 @@ def stop() -> None:
 def _start(folder: Path) -> None:
     web, logins, door, live, shop = (ports.any_free() for _ in range(5))
     env, static = _environment(folder), Path(settings.STATIC_ROOT)
+    forks = ForkServer(env=env, cwd=program.ROOT, log_dir=folder)  # as `bin/up` starts them, which is quicker
     call_command("collectstatic", verbosity=0, interactive=False)
     programs = [
         program.web(web, env=env),
@@ -59,12 +61,15 @@ def _start(folder: Path) -> None:
     system = System(port=shop, programs=programs, children=[], logs=folder)
     _running.append(system)
     try:
-        system.children += [processes.start(described, folder) for described in programs]
+        processes.adopt_orphans()
+        system.children += [forks.start(described, folder) for described in programs]
         for child in system.children:
             child.wait_ready()
     except BaseException:
         stop()
         raise
+    finally:
+        forks.stop()
 
 
 def _environment(folder: Path) -> dict[str, str]:
