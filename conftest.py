@@ -23,6 +23,7 @@ from tests.clients import api_of
 from tickets import sold_out_cache
 from tickets.models import Event, Inventory, TicketType
 
+MAX_NAMED = 100  # characters of a value in the name of a test
 _numbers = itertools.count(1)
 
 
@@ -35,6 +36,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--machine", default="", help="runs and steps of the stateful properties: 1000x60")
     parser.addoption("--operations", type=int, default=2000, help="of checkout's mixed run")
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a long text or file by its length: names of tests go through pipes, into the environment and the log."""
+    return f"{argname} of {len(val)}" if isinstance(val, str | bytes) and len(val) > MAX_NAMED else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,4 +1,7 @@
-"""Code that several tests need is in a helper module: no test imports from another test module or a conftest."""
+"""What several tests need stands in a helper module: no test imports from another test module or a conftest.
+
+And no test has a name as long as a file that it is about.
+"""
 
 import ast
 import re
@@ -46,3 +49,9 @@ def test_an_import_from_a_test_is_found(planted: str) -> None:
 
 def test_a_helper_may_be_imported() -> None:
     assert borrowed("from tests.clients import api_of\nfrom tests import threads") == []
+
+
+@pytest.mark.parametrize("content", ["short", bytes(10_000_001)])
+def test_a_long_value_is_named_by_its_length(request: pytest.FixtureRequest, content: str | bytes) -> None:
+    assert request.node.name.endswith("[short]" if content == "short" else "[content of 10000001]")
+    assert max(len(item.nodeid) for item in request.session.items) < 500
