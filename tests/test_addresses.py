@@ -70,7 +70,8 @@ def server(file: Path) -> Iterator[TlsServer]:
 
 
 def by_celery(url: str) -> None:
-    with kombu.Connection(url, connect_timeout=5) as broker:
+    once = {"max_retries": 0}
+    with kombu.Connection(url, connect_timeout=5, transport_options=once) as broker:
         broker.default_channel.client.ping()
 
 

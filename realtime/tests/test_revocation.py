@@ -21,7 +21,7 @@ from realtime.streams import Access
 from realtime.tests.helpers import Screen, Socket, frame_keep, logged_in, on_a_loop, until, with_hub
 from tests.clients import permit, token_of
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("private", "shown")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("private", "quick", "shown")]
 
 
 SEES_MONITOR = "stats.view_monitor"
@@ -32,6 +32,12 @@ def private(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give the streams of kind "me", for their owner."""
     definition = streams.Definition(access=Access.OWNER, project=lambda ids, now: {})
     monkeypatch.setitem(streams._definitions, "me", definition)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look often whether to listen: each of these tests waits for that."""
+    monkeypatch.setattr(revocation, "LISTEN_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -189,6 +195,7 @@ def test_where_no_notification_arrives_all_are_checked_each_second(
     ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listening, "listen", unheard)
+    monkeypatch.setattr(revocation, "UNHEARD_SECONDS", 0.1)
     credential = by_session(ada)
     assert with_hub(lambda hub: closed_unheard(hub, credential, seconds=60)) == [4401]
 
@@ -198,7 +205,7 @@ def test_control_with_the_usual_checks_it_stays_open(ada: User, monkeypatch: pyt
     monkeypatch.setattr(Revocation, "_check_all", lambda _revocation: None)
     monkeypatch.setattr(revocation, "UNHEARD_SECONDS", 1000.0)
     credential = by_session(ada)
-    assert with_hub(lambda hub: closed_unheard(hub, credential, seconds=3)) == []
+    assert with_hub(lambda hub: closed_unheard(hub, credential, seconds=0.5)) == []
 
 
 def test_it_listens_anew_each_minute(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,10 @@
 """One comparison of usernames and e-mail addresses, through every door: API, page, admin, command and database."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError, connection
-from django.db.migrations.executor import MigrationExecutor
+from django.db import IntegrityError
 from django.test import Client
 from rest_framework.test import APIClient
 
@@ -204,47 +202,3 @@ class TestDatabase:
     def test_any_number_of_accounts_has_no_address(self, user_make: Callable[..., User]) -> None:
         user_make(email="")
         user_make(email="")
-
-
-class TestMigration:
-    @pytest.fixture
-    def before(self) -> Iterator[None]:
-        """Migrate the database back to before the keys, and before tokens were hashed."""
-        MigrationExecutor(connection).migrate(
-            [("accounts", "0002_principal_changed"), ("authtoken", "0004_alter_tokenproxy_options")]
-        )
-        yield
-        User.objects.all().delete()
-
-    def test_accounts_that_clash_are_told_apart_and_tokens_go_on(
-        self, before: None, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        new: Any = (
-            "INSERT INTO accounts_user (id, username, email, password, is_superuser, is_staff, is_active,"
-        )
-        new += (
-            " first_name, last_name, date_joined) VALUES (%s, %s, %s, '!', false, false, true, '', '', now())"
-        )
-        for row in [
-            (1, "strasse", "a@example.org"),
-            (2, "straße", "b@example.org"),
-            (3, "straße-2", "a@ｅxample.org"),
-            (4, "ｔ" * 150, ""),
-            (5, "t" * 150, "c@example.org"),
-        ]:
-            db.rows(new, row)
-        db.rows("INSERT INTO authtoken_token (key, created, user_id) VALUES (%s, now(), 3)", ["a" * 40])
-
-        executor = MigrationExecutor(connection)
-        executor.migrate(executor.loader.graph.leaf_nodes())
-
-        assert list(User.objects.order_by("pk").values_list("username", "email")) == [
-            ("strasse", "a@example.org"),
-            ("straße-2-2", "b@example.org"),
-            ("straße-2", ""),
-            ("ｔ" * 150, ""),
-            ("t" * 148 + "-5", "c@example.org"),
-        ]
-        api = APIClient(headers={"Authorization": f"Token {'a' * 40}"})
-        assert api.get("/event/reservations/").status_code == 200, "a token goes on working"
-        assert "Account 2: the username 'straße' equals an older one" in capsys.readouterr().out

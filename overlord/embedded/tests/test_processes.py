@@ -273,13 +273,12 @@ def test_a_program_waits_while_its_disk_is_full(program, tmp_path, monkeypatch):
     said = []
     supervised = SupervisedProcess(program(SLEEP), tmp_path, say=said.append)
     first = supervised.child
-    monkeypatch.setattr(disk, "ROOM_BYTES", 10**18)
-    first.kill()
-
-    for _ in range(100):
-        supervised.check()
-    assert supervised.child is first
-    monkeypatch.undo()
+    with monkeypatch.context() as full:
+        full.setattr(disk, "ROOM_BYTES", 10**18)
+        first.kill()
+        for _ in range(100):
+            supervised.check()
+        assert supervised.child is first
     check_until(supervised, lambda: len(said) == 2)
 
     assert supervised.child.running

@@ -58,10 +58,17 @@ class Watched:
     """A primary, its replica, and a Sentinel that watches them."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
-        login = [f'requirepass "{PASSWORD}"', f'primaryauth "{PASSWORD}"', 'save ""']
+        login = [
+            f'requirepass "{PASSWORD}"',
+            f'primaryauth "{PASSWORD}"',
+            'save ""',
+            "repl-diskless-sync-delay 0",
+        ]
         self.first = stack.enter_context(valkey(folder / "first", *login))
-        replica = [*login, f"replicaof 127.0.0.1 {self.first}", "repl-diskless-sync-delay 0"]
+        replica = [*login, f"replicaof 127.0.0.1 {self.first}"]
         self.second = stack.enter_context(valkey(folder / "second", *replica))
+        # A Sentinel asks a primary for its replicas when it begins, and then every ten seconds.
+        eventually(lambda: self._replication(self.second)["master_link_status"] == "up")
         watch = [
             f"sentinel monitor {NAME} 127.0.0.1 {self.first} 1",
             f'sentinel auth-pass {NAME} "{PASSWORD}"',
@@ -92,7 +99,10 @@ class Watched:
             return False
 
     def _role(self, port: int) -> str:
-        return str(ask(port, lambda it: it.info("replication")["role"]))
+        return str(self._replication(port)["role"])
+
+    def _replication(self, port: int) -> dict[str, Any]:
+        return dict(ask(port, lambda it: it.info("replication")))
 
 
 @pytest.fixture(scope="module")
