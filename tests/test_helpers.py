@@ -1,6 +1,6 @@
-"""What several tests need stands in a helper module: no test imports from another test module or a conftest.
+"""Code that several tests need is in a helper module: no test imports from another test module or a conftest.
 
-And no test has a name as long as a file that it is about.
+And no test is named by the whole content of a file.
 """
 
 import ast

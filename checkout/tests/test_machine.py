@@ -1,7 +1,7 @@
 """The invariants hold whatever is done in whatever order: stateful tests, and guards removed one at a time.
 
-By default 50 runs, always the same. `bin/test checkout/tests/test_machine.py --machine 1000x60` makes that many
-runs of so many steps, others each time.
+By default 50 runs of 40 steps, always the same. `bin/test checkout/tests/test_machine.py --machine 1000x60` makes
+1,000 runs of 60 steps, different ones each time.
 """
 
 import pytest
