@@ -85,8 +85,8 @@ class Gateway(Protocol):
     def cancel(self, *, key: str, intent: str) -> None:
         """Prevent an intent from being charged, unless it has been. `retrieve` says which."""
 
-    def refund(self, *, key: str, intent: str, amount_minor: int, refund_id: int) -> Refunded:
-        """Refund part or all of a charge."""
+    def refund(self, *, key: str, intent: str, amount_minor: int, currency: str, refund_id: int) -> Refunded:
+        """Refund part or all of a charge, in its currency."""
 
     def charges(self, *, since: datetime) -> Iterator[ListedCharge]:
         """Yield what this shop has charged since then. Asks the gateway several times."""

@@ -83,7 +83,7 @@ class SandboxGateway:
 
         _answer("cancel", key, {"intent": intent}, cancel)
 
-    def refund(self, *, key: str, intent: str, amount_minor: int, refund_id: int) -> Refunded:
+    def refund(self, *, key: str, intent: str, amount_minor: int, currency: str, refund_id: int) -> Refunded:
         _take_time()
 
         def refund(book: ledger.Ledger) -> Answer:

@@ -8,6 +8,7 @@ import stripe
 from django.conf import settings
 
 from checkout.gateways.protocol import ForgedWebhook, GatewayRefused, GatewayUnknown, ListedCharge, News
+from checkout.gateways.stripe_amounts import NotAtStripe, from_stripe, to_stripe
 from checkout.rules import Charge, Outcome, Refunded, RefundOutcome
 
 # One call with its repetition stays within CALL_SECONDS.
@@ -48,8 +49,12 @@ class StripeGateway:
     def create_intent(
         self, *, key: str, amount_minor: int, currency: str, payment_id: int, token: str
     ) -> str:
+        try:
+            amount = to_stripe(amount_minor, currency)
+        except NotAtStripe as error:
+            raise GatewayRefused(str(error)) from None
         params: Any = {
-            "amount": amount_minor,
+            "amount": amount,
             "currency": currency.lower(),
             "payment_method": token,
             "payment_method_types": ["card"],
@@ -86,10 +91,14 @@ class StripeGateway:
         except stripe.StripeError as error:
             raise GatewayUnknown(str(error)) from error
 
-    def refund(self, *, key: str, intent: str, amount_minor: int, refund_id: int) -> Refunded:
+    def refund(self, *, key: str, intent: str, amount_minor: int, currency: str, refund_id: int) -> Refunded:
+        try:
+            amount = to_stripe(amount_minor, currency)
+        except NotAtStripe as error:
+            return Refunded(outcome=RefundOutcome.FAILED, error=str(error))
         params: Any = {
             "payment_intent": intent,
-            "amount": amount_minor,
+            "amount": amount,
             "metadata": {"refund": str(refund_id)},
         }
         try:
@@ -138,10 +147,9 @@ def _charge(intent: Any) -> Charge:
     action = None
     if outcome == Outcome.REQUIRES_ACTION:
         action = {"type": "stripe", "client_secret": intent.client_secret}
-    charged_minor = intent.amount if outcome == Outcome.SUCCEEDED else None
-    return Charge(
-        outcome=outcome, charged_minor=charged_minor, currency=intent.currency.upper(), action=action
-    )
+    currency = intent.currency.upper()
+    charged_minor = from_stripe(intent.amount, currency) if outcome == Outcome.SUCCEEDED else None
+    return Charge(outcome=outcome, charged_minor=charged_minor, currency=currency, action=action)
 
 
 def _our_payment(intent: Any) -> int | None:
@@ -157,11 +165,12 @@ def _our_payment(intent: Any) -> int | None:
 
 
 def _listed(intent: Any, charge: Any, payment_id: int) -> ListedCharge:
+    currency = intent.currency.upper()
     return ListedCharge(
         intent=intent.id,
         payment_id=payment_id,
-        charged_minor=intent.amount,
-        refunded_minor=charge.amount_refunded,
-        currency=intent.currency.upper(),
+        charged_minor=from_stripe(intent.amount, currency),
+        refunded_minor=from_stripe(charge.amount_refunded, currency),
+        currency=currency,
         created=datetime.fromtimestamp(intent.created, tz=UTC),
     )

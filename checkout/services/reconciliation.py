@@ -59,6 +59,7 @@ def unmatched_charge_refund(*, staff_id: int | None, charge_id: int) -> RefundOu
             key=f"unmatched:{charge.gateway_reference}",
             intent=charge.gateway_reference,
             amount_minor=charge.amount_minor,
+            currency=charge.currency,
             refund_id=0,  # no refund of ours
         )
     except GatewayUnknown as doubt:

@@ -95,6 +95,7 @@ def refund_process(*, refund_id: int) -> None:
             ),
             intent=refund.payment.gateway_reference,
             amount_minor=refund.amount_minor,
+            currency=refund.payment.currency,
             refund_id=refund.pk,
         )
     except GatewayUnknown as doubt:

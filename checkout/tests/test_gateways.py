@@ -118,7 +118,7 @@ class TestTheContract:
         began = timezone.now() - timedelta(minutes=1)
         charged, unconfirmed = intent(gateway, tokens["good"]), intent(gateway, tokens["good"])
         gateway.confirm(key=key(), intent=charged)
-        gateway.refund(key=key(), intent=charged, amount_minor=1000, refund_id=NOBODYS)
+        gateway.refund(key=key(), intent=charged, amount_minor=1000, currency="EUR", refund_id=NOBODYS)
 
         listed = {each.intent: each for each in gateway.charges(since=began)}
 
@@ -154,14 +154,17 @@ class TestTheContract:
     def test_a_charge_is_paid_back(self, gateway: Gateway, tokens: dict[str, str]) -> None:
         made = intent(gateway, tokens["good"])
         gateway.confirm(key=key(), intent=made)
-        refunded = gateway.refund(key=key(), intent=made, amount_minor=1000, refund_id=1)
+        refunded = gateway.refund(key=key(), intent=made, amount_minor=1000, currency="EUR", refund_id=1)
         assert refunded.outcome == "succeeded"
         assert refunded.reference
 
     def test_what_was_not_charged_is_not_paid_back(self, gateway: Gateway, tokens: dict[str, str]) -> None:
         made = intent(gateway, tokens["declined"])
         gateway.confirm(key=key(), intent=made)
-        assert gateway.refund(key=key(), intent=made, amount_minor=1000, refund_id=1).outcome == "failed"
+        assert (
+            gateway.refund(key=key(), intent=made, amount_minor=1000, currency="EUR", refund_id=1).outcome
+            == "failed"
+        )
 
     def test_forged_news_is_refused(self, gateway: Gateway) -> None:
         for headers in ({}, {"Stripe-Signature": "t=1,v1=0", "Sandbox-Signature": "1.0"}):
@@ -261,10 +264,26 @@ class TestStripe:
             lambda: gone.confirm(key="k", intent="pi_1"),
             lambda: gone.retrieve(intent="pi_1"),
             lambda: gone.cancel(key="k", intent="pi_1"),
-            lambda: gone.refund(key="k", intent="pi_1", amount_minor=1, refund_id=1),
+            lambda: gone.refund(key="k", intent="pi_1", amount_minor=1, currency="EUR", refund_id=1),
         ):
             with pytest.raises(GatewayUnknown):
                 ask()
+
+    @pytest.mark.parametrize(
+        ("currency", "minor", "theirs"), [("ISK", 5_000, 500_000), ("MGA", 500_000, 5_000)]
+    )
+    def test_what_stripe_counts_otherwise_is_charged_and_paid_back_as_it_is_priced(
+        self, currency: str, minor: int, theirs: int, use_stripe: None, localstripe: str
+    ) -> None:
+        gateway = gateways.named("stripe")
+        about = {"amount_minor": minor, "currency": currency}
+        made = gateway.create_intent(key=key(), payment_id=NOBODYS, token="pm_card_visa", **about)
+        asked = httpx.get(
+            f"{localstripe}/v1/payment_intents/{made}", headers={"Authorization": "Bearer sk_test_1"}
+        )
+        assert asked.json()["amount"] == theirs
+        assert gateway.confirm(key=key(), intent=made).charged_minor == minor
+        assert gateway.refund(key=key(), intent=made, refund_id=1, **about).outcome == "succeeded"
 
     def test_a_request_it_will_never_take_is_refused(self, use_stripe: None) -> None:
         with pytest.raises(GatewayRefused):
@@ -310,6 +329,6 @@ class TestTheSandboxsKeys:
         sandbox = gateways.named("sandbox")
         made = intent(sandbox, "ok", amount=1000)
         sandbox.confirm(key=key(), intent=made)
-        first = sandbox.refund(key=key(), intent=made, amount_minor=700, refund_id=1)
-        second = sandbox.refund(key=key(), intent=made, amount_minor=301, refund_id=2)
+        first = sandbox.refund(key=key(), intent=made, amount_minor=700, currency="EUR", refund_id=1)
+        second = sandbox.refund(key=key(), intent=made, amount_minor=301, currency="EUR", refund_id=2)
         assert (first.outcome, second.outcome) == ("succeeded", "failed")

@@ -107,7 +107,7 @@ class TestReconciliation:
 
     def test_what_was_paid_back_elsewhere_is_not_found(self, lost: str) -> None:
         sandbox = gateways.named("sandbox")
-        sandbox.refund(key=lost, intent=lost, amount_minor=3000, refund_id=0)
+        sandbox.refund(key=lost, intent=lost, amount_minor=3000, currency="EUR", refund_id=0)
         reconcile()
         assert lost not in unmatched()
 

@@ -1,0 +1,36 @@
+"""Amounts as Stripe counts them, which for some currencies is not in the minor units of ISO 4217. Plain functions.
+
+What must stay true: an amount that cannot be said exactly is refused, and never rounded.
+"""
+
+from overlord.kernel import money
+
+# How many decimals Stripe's API has where they are others than those of ISO 4217 (docs.stripe.com/currencies).
+DECIMALS = {"ISK": 2, "MGA": 0}
+# Stripe's documentation says both 0 and 2 decimals of these. A wrong guess charges a hundred times too much.
+UNCLEAR = {"UGX"}
+THREE = 3  # of three decimals, the last must be 0
+
+
+class NotAtStripe(ValueError):
+    """Stripe takes no such amount, or not in this currency."""
+
+
+def to_stripe(minor: int, currency: str) -> int:
+    """Return an amount as Stripe takes it; raise NotAtStripe, with a sentence."""
+    if currency in UNCLEAR:
+        raise NotAtStripe(f"Stripe does not say clearly how it counts {currency}.")
+    ours = money.digits(currency)
+    theirs = DECIMALS.get(currency, ours)
+    amount, rest = divmod(minor * 10**theirs, 10**ours)
+    if rest or (theirs == THREE and amount % 10):
+        raise NotAtStripe(
+            f"Stripe takes no {money.to_text(minor, currency)} {currency}: it has too many decimals."
+        )
+    return amount
+
+
+def from_stripe(amount: int, currency: str) -> int:
+    """Return in minor units an amount that Stripe gave. What we asked for comes back as it was."""
+    ours = money.digits(currency)
+    return amount * 10**ours // 10 ** DECIMALS.get(currency, ours)
