@@ -46,6 +46,13 @@ class PriceChanged(Conflict):
     sentence = "Nothing was sold: the price is no longer the one that the page showed. Check the total again."
 
 
+class FormSold(Conflict):
+    code = "form_sold"
+    sentence = (
+        "Nothing was sold now: this form had sold another order before. Look at the total, then sell it."
+    )
+
+
 class NoAddress(Conflict):
     code = "no_address"
     sentence = "This buyer gave no e-mail address. Enter one first."

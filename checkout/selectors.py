@@ -87,6 +87,16 @@ def counter_order(*, key: str) -> int | None:
     return sold.first()
 
 
+def counter_sale(*, key: str) -> tuple[CounterSale, dict[int, int]] | None:
+    """Return what a form of this key sold at the counter, and how many tickets of each type; None for nothing."""
+    sale = CounterSale.objects.select_related("payment__buyer").filter(key=key).first()
+    if sale is None:
+        return None
+    order_id = sale.payment.reservation_id
+    lines = Reservation.objects.filter(Q(pk=order_id) | Q(lead_id=order_id))
+    return sale, dict(lines.values_list("ticket_type_id", "quantity"))
+
+
 # Cancelled events ----------------------------------------------------------------------------------------
 def cancellation_cost(*, event_id: int) -> dict[str, int]:
     """Return what cancelling an event would cost, as `sql.CANCELLATION_COST` names it."""

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from checkout import operations, selectors
-from checkout.order_rules import NothingChosen, PriceChanged
+from checkout.models import CounterSale
+from checkout.order_rules import FormSold, NothingChosen, PriceChanged
 from overlord.accounts import operations as accounts
 from overlord.kernel import db, money
 from tickets import counter_operations
@@ -33,15 +35,17 @@ def counter_sell(
     """Sell tickets of an event for cash that staff have taken, or give them free, all or none.
 
     `price` is the total that staff saw, and `key` names the form, so that it sells once. A buyer with an `email`
-    gets the tickets there. Raises NothingChosen, PriceChanged, and the errors of `order_claim_at_counter`.
+    gets the tickets there. Raises NothingChosen, PriceChanged, FormSold for a form that sold something else before,
+    and the errors of `order_claim_at_counter`.
     """
     if not quantities:
         raise NothingChosen()
     with db.transaction():
         db.rows("SELECT pg_advisory_xact_lock(hashtextextended('checkout.counter', hashtext(%s)))", [key])
-        earlier = selectors.counter_order(key=key)
+        earlier = selectors.counter_sale(key=key)
         if earlier is not None:
-            return CounterSold(order_id=earlier, replayed=True)
+            asked = (event_id, quantities, is_free, email, name)
+            return CounterSold(order_id=_sold_before(*earlier, asked=asked), replayed=True)
         buyer_id = accounts.guest_add(email=email, name=name)
         order = counter_operations.order_claim_at_counter(
             buyer_id=buyer_id, event_id=event_id, quantities=quantities
@@ -55,3 +59,14 @@ def counter_sell(
             order=order, event_id=event_id, staff_id=staff_id, is_free=is_free, key=key, now=now
         )
     return CounterSold(order_id=order[0].pk, replayed=False)
+
+
+def _sold_before(sale: CounterSale, quantities: Mapping[int, int], *, asked: tuple[Any, ...]) -> int:
+    """Return the order of an earlier sale of a form that asks for the same; raise FormSold for anything else.
+
+    A browser that goes back shows the form of the customer before.
+    """
+    buyer = sale.payment.buyer
+    if asked != (sale.event_id, quantities, sale.is_free, buyer.contact_email, buyer.contact_name):
+        raise FormSold()
+    return sale.payment.reservation_id

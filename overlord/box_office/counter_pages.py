@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
 from checkout import rules, services
+from checkout.order_rules import FormSold
 from checkout.permissions import Permission
 from checkout.selectors import counter_order
 from overlord.accounts.selectors import actor_id
@@ -94,7 +95,7 @@ def counter(request: HttpRequest, event_id: int) -> HttpResponse:
     types = [each for each in selectors.ticket_types(event_id=event_id) if hasattr(each, "inventory")]
     known: dict[str, Any] = {"types": types, "currency": event.currency}
     if request.method != "POST":
-        return _page(request, event, CounterForm(initial={"key": secrets.token_urlsafe(12)}, **known))
+        return _page(request, event, CounterForm(initial={"key": _new_key()}, **known))
     form = CounterForm(request.POST, **known)
     if not form.is_valid():
         return _page(request, event, form, status=HTTPStatus.BAD_REQUEST)
@@ -117,9 +118,19 @@ def counter(request: HttpRequest, event_id: int) -> HttpResponse:
         about = refused.facts.get("ticket_type")
         field = f"amount_{about}"
         form.add_error(field if field in form.fields else None, error_messages.of_error(refused).title)
+        if isinstance(refused, FormSold):
+            form.data = {**{each: form.data[each] for each in form.data}, "key": _new_key()}
         return _page(request, event, form, status=problems.status_of(refused))
-    messages.success(request, _("Order %(n)s was sold.") % {"n": sold.order_id})
+    said = _("This form had sold order %(n)s before. Nothing more was sold.")
+    if not sold.replayed:
+        said = _("Order %(n)s was sold.")
+    messages.success(request, said % {"n": sold.order_id})
     return redirect(f"{reverse('office_counter', args=[event_id])}?sold={given['key']}")
+
+
+def _new_key() -> str:
+    """Return a name for a form, by which it sells once."""
+    return secrets.token_urlsafe(12)
 
 
 def _page(request: HttpRequest, event: Event, form: CounterForm, *, status: int = 200) -> HttpResponse:

@@ -100,6 +100,30 @@ def test_a_form_sells_once_also_when_it_is_sent_many_times_at_once(
     assert direct(seller, ticket_type, key="another") not in sold
 
 
+def test_a_form_that_was_gone_back_to_does_not_give_the_next_buyer_the_tickets_of_the_first(
+    office: Client, seller: User, ticket_type: TicketType
+) -> None:
+    first = direct(seller, ticket_type, name="Ada")
+    fields = {"name": "Ada", f"amount_{ticket_type.pk}": 1, "key": "k", "deed": "cash", "price": "15.00"}
+    said = office.post(address(ticket_type), fields, follow=True).content.decode()
+    assert f"This form had sold order {first} before. Nothing more was sold." in said
+    for other in (
+        {"name": "Eve"},
+        {f"amount_{ticket_type.pk}": 2},
+        {"deed": "free"},
+        {"email": "e@e.example"},
+    ):
+        answer = office.post(address(ticket_type), {**fields, **other})
+        assert answer.status_code == 409, other
+        assert "Nothing was sold now" in answer.content.decode()
+    assert Inventory.objects.get().sold == 1
+
+    again = {**fields_of(answer), "deed": "total"}
+    shown = {**fields_of(office.post(address(ticket_type), again)), "deed": "cash"}
+    assert office.post(address(ticket_type), shown).status_code == 302
+    assert Inventory.objects.get().sold == 2
+
+
 def test_the_last_ticket_is_sold_once_beside_claims_of_buyers(
     seller: User, ticket_type_make: Callable[..., TicketType], user_make: Callable[..., User]
 ) -> None:
