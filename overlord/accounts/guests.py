@@ -111,6 +111,16 @@ def logged_in(request: HttpRequest, *, guest_id: int, user: User) -> None:
         follow(guest_id=guest_id, buyer_id=user.pk)
 
 
+@contextmanager
+def log_in_followed(request: HttpRequest) -> Iterator[None]:
+    """Let what the guest of a request holds follow to the account that this block logs in."""
+    guest_id = request.user.pk if is_guest(request) else None
+    yield
+    user = request.user
+    if guest_id is not None and isinstance(user, User) and user.pk != guest_id:
+        logged_in(request, guest_id=guest_id, user=user)
+
+
 def left_as(request: HttpRequest) -> int | None:
     """Return the guest who logged in to this account in this session; None when nobody did."""
     found: int | None = request.session.get(_LEFT_AS_GUEST)

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
 from overlord.accounts import guests, limits, passwords, selectors, staff_services
-from overlord.accounts.models import StaffInvitation, User
+from overlord.accounts.models import StaffInvitation
 from overlord.kernel import client_address, clock
 from overlord.kernel.errors import Invalid
 from overlord.kernel.methods import allow
@@ -63,15 +63,9 @@ def _accept_new(request: HttpRequest, signed: str, found: StaffInvitation) -> Ht
         for field, sentences in refused.facts.get("errors", {}).items():
             form.add_error(field if field in form.fields else None, sentences)
         return _page(request, found, status=HTTPStatus.BAD_REQUEST, form=form)
-    _log_in(request, user)
+    with guests.log_in_followed(request):
+        login(request, user)
     return _welcome(request, found)
-
-
-def _log_in(request: HttpRequest, user: User) -> None:
-    guest_id = request.user.pk if guests.is_guest(request) else None
-    login(request, user)
-    if guest_id is not None:
-        guests.logged_in(request, guest_id=guest_id, user=user)
 
 
 def _page(

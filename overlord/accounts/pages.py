@@ -54,11 +54,9 @@ class Login(NextPageMixin, views.LoginView):
         return super().dispatch(request, *args, **kwargs)
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
-        guest_id = self.request.user.pk if guests.is_guest(self.request) else None
-        response = super().form_valid(form)
+        with guests.log_in_followed(self.request):
+            response = super().form_valid(form)
         services.language_keep(user_id=self.request.user.pk, language=languages.of_request(self.request))
-        if guest_id is not None:
-            guests.logged_in(self.request, guest_id=guest_id, user=form.get_user())
         return response
 
 
@@ -146,11 +144,14 @@ class PasswordResetSent(views.PasswordResetDoneView):
 
 
 class PasswordNew(views.PasswordResetConfirmView):
+    """Take a new password, and log in. What a guest held who had forgotten it follows, as at a log-in."""
+
     template_name = "accounts/password_new.html"
     success_url = reverse_lazy("home")
     post_reset_login = True
 
     def form_valid(self, form: SetPasswordForm) -> HttpResponse:
-        response = super().form_valid(form)
+        with guests.log_in_followed(self.request):
+            response = super().form_valid(form)
         messages.success(self.request, _("Your password has been changed. You are logged in."))
         return response

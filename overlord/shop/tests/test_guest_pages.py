@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from checkout import services as checkout
 from checkout.models import Payment
+from overlord.accounts import services as accounts
 from overlord.accounts.models import User
 from tickets.models import Reservation, TicketType
 
@@ -221,6 +222,19 @@ class TestLoggingIn:
         assert (held.buyer, held.state, held.expires_at) == (buyer, "held", ends)
         assert pay(visitor, place, email="", name="")["Location"] == place
         assert Payment.objects.get().buyer == buyer
+
+    def test_who_has_forgotten_the_password_keeps_the_hold_too(
+        self, visitor: Client, buyer: User, ticket_type: TicketType
+    ) -> None:
+        place, _ = self.led(visitor, buyer, ticket_type)
+        accounts.password_reset_send(user_id=buyer.pk, base_url="http://testserver")
+        link = re.search(r"http://testserver(\S+)", str(mail.outbox[-1].body))
+        assert link
+        form = visitor.get(link[1])["Location"]
+        new = {"new_password1": "battery staple", "new_password2": "battery staple"}
+        assert submit(visitor, form, form, **new).status_code == 302
+        assert "Your tickets are on hold" in text(visitor.get(place))
+        assert Reservation.objects.get().buyer == buyer
 
     def test_who_logs_in_from_any_page_finds_all_holds_under_my_tickets(
         self, visitor: Client, buyer: User, ticket_type_make: Callable[..., TicketType]
