@@ -1,7 +1,12 @@
-"""How often one buyer, and one address, may try to pay."""
+"""How often one buyer, and one address, may try to pay, or name an e-mail address that is another's."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.http import HttpRequest
 
+from checkout.rules import Contact
+from overlord.accounts.operations import EmailHasAccount
 from overlord.kernel import client_address, rate_limits
 from overlord.kernel.errors import TooMany
 from overlord.kernel.rate_limits import Limit
@@ -9,6 +14,9 @@ from overlord.kernel.rate_limits import Limit
 PAY_FIRST = Limit(name="pay-first", amount=3, seconds=600)
 PAY_AGAIN_BY_BUYER = Limit(name="pay-again-buyer", amount=17, seconds=600)
 PAY_AGAIN_BY_ADDRESS = Limit(name="pay-again-address", amount=100, seconds=600)
+
+TAKEN_BY_BUYER = Limit(name="taken-buyer", amount=10, seconds=600)
+TAKEN_BY_ADDRESS = Limit(name="taken-address", amount=600, seconds=600)
 
 
 def count_pay(request: HttpRequest, *, buyer_id: int) -> None:
@@ -22,3 +30,24 @@ def count_pay(request: HttpRequest, *, buyer_id: int) -> None:
     except TooMany:
         rate_limits.count(PAY_AGAIN_BY_BUYER, buyer_id)
         rate_limits.count(PAY_AGAIN_BY_ADDRESS, client_address.of_request(request))
+
+
+@contextmanager
+def taken_counted(request: HttpRequest, *, buyer_id: int, contact: Contact | None) -> Iterator[None]:
+    """Count an e-mail address that turns out to be an account's in this block; raise TooMany after too many.
+
+    So nobody finds out by trying who has an account. Any other address is not counted, and without one nothing is
+    asked.
+    """
+    if contact is None:
+        yield
+        return
+    counted = ((TAKEN_BY_BUYER, buyer_id), (TAKEN_BY_ADDRESS, client_address.of_request(request)))
+    for limit, by in counted:
+        rate_limits.check(limit, by)
+    try:
+        yield
+    except EmailHasAccount:
+        for limit, by in counted:
+            rate_limits.count(limit, by)
+        raise

@@ -50,12 +50,14 @@ class PaymentList(APIView):
         """Make the payment of a reservation's whole order, or return the one there is."""
         body = serializers.PaymentInput(data=request.data)
         body.is_valid(raise_exception=True)
-        payment, made = services.payment_create(
-            buyer_id=actor_id(request),
-            reservation_id=body.validated_data["reservation_id"],
-            gateway=settings.PAYMENT_GATEWAY,
-            contact=_contact(body),
-        )
+        contact = _contact(body)
+        with limits.taken_counted(request._request, buyer_id=actor_id(request), contact=contact):
+            payment, made = services.payment_create(
+                buyer_id=actor_id(request),
+                reservation_id=body.validated_data["reservation_id"],
+                gateway=settings.PAYMENT_GATEWAY,
+                contact=contact,
+            )
         return Response(
             _shown(payment),
             status=status.HTTP_201_CREATED if made else status.HTTP_200_OK,

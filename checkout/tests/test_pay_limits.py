@@ -77,3 +77,21 @@ def test_the_page_says_when_to_try_again_and_keeps_the_card(buyer: User, ticket_
     assert (answer.status_code, bool(answer["Retry-After"])) == (429, True)
     assert "Too many attempts" in answer.content.decode()
     assert 'value="slow" selected' in answer.content.decode()
+
+
+def test_who_names_addresses_of_accounts_is_soon_answered_alike_for_any(
+    user_make: Callable[..., User], ticket_type: TicketType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = rate_limits.Limit(name="taken-buyer", amount=2, seconds=600)
+    monkeypatch.setattr(limits, "TAKEN_BY_BUYER", few)
+    taken = [user_make().email for _ in range(3)]
+    guest = api_of(user_make(is_guest=True, email=""))
+    held = reserve(guest, ticket_type).json()["id"]
+
+    def name(**email: str) -> int:
+        status: int = guest.post(PAYMENTS, {"reservation_id": held, **email}, format="json").status_code
+        return status
+
+    tried = [name(email=each) for each in [*taken, "nobody@example.org"]]
+    assert tried == [409, 409, 429, 429]
+    assert name() == 201, "without an address all goes on"

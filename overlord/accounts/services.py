@@ -94,9 +94,9 @@ def email_code_request(*, guest_id: int, email: str, address: str, now: datetime
     """
     if not User.objects.filter(pk=guest_id, is_guest=True).exists():
         raise NotAGuest("An account has an address already.")
+    limits.count_email_code(address=address, email=selectors.folded(email))
     if selectors.is_email_of_account(email=email):
         raise operations.EmailHasAccount("There is an account with this e-mail address. Log in to it.")
-    limits.count_email_code(address=address, email=selectors.folded(email))
     asked = {"email": email, "nonce": secrets.token_hex(16), "tries": 0, "expires_at": now + CODE_LIFETIME}
     made, _is_new = EmailCode.objects.update_or_create(pk=guest_id, defaults=asked)
     if not enqueue("accounts.email_code_send", queue=Queue.MAIL, user_id=guest_id):

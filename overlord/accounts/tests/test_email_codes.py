@@ -156,6 +156,16 @@ def test_an_address_gets_so_many_mails_whoever_asks(limits_on: None, user_make: 
     assert statuses == [202] * most + [429]
 
 
+def test_who_asks_for_many_addresses_does_not_learn_which_have_an_account(
+    limits_on: None, guest: User, user_make: Callable[..., User], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = rate_limits.Limit(name="code-address", amount=2, seconds=600)
+    monkeypatch.setattr(limits, "EMAIL_CODE_BY_ADDRESS", few)
+    taken = [user_make().email for _ in range(3)]
+
+    assert [ask(guest, each).status_code for each in [*taken, "nobody@example.org"]] == [409, 409, 429, 429]
+
+
 def test_without_a_broker_it_says_that_nothing_is_sent(guest: User, monkeypatch: pytest.MonkeyPatch) -> None:
     away = SimpleNamespace(broker=lambda: Redis(port=1, retry=Retry(NoBackoff(), 0)))
     monkeypatch.setattr(queues, "redis_client", away)
