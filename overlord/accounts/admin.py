@@ -3,9 +3,12 @@
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group
 from django.http import HttpRequest
 
+from overlord.accounts import selectors
 from overlord.accounts.forms import AdminAddUserForm, AdminLoginForm
 from overlord.accounts.models import User
 
@@ -41,11 +44,11 @@ class UserAdmin(DjangoUserAdmin):
         return [*own] if request.user.is_superuser else [*own, *RIGHTS]
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Let only superusers change a superuser or their password."""
+        """Let nobody change who may do more than they may themselves, or that person's password."""
         return _may(request, obj) and super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Let nobody delete themselves, and only superusers a superuser."""
+        """Let nobody delete themselves, or who may do more than they may."""
         is_own = obj is not None and obj.pk == request.user.pk
         return not is_own and _may(request, obj) and super().has_delete_permission(request, obj)
 
@@ -59,4 +62,24 @@ class UserAdmin(DjangoUserAdmin):
 
 
 def _may(request: HttpRequest, obj: User | None) -> bool:
-    return request.user.is_superuser or obj is None or not obj.is_superuser
+    """Return whether the user has all rights of an account: who sets its password can log in with it."""
+    if request.user.is_superuser or obj is None:
+        return True
+    return selectors.rights_of(user_id=selectors.actor_id(request)).cover(selectors.rights(obj))
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class GroupAdmin(DjangoGroupAdmin):
+    """Groups with their permissions. Only superusers change them, as they alone give permissions."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.is_superuser
+
+    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return request.user.is_superuser
+
+    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return request.user.is_superuser

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
 from django.test import Client
 
 from overlord.accounts.models import User
+from tests.clients import permit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -55,6 +56,43 @@ def test_a_clerk_changes_no_superuser_nor_their_password(clerk: Client, root: Us
     clerk.post("/admin/accounts/user/", action)
     root.refresh_from_db()
     assert root.check_password("correct horse")
+
+
+def test_a_clerk_changes_nobody_who_may_do_more(clerk: Client, user_make: Callable[..., User]) -> None:
+    organiser = permit(user_make(), "checkout.refund_payment")
+    assert change(clerk, organiser, email="clerk@example.org").status_code == 403
+    new = {"usable_password": "true", "password1": "another battery", "password2": "another battery"}
+    assert clerk.post(f"/admin/accounts/user/{organiser.pk}/password/", new).status_code == 403
+    assert clerk.post(f"/admin/accounts/user/{organiser.pk}/delete/", {"post": "yes"}).status_code == 403
+    action = {"action": "delete_selected", "_selected_action": [organiser.pk], "post": "yes"}
+    clerk.post("/admin/accounts/user/", action)
+    organiser.refresh_from_db()
+    assert organiser.check_password("correct horse")
+    assert organiser.email != "clerk@example.org"
+
+
+def test_a_clerk_changes_who_may_do_no_more(clerk: Client, user_make: Callable[..., User]) -> None:
+    other = permit(user_make(), "accounts.change_user")
+    assert change(clerk, other, first_name="Ada").status_code == 302
+    other.refresh_from_db()
+    assert other.first_name == "Ada"
+
+
+def test_only_superusers_change_what_a_group_may_do(user_make: Callable[..., User], root: User) -> None:
+    group, right = Group.objects.create(name="Door"), Permission.objects.get(codename="refund_payment")
+    names = ("add_group", "change_group", "delete_group", "view_group")
+    clerk = permit(user_make(), *(f"auth.{name}" for name in names))
+    clerk.groups.add(group)
+    one = f"/admin/auth/group/{group.pk}/change/"
+    sent = {"name": "Door", "permissions": [right.pk]}
+    for user, is_changed in ((clerk, False), (root, True)):
+        client = Client()
+        client.force_login(user)
+        assert client.get(one).status_code == 200, "who may see it sees it"
+        assert client.post(one, sent).status_code == (302 if is_changed else 403)
+        assert group.permissions.exists() == is_changed
+        added = client.post("/admin/auth/group/add/", {"name": f"of {user.pk}"})
+        assert added.status_code == (302 if is_changed else 403)
 
 
 def test_a_superuser_gives_rights(root: User, buyer: User) -> None:
