@@ -283,6 +283,12 @@ def orders_live(*, buyer_id: int) -> list[int]:
     return sorted(set(live.annotate(order=Coalesce("lead_id", "id")).values_list("order", flat=True)))
 
 
+def orders_paid(*, buyer_id: int) -> list[int]:
+    """Return the orders of a buyer that are paid, the earliest first."""
+    paid = Reservation.objects.filter(buyer_id=buyer_id, state=ReservationState.VALIDATED)
+    return sorted(set(paid.annotate(order=Coalesce("lead_id", "id")).values_list("order", flat=True)))
+
+
 def order_id_of(*, buyer_id: int, reservation_id: int) -> int | None:
     """Return the order that one of the buyer's reservations belongs to."""
     found = Reservation.objects.filter(pk=reservation_id, buyer_id=buyer_id).first()

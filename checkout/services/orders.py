@@ -12,6 +12,7 @@ from overlord.accounts import operations as accounts
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from tickets import operations as tickets
+from tickets import selectors as ticket_selectors
 from tickets.admission import operations as admission
 from tickets.models import Reservation
 
@@ -34,9 +35,10 @@ def receipt_resend(*, staff_id: int, order_id: int) -> None:
 
 
 def address_change(*, staff_id: int, order_id: int, before: str, email: str, name: str) -> None:
-    """Change where a guest's mails go, and let the link that went to the earlier address work no more.
+    """Change where a guest's mails go, and let all links that went to the earlier address work no more.
 
-    `before` is the address that staff saw. Raises NotFound, AddressOfAccount, OrderOutdated and EmailHasAccount.
+    A guest has one address for all orders. `before` is the one that staff saw. Raises NotFound, AddressOfAccount,
+    OrderOutdated and EmailHasAccount.
     """
     with db.transaction():
         order = _order(order_id)
@@ -46,7 +48,9 @@ def address_change(*, staff_id: int, order_id: int, before: str, email: str, nam
         if buyer.contact_email != before:
             raise order_rules.OrderOutdated()
         accounts.guest_contact_set(user_id=buyer.pk, email=email, name=name)
-        admission.order_link_renew(order_id=order_id)
+        if email != before:
+            for each in {order_id, *ticket_selectors.orders_paid(buyer_id=buyer.pk)}:
+                admission.order_link_renew(order_id=each)
         _record(order, staff_id, OrderDeed.ADDRESS, f"from {before or 'none'} to {email}", now=db.now())
 
 

@@ -22,7 +22,7 @@ from overlord.accounts.selectors import actor_id
 from overlord.box_office import selectors
 from overlord.kernel import money
 from overlord.kernel.errors import DomainError, NotFound
-from overlord.kernel.form_fields import WholeNumberField, wrong
+from overlord.kernel.form_fields import OneLineField, WholeNumberField, wrong
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID
 from overlord.shop import error_messages
@@ -38,9 +38,9 @@ class AddressForm(forms.Form):
     email = forms.EmailField(
         label=_lazy("E-mail address"),
         max_length=rules.EMAIL_LENGTH,
-        help_text=_lazy("The link sent to the earlier address no longer works."),
+        help_text=_lazy("The links sent to the earlier address no longer work."),
     )
-    name = forms.CharField(label=_lazy("Name"), max_length=rules.BUYER_NAME_LENGTH, required=False)
+    name = OneLineField(label=_lazy("Name"), max_length=rules.BUYER_NAME_LENGTH, required=False)
 
 
 class NoteForm(forms.Form):

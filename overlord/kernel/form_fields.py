@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
+from overlord.kernel import texts
 from overlord.kernel.errors import WrongValue
 from overlord.kernel.numbers import whole_number
 
@@ -39,6 +40,22 @@ class WholeNumberField(forms.IntegerField):
         given = value.strip() if isinstance(value, str) else value
         try:
             return whole_number(given, least=self.min_value, most=self.max_value)
+        except ValueError as error:
+            raise ValidationError(wrong(error), code="invalid") from None
+
+
+class OneLineField(forms.CharField):
+    """A text on one line, as `texts.one_line` reads it."""
+
+    max_length: int
+
+    def __init__(self, *, max_length: int, **options: Any) -> None:
+        super().__init__(max_length=max_length, **options)
+
+    def clean(self, value: Any) -> str:
+        text: str = super().clean(value)
+        try:
+            return texts.one_line(text, most=self.max_length) if text else ""
         except ValueError as error:
             raise ValidationError(wrong(error), code="invalid") from None
 

@@ -207,6 +207,28 @@ class TestAddress:
         assert admission.order_link(order_id=paid.reservation_id) != link
         assert "address changed, from old@example.org to new@example.org" in page_of(office, paid)
 
+    def test_the_links_of_the_guests_other_orders_end_too(
+        self, office: Client, paid: Payment, guest: User, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        other = claim(guest.pk, ticket_type_make(price_minor=0), 1).reservation["id"]
+        services.reservation_pay(buyer_id=guest.pk, reservation_id=other, gateway="sandbox", token="free")
+        links = [admission.order_link(order_id=each) for each in (paid.reservation_id, other)]
+        sent = {"before": "old@example.org", "email": "old@example.org", "name": "Ada L"}
+        act(office, paid.reservation_id, "address", **sent)
+        assert links == [admission.order_link(order_id=each) for each in (paid.reservation_id, other)]
+        act(office, paid.reservation_id, "address", **{**sent, "email": "new@example.org"})
+        for link in links:
+            assert Client().get(f"/t/{link}/").status_code == 404, "who reads the earlier address has it"
+
+    def test_a_name_is_one_line(self, office: Client, paid: Payment, guest: User) -> None:
+        sent = {"before": "old@example.org", "email": "old@example.org", "name": "Ada\n  L"}
+        act(office, paid.reservation_id, "address", **sent)
+        guest.refresh_from_db()
+        assert guest.contact_name == "Ada L"
+        assert "control character" in act(
+            office, paid.reservation_id, "address", **{**sent, "name": "A\x1bL"}
+        )
+
     def test_an_outdated_page_changes_nothing(self, office: Client, paid: Payment, guest: User) -> None:
         sent = {"before": "older@example.org", "email": "new@example.org", "name": ""}
         assert "Nothing was changed" in act(office, paid.reservation_id, "address", **sent)
