@@ -18,8 +18,8 @@ from tickets.rules import ReservationState
 def reservation_resize(*, reservation: Reservation, quantity: int, now: datetime) -> bool:
     """Change the quantity of a locked hold; return False when the inventory has too few tickets.
 
-    Raises the errors of `rules.check_resizable`, OverLimit, and for more tickets with a voucher CodeEnded and
-    CodeUsedUp.
+    Raises the errors of `rules.check_resizable`, OverLimit, and for more tickets with a voucher those of
+    `_voucher_step`.
     """
     rules.check_resizable(
         state=reservation.state,
@@ -68,11 +68,17 @@ def _check_limit(reservation: Reservation, quantity: int) -> None:
 def _voucher_step(reservation: Reservation, step: int) -> bool:
     """Lock the voucher of a locked hold and return whether it opens its types early.
 
-    Raises CodeEnded and CodeUsedUp unless it is good for `step` tickets more.
+    Raises CodeEnded, CodeChanged and CodeUsedUp unless it is good for `step` tickets more at the hold's price.
     """
     operations.vouchers_lock([reservation])
     facts = voucher_selectors.facts_of(voucher_id=int(reservation.voucher_id or 0))
     if step > 0:
         facts = voucher_rules.check_usable(facts)
+        voucher_rules.check_unchanged(
+            facts,
+            ticket_type=reservation.ticket_type_id,
+            unit_price_minor=reservation.unit_price_minor,
+            discount_minor=reservation.discount_minor or 0,
+        )
         voucher_rules.check_left(replace(facts, due_holds=()), quantity=step)
     return facts is not None and facts.opens_early

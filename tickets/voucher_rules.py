@@ -58,6 +58,13 @@ class CodeNotForType(Conflict):
     sentence = "This code is not for the tickets that you chose."
 
 
+class CodeChanged(Conflict):
+    code = "code_changed"
+    sentence = (
+        "Your code gives something else now. What is on hold keeps its price. Release it to reserve more."
+    )
+
+
 class CodeExists(Conflict):
     code = "code_exists"
     sentence = "This event has a code with this text already."
@@ -120,6 +127,18 @@ def check_left(facts: VoucherFacts, *, quantity: int) -> None:
     """
     if facts.left is not None and facts.left < quantity and not facts.due_holds:
         raise CodeUsedUp(available=facts.left)
+
+
+def check_unchanged(
+    facts: VoucherFacts, *, ticket_type: int, unit_price_minor: int, discount_minor: int
+) -> None:
+    """Raise CodeChanged unless a voucher is still for a hold's type, and gives what the hold has got.
+
+    What is on hold keeps its price. More of it is reserved now, so that the voucher as it is now decides.
+    """
+    now = price_with(facts.price_rule, facts.price_value, unit_price_minor + discount_minor)
+    if ticket_type not in facts.covers or now != unit_price_minor:
+        raise CodeChanged()
 
 
 def state_of(

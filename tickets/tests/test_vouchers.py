@@ -241,6 +241,21 @@ class TestCounting:
         assert api.patch(made["Location"], {"amount": 3}, format="json").json()["code"] == "code_ended"
         assert api.patch(made["Location"], {"amount": 1}, format="json").status_code == 200
 
+    @pytest.mark.parametrize(
+        "change",
+        [{"price_value": 5}, {"price_rule": "less"}, {"all_types": False, "price_value": 10}],
+        ids=["another value", "another rule", "other types"],
+    )
+    def test_a_hold_does_not_grow_at_a_price_that_its_code_no_longer_gives(
+        self, api: APIClient, ticket_type: TicketType, voucher: Voucher, change: dict[str, Any]
+    ) -> None:
+        made = reserve_with(api, ticket_type, "SPRING", 2)
+        Voucher.objects.update(**change)
+
+        assert api.patch(made["Location"], {"amount": 3}, format="json").json()["code"] == "code_changed"
+        fewer = api.patch(made["Location"], {"amount": 1}, format="json").json()
+        assert (fewer["amount"], fewer["unit_price"]) == (1, "13.50")
+
     def test_a_claim_that_needs_due_holds_releases_them(
         self,
         api: APIClient,
