@@ -135,10 +135,11 @@ def _offer_page(request: HttpRequest, form: SetUpForm, *, status: int) -> HttpRe
 def _renew(request: HttpRequest, factor: SecondFactor) -> HttpResponse:
     """Make new backup codes."""
     try:
-        return _codes_page(request, services.backup_codes_make(user_id=actor_id(request), factor=factor))
+        codes = services.backup_codes_make(user_id=actor_id(request), factor=factor, now=clock.now())
     except FactorOutdated as refused:
         messages.warning(request, error_messages.detail_of(refused))
         return redirect("second_factor")
+    return _codes_page(request, codes)
 
 
 def _codes_page(request: HttpRequest, codes: list[str]) -> HttpResponse:

@@ -91,12 +91,13 @@ def factor_show(*, user_id: int, code: str, now: datetime) -> SecondFactor:
     return factor
 
 
-def backup_codes_make(*, user_id: int, factor: SecondFactor) -> list[str]:
+def backup_codes_make(*, user_id: int, factor: SecondFactor, now: datetime) -> list[str]:
     """Return new backup codes for the factor that their owner saw; the earlier ones end. Raise FactorOutdated."""
     with db.transaction():
         present = SecondFactor.objects.filter(pk=user_id).select_for_update().first()
         if present is None or present.made_at != factor.made_at:
             raise FactorOutdated()
+        journal.entry_add(actor_id=user_id, action=Action.BACKUP_CODES_MADE, now=now, person_id=user_id)
         return _codes_renew(user_id)
 
 

@@ -24,6 +24,8 @@ class Action(StrEnum):
     PICTURE_REMOVED = "picture_removed"
     SALE_PAUSED = "sale_paused"
     SALE_RESUMED = "sale_resumed"
+    LOOK_CHANGED = "look_changed"
+    LOGO_CHANGED = "logo_changed"
     EVENTS_LOADED = "events_loaded"
     CODES_MADE = "codes_made"
     CODE_CHANGED = "code_changed"
@@ -44,6 +46,7 @@ class Action(StrEnum):
     STAFF_ROLES_CHANGED = "staff_roles_changed"
     STAFF_ACCESS_ENDED = "staff_access_ended"
     SECOND_FACTOR_SET = "second_factor_set"
+    BACKUP_CODES_MADE = "backup_codes_made"
     SECOND_FACTOR_RESET = "second_factor_reset"
     PERSON_EXPORTED = "person_exported"
     PERSON_ERASED = "person_erased"
@@ -59,6 +62,8 @@ SENTENCES: dict[str, Any] = {
     Action.PICTURE_REMOVED: _lazy("Removed the picture of the event"),
     Action.SALE_PAUSED: _lazy("Paused the sale"),
     Action.SALE_RESUMED: _lazy("Resumed the sale"),
+    Action.LOOK_CHANGED: _lazy("Changed the look of the shop"),
+    Action.LOGO_CHANGED: _lazy("Changed the logo of the shop"),
     Action.EVENTS_LOADED: _lazy("Put %(count)s events of a file on sale"),
     Action.CODES_MADE: _lazy("Made %(count)s codes of the event, the first of them %(code)s"),
     Action.CODE_CHANGED: _lazy("Changed the code %(code)s of the event"),
@@ -79,6 +84,7 @@ SENTENCES: dict[str, Any] = {
     Action.STAFF_ROLES_CHANGED: _lazy("Changed the roles of a person to: %(roles)s"),
     Action.STAFF_ACCESS_ENDED: _lazy("Ended the access of a person"),
     Action.SECOND_FACTOR_SET: _lazy("Set up a second factor"),
+    Action.BACKUP_CODES_MADE: _lazy("Made new backup codes for the second factor"),
     Action.SECOND_FACTOR_RESET: _lazy("Reset the second factor of a person"),
     Action.PERSON_EXPORTED: _lazy("Exported what is kept of a person"),
     Action.PERSON_ERASED: _lazy("Erased a person"),

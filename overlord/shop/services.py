@@ -1,5 +1,6 @@
 """Use cases of the shop's look, for the organiser's pages."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.http import QueryDict
@@ -28,8 +29,11 @@ def look_form() -> LookForm:
     return LookForm(instance=selectors.look())
 
 
-def look_save(*, data: QueryDict) -> LookSaved:
-    """Save the look as a form says. One with mistakes, or one made from an earlier look, saves nothing."""
+def look_save(*, data: QueryDict, then: Callable[[], None]) -> LookSaved:
+    """Save the look as a form says. One with mistakes, or one made from an earlier look, saves nothing.
+
+    `then` is called in the transaction of what is saved: the caller writes down there who did it.
+    """
     with db.transaction():
         look = operations.look_lock()
         outdated = look_forms.outdated(look, data)
@@ -38,11 +42,12 @@ def look_save(*, data: QueryDict) -> LookSaved:
         is_saved = form.is_valid()
         if is_saved:
             operations.look_set(look=form.save(commit=False))
+            then()
     return LookSaved(form=form, is_saved=is_saved)
 
 
-def look_logo_set(*, version: int, content: bytes | None) -> None:
-    """Show an uploaded picture as the logo, or none; raise PictureRefused and LookOutdated.
+def look_logo_set(*, version: int, content: bytes | None, then: Callable[[], None]) -> None:
+    """Show an uploaded picture as the logo, or none; call `then` as above. Raise PictureRefused and LookOutdated.
 
     An earlier logo is deleted at night, when no open page needs it.
     """
@@ -57,3 +62,4 @@ def look_logo_set(*, version: int, content: bytes | None) -> None:
             pictures.picture_keep(name, files)
         look.logo = name
         operations.look_set(look=look)
+        then()

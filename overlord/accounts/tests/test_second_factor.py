@@ -20,6 +20,8 @@ from overlord.accounts import limits, one_time_codes, second_factor, selectors, 
 from overlord.accounts import second_factor_services as services
 from overlord.accounts.models import ApiToken, BackupCode, SecondFactor, User
 from overlord.accounts.rules import FactorOutdated, WrongCode
+from overlord.journal.actions import Action
+from overlord.journal.models import JournalEntry
 from overlord.kernel import rate_limits
 from tests.clients import permit
 from tests.threads import together
@@ -185,6 +187,11 @@ class TestPages:
         assert client.post(PAGE, {"renew": "1"}).status_code == 200
         with pytest.raises(WrongCode):
             services.factor_show(user_id=cashier.pk, code=old[0], now=timezone.now())
+        written = JournalEntry.objects.order_by("pk").values_list("actor", "action", "person")
+        assert list(written) == [
+            (cashier.pk, action, cashier.pk)
+            for action in (Action.SECOND_FACTOR_SET, Action.BACKUP_CODES_MADE)
+        ]
 
 
 def set_new_step(user: User) -> str:

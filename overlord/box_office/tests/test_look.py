@@ -13,6 +13,8 @@ from django.test import Client
 from PIL import Image
 
 from overlord.accounts.models import User
+from overlord.journal.actions import Action
+from overlord.journal.models import JournalEntry
 from overlord.shop import look
 from overlord.shop.models import ACCENT, ACCENT_DARK, Look
 from overlord.shop.permissions import Permission
@@ -61,6 +63,7 @@ def page(client: Client, path: str) -> str:
 
 def test_what_staff_set_is_on_every_page(organiser: Client, ticket_type: TicketType) -> None:
     assert save(organiser, **OURS)["Location"] == "/office/look/"
+    assert JournalEntry.objects.get().action == Action.LOOK_CHANGED
     for path in ("/", f"/events/{ticket_type.event_id}/", "/login/", "/imprint/"):
         shown = page(Client(), path)
         assert "Club &lt;Nord&gt;</title>" in shown, path

@@ -355,6 +355,8 @@ def test_the_usual_roles_are_made_by_who_may_do_all(organiser: User, foreman: Us
     assert Group.objects.count() == before
     assert browser(organiser).post("/office/people/roles/").status_code == 302
     assert Group.objects.count() == len(ROLES)
+    made = JournalEntry.objects.filter(action=Action.ROLES_MADE).order_by("pk")
+    assert [each.actor_id for each in made] == [None, organiser.pk], "the first is the fixture's command"
     Group.objects.all().delete()
     root = user_make(is_staff=True, is_superuser=True)
     assert "/office/people/roles/" in browser(root).get("/office/people/").content.decode()
