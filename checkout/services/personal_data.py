@@ -142,7 +142,7 @@ def person_erase(*, user_id: int, staff_id: int | None = None, said: str | None 
             raise Unfinished(", ".join(going_on))
         for label, (buyer, instead) in NAMING.items():
             apps.get_model(label)._base_manager.filter(**{buyer: user_id}).update(**instead)
-        for address in filter(None, {user.email, user.contact_email}):
+        for address in user.addresses:
             _address_forget(address)
         journal.entry_add(actor_id=staff_id, action=Action.PERSON_ERASED, person_id=user_id, now=db.now())
 

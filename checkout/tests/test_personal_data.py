@@ -250,6 +250,24 @@ class TestPages:
         assert [found_in_database(word) for word in MARKS] == [[], [], []]
         audit()
 
+    def test_a_guest_is_found_and_forgotten_by_an_address_that_was_proven_before(
+        self, clerk: Client, user_make: Callable[..., User]
+    ) -> None:
+        proven = {"verified_email": "wanda@old.example", "contact_email": "w@new.example"}
+        guest = user_make(username="guest-1", is_guest=True, email="", **proven)
+        now = timezone.now()
+        StaffInvitation.objects.create(
+            email="Wanda@old.example",
+            role=Group.objects.create(name="Door"),
+            invited_by=user_make(),
+            created_at=now,
+            expires_at=now,
+        )
+        place = f"/office/personal-data/{guest.pk}/"
+        assert place in clerk.get("/office/personal-data/?q=wanda@old").content.decode()
+        assert clerk.post(place, {"said": "w@new.example"}).status_code == 302
+        assert [found_in_database(word) for word in MARKS] == [[], [], []]
+
     def test_it_waits_for_what_is_going_on(
         self, clerk: Client, person: User, ticket_type: TicketType
     ) -> None:

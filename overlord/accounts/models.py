@@ -149,6 +149,11 @@ class User(AbstractUser):
         return self.email or self.contact_email
 
     @property
+    def addresses(self) -> set[str]:
+        """Return the e-mail addresses that this user has or had: a guest may give another after proving one."""
+        return {self.email, self.contact_email, self.verified_email} - {""}
+
+    @property
     def shown_name(self) -> str:
         """Return what mails call this user; nothing for a guest who gave no name."""
         return self.contact_name or ("" if self.is_guest else self.username)

@@ -105,7 +105,7 @@ def user_anonymise(*, user_id: int) -> None:
 
 def _invitations_delete(user: User) -> None:
     """Delete the invitations that went to a user's addresses, or that the user accepted."""
-    keys = [NameKey(Value(address)) for address in (user.email, user.contact_email) if address]
+    keys = [NameKey(Value(address)) for address in user.addresses]
     sent = Q(accepted_by=user.pk)
     for key in keys:
         sent |= Q(email_key=key)

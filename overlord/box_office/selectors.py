@@ -150,5 +150,6 @@ def persons(*, search: str) -> list[User]:
     """Return the newest people whose name or e-mail address has this part, 50 at most."""
     named = Q(username__icontains=search) | Q(email__icontains=search)
     named |= Q(contact_name__icontains=search) | Q(contact_email__icontains=search)
+    named |= Q(verified_email__icontains=search)
     named |= Q(first_name__icontains=search) | Q(last_name__icontains=search)
     return list(User.objects.filter(named).order_by("-pk")[:ORDERS_SHOWN])
