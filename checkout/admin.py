@@ -263,7 +263,7 @@ class UnmatchedChargeAdmin(ReadOnlyAdmin):
         said = "The gateway is asked to pay these back. Each is closed as soon as the gateway has accepted."
         self.message_user(request, said, messages.SUCCESS)
 
-    @admin.action(description="Close the selected incidents", permissions=["act"])
+    @admin.action(description="Close the selected charges", permissions=["act"])
     def close(self, request: HttpRequest, charges: QuerySet[UnmatchedCharge]) -> None:
         services.unmatched_charges_close(
             staff_id=actor_id(request), ids=list(charges.values_list("pk", flat=True))

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from django.db.models import F, Q, QuerySet
-from django.db.models.functions import Greatest
+from django.db.models.functions import Coalesce, Greatest
 
 from checkout import projections, rules, selectors, sql
 from checkout.gateways.protocol import ListedCharge, new_nonce
@@ -318,12 +318,22 @@ def unmatched_charge_lock(*, charge_id: int) -> UnmatchedCharge:
     return charge
 
 
-def unmatched_charges_close(*, ids: Collection[int], refund: str, now: datetime) -> list[str]:
-    """Close open charges that no payment has and return their names; `refund` is the gateway's for a refund."""
+def unmatched_charge_paid_back(*, charge_id: int, refund: str, now: datetime) -> bool:
+    """Close a charge that no payment has, with the gateway's name for its refund; False: it has one already.
+
+    Somebody may have closed it while the gateway was asked: then it gets the name.
+    """
+    db.transaction_required()
+    found = UnmatchedCharge.objects.filter(Q(closed_at=None) | Q(refund_reference=""), pk=charge_id)
+    return bool(found.update(closed_at=Coalesce("closed_at", now), refund_reference=refund))
+
+
+def unmatched_charges_close(*, ids: Collection[int], now: datetime) -> list[str]:
+    """Close open charges that no payment has and return their names."""
     db.transaction_required()
     found = UnmatchedCharge.objects.filter(pk__in=ids, closed_at=None).order_by("pk")
     names = list(found.select_for_update(no_key=True).values_list("gateway_reference", flat=True))
-    found.update(closed_at=now, refund_reference=refund)
+    found.update(closed_at=now)
     return names
 
 

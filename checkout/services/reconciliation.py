@@ -68,8 +68,9 @@ def unmatched_charge_refund(*, staff_id: int | None, charge_id: int) -> RefundOu
     if answer.outcome != RefundOutcome.FAILED and answer.reference:
         with db.transaction():
             now = db.now()
-            names = operations.unmatched_charges_close(ids=[charge.pk], refund=answer.reference, now=now)
-            _charges_journal(staff_id, Action.CHARGE_PAID_BACK, names, now=now)
+            if operations.unmatched_charge_paid_back(charge_id=charge.pk, refund=answer.reference, now=now):
+                names = [charge.gateway_reference]
+                _charges_journal(staff_id, Action.CHARGE_PAID_BACK, names, now=now)
     return answer.outcome
 
 
@@ -77,7 +78,7 @@ def unmatched_charges_close(*, staff_id: int, ids: Collection[int]) -> int:
     """Close charges without a payment that were dealt with elsewhere, and count them."""
     with db.transaction():
         now = db.now()
-        names = operations.unmatched_charges_close(ids=ids, refund="", now=now)
+        names = operations.unmatched_charges_close(ids=ids, now=now)
         _charges_journal(staff_id, Action.CHARGE_CLOSED, names, now=now)
         return len(names)
 

@@ -2,7 +2,9 @@
 
 import base64
 import json
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from celery import current_app
@@ -13,9 +15,13 @@ from rest_framework.test import APIClient
 
 from checkout import gateways, operations, selectors, services, tasks
 from checkout.gateways import ledger
+from checkout.gateways.sandbox import SandboxGateway
 from checkout.models import Payment, Receipt, UnmatchedCharge
 from checkout.rules import PaymentStatus, RefundOutcome
 from checkout.tests.paying import PAYMENTS, charges, pay, work
+from overlord.accounts.models import User
+from overlord.journal.actions import Action
+from overlord.journal.models import JournalEntry
 from overlord.kernel import db, redis_client
 from overlord.kernel.errors import NotFound
 from overlord.kernel.queues import Queue
@@ -104,6 +110,24 @@ class TestReconciliation:
         assert services.unmatched_charge_refund(staff_id=None, charge_id=charge.pk) == RefundOutcome.SUCCEEDED
 
         assert back(lost) == [charge.amount_minor]
+
+    def test_what_is_closed_while_it_is_paid_back_is_written_down_as_paid_back(
+        self, lost: str, user_make: Callable[..., User], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        reconcile()
+        charge, cashier = UnmatchedCharge.objects.get(gateway_reference=lost), user_make()
+        ask = SandboxGateway.refund
+
+        def meanwhile(gateway: SandboxGateway, **asked: Any) -> Any:
+            services.unmatched_charges_close(staff_id=cashier.pk, ids=[charge.pk])
+            return ask(gateway, **asked)
+
+        monkeypatch.setattr(SandboxGateway, "refund", meanwhile)
+        services.unmatched_charge_refund(staff_id=cashier.pk, charge_id=charge.pk)
+        charge.refresh_from_db()
+        assert charge.refund_reference != ""
+        deeds = JournalEntry.objects.order_by("pk").values_list("action", flat=True)
+        assert list(deeds) == [Action.CHARGE_CLOSED, Action.CHARGE_PAID_BACK]
 
     def test_what_was_paid_back_elsewhere_is_not_found(self, lost: str) -> None:
         sandbox = gateways.named("sandbox")
