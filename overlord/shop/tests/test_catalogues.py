@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
+from django.conf import settings
 from django.core.management import call_command
 from django.utils import translation
 from django.utils.translation import gettext
@@ -115,3 +116,10 @@ class TestUnmarked:
     )
     def test_an_unmarked_text_is_found(self, template: str, found: list[str]) -> None:
         assert unmarked({"planted.html": template}) == [f"planted.html: {each}" for each in found]
+
+
+def test_pages_tell_a_refusal_in_the_readers_language() -> None:
+    pages = [file for app in catalogues.APPS for file in (settings.BASE_DIR / app).rglob("*pages.py")]
+    assert len(pages) > 20
+    said_in_english = [file.name for file in pages if "refused.detail" in file.read_text("utf-8")]
+    assert said_in_english == [], "error_messages.detail_of(refused) is in the language of the page"
