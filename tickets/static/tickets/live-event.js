@@ -9,6 +9,8 @@ import { canReserve, ofTicketType } from "tickets/availability-labels.js";
 import * as ownTickets from "tickets/own-tickets.js";
 
 const REMOVED = 4404;
+const FRESH = { within: 1_000, kept: 1_000 }; // milliseconds; visitors share a page for one second
+const AGAIN = 10_000; // milliseconds, when the server's page could not be had
 
 class LiveEvent extends HTMLElement {
   connectedCallback() {
@@ -94,8 +96,10 @@ class LiveEvent extends HTMLElement {
 
   /** Take a part of the page from the server, which makes its HTML. */
   async renew(field) {
-    const fresh = (await freshPage({ within: 2_000 }))?.querySelector(`[data-field="${field}"]`);
+    const page = await freshPage(FRESH);
+    const fresh = page?.querySelector(`[data-field="${field}"]`);
     if (fresh) this.querySelector(`[data-field="${field}"]`).replaceWith(fresh.cloneNode(true));
+    else if (page === null && this.isConnected) setTimeout(() => this.renew(field), AGAIN);
   }
 
   showType(ticket) {
@@ -165,7 +169,7 @@ class LiveEvent extends HTMLElement {
 
   /** Take the rows of new ticket types from the server's page. */
   async addRows() {
-    const page = await freshPage({ within: 2_000 });
+    const page = await freshPage(FRESH);
     for (const { id } of this.event.tickets) {
       const row = this.row(id) ?? page?.querySelector(`.types [data-type="${id}"]`);
       if (!row) continue;

@@ -7,7 +7,8 @@ import { freshPage } from "shop/fresh-page.js";
 import { ofEvent } from "tickets/availability-labels.js";
 
 const MOST = 200; // events in a frame
-const SOON = 3_000; // milliseconds in which open pages fetch a changed list
+const KEPT = 2_000; // milliseconds: visitors share the page for one second, and all share its list for another
+const SOON = 2_000; // in which open pages fetch a changed list after that
 const LATER = 10_000; // and whether the last tickets are on hold or sold, which many pages ask at once
 const AGAIN = 30_000; // how often they ask while tickets are on hold
 
@@ -58,7 +59,7 @@ class LiveEvents extends HTMLElement {
   /** Replace the list by the server's, and keep the focus. */
   async refresh(within) {
     this.fetched = performance.now();
-    const page = await freshPage({ within });
+    const page = await freshPage({ within, kept: KEPT });
     const list = page?.querySelector("live-events");
     if (!list) return;
     const focused = this.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
