@@ -5,9 +5,9 @@ import "shop/hold-countdown.js";
 import { stageOf } from "checkout/stages.js";
 import { follow, now } from "realtime/live.js";
 import { setText } from "shop/formats.js";
-import { enableForm } from "shop/page.js";
+import { enableForm, loadAnew } from "shop/page.js";
 
-const RELOAD_AFTER = 3_000; // milliseconds after the end of a hold, if no frame came
+const LOADED_AFTER = 3_000; // milliseconds after the end of a hold, if no frame came
 
 class PaymentStatus extends HTMLElement {
   connectedCallback() {
@@ -18,7 +18,7 @@ class PaymentStatus extends HTMLElement {
     this.countdown.addEventListener("tick", ({ detail: left }) => {
       this.extension.hidden = left > offered;
     });
-    this.countdown.addEventListener("expired", () => setTimeout(() => this.expire(), RELOAD_AFTER));
+    this.countdown.addEventListener("expired", () => setTimeout(() => this.expire(), LOADED_AFTER));
     const print = this.querySelector("[data-print]");
     print.hidden = false;
     print.addEventListener("click", () => globalThis.print());
@@ -38,7 +38,7 @@ class PaymentStatus extends HTMLElement {
   show({ reservations, payments }) {
     const reservation = reservations.find(({ id }) => id === this.reservation);
     if (reservation === undefined) return; // it ended too long ago to be in the frame
-    if (this.changed(reservations, reservation)) return location.reload();
+    if (this.changed(reservations, reservation)) return loadAnew();
     const payment = payments.find((each) => each.reservation === reservation.order);
     this.countdown.setAttribute("until", reservation.expires_at);
     for (const field of ["error", "late-error"]) {
@@ -51,7 +51,7 @@ class PaymentStatus extends HTMLElement {
     const stage = stageOf(reservation, payment, now());
     // Only a refund changes a payment that stays paid, and the page says how much was refunded.
     const isChanged = this.version !== undefined && payment?.version !== this.version;
-    if (stage === "paid" && this.dataset.stage === "paid" && isChanged) return location.reload();
+    if (stage === "paid" && this.dataset.stage === "paid" && isChanged) return loadAnew();
     this.version = payment?.version;
     this.showStage(stage);
     this.dispatchEvent(new CustomEvent("action", { detail: payment?.requires_action ?? null }));
@@ -88,9 +88,9 @@ class PaymentStatus extends HTMLElement {
     this.slow = setTimeout(() => { note.hidden = false; }, Math.max(0, left));
   }
 
-  /** Reload when the hold has ended by the clock and no frame has said so. */
+  /** Load the page anew when the hold has ended by the clock and no frame has said so. */
   expire() {
-    if (["held", "failed"].includes(this.dataset.stage) && this.countdown.left() <= 0) location.reload();
+    if (["held", "failed"].includes(this.dataset.stage) && this.countdown.left() <= 0) loadAnew();
   }
 }
 

@@ -46,3 +46,35 @@ def test_a_fresh_page_is_never_older_than_what_asks_for_it(tmp_path: Path) -> No
       done(fetches);
     """
     assert scripts.run(tmp_path, CLOCK + script) == [1_000, 1_400, 6_000, 6_000]
+
+
+# A page that answered a form: `gone` has the addresses to which it went, and each reload.
+ANSWER = """
+const gone = [];
+let PaymentStatus;
+const listeners = {};
+const nothing = { addEventListener() {}, show() {}, left: () => 0 };
+Object.assign(globalThis, {
+  HTMLElement: class { dataset = {}; querySelector = () => nothing; getAttribute = () => null; },
+  customElements: { define: (name, type) => { if (name === "payment-status") PaymentStatus = type; } },
+  location: { pathname: "/checkout/7/pay/", search: "", reload: () => gone.push("reload") },
+  document: {
+    querySelector: () => null, querySelectorAll: () => [], addEventListener() {}, documentElement: { dataset: {} },
+  },
+  addEventListener: (name, listener) => { listeners[name] = listener; },
+});
+location.replace = (address) => gone.push(address);
+await import("checkout/payment-status.js");
+"""
+
+
+def test_a_page_that_answered_a_form_never_sends_it_again_by_itself(tmp_path: Path) -> None:
+    script = """
+      const status = new PaymentStatus();
+      status.dataset.stage = "held";
+      status.countdown = nothing;
+      status.expire(); // the hold has ended
+      listeners.pageshow({ persisted: true }); // somebody came back to it
+      done(gone);
+    """
+    assert scripts.run(tmp_path, ANSWER + script) == ["/checkout/7/pay/"] * 2

@@ -42,9 +42,14 @@ export function enableForm(form) {
   }
 }
 
+/** Load this page anew, by a GET also where it answered a form: a reload would send the form once more. */
+export function loadAnew() {
+  location.replace(location.pathname + location.search);
+}
+
 // A page from the browser's back-forward cache is old: its forms may have been submitted.
 addEventListener("pageshow", ({ persisted }) => {
-  if (persisted) location.reload();
+  if (persisted) loadAnew();
 });
 
 // Ask before an action that is hard to undo. Without JavaScript the link leads to a page that asks.
