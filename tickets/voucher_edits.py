@@ -26,14 +26,14 @@ FIELDS = ("price_rule", "price_value", SWITCH, TYPES, "most_uses", *MOMENTS, "no
 def form_of(voucher: Voucher, event: Event, types: list[TicketType]) -> CodeForm:
     """Return the form of a voucher as it is now."""
     first = {**initial_of(voucher, currency=event.currency), "made_from": _seal(voucher, event)}
-    return CodeForm(initial=first, event=event, types=types)
+    return CodeForm(initial=first, event=event, types=types, voucher=voucher)
 
 
 def form_sent(voucher: Voucher, event: Event, types: list[TicketType], data: QueryDict) -> CodeForm:
     """Return the form of a voucher as it was sent; an outdated one is brought up to date and says what changed."""
     made_from = _made_from(data)
     if (made_from.get("voucher"), made_from.get("version")) == (voucher.pk, voucher.version):
-        return CodeForm(data, event=event, types=types)
+        return CodeForm(data, event=event, types=types, voucher=voucher)
     before: Values = made_from.get("values", {}) if made_from.get("voucher") == voucher.pk else {}
     now, fresh = _values(voucher, event), data.copy()
     for field in now.keys() - {ENDED}:
@@ -46,7 +46,7 @@ def form_sent(voucher: Voucher, event: Event, types: list[TicketType], data: Que
         else:
             fresh.pop(field, None)  # a box that is not ticked is not sent
     fresh["made_from"] = _seal(voucher, event)
-    form = CodeForm(fresh, event=event, types=types)
+    form = CodeForm(fresh, event=event, types=types, voucher=voucher)
     changes = list(_changes(before, now, {str(each.pk): each.name for each in types}))
     form.meanwhile = changes or [_("Somebody saved this code again, but changed nothing.")]
     return form

@@ -77,13 +77,29 @@ class CodeForm(forms.Form):
         help_text=_lazy("For staff, for example who gets it. Buyers do not see it."),
     )
 
-    def __init__(self, *args: Any, event: Event, types: Sequence[TicketType], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        event: Event,
+        types: Sequence[TicketType],
+        voucher: Voucher | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.event = event
+        self.event, self.voucher = event, voucher
         self.fields["ticket_types"].choices = [  # type: ignore[attr-defined]
             (each.pk, f"{each.name} ({_('hidden from buyers')})" if each.hidden else each.name)
             for each in types
         ]
+
+    def clean_ticket_types(self) -> list[str]:
+        """Refuse to make a code for all ticket types of one whose own types were deleted."""
+        chosen: list[str] = self.cleaned_data["ticket_types"]
+        known = self.voucher
+        if not chosen and known is not None and not known.all_types and not known.ticket_types.exists():
+            sentence = _("The ticket types of this code were deleted. Choose others, or end this code.")
+            raise forms.ValidationError(sentence)
+        return chosen
 
     def clean_valid_from(self) -> datetime | None:
         return self._instant("valid_from")

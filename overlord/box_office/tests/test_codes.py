@@ -143,6 +143,24 @@ class TestOne:
         assert (voucher.text, voucher.price_value, voucher.most_uses) == ("SPRING", 100, 5)
         assert reserve_with(api, ticket_type, "SPRING").json()["unit_price"] == "1.00"
 
+    def test_one_whose_types_were_deleted_does_not_become_one_for_all_types(
+        self, organiser: Client, event: Event, ticket_type: TicketType
+    ) -> None:
+        voucher = voucher_make(event, types=[ticket_type], price_value=100)
+        voucher.ticket_types.clear()  # as the deletion of a type does
+
+        answer = Form(organiser, path(event, f"{voucher.pk}/")).send(note="For the band")
+        assert answer.status_code == 400
+        assert "The ticket types of this code were deleted." in answer.content.decode()
+        assert not Voucher.objects.get().all_types
+
+        form = Form(organiser, path(event, f"{voucher.pk}/"))
+        assert form.send(ticket_types=str(ticket_type.pk)).status_code == 302
+        form = Form(organiser, path(event, f"{voucher.pk}/"))
+        del form.fields["ticket_types"]
+        assert form.send().status_code == 302
+        assert Voucher.objects.get().all_types, "staff chose that themselves"
+
     def test_an_outdated_form_saves_nothing_and_says_what_changed(
         self, organiser: Client, event: Event, ticket_type: TicketType
     ) -> None:
