@@ -61,7 +61,7 @@ def test_mails_are_written_by_djangos_classes_alone() -> None:
     """They refuse a line end in a header; what writes one by other means would have to."""
     classes = {f"django.core.mail.{name}" for name in ("EmailMessage", "EmailMultiAlternatives")}
     sending = {"django.core.mail.get_connection", "django.core.mail.backends.base.BaseEmailBackend"}
-    reading = {"smtplib.SMTPRecipientsRefused", "smtplib.SMTPResponseException"}
+    reading = {f"smtplib.SMTP{name}" for name in ("DataError", "RecipientsRefused", "ResponseException")}
     addresses = {
         "email.headerregistry.Address",
         "email.utils.parseaddr",

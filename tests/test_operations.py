@@ -136,7 +136,9 @@ def test_every_service_in_a_command_exists() -> None:
     named = set()
     for command in commands:
         verb, *words = (
-            word for word in shlex.split(command) if word not in ("-d", "-T", "-f", "--rm", "--wait")
+            word
+            for word in shlex.split(command)
+            if word not in ("-d", "-T", "-f", "--rm", "--wait", "--build")
         )
         if verb in ("stop", "restart"):
             named.update(words)

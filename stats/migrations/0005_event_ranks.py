@@ -5,7 +5,8 @@ from django.db import migrations, models
 
 KEY = """
 ALTER TABLE stats_eventrank ADD CONSTRAINT event_rank_of_event
-    FOREIGN KEY (event_id) REFERENCES tickets_event (id) ON DELETE CASCADE
+    FOREIGN KEY (event_id) REFERENCES tickets_event (id) ON DELETE CASCADE NOT VALID;
+ALTER TABLE stats_eventrank VALIDATE CONSTRAINT event_rank_of_event
 """
 NO_KEY = "ALTER TABLE stats_eventrank DROP CONSTRAINT event_rank_of_event"
 
