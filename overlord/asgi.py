@@ -11,16 +11,18 @@ from typing import Any
 
 import django
 from channels.routing import ProtocolTypeRouter
+from django.apps import apps
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "overlord.settings")
 
-django.setup()  # before what imports models
+if not apps.ready:  # a fork is set up already; once more, and it writes to the memory that it shares
+    django.setup()  # before what imports models
 
-from overlord import liveness  # noqa: E402
-from overlord.kernel import database_check, open_files  # noqa: E402
-from overlord.kernel.problems import CONTENT_TYPE, problem  # noqa: E402
-from overlord.kernel.rendering import dumps  # noqa: E402
-from realtime.gateway.routing import websockets  # noqa: E402
+from overlord import liveness
+from overlord.kernel import database_check, open_files
+from overlord.kernel.problems import CONTENT_TYPE, problem
+from overlord.kernel.rendering import dumps
+from realtime.gateway.routing import websockets
 
 
 async def http(scope: dict[str, Any], _receive: Any, send: Any) -> None:

@@ -2,16 +2,20 @@
 
 import os
 
-from django.core.wsgi import get_wsgi_application
+import django
+from django.apps import apps
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "overlord.settings")
 
-django = get_wsgi_application()  # sets Django up, so it comes before what imports REST framework
+if not apps.ready:  # a fork is set up already; once more, and it writes to the memory that it shares
+    django.setup()  # before what imports REST framework
 
-from overlord.kernel import database_check  # noqa: E402
-from overlord.kernel.request_body import RequestBodyReader  # noqa: E402
-from overlord.liveness import WebLiveness  # noqa: E402
-from overlord.shop.shared_answers import SharedAnswers  # noqa: E402
+from django.core.handlers.wsgi import WSGIHandler
+
+from overlord.kernel import database_check
+from overlord.kernel.request_body import RequestBodyReader
+from overlord.liveness import WebLiveness
+from overlord.shop.shared_answers import SharedAnswers
 
 database_check.start()
-application = WebLiveness(SharedAnswers(RequestBodyReader(django)))
+application = WebLiveness(SharedAnswers(RequestBodyReader(WSGIHandler())))

@@ -28,26 +28,42 @@ MODULES = (
     "overlord.celery",
     "overlord.urls",
     "overlord.shop.shared_answers",
-    "django.core.handlers.wsgi",
+    "overlord.shop.static_files",
+    "overlord.kernel.request_body",
+    "django.contrib.auth.backends",
+    "django.contrib.messages.storage.fallback",
+    "django.contrib.sessions.backends.db",
+    "django.contrib.sessions.serializers",
+    "django.core.cache.backends.locmem",
     "django.core.management",
     "celery.apps.beat",
     "celery.apps.worker",
+    "billiard.dummy",
+    "billiard.pool",
+    "celery.app.amqp",
+    "celery.app.control",
+    "celery.app.events",
+    "celery.app.log",
+    "celery.app.routes",
+    "celery.backends.base",
     "celery.bin.celery",
     "celery.concurrency.thread",
+    "celery.contrib.django.task",
+    "celery.events",
+    "celery.worker.autoscale",
+    "celery.worker.components",
     "celery.worker.consumer.consumer",
+    "celery.worker.consumer.delayed_delivery",
     "kombu.transport.redis",
     "granian.cli",
     "granian.server.mp",
     "granian.wsgi",
     "channels_redis.pubsub",
     "realtime.gateway.routing",
-    "realtime.worker.tasks",
-    "checkout.tasks",
-    "stats.tasks",
-    "tickets.tasks",
-    "overlord.accounts.tasks",
     "daphne.http_protocol",
 )
+# The pages of a sale.
+TEMPLATES = ("tickets/home.html", "tickets/event.html", "checkout/checkout.html", "checkout/me.html")
 
 
 def preload() -> None:
@@ -58,12 +74,27 @@ def preload() -> None:
     django.setup()
     for name in MODULES:
         importlib.import_module(name)
-    from django.urls import get_resolver
-
-    get_resolver()._populate()
+    _load_what_settings_name()
     gc.collect()
     gc.freeze()
     gc.enable()
+
+
+def _load_what_settings_name() -> None:
+    """Import the tasks of all apps, the middleware, the views and what templates use; compile some of these."""
+    from django.core.handlers.wsgi import WSGIHandler
+    from django.template.engine import Engine
+    from django.template.loader import get_template
+    from django.urls import get_resolver
+
+    from overlord.celery import app
+
+    app.loader.import_default_modules()
+    WSGIHandler()
+    get_resolver()._populate()
+    _ = Engine.get_default().template_context_processors
+    for name in TEMPLATES:
+        get_template(name)
 
 
 def serve(channel: socket.socket) -> dict[str, Any] | None:

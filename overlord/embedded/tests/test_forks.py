@@ -156,3 +156,10 @@ def test_what_is_imported_opens_nothing_and_starts_no_thread() -> None:
     env = {**ENV, "DJANGO_SETTINGS_MODULE": "overlord.settings"}
     said = subprocess.check_output([sys.executable, "-c", code], env=env, cwd=ROOT, text=True)
     assert said == "1 False False False\n"
+
+
+def test_the_supervisor_has_neither_django_nor_an_app_in_memory() -> None:
+    code = (
+        "import sys, overlord.embedded.supervise; print({'django', 'celery', 'tickets'} & set(sys.modules))"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True) == "set()\n"

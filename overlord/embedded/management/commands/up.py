@@ -1,13 +1,11 @@
-import os
 from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
-from overlord.embedded.binaries import MissingBinaryError
-from overlord.embedded.state import AlreadyRunningError, Folder, FolderError
-from overlord.embedded.supervisor import Options, ShutdownSignals, Supervisor
+from overlord.embedded import supervise
+from overlord.embedded.supervisor import Options
 
 
 def port_number(text: str) -> int:
@@ -35,19 +33,4 @@ class Command(BaseCommand):
             services_only=options["only"] == "services",
             trusted_proxies=settings.TRUSTED_PROXIES,
         )
-        os.umask(0o077)  # only the system user that starts it may read data, logs and passwords
-        signals = ShutdownSignals()
-        signals.listen()
-        folder = Folder(settings.DATA_DIR.resolve())
-        try:
-            folder.make()
-            with folder.lock():
-                code = Supervisor(folder, chosen, signals).run()
-        except AlreadyRunningError as running:
-            # Not an error: what the user asked for is running.
-            self.stdout.write(f"Ticket Overlord is {running}.")
-            return
-        except (FolderError, MissingBinaryError) as error:
-            raise CommandError(str(error)) from error
-        if code:
-            raise SystemExit(code)
+        supervise.become(folder=settings.DATA_DIR.resolve(), options=chosen)

@@ -1,0 +1,45 @@
+"""The program that `manage.py up` becomes when it has read the settings: `become` starts it in the same process.
+
+So the supervisor, which stays for as long as the shop runs, has neither Django nor an app in its memory.
+"""
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import NoReturn
+
+from overlord.embedded.binaries import MissingBinaryError
+from overlord.embedded.program import ROOT
+from overlord.embedded.state import AlreadyRunningError, Folder, FolderError
+from overlord.embedded.supervisor import Options, ShutdownSignals, Supervisor
+
+
+def become(*, folder: Path, options: Options) -> NoReturn:
+    """Replace this program with the supervisor of a data folder. The pid and the environment stay."""
+    sys.stdout.flush()
+    os.chdir(ROOT)
+    argv = [sys.executable, "-m", "overlord.embedded.supervise", str(folder), json.dumps(asdict(options))]
+    os.execv(sys.executable, argv)  # noqa: S606
+
+
+def main(folder: Folder, options: Options) -> int:
+    """Run the supervisor, and return the exit code. A start beside a running one is no error: it says so."""
+    os.umask(0o077)  # only the system user that starts it may read data, logs and passwords
+    signals = ShutdownSignals()
+    signals.listen()
+    try:
+        folder.make()
+        with folder.lock():
+            return Supervisor(folder, options, signals).run()
+    except AlreadyRunningError as running:
+        print(f"Ticket Overlord is {running}.")
+        return 0
+    except (FolderError, MissingBinaryError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(Folder(Path(sys.argv[1])), Options(**json.loads(sys.argv[2]))))
