@@ -11,8 +11,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from django.db.models import F, Q, QuerySet
-from django.db.models.functions import Coalesce, Greatest
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce
 
 from checkout import projections, rules, selectors, sql
 from checkout.gateways.protocol import ListedCharge, new_nonce
@@ -82,6 +82,7 @@ def payment_begin(
     _payment_move(
         payment,
         PaymentStatus.PENDING,
+        is_told=True,  # by `order_begin_paying`, which came before
         amount_minor=amount_minor,
         error="",
         gateway_token=token,
@@ -102,17 +103,18 @@ def payment_take(*, payment_id: int, now: datetime) -> Payment | None:
     The caller commits the lease and the number of attempts before it asks the gateway.
     """
     db.transaction_required()
-    free = Q(lease_until=None) | Q(lease_until__lte=now)
-    lease = {"lease_until": now + rules.LEASE, "attempts": F("attempts") + 1, "version": F("version") + 1}
-    mine = Payment.objects.filter(free, pk=payment_id)
-    taken = mine.filter(status__in=rules.IN_FLIGHT).update(
-        status=PaymentStatus.PROCESSING, next_look_at=now + rules.LEASE, **lease
-    ) or mine.filter(status=PaymentStatus.ABANDONED).update(
-        next_look_at=Greatest(F("next_look_at"), now + rules.LEASE), **lease
+    taken = selectors.payments(
+        sql.PAYMENT_TAKE,
+        payment=payment_id,
+        now=now,
+        until=now + rules.LEASE,
+        in_flight=list(rules.IN_FLIGHT),
+        processing=PaymentStatus.PROCESSING,
+        abandoned=PaymentStatus.ABANDONED,
     )
     if not taken:
         return None
-    [payment] = selectors.payments(sql.PAYMENT, payment=payment_id)
+    [payment] = taken
     _log(payment, "payment_taken", attempt=payment.attempts)
     db.after_commit(partial(projections.announce, buyer_id=payment.buyer_id))
     return payment
@@ -121,7 +123,7 @@ def payment_take(*, payment_id: int, now: datetime) -> Payment | None:
 def payment_remember_intent(*, payment: Payment, reference: str) -> None:
     """Keep the gateway's name for the intent of this try, before it is confirmed."""
     db.transaction_required()
-    _this_try(payment).update(gateway_reference=reference, version=F("version") + 1)
+    db.update(Payment, {"gateway_reference": reference}, **_this_try(payment))
     payment.gateway_reference = reference
     _log(payment, "payment_intent_made", intent=reference)
 
@@ -131,15 +133,15 @@ def payment_reschedule(
 ) -> None:
     """End the lease of a payment without an outcome; beat hands it to a worker again at `until` (None: never)."""
     db.transaction_required()
-    _this_try(payment).update(
-        lease_until=None, next_look_at=until, requires_action=action, version=F("version") + 1
-    )
+    waits = {"lease_until": None, "next_look_at": until, "requires_action": action}
+    db.update(Payment, waits, **_this_try(payment))
     _log(payment, "payment_waits", until=until)
     db.after_commit(partial(projections.announce, buyer_id=payment.buyer_id))
 
 
-def _this_try(payment: Payment) -> QuerySet[Payment]:
-    return Payment.objects.filter(pk=payment.pk, try_number=payment.try_number, status__in=OPEN_TO_NEWS)
+def _this_try(payment: Payment) -> dict[str, Any]:
+    """Return the conditions of `db.update` for this try, while news may still change it."""
+    return {"id": payment.pk, "try_number": payment.try_number, "status": OPEN_TO_NEWS}
 
 
 def is_open_to_news(*, payment: Payment, taken: Payment) -> bool:
@@ -151,7 +153,7 @@ def payment_succeed(*, payment: Payment, reservations: Sequence[Reservation], no
     """Sell the tickets of a locked payment, and owe the buyer a receipt."""
     _check_amount(payment, reservations)
     tickets.order_validate(reservations=reservations, now=now)
-    _payment_move(payment, PaymentStatus.SUCCESS, error="", **AT_REST)
+    _payment_move(payment, PaymentStatus.SUCCESS, is_told=True, error="", **AT_REST)
     _receipt_owe(payment, now)
 
 
@@ -249,20 +251,22 @@ def payment_remove(*, payment: Payment) -> None:
     db.after_commit(partial(projections.announce, buyer_id=payment.buyer_id))
 
 
-def _payment_move(payment: Payment, target: PaymentStatus, **changes: Any) -> None:
-    """Change a locked payment's status by an UPDATE that requires the old one; raise StateChanged."""
+def _payment_move(payment: Payment, target: PaymentStatus, *, is_told: bool = False, **changes: Any) -> None:
+    """Change a locked payment's status by an UPDATE that requires the old one; raise StateChanged.
+
+    `is_told`: a step of its reservations in this transaction tells the buyer's screens.
+    """
     db.transaction_required()
     known = target in rules.PAYMENT_TRANSITIONS[PaymentStatus(payment.status)]
-    moved = known and Payment.objects.filter(pk=payment.pk, status=payment.status).update(
-        status=target, version=F("version") + 1, **changes
-    )
+    moved = known and db.update(Payment, {"status": target, **changes}, id=payment.pk, status=payment.status)
     if not moved:
         raise tickets.StateChanged(f"Payment {payment.pk} cannot turn from {payment.status} to {target}.")
     payment.version += 1
     for name, value in {"status": target, **changes}.items():
         setattr(payment, name, value)
     _log(payment, f"payment_{target.lower()}", reason=payment.error)
-    db.after_commit(partial(projections.announce, buyer_id=payment.buyer_id))
+    if not is_told:
+        db.after_commit(partial(projections.announce, buyer_id=payment.buyer_id))
 
 
 def _log(payment: Payment, step: str, **facts: Any) -> None:

@@ -251,10 +251,7 @@ def _reservation_move(
 ) -> None:
     """Change a locked reservation's state by an UPDATE that requires the old one. The caller announces it."""
     db.transaction_required()
-    moved = Reservation.objects.filter(pk=reservation.pk, state=source).update(
-        state=target, version=F("version") + 1, **times
-    )
-    if not moved:
+    if not db.update(Reservation, {"state": target, **times}, id=reservation.pk, state=source):
         raise StateChanged(f"Reservation {reservation.pk} is not {source}.")
     step_log_after_commit(f"reservation_{target}", reservation=reservation.pk, was=source, **times)
     reservation.state = target

@@ -5,10 +5,11 @@ from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from django.db.models import DateField, F, Func, Min, Q, QuerySet, Subquery
+from django.db.models import DateField, F, Func, Q, QuerySet
 from django.db.models.functions import Cast, Coalesce, TruncMonth
 
 from overlord.kernel import db
+from overlord.kernel.numbers import LARGEST_ID
 from tickets import representation, rules, sql
 from tickets.models import Event, Inventory, Reservation, TicketType
 from tickets.representation import Figures
@@ -32,22 +33,6 @@ RESERVATION_COLUMNS = (
     "version",
 )
 
-EVENT_COLUMNS = (
-    "id",
-    "name",
-    "date",
-    "ends_at",
-    "time_zone",
-    "venue",
-    "address",
-    "description",
-    "picture",
-    "currency",
-    "buyers",
-    "opening",
-    "status",
-    "version",
-)
 SEARCH_WORDS = 8
 # The day of an event in its own time zone.
 LOCAL_DAY = Cast(Func(F("time_zone"), F("date"), function="timezone"), DateField())
@@ -67,12 +52,10 @@ def events_static(
     ...}]}}. Hidden ticket types are left out, except those in `hidden`; drafts are left out unless `drafts` is
     true.
     """
-    events = Event.objects.filter(pk__in=ids)
-    shown = events if drafts else events.exclude(status=Event.Status.DRAFT)
-    found = {row["id"]: {**row, "ticket_types": []} for row in shown.values(*EVENT_COLUMNS)}
-    seen = Q(hidden=False) | Q(pk__in=hidden) if hidden else Q(hidden=False)
-    types = TicketType.objects.filter(seen, event_id__in=found).order_by("id")
-    for row in types.values("event_id", "id", "name", "price_minor", "max_per_user", "hidden"):
+    possible = [each for each in ids if each <= LARGEST_ID]  # an address may name any number
+    asked = {"events": possible, "drafts": drafts, "hidden": list(hidden)}
+    found = {row["id"]: {**row, "ticket_types": []} for row in db.rows(sql.EVENTS_STATIC, asked)}
+    for row in db.rows(sql.TYPES_STATIC, {**asked, "events": list(found)}):
         found[row["event_id"]]["ticket_types"].append(row)
     return found
 
@@ -81,7 +64,8 @@ def events_with_figures(
     ids: Collection[int], *, drafts: bool = False, hidden: Collection[int] = ()
 ) -> tuple[dict[int, dict[str, Any]], dict[int, dict[int, Figures]]]:
     """Read events with all that is shown: the fields that staff edit, and the figures of each ticket type."""
-    statics, figures = events_static(ids, drafts=drafts, hidden=hidden), figures_of_events(ids)
+    statics = events_static(ids, drafts=drafts, hidden=hidden)
+    figures = figures_of_events(statics.keys())
     for event_id, static in statics.items():
         # A ticket type that was made or deleted between the two reads is in one of them only. Leave it out.
         live = figures.setdefault(event_id, {})
@@ -100,34 +84,10 @@ def events_detail(ids: Collection[int], *, now: datetime, drafts: bool = False) 
 
 def figures_of_events(ids: Collection[int]) -> dict[int, dict[int, Figures]]:
     """Read the figures of events' ticket types: {event: {ticket type: Figures}}."""
-    columns = (
-        "ticket_type_id",
-        "capacity",
-        "held",
-        "sold",
-        "opens_at",
-        "closes_at",
-        "paused",
-        "line_first",
-        "version",
-    )
-    inventories = Inventory.objects.filter(ticket_type__event_id__in=ids)
-    rows = list(inventories.values_list("ticket_type__event_id", *columns))
-    releases = next_releases([row[1] for row in rows])
     found: dict[int, dict[int, Figures]] = defaultdict(dict)
-    for event_id, ticket_type, *counted in rows:
-        found[event_id][ticket_type] = Figures(
-            ticket_type=ticket_type,
-            next_release_at=releases.get(ticket_type),
-            **dict(zip(columns[1:], counted, strict=True)),
-        )
+    for row in db.rows(sql.FIGURES, {"events": list(ids)}):
+        found[row["event"]][row["ticket_type"]] = Figures.from_row(row)
     return found
-
-
-def next_releases(ticket_types: Collection[int]) -> dict[int, datetime]:
-    """Read when the earliest hold of each ticket type ends; a type without holds is left out."""
-    held = Reservation.objects.filter(state=ReservationState.HELD, ticket_type_id__in=ticket_types)
-    return dict(held.order_by().values_list("ticket_type_id").annotate(Min("expires_at")))
 
 
 def types_with_tickets_left(event_ids: Collection[int]) -> dict[int, list[int]]:
@@ -156,20 +116,7 @@ def events_next(
         upcoming = upcoming.annotate(day=LOCAL_DAY).filter(day__gte=month[0], day__lt=month[1])
     shown = upcoming.order_by("date", "id").values("id", "name", "date", "time_zone", "currency")[:most]
     found: dict[int, dict[str, Any]] = {event["id"]: {**event, "types": []} for event in shown}
-    types = Inventory.objects.filter(ticket_type__event_id__in=found, ticket_type__hidden=False).annotate(
-        event_id=F("ticket_type__event_id"), left=F("capacity") - F("held") - F("sold")
-    )
-    columns = (
-        "event_id",
-        "left",
-        "held",
-        "opens_at",
-        "closes_at",
-        "paused",
-        "line_first",
-        "ticket_type__price_minor",
-    )
-    for ticket_type in types.values(*columns):
+    for ticket_type in db.rows(sql.TYPES_LEFT, {"events": list(found)}):
         found[ticket_type["event_id"]]["types"].append(ticket_type)
     return list(found.values())
 
@@ -218,9 +165,8 @@ def reservations_of(
 
 def own_reservations_in_event(*, buyer_id: int, event_id: int, now: datetime) -> list[dict[str, Any]]:
     """Show a buyer's live and paid reservations of an event as the API does, without holds that are due."""
-    mine = reservations_of(buyer_id=buyer_id).filter(ticket_type__event_id=event_id)
-    due = Q(state=Reservation.State.HELD, expires_at__lte=now)
-    return [representation.reservation(row, now=now) for row in reservation_rows(mine.exclude(due))]
+    mine = db.rows(sql.ROWS_IN_EVENT, {"buyer": buyer_id, "event": event_id, "now": now})
+    return [representation.reservation(row, now=now) for row in mine]
 
 
 def order_described(*, buyer_id: int, reservation_id: int, now: datetime) -> list[dict[str, Any]]:
@@ -228,9 +174,8 @@ def order_described(*, buyer_id: int, reservation_id: int, now: datetime) -> lis
 
     It is empty for another buyer's reservation too.
     """
-    asked = Reservation.objects.filter(buyer_id=buyer_id, pk=reservation_id)
-    order = Subquery(asked.annotate(order=Coalesce("lead_id", "id")).values("order"))
-    return _described(Reservation.objects.filter(Q(pk=order) | Q(lead_id=order)).order_by("id"), now=now)
+    asked = {"reservation": reservation_id, "buyer": buyer_id}
+    return _described(db.rows(sql.ROWS_OF_ORDER_WITH, asked), now=now)
 
 
 def reservations_described(*, buyer_id: int, most: int, now: datetime) -> list[dict[str, Any]]:
@@ -238,16 +183,10 @@ def reservations_described(*, buyer_id: int, most: int, now: datetime) -> list[d
 
     These are `event_name`, `event_date`, `ticket_type_name`, `paying_since` and `validated_at`.
     """
-    return _described(Reservation.objects.filter(buyer_id=buyer_id).order_by("-id")[:most], now=now)
+    return _described(db.rows(sql.ROWS_OF_BUYER, {"buyer": buyer_id, "most": most}), now=now)
 
 
-def _described(reservations: QuerySet[Reservation], *, now: datetime) -> list[dict[str, Any]]:
-    rows = reservation_rows(reservations).annotate(
-        event_name=F("ticket_type__event__name"),
-        event_date=F("ticket_type__event__date"),
-        event_time_zone=F("ticket_type__event__time_zone"),
-        ticket_type_name=F("ticket_type__name"),
-    )
+def _described(rows: Sequence[dict[str, Any]], *, now: datetime) -> list[dict[str, Any]]:
     named = (
         "event_name",
         "event_date",
@@ -257,8 +196,7 @@ def _described(reservations: QuerySet[Reservation], *, now: datetime) -> list[di
         "validated_at",
     )
     return [
-        {**representation.reservation(row, now=now), **{name: row[name] for name in named}}
-        for row in rows.values(*RESERVATION_COLUMNS, "event_id", *named)
+        {**representation.reservation(row, now=now), **{name: row[name] for name in named}} for row in rows
     ]
 
 
@@ -314,11 +252,9 @@ def reservations_shown(
 
     These are the live ones, the newest `validated` paid ones, and those that ended after `since`.
     """
-    ranked = db.rows(
-        sql.RESERVATIONS_SHOWN, {"buyers": list(buyer_ids), "since": since, "validated": validated}
-    )
     shown: dict[int, list[dict[str, Any]]] = {buyer_id: [] for buyer_id in buyer_ids}
-    for row in reservation_rows(Reservation.objects.filter(pk__in=[r["id"] for r in ranked])).order_by("-id"):
+    asked = {"buyers": list(buyer_ids), "since": since, "validated": validated}
+    for row in db.rows(sql.ROWS_SHOWN, asked):
         shown[row["buyer_id"]].append(representation.reservation(row, now=now))
     return shown
 
@@ -334,8 +270,7 @@ def holds_expiring(*, thresholds: Sequence[int], after: datetime, until: datetim
 # Orders --------------------------------------------------------------------------------------------------
 def order_rows(*, order_id: int) -> list[dict[str, Any]]:
     """Read all reservations of an order, ended ones too, by id, as rows that `representation.order` shows."""
-    members = Reservation.objects.filter(Q(pk=order_id) | Q(lead_id=order_id))
-    return list(reservation_rows(members).order_by("id"))
+    return db.rows(sql.ROWS_OF_ORDER, {"order": order_id})
 
 
 def orders(order_ids: Collection[int]) -> dict[int, list[Reservation]]:

@@ -41,6 +41,8 @@ KINDS: tuple[type[Owed], ...] = (
     HolderNotice,
 )
 
+READ_WITH: dict[type[Owed], tuple[str, ...]] = {Receipt: ("payment__buyer",)}
+
 AT_ONCE = 500
 LEASE = timedelta(minutes=2)  # longer than sending one may take
 ATTEMPTS = 12  # then staff are told; with growing pauses, some ten minutes
@@ -72,7 +74,8 @@ def _send(model: type[Owed], pk: int, post: BaseEmailBackend) -> bool:
     Message-ID, by which mail programs recognise it.
     """
     with db.transaction():
-        owed: Owed = model._default_manager.select_for_update(no_key=True).get(pk=pk)
+        found = model._default_manager.select_for_update(no_key=True, of=("self",))
+        owed: Owed = found.select_related(*READ_WITH.get(model, ())).get(pk=pk)
         owed.attempts += 1
         owed.next_look_at = db.now() + LEASE
         owed.save(update_fields=["attempts", "next_look_at"])

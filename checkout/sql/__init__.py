@@ -24,7 +24,16 @@ INCIDENT_OPEN = (
     " VALUES (%(cause)s, %(payment)s, %(detail)s, %(now)s) ON CONFLICT DO NOTHING RETURNING id"
 )
 _PAYMENTS = f"SELECT {columns(Payment, of='p')} FROM checkout_payment p"  # noqa: S608
-PAYMENT = f"{_PAYMENTS} WHERE p.id = %(payment)s"
-PAYMENT_LOCK = f"{PAYMENT} FOR NO KEY UPDATE"
-OWN_PAYMENT_LOCK = f"{PAYMENT} AND p.buyer_id = %(buyer)s FOR NO KEY UPDATE"
+_PAYMENT = f"{_PAYMENTS} WHERE p.id = %(payment)s"
+PAYMENT_LOCK = f"{_PAYMENT} FOR NO KEY UPDATE"
+# An abandoned payment stays one, and keeps a later look.
+PAYMENT_TAKE = (
+    "UPDATE checkout_payment p SET lease_until = %(until)s, attempts = p.attempts + 1, version = p.version + 1,"  # noqa: S608
+    " status = CASE p.status WHEN %(abandoned)s THEN p.status ELSE %(processing)s END,"
+    " next_look_at = CASE p.status WHEN %(abandoned)s THEN GREATEST(p.next_look_at, %(until)s) ELSE %(until)s END"
+    " WHERE p.id = %(payment)s AND (p.lease_until IS NULL OR p.lease_until <= %(now)s)"
+    " AND (p.status = ANY(%(in_flight)s) OR p.status = %(abandoned)s)"
+    f" RETURNING {columns(Payment, of='p')}"
+)
+OWN_PAYMENT_LOCK = f"{_PAYMENT} AND p.buyer_id = %(buyer)s FOR NO KEY UPDATE"
 PAYMENTS_OF_ORDERS = f"{_PAYMENTS} WHERE p.reservation_id = ANY(%(orders)s) ORDER BY p.id DESC"

@@ -154,6 +154,33 @@ def instances(sql: str, params: Sequence[Any] | Mapping[str, Any], *models: type
         return [_instances(row, models) for row in cursor.fetchall()]
 
 
+def update(model: type[Model], changes: Mapping[str, Any], **where: Any) -> int:
+    """Change fields of the rows whose fields are as `where` says, and raise their `version`; count these rows.
+
+    A tuple in `where` names several values. It is for what every order writes, as `instances` is for what it reads.
+    """
+    fields = {field.name: field for field in model._meta.concrete_fields}
+    values = [fields[name].get_db_prep_save(value, connection) for name, value in changes.items()]
+    asked = [list(value) if isinstance(value, tuple) else value for value in where.values()]
+    several = tuple(isinstance(value, tuple) for value in where.values())
+    with connection.cursor() as cursor:
+        cursor.execute(_update_text(model, tuple(changes), tuple(where), several), values + asked)
+        changed: int = cursor.rowcount
+    return changed
+
+
+@lru_cache
+def _update_text(
+    model: type[Model], changes: tuple[str, ...], where: tuple[str, ...], several: tuple[bool, ...]
+) -> str:
+    column = {field.name: f'"{field.column}"' for field in model._meta.concrete_fields}
+    sets = ", ".join(f"{column[name]} = %s" for name in changes)
+    asks = " AND ".join(
+        f"{column[name]} = {'ANY(%s)' if many else '%s'}" for name, many in zip(where, several, strict=True)
+    )
+    return f'UPDATE "{model._meta.db_table}" SET {sets}, "version" = "version" + 1 WHERE {asks}'  # noqa: S608
+
+
 def _instances(row: Sequence[Any], models: Sequence[type[Model]]) -> list[Any]:
     made, at = [], 0
     for model in models:

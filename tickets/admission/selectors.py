@@ -55,39 +55,7 @@ def tickets_of_order(*, order_id: int) -> list[dict[str, Any]]:
     These are `ticket_type_name`, `admitted_gate`, its `order`, and of the event `event_name`, `event_date`,
     `event_ends_at`, `event_time_zone`, `event_status`, `event_venue`, `event_address` and `event_calendar_version`.
     """
-    of_order = Q(reservation_id=order_id) | Q(reservation__lead_id=order_id)
-    return list(
-        Ticket.objects.filter(of_order)
-        .order_by("reservation_id", "seat")
-        .annotate(
-            ticket_type=F("reservation__ticket_type_id"),
-            ticket_type_name=F("reservation__ticket_type__name"),
-            event_name=F("event__name"),
-            event_date=F("event__date"),
-            event_ends_at=F("event__ends_at"),
-            event_time_zone=F("event__time_zone"),
-            event_status=F("event__status"),
-            event_venue=F("event__venue"),
-            event_address=F("event__address"),
-            event_calendar_version=F("event__calendar_version"),
-            order=Coalesce("reservation__lead_id", "reservation_id"),
-        )
-        .values(
-            *TICKET_COLUMNS,
-            "ticket_type",
-            "ticket_type_name",
-            "admitted_gate",
-            "event_name",
-            "event_date",
-            "event_ends_at",
-            "event_time_zone",
-            "event_status",
-            "event_venue",
-            "event_address",
-            "event_calendar_version",
-            "order",
-        )
-    )
+    return db.rows(sql.TICKETS_OF_ORDER, {"order": order_id})
 
 
 def order_link(*, order_id: int) -> str:

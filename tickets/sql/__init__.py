@@ -56,7 +56,6 @@ INVENTORIES_LOCK = text("inventories_lock")
 INVENTORY_CHANGE = text("inventory_change")
 INVENTORY_STEP = text("inventory_step")
 RESERVATION_BY_KEY = text("reservation_by_key")
-RESERVATIONS_SHOWN = text("reservations_shown")
 SALE_BOUNDARIES = text("sale_boundaries")
 TYPES_WITH_DUE_HOLDS = text("types_with_due_holds")
 VOUCHER_FACTS = (
@@ -83,4 +82,50 @@ ORDERS = (
 ORDER_OF_RESERVATION = (
     "SELECT COALESCE(lead_id, id) AS order_id FROM tickets_reservation"
     " WHERE id = %(reservation)s AND buyer_id = %(buyer)s"
+)
+
+# Events as `representation.event_detail` shows them: what staff edit, and the figures.
+EVENTS_STATIC = (
+    "SELECT id, name, date, ends_at, time_zone, venue, address, description, picture, currency, buyers, opening,"
+    " status, version FROM tickets_event WHERE id = ANY(%(events)s) AND (status <> 'draft' OR %(drafts)s)"
+)
+TYPES_STATIC = (
+    "SELECT event_id, id, name, price_minor, max_per_user, hidden FROM tickets_tickettype"
+    " WHERE event_id = ANY(%(events)s) AND (NOT hidden OR id = ANY(%(hidden)s)) ORDER BY id"
+)
+FIGURES = (
+    "SELECT t.event_id AS event, i.ticket_type_id AS ticket_type, i.capacity, i.held, i.sold, i.opens_at,"
+    " i.closes_at, i.paused, i.line_first, i.version,"
+    " (SELECT min(h.expires_at) FROM tickets_reservation h"
+    "   WHERE h.ticket_type_id = i.ticket_type_id AND h.state = 'held') AS next_release_at"
+    " FROM tickets_inventory i JOIN tickets_tickettype t ON t.id = i.ticket_type_id"
+    " WHERE t.event_id = ANY(%(events)s) ORDER BY i.ticket_type_id"
+)
+# The ticket types of events as `representation.events_next` shows them.
+TYPES_LEFT = (
+    "SELECT t.event_id, i.capacity - i.held - i.sold AS left, i.held, i.opens_at, i.closes_at, i.paused,"
+    " i.line_first, t.price_minor AS ticket_type__price_minor"
+    " FROM tickets_inventory i JOIN tickets_tickettype t ON t.id = i.ticket_type_id"
+    " WHERE t.event_id = ANY(%(events)s) AND NOT t.hidden"
+)
+
+# Reservations as rows that `representation.reservation` shows, with what pages say of them.
+_ROWS = (
+    "SELECT r.id, r.lead_id, r.buyer_id, r.ticket_type_id, r.quantity, r.unit_price_minor, r.discount_minor,"
+    " v.text AS voucher__text, r.currency, r.state, r.created, r.expires_at, r.ended_at, r.idempotency_key,"
+    " r.version, t.event_id, t.name AS ticket_type_name, e.name AS event_name, e.date AS event_date,"
+    " e.time_zone AS event_time_zone, r.paying_since, r.validated_at"
+    " FROM tickets_reservation r"
+    " JOIN tickets_tickettype t ON t.id = r.ticket_type_id JOIN tickets_event e ON e.id = t.event_id"
+    " LEFT JOIN tickets_voucher v ON v.id = r.voucher_id"
+)
+ROWS_SHOWN = f"{_ROWS} WHERE r.id IN ({text('reservations_shown')}) ORDER BY r.id DESC"
+ROWS_OF_BUYER = f"{_ROWS} WHERE r.buyer_id = %(buyer)s ORDER BY r.id DESC LIMIT %(most)s"
+ROWS_OF_ORDER = f"{_ROWS} WHERE r.id = %(order)s OR r.lead_id = %(order)s ORDER BY r.id"
+ROWS_OF_ORDER_WITH = (
+    f"{_ROWS} WHERE r.id = ({ORDER_OF_RESERVATION}) OR r.lead_id = ({ORDER_OF_RESERVATION}) ORDER BY r.id"
+)
+ROWS_IN_EVENT = (
+    f"{_ROWS} WHERE r.buyer_id = %(buyer)s AND t.event_id = %(event)s"
+    " AND (r.state IN ('paying', 'validated') OR r.state = 'held' AND r.expires_at > %(now)s) ORDER BY r.id"
 )

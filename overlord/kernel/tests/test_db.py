@@ -9,6 +9,7 @@ from overlord.accounts.models import User
 from overlord.kernel import db
 from overlord.kernel.errors import Conflict
 from tests.threads import together
+from tickets.models import Event, TicketType
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -98,6 +99,17 @@ class TestStatement:
     def test_it_refuses_inside_a_transaction(self) -> None:
         with pytest.raises(db.TransactionError), db.transaction():
             db.statement("SELECT 1", [])
+
+
+class TestUpdate:
+    def test_it_changes_the_rows_that_are_as_they_were_and_counts_them(self, ticket_type: TicketType) -> None:
+        event = ticket_type.event
+        changed = db.update(Event, {"name": "New", "ends_at": None}, id=event.pk, status=("draft", "on_sale"))
+        assert changed == 1
+        assert db.update(Event, {"name": "Newer"}, id=event.pk, name="Old") == 0
+        assert db.update(Event, {"name": "Newer"}, id=event.pk, status=("draft",)) == 0
+        found = Event.objects.get(pk=event.pk)
+        assert (found.name, found.version) == ("New", event.version + 1)
 
 
 class TestConstraints:

@@ -23,6 +23,7 @@ SCAN_RECORD = (
 )
 SCAN_FACTS = (_FOLDER / "scan_facts.sql").read_text()
 SCAN_SHOWN = (_FOLDER / "scan_shown.sql").read_text()
+TICKETS_OF_ORDER = (_FOLDER / "tickets_of_order.sql").read_text()
 TICKETS_LIVE = (_FOLDER / "tickets_live.sql").read_text()
 DOOR_LIST = (_FOLDER / "door_list.sql").read_text()
 DOOR_STATE = (_FOLDER / "door_state.sql").read_text()
