@@ -199,7 +199,8 @@ def me(request: HttpRequest) -> HttpResponse:
         payment = payments.get(order_id)
         reservation, lines = _shown_of(order)
         stage = stages.stage_of(reservation, payment, now=now)
-        shown.append({**reservation, "lines": lines, "sum": _total(order, payment), "stage": stage})
+        stub = {**reservation, "lines": lines, "sum": _total(order, payment), "stage": stage}
+        shown.append({**stub, "content": repr(stub)})  # what an order at rest is found written by
     held = [each["order"] for each in shown if each["stage"] == Stage.HELD]
     line.orders_looked_at(buyer_id=actor_id(request), orders=held, now=now)
     context = {

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 from django.conf import settings
@@ -41,25 +42,37 @@ def shown(
     code: Code,
     refused: DomainError | None,
 ) -> dict[str, Any]:
-    """Return what the template needs of an event, of the reader's own reservations, and of what they chose."""
+    """Return what the template needs of an event, of the reader's own reservations, and of what they chose.
+
+    What it may find written already is made only when it is asked for.
+    """
     known, about = _known_by_refusal(refused), _refused_type(choice, refused)
     for ticket in event["tickets"]:
         if known and ticket["id"] == about:
             ticket.update(known)
-    rows = [
-        _type_row(ticket, event["time_zone"], choice=choice, own=own, alone=len(event["tickets"]) == 1)
-        for ticket in event["tickets"]
-    ]
+
+    @cache
+    def rows() -> list[dict[str, Any]]:
+        alone = len(event["tickets"]) == 1
+        return [
+            _type_row(ticket, event["time_zone"], choice=choice, own=own, alone=alone)
+            for ticket in event["tickets"]
+        ]
+
+    def total() -> str:
+        chosen = sum(row["minor"] for row in rows() if row["can_reserve"])
+        return money.to_text(chosen, event["currency"])
+
     return {
         "event": event,
         "picture": pictures.shown(event["picture"]),
-        "social": None if code.text else _social(event),
+        "social": cache(lambda: None if code.text else _social(event)),
         **_code_shown(code, event),
         "is_cancelled": event["status"] == EventStatus.CANCELLED,
         "types": rows,
         "has_own": bool(own),
-        "can_reserve": any(row["can_reserve"] for row in rows),
-        "total": money.to_text(sum(row["minor"] for row in rows if row["can_reserve"]), event["currency"]),
+        "can_reserve": lambda: any(row["can_reserve"] for row in rows()),
+        "total": total,
         "chosen": choice,
         **_refusal(refused, event=event, choice=choice, known=known, about=about),
     }
@@ -95,8 +108,12 @@ def _code_shown(code: Code, event: Mapping[str, Any]) -> dict[str, Any]:
         gives = voucher_labels.gives(code.voucher, currency=event["currency"])
     if code.refused is not None:
         error = error_messages.of_error(code.refused, time_zone=event["time_zone"])
-    asks = bool(code.text) or voucher_selectors.are_there(event_id=event["id"])
-    return {"code": code.text, "code_gives": gives, "code_error": error, "takes_codes": asks}
+    return {
+        "code": code.text,
+        "code_gives": gives,
+        "code_error": error,
+        "takes_codes": lambda: bool(code.text) or voucher_selectors.are_there(event_id=event["id"]),
+    }
 
 
 def _social(shown: dict[str, Any]) -> dict[str, Any]:

@@ -227,6 +227,9 @@ def _event_page(
     own = _own_reservations(request, event_id, now=now)
     context = event_page.shown(shown, own=own, choice=choice, code=code, refused=refused)
     context |= {"key": secrets.token_urlsafe(12), "is_preview": preview, "now": now}
+    # What is the same for all buyers who are logged in is written once a second, as it is for visitors.
+    is_personal = own or choice.amounts or code.text or refused or preview
+    context["is_kept"] = not is_personal and request.user.is_authenticated and not request.user.is_staff
     status = problems.status_of(refused) if refused else HTTPStatus.OK
     response = render(request, "tickets/event.html", context, status=status)
     for error in filter(None, (refused, code.refused)):

@@ -21,7 +21,7 @@ from overlord.shop import look
 from overlord.shop.models import Look
 from realtime import store
 from tests.clients import permit
-from tickets import availability_labels, selectors, services
+from tickets import availability_labels, event_page, selectors, services
 from tickets.models import Event, Inventory, Reservation, TicketType
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -330,6 +330,51 @@ class TestCost:
             now=timezone.now(),
         )
         return int(made.reservation["id"])
+
+
+class TestWrittenOnce:
+    """What all buyers see alike on an event's page is written once a second; what is theirs is not kept."""
+
+    @pytest.fixture
+    def written(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """Return the ticket types that were written, each time they were."""
+        said: list[str] = []
+        make = event_page._type_row
+
+        def row(ticket: dict[str, Any], zone: str, **chosen: Any) -> dict[str, Any]:
+            said.append(ticket["ticket_type"])
+            return make(ticket, zone, **chosen)
+
+        monkeypatch.setattr(event_page, "_type_row", row)
+        return said
+
+    def test_buyers_share_it_and_have_forms_of_their_own(
+        self, user_make: Callable[..., User], ticket_type: TicketType, written: list[str]
+    ) -> None:
+        pages = []
+        for _ in range(2):
+            browser = Client()
+            browser.force_login(user_make())
+            pages.append(browser.get(f"/events/{ticket_type.event_id}/").content.decode())
+        assert len(written) == 1
+        for name in ("csrfmiddlewaretoken", "key"):
+            values = [re.search(f'name="{name}"[^>]* value="([^"]+)"', page) for page in pages]
+            assert len({value and value[1] for value in values}) == 2
+
+    def test_ones_own_tickets_a_choice_and_staff_are_not_kept(
+        self, mine: Client, user_make: Callable[..., User], ticket_type: TicketType, written: list[str]
+    ) -> None:
+        place = f"/events/{ticket_type.event_id}/"
+        staff = Client()
+        staff.force_login(permit(user_make(), "tickets.manage_events"))
+        for browser, query in ((staff, ""), (staff, ""), (mine, "?amount=2&ticket_type=1"), (mine, "")):
+            browser.get(f"{place}{query}")
+        assert len(written) == 4
+        reserve(mine, ticket_type, 2)
+        assert "You have 2 tickets on hold" in text(mine.get(place))
+        other = Client()
+        other.force_login(user_make())
+        assert "on hold" not in text(other.get(place))
 
 
 class TestSearch:
