@@ -28,7 +28,12 @@ from tickets.models import Reservation
 
 logger = logging.getLogger(__name__)
 
-AT_REST = {"gateway_token": "", "lease_until": None, "next_look_at": None, "requires_action": None}
+AT_REST: dict[str, Any] = {
+    "gateway_token": "",
+    "lease_until": None,
+    "next_look_at": None,
+    "requires_action": None,
+}
 OPEN_TO_NEWS = (
     PaymentStatus.PROCESSING,
     PaymentStatus.ABANDONED,
