@@ -1,6 +1,6 @@
 """The invariants hold whatever is done in whatever order: stateful tests, and guards removed one at a time.
 
-By default 50 runs of 40 steps, always the same. `bin/test checkout/tests/test_machine.py --machine 1000x60` makes
+By default 100 runs of 40 steps, always the same. `bin/test checkout/tests/test_machine.py --machine 1000x60` makes
 1,000 runs of 60 steps, different ones each time.
 """
 
@@ -13,7 +13,7 @@ from checkout.tests.machine import Shop
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-DEFAULT = "50x40"
+DEFAULT = "100x40"
 
 
 @pytest.mark.timeout(0)  # it expires
