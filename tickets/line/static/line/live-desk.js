@@ -20,8 +20,9 @@ class LiveDesk extends HTMLElement {
 
   async renew() {
     const page = await freshPage({ within: OFTEN });
-    const fresh = page?.querySelector("live-desk [data-part=figures]");
-    if (fresh) this.querySelector("[data-part=figures]").replaceWith(fresh.cloneNode(true));
+    for (const fresh of page?.querySelectorAll("live-desk [data-part]") ?? []) {
+      this.querySelector(`[data-part=${fresh.dataset.part}]`).replaceWith(fresh.cloneNode(true));
+    }
   }
 }
 
