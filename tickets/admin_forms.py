@@ -182,7 +182,7 @@ class TicketTypeForm(forms.ModelForm):
     def clean_price(self) -> int:
         text = self.cleaned_data["price"].strip()
         currency = self.event.currency if money.is_currency(self.event.currency) else "EUR"
-        return int(_read(lambda: money.to_minor(text, currency)))
+        return int(_read(lambda: money.written_to_minor(text, currency)))
 
     def clean_capacity(self) -> int:
         capacity: int = self.cleaned_data["capacity"]

@@ -154,7 +154,7 @@ class CodeForm(forms.Form):
             if not (number.isascii() and number.isdecimal() and len(number) <= 3 and 1 <= int(number) <= 100):
                 raise ValueError("Enter a whole number from 1 to 100.")
             return int(number)
-        return money.to_minor(text, self.event.currency)
+        return money.written_to_minor(text, self.event.currency)
 
     def terms(self) -> Terms:
         """Return what a valid form decides."""

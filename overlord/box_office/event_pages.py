@@ -119,8 +119,11 @@ def _form_page(request: HttpRequest, event_id: int | None) -> HttpResponse:
         else:
             data = _unsent(request.POST) if request.method == "POST" else None
             shown = services.event_forms(event_id=event_id, data=data, may_pause=may_pause)
+            for form in (shown.event, *shown.types.forms):
+                form.errors.clear()  # nobody has asked to save it yet
         context = _form_context(shown, event_id, is_sent=is_sent)
         context["look"] = "look" in request.POST
+        context["added"] = "more" in request.POST
         is_fresh = event_id is None and request.method != "POST"
         context["takes_browsers_zone"] = (
             is_fresh and default_time_zone() == time_zones.UTC

@@ -72,7 +72,7 @@ class RefundForm(forms.Form):
     def clean_amount(self) -> int | None:
         text = self.cleaned_data["amount"]
         try:
-            return money.to_minor(text, self.currency) if text else None
+            return money.written_to_minor(text, self.currency) if text else None
         except ValueError as error:
             raise forms.ValidationError(wrong(error)) from None
 

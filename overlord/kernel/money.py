@@ -11,6 +11,7 @@ from overlord.kernel.errors import WrongValue
 
 LARGEST_MINOR = 10**12  # far above any ticket, far below what a bigint holds
 _PLAIN = re.compile(r"([0-9]{1,19})(?:\.([0-9]{1,4}))?")
+_DECIMAL_COMMA = re.compile(r"[0-9]+,[0-9]{1,2}")
 _SHOWN = 40  # how many characters of a wrong amount an error message shows
 
 
@@ -38,6 +39,15 @@ def to_text(minor: int, currency: str) -> str:
     """Return minor units as a decimal string: (1500, "EUR") is "15.00"."""
     places = digits(currency)
     return f"{Decimal(minor).scaleb(-places):.{places}f}"
+
+
+def written_to_minor(text: str, currency: str) -> int:
+    """Return as minor units what a person wrote into a form; raise as `to_minor` does.
+
+    A comma before one or two last digits is a decimal comma: "18,50". "1,500" stays refused: it may be a thousand.
+    """
+    text = text.strip()
+    return to_minor(text.replace(",", ".") if _DECIMAL_COMMA.fullmatch(text) else text, currency)
 
 
 def to_minor(text: str, currency: str) -> int:

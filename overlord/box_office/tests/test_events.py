@@ -185,14 +185,17 @@ class TestForm:
 
     def test_more_rows_for_ticket_types_keep_what_was_written(self, organiser: Client) -> None:
         form = Form(organiser, NEW)
-        page = form.send(**FILLED, more="1")
+        page = form.send(**{**FILLED, "type0_price": "fifteen"}, more="1")
         fields = fields_of(page)
         assert fields["name"] == "Gala"
         assert fields["ticket_types-0-name"] == "Stalls"
         assert fields["ticket_types-1-name"] == ""
-        assert "Please check the form" not in page.content.decode()
-        form.send(type1_name="Balcony", type1_price="9", type1_capacity="5")
-        assert TicketType.objects.count() == 2
+        said = page.content.decode()
+        assert "Please check the form" not in said
+        assert "aria-invalid" not in said, "nobody has asked to save it yet"
+        assert 'id="added"' in said
+        form.send(type0_price="15,50", type1_name="Balcony", type1_price="9", type1_capacity="5")
+        assert [each.price_minor for each in TicketType.objects.order_by("pk")] == [1550, 900]
 
     def test_a_capacity_below_what_is_taken_is_refused(
         self, ticket_type: TicketType, organiser: Client, buyer: User

@@ -62,6 +62,30 @@ def test_what_is_no_amount_is_refused(text: str) -> None:
     assert len(str(refused.value)) < 120
 
 
+@pytest.mark.parametrize(
+    ("text", "currency", "minor"),
+    [("18,50", "EUR", 1850), (" 18,5 ", "EUR", 1850), ("18.50", "EUR", 1850), ("1,50", "KWD", 1500)],
+)
+def test_a_person_may_write_a_decimal_comma(text: str, currency: str, minor: int) -> None:
+    assert money.written_to_minor(text, currency) == minor
+
+
+@pytest.mark.parametrize(
+    ("text", "currency"),
+    [
+        ("1,500", "EUR"),
+        ("1,500", "KWD"),
+        ("1,234,50", "EUR"),
+        ("1.234,50", "EUR"),
+        ("18,50", "JPY"),
+        (",5", "EUR"),
+    ],
+)
+def test_a_comma_that_may_mean_thousands_is_refused(text: str, currency: str) -> None:
+    with pytest.raises(ValueError, match=r"amount|decimals"):
+        money.written_to_minor(text, currency)
+
+
 def test_the_largest_amount_is_read_and_the_next_refused() -> None:
     assert money.to_minor("10000000000.00", "EUR") == money.LARGEST_MINOR
     with pytest.raises(ValueError, match="between 0 and"):
