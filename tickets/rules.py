@@ -1,7 +1,4 @@
-"""When and to whom tickets may be sold, and how long a hold lasts: decisions on plain values.
-
-Nothing here reads a clock, a row or a setting.
-"""
+"""When and to whom tickets may be sold, and how long a hold lasts. No clock, row or setting is read here."""
 
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
