@@ -11,17 +11,15 @@ from typing import Any
 from django.db.models import F, Sum
 
 from overlord.kernel import db, money
-from stats import representation, selectors, sql
+from stats import monitor_events, representation, selectors, sql
 from stats.models import Minute, Reading
-from tickets import selectors as tickets
 from tickets.admission import selectors as admission
 from tickets.line import selectors as lines
 from tickets.line.figures import line_figures
 from tickets.line.models import Line
-from tickets.models import Event, Inventory
+from tickets.models import Inventory
 
 MINUTES = 60
-EVENTS = 40  # the next ones by date
 FEED = 50
 LISTED = 10
 COUNTED = 1000  # a count stops here, so that it costs no more
@@ -32,7 +30,6 @@ DOORS = 3
 LINES = 3
 DOORS_OPEN = timedelta(hours=12)  # before and after an event begins
 LATELY = timedelta(minutes=5)
-STILL_SHOWN = timedelta(hours=6)  # after an event began
 
 COUNTERS = {
     "reserved": "reservations",
@@ -50,13 +47,14 @@ def picture(*, now: datetime) -> dict[str, Any]:
     """Read all that the monitor shows. Times are instants, money is a decimal string."""
     reading = Reading.objects.filter(pk=Reading.ONLY).first()
     minutes, shown = _minutes(now), _totals()
+    happened = db.rows(sql.FEED, {"most": FEED})
     return {
         "read_at": now,
         "sampled_at": reading.at if reading else None,
         **shown,
         "minutes": minutes,
         "last_minute": _last_minute(reading, shown["funnel"], now=now),
-        "events": _events(now),
+        "events": monitor_events.events_live(happened=happened, now=now),
         "doors": _doors(now),
         "lines": _lines(now),
         "top_events": [
@@ -65,7 +63,7 @@ def picture(*, now: datetime) -> dict[str, Any]:
         "holds": _holds(now),
         "payments": _payments(now, last_hour=minutes),
         "system": reading.system if reading else {},
-        "feed": [_happening(row) for row in db.rows(sql.FEED, {"most": FEED})],
+        "feed": [_happening(row) for row in happened],
     }
 
 
@@ -126,31 +124,6 @@ def _span(minutes: int) -> timedelta:
     return timedelta(minutes=minutes)
 
 
-def _events(now: datetime) -> list[dict[str, Any]]:
-    next_events = Event.objects.filter(date__gt=now - STILL_SHOWN).order_by("date", "id")
-    ids = list(next_events.values_list("pk", flat=True)[:EVENTS])
-    details = tickets.events_detail(ids, now=now)
-    return [_event(details[event_id]) for event_id in ids if event_id in details]
-
-
-def _event(detail: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the monitor shows of an event, from how the API shows it."""
-    types = [
-        {
-            "id": each["id"],
-            "ticket_type": each["ticket_type"],
-            "capacity": each["amount"],
-            "held": each["held"],
-            "sold": each["sold"],
-            "free": each["available"],
-            "sale": each["sale"],
-        }
-        for each in detail["tickets"]
-    ]
-    shown = {name: detail[name] for name in ("id", "name", "date", "sale")}
-    return {**shown, "status": _status(detail["sale"], types), "types": types}
-
-
 def doors_open(*, now: datetime) -> list[dict[str, Any]]:
     """Read the admissions of the events of these hours that have scans, as their streams show them."""
     return admission.doors(after=now - DOORS_OPEN, before=now + DOORS_OPEN, most=DOORS, now=now)
@@ -206,13 +179,6 @@ def _lately(minutes: Sequence[Mapping[str, Any]], gate: str, *, now: datetime) -
         for each in minutes
         if each["gate"] == gate and datetime.fromisoformat(each["minute"]) > since
     )
-
-
-def _status(sale: str, types: Sequence[Mapping[str, Any]]) -> str:
-    """Return the state of an event's sale, or what keeps an open one from selling now: sold out, or all on hold."""
-    if sale != "open" or any(each["free"] for each in types if each["sale"] == "open"):
-        return sale
-    return "all_held" if any(each["held"] for each in types) else "sold_out"
 
 
 def _holds(now: datetime) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from overlord.kernel import clock
 from overlord.kernel.methods import allow
+from overlord.shop.paging import Page, page_number
 from overlord.shop.permissions import staff_with
-from stats import labels
+from stats import labels, monitor_events
 from stats import metrics as prometheus
 from stats import monitor as figures
 from stats.permissions import Permission
@@ -40,10 +41,20 @@ BLANK = {
 def monitor(request: HttpRequest) -> HttpResponse:
     """Show what is sold, on hold and available, and what needs a look. Its modules keep it live."""
     now = clock.now()
+    search, number = request.GET.get("q", "").strip()[:100].replace("\0", ""), page_number(request)
     shown = figures.picture(now=now)
+    is_live = number == 1 and not search
+    page = (
+        Page(rows=shown["events"], number=1, is_last=not monitor_events.events_go_on(now=now))
+        if is_live
+        else monitor_events.events_page(search=search, number=number, now=now)
+    )
     most = max((max(minute["reserved"], minute["paid"]) for minute in shown["minutes"]), default=0)
     context = {
         "shown": shown,
+        "search": search,
+        "page": page,
+        "is_live": is_live,  # the stream has the first events alone
         "most": max(most, LEAST_HEIGHT),
         "least_height": LEAST_HEIGHT,
         "blank": BLANK,

@@ -459,7 +459,8 @@ class TestAccessibility:
         first.says(".answer h2", "Not a ticket")
         axe(first)
         first.emulate(width=320, height=800, dark=True)
-        look(first, "/", f"/events/{ticket_type.event_id}/", "/monitor/", "/me/", door)
+        found = f"/monitor/?q={ticket_type.event.name.replace(' ', '+')}"
+        look(first, "/", f"/events/{ticket_type.event_id}/", found, "/me/", door)
         look(first, "/office/journal/", f"{office}/messages/")
         first.emulate(width=1280, height=900)
 

@@ -9,7 +9,6 @@ from django.shortcuts import render
 from checkout.permissions import Permission
 from overlord.accounts.selectors import actor_id
 from overlord.box_office import attendees, selectors
-from overlord.box_office.event_pages import page_number
 from overlord.journal import services as journal
 from overlord.journal.actions import Action
 from overlord.kernel import clock
@@ -17,6 +16,7 @@ from overlord.kernel.errors import NotFound
 from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID
+from overlord.shop.paging import Page, page_number
 from overlord.shop.permissions import staff_with
 from tickets.admission.models import Ticket
 from tickets.models import Event
@@ -62,7 +62,7 @@ def attendees_list(request: HttpRequest, event_id: int) -> HttpResponse:
         "asked": asked,
         "types": selectors.ticket_types(event_id=event_id),
         "states": [each.value for each in Ticket.State],
-        "page": selectors.Page(rows=shown, number=number, is_last=len(found) <= attendees.ON_A_PAGE),
+        "page": Page(rows=shown, number=number, is_last=len(found) <= attendees.ON_A_PAGE),
         "query": request.GET.urlencode(),
     }
     return render(request, "box_office/attendees.html", context)

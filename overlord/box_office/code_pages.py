@@ -17,13 +17,13 @@ from django.utils.translation import ngettext
 
 from overlord.accounts.selectors import actor_id
 from overlord.box_office import codes, selectors
-from overlord.box_office.event_pages import page_number
 from overlord.kernel import clock, problems
 from overlord.kernel.errors import DomainError, NotFound
 from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID
 from overlord.shop import error_messages
+from overlord.shop.paging import page_number
 from overlord.shop.permissions import staff_with
 from tickets import voucher_edits, voucher_services
 from tickets.models import Event, Voucher

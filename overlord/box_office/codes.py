@@ -8,8 +8,8 @@ from typing import Any
 from django.db.models import F, Q, QuerySet, Sum
 
 from overlord.box_office.attendees import Echo, cell
-from overlord.box_office.selectors import Page
 from overlord.kernel import money
+from overlord.shop.paging import Page
 from tickets import voucher_labels
 from tickets.models import Event, Reservation, Voucher
 

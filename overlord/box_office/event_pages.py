@@ -23,6 +23,7 @@ from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID
 from overlord.shop import error_messages, pictures
+from overlord.shop.paging import page_number
 from overlord.shop.permissions import staff_with
 from tickets import event_services as services
 from tickets.event_services import EventForms, EventOutdated
@@ -30,7 +31,6 @@ from tickets.models import Event, default_time_zone
 from tickets.permissions import Permission
 from tickets.selectors import event_time_zone
 
-MOST_PAGES = 10_000
 MOST_TYPES = 100
 WIDGET = '<script type="module" src="{base_url}/static/tickets/widget.js?event={event}"></script>'
 
@@ -45,15 +45,6 @@ def events(request: HttpRequest) -> HttpResponse:
     rows = [{"event": each, "label": labels.of_event(each, now=now)} for each in page.rows]
     context = {"rows": rows, "page": page, "past": past, "search": search, "now": now}
     return render(request, "box_office/events.html", context)
-
-
-def page_number(request: HttpRequest) -> int:
-    """Return the requested page of a list; the first one if the request has no number."""
-    field = WholeNumberField(min_value=1, max_value=MOST_PAGES)
-    try:
-        return int(field.clean(request.GET.get("page", "1")))
-    except forms.ValidationError:
-        return 1
 
 
 @allow("GET")

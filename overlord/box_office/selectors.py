@@ -1,6 +1,5 @@
 """The lists of the organiser's pages. Each costs the same number of queries, however long it is."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +9,7 @@ from django.db.models.functions import Coalesce
 from checkout.models import CounterSale, Payment
 from overlord.accounts.models import User
 from overlord.kernel.numbers import LARGEST_ID
+from overlord.shop.paging import Page
 from tickets.admission.models import Ticket
 from tickets.models import Event, Reservation, TicketType
 
@@ -17,15 +17,6 @@ EVENTS_ON_A_PAGE = 50
 SEARCH_WORDS = 8
 ORDERS_SHOWN = 50
 BUYERS_LOOKED_AT = 200
-
-
-@dataclass(frozen=True, kw_only=True)
-class Page:
-    """A part of a list."""
-
-    rows: list[Any]
-    number: int
-    is_last: bool
 
 
 def events(*, past: bool, search: str, page: int, now: datetime) -> Page:

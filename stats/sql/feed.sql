@@ -1,5 +1,6 @@
 -- What happened last: the latest of each sort by its index, then the latest of them all.
-SELECT h.id, h.reservation, h.at, h.what, h.quantity, h.unit_price_minor, t.name AS ticket_type, e.name AS event, h.currency
+SELECT h.id, h.reservation, h.at, h.what, h.quantity, h.unit_price_minor, t.name AS ticket_type, e.name AS event, h.currency,
+       e.id AS event_id, e.date AS event_date
   FROM (
     (SELECT id, id AS reservation, created AS at, 'reserved' AS what, ticket_type_id, quantity, unit_price_minor, currency
        FROM tickets_reservation ORDER BY id DESC LIMIT %(most)s)

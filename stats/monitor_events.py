@@ -1,0 +1,79 @@
+"""The events of the monitor: those that its stream keeps live, and pages of all of them, which staff search.
+
+Live are the next events by date, and those in which something happened last: a sale that opens today for a far date
+is shown from its first reservation on.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Q, QuerySet
+
+from overlord.shop.paging import Page
+from tickets import selectors as tickets
+from tickets.models import Event
+
+EVENTS = 40  # the next ones by date; also of a page
+LIVELY = 10  # at most so many more, of those in which something happened last
+SEARCH_WORDS = 8
+STILL_SHOWN = timedelta(hours=6)  # after an event began
+
+
+def events_live(*, happened: Iterable[Mapping[str, Any]], now: datetime) -> list[dict[str, Any]]:
+    """Return the next events and those of what `happened`, rows of `sql/feed.sql`; the next event first."""
+    shown = [*_events(now).values_list("date", "pk")[:EVENTS]]
+    lively = dict.fromkeys((each["event_date"], each["event_id"]) for each in happened)
+    shown += [key for key in list(lively)[:LIVELY] if key[0] > now - STILL_SHOWN]
+    return _rows([pk for _date, pk in sorted({*shown})], now=now)
+
+
+def events_go_on(*, now: datetime) -> bool:
+    """Return whether there are more events than the next ones that are live."""
+    return _events(now)[EVENTS : EVENTS + 1].exists()
+
+
+def events_page(*, search: str, number: int, now: datetime) -> Page:
+    """Return a page of all events that are not over, the next one first; each has the words of `search`."""
+    found = _events(now)
+    for word in search.split()[:SEARCH_WORDS]:
+        found = found.filter(Q(name__icontains=word) | Q(venue__icontains=word))
+    first = (number - 1) * EVENTS
+    ids = [*found.values_list("pk", flat=True)[first : first + EVENTS + 1]]
+    return Page(rows=_rows(ids[:EVENTS], now=now), number=number, is_last=len(ids) <= EVENTS)
+
+
+def _events(now: datetime) -> QuerySet[Event]:
+    """Select the events that are not over, in their order. Drafts are left out."""
+    shown = Event.objects.filter(date__gt=now - STILL_SHOWN).exclude(status=Event.Status.DRAFT)
+    return shown.order_by("date", "pk")
+
+
+def _rows(ids: Sequence[int], *, now: datetime) -> list[dict[str, Any]]:
+    details = tickets.events_detail(ids, now=now)
+    return [_event(details[event_id]) for event_id in ids if event_id in details]
+
+
+def _event(detail: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the monitor shows of an event, from how the API shows it."""
+    types = [
+        {
+            "id": each["id"],
+            "ticket_type": each["ticket_type"],
+            "capacity": each["amount"],
+            "held": each["held"],
+            "sold": each["sold"],
+            "free": each["available"],
+            "sale": each["sale"],
+        }
+        for each in detail["tickets"]
+    ]
+    shown = {name: detail[name] for name in ("id", "name", "date", "sale")}
+    return {**shown, "status": _status(detail["sale"], types), "types": types}
+
+
+def _status(sale: str, types: Sequence[Mapping[str, Any]]) -> str:
+    """Return the state of an event's sale, or what keeps an open one from selling now: sold out, or all on hold."""
+    if sale != "open" or any(each["free"] for each in types if each["sale"] == "open"):
+        return sale
+    return "all_held" if any(each["held"] for each in types) else "sold_out"
