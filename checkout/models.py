@@ -6,6 +6,7 @@ from django.db.models import F, Q
 
 from checkout.order_rules import OrderDeed
 from checkout.rules import IN_FLIGHT, REFUND_IN_FLIGHT, PaymentStatus, RefundStatus
+from overlord.kernel.idempotency import KEY_LENGTH
 from tickets.models import Event, Reservation
 
 
@@ -100,6 +101,7 @@ class Refund(models.Model):
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refunds")
     amount_minor = models.BigIntegerField("amount", help_text="In minor units.")
     return_tickets = models.BooleanField(default=False)
+    idempotency_key = models.CharField(max_length=KEY_LENGTH, null=True, help_text="Of the request by API.")
     status = models.CharField(
         max_length=10,
         choices=[(status.value, status.value.title()) for status in RefundStatus],
@@ -131,6 +133,11 @@ class Refund(models.Model):
                 fields=["payment"],
                 condition=Q(status__in=[*REFUND_IN_FLIGHT]),
                 name="refund_one_in_flight_per_payment",
+            ),
+            models.UniqueConstraint(
+                fields=["payment", "idempotency_key"],
+                condition=Q(idempotency_key__isnull=False),
+                name="refund_unique_idempotency_key",
             ),
         ]
         indexes = [

@@ -11,7 +11,7 @@ from checkout.gateways.protocol import new_nonce
 from checkout.models import Incident, Payment, Refund, RefundNotice
 from checkout.rules import PaymentStatus, RefundStatus
 from overlord.kernel import db
-from overlord.kernel.errors import NotFound
+from overlord.kernel.errors import Mismatch, NotFound
 from overlord.kernel.queues import Queue, enqueue
 from overlord.kernel.steps import step_log_after_commit
 from tickets import operations as tickets
@@ -31,6 +31,18 @@ def refund_lock(*, refund_id: int) -> tuple[Payment, Refund]:
     return payment, Refund.objects.select_for_update(no_key=True).get(pk=refund_id)
 
 
+def refund_repeated(
+    *, payment: Payment, key: str | None, asked_minor: int | None, return_tickets: bool
+) -> bool:
+    """Return whether this key has started this refund of a locked payment; raise Mismatch if another one."""
+    refund = None if key is None else payment.refunds.filter(idempotency_key=key).first()
+    if refund is None:
+        return False
+    if asked_minor not in (None, refund.amount_minor) or return_tickets != refund.return_tickets:
+        raise Mismatch()
+    return True
+
+
 def check_none_in_flight(*, payment: Payment) -> None:
     """Raise RefundInProgress when a refund of a locked payment is in flight."""
     if payment.refunds.filter(status__in=rules.REFUND_IN_FLIGHT).exists():
@@ -38,7 +50,13 @@ def check_none_in_flight(*, payment: Payment) -> None:
 
 
 def refund_open(
-    *, payment: Payment, amount_minor: int, return_tickets: bool, requested_by: int | None, now: datetime
+    *,
+    payment: Payment,
+    amount_minor: int,
+    return_tickets: bool,
+    requested_by: int | None,
+    now: datetime,
+    key: str | None = None,
 ) -> Refund:
     """Start a refund of `amount_minor` of a locked payment, and hand it to a worker."""
     db.transaction_required()
@@ -47,6 +65,7 @@ def refund_open(
         amount_minor=amount_minor,
         return_tickets=return_tickets,
         requested_by_id=requested_by,
+        idempotency_key=key,
         gateway_nonce=new_nonce(),
         next_look_at=now + rules.RESUME_AFTER,
         created=now,
@@ -56,7 +75,13 @@ def refund_open(
 
 
 def refund_by_hand(
-    *, payment: Payment, amount_minor: int, return_tickets: bool, requested_by: int | None, now: datetime
+    *,
+    payment: Payment,
+    amount_minor: int,
+    return_tickets: bool,
+    requested_by: int | None,
+    now: datetime,
+    key: str | None = None,
 ) -> Refund:
     """Record that staff paid so much of a locked payment back in cash. No gateway has a part in it."""
     db.transaction_required()
@@ -65,6 +90,7 @@ def refund_by_hand(
         amount_minor=amount_minor,
         return_tickets=return_tickets,
         requested_by_id=requested_by,
+        idempotency_key=key,
         status=RefundStatus.PROCESSING,
         created=now,
     )

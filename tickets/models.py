@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import F, Q, Value
 
 from overlord.accounts.models import NameKey
+from overlord.kernel.idempotency import KEY_LENGTH
 from overlord.kernel.money import LARGEST_MINOR
 from overlord.shop import pictures
 from tickets.event_rules import ADDRESS_LENGTH, VENUE_LENGTH, EventStatus
@@ -277,7 +278,7 @@ class Reservation(models.Model):
     paying_since = models.DateTimeField(null=True, help_text="When the buyer last pressed Pay.")
     validated_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
-    idempotency_key = models.CharField(max_length=64, null=True)
+    idempotency_key = models.CharField(max_length=KEY_LENGTH, null=True)
     # Set by sql/reservation_person_limit.sql.
     person_key = models.TextField(
         null=True,

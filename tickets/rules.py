@@ -16,7 +16,6 @@ LARGEST_TOTAL_MINOR = 10**15  # of one reservation, so that a bigint holds its p
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 NAME_LENGTH, TYPE_NAME_LENGTH, DESCRIPTION_LENGTH = 200, 60, 10_000
-KEY_LENGTH = 64
 MOST_TYPES = 20  # in one order
 SOLD_OUT_CACHED_FOR = timedelta(milliseconds=250)
 AVAILABILITY_TRUSTED_FOR = timedelta(seconds=3)  # after it was read in PostgreSQL
@@ -301,13 +300,6 @@ def cached_for(refused: DomainError, *, now: datetime) -> timedelta | None:
         return SOLD_OUT_CACHED_FOR
     release: datetime | None = refused.facts["next_release_at"] if isinstance(refused, AllHeld) else None
     return None if release is None else min(SOLD_OUT_CACHED_FOR, release - now)
-
-
-def check_idempotency_key(key: str | None) -> None:
-    """Raise Invalid unless the key, if there is one, has 1 to 64 printable ASCII characters."""
-    if key is not None and not (0 < len(key) <= KEY_LENGTH and key.isascii() and key.isprintable()):
-        sentence = f"An Idempotency-Key must have 1 to {KEY_LENGTH} printable ASCII characters."
-        raise Invalid(sentence, errors={"Idempotency-Key": [sentence]})
 
 
 def check_items(ticket_types: Sequence[int]) -> None:

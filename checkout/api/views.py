@@ -17,10 +17,10 @@ from checkout.models import Payment
 from checkout.permissions import Permission
 from overlord.accounts.permissions import StaffPermission
 from overlord.accounts.selectors import actor_id
-from overlord.kernel import clock, money
+from overlord.kernel import clock, idempotency, money
 from overlord.kernel.errors import Invalid, NotFound
 from overlord.kernel.pagination import Pages
-from overlord.kernel.schema import paginated
+from overlord.kernel.schema import idempotency_key, paginated
 from overlord.shop import languages
 from tickets import selectors as tickets
 from tickets.api.serializers import Reservation
@@ -109,20 +109,28 @@ class Refund(APIView):
     permission = Permission.REFUND
 
     @extend_schema(
-        operation_id="payments_refund", request=serializers.RefundInput, responses={202: serializers.Payment}
+        operation_id="payments_refund",
+        parameters=[idempotency_key],
+        request=serializers.RefundInput,
+        responses={202: serializers.Payment},
     )
     def post(self, request: Request, payment_id: int) -> Response:
-        """Refund a payment (staff with that permission), whole or in part. The outcome follows on the payment."""
+        """Refund a payment (staff with that permission), whole or in part. The outcome follows on the payment.
+
+        Repeated with the same Idempotency-Key, nothing more is refunded.
+        """
         body = serializers.RefundInput(data=request.data)
         body.is_valid(raise_exception=True)
         asked = body.validated_data.get("amount")
-        payment = services.refund_request(
+        payment, replayed = services.refund_request(
             staff_id=actor_id(request),
             payment_id=payment_id,
             amount_minor=None if asked is None else _minor(asked, payment_id),
             return_tickets=body.validated_data["return_tickets"],
+            key=idempotency.key_of(request.headers),
         )
-        return Response(_shown(payment), status=status.HTTP_202_ACCEPTED)
+        headers = idempotency.replayed_headers(replayed)
+        return Response(_shown(payment), status=status.HTTP_202_ACCEPTED, headers=headers)
 
 
 def _shown(payment: Payment) -> dict[str, Any]:

@@ -19,16 +19,23 @@ def refund_request(
     amount_minor: int | None,
     return_tickets: bool,
     version: int | None = None,
-) -> Payment:
+    key: str | None = None,
+) -> tuple[Payment, bool]:
     """Start a refund of `amount_minor` of a payment, or of all that is left of it when that is None.
 
     A payment at the counter is paid back there, in cash, so its refund is recorded as done. `version` is the
-    version of the payment that staff saw, if they saw it: RefundOutdated if it has changed since. Raises NotFound,
-    NotRefundable, RefundTooLarge, RefundInProgress and Invalid.
+    version of the payment that staff saw, if they saw it: RefundOutdated if it has changed since. `key` is the
+    Idempotency-Key of a request by API: with a key that has started a refund of this payment nothing happens.
+    Returns the payment, and whether that was so. Raises NotFound, NotRefundable, RefundTooLarge, RefundInProgress,
+    Invalid, and Mismatch when the key has started another refund.
     """
     refused = {"refund_one_in_flight_per_payment": rules.RefundInProgress()}
     with db.constraint_errors(refused), db.transaction():
         payment = operations.payment_lock(payment_id=payment_id)
+        if refund_operations.refund_repeated(
+            payment=payment, key=key, asked_minor=amount_minor, return_tickets=return_tickets
+        ):
+            return payment, True
         refund_operations.check_none_in_flight(payment=payment)
         if version not in (None, payment.version):
             raise rules.RefundOutdated()
@@ -51,8 +58,9 @@ def refund_request(
             return_tickets=return_tickets,
             requested_by=staff_id,
             now=db.now(),
+            key=key,
         )
-    return payment
+    return payment, False
 
 
 def refund_retry(*, staff_id: int, refund_id: int) -> None:

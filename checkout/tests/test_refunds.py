@@ -152,6 +152,49 @@ class TestWho:
         assert staff.post(f"{PAYMENTS}999999/refund/", {"amount": "1.00"}, format="json").status_code == 404
 
 
+class TestKey:
+    def test_a_repeat_with_the_key_refunds_nothing_more(self, staff: APIClient, paid: Payment) -> None:
+        key = {"HTTP_IDEMPOTENCY_KEY": "k" * 64}
+        url = f"{PAYMENTS}{paid.pk}/refund/"
+        first = staff.post(url, {"amount": "10.00"}, format="json", **key)
+        in_flight = staff.post(url, {"amount": "10.00"}, format="json", **key)
+        heal()
+        later = staff.post(url, {"amount": "10.00"}, format="json", **key)
+        other = staff.post(url, {"amount": "11.00"}, format="json", **key)
+        heal()
+
+        assert [each.status_code for each in (first, in_flight, later)] == [202] * 3
+        assert [each.headers.get("Idempotency-Replayed") for each in (first, in_flight, later)] == [
+            None, "true", "true",
+        ]  # fmt: skip
+        assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+        assert paid_back(paid) == 1000
+        assert refund(staff, paid, amount="10.00").status_code == 202  # without a key it is another refund
+
+    def test_of_many_at_once_one_refunds_and_all_are_answered(
+        self, user_make: Callable[..., User], paid: Payment
+    ) -> None:
+        boss = user_make(is_staff=True).pk
+
+        results = together(
+            *[
+                lambda: services.refund_request(
+                    staff_id=boss, payment_id=paid.pk, amount_minor=1000, return_tickets=False, key="once"
+                )
+            ]
+            * 5
+        )
+        heal()
+        assert sorted(replayed for _, replayed in results) == [False, *[True] * 4]
+        assert paid_back(paid) == 1000
+
+    @pytest.mark.parametrize("key", ["", "k" * 65, "\u00fc"])
+    def test_what_is_no_key_is_400(self, staff: APIClient, paid: Payment, key: str) -> None:
+        answer = staff.post(f"{PAYMENTS}{paid.pk}/refund/", {}, format="json", HTTP_IDEMPOTENCY_KEY=key)
+        assert answer.status_code == 400
+        assert not Refund.objects.exists()
+
+
 class TestUnknown:
     @pytest.mark.parametrize("moment", ["before", "after"])
     def test_a_lost_answer_is_asked_for_again(

@@ -17,6 +17,7 @@ from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
 from drf_spectacular.utils import OpenApiParameter, inline_serializer
 from rest_framework import serializers
 
+from overlord.kernel import idempotency
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID
 from overlord.kernel.problems import CONTENT_TYPE
@@ -49,6 +50,9 @@ class Schema(AutoSchema):
 def whole(*, least: int, most: int = LARGEST_ID) -> dict[str, Any]:
     """Return the schema of a parameter that `query_params.whole` reads."""
     return {"type": "integer", "minimum": least, "maximum": most}
+
+
+idempotency_key = OpenApiParameter(idempotency.HEADER, str, OpenApiParameter.HEADER)
 
 
 class _Paginated:

@@ -12,12 +12,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from overlord.accounts.selectors import actor_id
-from overlord.kernel import clock, query_params
+from overlord.kernel import clock, idempotency, query_params
 from overlord.kernel.errors import Invalid
 from overlord.kernel.pagination import Pages
 from overlord.kernel.rendering import fingerprint
-from overlord.kernel.schema import paginated
-from tickets import availability, limits, order_services, representation, rules, selectors, services
+from overlord.kernel.schema import idempotency_key, paginated
+from tickets import availability, limits, order_services, representation, selectors, services
 from tickets.api import serializers
 from tickets.rules import LISTED_STATES, ReservationState
 
@@ -98,15 +98,14 @@ class ReservationList(APIView):
 
     @extend_schema(
         operation_id="reservations_create",
-        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+        parameters=[idempotency_key],
         request=serializers.ReservationInput,
         responses={201: serializers.Reservation},
     )
     def post(self, request: Request) -> Response:
         """Hold tickets for fifteen minutes."""
         wanted = RESERVATION_INPUT.run_validation(request.data)
-        key = request.headers.get("Idempotency-Key")
-        rules.check_idempotency_key(key)
+        key = idempotency.key_of(request.headers)
         buyer_id = actor_id(request)
         limits.count_reserve(request._request, buyer_id=buyer_id)
         hold, now = timedelta(seconds=settings.HOLD_SECONDS), clock.now()
@@ -123,16 +122,15 @@ class ReservationList(APIView):
                     hold=hold,
                     now=now,
                 )
-        headers = {"Location": f"/event/reservations/{reserved.reservation['id']}/"}
-        if reserved.replayed:
-            headers["Idempotency-Replayed"] = "true"
+        location = f"/event/reservations/{reserved.reservation['id']}/"
+        headers = {"Location": location, **idempotency.replayed_headers(reserved.replayed)}
         return Response(reserved.reservation, status=status.HTTP_201_CREATED, headers=headers)
 
 
 class ReservationBatch(APIView):
     @extend_schema(
         operation_id="reservations_create_batch",
-        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+        parameters=[idempotency_key],
         request=serializers.BatchInput,
         responses={201: serializers.Order},
     )
@@ -141,8 +139,7 @@ class ReservationBatch(APIView):
         body = serializers.BatchInput(data=request.data)
         body.is_valid(raise_exception=True)
         wanted = body.validated_data
-        key = request.headers.get("Idempotency-Key")
-        rules.check_idempotency_key(key)
+        key = idempotency.key_of(request.headers)
         buyer_id = actor_id(request)
         limits.count_reserve(request._request, buyer_id=buyer_id)
         with limits.guesses_counted(request._request, buyer_id=buyer_id, code=wanted["code"]):
@@ -158,9 +155,8 @@ class ReservationBatch(APIView):
                 now=clock.now(),
                 code=wanted["code"],
             )
-        headers = {"Location": f"/event/reservations/{ordered.order['order']}/"}
-        if ordered.replayed:
-            headers["Idempotency-Replayed"] = "true"
+        location = f"/event/reservations/{ordered.order['order']}/"
+        headers = {"Location": location, **idempotency.replayed_headers(ordered.replayed)}
         return Response(ordered.order, status=status.HTTP_201_CREATED, headers=headers)
 
 
