@@ -181,6 +181,7 @@ class NewCodeForm(CodeForm):
         help_text=_lazy("More than one: each gets random characters at its end. The list can be downloaded."),
         error_messages={"invalid": _lazy("Enter a whole number.")},
     )
+    key = forms.RegexField(r"^[0-9a-f]{32}$", widget=forms.HiddenInput)
     field_order = ("text", "number")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

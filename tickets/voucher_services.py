@@ -1,6 +1,6 @@
 """Use cases of vouchers, for the organiser's pages. The event is locked first, against a change of its currency."""
 
-import secrets
+import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -41,22 +41,22 @@ class Terms:
 
 
 def vouchers_make(
-    *, staff_id: int, event_id: int, text: str, number: int, terms: Terms, now: datetime
+    *, staff_id: int, event_id: int, text: str, number: int, terms: Terms, key: str, now: datetime
 ) -> list[str]:
     """Make a voucher with this text, or several whose texts begin with it and end at random; return their texts.
 
-    Without a text, one is made at random too. Raises NotFound, CodeExists, CodeTooLong, and Busy when a random text
-    exists.
+    Without a text, one is made at random too. `key` names the form: sent again unchanged, it makes no more random
+    ones. Raises NotFound, CodeExists, CodeTooLong, and Busy when a random text exists.
     """
     is_random = number > 1 or not text
-    texts = {text} if not is_random else set()
-    while len(texts) < number:
-        texts.add(text + "".join(secrets.choice(LETTERS) for _ in range(RANDOM_LENGTH)))
+    texts = _random_texts(text, number, terms, key) if is_random else {text}
     if max(map(len, texts)) > voucher_rules.TEXT_LENGTH:
         raise CodeTooLong()
     refused = Busy() if is_random else CodeExists()
     with db.transaction():
         types = _types(_event_lock(event_id), terms)
+        if is_random and Voucher.objects.filter(event_id=event_id, text__in=texts).count() == number:
+            return sorted(texts)
         with db.constraint_errors({"voucher_unique_in_event": refused}), db.savepoint():
             made = Voucher.objects.bulk_create(
                 [
@@ -67,6 +67,18 @@ def vouchers_make(
         _types_set([each.pk for each in made], types)
         _journal(Action.CODES_MADE, staff_id, event_id, now, code=made[0].text, count=len(made))
     return [each.text for each in made]
+
+
+def _random_texts(text: str, number: int, terms: Terms, key: str) -> set[str]:
+    """Return texts that begin with `text` and end at random, the same ones for the same form."""
+    texts: set[str] = set()
+    nth = 0
+    while len(texts) < number:
+        nth += 1
+        seed = repr((key, text, number, vars(terms), nth))
+        drawn = hashlib.sha256(seed.encode()).digest()[:RANDOM_LENGTH]
+        texts.add(text + "".join(LETTERS[byte % len(LETTERS)] for byte in drawn))
+    return texts
 
 
 def voucher_change(

@@ -3,6 +3,7 @@
 A view translates the request, makes one call, and translates the result.
 """
 
+import secrets
 from http import HTTPStatus
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -71,7 +72,7 @@ def code_new(request: HttpRequest, event_id: int) -> HttpResponse:
     known: dict[str, Any] = {"event": event, "types": selectors.ticket_types(event_id=event_id)}
     with timezone.override(ZoneInfo(event.time_zone)):
         if request.method != "POST":
-            first = {"price_rule": PriceRule.PERCENT.value, "number": 1}
+            first = {"price_rule": PriceRule.PERCENT.value, "number": 1, "key": secrets.token_hex(16)}
             return _form_page(request, event, NewCodeForm(initial=first, **known))
         form = NewCodeForm(request.POST, **known)
         if not form.is_valid():
@@ -83,6 +84,7 @@ def code_new(request: HttpRequest, event_id: int) -> HttpResponse:
                 text=form.cleaned_data["text"],
                 number=form.cleaned_data["number"],
                 terms=form.terms(),
+                key=form.cleaned_data["key"],
                 now=clock.now(),
             )
         except DomainError as refused:

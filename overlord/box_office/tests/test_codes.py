@@ -80,6 +80,15 @@ class TestMaking:
         assert {row["code"] for row in rows} == {f"'{text}" for text in texts}
         assert {row["note"] for row in rows} == {"'=1+1"}
 
+    def test_a_form_sent_twice_makes_its_codes_once(self, organiser: Client, event: Event) -> None:
+        form = Form(organiser, path(event, "new/"))
+        for _press in range(2):
+            assert form.send(price_value="10", number="20").status_code == 302
+        assert Voucher.objects.count() == 20
+
+        form.send(price_value="15", number="20")  # another wish from the same page
+        assert Voucher.objects.count() == 40
+
     @pytest.mark.parametrize(
         ("fields", "sentence"),
         [
