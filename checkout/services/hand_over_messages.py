@@ -1,5 +1,7 @@
 """The e-mails about tickets that change hands, sent as receipts are. They are written in the mail worker."""
 
+from datetime import datetime
+
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.template.loader import render_to_string
@@ -10,6 +12,7 @@ from checkout import selectors
 from checkout.models import Payment
 from overlord.shop import formats, look
 from tickets.admission import selectors as admission
+from tickets.admission.documents import order_documents
 from tickets.admission.models import HandOverNotice, HolderNotice, Ticket
 
 Kind = HandOverNotice.Kind
@@ -20,11 +23,12 @@ def payment_of(notice: HandOverNotice | HolderNotice) -> Payment | None:
     return selectors.payment_charged(order_id=notice.ticket.reservation.order_id)
 
 
-def message(notice: HandOverNotice) -> EmailMessage | None:
+def message(notice: HandOverNotice, *, now: datetime) -> EmailMessage | None:
     """Return the mail; None when whoever got the ticket does not have it any more."""
     ticket = notice.ticket
+    is_received = notice.kind == Kind.RECEIVED
     has_it = ticket.state != Ticket.State.REVOKED and ticket.issue == notice.issue
-    if notice.kind == Kind.RECEIVED and not has_it:
+    if is_received and not has_it:
         return None
     event = ticket.event
     name = " ".join(event.name.split())
@@ -33,18 +37,21 @@ def message(notice: HandOverNotice) -> EmailMessage | None:
         "ticket_type": ticket.reservation.ticket_type.name,
         "event": event,
         "date": formats.date_time(event.date, event.time_zone),
-        "holder": ticket.holder if notice.kind == Kind.RECEIVED else "",
-        "link": _link(ticket) if notice.kind == Kind.RECEIVED else "",
+        "holder": ticket.holder if is_received else "",
+        "link": _link(ticket) if is_received else "",
     }
-    is_received = notice.kind == Kind.RECEIVED
     subject = _("Your ticket for %(name)s") if is_received else _("Ticket handed over: %(name)s")
-    return EmailMessage(
+    found = EmailMessage(
         subject=subject % {"name": name},
         body=render_to_string("checkout/handed_over.txt", facts),
         to=[notice.to],
         **look.envelope(),
         headers={"Message-ID": f"<hand-over-{notice.pk}-{notice.created.timestamp()}@ticket-overlord>"},
     )
+    if is_received:
+        for document in order_documents(order_id=ticket.reservation.order_id, only=ticket.pk, now=now):
+            found.attach(document.name, document.content, document.kind)
+    return found
 
 
 def _link(ticket: Ticket) -> str:

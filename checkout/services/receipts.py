@@ -151,7 +151,7 @@ def _message(owed: Owed) -> EmailMessage | None:
     if isinstance(owed, Receipt):
         return _receipt_message(owed)
     if isinstance(owed, HandOverNotice):
-        return hand_over_messages.message(owed)
+        return hand_over_messages.message(owed, now=db.now())
     if isinstance(owed, HolderNotice):
         return holder_messages.message(owed, now=db.now())
     if isinstance(owed, CancelledOrder):

@@ -66,6 +66,19 @@ def test_each_is_told_once_and_only_the_new_holder_gets_a_link(
     assert "does not open the door any more" in texts[buyer.email]
 
 
+def test_only_the_new_holder_gets_the_files_and_of_this_ticket_alone(
+    api: APIClient, buyer: User, ticket: Ticket
+) -> None:
+    hand(api, ticket)
+    services.receipts_send()
+
+    files = {message.to[0]: message.attachments for message in mail.outbox}
+    printed, calendar = files[FRIEND]
+    assert (printed[2], calendar[2]) == ("application/pdf", "text/calendar")
+    assert len(re.findall(rb"/Type /Page\b", printed[1])) == 1
+    assert files[buyer.email] == []
+
+
 def test_whoever_has_it_no_more_gets_no_link(api: APIClient, buyer: User, ticket: Ticket) -> None:
     hand(api, ticket)
     hand(api, ticket, "second@example.org")

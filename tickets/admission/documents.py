@@ -20,9 +20,9 @@ class Document:
     kind: str
 
 
-def order_documents(*, order_id: int, now: datetime) -> list[Document]:
-    """Return the files of an order's tickets for its mail: none when no ticket of it opens the door."""
-    shown = services.tickets_of_order(order_id=order_id, now=now)
+def order_documents(*, order_id: int, only: int | None = None, now: datetime) -> list[Document]:
+    """Return the files of an order's tickets, or of `only` one, for a mail: none when none opens the door."""
+    shown = services.tickets_of_order(order_id=order_id, only=only, now=now)
     printed = tickets_pdf(shown, order_id=order_id)
     return [printed, event_calendar(shown, order_id=order_id, now=now)] if printed else []
 
