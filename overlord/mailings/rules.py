@@ -11,7 +11,7 @@ SUBJECT_LENGTH = 150
 TEXT_LENGTH = 20_000
 ADDRESS_LENGTH = 254
 REASON_LENGTH = 500
-ATTEMPTS = 12  # then it has failed; with growing pauses, some ten minutes
+ATTEMPTS = 24  # then it has failed; with growing pauses, some four hours
 LEASE = timedelta(minutes=2)  # longer than sending one may take
 TICK = timedelta(seconds=5)
 MINUTE = timedelta(minutes=1)
@@ -70,5 +70,5 @@ def has_room(*, per_minute: int, last_minute: int, last_tick: int) -> bool:
 
 
 def try_again_after(attempts: int) -> timedelta:
-    """Return how long to wait before the next attempt: 2 s at first, a minute at most."""
-    return timedelta(seconds=min(60, 2 ** min(attempts, 6)))
+    """Return how long to wait before the next attempt: 2 s at first, a quarter of an hour at most."""
+    return timedelta(seconds=min(900, 2 ** min(attempts, 10)))
