@@ -85,7 +85,8 @@ TEMPLATES: list[dict[str, Any]] = [
 # PostgreSQL ----------------------------------------------------------------------------------------------
 # Each thread keeps its connection. Before each request it looks whether the server has closed it, which costs no
 # statement. A server that disappears without closing it, as when the network is cut, is noticed by the keepalives
-# within ten seconds and by a statement within five.
+# within ten seconds and by a statement within five. The server notices just as quickly that our machine has
+# disappeared; by its own defaults it would keep our locks for two hours.
 #
 # A pooler knows no start-up options: with DATABASE_DIRECT_URL the role of DATABASE_URL sets the time-outs, which
 # each process verifies (overlord/kernel/database_check.py).
@@ -103,7 +104,17 @@ _OPTIONS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 5000,
 }
-_TIMEOUTS = {"options": " ".join(f"-c {name}={value}" for name, value in DATABASE_TIMEOUTS.items())}
+_KEEPALIVES_OF_SERVER = {
+    "tcp_keepalives_idle": _OPTIONS["keepalives_idle"],
+    "tcp_keepalives_interval": _OPTIONS["keepalives_interval"],
+    "tcp_keepalives_count": _OPTIONS["keepalives_count"],
+    "tcp_user_timeout": _OPTIONS["tcp_user_timeout"],
+}
+_OF_SESSION = {
+    "options": " ".join(
+        f"-c {name}={value}" for name, value in {**DATABASE_TIMEOUTS, **_KEEPALIVES_OF_SERVER}.items()
+    )
+}
 DATABASES: dict[str, dict[str, Any]] = {"default": {"ENGINE": "django.db.backends.dummy"}}
 if env.DATABASE_URL:
     DATABASES["default"] = {
@@ -111,7 +122,7 @@ if env.DATABASE_URL:
         "ENGINE": "overlord.kernel.postgresql",
         "CONN_MAX_AGE": None,
         "DISABLE_SERVER_SIDE_CURSORS": True,  # they end with their transaction where a pooler stands between
-        "OPTIONS": {**_OPTIONS, **env.DATABASE_OPTIONS, **({} if env.DATABASE_DIRECT_URL else _TIMEOUTS)},
+        "OPTIONS": {**_OPTIONS, **env.DATABASE_OPTIONS, **({} if env.DATABASE_DIRECT_URL else _OF_SESSION)},
     }
 # What differs where a session must stay one: LISTEN, locks of sessions, migrations. Empty: nothing does.
 DATABASE_DIRECT: dict[str, Any] = {}
@@ -119,7 +130,7 @@ if env.DATABASE_DIRECT_URL:
     DATABASE_DIRECT = {
         **environ.Env.db_url_config(env.DATABASE_DIRECT_URL),
         "ENGINE": "overlord.kernel.postgresql",
-        "OPTIONS": {**_OPTIONS, **env.DATABASE_DIRECT_OPTIONS, **_TIMEOUTS},
+        "OPTIONS": {**_OPTIONS, **env.DATABASE_DIRECT_OPTIONS, **_OF_SESSION},
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -6,7 +6,7 @@ import pytest
 from django.db import IntegrityError, connection
 
 from overlord.accounts.models import User
-from overlord.kernel import db
+from overlord.kernel import db, listening
 from overlord.kernel.errors import Conflict
 from tests.threads import together
 from tickets.models import Event, TicketType
@@ -152,6 +152,20 @@ def test_an_advisory_lock_whose_connection_ended_is_taken_anew() -> None:
             assert other.is_mine(), "it was free"
             assert not lock.is_mine()
         assert lock.is_mine()
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_the_server_notices_soon_that_our_machine_has_vanished(direct: bool) -> None:
+    """By its own defaults it keeps the locks of a machine that was cut off for two hours, and nothing expires."""
+    session = listening.connect(name="test", direct=direct)
+    with session.cursor() as cursor:
+        cursor.execute("SELECT name, setting::int FROM pg_settings WHERE name ~ '^tcp_'")
+        found = dict(cursor.fetchall())
+    session.close()
+
+    probing = found["tcp_keepalives_interval"] * found["tcp_keepalives_count"]
+    assert 0 < found["tcp_keepalives_idle"] + probing <= 10
+    assert 0 < found["tcp_user_timeout"] <= 10_000
 
 
 def test_no_cursor_lives_on_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
