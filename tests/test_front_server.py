@@ -10,7 +10,8 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,6 +23,8 @@ from django.conf import settings
 
 from overlord.embedded import ports, processes, program
 from overlord.shop import static_files
+from tests.cluster.configs import caddyfile
+from tests.name_server import name_server
 from tests.system import System, eventually, on_loop
 
 pytestmark = pytest.mark.processes
@@ -395,6 +398,8 @@ class Echo(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(said)
 
+    do_POST = do_GET  # noqa: N815  (the name that the server looks for)
+
     def log_message(self, *_args: object) -> None: ...
 
 
@@ -431,3 +436,52 @@ def test_only_a_trusted_proxy_says_where_a_client_is(tmp_path: Path, trusted: st
         echo.shutdown()
         echo.server_close()
         thread.join(timeout=30)
+
+
+@contextmanager
+def vanished(port: int) -> Iterator[str]:
+    """Yield an address that answers as a machine without power does: not at all, and without a refusal."""
+    with ExitStack() as opened:
+        silent = opened.enter_context(socket.socket())
+        silent.bind(("127.0.0.3", port))
+        silent.listen(0)
+        for _ in range(3):  # they fill its queue, and the kernel drops the next ones
+            client = opened.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.3", port))
+        yield "127.0.0.3"
+
+
+@pytest.mark.parametrize("path", ["/reservations/", "/api-auth/login/"])
+def test_a_machine_that_vanished_fails_no_request_though_its_name_leads_there(
+    tmp_path: Path, path: str
+) -> None:
+    shop, other = ports.any_free(), ports.any_free()
+    with ExitStack() as opened:
+        echo = opened.enter_context(ThreadingHTTPServer(("127.0.0.2", other), Echo))
+        threading.Thread(target=echo.serve_forever, daemon=True).start()
+        opened.callback(echo.shutdown)
+        replicas = ["127.0.0.2", opened.enter_context(vanished(other))]
+        resolver = opened.enter_context(name_server({"shop": replicas}))
+        file = tmp_path / "Caddyfile"
+        file.write_text(caddyfile(program.CADDYFILE.read_text(), resolver))
+        described = program.caddy(
+            shop,
+            web_port=other,
+            logins_port=other,
+            door_port=other,
+            live_port=other,
+            static=tmp_path,
+            data_dir=tmp_path,
+        )
+        names = {f"OVERLORD_{name}": "shop" for name in ("WEB", "LOGINS", "DOOR", "LIVE")}
+        argv = [str(file) if part == str(program.CADDYFILE) else part for part in described.argv]
+        child = processes.start(
+            replace(described, argv=tuple(argv), env={**described.env, **names}), tmp_path
+        )
+        opened.callback(processes.stop, [child])
+        child.wait_ready()
+        clients = opened.enter_context(ThreadPoolExecutor(12))
+        url = f"http://127.0.0.1:{shop}{path}"
+        given = Counter(clients.map(lambda _: httpx.post(url, timeout=30).status_code, range(12)))
+        assert given[200] >= 11, given  # chance may lead one request to the lost machine again and again

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tests.cluster import network, rollout
+from tests.cluster.network import APPS
 from tests.cluster.stage import Stage
 
 
@@ -18,6 +19,7 @@ class Fault(StrEnum):
     ETCD = "etcd's leader killed"
     SWITCH = "planned switch"
     VALKEY = "Valkey's node killed"
+    APPLICATION = "machine of the application cut off"
     DEPLOY = "deploy"
 
 
@@ -31,6 +33,7 @@ LASTS = {
     Fault.ETCD: 12.0,
     Fault.SWITCH: 12.0,
     Fault.VALKEY: 15.0,
+    Fault.APPLICATION: 15.0,
     Fault.DEPLOY: 5.0,
 }
 MENDS_ITSELF = {Fault.POSTMASTER, Fault.SWITCH, Fault.DEPLOY}  # the wait ends once the cluster is whole again
@@ -81,6 +84,9 @@ class Breaker:
                 stage.switch_over(primary)
             case Fault.VALKEY:
                 return self._kill(_there(stage.valkey_primary()))
+            case Fault.APPLICATION:  # the names lead to it all the same; the readings need the other one
+                network.cut(APPS[-1])
+                return lambda: network.heal(APPS[-1])
             case Fault.DEPLOY:
                 rollout.deploy(stage, self.rest)
         return lambda: None
