@@ -127,7 +127,8 @@ def entry_of(*, event_id: int, buyer_id: int) -> Entry | None:
 
 def entry_with_line(*, entry_id: int) -> Entry:
     """Read an entry together with its line."""
-    return Entry.objects.select_related("line").get(pk=entry_id)
+    [[entry, entry.line]] = db.instances(sql.ENTRY_WITH_LINE, {"entry": entry_id}, Entry, Line)
+    return entry
 
 
 def entries_to_lapse(*, now: datetime, most: int) -> list[int]:

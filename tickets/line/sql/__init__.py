@@ -2,9 +2,16 @@
 
 from pathlib import Path
 
+from overlord.kernel.db import columns
+from tickets.line.models import Entry, Line
+
 _FOLDER = Path(__file__).parent
 
 ENTER = "SELECT * FROM line_enter(%(event)s, %(buyer)s, %(choices)s)"
+ENTRY_WITH_LINE = (
+    f"SELECT {columns(Entry, of='e')}, {columns(Line, of='l')}"  # noqa: S608
+    " FROM line_entry e JOIN line_line l ON l.event_id = e.line_id WHERE e.id = %(entry)s"
+)
 DRAW = "SELECT * FROM line_draw(%(event)s)"
 ENTERING = (_FOLDER / "entering.sql").read_text()
 ENTRIES_NEXT = (_FOLDER / "entries_next.sql").read_text()
