@@ -150,14 +150,16 @@ DJANGOS_OWN = {"accounts.user": {"<id>/password/"}}
 # The rules -----------------------------------------------------------------------------------------------
 
 
-def permission_of(view: Any) -> str | None:
-    """Return the permission that a view asks for, in `permission` of a page or of an API class."""
-    return getattr(getattr(view, "cls", view), "permission", None)
+def permissions_of(view: Any) -> tuple[str, ...]:
+    """Return the permissions of which one opens a view: `permissions` of a page, `permission` of an API class."""
+    if not hasattr(view, "cls"):
+        return getattr(view, "permissions", ())
+    return tuple(filter(None, [getattr(view.cls, "permission", None)]))
 
 
 def unruled(found: Iterator[tuple[str, Any]]) -> set[str]:
     """Return the routes that name no permission and are not known to need none."""
-    return {place for place, view in found if permission_of(view) is None} - ANYONE - OWN
+    return {place for place, view in found if not permissions_of(view)} - ANYONE - OWN
 
 
 def admin_pages(site: AdminSite) -> dict[str, set[str]]:
@@ -186,7 +188,7 @@ def admin_actions(site: AdminSite) -> dict[tuple[type[Model], str], list[str]]:
 class TestEachHasARule:
     def test_each_route_names_a_permission_or_is_known_to_need_none(self) -> None:
         assert unruled(routes()) == set(), "name a permission in the view, or add the route to ANYONE or OWN"
-        assert {place for place, view in routes() if permission_of(view)} & (ANYONE | OWN) == set()
+        assert {place for place, view in routes() if permissions_of(view)} & (ANYONE | OWN) == set()
         assert (ANYONE | OWN) - {place for place, _ in routes()} == set(), "these routes are gone"
 
     def test_a_route_without_a_rule_is_noticed(self) -> None:
@@ -250,8 +252,9 @@ class Person:
     def api(self) -> APIClient:
         return api_of(self.user) if self.user is not None else APIClient()
 
-    def may(self, permission: str) -> bool:
-        return self.role in (permission, SUPERUSER)
+    def may(self, permission: str, *or_one_of: str) -> bool:
+        """Return whether the role has this permission, or one of others that open the same."""
+        return self.role in (permission, SUPERUSER) or (self.role == OTHERS and bool(or_one_of))
 
 
 People = Callable[[str], list[Person]]
@@ -281,9 +284,14 @@ def superuser(user_make: Callable[..., User]) -> Person:
 
 
 def guarded(*, of_api: bool) -> list[tuple[str, str]]:
-    """Return the routes that ask for a permission: those of the API, or the pages."""
-    found = [(place, permission_of(view), hasattr(view, "cls")) for place, view in routes()]
-    return [(place, permission) for place, permission, is_api in found if permission and is_api == of_api]
+    """Return the routes that ask for a permission, each with each that opens it: those of the API, or the pages."""
+    found = [(place, permissions_of(view)) for place, view in routes() if hasattr(view, "cls") == of_api]
+    return [(place, permission) for place, permissions in found for permission in permissions]
+
+
+def opened_also_by(place: str, permission: str) -> set[str]:
+    """Return the other permissions that open a page."""
+    return {other for page, other in guarded(of_api=False) if page == place} - {permission}
 
 
 @pytest.mark.parametrize(("place", "permission"), guarded(of_api=True))
@@ -299,6 +307,7 @@ def test_each_role_on_each_route_of_the_api(place: str, permission: str, people:
 
 @pytest.mark.parametrize(("place", "permission"), guarded(of_api=False))
 def test_each_role_on_each_page(place: str, permission: str, people: People) -> None:
+    also = opened_also_by(place, permission)
     for person in people(permission):
         browser = person.browser
         for method in ("get", "post"):
@@ -307,7 +316,7 @@ def test_each_role_on_each_page(place: str, permission: str, people: People) -> 
             assert log_in == (person.user is None and answer.status_code != 405), (person.role, method)
             if person.user is not None and answer.status_code != 405:
                 refused = answer.status_code == 403
-                assert refused == (not person.may(permission)), (person.role, method)
+                assert refused == (not person.may(permission, *also)), (person.role, method)
 
 
 @pytest.mark.parametrize("kind", [kind for kind, known in streams._definitions.items() if known.permission])
@@ -469,7 +478,8 @@ def test_each_door_asks_for_the_second_factor(
     assert asked == ({*PERMISSIONS} if mode == "staff" else {*MOVES_MONEY, *AccountsPermission})
     for place, permission in guarded(of_api=False):
         sent_to = browser.get(address(place)).get("Location", "").partition("?")[0]
-        assert (sent_to == "/account/second-factor/") == second_factor.is_asked(permission), place
+        needs_it = all(map(second_factor.is_asked, {permission, *opened_also_by(place, permission)}))
+        assert (sent_to == "/account/second-factor/") == needs_it, place
     for place, permission in guarded(of_api=True):
         code = api.post(address(place)).json().get("code")
         assert (code == "second_factor_required") == second_factor.is_asked(permission), place

@@ -46,7 +46,7 @@ def logged_in(person: Browser, user: User) -> Browser:
     """Log an account of `user_make` in."""
     person.go("/login/")
     person.log_in(user.username, PASSWORD)
-    person.wait(lambda p: p.path == "/")
+    person.wait(lambda p: p.path in ("/", "/office/", "/door/", "/monitor/"))  # where their work begins
     return person
 
 

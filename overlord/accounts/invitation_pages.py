@@ -11,11 +11,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
 from overlord.accounts import guests, limits, passwords, selectors, staff_services
-from overlord.accounts.models import StaffInvitation
+from overlord.accounts.models import StaffInvitation, User
+from overlord.accounts.selectors import actor_id
 from overlord.kernel import client_address, clock
 from overlord.kernel.errors import Invalid
 from overlord.kernel.methods import allow
 from overlord.shop import languages
+from overlord.shop.next_page import first_page
 
 
 class PasswordForm(forms.Form):
@@ -77,4 +79,4 @@ def _page(
 def _welcome(request: HttpRequest, found: StaffInvitation) -> HttpResponse:
     said = _("You are staff now, as %(role)s. The menu leads to your pages.") % {"role": found.role.name}
     messages.success(request, said)
-    return redirect("home")
+    return redirect(first_page(User.objects.get(pk=actor_id(request))))  # the permissions that it has now

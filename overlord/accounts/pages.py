@@ -21,7 +21,7 @@ from overlord.kernel.csrf import origin_decides
 from overlord.kernel.errors import Invalid
 from overlord.kernel.methods import allow
 from overlord.shop import languages
-from overlord.shop.next_page import NextPageMixin, is_page
+from overlord.shop.next_page import NextPageMixin, first_page, is_page
 
 
 @allow("POST")
@@ -43,11 +43,13 @@ def language_choose(request: HttpRequest) -> HttpResponse:
 
 
 class Login(NextPageMixin, views.LoginView):
-    """Log in, then return to the page that asked for it, with the choice that was made there."""
+    """Log in, then return to the page that asked for it, with the choice that was made there.
+
+    Without such a page, staff come to the page where their work begins.
+    """
 
     template_name = "accounts/login.html"
     authentication_form = account_forms.LoginForm
-    next_page = "home"
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         self.redirect_authenticated_user = not guests.is_guest(request)
@@ -58,6 +60,10 @@ class Login(NextPageMixin, views.LoginView):
             response = super().form_valid(form)
         services.language_keep(user_id=self.request.user.pk, language=languages.of_request(self.request))
         return response
+
+    def get_default_redirect_url(self) -> str:
+        """Return where a log-in leads that no page asked for."""
+        return first_page(self.request.user)
 
 
 class Logout(NextPageMixin, views.LogoutView):
@@ -147,7 +153,6 @@ class PasswordNew(views.PasswordResetConfirmView):
     """Take a new password, and log in. What a guest held who had forgotten it follows, as at a log-in."""
 
     template_name = "accounts/password_new.html"
-    success_url = reverse_lazy("home")
     post_reset_login = True
 
     def form_valid(self, form: SetPasswordForm) -> HttpResponse:
@@ -155,3 +160,7 @@ class PasswordNew(views.PasswordResetConfirmView):
             response = super().form_valid(form)
         messages.success(self.request, _("Your password has been changed. You are logged in."))
         return response
+
+    def get_success_url(self) -> str:
+        """Return where a log-in leads that no page asked for."""
+        return first_page(self.request.user)

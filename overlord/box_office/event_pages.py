@@ -15,6 +15,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from checkout.permissions import Permission as MoneyPermission
 from overlord.accounts.selectors import actor_id
 from overlord.box_office import labels, selectors
 from overlord.kernel import clock, money, time_zones
@@ -22,6 +23,7 @@ from overlord.kernel.errors import DomainError, NotFound
 from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID
+from overlord.mailings.permissions import Permission as MailingsPermission
 from overlord.shop import error_messages, pictures
 from overlord.shop.paging import page_number
 from overlord.shop.permissions import staff_with
@@ -32,18 +34,28 @@ from tickets.permissions import Permission
 from tickets.selectors import event_time_zone
 
 MOST_TYPES = 100
+# Whoever may do one of these, but not manage events, finds the events here: the page for it leads from the list.
+WORK_ON_EVENTS = (
+    MoneyPermission.MANAGE_ORDERS,
+    MoneyPermission.VIEW_ATTENDEES,
+    MoneyPermission.SELL,
+    MailingsPermission.SEND_MESSAGES,
+)
 WIDGET = '<script type="module" src="{base_url}/static/tickets/widget.js?event={event}"></script>'
 
 
 @allow("GET")
-@staff_with(Permission.MANAGE_EVENTS)
+@staff_with(Permission.MANAGE_EVENTS, *WORK_ON_EVENTS)
 def events(request: HttpRequest) -> HttpResponse:
-    """List the events to come or the past ones, with what they have sold."""
-    now = clock.now()
+    """List the events to come or the past ones: with what they have sold, or with what somebody may do there."""
+    now, user = clock.now(), request.user
     past, search = request.GET.get("when") == "past", request.GET.get("q", "").strip()[:100].replace("\0", "")
-    page = selectors.events(past=past, search=search, page=page_number(request), now=now)
+    may_manage = user.has_perm(Permission.MANAGE_EVENTS)
+    page = selectors.events(
+        past=past, search=search, with_drafts=may_manage, page=page_number(request), now=now
+    )
     rows = [{"event": each, "label": labels.of_event(each, now=now)} for each in page.rows]
-    context = {"rows": rows, "page": page, "past": past, "search": search, "now": now}
+    context = {"rows": rows, "page": page, "past": past, "search": search, "may_manage": may_manage}
     return render(request, "box_office/events.html", context)
 
 

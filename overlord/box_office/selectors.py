@@ -19,12 +19,14 @@ ORDERS_SHOWN = 50
 BUYERS_LOOKED_AT = 200
 
 
-def events(*, past: bool, search: str, page: int, now: datetime) -> Page:
+def events(*, past: bool, search: str, with_drafts: bool, page: int, now: datetime) -> Page:
     """Return a page of the events to come, the next one first, or of the past ones, the latest first.
 
     Each has `capacity`, `held`, `sold`, `revenue_minor`, `selling`, `opens_at` and `closes_at` of its ticket types.
     """
     found = Event.objects.filter(date__lt=now) if past else Event.objects.filter(date__gte=now)
+    if not with_drafts:
+        found = found.exclude(status=Event.Status.DRAFT)
     for word in search.split()[:SEARCH_WORDS]:
         found = found.filter(Q(name__icontains=word) | Q(venue__icontains=word))
     ordered = with_figures(found).order_by(*(("-date", "-id") if past else ("date", "id")))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from enum import StrEnum
-from functools import wraps
+from functools import lru_cache, wraps
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,7 +10,7 @@ from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
-from django.urls import reverse
+from django.urls import resolve, reverse
 
 from overlord.kernel.errors import Forbidden
 
@@ -46,17 +46,35 @@ def action_of_checkout(view: View) -> View:
     return guarded
 
 
-def staff_with(permission: str) -> Callable[[View], View]:
-    """Let staff in who have this permission; `permission` of the view names it. See `_guard` for everyone else."""
-    return _guard(lambda user: user.is_staff and user.has_perm(permission), permission)
+def staff_with(*permissions: str) -> Callable[[View], View]:
+    """Let staff in who have one of these permissions; `permissions` of the view has them.
+
+    See `_guard` for everyone else.
+    """
+    return _guard(lambda user: _has_one(user, permissions), permissions)
 
 
 def superusers_only(view: View) -> View:
     """Let superusers in. See `_guard` for everyone else."""
-    return _guard(lambda user: user.is_superuser, SUPERUSER)(view)
+    return _guard(lambda user: user.is_superuser, (SUPERUSER,))(view)
 
 
-def _guard(is_allowed: Callable[[Any], bool], permission: str) -> Callable[[View], View]:
+def may_open(user: Any, page: str) -> bool:
+    """Return whether a user may see the page for staff that has this name among the routes."""
+    return _has_one(user, _permissions_of(page))
+
+
+def _has_one(user: Any, permissions: tuple[str, ...]) -> bool:
+    return user.is_staff and any(user.has_perm(each) for each in permissions)
+
+
+@lru_cache
+def _permissions_of(page: str) -> tuple[str, ...]:
+    found: tuple[str, ...] = resolve(reverse(page)).func.permissions  # type: ignore[attr-defined]
+    return found
+
+
+def _guard(is_allowed: Callable[[Any], bool], permissions: tuple[str, ...]) -> Callable[[View], View]:
     """Send everyone who is not logged in to the log-in page, and raise Forbidden for those who are not allowed."""
 
     def decorate(view: View) -> View:
@@ -68,7 +86,7 @@ def _guard(is_allowed: Callable[[Any], bool], permission: str) -> Callable[[View
                 raise Forbidden()
             return view(request, *args, **kwargs)
 
-        guarded.permission = permission  # type: ignore[attr-defined]
+        guarded.permissions = permissions  # type: ignore[attr-defined]
         return guarded
 
     return decorate

@@ -16,6 +16,7 @@ from overlord.shop import formats, look, modules, pictures
 from overlord.shop import markdown as texts
 from overlord.shop.languages import LANGUAGES
 from overlord.shop.models import Look
+from overlord.shop.permissions import may_open
 
 register = template.Library()
 
@@ -45,6 +46,7 @@ for _format in FORMATS:
     register.filter(_format.__name__, _format)
 
 
+register.filter(may_open)
 register.filter("markdown", texts.to_html)
 register.filter("markdown_line", texts.to_line)
 
