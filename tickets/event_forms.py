@@ -1,5 +1,6 @@
 """The forms of an event on the organiser's pages: those of the admin, with a line on each field."""
 
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -24,10 +25,15 @@ TYPE_TEXTS = {
         _("Buyers do not see this type and cannot reserve it. Staff can sell it."),
     ),
 }
+LEFT_IN_THE_PAST = _("This is in the past. Change it before you put the event on sale.")
 
 
 class OfficeEventForm(EventForm):
-    """An event."""
+    """An event.
+
+    A draft may keep a date that has passed, as the copy of an earlier event does: the page says so beside the
+    field. Whoever enters such a date has made a mistake, and it is refused.
+    """
 
     class Meta:
         model = Event
@@ -78,8 +84,11 @@ class OfficeEventForm(EventForm):
             ),
         }
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, now: datetime, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.now = now
+        if self._is_draft():
+            _note_past(self, "date", self.instance.date)
         zone, buyers, opening = (self.fields[name] for name in ("time_zone", "buyers", "opening"))
         zone.label = _("Time zone")
         zone.help_text = _("All times on this page, and on the event's pages, are in this time zone.")
@@ -92,33 +101,73 @@ class OfficeEventForm(EventForm):
             (Opening.DRAW.value, _("By a draw")),
         ]
 
+    def _is_draft(self) -> bool:
+        return bool(self.instance.status == Event.Status.DRAFT)
+
+    def clean_date(self) -> datetime:
+        date = super().clean_date()
+        if self._is_draft() and "date" in self.changed_data and date <= self.now:
+            raise forms.ValidationError(_("This is in the past. Tickets are sold before an event begins."))
+        return date
+
 
 class OfficeTypeForm(TicketTypeForm):
-    """A ticket type with what is decided about its sale."""
+    """A ticket type with what is decided about its sale. In a draft, a past end of it is treated as a past date."""
 
     opens_at = forms.SplitDateTimeField(required=False, widget=DateAndTime)
     closes_at = forms.SplitDateTimeField(required=False, widget=DateAndTime)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, now: datetime, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.now = now
+        if self.event.status == Event.Status.DRAFT:
+            _note_past(self, "closes_at", self.initial.get("closes_at"))
         for name, (label, hint) in TYPE_TEXTS.items():
             self.fields[name].label, self.fields[name].help_text = label, hint
         if self.fields["paused"].disabled:
             self.fields["paused"].widget = forms.HiddenInput()
 
+    def clean_closes_at(self) -> datetime | None:
+        closes_at = super().clean_closes_at()
+        is_draft = self.event.status == Event.Status.DRAFT
+        if is_draft and closes_at is not None and "closes_at" in self.changed_data and closes_at <= self.now:
+            raise forms.ValidationError(_("This is in the past. The sale would be over already."))
+        return closes_at
 
-def types_of(event: Event, data: Any, *, may_pause: bool) -> Any:
+
+def _note_past(form: forms.ModelForm, name: str, instant: datetime | None) -> None:
+    """Let a time that has passed be noted beside its field, as long as the author of the form leaves it there."""
+    now: datetime = form.now  # type: ignore[attr-defined]
+
+    def note() -> str:
+        is_left = not form.is_bound or name not in form.changed_data
+        return str(LEFT_IN_THE_PAST) if is_left else ""
+
+    if instant is not None and instant <= now:
+        form.fields[name].note = note  # type: ignore[attr-defined]  # the template calls it once the form was read
+
+
+class OfficeTypeFormSet(TicketTypeFormSet):
+    """The ticket types of one event."""
+
+    now: datetime
+
+    def get_form_kwargs(self, index: int | None) -> dict[str, Any]:
+        return {**super().get_form_kwargs(index), "now": self.now}
+
+
+def types_of(event: Event, data: Any, *, may_pause: bool, now: datetime) -> Any:
     """Return the forms of an event's ticket types, with an empty one for another type."""
     is_first = event.pk is None
     formset_class = forms.inlineformset_factory(
         Event,
         TicketType,
         form=OfficeTypeForm,
-        formset=TicketTypeFormSet,
+        formset=OfficeTypeFormSet,
         fields=TYPE_FIELDS,
         extra=1,
         can_delete=not is_first,
     )
     formset: Any = formset_class(data, instance=event)
-    formset.may_pause = may_pause
+    formset.may_pause, formset.now = may_pause, now
     return formset

@@ -4,6 +4,7 @@ Nothing here reads a clock, a row or a setting. Whether tickets can be reserved 
 `tickets.rules`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -19,6 +20,29 @@ class EventStatus(StrEnum):
     DRAFT = "draft"
     ON_SALE = "on_sale"
     CANCELLED = "cancelled"
+
+
+class Hindrance(StrEnum):
+    """Why a draft cannot go on sale yet."""
+
+    BEGUN = "begun"
+    NO_TICKETS = "no_tickets"
+    CLOSED = "closed"
+
+
+SENTENCES = {
+    Hindrance.BEGUN: "The event has begun already. Change its date first.",
+    Hindrance.NO_TICKETS: "There is no ticket to sell. Add a ticket type with a capacity first.",
+    Hindrance.CLOSED: "The sale of all ticket types has closed already. Change when it closes first.",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaleOfType:
+    """What decides whether there is something to sell of a ticket type."""
+
+    capacity: int
+    closes_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,16 +85,25 @@ class EventCancelled(Conflict):
     sentence = "This event is cancelled, so there is nothing to pay. You were not charged."
 
 
+def hindrances(*, date: datetime, sales: Sequence[SaleOfType], now: datetime) -> list[Hindrance]:
+    """Return all that keeps a draft with this date and these ticket types from going on sale."""
+    found = [Hindrance.BEGUN] if date <= now else []
+    closing = [each.closes_at for each in sales if each.capacity]
+    if not closing:
+        found.append(Hindrance.NO_TICKETS)
+    elif not found and max(closing) <= now:
+        found.append(Hindrance.CLOSED)
+    return found
+
+
 def check_publishable(
-    status: EventStatus | str, *, date: datetime, capacities: list[int], now: datetime
+    status: EventStatus | str, *, date: datetime, sales: Sequence[SaleOfType], now: datetime
 ) -> None:
-    """Raise NotADraft or EventIncomplete unless a draft with ticket types of these capacities can go on sale."""
+    """Raise NotADraft or EventIncomplete unless a draft with this date and these ticket types can go on sale."""
     if status != EventStatus.DRAFT:
         raise NotADraft()
-    if date <= now:
-        raise EventIncomplete("The event has begun already. Change its date first.")
-    if not any(capacities):
-        raise EventIncomplete("There is no ticket to sell. Add a ticket type with a capacity first.")
+    for hindrance in hindrances(date=date, sales=sales, now=now):
+        raise EventIncomplete(SENTENCES[hindrance])
 
 
 def check_unpublishable(status: EventStatus | str, *, reserved: bool) -> None:

@@ -17,7 +17,7 @@ from overlord.kernel.errors import NotFound
 from overlord.shop import operations, pictures
 from tickets import event_edits, event_operations, event_rules, event_saving, event_selectors
 from tickets.event_forms import OfficeEventForm, types_of
-from tickets.event_rules import EventOutdated, EventStatus
+from tickets.event_rules import EventOutdated, EventStatus, SaleOfType
 from tickets.models import Event, Inventory, TicketType
 
 PICTURE_KEPT = timedelta(hours=1)  # at least: pages that are open may still show it
@@ -32,12 +32,14 @@ class EventForms:
     saved: int | None = None
 
 
-def event_forms(*, event_id: int | None, data: QueryDict | None = None, may_pause: bool) -> EventForms:
+def event_forms(
+    *, event_id: int | None, data: QueryDict | None = None, may_pause: bool, now: datetime
+) -> EventForms:
     """Return the forms of an event, or of a new one, as they are or as they were sent; raise NotFound."""
     event = Event(status=EventStatus.DRAFT) if event_id is None else Event.objects.filter(pk=event_id).first()
     if event is None:
         raise NotFound()
-    return _forms(event, data, may_pause=may_pause)
+    return _forms(event, data, may_pause=may_pause, now=now)
 
 
 def event_save(
@@ -49,7 +51,7 @@ def event_save(
     """
     try:
         with db.transaction():
-            forms = _sent(event_id, data, may_pause=may_pause)
+            forms = _sent(event_id, data, may_pause=may_pause, now=now)
             if not (forms.event.is_valid() and forms.types.is_valid()):
                 return forms
             event_saving.event_write(form=forms.event, now=now)
@@ -65,27 +67,28 @@ def event_save(
         sentence = event_saving.TYPE_RESERVED
     else:
         return EventForms(event=forms.event, types=forms.types, saved=forms.event.instance.pk)
-    refused = event_forms(event_id=event_id, data=data, may_pause=may_pause)
+    refused = event_forms(event_id=event_id, data=data, may_pause=may_pause, now=now)
     refused.event.add_error(None, _(sentence))
     return refused
 
 
-def _sent(event_id: int | None, data: QueryDict, *, may_pause: bool) -> EventForms:
+def _sent(event_id: int | None, data: QueryDict, *, may_pause: bool, now: datetime) -> EventForms:
     """Return forms as they were sent, about an event that is locked; outdated ones are brought up to date."""
     if event_id is None:
-        return event_forms(event_id=None, data=data, may_pause=may_pause)
+        return event_forms(event_id=None, data=data, may_pause=may_pause, now=now)
     event = event_operations.event_lock(event_id=event_id)
     if event is None:
         raise NotFound()
     outdated = event_edits.outdated(event, data)
-    forms = _forms(event, outdated[1] if outdated else data, may_pause=may_pause)
+    forms = _forms(event, outdated[1] if outdated else data, may_pause=may_pause, now=now)
     forms.event.meanwhile = outdated[0] if outdated else ()
     return forms
 
 
-def _forms(event: Event, data: QueryDict | None, *, may_pause: bool) -> EventForms:
+def _forms(event: Event, data: QueryDict | None, *, may_pause: bool, now: datetime) -> EventForms:
     return EventForms(
-        event=OfficeEventForm(data, instance=event), types=types_of(event, data, may_pause=may_pause)
+        event=OfficeEventForm(data, instance=event, now=now),
+        types=types_of(event, data, may_pause=may_pause, now=now),
     )
 
 
@@ -162,12 +165,20 @@ def event_publish(*, staff_id: int, event_id: int, version: int, now: datetime) 
     """Put a draft on sale; raise NotFound, EventOutdated, NotADraft and EventIncomplete."""
 
     def check(event: Event) -> None:
-        types = Inventory.objects.filter(ticket_type__event=event)
-        event_rules.check_publishable(
-            event.status, date=event.date, capacities=list(types.values_list("capacity", flat=True)), now=now
-        )
+        event_rules.check_publishable(event.status, date=event.date, sales=_sales(event), now=now)
 
     _status_set(staff_id, event_id, version, EventStatus.ON_SALE, check, now=now)
+
+
+def hindrances(*, event: Event, now: datetime) -> list[str]:
+    """Return in the reader's language all that keeps a draft from going on sale."""
+    found = event_rules.hindrances(date=event.date, sales=_sales(event), now=now)
+    return [_(event_rules.SENTENCES[each]) for each in found]
+
+
+def _sales(event: Event) -> list[SaleOfType]:
+    types = Inventory.objects.filter(ticket_type__event=event)
+    return [SaleOfType(**each) for each in types.values("capacity", "closes_at")]
 
 
 def event_unpublish(*, staff_id: int, event_id: int, version: int, now: datetime) -> None:

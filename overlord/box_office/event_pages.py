@@ -67,6 +67,7 @@ def event(request: HttpRequest, event_id: int) -> HttpResponse:
     shown = selectors.event(event_id=event_id)
     if shown is None:
         raise NotFound()
+    is_draft = shown.status == Event.Status.DRAFT
     context = {
         "event": shown,
         "label": labels.of_event(shown, now=now),
@@ -76,7 +77,8 @@ def event(request: HttpRequest, event_id: int) -> HttpResponse:
             {"type": each, "price": money.to_text(each.price_minor, shown.currency)}
             for each in selectors.ticket_types(event_id=event_id)
         ],
-        "is_draft": shown.status == Event.Status.DRAFT,
+        "is_draft": is_draft,
+        "hindrances": services.hindrances(event=shown, now=now) if is_draft else [],
         "is_on_sale": shown.status == Event.Status.ON_SALE,
         "widget": WIDGET.format(base_url=settings.BASE_URL, event=shown.pk),
         "now": now,
@@ -121,7 +123,9 @@ def _form_page(request: HttpRequest, event_id: int | None) -> HttpResponse:
                 return redirect("office_event", shown.saved)
         else:
             data = _unsent(request.POST) if request.method == "POST" else None
-            shown = services.event_forms(event_id=event_id, data=data, may_pause=may_pause)
+            shown = services.event_forms(
+                event_id=event_id, data=data, may_pause=may_pause, now=clock.now()
+            )
             for form in (shown.event, *shown.types.forms):
                 form.errors.clear()  # nobody has asked to save it yet
         context = _form_context(shown, event_id, is_sent=is_sent)

@@ -108,7 +108,8 @@ class TestStatus:
     ) -> None:
         Inventory.objects.update(capacity=0)
         assert "no ticket to sell" in status_set(organiser, draft, "on_sale").content.decode()
-        Inventory.objects.update(capacity=1)
+        Inventory.objects.update(capacity=1, closes_at=timezone.now() - timedelta(days=1))
+        assert "has closed already" in status_set(organiser, draft, "on_sale").content.decode()
         Event.objects.update(date=timezone.now() - timedelta(days=1), ends_at=None)
         assert "has begun already" in status_set(organiser, draft, "on_sale").content.decode()
         draft.refresh_from_db()
@@ -165,6 +166,46 @@ class TestForm:
         for field in ("id_name", "id_ends_at", "id_ticket_types-0-price", "id_ticket_types-0-capacity"):
             assert f'id="{field}_error"' in page, field
         assert not Event.objects.exists()
+
+    @pytest.mark.parametrize(
+        ("past", "field"),
+        [
+            ({"date_0": "2020-05-01", "ends_at_0": ""}, "id_date"),
+            ({"type0_closes_at_0": "2020-04-01", "type0_closes_at_1": "12:00"}, "id_ticket_types-0-closes_at"),
+        ],
+    )
+    def test_a_past_time_that_somebody_enters_is_refused_beside_its_field(
+        self, organiser: Client, past: dict[str, str], field: str
+    ) -> None:
+        given = {**FILLED, **past}
+        if not given["ends_at_0"]:
+            del given["ends_at_1"]
+        answer = Form(organiser, NEW).send(**given)
+        assert f'id="{field}_error">This is in the past.' in answer.content.decode()
+        assert not Event.objects.exists()
+
+    def test_a_copy_of_a_past_event_can_be_saved_and_says_what_to_change(
+        self, draft: Event, organiser: Client
+    ) -> None:
+        ago = timezone.now() - timedelta(days=365)
+        Event.objects.update(date=ago.replace(microsecond=0), ends_at=None)
+        Inventory.objects.update(closes_at=(ago - timedelta(days=1)).replace(microsecond=0))
+        edit = f"/office/events/{draft.pk}/edit/"
+        page = organiser.get(edit).content.decode()
+        assert page.count("Change it before you put the event on sale.") == 2
+        assert Form(organiser, edit).send(name="Gala once more").status_code == 302
+        event = organiser.get(f"/office/events/{draft.pk}/").content.decode()
+        assert "Gala once more" in event
+        assert "The event has begun already." in event
+        refused = Form(organiser, edit).send(date_0="2021-05-01").content.decode()
+        assert 'id="id_date_error"' in refused
+        assert 'id="id_date_note"' not in refused
+        assert Form(organiser, edit).send(date_0="2030-05-01").status_code == 302
+        assert "has closed already" in organiser.get(f"/office/events/{draft.pk}/").content.decode()
+
+    def test_what_is_on_sale_may_end_its_sale_at_once(self, ticket_type: TicketType, organiser: Client) -> None:
+        edit = Form(organiser, f"/office/events/{ticket_type.event_id}/edit/")
+        assert edit.send(type0_closes_at_0="2020-05-01", type0_closes_at_1="12:00").status_code == 302
 
     def test_a_form_of_an_event_that_has_changed_since_saves_nothing(
         self, draft: Event, organiser: Client
