@@ -77,6 +77,7 @@ def event(request: HttpRequest, event_id: int) -> HttpResponse:
             {"type": each, "price": money.to_text(each.price_minor, shown.currency)}
             for each in selectors.ticket_types(event_id=event_id)
         ],
+        "first": _first(shown, labels.of_event(shown, now=now).tone, request.user),
         "is_draft": is_draft,
         "hindrances": services.hindrances(event=shown, now=now) if is_draft else [],
         "is_on_sale": shown.status == Event.Status.ON_SALE,
@@ -84,6 +85,21 @@ def event(request: HttpRequest, event_id: int) -> HttpResponse:
         "now": now,
     }
     return render(request, "box_office/event.html", context)
+
+
+def _first(event: Event, tone: str, user: Any) -> str:
+    """Return the action that fits the state of an event best and that a user may do; "" for a look at its page."""
+    if event.status == Event.Status.DRAFT:
+        return "publish"
+    if event.status == Event.Status.CANCELLED:
+        return "refunds" if user.has_perm(MoneyPermission.CANCEL_EVENT) else ""
+    fitting, permission = {
+        "paused": ("resume", Permission.PAUSE_SALE),
+        "open": ("sell", MoneyPermission.SELL),
+        "sold-out": ("attendees", MoneyPermission.VIEW_ATTENDEES),
+        "ended": ("attendees", MoneyPermission.VIEW_ATTENDEES),
+    }.get(tone, ("", ""))
+    return fitting if user.has_perm(permission) else ""
 
 
 def _cash(event: Event) -> str | None:

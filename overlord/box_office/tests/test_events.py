@@ -1,5 +1,6 @@
 """The organiser's pages of events: drafts, what is on sale, forms with mistakes, outdated forms, copies."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -269,6 +270,35 @@ def test_an_event_on_sale_has_a_line_for_the_organisers_own_site(
     assert tag not in organiser.get(f"/office/events/{draft.pk}/").content.decode()
     status_set(organiser, draft, "on_sale")
     assert tag in organiser.get(f"/office/events/{draft.pk}/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("event", "inventory", "first"),
+    [
+        ({"status": "draft"}, {"paused": True}, "Put on sale"),
+        ({}, {}, "Sell at the counter"),
+        ({}, {"paused": True}, "Resume the sale"),
+        ({}, {"opens_at": timezone.now() + timedelta(days=1)}, "Page for buyers"),
+        ({}, {"closes_at": timezone.now()}, "Attendees"),
+        ({}, {"capacity": 0}, "Attendees"),
+        ({"status": "cancelled"}, {"paused": True}, "Refunds of the cancelled event"),
+    ],
+)
+def test_the_page_of_an_event_offers_first_what_fits_its_state(
+    user_make: Callable[..., User],
+    ticket_type: TicketType,
+    event: dict[str, Any],
+    inventory: dict[str, Any],
+    first: str,
+) -> None:
+    Inventory.objects.update(**inventory)
+    Event.objects.update(**event)
+    client = Client(headers={"accept": "text/html"})
+    client.force_login(user_make(is_staff=True, is_superuser=True))
+    page = client.get(f"/office/events/{ticket_type.event_id}/").content.decode()
+    deeds = page.partition('class="row deeds"')[2].partition("</div>")[0]
+    main = [*re.findall(r'class="button" href="[^"]*">([^<]*)<', deeds), *re.findall("<button[^>]*>([^<]*)<", deeds)]
+    assert main == [first]
 
 
 def test_the_list_shows_state_and_sales(ticket_type: TicketType, draft: Event, organiser: Client) -> None:
