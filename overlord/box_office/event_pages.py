@@ -71,10 +71,14 @@ def event(request: HttpRequest, event_id: int) -> HttpResponse:
     context = {
         "event": shown,
         "label": labels.of_event(shown, now=now),
-        "revenue": money.to_text(int(getattr(shown, "revenue_minor", None) or 0), shown.currency),
+        "revenue": _revenue(shown, shown.currency),
         "cash": _cash(shown),
         "types": [
-            {"type": each, "price": money.to_text(each.price_minor, shown.currency)}
+            {
+                "type": each,
+                "price": money.to_text(each.price_minor, shown.currency),
+                "taken": _revenue(getattr(each, "inventory", None), shown.currency),
+            }
             for each in selectors.ticket_types(event_id=event_id)
         ],
         "first": _first(shown, labels.of_event(shown, now=now).tone, request.user),
@@ -85,6 +89,11 @@ def event(request: HttpRequest, event_id: int) -> HttpResponse:
         "now": now,
     }
     return render(request, "box_office/event.html", context)
+
+
+def _revenue(row: object, currency: str) -> str:
+    """Return what an event or an inventory has brought in; nothing was sold where there is none."""
+    return money.to_text(int(getattr(row, "revenue_minor", None) or 0), currency)
 
 
 def _first(event: Event, tone: str, user: Any) -> str:

@@ -1,5 +1,6 @@
 """Sales at the counter: by the same claim as all buyers, once, with the tickets at once."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -77,6 +78,13 @@ def test_what_is_sold_for_cash_has_tickets_at_once_and_counts_as_money(
     assert "sold for cash by mona" in order
     event = office.get(f"/office/events/{ticket_type.event_id}/").content.decode()
     assert "Of it in cash at the counter:" in event
+    for part, cells in (
+        ("tbody", ["€15.00", "2", "0", "50", "€30.00"]),
+        ("tfoot", ["2", "0", "50", "€30.00"]),
+    ):
+        row = event.partition(f"<{part}>")[2].partition(f"</{part}>")[0]
+        assert re.findall(r"<td[^>]*>([^<]*)</td>", row) == cells
+    assert '<th scope="row" colspan="2">Together</th>' in event
     audit_tickets(given_back=[])
 
 
