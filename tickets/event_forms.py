@@ -6,9 +6,9 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from overlord.kernel.form_fields import DateAndTime
+from overlord.kernel.form_fields import DateAndTime, TimeZoneField
 from tickets.admin_forms import EventForm, TicketTypeForm, TicketTypeFormSet
-from tickets.models import Event, TicketType
+from tickets.models import Event, TicketType, default_time_zone
 from tickets.rules import Buyers, Opening
 
 TYPE_FIELDS = ("name", "price", "capacity", "max_per_user", "opens_at", "closes_at", "paused", "hidden")
@@ -34,6 +34,14 @@ class OfficeEventForm(EventForm):
     A draft may keep a date that has passed, as the copy of an earlier event does: the page says so beside the
     field. Whoever enters such a date has made a mistake, and it is refused.
     """
+
+    time_zone = TimeZoneField(  # type: ignore[assignment]  # in the admin it is a select
+        label=_("Time zone"),
+        initial=default_time_zone,
+        help_text=_(
+            "All times on this page, and on the event's pages, are in this time zone. Type a city to find it."
+        ),
+    )
 
     class Meta:
         model = Event
@@ -89,9 +97,7 @@ class OfficeEventForm(EventForm):
         self.now = now
         if self._is_draft():
             _note_past(self, "date", self.instance.date)
-        zone, buyers, opening = (self.fields[name] for name in ("time_zone", "buyers", "opening"))
-        zone.label = _("Time zone")
-        zone.help_text = _("All times on this page, and on the event's pages, are in this time zone.")
+        buyers, opening = self.fields["buyers"], self.fields["opening"]
         buyers.choices = [  # type: ignore[attr-defined]
             (Buyers.ANYONE.value, _("Anyone")),
             (Buyers.ACCOUNTS.value, _("People with an account")),

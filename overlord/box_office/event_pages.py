@@ -148,9 +148,7 @@ def _form_page(request: HttpRequest, event_id: int | None) -> HttpResponse:
                 return redirect("office_event", shown.saved)
         else:
             data = _unsent(request.POST) if request.method == "POST" else None
-            shown = services.event_forms(
-                event_id=event_id, data=data, may_pause=may_pause, now=clock.now()
-            )
+            shown = services.event_forms(event_id=event_id, data=data, may_pause=may_pause, now=clock.now())
             for form in (shown.event, *shown.types.forms):
                 form.errors.clear()  # nobody has asked to save it yet
         context = _form_context(shown, event_id, is_sent=is_sent)
@@ -196,9 +194,9 @@ def _unsent(sent: QueryDict) -> QueryDict:
 
 def _zone(request: HttpRequest, event_id: int | None) -> str:
     """Return the zone of the event's times: as the form was sent, as it is saved, or the installation's."""
-    sent = request.POST.get("time_zone", "")
-    if time_zones.is_time_zone(sent):
-        return sent
+    meant = time_zones.meant(request.POST.get("time_zone", ""))
+    if len(meant) == 1:
+        return meant[0]
     return (event_time_zone(event_id) if event_id is not None else None) or default_time_zone()
 
 

@@ -1,6 +1,6 @@
 """Fields of pages' and the admin's forms that every app reads alike."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from django import forms
@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
-from overlord.kernel import texts
+from overlord.kernel import texts, time_zones
 from overlord.kernel.errors import WrongValue
 from overlord.kernel.numbers import whole_number
 
@@ -58,6 +58,43 @@ class OneLineField(forms.CharField):
             return texts.one_line(text, most=self.max_length) if text else ""
         except ValueError as error:
             raise ValidationError(wrong(error), code="invalid") from None
+
+
+class ListedInput(forms.TextInput):
+    """A text input for which the browser offers the values of a list, those that contain what was typed."""
+
+    def __init__(self, values: Callable[[], Iterable[str]], attrs: dict[str, Any] | None = None) -> None:
+        super().__init__({"autocomplete": "off", "spellcheck": "false", **(attrs or {})})
+        self.values = values
+
+    def render(
+        self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None
+    ) -> SafeString:
+        """Return the input and its list as HTML."""
+        listed = f"{(attrs or {}).get('id', name)}_list"
+        written = super().render(name, value, {**(attrs or {}), "list": listed}, renderer)
+        options = format_html_join("", '<option value="{}">', ((each,) for each in self.values()))
+        return format_html('{}<datalist id="{}">{}</datalist>', written, listed, options)
+
+
+class TimeZoneField(forms.CharField):
+    """A time zone, by its name or its place: "Europe/Berlin" or "berlin"."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=100, widget=ListedInput(time_zones.names), **options)
+
+    def to_python(self, value: Any) -> str:
+        text = super().to_python(value)
+        found = time_zones.meant(text) if text else ("",)
+        if not found:
+            sentence = _(
+                "There is no such time zone. Enter a city of the list, for example Berlin or New York."
+            )
+            raise ValidationError(sentence, code="invalid")
+        if len(found) > 1:
+            sentence = _("Several time zones have this name. Enter one of them: %(names)s.")
+            raise ValidationError(sentence % {"names": ", ".join(found)}, code="invalid")
+        return found[0]
 
 
 def use_iso_formats(fields: Mapping[str, forms.Field]) -> None:

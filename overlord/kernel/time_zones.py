@@ -29,6 +29,26 @@ def names() -> tuple[str, ...]:
     return (UTC, *sorted(name for name in available_timezones() if "/" in name))
 
 
+def meant(text: str) -> tuple[str, ...]:
+    """Return the zones that a person may mean who wrote this: the name of one, or its place alone, in any case.
+
+    It has several for a place that is in several zones, and none for what is no place of a zone.
+    """
+    if is_time_zone(text):
+        return (text,)
+    return _by_key().get("_".join(text.casefold().split()), ())
+
+
+@lru_cache(maxsize=1)
+def _by_key() -> dict[str, tuple[str, ...]]:
+    """Return the zones by their whole names and by their places, both without case."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name in names():
+        place = name.rpartition("/")[2].casefold()
+        found[place] = (*found.get(place, ()), name)
+    return found | {name.casefold(): (name,) for name in names()}
+
+
 def of_offset(instant: datetime, *, otherwise: str) -> str:
     """Return the zone with the offset from UTC that an aware instant has, or `otherwise` for no whole hours.
 

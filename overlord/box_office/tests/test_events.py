@@ -172,7 +172,10 @@ class TestForm:
         ("past", "field"),
         [
             ({"date_0": "2020-05-01", "ends_at_0": ""}, "id_date"),
-            ({"type0_closes_at_0": "2020-04-01", "type0_closes_at_1": "12:00"}, "id_ticket_types-0-closes_at"),
+            (
+                {"type0_closes_at_0": "2020-04-01", "type0_closes_at_1": "12:00"},
+                "id_ticket_types-0-closes_at",
+            ),
         ],
     )
     def test_a_past_time_that_somebody_enters_is_refused_beside_its_field(
@@ -204,7 +207,9 @@ class TestForm:
         assert Form(organiser, edit).send(date_0="2030-05-01").status_code == 302
         assert "has closed already" in organiser.get(f"/office/events/{draft.pk}/").content.decode()
 
-    def test_what_is_on_sale_may_end_its_sale_at_once(self, ticket_type: TicketType, organiser: Client) -> None:
+    def test_what_is_on_sale_may_end_its_sale_at_once(
+        self, ticket_type: TicketType, organiser: Client
+    ) -> None:
         edit = Form(organiser, f"/office/events/{ticket_type.event_id}/edit/")
         assert edit.send(type0_closes_at_0="2020-05-01", type0_closes_at_1="12:00").status_code == 302
 
@@ -249,6 +254,14 @@ class TestForm:
     def test_a_ticket_type_is_deleted(self, draft: Event, organiser: Client) -> None:
         Form(organiser, f"/office/events/{draft.pk}/edit/").send(type0_DELETE="on")
         assert not TicketType.objects.exists()
+
+
+def test_the_place_of_a_time_zone_is_enough_also_for_the_times_of_the_form(organiser: Client) -> None:
+    assert Form(organiser, NEW).send(**{**FILLED, "time_zone": "new york"}).status_code == 302
+    event = Event.objects.get()
+    assert (event.time_zone, event.date.isoformat()) == ("America/New_York", "2030-05-01T23:30:00+00:00")
+    page = Form(organiser, f"/office/events/{event.pk}/edit/").send(time_zone="nowhere").content.decode()
+    assert 'id="id_time_zone_error">There is no such time zone.' in page
 
 
 def test_a_copy_is_a_draft_with_the_same_types(ticket_type: TicketType, organiser: Client) -> None:
@@ -297,7 +310,10 @@ def test_the_page_of_an_event_offers_first_what_fits_its_state(
     client.force_login(user_make(is_staff=True, is_superuser=True))
     page = client.get(f"/office/events/{ticket_type.event_id}/").content.decode()
     deeds = page.partition('class="row deeds"')[2].partition("</div>")[0]
-    main = [*re.findall(r'class="button" href="[^"]*">([^<]*)<', deeds), *re.findall("<button[^>]*>([^<]*)<", deeds)]
+    main = [
+        *re.findall(r'class="button" href="[^"]*">([^<]*)<', deeds),
+        *re.findall("<button[^>]*>([^<]*)<", deeds),
+    ]
     assert main == [first]
 
 

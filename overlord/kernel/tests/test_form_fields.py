@@ -7,7 +7,7 @@ from django.test.html import parse_html
 from django.utils import translation
 
 from overlord.kernel import money, numbers, texts
-from overlord.kernel.form_fields import LongSelect, wrong
+from overlord.kernel.form_fields import LongSelect, TimeZoneField, wrong
 
 CHOICES = [("", "---"), ("a&b", "A & <b>"), (7, "seven")]
 
@@ -18,6 +18,43 @@ def test_a_long_select_is_the_element_that_django_makes(chosen: object) -> None:
     long, short = (kind(attrs=attributes, choices=CHOICES) for kind in (LongSelect, forms.Select))
 
     assert parse_html(long.render("zone", chosen)) == parse_html(short.render("zone", chosen))
+
+
+@pytest.mark.parametrize(
+    ("written", "zone"),
+    [
+        ("Europe/Berlin", "Europe/Berlin"),
+        ("europe/berlin ", "Europe/Berlin"),
+        ("Berlin", "Europe/Berlin"),
+        ("new  york", "America/New_York"),
+        ("utc", "UTC"),
+        ("Etc/GMT-1", "Etc/GMT-1"),
+    ],
+)
+def test_a_time_zone_is_found_by_its_name_or_its_place(written: str, zone: str) -> None:
+    field = TimeZoneField()
+    assert field.clean(written) == zone
+    assert not field.has_changed(zone, written)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("Springfield", "There is no such time zone"),
+        ("../etc/passwd", "There is no such time zone"),
+        ("eastern", "Canada/Eastern, US/Eastern"),
+        ("", "required"),
+    ],
+)
+def test_what_names_no_time_zone_or_several_is_refused(written: str, said: str) -> None:
+    with pytest.raises(forms.ValidationError, match=said):
+        TimeZoneField().clean(written)
+
+
+def test_the_input_of_a_time_zone_offers_them_all() -> None:
+    shown = TimeZoneField().widget.render("zone", "UTC", {"id": "id_zone"})
+    assert '<datalist id="id_zone_list"><option value="UTC"><option value="Africa/Abidjan">' in shown
+    assert 'list="id_zone_list"' in shown
 
 
 @pytest.mark.parametrize(

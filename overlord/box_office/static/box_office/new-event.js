@@ -1,8 +1,7 @@
-// The form of a new event: choose the browser's time zone, where neither the installation nor the author chose one.
+// The form of a new event: enter the browser's time zone, where neither the installation nor the author chose one.
 
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-const select = document.querySelector("select[name=time_zone]");
-const options = [...(select?.options ?? [])];
-const isUntouched = options.find(({ defaultSelected }) => defaultSelected)?.selected;
+const input = document.querySelector("input[name=time_zone]");
+const isKnown = [...(input?.list?.options ?? [])].some(({ value }) => value === zone);
 
-if (isUntouched && options.some(({ value }) => value === zone)) select.value = zone;
+if (isKnown && input.value === input.defaultValue) input.value = zone;
