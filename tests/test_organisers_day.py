@@ -3,9 +3,12 @@
 import csv
 import io
 from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
+from selenium.common.exceptions import JavascriptException
 
 from overlord.box_office.roles import roles_make
 from tests import browser
@@ -75,12 +78,35 @@ def _make(organiser: Browser) -> int:
     organiser.run(SET, {"date_0": "2099-06-21", "date_1": "21:00"})
     for name, value in (("name", "Stalls"), ("price", "15.00"), ("capacity", "40")):
         organiser.write(f"[name=ticket_types-0-{name}]", value)
+    _read_in_german(organiser)
     organiser.press(SAVE)
     organiser.says(".headline .tone", "Draft")
     organiser.says(".lead", "9:00")  # in that zone, as it was entered
     organiser.press("button[value=on_sale]")
     organiser.says(".headline .tone", "On sale")
     return int(organiser.path.split("/")[-2])
+
+
+def _read_in_german(organiser: Browser) -> None:
+    """Change the language of the half-filled form and back: it keeps what was typed, added rows too."""
+    organiser.press("button[name=more]")
+    organiser.write("[name=ticket_types-1-name]", "Balcony")
+    for language, title in (("de", "Neue Veranstaltung"), ("en", "New event")):
+        organiser.press(f"form.languages [value={language}]")
+        organiser.says("h1", title)
+        for name, value in (
+            ("name", "Midsummer night"),
+            ("date_0", "2099-06-21"),
+            ("ticket_types-1-name", "Balcony"),
+        ):
+            organiser.wait(lambda page, name=name, value=value: _value(page, name) == value)
+    organiser.write("[name=ticket_types-1-name]", "")
+
+
+def _value(page: Browser, name: str) -> Any:
+    with suppress(JavascriptException):  # another page is on its way
+        return page.run("return document.querySelector(`[name=${arguments[0]}]`)?.value", name)
+    return None
 
 
 def _buy(system: System, ticket_type: TicketType, *, amount: int) -> int:

@@ -32,6 +32,7 @@ MODULES = (
     "shop/formats.js",
     "shop/fresh-page.js",
     "shop/hold-countdown.js",
+    "shop/keep-typed.js",
     "shop/live-badge.js",
     "shop/page.js",
     "stats/live-monitor.js",

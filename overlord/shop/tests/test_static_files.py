@@ -103,6 +103,7 @@ def test_only_what_gets_smaller_is_compressed(tmp_path: Path, size: int) -> None
 
 def test_each_module_is_loaded_with_all_that_it_imports() -> None:
     assert set(modules.loaded_with("shop/page.js")) == {
+        "shop/keep-typed.js",
         "shop/live-badge.js",
         "shop/formats.js",
         "realtime/live.js",

@@ -1,5 +1,6 @@
-// What every page does: focus the error message, and submit a form only once.
+// What every page does: focus the error message, submit a form only once, and keep what was typed in another language.
 
+import "shop/keep-typed.js";
 import "shop/live-badge.js";
 import { gettext } from "shop/formats.js";
 
