@@ -1,6 +1,7 @@
 """The history of an order, from the rows of our tables, in the reader's language.
 
-Staff read it on the order's page, and by `manage.py trace`, which writes English, as the logs do.
+Staff read on the order's page what happened. `manage.py trace` writes it in English, as the logs do, with the
+numbers by which engineers find the rows.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,37 +14,41 @@ from django.utils.translation import gettext_lazy as _lazy
 
 from checkout.models import CounterSale, Incident, OrderRecord, Payment, PaymentStep, Receipt, RefundNotice
 from checkout.order_rules import OrderDeed
-from checkout.rules import PaymentStatus, RefundStatus
+from checkout.rules import OUTCOME_SENTENCES, Outcome, PaymentStatus, RefundStatus
+from overlord.kernel import money
+from overlord.shop import formats
 from tickets.admission.models import HandOverNotice, HolderNotice, Scan
 from tickets.models import MoveNotice, Reservation
 
+TIMES = "\N{MULTIPLICATION SIGN}"
 DEEDS = {
-    OrderDeed.NOTE: _lazy("note"),
-    OrderDeed.MAIL: _lazy("mail sent again"),
-    OrderDeed.ADDRESS: _lazy("address changed"),
-    OrderDeed.RELEASE: _lazy("hold released"),
-    OrderDeed.RETURN: _lazy("put back on sale"),
-    OrderDeed.RETRY: _lazy("refund tried again"),
+    OrderDeed.NOTE: _lazy("%(who)s noted: %(text)s"),
+    OrderDeed.MAIL: _lazy("%(who)s sent the mail with the tickets again"),
+    OrderDeed.ADDRESS: _lazy("%(who)s changed the address of the buyer"),
+    OrderDeed.RELEASE: _lazy("%(who)s released the hold"),
+    OrderDeed.RETURN: _lazy("%(who)s put the tickets back on sale"),
+    OrderDeed.RETRY: _lazy("%(who)s tried the refund again"),
 }
 PAYMENTS = {
-    PaymentStatus.NOT_STARTED: _lazy("not started"),
-    PaymentStatus.PENDING: _lazy("accepted"),
-    PaymentStatus.PROCESSING: _lazy("with the payment service"),
-    PaymentStatus.SUCCESS: _lazy("succeeded"),
-    PaymentStatus.FAILURE: _lazy("failed"),
-    PaymentStatus.ABANDONED: _lazy("abandoned"),
-    PaymentStatus.REFUNDING: _lazy("being refunded"),
-    PaymentStatus.REFUNDED: _lazy("refunded"),
+    PaymentStatus.NOT_STARTED: _lazy("The payment was prepared"),
+    PaymentStatus.PENDING: _lazy("The buyer paid; the payment is waiting to be sent"),
+    PaymentStatus.PROCESSING: _lazy("The payment was sent to the payment service"),
+    PaymentStatus.SUCCESS: _lazy("The payment succeeded"),
+    PaymentStatus.FAILURE: _lazy("The payment failed"),
+    PaymentStatus.ABANDONED: _lazy("The payment was given up, because the payment service did not answer"),
+    PaymentStatus.REFUNDING: _lazy("The money came too late and is being paid back"),
+    PaymentStatus.REFUNDED: _lazy("All the money was paid back"),
+}
+FAILURES = {
+    OUTCOME_SENTENCES[Outcome.DECLINED]: _lazy("The payment failed: the card was declined"),
+    OUTCOME_SENTENCES[Outcome.FAILED]: _lazy("The payment failed: the payment service could not take it"),
+    OUTCOME_SENTENCES[Outcome.CANCELLED]: _lazy("The payment failed: the buyer did not confirm it in time"),
 }
 REFUNDS = {
-    RefundStatus.PENDING: _lazy("accepted"),
-    RefundStatus.PROCESSING: _lazy("with the payment service"),
-    RefundStatus.SUCCESS: _lazy("succeeded"),
-    RefundStatus.FAILURE: _lazy("failed"),
-}
-ENDS = {
-    Reservation.State.EXPIRED: _lazy("expired"),
-    Reservation.State.RELEASED: _lazy("released"),
+    RefundStatus.PENDING: _lazy("waiting to be sent"),
+    RefundStatus.PROCESSING: _lazy("sent to the payment service"),
+    RefundStatus.SUCCESS: _lazy("paid back"),
+    RefundStatus.FAILURE: _lazy("refused by the payment service"),
 }
 SCANS = {
     Scan.Result.ADMITTED: _lazy("admitted"),
@@ -53,26 +58,33 @@ SCANS = {
     Scan.Result.UNKNOWN: _lazy("not a ticket"),
 }
 INCIDENTS = {
-    Incident.Cause.GATEWAY_SILENT: _lazy("The gateway does not answer; the payment was abandoned"),
-    Incident.Cause.LATE_MONEY: _lazy("The money came late and is being refunded"),
-    Incident.Cause.REFUND_FAILED: _lazy("The gateway refused a refund"),
-    Incident.Cause.WRONG_AMOUNT: _lazy("The gateway charged another amount than was asked"),
-    Incident.Cause.STUCK: _lazy("Many attempts have brought no outcome"),
+    Incident.Cause.GATEWAY_SILENT: _lazy(
+        "To look at: the payment service does not answer, and the payment was given up"
+    ),
+    Incident.Cause.LATE_MONEY: _lazy("To look at: the money came late and is being refunded"),
+    Incident.Cause.REFUND_FAILED: _lazy("To look at: the payment service refused a refund"),
+    Incident.Cause.WRONG_AMOUNT: _lazy(
+        "To look at: the payment service charged another amount than was asked"
+    ),
+    Incident.Cause.STUCK: _lazy("To look at: many attempts have brought no outcome"),
 }
 HOLDERS = {
-    HolderNotice.Kind.MOVED: _lazy("ticket %(serial)s: its holder was told of the new date or place"),
-    HolderNotice.Kind.CANCELLED: _lazy("ticket %(serial)s: its holder was told that the event is cancelled"),
+    HolderNotice.Kind.MOVED: _lazy("The holder of ticket %(serial)s was told of the new date or place"),
+    HolderNotice.Kind.CANCELLED: _lazy(
+        "The holder of ticket %(serial)s was told that the event is cancelled"
+    ),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fact:
-    """Something that happened to an order, by a row of ours."""
+    """Something that happened to an order, by a row of ours. `detail` is for engineers, in English."""
 
     at: datetime
     kind: str
     number: int
     what: str
+    detail: str = ""
 
 
 def order_facts(*, reservation_id: int) -> list[Fact]:
@@ -93,94 +105,105 @@ def order_facts(*, reservation_id: int) -> list[Fact]:
 
 def _record_facts(order_id: int) -> Iterator[Fact]:
     for record in OrderRecord.objects.filter(order_id=order_id).select_related("actor").order_by("pk"):
-        deed = OrderDeed(record.what)
-        what = f"{record.actor.username}: {DEEDS[deed]}"
-        if text := _record_text(deed, record.text):
-            what = f"{what}, {text}"
-        yield Fact(at=record.at, kind="reservation", number=order_id, what=what)
+        what = _record_text(OrderDeed(record.what), record.text, who=record.actor.username)
+        yield Fact(at=record.at, kind="reservation", number=order_id, what=what, detail=_numbers(record))
 
 
-def _record_text(deed: OrderDeed, text: str) -> str:
+def _numbers(record: OrderRecord) -> str:
+    """Return the row that a record is about, where that is all its text says."""
+    return record.text if record.what in (OrderDeed.RETURN, OrderDeed.RETRY) else ""
+
+
+def _record_text(deed: OrderDeed, text: str, *, who: str) -> str:
     """Return what a record says, in the reader's language; a note is as it was written."""
+    given = {"who": who, "text": text}
     if deed == OrderDeed.MAIL and text.startswith("to "):
-        return _("to %(address)s") % {"address": text.removeprefix("to ")}
+        sent = _("%(who)s sent the mail with the tickets again, to %(address)s")
+        return sent % {**given, "address": text.removeprefix("to ")}
     if deed == OrderDeed.ADDRESS and text.startswith("from "):
         before, _to, address = text.removeprefix("from ").partition(" to ")
-        return _("from %(before)s to %(address)s") % {"before": before, "address": address}
-    if deed == OrderDeed.RETRY and text.startswith("refund "):
-        return _("refund %(n)s") % {"n": text.removeprefix("refund ")}
-    return text
+        changed = _("%(who)s changed the address of the buyer from %(before)s to %(address)s")
+        if before == "none":
+            changed = _("%(who)s entered the address of the buyer: %(address)s")
+        return changed % {**given, "before": before, "address": address}
+    return str(DEEDS[deed]) % given
 
 
 def _reservation_facts(held: Reservation) -> Iterator[Fact]:
-    known = {
-        "n": held.pk,
-        "quantity": held.quantity,
-        "type": held.ticket_type.name,
-        "buyer": held.buyer_id,
-        "end": ENDS.get(Reservation.State(held.state), held.state),
-    }
-    made = _("reservation %(n)s made: %(quantity)s of type %(type)s, buyer %(buyer)s")
+    known = {"tickets": f"{held.quantity} {TIMES} {held.ticket_type.name}"}
+    made = _("%(tickets)s reserved")
     if held.voucher is not None:
-        made = _(
-            "reservation %(n)s made with the code %(code)s: %(quantity)s of type %(type)s, buyer %(buyer)s"
-        )
+        made = _("%(tickets)s reserved with the code %(code)s")
         known["code"] = held.voucher.text
     times = {
         made: held.created,
-        _("reservation %(n)s: the buyer began to pay"): held.paying_since,
-        _("reservation %(n)s paid"): held.validated_at,
-        _("reservation %(n)s ended: %(end)s"): held.ended_at,
+        _("%(tickets)s: the buyer began to pay"): held.paying_since,
+        _("%(tickets)s sold"): held.validated_at,
+        _end_text(held): held.ended_at,
     }
+    detail = f"reservation {held.pk}, buyer {held.buyer_id}"
     for what, at in times.items():
         if at is not None:
-            yield Fact(at=at, kind="reservation", number=held.pk, what=what % known)
+            yield Fact(at=at, kind="reservation", number=held.pk, what=what % known, detail=detail)
+
+
+def _end_text(held: Reservation) -> str:
+    """Return what the end of a reservation means; staff ended one that was sold."""
+    if held.state == Reservation.State.EXPIRED:
+        return _("%(tickets)s: the hold expired, so the tickets are back on sale")
+    if held.validated_at is None:
+        return _("%(tickets)s: the hold was released, so the tickets are back on sale")
+    return _("%(tickets)s: the tickets are back on sale")
 
 
 def _payment_facts(payment: Payment) -> Iterator[Fact]:
+    def fact(at: datetime, what: str, detail: str = "") -> Fact:
+        named = f"payment {payment.pk}{detail}"
+        return Fact(at=at, kind="payment", number=payment.pk, what=what, detail=named)
+
     for step in PaymentStep.objects.filter(payment_number=payment.pk).order_by("pk"):
-        yield Fact(at=step.at, kind="payment", number=payment.pk, what=_step_text(step))
-    name = {"n": payment.pk}
+        yield fact(step.at, _step_text(step, is_free=not payment.amount_minor), _step_detail(step))
     for sale in CounterSale.objects.filter(payment=payment).select_related("sold_by"):
-        given, sold = _("payment %(n)s: given free by %(who)s"), _("payment %(n)s: sold for cash by %(who)s")
-        what = (given if sale.is_free else sold) % {**name, "who": sale.sold_by.username}
-        yield Fact(at=sale.at, kind="payment", number=payment.pk, what=what)
+        what = _("Given free by %(who)s") if sale.is_free else _("Sold for cash by %(who)s")
+        yield fact(sale.at, what % {"who": sale.sold_by.username})
     yield from _refund_facts(payment)
     for incident in payment.incidents.all():
-        cause = INCIDENTS[Incident.Cause(incident.cause)]
-        what = _("payment %(n)s: incident: %(cause)s. %(detail)s")
-        what %= {**name, "cause": cause, "detail": incident.detail}
-        yield Fact(at=incident.created, kind="payment", number=payment.pk, what=what)
+        detail = f": {incident.detail}" if incident.detail else ""
+        yield fact(incident.created, str(INCIDENTS[Incident.Cause(incident.cause)]), detail)
     for sent_at in Receipt.objects.filter(payment=payment).values_list("sent_at", flat=True):
         if sent_at is not None:
-            what = _("payment %(n)s: the receipt was sent") % name
-            yield Fact(at=sent_at, kind="payment", number=payment.pk, what=what)
+            yield fact(sent_at, _("The mail with the tickets was sent"))
 
 
-def _step_text(step: PaymentStep) -> str:
-    what = _("payment %(n)s %(status)s, try %(try)s, attempt %(attempt)s") % {
-        "n": step.payment_number,
-        "status": PAYMENTS[PaymentStatus(step.status)],
-        "try": step.try_number,
-        "attempt": step.attempts,
-    }
-    return what + "".join(f", {each}" for each in (step.gateway_reference, step.error) if each)
+def _step_text(step: PaymentStep, *, is_free: bool) -> str:
+    status = PaymentStatus(step.status)
+    if is_free and status == PaymentStatus.SUCCESS:
+        return _("There was nothing to pay")
+    if status == PaymentStatus.PROCESSING and step.attempts > 1:
+        return _("The payment was sent to the payment service once more")
+    why = FAILURES.get(step.error) if status == PaymentStatus.FAILURE else None
+    return str(why or PAYMENTS[status])
+
+
+def _step_detail(step: PaymentStep) -> str:
+    named = f" {step.status}, try {step.try_number}, attempt {step.attempts}"
+    return named + "".join(f", {each}" for each in (step.gateway_reference, step.error) if each)
 
 
 def _refund_facts(payment: Payment) -> Iterator[Fact]:
     for refund in payment.refunds.select_related("requested_by"):
-        text = _("refund %(refund)s of payment %(n)s asked for, now %(status)s")
+        text = _("Refund of %(amount)s: %(status)s")
         if refund.requested_by:
-            text = _("refund %(refund)s of payment %(n)s asked for by %(who)s, now %(status)s")
+            text = _("Refund of %(amount)s asked for by %(who)s: %(status)s")
         what = text % {
-            "refund": refund.pk,
-            "n": payment.pk,
+            "amount": formats.money(money.to_text(refund.amount_minor, payment.currency), payment.currency),
             "who": refund.requested_by and refund.requested_by.username,
             "status": REFUNDS[RefundStatus(refund.status)],
         }
-        yield Fact(at=refund.created, kind="refund", number=refund.pk, what=what)
+        detail = f"refund {refund.pk} of payment {payment.pk}"
+        yield Fact(at=refund.created, kind="refund", number=refund.pk, what=what, detail=detail)
     for notice in RefundNotice.objects.filter(refund__payment=payment):
-        yield from _mail_fact(notice, "refund", _("the mail about refund %(n)s was sent") % {"n": notice.pk})
+        yield from _mail_fact(notice, "refund", _("The mail about the refund was sent"))
 
 
 def _mail_fact(
@@ -196,7 +219,7 @@ def _ticket_facts(order_id: int) -> Iterator[Fact]:
     for scan in Scan.objects.filter(of_order).select_related("ticket", "actor", "undone_by").order_by("pk"):
         yield from _scan_facts(scan)
     for notice in HandOverNotice.objects.filter(of_order).select_related("ticket").order_by("pk"):
-        what = _("ticket %(serial)s handed over: mail sent to %(to)s") % {
+        what = _("Ticket %(serial)s was handed over, and a mail sent to %(to)s") % {
             "serial": notice.ticket.serial,
             "to": notice.to or _("somebody whose address was erased"),
         }
@@ -210,13 +233,15 @@ def _scan_facts(scan: Scan) -> Iterator[Fact]:
     known = {
         "serial": scan.ticket.serial if scan.ticket else "",
         "who": scan.actor.username,
-        "gate": scan.gate or _("no gate"),
+        "gate": scan.gate,
         "result": SCANS[Scan.Result(scan.result)],
     }
-    what = _("ticket %(serial)s scanned by %(who)s at %(gate)s: %(result)s") % known
-    yield Fact(at=scan.at, kind="scan", number=scan.pk, what=what)
+    what = _("%(who)s scanned ticket %(serial)s: %(result)s")
+    if scan.gate:
+        what = _("%(who)s scanned ticket %(serial)s at %(gate)s: %(result)s")
+    yield Fact(at=scan.at, kind="scan", number=scan.pk, what=what % known)
     if scan.undone_at is not None and scan.undone_by is not None:
-        what = _("ticket %(serial)s: %(who)s undid the admission")
+        what = _("%(who)s undid the admission of ticket %(serial)s")
         what %= {**known, "who": scan.undone_by.username}
         yield Fact(at=scan.undone_at, kind="scan", number=scan.pk, what=what)
 
@@ -226,4 +251,4 @@ def _move_facts(reservations: Iterable[Reservation]) -> Iterator[Fact]:
     events = {each.ticket_type.event_id for each in reservations}
     buyers = {each.buyer_id for each in reservations}
     for notice in MoveNotice.objects.filter(event_id__in=events, buyer_id__in=buyers).order_by("pk"):
-        yield from _mail_fact(notice, "mail", _("the mail about the new date or place was sent"))
+        yield from _mail_fact(notice, "mail", _("The mail about the new date or place was sent"))

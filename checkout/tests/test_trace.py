@@ -71,14 +71,18 @@ def test_each_payment_leaves_its_steps(
     shown = traced(payment.reservation_id, lines, monkeypatch)
 
     facts, logged = shown.split("From the logs:")
-    ended = {"SUCCESS": "succeeded", "FAILURE": "failed"}.get(status, status)
-    for each in (
-        "not started, try 0",
-        "accepted, try 1",
-        "with the payment service, try 1, attempt 1",
-        f"{ended}, try 1",
+    ended = {
+        "ok": "The payment succeeded",
+        "card_error": "The payment failed: the card was declined",
+        "payment_error": "The payment failed: the payment service could not take it",
+    }[token]
+    for what, detail in (
+        ("The payment was prepared", "NOT_STARTED, try 0"),
+        ("The buyer paid; the payment is waiting to be sent", "PENDING, try 1"),
+        ("The payment was sent to the payment service", "PROCESSING, try 1, attempt 1"),
+        (ended, f"{status}, try 1"),
     ):
-        assert f"payment {payment.pk} {each}" in facts
+        assert f"{what} (payment {payment.pk} {detail}" in facts
     for step in ("payment_pending", "payment_taken", "payment_intent_made", f"payment_{status.lower()}"):
         assert step in logged
 

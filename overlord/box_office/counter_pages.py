@@ -123,7 +123,7 @@ def counter(request: HttpRequest, event_id: int) -> HttpResponse:
         return _page(request, event, form, status=problems.status_of(refused))
     said = _("This form had sold order %(n)s before. Nothing more was sold.")
     if not sold.replayed:
-        said = _("Order %(n)s was sold.")
+        said = _("Sold, as order %(n)s. The tickets are ready.")
     messages.success(request, said % {"n": sold.order_id})
     return redirect(f"{reverse('office_counter', args=[event_id])}?sold={given['key']}")
 

@@ -29,7 +29,8 @@ class Command(BaseCommand):
         if not facts:
             raise CommandError(f"There is no reservation {reservation}.")
         for fact in sorted(facts, key=lambda fact: fact.at):
-            self.stdout.write(f"{fact.at:%Y-%m-%d %H:%M:%S.%f}  {fact.what}")
+            detail = f" ({fact.detail})" if fact.detail else ""
+            self.stdout.write(f"{fact.at:%Y-%m-%d %H:%M:%S.%f}  {fact.what}{detail}")
         about = {(fact.kind, fact.number) for fact in facts}
         self.stdout.write("\nFrom the logs:")
         for line in related(list(_lines(logs)), about):

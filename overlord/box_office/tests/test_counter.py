@@ -75,7 +75,8 @@ def test_what_is_sold_for_cash_has_tickets_at_once_and_counts_as_money(
     assert services.receipts_send() == 1
     assert mail.outbox[0].to == ["ada@example.org"]
     order = office.get(f"/office/orders/{payment.reservation_id}/").content.decode()
-    assert "sold for cash by mona" in order
+    assert "Sold for cash by mona" in order
+    assert "in cash at the counter" in order
     event = office.get(f"/office/events/{ticket_type.event_id}/").content.decode()
     assert "Of it in cash at the counter:" in event
     for part, cells in (

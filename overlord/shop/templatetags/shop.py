@@ -21,14 +21,14 @@ from overlord.shop.permissions import may_open
 register = template.Library()
 
 STATES = {  # of reservations and of tickets
-    "held": _lazy("Held"),
-    "paying": _lazy("Paying"),
-    "validated": _lazy("Validated"),
-    "expired": _lazy("Expired"),
+    "held": _lazy("On hold"),
+    "paying": _lazy("Payment in progress"),
+    "validated": _lazy("Sold"),
+    "expired": _lazy("Hold expired"),
     "released": _lazy("Released"),
     "valid": _lazy("Valid"),
     "admitted": _lazy("Admitted"),
-    "revoked": _lazy("Revoked"),
+    "revoked": _lazy("No longer valid"),
 }
 
 FORMATS = (
