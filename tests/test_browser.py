@@ -453,7 +453,7 @@ class TestAccessibility:
         look(first, f"/office/personal-data/?q={buyer.username}", f"/office/personal-data/{buyer.pk}/")
         door = f"/door/?event={ticket_type.event_id}&gate=North"
         office = f"/office/events/{ticket_type.event_id}"
-        look(first, "/office/journal/", f"{office}/messages/", f"{office}/attendees/")
+        look(first, "/office/", "/office/events/new/", f"{office}/attendees/")
         look(first, "/door/", door)
         first.write("#shown", "nothing\n")
         first.says(".answer h2", "Not a ticket")
@@ -461,7 +461,7 @@ class TestAccessibility:
         first.emulate(width=320, height=800, dark=True)
         found = f"/monitor/?q={ticket_type.event.name.replace(' ', '+')}"
         look(first, "/", f"/events/{ticket_type.event_id}/", found, "/me/", door)
-        look(first, "/office/journal/", f"{office}/messages/")
+        look(first, "/office/journal/", f"{office}/messages/", f"{office}/", f"{office}/codes/")
         first.emulate(width=1280, height=900)
 
     def test_axe_finds_a_planted_fault(self, system: System, first: Browser) -> None:
@@ -522,9 +522,13 @@ def payment_forget(payment: Payment) -> None:
 
 
 def look(person: Browser, *paths: str) -> None:
+    """Check that a page has no fault that axe finds, and that it does not scroll sideways as a whole."""
     for path in paths:
         person.go(path)
         axe(person)
+        root = "const {clientWidth, scrollWidth} = document.documentElement;"
+        width, whole = person.run(f"{root} return [clientWidth, scrollWidth]")
+        assert whole <= width, path
 
 
 def tabs(person: Browser, count: int) -> list[str]:
