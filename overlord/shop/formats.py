@@ -95,8 +95,12 @@ def _time(instant: datetime, length: Literal["short", "medium"], zone: str | Non
 @_remembered
 def date_time(instant: datetime, zone: str | None = None) -> str:
     """Write a date and a time with the zone: Fri, Jan 8, 2027, 7:30 PM UTC."""
-    date = _skeleton(instant, "yMMMd", zone)
-    return f"{weekday(instant, zone)}, {date}, {time_of_day(instant, zone)} {zone_name(zone)}"
+    return f"{whole_date(instant, zone)}, {time_of_day(instant, zone)} {zone_name(zone)}"
+
+
+def whole_date(instant: datetime, zone: str | None = None) -> str:
+    """Write a date with its weekday: Fri, Jan 8, 2027."""
+    return f"{weekday(instant, zone)}, {_skeleton(instant, 'yMMMd', zone)}"
 
 
 def time_to_the_second(instant: datetime, zone: str | None = None) -> str:

@@ -35,6 +35,7 @@ FORMATS = (
     formats.number,
     formats.percent,
     formats.date_time,
+    formats.whole_date,
     formats.time_to_the_second,
     formats.time_of_day,
     formats.day,

@@ -263,9 +263,23 @@ class TestAfterTheTurn:
 
         assert Line.objects.get().phase == "open"
         assert "Nobody waits in line" in page
-        assert "Your turn has passed" in page
+        assert "because nobody looked at your tickets within three minutes." in page
         assert "You can enter the line again." in page
         assert 'data-part="enter" hidden' not in page
+
+    def test_who_was_passed_by_for_their_own_tickets_reads_that(
+        self, client: Client, types: list[TicketType]
+    ) -> None:
+        send(client, types, **{f"amount_{types[0].pk}": "2"})
+        TicketType.objects.update(max_per_user=1)
+        open_sale(types)
+        serve_all(types[0])
+
+        page = client.get(place(types)).content.decode()
+
+        assert Entry.objects.get().state == "passed"
+        assert "or would have had more than one person may have." in page
+        assert "nobody looked" not in page
 
     def test_a_hold_that_has_ended_is_said_to_have(self, client: Client, types: list[TicketType]) -> None:
         self.given(client, types)

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +252,10 @@ class TestByPageAndApi:
         assert staff.username in done
         assert client.post(desk, {"action": "stop"}).status_code == 400
         assert client.post(desk, {"action": "give_value", "text": "1"}).status_code == 409
+        client.post(desk, {"action": "go_on"})
+        StaffAction.objects.update(at=datetime(2030, 1, 1, 12, 30, tzinfo=UTC))
+        record = client.get(desk).content.decode().partition("What was done")[2]
+        assert (record.count("2030</h3>"), record.count(">12:30"), record.count("2030,")) == (1, 2, 0)
         enter(types[0], staff.pk)
         Line.objects.update(message="Soon.")
         assert "Soon." in client.get(f"/events/{types[0].event_id}/line/").content.decode()
