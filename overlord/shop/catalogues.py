@@ -36,6 +36,9 @@ KEYWORDS: dict[str, tuple[int | tuple[int, str], ...] | None] = {
     "npgettext": ((1, "c"), 2, 3),
 }
 
+# These errors say why by a sentence of their own.
+SAY_WHY = {"ValueError", "WrongValue", "Invalid", "LineActionRefused", "LineClosed"}
+
 Found = tuple[str, str | tuple[str, ...], str | None]  # a file, its text or its texts, and their context
 
 
@@ -94,12 +97,8 @@ def _sentences(nodes: Iterable[ast.AST]) -> Iterator[str]:
                 yield text
             case ast.Assign(targets=[ast.Name(id="SENTENCES")], value=ast.Dict(values=values)):
                 yield from (str(each.value) for each in values if isinstance(each, ast.Constant))
-            case ast.Raise(
-                exc=ast.Call(
-                    func=ast.Name(id="ValueError" | "WrongValue"), args=[ast.Constant(value=str(text))]
-                )
-            ):
-                if text.endswith("."):
+            case ast.Raise(exc=ast.Call(func=ast.Name(id=name), args=[ast.Constant(value=str(text))])):
+                if name in SAY_WHY and text.endswith("."):
                     yield text
 
 

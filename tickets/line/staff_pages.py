@@ -61,7 +61,7 @@ def _page(request: HttpRequest, event_id: int, *, refused: DomainError | None = 
         "done": staff_services.staff_actions(event_id=event_id),
         "actions": labels.actions(),
         "error": error_messages.of_error(refused, time_zone=event["time_zone"]) if refused else None,
-        "detail": str(refused) if refused else "",
+        "detail": error_messages.detail_of(refused) if refused else "",
         "now": now,
     }
     return render(request, "line/desk.html", context, status=problems.status_of(refused) if refused else 200)
