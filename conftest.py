@@ -19,6 +19,7 @@ from overlord.accounts.models import User
 from overlord.kernel import commit_watch, db, redis_client
 from overlord.shop import look
 from overlord.shop.models import Look
+from tests import servers
 from tests.clients import api_of
 from tickets import sold_out_cache
 from tickets.models import Event, Inventory, TicketType
@@ -45,6 +46,8 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
+        if servers.uses_database(item):  # so that `bin/test --fast` can leave it out
+            item.add_marker(pytest.mark.database)
         # A busy machine can fail a test of whole processes. The summary lists each that passed on a second run.
         if item.get_closest_marker("processes"):
             item.add_marker(pytest.mark.flaky(reruns=1))
@@ -56,7 +59,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_test_environment: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+def django_db_setup(
+    postgres: None, django_test_environment: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[None]:
     """Make the test database, also for tests on the running system, which are not marked `django_db`."""
     with django_db_blocker.unblock():
         made = setup_databases(verbosity=0, interactive=False, aliases={"default"})

@@ -3,6 +3,9 @@
 It is loaded first (`-p tests.servers`), since the settings read the addresses of the servers as soon as anything
 imports them. Set DATABASE_URL and REDIS_URL to use servers of your own.
 
+Valkey starts at once. PostgreSQL takes seconds, so it starts before the first test that needs it, which is one that is
+marked `django_db` or `processes`, or has the fixture `postgres`.
+
 With `-n` (pytest-xdist) it runs in the controller and in each worker. The controller runs no test and starts no
 server; each worker starts servers of its own, so that no worker sees what another one does.
 """
@@ -11,6 +14,7 @@ import fcntl
 import os
 import secrets
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Generator
@@ -27,6 +31,9 @@ PREFIX = "overlord-tests-"
 # What a crash of the machine would lose is of no use to anyone.
 QUICK = {"fsync": "off", "full_page_writes": "off", "max_connections": "300"}
 
+_described: list[
+    tuple[Postgres, socket.socket]
+] = []  # the PostgreSQL that has not started, and what holds its port
 _started: list[Child] = []
 _folders: list[Path] = []
 _locks: list[IO[str]] = []  # each is held, by being open, as long as its folder is in use
@@ -71,7 +78,7 @@ def _start_servers() -> None:
     folder = _make_folder()
     os.environ["OVERLORD_DATA"] = str(folder)
     if _is_worker() or "DATABASE_URL" not in os.environ:
-        os.environ["DATABASE_URL"] = _start_postgres(folder)
+        os.environ["DATABASE_URL"] = _describe_postgres(folder)
     if _is_worker() or "REDIS_URL" not in os.environ:
         os.environ["REDIS_URL"] = _start_valkey(folder)
 
@@ -80,20 +87,52 @@ def pytest_unconfigure() -> None:
     processes.stop(reversed(_started))
     for folder in _folders:
         shutil.rmtree(folder, ignore_errors=True)
+    for _postgres, place in _described:
+        place.close()
     for lock in _locks:
         lock.close()
 
 
-def _start_postgres(folder: Path) -> str:
+def uses_database(item: pytest.Item) -> bool:
+    """Return whether a test works on PostgreSQL, by its marks and fixtures."""
+    return item.get_closest_marker("django_db") is not None or "postgres" in getattr(item, "fixturenames", ())
+
+
+@pytest.fixture(scope="session")
+def postgres() -> None:
+    """Start PostgreSQL. The fixture that creates Django's test database asks for this one."""
+    start_postgres()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("processes"):  # the processes of a test may connect, whatever its fixtures are
+        start_postgres()
+
+
+def start_postgres() -> None:
+    """Start the run's own PostgreSQL, unless it runs."""
+    while _described:
+        postgres, place = _described.pop()
+        logs = _folders[0] / "logs"
+        postgres.create(logs)
+        place.close()
+        _started.append(processes.start(postgres.program(), logs))
+        _started[-1].wait_ready()
+        postgres.create_database()
+
+
+def _describe_postgres(folder: Path) -> str:
+    """Choose where PostgreSQL will listen, and return its address."""
     home = postgres_home.find(folder)
     if home.external_folder:
         _folders.append(home.external_folder)
-    postgres = Postgres(home=home, port=ports.any_free(), password=secrets.token_urlsafe(), settings=QUICK)
-    postgres.create(folder / "logs")
-    _started.append(processes.start(postgres.program(), folder / "logs"))
-    _started[-1].wait_ready()
-    postgres.create_database()
-    return postgres.url
+    port = ports.any_free()
+    place = socket.socket()
+    place.bind((ports.HOST, port))  # bound and without SO_REUSEADDR: no other run takes it for free meanwhile
+    described = Postgres(home=home, port=port, password=secrets.token_urlsafe(), settings=QUICK)
+    _described.append((described, place))
+    return described.url
 
 
 def _start_valkey(folder: Path) -> str:

@@ -102,6 +102,7 @@ def test_a_port_that_is_taken_is_named_with_who_took_it() -> None:
     assert f"(pid {os.getpid()})" in found.text
 
 
+@pytest.mark.usefixtures("postgres")
 class TestServers:
     @pytest.fixture(autouse=True)
     def as_it_is(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,6 +203,7 @@ def test_a_server_that_does_not_answer_is_named() -> None:
     assert f"live does not answer on port {port}; the supervisor replaces it within a minute" in text
 
 
+@pytest.mark.usefixtures("postgres")
 def test_clocks_that_differ_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     url = os.environ["DATABASE_URL"]
     assert doctor._clock(url).good
@@ -252,6 +254,7 @@ def test_a_server_that_has_no_room_for_sockets_is_named() -> None:
         child.stdout.close()
 
 
+@pytest.mark.usefixtures("postgres")
 def test_the_sizes_of_the_database_are_shown() -> None:
     found = doctor._sizes(os.environ["DATABASE_URL"])
     assert found.good

@@ -1,0 +1,33 @@
+"""What `bin/test --fast` selects by: which tests need the database follows from their marks and fixtures."""
+
+import pytest
+
+from overlord.accounts.models import User
+from tests import servers
+
+
+def test_a_test_that_asks_for_no_database_has_none(request: pytest.FixtureRequest) -> None:
+    assert request.node.get_closest_marker("database") is None
+    with pytest.raises(RuntimeError, match="Database access not allowed"):
+        User.objects.exists()
+
+
+@pytest.mark.django_db
+def test_one_that_is_marked_django_db_is_of_the_database(request: pytest.FixtureRequest) -> None:
+    assert request.node.get_closest_marker("database")
+    assert not User.objects.exists()
+
+
+@pytest.mark.parametrize("fixture", ["db", "transactional_db", "postgres"])
+def test_so_is_one_that_has_a_fixture_of_it(request: pytest.FixtureRequest, fixture: str) -> None:
+    known = [item for item in request.session.items if fixture in getattr(item, "fixturenames", ())]
+    assert [item.nodeid for item in known if not servers.uses_database(item)] == []
+
+
+def test_postgresql_is_not_started_for_tests_that_do_without(request: pytest.FixtureRequest) -> None:
+    """In the whole run others need it; in that of `bin/test --fast` nobody does."""
+    items = request.session.items
+    needed = any(
+        item.get_closest_marker("database") or item.get_closest_marker("processes") for item in items
+    )
+    assert needed or "postgres" not in {child.program.name for child in servers._started}
