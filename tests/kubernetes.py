@@ -7,9 +7,8 @@ from typing import Any
 
 import jsonschema
 import kubernetes_validate
-import yaml
 
-from tests.compose import ROOT
+from tests.compose import ROOT, yaml_documents
 
 FOLDER = ROOT / "deploy/kubernetes"
 OF_CLOUDNATIVEPG = "postgresql.cnpg.io/v1"
@@ -19,10 +18,10 @@ Document = dict[str, Any]
 
 def documents(folder: Path) -> Iterator[Document]:
     """Return what the resources of a folder describe."""
-    names = yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]
-    for name in names:
+    [kustomization] = yaml_documents((folder / "kustomization.yaml").read_text())
+    for name in kustomization["resources"]:
         if (folder / name).is_file():
-            yield from yaml.safe_load_all((folder / name).read_text())
+            yield from yaml_documents((folder / name).read_text())
 
 
 def all_documents() -> list[Document]:

@@ -8,7 +8,6 @@ from pathlib import Path
 import jsonschema
 import kubernetes_validate
 import pytest
-import yaml
 
 from overlord.settings import env
 from tests import compose, kubernetes, settings_reader
@@ -55,7 +54,7 @@ def test_each_overlay_is_built(overlay: str) -> None:
     argv = [str(KUBECTL), "kustomize", str(FOLDER / overlay)]
     built = subprocess.run(argv, capture_output=True, text=True, timeout=60)
     assert built.returncode == 0, built.stderr
-    made = list(yaml.safe_load_all(built.stdout))
+    made = compose.yaml_documents(built.stdout)
     for document in made:
         kubernetes.validate(document, VERSIONS[-1])
         assert document["metadata"]["namespace"] == "overlord"
