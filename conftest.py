@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
@@ -19,7 +20,7 @@ from overlord.accounts.models import User
 from overlord.kernel import commit_watch, db, redis_client
 from overlord.shop import look
 from overlord.shop.models import Look
-from tests import servers
+from tests import databases, servers
 from tests.clients import api_of
 from tickets import sold_out_cache
 from tickets.models import Event, Inventory, TicketType
@@ -65,7 +66,10 @@ def django_db_setup(
     """Make the test database, also for tests on the running system, which are not marked `django_db`."""
     with django_db_blocker.unblock():
         made = setup_databases(verbosity=0, interactive=False, aliases={"default"})
+        kept = ExitStack()
+        kept.enter_context(databases.migrated_kept())
     yield
+    kept.close()
     with django_db_blocker.unblock():
         teardown_databases(made, verbosity=0)
 

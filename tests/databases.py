@@ -5,20 +5,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg2
+from django.db import connection
 
 
 @contextmanager
-def database(name: str) -> Iterator[str]:
-    """Create an empty database on the server of the tests, yield its address, and drop it."""
+def database(name: str, *, template: str = "template1") -> Iterator[str]:
+    """Create a database on the server of the tests, a copy of `template`; yield its address, and drop it."""
     server, _ = os.environ["DATABASE_URL"].rsplit("/", 1)
     name = f"overlord_test_{name}"  # the server may be somebody's own
-    connection = psycopg2.connect(f"{server}/postgres")
-    connection.autocommit = True
+    elsewhere = psycopg2.connect(f"{server}/postgres")
+    elsewhere.autocommit = True
     try:
-        with connection.cursor() as cursor:
+        with elsewhere.cursor() as cursor:
             cursor.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-            cursor.execute(f"CREATE DATABASE {name}")
+            cursor.execute(f'CREATE DATABASE {name} TEMPLATE "{template}"')
             yield f"{server}/{name}"
             cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:
-        connection.close()
+        elsewhere.close()
+
+
+@contextmanager
+def migrated_kept() -> Iterator[None]:
+    """Keep a copy of Django's new test database, which no test changes: the template MIGRATED."""
+    connection.close()  # a template has no clients
+    with database("migrated", template=connection.settings_dict["NAME"]):
+        yield
+
+
+MIGRATED = "overlord_test_migrated"

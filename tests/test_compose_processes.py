@@ -25,7 +25,7 @@ from overlord.embedded.processes import Child, Program
 from overlord.embedded.servers import redis_answers
 from tests import compose
 from tests.compose import OURS, Machine
-from tests.databases import database
+from tests.databases import MIGRATED, database
 from tests.name_server import name_server
 from tests.system import Buyer, Screen, System, eventually
 
@@ -82,13 +82,16 @@ class Composed(System):
 
 
 @pytest.fixture(scope="module")
-def composed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
-    """Two of web, logins, door, live and each worker, and two beats, ready to sell."""
+def composed(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
+    """Two of web, logins, door, live and each worker, and two beats, ready to sell.
+
+    The tables exist already: each run of the tests shows that migrations make them from nothing.
+    """
     folder = tmp_path_factory.mktemp("compose")
     shop, valkey = ports.any_free(), ports.any_free()
     served = {name: ports.any_free() for name in ("web", "logins", "door", "live")}
     with ExitStack() as stack:
-        database_url = stack.enter_context(database("composed"))
+        database_url = stack.enter_context(database("composed", template=MIGRATED))
         machine = Machine(
             folder,
             {
