@@ -1,13 +1,20 @@
 """Fixtures of the live side's tests: an empty Valkey, a projection that a test fills, and flushes beside a test."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
+from django.db import connection
 from redis import Redis
 
+from overlord.embedded import processes, program
+from overlord.embedded.forks import ForkServer
 from overlord.kernel import redis_client
 from realtime import store, streams
 from realtime.streams import Access
+from realtime.tests.daphne import Daphne
 from realtime.tests.helpers import Shown, flushes
 
 
@@ -36,3 +43,17 @@ def flushing() -> Iterator[None]:
     """Flush again and again as long as the test runs."""
     with flushes():
         yield
+
+
+@pytest.fixture(scope="session")
+def daphne_make(
+    django_db_setup: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Daphne]]:
+    """Return a function that starts a Daphne, as a fork: each would import for seconds what all of them import."""
+    address = urlsplit(os.environ["DATABASE_URL"])
+    database = urlunsplit(address._replace(path=f"/{connection.settings_dict['NAME']}"))
+    env, logs = {**os.environ, "DATABASE_URL": database}, tmp_path_factory.mktemp("daphnes")
+    processes.adopt_orphans()
+    forks = ForkServer(env=env, cwd=program.ROOT, log_dir=logs)
+    yield partial(Daphne, forks, env, logs)
+    forks.stop()

@@ -1,32 +1,39 @@
 """A Daphne process for tests."""
 
 import contextlib
-import os
-import signal
-import subprocess
 import sys
 import time
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import httpx
-from django.db import connection
 from websockets.asyncio.client import connect
 
-from overlord.embedded import ports
+from overlord.embedded import ports, program
+from overlord.embedded.forks import ForkServer
+from overlord.embedded.processes import Program
 
 
 class Daphne:
-    """A process of its own on the tests' database and Valkey."""
+    """A process of its own on the tests' database and Valkey, whose environment is that of the fork server."""
 
-    def __init__(self, *options: str, application: str = "overlord.asgi:application") -> None:
+    def __init__(
+        self,
+        forks: ForkServer,
+        env: Mapping[str, str],
+        logs: Path,
+        *options: str,
+        application: str = "overlord.asgi:application",
+    ) -> None:
         self.port = ports.any_free()
-        address = urlsplit(os.environ["DATABASE_URL"])
-        database = urlunsplit(address._replace(path=f"/{connection.settings_dict['NAME']}"))
         command = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port)]
         limits = "--websocket-max-message-size 65536 --websocket-max-frame-size 65536"
         command += ["--no-server-name", "-v", "0", *limits.split(), *options, application]
-        self.process = subprocess.Popen(command, env={**os.environ, "DATABASE_URL": database})
+        name = f"daphne-{self.port}"
+        described = Program(name=name, argv=tuple(command), env=env, cwd=program.ROOT, forked=True)
+        self._child = forks.start(described, logs)
+        self.process = self._child.process
 
     def wait_ready(self) -> None:
         for _ in range(200):
@@ -34,11 +41,10 @@ class Daphne:
                 httpx.get(f"http://127.0.0.1:{self.port}/nothing", timeout=5)
                 return
             time.sleep(0.1)
-        raise AssertionError("Daphne did not start.")
+        raise AssertionError(f"Daphne did not start:\n{self._child.last_lines()}")
 
     def stop(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(20)
+        self._child.stop(grace=20)
 
     def watch(self, path: str, **options: Any) -> connect:
         here = f"127.0.0.1:{self.port}"

@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -25,9 +25,11 @@ BIG = "x" * 20_000
 
 
 @pytest.fixture
-def daphne(transactional_db: None, flushing: None, shown: Shown) -> Iterator[Daphne]:
+def daphne(
+    transactional_db: None, flushing: None, shown: Shown, daphne_make: Callable[..., Daphne]
+) -> Iterator[Daphne]:
     shown.states = {1: {"left": 5}}
-    started = Daphne("--ping-interval", "1", "--ping-timeout", "2")
+    started = daphne_make("--ping-interval", "1", "--ping-timeout", "2")
     try:
         started.wait_ready()
         yield started

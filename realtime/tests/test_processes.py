@@ -5,7 +5,7 @@ import contextlib
 import json
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -21,8 +21,8 @@ pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture
-def daphnes(transactional_db: None) -> Iterator[list[Daphne]]:
-    started = [Daphne(), Daphne()]
+def daphnes(transactional_db: None, daphne_make: Callable[..., Daphne]) -> Iterator[list[Daphne]]:
+    started = [daphne_make(), daphne_make()]
     try:
         for daphne in started:
             daphne.wait_ready()
@@ -106,8 +106,8 @@ def test_a_server_that_stops_closes_its_sockets_with_4503(daphnes: list[Daphne],
 
 
 @pytest.mark.usefixtures("transactional_db")
-def test_a_real_daphne_has_a_writer_for_its_sockets() -> None:
-    daphne = Daphne(application="realtime.tests.writer_app:application")
+def test_a_real_daphne_has_a_writer_for_its_sockets(daphne_make: Callable[..., Daphne]) -> None:
+    daphne = daphne_make(application="realtime.tests.writer_app:application")
 
     async def test() -> list[str | bytes]:
         for _ in range(100):

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import orjson
 import pytest
@@ -21,9 +21,11 @@ CHANGES = 50  # a second
 
 
 @pytest.fixture
-def daphne(transactional_db: None, flushing: None, shown: Shown) -> Iterator[Daphne]:
+def daphne(
+    transactional_db: None, flushing: None, shown: Shown, daphne_make: Callable[..., Daphne]
+) -> Iterator[Daphne]:
     shown.states = {1: {"left": 0}}
-    started = Daphne()
+    started = daphne_make()
     try:
         started.wait_ready()
         yield started
