@@ -7,6 +7,7 @@ could connect to itself.
 
 import random
 import socket
+from itertools import chain
 from pathlib import Path
 
 HOST = "127.0.0.1"
@@ -45,7 +46,8 @@ def choose(*, preferred: int, excluded: tuple[int, ...] = ()) -> int:
 def any_free() -> int:
     """Return a port that no program uses and that this process was not given before."""
     candidates = range(FIRST_PORT, first_outgoing())
-    for port in _random.sample(candidates, len(candidates)):
+    first = _random.randrange(max(1, len(candidates)))
+    for port in chain(candidates[first:], candidates[:first]):
         if port not in _given and not taken(port):
             _given.add(port)
             return port

@@ -168,6 +168,7 @@ def ask(port: int, question: Callable[[redis.Redis], Any]) -> Any:
         client.close()
 
 
+@pytest.mark.slow
 def test_each_client_follows_the_primary(watched: Watched, settings: Any) -> None:
     address = RedisAddress(watched.url)
     settings.REDIS_URL = settings.REDIS_BROKER_URL = watched.url

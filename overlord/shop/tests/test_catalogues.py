@@ -74,6 +74,7 @@ def test_texts_are_found(suffix: str, source: str, texts: list[str | tuple[str, 
     assert [text for text, _ in catalogues.texts_in(suffix, source)] == texts
 
 
+@pytest.mark.slow
 def test_a_new_language_begins_with_all_texts(settings: Any, tmp_path: Path, capsys) -> None:
     settings.LANGUAGES = [*settings.LANGUAGES, ("fr", "Français")]
     german = {name: catalogues.file_of("de", name, "po").read_bytes() for name in DOMAINS}

@@ -60,6 +60,7 @@ def test_the_document_has_the_first_vector() -> None:
     assert json.loads(shown) == VECTORS[0]
 
 
+@pytest.mark.slow
 def test_ten_thousand_forged_codes_are_refused() -> None:
     verify, draw = documented_verifier(), random.Random(7)  # noqa: S311  (no secret)
     for number in range(10_000):
