@@ -1,9 +1,11 @@
 """Fixtures of every app's tests: a clean Valkey, and functions that create users, events and ticket types."""
 
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,11 +27,13 @@ from tests.clients import api_of
 from tickets import sold_out_cache
 from tickets.models import Event, Inventory, TicketType
 
+LEFT_OUT = ("database", "processes", "slow")  # by --fast
 MAX_NAMED = 100  # characters of a value in the name of a test
 _numbers = itertools.count(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fast", action="store_true", help="neither a database nor processes, and nothing slow")
     parser.addoption("--crash-table", action="store_true", help="every cell of checkout's crash table")
     parser.addoption("--cancelled", type=int, default=24, help="orders that are paid back at once")
     parser.addoption("--gate-pairs", type=int, default=30, help="of gates that scan one ticket at once")
@@ -47,16 +51,27 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        if servers.uses_database(item):  # so that `bin/test --fast` can leave it out
+        if servers.uses_database(item):
             item.add_marker(pytest.mark.database)
         # A busy machine can fail a test of whole processes. The summary lists each that passed on a second run.
         if item.get_closest_marker("processes"):
             item.add_marker(pytest.mark.flaky(reruns=1))
-    if config.getoption("--crash-table"):
-        return
-    left_out = [item for item in items if item.get_closest_marker("crash_table")]
-    config.hook.pytest_deselected(items=left_out)
+    without = {*(LEFT_OUT if config.getoption("--fast") else ())}
+    if not config.getoption("--crash-table"):
+        without.add("crash_table")
+    left_out = {item for item in items if without & {mark.name for mark in item.iter_markers()}}
+    config.hook.pytest_deselected(items=[*left_out])
     items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Spare `--fast` the import of a module whose `pytestmark` leaves out all of its tests."""
+    if not config.getoption("--fast") or not collection_path.name.startswith("test_"):
+        return None
+    marks = "".join(
+        re.findall(r"^pytestmark = .*\n(?:[ \])].*\n)*", collection_path.read_text(), re.MULTILINE)
+    )
+    return True if any(f"mark.{name}" in marks for name in ("django_db", *LEFT_OUT)) else None
 
 
 @pytest.fixture(scope="session")

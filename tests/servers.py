@@ -3,7 +3,7 @@
 It is loaded first (`-p tests.servers`), since the settings read the addresses of the servers as soon as anything
 imports them. Set DATABASE_URL and REDIS_URL to use servers of your own.
 
-Valkey starts at once. PostgreSQL takes seconds, so it starts before the first test that needs it: that is marked
+Valkey starts at once. PostgreSQL takes seconds, so it starts before the first test that needs it: a test marked
 `django_db` or `processes`, or that has the fixture `postgres`.
 
 With `-n` (pytest-xdist) it runs in the controller and in each worker. The controller runs no test and starts no

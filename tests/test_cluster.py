@@ -99,6 +99,7 @@ def test_elsewhere_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     assert "needs Linux and root" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("control", ["ignored-warnings", "plain-reads"])
 def test_a_control_takes_its_guard_out_of_a_process(control: str) -> None:
     assert control in command.GUARDS

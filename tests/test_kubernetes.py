@@ -30,6 +30,7 @@ def container(name: str) -> Document:
     return dict(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 def test_each_document_is_valid(version: str) -> None:
     for document in all_documents():
@@ -48,6 +49,7 @@ def test_the_schemas_refuse_what_is_wrong(version: str) -> None:
         kubernetes.validate(wrong, version)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed")
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_each_overlay_is_built(overlay: str) -> None:

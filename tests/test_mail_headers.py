@@ -57,6 +57,7 @@ def modules_that_write_mails() -> dict[str, set[str]]:
     return found
 
 
+@pytest.mark.slow
 def test_mails_are_written_by_djangos_classes_alone() -> None:
     """They refuse a line end in a header; what writes one by other means would have to."""
     classes = {f"django.core.mail.{name}" for name in ("EmailMessage", "EmailMultiAlternatives")}

@@ -20,6 +20,8 @@ from realtime.gateway.subscription import Subscription
 from realtime.streams import Access
 from realtime.tests.helpers import Screen, Shown, frame_keep, frame_make, until, with_hub
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _streams(shown: Shown) -> None:

@@ -15,6 +15,8 @@ from overlord.embedded.processes import ProcessFailedError, Program
 from overlord.embedded.supervised import SupervisedProcess
 from overlord.embedded.tests.waiting import until
 
+pytestmark = pytest.mark.slow
+
 SLEEP = "import time; time.sleep(600)"
 # Starts a process in a session of its own, as PostgreSQL does.
 START_ANOTHER = (

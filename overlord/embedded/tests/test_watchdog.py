@@ -14,6 +14,8 @@ from overlord.embedded.processes import Child, Program, Question
 from overlord.embedded.tests.waiting import until
 from overlord.embedded.watchdog import MAX_SILENT_LOOKS, MAX_STOPPED_LOOKS, Watchdog
 
+pytestmark = pytest.mark.slow
+
 SLEEP = "import time; time.sleep(600)"
 START_ANOTHER = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEP!r}])"
 TOUCH_ONCE = "import os; open(os.environ['OVERLORD_LIVENESS_FILE'] + f'.{os.getpid()}', 'w').close()"

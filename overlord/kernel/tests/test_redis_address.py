@@ -21,6 +21,8 @@ from stats import system
 from tests import tls
 from tests.system import eventually
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "pass word"
 NAME = "overlord"
 
@@ -168,7 +170,6 @@ def ask(port: int, question: Callable[[redis.Redis], Any]) -> Any:
         client.close()
 
 
-@pytest.mark.slow
 def test_each_client_follows_the_primary(watched: Watched, settings: Any) -> None:
     address = RedisAddress(watched.url)
     settings.REDIS_URL = settings.REDIS_BROKER_URL = watched.url

@@ -101,6 +101,7 @@ def test_what_is_no_picture_of_a_usual_size_is_refused_with_a_sentence(content: 
         picture_read(content)
 
 
+@pytest.mark.slow
 def test_a_file_with_bytes_changed_anywhere_is_taken_or_refused() -> None:
     good = bytearray(file_of(Image.effect_noise((300, 240), 60).convert("RGB"), "WEBP"))
     for place in range(0, len(good), max(1, len(good) // 60)):

@@ -8,7 +8,7 @@ import pytest
 
 from tests import scripts
 
-pytestmark = pytest.mark.skipif(scripts.NODE is None, reason="no Node is at hand")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(scripts.NODE is None, reason="no Node is at hand")]
 
 # A service worker's surroundings: a cache, and a network that does as `network(path)` says. Whoever is patient with
 # one that hangs has waited enough at once. `asked(path, kind)` returns what the worker answers: "failed", "waits".
