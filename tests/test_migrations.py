@@ -103,9 +103,9 @@ def test_a_file_without_its_migration_is_found() -> None:
 @pytest.mark.django_db
 def test_an_edit_of_a_functions_settings_is_found() -> None:
     texts = {name: text.replace(" STABLE ", " VOLATILE ") for name, text in function_files().items()}
-    assert texts != function_files()
+    edited = [name for name, text in function_files().items() if text != texts[name]]
 
-    assert len(differences(texts.values())) == 1
+    assert len(differences(texts.values())) == len(edited) > 0
 
 
 # What a migration may import: Django, Python's own, and what its state names (the manager of users, the time zone).

@@ -107,22 +107,7 @@ def guest_id_of(request: Request) -> int | None:
     return user.pk if getattr(user, "is_guest", False) else None
 
 
-# Asked with each request of staff. Django takes longer to make this SQL than PostgreSQL to answer it.
-_PERMITTED = """
-SELECT u.id
-  FROM accounts_user u
- WHERE u.id = ANY (%(users)s) AND u.is_active AND u.is_staff
-   AND (u.is_superuser OR EXISTS (
-           SELECT
-             FROM auth_permission p
-             JOIN django_content_type c ON c.id = p.content_type_id
-            WHERE c.app_label = %(app)s AND p.codename = %(codename)s
-              AND (EXISTS (SELECT FROM accounts_user_user_permissions o
-                            WHERE o.user_id = u.id AND o.permission_id = p.id)
-                OR EXISTS (SELECT FROM accounts_user_groups m
-                             JOIN auth_group_permissions g ON g.group_id = m.group_id
-                            WHERE m.user_id = u.id AND g.permission_id = p.id))))
-"""
+_PERMITTED = "SELECT accounts_permitted(%(users)s, %(app)s, %(codename)s) AS id"
 
 
 def permitted(*, user_ids: Collection[int], permission: str) -> set[int]:

@@ -51,7 +51,7 @@ def scan_make(
     """
     read = _shown_read(shown, event_id=event_id, now=now)
     [row] = db.statement(
-        sql.SCAN_RECORD,
+        sql.SCAN_MAKE,
         {
             "scan_id": shown.scan_id,
             "ticket": read.ticket,
@@ -65,7 +65,7 @@ def scan_make(
             "unchecked": unchecked,
         },
     )
-    scan = selectors.scan_shown(scan_pk=row["id"])
+    scan = selectors.scan_of_row(row)
     if scan["recorded_at"] != now:  # an earlier request had made it
         db.commits_await()
     projections.announce_scan(scan)

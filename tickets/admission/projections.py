@@ -29,7 +29,7 @@ def announce_door(*, event_id: int | None) -> None:
 
 
 def announce_scan(scan: Mapping[str, Any]) -> None:
-    """Say to the door and to the pages of its ticket that a scan, a row of `selectors.scan_shown`, was recorded."""
+    """Say to the door and to the pages of its ticket that a scan of `selectors.scan_of_row` was recorded."""
     if scan["event_id"] is None:
         return
     names = [streams.door(scan["event_id"])]

@@ -1,6 +1,6 @@
 """Reads of tickets and of the keys that sign their codes."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -177,9 +177,8 @@ def scans(*, ids: Collection[int]) -> list[dict[str, Any]]:
     return _with_tickets(Scan.objects.filter(pk__in=ids))
 
 
-def scan_shown(*, scan_pk: int) -> dict[str, Any]:
-    """Read one scan as `representation.scan_answer` shows it, in one statement: each scan at a gate reads it so."""
-    [row] = db.rows(sql.SCAN_SHOWN, {"scan": scan_pk})
+def scan_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a scan as `scans` does, with its ticket under `ticket`, from a row of `admission_scan_make`."""
     ticket = {name.removeprefix(_TICKET): value for name, value in row.items() if name.startswith(_TICKET)}
     return {**row, "ticket": ticket if ticket["id"] is not None else None}
 

@@ -107,7 +107,7 @@ def at_north(ticket: Ticket, actor_id: int) -> Callable[[], Any]:
     now = db.now()
     asked = {"scan_id": uuid4(), "ticket": ticket.pk, "issue": 1, "refused": None, "event": None}
     asked |= {"gate": "North", "actor": actor_id, "at": now, "now": now, "unchecked": False}
-    return lambda: db.rows(sql.SCAN_RECORD, asked)
+    return lambda: db.rows(sql.SCAN_MAKE, asked)
 
 
 def revoking(ticket: Ticket) -> Callable[[], Any]:
