@@ -49,7 +49,7 @@ class Sale:
 
 @dataclass(frozen=True, kw_only=True)
 class EntryFacts:
-    """The facts that decide whether a person may enter, read in one statement (`sql/entering.sql`)."""
+    """The facts that decide whether a person may enter, read in one statement (`sql/line_entering.sql`)."""
 
     opens_by_draw: bool
     buyers: str

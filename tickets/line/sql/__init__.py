@@ -13,7 +13,7 @@ ENTRY_WITH_LINE = (
     " FROM line_entry e JOIN line_line l ON l.event_id = e.line_id WHERE e.id = %(entry)s"
 )
 DRAW = "SELECT * FROM line_draw(%(event)s)"
-ENTERING = (_FOLDER / "entering.sql").read_text()
+ENTERING = "SELECT * FROM line_entering(%(event)s, %(buyer)s, %(now)s)"
 ENTRIES_NEXT = (_FOLDER / "entries_next.sql").read_text()
 TURNS_NOTE = (_FOLDER / "turns_note.sql").read_text()
 TYPES_WISHED = (_FOLDER / "types_wished.sql").read_text()
