@@ -48,6 +48,7 @@ def test_from_the_first_event_to_the_last_refund(system: System, organiser: Brow
     _move(organiser, office)
     _write_to_buyers(organiser, office)
     _refund(organiser, ada, "15.00")
+    _look_on_a_phone(organiser, f"/office/orders/{ada}/", office, f"{office}codes/", "/office/journal/")
     assert [row["state"] for row in _exported(organiser, office)] == ["valid"] * 5
     _cancel(organiser, office)
 
@@ -151,6 +152,15 @@ def _refund(organiser: Browser, order: int, amount: str) -> None:
     organiser.write("[name=amount]", amount)
     organiser.press("button.danger")
     organiser.says(".notice", "The refund was started.")
+
+
+def _look_on_a_phone(organiser: Browser, *paths: str) -> None:
+    """Check that none of these pages scrolls sideways as a whole, wide as their tables are."""
+    organiser.emulate(width=390, height=844)
+    for path in paths:
+        organiser.go(path)
+        assert organiser.run("return document.documentElement.scrollWidth") <= 390, path
+    organiser.emulate(width=1280, height=900)
 
 
 def _exported(organiser: Browser, office: str) -> list[dict[str, str]]:
