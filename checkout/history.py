@@ -5,7 +5,7 @@ numbers by which engineers find the rows.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db.models import Q
@@ -101,6 +101,15 @@ def order_facts(*, reservation_id: int) -> list[Fact]:
     for payment in payments:
         facts += _payment_facts(payment)
     return [*facts, *_record_facts(lead), *_ticket_facts(lead), *_move_facts(reservations)]
+
+
+def order_told(*, order_id: int) -> list[Fact]:
+    """Return the facts of an order, the latest first. Steps that differ in their detail alone are told once."""
+    told: list[Fact] = []
+    for fact in sorted(order_facts(reservation_id=order_id), key=lambda fact: fact.at):
+        if not told or replace(told[-1], at=fact.at, detail=fact.detail) != fact:
+            told.append(fact)
+    return told[::-1]
 
 
 def _record_facts(order_id: int) -> Iterator[Fact]:

@@ -143,9 +143,7 @@ def _page(
         "paid": _total(payment),
         "refunded": payment and money.to_text(payment.refunded_minor, payment.currency),
         "tickets": selectors.tickets(order_id=order_id),
-        "history": sorted(
-            history.order_facts(reservation_id=order_id), key=lambda fact: fact.at, reverse=True
-        ),
+        "history": history.order_told(order_id=order_id),
         "is_held": Reservation.State.HELD in states,
         "is_paid": payment is not None and payment.status == Payment.Status.SUCCESS,
         "is_refused": payment is not None and checkout.refund_refused(payment=payment) is not None,

@@ -116,6 +116,7 @@ class TestOrder:
         assert "€30.00" in page
         told = page.partition("<ol")[2].partition("</ol>")[0]
         assert "The payment succeeded" in told
+        assert told.count("The payment was sent to the payment service") == 1
         assert "2 × " in told
         for number in (f"payment {paid.pk}", "try 1", "attempt"):
             assert number not in told, "that is for engineers, by manage.py trace"
