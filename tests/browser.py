@@ -43,6 +43,32 @@ FLAGS = (
 )
 
 
+_idle: list[tuple["Browser", ExitStack]] = []
+
+
+@contextmanager
+def borrowed() -> Iterator["Browser"]:
+    """Lend a browser that an earlier test has used, emptied, or open one."""
+    if not _idle:
+        stack = ExitStack()
+        _idle.append((stack.enter_context(opened()), stack))
+    person, stack = _idle.pop()
+    try:
+        yield person
+        person.empty()
+    except BaseException:
+        stack.close()
+        raise
+    _idle.append((person, stack))
+
+
+def close_idle() -> None:
+    """Close the browsers that nobody uses."""
+    while _idle:
+        _, stack = _idle.pop()
+        stack.close()
+
+
 @contextmanager
 def opened(*flags: str, width: int = 1280, height: int = 900) -> Iterator["Browser"]:
     """Open a browser with an empty profile, and with more flags; it is closed at the end."""
@@ -140,6 +166,22 @@ class Browser:
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+    def empty(self) -> None:
+        """Forget all that pages have left: windows, cookies, what they stored, their workers, the screen's size."""
+        self._workers.close()
+        first, *others = self.driver.window_handles
+        for each in others:
+            self.driver.switch_to.window(each)
+            self.driver.close()
+        self.driver.switch_to.window(first)
+        self.driver.get("about:blank")
+        everything = {"origin": self.site, "storageTypes": "all"}
+        self.driver.execute_cdp_cmd("Storage.clearDataForOrigin", everything)
+        self.driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
+        self.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+        self.emulate(width=1280, height=900)
+        self.complaints()
 
     def cut_network(self, *, off: bool) -> None:
         """Cut the network of the page and of its service worker, or bring it back."""

@@ -3,7 +3,6 @@
 import gzip
 import secrets
 from collections.abc import Iterator
-from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
@@ -29,20 +28,16 @@ pytestmark = [
 FIRST_LOAD = 60 * 1024  # bytes of compressed script and style
 
 
-@pytest.fixture(scope="module")
-def browsers() -> Iterator[tuple[Browser, Browser]]:
-    with ExitStack() as stack:
-        yield stack.enter_context(browser.opened()), stack.enter_context(browser.opened())
+@pytest.fixture
+def first(system: System) -> Iterator[Browser]:
+    with browser.borrowed() as person:
+        yield fresh(person, system)
 
 
 @pytest.fixture
-def first(browsers: tuple[Browser, Browser], system: System) -> Browser:
-    return fresh(browsers[0], system)
-
-
-@pytest.fixture
-def second(browsers: tuple[Browser, Browser], system: System) -> Browser:
-    return fresh(browsers[1], system)
+def second(system: System) -> Iterator[Browser]:
+    with browser.borrowed() as person:
+        yield fresh(person, system)
 
 
 @pytest.fixture
@@ -133,46 +128,43 @@ def three_types_on_sale() -> list[TicketType]:
 def test_a_guest_buys_three_types_on_a_phone(system: System, first: Browser, second: Browser) -> None:
     stalls, *_ = types = three_types_on_sale()
     first.emulate(width=390, height=844)
-    try:
-        first.go(f"/events/{stalls.event_id}/")
-        first.says("output", "€0.00")
-        for each, times in zip(types, (2, 1, 1), strict=True):
-            for _ in range(times):
-                first.press(f"[data-type='{each.pk}'] [data-step='1']")
-        first.says("output", "€95.00")
-        first.press(".basket button[type=submit]")
-        first.says("form.pay button", "Pay €95.00")
-        for line in first.all(".line"):  # the controls of a line stand beside one another
-            controls = line.find_elements("css selector", "input:not([type=hidden]), button, a")
-            tops = [each.location["y"] for each in controls]
-            assert max(tops) - min(tops) < 20, tops
+    first.go(f"/events/{stalls.event_id}/")
+    first.says("output", "€0.00")
+    for each, times in zip(types, (2, 1, 1), strict=True):
+        for _ in range(times):
+            first.press(f"[data-type='{each.pk}'] [data-step='1']")
+    first.says("output", "€95.00")
+    first.press(".basket button[type=submit]")
+    first.says("form.pay button", "Pay €95.00")
+    for line in first.all(".line"):  # the controls of a line stand beside one another
+        controls = line.find_elements("css selector", "input:not([type=hidden]), button, a")
+        tops = [each.location["y"] for each in controls]
+        assert max(tops) - min(tops) < 20, tops
 
-        # Two tabs: one changes a line, the other shows it without being reloaded by hand.
-        first.driver.switch_to.new_window("tab")
-        first.go("/me/")
-        first.press(".stub a")
-        child = Reservation.objects.get(ticket_type=types[1])
-        first.write(f"#amount-{child.pk}", "3")
-        first.press(f"form[action='/checkout/{child.pk}/amount/'] button")
-        first.says("form.pay button", "Pay €105.00")
-        first.driver.close()
-        first.driver.switch_to.window(first.driver.window_handles[0])
-        first.says("form.pay button", "Pay €105.00")
+    # Two tabs: one changes a line, the other shows it without being reloaded by hand.
+    first.driver.switch_to.new_window("tab")
+    first.go("/me/")
+    first.press(".stub a")
+    child = Reservation.objects.get(ticket_type=types[1])
+    first.write(f"#amount-{child.pk}", "3")
+    first.press(f"form[action='/checkout/{child.pk}/amount/'] button")
+    first.says("form.pay button", "Pay €105.00")
+    first.driver.close()
+    first.driver.switch_to.window(first.driver.window_handles[0])
+    first.says("form.pay button", "Pay €105.00")
 
-        first.press(f"a[href='/checkout/{child.pk}/release/']")
-        first.press("dialog button.danger")
-        first.says("form.pay button", "Pay €90.00")
-        first.write("#email", f"ada-{secrets.token_hex(4)}@example.org")
-        first.write("#name", "Ada")
-        first.press("form.pay button")
-        first.says("h1", "Your tickets are confirmed")
+    first.press(f"a[href='/checkout/{child.pk}/release/']")
+    first.press("dialog button.danger")
+    first.says("form.pay button", "Pay €90.00")
+    first.write("#email", f"ada-{secrets.token_hex(4)}@example.org")
+    first.write("#name", "Ada")
+    first.press("form.pay button")
+    first.says("h1", "Your tickets are confirmed")
 
-        # The back button leads to a page that says what has happened since.
-        first.driver.back()
-        first.says("h1, .mine", "Your tickets are confirmed")
-        assert first.complaints() == []
-    finally:
-        first.emulate(width=1280, height=900)
+    # The back button leads to a page that says what has happened since.
+    first.driver.back()
+    first.says("h1, .mine", "Your tickets are confirmed")
+    assert first.complaints() == []
 
 
 def test_three_types_are_bought_without_javascript_although_the_session_is_lost(
@@ -181,37 +173,33 @@ def test_three_types_are_bought_without_javascript_although_the_session_is_lost(
     buyer, types = user_make(), three_types_on_sale()
     first.emulate(width=390, height=844)
     first.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
-    try:
-        first.go(f"/events/{types[0].event_id}/")
-        for each in types:
-            first.write(f"[data-type='{each.pk}'] input", "1")
-        first.press(".basket button[type=submit]")
-        first.says("form.pay button", "Pay €80.00")
+    first.go(f"/events/{types[0].event_id}/")
+    for each in types:
+        first.write(f"[data-type='{each.pk}'] input", "1")
+    first.press(".basket button[type=submit]")
+    first.says("form.pay button", "Pay €80.00")
 
-        # The first line, which the order is named after, is removed. Its page is that of what is left.
-        lead = Reservation.objects.get(ticket_type=types[0])
-        first.press(f"a[href='/checkout/{lead.pk}/release/']")
-        first.press("form button.danger")
-        first.says("form.pay button", "Pay €65.00")
-        first.go(f"/checkout/{lead.pk}/")
-        first.says("form.pay button", "Pay €65.00")
+    # The first line, which the order is named after, is removed. Its page is that of what is left.
+    lead = Reservation.objects.get(ticket_type=types[0])
+    first.press(f"a[href='/checkout/{lead.pk}/release/']")
+    first.press("form button.danger")
+    first.says("form.pay button", "Pay €65.00")
+    first.go(f"/checkout/{lead.pk}/")
+    first.says("form.pay button", "Pay €65.00")
 
-        # The hold follows to an account, whose session ends just when it is to be paid.
-        first.press("form.pay a[href^='/login/']")
-        first.log_in(buyer.username, PASSWORD)
-        first.says("form.pay button", "Pay €65.00")
-        first.driver.delete_cookie("sessionid")
-        first.press("form.pay button")
-        first.log_in(buyer.username, PASSWORD)
-        first.press("form.pay button")
-        order = Reservation.objects.filter(ticket_type__event=types[0].event_id, buyer=buyer)
-        eventually(lambda: order.filter(state="validated").count() == 2)
-        first.driver.refresh()
-        first.says("h1", "Your tickets are confirmed")
-        first.says(".lead", f"Order number: {lead.pk}.")
-    finally:
-        first.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
-        first.emulate(width=1280, height=900)
+    # The hold follows to an account, whose session ends just when it is to be paid.
+    first.press("form.pay a[href^='/login/']")
+    first.log_in(buyer.username, PASSWORD)
+    first.says("form.pay button", "Pay €65.00")
+    first.driver.delete_cookie("sessionid")
+    first.press("form.pay button")
+    first.log_in(buyer.username, PASSWORD)
+    first.press("form.pay button")
+    order = Reservation.objects.filter(ticket_type__event=types[0].event_id, buyer=buyer)
+    eventually(lambda: order.filter(state="validated").count() == 2)
+    first.driver.refresh()
+    first.says("h1", "Your tickets are confirmed")
+    first.says(".lead", f"Order number: {lead.pk}.")
 
 
 def test_both_of_a_buyers_screens_stay_in_step(system: System, first: Browser, second: Browser) -> None:
@@ -462,7 +450,6 @@ class TestAccessibility:
         found = f"/monitor/?q={ticket_type.event.name.replace(' ', '+')}"
         look(first, "/", f"/events/{ticket_type.event_id}/", found, "/me/", door)
         look(first, "/office/journal/", f"{office}/messages/", f"{office}/", f"{office}/codes/")
-        first.emulate(width=1280, height=900)
 
     def test_axe_finds_a_planted_fault(self, system: System, first: Browser) -> None:
         """Negative control."""
@@ -494,14 +481,11 @@ class TestAccessibility:
         buyer, ticket_type = user_make(is_staff=True, is_superuser=True), type_on_sale()
         logged_in(first, buyer)
         first.emulate(width=width, height=800)
-        try:
-            door = f"/door/?event={ticket_type.event_id}&gate=North"
-            for path in ("/", f"/events/{ticket_type.event_id}/", "/me/", "/monitor/", "/door/", door):
-                first.go(path)
-                assert first.run("return document.documentElement.scrollWidth") <= width, path
-                assert small_targets(first) == [], path
-        finally:
-            first.emulate(width=1280, height=900)
+        door = f"/door/?event={ticket_type.event_id}&gate=North"
+        for path in ("/", f"/events/{ticket_type.event_id}/", "/me/", "/monitor/", "/door/", door):
+            first.go(path)
+            assert first.run("return document.documentElement.scrollWidth") <= width, path
+            assert small_targets(first) == [], path
 
 
 def payment_hang(buyer: User, hold: int) -> Payment:
@@ -607,24 +591,21 @@ def test_without_live_state_it_says_how_old_the_page_is(
 
 def test_it_sells_with_javascript_off(system: System, first: Browser, ticket_type: TicketType) -> None:
     first.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
-    try:
-        first.go(f"/events/{ticket_type.event_id}/")
-        assert "As of" in first.one("live-badge").text
-        first.press(".basket button[type=submit]")
-        first.one("form.pay")
-        buyer = Reservation.objects.get(ticket_type=ticket_type).buyer
-        hold = hold_set(buyer, seconds=60)
-        assert first.path == f"/checkout/{hold}/"
-        first.press(".extension button")
-        first.write("#email", f"ada-{secrets.token_hex(4)}@example.org")
-        first.write("#name", "Ada")
-        first.press("form.pay button")
-        first.wait(lambda p: not any(form.is_displayed() for form in p.all("form.pay")))
-        eventually(lambda: Reservation.objects.get(pk=hold).state == "validated")
-        first.driver.refresh()
-        assert first.one("h1").text == "Your tickets are confirmed"
-    finally:
-        first.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    first.go(f"/events/{ticket_type.event_id}/")
+    assert "As of" in first.one("live-badge").text
+    first.press(".basket button[type=submit]")
+    first.one("form.pay")
+    buyer = Reservation.objects.get(ticket_type=ticket_type).buyer
+    hold = hold_set(buyer, seconds=60)
+    assert first.path == f"/checkout/{hold}/"
+    first.press(".extension button")
+    first.write("#email", f"ada-{secrets.token_hex(4)}@example.org")
+    first.write("#name", "Ada")
+    first.press("form.pay button")
+    first.wait(lambda p: not any(form.is_displayed() for form in p.all("form.pay")))
+    eventually(lambda: Reservation.objects.get(pk=hold).state == "validated")
+    first.driver.refresh()
+    assert first.one("h1").text == "Your tickets are confirmed"
 
 
 def test_a_form_whose_session_ended_says_that_the_page_expired(
@@ -660,9 +641,6 @@ def test_a_long_name_fits_on_a_phone(system: System, first: Browser) -> None:
     hold = reserve(user := user_make(), ticket_type)
     logged_in(first, user)
     first.emulate(width=390, height=800)
-    try:
-        for path in ("/", f"/events/{ticket_type.event_id}/", f"/checkout/{hold}/", "/me/"):
-            first.go(path)
-            assert first.run("return document.documentElement.scrollWidth") <= 390, path
-    finally:
-        first.emulate(width=1280, height=900)
+    for path in ("/", f"/events/{ticket_type.event_id}/", f"/checkout/{hold}/", "/me/"):
+        first.go(path)
+        assert first.run("return document.documentElement.scrollWidth") <= 390, path

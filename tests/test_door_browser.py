@@ -116,7 +116,7 @@ def show(person: Browser, text: str, answer: str) -> None:
 def test_from_the_purchase_to_the_admission(
     system: System, people: ExitStack, steward: User, tmp_path: Path
 ) -> None:
-    buyer, ticket_type = people.enter_context(browser.opened()), type_on_sale()
+    buyer, ticket_type = people.enter_context(browser.borrowed()), type_on_sale()
     fresh(buyer, system).go(f"/events/{ticket_type.event_id}/")
     buyer.press(".basket button[type=submit]")
     buyer.write("#email", f"ada-{ticket_type.pk}@example.org")
@@ -159,7 +159,7 @@ def test_without_a_network_the_door_goes_on_and_settles_afterwards(
     ticket_type = type_on_sale()
     reservation = paid(user_make(), ticket_type, 4)
     spent, doubled, fine, _ = codes_of(reservation)
-    door = fresh(people.enter_context(browser.opened()), system)
+    door = fresh(people.enter_context(browser.borrowed()), system)
     at_gate(door, steward, ticket_type)
     read = [[*map(float, each["content"].values()), True] for each in VECTORS]  # JavaScript's numbers
     assert door.driver.execute_async_script(READ, VECTORS) == read

@@ -3,7 +3,6 @@
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import ExitStack
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -30,12 +29,6 @@ pytestmark = [
 NOTHING_LEFT = "Your turn has come, but what you want is not available now."
 
 
-@pytest.fixture(scope="module")
-def browsers() -> Iterator[tuple[Browser, Browser]]:
-    with ExitStack() as stack:
-        yield stack.enter_context(browser.opened()), stack.enter_context(browser.opened())
-
-
 @pytest.fixture
 def ticket_type(system: System) -> TicketType:
     """Return a type of one ticket, at an event whose lobby is open."""
@@ -47,16 +40,14 @@ def ticket_type(system: System) -> TicketType:
 
 
 @pytest.fixture
-def people(system: System, browsers: tuple[Browser, Browser]) -> Iterator[tuple[Browser, Browser]]:
+def people(system: System) -> Iterator[tuple[Browser, Browser]]:
     """Return two browsers; the second is a phone without JavaScript."""
-    desktop, phone = (fresh(each, system) for each in browsers)
-    phone.emulate(width=390, height=844)
-    phone.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
-    try:
+    with browser.borrowed() as desktop, browser.borrowed() as phone:
+        for each in (desktop, phone):
+            fresh(each, system)
+        phone.emulate(width=390, height=844)
+        phone.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
         yield desktop, phone
-    finally:
-        phone.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
-        phone.emulate(width=1280, height=900)
 
 
 def picture(person: Browser, name: str) -> None:

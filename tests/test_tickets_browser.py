@@ -39,7 +39,7 @@ def people(system: System) -> Iterator[ExitStack]:
 
 
 def phone(people: ExitStack, system: System) -> Browser:
-    person = fresh(people.enter_context(browser.opened()), system)
+    person = fresh(people.enter_context(browser.borrowed()), system)
     person.emulate(width=390, height=844)
     return person
 

@@ -90,7 +90,7 @@ def elsewhere(system: System) -> Iterator[str]:
 
 @pytest.fixture
 def person(system: System) -> Iterator[Browser]:
-    with browser.opened() as opened:
+    with browser.borrowed() as opened:
         yield fresh(opened, system)
 
 

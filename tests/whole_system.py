@@ -13,6 +13,7 @@ from django.db import connection
 
 from overlord.embedded import ports, processes, program
 from overlord.embedded.forks import ForkServer
+from tests import browser
 from tests.system import HOLD_SECONDS, System
 
 _running: list[System] = []  # none, or the one that tests share
@@ -29,6 +30,7 @@ def stop() -> None:
     """Stop the processes, if they run, and empty the tables, as the tests that come next expect them."""
     if not _running:
         return
+    browser.close_idle()
     processes.stop(reversed(_running.pop().children))
     # The ids go on: the sandbox remembers by its keys which payments it has seen.
     call_command("flush", verbosity=0, interactive=False, reset_sequences=False)
