@@ -22,6 +22,7 @@ import pytest
 from django.conf import settings
 
 from overlord.embedded import ports, processes, program
+from overlord.embedded.processes import Program
 from overlord.shop import static_files
 from tests.cluster.configs import caddyfile
 from tests.name_server import name_server
@@ -71,6 +72,16 @@ def is_guarded(answer: httpx.Response) -> bool:
     return (has["X-Content-Type-Options"], has["X-Frame-Options"], allowed[0], allowed[-1]) == (
         "nosniff", "DENY", "default-src 'none'", "frame-ancestors 'none'",
     )  # fmt: skip
+
+
+def with_caddyfile(described: Program, folder: Path, line: str, instead: str) -> Program:
+    """Return a Caddy whose file has another line instead of one that is in ours."""
+    text = program.CADDYFILE.read_text()
+    assert line in text
+    (folder / "Caddyfile").write_text(text.replace(line, instead))
+    changed = str(folder / "Caddyfile")
+    argv = (changed if part == str(program.CADDYFILE) else part for part in described.argv)
+    return replace(described, argv=tuple(argv))
 
 
 class TestSlowClients:
@@ -308,7 +319,7 @@ class TestDaphne:
 class TestServersThatAreAway:
     @pytest.fixture
     def alone(self, tmp_path: Path) -> Iterator[str]:
-        """Start a Caddy behind which nothing listens."""
+        """Start a Caddy behind which nothing listens, and which tries a page again for a second only."""
         shop, web, logins, door, live = (ports.any_free() for _ in range(5))
         described = program.caddy(
             shop,
@@ -319,6 +330,7 @@ class TestServersThatAreAway:
             static=tmp_path,
             data_dir=tmp_path,
         )
+        described = with_caddyfile(described, tmp_path, "import web 4s 10s", "import web 4s 1s")
         child = processes.start(described, tmp_path)
         try:
             eventually(lambda: listens(shop))
@@ -355,9 +367,6 @@ class TestServersThatAreAway:
 
 def test_a_socket_outlives_the_time_that_a_body_has(system: System, tmp_path: Path) -> None:
     """A front server that gives bodies one second ends a slow body and leaves a socket alone."""
-    caddyfile = program.CADDYFILE.read_text().replace("read_body 60s", "read_body 1s")
-    assert "read_body 1s" in caddyfile
-    (tmp_path / "Caddyfile").write_text(caddyfile)
     shop = ports.any_free()
     described = program.caddy(
         shop,
@@ -368,10 +377,7 @@ def test_a_socket_outlives_the_time_that_a_body_has(system: System, tmp_path: Pa
         static=tmp_path,
         data_dir=tmp_path,
     )
-    argv = [
-        str(tmp_path / "Caddyfile") if part == str(program.CADDYFILE) else part for part in described.argv
-    ]
-    child = processes.start(replace(described, argv=tuple(argv)), tmp_path)
+    child = processes.start(with_caddyfile(described, tmp_path, "read_body 60s", "read_body 1s"), tmp_path)
     try:
         child.wait_ready()
         screen = System(port=shop, programs=[], children=[], logs=tmp_path, opened=system.opened).watch(
