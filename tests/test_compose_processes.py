@@ -31,7 +31,7 @@ from tests.system import Buyer, Screen, System, eventually
 
 pytestmark = [
     pytest.mark.processes,
-    pytest.mark.xdist_group("systems"),  # with the other whole systems: one runs at a time
+    pytest.mark.xdist_group("systems"),  # with the system that tests share: one runs at a time
     pytest.mark.skipif(os.uname().sysname != "Linux", reason="elsewhere only 127.0.0.1 is this machine"),
 ]
 

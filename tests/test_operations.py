@@ -21,7 +21,7 @@ from tests.databases import database
 
 pytestmark = [
     pytest.mark.processes,
-    pytest.mark.xdist_group("systems"),  # `bin/up` takes its preferred ports here too: one runs at a time
+    pytest.mark.xdist_group("up"),  # `bin/up` takes its preferred ports here too: one runs at a time
 ]
 
 DOCUMENT = (ROOT / "docs/operations.md").read_text()

@@ -10,7 +10,7 @@ from overlord.embedded.supervisor import Options, ShutdownSignals, Supervisor
 
 pytestmark = [
     pytest.mark.processes,
-    pytest.mark.xdist_group("systems"),  # it takes the preferred ports of `bin/up`: one runs at a time
+    pytest.mark.xdist_group("up"),  # it takes the preferred ports of `bin/up`: one runs at a time
 ]
 
 

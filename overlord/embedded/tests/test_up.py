@@ -39,7 +39,7 @@ manage.main()
 """
 pytestmark = [
     pytest.mark.processes,
-    pytest.mark.xdist_group("systems"),  # they take the same preferred ports: one runs at a time
+    pytest.mark.xdist_group("up"),  # they take the same preferred ports: one runs at a time
 ]
 
 
