@@ -138,7 +138,15 @@ class Browser:
         field.send_keys(text)
 
     def press(self, css: str) -> None:
-        self.one(css).click()
+        """Click the first such element that is visible, also when the page replaces it just now."""
+
+        def click() -> bool:
+            with suppress(StaleElementReferenceException):
+                self.one(css).click()
+                return True
+            return False
+
+        eventually(click)
 
     def log_in(self, name: str, password: str) -> None:
         """Log in on the log-in page that is open."""

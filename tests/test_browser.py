@@ -376,7 +376,7 @@ class TestOwnTickets:
         first.says(".types .tone", "All on hold")
         services.reservation_release(buyer_id=user.pk, reservation_id=hold)
         first.says(".notice", "Tickets are available again")
-        assert first.all("#error") == []
+        first.wait(lambda p: p.all("#error") == [])
 
 
 class TestAccessibility:
