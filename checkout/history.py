@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
@@ -17,6 +16,7 @@ from checkout.order_rules import OrderDeed
 from checkout.rules import OUTCOME_SENTENCES, Outcome, PaymentStatus, RefundStatus
 from overlord.kernel import money
 from overlord.shop import formats
+from tickets import selectors as tickets
 from tickets.admission.models import HandOverNotice, HolderNotice, Scan
 from tickets.models import MoveNotice, Reservation
 
@@ -93,9 +93,7 @@ def order_facts(*, reservation_id: int) -> list[Fact]:
     if asked is None:
         return []
     lead = asked.lead_id or asked.pk
-    reservations = Reservation.objects.filter(Q(pk=lead) | Q(lead_id=lead)).select_related(
-        "ticket_type", "voucher"
-    )
+    reservations = tickets.reservations_of_order(lead).select_related("ticket_type", "voucher")
     payments = Payment.objects.filter(reservation_id__in=[each.pk for each in reservations])
     facts = [fact for each in reservations for fact in _reservation_facts(each)]
     for payment in payments:
@@ -224,16 +222,28 @@ def _mail_fact(
 
 def _ticket_facts(order_id: int) -> Iterator[Fact]:
     """Yield the scans of an order's tickets with who made them, and the mails about tickets handed over."""
-    of_order = Q(ticket__reservation_id=order_id) | Q(ticket__reservation__lead_id=order_id)
-    for scan in Scan.objects.filter(of_order).select_related("ticket", "actor", "undone_by").order_by("pk"):
+    reservations = tickets.reservations_of_order(order_id)
+    for scan in (
+        Scan.objects.filter(ticket__reservation__in=reservations)
+        .select_related("ticket", "actor", "undone_by")
+        .order_by("pk")
+    ):
         yield from _scan_facts(scan)
-    for notice in HandOverNotice.objects.filter(of_order).select_related("ticket").order_by("pk"):
+    for notice in (
+        HandOverNotice.objects.filter(ticket__reservation__in=reservations)
+        .select_related("ticket")
+        .order_by("pk")
+    ):
         what = _("Ticket %(serial)s was handed over, and a mail sent to %(to)s") % {
             "serial": notice.ticket.serial,
             "to": notice.to or _("somebody whose address was erased"),
         }
         yield from _mail_fact(notice, "mail", what)
-    for told in HolderNotice.objects.filter(of_order).select_related("ticket").order_by("pk"):
+    for told in (
+        HolderNotice.objects.filter(ticket__reservation__in=reservations)
+        .select_related("ticket")
+        .order_by("pk")
+    ):
         text = str(HOLDERS[HolderNotice.Kind(told.kind)])
         yield from _mail_fact(told, "mail", text % {"serial": told.ticket.serial})
 

@@ -4,12 +4,11 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q
-
 from overlord.kernel import db
 from tickets import sql
 from tickets.event_rules import EventStatus
-from tickets.models import Reservation, TicketType, Voucher
+from tickets.models import TicketType, Voucher
+from tickets.selectors import reservations_of_order
 from tickets.voucher_rules import VoucherFacts
 
 
@@ -37,7 +36,7 @@ def are_shown(ticket_types: Collection[int]) -> bool:
 
 def texts_used_at(*, order_id: int, created: datetime) -> set[str]:
     """Return the texts of the vouchers used for tickets claimed together for an order at an instant."""
-    made = Reservation.objects.filter(Q(pk=order_id) | Q(lead_id=order_id), created=created)
+    made = reservations_of_order(order_id).filter(created=created)
     return set(made.filter(voucher__isnull=False).values_list("voucher__text", flat=True))
 
 

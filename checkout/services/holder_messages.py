@@ -19,6 +19,7 @@ from overlord.shop import formats, look
 from tickets.admission.documents import order_calendar
 from tickets.admission.models import HolderNotice, Ticket
 from tickets.models import MoveNotice
+from tickets.selectors import reservations_of_order
 
 Kind = HolderNotice.Kind
 
@@ -38,7 +39,7 @@ def holders_owe(owed: MoveNotice | CancelledOrder, *, now: datetime) -> None:
         }
     else:
         order = owed.payment.reservation_id
-        tickets = Ticket.objects.filter(Q(reservation=order) | Q(reservation__lead=order))
+        tickets = Ticket.objects.filter(reservation__in=reservations_of_order(order))
         tickets = tickets.filter(Q(revoked_at=None) | Q(revoked_at__gte=owed.cancellation.created))
         facts = {"kind": Kind.CANCELLED, "message": owed.cancellation.message}
     notices = [

@@ -27,6 +27,7 @@ from tickets.admission.models import Scan
 from tickets.line import labels as line_labels
 from tickets.line.models import StaffAction
 from tickets.models import Event, Reservation
+from tickets.selectors import reservations_of_order
 
 NOTHING = Q(pk__in=[])
 
@@ -197,7 +198,7 @@ UNDONE = Source(
     at="undone_at",
     deed=_undo,
     of_event=lambda pk: Q(event=pk),
-    of_order=lambda pk: Q(ticket__reservation=pk) | Q(ticket__reservation__lead=pk),
+    of_order=lambda pk: Q(ticket__reservation__in=reservations_of_order(pk)),
     of_person=lambda pk: Q(undone_by=pk),
     labels=lambda: {"undone": _("Undid an admission")},
     of_action=lambda action: Q() if action == "undone" else NOTHING,

@@ -12,6 +12,7 @@ from overlord.kernel.numbers import LARGEST_ID
 from overlord.shop.paging import Page
 from tickets.admission.models import Ticket
 from tickets.models import Event, Reservation, TicketType
+from tickets.selectors import reservations_of_order
 
 EVENTS_ON_A_PAGE = 50
 SEARCH_WORDS = 8
@@ -133,9 +134,8 @@ def order(*, order_id: int) -> list[Reservation]:
 
 def tickets(*, order_id: int) -> list[Ticket]:
     """Return the tickets of an order, by type and seat."""
-    of_order = Q(reservation_id=order_id) | Q(reservation__lead_id=order_id)
-    found = Ticket.objects.filter(of_order).select_related("reservation__ticket_type")
-    return list(found.order_by("reservation_id", "seat"))
+    found = Ticket.objects.filter(reservation__in=reservations_of_order(order_id))
+    return list(found.select_related("reservation__ticket_type").order_by("reservation_id", "seat"))
 
 
 # People --------------------------------------------------------------------------------------------------

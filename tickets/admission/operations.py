@@ -8,10 +8,11 @@ from datetime import datetime
 from functools import partial
 from uuid import UUID
 
-from django.db.models import F, Q
+from django.db.models import F
 
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
+from tickets import selectors as tickets
 from tickets.admission import keys, projections, selectors, sql
 from tickets.admission.links import Link, Subject
 from tickets.admission.models import Key, Scan, Ticket
@@ -34,8 +35,8 @@ def keys_retire(*, event_id: int, now: datetime) -> int:
 def tickets_revoke(*, order_id: int, now: datetime) -> int:
     """Revoke the tickets of an order whose whole money went back, and count them."""
     db.transaction_required()
-    of_order = Q(reservation_id=order_id) | Q(reservation__lead_id=order_id)
-    standing = Ticket.objects.filter(of_order).exclude(state=TicketState.REVOKED)
+    of_order = Ticket.objects.filter(reservation__in=tickets.reservations_of_order(order_id))
+    standing = of_order.exclude(state=TicketState.REVOKED)
     for event_id in standing.order_by().values_list("event_id", flat=True).distinct():
         db.after_commit(partial(projections.announce_door, event_id=event_id))
     tickets_announce(order_id=order_id)
@@ -84,8 +85,8 @@ def admission_undo(*, scan_id: UUID, actor_id: int, now: datetime) -> int:
 def ticket_lock(*, order_id: int, ticket_id: int) -> Ticket:
     """Lock a ticket of an order; raise NotFound."""
     db.transaction_required()
-    of_order = Q(reservation_id=order_id) | Q(reservation__lead_id=order_id)
-    found = Ticket.objects.select_for_update(no_key=True, of=("self",)).filter(of_order, pk=ticket_id).first()
+    of_order = Ticket.objects.filter(reservation__in=tickets.reservations_of_order(order_id), pk=ticket_id)
+    found = of_order.select_for_update(no_key=True, of=("self",)).first()
     if found is None:
         raise NotFound()
     return found

@@ -10,6 +10,7 @@ from django.db.models.functions import Coalesce
 
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
+from tickets import selectors as tickets
 from tickets.admission import links, representation, sql
 from tickets.admission.links import Link, NotALink, Subject
 from tickets.admission.models import Key, OrderLink, Scan, Ticket
@@ -87,8 +88,8 @@ def reach_of_link(signed: str) -> Reach:
 
 def links_of_order(*, order_id: int) -> list[Link]:
     """Return the links to tickets of an order that work: its own, and that of each ticket that was handed over."""
-    of_order = Q(reservation_id=order_id) | Q(reservation__lead_id=order_id)
-    handed = Ticket.objects.filter(of_order).exclude(handed_to="").values_list("id", "issue")
+    of_order = Ticket.objects.filter(reservation__in=tickets.reservations_of_order(order_id))
+    handed = of_order.exclude(handed_to="").values_list("id", "issue")
     return [
         Link(subject=Subject.ORDER, id=order_id, number=_order_number(order_id)),
         *(Link(subject=Subject.TICKET, id=pk, number=issue) for pk, issue in handed),
