@@ -25,11 +25,13 @@ from overlord.shop.models import Look
 from tests import databases, servers
 from tests.clients import api_of
 from tickets import sold_out_cache
+from tickets.admission import pdf_process
 from tickets.models import Event, Inventory, TicketType
 
 LEFT_OUT = ("database", "processes", "slow")  # by --fast
 MAX_NAMED = 100  # characters of a value in the name of a test
 _numbers = itertools.count(1)
+pdf_process.IDLE_SECONDS = 600.0  # it takes a second to start
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,6 +44,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--machine", default="", help="runs and steps of the stateful properties: 1000x60")
     parser.addoption("--operations", type=int, default=2000, help="of checkout's mixed run")
+
+
+def pytest_sessionfinish() -> None:
+    pdf_process.end()
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

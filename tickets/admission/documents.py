@@ -21,7 +21,10 @@ class Document:
 
 
 def order_documents(*, order_id: int, only: int | None = None, now: datetime) -> list[Document]:
-    """Return the files of an order's tickets, or of `only` one, for a mail: none when none opens the door."""
+    """Return the files of an order's tickets, or of `only` one, for a mail: none when none opens the door.
+
+    Raises NotDrawnError.
+    """
     shown = services.tickets_of_order(order_id=order_id, only=only, now=now)
     printed = tickets_pdf(shown, order_id=order_id)
     return [printed, event_calendar(shown, order_id=order_id, now=now)] if printed else []
@@ -34,7 +37,7 @@ def order_calendar(*, order_id: int, only: int | None = None, now: datetime) -> 
 
 
 def tickets_pdf(shown: Sequence[Mapping[str, Any]], *, order_id: int) -> Document | None:
-    """Return the tickets that open the door as a PDF, one page each; None when there are none."""
+    """Return the tickets that open the door as a PDF, one page each; None without any. Raises NotDrawnError."""
     valid = [ticket for ticket in shown if ticket["state"] != TicketState.REVOKED and ticket["code"]]
     if not valid:
         return None

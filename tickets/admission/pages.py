@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from overlord.accounts.selectors import actor_id
 from overlord.kernel import clock, problems
 from overlord.kernel.csrf import origin_decides
-from overlord.kernel.errors import DomainError, Invalid, NotFound
+from overlord.kernel.errors import Busy, DomainError, Invalid, NotFound
 from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID
@@ -29,6 +29,7 @@ from overlord.shop import error_messages
 from tickets import selectors as tickets
 from tickets.admission import documents, hand_over_services, qr, rules, selectors, services
 from tickets.admission.documents import Document
+from tickets.admission.pdf_process import NotDrawnError
 
 View = Callable[..., HttpResponse]
 
@@ -155,7 +156,10 @@ def _qr(ticket: Mapping[str, Any]) -> str | None:
 def tickets_pdf(_request: HttpRequest, signed: str) -> HttpResponse:
     """Give the tickets of a link as a PDF, without those that open no door."""
     found = services.tickets_of_link(signed=signed, now=clock.now())
-    document = documents.tickets_pdf(found, order_id=found[0]["order"])
+    try:
+        document = documents.tickets_pdf(found, order_id=found[0]["order"])
+    except NotDrawnError as error:
+        raise Busy() from error
     if document is None:
         raise NotFound()
     return _file(document)

@@ -12,10 +12,10 @@ from icalendar import Calendar, Event
 from PIL import Image, ImageDraw
 
 from overlord.accounts.models import User
-from tickets.admission import documents, qr, selectors, services
+from tickets.admission import documents, pdf_drawing, qr, selectors, services
 from tickets.admission.calendar_file import calendar_file
 from tickets.admission.models import Ticket
-from tickets.admission.pdf import pdf
+from tickets.admission.pdf import printed
 from tickets.admission.tests.admitting import give_back, paid
 from tickets.admission.tests.vectors import VECTORS
 from tickets.models import Reservation, TicketType
@@ -89,15 +89,18 @@ def squares(content: bytes) -> list[list[tuple[float, ...]]]:
 
 
 def uncompressed(monkeypatch: pytest.MonkeyPatch, shown: list[dict[str, Any]]) -> bytes:
-    import fpdf
-
-    class Plain(fpdf.FPDF):
+    class Plain(pdf_drawing.FPDF):
         def __init__(self, *args: Any, **named: Any) -> None:
             super().__init__(*args, **named)
             self.set_compression(False)
 
-    monkeypatch.setattr(fpdf, "FPDF", Plain)
+    monkeypatch.setattr(pdf_drawing, "FPDF", Plain)
     return pdf(shown)
+
+
+def pdf(shown: list[dict[str, Any]]) -> bytes:
+    """Return the PDF of tickets, drawn in this process."""
+    return pdf_drawing.drawn(printed(shown))
 
 
 def test_a_scanner_reads_the_code_of_each_page_of_the_pdf(monkeypatch: pytest.MonkeyPatch) -> None:
