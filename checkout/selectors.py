@@ -1,10 +1,11 @@
 """Reads of payments."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeVar
 
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, Model, Q, QuerySet, Sum
 
 from checkout import representation, rules, sql
 from checkout.models import (
@@ -12,17 +13,16 @@ from checkout.models import (
     CounterSale,
     EventCancellation,
     Payment,
-    Receipt,
     Refund,
-    RefundNotice,
     UnmatchedCharge,
 )
 from checkout.rules import PaymentStatus, RefundStatus
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from tickets import selectors as tickets
-from tickets.admission.models import HandOverNotice, HolderNotice
-from tickets.models import MoveNotice, Reservation
+from tickets.models import Reservation
+
+Kind = TypeVar("Kind", bound=type[Model])  # of a row that has a `next_look_at`
 
 
 def payments(text: str, **params: Any) -> list[Payment]:
@@ -93,7 +93,7 @@ def counter_sale(*, key: str) -> tuple[CounterSale, dict[int, int]] | None:
     if sale is None:
         return None
     order_id = sale.payment.reservation_id
-    lines = Reservation.objects.filter(Q(pk=order_id) | Q(lead_id=order_id))
+    lines = tickets.reservations_of_order(order_id)
     return sale, dict(lines.values_list("ticket_type_id", "quantity"))
 
 
@@ -191,21 +191,23 @@ def unmatched_charges_open() -> QuerySet[UnmatchedCharge]:
     return UnmatchedCharge.objects.filter(closed_at=None).order_by("charged_at", "pk")
 
 
-def to_look_after(
-    model: type[
-        Payment
-        | Refund
-        | Receipt
-        | RefundNotice
-        | MoveNotice
-        | HandOverNotice
-        | CancelledOrder
-        | HolderNotice
-    ],
-    *,
-    now: datetime,
-    most: int,
-) -> list[int]:
-    """Return the ids of payments, refunds or mails whose next look is due, the longest due first."""
-    due = model._default_manager.filter(next_look_at__lte=now).order_by("next_look_at")
-    return list(due.values_list("pk", flat=True)[:most])
+def to_look_after(most: Mapping[Kind, int], *, now: datetime) -> dict[Kind, list[int]]:
+    """Return the ids of payments, refunds and mails whose next look is due: of each kind the longest due ones.
+
+    One statement reads up to so many of each kind: workers ask again and again, and mostly nothing is due.
+    """
+    kinds = tuple(most)
+    found: dict[Kind, list[int]] = {kind: [] for kind in kinds}
+    limits = {kind._meta.db_table: limit for kind, limit in most.items()}
+    for row in db.rows(_due_text(kinds), {"now": now, **limits}):
+        found[kinds[row["kind"]]].append(row["id"])
+    return found
+
+
+@lru_cache
+def _due_text(kinds: tuple[type[Model], ...]) -> str:
+    return " UNION ALL ".join(
+        f"(SELECT {number} AS kind, {kind._meta.pk.column} AS id FROM {kind._meta.db_table}"  # noqa: S608
+        f" WHERE next_look_at <= %(now)s ORDER BY next_look_at LIMIT %({kind._meta.db_table})s)"
+        for number, kind in enumerate(kinds)
+    )

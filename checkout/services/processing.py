@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
+from django.db.models import Model
+
 from checkout import gateways, operations, rules, selectors
 from checkout.gateways import CALL_SECONDS, Gateway, GatewayRefused, GatewayUnknown, protocol
 from checkout.models import CancelledOrder, Incident, Payment, Receipt, Refund, RefundNotice
@@ -23,8 +25,20 @@ from tickets.models import MoveNotice
 logger = logging.getLogger(__name__)
 Found = TypeVar("Found")
 
-MAILS = (Receipt, RefundNotice, MoveNotice, HandOverNotice, CancelledOrder, HolderNotice)
-LOOKED_AFTER_AT_ONCE = 500
+MAILS: tuple[type[Model], ...] = (
+    Receipt,
+    RefundNotice,
+    MoveNotice,
+    HandOverNotice,
+    CancelledOrder,
+    HolderNotice,
+)
+TASKS: dict[type[Model], tuple[str, str]] = {
+    Payment: ("checkout.payment_process", "payment_id"),
+    Refund: ("checkout.refund_process", "refund_id"),
+}
+LOOKED_AFTER: dict[type[Model], int] = {Payment: 500, Refund: 500}  # how many of each kind at once
+LOOKED_AFTER |= dict.fromkeys(MAILS, 1)
 RECEIPTS_AT_ONCE = 100  # messages on the queue of mails; each sends all receipts that are due
 MESSAGE_EXPIRES = 4.0  # seconds; beat looks again every two, so an older message only repeats a newer one
 
@@ -188,19 +202,11 @@ def look_after() -> int:
     They are due because a message or a worker was lost, or because the time of their next look has come. While no
     worker takes messages, those that wait are never more than the rows that are due.
     """
-    now = db.now()
-    due = [
-        (task, {name: pk})
-        for model, task, name in (
-            (Payment, "checkout.payment_process", "payment_id"),
-            (Refund, "checkout.refund_process", "refund_id"),
-        )
-        for pk in selectors.to_look_after(model, now=now, most=LOOKED_AFTER_AT_ONCE)
-    ]
+    found = selectors.to_look_after(LOOKED_AFTER, now=db.now())
+    due = [(task, {name: pk}) for model, (task, name) in TASKS.items() for pk in found[model]]
     room = max(0, len(due) - queue_length(Queue.PAYMENTS))
     for task, row in due[:room]:
         enqueue(task, queue=Queue.PAYMENTS, expires=MESSAGE_EXPIRES, **row)
-    mails = any(selectors.to_look_after(model, now=now, most=1) for model in MAILS)
-    if mails and queue_length(Queue.MAIL) < RECEIPTS_AT_ONCE:
+    if any(found[model] for model in MAILS) and queue_length(Queue.MAIL) < RECEIPTS_AT_ONCE:
         enqueue("checkout.receipts_send", queue=Queue.MAIL, expires=MESSAGE_EXPIRES)
     return room

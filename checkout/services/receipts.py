@@ -32,13 +32,10 @@ from tickets.models import Event, MoveNotice, Reservation
 logger = logging.getLogger(__name__)
 
 Owed = Receipt | RefundNotice | MoveNotice | HandOverNotice | CancelledOrder | HolderNotice
-KINDS: tuple[type[Owed], ...] = (
-    Receipt,
-    RefundNotice,
-    MoveNotice,
-    HandOverNotice,
-    CancelledOrder,
-    HolderNotice,
+# What is looked at together. Mails to buyers owe those to holders, so these come afterwards.
+LOOKS: tuple[tuple[type[Owed], ...], ...] = (
+    (Receipt, RefundNotice, MoveNotice, HandOverNotice, CancelledOrder),
+    (HolderNotice,),
 )
 
 READ_WITH: dict[type[Owed], tuple[str, ...]] = {Receipt: ("payment__buyer",)}
@@ -60,8 +57,9 @@ def receipts_send() -> int:
         try:
             return sum(
                 _send(model, pk, post)
-                for model in KINDS
-                for pk in selectors.to_look_after(model, now=db.now(), most=AT_ONCE)
+                for kinds in LOOKS
+                for model, due in selectors.to_look_after(dict.fromkeys(kinds, AT_ONCE), now=db.now()).items()
+                for pk in due
             )
         finally:
             post.close()

@@ -35,12 +35,21 @@ def sales(event_ids: Collection[int]) -> dict[int, rules.Sale]:
     }
 
 
+def may_work(*, now: datetime) -> bool:
+    """Return whether a lobby, a given hold or a line may be due; mostly none is, and one statement says so."""
+    return bool(db.rows(sql.GLANCE, {"now": now, "soon": _lobby_soon(now)})[0]["may_work"])
+
+
+def _lobby_soon(now: datetime) -> datetime:
+    return now + timedelta(minutes=settings.LOBBY_MINUTES)
+
+
 def lobbies_due(*, now: datetime) -> list[int]:
     """Return the events that open by a draw and whose lobby should be open, but has no line yet."""
     soon = Inventory.objects.filter(
         ticket_type__event__opening=tickets_rules.Opening.DRAW,
         ticket_type__hidden=False,
-        opens_at__lte=now + timedelta(minutes=settings.LOBBY_MINUTES),
+        opens_at__lte=_lobby_soon(now),
         ticket_type__event__status=Event.Status.ON_SALE,
         closes_at__gt=now,
     ).exclude(ticket_type__event_id__in=Line.objects.values("event_id"))

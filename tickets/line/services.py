@@ -172,6 +172,8 @@ def serve(*, event_id: int, hold: timedelta, now: datetime) -> int:
 
 def time_passed(*, hold: timedelta, now: datetime) -> int:
     """Process what is due in all lines: open lobbies, draw, let holds lapse, give. Return how many were tried."""
+    if not selectors.may_work(now=now):
+        return 0
     for event_id in selectors.lobbies_due(now=now):
         lobby_open(event_id=event_id, now=now)
     for entry_id in selectors.entries_to_lapse(now=now, most=LAPSES):
