@@ -75,6 +75,7 @@ def preload() -> None:
     for name in MODULES:
         importlib.import_module(name)
     _load_what_settings_name()
+    _use_once()
     gc.collect()
     gc.freeze()
     gc.enable()
@@ -89,12 +90,18 @@ def _load_what_settings_name() -> None:
 
     from overlord.celery import app
 
-    app.loader.import_default_modules()
+    app.loader.init_worker()
+    app.finalize()
     WSGIHandler()
     get_resolver()._populate()
     _ = Engine.get_default().template_context_processors
     for name in TEMPLATES:
         get_template(name)
+
+
+def _use_once() -> None:
+    """Make what each process would make for itself. It opens no connection."""
+    importlib.import_module("overlord.kernel.redis_client").connection()
 
 
 def serve(channel: socket.socket) -> dict[str, Any] | None:

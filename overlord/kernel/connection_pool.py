@@ -5,9 +5,12 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from threading import BoundedSemaphore
+from time import monotonic
 
 from psycopg2 import Error, OperationalError
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, connection
+
+KEPT_SECONDS = 30.0  # for which a connection that nobody needs stays open
 
 
 def is_lost(kept: connection) -> bool:
@@ -23,14 +26,16 @@ def is_lost(kept: connection) -> bool:
 
 
 class ConnectionPool:
-    """A pool of at most `most` connections. If none is free, a caller waits for one, at most for `seconds`."""
+    """A pool of at most `most` connections. If none is free, a caller waits for one, at most for `seconds`.
+
+    The one used last is taken first, so that those which are not needed stay unused. They are closed after a while:
+    each costs PostgreSQL a process.
+    """
 
     def __init__(self, *, most: int, seconds: float) -> None:
         self._turns = BoundedSemaphore(most)
         self._seconds = seconds
-        self._idle: deque[connection] = (
-            deque()
-        )  # the last used first, so that what is not needed stays unused
+        self._idle: deque[tuple[connection, float]] = deque()  # each with the instant since when it is idle
 
     def take(self, connect: Callable[[], connection]) -> connection:
         """Return an idle connection, or a new one; raise OperationalError when all stay in use."""
@@ -38,7 +43,7 @@ class ConnectionPool:
             raise OperationalError(f"No database connection became free within {self._seconds:.0f} s.")
         try:
             with suppress(IndexError):
-                while is_lost(kept := self._idle.pop()):
+                while is_lost(kept := self._idle.pop()[0]):
                     kept.close()
                 return kept
             return connect()
@@ -54,7 +59,8 @@ class ConnectionPool:
                 used.close()
                 self.close_idle()
             else:
-                self._idle.append(used)
+                self._idle.append((used, monotonic()))
+                self._close_unneeded()
         finally:
             self._turns.release()
 
@@ -62,4 +68,10 @@ class ConnectionPool:
         """Close the connections that nobody uses."""
         with suppress(IndexError):
             while True:
-                self._idle.pop().close()
+                self._idle.pop()[0].close()
+
+    def _close_unneeded(self) -> None:
+        """Close all but one of the connections that have been idle for KEPT_SECONDS."""
+        with suppress(IndexError):
+            while len(self._idle) > 1 and self._idle[0][1] <= monotonic() - KEPT_SECONDS:
+                self._idle.popleft()[0].close()

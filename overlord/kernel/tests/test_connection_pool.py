@@ -11,7 +11,7 @@ from django.db import connection as ours
 from django.db import connections
 from django.db.utils import OperationalError
 
-from overlord.kernel import db
+from overlord.kernel import connection_pool, db
 from overlord.kernel.connection_pool import ConnectionPool
 from overlord.kernel.postgresql import base as postgresql
 
@@ -37,6 +37,17 @@ class TestPool:
         pool.give_back(first)
         assert pool.take(connect) is first
         pool.give_back(first)
+
+    def test_what_nobody_needs_for_a_while_is_closed(
+        self, pool: ConnectionPool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first, second = pool.take(connect), pool.take(connect)
+        pool.give_back(first)
+        assert not first.closed
+        monkeypatch.setattr(connection_pool, "KEPT_SECONDS", 0.0)
+        pool.give_back(second)
+        assert first.closed
+        assert not second.closed
 
     def test_one_more_than_there_are_waits_and_gives_up(self, pool: ConnectionPool) -> None:
         taken = [pool.take(connect) for _ in range(MOST)]
