@@ -101,7 +101,11 @@ class Event(models.Model):
             ("pause_sale", "Can pause and resume sales"),
             ("manage_events", "Can make and edit events, and put them on sale"),
         ]
-        indexes = [models.Index(fields=["date", "id"], name="event_by_date")]
+        indexes = [
+            models.Index(fields=["date", "id"], name="event_by_date"),
+            # Few events, for which the giver of lines looks twice a second.
+            models.Index(fields=["id"], condition=Q(opening=Opening.DRAW.value), name="event_by_draw"),
+        ]
         constraints = [
             models.CheckConstraint(condition=Q(buyers__in=[*Buyers]), name="event_buyers_known"),
             models.CheckConstraint(condition=Q(status__in=[*EventStatus]), name="event_status_known"),
