@@ -1,9 +1,12 @@
 """The forms of an event on the organiser's pages: those of the admin, with a line on each field."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from django import forms
+from django.forms.boundfield import BoundField
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from overlord.kernel.form_fields import DateAndTime, TimeZoneField
@@ -11,10 +14,10 @@ from tickets.admin_forms import EventForm, TicketTypeForm, TicketTypeFormSet
 from tickets.models import Event, TicketType, default_time_zone
 from tickets.rules import Buyers, Opening
 
-TYPE_FIELDS = ("name", "price", "capacity", "max_per_user", "opens_at", "closes_at", "paused", "hidden")
+TYPE_FIELDS = ("name", "price", "capacity", "paused", "max_per_user", "opens_at", "closes_at", "hidden")
 TYPE_TEXTS = {
     "name": (_("Name"), _("For example Regular, VIP or Reduced.")),
-    "price": (_("Price"), _("For example 15.00; 0 for a free ticket.")),
+    "price": (_("Price"), _("For example 15.00 or 15,00; 0 for a free ticket.")),
     "capacity": (_("Capacity"), _("How many tickets of this type there are.")),
     "max_per_user": (_("Limit per person"), _("How many of them one person may have.")),
     "opens_at": (_("Sale opens"), _("Empty: at once.")),
@@ -28,19 +31,45 @@ TYPE_TEXTS = {
 LEFT_IN_THE_PAST = _("This is in the past. Change it before you put the event on sale.")
 
 
-class OfficeEventForm(EventForm):
+class Folded(forms.BaseForm):
+    """A form that shows its first fields and folds the others: most people leave them as they are."""
+
+    folded: Sequence[str]
+
+    def first(self) -> list[BoundField]:
+        """Return the fields that are always shown, and the hidden ones."""
+        return [field for field in self if field.name not in self.folded]
+
+    def rest(self) -> list[BoundField]:
+        """Return the fields that are folded."""
+        return [field for field in self if field.name in self.folded]
+
+    def is_unfolded(self) -> bool:
+        """Return whether the folded fields must be seen: one has a mistake or not its usual value."""
+        return any(
+            field.errors or _shown(field.value()) != _shown(field.field.initial) for field in self.rest()
+        )
+
+
+def _shown(value: Any) -> str:
+    """Return a field's value as it is compared; one of a date is its two inputs once the form was sent."""
+    is_empty = not any(value) if isinstance(value, list) else value in (None, False)
+    return "" if is_empty else str(value).strip()
+
+
+class OfficeEventForm(Folded, EventForm):
     """An event.
 
     A draft may keep a date that has passed, as the copy of an earlier event does: the page says so beside the
     field. Whoever enters such a date has made a mistake, and it is refused.
     """
 
+    folded = ("ends_at", "address", "currency", "description", "buyers", "opening")
+
     time_zone = TimeZoneField(  # type: ignore[assignment]  # in the admin it is a select
         label=_("Time zone"),
         initial=default_time_zone,
-        help_text=_(
-            "All times on this page, and on the event's pages, are in this time zone. Type a city to find it."
-        ),
+        help_text=_("All times are in this time zone. Type a city to find it."),
     )
 
     class Meta:
@@ -48,10 +77,10 @@ class OfficeEventForm(EventForm):
         fields = (
             "name",
             "venue",
-            "address",
             "date",
-            "ends_at",
             "time_zone",
+            "ends_at",
+            "address",
             "currency",
             "description",
             "buyers",
@@ -117,21 +146,30 @@ class OfficeEventForm(EventForm):
         return date
 
 
-class OfficeTypeForm(TicketTypeForm):
+class OfficeTypeForm(Folded, TicketTypeForm):
     """A ticket type with what is decided about its sale. In a draft, a past end of it is treated as a past date."""
+
+    folded = ("max_per_user", "opens_at", "closes_at", "hidden")
 
     opens_at = forms.SplitDateTimeField(required=False, widget=DateAndTime)
     closes_at = forms.SplitDateTimeField(required=False, widget=DateAndTime)
 
-    def __init__(self, *args: Any, now: datetime, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, now: datetime, number: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.now = now
+        self.now, self.number = now, number
         if self.event.status == Event.Status.DRAFT:
             _note_past(self, "closes_at", self.initial.get("closes_at"))
         for name, (label, hint) in TYPE_TEXTS.items():
             self.fields[name].label, self.fields[name].help_text = label, hint
         if self.fields["paused"].disabled:
             self.fields["paused"].widget = forms.HiddenInput()
+
+    def title(self) -> str:
+        """Return what the page calls this type: its number on the page, and the name that is not refused."""
+        if not self.instance.name:
+            return gettext("Ticket type %(number)s") % {"number": self.number}
+        facts = {"number": self.number, "name": self.instance.name}
+        return gettext("Ticket type %(number)s (%(name)s)") % facts
 
     def clean_closes_at(self) -> datetime | None:
         closes_at = super().clean_closes_at()
@@ -159,7 +197,7 @@ class OfficeTypeFormSet(TicketTypeFormSet):
     now: datetime
 
     def get_form_kwargs(self, index: int | None) -> dict[str, Any]:
-        return {**super().get_form_kwargs(index), "now": self.now}
+        return {**super().get_form_kwargs(index), "now": self.now, "number": (index or 0) + 1}
 
 
 def types_of(event: Event, data: Any, *, may_pause: bool, now: datetime) -> Any:

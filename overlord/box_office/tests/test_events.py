@@ -55,6 +55,11 @@ def draft(organiser: Client) -> Event:
     return Event.objects.get(name="Gala")
 
 
+def unfolded(page: Any) -> list[bool]:
+    """Return which of the folded parts of a form are open."""
+    return [" open" in tag for tag in re.findall(r"<details class=.more.[^>]*>", page.content.decode())]
+
+
 def status_set(client: Client, event: Event, status: str) -> Any:
     event.refresh_from_db()
     sent = {"status": status, "version": event.version}
@@ -243,6 +248,40 @@ class TestForm:
         assert 'id="added"' in said
         form.send(type0_price="15,50", type1_name="Balcony", type1_price="9", type1_capacity="5")
         assert [each.price_minor for each in TicketType.objects.order_by("pk")] == [1550, 900]
+
+    def test_a_mistake_in_a_ticket_type_names_the_type(self, organiser: Client) -> None:
+        second = {"type1_name": "Reduced", "type1_price": "", "type1_capacity": "5"}
+        form = Form(organiser, NEW)
+        form.send(**FILLED, more="1")
+        page = form.send(**second).content.decode()
+        assert ">Ticket type 2 (Reduced), Price: This field is required.</a>" in page
+        assert "<legend>Ticket type 1 (Stalls)</legend>" in page
+        assert "<legend>Ticket type 2 (Reduced)</legend>" in page
+
+    def test_what_most_leave_as_it_is_is_folded_until_it_differs(
+        self, organiser: Client, draft: Event
+    ) -> None:
+        assert unfolded(organiser.get(NEW)) == [False, False]  # a ticket type, and the event
+        edit = f"/office/events/{draft.pk}/edit/"
+        assert unfolded(organiser.get(edit)) == [
+            True,
+            False,
+            True,
+        ]  # limit of 4; nothing yet; end and address
+        form = Form(organiser, edit)
+        form.send(ends_at_0="", ends_at_1="", address="", type0_max_per_user="10")
+        assert unfolded(organiser.get(edit)) == [False, False, False]
+        assert unfolded(Form(organiser, edit).send(type1_hidden="on", more="1"))[:2] == [False, True]
+        assert unfolded(Form(organiser, edit).send(look="1"))[-1]
+
+    def test_a_mistake_in_a_folded_field_unfolds_it_although_its_value_is_the_usual_one(
+        self, ticket_type: TicketType, organiser: Client, buyer: User
+    ) -> None:
+        Event.objects.update(currency="USD")
+        claim(buyer.pk, ticket_type, 1)
+        answer = Form(organiser, f"/office/events/{ticket_type.event_id}/edit/").send(currency="EUR")
+        assert 'id="id_currency_error"' in answer.content.decode()
+        assert unfolded(answer)[-1]
 
     def test_a_capacity_below_what_is_taken_is_refused(
         self, ticket_type: TicketType, organiser: Client, buyer: User

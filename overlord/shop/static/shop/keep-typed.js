@@ -74,6 +74,7 @@ function isChanged(field) {
 
 function write(field, value) {
   if (read(field) === value) return;
+  field.closest("details")?.setAttribute("open", "");
   if (isChoice(field)) field.checked = value;
   else field.value = value;
   for (const name of ["input", "change"]) field.dispatchEvent(new Event(name, { bubbles: true }));
