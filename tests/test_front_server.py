@@ -24,7 +24,6 @@ from django.conf import settings
 from overlord.embedded import ports, processes, program
 from overlord.embedded.processes import Program
 from overlord.shop import static_files
-from tests.cluster.configs import caddyfile
 from tests.name_server import name_server
 from tests.system import System, eventually, on_loop
 
@@ -469,8 +468,6 @@ def test_a_machine_that_vanished_fails_no_request_though_its_name_leads_there(
         opened.callback(echo.shutdown)
         replicas = ["127.0.0.2", opened.enter_context(vanished(other))]
         resolver = opened.enter_context(name_server({"shop": replicas}))
-        file = tmp_path / "Caddyfile"
-        file.write_text(caddyfile(program.CADDYFILE.read_text(), resolver))
         described = program.caddy(
             shop,
             web_port=other,
@@ -480,11 +477,10 @@ def test_a_machine_that_vanished_fails_no_request_though_its_name_leads_there(
             static=tmp_path,
             data_dir=tmp_path,
         )
+        found = f"dynamic a {{\n\t\tresolvers 127.0.0.1:{resolver}"
+        described = with_caddyfile(described, tmp_path, "dynamic a {", found)
         names = {f"OVERLORD_{name}": "shop" for name in ("WEB", "LOGINS", "DOOR", "LIVE")}
-        argv = [str(file) if part == str(program.CADDYFILE) else part for part in described.argv]
-        child = processes.start(
-            replace(described, argv=tuple(argv), env={**described.env, **names}), tmp_path
-        )
+        child = processes.start(replace(described, env={**described.env, **names}), tmp_path)
         opened.callback(processes.stop, [child])
         child.wait_ready()
         clients = opened.enter_context(ThreadPoolExecutor(12))
