@@ -9,6 +9,7 @@ from django.db import connections
 
 from overlord.embedded import backup
 from overlord.embedded.state import Folder, FolderError
+from overlord.kernel import postgres_wait
 
 
 class Command(BaseCommand):
@@ -21,13 +22,16 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, file: Path, replace: bool, **_options: Any) -> None:
         connections.close_all()
         try:
-            backup.restore(
-                file.resolve(),
-                database=backup.Database.of_settings(settings.DATABASES["default"]),
-                folder=Folder(settings.DATA_DIR.resolve()),
-                pictures=Path(settings.MEDIA_ROOT) if settings.MEDIA_ROOT else None,
-                replace=replace,
-            )
+            # To drop a database may take minutes. A watch of long statements would be connected to the database
+            # that is to be renamed, and would so forbid it.
+            with postgres_wait.patience():
+                backup.restore(
+                    file.resolve(),
+                    database=backup.Database.of_settings(settings.DATABASES["default"]),
+                    folder=Folder(settings.DATA_DIR.resolve()),
+                    pictures=Path(settings.MEDIA_ROOT) if settings.MEDIA_ROOT else None,
+                    replace=replace,
+                )
         except (backup.BackupError, FolderError) as error:
             raise CommandError(str(error)) from error
         call_command("migrate", interactive=False, verbosity=0)
