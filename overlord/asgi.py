@@ -48,4 +48,7 @@ database_check.start()
 application = ProtocolTypeRouter({"http": http, "websocket": websockets})
 liveness.touch_by_reactor()
 
-gc.freeze()  # what is loaded by now is never garbage: full collections, which stop all sockets, get shorter
+# A collection stops all sockets. What is loaded by now is never garbage, so it is not looked at. A socket's objects
+# live as long as the socket: with the default of 700, every seventh that connects would start a collection.
+gc.freeze()
+gc.set_threshold(20_000, 20, 100)
