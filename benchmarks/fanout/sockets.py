@@ -11,13 +11,13 @@ SOCKET_IO = "/socket.io/?EIO=4&transport=websocket"
 
 
 class Client(Socket):
-    """One socket. `messages` counts the updates that arrived, `last` is the latest of them."""
+    """One socket. `messages` counts the updates that arrived, of which `last` is the latest."""
 
     def __init__(self, port: int, path: str, nth: int) -> None:
         # A hundred sockets share an address: our limit for one.
         super().__init__(port, path, source=f"127.0.0.{2 + nth // 100}")
         self.socketio = path == SOCKET_IO
-        self.messages = self.snapshots = 0
+        self.messages = self.snapshots = self.heartbeats = 0
         self.last = b""
         self.socket.setblocking(False)
         if self.socketio:
@@ -41,6 +41,8 @@ class Client(Socket):
             self.last = text
         elif b'"type":"snapshot"' in text:
             self.snapshots += 1
+        elif b'"type":"heartbeat"' in text:
+            self.heartbeats += 1
 
 
 class Crowd:
@@ -61,6 +63,10 @@ class Crowd:
     def messages(self) -> int:
         """Return how many updates arrived."""
         return sum(client.messages for client in self.clients)
+
+    def heartbeats(self) -> int:
+        """Return how many heartbeats arrived."""
+        return sum(client.heartbeats for client in self.clients)
 
     def close(self) -> None:
         """Close all sockets."""

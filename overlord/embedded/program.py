@@ -99,7 +99,7 @@ def live(port: int, *, env: Mapping[str, str]) -> Program:
         "live",
         f"daphne -b {HOST} -p {port} -v 0 --proxy-headers --no-server-name"
         " --websocket-max-message-size 65536 --websocket-max-frame-size 65536"
-        " --ping-interval 20 --ping-timeout 30 --application-close-timeout 2"
+        " --ping-interval 30 --ping-timeout 20 --application-close-timeout 2"
         " overlord.asgi:application",
         env=env,
         port=port,
