@@ -211,8 +211,9 @@ def tickets_found(*, event_id: int, words: str, most: int) -> list[dict[str, Any
 
     Each row has the scan that admitted it under `first`, or None.
     """
-    wanted = Q(serial__startswith=serial_read(words)) | Q(holder__icontains=words)
-    wanted |= Q(handed_to__icontains=words)
+    wanted = Q(holder__icontains=words) | Q(handed_to__icontains=words)
+    if serial := serial_read(words):  # each serial begins with nothing
+        wanted |= Q(serial__startswith=serial)
     for field in ("username", "email", "contact_name", "contact_email"):
         wanted |= Q(**{f"reservation__buyer__{field}__icontains": words})
     found = Ticket.objects.filter(wanted, event_id=event_id).order_by("reservation_id", "seat")

@@ -350,6 +350,20 @@ class TestSearch:
 
         assert list(found.values()) == [[one.pk], [two.pk], [one.pk, two.pk], [one.pk, two.pk], []]
 
+    def test_what_is_no_part_of_a_serial_is_found_where_it_stands_or_nowhere(
+        self, door: APIClient, reservation: Reservation
+    ) -> None:
+        [one, two] = tickets_of(reservation)
+        search = f"/door/events/{one.event_id}/tickets/"
+        assert [door.get(search, {"q": words}).json() for words in ("--", "- -", "\u2003-\t-")] == [
+            [],
+            [],
+            [],
+        ]
+
+        Ticket.objects.filter(pk=two.pk).update(holder="Zoë--Adams")
+        assert [each["id"] for each in door.get(search, {"q": "--"}).json()] == [two.pk]
+
     def test_it_says_who_is_in(self, door: APIClient, reservation: Reservation) -> None:
         scanned = scan_by_api(door, code=codes_of(reservation)[0]).json()
         found = door.get(f"/door/events/{reservation.ticket_type.event_id}/tickets/?q=example").json()
