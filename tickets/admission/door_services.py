@@ -1,6 +1,6 @@
 """Use cases of the door: scan, undo, and what a door must know. Like `services`, it opens transactions."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,8 +9,7 @@ from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from tickets import selectors as tickets
 from tickets.admission import codes, operations, projections, representation, rules, selectors, sql
-from tickets.admission.codes import Content
-from tickets.admission.rules import ScanResult
+from tickets.admission.known_keys import known_key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +27,12 @@ class Shown:
 
 @dataclass(frozen=True, kw_only=True)
 class _Read:
-    """The ticket of a code or a serial. `refused`: it opens nothing, whatever the state of the ticket is."""
+    """What was read: a ticket's serial, or the content of a code that the key of its event signed, or nothing."""
 
-    ticket: int | None
+    serial: str | None = None
+    ticket: int | None = None
     issue: int | None = None
-    refused: ScanResult | None = None
+    key: int | None = None
 
 
 def scan_make(
@@ -49,14 +49,11 @@ def scan_make(
     The same scan again gets the first answer. Without an event, the event is that of the ticket. `unchecked`: the
     gate had no network and has let the holder in. Raise NotFound for no such event.
     """
-    read = _shown_read(shown, event_id=event_id, now=now)
-    [row] = db.statement(
-        sql.SCAN_MAKE,
+    found = db.statement(
+        sql.SCAN_ANSWER,
         {
             "scan_id": shown.scan_id,
-            "ticket": read.ticket,
-            "issue": read.issue,
-            "refused": read.refused,
+            **asdict(_shown_read(shown)),
             "event": event_id,
             "gate": gate,
             "actor": actor_id,
@@ -65,36 +62,27 @@ def scan_make(
             "unchecked": unchecked,
         },
     )
-    scan = selectors.scan_of_row(row)
+    if not found:
+        raise NotFound()
+    scan = selectors.scan_of_row(found[0])
     if scan["recorded_at"] != now:  # an earlier request had made it
         db.commits_await()
     projections.announce_scan(scan)
     return representation.scan_answer(scan)
 
 
-def _shown_read(shown: Shown, *, event_id: int | None, now: datetime) -> _Read:
+def _shown_read(shown: Shown) -> _Read:
     """Read a serial, or a code and its signature. A code that no key of its event signed names no ticket."""
-    serial = rules.serial_read(shown.serial) if shown.serial else None
-    content, raw = _code_read(shown.code) if serial is None else (None, b"")
-    facts = selectors.scan_facts(event_id=event_id, key_id=content.key if content else None, serial=serial)
-    if not facts["event_known"]:
-        raise NotFound()
-    if serial is not None:
-        return _Read(ticket=facts["ticket_of_serial"])
-    if content is None or facts["key_event"] != content.event:
-        return _Read(ticket=None)
-    if not codes.is_signed(raw, bytes(facts["public_key"])):
-        return _Read(ticket=None)
-    retired = facts["retired_at"] is not None and facts["retired_at"] <= now
-    refused = ScanResult.REVOKED if retired else None
-    return _Read(ticket=content.ticket, issue=content.issue, refused=refused)
-
-
-def _code_read(code: str) -> tuple[Content | None, bytes]:
+    if shown.serial:
+        return _Read(serial=rules.serial_read(shown.serial))
     try:
-        return codes.code_read(code.strip())
+        content, raw = codes.code_read(shown.code.strip())
     except codes.NotACode:
-        return None, b""
+        return _Read()
+    key = known_key(content.key)
+    if key is None or key.event != content.event or not codes.is_signed(raw, key.public):
+        return _Read()
+    return _Read(ticket=content.ticket, issue=content.issue, key=content.key)
 
 
 def admission_undo(*, scan_id: UUID, actor_id: int, now: datetime) -> dict[str, Any]:

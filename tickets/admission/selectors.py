@@ -126,6 +126,11 @@ def keys_of(*, event_id: int) -> list[Key]:
     return list(Key.objects.filter(event_id=event_id).order_by("-id"))
 
 
+def key_row(*, key_id: int) -> dict[str, Any] | None:
+    """Read the event and the public half of a key."""
+    return next(iter(db.rows(sql.KEY, [key_id])), None)
+
+
 def keys_newest(*, most: int) -> list[Key]:
     """Return the newest keys of all events."""
     return list(Key.objects.order_by("-id")[:most])
@@ -162,12 +167,6 @@ _SCAN_COLUMNS = (
 )
 
 
-def scan_facts(*, event_id: int | None, key_id: int | None, serial: str | None) -> dict[str, Any]:
-    """Read what must be known before a scan is recorded, in one statement, as `sql/scan_facts.sql` says."""
-    [facts] = db.rows(sql.SCAN_FACTS, {"event": event_id, "key": key_id, "serial": serial})
-    return facts
-
-
 def types_of(*, event_id: int) -> dict[int, str]:
     """Return the names of an event's ticket types by id."""
     return dict(TicketType.objects.filter(event_id=event_id).order_by("pk").values_list("pk", "name"))
@@ -179,7 +178,7 @@ def scans(*, ids: Collection[int]) -> list[dict[str, Any]]:
 
 
 def scan_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a scan as `scans` does, with its ticket under `ticket`, from a row of `admission_scan_make`."""
+    """Return a scan as `scans` does, with its ticket under `ticket`, from a row of `admission_scan_answer`."""
     ticket = {name.removeprefix(_TICKET): value for name, value in row.items() if name.startswith(_TICKET)}
     return {**row, "ticket": ticket if ticket["id"] is not None else None}
 

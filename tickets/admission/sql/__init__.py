@@ -17,11 +17,11 @@ CHANGED_NOW = Func(
 NEW_SERIAL = Func(function="admission_serial", output_field=CharField())
 
 # One statement decides an admission, so that no gate holds a ticket's row over a round trip.
-SCAN_MAKE = (
-    "SELECT * FROM admission_scan_make(%(scan_id)s, %(ticket)s, %(issue)s, %(refused)s, %(event)s, %(gate)s,"
-    " %(actor)s, %(at)s, %(now)s, %(unchecked)s)"
+SCAN_ANSWER = (
+    "SELECT * FROM admission_scan_answer(%(scan_id)s, %(ticket)s, %(issue)s, %(key)s, %(serial)s, %(event)s,"
+    " %(gate)s, %(actor)s, %(at)s, %(now)s, %(unchecked)s)"
 )
-SCAN_FACTS = (_FOLDER / "scan_facts.sql").read_text()
+KEY = "SELECT event_id, public_key FROM admission_key WHERE id = %s"
 TICKETS_OF_ORDER = (_FOLDER / "tickets_of_order.sql").read_text()
 TICKETS_LIVE = (_FOLDER / "tickets_live.sql").read_text()
 DOOR_LIST = (_FOLDER / "door_list.sql").read_text()

@@ -1,8 +1,10 @@
 """The door by its API: each ticket once, each scan once, and what a door learns of the others."""
 
 import json
+import secrets
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -19,10 +21,11 @@ from tests.clients import api_of, permit
 from tests.live_contract import check
 from tests.openapi import check_answer
 from tickets.admission import operations, projections
-from tickets.admission.models import Scan, Ticket
+from tickets.admission.known_keys import KnownKey, known_key
+from tickets.admission.models import Key, Scan, Ticket
 from tickets.admission.permissions import Permission
 from tickets.admission.tests.admitting import give_back, paid, tickets_of
-from tickets.admission.tests.doors import SCANS, codes_of, is_admitted_once, scan_by_api
+from tickets.admission.tests.doors import SCANS, codes_of, is_admitted_once, scan, scan_by_api
 from tickets.models import Reservation, TicketType
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -127,6 +130,28 @@ class TestScan:
         call_command("ticket_keys", str(reservation.ticket_type.event_id), "--retire")
 
         assert scan_by_api(door, code=code).json()["result"] == "revoked"
+
+    def test_a_key_is_retired_also_where_it_is_known(self, door: APIClient, reservation: Reservation) -> None:
+        [one, two] = codes_of(reservation)
+        assert scan_by_api(door, code=one).json()["result"] == "admitted"
+        call_command("ticket_keys", str(reservation.ticket_type.event_id), "--retire")
+
+        assert scan_by_api(door, code=two).json()["result"] == "revoked"
+
+    def test_a_scan_is_one_statement_once_its_key_is_known(
+        self, buyer: User, reservation: Reservation, django_assert_num_queries: Callable[[int], Any]
+    ) -> None:
+        [one, two] = codes_of(reservation)
+        with django_assert_num_queries(2):
+            assert scan(one, actor_id=buyer.pk)["result"] == "admitted"
+        with django_assert_num_queries(1):
+            assert scan(two, actor_id=buyer.pk)["result"] == "admitted"
+
+    def test_a_key_that_is_unknown_is_asked_for_again(self, reservation: Reservation) -> None:
+        event_id, key_id = reservation.ticket_type.event_id, 2**40 + secrets.randbelow(2**40)
+        assert known_key(key_id) is None
+        Key.objects.create(id=key_id, event_id=event_id, salt=b"", public_key=b"x", created=timezone.now())
+        assert known_key(key_id) == KnownKey(event=event_id, public=b"x")
 
     def test_a_ticket_of_another_event_is_refused_and_stays_valid(
         self, door: APIClient, reservation: Reservation, ticket_type_make: Callable[..., TicketType]

@@ -105,9 +105,9 @@ def scan_behind(change: Callable[[], Any], code: str, actor_id: int) -> Any:
 def at_north(ticket: Ticket, actor_id: int) -> Callable[[], Any]:
     """Return a scan of a ticket at the gate North, as a step of a transaction."""
     now = db.now()
-    asked = {"scan_id": uuid4(), "ticket": ticket.pk, "issue": 1, "refused": None, "event": None}
+    asked = {"scan_id": uuid4(), "ticket": ticket.pk, "issue": 1, "key": None, "serial": None, "event": None}
     asked |= {"gate": "North", "actor": actor_id, "at": now, "now": now, "unchecked": False}
-    return lambda: db.rows(sql.SCAN_MAKE, asked)
+    return lambda: db.rows(sql.SCAN_ANSWER, asked)
 
 
 def revoking(ticket: Ticket) -> Callable[[], Any]:
