@@ -56,6 +56,13 @@ def test_each_process_is_started_as_bin_up_starts_it(name: str) -> None:
     assert normalized(compose.argv(compose.services()[name])) == normalized(UP[name].argv)
 
 
+def test_gates_come_before_the_sale_and_log_ins_after_it_when_the_cores_are_busy() -> None:
+    shares = {name: compose.services()[name].get("cpu_shares", 1024) for name in OURS}
+    assert shares == {**dict.fromkeys(OURS, 1024), "door": 3072, "logins": 512}
+    assert {name: up.niceness for name, up in UP.items() if up.niceness} == {"door": program.FIRST}
+    assert program.FIRST < 0
+
+
 def test_any_process_can_be_scaled() -> None:
     """A fixed name or a published port can exist only once; a volume would be state, but all share the pictures."""
     for name in OURS:

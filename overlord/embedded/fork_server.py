@@ -19,6 +19,8 @@ import sys
 import time
 from typing import Any
 
+from overlord.embedded.niceness import niceness_add
+
 PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15
 ADOPTION_SECONDS = 10.0
@@ -144,6 +146,7 @@ def become(request: dict[str, Any]) -> None:
     libc.prctl(PR_SET_NAME, request["name"].encode(), 0, 0, 0)  # for `ps` and `top`
     if os.getppid() != request["parent"]:
         os._exit(1)
+    niceness_add(os.getpid(), request["niceness"])
     null = os.open(os.devnull, os.O_RDONLY)
     log = os.open(request["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     for source, target in ((null, 0), (log, 1), (log, 2)):

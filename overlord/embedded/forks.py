@@ -68,6 +68,7 @@ class ForkServer:
             "env": processes.environment(program, log),
             "log": str(log),
             "stop_signal": int(program.stop_signal),
+            "niceness": program.niceness,
             "parent": os.getpid(),
         }
         try:

@@ -23,6 +23,7 @@ from typing import Literal
 import psutil
 
 from overlord.embedded.forked_process import ForkedProcess
+from overlord.embedded.niceness import niceness_add
 from overlord.liveness import FILE_VARIABLE
 
 Identity = Literal["self", "namespace", "nobody"]
@@ -60,7 +61,7 @@ class Program:
 
     `liveness` is the path of the files that its processes touch, without the pid (overlord/liveness.py). `excused`
     returns true while a server that it needs does not work: then the files may be old, and its end is no failure.
-    It listens on `port`.
+    It listens on `port`. The greater its `niceness`, the less of busy cores it gets.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Program:
     question: Question | None = None
     forked: bool = False  # whether the fork server may start it: Python, and nothing but our own imports
     liveness: Path | None = None
+    niceness: int = 0
     excused: Callable[[], bool] = lambda: False
 
     def liveness_files(self) -> list[tuple[Path, int]]:
@@ -184,6 +186,7 @@ def start(program: Program, log_dir: Path, *, keep: tuple[int, ...] = ()) -> Chi
             pass_fds=keep,
             start_new_session=True,  # only the supervisor receives Ctrl-C: it stops the children in order
         )
+        niceness_add(process.pid, program.niceness)
         return Child(program=program, process=process, log=log, log_offset=output.tell())
 
 

@@ -41,12 +41,20 @@ def start(server: ForkServer, tmp_path: Path) -> Iterator[Start]:
     """Return a function that runs a text as a fork."""
     children: list[Child] = []
 
-    def run(code: str, *arguments: str, env: dict[str, str] = ENV, by: ForkServer = server) -> Child:
+    def run(
+        code: str, *arguments: str, env: dict[str, str] = ENV, by: ForkServer = server, niceness: int = 0
+    ) -> Child:
         name = f"code-{len(children)}"
         (tmp_path / f"{name}.py").write_text(code)
         argv = (sys.executable, f"{name}.py", *arguments)
         program = Program(
-            name=name, argv=argv, env=env, cwd=tmp_path, forked=True, liveness=tmp_path / "live" / "x"
+            name=name,
+            argv=argv,
+            env=env,
+            cwd=tmp_path,
+            forked=True,
+            liveness=tmp_path / "live" / "x",
+            niceness=niceness,
         )
         children.append(by.start(program, tmp_path / "logs"))
         return children[-1]
@@ -112,6 +120,19 @@ def test_what_it_leaves_behind_is_ended_and_nothing_else(start: Start) -> None:
     child.end_leftovers()
     assert not left.is_running() or left.status() == psutil.STATUS_ZOMBIE
     assert other.running
+
+
+@pytest.mark.parametrize("niceness", [0, 5])
+def test_it_is_as_nice_as_it_is_told(start: Start, niceness: int) -> None:
+    child = start(
+        "import os, pathlib; print(os.nice(0), pathlib.Path('/proc/self/autogroup').read_text())",
+        niceness=niceness,
+    )
+    assert child.process.wait(30) == 0
+    assert is_fork(child)
+    own, session = child.last_lines().split(maxsplit=1)
+    assert int(own) == os.nice(0) + niceness
+    assert session.split()[-2:] == ["nice", str(niceness)]
 
 
 def test_it_outlives_the_fork_server_and_the_next_is_started_on_its_own(start: Start, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from overlord.embedded import disk, processes
 from overlord.embedded import supervised as supervised_module
+from overlord.embedded.niceness import session_write
 from overlord.embedded.processes import ProcessFailedError, Program
 from overlord.embedded.supervised import SupervisedProcess
 from overlord.embedded.tests.waiting import until
@@ -70,6 +71,49 @@ def test_a_program_is_ready_when_its_check_says_so(start, program, tmp_path):
 
     assert sign.exists()
     assert child.running
+
+
+def nice_of_session(pid):
+    return int(Path(f"/proc/{pid}/autogroup").read_text().split()[-1])
+
+
+def may_be_less_nice():
+    tried = (sys.executable, "-c", "import os; os.nice(-5)")
+    return subprocess.run(tried, stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("niceness", [0, 5, -5])
+def test_a_program_is_as_nice_as_it_is_told_if_that_is_allowed_and_we_stay_as_we_are(
+    start, program, niceness
+):
+    ours = os.nice(0)
+    child = start(program(SLEEP, niceness=niceness))
+    allowed = niceness if niceness >= 0 or may_be_less_nice() else 0
+
+    assert os.getpriority(os.PRIO_PROCESS, child.pid) == ours + allowed
+    assert os.nice(0) == ours
+    if sys.platform == "linux":  # where sessions share the CPU first
+        assert nice_of_session(child.pid) == allowed
+        assert nice_of_session(os.getpid()) == 0
+
+
+class BusyFile:
+    """Refuses a text twice, as Linux does when another session was changed just now."""
+
+    def __init__(self):
+        self.refusals = 2
+
+    def write_text(self, text):
+        if self.refusals:
+            self.refusals -= 1
+            raise BlockingIOError
+        self.text = text
+
+
+def test_a_session_is_changed_also_when_another_was_just_now():
+    file = BusyFile()
+    session_write(file, 5)
+    assert file.text == "5"
 
 
 def test_a_program_that_ends_before_it_is_ready_fails_with_its_last_lines(start, program):
