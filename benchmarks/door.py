@@ -2,17 +2,21 @@
 
 import json
 import multiprocessing
+import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import Future, ProcessPoolExecutor
 from datetime import timedelta
+from itertools import chain, islice
+from typing import Self
 from uuid import uuid4
 
 from django.contrib.auth.models import Permission as Permissions
 from django.utils import timezone
 
 from benchmarks import load, sale
-from benchmarks.load import Load
+from benchmarks.cpu import Meter
+from benchmarks.load import Load, Tally
 from benchmarks.report import Goal, Report, Scale, percentile
 from benchmarks.system import System
 from overlord.accounts.models import User
@@ -24,11 +28,18 @@ from tickets.models import Reservation, TicketType
 
 RATE = 100  # scans a second
 SALE_RATE = 200  # reservations a second that are asked for meanwhile
+SHARE = 0.5  # of the reservations that the machine made a second in the same round, without scans
+LEAD = 1.0  # seconds for which buyers ask before the first scan, and half as long after the last
 CONNECTIONS = 16
 STEWARD = 1
-BUYERS = 2_000
+BUYERS = 8_000  # enough for each to hold little
 ORDERS, SEATS = 50, 400  # 20,000 tickets
-QUIET, BESIDE = "scans", "scans beside a sale"
+SALE, QUIET = "a sale alone", "scans"
+FIXED, HALF, RUSH = (
+    f"scans beside {SALE_RATE} reservations a second",
+    "scans beside half a sale",
+    "scans beside a rush",
+)
 # Tickets that do not have exactly the admissions that their state says.
 _WRONG = """
 SELECT count(*) AS wrong
@@ -45,37 +56,109 @@ def run(system: System, scale: Scale) -> Report:
     sale.buyers_make(BUYERS)
     _steward_permit()
     codes = _codes_make()
-    on_sale = sale.event_make(types=16)
-    port = system.start_shop()
-    gates = Load(port, CONNECTIONS)
-    scans = iter(_scans(codes))
-    gates.run(
-        [scans] * CONNECTIONS, seconds=2, rate=RATE
-    )  # each process has its keys and its connections then
+    port, on_sale = system.start_shop(), sale.event_make(types=16)
     report = Report("Scans at the door")
-    for _ in range(scale.rounds):
-        _measure(report, QUIET, gates, scans, seconds=scale.seconds)
-        with _sale(port, on_sale):
-            _measure(report, BESIDE, gates, scans, seconds=scale.seconds)
+    gates = Gates(system, report, port, codes)
+    with Buyers(port, on_sale) as buyers:
+        buyers.begin(seconds=2).result()
+        for _ in range(scale.rounds):
+            alone = buyers.begin(seconds=scale.seconds).result()
+            report.add(SALE, **_of_sale(alone))
+            gates.measure(QUIET, seconds=scale.seconds)
+            for arm, rate in ((FIXED, SALE_RATE), (HALF, SHARE * alone.rate(201)), (RUSH, None)):
+                asked = buyers.begin(seconds=LEAD * 1.5 + scale.seconds, rate=rate)
+                time.sleep(LEAD)
+                gates.measure(arm, seconds=scale.seconds)
+                report.add(arm, **_of_sale(asked.result()))
     gates.close()
     sale.check()
     report.goals = [
         Goal(name=f"{arm}: p99", measured=report.rounds(arm, "p99 ms"), most=150, unit="ms")
-        for arm in (QUIET, BESIDE)
+        for arm in (QUIET, FIXED, HALF)
     ]
     report.notes.append(f"{RATE} scans a second are offered, of {len(codes):,} tickets.")
-    report.notes.append(f"The sale is {SALE_RATE} reservations a second.")
+    report.notes.append(
+        f"Half a sale: {SHARE} times the rate of the sale alone is offered, that of the same round. A rush: as many"
+        f" reservations as {CONNECTIONS} connections get."
+    )
     return report
 
 
-def _measure(report: Report, arm: str, gates: Load, scans: Iterator[bytes], *, seconds: float) -> None:
-    before = _count_scans()
-    tally = gates.run([scans] * CONNECTIONS, seconds=seconds, rate=RATE)
-    [books] = db.rows(_WRONG)
-    if tally.statuses.keys() != {200} or books["wrong"] or _count_scans() - before != tally.statuses[200]:
-        raise sale.BrokenError(f"{arm}: {dict(tally.statuses)}, {books['wrong']} tickets are wrong.")
-    latency = {f"p{p} ms": percentile(tally.latencies, p / 100) * 1000 for p in (50, 99)}
-    report.add(arm, **{"a second": tally.rate(200), **latency})
+class Gates:
+    """The gates and their scans."""
+
+    def __init__(self, system: System, report: Report, port: int, codes: Sequence[str]) -> None:
+        self._system, self._report = system, report
+        self._load, self._scans = Load(port, CONNECTIONS), _scans(codes)
+        self._scan(seconds=2)  # each process has its keys and its connections then
+
+    def close(self) -> None:
+        self._load.close()
+
+    def measure(self, arm: str, *, seconds: float) -> None:
+        """Add a round of scans, and check that each ticket has the admissions that its state says."""
+        before = _count_scans()
+        meter = Meter(self._system, {"door": ["door"]})
+        tally = self._scan(seconds=seconds)
+        spent = meter.spent()["door"]
+        [books] = db.rows(_WRONG)
+        if tally.statuses.keys() != {200} or books["wrong"] or _count_scans() - before != tally.statuses[200]:
+            raise sale.BrokenError(f"{arm}: {dict(tally.statuses)}, {books['wrong']} tickets are wrong.")
+        latency = {f"p{p} ms": percentile(tally.latencies, p / 100) * 1000 for p in (50, 99)}
+        cpu = {"door us": spent / tally.statuses[200] * 1e6}
+        self._report.add(arm, **{"scans a second": tally.rate(200), **latency, **cpu})
+
+    def _scan(self, *, seconds: float) -> Tally:
+        return self._load.run([self._scans] * CONNECTIONS, seconds=seconds, rate=RATE)
+
+
+class Buyers:
+    """Buyers, whose requests a process of its own sends.
+
+    It has a session of its own, as each program of `bin/up` has. Linux divides the CPU among sessions, so buyers
+    take nothing of what this process needs to send scans and to read their answers.
+    """
+
+    def __init__(self, port: int, types: list[int]) -> None:
+        self._port, self._types = port, types
+        self._asked = 0
+
+    def __enter__(self) -> Self:
+        fork = multiprocessing.get_context("fork")
+        self._process = ProcessPoolExecutor(max_workers=1, mp_context=fork, initializer=os.setsid)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.shutdown()
+
+    def begin(self, *, seconds: float, rate: float | None = None) -> Future[Tally]:
+        """Begin to ask for reservations, for so long; without a `rate`, for as many as the connections get."""
+        asked = self._process.submit(_reserve, self._port, self._types, self._asked, seconds, rate)
+        asked.add_done_callback(self._count)
+        return asked
+
+    def _count(self, asked: Future[Tally]) -> None:
+        self._asked += asked.result().statuses.total()
+
+
+def _reserve(port: int, types: list[int], asked: int, seconds: float, rate: float | None) -> Tally:
+    """Ask for reservations that nobody has asked for before: a buyer reserves a type once, and then another one."""
+    turns = (sale.claims(range(1, BUYERS + 1), types[nth:] + types[:nth]) for nth in range(len(types)))
+    claims = islice(chain.from_iterable(turns), asked, None)
+    crowd = Load(port, CONNECTIONS)
+    try:
+        return crowd.run([claims] * CONNECTIONS, seconds=seconds, rate=rate)
+    finally:
+        crowd.close()
+
+
+def _of_sale(asked: Tally) -> dict[str, float]:
+    if asked.statuses.keys() != {201}:
+        raise sale.BrokenError(f"The sale: {dict(asked.statuses)}")
+    return {
+        "reserved a second": asked.rate(201),
+        "reserve p99 ms": percentile(asked.latencies, 0.99) * 1000,
+    }
 
 
 def _count_scans() -> int:
@@ -112,22 +195,3 @@ def _codes_make() -> list[str]:
     ids = list(Reservation.objects.filter(ticket_type_id=made).values_list("pk", flat=True))
     rows = selectors.tickets_of(reservation_ids=ids)
     return [each["code"] for each in services.tickets_coded(rows, now=now)]
-
-
-@contextmanager
-def _sale(port: int, types: list[int]) -> Iterator[None]:
-    """Ask for reservations from a separate process."""
-    rush = multiprocessing.get_context("fork").Process(target=_reserve, args=(port, types), daemon=True)
-    rush.start()
-    time.sleep(1)
-    try:
-        yield
-    finally:
-        rush.terminate()
-        rush.join()
-
-
-def _reserve(port: int, types: list[int]) -> None:
-    buyers = range(1000, BUYERS + 1)
-    crowd = [sale.claims(buyers[nth::CONNECTIONS], types) for nth in range(CONNECTIONS)]
-    Load(port, CONNECTIONS).run(crowd, seconds=3600, rate=SALE_RATE)
