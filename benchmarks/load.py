@@ -127,7 +127,10 @@ class Load:
                 asked, waiting = asked + 1, waiting + 1
             if not waiting and not more:
                 break
-            pause = GIVE_UP if rate is None or not more else max(0.0, started + asked / rate - now)
+            # While no connection is free only an answer can change anything, however late the next request is.
+            pause = (
+                GIVE_UP if rate is None or not more or not idle else max(0.0, started + asked / rate - now)
+            )
             ready = self._selector.select(min(pause, GIVE_UP) if waiting or rate else 0)
             if not ready and waiting and pause == GIVE_UP:
                 raise TimeoutError(f"No answer for {GIVE_UP:.0f} s.")

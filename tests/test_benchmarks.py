@@ -5,6 +5,7 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from rest_framework.test import APIRequestFactory
@@ -134,6 +135,24 @@ def test_every_request_is_asked_once_and_its_answer_counted(server: int) -> None
     crowd.close()
     assert 3 <= tally.statuses[201] <= 6, "the first connection that runs out ends the run"
     assert len(tally.latencies) == len(tally.created) == tally.statuses[201]
+
+
+def test_requests_that_are_late_are_waited_for_and_not_polled(
+    server: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crowd = Load(server, 1)
+    waits: list[float] = []
+    really = crowd._selector.select
+
+    def select(timeout: float) -> Any:
+        waits.append(timeout)
+        return really(timeout)
+
+    monkeypatch.setattr(crowd._selector, "select", select)
+    crowd.run([iter([load.request("GET", "/")] * 3)], seconds=30, rate=1e9)
+    crowd.close()
+    [looked, *waited] = waits
+    assert (looked, set(waited)) == (0, {load.GIVE_UP})
 
 
 def test_a_server_that_hangs_up_is_no_success(server: int) -> None:
