@@ -6,7 +6,7 @@ locks the line's row.
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Func, Q, Value
+from django.db.models import Case, F, Func, Q, Value, When
 
 from tickets.line import rules
 from tickets.line.rules import Action, EntryState, Phase
@@ -114,10 +114,17 @@ class StaffAction(models.Model):
 
 
 class Entry(models.Model):
-    """A person's place in a line. The row stays: the draw's proof is made of it."""
+    """A person's place in a line. The row stays: the draw's proof is made of it.
+
+    The draw writes all entries of a line again, each index included. So an entry that gets a place is in three
+    indexes only: those of its id, its buyer and its place. Pages of the table are less than half full before the
+    draw (its `fillfactor`, set by a migration), so that each new version stands beside the former one.
+    """
 
     line = models.ForeignKey(Line, on_delete=models.CASCADE, related_name="+", db_index=False)
-    buyer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    buyer = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     number = models.IntegerField()
     place = models.IntegerField(null=True, help_text="Null before the draw.")
     state = models.CharField(max_length=10, default=EntryState.WAITING.value)
@@ -135,12 +142,16 @@ class Entry(models.Model):
     class Meta:
         verbose_name_plural = "entries"
         constraints = [
-            models.UniqueConstraint(fields=["line", "number"], name="entry_one_per_number"),
-            models.UniqueConstraint(fields=["line", "place"], name="entry_one_per_place"),
+            # A number never changes, and the draw makes one place of each.
             models.UniqueConstraint(
-                fields=["line", "buyer"],
-                condition=Q(state=EntryState.WAITING),
-                name="entry_one_place_per_person",
+                fields=["line", "number"], condition=Q(place=None), name="entry_one_per_number_undrawn"
+            ),
+            models.UniqueConstraint(fields=["line", "place"], name="entry_one_per_place"),
+            # Null where an entry does not wait, and nulls differ. It is the index of the buyer too.
+            models.UniqueConstraint(
+                F("buyer"),
+                Case(When(state=EntryState.WAITING, then=F("line"))),
+                name="entry_waits_once",
             ),
             models.CheckConstraint(
                 condition=~Q(state=EntryState.GIVEN) | Q(order__isnull=False, look_by__isnull=False),

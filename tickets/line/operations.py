@@ -139,7 +139,7 @@ def _turns_note(entries: Sequence[Entry], given: Sequence[Given], *, now: dateti
 
 def line_rest(*, line: Line, now: datetime) -> None:
     """Open the types that nobody in a locked line wishes to direct claims; open the sale when nobody waits."""
-    wished = selectors.types_wished(event_id=line.pk)
+    wished = selectors.types_wished(event_id=line.pk, served=line.served)
     tickets.line_first_set(event_id=line.pk, types=wished, now=now)
     if wished:
         line_changed(line=line, is_standing=True)

@@ -123,9 +123,9 @@ def check_exists(*, event_id: int) -> None:
         raise NotFound()
 
 
-def types_wished(*, event_id: int) -> set[int]:
-    """Return the ticket types that people in an event's line wait for."""
-    found = db.rows(sql.TYPES_WISHED, [event_id])
+def types_wished(*, event_id: int, served: int) -> set[int]:
+    """Return the ticket types that people in a drawn line wait for; `served` is its last place that was served."""
+    found = db.rows(sql.TYPES_WISHED, {"event": event_id, "served": served})
     return {row["ticket_type"] for row in found}
 
 

@@ -1,0 +1,158 @@
+"""The indexes of entries: few, because the draw writes them all; each read goes by one; each guard is one."""
+
+from collections.abc import Callable
+
+import pytest
+from django.db import IntegrityError, connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from overlord.kernel import db
+from tickets.line import figures, selectors, services
+from tickets.line.models import Entry, Line
+from tickets.line.tests.lines import HOLD, enter, line_make, open_sale, people
+from tickets.models import TicketType
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+OF_A_DRAWN_ENTRY = {"line_entry_pkey", "entry_one_per_place", "entry_waits_once"}
+WITHOUT_CONDITION = """
+SELECT indexrelid::regclass::text AS name FROM pg_index
+ WHERE indrelid = 'line_entry'::regclass AND indpred IS NULL
+"""
+# What PostgreSQL asks itself before it deletes a user or a line.
+STILL_USED = [
+    "SELECT 1 FROM ONLY line_entry x WHERE buyer_id = 1 FOR KEY SHARE OF x",
+    "SELECT 1 FROM ONLY line_entry x WHERE line_id = 1 FOR KEY SHARE OF x",
+]
+
+
+@pytest.fixture
+def drawn(ticket_type_make: Callable[..., TicketType]) -> list[Entry]:
+    """Return three entries of a line that was drawn, by place."""
+    [ticket_type] = line_make(ticket_type_make, 2)
+    for buyer_id in people(3):
+        enter(ticket_type, buyer_id)
+    open_sale([ticket_type])
+    services.draw(event_id=ticket_type.event_id)
+    return list(Entry.objects.order_by("place"))
+
+
+def without_condition() -> set[str]:
+    return {row["name"] for row in db.rows(WITHOUT_CONDITION)}
+
+
+def test_a_drawn_entry_is_in_three_indexes() -> None:
+    assert without_condition() == OF_A_DRAWN_ENTRY
+
+
+def test_a_fourth_index_would_be_noticed() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE INDEX fourth ON line_entry (number)")
+        try:
+            assert without_condition() == {*OF_A_DRAWN_ENTRY, "fourth"}
+        finally:
+            cursor.execute("DROP INDEX fourth")
+
+
+def reads(entry: Entry) -> list[str]:
+    """Return the statements with which a line is served and looked at, as far as they read entries."""
+    asked = {"event_id": entry.line_id, "buyer_id": entry.buyer_id}
+    [account] = people(1)
+    with CaptureQueriesContext(connection) as context:
+        services.entry_get(**asked, now=timezone.now())
+        services.entries_follow(guest_id=entry.buyer_id, buyer_id=account)
+        selectors.is_worth_serving(event_id=entry.line_id)
+        selectors.types_wished(event_id=entry.line_id, served=0)
+        selectors.proof(event_id=entry.line_id)
+        selectors.entries_to_lapse(now=timezone.now(), most=100)
+        figures.line_figures(event_id=entry.line_id, now=timezone.now())
+        services.serve(event_id=entry.line_id, hold=HOLD, now=timezone.now())
+    captured = [query["sql"] for query in context.captured_queries]
+    return [*STILL_USED, *(sql for sql in captured if "line_entry" in sql)]
+
+
+def whole_table(statements: list[str]) -> list[str]:
+    """Return the plans that read all entries of all lines, although PostgreSQL avoids it where it can."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET enable_seqscan = off")
+        try:
+            plans = []
+            for sql in statements:
+                cursor.execute(f"EXPLAIN {sql}")
+                plans.append("\n".join([sql, *(row for (row,) in cursor.fetchall())]))
+        finally:
+            cursor.execute("RESET enable_seqscan")
+    return [plan for plan in plans if "Seq Scan on line_entry" in plan]
+
+
+def test_each_read_goes_by_an_index(drawn: list[Entry]) -> None:
+    statements = reads(drawn[0])
+
+    assert len(statements) > 10
+    assert whole_table(statements) == []
+
+
+@pytest.mark.parametrize("index", ["entry_waits_once", "entry_one_per_place"])
+def test_a_read_without_its_index_would_be_noticed(index: str, drawn: list[Entry]) -> None:
+    statements = reads(drawn[0])
+    drop = (
+        f"DROP INDEX {index}"
+        if index == "entry_waits_once"
+        else f"ALTER TABLE line_entry DROP CONSTRAINT {index}"
+    )
+    with pytest.raises(Gone), db.transaction():
+        with connection.cursor() as cursor:
+            cursor.execute(drop)
+        assert whole_table(statements)
+        raise Gone
+
+
+class Gone(Exception):
+    """Ends a transaction that dropped an index."""
+
+
+class TestGuards:
+    def another(self, entry: Entry, **fields: object) -> Entry:
+        """Insert an entry that is like this one but for some fields."""
+        return Entry.objects.create(
+            **{
+                "line_id": entry.line_id,
+                "buyer_id": entry.buyer_id,
+                "number": 9,
+                "place": 9,
+                "state": "waiting",
+                "choices": entry.choices,
+                "entered_at": entry.entered_at,
+                **fields,
+            }
+        )
+
+    def test_nobody_waits_twice_in_a_line(self, drawn: list[Entry]) -> None:
+        with pytest.raises(IntegrityError, match="entry_waits_once"):
+            self.another(drawn[0])
+
+    def test_who_no_longer_waits_may_enter_again_and_stand_in_another_line(
+        self, drawn: list[Entry], ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        for number, state in ((7, "passed"), (8, "passed")):
+            self.another(drawn[0], number=number, place=number, state=state)
+        [elsewhere] = line_make(ticket_type_make, 1)
+        self.another(drawn[0], line_id=elsewhere.event_id)
+
+        assert Entry.objects.filter(buyer_id=drawn[0].buyer_id).count() == 4
+
+    def test_no_place_is_there_twice(self, drawn: list[Entry]) -> None:
+        [buyer_id] = people(1)
+        with pytest.raises(IntegrityError, match="entry_one_per_place"):
+            self.another(drawn[0], buyer_id=buyer_id, place=1)
+
+    def test_no_number_is_there_twice_until_the_draw(
+        self, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        [ticket_type] = line_make(ticket_type_make, 2)
+        enter(ticket_type, people(1)[0])
+        [buyer_id] = people(1)
+        with pytest.raises(IntegrityError, match="entry_one_per_number_undrawn"):
+            self.another(Entry.objects.get(), buyer_id=buyer_id, number=1, place=None)
+        assert Line.objects.get().phase == "lobby"
