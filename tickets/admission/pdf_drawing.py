@@ -69,21 +69,31 @@ def _fitted(document: FPDF, lines: Lines, *, font: str, room: float) -> Lines:
 
 
 def _height(document: FPDF, lines: Lines, *, font: str) -> float:
-    height = 0.0
-    for text, size in lines:
-        if text:
-            document.set_font(font, size=size)
-            wrapped = document.multi_cell(w=0, h=size * LINE, text=text, dry_run=True, output="LINES")
-            assert isinstance(wrapped, list)  # noqa: S101  (as `output` asks)
-            height += len(wrapped) * size * LINE
-    return height
+    return sum(len(_wrapped(document, text, size, font=font)) * size * LINE for text, size in lines if text)
 
 
 def _write(document: FPDF, lines: Lines, *, font: str) -> None:
     for text, size in lines:
-        if text:
-            document.set_font(font, size=size)
-            document.multi_cell(w=0, h=size * LINE, text=text, align="L", new_x="LMARGIN", new_y="NEXT")
+        for line in _wrapped(document, text, size, font=font) if text else ():
+            document.cell(w=0, h=size * LINE, text=line, align="L", new_x="LMARGIN", new_y="NEXT")
+
+
+def _wrapped(document: FPDF, text: str, size: float, *, font: str) -> list[str]:
+    """Return the lines of a text, as wide as the page.
+
+    Only those that are too wide are given to the library, which looks at each letter by itself.
+    """
+    document.set_font(font, size=size)
+    room = document.epw - 2 * document.c_margin
+    lines: list[str] = []
+    for line in text.split("\n"):
+        if document.get_string_width(line) <= room:
+            lines.append(line)
+        else:
+            wrapped = document.multi_cell(w=0, h=size * LINE, text=line, dry_run=True, output="LINES")
+            assert isinstance(wrapped, list)  # noqa: S101  (as `output` asks)
+            lines += wrapped
+    return lines
 
 
 def _draw(document: FPDF, code: str, *, x: float, y: float, width: float) -> None:
