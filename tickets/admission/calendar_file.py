@@ -1,17 +1,18 @@
 """The event of some tickets as an iCalendar file (RFC 5545). Plain functions on what a page shows too."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.utils.translation import gettext as _
-from icalendar import Calendar
+from icalendar import Calendar, Timezone
 from icalendar import Event as CalendarEvent
 
 from tickets.models import Event
 
-YEAR = timedelta(days=366)  # what the file says of the zone, before and after
+EVENT_BEGINS = b"BEGIN:VEVENT"
 LASTS = timedelta(hours=2)  # a calendar wants an end, and an event may say only when it begins
 
 
@@ -41,5 +42,15 @@ def calendar_file(ticket: Mapping[str, Any], *, order_id: int, now: datetime) ->
     calendar.add("version", "2.0")
     calendar.add("method", "PUBLISH")
     calendar.add_component(event)
-    calendar.add_missing_timezones(first_date=starts.date() - YEAR, last_date=starts.date() + YEAR)
-    return bytes(calendar.to_ical())
+    zones = b"".join(_zone(name, starts.year) for name in sorted(calendar.get_missing_tzids()))
+    return bytes(calendar.to_ical()).replace(EVENT_BEGINS, zones + EVENT_BEGINS, 1)
+
+
+@lru_cache(maxsize=64)
+def _zone(name: str, year: int) -> bytes:
+    """Return what a file says of a time zone: its changes from the year before to the middle of the next.
+
+    Finding and writing them takes longer than all the rest of a file, and most files are of the same few zones.
+    """
+    zone = Timezone.from_tzid(name, first_date=date(year - 1, 1, 1), last_date=date(year + 1, 7, 1))
+    return bytes(zone.to_ical())

@@ -1,7 +1,7 @@
 """Tickets as PDF and as iCalendar, and what a scanner reads from what people show."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -161,6 +161,25 @@ def test_the_calendar_has_the_event_in_its_own_time_zone() -> None:
     assert str(event["location"]) == "Großer Saal, 1 Example Street, Berlin"
     assert [str(zone["tzid"]) for zone in calendar.walk("VTIMEZONE")] == ["Europe/Berlin"]
     assert b"/t/" not in content  # others see a calendar
+
+
+@pytest.mark.parametrize(
+    ("year", "zone"), [(2030, "Europe/Berlin"), (2027, "America/New_York"), (2027, "UTC")]
+)
+def test_the_calendar_says_of_the_zone_what_the_library_does(year: int, zone: str) -> None:
+    starts = SHOWN["event_date"].replace(year=year)
+    shown = {**SHOWN, "event_date": starts, "event_ends_at": None, "event_time_zone": zone}
+    calendar_file(SHOWN, order_id=6, now=datetime(2026, 12, 1, tzinfo=UTC))  # of another zone or year
+
+    ours = Calendar.from_ical(calendar_file(shown, order_id=7, now=datetime(2026, 12, 1, tzinfo=UTC)))
+    zones, events = ours.timezones, ours.walk("VEVENT")
+    assert [found.tz_name for found in zones] == ([] if zone == "UTC" else [zone])
+    assert ours.subcomponents == [*zones, *events], "the zone comes before what names it"
+    for found in zones:
+        local = found.to_tz()
+        for days in (-200, 0, 200):
+            at = (starts + timedelta(days=days)).replace(tzinfo=None)
+            assert at.replace(tzinfo=local).utcoffset() == at.replace(tzinfo=ZoneInfo(zone)).utcoffset()
 
 
 @pytest.mark.parametrize("year", [1970, 9998])
