@@ -6,11 +6,12 @@ crash, each charge in it must be one of ours.
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from typing import Any
 
 import psycopg2
+import psycopg2.errors
 import psycopg2.extensions
 from django.db import connection as django_connection
 
@@ -72,16 +73,23 @@ class Ledger:
 
     def once(self, key: str, body: Answer, work: Callable[["Ledger"], Answer]) -> Answer:
         """Do the work unless the key has an answer; raise InProgress or KeyReused."""
-        [(free,)] = self.rows("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 7))", key)
+        [(free, known, first_answer)] = self.rows(
+            "SELECT pg_try_advisory_xact_lock(hashtextextended(asked.key, 7)), r.body, r.answer"
+            " FROM (SELECT %s AS key) AS asked LEFT JOIN sandbox.requests r ON r.key = asked.key",
+            key,
+        )
         if not free:
             raise InProgress(f"{key} is being worked on")
-        for known, answer in self.rows("SELECT body, answer FROM sandbox.requests WHERE key = %s", key):
+        if known is not None:
             if known != body:
                 raise KeyReused(f"{key} was used for {known}, not {body}")
-            return dict(answer)
+            return dict(first_answer)
         answer = work(self)
         insert = "INSERT INTO sandbox.requests (key, body, answer) VALUES (%s, %s, %s)"
-        self.rows(insert, key, json.dumps(body), json.dumps(answer))
+        try:
+            self.rows(insert, key, json.dumps(body), json.dumps(answer))
+        except psycopg2.errors.UniqueViolation as conflict:  # it was answered just after we had looked
+            raise InProgress(f"{key} was being worked on") from conflict
         return answer
 
     def intent_create(self, *, amount_minor: int, currency: str, payment: int, token: str) -> str:
@@ -103,8 +111,9 @@ class Ledger:
 
     def intent_conclude(self, intent: str, outcome: Outcome) -> None:
         """Write the outcome of an intent, and an event about it."""
-        self.rows("UPDATE sandbox.intents SET outcome = %s WHERE id = %s", outcome, intent)
-        self.rows("INSERT INTO sandbox.events (intent, type) VALUES (%s, %s)", intent, f"payment.{outcome}")
+        update = "UPDATE sandbox.intents SET outcome = %s WHERE id = %s RETURNING id"
+        insert = "INSERT INTO sandbox.events (intent, type) SELECT id, %s FROM concluded"
+        self.rows(f"WITH concluded AS ({update}) {insert}", outcome, intent, f"payment.{outcome}")
 
     def refund_create(self, *, intent: str, amount_minor: int, refund: int) -> str | None:
         """Write a refund and return its id; None when it is more than what is left of the charge."""
@@ -143,14 +152,18 @@ class Ledger:
 
 
 @contextmanager
-def opened() -> Iterator[Ledger]:
-    """Open a transaction on the ledger and commit it; raise GatewayUnknown when the ledger cannot be reached."""
+def opened(*, to_read: bool = False) -> Iterator[Ledger]:
+    """Open a transaction on the ledger and commit it; raise GatewayUnknown when the ledger cannot be reached.
+
+    `to_read`: for one statement, which needs no transaction.
+    """
     pool = _pool
     try:
         connection = pool.take(_connect)
         broken = True
         try:
-            with connection:
+            connection.autocommit = to_read
+            with nullcontext() if to_read else connection:
                 yield Ledger(connection)
             broken = False
         finally:

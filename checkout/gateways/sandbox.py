@@ -158,7 +158,7 @@ def _charge(intent: str) -> Charge:
 
 
 def _intent(intent: str) -> Answer:
-    with ledger.opened() as book:
+    with ledger.opened(to_read=True) as book:
         held = book.intent(intent)
     if held is None:
         raise GatewayUnknown(f"the sandbox does not know {intent}")
