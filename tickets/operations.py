@@ -42,20 +42,21 @@ def reservation_lock(*, reservation_id: int, buyer_id: int | None = None) -> Res
 
 
 def order_lock(*, order_id: int) -> list[Reservation]:
-    """Lock an order and return all its reservations, ended ones too, by id; raise NotFound.
-
-    The lead is locked first and alone, so that whoever adds to the order has finished when the rest is read.
-    """
-    lead = reservation_lock(reservation_id=order_id)
-    return [lead, *selectors.reservations_joined(sql.REST_OF_ORDER_LOCK, order=order_id)]
+    """Lock an order and return all its reservations, ended ones too, by id; raise NotFound."""
+    return _order_locked(sql.ORDER_LOCK, order=order_id)
 
 
 def order_lock_with(*, reservation_id: int, buyer_id: int) -> list[Reservation]:
     """Lock the order of one of the buyer's reservations, as `order_lock` does; raise NotFound."""
-    found = db.rows(sql.ORDER_OF_RESERVATION, {"reservation": reservation_id, "buyer": buyer_id})
+    return _order_locked(sql.ORDER_LOCK_WITH, reservation=reservation_id, buyer=buyer_id)
+
+
+def _order_locked(text: str, **params: int) -> list[Reservation]:
+    db.transaction_required()
+    found = selectors.reservations_joined(text, **params)
     if not found:
         raise NotFound()
-    return order_lock(order_id=found[0]["order_id"])
+    return found
 
 
 def reservation_state(*, reservation: Reservation, now: datetime) -> ReservationState:

@@ -281,6 +281,15 @@ def orders(order_ids: Collection[int]) -> dict[int, list[Reservation]]:
     return found
 
 
+def orders_alone(order_ids: Collection[int]) -> dict[int, list[Reservation]]:
+    """Read what `orders` does without ticket types and events, which takes PostgreSQL a fraction of the time."""
+    found: dict[int, list[Reservation]] = {order_id: [] for order_id in order_ids}
+    rows = db.instances(sql.ORDERS_ALONE, {"orders": list(order_ids)}, Reservation) if order_ids else ()
+    for [each] in rows:
+        found[each.order_id].append(each)
+    return found
+
+
 def reservations_joined(text: str, **params: Any) -> list[Reservation]:
     """Run a statement of `sql` on reservations; return each with its ticket type and its event."""
     found = db.instances(text, params, Reservation, TicketType, Event)

@@ -74,15 +74,19 @@ _RESERVATIONS = (
 _LOCKED = " ORDER BY r.id FOR NO KEY UPDATE OF r"
 RESERVATION_LOCK = f"{_RESERVATIONS} WHERE r.id = %(reservation)s{_LOCKED}"
 OWN_RESERVATION_LOCK = f"{_RESERVATIONS} WHERE r.id = %(reservation)s AND r.buyer_id = %(buyer)s{_LOCKED}"
-REST_OF_ORDER_LOCK = f"{_RESERVATIONS} WHERE r.lead_id = %(order)s{_LOCKED}"
-ORDERS = (
-    f"{_RESERVATIONS} WHERE r.id = ANY(%(orders)s) AND r.lead_id IS NULL OR r.lead_id = ANY(%(orders)s)"
-    " ORDER BY r.id"
-)
+_OF_ORDERS = "WHERE r.id = ANY(%(orders)s) AND r.lead_id IS NULL OR r.lead_id = ANY(%(orders)s) ORDER BY r.id"
+ORDERS = f"{_RESERVATIONS} {_OF_ORDERS}"
+ORDERS_ALONE = f"SELECT {columns(Reservation, of='r')} FROM tickets_reservation r {_OF_ORDERS}"  # noqa: S608
 ORDER_OF_RESERVATION = (
     "SELECT COALESCE(lead_id, id) AS order_id FROM tickets_reservation"
     " WHERE id = %(reservation)s AND buyer_id = %(buyer)s"
 )
+_ORDER_LOCK = (
+    f"SELECT {columns(Reservation, of='(l.reservation)')}, {columns(TicketType, of='(l.ticket_type)')},"  # noqa: S608
+    f" {columns(Event, of='(l.event)')} FROM order_lock({{order}}) l"
+)
+ORDER_LOCK = _ORDER_LOCK.format(order="%(order)s")
+ORDER_LOCK_WITH = _ORDER_LOCK.format(order=f"({ORDER_OF_RESERVATION})")
 
 # Events as `representation.event_detail` shows them: what staff edit, and the figures.
 EVENTS_STATIC = (
