@@ -68,7 +68,7 @@ def payment_open(*, order: Sequence[Reservation], gateway: str, now: datetime) -
         gateway=gateway,
         created=now,
     )
-    db.after_commit(partial(projections.announce, buyer_id=payment.buyer_id))
+    db.after_commit(partial(projections.announce, buyer_id=payment.buyer_id, is_urgent=False))
     return payment, True
 
 
@@ -121,7 +121,8 @@ def payment_take(*, payment_id: int, now: datetime) -> Payment | None:
         return None
     [payment] = taken
     _log(payment, "payment_taken", attempt=payment.attempts)
-    db.after_commit(partial(projections.announce, buyer_id=payment.buyer_id))
+    # Not urgent: a gateway that is quick answers before anyone could see that it is asked.
+    db.after_commit(partial(projections.announce, buyer_id=payment.buyer_id, is_urgent=False))
     return payment
 
 

@@ -28,6 +28,6 @@ def project_buyers(ids: Collection[int], *, now: datetime) -> dict[int, dict[str
     }
 
 
-def announce(*, buyer_id: int) -> None:
+def announce(*, buyer_id: int, is_urgent: bool = True) -> None:
     """Mark the buyer's stream, because a reservation or payment changed."""
-    publish.streams_mark(streams=[streams.me(buyer_id)])
+    publish.streams_mark(streams=[streams.me(buyer_id)], is_urgent=is_urgent)

@@ -41,13 +41,15 @@ class Entry:
     value: Any
 
 
-def streams_mark(*, streams: Iterable[str], entries: Iterable[Entry] = ()) -> None:
+def streams_mark(*, streams: Iterable[str], entries: Iterable[Entry] = (), is_urgent: bool = True) -> None:
     """Mark streams as changed, after the commit, and keep the entries unless newer ones are kept.
 
-    Ask Redis once. When that fails, leave it alone for a second; healing finds the change.
+    A change that is not urgent goes with the next flush, which beat enqueues each second. Ask Redis once. When that
+    fails, leave it alone for a second; healing finds the change.
     """
     names = list(streams)
-    arguments = [store.KEPT_SECONDS, store.QUEUED_SECONDS, len(names), *names, *_flat(entries)]
+    queued_seconds = store.QUEUED_SECONDS if is_urgent else 0
+    arguments = [store.KEPT_SECONDS, queued_seconds, len(names), *names, *_flat(entries)]
     keys = [store.MARKED, store.MARK_NUMBER, store.FLUSH_QUEUED]
     if store.guarded(lambda: store.run(store.MARK, keys=keys, args=arguments)):
         flush_enqueue()

@@ -46,8 +46,8 @@ for i = 2, #ARGV, 4 do keep(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV
 """
 )
 
-# KEYS: marked, mark number, flush queued. ARGV: seconds, queued seconds, number of streams, the streams, entries as
-# above. It returns 1 when a flush has to be enqueued.
+# KEYS: marked, mark number, flush queued. ARGV: seconds, queued seconds (0: no flush is wanted), number of streams,
+# the streams, entries as above. It returns 1 when a flush has to be enqueued.
 MARK = (
     _KEEP_IF_NOT_OLDER
     + """
@@ -56,7 +56,7 @@ for i = 4 + streams, #ARGV, 4 do keep(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i 
 if streams == 0 then return 0 end
 local mark = redis.call('INCR', KEYS[2])
 for i = 4, 3 + streams do redis.call('ZADD', KEYS[1], mark, ARGV[i]) end
-if redis.call('SET', KEYS[3], '1', 'NX', 'EX', ARGV[2]) then return 1 end
+if ARGV[2] ~= '0' and redis.call('SET', KEYS[3], '1', 'NX', 'EX', ARGV[2]) then return 1 end
 return 0
 """
 )

@@ -36,6 +36,14 @@ def test_a_flush_is_enqueued_again_once_the_former_has_begun(valkey: Redis) -> N
     assert valkey.llen("live") == 2
 
 
+def test_a_change_that_is_not_urgent_enqueues_no_flush_and_goes_with_the_next(valkey: Redis) -> None:
+    publish.streams_mark(streams=["me.7"], is_urgent=False)
+    assert valkey.llen("live") == 0
+    publish.streams_mark(streams=["event.1"])
+    assert valkey.llen("live") == 1
+    assert [mark.stream for mark in store.marks_take(limit=9)] == ["me.7", "event.1"]
+
+
 def test_a_mark_is_one_round_trip(valkey: Redis) -> None:
     publish.streams_mark(streams=["event.1"])  # Redis learns the script, and a flush is enqueued
     before = valkey.info("commandstats")["cmdstat_evalsha"]["calls"]
