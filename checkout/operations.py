@@ -7,11 +7,11 @@ PostgreSQL's clock, read after the lock.
 
 import logging
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
-from django.db.models import F, Q
+from django.db.models import F, Model, Q
 from django.db.models.functions import Coalesce
 
 from checkout import projections, rules, selectors, sql
@@ -27,6 +27,7 @@ from tickets import operations as tickets
 from tickets.models import Reservation
 
 logger = logging.getLogger(__name__)
+AnyMail = TypeVar("AnyMail", bound=Model)  # with `attempts`, `next_look_at` and `sent_at`
 
 AT_REST: dict[str, Any] = {
     "gateway_token": "",
@@ -60,7 +61,7 @@ def payment_open(*, order: Sequence[Reservation], gateway: str, now: datetime) -
     lead = order[0]
     for newest in selectors.payments(sql.PAYMENTS_OF_ORDERS, orders=[lead.pk]):
         return newest, False
-    payment = Payment.objects.create(
+    payment = Payment(
         buyer_id=lead.buyer_id,
         reservation=lead,
         amount_minor=rules.price_minor(PaymentStatus.NOT_STARTED, order, amount_minor=0),
@@ -68,6 +69,7 @@ def payment_open(*, order: Sequence[Reservation], gateway: str, now: datetime) -
         gateway=gateway,
         created=now,
     )
+    db.insert(payment)
     db.after_commit(partial(projections.announce, buyer_id=payment.buyer_id, is_urgent=False))
     return payment, True
 
@@ -283,7 +285,21 @@ def _log(payment: Payment, step: str, **facts: Any) -> None:
 
 def _receipt_owe(payment: Payment, now: datetime) -> None:
     """Record that a receipt is due. Every two seconds beat starts a task that sends all due receipts."""
-    Receipt.objects.create(payment=payment, next_look_at=now)
+    db.insert(Receipt(payment=payment, next_look_at=now))
+
+
+def mail_take(kind: type[AnyMail], *, pk: int, lease: timedelta) -> AnyMail:
+    """Lock and lease a mail that is owed, count the attempt, and return it."""
+    db.transaction_required()
+    [[owed]] = db.instances(sql.mail_take(kind), {"pk": pk, "lease": lease}, kind)
+    taken: AnyMail = owed
+    return taken
+
+
+def mail_done(kind: type[Model], *, pk: int, attempts: int, sent: bool) -> None:
+    """Owe a mail no more, unless staff have asked for it again meanwhile, which sets the attempts back."""
+    db.transaction_required()
+    db.rows(sql.mail_done(kind), {"pk": pk, "attempts": attempts, "sent": sent})
 
 
 def order_record(*, order_id: int, staff_id: int, deed: OrderDeed, text: str, now: datetime) -> None:

@@ -17,6 +17,7 @@ from checkout.models import (
     UnmatchedCharge,
 )
 from checkout.rules import PaymentStatus, RefundStatus
+from overlord.accounts.models import User
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from tickets import selectors as tickets
@@ -40,6 +41,12 @@ def payment_of(*, buyer_id: int, payment_id: int) -> Payment | None:
     return payments_of(buyer_id=buyer_id).filter(pk=payment_id).first()
 
 
+def payment_with_buyer(*, payment_id: int) -> Payment:
+    """Return a payment with its buyer."""
+    [[payment, payment.buyer]] = db.instances(sql.PAYMENT_WITH_BUYER, {"payment": payment_id}, Payment, User)
+    return payment
+
+
 def currency_of(*, payment_id: int) -> str:
     """Return a payment's currency; raise NotFound."""
     currency = Payment.objects.filter(pk=payment_id).values_list("currency", flat=True).first()
@@ -51,7 +58,7 @@ def currency_of(*, payment_id: int) -> str:
 def payments_described(payments: Iterable[Payment]) -> list[dict[str, Any]]:
     """Return payments as the API does, with the reservations that each is for."""
     found = list(payments)
-    orders = tickets.orders([payment.reservation_id for payment in found])
+    orders = tickets.orders_alone([payment.reservation_id for payment in found])
     return [representation.payment(payment, orders[payment.reservation_id]) for payment in found]
 
 

@@ -175,10 +175,10 @@ urlpatterns = [
     path("event/", include("tickets.api.urls")),  # first: the second a sale opens, nearly all go there
     path("event/", include("checkout.api.reservation_urls")),
     path("event/", include("tickets.line.api.urls")),
+    path("payment/", include("checkout.api.urls")),
     *pages,
     path("", include("tickets.admission.api.urls")),
     path("", include("overlord.accounts.api.urls")),
-    path("payment/", include("checkout.api.urls")),
     path("stats/", include("stats.api.urls")),
     path("api/schema/", schema.openapi, name="schema"),
     path("api/docs/", api_docs, name="docs"),

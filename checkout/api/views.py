@@ -1,5 +1,6 @@
 """The API of paying. Each view parses the input, makes one call and shows the result."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
@@ -26,6 +27,9 @@ from tickets import selectors as tickets
 from tickets.api.serializers import Reservation
 from tickets.permissions import Permission as TicketsPermission
 
+# Made once, as that of a reservation is (tickets/api/views.py).
+PAYMENT_INPUT, PAY_INPUT = serializers.PaymentInput(), serializers.PayInput()
+
 
 class PaymentList(APIView):
     @extend_schema(
@@ -48,13 +52,12 @@ class PaymentList(APIView):
     )
     def post(self, request: Request) -> Response:
         """Make the payment of a reservation's whole order, or return the one there is."""
-        body = serializers.PaymentInput(data=request.data)
-        body.is_valid(raise_exception=True)
-        contact = _contact(body)
+        wanted = PAYMENT_INPUT.run_validation(request.data)
+        contact = _contact(wanted)
         with limits.taken_counted(request._request, buyer_id=actor_id(request), contact=contact):
             payment, made = services.payment_create(
                 buyer_id=actor_id(request),
-                reservation_id=body.validated_data["reservation_id"],
+                reservation_id=wanted["reservation_id"],
                 gateway=settings.PAYMENT_GATEWAY,
                 contact=contact,
             )
@@ -65,8 +68,8 @@ class PaymentList(APIView):
         )
 
 
-def _contact(body: serializers.ContactInput) -> rules.Contact | None:
-    return rules.contact(email=body.validated_data["email"], name=body.validated_data["name"])
+def _contact(wanted: Mapping[str, Any]) -> rules.Contact | None:
+    return rules.contact(email=wanted["email"], name=wanted["name"])
 
 
 class PaymentDetail(APIView):
@@ -91,14 +94,13 @@ class Pay(APIView):
     )
     def post(self, request: Request, payment_id: int) -> Response:
         """Start paying. The outcome appears later in the payment and on `/ws/me/`."""
-        body = serializers.PayInput(data=request.data)
-        body.is_valid(raise_exception=True)
+        wanted = PAY_INPUT.run_validation(request.data)
         limits.count_pay(request._request, buyer_id=actor_id(request))
         payment = services.payment_pay(
             buyer_id=actor_id(request),
             payment_id=payment_id,
-            token=body.validated_data["token"],
-            contact=_contact(body),
+            token=wanted["token"],
+            contact=_contact(wanted),
             language=languages.of_request(request._request),
         )
         return Response(_shown(payment), status=status.HTTP_202_ACCEPTED)

@@ -38,8 +38,6 @@ LOOKS: tuple[tuple[type[Owed], ...], ...] = (
     (HolderNotice,),
 )
 
-READ_WITH: dict[type[Owed], tuple[str, ...]] = {Receipt: ("payment__buyer",)}
-
 AT_ONCE = 500
 LEASE = timedelta(minutes=2)  # longer than sending one may take
 ATTEMPTS = 12  # then staff are told; with growing pauses, some ten minutes
@@ -72,13 +70,11 @@ def _send(model: type[Owed], pk: int, post: BaseEmailBackend) -> bool:
     Message-ID, by which mail programs recognise it.
     """
     with db.transaction():
-        found = model._default_manager.select_for_update(no_key=True, of=("self",))
-        owed: Owed = found.select_related(*READ_WITH.get(model, ())).get(pk=pk)
-        owed.attempts += 1
-        owed.next_look_at = db.now() + LEASE
-        owed.save(update_fields=["attempts", "next_look_at"])
+        owed: Owed = operations.mail_take(model, pk=pk, lease=LEASE)
         if isinstance(owed, MoveNotice | CancelledOrder) and owed.attempts == 1:
             holder_messages.holders_owe(owed, now=db.now())
+    if isinstance(owed, Receipt):
+        owed.payment = selectors.payment_with_buyer(payment_id=owed.payment_id)
     try:
         with spoken(_reader_of(owed).language):
             message = _message(owed)
@@ -100,9 +96,7 @@ def _send(model: type[Owed], pk: int, post: BaseEmailBackend) -> bool:
             _give_up(owed)
         return False
     with db.transaction():
-        # Unless staff have asked for it again meanwhile, which sets the attempts back.
-        same = model._default_manager.filter(pk=pk, attempts=owed.attempts)
-        same.update(sent_at=db.now() if message else None, next_look_at=None)
+        operations.mail_done(model, pk=pk, attempts=owed.attempts, sent=message is not None)
     return message is not None
 
 
@@ -193,7 +187,7 @@ def _receipt_message(receipt: Receipt) -> EmailMessage:
 def _receipt_facts(payment: Payment, lines: Sequence[Reservation], event: Event) -> dict[str, Any]:
     """Return what only a receipt says: the price of each line, the link to the tickets, and who sells."""
     shop = look.current()
-    prefetch_related_objects(lines, "voucher")
+    prefetch_related_objects([each for each in lines if each.voucher_id is not None], "voucher")
     paid_at = max(each.validated_at or payment.created for each in lines)
     link = reverse("tickets_shown", args=[admission.order_link(order_id=payment.reservation_id)])
     return {

@@ -1,8 +1,12 @@
 """The app's SQL, where the ORM has no equivalent. The functions of migrations are in files beside this one."""
 
+from functools import lru_cache
 from pathlib import Path
 
+from django.db.models import Model
+
 from checkout.models import Payment
+from overlord.accounts.models import User
 from overlord.kernel.db import columns
 
 _FOLDER = Path(__file__).parent
@@ -37,3 +41,28 @@ PAYMENT_TAKE = (
 )
 OWN_PAYMENT_LOCK = f"{_PAYMENT} AND p.buyer_id = %(buyer)s FOR NO KEY UPDATE"
 PAYMENTS_OF_ORDERS = f"{_PAYMENTS} WHERE p.reservation_id = ANY(%(orders)s) ORDER BY p.id DESC"
+PAYMENT_WITH_BUYER = (
+    f"SELECT {columns(Payment, of='p')}, {columns(User, of='u')} FROM checkout_payment p"  # noqa: S608
+    " JOIN accounts_user u ON u.id = p.buyer_id WHERE p.id = %(payment)s"
+)
+
+
+# The steps of a mail that is owed, of any kind.
+@lru_cache
+def mail_take(kind: type[Model]) -> str:
+    """Return the statement that leases a mail and counts the attempt."""
+    return (
+        f"UPDATE {kind._meta.db_table} m SET attempts = m.attempts + 1,"  # noqa: S608
+        f" next_look_at = clock_timestamp() + %(lease)s WHERE m.{kind._meta.pk.column} = %(pk)s"
+        f" RETURNING {columns(kind, of='m')}"
+    )
+
+
+@lru_cache
+def mail_done(kind: type[Model]) -> str:
+    """Return the statement that owes a mail no more."""
+    return (
+        f"UPDATE {kind._meta.db_table} SET next_look_at = NULL,"  # noqa: S608
+        " sent_at = CASE WHEN %(sent)s THEN clock_timestamp() END"
+        f" WHERE {kind._meta.pk.column} = %(pk)s AND attempts = %(attempts)s"
+    )

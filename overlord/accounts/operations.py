@@ -15,6 +15,10 @@ from overlord.accounts.rules import MANAGE_STAFF, PersonOutdated, check_change
 from overlord.kernel import db
 from overlord.kernel.errors import Conflict, Forbidden, NotFound
 
+LANGUAGE_KEEP = (
+    "UPDATE accounts_user SET language = %(language)s WHERE id = %(user)s AND language <> %(language)s"
+)
+
 
 class EmailHasAccount(Conflict):
     code = "email_has_account"
@@ -64,7 +68,7 @@ def language_keep(*, user_id: int, language: str) -> None:
     """Keep the language in which a user reads; nothing is written when it is the same, or not known."""
     db.transaction_required()
     if language:
-        User.objects.filter(pk=user_id).exclude(language=language).update(language=language)
+        db.rows(LANGUAGE_KEEP, {"user": user_id, "language": language})
 
 
 def user_anonymise(*, user_id: int) -> None:

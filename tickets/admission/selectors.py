@@ -13,7 +13,7 @@ from overlord.kernel.errors import NotFound
 from tickets import selectors as tickets
 from tickets.admission import links, representation, sql
 from tickets.admission.links import Link, NotALink, Subject
-from tickets.admission.models import Key, OrderLink, Scan, Ticket
+from tickets.admission.models import Key, Scan, Ticket
 from tickets.admission.rules import ScanResult, serial_read
 from tickets.models import Event, TicketType
 
@@ -112,8 +112,8 @@ def tickets_live(found: Collection[Link]) -> dict[str, list[dict[str, Any]]]:
 
 
 def _order_number(order_id: int) -> int:
-    found = OrderLink.objects.filter(pk=order_id).values_list("number", flat=True).first()
-    return found or 1
+    found = db.rows(sql.LINK_NUMBER, [order_id])
+    return int(found[0]["number"]) if found else 1
 
 
 def is_of(*, reservation_id: int, ticket_id: int) -> bool:
@@ -123,7 +123,7 @@ def is_of(*, reservation_id: int, ticket_id: int) -> bool:
 
 def keys_of(*, event_id: int) -> list[Key]:
     """Return an event's keys, the newest first."""
-    return list(Key.objects.filter(event_id=event_id).order_by("-id"))
+    return [key for [key] in db.instances(sql.KEYS_OF_EVENT, [event_id], Key)]
 
 
 def key_row(*, key_id: int) -> dict[str, Any] | None:

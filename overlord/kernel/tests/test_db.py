@@ -101,6 +101,20 @@ class TestStatement:
             db.statement("SELECT 1", [])
 
 
+class TestInsert:
+    def test_it_writes_what_save_would_and_gives_the_key(self, ticket_type: TicketType) -> None:
+        made = TicketType(event=ticket_type.event, name="Balcony", price_minor=700)
+        db.insert(made)
+        found = TicketType.objects.get(pk=made.pk)
+        ignored = {"_state"}
+        assert {n: v for n, v in vars(found).items() if n not in ignored | {"event"}} == {
+            n: v for n, v in vars(made).items() if n not in ignored and not n.startswith("_")
+        }
+        made.name = "Gallery"
+        made.save()  # it is known to be there
+        assert TicketType.objects.filter(event=ticket_type.event).count() == 2
+
+
 class TestUpdate:
     def test_it_changes_the_rows_that_are_as_they_were_and_counts_them(self, ticket_type: TicketType) -> None:
         event = ticket_type.event

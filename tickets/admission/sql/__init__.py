@@ -7,6 +7,9 @@ from pathlib import Path
 
 from django.db.models import BigIntegerField, CharField, Func
 
+from overlord.kernel.db import columns
+from tickets.admission.models import Key
+
 _FOLDER = Path(__file__).parent
 
 # What `Ticket.changed` is set to with each change of a ticket.
@@ -27,6 +30,8 @@ TICKETS_LIVE = (_FOLDER / "tickets_live.sql").read_text()
 DOOR_LIST = (_FOLDER / "door_list.sql").read_text()
 DOOR_STATE = (_FOLDER / "door_state.sql").read_text()
 
+KEYS_OF_EVENT = f"SELECT {columns(Key, of='k')} FROM admission_key k WHERE k.event_id = %s ORDER BY k.id DESC"  # noqa: S608
+LINK_NUMBER = "SELECT number FROM admission_orderlink WHERE reservation_id = %s"
 # Also when two do so at once: each raises the number by one.
 LINK_RENEW = """
 INSERT INTO admission_orderlink AS link (reservation_id, number) VALUES (%s, 2)
