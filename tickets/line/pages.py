@@ -24,7 +24,7 @@ from overlord.shop import error_messages
 from tickets import availability, choices, limits, rules
 from tickets import selectors as tickets
 from tickets.choices import Choice
-from tickets.line import labels, projections, selectors, services
+from tickets.line import labels, projections, services
 from tickets.line.rules import EntryState, Items, Phase
 
 RELOAD_SECONDS = 20
@@ -138,9 +138,6 @@ def _page(request: HttpRequest, event_id: int, *, refused: DomainError | None = 
         "line": shown,
         "live": live,
         **_own(entry, shown, event, has_ended=has_ended),
-        "was_given": entry is not None
-        and entry["state"] == EntryState.PASSED
-        and selectors.was_given(event_id=event_id, buyer_id=actor_id(request)),
         "has_ended": has_ended,
         "asks_address": not guests.is_verified(request),
         "address": request.POST.get("email", "") or guests.email_asked(request),

@@ -5,7 +5,7 @@ from typing import Any
 
 from tickets.line import rules
 from tickets.line.models import Entry, Line, StaffAction
-from tickets.line.rules import EntryState, Phase, Sale
+from tickets.line.rules import EntryState, PassedBecause, Phase, Sale
 
 
 def line(shown: Line | None, *, sale: Sale, public_name: str | None) -> dict[str, Any]:
@@ -53,8 +53,16 @@ def entry(shown: Entry, *, line: Line, reservations: Sequence[dict[str, Any]]) -
         "ahead": ahead,
         "seconds": rules.seconds_to_wait(ahead, 0 if line.is_held or line.is_standing else line.per_minute),
         "look_by": shown.look_by if shown.looked_at is None and shown.state == EntryState.GIVEN else None,
+        "passed_because": _passed_because(shown),
         "reservations": list(reservations),
     }
+
+
+def _passed_because(shown: Entry) -> PassedBecause | None:
+    """Return why an entry was passed by: one with an order was given tickets before."""
+    if shown.state != EntryState.PASSED:
+        return None
+    return PassedBecause.OWN_TICKETS if shown.order_id is None else PassedBecause.NOT_LOOKED_AT
 
 
 def staff_action(shown: StaffAction) -> dict[str, Any]:

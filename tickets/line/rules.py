@@ -38,6 +38,17 @@ class EntryState(StrEnum):
     LEFT = "left"
 
 
+class PassedBecause(StrEnum):
+    """Why an entry was passed by.
+
+    NOT_LOOKED_AT: nobody looked at the tickets that it was given. OWN_TICKETS: its owner had tickets of these types
+    on hold, or would have had more than one person may have.
+    """
+
+    NOT_LOOKED_AT = "not_looked_at"
+    OWN_TICKETS = "own_tickets"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sale:
     """When the sale of an event opens and ends, None while it has no ticket types, and whether it is cancelled."""

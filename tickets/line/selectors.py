@@ -134,12 +134,6 @@ def entry_of(*, event_id: int, buyer_id: int) -> Entry | None:
     return Entry.objects.filter(line_id=event_id, buyer_id=buyer_id).order_by("-number").first()
 
 
-def was_given(*, event_id: int, buyer_id: int) -> bool:
-    """Return whether the newest entry of a buyer was given tickets. If it was passed by, nobody looked at them."""
-    entry = entry_of(event_id=event_id, buyer_id=buyer_id)
-    return entry is not None and entry.order_id is not None
-
-
 def entry_with_line(*, entry_id: int) -> Entry:
     """Read an entry together with its line."""
     [[entry, entry.line]] = db.instances(sql.ENTRY_WITH_LINE, {"entry": entry_id}, Entry, Line)

@@ -6,7 +6,7 @@ from overlord.kernel.numbers import LARGEST_ID
 from overlord.kernel.serializer_fields import WholeNumberField
 from tickets import rules as tickets
 from tickets.api.serializers import Reservation
-from tickets.line.rules import Action, EntryState, Phase
+from tickets.line.rules import Action, EntryState, PassedBecause, Phase
 
 
 class Item(serializers.Serializer):
@@ -36,6 +36,12 @@ class Entry(serializers.Serializer):
     look_by = serializers.DateTimeField(
         allow_null=True,
         help_text="When a hold goes on to the next, unless its owner looks at this entry before.",
+    )
+    passed_because = serializers.ChoiceField(
+        choices=[each.value for each in PassedBecause],
+        allow_null=True,
+        help_text="Null unless the state is `passed`. `not_looked_at`: nobody looked at the tickets in time."
+        " `own_tickets`: you had tickets of these types on hold, or would have had more than one person may have.",
     )
     reservations = Reservation(many=True)
 

@@ -59,7 +59,8 @@ class TestEntry:
         assert made.json()["number"] == changed.json()["number"] == 1
         assert made.json() | {"entered_at": None} == {
             "number": 1, "state": "waiting", "items": wish(types[0], 2)["items"], "second": [], "entered_at": None,
-            "place": None, "ahead": None, "seconds": None, "look_by": None, "reservations": [],
+            "place": None, "ahead": None, "seconds": None, "look_by": None, "passed_because": None,
+            "reservations": [],
         }  # fmt: skip
         assert api.get(url(types[0])).json() == changed.json()
         assert api.delete(url(types[0])).status_code == 204
@@ -79,6 +80,22 @@ class TestEntry:
         assert (shown["state"], shown["look_by"]) == ("given", None)
         assert [each["amount"] for each in shown["reservations"]] == [3]
         assert Entry.objects.get(buyer_id=other).looked_at is None
+
+    def test_an_entry_that_was_passed_by_says_why(
+        self, api: APIClient, buyer: User, types: list[TicketType]
+    ) -> None:
+        greedy = User.objects.get(pk=people(1)[0])
+        enter(types[0], buyer.pk, 1)
+        enter(types[0], greedy.pk, 2)
+        TicketType.objects.filter(pk=types[0].pk).update(max_per_user=1)
+        open_sale(types)
+        serve_all(types[0])
+        Entry.objects.filter(state="given").update(look_by=timezone.now())
+        serve_all(types[0])
+
+        shown = [each.get(url(types[0])).json() for each in (api, api_of(greedy))]
+        assert {each["state"] for each in shown} == {"passed"}
+        assert [each["passed_because"] for each in shown] == ["not_looked_at", "own_tickets"]
 
     @pytest.mark.parametrize(
         "wrong", [{}, {"items": []}, {"items": "2"}, {"items": [{"ticket_type": 1}]}, {"second": [1]}]
