@@ -39,7 +39,7 @@ def application(url: str, folder: Folder, state: SavedState, *, sends_mail: bool
     logins = ""
     if state.demo_loaded:
         logins = f"""
-  Log in       staff / {state.demo_password}   (monitor, admin and mailbox)
+  Log in       staff / {state.demo_password}   (box office, monitor, admin and mailbox)
                buyer / {state.demo_password}
 """
     say(
@@ -47,6 +47,7 @@ def application(url: str, folder: Folder, state: SavedState, *, sends_mail: bool
 Ticket Overlord is ready.
 
   Shop         {url}/
+  Box office   {url}/office/   (for staff: make events, put them on sale)
   Monitor      {url}/monitor/
   Admin        {url}/admin/{mailbox}
   API          {url}/api/docs/

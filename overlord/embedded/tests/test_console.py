@@ -1,0 +1,26 @@
+"""The screen that `manage.py up` shows when everything is ready."""
+
+import re
+from pathlib import Path
+
+import pytest
+from django.urls import resolve
+
+from overlord.embedded import console
+from overlord.embedded.state import Folder, SavedState
+
+
+@pytest.mark.parametrize("sends_mail", [False, True])
+def test_it_names_the_pages_where_people_begin_and_each_is_there(
+    capsys: pytest.CaptureFixture[str], sends_mail: bool
+) -> None:
+    state = SavedState(demo_loaded=True)
+    console.application("http://shop.test", Folder(Path("/data")), state, sends_mail=sends_mail)
+
+    said = capsys.readouterr().out
+    places = re.findall(r"http://shop\.test(/\S*)", said)
+    assert ("/mailbox/" in places) != sends_mail
+    assert {"/", "/office/", "/monitor/", "/admin/"} <= {*places}
+    for place in places:
+        resolve(place if place.endswith("/") else f"{place}/")
+    assert f"staff / {state.demo_password}" in said
