@@ -64,7 +64,7 @@ def door(request: HttpRequest) -> HttpResponse:
 def _place(request: HttpRequest) -> tuple[int | None, str]:
     """Return the chosen event and gate, or None as the event; raise Invalid."""
     given = request.GET
-    if not given.get("event") and not given.get("gate"):
+    if "gate" not in given or not (given.get("event") or given["gate"]):
         return None, ""
     try:
         event_id = whole_number(given.get("event", ""), least=1, most=LARGEST_ID)

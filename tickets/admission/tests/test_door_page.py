@@ -55,10 +55,12 @@ def test_an_event_and_a_gate_are_chosen(page: Client, reservation: Reservation) 
     assert choose.status_code == 200
     assert reservation.ticket_type.event.name in choose.content.decode()
     assert page.get("/door/?event=7&gate=North").status_code == 400, "no such event"
+    assert page.get("/door/?event=7").status_code == 200, "the gate is asked for"
 
 
 @pytest.mark.parametrize(
-    "place", ["event=x&gate=N", "event=1", "gate=N", f"event={2**63}&gate=N", f"event=1&gate={'g' * 61}"]
+    "place",
+    ["event=x&gate=N", "event=1&gate=", "gate=N", f"event={2**63}&gate=N", f"event=1&gate={'g' * 61}"],
 )
 def test_what_is_no_event_or_gate_leads_back_to_the_choice(page: Client, place: str) -> None:
     answer = page.get(f"/door/?{place}")
