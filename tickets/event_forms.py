@@ -9,7 +9,7 @@ from django.forms.boundfield import BoundField
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from overlord.kernel.form_fields import DateAndTime, TimeZoneField
+from overlord.kernel.form_fields import DateAndTimeField, TimeZoneField
 from tickets.admin_forms import EventForm, TicketTypeForm, TicketTypeFormSet
 from tickets.models import Event, TicketType, default_time_zone
 from tickets.rules import Buyers, Opening
@@ -86,10 +86,8 @@ class OfficeEventForm(Folded, EventForm):
             "buyers",
             "opening",
         )
-        field_classes = {"date": forms.SplitDateTimeField, "ends_at": forms.SplitDateTimeField}
+        field_classes = {"date": DateAndTimeField, "ends_at": DateAndTimeField}
         widgets = {
-            "date": DateAndTime,
-            "ends_at": DateAndTime,
             "description": forms.Textarea(attrs={"rows": 8}),
             "currency": forms.TextInput(attrs={"autocapitalize": "characters"}),
         }
@@ -151,8 +149,8 @@ class OfficeTypeForm(Folded, TicketTypeForm):
 
     folded = ("max_per_user", "opens_at", "closes_at", "hidden")
 
-    opens_at = forms.SplitDateTimeField(required=False, widget=DateAndTime)
-    closes_at = forms.SplitDateTimeField(required=False, widget=DateAndTime)
+    opens_at = DateAndTimeField(required=False)
+    closes_at = DateAndTimeField(required=False)
 
     def __init__(self, *args: Any, now: datetime, number: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
 from overlord.kernel import money, texts
-from overlord.kernel.form_fields import DateAndTime, WholeNumberField, wrong
+from overlord.kernel.form_fields import DateAndTimeField, WholeNumberField, wrong
 from tickets import rules, voucher_rules
 from tickets.models import Event, TicketType, Voucher
 from tickets.voucher_models import NOT_IN_A_WORD
@@ -64,11 +64,11 @@ class CodeForm(forms.Form):
         help_text=_lazy("For each code, all orders together. Empty: any number."),
         error_messages={"invalid": _lazy("Enter a whole number.")},
     )
-    valid_from = forms.SplitDateTimeField(
-        label=_lazy("Valid from"), required=False, widget=DateAndTime, help_text=_lazy("Empty: at once.")
+    valid_from = DateAndTimeField(
+        label=_lazy("Valid from"), required=False, help_text=_lazy("Empty: at once.")
     )
-    valid_until = forms.SplitDateTimeField(
-        label=_lazy("Valid until"), required=False, widget=DateAndTime, help_text=_lazy("Empty: to the end.")
+    valid_until = DateAndTimeField(
+        label=_lazy("Valid until"), required=False, help_text=_lazy("Empty: to the end.")
     )
     note = forms.CharField(
         label=_lazy("Note"),

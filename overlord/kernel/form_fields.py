@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.forms.boundfield import BoundField
 from django.forms.utils import flatatt
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -116,6 +117,27 @@ class DateAndTime(forms.SplitDateTimeWidget):
             date_attrs={"type": "date", "aria-label": _lazy("Date")},  # type: ignore[dict-item]
             time_attrs={"type": "time", "aria-label": _lazy("Time")},  # type: ignore[dict-item]
         )
+
+
+class DateAndTimeBound(BoundField):
+    """A date with a time on a form."""
+
+    @property
+    def id_for_label(self) -> str:
+        """Return the id of the input where a mistake is mended: the time if only that is missing, else the date."""
+        given = self.value()
+        is_time = isinstance(given, list) and bool(given[0]) and not given[1]
+        return f"{self.auto_id}_{1 if is_time else 0}"
+
+
+class DateAndTimeField(forms.SplitDateTimeField):
+    """A date with a time, each in an input of its own."""
+
+    widget = DateAndTime
+
+    def get_bound_field(self, form: forms.BaseForm, field_name: str) -> BoundField:
+        """Return it as a field of a form."""
+        return DateAndTimeBound(form, self, field_name)
 
 
 class LongSelect(forms.Select):
