@@ -18,6 +18,8 @@ from django.utils.translation import ngettext
 
 from overlord.accounts.selectors import actor_id
 from overlord.box_office import codes, selectors
+from overlord.journal import services as journal
+from overlord.journal.actions import Action
 from overlord.kernel import clock, problems
 from overlord.kernel.errors import DomainError, NotFound
 from overlord.kernel.form_fields import WholeNumberField
@@ -58,7 +60,11 @@ def codes_list(request: HttpRequest, event_id: int) -> HttpResponse:
 @staff_with(Permission.MANAGE_EVENTS)
 def codes_csv(request: HttpRequest, event_id: int) -> StreamingHttpResponse:
     """Answer the same codes as a CSV file, made while it is sent."""
-    lines = codes.csv_lines(event=_event(event_id), search=_search(request), now=clock.now())
+    event, now = _event(event_id), clock.now()
+    journal.entry_write(
+        actor_id=actor_id(request), action=Action.CODES_DOWNLOADED, event_id=event_id, now=now
+    )
+    lines = codes.csv_lines(event=event, search=_search(request), now=now)
     response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="codes-{event_id}.csv"'
     return response

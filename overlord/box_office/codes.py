@@ -15,7 +15,7 @@ from tickets.models import Event, Reservation, Voucher
 
 ON_A_PAGE = 100
 READ_AT_ONCE = 1_000
-COLUMNS = ("code", "note", "gives", "state", "used", "limit", "sold", "taken", "discount", "currency")
+COLUMNS = ("code", "note", "gives", "state", "used", "limit", "sold", "sold_for", "discount", "currency")
 
 
 def page(*, event: Event, search: str, number: int, now: datetime) -> Page:
@@ -45,12 +45,12 @@ def _shown(event: Event, vouchers: Sequence[Voucher], *, now: datetime) -> list[
         .values("voucher_id")
         .annotate(
             sold=Sum("quantity"),
-            taken=Sum(F("quantity") * F("unit_price_minor")),
+            sold_for=Sum(F("quantity") * F("unit_price_minor")),
             discount=Sum(F("quantity") * F("discount_minor")),
         )
     )
     of = {row["voucher_id"]: row for row in sums}
-    nothing = {"sold": 0, "taken": 0, "discount": 0}
+    nothing = {"sold": 0, "sold_for": 0, "discount": 0}
     found = []
     for each in vouchers:
         sold = of.get(each.pk, nothing)
@@ -60,7 +60,7 @@ def _shown(event: Event, vouchers: Sequence[Voucher], *, now: datetime) -> list[
                 "gives": voucher_labels.gives(each, currency=event.currency),
                 "label": voucher_labels.state(each, now=now),
                 "sold": sold["sold"],
-                "taken": money.to_text(sold["taken"], event.currency),
+                "sold_for": money.to_text(sold["sold_for"], event.currency),
                 "discount": money.to_text(sold["discount"], event.currency),
             }
         )
@@ -89,7 +89,7 @@ def _cells(row: dict[str, Any], currency: str) -> list[str]:
         str(voucher.used),
         limit,
         str(row["sold"]),
-        row["taken"],
+        row["sold_for"],
         row["discount"],
         currency,
     ]

@@ -31,6 +31,7 @@ class Action(StrEnum):
     CODE_CHANGED = "code_changed"
     CODE_ENDED = "code_ended"
     CODE_REOPENED = "code_reopened"
+    CODES_DOWNLOADED = "codes_downloaded"
     KEY_ROTATED = "key_rotated"
     ATTENDEES_DOWNLOADED = "attendees_downloaded"
     INCIDENT_CLOSED = "incident_closed"
@@ -69,6 +70,7 @@ SENTENCES: dict[str, Any] = {
     Action.CODE_CHANGED: _lazy("Changed the code %(code)s of the event"),
     Action.CODE_ENDED: _lazy("Ended the code %(code)s of the event"),
     Action.CODE_REOPENED: _lazy("Let the code %(code)s of the event be used again"),
+    Action.CODES_DOWNLOADED: _lazy("Downloaded the codes of the event"),
     Action.KEY_ROTATED: _lazy("Changed the key that signs tickets"),
     Action.ATTENDEES_DOWNLOADED: _lazy("Downloaded the attendees"),
     Action.INCIDENT_CLOSED: _lazy("Closed an incident of payment %(payment)s"),

@@ -75,10 +75,12 @@ class TestMaking:
         texts = set(Voucher.objects.values_list("text", flat=True))
         assert len(texts) == 200
         assert all(text.startswith("=P-") and len(text) == 11 for text in texts)
+        assert not JournalEntry.objects.filter(action="codes_downloaded").exists()
         file = b"".join(organiser.get(f"/office/events/{event.pk}/codes.csv/"))  # type: ignore[arg-type]
         rows = list(csv.DictReader(io.StringIO(file.decode().removeprefix("\ufeff"))))
         assert {row["code"] for row in rows} == {f"'{text}" for text in texts}
         assert {row["note"] for row in rows} == {"'=1+1"}
+        assert JournalEntry.objects.get(action="codes_downloaded").event_number == event.pk
 
     def test_a_form_sent_twice_makes_its_codes_once(self, organiser: Client, event: Event) -> None:
         form = Form(organiser, path(event, "new/"))
@@ -137,7 +139,7 @@ class TestOne:
         page = organiser.get(path(event, f"{voucher.pk}/")).content.decode()
 
         assert "2 / 5" in page
-        assert "€27.00" in page  # taken
+        assert "€27.00" in page  # sold for
         assert "€3.00" in page  # the discount
         assert "€27.00" in organiser.get(path(event)).content.decode()
 
