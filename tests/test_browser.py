@@ -487,6 +487,25 @@ class TestAccessibility:
             assert first.run("return document.documentElement.scrollWidth") <= width, path
             assert small_targets(first) == [], path
 
+    def test_the_menu_is_one_row_on_a_phone_and_shows_where_the_page_is(
+        self, system: System, first: Browser
+    ) -> None:
+        logged_in(first, user_make(is_staff=True, is_superuser=True))
+        first.emulate(width=390, height=844)
+        first.go("/door/")
+        first.wait(lambda page: page.run("return document.querySelector('.masthead nav').scrollLeft") > 0)
+        rows, width, here = first.run("""
+          const links = [...document.querySelectorAll(".masthead nav :is(a, button)")];
+          const here = document.querySelector(".masthead nav [aria-current]").getBoundingClientRect();
+          const rows = new Set(links.map((each) => each.getBoundingClientRect().top));
+          return [rows.size, document.documentElement.scrollWidth, [here.left, here.right]];
+        """)
+        assert (rows, width) == (1, 390)
+        assert 0 <= here[0] < here[1] <= 390
+        assert tabs(first, 10)[-1] == "Log out"
+        button = first.run("return document.activeElement.getBoundingClientRect().right")
+        assert button <= 390, "what has the focus can be seen"
+
 
 def payment_hang(buyer: User, hold: int) -> Payment:
     """Let a payment of the hold be in progress until `payment_forget`: no worker looks at it meanwhile."""

@@ -8,6 +8,10 @@ const SLOW = 6_000; // milliseconds without an answer to a form, until the page 
 
 document.querySelector("[data-focus]")?.focus();
 
+// On a phone the menu scrolls: show where this page is in it.
+const here = document.querySelector(".masthead nav [aria-current]");
+here?.parentElement.scrollTo({ left: here.offsetLeft - (here.parentElement.clientWidth - here.offsetWidth) / 2 });
+
 for (const form of document.querySelectorAll("form[data-once]")) {
   form.addEventListener("submit", (event) => {
     if (form.dataset.submitted) return event.preventDefault();
