@@ -32,6 +32,14 @@ class EventForms:
     saved: int | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """The version of a draft, which a form that puts it on sale carries, and all that keeps it from that."""
+
+    version: int
+    hindrances: list[str]
+
+
 def event_forms(
     *, event_id: int | None, data: QueryDict | None = None, may_pause: bool, now: datetime
 ) -> EventForms:
@@ -174,6 +182,14 @@ def hindrances(*, event: Event, now: datetime) -> list[str]:
     """Return in the reader's language all that keeps a draft from going on sale."""
     found = event_rules.hindrances(date=event.date, sales=_sales(event), now=now)
     return [_(event_rules.SENTENCES[each]) for each in found]
+
+
+def draft(*, event_id: int, now: datetime) -> Draft | None:
+    """Return what the preview needs to put an event on sale; None unless it is a draft."""
+    event = Event.objects.filter(pk=event_id, status=EventStatus.DRAFT).first()
+    return (
+        None if event is None else Draft(version=event.version, hindrances=hindrances(event=event, now=now))
+    )
 
 
 def _sales(event: Event) -> list[SaleOfType]:

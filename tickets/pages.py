@@ -39,6 +39,7 @@ from tickets import (
     availability_labels,
     choices,
     event_page,
+    event_services,
     limits,
     order_services,
     representation,
@@ -227,6 +228,8 @@ def _event_page(
     own = _own_reservations(request, event_id, now=now)
     context = event_page.shown(shown, own=own, choice=choice, code=code, refused=refused)
     context |= {"key": secrets.token_urlsafe(12), "is_preview": preview, "now": now}
+    if preview:
+        context["draft"] = event_services.draft(event_id=event_id, now=now)
     # What is the same for all buyers who are logged in is written once a second, as it is for visitors.
     is_personal = own or choice.amounts or code.text or refused or preview
     context["is_kept"] = not is_personal and request.user.is_authenticated and not request.user.is_staff
@@ -317,12 +320,12 @@ def preview(request: HttpRequest, event_id: int) -> HttpResponse:
 def sale(request: HttpRequest, event_id: int) -> HttpResponse:
     """Ask whether to pause or resume the sale of an event, then do so."""
     shown = availability.event_detail(event_id=event_id, now=clock.now())
+    given = request.POST.get("next", "") or request.GET.get("next", "")
+    is_ours = url_has_allowed_host_and_scheme(given, allowed_hosts=None) and is_page(given)
+    back = given if is_ours else reverse("monitor")
     if request.method != "POST":
-        return render(
-            request,
-            "tickets/sale.html",
-            {"event": shown, "is_paused": shown["sale"] == rules.SaleState.PAUSED},
-        )
+        context = {"event": shown, "is_paused": shown["sale"] == rules.SaleState.PAUSED, "back": back}
+        return render(request, "tickets/sale.html", context)
     paused = request.POST.get("paused") == "yes"
     services.sale_pause(staff_id=actor_id(request), event_ids=[event_id], paused=paused, now=clock.now())
     text = (
@@ -331,6 +334,4 @@ def sale(request: HttpRequest, event_id: int) -> HttpResponse:
         else _("Ticket sales for %(event)s have resumed.")
     )
     messages.success(request, text % {"event": shown["name"]})
-    back = request.POST.get("next", "")
-    is_ours = url_has_allowed_host_and_scheme(back, allowed_hosts=None) and is_page(back)
-    return redirect(back if is_ours else "monitor")
+    return redirect(back)

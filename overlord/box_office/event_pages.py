@@ -97,9 +97,10 @@ def _revenue(row: object, currency: str) -> str:
 
 
 def _first(event: Event, tone: str, user: Any) -> str:
-    """Return the action that fits the state of an event best and that a user may do; "" for a look at its page."""
-    if event.status == Event.Status.DRAFT:
-        return "publish"
+    """Return the action that fits best the state of an event that is no draft, and that a user may do.
+
+    "" stands for a look at its page.
+    """
     if event.status == Event.Status.CANCELLED:
         return "refunds" if user.has_perm(MoneyPermission.CANCEL_EVENT) else ""
     fitting, permission = {

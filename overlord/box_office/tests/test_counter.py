@@ -85,7 +85,7 @@ def test_what_is_sold_for_cash_has_tickets_at_once_and_counts_as_money(
     ):
         row = event.partition(f"<{part}>")[2].partition(f"</{part}>")[0]
         assert re.findall(r"<td[^>]*>([^<]*)</td>", row) == cells
-    assert '<th scope="row" colspan="2">Together</th>' in event
+    assert '<th scope="row" colspan="2">Total</th>' in event
     audit_tickets(given_back=[])
 
 

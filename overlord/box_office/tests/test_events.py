@@ -90,6 +90,25 @@ class TestDraft:
         assert "This is a preview" in page
         assert "Market Square 1" in page
 
+    def test_it_is_put_on_sale_from_its_preview(self, draft: Event, organiser: Client) -> None:
+        staff = Client(headers={"accept": "text/html"}, enforce_csrf_checks=True)
+        staff.cookies = organiser.cookies
+        preview = Form(staff, f"/office/events/{draft.pk}/preview/")
+        sent = {"status": "on_sale", "version": preview.fields["version"]}
+        assert staff.post(f"/office/events/{draft.pk}/status/", sent).status_code == 403
+        sent["csrfmiddlewaretoken"] = preview.fields["csrfmiddlewaretoken"]
+        answer = staff.post(f"/office/events/{draft.pk}/status/", sent, follow=True)
+        assert "The event is on sale." in answer.content.decode()
+        assert "Put on sale" not in staff.get(f"/office/events/{draft.pk}/preview/").content.decode()
+
+    def test_a_preview_says_what_keeps_it_from_going_on_sale(self, draft: Event, organiser: Client) -> None:
+        Inventory.objects.update(capacity=0)
+        for path in ("", "preview/"):
+            page = organiser.get(f"/office/events/{draft.pk}/{path}").content.decode()
+            assert "no ticket to sell" in page
+            assert "Put on sale" not in page
+            assert f'class="button" href="/office/events/{draft.pk}/edit/"' in page
+
     def test_the_database_lets_no_ticket_of_a_draft_be_sold(self, draft: Event) -> None:
         with pytest.raises(IntegrityError, match="must be paused"):
             Inventory.objects.update(paused=False)
@@ -172,6 +191,34 @@ class TestForm:
         for field in ("id_name", "id_ends_at", "id_ticket_types-0-price", "id_ticket_types-0-capacity"):
             assert f'id="{field}_error"' in page, field
         assert not Event.objects.exists()
+
+    @pytest.mark.parametrize(
+        ("wrong", "place"),
+        [
+            ({"date_0": "", "date_1": ""}, "id_date_0"),
+            ({"date_0": ""}, "id_date_0"),
+            ({"date_1": ""}, "id_date_1"),
+            ({"date_0": "2020-05-01", "ends_at_0": "", "ends_at_1": ""}, "id_date_0"),
+            (
+                {"type0_closes_at_0": "2020-04-01", "type0_closes_at_1": "12:00"},
+                "id_ticket_types-0-closes_at_0",
+            ),
+        ],
+    )
+    def test_a_mistake_in_a_time_leads_to_the_input_where_it_is_mended(
+        self, organiser: Client, wrong: dict[str, str], place: str
+    ) -> None:
+        page = Form(organiser, NEW).send(**{**FILLED, **wrong}).content.decode()
+        assert re.findall('<li><a href="#([^"]*)"', page) == [place]
+        assert page.count(f'id="{place}"') == 1
+        assert re.search(f'<input [^>]*id="{place}"', page)
+        assert re.search(f'<fieldset [^>]*aria-describedby="[^"]*{place[:-2]}_error"', page)
+
+    def test_the_currency_stands_beside_each_price(self, organiser: Client, draft: Event) -> None:
+        currency = "Price (<span data-unit>{}</span>)".format
+        assert currency("EUR") in organiser.get(NEW).content.decode()
+        Event.objects.update(currency="JPY")
+        assert organiser.get(f"/office/events/{draft.pk}/edit/").content.decode().count(currency("JPY")) == 2
 
     @pytest.mark.parametrize(
         ("past", "field"),
@@ -327,7 +374,8 @@ def test_an_event_on_sale_has_a_line_for_the_organisers_own_site(
 @pytest.mark.parametrize(
     ("event", "inventory", "first"),
     [
-        ({"status": "draft"}, {"paused": True}, "Put on sale"),
+        ({"status": "draft"}, {"paused": True}, "Look at the preview"),
+        ({"status": "draft"}, {"paused": True, "capacity": 0}, "Edit"),
         ({}, {}, "Sell at the counter"),
         ({}, {"paused": True}, "Resume the sale"),
         ({}, {"opens_at": timezone.now() + timedelta(days=1)}, "Page for buyers"),
@@ -351,7 +399,7 @@ def test_the_page_of_an_event_offers_first_what_fits_its_state(
     deeds = page.partition('class="row deeds"')[2].partition("</div>")[0]
     main = [
         *re.findall(r'class="button" href="[^"]*">([^<]*)<', deeds),
-        *re.findall("<button[^>]*>([^<]*)<", deeds),
+        *re.findall('<button(?![^>]*class="quiet")[^>]*>([^<]*)<', deeds),
     ]
     assert main == [first]
 

@@ -252,8 +252,22 @@ class TestWhoSeesWhat:
         assert mine.post(sale, {"paused": "yes"})["Location"] == "/monitor/"
         assert Inventory.objects.get().paused
         assert "Resume ticket sales?" in text(mine.get(sale))
+        assert 'href="/monitor/">Cancel' in mine.get(sale).content.decode()
         mine.post(sale, {"paused": "no"})
         assert not Inventory.objects.get().paused
+
+    def test_pausing_leads_back_to_where_it_was_asked(
+        self, mine: Client, ticket_type: TicketType, user_make: Callable[..., User]
+    ) -> None:
+        sale = f"/events/{ticket_type.event_id}/sale/"
+        mine.force_login(permit(user_make(), "tickets.pause_sale"))
+        office = f"/office/events/{ticket_type.event_id}/"
+        asks = mine.get(sale, {"next": office}).content.decode()
+        assert f'href="{office}">Cancel' in asks
+        assert f'name="next" value="{office}"' in asks
+        assert mine.post(sale, {"paused": "yes", "next": office})["Location"] == office
+        for foreign in ("https://example.org/", "//example.org/", "/nothing/"):
+            assert 'href="/monitor/">Cancel' in mine.get(sale, {"next": foreign}).content.decode()
 
 
 class TestAccounts:
