@@ -167,15 +167,15 @@ class Run:
         """End the load, wait until all has settled, and compare what clients were told with the database."""
         self.crowd.open(False)
         closed = time.monotonic()
-        waiting: dict[str, Any] = {}
+        looks: list[dict[str, Any]] = [{"not read": 1}]
 
         def settled() -> bool:
-            waiting.clear()
-            waiting.update(self.crowd.waiting(self.readings))
-            return not waiting
+            looks.append(self.crowd.waiting(self.readings))
+            # Twice: what a client asks for while the tables are read is seen at the next look.
+            return not any(looks[-2:])
 
         if not self._wait(self.options.deadline, settled):
-            self.result.stuck.append({"after": str(fault), **waiting})
+            self.result.stuck.append({"after": str(fault), **looks[-1]})
         self.result.settlings.append(time.monotonic() - closed)
         if not self._wait(WHOLE_SECONDS, self._audited):
             self.result.stuck.append({"after": str(fault), "audit": "PostgreSQL did not answer"})
