@@ -55,7 +55,9 @@ def line_serve(*, line: Line, most: int, hold: timedelta, now: datetime) -> int:
     _turns_note(entries, given, now=now)
     if entries:
         _line_moved(line, entries, now=now)
-    else:  # the places of those who left are empty
+    elif not selectors.is_anyone_behind(event_id=line.pk, served=line.served):
+        # The places of those who left are empty. Whoever was next may have left just now: the next tick takes those
+        # behind.
         last = Entry.objects.filter(line_id=line.pk).aggregate(last=Max("place"))["last"]
         line_changed(line=line, served=max(line.served, last or 0))
         line_rest(line=line, now=now)

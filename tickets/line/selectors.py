@@ -129,6 +129,12 @@ def types_wished(*, event_id: int, served: int) -> set[int]:
     return {row["ticket_type"] for row in found}
 
 
+def is_anyone_behind(*, event_id: int, served: int) -> bool:
+    """Return whether somebody waits, behind the last place that was served, whose turn has not come."""
+    behind = Entry.objects.filter(line_id=event_id, place__gt=served, turn_at=None)
+    return behind.filter(state=EntryState.WAITING).exists()
+
+
 def entry_of(*, event_id: int, buyer_id: int) -> Entry | None:
     """Read the newest entry of a buyer in an event's line."""
     return Entry.objects.filter(line_id=event_id, buyer_id=buyer_id).order_by("-number").first()

@@ -1,5 +1,6 @@
 """A line: the lobby, the draw, and giving in its order."""
 
+import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,12 +16,23 @@ from overlord.kernel import db
 from overlord.kernel.errors import DomainError, Invalid
 from tests.threads import together
 from tickets import services as tickets
-from tickets.line import operations, rules, services
+from tickets.line import operations, rules, selectors, services
 from tickets.line.models import Entry, Line
 from tickets.line.rules import LineClosed
-from tickets.line.tests.lines import HOLD, check, enter, line_make, open_sale, people, serve_all, states
+from tickets.line.tests.lines import (
+    HOLD,
+    check,
+    draw_in_order,
+    enter,
+    line_make,
+    open_sale,
+    people,
+    serve_all,
+    states,
+)
 from tickets.models import Inventory, Reservation, TicketType
 from tickets.operations import order_lock, reservations_release
+from tickets.tests.reserving import waiting_for_a_lock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -364,6 +376,51 @@ class TestGiving:
 
         assert states(types[0].event_id) == ["passed"]
         check(types[0].event_id)
+
+
+class TestLeavingWhileServed:
+    """The next in line leaves while the giver waits for that entry."""
+
+    def _race(self, types: list[TicketType]) -> None:
+        first, *others = people(3)
+        for buyer_id in (first, *others):
+            enter(types[0], buyer_id)
+        open_sale(types)
+        draw_in_order(types[0].event_id, [1, 2, 3])
+        services.draw(event_id=types[0].event_id)
+        is_leaving = threading.Event()
+
+        def leave() -> None:
+            with db.transaction():
+                Entry.objects.filter(buyer_id=first).update(state="left")
+                is_leaving.set()
+                waiting_for_a_lock(1)
+
+        def give() -> None:
+            assert is_leaving.wait(timeout=60)
+            with db.transaction():
+                line = operations.line_lock(event_id=types[0].event_id)
+                assert line is not None
+                operations.line_serve(line=line, most=1, hold=HOLD, now=timezone.now())
+
+        assert together(leave, give) == [None, None]
+
+    def test_those_behind_keep_their_places(self, types: list[TicketType]) -> None:
+        self._race(types)
+        assert line_of(types[0]).phase == "serving"
+        assert Inventory.objects.get(pk=types[0].pk).line_first
+
+        serve_all(types[0])
+        assert states(types[0].event_id) == ["left", "given", "given"]
+
+    def test_a_giver_that_takes_them_for_gone_too_would_be_noticed(
+        self, types: list[TicketType], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as removed:
+            removed.setattr(selectors, "is_anyone_behind", lambda **_: False)
+            self._race(types)
+        serve_all(types[0])
+        assert states(types[0].event_id) == ["left", "waiting", "waiting"]
 
 
 class TestTwoGivers:
