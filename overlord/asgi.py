@@ -51,4 +51,4 @@ liveness.touch_by_reactor()
 # A collection stops all sockets. What is loaded by now is never garbage, so it is not looked at. A socket's objects
 # live as long as the socket: with the default of 700, every seventh that connects would start a collection.
 gc.freeze()
-gc.set_threshold(20_000, 20, 100)
+gc.set_threshold(20_000)

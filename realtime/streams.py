@@ -21,9 +21,9 @@ class Projection(Protocol):
 
 StreamId = int | str
 UPDATE_SECONDS = 0.1  # between two updates of a stream, and between two flushes of a worker
-PRIVATE_BURST = (
-    3  # updates of a private stream at once after a rest: a payment's steps follow within milliseconds
-)
+# Updates of a private stream at once after a rest: PENDING and the outcome of a payment follow within milliseconds,
+# and another change may come between.
+PRIVATE_BURST = 3
 ALONE = 0  # the id under which the projection of a kind without ids returns its state
 
 
