@@ -220,6 +220,8 @@ def _event_page(
     preview: bool = False,
 ) -> HttpResponse:
     now = clock.now()
+    # Before what is shown is read: an edit in between makes the version an old one, which is refused.
+    draft = event_services.draft(event_id=event_id, now=now) if preview else None
     if code.voucher is not None:
         shown = availability.event_with_voucher(event_id=event_id, voucher=code.voucher, now=now)
     else:
@@ -227,9 +229,7 @@ def _event_page(
         shown = read(event_id=event_id, now=now)
     own = _own_reservations(request, event_id, now=now)
     context = event_page.shown(shown, own=own, choice=choice, code=code, refused=refused)
-    context |= {"key": secrets.token_urlsafe(12), "is_preview": preview, "now": now}
-    if preview:
-        context["draft"] = event_services.draft(event_id=event_id, now=now)
+    context |= {"key": secrets.token_urlsafe(12), "is_preview": preview, "draft": draft, "now": now}
     # What is the same for all buyers who are logged in is written once a second, as it is for visitors.
     is_personal = own or choice.amounts or code.text or refused or preview
     context["is_kept"] = not is_personal and request.user.is_authenticated and not request.user.is_staff

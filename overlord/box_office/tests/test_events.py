@@ -1,5 +1,6 @@
 """The organiser's pages of events: drafts, what is on sale, forms with mistakes, outdated forms, copies."""
 
+import itertools
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection
+from django.db.models import F
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -66,6 +68,19 @@ def status_set(client: Client, event: Event, status: str) -> Any:
     return client.post(f"/office/events/{event.pk}/status/", sent, follow=True)
 
 
+class Colleague:
+    """Moves an event to another venue, before a query of the one who looks at it."""
+
+    def __init__(self, event: Event, venue: str, *, before: int) -> None:
+        self.event, self.venue, self.left = event, venue, before
+
+    def __call__(self, execute: Callable[..., Any], *query: Any) -> Any:
+        self.left -= 1
+        if self.left == -1:
+            Event.objects.filter(pk=self.event.pk).update(venue=self.venue, version=F("version") + 1)
+        return execute(*query)
+
+
 class TestDraft:
     def test_a_new_event_is_a_draft_with_what_the_form_said(self, draft: Event) -> None:
         assert (draft.status, draft.venue, draft.time_zone) == ("draft", "Town Hall", "Europe/Berlin")
@@ -100,6 +115,20 @@ class TestDraft:
         answer = staff.post(f"/office/events/{draft.pk}/status/", sent, follow=True)
         assert "The event is on sale." in answer.content.decode()
         assert "Put on sale" not in staff.get(f"/office/events/{draft.pk}/preview/").content.decode()
+
+    def test_a_preview_with_the_newest_version_shows_the_newest_state(
+        self, draft: Event, organiser: Client
+    ) -> None:
+        for nth in itertools.count():
+            colleague = Colleague(draft, f"Hall number {nth}.", before=nth)
+            with connection.execute_wrapper(colleague):
+                page = organiser.get(f"/office/events/{draft.pk}/preview/")
+            if colleague.left >= 0:  # the preview has asked less often
+                break
+            draft.refresh_from_db()
+            is_newest = fields_of(page)["version"] == str(draft.version)
+            assert colleague.venue in page.content.decode() or not is_newest, f"an edit before query {nth}"
+        assert nth > 3
 
     def test_a_preview_says_what_keeps_it_from_going_on_sale(self, draft: Event, organiser: Client) -> None:
         Inventory.objects.update(capacity=0)
