@@ -81,7 +81,8 @@ def _as_api_exception(error: Exception) -> drf.APIException | None:
 
 def _api_problem(error: drf.APIException) -> dict[str, Any]:
     if isinstance(error, drf.ValidationError):
-        return problem(400, code="invalid", detail=errors.Invalid.sentence, errors=error.detail)
+        by_field = error.detail if isinstance(error.detail, dict) else {"non_field_errors": error.detail}
+        return problem(400, code="invalid", detail=errors.Invalid.sentence, errors=by_field)
     code = error.get_codes()
     return problem(
         error.status_code, code=code if isinstance(code, str) else "error", detail=str(error.detail)

@@ -82,6 +82,16 @@ class TestReserving:
 
         assert answer.status_code == 400
 
+    @pytest.mark.parametrize("address", [RESERVATIONS, "/payment/payments/", "/payment/payments/1/pay/"])
+    @pytest.mark.parametrize("body", [b"null", b"[1]", b'"text"'])
+    def test_what_is_wrong_with_a_whole_body_is_told_by_field_too(
+        self, api: APIClient, address: str, body: bytes
+    ) -> None:
+        answer = api.post(address, data=body, content_type="application/json")
+
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
+        assert list(answer.json()["errors"]) == ["non_field_errors"]
+
     @pytest.mark.parametrize("unknown", [2**40, 2**63 - 1])
     def test_an_unknown_type_is_400(self, api: APIClient, unknown: int) -> None:
         answer = reserve(api, unknown)
