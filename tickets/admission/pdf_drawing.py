@@ -90,10 +90,18 @@ def _wrapped(document: FPDF, text: str, size: float, *, font: str) -> list[str]:
         if document.get_string_width(line) <= room:
             lines.append(line)
         else:
-            wrapped = document.multi_cell(w=0, h=size * LINE, text=line, dry_run=True, output="LINES")
-            assert isinstance(wrapped, list)  # noqa: S101  (as `output` asks)
-            lines += wrapped
+            lines += _divided(document, line, size)
     return lines
+
+
+def _divided(document: FPDF, text: str, size: float) -> list[str]:
+    """Return the lines of a text as the library divides it.
+
+    It returns the bytes of `ITS_LETTERS` as if they were Latin-1, unless the file carries the font.
+    """
+    lines = document.multi_cell(w=0, h=size * LINE, text=text, dry_run=True, output="LINES")
+    assert isinstance(lines, list)  # noqa: S101  (as `output` asks)
+    return lines if document.is_ttf_font else [line.encode("latin-1").decode(ITS_LETTERS) for line in lines]
 
 
 def _draw(document: FPDF, code: str, *, x: float, y: float, width: float) -> None:

@@ -88,6 +88,11 @@ def squares(content: bytes) -> list[list[tuple[float, ...]]]:
     ]
 
 
+def texts(content: bytes) -> list[bytes]:
+    """Return what an uncompressed PDF prints, as its font numbers the letters."""
+    return re.findall(rb"\((.*?)\) Tj", content)
+
+
 def uncompressed(monkeypatch: pytest.MonkeyPatch, shown: list[dict[str, Any]]) -> bytes:
     class Plain(pdf_drawing.FPDF):
         def __init__(self, *args: Any, **named: Any) -> None:
@@ -141,6 +146,12 @@ def test_a_pdf_has_one_page_a_ticket_and_all_letters(caplog: pytest.LogCaptureFi
     assert len(re.findall(rb"/Type /Page\b", content)) == 2
     assert "missing" not in caplog.text
     assert len(content) < 60_000
+
+
+@pytest.mark.parametrize("letter", ["\N{EN DASH}", "\N{EURO SIGN}", "Ž", "ß"])
+def test_a_line_that_is_too_wide_keeps_all_letters(monkeypatch: pytest.MonkeyPatch, letter: str) -> None:
+    shown = {**SHOWN, "event_name": f"{'word ' * 30}{letter}", "holder": ""}
+    assert letter.encode("cp1252") in b"".join(texts(uncompressed(monkeypatch, [shown])))
 
 
 def test_a_letter_that_the_font_lacks_stops_no_pdf() -> None:
