@@ -24,6 +24,7 @@ CODE_MM = 80.0
 MARGIN_MM = 25.0
 ABOVE_MM, BELOW_MM = 95.0, 70.0  # of the page, which has 297: the code is whole, whatever stands above it
 SMALLER = 0.9
+SOFT_HYPHEN = "\N{SOFT HYPHEN}"  # where a word may be divided; it is printed nowhere else
 LINE = 0.5  # millimetres of a line's height, for each point of its letters
 
 
@@ -81,13 +82,13 @@ def _write(document: FPDF, lines: Lines, *, font: str) -> None:
 def _wrapped(document: FPDF, text: str, size: float, *, font: str) -> list[str]:
     """Return the lines of a text, as wide as the page.
 
-    Only those that are too wide are given to the library, which looks at each letter by itself.
+    Only those that are too wide or have soft hyphens are given to the library, which looks at each letter.
     """
     document.set_font(font, size=size)
     room = document.epw - 2 * document.c_margin
     lines: list[str] = []
     for line in text.split("\n"):
-        if document.get_string_width(line) <= room:
+        if SOFT_HYPHEN not in line and document.get_string_width(line) <= room:
             lines.append(line)
         else:
             lines += _divided(document, line, size)

@@ -16,6 +16,7 @@ from tickets.admission import documents, pdf_drawing, qr, selectors, services
 from tickets.admission.calendar_file import calendar_file
 from tickets.admission.models import Ticket
 from tickets.admission.pdf import printed
+from tickets.admission.printed import Page
 from tickets.admission.tests.admitting import give_back, paid
 from tickets.admission.tests.vectors import VECTORS
 from tickets.models import Reservation, TicketType
@@ -94,13 +95,17 @@ def texts(content: bytes) -> list[bytes]:
 
 
 def uncompressed(monkeypatch: pytest.MonkeyPatch, shown: list[dict[str, Any]]) -> bytes:
+    compression_stop(monkeypatch)
+    return pdf(shown)
+
+
+def compression_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     class Plain(pdf_drawing.FPDF):
         def __init__(self, *args: Any, **named: Any) -> None:
             super().__init__(*args, **named)
             self.set_compression(False)
 
     monkeypatch.setattr(pdf_drawing, "FPDF", Plain)
-    return pdf(shown)
 
 
 def pdf(shown: list[dict[str, Any]]) -> bytes:
@@ -152,6 +157,17 @@ def test_a_pdf_has_one_page_a_ticket_and_all_letters(caplog: pytest.LogCaptureFi
 def test_a_line_that_is_too_wide_keeps_all_letters(monkeypatch: pytest.MonkeyPatch, letter: str) -> None:
     shown = {**SHOWN, "event_name": f"{'word ' * 30}{letter}", "holder": ""}
     assert letter.encode("cp1252") in b"".join(texts(uncompressed(monkeypatch, [shown])))
+
+
+@pytest.mark.parametrize("name", ["Som\N{SOFT HYPHEN}mer", "Žiž\N{SOFT HYPHEN}kov", "Бу\N{SOFT HYPHEN}ря"])
+def test_a_soft_hyphen_within_a_line_is_not_printed(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    def texts_of(name: str) -> list[bytes]:
+        page: Page = {"title": "", "above": [(name, 12)], "below": [], "code": CODE}
+        return texts(pdf_drawing.drawn({"creator": "", "author": "", "pages": [page]}))
+
+    compression_stop(monkeypatch)
+    assert texts_of(name) == texts_of(name.replace("\N{SOFT HYPHEN}", ""))
+    assert len(texts_of(name)) == 1
 
 
 def test_a_letter_that_the_font_lacks_stops_no_pdf() -> None:
