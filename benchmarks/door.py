@@ -4,7 +4,7 @@ import json
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from datetime import timedelta
 from itertools import chain, islice
@@ -81,7 +81,14 @@ def run(system: System, scale: Scale) -> Report:
         f"Half a sale: {SHARE} times the rate of the sale alone is offered, that of the same round. A rush: as many"
         f" reservations as {CONNECTIONS} connections get."
     )
+    report.notes.append(
+        f"The gates' process has the niceness {_niceness(system, 'door')}, the sale's {_niceness(system, 'web')}."
+    )
     return report
+
+
+def _niceness(system: System, name: str) -> int:
+    return os.getpriority(os.PRIO_PROCESS, system.children[name].pid)
 
 
 class Gates:
@@ -131,14 +138,29 @@ class Buyers:
     def __exit__(self, *_: object) -> None:
         self._process.shutdown()
 
-    def begin(self, *, seconds: float, rate: float | None = None) -> Future[Tally]:
+    def begin(self, *, seconds: float, rate: float | None = None) -> "Asked":
         """Begin to ask for reservations, for so long; without a `rate`, for as many as the connections get."""
         asked = self._process.submit(_reserve, self._port, self._types, self._asked, seconds, rate)
-        asked.add_done_callback(self._count)
-        return asked
+        return Asked(asked, self._count)
 
-    def _count(self, asked: Future[Tally]) -> None:
-        self._asked += asked.result().statuses.total()
+    def _count(self, tally: Tally) -> None:
+        self._asked += tally.statuses.total()
+
+
+class Asked:
+    """What buyers have been told to ask for.
+
+    Whoever waits for its result counts it. A callback of the future may run later, when more is asked for already.
+    """
+
+    def __init__(self, tally: Future[Tally], count: Callable[[Tally], None]) -> None:
+        self._tally, self._count = tally, count
+
+    def result(self) -> Tally:
+        """Wait for the answers and count them. It is called once."""
+        tally = self._tally.result()
+        self._count(tally)
+        return tally
 
 
 def _reserve(port: int, types: list[int], asked: int, seconds: float, rate: float | None) -> Tally:

@@ -5,12 +5,13 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
 from typing import Any
 
 import pytest
 from rest_framework.test import APIRequestFactory
 
-from benchmarks import load, pgbench, sale
+from benchmarks import door, load, pgbench, sale
 from benchmarks.arms.naive.authentication import TokenAuthentication
 from benchmarks.arms.naive.views import Reservations
 from benchmarks.load import Load, Tally
@@ -160,6 +161,34 @@ def test_a_server_that_hangs_up_is_no_success(server: int) -> None:
     with pytest.raises(ConnectionError):
         crowd.run([iter([load.request("GET", "/"), load.request("GET", "/end")])], seconds=30)
     crowd.close()
+
+
+class Answered(Future[Any]):
+    """Has a result, and calls its callbacks later than any test waits."""
+
+    def add_done_callback(self, fn: Callable[[Future[Any]], object]) -> None:
+        pass
+
+
+class LateCallbacks(Executor):
+    """Does at once what it is told to."""
+
+    def __init__(self, **_: Any) -> None:
+        self.asked: list[int] = []
+
+    def submit(self, fn: Any, /, *args: Any, **_: Any) -> Any:
+        self.asked.append(args[2])
+        answered = Answered()
+        answered.set_result(fn(*args))
+        return answered
+
+
+def test_buyers_ask_for_nothing_twice(server: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "ProcessPoolExecutor", LateCallbacks)
+    with door.Buyers(server, [1, 2]) as buyers:
+        answers = [buyers.begin(seconds=0.1).result().statuses.total() for _ in range(2)]
+        assert answers[0] > 0
+        assert buyers._process.asked == [0, answers[0]]  # type: ignore[attr-defined]
 
 
 # The browser of the opening ------------------------------------------------------------------------------
