@@ -125,14 +125,16 @@ def test_what_it_leaves_behind_is_ended_and_nothing_else(start: Start) -> None:
 @pytest.mark.parametrize("niceness", [0, 5])
 def test_it_is_as_nice_as_it_is_told(start: Start, niceness: int) -> None:
     child = start(
-        "import os, pathlib; print(os.nice(0), pathlib.Path('/proc/self/autogroup').read_text())",
+        "import os, pathlib; session = pathlib.Path('/proc/self/autogroup')\n"
+        "print(os.nice(0), session.read_text() if session.exists() else '')",
         niceness=niceness,
     )
     assert child.process.wait(30) == 0
     assert is_fork(child)
-    own, session = child.last_lines().split(maxsplit=1)
+    own, *session = child.last_lines().split()
     assert int(own) == os.nice(0) + niceness
-    assert session.split()[-2:] == ["nice", str(niceness)]
+    if session:  # which share the CPU first
+        assert session[-2:] == ["nice", str(niceness)]
 
 
 def test_it_outlives_the_fork_server_and_the_next_is_started_on_its_own(start: Start, tmp_path: Path) -> None:
