@@ -97,9 +97,9 @@ def _revenue(row: object, currency: str) -> str:
 
 
 def _first(event: Event, tone: str, user: Any) -> str:
-    """Return the action that fits best the state of an event that is no draft, and that a user may do.
+    """Return the action that a user may do and that fits the event's state best; the event is no draft.
 
-    "" stands for a look at its page.
+    "" means to look at its page.
     """
     if event.status == Event.Status.CANCELLED:
         return "refunds" if user.has_perm(MoneyPermission.CANCEL_EVENT) else ""

@@ -3,8 +3,8 @@
 Linux divides the CPU among sessions first (autogroup), and each program has a session of its own. So the session
 gets the niceness too; where there is no autogroup, that of the process alone counts.
 
-Anybody may make a process nicer. Less nice than others it is made by root, and under a limit that allows it
-(RLIMIT_NICE, systemd's `LimitNICE=`). Where that is refused it gets as much as the others.
+Anybody may make a process nicer. Only root may make it less nice, or a user whose limit (RLIMIT_NICE, systemd's
+`LimitNICE=`) allows that; otherwise it gets as much as the others.
 """
 
 import contextlib

@@ -124,7 +124,7 @@ class DateAndTimeBound(BoundField):
 
     @property
     def id_for_label(self) -> str:
-        """Return the id of the input where a mistake is mended: the time if only that is missing, else the date."""
+        """Return the id of the input where a mistake is corrected: the time if it alone is missing, or the date."""
         given = self.value()
         is_time = isinstance(given, list) and bool(given[0]) and not given[1]
         return f"{self.auto_id}_{1 if is_time else 0}"

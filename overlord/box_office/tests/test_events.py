@@ -234,7 +234,7 @@ class TestForm:
             ),
         ],
     )
-    def test_a_mistake_in_a_time_leads_to_the_input_where_it_is_mended(
+    def test_a_mistake_in_a_time_leads_to_the_input_where_it_is_corrected(
         self, organiser: Client, wrong: dict[str, str], place: str
     ) -> None:
         page = Form(organiser, NEW).send(**{**FILLED, **wrong}).content.decode()
