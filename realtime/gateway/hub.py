@@ -192,16 +192,19 @@ class Hub:
                 if wait := subscription.throttle.wait(now=self._loop.time()):
                     await asyncio.sleep(wait)
                 subscription.throttle.record(now=self._loop.time())
+                subscription.sent = subscription.frame.version
                 await self.send_latest(subscription, [*subscription.subscribers])
         finally:
             subscription.sender = None
 
     async def send_latest(self, subscription: Subscription, subscribers: Sequence[Subscriber]) -> None:
-        """Send the latest state to those subscribers that have an older one. See Note [Straight to the socket]."""
+        """Send the latest state to those of some subscribers that have an older one, and to no others.
+
+        See Note [Straight to the socket].
+        """
         frame = subscription.frame
         if frame is None:
             return
-        subscription.sent = frame.version
         if frame.data is None:
             for subscriber in subscribers:
                 await self.close(subscriber, CloseCode.NO_SUCH_STREAM)

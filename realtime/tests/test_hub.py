@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import math
 import subprocess
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from overlord.embedded import binaries, ports
 from overlord.kernel import redis_client
 from realtime import publish, store, streams
 from realtime.gateway.hub import Hub
+from realtime.gateway.subscriber import Subscriber
 from realtime.gateway.subscription import Subscription
 from realtime.streams import Access
 from realtime.tests.helpers import Screen, Shown, frame_keep, frame_make, until, with_hub
@@ -173,6 +174,36 @@ def test_a_socket_that_fails_is_detached_and_harms_no_other() -> None:
 
 
 # Conflation ---------------------------------------------------------------------------------------------
+class ForgetfulHub(Hub):
+    """Takes what one subscriber is sent for what all are sent."""
+
+    async def send_latest(self, subscription: Subscription, subscribers: Sequence[Subscriber]) -> None:
+        if subscription.frame is not None:
+            subscription.sent = subscription.frame.version
+        await super().send_latest(subscription, subscribers)
+
+
+async def one_catches_up_as_a_frame_arrives(hub: Hub) -> list[bool]:
+    """Return for two screens whether each shows the frame that arrived as the first of them caught up."""
+    screens = [Screen("event.1"), Screen("event.1")]
+    for screen in screens:
+        await hub.attach(screen.subscriber)
+    await until(lambda: all(screen.frames for screen in screens))
+    hub.take(frame_make(2, '"new"'))  # its sender begins at the loop's next turn
+    await hub._catch_up(screens[0].subscriber)
+    return [await until(lambda s=screen: s.shows("new"), seconds=1) for screen in screens]
+
+
+def test_one_that_catches_up_takes_no_frame_from_the_others() -> None:
+    frame_keep(1, "1")
+    assert with_hub(one_catches_up_as_a_frame_arrives) == [True, True]
+
+
+def test_control_a_hub_that_takes_one_for_all_leaves_the_others_behind() -> None:
+    frame_keep(1, "1")
+    assert with_hub(one_catches_up_as_a_frame_arrives, ForgetfulHub) == [True, False]
+
+
 async def burst(hub: Hub) -> Screen:
     """Send 50 frames in half a second, after a pause two at once, then nothing more."""
     frame_keep(1, "1")
