@@ -23,7 +23,7 @@ BEGIN
         RETURN;
     END IF;
     IF p_serial IS NOT NULL THEN
-        SELECT t.id INTO shown FROM admission_ticket t WHERE t.serial = p_serial;
+        SELECT t.id, t.issue INTO shown, p_issue FROM admission_ticket t WHERE t.serial = p_serial;
     END IF;
     IF EXISTS (SELECT FROM admission_key k WHERE k.id = p_key AND k.retired_at <= p_now) THEN
         refused := 'revoked';

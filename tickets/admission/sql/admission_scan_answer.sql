@@ -1,6 +1,7 @@
 -- Record the scan of a code or a serial, and return its answer as `admission_scan_make` does. A code is the ticket, the
--- issue and the key that it names, if that key signed it; a scan of neither is of an unknown ticket. No row: there is no
--- such event. One statement for each scan: on busy cores each wait for an answer is long.
+-- issue and the key that it names, if that key signed it; a scan of neither is of an unknown ticket. A serial is that of
+-- one issue: a ticket that is handed over meanwhile has another. No row: there is no such event. One statement for each
+-- scan: on busy cores each wait for an answer is long.
 CREATE OR REPLACE FUNCTION admission_scan_answer(
     p_scan uuid, p_ticket bigint, p_issue integer, p_key bigint, p_serial text, p_event bigint, p_gate text,
     p_actor bigint, p_at timestamptz, p_now timestamptz, p_unchecked boolean
@@ -21,7 +22,7 @@ BEGIN
         RETURN;
     END IF;
     IF p_serial IS NOT NULL THEN
-        SELECT t.id INTO shown FROM admission_ticket t WHERE t.serial = p_serial;
+        SELECT t.id, t.issue INTO shown, p_issue FROM admission_ticket t WHERE t.serial = p_serial;
     END IF;
     IF EXISTS (SELECT FROM admission_key k WHERE k.id = p_key AND k.retired_at <= p_now) THEN
         refused := 'revoked';

@@ -21,17 +21,18 @@ def codes_of(reservation: Reservation) -> list[str]:
 
 
 def scan(
-    code: str,
+    code: str = "",
     *,
     actor_id: int,
+    serial: str = "",
     gate: str = "North",
     event_id: int | None = None,
     scan_id: UUID | None = None,
     unchecked: bool = False,
 ) -> dict[str, Any]:
-    """Scan a code by the service."""
+    """Scan a code or a serial by the service."""
     return door_services.scan_make(
-        shown=Shown(scan_id=scan_id or uuid4(), code=code),
+        shown=Shown(scan_id=scan_id or uuid4(), code=code, serial=serial),
         event_id=event_id,
         gate=gate,
         actor_id=actor_id,

@@ -14,7 +14,7 @@ from django.db import IntegrityError, connection
 from overlord.accounts.models import User
 from overlord.kernel import db
 from tests.threads import together
-from tickets.admission import sql
+from tickets.admission import operations, sql
 from tickets.admission.models import Scan, Ticket
 from tickets.admission.tests.admitting import paid, tickets_of
 from tickets.admission.tests.doors import codes_of, is_admitted_once, scan
@@ -24,6 +24,7 @@ from tickets.tests.reserving import waiting_for_a_lock
 pytestmark = pytest.mark.django_db(transaction=True)
 
 FUNCTION = (Path(sql.__file__).parent / "admission_scan_record.sql").read_text()
+ANSWER = (Path(sql.__file__).parent / "admission_scan_answer.sql").read_text()
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_the_same_scan_by_two_requests_at_once_is_one(
         assert Scan.objects.filter(scan_id=scan_id).count() == 1
 
 
-def scan_behind(change: Callable[[], Any], code: str, actor_id: int) -> Any:
+def scan_behind(change: Callable[[], Any], code: str, actor_id: int, *, serial: str = "") -> Any:
     """Return what a gate is answered, or the constraint that refused it, while a change has not committed yet."""
     made, waits = threading.Event(), threading.Event()
 
@@ -88,7 +89,7 @@ def scan_behind(change: Callable[[], Any], code: str, actor_id: int) -> Any:
 
     def late() -> Any:
         assert made.wait(timeout=60)
-        return scan(code, actor_id=actor_id, gate="South")
+        return scan(code, actor_id=actor_id, serial=serial, gate="South")
 
     def watch() -> None:
         assert made.wait(timeout=60)
@@ -123,6 +124,32 @@ def test_a_scan_waits_for_the_revoking_of_its_ticket(
     [code], [ticket] = codes_of(reservation), tickets_of(reservation)
 
     assert scan_behind(revoking(ticket), code, steward.pk)["result"] == "revoked"
+
+
+def handing_over(ticket: Ticket) -> Callable[[], Any]:
+    """Return the handing over of a ticket, as a step of a transaction."""
+    return lambda: operations.ticket_hand_over(ticket=ticket, handed_to="new@example.org", holder="New")
+
+
+def test_a_serial_that_is_being_replaced_opens_nothing(
+    buyer: User, steward: User, ticket_type: TicketType
+) -> None:
+    [ticket] = tickets_of(paid(buyer, ticket_type))
+
+    answer = scan_behind(handing_over(ticket), "", steward.pk, serial=ticket.serial)
+    assert answer["result"] == "revoked"
+
+
+def test_control_without_the_issue_of_its_serial_the_former_holder_would_be_admitted(
+    buyer: User, steward: User, ticket_type: TicketType
+) -> None:
+    [ticket] = tickets_of(paid(buyer, ticket_type))
+    forgetful = ANSWER.replace("t.id, t.issue INTO shown, p_issue", "t.id INTO shown")
+    assert forgetful != ANSWER
+    with changed(forgetful, ANSWER):
+        answer = scan_behind(handing_over(ticket), "", steward.pk, serial=ticket.serial)
+
+    assert answer["result"] == "admitted"
 
 
 def test_the_second_gate_waits_for_the_first(buyer: User, steward: User, ticket_type: TicketType) -> None:
