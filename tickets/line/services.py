@@ -115,9 +115,10 @@ def entries_follow(*, guest_id: int, buyer_id: int) -> None:
     twice = Entry.objects.filter(line_id=OuterRef("line_id"), buyer_id=buyer_id, state=EntryState.WAITING)
     with db.transaction():
         here.filter(Exists(twice)).update(state=EntryState.LEFT)
-        Entry.objects.filter(buyer_id=guest_id, state=EntryState.GIVEN).update(buyer_id=buyer_id)
         with suppress(IntegrityError), db.savepoint():
             here.update(buyer_id=buyer_id)
+        # Last: those above wait for a giver, and change nothing of what it gives meanwhile.
+        Entry.objects.filter(buyer_id=guest_id, state=EntryState.GIVEN).update(buyer_id=buyer_id)
 
 
 def proof(*, event_id: int) -> dict[str, Any]:

@@ -423,6 +423,48 @@ class TestLeavingWhileServed:
         assert states(types[0].event_id) == ["left", "waiting", "waiting"]
 
 
+class TestActingWhileServed:
+    """The giver has given to somebody, and commits once that person's request waits for it."""
+
+    @pytest.fixture
+    def person(self, types: list[TicketType], user_make: Callable[..., User]) -> User:
+        """Return a guest who is alone in the line, of which the places are drawn."""
+        guest = user_make(is_guest=True, email="", verified_email="ada@example.org")
+        enter(types[0], guest.pk)
+        open_sale(types)
+        services.draw(event_id=types[0].event_id)
+        return guest
+
+    def _race(self, types: list[TicketType], act: Callable[[], object]) -> None:
+        has_given = threading.Event()
+
+        def give() -> None:
+            with db.transaction():
+                line = operations.line_lock(event_id=types[0].event_id)
+                assert line is not None
+                assert operations.line_serve(line=line, most=1, hold=HOLD, now=timezone.now()) == 1
+                has_given.set()
+                waiting_for_a_lock(1)
+
+        def act_then() -> None:
+            assert has_given.wait(timeout=60)
+            act()
+
+        assert together(give, act_then) == [None, None]
+
+    @pytest.mark.parametrize("is_twice", [False, True])
+    def test_what_is_given_to_a_guest_who_logs_in_is_the_accounts(
+        self, is_twice: bool, types: list[TicketType], person: User, buyer: User
+    ) -> None:
+        if is_twice:
+            enter(types[0], buyer.pk)
+        self._race(types, lambda: services.entries_follow(guest_id=person.pk, buyer_id=buyer.pk))
+
+        assert Entry.objects.get(state="given").buyer_id == buyer.pk
+        assert not Entry.objects.filter(buyer_id=person.pk).exists()
+        check(types[0].event_id)
+
+
 class TestTwoGivers:
     def _race(self, types: list[TicketType]) -> None:
         for buyer_id in people(6):
