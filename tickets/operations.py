@@ -165,6 +165,8 @@ def order_validate_late(*, reservations: Sequence[Reservation], now: datetime) -
         for row in db.rows(sql.RELEASE_DUE, {"ticket_type": ticket_type, "most": LATE_RELEASES}):
             changed = {"figures": [(row["event"], Figures.from_row(row))], "buyers": row["buyers"]}
             db.after_commit(partial(projections.announce, **changed, now=now))
+    for each in reservations:
+        each.refresh_from_db(fields=["state", "ended_at"])  # its own due holds have expired with the others
     if reservations[0].ticket_type.event.status == EventStatus.CANCELLED:
         return False
     states = [ReservationState(each.state) for each in reservations]

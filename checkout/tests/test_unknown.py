@@ -251,6 +251,26 @@ class TestLateMoney:
         assert stock(abandoned) == (0, 2, 3000)
         audit()
 
+    def test_its_own_hold_that_is_due_and_not_swept_is_room_for_it(
+        self, api: APIClient, payment: Payment, settings: Any
+    ) -> None:
+        settings.SANDBOX_FAULTS = {"confirm": "after"}
+        pay(api, payment)
+        work(payment)
+        settings.SANDBOX_FAULTS = {"retrieve": "before"}
+        reach_deadline(payment, after=rules.CAP)
+        lapse()
+        work(payment)
+        assert state(payment) == ("ABANDONED", "held")
+        settings.SANDBOX_FAULTS = {}
+        expire(payment)
+        lapse()
+        work(payment)
+
+        assert state(payment) == ("SUCCESS", "validated")
+        assert stock(payment) == (0, 2, 3000)
+        audit()
+
     def test_it_is_paid_back_if_there_are_none(
         self, api: APIClient, abandoned: Payment, user_make: Callable[..., User]
     ) -> None:
