@@ -30,6 +30,7 @@ def event_write(*, form: EventForm, now: datetime) -> None:
     if event._state.adding:
         event.save()
         return
+    event_operations.inventories_lock(event_id=event.pk)  # in the order in which claims lock them
     changed = {*form.changed_data}
     event.save(update_fields=changed)
     if "date" in changed:

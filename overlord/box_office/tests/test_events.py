@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -15,14 +16,15 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from overlord.accounts.models import User
-from overlord.kernel import clock
+from overlord.kernel import clock, db
 from tests.clients import permit
-from tickets import projections, services
+from tests.threads import together
+from tickets import event_operations, projections, services
 from tickets.models import Event, Inventory, TicketType
 from tickets.permissions import Permission
 from tickets.rules import SaleEnded, UnknownTicketType
 from tickets.tests.forms import Form, fields_of
-from tickets.tests.reserving import claim
+from tickets.tests.reserving import claim, waiting_for_a_lock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -79,6 +81,49 @@ class Colleague:
         if self.left == -1:
             Event.objects.filter(pk=self.event.pk).update(venue=self.venue, version=F("version") + 1)
         return execute(*query)
+
+
+class TestBesideClaims:
+    """An edit writes the second type before the first, while a transaction locks the first and then the second."""
+
+    def results(self, organiser: Client, ticket_type_make: Callable[..., TicketType]) -> list[Any]:
+        first = ticket_type_make()
+        second = ticket_type_make(event=first.event)
+        date = first.event.date
+        Inventory.objects.filter(pk=first.pk).update(closes_at=date - timedelta(hours=1))
+        Inventory.objects.filter(pk=second.pk).update(closes_at=date)
+        form = Form(organiser, f"/office/events/{first.event_id}/edit/")
+        begun = threading.Event()
+
+        def as_a_claim() -> None:
+            with db.transaction():
+                for each in (first, second):
+                    db.rows(
+                        "SELECT FROM tickets_inventory WHERE ticket_type_id = %s FOR NO KEY UPDATE", [each.pk]
+                    )
+                    if not begun.is_set():
+                        begun.set()
+                        waiting_for_a_lock(1)
+
+        def edit() -> int:
+            assert begun.wait(60)
+            return int(form.send(date_0="2031-01-01", type0_capacity="7").status_code)
+
+        return together(as_a_claim, edit)
+
+    def test_an_edit_locks_the_inventories_in_the_order_of_claims(
+        self, organiser: Client, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        assert self.results(organiser, ticket_type_make) == [None, 302]
+
+    def test_without_that_order_they_deadlock(
+        self,
+        organiser: Client,
+        ticket_type_make: Callable[..., TicketType],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(event_operations, "inventories_lock", lambda **_: None)
+        assert self.results(organiser, ticket_type_make) != [None, 302]
 
 
 class TestDraft:
