@@ -150,15 +150,29 @@ def test_without_a_listen_connection_nothing_is_kept(cache: TokenCache, token: s
     assert cache._principals
 
 
-def test_it_listens_anew_each_minute_and_keeps_what_it_has(cache: TokenCache, token: str) -> None:
+def test_it_listens_anew_each_minute_and_reads_each_token_again(
+    cache: TokenCache, token: str, django_assert_num_queries: Callable[[int], Any]
+) -> None:
     cache.principal_of(token)
     before = cache._connection
     cache._listen_at = 0.0
-    cache.principal_of(token)
+    with django_assert_num_queries(1):
+        cache.principal_of(token)
     assert before is not None
     assert before.closed
     assert cache._connection is not None
     assert list(cache._principals) == [token]
+
+
+def test_what_the_former_connection_lost_ends_with_it(cache: TokenCache, token: str) -> None:
+    cache.principal_of(token)
+    assert cache._connection is not None
+    with cache._connection.cursor() as cursor:
+        cursor.execute("UNLISTEN *")  # nothing comes, without an error, as when a network has forgotten it
+    ApiToken.objects.all().delete()
+    assert cache.principal_of(token) is not None, "the control: the notification is lost"
+    cache._listen_at = 0.0
+    assert cache.principal_of(token) is None
 
 
 def test_what_came_on_the_former_connection_is_heeded(
