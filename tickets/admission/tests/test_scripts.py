@@ -151,7 +151,8 @@ def test_without_a_network_a_gate_shows_its_own_page_or_one_of_its_event_and_kee
     assert kept == ["/door/?event=1&gate=North", "/door/?event=1&gate=South"]
 
 
-# A gate's surroundings: a server that knows who is in, and a network. "lossy" loses answers, and "listless" lists.
+# A gate's surroundings: a server that knows who is in, and a network. "lossy" loses answers, and "listless" lists;
+# with a "busy" one the server takes no scans. `tick()` does what the gate does every three seconds.
 GATE = """
 const { DoorDesk } = await import("admission/door-desk.js");
 const server = { admitted: new Set(), calls: [], version: 1, network: "on" };
@@ -174,7 +175,9 @@ function undo(scan) {
   return { scan_id: scan, result: "admitted", ticket, undone_at: "now" };
 }
 function answer(path, body) {
+  if (path.includes("/pictures/")) return { code: null };
   if (path.includes("/list/")) return list();
+  if (server.network === "busy") return { code: "throttled", status: 429 };
   if (path.endsWith("/undo/")) return undo(path.split("/")[3]);
   return path.endsWith("/batch/") ? JSON.parse(body).scans.map(admit) : admit(JSON.parse(body));
 }
@@ -186,10 +189,11 @@ globalThis.fetch = async (path, { body }) => {
   if (server.network === "lossy" || (server.network === "listless" && name === "list")) throw new TypeError("Lost");
   return { status: 200, json: async () => said };
 };
+let tick;
+globalThis.setInterval = (act) => { tick = act; };
 const [onNetwork, onConflict, onList] = [() => {}, () => {}, () => {}];
 const desk = new DoorDesk({ event: 7, gate: "N", csrf: "", onNetwork, onConflict, onList });
 await desk.begin();
-clearInterval(desk.timer);
 server.calls.length = 0;
 """
 
@@ -253,6 +257,37 @@ def test_who_was_let_in_is_known_until_the_list_says_so(tmp_path: Path) -> None:
     """
     offline = ["already_admitted", "unchecked", 0, "already_admitted", "already_admitted", 0]
     assert gate(script, tmp_path) == ["admitted", *offline]
+
+
+def test_scans_are_settled_also_when_a_picture_hears_first_that_the_network_is_back(tmp_path: Path) -> None:
+    script = """
+      server.network = "off";
+      await desk.scan({ serial: "T1" });
+      server.network = "on";
+      await desk.readPicture(new Uint8Array(4), 2);
+      const found = [desk.isOffline, desk.kept.length];
+      await tick();
+      found.push(desk.kept.length, [...server.admitted]);
+      server.calls.length = 0;
+      await tick(); // nothing waits: the server is left alone
+      done([...found, server.calls]);
+    """
+    assert gate(script, tmp_path) == [False, 1, 0, [1], []]
+
+
+def test_scans_that_the_server_refuses_for_now_are_sent_again(tmp_path: Path) -> None:
+    script = """
+      server.network = "off";
+      await desk.scan({ serial: "T1" });
+      await desk.undo((await desk.scan({ serial: "T2" })).scan_id);
+      server.network = "busy";
+      await tick();
+      const found = [desk.isOffline, desk.kept.length];
+      server.network = "on";
+      await tick();
+      done([...found, desk.kept.length, [...server.admitted]]);
+    """
+    assert gate(script, tmp_path) == [False, 1, 0, [1]]
 
 
 def test_a_gate_whose_disk_is_full_still_answers(tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ export class DoorDesk {
     const kept = (await this.stored((store) => store.scans())) ?? [];
     this.kept = kept.map((scan) => ({ ...scan, isSent: true })); // perhaps, before the page was loaded again
     for (const { ticket, at, gate, isUndone } of this.kept) if (!isUndone) this.list.letIn.set(ticket, { at, gate });
-    this.timer = setInterval(() => this.isOffline && this.renew(), RETRY);
+    // Also with a network scans may wait: any answer says that it is back, and the server may refuse them for now.
+    this.timer = setInterval(() => (this.isOffline || this.kept.length > 0) && this.renew(), RETRY);
     await this.renew();
   }
 
