@@ -163,10 +163,11 @@ class Widget {
   }
 
   async poll() {
-    if (this.isLive || this.isOver) return;
     const event = document.visibilityState === "visible" ? await this.fetched(`event/events/${this.event}/`) : null;
     if (event !== null && !this.isLive) this.show(event);
-    if (!this.isOver) this.next = setTimeout(() => this.poll(), POLL * (0.75 + Math.random() / 2));
+    if (this.isLive || this.isOver) return;
+    clearTimeout(this.next); // of a socket that came and went during this poll
+    this.next = setTimeout(() => this.poll(), POLL * (0.75 + Math.random() / 2));
   }
 
   show(event) {

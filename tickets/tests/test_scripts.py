@@ -1,0 +1,81 @@
+"""What the widget decides, in Node: sockets that come and go."""
+
+from pathlib import Path
+
+import pytest
+
+from tests import scripts
+
+pytestmark = pytest.mark.skipif(scripts.NODE is None, reason="no Node is at hand")
+
+# The page of another site, with a clock and timers of our own: `until(time)` lets the time come. `polls` has when
+# the event was fetched, `answer()` answers the last of them, and `socket` is the newest.
+PAGE = """
+let clock = 0, timers = new Map(), made = 0, socket, answer;
+const polls = [];
+const event = {
+  name: "Gig", venue: "", date: "2026-01-01T20:00:00Z", time_zone: "UTC", sale: "open",
+  tickets: [{ sale: "open", available: 5, held: 0, opens_at: null }],
+};
+const element = () => ({
+  dataset: {}, append() {}, after() {}, remove() {}, setAttribute() {}, attachShadow: () => ({ append() {} }),
+});
+performance.now = () => clock;
+Math.random = () => 0.5;
+globalThis.setInterval = () => {};
+globalThis.setTimeout = (act, wait) => { timers.set(++made, { id: made, act, at: clock + wait }); return made; };
+globalThis.clearTimeout = (id) => timers.delete(id);
+globalThis.CSSStyleSheet = class { replaceSync() {} };
+globalThis.WebSocket = class { constructor() { socket = this; } close() {} send() {} };
+globalThis.location = { href: "https://club.example.org/" };
+globalThis.window = new EventTarget();
+const src = `${import.meta.resolve("tickets/widget.js")}?event=12`;
+const script = { ...element(), src, closest: () => ({ lang: "en" }) };
+const page = { visibilityState: "visible", createElement: element, querySelectorAll: () => [script] };
+globalThis.document = Object.assign(new EventTarget(), page);
+globalThis.fetch = () => {
+  polls.push(clock);
+  return new Promise((give) => { answer = () => settled(give({ ok: true, json: async () => event })); });
+};
+async function settled() {
+  for (let turn = 0; turn < 20; turn++) await null;
+}
+async function until(time) {
+  for (;;) {
+    const [due] = [...timers.values()].filter(({ at }) => at <= time).sort((one, other) => one.at - other.at);
+    if (due === undefined) break;
+    timers.delete(due.id);
+    clock = due.at;
+    due.act();
+    await settled();
+  }
+  clock = time;
+}
+const goLive = (version) => socket.onmessage({ data: JSON.stringify({ type: "snapshot", version, data: event }) });
+const goAway = () => socket.onclose({ code: 1006 });
+await import(src);
+await settled();
+"""
+
+
+def test_the_widget_polls_whenever_it_has_no_socket(tmp_path: Path) -> None:
+    script = """
+      await until(2_000);
+      goLive(1); // during the first poll
+      await answer();
+      await until(20_000);
+      goAway();
+      await until(22_000);
+      await answer();
+      await until(37_000);
+      goLive(2); goAway(); // both during a poll, which goes on alone
+      await answer();
+      await until(52_000);
+      await answer();
+      await until(67_000);
+      done(polls);
+    """
+    copy = tmp_path / "node_modules/tickets/widget.js"
+    copy.parent.mkdir(parents=True)
+    copy.write_text(scripts.source("tickets/widget.js"))
+    assert scripts.run(tmp_path, PAGE + script) == [2_000, 22_000, 37_000, 52_000, 67_000]
