@@ -60,6 +60,20 @@ HANDED_OVER = """
 """
 
 
+# A storage that is full or forbidden.
+FORBID_STORAGE = """
+  const fail = () => { throw new DOMException("full", "QuotaExceededError"); };
+  Storage.prototype.getItem = Storage.prototype.setItem = fail;
+"""
+# Switches on the light of a camera that has one, and returns what its button says of it.
+LIGHT = """
+  const page = document.querySelector("door-page");
+  page.camera.track.getCapabilities = () => ({ torch: true });
+  page.camera.track.applyConstraints = async () => {};
+  return page.setTorch(true).then(() => page.querySelector("[data-do=torch]").getAttribute("aria-pressed"));
+"""
+
+
 def camera_film(code: str, file: Path) -> None:
     """Write what a camera sees that is held before a code, as Chromium's fake camera plays it (YUV4MPEG2)."""
     image = memoryview(zxingcpp.create_barcode(code, zxingcpp.BarcodeFormat.QRCode).to_image(scale=7))
@@ -150,6 +164,13 @@ def test_from_the_purchase_to_the_admission(
     undo.refresh_from_db()
     assert undo.undone_by == steward
     show(door, ticket.serial, "Admitted")
+
+    # The camera goes on reading in a browser that keeps nothing, and its light goes on.
+    door.run(FORBID_STORAGE)
+    door.press("[data-do=camera]")
+    door.says(".answer h2", "Already admitted")
+    assert not door.run("return document.querySelector('.camera .error').checkVisibility()")
+    assert door.run(LIGHT) == "true"
     assert door.complaints() == []
 
 

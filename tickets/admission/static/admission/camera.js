@@ -1,5 +1,7 @@
 // Reads QR codes with a camera: by the browser's own detector where it has one, else by the server.
 
+import { recall, remember } from "admission/door-store.js";
+
 const EVERY = 250; // milliseconds between two looks
 const SIDE = 400; // pixels of the square that is sent to the server
 const CHOSEN = "door-camera";
@@ -19,14 +21,14 @@ export class Camera {
   }
 
   /** Open the camera that was chosen last, or the one at the back; raise what the browser does. */
-  async open(deviceId = localStorage.getItem(CHOSEN)) {
+  async open(deviceId = recall(CHOSEN)) {
     this.close();
     const video = deviceId ? { deviceId: { ideal: deviceId } } : { facingMode: { ideal: "environment" } };
     this.stream = await navigator.mediaDevices.getUserMedia({ video, audio: false });
     this.video.srcObject = this.stream;
     await this.video.play();
     [this.track] = this.stream.getVideoTracks();
-    localStorage.setItem(CHOSEN, this.track.getSettings().deviceId ?? "");
+    remember(CHOSEN, this.track.getSettings().deviceId ?? "");
     this.detector = await detector();
     this.look();
   }

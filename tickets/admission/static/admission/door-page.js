@@ -3,6 +3,7 @@
 
 import { Camera } from "admission/camera.js";
 import { DoorDesk } from "admission/door-desk.js";
+import { recall, remember } from "admission/door-store.js";
 import { signal, wakeSound } from "admission/signals.js";
 import { follow } from "realtime/live.js";
 import { gettext, ngettext, number, setText, timeToTheSecond } from "shop/formats.js";
@@ -182,7 +183,7 @@ class DoorPage extends HTMLElement {
     trouble.hidden = true;
     try {
       await this.camera.open(deviceId);
-      if (localStorage.getItem("door-torch") === "on") await this.setTorch(true);
+      if (recall("door-torch") === "on") await this.setTorch(true);
     } catch {
       trouble.hidden = false;
     }
@@ -192,7 +193,7 @@ class DoorPage extends HTMLElement {
   async setTorch(on) {
     if (!this.camera.hasTorch) return;
     await this.camera.setTorch(on);
-    localStorage.setItem("door-torch", on ? "on" : "off");
+    remember("door-torch", on ? "on" : "off");
     this.querySelector("[data-do=torch]").setAttribute("aria-pressed", String(on));
   }
 

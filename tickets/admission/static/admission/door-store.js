@@ -1,5 +1,6 @@
 // The data that a door keeps in this browser, also after a reload or a restart: the list of its event, and the scans
-// that are not sent yet. Without IndexedDB it keeps nothing, and the page says so.
+// that are not sent yet. Without IndexedDB it keeps nothing, and the page says so. What somebody chose is kept too, where
+// the browser keeps it.
 
 const NAME = "door";
 const VERSION = 1;
@@ -16,6 +17,24 @@ function finished(transaction) {
     transaction.oncomplete = () => resolve();
     transaction.onerror = transaction.onabort = () => reject(transaction.error);
   });
+}
+
+/** Return what was chosen under a name; null when nothing was, or the browser keeps nothing. */
+export function recall(name) {
+  try {
+    return localStorage.getItem(name);
+  } catch {
+    return null;
+  }
+}
+
+/** Keep what was chosen, if the browser does: storage may be full or forbidden. */
+export function remember(name, chosen) {
+  try {
+    localStorage.setItem(name, chosen);
+  } catch {
+    // It is chosen again next time.
+  }
 }
 
 export async function open() {
