@@ -1,8 +1,8 @@
 """Steps of a reservation's life inside an open transaction, for this app's services and for checkout.
 
-Locks are taken in one order everywhere: payment, then reservations by id, then vouchers by id, then inventories by
-id. So every step that ends a reservation locks the reservation first and changes the inventory last. `now` is
-PostgreSQL's clock, read after the lock. Each step announces the change after the commit.
+Locks are taken in one order everywhere: payment, then reservations by id, then their event, then vouchers by id,
+then inventories by id. So every step that ends a reservation locks the reservation first and changes the inventory
+last. `now` is PostgreSQL's clock, read after the lock. Each step announces the change after the commit.
 """
 
 import json
@@ -158,8 +158,11 @@ def order_stop_paying(*, reservations: Sequence[Reservation], now: datetime) -> 
 def order_validate_late(*, reservations: Sequence[Reservation], now: datetime) -> bool:
     """Validate reservations whose money came late, all or none; return False when tickets or uses are missing.
 
-    Due holds are released first to make room. Neither the limit per person nor the end of the sale matters here.
+    Return False also when their event is cancelled. Due holds are released first to make room. Neither the limit
+    per person nor the end of the sale matters here.
     """
+    if _event_status_locked(reservations[0].ticket_type.event_id) == EventStatus.CANCELLED:
+        return False
     vouchers_lock(reservations)
     for ticket_type in sorted({each.ticket_type_id for each in reservations}):
         for row in db.rows(sql.RELEASE_DUE, {"ticket_type": ticket_type, "most": LATE_RELEASES}):
@@ -167,8 +170,6 @@ def order_validate_late(*, reservations: Sequence[Reservation], now: datetime) -
             db.after_commit(partial(projections.announce, **changed, now=now))
     for each in reservations:
         each.refresh_from_db(fields=["state", "ended_at"])  # its own due holds have expired with the others
-    if reservations[0].ticket_type.event.status == EventStatus.CANCELLED:
-        return False
     states = [ReservationState(each.state) for each in reservations]
     if not set(states) <= {ReservationState.EXPIRED, ReservationState.HELD}:
         return False  # the buyer has released tickets meanwhile
@@ -187,6 +188,16 @@ def order_validate_late(*, reservations: Sequence[Reservation], now: datetime) -
             each.refresh_from_db()
         return False
     return True
+
+
+def _event_status_locked(event_id: int) -> EventStatus:
+    """Return an event's status, which stays the same until this transaction ends.
+
+    A cancellation that has not committed is waited for; one that comes later finds what is sold here.
+    """
+    db.transaction_required()
+    [event] = db.rows(sql.EVENT_STATUS_LOCKED, [event_id])
+    return EventStatus(event["status"])
 
 
 def order_pay_back(

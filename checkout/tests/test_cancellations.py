@@ -3,7 +3,8 @@
 `python -m pytest checkout/tests/test_cancellations.py --cancelled 10000` refunds that many.
 """
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -18,15 +19,16 @@ from checkout.models import CancelledOrder, EventCancellation, Payment, Refund
 from checkout.permissions import Permission
 from checkout.services import cancellations, refunds
 from checkout.tests.cancelling import die_at, go_on, many_paid
-from checkout.tests.paying import PAYMENTS, audit, heal, lapse, pay, reach_deadline, work
+from checkout.tests.paying import PAYMENTS, audit, expire, heal, lapse, pay, reach_deadline, work
 from overlord.accounts.models import User
 from overlord.kernel import db
 from overlord.kernel.errors import DomainError, Invalid
 from tests.clients import permit
 from tests.threads import together
+from tickets import operations as tickets
 from tickets.admission.models import Ticket
 from tickets.models import Event, Inventory, Reservation, TicketType
-from tickets.tests.reserving import claim, reserve
+from tickets.tests.reserving import claim, reserve, waiting_for_a_lock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 forking = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -50,6 +52,12 @@ def cancel(staff: User, event_id: int, *, version: int | None = None, message: s
 
 def event_of(payment: Payment) -> int:
     return payment.reservation.ticket_type.event_id
+
+
+def cancelled_at_once(staff: User, payment: Payment) -> int:
+    """Cancel the event of a payment, let workers look at once, and count the orders that they find."""
+    cancel(staff, event_of(payment))
+    return services.cancellations_go_on()
 
 
 def settle() -> None:
@@ -162,6 +170,60 @@ class TestWhatElseThereIs:
         payment.refresh_from_db()
         assert payment.status in ("REFUNDED", "FAILURE", "ABANDONED")
         assert not Reservation.objects.filter(state="validated").exists()
+
+    @pytest.fixture
+    def late(self, api: APIClient, payment: Payment, settings: Any) -> Payment:
+        """Charged and abandoned. The gateway answers again."""
+        settings.SANDBOX_FAULTS = {"confirm": "after"}
+        pay(api, payment)
+        work(payment)
+        settings.SANDBOX_FAULTS = {"retrieve": "before"}
+        reach_deadline(payment, after=rules.CAP)
+        expire(payment)
+        lapse()
+        assert work(payment).status == "ABANDONED"
+        settings.SANDBOX_FAULTS = {}
+        lapse()
+        return payment
+
+    def test_late_money_obeys_a_cancellation_since_its_order_was_read(
+        self, staff: User, late: Payment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        original = tickets.order_validate_late
+
+        def cancelled_first(**given: Any) -> bool:
+            assert together(lambda: cancelled_at_once(staff, late)) == [0]
+            return original(**given)
+
+        with monkeypatch.context() as racing:
+            racing.setattr(tickets, "order_validate_late", cancelled_first)
+            assert work(late).status == "REFUNDING"
+        settle()
+        late.refresh_from_db()
+        assert late.status == "REFUNDED"
+        audit()
+
+    def test_a_cancellation_waits_for_late_money_and_finds_what_it_sold(
+        self, staff: User, late: Payment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        original, decided = tickets.vouchers_lock, threading.Event()
+
+        def waited_for(reservations: Sequence[Reservation]) -> None:
+            decided.set()
+            waiting_for_a_lock(1)
+            original(reservations)
+
+        with monkeypatch.context() as racing:
+            racing.setattr(tickets, "vouchers_lock", waited_for)
+            assert together(
+                lambda: services.payment_process(payment_id=late.pk),
+                lambda: decided.wait(30) and cancelled_at_once(staff, late),
+            ) == [None, 1]
+        settle()
+        late.refresh_from_db()
+        assert late.status == "REFUNDED"
+        assert Reservation.objects.get().state == "released"
+        audit()
 
     def test_a_part_that_went_back_before_does_not_go_back_again(self, staff: User, paid: Payment) -> None:
         services.refund_request(

@@ -63,6 +63,7 @@ VOUCHER_FACTS = (
     " AND accounts_name_key(v.text) = accounts_name_key(%(text)s)"
 )
 VOUCHER_FACTS_BY_ID = f"{text('voucher_facts')} WHERE v.id = %(voucher)s"
+EVENT_STATUS_LOCKED = "SELECT status FROM tickets_event WHERE id = %s FOR SHARE"
 VOUCHERS_LOCK = "SELECT FROM tickets_voucher WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
 
 # Of an order's reservations, with what they are of.
