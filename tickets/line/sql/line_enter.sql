@@ -34,6 +34,17 @@ BEGIN
         RETURN;
     END IF;
 
+    -- The giver may have been quicker: they are shown what they were given, before they may enter again.
+    SELECT newest.id INTO entry
+      FROM (SELECT e.* FROM line_entry e WHERE e.line_id = p_event AND e.buyer_id = p_buyer
+             ORDER BY e.number DESC LIMIT 1) newest
+     WHERE newest.state = 'given' AND newest.looked_at IS NULL;
+    IF FOUND THEN
+        is_new := false;
+        RETURN NEXT;
+        RETURN;
+    END IF;
+
     SELECT accounts_mailbox_key(accounts_name_key(CASE WHEN u.is_guest THEN u.verified_email ELSE u.email END))
       INTO v_person FROM accounts_user u WHERE u.id = p_buyer;
     IF EXISTS (

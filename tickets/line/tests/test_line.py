@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from hashlib import sha256
+from importlib import import_module
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection
@@ -463,6 +465,31 @@ class TestActingWhileServed:
         assert Entry.objects.get(state="given").buyer_id == buyer.pk
         assert not Entry.objects.filter(buyer_id=person.pk).exists()
         check(types[0].event_id)
+
+    @pytest.mark.parametrize("wished", [0, 1], ids=["entering again", "another wish"])
+    def test_who_enters_at_that_moment_is_shown_what_was_given(
+        self, wished: int, types: list[TicketType], person: User
+    ) -> None:
+        shown: list[dict[str, Any]] = []
+        self._race(types, lambda: shown.append(enter(types[wished], person.pk)))
+
+        assert [(each["state"], len(each["reservations"])) for each in shown] == [("given", 1)]
+        assert Entry.objects.get().looked_at is not None, "that was the look"
+        assert enter(types[wished], person.pk)["state"] == "waiting", "who has looked may enter again"
+        check(types[0].event_id)
+
+    def test_control_the_former_function_hid_it(self, types: list[TicketType], person: User) -> None:
+        migration = import_module("tickets.line.migrations.0013_given_comes_first")
+        shown: list[dict[str, Any]] = []
+        [present] = db.rows("SELECT pg_get_functiondef('line_enter'::regproc) AS text")
+        db.rows(migration.FORMER_LINE_ENTER.replace("%", "%%"))
+        try:
+            self._race(types, lambda: shown.append(enter(types[1], person.pk)))
+        finally:
+            db.rows(present["text"].replace("%", "%%"))
+
+        assert [each["state"] for each in shown] == ["waiting"]
+        assert states(types[0].event_id) == ["given", "waiting"]
 
 
 class TestTwoGivers:
