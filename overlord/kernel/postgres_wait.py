@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg2
+from django.conf import settings
 from psycopg2 import extensions
 
 from overlord.kernel import commit_watch
@@ -64,8 +65,14 @@ def wait(connection: extensions.connection) -> None:
 
 
 def _look_at(connection: extensions.connection) -> None:
-    """Let a long wait be ended if it is one for a standby. A command that migrates may wait."""
-    if connection.status in _CONNECTED and not _patient:
+    """Let a long wait be ended if it is one for a standby. A command that migrates may wait.
+
+    A statement in another database is about a database: ours may be what it drops or renames, and a session of the
+    watch in it would forbid that.
+    """
+    if _patient or connection.status not in _CONNECTED:
+        return
+    if connection.info.dbname == settings.DATABASES["default"]["NAME"]:
         commit_watch.watch.wake()
 
 

@@ -3,8 +3,10 @@
 import os
 import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 from unittest import mock
 
 import psycopg2
@@ -12,7 +14,7 @@ import pytest
 from django.db import OperationalError, connection, transaction
 from psycopg2 import extensions
 
-from overlord.kernel import db, postgres_wait
+from overlord.kernel import commit_watch, db, postgres_wait
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -72,6 +74,26 @@ def test_a_server_that_does_not_greet_is_not_waited_for(monkeypatch: pytest.Monk
         monkeypatch.setattr(postgres_wait, "CONNECT_SECONDS", 0.3)
         with pytest.raises(psycopg2.OperationalError, match="did not answer"):
             psycopg2.connect(host="127.0.0.1", port=port, user="nobody", dbname="nothing")
+
+
+@pytest.mark.parametrize(("name", "is_watched"), [(None, True), ("postgres", False)])
+def test_only_a_long_wait_in_our_own_database_is_looked_at(
+    name: str | None, is_watched: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session of the watch would keep a database from being dropped or renamed."""
+    monkeypatch.setattr(commit_watch, "LONG_SECONDS", 0.05)
+    commit_watch.watch.stop()
+    ours: Any = connection
+    params = {**ours.get_connection_params(), "cursor_factory": None}
+    session = psycopg2.connect(**{**params, "dbname": name or params["dbname"]})
+    try:
+        with session.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(0.3)")
+    finally:
+        session.close()
+
+    names = [thread.name for thread in threading.enumerate()]
+    assert (commit_watch.NAME in names) == is_watched
 
 
 def test_many_open_files_do_not_matter() -> None:
