@@ -22,8 +22,7 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, file: Path, replace: bool, **_options: Any) -> None:
         connections.close_all()
         try:
-            # To drop a database may take minutes. A watch of long statements would be connected to the database
-            # that is to be renamed, and would so forbid it.
+            # PostgreSQL may need minutes to drop a database, and 5 s to say that something is connected to it.
             with postgres_wait.patience():
                 backup.restore(
                     file.resolve(),
