@@ -40,14 +40,16 @@ def line_serve(*, line: Line, most: int, hold: timedelta, now: datetime) -> int:
     An entry whose wish is not available keeps its place, before all behind it. When nobody waits any more, the sale
     is open to direct claims. Staff may hold a line, or limit its turns.
     """
-    if line.is_held:
-        return 0
     left = tickets.inventories_lock(event_id=line.pk)
+    if line.is_held:
+        _wished_fence(line, left, now=now)
+        return 0
     if not any(each.tickets for each in left.values()):
         line_rest(line=line, now=now)  # the line stands still until tickets come back
         return 0
     turns = pace.turns_now(line_pace(line), now=now)
     if turns == 0:
+        _wished_fence(line, left, now=now)
         return 0
     entries = _entries_next(line, left, most=most if turns is None else min(turns, most))
     baskets = [Basket(buyer_id=each.buyer_id, choices=_possible(each.choices, left)) for each in entries]
@@ -148,6 +150,14 @@ def line_rest(*, line: Line, now: datetime) -> None:
     elif line.phase == Phase.SERVING:
         rested = pace_fields(pace.rested(line_pace(line)))
         line_changed(line=line, phase=Phase.OPEN.value, is_standing=False, **rested)
+
+
+def _wished_fence(line: Line, left: Mapping[int, Left], *, now: datetime) -> None:
+    """Let a locked line that gives nothing now come first for what is wished too. No type is opened meanwhile."""
+    first = {each for each, of_type in left.items() if of_type.line_first}
+    if not first.issuperset(selectors.types_of(event_id=line.pk)):
+        wished = selectors.types_wished(event_id=line.pk, served=line.served)
+        tickets.line_first_set(event_id=line.pk, types=first | wished, now=now)
 
 
 def line_changed(*, line: Line, **changes: Any) -> None:

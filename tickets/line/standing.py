@@ -2,7 +2,7 @@
 
 Runs in the giver: one thread at a time, by its advisory lock. A line that stands is tried again when its row or an
 inventory has changed, and otherwise as often as `seconds_between_reads` says: nothing tells that somebody who waits
-wishes something else now.
+wishes something else now. So is a line that staff hold: it reads the wishes while a type is open to direct claims.
 """
 
 from dataclasses import dataclass
@@ -42,8 +42,8 @@ def is_due(line: Line, state: State | None) -> bool:
 
 
 def tried(line: Line, state: State | None, *, turns: int) -> None:
-    """Remember how a line was tried: one that stood before and had no turn stands in this state."""
-    if state is not None and line.is_standing and not turns:
+    """Remember how a line was tried: one that stood or was held before and had no turn stands in this state."""
+    if state is not None and (line.is_standing or line.is_held) and not turns:
         _stood[line.pk] = _Stood(state=state, at=monotonic())
     else:
         _stood.pop(line.pk, None)

@@ -380,6 +380,45 @@ class TestGiving:
         check(types[0].event_id)
 
 
+class TestALineThatGivesNothing:
+    """Staff hold the line, or its turns are used up, while a type is sold out and open to direct claims."""
+
+    @pytest.mark.parametrize("why", ["held", "no turns"])
+    def test_who_wishes_what_is_sold_out_comes_first_and_no_type_is_opened(
+        self, why: str, types: list[TicketType], buyer: User
+    ) -> None:
+        enter(types[2], people(1)[0])
+        open_sale(types)
+        serve_all(types[2])
+        Inventory.objects.filter(pk=types[1].pk).update(line_first=True)
+        assert _by_the_line() == [False, True, False]
+        if why == "held":
+            Line.objects.update(is_held=True)
+        else:
+            Line.objects.update(most_per_minute=1, moved_at=timezone.now())
+        enter(types[2], people(1)[0])
+        serve_all(types[2])
+        assert _by_the_line() == [False, True, True]
+
+        held = Reservation.objects.get(state="held")
+        tickets.reservation_release(buyer_id=held.buyer_id, reservation_id=held.pk)
+        with pytest.raises(DomainError) as refused:
+            tickets.reservation_create(
+                buyer_id=buyer.pk,
+                ticket_type=types[2].pk,
+                quantity=1,
+                key=None,
+                hold=HOLD,
+                now=timezone.now(),
+            )
+        assert refused.value.code == "line_first"
+
+
+def _by_the_line() -> list[bool]:
+    """Return for each type whether the line comes first for it."""
+    return list(Inventory.objects.order_by("pk").values_list("line_first", flat=True))
+
+
 class TestLeavingWhileServed:
     """The next in line leaves while the giver waits for that entry."""
 

@@ -88,6 +88,20 @@ def test_a_wish_that_changed_is_noticed_after_a_while(
     assert states(types[0].event_id) == ["given"] * 3
 
 
+def test_one_that_is_held_is_not_tried_again_until_it_goes_on(
+    types: list[TicketType], served: list[int]
+) -> None:
+    Line.objects.update(is_held=True, is_standing=False)
+    tick()
+    served.clear()
+    tick()
+    assert served == []
+
+    Line.objects.update(is_held=False)
+    tick()
+    assert served
+
+
 def test_staff_read_the_counts_of_a_moment_ago(
     types: list[TicketType], monkeypatch: pytest.MonkeyPatch
 ) -> None:
