@@ -111,11 +111,14 @@ def refund_take(*, refund_id: int, now: datetime) -> Refund | None:
     return Refund.objects.select_related("payment").get(pk=refund_id) if taken else None
 
 
-def refund_reschedule(*, refund: Refund, until: datetime) -> None:
-    """End the lease of a refund without an outcome; beat hands it to a worker again at `until`."""
+def refund_reschedule(*, refund: Refund, reference: str, until: datetime) -> None:
+    """End the lease of a refund without an outcome; beat hands it to a worker again at `until`.
+
+    `reference` is the gateway's name for it, which is kept once it is known.
+    """
     db.transaction_required()
     Refund.objects.filter(pk=refund.pk, status=RefundStatus.PROCESSING).update(
-        lease_until=None, next_look_at=until
+        gateway_reference=reference or refund.gateway_reference, lease_until=None, next_look_at=until
     )
 
 
@@ -126,6 +129,7 @@ def refund_again(*, refund: Refund, now: datetime) -> None:
         RefundStatus.PENDING,
         try_number=refund.try_number + 1,
         gateway_nonce=new_nonce(),
+        gateway_reference="",
         attempts=0,
         next_look_at=now,
     )

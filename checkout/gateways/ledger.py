@@ -37,7 +37,8 @@ CREATE TABLE IF NOT EXISTS sandbox.refunds (
     id text PRIMARY KEY DEFAULT 're_' || gen_random_uuid(),
     intent text NOT NULL REFERENCES sandbox.intents,
     amount bigint NOT NULL,
-    refund bigint NOT NULL
+    refund bigint NOT NULL,
+    key text
 );
 CREATE TABLE IF NOT EXISTS sandbox.events (
     id text PRIMARY KEY DEFAULT 'evt_' || gen_random_uuid(),
@@ -51,6 +52,13 @@ CREATE TABLE IF NOT EXISTS sandbox.requests (
     answer jsonb NOT NULL,
     created timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+DO $$ BEGIN
+    IF NOT EXISTS (
+        SELECT FROM pg_attribute WHERE attrelid = 'sandbox.refunds'::regclass AND attname = 'key'
+    ) THEN
+        ALTER TABLE sandbox.refunds ADD COLUMN key text; -- ledgers of earlier versions
+    END IF;
+END $$;
 """
 
 CONNECTIONS = 4  # that all threads of a process share: an entry takes milliseconds
@@ -115,7 +123,7 @@ class Ledger:
         insert = "INSERT INTO sandbox.events (intent, type) SELECT id, %s FROM concluded"
         self.rows(f"WITH concluded AS ({update}) {insert}", outcome, intent, f"payment.{outcome}")
 
-    def refund_create(self, *, intent: str, amount_minor: int, refund: int) -> str | None:
+    def refund_create(self, *, key: str, intent: str, amount_minor: int, refund: int) -> str | None:
         """Write a refund and return its id; None when it is more than what is left of the charge."""
         held = self.intent(intent, lock=True)
         [(before,)] = self.rows(
@@ -123,8 +131,21 @@ class Ledger:
         )
         if held is None or held["outcome"] != Outcome.SUCCEEDED or before + amount_minor > held["amount"]:
             return None
-        insert = "INSERT INTO sandbox.refunds (intent, amount, refund) VALUES (%s, %s, %s) RETURNING id"
-        return str(self.rows(insert, intent, amount_minor, refund)[0][0])
+        insert = (
+            "INSERT INTO sandbox.refunds (intent, amount, refund, key) VALUES (%s, %s, %s, %s) RETURNING id"
+        )
+        return str(self.rows(insert, intent, amount_minor, refund, key)[0][0])
+
+    def refund(self, reference: str) -> str | None:
+        """Return the id of a refund if there is one."""
+        [(found,)] = self.rows("SELECT max(id) FROM sandbox.refunds WHERE id = %s", reference)
+        return found
+
+    def refund_find(self, *, key: str, intent: str) -> str | None:
+        """Return the id of the refund of an intent that was made with the key, None when there is none."""
+        select = "SELECT max(id) FROM sandbox.refunds WHERE intent = %s AND key = %s"
+        [(found,)] = self.rows(select, intent, key)
+        return found
 
     def charges(self, *, since: datetime) -> list[Answer]:
         """Return the charges since then, each with the sum of its refunds."""

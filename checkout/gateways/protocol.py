@@ -64,8 +64,8 @@ class Gateway(Protocol):
     """One class implements it for each gateway.
 
     Every method but `parse_webhook` may raise GatewayUnknown. `key` names an operation: repeated with the same
-    key and arguments, it happens once. Many threads call at once, and nothing ends a call from outside: each
-    returns or raises within CALL_SECONDS.
+    key and arguments, it happens once. A gateway may forget keys after a day. Many threads call at once, and
+    nothing ends a call from outside: each returns or raises within CALL_SECONDS.
     """
 
     def create_intent(
@@ -86,7 +86,18 @@ class Gateway(Protocol):
         """Prevent an intent from being charged, unless it has been. `retrieve` says which."""
 
     def refund(self, *, key: str, intent: str, amount_minor: int, currency: str, refund_id: int) -> Refunded:
-        """Refund part or all of a charge, in its currency."""
+        """Refund part or all of a charge, in its currency.
+
+        A repeated call returns the first answer, also when the refund has changed since.
+        """
+
+    def refund_retrieve(self, *, reference: str) -> Refunded:
+        """Return what the gateway says of a refund."""
+
+    def refund_find(
+        self, *, key: str, intent: str, amount_minor: int, currency: str, refund_id: int
+    ) -> Refunded | None:
+        """Return the refund that `refund` started with these arguments, however long ago; None if there is none."""
 
     def charges(self, *, since: datetime) -> Iterator[ListedCharge]:
         """Yield what this shop has charged since then. Asks the gateway several times."""

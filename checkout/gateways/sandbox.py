@@ -87,13 +87,30 @@ class SandboxGateway:
         _take_time()
 
         def refund(book: ledger.Ledger) -> Answer:
-            return {"refund": book.refund_create(intent=intent, amount_minor=amount_minor, refund=refund_id)}
+            made = book.refund_create(key=key, intent=intent, amount_minor=amount_minor, refund=refund_id)
+            return {"refund": made}
 
         body = {"intent": intent, "amount": amount_minor, "refund": refund_id}
         reference = _answer("refund", key, body, refund)["refund"]
         return Refunded(
             outcome=RefundOutcome.SUCCEEDED if reference else RefundOutcome.FAILED, reference=reference or ""
         )
+
+    def refund_retrieve(self, *, reference: str) -> Refunded:
+        _take_time()
+        with ledger.opened(to_read=True) as book:
+            found = book.refund(reference)
+        if found is None:
+            raise GatewayUnknown(f"the sandbox does not know {reference}")
+        return Refunded(outcome=RefundOutcome.SUCCEEDED, reference=found)
+
+    def refund_find(
+        self, *, key: str, intent: str, amount_minor: int, currency: str, refund_id: int
+    ) -> Refunded | None:
+        _take_time()
+        with ledger.opened(to_read=True) as book:
+            found = book.refund_find(key=key, intent=intent)
+        return Refunded(outcome=RefundOutcome.SUCCEEDED, reference=found) if found else None
 
     def charges(self, *, since: datetime) -> Iterator[ListedCharge]:
         with ledger.opened() as book:

@@ -16,7 +16,10 @@ CONNECT_SECONDS, READ_SECONDS, RETRIES = 2, 6, 1
 
 # What an intent says of us. Other shops may share the account.
 PAYMENT, SHOP = "payment", "shop"
-PAGE = 100  # intents in one answer
+PAGE = 100  # intents or refunds in one answer
+
+# What a refund says of us.
+REFUND, KEY = "refund", "key"
 
 OUTCOMES: dict[str, Outcome] = {
     "succeeded": Outcome.SUCCEEDED,
@@ -99,7 +102,7 @@ class StripeGateway:
         params: Any = {
             "payment_intent": intent,
             "amount": amount,
-            "metadata": {"refund": str(refund_id)},
+            "metadata": {REFUND: str(refund_id), KEY: key},
         }
         try:
             made = self._client.v1.refunds.create(params, options={"idempotency_key": key})
@@ -107,8 +110,30 @@ class StripeGateway:
             return Refunded(outcome=RefundOutcome.FAILED, error=str(error.user_message or error))
         except stripe.StripeError as error:
             raise GatewayUnknown(str(error)) from error
-        outcome = REFUND_OUTCOMES.get(made.status or "", RefundOutcome.PENDING)
-        return Refunded(outcome=outcome, reference=made.id, error=getattr(made, "failure_reason", None) or "")
+        return _refunded(made)
+
+    def refund_retrieve(self, *, reference: str) -> Refunded:
+        try:
+            return _refunded(self._client.v1.refunds.retrieve(reference))
+        except stripe.StripeError as error:  # an unknown refund too: it may be of another account
+            raise GatewayUnknown(str(error)) from error
+
+    def refund_find(
+        self, *, key: str, intent: str, amount_minor: int, currency: str, refund_id: int
+    ) -> Refunded | None:
+        # One page, the newest first. A payment has one refund in flight at a time, so ours is on it.
+        params: Any = {"payment_intent": intent, "limit": PAGE}
+        try:
+            listed = self._client.v1.refunds.list(params).data
+        except stripe.StripeError as error:  # an unknown intent too: it may be of another account
+            raise GatewayUnknown(str(error)) from error
+        for each in listed:
+            if _metadata(each).get(KEY) == key:
+                return _refunded(each)
+        for each in listed:
+            if _is_of_earlier_version(each, refund_id, amount_minor, currency):
+                return _refunded(each)
+        return None
 
     def charges(self, *, since: datetime) -> Iterator[ListedCharge]:
         params: Any = {"limit": PAGE, "expand": ["data.latest_charge"]}
@@ -152,12 +177,33 @@ def _charge(intent: Any) -> Charge:
     return Charge(outcome=outcome, charged_minor=charged_minor, currency=currency, action=action)
 
 
+def _refunded(refund: Any) -> Refunded:
+    outcome = REFUND_OUTCOMES.get(refund.status or "", RefundOutcome.PENDING)
+    return Refunded(outcome=outcome, reference=refund.id, error=getattr(refund, "failure_reason", None) or "")
+
+
+def _is_of_earlier_version(refund: Any, refund_id: int, amount_minor: int, currency: str) -> bool:
+    """Return whether an earlier version, which named no key, made a refund for ours, and it did not fail.
+
+    Which of our tries it was for is unknown, so one that failed says nothing of a later try.
+    """
+    return (
+        _metadata(refund) == {REFUND: str(refund_id)}
+        and from_stripe(refund.amount, currency) == amount_minor
+        and _refunded(refund).outcome != RefundOutcome.FAILED
+    )
+
+
+def _metadata(made: Any) -> dict[str, str]:
+    return dict(made.metadata.to_dict()) if made.metadata else {}
+
+
 def _our_payment(intent: Any) -> int | None:
     """Return the payment that an intent was made for, None when another shop made it.
 
     Intents of earlier versions do not name the shop.
     """
-    metadata = intent.metadata.to_dict() if intent.metadata else {}
+    metadata = _metadata(intent)
     number = metadata.get(PAYMENT, "")
     if not number.lstrip("-").isdecimal() or metadata.get(SHOP, settings.BASE_URL) != settings.BASE_URL:
         return None

@@ -1,9 +1,11 @@
 """Refunds: asked for by staff, or owed because money came when no tickets were left."""
 
 import logging
+import time
+from typing import Any
 
 from checkout import gateways, operations, refund_operations, rules
-from checkout.gateways import GatewayUnknown, protocol
+from checkout.gateways import CALL_SECONDS, GatewayUnknown, protocol
 from checkout.models import Incident, Payment, Refund
 from checkout.order_rules import OrderDeed
 from checkout.rules import PaymentStatus, Refunded, RefundOutcome, RefundStatus
@@ -89,7 +91,7 @@ def refund_retry(*, staff_id: int, refund_id: int) -> None:
 def refund_process(*, refund_id: int) -> None:
     """Bring a refund to its outcome, or leave it in doubt for beat. It is safe to repeat and to run twice at once.
 
-    Asking again with the same key starts no second refund: it asks how the first one is.
+    It never asks for the money twice: see `_ask`.
     """
     with db.transaction():
         refund = refund_operations.refund_take(refund_id=refund_id, now=db.now())
@@ -97,19 +99,40 @@ def refund_process(*, refund_id: int) -> None:
         return
     db.connection_release()
     try:
-        answer = gateways.named(refund.payment.gateway).refund(
-            key=protocol.gateway_key(
-                "refund", of=refund.pk, try_number=refund.try_number, nonce=refund.gateway_nonce
-            ),
-            intent=refund.payment.gateway_reference,
-            amount_minor=refund.amount_minor,
-            currency=refund.payment.currency,
-            refund_id=refund.pk,
-        )
+        answer = _ask(refund)
     except GatewayUnknown as doubt:
         logger.warning("Refund %s is in doubt: %s", refund_id, doubt)
         answer = Refunded(outcome=RefundOutcome.PENDING)
     _apply(refund, answer)
+
+
+def _ask(refund: Refund) -> Refunded:
+    """Return how a taken refund is at the gateway, and ask for it there if there is none; raise GatewayUnknown.
+
+    The key alone does not do: a gateway repeats its first answer to it, `pending` or a 500, whatever has happened
+    since, and forgets it after a day. Then the same request is a second refund. So what has a name is looked at by
+    it, and what may have been started is looked for first.
+    """
+    gateway = gateways.named(refund.payment.gateway)
+    if refund.gateway_reference:
+        return gateway.refund_retrieve(reference=refund.gateway_reference)
+    asked: dict[str, Any] = {
+        "key": protocol.gateway_key(
+            "refund", of=refund.pk, try_number=refund.try_number, nonce=refund.gateway_nonce
+        ),
+        "intent": refund.payment.gateway_reference,
+        "amount_minor": refund.amount_minor,
+        "currency": refund.payment.currency,
+        "refund_id": refund.pk,
+    }
+    if refund.attempts > 1:
+        began = time.monotonic()
+        found = gateway.refund_find(**asked)
+        if found is not None:
+            return found
+        if time.monotonic() - began + CALL_SECONDS > rules.LEASE.total_seconds():
+            raise GatewayUnknown("the gateway takes so long that the refund has to wait for another visit")
+    return gateway.refund(**asked)
 
 
 def _apply(taken: Refund, answer: Refunded) -> None:
@@ -131,5 +154,7 @@ def _apply(taken: Refund, answer: Refunded) -> None:
                     payment=payment, cause=Incident.Cause.STUCK, now=now, detail=f"refund {refund.pk}"
                 )
             refund_operations.refund_reschedule(
-                refund=refund, until=now + rules.look_again_after(refund.attempts)
+                refund=refund,
+                reference=answer.reference,
+                until=now + rules.look_again_after(refund.attempts),
             )

@@ -166,6 +166,23 @@ class TestTheContract:
             == "failed"
         )
 
+    def test_a_refund_is_found_by_its_name_and_by_its_key(
+        self, gateway: Gateway, tokens: dict[str, str]
+    ) -> None:
+        made = intent(gateway, tokens["good"])
+        gateway.confirm(key=key(), intent=made)
+        asked = {"key": key(), "intent": made, "amount_minor": 1000, "currency": "EUR", "refund_id": 1}
+        assert gateway.refund_find(**asked) is None  # type: ignore[arg-type]
+        refunded = gateway.refund(**asked)  # type: ignore[arg-type]
+
+        assert gateway.refund_find(**asked) == refunded  # type: ignore[arg-type]
+        assert gateway.refund_retrieve(reference=refunded.reference) == refunded
+        assert gateway.refund_find(**{**asked, "key": key()}) is None  # type: ignore[arg-type]
+
+    def test_a_refund_that_the_gateway_does_not_know_is_unknown(self, gateway: Gateway) -> None:
+        with pytest.raises(GatewayUnknown):
+            gateway.refund_retrieve(reference="re_nobody_knows")
+
     def test_forged_news_is_refused(self, gateway: Gateway) -> None:
         for headers in ({}, {"Stripe-Signature": "t=1,v1=0", "Sandbox-Signature": "1.0"}):
             with pytest.raises(ForgedWebhook):
@@ -265,6 +282,8 @@ class TestStripe:
             lambda: gone.retrieve(intent="pi_1"),
             lambda: gone.cancel(key="k", intent="pi_1"),
             lambda: gone.refund(key="k", intent="pi_1", amount_minor=1, currency="EUR", refund_id=1),
+            lambda: gone.refund_find(key="k", intent="pi_1", amount_minor=1, currency="EUR", refund_id=1),
+            lambda: gone.refund_retrieve(reference="re_1"),
         ):
             with pytest.raises(GatewayUnknown):
                 ask()

@@ -1,0 +1,238 @@
+"""Refunds that Stripe does not conclude at once, and keys that it forgets after a day."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from rest_framework.test import APIClient
+
+from checkout import gateways, services
+from checkout.gateways import CALL_SECONDS
+from checkout.models import Incident, Payment, Refund
+from checkout.services import refunds
+from checkout.tests.fake_stripe import FakeStripe, running
+from checkout.tests.paying import heal, lapse, pay, work
+from overlord.accounts.models import User
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+INTENT = "pi_1"
+
+
+@pytest.fixture
+def stripe(settings: Any) -> Iterator[FakeStripe]:
+    """Serve a Stripe at which 30.00 were charged."""
+    with running(FakeStripe(charged=3000)) as fake:
+        settings.STRIPE_SECRET_KEY = "sk_test_12345"
+        settings.STRIPE_API_BASE = fake.url
+        gateways.named.cache_clear()
+        yield fake
+        gateways.named.cache_clear()
+
+
+@pytest.fixture
+def paid(api: APIClient, payment: Payment, stripe: FakeStripe) -> Payment:
+    """Two tickets, paid with 30.00 EUR, as if at Stripe."""
+    pay(api, payment)
+    work(payment)
+    Payment.objects.filter(pk=payment.pk).update(gateway="stripe", gateway_reference=INTENT)
+    payment.refresh_from_db()
+    return payment
+
+
+@pytest.fixture
+def start(paid: Payment, user_make: Callable[..., User]) -> Callable[..., Refund]:
+    def request(amount_minor: int | None = 1000) -> Refund:
+        services.refund_request(
+            staff_id=user_make().pk, payment_id=paid.pk, amount_minor=amount_minor, return_tickets=False
+        )
+        return look(Refund.objects.get())
+
+    return request
+
+
+def look(refund: Refund) -> Refund:
+    """Do what the worker does when the refund is due."""
+    lapse()
+    services.refund_process(refund_id=refund.pk)
+    refund.refresh_from_db()
+    return refund
+
+
+def paid_back_once(stripe: FakeStripe) -> None:
+    """Insist that Stripe has one refund."""
+    assert len(stripe.refunds) == 1, "paid back twice"
+
+
+class TestPending:
+    @pytest.fixture
+    def pending(self, stripe: FakeStripe, start: Callable[..., Refund]) -> Refund:
+        stripe.status = "pending"
+        return start()
+
+    def test_it_is_looked_at_by_its_name_until_it_succeeds(
+        self, stripe: FakeStripe, paid: Payment, pending: Refund
+    ) -> None:
+        assert (pending.status, pending.gateway_reference) == ("PROCESSING", "re_1")
+        assert look(pending).status == "PROCESSING"
+        stripe.conclude("succeeded")
+
+        assert look(pending).status == "SUCCESS"
+        assert stripe.posted == 1
+        paid.refresh_from_db()
+        assert (paid.status, paid.refunded_minor) == ("SUCCESS", 1000)
+
+    def test_no_second_one_is_made_when_the_key_is_forgotten(
+        self, stripe: FakeStripe, pending: Refund
+    ) -> None:
+        stripe.forget_keys()
+        heal()
+        paid_back_once(stripe)
+        stripe.conclude("succeeded")
+        assert look(pending).status == "SUCCESS"
+        paid_back_once(stripe)
+
+    def test_one_that_asks_by_its_key_alone_pays_back_twice(
+        self, stripe: FakeStripe, pending: Refund, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Negative control: `pending` is repeated for a day, and then the same request is another refund."""
+
+        def by_key_alone(refund: Refund) -> Any:
+            return ask(Refund(pk=refund.pk, **fields(refund), gateway_reference="", attempts=1))
+
+        def fields(refund: Refund) -> dict[str, Any]:
+            names = ("payment", "amount_minor", "try_number", "gateway_nonce")
+            return {name: getattr(refund, name) for name in names}
+
+        ask = refunds._ask
+        monkeypatch.setattr(refunds, "_ask", by_key_alone)
+        stripe.conclude("succeeded")
+        assert look(pending).status == "PROCESSING", "the first answer is repeated"
+        stripe.forget_keys()
+        look(pending)
+
+        with pytest.raises(AssertionError, match="twice"):
+            paid_back_once(stripe)
+
+    def test_one_that_fails_later_is_for_staff_who_try_again_under_a_new_name(
+        self, stripe: FakeStripe, pending: Refund
+    ) -> None:
+        stripe.conclude("failed")
+        assert look(pending).status == "FAILURE"
+        assert Incident.objects.get().cause == "refund_failed"
+
+        stripe.status = "succeeded"
+        services.refund_retry(staff_id=pending.requested_by_id or 0, refund_id=pending.pk)
+        pending.refresh_from_db()
+        assert pending.gateway_reference == ""
+        look(pending)
+        assert (pending.status, pending.gateway_reference) == ("SUCCESS", "re_2")
+
+    def test_one_that_stripe_no_longer_knows_is_not_made_again(
+        self, stripe: FakeStripe, pending: Refund
+    ) -> None:
+        stripe.refunds.clear()
+        stripe.forget_keys()
+        assert look(pending).status == "PROCESSING"
+        assert stripe.posted == 1
+        assert pending.gateway_reference == "re_1"
+
+
+class TestUnknown:
+    @pytest.mark.parametrize("amount_minor", [1000, None])
+    def test_a_lost_answer_is_found_when_the_key_is_forgotten(
+        self, stripe: FakeStripe, start: Callable[..., Refund], amount_minor: int | None
+    ) -> None:
+        stripe.fault = "lost"
+        refund = start(amount_minor)
+        assert (refund.status, refund.gateway_reference) == ("PROCESSING", "")
+        stripe.fault = ""
+        stripe.forget_keys()
+
+        look(refund)
+        assert (refund.status, refund.gateway_reference) == ("SUCCESS", "re_1")
+        paid_back_once(stripe)
+
+    def test_a_500_is_repeated_until_the_key_is_forgotten(
+        self, stripe: FakeStripe, start: Callable[..., Refund]
+    ) -> None:
+        stripe.fault = "500"
+        refund = start()
+        stripe.fault = ""
+        assert look(refund).status == "PROCESSING"
+        assert stripe.refunds == []
+        stripe.forget_keys()
+
+        assert look(refund).status == "SUCCESS"
+        paid_back_once(stripe)
+
+    def test_one_that_was_found_pending_is_remembered(
+        self, stripe: FakeStripe, start: Callable[..., Refund]
+    ) -> None:
+        stripe.fault, stripe.status = "lost", "pending"
+        refund = start()
+        stripe.fault = ""
+        assert (look(refund).status, refund.gateway_reference) == ("PROCESSING", "re_1")
+
+    def test_the_refund_of_another_try_is_not_taken_for_it(
+        self, stripe: FakeStripe, start: Callable[..., Refund]
+    ) -> None:
+        stripe.status = "pending"
+        refund = start()
+        stripe.conclude("failed")
+        look(refund)
+        services.refund_retry(staff_id=refund.requested_by_id or 0, refund_id=refund.pk)
+        stripe.fault = "500"
+        look(refund)
+        stripe.fault, stripe.status = "", "succeeded"
+        stripe.forget_keys()
+
+        look(refund)
+        assert (refund.status, refund.gateway_reference) == ("SUCCESS", "re_2")
+
+    def test_looking_for_it_leaves_time_for_making_it(
+        self, stripe: FakeStripe, start: Callable[..., Refund], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stripe.fault = "500"
+        refund = start()
+        posted = stripe.posted
+        with monkeypatch.context() as hurried:
+            hurried.setattr(refunds.rules, "LEASE", timedelta(seconds=CALL_SECONDS))
+            assert look(refund).status == "PROCESSING"
+            assert stripe.posted == posted
+        look(refund)
+        assert stripe.posted > posted
+
+
+class TestEarlierVersions:
+    """They named no key in what a refund says of us, so that its body differs from ours."""
+
+    def test_what_they_started_is_found(self, stripe: FakeStripe, start: Callable[..., Refund]) -> None:
+        stripe.fault = "500"
+        refund = start()
+        old = {"payment_intent": INTENT, "amount": "1000", "metadata[refund]": str(refund.pk)}
+        stripe.add(old, status="succeeded")
+        look(refund)
+        assert (refund.status, refund.gateway_reference) == ("SUCCESS", "re_1")
+
+    @pytest.mark.parametrize(
+        ("changed", "status"),
+        [
+            ({}, "failed"),
+            ({"amount": "999"}, "succeeded"),
+            ({"metadata[refund]": "0"}, "succeeded"),
+            ({"metadata[key]": "another"}, "succeeded"),
+        ],
+    )
+    def test_what_is_not_surely_this_one_is_not_taken_for_it(
+        self, stripe: FakeStripe, start: Callable[..., Refund], changed: dict[str, str], status: str
+    ) -> None:
+        stripe.fault = "500"
+        refund = start()
+        old = {"payment_intent": INTENT, "amount": "1000", "metadata[refund]": str(refund.pk)}
+        stripe.add(old | changed, status=status)
+        stripe.fault = ""
+        stripe.forget_keys()
+        look(refund)
+        assert (refund.status, refund.gateway_reference) == ("SUCCESS", "re_2")
