@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
+from django.db import Error as DatabaseError
 from django.db.models import Model
 
 from checkout import gateways, operations, rules, selectors
@@ -63,6 +64,11 @@ def payment_process(*, payment_id: int) -> None:
         known = Charge(outcome=Outcome.FAILED)
     except GatewayUnknown as doubt:
         logger.warning("Payment %s is in doubt: %s", payment_id, doubt)
+        known = Charge(outcome=Outcome.PENDING)
+    except DatabaseError:
+        raise
+    except Exception:  # in doubt too, so that its hold is protected until the cap and no longer
+        logger.exception("The gateway %s failed at payment %s.", payment.gateway, payment_id)
         known = Charge(outcome=Outcome.PENDING)
     if known.is_final:
         _settle(payment, known)
@@ -172,8 +178,9 @@ def _refuse_to_settle(payment: Payment, known: Charge) -> None:
     detail = (
         f"charged {known.charged_minor} {known.currency}, asked {payment.amount_minor} {payment.currency}"
     )
-    operations.incident_open(payment=payment, cause=Incident.Cause.WRONG_AMOUNT, now=db.now(), detail=detail)
-    operations.payment_reschedule(payment=payment, until=db.now() + rules.LATE_LOOK)
+    now = db.now()
+    operations.incident_open(payment=payment, cause=Incident.Cause.WRONG_AMOUNT, now=now, detail=detail)
+    _wait(payment, until=now + rules.LATE_LOOK, now=now)
 
 
 def _leave(taken: Payment, known: Charge) -> None:
@@ -183,17 +190,20 @@ def _leave(taken: Payment, known: Charge) -> None:
         now = db.now()
         if not operations.is_open_to_news(payment=payment, taken=taken):
             return
-        deadline = payment.deadline or now
-        if payment.status == PaymentStatus.ABANDONED:
-            operations.payment_reschedule(
-                payment=payment, until=rules.late_look_at(deadline=deadline, now=now)
-            )
-        elif rules.is_abandoned(deadline=deadline, now=now):
-            reservations = operations.reservations_lock(payment=payment)
-            operations.payment_abandon(payment=payment, reservations=reservations, now=now)
-        else:
-            wait = rules.look_again_after(payment.attempts)
-            operations.payment_reschedule(payment=payment, until=now + wait, action=known.action)
+        wait = rules.look_again_after(payment.attempts)
+        _wait(payment, until=now + wait, now=now, action=known.action)
+
+
+def _wait(payment: Payment, *, until: datetime, now: datetime, action: dict[str, Any] | None = None) -> None:
+    """Let a locked payment without an outcome wait until then, or abandon it at the cap."""
+    deadline = payment.deadline or now
+    if payment.status == PaymentStatus.ABANDONED:
+        operations.payment_reschedule(payment=payment, until=rules.late_look_at(deadline=deadline, now=now))
+    elif rules.is_abandoned(deadline=deadline, now=now):
+        reservations = operations.reservations_lock(payment=payment)
+        operations.payment_abandon(payment=payment, reservations=reservations, now=now)
+    else:
+        operations.payment_reschedule(payment=payment, until=until, action=action)
 
 
 def look_after() -> int:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -48,6 +49,15 @@ def abandon(payment: Payment, settings: Any) -> None:
     lapse()
     work(payment)
     settings.SANDBOX_FAULTS = {}
+
+
+def charged_wrongly(api: APIClient, payment: Payment) -> None:
+    """Lets the gateway have charged a cent."""
+    pay(api, payment)
+    with ledger.opened() as book:
+        reference = book.intent_create(amount_minor=1, currency="EUR", payment=0, token="ok")
+        book.intent_conclude(reference, "succeeded")
+    Payment.objects.update(gateway_reference=reference)
 
 
 class TestUnknown:
@@ -152,11 +162,7 @@ class TestUnknown:
     def test_another_amount_than_asked_is_never_taken_for_the_price(
         self, api: APIClient, payment: Payment
     ) -> None:
-        pay(api, payment)
-        with ledger.opened() as book:
-            reference = book.intent_create(amount_minor=1, currency="EUR", payment=0, token="ok")
-            book.intent_conclude(reference, "succeeded")
-        Payment.objects.update(gateway_reference=reference)
+        charged_wrongly(api, payment)
         work(payment)
 
         assert state(payment) == ("PROCESSING", "paying")
@@ -217,6 +223,67 @@ class TestDeadline:
         heal()
         assert state(payment) == ("FAILURE", "expired")
         assert charges(payment) == ["cancelled"]
+
+    def test_another_amount_than_asked_keeps_the_hold_up_to_the_cap(
+        self, api: APIClient, payment: Payment
+    ) -> None:
+        charged_wrongly(api, payment)
+        expire(payment)
+        reach_deadline(payment)
+        lapse()
+        work(payment)
+        assert state(payment) == ("PROCESSING", "paying")
+        reach_deadline(payment, after=rules.CAP)
+        lapse()
+        work(payment)
+        assert state(payment) == ("ABANDONED", "expired")
+        assert stock(payment) == (0, 0, 0)
+        assert set(Incident.objects.values_list("cause", flat=True)) == {"wrong_amount", "gateway_silent"}
+
+        lapse()
+        work(payment)
+        assert state(payment) == ("ABANDONED", "expired"), "it is looked at again, and nothing is sold"
+        assert payment.next_look_at is not None
+        reach_deadline(payment, after=rules.CAP + rules.LATE_FOR)
+        lapse()
+        assert work(payment).next_look_at is None
+
+    def test_a_gateway_that_fails_in_its_own_way_keeps_the_hold_up_to_the_cap(
+        self, api: APIClient, payment: Payment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: Any, **__: Any) -> None:
+            raise KeyError("status")
+
+        pay(api, payment)
+        with monkeypatch.context() as failing:
+            failing.setattr(SandboxGateway, "create_intent", fail)
+            work(payment)
+            assert state(payment) == ("PROCESSING", "paying")
+            assert payment.lease_until is None
+            Payment.objects.update(gateway_reference="pi_asked")
+            failing.setattr(SandboxGateway, "retrieve", fail)
+            reach_deadline(payment, after=rules.CAP)
+            expire(payment)
+            lapse()
+            work(payment)
+        assert state(payment) == ("ABANDONED", "expired")
+
+    def test_an_error_of_our_database_is_no_news_of_the_gateway(
+        self, api: APIClient, payment: Payment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(**_: Any) -> None:
+            raise OperationalError("the server closed the connection")
+
+        pay(api, payment)
+        with monkeypatch.context() as failing:
+            failing.setattr(processing.operations, "payment_remember_intent", fail)
+            with pytest.raises(OperationalError):
+                work(payment)
+        payment.refresh_from_db()
+        assert payment.lease_until is not None
+        heal()
+        assert state(payment) == ("SUCCESS", "validated")
+        audit()
 
     def test_a_payment_that_kills_its_workers_comes_before_staff(
         self, api: APIClient, payment: Payment, monkeypatch: pytest.MonkeyPatch
