@@ -66,11 +66,18 @@ def refund_request(
 
 
 def refund_retry(*, staff_id: int, refund_id: int) -> None:
-    """Try a refund again that the gateway refused; raise NotFound, RefundInProgress or RefundTooLarge."""
+    """Try a refund again that the gateway refused.
+
+    Raises NotFound, NotRefundable when all has gone back since, RefundInProgress, also while another refund of the
+    payment is in flight, and RefundTooLarge.
+    """
     with db.transaction():
         payment, refund = refund_operations.refund_lock(refund_id=refund_id)
         if refund.status != RefundStatus.FAILURE:
             raise rules.RefundInProgress()
+        refund_operations.check_none_in_flight(payment=payment)
+        if payment.status not in (PaymentStatus.SUCCESS, PaymentStatus.REFUNDING):
+            raise rules.NotRefundable()
         if payment.status == PaymentStatus.SUCCESS:
             if payment.refunded_minor + refund.amount_minor > payment.amount_minor:
                 raise rules.RefundTooLarge()

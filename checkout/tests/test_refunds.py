@@ -245,6 +245,31 @@ class TestUnknown:
         assert (paid.status, paid.refunded_minor) == ("REFUNDED", 3000)
         audit()
 
+    def test_none_is_tried_again_beside_another_or_after_all_went_back(
+        self, staff: APIClient, paid: Payment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as refusing:
+            refusing.setattr(SandboxGateway, "refund", lambda *_, **__: rules.Refunded(outcome="failed"))
+            refund(staff, paid, amount="10.00")
+            heal()
+        refused = Refund.objects.get()
+        again = {"staff_id": refused.requested_by_id or 0, "refund_id": refused.pk}
+        refund(staff, paid, amount="5.00")
+        with pytest.raises(rules.RefundInProgress):
+            services.refund_retry(**again)
+        heal()
+        refund(staff, paid)
+        heal()
+        paid.refresh_from_db()
+        assert paid.status == "REFUNDED"
+
+        with pytest.raises(rules.NotRefundable):
+            services.refund_retry(**again)
+        refused.refresh_from_db()
+        assert refused.status == "FAILURE"
+        assert paid_back(paid) == 3000
+        audit()
+
     def test_two_workers_pay_back_once(self, staff: APIClient, paid: Payment) -> None:
         refund(staff, paid)
         pk = Refund.objects.get().pk
