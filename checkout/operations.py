@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
-from django.db.models import F, Model, Q
+from django.db.models import F, Model, Q, QuerySet
 from django.db.models.functions import Coalesce
 
 from checkout import projections, rules, selectors, sql
@@ -20,7 +20,7 @@ from checkout.models import CounterSale, Incident, OrderRecord, Payment, Receipt
 from checkout.order_rules import OrderDeed
 from checkout.rules import Outcome, PaymentStatus
 from overlord.kernel import db
-from overlord.kernel.errors import NotFound
+from overlord.kernel.errors import Busy, NotFound
 from overlord.kernel.queues import Queue, enqueue
 from overlord.kernel.steps import step_log_after_commit
 from tickets import operations as tickets
@@ -246,10 +246,22 @@ def payment_set_refunded(*, payment: Payment, refunded_minor: int) -> None:
 def payments_follow(*, order_id: int, guest_id: int, buyer_id: int) -> None:
     """Give the payments of a guest's order to an account, unless one is being made or has been."""
     db.transaction_required()
+    _payments_to_follow(order_id, guest_id).update(buyer_id=buyer_id, version=F("version") + 1)
+
+
+def check_payments_followed(*, order_id: int, guest_id: int) -> None:
+    """Raise Busy when the guest made a payment of a locked order after `payments_follow` had looked.
+
+    Payments are locked before their order, so that this one can follow in the next attempt only.
+    """
+    db.transaction_required()
+    if _payments_to_follow(order_id, guest_id).exists():
+        raise Busy()
+
+
+def _payments_to_follow(order_id: int, guest_id: int) -> QuerySet[Payment]:
     at_rest = (PaymentStatus.NOT_STARTED, PaymentStatus.FAILURE)
-    Payment.objects.filter(reservation_id=order_id, buyer_id=guest_id, status__in=at_rest).update(
-        buyer_id=buyer_id, version=F("version") + 1
-    )
+    return Payment.objects.filter(reservation_id=order_id, buyer_id=guest_id, status__in=at_rest)
 
 
 def payment_remove(*, payment: Payment) -> None:

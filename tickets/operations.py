@@ -48,7 +48,10 @@ def order_lock(*, order_id: int) -> list[Reservation]:
 
 def order_lock_with(*, reservation_id: int, buyer_id: int) -> list[Reservation]:
     """Lock the order of one of the buyer's reservations, as `order_lock` does; raise NotFound."""
-    return _order_locked(sql.ORDER_LOCK_WITH, reservation=reservation_id, buyer=buyer_id)
+    order = _order_locked(sql.ORDER_LOCK_WITH, reservation=reservation_id, buyer=buyer_id)
+    if order[0].buyer_id != buyer_id:  # it has followed to an account while its lock was waited for
+        raise NotFound()
+    return order
 
 
 def _order_locked(text: str, **params: int) -> list[Reservation]:

@@ -22,8 +22,9 @@ def orders_follow(*, guest_id: int, buyer_id: int) -> None:
 def order_follow(*, guest_id: int, buyer_id: int, reservation_id: int) -> None:
     """Give an unpaid order of a guest to the account that the guest logged in to. Its end stays the same.
 
-    Raise NotFound when it is not the guest's, PaymentInProgress, ReservationEnded, AlreadyValidated, and
-    AlreadyReserved when the account holds tickets of one of its types already.
+    Raise NotFound when it is not the guest's, PaymentInProgress, ReservationEnded, AlreadyValidated,
+    AlreadyReserved when the account holds tickets of one of its types already, and Busy when the guest makes a
+    payment of it at the same time.
     """
     with db.transaction():
         order_id = selectors.order_id_of(buyer_id=guest_id, reservation_id=reservation_id)
@@ -32,3 +33,4 @@ def order_follow(*, guest_id: int, buyer_id: int, reservation_id: int) -> None:
         parties = {"guest_id": guest_id, "buyer_id": buyer_id}
         operations.payments_follow(order_id=order_id, **parties)
         tickets.order_follow(order_id=order_id, now=db.now(), **parties)
+        operations.check_payments_followed(order_id=order_id, guest_id=guest_id)

@@ -1,21 +1,25 @@
 """A payment of an order beside what changes, releases or expires a part of it. One of the two comes first."""
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
-from checkout import services
+from checkout import operations, services
 from checkout.models import Payment
 from checkout.tests.paying import audit, charges, heal, lines, states, work
 from overlord.accounts.models import User
+from overlord.kernel.errors import Busy, NotFound
 from tests.threads import together
+from tickets import operations as tickets_operations
 from tickets import order_services
 from tickets import services as tickets
 from tickets.admission.models import Ticket
 from tickets.models import Inventory, Reservation, TicketType
 from tickets.order_services import Wanted
+from tickets.tests.reserving import claim, waiting_for_a_lock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -147,3 +151,72 @@ def test_two_late_orders_for_the_last_tickets_seat_one_whole(start: Callable[...
         [{"validated"}, {"expired"}],
     )
     audit()
+
+
+class TestFollowing:
+    """A guest's order follows to an account while another tab of the guest makes its payment."""
+
+    @pytest.fixture
+    def order(self, guest: User, ticket_type_make: Callable[..., TicketType]) -> Reservation:
+        claimed = claim(guest.pk, ticket_type_make())
+        return Reservation.objects.get(pk=claimed.reservation["id"])
+
+    @pytest.fixture
+    def guest(self, user_make: Callable[..., User]) -> User:
+        return user_make(is_guest=True, email="")
+
+    def _race(
+        self, order: Reservation, account: User, monkeypatch: pytest.MonkeyPatch, *, first: tuple[object, str]
+    ) -> tuple[object, object]:
+        """Let `first` wait before its commit until the other of the two waits for it; return their results."""
+        owner, step = first
+        original, done = getattr(owner, step), threading.Event()
+        guest_id = order.buyer_id
+
+        def uncommitted(**given: object) -> object:
+            result = original(**given)
+            done.set()
+            waiting_for_a_lock(1)
+            return result
+
+        def make() -> object:
+            return services.payment_create(buyer_id=guest_id, reservation_id=order.pk, gateway="sandbox")[1]
+
+        def follow() -> None:
+            services.order_follow(guest_id=guest_id, buyer_id=account.pk, reservation_id=order.pk)
+
+        makes_first = step == "payment_open"
+        with monkeypatch.context() as racing:
+            racing.setattr(owner, step, uncommitted)
+            made, followed = together(
+                make if makes_first else lambda: done.wait(30) and make(),
+                follow if not makes_first else lambda: done.wait(30) and follow(),
+            )
+        return made, followed
+
+    def test_a_payment_made_meanwhile_follows_in_the_next_attempt(
+        self, order: Reservation, buyer: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        guest_id = order.buyer_id
+        made, followed = self._race(order, buyer, monkeypatch, first=(operations, "payment_open"))
+
+        assert (made, type(followed)) == (True, Busy)
+        order.refresh_from_db()
+        payment = Payment.objects.get()
+        assert (order.buyer_id, payment.buyer_id) == (guest_id, guest_id)
+
+        services.orders_follow(guest_id=guest_id, buyer_id=buyer.pk)
+        order.refresh_from_db()
+        payment.refresh_from_db()
+        assert (order.buyer_id, payment.buyer_id) == (buyer.pk, buyer.pk)
+        services.payment_pay(buyer_id=buyer.pk, payment_id=payment.pk, token="ok")
+        assert work(payment).status == "SUCCESS"
+        audit()
+
+    def test_the_guest_makes_none_of_an_order_that_has_followed(
+        self, order: Reservation, buyer: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made, followed = self._race(order, buyer, monkeypatch, first=(tickets_operations, "order_follow"))
+
+        assert (type(made), followed) == (NotFound, None)
+        assert not Payment.objects.exists()
