@@ -14,10 +14,27 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import redis
 import redis.asyncio
+from redis.connection import SSLConnection
+from redis.sentinel import SentinelManagedConnection
 
 SENTINEL, SENTINEL_BY_TLS = "sentinel", "rediss+sentinel"
 SENTINEL_PORT = 26379
 SENTINEL_SECONDS = 0.3  # for each Sentinel that is asked
+
+
+class _Connection(SentinelManagedConnection):
+    """A connection to the primary that Sentinels name. It closes when an answer cannot be read.
+
+    redis-py leaves it open. Then the answer arrives later, and the next command takes it for its own
+    (redis-py #4292).
+    """
+
+    def read_response(self, *arguments: Any, **options: Any) -> Any:
+        return super().read_response(*arguments, **{"disconnect_on_error": True, **options})
+
+
+class _TlsConnection(_Connection, SSLConnection):
+    """The same by TLS."""
 
 
 def hosts_of(netloc: str) -> tuple[tuple[str, int], ...]:
@@ -61,7 +78,12 @@ class RedisAddress:
         if not self._has_sentinels:
             return redis.Redis.from_url(self.url, **options)
         sentinel = redis.Sentinel(self._hosts, sentinel_kwargs=self._sentinel_options)
-        made: redis.Redis = sentinel.master_for(self._master_name, **self._options, **options)
+        made: redis.Redis = sentinel.master_for(
+            self._master_name,
+            connection_class=_TlsConnection if self._tls else _Connection,
+            **self._options,
+            **options,
+        )
         return made
 
     def async_client(self, **options: Any) -> redis.asyncio.Redis:

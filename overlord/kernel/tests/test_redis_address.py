@@ -205,6 +205,22 @@ def test_each_client_follows_the_primary(watched: Watched, settings: Any) -> Non
             forget()
 
 
+def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_one(
+    watched: Watched, settings_of: Callable[..., None]
+) -> None:
+    settings_of(REDIS_URL=watched.url, REDIS_BROKER_URL=watched.url)
+    ours = redis_client.connection()
+    eventually(lambda: worked(lambda: ours.set("name", "Ada")))
+    ask(watched.primary(), lambda it: it.client_pause(60_000, all=False))  # writes wait, reads are answered
+    try:
+        with pytest.raises(redis.TimeoutError):
+            ours.incr("number")
+        assert ours.get("name") == "Ada"
+    finally:
+        ask(watched.primary(), lambda it: it.client_unpause())
+        redis_address.client_close(ours)
+
+
 @pytest.fixture(scope="module")
 def watched_by_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
     """Return a function that gives the address of Sentinels with these options.
