@@ -58,13 +58,22 @@ class _Committing:
         try:
             result = execute(*arguments)
         except InternalError as error:
-            if not isinstance(error.__cause__, ReadOnlySqlTransaction):
+            if not _by_standby(error):
                 raise
             self.db.connection.close()  # the next request asks for the primary anew
             raise OperationalError("This server became a standby.") from error
         if not self.db.in_atomic_block:
             self.db.commit_verify()
         return result
+
+
+def _by_standby(error: InternalError) -> bool:
+    """Return whether a standby refused to write.
+
+    A server that becomes one during a statement reports an internal error, which only its text tells apart.
+    """
+    cause = error.__cause__
+    return isinstance(cause, ReadOnlySqlTransaction) or "during recovery" in str(cause)
 
 
 class Cursor(_Committing, CursorWrapper):

@@ -8,7 +8,7 @@ import psycopg2
 import psycopg2.extensions
 import pytest
 from django.core.signals import request_started
-from django.db import OperationalError, connection
+from django.db import InternalError, OperationalError, connection
 
 from overlord.kernel import connection_pool, db
 from overlord.kernel.connection_pool import ConnectionPool
@@ -16,6 +16,11 @@ from overlord.kernel.postgresql import base as postgresql
 from overlord.kernel.postgresql.reachability import RETRY_SECONDS, SLOW_SECONDS, Reachability
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+# PostgreSQL's words when it needs a transaction's number and is a standby by then.
+BECOMES_STANDBY = """
+DO $$ BEGIN RAISE 'cannot assign TransactionIds during recovery' USING ERRCODE = 'internal_error'; END $$
+"""
 
 
 def terminate(pid: int) -> None:
@@ -73,6 +78,22 @@ def test_a_server_that_became_a_standby_is_left(in_transaction: bool) -> None:
     begin_request()
     assert backend_pid() != before
     db.statement(write, ())
+
+
+def test_a_server_that_becomes_a_standby_during_a_statement_is_left() -> None:
+    before = backend_pid()
+    with pytest.raises(OperationalError, match="became a standby"):
+        db.rows(BECOMES_STANDBY)
+    begin_request()
+    assert backend_pid() != before
+
+
+def test_other_internal_errors_stay_what_they_are() -> None:
+    before = backend_pid()
+    with pytest.raises(InternalError):
+        db.rows(BECOMES_STANDBY.replace("during recovery", "by mistake"))
+    begin_request()
+    assert backend_pid() == before
 
 
 def test_a_connection_that_works_is_kept() -> None:
