@@ -42,14 +42,14 @@ def request(method: str, path: str, *, token: str | None = None, body: str | Non
 class _Connection:
     """A connection and its request in flight. `due` is when the request should have been sent."""
 
-    def __init__(self, port: int) -> None:
-        self.port = port
+    def __init__(self, host: str, port: int) -> None:
+        self.host, self.port = host, port
         self.received = b""
         self.due = 0.0
         self.connect()
 
     def connect(self) -> None:
-        self.socket = socket.create_connection((HOST, self.port), timeout=GIVE_UP)
+        self.socket = socket.create_connection((self.host, self.port), timeout=GIVE_UP)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def ask(self, data: bytes, due: float) -> None:
@@ -78,8 +78,8 @@ class _Connection:
 class Load:
     """Connections to one server, open as long as this object lives."""
 
-    def __init__(self, port: int, connections: int) -> None:
-        self._connections = [_Connection(port) for _ in range(connections)]
+    def __init__(self, port: int, connections: int, *, host: str = HOST) -> None:
+        self._connections = [_Connection(host, port) for _ in range(connections)]
         self._selector = selectors.DefaultSelector()
         for line in self._connections:
             self._selector.register(line.socket, selectors.EVENT_READ, line)

@@ -36,6 +36,9 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--control", choices=GUARDS, help="take a guard away: the run must lose what it promised"
     )
+    parser.add_argument(
+        "--cost", action="store_true", help="break nothing: compare the rate with that of the primary alone"
+    )
     parser.add_argument("--report", type=Path, default=REPORTS, help="the folder of the report, .cluster")
     parser.add_argument("--keep", action="store_true", help="keep the folder with the logs")
     return parser.parse_args(given)
@@ -76,6 +79,7 @@ def _run(asked: argparse.Namespace) -> int:
         programs=programs.fetched(REPORTS / "programs"),
         synchronous=asked.control != "asynchronous",
         control=asked.control or "",
+        hold_seconds=900 if asked.cost else 8,
     )
     if postgres_home.find(folder).identity != "namespace":
         say("PostgreSQL needs user namespaces here, in which root looks like an ordinary user.")
@@ -85,7 +89,7 @@ def _run(asked: argparse.Namespace) -> int:
     try:
         say(f"Starting the cluster in {folder} ...")
         stage.set_up()
-        bad = _break(stage, asked)
+        bad = _compare(stage, asked) if asked.cost else _break(stage, asked)
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C would leave machines behind
@@ -97,12 +101,27 @@ def _run(asked: argparse.Namespace) -> int:
     return 1 if bad else 0
 
 
-def _break(stage: Stage, asked: argparse.Namespace) -> list[str]:
-    """Run, write the report, and return the failures."""
+def _compare(stage: Stage, asked: argparse.Namespace) -> list[str]:
+    """Measure what the standbys cost, write the report, and return the missed goals."""
+    _set_up_django(stage)
+    from tests.cluster import cost
+
+    found = cost.measure(stage, say)
+    (asked.report / "cost.md").write_text(found.as_text() + "\n")
+    say(found.as_text())
+    return [goal.name for goal in found.goals if not goal.met]
+
+
+def _set_up_django(stage: Stage) -> None:
     os.environ |= {**stage.env("front"), "DJANGO_SETTINGS_MODULE": "overlord.settings"}
     import django
 
     django.setup()
+
+
+def _break(stage: Stage, asked: argparse.Namespace) -> list[str]:
+    """Run, write the report, and return the failures."""
+    _set_up_django(stage)
     from tests.cluster import report
     from tests.cluster.run import Options, Run
 

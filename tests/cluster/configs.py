@@ -80,8 +80,7 @@ def dynamic(*, synchronous: bool) -> dict[str, Any]:
         "primary_start_timeout": 0,
         "primary_stop_timeout": 10,  # a primary that is cut off may else never end, and stays away
         "maximum_lag_on_failover": 1 << 20,
-        "synchronous_mode": synchronous,
-        "synchronous_mode_strict": synchronous,
+        **commits_wait(synchronous),
         "postgresql": {
             "use_pg_rewind": True,
             "use_slots": True,
@@ -99,6 +98,11 @@ def dynamic(*, synchronous: bool) -> dict[str, Any]:
             },
         },
     }
+
+
+def commits_wait(synchronous: bool) -> dict[str, bool]:
+    """Return Patroni's settings that let commits wait for a standby, also while there is none."""
+    return {"synchronous_mode": synchronous, "synchronous_mode_strict": synchronous}
 
 
 def initdb() -> list[Any]:

@@ -32,7 +32,6 @@ CONTROLS = Path(__file__).with_name("controls")
 SETTINGS = {
     "ENVIRONMENT": "development",
     "RATE_LIMITS": "off",  # all load comes from one address
-    "HOLD_SECONDS": "8",
     "COOLING_EXPIRED": "100",
     "HOLDS_PER_BUYER": "1000",
     "PAYMENT_GATEWAY": "sandbox",
@@ -48,6 +47,7 @@ class Stage:
     programs: Programs
     synchronous: bool = True
     control: str = ""
+    hold_seconds: int = 8
     password: str = field(default_factory=lambda: secrets.token_hex(12))
     processes: dict[str, Process] = field(default_factory=dict)
     skewed_port: int = 0  # none has a wrong clock
@@ -79,6 +79,7 @@ class Stage:
         return {
             **ours,
             **SETTINGS,
+            "HOLD_SECONDS": str(self.hold_seconds),
             "DATABASE_URL": self._database_url(host),
             "REDIS_URL": self.redis_url,
             "SECRET_KEY": "cluster" * 10,
@@ -313,6 +314,34 @@ class Stage:
             f"http://{address(primary)}:{configs.REST_PORT}/switchover", body={"leader": primary}, seconds=30
         )
 
+    def stand_alone(self) -> None:
+        """End the standbys, and return when commits of the primary wait for none."""
+        primary = self.primary()
+        assert primary is not None
+        self._wait_for_standby(primary, False)
+        for machine in DATABASES:
+            if machine != primary:
+                self.processes[f"patroni@{machine}"].end()
+        self.until(
+            "a primary that stands alone", lambda: [each["name"] for each in self.members()] == [primary]
+        )
+
+    def stand_together(self) -> None:
+        """Start the standbys again, and return when commits wait for one of them."""
+        for machine in DATABASES:
+            process = self.processes[f"patroni@{machine}"]
+            if not process.running:
+                process.start()
+        primary = self.primary()
+        assert primary is not None
+        self._wait_for_standby(primary, True)
+        self.until("two standbys, one of them synchronous", self.is_healthy)
+
+    def _wait_for_standby(self, primary: str, synchronous: bool) -> None:
+        self.synchronous = synchronous
+        url = f"http://{address(primary)}:{configs.REST_PORT}/config"
+        _json(url, body=configs.commits_wait(synchronous), method="PATCH")
+
     def close(self) -> None:
         """Kill everything, and remove the machines."""
         network.remove()
@@ -329,10 +358,13 @@ def on_machine(word: str, machine: str) -> str:
     return f"{name}@{machine}" if at and name.isalpha() else word
 
 
-def _json(url: str, *, body: Any = None, seconds: float = 2.0) -> dict[str, Any] | None:
+def _json(
+    url: str, *, body: Any = None, method: str | None = None, seconds: float = 2.0
+) -> dict[str, Any] | None:
     """Return the JSON that a server of the cluster answers with; None when it does not."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data=data, headers={"Content-Type": "application/json"})  # noqa: S310
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(url, data=data, headers=headers, method=method)  # noqa: S310
     try:
         with urllib.request.urlopen(request, timeout=seconds) as answer:  # noqa: S310
             found: dict[str, Any] = json.loads(answer.read())
