@@ -328,7 +328,7 @@ def inventories_lock(*, event_id: int) -> dict[int, Left]:
     db.transaction_required()
     return {
         row["ticket_type"]: Left(tickets=row["tickets"], line_first=row["line_first"])
-        for row in db.rows(sql.INVENTORIES_LOCK, [event_id])
+        for row in db.rows(sql.INVENTORIES_LOCK, {"event": event_id})
     }
 
 

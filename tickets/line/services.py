@@ -5,9 +5,10 @@ order when there are two.
 """
 
 import json
+import logging
 import secrets
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -21,6 +22,8 @@ from tickets import selectors as tickets
 from tickets.line import operations, projections, representation, rules, selectors, sql, standing
 from tickets.line.models import Entry, Line
 from tickets.line.rules import AddressInLine, EmailNotVerified, EntryState, LineClosed, Phase
+
+logger = logging.getLogger(__name__)
 
 BATCH = 500  # entries whose turn comes in one transaction
 LAPSES = 100  # given entries that one tick checks
@@ -172,32 +175,56 @@ def serve(*, event_id: int, hold: timedelta, now: datetime) -> int:
 
 
 def time_passed(*, hold: timedelta, now: datetime) -> int:
-    """Process what is due in all lines: open lobbies, draw, let holds lapse, give. Return how many were tried."""
+    """Process what is due in all lines: open lobbies, draw, let holds lapse, give. Return how many were tried.
+
+    An error in one line is logged, and the others go on.
+    """
     if not selectors.may_work(now=now):
         return 0
     for event_id in selectors.lobbies_due(now=now):
-        lobby_open(event_id=event_id, now=now)
+        with _apart("opening the lobby of event", event_id):
+            lobby_open(event_id=event_id, now=now)
     for entry_id in selectors.entries_to_lapse(now=now, most=LAPSES):
-        with db.transaction():
+        with _apart("ending what was given to entry", entry_id), db.transaction():
             operations.entry_lapse(entry_id=entry_id, now=now)
     lines = selectors.lines_at_work(now=now)
     sales = selectors.sales([line.pk for line in lines])
     tried = 0
     for line in lines:
-        opens_at = sales[line.pk].opens_at if line.pk in sales else None
-        awaits_value = bool(line.digest and line.public_name and line.public_value is None)
-        if line.phase == Phase.LOBBY and opens_at is not None and opens_at <= now and not awaits_value:
-            draw(event_id=line.pk)
-        state = standing.state_of(line)
-        if standing.is_due(line, state) and selectors.is_worth_serving(event_id=line.pk):
-            turns = serve(event_id=line.pk, hold=hold, now=now)
-            standing.tried(line, state, turns=turns)
-            tried += turns
+        with _apart("serving the line of event", line.pk):
+            tried += _line_advance(line, sale=sales.get(line.pk), hold=hold, now=now)
     return tried
 
 
+@contextmanager
+def _apart(what: str, number: int) -> Iterator[None]:
+    """Log an error of the block and go on; raise while PostgreSQL or its standby is away."""
+    try:
+        yield
+    except Exception:
+        logger.exception("The giver failed in %s %s.", what, number)
+        db.statement("SELECT", ())
+
+
+def _line_advance(line: Line, *, sale: rules.Sale | None, hold: timedelta, now: datetime) -> int:
+    """Draw a line if it is due, then give to its next; return how many were tried."""
+    opens_at = sale.opens_at if sale else None
+    awaits_value = bool(line.digest and line.public_name and line.public_value is None)
+    if line.phase == Phase.LOBBY and opens_at is not None and opens_at <= now and not awaits_value:
+        draw(event_id=line.pk)
+    state = standing.state_of(line)
+    if not standing.is_due(line, state) or not selectors.is_worth_serving(event_id=line.pk):
+        return 0
+    turns = serve(event_id=line.pk, hold=hold, now=now)
+    standing.tried(line, state, turns=turns)
+    return turns
+
+
 def serve_all(*, instants: Iterable[datetime], hold: timedelta) -> None:
-    """Process all lines at each of the instants, which come as time passes. One process at a time does so."""
+    """Process all lines at each of the instants, which come as time passes. One process at a time does so.
+
+    The instants are by the clock of PostgreSQL, as `now` is between them: a pace counts from each to the next.
+    """
     with db.advisory_lock("tickets.line") as lock:
         for now in instants:
             if lock.is_mine():

@@ -9,7 +9,7 @@ from celery import shared_task
 from celery.signals import worker_shutting_down
 from django.conf import settings
 
-from overlord.kernel import clock
+from overlord.kernel import clock, db
 from tickets.line import mails, pruning, services
 
 RUN_SECONDS = 10.0  # beat enqueues one every 5 seconds, so that the next one already waits
@@ -25,10 +25,10 @@ def _stop(**_kwargs: object) -> None:
 
 
 def _ticks() -> Iterator[datetime]:
-    """Yield the present instant twice a second, until the run is over or the worker stops."""
+    """Yield the present instant by PostgreSQL's clock twice a second, until the run is over or the worker stops."""
     until = time.monotonic() + RUN_SECONDS
     while time.monotonic() < until:
-        yield clock.now()
+        yield db.now()
         if _stopping.wait(TICK_SECONDS):
             return
 

@@ -1,0 +1,159 @@
+"""The giver: an error in one line stays there, one clock decides, and it reads what is true under its locks."""
+
+import threading
+from collections.abc import Callable
+from contextlib import nullcontext
+from datetime import timedelta
+
+import pytest
+from django.db import DatabaseError, connection
+from django.utils import timezone
+
+from overlord.kernel import db
+from tests.threads import together
+from tickets import event_operations
+from tickets import sql as tickets_sql
+from tickets.line import services, tasks
+from tickets.line.models import Entry, Line
+from tickets.line.tests.lines import HOLD, check, enter, line_make, open_sale, people, serve_all, states
+from tickets.models import Reservation, TicketType
+from tickets.tests.reserving import waiting_for_a_lock
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def lines(ticket_type_make: Callable[..., TicketType]) -> list[TicketType]:
+    """Return the types of two events. Two people wait for each when the sales open."""
+    made = [line_make(ticket_type_make, 2)[0] for _ in range(2)]
+    for ticket_type in made:
+        for buyer_id in people(2):
+            enter(ticket_type, buyer_id)
+    open_sale(made)
+    return made
+
+
+class TestErrors:
+    @pytest.fixture
+    def broken(self, lines: list[TicketType]) -> TicketType:
+        """Return the type of the first line, of which a wish cannot be read."""
+        services.draw(event_id=lines[0].event_id)
+        Entry.objects.filter(line_id=lines[0].event_id).update(choices=5)
+        return lines[0]
+
+    def test_an_error_in_one_line_is_logged_and_the_lines_behind_it_go_on(
+        self, lines: list[TicketType], broken: TicketType, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        serve_all(broken)
+
+        assert [states(each.event_id) for each in lines] == [["waiting"] * 2, ["given"] * 2]
+        assert f"serving the line of event {broken.event_id}" in caplog.text
+        assert "TypeError" in caplog.text
+
+    def test_control_it_ended_the_run(
+        self, lines: list[TicketType], broken: TicketType, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(services, "_apart", lambda *_: nullcontext())
+        with pytest.raises(TypeError):
+            serve_all(broken)
+        assert states(lines[1].event_id) == ["waiting"] * 2
+
+    def test_an_entry_that_cannot_lapse_stops_neither_others_nor_the_lines(
+        self, lines: list[TicketType], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        serve_all(lines[0])
+        due = Entry.objects.filter(state="given").order_by("pk")
+        due.update(look_by=timezone.now())
+        first = due[0]
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "ALTER TABLE line_entry ADD CONSTRAINT one_stays"
+                f" CHECK (id <> {first.pk} OR state = 'given') NOT VALID"
+            )
+        try:
+            serve_all(lines[0])
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("ALTER TABLE line_entry DROP CONSTRAINT one_stays")
+
+        assert sorted(Entry.objects.values_list("state", flat=True)) == [
+            "given",
+            "passed",
+            "passed",
+            "passed",
+        ]
+        assert Reservation.objects.get(state="held").pk == first.order_id
+        assert f"ending what was given to entry {first.pk}" in caplog.text
+        for ticket_type in lines:
+            check(ticket_type.event_id)
+
+    def test_a_server_that_is_away_ends_the_run(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        try:
+            with pytest.raises(DatabaseError), services._apart("losing the server in line", 1):
+                monkeypatch.setitem(connection.settings_dict, "HOST", "127.0.0.1")
+                monkeypatch.setitem(connection.settings_dict, "PORT", "1")
+                db.rows("SELECT pg_terminate_backend(pg_backend_pid())")
+        finally:
+            monkeypatch.undo()
+            connection.close()
+
+
+class TestClock:
+    def test_a_run_goes_by_the_clock_of_postgresql(
+        self, lines: list[TicketType], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The clock of the process is an hour slow, so the sales are not open by it."""
+        right = timezone.now
+        monkeypatch.setattr(timezone, "now", lambda: right() - timedelta(hours=1))
+        monkeypatch.setattr(tasks, "RUN_SECONDS", 0.1)
+        before = db.now()
+        tasks.serve()
+        after = db.now()
+
+        assert [states(each.event_id) for each in lines] == [["given"] * 2] * 2
+        assert all(before <= each.turn_at <= after for each in Entry.objects.all() if each.turn_at)
+        assert all(before <= each.moved_at <= after for each in Line.objects.all() if each.moved_at)
+
+
+# It read whether a type is hidden in the statement that waits for the lock.
+FORMER_LOCK = """
+SELECT i.ticket_type_id AS ticket_type, i.line_first,
+       CASE WHEN t.hidden OR i.paused OR i.opens_at > clock_timestamp() OR i.closes_at <= clock_timestamp() THEN 0
+            ELSE i.capacity - i.held - i.sold END AS tickets
+  FROM tickets_inventory i JOIN tickets_tickettype t ON t.id = i.ticket_type_id
+ WHERE t.event_id = %(event)s
+ ORDER BY i.ticket_type_id FOR NO KEY UPDATE OF i
+"""
+
+
+class TestHiding:
+    """Staff hide a type while the giver waits for its inventory."""
+
+    def _race(self, ticket_type: TicketType) -> None:
+        services.draw(event_id=ticket_type.event_id)
+        is_hidden = threading.Event()
+
+        def hide() -> None:
+            with db.transaction():
+                event_operations.inventories_lock(event_id=ticket_type.event_id)
+                TicketType.objects.filter(pk=ticket_type.pk).update(hidden=True)
+                is_hidden.set()
+                waiting_for_a_lock(1)
+
+        def give() -> None:
+            assert is_hidden.wait(timeout=60)
+            services.serve(event_id=ticket_type.event_id, hold=HOLD, now=timezone.now())
+
+        assert together(hide, give) == [None, None]
+
+    def test_nobody_is_given_what_was_hidden_meanwhile(self, lines: list[TicketType]) -> None:
+        self._race(lines[0])
+        assert states(lines[0].event_id) == ["waiting"] * 2
+        assert not Reservation.objects.exists()
+
+    def test_control_the_former_lock_gave_it(
+        self, lines: list[TicketType], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tickets_sql, "INVENTORIES_LOCK", FORMER_LOCK)
+        self._race(lines[0])
+        assert states(lines[0].event_id) == ["given"] * 2
