@@ -9,6 +9,7 @@ from django.http import HttpRequest, JsonResponse
 from redis import RedisError
 
 from overlord.kernel import database_check, db, queue_health, redis_client
+from overlord.kernel.methods import allow
 from overlord.kernel.postgresql.standby import standby
 from overlord.kernel.queues import Queue
 
@@ -16,16 +17,19 @@ NEEDED_QUEUES = (Queue.LIVE, Queue.EXPIRY, Queue.PAYMENTS)  # without the others
 ROOM = "live:room:*"  # of each live process: 1 while it can take another socket (realtime/store.py)
 
 
+@allow("GET")
 def livez(_request: HttpRequest) -> JsonResponse:
     """Answer 200: this process answers."""
     return JsonResponse({"status": "ok"})
 
 
+@allow("GET")
 def readyz_self(_request: HttpRequest) -> JsonResponse:
     """Answer 200 when this process can sell, or 503: its connection to PostgreSQL is all that it needs."""
     return _answer([] if _database_answers() else ["database"])
 
 
+@allow("GET")
 def readyz(_request: HttpRequest) -> JsonResponse:
     """Answer 200, or 503 with the names of what is missing.
 

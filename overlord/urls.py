@@ -44,8 +44,11 @@ widget_translations = shared(seconds=3600, cache_control=None)(
 translations = shared(seconds=3600, cache_control=None)(
     cache_control(max_age=3600)(languages.scripts_catalogue)
 )
-# Its scripts are files. It has a style within it, which is the library's own.
-api_docs = csp_update({"style-src": [UNSAFE_INLINE]})(SpectacularSwaggerSplitView.as_view(url_name="schema"))
+# Its scripts are files. It has a style within it, which is the library's own. It refuses OPTIONS: its template
+# cannot show what DRF would answer.
+api_docs = csp_update({"style-src": [UNSAFE_INLINE]})(
+    SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names=["get", "head"])
+)
 
 pages = [
     path("", tickets.home, name="home"),

@@ -5,17 +5,22 @@ takes a body that comes in chunks for an empty one, since it has no Content-Leng
 before the body was read (401, 404), Granian closes the connection, and the front server loses the answer.
 """
 
+import codecs
 import re
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any
 
+from django.utils.http import parse_header_parameters
+
 from overlord.kernel.problems import CONTENT_TYPE, problem
 from overlord.kernel.rendering import dumps
 
 LARGEST_BODY = 1_000_000  # bytes; the front server has the same limits
 LARGEST_UPLOAD = 12_000_000  # with room for what is around a picture of 10 MB
+# As `codecs` names them. With some others that Python knows, such as `hex`, Django fails before it handles errors.
+CHARSETS = {"utf-8", "ascii", "iso8859-1", "cp1252"}
 UPLOADS = re.compile(r"/office/(events/[0-9]+/picture|look/logo)/?")
 
 Environ = dict[str, Any]
@@ -30,6 +35,10 @@ class RequestBodyReader:
         self._application = application
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if not _is_readable(environ.get("CONTENT_TYPE", "")):
+            sentence = "The server does not read this type of body, or not in this charset. Use UTF-8."
+            status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+            return _refuse(start_response, status, "unsupported_media_type", sentence)
         length = int(environ.get("CONTENT_LENGTH") or 0)
         in_chunks = environ.pop("HTTP_TRANSFER_ENCODING", None) is not None
         if not length and not in_chunks:
@@ -46,6 +55,20 @@ class RequestBodyReader:
         environ["wsgi.input"] = BytesIO(body)
         environ["CONTENT_LENGTH"] = str(len(body))
         return self._application(environ, start_response)
+
+
+def _is_readable(content_type: str) -> bool:
+    """Return whether Django can read a Content-Type and its charset. A charset that nobody knows counts as none."""
+    try:
+        charset = parse_header_parameters(content_type)[1].get("charset")
+    except (LookupError, ValueError):
+        return False
+    try:
+        return charset is None or codecs.lookup(charset).name in CHARSETS
+    except LookupError:
+        return True
+    except ValueError:
+        return False
 
 
 def _refuse(start_response: StartResponse, status: HTTPStatus, code: str, sentence: str) -> list[bytes]:

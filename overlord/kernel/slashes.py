@@ -3,17 +3,20 @@
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
+from django.urls import is_valid_path
 
 
 class TrailingSlashMiddleware:
     """Routes `/event/events` as `/event/events/`, for every method. (A redirect would drop the body of a POST.)
-    Paths of files keep their form."""
+
+    The route of a name with a dot, as files have it, ends with a slash or does not: it is asked for both.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        path = request.path_info
-        if not path.endswith("/") and "." not in path.rpartition("/")[2]:
-            request.path_info = path + "/"
+        bare = request.path_info.removesuffix("/")
+        is_file = "." in bare.rpartition("/")[2] and is_valid_path(bare)
+        request.path_info = bare if is_file else bare + "/"
         return self.get_response(request)

@@ -1,5 +1,7 @@
 """How errors, paths and JSON reach a client."""
 
+import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,9 +12,12 @@ from rest_framework import exceptions as drf
 from rest_framework.test import APIClient
 
 from overlord import health
+from overlord.accounts.models import User
 from overlord.kernel import errors, problems, redis_client, rendering
 from overlord.kernel.origin import is_same_origin
 from overlord.shop import error_pages
+from overlord.wsgi import application
+from tickets.models import TicketType
 
 
 def answer(error: Exception) -> Any:
@@ -79,12 +84,36 @@ class TestPaths:
         response = Client().get("/nothing/here")
         assert (response.status_code, response["Content-Type"]) == (404, "application/problem+json")
 
-    @pytest.mark.parametrize("path", ["/event/events", "/event/events/"])
+    @pytest.mark.parametrize(
+        "path", ["/", "/event/events", "/api/asyncapi.yaml", "/robots.txt", "/translations/de.json"]
+    )
     def test_both_forms_are_served(self, path: str) -> None:
-        assert APIClient().get(path).status_code == 200
+        for form in (path, path.rstrip("/") + "/"):
+            assert APIClient().get(form).status_code == 200
 
-    def test_the_wrong_method_is_405(self) -> None:
-        assert APIClient().put("/event/events", {}).status_code == 405
+    @pytest.mark.parametrize("name", ["attendees.csv", "attendees.xlsx", "codes.csv"])
+    def test_files_of_the_box_office_are_served_in_both_forms(
+        self, name: str, ticket_type: TicketType, user_make: Callable[..., User]
+    ) -> None:
+        client = Client()
+        client.force_login(user_make(is_staff=True, is_superuser=True))
+        for form in (name, f"{name}/"):
+            answer = client.get(f"/office/events/{ticket_type.event_id}/{form}")
+            assert (answer.status_code, answer.getvalue() != b"") == (200, True)
+
+    def test_an_unknown_name_with_a_dot_is_not_found_in_both_forms(self) -> None:
+        assert [Client().get(path).status_code for path in ("/no.thing", "/no.thing/")] == [404, 404]
+
+    @pytest.mark.parametrize("path", ["/event/events", "/livez", "/readyz", "/readyz/self", "/api/docs"])
+    @pytest.mark.parametrize("method", ["PUT", "POST", "TRACE"])
+    def test_the_wrong_method_is_405_with_those_that_are_right(self, path: str, method: str) -> None:
+        answer = Client(enforce_csrf_checks=True).generic(method, path)
+        assert (answer.status_code, answer["Content-Type"]) == (405, "application/problem+json")
+        assert answer["Allow"].startswith("GET, HEAD")
+
+    def test_the_documentation_refuses_options(self) -> None:
+        answer = Client().options("/api/docs/")
+        assert (answer.status_code, answer["Allow"]) == (405, "GET, HEAD")
 
     def test_livez_answers_while_the_process_lives(self) -> None:
         assert Client().get("/livez").json() == {"status": "ok"}
@@ -116,6 +145,47 @@ class TestPaths:
         monkeypatch.setattr(health.connection, "cursor", _no_database)
         response = Client().get("/readyz/self/")
         assert (response.status_code, response.json()["missing"]) == (503, ["database"])
+
+
+FORMS = {
+    "application/x-www-form-urlencoded": b"username=a%40b%ff&a=-",
+    "multipart/form-data; boundary=x": (
+        b'--x\r\nContent-Disposition: form-data; name="username"\r\n\r\na-b%\xff\r\n--x--\r\n'
+    ),
+    "application/json": b"{}",
+}
+
+
+def _sent(content_type: str, body: bytes) -> tuple[int, dict[str, Any]]:
+    """Send a body as a server does, to all that comes before Django too. Return the status and the problem."""
+    environ = RequestFactory().generic("POST", "/api-auth/login/?q=%ff-a", body).environ
+    environ["CONTENT_TYPE"] = content_type
+    statuses: list[str] = []
+    answer = b"".join(application(environ, lambda status, _headers, _=None: statuses.append(status)))
+    return int(statuses[0].split()[0]), json.loads(answer)
+
+
+@pytest.mark.django_db
+class TestContentTypes:
+    @pytest.mark.parametrize("form", FORMS)
+    @pytest.mark.parametrize("charset", ["punycode", "idna", "hex", "rot13", "undefined", "utf-16", "utf-7"])
+    def test_a_charset_that_is_not_read_is_refused(self, form: str, charset: str) -> None:
+        status, problem = _sent(f"{form}; charset={charset}", FORMS[form])
+        assert (status, problem["code"]) == (415, "unsupported_media_type")
+
+    @pytest.mark.parametrize("form", FORMS)
+    @pytest.mark.parametrize(
+        "charset", ["utf-8", '"UTF8"', "us-ascii", "ISO-8859-1", "windows-1252", "x-none", ""]
+    )
+    def test_others_are_read(self, form: str, charset: str) -> None:
+        status, problem = _sent(f"{form}; charset={charset}", FORMS[form])
+        assert (status, problem["code"]) == (400, "invalid")
+        assert "password" in problem["errors"]
+
+    @pytest.mark.parametrize("parameter", ["charset*=nope''%41", "a*=hex''%41", "a*=nope''%41"])
+    def test_a_parameter_that_cannot_be_decoded_is_no_server_error(self, parameter: str) -> None:
+        status, problem = _sent(f"application/json; {parameter}", b"{}")
+        assert (status, problem["status"]) in [(400, 400), (415, 415)]
 
 
 class TestJson:
