@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group
 from django.http import HttpRequest
 
 from overlord.accounts import selectors
-from overlord.accounts.forms import AdminAddUserForm, AdminLoginForm
+from overlord.accounts.forms import AdminAddUserForm, AdminLoginForm, AdminUserForm
 from overlord.accounts.models import User
 
 admin.site.login_form = AdminLoginForm
@@ -20,6 +20,12 @@ RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin):
+    form = AdminUserForm
+    fieldsets = (
+        *(DjangoUserAdmin.fieldsets or ()),
+        (None, {"fields": ("version",)}),
+    )
+    readonly_fields = ("last_login",)
     add_form = AdminAddUserForm
     add_fieldsets = (
         (
@@ -52,8 +58,17 @@ class UserAdmin(DjangoUserAdmin):
         is_own = obj is not None and obj.pk == request.user.pk
         return not is_own and _may(request, obj) and super().has_delete_permission(request, obj)
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> User | None:
+        """Return the user; lock the row when a form about it was sent, so that nobody changes it meanwhile."""
+        user: User | None = super().get_object(request, object_id, from_field)
+        match = request.resolver_match
+        is_sent = request.method == "POST" and match and match.url_name == "accounts_user_change"
+        if user is None or not is_sent:
+            return user
+        return User.objects.select_for_update(no_key=True).filter(pk=user.pk).first()
+
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
-        """Write only the fields that were changed, so that an old form does not undo what happened since."""
+        """Write only the fields that were changed."""
         if not change:
             super().save_model(request, obj, form, change)
             return

@@ -4,10 +4,15 @@ from typing import Any
 
 from django import forms
 from django.contrib.admin.forms import AdminAuthenticationForm
-from django.contrib.auth.forms import AdminUserCreationForm, AuthenticationForm, UsernameField
+from django.contrib.auth.forms import (
+    AdminUserCreationForm,
+    AuthenticationForm,
+    UserChangeForm,
+    UsernameField,
+)
 from django.utils.translation import gettext_lazy as _
 
-from overlord.accounts import passwords
+from overlord.accounts import passwords, selectors
 from overlord.accounts.models import User
 
 EMAIL_LENGTH = 254
@@ -56,3 +61,23 @@ class AdminAddUserForm(AdminUserCreationForm):
         """Leave the check for a taken name to the model, which compares as the database does."""
         username: str = self.cleaned_data["username"]
         return username
+
+
+class AdminUserForm(UserChangeForm):
+    """The admin's form of a user. It carries what it was made from, so that an outdated form is refused."""
+
+    version = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._version_now = selectors.account_version(self.instance)
+        self.initial["version"] = self._version_now
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if cleaned.get("version") != self._version_now:
+            raise forms.ValidationError(
+                _("Somebody else has changed this user. Reload the page, and make your changes again."),
+                code="outdated",
+            )
+        return cleaned

@@ -87,6 +87,7 @@ class User(AbstractUser):
     login_epoch = models.PositiveIntegerField(default=0, db_default=0, editable=False)
 
     objects: ClassVar[UserManager] = UserManager()
+    _saves_password_alone = False
 
     class Meta:
         permissions = [
@@ -162,7 +163,26 @@ class User(AbstractUser):
         """Set the password; raise ValidationError for one that no log-in accepts."""
         refuse_too_long(raw_password)
         super().set_password(raw_password)
+        self._password_is_set()
+
+    def set_unusable_password(self) -> None:
+        super().set_unusable_password()
+        self._password_is_set()
+
+    def _password_is_set(self) -> None:
         self.login_epoch += 1  # as the database does when this is saved
+        self._saves_password_alone = not self._state.adding
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """Save; of a user that exists save the password alone after it was set.
+
+        Django's forms and commands for passwords save all that they have read. That would undo what happened since:
+        the end of somebody's access, an erasure.
+        """
+        if self._saves_password_alone and options.get("update_fields") is None:
+            options["update_fields"] = ["password", "login_epoch"]
+        super().save(*args, **options)
+        self._saves_password_alone = False
 
     def check_password(self, raw_password: str | None) -> bool:
         """Check the password, and replace an outdated hash, which ends nothing: the password is the same."""

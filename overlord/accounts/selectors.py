@@ -171,15 +171,27 @@ def _names(permissions: Iterable[Permission]) -> frozenset[str]:
 
 def access_version(*, user_id: int) -> str:
     """Return a text that changes with whatever gives a user rights: a form carries it."""
-    user = User.objects.get(pk=user_id)
-    said = [
+    return _version(_access(User.objects.get(pk=user_id)))
+
+
+def account_version(user: User) -> str:
+    """Return a text that changes with whatever the admin's form of a user shows: the form carries it."""
+    shown = [user.username, user.first_name, user.last_name, user.email, user.is_active, user.date_joined]
+    return _version([*shown, *_access(user)])
+
+
+def _access(user: User) -> list[Any]:
+    return [
         user.is_staff,
         user.is_superuser,
         *sorted(user.groups.values_list("pk", flat=True)),
         "own",
         *sorted(user.user_permissions.values_list("pk", flat=True)),
     ]
-    return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
+
+
+def _version(values: list[Any]) -> str:
+    return hashlib.sha256(repr(values).encode()).hexdigest()[:16]
 
 
 def invitations() -> list[StaffInvitation]:

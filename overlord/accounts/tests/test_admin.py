@@ -1,12 +1,16 @@
 """Accounts in the admin: who may give rights to whom, and the answers of odd addresses."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, Permission
 from django.test import Client
+from django.utils import timezone
 
+from overlord.accounts import selectors, staff_services
+from overlord.accounts.admin import UserAdmin
 from overlord.accounts.models import User
 from tests.clients import permit
 
@@ -34,7 +38,8 @@ def change(client: Client, user: User, **fields: Any) -> Any:
         "date_joined_0": f"{user.date_joined:%Y-%m-%d}",
         "date_joined_1": f"{user.date_joined:%H:%M:%S}",
     }
-    return client.post(f"/admin/accounts/user/{user.pk}/change/", {**sent, **joined, **fields})
+    version = {"version": selectors.account_version(User.objects.get(pk=user.pk))}
+    return client.post(f"/admin/accounts/user/{user.pk}/change/", {**sent, **joined, **version, **fields})
 
 
 def test_a_clerk_changes_names_and_gives_no_rights(clerk: Client, buyer: User) -> None:
@@ -101,6 +106,59 @@ def test_a_superuser_gives_rights(root: User, buyer: User) -> None:
     assert change(client, buyer, is_staff="on").status_code == 302
     buyer.refresh_from_db()
     assert buyer.is_staff
+
+
+class TestAnOutdatedForm:
+    """Somebody ends an organiser's access while another edits the account in the admin."""
+
+    @pytest.fixture
+    def browser(self, root: User) -> Client:
+        client = Client()
+        client.force_login(root)
+        return client
+
+    @pytest.fixture
+    def organiser(self, user_make: Callable[..., User]) -> User:
+        user = user_make(is_staff=True)
+        user.groups.add(Group.objects.create(name="Organisers"))
+        return user
+
+    def end(self, user: User, by: User) -> None:
+        before = selectors.access_version(user_id=user.pk)
+        staff_services.access_end(actor_id=by.pk, user_id=user.pk, before=before, now=timezone.now())
+
+    def sent(self, user: User, page: str) -> dict[str, Any]:
+        found = re.search(r'name="version" value="(\w+)"', page)
+        assert found is not None
+        return {"version": found[1], "is_staff": "on", "groups": [each.pk for each in user.groups.all()]}
+
+    def test_gives_no_access_back(self, browser: Client, organiser: User, root: User) -> None:
+        page = browser.get(f"/admin/accounts/user/{organiser.pk}/change/").content.decode()
+        sent = self.sent(organiser, page)
+        self.end(organiser, root)
+        answer = change(browser, organiser, first_name="Ada", **sent)
+        assert "Somebody else has changed this user" in answer.content.decode()
+        organiser.refresh_from_db()
+        assert (organiser.first_name, organiser.is_staff, organiser.groups.count()) == ("", False, 0)
+
+    def test_up_to_date_it_changes_what_it_says(self, browser: Client, organiser: User) -> None:
+        page = browser.get(f"/admin/accounts/user/{organiser.pk}/change/").content.decode()
+        assert change(browser, organiser, first_name="Ada", **self.sent(organiser, page)).status_code == 302
+        organiser.refresh_from_db()
+        assert (organiser.first_name, organiser.is_staff, organiser.groups.count()) == ("Ada", True, 1)
+
+    @pytest.mark.parametrize("usable", ["true", "false"])
+    def test_a_new_password_gives_no_access_back(self, organiser: User, root: User, usable: str) -> None:
+        form = UserAdmin.change_password_form(
+            User.objects.get(pk=organiser.pk),
+            {"usable_password": usable, "password1": "another battery", "password2": "another battery"},
+        )
+        assert form.is_valid(), form.errors
+        self.end(organiser, root)
+        form.save()
+        organiser.refresh_from_db()
+        assert not organiser.is_staff
+        assert organiser.check_password("another battery") == (usable == "true")
 
 
 @pytest.mark.parametrize(

@@ -341,7 +341,7 @@ class TestRights:
     def test_in_the_admin_nobody_takes_their_own_rights(self, user_make: Callable[..., User]) -> None:
         root = user_make(is_staff=True, is_superuser=True)
         sent = {"username": root.username, "email": root.email, "date_joined_0": "2026-01-01",
-                "date_joined_1": "00:00:00"}  # fmt: skip
+                "date_joined_1": "00:00:00", "version": selectors.account_version(root)}  # fmt: skip
         assert browser(root).post(f"/admin/accounts/user/{root.pk}/change/", sent).status_code == 302
         browser(root).post(f"/admin/accounts/user/{root.pk}/delete/", {"post": "yes"})
         root.refresh_from_db()
