@@ -29,6 +29,7 @@ LARGEST_REQUEST = 8_000  # bytes of headers; larger ones are left to Django, whi
 LONGEST_LANGUAGES = 500  # characters of Accept-Language
 PATIENCE = 1.0  # seconds to wait for another thread that makes the answer
 SMALLEST = 500  # bytes that are worth compressing
+OF_A_BODY = {"content-type", "content-length"}
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -167,6 +168,9 @@ class SharedAnswers:
             self._remember(key, answer)
             return answer.give(environ, start_response)
         self._answers.pop(key, None)
+        if status == "200 OK" and _has(environ, headers):
+            start_response("304 Not Modified", [each for each in headers if each[0].lower() not in OF_A_BODY])
+            return []
         start_response(*said)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
@@ -174,6 +178,13 @@ class SharedAnswers:
         self._answers[key] = answer
         while len(self._answers) > MOST:
             self._answers.pop(next(iter(self._answers)), None)
+
+
+def _has(environ: Environ, headers: list[tuple[str, str]]) -> bool:
+    """Return whether the client has this answer: its view was asked without the tags that the client named."""
+    named = {each.strip().removeprefix("W/") for each in environ.get("HTTP_IF_NONE_MATCH", "").split(",")}
+    tags = {value.removeprefix("W/") for name, value in headers if name.lower() == "etag"}
+    return bool(tags and named & {*tags, "*"})
 
 
 def _key(environ: Environ) -> Key | None:

@@ -256,6 +256,23 @@ class TestPages:
         assert ask(application, path, if_none_match=first[1]["ETag"])[0].startswith("304")
         assert "csrf" not in first[2].decode()
 
+    @pytest.mark.parametrize(
+        "path", ["/event/events/{event}/", "/event/tickets/{ticket_type}/", "/api/asyncapi.yaml"]
+    )
+    @pytest.mark.parametrize("method", ["GET", "HEAD"])
+    def test_what_is_not_shared_is_not_sent_again_either(
+        self, path: str, method: str, ticket_type: TicketType
+    ) -> None:
+        application = SharedAnswers(get_wsgi_application())
+        path = path.format(event=ticket_type.event_id, ticket_type=ticket_type.pk)
+        tag = ask(application, path)[1]["ETag"]
+        for named in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+            status, headers, body = ask(application, path, method, if_none_match=named)
+            assert (status, headers["ETag"], body) == ("304 Not Modified", tag, b"")
+        for named in ('"other"', "", tag[1:-1]):
+            assert ask(application, path, method, if_none_match=named)[0] == "200 OK"
+        assert ask(application, "/nowhere/", method, if_none_match="*")[0] == "404 Not Found"
+
     def test_a_user_gets_their_own(self, clock: list[float], ticket_type: TicketType) -> None:
         application = SharedAnswers(get_wsgi_application())
         shown = ask(application)[2].decode()
