@@ -5,6 +5,7 @@ locks the line's row.
 """
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Case, F, Func, Q, Value, When
 
@@ -116,9 +117,9 @@ class StaffAction(models.Model):
 class Entry(models.Model):
     """A person's place in a line. The row stays: the draw's proof is made of it.
 
-    The draw writes all entries of a line again, each index included. So an entry that gets a place is in three
-    indexes only: those of its id, its buyer and its place. Pages of the table are less than half full before the
-    draw (its `fillfactor`, set by a migration), so that each new version stands beside the former one.
+    The draw writes all entries of a line again. No index has a place or asks for one, and pages of the table are
+    less than half full before the draw (its `fillfactor`, set by a migration). So each new version stands beside
+    the former one, and no index is written (PostgreSQL calls that HOT). `DrawnPart` has the order of the places.
     """
 
     line = models.ForeignKey(Line, on_delete=models.CASCADE, related_name="+", db_index=False)
@@ -142,11 +143,8 @@ class Entry(models.Model):
     class Meta:
         verbose_name_plural = "entries"
         constraints = [
-            # A number never changes, and the draw makes one place of each.
-            models.UniqueConstraint(
-                fields=["line", "number"], condition=Q(place=None), name="entry_one_per_number_undrawn"
-            ),
-            models.UniqueConstraint(fields=["line", "place"], name="entry_one_per_place"),
+            # The draw makes one place of each number. The place of who comes later is the number.
+            models.UniqueConstraint(fields=["line", "number"], name="entry_one_per_number"),
             # Null where an entry does not wait, and nulls differ. It is the index of the buyer too.
             models.UniqueConstraint(
                 F("buyer"),
@@ -160,9 +158,9 @@ class Entry(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["line", "place"],
+                fields=["line"],
                 condition=Q(state=EntryState.WAITING, turn_at__isnull=False),
-                name="entry_turn_came",
+                name="entry_had_a_turn",
             ),
             models.Index(
                 fields=["look_by"],
@@ -173,6 +171,26 @@ class Entry(models.Model):
 
     def __str__(self) -> str:
         return f"number {self.number} ({self.state})"
+
+
+class DrawnPart(models.Model):
+    """Some entries of a drawn line, in the order of their places.
+
+    The giver writes all parts of a line before it serves it first. A row never changes. Entries that were made
+    after the list was closed are in none: their places are their numbers.
+    """
+
+    line = models.ForeignKey(Line, on_delete=models.CASCADE, related_name="+", db_index=False)
+    last_place = models.IntegerField()
+    entries = ArrayField(models.BigIntegerField(), help_text="Their ids.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["line", "last_place"], name="drawn_part_one_per_place"),
+        ]
+
+    def __str__(self) -> str:
+        return f"places up to {self.last_place} of line {self.line_id}"
 
 
 class TurnNotice(models.Model):

@@ -10,8 +10,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from django.db.models import Max
-
 from overlord.kernel import db
 from tickets import operations as tickets
 from tickets.line import pace, projections, rules, selectors, sql
@@ -51,6 +49,7 @@ def line_serve(*, line: Line, most: int, hold: timedelta, now: datetime) -> int:
     if turns == 0:
         _wished_fence(line, left, now=now)
         return 0
+    drawn_parts_make(line=line)
     entries = _entries_next(line, left, most=most if turns is None else min(turns, most))
     baskets = [Basket(buyer_id=each.buyer_id, choices=_possible(each.choices, left)) for each in entries]
     given = tickets.orders_give(event_id=line.pk, baskets=baskets, hold=hold, now=now) if baskets else []
@@ -60,8 +59,7 @@ def line_serve(*, line: Line, most: int, hold: timedelta, now: datetime) -> int:
     elif not selectors.is_anyone_behind(event_id=line.pk, served=line.served):
         # The places of those who left are empty. Whoever was next may have left just now: the next tick takes those
         # behind.
-        last = Entry.objects.filter(line_id=line.pk).aggregate(last=Max("place"))["last"]
-        line_changed(line=line, served=max(line.served, last or 0))
+        line_changed(line=line, served=line.entered)  # the last place: each number has one
         line_rest(line=line, now=now)
     return len(entries)
 
@@ -106,6 +104,11 @@ def pace_fields(moving: Pace) -> dict[str, Any]:
         "measured_seconds": moving.seconds,
         "per_minute": pace.shown(moving),
     }
+
+
+def drawn_parts_make(*, line: Line) -> None:
+    """Write the order in which the draw of a locked line gave the places, unless that is done."""
+    db.rows(sql.DRAWN_PARTS_MAKE, {"event": line.pk, "size": rules.DRAWN_PART})
 
 
 def _entries_next(line: Line, left: Mapping[int, Left], *, most: int) -> list[Entry]:

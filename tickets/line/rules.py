@@ -16,6 +16,7 @@ LONGEST_MESSAGE = 300  # characters
 LONGEST_VALUE = 200
 SHORT_LINE = 1_000  # entries: a line that has fewer may be read as a whole each time
 READ_A_SECOND = 10_000  # entries of a line that a process reads in a second, on the average
+DRAWN_PART = 500  # entries in each part of the order of a draw
 
 Items = Sequence[tuple[int, int]]  # ticket types, and how many of each
 

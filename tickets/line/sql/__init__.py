@@ -15,6 +15,7 @@ ENTRY_WITH_LINE = (
 DRAW = "SELECT * FROM line_draw(%(event)s)"
 ENTERING = "SELECT * FROM line_entering(%(event)s, %(buyer)s, %(now)s)"
 GLANCE = (_FOLDER / "glance.sql").read_text()
+DRAWN_PARTS_MAKE = (_FOLDER / "drawn_parts_make.sql").read_text()
 ENTRIES_NEXT = (_FOLDER / "entries_next.sql").read_text()
 TURNS_NOTE = (_FOLDER / "turns_note.sql").read_text()
 TYPES_WISHED = (_FOLDER / "types_wished.sql").read_text()

@@ -22,10 +22,7 @@ SELECT e.id, e.place, e.buyer_id, e.choices
             WHERE m.line_id = %(event)s AND m.state = 'waiting' AND m.turn_at IS NOT NULL
               AND m.choices = ANY (ARRAY(SELECT p.choices FROM possible p))
             ORDER BY m.place LIMIT %(most)s)
-        || ARRAY(
-           SELECT n.id FROM line_entry n
-            WHERE n.line_id = %(event)s AND n.place > %(served)s AND n.state = 'waiting' AND n.turn_at IS NULL
-            ORDER BY n.place LIMIT %(most)s))
+        || ARRAY(SELECT n.entry FROM line_turns_next(%(event)s, %(served)s, %(most)s) n))
    AND e.state = 'waiting'
  ORDER BY e.place LIMIT %(most)s
    FOR NO KEY UPDATE OF e

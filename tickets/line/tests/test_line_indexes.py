@@ -1,4 +1,4 @@
-"""The indexes of entries: few, because the draw writes them all; each read goes by one; each guard is one."""
+"""The indexes of entries: none has places, which the draw writes; each read goes by one; each guard is one."""
 
 from collections.abc import Callable
 
@@ -9,16 +9,17 @@ from django.utils import timezone
 
 from overlord.kernel import db
 from tickets.line import figures, selectors, services
-from tickets.line.models import Entry, Line
+from tickets.line.models import DrawnPart, Entry
 from tickets.line.tests.lines import HOLD, enter, line_make, open_sale, people
 from tickets.models import TicketType
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-OF_A_DRAWN_ENTRY = {"line_entry_pkey", "entry_one_per_place", "entry_waits_once"}
-WITHOUT_CONDITION = """
-SELECT indexrelid::regclass::text AS name FROM pg_index
- WHERE indrelid = 'line_entry'::regclass AND indpred IS NULL
+# An index that has the place of an entry, or whose condition asks for it.
+OF_PLACES = """
+SELECT d.objid::regclass::text AS name
+  FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+ WHERE d.classid = 'pg_class'::regclass AND a.attrelid = 'line_entry'::regclass AND a.attname = 'place'
 """
 # What PostgreSQL asks itself before it deletes a user or a line.
 STILL_USED = [
@@ -38,21 +39,22 @@ def drawn(ticket_type_make: Callable[..., TicketType]) -> list[Entry]:
     return list(Entry.objects.order_by("place"))
 
 
-def without_condition() -> set[str]:
-    return {row["name"] for row in db.rows(WITHOUT_CONDITION)}
+def of_places() -> set[str]:
+    return {row["name"] for row in db.rows(OF_PLACES)}
 
 
-def test_a_drawn_entry_is_in_three_indexes() -> None:
-    assert without_condition() == OF_A_DRAWN_ENTRY
+def test_no_index_has_places_so_the_draw_writes_none() -> None:
+    assert of_places() == set()
 
 
-def test_a_fourth_index_would_be_noticed() -> None:
+@pytest.mark.parametrize("columns", ["(place)", "(number) WHERE place IS NULL", "((place + 1))"])
+def test_an_index_of_places_would_be_noticed(columns: str) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("CREATE INDEX fourth ON line_entry (number)")
+        cursor.execute(f"CREATE INDEX added ON line_entry {columns}")
         try:
-            assert without_condition() == {*OF_A_DRAWN_ENTRY, "fourth"}
+            assert of_places() == {"added"}
         finally:
-            cursor.execute("DROP INDEX fourth")
+            cursor.execute("DROP INDEX added")
 
 
 def reads(entry: Entry) -> list[str]:
@@ -93,7 +95,7 @@ def test_each_read_goes_by_an_index(drawn: list[Entry]) -> None:
     assert whole_table(statements) == []
 
 
-@pytest.mark.parametrize("index", ["entry_waits_once", "entry_one_per_place"])
+@pytest.mark.parametrize("index", ["entry_waits_once", "entry_one_per_number"])
 def test_a_read_without_its_index_would_be_noticed(index: str, drawn: list[Entry]) -> None:
     statements = reads(drawn[0])
     drop = (
@@ -142,17 +144,15 @@ class TestGuards:
 
         assert Entry.objects.filter(buyer_id=drawn[0].buyer_id).count() == 4
 
-    def test_no_place_is_there_twice(self, drawn: list[Entry]) -> None:
+    def test_no_number_is_there_twice(self, drawn: list[Entry]) -> None:
         [buyer_id] = people(1)
-        with pytest.raises(IntegrityError, match="entry_one_per_place"):
-            self.another(drawn[0], buyer_id=buyer_id, place=1)
+        with pytest.raises(IntegrityError, match="entry_one_per_number"):
+            self.another(drawn[0], buyer_id=buyer_id, number=1)
 
-    def test_no_number_is_there_twice_until_the_draw(
-        self, ticket_type_make: Callable[..., TicketType]
-    ) -> None:
-        [ticket_type] = line_make(ticket_type_make, 2)
-        enter(ticket_type, people(1)[0])
-        [buyer_id] = people(1)
-        with pytest.raises(IntegrityError, match="entry_one_per_number_undrawn"):
-            self.another(Entry.objects.get(), buyer_id=buyer_id, number=1, place=None)
-        assert Line.objects.get().phase == "lobby"
+    def test_no_order_of_places_is_there_twice(self, drawn: list[Entry]) -> None:
+        for _ in range(2):
+            services.serve(event_id=drawn[0].line_id, hold=HOLD, now=timezone.now())
+        part = DrawnPart.objects.get()
+        assert part.entries == [entry.pk for entry in drawn]
+        with pytest.raises(IntegrityError, match="drawn_part_one_per_place"):
+            DrawnPart.objects.create(line_id=part.line_id, last_place=part.last_place, entries=[])

@@ -17,13 +17,19 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.system import eventually
 from tests.threads import together
 from tickets import sql
-from tickets.line import operations, selectors
+from tickets.line import operations, rules, selectors
 from tickets.line.models import Entry, Line
 from tickets.line.tests.machine import Queue
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 DEFAULT = "12x30"
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the order of a few people have several parts."""
+    monkeypatch.setattr(rules, "DRAWN_PART", 2)
 
 
 @pytest.mark.timeout(0)  # it expires
@@ -107,6 +113,7 @@ def test_two_givers_give_one_after_the_other(queue: Queue, monkeypatch: pytest.M
 def test_two_givers_without_the_lock_would_be_noticed(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     unlocked = sql.INVENTORIES_LOCK.replace("FOR NO KEY UPDATE OF i", "")
     assert unlocked != sql.INVENTORIES_LOCK
+    operations.drawn_parts_make(line=Line.objects.get())  # the second would wait for the first one's parts
     with monkeypatch.context() as removed:
         removed.setattr(sql, "INVENTORIES_LOCK", unlocked)
         removed.setattr(operations, "line_lock", lambda event_id: Line.objects.get(pk=event_id))
