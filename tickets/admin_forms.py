@@ -13,6 +13,7 @@ from overlord.kernel import money, texts, time_zones
 from overlord.kernel.form_fields import LongSelect, WholeNumberField, use_iso_formats, wrong
 from tickets import event_edits, event_rules, event_selectors, rules
 from tickets.models import Event, Inventory, TicketType, default_time_zone
+from tickets.rules import Opening
 
 
 def _read(convert: Callable[[], Any]) -> Any:
@@ -38,6 +39,7 @@ class EventForm(forms.ModelForm):
 
     meanwhile: Sequence[str] = ()  # what others changed since the form was made
     may_change_types = True
+    moved_from: datetime | None = None  # the event's date before, while its sales have not followed yet
 
     made_from = MadeFromField(required=False)
     time_zone = forms.ChoiceField(
@@ -260,6 +262,15 @@ class TicketTypeFormSet(forms.BaseInlineFormSet):
             if key in names:
                 line.add_error("name", _("Another ticket type of this event has this name."))
             names.add(key)
+            self._check_drawn(line)
+
+    def _check_drawn(self, line: forms.ModelForm) -> None:
+        """Refuse a type of an event on sale that no draw would ever reach, so that nobody could buy it."""
+        event, given = self.instance, line.cleaned_data
+        if event.status != Event.Status.ON_SALE or event.opening != Opening.DRAW or "opens_at" not in given:
+            return
+        if given["opens_at"] is None and not given.get("hidden"):
+            line.add_error("opens_at", _("Set when the sale opens, because this event opens by a draw."))
 
     @staticmethod
     def _check_deletable(line: forms.ModelForm) -> None:

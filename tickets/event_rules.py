@@ -28,12 +28,14 @@ class Hindrance(StrEnum):
     BEGUN = "begun"
     NO_TICKETS = "no_tickets"
     CLOSED = "closed"
+    NO_OPENING = "no_opening"
 
 
 SENTENCES = {
     Hindrance.BEGUN: "The event has begun already. Change its date first.",
     Hindrance.NO_TICKETS: "There is no ticket to sell. Add a ticket type with a capacity first.",
     Hindrance.CLOSED: "The sale of all ticket types has closed already. Change when it closes first.",
+    Hindrance.NO_OPENING: "The event opens by a draw. Set when the sale of each ticket type opens.",
 }
 
 
@@ -43,6 +45,13 @@ class SaleOfType:
 
     capacity: int
     closes_at: datetime
+    opens_at: datetime | None = None
+    hidden: bool = False
+
+    @property
+    def is_never_drawn(self) -> bool:
+        """Return whether no line ever begins for this type of an event that opens by a draw."""
+        return self.opens_at is None and not self.hidden
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +94,9 @@ class EventCancelled(Conflict):
     sentence = "This event is cancelled, so there is nothing to pay. You were not charged."
 
 
-def hindrances(*, date: datetime, sales: Sequence[SaleOfType], now: datetime) -> list[Hindrance]:
+def hindrances(
+    *, date: datetime, by_draw: bool, sales: Sequence[SaleOfType], now: datetime
+) -> list[Hindrance]:
     """Return all that keeps a draft with this date and these ticket types from going on sale."""
     found = [Hindrance.BEGUN] if date <= now else []
     closing = [each.closes_at for each in sales if each.capacity]
@@ -93,16 +104,18 @@ def hindrances(*, date: datetime, sales: Sequence[SaleOfType], now: datetime) ->
         found.append(Hindrance.NO_TICKETS)
     elif not found and max(closing) <= now:
         found.append(Hindrance.CLOSED)
+    if by_draw and any(each.is_never_drawn for each in sales):
+        found.append(Hindrance.NO_OPENING)
     return found
 
 
 def check_publishable(
-    status: EventStatus | str, *, date: datetime, sales: Sequence[SaleOfType], now: datetime
+    status: EventStatus | str, *, date: datetime, by_draw: bool, sales: Sequence[SaleOfType], now: datetime
 ) -> None:
     """Raise NotADraft or EventIncomplete unless a draft with this date and these ticket types can go on sale."""
     if status != EventStatus.DRAFT:
         raise NotADraft()
-    for hindrance in hindrances(date=date, sales=sales, now=now):
+    for hindrance in hindrances(date=date, by_draw=by_draw, sales=sales, now=now):
         raise EventIncomplete(SENTENCES[hindrance])
 
 

@@ -34,7 +34,9 @@ def event_write(*, form: EventForm, now: datetime) -> None:
     changed = {*form.changed_data}
     event.save(update_fields=changed)
     if "date" in changed:
-        event_operations.event_moved(event_id=event.pk, before=form.initial["date"], after=event.date)
+        form.moved_from = form.initial["date"]
+        if event.date > form.initial["date"]:
+            _sales_move(form)
     if changed & IN_CALENDARS:
         event_operations.calendar_changed(event_id=event.pk)
     if changed & TOLD:
@@ -54,9 +56,22 @@ def types_write(*, formset: Any, now: datetime) -> None:
 
 def event_written(*, form: EventForm, now: datetime) -> None:
     """Finish after an event and its types were written: set who comes first, and announce the event."""
+    if form.moved_from is not None:
+        _sales_move(form)
     if "opening" in form.changed_data:
         event_operations.opening_set(event=form.instance, now=now)
     event_operations.event_changed(event_id=form.instance.pk, now=now)
+
+
+def _sales_move(form: EventForm) -> None:
+    """Let sales that ended when the event began end at its new date.
+
+    A sale must open before it ends at any moment. So those of an event that moves to a later date move before their
+    openings are written, and those of one that moves to an earlier date after that.
+    """
+    before, form.moved_from = form.moved_from, None
+    assert before is not None
+    event_operations.event_moved(event_id=form.instance.pk, before=before, after=form.instance.date)
 
 
 def _type_write(line: TicketTypeForm, *, is_new: bool, now: datetime) -> None:

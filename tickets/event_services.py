@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError
-from django.db.models import ProtectedError
+from django.db.models import F, ProtectedError
 from django.http import QueryDict
 from django.utils.translation import gettext as _
 
@@ -19,6 +19,7 @@ from tickets import event_edits, event_operations, event_rules, event_saving, ev
 from tickets.event_forms import OfficeEventForm, types_of
 from tickets.event_rules import EventOutdated, EventStatus, SaleOfType
 from tickets.models import Event, Inventory, TicketType
+from tickets.rules import Opening
 
 PICTURE_KEPT = timedelta(hours=1)  # at least: pages that are open may still show it
 
@@ -173,14 +174,14 @@ def event_publish(*, staff_id: int, event_id: int, version: int, now: datetime) 
     """Put a draft on sale; raise NotFound, EventOutdated, NotADraft and EventIncomplete."""
 
     def check(event: Event) -> None:
-        event_rules.check_publishable(event.status, date=event.date, sales=_sales(event), now=now)
+        event_rules.check_publishable(event.status, **_decisive(event), now=now)
 
     _status_set(staff_id, event_id, version, EventStatus.ON_SALE, check, now=now)
 
 
 def hindrances(*, event: Event, now: datetime) -> list[str]:
     """Return in the reader's language all that keeps a draft from going on sale."""
-    found = event_rules.hindrances(date=event.date, sales=_sales(event), now=now)
+    found = event_rules.hindrances(**_decisive(event), now=now)
     return [_(event_rules.SENTENCES[each]) for each in found]
 
 
@@ -192,9 +193,11 @@ def draft(*, event_id: int, now: datetime) -> Draft | None:
     )
 
 
-def _sales(event: Event) -> list[SaleOfType]:
-    types = Inventory.objects.filter(ticket_type__event=event)
-    return [SaleOfType(**each) for each in types.values("capacity", "closes_at")]
+def _decisive(event: Event) -> dict[str, Any]:
+    """Return what decides whether an event can go on sale."""
+    types = Inventory.objects.filter(ticket_type__event=event).annotate(hidden=F("ticket_type__hidden"))
+    sales = [SaleOfType(**each) for each in types.values("capacity", "closes_at", "opens_at", "hidden")]
+    return {"date": event.date, "by_draw": event.opening == Opening.DRAW, "sales": sales}
 
 
 def event_unpublish(*, staff_id: int, event_id: int, version: int, now: datetime) -> None:

@@ -324,7 +324,7 @@ def sale(request: HttpRequest, event_id: int) -> HttpResponse:
     is_ours = url_has_allowed_host_and_scheme(given, allowed_hosts=None) and is_page(given)
     back = given if is_ours else reverse("monitor")
     if request.method != "POST":
-        context = {"event": shown, "is_paused": shown["sale"] == rules.SaleState.PAUSED, "back": back}
+        context = {"event": shown, "is_paused": selectors.is_paused(event_id=event_id), "back": back}
         return render(request, "tickets/sale.html", context)
     paused = request.POST.get("paused") == "yes"
     services.sale_pause(staff_id=actor_id(request), event_ids=[event_id], paused=paused, now=clock.now())

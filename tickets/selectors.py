@@ -139,6 +139,11 @@ def event_time_zone(event_id: int) -> str | None:
     return Event.objects.filter(pk=event_id).values_list("time_zone", flat=True).first()
 
 
+def is_paused(*, event_id: int) -> bool:
+    """Return whether all sales of an event are paused, open or not."""
+    return not Inventory.objects.filter(ticket_type__event_id=event_id, paused=False).exists()
+
+
 def sweep_glance(*, thresholds: Sequence[int], after: datetime, until: datetime) -> dict[str, bool]:
     """Return whether there is work for a sweep: `due`, `crossed` and `expiring`, as `sql/sweep_glance.sql` says."""
     [seen] = db.rows(sql.GLANCE, {"thresholds": list(thresholds), "after": after, "until": until})

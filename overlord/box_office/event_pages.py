@@ -64,7 +64,7 @@ def events(request: HttpRequest) -> HttpResponse:
 def event(request: HttpRequest, event_id: int) -> HttpResponse:
     """Show one event: its state, its sales, and what can be done with it."""
     now = clock.now()
-    shown = selectors.event(event_id=event_id)
+    shown = selectors.event(event_id=event_id, now=now)
     if shown is None:
         raise NotFound()
     is_draft = shown.status == Event.Status.DRAFT
@@ -246,7 +246,7 @@ def event_picture(request: HttpRequest, event_id: int) -> HttpResponse:
 
 
 def _picture_page(request: HttpRequest, event_id: int, *, error: str = "") -> HttpResponse:
-    shown = selectors.event(event_id=event_id)
+    shown = selectors.event(event_id=event_id, now=clock.now())
     if shown is None:
         raise NotFound()
     context = {

@@ -25,8 +25,8 @@ def of_event(event: Any, *, now: datetime) -> Label:
         return Label(tone="ended", text=_("Sale ended"))
     if not event.selling:
         return Label(tone="paused", text=_("Sale paused"))
-    if event.opens_at is not None and event.opens_at > now:
+    if not event.opened:
         return Label(tone="upcoming", text=_("Sale not open yet"))
-    if event.sold >= event.capacity:
+    if not event.unsold:
         return Label(tone="sold-out", text=_("Sold out"))
     return Label(tone="open", text=_("On sale"))

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, F, Max, Min, Q, QuerySet, Sum
+from django.db.models import Count, F, Max, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 
 from checkout.models import CounterSale, Payment
@@ -23,33 +23,42 @@ BUYERS_LOOKED_AT = 200
 def events(*, past: bool, search: str, with_drafts: bool, page: int, now: datetime) -> Page:
     """Return a page of the events to come, the next one first, or of the past ones, the latest first.
 
-    Each has `capacity`, `held`, `sold`, `revenue_minor`, `selling`, `opens_at` and `closes_at` of its ticket types.
+    Each has the figures of `with_figures`.
     """
     found = Event.objects.filter(date__lt=now) if past else Event.objects.filter(date__gte=now)
     if not with_drafts:
         found = found.exclude(status=Event.Status.DRAFT)
     for word in search.split()[:SEARCH_WORDS]:
         found = found.filter(Q(name__icontains=word) | Q(venue__icontains=word))
-    ordered = with_figures(found).order_by(*(("-date", "-id") if past else ("date", "id")))
+    ordered = with_figures(found, now=now).order_by(*(("-date", "-id") if past else ("date", "id")))
     first = (page - 1) * EVENTS_ON_A_PAGE
     rows = list(ordered[first : first + EVENTS_ON_A_PAGE + 1])
     return Page(rows=rows[:EVENTS_ON_A_PAGE], number=page, is_last=len(rows) <= EVENTS_ON_A_PAGE)
 
 
-def event(*, event_id: int) -> Event | None:
+def event(*, event_id: int, now: datetime) -> Event | None:
     """Return one event with the figures that `events` gives each."""
-    return with_figures(Event.objects.filter(pk=event_id)).first()
+    return with_figures(Event.objects.filter(pk=event_id), now=now).first()
 
 
-def with_figures(found: QuerySet[Event]) -> QuerySet[Event]:
-    """Add the figures of its ticket types to each event."""
+def with_figures(found: QuerySet[Event], *, now: datetime) -> QuerySet[Event]:
+    """Add the figures of its ticket types to each event.
+
+    `capacity`, `held`, `sold` and `revenue_minor` are sums over all types. `selling` counts those that are not
+    paused. `opened` counts those whose sale has opened and not closed, and `unsold` is what they have left to sell.
+    `closes_at` is when the last sale closes.
+    """
+    has_opened = Q(ticket_types__inventory__opens_at=None) | Q(ticket_types__inventory__opens_at__lte=now)
+    opened = has_opened & Q(ticket_types__inventory__closes_at__gt=now)
+    unsold = F("ticket_types__inventory__capacity") - F("ticket_types__inventory__sold")
     return found.annotate(
         capacity=Coalesce(Sum("ticket_types__inventory__capacity"), 0),
         held=Coalesce(Sum("ticket_types__inventory__held"), 0),
         sold=Coalesce(Sum("ticket_types__inventory__sold"), 0),
         revenue_minor=Sum("ticket_types__inventory__revenue_minor"),
         selling=Count("ticket_types__inventory", filter=Q(ticket_types__inventory__paused=False)),
-        opens_at=Min("ticket_types__inventory__opens_at"),
+        opened=Count("ticket_types__inventory", filter=opened),
+        unsold=Sum(unsold, filter=opened),
         closes_at=Max("ticket_types__inventory__closes_at"),
     )
 

@@ -28,4 +28,21 @@ def sale(capacity: int, closes_at: datetime) -> SaleOfType:
 def test_a_draft_needs_a_date_to_come_and_something_to_sell_until_then(
     date: datetime, sales: list[SaleOfType], expected: list[Hindrance]
 ) -> None:
-    assert hindrances(date=date, sales=sales, now=NOW) == expected
+    assert hindrances(date=date, by_draw=False, sales=sales, now=NOW) == expected
+
+
+@pytest.mark.parametrize(
+    ("opens_at", "hidden", "by_draw", "expected"),
+    [
+        (None, False, True, [Hindrance.NO_OPENING]),
+        (NOW, False, True, []),
+        (None, True, True, []),
+        (None, False, False, []),
+    ],
+)
+def test_a_draw_needs_a_time_for_each_type_that_buyers_see(
+    opens_at: datetime | None, hidden: bool, by_draw: bool, expected: list[Hindrance]
+) -> None:
+    other = SaleOfType(capacity=1, closes_at=NOW + DAY, opens_at=NOW + DAY / 2)
+    one = SaleOfType(capacity=1, closes_at=NOW + DAY, opens_at=opens_at, hidden=hidden)
+    assert hindrances(date=NOW + DAY, by_draw=by_draw, sales=[other, one], now=NOW) == expected

@@ -16,6 +16,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from overlord.accounts.models import User
+from overlord.box_office import labels, selectors
 from overlord.kernel import clock, db
 from tests.clients import permit
 from tests.threads import together
@@ -476,6 +477,69 @@ def test_the_page_of_an_event_offers_first_what_fits_its_state(
         *re.findall('<button(?![^>]*class="quiet")[^>]*>([^<]*)<', deeds),
     ]
     assert main == [first]
+
+
+PAST, LATER = timezone.now() - timedelta(days=1), timezone.now() + timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "label"),
+    [
+        ({}, {"opens_at": LATER}, "On sale"),
+        ({"opens_at": LATER}, {"opens_at": LATER}, "Sale not open yet"),
+        ({"opens_at": LATER}, {"closes_at": PAST}, "Sale not open yet"),
+        ({"sold": 50}, {"closes_at": PAST}, "Sold out"),
+        ({"sold": 50}, {"opens_at": LATER}, "Sold out"),
+        ({"sold": 50}, {}, "On sale"),
+    ],
+)
+def test_the_state_is_that_of_the_types_whose_sale_is_open(
+    ticket_type: TicketType,
+    ticket_type_make: Callable[..., TicketType],
+    organiser: Client,
+    one: dict[str, Any],
+    other: dict[str, Any],
+    label: str,
+) -> None:
+    Inventory.objects.filter(pk=ticket_type.pk).update(**one)
+    second = ticket_type_make(event=ticket_type.event)
+    Inventory.objects.filter(pk=second.pk).update(**other)
+    assert (
+        labels.of_event(selectors.event(event_id=ticket_type.event_id, now=clock.now()), now=clock.now()).text
+        == label
+    )
+    assert label in organiser.get("/office/").content.decode()
+
+
+@pytest.mark.parametrize("paused", [True, False])
+def test_a_sale_that_has_not_opened_can_be_paused_and_resumed(
+    ticket_type: TicketType, organiser: Client, paused: bool
+) -> None:
+    Inventory.objects.update(opens_at=LATER, paused=paused)
+    page = organiser.get(f"/events/{ticket_type.event_id}/sale/").content.decode()
+    assert ("Resume ticket sales?" in page) == paused
+    organiser.post(f"/events/{ticket_type.event_id}/sale/", {"paused": "" if paused else "yes"})
+    assert Inventory.objects.get().paused is not paused
+
+
+@pytest.mark.parametrize("days", [-15, 15])
+def test_an_event_and_its_opening_move_together(
+    ticket_type: TicketType, organiser: Client, days: int
+) -> None:
+    """The sale opens on the day before the event and ends when it begins, before and after."""
+    before = Event.objects.get().date.replace(hour=20, minute=0, second=0, microsecond=0)
+    Event.objects.update(date=before, time_zone="UTC")
+    Inventory.objects.update(opens_at=before - timedelta(days=1), closes_at=before)
+    after = before + timedelta(days=days)
+    opening = after - timedelta(days=1)
+    form = Form(organiser, f"/office/events/{ticket_type.event_id}/edit/")
+    answer = form.send(
+        date_0=f"{after:%Y-%m-%d}", date_1="20:00",
+        type0_opens_at_0=f"{opening:%Y-%m-%d}", type0_opens_at_1="20:00",
+    )  # fmt: skip
+    assert answer.status_code == 302
+    inventory = Inventory.objects.get()
+    assert (Event.objects.get().date, inventory.opens_at, inventory.closes_at) == (after, opening, after)
 
 
 def test_the_list_shows_state_and_sales(ticket_type: TicketType, draft: Event, organiser: Client) -> None:

@@ -10,7 +10,8 @@ from rest_framework.test import APIClient
 from overlord.accounts.models import User
 from overlord.kernel import clock
 from tests.clients import permit
-from tickets import order_services, selectors
+from tickets import event_services, order_services, selectors
+from tickets.event_rules import EventIncomplete
 from tickets.line import selectors as line_selectors
 from tickets.models import Event, Inventory, Reservation, TicketType
 from tickets.order_services import Wanted
@@ -122,3 +123,32 @@ def test_an_outdated_form_says_that_a_type_was_hidden_and_keeps_it(
 def test_a_copy_hides_what_its_model_hides(hidden: TicketType, organiser: Client) -> None:
     organiser.post(f"/office/events/{hidden.event_id}/copy/")
     assert list(TicketType.objects.order_by("pk").values_list("hidden", flat=True)) == [False, True] * 2
+
+
+def test_a_draw_without_an_opening_is_refused(ticket_type: TicketType, organiser: Client) -> None:
+    """No line would ever begin, and nobody could buy these tickets."""
+    form = Form(organiser, f"/office/events/{ticket_type.event_id}/edit/")
+    answer = form.send(opening="draw")
+    assert "because this event opens by a draw" in answer.content.decode()
+    assert not Inventory.objects.get().line_first
+    assert form.send(type0_opens_at_0="2020-01-01", type0_opens_at_1="10:00").status_code == 302
+    assert Form(organiser, form.url).send(type0_opens_at_0="", type0_opens_at_1="").status_code == 400
+    assert Inventory.objects.get().opens_at is not None
+
+
+def test_a_draft_may_lack_the_opening_of_its_draw_until_it_goes_on_sale(
+    ticket_type: TicketType, organiser: Client
+) -> None:
+    event_id = ticket_type.event_id
+    Inventory.objects.update(paused=True)
+    Event.objects.filter(pk=event_id).update(status=Event.Status.DRAFT)
+    assert Form(organiser, f"/office/events/{event_id}/edit/").send(opening="draw").status_code == 302
+    page = organiser.get(f"/office/events/{event_id}/").content.decode()
+    assert "Set when the sale of each ticket type opens." in page
+    with pytest.raises(EventIncomplete):
+        event_services.event_publish(
+            staff_id=User.objects.get(is_staff=True).pk,
+            event_id=event_id,
+            version=Event.objects.get().version,
+            now=clock.now(),
+        )
