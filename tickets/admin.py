@@ -72,6 +72,10 @@ class EventAdmin(admin.ModelAdmin):
         self.message_user(request, f"Nothing was saved. {sentence}", messages.ERROR)
         return redirect(request.path)
 
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Fill a new event's form with nothing from the address: a date there would be text to its field."""
+        return {}
+
     @staticmethod
     def _time_zone(request: HttpRequest, object_id: str | None = None, *_: Any) -> str:
         """Return the zone of the event's times: as the form was sent, as it is saved, or the installation's."""

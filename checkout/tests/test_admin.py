@@ -5,6 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib import admin
+from django.db.models import Model
 from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
@@ -41,6 +43,18 @@ def test_every_list_and_row_is_shown(staff: Client, paid: Payment) -> None:
     ):
         assert staff.get(f"/admin/checkout/{page}/").status_code == 200
     assert staff.post(f"/admin/checkout/payment/{paid.pk}/change/", {"amount": 1}).status_code == 403
+
+
+@pytest.mark.parametrize("model", [*admin.site._registry], ids=lambda model: model.__name__)
+def test_no_address_of_a_list_or_of_a_new_form_is_a_server_error(staff: Client, model: type[Model]) -> None:
+    """An address with a NUL was one, where a list asked the database for it, and a date in that of a new event."""
+    place = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
+    for field in model._meta.concrete_fields:
+        for value in ("%00", "x", "-1", "9223372036854775808", "0001-01-01"):
+            for address in (f"{place}?{field.name}={value}", f"{place}add/?{field.name}={value}"):
+                answer = staff.get(address)
+                assert answer.status_code in (200, 302, 400, 403), address
+                assert answer.status_code == 400 or "%00" not in address
 
 
 def send(staff: Client, url: str, **written: str) -> Any:
