@@ -233,12 +233,15 @@ def due_holds_release(*, ticket_type: int) -> int:
 
 
 def due_holds_sweep() -> int:
-    """Expire all due holds, one ticket type and batch at a time; return how many."""
+    """Expire all due holds, one ticket type and batch at a time; return how many. An error in one is logged."""
     expired = 0
     while types := selectors.types_with_due_holds(most=SWEEP_TYPES):
-        batch = sum(due_holds_release(ticket_type=ticket_type) for ticket_type in types)
+        batch = 0
+        for ticket_type in types:
+            with db.apart("expiring the holds of ticket type", ticket_type):
+                batch += due_holds_release(ticket_type=ticket_type)
         if not batch:
-            break  # what is left is locked by others, who end it themselves
+            break  # what is left failed, or is locked by others, who end it themselves
         expired += batch
     return expired
 

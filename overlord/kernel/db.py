@@ -69,6 +69,19 @@ def savepoint() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def apart(what: str, number: int) -> Iterator[None]:
+    """Log an error of the block and go on: one of many things that one run does must not hold up the others.
+
+    Raise while PostgreSQL or its standby is away, because then all would fail.
+    """
+    try:
+        yield
+    except Exception:
+        logger.exception("Failed in %s %s. The others go on.", what, number)
+        statement("SELECT", ())
+
+
 def after_commit(callback: Callable[[], Any]) -> None:
     """Call back once the open transaction has committed.
 

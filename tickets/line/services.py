@@ -5,10 +5,9 @@ order when there are two.
 """
 
 import json
-import logging
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -22,8 +21,6 @@ from tickets import selectors as tickets
 from tickets.line import operations, projections, representation, rules, selectors, sql, standing
 from tickets.line.models import Entry, Line
 from tickets.line.rules import AddressInLine, EmailNotVerified, EntryState, LineClosed, Phase
-
-logger = logging.getLogger(__name__)
 
 BATCH = 500  # entries whose turn comes in one transaction
 LAPSES = 100  # given entries that one tick checks
@@ -182,28 +179,18 @@ def time_passed(*, hold: timedelta, now: datetime) -> int:
     if not selectors.may_work(now=now):
         return 0
     for event_id in selectors.lobbies_due(now=now):
-        with _apart("opening the lobby of event", event_id):
+        with db.apart("opening the lobby of event", event_id):
             lobby_open(event_id=event_id, now=now)
     for entry_id in selectors.entries_to_lapse(now=now, most=LAPSES):
-        with _apart("ending what was given to entry", entry_id), db.transaction():
+        with db.apart("ending what was given to entry", entry_id), db.transaction():
             operations.entry_lapse(entry_id=entry_id, now=now)
     lines = selectors.lines_at_work(now=now)
     sales = selectors.sales([line.pk for line in lines])
     tried = 0
     for line in lines:
-        with _apart("serving the line of event", line.pk):
+        with db.apart("serving the line of event", line.pk):
             tried += _line_advance(line, sale=sales.get(line.pk), hold=hold, now=now)
     return tried
-
-
-@contextmanager
-def _apart(what: str, number: int) -> Iterator[None]:
-    """Log an error of the block and go on; raise while PostgreSQL or its standby is away."""
-    try:
-        yield
-    except Exception:
-        logger.exception("The giver failed in %s %s.", what, number)
-        db.statement("SELECT", ())
 
 
 def _line_advance(line: Line, *, sale: rules.Sale | None, hold: timedelta, now: datetime) -> int:

@@ -1,12 +1,13 @@
 """Holds that end: released by the sweeper, or by the claim that needs them."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import time_machine
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from overlord.accounts.models import User
@@ -104,6 +105,40 @@ class TestSweeping:
             assert together(sweep) == [1]
         assert services.due_holds_sweep() == 1
         assert held(ticket_type) == 0
+
+    def _with_a_type_that_fails(self, buyer: User, types: list[TicketType]) -> None:
+        for ticket_type in types:
+            claim(buyer.pk, ticket_type, 1)
+        Reservation.objects.update(expires_at=timezone.now())
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "ALTER TABLE tickets_inventory ADD CONSTRAINT one_fails"
+                f" CHECK (ticket_type_id <> {types[0].pk} OR held > 0) NOT VALID"
+            )
+        try:
+            services.due_holds_sweep()
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("ALTER TABLE tickets_inventory DROP CONSTRAINT one_fails")
+
+    @pytest.fixture
+    def types(self, ticket_type_make: Callable[..., TicketType]) -> list[TicketType]:
+        return [ticket_type_make(), ticket_type_make()]
+
+    def test_a_type_that_fails_is_logged_and_the_others_are_freed(
+        self, buyer: User, types: list[TicketType], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        self._with_a_type_that_fails(buyer, types)
+        assert [held(each) for each in types] == [1, 0]
+        assert f"expiring the holds of ticket type {types[0].pk}" in caplog.text
+
+    def test_control_it_ended_the_sweep(
+        self, buyer: User, types: list[TicketType], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(db, "apart", lambda *_: nullcontext())
+        with pytest.raises(IntegrityError):
+            self._with_a_type_that_fails(buyer, types)
+        assert [held(each) for each in types] == [1, 1]
 
     def test_what_it_announces_is_what_the_inventory_says(
         self, user_make: Callable[..., User], ticket_type: TicketType, monkeypatch: pytest.MonkeyPatch

@@ -3,7 +3,7 @@
 from functools import partial
 
 import pytest
-from django.db import IntegrityError, connection
+from django.db import DatabaseError, IntegrityError, connection
 
 from overlord.accounts.models import User
 from overlord.kernel import db, listening
@@ -99,6 +99,29 @@ class TestStatement:
     def test_it_refuses_inside_a_transaction(self) -> None:
         with pytest.raises(db.TransactionError), db.transaction():
             db.statement("SELECT 1", [])
+
+
+class TestApart:
+    def test_an_error_is_logged_with_its_name_and_the_others_go_on(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        done = []
+        for number in range(3):
+            with db.apart("dividing by", number), db.transaction():
+                done.append(6 / number)
+        assert done == [6, 3]
+        assert "Failed in dividing by 0." in caplog.text
+        assert "ZeroDivisionError" in caplog.text
+
+    def test_a_server_that_is_away_ends_the_run(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        try:
+            with pytest.raises(DatabaseError), db.apart("losing server", 1):
+                monkeypatch.setitem(connection.settings_dict, "HOST", "127.0.0.1")
+                monkeypatch.setitem(connection.settings_dict, "PORT", "1")
+                db.rows("SELECT pg_terminate_backend(pg_backend_pid())")
+        finally:
+            monkeypatch.undo()
+            connection.close()
 
 
 class TestInsert:

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from datetime import timedelta
 
 import pytest
-from django.db import DatabaseError, connection
+from django.db import connection
 from django.utils import timezone
 
 from overlord.kernel import db
@@ -53,7 +53,7 @@ class TestErrors:
     def test_control_it_ended_the_run(
         self, lines: list[TicketType], broken: TicketType, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(services, "_apart", lambda *_: nullcontext())
+        monkeypatch.setattr(db, "apart", lambda *_: nullcontext())
         with pytest.raises(TypeError):
             serve_all(broken)
         assert states(lines[1].event_id) == ["waiting"] * 2
@@ -86,16 +86,6 @@ class TestErrors:
         assert f"ending what was given to entry {first.pk}" in caplog.text
         for ticket_type in lines:
             check(ticket_type.event_id)
-
-    def test_a_server_that_is_away_ends_the_run(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        try:
-            with pytest.raises(DatabaseError), services._apart("losing the server in line", 1):
-                monkeypatch.setitem(connection.settings_dict, "HOST", "127.0.0.1")
-                monkeypatch.setitem(connection.settings_dict, "PORT", "1")
-                db.rows("SELECT pg_terminate_backend(pg_backend_pid())")
-        finally:
-            monkeypatch.undo()
-            connection.close()
 
 
 class TestClock:
