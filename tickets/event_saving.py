@@ -70,7 +70,7 @@ def _sales_move(form: EventForm) -> None:
     openings are written, and those of one that moves to an earlier date after that.
     """
     before, form.moved_from = form.moved_from, None
-    assert before is not None
+    assert before is not None  # noqa: S101
     event_operations.event_moved(event_id=form.instance.pk, before=before, after=form.instance.date)
 
 
