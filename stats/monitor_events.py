@@ -74,6 +74,7 @@ def _event(detail: Mapping[str, Any]) -> dict[str, Any]:
 
 def _status(sale: str, types: Sequence[Mapping[str, Any]]) -> str:
     """Return the state of an event's sale, or what keeps an open one from selling now: sold out, or all on hold."""
-    if sale != "open" or any(each["free"] for each in types if each["sale"] == "open"):
+    on_sale = [each for each in types if each["sale"] == "open"]
+    if sale != "open" or any(each["free"] for each in on_sale):
         return sale
-    return "all_held" if any(each["held"] for each in types) else "sold_out"
+    return "all_held" if any(each["held"] for each in on_sale) else "sold_out"

@@ -39,9 +39,10 @@ def of_ticket_type(ticket: Mapping[str, Any], time_zone: str) -> Label:
 def of_event(event: Mapping[str, Any], held: int | None = None) -> Label:
     """Return the label of an event as the stream of all events shows it.
 
-    The stream does not say how many tickets are on hold; a caller that has this number gives it as `held`.
+    Only ticket types that are on sale now count: nobody can reserve the others. The stream does not say how many of
+    their tickets are on hold; a caller that has this number gives it as `held`.
     """
-    if label := _not_on_sale(event["sale"], None, "") or _left(event["available"], few=FEW):
+    if label := _not_on_sale(event["sale"], None, "") or _left(event["available_now"], few=FEW):
         return label
     if held is None:
         return Label(tone="sold-out", text=_("No tickets left"))

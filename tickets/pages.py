@@ -73,19 +73,22 @@ def _programme(search: str, month: tuple[date, date] | None) -> dict[str, Any]:
     rows = selectors.events_next(most=EVENTS_SHOWN, now=now, search=search, month=month)
     shown = representation.events_next(rows, now=now)
     return {
-        "months": _by_month([_listed(row, event) for row, event in zip(rows, shown, strict=True)]),
+        "months": _by_month([_listed(row, event, now=now) for row, event in zip(rows, shown, strict=True)]),
         "more": len(rows) == EVENTS_SHOWN,
         "choices": selectors.months_with_events(now=now),
         "now": now,
     }
 
 
-def _listed(row: Mapping[str, Any], shown: dict[str, Any]) -> dict[str, Any]:
-    held = sum(ticket_type["held"] for ticket_type in row["types"])
+def _listed(row: Mapping[str, Any], shown: dict[str, Any], *, now: datetime) -> dict[str, Any]:
+    """Return an event as a row of the list shows it, priced by the ticket types whose sale has not ended."""
+    sales = [(each, representation.sale(each, now=now)) for each in row["types"]]
+    held = sum(each["held"] for each, state in sales if state == rules.SaleState.OPEN)
+    priced = [each for each, state in sales if state != rules.SaleState.ENDED] or row["types"]
     return {
         **shown,
         "time_zone": row["time_zone"],
-        "price": _price_text([each["ticket_type__price_minor"] for each in row["types"]], row["currency"]),
+        "price": _price_text([each["ticket_type__price_minor"] for each in priced], row["currency"]),
         "label": availability_labels.of_event(shown, held),
     }
 

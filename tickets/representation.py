@@ -117,21 +117,23 @@ def ticket_type(
 
 def events_next(rows: Sequence[Mapping[str, Any]], *, now: datetime) -> list[dict[str, Any]]:
     """Return the next events (rows of `selectors.events_next`) as the stream of all events shows them."""
-    return [
-        {
-            "id": row["id"],
-            "name": row["name"],
-            "date": row["date"],
-            "sale": rules.event_sale_state(
-                (_sale(each, now=now) for each in row["types"]), date=row["date"], now=now
-            ),
-            "available": sum(each["left"] for each in row["types"]),
-        }
-        for row in rows
-    ]
+    return [_event_next(row, now=now) for row in rows]
 
 
-def _sale(row: Mapping[str, Any], *, now: datetime) -> SaleState:
+def _event_next(row: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
+    sales = [(each, sale(each, now=now)) for each in row["types"]]
+    return {
+        "id": row["id"],
+        "name": row["name"],
+        "date": row["date"],
+        "sale": rules.event_sale_state((state for _, state in sales), date=row["date"], now=now),
+        "available": sum(each["left"] for each, _ in sales),
+        "available_now": sum(each["left"] for each, state in sales if state == SaleState.OPEN),
+    }
+
+
+def sale(row: Mapping[str, Any], *, now: datetime) -> SaleState:
+    """Return the sale state of a ticket type, by a row of its inventory."""
     return rules.sale_state(
         opens_at=row["opens_at"],
         closes_at=row["closes_at"],

@@ -193,6 +193,15 @@ class TestThePicture:
         [event] = monitor.picture(now=timezone.now())["events"]
         assert (event["sale"], event["status"]) == ("open", status)
 
+    def test_what_is_on_hold_of_an_ended_type_does_not_come_back_on_sale(
+        self, ticket_type: TicketType, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        early = ticket_type_make(event=ticket_type.event, closes_at=timezone.now() - timedelta(days=1))
+        Inventory.objects.filter(pk=early.pk).update(held=1)
+        Inventory.objects.filter(pk=ticket_type.pk).update(sold=50)
+        [event] = monitor.picture(now=timezone.now())["events"]
+        assert event["status"] == "sold_out"
+
     def test_it_shows_who_came_in_by_gate_at_the_doors_that_are_open(
         self, user_make: Callable[..., User], ticket_type_make: Callable[..., TicketType]
     ) -> None:

@@ -1,6 +1,7 @@
-"""What the widget decides, in Node: sockets that come and go."""
+"""What the widget decides, in Node: sockets that come and go, and what counts as left."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,7 +76,30 @@ def test_the_widget_polls_whenever_it_has_no_socket(tmp_path: Path) -> None:
       await until(67_000);
       done(polls);
     """
-    copy = tmp_path / "node_modules/tickets/widget.js"
+    assert run(tmp_path, script) == [2_000, 22_000, 37_000, 52_000, 67_000]
+
+
+def test_the_widget_counts_what_is_on_sale_now(tmp_path: Path) -> None:
+    script = """
+      const { labelOf, wordsOf } = await import("tickets/widget.js");
+      const early = { sale: "ended", available: 20, held: 1, opens_at: "2025-01-01T10:00:00Z" };
+      const later = { sale: "upcoming", available: 30, held: 0, opens_at: "2027-01-01T10:00:00Z" };
+      const said = (sale, ...others) =>
+        labelOf({ sale, tickets: [early, later, ...others], time_zone: "UTC" }, wordsOf("en")).text;
+      const open = { sale: "open", opens_at: null };
+      done([
+        said("open", { ...open, available: 5, held: 0 }),
+        said("open", { ...open, available: 0, held: 2 }),
+        said("open", { ...open, available: 0, held: 0 }),
+        said("upcoming").includes("2027"),
+      ]);
+    """
+    assert run(tmp_path, script) == ["Only 5 left", "All on hold", "Sold out", True]
+
+
+def run(folder: Path, script: str) -> Any:
+    """Run a script on a page that has the widget."""
+    copy = folder / "node_modules/tickets/widget.js"
     copy.parent.mkdir(parents=True)
     copy.write_text(scripts.source("tickets/widget.js"))
-    assert scripts.run(tmp_path, PAGE + script) == [2_000, 22_000, 37_000, 52_000, 67_000]
+    return scripts.run(folder, PAGE + script)

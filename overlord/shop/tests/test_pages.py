@@ -532,6 +532,27 @@ def test_the_label_of_a_ticket_type(ticket: dict[str, Any], tone: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("regular", "label"),
+    [({}, "50 left"), ({"held": 10, "sold": 35}, "Only 5 left"), ({"sold": 50}, "Sold out")],
+)
+def test_the_list_counts_what_is_on_sale_now(
+    page: Client, ticket_type_make: Callable[..., TicketType], regular: dict[str, int], label: str
+) -> None:
+    """The early bird has ended with tickets left, one of them on hold, and the box opens later."""
+    event = ticket_type_make(price_minor=2000).event
+    Inventory.objects.update(**regular)
+    now = timezone.now()
+    early = ticket_type_make(event=event, price_minor=1000, closes_at=now - timedelta(days=1))
+    Inventory.objects.filter(pk=early.pk).update(held=1)
+    ticket_type_make(event=event, price_minor=3000, opens_at=now + timedelta(days=1))
+    shown = text(page.get("/"))
+    assert f"From €20.00 {label}" in shown
+    Inventory.objects.update(closes_at=now - timedelta(hours=1), opens_at=None)
+    cache.clear()
+    assert "From €10.00 Sales ended" in text(page.get("/"))
+
+
+@pytest.mark.parametrize(
     ("language", "price", "time"), [("en-US,en", "€15.00", "7:30\u202fPM"), ("en-GB", "€15.00", "19:30")]
 )
 def test_money_and_times_are_written_by_locale(

@@ -19,10 +19,8 @@ export function ofTicketType(ticket, zone) {
 }
 
 /** Return the label of an event of the list, `{tone, text}`. Its frame does not say how many tickets are on hold. */
-export function ofEvent(event) {
-  return (
-    notOnSale(event.sale, null) ?? left(event.available, FEW) ?? { tone: "sold-out", text: gettext("No tickets left") }
-  );
+export function ofEvent({ sale, available_now: available }) {
+  return notOnSale(sale, null) ?? left(available, FEW) ?? { tone: "sold-out", text: gettext("No tickets left") };
 }
 
 function left(available, few) {

@@ -30,7 +30,8 @@ class LiveEvents extends HTMLElement {
     return [...this.querySelectorAll("[data-event]")];
   }
 
-  show(events) {
+  show(frame) {
+    const events = frame.map((event) => ({ available_now: event.available, ...event })); // older frames lack it
     this.events = events;
     const shown = new Map(events.map((event) => [String(event.id), event]));
     let fetchWithin = null;
@@ -67,7 +68,7 @@ class LiveEvents extends HTMLElement {
     document.querySelector(".nothing")?.remove();
     for (const row of this.rows()) {
       const event = this.events.find(({ id }) => String(id) === row.dataset.event);
-      if (event && event.available > 0) showEvent(row, event);
+      if (event && !isEmpty(event)) showEvent(row, event);
     }
     if (focused) this.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
   }
@@ -78,12 +79,16 @@ function showEvent(row, event) {
   setText(row.querySelector('[data-field="name"]'), event.name);
   const label = row.querySelector('[data-field="label"]');
   const { tone, text } = ofEvent(event);
-  const isEmpty = event.sale === "open" && event.available === 0;
   const wasEmpty = ["held", "sold-out"].includes(label.dataset.tone);
-  if (isEmpty && wasEmpty) return false; // the server's page says more: on hold, or sold out
+  if (isEmpty(event) && wasEmpty) return false; // the server's page says more: on hold, or sold out
   label.dataset.tone = tone;
   setText(label, text, { flash: true });
-  return isEmpty;
+  return isEmpty(event);
+}
+
+/** Return whether an event is on sale and has nothing left. */
+function isEmpty(event) {
+  return event.sale === "open" && event.available_now === 0;
 }
 
 function remove(row) {

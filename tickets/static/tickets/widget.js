@@ -72,9 +72,10 @@ export function wordsOf(language, catalogue = {}) {
 
 /** Return what is left of an event, `{tone, text}`, as the list of events says it (`availability_labels.of_event`). */
 export function labelOf({ sale, tickets, time_zone: zone }, { gettext, ngettext, number, dateTime }) {
-  const [available, held] = ["available", "held"].map((name) => tickets.reduce((sum, each) => sum + each[name], 0));
+  const inSale = tickets.filter((each) => each.sale === sale); // what has ended, or opens later, cannot be had
+  const [available, held] = ["available", "held"].map((name) => inSale.reduce((sum, each) => sum + each[name], 0));
   if (sale === "upcoming") {
-    const opens = tickets.map((each) => each.opens_at).filter((each) => each !== null);
+    const opens = inSale.map((each) => each.opens_at).filter((each) => each !== null);
     const when = opens.length > 0 && dateTime(opens.sort()[0], zone);
     return { tone: "upcoming", text: when ? gettext("On sale from %(when)s", { when }) : gettext("Not on sale yet") };
   }
