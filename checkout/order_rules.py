@@ -29,6 +29,13 @@ class AddressOfAccount(Conflict):
     sentence = "This buyer has an account. Only the buyer can change its address."
 
 
+class WaitsInLine(Conflict):
+    code = "waits_in_line"
+    sentence = (
+        "Nothing was changed, because this buyer waits in a line with a proven address. Try again afterwards."
+    )
+
+
 class OrderOutdated(Conflict):
     code = "order_outdated"
     sentence = (

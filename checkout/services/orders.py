@@ -14,6 +14,7 @@ from overlord.kernel.errors import NotFound
 from tickets import operations as tickets
 from tickets import selectors as ticket_selectors
 from tickets.admission import operations as admission
+from tickets.line import selectors as line
 from tickets.models import Reservation
 
 
@@ -35,10 +36,11 @@ def receipt_resend(*, staff_id: int, order_id: int) -> None:
 
 
 def address_change(*, staff_id: int, order_id: int, before: str, email: str, name: str) -> None:
-    """Change where a guest's mails go, and let all links that went to the earlier address work no more.
+    """Change where a guest's mails go; nobody reaches the orders by the earlier address any more.
 
     A guest has one address for all orders. `before` is the one that staff saw. Raises NotFound, AddressOfAccount,
-    OrderOutdated and EmailHasAccount.
+    OrderOutdated and EmailHasAccount. Raises WaitsInLine for who waits in a line by a proven address that would
+    end: the place counts by it, and its owner finds the place again by it alone.
     """
     with db.transaction():
         order = _order(order_id)
@@ -47,8 +49,12 @@ def address_change(*, staff_id: int, order_id: int, before: str, email: str, nam
             raise order_rules.AddressOfAccount()
         if buyer.contact_email != before:
             raise order_rules.OrderOutdated()
+        is_other = email != before
+        is_ended = is_other and accounts.guest_proof_end(user_id=buyer.pk, email=email)
+        if is_ended and line.is_waiting(buyer_id=buyer.pk):
+            raise order_rules.WaitsInLine()
         accounts.guest_contact_set(user_id=buyer.pk, email=email, name=name)
-        if email != before:
+        if is_other:
             for each in {order_id, *ticket_selectors.orders_paid(buyer_id=buyer.pk)}:
                 admission.order_link_renew(order_id=each)
         _record(order, staff_id, OrderDeed.ADDRESS, f"from {before or 'none'} to {email}", now=db.now())

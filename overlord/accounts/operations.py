@@ -51,6 +51,20 @@ def email_verified(*, guest_id: int, email: str) -> User:
     return User.objects.get(pk=guest_id)
 
 
+def guest_proof_end(*, user_id: int, email: str) -> bool:
+    """End what a guest proved with an address other than this one; return whether there was something to end.
+
+    Whoever reads the earlier address could open a session of the guest with a code. Sessions and tokens end too.
+    """
+    db.transaction_required()
+    EmailCode.objects.filter(
+        pk=user_id
+    ).delete()  # first, as where a code is used, so that neither waits for both
+    proven = User.objects.filter(pk=user_id, is_guest=True).exclude(verified_email="")
+    others = proven.exclude(Exact(NameKey("verified_email"), NameKey(Value(email))))
+    return bool(others.update(verified_email="", login_epoch=F("login_epoch") + 1))
+
+
 def guest_add(*, email: str, name: str) -> int:
     """Make a guest without a session, for a sale by staff, and return its id. Name and address may be empty."""
     db.transaction_required()

@@ -35,6 +35,11 @@ def sales(event_ids: Collection[int]) -> dict[int, rules.Sale]:
     }
 
 
+def is_waiting(*, buyer_id: int) -> bool:
+    """Return whether a buyer waits in a line of any event."""
+    return Entry.objects.filter(buyer=buyer_id, state=EntryState.WAITING).exists()
+
+
 def may_work(*, now: datetime) -> bool:
     """Return whether a lobby, a given hold or a line may be due; mostly none is, and one statement says so."""
     return bool(db.rows(sql.GLANCE, {"now": now, "soon": _lobby_soon(now)})[0]["may_work"])

@@ -21,12 +21,16 @@ from checkout.rules import Refunded, RefundOutcome
 from checkout.services import orders as order_services
 from checkout.services import receipts
 from checkout.tests.paying import pay, work
-from overlord.accounts.models import User
+from overlord.accounts import operations as accounts
+from overlord.accounts.models import EmailCode, User
+from overlord.kernel import db
 from tests.clients import api_of, permit
 from tickets import pruning
 from tickets.admission import selectors as admission
 from tickets.admission.models import Ticket
 from tickets.admission.permissions import Permission as DoorPermission
+from tickets.line.models import Entry
+from tickets.line.tests.lines import enter, line_make
 from tickets.models import Reservation, TicketType
 from tickets.permissions import Permission as TicketsPermission
 from tickets.tests.forms import fields_of
@@ -242,6 +246,56 @@ class TestAddress:
         act(office, paid.reservation_id, "address", **{**sent, "email": "new@example.org"})
         for link in links:
             assert Client().get(f"/t/{link}/").status_code == 404, "who reads the earlier address has it"
+
+    @pytest.fixture
+    def proven(self, guest: User) -> User:
+        User.objects.filter(pk=guest.pk).update(verified_email="old@example.org")
+        return User.objects.get(pk=guest.pk)
+
+    def test_the_earlier_mailbox_opens_the_guests_orders_no_more(
+        self, office: Client, paid: Payment, proven: User, user_make: Callable[..., User]
+    ) -> None:
+        session, other = api_of(proven), user_make(is_guest=True, email="")
+        EmailCode.objects.create(
+            user=proven, email="old@example.org", nonce="n", expires_at=timezone.now() + timedelta(minutes=1)
+        )
+        assert session.get("/event/reservations/").status_code == 200
+        sent = {"before": "old@example.org", "email": "new@example.org", "name": "Ada L"}
+        assert "The address was changed." in act(office, paid.reservation_id, "address", **sent)
+        assert not EmailCode.objects.exists()
+        with db.transaction():
+            found = accounts.email_verified(guest_id=other.pk, email="old@example.org")
+        assert found.pk == other.pk, "who reads the earlier mailbox is somebody else"
+        assert session.get("/event/reservations/").status_code == 401
+
+    def test_who_proved_the_new_address_or_none_stays_logged_in(
+        self, office: Client, paid: Payment, proven: User
+    ) -> None:
+        session = api_of(proven)
+        for before, email in (
+            ("old@example.org", "OLD@example.org"),
+            ("OLD@example.org", "old@example.org"),
+        ):
+            sent = {"before": before, "email": email, "name": ""}
+            assert "The address was changed." in act(office, paid.reservation_id, "address", **sent)
+        proven.refresh_from_db()
+        assert proven.verified_email == "old@example.org"
+        User.objects.update(verified_email="")
+        sent = {"before": "old@example.org", "email": "new@example.org", "name": ""}
+        assert "The address was changed." in act(office, paid.reservation_id, "address", **sent)
+        assert session.get("/event/reservations/").status_code == 200
+
+    def test_a_proven_address_stays_while_its_owner_waits_in_a_line(
+        self, office: Client, paid: Payment, proven: User, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        [wished] = line_make(ticket_type_make, 5)
+        enter(wished, proven.pk)
+        sent = {"before": "old@example.org", "email": "new@example.org", "name": ""}
+        assert "waits in a line" in act(office, paid.reservation_id, "address", **sent)
+        proven.refresh_from_db()
+        assert (proven.contact_email, proven.verified_email) == ("old@example.org", "old@example.org")
+        Entry.objects.update(state="left")
+        assert "The address was changed." in act(office, paid.reservation_id, "address", **sent)
 
     def test_a_name_is_one_line(self, office: Client, paid: Payment, guest: User) -> None:
         sent = {"before": "old@example.org", "email": "old@example.org", "name": "Ada\n  L"}
