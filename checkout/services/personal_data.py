@@ -47,7 +47,7 @@ NAMING: dict[str, tuple[str, dict[str, Any]]] = {
     "tickets.Reservation": ("buyer", {"person_key": None, "idempotency_key": None}),
     "checkout.OrderRecord": ("order__buyer", {"text": ""}),
     "journal.JournalEntry": ("person", {"facts": {}}),
-    "mailings.Recipient": ("person", {"address": "", "next_look_at": None}),
+    "mailings.Recipient": ("person", {"address": "", "reason": "", "next_look_at": None}),
     "admission.Ticket": ("reservation__buyer", {"holder": ""}),
     "admission.HandOverNotice": ("ticket__reservation__buyer", {"to": ""}),
 }
@@ -164,7 +164,7 @@ def _address_forget(address: str) -> None:
     Ticket.objects.filter(handed_to__iexact=address).update(handed_to=NOBODY, holder="")
     HandOverNotice.objects.filter(to__iexact=address).update(to="")
     apps.get_model("mailings.Recipient")._base_manager.filter(address__iexact=address).update(
-        address="", next_look_at=None
+        address="", reason="", next_look_at=None
     )
     journal.address_forget(address=address)
 

@@ -92,7 +92,7 @@ def recipient_later(*, recipient: Recipient, reason: str, now: datetime) -> None
         recipient_failed(recipient=recipient, reason=reason, now=now)
         return
     db.transaction_required()
-    _claimed(recipient).update(
+    _claimed_unsent(recipient).update(
         next_look_at=now + rules.try_again_after(recipient.attempts), reason=reason[: rules.REASON_LENGTH]
     )
 
@@ -100,12 +100,17 @@ def recipient_later(*, recipient: Recipient, reason: str, now: datetime) -> None
 def recipient_failed(*, recipient: Recipient, reason: str, now: datetime) -> None:
     """Mark a claimed mail as failed, and keep the reason."""
     db.transaction_required()
-    _claimed(recipient).update(next_look_at=None, failed_at=now, reason=reason[: rules.REASON_LENGTH])
+    _claimed_unsent(recipient).update(next_look_at=None, failed_at=now, reason=reason[: rules.REASON_LENGTH])
 
 
 def _claimed(recipient: Recipient) -> QuerySet[Recipient]:
     """Return the row of a mail unless another worker has claimed it since."""
     return Recipient.objects.filter(pk=recipient.pk, attempts=recipient.attempts, sent_at=None)
+
+
+def _claimed_unsent(recipient: Recipient) -> QuerySet[Recipient]:
+    """Return the same, but not once its address was erased: what the mail server said may repeat the address."""
+    return _claimed(recipient).exclude(address="")
 
 
 def failed_again(*, mailing_id: int, now: datetime) -> int:

@@ -19,6 +19,7 @@ from django.db import IntegrityError
 from django.test import Client
 from django.utils import timezone
 
+from checkout import services as checkout
 from overlord.accounts.models import User
 from overlord.journal.models import JournalEntry
 from overlord.kernel import db
@@ -268,6 +269,27 @@ class TestSending:
         assert services.mailings_go_on() == 1
         assert selectors.failures(mailing_id=mailing.pk, most=10) == []
         assert len({each.to[0] for each in mail.outbox}) == len(mail.outbox) == 3
+
+    @pytest.mark.parametrize("code", [450, 550])
+    @pytest.mark.parametrize("is_in_flight", [False, True])
+    def test_what_the_mail_server_said_goes_with_an_erased_person(
+        self, mailing: Mailing, monkeypatch: pytest.MonkeyPatch, code: int, is_in_flight: bool
+    ) -> None:
+        bob = User.objects.get(email="bob@example.org")
+
+        def refused(_: EmailBackend, messages: list[Any]) -> int:
+            if is_in_flight and messages[0].to == [bob.email]:
+                checkout.person_erase(user_id=bob.pk)
+            raise SMTPRecipientsRefused({bob.email: (code, b"<bob@example.org>: unknown")})
+
+        monkeypatch.setattr(EmailBackend, "send_messages", refused)
+        services.mailings_go_on()
+        kept = Recipient.objects.get(person=bob)
+        assert ("bob@" in kept.reason) is not is_in_flight
+        if not is_in_flight:
+            checkout.person_erase(user_id=bob.pk)
+        kept.refresh_from_db()
+        assert (kept.address, kept.reason, kept.next_look_at) == ("", "", None)
 
     def test_a_mail_server_that_is_away_is_tried_again_later(
         self, mailing: Mailing, monkeypatch: pytest.MonkeyPatch
