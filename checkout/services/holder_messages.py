@@ -44,7 +44,7 @@ def holders_owe(owed: MoveNotice | CancelledOrder, *, now: datetime) -> None:
         facts = {"kind": Kind.CANCELLED, "message": owed.cancellation.message}
     notices = [
         HolderNotice(ticket=ticket, issue=ticket.issue, created=now, next_look_at=now, **facts)
-        for ticket in tickets.exclude(handed_to="").order_by("pk")
+        for ticket in tickets.exclude(handed_to__in=["", Ticket.NOBODY]).order_by("pk")
     ]
     HolderNotice.objects.bulk_create(notices, ignore_conflicts=True)
 
@@ -52,7 +52,7 @@ def holders_owe(owed: MoveNotice | CancelledOrder, *, now: datetime) -> None:
 def message(notice: HolderNotice, *, now: datetime) -> EmailMessage | None:
     """Return the mail; None when its reader has the ticket no more, or when there is nothing left to tell."""
     ticket = notice.ticket
-    if ticket.issue != notice.issue or not ticket.handed_to:
+    if ticket.issue != notice.issue or ticket.handed_to in ("", Ticket.NOBODY):
         return None
     event = ticket.event
     name = " ".join(event.name.split())

@@ -51,7 +51,6 @@ NAMING: dict[str, tuple[str, dict[str, Any]]] = {
     "admission.Ticket": ("reservation__buyer", {"holder": ""}),
     "admission.HandOverNotice": ("ticket__reservation__buyer", {"to": ""}),
 }
-NOBODY = "erased@erased.invalid"  # has the tickets that were handed over to an erased person
 
 
 class Unfinished(Exception):
@@ -161,7 +160,7 @@ def _check_erasure(user: User, said: str) -> None:
 
 def _address_forget(address: str) -> None:
     """Erase an address from the journal, and from tickets that were handed to it: their holder keeps them."""
-    Ticket.objects.filter(handed_to__iexact=address).update(handed_to=NOBODY, holder="")
+    Ticket.objects.filter(handed_to__iexact=address).update(handed_to=Ticket.NOBODY, holder="")
     HandOverNotice.objects.filter(to__iexact=address).update(to="")
     apps.get_model("mailings.Recipient")._base_manager.filter(address__iexact=address).update(
         address="", reason="", next_look_at=None

@@ -16,6 +16,7 @@ from checkout.permissions import Permission
 from checkout.services import holder_messages, receipts
 from checkout.tests.paying import pay, work
 from overlord.accounts.models import User
+from overlord.box_office import selectors
 from overlord.kernel import db
 from tests.clients import permit
 from tests.threads import together
@@ -170,6 +171,35 @@ def test_who_has_the_ticket_no_more_is_not_told(
     while services.receipts_send():
         pass
     assert [each.to for each in mail.outbox if "New: Opera" in each.body] == [[buyer.email]]
+
+
+@pytest.mark.parametrize("is_owed", [False, True])
+def test_nobody_is_told_in_the_place_of_an_erased_holder(
+    is_owed: bool, office: Client, event: Event, buyer: User, user_make: Callable[..., User]
+) -> None:
+    holder = user_make(email=FRIEND)
+    if not is_owed:
+        services.person_erase(user_id=holder.pk)
+    edit(office, event, venue="Opera")
+    with db.transaction():
+        holder_messages.holders_owe(MoveNotice.objects.get(), now=db.now())
+    assert HolderNotice.objects.exists() is is_owed
+    if is_owed:
+        services.person_erase(user_id=holder.pk)
+    assert sent().keys() == {buyer.email}
+    assert not HolderNotice.objects.exclude(next_look_at=None).exists()
+
+
+def test_an_erased_holder_is_not_counted_and_not_told_of_a_withdrawal(
+    event: Event, api: APIClient, buyer: User, user_make: Callable[..., User]
+) -> None:
+    assert selectors.people_told(event_id=event.pk) == 2
+    services.person_erase(user_id=user_make(email=FRIEND).pk)
+    assert selectors.people_told(event_id=event.pk) == 1
+    ticket = Ticket.objects.get(handed_to=Ticket.NOBODY)
+    place = f"/event/reservations/{ticket.reservation_id}/tickets/{ticket.pk}/hand-over/"
+    assert api.post(place, {"email": "next@example.org", "holder": ""}, format="json").status_code == 200
+    assert sent().keys() == {buyer.email, "next@example.org"}
 
 
 def test_a_cancellation_is_told_to_holders_too(office: Client, event: Event, buyer: User) -> None:

@@ -86,7 +86,7 @@ def people_told(*, event_id: int) -> int:
     reached = sold.exclude(buyer__email="", buyer__contact_email="")
     buyers = reached.aggregate(count=Count("buyer", distinct=True))["count"]
     handed = Ticket.objects.filter(event_id=event_id).exclude(state=Ticket.State.REVOKED)
-    return int(buyers + handed.exclude(handed_to="").count())
+    return int(buyers + handed.exclude(handed_to__in=["", Ticket.NOBODY]).count())
 
 
 # Orders --------------------------------------------------------------------------------------------------

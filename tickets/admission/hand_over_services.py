@@ -83,7 +83,7 @@ def _tell(ticket: Ticket, *, issue: int, to: str, buyer: str, by_holder: bool, n
     HandOverNotice.objects.bulk_create(
         HandOverNotice(ticket=ticket, issue=issue, kind=each, to=address, created=now, next_look_at=now)
         for each, address in {kind.RECEIVED: to, **told}.items()
-        if address
+        if address not in ("", Ticket.NOBODY)
     )
 
 

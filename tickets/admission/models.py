@@ -29,6 +29,9 @@ class Ticket(models.Model):
     """One seat of a paid reservation. It opens the door once."""
 
     State = TicketState
+    NOBODY = (
+        "erased@erased.invalid"  # has the tickets that were handed to an erased person; no mail goes there
+    )
 
     reservation = models.ForeignKey(
         Reservation, on_delete=models.PROTECT, related_name="+", db_index=False
