@@ -200,7 +200,7 @@ def me(request: HttpRequest) -> HttpResponse:
         reservation, lines = _shown_of(order)
         stage = stages.stage_of(reservation, payment, now=now)
         stub = {**reservation, "lines": lines, "sum": _total(order, payment), "stage": stage}
-        shown.append({**stub, "content": repr(stub)})  # what an order at rest is found written by
+        shown.append({**stub, "content": repr(stub)})  # the key under which the template caches it
     held = [each["order"] for each in shown if each["stage"] == Stage.HELD]
     line.orders_looked_at(buyer_id=actor_id(request), orders=held, now=now)
     context = {

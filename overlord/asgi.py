@@ -48,7 +48,7 @@ database_check.start()
 application = ProtocolTypeRouter({"http": http, "websocket": websockets})
 liveness.touch_by_reactor()
 
-# A collection stops all sockets. What is loaded by now is never garbage, so it is not looked at. A socket's objects
-# live as long as the socket: with the default of 700, every seventh that connects would start a collection.
+# A garbage collection stops all sockets. Objects that are loaded by now are never garbage, so it skips them. A
+# socket's objects live as long as the socket: by default, every seventh that connects would start a collection.
 gc.freeze()
 gc.set_threshold(20_000)

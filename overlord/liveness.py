@@ -1,9 +1,9 @@
 """Show that a process does not hang: it touches a file every second while it does its work.
 
-Whoever starts our processes names the file in the environment, and each process appends its pid. The supervisor
-(overlord/embedded/watchdog.py) and the health checks of docker-compose.yml look at the age of these files, which
-costs nothing; they need neither Redis nor another process. `/readyz` answers another question, whether the system
-as a whole works on each queue: see overlord/kernel/queue_health.py.
+The program that starts our processes names the file in the environment, and each process appends its pid. The
+supervisor (overlord/embedded/watchdog.py) and the health checks of docker-compose.yml look at the age of
+these files, which costs nothing; they need neither Redis nor another process. `/readyz` answers another
+question, whether the system as a whole works on each queue: see overlord/kernel/queue_health.py.
 
 - A worker touches the file by the timer of its main loop, which stands still while it has no connection to Redis
   (overlord/worker_liveness.py).

@@ -66,7 +66,7 @@ def monitor(request: HttpRequest) -> HttpResponse:
 
 @allow("GET")
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Answer the figures for Prometheus; 404 to whoever may not read them, 503 without the database."""
+    """Answer the figures for Prometheus; 404 to a client that may not read them, 503 without the database."""
     if not _may_read_metrics(request):
         raise Http404
     try:

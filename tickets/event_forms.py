@@ -61,7 +61,7 @@ class OfficeEventForm(Folded, EventForm):
     """An event.
 
     A draft may keep a date that has passed, as the copy of an earlier event does: the page says so beside the
-    field. Whoever enters such a date has made a mistake, and it is refused.
+    field. A new date that has passed is a mistake, and it is refused.
     """
 
     folded = ("ends_at", "address", "currency", "description", "buyers", "opening")

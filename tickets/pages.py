@@ -186,7 +186,7 @@ def _reserve(request: HttpRequest, event_id: int) -> HttpResponse:
 
 
 def _reserved_by(request: HttpRequest, event_id: int, choice: Choice, *, key: str, code: str | None) -> int:
-    """Reserve for whoever asks: as part of the open order of a buyer, or for a new guest."""
+    """Reserve for the visitor: as part of the open order of a buyer, or for a new guest."""
     if request.user.is_authenticated:
         order_id = selectors.open_order(buyer_id=actor_id(request), event_id=event_id, now=clock.now())
         return _reserved(actor_id(request), choice, key=key, order_id=order_id, code=code)

@@ -206,7 +206,7 @@ def _described(rows: Sequence[dict[str, Any]], *, now: datetime) -> list[dict[st
 
 
 def reservation_shown(*, reservation_id: int, now: datetime) -> dict[str, Any] | None:
-    """Return a reservation as the API does, whoever its buyer is."""
+    """Return any buyer's reservation as the API does; None when it does not exist."""
     row = reservation_rows(Reservation.objects.filter(pk=reservation_id)).first()
     return None if row is None else representation.reservation(row, now=now)
 

@@ -14,11 +14,11 @@ from checkout.rules import Charge, Outcome, Refunded, RefundOutcome
 # One call with its repetition stays within CALL_SECONDS.
 CONNECT_SECONDS, READ_SECONDS, RETRIES = 2, 6, 1
 
-# What an intent says of us. Other shops may share the account.
+# The names of our metadata of an intent. Other shops may share the account.
 PAYMENT, SHOP = "payment", "shop"
 PAGE = 100  # intents or refunds in one answer
 
-# What a refund says of us.
+# The names of our metadata of a refund.
 REFUND, KEY = "refund", "key"
 
 OUTCOMES: dict[str, Outcome] = {

@@ -1,4 +1,4 @@
-"""The e-mails to whoever has a ticket that was handed over, when its event is moved or cancelled.
+"""The e-mails to the holders of tickets that were handed over, when the event is moved or cancelled.
 
 They are owed in the transaction in which the mail to the ticket's buyer is first tried, and sent as receipts are.
 So each is owed once, however often that mail is tried. They run in the mail worker.

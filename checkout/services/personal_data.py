@@ -26,7 +26,8 @@ from overlord.kernel.errors import NotFound
 from tickets.admission.models import HandOverNotice, Ticket
 from tickets.models import MoveNotice, Reservation
 
-# What a user did as staff: it is about others. Everything else that refers to a user is that user's.
+# Fields that name the user who did something as staff. Those rows are about other people; all other rows that
+# refer to a user are that user's own data.
 OF_STAFF = {
     "accounts.StaffInvitation.invited_by",
     "admin.LogEntry.user",
@@ -40,9 +41,9 @@ OF_STAFF = {
     "line.StaffAction.actor",
     "mailings.Mailing.author",
 }
-# What gives whoever reads it a right.
+# Fields whose value would give a reader rights. No export has them.
 SECRET = {"password", "key_hash", "seed", "code_hash", "gateway_token", "gateway_nonce"}
-# What says who a person is, outside the user's own row: the model, the way to its buyer, and what replaces it.
+# Fields outside the user's own row that identify a person: the model, the way to its buyer, and what replaces it.
 NAMING: dict[str, tuple[str, dict[str, Any]]] = {
     "tickets.Reservation": ("buyer", {"person_key": None, "idempotency_key": None}),
     "checkout.OrderRecord": ("order__buyer", {"text": ""}),

@@ -32,7 +32,7 @@ from tickets.models import Event, MoveNotice, Reservation
 logger = logging.getLogger(__name__)
 
 Owed = Receipt | RefundNotice | MoveNotice | HandOverNotice | CancelledOrder | HolderNotice
-# What is looked at together. Mails to buyers owe those to holders, so these come afterwards.
+# The kinds of mails that are sent in one pass. A mail to a buyer creates those to holders, so these come second.
 LOOKS: tuple[tuple[type[Owed], ...], ...] = (
     (Receipt, RefundNotice, MoveNotice, HandOverNotice, CancelledOrder),
     (HolderNotice,),

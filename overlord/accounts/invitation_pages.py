@@ -32,7 +32,7 @@ class PasswordForm(forms.Form):
 
 @allow("GET", "POST")
 def invitation(request: HttpRequest, signed: str) -> HttpResponse:
-    """Show an invitation to whoever has its link, and accept it."""
+    """Show an invitation to a person who has its link, and accept it."""
     found = staff_services.invitation_read(signed=signed, now=clock.now())
     account = selectors.account_of(email=found.email)
     if account is None:

@@ -150,7 +150,7 @@ class PasswordResetSent(views.PasswordResetDoneView):
 
 
 class PasswordNew(views.PasswordResetConfirmView):
-    """Take a new password, and log in. What a guest held who had forgotten it follows, as at a log-in."""
+    """Take a new password, and log in. Orders that the user made as a guest meanwhile follow, as at a log-in."""
 
     template_name = "accounts/password_new.html"
     post_reset_login = True

@@ -1,8 +1,10 @@
-"""End waits for a synchronous standby that does not come. A thread of each process that has waited for long.
+"""End the waits of commits for a synchronous standby that does not answer.
+
+Runs in a thread of each process in which a commit has waited for long.
 
 No setting of PostgreSQL bounds that wait: statement_timeout and transaction_timeout end before it begins. So
-whoever has waited for LONG_SECONDS wakes this thread. It cancels the commits of our role that wait for a standby as
-long, and nothing else. PostgreSQL answers such a commit with a warning, which becomes CommitUnknown
+a thread that has waited for LONG_SECONDS wakes this one. It cancels the commits of our role that wait for a standby
+as long, and nothing else. PostgreSQL answers such a commit with a warning, which becomes CommitUnknown
 (postgresql/standby.py). Migrations may wait: their sessions have a name of their own.
 """
 

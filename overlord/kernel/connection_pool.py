@@ -52,8 +52,10 @@ class ConnectionPool:
             raise
 
     def give_back(self, used: connection, *, broken: bool = False) -> None:
-        """Keep the connection for whoever comes next. One on which something went wrong is closed, with all idle
-        ones, which have probably lost the same server."""
+        """Keep the connection for the next caller.
+
+        If something went wrong on it, close it and all idle ones, which have probably lost the same server.
+        """
         try:
             if broken or used.closed or used.get_transaction_status() != TRANSACTION_STATUS_IDLE:
                 used.close()

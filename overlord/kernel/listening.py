@@ -3,8 +3,8 @@
 Used by the threads of web processes and by the pool threads of the live process.
 
 A pooler that gives each transaction another connection takes LISTEN without an error, and nothing ever comes. So
-whoever listens sends itself a notification by another connection, as the rest of the application would send it, and
-waits for it.
+each listening process sends itself a notification by another connection, as the rest of the application would send
+it, and waits for it.
 """
 
 import secrets
@@ -20,7 +20,7 @@ from django.db import OperationalError, connection
 from overlord.kernel.postgresql.base import reachability
 
 PROOF_SECONDS = 5.0  # after which a notification that was sent has not come
-AGAIN_SECONDS = 60.0  # after which whoever listens begins anew, with a new proof
+AGAIN_SECONDS = 60.0  # after which a listening process begins anew, with a new proof
 
 
 class NotHeardError(OperationalError):

@@ -96,7 +96,7 @@ def _who(by: object) -> str:
 
 
 class _Redis:
-    """Whether Redis was reached lately: a request must not wait for it when the one before has waited in vain."""
+    """Whether Redis was reached lately: after a wait that failed, the next requests do not wait."""
 
     def __init__(self) -> None:
         self.away_until = 0.0

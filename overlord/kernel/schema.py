@@ -84,7 +84,7 @@ paginated = _Paginated()
 def openapi(request: HttpRequest) -> HttpResponse:
     """Answer with the OpenAPI document: JSON where that is asked for (`?format=json`, or Accept), else YAML."""
     wanted = request.GET.get("format") or request.headers.get("Accept", "")
-    with _generating:  # it takes a second: whoever asks meanwhile waits for the same document
+    with _generating:  # it takes a second: a request that comes meanwhile waits for the same document
         document, media_type = _openapi(as_json="json" in wanted)
     return _document(request, document, media_type)
 

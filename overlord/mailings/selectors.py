@@ -72,5 +72,5 @@ def address_hash(address: str) -> str:
 
 
 def is_unsubscribed(*, address_hash: str) -> bool:
-    """Return whether whoever has this address wants no news."""
+    """Return whether the person with this address wants no news."""
     return Unsubscription.objects.filter(pk=address_hash).exists()

@@ -148,7 +148,7 @@ def _send(recipient: Recipient, post: BaseEmailBackend) -> bool:
 
 
 def _not_sent(recipient: Recipient, error: OSError) -> None:
-    """Keep why a mail was not sent, and try it later unless the mail server has refused this mail for good."""
+    """Keep why a mail was not sent, and try it later unless the mail server has refused it permanently."""
     code, reason = _said(error)
     # A wrong password, or a sender who has sent enough, says nothing of this mail.
     is_of_mail = isinstance(error, SMTPRecipientsRefused | SMTPDataError)
@@ -173,13 +173,13 @@ def _said(error: OSError) -> tuple[int | None, str]:
 
 
 def news_stop(*, address_hash: str) -> None:
-    """Send no more news to whoever has this address."""
+    """Send no more news to the person with this address."""
     with db.transaction():
         operations.news_stop(address_hash=address_hash, now=db.now())
 
 
 def news_resume(*, address_hash: str) -> None:
-    """Send news again to whoever has this address."""
+    """Send news again to the person with this address."""
     with db.transaction():
         operations.news_resume(address_hash=address_hash)
 

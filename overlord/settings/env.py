@@ -291,7 +291,7 @@ if PRODUCTION and not RATE_LIMITS:
         "RATE_LIMITS is off: that is for load tests, and production does not start so."
     )
 
-# What one buyer, and the guests of one address, may hold; and after how many expired holds a buyer waits.
+# The most that one buyer, and the guests of one address, may hold; and after how many expired orders a buyer waits.
 HOLDS_PER_BUYER = _whole("HOLDS_PER_BUYER", 10, least=1, most=1000, of="orders")
 GUEST_HOLDS_PER_ADDRESS = _whole("GUEST_HOLDS_PER_ADDRESS", 100, least=1, most=100_000, of="reservations")
 COOLING_EXPIRED = _whole("COOLING_EXPIRED", 3, least=1, most=100, of="orders")
@@ -318,7 +318,7 @@ TOKEN_DAYS = _whole("TOKEN_DAYS", 30, least=1, most=3650, of="days")
 PAYMENTS_AT_ONCE = _whole("PAYMENTS_AT_ONCE", 256, least=1, most=2_000, of="payments")
 WORKER_CONNECTIONS = _whole("WORKER_CONNECTIONS", 8, least=1, most=100, of="connections")
 
-# Who takes the money, and where receipts go.
+# The gateway that takes the money, and where receipts go.
 PAYMENT_GATEWAY = _gateway or "sandbox"
 if PAYMENT_GATEWAY not in {"sandbox", "stripe"}:
     raise ImproperlyConfigured(f"PAYMENT_GATEWAY is {PAYMENT_GATEWAY!r}; it must be sandbox or stripe.")

@@ -37,7 +37,7 @@ class Subscription:
     def accept(self, frame: Frame) -> bool:
         """Keep the frame if it is newer, and return whether it has to be sent.
 
-        A newer frame that shows the same is not sent, but it is the snapshot of whoever comes next.
+        A newer frame that shows the same is not sent, but the next subscriber gets it as its snapshot.
         """
         kept = self.frame
         if kept is not None and kept.version >= frame.version:

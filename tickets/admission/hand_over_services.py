@@ -1,7 +1,7 @@
 """Use cases of tickets that change hands. Transactions open here, as in `services`.
 
-Whoever has the link of an order is its buyer here, and whoever has the link of a ticket has that ticket: a link
-shows the codes anyway. Each change of hands is told to those who had the ticket.
+A person with the link of an order is its buyer here, and a person with the link of a ticket has that ticket: a
+link shows the codes anyway. Each change of hands is told to those who had the ticket.
 """
 
 from datetime import datetime
@@ -47,7 +47,7 @@ def ticket_rename(
 def ticket_hand_over(
     *, reach: Reach, ticket_id: int, email: str, holder: str, seen: int | None, now: datetime
 ) -> dict[str, Any]:
-    """Give a ticket to whoever has an e-mail address, which the buyer's own is too; return it as the API does.
+    """Give a ticket to an e-mail address, which may be the buyer's own; return it as the API does.
 
     It gets a new code, the earlier one opens nothing, and mails tell those who have and had it. Raises NotFound,
     Invalid, TooMany, HandedTooOften, and what `check_standing` does.
@@ -74,7 +74,7 @@ def _locked(reach: Reach, ticket_id: int) -> Ticket:
 
 
 def _tell(ticket: Ticket, *, issue: int, to: str, buyer: str, by_holder: bool, now: datetime) -> None:
-    """Write the mails to whoever has a ticket from now on, who handed it over, and who had it and did not."""
+    """Write the mails to the new holder, to the person who handed the ticket over, and to an earlier holder."""
     kind = HandOverNotice.Kind
     mails = {kind.GIVEN: ticket.handed_to if by_holder else buyer}
     if ticket.handed_to and not by_holder:

@@ -44,7 +44,7 @@ def tickets_revoke(*, order_id: int, now: datetime) -> int:
 
 
 def tickets_announce(*, order_id: int) -> None:
-    """Say after the commit, to whoever has tickets of an order open, that they changed."""
+    """Tell all who have the tickets of an order open, after the commit, that these changed."""
     db.transaction_required()
     seen_by = selectors.links_of_order(order_id=order_id)
     db.after_commit(partial(projections.announce_tickets, seen_by=seen_by))
@@ -100,7 +100,7 @@ def ticket_rename(*, ticket: Ticket, holder: str) -> None:
 
 
 def ticket_hand_over(*, ticket: Ticket, handed_to: str, holder: str) -> int:
-    """Give a locked ticket to whoever has an e-mail address, or back to the buyer for none; return its new issue.
+    """Give a locked ticket to an e-mail address, or back to the buyer if it is empty; return its new issue.
 
     It gets a new serial and a new code, and the earlier ones open nothing from then on.
     """

@@ -134,17 +134,17 @@ def _runs(row: Iterable[int]) -> Iterable[tuple[int, int]]:
 
 
 def serve(channel: "Connection[bytes, bytes]") -> None:
-    """Answer each content, as JSON, by its PDF, until whoever asks closes the channel or ends."""
+    """Answer each content, as JSON, by its PDF, until the asking process closes the channel or ends."""
     with suppress(EOFError, ConnectionError):
         while True:
             asked = channel.recv_bytes()
             try:
                 answer = DRAWN + drawn(json.loads(asked))
-            except Exception:  # noqa: BLE001  (whoever asked is told)
+            except Exception:  # noqa: BLE001  (the asking process is told)
                 answer = FAILED + traceback.format_exc().encode()
             channel.send_bytes(answer)
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for whoever asks
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the asking process
     serve(Connection(int(sys.argv[1])))

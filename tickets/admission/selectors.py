@@ -65,7 +65,7 @@ def order_link(*, order_id: int) -> str:
 
 
 def ticket_link(*, ticket_id: int, issue: int) -> str:
-    """Return the signed text of the link for whoever a ticket was handed to; it works as long as the issue."""
+    """Return the signed text of the link for the holder of a handed-over ticket; it works as long as the issue."""
     return links.link_sign(Link(subject=Subject.TICKET, id=ticket_id, number=issue))
 
 

@@ -57,8 +57,8 @@ def line_serve(*, line: Line, most: int, hold: timedelta, now: datetime) -> int:
     if entries:
         _line_moved(line, entries, now=now)
     elif not selectors.is_anyone_behind(event_id=line.pk, served=line.served):
-        # The places of those who left are empty. Whoever was next may have left just now: the next tick takes those
-        # behind.
+        # The places of those who left are empty. The next person may have left just now: the next tick takes
+        # those behind.
         line_changed(line=line, served=line.entered)  # the last place: each number has one
         line_rest(line=line, now=now)
     return len(entries)

@@ -34,7 +34,7 @@ class Pace:
 
 
 def turns_now(pace: Pace, *, now: datetime) -> int | None:
-    """Return how many turns may come now; None when nothing limits them. Who comes after a rest has one at once."""
+    """Return how many turns may come now; None when nothing limits them. After a rest, one comes at once."""
     if pace.limit is None:
         return None
     if pace.since is None:

@@ -3,8 +3,8 @@
 Without that each thread keeps a connection of its own, as Django has it. Django can pool the connections of
 psycopg 3 only.
 
-A commit whose wait for a synchronous standby was ended early raises CommitUnknown (standby.py), whoever commits: a
-transaction, or a statement outside of one.
+A commit whose wait for a synchronous standby was ended early raises CommitUnknown (standby.py), both for a
+transaction and for a statement outside of one.
 """
 
 from collections.abc import Callable, Iterator, Mapping
