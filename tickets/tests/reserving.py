@@ -100,6 +100,8 @@ def end(*buyers: User) -> None:
 def waiting_for_a_lock(count: int) -> None:
     """Wait until this number of our backends wait for a lock."""
     for _ in range(2000):
+        # Without this, a transaction sees only those that were connected when it first looked.
+        db.rows("SELECT pg_stat_clear_snapshot()")
         [row] = db.rows(
             "SELECT count(*) AS n FROM pg_stat_activity"
             " WHERE datname = current_database() AND wait_event_type = 'Lock'"
