@@ -114,6 +114,7 @@ CAP = timedelta(minutes=20)  # after the deadline; then the hold is no longer pr
 CONFIRM_ATTEMPTS = 2  # a lost confirmation is repeated once; lost again, the intent is cancelled
 LATE_LOOK = timedelta(minutes=5)  # between two looks at an abandoned payment
 LATE_FOR = timedelta(days=3)  # how long an abandoned payment is still checked; gateways deliver no news later
+KEY_KEPT = timedelta(hours=12)  # in which a gateway surely knows a key; it may forget one after a day
 POISON_ATTEMPTS = 30  # then staff are told
 TOKEN_LENGTH = 200
 EMAIL_LENGTH, BUYER_NAME_LENGTH = 254, 150
@@ -384,6 +385,14 @@ def next_step(known: Charge, *, attempts: int, deadline: datetime, now: datetime
 def look_again_after(attempts: int) -> timedelta:
     """Return how long to wait before the next attempt: 2 s at first, a minute at most."""
     return timedelta(seconds=min(60, 2 ** min(attempts, 6)))
+
+
+def may_be_a_repeat(*, attempts: int, created: datetime, now: datetime) -> bool:
+    """Return whether a refund may have been asked for already, and its key may not keep it from a second time.
+
+    The number of attempts does not tell: a restored backup has the one from before.
+    """
+    return attempts > 1 or now >= created + KEY_KEPT
 
 
 def late_look_at(*, deadline: datetime, now: datetime) -> datetime | None:

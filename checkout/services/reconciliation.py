@@ -9,11 +9,13 @@ import logging
 from collections.abc import Collection, Iterator
 from datetime import datetime
 from itertools import islice
+from typing import Any
 
 from checkout import gateways, operations, selectors
 from checkout.gateways import GatewayUnknown
 from checkout.gateways.protocol import ListedCharge
-from checkout.rules import RefundOutcome
+from checkout.models import UnmatchedCharge
+from checkout.rules import Refunded, RefundOutcome
 from overlord.journal import operations as journal
 from overlord.journal.actions import Action
 from overlord.kernel import db
@@ -50,18 +52,12 @@ def unmatched_charge_refund(*, staff_id: int | None, charge_id: int) -> RefundOu
     """Pay back a charge without a payment and return the outcome; raise NotFound unless it is open.
 
     `staff_id` is None for a command. Only a refund that the gateway has taken on closes it. It is safe to repeat:
-    its key is always the same.
+    see `_charge_pay_back`.
     """
     with db.transaction():
         charge = operations.unmatched_charge_lock(charge_id=charge_id)
     try:
-        answer = gateways.named(charge.gateway).refund(
-            key=f"unmatched:{charge.gateway_reference}",
-            intent=charge.gateway_reference,
-            amount_minor=charge.amount_minor,
-            currency=charge.currency,
-            refund_id=0,  # no refund of ours
-        )
+        answer = _charge_pay_back(charge)
     except GatewayUnknown as doubt:
         logger.warning("The refund of %s is in doubt: %s", charge, doubt)
         return RefundOutcome.PENDING
@@ -72,6 +68,30 @@ def unmatched_charge_refund(*, staff_id: int | None, charge_id: int) -> RefundOu
                 names = [charge.gateway_reference]
                 _charges_journal(staff_id, Action.CHARGE_PAID_BACK, names, now=now)
     return answer.outcome
+
+
+def _charge_pay_back(charge: UnmatchedCharge) -> Refunded:
+    """Return the refund of a charge without a payment, asked for if there is none; raise GatewayUnknown.
+
+    The key alone does not do, as the gateway may forget it after a day. A refund that has failed is followed by
+    another, whose key names it.
+    """
+    gateway = gateways.named(charge.gateway)
+    key = f"unmatched:{charge.gateway_reference}"
+    while True:
+        asked: dict[str, Any] = {
+            "key": key,
+            "intent": charge.gateway_reference,
+            "amount_minor": charge.amount_minor,
+            "currency": charge.currency,
+            "refund_id": 0,  # no refund of ours
+        }
+        found = gateway.refund_find(**asked)
+        if found is None:
+            return gateway.refund(**asked)
+        if found.outcome != RefundOutcome.FAILED:
+            return found
+        key = f"{key}:{found.reference}"
 
 
 def unmatched_charges_close(*, staff_id: int, ids: Collection[int]) -> int:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from datetime import datetime
 from typing import Any
 
 from checkout import gateways, operations, refund_operations, rules
@@ -101,20 +102,21 @@ def refund_process(*, refund_id: int) -> None:
     It never asks for the money twice: see `_ask`.
     """
     with db.transaction():
-        refund = refund_operations.refund_take(refund_id=refund_id, now=db.now())
+        now = db.now()
+        refund = refund_operations.refund_take(refund_id=refund_id, now=now)
     if refund is None:
         return
     db.connection_release()
     try:
-        answer = _ask(refund)
+        answer = _ask(refund, now=now)
     except GatewayUnknown as doubt:
         logger.warning("Refund %s is in doubt: %s", refund_id, doubt)
         answer = Refunded(outcome=RefundOutcome.PENDING)
     _apply(refund, answer)
 
 
-def _ask(refund: Refund) -> Refunded:
-    """Return how a taken refund is at the gateway, and ask for it there if there is none; raise GatewayUnknown.
+def _ask(refund: Refund, *, now: datetime) -> Refunded:
+    """Return how a refund taken `now` is at the gateway, and ask for it if there is none; raise GatewayUnknown.
 
     The key alone does not do: a gateway repeats its first answer to it, `pending` or a 500, whatever has happened
     since, and forgets it after a day. Then the same request is a second refund. So what has a name is looked at by
@@ -132,7 +134,7 @@ def _ask(refund: Refund) -> Refunded:
         "currency": refund.payment.currency,
         "refund_id": refund.pk,
     }
-    if refund.attempts > 1:
+    if rules.may_be_a_repeat(attempts=refund.attempts, created=refund.created, now=now):
         began = time.monotonic()
         found = gateway.refund_find(**asked)
         if found is not None:

@@ -1,15 +1,16 @@
 """Refunds that Stripe does not conclude at once, and keys that it forgets after a day."""
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from rest_framework.test import APIClient
 
-from checkout import gateways, services
+from checkout import gateways, rules, services
 from checkout.gateways import CALL_SECONDS
-from checkout.models import Incident, Payment, Refund
+from checkout.models import Incident, Payment, Refund, RefundNotice, UnmatchedCharge
 from checkout.services import refunds
 from checkout.tests.fake_stripe import FakeStripe, running
 from checkout.tests.paying import heal, lapse, pay, work
@@ -98,8 +99,9 @@ class TestPending:
     ) -> None:
         """Negative control: `pending` is repeated for a day, and then the same request is another refund."""
 
-        def by_key_alone(refund: Refund) -> Any:
-            return ask(Refund(pk=refund.pk, **fields(refund), gateway_reference="", attempts=1))
+        def by_key_alone(refund: Refund, *, now: datetime) -> Any:
+            new = Refund(pk=refund.pk, **fields(refund), gateway_reference="", attempts=1, created=now)
+            return ask(new, now=now)
 
         def fields(refund: Refund) -> dict[str, Any]:
             names = ("payment", "amount_minor", "try_number", "gateway_nonce")
@@ -205,6 +207,35 @@ class TestUnknown:
         assert stripe.posted > posted
 
 
+class TestRestored:
+    """A backup from before the refund was asked for has none of its attempts."""
+
+    def _restore(self, stripe: FakeStripe, start: Callable[..., Refund], *, age: timedelta) -> Refund:
+        refund = start()
+        assert refund.status == "SUCCESS"
+        before = {"status": "PENDING", "attempts": 0, "gateway_reference": "", "next_look_at": timezone.now()}
+        Refund.objects.update(**before, created=timezone.now() - age)
+        Payment.objects.update(status="SUCCESS", refunded_minor=1000)
+        RefundNotice.objects.all().delete()
+        stripe.forget_keys()
+        return look(refund)
+
+    def test_it_is_looked_for_when_its_key_may_be_forgotten(
+        self, stripe: FakeStripe, start: Callable[..., Refund]
+    ) -> None:
+        assert self._restore(stripe, start, age=timedelta(days=1, minutes=1)).status == "SUCCESS"
+        paid_back_once(stripe)
+
+    def test_one_that_only_counts_attempts_pays_back_twice(
+        self, stripe: FakeStripe, start: Callable[..., Refund], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Negative control."""
+        monkeypatch.setattr(rules, "KEY_KEPT", timedelta(days=2))
+        self._restore(stripe, start, age=timedelta(days=1, minutes=1))
+        with pytest.raises(AssertionError, match="twice"):
+            paid_back_once(stripe)
+
+
 class TestEarlierVersions:
     """They named no key in what a refund says of us, so that its body differs from ours."""
 
@@ -236,3 +267,40 @@ class TestEarlierVersions:
         stripe.forget_keys()
         look(refund)
         assert (refund.status, refund.gateway_reference) == ("SUCCESS", "re_2")
+
+
+class TestUnmatched:
+    """A charge without a payment is paid back once, however late the request is repeated."""
+
+    @pytest.fixture
+    def charge(self, stripe: FakeStripe) -> UnmatchedCharge:
+        return UnmatchedCharge.objects.create(
+            gateway="stripe",
+            gateway_reference=INTENT,
+            payment_number=1,
+            amount_minor=1000,
+            currency="EUR",
+            charged_at=timezone.now(),
+            found_at=timezone.now(),
+        )
+
+    def _pay_back(self, charge: UnmatchedCharge) -> str:
+        UnmatchedCharge.objects.update(closed_at=None)  # as if the worker had died before it wrote that
+        return services.unmatched_charge_refund(staff_id=None, charge_id=charge.pk)
+
+    def test_it_is_paid_back_once_when_the_key_is_forgotten(
+        self, stripe: FakeStripe, charge: UnmatchedCharge
+    ) -> None:
+        assert self._pay_back(charge) == "succeeded"
+        stripe.forget_keys()
+        assert self._pay_back(charge) == "succeeded"
+        paid_back_once(stripe)
+
+    def test_after_a_refund_that_failed_there_is_another(
+        self, stripe: FakeStripe, charge: UnmatchedCharge
+    ) -> None:
+        stripe.status = "failed"
+        assert self._pay_back(charge) == "failed"
+        stripe.status = "succeeded"
+        assert [self._pay_back(charge) for _ in range(2)] == ["succeeded"] * 2
+        assert [each["status"] for each in stripe.refunds] == ["succeeded", "failed"]
