@@ -190,11 +190,10 @@ def payment_fail(
 
 
 def payment_abandon(*, payment: Payment, reservations: Sequence[Reservation], now: datetime) -> None:
-    """Stop protecting the holds of a locked payment whose gateway is silent, and look at it less often."""
+    """Stop protecting the holds of a locked payment without an outcome, and look at it less often."""
     tickets.order_stop_paying(reservations=reservations, now=now)
     asked_later = {**AT_REST, "next_look_at": now + rules.LATE_LOOK}
     _payment_move(payment, PaymentStatus.ABANDONED, error=rules.ABANDONED_SENTENCE, **asked_later)
-    incident_open(payment=payment, cause=Incident.Cause.GATEWAY_SILENT, now=now)
 
 
 def payment_succeed_late(*, payment: Payment, reservations: Sequence[Reservation], now: datetime) -> bool:

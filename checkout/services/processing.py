@@ -191,19 +191,22 @@ def _leave(taken: Payment, known: Charge) -> None:
         if not operations.is_open_to_news(payment=payment, taken=taken):
             return
         wait = rules.look_again_after(payment.attempts)
-        _wait(payment, until=now + wait, now=now, action=known.action)
+        if _wait(payment, until=now + wait, now=now, action=known.action):
+            operations.incident_open(payment=payment, cause=Incident.Cause.GATEWAY_SILENT, now=now)
 
 
-def _wait(payment: Payment, *, until: datetime, now: datetime, action: dict[str, Any] | None = None) -> None:
-    """Let a locked payment without an outcome wait until then, or abandon it at the cap."""
+def _wait(payment: Payment, *, until: datetime, now: datetime, action: dict[str, Any] | None = None) -> bool:
+    """Let a locked payment without an outcome wait until then, or abandon it at the cap, and say so."""
     deadline = payment.deadline or now
     if payment.status == PaymentStatus.ABANDONED:
         operations.payment_reschedule(payment=payment, until=rules.late_look_at(deadline=deadline, now=now))
     elif rules.is_abandoned(deadline=deadline, now=now):
         reservations = operations.reservations_lock(payment=payment)
         operations.payment_abandon(payment=payment, reservations=reservations, now=now)
+        return True
     else:
         operations.payment_reschedule(payment=payment, until=until, action=action)
+    return False
 
 
 def look_after() -> int:
