@@ -1,7 +1,7 @@
 """Steps of paying inside an open transaction.
 
-Locks are taken in one order everywhere: payment, reservations by id, inventories by id. Each transition is an
-UPDATE of a locked row that insists on the old status, and tells the buyer's screens after the commit. `now` is
+Locks are taken in one order everywhere: buyer, payment, reservations by id, inventories by id. Each transition is
+an UPDATE of a locked row that insists on the old status, and tells the buyer's screens after the commit. `now` is
 PostgreSQL's clock, read after the lock.
 """
 
@@ -243,7 +243,10 @@ def payment_set_refunded(*, payment: Payment, refunded_minor: int) -> None:
 
 
 def payments_follow(*, order_id: int, guest_id: int, buyer_id: int) -> None:
-    """Give the payments of a guest's order to an account, unless one is being made or has been."""
+    """Give the payments of a guest's order to an account, except those that pay or have paid.
+
+    Late money for one that was abandoned is the account's too, as its tickets are.
+    """
     db.transaction_required()
     _payments_to_follow(order_id, guest_id).update(buyer_id=buyer_id, version=F("version") + 1)
 
@@ -259,7 +262,7 @@ def check_payments_followed(*, order_id: int, guest_id: int) -> None:
 
 
 def _payments_to_follow(order_id: int, guest_id: int) -> QuerySet[Payment]:
-    at_rest = (PaymentStatus.NOT_STARTED, PaymentStatus.FAILURE)
+    at_rest = (PaymentStatus.NOT_STARTED, PaymentStatus.FAILURE, PaymentStatus.ABANDONED)
     return Payment.objects.filter(reservation_id=order_id, buyer_id=guest_id, status__in=at_rest)
 
 

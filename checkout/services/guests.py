@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from checkout import operations
 from overlord.kernel import db
-from overlord.kernel.errors import DomainError, NotFound
+from overlord.kernel.errors import Busy, DomainError, NotFound
 from tickets import operations as tickets
 from tickets import selectors
 
@@ -15,8 +15,12 @@ def orders_follow(*, guest_id: int, buyer_id: int) -> None:
     One that cannot follow stays the guest's: see `order_follow`.
     """
     for order_id in selectors.orders_live(buyer_id=guest_id):
+        parties = {"guest_id": guest_id, "buyer_id": buyer_id}
         with suppress(DomainError):
-            order_follow(guest_id=guest_id, buyer_id=buyer_id, reservation_id=order_id)
+            try:
+                order_follow(reservation_id=order_id, **parties)
+            except Busy:  # the payment that was made meanwhile is seen by now, and there is at most one
+                order_follow(reservation_id=order_id, **parties)
 
 
 def order_follow(*, guest_id: int, buyer_id: int, reservation_id: int) -> None:

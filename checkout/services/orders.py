@@ -43,11 +43,11 @@ def address_change(*, staff_id: int, order_id: int, before: str, email: str, nam
     end: the place counts by it, and its owner finds the place again by it alone.
     """
     with db.transaction():
+        buyer = accounts.user_lock(user_id=_buyer_id(order_id))  # before the order, as a payment does
         order = _order(order_id)
-        buyer = order[0].buyer
         if not buyer.is_guest:
             raise order_rules.AddressOfAccount()
-        if buyer.contact_email != before:
+        if order[0].buyer_id != buyer.pk or buyer.contact_email != before:
             raise order_rules.OrderOutdated()
         is_other = email != before
         is_ended = is_other and accounts.guest_proof_end(user_id=buyer.pk, email=email)
@@ -75,6 +75,13 @@ def note_add(*, staff_id: int, order_id: int, text: str) -> None:
     note = order_rules.note_read(text)
     with db.transaction():
         _record(_order(order_id), staff_id, OrderDeed.NOTE, note, now=db.now())
+
+
+def _buyer_id(order_id: int) -> int:
+    buyer_id = Reservation.objects.filter(pk=order_id).values_list("buyer_id", flat=True).first()
+    if buyer_id is None:
+        raise NotFound()
+    return buyer_id
 
 
 def _order(order_id: int) -> list[Reservation]:

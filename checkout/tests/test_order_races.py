@@ -9,8 +9,10 @@ from django.utils import timezone
 
 from checkout import operations, services
 from checkout.models import Payment
+from checkout.rules import Contact
 from checkout.tests.paying import audit, charges, heal, lines, states, work
 from overlord.accounts.models import User
+from overlord.kernel import db
 from overlord.kernel.errors import Busy, NotFound
 from tests.threads import together
 from tickets import operations as tickets_operations
@@ -166,7 +168,13 @@ class TestFollowing:
         return user_make(is_guest=True, email="")
 
     def _race(
-        self, order: Reservation, account: User, monkeypatch: pytest.MonkeyPatch, *, first: tuple[object, str]
+        self,
+        order: Reservation,
+        account: User,
+        monkeypatch: pytest.MonkeyPatch,
+        *,
+        first: tuple[object, str],
+        at_log_in: bool = False,
     ) -> tuple[object, object]:
         """Let `first` wait before its commit until the other of the two waits for it; return their results."""
         owner, step = first
@@ -183,7 +191,11 @@ class TestFollowing:
             return services.payment_create(buyer_id=guest_id, reservation_id=order.pk, gateway="sandbox")[1]
 
         def follow() -> None:
-            services.order_follow(guest_id=guest_id, buyer_id=account.pk, reservation_id=order.pk)
+            steps = {"guest_id": guest_id, "buyer_id": account.pk}
+            if at_log_in:
+                services.orders_follow(**steps)
+            else:
+                services.order_follow(reservation_id=order.pk, **steps)
 
         makes_first = step == "payment_open"
         with monkeypatch.context() as racing:
@@ -213,6 +225,38 @@ class TestFollowing:
         assert work(payment).status == "SUCCESS"
         audit()
 
+    def test_at_log_in_a_payment_made_meanwhile_follows_at_once(
+        self, order: Reservation, buyer: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made, followed = self._race(
+            order, buyer, monkeypatch, first=(operations, "payment_open"), at_log_in=True
+        )
+
+        assert (made, followed) == (True, None)
+        order.refresh_from_db()
+        assert (order.buyer_id, Payment.objects.get().buyer_id) == (buyer.pk, buyer.pk)
+
+    def test_an_abandoned_payment_follows_and_its_late_money_buys_for_the_account(
+        self, order: Reservation, guest: User, buyer: User
+    ) -> None:
+        payment, _ = services.payment_create(buyer_id=guest.pk, reservation_id=order.pk, gateway="sandbox")
+        User.objects.filter(pk=guest.pk).update(contact_email="ada@example.org")
+        services.payment_pay(buyer_id=guest.pk, payment_id=payment.pk, token="timeout_charged")
+        work(payment)
+        order.refresh_from_db()
+        operations_of = {"payment": payment, "reservations": [order], "now": timezone.now()}
+        with db.transaction():
+            operations.payment_abandon(**operations_of)
+
+        services.orders_follow(guest_id=guest.pk, buyer_id=buyer.pk)
+        heal()
+
+        payment.refresh_from_db()
+        order.refresh_from_db()
+        assert (payment.status, payment.buyer_id) == ("SUCCESS", buyer.pk)
+        assert (order.state, order.buyer_id) == ("validated", buyer.pk)
+        audit()
+
     def test_the_guest_makes_none_of_an_order_that_has_followed(
         self, order: Reservation, buyer: User, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -220,3 +264,44 @@ class TestFollowing:
 
         assert (type(made), followed) == (NotFound, None)
         assert not Payment.objects.exists()
+
+
+def test_an_address_changed_beside_a_payment_ends_in_no_deadlock(
+    user_make: Callable[..., User],
+    ticket_type_make: Callable[..., TicketType],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each locks the buyer first. With the order first, the two wait for each other."""
+    guest, staff = user_make(is_guest=True, email=""), user_make(is_staff=True)
+    User.objects.filter(pk=guest.pk).update(contact_email="ada@example.org")
+    order_id = claim(guest.pk, ticket_type_make()).reservation["id"]
+    original, done = tickets_operations.order_lock_with, threading.Event()
+
+    def after_the_other_waits(**given: int) -> object:
+        done.set()
+        waiting_for_a_lock(1)
+        return original(**given)
+
+    monkeypatch.setattr(tickets_operations, "order_lock_with", after_the_other_waits)
+    results = together(
+        lambda: services.payment_create(
+            buyer_id=guest.pk,
+            reservation_id=order_id,
+            gateway="sandbox",
+            contact=Contact(email="ada@example.org", name="Ada"),
+        )[1],
+        lambda: (
+            done.wait(30)
+            and services.address_change(
+                staff_id=staff.pk,
+                order_id=order_id,
+                before="ada@example.org",
+                email="bo@example.org",
+                name="Bo",
+            )
+        ),
+    )
+
+    assert results == [True, None]
+    guest.refresh_from_db()
+    assert guest.contact_email == "bo@example.org"

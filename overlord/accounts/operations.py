@@ -36,6 +36,12 @@ def guest_contact_set(*, user_id: int, email: str, name: str) -> None:
         raise EmailHasAccount()
 
 
+def user_lock(*, user_id: int) -> User:
+    """Lock and return a user. Whoever also locks what the user has bought locks the user first."""
+    db.transaction_required()
+    return User.objects.select_for_update(no_key=True).get(pk=user_id)
+
+
 def email_verified(*, guest_id: int, email: str) -> User:
     """Write down that a guest receives mail at an address; return the guest whose address it is from now on.
 
