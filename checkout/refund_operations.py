@@ -136,10 +136,22 @@ def refund_again(*, refund: Refund, now: datetime) -> None:
     db.after_commit(partial(enqueue, "checkout.refund_process", queue=Queue.PAYMENTS, refund_id=refund.pk))
 
 
+def is_owed(*, payment: Payment, refund: Refund) -> bool:
+    """Return whether a failed refund of a locked payment can still go to the buyer: nothing else went instead."""
+    if payment.status != PaymentStatus.REFUNDED:
+        return payment.status in (PaymentStatus.SUCCESS, PaymentStatus.REFUNDING)
+    return _paid_minor(payment) + refund.amount_minor <= payment.amount_minor
+
+
+def _paid_minor(payment: Payment) -> int:
+    paid = payment.refunds.filter(status=RefundStatus.SUCCESS)
+    total: int = paid.aggregate(minor=Sum("amount_minor", default=0))["minor"]
+    return total
+
+
 def refund_succeed(*, payment: Payment, refund: Refund, reference: str, now: datetime) -> None:
     """Record that a locked refund of a locked payment was paid, change the counters, and owe the buyer a mail."""
-    paid = payment.refunds.filter(status=RefundStatus.SUCCESS)
-    before: int = paid.aggregate(minor=Sum("amount_minor", default=0))["minor"]
+    before = _paid_minor(payment)
     _refund_move(refund, RefundStatus.SUCCESS, gateway_reference=reference, **AT_REST)
     if payment.status == PaymentStatus.SUCCESS:
         reservations = operations.reservations_lock(payment=payment)
@@ -152,10 +164,11 @@ def refund_succeed(*, payment: Payment, refund: Refund, reference: str, now: dat
         )
         if refund.return_tickets:
             admission.tickets_announce(order_id=payment.reservation_id)
-    if before + refund.amount_minor == payment.amount_minor:
+    is_last = before + refund.amount_minor == payment.amount_minor
+    if is_last and payment.status != PaymentStatus.REFUNDED:
         operations.payment_refunded(payment=payment)
         admission.tickets_revoke(order_id=payment.reservation_id, now=now)
-    RefundNotice.objects.create(refund=refund, next_look_at=now)
+    RefundNotice.objects.get_or_create(refund=refund, defaults={"next_look_at": now})
 
 
 def refund_fail(*, payment: Payment, refund: Refund, error: str, now: datetime) -> None:
@@ -168,6 +181,22 @@ def refund_fail(*, payment: Payment, refund: Refund, error: str, now: datetime) 
     operations.incident_open(
         payment=payment, cause=Incident.Cause.REFUND_FAILED, now=now, detail=f"refund {refund.pk}"
     )
+
+
+def refund_fail_late(*, payment: Payment, refund: Refund, error: str, now: datetime) -> None:
+    """Record that a locked refund failed after it had succeeded, and show it to staff, who may try again.
+
+    A payment that is refunded in full stays so, and its tickets stay revoked: only the money is missing.
+    """
+    if payment.status == PaymentStatus.SUCCESS:
+        reservations = operations.reservations_lock(payment=payment)
+        left = _paid_minor(payment) - refund.amount_minor
+        totals = [each.total_minor for each in reservations]
+        shares = rules.refund_shares(totals, before=left, amount=refund.amount_minor)
+        tickets.order_pay_back(
+            reservations=reservations, minor=[-share for share in shares], return_tickets=False, now=now
+        )
+    refund_fail(payment=payment, refund=refund, error=error, now=now)
 
 
 def _refund_move(refund: Refund, target: RefundStatus, **changes: Any) -> None:

@@ -104,7 +104,7 @@ REFUND_TRANSITIONS: dict[RefundStatus, frozenset[RefundStatus]] = {
     RefundStatus.PENDING: frozenset({RefundStatus.PROCESSING}),
     RefundStatus.PROCESSING: frozenset({RefundStatus.SUCCESS, RefundStatus.FAILURE}),
     RefundStatus.FAILURE: frozenset({RefundStatus.PENDING}),  # staff try again
-    RefundStatus.SUCCESS: frozenset(),
+    RefundStatus.SUCCESS: frozenset({RefundStatus.FAILURE}),  # the bank did not take the money
 }
 
 LEASE = timedelta(seconds=30)  # one worker's exclusive time
@@ -385,14 +385,6 @@ def next_step(known: Charge, *, attempts: int, deadline: datetime, now: datetime
 def look_again_after(attempts: int) -> timedelta:
     """Return how long to wait before the next attempt: 2 s at first, a minute at most."""
     return timedelta(seconds=min(60, 2 ** min(attempts, 6)))
-
-
-def may_be_a_repeat(*, attempts: int, created: datetime, now: datetime) -> bool:
-    """Return whether a refund may have been asked for already, and its key may not keep it from a second time.
-
-    The number of attempts does not tell: a restored backup has the one from before.
-    """
-    return attempts > 1 or now >= created + KEY_KEPT
 
 
 def late_look_at(*, deadline: datetime, now: datetime) -> datetime | None:

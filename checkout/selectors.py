@@ -186,6 +186,14 @@ def payment_of_intent(*, gateway: str, reference: str) -> int | None:
     return paid.values_list("pk", flat=True).first()
 
 
+def refund_of_name(*, gateway: str, intent: str, reference: str) -> int | None:
+    """Return the refund that has this name at the gateway, of the charge with this intent."""
+    named = Refund.objects.filter(
+        payment__gateway=gateway, payment__gateway_reference=intent, gateway_reference=reference
+    )
+    return named.values_list("pk", flat=True).first()
+
+
 def charged_references(*, gateway: str, references: Collection[str]) -> set[str]:
     """Return which of a gateway's charges belong to a payment that is charged or will be settled."""
     found = Payment.objects.filter(gateway=gateway, gateway_reference__in=references)

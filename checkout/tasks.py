@@ -10,6 +10,8 @@ from overlord.kernel import clock
 
 RECONCILED = timedelta(days=3)  # so that a day on which it did not run is made up for
 
+REFUNDS_COMPARED = timedelta(days=40)  # a bank may take a month to send the money back
+
 
 @shared_task(name="checkout.payment_process")
 def payment_process(*, payment_id: int, **_kwargs: object) -> None:
@@ -21,6 +23,12 @@ def payment_process(*, payment_id: int, **_kwargs: object) -> None:
 def refund_process(*, refund_id: int, **_kwargs: object) -> None:
     """Bring one refund to its outcome."""
     services.refund_process(refund_id=refund_id)
+
+
+@shared_task(name="checkout.refund_look_again")
+def refund_look_again(*, refund_id: int, **_kwargs: object) -> None:
+    """See whether a refund that has succeeded has failed since."""
+    services.refund_look_again(refund_id=refund_id)
 
 
 @shared_task(name="checkout.unmatched_charge_refund")
@@ -49,8 +57,10 @@ def receipts_send(**_kwargs: object) -> None:
 
 @shared_task(name="checkout.charges_reconcile")
 def charges_reconcile(**_kwargs: object) -> None:
-    """Find charges that no payment has."""
-    services.charges_reconcile(gateway=settings.PAYMENT_GATEWAY, since=clock.now() - RECONCILED)
+    """Find charges that no payment has, and refunds that failed late."""
+    now = clock.now()
+    services.charges_reconcile(gateway=settings.PAYMENT_GATEWAY, since=now - RECONCILED)
+    services.refunds_compare(gateway=settings.PAYMENT_GATEWAY, since=now - REFUNDS_COMPARED)
 
 
 @shared_task(name="checkout.rows_prune")

@@ -42,10 +42,19 @@ class ForgedWebhook(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class News:
-    """A message that an intent has changed. The message is not trusted: a worker asks the gateway what changed."""
+    """A message that an intent or a refund has changed. It is not trusted: a worker asks the gateway what is so."""
 
     event_id: str
     intent: str | None  # None: the message is about something else
+    refund: str | None = None  # the gateway's name for the refund that has changed, if one has
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedRefund:
+    """A refund in the gateway's own list, by its name and that of its charge."""
+
+    intent: str
+    reference: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +107,12 @@ class Gateway(Protocol):
         self, *, key: str, intent: str, amount_minor: int, currency: str, refund_id: int
     ) -> Refunded | None:
         """Return the refund that `refund` started with these arguments, however long ago; None if there is none."""
+
+    def refunds_failed(self, *, since: datetime) -> Iterator[ListedRefund]:
+        """Yield the refunds made since then that failed, of other shops too. Asks the gateway several times.
+
+        A refund may fail weeks after it has succeeded, when the bank does not take the money.
+        """
 
     def charges(self, *, since: datetime) -> Iterator[ListedCharge]:
         """Yield what this shop has charged since then. Asks the gateway several times."""

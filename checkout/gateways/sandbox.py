@@ -18,7 +18,7 @@ from django.utils.crypto import salted_hmac
 
 from checkout.gateways import ledger
 from checkout.gateways.ledger import Answer
-from checkout.gateways.protocol import ForgedWebhook, GatewayUnknown, ListedCharge, News
+from checkout.gateways.protocol import ForgedWebhook, GatewayUnknown, ListedCharge, ListedRefund, News
 from checkout.rules import Charge, Outcome, Refunded, RefundOutcome
 
 # What a buyer may type instead of a card. Any other text succeeds.
@@ -111,6 +111,9 @@ class SandboxGateway:
         with ledger.opened(to_read=True) as book:
             found = book.refund_find(key=key, intent=intent)
         return Refunded(outcome=RefundOutcome.SUCCEEDED, reference=found) if found else None
+
+    def refunds_failed(self, *, since: datetime) -> Iterator[ListedRefund]:
+        return iter(())  # here a refund that has succeeded never fails
 
     def charges(self, *, since: datetime) -> Iterator[ListedCharge]:
         with ledger.opened() as book:

@@ -7,7 +7,14 @@ from typing import Any
 import stripe
 from django.conf import settings
 
-from checkout.gateways.protocol import ForgedWebhook, GatewayRefused, GatewayUnknown, ListedCharge, News
+from checkout.gateways.protocol import (
+    ForgedWebhook,
+    GatewayRefused,
+    GatewayUnknown,
+    ListedCharge,
+    ListedRefund,
+    News,
+)
 from checkout.gateways.stripe_amounts import NotAtStripe, from_stripe, to_stripe
 from checkout.rules import Charge, Outcome, Refunded, RefundOutcome
 
@@ -135,6 +142,15 @@ class StripeGateway:
                 return _refunded(each)
         return None
 
+    def refunds_failed(self, *, since: datetime) -> Iterator[ListedRefund]:
+        params: Any = {"limit": PAGE, "created": {"gte": int(since.timestamp())}}
+        try:
+            for refund in self._client.v1.refunds.list(params).auto_paging_iter():
+                if _refunded(refund).outcome == RefundOutcome.FAILED and refund.payment_intent:
+                    yield ListedRefund(intent=str(refund.payment_intent), reference=refund.id)
+        except stripe.StripeError as error:
+            raise GatewayUnknown(str(error)) from error
+
     def charges(self, *, since: datetime) -> Iterator[ListedCharge]:
         params: Any = {"limit": PAGE, "expand": ["data.latest_charge"]}
         try:
@@ -152,7 +168,11 @@ class StripeGateway:
         event = _verified(body, headers.get("Stripe-Signature", ""))
         about = event["data"]["object"]
         intent = about.get("id") if about.get("object") == "payment_intent" else about.get("payment_intent")
-        return News(event_id=str(event["id"]), intent=intent if isinstance(intent, str) else None)
+        return News(
+            event_id=str(event["id"]),
+            intent=intent if isinstance(intent, str) else None,
+            refund=str(about["id"]) if about.get("object") == "refund" else None,
+        )
 
 
 def _verified(body: bytes, signature: str) -> dict[str, Any]:

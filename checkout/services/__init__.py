@@ -19,7 +19,13 @@ from checkout.services.reconciliation import (
     unmatched_charges_close,
     unmatched_charges_refund_request,
 )
-from checkout.services.refunds import refund_process, refund_request, refund_retry
+from checkout.services.refunds import (
+    refund_look_again,
+    refund_process,
+    refund_request,
+    refund_retry,
+    refunds_compare,
+)
 from checkout.services.returns import reservation_return
 from checkout.services.webhooks import webhook_take
 
@@ -48,9 +54,11 @@ __all__ = [
     "person_kept",
     "receipt_resend",
     "receipts_send",
+    "refund_look_again",
     "refund_process",
     "refund_request",
     "refund_retry",
+    "refunds_compare",
     "reservation_pay",
     "reservation_return",
     "unmatched_charge_refund",

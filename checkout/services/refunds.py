@@ -5,12 +5,13 @@ import time
 from datetime import datetime
 from typing import Any
 
-from checkout import gateways, operations, refund_operations, rules
+from checkout import gateways, operations, refund_operations, rules, selectors
 from checkout.gateways import CALL_SECONDS, GatewayUnknown, protocol
 from checkout.models import Incident, Payment, Refund
 from checkout.order_rules import OrderDeed
 from checkout.rules import PaymentStatus, Refunded, RefundOutcome, RefundStatus
 from overlord.kernel import db
+from overlord.kernel.queues import Queue, enqueue
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ def refund_retry(*, staff_id: int, refund_id: int) -> None:
         if refund.status != RefundStatus.FAILURE:
             raise rules.RefundInProgress()
         refund_operations.check_none_in_flight(payment=payment)
-        if payment.status not in (PaymentStatus.SUCCESS, PaymentStatus.REFUNDING):
+        if not refund_operations.is_owed(payment=payment, refund=refund):
             raise rules.NotRefundable()
         if payment.status == PaymentStatus.SUCCESS:
             if payment.refunded_minor + refund.amount_minor > payment.amount_minor:
@@ -115,6 +116,39 @@ def refund_process(*, refund_id: int) -> None:
     _apply(refund, answer)
 
 
+def refund_look_again_request(*, gateway: str, intent: str, reference: str) -> None:
+    """Have a worker look again at the refund that has this name at the gateway, if it is one of ours."""
+    refund_id = selectors.refund_of_name(gateway=gateway, intent=intent, reference=reference)
+    if refund_id is not None:
+        enqueue("checkout.refund_look_again", queue=Queue.PAYMENTS, refund_id=refund_id)
+
+
+def refunds_compare(*, gateway: str, since: datetime) -> None:
+    """Have workers look again at refunds made since then that failed at the gateway; raise GatewayUnknown."""
+    for listed in gateways.named(gateway).refunds_failed(since=since):
+        refund_look_again_request(gateway=gateway, intent=listed.intent, reference=listed.reference)
+
+
+def refund_look_again(*, refund_id: int) -> None:
+    """Ask the gateway about a refund that has succeeded, and tell staff if it has failed since.
+
+    Raises GatewayUnknown; the nightly comparison asks again.
+    """
+    known = Refund.objects.select_related("payment").filter(pk=refund_id, status=RefundStatus.SUCCESS).first()
+    if known is None or not known.gateway_reference:
+        return
+    db.connection_release()
+    answer = gateways.named(known.payment.gateway).refund_retrieve(reference=known.gateway_reference)
+    if answer.outcome != RefundOutcome.FAILED:
+        return
+    with db.transaction():
+        payment, refund = refund_operations.refund_lock(refund_id=refund_id)
+        if (refund.status, refund.gateway_reference) == (RefundStatus.SUCCESS, known.gateway_reference):
+            refund_operations.refund_fail_late(
+                payment=payment, refund=refund, error=answer.error, now=db.now()
+            )
+
+
 def _ask(refund: Refund, *, now: datetime) -> Refunded:
     """Return how a refund taken `now` is at the gateway, and ask for it if there is none; raise GatewayUnknown.
 
@@ -134,7 +168,8 @@ def _ask(refund: Refund, *, now: datetime) -> Refunded:
         "currency": refund.payment.currency,
         "refund_id": refund.pk,
     }
-    if rules.may_be_a_repeat(attempts=refund.attempts, created=refund.created, now=now):
+    # Attempts alone do not tell: a restored backup has those from before.
+    if refund.attempts > 1 or now >= refund.created + rules.KEY_KEPT:
         began = time.monotonic()
         found = gateway.refund_find(**asked)
         if found is not None:

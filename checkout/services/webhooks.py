@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from checkout import gateways, operations, selectors
+from checkout.services import refunds
 from overlord.kernel import db
 from overlord.kernel.errors import Invalid, NotFound
 from overlord.kernel.queues import Queue, enqueue
@@ -14,9 +15,10 @@ class InvalidSignature(Invalid):
 
 
 def webhook_take(*, gateway: str, body: bytes, headers: Mapping[str, str]) -> None:
-    """Make a worker ask about the intent that a signed message names, once for each message.
+    """Make a worker ask about the intent and the refund that a signed message names, once for each message.
 
-    Beat finds the payment too if that task is lost. Raises NotFound for an unknown gateway, and InvalidSignature.
+    Beat finds the payment too if that task is lost, and the nightly comparison the refund. Raises NotFound for an
+    unknown gateway, and InvalidSignature.
     """
     if not gateways.known(gateway):
         raise NotFound()
@@ -30,6 +32,8 @@ def webhook_take(*, gateway: str, body: bytes, headers: Mapping[str, str]) -> No
         db.commits_await()
     if not fresh or news.intent is None:
         return
+    if news.refund is not None:
+        refunds.refund_look_again_request(gateway=gateway, intent=news.intent, reference=news.refund)
     payment_id = selectors.payment_of_intent(gateway=gateway, reference=news.intent)
     if payment_id is not None:
         enqueue("checkout.payment_process", queue=Queue.PAYMENTS, payment_id=payment_id)

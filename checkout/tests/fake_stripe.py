@@ -65,7 +65,11 @@ class FakeStripe:
 
     def get(self, path: str, asked: dict[str, str]) -> Answer:
         if path == "/v1/refunds":
-            mine = [each for each in self.refunds if each["payment_intent"] == asked["payment_intent"]]
+            mine = [
+                each
+                for each in self.refunds
+                if each["payment_intent"] == asked.get("payment_intent", each["payment_intent"])
+            ]
             return 200, {"object": "list", "url": path, "has_more": False, "data": mine}
         for each in self.refunds:
             if path == f"/v1/refunds/{each['id']}":

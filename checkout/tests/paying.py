@@ -1,5 +1,7 @@
 """The steps of a buyer and a worker, and the sandbox's own ledger."""
 
+import base64
+import json
 from collections import Counter
 from datetime import timedelta
 from typing import Any
@@ -11,7 +13,8 @@ from rest_framework.test import APIClient
 from checkout import rules, services
 from checkout.gateways import ledger
 from checkout.models import CancelledOrder, Payment, Refund
-from overlord.kernel import db
+from overlord.kernel import db, redis_client
+from overlord.kernel.queues import Queue
 from tickets.admission.tests.auditing import audit_tickets
 from tickets.models import Inventory, Reservation
 
@@ -27,6 +30,12 @@ def work(payment: Payment) -> Payment:
     services.payment_process(payment_id=payment.pk)
     payment.refresh_from_db()
     return payment
+
+
+def waiting_ids(queue: Queue) -> list[dict[str, int]]:
+    """Return what the messages on a queue carry."""
+    bodies = [json.loads(text)["body"] for text in redis_client.broker().lrange(queue, 0, -1)]
+    return [json.loads(base64.b64decode(body))[1] for body in bodies]
 
 
 def stock(payment: Payment) -> tuple[int, int, int]:

@@ -1,5 +1,8 @@
 """Refunds that Stripe does not conclude at once, and keys that it forgets after a day."""
 
+import hmac
+import json
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,12 +16,14 @@ from checkout.gateways import CALL_SECONDS
 from checkout.models import Incident, Payment, Refund, RefundNotice, UnmatchedCharge
 from checkout.services import refunds
 from checkout.tests.fake_stripe import FakeStripe, running
-from checkout.tests.paying import heal, lapse, pay, work
+from checkout.tests.paying import heal, lapse, pay, stock, waiting_ids, work
 from overlord.accounts.models import User
+from overlord.kernel.queues import Queue
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 INTENT = "pi_1"
+SECRET = "whsec_1"
 
 
 @pytest.fixture
@@ -139,6 +144,91 @@ class TestPending:
         assert look(pending).status == "PROCESSING"
         assert stripe.posted == 1
         assert pending.gateway_reference == "re_1"
+
+
+class TestFailsLate:
+    """The bank does not take money that Stripe had already called paid back."""
+
+    @pytest.fixture(params=[1000, None])
+    def done(self, request: pytest.FixtureRequest, start: Callable[..., Refund]) -> Refund:
+        refund = start(request.param)
+        assert refund.status == "SUCCESS"
+        return refund
+
+    def _figures(self, payment: Payment) -> tuple[str, int, int]:
+        payment.refresh_from_db()
+        return payment.status, payment.refunded_minor, stock(payment)[2]
+
+    def _tell(self, refund: Refund) -> int:
+        about = {"id": refund.gateway_reference, "object": "refund", "payment_intent": INTENT}
+        body = json.dumps(
+            {"id": "evt_1", "object": "event", "type": "refund.failed", "data": {"object": about}}
+        )
+        stamp = str(int(time.time()))
+        signed = hmac.new(SECRET.encode(), f"{stamp}.{body}".encode(), "sha256").hexdigest()
+        return (
+            APIClient()
+            .post(
+                "/payment/webhooks/stripe/",
+                data=body,
+                content_type="application/json",
+                headers={"Stripe-Signature": f"t={stamp},v1={signed}"},
+            )
+            .status_code
+        )
+
+    def test_staff_see_it_and_try_again(self, stripe: FakeStripe, paid: Payment, done: Refund) -> None:
+        before = self._figures(paid)
+        stripe.conclude("failed")
+        services.refund_look_again(refund_id=done.pk)
+
+        done.refresh_from_db()
+        assert (done.status, Incident.objects.get().cause) == ("FAILURE", "refund_failed")
+        in_full = before[0] == "REFUNDED"
+        assert self._figures(paid) == (before if in_full else ("SUCCESS", 0, 3000))
+
+        services.refund_retry(staff_id=done.requested_by_id or 0, refund_id=done.pk)
+        assert look(done).status == "SUCCESS"
+        assert self._figures(paid) == before
+        assert [each["status"] for each in stripe.refunds] == ["succeeded", "failed"]
+        with pytest.raises(rules.RefundInProgress):
+            services.refund_retry(staff_id=done.requested_by_id or 0, refund_id=done.pk)
+
+    def test_one_that_went_with_another_refund_is_not_tried_again(
+        self, stripe: FakeStripe, start: Callable[..., Refund], paid: Payment
+    ) -> None:
+        first = start(1000)
+        stripe.conclude("failed")
+        services.refund_look_again(refund_id=first.pk)
+        staff = {"staff_id": first.requested_by_id or 0}
+        services.refund_request(payment_id=paid.pk, amount_minor=None, return_tickets=False, **staff)
+        heal()
+        assert self._figures(paid) == ("REFUNDED", 3000, 0)
+
+        with pytest.raises(rules.NotRefundable):
+            services.refund_retry(refund_id=first.pk, **staff)
+
+    def test_a_message_tells_a_worker(self, settings: Any, stripe: FakeStripe, done: Refund) -> None:
+        settings.STRIPE_WEBHOOK_SECRETS = [SECRET]
+        before = waiting_ids(Queue.PAYMENTS).count({"refund_id": done.pk})
+        assert self._tell(done) == 200
+        assert waiting_ids(Queue.PAYMENTS).count({"refund_id": done.pk}) == before + 1
+
+    def test_the_night_finds_it(self, stripe: FakeStripe, done: Refund) -> None:
+        def found() -> int:
+            before = len(waiting_ids(Queue.PAYMENTS))
+            services.refunds_compare(gateway="stripe", since=timezone.now() - timedelta(days=1))
+            return len(waiting_ids(Queue.PAYMENTS)) - before
+
+        assert found() == 0
+        stripe.conclude("failed")
+        assert found() == 1
+
+    def test_one_that_has_not_failed_stays(self, done: Refund) -> None:
+        services.refund_look_again(refund_id=done.pk)
+        done.refresh_from_db()
+        assert done.status == "SUCCESS"
+        assert not Incident.objects.exists()
 
 
 class TestUnknown:

@@ -1,7 +1,5 @@
 """After the restore of a backup the gateway remembers what our tables no longer do."""
 
-import base64
-import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -18,11 +16,11 @@ from checkout.gateways import ledger
 from checkout.gateways.sandbox import SandboxGateway
 from checkout.models import Payment, Receipt, UnmatchedCharge
 from checkout.rules import PaymentStatus, RefundOutcome
-from checkout.tests.paying import PAYMENTS, charges, pay, work
+from checkout.tests.paying import PAYMENTS, charges, pay, waiting_ids, work
 from overlord.accounts.models import User
 from overlord.journal.actions import Action
 from overlord.journal.models import JournalEntry
-from overlord.kernel import db, redis_client
+from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from overlord.kernel.queues import Queue
 from tickets.models import TicketType
@@ -48,12 +46,6 @@ def pay_before_and_after_a_restore(api: APIClient, payment: Payment, ticket_type
     again = Payment.objects.get(pk=payment.pk)
     pay(api, again, "another card")
     return work(again)
-
-
-def waiting_ids(queue: Queue) -> list[dict[str, int]]:
-    """Return what the messages on a queue carry."""
-    bodies = [json.loads(text)["body"] for text in redis_client.broker().lrange(queue, 0, -1)]
-    return [json.loads(base64.b64decode(body))[1] for body in bodies]
 
 
 @pytest.fixture

@@ -186,6 +186,7 @@ CELERY_TASK_ROUTES = {
     "checkout.payment_process": {"queue": Queue.PAYMENTS},
     "checkout.charges_reconcile": {"queue": Queue.UPKEEP},
     "checkout.refund_process": {"queue": Queue.PAYMENTS},
+    "checkout.refund_look_again": {"queue": Queue.PAYMENTS},
     "checkout.unmatched_charge_refund": {"queue": Queue.PAYMENTS},
     "checkout.cancellations_go_on": {"queue": Queue.UPKEEP},
     "checkout.look_after": {"queue": Queue.EXPIRY},
