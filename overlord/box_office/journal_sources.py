@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import gettext_noop
 
-from checkout.models import CounterSale, EventCancellation, OrderRecord, Refund
+from checkout.models import CounterSale, EventCancellation, OrderRecord, Payment, Refund
 from checkout.order_rules import OrderDeed
 from overlord.accounts.models import User
 from overlord.journal import actions
@@ -94,6 +94,15 @@ ORDER_DEEDS = {
 }
 
 
+def _orders_of(person: int) -> list[int]:
+    """Return the orders of a person. An OR over the columns of two tables, or a subquery, would read all rows."""
+    return list(Reservation.objects.filter(buyer=person, lead=None).values_list("pk", flat=True))
+
+
+def _payments_of(person: int) -> list[int]:
+    return list(Payment.objects.filter(buyer=person).values_list("pk", flat=True))
+
+
 def _money(minor: int, currency: str) -> str:
     return formats.money(money.to_text(minor, currency), currency)
 
@@ -115,7 +124,7 @@ RECORDS = Source(
     deed=_record,
     of_event=lambda pk: Q(order__ticket_type__event=pk),
     of_order=lambda pk: Q(order=pk),
-    of_person=lambda pk: Q(actor=pk) | Q(order__buyer=pk),
+    of_person=lambda pk: Q(actor=pk) | Q(order__in=_orders_of(pk)),
     labels=lambda: {f"order.{deed.name.lower()}": str(text) for deed, text in ORDER_DEEDS.items()},
     of_action=_record_action,
 )
@@ -144,7 +153,7 @@ REFUNDS = Source(
     deed=_refund,
     of_event=lambda pk: Q(payment__reservation__ticket_type__event=pk),
     of_order=lambda pk: Q(payment__reservation=pk),
-    of_person=lambda pk: Q(requested_by=pk) | Q(payment__buyer=pk),
+    of_person=lambda pk: Q(requested_by=pk) | Q(payment__in=_payments_of(pk)),
     labels=lambda: {"refund": _("Refunded money")},
     of_action=lambda action: Q() if action == "refund" else NOTHING,
 )

@@ -196,6 +196,16 @@ def test_a_page_is_read_by_an_index_on_time(number: int) -> None:
     assert "Sort" not in plan, plan
 
 
+@pytest.mark.parametrize("source", [sources.RECORDS, sources.REFUNDS])
+def test_what_staff_did_for_a_person_is_found_by_indexes(source: sources.Source, payment: Payment) -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        for way in ("seqscan", "indexscan"):
+            cursor.execute(f"SET LOCAL enable_{way} = off")
+        wanted = Wanted(person=payment.buyer_id)
+        plan = journal.query(SOURCES.index(source), source, wanted, None).explain()
+    assert "BitmapOr" in plan, plan
+
+
 def test_without_its_index_a_source_is_sorted_for_each_page() -> None:
     """Negative control."""
     with transaction.atomic(), connection.cursor() as cursor:
