@@ -70,7 +70,7 @@ def reservation_state(*, reservation: Reservation, now: datetime) -> Reservation
 def reservations_release(*, reservations: Sequence[Reservation], now: datetime) -> None:
     """Release locked holds and put their tickets back on sale; raise what `rules.check_releasable` does."""
     for each in reservations:
-        rules.check_releasable(each.state)
+        rules.check_releasable(each.state, ended_at=each.ended_at)
     vouchers_lock(reservations)
     for each in reservations:
         _reservation_move(each, ReservationState.HELD, ReservationState.RELEASED, ended_at=now)
@@ -118,7 +118,8 @@ def order_begin_paying(*, order: Sequence[Reservation], now: datetime) -> list[R
     ended = [each for each in held if each.expires_at <= now] or ([] if held else order)
     if ended:
         state = reservation_state(reservation=ended[0], now=now)
-        raise rules.ReservationEnded(state=str(state), ended_at=ended[0].ended_at)
+        ended_at = ended[0].ended_at or ended[0].expires_at
+        raise rules.ReservationEnded(state=str(state), ended_at=ended_at)
     for each in held:
         _reservation_move(each, ReservationState.HELD, ReservationState.PAYING, paying_since=now)
     events, buyers = [held[0].ticket_type.event_id], [held[0].buyer_id]
@@ -251,9 +252,10 @@ def order_follow(*, order_id: int, guest_id: int, buyer_id: int, now: datetime) 
         raise NotFound()
     for each in rows:
         if each.state not in Reservation.ENDED:
-            rules.check_releasable(each.state)
+            rules.check_releasable(each.state, ended_at=each.ended_at)
     if not any(reservation_state(reservation=each, now=now) == ReservationState.HELD for each in rows):
-        raise rules.ReservationEnded(state=ReservationState.EXPIRED)
+        ended_at = rows[0].ended_at or rows[0].expires_at
+        raise rules.ReservationEnded(state=ReservationState.EXPIRED, ended_at=ended_at)
     taken = {"reservation_one_live_per_buyer_and_type": rules.AlreadyReserved()}
     with db.constraint_errors(taken):
         order.update(buyer_id=buyer_id, idempotency_key=None, version=F("version") + 1)

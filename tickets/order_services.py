@@ -190,10 +190,10 @@ def _diagnose(
         if ticket_type not in events:
             raise UnknownTicketType(ticket_type=ticket_type)
     if order_id is not None:
-        states = selectors.order_states(buyer_id=buyer_id, order_id=order_id, now=db.now())
-        if not states:
+        members = selectors.order_states(buyer_id=buyer_id, order_id=order_id, now=db.now())
+        if not members:
             raise NotFound()
-        rules.check_addable(states, adding=len(items))
+        rules.check_addable(members, adding=len(items))
         events |= {0: selectors.order_rows(order_id=order_id)[0]["event_id"]}
     if len(set(events.values())) > 1:
         raise SeveralEvents(errors={"items": [SeveralEvents.sentence]})

@@ -23,6 +23,7 @@ def reservation_resize(*, reservation: Reservation, quantity: int, now: datetime
     """
     rules.check_resizable(
         state=reservation.state,
+        ended_at=reservation.ended_at,
         expires_at=reservation.expires_at,
         unit_price_minor=reservation.unit_price_minor,
         quantity=quantity,

@@ -313,18 +313,20 @@ def check_items(ticket_types: Sequence[int]) -> None:
     raise Invalid(sentence, errors={"items": [sentence]})
 
 
-def check_addable(states: Collection[ReservationState | str], *, adding: int) -> None:
-    """Raise why `adding` types cannot be added to an order whose reservations have these states.
+def check_addable(members: Collection[tuple[ReservationState, datetime]], *, adding: int) -> None:
+    """Raise why `adding` types cannot be added to an order whose reservations have these states and ends.
 
     Raises PaymentInProgress, AlreadyValidated, ReservationEnded when none is held, or OrderFull.
     """
+    states = [state for state, _ in members]
     if ReservationState.PAYING in states:
         raise PaymentInProgress()
     if ReservationState.VALIDATED in states:
         raise AlreadyValidated()
     held = sum(state == ReservationState.HELD for state in states)
     if not held:
-        raise ReservationEnded(state=str(next(iter(states))))
+        state, ended_at = next(iter(members))
+        raise ReservationEnded(state=str(state), ended_at=ended_at)
     if held + adding > MOST_TYPES:
         raise OrderFull()
 
@@ -332,13 +334,14 @@ def check_addable(states: Collection[ReservationState | str], *, adding: int) ->
 def check_resizable(
     *,
     state: ReservationState | str,
+    ended_at: datetime | None,
     expires_at: datetime,
     unit_price_minor: int,
     quantity: int,
     now: datetime,
 ) -> None:
     """Raise PaymentInProgress, AlreadyValidated, ReservationEnded or TotalTooLarge unless a hold can be changed."""
-    check_releasable(state)
+    check_releasable(state, ended_at=ended_at)
     if expires_at <= now:
         raise ReservationEnded(state=str(ReservationState.EXPIRED), ended_at=expires_at)
     if unit_price_minor * quantity > LARGEST_TOTAL_MINOR:
@@ -381,11 +384,11 @@ def extended_until(
     return max(expires_at, min(now + EXTENDED_FOR, limit))
 
 
-def check_releasable(state: ReservationState | str) -> None:
+def check_releasable(state: ReservationState | str, *, ended_at: datetime | None) -> None:
     """Raise PaymentInProgress, AlreadyValidated or ReservationEnded unless a reservation in `state` is held."""
     if state == ReservationState.PAYING:
         raise PaymentInProgress()
     if state == ReservationState.VALIDATED:
         raise AlreadyValidated()
     if state != ReservationState.HELD:
-        raise ReservationEnded(state=str(state))
+        raise ReservationEnded(state=str(state), ended_at=ended_at)

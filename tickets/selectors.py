@@ -304,14 +304,17 @@ def reservations_joined(text: str, **params: Any) -> list[Reservation]:
     return [reservation for reservation, _ticket_type, _event in found]
 
 
-def order_states(*, buyer_id: int, order_id: int, now: datetime) -> list[ReservationState]:
-    """Return the states at `now` of the reservations of a buyer's order; none when there is no such order."""
+def order_states(*, buyer_id: int, order_id: int, now: datetime) -> list[tuple[ReservationState, datetime]]:
+    """Return the states at `now` of the reservations of a buyer's order, and when each ended or will end.
+
+    None when there is no such order.
+    """
     members = Reservation.objects.filter(
         Q(pk=order_id, lead=None) | Q(lead_id=order_id), buyer_id=buyer_id
     ).order_by("id")
     return [
-        rules.state_at(state=state, expires_at=expires_at, now=now)
-        for state, expires_at in members.values_list("state", "expires_at")
+        (rules.state_at(state=state, expires_at=expires_at, now=now), ended_at or expires_at)
+        for state, expires_at, ended_at in members.values_list("state", "expires_at", "ended_at")
     ]
 
 

@@ -318,6 +318,7 @@ class TestAdding:
         answer = batch(api, (types[1], 1), order=order)
 
         assert (answer.status_code, answer.json()["code"]) == (status, code)
+        assert (answer.json().get("ended_at") is not None) is (status == 410)
         assert held(types[1]) == [0]
 
     def test_another_event_cannot_be_added(
@@ -433,6 +434,7 @@ class TestResizing:
         answer = api.patch(f"{RESERVATIONS}{made}/", {"amount": 2}, format="json")
 
         assert (answer.status_code, answer.json()["code"]) == (status, code)
+        assert (answer.json().get("ended_at") is not None) is (status == 410)
         assert Reservation.objects.get().quantity == 1
 
     def test_anothers_is_404(
