@@ -37,7 +37,7 @@ def guest_contact_set(*, user_id: int, email: str, name: str) -> None:
 
 
 def user_lock(*, user_id: int) -> User:
-    """Lock and return a user. Whoever also locks what the user has bought locks the user first."""
+    """Lock and return a user. What the user has bought is locked after the user."""
     db.transaction_required()
     return User.objects.select_for_update(no_key=True).get(pk=user_id)
 
