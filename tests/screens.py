@@ -33,11 +33,12 @@ def main(url: str, password: str, folder: Path) -> None:
         page.log_in("buyer", password)
         _buy(page, folder, event)
         page.driver.delete_all_cookies()
+        _take_event_for_readme(page, folder, event)
         page.go("/login/")
         page.log_in("staff", password)
         _take(page, folder, "monitor", "/monitor/")
         _take(page, folder, "pause", f"/events/{event}/sale/")
-        _take_for_readme(page, folder, event)
+        _take_monitor_for_readme(page, folder)
 
 
 def _buy(page: Browser, folder: Path, event: str) -> None:
@@ -79,13 +80,20 @@ def _buy(page: Browser, folder: Path, event: str) -> None:
     _picture(page, folder, "event-refused")
 
 
-def _take_for_readme(page: Browser, folder: Path, event: str) -> None:
-    """Take the small pictures of which docs/images/ has copies."""
-    for name, path, dark in (("event", f"/events/{event}/", False), ("monitor", "/monitor/", True)):
-        page.emulate(width=1120, height=760, dark=dark)
-        page.go(path)
-        time.sleep(1.5)
-        page.picture(folder / f"{name}.webp")
+def _take_event_for_readme(page: Browser, folder: Path, event: str) -> None:
+    """Take the small picture of an event, as a visitor who has chosen tickets sees it."""
+    page.emulate(width=1120, height=820)
+    page.go(f"/events/{event}/")
+    page.press("[data-step='1']")
+    time.sleep(1.5)
+    page.picture(folder / "event.webp")
+
+
+def _take_monitor_for_readme(page: Browser, folder: Path) -> None:
+    page.emulate(width=1120, height=760, dark=True)
+    page.go("/monitor/")
+    time.sleep(1.5)
+    page.picture(folder / "monitor.webp")
 
 
 def _take(page: Browser, folder: Path, name: str, path: str, *, every: bool = True) -> None:
