@@ -217,6 +217,7 @@ ABANDONED_SENTENCE = (
 )
 LATE_SENTENCE = "Your payment arrived when too few tickets were left. The whole amount is being refunded."
 REFUNDED_SENTENCE = "The whole amount was refunded."
+ERRORS = (*OUTCOME_SENTENCES.values(), ABANDONED_SENTENCE, LATE_SENTENCE, REFUNDED_SENTENCE)
 
 
 def shown_status(status: PaymentStatus | str) -> ShownStatus:

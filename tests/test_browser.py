@@ -227,6 +227,21 @@ def test_both_of_a_buyers_screens_stay_in_step(system: System, first: Browser, s
     first.says("h1", "Your tickets are confirmed")
 
 
+def test_a_failed_payment_is_told_in_the_language_of_the_page(system: System, first: Browser) -> None:
+    buyer = user_make()
+    hold = reserve(buyer, type_on_sale())
+    logged_in(first, buyer)
+    first.driver.add_cookie({"name": "django_language", "value": "de"})
+    first.go(f"/checkout/{hold}/")
+    first.says("live-badge", "Live")
+    first.run("document.querySelector('#token').value = 'card_error'")
+    first.press("form.pay button")
+    first.says("h1", "Zahlung fehlgeschlagen")
+    first.says("[data-field=error]", "Ihre Karte wurde abgelehnt.")  # the server writes it, or a frame
+    first.go(f"/checkout/{hold}/")
+    first.says("[data-field=error]", "Ihre Karte wurde abgelehnt.")
+
+
 def test_the_countdown_is_announced_at_its_marks_only(system: System, first: Browser) -> None:
     buyer, ticket_type = user_make(), type_on_sale()
     hold = reserve(buyer, ticket_type)

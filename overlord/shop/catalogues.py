@@ -87,7 +87,7 @@ def _calls(nodes: Iterable[ast.AST]) -> Iterator[tuple[str | tuple[str, ...], st
 
 
 def _sentences(nodes: Iterable[ast.AST]) -> Iterator[str]:
-    """Yield the sentences of errors.
+    """Yield the sentences of errors, also those that are kept with a payment.
 
     The API sends them in English, a page in its language (`error_messages.detail_of`).
     """
@@ -95,8 +95,16 @@ def _sentences(nodes: Iterable[ast.AST]) -> Iterator[str]:
         match node:
             case ast.Assign(targets=[ast.Name(id="sentence")], value=ast.Constant(value=str(text))):
                 yield text
-            case ast.Assign(targets=[ast.Name(id="SENTENCES")], value=ast.Dict(values=values)):
-                yield from (str(each.value) for each in values if isinstance(each, ast.Constant))
+            case (
+                ast.Assign(targets=[ast.Name(id=name)], value=value)
+                | ast.AnnAssign(target=ast.Name(id=name), value=value)
+            ) if name.endswith(("SENTENCE", "SENTENCES")):
+                said = value.values if isinstance(value, ast.Dict) else [value]
+                yield from (
+                    each.value
+                    for each in said
+                    if isinstance(each, ast.Constant) and isinstance(each.value, str)
+                )
             case ast.Raise(exc=ast.Call(func=ast.Name(id=name), args=[ast.Constant(value=str(text))])):
                 if name in SAY_WHY and text.endswith("."):
                     yield text

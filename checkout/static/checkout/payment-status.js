@@ -12,6 +12,7 @@ const LOADED_AFTER = 3_000; // milliseconds after the end of a hold, if no frame
 class PaymentStatus extends HTMLElement {
   connectedCallback() {
     this.reservation = Number(this.getAttribute("reservation"));
+    this.errors = JSON.parse(this.getAttribute("errors")); // what frames say in English, in the language of the page
     this.countdown = this.querySelector("hold-countdown");
     this.extension = this.querySelector(".extension");
     const offered = Number(this.getAttribute("extension-offered"));
@@ -40,14 +41,15 @@ class PaymentStatus extends HTMLElement {
     if (reservation === undefined) return; // it ended too long ago to be in the frame
     if (this.changed(reservations, reservation)) return loadAnew();
     const payment = payments.find((each) => each.reservation === reservation.order);
+    const error = this.errors[payment?.error] ?? payment?.error ?? "";
     this.countdown.setAttribute("until", reservation.expires_at);
     for (const field of ["error", "late-error"]) {
       const place = this.querySelector(`[data-field="${field}"]`);
-      setText(place, payment?.error ?? "");
-      if (field === "late-error") place.hidden = !payment?.error;
+      setText(place, error);
+      if (field === "late-error") place.hidden = error === "";
     }
-    this.querySelector('[data-field="uncharged"]').hidden = Boolean(payment?.error);
-    if (payment?.error) setText(this.querySelector('[data-field="refund"]'), payment.error);
+    this.querySelector('[data-field="uncharged"]').hidden = error !== "";
+    if (error !== "") setText(this.querySelector('[data-field="refund"]'), error);
     const stage = stageOf(reservation, payment, now());
     // Only a refund changes a payment that stays paid, and the page says how much was refunded.
     const isChanged = this.version !== undefined && payment?.version !== this.version;

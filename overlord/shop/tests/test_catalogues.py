@@ -62,6 +62,13 @@ def test_a_mistake_is_found(message: str, mistake: str) -> None:
         (".py", '_("One") + ngettext("%(n)s two", "%(n)s twos", n)', ["One", ("%(n)s two", "%(n)s twos")]),
         (".py", "f'{a} {_(\"One\")}'", ["One"]),
         (".py", 'class Late(Gone):\n    sentence = "It is late."', ["It is late."]),
+        (".py", 'LATE_SENTENCE = "It is late."', ["It is late."]),
+        (
+            ".py",
+            'SENTENCES: dict[str, str] = {"a": "It is late.", "b": "It is early."}',
+            ["It is late.", "It is early."],
+        ),
+        (".py", 'LATE = "late"', []),
         (".py", 'raise ValueError("Write less.")', ["Write less."]),
         (".html", '<p>{% translate "One" %}\n  {{ x|default:_("None") }}</p>', ["One", "None"]),
         (".html", "{% blocktranslate with a=b %}Two {{ a }}{% endblocktranslate %}", ["Two %(a)s"]),

@@ -1,0 +1,74 @@
+"""The page of an order, made by the server."""
+
+import re
+from html import unescape
+
+import pytest
+from django.test import Client
+
+from checkout import rules
+from checkout.models import Payment
+from checkout.tests.paying import pay, work
+from overlord.accounts.models import User
+from tests.clients import api_of
+from tickets.event_rules import EventStatus
+from tickets.models import Event, Inventory
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def told(answer: object) -> str:
+    content = answer.content.decode()  # type: ignore[attr-defined]
+    found = re.search(r'data-field="error"[^>]*>([^<]*)<', content)
+    assert found
+    return unescape(found[1])
+
+
+@pytest.mark.parametrize(
+    ("language", "begins"), [("en", "Your card was declined."), ("de", "Ihre Karte wurde abgelehnt.")]
+)
+def test_a_failed_payment_is_told_in_the_language_of_the_page(
+    buyer: User, payment: Payment, language: str, begins: str
+) -> None:
+    pay(api_of(buyer), payment, "card_error")
+    work(payment)
+    client = Client(headers={"Accept-Language": language})
+    client.force_login(buyer)
+
+    page = client.get(f"/checkout/{payment.reservation_id}/")
+
+    assert told(page).startswith(begins)
+
+
+def test_frames_have_their_errors_in_the_language_of_the_page(buyer: User, payment: Payment) -> None:
+    client = Client(headers={"Accept-Language": "de"})
+    client.force_login(buyer)
+
+    texts = client.get(f"/checkout/{payment.reservation_id}/").context["error_sentences"]
+
+    assert set(texts) == set(rules.ERRORS)
+    assert all(german != english for english, german in texts.items())
+
+
+@pytest.mark.parametrize("status", [EventStatus.ON_SALE, EventStatus.CANCELLED])
+def test_paid_tickets_of_a_cancelled_event_are_not_called_confirmed(
+    buyer: User, payment: Payment, status: EventStatus
+) -> None:
+    """The refund may come later, and a payment in cash is refunded by hand."""
+    pay(api_of(buyer), payment)
+    work(payment)
+    Inventory.objects.update(paused=status == EventStatus.CANCELLED)
+    Event.objects.update(status=status)
+    client = Client()
+    client.force_login(buyer)
+
+    order = client.get(f"/checkout/{payment.reservation_id}/").content.decode()
+    mine = client.get("/me/").content.decode()
+
+    is_cancelled = status == EventStatus.CANCELLED
+    for text in ("Your event is cancelled", "Your tickets are no longer valid."):
+        assert (text in order) == is_cancelled
+    for text in ("Your tickets are confirmed", "Show tickets", "Make a new link"):
+        assert (text in order) != is_cancelled
+    assert ("This event is cancelled." in mine) == is_cancelled
+    assert ("Show tickets" in mine) != is_cancelled
