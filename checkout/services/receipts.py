@@ -1,6 +1,5 @@
 """The e-mails that people get: receipts, and of refunds, new dates and handed tickets. Runs in the mail worker."""
 
-import logging
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -19,7 +18,7 @@ from checkout.models import CancelledOrder, Incident, Payment, Receipt, RefundNo
 from checkout.rules import PaymentStatus, RefundStatus
 from checkout.services import hand_over_messages, holder_messages, moves
 from overlord.accounts.models import User
-from overlord.kernel import db, money
+from overlord.kernel import db, mail_errors, money
 from overlord.shop import formats, look
 from overlord.shop.languages import spoken
 from tickets import selectors as tickets
@@ -28,8 +27,6 @@ from tickets.admission import selectors as admission
 from tickets.admission.documents import order_calendar, order_documents
 from tickets.admission.models import HandOverNotice, HolderNotice
 from tickets.models import Event, MoveNotice, Reservation
-
-logger = logging.getLogger(__name__)
 
 Owed = Receipt | RefundNotice | MoveNotice | HandOverNotice | CancelledOrder | HolderNotice
 # The kinds of mails that are sent in one pass. A mail to a buyer creates those to holders, so these come second.
@@ -84,14 +81,14 @@ def _send(model: type[Owed], pk: int, post: BaseEmailBackend) -> bool:
             post.open()  # once for all mails
             post.send_messages([message])
     except OSError as error:  # smtplib's errors are OSErrors
-        logger.warning("The %s was not sent: %s", owed, error)
+        mail_errors.log_not_sent(owed, error)
         _try_later(owed)
         post.close()  # so that the next mail opens another
         return False
     except DatabaseError:
         raise  # PostgreSQL is away: the mail is due again when its lease ends
-    except Exception:  # an address or a name that no mail can carry must not hold up the others
-        logger.exception("The %s cannot be sent.", owed)
+    except Exception as error:  # noqa: BLE001 - what no mail can carry must not hold up the others
+        mail_errors.log_cannot_be_sent(owed, error)
         with db.transaction():
             _give_up(owed)
         return False

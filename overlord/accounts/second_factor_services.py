@@ -7,7 +7,7 @@ from django.core.signing import BadSignature, TimestampSigner
 from django.db.models import F
 from django.template.loader import render_to_string
 
-from overlord.accounts import limits, one_time_codes, operations, token_cache
+from overlord.accounts import limits, mails, one_time_codes, operations, token_cache
 from overlord.accounts.models import ApiToken, BackupCode, SecondFactor, User
 from overlord.accounts.rules import FactorOutdated, WrongCode
 from overlord.journal import operations as journal
@@ -144,4 +144,5 @@ def notice_send(*, user_id: int, base_url: str) -> None:
     with spoken(user.language):
         subject = render_to_string("accounts/second_factor_subject.txt")
         body = render_to_string("accounts/second_factor_mail.txt", {"user": user, "base_url": base_url})
-    EmailMessage(subject=subject, body=body, to=[user.email], **look.envelope()).send()
+    message = EmailMessage(subject=subject, body=body, to=[user.email], **look.envelope())
+    mails.send(message, what=f"notice of the second factor of user {user_id}")

@@ -17,7 +17,7 @@ from django.utils.crypto import constant_time_compare
 from django.utils.http import urlsafe_base64_encode
 from django.utils.translation import gettext
 
-from overlord.accounts import limits, operations, selectors, token_cache
+from overlord.accounts import limits, mails, operations, selectors, token_cache
 from overlord.accounts.models import TAKEN, ApiToken, EmailCode, StaffInvitation, User
 from overlord.kernel import db
 from overlord.kernel.errors import Busy, Conflict, Invalid, NotFound
@@ -114,7 +114,8 @@ def email_code_send(*, user_id: int, now: datetime) -> None:
     with spoken(asked.user.language):
         subject = gettext("Your code: %(code)s") % facts
         body = render_to_string("accounts/email_code_mail.txt", facts)
-    EmailMessage(subject=subject, body=body, to=[asked.email], **look.envelope()).send()
+    message = EmailMessage(subject=subject, body=body, to=[asked.email], **look.envelope())
+    mails.send(message, what=f"code of guest {user_id}")
 
 
 def email_code_use(*, guest_id: int, code: str, now: datetime) -> User:
@@ -194,7 +195,8 @@ def password_reset_send(*, user_id: int, base_url: str) -> None:
     with spoken(user.language):
         subject = render_to_string("accounts/password_reset_subject.txt", facts)
         body = render_to_string("accounts/password_reset_mail.txt", facts)
-    EmailMessage(subject=subject, body=body, to=[user.email], **look.envelope()).send()
+    message = EmailMessage(subject=subject, body=body, to=[user.email], **look.envelope())
+    mails.send(message, what=f"link to a new password of user {user_id}")
 
 
 def token_issue(*, user: User, lifetime: timedelta, now: datetime, second_factor: bool = False) -> str:

@@ -7,7 +7,7 @@ from django.core.mail import EmailMessage
 from django.db.models import F
 from django.template.loader import render_to_string
 
-from overlord.accounts import limits, links, operations, rules, selectors, services, token_cache
+from overlord.accounts import limits, links, mails, operations, rules, selectors, services, token_cache
 from overlord.accounts.models import StaffInvitation, User
 from overlord.journal import operations as journal
 from overlord.journal.actions import Action
@@ -162,8 +162,9 @@ def invitation_send(*, invitation_id: int, base_url: str, now: datetime) -> None
     with spoken((account or invitation.invited_by).language):
         subject = render_to_string("accounts/invitation_subject.txt", facts)
         body = render_to_string("accounts/invitation_mail.txt", facts)
-    EmailMessage(subject=subject, body=body, to=[invitation.email], **look.envelope()).send()
-    StaffInvitation.objects.filter(pk=invitation.pk, issue=invitation.issue).update(sent_at=now)
+    message = EmailMessage(subject=subject, body=body, to=[invitation.email], **look.envelope())
+    if mails.send(message, what=str(invitation)):
+        StaffInvitation.objects.filter(pk=invitation.pk, issue=invitation.issue).update(sent_at=now)
 
 
 # Accepting -----------------------------------------------------------------------------------------------

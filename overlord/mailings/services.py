@@ -5,9 +5,8 @@ the mail, its claim expires. If it dies after that and before the mark, it is no
 Then it is sent again with the same Message-ID, by which mail programs recognise a copy.
 """
 
-import logging
 from datetime import datetime
-from smtplib import SMTPDataError, SMTPRecipientsRefused, SMTPResponseException
+from smtplib import SMTPDataError, SMTPRecipientsRefused
 
 from django.conf import settings
 from django.core.mail import get_connection
@@ -17,7 +16,7 @@ from django.db import Error as DatabaseError
 from overlord.accounts.models import User
 from overlord.journal import operations as journal
 from overlord.journal.actions import Action
-from overlord.kernel import db
+from overlord.kernel import db, mail_errors
 from overlord.kernel.errors import Mismatch, NotFound
 from overlord.kernel.pruning import prune
 from overlord.mailings import mails, operations, rules, selectors
@@ -25,8 +24,6 @@ from overlord.mailings.models import Mailing, Recipient
 from overlord.mailings.rules import Kind
 from overlord.mailings.selectors import To
 from overlord.shop.languages import spoken
-
-logger = logging.getLogger(__name__)
 
 
 def mailing_send(*, to: To, staff_id: int, subject: str, text: str, key: str) -> int:
@@ -131,14 +128,14 @@ def _send(recipient: Recipient, post: BaseEmailBackend) -> bool:
         post.open()  # once for all mails
         post.send_messages([message])
     except OSError as error:  # smtplib's errors are OSErrors
-        logger.warning("The %s was not sent: %s", recipient, type(error).__name__)
+        mail_errors.log_not_sent(recipient, error)
         _not_sent(recipient, error)
         post.close()  # so that the next mail opens another
         return False
     except DatabaseError:
         raise  # PostgreSQL is away: the mail is due again when its claim ends
-    except Exception as error:  # an address that no mail can carry must not hold up the others
-        logger.exception("The %s cannot be sent.", recipient)
+    except Exception as error:  # noqa: BLE001 - an address that no mail can carry must not hold up the others
+        mail_errors.log_cannot_be_sent(recipient, error)
         with db.transaction():
             operations.recipient_failed(recipient=recipient, reason=str(error), now=db.now())
         return False
@@ -149,27 +146,13 @@ def _send(recipient: Recipient, post: BaseEmailBackend) -> bool:
 
 def _not_sent(recipient: Recipient, error: OSError) -> None:
     """Keep why a mail was not sent, and try it later unless the mail server has refused it permanently."""
-    code, reason = _said(error)
+    code, reason = mail_errors.answer(error)
     # A wrong password, or a sender who has sent enough, says nothing of this mail.
     is_of_mail = isinstance(error, SMTPRecipientsRefused | SMTPDataError)
     is_final = is_of_mail and code is not None and 500 <= code < 600
     with db.transaction():
         mark = operations.recipient_failed if is_final else operations.recipient_later
         mark(recipient=recipient, reason=reason, now=db.now())
-
-
-def _said(error: OSError) -> tuple[int | None, str]:
-    """Return what the mail server answered: its code, if it gave one, and its words."""
-    code: int
-    words: bytes | str
-    if isinstance(error, SMTPRecipientsRefused) and error.recipients:
-        code, words = next(iter(error.recipients.values()))
-    elif isinstance(error, SMTPResponseException):
-        code, words = error.smtp_code, error.smtp_error
-    else:
-        return None, str(error)
-    text = words.decode("utf-8", "replace") if isinstance(words, bytes) else str(words)
-    return code, f"{code} {text}"
 
 
 def news_stop(*, address_hash: str) -> None:

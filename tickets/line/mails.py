@@ -3,7 +3,6 @@
 Runs in the mail worker. To open a mail does not count as a look at the tickets.
 """
 
-import logging
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -13,13 +12,11 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from overlord.kernel import db
+from overlord.kernel import db, mail_errors
 from overlord.shop import formats, look
 from overlord.shop.languages import spoken
 from tickets.line.models import Entry, TurnNotice
 from tickets.models import Reservation
-
-logger = logging.getLogger(__name__)
 
 AT_ONCE = 500
 LEASE = timedelta(minutes=2)  # longer than sending one may take
@@ -52,12 +49,12 @@ def _send(pk: int) -> bool:
             message.send()
             sent_at = db.now()
     except OSError as error:  # smtplib's errors are OSErrors
-        logger.warning("The %s was not sent: %s", notice, error)
+        mail_errors.log_not_sent(notice, error)
         again = db.now() + AGAIN
     except DatabaseError:
         raise  # PostgreSQL is away: the mail is due again when its lease ends
-    except Exception:  # an address or a name that no mail can carry must not hold up the others
-        logger.exception("The %s cannot be sent.", notice)
+    except Exception as error:  # noqa: BLE001 - what no mail can carry must not hold up the others
+        mail_errors.log_cannot_be_sent(notice, error)
     TurnNotice.objects.filter(pk=pk).update(sent_at=sent_at, next_look_at=again)
     return sent_at is not None
 

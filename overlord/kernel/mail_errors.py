@@ -1,0 +1,39 @@
+"""What is said of a mail that could not be sent.
+
+Logs contain no address, but the texts of these errors often do. So logs get an error's name and number, and where
+it was raised.
+"""
+
+import logging
+import traceback
+from smtplib import SMTPRecipientsRefused, SMTPResponseException
+
+logger = logging.getLogger(__name__)
+
+
+def log_not_sent(mail: object, error: OSError) -> None:
+    """Log that the mail server did not take a mail."""
+    code = answer(error)[0]
+    number = error.errno if code is None else code
+    name = type(error).__name__
+    logger.warning("The %s was not sent: %s", mail, name if number is None else f"{name} {number}")
+
+
+def log_cannot_be_sent(mail: object, error: Exception) -> None:
+    """Log that no mail server can take a mail, and where the error was raised."""
+    trace = "".join(traceback.format_tb(error.__traceback__)).rstrip()
+    logger.error("The %s cannot be sent: %s\n%s", mail, type(error).__name__, trace)
+
+
+def answer(error: OSError) -> tuple[int | None, str]:
+    """Return what the mail server answered: its code, if it gave one, and its words, which no log may contain."""
+    code: int
+    words: bytes | str
+    if isinstance(error, SMTPRecipientsRefused) and error.recipients:
+        code, words = next(iter(error.recipients.values()))
+    elif isinstance(error, SMTPResponseException):
+        code, words = error.smtp_code, error.smtp_error
+    else:
+        return None, str(error)
+    text = words.decode("utf-8", "replace") if isinstance(words, bytes) else str(words)
+    return code, f"{code} {text}"
