@@ -1,4 +1,4 @@
-"""What the widget decides, in Node: sockets that come and go, and what counts as left."""
+"""What the widget and the list of events decide, in Node."""
 
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,64 @@ def test_the_widget_counts_what_is_on_sale_now(tmp_path: Path) -> None:
       ]);
     """
     assert run(tmp_path, script) == ["Only 5 left", "All on hold", "Sold out", True]
+
+
+# The list of events in a page, with a clock of our own: `until(time)` lets the timers' time come.
+LIST = """
+let clock = 0, LiveEvents, tick, socket;
+const fetches = [];
+performance.now = () => clock;
+Math.random = () => 0;
+globalThis.setTimeout = () => 0; // of the socket
+globalThis.setInterval = (act, every) => { if (every < 60_000) tick = act; };
+globalThis.clearInterval = () => { tick = () => {}; };
+globalThis.fetch = async (address) => { fetches.push([clock, address]); return { ok: false }; };
+globalThis.location = { pathname: "/", search: "?q=gig" };
+const badge = { show() {} };
+globalThis.document = { visibilityState: "visible", querySelector: () => badge, documentElement: { dataset: {} } };
+globalThis.HTMLElement = class {
+  querySelectorAll = () => [];
+  querySelector = () => null;
+  hasAttribute = () => true;
+};
+globalThis.customElements = { define: (name, type) => { LiveEvents = type; } };
+async function until(time) {
+  while (clock < time) {
+    clock += 30_000;
+    tick();
+    for (let turn = 0; turn < 20; turn++) await null;
+  }
+}
+"""
+
+
+def test_a_list_that_no_frame_renews_is_fetched_every_five_minutes_while_somebody_looks(
+    tmp_path: Path,
+) -> None:
+    script = """
+      await import("tickets/live-events.js");
+      const list = new LiveEvents();
+      globalThis.WebSocket = class { constructor() { socket = this; } close() {} send() {} };
+      globalThis.location.href = "https://shop.example.org/";
+      globalThis.window = new EventTarget();
+      Object.assign(document, { addEventListener() {}, removeEventListener() {} });
+      list.connectedCallback();
+      list.show([]);
+      globalThis.setTimeout = (act) => act(); // the spread of the requests
+      await until(600_000);
+      document.visibilityState = "hidden";
+      await until(1_200_000);
+      document.visibilityState = "visible";
+      await until(1_230_000);
+      list.disconnectedCallback();
+      await until(2_000_000);
+      done(fetches);
+    """
+    assert scripts.run(tmp_path, LIST + script) == [
+        [300_000, "/?q=gig"],
+        [600_000, "/?q=gig"],
+        [1_230_000, "/?q=gig"],
+    ]
 
 
 def run(folder: Path, script: str) -> Any:

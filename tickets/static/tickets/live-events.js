@@ -1,5 +1,5 @@
 // <live-events>: the list of events, live. A frame says how many tickets of each event are left. Everything else (new
-// events, prices, whether the last tickets are on hold or sold) comes from the server's page.
+// events, prices, time zones, whether the last tickets are on hold or sold) comes from the server's page.
 
 import { follow } from "realtime/live.js";
 import { setText } from "shop/formats.js";
@@ -11,6 +11,7 @@ const KEPT = 2_000; // milliseconds: visitors share the page for one second, and
 const SOON = 2_000; // in which open pages fetch a changed list after that
 const LATER = 10_000; // and whether the last tickets are on hold or sold, which many pages ask at once
 const AGAIN = 30_000; // how often they ask while tickets are on hold
+const OFTEN = 300_000; // how often at least: no frame says that a price or a time zone was edited
 
 class LiveEvents extends HTMLElement {
   connectedCallback() {
@@ -20,9 +21,11 @@ class LiveEvents extends HTMLElement {
       onState: (events) => this.show(events),
       onStatus: (status) => badge.show(status),
     });
+    this.timer = setInterval(() => this.refreshOld(), OFTEN / 10);
   }
 
   disconnectedCallback() {
+    clearInterval(this.timer);
     this.stream.close();
   }
 
@@ -55,6 +58,11 @@ class LiveEvents extends HTMLElement {
     const last = this.hasAttribute("more") ? Date.parse(rows.at(-1)?.dataset.date) : Infinity;
     const listed = new Set(rows.map((row) => row.dataset.event));
     return events.some(({ id, date }) => !listed.has(String(id)) && Date.parse(date) < last);
+  }
+
+  refreshOld() {
+    const isOld = performance.now() - this.fetched >= OFTEN;
+    if (isOld && this.events && document.visibilityState === "visible") this.refresh(LATER);
   }
 
   /** Replace the list by the server's, and keep the focus. */
