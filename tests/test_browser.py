@@ -19,6 +19,7 @@ from tests.system import System, eventually
 from tests.visitors import PASSWORD, axe, fresh, logged_in, type_on_sale, user_make
 from tickets import event_operations, services
 from tickets.models import Event, Inventory, Reservation, TicketType
+from tickets.tests.vouchers import voucher_make
 
 pytestmark = [
     pytest.mark.processes,
@@ -300,6 +301,33 @@ class TestWhatStaffChange:
         assert first.one(".basket button[type=submit]").text == "Reserve"
         assert first.run("return document.title").startswith("Gala of the year")
         assert first.complaints() == []
+
+    def test_prices_with_a_code_follow_an_edit(
+        self, system: System, first: Browser, second: Browser, ticket_type: TicketType
+    ) -> None:
+        """One page answered a refused form: its address has no code. The other's code changes no price at first."""
+        voucher_make(ticket_type.event)
+        voucher_make(ticket_type.event, "FLAT", price_rule="fixed", price_value=1500)
+        place = f"/events/{ticket_type.event_id}/"
+        logged_in(first, user_make()).go(f"{place}?code=spring")
+        first.says(".price", "€13.50")
+        first.run("document.querySelector('form.order').noValidate = true")
+        first.write(".stepper input", "60")
+        first.press(".basket button[type=submit]")
+        first.one("#error")
+        assert first.path == place
+        second.go(f"{place}?code=flat")
+        for person in (first, second):
+            person.says("live-badge", "Live")
+        first.write(".stepper input", "2")
+        with db.transaction():
+            TicketType.objects.filter(pk=ticket_type.pk).update(price_minor=2000)
+            event_operations.event_changed(event_id=ticket_type.event_id, now=timezone.now())
+        first.says(".price [data-field=price]", "€18.00")
+        first.says(".price s", "€20.00")
+        first.says("output", "€36.00")
+        second.says(".price s", "€20.00")
+        assert second.one(".price [data-field=price]").text == "€15.00"
 
     def test_ticket_types_come_and_go(
         self, system: System, first: Browser, second: Browser, ticket_type: TicketType

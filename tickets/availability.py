@@ -49,8 +49,8 @@ def event_preview(*, event_id: int, now: datetime) -> dict[str, Any]:
 def event_with_voucher(*, event_id: int, voucher: VoucherFacts, now: datetime) -> dict[str, Any]:
     """Return an event as a buyer with a voucher sees it, read in PostgreSQL; raise NotFound.
 
-    The ticket types of the voucher have its price, with `full_price` beside it if that differs. If the voucher says
-    so, they are open early. Hidden types of the voucher are shown with `is_hidden`.
+    The ticket types of the voucher have its price, and `full_price` without it. If the voucher says so, they are
+    open early. Hidden types of the voucher are shown with `is_hidden`.
     """
     statics, figures = selectors.events_with_figures([event_id], hidden=voucher.covers)
     if event_id not in statics:
@@ -65,9 +65,8 @@ def event_with_voucher(*, event_id: int, voucher: VoucherFacts, now: datetime) -
     for ticket in (each for each in shown["tickets"] if each["id"] in covered):
         minor = money.to_minor(ticket["price"], ticket["currency"])
         with_it = voucher_rules.price_with(voucher.price_rule, voucher.price_value, minor)
-        full = {"full_price": ticket["price"]} if with_it != minor else {}
         ticket |= {
-            **full,
+            "full_price": ticket["price"],
             "price": money.to_text(with_it, ticket["currency"]),
             "is_hidden": ticket["id"] in hidden,
             "is_early": voucher.opens_early,

@@ -172,7 +172,7 @@ def _type_row(
         "amount": amount,
         "minor": minor * amount,
         "is_free": minor == 0,
-        "full_price": ticket.get("full_price"),
+        "has_other_price": ticket.get("full_price", ticket["price"]) != ticket["price"],
         "own": mine,
         "own_json": json.dumps(asdict(mine)),
         "live_text": own_tickets.live_text(mine),

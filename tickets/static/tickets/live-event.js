@@ -46,8 +46,9 @@ class LiveEvent extends HTMLElement {
     return this.list.querySelector(`[data-type="${ticketType}"]`);
   }
 
-  show(event) {
-    event = { ...event, tickets: event.tickets.map((ticket) => this.asWithCode(ticket)) };
+  show(frame) {
+    const event = { ...frame, tickets: frame.tickets.map((ticket) => this.asWithCode(ticket)) };
+    this.frame = frame;
     this.event = event;
     this.showEvent(event);
     for (const row of this.rows()) {
@@ -57,6 +58,7 @@ class LiveEvent extends HTMLElement {
     for (const ticket of event.tickets) this.showType(ticket);
     this.querySelector('[data-field="no-types"]').hidden = event.tickets.length > 0;
     if (event.tickets.some(({ id }) => this.row(id) === null)) this.addRows();
+    if (this.rowsWithOldPrices().length > 0) this.renewPrices();
     this.checkRefusal();
     if (this.sale !== undefined && this.sale !== event.sale) announce(saleSentence(event.sale), { urgent: true });
     this.sale = event.sale;
@@ -94,9 +96,44 @@ class LiveEvent extends HTMLElement {
     return { ...ticket, sale, price: fullPrice === undefined ? ticket.price : price };
   }
 
+  /** Return the rows whose price with a code was made from another price than the ticket type has now. */
+  rowsWithOldPrices() {
+    const prices = new Map(this.frame.tickets.map(({ id, price }) => [String(id), price]));
+    return this.rows().filter(({ dataset: { type, fullPrice } }) => {
+      return fullPrice !== undefined && prices.has(type) && prices.get(type) !== fullPrice;
+    });
+  }
+
+  /** Take prices with a code from the server, which alone knows what the code gives. */
+  async renewPrices() {
+    if (this.renewing) return;
+    this.renewing = true;
+    const page = await this.freshPage();
+    this.renewing = false;
+    if (!this.isConnected) return;
+    for (const row of this.rowsWithOldPrices()) {
+      const fresh = page?.querySelector(`.types [data-type="${row.dataset.type}"]`);
+      if (!fresh) continue;
+      const { price, fullPrice } = fresh.dataset;
+      row.dataset.price = price;
+      if (fullPrice === undefined) delete row.dataset.fullPrice; // the code gives nothing any more
+      else row.dataset.fullPrice = fullPrice;
+      row.querySelector(".price").replaceWith(fresh.querySelector(".price").cloneNode(true));
+    }
+    if (page) this.show(this.frame);
+    else setTimeout(() => this.show(this.frame), AGAIN);
+  }
+
+  /** Fetch this page anew, with the code that it was made with, also where it answered a form. */
+  freshPage() {
+    const code = this.order.querySelector("[name=code]")?.value;
+    const address = code && `${location.pathname}?${new URLSearchParams({ code })}`;
+    return freshPage({ ...FRESH, address });
+  }
+
   /** Take a part of the page from the server, which makes its HTML. */
   async renew(field) {
-    const page = await freshPage(FRESH);
+    const page = await this.freshPage();
     const fresh = page?.querySelector(`[data-field="${field}"]`);
     if (fresh) this.querySelector(`[data-field="${field}"]`).replaceWith(fresh.cloneNode(true));
     else if (page === null && this.isConnected) setTimeout(() => this.renew(field), AGAIN);
@@ -169,7 +206,7 @@ class LiveEvent extends HTMLElement {
 
   /** Take the rows of new ticket types from the server's page. */
   async addRows() {
-    const page = await freshPage(FRESH);
+    const page = await this.freshPage();
     for (const { id } of this.event.tickets) {
       const row = this.row(id) ?? page?.querySelector(`.types [data-type="${id}"]`);
       if (!row) continue;
