@@ -144,20 +144,20 @@ class Screen:
         self.data: Any = None
         self.frames: list[dict[str, Any]] = []
 
-    def hear(self, *, seconds: float) -> str | bytes:
+    def hear(self, *, seconds: float = PATIENCE) -> str | bytes:
         """Wait for the next message. See Note [One thread for a connection]."""
-        return on_loop(self.socket.recv(), seconds=seconds)
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                return on_loop(self.socket.recv(), seconds=max(0.1, until - time.monotonic()))
+            except ConnectionClosed as closed:
+                if closed.rcvd is None or closed.rcvd.code != NOT_READY or time.monotonic() > until:
+                    raise
+                self.socket = self._opened()
 
     def take(self, *, seconds: float = PATIENCE) -> dict[str, Any]:
         """Wait for the next frame."""
-        until = time.monotonic() + seconds
-        try:
-            frame: dict[str, Any] = json.loads(self.hear(seconds=seconds))
-        except ConnectionClosed as closed:
-            if closed.rcvd is None or closed.rcvd.code != NOT_READY or time.monotonic() > until:
-                raise
-            self.socket = self._opened()
-            return self.take(seconds=max(0.1, until - time.monotonic()))
+        frame: dict[str, Any] = json.loads(self.hear(seconds=seconds))
         live_contract.check(frame)
         self.frames.append(frame)
         if frame["type"] in ("snapshot", "update") and frame["version"] > self.version:
