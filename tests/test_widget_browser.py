@@ -124,7 +124,7 @@ def test_the_widget_shows_what_is_left_on_a_page_of_another_site(
         assert person.driver.execute_async_script(WATCH, f"{socket}/ws/{path}/") == code, path
     said = person.driver.execute_async_script(LABELS, f"{system.url}/static/tickets/widget.js", EVENTS)
     held = [event["tickets"][0]["held"] for event in EVENTS]
-    flat = [{"sale": event["sale"], "available_now": event["tickets"][0]["available"]} for event in EVENTS]
+    flat = [{"sale": event["sale"], "available": event["tickets"][0]["available"]} for event in EVENTS]
     known = [availability_labels.of_event(each, n) for each, n in zip(flat, held, strict=True)]
     assert said == [{"tone": each.tone, "text": each.text} for each in known]
     person.complaints()  # of axe, which reads style sheets of other sites

@@ -42,7 +42,7 @@ def of_event(event: Mapping[str, Any], held: int | None = None) -> Label:
     Only ticket types that are on sale now count: nobody can reserve the others. The stream does not say how many of
     their tickets are on hold; a caller that has this number gives it as `held`.
     """
-    if label := _not_on_sale(event["sale"], None, "") or _left(event["available_now"], few=FEW):
+    if label := _not_on_sale(event["sale"], None, "") or _left(event["available"], few=FEW):
         return label
     if held is None:
         return Label(tone="sold-out", text=_("No tickets left"))

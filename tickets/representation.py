@@ -122,13 +122,13 @@ def events_next(rows: Sequence[Mapping[str, Any]], *, now: datetime) -> list[dic
 
 def _event_next(row: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
     sales = [(each, sale(each, now=now)) for each in row["types"]]
+    state = rules.event_sale_state((of_type for _, of_type in sales), date=row["date"], now=now)
     return {
         "id": row["id"],
         "name": row["name"],
         "date": row["date"],
-        "sale": rules.event_sale_state((state for _, state in sales), date=row["date"], now=now),
-        "available": sum(each["left"] for each, _ in sales),
-        "available_now": sum(each["left"] for each, state in sales if state == SaleState.OPEN),
+        "sale": state,
+        "available": sum(each["left"] for each, of_type in sales if of_type == state),
     }
 
 

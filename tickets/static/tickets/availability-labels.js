@@ -19,7 +19,7 @@ export function ofTicketType(ticket, zone) {
 }
 
 /** Return the label of an event of the list, `{tone, text}`. Its frame does not say how many tickets are on hold. */
-export function ofEvent({ sale, available_now: available }) {
+export function ofEvent({ sale, available }) {
   return notOnSale(sale, null) ?? left(available, FEW) ?? { tone: "sold-out", text: gettext("No tickets left") };
 }
 

@@ -33,8 +33,7 @@ class LiveEvents extends HTMLElement {
     return [...this.querySelectorAll("[data-event]")];
   }
 
-  show(frame) {
-    const events = frame.map((event) => ({ available_now: event.available, ...event })); // older frames lack it
+  show(events) {
     this.events = events;
     const shown = new Map(events.map((event) => [String(event.id), event]));
     let fetchWithin = null;
@@ -96,7 +95,7 @@ function showEvent(row, event) {
 
 /** Return whether an event is on sale and has nothing left. */
 function isEmpty(event) {
-  return event.sale === "open" && event.available_now === 0;
+  return event.sale === "open" && event.available === 0;
 }
 
 function remove(row) {
