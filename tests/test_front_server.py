@@ -4,6 +4,7 @@ import gzip
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -487,3 +488,22 @@ def test_a_machine_that_vanished_fails_no_request_though_its_name_leads_there(
         url = f"http://127.0.0.1:{shop}{path}"
         given = Counter(clients.map(lambda _: httpx.post(url, timeout=30).status_code, range(12)))
         assert given[200] >= 11, given  # chance may lead one request to the lost machine again and again
+
+
+@pytest.mark.parametrize(
+    ("uri", "logged"),
+    [
+        ("/t/Secret1/", "/t/..."),
+        ("/t/Secret1.pdf?a=b", "/t/..."),
+        ("/password-reset/Mg/Secret1/", "/password-reset/..."),
+        ("/invitations/Secret1/", "/invitations/..."),
+        ("/news/Secret1/", "/news/..."),
+        ("/ws/tickets/Secret1/", "/ws/tickets/..."),
+        ("/events/1/?code=Secret1", "/events/1/..."),
+        ("/events/1/", "/events/1/"),
+    ],
+)
+def test_caddys_log_hides_links_and_what_they_ask(uri: str, logged: str) -> None:
+    line = re.search(r'request>uri regexp "(.+)" "(.+)"', program.CADDYFILE.read_text())
+    assert line is not None
+    assert re.sub(line[1], line[2].replace("$1", r"\g<1>"), uri) == logged

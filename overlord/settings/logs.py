@@ -1,5 +1,6 @@
 """How lines are written into the log: JSON in production, for programs; a plain line elsewhere, for people."""
 
+import logging
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -23,6 +24,25 @@ def plain_line(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> str
     exception = event.pop("exception", None)
     line = " ".join([head, *(f"{name}={value}" for name, value in event.items())])
     return f"{line}\n{exception}" if exception else line
+
+
+class LinksHidden(logging.Filter):
+    """Hide the texts in the path of a logged request: a link to tickets, or to a new password, is a secret.
+
+    Numbers stay, such as that of an event.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        match = getattr(getattr(record, "request", None), "resolver_match", None)
+        texts = (
+            {name: value for name, value in match.kwargs.items() if isinstance(value, str)} if match else {}
+        )
+        for name, value in texts.items():
+            record.args = tuple(
+                each.replace(value, f"<{name}>") if isinstance(each, str) else each
+                for each in record.args or ()
+            )
+        return True
 
 
 def configure(*, level: str, json: bool) -> dict[str, Any]:
@@ -49,12 +69,13 @@ def configure(*, level: str, json: bool) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": formatter},
+        "filters": {"links_hidden": {"()": LinksHidden}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             "django": {"level": "INFO", "handlers": []},
             # An expected refusal (a 409 in the minute a sale opens) is an answer, not a warning.
-            "django.request": {"level": "ERROR"},
+            "django.request": {"level": "ERROR", "filters": ["links_hidden"]},
             "stripe": {"level": "WARNING"},
             # Of its own: Celery gives the root logger the level of its --loglevel.
             "overlord.steps": {"level": level},
