@@ -33,6 +33,7 @@ LAUNCHER = Path(__file__).with_name("launcher.py")
 MAX_LOG_BYTES = 5_000_000
 OPEN_FILES = 65_536
 POLL_SECONDS = 0.05
+SLOW_SECONDS = 10
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -61,7 +62,8 @@ class Program:
 
     `liveness` is the path of the files that its processes touch, without the pid (overlord/liveness.py). `excused`
     returns true while a server that it needs does not work: then the files may be old, and its end is no failure.
-    It listens on `port`. The greater its `niceness`, the less of busy cores it gets.
+    It listens on `port`. The greater its `niceness`, the less of busy cores it gets. It has `ready_seconds` to
+    become ready, and `grace` seconds to end.
     """
 
     name: str
@@ -80,6 +82,8 @@ class Program:
     liveness: Path | None = None
     niceness: int = 0
     excused: Callable[[], bool] = lambda: False
+    ready_seconds: float = 60
+    grace: float = 3
 
     def liveness_files(self) -> list[tuple[Path, int]]:
         """Return the files that its processes have touched, each with the pid."""
@@ -115,19 +119,30 @@ class Child:
     def running(self) -> bool:
         return self.process.poll() is None
 
-    def wait_ready(self, *, seconds: float = 60, cancelled: Callable[[], bool] = lambda: False) -> None:
-        """Return once the program is ready, or once `cancelled` returns true.
+    def wait_ready(
+        self,
+        *,
+        seconds: float | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Return once the program is ready, or once `cancelled` returns true; say so when it takes long.
 
-        Raises ProcessFailedError when the program ended, or was not ready in time.
+        Raises ProcessFailedError when the program ended, or was not ready in `seconds`, by default its own.
         """
-        deadline = time.monotonic() + seconds
+        seconds = self.program.ready_seconds if seconds is None else seconds
+        began, is_said = time.monotonic(), False
         while not cancelled():
             if not self.running:
                 raise self.failure(f"did not start: {self.exit_reason}")
             if self.program.ready():
                 return
-            if time.monotonic() > deadline:
+            waited = time.monotonic() - began
+            if waited > seconds:
                 raise self.failure(f"was not ready after {seconds:.0f} seconds")
+            if waited > SLOW_SECONDS and not is_said:
+                is_said = True
+                say(f"{self.program.name} is not ready yet. After a crash this may take some minutes.")
             time.sleep(POLL_SECONDS)
 
     def stop(self, *, grace: float = 5) -> None:
@@ -251,13 +266,15 @@ def finish(child: Child, *, seconds: float = 300, cancelled: Callable[[], bool] 
 
 
 def stop(
-    children: Iterable[Child], *, grace: float = 5, immediately: Callable[[], bool] = lambda: False
+    children: Iterable[Child], *, grace: float | None = None, immediately: Callable[[], bool] = lambda: False
 ) -> None:
-    """Send each child its stop signal, and kill those that still run after the grace.
+    """Send each child its stop signal, and kill those that still run after the grace: by default their longest one.
 
     `immediately` may cut the grace short.
     """
     children = list(children)
+    if grace is None:
+        grace = max((child.program.grace for child in children), default=0)
     for child in children:
         if child.running:
             child.process.send_signal(child.program.stop_signal)

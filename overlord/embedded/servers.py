@@ -85,6 +85,8 @@ class Postgres:
             data=self.home.data,
             port=self.port,
             question=Question(self.port, SSL_REQUEST),
+            ready_seconds=600,  # to recover after a crash
+            grace=60,  # to write a checkpoint
         )
 
     def create_database(self) -> None:
@@ -145,6 +147,8 @@ class Valkey:
             port=self.port,
             question=Question(self.port, b"PING\r\n"),
             ready=self._answers,
+            ready_seconds=600,  # to load its data
+            grace=10,
         )
 
     def _answers(self) -> bool:

@@ -163,7 +163,7 @@ class Supervisor:
         console.say("Stopping ...")
         self._watchdog.end()
         for group in reversed(self._groups):
-            processes.stop([each.child for each in group], grace=3, immediately=self._signals.repeated)
+            processes.stop([each.child for each in group], immediately=self._signals.repeated)
         if self._forks:
             self._forks.stop()
         processes.reap_orphans([])
@@ -238,9 +238,7 @@ class Supervisor:
             try:
                 self._run_group(program_on(port))
             except ProcessFailedError:
-                processes.stop(
-                    [each.child for each in self._groups.pop()], grace=3, immediately=lambda: False
-                )
+                processes.stop([each.child for each in self._groups.pop()])
                 if not ports.taken(port):
                     raise
             else:
@@ -327,7 +325,7 @@ class Supervisor:
                 SupervisedProcess(each, self._folder.logs, say=console.say, start=self._start_program)
             )
         for supervised in group:
-            supervised.child.wait_ready(seconds=READY_SECONDS, cancelled=self._signals.received)
+            supervised.child.wait_ready(cancelled=self._signals.received, say=console.say)
         self._raise_on_shutdown()
 
     def _run_to_end(self, command: Program, *, seconds: float = 300) -> None:

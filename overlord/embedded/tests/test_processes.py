@@ -4,6 +4,7 @@ import resource
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -134,6 +135,18 @@ def test_a_program_that_is_never_ready_fails(start, program):
         child.wait_ready(seconds=0.2)
 
 
+def test_who_waits_long_is_told_once(start, program, tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "SLOW_SECONDS", 0.1)
+    sign, said = tmp_path / "ready", []
+    child = start(
+        program(f"import time; time.sleep(0.5); open({str(sign)!r}, 'w'); {SLEEP}", ready=sign.exists)
+    )
+
+    child.wait_ready(say=said.append)
+
+    assert said == ["stand-in is not ready yet. After a crash this may take some minutes."]
+
+
 def test_waiting_can_be_cancelled(start, program):
     child = start(program(SLEEP, ready=lambda: False))
 
@@ -219,12 +232,28 @@ def test_stopping_kills_after_the_grace(start, program):
     ignores_sigterm = (
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up'); time.sleep(600)"
     )
-    child = start(program(ignores_sigterm))
+    child = start(program(ignores_sigterm, grace=0.2))
     until(lambda: "up" in child.last_lines())
 
-    child.stop(grace=0.2)
+    processes.stop([child])
 
     assert child.exit_reason == "killed by signal 9"
+
+
+def test_stopping_waits_for_the_longest_grace(start, program):
+    ends_late = (
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.5), sys.exit(7)))\n"
+        "print('up'); time.sleep(600)"
+    )
+    children = [
+        start(replace(program(ends_late, grace=grace), name=f"stand-in-{grace}")) for grace in (0.0, 30.0)
+    ]
+    until(lambda: all("up" in child.last_lines() for child in children))
+
+    processes.stop(children)
+
+    assert [child.exit_reason for child in children] == ["exit code 7"] * 2
 
 
 def test_leftovers_of_a_killed_program_are_ended(start, program):
