@@ -140,7 +140,8 @@ def is_owed(*, payment: Payment, refund: Refund) -> bool:
     """Return whether a failed refund of a locked payment can still go to the buyer: nothing else went instead."""
     if payment.status != PaymentStatus.REFUNDED:
         return payment.status in (PaymentStatus.SUCCESS, PaymentStatus.REFUNDING)
-    return _paid_minor(payment) + refund.amount_minor <= payment.amount_minor
+    has_succeeded = RefundNotice.objects.filter(refund=refund).exists()
+    return has_succeeded and _paid_minor(payment) + refund.amount_minor <= payment.amount_minor
 
 
 def _paid_minor(payment: Payment) -> int:

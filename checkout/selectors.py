@@ -83,8 +83,18 @@ def payment_charged(*, order_id: int) -> Payment | None:
 
 
 def refund_refused(*, payment: Payment) -> Refund | None:
-    """Return the latest refund of a payment if the gateway refused it, so that it can be tried again."""
-    latest = payment.refunds.order_by("-id").first()
+    """Return a refund of a payment that can be tried again: the latest if the gateway refused it.
+
+    Of a payment that was refunded in full it is one that failed after it had succeeded, of whatever age.
+    """
+    newest = payment.refunds.order_by("-id")
+    if payment.status == PaymentStatus.REFUNDED:
+        back: int = newest.filter(status=RefundStatus.SUCCESS).aggregate(
+            minor=Sum("amount_minor", default=0)
+        )["minor"]
+        late = newest.filter(status=RefundStatus.FAILURE, notice__isnull=False)
+        return late.filter(amount_minor__lte=payment.amount_minor - back).first()
+    latest = newest.first()
     return latest if latest is not None and latest.status == RefundStatus.FAILURE else None
 
 
@@ -137,6 +147,12 @@ _BY_HAND = Q(payment__gateway=rules.COUNTER, payment__amount_minor__gt=0)
 _BACK = Q(payment__status=PaymentStatus.REFUNDED) | Q(settled_at__isnull=False)
 _IN_FLIGHT = Q(refund__status__in=rules.REFUND_IN_FLIGHT)
 _REFUSED = Q(refund__status=RefundStatus.FAILURE, payment__status=PaymentStatus.SUCCESS)
+# Refunds that failed after they had succeeded: only those have a notice.
+_FAILED_LATE = Q(
+    refund__status=RefundStatus.FAILURE,
+    refund__notice__isnull=False,
+    payment__status=PaymentStatus.REFUNDED,
+)
 
 
 def cancelled_in_flight(*, event_id: int) -> int:
@@ -152,7 +168,7 @@ def cancelled_waiting(*, event_id: int, most: int) -> list[int]:
 
 def cancelled_progress(*, event_id: int) -> dict[str, int]:
     """Count the orders of a cancelled event (all, back, in_flight, refused, by_hand, told) and refunds."""
-    return _cancelled(event_id).aggregate(
+    counted: dict[str, int] = _cancelled(event_id).aggregate(
         orders=Count("pk"),
         back=Count("pk", filter=_BACK),
         in_flight=Count("pk", filter=_IN_FLIGHT),
@@ -162,13 +178,26 @@ def cancelled_progress(*, event_id: int) -> dict[str, int]:
         to_tell=Count("pk", filter=Q(next_look_at__isnull=False)),
         back_minor=Sum("payment__amount_minor", filter=Q(payment__status=PaymentStatus.REFUNDED), default=0),
         all_minor=Sum("payment__amount_minor", default=0),
+        late=Count("pk", filter=_FAILED_LATE),
+        late_minor=Sum("refund__amount_minor", filter=_FAILED_LATE, default=0),
     )
+    late, late_minor = counted.pop("late"), counted.pop("late_minor")
+    counted["back"] -= late
+    counted["refused"] += late
+    counted["back_minor"] -= late_minor
+    return counted
 
 
 def cancelled_problems(*, event_id: int, most: int) -> list[CancelledOrder]:
     """Return orders of a cancelled event that no gateway has paid back, each with its payment, buyer and refund."""
-    found = _cancelled(event_id).filter(_REFUSED | (_WAITS & _BY_HAND)).order_by("pk")
+    found = _cancelled(event_id).filter(_REFUSED | _FAILED_LATE | (_WAITS & _BY_HAND)).order_by("pk")
     return list(found.select_related("payment__buyer", "refund")[:most])
+
+
+def cancelled_failed_late(*, event_id: int) -> list[int]:
+    """Return the refunds of a cancelled event that failed after they had succeeded."""
+    late = _cancelled(event_id).filter(_FAILED_LATE).order_by("pk").values_list("refund_id", flat=True)
+    return [refund_id for refund_id in late if refund_id is not None]
 
 
 def payment_of_attendee(*, buyer_id: int, event_id: int) -> Payment | None:

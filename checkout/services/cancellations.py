@@ -11,8 +11,9 @@ from datetime import timedelta
 from checkout import cancellation_operations as operations
 from checkout import rules, selectors
 from checkout.cancellation_rules import AlreadyCancelled, NotCancelled, message_read
+from checkout.services.refunds import refund_retry
 from overlord.kernel import db
-from overlord.kernel.errors import NotFound
+from overlord.kernel.errors import Conflict, NotFound
 from tickets import event_operations
 from tickets.admission import operations as admission
 from tickets.event_rules import EventOutdated, EventStatus
@@ -45,10 +46,18 @@ def event_cancel(*, staff_id: int, event_id: int, version: int, message: str) ->
 
 
 def cancellation_retry(*, staff_id: int, event_id: int) -> int:
-    """Try all refunds of a cancelled event again that the gateway refused, and count them; raise NotFound."""
+    """Try all refunds of a cancelled event again that the gateway refused or that failed later, and count them.
+
+    Raises NotFound.
+    """
     with db.transaction():
         operations.cancellation_lock(event_id=event_id)
-        return operations.refused_again(event_id=event_id, staff_id=staff_id, now=db.now())
+        count = operations.refused_again(event_id=event_id, staff_id=staff_id, now=db.now())
+    for refund_id in selectors.cancelled_failed_late(event_id=event_id):
+        with suppress(Conflict):  # it changed meanwhile
+            refund_retry(staff_id=staff_id, refund_id=refund_id)
+            count += 1
+    return count
 
 
 def cancellations_go_on() -> int:

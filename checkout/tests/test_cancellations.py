@@ -277,6 +277,20 @@ class TestWhatElseThereIs:
         assert not selectors.cancelled_problems(event_id=event_of(paid), most=9)
         audit()
 
+    def test_what_failed_after_it_had_succeeded_is_listed_and_tried_again(
+        self, staff: User, paid: Payment
+    ) -> None:
+        cancel(staff, event_of(paid))
+        settle()
+        Refund.objects.update(status="FAILURE")
+        found = selectors.cancelled_progress(event_id=event_of(paid))
+        assert (found["back"], found["refused"], found["back_minor"]) == (0, 1, 0)
+        [order] = selectors.cancelled_problems(event_id=event_of(paid), most=9)
+        assert order.pk == paid.pk
+        assert services.cancellation_retry(staff_id=staff.pk, event_id=event_of(paid)) == 1
+        assert Refund.objects.get().status == "PENDING"
+        assert services.cancellation_retry(staff_id=staff.pk, event_id=event_of(paid)) == 0
+
 
 class TestOnce:
     def test_two_workers_start_each_refund_once(self, staff: User, paid: Payment) -> None:

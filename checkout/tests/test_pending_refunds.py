@@ -11,7 +11,7 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from checkout import gateways, rules, services
+from checkout import gateways, rules, selectors, services
 from checkout.gateways import CALL_SECONDS
 from checkout.models import Incident, Payment, Refund, RefundNotice, UnmatchedCharge
 from checkout.services import refunds
@@ -207,6 +207,43 @@ class TestFailsLate:
 
         with pytest.raises(rules.NotRefundable):
             services.refund_retry(refund_id=first.pk, **staff)
+
+    def test_the_first_of_two_can_be_tried_again_when_both_had_paid_all_back(
+        self, stripe: FakeStripe, start: Callable[..., Refund], paid: Payment
+    ) -> None:
+        first = start(1000)
+        staff = {"staff_id": first.requested_by_id or 0}
+        services.refund_request(payment_id=paid.pk, amount_minor=None, return_tickets=False, **staff)
+        heal()
+        assert self._figures(paid) == ("REFUNDED", 3000, 0)
+        assert selectors.refund_refused(payment=paid) is None
+        stripe.refunds[-1]["status"] = "failed"
+        services.refund_look_again(refund_id=first.pk)
+
+        assert selectors.refund_refused(payment=paid) == first
+        services.refund_retry(refund_id=first.pk, **staff)
+        assert look(first).status == "SUCCESS"
+        assert selectors.refund_refused(payment=paid) is None
+
+    def test_one_that_never_succeeded_takes_nothing_of_what_failed_late(
+        self, stripe: FakeStripe, start: Callable[..., Refund], paid: Payment
+    ) -> None:
+        stripe.status = "failed"
+        refused = start(1000)
+        assert refused.status == "FAILURE"
+        stripe.status = "succeeded"
+        staff = {"staff_id": refused.requested_by_id or 0}
+        services.refund_request(payment_id=paid.pk, amount_minor=None, return_tickets=False, **staff)
+        heal()
+        whole = Refund.objects.exclude(pk=refused.pk).get()
+        stripe.conclude("failed")
+        services.refund_look_again(refund_id=whole.pk)
+
+        with pytest.raises(rules.NotRefundable):
+            services.refund_retry(refund_id=refused.pk, **staff)
+        assert selectors.refund_refused(payment=paid) == whole
+        services.refund_retry(refund_id=whole.pk, **staff)
+        assert look(whole).status == "SUCCESS"
 
     def test_a_message_tells_a_worker(self, settings: Any, stripe: FakeStripe, done: Refund) -> None:
         settings.STRIPE_WEBHOOK_SECRETS = [SECRET]
