@@ -13,8 +13,9 @@ from overlord.accounts import selectors
 from overlord.accounts.models import BackupCode, EmailCode, NameKey, SecondFactor, StaffInvitation, User
 from overlord.accounts.rules import MANAGE_STAFF, PersonOutdated, check_change
 from overlord.kernel import db
-from overlord.kernel.errors import Conflict, Forbidden, NotFound
+from overlord.kernel.errors import Busy, Conflict, Forbidden, NotFound
 
+ASKED_AGAIN = 3  # times
 LANGUAGE_KEEP = (
     "UPDATE accounts_user SET language = %(language)s WHERE id = %(user)s AND language <> %(language)s"
 )
@@ -45,16 +46,22 @@ def user_lock(*, user_id: int) -> User:
 def email_verified(*, guest_id: int, email: str) -> User:
     """Write down that a guest receives mail at an address; return the guest whose address it is from now on.
 
-    Another guest who proved the same address before is the same person, and keeps it.
+    Another guest who proved the same address before is the same person, and keeps it. Raises Busy when others prove
+    the address, and lose it, all the time.
     """
     db.transaction_required()
     guests = User.objects.filter(is_guest=True)
-    try:
-        with db.savepoint():
-            guests.filter(pk=guest_id).update(verified_email=email, contact_email=email)
-    except IntegrityError:
-        return guests.get(Exact(NameKey("verified_email"), NameKey(Value(email))))
-    return User.objects.get(pk=guest_id)
+    for _ in range(ASKED_AGAIN):
+        try:
+            with db.savepoint():
+                guests.filter(pk=guest_id).update(verified_email=email, contact_email=email)
+            return User.objects.get(pk=guest_id)
+        except IntegrityError:
+            owner = guests.filter(Exact(NameKey("verified_email"), NameKey(Value(email)))).first()
+        if owner is not None:
+            return owner
+        # What the other had proven has ended meanwhile.
+    raise Busy()
 
 
 def guest_proof_end(*, user_id: int, email: str) -> bool:
@@ -63,9 +70,7 @@ def guest_proof_end(*, user_id: int, email: str) -> bool:
     Whoever reads the earlier address could open a session of the guest with a code. Sessions and tokens end too.
     """
     db.transaction_required()
-    EmailCode.objects.filter(
-        pk=user_id
-    ).delete()  # first, as where a code is used, so that neither waits for both
+    EmailCode.objects.filter(pk=user_id).delete()
     proven = User.objects.filter(pk=user_id, is_guest=True).exclude(verified_email="")
     others = proven.exclude(Exact(NameKey("verified_email"), NameKey(Value(email))))
     return bool(others.update(verified_email="", login_epoch=F("login_epoch") + 1))

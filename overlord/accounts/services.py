@@ -131,6 +131,7 @@ def email_code_use(*, guest_id: int, code: str, now: datetime) -> User:
     if not constant_time_compare(asked.code, code.strip()):
         raise WrongEmailCode()
     with db.transaction():
+        operations.user_lock(user_id=guest_id)  # before the code, as where staff change or erase an address
         if not EmailCode.objects.filter(pk=guest_id, nonce=asked.nonce).delete()[0]:
             raise WrongEmailCode()
         return operations.email_verified(guest_id=guest_id, email=asked.email)

@@ -1,12 +1,14 @@
 """The code by which a guest proves an e-mail address."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.core import mail
+from django.db import IntegrityError
 from django.test import Client
 from django.utils import timezone
 from redis import Redis
@@ -122,6 +124,28 @@ def test_who_proves_an_address_again_is_the_same_guest(guest: User, user_make: C
     known = APIClient(headers={"Authorization": f"Token {told['token']}"})
     assert known.get("/event/reservations/").status_code == 200
     assert User.objects.get(pk=second.pk).verified_email == ""
+
+
+def test_what_another_had_proven_may_end_in_that_moment(
+    guest: User, user_make: Callable[..., User], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = user_make(is_guest=True, email="", verified_email=ADA)
+    ask(guest)
+    savepoint = db.savepoint
+
+    @contextmanager
+    def then_the_other_ends() -> Iterator[None]:
+        try:
+            with savepoint():
+                yield
+        except IntegrityError:
+            together(lambda: User.objects.filter(pk=other.pk).update(verified_email=""))
+            raise
+
+    monkeypatch.setattr(db, "savepoint", then_the_other_ends)
+    assert prove(guest, code_of(guest)).status_code == 200
+    guest.refresh_from_db()
+    assert guest.verified_email == ADA
 
 
 def test_two_who_prove_one_address_at_once_are_one_guest(user_make: Callable[..., User]) -> None:
