@@ -255,6 +255,7 @@ class TicketTypeFormSet(forms.BaseInlineFormSet):
             self._check_deletable(line)  # before Django's own check, which lists each reservation
         super().clean()
         names: set[str] = set()
+        lines = []
         for line in self.forms:
             if line in to_delete or "name" not in line.cleaned_data:
                 continue
@@ -262,15 +263,16 @@ class TicketTypeFormSet(forms.BaseInlineFormSet):
             if key in names:
                 line.add_error("name", _("Another ticket type of this event has this name."))
             names.add(key)
-            self._check_drawn(line)
+            lines.append(line)
+        self._check_drawn(lines)
 
-    def _check_drawn(self, line: forms.ModelForm) -> None:
-        """Refuse a type of an event on sale that no draw would ever reach, so that nobody could buy it."""
-        event, given = self.instance, line.cleaned_data
-        if event.status != Event.Status.ON_SALE or event.opening != Opening.DRAW or "opens_at" not in given:
+    def _check_drawn(self, lines: list[forms.ModelForm]) -> None:
+        """Refuse an event on sale whose draw would never begin, so that nobody could buy."""
+        if self.instance.status != Event.Status.ON_SALE or self.instance.opening != Opening.DRAW:
             return
-        if given["opens_at"] is None and not given.get("hidden"):
-            line.add_error("opens_at", _("Set when the sale opens, because this event opens by a draw."))
+        shown = [line for line in lines if not line.cleaned_data.get("hidden")]
+        if shown and all(line.cleaned_data.get("opens_at", "wrong") is None for line in shown):
+            shown[0].add_error("opens_at", _("Set when the sale opens, because this event opens by a draw."))
 
     @staticmethod
     def _check_deletable(line: forms.ModelForm) -> None:

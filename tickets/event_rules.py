@@ -35,7 +35,7 @@ SENTENCES = {
     Hindrance.BEGUN: "The event has begun already. Change its date first.",
     Hindrance.NO_TICKETS: "There is no ticket to sell. Add a ticket type with a capacity first.",
     Hindrance.CLOSED: "The sale of all ticket types has closed already. Change when it closes first.",
-    Hindrance.NO_OPENING: "The event opens by a draw. Set when the sale of each ticket type opens.",
+    Hindrance.NO_OPENING: "The event opens by a draw. Set when the sale opens.",
 }
 
 
@@ -47,11 +47,6 @@ class SaleOfType:
     closes_at: datetime
     opens_at: datetime | None = None
     hidden: bool = False
-
-    @property
-    def is_never_drawn(self) -> bool:
-        """Return whether no line ever begins for this type of an event that opens by a draw."""
-        return self.opens_at is None and not self.hidden
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,9 +99,15 @@ def hindrances(
         found.append(Hindrance.NO_TICKETS)
     elif not found and max(closing) <= now:
         found.append(Hindrance.CLOSED)
-    if by_draw and any(each.is_never_drawn for each in sales):
+    if by_draw and lacks_opening(sales):
         found.append(Hindrance.NO_OPENING)
     return found
+
+
+def lacks_opening(sales: Sequence[SaleOfType]) -> bool:
+    """Return whether no ticket type that buyers see has an opening, so that no line of a draw ever begins."""
+    shown = [each for each in sales if not each.hidden]
+    return bool(shown) and all(each.opens_at is None for each in shown)
 
 
 def check_publishable(

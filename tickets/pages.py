@@ -322,12 +322,14 @@ def preview(request: HttpRequest, event_id: int) -> HttpResponse:
 @staff_with(Permission.PAUSE_SALE)
 def sale(request: HttpRequest, event_id: int) -> HttpResponse:
     """Ask whether to pause or resume the sale of an event, then do so."""
-    shown = availability.event_detail(event_id=event_id, now=clock.now())
+    now = clock.now()
+    shown = availability.event_detail(event_id=event_id, now=now)
     given = request.POST.get("next", "") or request.GET.get("next", "")
     is_ours = url_has_allowed_host_and_scheme(given, allowed_hosts=None) and is_page(given)
     back = given if is_ours else reverse("monitor")
     if request.method != "POST":
-        context = {"event": shown, "is_paused": selectors.is_paused(event_id=event_id), "back": back}
+        is_paused = shown["sale"] == rules.SaleState.PAUSED or selectors.is_paused(event_id=event_id, now=now)
+        context = {"event": shown, "is_paused": is_paused, "back": back}
         return render(request, "tickets/sale.html", context)
     paused = request.POST.get("paused") == "yes"
     services.sale_pause(staff_id=actor_id(request), event_ids=[event_id], paused=paused, now=clock.now())

@@ -139,9 +139,10 @@ def event_time_zone(event_id: int) -> str | None:
     return Event.objects.filter(pk=event_id).values_list("time_zone", flat=True).first()
 
 
-def is_paused(*, event_id: int) -> bool:
-    """Return whether all sales of an event are paused, open or not."""
-    return not Inventory.objects.filter(ticket_type__event_id=event_id, paused=False).exists()
+def is_paused(*, event_id: int, now: datetime) -> bool:
+    """Return whether all sales of an event that have not ended are paused, open or not."""
+    on = Inventory.objects.filter(ticket_type__event_id=event_id, paused=False, closes_at__gt=now)
+    return not on.exists()
 
 
 def sweep_glance(*, thresholds: Sequence[int], after: datetime, until: datetime) -> dict[str, bool]:

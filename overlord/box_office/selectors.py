@@ -44,19 +44,20 @@ def event(*, event_id: int, now: datetime) -> Event | None:
 def with_figures(found: QuerySet[Event], *, now: datetime) -> QuerySet[Event]:
     """Add the figures of its ticket types to each event.
 
-    `capacity`, `held`, `sold` and `revenue_minor` are sums over all types. `selling` counts those that are not
-    paused. `opened` counts those whose sale has opened and not closed, and `unsold` is what they have left to sell.
-    `closes_at` is when the last sale closes.
+    `capacity`, `held`, `sold` and `revenue_minor` are sums over all types. `selling` counts those that are neither
+    paused nor ended. `opened` counts those whose sale has opened and not closed, and `unsold` is what these have
+    left to sell. `closes_at` is when the last sale closes.
     """
     has_opened = Q(ticket_types__inventory__opens_at=None) | Q(ticket_types__inventory__opens_at__lte=now)
-    opened = has_opened & Q(ticket_types__inventory__closes_at__gt=now)
+    goes_on = Q(ticket_types__inventory__closes_at__gt=now)
+    opened = has_opened & goes_on
     unsold = F("ticket_types__inventory__capacity") - F("ticket_types__inventory__sold")
     return found.annotate(
         capacity=Coalesce(Sum("ticket_types__inventory__capacity"), 0),
         held=Coalesce(Sum("ticket_types__inventory__held"), 0),
         sold=Coalesce(Sum("ticket_types__inventory__sold"), 0),
         revenue_minor=Sum("ticket_types__inventory__revenue_minor"),
-        selling=Count("ticket_types__inventory", filter=Q(ticket_types__inventory__paused=False)),
+        selling=Count("ticket_types__inventory", filter=Q(ticket_types__inventory__paused=False) & goes_on),
         opened=Count("ticket_types__inventory", filter=opened),
         unsold=Sum(unsold, filter=opened),
         closes_at=Max("ticket_types__inventory__closes_at"),

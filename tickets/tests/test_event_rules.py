@@ -32,17 +32,20 @@ def test_a_draft_needs_a_date_to_come_and_something_to_sell_until_then(
 
 
 @pytest.mark.parametrize(
-    ("opens_at", "hidden", "by_draw", "expected"),
+    ("openings", "by_draw", "expected"),
     [
-        (None, False, True, [Hindrance.NO_OPENING]),
-        (NOW, False, True, []),
-        (None, True, True, []),
-        (None, False, False, []),
+        ([(None, False)], True, [Hindrance.NO_OPENING]),
+        ([(None, False), (NOW, True)], True, [Hindrance.NO_OPENING]),
+        ([(None, False), (NOW, False)], True, []),
+        ([(None, True)], True, []),
+        ([(None, False)], False, []),
     ],
 )
-def test_a_draw_needs_a_time_for_each_type_that_buyers_see(
-    opens_at: datetime | None, hidden: bool, by_draw: bool, expected: list[Hindrance]
+def test_a_draw_needs_a_time_of_a_type_that_buyers_see(
+    openings: list[tuple[datetime | None, bool]], by_draw: bool, expected: list[Hindrance]
 ) -> None:
-    other = SaleOfType(capacity=1, closes_at=NOW + DAY, opens_at=NOW + DAY / 2)
-    one = SaleOfType(capacity=1, closes_at=NOW + DAY, opens_at=opens_at, hidden=hidden)
-    assert hindrances(date=NOW + DAY, by_draw=by_draw, sales=[other, one], now=NOW) == expected
+    sales = [
+        SaleOfType(capacity=1, closes_at=NOW + DAY, opens_at=opens_at, hidden=hidden)
+        for opens_at, hidden in openings
+    ]
+    assert hindrances(date=NOW + DAY, by_draw=by_draw, sales=sales, now=NOW) == expected

@@ -488,6 +488,7 @@ PAST, LATER = timezone.now() - timedelta(days=1), timezone.now() + timedelta(day
         ({}, {"opens_at": LATER}, "On sale"),
         ({"opens_at": LATER}, {"opens_at": LATER}, "Sale not open yet"),
         ({"opens_at": LATER}, {"closes_at": PAST}, "Sale not open yet"),
+        ({"paused": True}, {"closes_at": PAST}, "Sale paused"),
         ({"sold": 50}, {"closes_at": PAST}, "Sold out"),
         ({"sold": 50}, {"opens_at": LATER}, "Sold out"),
         ({"sold": 50}, {}, "On sale"),

@@ -199,7 +199,7 @@ def test_a_page_is_read_by_an_index_on_time(number: int) -> None:
 @pytest.mark.parametrize("source", [sources.RECORDS, sources.REFUNDS])
 def test_what_staff_did_for_a_person_is_found_by_indexes(source: sources.Source, payment: Payment) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
-        for way in ("seqscan", "indexscan"):
+        for way in ("seqscan", "indexscan", "nestloop"):
             cursor.execute(f"SET LOCAL enable_{way} = off")
         wanted = Wanted(person=payment.buyer_id)
         plan = journal.query(SOURCES.index(source), source, wanted, None).explain()

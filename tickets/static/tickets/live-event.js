@@ -109,9 +109,7 @@ class LiveEvent extends HTMLElement {
     if (this.renewing) return;
     this.renewing = true;
     const page = await this.freshPage();
-    this.renewing = false;
-    if (!this.isConnected) return;
-    for (const row of this.rowsWithOldPrices()) {
+    for (const row of this.isConnected ? this.rowsWithOldPrices() : []) {
       const fresh = page?.querySelector(`.types [data-type="${row.dataset.type}"]`);
       if (!fresh) continue;
       const { price, fullPrice } = fresh.dataset;
@@ -120,8 +118,12 @@ class LiveEvent extends HTMLElement {
       else row.dataset.fullPrice = fullPrice;
       row.querySelector(".price").replaceWith(fresh.querySelector(".price").cloneNode(true));
     }
-    if (page) this.show(this.frame);
-    else setTimeout(() => this.show(this.frame), AGAIN);
+    const again = () => {
+      this.renewing = false;
+      if (this.isConnected) this.show(this.frame);
+    };
+    if (this.rowsWithOldPrices().length === 0) again();
+    else setTimeout(again, AGAIN); // the page could not be had, or is newer than the frame
   }
 
   /** Fetch this page anew, with the code that it was made with, also where it answered a form. */
@@ -213,7 +215,9 @@ class LiveEvent extends HTMLElement {
       if (!this.row(id)) this.prepare(row);
       this.list.append(row);
     }
-    for (const ticket of this.event.tickets) this.showType(ticket);
+    const tickets = this.frame.tickets.map((ticket) => this.asWithCode(ticket)); // their rows with a code are there now
+    this.event = { ...this.frame, tickets };
+    for (const ticket of tickets) this.showType(ticket);
   }
 
   /** Take back the message about a refused reservation as soon as it is no longer true. */
