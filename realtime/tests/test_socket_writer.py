@@ -233,7 +233,7 @@ class TestBackpressure:
             states = peer.frames()
             assert states[-1].endswith(b'x31"}')
             assert len(states) < 15
-            assert not hub.backpressure.is_slow(subscriber)
+            assert await until(lambda: not hub.backpressure.is_slow(subscriber))
 
         with_hub(test)
 

@@ -38,3 +38,8 @@ def _read(key_id: int) -> KnownKey:
     if row is None:
         raise _UnknownError
     return KnownKey(event=row["event_id"], public=bytes(row["public_key"]))
+
+
+def forget() -> None:
+    """Forget all keys, as where rows are gone whose ids may come again."""
+    _read.cache_clear()

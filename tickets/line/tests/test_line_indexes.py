@@ -17,9 +17,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 # An index that has the place of an entry, or whose condition asks for it.
 OF_PLACES = """
-SELECT d.objid::regclass::text AS name
-  FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
- WHERE d.classid = 'pg_class'::regclass AND a.attrelid = 'line_entry'::regclass AND a.attname = 'place'
+SELECT i.indexrelid::regclass::text AS name
+  FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attname = 'place'
+ WHERE i.indrelid = 'line_entry'::regclass
+   AND (a.attnum = ANY (i.indkey) OR EXISTS (
+        SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
+           AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum))
 """
 # What PostgreSQL asks itself before it deletes a user or a line.
 STILL_USED = [
@@ -55,6 +58,15 @@ def test_an_index_of_places_would_be_noticed(columns: str) -> None:
             assert of_places() == {"added"}
         finally:
             cursor.execute("DROP INDEX added")
+
+
+def test_a_constraint_of_places_would_be_noticed() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE line_entry ADD CONSTRAINT added UNIQUE (line_id, place)")
+        try:
+            assert of_places() == {"added"}
+        finally:
+            cursor.execute("ALTER TABLE line_entry DROP CONSTRAINT added")
 
 
 def reads(entry: Entry) -> list[str]:
