@@ -234,4 +234,5 @@ def test_the_job_may_change_its_autoscalers_alone_and_knows_their_usual_numbers(
     reads = {
         name for name in env.SECRETS if variables["OVERLORD_PROCESS"]["value"] in env.READ_BY.get(name, ())
     }
-    assert {name for name, each in variables.items() if "valueFrom" in each} <= reads | {"REDIS_URL"}
+    secrets = {name for name, each in variables.items() if "valueFrom" in each}
+    assert {"DATABASE_URL", "DATABASE_DIRECT_URL"} <= secrets <= reads | {"REDIS_URL"}
