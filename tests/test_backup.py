@@ -95,6 +95,41 @@ def test_everything_comes_back_and_later_ids_are_new(
     audit()
 
 
+def test_pictures_come_back_into_a_folder_that_lies_elsewhere(tmp_path: Path) -> None:
+    """A link stands for a mount point too: neither can be replaced."""
+    file, pictures = tmp_path / "shop.backup", tmp_path / "uploads"
+    call_command("backup", str(file), stdout=StringIO())
+    elsewhere = pictures.rename(tmp_path / "elsewhere")
+    pictures.symlink_to(elsewhere)
+    (elsewhere / "poster.png").write_bytes(b"another")
+    (elsewhere / "later.png").write_bytes(b"of an event that was made after the backup")
+    disconnect()
+
+    call_command("restore", str(file), "--replace", stdout=StringIO())
+
+    found = {
+        each.relative_to(elsewhere).as_posix(): each.read_bytes()
+        for each in elsewhere.rglob("*")
+        if each.is_file()
+    }
+    assert found == {"poster.png": b"picture"}
+    assert pictures.is_symlink()
+
+
+def test_pictures_that_cannot_be_put_back_are_named(tmp_path: Path, folder: Folder, settings: Any) -> None:
+    file, pictures = tmp_path / "shop.backup", tmp_path / "uploads"
+    call_command("backup", str(file), stdout=StringIO())
+    pictures.rename(tmp_path / "elsewhere")
+    pictures.write_text("no folder")
+    folder.save(SavedState(secret_key="another"))
+    disconnect()
+
+    with pytest.raises(CommandError, match=r"the pictures are not: .*uploads.*--replace"):
+        call_command("restore", str(file), "--replace", stdout=StringIO())
+
+    assert folder.load().secret_key == settings.SECRET_KEY
+
+
 def test_in_the_middle_of_a_sale_it_is_one_instant(
     ticket_type_make: Callable[..., TicketType], user_make: Callable[..., User], tmp_path: Path
 ) -> None:

@@ -117,10 +117,9 @@ def restore(file: Path, *, database: Database, folder: Folder, pictures: Path | 
         if kept.get("format") != FORMAT:
             raise BackupError(f"{file} is of another version: {kept.get('format')} and not {FORMAT}.")
         _exchange(database, Path(scratch) / DUMP)
+        _secrets_restore(folder, secret_key=kept["secret_key"], demo_password=kept["demo_password"])
         if pictures is not None and (Path(scratch) / PICTURES).is_dir():
-            shutil.rmtree(pictures, ignore_errors=True)
-            shutil.move(Path(scratch) / PICTURES, pictures)
-    _secrets_restore(folder, secret_key=kept["secret_key"], demo_password=kept["demo_password"])
+            _pictures_restore(Path(scratch) / PICTURES, pictures)
 
 
 def _files(folder: Path | None) -> list[Path]:
@@ -156,6 +155,20 @@ def _exchange(database: Database, dump: Path) -> None:
             raise BackupError(f"{said} Stop bin/up, and run bin/up --only services.") from error
         raise BackupError(f"Nothing was changed. {str(error).strip()}") from error
     database.ask(drop.format(old), database="postgres")
+
+
+def _pictures_restore(restored: Path, pictures: Path) -> None:
+    """Put the files in the place of the present ones. The folder stays: it may be a mount point or a link."""
+    try:
+        for present in _files(pictures):
+            present.unlink()
+        for file in _files(restored):
+            target = pictures / file.relative_to(restored)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(file, target)
+    except OSError as error:
+        said = f"Database and secrets are restored, the pictures are not: {error}."
+        raise BackupError(f"{said} Mend that, and restore once more with --replace.") from error
 
 
 def _secrets_restore(folder: Folder, *, secret_key: str, demo_password: str) -> None:

@@ -147,9 +147,13 @@ def caddy(
     live_port: int,
     static: Path,
     data_dir: Path,
+    pictures: str = "",
     trusted_proxies: str = "",
 ) -> Program:
-    """Describe Caddy, the front server, on a port of this machine. Its environment holds no secret."""
+    """Describe Caddy, the front server, on a port of this machine. Its environment holds no secret.
+
+    `pictures` is the folder of the uploaded ones. Empty: that in the data folder, as the settings have it.
+    """
     return Program(
         name="caddy",
         argv=(str(binaries.caddy()), "run", "--config", str(CADDYFILE), "--adapter", "caddyfile"),
@@ -165,7 +169,7 @@ def caddy(
             "OVERLORD_LIVE": HOST,
             "OVERLORD_LIVE_PORT": str(live_port),
             "OVERLORD_STATIC": str(static),
-            "OVERLORD_PICTURES": str(data_dir / "pictures"),
+            "OVERLORD_PICTURES": pictures or str(data_dir / "pictures"),
             "OVERLORD_TRUSTED_PROXIES": trusted_proxies,
             "HOME": str(data_dir),
             "XDG_DATA_HOME": str(data_dir),

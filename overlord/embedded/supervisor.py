@@ -68,6 +68,7 @@ class Options:
     port: int | None = None
     demo: bool = True
     services_only: bool = False
+    pictures: str = ""
     trusted_proxies: str = ""
 
 
@@ -192,7 +193,12 @@ class Supervisor:
             secret_key=urls["SECRET_KEY"],
             data_dir=self._folder.path,
         )
-        return {**environment, "BASE_URL": urls.get("BASE_URL", ""), "EMAIL_URL": urls["EMAIL_URL"]}
+        return {
+            **environment,
+            "BASE_URL": urls.get("BASE_URL", ""),
+            "EMAIL_URL": urls["EMAIL_URL"],
+            "OVERLORD_PICTURES": self._options.pictures,  # absolute: their working folder is another
+        }
 
     def _find_postgres_home(self) -> PostgresHome:
         external = Path(self._state.external_folder) if self._state.external_folder else None
@@ -273,6 +279,7 @@ class Supervisor:
             live_port=live,
             static=program.STATIC_ROOT,
             data_dir=self._folder.path,
+            pictures=self._options.pictures,
             trusted_proxies=self._options.trusted_proxies,
         )
         with console.step("the web servers"):

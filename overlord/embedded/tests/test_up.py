@@ -106,14 +106,15 @@ def manage(folder):
 def up(manage, tmp_path):
     """Start `manage.py up` (`--only services` unless told otherwise); stop it at the end.
 
-    `prefix` is a command that starts it.
+    `prefix` is a command that starts it, and `settings` are further variables.
     """
     started = []
 
-    def up(*options, ready=True, prefix=()):
+    def up(*options, ready=True, prefix=(), settings=None):
         output = tmp_path / f"up-{len(started)}.txt"
         arguments = manage("up", *(options or ("--only", "services")))
         arguments["args"] = [*prefix, *arguments["args"]]
+        arguments["env"] = {**arguments["env"], **(settings or {})}
         with output.open("w") as file:
             process = subprocess.Popen(**arguments, stdout=file, stderr=subprocess.STDOUT)
         started.append(Up(process, output))
@@ -296,6 +297,18 @@ def fill_wal(connection):
     with contextlib.suppress(psycopg2.Error), connection.cursor() as cursor:
         while True:
             cursor.execute("SELECT pg_logical_emit_message(false, 'filler', repeat('x', 1000000))")
+
+
+@pytest.mark.timeout(300)  # it starts and stops the whole system
+def test_caddy_serves_pictures_from_the_folder_where_they_are_kept(up, folder, tmp_path):
+    name = f"{'0' * 32}-8x8.jpg"
+    kept = tmp_path / "pictures elsewhere"
+    kept.mkdir()
+    (kept / name).write_bytes(b"picture")
+
+    up("--no-demo", "--port", str(ports.any_free()), settings={"OVERLORD_PICTURES": str(kept)})
+
+    assert program._get(folder.load().ports["shop"], f"/pictures/{name}") == (200, b"picture")
 
 
 @pytest.mark.timeout(300)  # it starts and stops the whole system

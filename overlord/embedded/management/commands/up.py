@@ -1,4 +1,5 @@
 from argparse import ArgumentParser, ArgumentTypeError
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -31,6 +32,7 @@ class Command(BaseCommand):
             port=options["port"],
             demo=not options["no_demo"],
             services_only=options["only"] == "services",
+            pictures=str(Path(settings.MEDIA_ROOT).absolute()),
             trusted_proxies=settings.TRUSTED_PROXIES,
         )
         supervise.become(folder=settings.DATA_DIR.resolve(), options=chosen)
