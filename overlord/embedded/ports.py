@@ -19,8 +19,18 @@ _random = random.SystemRandom()  # two test processes with the same seed must no
 _given: set[int] = set()
 
 
+def forbidden(port: int) -> bool:
+    """Return whether this user may not have the port, free or taken: as an ordinary user, one below 1024."""
+    with socket.socket() as server:
+        try:
+            server.bind((HOST, port))
+        except OSError as error:
+            return isinstance(error, PermissionError)
+    return False
+
+
 def taken(port: int) -> bool:
-    """Return whether another program uses the port."""
+    """Return whether a server cannot have the port: another program uses it, or it is forbidden."""
     with socket.socket() as server, socket.socket() as client:
         server.setsockopt(
             socket.SOL_SOCKET, socket.SO_REUSEADDR, 1

@@ -95,6 +95,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Run everything until a shutdown signal, and return the exit code."""
+        self._folder.logs.mkdir(exist_ok=True)  # a failure before the first program looks at its disk
         processes.adopt_orphans()
         processes.allow_open_files()
         try:
@@ -313,6 +314,9 @@ class Supervisor:
             saved = None
         wanted = requested or saved or PREFERRED_PORTS[name]
         others = tuple(port for other, port in self._ports.items() if other != name)
+        if requested and ports.forbidden(requested):
+            reason = f"may not have port {requested}: those below 1024 need root, or a proxy in front"
+            raise ProcessFailedError("The shop", reason, "")
         if requested and ports.taken(requested):
             reason = f"cannot have port {requested}, which another program uses: name another by --port"
             raise ProcessFailedError("The shop", reason, "")

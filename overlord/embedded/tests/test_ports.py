@@ -25,6 +25,10 @@ def test_a_port_with_a_listener_on_all_addresses_is_taken():
         assert ports.taken(server.getsockname()[1])
 
 
+def test_a_port_that_is_taken_is_not_forbidden(listener):
+    assert not ports.forbidden(listener)
+
+
 def test_the_preferred_port_is_chosen_when_it_is_free():
     port = ports.any_free()
     assert ports.choose(preferred=port) == port

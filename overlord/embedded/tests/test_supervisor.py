@@ -1,5 +1,9 @@
+import contextlib
+import os
+import pwd
 import socket
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -15,9 +19,14 @@ pytestmark = [
 
 
 @pytest.fixture
-def supervisor(tmp_path):
+def folder(tmp_path):
     folder = Folder(tmp_path)
     folder.logs.mkdir()
+    return folder
+
+
+@pytest.fixture
+def supervisor(folder):
     supervisor = Supervisor(folder, Options(services_only=True), ShutdownSignals())
     yield supervisor
     processes.stop(supervisor._children())
@@ -67,3 +76,32 @@ def test_a_server_that_fails_for_another_reason_is_not_tried_again(supervisor, t
         supervisor._run_on_a_port("valkey", program_on)
 
     assert len(tried) == 1
+
+
+def first_open_port():
+    """Return the first port that an ordinary user may have."""
+    file = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+    return int(file.read_text()) if file.exists() else 1024
+
+
+@contextlib.contextmanager
+def ordinary_user():
+    """Let this process be an ordinary user meanwhile."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(pwd.getpwnam("nobody").pw_uid)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+
+
+def test_an_ordinary_user_who_asks_for_a_port_of_root_is_told_so(folder):
+    port = first_open_port() - 1
+    if port < 1:
+        pytest.skip("everybody may have every port here")
+    supervisor = Supervisor(folder, Options(port=port), ShutdownSignals())
+
+    with ordinary_user(), pytest.raises(ProcessFailedError, match=f"may not have port {port}: .* need root"):
+        supervisor._port("shop")

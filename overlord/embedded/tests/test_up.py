@@ -232,6 +232,8 @@ def test_a_port_that_was_asked_for_is_not_replaced(up):
         assert first.process.wait() == 1
 
     assert f"The shop cannot have port {port}, which another program uses" in first.said
+    assert "All logs:" in first.said
+    assert "Traceback" not in first.said
 
 
 def test_a_server_that_cannot_start_ends_the_run_and_shows_its_log(up, folder):
