@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 UNKNOWN = "(as it was)"
+POSTGRES_FOLDER = "OVERLORD_POSTGRES_FOLDER"  # the name of `external_folder` in the env file
 
 
 class FolderError(Exception):
@@ -115,7 +116,8 @@ class Folder:
     def load(self) -> SavedState:
         """Return what earlier runs saved, or a new state; raises FolderError.
 
-        A lost or damaged file is made again from the env file, which has the passwords too.
+        A lost or damaged file is made again from the env file, which has the passwords too. Only where that is lost
+        too, and no data is here, is the state new.
         """
         try:
             saved = json.loads(self._state_file.read_text())
@@ -123,30 +125,33 @@ class Folder:
                 saved["external_folder"] = saved.pop("refuge")
             return SavedState(**saved)
         except FileNotFoundError:
-            if not (self.path / "postgres").exists():
+            if not self.env() and not self._postgres.exists():
                 return SavedState()
         except (ValueError, TypeError):
             pass
         return self._recovered()
 
     def _recovered(self) -> SavedState:
+        """Return what the env file tells. It lacks the address of a server that the user brings."""
         env = self.env()
+        found = SavedState(demo_loaded=True, demo_password=UNKNOWN, external_folder=env.get(POSTGRES_FOLDER))
         try:
-            database, redis = urlsplit(env["DATABASE_URL"]), urlsplit(env["REDIS_URL"])
-            return SavedState(
-                postgres_password=database.password or "",
-                valkey_password=redis.password or "",
-                secret_key=env["SECRET_KEY"],
-                ports={"postgres": database.port or 0, "valkey": redis.port or 0},
-                demo_loaded=True,
-                demo_password=UNKNOWN,
-            )
+            found.secret_key = env["SECRET_KEY"]
+            if "DATABASE_URL" in env or found.external_folder or self._postgres.exists():
+                database = urlsplit(env["DATABASE_URL"])
+                found.postgres_password = database.password or ""
+                found.ports["postgres"] = database.port or 0
+            if "REDIS_URL" in env:  # Valkey's data needs no password
+                redis = urlsplit(env["REDIS_URL"])
+                found.valkey_password = redis.password or ""
+                found.ports["valkey"] = redis.port or 0
         except (KeyError, ValueError) as error:
             raise FolderError(
                 f"{self._state_file} is lost or damaged, and so are the passwords of the data beside it. The data"
                 " is whole: restore the file from a copy. Only when the data is of no use, remove all with"
                 " manage.py reset."
             ) from error
+        return found
 
     def save(self, state: SavedState) -> None:
         """Save the state."""
@@ -182,6 +187,10 @@ class Folder:
         except ValueError:  # it is being written at this moment
             facts = {}
         return AlreadyRunningError(facts.get("pid"), facts.get("serving"))
+
+    @property
+    def _postgres(self) -> Path:
+        return self.path / "postgres"
 
     @property
     def _lock_file(self) -> Path:

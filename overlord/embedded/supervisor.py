@@ -17,7 +17,7 @@ from overlord.embedded.forks import ForkServer
 from overlord.embedded.postgres_home import PostgresHome
 from overlord.embedded.processes import Child, ProcessFailedError, Program
 from overlord.embedded.servers import Postgres, Valkey
-from overlord.embedded.state import Folder, SavedState
+from overlord.embedded.state import POSTGRES_FOLDER, Folder, SavedState
 from overlord.embedded.supervised import SupervisedProcess
 from overlord.embedded.watchdog import Watchdog
 
@@ -178,6 +178,8 @@ class Supervisor:
         home = None if "DATABASE_URL" in self._chosen else self._find_postgres_home()
         self._end_survivors(home)
         written = {"SECRET_KEY": self._state.secret_key}
+        if self._state.external_folder:
+            written[POSTGRES_FOLDER] = self._state.external_folder
         if not self._options.services_only:
             written["BASE_URL"] = f"http://localhost:{self._port('shop')}"
         if "EMAIL_URL" not in self._chosen:

@@ -7,7 +7,7 @@ import sys
 import environ
 import pytest
 
-from overlord.embedded.state import AlreadyRunningError, Folder, FolderError
+from overlord.embedded.state import POSTGRES_FOLDER, AlreadyRunningError, Folder, FolderError
 
 
 @pytest.fixture
@@ -48,18 +48,20 @@ def test_a_damaged_state_file_says_what_to_do(folder):
         folder.load()
 
 
-@pytest.mark.parametrize("state", [None, '{"ports": '], ids=["lost", "damaged"])
+ENV = {
+    "DATABASE_URL": "postgres://overlord:first-_@127.0.0.1:15432/overlord",
+    "REDIS_URL": "redis://:second-_@127.0.0.1:16379/0",
+    "SECRET_KEY": "third",
+}
+without_state = pytest.mark.parametrize("state", [None, '{"ports": '], ids=["lost", "damaged"])
+
+
+@without_state
 def test_passwords_are_found_again_in_the_env_file(folder, state):
     (folder.path / "postgres").mkdir()
     if state:
         (folder.path / "state.json").write_text(state)
-    folder.write_env(
-        {
-            "DATABASE_URL": "postgres://overlord:first-_@127.0.0.1:15432/overlord",
-            "REDIS_URL": "redis://:second-_@127.0.0.1:16379/0",
-            "SECRET_KEY": "third",
-        }
-    )
+    folder.write_env(ENV)
 
     found = folder.load()
 
@@ -69,6 +71,38 @@ def test_passwords_are_found_again_in_the_env_file(folder, state):
         "third",
     )
     assert found.ports == {"postgres": 15432, "valkey": 16379}
+
+
+@without_state
+def test_data_of_nobody_is_found_again_by_the_env_file(folder, state):
+    if state:
+        (folder.path / "state.json").write_text(state)
+    folder.write_env({**ENV, POSTGRES_FOLDER: "/var/lib/overlord-1234"})
+
+    found = folder.load()
+
+    assert (found.postgres_password, found.secret_key) == ("first-_", "third")
+    assert found.external_folder == "/var/lib/overlord-1234"
+
+
+@without_state
+def test_with_servers_of_the_user_the_secret_key_alone_is_found_again(folder, state):
+    if state:
+        (folder.path / "state.json").write_text(state)
+    folder.write_env({"SECRET_KEY": "third"})
+
+    found = folder.load()
+
+    assert (found.secret_key, found.demo_loaded, found.ports) == ("third", True, {})
+    assert found.postgres_password
+    assert found.valkey_password
+
+
+def test_no_new_password_is_made_for_data_of_nobody(folder):
+    folder.write_env({"SECRET_KEY": "third", POSTGRES_FOLDER: "/var/lib/overlord-1234"})
+
+    with pytest.raises(FolderError, match="The data is whole: restore the file"):
+        folder.load()
 
 
 def test_no_new_passwords_are_made_for_old_data(folder):
@@ -84,6 +118,16 @@ def test_a_damaged_state_file_can_be_removed(folder):
     folder.remove()
 
     folder.load()
+
+
+def test_data_of_nobody_is_removed_though_the_state_file_is_lost(folder, tmp_path):
+    external = tmp_path / "external"
+    external.mkdir()
+    folder.write_env({**ENV, POSTGRES_FOLDER: str(external)})
+
+    folder.remove()
+
+    assert not external.exists()
 
 
 def test_the_env_file_is_read_as_it_was_written(folder):

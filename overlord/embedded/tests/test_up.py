@@ -7,6 +7,7 @@ waits less between two looks than it does in use.
 import contextlib
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,8 +19,8 @@ import psutil
 import psycopg2
 import pytest
 
-from overlord.embedded import ports, program
-from overlord.embedded.state import Folder
+from overlord.embedded import ports, postgres_home, program
+from overlord.embedded.state import Folder, SavedState
 from overlord.embedded.tests.waiting import until
 
 # `manage.py` that becomes a supervisor with shorter pauses.
@@ -205,6 +206,27 @@ def execute_or_not(folder, sql):
         return execute(folder, sql)
     except (psycopg2.OperationalError, KeyError):  # it has no address while it is down
         return None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")
+def test_data_of_nobody_is_found_again_when_the_state_file_is_lost(up, folder):
+    external = postgres_home.make_external_folder(postgres_home.EXTERNAL_FOLDERS)
+    folder.make()
+    folder.save(SavedState(external_folder=str(external)))
+    try:
+        first = up()
+        execute(folder, "CREATE TABLE kept AS SELECT 42 AS answer")
+        first.process.terminate()
+        first.process.wait()
+        (folder.path / "state.json").unlink()
+
+        second = up()
+
+        assert execute(folder, "SELECT answer FROM kept") == [(42,)]
+        second.process.terminate()
+        second.process.wait()
+    finally:
+        shutil.rmtree(external)
 
 
 def test_another_port_is_chosen_for_a_taken_one_and_saved(up, folder):
