@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from rest_framework import exceptions as drf
 
 from overlord.kernel.errors import DomainError
@@ -70,6 +71,17 @@ def test_every_documented_code_is_one_of_ours_of_the_framework_or_of_the_front_s
     framework = {error.default_code for error in vars(drf).values() if hasattr(error, "default_code")}
     unknown = {code for code in documented().keys() - errors().keys() - framework if code not in text}
     assert unknown == set()
+
+
+def test_the_times_at_which_old_data_is_deleted_are_those_of_the_schedule() -> None:
+    entries = settings.CELERY_BEAT_SCHEDULE.values()
+    schedules = [entry["schedule"] for entry in entries if entry["task"].endswith(".rows_prune")]
+    times = sorted((*each.hour, *each.minute) for each in schedules)
+    assert len(times) > 5
+
+    first, last = (f"{hour}:{minute:02}" for hour, minute in (times[0], times[-1]))
+    told = " ".join((ROOT / "docs/operations.md").read_text().split())
+    assert f"Each night from {first} to {last} UTC" in told
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -174,11 +174,13 @@ class Folder:
         with contextlib.suppress(FolderError):  # a damaged state file is one reason to reset
             if external_folder := self.load().external_folder:
                 shutil.rmtree(external_folder, ignore_errors=True)
-        for name in ("postgres", "valkey", "caddy", "liveness", "logs", "mail"):
+        for name in ("postgres", "valkey", "caddy", "liveness", "logs", "mail", "pictures"):
             shutil.rmtree(self.path / name, ignore_errors=True)
-        for scratch in self.path.glob("postgres.new-*"):
-            shutil.rmtree(scratch, ignore_errors=True)
+        for unfinished in ("postgres.new-*", "restore-*"):  # of a process that was killed
+            for scratch in self.path.glob(unfinished):
+                shutil.rmtree(scratch, ignore_errors=True)
         for file in (self.env_file, self._state_file):
+            _unfinished(file).unlink(missing_ok=True)
             file.unlink(missing_ok=True)
 
     def _running(self) -> AlreadyRunningError:
@@ -211,7 +213,7 @@ def user_name(uid: int) -> str:
 
 def write_private(file: Path, text: str) -> None:
     """Write a file that only the user may read; a crash or a full disk leaves the old or the new one, whole."""
-    new = file.with_name(f"{file.name}.new")
+    new = _unfinished(file)
     new.unlink(missing_ok=True)
     new.touch(mode=0o600)
     with new.open("w") as output:
@@ -219,3 +221,7 @@ def write_private(file: Path, text: str) -> None:
         output.flush()
         os.fsync(output.fileno())
     new.replace(file)
+
+
+def _unfinished(file: Path) -> Path:
+    return file.with_name(f"{file.name}.new")

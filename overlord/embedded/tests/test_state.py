@@ -165,13 +165,34 @@ def test_the_lock_ends_with_its_process_even_when_it_is_killed(folder):
 
 
 def test_removing_keeps_files_that_are_not_ours(folder):
-    (folder.path / "logs").mkdir()
     (folder.path / "notes.txt").write_text("mine")
     folder.save(folder.load())
 
     folder.remove()
 
     assert sorted(path.name for path in folder.path.iterdir()) == ["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        "logs/web.log",
+        "mail/1.log",
+        "pictures/poster.jpg",
+        "postgres.new-x1/password",
+        "restore-x1/secrets.json",
+        "state.json.new",
+        "env.new",
+    ],
+)
+def test_removing_leaves_nothing_that_a_run_or_a_killed_command_left(folder, left):
+    file = folder.path / left
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("secret")
+
+    folder.remove()
+
+    assert list(folder.path.iterdir()) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")

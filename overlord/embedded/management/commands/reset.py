@@ -9,7 +9,8 @@ from overlord.embedded.state import AlreadyRunningError, Folder, FolderError
 
 class Command(BaseCommand):
     help = (
-        "Remove the data of PostgreSQL and Valkey, the logs and the passwords. The next bin/up starts empty."
+        "Remove the data of PostgreSQL and Valkey, the pictures in the data folder, the logs and the passwords."
+        " The next bin/up starts empty."
     )
     requires_system_checks = []
 
