@@ -1,8 +1,8 @@
 """The actions that the journal records, each with the sentence that people read.
 
 To add an action, add its sentence here and a translation in each language. A sentence may name facts of its entry:
-`%(count)s`. A deed that has a row elsewhere (a refund, a note, an edit in the admin) has no action: the page of the
-journal reads it there.
+`%(count)s`. What has a row elsewhere (a refund, a note, an edit in the admin) has no action here: the page of the
+journal reads that row.
 """
 
 from collections.abc import Mapping
@@ -93,7 +93,7 @@ SENTENCES: dict[str, Any] = {
 }
 
 
-# The same of one alone, by `count`.
+# The sentences of entries whose `count` is 1.
 SENTENCES_OF_ONE: dict[str, Any] = {
     Action.EVENTS_LOADED: _lazy("Put an event of a file on sale"),
     Action.CODES_MADE: _lazy("Made the code %(code)s of the event"),
@@ -103,14 +103,17 @@ SENTENCES_OF_ONE: dict[str, Any] = {
 
 
 class _Known(dict[str, Any]):
-    """The facts of an entry; one that was erased reads as three dots."""
+    """The facts of an entry. A fact that was erased reads as three dots."""
 
     def __missing__(self, name: str) -> str:
         return "…"
 
 
 def sentence(action: str, facts: Mapping[str, Any]) -> str:
-    """Return the sentence of an entry, in the reader's language; for an action of a later release, its name."""
+    """Return the sentence of an entry, in the reader's language.
+
+    An action that this release does not know, from a later one, is shown by its name.
+    """
     text = SENTENCES_OF_ONE.get(action) if facts.get("count") == 1 else None
     text = text or SENTENCES.get(action)
     if text is None:

@@ -1,4 +1,4 @@
-"""Write into the journal, inside the transaction of what is written down."""
+"""Write into the journal, in the transaction of the change that an entry records."""
 
 from datetime import datetime
 
@@ -43,7 +43,7 @@ def address_forget(*, address: str) -> None:
 
 
 def entries_delete(*, before: datetime, most: int) -> int:
-    """Delete entries from before this time, the oldest first, `most` at most, and count them."""
+    """Delete the oldest entries from before this time, at most `most` of them, and count them."""
     db.transaction_required()
     [row] = db.rows(sql.PRUNE, {"before": before, "most": most})
     return int(row["deleted"])

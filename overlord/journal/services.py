@@ -1,4 +1,4 @@
-"""Use cases of the journal: record a deed that has no transaction of its own, and delete old entries."""
+"""Use cases of the journal: record an action that has no transaction of its own, and delete old entries."""
 
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ BATCH = 1_000
 
 
 def entry_write(*, actor_id: int | None, action: Action, now: datetime, **about: Any) -> None:
-    """Record a deed that changed no row, such as a download; see `operations.entry_add`."""
+    """Record an action that changed no row, such as a download; see `operations.entry_add`."""
     with db.transaction():
         operations.entry_add(actor_id=actor_id, action=action, now=now, **about)
 

@@ -9,9 +9,9 @@ from django.http import HttpRequest
 def of_request(request: HttpRequest) -> str:
     """Return the address by which a client counts.
 
-    Each proxy in front of the application adds to X-Forwarded-For the address that it was asked from, so the client
-    is the one that the outermost of our own proxies (PROXIES of them) has seen. The client itself wrote the part of
-    the header before it, so that part is ignored.
+    Each proxy in front of the application appends to X-Forwarded-For the address of who connected to it. PROXIES of
+    these proxies are our own, so the last PROXIES addresses are true, and the first of them is the client's. The
+    client may have written the part of the header before it, so that part is ignored.
     """
     forwarded = request.headers.get("X-Forwarded-For", "")
     if not settings.PROXIES or not forwarded:
@@ -21,7 +21,7 @@ def of_request(request: HttpRequest) -> str:
 
 
 def network_of(address: str) -> str:
-    """Return an IPv4 address as it is, and of an IPv6 address its /64 network, in which one person has all."""
+    """Return an IPv4 address as it is, and for an IPv6 address its /64 network, which one person has as a whole."""
     try:
         parsed = ip_address(address)
     except ValueError:

@@ -3,8 +3,8 @@
 Runs in a thread of each process in which a commit has waited for long.
 
 No setting of PostgreSQL bounds that wait: statement_timeout and transaction_timeout end before it begins. So
-a thread that has waited for LONG_SECONDS wakes this one. It cancels the commits of our role that wait for a standby
-as long, and nothing else. PostgreSQL answers such a commit with a warning, which becomes CommitUnknown
+a thread that has waited for LONG_SECONDS wakes this one. It cancels the commits of our role that have waited for a
+standby as long, and nothing else. PostgreSQL answers such a commit with a warning, which becomes CommitUnknown
 (postgresql/standby.py). Migrations may wait: their sessions have a name of their own.
 """
 
@@ -22,7 +22,7 @@ from overlord.kernel.postgresql.standby import standby
 logger = logging.getLogger(__name__)
 
 NAME = "commit-watch"
-PATIENT_NAME = "migrations"  # of sessions that are let wait
+PATIENT_NAME = "migrations"  # of sessions whose commits may wait
 LONG_SECONDS = 1.0
 TICK_SECONDS = 0.1
 ON_SECONDS = 3.0  # for which the thread keeps looking after a commit has waited for long
@@ -42,7 +42,7 @@ class CommitWatch:
         self._asked_at = 0.0
 
     def wake(self) -> None:
-        """Let the thread look, for some seconds; a thread of our own has waited for LONG_SECONDS."""
+        """Let the thread look for ON_SECONDS, because another thread has waited for LONG_SECONDS."""
         self._asked_at = time.monotonic()
         with self._lock:
             if self._thread is None or not self._thread.is_alive():

@@ -1,4 +1,4 @@
-"""Cross-site request forgery: which forms are taken. It runs in the threads of the web processes."""
+"""Cross-site request forgery: which forms are accepted. It runs in the threads of the web processes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,9 +12,10 @@ View = Callable[..., HttpResponseBase]
 
 
 def origin_decides(view: View) -> View:
-    """Let a page's view take forms without a token when the browser says that they come from our own pages.
+    """Let a page's view accept forms without a token when the browser says that they come from our own pages.
 
-    The form can then be the same bytes for every visitor. A form of which the browser says nothing needs a token.
+    The form can then be the same bytes for every visitor. If the browser does not say where a form comes from, the
+    form needs a token.
     """
     view.origin_decides = True  # type: ignore[attr-defined]
     return view
@@ -31,7 +32,7 @@ def is_from_our_page(request: HttpRequest) -> bool:
 
 
 class CsrfMiddleware(CsrfViewMiddleware):
-    """Django's own, which asks each form for its token, with the exception that `origin_decides` makes."""
+    """Django's middleware, which asks each form for its token, with the exception that `origin_decides` makes."""
 
     def process_view(
         self, request: HttpRequest, callback: Callable[..., Any], callback_args: Any, callback_kwargs: Any

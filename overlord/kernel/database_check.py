@@ -1,4 +1,4 @@
-"""Verify what the application relies on and would miss without an error: time-outs, warnings, locks, notifications.
+"""Verify what raises no error when it is missing: PostgreSQL's time-outs, warnings, locks and notifications.
 
 Each process that uses PostgreSQL calls `start` once. It refuses to start when something is missing. Later a thread
 looks every minute; what it finds is logged and named by `/readyz`, and the process goes on: it still sells.
@@ -118,7 +118,10 @@ def _repeat(decided: bool) -> None:
 
 
 def _look(*, decided: bool) -> bool:
-    """Look again and return whether it is decided; end a process whose first answer says that something lacks."""
+    """Look again, and return whether PostgreSQL has answered a look by now.
+
+    If something is missing at the first look that it answers, end the process.
+    """
     try:
         _found[:] = faults()
     except DatabaseError:

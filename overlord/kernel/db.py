@@ -27,7 +27,7 @@ from overlord.kernel.postgresql.standby import standby
 logger = logging.getLogger(__name__)
 
 # A write that means nothing and locks nothing: where commits wait for a standby, its commit waits until the standby
-# has all that was committed before. A transaction that only draws an id waits for nothing.
+# has all that was committed before. (A transaction that only takes an id and writes nothing would not wait.)
 AWAIT_STANDBY = """
 SELECT CASE WHEN current_setting('synchronous_standby_names') <> '' THEN
        pg_logical_emit_message(true, 'overlord', '') END AS reached
@@ -44,8 +44,9 @@ class TransactionError(RuntimeError):
 def transaction(*, awaited: bool = True) -> Iterator[None]:
     """Open a transaction and commit it at the end. Only services and commands use it; it cannot be nested.
 
-    Raise CommitUnknown when it is committed and perhaps on no standby, StandbyAway when none is there to commit to.
-    One that is not `awaited` waits for no standby: it is for what a page notes by the way.
+    Raise CommitUnknown when it is committed, but perhaps on no standby. Raise StandbyAway before anything is done
+    when the standby does not answer. A transaction that is not `awaited` does not wait for a standby: it is for
+    what a page notes in passing and may be lost.
     """
     if awaited:
         standby.admit(commits_await)
@@ -71,9 +72,10 @@ def savepoint() -> Iterator[None]:
 
 @contextmanager
 def apart(what: str, number: int) -> Iterator[None]:
-    """Log an error of the block and go on: one of many things that one run does must not hold up the others.
+    """Log an error of the block and go on, so that one of many rows does not hold up the others.
 
-    Raise while PostgreSQL or its standby is away, because then all would fail.
+    `what` and `number` name the row in the log. While PostgreSQL or its standby is away, raise, because then all
+    rows would fail.
     """
     try:
         yield
@@ -119,18 +121,18 @@ def statement(sql: str, params: Sequence[Any] | Mapping[str, Any]) -> list[dict[
 
 
 def commits_await() -> None:
-    """Return when the synchronous standby, if there is one, has all that was committed before; else CommitUnknown.
+    """Wait until the synchronous standby, if there is one, has all that was committed before; raise CommitUnknown.
 
-    Call it, outside of a transaction, before a client is told of a write that was read and not made: its writer's
-    wait for the standby may have ended early.
+    Call it, outside of a transaction, before a client is told of a write that this request has found and not made:
+    the wait of the transaction that made it may have ended early.
     """
     rows(AWAIT_STANDBY)
 
 
 def connection_release() -> None:
-    """Give this thread's connection back between two transactions, so that none is held while others are asked.
+    """Give this thread's shared connection back between two transactions, before another service is asked.
 
-    A process whose threads keep their connections keeps it.
+    In a process whose threads have a connection each, do nothing.
     """
     connection.release()  # type: ignore[attr-defined]
 
@@ -230,7 +232,7 @@ def _instances(row: Sequence[Any], models: Sequence[type[Model]]) -> list[Any]:
 
 @lru_cache
 def _converted_fields(model: type[Model]) -> list[tuple[int, Any]]:
-    """Return the fields whose values psycopg2 does not give as they are, JSON for one, with their numbers."""
+    """Return the fields whose values Django converts after psycopg2 has read them (such as JSON), numbered."""
     fields = enumerate(model._meta.concrete_fields)
     return [(number, field) for number, field in fields if hasattr(field, "from_db_value")]
 
@@ -261,7 +263,7 @@ def constraint_errors(refusals: Mapping[str, DomainError]) -> Iterator[None]:
 
 
 class AdvisoryLock:
-    """A lock of a session: PostgreSQL drops it when its connection ends, which is one of `DATABASE_DIRECT_URL`."""
+    """A lock that a session of `DATABASE_DIRECT_URL` holds: PostgreSQL drops it when the connection ends."""
 
     def __init__(self, name: str) -> None:
         self._key = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)

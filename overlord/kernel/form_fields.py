@@ -1,4 +1,4 @@
-"""Fields of pages' and the admin's forms that every app reads alike."""
+"""Form fields that all apps share, on pages and in the admin."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -62,7 +62,7 @@ class OneLineField(forms.CharField):
 
 
 class ListedInput(forms.TextInput):
-    """A text input for which the browser offers the values of a list, those that contain what was typed."""
+    """A text input with a list of values. The browser offers those that contain what was typed."""
 
     def __init__(self, values: Callable[[], Iterable[str]], attrs: dict[str, Any] | None = None) -> None:
         super().__init__({"autocomplete": "off", "spellcheck": "false", **(attrs or {})})
@@ -120,7 +120,7 @@ class DateAndTime(forms.SplitDateTimeWidget):
 
 
 class DateAndTimeBound(BoundField):
-    """A date with a time on a form."""
+    """A date with a time, as a field of one form."""
 
     @property
     def id_for_label(self) -> str:
@@ -136,12 +136,12 @@ class DateAndTimeField(forms.SplitDateTimeField):
     widget = DateAndTime
 
     def get_bound_field(self, form: forms.BaseForm, field_name: str) -> BoundField:
-        """Return it as a field of a form."""
+        """Return the field of one form."""
         return DateAndTimeBound(form, self, field_name)
 
 
 class LongSelect(forms.Select):
-    """A select for hundreds of options without groups. Django renders a template for each option, this none."""
+    """A select for hundreds of options without groups. Django renders a template for each option; this does not."""
 
     def render(
         self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None

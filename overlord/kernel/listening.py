@@ -1,10 +1,10 @@
-"""Connections on which notifications of PostgreSQL come, and the proof that they do.
+"""Connections that receive notifications of PostgreSQL, and the proof that these arrive.
 
 Used by the threads of web processes and by the pool threads of the live process.
 
-A pooler that gives each transaction another connection takes LISTEN without an error, and nothing ever comes. So
-each listening process sends itself a notification by another connection, as the rest of the application would send
-it, and waits for it.
+A pooler that gives each transaction another connection accepts LISTEN without an error, but no notification ever
+arrives. So each listening process sends itself a notification by another connection, as the rest of the application
+would send it, and waits for it.
 """
 
 import secrets
@@ -51,7 +51,10 @@ def listen(*channels: str, name: str) -> psycopg2.extensions.connection:
 
 
 def connect(*, name: str, direct: bool) -> psycopg2.extensions.connection:
-    """Open an autocommitting connection, to PostgreSQL itself or as the application's own; raise psycopg2.Error."""
+    """Open an autocommitting connection; raise psycopg2.Error.
+
+    A `direct` one leads to PostgreSQL itself (DATABASE_DIRECT_URL), another one where the application's own lead.
+    """
     ours: Any = connection
     params = ours.get_direct_params() if direct else ours.get_connection_params()
     params = {**params, "cursor_factory": None, "application_name": name}

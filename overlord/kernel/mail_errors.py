@@ -1,4 +1,4 @@
-"""What is said of a mail that could not be sent.
+"""Tell why a mail could not be sent.
 
 Logs contain no address, but the texts of these errors often do. So logs get an error's name and number, and where
 it was raised.

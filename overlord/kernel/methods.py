@@ -12,7 +12,7 @@ View = Callable[..., HttpResponseBase]
 def allow(*methods: str) -> Callable[[View], View]:
     """Let a view answer these methods, and HEAD if GET is among them; place it above all other decorators.
 
-    The view's `allowed_methods` tells `request_checks` before other middleware looks at the request.
+    `request_checks` reads the view's `allowed_methods`, before other middleware looks at the request.
     """
     allowed = (*methods, "HEAD") if "GET" in methods else methods
 

@@ -1,4 +1,4 @@
-"""Whether this process may open more files. A socket is one: without room for it, it is refused."""
+"""Tell whether this process may open more files. A socket counts as one, and is refused where there is no room."""
 
 import os
 import resource

@@ -6,7 +6,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def is_same_origin(origin: str, *, scheme: str, host: str) -> bool:
-    """Return whether an Origin header names the place that was asked: `scheme` and `host[:port]`."""
+    """Return whether an Origin header names the site that was asked: `scheme` and `host[:port]`."""
     theirs = _parts(origin)
     return theirs is not None and theirs == _parts(f"{scheme}://{host}")
 

@@ -1,7 +1,7 @@
 """Cursor pagination, as every list of the API has it: no page number, no count, no deep page that is slow.
 
 A cursor names a position: the values of the columns that a list is ordered by, the last of which is the id. So rows
-that share a date are told apart, and what is added or removed in between moves nothing.
+with the same date have different positions, and rows that are added or removed meanwhile shift no page.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,8 +21,8 @@ Position = tuple[Any, ...]
 
 _SEPARATOR = "~"
 _UNKNOWN = "This is not a cursor that this list gave."
-# What a cursor asks for, seen from its position and in the list's order. The last two answer for an empty page,
-# on whose other side the position itself lies.
+# What a cursor asks for, seen from its position and in the list's order. `from` and `upto` lead away from an empty
+# page: they include the position itself, which no row of that page stands for.
 _FORWARDS = {"after": GreaterThan, "from": GreaterThanOrEqual}
 _BACKWARDS = {"before": LessThan, "upto": LessThanOrEqual}
 _REVERSED = {
@@ -94,8 +94,10 @@ class Pages:
     def _link(
         self, request: Request, edge: Sequence[Any], side: str, side_if_empty: str, asked: Position
     ) -> str:
-        """Return the address of a neighbouring page: beyond the row at the edge, or, of an empty page, from the
-        position that was asked for."""
+        """Return the address of a neighbouring page.
+
+        It begins beyond the row at this page's edge; beside an empty page, at the position that was asked for.
+        """
         if edge:
             row = edge[0]
             asked = tuple(row[name] if isinstance(row, dict) else getattr(row, name) for name in self._names)

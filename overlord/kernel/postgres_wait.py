@@ -1,4 +1,4 @@
-"""Bound every wait for PostgreSQL in this process, whatever thread waits. Installed when Django is set up.
+"""Bound every wait for PostgreSQL, in every thread of this process. Installed when Django is set up.
 
 PostgreSQL's own time-outs (statement_timeout, lock_timeout) count only while it runs. When its processes are
 frozen, the kernel still acknowledges what was sent, so that TCP's time-outs do not help either.
@@ -17,7 +17,7 @@ from overlord.kernel import commit_watch
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 18.0  # longer than statement_timeout
-SUSPECT_SECONDS = 2.0  # instead of ANSWER_SECONDS after an answer did not come, until one comes again
+SUSPECT_SECONDS = 2.0  # instead of ANSWER_SECONDS, from an answer that did not come until the next that comes
 PATIENT_SECONDS = 86_400.0
 
 _EVENTS = {extensions.POLL_READ: select.POLLIN, extensions.POLL_WRITE: select.POLLOUT}
@@ -65,10 +65,10 @@ def wait(connection: extensions.connection) -> None:
 
 
 def _look_at(connection: extensions.connection) -> None:
-    """Let a long wait be ended if it is one for a standby. A command that migrates may wait.
+    """Wake the thread that ends this wait if it is one for a standby. A command that migrates may wait.
 
-    A statement in another database is about a database: ours may be what it drops or renames, and a session of the
-    watch in it would forbid that.
+    A wait in another database does not wake it. There, a statement may drop or rename our database, which is
+    forbidden while that thread has a session in ours.
     """
     if _patient or connection.status not in _CONNECTED:
         return

@@ -66,7 +66,7 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
 
 
 def _busy(error: Exception) -> errors.Busy:
-    """Return the error for a lock that was not free in time, or for a server that went away: both pass."""
+    """Return the error for a lock that was not free in time, or a server that went away. The client tries again."""
     logger.warning("PostgreSQL did not answer in time: %s", str(error).strip())
     return errors.Busy()
 

@@ -23,7 +23,7 @@ def prune(rows: Callable[[], QuerySet[Model]]) -> int:
                 return count
             deleted, _ = rows().filter(pk__in=keys).delete()
         count += len(keys)
-        if not deleted:  # others hold them back
+        if not deleted:  # since the read, `rows` selects none of them any more
             return count - len(keys)
 
 

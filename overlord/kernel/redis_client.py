@@ -22,7 +22,7 @@ def connection() -> redis.Redis:
 
 
 def broker() -> redis.Redis:
-    """Return the same for the server that has the messages to workers, which is mostly the same server."""
+    """Return the same for the server that has the messages to workers, which is usually the same server."""
     if settings.REDIS_BROKER_URL == settings.REDIS_URL:
         return connection()
     return _broker()

@@ -50,7 +50,7 @@ class JSONRenderer(BaseRenderer):
 class Negotiation(DefaultContentNegotiation):
     """Choose what the client prefers, or the first renderer if none is acceptable.
 
-    So a browser form, which accepts only pages, is redirected or told what was wrong, and not that JSON is no page.
+    So a form of a browser, which accepts only HTML, gets a redirection or the reason of a refusal, and no 406.
     """
 
     def select_renderer(

@@ -29,7 +29,7 @@ Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 
 class RequestBodyReader:
-    """A WSGI application that gives another one only requests whose bodies are in memory, with their length."""
+    """A WSGI application that reads a request's body into memory, states its length, and calls another one."""
 
     def __init__(self, application: Application) -> None:
         self._application = application

@@ -1,4 +1,4 @@
-"""Gives each request an id, which all lines about it in the logs have."""
+"""Give each request an id, which stands in all lines about it in the logs."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ HEADER = "X-Request-Id"
 
 
 class RequestIdMiddleware:
-    """Names the id in the answer to what changes something, or that failed. Others may be shared answers."""
+    """Adds the id to answers to requests that change something, and to failures. Others may be shared answers."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

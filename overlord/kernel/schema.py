@@ -36,7 +36,7 @@ class Problem(serializers.Serializer[Any]):
 
 
 class Schema(AutoSchema):
-    """Adds to every operation that it refuses with a problem."""
+    """Adds to every operation that its refusals are problems."""
 
     def _get_response_bodies(self, direction: Literal["request", "response"] = "response") -> dict[str, Any]:
         problem = self.resolve_serializer(Problem, direction).ref

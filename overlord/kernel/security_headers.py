@@ -8,15 +8,15 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
-# Stripe's form may ask the browser to pay. Nothing else is used, but by the door.
+# Stripe's form may ask the browser to pay. No page uses any of the others; the door alone uses the camera.
 PERMISSIONS = 'camera=(), geolocation=(), microphone=(), payment=(self "https://js.stripe.com"), usb=()'
 PERMISSIONS_OF_DOOR = PERMISSIONS.replace("camera=()", "camera=(self)")  # it scans codes
-# Of what is no page: it loads nothing, and nobody frames it.
+# The policy of answers that are no pages: they load nothing, and nobody frames them.
 NOTHING = "default-src 'none'; frame-ancestors 'none'"
 
 
 class SecurityHeadersMiddleware:
-    """Adds the Permissions-Policy, and to what is no page a Content-Security-Policy that allows nothing."""
+    """Adds the Permissions-Policy, and to answers without a Content-Security-Policy one that allows nothing."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

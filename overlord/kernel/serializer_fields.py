@@ -1,4 +1,4 @@
-"""Fields of what the API takes that every app reads alike."""
+"""Fields of the API's requests that all apps share."""
 
 from typing import Any
 
@@ -24,8 +24,10 @@ class WholeNumberField(serializers.IntegerField):
 
 
 class MoneyField(serializers.CharField):
-    """A decimal string for `money.to_minor`, which the caller gives the currency. A JSON number is refused: as
-    binary fractions, not all amounts exist."""
+    """A decimal string, which the caller gives to `money.to_minor` with its currency.
+
+    A JSON number is refused: many amounts have no exact binary fraction.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(max_length=30, **options)

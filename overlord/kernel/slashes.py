@@ -9,7 +9,7 @@ from django.urls import is_valid_path
 class TrailingSlashMiddleware:
     """Routes `/event/events` as `/event/events/`, for every method. (A redirect would drop the body of a POST.)
 
-    The route of a name with a dot, as files have it, ends with a slash or does not: it is asked for both.
+    A path whose last part has a dot, as the name of a file has, may have a route without a slash. That one wins.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:

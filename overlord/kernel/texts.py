@@ -1,4 +1,4 @@
-"""Texts as people write them: on one line, or in paragraphs, without what no page and no mail can show."""
+"""Texts as people write them: on one line, or in paragraphs, without characters that no page or mail can show."""
 
 import re
 import unicodedata

@@ -30,9 +30,9 @@ def names() -> tuple[str, ...]:
 
 
 def meant(text: str) -> tuple[str, ...]:
-    """Return the zones that a person may mean who wrote this: the name of one, or its place alone, in any case.
+    """Return the zones that a person may mean with a text: the name of a zone, or its place alone, in any case.
 
-    It has several for a place that is in several zones, and none for what is no place of a zone.
+    They are several for a place that several zones name, and none for a text that names no zone.
     """
     if is_time_zone(text):
         return (text,)
@@ -50,9 +50,10 @@ def _by_key() -> dict[str, tuple[str, ...]]:
 
 
 def of_offset(instant: datetime, *, otherwise: str) -> str:
-    """Return the zone with the offset from UTC that an aware instant has, or `otherwise` for no whole hours.
+    """Return a zone with the offset from UTC that an aware instant has.
 
-    An instant in UTC itself says nothing about where it is read.
+    Return `otherwise` if that zone has the offset too, or if the offset is not in whole hours. An instant in UTC
+    does not say where its reader is, so it gives `otherwise` as well.
     """
     offset = instant.utcoffset()
     if (

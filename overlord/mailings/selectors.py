@@ -51,7 +51,7 @@ def mailing(*, event_id: int, mailing_id: int) -> Mailing | None:
 
 
 def progress(*, mailing_id: int) -> Mapping[str, int]:
-    """Return how many mails of a message were sent, wait and failed."""
+    """Return how many mails of a message were sent, are waiting, and have failed."""
     waiting = Q(next_look_at__isnull=False)
     return Recipient.objects.filter(mailing_id=mailing_id).aggregate(
         sent=Count("pk", filter=Q(sent_at__isnull=False)),

@@ -27,7 +27,7 @@ from overlord.shop.languages import spoken
 
 
 def mailing_send(*, to: To, staff_id: int, subject: str, text: str, key: str) -> int:
-    """Owe a message to all whom it is for, and return its id; the same key sends once.
+    """Store a message and a mail to each recipient, to be sent, and return its id; the same key sends once.
 
     Raises Invalid, and Mismatch when the key has sent something else.
     """
@@ -53,7 +53,7 @@ def mailing_send(*, to: To, staff_id: int, subject: str, text: str, key: str) ->
 
 
 def mailing_try(*, to: To, staff: User, subject: str, text: str, key: str) -> None:
-    """Owe a message to its author alone, to see how it looks. Raises Invalid."""
+    """Store a message to its author alone, who wants to see how it looks. Raises Invalid."""
     subject, text = rules.subject_read(subject), rules.text_read(text)
     with db.transaction():
         now = db.now()
@@ -71,7 +71,7 @@ def mailing_try(*, to: To, staff: User, subject: str, text: str, key: str) -> No
 
 
 def failed_again(*, staff_id: int, event_id: int, mailing_id: int) -> int:
-    """Let the mails of a message wait again that failed, and count them; raise NotFound."""
+    """Let the failed mails of a message be sent again, and count them; raise NotFound."""
     if selectors.mailing(event_id=event_id, mailing_id=mailing_id) is None:
         raise NotFound()
     with db.transaction():

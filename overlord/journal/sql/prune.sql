@@ -1,5 +1,5 @@
--- Delete the oldest entries of the journal from before p_before (JOURNAL_RETENTION_DAYS ago), p_most at most, and
--- return how many there were.
+-- Delete the oldest entries of the journal from before p_before (JOURNAL_RETENTION_DAYS ago), at most p_most of them,
+-- and return how many were deleted.
 CREATE OR REPLACE FUNCTION journal_prune(p_before timestamptz, p_most integer) RETURNS integer LANGUAGE plpgsql
 SET journal.prunes = 'yes' AS $$
 DECLARE

@@ -1,6 +1,6 @@
-"""Django's PostgreSQL backend, whose connections the threads of a process share where it says so (`share`).
+"""Django's PostgreSQL backend. The threads of a process that calls `share` share its connections.
 
-Without that each thread keeps a connection of its own, as Django has it. Django can pool the connections of
+In other processes each thread keeps a connection of its own, as Django has it. Django can pool the connections of
 psycopg 3 only.
 
 A commit whose wait for a synchronous standby was ended early raises CommitUnknown (standby.py), both for a
@@ -29,7 +29,7 @@ _pool: ConnectionPool | None = None
 
 
 def share(*, most: int, seconds: float) -> None:
-    """Let the threads of this process share `most` connections from now on; one waits `seconds` for its turn."""
+    """Let the threads of this process share `most` connections from now on, and wait at most `seconds` for one."""
     global _pool
     _pool = ConnectionPool(most=most, seconds=seconds)
 
@@ -81,7 +81,7 @@ class Cursor(_Committing, CursorWrapper):
 
 
 class DebugCursor(_Committing, base.CursorDebugWrapper):
-    """Django's cursor that records its statements, which verifies its commit."""
+    """Django's cursor that records its statements; it verifies its commit, too."""
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -97,7 +97,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     @contextmanager
     def directly(self) -> Iterator[None]:
-        """Let this wrapper, between two transactions, speak to PostgreSQL itself for a while."""
+        """Connect to PostgreSQL itself, past a pooler, within the block. No transaction may be open around it."""
         pooled = self.settings_dict
         self.close()
         self.settings_dict = {**pooled, **settings.DATABASE_DIRECT, "NAME": pooled["NAME"]}
@@ -128,7 +128,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.commit_verify()
 
     def warnings_forget(self) -> None:
-        """Forget what was said before a commit: it is about something else."""
+        """Forget the warnings from before a commit: they are about something else."""
         if self.connection is not None:
             self.connection.notices.forget()
 

@@ -1,4 +1,4 @@
-"""Ask a PostgreSQL that cannot be reached seldom, so that threads do not all wait for it.
+"""Try only seldom to reach a PostgreSQL that does not answer, so that threads do not all wait for it.
 
 Used from every thread of a process. An attempt to connect to a server that does not answer takes seconds. When one
 has failed in this way, the others fail at once, until a second later one of them tries again.
@@ -13,7 +13,7 @@ from psycopg2 import OperationalError
 
 Made = TypeVar("Made")
 
-SLOW_SECONDS = 1.0  # a failure that takes as long is one of a server that does not answer
+SLOW_SECONDS = 1.0  # a failure that takes this long means that the server does not answer
 RETRY_SECONDS = 1.0
 
 

@@ -1,4 +1,4 @@
-"""What a process knows of the synchronous standby: commits that are in doubt, and whether it is worth trying one.
+"""What a process knows of the synchronous standby: which commits are in doubt, and whether to try another commit.
 
 Used from every thread of a process.
 

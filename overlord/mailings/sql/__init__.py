@@ -1,6 +1,6 @@
 """The app's SQL, where it is clearer or quicker than the ORM. Statements are read from here at import."""
 
-# What an address is known by where it is not to be kept.
+# What an address is known by where the address itself is not kept.
 ADDRESS_HASH = "SELECT encode(sha256(convert_to(accounts_name_key(%s), 'UTF8')), 'hex') AS hash"
 
 # The recipients of a message, each address once: a buyer comes before a person to whom a ticket was handed over.

@@ -1,8 +1,8 @@
 """Django's `migrate`, for a database that is in use.
 
-A migration that waits for a lock lets everybody wait who comes after it. So it waits for a lock shortly, gives up,
-and tries again. Migrations that are done stay done. The work itself may take as long as it takes. Of several
-machines that start at once, one migrates and the others wait for it in the same way.
+While a migration waits for the lock of a table, everybody who asks for the table after it waits too. So it waits
+only briefly, gives up, and tries again. Migrations that are done stay done. The work itself may take as long as it
+takes. If several machines start at once, one migrates and the others wait for it in the same way.
 """
 
 import time
