@@ -17,7 +17,7 @@ CLIENT_FRAMES_SECONDS = 10.0
 
 
 class Throttle:
-    """One each `interval` seconds in the long run, `burst` of them at once after a rest.
+    """Allows one each `interval` seconds in the long run, and `burst` of them at once after a rest.
 
     Times are in seconds of any one clock.
     """
@@ -37,7 +37,7 @@ class Throttle:
 
 
 class FixedWindow:
-    """At most `limit` in `seconds`, counted in windows of that length."""
+    """Allows at most `limit` in `seconds`, counted in windows of that length."""
 
     def __init__(self, *, limit: int, seconds: float) -> None:
         self._limit = limit
@@ -54,7 +54,7 @@ class FixedWindow:
 
 
 class ConcurrencyLimit:
-    """At most `limit` at a time for each holder."""
+    """Allows at most `limit` at a time for each holder."""
 
     def __init__(self, *, limit: int) -> None:
         self._limit = limit
@@ -68,7 +68,7 @@ class ConcurrencyLimit:
         return True
 
     def release(self, holder: Hashable) -> None:
-        """Give one of the holder's back."""
+        """Give back one that the holder has taken."""
         self._held[holder] -= 1
         if not self._held[holder]:
             del self._held[holder]

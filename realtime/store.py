@@ -23,9 +23,9 @@ FLUSH_QUEUED = "live:flush-queued"  # there while a flush waits in its queue
 QUEUED_SECONDS = 2
 FLUSHED = "live:flushed"  # there while flushes get through
 FLUSHED_SECONDS = 3
-SUBSCRIBERS = "live:subscribers:"  # and a hub's name: how many sockets it has
-ROOM = "live:room:"  # and a hub's name: 1 while its process can take another socket, else 0
-GROUP = "asgi__group__"  # and a group's name: the channel on which channels_redis sends to it
+SUBSCRIBERS = "live:subscribers:"  # followed by a hub's name: how many sockets it has
+ROOM = "live:room:"  # followed by a hub's name: 1 while its process can take another socket, else 0
+GROUP = "asgi__group__"  # followed by a group's name: the channel on which channels_redis sends to it
 KEPT_SECONDS = 900
 TOMBSTONE_SECONDS = 60
 

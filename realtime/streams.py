@@ -99,8 +99,8 @@ def register(
     `link_read(text)` returns the id of the stream that a link opens, or None for what is no link. It runs on
     Daphne's event loop and asks no server; whether the link still works is what `project` knows.
 
-    Raise ValueError for a kind for staff that names no permission, or another kind that does; also for a kind for
-    those who have a link that does not say how to read one, or another kind that does.
+    Raise ValueError unless the kinds for staff, and no others, name a permission, and the kinds that a link opens,
+    and no others, have a `link_read`.
     """
     if (access == Access.STAFF) != (permission is not None):
         raise ValueError(f"A kind for staff, and no other, names a permission: {kind}.")
@@ -160,7 +160,7 @@ def line(event_id: int) -> str:
 
 
 def door(event_id: int) -> str:
-    """Return the name of the stream of who came in to an event."""
+    """Return the name of the stream of an event's admissions."""
     return name(Kind.DOOR, event_id)
 
 

@@ -31,7 +31,7 @@ RESYNC = {"type": "resync"}
 
 
 class StreamConsumer(AsyncConsumer):
-    """One socket on one stream of the kind that its route names; on none where the address is unknown."""
+    """One socket on one stream. Its route names the `kind` of stream: None for an address that no route knows."""
 
     channel_layer_alias = None  # the hub alone is a member of the channel layer
 

@@ -8,8 +8,8 @@ They are built once and written to each socket directly while nothing waits befo
 take goes through Twisted's transport. ASGI would make an event and a coroutine for each message and socket, and it
 hides who is slow: here, a transport with bytes waiting is among the reactor's writers. This code runs more often
 than any other in the process, and its cost is that of the objects that it touches (docs/performance.md). So it
-reads one dict, and no attribute of the transport. `test_socket_writer` and `test_daphne_socket` hold the names that
-this relies on.
+reads one dict, and no attribute of the transport. `test_socket_writer` and `test_daphne_socket` verify that the
+names used here exist.
 """
 
 import asyncio
@@ -61,7 +61,7 @@ async def close(send: Send, code: CloseCode) -> None:
 
 
 def tell_faults(send: Send) -> None:
-    """Have a client that breaks the protocol told so (1002, 1007, 1009) before its connection is cut."""
+    """Let a client that breaks the protocol get the reason (1002, 1007, 1009) before its connection is cut."""
     protocol = protocol_of(send)
     if protocol is not None:
         protocol.failByDrop = False
@@ -77,8 +77,8 @@ def stop_reading(send: Send) -> None:
 def before_shutdown(send: Send, work: Callable[[], Coroutine[Any, Any, None]]) -> bool:
     """Register work to do before this Daphne stops; return False under another server.
 
-    Daphne 4.2.3 is meant to cancel its applications then. It fails to while it still keeps the record of a
-    connection that has just ended, which it does for a second after each.
+    Daphne 4.2.3 is meant to cancel its applications then. That fails for a second after each connection that ends,
+    while Daphne still keeps the record of that connection.
     """
     protocol = protocol_of(send)
     if protocol is not None:

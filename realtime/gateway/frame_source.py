@@ -19,7 +19,7 @@ from realtime import publish, store
 from realtime.store import Frame
 
 REDIS_SECONDS = 1.0  # for each call
-SUBSCRIBERS_SECONDS = 5  # for which what a hub says of its sockets holds
+SUBSCRIBERS_SECONDS = 5  # for which Redis keeps what a hub says of its sockets
 
 
 class FrameSource:

@@ -28,7 +28,7 @@ def state(kind: Literal["snapshot", "update"], frame: Frame, *, now: datetime) -
 
 
 def heartbeat(stream: str, version: int, *, live: bool, now: datetime) -> Text:
-    """Write a heartbeat with the version last sent; `live` tells whether changes are being heard of."""
+    """Write a heartbeat with the version last sent; `live` tells whether changes get through."""
     return Text(
         f'{_head("heartbeat", stream, version, now)},"data":{{"live":{"true" if live else "false"}}}}}'
     )

@@ -26,7 +26,7 @@ class Healing:
 
     `greet` tells Redis that the hub lives, returns whether flushes get through, and raises when Redis is away.
     `read_kept` takes over the kept frames of the streams where they are newer. `tell(live=, now=)` tells the
-    sockets whether changes are being heard of.
+    sockets whether changes get through.
     """
 
     def __init__(

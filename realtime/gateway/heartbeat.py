@@ -18,7 +18,7 @@ STEP_SECONDS = 1.0
 
 
 class Heartbeat:
-    """The heartbeats of one hub. `live`: whether changes are being heard of."""
+    """The heartbeats of one hub. `live`: whether changes get through."""
 
     def __init__(
         self,

@@ -259,8 +259,8 @@ class Hub:
     async def reconcile(self) -> None:
         """Join the groups of the streams that have subscribers, leave the others, ask for frames that are missing.
 
-        A step that fails is tried again within a second. Otherwise, after a subscriber came while Redis was away,
-        its stream would have no updates for all later subscribers.
+        A step that fails is tried again within a second. Otherwise a stream whose first subscriber came while Redis
+        was away would have no updates for later subscribers either.
         """
         for subscription in [each for each in self._all() if not each.subscribers]:
             self._forget(subscription)

@@ -7,8 +7,8 @@ account or rights have changed, and `sessions` with the hash of a session that h
 any of its sockets has a credential, and then checks the credentials that a notification is about. It also checks
 all of them every 30 seconds, and when it begins to listen, because a notification may be lost with the connection.
 A socket that was being admitted when a notification came is checked once more afterwards (`changes`). Each minute
-it begins anew with another connection. While none is to be had on which notifications arrive
-(overlord/kernel/listening.py), it checks all of them each second.
+it begins anew with another connection. While it has no connection on which notifications arrive
+(overlord/kernel/listening.py), it checks all credentials each second.
 """
 
 import asyncio

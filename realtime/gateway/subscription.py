@@ -17,8 +17,8 @@ from realtime.store import Frame
 class Subscription:
     """The hub's state of one stream; times are on the loop's clock.
 
-    `sent`: the version last sent to all. `asked_at`: when a missing frame was last asked for. `healed_at`: when the
-    stream was last read anew without a reason. `heartbeat_at`: when its subscribers last had a heartbeat.
+    `sent`: the version last sent to all. `asked_at`: when a missing frame was last asked for. `healed_at`: when
+    healing last read and marked the stream. `heartbeat_at`: when its subscribers last had a heartbeat.
     """
 
     def __init__(self, *, stream: str, now: float) -> None:

@@ -4,9 +4,9 @@ Run by the command `live_epoch` after migrations, while nothing else of ours run
 
 Note [Another history]: a restored backup goes back, and so does a server that takes over without the last
 transactions. Numbers that were given out in the lost history must not be given out again: versions of frames, which
-browsers keep, and ids, which are in mails, tickets and the gateway's books. PostgreSQL tells each history apart: by
-the cluster, by the database (a restore makes another), and by the timeline (a fail-over and a recovery to a point
-in time begin another).
+browsers keep, and ids, which are in mails, tickets and the gateway's books. A history is known by three facts of
+PostgreSQL: the cluster, the database (a restore makes another), and the timeline (a fail-over and a recovery to a
+point in time begin another).
 """
 
 from overlord.kernel.db import rows, transaction

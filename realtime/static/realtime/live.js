@@ -16,7 +16,7 @@ const SILENCE = 2.5 * 15_000; // heartbeats come every 15 s
 const PATIENCE = 10_000; // for a connection and its first frame, and for the answer to a resync
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 30_000;
-const STEADY = 5_000; // after so long live, the waits are short again
+const STEADY = 5_000; // once live for this long, the waits are short again
 const RESYNC_EVERY = 1_000; // the server answers no more often
 
 // The server's clock. A frame always takes some time, so the smallest difference seen is the best estimate. It is
@@ -161,7 +161,7 @@ class Stream {
     else this.ask();
   }
 
-  /** The network is gone: the socket would only notice when heartbeats stay away. */
+  /** The network is gone. The socket alone would notice that only when no heartbeat comes. */
   goOffline() {
     if (!this.over) this.lose("reconnecting");
   }
