@@ -53,7 +53,7 @@ class EventRank(models.Model):
     A top five is found by these indexes. The counters of inventories have none, because a claim would write it.
     """
 
-    # The database deletes it with its event, which knows nothing of it.
+    # A foreign key that only the database has deletes the row with its event. Django would look for rows first.
     event = models.OneToOneField(
         Event, on_delete=models.DO_NOTHING, primary_key=True, db_constraint=False, related_name="+"
     )

@@ -1,7 +1,7 @@
 """The events of the monitor: those that its stream keeps live, and pages of all of them, which staff search.
 
-Live are the next events by date, and those in which something happened last: a sale that opens today for a far date
-is shown from its first reservation on.
+The stream has the next events by date, and those in which something happened last. So a sale that opens today for a
+date far ahead is shown from its first reservation on.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,8 +14,8 @@ from overlord.shop.paging import Page
 from tickets import selectors as tickets
 from tickets.models import Event
 
-EVENTS = 40  # the next ones by date; also of a page
-LIVELY = 10  # at most so many more, of those in which something happened last
+EVENTS = 40  # the next ones by date in the stream; also the length of a page
+LIVELY = 10  # at most this many more, in which something happened last
 SEARCH_WORDS = 8
 STILL_SHOWN = timedelta(hours=6)  # after an event began
 
@@ -34,7 +34,7 @@ def events_go_on(*, now: datetime) -> bool:
 
 
 def events_page(*, search: str, number: int, now: datetime) -> Page:
-    """Return a page of all events that are not over, the next one first; each has the words of `search`."""
+    """Return a page of the events that are not over and have the words of `search`, the next one first."""
     found = _events(now)
     for word in search.split()[:SEARCH_WORDS]:
         found = found.filter(Q(name__icontains=word) | Q(venue__icontains=word))

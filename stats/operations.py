@@ -18,7 +18,7 @@ LATEST = 500  # reservations and sales whose events are compared too
 
 
 def reading_lock() -> Reading:
-    """Lock the last reading, made without a time if there was none."""
+    """Lock and return the last reading; if there is none, make one without a time."""
     db.transaction_required()
     Reading.objects.get_or_create(pk=Reading.ONLY)
     return Reading.objects.select_for_update().get(pk=Reading.ONLY)
@@ -51,9 +51,9 @@ def _minute_add(minute: datetime, rise: Mapping[str, int]) -> None:
 
 
 def events_rank(*, reading: Reading) -> None:
-    """Compare the ranks of the next events, and of those that sell now, with their counters.
+    """Compare the ranks of the next RANKED events by id, and of those that sell now, with their counters.
 
-    The other events take turns, `RANKED` of them in a sample.
+    After the last event the first ones come again.
     """
     db.transaction_required()
     values = {"after": reading.ranked_to, "most": RANKED, "latest": LATEST, "weights": weights()}

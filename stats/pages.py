@@ -39,7 +39,7 @@ BLANK = {
 @allow("GET")
 @staff_with(Permission.VIEW_MONITOR)
 def monitor(request: HttpRequest) -> HttpResponse:
-    """Show what is sold, on hold and available, and what needs a look. Its modules keep it live."""
+    """Show what is sold, on hold and available, and what needs attention. The page's modules keep it live."""
     now = clock.now()
     search, number = request.GET.get("q", "").strip()[:100].replace("\0", ""), page_number(request)
     shown = figures.picture(now=now)
@@ -66,7 +66,7 @@ def monitor(request: HttpRequest) -> HttpResponse:
 
 @allow("GET")
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Answer the figures for Prometheus; 404 to a client that may not read them, 503 without the database."""
+    """Answer with the figures for Prometheus; 404 to a client that may not read them, 503 without the database."""
     if not _may_read_metrics(request):
         raise Http404
     try:

@@ -8,7 +8,7 @@ from stats import monitor, operations
 
 
 def sample(*, system: dict[str, Any], now: datetime) -> None:
-    """Read the counters, and add what they rose by since the last reading to the minute of `now`; compare ranks.
+    """Read the counters, add their rise since the last reading to the minute of `now`, and compare ranks.
 
     The reading is locked before the counters are read, so two samples at once count nothing twice. A counter that
     fell, because a ticket type was deleted, counts as unchanged.

@@ -1,4 +1,4 @@
-"""Read from Redis how the system works: how many sockets are open, and how long messages wait. Lost with Redis."""
+"""Read from Redis how the system works: how many sockets are open, and how long messages wait."""
 
 from typing import Any
 
@@ -11,8 +11,10 @@ VIEWERS = "live:subscribers:*"
 
 
 def look() -> dict[str, Any]:
-    """Return `redis` (whether it answers), `viewers` and `queue_seconds` (the longest wait of a queue), both null
-    when unknown, and `queued` (how many messages wait, by queue).
+    """Return how the system works now.
+
+    `redis` tells whether Redis answers. `viewers` and `queue_seconds` (the longest wait of a queue) are None while
+    unknown. `queued` has how many messages wait, by queue.
     """
     try:
         pipeline = redis_client.broker().pipeline(transaction=False)

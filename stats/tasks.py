@@ -1,4 +1,4 @@
-"""Work that Celery does for stats. Runs in the upkeep worker; probes run in each."""
+"""Work that Celery does for stats. Runs in the upkeep worker."""
 
 from celery import shared_task
 from django.conf import settings
@@ -15,5 +15,5 @@ def sample(**_kwargs: object) -> None:
 
 @shared_task(name="stats.rows_prune")
 def rows_prune(**_kwargs: object) -> dict[str, int]:
-    """Delete the minutes that the monitor has long left behind."""
+    """Delete the minutes that the monitor no longer shows."""
     return pruning.rows_prune(before=clock.now() - settings.RETENTION)

@@ -1,6 +1,6 @@
 """The app's SQL, where it is clearer or quicker than the ORM. Its cost does not grow with what was sold.
 
-The exception are the three that only `manage.py doctor` asks: they read all reservations.
+The exceptions are the three whose names end in `_WRONG`, for `manage.py doctor`: they read all reservations.
 """
 
 from pathlib import Path

@@ -1,7 +1,7 @@
 -- Compare the figures of the next events by id with their ranks, and of those in which tickets were reserved or sold
 -- last. Write the ranks that have changed. Returns the last of the next events, and how many there were.
 --
--- OFFSET 0 lets the planner look up each row by its key: it would read all events rather than five hundred.
+-- Because of OFFSET 0 the planner looks up each row by its key. Else it would read all events for five hundred.
 WITH slice AS MATERIALIZED (
     SELECT id FROM tickets_event WHERE id > %(after)s ORDER BY id LIMIT %(most)s
 ), compared AS MATERIALIZED (
