@@ -30,7 +30,7 @@ def _amount(minor: int, payment: Payment) -> str:
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """Rows to look at, and an action on them for those who have its permission, who may look at them too."""
+    """Rows that nobody edits here, with an action on them. Its permission also allows to look at the rows."""
 
     show_full_result_count = False
     permission: str
@@ -165,7 +165,7 @@ class PaymentAdmin(ReadOnlyAdmin):
 
 @admin.register(Reservation)
 class ReservationAdmin(ReadOnlyAdmin):
-    """Shows reservations. They change by their use cases only; their tickets are returned on a page of its own."""
+    """Shows reservations. Only use cases change them; a page of its own puts their tickets back on sale."""
 
     permission = TicketsPermission.RETURN_TICKETS
     list_display = (

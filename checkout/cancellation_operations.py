@@ -1,4 +1,4 @@
-"""Steps of cancelling an event inside an open transaction. A payment is locked first, then what is its own."""
+"""Steps of cancelling an event inside an open transaction. A payment is locked before its order and its refund."""
 
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from tickets.models import Reservation
 
 
 def cancellation_open(*, event_id: int, staff_id: int, message: str, now: datetime) -> None:
-    """Write down that staff have cancelled an event, for workers to go on with."""
+    """Record that staff have cancelled an event. Workers do the rest."""
     db.transaction_required()
     EventCancellation.objects.create(
         event_id=event_id, requested_by_id=staff_id, message=message, created=now, next_look_at=now
@@ -36,15 +36,15 @@ def cancellation_reschedule(*, event_id: int, until: datetime | None) -> None:
 
 
 def orders_collect(*, event_id: int, now: datetime) -> None:
-    """Write down the paid orders of a cancelled event that are not yet, each owed a mail."""
+    """Record the paid orders of a cancelled event that are not recorded yet, and owe each buyer a mail."""
     db.transaction_required()
     db.rows(sql.CANCELLED_COLLECT, {"event": event_id, "now": now})
 
 
 def order_cancel(*, payment_id: int, now: datetime) -> None:
-    """Start the refund of all that is left of an order, or put its seats back when nothing is; do so once.
+    """Start the refund of all money that is left of an order; if none is left, put its seats back on sale.
 
-    Raises RefundInProgress while staff's own refund of it has no outcome.
+    A repetition changes nothing. Raises RefundInProgress while a refund that staff started has no outcome.
     """
     payment = operations.payment_lock(payment_id=payment_id)
     order = CancelledOrder.objects.select_for_update(no_key=True).get(pk=payment_id)
@@ -67,7 +67,7 @@ def order_cancel(*, payment_id: int, now: datetime) -> None:
 
 
 def refused_again(*, event_id: int, staff_id: int, now: datetime) -> int:
-    """Let each order of a locked cancellation wait again whose refund the gateway refused, and count them."""
+    """Let the orders of a locked cancellation whose refund the gateway refused wait for another, and count them."""
     refused = CancelledOrder.objects.filter(
         cancellation_id=event_id, refund__status=RefundStatus.FAILURE, payment__status=PaymentStatus.SUCCESS
     )

@@ -22,8 +22,8 @@ TAKEN_BY_ADDRESS = Limit(name="taken-address", amount=600, seconds=600)
 def count_pay(request: HttpRequest, *, buyer_id: int) -> None:
     """Count a try to pay; raise TooMany.
 
-    The first tries are a buyer's own: no neighbour at a school's address can use them up. The limit of an address
-    is for who tries card after card.
+    The first tries are a buyer's own: no other person at the address of a school can use them up. The limit of an
+    address stops somebody who tries card after card.
     """
     try:
         rate_limits.count(PAY_FIRST, buyer_id)
@@ -36,8 +36,8 @@ def count_pay(request: HttpRequest, *, buyer_id: int) -> None:
 def taken_counted(request: HttpRequest, *, buyer_id: int, contact: Contact | None) -> Iterator[None]:
     """Count an e-mail address that turns out to be an account's in this block; raise TooMany after too many.
 
-    So nobody finds out by trying who has an account. Any other address is not counted, and without one nothing is
-    asked.
+    So nobody can find out by trying who has an account. Other addresses are not counted. Without a contact nothing
+    is checked.
     """
     if contact is None:
         yield

@@ -232,7 +232,7 @@ class EventCancellation(models.Model):
 class CancelledOrder(models.Model):
     """A paid order of a cancelled event: its refund, and the e-mail that tells its buyer.
 
-    How far it is follows from its payment and refund.
+    Its progress follows from its payment and refund.
     """
 
     payment = models.OneToOneField(

@@ -183,7 +183,7 @@ def counter_payment_open(
 def payment_fail(
     *, payment: Payment, reservations: Sequence[Reservation], outcome: Outcome, now: datetime
 ) -> None:
-    """Say why a locked payment charged nobody, and let its reservations be holds for the rest of their time."""
+    """Say why a locked payment charged nobody, and make its reservations holds again for the rest of their time."""
     if payment.status != PaymentStatus.ABANDONED:
         tickets.order_stop_paying(reservations=reservations, now=now)
     _payment_move(payment, PaymentStatus.FAILURE, error=rules.OUTCOME_SENTENCES[outcome], **AT_REST)
@@ -197,7 +197,7 @@ def payment_abandon(*, payment: Payment, reservations: Sequence[Reservation], no
 
 
 def payment_succeed_late(*, payment: Payment, reservations: Sequence[Reservation], now: datetime) -> bool:
-    """Sell all tickets again for a locked abandoned payment that has charged; return False unless all are left."""
+    """Sell the tickets of a locked abandoned payment that has charged late; return False unless all are left."""
     changed = sum(each.total_minor for each in reservations) != payment.amount_minor
     if changed or not tickets.order_validate_late(reservations=reservations, now=now):
         return False
@@ -243,9 +243,9 @@ def payment_set_refunded(*, payment: Payment, refunded_minor: int) -> None:
 
 
 def payments_follow(*, order_id: int, guest_id: int, buyer_id: int) -> None:
-    """Give the payments of a guest's order to an account, except those that pay or have paid.
+    """Give the payments of a guest's order to an account, except those that are in flight or have charged.
 
-    Late money for one that was abandoned is the account's too, as its tickets are.
+    If late money comes for an abandoned one, it belongs to the account, as the tickets do.
     """
     db.transaction_required()
     _payments_to_follow(order_id, guest_id).update(buyer_id=buyer_id, version=F("version") + 1)
@@ -331,7 +331,7 @@ def incident_open(*, payment: Payment, cause: Incident.Cause, now: datetime, det
 
 
 def unmatched_charge_open(*, gateway: str, charge: ListedCharge, left_minor: int, now: datetime) -> bool:
-    """Write down a charge that no payment has, of which so much was not refunded; return whether it is new."""
+    """Record a charge that no payment has, and how much of it is not refunded; return whether it is new."""
     db.transaction_required()
     _, new = UnmatchedCharge.objects.get_or_create(
         gateway=gateway,
@@ -359,9 +359,9 @@ def unmatched_charge_lock(*, charge_id: int) -> UnmatchedCharge:
 
 
 def unmatched_charge_paid_back(*, charge_id: int, refund: str, now: datetime) -> bool:
-    """Close a charge that no payment has, with the gateway's name for its refund; False: it has one already.
+    """Close a charge that no payment has, with the gateway's name for its refund; return False if it has one.
 
-    Somebody may have closed it while the gateway was asked: then it gets the name.
+    If somebody closed it while the gateway was asked, it only gets the name.
     """
     db.transaction_required()
     found = UnmatchedCharge.objects.filter(Q(closed_at=None) | Q(refund_reference=""), pk=charge_id)

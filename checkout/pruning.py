@@ -8,7 +8,7 @@ from overlord.kernel.pruning import prune
 
 
 def rows_prune(*, before: datetime, steps_before: datetime) -> dict[str, int]:
-    """Delete what gateways said before then, and the steps of payments before `steps_before`, and count them.
+    """Delete gateways' messages from before then and steps of payments from before `steps_before`, and count them.
 
     A gateway repeats a message for days at most, and nobody repeats a request to the sandbox for longer.
     """

@@ -83,7 +83,7 @@ def refund_by_hand(
     now: datetime,
     key: str | None = None,
 ) -> Refund:
-    """Record that staff paid so much of a locked payment back in cash. No gateway has a part in it."""
+    """Record that staff paid this amount of a locked payment back in cash, without a gateway."""
     db.transaction_required()
     refund = Refund.objects.create(
         payment=payment,
@@ -123,7 +123,7 @@ def refund_reschedule(*, refund: Refund, reference: str, until: datetime) -> Non
 
 
 def refund_again(*, refund: Refund, now: datetime) -> None:
-    """Try a locked refund that the gateway refused once more, under a new key."""
+    """Start a new try of a locked refund that the gateway refused, under a new key."""
     _refund_move(
         refund,
         RefundStatus.PENDING,
@@ -137,7 +137,7 @@ def refund_again(*, refund: Refund, now: datetime) -> None:
 
 
 def is_owed(*, payment: Payment, refund: Refund) -> bool:
-    """Return whether a failed refund of a locked payment can still go to the buyer: nothing else went instead."""
+    """Return whether the buyer still lacks the money of a failed refund: no other refund has replaced it."""
     if payment.status != PaymentStatus.REFUNDED:
         return payment.status in (PaymentStatus.SUCCESS, PaymentStatus.REFUNDING)
     has_succeeded = RefundNotice.objects.filter(refund=refund).exists()

@@ -15,7 +15,7 @@ __all__ = ["OverLimit", "PaymentInProgress", "ReservationState", "tried_last"]
 
 
 class PaymentStatus(StrEnum):
-    """Where a payment is. docs/payments.md draws the machine."""
+    """The status of a payment. docs/payments.md draws the transitions."""
 
     NOT_STARTED = "NOT_STARTED"
     PENDING = "PENDING"  # accepted; no gateway has been asked yet
@@ -39,7 +39,7 @@ class ShownStatus(StrEnum):
 
 
 class RefundStatus(StrEnum):
-    """Where a refund is."""
+    """The status of a refund."""
 
     PENDING = "PENDING"
     PROCESSING = "PROCESSING"
@@ -82,7 +82,7 @@ CHARGED = (PaymentStatus.SUCCESS, PaymentStatus.REFUNDING, PaymentStatus.REFUNDE
 REFUND_IN_FLIGHT = (RefundStatus.PENDING, RefundStatus.PROCESSING)
 FINAL_OUTCOMES = (Outcome.SUCCEEDED, Outcome.DECLINED, Outcome.FAILED, Outcome.CANCELLED)
 
-# The machines. A transition that is not here is our bug and raises StateChanged.
+# The transitions that exist. Any other one is our bug and raises StateChanged.
 PAYMENT_TRANSITIONS: dict[PaymentStatus, frozenset[PaymentStatus]] = {
     # SUCCESS at once when it costs nothing.
     PaymentStatus.NOT_STARTED: frozenset({PaymentStatus.PENDING, PaymentStatus.SUCCESS}),
@@ -339,7 +339,7 @@ def lines_paid(status: PaymentStatus | str, order: Sequence[AnyLine]) -> list[An
 
 
 def price_minor(status: PaymentStatus | str, order: Sequence[Line], *, amount_minor: int) -> int:
-    """Return the price of a payment in `status`: of its holds until it is tried, then that of its try."""
+    """Return the price of a payment in `status`: that of its holds before a try, and afterwards that of the try."""
     lines = lines_paid(status, order)
     is_open = status in (PaymentStatus.NOT_STARTED, PaymentStatus.FAILURE)
     if is_open and all(each.state == ReservationState.HELD for each in lines):
@@ -394,5 +394,5 @@ def late_look_at(*, deadline: datetime, now: datetime) -> datetime | None:
 
 
 def is_abandoned(*, deadline: datetime, now: datetime) -> bool:
-    """Return whether a gateway has been silent for so long that it no longer protects the hold."""
+    """Return whether a gateway has been silent for so long that the payment no longer protects its holds."""
     return now >= deadline + CAP

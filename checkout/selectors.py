@@ -83,9 +83,9 @@ def payment_charged(*, order_id: int) -> Payment | None:
 
 
 def refund_refused(*, payment: Payment) -> Refund | None:
-    """Return a refund of a payment that can be tried again: the latest if the gateway refused it.
+    """Return a refund of a payment that can be tried again: the latest one, if the gateway refused it.
 
-    Of a payment that was refunded in full it is one that failed after it had succeeded, of whatever age.
+    For a payment that was refunded in full, return one that failed after it had succeeded, however old it is.
     """
     newest = payment.refunds.order_by("-id")
     if payment.status == PaymentStatus.REFUNDED:
@@ -236,9 +236,9 @@ def unmatched_charges_open() -> QuerySet[UnmatchedCharge]:
 
 
 def to_look_after(most: Mapping[Kind, int], *, now: datetime) -> dict[Kind, list[int]]:
-    """Return the ids of payments, refunds and mails whose next look is due: of each kind the longest due ones.
+    """Return the ids of payments, refunds and mails whose next look is due, the longest due first.
 
-    One statement reads up to so many of each kind: workers ask again and again, and mostly nothing is due.
+    `most` limits each kind. One statement reads all kinds, because workers ask often and mostly nothing is due.
     """
     kinds = tuple(most)
     found: dict[Kind, list[int]] = {kind: [] for kind in kinds}

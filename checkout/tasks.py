@@ -8,8 +8,7 @@ from django.conf import settings
 from checkout import pruning, services
 from overlord.kernel import clock
 
-RECONCILED = timedelta(days=3)  # so that a day on which it did not run is made up for
-
+RECONCILED = timedelta(days=3)  # so that a night on which it did not run is made up for
 REFUNDS_COMPARED = timedelta(days=40)  # a bank may take a month to send the money back
 
 
@@ -65,6 +64,6 @@ def charges_reconcile(**_kwargs: object) -> None:
 
 @shared_task(name="checkout.rows_prune")
 def rows_prune(**_kwargs: object) -> dict[str, int]:
-    """Delete what gateways said long ago, and old steps of payments."""
+    """Delete old messages of gateways, and old steps of payments."""
     now = clock.now()
     return pruning.rows_prune(before=now - settings.RETENTION, steps_before=now - settings.STEPS_RETENTION)

@@ -159,7 +159,7 @@ class ReservationReturn(APIView):
     def post(self, request: Request, reservation_id: int) -> Response:
         """Put a reservation's tickets back on sale (staff with that permission).
 
-        It must have cost nothing or have been refunded in full. Again: nothing changes.
+        It must have cost nothing or have been refunded in full. A repetition changes nothing.
         """
         services.reservation_return(staff_id=actor_id(request), reservation_id=reservation_id)
         return Response(tickets.reservation_shown(reservation_id=reservation_id, now=clock.now()))

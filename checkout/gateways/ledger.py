@@ -108,7 +108,7 @@ class Ledger:
     def intent(self, intent: str, *, lock: bool = False) -> Answer | None:
         """Return an intent, locked if it is to be changed; None when there is none.
 
-        A locked one costs the transaction a write and the disk.
+        With a lock, the transaction has to write to the disk.
         """
         select = "SELECT amount, currency, token, outcome FROM sandbox.intents WHERE id = %s"
         if lock:

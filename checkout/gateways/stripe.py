@@ -203,9 +203,9 @@ def _refunded(refund: Any) -> Refunded:
 
 
 def _is_of_earlier_version(refund: Any, refund_id: int, amount_minor: int, currency: str) -> bool:
-    """Return whether an earlier version, which named no key, made a refund for ours, and it did not fail.
+    """Return whether an earlier version, which named no key, made this refund for ours, and it did not fail.
 
-    Which of our tries it was for is unknown, so one that failed says nothing of a later try.
+    For which of our tries it was made is unknown, so one that failed says nothing of a later try.
     """
     return (
         _metadata(refund) == {REFUND: str(refund_id)}

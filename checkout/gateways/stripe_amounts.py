@@ -5,9 +5,9 @@ What must stay true: an amount that cannot be said exactly is refused, and never
 
 from overlord.kernel import money
 
-# How many decimals Stripe's API has where they are others than those of ISO 4217 (docs.stripe.com/currencies).
+# The decimals of Stripe's API where they differ from those of ISO 4217 (docs.stripe.com/currencies).
 DECIMALS = {"ISK": 2, "MGA": 0}
-# Stripe's documentation says both 0 and 2 decimals of these. A wrong guess charges a hundred times too much.
+# Stripe's documentation gives these both 0 and 2 decimals. A wrong guess charges a hundred times too much.
 UNCLEAR = {"UGX"}
 THREE = 3  # of three decimals, the last must be 0
 
@@ -31,6 +31,6 @@ def to_stripe(minor: int, currency: str) -> int:
 
 
 def from_stripe(amount: int, currency: str) -> int:
-    """Return in minor units an amount that Stripe gave. What we asked for comes back as it was."""
+    """Return an amount from Stripe in minor units. It reverses `to_stripe` exactly."""
     ours = money.digits(currency)
     return amount * 10**ours // 10 ** DECIMALS.get(currency, ours)

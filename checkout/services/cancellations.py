@@ -46,7 +46,7 @@ def event_cancel(*, staff_id: int, event_id: int, version: int, message: str) ->
 
 
 def cancellation_retry(*, staff_id: int, event_id: int) -> int:
-    """Try all refunds of a cancelled event again that the gateway refused or that failed later, and count them.
+    """Try again all refunds of a cancelled event that the gateway refused or that failed later, and count them.
 
     Raises NotFound.
     """
@@ -94,6 +94,6 @@ def _revoke(event_id: int) -> int:
 
 
 def order_cancel(*, payment_id: int) -> None:
-    """Start the refund of an order of a cancelled event, or put its seats back if it cost nothing; once."""
+    """Start the refund of an order of a cancelled event, or end its tickets if no money is left, once."""
     with suppress(rules.RefundInProgress), db.transaction():
         operations.order_cancel(payment_id=payment_id, now=db.now())

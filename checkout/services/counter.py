@@ -62,9 +62,9 @@ def counter_sell(
 
 
 def _sold_before(sale: CounterSale, quantities: Mapping[int, int], *, asked: tuple[Any, ...]) -> int:
-    """Return the order of an earlier sale of a form that asks for the same; raise FormSold for anything else.
+    """Return the order that this form sold before if it asks for the same now; raise FormSold for anything else.
 
-    A browser that goes back shows the form of the customer before.
+    When staff go back in the browser, they see the form of the last customer again.
     """
     buyer = sale.payment.buyer
     if asked != (sale.event_id, quantities, sale.is_free, buyer.contact_email, buyer.contact_name):

@@ -19,12 +19,12 @@ def orders_follow(*, guest_id: int, buyer_id: int) -> None:
         with suppress(DomainError):
             try:
                 order_follow(reservation_id=order_id, **parties)
-            except Busy:  # the payment that was made meanwhile is seen by now, and there is at most one
+            except Busy:  # at most one payment was made meanwhile, and the second attempt sees it
                 order_follow(reservation_id=order_id, **parties)
 
 
 def order_follow(*, guest_id: int, buyer_id: int, reservation_id: int) -> None:
-    """Give an unpaid order of a guest to the account that the guest logged in to. Its end stays the same.
+    """Give an unpaid order of a guest to the account that the guest logged in to. Its holds end as before.
 
     Raise NotFound when it is not the guest's, PaymentInProgress, ReservationEnded, AlreadyValidated,
     AlreadyReserved when the account holds tickets of one of its types already, and Busy when the guest makes a

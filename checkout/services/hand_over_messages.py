@@ -24,7 +24,7 @@ def payment_of(notice: HandOverNotice | HolderNotice) -> Payment | None:
 
 
 def message(notice: HandOverNotice, *, now: datetime) -> EmailMessage | None:
-    """Return the mail; None when the person who got the ticket does not have it any more."""
+    """Return the mail; None when the person to whom the ticket was handed over no longer has it."""
     ticket = notice.ticket
     is_received = notice.kind == Kind.RECEIVED
     has_it = ticket.state != Ticket.State.REVOKED and ticket.issue == notice.issue

@@ -1,7 +1,7 @@
 """The e-mails to the holders of tickets that were handed over, when the event is moved or cancelled.
 
 They are owed in the transaction in which the mail to the ticket's buyer is first tried, and sent as receipts are.
-So each is owed once, however often that mail is tried. They run in the mail worker.
+So each is owed once, however often that mail is tried. This runs in the mail worker.
 """
 
 from datetime import datetime
@@ -25,7 +25,7 @@ Kind = HolderNotice.Kind
 
 
 def holders_owe(owed: MoveNotice | CancelledOrder, *, now: datetime) -> None:
-    """Owe a mail to each holder of a handed-over ticket that the mail to its buyer is about too."""
+    """Owe a mail to each person to whom a ticket was handed over that the mail to its buyer is about."""
     db.transaction_required()
     if isinstance(owed, MoveNotice):
         tickets = Ticket.objects.filter(event=owed.event_id, reservation__buyer=owed.buyer_id)
@@ -50,7 +50,7 @@ def holders_owe(owed: MoveNotice | CancelledOrder, *, now: datetime) -> None:
 
 
 def message(notice: HolderNotice, *, now: datetime) -> EmailMessage | None:
-    """Return the mail; None when its reader has the ticket no more, or when there is nothing left to tell."""
+    """Return the mail; None when its reader no longer has the ticket, or when there is nothing left to tell."""
     ticket = notice.ticket
     if ticket.issue != notice.issue or ticket.handed_to in ("", Ticket.NOBODY):
         return None

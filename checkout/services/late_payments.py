@@ -7,7 +7,7 @@ from overlord.kernel import db
 
 
 def settle_late(*, payment: Payment, known: Charge) -> None:
-    """Sell its tickets again to a locked abandoned payment if all are left, and otherwise refund its money.
+    """Settle a locked abandoned payment: sell its tickets if all are left, or else refund its money.
 
     Runs in the transaction that settles the payment.
     """

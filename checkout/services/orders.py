@@ -39,8 +39,8 @@ def address_change(*, staff_id: int, order_id: int, before: str, email: str, nam
     """Change where a guest's mails go; nobody reaches the orders by the earlier address any more.
 
     A guest has one address for all orders. `before` is the one that staff saw. Raises NotFound, AddressOfAccount,
-    OrderOutdated and EmailHasAccount. Raises WaitsInLine for who waits in a line by a proven address that would
-    end: the place counts by it, and its owner finds the place again by it alone.
+    OrderOutdated and EmailHasAccount. Raises WaitsInLine for a guest who waits in a line with an address that is
+    proven: the place belongs to that address, and without it the guest could not find the place again.
     """
     with db.transaction():
         buyer = accounts.user_lock(user_id=_buyer_id(order_id))  # before the order, as a payment does

@@ -90,7 +90,7 @@ def payment_remove(*, buyer_id: int, payment_id: int) -> None:
 
 
 def _check_payable(order: Sequence[Reservation], *, now: datetime) -> None:
-    """Raise AlreadyPaid or ReservationExpired unless a locked order can still be paid, all that is left of it."""
+    """Raise AlreadyPaid or ReservationExpired unless all that is left of a locked order can still be paid."""
     states = {each.pk: tickets.reservation_state(reservation=each, now=now) for each in order}
     if Reservation.State.VALIDATED in states.values():
         raise rules.AlreadyPaid()
@@ -108,7 +108,7 @@ def _contact_set(buyer_id: int, contact: Contact | None) -> None:
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """Raise EmailRequired or OverLimit when the database lets the buyer not begin to pay."""
+    """Raise EmailRequired or OverLimit when a constraint of the database keeps the buyer from paying."""
     try:
         yield
     except IntegrityError as error:

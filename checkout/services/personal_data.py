@@ -1,7 +1,7 @@
 """The data of one person: export it, and erase everything that identifies the person.
 
-An erased person's reservations and payments stay, with their amounts and times, so that counters and accounts stay
-right; nothing in them leads to the person any more (docs/privacy.md).
+An erased person's reservations and payments stay, with their amounts and times, so that counters and bookkeeping
+stay right; nothing in them leads to the person any more (docs/privacy.md).
 """
 
 from collections.abc import Iterator
@@ -90,7 +90,7 @@ def person_kept(*, user_id: int) -> Kept:
 
 
 def person_export(*, user_id: int, now: datetime, staff_id: int | None = None) -> dict[str, Any]:
-    """Return all that is kept of a user, by table, and write down that it was exported; raise NotFound."""
+    """Return all that is kept of a user, by table, and record the export in the journal; raise NotFound."""
     user = User.objects.filter(pk=user_id).first()
     if user is None:
         raise NotFound()
@@ -170,7 +170,7 @@ def _address_forget(address: str) -> None:
 
 
 def _going_on(user_id: int) -> Iterator[str]:
-    """Yield what must end before a user is erased: it needs the address, or would change afterwards."""
+    """Yield what must end before a user is erased, because it needs the address or would still change rows."""
     if Reservation.objects.filter(buyer=user_id, state__in=Reservation.LIVE).exists():
         yield gettext_noop("tickets are held")
     if Payment.objects.filter(buyer=user_id, status__in=IN_FLIGHT).exists():

@@ -86,7 +86,7 @@ class _Visit:
     began: float = field(default_factory=time.monotonic)
 
     def ask(self, call: Callable[..., Found], **arguments: Any) -> Found:
-        """Call the gateway, without a transaction or connection meanwhile.
+        """Call the gateway, while this thread holds no transaction and no connection.
 
         Raise GatewayUnknown without calling if the call could outlast the lease, because only the lease keeps
         others from asking.
@@ -174,7 +174,7 @@ def _settle(taken: Payment, known: Charge) -> None:
 
 
 def _refuse_to_settle(payment: Payment, known: Charge) -> None:
-    """Leave a charge of another amount than was asked to staff. Its tickets stay protected until the cap."""
+    """Leave it to staff that the gateway charged another amount. The payment protects its holds until the cap."""
     detail = (
         f"charged {known.charged_minor} {known.currency}, asked {payment.amount_minor} {payment.currency}"
     )
@@ -196,7 +196,7 @@ def _leave(taken: Payment, known: Charge) -> None:
 
 
 def _wait(payment: Payment, *, until: datetime, now: datetime, action: dict[str, Any] | None = None) -> bool:
-    """Let a locked payment without an outcome wait until then, or abandon it at the cap, and say so."""
+    """Let a locked payment without an outcome wait, or abandon it at the cap; return whether it was abandoned."""
     deadline = payment.deadline or now
     if payment.status == PaymentStatus.ABANDONED:
         operations.payment_reschedule(payment=payment, until=rules.late_look_at(deadline=deadline, now=now))

@@ -1,4 +1,5 @@
-"""The e-mails that people get: receipts, and of refunds, new dates and handed tickets. Runs in the mail worker."""
+"""The e-mails to buyers and holders: receipts, and notices of refunds, moved and cancelled events and tickets that
+change hands. Runs in the mail worker."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -76,7 +77,7 @@ def _send(model: type[Owed], pk: int, post: BaseEmailBackend) -> bool:
         with spoken(_reader_of(owed).language):
             message = _message(owed)
         if message is not None and not message.recipients():
-            message = None  # who bought at the counter may have given no address
+            message = None  # a buyer at the counter may have given no address
         if message is not None:
             post.open()  # once for all mails
             post.send_messages([message])

@@ -1,8 +1,8 @@
 """Compare the gateway's own list of charges with our payments.
 
-A charge without a payment is of a row that was lost: by the restore of a backup, or by a fail-over to a server that
-lacked the last transactions. A payment's row names its intent before the intent is charged. So a charge that is
-listed, and whose row is looked for afterwards, is never one that is only being made.
+A charge without a payment belongs to a row that was lost: by the restore of a backup, or by a fail-over to a server
+that lacked the last transactions. A payment's row names its intent before the intent is charged, and the list is
+read before the rows. So a charge that is just being made is never taken for one without a payment.
 """
 
 import logging
@@ -27,7 +27,7 @@ BATCH = 500
 
 
 def charges_reconcile(*, gateway: str, since: datetime) -> int:
-    """Write down the gateway's charges since then that no payment has, and return how many are new.
+    """Record the gateway's charges since then that no payment has, and return how many are new.
 
     Raises GatewayUnknown when the gateway cannot be asked.
     """
@@ -71,10 +71,10 @@ def unmatched_charge_refund(*, staff_id: int | None, charge_id: int) -> RefundOu
 
 
 def _charge_pay_back(charge: UnmatchedCharge) -> Refunded:
-    """Return the refund of a charge without a payment, asked for if there is none; raise GatewayUnknown.
+    """Return the refund of a charge without a payment; ask for one if there is none. Raise GatewayUnknown.
 
-    The key alone does not do, as the gateway may forget it after a day. A refund that has failed is followed by
-    another, whose key names it.
+    The key alone is not enough, because the gateway may forget it after a day. After a refund that has failed comes
+    another one, whose key names the failed one.
     """
     gateway = gateways.named(charge.gateway)
     key = f"unmatched:{charge.gateway_reference}"

@@ -68,7 +68,7 @@ def refund_request(
 
 
 def refund_retry(*, staff_id: int, refund_id: int) -> None:
-    """Try a refund again that the gateway refused.
+    """Try again a refund that the gateway refused.
 
     Raises NotFound, NotRefundable when all has gone back since, RefundInProgress, also while another refund of the
     payment is in flight, and RefundTooLarge.
@@ -150,11 +150,12 @@ def refund_look_again(*, refund_id: int) -> None:
 
 
 def _ask(refund: Refund, *, now: datetime) -> Refunded:
-    """Return how a refund taken `now` is at the gateway, and ask for it if there is none; raise GatewayUnknown.
+    """Return the gateway's answer about a refund taken `now`, and ask for the refund if there is none.
 
-    The key alone does not do: a gateway repeats its first answer to it, `pending` or a 500, whatever has happened
-    since, and forgets it after a day. Then the same request is a second refund. So what has a name is looked at by
-    it, and what may have been started is looked for first.
+    The key alone is not enough. A gateway repeats its first answer to a key, `pending` or a 500, whatever has
+    happened since. After a day it may forget the key, and then the same request makes a second refund. So a refund
+    whose name is known is read by its name, and one that may have been started is searched for first. Raises
+    GatewayUnknown.
     """
     gateway = gateways.named(refund.payment.gateway)
     if refund.gateway_reference:
@@ -168,7 +169,7 @@ def _ask(refund: Refund, *, now: datetime) -> Refunded:
         "currency": refund.payment.currency,
         "refund_id": refund.pk,
     }
-    # Attempts alone do not tell: a restored backup has those from before.
+    # The attempts alone do not show it: a restored backup has an earlier number of them.
     if refund.attempts > 1 or now >= refund.created + rules.KEY_KEPT:
         began = time.monotonic()
         found = gateway.refund_find(**asked)

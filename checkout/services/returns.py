@@ -10,7 +10,7 @@ from tickets.models import Reservation
 
 
 def reservation_return(*, staff_id: int, reservation_id: int) -> Reservation:
-    """Put the tickets of a reservation back on sale that cost nothing, or whose money was refunded in full.
+    """Put the tickets of a reservation that cost nothing, or that was refunded in full, back on sale.
 
     Change nothing when they are back on sale already. Raises NotFound, NotReturnable and RefundFirst.
     """
@@ -19,7 +19,7 @@ def reservation_return(*, staff_id: int, reservation_id: int) -> Reservation:
         raise NotFound()
     with db.transaction():
         charged = selectors.payment_charged(order_id=found.order_id)
-        # Locked first, as everywhere, so that a refund of it is settled either before or afterwards.
+        # The payment is locked first, as everywhere, so that a refund of it is settled either before or afterwards.
         payment = operations.payment_lock(payment_id=charged.pk) if charged else None
         reservation = tickets.reservation_lock(reservation_id=reservation_id)
         if rules.is_returned(state=reservation.state, was_validated=reservation.validated_at is not None):

@@ -30,7 +30,7 @@ INCIDENT_OPEN = (
 _PAYMENTS = f"SELECT {columns(Payment, of='p')} FROM checkout_payment p"  # noqa: S608
 _PAYMENT = f"{_PAYMENTS} WHERE p.id = %(payment)s"
 PAYMENT_LOCK = f"{_PAYMENT} FOR NO KEY UPDATE"
-# An abandoned payment stays one, and keeps a later look.
+# An abandoned payment stays abandoned, and its next look does not come earlier.
 PAYMENT_TAKE = (
     "UPDATE checkout_payment p SET lease_until = %(until)s, attempts = p.attempts + 1, version = p.version + 1,"  # noqa: S608
     " status = CASE p.status WHEN %(abandoned)s THEN p.status ELSE %(processing)s END,"
@@ -60,7 +60,7 @@ def mail_take(kind: type[Model]) -> str:
 
 @lru_cache
 def mail_done(kind: type[Model]) -> str:
-    """Return the statement that owes a mail no more."""
+    """Return the statement that marks a mail as no longer owed."""
     return (
         f"UPDATE {kind._meta.db_table} SET next_look_at = NULL,"  # noqa: S608
         " sent_at = CASE WHEN %(sent)s THEN clock_timestamp() END"

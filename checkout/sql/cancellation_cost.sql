@@ -1,4 +1,4 @@
--- What cancelling an event would cost: its paid orders, before anything is written down.
+-- What cancelling an event would cost: its paid orders, and how their money would go back.
 SELECT count(*) AS orders, COALESCE(sum(o.tickets), 0)::bigint AS tickets,
        count(*) FILTER (WHERE o.amount_minor = 0) AS free,
        count(*) FILTER (WHERE o.gateway = 'counter' AND o.left_minor > 0) AS by_hand,

@@ -12,7 +12,7 @@ const LOADED_AFTER = 3_000; // milliseconds after the end of a hold, if no frame
 class PaymentStatus extends HTMLElement {
   connectedCallback() {
     this.reservation = Number(this.getAttribute("reservation"));
-    this.errors = JSON.parse(this.getAttribute("errors")); // what frames say in English, in the language of the page
+    this.errors = JSON.parse(this.getAttribute("errors")); // by the English sentences of frames: those to show
     this.countdown = this.querySelector("hold-countdown");
     this.extension = this.querySelector(".extension");
     const offered = Number(this.getAttribute("extension-offered"));
@@ -60,7 +60,7 @@ class PaymentStatus extends HTMLElement {
     return undefined;
   }
 
-  /** Say whether the lines of an unpaid order have changed since the last frame: the server makes the page anew. */
+  /** Return whether the lines of an unpaid order have changed since the last frame. The server then makes the page. */
   changed(reservations, { order }) {
     const held = reservations.filter((each) => each.order === order && each.state === "held");
     const lines = held.map(({ id, amount }) => `${id}:${amount}`).sort().join();
