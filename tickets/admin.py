@@ -1,4 +1,4 @@
-"""The staff's forms for events. A ModelAdmin saves in a transaction, so it calls operations."""
+"""The admin of events. A ModelAdmin saves in a transaction of its own, so it calls operations."""
 
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -73,7 +73,7 @@ class EventAdmin(admin.ModelAdmin):
         return redirect(request.path)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        """Fill a new event's form with nothing from the address: a date there would be text to its field."""
+        """Return no values, not even those in the address: a date there would reach its field as text."""
         return {}
 
     @staticmethod

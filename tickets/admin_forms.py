@@ -25,7 +25,7 @@ def _read(convert: Callable[[], Any]) -> Any:
 
 
 class MadeFromField(forms.CharField):
-    """What a form was made from: nothing that its author changes."""
+    """The state from which a form was made. Its author does not change it."""
 
     widget = forms.HiddenInput
 
@@ -117,7 +117,7 @@ class EventForm(forms.ModelForm):
 
 
 class TicketTypeForm(forms.ModelForm):
-    """A ticket type with what is decided about its sale, as if it were one thing."""
+    """A ticket type together with its sale, which is kept on its inventory."""
 
     price = forms.CharField(label="Price", max_length=30, help_text="For example 15.00.")
     capacity = WholeNumberField(label="Capacity", min_value=0, max_value=rules.LARGEST_AMOUNT)
@@ -170,7 +170,7 @@ class TicketTypeForm(forms.ModelForm):
 
     def changed_fields(self) -> set[str]:
         """Return the fields that the author changed. Another currency reads every price anew."""
-        changed = set(self.changed_data) if self.has_changed() else set()  # none without the right to
+        changed = set(self.changed_data) if self.has_changed() else set()  # none without the permission
         is_other_currency = self.instance.pk and self.event.currency != self.currency_before
         return {*changed, "price"} if is_other_currency else changed
 

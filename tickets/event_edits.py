@@ -22,7 +22,7 @@ Values = dict[str, str]  # "name" or "12:price" (of a ticket type), and what the
 PREFIX = "ticket_types"  # of the inline forms
 SALT = "tickets.event_edits"
 MOST_ROWS = 1000  # as many as Django takes
-LABELS = {  # as the organiser's form has them, where a name in words is not enough
+LABELS = {  # of the organiser's form, where the name of the field does not say enough
     "max_per_user": "Limit per person",
     "paused": "Pause",
     "hidden": "Hide from buyers",

@@ -1,4 +1,4 @@
-"""The forms of an event on the organiser's pages: those of the admin, with a line on each field."""
+"""The forms of an event on the organiser's pages: those of the admin, with a hint for each field."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -145,7 +145,7 @@ class OfficeEventForm(Folded, EventForm):
 
 
 class OfficeTypeForm(Folded, TicketTypeForm):
-    """A ticket type with what is decided about its sale. In a draft, a past end of it is treated as a past date."""
+    """A ticket type together with its sale. In a draft, a past end of the sale is treated like a past date."""
 
     folded = ("max_per_user", "opens_at", "closes_at", "hidden")
 
@@ -163,7 +163,7 @@ class OfficeTypeForm(Folded, TicketTypeForm):
             self.fields["paused"].widget = forms.HiddenInput()
 
     def title(self) -> str:
-        """Return what the page calls this type: its number on the page, and the name that is not refused."""
+        """Return what the page calls this type: its number on the page, and its name if that was not refused."""
         if not self.instance.name:
             return gettext("Ticket type %(number)s") % {"number": self.number}
         facts = {"number": self.number, "name": self.instance.name}

@@ -107,7 +107,7 @@ def event_changed(*, event_id: int, now: datetime) -> None:
 
 
 def opening_set(*, event: Event, now: datetime) -> None:
-    """Let a line come first for all types that buyers see of an event that opens by a draw; for none of another."""
+    """Let a line come first for all types that buyers see if the event opens by a draw, and otherwise for none."""
     db.transaction_required()
     shown = Inventory.objects.filter(ticket_type__event_id=event.pk, ticket_type__hidden=False)
     types = shown.values_list("pk", flat=True)
@@ -138,7 +138,7 @@ def inventory_set(*, ticket_type: TicketType, now: datetime, **decided: Any) -> 
 
 
 def ticket_type_hidden_set(*, ticket_type: TicketType, now: datetime) -> None:
-    """Follow a ticket type that was hidden from buyers, or is shown to them again: no line comes first for it.
+    """Adapt the sale of a ticket type that was hidden from buyers or is shown again: no line is for a hidden one.
 
     The version that clients see is the sum of the event's and the shown inventories', so it must not fall when one
     is hidden.

@@ -44,7 +44,7 @@ def shown(
 ) -> dict[str, Any]:
     """Return what the template needs of an event, of the reader's own reservations, and of what they chose.
 
-    What it may find written already is made only when it is asked for.
+    Values for parts that the template may have in its cache are callables: they are made only when asked for.
     """
     known, about = _known_by_refusal(refused), _refused_type(choice, refused)
     for ticket in event["tickets"]:

@@ -12,7 +12,7 @@ from tickets.models import Event
 
 COLUMNS = {"name": "name", "max_per_user": "max_per_user", "price": "price_minor", "hidden": "hidden"}
 DECIDED = ("capacity", "opens_at", "closes_at", "paused")  # what is kept on the inventory
-TOLD = {"date", "time_zone", "venue", "address"}  # who has tickets gets a mail when one of these changes
+TOLD = {"date", "time_zone", "venue", "address"}  # buyers get a mail when one of these changes
 IN_CALENDARS = {*TOLD, "ends_at", "name"}
 # Sentences for staff when the database refuses a valid form, because another person was quicker.
 SENTENCES = {
@@ -25,7 +25,7 @@ TYPE_RESERVED = gettext_noop("Tickets of a type that you deleted have been reser
 
 
 def event_write(*, form: EventForm, now: datetime) -> None:
-    """Write an event, new or with what its author changed. Its sale times and its buyers follow another date."""
+    """Write a new event, or what the author of the form changed. With another date, its sales end at that date."""
     event: Event = form.instance
     if event._state.adding:
         event.save()
@@ -66,8 +66,8 @@ def event_written(*, form: EventForm, now: datetime) -> None:
 def _sales_move(form: EventForm) -> None:
     """Let sales that ended when the event began end at its new date.
 
-    A sale must open before it ends at any moment. So those of an event that moves to a later date move before their
-    openings are written, and those of one that moves to an earlier date after that.
+    At any moment a sale must open before it ends. So with a later date the ends are written before the openings,
+    and with an earlier date after them.
     """
     before, form.moved_from = form.moved_from, None
     assert before is not None  # noqa: S101

@@ -35,7 +35,7 @@ class EventForms:
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """The version of a draft, which a form that puts it on sale carries, and all that keeps it from that."""
+    """The version of a draft, for the form that puts it on sale, and all that keeps it from going on sale."""
 
     version: int
     hindrances: list[str]
@@ -102,7 +102,7 @@ def _forms(event: Event, data: QueryDict | None, *, may_pause: bool, now: dateti
 
 
 def event_copy(*, staff_id: int, event_id: int, now: datetime) -> int:
-    """Make a draft like an event, with its ticket types, and return its id; raise NotFound."""
+    """Make a draft as a copy of an event, with its ticket types, and return its id; raise NotFound."""
     with db.transaction():
         event = event_operations.event_lock(event_id=event_id)  # so that its picture stays
         if event is None:
@@ -201,10 +201,10 @@ def _decisive(event: Event) -> dict[str, Any]:
 
 
 def event_unpublish(*, staff_id: int, event_id: int, version: int, now: datetime) -> None:
-    """Make an event a draft again that nobody ever reserved.
+    """Make an event a draft again, if nobody ever reserved tickets of it.
 
-    Raises NotFound, EventOutdated, NotOnSale and EventReserved.
-    The inventories are locked before it is asked whether one was reserved, so no claim comes in between.
+    Raises NotFound, EventOutdated, NotOnSale and EventReserved. The inventories are locked before the check, so no
+    claim comes in between.
     """
 
     def check(event: Event) -> None:

@@ -65,7 +65,7 @@ def guesses_counted(request: HttpRequest, *, buyer_id: int | None, code: str | N
 
 
 def of_buyer() -> dict[str, Any]:
-    """Return what `sql/buyer_check.sql` holds each buyer to; nulls when limits are off."""
+    """Return the limits that `sql/buyer_check.sql` checks for each buyer; nulls when limits are off."""
     if not settings.RATE_LIMITS:
         return {"most_held": None, "expired": None, "cooling": None}
     return {

@@ -135,7 +135,7 @@ def order_validate(*, reservations: Sequence[Reservation], now: datetime) -> Non
 
 
 def order_sell(*, reservations: Sequence[Reservation], is_free: bool, now: datetime) -> None:
-    """Count locked holds as sold past a gateway, each for its own price, or for nothing."""
+    """Count locked holds as sold without a gateway, each for its own price, or for nothing."""
     if is_free:
         Reservation.objects.filter(pk__in=[each.pk for each in reservations]).update(unit_price_minor=0)
     for each in reservations:
@@ -240,7 +240,7 @@ def reservations_return(*, reservations: Sequence[Reservation], now: datetime) -
 
 
 def order_follow(*, order_id: int, guest_id: int, buyer_id: int, now: datetime) -> None:
-    """Give a guest's held order to an account; its end stays the same. Ended reservations of the order follow too.
+    """Give a guest's held order to an account. Its holds end as before; its ended reservations follow too.
 
     Raises NotFound, PaymentInProgress, AlreadyValidated, ReservationEnded, and AlreadyReserved when the account
     holds tickets of one of its types.
@@ -284,7 +284,7 @@ Change = tuple[Reservation, Mapping[str, int]]
 def _inventories_change(changes: Sequence[Change], *, now: datetime) -> None:
     """Move counters of locked reservations' inventories, as `sql/inventory_change.sql` names them, by id.
 
-    Announce that with what else changed of the reservations: each announcement asks Redis.
+    Announce this together with the other changes of the reservations, because each announcement asks Redis.
     """
     figures = []
     sold_in: set[int] = set()
@@ -347,7 +347,7 @@ def orders_give(*, event_id: int, baskets: Sequence[Basket], hold: timedelta, no
 
 
 def line_first_set(*, event_id: int, types: Collection[int], now: datetime) -> None:
-    """Let tickets of these types of an event go to those in line first, and those of its others to anyone.
+    """Let tickets of these types of an event go to people in line first, and tickets of its other types to anyone.
 
     A claim that was waiting for the inventory obeys it.
     """
@@ -361,7 +361,7 @@ def line_first_set(*, event_id: int, types: Collection[int], now: datetime) -> N
 
 
 def sale_open(*, event_id: int, now: datetime) -> None:
-    """Let the sale of all types of an event that buyers see and that would open later open now."""
+    """Open now the sale of those types of an event that buyers see and that would open later."""
     db.transaction_required()
     inventories_lock(event_id=event_id)
     shown = Inventory.objects.filter(ticket_type__event_id=event_id, ticket_type__hidden=False)

@@ -63,7 +63,7 @@ def home(request: HttpRequest) -> HttpResponse:
     """List the upcoming events by date, filtered by a search and a month."""
     search, month = request.GET.get("q", "").strip()[:100].replace("\0", ""), _month(request.GET.get("month"))
     asked = {"search": search, "month": month and month[0]}
-    # The template keeps what it writes of the programme for a second, and asks for it only when it writes.
+    # The template keeps its HTML of the programme for a second, and asks for the programme only to write it anew.
     return render(request, "tickets/home.html", {**asked, "programme": lambda: _programme(search, month)})
 
 
@@ -223,7 +223,7 @@ def _event_page(
     preview: bool = False,
 ) -> HttpResponse:
     now = clock.now()
-    # Before what is shown is read: an edit in between makes the version an old one, which is refused.
+    # Read before what is shown: if an edit comes in between, the version is an old one, which is refused.
     draft = event_services.draft(event_id=event_id, now=now) if preview else None
     if code.voucher is not None:
         shown = availability.event_with_voucher(event_id=event_id, voucher=code.voucher, now=now)
@@ -233,7 +233,7 @@ def _event_page(
     own = _own_reservations(request, event_id, now=now)
     context = event_page.shown(shown, own=own, choice=choice, code=code, refused=refused)
     context |= {"key": secrets.token_urlsafe(12), "is_preview": preview, "draft": draft, "now": now}
-    # What is the same for all buyers who are logged in is written once a second, as it is for visitors.
+    # A page without anything personal is written once a second for all logged-in buyers, as it is for visitors.
     is_personal = own or choice.amounts or code.text or refused or preview
     context["is_kept"] = not is_personal and request.user.is_authenticated and not request.user.is_staff
     status = problems.status_of(refused) if refused else HTTPStatus.OK

@@ -1,8 +1,7 @@
 """The content of this app's live streams, and the calls that announce a change.
 
-`project_...` runs in a flush (Celery), which passes `now`. The flush holds a lock, so nothing here asks
-Redis.
-`announce...` runs after a commit in whichever process made the change, and never raises.
+`project_...` runs in a flush (Celery), which passes `now`. The flush holds a lock, so these functions do not ask
+Redis. `announce...` runs after a commit, in the process that made the change, and never raises.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -54,7 +53,7 @@ def announce(
 
 
 def announce_event(*, event_id: int, now: datetime) -> None:
-    """Say that staff changed an event, and let clients read its new state at once."""
+    """Announce that staff changed an event, and let clients read its new state at once."""
     availability.refresh([event_id], now=now)
     announce(events=[event_id], lines=[event_id], now=now)
 
@@ -66,7 +65,7 @@ def announce_given(*, event_id: int, buyers: Iterable[int], now: datetime) -> No
 
 
 def announce_deleted(*, event_id: int, now: datetime) -> None:
-    """Say that an event was deleted: its stream ends with 4404, and the list of the next events leaves it out."""
+    """Announce that an event was deleted: its stream ends with 4404, and the list of next events leaves it out."""
     availability.drop(event_id)
     announce(events=[event_id], now=now)
 

@@ -160,9 +160,8 @@ def seconds_left(until: datetime, *, now: datetime) -> int:
 def reservation(row: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
     """Return a reservation (a row of `selectors.reservation_rows`).
 
-    An ended one has `ended_at` too, and one that was made with a voucher `code` and `unit_discount`.
-
-    `expires_in` is in whole seconds, and 0 when nothing counts down any more.
+    `expires_in` is in whole seconds, and 0 when nothing counts down any more. An ended reservation also has
+    `ended_at`. One that was made with a voucher has `code` and `unit_discount`.
     """
     is_live = row["state"] in LIVE_STATES
     shown = {

@@ -54,7 +54,7 @@ def reservation_resize(*, reservation: Reservation, quantity: int, now: datetime
 def _check_limit(reservation: Reservation, quantity: int) -> None:
     """Raise OverLimit when the buyer would have too many, together with the tickets already paid for.
 
-    No other claim of the buyer can come between: it has one live reservation of a type, and this one is locked.
+    No other claim of the buyer can come between: a buyer has one live reservation of a type, and it is locked.
     """
     paid = Reservation.objects.filter(
         buyer_id=reservation.buyer_id,
@@ -69,7 +69,7 @@ def _check_limit(reservation: Reservation, quantity: int) -> None:
 def _voucher_step(reservation: Reservation, step: int) -> bool:
     """Lock the voucher of a locked hold and return whether it opens its types early.
 
-    Raises CodeEnded, CodeChanged and CodeUsedUp unless it is good for `step` tickets more at the hold's price.
+    Raises CodeEnded, CodeChanged and CodeUsedUp unless it can be used for `step` more tickets at the hold's price.
     """
     operations.vouchers_lock([reservation])
     facts = voucher_selectors.facts_of(voucher_id=int(reservation.voucher_id or 0))

@@ -26,7 +26,7 @@ EXPIRING_SECONDS = (300, 120, 60, 30)  # at which a buyer is warned that a hold 
 
 
 class ReservationState(StrEnum):
-    """Where a reservation is. HELD and PAYING are live; EXPIRED and RELEASED are ended."""
+    """The state of a reservation. HELD and PAYING are live; EXPIRED and RELEASED are ended."""
 
     HELD = "held"
     PAYING = "paying"

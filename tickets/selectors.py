@@ -48,9 +48,9 @@ def events_listed(*, after: datetime | None = None) -> QuerySet[Event, Any]:
 def events_static(
     ids: Collection[int], *, drafts: bool = False, hidden: Collection[int] = ()
 ) -> dict[int, dict[str, Any]]:
-    """Read the fields that staff edit: {id: {id, name, date, ..., ticket_types: [{id, name, price_minor,
-    ...}]}}. Hidden ticket types are left out, except those in `hidden`; drafts are left out unless `drafts` is
-    true.
+    """Read the fields of events that staff edit, by id, each with its `ticket_types`.
+
+    Hidden ticket types are left out, except those in `hidden`; drafts are left out unless `drafts` is true.
     """
     possible = [each for each in ids if each <= LARGEST_ID]  # an address may name any number
     asked = {"events": possible, "drafts": drafts, "hidden": list(hidden)}
@@ -310,7 +310,7 @@ def reservations_joined(text: str, **params: Any) -> list[Reservation]:
 def order_states(*, buyer_id: int, order_id: int, now: datetime) -> list[tuple[ReservationState, datetime]]:
     """Return the states at `now` of the reservations of a buyer's order, and when each ended or will end.
 
-    None when there is no such order.
+    They are none when there is no such order.
     """
     members = Reservation.objects.filter(
         Q(pk=order_id, lead=None) | Q(lead_id=order_id), buyer_id=buyer_id
@@ -324,8 +324,8 @@ def order_states(*, buyer_id: int, order_id: int, now: datetime) -> list[tuple[R
 def reservations_of_order(order_id: int) -> QuerySet[Reservation]:
     """Select the reservations of an order.
 
-    What belongs to them is asked for by `reservation__in`, which finds each by an index: an OR over the columns of
-    two tables reads all rows.
+    Read what belongs to them by `reservation__in`, which finds each by an index. An OR over the columns of two
+    tables would read all rows.
     """
     return Reservation.objects.filter(Q(pk=order_id) | Q(lead_id=order_id))
 

@@ -40,7 +40,7 @@ from tickets.voucher_rules import VoucherFacts
 CLAIM_ATTEMPTS = 3  # the first, one after due holds are released, and one more when another buyer was quicker
 SWEEP_BATCH = 1000
 SWEEP_TYPES = 200
-BOUNDARY_OVERLAP = timedelta(seconds=15)  # more than two sweepers can be apart; announcing twice is harmless
+BOUNDARY_OVERLAP = timedelta(seconds=15)  # longer than a gap between sweepers; to announce twice is harmless
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +176,7 @@ def reservation_release(*, buyer_id: int, reservation_id: int) -> None:
 
 
 def reservation_resize(*, buyer_id: int, reservation_id: int, quantity: int) -> dict[str, Any]:
-    """Make the buyer's hold one of `quantity` tickets, all or none of them, and return it. Its end stays.
+    """Change the buyer's hold to `quantity` tickets, all or none of them, and return it. Its end stays the same.
 
     Raises NotFound, PaymentInProgress, AlreadyValidated, ReservationEnded, what `rules.refusal` returns when more
     are not granted, and Busy when other buyers were quicker three times.

@@ -1,7 +1,7 @@
-"""Edits of a voucher that were made from an outdated form, as `event_edits` has them of an event.
+"""Edits of a voucher from an outdated form. `event_edits` does the same for an event.
 
-A form carries what it was made from. When somebody else has changed the voucher since, nothing is saved, and the
-form is shown again with the present values, except for those that its author changed.
+A form contains the state from which it was made. When somebody else has changed the voucher since, nothing is
+saved, and the form is shown again with the present values, except for those that its author changed.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ from tickets.voucher_forms import PRICE_RULES, CodeForm, initial_of
 SALT = "tickets.voucher_edits"
 TYPES = "ticket_types"  # the one field of several values
 SWITCH = "opens_early"
-ENDED = "ended"  # no field, but told of
+ENDED = "ended"  # not a field, but a change of it is told
 MOMENTS = ("valid_from", "valid_until")
 FIELDS = ("price_rule", "price_value", SWITCH, TYPES, "most_uses", *MOMENTS, "note")
 

@@ -27,7 +27,7 @@ PRICE_RULES = [
 
 
 class CodeForm(forms.Form):
-    """What a code gives, from when to when, and how often. It carries what it was made from."""
+    """What a code gives, from when to when, and how often. It contains the state from which it was made."""
 
     meanwhile: Sequence[str] = ()  # what others changed since the form was made
 

@@ -16,8 +16,7 @@ from tickets import event_operations, voucher_rules
 from tickets.models import Event, TicketType, Voucher
 from tickets.voucher_rules import CodeExists, CodeLimitTooLow, CodeOutdated, CodeTooLong, PriceRule
 
-# Without those that people confuse.
-LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # without those that people confuse
 RANDOM_LENGTH = 8
 
 
@@ -45,8 +44,8 @@ def vouchers_make(
 ) -> list[str]:
     """Make a voucher with this text, or several whose texts begin with it and end at random; return their texts.
 
-    Without a text, one is made at random too. `key` names the form: sent again unchanged, it makes no more random
-    ones. Raises NotFound, CodeExists, CodeTooLong, and Busy when a random text exists.
+    Without a text, one is made at random too. `key` names the form: if it is sent again unchanged, it makes no more
+    random ones. Raises NotFound, CodeExists, CodeTooLong, and Busy when a random text exists.
     """
     is_random = number > 1 or not text
     texts = _random_texts(text, number, terms, key) if is_random else {text}

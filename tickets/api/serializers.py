@@ -1,4 +1,4 @@
-"""What the API takes, and what it gives as the schema describes it."""
+"""The input that the API takes, and the schema of its answers."""
 
 from typing import Any
 

@@ -186,7 +186,7 @@ class ReservationDetail(APIView):
         responses=serializers.Reservation,
     )
     def patch(self, request: Request, reservation_id: int) -> Response:
-        """Hold more or fewer tickets, all or none of them. When the hold ends stays as it is."""
+        """Hold more or fewer tickets, all or none of them. The end of the hold stays the same."""
         body = serializers.ResizeInput(data=request.data)
         body.is_valid(raise_exception=True)
         return Response(
@@ -211,7 +211,7 @@ class ReservationExtend(APIView):
         responses=serializers.Reservation,
     )
     def post(self, request: Request, reservation_id: int) -> Response:
-        """Extend the order of a hold to five minutes from now, and at most to thirty after its first was made."""
+        """Extend all holds of an order to five minutes from now, at most to thirty after the first was made."""
         return Response(
             services.reservation_extend(buyer_id=actor_id(request), reservation_id=reservation_id)
         )

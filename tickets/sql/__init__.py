@@ -16,12 +16,13 @@ def text(name: str) -> str:
     return (_FOLDER / f"{name}.sql").read_text()
 
 
-# Each claim is one statement with the check of its buyer, whose result it takes, so that the check is made first.
+# Each claim is one statement with the check of its buyer. The claim takes the result of the check, which is so made
+# first.
 _BUYER_CHECK = (
     "buyer_check(%(buyer)s, %(ticket_type)s, %(order)s,"
     " %(most_held)s, %(expired)s, make_interval(secs => %(cooling)s))"
 )
-# Buyers cannot claim a hidden type: then no row comes of it, and the claim is not tried.
+# Buyers cannot claim a hidden type: for one this gives no row, and the claim is not tried.
 _CHECKED = (
     f"(SELECT {_BUYER_CHECK} AS may WHERE NOT EXISTS"  # noqa: S608
     " (SELECT FROM tickets_tickettype t WHERE t.hidden AND t.id {types})) b"
@@ -66,7 +67,7 @@ VOUCHER_FACTS_BY_ID = f"{text('voucher_facts')} WHERE v.id = %(voucher)s"
 EVENT_STATUS_LOCKED = "SELECT status FROM tickets_event WHERE id = %s FOR SHARE"
 VOUCHERS_LOCK = "SELECT FROM tickets_voucher WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
 
-# Of an order's reservations, with what they are of.
+# The reservations of orders, each with its ticket type and its event.
 _RESERVATIONS = (
     f"SELECT {columns(Reservation, of='r')}, {columns(TicketType, of='t')}, {columns(Event, of='e')}"  # noqa: S608
     " FROM tickets_reservation r"
@@ -114,7 +115,7 @@ TYPES_LEFT = (
     " WHERE t.event_id = ANY(%(events)s) AND NOT t.hidden"
 )
 
-# Reservations as rows that `representation.reservation` shows, with what pages say of them.
+# Reservations as rows that `representation.reservation` shows, with more columns for pages.
 _ROWS = (
     "SELECT r.id, r.lead_id, r.buyer_id, r.ticket_type_id, r.quantity, r.unit_price_minor, r.discount_minor,"
     " v.text AS voucher__text, r.currency, r.state, r.created, r.expires_at, r.ended_at, r.idempotency_key,"

@@ -1,4 +1,4 @@
--- Refuse to sell tickets of an event that is a draft or cancelled. A trigger calls it for what is not paused.
+-- Refuse to sell tickets of an event that is a draft or cancelled. A trigger calls it for an inventory that is not paused.
 --
 -- Every claim locks the inventory and obeys `paused`, so a claim that was waiting obeys the event's status too.
 CREATE OR REPLACE FUNCTION tickets_inventory_off_sale() RETURNS trigger LANGUAGE plpgsql AS $$

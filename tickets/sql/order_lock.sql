@@ -1,6 +1,6 @@
 -- Lock an order and return its reservations by id, each with its ticket type and its event. The lead is locked first and
--- alone, so that whoever adds to the order has finished when the rest is read. A function keeps the plan of the join,
--- which takes longer to make than to carry out. It returns whole rows: a new column needs no other function.
+-- alone, so that a transaction that adds to the order has ended when the rest is read. A function keeps the plan of the
+-- join, which takes longer to make than to carry out. It returns whole rows: a new column needs no other function.
 CREATE OR REPLACE FUNCTION order_lock(p_order bigint)
 RETURNS TABLE (reservation tickets_reservation, ticket_type tickets_tickettype, event tickets_event)
 LANGUAGE plpgsql SET enable_seqscan = off AS $$

@@ -1,8 +1,8 @@
 -- Count the seats that use a voucher: those of its live and validated reservations. Triggers call it for each change of
 -- a reservation that has one, whatever statement makes it; a reservation without one does not pay for it.
 --
--- The CHECK of the table refuses more uses than its limit. Who changes several such reservations in one transaction
--- locks their vouchers by id first.
+-- The CHECK of the table refuses more uses than its limit. A transaction that changes several such reservations locks
+-- their vouchers by id first.
 CREATE OR REPLACE FUNCTION reservation_voucher_count() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP <> 'INSERT' AND OLD.state IN ('held', 'paying', 'validated') THEN

@@ -1,4 +1,4 @@
--- Hold tickets of several types without a voucher, as the former release calls it while this one is put in place.
+-- Hold tickets of several types without a voucher. The earlier release calls it while this one is rolled out.
 CREATE OR REPLACE FUNCTION reservations_claim(
     p_buyer bigint, p_ticket_types bigint[], p_quantities integer[], p_order bigint, p_key text, p_hold interval
 ) RETURNS TABLE (

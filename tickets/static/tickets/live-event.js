@@ -52,7 +52,7 @@ class LiveEvent extends HTMLElement {
     this.event = event;
     this.showEvent(event);
     for (const row of this.rows()) {
-      if (row.dataset.hidden !== undefined) continue; // only the server's page shows it, to whoever has its code
+      if (row.dataset.hidden !== undefined) continue; // only the server's page shows it, to people with its code
       if (!event.tickets.some(({ id }) => String(id) === row.dataset.type)) row.remove();
     }
     for (const ticket of event.tickets) this.showType(ticket);
@@ -88,7 +88,7 @@ class LiveEvent extends HTMLElement {
     if (this.querySelector('[data-field="picture"]').dataset.address !== (picture ?? "")) this.renew("picture");
   }
 
-  /** Return a ticket type as whoever uses a code sees it: open before its sale opens, for the code's price. */
+  /** Return a ticket type as a visitor with a code sees it: open before its sale opens, for the code's price. */
   asWithCode(ticket) {
     const row = this.row(ticket.id);
     const { fullPrice, price, early } = row?.dataset ?? {};

@@ -50,7 +50,7 @@ class LiveEvents extends HTMLElement {
     if (fetchWithin !== null) this.refresh(fetchWithin);
   }
 
-  /** Return whether a frame has an event that belongs into this list and is not there. */
+  /** Return whether a frame has an event that belongs in this list and is not there. */
   hasNew(events) {
     if (this.hasAttribute("filtered")) return false;
     const rows = this.rows();

@@ -12,7 +12,7 @@ const REMOVED = 4404;
 const FIRST_POLL = 2_000; // milliseconds without a socket
 const POLL = 15_000;
 const PATIENCE = 10_000; // for an answer
-const OLD = 60_000; // after so long without news the widget says how old it is
+const OLD = 60_000; // without news for this long, the widget says how old it is
 const EVENT = /\?event=\d+$/;
 const FEW = 10; // as in availability-labels.js
 
@@ -105,7 +105,7 @@ class Widget {
 
   build() {
     const root = this.host.attachShadow({ mode: "open" });
-    const sheet = new CSSStyleSheet(); // a policy of the page against styles within it does not concern one
+    const sheet = new CSSStyleSheet(); // the page's Content-Security-Policy does not forbid a constructed sheet
     sheet.replaceSync(SHEET);
     root.adoptedStyleSheets = [sheet];
     this.parts = {
