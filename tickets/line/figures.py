@@ -1,7 +1,7 @@
-"""What staff read of a line: who entered and when, what is wished and there, how far it is, when it ends.
+"""The figures of a line for staff: entries by minute, wishes and tickets left, progress, and when the line ends.
 
-Counting reads all entries of a line. A process counts a long line the less often the longer it is, one at a time,
-however many ask. What it keeps is shared by all its threads. What the line's own row says is read each time.
+Counting reads all entries of a line. The longer a line is, the less often a process counts it. One thread at a time
+counts, and all threads of the process share the result. The line's own row is read each time.
 """
 
 import threading
@@ -22,7 +22,7 @@ MINUTES = 60
 
 @dataclass(frozen=True, kw_only=True)
 class _Kept:
-    """What was counted of a line, and when, by `monotonic()`."""
+    """The counts of a line, and when they were made, by `monotonic()`."""
 
     counts: "Counts"
     at: float
@@ -34,7 +34,7 @@ _counting = threading.Lock()
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """A ticket type: how many those who wait wish first, and how many there are."""
+    """A ticket type: how many tickets of it people who wait wish first, and how many are left."""
 
     ticket_type: int
     name: str
@@ -44,7 +44,7 @@ class Wish:
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """What is counted of a line's entries."""
+    """The entries of a line, counted by state, by minute and by wish."""
 
     states: dict[str, int]
     by_minute: list[tuple[datetime, int]]

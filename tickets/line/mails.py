@@ -1,6 +1,6 @@
 """The e-mails of a line: one for each hold that it gave.
 
-Runs in the mail worker. To open a mail does not count as a look at the tickets.
+Runs in the mail worker. Opening a mail does not count as a look at the tickets.
 """
 
 from datetime import datetime, timedelta

@@ -117,9 +117,9 @@ class StaffAction(models.Model):
 class Entry(models.Model):
     """A person's place in a line. The row stays: the draw's proof is made of it.
 
-    The draw writes all entries of a line again. No index has a place or asks for one, and pages of the table are
-    less than half full before the draw (its `fillfactor`, set by a migration). So each new version stands beside
-    the former one, and no index is written (PostgreSQL calls that HOT). `DrawnPart` has the order of the places.
+    The draw writes all entries of a line again. No index contains the place, and pages of the table are less than
+    half full before the draw (its `fillfactor`, set by a migration). So each new version of a row goes beside the
+    earlier one, and no index is written (PostgreSQL calls that HOT). `DrawnPart` has the order of the places.
     """
 
     line = models.ForeignKey(Line, on_delete=models.CASCADE, related_name="+", db_index=False)
@@ -143,9 +143,9 @@ class Entry(models.Model):
     class Meta:
         verbose_name_plural = "entries"
         constraints = [
-            # The draw makes one place of each number. The place of who comes later is the number.
+            # The draw gives each number a place. After it, the place of a new entry is its number.
             models.UniqueConstraint(fields=["line", "number"], name="entry_one_per_number"),
-            # Null where an entry does not wait, and nulls differ. It is the index of the buyer too.
+            # Null where an entry does not wait, and nulls differ. It is also the index by buyer.
             models.UniqueConstraint(
                 F("buyer"),
                 Case(When(state=EntryState.WAITING, then=F("line"))),
@@ -176,8 +176,8 @@ class Entry(models.Model):
 class DrawnPart(models.Model):
     """Some entries of a drawn line, in the order of their places.
 
-    The giver writes all parts of a line before it serves it first. A row never changes. Entries that were made
-    after the list was closed are in none: their places are their numbers.
+    The giver writes all parts of a line before it serves the line for the first time. A row never changes. Entries
+    that were made after the list was closed are in none of them: their places are their numbers.
     """
 
     line = models.ForeignKey(Line, on_delete=models.CASCADE, related_name="+", db_index=False)

@@ -21,7 +21,7 @@ from tickets.operations import Basket, Given, Left
 
 
 def line_lock(*, event_id: int) -> Line | None:
-    """Lock a line, and return it; None when the event has none. Its lock is what makes one giver at a time."""
+    """Lock a line, and return it; None when the event has none. The lock lets one giver work at a time."""
     db.transaction_required()
     return Line.objects.select_for_update(no_key=True).filter(pk=event_id).first()
 
@@ -33,10 +33,10 @@ def line_begin(*, line: Line, types: Collection[int], now: datetime) -> None:
 
 
 def line_serve(*, line: Line, most: int, hold: timedelta, now: datetime) -> int:
-    """Give to the next of a locked line, `most` of them at most, in order of place; return how many were tried.
+    """Give tickets to the next people in a locked line, at most `most` of them, and return how many were tried.
 
-    An entry whose wish is not available keeps its place, before all behind it. When nobody waits any more, the sale
-    is open to direct claims. Staff may hold a line, or limit its turns.
+    It goes in order of place. An entry whose wish is not available keeps its place, before all behind it. When
+    nobody waits any more, the sale is open to direct claims. Staff may hold a line, or limit its turns.
     """
     left = tickets.inventories_lock(event_id=line.pk)
     if line.is_held:
@@ -57,20 +57,20 @@ def line_serve(*, line: Line, most: int, hold: timedelta, now: datetime) -> int:
     if entries:
         _line_moved(line, entries, now=now)
     elif not selectors.is_anyone_behind(event_id=line.pk, served=line.served):
-        # The places of those who left are empty. The next person may have left just now: the next tick takes
-        # those behind.
+        # All places behind belong to people who have left. (Where somebody waits behind and was not found, the
+        # person before has just left, and the next tick goes on.)
         line_changed(line=line, served=line.entered)  # the last place: each number has one
         line_rest(line=line, now=now)
     return len(entries)
 
 
 def _possible(choices: Sequence[rules.Items], left: Mapping[int, Left]) -> list[rules.Items]:
-    """Return the choices of which something is left: what was hidden or deleted meanwhile is given to nobody."""
+    """Return the choices whose types all have tickets left. A type that was hidden or deleted has none."""
     return [choice for choice in choices if all(each in left and left[each].tickets for each, _ in choice)]
 
 
 def _line_moved(line: Line, entries: Sequence[Entry], *, now: datetime) -> None:
-    """Count the places that were served, and measure the pace. A line that gave all that came back still stands."""
+    """Count the places that were served, and measure the pace. A line that gave all that came back stands again."""
     served = max(line.served, entries[-1].place or 0)
     turns_again = sum((each.place or 0) <= line.served for each in entries)
     moved = pace.moved(
@@ -96,7 +96,7 @@ def line_pace(line: Line) -> Pace:
 
 
 def pace_fields(moving: Pace) -> dict[str, Any]:
-    """Return the fields of a line that moves so."""
+    """Return the fields of a line for a pace."""
     return {
         "most_per_minute": moving.limit,
         "moved_at": moving.since,
@@ -145,7 +145,7 @@ def _turns_note(entries: Sequence[Entry], given: Sequence[Given], *, now: dateti
 
 
 def line_rest(*, line: Line, now: datetime) -> None:
-    """Open the types that nobody in a locked line wishes to direct claims; open the sale when nobody waits."""
+    """Open to direct claims the types that nobody in a locked line wishes, and the whole sale when nobody waits."""
     wished = selectors.types_wished(event_id=line.pk, served=line.served)
     tickets.line_first_set(event_id=line.pk, types=wished, now=now)
     if wished:
@@ -156,7 +156,7 @@ def line_rest(*, line: Line, now: datetime) -> None:
 
 
 def _wished_fence(line: Line, left: Mapping[int, Left], *, now: datetime) -> None:
-    """Let a locked line that gives nothing now come first for what is wished too. No type is opened meanwhile."""
+    """Let a locked line that gives nothing now come first also for types that are newly wished. Open no type."""
     first = {each for each, of_type in left.items() if of_type.line_first}
     if not first.issuperset(selectors.types_of(event_id=line.pk)):
         wished = selectors.types_wished(event_id=line.pk, served=line.served)
@@ -174,7 +174,7 @@ def line_changed(*, line: Line, **changes: Any) -> None:
 
 
 def orders_looked_at(*, buyer_id: int, orders: Collection[int], now: datetime) -> None:
-    """Write down that a buyer sees these orders of theirs: those that a line gave do not go on to the next."""
+    """Record that a buyer sees these orders, so that holds that a line gave do not pass to the next person."""
     if orders:
         given = Entry.objects.filter(buyer_id=buyer_id, order_id__in=orders, state=EntryState.GIVEN)
         given.filter(looked_at=None).update(looked_at=now)

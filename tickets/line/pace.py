@@ -13,7 +13,7 @@ from tickets.line.rules import LineActionRefused
 FASTEST = 6_000  # places a minute; what is faster needs no limit
 MEMORY = timedelta(seconds=30)  # what was served longer ago counts little
 LEAST = timedelta(seconds=10)  # of serving, before a measured pace is shown
-LONGEST_RUN = timedelta(seconds=5)  # what a limited line may catch up at once, or be ahead
+LONGEST_RUN = timedelta(seconds=5)  # by which a limited line may be behind its pace, or ahead of it
 
 _MINUTE = timedelta(minutes=1)
 
@@ -22,9 +22,9 @@ _MINUTE = timedelta(minutes=1)
 class Pace:
     """How a line moves.
 
-    `limit` is what staff allow in places a minute, None for as many as possible. `since` is up to when the time of
-    the line is used; None before it begins, while it is held, and when nobody waits. `places` were served in
-    `seconds`, both weighted by MEMORY.
+    `limit` is what staff allow in places a minute, None for as many as possible. Turns have used the time of the
+    line up to `since`; it is None before the line begins, while it is held, and when nobody waits. `places` were
+    served in `seconds`, both weighted by MEMORY.
     """
 
     limit: int | None = None

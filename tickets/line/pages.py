@@ -77,7 +77,7 @@ def _enter(request: HttpRequest, event_id: int) -> None:
 
 
 def _ask_for_address(request: HttpRequest, event_id: int, wished: list[Items]) -> None:
-    """Have a code mailed to the address in the form, and keep the wish in the session until the code comes."""
+    """Mail a code to the address in the form, and keep the wish in the session until the code is entered."""
     services.entry_check(event_id=event_id, choices=wished, now=clock.now())
     form = AddressForm(request.POST)
     if not form.is_valid():

@@ -7,7 +7,7 @@ from tickets.line.models import Entry, Line
 
 
 def rows_prune(*, before: datetime) -> dict[str, int]:
-    """Delete the lines of events that began before then, with all who stood in them, and count them.
+    """Delete the lines of events that began before then, with their entries, and count both.
 
     A line's proof can be checked until then.
     """

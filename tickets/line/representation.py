@@ -36,7 +36,7 @@ def line(shown: Line | None, *, sale: Sale, public_name: str | None) -> dict[str
 
 
 def entry(shown: Entry, *, line: Line, reservations: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return an entry to its owner, with the reservations it was given."""
+    """Return an entry for its owner, with the reservations that it was given."""
     is_waiting = shown.state == EntryState.WAITING
     ahead = rules.people_ahead(shown.place, line.served) if is_waiting else None
     items, *second = [
@@ -66,5 +66,5 @@ def _passed_because(shown: Entry) -> PassedBecause | None:
 
 
 def staff_action(shown: StaffAction) -> dict[str, Any]:
-    """Return the actions of staff on a line, for staff."""
+    """Return an action of staff on a line, for staff."""
     return {"at": shown.at, "actor": shown.actor.username, "action": shown.action, "text": shown.text}

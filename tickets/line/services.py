@@ -70,7 +70,7 @@ def entry_check(*, event_id: int, choices: Sequence[rules.Items], now: datetime)
 def _checked(
     *, event_id: int, buyer_id: int | None, choices: Sequence[rules.Items], now: datetime
 ) -> rules.EntryFacts:
-    """Read whether a person may enter, and raise the reason if not; None is a visitor who will be a guest."""
+    """Read whether a person may enter, and raise the reason if not. A visitor, who will be a guest, has no id."""
     facts = selectors.entry_facts(event_id=event_id, buyer_id=buyer_id, now=now)
     if facts is None:
         raise NotFound()
@@ -117,7 +117,7 @@ def entries_follow(*, guest_id: int, buyer_id: int) -> None:
         here.filter(Exists(twice)).update(state=EntryState.LEFT)
         with suppress(IntegrityError), db.savepoint():
             here.update(buyer_id=buyer_id)
-        # Last: those above wait for a giver, and change nothing of what it gives meanwhile.
+        # Last, because the statements above wait for a giver, and do not change what it gives meanwhile.
         Entry.objects.filter(buyer_id=guest_id, state=EntryState.GIVEN).update(buyer_id=buyer_id)
 
 
@@ -131,7 +131,7 @@ def proof(*, event_id: int) -> dict[str, Any]:
 
 # Giving --------------------------------------------------------------------------------------------------
 def lobby_open(*, event_id: int, now: datetime) -> None:
-    """Open the lobby of an event: choose the seed, and let everybody see its hash. Again does nothing."""
+    """Open the lobby of an event: choose the seed, and let everybody see its hash. A repetition does nothing."""
     seed = secrets.token_hex(32)
     commitment = sha256(seed.encode()).hexdigest()
     with db.transaction():
@@ -163,7 +163,7 @@ def draw(*, event_id: int) -> int | None:
 
 
 def serve(*, event_id: int, hold: timedelta, now: datetime) -> int:
-    """Give to the next of an event's line, a batch at most, in one transaction; return how many were tried."""
+    """Give tickets to a batch of people in an event's line, in one transaction; return how many were tried."""
     with db.transaction():
         line = operations.line_lock(event_id=event_id)
         if line is None or line.phase == Phase.LOBBY:
@@ -194,7 +194,7 @@ def time_passed(*, hold: timedelta, now: datetime) -> int:
 
 
 def _line_advance(line: Line, *, sale: rules.Sale | None, hold: timedelta, now: datetime) -> int:
-    """Draw a line if it is due, then give to its next; return how many were tried."""
+    """Draw a line if that is due, then give tickets to its next people; return how many were tried."""
     opens_at = sale.opens_at if sale else None
     awaits_value = bool(line.digest and line.public_name and line.public_value is None)
     if line.phase == Phase.LOBBY and opens_at is not None and opens_at <= now and not awaits_value:

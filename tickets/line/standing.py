@@ -1,8 +1,9 @@
-"""Which long lines stand, so that the giver does not read all their entries again twice a second.
+"""Remember which long lines stand still, so that the giver does not read all their entries twice a second.
 
 Runs in the giver: one thread at a time, by its advisory lock. A line that stands is tried again when its row or an
-inventory has changed, and otherwise as often as `seconds_between_reads` says: nothing tells that somebody who waits
-wishes something else now. So is a line that staff hold: it reads the wishes while a type is open to direct claims.
+inventory has changed, and otherwise as often as `seconds_between_reads` says, because nothing tells the giver that
+somebody who waits wishes something else now. A line that staff hold is treated alike: to serve it reads the wishes
+while a type is open to direct claims.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ State = tuple[object, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class _Stood:
-    """In what state a line stood, and when it was tried, by `monotonic()`."""
+    """The state in which a line stood, and when it was tried, by `monotonic()`."""
 
     state: State
     at: float
@@ -42,7 +43,7 @@ def is_due(line: Line, state: State | None) -> bool:
 
 
 def tried(line: Line, state: State | None, *, turns: int) -> None:
-    """Remember how a line was tried: one that stood or was held before and had no turn stands in this state."""
+    """Remember that a line stands in this state, if it stood or was held before it was tried and had no turn."""
     if state is not None and (line.is_standing or line.is_held) and not turns:
         _stood[line.pk] = _Stood(state=state, at=monotonic())
     else:

@@ -1,4 +1,4 @@
-"""What the API of a line takes, and what it gives as the schema describes it."""
+"""The input that the API of a line takes, and the schema of its answers."""
 
 from rest_framework import serializers
 

@@ -29,7 +29,7 @@ class LineEntry(APIView):
         responses={200: serializers.Entry, 201: serializers.Entry},
     )
     def post(self, request: Request, event_id: int) -> Response:
-        """Enter the line of an event. Again: change what I wish, and keep my place."""
+        """Enter the line of an event. If I wait in it already, change what I wish and keep my place."""
         limits.count_reserve(request._request, buyer_id=actor_id(request))
         wanted = ENTRY_INPUT.run_validation(request.data)
         choices = [_pairs(wanted["items"])] + ([_pairs(wanted["second"])] if wanted["second"] else [])
@@ -78,7 +78,7 @@ class LineActions(APIView):
     def post(self, request: Request, event_id: int) -> Response:
         """Hold the line, let it go on, pace it, open the sale now, write to all who wait, or give the draw's value.
 
-        Effective at once on every open page, and recorded.
+        It shows on every open page at once, and is recorded.
         """
         selectors.check_exists(event_id=event_id)
         body = serializers.StaffActionInput(data=request.data)

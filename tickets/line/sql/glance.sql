@@ -1,6 +1,6 @@
 -- Whether the giver may have work: a hold that was given and not looked at in time, or an event that opens by a draw,
--- still sells, and has a line or should have a lobby by now. It runs twice a second and mostly finds nothing, which the
--- reads that follow would find too: it may say yes too often, and never no.
+-- still sells, and has a line or should have a lobby by now. It runs twice a second, mostly finds nothing, and then
+-- saves the reads that follow. It may say yes when there is no work, but never no when there is.
 SELECT EXISTS (
     SELECT FROM line_entry n WHERE n.state = 'given' AND n.looked_at IS NULL AND n.look_by <= %(now)s
 ) OR EXISTS (

@@ -6,8 +6,8 @@
 -- the memory that sorting has here. An order by one column of bytes, the key, sorts the quickest: whoever is not drawn
 -- has none.
 --
--- Who entered after the list was closed stands behind, in order of arrival. docs/line.md says the rule;
--- tickets/line/rules.py says it in Python.
+-- People who enter after the list was closed stand behind, in order of arrival. docs/line.md states the rule;
+-- tickets/line/rules.py has it in Python.
 CREATE OR REPLACE FUNCTION line_draw(p_event bigint) RETURNS TABLE (drawn integer) LANGUAGE plpgsql
 SET work_mem = '32MB' AS $$
 #variable_conflict use_column

@@ -1,4 +1,4 @@
--- Write down what became of the turns of entries that the caller has locked, and owe a mail to each who was given a hold.
+-- Record the outcome of the turns of entries that the caller has locked, and owe a mail to each owner who got a hold.
 WITH noted AS (
     UPDATE line_entry e
        SET state = t.state, order_id = t.order_id, turn_at = COALESCE(e.turn_at, %(now)s),

@@ -1,6 +1,7 @@
-// The rule of the draw, for a browser that computes its own place. `tickets/line/rules.py` and docs/line.md say it.
+// The rule of the draw, for a browser that computes its own place. `tickets/line/rules.py` has it too; docs/line.md
+// states it.
 
-const AT_ONCE = 2_000; // keys that are computed before the page may move again
+const AT_ONCE = 2_000; // keys that are computed before the page can react again
 
 /** Return the place of a number by the published rule, or null where a browser has no SHA-256: on an http address. */
 export async function placeOf(seed, digest, drawn, number, value = null) {

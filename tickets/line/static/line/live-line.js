@@ -10,10 +10,10 @@ import { announce } from "shop/announce.js";
 import { gettext, setText } from "shop/formats.js";
 import { freshPage } from "shop/fresh-page.js";
 
-const CROWD = 3_000; // milliseconds over which the pages of many people ask the server for themselves
+const CROWD = 3_000; // milliseconds over which the requests of many people's pages are spread
 const LONGEST_TIMER = 2 ** 31 - 1; // milliseconds that a browser's timer can wait
 const AWAY = 60_000; // a page that was hidden for longer asks the server again
-const TOLERATED = 15; // seconds, and a share, by which the time may be wrong before it rises
+const TOLERATED = 15; // seconds by which the wait may grow, beyond TOLERATED_SHARE, before the shown time rises
 const TOLERATED_SHARE = 1.2;
 
 class LiveLine extends HTMLElement {
@@ -62,7 +62,7 @@ class LiveLine extends HTMLElement {
       return;
     }
     if (this.place === null && line.seed !== null) await this.computePlace();
-    if (this.state !== "waiting") return; // meanwhile
+    if (this.state !== "waiting") return; // it has changed meanwhile
     this.showPlace();
     if (this.place !== null && this.place <= line.served && !this.isServed) {
       this.isServed = true;
