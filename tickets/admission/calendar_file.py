@@ -1,4 +1,4 @@
-"""The event of some tickets as an iCalendar file (RFC 5545). Plain functions on what a page shows too."""
+"""The event of some tickets as an iCalendar file (RFC 5545). Plain functions on the values that pages show."""
 
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
@@ -19,9 +19,9 @@ LASTS = timedelta(hours=2)  # a calendar wants an end, and an event may say only
 def calendar_file(ticket: Mapping[str, Any], *, order_id: int, now: datetime) -> bytes:
     """Return the file for the event of a ticket, as `services.tickets_of_order` gives it, with its time zone.
 
-    A calendar that has the event already changes it: the file names the event the same each time, with a SEQUENCE
-    that rises. A cancelled event is marked as cancelled. It has no link to the tickets, because others may see the
-    calendar.
+    A calendar that has the event already updates it, because the file gives the event the same UID each time, with
+    a SEQUENCE that rises. A cancelled event is marked as cancelled. The file has no link to the tickets, because
+    others may see the calendar.
     """
     starts = ticket["event_date"].astimezone(ZoneInfo(ticket["event_time_zone"]))
     ends = ticket["event_ends_at"] or starts + LASTS

@@ -1,4 +1,4 @@
-"""The files of an order's tickets: on its page, in a web process, and attached to its mail, in the mail worker."""
+"""The files of an order's tickets. Web processes offer them on its page, the mail worker attaches them to mails."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Document:
 
 
 def order_documents(*, order_id: int, only: int | None = None, now: datetime) -> list[Document]:
-    """Return the files of an order's tickets, or of `only` one, for a mail: none when none opens the door.
+    """Return the files of an order's tickets, or of `only` one, for a mail; none when no ticket opens the door.
 
     Raises NotDrawnError.
     """

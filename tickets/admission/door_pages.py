@@ -150,7 +150,7 @@ def _gate(
 
 
 def _allowed(response: HttpResponse) -> HttpResponse:
-    """Let this page, alone of all, use the camera."""
+    """Let this page use the camera, which no other page may use."""
     response.headers["Permissions-Policy"] = PERMISSIONS_OF_DOOR
     return response
 

@@ -1,7 +1,7 @@
 """Use cases of tickets that change hands. Transactions open here, as in `services`.
 
-A person with the link of an order is its buyer here, and a person with the link of a ticket has that ticket: a
-link shows the codes anyway. Each change of hands is told to those who had the ticket.
+Here a person with the link of an order counts as its buyer, and a person with the link of a ticket as its holder,
+because a link shows the codes anyway. A mail tells each earlier holder that the ticket has changed hands.
 """
 
 from datetime import datetime
@@ -29,7 +29,7 @@ def reach_of_buyer(*, buyer_id: int, reservation_id: int, ticket_id: int) -> Rea
 def ticket_rename(
     *, reach: Reach, ticket_id: int, holder: str, seen: int | None, now: datetime
 ) -> dict[str, Any]:
-    """Say who comes with a ticket; nothing for nobody. Return it as the API does.
+    """Record who comes with a ticket; an empty name for nobody. Return the ticket as the API does.
 
     `seen` is the issue that was seen. Raises NotFound, Invalid, TicketHandedOver, and what `check_standing` does.
     """
@@ -74,7 +74,7 @@ def _locked(reach: Reach, ticket_id: int) -> Ticket:
 
 
 def _tell(ticket: Ticket, *, issue: int, to: str, buyer: str, by_holder: bool, now: datetime) -> None:
-    """Write the mails to the new holder, to the person who handed the ticket over, and to an earlier holder."""
+    """Owe mails to the new holder, to the person who handed the ticket over, and to an earlier holder."""
     kind = HandOverNotice.Kind
     mails = {kind.GIVEN: ticket.handed_to if by_holder else buyer}
     if ticket.handed_to and not by_holder:

@@ -18,7 +18,7 @@ class _UnknownError(LookupError):
 
 @dataclass(frozen=True, kw_only=True)
 class KnownKey:
-    """What never changes of a key."""
+    """The parts of a key that never change."""
 
     event: int
     public: bytes
@@ -32,7 +32,7 @@ def known_key(key_id: int) -> KnownKey | None:
         return None
 
 
-@lru_cache(maxsize=CAPACITY)  # which keeps no exception
+@lru_cache(maxsize=CAPACITY)  # it keeps no exception, so an unknown key is read again
 def _read(key_id: int) -> KnownKey:
     row = selectors.key_row(key_id=key_id)
     if row is None:
@@ -41,5 +41,5 @@ def _read(key_id: int) -> KnownKey:
 
 
 def forget() -> None:
-    """Forget all keys, as where rows are gone whose ids may come again."""
+    """Forget all keys. Tests need it after they deleted rows whose ids come again."""
     _read.cache_clear()

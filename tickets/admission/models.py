@@ -35,7 +35,7 @@ class Ticket(models.Model):
 
     reservation = models.ForeignKey(
         Reservation, on_delete=models.PROTECT, related_name="+", db_index=False
-    )  # the unique constraint below begins with it
+    )  # the index of the unique constraint below begins with it
     # Without a foreign key in the database: checking it would lock the event's row in each validation. It is the
     # event of the reservation's ticket type, which the trigger writes.
     event = models.ForeignKey(
@@ -165,7 +165,7 @@ class OrderLink(models.Model):
 
 
 class HandOverNotice(models.Model):
-    """An e-mail about a ticket that was handed over. Written with it; checkout sends it as it sends receipts."""
+    """An e-mail about a ticket that was handed over, written with the change. Checkout sends it like a receipt."""
 
     class Kind(models.TextChoices):
         RECEIVED = "received", "To whoever has the ticket now"
@@ -198,7 +198,7 @@ class HandOverNotice(models.Model):
 
 
 class HolderNotice(models.Model):
-    """An e-mail to whoever has a ticket that was handed over: the event was moved or cancelled.
+    """An e-mail to the holder of a ticket that was handed over: the event was moved or cancelled.
 
     Written with the mail to the ticket's buyer, and sent by checkout as receipts are.
     """

@@ -1,7 +1,7 @@
 """Steps of a ticket's life inside an open transaction, for this app's services and for checkout.
 
 Tickets themselves are made and revoked by the trigger of `sql/admission_reservation_changed.sql`. Locks: a ticket
-comes after its reservation, and whoever holds a ticket waits for nothing but tickets.
+comes after its reservation, and a transaction that has locked a ticket waits only for other tickets.
 """
 
 from datetime import datetime
@@ -20,14 +20,14 @@ from tickets.admission.rules import NotAdmitted, ScanResult, TicketState
 
 
 def key_make(*, event_id: int, now: datetime) -> Key:
-    """Make a new key for the codes of an event. Codes that other keys signed stay good."""
+    """Make a new key for the codes of an event. Codes that other keys signed stay valid."""
     db.transaction_required()
     salt = keys.salt_draw()
     return Key.objects.create(event_id=event_id, salt=salt, public_key=keys.public_key(salt), created=now)
 
 
 def keys_retire(*, event_id: int, now: datetime) -> int:
-    """Let the codes that an event's present keys signed open nothing any more; count the keys."""
+    """Retire an event's present keys, so that codes signed by them open nothing any more, and count them."""
     db.transaction_required()
     return Key.objects.filter(event_id=event_id, retired_at=None).update(retired_at=now)
 
@@ -44,7 +44,7 @@ def tickets_revoke(*, order_id: int, now: datetime) -> int:
 
 
 def tickets_announce(*, order_id: int) -> None:
-    """Tell all who have the tickets of an order open, after the commit, that these changed."""
+    """Tell the open pages of an order's tickets, after the commit, that the tickets changed."""
     db.transaction_required()
     seen_by = selectors.links_of_order(order_id=order_id)
     db.after_commit(partial(projections.announce_tickets, seen_by=seen_by))
@@ -93,7 +93,7 @@ def ticket_lock(*, order_id: int, ticket_id: int) -> Ticket:
 
 
 def ticket_rename(*, ticket: Ticket, holder: str) -> None:
-    """Say who comes with a locked ticket. Its code stays."""
+    """Record who comes with a locked ticket. Its code stays."""
     db.transaction_required()
     Ticket.objects.filter(pk=ticket.pk).update(holder=holder, changed=sql.CHANGED_NOW)
     tickets_announce(order_id=ticket.reservation.order_id)
@@ -118,7 +118,7 @@ def ticket_hand_over(*, ticket: Ticket, handed_to: str, holder: str) -> int:
 
 
 def order_link_renew(*, order_id: int) -> None:
-    """Let the present link to an order's tickets work no more, and the next one work."""
+    """End the present link to an order's tickets, and let the next one work."""
     db.transaction_required()
     [row] = db.rows(sql.LINK_RENEW, [order_id])
     ended = Link(subject=Subject.ORDER, id=order_id, number=row["number"] - 1)

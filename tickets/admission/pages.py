@@ -57,7 +57,7 @@ def _secret(view: View) -> View:
 
 
 class HolderForm(forms.Form):
-    """The name of who comes with a ticket; with an e-mail address also its new holder."""
+    """The name of the person who comes with a ticket; with an e-mail address, the person who gets the ticket."""
 
     ticket = WholeNumberField(min_value=1, max_value=LARGEST_ID)
     issue = WholeNumberField(min_value=1, max_value=rules.MOST_ISSUES)
@@ -99,7 +99,7 @@ def _change(request: HttpRequest, signed: str) -> None:
 
 
 def _typed(request: HttpRequest, refused: DomainError) -> dict[str, str]:
-    """Return what a form that was refused had in its fields, of which ticket, and which field is wrong."""
+    """Return the fields of a form that was refused, the ticket that it was about, and which field is wrong."""
     given, wrong = request.POST, next(iter(refused.facts.get("errors", ())), "")
     typed = {"ticket": given.get("ticket", ""), "wrong": wrong}
     if "hand_over" not in given:
@@ -193,7 +193,7 @@ def ticket_worker(_request: HttpRequest) -> HttpResponse:
 @login_required
 @_secret
 def order_tickets(request: HttpRequest, reservation_id: int) -> HttpResponse:
-    """Lead a buyer to the tickets of an order, by its link; a form makes a new link and revokes the present one."""
+    """Redirect a buyer to the link to an order's tickets; a form makes a new link and revokes the present one."""
     order_id = tickets.order_id_of(buyer_id=actor_id(request), reservation_id=reservation_id)
     if order_id is None:
         raise NotFound()

@@ -1,6 +1,6 @@
-"""Tickets as a PDF: one page each, black on white, to print or to keep. Plain functions on what a page shows too.
+"""Tickets as a PDF: one page each, black on white, to print or to keep. Plain functions on values that pages show.
 
-A process of its own draws it, which has the library for PDFs in its memory (`pdf_process`).
+A process of its own draws it (`pdf_process`), so that only that process has the library for PDFs in its memory.
 """
 
 from collections.abc import Iterable, Mapping

@@ -22,7 +22,7 @@ FONT = Path(__file__).parent / "fonts" / "DejaVuSans.ttf"
 EVERY_VIEWERS_FONT, ITS_LETTERS = "helvetica", "cp1252"
 CODE_MM = 80.0
 MARGIN_MM = 25.0
-ABOVE_MM, BELOW_MM = 95.0, 70.0  # of the page, which has 297: the code is whole, whatever stands above it
+ABOVE_MM, BELOW_MM = 95.0, 70.0  # of the 297 of a page, so that the code fits below any texts
 SMALLER = 0.9
 SOFT_HYPHEN = "\N{SOFT HYPHEN}"  # where a word may be divided; it is printed nowhere else
 LINE = 0.5  # millimetres of a line's height, for each point of its letters
@@ -98,7 +98,7 @@ def _wrapped(document: FPDF, text: str, size: float, *, font: str) -> list[str]:
 def _divided(document: FPDF, text: str, size: float) -> list[str]:
     """Return the lines of a text as the library divides it.
 
-    It returns the bytes of `ITS_LETTERS` as if they were Latin-1, unless the file carries the font.
+    The library returns the bytes of `ITS_LETTERS` as if they were Latin-1, unless the file carries the font.
     """
     lines = document.multi_cell(w=0, h=size * LINE, text=text, dry_run=True, output="LINES")
     assert isinstance(lines, list)  # noqa: S101  (as `output` asks)
@@ -108,7 +108,8 @@ def _divided(document: FPDF, text: str, size: float) -> list[str]:
 def _draw(document: FPDF, code: str, *, x: float, y: float, width: float) -> None:
     """Draw a QR code as rectangles, one for each run of dark modules, so that it prints sharp at any size.
 
-    There are some four hundred. They are written as `rect` writes each, which takes as long as all the rest.
+    There are some four hundred. They are written at once, in the form that `rect` writes. To call `rect` for each
+    takes as long as all the rest.
     """
     rows = qr.made(code).matrix
     module = width * document.k / (len(rows) + 2 * qr.QUIET)
@@ -134,7 +135,7 @@ def _runs(row: Iterable[int]) -> Iterable[tuple[int, int]]:
 
 
 def serve(channel: "Connection[bytes, bytes]") -> None:
-    """Answer each content, as JSON, by its PDF, until the asking process closes the channel or ends."""
+    """Answer each content, sent as JSON, with its PDF, until the asking process closes the channel or ends."""
     with suppress(EOFError, ConnectionError):
         while True:
             asked = channel.recv_bytes()

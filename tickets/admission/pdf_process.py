@@ -20,11 +20,11 @@ from tickets.admission.printed import DRAWN, Printed
 PROGRAM = "tickets.admission.pdf_drawing"
 IDLE_SECONDS = 20.0  # after which it ends
 PATIENCE = 30.0  # seconds for one PDF, on a busy machine, with the start of the process
-ATTEMPTS = 2  # one that ended while nobody wanted a PDF is replaced
+ATTEMPTS = 2  # the second one replaces a process that has ended meanwhile
 
 
 class NotDrawnError(OSError):
-    """The process ended, or hangs: later it may work."""
+    """The process ended, or hangs. A later attempt may work."""
 
 
 @dataclass

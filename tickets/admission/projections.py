@@ -1,6 +1,6 @@
 """The content of the streams of doors and of tickets' pages, and the calls that announce a change.
 
-`project_...` runs in a flush (Celery), which passes `now`. `announce_...` runs after a commit in whichever process
+`project_...` runs in a flush (Celery), which passes `now`. `announce_...` runs after a commit, in the process that
 made the change, and never raises.
 """
 
@@ -14,22 +14,22 @@ from tickets.admission.links import Link, Subject
 from tickets.admission.rules import ScanResult
 
 UPDATE_SECONDS = 1.0  # counting an event's tickets for each scan would cost more than the scans
-REFRESH_SECONDS = 3.0  # a ticket that was revoked is refused offline after it
+REFRESH_SECONDS = 3.0  # after which doors know of a revoked ticket also where a mark was lost
 
 
 def project_doors(ids: Collection[int], *, now: datetime) -> dict[int, dict[str, Any]]:
-    """Return who came in to events, as their streams show it."""
+    """Return the admissions of events, as their streams show them."""
     return {row["event"]: representation.door(row) for row in selectors.door_states(ids, now=now)}
 
 
 def announce_door(*, event_id: int | None) -> None:
-    """Say that tickets or scans of an event changed, after the commit; None is a scan of no event."""
+    """Announce, after the commit, that tickets or scans of an event changed; None for a scan of no event."""
     if event_id is not None:
         publish.streams_mark(streams=[streams.door(event_id)])
 
 
 def announce_scan(scan: Mapping[str, Any]) -> None:
-    """Say to the door and to the pages of its ticket that a scan of `selectors.scan_of_row` was recorded."""
+    """Announce a recorded scan, as `selectors.scan_of_row` returns it, to the door and the pages of its ticket."""
     if scan["event_id"] is None:
         return
     names = [streams.door(scan["event_id"])]
@@ -46,11 +46,11 @@ def _links_of_scanned(ticket: Mapping[str, Any]) -> list[Link]:
 
 
 def project_tickets(ids: Collection[str], *, now: datetime) -> dict[str, dict[str, Any]]:
-    """Return the state of tickets by what their links say; a link that works no more has none."""
+    """Return the state of tickets by what their links say; a link that no longer works is left out."""
     found = selectors.tickets_live([links.said_read(said) for said in ids])
     return {said: representation.tickets_live(rows) for said, rows in found.items()}
 
 
 def announce_tickets(*, seen_by: Iterable[Link]) -> None:
-    """Say that tickets changed, after the commit, to the open pages of these links."""
+    """Announce to the open pages of these links, after the commit, that tickets changed."""
     publish.streams_mark(streams=[streams.tickets(link.said) for link in seen_by])

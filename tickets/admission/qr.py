@@ -1,13 +1,11 @@
-"""QR codes of tickets, also as SVG, without a style within it, so that every page's policy lets it be seen."""
+"""QR codes of tickets, also as SVG. The SVG has no styles, because pages forbid them (Content-Security-Policy)."""
 
 from functools import lru_cache
 
 import segno
 
 QUIET = 4  # modules of white around it, as the standard asks
-MASK = (
-    2  # a code looks random, so that no mask suits it better, and looking for the best takes most of the time
-)
+MASK = 2  # a code looks random, so all masks suit it alike, and a search for the best would take most of the time
 REMEMBERED = 2_000  # in a process: an open page asks again every few seconds
 
 

@@ -28,7 +28,7 @@ def ticket(row: Mapping[str, Any], *, code: str | None) -> dict[str, Any]:
 
 
 def tickets_live(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Show to open pages which version of their tickets there is: rows of `selectors.tickets_live`."""
+    """Show the present version of tickets (rows of `selectors.tickets_live`) to their open pages."""
     return {
         "event_version": rows[0]["event_version"],
         "code_key": rows[0]["code_key"],
@@ -83,7 +83,7 @@ def admission(row: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
 
 
 def scan_answer(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Show what a scan is answered: its result, the ticket or None, and when that was first admitted or None."""
+    """Show the answer to a scan: its result, the ticket or None, and when that was first admitted or None."""
     first = None
     if row["result"] == ScanResult.ADMITTED:
         first = admission(row)
@@ -94,7 +94,7 @@ def scan_answer(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def scan(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Show a recorded scan. A conflict is one whose holder was let in, and would not have been."""
+    """Show a recorded scan. In a conflict, a gate without a network let its holder in, and the scan is refused."""
     return {
         **scan_answer(row),
         "event": row["event_id"],
@@ -123,7 +123,7 @@ def door_list(
 
 
 def door(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Show who came in to an event: a row of `selectors.door_states`."""
+    """Show the admissions of an event: a row of `selectors.door_states`."""
     counts = _json(row["counts"])
     return {
         "tickets": counts["tickets"],
@@ -136,5 +136,5 @@ def door(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _json(value: Any) -> Any:
-    """Return what a jsonb column holds: Django gives those of its own SQL as text."""
+    """Return the value of a jsonb column. Where the SQL is ours, Django gives it as text."""
     return json.loads(value) if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""Where a ticket is, and what a scan at the door answers: decisions on plain values.
+"""The states of a ticket, the answers to scans, and who may change a ticket: decisions on plain values.
 
 Nothing here reads a clock, a row or a setting.
 """
@@ -21,7 +21,7 @@ SERIAL_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # without what people conf
 
 
 class TicketState(StrEnum):
-    """Where a ticket is. REVOKED is final; an admitted ticket becomes valid again when staff undo it."""
+    """The state of a ticket. REVOKED is final. An admitted ticket is valid again when staff undo its admission."""
 
     VALID = "valid"
     ADMITTED = "admitted"
@@ -89,7 +89,7 @@ def check_standing(*, state: str, issue: int, seen: int | None) -> None:
 
 
 def holder_read(name: str) -> str:
-    """Return the name of who comes with a ticket, as it is stored; nothing for nobody. Raise Invalid."""
+    """Return the name of who comes with a ticket, as it is stored; an empty one for nobody. Raise Invalid."""
     try:
         return texts.one_line(name, most=HOLDER_LENGTH) if name.strip() else ""
     except ValueError as error:

@@ -70,7 +70,7 @@ def ticket_link(*, ticket_id: int, issue: int) -> str:
 
 
 def reach_of_link(signed: str) -> Reach:
-    """Return which tickets a link is for; raise NotFound for what is no link and for one that was revoked."""
+    """Return which tickets a link is for; raise NotFound for a text that is no link, and for a revoked link."""
     try:
         link = links.link_read(signed)
     except NotALink:
@@ -97,7 +97,7 @@ def links_of_order(*, order_id: int) -> list[Link]:
 
 
 def tickets_live(found: Collection[Link]) -> dict[str, list[dict[str, Any]]]:
-    """Read what open pages must know of their tickets, by what their links say; nothing of links that work no more.
+    """Read the state of tickets for open pages, by what their links say. Links that no longer work are left out.
 
     Rows are those of `sql/tickets_live.sql`.
     """
@@ -234,14 +234,14 @@ def gates_of(*, event_id: int) -> list[str]:
 def door_list(*, event_id: int, since: int) -> dict[str, Any]:
     """Read the tickets of an event that changed since a version, and the present version, at one instant."""
     [row] = db.rows(sql.DOOR_LIST, {"event": event_id, "since": since})
-    if since > row["version"]:  # of another database than this one: a restored one has smaller numbers
+    if since > row["version"]:  # a version of another database: a restored one has smaller numbers
         [row] = db.rows(sql.DOOR_LIST, {"event": event_id, "since": 0})
         return {**row, "complete": True}
     return {**row, "complete": since == 0}
 
 
 def door_states(event_ids: Collection[int], *, now: datetime) -> list[dict[str, Any]]:
-    """Read who came in to events, as rows that `representation.door` shows."""
+    """Read the admissions of events, as rows that `representation.door` shows."""
     return db.rows(sql.DOOR_STATE, {"events": list(event_ids), "now": now})
 
 

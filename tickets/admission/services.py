@@ -53,7 +53,7 @@ def tickets_of_order(*, order_id: int, now: datetime, only: int | None = None) -
 
 
 def order_link_renew(*, buyer_id: int, reservation_id: int) -> None:
-    """Let the link to the tickets of one of the buyer's orders work no more; a new one does. Raise NotFound."""
+    """Replace the link to the tickets of one of the buyer's orders; the earlier one ends. Raise NotFound."""
     order_id = tickets.order_id_of(buyer_id=buyer_id, reservation_id=reservation_id)
     if order_id is None:
         raise NotFound()
@@ -66,7 +66,7 @@ def tickets_coded(
 ) -> list[dict[str, Any]]:
     """Show tickets (rows of `selectors.tickets_of`) with the codes of those that are not revoked.
 
-    One that was handed over has its code for its holder only.
+    The code of a ticket that was handed over is for its holder only.
     """
     signing: dict[int, Key] = {}
     shown = []
@@ -88,9 +88,9 @@ def code_of(row: Mapping[str, Any], *, key: Key) -> str:
 
 
 def signing_key(*, event_id: int, now: datetime) -> Key:
-    """Return the key that signs an event's codes; make one when there is none that can.
+    """Return the key that signs an event's codes; make one if no key can sign.
 
-    Two requests that make one at the same time make two, and codes of both are good.
+    Two requests at the same time may make two keys. Codes of both are valid.
     """
     for key in selectors.keys_of(event_id=event_id):
         if key.retired_at is None and keys.public_key(bytes(key.salt)) == bytes(key.public_key):
@@ -100,7 +100,7 @@ def signing_key(*, event_id: int, now: datetime) -> Key:
 
 
 def key_rotate(*, event_id: int, retire: bool, now: datetime) -> Key:
-    """Sign an event's codes by a new key from now on; `retire`: those of the earlier keys open nothing any more.
+    """Sign an event's codes by a new key from now on. With `retire`, codes of the earlier keys end.
 
     Raises NotFound when there is no such event.
     """

@@ -1,4 +1,4 @@
-"""What the API of the door takes, and what it gives as the schema describes it."""
+"""The input that the API of the door takes, and the schema of its answers."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from overlord.kernel.texts import one_line
 from tickets.admission.api.serializers import TICKET_STATES, Key
 from tickets.admission.rules import GATE_LENGTH, MOST_SCANS, ScanResult
 
-SHOWN_LENGTH = 300  # of what a scanner may read: any other code is unknown, and no error
+SHOWN_LENGTH = 300  # most characters that a scanner reads: it may see any code, and that is no error
 
 
 class GateField(serializers.CharField):

@@ -1,4 +1,4 @@
-"""What the API gives, as the schema describes it."""
+"""The input that the API of tickets takes, and the schema of its answers."""
 
 from rest_framework import serializers
 

@@ -1,4 +1,4 @@
--- Keep I9: a validated reservation of n tickets has n tickets, and one that is validated no more has none.
+-- Keep I9: a validated reservation of n tickets has n tickets, and one that is no longer validated has none.
 CREATE OR REPLACE FUNCTION admission_reservation_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.state = 'validated' THEN

@@ -1,5 +1,5 @@
--- What open pages of tickets must know: of each of these orders with the number of its link that works, and of each of
--- these tickets that were handed over. `code_key` changes when codes have another key, and so other codes.
+-- The state of tickets for open pages: those of these orders, with the number of the link that works, and these tickets
+-- that were handed over. `code_key` changes when another key signs, so that the codes change.
 SELECT shown.subject, shown.id AS link_id, shown.number, e.version AS event_version,
        COALESCE((SELECT max(k.id) FROM admission_key k WHERE k.event_id = t.event_id), 0) AS code_key,
        t.id, t.state, t.issue, t.changed AS version

@@ -6,7 +6,7 @@ const EVERY = 250; // milliseconds between two looks
 const SIDE = 400; // pixels of the square that is sent to the server
 const CHOSEN = "door-camera";
 
-/** Look through a camera, and call `onCode(text)` for each code that is seen; `readAtServer(grey, width)` asks. */
+/** Look through a camera, and call `onCode(text)` for each code that is seen. `readAtServer(grey, width)` reads one. */
 export class Camera {
   constructor(video, { onCode, readAtServer }) {
     this.video = video;

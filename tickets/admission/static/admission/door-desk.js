@@ -5,7 +5,7 @@ import { DoorList } from "admission/door-list.js";
 import { open } from "admission/door-store.js";
 import { now } from "realtime/live.js";
 
-const PATIENCE = 3_000; // for an answer to a scan: a queue waits
+const PATIENCE = 3_000; // for an answer to a scan, because people wait behind
 const RETRY = 3_000;
 const BATCH = 100;
 const NOT_ADMITTED = ["not_found", "not_admitted"]; // the server's codes where there is nothing to undo

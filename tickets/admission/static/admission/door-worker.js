@@ -1,5 +1,5 @@
 // The door's service worker: the door's page opens again without a network, as it was last. It keeps the pages of gates
-// and their files, and nothing else: no search, and whatever is sent or asked goes to the server.
+// and their files, and nothing else: no search. All other requests go to the server.
 
 const CACHE = "door-1";
 const PATIENCE = 4_000; // for the page, until the kept one is shown

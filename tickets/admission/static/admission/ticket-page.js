@@ -44,12 +44,12 @@ class TicketPage extends HTMLElement {
     if (this.isOld) this.refresh();
   };
 
-  /** Whether the page may show something else than there is: nothing is heard, or what was heard is not shown yet. */
+  /** Return whether the page may be old: the stream is not live, or what it said last is not shown yet. */
   get isOld() {
     return this.status !== "live" || (this.heard !== undefined && this.heard !== this.dataset.live);
   }
 
-  /** Take a status of the stream. It is closed for good when the link works no more. */
+  /** Take a status of the stream. It is closed for good when the link no longer works. */
   follows(status) {
     this.status = status;
     this.badge.show(status);

@@ -1,8 +1,8 @@
 // The service worker of the tickets' pages: keeps the pages that were opened, so that they work without a network.
 //
-// It sees requests of pages under /t/ only. It keeps those pages and the files that they need, and nothing else: newest
-// first from the server, from what is kept when the server does not answer in time, or answers that it cannot. Where
-// many people stand, a network is often there and carries nothing.
+// It sees requests of pages under /t/ only. It keeps those pages and the files that they need, and nothing else. It
+// asks the server first. When the server does not answer in time, or with an error of its own, it answers with what is
+// kept. Where many people stand, a network is often there but carries nothing.
 
 const KEPT = "tickets-1";
 const PAGE_PATIENCE = 4_000; // milliseconds for the server's page, until the kept one is shown
@@ -41,7 +41,7 @@ async function keepAll(addresses) {
 async function answer(request) {
   const cache = await caches.open(KEPT);
   const { pathname } = new URL(request.url);
-  // A page that asks whether it is still right gets no kept answer: it says that there is no connection.
+  // A page that asks whether it is up to date gets no kept answer, so that it can say that there is no connection.
   const isPoll = request.destination === "" && isPage(pathname);
   const kept = isPoll ? undefined : await cache.match(request.url, { ignoreVary: true });
   if (kept && FOREVER.test(pathname)) return kept;
