@@ -40,9 +40,9 @@ class UserAdmin(DjangoUserAdmin):
     list_filter = (*DjangoUserAdmin.list_filter, "is_guest")
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
-        """Let only superusers give rights: otherwise who may change users could give themselves every right.
+        """Let only superusers give rights. Otherwise staff who may change users could give themselves every right.
 
-        Nobody takes their own, so that the last superuser stays one.
+        Nobody can take away their own, so that the last superuser stays one.
         """
         own = super().get_readonly_fields(request, obj)
         if obj is not None and obj.pk == request.user.pk:
@@ -50,11 +50,11 @@ class UserAdmin(DjangoUserAdmin):
         return [*own] if request.user.is_superuser else [*own, *RIGHTS]
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Let nobody change who may do more than they may themselves, or that person's password."""
+        """Let nobody change a user who may do more than they may themselves, or that user's password."""
         return _may(request, obj) and super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Let nobody delete themselves, or who may do more than they may."""
+        """Let nobody delete themselves, or a user who may do more than they may."""
         is_own = obj is not None and obj.pk == request.user.pk
         return not is_own and _may(request, obj) and super().has_delete_permission(request, obj)
 
@@ -77,7 +77,7 @@ class UserAdmin(DjangoUserAdmin):
 
 
 def _may(request: HttpRequest, obj: User | None) -> bool:
-    """Return whether the user has all rights of an account: who sets its password can log in with it."""
+    """Return whether the user has all rights of an account, because who sets its password can log in to it."""
     if request.user.is_superuser or obj is None:
         return True
     return selectors.rights_of(user_id=selectors.actor_id(request)).cover(selectors.rights(obj))

@@ -53,9 +53,9 @@ def guest_begin(request: HttpRequest) -> Iterator[User]:
 
 
 def _open_session(request: HttpRequest, guest: User) -> None:
-    """Do what Django's `login` does for a user whose session, last log-in and rights need no look."""
+    """Do the part of Django's `login` that a guest needs, who has no last log-in and no rights."""
     if request.session.session_key is not None:
-        request.session.cycle_key()  # nobody who gave it to the visitor may share it
+        request.session.cycle_key()  # somebody who gave the visitor this key must not share the session
     request.session[SESSION_KEY] = str(guest.pk)
     request.session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
     request.session[HASH_SESSION_KEY] = guest.get_session_auth_hash()
@@ -64,7 +64,7 @@ def _open_session(request: HttpRequest, guest: User) -> None:
 
 
 def email_ask(request: HttpRequest, *, guest: User, email: str) -> None:
-    """Have a code mailed to an address that the guest of a request says is theirs.
+    """Mail a code to an address that the guest of a request says is theirs.
 
     Raise EmailHasAccount, TooMany and Busy.
     """
@@ -73,7 +73,7 @@ def email_ask(request: HttpRequest, *, guest: User, email: str) -> None:
 
 
 def email_asked(request: HttpRequest) -> str:
-    """Return the address to which the guest of a request was sent a code that still counts; "" if none was."""
+    """Return the address to which the guest of a request was sent a code that is still valid; "" if none was."""
     asked = EmailCode.objects.filter(pk=request.user.pk, expires_at__gt=clock.now()).first()
     return asked.email if asked else ""
 

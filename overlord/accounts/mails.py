@@ -1,6 +1,6 @@
 """Sending the mails of accounts. It runs in the mail worker.
 
-Each is sent once: whoever waits for it can ask again.
+Each is tried once: a person who waits for it can ask again.
 """
 
 from django.core.mail import EmailMessage

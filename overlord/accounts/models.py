@@ -174,7 +174,7 @@ class User(AbstractUser):
         self._saves_password_alone = not self._state.adding
 
     def save(self, *args: Any, **options: Any) -> None:
-        """Save; of a user that exists save the password alone after it was set.
+        """Save. When a password was set for a user that exists, save it alone.
 
         Django's forms and commands for passwords save all that they have read. That would undo what happened since:
         the end of somebody's access, an erasure.
@@ -294,7 +294,7 @@ class BackupCode(models.Model):
 
 
 class EmailCode(models.Model):
-    """The code by which a guest proves an e-mail address: the newest one, once.
+    """The code by which a guest proves an e-mail address. Only the newest one is valid, and only once.
 
     The code follows from the row and the secret key, so that neither the database nor a message to a worker has it.
     """

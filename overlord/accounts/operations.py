@@ -44,10 +44,10 @@ def user_lock(*, user_id: int) -> User:
 
 
 def email_verified(*, guest_id: int, email: str) -> User:
-    """Write down that a guest receives mail at an address; return the guest whose address it is from now on.
+    """Record that a guest has proven an address; return the guest whose address it is from now on.
 
     Another guest who proved the same address before is the same person, and keeps it. Raises Busy when others prove
-    the address, and lose it, all the time.
+    the address and lose it again at each attempt.
     """
     db.transaction_required()
     guests = User.objects.filter(is_guest=True)
@@ -67,7 +67,8 @@ def email_verified(*, guest_id: int, email: str) -> User:
 def guest_proof_end(*, user_id: int, email: str) -> bool:
     """End what a guest proved with an address other than this one; return whether there was something to end.
 
-    Whoever reads the earlier address could open a session of the guest with a code. Sessions and tokens end too.
+    Somebody who reads the mails to the earlier address could open a session of the guest with a code. Sessions and
+    tokens end too.
     """
     db.transaction_required()
     EmailCode.objects.filter(pk=user_id).delete()
@@ -97,7 +98,7 @@ def language_keep(*, user_id: int, language: str) -> None:
 
 
 def user_anonymise(*, user_id: int) -> None:
-    """Take everything from a user that says who it was, and end every session, token and socket.
+    """Remove from a user everything that tells who it was, and end every session, token and socket.
 
     The row stays, with its number: reservations and payments belong to it.
     """
@@ -169,8 +170,8 @@ def staff_rows_lock() -> None:
 def staff_person_lock(*, actor_id: int, user_id: int, before: str) -> User:
     """Lock all staff and return one person whose rights the actor is to change.
 
-    Raise NotFound for who has no access, PersonOutdated when they are not as the actor saw them (`before`), and
-    what `check_change` raises.
+    Raise NotFound for a person without access, PersonOutdated when the rights are not as the actor saw them
+    (`before`), and what `check_change` raises.
     """
     staff_lock(actor_id=actor_id)
     person = User.objects.filter(pk=user_id, is_staff=True).first()

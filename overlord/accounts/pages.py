@@ -62,7 +62,7 @@ class Login(NextPageMixin, views.LoginView):
         return response
 
     def get_default_redirect_url(self) -> str:
-        """Return where a log-in leads that no page asked for."""
+        """Return the page after a log-in that no page asked for."""
         return first_page(self.request.user)
 
 
@@ -162,5 +162,5 @@ class PasswordNew(views.PasswordResetConfirmView):
         return response
 
     def get_success_url(self) -> str:
-        """Return where a log-in leads that no page asked for."""
+        """Return the page after a log-in that no page asked for."""
         return first_page(self.request.user)

@@ -1,4 +1,4 @@
-"""Use cases of the second factor: set it up, show it, make backup codes, and reset it for who lost the device."""
+"""Use cases of the second factor: set it up, show it, make backup codes, and reset it when a device was lost."""
 
 from datetime import datetime
 
@@ -44,9 +44,9 @@ def _signer() -> TimestampSigner:
 def factor_set(
     *, user_id: int, offer: str, code: str, replaces: SecondFactor | None, now: datetime
 ) -> tuple[SecondFactor, list[str]]:
-    """Set a second factor up, in the place of `replaces`; return it with new backup codes, which are shown once.
+    """Set up a second factor in place of `replaces`; return it with new backup codes, which are shown once.
 
-    Tokens that showed the former one have shown none any more. Raise WrongCode, FactorOutdated, and TooMany.
+    Tokens that have shown the earlier one have to show this one. Raise WrongCode, FactorOutdated, and TooMany.
     """
     seed = offer_read(offer, user_id=user_id)
     limits.count_code(user_id=user_id)

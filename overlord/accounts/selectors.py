@@ -56,7 +56,7 @@ def account_key(*, username: str) -> str:
 
 
 def folded(name: str) -> str:
-    """Return a username or an e-mail address as NameKey does, for what only counts."""
+    """Return a username or an e-mail address as NameKey does, for limits, which only count."""
     return unicodedata.normalize("NFKC", name).casefold()
 
 
@@ -98,7 +98,7 @@ def tokens_of(*, user_id: int, most: int | None = None) -> list[ApiToken]:
 
 
 def guest_id_of(request: Request) -> int | None:
-    """Return the guest whose token or session a request carries, where nobody needs to be logged in; else None."""
+    """Return the guest whose token or session a request has, for a view that authenticates nobody; else None."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "token":
         user: Any = next(iter(users_of_tokens(key_hashes=[ApiToken.hash_of(key.strip())]).values()), None)
@@ -170,12 +170,12 @@ def _names(permissions: Iterable[Permission]) -> frozenset[str]:
 
 
 def access_version(*, user_id: int) -> str:
-    """Return a text that changes with whatever gives a user rights: a form carries it."""
+    """Return a text that changes when the rights of a user change. A form contains it."""
     return _version(_access(User.objects.get(pk=user_id)))
 
 
 def account_version(user: User) -> str:
-    """Return a text that changes with whatever the admin's form of a user shows: the form carries it."""
+    """Return a text that changes with the values in the admin's form of a user. The form contains it."""
     shown = [user.username, user.first_name, user.last_name, user.email, user.is_active, user.date_joined]
     return _version([*shown, *_access(user)])
 

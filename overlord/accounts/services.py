@@ -88,7 +88,7 @@ def guest_claim(*, user_id: int, username: str, email: str, password: str) -> Us
 
 
 def email_code_request(*, guest_id: int, email: str, address: str, now: datetime) -> EmailCode:
-    """Have a code mailed to an address that a guest says is theirs. An earlier code of theirs is no longer valid.
+    """Mail a code to an address that a guest says is theirs. An earlier code of theirs is no longer valid.
 
     Raise NotAGuest, EmailHasAccount, TooMany beyond the limits, and Busy when the worker cannot be told.
     """
@@ -171,10 +171,10 @@ def language_keep(*, user_id: int | None, language: str) -> None:
 
 
 def password_reset_request(*, email: str, address: str) -> None:
-    """Have a link to choose a new password sent to the account with this e-mail address, if there is one.
+    """Send a link to choose a new password to the account with this e-mail address, if there is one.
 
-    A worker sends it, so that the answer takes equally long for known and unknown addresses. Raise
-    TooMany beyond the limits, and Busy when the worker cannot be told.
+    A worker sends it, so that the answer takes equally long for known and unknown addresses. Raise TooMany beyond
+    the limits, and Busy when the worker cannot be told.
     """
     limits.count_reset(address=address, account=selectors.folded(email))
     user_id = selectors.user_id_to_reset(email=email)
@@ -203,10 +203,8 @@ def password_reset_send(*, user_id: int, base_url: str) -> None:
 def token_issue(*, user: User, lifetime: timedelta, now: datetime, second_factor: bool = False) -> str:
     """Create an API token for one log-in and return its key, which nobody can read afterwards.
 
-    `second_factor` says that the log-in showed it.
-
-    `user` is as the log-in found it: when the password has changed since, the token is not valid. The user's own
-    tokens that have ended are removed.
+    `user` is as the log-in found it: when the password has changed since, the token is not valid. `second_factor`
+    says that the log-in showed it. The user's tokens that have ended are removed.
     """
     key = secrets.token_urlsafe(32)
     with db.transaction():

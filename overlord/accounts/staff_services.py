@@ -146,7 +146,7 @@ def _record(actor_id: int, invitation: StaffInvitation, action: Action, now: dat
 
 
 def _send_soon(invitation_id: int) -> None:
-    """Have the mail sent. When no worker can be told, the list of invitations says that it was not sent."""
+    """Enqueue the mail. When no worker can be told, the list of invitations says that it was not sent."""
     enqueue("accounts.invitation_send", queue=Queue.MAIL, invitation_id=invitation_id)
 
 
@@ -184,7 +184,7 @@ def invitation_read(*, signed: str, now: datetime) -> StaffInvitation:
 
 
 def _may_invite(invitation: StaffInvitation) -> bool:
-    """Return whether who sent an invitation may still give its role."""
+    """Return whether the sender of an invitation may still give its role."""
     inviter = invitation.invited_by_id
     if not selectors.permitted(user_ids=[inviter], permission=rules.MANAGE_STAFF):
         return False

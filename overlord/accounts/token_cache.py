@@ -203,7 +203,7 @@ def _read(token: str) -> tuple[Principal, float, bool] | None:
 
 
 def _note_use(token: str) -> None:
-    """Note that a token is in use. A request does not fail because of that."""
+    """Note that a token is in use. If that fails, the request goes on."""
     try:
         db.statement(USED, [token, USED_SECONDS])
     except DatabaseError as error:

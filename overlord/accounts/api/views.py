@@ -31,7 +31,7 @@ TOKENS_SHOWN = 200
 
 
 def is_browser_form(request: Request) -> bool:
-    """Say whether the request is a browser form, which is answered with a redirect and not with JSON."""
+    """Return whether the request is a browser form, which is answered with a redirect and not with JSON."""
     return not (request.content_type or "").endswith("json") and prefers_html(request)
 
 

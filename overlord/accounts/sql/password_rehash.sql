@@ -1,4 +1,4 @@
--- Replace a password's hash by a newer one of the same password: nothing that it opened ends. When the password has
+-- Replace a password's hash by a newer one of the same password. Sessions and tokens stay valid. When the password has
 -- changed since `p_old` was read, nothing happens.
 CREATE FUNCTION accounts_password_rehash(p_user bigint, p_old text, p_new text) RETURNS void
 LANGUAGE plpgsql SET accounts.password_is_the_same = 'yes' AS $$
