@@ -35,7 +35,7 @@ class FilterForm(forms.Form):
 
 
 def _asked(request: HttpRequest, event_id: int) -> tuple[Event, dict[str, Any], Any]:
-    """Return the event, the filter in the address, and the tickets that it selects; raise NotFound."""
+    """Return the event, the filter from the address, and the tickets that it selects; raise NotFound."""
     event = Event.objects.filter(pk=event_id).first()
     if event is None:
         raise NotFound()
@@ -77,7 +77,7 @@ def _download_journal(request: HttpRequest, event_id: int) -> None:
 @allow("GET")
 @staff_with(Permission.VIEW_ATTENDEES)
 def attendees_csv(request: HttpRequest, event_id: int) -> StreamingHttpResponse:
-    """Answer the same tickets as a CSV file, made while it is sent."""
+    """Send the same tickets as a CSV file, which is made while it is sent."""
     event, _asked_for, tickets = _asked(request, event_id)
     _download_journal(request, event_id)
     lines = attendees.csv_lines(tickets, zone=event.time_zone)
@@ -89,7 +89,7 @@ def attendees_csv(request: HttpRequest, event_id: int) -> StreamingHttpResponse:
 @allow("GET")
 @staff_with(Permission.VIEW_ATTENDEES)
 def attendees_xlsx(request: HttpRequest, event_id: int) -> FileResponse:
-    """Answer the same tickets as a spreadsheet, from a temporary file."""
+    """Send the same tickets as a spreadsheet, from a temporary file."""
     event, _asked_for, tickets = _asked(request, event_id)
     _download_journal(request, event_id)
     file = attendees.xlsx_file(tickets, zone=event.time_zone)

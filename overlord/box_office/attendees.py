@@ -36,7 +36,7 @@ FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uf
 
 
 def found(*, event_id: int, ticket_type: int | None, state: str, search: str) -> QuerySet[Ticket]:
-    """Select the tickets of an event, of a type and in a state if they are given, by id."""
+    """Select the tickets of an event by id: those of a type and in a state, if these are given."""
     tickets = Ticket.objects.filter(event_id=event_id)
     if ticket_type is not None:
         tickets = tickets.filter(reservation__ticket_type_id=ticket_type)
@@ -78,7 +78,7 @@ def rows(tickets: QuerySet[Ticket]) -> QuerySet[Ticket, Any]:
 
 
 def shown(row: dict[str, Any], *, zone: str) -> dict[str, str]:
-    """Return a row as people read it, by column."""
+    """Return the texts of a row, by column."""
     admitted: datetime | None = row["admitted_at"]
     return {
         "serial": row["serial"],
@@ -122,7 +122,7 @@ def xlsx_file(tickets: QuerySet[Ticket], *, zone: str) -> IO[bytes]:
     Each cell is text, so that none is a formula. Rows go to the disk as they are written: their number costs no
     memory.
     """
-    file = tempfile.TemporaryFile()  # noqa: SIM115  (whoever sends it closes it)
+    file = tempfile.TemporaryFile()  # noqa: SIM115  (FileResponse closes it)
     try:
         book = Workbook(file, {"constant_memory": True})
         sheet = book.add_worksheet()

@@ -83,7 +83,7 @@ def cancel(request: HttpRequest, event_id: int) -> HttpResponse:
 @allow("GET", "POST")
 @staff_with(Permission.CANCEL_EVENT)
 def cancel_retry(request: HttpRequest, event_id: int) -> HttpResponse:
-    """Try all refunds again that the gateway refused."""
+    """Try again all refunds that the gateway refused."""
     if request.method == "POST":
         count = services.cancellation_retry(staff_id=actor_id(request), event_id=event_id)
         said = ngettext("%(n)s refund is tried again.", "%(n)s refunds are tried again.", count)

@@ -59,7 +59,7 @@ def codes_list(request: HttpRequest, event_id: int) -> HttpResponse:
 @allow("GET")
 @staff_with(Permission.MANAGE_EVENTS)
 def codes_csv(request: HttpRequest, event_id: int) -> StreamingHttpResponse:
-    """Answer the same codes as a CSV file, made while it is sent."""
+    """Send the same codes as a CSV file, which is made while it is sent."""
     event, now = _event(event_id), clock.now()
     journal.entry_write(
         actor_id=actor_id(request), action=Action.CODES_DOWNLOADED, event_id=event_id, now=now
@@ -182,7 +182,7 @@ def _refused(
 def _form_page(
     request: HttpRequest, event: Event, form: CodeForm, *, voucher: Voucher | None = None, status: int = 200
 ) -> HttpResponse:
-    """Show the form of a code; rendered here, so that it shows its times in the event's zone."""
+    """Show the form of a code. It is rendered here, so that its times are in the event's zone."""
     shown = None if voucher is None else codes.shown(event=event, voucher=voucher, now=clock.now())
     context = {"event": event, "form": form, "voucher": voucher, "shown": shown, "is_sent": form.is_bound}
     return render(request, "box_office/code_form.html", context, status=status)

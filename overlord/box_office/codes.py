@@ -19,7 +19,7 @@ COLUMNS = ("code", "note", "gives", "state", "used", "limit", "sold", "sold_for"
 
 
 def page(*, event: Event, search: str, number: int, now: datetime) -> Page:
-    """Return a page of the codes of an event, the newest first, each as `shown` has it."""
+    """Return a page of the codes of an event, the newest first, each as `shown` returns it."""
     first = (number - 1) * ON_A_PAGE
     found = list(_found(event, search).order_by("-pk")[first : first + ON_A_PAGE + 1])
     rows = _shown(event, found[:ON_A_PAGE], now=now)

@@ -76,7 +76,7 @@ class CounterForm(forms.Form):
             raise forms.ValidationError(wrong(error)) from None
 
     def quantities(self) -> dict[int, int]:
-        """Return how many of each type were asked for, by a valid form."""
+        """Return how many tickets of each type a valid form asks for."""
         return {
             each.pk: self.cleaned_data[name] for name, each in self.amounts.items() if self.cleaned_data[name]
         }
@@ -129,7 +129,7 @@ def counter(request: HttpRequest, event_id: int) -> HttpResponse:
 
 
 def _new_key() -> str:
-    """Return a name for a form, by which it sells once."""
+    """Return a random key for a form, so that the form sells only once."""
     return secrets.token_urlsafe(12)
 
 

@@ -34,7 +34,7 @@ from tickets.permissions import Permission
 from tickets.selectors import event_time_zone
 
 MOST_TYPES = 100
-# Whoever may do one of these, but not manage events, finds the events here: the page for it leads from the list.
+# Staff with one of these, but who do not manage events, also see the list: it links each event to their pages.
 WORK_ON_EVENTS = (
     MoneyPermission.MANAGE_ORDERS,
     MoneyPermission.VIEW_ATTENDEES,
@@ -47,7 +47,7 @@ WIDGET = '<script type="module" src="{base_url}/static/tickets/widget.js?event={
 @allow("GET")
 @staff_with(Permission.MANAGE_EVENTS, *WORK_ON_EVENTS)
 def events(request: HttpRequest) -> HttpResponse:
-    """List the events to come or the past ones: with what they have sold, or with what somebody may do there."""
+    """List the coming or the past events: with their sales for those who manage events, else with links to work."""
     now, user = clock.now(), request.user
     past, search = request.GET.get("when") == "past", request.GET.get("q", "").strip()[:100].replace("\0", "")
     may_manage = user.has_perm(Permission.MANAGE_EVENTS)
@@ -92,14 +92,14 @@ def event(request: HttpRequest, event_id: int) -> HttpResponse:
 
 
 def _revenue(row: object, currency: str) -> str:
-    """Return what an event or an inventory has brought in; nothing was sold where there is none."""
+    """Return the revenue of an event or an inventory, which is zero when there is none."""
     return money.to_text(int(getattr(row, "revenue_minor", None) or 0), currency)
 
 
 def _first(event: Event, tone: str, user: Any) -> str:
-    """Return the action that a user may do and that fits the event's state best; the event is no draft.
+    """Return the action that fits the state of an event best, if the user may do it; "" for none.
 
-    "" means to look at its page.
+    The event is not a draft.
     """
     if event.status == Event.Status.CANCELLED:
         return "refunds" if user.has_perm(MoneyPermission.CANCEL_EVENT) else ""
@@ -151,15 +151,14 @@ def _form_page(request: HttpRequest, event_id: int | None) -> HttpResponse:
             data = _unsent(request.POST) if request.method == "POST" else None
             shown = services.event_forms(event_id=event_id, data=data, may_pause=may_pause, now=clock.now())
             for form in (shown.event, *shown.types.forms):
-                form.errors.clear()  # nobody has asked to save it yet
+                form.errors.clear()  # errors are shown only after a try to save
         context = _form_context(shown, event_id, is_sent=is_sent)
         context["look"] = "look" in request.POST
         context["added"] = "more" in request.POST
         is_fresh = event_id is None and request.method != "POST"
-        context["takes_browsers_zone"] = (
-            is_fresh and default_time_zone() == time_zones.UTC
-        )  # which nobody chose
-        # Rendered here, so that the form shows its times in the event's zone too.
+        # The browser's zone is suggested only where the installation has none of its own.
+        context["takes_browsers_zone"] = is_fresh and default_time_zone() == time_zones.UTC
+        # It is rendered here, so that the form shows its times in the event's zone.
         return render(request, "box_office/event_form.html", context, status=_status(shown, is_sent=is_sent))
 
 
@@ -182,7 +181,7 @@ def _form_context(shown: EventForms, event_id: int | None, *, is_sent: bool) -> 
 
 
 def _unsent(sent: QueryDict) -> QueryDict:
-    """Return the form as it was written so far, with room for one more ticket type if that was asked for."""
+    """Return the data of a form that is not saved yet, with one more empty ticket type if that was asked for."""
     data = sent.copy()
     if "more" not in sent:
         return data
@@ -194,7 +193,7 @@ def _unsent(sent: QueryDict) -> QueryDict:
 
 
 def _zone(request: HttpRequest, event_id: int | None) -> str:
-    """Return the zone of the event's times: as the form was sent, as it is saved, or the installation's."""
+    """Return the zone of the event's times: that of the sent form, else the saved one, else the installation's."""
     meant = time_zones.meant(request.POST.get("time_zone", ""))
     if len(meant) == 1:
         return meant[0]
@@ -204,7 +203,7 @@ def _zone(request: HttpRequest, event_id: int | None) -> str:
 @allow("GET", "POST")
 @staff_with(Permission.MANAGE_EVENTS)
 def event_copy(request: HttpRequest, event_id: int) -> HttpResponse:
-    """Make a draft like an event, and show its form."""
+    """Copy an event as a draft, and show the form of the copy."""
     if request.method != "POST":
         return redirect("office_event", event_id)
     copied = services.event_copy(staff_id=actor_id(request), event_id=event_id, now=clock.now())
@@ -272,7 +271,7 @@ class StatusForm(forms.Form):
 @allow("GET", "POST")
 @staff_with(Permission.MANAGE_EVENTS)
 def event_status(request: HttpRequest, event_id: int) -> HttpResponse:
-    """Put a draft on sale, or make an event a draft again that nobody has reserved."""
+    """Put a draft on sale, or make an event without reservations a draft again."""
     form = StatusForm(request.POST)
     if not form.is_valid():
         return redirect("office_event", event_id)

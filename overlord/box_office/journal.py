@@ -16,7 +16,7 @@ ON_A_PAGE = 50
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """The filter of deeds; None and "" select all."""
+    """The filter of the journal's deeds; None and "" select all."""
 
     event: int | None = None
     order: int | None = None
@@ -38,7 +38,7 @@ class Position:
 
 
 def position_read(text: str) -> Position | None:
-    """Return the position that a text describes; None if it describes none."""
+    """Return the position that `str` wrote as a text; None for any other text."""
     parts = text.split("~")
     try:
         at = datetime.fromisoformat(parts[0])
@@ -50,7 +50,7 @@ def position_read(text: str) -> Position | None:
 
 @dataclass(frozen=True, kw_only=True)
 class JournalPage:
-    """A part of the journal, and where the next one begins; None: there is no more."""
+    """A part of the journal, and the position before the next part; None if this is the last."""
 
     deeds: list[Deed]
     older: Position | None
@@ -58,7 +58,7 @@ class JournalPage:
 
 
 def page(*, wanted: Wanted, before: Position | None) -> JournalPage:
-    """Return the latest deeds that are wanted, those before a position if one is given."""
+    """Return the latest deeds that the filter selects, or the next ones after `before` if that is given."""
     found: list[tuple[Position, Deed]] = []
     for number, source in enumerate(SOURCES):
         found += _rows(number, source, wanted, before)
@@ -79,7 +79,7 @@ def _rows(
 
 
 def query(number: int, source: Source, wanted: Wanted, before: Position | None) -> QuerySet[Any]:
-    """Select the latest rows of a source that are wanted, and one more than a page has."""
+    """Select the latest rows of a source that the filter selects: one more than a page has."""
     rows = source.rows()
     numbers = (
         (wanted.event, source.of_event),
@@ -97,7 +97,7 @@ def query(number: int, source: Source, wanted: Wanted, before: Position | None) 
 
 
 def _older(number: int, at: str, before: Position) -> Q:
-    """Return what comes after a position in a source of that number. An index on time begins there."""
+    """Select the rows of source `number` that follow a position in the list, so that an index on time is used."""
     earlier, until = Q(**{f"{at}__lt": before.at}), Q(**{f"{at}__lte": before.at})
     if number > before.source:
         return until
@@ -105,7 +105,7 @@ def _older(number: int, at: str, before: Position) -> Q:
 
 
 def labels() -> list[tuple[str, str]]:
-    """Return all actions, each with what people call it, by name."""
+    """Return all actions, each with the text that pages show for it, sorted by that text."""
     known: dict[str, Any] = {}
     for source in SOURCES:
         known |= source.labels()

@@ -18,7 +18,7 @@ MOST_STAFF = 500
 
 
 class WantedForm(forms.Form):
-    """The filter of deeds. A malformed value selects all."""
+    """The filter of the journal's deeds. A malformed value selects all."""
 
     event = WholeNumberField(min_value=1, max_value=LARGEST_ID, required=False)
     order = WholeNumberField(min_value=1, max_value=LARGEST_ID, required=False)
@@ -29,7 +29,7 @@ class WantedForm(forms.Form):
 @allow("GET")
 @staff_with(Permission.VIEW_JOURNAL)
 def journal_page(request: HttpRequest) -> HttpResponse:
-    """List the deeds of staff, the latest first; of one event, order, person or action if the request names it."""
+    """List the deeds of staff, the latest first; only those of an event, order, person or action that is named."""
     form = WantedForm(request.GET)
     form.is_valid()
     asked = form.cleaned_data

@@ -1,7 +1,7 @@
 """The tables that record what staff did: the journal, and rows of other apps.
 
-Nothing is written twice. An action that has a row of its own (a refund, a note, a sale at the counter) is read
-there.
+Nothing is written twice: an action that has a row of its own (a refund, a note, a sale at the counter) is read from
+that row.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ NOTHING = Q(pk__in=[])
 
 @dataclass(frozen=True, kw_only=True)
 class Deed:
-    """A deed: one action of a person, as a page shows it."""
+    """One action of a member of staff, as a page shows it."""
 
     at: datetime
     actor: User | None
@@ -47,7 +47,7 @@ class Deed:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A table that records deeds: how to read, filter and word its rows."""
+    """A table that records deeds: how to read, filter and describe its rows."""
 
     rows: Callable[[], QuerySet[Any]]
     at: str
@@ -143,7 +143,7 @@ def _refund(row: Refund) -> Deed:
 
 
 REFUNDS = Source(
-    # Without those of a cancelled event, which are one decision: CANCELLATIONS has it.
+    # Refunds of a cancelled event are left out: CANCELLATIONS has their common decision.
     rows=lambda: (
         Refund.objects.filter(requested_by__isnull=False)
         .filter(Q(payment__cancelled=None) | Q(created__lt=F("payment__cancelled__cancellation__created")))
@@ -192,7 +192,7 @@ CANCELLATIONS = Source(
 
 # Door and line -------------------------------------------------------------------------------------------
 def _undo(row: Any) -> Deed:
-    """Return an admission that was undone: its constraint says that it has a ticket, an actor and a time."""
+    """Return the undoing of an admission. A constraint ensures that the row has a ticket, an actor and a time."""
     held = row.ticket.reservation
     text = _("Undid the admission of ticket %(serial)s") % {"serial": row.ticket.serial}
     return Deed(
@@ -240,8 +240,8 @@ ADMIN_SENTENCES = {
     CHANGE: _lazy("Admin: changed %(model)s %(name)s"),
     DELETION: _lazy("Admin: deleted %(model)s %(name)s"),
 }
-# What the admin calls the models and fields that it edits. Its log keeps these words in English, and `LogEntry`
-# translates them for the reader. Django has its own labels in lower case only.
+# The names of models and fields in the admin, so that `manage.py translations` finds them. The admin's log keeps
+# them in English, and `LogEntry` translates them for the reader. Django's catalogue has them in lower case only.
 ADMIN_WORDS = (
     gettext_noop("event"),
     gettext_noop("ticket type"),
@@ -300,5 +300,5 @@ ADMIN_LOG = Source(
     of_action=lambda action: Q(action_flag__in=[flag for flag in ADMIN if f"admin.{flag}" == action]),
 )
 
-# In this order when two things have the same time.
+# Deeds of the same time are listed in this order.
 SOURCES = (JOURNAL, RECORDS, REFUNDS, SALES, CANCELLATIONS, UNDONE, LINES, ADMIN_LOG)

@@ -131,7 +131,7 @@ def messages_page(request: HttpRequest, event_id: int) -> HttpResponse:
 
 
 def _with_another_key(request: HttpRequest, event: Event) -> MessageForm:
-    """Return a form that was changed after it had sent a message, so that it can send this one too."""
+    """Return a form that has already sent another message, with a new key, so that it can send this one too."""
     sent = request.POST.copy()
     sent["key"] = secrets.token_hex(16)
     form = MessageForm(sent, event=event)

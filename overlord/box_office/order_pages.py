@@ -32,7 +32,7 @@ from tickets.models import Reservation
 
 
 class AddressForm(forms.Form):
-    """Where a guest's mails are to go, and the address that staff saw."""
+    """The new address for a guest's mails, and the address that staff saw."""
 
     before = forms.CharField(required=False, widget=forms.HiddenInput)
     email = forms.EmailField(
@@ -155,7 +155,7 @@ def _page(
 
 
 def _do(request: HttpRequest, order_id: int, deed: Callable[[], object], said: str) -> HttpResponse:
-    """Do an action on an order, show its message, and show the order again."""
+    """Do an action on an order, then show the order again, with what was done or why it was refused."""
     try:
         deed()
     except NotFound:
@@ -218,7 +218,7 @@ def order_release(request: HttpRequest, order_id: int) -> HttpResponse:
 @allow("GET", "POST")
 @staff_with(Permission.MANAGE_ORDERS)
 def order_note(request: HttpRequest, order_id: int) -> HttpResponse:
-    """Keep a note about an order."""
+    """Add a note to an order."""
     if request.method != "POST":
         return redirect("office_order", order_id)
     form = NoteForm(request.POST)
@@ -236,7 +236,7 @@ def order_note(request: HttpRequest, order_id: int) -> HttpResponse:
 @allow("GET", "POST")
 @staff_with(Permission.RETRY_REFUND)
 def order_retry(request: HttpRequest, order_id: int) -> HttpResponse:
-    """Try a refused refund of an order again."""
+    """Try again a refund of an order that the gateway refused."""
     if request.method != "POST":
         return redirect("office_order", order_id)
     payment = checkout.payment_charged(order_id=order_id)
@@ -255,7 +255,7 @@ def order_retry(request: HttpRequest, order_id: int) -> HttpResponse:
 @allow("GET", "POST")
 @staff_with(Permission.REFUND)
 def order_refund(request: HttpRequest, order_id: int) -> HttpResponse:
-    """Ask how much of an order's money goes back, then start the refund."""
+    """Ask for the amount of a refund of an order, then start it."""
     payment = checkout.payment_charged(order_id=order_id)
     if payment is None:
         raise NotFound()

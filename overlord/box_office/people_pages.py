@@ -129,7 +129,7 @@ def _roles(request: HttpRequest) -> list[tuple[int, str]]:
 @allow("GET", "POST")
 @staff_with(Permission.MANAGE_STAFF)
 def roles_make(request: HttpRequest) -> HttpResponse:
-    """Make the usual roles, where there are none yet, or give them what a new version brings."""
+    """Make the usual roles that are missing, and give the others the permissions that a new version brings."""
     if request.method != "POST":
         return redirect("office_people")
     if accounts.rights_of(user_id=actor_id(request)).cover(roles.rights_of_all()):
@@ -175,7 +175,7 @@ def _person_page(
     error: str = "",
     status: int = HTTPStatus.OK,
 ) -> HttpResponse:
-    """Show a person as they are now; a refused form is made anew from that."""
+    """Show the present access of a person; a refused form is made again from it."""
     shown = accounts.staff_person(user_id=user_id)
     if shown is None:
         raise NotFound()

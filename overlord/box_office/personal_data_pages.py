@@ -28,7 +28,7 @@ SEARCH_LENGTH = 254
 
 
 class EraseForm(forms.Form):
-    """The person whom the actor means to erase, as typed."""
+    """The name of the person to erase, typed by the actor to confirm."""
 
     said = forms.CharField(
         label=_lazy("Write it here to confirm"),
@@ -62,7 +62,7 @@ def person_data(request: HttpRequest, user_id: int) -> HttpResponse:
             except NotFound:
                 raise
             except services.Unfinished:
-                status = HTTPStatus.CONFLICT  # the page says what is going on
+                status = HTTPStatus.CONFLICT  # the page lists what must end first
             except DomainError as refused:
                 form.add_error(None, error_messages.detail_of(refused))
                 status = problems.status_of(refused)
@@ -82,7 +82,7 @@ def person_data(request: HttpRequest, user_id: int) -> HttpResponse:
 @allow("GET", "POST")
 @staff_with(Permission.PERSONAL_DATA)
 def person_export(request: HttpRequest, user_id: int) -> HttpResponse:
-    """Answer all data of a person as a JSON file. It takes a POST, because the journal records it."""
+    """Send all data of a person as a JSON file. It needs a POST, because it writes to the journal."""
     if request.method != "POST":
         return redirect("office_person_data", user_id)
     found = services.person_export(user_id=user_id, now=clock.now(), staff_id=actor_id(request))

@@ -47,15 +47,15 @@ ROLES: dict[str, tuple[str, ...]] = {
 
 
 def rights_of_all() -> Rights:
-    """Return what these roles allow together."""
+    """Return the rights that these roles give together."""
     return Rights(permissions=frozenset(str(each) for allowed in ROLES.values() for each in allowed))
 
 
 def roles_lack() -> dict[str, list[str]]:
-    """Return which permissions the usual roles lack that this version gives them, by role.
+    """Return the permissions of this version that the usual roles do not have yet, by role.
 
-    A new version brings permissions that no group has before somebody makes the roles again. A role that is not
-    there lacks nothing.
+    A group has the permissions of a new version only after somebody makes the roles again. A role that does not
+    exist lacks nothing.
     """
     held = {role.name: has.permissions for role, has in accounts.roles().values()}
     lack = {name: sorted({*map(str, gives)} - held.get(name, {*gives})) for name, gives in ROLES.items()}
@@ -63,9 +63,9 @@ def roles_lack() -> dict[str, list[str]]:
 
 
 def roles_make(*, actor_id: int | None = None) -> dict[str, int]:
-    """Make the groups that are missing, and give each its permissions; count those that each has now.
+    """Make the groups that are missing and give each its permissions; return how many each has now.
 
-    What somebody gave a group beside these stays. `actor_id` is None for a command on the server.
+    Other permissions of a group stay. `actor_id` is None for a command on the server.
     """
     with db.transaction():
         found = {}

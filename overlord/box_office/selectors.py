@@ -21,7 +21,7 @@ BUYERS_LOOKED_AT = 200
 
 
 def events(*, past: bool, search: str, with_drafts: bool, page: int, now: datetime) -> Page:
-    """Return a page of the events to come, the next one first, or of the past ones, the latest first.
+    """Return a page of the coming events, the next one first, or of the past events, the latest first.
 
     Each has the figures of `with_figures`.
     """
@@ -37,7 +37,7 @@ def events(*, past: bool, search: str, with_drafts: bool, page: int, now: dateti
 
 
 def event(*, event_id: int, now: datetime) -> Event | None:
-    """Return one event with the figures that `events` gives each."""
+    """Return one event with the figures of `with_figures`."""
     return with_figures(Event.objects.filter(pk=event_id), now=now).first()
 
 
@@ -79,9 +79,9 @@ def cash_minor(*, event_id: int) -> int | None:
 
 
 def people_told(*, event_id: int) -> int:
-    """Return how many get a mail when an event moves: its buyers, and those to whom a ticket was handed.
+    """Return how many people get a mail when an event moves: buyers, and people to whom a ticket was handed over.
 
-    Who bought at the counter may have given no address.
+    Buyers at the counter are counted only if they gave an address.
     """
     sold = Reservation.objects.filter(ticket_type__event_id=event_id, state=Reservation.State.VALIDATED)
     reached = sold.exclude(buyer__email="", buyer__contact_email="")
@@ -120,7 +120,7 @@ def _order_ids(text: str) -> list[int]:
 
 
 def _meant(text: str) -> Q:
-    """Return which reservations a search finds."""
+    """Return the condition for the reservations that a search finds."""
     if text.isascii() and text.isdecimal() and 0 < int(text[:30]) <= LARGEST_ID:
         return Q(pk=int(text)) | Q(lead_id=int(text))
     serial = "".join(text.upper().split()).replace("-", "")
@@ -150,7 +150,7 @@ def tickets(*, order_id: int) -> list[Ticket]:
 
 # People --------------------------------------------------------------------------------------------------
 def persons(*, search: str) -> list[User]:
-    """Return the newest people whose name or e-mail address has this part, 50 at most."""
+    """Return the newest people whose name or e-mail address contains the text, 50 at most."""
     named = Q(username__icontains=search) | Q(email__icontains=search)
     named |= Q(contact_name__icontains=search) | Q(contact_email__icontains=search)
     named |= Q(verified_email__icontains=search)

@@ -36,7 +36,7 @@ KEYWORDS: dict[str, tuple[int | tuple[int, str], ...] | None] = {
     "npgettext": ((1, "c"), 2, 3),
 }
 
-# These errors say why by a sentence of their own.
+# These errors are raised with a sentence that a page shows.
 SAY_WHY = {"ValueError", "WrongValue", "Invalid", "LineActionRefused", "LineClosed"}
 
 Found = tuple[str, str | tuple[str, ...], str | None]  # a file, its text or its texts, and their context
@@ -62,7 +62,7 @@ def texts_in(suffix: str, source: str) -> Iterator[tuple[str | tuple[str, ...], 
         yield from ((text, None) for text in _sentences(nodes))
         return
     if suffix != ".js":
-        # What is left of a template are calls in Python, between words of no meaning.
+        # Django replaces a template by Python calls for its texts, and by placeholders for everything else.
         source = "\n".join(line.lstrip() for line in templatize(source).split("\n"))
     method, options = ("javascript" if suffix == ".js" else "python"), {"parse_template_string": True}
     for _line, text, _comments, context in extract(
@@ -111,7 +111,7 @@ def _sentences(nodes: Iterable[ast.AST]) -> Iterator[str]:
 
 
 def languages() -> list[str]:
-    """Return the languages that have catalogues of their own: English is what the code says."""
+    """Return the languages that have catalogues. English has none, because the texts in the code are English."""
     return [code for code, _name in settings.LANGUAGES if code.partition("-")[0] != "en"]
 
 
@@ -129,7 +129,7 @@ def template(domain: str) -> Catalog:
 
 
 def read(language: str, domain: str) -> Catalog:
-    """Return a catalogue as it is kept; an empty one for a new language."""
+    """Return a catalogue as its file has it; an empty one for a new language."""
     file = file_of(language, domain, "po")
     if not file.exists():
         return Catalog(locale=to_locale(language), fuzzy=False)
@@ -145,7 +145,7 @@ def updated(language: str, domain: str) -> Catalog:
 
 
 def po(catalog: Catalog) -> bytes:
-    """Write a catalogue for people. The same catalogue is the same bytes."""
+    """Write a catalogue as a file for translators. The same catalogue always gives the same bytes."""
     written = BytesIO()
     write_po(
         written,
@@ -161,7 +161,7 @@ def po(catalog: Catalog) -> bytes:
 
 
 def mo(content: bytes, language: str) -> bytes:
-    """Compile what `po` wrote into what Django reads: the same texts are the same bytes."""
+    """Compile what `po` wrote into what Django reads. The same texts always give the same bytes."""
     catalog = read_po(BytesIO(content), locale=to_locale(language))
     catalog.creation_date = catalog.revision_date = datetime(2026, 1, 1, tzinfo=UTC)
     written = BytesIO()
@@ -170,7 +170,7 @@ def mo(content: bytes, language: str) -> bytes:
 
 
 def mistakes(catalog: Catalog) -> Iterator[str]:
-    """Yield what is wrong with each translation: none, one that is only guessed, or other values in it."""
+    """Yield each mistake: a missing translation, a guessed one, or one with other placeholders than the text."""
     for message in catalog:
         if not message.id:
             continue
@@ -187,5 +187,5 @@ def _wrong_values(catalog: Catalog, message: Message) -> Iterator[Exception]:
     for check in checkers:
         try:
             check(catalog, message)
-        except Exception as error:  # noqa: BLE001  # Babel's own, and what a malformed value raises within it
+        except Exception as error:  # noqa: BLE001  # Babel raises its own and others for a malformed placeholder
             yield error

@@ -46,7 +46,7 @@ def least_contrast(accent: str, scheme: Scheme) -> float:
 
 
 def soft(accent: str, scheme: Scheme) -> str:
-    """Return the background of a notice: a little of the accent in that of a sheet."""
+    """Return the background of a notice: that of a sheet, with a little of the accent."""
     return mixed(scheme.sheet, accent, SOFT)
 
 

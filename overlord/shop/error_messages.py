@@ -33,7 +33,7 @@ def of_error(error: DomainError, *, time_zone: str | None = None) -> ErrorMessag
 
 
 def detail_of(error: DomainError) -> str:
-    """Return an error's own words in the language of the page. The API has them in English."""
+    """Return an error's own sentence in the language of the page. The API sends it in English."""
     return _(error.detail) if error.detail else ""
 
 

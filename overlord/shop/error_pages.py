@@ -64,7 +64,7 @@ def method_not_allowed(request: HttpRequest, allowed: str) -> HttpResponse:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer what Django itself finds malformed (`handler400`): a host that is not ours, too many fields."""
+    """Answer a request that Django itself finds malformed (`handler400`): an unknown host, or too many fields."""
     code = "bad_host" if isinstance(exception, DisallowedHost) else "invalid"
     return answer(request, HTTPStatus.BAD_REQUEST, code=code, detail="The request is not valid.")
 

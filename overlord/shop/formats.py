@@ -26,7 +26,7 @@ Given = ParamSpec("Given")
 
 
 def _remembered(write: Callable[Given, str]) -> Callable[Given, str]:
-    """Write each value once for a language and a default time zone: a page writes the same few hundred again."""
+    """Keep the text of each value by language and default time zone: pages write the same few hundred values."""
 
     @lru_cache(maxsize=REMEMBERED)
     def kept(_language: str, _zone: str, *args: Hashable) -> str:
@@ -47,7 +47,7 @@ def _locale() -> str:
 def money(amount: str, currency: str) -> str:
     """Write a decimal string of a currency: ("15.00", "EUR") is €15.00, ("15.00", "CHF") is CHF 15.00.
 
-    It has the decimals of the string, which are ISO 4217's; Babel's own are those of everyday cash.
+    It has as many decimals as the string, as ISO 4217 says; Babel's own numbers are those of everyday cash.
     """
     locale = Locale.parse(_locale())
     places = len(amount.partition(".")[2])
@@ -58,7 +58,7 @@ def money(amount: str, currency: str) -> str:
 
 
 def number(value: int | None) -> str:
-    """Write a whole number: 1500 is 1,500 in English; nothing for None."""
+    """Write a whole number: 1500 is 1,500 in English. None is ""."""
     return "" if value in (None, "") else numbers.format_decimal(value, locale=_locale())
 
 

@@ -1,4 +1,4 @@
-"""Which language an answer is in. It runs in the threads of the web processes, and in workers that write mails."""
+"""The language of pages and mails. It runs in the threads of the web processes, and in workers that write mails."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,9 +16,9 @@ COOKIE_SECONDS = 365 * 24 * 3600
 
 
 class LanguageMiddleware(LocaleMiddleware):
-    """Answers a page in the language of its reader: the one that was chosen, else one that the browser accepts.
+    """Answers a page in the language that its reader chose, else in one that the browser accepts.
 
-    The API answers in English, whatever a client accepts: its sentences are for who writes the client.
+    The API answers in English, whatever a client accepts: its sentences are for people who write clients.
     """
 
     def process_view(self, _request: HttpRequest, view: Callable[..., Any], _args: Any, _kwargs: Any) -> None:
@@ -50,13 +50,13 @@ def keep_choice(request: HttpRequest, response: HttpResponse, *, language: str) 
 
 
 def of_request(request: HttpRequest) -> str:
-    """Return the language that a request asks for, also where the answer is in English; "" when it names none."""
+    """Return the language that a request asks for, or "" when it names none; the API answers in English anyway."""
     asks = "Accept-Language" in request.headers or settings.LANGUAGE_COOKIE_NAME in request.COOKIES
     return known(getattr(request, "LANGUAGE_CODE", "")) if asks else ""
 
 
 def known(language: str) -> str:
-    """Return the language if every text is there in it, else the installation's."""
+    """Return the language if pages can be shown in it, else the installation's."""
     return language if language in LANGUAGES else settings.LANGUAGE_CODE
 
 

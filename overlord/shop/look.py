@@ -1,8 +1,8 @@
 """The look of the shop in every process, as staff set it, at most a second old.
 
 Runs in the threads of the web processes and of the workers. Each process remembers the row, so that a page costs no
-query for it, and reads it again a second later. One thread reads; the others use the present value meanwhile. While
-PostgreSQL is away, the last look stays, also on error pages.
+query for it, and reads it again a second later. One thread reads; the others use the old value meanwhile. While
+PostgreSQL cannot be reached, pages keep the last look, also error pages.
 """
 
 import time
@@ -25,7 +25,7 @@ class Memory:
         self._reading = Lock()
 
     def current(self) -> Look:
-        """Return the look; read it when what is remembered is too old."""
+        """Return the look; read it again when the remembered one is too old."""
         if time.monotonic() < self._ends_at or not self._reading.acquire(blocking=self._ends_at == 0):
             return self._look
         try:
@@ -36,7 +36,7 @@ class Memory:
         return self._look
 
     def remember(self, look: Look, *, seconds: float | None = None) -> None:
-        """Take this for the look, for so long."""
+        """Use this look for so many seconds, before it is read again."""
         self._look = look
         self._ends_at = time.monotonic() + (SECONDS if seconds is None else seconds)
 

@@ -1,4 +1,4 @@
-"""The form of the shop's look, on the organiser's pages. One that was made from an earlier look saves nothing."""
+"""The form of the shop's look, on the organiser's pages. A form made from an earlier look saves nothing."""
 
 import hashlib
 import math
@@ -18,7 +18,7 @@ from overlord.shop import colours
 from overlord.shop.models import ADDRESS_LENGTH, TEXT_LENGTH, Look
 
 SALT = "shop.look"
-LONG = ("seller_address", "imprint", "terms")  # too long for a sentence that says what they are now
+LONG = ("seller_address", "imprint", "terms")  # too long to be quoted in the sentence about a change
 LABELS = {
     "name": _lazy("Name of the shop"),
     "accent": _lazy("Accent colour on light pages"),
@@ -53,7 +53,7 @@ HINTS = {
 
 
 def _read(convert: Callable[[], str]) -> str:
-    """Return what a rule makes of a text; its sentence becomes the field's error."""
+    """Return what `convert` returns; the sentence of its ValueError becomes the field's error."""
     try:
         return convert()
     except ValueError as error:
@@ -61,7 +61,7 @@ def _read(convert: Callable[[], str]) -> str:
 
 
 class LookForm(forms.ModelForm):
-    """How the shop presents itself. It carries what it was made from, so that an outdated form is refused."""
+    """The form of the look. It contains the version from which it was made, so that an outdated form is refused."""
 
     meanwhile: Sequence[str] = ()  # what others changed since the form was made
 
@@ -128,7 +128,7 @@ class LookForm(forms.ModelForm):
 
 
 def _checked_colour(text: str, scheme: colours.Scheme) -> str:
-    """Return a colour in which people can read; raise ValidationError, which says what contrast it has."""
+    """Return the colour; raise ValidationError with its contrast when text in it is hard to read."""
     colour = text.lower()
     if not colours.is_colour(colour):
         raise forms.ValidationError(_("Write a colour as # and six digits, for example #0d6b4c."))
@@ -155,7 +155,7 @@ def _checked_colour(text: str, scheme: colours.Scheme) -> str:
 
 # Outdated forms ------------------------------------------------------------------------------------------
 def seal(look: Look) -> str:
-    """Return what a form of the look is made from, as the text of a hidden field."""
+    """Return the state of the look from which a form is made, as the text of a hidden field."""
     marks = {name: _mark(getattr(look, name)) for name in LABELS}
     return signing.dumps({"version": look.version, "marks": marks}, salt=SALT)
 
@@ -184,7 +184,7 @@ def outdated(look: Look, data: QueryDict) -> tuple[list[str], QueryDict] | None:
 
 
 def _mark(text: str) -> str:
-    """Return a short text that differs where the values of a field differ."""
+    """Return a short hash of a field's value, by which a change of it is noticed."""
     return hashlib.blake2b(text.replace("\r\n", "\n").strip().encode(), digest_size=12).hexdigest()
 
 

@@ -1,7 +1,7 @@
-"""From what organisers write, in Markdown, to what is shown: HTML for pages, one line of plain text for elsewhere.
+"""Turn the Markdown that organisers write into HTML for pages, or into one line of plain text for other uses.
 
-HTML in the text is shown as it is written, and the sanitiser takes out whatever is not in its lists: nobody's text
-runs in another's browser. Pictures are left out: pages show none of other sites.
+HTML tags in the text are shown as text. The sanitiser then removes each tag and attribute that is not in its lists,
+so no text can run a script in a reader's browser. Pictures are left out: pages show none from other sites.
 """
 
 import html
@@ -19,13 +19,13 @@ ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}}
 SCHEMES = {"http", "https", "mailto", "tel"}
 LINK_REL = "noopener noreferrer nofollow"
 
-# A line break in the text is one on the page, as people expect who never heard of Markdown.
+# A line break in the text is one on the page, as people expect who do not know Markdown.
 _parser = MarkdownIt("commonmark", {"html": False, "breaks": True}).disable("image")
 
 
 @lru_cache(maxsize=256)
 def to_html(text: str) -> SafeString:
-    """Return a text in Markdown as HTML that is safe to show. Its headings come below the page's own, `h1`."""
+    """Return a text in Markdown as HTML that is safe to show. Its headings begin with `h2`, below the page's."""
     tokens = _parser.parse(text)
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):

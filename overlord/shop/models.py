@@ -1,4 +1,4 @@
-"""The settings of the whole shop that staff make: one row. `look` reads it, `services` change it."""
+"""The settings of the whole shop that staff make, in one row. `look` reads it, `services` changes it."""
 
 from email.headerregistry import Address
 from email.utils import parseaddr
@@ -16,7 +16,7 @@ NOT_IN_A_LINE = r"[\u0001-\u001f\u007f-\u009f\u2028\u2029]"  # control character
 
 
 class Look(models.Model):
-    """How the shop presents itself, in its only row. Without the row everything is as it comes."""
+    """How the shop presents itself, in one row. Without the row, each setting has its default."""
 
     id = models.SmallIntegerField(primary_key=True, default=1, editable=False)
     version = models.BigIntegerField(default=1, db_default=1, editable=False)
@@ -61,7 +61,7 @@ class Look(models.Model):
 
     @property
     def seller(self) -> str:
-        """Return who sells, as receipts and search engines name it."""
+        """Return the name of the seller, for receipts and search engines."""
         return self.seller_name or self.shop_name
 
     @property
@@ -74,7 +74,7 @@ class Look(models.Model):
 
     @property
     def stylesheet(self) -> str:
-        """Return the two colours as the address of their stylesheet has them; empty for those of every shop."""
+        """Return the two colours as the address of their stylesheet names them; "" for the default colours."""
         if (self.accent, self.accent_dark) == (ACCENT, ACCENT_DARK):
             return ""
         return f"{self.accent[1:]}-{self.accent_dark[1:]}"

@@ -46,14 +46,14 @@ MODULES = (
 
 @cache
 def import_map() -> str:
-    """Return the import map as JSON: module names to the addresses of their files. It is made once in a process."""
+    """Return the import map as JSON: the address of each module's file. It is made once in a process."""
     imports = {name: static(name) for name in MODULES}
     return json.dumps({"imports": imports}).replace("<", "\\u003c")
 
 
 @cache
 def loaded_with(name: str) -> list[str]:
-    """Return the modules that a module imports, and those that these import, and so on: without itself."""
+    """Return all modules that a module imports, directly or through others."""
     found: list[str] = []
     waiting = [name]
     while waiting:
@@ -66,5 +66,5 @@ def loaded_with(name: str) -> list[str]:
 
 @cache
 def _imports(name: str) -> tuple[str, ...]:
-    """Return the modules that the text of a module names. It is read once in a process."""
+    """Return the modules that a module imports directly. Its file is read once in a process."""
     return tuple(_IMPORTS.findall(Path(str(finders.find(name))).read_text(encoding="utf-8")))

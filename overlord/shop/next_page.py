@@ -1,4 +1,4 @@
-"""Where a form leads when it is done: the page that `next` names, if that is one to go to."""
+"""The page that follows a form: the one that `next` names, if it is a page of this site that can be shown."""
 
 from collections.abc import Collection
 from typing import Any
@@ -10,14 +10,14 @@ from django.urls import Resolver404, resolve, reverse
 from overlord.shop.permissions import may_open
 from overlord.shop.request_checks import allowed_methods
 
-# To come from a log-in to the log-in, or to be logged out at once, helps nobody.
+# After a log-in, none of these is of use: it would ask for a log-in again, or log the user out at once.
 NOT_AFTERWARDS = {"login", "logout", "signup"}
-# The first of them that somebody may see is where their work begins.
+# After a log-in, staff are sent to the first of these that they may see.
 STAFF_PAGES = ("office", "door", "monitor")
 
 
 def is_page(address: str, *, but: Collection[str] = NOT_AFTERWARDS) -> bool:
-    """Return whether a GET of this address of ours shows something, and it is none of these pages."""
+    """Return whether a GET of this address of ours shows a page, other than those in `but`."""
     path = urlsplit(address).path
     try:
         match = resolve(path if path.endswith("/") else f"{path}/")
@@ -33,12 +33,12 @@ def is_page(address: str, *, but: Collection[str] = NOT_AFTERWARDS) -> bool:
 
 
 def first_page(user: Any) -> str:
-    """Return where a log-in leads that no page asked for: staff to their work, buyers to the events."""
+    """Return the page after a log-in without a `next`: a page of staff for staff, the list of events for buyers."""
     return reverse(next((page for page in STAFF_PAGES if may_open(user, page)), "home"))
 
 
 class NextPageMixin(RedirectURLMixin):
-    """Leads Django's views of accounts to `next` only when that is a page of this site."""
+    """Makes Django's views of accounts go to `next` only when that is a page of this site."""
 
     def get_redirect_url(self) -> str:  # type: ignore[override]  # the stubs know an older Django
         address = super().get_redirect_url()

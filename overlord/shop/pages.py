@@ -39,7 +39,7 @@ def _text_page(request: HttpRequest, title: str, text: str) -> HttpResponse:
 @shared(seconds=3600, cache_control=None)
 @cache_control(public=True, max_age=DAY)
 def stylesheet(_request: HttpRequest, named: str) -> HttpResponse:
-    """Return the stylesheet of two accent colours that its address names, in which people can read."""
+    """Return the stylesheet of the two accent colours in its address; raise NotFound if they are unreadable."""
     accent, dash, dark = named.partition("-")
     accent, dark = f"#{accent}", f"#{dark}"
     if not (dash and colours.is_colour(accent) and colours.is_colour(dark)):

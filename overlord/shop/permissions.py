@@ -1,4 +1,4 @@
-"""The check of who may see a page, and where all others are sent."""
+"""The checks of who may see a page, and what others get: the log-in page, the checkout or an error."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -27,10 +27,10 @@ SUPERUSER = "superuser"  # used instead of a permission where only superusers ar
 
 
 def action_of_checkout(view: View) -> View:
-    """Guard an action of a checkout page: a request that cannot do it now is sent to that page.
+    """Let only a POST of a logged-in buyer do an action of a checkout page, and send other requests to that page.
 
-    A GET goes to the checkout. A buyer whose session has ended logs in first, and then finds the chosen card there:
-    `card` names one of the demo's list, and is used only in the demo.
+    A buyer whose session has ended logs in first, and then finds the chosen card there: `card` names one of the
+    demo's list, and is used only in the demo.
     """
 
     @wraps(view)
@@ -47,20 +47,17 @@ def action_of_checkout(view: View) -> View:
 
 
 def staff_with(*permissions: str) -> Callable[[View], View]:
-    """Let staff in who have one of these permissions; `permissions` of the view has them.
-
-    See `_guard` for everyone else.
-    """
+    """Let in only staff who have one of these permissions. `_guard` says what others get."""
     return _guard(lambda user: _has_one(user, permissions), permissions)
 
 
 def superusers_only(view: View) -> View:
-    """Let superusers in. See `_guard` for everyone else."""
+    """Let in only superusers. `_guard` says what others get."""
     return _guard(lambda user: user.is_superuser, (SUPERUSER,))(view)
 
 
 def may_open(user: Any, page: str) -> bool:
-    """Return whether a user may see the page for staff that has this name among the routes."""
+    """Return whether a user may see the page for staff whose route has this name."""
     return _has_one(user, _permissions_of(page))
 
 
@@ -75,7 +72,10 @@ def _permissions_of(page: str) -> tuple[str, ...]:
 
 
 def _guard(is_allowed: Callable[[Any], bool], permissions: tuple[str, ...]) -> Callable[[View], View]:
-    """Send everyone who is not logged in to the log-in page, and raise Forbidden for those who are not allowed."""
+    """Send everyone who is not logged in to the log-in page, and raise Forbidden for those who are not allowed.
+
+    The guarded view keeps `permissions` as an attribute, from which `may_open` reads them.
+    """
 
     def decorate(view: View) -> View:
         @wraps(view)

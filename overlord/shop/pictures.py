@@ -1,9 +1,9 @@
 """Pictures that organisers upload: checked, turned upright, made smaller, and kept as files that Caddy serves.
 
 Runs in the threads of a web process, one picture at a time, because a large one takes some 200 MB while it is read.
-Nothing of the uploaded file is kept but what is seen: it is drawn anew, without the place and the camera that a
-photograph names. A picture's name is made of its content and its size, so its files never change and may be kept
-for ever. Nothing here knows who refers to a picture.
+Only the visible picture is kept: it is drawn anew, without the place and the camera that a photograph names. A
+picture's name is made of its content and its size, so its files never change and browsers may keep them for ever.
+Which rows refer to a picture is not known here.
 """
 
 import contextlib
@@ -45,7 +45,7 @@ LOGO = Shape(smallest=48, narrowest=10)
 
 
 class PictureRefused(Invalid):
-    """A file is no picture that can be taken; the sentence says why."""
+    """An uploaded file is not accepted as a picture; the sentence says why."""
 
     code = "invalid"
 
@@ -53,7 +53,7 @@ class PictureRefused(Invalid):
 def picture_read(content: bytes, *, shape: Shape = PHOTOGRAPH) -> dict[str, bytes]:
     """Return the files of an uploaded picture, by their endings; raise PictureRefused.
 
-    They are in two widths, each as WebP and as JPEG for browsers without WebP.
+    There are two widths, each as WebP, and as JPEG for browsers without WebP.
     """
     if len(content) > LARGEST_FILE:
         raise PictureRefused(_("This file is larger than 10 MB. Choose a smaller one."))
@@ -72,7 +72,7 @@ def name_of(files: dict[str, bytes]) -> str:
 
 
 def picture_keep(name: str, files: dict[str, bytes]) -> None:
-    """Write the files of a picture. Each is whole as soon as it is there."""
+    """Write the files of a picture. A file gets its name only when it is complete."""
     folder = Path(settings.MEDIA_ROOT)
     folder.mkdir(parents=True, exist_ok=True)
     for suffix, content in files.items():
@@ -88,7 +88,7 @@ def picture_delete(name: str) -> None:
 
 
 def names_kept(*, older_than: float) -> Iterator[str]:
-    """Yield the names of the pictures whose files are there since before that many seconds."""
+    """Yield the names of the pictures whose files were written more than so many seconds ago."""
     until = time.time() - older_than
     for file in sorted(Path(settings.MEDIA_ROOT).glob("*-small.jpg")):
         if file.stat().st_mtime < until:

@@ -1,4 +1,4 @@
-"""Refuse requests that no view could answer, before sessions, CSRF and views look at them."""
+"""Refuse requests that no view could answer, before Django reads their session, CSRF token or body."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -18,7 +18,7 @@ ASKED_FROM_WITHIN = {
 
 
 class RequestChecksMiddleware:
-    """Refuses too large headers, encoded bodies, malformed hosts, and methods that a page does not take."""
+    """Refuses too large headers, compressed bodies, unknown hosts, and methods that a page does not take."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

@@ -18,7 +18,7 @@ class LookOutdated(Conflict):
 
 @dataclass(frozen=True, kw_only=True)
 class LookSaved:
-    """The form of the look, and whether what it says was saved."""
+    """The form of the look, and whether it was saved."""
 
     form: LookForm
     is_saved: bool
@@ -30,9 +30,9 @@ def look_form() -> LookForm:
 
 
 def look_save(*, data: QueryDict, then: Callable[[], None]) -> LookSaved:
-    """Save the look as a form says. One with mistakes, or one made from an earlier look, saves nothing.
+    """Save the look from a form. A form with mistakes, or one made from an earlier look, saves nothing.
 
-    `then` is called in the transaction of what is saved: the caller writes down there who did it.
+    `then` is called in the transaction of the change: the caller writes the journal in it.
     """
     with db.transaction():
         look = operations.look_lock()
@@ -47,9 +47,9 @@ def look_save(*, data: QueryDict, then: Callable[[], None]) -> LookSaved:
 
 
 def look_logo_set(*, version: int, content: bytes | None, then: Callable[[], None]) -> None:
-    """Show an uploaded picture as the logo, or none; call `then` as above. Raise PictureRefused and LookOutdated.
+    """Set the logo to an uploaded picture, or to none; call `then` as `look_save` does.
 
-    An earlier logo is deleted at night, when no open page needs it.
+    Raise PictureRefused or LookOutdated. The earlier logo is deleted at night, when no open page needs it any more.
     """
     files = {} if content is None else pictures.picture_read(content, shape=pictures.LOGO)
     name = pictures.name_of(files) if files else ""

@@ -1,12 +1,12 @@
 """Answers that are the same for all visitors without a session are made once in a process, not once a request.
 
 A view asks for this by `shared`. `SharedAnswers` wraps Django: it keeps the answer of such a view, and sends it to
-all who ask for the same within `seconds`, without Django and without the database. It runs in the threads of a web
-process; each process has its own.
+everyone who asks for the same within `seconds`, without Django and without the database. It runs in the threads of
+a web process; each process keeps its own answers.
 
 What must stay true: an answer that is kept depends only on the address, the host, the scheme and the language. So
-a request with a cookie that an answer may depend on is never answered from here, and an answer is kept only when
-it was made without any cookie and sets none (a page with a form's token sets one).
+a request with a session cookie or messages is never answered from here, and an answer is kept only when it was made
+without any cookie and sets none (a page with a CSRF token sets one).
 """
 
 import gzip
@@ -39,9 +39,9 @@ Key = tuple[str, str, str, str]
 
 
 def shared(*, seconds: float, cache_control: str | None = "public, no-cache") -> Callable[[View], View]:
-    """Let everybody without a session have a view's answer for so long, where the address has no query.
+    """Send a view's answer to everybody without a session for so many seconds, if the address has no query.
 
-    `cache_control` says for how long browsers may keep such an answer; None: the view says so itself.
+    `cache_control` is that header of such an answer; None: the view sets it itself.
     """
 
     def decorate(view: View) -> View:
@@ -61,7 +61,7 @@ def shared(*, seconds: float, cache_control: str | None = "public, no-cache") ->
 
 @dataclass(frozen=True, kw_only=True)
 class _Kept:
-    """What was answered. It never changes, so that nobody gets the body of one answer with the tag of another."""
+    """An answer. It never changes, so that nobody gets the body of one answer with the ETag of another."""
 
     headers: list[tuple[str, str]]
     plain: bytes
@@ -87,13 +87,13 @@ class _Kept:
 
 @dataclass
 class _Answer:
-    """A kept answer, or the place of one that is being made."""
+    """The latest answer for one key, None until it is made, and the lock of the thread that makes the next one."""
 
     kept: _Kept | None = None
     making: Lock = field(default_factory=Lock)
 
     def age(self) -> float:
-        """Return its age as a part of the time for which it may be given."""
+        """Return the answer's age as a share of the time for which it may be given; 1 when there is none."""
         kept = self.kept
         return (time.monotonic() - kept.made) / kept.seconds if kept else 1.0
 
@@ -110,13 +110,13 @@ class _Answer:
         )
 
     def give(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
-        """Give what is kept as it is now, whatever another thread keeps meanwhile."""
+        """Give the present answer, whole, also when another thread replaces it meanwhile."""
         assert self.kept is not None  # noqa: S101
         return self.kept.give(environ, start_response)
 
 
 class SharedAnswers:
-    """A WSGI application that answers from what it kept, and asks another application for everything else."""
+    """A WSGI application that gives the answers that it keeps, and asks another application for all others."""
 
     def __init__(self, application: Application) -> None:
         self._application = application
@@ -138,7 +138,7 @@ class SharedAnswers:
     def _renew(
         self, key: Key, answer: _Answer, environ: Environ, start_response: StartResponse
     ) -> Iterable[bytes]:
-        """Make the answer anew when half its time is over. Meanwhile others get the kept answer and do not wait."""
+        """Make the answer anew when half its time is over. One thread makes it; the others give the old one."""
         is_over = answer.age() >= 1
         held = answer.making.acquire(blocking=is_over, timeout=PATIENCE if is_over else -1)
         try:
@@ -152,7 +152,7 @@ class SharedAnswers:
     def _make(
         self, key: Key, answer: _Answer, environ: Environ, start_response: StartResponse
     ) -> Iterable[bytes]:
-        """Ask the application, without what belongs to one visitor, and keep its answer if its view says so."""
+        """Ask the application, without the visitor's cookies, and keep its answer if its view is `shared`."""
         asked = {**environ, "REQUEST_METHOD": "GET", "HTTP_ACCEPT_LANGUAGE": key[-1]}
         asked.pop("HTTP_COOKIE", None)
         asked.pop("HTTP_IF_NONE_MATCH", None)
@@ -181,14 +181,14 @@ class SharedAnswers:
 
 
 def _has(environ: Environ, headers: list[tuple[str, str]]) -> bool:
-    """Return whether the client has this answer: its view was asked without the tags that the client named."""
+    """Return whether the client has this answer already, by the ETags that the client named."""
     named = {each.strip().removeprefix("W/") for each in environ.get("HTTP_IF_NONE_MATCH", "").split(",")}
     tags = {value.removeprefix("W/") for name, value in headers if name.lower() == "etag"}
     return bool(tags and named & {*tags, "*"})
 
 
 def _key(environ: Environ) -> Key | None:
-    """Return what a kept answer depends on; None when the request's answer is for nobody else."""
+    """Return what a kept answer depends on; None when the answer to this request may not be shared."""
     if environ["REQUEST_METHOD"] not in ("GET", "HEAD") or environ.get("QUERY_STRING"):
         return None
     if "HTTP_AUTHORIZATION" in environ or "HTTP_CONTENT_ENCODING" in environ:
@@ -209,12 +209,12 @@ def _key(environ: Environ) -> Key | None:
 
 @lru_cache(maxsize=1)
 def _personal_cookies() -> tuple[str, ...]:
-    """Return the names of the cookies that an answer may depend on; Django keeps messages in one of its own."""
+    """Return the cookies that an answer may depend on: that of the session, and that of Django's messages."""
     return settings.SESSION_COOKIE_NAME, "messages"
 
 
 def _chosen_language(environ: Environ) -> str:
-    """Return the language that a cookie names; nothing without such a cookie."""
+    """Return the language that a cookie names; "" without such a cookie."""
     cookies, name = environ.get("HTTP_COOKIE", ""), settings.LANGUAGE_COOKIE_NAME
     return parse_cookie(cookies).get(name, "")[:20] if name in cookies else ""
 

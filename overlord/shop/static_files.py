@@ -18,7 +18,7 @@ from django.core.files.storage import Storage
 
 COMPRESSED = {".css", ".html", ".js", ".json", ".svg", ".txt"}
 SMALLEST = 200  # bytes; below that the headers weigh more than what is saved
-QUALITY = 9  # for both; the steps above it cost ten times the time for a twentieth of the size
+QUALITY = 9  # for both; higher ones take ten times as long to save another twentieth of the size
 
 Paths = Mapping[str, tuple[Storage, str]]
 
@@ -61,7 +61,7 @@ class StaticFiles(ManifestStaticFilesStorage):
 
 
 class EditedStaticFiles(StaticFiles):
-    """Collects a file again when a page names it after it was edited, so that nobody restarts anything for it."""
+    """Collects an edited file again when a page names it, so that an edit needs no restart."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -85,7 +85,7 @@ class EditedStaticFiles(StaticFiles):
         copy = target.with_name(f"{target.name}.{os.getpid()}")
         shutil.copyfile(source, copy)
         copy.replace(target)
-        # Past ManifestFilesMixin, which would forget all other files.
+        # ManifestFilesMixin's own method would drop all other files from the manifest.
         for _ in HashedFilesMixin.post_process(self, {name: (self, name)}):
             compress(Path(self.path(self.stored_name(name))))
         self._addresses.clear()

@@ -60,7 +60,7 @@ def money(amount: str, currency: str) -> str:
 
 @register.simple_tag
 def base_url() -> str:
-    """Return the address of the shop, for what is read elsewhere."""
+    """Return the address of the shop, for mails and other texts that are read outside of it."""
     return settings.BASE_URL
 
 
@@ -78,7 +78,7 @@ def languages() -> list[tuple[str, str]]:
 
 @register.simple_tag
 def shop_look() -> Look:
-    """Return how the shop presents itself."""
+    """Return the look of the shop."""
     return look.current()
 
 
@@ -102,7 +102,7 @@ def iso(instant: datetime) -> str:
 
 @register.filter
 def entry(mapping: Mapping[str, Any], key: str) -> Any:
-    """Return the entry of a mapping, or nothing."""
+    """Return the entry of a mapping, or "" when there is none."""
     return mapping.get(key, "")
 
 
@@ -114,19 +114,19 @@ def as_json(value: Any) -> str:
 
 @register.filter
 def share(part: int | None, whole: int | None) -> str:
-    """Return which percentage of `whole` a part is, for the widths of bars."""
+    """Return the percentage of `whole` that a part is, for the widths of bars."""
     return f"{100 * (part or 0) / whole:.2f}" if whole else "0"
 
 
 @register.simple_tag
 def import_map() -> SafeString:
-    """Return the import map as JSON: module names to the addresses of their files."""
+    """Return the import map of the JavaScript modules as JSON."""
     return mark_safe(modules.import_map())  # noqa: S308
 
 
 @register.simple_tag(takes_context=True)
 def module(context: template.Context, name: str) -> SafeString:
-    """Load a module and all that it imports at once: otherwise a browser finds each only in the one before."""
+    """Write the tags that load a module and all its imports at once; a browser alone would find them one by one."""
     named: set[str] = context.get("modules_named") or set()
     context["modules_named"] = named
     preloads = [each for each in modules.loaded_with(name) if each not in named]

@@ -1,4 +1,4 @@
-// The form of an event: the currency beside each price is the one of the form.
+// The form of an event: show the form's currency beside each price.
 
 const currency = document.querySelector("input[name=currency]");
 

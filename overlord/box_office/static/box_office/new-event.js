@@ -1,4 +1,4 @@
-// The form of a new event: enter the browser's time zone, where neither the installation nor the author chose one.
+// The form of a new event: fill in the browser's time zone, if neither the installation nor the author chose one.
 
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 const input = document.querySelector("input[name=time_zone]");

@@ -1,4 +1,4 @@
-// Announcements for screen readers: the latest one, at most one in ten seconds.
+// Announcements for screen readers: at most one in ten seconds. A later sentence replaces one that still waits.
 
 const PAUSE = 10_000;
 let waiting = null;

@@ -1,12 +1,12 @@
-// Fetches the open page anew, for what a frame does not carry.
+// Fetches the open page again, for changes that a frame does not contain.
 
-let pending = null; // the latest fetch: of which address, when it begins, and its page
+let pending = null; // the latest fetch: its address, when it begins, and the promise of its document
 
-/** Fetch this page, or another `address`, no older than this call; return its document, or null when it cannot be had.
+/** Fetch this page, or another `address`, as it is after this call; return its document, or null when that fails.
  *
- * A random wait of at most `within` milliseconds spreads the requests of all open pages. `kept` says for how many
- * milliseconds the server gives visitors an answer that it has made: the fetch begins after that. Calls share a fetch that
- * begins late enough for each of them. */
+ * A random wait of at most `within` milliseconds spreads the requests of all open pages. The server may give an answer
+ * that it made up to `kept` milliseconds ago, so the fetch begins after that time. Calls share a fetch that begins late
+ * enough for each of them. */
 export function freshPage({ within, kept = 0, address = location.pathname + location.search }) {
   const soonest = performance.now() + kept;
   const isShared = pending?.address === address && pending.begins >= soonest;

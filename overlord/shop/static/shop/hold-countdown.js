@@ -1,6 +1,6 @@
 // <hold-countdown until="...">: counts down the time that is left of a hold, by the server's clock. The display
-// changes every second; screen readers hear it at 5, 2 and 1 minute and at 30 seconds. Dispatches "tick" with the
-// seconds left, and "expired" once at the end.
+// changes every second; screen readers announce it at 5, 2 and 1 minutes and at 30 seconds. It dispatches "tick" with
+// the seconds left, and "expired" once at the end.
 
 import { now } from "realtime/live.js";
 import { announce } from "shop/announce.js";

@@ -1,20 +1,20 @@
-// Another language loads the page again. This carries over what somebody typed, in the storage of the browser's tab.
+// Keep typed text while a change of language loads the page again, in the storage of the browser's tab.
 //
-// It keeps all fields of a form but secrets, for a minute at most, and until the next page is loaded. Hidden fields
-// come along: a form goes on saying what it was made from, so that an outdated one is still refused.
+// It keeps all fields of a form except secrets, for a minute at most, and until the next page is loaded. Hidden fields
+// are kept too: they say from which version a form was made, so that an outdated one is still refused.
 
 const KEY = "typed";
 const LASTS = 60_000; // milliseconds
 const SECRET = "[type=password], [type=file], [autocomplete=one-time-code], [autocomplete^=cc-]";
-const NEVER = /^(csrfmiddlewaretoken|next|code|token|offer|.*-TOTAL_FORMS)$/; // secrets, and what belongs to one page
+const NEVER = /^(csrfmiddlewaretoken|next|code|token|offer|.*-TOTAL_FORMS)$/; // secrets, and values of one page load
 const BUTTONS = ["submit", "button", "reset", "fieldset", "output", "select-multiple"];
 
 document.addEventListener("submit", ({ target }) => {
   if (target.matches("form.languages")) keep(typed({ isAnswer: "answer" in target.dataset }));
 });
-addEventListener("load", restore); // then all scripts of the page follow its fields
+addEventListener("load", restore); // by then all scripts of the page listen to its fields
 
-/** Return the fields of each form in which something was typed, by form; of all forms on a page that answered one. */
+/** Return the fields of each form that was changed, by form; of all forms, if the page is the answer to a form. */
 function typed({ isAnswer }) {
   const touched = forms().filter(([, form]) => isAnswer || fields(form).some(isChanged));
   return Object.fromEntries(touched.map(([id, form]) => [id, fields(form).map((field) => [key(field), read(field)])]));
@@ -30,7 +30,7 @@ function restore() {
     }
     const more = form.querySelector("button[name=more]");
     if (more && left.size > 0 && left.size < before) {
-      keep({ [id]: kept[id] }, left.size); // the rows that were added to this form: add one, and go on
+      keep({ [id]: kept[id] }, left.size); // rows had been added to this form: add one, and restore again
       form.requestSubmit(more);
       return;
     }

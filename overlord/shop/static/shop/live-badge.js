@@ -1,9 +1,9 @@
-// <live-badge time="...">: says whether the page shows live data. Without JavaScript it says when the page was made.
+// <live-badge time="...">: shows whether the page has live data. Without JavaScript it shows when the page was made.
 
 import { now } from "realtime/live.js";
 import { gettext, setText, timeToTheSecond } from "shop/formats.js";
 
-const FIRST_CONNECTION = 4_000; // milliseconds until it says how old the page is
+const FIRST_CONNECTION = 4_000; // milliseconds without a connection until the badge says how old the page is
 
 class LiveBadge extends HTMLElement {
   /** Show a status of `follow`. The data is current until the status is no longer "live". */
@@ -17,7 +17,7 @@ class LiveBadge extends HTMLElement {
     }
   }
 
-  /** Show that the page was made anew at a time, though it is not live. */
+  /** Show that the page was fetched again at this time, although it is not live. */
   showFresh(time) {
     this.currentAt = time;
     this.show(this.dataset.status);

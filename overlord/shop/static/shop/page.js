@@ -1,4 +1,4 @@
-// What every page does: focus the error message, submit a form only once, and keep what was typed in another language.
+// What every page does: focus the error message, submit a form only once, and keep typed text in another language.
 
 import "shop/keep-typed.js";
 import "shop/live-badge.js";
@@ -27,7 +27,7 @@ for (const form of document.querySelectorAll("form[data-once]")) {
   });
 }
 
-/** Say that the answer is late, and let the form be sent again: the server takes the same form only once. */
+/** Say that the answer is late, and let the form be sent again: the server acts on the same form only once. */
 function showSlow(form) {
   if (!form.dataset.submitted) return;
   enableForm(form);
@@ -47,7 +47,7 @@ export function enableForm(form) {
   }
 }
 
-/** Load this page anew, by a GET also where it answered a form: a reload would send the form once more. */
+/** Load this page again by a GET: a reload of the answer to a form would send the form once more. */
 export function loadAnew() {
   location.replace(location.pathname + location.search);
 }
