@@ -1,7 +1,7 @@
-"""WebSockets, and the question whether this process lives, served by Daphne on one event loop.
+"""WebSockets, served by Daphne on one event loop, and the health checks of this process.
 
-HTTP is Granian's. No page is answered here, whatever path or header a request has: each would take a thread, and in
-it a database connection that stays.
+Granian serves all other HTTP. No page is answered here, because each would need a thread, and the thread would keep
+a database connection.
 """
 
 import gc
@@ -15,8 +15,8 @@ from django.apps import apps
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "overlord.settings")
 
-if not apps.ready:  # a fork is set up already; once more, and it writes to the memory that it shares
-    django.setup()  # before what imports models
+if not apps.ready:  # a fork is set up already, and a second time would write to memory that it shares
+    django.setup()  # before the imports of models
 
 from overlord import liveness
 from overlord.kernel import database_check, open_files
@@ -48,7 +48,7 @@ database_check.start()
 application = ProtocolTypeRouter({"http": http, "websocket": websockets})
 liveness.touch_by_reactor()
 
-# A garbage collection stops all sockets. Objects that are loaded by now are never garbage, so it skips them. A
-# socket's objects live as long as the socket: by default, every seventh that connects would start a collection.
+# While garbage is collected, all sockets wait. The objects that exist now are never garbage: leave them out.
+# By default, every seventh new socket would start a collection.
 gc.freeze()
 gc.set_threshold(20_000)

@@ -30,7 +30,7 @@ CONNECTION_PATIENCE = 30.0  # seconds; a step holds a connection for millisecond
 
 @app.task(name=queue_health.PROBE_TASK)
 def queue_probe(**_kwargs: object) -> None:
-    """Do nothing. Beat puts it on each queue, so that an idle queue does not look stuck."""
+    """Do nothing. Beat puts this task on each queue, so that an idle queue does not look stuck."""
 
 
 @before_task_publish.connect
@@ -55,7 +55,7 @@ def _check_database(**_kwargs: object) -> None:
 @task_prerun.connect
 def _record_queue(task: Any, **_kwargs: object) -> None:
     queue = (task.request.delivery_info or {}).get("routing_key", "")
-    with contextlib.suppress(RedisError):  # then /readyz says that Redis is missing
+    with contextlib.suppress(RedisError):  # /readyz says that Redis is missing
         queue_health.task_record(queue=queue, sent_at=getattr(task.request, "sent_at", None))
 
 

@@ -1,10 +1,10 @@
 #!/bin/sh
-# The health check of our containers: succeed while a process of this one touches its file (overlord/liveness.py).
+# The health check of our containers: succeed while a process of the container touches its file (overlord/liveness.py).
 #
-# Docker shows a container that is unhealthy and does not restart it; it restarts one whose process ends. So a process
-# that has not touched its file for a minute is killed: Granian replaces its own, and the end of any other is the end
-# of its container, which Docker starts again. PostgreSQL, Valkey and Caddy are never killed by their health checks:
-# they may be slow for good reasons, and the end of PostgreSQL would cost everybody the time of its recovery.
+# Docker only shows that a container is unhealthy; it restarts a container when its process ends. So this script kills a
+# process that has not touched its file for a minute. Granian then starts another one; any other process ends its
+# container, which Docker restarts. The health checks of PostgreSQL, Valkey and Caddy kill nothing: these may be slow for
+# good reasons, and PostgreSQL would have to recover before anybody could buy again.
 set -u
 
 for file in "$OVERLORD_LIVENESS_FILE".*; do

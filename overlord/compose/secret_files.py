@@ -1,7 +1,7 @@
 """Write the generated secrets into the volumes of docker-compose.yml.
 
-Each server has a volume with its own password only. Which of our processes reads which secret is decided in
-`overlord/settings/env.py` (`READ_BY`).
+Each server has a volume that contains only its own password. `READ_BY` in `overlord/settings/env.py` decides which
+of our processes reads which secret.
 """
 
 import json
@@ -13,13 +13,13 @@ from overlord.embedded.state import Folder
 
 
 class PasswordMissing(Exception):
-    """An address contains no password, and our servers must not run without one."""
+    """An address contains no password, which our servers need."""
 
 
 def secrets_make(folder: Path) -> dict[str, str]:
-    """Return the generated variables; generate them at the first start.
+    """Return the variables with the secrets; generate them at the first start.
 
-    They are kept in the file where `bin/up` keeps its own, so that the settings of our processes find them.
+    They are kept in the file that `bin/up` uses too, so that the settings of our processes find them.
     """
     data_folder = Folder(folder)
     if not data_folder.env_file.exists():
@@ -38,8 +38,8 @@ def secrets_make(folder: Path) -> dict[str, str]:
 def server_files_write(*, postgres: Path, valkey: Path, database_url: str, redis_url: str) -> None:
     """Write the password of each address into the folder of its server, and Valkey's configuration.
 
-    The servers run as other users, so everybody may read the files; only their containers have the volume. Raises
-    PasswordMissing.
+    The servers run as other users, so every user may read the files; only the containers of the servers have the
+    volumes. Raise PasswordMissing.
     """
     database, redis = _password("DATABASE_URL", database_url), _password("REDIS_URL", redis_url)
     _write(postgres / "password", database)

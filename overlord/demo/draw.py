@@ -1,7 +1,7 @@
 """Send many buyers into the line of an event that opens by a draw, by HTTP: they enter the lobby, wait and pay.
 
-The wish of each buyer, and whether they pay, is decided at random before the opening, so that a seed gives the same
-decisions whatever the draw's result is.
+What each buyer wishes, and whether the buyer pays, is decided at random before the opening: a seed gives the same
+decisions whatever the result of the draw is.
 """
 
 import random
@@ -15,7 +15,7 @@ from typing import Any
 from overlord.demo.rush import AT_ONCE, PAY_SHARE, Refused, Tally, Visitor, attempt, pay, types_of
 
 LOOK_EVERY = 2.0  # seconds between two looks of one buyer
-QUIET_ENDS = 12.0  # seconds after which nobody's turn is waited for any more
+QUIET_ENDS = 12.0  # seconds without a new turn, after which the program stops waiting
 
 
 @dataclass
@@ -32,7 +32,8 @@ def rush(
 ) -> Counter[str]:
     """Let the buyers with these tokens enter the event's line, wait for the draw and pay; count their outcomes.
 
-    `report` is called with what happens. Raises Refused and OSError when the shop cannot be reached.
+    `report` is called with sentences about the progress. Raise Refused when the shop refuses a request, and OSError
+    when it cannot be reached.
     """
     dice = random.Random(seed)  # noqa: S311
     people = [Person(token, random.Random(dice.random())) for token in tokens]  # noqa: S311
@@ -77,7 +78,7 @@ def _wish(types: list[dict[str, Any]], dice: random.Random) -> list[dict[str, in
 
 
 def _wait_for_the_draw(url: str, address: str, waiting: Sequence[Person]) -> None:
-    """Ask as the first of them, once a second, until there are places."""
+    """Ask for the first buyer's place once a second, until the draw has given places."""
     if not waiting:
         raise Refused("nobody could enter")
     visitor = Visitor(url, waiting[0].token)

@@ -1,4 +1,4 @@
-"""Read the e-mails that were kept as files: the mailbox of a shop that sends none.
+"""Read the e-mails of a shop that keeps them as files and sends none.
 
 Django's file-based e-mail backend writes one file for each batch, with a line of 79 hyphens after each message.
 """

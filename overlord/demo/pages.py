@@ -16,9 +16,9 @@ FILES = "django.core.mail.backends.filebased.EmailBackend"
 @require_safe
 @superusers_only
 def mailbox(request: HttpRequest) -> HttpResponse:
-    """Show the newest e-mails to superusers, because links in them open the accounts of others.
+    """Show the newest e-mails, to superusers only, because links in them open other people's accounts.
 
-    Not found where e-mails are sent.
+    Answer 404 where e-mails are sent.
     """
     if settings.EMAIL_BACKEND != FILES:
         raise Http404

@@ -1,7 +1,7 @@
-"""Send many buyers to the running shop at once, by HTTP, so that its pages and the monitor come alive.
+"""Send many buyers to the running shop by HTTP, to see its pages and the monitor change live.
 
-Each buyer has an account and its token, reserves a few tickets, and pays, releases them or does nothing. Only a few
-buyers come at the same time, and each sends a bounded number of requests.
+Each buyer has an account and a token, reserves a few tickets, and then pays, releases them or does nothing. AT_ONCE
+buyers come at the same time, and each sends a limited number of requests.
 """
 
 import http.client
@@ -40,7 +40,7 @@ class Tally:
 
 
 class Refused(Exception):
-    """The shop refused a request; the message is the error's code."""
+    """The shop refused a request. The message is the `code` of the error."""
 
 
 class Visitor:
@@ -55,7 +55,7 @@ class Visitor:
             self._headers["Authorization"] = f"Token {token}"
 
     def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """Send a request and return the JSON of the answer; raises Refused."""
+        """Send a request and return the JSON of the answer; raise Refused."""
         self._connection.request(method, path, json.dumps(body) if body else None, self._headers)
         answer = self._connection.getresponse()
         read = answer.read()
@@ -75,7 +75,7 @@ def rush(
     """Send the buyers with these tokens to an event, AT_ONCE at a time, and return how many had each outcome.
 
     Without `event`, they go to the one with the most tickets left. `report` is called with the number of buyers
-    that have finished. Raises Refused and OSError when the shop cannot be reached.
+    that have finished. Raise Refused when the shop refuses a request, and OSError when it cannot be reached.
     """
     dice = random.Random(seed)  # noqa: S311
     ticket_types = types_on_sale(url, event)
@@ -123,7 +123,7 @@ def types_of(url: str, event: int) -> list[dict[str, Any]]:
 
 
 def attempt(url: str, token: str, act: Callable[[Visitor], Outcome]) -> Outcome | str:
-    """Let one buyer act, and return what `act` returns, or in words what the shop said against it."""
+    """Let one buyer act, and return what `act` returns, or in words why it failed."""
     visitor = Visitor(url, token)
     try:
         return act(visitor)
@@ -136,7 +136,7 @@ def attempt(url: str, token: str, act: Callable[[Visitor], Outcome]) -> Outcome 
 
 
 def visit(url: str, token: str, ticket_types: list[dict[str, Any]], dice: random.Random) -> str:
-    """Let one buyer come, and return the outcome in words."""
+    """Let one buyer reserve tickets and pay, release them or do nothing; return the outcome in words."""
 
     def buy(visitor: Visitor) -> str:
         ticket_type = dice.choice(ticket_types)

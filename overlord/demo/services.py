@@ -1,7 +1,7 @@
 """Load the demo: events, two users to log in as, and tickets that others have bought.
 
-All of it is made by the use cases: tickets are reserved, paid at the sandbox gateway and validated, so the demo
-obeys every invariant.
+It uses the shop's own services: tickets are reserved, paid at the sandbox gateway and validated. So the demo keeps
+every rule that real sales keep.
 """
 
 import secrets
@@ -36,7 +36,7 @@ BOUGHT = {
 
 
 def demo_load(*, password: str, now: datetime) -> int:
-    """Load the demo's users, events and sales, and return the number of events; 0 when they were loaded before."""
+    """Load the demo's users, events and sales; return the number of new events, 0 when they were loaded before."""
     users_make(password=password)
     try:
         count = tickets.events_load(events=events_from(now=now), now=now)
@@ -50,7 +50,7 @@ def demo_load(*, password: str, now: datetime) -> int:
 
 
 def users_make(*, password: str) -> None:
-    """Create `staff` and `buyer`, or give them this password."""
+    """Create the users `staff` and `buyer` with this password, or change their password to it."""
     for name, is_staff in (("staff", True), ("buyer", False)):
         user = User.objects.filter(username=name).first() or User(
             username=name, email=f"{name}@example.org", is_staff=is_staff, is_superuser=is_staff
@@ -62,7 +62,7 @@ def users_make(*, password: str) -> None:
 def crowd_make(*, count: int, now: datetime) -> list[str]:
     """Create `count` buyers, who have no password, and return a token of each.
 
-    They do not register and log in by HTTP: all of them come from one address, and its limits are for one person.
+    They do not sign up and log in by HTTP: they all come from one address, which may do so only a few times.
     """
     tokens = []
     for _ in range(count):

@@ -32,5 +32,5 @@ class Command(BaseCommand):
             )
         except secret_files.PasswordMissing as missing:
             raise CommandError(str(missing)) from missing
-        for name in ("postgres_password", "valkey_password", "valkey.conf"):  # where they lay before
+        for name in ("postgres_password", "valkey_password", "valkey.conf"):  # the files of earlier versions
             (settings.DATA_DIR / name).unlink(missing_ok=True)
