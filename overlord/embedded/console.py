@@ -12,7 +12,7 @@ from overlord.embedded.state import Folder, SavedState
 
 
 def say(text: str, *, end: str = "\n") -> None:
-    """Print at once. A terminal that is gone must not keep the supervisor from stopping everything in order."""
+    """Print a text at once. Ignore a closed terminal, so that the supervisor can still stop everything in order."""
     with contextlib.suppress(OSError):
         sys.stdout.write(text + end)
         sys.stdout.flush()
@@ -20,7 +20,7 @@ def say(text: str, *, end: str = "\n") -> None:
 
 @contextlib.contextmanager
 def step(what: str) -> Iterator[None]:
-    """Print what is being started or prepared, and how long it took."""
+    """Print what the block starts or prepares, and how long it took."""
     since = time.monotonic()
     say(f"{what[0].upper()}{what[1:]} ...", end=" ")
     try:

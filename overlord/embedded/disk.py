@@ -1,4 +1,4 @@
-"""Find out whether a disk is full, so that the supervisor waits for room and does not give up."""
+"""Find out whether a disk is full, so that the supervisor can wait for room."""
 
 import errno
 import shutil
@@ -11,12 +11,12 @@ NO_SPACE = "No space left on device"  # what a program writes into its log
 
 
 def lacks_room(folder: Path) -> bool:
-    """Return whether less than ROOM_BYTES are free. This costs next to nothing."""
+    """Return whether less than ROOM_BYTES are free. It writes nothing, and so costs very little."""
     return shutil.disk_usage(folder).free < ROOM_BYTES
 
 
 def is_full(folder: Path) -> bool:
-    """Return whether there is no room, or a quota or missing inodes do not allow to write a file."""
+    """Return whether there is no room, or a quota or missing inodes keep a file from being written."""
     if lacks_room(folder):
         return True
     try:

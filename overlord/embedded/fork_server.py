@@ -1,11 +1,11 @@
-"""Start our Python processes as forks of one that has imported everything, so that they share its memory.
+"""Start our Python processes as forks of one process that has imported everything, so that they share its memory.
 
-This module runs as a program (`python -m overlord.embedded.fork_server FD`), started by the supervisor. It has one
-thread, opens no connection and no server, and answers one request after another on the socket FD. Each line asks
-for a process and is answered by its pid.
+The supervisor runs this module as a program (`python -m overlord.embedded.fork_server FD`). It has one thread,
+opens no connection and no port, and answers one request after another on the socket FD. Each line asks for a
+process; the answer is its pid.
 
-Each process is forked twice: when the one between has ended, the supervisor becomes its parent (`adopt_orphans`).
-So the supervisor waits for it and signals it as any other child, and it outlives this process.
+Each process is forked twice. When the process in between has ended, the supervisor becomes the parent of the new
+process (`adopt_orphans`): it can wait for it and signal it like any other child. The new process outlives this one.
 """
 
 import ctypes
@@ -24,8 +24,8 @@ from overlord.embedded.niceness import niceness_add
 PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15
 ADOPTION_SECONDS = 10.0
-# What the processes import, but for Twisted's reactor, which opens files, and our own WSGI and ASGI modules, which
-# start threads. By name: the supervisor's own code imports no app.
+# What the processes import, without Twisted's reactor, which opens files, and without our WSGI and ASGI modules,
+# which start threads. They are strings, because the supervisor's own code imports no app.
 MODULES = (
     "overlord.celery",
     "overlord.urls",
@@ -72,7 +72,7 @@ def preload() -> None:
     """Import what the processes need, and keep the garbage collector from writing to it."""
     import django
 
-    gc.disable()  # its passes would move what is loaded about
+    gc.disable()  # a collection now would leave gaps in the memory that the forks are to share
     django.setup()
     for name in MODULES:
         importlib.import_module(name)
@@ -84,7 +84,7 @@ def preload() -> None:
 
 
 def _load_what_settings_name() -> None:
-    """Import the tasks of all apps, the middleware, the views and what templates use; compile some of these."""
+    """Import the tasks of all apps, the middleware, the views and the template tags; compile some templates."""
     from django.core.handlers.wsgi import WSGIHandler
     from django.template.engine import Engine
     from django.template.loader import get_template
@@ -102,12 +102,12 @@ def _load_what_settings_name() -> None:
 
 
 def _use_once() -> None:
-    """Make what each process would make for itself. It opens no connection."""
+    """Make the objects that each process would make for itself. This opens no connection."""
     importlib.import_module("overlord.kernel.redis_client").connection()
 
 
 def serve(channel: socket.socket) -> dict[str, Any] | None:
-    """Fork a process for each request; return the request in the forked process, None when nobody asks any more."""
+    """Fork a process for each request. A fork returns its request; this process returns None when the socket ends."""
     with channel.makefile("r", encoding="utf-8") as requests:
         for line in requests:
             request: dict[str, Any] = json.loads(line)
@@ -138,7 +138,7 @@ def fork() -> int | None:
 
 
 def become(request: dict[str, Any]) -> None:
-    """Turn this process into the one that was asked for: its parent, session, output, folder and environment."""
+    """Give this process what the request asks for: its parent, session, output, folder and environment."""
     os.setsid()
     _await_parent(request["parent"])
     libc = ctypes.CDLL(None)
@@ -167,7 +167,7 @@ def run(argv: list[str]) -> None:
 
 
 def _await_parent(parent: int) -> None:
-    """Wait until the process in between has ended; give up if our new parent is not the supervisor."""
+    """Wait until the process in between has ended and the supervisor is our parent; ADOPTION_SECONDS at most."""
     until = time.monotonic() + ADOPTION_SECONDS
     while os.getppid() != parent and time.monotonic() < until:
         time.sleep(0.001)

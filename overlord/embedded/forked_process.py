@@ -1,4 +1,4 @@
-"""A child process that we did not start by `subprocess`: the fork server did, and the kernel made it ours."""
+"""A child process that the fork server has started, and that the kernel has made our child."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ class ForkedProcess:
         if self.returncode is None:
             try:
                 pid, status = os.waitpid(self.pid, os.WNOHANG)
-            except ChildProcessError:  # it ended before the kernel had made it ours
+            except ChildProcessError:  # it ended before it became our child
                 self.returncode = 1
             else:
                 if pid:
@@ -28,7 +28,7 @@ class ForkedProcess:
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for its end, and return how it ended. Raises TimeoutExpired, as `Popen` does."""
+        """Wait for its end, and return how it ended. Raise TimeoutExpired, as `Popen` does."""
         until = None if timeout is None else time.monotonic() + timeout
         while (code := self.poll()) is None:
             if until is not None and time.monotonic() > until:
@@ -37,7 +37,7 @@ class ForkedProcess:
         return code
 
     def send_signal(self, number: int) -> None:
-        """Send it a signal, unless it has ended: its pid may be another's by then."""
+        """Send it a signal, unless it has ended: another process may have its pid by then."""
         if self.poll() is None:
             os.kill(self.pid, number)
 

@@ -1,6 +1,6 @@
 """Ask the fork server for processes. It runs in the supervisor's main thread, on Linux.
 
-The fork server saves memory and time, and nothing depends on it: without it each process is started on its own.
+The fork server only saves memory and time. Where it does not work, each process is started on its own.
 """
 
 import json
@@ -19,7 +19,7 @@ PATIENCE = 30.0  # seconds for its imports, on a slow machine
 
 
 class ForkServer:
-    """The process that has imported everything. `start` starts a program as a fork of it, or on its own."""
+    """The process that has imported everything. `start` starts a program as a fork of it if possible."""
 
     def __init__(self, *, env: Mapping[str, str], cwd: Path, log_dir: Path) -> None:
         self._env = env
@@ -37,9 +37,9 @@ class ForkServer:
             self.child = processes.start(program, log_dir, keep=(fd,))
 
     def start(self, program: Program, log_dir: Path) -> Child:
-        """Start the program; one that cannot be forked, or not now, is started on its own.
+        """Start the program as a fork, or on its own when that is not possible.
 
-        The settings have been read: a program with another environment is started on its own too.
+        A fork has read the settings already, so a program with another environment is started on its own.
         """
         if self._channel is None or not program.forked or program.env != self._env:
             return processes.start(program, log_dir)
@@ -51,12 +51,12 @@ class ForkServer:
         return Child(program=program, process=ForkedProcess(pid), log=log, log_offset=offset)
 
     def stop(self) -> None:
-        """End the fork server. The processes that it started go on."""
+        """End the fork server. The processes that it started continue."""
         if self._channel:
             self._answers.close()
             self._channel.close()
             self._channel = None
-            self.child.process.kill()  # without what descends from it: these are the processes it started
+            self.child.process.kill()  # only itself, and not the processes that it started
             self.child.process.wait()
 
     def _ask(self, channel: socket.socket, program: Program, log: Path) -> int | None:

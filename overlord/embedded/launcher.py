@@ -1,7 +1,7 @@
 """Replace this process with another program that ends when the process that started it ends.
 
-`processes.start` runs this file as a script, so it imports nothing of ours. The work is done here, and not
-between fork and exec in the parent, because that would be unsafe when the parent has threads.
+`processes.start` runs this file as a script, so it imports no other module of ours. The work is done here, because
+in the parent, between fork and exec, it would be unsafe when the parent has threads.
 
     python -I -S launcher.py PARENT SIGNAL self|namespace|nobody PROGRAM [ARGUMENT...]
 """
@@ -22,7 +22,8 @@ def main(parent: int, signal: int, identity: str, argv: list[str]) -> None:
     elif identity == "nobody":
         become_nobody()
     if sys.platform == "linux":
-        # After the change of identity, which clears it. The kernel sends the signal when the parent thread ends.
+        # The change of identity clears this setting, so it comes afterwards. The kernel sends the signal when the
+        # parent's thread ends.
         call("prctl", PR_SET_PDEATHSIG, signal, 0, 0, 0)
     if os.getppid() != parent:
         sys.exit("The process that started this program has ended.")
@@ -33,9 +34,9 @@ def main(parent: int, signal: int, identity: str, argv: list[str]) -> None:
 
 
 def enter_namespace() -> None:
-    """Enter a user namespace in which root looks like an ordinary user, which PostgreSQL requires.
+    """Enter a user namespace in which root looks like an ordinary user, because PostgreSQL does not run as root.
 
-    Outside the namespace it is still root: no file has to be copied or change its owner.
+    Outside the namespace the user is still root, so no file has to be copied or get another owner.
     """
     call("unshare", CLONE_NEWUSER)
     nobody = 65534  # initdb requires a user that has a name
@@ -45,7 +46,7 @@ def enter_namespace() -> None:
 
 
 def become_nobody() -> None:
-    """Switch from root to the user `nobody`, groups included."""
+    """Switch from root to the user `nobody` and its group."""
     import pwd
 
     nobody = pwd.getpwnam("nobody")
@@ -55,7 +56,7 @@ def become_nobody() -> None:
 
 
 def call(function: str, *arguments: int) -> None:
-    """Call a function of the C library; raises OSError when it fails."""
+    """Call a function of the C library; raise OSError when it fails."""
     libc = ctypes.CDLL(None, use_errno=True)
     if getattr(libc, function)(*(ctypes.c_ulong(argument) for argument in arguments)) != 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

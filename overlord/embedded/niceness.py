@@ -1,10 +1,10 @@
 """Let a process of `bin/up` get more or less of the CPU than the others while the cores are busy.
 
 Linux divides the CPU among sessions first (autogroup), and each program has a session of its own. So the session
-gets the niceness too; where there is no autogroup, that of the process alone counts.
+gets the niceness too. Where there is no autogroup, only the niceness of the process counts.
 
-Anybody may make a process nicer. Only root may make it less nice, or a user whose limit (RLIMIT_NICE, systemd's
-`LimitNICE=`) allows that; otherwise it gets as much as the others.
+Every user may make a process nicer, so that it gets less. Only root, or a user whose limit (RLIMIT_NICE, systemd's
+`LimitNICE=`) allows it, may make a process less nice; for others it keeps the usual share.
 """
 
 import contextlib
@@ -13,11 +13,11 @@ import time
 from pathlib import Path
 
 TRIES = 20
-PAUSE_SECONDS = 0.1  # in which Linux lets ordinary users change one session
+PAUSE_SECONDS = 0.1  # between two changes of sessions by ordinary users, as Linux requires
 
 
 def niceness_add(pid: int, niceness: int) -> None:
-    """Make a process, what it starts, and its session so much nicer, or less nice. Zero changes nothing."""
+    """Add to the niceness of a process, of its session and of all that it starts. Zero changes nothing."""
     if not niceness:
         return
     with contextlib.suppress(OSError):  # it is refused, or the process has ended
@@ -26,7 +26,7 @@ def niceness_add(pid: int, niceness: int) -> None:
 
 
 def session_write(file: Path, niceness: int) -> None:
-    """Write the niceness of a session, as soon as Linux takes it."""
+    """Write the niceness of a session; try again while Linux refuses the change as too early."""
     for _ in range(TRIES):
         try:
             file.write_text(str(niceness))

@@ -1,7 +1,7 @@
 """Find out which ports of this machine are taken, and choose free ones.
 
-A port of a server lies outside the range from which the kernel gives ports to outgoing connections. Otherwise any
-program's connection could take it while the server restarts, and a client that asks whether the server is back
+A server's port is outside the range from which the kernel gives ports to outgoing connections. Otherwise any
+program's connection could take the port while the server restarts, and a client that tries to reach the server
 could connect to itself.
 """
 
@@ -39,8 +39,8 @@ def taken(port: int) -> bool:
             server.bind((HOST, port))
         except OSError:
             return True
-        # On some systems a server on all addresses does not hinder the bind. The port stays bound meanwhile, so
-        # that the kernel does not give it to the client.
+        # On some systems the bind succeeds although a server listens on all addresses, so try to connect too. The
+        # port stays bound meanwhile, so that the kernel does not give it to the client.
         client.settimeout(0.5)
         return client.connect_ex((HOST, port)) == 0
 
@@ -54,7 +54,7 @@ def choose(*, preferred: int, excluded: tuple[int, ...] = ()) -> int:
 
 
 def any_free() -> int:
-    """Return a port that no program uses and that this process was not given before."""
+    """Return a port that no program uses and that was not returned before in this process."""
     candidates = range(FIRST_PORT, first_outgoing())
     first = _random.randrange(max(1, len(candidates)))
     for port in chain(candidates[first:], candidates[:first]):
@@ -78,7 +78,7 @@ def is_outgoing(port: int) -> bool:
 
 
 def _any_outgoing() -> int:
-    """Return a port of the kernel's choice, for a machine where outgoing connections may have nearly all ports."""
+    """Return a port that the kernel chooses, for a machine whose outgoing connections may use nearly all ports."""
     with socket.socket() as server:
         server.bind((HOST, 0))
         port: int = server.getsockname()[1]

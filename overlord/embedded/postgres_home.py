@@ -1,10 +1,10 @@
-"""Decide which user PostgreSQL runs as, and where its programs and data lie. It refuses to run as root.
+"""Decide which user PostgreSQL runs as, and where its programs and data are. PostgreSQL refuses to run as root.
 
 - An ordinary user runs it directly.
 - Root runs it in a user namespace.
-- Where root cannot use a namespace, or the folder is closed to it there, PostgreSQL runs as `nobody`. Its data
-  and a copy of its programs then lie in an external folder, because the permissions of the folders above the
-  project are not ours to change.
+- Where root cannot use a namespace, or cannot reach the folder in it, PostgreSQL runs as `nobody`. Its data and a
+  copy of its programs are then in an external folder, because `nobody` might not reach the project's folder, and we
+  do not change the permissions of the folders above it.
 """
 
 import os
@@ -25,7 +25,7 @@ EXTERNAL_FOLDERS = Path("/var/lib")
 
 @dataclass(frozen=True, kw_only=True)
 class PostgresHome:
-    """Where PostgreSQL's programs and data lie, and the identity it runs with.
+    """The folders of PostgreSQL's programs and data, and the identity that it runs with.
 
     `external_folder` is the folder outside the project, or None when none is needed.
     """
@@ -40,7 +40,7 @@ class PostgresHome:
         return ProcessMatch(folder=self.data, executable=self.programs / "postgres")
 
     def hand_over(self, *paths: Path) -> None:
-        """Make the user that PostgreSQL runs as the owner of files that we made."""
+        """Give files that we made to the user that PostgreSQL runs as."""
         if self.identity == "nobody":
             nobody = pwd.getpwnam("nobody")
             for path in paths:
@@ -48,9 +48,9 @@ class PostgresHome:
 
 
 def find(folder: Path, *, external_folder: Path | None = None) -> PostgresHome:
-    """Return the home of a PostgreSQL whose data belongs to the data folder.
+    """Return the home of the PostgreSQL of a data folder; raise MissingBinaryError.
 
-    `external_folder` is the one that an earlier call made. Raises MissingBinaryError.
+    `external_folder` is the one that an earlier call made.
     """
     programs = binaries.postgres_folder()
     if external_folder and external_folder.is_dir():
@@ -99,6 +99,6 @@ def as_nobody(external_folder: Path) -> PostgresHome:
 
 
 def _make_readable(folder: Path) -> None:
-    """Let every user read the copied files, which the umask may have closed to them."""
+    """Let every user read the copied files, which the umask may not allow."""
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)

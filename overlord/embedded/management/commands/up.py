@@ -10,7 +10,7 @@ from overlord.embedded.supervisor import Options
 
 
 def port_number(text: str) -> int:
-    """Return the text as a port; raises ArgumentTypeError unless it is from 1 to 65535."""
+    """Return the text as a port; raise ArgumentTypeError unless it is a number from 1 to 65535."""
     if not text.isascii() or not text.isdecimal() or not 0 < int(text) < 65_536:
         raise ArgumentTypeError("a port is a number from 1 to 65535")
     return int(text)
