@@ -107,7 +107,7 @@ def _use_once() -> None:
 
 
 def serve(channel: socket.socket) -> dict[str, Any] | None:
-    """Fork a process for each request. A fork returns its request; this process returns None when the socket ends."""
+    """Fork a process for each request. The fork returns its request; this process None, when the socket closes."""
     with channel.makefile("r", encoding="utf-8") as requests:
         for line in requests:
             request: dict[str, Any] = json.loads(line)

@@ -1,9 +1,9 @@
 """Start and stop child processes so that none of them outlives the supervisor.
 
 Three mechanisms work together. The kernel ends a child when the supervisor dies (`launcher`). Orphans, which are
-processes that a dead child leaves behind, become children of the supervisor and not of pid 1 (`adopt_orphans`).
-Every process has the path of its log in its environment, and so have the processes that it starts. By this path a
-later run finds the processes that a killed run left behind.
+processes that an ended child leaves behind, become children of the supervisor and not of pid 1 (`adopt_orphans`).
+Every process, and every process that it starts, has the path of its log in its environment: by this path, a later
+run finds the processes that a killed run left behind.
 """
 
 import contextlib
@@ -41,7 +41,7 @@ PR_SET_CHILD_SUBREAPER = 36
 class ProcessMatch:
     """A working directory and an executable by which processes are recognised.
 
-    PostgreSQL's processes need it, because they overwrite their environment.
+    It is for PostgreSQL, whose processes overwrite their environment.
     """
 
     folder: Path
@@ -61,9 +61,9 @@ class Program:
     """A program: its command, its whole environment, and how to find out that it is ready and does not hang.
 
     `liveness` is the path of the files that its processes touch, without the pid (overlord/liveness.py). `excused`
-    returns true while a server that it needs does not work: then the files may be old, and its end is no failure.
-    It listens on `port`. The greater its `niceness`, the less of busy cores it gets. It has `ready_seconds` to
-    become ready, and `grace` seconds to end.
+    returns true while a server that the program needs does not work: then the files may be old, and the program may
+    end without having failed. It listens on `port`. The greater its `niceness`, the less of busy cores it gets. It
+    has `ready_seconds` to become ready, and `grace` seconds to end.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Program:
     data: Path | None = None  # the folder in which it keeps data
     port: int | None = None
     question: Question | None = None
-    forked: bool = False  # whether the fork server may start it: Python, and nothing but our own imports
+    forked: bool = False  # whether the fork server may start it: a Python program of ours
     liveness: Path | None = None
     niceness: int = 0
     excused: Callable[[], bool] = lambda: False
@@ -108,7 +108,7 @@ class Child:
     program: Program
     process: subprocess.Popen[bytes] | ForkedProcess
     log: Path
-    log_offset: int  # earlier runs wrote the part before it
+    log_offset: int  # where the log of this run begins
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -126,9 +126,9 @@ class Child:
         cancelled: Callable[[], bool] = lambda: False,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Return once the program is ready, or once `cancelled` returns true; say so when it takes long.
+        """Wait until the program is ready or `cancelled` returns true; call `say` with a sentence if it takes long.
 
-        Raises ProcessFailedError when the program ended, or was not ready in `seconds`, by default its own.
+        Raise ProcessFailedError when the program ends, or is not ready after `seconds`: by default `ready_seconds`.
         """
         seconds = self.program.ready_seconds if seconds is None else seconds
         began, is_said = time.monotonic(), False
@@ -146,7 +146,7 @@ class Child:
             time.sleep(POLL_SECONDS)
 
     def stop(self, *, grace: float = 5) -> None:
-        """End the program and all that it started: by its stop signal, and by SIGKILL after the grace."""
+        """End the program and all that it started: by its stop signal, and after `grace` seconds by SIGKILL."""
         stop([self], grace=grace)
 
     def kill(self) -> None:
@@ -157,7 +157,7 @@ class Child:
         self.end_leftovers()
 
     def end_leftovers(self) -> None:
-        """End the processes that the dead program left behind; they may hold its port or its data."""
+        """End the processes that the ended program left behind; they may hold its port or its data."""
         _kill(leftovers(self))
 
     def failure(self, reason: str) -> ProcessFailedError:
@@ -172,7 +172,7 @@ class Child:
         return f"exit code {code}"
 
     def limit_log(self) -> None:
-        """Rename the log when it is long. Call this again and again while the program runs."""
+        """Move a long log away (`rotate`). Call this regularly while the program runs."""
         if rotate(self.log):
             self.log_offset = 0
 
@@ -199,14 +199,14 @@ def start(program: Program, log_dir: Path, *, keep: tuple[int, ...] = ()) -> Chi
             cwd=program.cwd,
             env=environment(program, log),
             pass_fds=keep,
-            start_new_session=True,  # only the supervisor receives Ctrl-C: it stops the children in order
+            start_new_session=True,  # so only the supervisor receives Ctrl-C, and stops the children in order
         )
         niceness_add(process.pid, program.niceness)
         return Child(program=program, process=process, log=log, log_offset=output.tell())
 
 
 def prepare(program: Program, log_dir: Path) -> Path:
-    """Prepare a start of the program, and return its log."""
+    """Do what a start of the program needs before it, and return the file of its log."""
     program.prepare()
     if program.liveness:
         program.liveness.parent.mkdir(parents=True, exist_ok=True)
@@ -219,10 +219,10 @@ def prepare(program: Program, log_dir: Path) -> Path:
 
 
 def rotate(log: Path) -> bool:
-    """Move what a long log holds to `<log>.1`, and return whether it did.
+    """Move the content of a long log to `<log>.1`; return whether the log was long.
 
-    The log is copied and cut, not renamed, because the program keeps it open, and appends to it. Lines that are
-    written between the copy and the cut are lost. On a full disk the copy is left out.
+    The log is copied and emptied, not renamed, because the program keeps it open and appends to it. Lines that are
+    written between the copy and the emptying are lost. On a full disk there is no copy.
     """
     if not log.exists() or log.stat().st_size <= MAX_LOG_BYTES:
         return False
@@ -236,7 +236,7 @@ def rotate(log: Path) -> bool:
 
 
 def environment(program: Program, log: Path) -> dict[str, str]:
-    """Return the whole environment of a program: its own, and the files of its output and its liveness."""
+    """Return the whole environment of a program: its own, and the paths of its log and of its liveness files."""
     env = {**program.env, LOG_VARIABLE: str(log)}
     return {**env, FILE_VARIABLE: str(program.liveness)} if program.liveness else env
 
@@ -244,14 +244,14 @@ def environment(program: Program, log: Path) -> dict[str, str]:
 def run(
     program: Program, log_dir: Path, *, seconds: float = 300, cancelled: Callable[[], bool] = lambda: False
 ) -> None:
-    """Run the program to its end; raises ProcessFailedError unless it succeeds in time."""
+    """Run the program to its end; raise ProcessFailedError unless it succeeds in time."""
     finish(start(program, log_dir), seconds=seconds, cancelled=cancelled)
 
 
 def finish(child: Child, *, seconds: float = 300, cancelled: Callable[[], bool] = lambda: False) -> None:
-    """Wait for a program's end; raises ProcessFailedError unless it succeeds in time.
+    """Wait for the end of a program; raise ProcessFailedError unless it succeeds in time.
 
-    If it still runs, it is killed.
+    A program that still runs then is killed.
     """
     try:
         deadline = time.monotonic() + seconds
@@ -268,9 +268,9 @@ def finish(child: Child, *, seconds: float = 300, cancelled: Callable[[], bool] 
 def stop(
     children: Iterable[Child], *, grace: float | None = None, immediately: Callable[[], bool] = lambda: False
 ) -> None:
-    """Send each child its stop signal, and kill those that still run after the grace: by default their longest one.
+    """Send each child its stop signal, and kill those that still run after `grace` seconds.
 
-    `immediately` may cut the grace short.
+    By default, that is the longest grace of these programs. It ends at once when `immediately` returns true.
     """
     children = list(children)
     if grace is None:
@@ -292,14 +292,14 @@ def adopt_orphans() -> None:
 
 
 def allow_open_files() -> None:
-    """Let this process, and what it starts, open as many files as the system allows: a socket is one."""
+    """Let this process, and those that it starts, open as many files as the system allows: a socket is a file."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def reap_orphans(children: Iterable[Child]) -> None:
-    """Reap adopted orphans that have ended. The children are left alone: `Popen` reaps them."""
+    """Reap adopted orphans that have ended. The children are left out, because `Popen` reaps them."""
     own = {child.pid for child in children}
     for process in psutil.Process().children():
         if process.pid not in own:
@@ -309,7 +309,7 @@ def reap_orphans(children: Iterable[Child]) -> None:
 def leftovers(child: Child) -> list[psutil.Process]:
     """Return the processes that a program started and that outlived it.
 
-    The environment of a fork names the log of the fork server; the session that it began is its own.
+    The environment of a fork names the log of the fork server; its own processes are found by their session.
     """
     return [
         process
@@ -321,7 +321,7 @@ def leftovers(child: Child) -> list[psutil.Process]:
 
 
 def survivors(log_dir: Path, match: ProcessMatch | None) -> list[psutil.Process]:
-    """Return the processes that a killed run with this log folder left, and those that match."""
+    """Return the processes that a killed run with this log folder left behind, and those that match."""
     ours = str(log_dir.resolve()) + os.sep
     return [
         process
@@ -331,7 +331,7 @@ def survivors(log_dir: Path, match: ProcessMatch | None) -> list[psutil.Process]
 
 
 def end_survivors(processes: list[psutil.Process], *, grace: float = 5) -> None:
-    """End the processes: by SIGTERM, and by SIGKILL after the grace."""
+    """End the processes: by SIGTERM, and after `grace` seconds by SIGKILL."""
     for process in processes:
         with _ignore_gone_or_foreign():
             process.terminate()
@@ -353,7 +353,7 @@ def _kill(processes: list[psutil.Process]) -> None:
 def _is_gone(process: psutil.Process) -> bool:
     """Return whether a process that is no `Child` has ended, and reap it if we adopted it.
 
-    A zombie counts as gone: it holds neither port nor file, and in a container pid 1 may reap it late.
+    A zombie counts as ended: it holds no port and no file, and in a container pid 1 may reap it late.
     """
     with contextlib.suppress(ChildProcessError):
         os.waitpid(process.pid, os.WNOHANG)

@@ -14,11 +14,11 @@ from overlord.embedded.ports import HOST
 from overlord.embedded.processes import Program, Question
 
 ROOT = Path(__file__).resolve().parents[2]
-STATIC_ROOT = ROOT / "static"  # as the settings have it
-# Of the gates: three times the CPU of another program when the cores are busy, as in docker-compose.yml.
+STATIC_ROOT = ROOT / "static"  # as in the settings
+# The niceness of the gates' process: three times the CPU of others on busy cores, as in docker-compose.yml.
 FIRST = -5
 CADDYFILE = Path(__file__).with_name("Caddyfile")
-# Caddy itself answers a request without Host, with 400, whatever the servers behind it do.
+# Caddy itself answers a request without Host by 400, whatever the servers behind it do.
 WITHOUT_HOST = b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n"
 
 
@@ -31,7 +31,7 @@ def environment(*, database_url: str, redis_url: str, secret_key: str, data_dir:
         "SECRET_KEY": secret_key,
         "OVERLORD_DATA": str(data_dir),
         "PYTHONUNBUFFERED": "1",
-        # `migrate` has run Django's checks. Each worker's own would write to the memory that it shares.
+        # `migrate` has run Django's checks. To run them again, each worker would write to memory that it shares.
         "CELERY_SKIP_CHECKS": "1",
     }
 
@@ -53,7 +53,7 @@ def web(port: int, *, env: Mapping[str, str]) -> Program:
         "web",
         f"granian --interface wsgi --host {HOST} --port {port} --no-ws --log-level warning"
         " --workers 2 --blocking-threads 4 --backlog 1024 --backpressure 512"
-        # Room for all headers that Caddy lets through, so that the application refuses them by a problem.
+        # Room for all headers that Caddy passes on, so that the application can refuse them with a problem.
         " --http1-buffer-size 1200000"
         # Without these options a killed worker ends the server, and one that hangs keeps it from stopping.
         " --respawn-failed-workers --respawn-interval 0.1 --workers-kill-timeout 3"
@@ -64,10 +64,10 @@ def web(port: int, *, env: Mapping[str, str]) -> Program:
 
 
 def logins(port: int, *, env: Mapping[str, str]) -> Program:
-    """Describe a second Granian, for log-ins, which hash passwords: one process, which yields its CPU to the sale.
+    """Describe a second Granian, for log-ins, which hash passwords: one process, which yields the CPU to the sale.
 
     Four threads are enough to keep the cores of a small machine busy, and each takes 19 MiB while it hashes. Caddy
-    bounds how many requests wait (`Caddyfile`).
+    limits how many requests wait (`Caddyfile`).
     """
     return _python(
         "logins",
@@ -84,8 +84,8 @@ def logins(port: int, *, env: Mapping[str, str]) -> Program:
 def door(port: int, *, env: Mapping[str, str]) -> Program:
     """Describe a third Granian, for gates: one process, so that no scan waits behind a rush of buyers.
 
-    People stand at a gate, and a scan takes little. So its process gets the CPU before the sale does, where that is
-    allowed (`niceness`).
+    People wait at a gate, and a scan needs little CPU. So this process gets the CPU before the sale does, where
+    the system allows that (`niceness`).
     """
     return _python(
         "door",
@@ -114,7 +114,7 @@ def live(port: int, *, env: Mapping[str, str]) -> Program:
 
 
 def payments(*, env: Mapping[str, str]) -> Program:
-    """Describe the worker that calls payment gateways: PAYMENTS_AT_ONCE threads, most of which wait."""
+    """Describe the worker that calls payment gateways: PAYMENTS_AT_ONCE threads, which wait most of the time."""
     return _worker("payments", queues="payments", concurrency=None, env=env)
 
 
@@ -129,8 +129,7 @@ def upkeep(*, env: Mapping[str, str]) -> Program:
 
 
 def beat(*, env: Mapping[str, str]) -> Program:
-    """Describe beat, which starts periodic tasks. Its schedule stays in memory: every task is due within seconds,
-    so a file would bring nothing, and it could be stale."""
+    """Describe beat, which starts periodic tasks. Its schedule is in memory, because a file could be outdated."""
     return _python(
         "beat",
         "celery -A overlord beat --scheduler overlord.worker_liveness:BeatScheduler --pidfile= --loglevel warning",
@@ -210,7 +209,7 @@ def _get(port: int, path: str) -> tuple[int, bytes]:
 
 
 def _worker(name: str, *, queues: str, concurrency: int | None, env: Mapping[str, str]) -> Program:
-    """Describe a Celery worker with this number of threads; None: as many as the settings say."""
+    """Describe a Celery worker with this number of threads; None: the number in the settings."""
     node = f"{name}@{socket.gethostname()}"
     threads = "--pool threads" if concurrency is None else f"--pool threads -c {concurrency}"
     return _python(
@@ -218,7 +217,7 @@ def _worker(name: str, *, queues: str, concurrency: int | None, env: Mapping[str
         f"celery -A overlord worker -Q {queues} -n {node} {threads} --loglevel warning"
         " --without-gossip --without-mingle --without-heartbeat",
         env=env,
-        # Its timer stops while it has no connection to Redis, and the worker ends when Redis takes no writes.
+        # Without a connection to Redis, the worker's timer stops; when Redis takes no writes, the worker ends.
         excused=lambda: not servers.redis_takes_writes(env.get("REDIS_BROKER_URL") or env["REDIS_URL"]),
     )
 
@@ -232,9 +231,9 @@ def _python(
     niceness: int = 0,
     excused: Callable[[], bool] = lambda: False,
 ) -> Program:
-    """Describe a process of ours. One with a port is ready when it answers, another when it touched its file.
+    """Describe a process of ours. It is ready when it answers on its port, or has touched its file if it has none.
 
-    A server is not asked whether it hangs: under a heavy load it may answer late for long, and must not be killed.
+    The watchdog does not ask a server: under heavy load, a server may answer late for long, and must not be killed.
     """
     program = Program(
         name=name,

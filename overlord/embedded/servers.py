@@ -25,10 +25,10 @@ ROLE = "overlord"
 SCRATCH = "postgres.new-"
 PROBE_KEY = "overlord:takes-writes"
 SSL_REQUEST = bytes.fromhex("00000008 04d2162f")  # PostgreSQL answers it with one byte, before any log-in
-# Refusals by constraint are part of the plan, and happen often. Their statements and details hold e-mail addresses,
-# tokens and password hashes, which do not belong in a log.
+# Constraints refuse statements often, and on purpose. These statements and details contain e-mail addresses, tokens
+# and password hashes, which do not belong in a log.
 PRIVATE_LOG = {"log_min_error_statement": "panic", "log_error_verbosity": "terse"}
-# Nothing is inherited: the user's language, time zone and PostgreSQL variables must not change the servers.
+# The servers inherit nothing: the user's language, time zone and PostgreSQL variables must not change them.
 SERVER_ENV = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 
@@ -46,7 +46,7 @@ class Postgres:
         return f"postgres://{ROLE}:{self.password}@{HOST}:{self.port}/{DATABASE}"
 
     def create(self, log_dir: Path) -> None:
-        """Create the data folder unless it exists; nothing half made is left. Raises ProcessFailedError."""
+        """Create the data folder unless it exists; raise ProcessFailedError, and leave no half of it."""
         if self.home.data.exists():
             return
         parent = self.home.data.parent
@@ -102,10 +102,10 @@ class Postgres:
             connection.close()
 
     def _remove_pid_file(self) -> None:
-        """Remove the file that tells PostgreSQL that it runs already.
+        """Remove the file by which PostgreSQL notices that it runs already.
 
-        The supervisor knows that it does not run. PostgreSQL only checks whether a process has the pid in the
-        file, which after a reboot may be any process, and it does not start when the file is incomplete.
+        The supervisor knows that PostgreSQL does not run. PostgreSQL itself only checks whether a process has the
+        pid in the file, which after a reboot may be any process, and it does not start when the file is incomplete.
         """
         (self.home.data / "postmaster.pid").unlink(missing_ok=True)
 
@@ -152,7 +152,7 @@ class Valkey:
         )
 
     def _answers(self) -> bool:
-        """Return whether it answers now, with its data loaded: two lines, so that no client is loaded for them."""
+        """Return whether it answers now, with its data loaded. No client is imported for these two lines."""
         try:
             with socket.create_connection((HOST, self.port), timeout=3) as connection:
                 connection.sendall(f"AUTH {self.password}\r\nPING\r\n".encode())

@@ -22,7 +22,7 @@ class FolderError(Exception):
 
 
 class AlreadyRunningError(Exception):
-    """Another process uses the data folder. `pid` is its process; `serving` is usually the shop's address."""
+    """Another process uses the data folder. `pid` is that process; `serving` is usually the shop's address."""
 
     def __init__(self, pid: int | None, serving: str | None) -> None:
         self.pid, self.serving = pid, serving
@@ -66,7 +66,7 @@ class Folder:
         return f"filemail:///{quote(str(self.path / 'mail'))}"
 
     def make(self) -> None:
-        """Make the folder unless it exists, and check it; raises FolderError."""
+        """Make the folder unless it exists, and check it; raise FolderError."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -86,7 +86,7 @@ class Folder:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder's lock; raises AlreadyRunningError when another process holds it.
+        """Hold the folder's lock; raise AlreadyRunningError when another process holds it.
 
         The kernel releases the lock when this process ends, so it never becomes stale.
         """
@@ -103,7 +103,7 @@ class Folder:
         self._lock_file.write_text(json.dumps({"pid": os.getpid(), "serving": serving}))
 
     def running(self) -> AlreadyRunningError | None:
-        """Return which process holds the folder's lock, or None."""
+        """Return the process that holds the folder's lock, as AlreadyRunningError; None if the lock is free."""
         try:
             with self._lock_file.open() as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -114,10 +114,10 @@ class Folder:
         return None
 
     def load(self) -> SavedState:
-        """Return what earlier runs saved, or a new state; raises FolderError.
+        """Return what earlier runs saved, or a new state; raise FolderError.
 
-        A lost or damaged file is made again from the env file, which has the passwords too. Only where that is lost
-        too, and no data is here, is the state new.
+        A lost or damaged file is made again from the env file, which contains the passwords too. If that file is lost
+        too, the state is new, but only when there is no data here.
         """
         try:
             saved = json.loads(self._state_file.read_text())
@@ -170,7 +170,7 @@ class Folder:
         write_private(self.env_file, "".join(f"{name}={value}\n" for name, value in variables.items()))
 
     def remove(self) -> None:
-        """Remove all that we keep in the folder, and nothing else that may lie there."""
+        """Remove all that we keep in the folder, and no other files."""
         with contextlib.suppress(FolderError):  # a damaged state file is one reason to reset
             if external_folder := self.load().external_folder:
                 shutil.rmtree(external_folder, ignore_errors=True)
@@ -212,7 +212,7 @@ def user_name(uid: int) -> str:
 
 
 def write_private(file: Path, text: str) -> None:
-    """Write a file that only the user may read; a crash or a full disk leaves the old or the new one, whole."""
+    """Write a file that only the user may read. A crash or a full disk leaves the old or the new one, complete."""
     new = _unfinished(file)
     new.unlink(missing_ok=True)
     new.touch(mode=0o600)

@@ -1,6 +1,6 @@
-"""The program that `manage.py up` becomes when it has read the settings: `become` starts it in the same process.
+"""The supervisor as a program. `manage.py up` reads the settings, and then `become` replaces it by this program.
 
-So the supervisor, which stays for as long as the shop runs, has neither Django nor an app in its memory.
+So the supervisor, which runs as long as the shop does, has neither Django nor an app in its memory.
 """
 
 import json
@@ -25,7 +25,7 @@ def become(*, folder: Path, options: Options) -> NoReturn:
 
 
 def main(folder: Folder, options: Options) -> int:
-    """Run the supervisor, and return the exit code. A start beside a running one is no error: it says so."""
+    """Run the supervisor, and return the exit code. If one runs already, say so; that is no error."""
     os.umask(0o077)  # only the system user that starts it may read data, logs and passwords
     signals = ShutdownSignals()
     signals.listen()

@@ -58,7 +58,7 @@ class ShutdownSignals:
 
 
 class ShutdownRequestedError(Exception):
-    """A shutdown signal arrived; not a failure."""
+    """A shutdown signal arrived, which is no failure."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ class Supervisor:
         self._options = options
         self._signals = signals
         self._state: SavedState = folder.load()
-        # A value that the settings read from the env file is ours, and not the user's choice.
+        # A value from the env file was written by an earlier run, and is not the user's choice.
         written = folder.env()
         self._chosen = {
             name: value
@@ -128,7 +128,7 @@ class Supervisor:
         console.application(url, self._folder, self._state, sends_mail="EMAIL_URL" in self._chosen)
 
     def _supervise(self) -> NoReturn:
-        """Restart what ends, until a shutdown signal; raises ProcessFailedError for what keeps ending."""
+        """Restart programs that end, until a shutdown signal; raise ProcessFailedError if one keeps ending."""
         while True:
             processes.reap_orphans(self._children())
             for child in self._children():
@@ -174,7 +174,7 @@ class Supervisor:
     # The steps of starting -------------------------------------------------------------------------------
 
     def _start_services(self) -> dict[str, str]:
-        """Start the servers that the user does not bring, and return the environment of our processes."""
+        """Start the servers for which the user names no address, and return the environment of our processes."""
         home = None if "DATABASE_URL" in self._chosen else self._find_postgres_home()
         self._end_survivors(home)
         written = {"SECRET_KEY": self._state.secret_key}
@@ -211,7 +211,7 @@ class Supervisor:
         return home
 
     def _end_survivors(self, home: PostgresHome | None) -> None:
-        """End what a killed run of ours left, before we need its ports and its data."""
+        """End the processes that a killed run left behind, because we need its ports and its data."""
         survivors = processes.survivors(self._folder.logs, home.process_match if home else None)
         if survivors:
             console.say("An earlier run was killed. Ending the processes that it left.")
@@ -241,7 +241,7 @@ class Supervisor:
         return on(port).url
 
     def _run_on_a_port(self, name: str, program_on: Callable[[int], Program]) -> int:
-        """Run a server, and return its port: another one when a program takes the port before the server has it."""
+        """Run a server, and return its port. If another program takes the port first, try another port."""
         while True:
             port = self._port(name)
             try:
@@ -309,7 +309,7 @@ class Supervisor:
     # Shared by the steps ---------------------------------------------------------------------------------
 
     def _port(self, name: str) -> int:
-        """Return the port that the server had last time, or another when it is taken, and save it."""
+        """Return the port that the server had last time, or another one if that is taken; save it."""
         requested = self._options.port if name == "shop" else None
         saved = self._state.ports.get(name)
         if saved and name != "shop" and ports.is_outgoing(saved):  # an earlier version chose such ports
@@ -323,14 +323,14 @@ class Supervisor:
             reason = f"cannot have port {requested}, which another program uses: name another by --port"
             raise ProcessFailedError("The shop", reason, "")
         port = ports.choose(preferred=wanted, excluded=others)
-        if port != wanted and name not in ("web", "logins", "door", "live"):  # only Caddy connects to these
+        if port != wanted and name not in ("web", "logins", "door", "live"):  # only Caddy uses these
             console.say(f"Port {wanted} is taken; {name} gets port {port} instead.")
         self._ports[name] = self._state.ports[name] = port
         self._folder.save(self._state)
         return port
 
     def _run_group(self, *programs: Program) -> None:
-        """Start the programs together, to be kept running, and wait until each is ready."""
+        """Start the programs together, wait until each is ready, and keep them running from then on."""
         group: list[SupervisedProcess] = []
         self._groups.append(group)
         for each in programs:

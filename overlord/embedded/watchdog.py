@@ -1,13 +1,13 @@
-"""Find processes that hang, and kill them; the supervisor restarts what ends.
+"""Find processes that hang, and kill them, so that the supervisor starts them again.
 
-It runs in a thread of its own, because a question may take seconds. Every LOOK_SECONDS it looks at each supervised
-program for three signs:
+It runs in a thread of its own, because a server may take seconds to answer. Every LOOK_SECONDS it checks each
+supervised program for three signs:
 
 - the program, or a process that it started, is stopped (SIGSTOP);
 - a process no longer touches its liveness file (our own processes: see overlord/liveness.py);
 - Caddy, PostgreSQL or Valkey no longer answers. A refused connection does not count: the server may be starting.
 
-It counts looks and not seconds, so that it kills nothing after the whole machine was asleep.
+It counts its checks and not seconds, so that it kills nothing after the whole machine was asleep.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ ANSWER_SECONDS = 3.0
 
 
 class Watchdog:
-    """Looks at the supervised programs again and again, until `end` is called."""
+    """Checks the supervised programs every LOOK_SECONDS, until `end` is called."""
 
     def __init__(self, children: Callable[[], list[Child]], *, say: Callable[[str], None]) -> None:
         self._children = children
@@ -49,14 +49,14 @@ class Watchdog:
             self.look()
 
     def look(self) -> None:
-        """Look at each program once, and kill the processes that hang."""
+        """Check each program once, and kill the processes that hang."""
         by_parent = _descendants_by_parent()
         alive: set[psutil.Process] = set()
         for child in self._children():
             processes = _tree(child, by_parent)
             alive.update(processes)
             stopped = {process for process in processes if _is_stopped(process)}
-            # A stopped process is not asked: it would cost a time-out, and delay the look at the others.
+            # A stopped process is not asked: the time-out would delay the check of the others.
             silent = set(self._silent_processes(child, [each for each in processes if each not in stopped]))
             for process in processes:
                 self._stopped[process] = self._stopped[process] + 1 if process in stopped else 0
@@ -67,7 +67,7 @@ class Watchdog:
                 del seen[process]
 
     def _silent_processes(self, child: Child, processes: list[psutil.Process]) -> Iterator[psutil.Process]:
-        """Yield the program's process if it does not answer, and those that have not touched their file."""
+        """Yield the program's process if it does not answer, and each that has not touched its file again."""
         question = child.program.question
         by_pid = {process.pid: process for process in processes}
         if question and child.pid in by_pid and not answers(question):
@@ -99,7 +99,7 @@ class Watchdog:
 
 
 def answers(question: Question) -> bool:
-    """Return False when a server accepts the question and does not answer in time."""
+    """Return False if a server accepts the question and does not answer in time."""
     try:
         with socket.create_connection((HOST, question.port), timeout=ANSWER_SECONDS) as connection:
             connection.sendall(question.request)
@@ -107,7 +107,7 @@ def answers(question: Question) -> bool:
     except TimeoutError:
         return False
     except OSError:
-        return True  # nothing listens: whether the process has ended is found out elsewhere
+        return True  # nothing listens; the supervisor itself notices when a process has ended
     return True
 
 
@@ -120,7 +120,7 @@ def _descendants_by_parent() -> dict[int, list[psutil.Process]]:
 
 
 def _tree(child: Child, by_parent: dict[int, list[psutil.Process]]) -> list[psutil.Process]:
-    """Return the program's process and all that descend from it; nothing when it has ended."""
+    """Return the program's process and all its descendants; an empty list when it has ended."""
     try:
         found = [psutil.Process(child.pid)]
     except psutil.NoSuchProcess:
