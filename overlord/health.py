@@ -1,7 +1,7 @@
-"""`/livez`, `/readyz` and `/readyz/self`: does this process answer, can the whole system sell, can this process?
+"""Three health checks. `/livez`: does this process answer? `/readyz/self`: can it sell? `/readyz`: can all sell?
 
-A load balancer asks for `/readyz/self`, so that a problem of the whole system, such as a missing worker, does not
-take all processes away.
+A load balancer asks for `/readyz/self`. With `/readyz` it would take out all processes at once when a part of the
+system, such as a worker, is missing.
 """
 
 from django.db import DatabaseError, OperationalError, connection
@@ -13,8 +13,8 @@ from overlord.kernel.methods import allow
 from overlord.kernel.postgresql.standby import standby
 from overlord.kernel.queues import Queue
 
-NEEDED_QUEUES = (Queue.LIVE, Queue.EXPIRY, Queue.PAYMENTS)  # without the others, tickets are still sold
-ROOM = "live:room:*"  # of each live process: 1 while it can take another socket (realtime/store.py)
+NEEDED_QUEUES = (Queue.LIVE, Queue.EXPIRY, Queue.PAYMENTS)  # without the others, tickets can still be sold
+ROOM = "live:room:*"  # a key of each live process: 1 while it can take another socket (realtime/store.py)
 
 
 @allow("GET")
@@ -25,7 +25,7 @@ def livez(_request: HttpRequest) -> JsonResponse:
 
 @allow("GET")
 def readyz_self(_request: HttpRequest) -> JsonResponse:
-    """Answer 200 when this process can sell, or 503: its connection to PostgreSQL is all that it needs."""
+    """Answer 200 when this process can sell, which needs only its connection to PostgreSQL, or 503."""
     return _answer([] if _database_answers() else ["database"])
 
 
@@ -33,9 +33,9 @@ def readyz_self(_request: HttpRequest) -> JsonResponse:
 def readyz(_request: HttpRequest) -> JsonResponse:
     """Answer 200, or 503 with the names of what is missing.
 
-    The names are `database`, `database_setup` (overlord/kernel/database_check.py; the log says what), `standby`
-    (commits do not reach it), `redis`, `worker` (with its silent queues) or `sockets` (no live process takes
-    another one).
+    The names are `database`, `database_setup` (overlord/kernel/database_check.py; the log has the details),
+    `standby` (commits do not reach it), `redis`, `worker` (with its silent queues) or `sockets` (no live process
+    can take another one).
     """
     missing = [] if _database_answers() else ["database"]
     missing += [] if missing or _standby_answers() else ["standby"]
@@ -66,7 +66,7 @@ def _database_answers() -> bool:
 
 
 def _standby_answers() -> bool:
-    """Return whether commits reach the synchronous standby, as far as this process knows or a probe finds out."""
+    """Return whether commits reach the synchronous standby: as this process knows, or as a probe finds out."""
     try:
         standby.admit(db.commits_await)
     except OperationalError:

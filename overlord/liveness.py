@@ -1,11 +1,11 @@
-"""Show that a process does not hang: it touches a file every second while it does its work.
+"""Show that a process does not hang: it touches a file every second while it works.
 
 The program that starts our processes names the file in the environment, and each process appends its pid. The
-supervisor (overlord/embedded/watchdog.py) and the health checks of docker-compose.yml look at the age of
-these files, which costs nothing; they need neither Redis nor another process. `/readyz` answers another
-question, whether the system as a whole works on each queue: see overlord/kernel/queue_health.py.
+supervisor (overlord/embedded/watchdog.py) and the health checks of docker-compose.yml read the age of these files.
+That costs very little, and needs neither Redis nor another process. Whether the system works on each queue is
+another question, which `/readyz` answers (overlord/kernel/queue_health.py).
 
-- A worker touches the file by the timer of its main loop, which stands still while it has no connection to Redis
+- A worker touches the file by the timer of its main loop, which stops while it has no connection to Redis
   (overlord/worker_liveness.py).
 - Beat touches it whenever it looks at its schedule.
 - The live process touches it by a timer of its event loop.
@@ -22,7 +22,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 FILE_VARIABLE = "OVERLORD_LIVENESS_FILE"
 TOUCH_SECONDS = 1.0
-STUCK_SECONDS = 60  # a request lasts no longer than a few database statements, of at most 15 s each
+STUCK_SECONDS = 60  # a request has only a few database statements, of at most 15 s each
 
 
 def touch() -> None:
@@ -35,15 +35,15 @@ def touch() -> None:
 def touch_by_reactor() -> None:
     """Touch the file from Twisted's event loop, for as long as it runs. Call this in the process of Daphne."""
     if FILE_VARIABLE in os.environ:
-        from twisted.internet.task import LoopingCall  # only where Daphne has chosen a reactor
+        from twisted.internet.task import LoopingCall  # only after Daphne has chosen a reactor
 
         LoopingCall(touch).start(TOUCH_SECONDS)
 
 
 class WebLiveness:
-    """A WSGI application that shows that its requests are answered.
+    """A WSGI application that touches the file while its requests are answered.
 
-    Its processes do not hang as long as no request is open, or one has ended within the last minute.
+    Its process counts as hanging when requests are open and none has ended within the last minute.
     """
 
     def __init__(self, application: WSGIApplication) -> None:

@@ -1,7 +1,7 @@
-"""HTTP of what hashes passwords (log-in, sign-up, a new password), served by a Granian of its own.
+"""HTTP requests that hash passwords (log-in, sign-up, a new password), served by a Granian of their own.
 
-It is the whole application; Caddy sends it those requests only. Its process yields the CPU to all others, so that a
-rush of log-ins slows log-ins alone.
+It runs the whole application, but Caddy sends it only those requests. Its process yields the CPU to all others, so
+that a rush of log-ins slows only log-ins.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from overlord.wsgi import application as application
 
-NICENESS = 3  # half of the weight of a process that yields nothing
+NICENESS = 3  # with it, a process gets half the CPU of another one
 
 
 def _yield_cpu() -> None:

@@ -1,11 +1,11 @@
 """Tell each client of Redis (Valkey) how to reach it: by an address, or by asking Sentinels where the primary is.
 
-The settings have checked the address (overlord/settings/addresses.py). This module imports nothing of ours, so that
-the supervisor can use it as well.
+The settings have checked the address (overlord/settings/addresses.py). This module imports no other module of ours,
+so that the supervisor can use it too.
 
-`sentinel://:PASSWORD@HOST:PORT,HOST:PORT/DB?master_name=NAME` names Sentinels. Each client then asks them anew for
-each connection, and a primary that became a replica refuses what it is told, so that its connections are replaced.
-`rediss+sentinel://` is the same by TLS, to the Sentinels and to the primary.
+`sentinel://:PASSWORD@HOST:PORT,HOST:PORT/DB?master_name=NAME` names Sentinels. A client then asks them before each
+new connection. A primary that has become a replica refuses writes, so that connections to it are replaced.
+`rediss+sentinel://` does the same by TLS, to the Sentinels and to the primary.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ SENTINEL_SECONDS = 0.3  # for each Sentinel that is asked
 class _Connection(SentinelManagedConnection):
     """A connection to the primary that Sentinels name. It closes when an answer cannot be read.
 
-    redis-py leaves it open. Then the answer arrives later, and the next command takes it for its own
+    redis-py would leave it open: the answer could arrive later, and the next command would take it as its own
     (redis-py #4292).
     """
 
@@ -34,11 +34,11 @@ class _Connection(SentinelManagedConnection):
 
 
 class _TlsConnection(_Connection, SSLConnection):
-    """The same by TLS."""
+    """Such a connection by TLS."""
 
 
 def hosts_of(netloc: str) -> tuple[tuple[str, int], ...]:
-    """Return the hosts and ports after the user and password; raise ValueError for a port that is none."""
+    """Return the hosts and ports that follow the user and password; raise ValueError for an invalid port."""
     found = []
     for each in netloc.rpartition("@")[2].split(","):
         parts = urlsplit(f"//{each}")
@@ -49,14 +49,14 @@ def hosts_of(netloc: str) -> tuple[tuple[str, int], ...]:
 
 
 def client_close(client: redis.Redis) -> None:
-    """Close the connections of a client, those to Sentinels too."""
+    """Close the connections of a client, also those to Sentinels."""
     client.close()
     for sentinel in _sentinels(client):
         sentinel.close()
 
 
 async def async_client_close(client: redis.asyncio.Redis) -> None:
-    """Close the connections of a client for an event loop, those to Sentinels too."""
+    """Close the connections of a client for an event loop, also those to Sentinels."""
     await client.aclose()
     for sentinel in _sentinels(client):
         await sentinel.aclose()
@@ -69,7 +69,7 @@ def _sentinels(client: Any) -> list[Any]:
 
 @dataclass(frozen=True)
 class RedisAddress:
-    """One address, as each kind of client wants it."""
+    """One address of Redis, in the form that each kind of client needs."""
 
     url: str
 
@@ -97,7 +97,7 @@ class RedisAddress:
 
     @property
     def channel_host(self) -> str | dict[str, Any]:
-        """Return what channels_redis wants in `hosts`."""
+        """Return the address as channels_redis needs it in `hosts`."""
         if not self._has_sentinels:
             return self.url
         return {
@@ -109,7 +109,7 @@ class RedisAddress:
 
     @property
     def broker_url(self) -> str:
-        """Return what Celery wants as its broker."""
+        """Return the address as Celery needs it in `broker_url`."""
         if not self._has_sentinels:
             return self.url
         user = quote(self._options.get("username", ""), safe="")
@@ -121,14 +121,14 @@ class RedisAddress:
 
     @property
     def broker_options(self) -> dict[str, Any]:
-        """Return the transport options that Celery needs besides."""
+        """Return Celery's transport options for this address."""
         if not self._has_sentinels:
             return {}
         return {"master_name": self._master_name, "sentinel_kwargs": self._sentinel_options}
 
     @property
     def broker_ssl(self) -> dict[str, Any]:
-        """Return what Celery wants in `broker_use_ssl`; nothing where the address alone says it."""
+        """Return Celery's options of TLS for `broker_use_ssl`; none where it reads them from the address."""
         return {name: value for name, value in self._tls.items() if name != "ssl"}
 
     @property

@@ -44,8 +44,8 @@ widget_translations = shared(seconds=3600, cache_control=None)(
 translations = shared(seconds=3600, cache_control=None)(
     cache_control(max_age=3600)(languages.scripts_catalogue)
 )
-# Its scripts are files. It has a style within it, which is the library's own. It refuses OPTIONS: its template
-# cannot show what DRF would answer.
+# The page's scripts are files, but the library writes a style into it. OPTIONS is refused, because the library's
+# template cannot show DRF's answer to it.
 api_docs = csp_update({"style-src": [UNSAFE_INLINE]})(
     SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names=["get", "head"])
 )
@@ -175,7 +175,7 @@ pages = [
 ]
 
 urlpatterns = [
-    path("event/", include("tickets.api.urls")),  # first: the second a sale opens, nearly all go there
+    path("event/", include("tickets.api.urls")),  # first: at the opening of a sale, nearly all go there
     path("event/", include("checkout.api.reservation_urls")),
     path("event/", include("tickets.line.api.urls")),
     path("payment/", include("checkout.api.urls")),

@@ -1,6 +1,6 @@
-"""What is ours in Celery's workers and in beat: they show that they do not hang (see overlord/liveness.py).
+"""Our extensions of Celery's workers and of beat: they show that they do not hang (see overlord/liveness.py).
 
-Beat sends its messages as the rest of the application does.
+Beat also sends its messages in the same way as the rest of the application (overlord/kernel/queues.py).
 """
 
 from typing import Any
@@ -13,24 +13,24 @@ from overlord.liveness import TOUCH_SECONDS, touch
 
 
 class WorkerLiveness(bootsteps.StartStopStep):
-    """Touches the file of a worker, from when it has subscribed to its queues."""
+    """Touches the file of a worker, as soon as it has subscribed to its queues."""
 
     requires = {"celery.worker.consumer.tasks:Tasks"}
 
     def start(self, consumer: Any) -> None:
-        """Start touching. Celery calls this after each connection to Redis, and ends the timer with it."""
+        """Start to touch the file. Celery calls this after each connection to Redis, and ends the timer with it."""
         touch()
         consumer.timer.call_repeatedly(TOUCH_SECONDS, touch)
 
 
 class BeatScheduler(Scheduler):
-    """Beat's scheduler in memory, which touches the file of the process."""
+    """Beat's scheduler, which keeps its schedule in memory and touches the file of the process."""
 
-    max_interval = 1  # seconds between two looks at the schedule
-    producer = None  # Celery would open a connection for it
+    max_interval = 1  # seconds between two checks of the schedule
+    producer = None  # Celery's own would open a connection
 
     def adjust(self, n: float | None, drift: float = 0.0) -> float | None:
-        """Return when to look again, as it is. Celery looks 10 ms early, then again and again until it is time."""
+        """Return the delay unchanged. Celery would shorten it by 10 ms, and then check often until it is over."""
         return n
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
@@ -39,7 +39,7 @@ class BeatScheduler(Scheduler):
         return interval
 
     def apply_async(self, entry: ScheduleEntry, **_kwargs: Any) -> None:
-        """Put the task of an entry on its queue. One that cannot be sent is left out: the next makes up for it."""
+        """Put the task of an entry on its queue. If it cannot be sent, drop it: the next one does its work."""
         queues.enqueue(entry.task, queue=entry.options["queue"], expires=entry.options["expires"])
 
 

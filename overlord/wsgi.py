@@ -7,8 +7,8 @@ from django.apps import apps
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "overlord.settings")
 
-if not apps.ready:  # a fork is set up already; once more, and it writes to the memory that it shares
-    django.setup()  # before what imports REST framework
+if not apps.ready:  # a fork is set up already, and a second time would write to memory that it shares
+    django.setup()  # before the imports of REST framework
 
 from django.core.handlers.wsgi import WSGIHandler
 

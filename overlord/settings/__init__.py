@@ -1,4 +1,4 @@
-"""Django's settings: `base` holds nearly all, and the ENVIRONMENT picks the few that differ."""
+"""Django's settings. `base` has nearly all of them; the ENVIRONMENT chooses the module with the others."""
 
 from overlord.settings.env import ENVIRONMENT
 

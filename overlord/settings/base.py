@@ -1,4 +1,4 @@
-"""Settings that hold everywhere."""
+"""The settings of every environment."""
 
 from datetime import timedelta
 from typing import Any
@@ -83,9 +83,9 @@ TEMPLATES: list[dict[str, Any]] = [
 ]
 
 # PostgreSQL ----------------------------------------------------------------------------------------------
-# Each thread keeps its connection. Before each request it looks whether the server has closed it, which costs no
-# statement. A server that disappears without closing it, as when the network is cut, is noticed by the keepalives
-# within ten seconds and by a statement within five. The server notices just as quickly that our machine has
+# Each thread keeps its connection. Before each request it checks whether the server has closed it, which costs no
+# statement. When the server disappears without closing it, for example when the network is cut, the keepalives
+# notice that within ten seconds, and a statement within five. The server notices as quickly that our machine has
 # disappeared; by its own defaults it would keep our locks for two hours.
 #
 # A pooler knows no start-up options: with DATABASE_DIRECT_URL the role of DATABASE_URL sets the time-outs, which
@@ -121,10 +121,10 @@ if env.DATABASE_URL:
         **environ.Env.db_url_config(env.DATABASE_URL),
         "ENGINE": "overlord.kernel.postgresql",
         "CONN_MAX_AGE": None,
-        "DISABLE_SERVER_SIDE_CURSORS": True,  # they end with their transaction where a pooler stands between
+        "DISABLE_SERVER_SIDE_CURSORS": True,  # behind a pooler they end with their transaction
         "OPTIONS": {**_OPTIONS, **env.DATABASE_OPTIONS, **({} if env.DATABASE_DIRECT_URL else _OF_SESSION)},
     }
-# What differs where a session must stay one: LISTEN, locks of sessions, migrations. Empty: nothing does.
+# The settings that differ for work that needs a session of its own: LISTEN, locks of sessions, migrations.
 DATABASE_DIRECT: dict[str, Any] = {}
 if env.DATABASE_DIRECT_URL:
     DATABASE_DIRECT = {
@@ -134,10 +134,10 @@ if env.DATABASE_DIRECT_URL:
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-WORKER_CONNECTIONS = env.WORKER_CONNECTIONS  # which the threads of a Celery worker share
+WORKER_CONNECTIONS = env.WORKER_CONNECTIONS  # shared by the threads of a Celery worker
 
 # Redis (Valkey) ------------------------------------------------------------------------------------------
-# REDIS_URL has what is kept for a while; messages to workers and live messages may have servers of their own.
+# REDIS_URL has all data with a limited life; messages to workers and live messages may have servers of their own.
 REDIS_URL = env.REDIS_URL
 REDIS_BROKER_URL = env.REDIS_BROKER_URL
 CHANNEL_LAYERS = {
@@ -148,7 +148,7 @@ CHANNEL_LAYERS = {
 }
 
 # Celery --------------------------------------------------------------------------------------------------
-# A message carries one id and may be lost with Redis: beat finds unfinished work again in PostgreSQL.
+# A message contains one id and may be lost with Redis: beat finds unfinished work again in PostgreSQL.
 CELERY_BROKER_URL = RedisAddress(REDIS_BROKER_URL).broker_url
 CELERY_BROKER_USE_SSL = RedisAddress(REDIS_BROKER_URL).broker_ssl or False
 CELERY_TASK_IGNORE_RESULT = True
@@ -157,8 +157,8 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_TRANSPORT_OPTIONS = {
-    # A worker takes no more messages than it may have unacknowledged. With acknowledgements in Redis, one that
-    # failed would count for ever: after as many as it has threads the worker would wait and look alive.
+    # A worker takes only as many messages as it may have unacknowledged. With acknowledgements in Redis, each
+    # failed one would count for ever: after as many failures as it has threads, the worker would take no message.
     "ack_emulation": False,
     "socket_timeout": 5,
     "socket_connect_timeout": 1,
@@ -166,10 +166,10 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "health_check_interval": 10,
     **RedisAddress(REDIS_BROKER_URL).broker_options,
 }
-CELERY_TASK_PUBLISH_RETRY = False  # publishing must never hang a request: beat finds what was not sent
+CELERY_TASK_PUBLISH_RETRY = False  # a request must not wait for it: beat finds what was not sent
 CELERY_TASK_DEFAULT_QUEUE = Queue.UPKEEP
-# The nameless exchange delivers a message to the queue of its name. Any other exchange keeps its bindings in Redis;
-# after Redis lost them, messages of processes that had declared them before would reach no queue.
+# The exchange without a name delivers a message to the queue that the message names. Any other exchange keeps its
+# bindings in Redis: if Redis lost them, messages would reach no queue until the processes had started again.
 CELERY_TASK_QUEUES = [kombu.Queue(queue, kombu.Exchange(""), routing_key=queue) for queue in Queue]
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_ROUTES = {
@@ -203,7 +203,7 @@ CELERY_WORKER_CONCURRENCY = env.PAYMENTS_AT_ONCE  # of the payments worker; the 
 
 
 def _every(seconds: int, task: str, queue: Queue, *, expires: int | None = None) -> dict[str, Any]:
-    """Return an entry of beat's schedule; a message that waits until the next one is dropped."""
+    """Return an entry of beat's schedule. A message that still waits when the next one is due is dropped."""
     return {
         "task": task,
         "schedule": timedelta(seconds=seconds),
@@ -242,7 +242,7 @@ AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["overlord.accounts.backend.AccountBackend"]
 PASSWORD_HASHERS = [
     "overlord.accounts.hashers.Argon2idHasher",
-    "django.contrib.auth.hashers.PBKDF2PasswordHasher",  # of accounts that were made before; replaced at log-in
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",  # of old accounts; a log-in replaces the hash
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
@@ -269,7 +269,7 @@ CSRF_FAILURE_VIEW = "overlord.shop.error_pages.csrf_failure"
 
 # API -----------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
-    # The token first: its WWW-Authenticate makes a missing login a 401 and not a 403.
+    # The token is first: its WWW-Authenticate header makes the answer without a log-in a 401, and not a 403.
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "overlord.accounts.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
@@ -290,7 +290,7 @@ SPECTACULAR_SETTINGS = {
     "PATH_CONVERTER_OVERRIDES": {"id": int},
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    # A name for choices that several shapes have under the same field name.
+    # A name for choices that several shapes use under the same field name.
     "ENUM_NAME_OVERRIDES": {"TicketState": "tickets.admission.api.serializers.TICKET_STATES"},
 }
 
@@ -316,7 +316,7 @@ MAILINGS_PER_MINUTE = env.MAILINGS_PER_MINUTE
 
 # Pages ---------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
-# Those of which every text is there, by their own names. British English differs in dates alone.
+# Languages with a complete translation, each by its own name. British English differs only in dates.
 LANGUAGES = [("en", "English"), ("en-gb", "English (UK)"), ("de", "Deutsch")]
 LOCALE_PATHS = [BASE_DIR / "overlord" / "locale"]
 TIME_ZONE = env.TIME_ZONE
@@ -332,9 +332,8 @@ PORT = env.PORT
 BASE_URL = env.BASE_URL
 ALLOWED_HOSTS = env.ALLOWED_HOSTS
 CSRF_TRUSTED_ORIGINS = env.CSRF_TRUSTED_ORIGINS
-# Our own files only, and no script or style within a page but the import map, by its hash
-# (overlord/shop/content_security_policy.py); besides, Stripe's form
-# where Stripe takes the money.
+# Pages may load only our own files, and may contain no script or style except the import map, by its hash
+# (overlord/shop/content_security_policy.py). Where Stripe takes the money, they may also load its form.
 _STRIPE = PAYMENT_GATEWAY == "stripe"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -350,7 +349,7 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     },
 }
-# Caddy, and nothing else, is in front: it overwrites this header whatever the client sent.
+# Only Caddy is in front of the application, and it overwrites this header of a client.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 LOGGING = logs.configure(level=env.LOG_LEVEL, json=env.PRODUCTION)

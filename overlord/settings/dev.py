@@ -1,4 +1,4 @@
-"""Settings of `bin/up`: it answers any host, and collects a static file again when it was edited."""
+"""The settings of `bin/up`: any host is allowed, and an edited static file is collected again."""
 
 from overlord.settings.base import *  # noqa: F403
 

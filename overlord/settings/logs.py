@@ -1,4 +1,4 @@
-"""How lines are written into the log: JSON in production, for programs; a plain line elsewhere, for people."""
+"""The form of the log: JSON for programs in production, plain lines for people elsewhere."""
 
 import logging
 from collections.abc import MutableMapping
@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-# What every line has, also those of libraries.
+# What every line contains, also the lines of libraries.
 SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
@@ -27,9 +27,9 @@ def plain_line(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> str
 
 
 class LinksHidden(logging.Filter):
-    """Hide the texts in the path of a logged request: a link to tickets, or to a new password, is a secret.
+    """Hide the texts in the path of a logged request, because a link to tickets or to a new password is a secret.
 
-    Numbers stay, such as that of an event.
+    Numbers, such as an event's, stay.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -46,7 +46,7 @@ class LinksHidden(logging.Filter):
 
 
 def configure(*, level: str, json: bool) -> dict[str, Any]:
-    """Set structlog up, and return Django's LOGGING."""
+    """Configure structlog, and return Django's LOGGING."""
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -77,7 +77,7 @@ def configure(*, level: str, json: bool) -> dict[str, Any]:
             # An expected refusal (a 409 in the minute a sale opens) is an answer, not a warning.
             "django.request": {"level": "ERROR", "filters": ["links_hidden"]},
             "stripe": {"level": "WARNING"},
-            # Of its own: Celery gives the root logger the level of its --loglevel.
+            # It needs its own level, because Celery gives the root logger the level of its --loglevel.
             "overlord.steps": {"level": level},
         },
     }

@@ -1,16 +1,16 @@
-"""Production's settings: those of `base`, hardened."""
+"""The settings of production: those of `base`, with more protection."""
 
 from overlord.settings.base import *  # noqa: F403
 
-# A browser takes a cookie with this prefix by TLS alone, from this very host, for all its paths.
+# A browser accepts a cookie with this prefix only by TLS, and only from this exact host for all its paths.
 SESSION_COOKIE_NAME = "__Host-sessionid"
 CSRF_COOKIE_NAME = "__Host-csrftoken"
 SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
 SECURE_SSL_REDIRECT = True
-SECURE_REDIRECT_EXEMPT = [r"^(livez|readyz|readyz/self)/?$"]  # asked from within, past Caddy
+SECURE_REDIRECT_EXEMPT = [r"^(livez|readyz|readyz/self)/?$"]  # health checks ask the processes without Caddy
 SECURE_HSTS_SECONDS = 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
-# Whether to join the browsers' preload lists is the domain owner's choice: leaving them takes months.
-# The check for CSRF looks for Django's own class and not for ours, which is one (overlord/kernel/csrf.py).
+# W021: the owner of the domain decides about the browsers' preload lists, because leaving them takes months.
+# W003: the check for CSRF knows only Django's own class, and not our subclass (overlord/kernel/csrf.py).
 SILENCED_SYSTEM_CHECKS = ["security.W021", "security.W003"]

@@ -1,10 +1,10 @@
-"""Settings of the tests: the real servers, and passwords that are hashed quickly."""
+"""The settings of the tests: real servers, and passwords that are hashed quickly."""
 
 from overlord.settings.base import *  # noqa: F403
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests"]  # noqa: F405  (for its `flush`)
 ALLOWED_HOSTS = ["*"]
-RATE_LIMITS = False  # but where a test is about them
+RATE_LIMITS = False  # tests of the limits turn them on
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *PASSWORD_HASHERS]  # noqa: F405
 STATIC_ROOT = DATA_DIR / "static"  # noqa: F405
 STORAGES = {
