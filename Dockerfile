@@ -9,7 +9,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --no-deps --require-hashes --disable-pip-version-check -r requirements.txt
 
 COPY . .
-# Static files are named by their content and compressed. The values that production requires are not kept.
+# Name the static files by their content, and compress them. The values are only for this step, and are not kept.
 RUN ENVIRONMENT=production \
     SECRET_KEY=not-a-secret-because-nothing-is-signed-during-the-build \
     DATABASE_URL=postgres://build/build REDIS_URL=redis://build \

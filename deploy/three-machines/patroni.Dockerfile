@@ -1,4 +1,4 @@
-# PostgreSQL of the official image under the version of Patroni that `bin/cluster` breaks.
+# PostgreSQL of the official image, under the version of Patroni that `bin/cluster` tests with faults.
 FROM postgres:18
 
 RUN apt-get update \

@@ -1,10 +1,10 @@
 #!/bin/sh
 # Start Valkey, or a Sentinel, on one of several machines:   sh valkey.sh server|sentinel
-#   ADDRESS               what the others call this machine
+#   ADDRESS               the address of this machine for the others
 #   PEERS                 all machines, this one too, separated by spaces; the first one begins as the primary
 #   VALKEY_PASSWORD       of all of them: letters, digits, - and _
 #   VALKEY_FOLDER         where the configuration and the data go; a Sentinel writes to its own
-# Nothing is kept over a restart: Valkey holds hints only, and the others have a copy.
+# Nothing survives a restart: Valkey contains only data that can be made again, and the others have a copy.
 set -eu
 umask 077
 
@@ -16,7 +16,7 @@ case $VALKEY_PASSWORD in
 esac
 export REDISCLI_AUTH="$VALKEY_PASSWORD"
 
-# The Sentinels know the primary. When none answers, all begin, and the first machine is it.
+# The Sentinels know the primary. When none answers, all machines are starting, and the first one is the primary.
 primary() {
 	for peer in $PEERS; do
 		found=$(timeout 2 valkey-cli -e -h "$peer" -p 26379 sentinel get-master-addr-by-name overlord 2>/dev/null) || continue
