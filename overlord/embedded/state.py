@@ -116,8 +116,8 @@ class Folder:
     def load(self) -> SavedState:
         """Return what earlier runs saved, or a new state; raise FolderError.
 
-        A lost or damaged file is made again from the env file, which contains the passwords too. If that file is lost
-        too, the state is new, but only when there is no data here.
+        A lost or damaged file is made again from the env file, which contains the passwords too. If that is lost as
+        well, the state is new, but only when there is no data here.
         """
         try:
             saved = json.loads(self._state_file.read_text())
