@@ -4,6 +4,7 @@ from django.utils.translation import gettext as _
 
 from tickets.admission.rules import ScanResult
 
+WAITING = "waiting"  # no answer has come yet
 UNCHECKED = "unchecked"  # a door without a network let a ticket in
 UNDONE = "undone"
 
@@ -16,6 +17,7 @@ def results() -> dict[str, str]:
         ScanResult.REVOKED: _("Not valid any more"),
         ScanResult.OTHER_EVENT: _("For another event"),
         ScanResult.UNKNOWN: _("Not a ticket"),
+        WAITING: _("Checking…"),
         UNCHECKED: _("Let in, not checked"),
         UNDONE: _("Admission undone"),
     }

@@ -309,3 +309,93 @@ def test_what_is_new_while_a_list_is_on_its_way_is_asked_for_again(tmp_path: Pat
       done([server.calls, desk.list.version]);
     """
     assert gate(script, tmp_path) == [["list", "list"], 2]
+
+
+# The page of a gate, as far as <door-page> needs a browser. `scanned` has the scans that wait for the server's answer,
+# which a test gives. `seen()` is what the panel says, `vibrations` what staff feel.
+GATE_PAGE = """
+const part = () => {
+  const parts = new Map();
+  const lines = [];
+  return {
+    textContent: "", value: "", hidden: false, dataset: {}, elements: { undo: {} }, children: lines,
+    querySelector: (css) => parts.get(css) ?? parts.set(css, part()).get(css),
+    get content() { return { firstElementChild: { cloneNode: part } }; },
+    prepend: (line) => lines.unshift(line),
+    focus() {}, show() {}, addEventListener() {},
+  };
+};
+const labels = { waiting: "Checking", admitted: "In", unchecked: "Perhaps", revoked: "Revoked", undone: "Undone" };
+const attributes = { event: "7", gate: "N", zone: "UTC", labels: JSON.stringify(labels) };
+const scanned = [], vibrations = [];
+let type;
+const set = (name, value) => Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+set("HTMLElement", class { getAttribute = (name) => attributes[name]; });
+set("customElements", { define: (_, found) => { type = found; } });
+set("navigator", { vibrate: ([first]) => vibrations.push(first) });
+set("window", new EventTarget());
+set("document", Object.assign(new EventTarget(), { documentElement: { dataset: {} } }));
+set("location", { href: "https://tickets.example.org/door/?event=7&gate=N" });
+set("WebSocket", class { close() {} });
+const list = {
+  version: 1, complete: true, keys: [], ticket_types: [], tickets: [[1, "T1", 3, 1, "valid", null, ""]],
+};
+set("fetch", (path) => {
+  if (path.includes("/list/")) return { ok: true, status: 200, json: async () => list };
+  return new Promise((resolve, lose) => {
+    const answer = (said, status = 200) => resolve({ ok: status < 300, status, json: async () => said });
+    scanned.push({ answer, lose });
+  });
+});
+await import("admission/door-page.js");
+const { querySelector, addEventListener, dataset } = part();
+const page = Object.assign(new type(), { querySelector, addEventListener, dataset });
+await page.connectedCallback();
+const panel = page.querySelector(".answer");
+const undo = panel.querySelector("form");
+const field = (name) => panel.querySelector(`[data-field="${name}"]`).textContent;
+const seen = () => [panel.dataset.result, field("result"), field("who"), undo.hidden];
+const lines = () => page.querySelector(".lines").children.map(({ dataset }) => dataset.result);
+const asked = [];
+const scan = (serial) => asked.push(page.scan(serial));
+async function hear(nth, result, holder) {
+  scanned[nth].answer({ scan_id: `scan ${nth}`, result, ticket: { id: nth, holder } });
+  await asked[nth];
+}
+"""
+
+
+def gate_page(script: str, folder: Path) -> Any:
+    return scripts.run(folder, GATE_PAGE + script)
+
+
+def test_the_page_of_a_gate_shows_nobody_the_answer_to_the_person_before(tmp_path: Path) -> None:
+    script = """
+      scan("T1"); await hear(0, "admitted", "Anna");
+      const found = [seen(), undo.elements.undo.value];
+      scan("T2");
+      found.push(seen());
+      await hear(1, "revoked", "Ben");
+      done([...found, seen(), lines(), vibrations]);
+    """
+    anna, ben = ["admitted", "In", "Anna", False], ["revoked", "Revoked", "Ben", True]
+    waiting = ["waiting", "Checking", "", True]
+    said = [anna, "scan 0", waiting, ben, ["revoked", "admitted"], [80, 400]]
+    assert gate_page(script, tmp_path) == said
+
+
+def test_an_answer_that_comes_late_leaves_the_panel_to_the_newest_scan(tmp_path: Path) -> None:
+    script = """
+      scan("T1"); scan("T2"); scan("T3"); scan("T4"); await hear(3, "admitted", "Dora");
+      const found = [seen()];
+      await hear(2, "revoked", "Carl"); // staff hear that somebody was refused
+      scanned[1].answer({ code: "rate_limited", title: "Too many" }, 429); await asked[1];
+      found.push(seen(), undo.elements.undo.value, lines(), [...vibrations]);
+      scan("T5"); await hear(4, "revoked", "Emil");
+      scanned[0].lose(new TypeError("Failed to fetch")); await asked[0]; // and feel nothing that lets somebody in
+      done([...found, seen(), undo.elements.undo.value, lines()[0], vibrations.length]);
+    """
+    dora = ["admitted", "In", "Dora", False]
+    emil = ["revoked", "Revoked", "Emil", True]
+    in_order = [dora, dora, "scan 3", ["problem", "revoked", "admitted"], [80, 400, 400]]
+    assert gate_page(script, tmp_path) == [*in_order, emil, "scan 4", "unchecked", 4]

@@ -70,31 +70,50 @@ class DoorPage extends HTMLElement {
 
   /** Scan a typed or seen text. A text with the length of a code is a code; any other is a serial. */
   async scan(text) {
-    const answer = await this.desk.scan(text.length === 131 ? { code: text } : { serial: text });
-    this.showAnswer(answer);
+    const turn = this.wait();
+    this.take(await this.desk.scan(text.length === 131 ? { code: text } : { serial: text }), turn);
   }
 
   async undo(scanId) {
+    const turn = this.wait();
     const scan = await this.desk.undo(scanId);
-    if (scan === null) this.showAnswer({ detail: gettext("There is no network. Try again later.") });
-    else this.showAnswer(scan.undone_at ? { ...scan, result: "undone" } : scan);
+    if (scan === null) this.take({ detail: gettext("There is no network. Try again later.") }, turn);
+    else this.take(scan.undone_at ? { ...scan, result: "undone" } : scan, turn);
   }
 
-  showAnswer(answer) {
+  /** Take the former answer away, which is not for whoever is asked about now; return the turn of the question. */
+  wait() {
+    this.show({ result: "waiting" });
+    this.turn = (this.turn ?? 0) + 1;
+    return this.turn;
+  }
+
+  /** Show an answer. The panel is about the newest question only. A late answer is a line, and is heard only if it
+   *  refuses: another tone would be taken for the answer to the newest question. */
+  take(answer, turn) {
+    const kind = KINDS[answer.result] ?? "bad";
+    const isNewest = turn === this.turn;
+    if (isNewest) this.show(answer);
+    if (isNewest || kind === "bad") signal(kind);
+    if (answer.result || !isNewest) this.addLine(answer);
+  }
+
+  show(answer) {
     const result = answer.result ?? "problem";
     this.panel.dataset.result = result;
     this.panel.hidden = false;
-    setText(this.field("result"), this.labels[result] ?? answer.detail ?? answer.title);
+    setText(this.field("result"), this.sentence(answer));
     setText(this.field("who"), whose(answer.ticket));
     setText(this.field("what"), what(answer));
     setText(this.field("first"), this.first(answer));
     const undo = this.panel.querySelector("form");
-    if (undo) {
-      undo.hidden = !["admitted", "unchecked"].includes(result);
-      undo.elements.undo.value = answer.scan_id ?? "";
-    }
-    signal(KINDS[result] ?? "bad");
-    if (answer.result) this.addLine(answer);
+    if (!undo) return;
+    undo.hidden = !["admitted", "unchecked"].includes(result);
+    undo.elements.undo.value = answer.scan_id ?? "";
+  }
+
+  sentence({ result, detail, title }) {
+    return this.labels[result] ?? detail ?? title;
   }
 
   field(name) {
@@ -113,8 +132,8 @@ class DoorPage extends HTMLElement {
   addLine(answer) {
     const lines = this.querySelector(".lines");
     const line = this.querySelector("#line").content.firstElementChild.cloneNode(true);
-    line.dataset.result = answer.result;
-    setText(line.querySelector("b"), this.labels[answer.result]);
+    line.dataset.result = answer.result ?? "problem";
+    setText(line.querySelector("b"), this.sentence(answer));
     setText(line.querySelector("[data-field=who]"), whose(answer.ticket));
     setText(line.querySelector("[data-field=gate]"), this.getAttribute("gate"));
     setText(line.querySelector("time"), timeToTheSecond(new Date().toISOString(), this.getAttribute("zone")));
