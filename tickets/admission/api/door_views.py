@@ -19,7 +19,7 @@ from tickets.admission.door_services import Shown
 from tickets.admission.permissions import Permission
 
 NEWEST = 50  # scans, and tickets found
-PICTURES = Limit(name="door-pictures", amount=60, seconds=10)  # of one person
+PICTURES = Limit(name="door-pictures", amount=200, seconds=10)  # of one person: five phones
 WORDS = (2, 200)  # least and most characters of a search
 SEARCHED = {"type": "string", "minLength": WORDS[0], "maxLength": WORDS[1]}
 

@@ -155,7 +155,7 @@ def test_without_a_network_a_gate_shows_its_own_page_or_one_of_its_event_and_kee
 # with a "busy" one the server takes no scans. `tick()` does what the gate does every three seconds.
 GATE = """
 const { DoorDesk } = await import("admission/door-desk.js");
-const server = { admitted: new Set(), calls: [], version: 1, network: "on" };
+const server = { admitted: new Set(), calls: [], version: 1, network: "on", picture: { code: null } };
 const valid = (id) => [id, `T${id}`, 3, 1, server.admitted.has(id) ? "admitted" : "valid", null, ""];
 const list = () => ({
   version: server.version, complete: true, keys: [], ticket_types: [], tickets: [1, 2, 3].map(valid),
@@ -175,7 +175,7 @@ function undo(scan) {
   return { scan_id: scan, result: "admitted", ticket, undone_at: "now" };
 }
 function answer(path, body) {
-  if (path.includes("/pictures/")) return { code: null };
+  if (path.includes("/pictures/")) return server.picture;
   if (path.includes("/list/")) return list();
   if (server.network === "busy") return { code: "throttled", status: 429 };
   if (path.endsWith("/undo/")) return undo(path.split("/")[3]);
@@ -192,7 +192,8 @@ globalThis.fetch = async (path, { body }) => {
 let tick;
 globalThis.setInterval = (act) => { tick = act; };
 const [onNetwork, onConflict, onList] = [() => {}, () => {}, () => {}];
-const desk = new DoorDesk({ event: 7, gate: "N", csrf: "", onNetwork, onConflict, onList });
+const refusals = [], onNoPictures = ({ code }) => refusals.push(code);
+const desk = new DoorDesk({ event: 7, gate: "N", csrf: "", onNetwork, onConflict, onList, onNoPictures });
 await desk.begin();
 server.calls.length = 0;
 """
@@ -275,6 +276,26 @@ def test_scans_are_settled_also_when_a_picture_hears_first_that_the_network_is_b
     assert gate(script, tmp_path) == [False, 1, 0, [1], []]
 
 
+def test_a_refusal_to_read_a_picture_is_no_code(tmp_path: Path) -> None:
+    script = """
+      const codes = [];
+      const look = async (picture) => {
+        server.picture = picture;
+        codes.push(await desk.readPicture(new Uint8Array(4), 2));
+      };
+      await look({ code: "ABC" });
+      await look({ code: null });
+      await look({ code: "rate_limited", status: 429 }); // the next look may succeed
+      await look({ code: "not_authenticated", status: 401 });
+      await look({ code: "permission_denied", status: 403 });
+      server.network = "off";
+      await look({ code: "ABC" });
+      done([codes, refusals]);
+    """
+    refusals = ["not_authenticated", "permission_denied"]
+    assert gate(script, tmp_path) == [["ABC", None, None, None, None, None], refusals]
+
+
 def test_scans_that_the_server_refuses_for_now_are_sent_again(tmp_path: Path) -> None:
     script = """
       server.network = "off";
@@ -311,8 +332,8 @@ def test_what_is_new_while_a_list_is_on_its_way_is_asked_for_again(tmp_path: Pat
     assert gate(script, tmp_path) == [["list", "list"], 2]
 
 
-# The page of a gate, as far as <door-page> needs a browser. `scanned` has the scans that wait for the server's answer,
-# which a test gives. `seen()` is what the panel says, `vibrations` what staff feel.
+# The page of a gate, as far as <door-page> needs a browser. `scanned` has the scans whose answer a test gives, and
+# `picture` what the server says of a picture. `seen()` is what the panel says, `vibrations` what staff feel.
 GATE_PAGE = """
 const part = () => {
   const parts = new Map();
@@ -322,28 +343,34 @@ const part = () => {
     querySelector: (css) => parts.get(css) ?? parts.set(css, part()).get(css),
     get content() { return { firstElementChild: { cloneNode: part } }; },
     prepend: (line) => lines.unshift(line),
-    focus() {}, show() {}, addEventListener() {},
+    focus() {}, show() {}, addEventListener() {}, replaceChildren() {}, play() {},
   };
 };
 const labels = { waiting: "Checking", admitted: "In", unchecked: "Perhaps", revoked: "Revoked", undone: "Undone" };
 const attributes = { event: "7", gate: "N", zone: "UTC", labels: JSON.stringify(labels) };
 const scanned = [], vibrations = [];
-let type;
+let type, picture;
 const set = (name, value) => Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
 set("HTMLElement", class { getAttribute = (name) => attributes[name]; });
 set("customElements", { define: (_, found) => { type = found; } });
-set("navigator", { vibrate: ([first]) => vibrations.push(first) });
+const track = { getSettings: () => ({}), stop() {} };
+const film = { getTracks: () => [track], getVideoTracks: () => [track] };
+const mediaDevices = { getUserMedia: async () => film, enumerateDevices: async () => [] };
+const canvas = { getContext: () => ({ drawImage() {}, getImageData: () => ({ data: [] }) }) };
+set("navigator", { vibrate: ([first]) => vibrations.push(first), mediaDevices });
 set("window", new EventTarget());
-set("document", Object.assign(new EventTarget(), { documentElement: { dataset: {} } }));
+const documentElement = { dataset: {} };
+set("document", Object.assign(new EventTarget(), { documentElement, createElement: () => canvas }));
 set("location", { href: "https://tickets.example.org/door/?event=7&gate=N" });
 set("WebSocket", class { close() {} });
 const list = {
   version: 1, complete: true, keys: [], ticket_types: [], tickets: [[1, "T1", 3, 1, "valid", null, ""]],
 };
 set("fetch", (path) => {
-  if (path.includes("/list/")) return { ok: true, status: 200, json: async () => list };
+  if (path.includes("/list/")) return { status: 200, json: async () => list };
+  if (path.includes("/pictures/")) return { status: picture.status, json: async () => picture };
   return new Promise((resolve, lose) => {
-    const answer = (said, status = 200) => resolve({ ok: status < 300, status, json: async () => said });
+    const answer = (said) => resolve({ status: said.status ?? 200, json: async () => said });
     scanned.push({ answer, lose });
   });
 });
@@ -389,7 +416,7 @@ def test_an_answer_that_comes_late_leaves_the_panel_to_the_newest_scan(tmp_path:
       scan("T1"); scan("T2"); scan("T3"); scan("T4"); await hear(3, "admitted", "Dora");
       const found = [seen()];
       await hear(2, "revoked", "Carl"); // staff hear that somebody was refused
-      scanned[1].answer({ code: "rate_limited", title: "Too many" }, 429); await asked[1];
+      scanned[1].answer({ code: "rate_limited", status: 429, title: "Too many" }); await asked[1];
       found.push(seen(), undo.elements.undo.value, lines(), [...vibrations]);
       scan("T5"); await hear(4, "revoked", "Emil");
       scanned[0].lose(new TypeError("Failed to fetch")); await asked[0]; // and feel nothing that lets somebody in
@@ -399,3 +426,19 @@ def test_an_answer_that_comes_late_leaves_the_panel_to_the_newest_scan(tmp_path:
     emil = ["revoked", "Revoked", "Emil", True]
     in_order = [dora, dora, "scan 3", ["problem", "revoked", "admitted"], [80, 400, 400]]
     assert gate_page(script, tmp_path) == [*in_order, emil, "scan 4", "unchecked", 4]
+
+
+def test_a_camera_whose_log_in_has_ended_stops_and_says_so(tmp_path: Path) -> None:
+    script = """
+      Object.assign(page.querySelector(".camera").querySelector("video"), { videoWidth: 640, videoHeight: 480 });
+      const found = [];
+      for (const [status, code, detail] of [[429, "rate_limited", "Wait"], [401, "not_authenticated", "Log in"]]) {
+        picture = { status, code, detail };
+        await page.openCamera();
+        await new Promise((give) => setTimeout(give, 20)); // it has looked once
+        found.push(page.camera.isOpen, panel.dataset.result, field("result"));
+      }
+      done([...found, scanned.length, vibrations]);
+    """
+    refused = [False, "problem", "Log in"]
+    assert gate_page(script, tmp_path) == [True, None, "", *refused, 0, [400]]

@@ -8,11 +8,12 @@ import { now } from "realtime/live.js";
 const PATIENCE = 3_000; // for an answer to a scan, because people wait behind
 const RETRY = 3_000;
 const BATCH = 100;
+const TOO_MANY = 429;
 const NOT_ADMITTED = ["not_found", "not_admitted"]; // the server's codes where there is nothing to undo
 
 export class DoorDesk {
-  constructor({ event, gate, csrf, onNetwork, onConflict, onList }) {
-    Object.assign(this, { event, gate, csrf, onNetwork, onConflict, onList });
+  constructor({ event, gate, csrf, onNetwork, onConflict, onList, onNoPictures }) {
+    Object.assign(this, { event, gate, csrf, onNetwork, onConflict, onList, onNoPictures });
     this.list = new DoorList(event);
     this.kept = [];
     this.isOffline = false;
@@ -150,11 +151,13 @@ export class DoorDesk {
     return this.answer(path, { method: "POST", headers, body: JSON.stringify(body), patience });
   }
 
-  /** Read the code in a grey picture at the server. */
+  /** Read the code in a grey picture at the server; null when it sees none, or has looked too often just now. */
   async readPicture(grey, width) {
     const headers = { "Content-Type": "application/octet-stream", "X-CSRFToken": this.csrf };
     const answer = await this.answer(`/door/pictures/?width=${width}`, { method: "POST", headers, body: grey, patience: PATIENCE });
-    return answer?.code;
+    if (answer?.status === undefined) return answer?.code ?? null;
+    if (answer.status !== TOO_MANY) this.onNoPictures(answer); // a problem, which has a `code` too
+    return null;
   }
 
   /** Return what the server answers, a problem too; null when it does not answer, and the door is offline then. */

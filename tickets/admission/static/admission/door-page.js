@@ -25,6 +25,7 @@ class DoorPage extends HTMLElement {
       onNetwork: () => this.showNetwork(),
       onConflict: (answer) => this.showConflict(answer),
       onList: () => this.showNetwork(),
+      onNoPictures: (problem) => this.refuseCamera(problem),
     });
     this.addEventListener("submit", (submitted) => this.submit(submitted));
     this.addEventListener("pointerdown", wakeSound);
@@ -207,6 +208,13 @@ class DoorPage extends HTMLElement {
       trouble.hidden = false;
     }
     await this.showCamera();
+  }
+
+  /** Say why the server reads no pictures, and look no more: it would say the same each time. */
+  refuseCamera(problem) {
+    if (!this.camera.isOpen) return;
+    this.toggleCamera();
+    this.take(problem, this.wait());
   }
 
   async setTorch(on) {
