@@ -311,6 +311,16 @@ def test_scans_that_the_server_refuses_for_now_are_sent_again(tmp_path: Path) ->
     assert gate(script, tmp_path) == [False, 1, 0, [1]]
 
 
+def test_without_a_network_a_serial_is_read_as_the_server_reads_it(tmp_path: Path) -> None:
+    script = """
+      server.network = "off";
+      const found = [];
+      for (const serial of [" t-1", "T 1", "T9"]) found.push((await desk.scan({ serial })).result);
+      done(found);
+    """
+    assert gate(script, tmp_path) == ["unchecked", "already_admitted", "unknown"]
+
+
 def test_a_gate_whose_disk_is_full_still_answers(tmp_path: Path) -> None:
     script = """
       const fails = async () => { throw new DOMException("full", "QuotaExceededError"); };

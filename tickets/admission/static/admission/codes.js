@@ -1,5 +1,5 @@
 // The code of a ticket: its content, and whether a key signed it. docs/tickets.md describes the format, and the vectors
-// in tests/codes.json are those of Python too.
+// in tests/codes.json are those of Python too. Also how a typed serial is read.
 
 const ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:";
 const LENGTH = 131;
@@ -33,6 +33,11 @@ export function codeRead(code) {
     issue: view.getUint16(21),
     bytes,
   };
+}
+
+/** Return a serial as it is stored, however a person typed it. */
+export function serialRead(text) {
+  return text.replace(/[\s-]/g, "").toUpperCase();
 }
 
 /** Return whether a code's bytes are signed by a public key in hexadecimal; null when this browser cannot tell. */

@@ -1,7 +1,7 @@
 // What a door knows without a network: the keys, and each ticket of its event as it last heard. It decides by that.
 // It knows no page and no store.
 
-import { codeRead, isSigned, prepare } from "admission/codes.js";
+import { codeRead, isSigned, prepare, serialRead } from "admission/codes.js";
 
 export class DoorList {
   constructor(event) {
@@ -37,7 +37,7 @@ export class DoorList {
 
   /** Return `{ result, ticket, first, signed }` for a code, or a serial: a result of the server, or "unchecked". */
   async decide({ code = "", serial = "" }) {
-    if (serial) return this.decideTicket(this.serials.get(serial), null);
+    if (serial) return this.decideTicket(this.serials.get(serialRead(serial)), null);
     const said = codeRead(code.trim());
     if (said === null) return { result: "unknown" };
     if (said.event !== this.event) return { result: "other_event" };
