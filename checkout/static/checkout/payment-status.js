@@ -56,7 +56,8 @@ class PaymentStatus extends HTMLElement {
     if (stage === "paid" && this.dataset.stage === "paid" && isChanged) return loadAnew();
     this.version = payment?.version;
     this.showStage(stage);
-    this.dispatchEvent(new CustomEvent("action", { detail: payment?.requires_action ?? null }));
+    this.action = payment?.requires_action ?? null; // kept for a script that comes later
+    this.dispatchEvent(new CustomEvent("action"));
     return undefined;
   }
 

@@ -7,7 +7,6 @@ const form = status.querySelector("form.pay");
 const stripe = globalThis.Stripe(status.getAttribute("stripe"), { locale: document.documentElement.lang });
 const card = stripe.elements().create("card", { hidePostalCode: true });
 const confirm = status.querySelector('[data-field="action"]');
-let secret = null;
 
 card.mount("#card");
 form.addEventListener("submit", async (event) => {
@@ -21,11 +20,13 @@ form.addEventListener("submit", async (event) => {
   form.requestSubmit();
 });
 
-// 3-D Secure: the bank asks the buyer directly. The outcome is pushed like any other.
-status.addEventListener("action", ({ detail }) => {
-  secret = detail?.client_secret ?? null;
-  confirm.hidden = secret === null;
-});
+// 3-D Secure: the bank asks the buyer directly. The outcome is pushed like any other. The first frame is mostly here
+// before Stripe's script, and so before this one.
+function offer() {
+  confirm.hidden = !status.action?.client_secret;
+}
+offer();
+status.addEventListener("action", offer);
 confirm.querySelector("button").addEventListener("click", () => {
-  if (secret !== null) stripe.handleNextAction({ clientSecret: secret });
+  if (status.action) stripe.handleNextAction({ clientSecret: status.action.client_secret });
 });

@@ -56,7 +56,11 @@ let PaymentStatus;
 const listeners = {};
 const nothing = { addEventListener() {}, show() {}, left: () => 0 };
 Object.assign(globalThis, {
-  HTMLElement: class { dataset = {}; querySelector = () => nothing; getAttribute = () => null; },
+  HTMLElement: class extends EventTarget {
+    dataset = {};
+    querySelector = () => nothing;
+    getAttribute = () => null;
+  },
   customElements: { define: (name, type) => { if (name === "payment-status") PaymentStatus = type; } },
   location: { pathname: "/checkout/7/pay/", search: "", reload: () => gone.push("reload") },
   document: {
@@ -79,3 +83,42 @@ def test_a_page_that_answered_a_form_never_sends_it_again_by_itself(tmp_path: Pa
       done(gone);
     """
     assert scripts.run(tmp_path, ANSWER + script) == ["/checkout/7/pay/"] * 2
+
+
+# A checkout at Stripe, after ANSWER. `status` is its <payment-status>, `place` has the button that asks the bank,
+# and `press` presses it. `confirmed` has the secrets with which Stripe was asked.
+STRIPE = """
+let press;
+const confirmed = [];
+const place = { hidden: true, querySelector: () => ({ addEventListener: (_, act) => { press = act; } }) };
+const querySelector = (css) => (css.includes("action") ? place : { ...nothing, textContent: "" });
+const status = Object.assign(new PaymentStatus(), {
+  reservation: 7, errors: {}, dataset: { stage: "processing" }, countdown: { setAttribute() {} }, querySelector,
+});
+document.querySelector = () => status;
+globalThis.Stripe = () => ({
+  elements: () => ({ create: () => ({ mount() {} }) }),
+  handleNextAction: ({ clientSecret }) => confirmed.push(clientSecret),
+});
+const frame = (action) => status.show({
+  reservations: [{ id: 7, order: 7, state: "paying", amount: 1, expires_at: "" }],
+  payments: [{ reservation: 7, payment_status: "PROCESSING", version: 1, error: "", requires_action: action }],
+});
+"""
+
+
+def test_a_bank_that_asked_before_stripes_script_was_here_can_be_answered(tmp_path: Path) -> None:
+    script = """
+      frame({ type: "stripe", client_secret: "s1" });
+      await import("checkout/stripe-form.js");
+      const found = [place.hidden];
+      press();
+      frame(null);
+      found.push(place.hidden);
+      press();
+      frame({ type: "stripe", client_secret: "s2" });
+      found.push(place.hidden);
+      press();
+      done([...found, confirmed]);
+    """
+    assert scripts.run(tmp_path, ANSWER + STRIPE + script) == [False, True, False, ["s1", "s2"]]
