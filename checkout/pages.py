@@ -193,7 +193,8 @@ def me(request: HttpRequest) -> HttpResponse:
     """Show the buyer's orders: waiting for payment, paid, and ended."""
     now = clock.now()
     orders: dict[int, list[dict[str, Any]]] = {}
-    for each in tickets.reservations_described(buyer_id=actor_id(request), most=SHOWN, now=now):
+    reservations = tickets.reservations_described(buyer_id=actor_id(request), most=SHOWN, now=now)
+    for each in reservations:
         orders.setdefault(each["order"], []).insert(0, each)
     payments = selectors.payments_by_order(order_ids=orders.keys())
     shown = []
@@ -209,9 +210,24 @@ def me(request: HttpRequest) -> HttpResponse:
         "waiting": _in_stages(shown, Stage.HELD, Stage.FAILED, Stage.PROCESSING),
         "paid": _in_stages(shown, Stage.PAID),
         "ended": _in_stages(shown, Stage.EXPIRED, Stage.RELEASED, Stage.REFUNDING, Stage.REFUNDED),
+        "versions": _versions(reservations, payments),
         "now": now,
     }
     return render(request, "checkout/me.html", context)
+
+
+def _versions(
+    reservations: list[dict[str, Any]], payments: dict[int, dict[str, Any]]
+) -> dict[str, dict[int, Any] | int]:
+    """Return what a page was made from, newest first, so that its script sees what a frame has beyond it.
+
+    {reservation: version}, {order: [its latest payment, version]}, and up to which id reservations are left out.
+    """
+    return {
+        "reservations": {each["id"]: each["version"] for each in reservations},
+        "payments": {order_id: [each["id"], each["version"]] for order_id, each in payments.items()},
+        "left_out": reservations[-1]["id"] - 1 if len(reservations) == SHOWN else 0,
+    }
 
 
 def _in_stages(orders: list[dict[str, Any]], *wanted: Stage) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from django.test import Client, override_settings
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from checkout import projections, rules, services
+from checkout import pages, projections, rules, services
 from checkout.models import Incident, Payment, Refund
 from checkout.tests.paying import (
     PAYMENTS,
@@ -556,6 +556,24 @@ class TestThePage:
         assert "Your order has changed" in answer.content.decode()
         assert "Pay €80.02" in answer.content.decode()
         assert states(payment) == ["held"] * 3
+
+    def test_my_tickets_say_which_versions_they_show(
+        self, page: Client, buyer: User, payment: Payment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The script compares them with a frame, which therefore has no others."""
+        frame = projections.project_buyers([buyer.pk], now=timezone.now())[buyer.pk]
+        [paid] = frame["payments"]
+        said = page.get("/me/").context["versions"]
+
+        assert said["reservations"] == {each["id"]: each["version"] for each in frame["reservations"]}
+        assert said["payments"] == {payment.reservation_id: [paid["id"], paid["version"]]}
+        assert said["left_out"] == 0
+
+        monkeypatch.setattr(pages, "SHOWN", 2)
+        said = page.get("/me/").context["versions"]
+        oldest = min(each.pk for each in lines(payment))
+        assert set(said["reservations"]) == {each.pk for each in lines(payment)} - {oldest}
+        assert oldest <= said["left_out"] < min(said["reservations"])
 
 
 class TestMoreThanOneOrder:

@@ -122,3 +122,66 @@ def test_a_bank_that_asked_before_stripes_script_was_here_can_be_answered(tmp_pa
       done([...found, confirmed]);
     """
     assert scripts.run(tmp_path, ANSWER + STRIPE + script) == [False, True, False, ["s1", "s2"]]
+
+
+# My tickets. `page(versions)` is the page of these, and `loads` counts how often it was loaded again.
+ME = """
+let LiveMe, loads = 0;
+const shownPage = Object.assign(new EventTarget(), { hidden: false, documentElement: { dataset: {} } });
+Object.assign(globalThis, {
+  HTMLElement: class { querySelector = () => ({ show() {} }); },
+  customElements: { define: (_, type) => { LiveMe = type; } },
+  location: { href: "https://tickets.example.org/me/", reload: () => { loads += 1; } },
+  document: shownPage, window: new EventTarget(), WebSocket: class { close() {} send() {} },
+});
+await import("checkout/live-me.js");
+function page(versions) {
+  const opened = new LiveMe();
+  opened.getAttribute = () => JSON.stringify({ reservations: {}, payments: {}, left_out: 0, ...versions });
+  opened.connectedCallback();
+  return opened;
+}
+const held = (id, version) => ({ id, version, order: id });
+const paid = (id, version, order) => ({ id, version, reservation: order });
+function loaded(versions, reservations, payments = []) {
+  loads = 0;
+  const opened = page(versions);
+  opened.show({ reservations, payments });
+  opened.disconnectedCallback();
+  return loads;
+}
+"""
+
+
+def test_my_tickets_are_loaded_again_for_what_changed_before_the_first_frame(tmp_path: Path) -> None:
+    script = """
+      const shown = { reservations: { 7: 3, 9: 1 }, payments: { 7: [20, 2] } };
+      const same = [held(9, 1), held(7, 3)];
+      const newer = [
+        loaded(shown, [held(9, 1), held(7, 4)]),
+        loaded(shown, [held(10, 1), ...same]),
+        loaded(shown, same, [paid(20, 3, 7)]),
+        loaded(shown, same, [paid(21, 1, 7), paid(20, 2, 7)]),
+        loaded(shown, same, [paid(22, 1, 9), paid(20, 2, 7)]),
+      ];
+      const not = [
+        loaded(shown, same, [paid(20, 2, 7)]),
+        loaded(shown, [held(7, 3)], [paid(20, 2, 7)]), // what ended long ago is in no frame
+        loaded(shown, [held(7, 2)], [paid(20, 1, 7), paid(19, 9, 7)]), // a frame from before the page
+        loaded({ ...shown, left_out: 6 }, [...same, held(5, 2)], [paid(30, 1, 5)]), // too old for the page
+      ];
+      done([newer, not]);
+    """
+    assert scripts.run(tmp_path, ME + script) == [[1, 1, 1, 1, 1], [0, 0, 0, 0]]
+
+
+def test_my_tickets_that_nobody_sees_are_loaded_again_when_somebody_does(tmp_path: Path) -> None:
+    script = """
+      document.hidden = true;
+      page({ reservations: { 7: 3 } }).show({ reservations: [held(7, 4)], payments: [] });
+      const found = [loads];
+      document.hidden = false;
+      document.dispatchEvent(new Event("visibilitychange"));
+      done([...found, loads]);
+    """
+    assert scripts.run(tmp_path, ME + script) == [0, 1]
