@@ -4,6 +4,7 @@ import itertools
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import yaml
 from overlord.embedded import program
 from tests.cluster import __main__ as command
 from tests.cluster import configs, faults, network
-from tests.cluster.crowd import TimedHistory
+from tests.cluster.crowd import TimedHistory, longest_behind
 from tests.cluster.faults import LASTS, Fault
 from tests.cluster.stage import on_machine
 
@@ -90,6 +91,15 @@ def test_the_longest_time_without_a_reservation_is_found_at_any_place(tmp_path: 
     assert history.longest_gap(20.0, 23.0) == (23.0, 3.0)
     assert history.rate(0.0, 2.5) == 2 / 2.5
     history.close()
+
+
+def test_how_far_a_screen_is_behind_leaves_out_the_time_without_reservations() -> None:
+    heard = [1.1, 4.0, 9.2, 9.5]
+    behind = partial(longest_behind, heard=heard, now=12.0)
+    assert behind([1.0, 3.5], stop=(0.0, 0.0)) == pytest.approx(0.5)
+    assert behind([1.0, 4.2, 9.0], stop=(0.0, 0.0)) == pytest.approx(5.0), "all screens stood still"
+    assert behind([1.0, 4.2, 9.0], stop=(4.2, 9.0)) == pytest.approx(0.2), "nothing was sold meanwhile"
+    assert behind([9.4, 10.0], stop=(0.0, 0.0)) == pytest.approx(2.0), "nothing newer has come until now"
 
 
 def test_elsewhere_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,6 @@ import asyncio
 import random
 import secrets
 import threading
-import time
 from collections import Counter
 from collections.abc import Coroutine
 from datetime import timedelta
@@ -122,12 +121,6 @@ class Crowd:
             "connections": sum(screen.connections for screen in self._screens),
             "frames": sum(screen.frames for screen in self._screens),
         }
-
-    def heard_after(self, moment: float) -> float:
-        """Return how long after a moment of the monotonic clock the last screen of an event got a newer state."""
-        now = time.monotonic()
-        public = [screen.heard for screen in self._screens if screen.owner is None]
-        return max(next((at for at in heard if at >= moment), now) - moment for heard in public)
 
     def closes(self, since: float) -> Counter[int | None]:
         """Count the codes with which the servers closed screens since a moment."""

@@ -1,6 +1,7 @@
 """The load: reservations and payments offered at a rate, whether or not the cluster keeps up."""
 
 import asyncio
+import bisect
 import itertools
 import time
 from collections import Counter
@@ -42,13 +43,17 @@ class TimedHistory(History):
             if since <= at < until
         )
 
+    def granted_between(self, since: float, until: float) -> list[float]:
+        """Return when reservations were acknowledged between the two moments."""
+        return [each for each in self.granted_at if since <= each <= until]
+
     def granted_since(self, moment: float) -> bool:
         """Return whether a reservation was acknowledged after the moment."""
         return bool(self.granted_at) and self.granted_at[-1] > moment
 
     def longest_gap(self, since: float, until: float) -> tuple[float, float]:
         """Return when the longest time without an acknowledged reservation ended, and how long it was."""
-        moments = [since, *(each for each in self.granted_at if since <= each <= until), until]
+        moments = [since, *self.granted_between(since, until), until]
         length, ended = max((later - earlier, later) for earlier, later in itertools.pairwise(moments))
         return ended, length
 
@@ -61,6 +66,23 @@ class TimedHistory(History):
         return sum(since <= each < until for each in self.granted_at) / (until - since)
 
 
+def longest_behind(
+    granted: list[float], heard: list[float], *, stop: tuple[float, float], now: float
+) -> float:
+    """Return the longest time from an acknowledged reservation to the next newer state of a screen.
+
+    All are moments of one clock, in order. The time between the two of `stop` does not count: nothing was sold
+    then.
+    """
+    longest = 0.0
+    for moment in granted:
+        later = bisect.bisect_left(heard, moment)
+        shown = heard[later] if later < len(heard) else now
+        stopped = max(0.0, min(shown, stop[1]) - max(moment, stop[0]))
+        longest = max(longest, shown - moment - stopped)
+    return longest
+
+
 class PacedCrowd(Crowd):
     """Buyers who come at a rate. When all are busy, who comes goes away, and is counted."""
 
@@ -70,6 +92,12 @@ class PacedCrowd(Crowd):
         self._idle: list[Buyer] = []
         self._visits: set[asyncio.Task[None]] = set()
         self.came = self.turned_away = 0
+
+    def screens_behind(self, granted: list[float], *, stop: tuple[float, float]) -> float:
+        """Return the longest of `longest_behind` among the screens of events."""
+        now = time.monotonic()
+        public = [screen.heard for screen in self._screens if screen.owner is None]
+        return max(longest_behind(granted, heard, stop=stop, now=now) for heard in public)
 
     async def _act(self, buyer: Buyer) -> None:
         self._idle.append(buyer)

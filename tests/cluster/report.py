@@ -107,7 +107,7 @@ def markdown(found: dict[str, Any]) -> str:
     text += [
         "",
         "| fault | times | not made | selling again after: p50 | p95 | longest"
-        " | screens after that: p95 | longest |"
+        " | screens behind: p95 | longest |"
         " a page took: p50 | p95 | longest | failed requests | sockets closed, by code |",
         "| --- " * 13 + "|",
     ]

@@ -137,7 +137,7 @@ class Run:
         stopped, settled = self.result.stops[fault][-1], self.result.settlings[-1]
         self._say(
             f"{fault}: {stopped:.1f} s without an acknowledged reservation, screens"
-            f" {self.result.screens[fault][-1]:.1f} s after, settled after {settled:.1f} s,"
+            f" {self.result.screens[fault][-1]:.1f} s behind, settled after {settled:.1f} s,"
             f" violations {sum(self.readings.kinds.values())}"
         )
 
@@ -158,7 +158,10 @@ class Run:
         result, history, now = self.result, self.history, time.monotonic()
         resumed, stopped = history.longest_gap(began, now)
         result.stops[fault].append(stopped)
-        result.screens[fault].append(self.crowd.heard_after(resumed))
+        granted = history.granted_between(began, now)
+        result.screens[fault].append(
+            self.crowd.screens_behind([*granted, resumed], stop=(resumed - stopped, resumed))
+        )
         result.pages[fault] += history.pages_between(began, now)
         result.failed[fault] += history.failed_between(began, now)
         result.closes[fault] += self.crowd.closes(began)
