@@ -8,18 +8,35 @@ new connection. A primary that has become a replica refuses writes, so that conn
 `rediss+sentinel://` does the same by TLS, to the Sentinels and to the primary.
 """
 
+import socket
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import redis
 import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
 from redis.connection import SSLConnection
+from redis.retry import Retry
 from redis.sentinel import SentinelManagedConnection
 
 SENTINEL, SENTINEL_BY_TLS = "sentinel", "rediss+sentinel"
 SENTINEL_PORT = 26379
 SENTINEL_SECONDS = 0.3  # for each Sentinel that is asked
+# Each Sentinel is asked once, and then the next one. By itself redis-py asks one that is gone ten times more, with
+# pauses, which takes some eight seconds each time.
+_ONCE, _ONCE_IN_A_LOOP = Retry(NoBackoff(), 0), AsyncRetry(NoBackoff(), 0)
+
+# What the kernel does for a connection that mostly listens: a machine that vanished silently is noticed within
+# four seconds. Not each system has each option.
+_KEEPALIVES = {"TCP_KEEPIDLE": 2, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 2, "TCP_USER_TIMEOUT": 4000}
+LISTENS = {
+    "socket_keepalive": True,
+    "socket_keepalive_options": {
+        getattr(socket, name): value for name, value in _KEEPALIVES.items() if hasattr(socket, name)
+    },
+}
 
 
 class _Connection(SentinelManagedConnection):
@@ -77,7 +94,7 @@ class RedisAddress:
         """Return a client for threads, with these options of redis-py."""
         if not self._has_sentinels:
             return redis.Redis.from_url(self.url, **options)
-        sentinel = redis.Sentinel(self._hosts, sentinel_kwargs=self._sentinel_options)
+        sentinel = redis.Sentinel(self._hosts, sentinel_kwargs=self._sentinel_options(_ONCE))
         made: redis.Redis = sentinel.master_for(
             self._master_name,
             connection_class=_TlsConnection if self._tls else _Connection,
@@ -91,19 +108,21 @@ class RedisAddress:
         if not self._has_sentinels:
             made: redis.asyncio.Redis = redis.asyncio.Redis.from_url(self.url, **options)
             return made
-        sentinel = redis.asyncio.Sentinel(self._hosts, sentinel_kwargs=self._sentinel_options)  # type: ignore[no-untyped-call]
+        of_sentinels = self._sentinel_options(_ONCE_IN_A_LOOP)
+        sentinel = redis.asyncio.Sentinel(self._hosts, sentinel_kwargs=of_sentinels)  # type: ignore[no-untyped-call]
         asked: redis.asyncio.Redis = sentinel.master_for(self._master_name, **self._options, **options)
         return asked
 
     @property
-    def channel_host(self) -> str | dict[str, Any]:
+    def channel_host(self) -> dict[str, Any]:
         """Return the address as channels_redis needs it in `hosts`."""
         if not self._has_sentinels:
-            return self.url
+            return {"address": self.url, **LISTENS}
         return {
+            **LISTENS,
             "sentinels": list(self._hosts),
             "master_name": self._master_name,
-            "sentinel_kwargs": self._sentinel_options,
+            "sentinel_kwargs": self._sentinel_options(_ONCE_IN_A_LOOP),
             **self._options,
         }
 
@@ -123,8 +142,8 @@ class RedisAddress:
     def broker_options(self) -> dict[str, Any]:
         """Return Celery's transport options for this address."""
         if not self._has_sentinels:
-            return {}
-        return {"master_name": self._master_name, "sentinel_kwargs": self._sentinel_options}
+            return LISTENS
+        return {**LISTENS, "master_name": self._master_name, "sentinel_kwargs": self._sentinel_options(_ONCE)}
 
     @property
     def broker_ssl(self) -> dict[str, Any]:
@@ -156,10 +175,13 @@ class RedisAddress:
             **{name: value for name, value in self._query.items() if name.startswith("ssl_")},
         }
 
-    @property
-    def _sentinel_options(self) -> dict[str, Any]:
+    def _sentinel_options(self, retry: Any) -> dict[str, Any]:
         password = self._query.get("sentinel_password")
-        options = {"socket_timeout": SENTINEL_SECONDS, "socket_connect_timeout": SENTINEL_SECONDS}
+        options = {
+            "socket_timeout": SENTINEL_SECONDS,
+            "socket_connect_timeout": SENTINEL_SECONDS,
+            "retry": retry,
+        }
         return {**options, **self._tls, **({"password": password} if password else {})}
 
     @property

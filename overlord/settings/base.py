@@ -162,8 +162,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "ack_emulation": False,
     "socket_timeout": 5,
     "socket_connect_timeout": 1,
-    "socket_keepalive": True,
-    "health_check_interval": 10,
+    "health_check_interval": 3,
     **RedisAddress(REDIS_BROKER_URL).broker_options,
 }
 CELERY_TASK_PUBLISH_RETRY = False  # a request must not wait for it: beat finds what was not sent

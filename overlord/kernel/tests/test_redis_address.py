@@ -1,7 +1,9 @@
 """Each client of Redis finds its server: the address alone, servers of their own, and by Sentinels."""
 
 import asyncio
+import socketserver
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,6 +13,8 @@ import channels_redis.pubsub
 import kombu
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from overlord import redis_address
 from overlord.embedded import binaries, ports, servers
@@ -205,6 +209,69 @@ def test_each_client_follows_the_primary(watched: Watched, settings: Any) -> Non
             forget()
 
 
+def test_a_sentinel_that_is_gone_is_asked_once_for_each_connection(watched: Watched) -> None:
+    for use in (use_in_threads, use_in_a_loop, use_as_channel_layer, use_as_broker):
+        with gone() as (port, tries):
+            use(RedisAddress(watched.url.replace("@", f"@127.0.0.1:{port},")))
+            assert 1 <= len(tries) <= 2, use  # a connection for commands, and one that listens
+
+
+def test_control_by_itself_each_client_asks_it_again_and_again(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_address, "_ONCE", Retry(NoBackoff(), 10))
+    with gone() as (port, tries):
+        use_in_threads(RedisAddress(watched.url.replace("@", f"@127.0.0.1:{port},")))
+        assert len(tries) == 11
+
+
+@contextmanager
+def gone() -> Iterator[tuple[int, list[Any]]]:
+    """Yield the port of a Sentinel that hangs up, and a list that gets an item at each try."""
+    tries: list[Any] = []
+
+    class HangUp(socketserver.BaseRequestHandler):
+        def setup(self) -> None:
+            tries.append(self.client_address)
+
+    with socketserver.TCPServer(("127.0.0.1", 0), HangUp) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield server.server_address[1], tries
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def use_in_threads(address: RedisAddress) -> None:
+    client = address.client(socket_timeout=5)
+    assert client.ping()
+    redis_address.client_close(client)
+
+
+def use_in_a_loop(address: RedisAddress) -> None:
+    with asyncio.Runner() as runner:
+        client = address.async_client(socket_timeout=5)
+        assert runner.run(client.ping())
+        runner.run(redis_address.async_client_close(client))
+
+
+def use_as_channel_layer(address: RedisAddress) -> None:
+    layer = channels_redis.pubsub.RedisPubSubChannelLayer(hosts=[address.channel_host])
+    with asyncio.Runner() as runner:
+        assert runner.run(_said_and_heard(layer))
+        [shard] = runner.run(_shards(layer))
+        of_the_layer = shard._redis
+        runner.run(layer.flush())
+        runner.run(redis_address.async_client_close(of_the_layer))
+
+
+def use_as_broker(address: RedisAddress) -> None:
+    with kombu.Connection(address.broker_url, transport_options=address.broker_options) as broker:
+        assert sent(broker)
+
+
 def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_one(
     watched: Watched, settings_of: Callable[..., None]
 ) -> None:
@@ -349,12 +416,12 @@ def test_live_messages_may_be_shared_by_several_servers(tmp_path: Path) -> None:
 
 def test_the_forms_that_clients_want() -> None:
     plain = RedisAddress("redis://:pw@h:6379/1")
-    assert (plain.channel_host, plain.broker_url, plain.broker_options) == (plain.url, plain.url, {})
+    assert plain.channel_host == {"address": plain.url, **redis_address.LISTENS}
+    assert (plain.broker_url, plain.broker_options) == (plain.url, redis_address.LISTENS)
     asked = RedisAddress("sentinel://me:p%40w@h1,h2:26380/2?master_name=m&sentinel_password=s")
     assert asked.broker_url == "sentinel://me:p%40w@h1:26379/2;sentinel://me:p%40w@h2:26380/2"
     assert asked.broker_options["master_name"] == "m"
     assert asked.broker_options["sentinel_kwargs"]["password"] == "s"
     host = asked.channel_host
-    assert isinstance(host, dict)
     assert host["sentinels"] == [("h1", 26379), ("h2", 26380)]
     assert (host["username"], host["password"], host["db"]) == ("me", "p@w", 2)
