@@ -156,6 +156,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_WORKER_CONSUMER = "overlord.worker_connection:PromptConsumer"
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     # A worker takes only as many messages as it may have unacknowledged. With acknowledgements in Redis, each
     # failed one would count for ever: after as many failures as it has threads, the worker would take no message.
