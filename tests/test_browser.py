@@ -552,13 +552,13 @@ class TestAccessibility:
 
 def payment_hang(buyer: User, hold: int) -> Payment:
     """Let a payment of the hold be in progress until `payment_forget`: no worker looks at it meanwhile."""
-    payment, _ = checkout.payment_create(buyer_id=buyer.pk, reservation_id=hold, gateway="sandbox")
+    opened = checkout.payment_create(buyer_id=buyer.pk, reservation_id=hold, gateway="sandbox")
     later = timezone.now() + timedelta(days=1)
-    Payment.objects.filter(pk=payment.pk).update(
+    Payment.objects.filter(pk=opened.payment.pk).update(
         status="PROCESSING", lease_until=later, next_look_at=later, deadline=later
     )
     Reservation.objects.filter(pk=hold).update(state="paying", paying_since=timezone.now())
-    return payment
+    return opened.payment
 
 
 def payment_forget(payment: Payment) -> None:

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from checkout import limits, rules, selectors, services
+from checkout import limits, representation, rules, selectors, services
 from checkout.api import serializers
 from checkout.models import Payment
 from checkout.permissions import Permission
@@ -55,16 +55,16 @@ class PaymentList(APIView):
         wanted = PAYMENT_INPUT.run_validation(request.data)
         contact = _contact(wanted)
         with limits.taken_counted(request._request, buyer_id=actor_id(request), contact=contact):
-            payment, made = services.payment_create(
+            opened = services.payment_create(
                 buyer_id=actor_id(request),
                 reservation_id=wanted["reservation_id"],
                 gateway=settings.PAYMENT_GATEWAY,
                 contact=contact,
             )
         return Response(
-            _shown(payment),
-            status=status.HTTP_201_CREATED if made else status.HTTP_200_OK,
-            headers={"Location": f"/payment/payments/{payment.pk}/"},
+            representation.payment(opened.payment, opened.order),
+            status=status.HTTP_201_CREATED if opened.made else status.HTTP_200_OK,
+            headers={"Location": f"/payment/payments/{opened.payment.pk}/"},
         )
 
 
@@ -96,14 +96,15 @@ class Pay(APIView):
         """Start paying. The outcome appears later in the payment and on `/ws/me/`."""
         wanted = PAY_INPUT.run_validation(request.data)
         limits.count_pay(request._request, buyer_id=actor_id(request))
-        payment = services.payment_pay(
+        begun = services.payment_pay(
             buyer_id=actor_id(request),
             payment_id=payment_id,
             token=wanted["token"],
             contact=_contact(wanted),
             language=languages.of_request(request._request),
         )
-        return Response(_shown(payment), status=status.HTTP_202_ACCEPTED)
+        shown = representation.payment(begun.payment, begun.order)
+        return Response(shown, status=status.HTTP_202_ACCEPTED)
 
 
 class Refund(APIView):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import IntegrityError
@@ -15,10 +16,19 @@ from tickets import operations as tickets
 from tickets.models import Reservation
 
 
+@dataclass(frozen=True, kw_only=True)
+class OrderPayment:
+    """A payment with all reservations of its order, as the transaction left both; `made`: they had none before."""
+
+    payment: Payment
+    order: Sequence[Reservation]
+    made: bool = False
+
+
 def payment_create(
     *, buyer_id: int, reservation_id: int, gateway: str, contact: Contact | None = None
-) -> tuple[Payment, bool]:
-    """Return the payment of the order of the buyer's reservation, made if there is none, and whether it was made.
+) -> OrderPayment:
+    """Return the payment of the order of the buyer's reservation, made if there is none.
 
     Raises NotFound, AlreadyPaid, ReservationExpired and EmailHasAccount.
     """
@@ -27,7 +37,8 @@ def payment_create(
         order = tickets.order_lock_with(reservation_id=reservation_id, buyer_id=buyer_id)
         now = db.now()
         _check_payable(order, now=now)
-        return operations.payment_open(order=order, gateway=gateway, now=now)
+        payment, made = operations.payment_open(order=order, gateway=gateway, now=now)
+    return OrderPayment(payment=payment, order=order, made=made)
 
 
 def payment_pay(
@@ -38,7 +49,7 @@ def payment_pay(
     price: str | None = None,
     contact: Contact | None = None,
     language: str = "",
-) -> Payment:
+) -> OrderPayment:
     """Protect the whole order from expiry and hand the payment to a worker; settle a price of 0 at once.
 
     The price of the order is read now. The mails about it are in `language`. Raises NotFound, PaymentInProgress,
@@ -57,7 +68,7 @@ def payment_pay(
         reservations = tickets.order_begin_paying(order=order, now=now)
         rules.check_price(price, [each.total_minor for each in reservations], currency=payment.currency)
         operations.payment_begin(payment=payment, reservations=reservations, token=token, now=now)
-    return payment
+    return OrderPayment(payment=payment, order=order)
 
 
 def reservation_pay(
@@ -69,12 +80,12 @@ def reservation_pay(
     price: str | None = None,
     contact: Contact | None = None,
     language: str = "",
-) -> Payment:
+) -> OrderPayment:
     """Pay for the order of the buyer's reservation, its payment made if there is none; raise what a step raises."""
-    payment, _ = payment_create(buyer_id=buyer_id, reservation_id=reservation_id, gateway=gateway)
+    opened = payment_create(buyer_id=buyer_id, reservation_id=reservation_id, gateway=gateway)
     return payment_pay(
         buyer_id=buyer_id,
-        payment_id=payment.pk,
+        payment_id=opened.payment.pk,
         token=token,
         price=price,
         contact=contact,

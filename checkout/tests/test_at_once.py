@@ -86,10 +86,10 @@ def press(buyer: User, ticket_type: TicketType, token: str) -> int:
         hold=timedelta(minutes=15),
         now=timezone.now(),
     )
-    payment = services.reservation_pay(
+    begun = services.reservation_pay(
         buyer_id=buyer.pk, reservation_id=reserved.reservation["id"], gateway="sandbox", token=token
     )
-    return payment.pk
+    return begun.payment.pk
 
 
 def status(payment_id: int) -> str:

@@ -93,10 +93,10 @@ class Busybody:
 
     def pay(self) -> None:
         mine = self._one_of_mine()
-        payment, _ = checkout.payment_create(buyer_id=self.user.pk, reservation_id=mine, gateway="sandbox")
+        opened = checkout.payment_create(buyer_id=self.user.pk, reservation_id=mine, gateway="sandbox")
         token = self.choose.choice(["ok", "card_error", "payment_error"])
-        checkout.payment_pay(buyer_id=self.user.pk, payment_id=payment.pk, token=token)
-        checkout.payment_process(payment_id=payment.pk)
+        checkout.payment_pay(buyer_id=self.user.pk, payment_id=opened.payment.pk, token=token)
+        checkout.payment_process(payment_id=opened.payment.pk)
 
     def refund(self) -> None:
         paid = Payment.objects.filter(buyer=self.user, status="SUCCESS").order_by("-id").first()

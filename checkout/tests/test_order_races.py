@@ -46,15 +46,13 @@ def start(
             hold=timedelta(minutes=15),
             now=timezone.now(),
         ).order
-        payment, _ = services.payment_create(
-            buyer_id=buyer.pk, reservation_id=order["order"], gateway="sandbox"
-        )
-        return payment
+        opened = services.payment_create(buyer_id=buyer.pk, reservation_id=order["order"], gateway="sandbox")
+        return opened.payment
 
     return make
 
 
-def pay(payment: Payment) -> Callable[[], Payment]:
+def pay(payment: Payment) -> Callable[[], object]:
     return lambda: services.payment_pay(buyer_id=payment.buyer_id, payment_id=payment.pk, token="ok")
 
 
@@ -188,7 +186,7 @@ class TestFollowing:
             return result
 
         def make() -> object:
-            return services.payment_create(buyer_id=guest_id, reservation_id=order.pk, gateway="sandbox")[1]
+            return services.payment_create(buyer_id=guest_id, reservation_id=order.pk, gateway="sandbox").made
 
         def follow() -> None:
             steps = {"guest_id": guest_id, "buyer_id": account.pk}
@@ -239,7 +237,8 @@ class TestFollowing:
     def test_an_abandoned_payment_follows_and_its_late_money_buys_for_the_account(
         self, order: Reservation, guest: User, buyer: User
     ) -> None:
-        payment, _ = services.payment_create(buyer_id=guest.pk, reservation_id=order.pk, gateway="sandbox")
+        opened = services.payment_create(buyer_id=guest.pk, reservation_id=order.pk, gateway="sandbox")
+        payment = opened.payment
         User.objects.filter(pk=guest.pk).update(contact_email="ada@example.org")
         services.payment_pay(buyer_id=guest.pk, payment_id=payment.pk, token="timeout_charged")
         work(payment)
@@ -284,12 +283,14 @@ def test_an_address_changed_beside_a_payment_ends_in_no_deadlock(
 
     monkeypatch.setattr(tickets_operations, "order_lock_with", after_the_other_waits)
     results = together(
-        lambda: services.payment_create(
-            buyer_id=guest.pk,
-            reservation_id=order_id,
-            gateway="sandbox",
-            contact=Contact(email="ada@example.org", name="Ada"),
-        )[1],
+        lambda: (
+            services.payment_create(
+                buyer_id=guest.pk,
+                reservation_id=order_id,
+                gateway="sandbox",
+                contact=Contact(email="ada@example.org", name="Ada"),
+            ).made
+        ),
         lambda: (
             done.wait(30)
             and services.address_change(

@@ -127,6 +127,23 @@ class TestPaying:
         assert work(payment).amount_minor == 5002
         audit()
 
+    @pytest.mark.parametrize("price_minor", [1000, 0])
+    def test_each_answer_says_what_is_read_after_it(
+        self, api: APIClient, ticket_type_make: Callable[..., TicketType], price_minor: int
+    ) -> None:
+        first = ticket_type_make(price_minor=price_minor)
+        types = [first, *(ticket_type_make(event=first.event, price_minor=price_minor) for _ in range(2))]
+        items = [{"ticket_type": each.pk, "amount": 1} for each in types]
+        order = api.post(BATCH, {"items": items}, format="json").json()
+        api.delete(f"{RESERVATIONS}{order['reservations'][1]['id']}/")
+
+        made = api.post(PAYMENTS, {"reservation_id": order["order"]}, format="json").json()
+        payment = Payment.objects.get(pk=made["id"])
+        assert made == shown(api, payment)
+        assert len(made["reservations"]) == 2
+
+        assert pay(api, payment).json() == shown(api, payment)
+
     def test_a_price_of_nothing_is_settled_at_once(
         self, api: APIClient, ticket_type_make: Callable[..., TicketType]
     ) -> None:
@@ -290,7 +307,8 @@ class TestAddingBesidePaying:
 
         def start() -> Payment:
             added.wait(30)
-            return services.payment_pay(buyer_id=payment.buyer_id, payment_id=payment.pk, token="ok")
+            begun = services.payment_pay(buyer_id=payment.buyer_id, payment_id=payment.pk, token="ok")
+            return begun.payment
 
         return together(add, start)
 

@@ -63,7 +63,7 @@ class TestThePathToSuccess:
             *[lambda: services.payment_create(buyer_id=buyer.pk, reservation_id=held, gateway="sandbox")] * 6
         )
 
-        assert sorted(made for _, made in results) == [False] * 5 + [True]
+        assert sorted(opened.made for opened in results) == [False] * 5 + [True]
         assert Payment.objects.count() == 1
 
     def test_what_costs_nothing_is_validated_without_a_gateway(

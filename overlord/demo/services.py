@@ -125,8 +125,8 @@ def _buy(ticket_type: TicketType, quantity: int) -> None:
             hold=hold,
             now=clock.now(),
         )
-        payment, _ = checkout.payment_create(
+        opened = checkout.payment_create(
             buyer_id=guest.pk, reservation_id=made.reservation["id"], gateway="sandbox"
         )
-        checkout.payment_pay(buyer_id=guest.pk, payment_id=payment.pk, token="demo")  # noqa: S106
-        checkout.payment_process(payment_id=payment.pk)
+        checkout.payment_pay(buyer_id=guest.pk, payment_id=opened.payment.pk, token="demo")  # noqa: S106
+        checkout.payment_process(payment_id=opened.payment.pk)

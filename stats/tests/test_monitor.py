@@ -169,10 +169,10 @@ class TestThePicture:
     def test_a_payment_that_failed_stays_in_the_feed(self, ticket_type: TicketType, buyer: User) -> None:
         held = claim(buyer.pk, ticket_type, 2).reservation["id"]
         for token in ("card_error", "ok"):
-            payment = checkout.reservation_pay(
+            begun = checkout.reservation_pay(
                 buyer_id=buyer.pk, reservation_id=held, gateway="sandbox", token=token
             )
-            checkout.payment_process(payment_id=payment.pk)
+            checkout.payment_process(payment_id=begun.payment.pk)
         feed = monitor.picture(now=timezone.now())["feed"]
         assert [each["what"] for each in feed] == ["paid", "failed", "reserved"]
         assert [(each["amount"], each["reservation"]) for each in feed] == [(2, held)] * 3
