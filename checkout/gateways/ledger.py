@@ -118,10 +118,11 @@ class Ledger:
         return None
 
     def intent_conclude(self, intent: str, outcome: Outcome) -> None:
-        """Write the outcome of an intent, and an event about it."""
-        update = "UPDATE sandbox.intents SET outcome = %s WHERE id = %s RETURNING id"
+        """Write the outcome of an intent and an event about it, unless it has an outcome."""
+        update = "UPDATE sandbox.intents SET outcome = %s WHERE id = %s AND outcome = %s RETURNING id"
         insert = "INSERT INTO sandbox.events (intent, type) SELECT id, %s FROM concluded"
-        self.rows(f"WITH concluded AS ({update}) {insert}", outcome, intent, f"payment.{outcome}")
+        values = (outcome, intent, Outcome.UNCONFIRMED, f"payment.{outcome}")
+        self.rows(f"WITH concluded AS ({update}) {insert}", *values)
 
     def refund_create(self, *, key: str, intent: str, amount_minor: int, refund: int) -> str | None:
         """Write a refund and return its id; None when it is more than what is left of the charge."""
