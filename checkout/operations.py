@@ -1,4 +1,4 @@
-"""Steps of paying inside an open transaction.
+"""Steps of paying inside an open transaction; taking a payment and keeping its intent commit by themselves.
 
 Locks are taken in one order everywhere: buyer, payment, reservations by id, inventories by id. Each transition is
 an UPDATE of a locked row that insists on the old status, and tells the buyer's screens after the commit. `now` is
@@ -22,7 +22,7 @@ from checkout.rules import Outcome, PaymentStatus
 from overlord.kernel import db
 from overlord.kernel.errors import Busy, NotFound
 from overlord.kernel.queues import Queue, enqueue
-from overlord.kernel.steps import step_log_after_commit
+from overlord.kernel.steps import step_log, step_log_after_commit
 from tickets import operations as tickets
 from tickets.models import Reservation
 
@@ -104,17 +104,16 @@ def payment_begin(
     db.after_commit(partial(enqueue, "checkout.payment_process", queue=Queue.PAYMENTS, payment_id=payment.pk))
 
 
-def payment_take(*, payment_id: int, now: datetime) -> Payment | None:
+def payment_take(*, payment_id: int) -> Payment | None:
     """Lease a payment to this worker; return None when it has its outcome or another worker has it.
 
-    The caller commits the lease and the number of attempts before it asks the gateway.
+    The lease and the number of attempts are committed, so that the gateway can be asked.
     """
-    db.transaction_required()
+    db.autocommit_required()
     taken = selectors.payments(
         sql.PAYMENT_TAKE,
         payment=payment_id,
-        now=now,
-        until=now + rules.LEASE,
+        lease=rules.LEASE,
         in_flight=list(rules.IN_FLIGHT),
         processing=PaymentStatus.PROCESSING,
         abandoned=PaymentStatus.ABANDONED,
@@ -122,18 +121,18 @@ def payment_take(*, payment_id: int, now: datetime) -> Payment | None:
     if not taken:
         return None
     [payment] = taken
-    _log(payment, "payment_taken", attempt=payment.attempts)
+    step_log("payment_taken", **_about(payment), attempt=payment.attempts)
     # Not urgent: a gateway that is quick answers before anyone could see that it is asked.
-    db.after_commit(partial(projections.announce, buyer_id=payment.buyer_id, is_urgent=False))
+    projections.announce(buyer_id=payment.buyer_id, is_urgent=False)
     return payment
 
 
 def payment_remember_intent(*, payment: Payment, reference: str) -> None:
     """Keep the gateway's name for the intent of this try, before it is confirmed."""
-    db.transaction_required()
+    db.autocommit_required()
     db.update(Payment, {"gateway_reference": reference}, **_this_try(payment))
     payment.gateway_reference = reference
-    _log(payment, "payment_intent_made", intent=reference)
+    step_log("payment_intent_made", **_about(payment), intent=reference)
 
 
 def payment_reschedule(
@@ -293,8 +292,11 @@ def _payment_move(payment: Payment, target: PaymentStatus, *, is_told: bool = Fa
 
 def _log(payment: Payment, step: str, **facts: Any) -> None:
     """Log a step of a payment, once it is committed."""
-    about = {"payment": payment.pk, "reservation": payment.reservation_id, "try_number": payment.try_number}
-    step_log_after_commit(step, **about, **facts)
+    step_log_after_commit(step, **_about(payment), **facts)
+
+
+def _about(payment: Payment) -> dict[str, int]:
+    return {"payment": payment.pk, "reservation": payment.reservation_id, "try_number": payment.try_number}
 
 
 def _receipt_owe(payment: Payment, now: datetime) -> None:
@@ -308,12 +310,6 @@ def mail_take(kind: type[AnyMail], *, pk: int, lease: timedelta) -> AnyMail:
     [[owed]] = db.instances(sql.mail_take(kind), {"pk": pk, "lease": lease}, kind)
     taken: AnyMail = owed
     return taken
-
-
-def mail_done(kind: type[Model], *, pk: int, attempts: int, sent: bool) -> None:
-    """Owe a mail no more, unless staff have asked for it again meanwhile, which sets the attempts back."""
-    db.transaction_required()
-    db.rows(sql.mail_done(kind), {"pk": pk, "attempts": attempts, "sent": sent})
 
 
 def order_record(*, order_id: int, staff_id: int, deed: OrderDeed, text: str, now: datetime) -> None:

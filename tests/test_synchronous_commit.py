@@ -220,22 +220,21 @@ class TestWorkers:
         with monkeypatch.context() as patch:
             patch.setattr(db, "_call", announced.append)
             settle = db.transaction
-            taken: list[None] = []
+            settled: list[None] = []
 
             @contextmanager
             def transaction() -> Iterator[None]:
                 nonlocal before
-                taken.append(None)
-                if len(taken) == 3:  # to take it, to remember the intent, to settle
-                    before = len(announced)
-                    server.lose_standby()
+                settled.append(None)
+                before = len(announced)
+                server.lose_standby()
                 with settle():
                     yield
 
             patch.setattr(db, "transaction", transaction)
             with pytest.raises(CommitUnknown):
                 work(opened)
-        assert len(taken) == 3
+        assert len(settled) == 1
         assert len(announced) == before
 
         server.find_standby()

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from django.db import Error as DatabaseError
 from django.db.models import Model
@@ -49,16 +49,13 @@ def payment_process(*, payment_id: int) -> None:
 
     It is safe to repeat and to run twice at once: the lease lets one worker in, and the gateway knows the keys.
     """
-    with db.transaction():
-        now = db.now()
-        payment = operations.payment_take(payment_id=payment_id, now=now)
-        if payment is not None and payment.attempts >= rules.POISON_ATTEMPTS:
-            detail = f"{payment.attempts} attempts"
-            operations.incident_open(payment=payment, cause=Incident.Cause.STUCK, now=now, detail=detail)
+    payment = operations.payment_take(payment_id=payment_id)
     if payment is None:
         return
+    if payment.attempts >= rules.POISON_ATTEMPTS:
+        _tell_staff(payment)
     try:
-        known = _progress(_Visit(payment, gateways.named(payment.gateway), now))
+        known = _progress(_Visit(payment, gateways.named(payment.gateway)))
     except GatewayRefused as refused:
         logger.warning("Payment %s was refused: %s", payment_id, refused)
         known = Charge(outcome=Outcome.FAILED)
@@ -76,14 +73,24 @@ def payment_process(*, payment_id: int) -> None:
         _leave(payment, known)
 
 
+def _tell_staff(payment: Payment) -> None:
+    detail = f"{payment.attempts} attempts"
+    with db.transaction():
+        operations.incident_open(payment=payment, cause=Incident.Cause.STUCK, now=db.now(), detail=detail)
+
+
 @dataclass(frozen=True)
 class _Visit:
     """A payment taken to its gateway, for as long as the lease lasts."""
 
     payment: Payment
     gateway: Gateway
-    now: datetime  # when it was taken, by the database's clock
     began: float = field(default_factory=time.monotonic)
+
+    @property
+    def now(self) -> datetime:
+        """Return when the payment was taken, by the database's clock."""
+        return cast("datetime", self.payment.lease_until) - rules.LEASE
 
     def ask(self, call: Callable[..., Found], **arguments: Any) -> Found:
         """Call the gateway, while this thread holds no transaction and no connection.
@@ -146,8 +153,7 @@ def _create_intent(visit: _Visit) -> None:
         payment_id=payment.pk,
         token=payment.gateway_token,
     )
-    with db.transaction():
-        operations.payment_remember_intent(payment=payment, reference=reference)
+    operations.payment_remember_intent(payment=payment, reference=reference)
 
 
 def _settle(taken: Payment, known: Charge) -> None:

@@ -14,7 +14,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from checkout import operations, rules, selectors
+from checkout import operations, rules, selectors, sql
 from checkout.models import CancelledOrder, Incident, Payment, Receipt, RefundNotice
 from checkout.rules import PaymentStatus, RefundStatus
 from checkout.services import hand_over_messages, holder_messages, moves
@@ -93,8 +93,8 @@ def _send(model: type[Owed], pk: int, post: BaseEmailBackend) -> bool:
         with db.transaction():
             _give_up(owed)
         return False
-    with db.transaction():
-        operations.mail_done(model, pk=pk, attempts=owed.attempts, sent=message is not None)
+    done = {"pk": pk, "attempts": owed.attempts, "sent": message is not None}
+    db.statement(sql.mail_done(model), done)
     return message is not None
 
 

@@ -30,12 +30,14 @@ INCIDENT_OPEN = (
 _PAYMENTS = f"SELECT {columns(Payment, of='p')} FROM checkout_payment p"  # noqa: S608
 _PAYMENT = f"{_PAYMENTS} WHERE p.id = %(payment)s"
 PAYMENT_LOCK = f"{_PAYMENT} FOR NO KEY UPDATE"
-# An abandoned payment stays abandoned, and its next look does not come earlier.
+# An abandoned payment stays abandoned, and its next look does not come earlier. The transaction is this
+# statement, so it begins `now()`.
 PAYMENT_TAKE = (
-    "UPDATE checkout_payment p SET lease_until = %(until)s, attempts = p.attempts + 1, version = p.version + 1,"  # noqa: S608
-    " status = CASE p.status WHEN %(abandoned)s THEN p.status ELSE %(processing)s END,"
-    " next_look_at = CASE p.status WHEN %(abandoned)s THEN GREATEST(p.next_look_at, %(until)s) ELSE %(until)s END"
-    " WHERE p.id = %(payment)s AND (p.lease_until IS NULL OR p.lease_until <= %(now)s)"
+    "UPDATE checkout_payment p SET lease_until = now() + %(lease)s, attempts = p.attempts + 1,"  # noqa: S608
+    " version = p.version + 1, status = CASE p.status WHEN %(abandoned)s THEN p.status ELSE %(processing)s END,"
+    " next_look_at = CASE p.status WHEN %(abandoned)s THEN GREATEST(p.next_look_at, now() + %(lease)s)"
+    " ELSE now() + %(lease)s END"
+    " WHERE p.id = %(payment)s AND (p.lease_until IS NULL OR p.lease_until <= now())"
     " AND (p.status = ANY(%(in_flight)s) OR p.status = %(abandoned)s)"
     f" RETURNING {columns(Payment, of='p')}"
 )
@@ -60,7 +62,7 @@ def mail_take(kind: type[Model]) -> str:
 
 @lru_cache
 def mail_done(kind: type[Model]) -> str:
-    """Return the statement that marks a mail as no longer owed."""
+    """Return the statement that marks a mail as no longer owed, unless staff have set its attempts back."""
     return (
         f"UPDATE {kind._meta.db_table} SET next_look_at = NULL,"  # noqa: S608
         " sent_at = CASE WHEN %(sent)s THEN clock_timestamp() END"

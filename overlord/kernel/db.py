@@ -62,6 +62,16 @@ def transaction_required() -> None:
         raise TransactionError("This works inside a transaction that its caller opens.")
 
 
+def autocommit_required() -> None:
+    """Raise TransactionError inside a transaction, and the errors of `transaction`.
+
+    An operation that is one statement, committed by itself, begins with it.
+    """
+    if connection.in_atomic_block:
+        raise TransactionError("An autocommitted statement must not run inside a transaction.")
+    standby.admit(commits_await)
+
+
 @contextmanager
 def savepoint() -> Iterator[None]:
     """Roll back to here when the block raises. Place it next to the `except` that expects the error."""
@@ -111,12 +121,10 @@ def _name(callback: Callable[..., Any]) -> str:
 def statement(sql: str, params: Sequence[Any] | Mapping[str, Any]) -> list[dict[str, Any]]:
     """Run one autocommitted statement and return its rows, which are committed by then.
 
-    It is for a single write that decides a race: an explicit transaction would cost round trips while the contended
-    row is locked. Raises TransactionError inside a transaction, and the errors of `transaction`.
+    It is for a single write: an explicit transaction would cost round trips, while the row may be contended. Raises
+    what `autocommit_required` does.
     """
-    if connection.in_atomic_block:
-        raise TransactionError("An autocommitted statement must not run inside a transaction.")
-    standby.admit(commits_await)
+    autocommit_required()
     return rows(sql, params)
 
 

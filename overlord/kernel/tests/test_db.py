@@ -45,6 +45,9 @@ class TestTransaction:
             db.transaction_required()
         with db.transaction():
             db.transaction_required()
+            with pytest.raises(db.TransactionError):
+                db.autocommit_required()
+        db.autocommit_required()
 
     def test_a_savepoint_rolls_back_to_itself(self) -> None:
         with db.transaction():
