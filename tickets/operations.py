@@ -43,23 +43,28 @@ def reservation_lock(*, reservation_id: int, buyer_id: int | None = None) -> Res
 
 def order_lock(*, order_id: int) -> list[Reservation]:
     """Lock an order and return all its reservations, ended ones too, by id; raise NotFound."""
+    return order_lock_at(order_id=order_id)[0]
+
+
+def order_lock_at(*, order_id: int) -> tuple[list[Reservation], datetime]:
+    """Lock an order; return what `order_lock` does, and `now`; raise NotFound."""
     return _order_locked(sql.ORDER_LOCK, order=order_id)
 
 
-def order_lock_with(*, reservation_id: int, buyer_id: int) -> list[Reservation]:
-    """Lock the order of one of the buyer's reservations, as `order_lock` does; raise NotFound."""
-    order = _order_locked(sql.ORDER_LOCK_WITH, reservation=reservation_id, buyer=buyer_id)
+def order_lock_with(*, reservation_id: int, buyer_id: int) -> tuple[list[Reservation], datetime]:
+    """Lock the order of one of the buyer's reservations, as `order_lock_at` does; raise NotFound."""
+    order, now = _order_locked(sql.ORDER_LOCK_WITH, reservation=reservation_id, buyer=buyer_id)
     if order[0].buyer_id != buyer_id:  # it has followed to an account while its lock was waited for
         raise NotFound()
-    return order
+    return order, now
 
 
-def _order_locked(text: str, **params: int) -> list[Reservation]:
+def _order_locked(text: str, **params: int) -> tuple[list[Reservation], datetime]:
     db.transaction_required()
-    found = selectors.reservations_joined(text, **params)
+    found = selectors.reservations_joined_at(text, **params)
     if not found:
         raise NotFound()
-    return found
+    return [reservation for reservation, _now in found], found[0][1]
 
 
 def reservation_state(*, reservation: Reservation, now: datetime) -> ReservationState:

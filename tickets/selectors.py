@@ -1,7 +1,7 @@
 """Reads of events, availability and reservations. None of them sums over reservations."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -300,11 +300,20 @@ def orders_alone(order_ids: Collection[int]) -> dict[int, list[Reservation]]:
 
 def reservations_joined(text: str, **params: Any) -> list[Reservation]:
     """Run a statement of `sql` on reservations; return each with its ticket type and its event."""
+    return [reservation for reservation, *_ in _joined(text, params)]
+
+
+def reservations_joined_at(text: str, **params: Any) -> list[tuple[Reservation, datetime]]:
+    """Return what `reservations_joined` does, each with the instant that its row ends with."""
+    return [(row[0], row[-1]) for row in _joined(text, params)]
+
+
+def _joined(text: str, params: Mapping[str, Any]) -> list[list[Any]]:
     found = db.instances(text, params, Reservation, TicketType, Event)
-    for reservation, ticket_type, event in found:
+    for reservation, ticket_type, event, *_ in found:
         ticket_type.event = event
         reservation.ticket_type = ticket_type
-    return [reservation for reservation, _ticket_type, _event in found]
+    return found
 
 
 def order_states(*, buyer_id: int, order_id: int, now: datetime) -> list[tuple[ReservationState, datetime]]:

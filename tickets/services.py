@@ -213,8 +213,7 @@ def _resize_diagnose(reservation: Reservation, step: int) -> None:
 def reservation_extend(*, buyer_id: int, reservation_id: int) -> dict[str, Any]:
     """Give the whole order of the buyer's hold more time, and return the hold; raise NotFound or NotExtendable."""
     with db.transaction():
-        order = operations.order_lock_with(reservation_id=reservation_id, buyer_id=buyer_id)
-        now = db.now()
+        order, now = operations.order_lock_with(reservation_id=reservation_id, buyer_id=buyer_id)
         operations.order_extend(order=order, reservation_id=reservation_id, now=now)
     return _changed(buyer_id=buyer_id, reservation_id=reservation_id, now=now)
 

@@ -34,8 +34,7 @@ def payment_create(
     """
     with db.transaction():
         _contact_set(buyer_id, contact)
-        order = tickets.order_lock_with(reservation_id=reservation_id, buyer_id=buyer_id)
-        now = db.now()
+        order, now = tickets.order_lock_with(reservation_id=reservation_id, buyer_id=buyer_id)
         _check_payable(order, now=now)
         payment, made = operations.payment_open(order=order, gateway=gateway, now=now)
     return OrderPayment(payment=payment, order=order, made=made)
@@ -62,8 +61,7 @@ def payment_pay(
         accounts.language_keep(user_id=buyer_id, language=language)
         payment = operations.payment_lock(payment_id=payment_id, buyer_id=buyer_id)
         rules.check_may_pay(payment.status)
-        order = tickets.order_lock(order_id=payment.reservation_id)
-        now = db.now()
+        order, now = tickets.order_lock_at(order_id=payment.reservation_id)
         _check_payable(order, now=now)
         reservations = tickets.order_begin_paying(order=order, now=now)
         rules.check_price(price, [each.total_minor for each in reservations], currency=payment.currency)

@@ -170,12 +170,12 @@ def _settle(taken: Payment, known: Charge) -> None:
         elif payment.status == PaymentStatus.ABANDONED:
             late_payments.settle_late(payment=payment, known=known)
         else:
-            reservations = operations.reservations_lock(payment=payment)
+            reservations, now = operations.reservations_lock_at(payment=payment)
             if known.outcome == Outcome.SUCCEEDED:
-                operations.payment_succeed(payment=payment, reservations=reservations, now=db.now())
+                operations.payment_succeed(payment=payment, reservations=reservations, now=now)
             else:
                 operations.payment_fail(
-                    payment=payment, reservations=reservations, outcome=known.outcome, now=db.now()
+                    payment=payment, reservations=reservations, outcome=known.outcome, now=now
                 )
 
 

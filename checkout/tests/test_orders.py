@@ -323,7 +323,9 @@ class TestAddingBesidePaying:
         self, payment: Payment, order_types: list[TicketType], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(
-            operations, "order_lock", lambda *, order_id: list(lines(payment).select_for_update(no_key=True))
+            operations,
+            "order_lock_at",
+            lambda *, order_id: (list(lines(payment).select_for_update(no_key=True)), timezone.now()),
         )
 
         self.add_and_pay(payment, order_types)

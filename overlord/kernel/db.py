@@ -169,6 +169,8 @@ def columns(model: type[Model], *, of: str) -> str:
 def instances(sql: str, params: Sequence[Any] | Mapping[str, Any], *models: type[Model]) -> list[list[Any]]:
     """Run a SELECT of all columns of these models, one after another; return their instances, row by row.
 
+    Columns after those follow as they are.
+
     It is for what every order reads: the ORM makes the text of a query anew each time, which takes longer than
     PostgreSQL needs to find a row by its key.
     """
@@ -235,7 +237,7 @@ def _instances(row: Sequence[Any], models: Sequence[type[Model]]) -> list[Any]:
             values[number] = converted.from_db_value(values[number], None, connection)
         made.append(model.from_db(connection.alias, [field.attname for field in fields], values))
         at += len(fields)
-    return made
+    return [*made, *row[at:]]
 
 
 @lru_cache

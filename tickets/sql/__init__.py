@@ -85,7 +85,7 @@ ORDER_OF_RESERVATION = (
 )
 _ORDER_LOCK = (
     f"SELECT {columns(Reservation, of='(l.reservation)')}, {columns(TicketType, of='(l.ticket_type)')},"  # noqa: S608
-    f" {columns(Event, of='(l.event)')} FROM order_lock({{order}}) l"
+    f" {columns(Event, of='(l.event)')}, clock_timestamp() AS now FROM order_lock({{order}}) l"
 )
 ORDER_LOCK = _ORDER_LOCK.format(order="%(order)s")
 ORDER_LOCK_WITH = _ORDER_LOCK.format(order=f"({ORDER_OF_RESERVATION})")
