@@ -20,7 +20,7 @@ import redis
 from django.db import InterfaceError, OperationalError
 
 from overlord.kernel import clock
-from overlord.kernel.db import rows, savepoint, transaction
+from overlord.kernel.db import rows, transaction
 from overlord.kernel.rendering import dumps, fingerprint
 from realtime import publish, store, streams
 from realtime.rate_limits import Throttle
@@ -36,6 +36,14 @@ BURST = streams.PRIVATE_BURST + 1  # flushes at once after a rest: for a payment
 
 _throttle = Throttle(interval=streams.UPDATE_SECONDS, burst=BURST)
 _turns = Lock()
+
+
+class Unreadable(Exception):
+    """The projection of a kind of streams failed."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self.kind = kind
 
 
 def flush() -> None:
@@ -107,12 +115,15 @@ def _subscribed(marks: Sequence[Mark]) -> list[Mark]:
 def versioned_state(names: Sequence[str]) -> tuple[int, list[Frame]]:
     """Draw a version, then read the streams' state; return both. See Note [Version, then read].
 
-    A stream that its projection could not read has no frame.
+    A kind that its projection cannot read has no frames: it ends the transaction, and the others are read again.
     """
-    with transaction():
-        rows("SELECT pg_advisory_xact_lock(%s)", [LOCK])
-        version = draw_version()
-        return version, read_state(names, version=version)
+    try:
+        with transaction():
+            rows("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+            version = draw_version()
+            return version, read_state(names, version=version)
+    except Unreadable as error:
+        return versioned_state([name for name in names if streams.parse(name)[0] != error.kind])
 
 
 def draw_version() -> int:
@@ -121,7 +132,10 @@ def draw_version() -> int:
 
 
 def read_state(names: Sequence[str], *, version: int) -> list[Frame]:
-    """Read the streams by one call of each kind's projection; a stream that does not exist becomes a tombstone."""
+    """Read the streams by one call of each kind's projection; a stream that does not exist becomes a tombstone.
+
+    Raises Unreadable.
+    """
     by_kind: dict[str, dict[StreamId, str]] = {}
     for name in names:
         kind, stream_id = streams.parse(name)
@@ -130,20 +144,18 @@ def read_state(names: Sequence[str], *, version: int) -> list[Frame]:
     for kind, named in by_kind.items():
         alone = kind in named.values()
         state = _project(kind, () if alone else list(named))
-        if state is not None:
-            frames += [_frame(name, version, state.get(stream_id)) for stream_id, name in named.items()]
+        frames += [_frame(name, version, state.get(stream_id)) for stream_id, name in named.items()]
     return frames
 
 
-def _project(kind: str, ids: Sequence[StreamId]) -> Mapping[StreamId, Any] | None:
+def _project(kind: str, ids: Sequence[StreamId]) -> Mapping[StreamId, Any]:
     try:
-        with savepoint():
-            return streams.get(kind).project(ids, now=clock.now())
+        return streams.get(kind).project(ids, now=clock.now())
     except (OperationalError, InterfaceError):
         raise  # PostgreSQL is away or busy, for all kinds alike
-    except Exception:  # a fault in one app must not stop the streams of the others
+    except Exception as error:  # a fault in one app must not stop the streams of the others
         logger.exception("The streams of %r could not be read.", kind)
-        return None
+        raise Unreadable(kind) from error
 
 
 def _frame(name: str, version: int, state: Any) -> Frame:
