@@ -311,8 +311,7 @@ def _receipt_owe(payment: Payment, now: datetime) -> None:
 
 
 def mail_take(kind: type[AnyMail], *, pk: int, lease: timedelta) -> AnyMail:
-    """Lock and lease a mail that is owed, count the attempt, and return it."""
-    db.transaction_required()
+    """Lease a mail that is owed, count the attempt, and return it. It may be all of its transaction."""
     [[owed]] = db.instances(sql.mail_take(kind), {"pk": pk, "lease": lease}, kind)
     taken: AnyMail = owed
     return taken

@@ -2,7 +2,7 @@
 change hands. Runs in the mail worker."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -51,31 +51,29 @@ def receipts_send() -> int:
             return 0
         post = get_connection()
         try:
-            return sum(
-                _send(model, pk, post)
-                for kinds in LOOKS
-                for model, due in selectors.to_look_after(dict.fromkeys(kinds, AT_ONCE), now=db.now()).items()
-                for pk in due
-            )
+            return sum(_send_due(kinds, post) for kinds in LOOKS)
         finally:
             post.close()
 
 
-def _send(model: type[Owed], pk: int, post: BaseEmailBackend) -> bool:
+def _send_due(kinds: Sequence[type[Owed]], post: BaseEmailBackend) -> int:
+    now = db.now()
+    due = selectors.to_look_after(dict.fromkeys(kinds, AT_ONCE), now=now)
+    return sum(_send(model, pk, post, now=now) for model, found in due.items() for pk in found)
+
+
+def _send(model: type[Owed], pk: int, post: BaseEmailBackend, *, now: datetime) -> bool:
     """Send one mail and return whether it was sent.
 
     It is leased before and marked after. When the process dies between the two, it is sent again with the same
     Message-ID, by which mail programs recognise it.
     """
-    with db.transaction():
-        owed: Owed = operations.mail_take(model, pk=pk, lease=LEASE)
-        if isinstance(owed, MoveNotice | CancelledOrder) and owed.attempts == 1:
-            holder_messages.holders_owe(owed, now=db.now())
+    owed = _take(model, pk)
     if isinstance(owed, Receipt):
         owed.payment = selectors.payment_with_buyer(payment_id=owed.payment_id)
     try:
         with spoken(_reader_of(owed).language):
-            message = _message(owed)
+            message = _message(owed, now=now)
         if message is not None and not message.recipients():
             message = None  # a buyer at the counter may have given no address
         if message is not None:
@@ -96,6 +94,18 @@ def _send(model: type[Owed], pk: int, post: BaseEmailBackend) -> bool:
     done = {"pk": pk, "attempts": owed.attempts, "sent": message is not None}
     db.statement(sql.mail_done(model), done)
     return message is not None
+
+
+def _take(model: type[Owed], pk: int) -> Owed:
+    """Lease a mail, count the attempt, and return the mail. With the first attempt, owe holders theirs."""
+    if model not in (MoveNotice, CancelledOrder):
+        db.autocommit_required()
+        return operations.mail_take(model, pk=pk, lease=LEASE)
+    with db.transaction():
+        owed: Owed = operations.mail_take(model, pk=pk, lease=LEASE)
+        if isinstance(owed, MoveNotice | CancelledOrder) and owed.attempts == 1:
+            holder_messages.holders_owe(owed, now=db.now())
+    return owed
 
 
 def _try_later(owed: Owed) -> None:
@@ -136,17 +146,17 @@ def _reader_of(owed: Owed) -> User:
     return owed.buyer if isinstance(owed, MoveNotice) else owed.payment.buyer
 
 
-def _message(owed: Owed) -> EmailMessage | None:
+def _message(owed: Owed, *, now: datetime) -> EmailMessage | None:
     """Return the mail, or None when there is nothing left to tell."""
     if isinstance(owed, Receipt):
-        return _receipt_message(owed)
+        return _receipt_message(owed, now=now)
     if isinstance(owed, HandOverNotice):
-        return hand_over_messages.message(owed, now=db.now())
+        return hand_over_messages.message(owed, now=now)
     if isinstance(owed, HolderNotice):
-        return holder_messages.message(owed, now=db.now())
+        return holder_messages.message(owed, now=now)
     if isinstance(owed, CancelledOrder):
-        return _cancelled_message(owed)
-    return _refund_message(owed) if isinstance(owed, RefundNotice) else _move_message(owed)
+        return _cancelled_message(owed, now=now)
+    return _refund_message(owed) if isinstance(owed, RefundNotice) else _move_message(owed, now=now)
 
 
 def _facts(payment: Payment) -> dict[str, Any]:
@@ -162,7 +172,7 @@ def _facts(payment: Payment) -> dict[str, Any]:
     }
 
 
-def _receipt_message(receipt: Receipt) -> EmailMessage:
+def _receipt_message(receipt: Receipt, *, now: datetime) -> EmailMessage:
     payment = receipt.payment
     facts = _facts(payment)
     facts |= _receipt_facts(payment, facts["reservations"], facts["event"])
@@ -177,7 +187,7 @@ def _receipt_message(receipt: Receipt) -> EmailMessage:
         },
     )
     message.attach_alternative(render_to_string("checkout/receipt.html", facts), "text/html")
-    for document in order_documents(order_id=payment.reservation_id, now=db.now()):
+    for document in order_documents(order_id=payment.reservation_id, now=now):
         message.attach(document.name, document.content, document.kind)
     return message
 
@@ -225,7 +235,7 @@ def _refund_message(notice: RefundNotice) -> EmailMessage:
     )
 
 
-def _move_message(notice: MoveNotice) -> EmailMessage | None:
+def _move_message(notice: MoveNotice, *, now: datetime) -> EmailMessage | None:
     payment, changes = _subject_of(notice)[0], moves.changes(notice.event, notice)
     if payment is None or not changes:
         return None  # moved back since then, or the buyer no longer has the tickets
@@ -237,18 +247,18 @@ def _move_message(notice: MoveNotice) -> EmailMessage | None:
         **look.envelope(),
         headers={"Message-ID": f"<moved-{notice.pk}-{notice.date_before.timestamp()}@ticket-overlord>"},
     )
-    return _with_calendar(message, payment)
+    return _with_calendar(message, payment, now=now)
 
 
-def _with_calendar(message: EmailMessage, payment: Payment) -> EmailMessage:
+def _with_calendar(message: EmailMessage, payment: Payment, *, now: datetime) -> EmailMessage:
     """Attach the file that brings the event in the reader's calendar up to date."""
-    calendar = order_calendar(order_id=payment.reservation_id, now=db.now())
+    calendar = order_calendar(order_id=payment.reservation_id, now=now)
     if calendar is not None:
         message.attach(calendar.name, calendar.content, calendar.kind)
     return message
 
 
-def _cancelled_message(owed: CancelledOrder) -> EmailMessage:
+def _cancelled_message(owed: CancelledOrder, *, now: datetime) -> EmailMessage:
     payment = owed.payment
     facts = {
         **_facts(payment),
@@ -263,7 +273,7 @@ def _cancelled_message(owed: CancelledOrder) -> EmailMessage:
         **look.envelope(),
         headers={"Message-ID": f"<cancelled-{payment.pk}-{payment.created.timestamp()}@ticket-overlord>"},
     )
-    return _with_calendar(message, payment)
+    return _with_calendar(message, payment, now=now)
 
 
 def _money(amount_minor: int, currency: str) -> str:

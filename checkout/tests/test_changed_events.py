@@ -145,7 +145,7 @@ def test_a_worker_that_dies_owes_each_holder_one_mail(
     class Killed(BaseException):
         pass
 
-    def killed(_: Any) -> None:
+    def killed(_: Any, **_given: Any) -> None:
         raise Killed
 
     edit(office, event, venue="Opera")

@@ -161,10 +161,10 @@ class TestOrder:
 
         made = receipts._message
 
-        def meanwhile(owed: Any) -> Any:
+        def meanwhile(owed: Any, **given: Any) -> Any:
             monkeypatch.setattr(receipts, "_message", made)
             order_services.receipt_resend(staff_id=staff.pk, order_id=paid.reservation_id)
-            return made(owed)
+            return made(owed, **given)
 
         monkeypatch.setattr(receipts, "_message", meanwhile)
         assert services.receipts_send() == 1
