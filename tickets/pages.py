@@ -129,10 +129,10 @@ def _month(text: str | None) -> tuple[date, date] | None:
 class KeyForm(forms.Form):
     """The key by which a form that is submitted twice reserves once.
 
-    The page that is the same for every visitor has no key in it.
+    The page that is the same for every visitor has no key in it: its script draws one.
     """
 
-    key = forms.RegexField(r"^[\w-]{1,24}$", required=False)
+    key = forms.RegexField(r"^[\w-]{1,32}$", required=False)
 
 
 @allow("GET", "POST")
@@ -190,8 +190,24 @@ def _reserved_by(request: HttpRequest, event_id: int, choice: Choice, *, key: st
     if request.user.is_authenticated:
         order_id = selectors.open_order(buyer_id=actor_id(request), event_id=event_id, now=clock.now())
         return _reserved(actor_id(request), choice, key=key, order_id=order_id, code=code)
-    with guests.guest_begin(request) as guest:
+    with guests.guest_begin(request, key=key) as (guest, is_again):
+        if is_again:
+            return _reserved_again(guest.pk, event_id, choice, code=code)
         return _reserved(guest.pk, choice, key="", order_id=None, code=code)
+
+
+def _reserved_again(buyer_id: int, event_id: int, choice: Choice, *, code: str | None) -> int:
+    """Return what a guest's first request reserved, or reserve: it may have failed, or not be done yet."""
+    order_id = selectors.open_order(buyer_id=buyer_id, event_id=event_id, now=clock.now())
+    if order_id is not None:
+        return order_id
+    try:
+        return _reserved(buyer_id, choice, key="", order_id=None, code=code)
+    except DomainError:
+        order_id = selectors.open_order(buyer_id=buyer_id, event_id=event_id, now=clock.now())
+        if order_id is None:
+            raise
+        return order_id
 
 
 def _reserved(buyer_id: int, choice: Choice, *, key: str, order_id: int | None, code: str | None) -> int:

@@ -3,13 +3,17 @@
 It runs in the threads of the web processes.
 """
 
+import hashlib
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.hashers import make_password
+from django.db import IntegrityError
 from django.http import HttpRequest
 from django.middleware.csrf import rotate_token
 
@@ -18,6 +22,7 @@ from overlord.accounts.models import EmailCode, User
 from overlord.kernel import client_address, clock, db
 from overlord.shop import languages
 
+_KEY = re.compile(r"[0-9a-f]{32}")  # 128 bits that the script of a page drew
 _LEFT_AS_GUEST = "guest"  # in the session of an account: the guest who logged in to it
 
 _followers: list[Callable[..., None]] = []
@@ -32,24 +37,55 @@ def register_follower(follow: Callable[..., None]) -> None:
 
 
 @contextmanager
-def guest_begin(request: HttpRequest) -> Iterator[User]:
+def guest_begin(request: HttpRequest, *, key: str = "") -> Iterator[tuple[User, bool]]:
     """Make a guest of a visitor, and let the request's session be theirs once the block ends well.
 
-    When the block raises, no guest is left. Raise TooMany.
+    Yield the guest, and whether an earlier request with the same key made it: the visitor sent a form again,
+    because the answer with the session did not come. When the block raises, no new guest is left. Raise TooMany.
     """
     limits.count_guest(address=client_address.of_request(request))
-    guest = User.objects.create(
-        username=f"guest-{secrets.token_hex(8)}",
-        password=make_password(None),
-        is_guest=True,
-        language=languages.of_request(request),
-    )
+    guest, is_again = _guest(key, language=languages.of_request(request))
     try:
-        yield guest
+        yield guest, is_again
     except Exception:
-        db.statement("DELETE FROM accounts_user WHERE id = %s", [guest.pk])
+        if not is_again:
+            _forget(guest)
         raise
     _open_session(request, guest)
+
+
+def _guest(key: str, *, language: str) -> tuple[User, bool]:
+    """Return a new guest, or the one that the key made, and whether it is that one.
+
+    Whoever has a key is its guest. So the key is secret and long, and only its hash is kept. It counts for as long
+    as a hold, and only until the guest tells an address: whoever does that has the session.
+    """
+    if _KEY.fullmatch(key):
+        name = f"guest-{hashlib.sha256(key.encode()).hexdigest()[:24]}"
+        try:
+            return _guest_make(name, language=language), False
+        except IntegrityError:
+            pass  # the name is taken
+        since = clock.now() - timedelta(seconds=settings.HOLD_SECONDS)
+        unknown = User.objects.filter(is_guest=True, contact_email="", verified_email="")
+        young = unknown.filter(username=name, date_joined__gt=since)
+        made = young.exclude(pk__in=EmailCode.objects.values("pk")).first()
+        if made is not None:
+            return made, True
+    return _guest_make(f"guest-{secrets.token_hex(8)}", language=language), False
+
+
+def _guest_make(username: str, *, language: str) -> User:
+    return User.objects.create(
+        username=username, password=make_password(None), is_guest=True, language=language
+    )
+
+
+def _forget(guest: User) -> None:
+    try:
+        db.statement("DELETE FROM accounts_user WHERE id = %s", [guest.pk])
+    except IntegrityError:
+        return  # the same form, sent again meanwhile, was granted what was refused here
 
 
 def _open_session(request: HttpRequest, guest: User) -> None:

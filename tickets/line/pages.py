@@ -86,7 +86,7 @@ def _ask_for_address(request: HttpRequest, event_id: int, wished: list[Items]) -
     if isinstance(request.user, User):
         guests.email_ask(request, guest=request.user, email=email)
     else:
-        with guests.guest_begin(request) as guest:
+        with guests.guest_begin(request) as (guest, _is_again):
             guests.email_ask(request, guest=guest, email=email)
     request.session[WISH] = {"event": event_id, "choices": wished}
 

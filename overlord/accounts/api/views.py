@@ -73,7 +73,7 @@ class RegisterGuest(AnonymousView):
     @extend_schema(operation_id="register_guest", request=None, responses={201: serializers.Guest})
     def post(self, request: Request) -> Response:
         """Create a guest, with a token and a session."""
-        with guests.guest_begin(request._request) as guest:
+        with guests.guest_begin(request._request) as (guest, _):
             key = services.token_issue(user=guest, lifetime=settings.TOKEN_LIFETIME, now=clock.now())
         return Response({"id": guest.pk, "token": key}, status=status.HTTP_201_CREATED)
 

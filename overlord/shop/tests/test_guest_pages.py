@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,7 +16,8 @@ from django.utils import timezone
 from checkout import services as checkout
 from checkout.models import Payment
 from overlord.accounts import services as accounts
-from overlord.accounts.models import User
+from overlord.accounts.models import EmailCode, User
+from tests.threads import together
 from tickets.models import Reservation, TicketType
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -26,14 +29,25 @@ GUEST = {"email": "ada@example.org", "name": "Ada Lovelace"}
 @pytest.fixture
 def visitor() -> Client:
     """Return the browser of an unknown visitor; forms need a token, or come from our own pages."""
-    return Client(
-        enforce_csrf_checks=True, headers={"accept": "text/html,*/*", "sec-fetch-site": "same-origin"}
-    )
+    return new_visitor()
 
 
 def reserve(browser: Client, ticket_type: TicketType, amount: Any = 1, **headers: str) -> Any:
     body = {"ticket_type": ticket_type.pk, "amount": amount}
     return browser.post(f"/events/{ticket_type.event_id}/", body, headers=headers or None)
+
+
+def new_visitor() -> Client:
+    return Client(
+        enforce_csrf_checks=True, headers={"accept": "text/html,*/*", "sec-fetch-site": "same-origin"}
+    )
+
+
+def reserve_with(key: str, ticket_type: TicketType, amount: int = 1) -> tuple[Client, Any]:
+    """Reserve as a browser that has no cookies, as when the answer to an earlier press was lost."""
+    browser = new_visitor()
+    body = {"ticket_type": ticket_type.pk, "amount": amount, "key": key}
+    return browser, browser.post(f"/events/{ticket_type.event_id}/", body)
 
 
 def submit(browser: Client, page: str, action: str, **fields: str) -> Any:
@@ -127,6 +141,95 @@ class TestTheFirstPress:
         with CaptureQueriesContext(connection) as context:
             reserve(visitor, ticket_type)
         assert len(context) <= 7, [each["sql"] for each in context]
+
+
+class TestAPressWhoseAnswerIsLost:
+    """The page's script gives its form a key, and the browser has dropped the first answer with its cookie."""
+
+    KEY = "00112233445566778899aabbccddeeff"
+
+    def test_the_next_press_leads_to_the_first_hold(
+        self, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        ticket_type = ticket_type_make(capacity=2)
+        _, lost = reserve_with(self.KEY, ticket_type, 2)  # these were the last tickets
+        browser, again = reserve_with(self.KEY, ticket_type, 2)
+        assert (lost.status_code, again.status_code) == (302, 302)
+        assert again["Location"] == lost["Location"]
+        assert "Your tickets are on hold" in text(browser.get(again["Location"]))
+        assert User.objects.count() == Reservation.objects.count() == 1
+        assert pay(browser, again["Location"])["Location"] == again["Location"]
+
+    def test_a_changed_choice_leads_to_the_first_hold_too(self, ticket_type: TicketType) -> None:
+        _, lost = reserve_with(self.KEY, ticket_type, 1)
+        _, again = reserve_with(self.KEY, ticket_type, 2)
+        assert again["Location"] == lost["Location"]
+        assert Reservation.objects.get().quantity == 1
+
+    def test_presses_at_the_same_moment_make_one_guest_with_one_hold(self, ticket_type: TicketType) -> None:
+        for number in range(1, 6):
+            answers = together(*[partial(reserve_with, f"{number:032x}", ticket_type)] * 3)
+            places = {answer["Location"] for _, answer in answers if answer.status_code == 302}
+            assert places == {f"/checkout/{Reservation.objects.latest('pk').pk}/"}
+            assert User.objects.count() == Reservation.objects.count() == number
+
+    def test_what_was_refused_leaves_no_trace_and_can_be_tried_again(
+        self, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        ticket_type = ticket_type_make(max_per_user=99)
+        for _ in range(2):
+            browser, refused = reserve_with(self.KEY, ticket_type, 60)
+            assert refused.status_code == 409
+            assert not browser.cookies
+            assert not User.objects.exists()
+        assert reserve_with(self.KEY, ticket_type)[1].status_code == 302
+
+    def test_a_hold_that_is_gone_is_made_again_for_the_same_guest(self, ticket_type: TicketType) -> None:
+        browser, first = reserve_with(self.KEY, ticket_type)
+        submit(browser, first["Location"], f"{first['Location']}release/")
+        _, again = reserve_with(self.KEY, ticket_type)
+        assert again["Location"] != first["Location"]
+        assert User.objects.count() == 1
+
+    @pytest.mark.parametrize("other", ["", "0" * 32, KEY[:-1], KEY.upper(), KEY[:-1] + "g", f"{KEY}0"])
+    def test_no_other_key_opens_anything(self, other: str, ticket_type: TicketType) -> None:
+        _, first = reserve_with(self.KEY, ticket_type)
+        answers = [reserve_with(other, ticket_type)[1] for _ in range(2)]
+        assert first["Location"] not in [answer.headers.get("Location") for answer in answers]
+
+    @pytest.mark.parametrize("weak", ["7", KEY[:-1], KEY.upper()])
+    def test_a_key_that_no_page_drew_is_none(self, weak: str, ticket_type: TicketType) -> None:
+        places = {reserve_with(weak, ticket_type)[1]["Location"] for _ in range(2)}
+        assert len(places) == 2
+
+    def is_closed(self, ticket_type: TicketType, place: str) -> bool:
+        """Return whether the key makes another guest, who cannot see what the first has."""
+        browser, again = reserve_with(self.KEY, ticket_type)
+        assert again.status_code == 302
+        return again["Location"] != place and browser.get(place).status_code == 404
+
+    def test_it_ends_when_the_guest_has_told_an_address(self, ticket_type: TicketType) -> None:
+        browser, first = reserve_with(self.KEY, ticket_type)
+        pay(browser, first["Location"])
+        assert self.is_closed(ticket_type, first["Location"])
+
+    def test_it_ends_when_the_guest_was_asked_to_prove_an_address(self, ticket_type: TicketType) -> None:
+        _, first = reserve_with(self.KEY, ticket_type)
+        guest = User.objects.get()
+        EmailCode.objects.create(
+            user=guest, email="ada@example.org", nonce="n", expires_at=timezone.now() + timedelta(minutes=5)
+        )
+        assert self.is_closed(ticket_type, first["Location"])
+
+    def test_it_ends_with_the_time_of_a_hold(self, ticket_type: TicketType, settings: Any) -> None:
+        _, first = reserve_with(self.KEY, ticket_type)
+        User.objects.update(date_joined=timezone.now() - timedelta(seconds=settings.HOLD_SECONDS))
+        assert self.is_closed(ticket_type, first["Location"])
+
+    def test_it_opens_no_account(self, ticket_type: TicketType) -> None:
+        _, first = reserve_with(self.KEY, ticket_type)
+        User.objects.update(is_guest=False)
+        assert self.is_closed(ticket_type, first["Location"])
 
 
 class TestPaying:

@@ -1,6 +1,8 @@
 """What the scripts of all pages decide, in Node."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -185,3 +187,63 @@ def test_my_tickets_that_nobody_sees_are_loaded_again_when_somebody_does(tmp_pat
       done([...found, loads]);
     """
     assert scripts.run(tmp_path, ME + script) == [0, 1]
+
+
+# A page with one form, after ANSWER. `sent()` returns the key with which it is sent, and `late()` what the page
+# says of a late answer.
+FORM = """
+const heard = {}, written = [];
+let wait;
+const form = {
+  dataset: {}, elements: {}, method: "post", matches: () => false, append: (note) => written.push(note.textContent),
+  addEventListener: (name, act) => { heard[name] = act; }, querySelector: () => null, querySelectorAll: () => [],
+};
+Object.assign(form, given);
+document.querySelectorAll = () => [form];
+document.createElement = () => ({ setAttribute() {} });
+globalThis.setTimeout = (act) => { wait = act; };
+await import("shop/page.js");
+const late = () => {
+  heard.submit({});
+  wait();
+  return written.at(-1);
+};
+const sent = (formData = new FormData()) => {
+  heard.formdata({ formData });
+  return formData.get("key");
+};
+"""
+
+
+def on_form(given: str, script: str, folder: Path) -> Any:
+    before, after = ANSWER.split('await import("checkout/payment-status.js");')
+    return scripts.run(folder, f"const given = {given};{before}{FORM}{after}{script}")
+
+
+def test_a_form_that_all_visitors_share_is_sent_with_a_key_of_its_page(tmp_path: Path) -> None:
+    script = """
+      const known = new FormData();
+      known.set("key", "of the server");
+      done([sent(), sent(), sent(known)]);
+    """
+    first, second = (on_form("{ dataset: { keyed: '' } }", script, tmp_path) for _ in range(2))
+    assert re.fullmatch("[0-9a-f]{32}", first[0])
+    assert first == [first[0], first[0], "of the server"]
+    assert first[0] != second[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "is_once"),
+    [
+        ("{ dataset: { keyed: '' } }", True),
+        ("{ elements: { csrfmiddlewaretoken: {} } }", True),
+        ("{}", False),
+    ],
+)
+def test_only_of_a_form_that_the_server_knows_again_the_page_says_that_nothing_is_done_twice(
+    given: str, is_once: bool, tmp_path: Path
+) -> None:
+    said, key = on_form(given, "done([late(), sent()]);", tmp_path)
+    assert said.startswith("The site is slow to answer. You can wait or try again")
+    assert ("nothing is done twice" in said) == is_once
+    assert (key is None) == ("keyed" not in given)

@@ -12,7 +12,15 @@ document.querySelector("[data-focus]")?.focus();
 const here = document.querySelector(".masthead nav [aria-current]");
 here?.parentElement.scrollTo({ left: here.offsetLeft - (here.parentElement.clientWidth - here.offsetWidth) / 2 });
 
+// A page that all visitors share has no key by which the server knows a form that is sent again: this draws one. It
+// opens the session of the guest whom the form makes, so it stands nowhere in the page.
+const drawn = crypto.getRandomValues(new Uint8Array(16));
+const key = [...drawn].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+
 for (const form of document.querySelectorAll("form[data-once]")) {
+  form.addEventListener("formdata", ({ formData }) => {
+    if ("keyed" in form.dataset && !formData.has("key")) formData.set("key", key);
+  });
   form.addEventListener("submit", (event) => {
     if (form.dataset.submitted) return event.preventDefault();
     form.dataset.submitted = "yes";
@@ -27,14 +35,18 @@ for (const form of document.querySelectorAll("form[data-once]")) {
   });
 }
 
-/** Say that the answer is late, and let the form be sent again: the server acts on the same form only once. */
+/** Say that the answer is late, and let the form be sent again. The server acts on the same form only once, if it
+ *  has a key or a token. */
 function showSlow(form) {
   if (!form.dataset.submitted) return;
   enableForm(form);
   const note = form.querySelector(".late") ?? document.createElement("p");
   note.className = "alert late";
   note.setAttribute("role", "alert");
-  note.textContent = gettext("The site is slow to answer. You can wait or try again: nothing is done twice.");
+  const isKnown = "keyed" in form.dataset || form.elements.csrfmiddlewaretoken;
+  note.textContent = isKnown
+    ? gettext("The site is slow to answer. You can wait or try again: nothing is done twice.")
+    : gettext("The site is slow to answer. You can wait or try again.");
   form.append(note);
 }
 
