@@ -1,6 +1,6 @@
 """Say in sentences what is wrong with a deployed system, for `manage.py doctor`.
 
-It asks the servers as a process of ours does, and changes nothing. What is wrong is said with what to do.
+It asks the servers as any process of ours does, and changes nothing. A sentence about a fault also says what to do.
 """
 
 import platform
@@ -9,7 +9,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,7 +23,7 @@ from redis import RedisError
 from overlord.findings import Finding
 from overlord.kernel import database_check, db, queue_health, redis_client
 from overlord.kernel.queues import Queue
-from stats import sql, system
+from stats import selectors, sql, system
 
 OLDEST_POSTGRESQL = 150_000  # the oldest that was tried
 CLOCK_SECONDS = 5.0
@@ -122,9 +122,7 @@ def _of_database(*, now: datetime) -> Iterator[Finding]:
     if not faults:
         yield Finding(True, "PostgreSQL's time-outs, warnings, locks and notifications reach us")
     yield _migrations()
-    [figures] = db.rows(
-        sql.METRICS, {"now": now, "doubtful_since": now - timedelta(seconds=10), "limit": 100_000}
-    )
+    figures = selectors.sale_figures(now=now)
     used, most = figures["connections"], row["most"]
     text = f"{used} of {most} connections of PostgreSQL are used; the database takes {row['size']}"
     full = used >= most * FULL

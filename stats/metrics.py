@@ -1,12 +1,12 @@
 """The figures of /metrics, in the text format of Prometheus.
 
 They are read from PostgreSQL by a few queries, and from Redis, at the moment they are asked for. So every web
-process answers the same, and no counter falls when a process restarts: the counters stand beside the inventories,
+process answers the same, and no counter falls when a process restarts: the counters are columns of the inventories,
 and an event with reservations cannot be deleted.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -14,14 +14,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from redis import RedisError
 
-from overlord.kernel import database_check, db, money, queue_health
+from overlord.kernel import database_check, money, queue_health
 from overlord.kernel.postgresql.standby import standby
-from stats import monitor, sql, system
+from stats import monitor, selectors, system
 from tickets.line import selectors as lines
 from tickets.line.models import Line
-
-COUNTED = 100_000  # a count of rows stops here
-DOUBTFUL_AFTER = timedelta(seconds=10)
 
 COUNTERS = {
     "reservations": "Reservations made.",
@@ -60,10 +57,7 @@ class _Figures(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the figures of PostgreSQL, then those of Redis."""
-        [row] = db.rows(
-            sql.METRICS, {"now": self._now, "doubtful_since": self._now - DOUBTFUL_AFTER, "limit": COUNTED}
-        )
-        yield from _of_database(row)
+        yield from _of_database(selectors.sale_figures(now=self._now))
         yield from _of_doors(monitor.doors_open(now=self._now))
         yield from _of_lines(lines.lines_at_work(now=self._now))
         yield from _of_redis()
@@ -90,13 +84,13 @@ def _of_database(row: Mapping[str, Any]) -> Iterator[Metric]:
 
 
 def _of_doors(doors: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
-    """Yield who came in to the events of these hours. They are gauges: an admission may be undone."""
-    admitted = GaugeMetricFamily("overlord_admitted", "Tickets that came in.", labels=["event", "gate"])
+    """Yield the admissions of the doors that are open. They are gauges, because an admission may be undone."""
+    admitted = GaugeMetricFamily("overlord_admitted", "Tickets that were admitted.", labels=["event", "gate"])
     expected = GaugeMetricFamily(
-        "overlord_door_tickets", "Tickets that open a door, also those that came in.", labels=["event"]
+        "overlord_door_tickets", "Tickets that open a door, admitted or not.", labels=["event"]
     )
     conflicts = GaugeMetricFamily(
-        "overlord_door_conflicts", "Let in without a network, though not valid.", labels=["event"]
+        "overlord_door_conflicts", "Scans let in without a network that would be refused.", labels=["event"]
     )
     for door in doors:
         for gate in door["gates"]:
@@ -133,7 +127,7 @@ def _of_process() -> Iterator[Metric]:
     """Yield what this web process alone knows: its own sessions and commits."""
     yield GaugeMetricFamily(
         "overlord_database_setup_faults",
-        "What a web process misses of PostgreSQL (database_setup). Must be 0.",
+        "How much is wrong with PostgreSQL for a web process (database_setup). Must be 0.",
         value=float(len(database_check.found())),
     )
     yield GaugeMetricFamily(

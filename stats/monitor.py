@@ -24,8 +24,8 @@ FEED = 50
 LISTED = 10
 COUNTED = 1000  # a count stops here, so that it costs no more
 LATEST_PAYMENTS = 500
-DOUBTFUL_AFTER = timedelta(seconds=10)
-LAST, GAP = timedelta(minutes=1), timedelta(seconds=5)  # a reading that is older by more counts too much
+# The last minute is counted from a reading that is older by GAP at most: an older one would count too much.
+LAST, GAP = timedelta(minutes=1), timedelta(seconds=5)
 DOORS = 3
 LINES = 3
 DOORS_OPEN = timedelta(hours=12)  # before and after an event begins
@@ -125,12 +125,12 @@ def _span(minutes: int) -> timedelta:
 
 
 def doors_open(*, now: datetime) -> list[dict[str, Any]]:
-    """Read the admissions of the events of these hours that have scans, as their streams show them."""
+    """Read the admissions of events that begin within DOORS_OPEN and have scans, as their streams show them."""
     return admission.doors(after=now - DOORS_OPEN, before=now + DOORS_OPEN, most=DOORS, now=now)
 
 
 def _doors(now: datetime) -> list[dict[str, Any]]:
-    """Return who came in to the events of these hours, in all, by gate and how many lately, and by minute."""
+    """Return the admissions of the doors that are open: in total, by gate (also those of LATELY), and by minute."""
     return [
         {
             **{name: door[name] for name in ("id", "name", "admitted", "tickets", "conflicts")},
@@ -189,7 +189,7 @@ def _holds(now: datetime) -> dict[str, Any]:
 def _payments(now: datetime, *, last_hour: Sequence[dict[str, Any]]) -> dict[str, Any]:
     [times] = db.rows(sql.PAYMENT_TIMES, {"since": now - _span(MINUTES), "most": LATEST_PAYMENTS})
     [paying] = db.rows(
-        sql.PAYING, {"doubtful_since": now - DOUBTFUL_AFTER, "limit": COUNTED, "first": LISTED}
+        sql.PAYING, {"doubtful_since": now - selectors.DOUBTFUL_AFTER, "limit": COUNTED, "first": LISTED}
     )
     failed, paid = (sum(minute[name] for minute in last_hour) for name in ("failed", "paid"))
     return {

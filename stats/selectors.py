@@ -1,8 +1,8 @@
-"""Figures for the stats API, read from the counters of inventories, however many were sold."""
+"""Figures for the stats API, from the counters of inventories, and those of `/metrics` and `manage.py doctor`."""
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cache
 from typing import Any
@@ -15,6 +15,8 @@ from overlord.kernel import db, money
 from stats import sql
 from tickets.models import TicketType
 
+DOUBTFUL_AFTER = timedelta(seconds=10)  # of paying; the outcome of such a payment is in doubt
+MOST_COUNTED = 100_000  # a count of rows stops here
 TOP = 5
 LOOKED_AT = 50  # events that may be among the five: figures change between two comparisons of the ranks
 MOST_DIGITS = 4  # that any currency has; amounts in different currencies are compared with so many
@@ -32,6 +34,12 @@ RANKS = {Order.RESERVATIONS: "reservations", Order.SOLD: "sold", Order.PROFIT: "
 
 # Sums of revenue are wider than a bigint.
 MINOR = DecimalField(max_digits=40, decimal_places=0)
+
+
+def sale_figures(*, now: datetime) -> dict[str, Any]:
+    """Return the figures of the whole sale that `/metrics` and `manage.py doctor` show."""
+    [row] = db.rows(sql.METRICS, {"now": now, "doubtful_since": now - DOUBTFUL_AFTER, "limit": MOST_COUNTED})
+    return row
 
 
 def _sum(column: str) -> Coalesce:
@@ -57,7 +65,7 @@ def events_top(*, by: Order) -> list[dict[str, Any]]:
 
 @cache
 def weights() -> str:
-    """Return by what a sum in minor units is multiplied to be compared with others, by currency, as JSON."""
+    """Return the factor of each currency that makes its sums in minor units comparable to others, as JSON."""
     return json.dumps({code.value: 10 ** (MOST_DIGITS - money.digits(code.value)) for code in Currency})
 
 
