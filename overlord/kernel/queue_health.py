@@ -13,7 +13,6 @@ from overlord.kernel import redis_client, steps
 from overlord.kernel.queues import Queue
 
 PROBE_TASK = "overlord.queue_probe"
-PROBE_SECONDS = 3  # how often beat sends the empty task to each queue
 SILENT_SECONDS = 10  # without any task; then nobody works on the queue
 KEPT_SECONDS = 86_400
 

@@ -11,18 +11,17 @@ from overlord.kernel.errors import Conflict, Invalid
 from tickets.rules import AccountRequired, Buyers, SaleEnded, check_items
 
 LOOK = timedelta(minutes=3)  # a given hold that nobody looked at in this time passes to the next entry
-MOST_CHOICES = 2
 LONGEST_MESSAGE = 300  # characters
 LONGEST_VALUE = 200
 SHORT_LINE = 1_000  # entries: a line that has fewer may be read as a whole each time
-READ_A_SECOND = 10_000  # entries of a line that a process reads in a second, on the average
+READ_A_SECOND = 10_000  # entries of a line that a process reads in a second, on average
 DRAWN_PART = 500  # entries in each part of the order of a draw
 
 Items = Sequence[tuple[int, int]]  # ticket types, and how many of each
 
 
 class Phase(StrEnum):
-    """Where a line is. CLOSED: its lobby has not opened, or the event has no line."""
+    """The phase of a line. CLOSED: its lobby has not opened, or the event has no line."""
 
     CLOSED = "closed"
     LOBBY = "lobby"
@@ -31,7 +30,7 @@ class Phase(StrEnum):
 
 
 class EntryState(StrEnum):
-    """Where an entry is. Only WAITING ones are in the line."""
+    """The state of an entry. Only WAITING ones are in the line."""
 
     WAITING = "waiting"
     GIVEN = "given"
@@ -115,7 +114,7 @@ def check_may_enter(facts: EntryFacts, *, is_guest: bool) -> None:
 
 
 def check_choices(choices: Sequence[Items], *, types: Iterable[int]) -> None:
-    """Raise Invalid unless each choice can be one order of these ticket types, those of the event."""
+    """Raise Invalid unless each choice can be one order of `types`, the ticket types of the event."""
     known = set(types)
     for field, items in zip(("items", "second"), choices, strict=False):
         check_items([ticket_type for ticket_type, _ in items])
@@ -131,15 +130,6 @@ def draw_key(*, seed: str, digest: str, number: int, value: str | None = None) -
     """
     mixed = [seed, digest, *([] if value is None else [value]), str(number)]
     return hashlib.sha256(" ".join(mixed).encode()).hexdigest()
-
-
-def place_of(seed: str, digest: str, drawn: int, number: int, value: str | None = None) -> int:
-    """Return the place of a number by the published rule: drawn up to `drawn`, later ones in order of arrival."""
-    if number > drawn:
-        return number
-    mine = draw_key(seed=seed, digest=digest, number=number, value=value)
-    keys = (draw_key(seed=seed, digest=digest, number=each, value=value) for each in range(1, drawn + 1))
-    return sum(key <= mine for key in keys)
 
 
 def digest_of(entries: Iterable[tuple[int, str]]) -> str:
