@@ -15,7 +15,6 @@ LAYOUT = struct.Struct(">BIQQH")  # version, key, event, ticket, issue
 SIGNATURE = 64
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"  # of a QR code's alphanumeric mode, and of base45
 LENGTH = (LAYOUT.size + SIGNATURE) // 2 * 3 + 2  # of a code's text
-LARGEST_ISSUE = 2**15 - 1  # what PostgreSQL's smallint holds
 
 
 class NotACode(ValueError):
@@ -74,7 +73,7 @@ def base45(raw: bytes) -> str:
 
 
 def base45_read(text: str) -> bytes:
-    """Return the bytes of a base45 text; raise NotACode for what is none."""
+    """Return the bytes of a base45 text; raise NotACode for any other text."""
     raw = bytearray()
     for at in range(0, len(text), 3):
         digits = [ALPHABET.find(character) for character in text[at : at + 3]]

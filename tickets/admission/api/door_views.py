@@ -46,7 +46,7 @@ class ScanBatch(DoorView):
         responses=serializers.ScanAnswer(many=True),
     )
     def post(self, request: Request) -> Response:
-        """Settle scans whose holders were let in without a network: each once, one that conflicts too."""
+        """Settle scans whose holders were let in without a network. Each counts once, also one that conflicts."""
         body = serializers.ScansInput(data=request.data)
         body.is_valid(raise_exception=True)
         return Response([_scan(each, request, unchecked=True) for each in body.validated_data["scans"]])
@@ -85,7 +85,7 @@ class DoorList(DoorView):
         responses=serializers.DoorList,
     )
     def get(self, request: Request, event_id: int) -> Response:
-        """Return what a door must know to work without a network, or what is new of it."""
+        """Return what a door must know to work without a network, or what has changed since a version of it."""
         since = query_params.whole(request.query_params, "since", default=0, least=0, most=LARGEST_ID)
         return Response(door_services.door_list(event_id=event_id, since=since))
 
@@ -166,4 +166,4 @@ class PictureRead(DoorView):
         try:
             return Response({"code": pictures.code_of_picture(grey, width=width)})
         except pictures.NotAPicture:
-            raise query_params.unreadable("width", "The picture is not so wide, or too large.") from None
+            raise query_params.unreadable("width", "The picture is not this wide, or too large.") from None
