@@ -237,5 +237,5 @@ def test_the_password_is_in_no_argument(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 
 def test_it_is_not_written_into_the_checkout(settings: Any) -> None:
-    with pytest.raises(CommandError, match="lies in the checkout"):
+    with pytest.raises(CommandError, match="is in the checkout"):
         call_command("backup", str(settings.BASE_DIR / "shop.backup"))

@@ -131,7 +131,7 @@ def test_a_file_of_somebody_else_is_said(load: Load, tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(Path, "read_text", refuse)
 
-    with pytest.raises(ImproperlyConfigured, match="cannot be read: work as the user"):
+    with pytest.raises(ImproperlyConfigured, match="cannot be read: run this as the user"):
         load(OVERLORD_DATA=str(tmp_path))
 
 

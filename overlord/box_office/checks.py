@@ -1,4 +1,4 @@
-"""What Django's checks of the database say of the usual roles.
+"""A check of the usual roles, as one of Django's checks of the database.
 
 `manage.py migrate`, `manage.py doctor` and `manage.py check --database default` run them.
 """
@@ -13,7 +13,7 @@ from overlord.box_office import roles
 
 
 def roles_check(*, databases: Sequence[str] | None = None, **_options: Any) -> list[CheckMessage]:
-    """Warn of each usual role that lacks a permission which this version gives it."""
+    """Warn about each usual role that lacks permissions which this version gives it."""
     try:
         lack = roles.roles_lack() if databases else {}
     except DatabaseError:  # before the first migration
@@ -21,7 +21,7 @@ def roles_check(*, databases: Sequence[str] | None = None, **_options: Any) -> l
     return [
         Warning(
             f"The role {name} lacks what this version gives it: {', '.join(missing)}.",
-            hint="`manage.py make_roles` gives it, as does People in the box office. Or leave it so on purpose.",
+            hint="`manage.py make_roles` gives it these, and so does the page People. You may also leave it so.",
             id="box_office.W001",
         )
         for name, missing in lack.items()

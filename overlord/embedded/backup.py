@@ -2,7 +2,7 @@
 
 The file is a zip archive that only its owner can read. It contains the database as it was at one instant, the
 secrets (SECRET_KEY signs the codes of tickets and the links in mails), and the uploaded pictures. A restore fills a
-second database and then exchanges the two, so that a restore that fails changes nothing.
+second database and then exchanges the two, so a restore that fails changes nothing.
 """
 
 import json
@@ -29,7 +29,7 @@ TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 
 
 
 class BackupError(Exception):
-    """It cannot be backed up or restored; the message says why, and what to do."""
+    """A backup or a restore is not possible; the message says why, and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Database:
         return cls(**names)
 
     def run(self, program: str, *arguments: str) -> None:
-        """Run one of PostgreSQL's programs on this server; the password is not among its arguments."""
+        """Run one of PostgreSQL's programs on this server; the password is in its environment, which `ps` hides."""
         where = {"PGHOST": self.host, "PGPORT": self.port, "PGUSER": self.user, "PGPASSWORD": self.password}
         argv = (str(binaries.postgres_folder() / program), *arguments)
         done = subprocess.run(argv, env={**where, "LC_ALL": "C"}, capture_output=True, text=True)
@@ -57,7 +57,7 @@ class Database:
             raise BackupError(f"{program} failed: {done.stderr.strip()}")
 
     def ask(self, *statements: sql.Composable, database: str | None = None) -> list[tuple[Any, ...]]:
-        """Run statements one after the other, each in its own transaction, and return the rows of the last one."""
+        """Run statements one after the other, each in a transaction, and return the rows of the last one."""
         connection = psycopg2.connect(
             host=self.host,
             port=self.port,
@@ -82,7 +82,7 @@ class Database:
 def backup(file: Path, *, database: Database, folder: Folder, secret_key: str, pictures: Path | None) -> None:
     """Write the backup into a new file that only its owner can read; raise BackupError.
 
-    Selling may go on: PostgreSQL dumps one instant.
+    The shop may go on selling: the dump has the state of one instant.
     """
     if file.exists():
         raise BackupError(f"{file} exists already.")
@@ -105,9 +105,9 @@ def backup(file: Path, *, database: Database, folder: Folder, secret_key: str, p
 
 
 def restore(file: Path, *, database: Database, folder: Folder, pictures: Path | None, replace: bool) -> None:
-    """Put the backup in the place of the present database, secrets and pictures; raise BackupError.
+    """Replace the present database, secrets and pictures by those of the backup; raise BackupError.
 
-    Nothing may be connected to the database. Without `replace` it must be empty.
+    Nothing may be connected to the database. Without `replace`, the database must be empty.
     """
     if not replace and not database.is_empty():
         raise BackupError(f"The database {database.name} is not empty. To replace it, add --replace.")
@@ -115,7 +115,7 @@ def restore(file: Path, *, database: Database, folder: Folder, pictures: Path | 
         _unpack(file, Path(scratch))
         kept = json.loads((Path(scratch) / SECRETS).read_text())
         if kept.get("format") != FORMAT:
-            raise BackupError(f"{file} is of another version: {kept.get('format')} and not {FORMAT}.")
+            raise BackupError(f"{file} has format {kept.get('format')}; this version reads format {FORMAT}.")
         _exchange(database, Path(scratch) / DUMP)
         _secrets_restore(folder, secret_key=kept["secret_key"], demo_password=kept["demo_password"])
         if pictures is not None and (Path(scratch) / PICTURES).is_dir():
@@ -134,11 +134,11 @@ def _unpack(file: Path, scratch: Path) -> None:
         raise BackupError(f"{file} cannot be read: {error}") from error
     for name in (SECRETS, DUMP):
         if not (scratch / name).is_file():
-            raise BackupError(f"{file} is no backup: {name} is missing.")
+            raise BackupError(f"{file} is no backup: {name} is missing in it.")
 
 
 def _exchange(database: Database, dump: Path) -> None:
-    """Fill a new database from the dump, and give it the name of the present one, which is dropped."""
+    """Fill a new database from the dump, give it the name of the present one, and drop the present one."""
     restoring, replaced = f"{database.name}{RESTORING}", f"{database.name}{REPLACED}"
     present, new, old = (sql.Identifier(name) for name in (database.name, restoring, replaced))
     drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")

@@ -38,7 +38,7 @@ POSTGRES_MAJOR = "18"
 HANGS_AFTER_SECONDS = 30.0
 CLOCK_SECONDS = 5.0
 LOG_LINES = 10
-# The log that may tell the cause: by what /readyz names as missing, and by the queue without a worker.
+# The program whose log may show the cause: of what /readyz calls missing, and of a queue without a worker.
 LOGS = {"database": "postgres", "redis": "valkey", "sockets": "live"}
 WAYS_OUT = {"sockets": "room for sockets (raise ulimit -n and start bin/up again)"}
 WORKERS = {"live": "broadcasts", "expiry": "upkeep", "payments": "payments"}
@@ -72,7 +72,7 @@ def findings(folder: Folder) -> Iterator[Finding]:
         yield Finding(False, "Ticket Overlord is not running: bin/up starts it")
         yield from _taken_ports(state.ports)
     for finding in _services():
-        # The log of a program that was stopped tells nothing about what is wrong, unless it says why it ended.
+        # The log of a program that was stopped in order is shown only if it names a fatal error.
         told = running or any("FATAL" in log_tail(folder, name) for name in finding.logs)
         yield finding if told else replace(finding, logs=())
     if running and (running.serving or "").startswith("http"):
@@ -82,7 +82,7 @@ def findings(folder: Folder) -> Iterator[Finding]:
 
 
 def _warnings() -> Iterator[Finding]:
-    """Yield what Django's checks of the database say: no fault, but something that staff should know."""
+    """Yield the warnings of Django's checks of the database, which staff should know."""
     for told in checks.run_checks(tags=[checks.Tags.database], databases=[DEFAULT_DB_ALIAS]):
         yield Finding(not told.is_serious(), " ".join(filter(None, (told.msg, told.hint))))
 
@@ -120,7 +120,7 @@ def _space(folder: Folder) -> Finding:
 
 
 def _data(folder: Folder) -> Iterator[Finding]:
-    """Yield what keeps PostgreSQL from starting on its data."""
+    """Yield the reasons why PostgreSQL cannot start on its data."""
     data = folder.path / "postgres"
     version_file = data / "PG_VERSION"
     try:
@@ -129,7 +129,7 @@ def _data(folder: Folder) -> Iterator[Finding]:
         version = version_file.read_text().strip()
     except PermissionError:
         yield Finding(
-            False, f"{data} cannot be read: give it back to yourself with chown, and chmod -R u+rwX {data}"
+            False, f"{data} cannot be read: make it yours with chown, and run chmod -R u+rwX {data}"
         )
         return
     if version != POSTGRES_MAJOR:
@@ -144,7 +144,7 @@ def _data(folder: Folder) -> Iterator[Finding]:
 
 
 def _hanging(folder: Folder) -> Iterator[Finding]:
-    """Yield each process of ours that no longer touches its file, or that is stopped."""
+    """Yield each process of ours that is stopped, or that no longer touches its liveness file."""
     for file in (folder.path / "liveness").glob("*.*"):
         if not file.suffix[1:].isdecimal():
             continue
@@ -166,7 +166,7 @@ def _servers(used: dict[str, int]) -> Iterator[Finding]:
 
 
 def _clock(url: str) -> Finding:
-    """Compare this machine's clock with that of PostgreSQL, which decides what is due."""
+    """Compare this machine's clock with PostgreSQL's, by which holds expire and tasks become due."""
     try:
         before = time.time()
         with (
@@ -196,7 +196,7 @@ def _open_files() -> Finding:
 
 
 def _used_files(supervisor: int | None) -> Iterator[Finding]:
-    """Yield each process of ours that has nearly as many files open as it may: it refuses sockets soon."""
+    """Yield each process of ours that has almost as many files open as it may, and so will soon refuse sockets."""
     for process in _descendants(supervisor):
         with contextlib.suppress(psutil.Error, OSError):
             used, limit = process.num_fds(), process.rlimit(psutil.RLIMIT_NOFILE)[0]
@@ -252,7 +252,7 @@ def _services() -> Iterator[Finding]:
             yield Finding(
                 False,
                 f"{name} refuses the password in {variable}. The data is whole: restore the files env and"
-                " state.json of the data folder from a copy, or mend the address in .env if it is set there",
+                " state.json of the data folder from a copy, or correct the address in .env if it is set there",
             )
         else:
             text = f"{name} does not answer at the address in {variable}"
@@ -260,7 +260,7 @@ def _services() -> Iterator[Finding]:
 
 
 def _is_refused(url: str) -> bool:
-    """Return whether PostgreSQL is there and takes another password."""
+    """Return whether PostgreSQL answers, and refuses the password of this address."""
     try:
         psycopg2.connect(url, connect_timeout=3).close()
     except psycopg2.Error as error:
@@ -269,7 +269,7 @@ def _is_refused(url: str) -> bool:
 
 
 def _sizes(url: str) -> Finding:
-    """Return how large the database is, and which tables make it so."""
+    """Return the size of the database and of its largest tables."""
     try:
         connection = psycopg2.connect(url, connect_timeout=3)
         with contextlib.closing(connection), connection.cursor() as cursor:
@@ -293,7 +293,7 @@ def _readiness(port: int) -> Finding:
     missing = [WAYS_OUT.get(name, name) for name in missing]
     logs += [WORKERS[queue] for queue in queues if queue in WORKERS]
     if set(queues) >= set(WORKERS):
-        # Each has a worker of its own: what they have in common is beat, which sends them their tasks.
+        # All queues are silent. Each has its own worker, so the cause is beat, which sends the tasks of all.
         workers, logs = ["messages of beat to any queue (it hangs, or no worker runs)"], []
     else:
         workers = [f"a worker for the queue {queue}" for queue in queues]

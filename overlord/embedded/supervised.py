@@ -1,8 +1,9 @@
 """Keep one program running: restart it when it ends, and give up when it keeps failing to start.
 
-A program that ends while its disk is full has not failed: it is restarted once there is room again. A program that
-ends while a server that it needs does not work has not failed either: it is started again and again. If another
-program took its port meanwhile, it is restarted once the port is free, if that is soon.
+Some ends do not count as failures. A program that ends while its disk is full is restarted once there is room
+again. A program that ends while a server that it needs does not work is restarted until that server works. If
+another program has taken its port, it is restarted once the port is free; after MAX_TAKEN_PORT_SECONDS this is a
+failure.
 """
 
 import time
@@ -15,14 +16,14 @@ from overlord.embedded.processes import Child, ProcessFailedError, Program
 STARTED_AFTER_SECONDS = 10  # the uptime that counts as started
 MAX_FAILED_STARTS = 5  # in a row
 FIRST_RESTART_DELAY = 0.1  # seconds; each failed start doubles the delay
-FULL_DISK_DELAY = 2.0  # seconds between two looks at a full disk
-NEEDED_SERVER_DELAY = 2.0  # seconds until a program starts again that lacks a server
-TAKEN_PORT_DELAY = 0.5  # seconds between two looks at a taken port
+FULL_DISK_DELAY = 2.0  # seconds between two checks of a full disk
+NEEDED_SERVER_DELAY = 2.0  # seconds between two starts of a program that lacks a server
+TAKEN_PORT_DELAY = 0.5  # seconds between two checks of a taken port
 MAX_TAKEN_PORT_SECONDS = 30.0
 
 
 class SupervisedProcess:
-    """One program that has to run all the time. `check` is called in a loop, in the main thread."""
+    """One program that has to run all the time. The main thread calls `check` in a loop."""
 
     def __init__(
         self,
@@ -46,7 +47,7 @@ class SupervisedProcess:
     def check(self) -> None:
         """Restart the program if it has ended, after a delay.
 
-        Raises ProcessFailedError when it ended too often before the uptime that counts as started.
+        Raise ProcessFailedError when it ended too often, each time before the uptime that counts as started.
         """
         if self._restart_at is not None:
             if time.monotonic() >= self._restart_at:
@@ -109,11 +110,11 @@ class SupervisedProcess:
             self._lacks_server = True
             name = self._program.name
             self._say(
-                f"{name} ended: a server that it needs does not work. It starts again until that works."
+                f"{name} ended: a server that it needs does not work. It is started again until that works."
             )
 
     def _wait_for_port(self, port: int) -> None:
-        """Look again in a moment; raises ProcessFailedError when another program keeps the port."""
+        """Check the port again in a moment; raise ProcessFailedError when another program keeps it too long."""
         now = time.monotonic()
         if self._waits_for_port_until is None:
             self._waits_for_port_until = now + MAX_TAKEN_PORT_SECONDS
@@ -124,9 +125,9 @@ class SupervisedProcess:
         self._restart_at = now + TAKEN_PORT_DELAY
 
     def _full_folder(self) -> Path | None:
-        """Return a folder of the program whose disk is full, or in which it found no space when it ended.
+        """Return a folder of the program whose disk is full, or was full when it ended; None otherwise.
 
-        One that keeps no data itself repeats what a server said of another disk.
+        The words in its log count only for a program with data. Another one may quote a server with another disk.
         """
         full = next(filter(disk.is_full, self._folders()), None)
         if full is None and self._program.data and disk.NO_SPACE in self.child.last_lines():

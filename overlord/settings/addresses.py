@@ -1,6 +1,6 @@
-"""Check the addresses of PostgreSQL and Redis: what one asks for is done, or refused with a sentence.
+"""Check the addresses of PostgreSQL and Redis: refuse each part of an address that a client would ignore.
 
-A part that some client would ignore could drop the protection that it asks for without a word.
+Otherwise an address could ask for a protection, such as TLS, and a client could connect without it.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from overlord import redis_address
 POSTGRES_SCHEMES = {"postgres", "postgresql"}
 SSL_MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
 POSTGRES_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile")
-# Either the address has them elsewhere, or the application sets them itself.
+# The address has these in its other parts, or the application sets them itself.
 POSTGRES_REFUSED = {"host", "hostaddr", "port", "user", "password", "dbname", "service", "options"}
 
 REDIS_SCHEMES = {"redis", "rediss"}
@@ -26,7 +26,7 @@ SENTINEL_OPTIONS = {"master_name", "sentinel_password"}
 
 
 def postgres_options(url: str, *, variable: str = "DATABASE_URL") -> dict[str, Any]:
-    """Return the connection options of an address; raise ImproperlyConfigured for what would be ignored."""
+    """Return the connection options of an address; raise ImproperlyConfigured for one that would be ignored."""
     parts = _split(variable, url)
     if parts.scheme not in POSTGRES_SCHEMES:
         raise ImproperlyConfigured(
@@ -49,9 +49,9 @@ def same_database(url: str, direct_url: str) -> None:
 
 
 def redis_url(url: str, *, variable: str = "REDIS_URL") -> str:
-    """Return an address of Redis that all clients read alike; raise ImproperlyConfigured for any other.
+    """Return an address of Redis that all clients understand in the same way; raise ImproperlyConfigured otherwise.
 
-    With TLS the server's certificate is verified, which not each client does by itself.
+    With TLS it makes every client verify the server's certificate, which not all do by themselves.
     """
     if urlsplit(url).scheme in (redis_address.SENTINEL, redis_address.SENTINEL_BY_TLS):
         return _sentinel_url(url, variable)
@@ -68,7 +68,7 @@ def redis_url(url: str, *, variable: str = "REDIS_URL") -> str:
 
 
 def redis_urls(urls: list[str], *, variable: str) -> list[str]:
-    """Return several addresses, each checked; raise ImproperlyConfigured for one that is there twice."""
+    """Return several addresses, each checked; raise ImproperlyConfigured if one occurs twice."""
     if len(set(urls)) < len(urls):
         raise ImproperlyConfigured(f"{variable} names an address twice.")
     return [redis_url(url, variable=variable) for url in urls]
@@ -93,7 +93,7 @@ def _sentinel_url(url: str, variable: str) -> str:
 
 
 def _verified(variable: str, parts: SplitResult, options: dict[str, str]) -> str:
-    """Return an address by TLS with what lets each client verify the server; raise ImproperlyConfigured."""
+    """Return an address by TLS with the options that make each client verify the server; check its files."""
     if options.setdefault("ssl_cert_reqs", "required") != "required":
         raise ImproperlyConfigured(f"{variable}: ssl_cert_reqs can only be required.")
     _check_files(variable, options, REDIS_FILES)
@@ -103,7 +103,7 @@ def _verified(variable: str, parts: SplitResult, options: dict[str, str]) -> str
 def _check_number(variable: str, parts: SplitResult) -> None:
     number = parts.path.strip("/")
     if number and not number.isdecimal():
-        raise ImproperlyConfigured(f"{variable}: after the port stands the number of a database, or nothing.")
+        raise ImproperlyConfigured(f"{variable}: the path must be the number of a database, or empty.")
 
 
 def _check_options(variable: str, options: dict[str, str], allowed: set[str]) -> None:
@@ -114,10 +114,10 @@ def _check_options(variable: str, options: dict[str, str], allowed: set[str]) ->
 def _split(name: str, url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        _ = parts.port  # raises for one that is no number
+        _ = parts.port  # raises ValueError if the port is no number
     except ValueError as error:
         raise ImproperlyConfigured(
-            f"{name} cannot be read: {error}. Percent-encode what is special."
+            f"{name} cannot be read: {error}. Write special characters in percent-encoding."
         ) from None
     if parts.fragment:
         raise ImproperlyConfigured(f"{name} has a # in it: write it as %23.")
@@ -133,8 +133,8 @@ def _libpq_knows(option: str) -> bool:
 
 
 def _check_files(name: str, options: dict[str, str], files: tuple[str, ...]) -> None:
-    """Raise ImproperlyConfigured for a file that is not there. `system` means the system's own certificates."""
+    """Raise ImproperlyConfigured if a file does not exist. `system` means the system's own certificates."""
     for option in files:
         file = options.get(option, "system")
         if file != "system" and not Path(file).is_file():
-            raise ImproperlyConfigured(f"{name}: {option} names {file}, which is no file here.")
+            raise ImproperlyConfigured(f"{name}: {option} names {file}, which does not exist here.")

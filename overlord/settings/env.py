@@ -1,7 +1,7 @@
-"""The only reader of the environment: what an operator can set, checked once, with a sentence when wrong.
+"""The variables that an operator can set, each checked once. No other module reads the environment for them.
 
 A value comes from the process's environment, else from `.env`, else, outside production, from the file in
-which `manage.py up` keeps the addresses and secrets of the servers it runs. `.env.template` explains each.
+which `manage.py up` keeps the addresses and secrets of the servers that it runs. `.env.template` explains each.
 """
 
 import io
@@ -21,8 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class _Environment(environ.Env):
-    """Reads the process's environment, where an empty variable counts as not set: Compose makes one of each line
-    `NAME=` in `.env`."""
+    """Reads the process's environment. An empty variable counts as not set, because Compose sets all in `.env`."""
 
     def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
         if os.environ.get(var) == "":
@@ -41,7 +40,7 @@ def _read(file: Path) -> None:
     except (FileNotFoundError, NotADirectoryError):
         return
     except PermissionError:
-        raise ImproperlyConfigured(f"{file} cannot be read: work as the user to whom it belongs.") from None
+        raise ImproperlyConfigured(f"{file} cannot be read: run this as the user that owns it.") from None
 
     class Found(environ.Env):
         ENVIRON: dict[str, str] = {}
@@ -54,7 +53,7 @@ def _read(file: Path) -> None:
 
 _read(ROOT / ".env")
 
-# Each of these may stand in a file of its own instead, which NAME_FILE names: a secret that is mounted.
+# Each of these may be in a file instead, which the variable NAME_FILE names, for example a mounted secret.
 SECRETS = (
     "SECRET_KEY",
     "DATABASE_URL",
@@ -69,7 +68,7 @@ SECRETS = (
     "DEMO_PASSWORD",
 )
 
-# What these processes alone need of them. The others start without it, and drop it where it is set.
+# The secrets that only some processes need. The others start without them, and remove them if they are set.
 READ_BY = {
     "SECRET_KEY": ("web", "logins", "door", "live", "upkeep"),
     "DATABASE_URL": ("web", "logins", "door", "live", "payments", "broadcasts", "upkeep"),
@@ -82,7 +81,7 @@ READ_BY = {
 }
 PROCESSES = ("web", "logins", "door", "live", "payments", "broadcasts", "upkeep", "beat")
 
-# Which of them this is. Empty: a command, or all of them under `bin/up`, which may need everything.
+# The process that this is. Empty: a command, or any process of `bin/up`, which may read every secret.
 PROCESS = _env.str("OVERLORD_PROCESS", "")
 if PROCESS and PROCESS not in PROCESSES:
     raise ImproperlyConfigured(f"OVERLORD_PROCESS is {PROCESS!r}; it must be one of {', '.join(PROCESSES)}.")
@@ -94,7 +93,7 @@ def _reads(name: str) -> bool:
 
 
 def _read_secret(name: str) -> None:
-    """Set a secret from the file that NAME_FILE names, unless it is set itself or not needed here."""
+    """Set a secret from the file that NAME_FILE names, unless it is set already or not needed in this process."""
     if not _reads(name):
         return
     file = os.environ.get(f"{name}_FILE")
@@ -114,10 +113,10 @@ if ENVIRONMENT not in {"development", "test", "production"}:
     raise ImproperlyConfigured(f"ENVIRONMENT is {ENVIRONMENT!r}; it must be development, test or production.")
 PRODUCTION = ENVIRONMENT == "production"
 
-# Where the embedded servers keep their data, and the file they leave for other processes to find them by.
+# The data of the embedded servers, and the file by which other processes find these servers.
 DATA_DIR = Path(_env.str("OVERLORD_DATA", str(ROOT / ".overlord")))
 EMBEDDED_ENV = DATA_DIR / "env"
-# Where uploaded pictures are kept, which Caddy serves.
+# The folder of the uploaded pictures, which Caddy serves.
 PICTURES_DIR = Path(_env.str("OVERLORD_PICTURES", str(DATA_DIR / "pictures")))
 if not PRODUCTION:
     _read(EMBEDDED_ENV)
@@ -143,7 +142,7 @@ SECRET_KEY = _required("SECRET_KEY", f"Make one with: {RANDOM}")
 if _reads("SECRET_KEY"):
     SECRET_KEY = SECRET_KEY or DEVELOPMENT_SECRET_KEY
 
-# Empty outside production when nothing is set and `bin/up` never ran: a system check says so.
+# These may be empty only outside production, before the first `bin/up`: then a system check reports it.
 DATABASE_URL = _required(
     "DATABASE_URL",
     f"With Compose: postgres://overlord:PASSWORD@postgres:5432/overlord; make the password with: {RANDOM}",
@@ -153,7 +152,7 @@ REDIS_URL = _required(
 )
 DATABASE_OPTIONS = addresses.postgres_options(DATABASE_URL) if DATABASE_URL else {}
 
-# PostgreSQL itself, where DATABASE_URL leads to a pooler that gives each transaction another connection.
+# PostgreSQL itself, if DATABASE_URL is the address of a pooler that gives each transaction another connection.
 DATABASE_DIRECT_URL = _env.str("DATABASE_DIRECT_URL", "")
 DATABASE_DIRECT_OPTIONS: dict[str, Any] = {}
 if DATABASE_DIRECT_URL:
@@ -168,10 +167,10 @@ def _redis_urls(name: str) -> list[str]:
     return addresses.redis_urls(_env.str(name, "").split(), variable=name) or [REDIS_URL]
 
 
-# The messages to the workers, and the live ones, which several servers may share.
+# The server of the messages to workers, and the servers that share the live messages.
 _brokers = _redis_urls("REDIS_BROKER_URL")
 if len(_brokers) > 1:
-    raise ImproperlyConfigured("REDIS_BROKER_URL must be one address; a queue lies on one server.")
+    raise ImproperlyConfigured("REDIS_BROKER_URL must be one address, because a queue is on one server.")
 REDIS_BROKER_URL = _brokers[0]
 REDIS_CHANNEL_URLS = _redis_urls("REDIS_CHANNEL_URLS")
 
@@ -180,7 +179,7 @@ CSRF_TRUSTED_ORIGINS = _list(
     "CSRF_TRUSTED_ORIGINS", "Name the addresses you serve, as browsers show them: https://tickets.example.org"
 )
 
-# Both have values that give tickets away or print links to new passwords: production uses them only if told so.
+# Both have values that give tickets away or log links to new passwords. So production has no default for them.
 _gateway = _required(
     "PAYMENT_GATEWAY", "stripe takes money; sandbox charges nobody, so that all tickets are free."
 )
@@ -197,13 +196,13 @@ if PRODUCTION and _reads("SECRET_KEY") and (SECRET_KEY == DEVELOPMENT_SECRET_KEY
     )
 if PRODUCTION and not all(origin.startswith("https://") for origin in CSRF_TRUSTED_ORIGINS):
     raise ImproperlyConfigured(
-        "CSRF_TRUSTED_ORIGINS must begin with https:// each: production sends its cookies by TLS alone."
+        "Each of CSRF_TRUSTED_ORIGINS must begin with https://, because production sends cookies only by TLS."
     )
 
 if PRODUCTION and _email_url.startswith("consolemail"):
     raise ImproperlyConfigured(
-        "EMAIL_URL is consolemail://: it writes mails to the log, with the links that set passwords, and production"
-        " does not start so."
+        "EMAIL_URL is consolemail://, which writes mails to the log, with links that set passwords. Production"
+        " does not start with it."
     )
 
 LOG_LEVEL = _env.str("LOG_LEVEL", "INFO").upper()
@@ -226,7 +225,7 @@ def _port(name: str) -> int | None:
     return int(text) if text else None
 
 
-# Where the shop is to be; None: 8080, or the next free one, which `bin/up` remembers.
+# The port of the shop; None: 8080, or the next free one, which `bin/up` remembers.
 PORT = _port("DJANGO_PORT")
 
 
@@ -239,15 +238,15 @@ def _base_url() -> str:
     return url
 
 
-# The shop's own address in what leaves it: the links in mails.
+# The shop's own address, for the links in mails.
 BASE_URL = _base_url()
 
-# Of the two people whom `load_demo` makes; `bin/up` draws one and shows it.
+# The password of the two users that `load_demo` makes; `bin/up` generates one and shows it.
 DEMO_PASSWORD = _env.str("DEMO_PASSWORD", "")
 
 STATS_PUBLIC = _env.bool("STATS_PUBLIC", False)
 
-# With it /metrics can be read through the front server; empty: only from a web process itself.
+# With this token, /metrics can be read through the front server; empty: only from a web process itself.
 METRICS_TOKEN = _env.str("METRICS_TOKEN", "")
 if METRICS_TOKEN and not re.fullmatch(r"[!-~]{20,}", METRICS_TOKEN):
     raise ImproperlyConfigured(
@@ -269,7 +268,7 @@ LOBBY_MINUTES = _whole("LOBBY_MINUTES", 30, least=1, most=10_080, of="minutes")
 # How many proxies stand in front of the application: 1 is Caddy alone.
 PROXIES = _whole("PROXIES", 1, least=0, most=10, of="proxies")
 
-# The networks of the proxies in front of Caddy. Only what they say of a client's address is believed.
+# The networks of the proxies in front of Caddy. Only these may say what a client's address is.
 TRUSTED_PROXIES = " ".join(_env.str("TRUSTED_PROXIES", "").replace(",", " ").split())
 try:
     for _network in TRUSTED_PROXIES.split():
@@ -281,14 +280,14 @@ if TRUSTED_PROXIES and PROXIES < 2:
         "TRUSTED_PROXIES names a proxy in front of Caddy: PROXIES must be 2 or more, counting Caddy."
     )
 
-# Limits of log-ins, sign-ups and the like. Off for a load test of one's own machine, and never by a slip.
+# Whether log-ins, sign-ups and other requests are limited. Off is for load tests only: other values are refused.
 _rate_limits = _env.str("RATE_LIMITS", "on")
 if _rate_limits not in {"on", "off"}:
     raise ImproperlyConfigured(f"RATE_LIMITS is {_rate_limits!r}; it must be on or off.")
 RATE_LIMITS = _rate_limits == "on"
 if PRODUCTION and not RATE_LIMITS:
     raise ImproperlyConfigured(
-        "RATE_LIMITS is off: that is for load tests, and production does not start so."
+        "RATE_LIMITS is off, which is for load tests. Production does not start with it."
     )
 
 # The most that one buyer, and the guests of one address, may hold; and after how many expired orders a buyer waits.
@@ -297,14 +296,14 @@ GUEST_HOLDS_PER_ADDRESS = _whole("GUEST_HOLDS_PER_ADDRESS", 100, least=1, most=1
 COOLING_EXPIRED = _whole("COOLING_EXPIRED", 3, least=1, most=100, of="orders")
 COOLING_SECONDS = _whole("COOLING_SECONDS", 1800, least=1, most=86_400, of="seconds")
 
-# Who must show a second factor: nobody, staff who move money or give rights (before they do), or all staff.
+# Who must show a second factor: nobody (off), staff before they move money or give rights (money), or all staff.
 STAFF_SECOND_FACTOR = _env.str("STAFF_SECOND_FACTOR", "") or ("money" if PRODUCTION else "off")
 if STAFF_SECOND_FACTOR not in {"off", "money", "staff"}:
     raise ImproperlyConfigured(
         f"STAFF_SECOND_FACTOR is {STAFF_SECOND_FACTOR!r}; it must be off, money or staff."
     )
 
-# How long holds that were never paid and what gateways said are kept, and how long the steps of a payment.
+# How many days unpaid holds and messages of gateways are kept, and how many days the steps of a payment.
 RETENTION_DAYS = _whole("RETENTION_DAYS", 30, least=4, most=36_500, of="days")
 STEPS_RETENTION_DAYS = _whole("STEPS_RETENTION_DAYS", 400, least=4, most=36_500, of="days")
 MAILINGS_PER_MINUTE = _whole("MAILINGS_PER_MINUTE", 300, least=1, most=100_000, of="mails")
@@ -318,7 +317,7 @@ TOKEN_DAYS = _whole("TOKEN_DAYS", 30, least=1, most=3650, of="days")
 PAYMENTS_AT_ONCE = _whole("PAYMENTS_AT_ONCE", 256, least=1, most=2_000, of="payments")
 WORKER_CONNECTIONS = _whole("WORKER_CONNECTIONS", 8, least=1, most=100, of="connections")
 
-# The gateway that takes the money, and where receipts go.
+# The gateway that takes the money, and the sender of mails.
 PAYMENT_GATEWAY = _gateway or "sandbox"
 if PAYMENT_GATEWAY not in {"sandbox", "stripe"}:
     raise ImproperlyConfigured(f"PAYMENT_GATEWAY is {PAYMENT_GATEWAY!r}; it must be sandbox or stripe.")
@@ -331,7 +330,7 @@ STRIPE_API_BASE = _env.str("STRIPE_API_BASE", "")
 
 def _check_stripe() -> None:
     """Raise ImproperlyConfigured unless the keys look like Stripe's."""
-    where = "It stands in Stripe's dashboard, under Developers."
+    where = "You find it in Stripe's dashboard, under Developers."
     if _reads("STRIPE_SECRET_KEY") and not STRIPE_SECRET_KEY.startswith(("sk_", "rk_")):
         raise ImproperlyConfigured(f"STRIPE_SECRET_KEY must begin with sk_ or rk_. {where}")
     if not STRIPE_PUBLISHABLE_KEY.startswith("pk_"):
@@ -340,14 +339,14 @@ def _check_stripe() -> None:
         STRIPE_WEBHOOK_SECRETS and all(secret.startswith("whsec_") for secret in STRIPE_WEBHOOK_SECRETS)
     ):
         raise ImproperlyConfigured(
-            f"STRIPE_WEBHOOK_SECRETS must be one or more whsec_..., by commas. {where}"
+            f"STRIPE_WEBHOOK_SECRETS must be one or more whsec_..., separated by commas. {where}"
         )
 
 
 if PAYMENT_GATEWAY == "stripe":
     _check_stripe()
 
-# A process that sends no mails has no server that could take one: a mail sent there by mistake is an error.
+# A process that sends no mails gets a server that does not exist, so that a mail sent there by mistake is an error.
 EMAIL = _env.email_url_config(
     (_email_url or "consolemail://") if _reads("EMAIL_URL") else "smtp://none.invalid"
 )

@@ -166,7 +166,7 @@ def test_data_that_cannot_be_read_is_named_with_the_way_out(
 
     monkeypatch.setattr(Path, "exists", refuse)
     [text] = texts(doctor._data(folder))
-    assert "give it back to yourself with chown" in text
+    assert "make it yours with chown" in text
 
 
 def test_whole_data_is_no_finding(folder: Folder) -> None:

@@ -7,7 +7,7 @@ from overlord.box_office import roles
 
 class Command(BaseCommand):
     help = (
-        "Make the groups Organiser, Box office, Door and Viewer with their permissions. It is safe to repeat."
+        "Make the groups Organiser, Box office, Door and Viewer with their permissions. You may run it again."
     )
 
     def handle(self, *_args: Any, **_options: Any) -> None:

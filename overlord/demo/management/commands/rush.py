@@ -20,8 +20,8 @@ LONGEST_LOBBY = 1500  # seconds: its lobby is open at once
 
 class Command(BaseCommand):
     help = (
-        "Send buyers to the running shop, by HTTP, so that its pages and the monitor come alive."
-        " A hundred take about half a minute."
+        "Send buyers to the running shop by HTTP, to see its pages and the monitor change live."
+        " A hundred buyers take about half a minute."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -68,7 +68,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{start}Done in {time.monotonic() - began:.0f} s: {outcomes}.")
 
     def _draw(self, url: str, options: dict[str, Any]) -> None:
-        """Let the buyers stand in the line of an event, of a new one if none is named."""
+        """Let the buyers enter the line of an event, or of a new event if none is named."""
         buyers, opens_in, now = options["buyers"], options["opens_in"], clock.now()
         if not 10 <= opens_in <= LONGEST_LOBBY:
             raise CommandError(f"--opens-in is a number from 10 to {LONGEST_LOBBY}.")
@@ -88,13 +88,13 @@ class Command(BaseCommand):
 
 
 def said(counts: Counter[str]) -> str:
-    """Return how many had each outcome, as a sentence without its end."""
+    """Return how many buyers had each outcome, as a part of a sentence."""
     return ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
 
 
 @contextmanager
 def shop_at(url: str) -> Iterator[None]:
-    """Raise CommandError when the shop refuses what a crowd needs, or is not there."""
+    """Turn a refusal of the shop, or a failed connection to it, into a CommandError."""
     try:
         yield
     except rush.Refused as refused:
@@ -104,10 +104,7 @@ def shop_at(url: str) -> Iterator[None]:
 
 
 def running_shop() -> str:
-    """Return the address of the shop that runs on the data of this checkout, and never another one.
-
-    Raises CommandError.
-    """
+    """Return the address of the shop that uses this checkout's data folder; raise CommandError when none runs."""
     folder = Folder(settings.DATA_DIR.resolve())
     running = folder.running()
     if running is None:

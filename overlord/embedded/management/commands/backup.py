@@ -20,7 +20,7 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, file: Path, **_options: Any) -> None:
         file = file.resolve()
         if file.is_relative_to(settings.BASE_DIR):
-            raise CommandError(f"{file} lies in the checkout, where an image or a commit could get it.")
+            raise CommandError(f"{file} is in the checkout, where an image or a commit could include it.")
         try:
             backup.backup(
                 file,

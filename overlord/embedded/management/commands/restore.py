@@ -22,7 +22,7 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, file: Path, replace: bool, **_options: Any) -> None:
         connections.close_all()
         try:
-            # PostgreSQL may need minutes to drop a database, and 5 s to say that something is connected to it.
+            # PostgreSQL may need minutes to drop a database, and waits 5 s when something is connected to it.
             with postgres_wait.patience():
                 backup.restore(
                     file.resolve(),
@@ -35,7 +35,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         call_command("migrate", interactive=False, verbosity=0)
         call_command("live_epoch", stdout=self.stdout)
-        self.stdout.write("Everything is as it was backed up. Charges since then:")
+        self.stdout.write("Everything is as it was at the backup. Charges since then:")
         try:
             call_command("reconcile_charges", stdout=self.stdout)
         except CommandError as error:

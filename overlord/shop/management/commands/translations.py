@@ -9,8 +9,8 @@ from overlord.shop import catalogues
 
 class Command(BaseCommand):
     help = (
-        "Write the texts of the code into the catalogue of each language and compile them. What has no translation "
-        "yet is listed; write it into the .po file and run this again."
+        "Write the texts of the code into the catalogue of each language and compile them. Texts without a "
+        "translation are listed: translate them in the .po file and run this again."
     )
     requires_system_checks: list[str] = []
 
