@@ -59,14 +59,14 @@ SCANS = {
 }
 INCIDENTS = {
     Incident.Cause.GATEWAY_SILENT: _lazy(
-        "To look at: the payment service does not answer, and the payment was given up"
+        "Needs attention: the payment service does not answer, and the payment was given up"
     ),
-    Incident.Cause.LATE_MONEY: _lazy("To look at: the money came late and is being refunded"),
-    Incident.Cause.REFUND_FAILED: _lazy("To look at: the payment service refused a refund"),
+    Incident.Cause.LATE_MONEY: _lazy("Needs attention: the money came late and is being refunded"),
+    Incident.Cause.REFUND_FAILED: _lazy("Needs attention: the payment service refused a refund"),
     Incident.Cause.WRONG_AMOUNT: _lazy(
-        "To look at: the payment service charged another amount than was asked"
+        "Needs attention: the payment service charged another amount than was asked"
     ),
-    Incident.Cause.STUCK: _lazy("To look at: many attempts have brought no outcome"),
+    Incident.Cause.STUCK: _lazy("Needs attention: many attempts have brought no outcome"),
 }
 HOLDERS = {
     HolderNotice.Kind.MOVED: _lazy("The holder of ticket %(serial)s was told of the new date or place"),
@@ -117,7 +117,7 @@ def _record_facts(order_id: int) -> Iterator[Fact]:
 
 
 def _numbers(record: OrderRecord) -> str:
-    """Return the row that a record is about, where that is all its text says."""
+    """Return the text of a record that names a row and says nothing to staff."""
     return record.text if record.what in (OrderDeed.RETURN, OrderDeed.RETRY) else ""
 
 
@@ -155,7 +155,7 @@ def _reservation_facts(held: Reservation) -> Iterator[Fact]:
 
 
 def _end_text(held: Reservation) -> str:
-    """Return what the end of a reservation means; staff ended one that was sold."""
+    """Return the sentence about the end of a reservation. One that was sold is ended by staff alone."""
     if held.state == Reservation.State.EXPIRED:
         return _("%(tickets)s: the hold expired, so the tickets are back on sale")
     if held.validated_at is None:
@@ -266,7 +266,7 @@ def _scan_facts(scan: Scan) -> Iterator[Fact]:
 
 
 def _move_facts(reservations: Iterable[Reservation]) -> Iterator[Fact]:
-    """Yield the mails that told the buyer of another date, of the event of these reservations."""
+    """Yield the mails that told the buyer of these reservations about another date or place of the event."""
     events = {each.ticket_type.event_id for each in reservations}
     buyers = {each.buyer_id for each in reservations}
     for notice in MoveNotice.objects.filter(event_id__in=events, buyer_id__in=buyers).order_by("pk"):

@@ -37,6 +37,6 @@ def lines() -> dict[str, str]:
         "lobby": _("Lobby open"),
         "serving": _("Giving tickets"),
         "open": _("Nobody waits"),
-        "held": _("On hold by staff"),
+        "held": _("Paused by staff"),
         "standing": _("Waiting for tickets"),
     }

@@ -79,8 +79,8 @@ def reason_text(line: Mapping[str, Any]) -> str:
 def actions() -> dict[str, str]:
     """Return what the record of a line calls each action of staff."""
     return {
-        Action.HOLD: _("Hold the line"),
-        Action.GO_ON: _("Go on"),
+        Action.HOLD: _("Pause the line"),
+        Action.GO_ON: _("Resume the line"),
         Action.SLOWER: _("Slower"),
         Action.FASTER: _("Faster"),
         Action.OPEN_NOW: _("Open the sale now"),

@@ -366,7 +366,7 @@ def test_roles_that_lack_what_a_new_version_gives_are_told_of_until_somebody_giv
     organiser: User, user_make: Callable[..., User]
 ) -> None:
     root = user_make(is_staff=True, is_superuser=True)
-    assert "lack something" not in browser(root).get("/office/people/").content.decode()
+    assert "lack permissions" not in browser(root).get("/office/people/").content.decode()
     for name in ("Organiser", "Door"):
         role(name).permissions.remove(*Permission.objects.filter(codename__in=["view_journal", "use_door"]))
     role("Viewer").delete()  # one that is not there lacks nothing

@@ -246,7 +246,7 @@ class TestByPageAndApi:
     def test_by_page(self, client: Client, types: list[TicketType], staff: User) -> None:
         client.force_login(staff)
         desk = f"/events/{types[0].event_id}/line/desk/"
-        assert "Hold the line" in client.get(desk).content.decode()
+        assert "Pause the line" in client.get(desk).content.decode()
         done = client.post(desk, {"action": "hold"}, follow=True).content.decode()
         assert "The organiser has paused the line" in done
         assert staff.username in done
