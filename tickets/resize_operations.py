@@ -10,7 +10,7 @@ from django.db.models.functions import Coalesce
 from overlord.kernel import db
 from overlord.kernel.steps import step_log_after_commit
 from tickets import operations, projections, rules, sql, voucher_rules, voucher_selectors
-from tickets.models import Reservation
+from tickets.models import Reservation, TicketType
 from tickets.representation import Figures
 from tickets.rules import ReservationState
 
@@ -18,8 +18,8 @@ from tickets.rules import ReservationState
 def reservation_resize(*, reservation: Reservation, quantity: int, now: datetime) -> bool:
     """Change the quantity of a locked hold; return False when the inventory has too few tickets.
 
-    Raises the errors of `rules.check_resizable`, OverLimit, and for more tickets with a voucher those of
-    `_voucher_step`.
+    Raises the errors of `rules.check_resizable`; for more tickets OverLimit, UnknownTicketType when the type is
+    hidden from the buyer, and with a voucher the errors of `_voucher_step`.
     """
     rules.check_resizable(
         state=reservation.state,
@@ -40,6 +40,8 @@ def reservation_resize(*, reservation: Reservation, quantity: int, now: datetime
     )
     if not changed:
         return False
+    if step > 0:
+        _check_shown(reservation)
     Reservation.objects.filter(pk=reservation.pk).update(
         quantity=quantity,
         quantity_claimed=Coalesce("quantity_claimed", "quantity"),
@@ -64,6 +66,20 @@ def _check_limit(reservation: Reservation, quantity: int) -> None:
     limit = reservation.ticket_type.max_per_user
     if paid + quantity > limit:
         raise rules.OverLimit(max_per_user=limit)
+
+
+def _check_shown(reservation: Reservation) -> None:
+    """Raise UnknownTicketType when the type is hidden, unless the hold's voucher names it.
+
+    Staff lock the inventory before they hide its type, so this is read after the inventory is locked.
+    """
+    if not TicketType.objects.filter(pk=reservation.ticket_type_id, hidden=True).exists():
+        return
+    voucher = (
+        voucher_selectors.facts_of(voucher_id=reservation.voucher_id) if reservation.voucher_id else None
+    )
+    if voucher is None or reservation.ticket_type_id not in voucher.covers:
+        raise rules.UnknownTicketType()
 
 
 def _voucher_step(reservation: Reservation, step: int) -> bool:

@@ -22,7 +22,8 @@ _BUYER_CHECK = (
     "buyer_check(%(buyer)s, %(ticket_type)s, %(order)s,"
     " %(most_held)s, %(expired)s, make_interval(secs => %(cooling)s))"
 )
-# Buyers cannot claim a hidden type: for one this gives no row, and the claim is not tried.
+# Buyers cannot claim a hidden type: for one this gives no row, and the claim is not tried, so nothing is written.
+# The function looks again under the lock, because staff may hide the type while a claim waits.
 _CHECKED = (
     f"(SELECT {_BUYER_CHECK} AS may WHERE NOT EXISTS"  # noqa: S608
     " (SELECT FROM tickets_tickettype t WHERE t.hidden AND t.id {types})) b"
@@ -34,19 +35,19 @@ CLAIM = (
 )
 CLAIM_ORDER = (
     f"SELECT c.* FROM {_CHECKED.format(types='= ANY (%(ticket_types)s)')}"  # noqa: S608
-    " CROSS JOIN LATERAL reservations_claim(CASE WHEN b.may THEN %(buyer)s END,"
-    " %(ticket_types)s, %(quantities)s, %(order)s, %(key)s, make_interval(secs => %(hold_seconds)s), NULL) c"
+    " CROSS JOIN LATERAL reservations_claim(CASE WHEN b.may THEN %(buyer)s END, %(ticket_types)s, %(quantities)s,"
+    " %(order)s, %(key)s, make_interval(secs => %(hold_seconds)s), NULL, 'batch') c"
 )
 # A voucher may be for hidden types, so the function alone decides about these.
 CLAIM_WITH_VOUCHER = (
     f"SELECT c.* FROM (SELECT {_BUYER_CHECK} AS may) b"  # noqa: S608
     " CROSS JOIN LATERAL reservations_claim(CASE WHEN b.may THEN %(buyer)s END, %(ticket_types)s, %(quantities)s,"
-    " %(order)s, %(key)s, make_interval(secs => %(hold_seconds)s), %(voucher)s) c"
+    " %(order)s, %(key)s, make_interval(secs => %(hold_seconds)s), %(voucher)s, 'batch') c"
 )
 # Staff at the counter claim for a new buyer, hidden types too: the same function without the check of a buyer.
 CLAIM_BY_STAFF = (
     "SELECT * FROM reservations_claim(%(buyer)s, %(ticket_types)s, %(quantities)s, NULL, NULL,"
-    " make_interval(secs => %(hold_seconds)s), NULL)"
+    " make_interval(secs => %(hold_seconds)s), NULL, 'counter')"
 )
 GIVE_ORDERS = "SELECT * FROM orders_give(%(event)s, %(baskets)s, make_interval(secs => %(hold_seconds)s))"
 RELEASE_DUE = "SELECT *, clock_timestamp() AS at FROM holds_release_due(%(ticket_type)s, %(most)s)"

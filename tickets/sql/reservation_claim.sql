@@ -18,7 +18,7 @@ DECLARE
     own record;
     at timestamptz;
 BEGIN
-    -- After waiting for the lock, only the locked row is read again. So all that can refuse is on it.
+    -- After waiting for the lock, only the locked row is read again. So all that can refuse is on it, or is read below.
     UPDATE tickets_inventory i
        SET held = i.held + p_quantity, version = i.version + 1,
            reservations = i.reservations + 1, reserved_tickets = i.reserved_tickets + p_quantity
@@ -33,10 +33,14 @@ BEGIN
         RETURN;
     END IF;
 
-    -- Under the lock: who changes an event's currency locks its inventories first.
-    SELECT t.price_minor, t.max_per_user, t.event_id, e.currency INTO ticket_type
+    -- Under the lock: who changes an event's currency, or hides a type, locks its inventories first.
+    SELECT t.price_minor, t.max_per_user, t.hidden, t.event_id, e.currency INTO ticket_type
       FROM tickets_tickettype t JOIN tickets_event e ON e.id = t.event_id
      WHERE t.id = p_ticket_type;
+    IF ticket_type.hidden THEN
+        RAISE check_violation USING CONSTRAINT = 'reservation_of_a_shown_type',
+            MESSAGE = 'the ticket type is hidden from buyers';
+    END IF;
 
     -- A live reservation that another transaction is ending still shows here as live. That transaction waits for
     -- our inventory. If the INSERT waited for it in turn, that would be a deadlock, so refuse now.

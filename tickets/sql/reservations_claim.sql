@@ -7,6 +7,9 @@
 -- p_voucher is the text of a voucher of the event, or null. It gives its price and its rights to those of the types that
 -- it is for, and every seat of these is one use; at least one type must be such a type.
 --
+-- p_request is the kind of request: 'one' for one type, 'batch', or 'counter' for a sale by staff, who can sell hidden
+-- types; null: not known. All but staff can claim a hidden type only with a voucher that names it.
+--
 -- Locks the order's lead first, then the voucher, then the inventories by id. It waits for no reservation and no voucher
 -- while it has an inventory.
 --
@@ -14,7 +17,7 @@
 -- arrays costs more than all the rest, and avoid sequential scans.
 CREATE OR REPLACE FUNCTION reservations_claim(
     p_buyer bigint, p_ticket_types bigint[], p_quantities integer[], p_order bigint, p_key text, p_hold interval,
-    p_voucher text
+    p_voucher text, p_request text
 ) RETURNS TABLE (
     refused bigint, reservation_id bigint, lead_id bigint, quantity integer, unit_price_minor bigint,
     created timestamptz, expires_at timestamptz, event bigint, currency text,
@@ -96,7 +99,8 @@ BEGIN
       LEFT JOIN tickets_tickettype t ON t.id = w.ticket_type
      WHERE COALESCE(w.ticket_type <> ALL (v_locked), true)
         OR t.event_id IS DISTINCT FROM v_event
-        OR (p_voucher IS NOT NULL AND t.hidden AND w.ticket_type <> ALL (v_covered))
+        OR (t.hidden AND p_request IS DISTINCT FROM 'counter'
+            AND (p_voucher IS NULL OR v_voucher.all_types OR w.ticket_type <> ALL (v_covered)))
         OR t.price_minor::numeric * w.quantity > 1000000000000000
         OR (SELECT bool_or(r.state <> 'validated') OR sum(r.quantity) + w.quantity > t.max_per_user
               FROM tickets_reservation r

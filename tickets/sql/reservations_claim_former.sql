@@ -1,4 +1,5 @@
--- Hold tickets of several types without a voucher. The earlier release calls it while this one is rolled out.
+-- Hold tickets of several types without a voucher. The earlier release calls it while this one is rolled out, and checks
+-- before whether a type is hidden.
 CREATE OR REPLACE FUNCTION reservations_claim(
     p_buyer bigint, p_ticket_types bigint[], p_quantities integer[], p_order bigint, p_key text, p_hold interval
 ) RETURNS TABLE (
@@ -13,6 +14,6 @@ BEGIN
     SELECT c.refused, c.reservation_id, c.lead_id, c.quantity, c.unit_price_minor, c.created, c.expires_at, c.event,
            c.currency, c.ticket_type, c.capacity, c.held, c.sold, c.opens_at, c.closes_at, c.paused, c.line_first,
            c.version, c.next_release_at
-      FROM reservations_claim(p_buyer, p_ticket_types, p_quantities, p_order, p_key, p_hold, NULL) c;
+      FROM reservations_claim(p_buyer, p_ticket_types, p_quantities, p_order, p_key, p_hold, NULL, 'counter') c;
 END
 $$;

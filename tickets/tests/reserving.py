@@ -2,16 +2,18 @@
 
 import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connections
+from django.db import connection, connections
 from django.utils import timezone
 from rest_framework.test import APIClient
 
 from overlord.accounts.models import User
 from overlord.kernel import db
-from tickets import services
+from tickets import services, sql
 from tickets.models import Reservation, TicketType
 
 RESERVATIONS = "/event/reservations/"
@@ -110,3 +112,17 @@ def waiting_for_a_lock(count: int) -> None:
             return
         threading.Event().wait(0.005)
     raise AssertionError(f"{count} backends never waited for a lock")
+
+
+@contextmanager
+def function_with(name: str, old: str, new: str) -> Iterator[None]:
+    """Replace a piece of a function of the database, for as long as the block lasts."""
+    guarded = sql.text(name)
+    assert old in guarded
+    with connection.cursor() as cursor:
+        cursor.execute(guarded.replace(old, new))
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(guarded)

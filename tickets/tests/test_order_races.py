@@ -1,21 +1,19 @@
 """Orders of several types that race: with one another, with releases, changes and sweeps. And what prevents it."""
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from overlord.accounts.models import User
 from overlord.kernel import db
 from tests.threads import together
-from tickets import order_services, services, sql
+from tickets import order_services, services
 from tickets.models import Inventory, Reservation, TicketType
 from tickets.order_services import Ordered, Wanted
-from tickets.tests.reserving import HOLD, Witness, waiting_for_a_lock
+from tickets.tests.reserving import HOLD, Witness, function_with, waiting_for_a_lock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -48,20 +46,6 @@ def types(ticket_type_make: Callable[..., TicketType]) -> list[TicketType]:
 def crowd() -> list[int]:
     users = [User(username=f"order{n}", email=f"order{n}@example.org") for n in range(100)]
     return [user.pk for user in User.objects.bulk_create(users)]
-
-
-@contextmanager
-def function_with(name: str, old: str, new: str) -> Iterator[None]:
-    """Replace a piece of a function of the database, for as long as the block lasts."""
-    guarded = sql.text(name)
-    assert old in guarded
-    with connection.cursor() as cursor:
-        cursor.execute(guarded.replace(old, new))
-    try:
-        yield
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute(guarded)
 
 
 def codes(results: list[object]) -> dict[str, int]:
