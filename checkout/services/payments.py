@@ -15,6 +15,8 @@ from overlord.kernel import db
 from tickets import operations as tickets
 from tickets.models import Reservation
 
+RELEASED_SENTENCE = "The hold was released and its tickets are on sale again."
+
 
 @dataclass(frozen=True, kw_only=True)
 class OrderPayment:
@@ -107,7 +109,9 @@ def _check_payable(order: Sequence[Reservation], *, now: datetime) -> None:
     if expired:
         raise rules.ReservationExpired(state=Reservation.State.EXPIRED, reservations=expired)
     if set(states.values()) == {Reservation.State.RELEASED}:
-        raise rules.ReservationExpired(state=Reservation.State.RELEASED, reservations=list(states))
+        raise rules.ReservationExpired(
+            RELEASED_SENTENCE, state=Reservation.State.RELEASED, reservations=list(states)
+        )
 
 
 def _contact_set(buyer_id: int, contact: Contact | None) -> None:

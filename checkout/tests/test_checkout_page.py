@@ -11,6 +11,7 @@ from checkout.models import Payment
 from checkout.tests.paying import pay, work
 from overlord.accounts.models import User
 from tests.clients import api_of
+from tickets import services as tickets
 from tickets.event_rules import EventStatus
 from tickets.models import Event, Inventory
 
@@ -72,3 +73,16 @@ def test_paid_tickets_of_a_cancelled_event_are_not_called_confirmed(
         assert (text in order) != is_cancelled
     assert ("This event is cancelled." in mine) == is_cancelled
     assert ("Show tickets" in mine) != is_cancelled
+
+
+def test_a_released_order_that_is_paid_for_is_not_called_expired(buyer: User, payment: Payment) -> None:
+    tickets.reservation_release(buyer_id=buyer.pk, reservation_id=payment.reservation_id)
+    client = Client(headers={"Accept": "text/html"})
+    client.force_login(buyer)
+
+    page = client.post(f"/checkout/{payment.reservation_id}/pay/", {"token": "ok"})
+
+    assert page.status_code == 410
+    alert = re.search(r'id="error"><h2>([^<]*)<', page.content.decode())
+    assert alert
+    assert alert[1] == "Your hold was released, and the tickets are back on sale."

@@ -282,7 +282,13 @@ class TestExpiry:
 
         answer = pay(api, payment)
 
-        assert (answer.status_code, answer.json()["state"]) == (410, "released")
+        problem = answer.json()
+        assert (answer.status_code, problem["code"], problem["state"]) == (
+            410,
+            "reservation_expired",
+            "released",
+        )
+        assert "was released" in problem["detail"]
 
 
 class TestAddingBesidePaying:

@@ -54,6 +54,13 @@ def _all_held(facts: Facts) -> TitleAndAdvice:
     return title, _("Some may become available again. This page updates by itself.")
 
 
+def _too_late(facts: Facts) -> TitleAndAdvice:
+    title = _("Your hold has expired, and the tickets are back on sale.")
+    if facts.get("state") == "released":
+        title = _("Your hold was released, and the tickets are back on sale.")
+    return title, _("You were not charged. You can try to reserve the same tickets again.")
+
+
 def _not_enough(facts: Facts) -> TitleAndAdvice:
     available = facts.get("available", 0)
     title = ngettext("Only %(n)s ticket is left.", "Only %(n)s tickets are left.", available)
@@ -150,10 +157,7 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
         _("This reservation has ended, and its tickets are back on sale."),
         _("You were not charged. You can try to reserve the same tickets again."),
     ),
-    "reservation_expired": lambda _facts: (
-        _("Your hold has expired, and the tickets are back on sale."),
-        _("You were not charged. You can try to reserve the same tickets again."),
-    ),
+    "reservation_expired": _too_late,
     "too_many_held": lambda _facts: (
         _("You have several unpaid orders on hold."),
         _("Pay for one or release it, then reserve more. You can find them under My tickets."),
