@@ -47,7 +47,12 @@ def written_to_minor(text: str, currency: str) -> int:
     A comma before one or two last digits is a decimal comma: "18,50". "1,500" stays refused: it may be a thousand.
     """
     text = text.strip()
-    return to_minor(text.replace(",", ".") if _DECIMAL_COMMA.fullmatch(text) else text, currency)
+    plain = text.replace(",", ".") if _DECIMAL_COMMA.fullmatch(text) else text
+    if _PLAIN.fullmatch(plain) is None:
+        raise WrongValue(
+            "%(text)r is not an amount of money in plain digits, such as 15.00 or 15,00.", text=text[:_SHOWN]
+        )
+    return to_minor(plain, currency)
 
 
 def to_minor(text: str, currency: str) -> int:

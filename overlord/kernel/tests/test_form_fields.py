@@ -66,6 +66,11 @@ def test_the_input_of_a_time_zone_offers_them_all() -> None:
             "'15,00' ist kein Geldbetrag in einfachen Ziffern wie 15.00.",
         ),
         (
+            partial(money.written_to_minor, "15 EUR", "EUR"),
+            "'15 EUR' is not an amount of money in plain digits, such as 15.00 or 15,00.",
+            "'15 EUR' ist kein Geldbetrag in einfachen Ziffern wie 15,00 oder 15.00.",
+        ),
+        (
             partial(texts.one_line, "too long", most=3),
             "This has 8 characters. At most 3 are allowed.",
             "Das hat 8 Zeichen. Höchstens 3 sind erlaubt.",

@@ -1,5 +1,7 @@
 """Money, as whole minor units and as text."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,6 +86,13 @@ def test_a_person_may_write_a_decimal_comma(text: str, currency: str, minor: int
 def test_a_comma_that_may_mean_thousands_is_refused(text: str, currency: str) -> None:
     with pytest.raises(ValueError, match=r"amount|decimals"):
         money.written_to_minor(text, currency)
+
+
+def test_the_sentence_about_a_wrong_amount_names_what_a_form_takes() -> None:
+    with pytest.raises(ValueError, match="such as") as refused:
+        money.written_to_minor("15 EUR", "EUR")
+    named = re.findall(r"15[.,]00", str(refused.value))
+    assert [money.written_to_minor(each, "EUR") for each in named] == [1500, 1500]
 
 
 def test_the_largest_amount_is_read_and_the_next_refused() -> None:
