@@ -29,6 +29,7 @@ from overlord.shop import error_messages
 from tickets import selectors as tickets
 from tickets.admission import documents, hand_over_services, qr, rules, selectors, services
 from tickets.admission.documents import Document
+from tickets.admission.models import Ticket
 from tickets.admission.pdf_process import NotDrawnError
 
 View = Callable[..., HttpResponse]
@@ -133,7 +134,12 @@ def _page(
         "signed": signed,
         "event": {name: found[0][f"event_{name}"] for name in EVENT_SHOWN},
         "tickets": [
-            {**ticket, "qr": _qr(ticket), "typed": typed if str(ticket["id"]) == about else None}
+            {
+                **ticket,
+                "qr": _qr(ticket),
+                "typed": typed if str(ticket["id"]) == about else None,
+                "is_of_nobody": ticket["handed_to"] == Ticket.NOBODY,
+            }
             for ticket in found
         ],
         "is_valid": any(ticket["code"] for ticket in found),

@@ -112,6 +112,18 @@ class TestHandOver:
         assert FRIEND in mine
         audit_tickets()
 
+    def test_the_buyer_reads_that_the_data_of_a_holder_was_erased(
+        self, api: APIClient, reservation: Reservation
+    ) -> None:
+        ticket = tickets_of(reservation)[0]
+        hand(api, ticket)
+        Ticket.objects.filter(pk=ticket.pk).update(handed_to=Ticket.NOBODY)
+
+        mine = Client().get(order_page(reservation)).content.decode()
+
+        assert "A person whose data was erased has this ticket and its code." in mine
+        assert Ticket.NOBODY not in mine
+
     def test_the_earlier_code_opens_nothing_at_the_door(
         self, api: APIClient, staff_at_door: APIClient, reservation: Reservation
     ) -> None:
