@@ -284,6 +284,11 @@ class Reservation(models.Model):
     validated_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     idempotency_key = models.CharField(max_length=KEY_LENGTH, null=True)
+    key_of_batch = models.BooleanField(
+        null=True,
+        editable=False,
+        help_text="Whether its key is that of a batch; empty: not known, or no key.",
+    )
     # Set by sql/reservation_person_limit.sql.
     person_key = models.TextField(
         null=True,

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 from django.db import IntegrityError
@@ -26,6 +27,13 @@ from tickets import (
 from tickets.representation import Figures
 from tickets.rules import ReservationState, SeveralEvents, UnknownTicketType
 from tickets.voucher_rules import VoucherFacts
+
+
+class ClaimRequest(StrEnum):
+    """The kind of a buyer's request that claims. One key is for one request, so for one kind."""
+
+    ONE = "one"
+    BATCH = "batch"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +61,7 @@ def order_claim(
     hold: timedelta,
     now: datetime,
     code: str | None = None,
+    request: ClaimRequest = ClaimRequest.BATCH,
 ) -> Ordered:
     """Hold all items for the buyer or none, in one autocommitted statement.
 
@@ -70,7 +79,7 @@ def order_claim(
                 sold_out_cache.recall(ticket_type=item.ticket_type)
     for _ in range(services.CLAIM_ATTEMPTS):
         try:
-            rows, refused = _claim(buyer_id, items, order_id, key, hold, code)
+            rows, refused = _claim(buyer_id, items, order_id, key, hold, code, request)
         except DomainError:
             if key is None or not selectors.reservation_row_by_key(buyer_id=buyer_id, key=key):
                 raise
@@ -84,7 +93,7 @@ def order_claim(
             known = rows if order_id is None else selectors.order_rows(order_id=order_id)
             return Ordered(order=representation.order(known, now=rows[0]["created"]), replayed=False)
         if key is not None and (earlier := selectors.reservation_row_by_key(buyer_id=buyer_id, key=key)):
-            return _replay(earlier, items=items, order_id=order_id, code=code, now=now)
+            return _replay(earlier, items=items, order_id=order_id, code=code, request=request, now=now)
         _diagnose(buyer_id, items, order_id, refused, code)
     raise Busy()
 
@@ -94,7 +103,14 @@ def reservation_claim(
 ) -> services.Reserved:
     """Hold tickets of one type with a code, as an order of their own; raise what `order_claim` does."""
     ordered = order_claim(
-        buyer_id=buyer_id, items=[item], order_id=None, key=key, hold=hold, now=now, code=code
+        buyer_id=buyer_id,
+        items=[item],
+        order_id=None,
+        key=key,
+        hold=hold,
+        now=now,
+        code=code,
+        request=ClaimRequest.ONE,
     )
     own = next(each for each in ordered.order["reservations"] if each["ticket_type"] == item.ticket_type)
     return services.Reserved(reservation=own, replayed=ordered.replayed)
@@ -107,6 +123,7 @@ def _claim(
     key: str | None,
     hold: timedelta,
     code: str | None,
+    request: ClaimRequest,
 ) -> tuple[list[dict[str, Any]], int | None]:
     """Try the claim once and announce it. Return its reservations; or none, and the refused type if it is known."""
     wanted = {
@@ -117,6 +134,7 @@ def _claim(
         "order": order_id,
         "key": key,
         "voucher": code,
+        "request": request,
     }
     text = sql.CLAIM_ORDER if code is None else sql.CLAIM_WITH_VOUCHER
     try:
@@ -163,10 +181,13 @@ def _replay(
     items: Sequence[Wanted],
     order_id: int | None,
     code: str | None,
+    request: ClaimRequest,
     now: datetime,
 ) -> Ordered:
     made_in = earlier["lead_id"] or earlier["id"]
     made = selectors.order_claimed_at(order_id=made_in, created=earlier["created"])
+    if earlier["key_of_batch"] not in (None, request == ClaimRequest.BATCH):
+        raise Mismatch()
     if earlier["lead_id"] != order_id or made != {item.ticket_type: item.quantity for item in items}:
         raise Mismatch()
     used = voucher_selectors.texts_used_at(order_id=made_in, created=earlier["created"])

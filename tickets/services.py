@@ -124,8 +124,8 @@ def buyer_refused(error: IntegrityError) -> None:
 
 def _replay(earlier: dict[str, Any], *, ticket_type: int, quantity: int, now: datetime) -> Reserved:
     made = (earlier["ticket_type_id"], earlier["quantity_claimed"])
-    with_code = earlier["voucher__text"] is not None
-    if not earlier["is_alone"] or with_code or made != (ticket_type, quantity):
+    is_other = earlier["key_of_batch"] or earlier["voucher__text"] is not None or not earlier["is_alone"]
+    if is_other or made != (ticket_type, quantity):
         raise Mismatch()
     db.commits_await()
     return Reserved(reservation=representation.reservation(earlier, now=now), replayed=True)

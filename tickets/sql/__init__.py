@@ -42,7 +42,7 @@ CLAIM_ORDER = (
 CLAIM_WITH_VOUCHER = (
     f"SELECT c.* FROM (SELECT {_BUYER_CHECK} AS may) b"  # noqa: S608
     " CROSS JOIN LATERAL reservations_claim(CASE WHEN b.may THEN %(buyer)s END, %(ticket_types)s, %(quantities)s,"
-    " %(order)s, %(key)s, make_interval(secs => %(hold_seconds)s), %(voucher)s, 'batch') c"
+    " %(order)s, %(key)s, make_interval(secs => %(hold_seconds)s), %(voucher)s, %(request)s) c"
 )
 # Staff at the counter claim for a new buyer, hidden types too: the same function without the check of a buyer.
 CLAIM_BY_STAFF = (

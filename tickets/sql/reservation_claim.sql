@@ -61,9 +61,9 @@ BEGIN
     RETURN QUERY
     INSERT INTO tickets_reservation AS r
         (buyer_id, ticket_type_id, quantity, unit_price_minor, currency, state, created, expires_at,
-         idempotency_key, version)
+         idempotency_key, key_of_batch, version)
     VALUES (p_buyer, p_ticket_type, p_quantity, ticket_type.price_minor, ticket_type.currency, 'held', at,
-            at + p_hold, p_key, 1)
+            at + p_hold, p_key, CASE WHEN p_key IS NOT NULL THEN false END, 1)
     RETURNING r.id, r.unit_price_minor, r.created, r.expires_at, ticket_type.event_id, r.currency::text,
         inventory.capacity, inventory.held, inventory.sold, inventory.opens_at, inventory.closes_at,
         inventory.paused, inventory.line_first, inventory.version,

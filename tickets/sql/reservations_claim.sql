@@ -127,12 +127,13 @@ BEGIN
     ), made AS (
         INSERT INTO tickets_reservation AS r
             (id, lead_id, buyer_id, ticket_type_id, quantity, unit_price_minor, currency, state, created, expires_at,
-             idempotency_key, version, voucher_id, discount_minor)
+             idempotency_key, key_of_batch, version, voucher_id, discount_minor)
         SELECT CASE WHEN w.nth = 1 THEN v_first ELSE nextval('tickets_reservation_id_seq') END,
                CASE WHEN w.nth > 1 OR p_order IS NOT NULL THEN COALESCE(p_order, v_first) END,
                p_buyer, w.ticket_type, w.quantity, COALESCE(d.price_minor, t.price_minor), e.currency, 'held', v_at,
                COALESCE(v_expires_at, v_at + p_hold),
-               CASE WHEN w.nth = 1 THEN p_key END, 1,
+               CASE WHEN w.nth = 1 THEN p_key END,
+               CASE WHEN w.nth = 1 AND p_key IS NOT NULL AND p_request <> 'counter' THEN p_request = 'batch' END, 1,
                CASE WHEN d.price_minor IS NOT NULL THEN v_voucher.id END, t.price_minor - d.price_minor
           FROM unnest(p_ticket_types, p_quantities) WITH ORDINALITY AS w (ticket_type, quantity, nth)
           JOIN tickets_tickettype t ON t.id = w.ticket_type
