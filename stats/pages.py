@@ -10,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from overlord.kernel import clock
 from overlord.kernel.methods import allow
+from overlord.shop import error_pages
 from overlord.shop.paging import Page, page_number
 from overlord.shop.permissions import staff_with
 from stats import labels, monitor_events
@@ -68,7 +69,7 @@ def monitor(request: HttpRequest) -> HttpResponse:
 def metrics(request: HttpRequest) -> HttpResponse:
     """Answer with the figures for Prometheus; 404 to a client that may not read them, 503 without the database."""
     if not _may_read_metrics(request):
-        raise Http404
+        return error_pages.not_found(request, Http404())
     try:
         return HttpResponse(prometheus.text(now=clock.now()), content_type=CONTENT_TYPE_LATEST)
     except DatabaseError:

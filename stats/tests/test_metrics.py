@@ -125,3 +125,14 @@ def test_through_the_front_server_only_the_token_opens_them(
     headers = {**THROUGH_THE_FRONT_SERVER, **({"Authorization": header} if header else {})}
 
     assert client.get("/metrics/", headers=headers).status_code == status
+
+
+def test_a_program_that_may_not_read_them_gets_what_an_unknown_address_answers(client: Client) -> None:
+    answers = [client.get(path, headers=THROUGH_THE_FRONT_SERVER) for path in ("/metrics/", "/nothing/here/")]
+    page = client.get("/metrics/", headers={**THROUGH_THE_FRONT_SERVER, "Accept": "text/html"})
+
+    assert [(each.status_code, each["Content-Type"]) for each in answers] == [
+        (404, "application/problem+json")
+    ] * 2
+    assert answers[0].content == answers[1].content
+    assert (page.status_code, page["Content-Type"]) == (404, "text/html; charset=utf-8")
