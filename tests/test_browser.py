@@ -18,6 +18,7 @@ from tests.browser import Browser
 from tests.system import System, eventually
 from tests.visitors import PASSWORD, axe, fresh, logged_in, type_on_sale, user_make
 from tickets import event_operations, services
+from tickets.event_rules import EventStatus
 from tickets.models import Event, Inventory, Reservation, TicketType
 from tickets.tests.vouchers import voucher_make
 
@@ -328,6 +329,25 @@ class TestWhatStaffChange:
         first.says("output", "€36.00")
         second.says(".price s", "€20.00")
         assert second.one(".price [data-field=price]").text == "€15.00"
+
+    def test_a_cancelled_event_keeps_nothing_about_selling(
+        self, system: System, first: Browser, ticket_type: TicketType
+    ) -> None:
+        voucher_make(ticket_type.event)
+        first.go(f"/events/{ticket_type.event_id}/?code=spring")
+        first.says("live-badge", "Live")
+        parts = "[...document.querySelectorAll('[data-selling]')]"
+        shown = f"return {parts}.filter((part) => part.offsetHeight > 0).length"
+        assert (
+            first.run(shown) == 4
+        )  # what the code gives, the limit, the form for codes, how tickets are held
+        with db.transaction():
+            event = event_operations.event_lock(event_id=ticket_type.event_id)
+            assert event
+            event_operations.event_status_set(event=event, status=EventStatus.CANCELLED, now=timezone.now())
+            event_operations.event_changed(event_id=event.pk, now=timezone.now())
+        first.says("[data-field=cancelled]", "This event is cancelled.")
+        first.wait(lambda page: page.run(shown) == 0)
 
     def test_ticket_types_come_and_go(
         self, system: System, first: Browser, second: Browser, ticket_type: TicketType

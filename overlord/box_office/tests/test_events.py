@@ -241,7 +241,7 @@ class TestStatus:
         self, ticket_type: TicketType, buyer: User, api: APIClient
     ) -> None:
         Inventory.objects.update(paused=True)
-        Event.objects.update(status="cancelled")
+        Event.objects.update(status="cancelled", opening="draw")
         with pytest.raises(SaleEnded):
             claim(buyer.pk, ticket_type, 1)
         shown = api.get(f"/event/events/{ticket_type.event_id}/").json()
@@ -249,6 +249,8 @@ class TestStatus:
         assert api.get("/event/events/").json()["results"] == []
         page = Client().get(f"/events/{ticket_type.event_id}/").content.decode()
         assert "This event is cancelled." in page
+        about_selling = re.findall(r"<(?:p|form)[^>]* data-selling( hidden)?", page)
+        assert about_selling == [" hidden"] * 3  # the line, the limit per person, and that tickets are held
 
 
 class TestForm:

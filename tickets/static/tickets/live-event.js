@@ -56,7 +56,7 @@ class LiveEvent extends HTMLElement {
       if (!event.tickets.some(({ id }) => String(id) === row.dataset.type)) row.remove();
     }
     for (const ticket of event.tickets) this.showType(ticket);
-    this.querySelector('[data-field="no-types"]').hidden = event.tickets.length > 0;
+    this.querySelector('[data-field="no-types"]').hidden = event.tickets.length > 0 || event.status === "cancelled";
     if (event.tickets.some(({ id }) => this.row(id) === null)) this.addRows();
     if (this.rowsWithOldPrices().length > 0) this.renewPrices();
     this.checkRefusal();
@@ -78,7 +78,9 @@ class LiveEvent extends HTMLElement {
     setText(this.querySelector('[data-field="venue"]'), venue);
     setText(this.querySelector('[data-field="address"]'), address);
     this.querySelector('[data-field="place"]').hidden = !venue && !address;
-    this.querySelector('[data-field="cancelled"]').hidden = status !== "cancelled";
+    const isCancelled = status === "cancelled";
+    this.querySelector('[data-field="cancelled"]').hidden = !isCancelled;
+    for (const part of this.querySelectorAll("[data-selling]")) part.hidden = isCancelled;
     const text = this.querySelector('[data-field="description"]');
     const isOther = this.description === undefined
       ? text.dataset.length !== String([...description].length)
