@@ -17,10 +17,12 @@ from tests import browser, parity
 from tests.browser import Browser
 from tests.system import System, eventually
 from tests.visitors import PASSWORD, axe, fresh, logged_in, type_on_sale, user_make
-from tickets import event_operations, services
+from tickets import event_operations, services, voucher_services
 from tickets.event_rules import EventStatus
 from tickets.models import Event, Inventory, Reservation, TicketType
 from tickets.tests.vouchers import voucher_make
+from tickets.voucher_rules import PriceRule
+from tickets.voucher_services import Terms
 
 pytestmark = [
     pytest.mark.processes,
@@ -320,6 +322,7 @@ class TestWhatStaffChange:
         second.go(f"{place}?code=flat")
         for person in (first, second):
             person.says("live-badge", "Live")
+            person.run("Math.random = () => 0")  # of the spread of their requests
         first.write(".stepper input", "2")
         with db.transaction():
             TicketType.objects.filter(pk=ticket_type.pk).update(price_minor=2000)
@@ -330,6 +333,40 @@ class TestWhatStaffChange:
         second.says(".price s", "€20.00")
         assert second.one(".price [data-field=price]").text == "€15.00"
 
+    def test_what_a_code_gives_follows_edits_of_hidden_types_and_of_the_code(
+        self, system: System, first: Browser, ticket_type: TicketType
+    ) -> None:
+        hidden = TicketType.objects.create(
+            event=ticket_type.event, name="Friends", price_minor=1500, hidden=True
+        )
+        Inventory.objects.create(ticket_type=hidden, capacity=5, closes_at=ticket_type.event.date)
+        voucher = voucher_make(ticket_type.event, types=[ticket_type, hidden])
+        first.go(f"/events/{ticket_type.event_id}/?code=spring")
+        first.says("live-badge", "Live")
+        first.run("Math.random = () => 0")  # of the spread of the requests
+        row = f"#type-{hidden.pk}"
+        first.says(f"{row} .price [data-field=price]", "€13.50")
+        first.write(f"{row} input", "2")
+        with db.transaction():
+            TicketType.objects.filter(pk=hidden.pk).update(price_minor=2000)
+            event_operations.event_changed(event_id=ticket_type.event_id, now=timezone.now())
+        first.says(f"{row} .price [data-field=price]", "€18.00")
+        first.says("output", "€36.00")
+        terms = Terms(
+            note="", price_rule=PriceRule.PERCENT, price_value=50, opens_early=False, most_uses=5,
+            ticket_types=[ticket_type.pk, hidden.pk], valid_from=None, valid_until=None,
+        )  # fmt: skip
+        about = {"staff_id": user_make().pk, "event_id": ticket_type.event_id, "voucher_id": voucher.pk}
+        voucher_services.voucher_change(**about, version=1, terms=terms, now=timezone.now())
+        first.says("[data-field=code]", "50% off")
+        first.says(f"#type-{ticket_type.pk} .price [data-field=price]", "€7.50")
+        first.says("output", "€20.00")
+        voucher_services.voucher_end(**about, version=2, ended=True, now=timezone.now())
+        first.says("#code-error", "This code can no longer be used.")
+        first.says(".price [data-field=price]", "€15.00")
+        assert first.run("return document.querySelectorAll('.types li, form.order [name=code]').length") == 1
+        assert first.complaints() == []
+
     def test_a_cancelled_event_keeps_nothing_about_selling(
         self, system: System, first: Browser, ticket_type: TicketType
     ) -> None:
@@ -338,9 +375,8 @@ class TestWhatStaffChange:
         first.says("live-badge", "Live")
         parts = "[...document.querySelectorAll('[data-selling]')]"
         shown = f"return {parts}.filter((part) => part.offsetHeight > 0).length"
-        assert (
-            first.run(shown) == 4
-        )  # what the code gives, the limit, the form for codes, how tickets are held
+        # What the code gives, the limit, the form for codes, and that tickets are held.
+        assert first.run(shown) == 4
         with db.transaction():
             event = event_operations.event_lock(event_id=ticket_type.event_id)
             assert event

@@ -110,7 +110,9 @@ def outdated(event: Event, data: QueryDict) -> tuple[list[str], QueryDict] | Non
         return None
     before: Values = made_from.get("values", {}) if made_from.get("event") == event.pk else {}
     now = values_of(event)
-    sentences = list(_changes(before, now)) or [_("Somebody saved the event again, but changed nothing.")]
+    sentences = list(_changes(before, now)) or [
+        _("The event was changed meanwhile, but nothing that this form shows.")
+    ]
     return sentences, _brought_up_to_date(data, before, now, event=event, made_from=seal(event))
 
 

@@ -111,6 +111,8 @@ def _code_shown(code: Code, event: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "code": code.text,
         "code_gives": gives,
+        # The version without what sales add to it: it rises with edits of staff alone. live-event.js compares it.
+        "edits": event["version"] - sum(ticket["version"] for ticket in event["tickets"]),
         "code_error": error,
         "takes_codes": lambda: bool(code.text) or voucher_selectors.are_there(event_id=event["id"]),
     }

@@ -1,4 +1,8 @@
-"""Use cases of vouchers, for the organiser's pages. The event is locked first, against a change of its currency."""
+"""Use cases of vouchers, for the organiser's pages.
+
+The event is locked first, against a change of its currency. It gets its next version when a voucher changes: so
+open pages with the code learn of the change, and ask the server what the code gives now.
+"""
 
 import hashlib
 from collections.abc import Collection
@@ -92,6 +96,7 @@ def voucher_change(
         Voucher.objects.filter(pk=voucher.pk).update(**terms.columns(), version=F("version") + 1)
         voucher.ticket_types.clear()
         _types_set([voucher.pk], types)
+        event_operations.event_changed(event_id=event_id, now=now)
         _journal(Action.CODE_CHANGED, staff_id, event_id, now, code=voucher.text)
 
 
@@ -100,10 +105,12 @@ def voucher_end(
 ) -> None:
     """End a voucher, or let it be used again; raise NotFound and CodeOutdated. Holds with it stay."""
     with db.transaction():
+        _event_lock(event_id)
         voucher = _voucher_lock(event_id, voucher_id, version)
         Voucher.objects.filter(pk=voucher.pk).update(
             ended_at=now if ended else None, version=F("version") + 1
         )
+        event_operations.event_changed(event_id=event_id, now=now)
         action = Action.CODE_ENDED if ended else Action.CODE_REOPENED
         _journal(action, staff_id, event_id, now, code=voucher.text)
 

@@ -250,6 +250,22 @@ class TestOne:
         assert [*written] == [("code_ended", "SPRING"), ("code_reopened", "SPRING")]
         assert reserve_with(api, ticket_type, "SPRING").status_code == 201
 
+    def test_each_change_gives_the_event_its_next_version(
+        self, organiser: Client, api: APIClient, event: Event
+    ) -> None:
+        """A frame with it tells open pages to ask again what their code gives."""
+        voucher = voucher_make(event)
+        address = path(event, f"{voucher.pk}/")
+        versions = [api.get(f"/event/events/{event.pk}/").json()["version"]]
+        for change in (
+            lambda: Form(organiser, address).send(most_uses="5"),
+            lambda: organiser.post(f"{address}end/", {"ended": "yes", "version": "2"}),
+            lambda: organiser.post(f"{address}end/", {"ended": "no", "version": "3"}),
+        ):
+            assert change().status_code == 302
+            versions.append(api.get(f"/event/events/{event.pk}/").json()["version"])
+        assert versions == [versions[0] + n for n in range(4)]
+
     def test_it_is_found_under_its_own_event_only(
         self, organiser: Client, event: Event, ticket_type_make: Callable[..., TicketType]
     ) -> None:

@@ -10,6 +10,7 @@ import * as ownTickets from "tickets/own-tickets.js";
 
 const REMOVED = 4404;
 const FRESH = { within: 1_000, kept: 1_000 }; // milliseconds; visitors share a page for one second
+const FRESH_CODE = { within: 20_000, kept: 1_000 }; // a page with a code is made for each reader, so they spread
 const AGAIN = 10_000; // milliseconds, when the server's page could not be had
 
 class LiveEvent extends HTMLElement {
@@ -17,6 +18,7 @@ class LiveEvent extends HTMLElement {
     this.list = this.querySelector(".types");
     this.order = this.querySelector("form.order");
     for (const row of this.rows()) this.prepare(row);
+    this.edits = editsOfCode(this);
     const badge = this.querySelector("live-badge");
     this.streams = [
       follow(`/ws/events/${this.getAttribute("event")}/`, {
@@ -58,7 +60,7 @@ class LiveEvent extends HTMLElement {
     for (const ticket of event.tickets) this.showType(ticket);
     this.querySelector('[data-field="no-types"]').hidden = event.tickets.length > 0 || event.status === "cancelled";
     if (event.tickets.some(({ id }) => this.row(id) === null)) this.addRows();
-    if (this.rowsWithOldPrices().length > 0) this.renewPrices();
+    if (this.isCodeOld()) this.renewCode();
     this.checkRefusal();
     if (this.sale !== undefined && this.sale !== event.sale) announce(saleSentence(event.sale), { urgent: true });
     this.sale = event.sale;
@@ -98,41 +100,67 @@ class LiveEvent extends HTMLElement {
     return { ...ticket, sale, price: fullPrice === undefined ? ticket.price : price };
   }
 
-  /** Return the rows whose price with a code was made from another price than the ticket type has now. */
-  rowsWithOldPrices() {
-    const prices = new Map(this.frame.tickets.map(({ id, price }) => [String(id), price]));
-    return this.rows().filter(({ dataset: { type, fullPrice } }) => {
-      return fullPrice !== undefined && prices.has(type) && prices.get(type) !== fullPrice;
-    });
+  /** Whether staff have edited the event or its codes since the server wrote what the page's code gives. */
+  isCodeOld() {
+    return this.edits !== null && this.edits < editsOf(this.frame);
   }
 
-  /** Take prices with a code from the server, which alone knows what the code gives. */
-  async renewPrices() {
+  /** Take what the code gives from the server, which alone knows it. */
+  async renewCode() {
     if (this.renewing) return;
     this.renewing = true;
-    const page = await this.freshPage();
-    for (const row of this.isConnected ? this.rowsWithOldPrices() : []) {
-      const fresh = page?.querySelector(`.types [data-type="${row.dataset.type}"]`);
-      if (!fresh) continue;
-      const { price, fullPrice } = fresh.dataset;
-      row.dataset.price = price;
-      if (fullPrice === undefined) delete row.dataset.fullPrice; // the code gives nothing any more
-      else row.dataset.fullPrice = fullPrice;
-      row.querySelector(".price").replaceWith(fresh.querySelector(".price").cloneNode(true));
-    }
+    const page = await this.freshPage(FRESH_CODE);
+    const fresh = page?.querySelector("live-event")?.cloneNode(true); // others may share the page
+    if (this.isConnected && fresh) this.takeCode(fresh);
     const again = () => {
       this.renewing = false;
       if (this.isConnected) this.show(this.frame);
     };
-    if (this.rowsWithOldPrices().length === 0) again();
-    else setTimeout(again, AGAIN); // the page could not be had, or is newer than the frame
+    if (!this.isCodeOld()) again();
+    else setTimeout(again, AGAIN); // the page could not be had, or is older than the frame
+  }
+
+  /** Show prices, hidden ticket types and words of the code as a fresh page does. The code may have ended. */
+  takeCode(fresh) {
+    this.edits = editsOfCode(fresh);
+    for (const row of this.rows()) {
+      const other = fresh.querySelector(`.types [data-type="${row.dataset.type}"]`);
+      if (other !== null) this.takeRow(row, other);
+      else if (row.dataset.hidden !== undefined) row.remove();
+    }
+    for (const row of fresh.querySelectorAll(".types [data-hidden]")) {
+      if (this.row(row.dataset.type) !== null) continue;
+      this.list.append(row);
+      this.prepare(row);
+    }
+    const words = fresh.querySelector('[data-field="code"]');
+    if (words) this.querySelector('[data-field="code"]').replaceWith(words);
+    else for (const part of this.querySelectorAll('[data-field="code"], form.order [name=code]')) part.remove();
+    const [asks, asksNow] = [this, fresh].map((place) => place.querySelector("form.code"));
+    if (asksNow && !asks?.contains(document.activeElement)) asks?.replaceWith(asksNow);
+    this.showTotal();
+  }
+
+  /** Show a row as a fresh one. Of a type that is hidden from others, no frame says anything: take all of it. */
+  takeRow(row, fresh) {
+    if (row.dataset.hidden !== undefined) {
+      fresh.querySelector("input").value = row.querySelector("input").value;
+      row.replaceWith(fresh);
+      this.prepare(fresh);
+      return;
+    }
+    for (const name of ["price", "fullPrice", "early"]) {
+      if (name in fresh.dataset) row.dataset[name] = fresh.dataset[name];
+      else delete row.dataset[name];
+    }
+    row.querySelector(".price").replaceWith(fresh.querySelector(".price"));
   }
 
   /** Fetch this page anew, with the code that it was made with, also where it answered a form. */
-  freshPage() {
+  freshPage(when = FRESH) {
     const code = this.order.querySelector("[name=code]")?.value;
     const address = code && `${location.pathname}?${new URLSearchParams({ code })}`;
-    return freshPage({ ...FRESH, address });
+    return freshPage({ ...when, address });
   }
 
   /** Take a part of the page from the server, which makes its HTML. */
@@ -251,6 +279,16 @@ class LiveEvent extends HTMLElement {
       if (row) this.showLabel(row, ticket, { flash: false });
     }
   }
+}
+
+/** Return how often staff have edited an event of a frame: its version without what sales add to it. */
+function editsOf({ version, tickets }) {
+  return tickets.reduce((edits, ticket) => edits - ticket.version, version);
+}
+
+/** Return `editsOf` the event that a page with a code was made from; null for one without a code. */
+function editsOfCode(page) {
+  return page.hasAttribute("with-code") ? Number(page.getAttribute("with-code")) : null;
 }
 
 function saleSentence(sale) {
