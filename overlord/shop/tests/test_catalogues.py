@@ -1,5 +1,6 @@
 """Every text of the code is in the catalogue of each language, and what Django reads is what people wrote."""
 
+import re
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from overlord.shop.tests.unmarked import unmarked
 
 LANGUAGES = catalogues.languages()
 DOMAINS = (catalogues.PAGES, catalogues.SCRIPTS)
+# Buyers are Käufer, and staff are the Team.
+OTHER_GERMAN_WORDS = re.compile(r"Käuferin|\bKund(e|in)|\bPersonals?\b|Mitarbeit(ende|erin)")
 
 
 def po(*messages: str) -> Catalog:
@@ -96,6 +99,15 @@ def test_a_new_language_begins_with_all_texts(settings: Any, tmp_path: Path, cap
         assert b'msgid "My tickets"' in (tmp_path / "fr/LC_MESSAGES/django.po").read_bytes()
         with pytest.raises(SystemExit):
             call_command("translations", check=True)
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_german_has_one_word_for_one_thing(domain: str) -> None:
+    others = [
+        each.string for each in catalogues.read("de", domain) if OTHER_GERMAN_WORDS.search(str(each.string))
+    ]
+    assert others == []
+    assert OTHER_GERMAN_WORDS.search("Die Käuferin oder der Käufer")
 
 
 def test_django_reads_the_catalogue() -> None:
