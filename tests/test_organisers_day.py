@@ -49,6 +49,7 @@ def test_from_the_first_event_to_the_last_refund(system: System, organiser: Brow
     _write_to_buyers(organiser, office)
     _refund(organiser, ada, "15.00")
     _look_on_a_phone(organiser, f"/office/orders/{ada}/", office, f"{office}codes/", "/office/journal/")
+    _read_lists_on_a_phone(organiser, "/office/orders/", f"/office/orders/{ada}/", f"{office}attendees/")
     assert [row["state"] for row in _exported(organiser, office)] == ["valid"] * 5
     _cancel(organiser, office)
 
@@ -164,6 +165,16 @@ def _look_on_a_phone(organiser: Browser, *paths: str) -> None:
     for path in paths:
         organiser.go(path)
         assert organiser.run("return document.documentElement.scrollWidth") <= 390, path
+    organiser.emulate(width=1280, height=900)
+
+
+def _read_lists_on_a_phone(organiser: Browser, *paths: str) -> None:
+    """Check that the rows of these lists are read without scrolling them sideways."""
+    organiser.emulate(width=360, height=780)
+    hidden = "[...document.querySelectorAll('.scroll')].map((each) => each.scrollWidth - each.clientWidth)"
+    for path in paths:
+        organiser.go(path)
+        assert organiser.run(f"return {hidden}") == [0], path
     organiser.emulate(width=1280, height=900)
 
 
