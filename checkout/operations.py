@@ -310,11 +310,15 @@ def _receipt_owe(payment: Payment, now: datetime) -> None:
     db.insert(Receipt(payment=payment, next_look_at=now))
 
 
-def mail_take(kind: type[AnyMail], *, pk: int, lease: timedelta) -> AnyMail:
-    """Lease a mail that is owed, count the attempt, and return it. It may be all of its transaction."""
-    [[owed]] = db.instances(sql.mail_take(kind), {"pk": pk, "lease": lease}, kind)
-    taken: AnyMail = owed
-    return taken
+def mail_take(kind: type[AnyMail], *, pk: int, lease: timedelta) -> AnyMail | None:
+    """Lease a mail, count the attempt, and return it; None when it is owed no more, or is locked by an edit.
+
+    It may be all of its transaction.
+    """
+    for [owed] in db.instances(sql.mail_take(kind), {"pk": pk, "lease": lease}, kind):
+        taken: AnyMail = owed
+        return taken
+    return None
 
 
 def order_record(*, order_id: int, staff_id: int, deed: OrderDeed, text: str, now: datetime) -> None:

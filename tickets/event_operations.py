@@ -73,8 +73,13 @@ def calendar_changed(*, event_id: int) -> None:
 
 
 def move_notices_owe(*, event_id: int, before: PlaceAndTime, now: datetime) -> None:
-    """Owe each buyer of an event a mail about its new date or place, unless one is owed already."""
+    """Owe each buyer of a locked event a mail about its new date or place, unless one waits for its first try.
+
+    Those that wait are locked: one that was written before the edit is committed would tell what holds no more.
+    """
     db.transaction_required()
+    waiting = MoveNotice.objects.filter(event_id=event_id, next_look_at__isnull=False, attempts=0)
+    list(waiting.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
     sold = Reservation.objects.filter(ticket_type__event_id=event_id, state=Reservation.State.VALIDATED)
     notices = [
         MoveNotice(

@@ -10,7 +10,8 @@ from tickets.event_rules import ADDRESS_LENGTH, VENUE_LENGTH
 class MoveNotice(models.Model):
     """The e-mail that tells a buyer of another date or place. Written with the edit; sent as receipts are.
 
-    Edits before it is sent make one mail: from the date and place that the buyer knows to those that hold then.
+    Edits before it is first tried make one mail: from the date and place that the buyer knows to those that hold
+    then. A later edit owes another, because by then the buyer may have been told what this edit has changed.
     """
 
     event = models.ForeignKey("tickets.Event", on_delete=models.CASCADE, related_name="+")
@@ -27,8 +28,8 @@ class MoveNotice(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["event", "buyer"],
-                condition=Q(next_look_at__isnull=False),
-                name="move_notice_owed_once",
+                condition=Q(next_look_at__isnull=False, attempts=0),
+                name="move_notice_waits_once",
             ),
         ]
         indexes = [

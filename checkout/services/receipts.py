@@ -69,6 +69,8 @@ def _send(model: type[Owed], pk: int, post: BaseEmailBackend, *, now: datetime) 
     Message-ID, by which mail programs recognise it.
     """
     owed = _take(model, pk)
+    if owed is None:
+        return False  # a later pass looks at it
     if isinstance(owed, Receipt):
         owed.payment = selectors.payment_with_buyer(payment_id=owed.payment_id)
     try:
@@ -96,13 +98,13 @@ def _send(model: type[Owed], pk: int, post: BaseEmailBackend, *, now: datetime) 
     return message is not None
 
 
-def _take(model: type[Owed], pk: int) -> Owed:
-    """Lease a mail, count the attempt, and return the mail. With the first attempt, owe holders theirs."""
+def _take(model: type[Owed], pk: int) -> Owed | None:
+    """Lease a mail, count the attempt, and return the mail or None. With the first attempt, owe holders theirs."""
     if model not in (MoveNotice, CancelledOrder):
         db.autocommit_required()
         return operations.mail_take(model, pk=pk, lease=LEASE)
     with db.transaction():
-        owed: Owed = operations.mail_take(model, pk=pk, lease=LEASE)
+        owed: Owed | None = operations.mail_take(model, pk=pk, lease=LEASE)
         if isinstance(owed, MoveNotice | CancelledOrder) and owed.attempts == 1:
             holder_messages.holders_owe(owed, now=db.now())
     return owed

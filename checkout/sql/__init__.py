@@ -52,11 +52,12 @@ PAYMENT_WITH_BUYER = (
 # The steps of a mail that is owed, of any kind.
 @lru_cache
 def mail_take(kind: type[Model]) -> str:
-    """Return the statement that leases a mail and counts the attempt."""
+    """Return the statement that leases a mail that is owed and counts the attempt; it waits for no lock."""
+    table, key = kind._meta.db_table, kind._meta.pk.column
     return (
-        f"UPDATE {kind._meta.db_table} m SET attempts = m.attempts + 1,"  # noqa: S608
-        f" next_look_at = clock_timestamp() + %(lease)s WHERE m.{kind._meta.pk.column} = %(pk)s"
-        f" RETURNING {columns(kind, of='m')}"
+        f"UPDATE {table} m SET attempts = m.attempts + 1, next_look_at = clock_timestamp() + %(lease)s"  # noqa: S608
+        f" WHERE m.{key} = (SELECT {key} FROM {table} WHERE {key} = %(pk)s AND next_look_at IS NOT NULL"
+        f" FOR NO KEY UPDATE SKIP LOCKED) RETURNING {columns(kind, of='m')}"
     )
 
 

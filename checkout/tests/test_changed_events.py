@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from smtplib import SMTPRecipientsRefused
 from typing import Any
 
 import pytest
 from django.core import mail
+from django.core.mail.backends.locmem import EmailBackend
 from django.test import Client
 from icalendar import Calendar
 from rest_framework.test import APIClient
@@ -170,7 +172,32 @@ def test_who_has_the_ticket_no_more_is_not_told(
     api.post(place, {"email": "next@example.org", "holder": ""}, format="json")
     while services.receipts_send():
         pass
-    assert [each.to for each in mail.outbox if "New: Opera" in each.body] == [[buyer.email]]
+    told = [each.to[0] for each in mail.outbox if "New: Opera" in each.body]
+    assert sorted(told) == sorted([buyer.email, "next@example.org"])
+
+
+def test_a_holder_hears_of_each_place_also_while_the_buyers_mail_is_refused(
+    office: Client, event: Event, buyer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = EmailBackend.send_messages
+
+    def refuse(self: EmailBackend, messages: Any) -> int:
+        if messages[0].to == [buyer.email]:
+            raise SMTPRecipientsRefused({buyer.email: (450, b"Greylisted")})
+        return int(send(self, messages))
+
+    edit(office, event, venue="Opera")
+    with monkeypatch.context() as refusing:
+        refusing.setattr(EmailBackend, "send_messages", refuse)
+        assert sent().keys() == {FRIEND}
+    edit(office, event, venue="Theatre")
+    MoveNotice.objects.exclude(next_look_at=None).update(next_look_at=event.date - timedelta(days=3650))
+    mail.outbox.clear()
+    while services.receipts_send():
+        pass
+    assert {each.to[0] for each in mail.outbox if "New: Theatre" in each.body} == {buyer.email, FRIEND}
+    assert not [each for each in mail.outbox if "New: Opera" in each.body]
+    assert not MoveNotice.objects.exclude(next_look_at=None).exists()
 
 
 @pytest.mark.parametrize("is_owed", [False, True])

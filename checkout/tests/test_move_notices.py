@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.core import mail
@@ -11,6 +12,7 @@ from rest_framework.test import APIClient
 
 from checkout import services
 from checkout.models import Payment
+from checkout.services import receipts
 from checkout.tests.paying import heal, pay, work
 from overlord.accounts.models import User
 from overlord.kernel import db
@@ -37,13 +39,17 @@ def paid(api: APIClient, payment: Payment) -> Payment:
 
 
 def move(payment: Payment, by: timedelta) -> None:
-    event = Event.objects.get(pk=payment.reservation.ticket_type.event_id)
     with db.transaction():
-        Event.objects.filter(pk=event.pk).update(date=event.date + by)
-        before = PlaceAndTime(
-            date=event.date, time_zone=event.time_zone, venue=event.venue, address=event.address
-        )
-        event_operations.move_notices_owe(event_id=event.pk, before=before, now=db.now())
+        edit(payment, by)
+
+
+def edit(payment: Payment, by: timedelta) -> None:
+    event = Event.objects.get(pk=payment.reservation.ticket_type.event_id)
+    Event.objects.filter(pk=event.pk).update(date=event.date + by)
+    before = PlaceAndTime(
+        date=event.date, time_zone=event.time_zone, venue=event.venue, address=event.address
+    )
+    event_operations.move_notices_owe(event_id=event.pk, before=before, now=db.now())
 
 
 def test_buyers_are_told_once_of_the_latest_date(paid: Payment, buyer: User) -> None:
@@ -58,6 +64,41 @@ def test_buyers_are_told_once_of_the_latest_date(paid: Payment, buyer: User) -> 
     assert "Before: Wed, Jan 8, 2031" in message.body
     move(paid, timedelta(days=1))
     assert services.receipts_send() == 1, "a later move is told too"
+
+
+@pytest.mark.parametrize("by", [1, -1])
+def test_who_is_being_told_is_told_of_the_next_move_too(
+    paid: Payment, by: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move(paid, timedelta(days=1))
+    message = receipts._message
+
+    def overtaken(owed: Any, **given: Any) -> Any:
+        written = message(owed, **given)
+        move(paid, timedelta(days=by))
+        return written
+
+    with monkeypatch.context() as patched:
+        patched.setattr(receipts, "_message", overtaken)
+        assert services.receipts_send() == 1
+    assert services.receipts_send() == 1
+
+    first, second = mail.outbox
+    assert "New: Thu, Jan 9, 2031" in first.body
+    assert "Before: Thu, Jan 9, 2031" in second.body
+    assert f"Jan {9 + by}, 2031" in second.body
+    assert first.extra_headers["Message-ID"] != second.extra_headers["Message-ID"]
+    assert services.receipts_send() == 0
+
+
+def test_nobody_is_told_of_what_an_open_edit_is_about_to_change(paid: Payment) -> None:
+    move(paid, timedelta(days=1))
+    with db.transaction():
+        edit(paid, timedelta(days=1))
+        assert together(services.receipts_send) == [0], "nor does the pass wait for the edit"
+    assert services.receipts_send() == 1
+    [message] = mail.outbox
+    assert "New: Fri, Jan 10, 2031" in message.body
 
 
 def test_what_was_moved_back_in_time_is_not_told(paid: Payment) -> None:
@@ -90,8 +131,8 @@ def test_the_admins_form_owes_it(paid: Payment, user_make: Callable[..., User]) 
     assert "8:00\u202fPM Lisbon time" in mail.outbox[0].body
 
 
-def test_many_buyers_cost_one_statement(paid: Payment) -> None:
+def test_many_buyers_cost_two_statements(paid: Payment) -> None:
     with connection.execute_wrapper(lambda execute, sql, *rest: seen.append(sql) or execute(sql, *rest)):
         seen: list[str] = []
         move(paid, timedelta(days=1))
-    assert sum("movenotice" in sql for sql in seen) == 1
+    assert sum("movenotice" in sql for sql in seen) == 2  # it locks those that wait, and inserts

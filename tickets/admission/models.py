@@ -223,9 +223,9 @@ class HolderNotice(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["ticket", "kind"],
-                condition=Q(next_look_at__isnull=False),
-                name="holder_notice_owed_once",
+                fields=["ticket", "issue", "kind"],
+                condition=Q(next_look_at__isnull=False, attempts=0),
+                name="holder_notice_waits_once",
             ),
             models.CheckConstraint(
                 condition=~Q(kind="moved") | Q(date_before__isnull=False), name="holder_notice_says_from_when"
