@@ -4,7 +4,7 @@ An erased person's reservations and payments stay, with their amounts and times,
 stay right; nothing in them leads to the person any more (docs/privacy.md).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,7 @@ from checkout.models import OrderRecord, Payment, Refund
 from checkout.order_rules import NotThisPerson, PersonIsStaff
 from checkout.rules import IN_FLIGHT, REFUND_IN_FLIGHT
 from overlord.accounts import operations as accounts
+from overlord.accounts import selectors as account_selectors
 from overlord.accounts.models import User
 from overlord.journal import operations as journal
 from overlord.journal.actions import Action
@@ -69,6 +70,7 @@ class Kept:
     tickets: int
     notes: int
     tokens: int
+    is_shared: bool  # others have the address too
     going_on: list[str]
 
 
@@ -85,6 +87,9 @@ def person_kept(*, user_id: int) -> Kept:
         tickets=Ticket.objects.filter(reservation__buyer=user_id).count(),
         notes=OrderRecord.objects.filter(order__buyer=user_id).exclude(text="").count(),
         tokens=user.api_tokens.count(),
+        is_shared=any(
+            account_selectors.others_with(address=each, user_id=user_id).exists() for each in user.addresses
+        ),
         going_on=list(_going_on(user_id)),
     )
 
@@ -140,10 +145,16 @@ def person_erase(*, user_id: int, staff_id: int | None = None, said: str | None 
         accounts.user_anonymise(user_id=user_id)  # first: a claim at this moment waits for this row
         if going_on := list(_going_on(user_id)):
             raise Unfinished(", ".join(going_on))
+        for address in sorted(user.addresses):
+            others = list(
+                account_selectors.others_with(address=address, user_id=user_id).select_for_update(no_key=True)
+            )
+            if others:  # locked: when they are erased at the same time, the last one forgets the address
+                _mails_hand_on(user_id, address, others)
+            else:
+                _address_forget(address)
         for label, (buyer, instead) in NAMING.items():
             apps.get_model(label)._base_manager.filter(**{buyer: user_id}).update(**instead)
-        for address in user.addresses:
-            _address_forget(address)
         journal.entry_add(actor_id=staff_id, action=Action.PERSON_ERASED, person_id=user_id, now=db.now())
 
 
@@ -167,6 +178,22 @@ def _address_forget(address: str) -> None:
         address="", reason="", next_look_at=None
     )
     journal.address_forget(address=address)
+
+
+def _mails_hand_on(user_id: int, address: str, others: Sequence[User]) -> None:
+    """Let a message that waits and stands for others with the same address too be one of theirs."""
+    recipients = apps.get_model("mailings.Recipient")._base_manager
+    waiting = recipients.filter(person=user_id, address__iexact=address, next_look_at__isnull=False)
+    readers = [each.pk for each in others if each.mail_address.casefold() == address.casefold()]
+    for recipient in waiting.select_related("mailing"):
+        mailing = recipient.mailing
+        tickets = Ticket.objects.filter(event=mailing.event_id).exclude(state=Ticket.State.REVOKED)
+        if mailing.ticket_type_id is not None:
+            tickets = tickets.filter(reservation__ticket_type=mailing.ticket_type_id)
+        bought = tickets.filter(reservation__buyer__in=readers).values_list("reservation__buyer", flat=True)
+        buyer_id = bought.order_by("reservation__buyer").first()
+        if buyer_id is not None or tickets.filter(handed_to__iexact=address).exists():
+            recipients.filter(pk=recipient.pk).update(person=buyer_id)
 
 
 def _going_on(user_id: int) -> Iterator[str]:

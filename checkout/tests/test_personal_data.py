@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import Group
+from django.core import mail
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.models.fields.reverse_related import ForeignObjectRel
@@ -20,6 +21,9 @@ from checkout.models import OrderRecord, Payment, Receipt
 from checkout.services import personal_data
 from checkout.tests.paying import PAYMENTS, audit, heal, pay, work
 from overlord.accounts.models import ApiToken, SecondFactor, StaffInvitation, User
+from overlord.mailings import services as mailings
+from overlord.mailings.rules import Audience, Kind
+from overlord.mailings.selectors import To
 from tests.clients import api_of, permit
 from tickets.admission.models import HandOverNotice, Ticket
 from tickets.models import Inventory, Reservation, TicketType
@@ -156,6 +160,62 @@ def test_nothing_leads_to_a_person_whose_tickets_changed_hands(
     assert [found_in_database(word) for word in ("wanda+", "Wanda", "Zebra", "zebra")] == [[], [], [], []]
     assert set(Ticket.objects.values_list("handed_to", flat=True)) == {friend.email, Ticket.NOBODY}
     assert HandOverNotice.objects.filter(to=friend.email).exists()
+
+
+@pytest.mark.parametrize("erased_first", [0, 1])
+@pytest.mark.parametrize("is_account", [False, True])
+def test_what_an_address_has_is_erased_with_the_last_person_who_has_it(
+    is_account: bool,
+    erased_first: int,
+    user_make: Callable[..., User],
+    ticket_type: TicketType,
+    settings: Any,
+) -> None:
+    settings.MAILINGS_PER_MINUTE = 100_000
+    address, staff = "family@zebra.example", user_make(is_staff=True)
+    guest = {"email": "", "is_guest": True, "contact_email": address}
+    couple = [user_make(**guest), user_make(**({"email": address.title()} if is_account else guest))]
+    erased, other = couple[erased_first], couple[1 - erased_first]
+    for each in (*couple, giver := user_make()):
+        bought = buy(each, ticket_type, 1)
+    given = Ticket.objects.get(reservation=bought.reservation)
+    answer = api_of(giver).post(
+        f"/event/reservations/{given.reservation_id}/tickets/{given.pk}/hand-over/",
+        {"email": address, "holder": "Zoe"},
+        format="json",
+    )
+    assert answer.status_code == 200
+    services.receipts_send()
+    to = To(
+        event_id=ticket_type.event_id,
+        kind=Kind.EVENT,
+        audience=Audience.TICKETS,
+        ticket_type=None,
+        with_holders=True,
+    )
+    mailings.mailing_send(to=to, staff_id=staff.pk, subject="Doors", text="At seven.", key="a" * 32)
+    StaffInvitation.objects.create(
+        email=address,
+        role=Group.objects.create(name="Door"),
+        invited_by=staff,
+        created_at=timezone.now(),
+        expires_at=timezone.now(),
+    )
+    assert services.person_kept(user_id=erased.pk).is_shared
+
+    services.person_erase(user_id=erased.pk)
+
+    assert not services.person_kept(user_id=other.pk).is_shared
+    given.refresh_from_db()
+    assert (given.handed_to, given.holder) == (address, "Zoe")
+    assert HandOverNotice.objects.get(ticket=given, to=address)
+    assert StaffInvitation.objects.exists()
+    mail.outbox.clear()
+    mailings.mailings_go_on()
+    assert sorted(each.to[0].casefold() for each in mail.outbox) == sorted([address, giver.email])
+
+    services.person_erase(user_id=other.pk)
+    assert [found_in_database(word) for word in ("zebra", "Zebra", "Zoe")] == [[], [], []]
 
 
 def test_an_erased_person_is_logged_out_and_cannot_log_in(person: User) -> None:

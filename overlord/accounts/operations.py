@@ -134,11 +134,11 @@ def user_anonymise(*, user_id: int) -> None:
 
 
 def _invitations_delete(user: User) -> None:
-    """Delete the invitations that went to a user's addresses, or that the user accepted."""
-    keys = [NameKey(Value(address)) for address in user.addresses]
+    """Delete the invitations that the user accepted, or that went to an address that nobody else has."""
     sent = Q(accepted_by=user.pk)
-    for key in keys:
-        sent |= Q(email_key=key)
+    for address in user.addresses:
+        if not selectors.others_with(address=address, user_id=user.pk).exists():
+            sent |= Q(email_key=NameKey(Value(address)))
     StaffInvitation.objects.filter(sent).delete()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY, get_user
 from django.contrib.auth.models import Group, Permission
 from django.contrib.sessions.models import Session
-from django.db.models import F, Value
+from django.db.models import F, Q, QuerySet, Value
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -76,6 +76,15 @@ def user_id_to_reset(*, email: str) -> int | None:
 def is_email_of_account(*, email: str) -> bool:
     """Return whether an active account has this e-mail address."""
     return User.objects.filter(email_key=NameKey(Value(email)), is_active=True).exists()
+
+
+def others_with(*, address: str, user_id: int) -> QuerySet[User]:
+    """Select the accounts and guests, other than this user, that have an e-mail address too, by id."""
+    key = NameKey(Value(address))
+    others = User.objects.exclude(pk=user_id).alias(
+        contact_key=NameKey("contact_email"), verified_key=NameKey("verified_email")
+    )
+    return others.filter(Q(email_key=key) | Q(contact_key=key) | Q(verified_key=key)).order_by("pk")
 
 
 def users_of_tokens(*, key_hashes: Collection[str]) -> dict[str, User]:
