@@ -12,7 +12,6 @@ from overlord.box_office import attendees, selectors
 from overlord.journal import services as journal
 from overlord.journal.actions import Action
 from overlord.kernel import clock
-from overlord.kernel.errors import NotFound
 from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID
@@ -36,9 +35,7 @@ class FilterForm(forms.Form):
 
 def _asked(request: HttpRequest, event_id: int) -> tuple[Event, dict[str, Any], Any]:
     """Return the event, the filter from the address, and the tickets that it selects; raise NotFound."""
-    event = Event.objects.filter(pk=event_id).first()
-    if event is None:
-        raise NotFound()
+    event = selectors.event_at_work(event_id=event_id)
     form = FilterForm(request.GET)
     form.is_valid()
     asked = {name: form.cleaned_data.get(name) for name in form.fields}

@@ -18,6 +18,7 @@ from checkout import services
 from checkout.cancellation_rules import MESSAGE_LENGTH
 from checkout.permissions import Permission
 from overlord.accounts.selectors import actor_id
+from overlord.box_office import selectors
 from overlord.kernel import money, problems
 from overlord.kernel.errors import DomainError, NotFound
 from overlord.kernel.form_fields import WholeNumberField
@@ -51,9 +52,7 @@ class CancelForm(forms.Form):
 @staff_with(Permission.CANCEL_EVENT)
 def cancel(request: HttpRequest, event_id: int) -> HttpResponse:
     """Show the consequences of a cancellation, cancel the event, or show the progress of its refunds."""
-    event = Event.objects.filter(pk=event_id).exclude(status=Event.Status.DRAFT).first()
-    if event is None:
-        raise NotFound()
+    event = selectors.event_at_work(event_id=event_id)
     if request.method != "POST":
         if event.status == Event.Status.CANCELLED:
             return _progress(request, event)

@@ -19,7 +19,7 @@ from checkout.selectors import counter_order
 from overlord.accounts.selectors import actor_id
 from overlord.box_office import selectors
 from overlord.kernel import money, problems, texts
-from overlord.kernel.errors import DomainError, NotFound
+from overlord.kernel.errors import DomainError
 from overlord.kernel.form_fields import WholeNumberField, wrong
 from overlord.kernel.methods import allow
 from overlord.shop import error_messages, formats
@@ -89,9 +89,7 @@ class CounterForm(forms.Form):
 @staff_with(Permission.SELL)
 def counter(request: HttpRequest, event_id: int) -> HttpResponse:
     """Show the form, show the total of the chosen tickets, or sell them."""
-    event = Event.objects.filter(pk=event_id).first()
-    if event is None:
-        raise NotFound()
+    event = selectors.event_at_work(event_id=event_id)
     types = [each for each in selectors.ticket_types(event_id=event_id) if hasattr(each, "inventory")]
     known: dict[str, Any] = {"types": types, "currency": event.currency}
     if request.method != "POST":

@@ -107,7 +107,7 @@ class MessageForm(forms.Form):
 @staff_with(Permission.SEND_MESSAGES)
 def messages_page(request: HttpRequest, event_id: int) -> HttpResponse:
     """List the messages of an event, and write one: preview it, send it to its author, send it."""
-    event = _event(event_id)
+    event = office.event_at_work(event_id=event_id)
     if request.method != "POST":
         return _page(request, event, MessageForm(event=event, initial={"key": secrets.token_hex(16)}))
     form = MessageForm(request.POST, event=event)
@@ -140,13 +140,6 @@ def _with_another_key(request: HttpRequest, event: Event) -> MessageForm:
     )
     form.add_error(None, said)
     return form
-
-
-def _event(event_id: int) -> Event:
-    event = Event.objects.filter(pk=event_id).first()
-    if event is None:
-        raise NotFound()
-    return event
 
 
 def _page(

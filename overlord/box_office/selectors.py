@@ -8,6 +8,7 @@ from django.db.models.functions import Coalesce
 
 from checkout.models import CounterSale, Payment
 from overlord.accounts.models import User
+from overlord.kernel.errors import NotFound
 from overlord.kernel.numbers import LARGEST_ID
 from overlord.shop.paging import Page
 from tickets.admission.models import Ticket
@@ -39,6 +40,14 @@ def events(*, past: bool, search: str, with_drafts: bool, page: int, now: dateti
 def event(*, event_id: int, now: datetime) -> Event | None:
     """Return one event with the figures of `with_figures`."""
     return with_figures(Event.objects.filter(pk=event_id), now=now).first()
+
+
+def event_at_work(*, event_id: int) -> Event:
+    """Return an event that buyers have seen, which all staff may; raise NotFound for a draft, as for none."""
+    found = Event.objects.exclude(status=Event.Status.DRAFT).filter(pk=event_id).first()
+    if found is None:
+        raise NotFound()
+    return found
 
 
 def with_figures(found: QuerySet[Event], *, now: datetime) -> QuerySet[Event]:

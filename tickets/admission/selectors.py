@@ -252,8 +252,9 @@ def door_events(*, since: datetime, most: int) -> list[dict[str, Any]]:
 
 
 def door_event(*, event_id: int) -> dict[str, Any] | None:
-    """Return the event of a door, with the gates that scanned its tickets; None when there is none."""
-    event = Event.objects.filter(pk=event_id).values("id", "name", "date", "time_zone").first()
+    """Return the event of a door, with the gates that scanned its tickets; None for a draft, as for none."""
+    found = Event.objects.exclude(status=Event.Status.DRAFT).filter(pk=event_id)
+    event = found.values("id", "name", "date", "time_zone").first()
     return None if event is None else {**event, "gates": gates_of(event_id=event_id)}
 
 

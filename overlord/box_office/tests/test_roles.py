@@ -12,6 +12,7 @@ from overlord import urls
 from overlord.accounts.models import User
 from overlord.box_office.roles import ROLES
 from overlord.shop.permissions import SUPERUSER
+from tests.clients import permit
 from tickets.models import Event, Inventory, TicketType
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -71,6 +72,7 @@ def test_who_sells_finds_the_events_and_what_to_do_but_neither_drafts_nor_figure
     Inventory.objects.filter(ticket_type__event=draft).update(paused=True)
     Event.objects.filter(pk=draft.pk).update(status=Event.Status.DRAFT, name="Not public yet")
     user.groups.add(Group.objects.get(name="Box office"))
+    permit(user, "mailings.send_messages", "checkout.cancel_event")
     client = Client(headers={"accept": "text/html"})
     client.force_login(user)
     page = client.get("/office/").content.decode()
@@ -79,6 +81,23 @@ def test_who_sells_finds_the_events_and_what_to_do_but_neither_drafts_nor_figure
         assert 'href="/office/"' in client.get(leads).content.decode(), "and back"
     for hidden in ("Not public yet", "/office/events/new/", "Capacity", f'href="/office/events/{event.pk}/"'):
         assert hidden not in page
+    work = (
+        "sell/",
+        "attendees/",
+        "attendees.csv/",
+        "attendees.xlsx/",
+        "attendees/print/",
+        "messages/",
+        "cancel/",
+    )
+    for place in (f"/office/events/{{}}/{rest}" for rest in work):
+        shown = client.get(place.format(event.pk))
+        assert shown.status_code == 200, place
+        shown.close()  # the spreadsheet is a file
+        assert client.get(place.format(draft.pk)).status_code == 404, place
+    assert client.get(f"/door/?event={event.pk}&gate=North").status_code == 200
+    door = client.get(f"/door/?event={draft.pk}&gate=North")
+    assert (door.status_code, "Not public yet" in door.content.decode()) == (400, False)
 
 
 def test_making_them_again_keeps_what_was_added(user_make: Callable[..., User]) -> None:
