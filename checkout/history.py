@@ -128,12 +128,22 @@ def _record_text(deed: OrderDeed, text: str, *, who: str) -> str:
         sent = _("%(who)s sent the mail with the tickets again, to %(address)s")
         return sent % {**given, "address": text.removeprefix("to ")}
     if deed == OrderDeed.ADDRESS and text.startswith("from "):
-        before, _to, address = text.removeprefix("from ").partition(" to ")
-        changed = _("%(who)s changed the address of the buyer from %(before)s to %(address)s")
-        if before == "none":
-            changed = _("%(who)s entered the address of the buyer: %(address)s")
-        return changed % {**given, "before": before, "address": address}
+        return "; ".join(_contact_texts(*text.removeprefix("from ").split("\n"), who=who))
     return str(DEEDS[deed]) % given
+
+
+def _contact_texts(addresses: str, *names: str, who: str) -> Iterator[str]:
+    """Yield what a record says of a buyer's address, and of the name if that was changed."""
+    before, _to, address = addresses.partition(" to ")
+    changed = _("%(who)s changed the address of the buyer from %(before)s to %(address)s")
+    if before == "none":
+        changed = _("%(who)s entered the address of the buyer: %(address)s")
+    if before != address or not names:
+        yield changed % {"who": who, "before": before, "address": address}
+    if names:
+        earlier, name = (each or _("empty") for each in names)
+        changed = _("%(who)s changed the name of the buyer from %(before)s to %(name)s")
+        yield changed % {"who": who, "before": earlier, "name": name}
 
 
 def _reservation_facts(held: Reservation) -> Iterator[Fact]:

@@ -35,19 +35,23 @@ def receipt_resend(*, staff_id: int, order_id: int) -> None:
         _record(order, staff_id, OrderDeed.MAIL, f"to {order[0].buyer.mail_address}", now=now)
 
 
-def address_change(*, staff_id: int, order_id: int, before: str, email: str, name: str) -> None:
-    """Change where a guest's mails go; nobody reaches the orders by the earlier address any more.
+def address_change(
+    *, staff_id: int, order_id: int, before: str, name_before: str, email: str, name: str
+) -> None:
+    """Change where a guest's mails go, and the name; nobody reaches the orders by an earlier address any more.
 
-    A guest has one address for all orders. `before` is the one that staff saw. Raises NotFound, AddressOfAccount,
-    OrderOutdated and EmailHasAccount. Raises WaitsInLine for a guest who waits in a line with an address that is
-    proven: the place belongs to that address, and without it the guest could not find the place again.
+    A guest has one address and one name for all orders. `before` and `name_before` are those that staff saw. Raises
+    NotFound, AddressOfAccount, OrderOutdated and EmailHasAccount. Raises WaitsInLine for a guest who waits in a
+    line with an address that is proven: the place belongs to that address, and without it the guest could not find
+    the place again.
     """
     with db.transaction():
         buyer = accounts.user_lock(user_id=_buyer_id(order_id))  # before the order, as a payment does
         order = _order(order_id)
         if not buyer.is_guest:
             raise order_rules.AddressOfAccount()
-        if order[0].buyer_id != buyer.pk or buyer.contact_email != before:
+        seen = (buyer.contact_email, buyer.contact_name) == (before, name_before)
+        if order[0].buyer_id != buyer.pk or not seen:
             raise order_rules.OrderOutdated()
         is_other = email != before
         is_ended = is_other and accounts.guest_proof_end(user_id=buyer.pk, email=email)
@@ -57,7 +61,10 @@ def address_change(*, staff_id: int, order_id: int, before: str, email: str, nam
         if is_other:
             for each in {order_id, *ticket_selectors.orders_paid(buyer_id=buyer.pk)}:
                 admission.order_link_renew(order_id=each)
-        _record(order, staff_id, OrderDeed.ADDRESS, f"from {before or 'none'} to {email}", now=db.now())
+        text = f"from {before or 'none'} to {email}"
+        if name != name_before:
+            text = f"{text}\n{name_before}\n{name}"
+        _record(order, staff_id, OrderDeed.ADDRESS, text, now=db.now())
 
 
 def hold_release(*, staff_id: int, order_id: int) -> None:

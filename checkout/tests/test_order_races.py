@@ -272,7 +272,7 @@ def test_an_address_changed_beside_a_payment_ends_in_no_deadlock(
 ) -> None:
     """Each locks the buyer first. With the order first, the two wait for each other."""
     guest, staff = user_make(is_guest=True, email=""), user_make(is_staff=True)
-    User.objects.filter(pk=guest.pk).update(contact_email="ada@example.org")
+    User.objects.filter(pk=guest.pk).update(contact_email="ada@example.org", contact_name="Ada")
     order_id = claim(guest.pk, ticket_type_make()).reservation["id"]
     original, done = tickets_operations.order_lock_with, threading.Event()
 
@@ -297,6 +297,7 @@ def test_an_address_changed_beside_a_payment_ends_in_no_deadlock(
                 staff_id=staff.pk,
                 order_id=order_id,
                 before="ada@example.org",
+                name_before="Ada",
                 email="bo@example.org",
                 name="Bo",
             )

@@ -32,9 +32,10 @@ from tickets.models import Reservation
 
 
 class AddressForm(forms.Form):
-    """The new address for a guest's mails, and the address that staff saw."""
+    """The new address for a guest's mails, the name, and the address and name that staff saw."""
 
-    before = forms.CharField(required=False, widget=forms.HiddenInput)
+    before = forms.CharField(required=False, strip=False, widget=forms.HiddenInput)
+    name_before = forms.CharField(required=False, strip=False, widget=forms.HiddenInput)
     email = forms.EmailField(
         label=_lazy("E-mail address"),
         max_length=rules.EMAIL_LENGTH,
@@ -125,7 +126,8 @@ def _page(
     payment = checkout.payment_charged(order_id=order_id)
     states = {each.state for each in lines}
     found = {"payment": payment, "states": states}
-    known = {"before": buyer.contact_email, "email": buyer.contact_email, "name": buyer.contact_name}
+    known = {"email": buyer.contact_email, "name": buyer.contact_name}
+    known |= {"before": buyer.contact_email, "name_before": buyer.contact_name}
     context = {
         "order_id": order_id,
         "lines": [
@@ -196,7 +198,9 @@ def order_address(request: HttpRequest, order_id: int) -> HttpResponse:
         request,
         order_id,
         lambda: services.address_change(staff_id=staff_id, order_id=order_id, **given),
-        _("The address was changed. Send the mail again, so that it arrives there."),
+        _("The name was changed.")
+        if given["email"] == given["before"]
+        else _("The address was changed. Send the mail again, so that it arrives there."),
     )
 
 

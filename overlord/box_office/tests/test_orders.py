@@ -38,6 +38,8 @@ from tickets.tests.reserving import claim
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+SEEN = {"before": "old@example.org", "name_before": "Ada"}  # of the guest, by the form of an address
+
 
 @pytest.fixture
 def staff(user_make: Callable[..., User]) -> User:
@@ -212,13 +214,30 @@ class TestAddress:
         link = admission.order_link(order_id=paid.reservation_id)
         fields = fields_of(office.get(f"/office/orders/{paid.reservation_id}/"))
         assert (fields["email"], fields["before"]) == ("old@example.org", "old@example.org")
-        sent = {"before": "old@example.org", "email": "new@example.org", "name": "Ada L"}
+        sent = {**fields, "email": "new@example.org", "name": "Ada L"}
         assert "The address was changed." in act(office, paid.reservation_id, "address", **sent)
         guest.refresh_from_db()
         assert (guest.contact_email, guest.contact_name) == ("new@example.org", "Ada L")
         assert admission.order_link(order_id=paid.reservation_id) != link
         told = page_of(office, paid)
-        assert "mona changed the address of the buyer from old@example.org to new@example.org" in told
+        assert (
+            "mona changed the address of the buyer from old@example.org to new@example.org;"
+            " mona changed the name of the buyer from Ada to Ada L</span>"
+        ) in told
+
+    def test_an_outdated_form_writes_back_no_earlier_name(
+        self, office: Client, paid: Payment, guest: User
+    ) -> None:
+        one, other = (fields_of(office.get(f"/office/orders/{paid.reservation_id}/")) for _ in range(2))
+        said = act(office, paid.reservation_id, "address", **{**one, "name": "Ada Lovelace"})
+        assert "The name was changed." in said
+        assert "mona changed the name of the buyer from Ada to Ada Lovelace</span>" in said
+        assert "changed the address" not in said
+
+        said = act(office, paid.reservation_id, "address", **{**other, "email": "new@example.org"})
+        assert "Nothing was changed" in said
+        guest.refresh_from_db()
+        assert (guest.contact_email, guest.contact_name) == ("old@example.org", "Ada Lovelace")
 
     def test_without_an_address_the_mail_is_not_offered_and_is_refused(
         self, office: Client, paid: Payment, guest: User
@@ -230,7 +249,7 @@ class TestAddress:
         assert button not in page
         assert 'No mail can be sent: there is no e-mail address. <a href="#address">' in page
         assert "Enter one first." in act(office, paid.reservation_id, "mail")
-        sent = {"before": "", "email": "new@example.org", "name": ""}
+        sent = {"before": "", "name_before": "Ada", "email": "new@example.org", "name": "Ada"}
         act(office, paid.reservation_id, "address", **sent)
         assert "mona entered the address of the buyer: new@example.org" in page_of(office, paid)
 
@@ -240,10 +259,15 @@ class TestAddress:
         other = claim(guest.pk, ticket_type_make(price_minor=0), 1).reservation["id"]
         services.reservation_pay(buyer_id=guest.pk, reservation_id=other, gateway="sandbox", token="free")
         links = [admission.order_link(order_id=each) for each in (paid.reservation_id, other)]
-        sent = {"before": "old@example.org", "email": "old@example.org", "name": "Ada L"}
+        sent = {**SEEN, "email": "old@example.org", "name": "Ada L"}
         act(office, paid.reservation_id, "address", **sent)
         assert links == [admission.order_link(order_id=each) for each in (paid.reservation_id, other)]
-        act(office, paid.reservation_id, "address", **{**sent, "email": "new@example.org"})
+        act(
+            office,
+            paid.reservation_id,
+            "address",
+            **{**sent, "name_before": "Ada L", "email": "new@example.org"},
+        )
         for link in links:
             assert Client().get(f"/t/{link}/").status_code == 404, "who reads the earlier address has it"
 
@@ -260,7 +284,7 @@ class TestAddress:
             user=proven, email="old@example.org", nonce="n", expires_at=timezone.now() + timedelta(minutes=1)
         )
         assert session.get("/event/reservations/").status_code == 200
-        sent = {"before": "old@example.org", "email": "new@example.org", "name": "Ada L"}
+        sent = {**SEEN, "email": "new@example.org", "name": "Ada L"}
         assert "The address was changed." in act(office, paid.reservation_id, "address", **sent)
         assert not EmailCode.objects.exists()
         with db.transaction():
@@ -276,12 +300,12 @@ class TestAddress:
             ("old@example.org", "OLD@example.org"),
             ("OLD@example.org", "old@example.org"),
         ):
-            sent = {"before": before, "email": email, "name": ""}
+            sent = {**SEEN, "before": before, "email": email, "name": "Ada"}
             assert "The address was changed." in act(office, paid.reservation_id, "address", **sent)
         proven.refresh_from_db()
         assert proven.verified_email == "old@example.org"
         User.objects.update(verified_email="")
-        sent = {"before": "old@example.org", "email": "new@example.org", "name": ""}
+        sent = {**SEEN, "email": "new@example.org", "name": ""}
         assert "The address was changed." in act(office, paid.reservation_id, "address", **sent)
         assert session.get("/event/reservations/").status_code == 200
 
@@ -290,7 +314,7 @@ class TestAddress:
     ) -> None:
         [wished] = line_make(ticket_type_make, 5)
         enter(wished, proven.pk)
-        sent = {"before": "old@example.org", "email": "new@example.org", "name": ""}
+        sent = {**SEEN, "email": "new@example.org", "name": ""}
         assert "waits in a line" in act(office, paid.reservation_id, "address", **sent)
         proven.refresh_from_db()
         assert (proven.contact_email, proven.verified_email) == ("old@example.org", "old@example.org")
@@ -298,7 +322,7 @@ class TestAddress:
         assert "The address was changed." in act(office, paid.reservation_id, "address", **sent)
 
     def test_a_name_is_one_line(self, office: Client, paid: Payment, guest: User) -> None:
-        sent = {"before": "old@example.org", "email": "old@example.org", "name": "Ada\n  L"}
+        sent = {**SEEN, "email": "old@example.org", "name": "Ada\n  L"}
         act(office, paid.reservation_id, "address", **sent)
         guest.refresh_from_db()
         assert guest.contact_name == "Ada L"
@@ -307,7 +331,7 @@ class TestAddress:
         )
 
     def test_an_outdated_page_changes_nothing(self, office: Client, paid: Payment, guest: User) -> None:
-        sent = {"before": "older@example.org", "email": "new@example.org", "name": ""}
+        sent = {**SEEN, "before": "older@example.org", "email": "new@example.org", "name": ""}
         assert "Nothing was changed" in act(office, paid.reservation_id, "address", **sent)
         guest.refresh_from_db()
         assert guest.contact_email == "old@example.org"
@@ -315,7 +339,7 @@ class TestAddress:
     def test_a_wrong_address_stands_beside_its_field(
         self, office: Client, paid: Payment, guest: User
     ) -> None:
-        sent = {"before": "old@example.org", "email": "new", "name": ""}
+        sent = {**SEEN, "email": "new", "name": ""}
         assert "Enter a valid email address." in act(office, paid.reservation_id, "address", **sent)
 
     def test_the_address_of_an_account_stays(self, office: Client, paid: Payment, buyer: User) -> None:
