@@ -1,7 +1,8 @@
 """Edits of a voucher from an outdated form. `event_edits` does the same for an event.
 
-A form contains the state from which it was made. When somebody else has changed the voucher since, nothing is
-saved, and the form is shown again with the present values, except for those that its author changed.
+A form contains the state from which it was made. When somebody else has changed the voucher since, or its event's
+currency or time zone, nothing is saved, and the form is shown again with the present values, except for those that
+its author changed. The form of a new voucher contains the two values of the event only.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,17 +11,19 @@ from typing import Any
 from django.core import signing
 from django.http import QueryDict
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from tickets.event_edits import Values, merged, moment_values
 from tickets.models import Event, TicketType, Voucher
-from tickets.voucher_forms import PRICE_RULES, CodeForm, initial_of
+from tickets.voucher_forms import PRICE_RULES, CodeForm, NewCodeForm, initial_of
 
 SALT = "tickets.voucher_edits"
 TYPES = "ticket_types"  # the one field of several values
 SWITCH = "opens_early"
 ENDED = "ended"  # not a field, but a change of it is told
 MOMENTS = ("valid_from", "valid_until")
-FIELDS = ("price_rule", "price_value", SWITCH, TYPES, "most_uses", *MOMENTS, "note")
+OF_EVENT = {"currency": _lazy("Currency"), "time_zone": _lazy("Time zone")}  # no fields either
+FIELDS = (*OF_EVENT, "price_rule", "price_value", SWITCH, TYPES, "most_uses", *MOMENTS, "note")
 
 
 def form_of(voucher: Voucher, event: Event, types: list[TicketType]) -> CodeForm:
@@ -32,11 +35,11 @@ def form_of(voucher: Voucher, event: Event, types: list[TicketType]) -> CodeForm
 def form_sent(voucher: Voucher, event: Event, types: list[TicketType], data: QueryDict) -> CodeForm:
     """Return the form of a voucher as it was sent; an outdated one is brought up to date and says what changed."""
     made_from = _made_from(data)
-    if (made_from.get("voucher"), made_from.get("version")) == (voucher.pk, voucher.version):
-        return CodeForm(data, event=event, types=types, voucher=voucher)
     before: Values = made_from.get("values", {}) if made_from.get("voucher") == voucher.pk else {}
+    if before and made_from["version"] == voucher.version and _is_read_for(event, before):
+        return CodeForm(data, event=event, types=types, voucher=voucher)
     now, fresh = _values(voucher, event), data.copy()
-    for field in now.keys() - {ENDED}:
+    for field in now.keys() - {ENDED, *OF_EVENT}:
         sent = _joined(data.getlist(field)) if field == TYPES else data.get(field, "")
         value = merged(sent, before.get(field), now[field])
         if field == TYPES:
@@ -50,6 +53,41 @@ def form_sent(voucher: Voucher, event: Event, types: list[TicketType], data: Que
     changes = list(_changes(before, now, {str(each.pk): each.name for each in types}))
     form.meanwhile = changes or [_("Somebody saved this code again, but changed nothing.")]
     return form
+
+
+def new_form(event: Event, types: list[TicketType], first: Mapping[str, Any]) -> NewCodeForm:
+    """Return the form of a new voucher, with what it shows at first."""
+    return NewCodeForm(initial={**first, "made_from": _new_seal(event)}, event=event, types=types)
+
+
+def new_form_sent(event: Event, types: list[TicketType], data: QueryDict) -> NewCodeForm:
+    """Return the form of a new voucher as it was sent; one for another currency or time zone says what changed."""
+    made_from = _made_from(data)
+    before: Values = made_from.get("values", {}) if made_from.get("event") == event.pk else {}
+    if _is_read_for(event, before):
+        return NewCodeForm(data, event=event, types=types)
+    fresh = data.copy()
+    fresh["made_from"] = _new_seal(event)
+    form = NewCodeForm(fresh, event=event, types=types)
+    changes = list(_changes(before, _values_of_event(event), {}))
+    form.meanwhile = changes or [
+        _("Somebody changed this event since you opened the page. Look at it again.")
+    ]
+    return form
+
+
+def _new_seal(event: Event) -> str:
+    return signing.dumps({"event": event.pk, "values": _values_of_event(event)}, salt=SALT, compress=True)
+
+
+def _values_of_event(event: Event) -> Values:
+    """Return what amounts and times of an event's vouchers are written in."""
+    return {name: getattr(event, name) for name in OF_EVENT}
+
+
+def _is_read_for(event: Event, values: Values) -> bool:
+    now = _values_of_event(event)
+    return {name: values.get(name) for name in now} == now
 
 
 def _seal(voucher: Voucher, event: Event) -> str:
@@ -71,6 +109,7 @@ def _values(voucher: Voucher, event: Event) -> Values:
     shown = initial_of(voucher, currency=event.currency)
     plain = {name: str(shown[name] or "") for name in ("price_rule", "price_value", "most_uses", "note")}
     return {
+        **_values_of_event(event),
         **plain,
         SWITCH: "on" if voucher.opens_early else "",
         TYPES: _joined([str(pk) for pk in shown[TYPES]]),
@@ -88,12 +127,15 @@ def _changes(before: Values, now: Values, names: Mapping[str, str]) -> Iterator[
     """Yield what differs between two states of a voucher, one sentence each; nothing when the first is unknown."""
     if not before:
         return
-    if before[ENDED] != now[ENDED]:
+    if before.get(ENDED) != now.get(ENDED):
         yield _("The code has ended.") if now[ENDED] else _("The code can be used again.")
     for field in FIELDS:
+        first = f"{field}_0" if field in MOMENTS else field
+        if first not in before or first not in now:
+            continue
         was, is_now = _words(field, before, names), _words(field, now, names)
         if was != is_now:
-            what = CodeForm.base_fields[field].label
+            what = OF_EVENT.get(field) or CodeForm.base_fields[field].label
             yield (
                 _("%(what)s changed from %(before)s to %(now)s.")
                 % {"what": what, "before": was, "now": is_now}

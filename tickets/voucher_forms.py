@@ -158,8 +158,10 @@ class CodeForm(forms.Form):
 
     def terms(self) -> Terms:
         """Return what a valid form decides."""
-        given = {name: self.cleaned_data[name] for name in Terms.__dataclass_fields__}
-        return Terms(**{**given, "price_rule": PriceRule(given["price_rule"])})
+        read_for = {name: getattr(self.event, name) for name in ("currency", "time_zone")}
+        names = Terms.__dataclass_fields__.keys() - read_for.keys()
+        given = {name: self.cleaned_data[name] for name in names}
+        return Terms(**{**given, **read_for, "price_rule": PriceRule(given["price_rule"])})
 
 
 class NewCodeForm(CodeForm):
@@ -183,10 +185,6 @@ class NewCodeForm(CodeForm):
     )
     key = forms.RegexField(r"^[0-9a-f]{32}$", widget=forms.HiddenInput)
     field_order = ("text", "number")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        del self.fields["made_from"]
 
     def clean_text(self) -> str:
         text: str = self.cleaned_data["text"].strip()

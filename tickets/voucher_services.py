@@ -26,8 +26,13 @@ RANDOM_LENGTH = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """The settings of a voucher by staff. No ticket types: all that buyers see."""
+    """The settings of a voucher by staff, as read for an event with this currency and time zone.
 
+    No ticket types: all that buyers see.
+    """
+
+    currency: str
+    time_zone: str
     note: str
     price_rule: PriceRule
     price_value: int
@@ -39,7 +44,8 @@ class Terms:
 
     def columns(self) -> dict[str, Any]:
         """Return the values of the row."""
-        given = {name: value for name, value in vars(self).items() if name != "ticket_types"}
+        others = {"ticket_types", "currency", "time_zone"}
+        given = {name: value for name, value in vars(self).items() if name not in others}
         return {**given, "all_types": not self.ticket_types}
 
 
@@ -49,7 +55,7 @@ def vouchers_make(
     """Make a voucher with this text, or several whose texts begin with it and end at random; return their texts.
 
     Without a text, one is made at random too. `key` names the form: if it is sent again unchanged, it makes no more
-    random ones. Raises NotFound, CodeExists, CodeTooLong, and Busy when a random text exists.
+    random ones. Raises NotFound, CodeOutdated, CodeExists, CodeTooLong, and Busy when a random text exists.
     """
     is_random = number > 1 or not text
     texts = _random_texts(text, number, terms, key) if is_random else {text}
@@ -57,7 +63,7 @@ def vouchers_make(
         raise CodeTooLong()
     refused = Busy() if is_random else CodeExists()
     with db.transaction():
-        types = _types(_event_lock(event_id), terms)
+        types = _types(_event_lock(event_id, terms), terms)
         if is_random and Voucher.objects.filter(event_id=event_id, text__in=texts).count() == number:
             return sorted(texts)
         with db.constraint_errors({"voucher_unique_in_event": refused}), db.savepoint():
@@ -89,7 +95,7 @@ def voucher_change(
 ) -> None:
     """Change what a voucher gives, from now on; raise NotFound, CodeOutdated and CodeLimitTooLow."""
     with db.transaction():
-        types = _types(_event_lock(event_id), terms)
+        types = _types(_event_lock(event_id, terms), terms)
         voucher = _voucher_lock(event_id, voucher_id, version)
         if terms.most_uses is not None and terms.most_uses < voucher.used:
             raise CodeLimitTooLow(used=voucher.used)
@@ -121,10 +127,13 @@ def _journal(
     journal.entry_add(actor_id=staff_id, action=action, event_id=event_id, now=now, code=code, count=count)
 
 
-def _event_lock(event_id: int) -> Event:
+def _event_lock(event_id: int, terms: Terms | None = None) -> Event:
+    """Lock an event; raise NotFound, and CodeOutdated if the amounts or times were not read for it as it is now."""
     event = event_operations.event_lock(event_id=event_id)
     if event is None:
         raise NotFound()
+    if terms is not None and (event.currency, event.time_zone) != (terms.currency, terms.time_zone):
+        raise CodeOutdated()
     return event
 
 

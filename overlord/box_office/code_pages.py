@@ -5,12 +5,11 @@ A view translates the request, makes one call, and translates the result.
 
 import secrets
 from http import HTTPStatus
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -31,7 +30,7 @@ from overlord.shop.permissions import staff_with
 from tickets import voucher_edits, voucher_services
 from tickets.models import Event, Voucher
 from tickets.permissions import Permission
-from tickets.voucher_forms import CodeForm, NewCodeForm
+from tickets.voucher_forms import CodeForm
 from tickets.voucher_rules import CodeExists, CodeLimitTooLow, CodeOutdated, CodeTooLong, PriceRule
 
 
@@ -72,17 +71,17 @@ def codes_csv(request: HttpRequest, event_id: int) -> StreamingHttpResponse:
 
 @allow("GET", "POST")
 @staff_with(Permission.MANAGE_EVENTS)
-def code_new(request: HttpRequest, event_id: int) -> HttpResponse:
+def code_new(request: HttpRequest, event_id: int) -> HttpResponseBase:
     """Make a code, or many at once."""
-    event = _event(event_id)
-    known: dict[str, Any] = {"event": event, "types": selectors.ticket_types(event_id=event_id)}
+    event, types = _event(event_id), selectors.ticket_types(event_id=event_id)
     with timezone.override(ZoneInfo(event.time_zone)):
         if request.method != "POST":
             first = {"price_rule": PriceRule.PERCENT.value, "number": 1, "key": secrets.token_hex(16)}
-            return _form_page(request, event, NewCodeForm(initial=first, **known))
-        form = NewCodeForm(request.POST, **known)
+            return _form_page(request, event, voucher_edits.new_form(event, types, first))
+        form = voucher_edits.new_form_sent(event, types, request.POST)
         if not form.is_valid():
-            return _form_page(request, event, form, status=HTTPStatus.BAD_REQUEST)
+            status = HTTPStatus.CONFLICT if form.meanwhile else HTTPStatus.BAD_REQUEST
+            return _form_page(request, event, form, status=status)
         try:
             made = voucher_services.vouchers_make(
                 staff_id=actor_id(request),
@@ -93,6 +92,8 @@ def code_new(request: HttpRequest, event_id: int) -> HttpResponse:
                 key=form.cleaned_data["key"],
                 now=clock.now(),
             )
+        except CodeOutdated:
+            return code_new(request, event_id)  # of the event as it is now
         except DomainError as refused:
             return _refused(request, event, form, refused)
     said = ngettext("The code %(text)s was made.", "%(n)s codes were made.", len(made))
@@ -102,7 +103,7 @@ def code_new(request: HttpRequest, event_id: int) -> HttpResponse:
 
 @allow("GET", "POST")
 @staff_with(Permission.MANAGE_EVENTS)
-def code_edit(request: HttpRequest, event_id: int, code_id: int) -> HttpResponse:
+def code_edit(request: HttpRequest, event_id: int, code_id: int) -> HttpResponseBase:
     """Show a code with its sales, and change it."""
     event = _event(event_id)
     voucher = Voucher.objects.filter(pk=code_id, event_id=event_id).first()
@@ -127,8 +128,7 @@ def code_edit(request: HttpRequest, event_id: int, code_id: int) -> HttpResponse
             except CodeLimitTooLow as refused:
                 return _refused(request, event, form, refused, voucher=voucher)
             except CodeOutdated:
-                voucher.refresh_from_db()
-                form = voucher_edits.form_sent(voucher, event, types, request.POST)
+                return code_edit(request, event_id, code_id)  # of the code and the event as they are now
             else:
                 messages.success(request, _("The code was saved."))
                 return redirect("office_codes", event_id)

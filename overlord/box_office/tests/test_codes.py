@@ -3,10 +3,11 @@
 import csv
 import io
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
@@ -21,6 +22,7 @@ from tickets.permissions import Permission
 from tickets.tests.forms import Form
 from tickets.tests.vouchers import reserve_with, voucher_make
 from tickets.voucher_forms import CodeForm
+from tickets.voucher_services import Terms
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -212,6 +214,57 @@ class TestOne:
         monkeypatch.setattr(voucher_edits, "form_sent", overtaken)
         answer = Form(organiser, path(event, f"{voucher_make(event).pk}/")).send(note="Newsletter")
         assert (answer.status_code, Voucher.objects.get().note) == (409, "")
+
+    def test_a_form_whose_event_has_another_time_zone_saves_nothing_and_shows_the_times_there(
+        self, organiser: Client, event: Event
+    ) -> None:
+        Event.objects.update(time_zone="Europe/Berlin")
+        ends = datetime(2030, 1, 8, 19, tzinfo=UTC)
+        voucher = voucher_make(event, valid_until=ends)
+        form = Form(organiser, path(event, f"{voucher.pk}/"))
+        Event.objects.update(time_zone="America/New_York", version=F("version") + 1)
+
+        answer = form.send(note="Newsletter")
+
+        assert answer.status_code == 409
+        page = answer.content.decode()
+        assert "<li>Time zone changed from Europe/Berlin to America/New_York.</li>" in page
+        assert "<li>Valid until changed from 2030-01-08 20:00:00 to 2030-01-08 14:00:00.</li>" in page
+        voucher.refresh_from_db()
+        assert (voucher.note, voucher.valid_until) == ("", ends)
+        assert form.send().status_code == 302
+        voucher.refresh_from_db()
+        assert (voucher.note, voucher.valid_until) == ("Newsletter", ends)
+
+    @pytest.mark.parametrize("is_overtaken", [False, True])
+    @pytest.mark.parametrize("is_new", [False, True])
+    def test_an_amount_for_another_currency_is_not_taken(
+        self,
+        is_new: bool,
+        is_overtaken: bool,
+        organiser: Client,
+        event: Event,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        Event.objects.update(currency="EUR")
+        rest = "new/" if is_new else f"{voucher_make(event).pk}/"
+        form, terms = Form(organiser, path(event, rest)), CodeForm.terms
+
+        def overtaken(form: CodeForm) -> Terms:
+            Event.objects.update(currency="JPY")
+            return terms(form)
+
+        with monkeypatch.context() as patched:
+            if is_overtaken:
+                patched.setattr(CodeForm, "terms", overtaken)
+            else:
+                Event.objects.update(currency="JPY")
+            answer = form.send(price_rule="less", price_value="5")
+        assert answer.status_code == 409
+        assert "<li>Currency changed from EUR to JPY.</li>" in answer.content.decode()
+        assert not Voucher.objects.exclude(price_rule="percent").exists()
+        assert form.send().status_code == 302, "its author has seen the currency by now"
+        assert [*Voucher.objects.values_list("price_rule", "price_value")] == [("less", 5)]
 
     @pytest.mark.parametrize("made_from", ["", "x", "of another code"])
     def test_one_that_does_not_say_what_it_was_made_from_shows_the_code_as_it_is(
