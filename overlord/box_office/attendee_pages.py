@@ -15,7 +15,6 @@ from overlord.kernel import clock
 from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID
-from overlord.shop.paging import Page, page_number
 from overlord.shop.permissions import staff_with
 from tickets.admission.models import Ticket
 from tickets.models import Event
@@ -24,13 +23,15 @@ MOST_TO_PRINT = 5_000
 
 
 class FilterForm(forms.Form):
-    """The filter of the list. A malformed value selects all tickets."""
+    """The filter of the list, and its part. A malformed value selects all tickets, or the first part."""
 
     q = forms.CharField(required=False, max_length=100)
     type = WholeNumberField(min_value=1, max_value=LARGEST_ID, required=False)
     state = forms.ChoiceField(
         required=False, choices=[("", ""), *((each.value, each.value) for each in Ticket.State)]
     )
+    before = WholeNumberField(min_value=1, max_value=LARGEST_ID, required=False)
+    after = WholeNumberField(min_value=1, max_value=LARGEST_ID, required=False)
 
 
 def _asked(request: HttpRequest, event_id: int) -> tuple[Event, dict[str, Any], Any]:
@@ -50,16 +51,14 @@ def _asked(request: HttpRequest, event_id: int) -> tuple[Event, dict[str, Any], 
 def attendees_list(request: HttpRequest, event_id: int) -> HttpResponse:
     """List the tickets of an event with holder, buyer and state."""
     event, asked, tickets = _asked(request, event_id)
-    number = page_number(request)
-    first = (number - 1) * attendees.ON_A_PAGE
-    found = list(attendees.rows(tickets)[first : first + attendees.ON_A_PAGE + 1])
-    shown = [attendees.shown(row, zone=event.time_zone) for row in found[: attendees.ON_A_PAGE]]
+    part = attendees.part(tickets, before=asked["before"], after=asked["after"])
     context = {
         "event": event,
         "asked": asked,
         "types": selectors.ticket_types(event_id=event_id),
         "states": [each.value for each in Ticket.State],
-        "page": Page(rows=shown, number=number, is_last=len(found) <= attendees.ON_A_PAGE),
+        "part": part,
+        "rows": [attendees.shown(row, zone=event.time_zone) for row in part.rows],
         "query": request.GET.urlencode(),
     }
     return render(request, "box_office/attendees.html", context)
@@ -101,7 +100,8 @@ def attendees_print(request: HttpRequest, event_id: int) -> HttpResponse:
     """Show the valid tickets by name, to print for a door without a network."""
     event, asked, tickets = _asked(request, event_id)
     standing = tickets.exclude(state=Ticket.State.REVOKED)
-    found = [attendees.shown(row, zone=event.time_zone) for row in attendees.rows(standing)[:MOST_TO_PRINT]]
+    rows = list(attendees.rows(standing)[: MOST_TO_PRINT + 1])
+    found = [attendees.shown(row, zone=event.time_zone) for row in rows[:MOST_TO_PRINT]]
     found.sort(key=lambda row: (row["holder"] or row["buyer"] or row["email"]).casefold())
-    context = {"event": event, "rows": found, "is_cut": len(found) == MOST_TO_PRINT, "asked": asked}
+    context = {"event": event, "rows": found, "is_cut": len(rows) > MOST_TO_PRINT, "asked": asked}
     return render(request, "box_office/attendees_print.html", context)

@@ -3,6 +3,7 @@
 import csv
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, Any
 
@@ -52,6 +53,37 @@ def _named(word: str) -> Q:
     for field in ("username", "email", "contact_name", "contact_email"):
         named |= Q(**{f"reservation__buyer__{field}__icontains": word})
     return named
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A part of the list, and the ids from which `part` reads its neighbours; None: there is none."""
+
+    rows: list[dict[str, Any]]
+    before: int | None
+    after: int | None
+
+
+def part(tickets: QuerySet[Ticket], *, before: int | None, after: int | None) -> Part:
+    """Return the first tickets with an id above `after`, or the last ones below `before`, else the first of all.
+
+    By id and not by number: those who come in leave a list of the valid tickets, and would let as many of the next
+    ones fall between two pages.
+    """
+    if before is not None and (
+        found := list(rows(tickets.filter(pk__lt=before)).order_by("-pk")[: ON_A_PAGE + 1])
+    ):
+        here = found[:ON_A_PAGE][::-1]
+        is_first = len(found) <= ON_A_PAGE
+        return Part(rows=here, before=None if is_first else here[0]["pk"], after=here[-1]["pk"])
+    begins = 0 if before is not None or after is None else after
+    found = list(rows(tickets.filter(pk__gt=begins))[: ON_A_PAGE + 1])
+    here, is_last = found[:ON_A_PAGE], len(found) <= ON_A_PAGE
+    return Part(
+        rows=here,
+        before=begins + 1 if begins else None,
+        after=None if is_last else here[-1]["pk"],
+    )
 
 
 def rows(tickets: QuerySet[Ticket]) -> QuerySet[Ticket, Any]:

@@ -1,6 +1,7 @@
 """The attendees of an event: the list, the file that is made while it is sent, and the list to print."""
 
 import csv
+import html
 import io
 import re
 import tracemalloc
@@ -13,13 +14,14 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from checkout.models import Payment
 from checkout.permissions import Permission
 from checkout.tests.paying import pay, work
 from overlord.accounts.models import User
-from overlord.box_office import attendees
+from overlord.box_office import attendee_pages, attendees
 from tests.clients import permit
 from tickets.admission.models import Ticket
 from tickets.models import TicketType
@@ -171,6 +173,62 @@ def test_the_list_to_print_has_the_valid_tickets_by_name(office: Client, paid: P
     page = office.get(f"{place(paid)}/print/").content.decode()
     assert page.index("ada") < page.index("Zoe")
     assert revoked.serial not in page
+
+
+def followed(page: str, label: str) -> str:
+    """Return the query of a link of a page of the list."""
+    [found] = re.findall(rf'href="(\?[^"]*)">{label}</a>', page)
+    return html.unescape(found)
+
+
+def serials_on(page: str) -> list[str]:
+    return [each for each in Ticket.objects.order_by("pk").values_list("serial", flat=True) if each in page]
+
+
+def test_nobody_falls_between_two_pages_while_people_come_in(
+    office: Client, paid: Payment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attendees, "ON_A_PAGE", 2)
+    first = office.get(f"{place(paid)}/?state=valid").content.decode()
+    assert len(serials_on(first)) == 2
+    assert ">Back</a>" not in first
+    Ticket.objects.filter(serial__in=serials_on(first)).update(state="admitted", admitted_at=timezone.now())
+
+    seen, page = serials_on(first), first
+    while ">Next</a>" in page:
+        page = office.get(f"{place(paid)}/{followed(page, 'Next')}").content.decode()
+        seen += serials_on(page)
+    assert seen == [*Ticket.objects.order_by("pk").values_list("serial", flat=True)]
+
+
+def test_the_list_is_read_backwards_too(
+    office: Client, paid: Payment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attendees, "ON_A_PAGE", 2)
+    pages = [office.get(f"{place(paid)}/?q=&state=").content.decode()]
+    for label in ("Next", "Next", "Back", "Back"):
+        pages.append(office.get(f"{place(paid)}/{followed(pages[-1], label)}").content.decode())
+    one, two, three, *back = map(serials_on, pages)
+    assert back == [two, one]
+    assert one + two + three == [*Ticket.objects.order_by("pk").values_list("serial", flat=True)]
+    assert ">Back</a>" not in pages[-1]
+    lowest, highest = Ticket.objects.order_by("pk").values_list("pk", flat=True)[:1].get(), 2**63 - 1
+    assert serials_on(office.get(f"{place(paid)}/?before={lowest}").content.decode()) == one
+    empty = office.get(f"{place(paid)}/?after={highest - 1}").content.decode()
+    assert "No ticket matches." in empty
+    assert serials_on(office.get(f"{place(paid)}/{followed(empty, 'Back')}").content.decode()) == three
+    for wrong in ("after=x", "before=0", f"after={highest + 1}"):
+        assert serials_on(office.get(f"{place(paid)}/?{wrong}").content.decode()) == one
+
+
+@pytest.mark.parametrize("most", [5, 6])
+def test_a_list_to_print_that_is_whole_is_not_said_to_be_cut(
+    most: int, office: Client, paid: Payment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attendee_pages, "MOST_TO_PRINT", most)
+    page = office.get(f"{place(paid)}/print/").content.decode()
+    assert len(serials_on(page)) == most
+    assert ("too long to print" in page) == (most == 5)
 
 
 def test_the_number_of_queries_does_not_grow(office: Client, paid: Payment) -> None:
