@@ -73,7 +73,7 @@ class MessageForm(forms.Form):
     with_holders = forms.BooleanField(
         label=_lazy("Also to people to whom a ticket was handed over"), required=False, initial=True
     )
-    key = forms.RegexField(r"[0-9a-f]{32}", widget=forms.HiddenInput)
+    key = forms.RegexField(r"^[0-9a-f]{32}$", widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, event: Event, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -115,6 +115,9 @@ def messages_page(request: HttpRequest, event_id: int) -> HttpResponse:
         return _page(request, event, form, status=HTTPStatus.BAD_REQUEST)
     deed, given = request.POST.get("deed"), form.cleaned_data
     written = {"subject": given["subject"], "text": given["text"], "to": form.to()}
+    if deed == "try" and isinstance(request.user, User) and not request.user.mail_address:
+        form.add_error(None, _("Nothing was sent, because your account has no e-mail address."))
+        return _page(request, event, form, look=True, status=HTTPStatus.CONFLICT)
     if deed == "try" and isinstance(request.user, User):
         services.mailing_try(staff=request.user, key=secrets.token_hex(16), **written)
         said = _("The message is on its way to %(address)s.")

@@ -244,9 +244,14 @@ def order_retry(request: HttpRequest, order_id: int) -> HttpResponse:
     if request.method != "POST":
         return redirect("office_order", order_id)
     payment = checkout.payment_charged(order_id=order_id)
-    refund = payment and checkout.refund_refused(payment=payment)
-    if not refund:
+    if payment is None:
         raise NotFound()
+    refund = checkout.refund_refused(payment=payment)
+    if refund is None:  # somebody was quicker, or the button was pressed twice
+        messages.warning(
+            request, _("No refund of this order has to be tried again. The history shows its refunds.")
+        )
+        return redirect("office_order", order_id)
     staff_id = actor_id(request)
     return _do(
         request,

@@ -74,6 +74,7 @@ def test_a_message_is_seen_and_counted_before_it_is_sent(office: Client, place: 
         ({"audience": "all"}, "To"),
         ({"ticket_type": "999999"}, "Ticket type"),
         ({"key": "x"}, "Please check the form"),
+        ({"key": "0" * 65}, "Please check the form"),
     ],
 )
 def test_a_mistake_is_named_and_nothing_is_sent(
@@ -82,6 +83,15 @@ def test_a_mistake_is_named_and_nothing_is_sent(
     answer = office.post(place, {**written(office, place), "deed": "send", **wrong})
     assert answer.status_code == 400
     assert said in answer.content.decode()
+    assert not Mailing.objects.exists()
+
+
+def test_who_has_no_address_is_told_so_instead_of_sent_a_message(office: Client, place: str) -> None:
+    sent = {**written(office, place), "deed": "try"}
+    User.objects.filter(username="mona").update(email="")
+    answer = office.post(place, sent)
+    assert answer.status_code == 409
+    assert "your account has no e-mail address" in answer.content.decode()
     assert not Mailing.objects.exists()
 
 
