@@ -141,14 +141,13 @@ def is_anyone_behind(*, event_id: int, served: int) -> bool:
 
 
 def entry_of(*, event_id: int, buyer_id: int) -> Entry | None:
-    """Read the newest entry of a buyer in an event's line."""
-    return Entry.objects.filter(line_id=event_id, buyer_id=buyer_id).order_by("-number").first()
+    """Read the newest entry of a buyer in an event's line.
 
-
-def entry_with_line(*, entry_id: int) -> Entry:
-    """Read an entry together with its line."""
-    [[entry, entry.line]] = db.instances(sql.ENTRY_WITH_LINE, {"entry": entry_id}, Entry, Line)
-    return entry
+    PostgreSQL is asked for the few entries of the buyer. If it were asked for the line too, it might read all
+    entries of a line of which it has no statistics yet.
+    """
+    own = Entry.objects.filter(buyer_id=buyer_id).order_by("-number")
+    return next((entry for entry in own if entry.line_id == event_id), None)
 
 
 def entries_to_lapse(*, now: datetime, most: int) -> list[int]:

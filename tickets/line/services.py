@@ -6,7 +6,7 @@ order when there are two.
 
 import json
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -49,14 +49,20 @@ def entry_make(
         elif entered[0]["due"]:
             draw(event_id=event_id)
         else:
-            is_new = entered[0]["is_new"]
-            if is_new:
+            [row] = entered
+            if row["is_new"]:
                 projections.announce_line(event_id=event_id)
-            entry = selectors.entry_with_line(entry_id=entered[0]["entry"])
-            if entry.state != EntryState.WAITING:  # the giver was quicker
-                return entry_get(event_id=event_id, buyer_id=buyer_id, now=now), is_new
-            return representation.entry(entry, line=entry.line, reservations=[]), is_new
+            if row["state"] != EntryState.WAITING:  # the giver was quicker
+                return entry_get(event_id=event_id, buyer_id=buyer_id, now=now), row["is_new"]
+            return _entered(row, choices), row["is_new"]
     raise Busy()
+
+
+def _entered(row: Mapping[str, Any], choices: Sequence[rules.Items]) -> dict[str, Any]:
+    """Return an entry that waits, from the row that entering returned, to its owner."""
+    entry = Entry(choices=choices, **{name: row[name] for name in ("number", "state", "place", "entered_at")})
+    line = Line(**{name: row[name] for name in ("served", "per_minute", "is_held", "is_standing")})
+    return representation.entry(entry, line=line, reservations=[])
 
 
 def entry_check(*, event_id: int, choices: Sequence[rules.Items], now: datetime) -> None:
@@ -197,8 +203,10 @@ def _line_advance(line: Line, *, sale: rules.Sale | None, hold: timedelta, now: 
     """Draw a line if that is due, then give tickets to its next people; return how many were tried."""
     opens_at = sale.opens_at if sale else None
     awaits_value = bool(line.digest and line.public_name and line.public_value is None)
-    if line.phase == Phase.LOBBY and opens_at is not None and opens_at <= now and not awaits_value:
-        draw(event_id=line.pk)
+    if line.phase == Phase.LOBBY:
+        is_due = opens_at is not None and opens_at <= now and not awaits_value
+        if not is_due or draw(event_id=line.pk) is None:
+            return 0  # nobody has a place yet
     state = standing.state_of(line)
     if not standing.is_due(line, state) or not selectors.is_worth_serving(event_id=line.pk):
         return 0

@@ -2,15 +2,11 @@
 
 from pathlib import Path
 
-from overlord.kernel.db import columns
-from tickets.line.models import Entry, Line
-
 _FOLDER = Path(__file__).parent
 
-ENTER = "SELECT * FROM line_enter(%(event)s, %(buyer)s, %(choices)s)"
-ENTRY_WITH_LINE = (
-    f"SELECT {columns(Entry, of='e')}, {columns(Line, of='l')}"  # noqa: S608
-    " FROM line_entry e JOIN line_line l ON l.event_id = e.line_id WHERE e.id = %(entry)s"
+ENTER = (
+    "SELECT n.is_new, n.due, s.* FROM line_enter(%(event)s, %(buyer)s, %(choices)s) n"
+    " LEFT JOIN LATERAL line_entry_shown(n.entry) s ON true"
 )
 DRAW = "SELECT * FROM line_draw(%(event)s)"
 ENTERING = "SELECT * FROM line_entering(%(event)s, %(buyer)s, %(now)s)"

@@ -6,15 +6,21 @@
 --
 -- One person has one place: whoever waits here with the same e-mail address, an account's own or the one that a guest
 -- has verified, is the same person. All who are new in a line wait for its lock, so that no two of them are let in.
+--
+-- What a buyer has in a line is found by the index of buyers (`entry_waits_once`), and by no other. PostgreSQL keeps the
+-- plans that it made while the line was short, or before it knew its length: then the index of numbers looks as good,
+-- and would read all entries of a line for each new one. So no condition here asks for `line_id` itself.
 CREATE OR REPLACE FUNCTION line_enter(p_event bigint, p_buyer bigint, p_choices jsonb)
-RETURNS TABLE (entry bigint, is_new boolean, due boolean) LANGUAGE plpgsql AS $$
+RETURNS TABLE (entry bigint, is_new boolean, due boolean) LANGUAGE plpgsql SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
     v_line line_line%ROWTYPE;
-    v_person text;
+    v_own line_entry%ROWTYPE;
+    v_same_address bigint[];
 BEGIN
     UPDATE line_entry e SET choices = p_choices
-     WHERE e.line_id = p_event AND e.buyer_id = p_buyer AND e.state = 'waiting' RETURNING e.id INTO entry;
+     WHERE e.buyer_id = p_buyer AND CASE WHEN e.state = 'waiting' THEN e.line_id END = p_event
+    RETURNING e.id INTO entry;
     IF FOUND THEN
         is_new := false;
         RETURN NEXT;
@@ -34,33 +40,35 @@ BEGIN
         RETURN;
     END IF;
 
-    -- The giver may have been quicker: they are shown what they were given, before they may enter again.
-    SELECT newest.id INTO entry
-      FROM (SELECT e.* FROM line_entry e WHERE e.line_id = p_event AND e.buyer_id = p_buyer
-             ORDER BY e.number DESC LIMIT 1) newest
-     WHERE newest.state = 'given' AND newest.looked_at IS NULL;
-    IF FOUND THEN
+    -- Under the lock and with a new snapshot: another request of theirs may have been quicker, or the giver. Then they
+    -- are shown what they were given, before they may enter again.
+    WITH own AS MATERIALIZED (SELECT * FROM line_entry e WHERE e.buyer_id = p_buyer)
+    SELECT * INTO v_own FROM own o WHERE o.line_id = p_event
+     ORDER BY o.state = 'waiting' DESC, o.number DESC LIMIT 1;
+    IF v_own.state = 'given' AND v_own.looked_at IS NULL THEN
+        entry := v_own.id;
         is_new := false;
         RETURN NEXT;
         RETURN;
     END IF;
 
-    SELECT accounts_mailbox_key(accounts_name_key(CASE WHEN u.is_guest THEN u.verified_email ELSE u.email END))
-      INTO v_person FROM accounts_user u WHERE u.id = p_buyer;
+    SELECT array_agg(u.id) INTO v_same_address
+      FROM accounts_user u
+     WHERE accounts_mailbox_key(accounts_name_key(CASE WHEN u.is_guest THEN u.verified_email ELSE u.email END)) = (
+           SELECT accounts_mailbox_key(accounts_name_key(CASE WHEN b.is_guest THEN b.verified_email ELSE b.email END))
+             FROM accounts_user b WHERE b.id = p_buyer)
+       AND u.id <> p_buyer;
     IF EXISTS (
-        SELECT FROM accounts_user u JOIN line_entry e ON e.buyer_id = u.id
-         WHERE accounts_mailbox_key(accounts_name_key(CASE WHEN u.is_guest THEN u.verified_email ELSE u.email END))
-               = v_person
-           AND u.id <> p_buyer AND e.line_id = p_event AND e.state = 'waiting'
+        SELECT FROM line_entry e
+         WHERE e.buyer_id = ANY (v_same_address) AND CASE WHEN e.state = 'waiting' THEN e.line_id END = p_event
     ) THEN
         RAISE unique_violation USING CONSTRAINT = 'entry_one_place_per_address',
             MESSAGE = 'somebody with this e-mail address is in the line already';
     END IF;
 
-    -- Under the lock and with a new snapshot: another request of theirs may have been quicker. Who left the lobby and
-    -- comes again before the draw has the same number.
+    -- Who left the lobby and comes again before the draw has the same number.
     UPDATE line_entry e SET choices = p_choices, state = 'waiting'
-     WHERE e.line_id = p_event AND e.buyer_id = p_buyer
+     WHERE e.id = v_own.id AND e.buyer_id = p_buyer
        AND (e.state = 'waiting' OR (e.state = 'left' AND v_line.phase = 'lobby'))
     RETURNING e.id INTO entry;
     IF FOUND THEN

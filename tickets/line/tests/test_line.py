@@ -111,6 +111,40 @@ class TestLobby:
         assert changed["items"] == [{"ticket_type": types[1].pk, "amount": 2}]
         assert changed["second"] == [{"ticket_type": types[0].pk, "amount": 1}]
 
+    def _left_with_two_numbers(self, types: list[TicketType], buyer: User, guest: User) -> None:
+        """Let an account leave with its own number, and then with that of a guest who logged in to it."""
+        event_id = types[0].event_id
+        enter(types[0], buyer.pk)
+        services.entry_leave(event_id=event_id, buyer_id=buyer.pk)
+        enter(types[0], guest.pk)
+        services.entries_follow(guest_id=guest.pk, buyer_id=buyer.pk)
+        services.entry_leave(event_id=event_id, buyer_id=buyer.pk)
+
+    @pytest.fixture
+    def guest(self, user_make: Callable[..., User]) -> User:
+        return user_make(is_guest=True, email="", verified_email="ada@example.org")
+
+    def test_who_left_with_two_numbers_has_the_last_one_again(
+        self, types: list[TicketType], buyer: User, guest: User
+    ) -> None:
+        self._left_with_two_numbers(types, buyer, guest)
+
+        assert enter(types[0], buyer.pk)["number"] == 2
+        assert list(Entry.objects.order_by("number").values_list("state", flat=True)) == ["left", "waiting"]
+        check(types[0].event_id)
+
+    def test_control_the_former_function_failed(
+        self, types: list[TicketType], buyer: User, guest: User
+    ) -> None:
+        migration = import_module("tickets.line.migrations.0018_entering_by_the_index_of_buyers")
+        self._left_with_two_numbers(types, buyer, guest)
+        db.rows(migration.FORMER_LINE_ENTER.replace("%", "%%"))
+        try:
+            with pytest.raises(IntegrityError, match="entry_waits_once"):
+                enter(types[0], buyer.pk)
+        finally:
+            db.rows(migration.LINE_ENTER.replace("%", "%%"))
+
     @pytest.mark.parametrize("wrong", ["none", "twice", "foreign"])
     def test_a_wish_that_cannot_be_an_order_is_refused(
         self, wrong: str, types: list[TicketType], buyer: User, ticket_type: TicketType

@@ -1,6 +1,8 @@
 """The indexes of entries: none has places, which the draw writes; each read goes by one; each guard is one."""
 
+import json
 from collections.abc import Callable
+from importlib import import_module
 
 import pytest
 from django.db import IntegrityError, connection
@@ -8,8 +10,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from overlord.kernel import db
-from tickets.line import figures, selectors, services
-from tickets.line.models import DrawnPart, Entry
+from tickets.line import figures, selectors, services, sql
+from tickets.line.models import DrawnPart, Entry, Line
 from tickets.line.tests.lines import HOLD, enter, line_make, open_sale, people
 from tickets.models import TicketType
 
@@ -29,6 +31,17 @@ STILL_USED = [
     "SELECT 1 FROM ONLY line_entry x WHERE buyer_id = 1 FOR KEY SHARE OF x",
     "SELECT 1 FROM ONLY line_entry x WHERE line_id = 1 FOR KEY SHARE OF x",
 ]
+
+# How many entries this session has read in the open transaction, or shortly before it.
+READ = """
+SELECT COALESCE(idx_tup_fetch, 0) + COALESCE(seq_tup_read, 0) AS entries
+  FROM pg_stat_xact_user_tables WHERE relid = 'line_entry'::regclass
+"""
+MANY = """
+INSERT INTO line_entry (line_id, buyer_id, number, state, choices, entered_at)
+SELECT %(event)s, buyer, %(first)s + nth, 'waiting', '[]', now()
+  FROM unnest(%(buyers)s::bigint[]) WITH ORDINALITY AS made (buyer, nth)
+"""
 
 
 @pytest.fixture
@@ -124,6 +137,68 @@ def test_a_read_without_its_index_would_be_noticed(index: str, drawn: list[Entry
 
 class Gone(Exception):
     """Ends a transaction that dropped an index."""
+
+
+class TestLongLine:
+    """A line that is longer than PostgreSQL knows: its plans and statistics are of an earlier time."""
+
+    LONG = 1000
+
+    def _lengthen(self, event_id: int) -> int:
+        """Let many more people enter a line; return one who came early."""
+        entered, others = Line.objects.get(pk=event_id).entered, people(self.LONG)
+        db.rows(MANY, {"event": event_id, "first": entered, "buyers": others})
+        Line.objects.filter(pk=event_id).update(entered=entered + self.LONG)
+        return others[0]
+
+    def _read_to_enter(self, make: Callable[..., TicketType]) -> int:
+        """Return how many entries are read when one more buyer enters a line that became long."""
+        [earlier] = line_make(make, 1)
+        enter(earlier, people(1)[0])
+        db.rows("ANALYZE line_entry")
+        [ticket_type] = line_make(make, 1)
+        for buyer_id in people(10):
+            enter(ticket_type, buyer_id)  # PostgreSQL keeps the plans that it makes now
+        self._lengthen(ticket_type.event_id)
+        [last] = people(1)
+        wish = json.dumps([[(ticket_type.pk, 1)]])
+        asked = {"event": ticket_type.event_id, "buyer": last, "choices": wish}
+        return _entries_read(lambda: db.rows(sql.ENTER, asked))
+
+    def test_a_buyer_enters_without_a_read_of_the_others(
+        self, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        assert self._read_to_enter(ticket_type_make) < 10
+
+    def test_control_the_former_function_read_all(self, ticket_type_make: Callable[..., TicketType]) -> None:
+        migration = import_module("tickets.line.migrations.0018_entering_by_the_index_of_buyers")
+        db.rows(migration.FORMER_LINE_ENTER.replace("%", "%%"))
+        try:
+            assert self._read_to_enter(ticket_type_make) >= self.LONG
+        finally:
+            db.rows(migration.LINE_ENTER.replace("%", "%%"))
+
+    def test_a_buyer_looks_without_a_read_of_the_others(
+        self, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        [earlier] = line_make(ticket_type_make, 1)
+        self._lengthen(earlier.event_id)
+        db.rows("ANALYZE line_entry")
+        [ticket_type] = line_make(ticket_type_make, 1)
+        asked = {"event_id": ticket_type.event_id, "buyer_id": self._lengthen(ticket_type.event_id)}
+        own = Entry.objects.filter(line_id=asked["event_id"], buyer_id=asked["buyer_id"])
+
+        assert _entries_read(lambda: selectors.entry_of(**asked)) < 10
+        assert _entries_read(lambda: own.order_by("-number").first()) == self.LONG, "the control"
+
+
+def _entries_read(work: Callable[[], object]) -> int:
+    """Return how many entries PostgreSQL reads for the work."""
+    with db.transaction():
+        [before] = db.rows(READ)
+        work()
+        [after] = db.rows(READ)
+    return int(after["entries"] - before["entries"])
 
 
 class TestGuards:
