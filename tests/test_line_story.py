@@ -137,7 +137,7 @@ def test_three_people_stand_in_line_and_each_learns_of_the_turn(
     phone.driver.refresh()
     for person in (desktop, phone):
         person.says("[data-part=status] .notice", "Your turn has passed")
-    assert desktop.one("form[data-part=enter]")
+    desktop.says("form[data-part=enter] button", "Enter the line")
     assert not Reservation.objects.filter(ticket_type=ticket_type, state="held").exists()
     assert desktop.complaints() == []
 

@@ -182,11 +182,22 @@ class LiveLine extends HTMLElement {
     this.read(fresh);
     this.computing = undefined;
     this.querySelector("[data-part=status]").replaceWith(fresh.querySelector("[data-part=status]"));
-    for (const form of this.querySelectorAll("form[data-part]")) {
-      form.hidden = fresh.querySelector(`form[data-part="${form.dataset.part}"]`)?.hidden ?? true;
-    }
+    this.takeForms(fresh);
     if (this.line) this.awaitEnd();
     if (this.line && this.state === "waiting") this.showPlace();
+  }
+
+  /** Show the forms of the server's page. Those that are here keep what somebody has typed. */
+  takeForms(fresh) {
+    const part = (form) => `form[data-part="${form.dataset.part}"]`;
+    for (const form of this.querySelectorAll("form[data-part]")) {
+      const now = fresh.querySelector(part(form));
+      form.hidden = now?.hidden ?? true;
+      if (now) form.querySelector("[type=submit]").textContent = now.querySelector("[type=submit]").textContent;
+    }
+    for (const form of fresh.querySelectorAll("form[data-part]")) {
+      if (!this.querySelector(part(form))) this.append(form);
+    }
   }
 
   see() {
