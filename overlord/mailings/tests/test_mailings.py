@@ -364,7 +364,7 @@ class TestNews:
         self, link: str, staff: User, ticket_type: TicketType
     ) -> None:
         browser = Client(headers={"accept": "text/html"})
-        assert b"no more news from this shop?" in browser.get(link).content
+        assert b"stop news from this shop?" in browser.get(link).content
         assert not Unsubscription.objects.exists(), "a GET changes nothing"
         assert browser.post(link, {"List-Unsubscribe": "One-Click"}).status_code == 200
         assert b"You get no more news" in browser.get(link).content
