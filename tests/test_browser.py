@@ -355,6 +355,7 @@ class TestWhatStaffChange:
         terms = Terms(
             note="", price_rule=PriceRule.PERCENT, price_value=50, opens_early=False, most_uses=5,
             ticket_types=[ticket_type.pk, hidden.pk], valid_from=None, valid_until=None,
+            currency=ticket_type.event.currency, time_zone=ticket_type.event.time_zone,
         )  # fmt: skip
         about = {"staff_id": user_make().pk, "event_id": ticket_type.event_id, "voucher_id": voucher.pk}
         voucher_services.voucher_change(**about, version=1, terms=terms, now=timezone.now())
