@@ -109,7 +109,7 @@ def test_a_process_that_does_not_exist_is_refused(tmp_path: Path) -> None:
         ({"REDIS_BROKER_URL": "amqp://h"}, "REDIS_BROKER_URL must begin with"),
         ({"REDIS_BROKER_URL": "redis://a redis://b"}, "REDIS_BROKER_URL must be one address"),
         ({"REDIS_CHANNEL_URLS": "redis://a redis://a"}, "REDIS_CHANNEL_URLS names an address twice"),
-        ({"REDIS_CHANNEL_URLS": "redis://a redis://b/zero"}, "REDIS_CHANNEL_URLS: after the port"),
+        ({"REDIS_CHANNEL_URLS": "redis://a redis://b/zero"}, "REDIS_CHANNEL_URLS: the path must be"),
         ({"REDIS_URL": "unix:///run/redis.sock"}, "must begin with redis:// or rediss://"),
         ({"REDIS_URL": "redis://h/zero"}, "the number of a database"),
         ({"REDIS_URL": "redis://h/0?socket_timeout=9"}, "the option socket_timeout"),
