@@ -11,7 +11,7 @@ class LiveMe extends HTMLElement {
     this.see = this.see.bind(this);
     document.addEventListener("visibilitychange", this.see);
     this.stream = follow("/ws/me/", {
-      onState: (mine) => this.show(mine),
+      onState: (mine, { version }) => this.show(mine, version),
       onStatus: (status) => badge.show(status),
     });
   }
@@ -21,9 +21,14 @@ class LiveMe extends HTMLElement {
     this.stream.close();
   }
 
-  show(frame) {
-    this.isDue ||= this.isBehind(frame);
+  show(frame, version) {
+    if (version > this.askedFor && this.isBehind(frame)) this.due = version;
     this.see();
+  }
+
+  /** The version for which the page was loaded last. The same frame again may have what no longer exists. */
+  get askedFor() {
+    return history.state?.askedFor ?? -1;
   }
 
   /** Return whether a frame has something newer than the page. The first may be older, or newer than it. */
@@ -42,7 +47,9 @@ class LiveMe extends HTMLElement {
   }
 
   see() {
-    if (this.isDue && !document.hidden) location.reload();
+    if (this.due === undefined || document.hidden) return;
+    history.replaceState({ ...history.state, askedFor: this.due }, "");
+    location.reload();
   }
 }
 

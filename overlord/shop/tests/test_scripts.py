@@ -134,6 +134,7 @@ Object.assign(globalThis, {
   HTMLElement: class { querySelector = () => ({ show() {} }); },
   customElements: { define: (_, type) => { LiveMe = type; } },
   location: { href: "https://tickets.example.org/me/", reload: () => { loads += 1; } },
+  history: { state: null, replaceState(state) { this.state = state; } },
   document: shownPage, window: new EventTarget(), WebSocket: class { close() {} send() {} },
 });
 await import("checkout/live-me.js");
@@ -147,8 +148,9 @@ const held = (id, version) => ({ id, version, order: id });
 const paid = (id, version, order) => ({ id, version, reservation: order });
 function loaded(versions, reservations, payments = []) {
   loads = 0;
+  history.state = null;
   const opened = page(versions);
-  opened.show({ reservations, payments });
+  opened.show({ reservations, payments }, 1);
   opened.disconnectedCallback();
   return loads;
 }
@@ -180,13 +182,24 @@ def test_my_tickets_are_loaded_again_for_what_changed_before_the_first_frame(tmp
 def test_my_tickets_that_nobody_sees_are_loaded_again_when_somebody_does(tmp_path: Path) -> None:
     script = """
       document.hidden = true;
-      page({ reservations: { 7: 3 } }).show({ reservations: [held(7, 4)], payments: [] });
+      page({ reservations: { 7: 3 } }).show({ reservations: [held(7, 4)], payments: [] }, 1);
       const found = [loads];
       document.hidden = false;
       document.dispatchEvent(new Event("visibilitychange"));
       done([...found, loads]);
     """
     assert scripts.run(tmp_path, ME + script) == [0, 1]
+
+
+def test_my_tickets_are_loaded_once_for_a_frame_with_something_that_is_gone(tmp_path: Path) -> None:
+    script = """
+      const gone = { reservations: [held(7, 4)], payments: [] };
+      for (const version of [5, 5, 5, 4]) page({}).show(gone, version); // each page is the reloaded one
+      const found = [loads];
+      page({}).show(gone, 6);
+      done([...found, loads]);
+    """
+    assert scripts.run(tmp_path, ME + script) == [1, 2]
 
 
 # A page with one form, after ANSWER. `sent()` returns the key with which it is sent, and `late()` what the page
