@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from django.apps import apps
-from django.db.models import Model, Q
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 from django.db.models.fields.reverse_related import ForeignObjectRel
 from django.utils.translation import gettext_noop
 
@@ -26,6 +26,7 @@ from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from tickets.admission.models import HandOverNotice, Ticket
 from tickets.models import MoveNotice, Reservation
+from tickets.rules import LISTED_STATES
 
 # Fields that name the user who did something as staff. Those rows are about other people; all other rows that
 # refer to a user are that user's own data.
@@ -42,6 +43,7 @@ OF_STAFF = {
     "line.StaffAction.actor",
     "mailings.Mailing.author",
 }
+TO_EVERYONE = "everyone"  # the audience of a message that has the buyers of revoked tickets too
 # Fields whose value would give a reader rights. No export has them.
 SECRET = {"password", "key_hash", "seed", "code_hash", "gateway_token", "gateway_nonce"}
 # Fields outside the user's own row that identify a person: the model, the way to its buyer, and what replaces it.
@@ -87,9 +89,7 @@ def person_kept(*, user_id: int) -> Kept:
         tickets=Ticket.objects.filter(reservation__buyer=user_id).count(),
         notes=OrderRecord.objects.filter(order__buyer=user_id).exclude(text="").count(),
         tokens=user.api_tokens.count(),
-        is_shared=any(
-            account_selectors.others_with(address=each, user_id=user_id).exists() for each in user.addresses
-        ),
+        is_shared=any(_others_with(address=each, user_id=user_id).exists() for each in user.addresses),
         going_on=list(_going_on(user_id)),
     )
 
@@ -146,9 +146,7 @@ def person_erase(*, user_id: int, staff_id: int | None = None, said: str | None 
         if going_on := list(_going_on(user_id)):
             raise Unfinished(", ".join(going_on))
         for address in sorted(user.addresses):
-            others = list(
-                account_selectors.others_with(address=address, user_id=user_id).select_for_update(no_key=True)
-            )
+            others = list(_others_with(address=address, user_id=user_id).select_for_update(no_key=True))
             if others:  # locked: when they are erased at the same time, the last one forgets the address
                 _mails_hand_on(user_id, address, others)
             else:
@@ -170,6 +168,16 @@ def _check_erasure(user: User, said: str) -> None:
         raise NotThisPerson()
 
 
+def _others_with(*, address: str, user_id: int) -> QuerySet[User]:
+    """Select the others for whom an address stays: accounts, and guests with tickets that are held or paid for.
+
+    A guest without any is deleted after a while, and nobody would forget the address then.
+    """
+    of_guest = Reservation.objects.filter(buyer=OuterRef("pk"), state__in=LISTED_STATES)
+    others = account_selectors.others_with(address=address, user_id=user_id)
+    return others.filter(Q(is_guest=False) | Exists(of_guest))
+
+
 def _address_forget(address: str) -> None:
     """Erase an address from the journal, and from tickets that were handed to it: their holder keeps them."""
     Ticket.objects.filter(handed_to__iexact=address).update(handed_to=Ticket.NOBODY, holder="")
@@ -187,12 +195,15 @@ def _mails_hand_on(user_id: int, address: str, others: Sequence[User]) -> None:
     readers = [each.pk for each in others if each.mail_address.casefold() == address.casefold()]
     for recipient in waiting.select_related("mailing"):
         mailing = recipient.mailing
-        tickets = Ticket.objects.filter(event=mailing.event_id).exclude(state=Ticket.State.REVOKED)
+        tickets = Ticket.objects.filter(event=mailing.event_id)
+        if mailing.audience != TO_EVERYONE:
+            tickets = tickets.exclude(state=Ticket.State.REVOKED)
         if mailing.ticket_type_id is not None:
             tickets = tickets.filter(reservation__ticket_type=mailing.ticket_type_id)
         bought = tickets.filter(reservation__buyer__in=readers).values_list("reservation__buyer", flat=True)
         buyer_id = bought.order_by("reservation__buyer").first()
-        if buyer_id is not None or tickets.filter(handed_to__iexact=address).exists():
+        is_holder = mailing.with_holders and tickets.filter(handed_to__iexact=address).exists()
+        if buyer_id is not None or is_holder:
             recipients.filter(pk=recipient.pk).update(person=buyer_id)
 
 

@@ -218,6 +218,52 @@ def test_what_an_address_has_is_erased_with_the_last_person_who_has_it(
     assert [found_in_database(word) for word in ("zebra", "Zebra", "Zoe")] == [[], [], []]
 
 
+def test_an_address_does_not_stay_for_a_guest_who_bought_nothing(
+    user_make: Callable[..., User], ticket_type: TicketType
+) -> None:
+    guest = {"email": "", "is_guest": True, "contact_email": "ada@zebra.example"}
+    user_make(**guest)  # of another device; deleted with its ended hold one day
+    bought = user_make(**guest)
+    buy(bought, ticket_type, 1)
+    Ticket.objects.update(handed_to="ada@zebra.example", holder="Zoe")
+    services.receipts_send()
+    assert not services.person_kept(user_id=bought.pk).is_shared
+
+    services.person_erase(user_id=bought.pk)
+
+    assert [(each.handed_to, each.holder) for each in Ticket.objects.all()] == [(Ticket.NOBODY, "")]
+
+
+@pytest.mark.parametrize("audience", [Audience.EVERYONE, Audience.TICKETS])
+def test_a_message_about_revoked_tickets_goes_to_whoever_else_has_the_address(
+    audience: Audience, user_make: Callable[..., User], ticket_type: TicketType, settings: Any
+) -> None:
+    settings.MAILINGS_PER_MINUTE = 100_000
+    guest = {"email": "", "is_guest": True, "contact_email": "family@zebra.example"}
+    couple = [user_make(**guest), user_make(**guest)]
+    for each in couple:
+        buy(each, ticket_type, 1)
+    services.receipts_send()
+    to = To(
+        event_id=ticket_type.event_id,
+        kind=Kind.EVENT,
+        audience=audience,
+        ticket_type=None,
+        with_holders=False,
+    )
+    mailings.mailing_send(
+        to=to, staff_id=user_make(is_staff=True).pk, subject="Off", text="Sorry.", key="a" * 32
+    )
+    Ticket.objects.update(state=Ticket.State.REVOKED, revoked_at=timezone.now())
+
+    services.person_erase(user_id=couple[0].pk)
+
+    mail.outbox.clear()
+    mailings.mailings_go_on()
+    told = [each.to for each in mail.outbox]
+    assert told == ([["family@zebra.example"]] if audience is Audience.EVERYONE else [])
+
+
 def test_an_erased_person_is_logged_out_and_cannot_log_in(person: User) -> None:
     api = api_of(person)
     services.person_erase(user_id=person.pk)
