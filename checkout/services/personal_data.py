@@ -26,7 +26,6 @@ from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from tickets.admission.models import HandOverNotice, Ticket
 from tickets.models import MoveNotice, Reservation
-from tickets.rules import LISTED_STATES
 
 # Fields that name the user who did something as staff. Those rows are about other people; all other rows that
 # refer to a user are that user's own data.
@@ -173,7 +172,9 @@ def _others_with(*, address: str, user_id: int) -> QuerySet[User]:
 
     A guest without any is deleted after a while, and nobody would forget the address then.
     """
-    of_guest = Reservation.objects.filter(buyer=OuterRef("pk"), state__in=LISTED_STATES)
+    of_guest = Reservation.objects.filter(
+        buyer=OuterRef("pk"), state__in=[*Reservation.LIVE, Reservation.State.VALIDATED]
+    )
     others = account_selectors.others_with(address=address, user_id=user_id)
     return others.filter(Q(is_guest=False) | Exists(of_guest))
 
