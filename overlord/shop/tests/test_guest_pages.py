@@ -160,6 +160,18 @@ class TestAPressWhoseAnswerIsLost:
         assert User.objects.count() == Reservation.objects.count() == 1
         assert pay(browser, again["Location"])["Location"] == again["Location"]
 
+    def test_the_key_is_not_kept_where_the_answer_came_after_all(
+        self, ticket_type: TicketType, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        """It opens the guest, so that a copy of the database must not have it."""
+        browser, _ = reserve_with(self.KEY, ticket_type)
+        other = ticket_type_make(event=ticket_type.event)
+        body = {"ticket_type": other.pk, "amount": 1, "key": self.KEY}
+        assert browser.post(f"/events/{other.event_id}/", body).status_code == 302
+        kept = Reservation.objects.get(ticket_type=other).idempotency_key
+        assert kept
+        assert self.KEY not in kept
+
     def test_a_changed_choice_leads_to_the_first_hold_too(self, ticket_type: TicketType) -> None:
         _, lost = reserve_with(self.KEY, ticket_type, 1)
         _, again = reserve_with(self.KEY, ticket_type, 2)
