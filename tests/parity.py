@@ -16,6 +16,7 @@ from tickets import availability_labels, own_tickets
 from tickets.admission import rules as admission_rules
 from tickets.line import labels as line_labels
 from tickets.line import rules as line_rules
+from tickets.line.tests import lines
 
 CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "parity.json").read_text(encoding="utf-8"))
 LANGUAGES = ("en", "en-gb", "de")
@@ -71,7 +72,7 @@ def _call(name: str, *arguments: Any) -> Any:
         return stages.stage_of(reservation, payment, now=now)
     if name in OF_OWN:
         arguments = (own_tickets.Own(**arguments[0]), *arguments[1:])
-    modules = (formats, availability_labels, own_tickets, line_labels, line_rules, admission_rules)
+    modules = (formats, availability_labels, own_tickets, line_labels, line_rules, lines, admission_rules)
     result = next(getattr(module, name) for module in modules if hasattr(module, name))(*arguments)
     return asdict(result) if is_dataclass(result) and not isinstance(result, type) else result
 

@@ -123,27 +123,6 @@ def check_choices(choices: Sequence[Items], *, types: Iterable[int]) -> None:
             raise Invalid(sentence, errors={field: [sentence]})
 
 
-def draw_key(*, seed: str, digest: str, number: int, value: str | None = None) -> str:
-    """Return what decides the place of a number, as hexadecimal digits: the smallest one has the first place.
-
-    `value` is the public value that the draw mixes in, if the organiser named one.
-    """
-    mixed = [seed, digest, *([] if value is None else [value]), str(number)]
-    return hashlib.sha256(" ".join(mixed).encode()).hexdigest()
-
-
-def place_of(seed: str, digest: str, drawn: int, number: int, value: str | None = None) -> int:
-    """Return the place of a number by the published rule: drawn up to `drawn`, later ones in order of arrival.
-
-    Nothing here needs it: pages compute it in JavaScript. tests/parity.json compares the two.
-    """
-    if number > drawn:
-        return number
-    mine = draw_key(seed=seed, digest=digest, number=number, value=value)
-    keys = (draw_key(seed=seed, digest=digest, number=each, value=value) for each in range(1, drawn + 1))
-    return sum(key <= mine for key in keys)
-
-
 def digest_of(entries: Iterable[tuple[int, str]]) -> str:
     """Return the digest of the closed list: pairs of number and time of entry, by number."""
     return hashlib.sha256("\n".join(f"{number} {at}" for number, at in entries).encode()).hexdigest()

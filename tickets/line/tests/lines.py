@@ -59,14 +59,27 @@ def draw_in_order(event_id: int, numbers: Sequence[int]) -> None:
     digest = rules.digest_of((each.number, f"{each.entered_at:%Y-%m-%dT%H:%M:%S.%fZ}") for each in entries)
     for n in count():
         seed = sha256(str(n).encode()).hexdigest()
-        if list(numbers) == sorted(numbers, key=partial(_key, seed, digest)):
+        if list(numbers) == sorted(numbers, key=partial(draw_key, seed, digest)):
             commitment = sha256(seed.encode()).hexdigest()
             Line.objects.filter(pk=event_id, phase="lobby").update(seed=seed, commitment=commitment)
             return
 
 
-def _key(seed: str, digest: str, number: int) -> str:
-    return rules.draw_key(seed=seed, digest=digest, number=number)
+def draw_key(seed: str, digest: str, number: int, value: str | None = None) -> str:
+    """Return what decides the place of a number, as hexadecimal digits: the smallest one has the first place.
+
+    `value` is the public value that the draw mixes in, if the organiser named one.
+    """
+    mixed = [seed, digest, *([] if value is None else [value]), str(number)]
+    return sha256(" ".join(mixed).encode()).hexdigest()
+
+
+def place_of(seed: str, digest: str, drawn: int, number: int, value: str | None = None) -> int:
+    """Return the place of a number by the published rule: drawn up to `drawn`, later ones in order of arrival."""
+    if number > drawn:
+        return number
+    mine = draw_key(seed, digest, number, value)
+    return sum(draw_key(seed, digest, each, value) <= mine for each in range(1, drawn + 1))
 
 
 def serve_all(ticket_type: TicketType) -> None:
@@ -105,9 +118,7 @@ def check(event_id: int) -> None:
         (each.number, f"{each.entered_at:%Y-%m-%dT%H:%M:%S.%fZ}") for each in entries[: line.drawn]
     )
     keys = {
-        each.number: rules.draw_key(
-            seed=line.seed, digest=line.digest, number=each.number, value=line.public_value
-        )
+        each.number: draw_key(line.seed, line.digest, each.number, line.public_value)
         for each in entries[: line.drawn]
     }
     drawn = {number: place for place, number in enumerate(sorted(keys, key=keys.__getitem__), start=1)}

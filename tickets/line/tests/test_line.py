@@ -18,13 +18,14 @@ from overlord.kernel import db
 from overlord.kernel.errors import DomainError, Invalid
 from tests.threads import together
 from tickets import services as tickets
-from tickets.line import operations, rules, selectors, services
+from tickets.line import operations, selectors, services
 from tickets.line.models import Entry, Line
 from tickets.line.rules import LineClosed
 from tickets.line.tests.lines import (
     HOLD,
     check,
     draw_in_order,
+    draw_key,
     enter,
     line_make,
     open_sale,
@@ -250,17 +251,13 @@ WINNERS = 40
 
 def _wins_of_the_earliest(*, seed: str, count: int) -> int:
     """Return how many of the earliest numbers have one of the first places."""
-    numbers = sorted(
-        range(1, count + 1), key=lambda number: rules.draw_key(seed=seed, digest="0" * 64, number=number)
-    )
+    numbers = sorted(range(1, count + 1), key=lambda number: draw_key(seed, "0" * 64, number))
     return sum(number <= EARLIEST for number in numbers[:WINNERS])
 
 
 def _deciles_of_the_first(*, seed: str, count: int, deciles: int) -> list[int]:
     """Return which deciles of the numbers the first tenth of the places went to."""
-    keys = {
-        number: rules.draw_key(seed=seed, digest="0" * 64, number=number) for number in range(1, count + 1)
-    }
+    keys = {number: draw_key(seed, "0" * 64, number) for number in range(1, count + 1)}
     first = sorted(keys, key=keys.__getitem__)[: count // deciles]
     return [(number - 1) * deciles // count for number in first]
 

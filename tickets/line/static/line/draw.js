@@ -1,5 +1,4 @@
-// The rule of the draw, for a browser that computes its own place. `tickets/line/rules.py` has it too; docs/line.md
-// states it.
+// The rule of the draw, for a browser that computes its own place. docs/line.md states it; `sql/line_draw.sql` draws.
 
 const AT_ONCE = 2_000; // keys that are computed before the page can react again
 
