@@ -30,11 +30,11 @@ _ONCE, _ONCE_IN_A_LOOP = Retry(NoBackoff(), 0), AsyncRetry(NoBackoff(), 0)
 
 # What the kernel does for a connection that mostly listens: a machine that vanished silently is noticed within
 # four seconds. Not each system has each option.
-_KEEPALIVES = {"TCP_KEEPIDLE": 2, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 2, "TCP_USER_TIMEOUT": 4000}
-LISTENS = {
+_OPTIONS = {"TCP_KEEPIDLE": 2, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 2, "TCP_USER_TIMEOUT": 4000}
+KEEPALIVE = {
     "socket_keepalive": True,
     "socket_keepalive_options": {
-        getattr(socket, name): value for name, value in _KEEPALIVES.items() if hasattr(socket, name)
+        getattr(socket, name): value for name, value in _OPTIONS.items() if hasattr(socket, name)
     },
 }
 
@@ -117,9 +117,9 @@ class RedisAddress:
     def channel_host(self) -> dict[str, Any]:
         """Return the address as channels_redis needs it in `hosts`."""
         if not self._has_sentinels:
-            return {"address": self.url, **LISTENS}
+            return {"address": self.url, **KEEPALIVE}
         return {
-            **LISTENS,
+            **KEEPALIVE,
             "sentinels": list(self._hosts),
             "master_name": self._master_name,
             "sentinel_kwargs": self._sentinel_options(_ONCE_IN_A_LOOP),
@@ -142,8 +142,12 @@ class RedisAddress:
     def broker_options(self) -> dict[str, Any]:
         """Return Celery's transport options for this address."""
         if not self._has_sentinels:
-            return LISTENS
-        return {**LISTENS, "master_name": self._master_name, "sentinel_kwargs": self._sentinel_options(_ONCE)}
+            return KEEPALIVE
+        return {
+            **KEEPALIVE,
+            "master_name": self._master_name,
+            "sentinel_kwargs": self._sentinel_options(_ONCE),
+        }
 
     @property
     def broker_ssl(self) -> dict[str, Any]:

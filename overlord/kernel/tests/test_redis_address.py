@@ -416,8 +416,8 @@ def test_live_messages_may_be_shared_by_several_servers(tmp_path: Path) -> None:
 
 def test_the_forms_that_clients_want() -> None:
     plain = RedisAddress("redis://:pw@h:6379/1")
-    assert plain.channel_host == {"address": plain.url, **redis_address.LISTENS}
-    assert (plain.broker_url, plain.broker_options) == (plain.url, redis_address.LISTENS)
+    assert plain.channel_host == {"address": plain.url, **redis_address.KEEPALIVE}
+    assert (plain.broker_url, plain.broker_options) == (plain.url, redis_address.KEEPALIVE)
     asked = RedisAddress("sentinel://me:p%40w@h1,h2:26380/2?master_name=m&sentinel_password=s")
     assert asked.broker_url == "sentinel://me:p%40w@h1:26379/2;sentinel://me:p%40w@h2:26380/2"
     assert asked.broker_options["master_name"] == "m"
