@@ -116,7 +116,11 @@ def initdb() -> list[Any]:
 
 
 def haproxy() -> str:
-    """Return the file of HAProxy, which leads to the primary. Idle connections live for hours."""
+    """Return the file of HAProxy, which leads to the primary. Idle connections live for hours.
+
+    A refused connection is not tried again: HAProxy would keep its client waiting for three seconds, while the
+    client itself tries again at once and may reach the new primary.
+    """
     servers = "\n".join(
         f"    server {each} {address(each)}:{POSTGRES_PORT} check port {REST_PORT}" for each in DATABASES
     )
@@ -124,6 +128,7 @@ def haproxy() -> str:
     maxconn 1000
 defaults
     mode tcp
+    retries 0
     timeout connect 2s
     timeout check 2s
     timeout client 1h
@@ -134,7 +139,7 @@ listen primary
     bind *:{PROXY_PORT}
     option httpchk OPTIONS /primary
     http-check expect status 200
-    default-server inter 1s fall 2 rise 1 on-marked-down shutdown-sessions
+    default-server inter 1s fastinter 500ms downinter 500ms fall 2 rise 1 on-marked-down shutdown-sessions
 {servers}
 """
 
