@@ -52,7 +52,7 @@ def main() -> int:
             _say(f"{name} ...")
             reports.append(_run(name, system, Scale(quick=given.quick)))
             print(reports[-1].as_text(), end="\n\n", flush=True)
-    _write(given.json, reports, quick=given.quick)
+            _write(given.json, reports, quick=given.quick)  # each time: a later one may fail
     missed = [goal.name for report in reports for goal in report.goals if goal.verdict == "MISSED"]
     _say(f"{time.monotonic() - started:.0f} s. All figures: {given.json}")
     _say(f"Missed: {'; '.join(missed)}" if missed else "Every goal was met.")

@@ -1,7 +1,10 @@
 """The benchmarks are honest: goals can be missed, and figures are void when the sale went wrong."""
 
 import asyncio
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,6 +21,7 @@ from benchmarks.load import Load, Tally
 from benchmarks.opening.browser import Browser
 from benchmarks.report import Goal, Report, percentile
 from overlord.accounts.models import ApiToken, User
+from overlord.embedded.program import ROOT
 from overlord.kernel import db
 from tests.clients import token_of
 from tickets.models import Inventory, Reservation, TicketType
@@ -56,6 +60,16 @@ def test_a_floor_above_the_bound_is_out_of_reach_only_for_who_reached_the_bound(
     measured: float, bound: float, verdict: str
 ) -> None:
     assert Goal(name="x", measured=[measured], least=0.6, bound=bound).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("measured", "bound", "verdict"),
+    [(0.8, 0.9, "met"), (0.99, 0.9, "out of reach"), (1.1, 0.9, "MISSED"), (0.9, 0.7, "MISSED")],
+)
+def test_a_ceiling_below_the_bound_is_out_of_reach_only_for_who_reached_the_bound(
+    measured: float, bound: float, verdict: str
+) -> None:
+    assert Goal(name="x", measured=[measured], most=0.83, bound=bound).verdict == verdict
 
 
 def test_arms_are_compared_round_by_round() -> None:
@@ -293,3 +307,10 @@ def test_pgbench_reserves_for_the_next_buyer(
     wanted = len(types) if "reservations_claim" in statement else 1
     made = Counter(Reservation.objects.values_list("buyer__username", flat=True))
     assert made == {"bench-1": wanted, "bench-2": wanted}
+
+
+def test_the_programs_of_grown_systems_find_the_settings() -> None:
+    env = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    argv = [sys.executable, "-m", "benchmarks.grown", "nothing"]
+    ended = subprocess.run(argv, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "No module named 'benchmarks.grown.nothing'" in ended.stderr

@@ -48,7 +48,7 @@ SELECT t.id, 100000, COALESCE(r.held, 0), COALESCE(r.sold, 0), e.date, false, 1,
                FROM tickets_reservation GROUP BY 1) r ON r.ticket_type_id = t.id
  ORDER BY t.id
 """,
-    "UPDATE accounts_user SET is_staff = true WHERE id = %(staff)s",
+    "UPDATE accounts_user SET is_staff = true, is_superuser = true WHERE id = %(staff)s",
     "SET session_replication_role = origin",
     "VACUUM ANALYZE",
     "CHECKPOINT",
