@@ -25,9 +25,6 @@ class Known(StrEnum):
 # The steps by name, in their order; one of the middle ones is taken.
 STEPS = ("home page", "event page", *Known, "reserve", "own socket", "pay")
 
-# No guest can buy yet, so who would be one signs up.
-GUESTS_AS = Known.SIGNUP
-
 
 @dataclass(frozen=True, kw_only=True)
 class Shop:
