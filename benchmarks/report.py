@@ -56,12 +56,18 @@ class Goal:
     def verdict(self) -> str:
         """Return "met", "MISSED" or "out of reach".
 
-        A goal is out of reach if the run's own bound is below `least` and nearly all of the bound was reached.
+        A goal is out of reach if the run's own bound misses it too, and nearly all of the bound was reached.
         """
         if self.met:
             return "met"
-        beyond = self.least is not None and self.bound is not None and self.bound < self.least
-        return "out of reach" if beyond and self.median >= NEARLY * (self.bound or 0) else "MISSED"
+        return "out of reach" if self._bound_nearly_reached() else "MISSED"
+
+    def _bound_nearly_reached(self) -> bool:
+        if self.bound is None:
+            return False
+        if self.least is not None and self.bound < self.least:
+            return self.median >= NEARLY * self.bound
+        return self.most is not None and self.bound > self.most and self.median * NEARLY <= self.bound
 
 
 @dataclass

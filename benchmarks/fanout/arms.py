@@ -47,6 +47,15 @@ def all_arms(valkey: Valkey) -> list[Arm]:
     return found
 
 
+def bare(valkey: Valkey) -> Arm:
+    """Return the arm that sends and does nothing else: what a message costs the kernel."""
+    port = ports.any_free()
+    given = (str(port), str(valkey.port), valkey.password, CHANNEL)
+    argv = (sys.executable, "-m", "benchmarks.fanout.bare", *given)
+    program = Program(name="bare", argv=argv, env=dict(os.environ), cwd=ROOT, ready=lambda: _open(port))
+    return Arm(name="bare", port=port, path="/", program=program, publish=_send_node)
+
+
 def _daphne(name: str, application: str, port: int) -> Program:
     argv = (sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "-v", "0", application)
     return Program(

@@ -6,6 +6,7 @@ import resource
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.utils import timezone
@@ -20,7 +21,7 @@ from overlord.kernel import db
 from overlord.kernel.rendering import dumps
 from tickets.line import operations, projections, services
 
-OURS, NODE = "screens, ours", "screens, `ws`"
+OURS, NODE, BARE = "screens, ours", "screens, `ws`", "screens, sending alone"
 SHOWN, CPU = "p99 ms", "us a socket and update"  # a heartbeat counts as an update: Node's server sends none
 APART = 0.5  # seconds: the giver's tick
 SETTLED = 10.0
@@ -42,8 +43,8 @@ class _Arm:
 def measure(system: System, scale: Scale, report: Report) -> None:
     """Move the served counter of a line that many sockets watch, some times, and look at each socket.
 
-    Ours and Node's take turns. The sockets of a turn are new, and so many that the work of each second, which does
-    not depend on them, counts little.
+    Ours, Node's and a server that only sends take turns. The sockets of a turn are new, and so many that the work
+    of each second, which does not depend on them, counts little.
     """
     sockets, moves = scale.pick(500, 5_000), scale.pick(4, 10)
     _allow_files(sockets)
@@ -55,7 +56,7 @@ def measure(system: System, scale: Scale, report: Report) -> None:
     port = system.start_live()
     path = f"/ws/line/{event_id}/"
     arms = [_Arm(OURS, port, path, system.children["live"].pid, lambda each: _serve(event_id, each))]
-    arms += _node(system, _state(event_id))
+    arms += _others(system, _state(event_id))
     for nth in range(min(scale.rounds, ROUNDS)):
         numbers = range(nth * moves + 1, (nth + 1) * moves + 1)
         for arm in arms if nth % 2 == 0 else reversed(arms):
@@ -71,10 +72,13 @@ def set_goals(report: Report) -> None:
     if NODE not in report.arms:
         report.notes.append("Node and its packages are not installed, so there is no comparison with `ws`.")
         return
-    ratios = report.ratios(OURS, NODE, CPU)
+    bound = report.median(BARE, CPU) / report.median(NODE, CPU)
     report.goals.append(
-        Goal(name="CPU a socket and update: times that of `ws`", measured=ratios, most=15 / 18)
-    )
+        Goal(
+            name="CPU a socket and update: times that of `ws`",
+            measured=report.ratios(OURS, NODE, CPU), most=15 / 18, bound=bound,
+        )
+    )  # fmt: skip
 
 
 def _move(arm: _Arm, numbers: Sequence[int], *, sockets: int) -> dict[str, float]:
@@ -129,16 +133,20 @@ def _state(event_id: int) -> dict[str, Any]:
     return state
 
 
-def _node(system: System, state: dict[str, Any]) -> list[_Arm]:
-    """Start Node's `ws`, which sends the same frames; return none if it is not there."""
-    node = next((arm for arm in arms.all_arms(system.valkey) if arm.name == "ws"), None)
-    if node is None:
-        return []
-    system.start(node.program)
+def _others(system: System, state: dict[str, Any]) -> list[_Arm]:
+    """Start the servers that are compared with ours, and send the same frames; Node's only if it is there."""
+    nodes = [arm for arm in arms.all_arms(system.valkey) if arm.name == "ws"]
     plain: dict[str, Any] = json.loads(dumps(state))
-    pid = system.children[node.program.name].pid
-    publish = node.publish
-    return [_Arm(NODE, node.port, node.path, pid, lambda each: publish(each, {**plain, "served": each}))]
+    others = []
+    for name, arm in [*((NODE, each) for each in nodes), (BARE, arms.bare(system.valkey))]:
+        system.start(arm.program)
+        pid = system.children[arm.program.name].pid
+        others.append(_Arm(name, arm.port, arm.path, pid, partial(_publish, arm, plain)))
+    return others
+
+
+def _publish(arm: arms.Arm, state: dict[str, Any], served: int) -> None:
+    arm.publish(served, {**state, "served": served})
 
 
 def _allow_files(sockets: int) -> None:
