@@ -62,9 +62,7 @@ class Backpressure:
         """Send the latest state to those who have caught up by `now`, and close those who are slow for too long."""
         if self._look_at <= now:
             self._look_at = now + LOOK_SECONDS
-            for subscriber in self._subscribers():
-                if _waiting(subscriber):
-                    self.add(subscriber)
+            self._look_at_all()
         for subscriber, since in [*self._since.items()]:
             if subscriber not in self._since:
                 continue  # it left while another one was served
@@ -76,6 +74,17 @@ class Backpressure:
                 await self._close(subscriber, CloseCode.SLOW_OR_SILENT)
         if not self._since:
             self._found.clear()
+
+    def _look_at_all(self) -> None:
+        """Note all who are slow. While no bytes wait in this process, look at no more than one socket."""
+        for subscriber in self._subscribers():
+            writer = subscriber.writer
+            if writer is None:
+                continue
+            if not writer.anything_waits():
+                return
+            if writer.waiting():
+                self.add(subscriber)
 
 
 def _waiting(subscriber: Subscriber) -> int:

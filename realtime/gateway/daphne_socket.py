@@ -118,6 +118,10 @@ class SocketWriter:
         waiting: int = len(transport.dataBuffer) - transport.offset + transport._tempDataLen
         return waiting
 
+    def anything_waits(self) -> bool:
+        """Return whether bytes wait for any connection of this process. It reads no socket."""
+        return bool(self._writers)
+
     def offer(self, frame: bytes) -> bool:
         """Send the frame unless bytes still wait, and return whether it did; to a closing socket send nothing."""
         if self._transport in self._writers:

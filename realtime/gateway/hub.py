@@ -296,7 +296,7 @@ class Hub:
         return [name for name in names if name not in found]
 
     async def _greet(self) -> bool:
-        return await self.source.greet(subscribers=len(self.subscribers()))
+        return await self.source.greet(subscribers=sum(len(each.subscribers) for each in self._all()))
 
     def _all(self) -> list[Subscription]:
         return [*self.subscriptions.values()]

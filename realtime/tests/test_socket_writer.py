@@ -144,12 +144,12 @@ def test_a_slow_client_is_seen_and_gets_whole_frames_only(peer: Peer) -> None:
 
 
 def test_while_bytes_wait_and_no_longer_the_transport_is_among_the_writers(peer: Peer) -> None:
-    """`offer` relies on it alone to know that something waits."""
+    """`offer`, and the look of `backpressure` at all sockets, rely on it alone to know that something waits."""
     writer = writer_for(peer.send)
     assert writer is not None
 
     def waits() -> bool:
-        assert (peer.transport in writer._writers) == (writer.waiting() > 0)
+        assert (peer.transport in writer._writers) == (writer.waiting() > 0) == writer.anything_waits()
         return writer.waiting() > 0
 
     assert not waits()
