@@ -65,9 +65,12 @@ def announce_given(*, event_id: int, buyers: Iterable[int], now: datetime) -> No
 
 
 def announce_deleted(*, event_id: int, now: datetime) -> None:
-    """Announce that an event was deleted: its stream ends with 4404, and the list of next events leaves it out."""
+    """Announce that an event was deleted, or is a draft.
+
+    Its stream and that of its line end with 4404, and the list of next events leaves it out.
+    """
     availability.drop(event_id)
-    announce(events=[event_id], now=now)
+    announce(events=[event_id], lines=[event_id], now=now)
 
 
 def announce_expiring(*, holds: Iterable[Mapping[str, Any]], now: datetime) -> None:

@@ -8,12 +8,13 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
+from overlord.kernel.errors import NotFound
 from realtime import publish, streams
 from tickets.line import representation, selectors
 
 
 def project_lines(ids: Collection[int], *, now: datetime) -> dict[int, dict[str, Any]]:
-    """Return the state of the lines of events, as their streams show it."""
+    """Return the state of the lines of events, as their streams show it; the line of a draft does not exist."""
     lines, sales, names = selectors.lines(ids), selectors.sales(ids), selectors.public_names(ids)
     return {
         event_id: representation.line(lines.get(event_id), sale=sale, public_name=names.get(event_id))
@@ -22,8 +23,11 @@ def project_lines(ids: Collection[int], *, now: datetime) -> dict[int, dict[str,
 
 
 def line_shown(*, event_id: int, now: datetime) -> dict[str, Any]:
-    """Return the state of the line of an event that exists."""
-    return project_lines([event_id], now=now)[event_id]
+    """Return the state of the line of an event; raise NotFound, for a draft too."""
+    shown = project_lines([event_id], now=now)
+    if event_id not in shown:
+        raise NotFound()
+    return shown[event_id]
 
 
 def announce_line(*, event_id: int) -> None:

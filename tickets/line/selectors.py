@@ -23,9 +23,13 @@ def lines(event_ids: Collection[int]) -> dict[int, Line]:
 
 
 def sales(event_ids: Collection[int]) -> dict[int, rules.Sale]:
-    """Read when the sale of each of these events opens and ends for buyers; one that does not exist is left out."""
+    """Read when the sale of each of these events opens and ends for buyers.
+
+    Drafts, which only staff see, and events that do not exist are left out.
+    """
     shown = Q(ticket_types__hidden=False)
-    found = Event.objects.filter(pk__in=event_ids).annotate(
+    found = Event.objects.exclude(status=Event.Status.DRAFT).filter(pk__in=event_ids)
+    found = found.annotate(
         opens=Min("ticket_types__inventory__opens_at", filter=shown),
         closes=Max("ticket_types__inventory__closes_at", filter=shown),
     )
@@ -174,8 +178,12 @@ def staff_actions(*, event_id: int, most: int) -> list[StaffAction]:
 
 
 def proof(*, event_id: int) -> dict[str, Any] | None:
-    """Return all that anyone needs to compute every place of a draw; None before it. It names nobody."""
-    line = Line.objects.filter(pk=event_id).exclude(phase=rules.Phase.LOBBY).first()
+    """Return all that anyone needs to compute every place of a draw; None before it and of a draft.
+
+    It names nobody.
+    """
+    drawn = Line.objects.filter(pk=event_id).exclude(phase=rules.Phase.LOBBY)
+    line = drawn.exclude(event__status=Event.Status.DRAFT).first()
     if line is None:
         return None
     return {

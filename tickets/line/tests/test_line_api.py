@@ -15,14 +15,16 @@ from rest_framework.test import APIClient
 
 from overlord.accounts.models import EmailCode, User
 from overlord.kernel import db
-from realtime import streams
+from overlord.kernel.errors import NotFound
+from realtime import store, streams
 from tests.clients import api_of
 from tests.live_contract import check as check_frame
 from tests.threads import together
+from tickets import event_operations, event_services
 from tickets.line import projections, services
 from tickets.line.models import Entry, Line
 from tickets.line.tests.lines import enter, line_make, open_sale, people, serve_all
-from tickets.models import Event, TicketType
+from tickets.models import Event, Inventory, TicketType
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -219,6 +221,45 @@ class TestStream:
         assert streams.get(streams.Kind.LINE).access == streams.Access.PUBLIC
         assert projections.project_lines([999999], now=timezone.now()) == {}
 
+    def test_a_draft_has_none_until_it_is_on_sale_again(
+        self, types: list[TicketType], user_make: Callable[..., User]
+    ) -> None:
+        event, staff = types[0].event, user_make(is_staff=True)
+        assert frame_of(types[0])["phase"] == "lobby"
+        for act, is_shown in ((event_services.event_unpublish, False), (event_services.event_publish, True)):
+            store.marks_take(limit=999)
+            event.refresh_from_db()
+            act(staff_id=staff.pk, event_id=event.pk, version=event.version, now=timezone.now())
+
+            assert streams.line(event.pk) in _marked()
+            assert (event.pk in projections.project_lines([event.pk], now=timezone.now())) == is_shown
+
+    def test_a_page_of_an_event_that_became_a_draft_meanwhile_is_not_found(
+        self, types: list[TicketType]
+    ) -> None:
+        _draft()
+
+        with pytest.raises(NotFound):
+            projections.line_shown(event_id=types[0].event_id, now=timezone.now())
+
+    def test_it_ends_when_the_event_is_deleted(self, types: list[TicketType]) -> None:
+        event = types[0].event
+        with db.transaction():
+            event_operations.event_delete(event=event, now=timezone.now())
+
+        assert streams.line(types[0].event_id) in _marked()
+
+
+def _draft() -> None:
+    """Let each event be a draft."""
+    Inventory.objects.update(paused=True)
+    Event.objects.update(status="draft")
+
+
+def _marked() -> set[str]:
+    """Return the streams that the next flush sends."""
+    return {mark.stream for mark in store.marks_take(limit=999)}
+
 
 def _frame(data: dict[str, Any]) -> dict[str, Any]:
     instant = "2026-01-01T00:00:00Z"
@@ -248,6 +289,8 @@ class TestProof:
         assert drawn == dict(Entry.objects.values_list("number", "place"))
         parts = {"commitment", "seed", "digest", "drawn", "public_name", "public_value", "entries"}
         assert set(proof) == parts, "it names nobody"
+        _draft()
+        assert APIClient().get(url(types[0], "proof/")).status_code == 404
 
     @pytest.mark.parametrize("forged", ["seed", "entry", "missing"])
     def test_it_finds_a_forged_proof(
