@@ -41,9 +41,9 @@ def address_change(
     """Change where a guest's mails go, and the name; nobody reaches the orders by an earlier address any more.
 
     A guest has one address and one name for all orders. `before` and `name_before` are those that staff saw. Raises
-    NotFound, AddressOfAccount, OrderOutdated and EmailHasAccount. Raises WaitsInLine for a guest who waits in a
-    line with an address that is proven: the place belongs to that address, and without it the guest could not find
-    the place again.
+    NotFound, AddressOfAccount, OrderOutdated and EmailHasAccount. Raises WaitsInLine for a guest who waits with an
+    address that is proven in a line that may still give tickets: the place belongs to that address, and without it
+    the guest could not find the place again.
     """
     with db.transaction():
         buyer = accounts.user_lock(user_id=_buyer_id(order_id))  # before the order, as a payment does
@@ -55,7 +55,7 @@ def address_change(
             raise order_rules.OrderOutdated()
         is_other = email != before
         is_ended = is_other and accounts.guest_proof_end(user_id=buyer.pk, email=email)
-        if is_ended and line.is_waiting(buyer_id=buyer.pk):
+        if is_ended and line.is_waiting(buyer_id=buyer.pk, now=db.now()):
             raise order_rules.WaitsInLine()
         accounts.guest_contact_set(user_id=buyer.pk, email=email, name=name)
         if is_other:

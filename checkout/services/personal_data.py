@@ -25,6 +25,7 @@ from overlord.journal.actions import Action
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from tickets.admission.models import HandOverNotice, Ticket
+from tickets.line import operations as line
 from tickets.models import MoveNotice, Reservation
 
 # Fields that name the user who did something as staff. Those rows are about other people; all other rows that
@@ -141,7 +142,10 @@ def person_erase(*, user_id: int, staff_id: int | None = None, said: str | None 
             raise NotFound()
         if staff_id is not None:
             _check_erasure(user, said or "")
-        accounts.user_anonymise(user_id=user_id)  # first: a claim at this moment waits for this row
+        line.entries_end(buyer_id=user_id)  # before a giver can need the row that the next step changes
+        accounts.user_anonymise(
+            user_id=user_id
+        )  # before all checks: a claim at this moment waits for this row
         if going_on := list(_going_on(user_id)):
             raise Unfinished(", ".join(going_on))
         for address in sorted(user.addresses):

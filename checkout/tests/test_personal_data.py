@@ -1,7 +1,9 @@
 """A person's data can be handed out and erased; money, counters and tickets stay right."""
 
 import json
+import threading
 from collections.abc import Callable
+from functools import partial
 from io import StringIO
 from typing import Any
 
@@ -10,7 +12,7 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import Group
 from django.core import mail
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.models.fields.reverse_related import ForeignObjectRel
 from django.test import Client
 from django.utils import timezone
@@ -19,15 +21,22 @@ from rest_framework.test import APIClient
 from checkout import services
 from checkout.models import OrderRecord, Payment, Receipt
 from checkout.services import personal_data
+from checkout.services.personal_data import Unfinished
 from checkout.tests.paying import PAYMENTS, audit, heal, pay, work
+from overlord.accounts import operations as accounts
 from overlord.accounts.models import ApiToken, SecondFactor, StaffInvitation, User
 from overlord.mailings import services as mailings
 from overlord.mailings.rules import Audience, Kind
 from overlord.mailings.selectors import To
 from tests.clients import api_of, permit
+from tests.threads import together
+from tickets import operations as tickets
 from tickets.admission.models import HandOverNotice, Ticket
+from tickets.line import operations as line
+from tickets.line import services as line_services
+from tickets.line.tests.lines import HOLD, enter, line_make, open_sale, serve_all, states
 from tickets.models import Inventory, Reservation, TicketType
-from tickets.tests.reserving import claim, reserve
+from tickets.tests.reserving import claim, reserve, waiting_for_a_lock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -328,6 +337,77 @@ def _content_type(model: Any) -> int:
     from django.contrib.contenttypes.models import ContentType
 
     return int(ContentType.objects.get_for_model(model).pk)
+
+
+class TestLine:
+    """A person who waits in a line leaves it with the erasure, and gets nothing any more."""
+
+    @pytest.fixture
+    def wished(self, person: User, ticket_type_make: Callable[..., TicketType]) -> TicketType:
+        """Return the type for which the person waits alone, in a line that was drawn."""
+        [wished] = line_make(ticket_type_make, 5)
+        enter(wished, person.pk)
+        open_sale([wished])
+        line_services.draw(event_id=wished.event_id)
+        return wished
+
+    def test_who_is_erased_leaves_the_line(self, person: User, wished: TicketType) -> None:
+        services.person_erase(user_id=person.pk)
+        serve_all(wished)
+
+        assert states(wished.event_id) == ["left"]
+        assert not Reservation.objects.exists()
+
+    def test_control_without_that_step_the_line_gives_to_the_erased(
+        self, person: User, wished: TicketType, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(line, "entries_end", lambda **_: None)
+        services.person_erase(user_id=person.pk)
+        serve_all(wished)
+
+        assert states(wished.event_id) == ["given"]
+
+    def _race(self, person: User, wished: TicketType, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+        """Erase the person while the giver has locked the entry, and has not given yet."""
+        give, is_giving = tickets.orders_give, threading.Event()
+
+        def once_the_erasure_waits(**given: Any) -> Any:
+            is_giving.set()
+            waiting_for_a_lock(1)
+            return give(**given)
+
+        def erase() -> None:
+            assert is_giving.wait(60)
+            services.person_erase(user_id=person.pk)
+
+        monkeypatch.setattr(tickets, "orders_give", once_the_erasure_waits)
+        now = timezone.now()
+        serve = partial(line_services.serve, event_id=wished.event_id, hold=HOLD, now=now)
+        return together(serve, erase)
+
+    def test_what_is_given_at_that_moment_hinders_it(
+        self, person: User, wished: TicketType, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        served, refused = self._race(person, wished, monkeypatch)
+
+        assert (served, type(refused)) == (1, Unfinished)
+        assert states(wished.event_id) == ["given"]
+        person.refresh_from_db()
+        assert person.is_active
+
+    def test_control_in_the_other_order_giver_and_erasure_wait_for_each_other(
+        self, person: User, wished: TicketType, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        end, anonymise = line.entries_end, accounts.user_anonymise
+
+        def anonymise_first(*, user_id: int) -> None:
+            anonymise(user_id=user_id)
+            end(buyer_id=user_id)
+
+        monkeypatch.setattr(line, "entries_end", lambda **_: None)
+        monkeypatch.setattr(accounts, "user_anonymise", anonymise_first)
+
+        assert any(isinstance(each, OperationalError) for each in self._race(person, wished, monkeypatch))
 
 
 class TestPages:

@@ -180,6 +180,15 @@ def orders_looked_at(*, buyer_id: int, orders: Collection[int], now: datetime) -
         given.filter(looked_at=None).update(looked_at=now)
 
 
+def entries_end(*, buyer_id: int) -> None:
+    """Take a person who is erased out of all lines.
+
+    Its caller has locked the person's own row, and afterwards waits only for rows of that person.
+    """
+    db.transaction_required()
+    Entry.objects.filter(buyer_id=buyer_id, state=EntryState.WAITING).update(state=EntryState.LEFT)
+
+
 def entry_lapse(*, entry_id: int, now: datetime) -> None:
     """End a given entry whose hold was not looked at in time, and release what is still held of it.
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import F, Max, Min, Q, Sum
+from django.db.models import F, Max, Min, Q, QuerySet, Sum
 
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
@@ -39,9 +39,20 @@ def sales(event_ids: Collection[int]) -> dict[int, rules.Sale]:
     }
 
 
-def is_waiting(*, buyer_id: int) -> bool:
-    """Return whether a buyer waits in a line of any event."""
-    return Entry.objects.filter(buyer=buyer_id, state=EntryState.WAITING).exists()
+def is_waiting(*, buyer_id: int, now: datetime) -> bool:
+    """Return whether a buyer waits in a line that may still give tickets, of any event."""
+    waiting = Entry.objects.filter(
+        buyer=buyer_id,
+        state=EntryState.WAITING,
+        line__event__opening=tickets_rules.Opening.DRAW,
+        line__in=_inventories_selling(now=now).values("ticket_type__event_id"),
+    )
+    return waiting.exclude(line__event__status=Event.Status.CANCELLED).exists()
+
+
+def _inventories_selling(*, now: datetime) -> QuerySet[Inventory]:
+    """Select the inventories of which tickets are sold to buyers now or later."""
+    return Inventory.objects.filter(ticket_type__hidden=False, closes_at__gt=now)
 
 
 def may_work(*, now: datetime) -> bool:
@@ -67,12 +78,11 @@ def lobbies_due(*, now: datetime) -> list[int]:
 
 def lines_at_work(*, now: datetime) -> list[Line]:
     """Read the lines that have somebody to draw or to serve, of events that still sell, by id."""
-    selling = Inventory.objects.filter(ticket_type__hidden=False, closes_at__gt=now)
     by_the_line = Inventory.objects.filter(line_first=True).values("ticket_type__event_id")
     drawn = Line.objects.filter(
         event__opening=tickets_rules.Opening.DRAW,
         event__status=Event.Status.ON_SALE,
-        pk__in=selling.values("ticket_type__event_id"),
+        pk__in=_inventories_selling(now=now).values("ticket_type__event_id"),
     )
     return list(drawn.exclude(~Q(pk__in=by_the_line), phase=rules.Phase.OPEN).order_by("pk"))
 

@@ -31,7 +31,7 @@ from tickets.admission.models import Ticket
 from tickets.admission.permissions import Permission as DoorPermission
 from tickets.line.models import Entry
 from tickets.line.tests.lines import enter, line_make
-from tickets.models import Reservation, TicketType
+from tickets.models import Event, Inventory, Reservation, TicketType
 from tickets.permissions import Permission as TicketsPermission
 from tickets.tests.forms import fields_of
 from tickets.tests.reserving import claim
@@ -320,6 +320,31 @@ class TestAddress:
         assert (proven.contact_email, proven.verified_email) == ("old@example.org", "old@example.org")
         Entry.objects.update(state="left")
         assert "The address was changed." in act(office, paid.reservation_id, "address", **sent)
+
+    @pytest.mark.parametrize("why", ["ended", "cancelled", "opens directly"])
+    def test_a_line_that_gives_nothing_any_more_does_not_hinder_it(
+        self,
+        why: str,
+        office: Client,
+        paid: Payment,
+        proven: User,
+        ticket_type_make: Callable[..., TicketType],
+    ) -> None:
+        [wished] = line_make(ticket_type_make, 5)
+        enter(wished, proven.pk)
+        if why == "ended":
+            past = timezone.now() - timedelta(minutes=5)
+            Inventory.objects.filter(pk=wished.pk).update(
+                opens_at=past, closes_at=past + timedelta(minutes=1)
+            )
+        else:
+            Inventory.objects.filter(pk=wished.pk).update(paused=True)
+            changed = {"status": "cancelled"} if why == "cancelled" else {"opening": "direct"}
+            Event.objects.filter(pk=wished.event_id).update(**changed)
+
+        sent = {**SEEN, "email": "new@example.org", "name": ""}
+        assert "The address was changed." in act(office, paid.reservation_id, "address", **sent)
+        assert Entry.objects.get().state == "waiting"
 
     def test_a_name_is_one_line(self, office: Client, paid: Payment, guest: User) -> None:
         sent = {**SEEN, "email": "old@example.org", "name": "Ada\n  L"}

@@ -315,6 +315,10 @@ class TestAfterTheTurn:
         assert 'http-equiv="refresh"' not in page
         assert Entry.objects.get().state == "waiting", "staff may let the sale go on"
 
+        assert "Leave the line" in page
+        assert "Leave the line" not in post(client, types, leave="yes")
+        assert Entry.objects.get().state == "left"
+
     @pytest.mark.parametrize("why", ["ended", "cancelled"])
     def test_nobody_enters_when_nothing_is_sold_any_more(
         self, client: Client, types: list[TicketType], why: str
