@@ -121,6 +121,10 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
         _("Somebody with this e-mail address is in this line already."),
         _("Each person has one place. Open this page on the device or in the account where you entered."),
     ),
+    "entry_outdated": lambda _facts: (
+        _("You no longer wait at the place that this page showed. Nothing was changed."),
+        _("Below is what holds now."),
+    ),
     "wrong_email_code": lambda _facts: (
         _("This code is wrong or no longer valid."),
         _("The newest code counts, for fifteen minutes and five tries."),

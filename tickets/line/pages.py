@@ -20,12 +20,13 @@ from overlord.kernel import clock, problems
 from overlord.kernel.csrf import origin_decides
 from overlord.kernel.errors import DomainError, Invalid, NotFound
 from overlord.kernel.methods import allow
+from overlord.kernel.numbers import LARGEST_ID, whole_number
 from overlord.shop import error_messages
 from tickets import availability, choices, limits, rules
 from tickets import selectors as tickets
 from tickets.choices import Choice
-from tickets.line import labels, projections, services
-from tickets.line.rules import EntryState, Items, Phase
+from tickets.line import labels, projections, selectors, services
+from tickets.line.rules import EntryOutdated, EntryState, Items, Phase
 
 RELOAD_SECONDS = 20
 WISH = "line_wish"  # in the session of a guest who has not entered the code of a mail yet
@@ -70,10 +71,29 @@ def line(request: HttpRequest, event_id: int) -> HttpResponse:
 def _enter(request: HttpRequest, event_id: int) -> None:
     wished = _choices(request.POST)
     if guests.is_verified(request):
-        limits.count_reserve(request, buyer_id=actor_id(request))
-        services.entry_make(event_id=event_id, buyer_id=actor_id(request), choices=wished, now=clock.now())
+        _make_or_change(request, event_id, actor_id(request), wished)
     else:
         _ask_for_address(request, event_id, wished)
+
+
+def _make_or_change(request: HttpRequest, event_id: int, buyer_id: int, wished: list[Items]) -> None:
+    """Enter a person, or change the wish of the entry that the form names.
+
+    A page may be older than the person's turn. Who has tickets on hold from the line is shown them instead.
+    """
+    limits.count_reserve(request, buyer_id=buyer_id)
+    asked: dict[str, Any] = {"event_id": event_id, "buyer_id": buyer_id, "now": clock.now()}
+    if "entry" in request.POST:
+        services.entry_change(number=_number(request.POST["entry"]), choices=wished, **asked)
+    elif not selectors.is_given(**asked):
+        services.entry_make(choices=wished, **asked)
+
+
+def _number(written: str) -> int:
+    try:
+        return whole_number(written, least=1, most=LARGEST_ID)
+    except ValueError:
+        raise EntryOutdated() from None
 
 
 def _ask_for_address(request: HttpRequest, event_id: int, wished: list[Items]) -> None:
@@ -97,8 +117,7 @@ def _prove(request: HttpRequest, event_id: int) -> None:
     wished = _kept_wish(request, event_id)
     request.session.pop(WISH, None)
     if wished:
-        limits.count_reserve(request, buyer_id=guest.pk)
-        services.entry_make(event_id=event_id, buyer_id=guest.pk, choices=wished, now=clock.now())
+        _make_or_change(request, event_id, guest.pk, wished)
 
 
 def _kept_wish(request: HttpRequest, event_id: int) -> list[Items]:

@@ -98,6 +98,11 @@ class AddressInLine(Conflict):
     sentence = "Somebody with this e-mail address is in this line already."
 
 
+class EntryOutdated(Conflict):
+    code = "entry_outdated"
+    sentence = "You do not wait at this place any more, so nothing was changed."
+
+
 class LineActionRefused(Conflict):
     code = "line_action_refused"
     sentence = "This cannot be done to the line now."

@@ -154,14 +154,38 @@ def is_anyone_behind(*, event_id: int, served: int) -> bool:
     return behind.filter(state=EntryState.WAITING).exists()
 
 
-def entry_of(*, event_id: int, buyer_id: int) -> Entry | None:
-    """Read the newest entry of a buyer in an event's line.
+def entry_of(*, event_id: int, buyer_id: int, now: datetime) -> Entry | None:
+    """Read a buyer's entry in an event's line: one with a live order, else the one that waits, else the newest.
 
     PostgreSQL is asked for the few entries of the buyer. If it were asked for the line too, it might read all
     entries of a line of which it has no statistics yet.
     """
-    own = Entry.objects.filter(buyer_id=buyer_id).order_by("-number")
-    return next((entry for entry in own if entry.line_id == event_id), None)
+    newest_first = Entry.objects.filter(buyer_id=buyer_id).order_by("-number")
+    own = [entry for entry in newest_first if entry.line_id == event_id]
+    live = _orders_live(event_id=event_id, buyer_id=buyer_id, now=now) if len(own) > 1 else set()
+    return min(
+        own,
+        key=lambda entry: (not _has_order(entry, live), entry.state != EntryState.WAITING),
+        default=None,
+    )
+
+
+def is_given(*, event_id: int, buyer_id: int, now: datetime) -> bool:
+    """Return whether a buyer has a live order that the line of an event gave."""
+    entry = entry_of(event_id=event_id, buyer_id=buyer_id, now=now)
+    if entry is None or entry.state != EntryState.GIVEN:
+        return False
+    return _has_order(entry, _orders_live(event_id=event_id, buyer_id=buyer_id, now=now))
+
+
+def _has_order(entry: Entry, orders: Collection[int]) -> bool:
+    return entry.state == EntryState.GIVEN and entry.order_id in orders
+
+
+def _orders_live(*, event_id: int, buyer_id: int, now: datetime) -> set[int]:
+    """Read which orders of a buyer at an event have tickets on hold, or are being paid for."""
+    mine = tickets.own_reservations_in_event(buyer_id=buyer_id, event_id=event_id, now=now)
+    return {each["order"] for each in mine if each["state"] in tickets_rules.LIVE_STATES}
 
 
 def entries_to_lapse(*, now: datetime, most: int) -> list[int]:

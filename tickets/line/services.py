@@ -20,7 +20,14 @@ from overlord.kernel.errors import Busy, NotFound
 from tickets import selectors as tickets
 from tickets.line import operations, projections, representation, rules, selectors, sql, standing
 from tickets.line.models import Entry, Line
-from tickets.line.rules import AddressInLine, EmailNotVerified, EntryState, LineClosed, Phase
+from tickets.line.rules import (
+    AddressInLine,
+    EmailNotVerified,
+    EntryOutdated,
+    EntryState,
+    LineClosed,
+    Phase,
+)
 
 BATCH = 500  # entries whose turn comes in one transaction
 LAPSES = 100  # given entries that one tick checks
@@ -58,6 +65,23 @@ def entry_make(
     raise Busy()
 
 
+def entry_change(
+    *, event_id: int, buyer_id: int, number: int, choices: Sequence[rules.Items], now: datetime
+) -> None:
+    """Change what the buyer wishes, of the entry with this number alone.
+
+    Raises EntryOutdated unless that entry waits, and what `entry_check` does.
+    """
+    waiting = Entry.objects.filter(
+        line_id=event_id, number=number, buyer_id=buyer_id, state=EntryState.WAITING
+    )
+    if not waiting.exists():
+        raise EntryOutdated()
+    _checked(event_id=event_id, buyer_id=buyer_id, choices=choices, now=now)
+    if not waiting.update(choices=choices):
+        raise EntryOutdated()
+
+
 def _entered(row: Mapping[str, Any], choices: Sequence[rules.Items]) -> dict[str, Any]:
     """Return an entry that waits, from the row that entering returned, to its owner."""
     entry = Entry(choices=choices, **{name: row[name] for name in ("number", "state", "place", "entered_at")})
@@ -93,7 +117,7 @@ def _lobby_is_due(event_id: int, *, now: datetime) -> bool:
 
 def entry_get(*, event_id: int, buyer_id: int, now: datetime) -> dict[str, Any]:
     """Return the buyer's entry, and record that they looked at a given hold; raise NotFound."""
-    entry = selectors.entry_of(event_id=event_id, buyer_id=buyer_id)
+    entry = selectors.entry_of(event_id=event_id, buyer_id=buyer_id, now=now)
     if entry is None:
         raise NotFound()
     if entry.state == EntryState.GIVEN and entry.looked_at is None:

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from overlord.accounts.models import EmailCode, User
 from tickets import availability
-from tickets.line import services
+from tickets.line import selectors, services
 from tickets.line.models import Entry, Line
 from tickets.line.tests.lines import line_make, open_sale, serve_all
 from tickets.models import Event, Inventory, Reservation, TicketType
@@ -126,6 +126,85 @@ def test_a_turn_that_comes_while_the_page_is_made_looks_new_to_its_script(
     assert Entry.objects.get().state == "given"
     assert 'state="waiting"' in page
     assert 'reservations=""' in page
+
+
+class TestAPageThatIsOlderThanTheTurn:
+    """The turn came, and another device has looked at the tickets; this page still shows the form of before."""
+
+    @pytest.fixture
+    def given(self, client: Client, types: list[TicketType]) -> Reservation:
+        send(client, types, **{f"amount_{types[0].pk}": "1"})
+        open_sale(types)
+        serve_all(types[0])
+        assert "It is your turn" in client.get(place(types)).content.decode()
+        return Reservation.objects.get()
+
+    def test_a_change_changes_the_entry_that_the_form_names_alone(
+        self, client: Client, types: list[TicketType]
+    ) -> None:
+        page = send(client, types, **{f"amount_{types[0].pk}": "1"})
+        assert '<input type="hidden" name="entry" value="1">' in page
+        assert 'name="entry"' not in Client().get(place(types)).content.decode()
+
+        changed = post(client, types, entry="1", **{f"amount_{types[0].pk}": "2"})
+        assert "You are in line" in changed
+        for wrong in ("2", "0", "x", str(2**63 - 1)):
+            refused = post(client, types, entry=wrong, **{f"amount_{types[1].pk}": "1"})
+            assert "You no longer wait at the place that this page showed." in refused
+        assert [each.choices for each in Entry.objects.all()] == [[[[types[0].pk, 2]]]]
+
+    def test_nobody_changes_the_entry_of_another(self, client: Client, types: list[TicketType]) -> None:
+        send(client, types, **{f"amount_{types[0].pk}": "1"})
+        other = Client()
+        send(other, types, email="eve@example.org", **{f"amount_{types[0].pk}": "1"})
+
+        assert "no longer wait" in post(other, types, entry="1", **{f"amount_{types[0].pk}": "2"})
+        assert [each.choices for each in Entry.objects.all()] == [[[[types[0].pk, 1]]]] * 2
+
+    @pytest.mark.parametrize("named", [{"entry": "1"}, {}], ids=["by its number", "without a number"])
+    def test_its_form_makes_no_second_entry_and_the_turn_is_shown(
+        self, client: Client, types: list[TicketType], given: Reservation, named: dict[str, str]
+    ) -> None:
+        page = post(client, types, **named, **{f"amount_{types[0].pk}": "1"})
+
+        assert Entry.objects.count() == 1
+        assert f"/checkout/{given.pk}/" in page
+        assert ("no longer wait" in page) == bool(named)
+
+    def test_a_code_on_a_second_device_makes_none_either(
+        self, types: list[TicketType], given: Reservation
+    ) -> None:
+        page = send(Client(), types, **{f"amount_{types[0].pk}": "2"})
+
+        assert Entry.objects.count() == 1
+        assert f"/checkout/{given.pk}/" in page
+
+    @pytest.mark.usefixtures("given")
+    def test_control_without_the_look_for_a_hold_there_are_two(
+        self, client: Client, types: list[TicketType], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(selectors, "is_given", lambda **_: False)
+        post(client, types, **{f"amount_{types[0].pk}": "2"})
+        send(Client(), types, **{f"amount_{types[1].pk}": "1"})
+
+        assert [each.state for each in Entry.objects.order_by("number")] == ["given", "waiting"]
+
+    def test_who_has_a_hold_sees_it_until_it_ends_also_with_a_second_entry(
+        self, client: Client, types: list[TicketType], given: Reservation
+    ) -> None:
+        """By the API a person with a hold may enter again."""
+        event_id = types[0].event_id
+        wished = {"choices": [[(types[0].pk, 2)]], "now": timezone.now()}
+        services.entry_make(event_id=event_id, buyer_id=given.buyer_id, **wished)
+        assert "It is your turn" in client.get(place(types)).content.decode()
+
+        Reservation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+        assert "You are in line" in client.get(place(types)).content.decode()
+
+        services.entry_leave(event_id=event_id, buyer_id=given.buyer_id)
+        assert "You are in line" in post(client, types, **{f"amount_{types[1].pk}": "1"}), (
+            "the hold has ended"
+        )
 
 
 class TestGuests:
