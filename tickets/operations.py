@@ -324,9 +324,10 @@ class Given:
 
 @dataclass(frozen=True, kw_only=True)
 class Left:
-    """How many tickets of a type can be given now, and whether a line comes first."""
+    """How many tickets of a type can be given now, the limit per person, and whether a line comes first."""
 
     tickets: int
+    max_per_user: int
     line_first: bool
 
 
@@ -334,7 +335,9 @@ def inventories_lock(*, event_id: int) -> dict[int, Left]:
     """Lock all inventories of an event, by id; return what is left of each ticket type."""
     db.transaction_required()
     return {
-        row["ticket_type"]: Left(tickets=row["tickets"], line_first=row["line_first"])
+        row["ticket_type"]: Left(
+            tickets=row["tickets"], max_per_user=row["max_per_user"], line_first=row["line_first"]
+        )
         for row in db.rows(sql.INVENTORIES_LOCK, {"event": event_id})
     }
 

@@ -65,8 +65,15 @@ def line_serve(*, line: Line, most: int, hold: timedelta, now: datetime) -> int:
 
 
 def _possible(choices: Sequence[rules.Items], left: Mapping[int, Left]) -> list[rules.Items]:
-    """Return the choices whose types all have tickets left. A type that was hidden or deleted has none."""
-    return [choice for choice in choices if all(each in left and left[each].tickets for each, _ in choice)]
+    """Return the choices whose types all have tickets left. A type that was hidden or deleted has none.
+
+    None is for more tickets than one person may have: staff may have lowered the limit after the person entered.
+    """
+    return [
+        [(each, min(quantity, left[each].max_per_user)) for each, quantity in choice]
+        for choice in choices
+        if all(each in left and left[each].tickets for each, _ in choice)
+    ]
 
 
 def _line_moved(line: Line, entries: Sequence[Entry], *, now: datetime) -> None:
@@ -117,6 +124,7 @@ def _entries_next(line: Line, left: Mapping[int, Left], *, most: int) -> list[En
         "served": line.served,
         "types": list(left),
         "tickets_left": [each.tickets for each in left.values()],
+        "limits": [each.max_per_user for each in left.values()],
         "most": most,
     }
     return list(Entry.objects.raw(sql.ENTRIES_NEXT, wanted))

@@ -212,6 +212,7 @@ def _own(
         "is_passed": state == EntryState.PASSED,
         "is_expired": state == EntryState.GIVEN and not given,
         "is_waiting": is_waiting,
+        "is_limited": _is_limited(entry, event),
         "ended_text": labels.ended_text(line["cancelled"])
         if state == EntryState.WAITING and has_ended
         else "",
@@ -219,6 +220,18 @@ def _own(
         "time_text": labels.wait_text(entry["seconds"]) if is_waiting and is_next else "",
         "reason_text": labels.reason_text(line) if is_waiting and is_next else "",
     }
+
+
+def _is_limited(entry: dict[str, Any], event: dict[str, Any]) -> bool:
+    """Return whether staff lowered a limit below what this person wishes, or wished when the turn came."""
+    limits = {ticket["id"]: ticket["max_per_user"] for ticket in event["tickets"]}
+    given = {each["ticket_type"] for each in entry["reservations"]}
+    return any(
+        item["amount"] > limits.get(item["ticket_type"], item["amount"])
+        for choice in (entry["items"], entry["second"])
+        if not given or given == {item["ticket_type"] for item in choice}
+        for item in choice
+    )
 
 
 def _entry(request: HttpRequest, event_id: int) -> dict[str, Any] | None:

@@ -2,13 +2,13 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from overlord.kernel.errors import Conflict, Invalid
-from tickets.rules import AccountRequired, Buyers, SaleEnded, check_items
+from tickets.rules import AccountRequired, Buyers, NotEnough, OverLimit, SaleEnded, check_items
 
 LOOK = timedelta(minutes=3)  # a given hold that nobody looked at in this time passes to the next entry
 LONGEST_MESSAGE = 300  # characters
@@ -59,13 +59,24 @@ class Sale:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TypeFacts:
+    """The facts of a ticket type that decide whether somebody may wish it (`sql/line_types.sql`)."""
+
+    ticket_type: int
+    max_per_user: int
+    capacity: int
+    tickets_left: int
+    has_ended: bool  # the sale
+
+
+@dataclass(frozen=True, kw_only=True)
 class EntryFacts:
     """The facts that decide whether a person may enter, read in one statement (`sql/line_entering.sql`)."""
 
     opens_by_draw: bool
     buyers: str
     sells: bool
-    types: list[int]
+    types: Mapping[int, TypeFacts]
     phase: str | None  # None: the lobby has not opened
     address: str | None  # that a guest has verified; "" if none, None for an account
 
@@ -118,14 +129,28 @@ def check_may_enter(facts: EntryFacts, *, is_guest: bool) -> None:
         raise AccountRequired()
 
 
-def check_choices(choices: Sequence[Items], *, types: Iterable[int]) -> None:
-    """Raise Invalid unless each choice can be one order of `types`, the ticket types of the event."""
-    known = set(types)
+def check_choices(choices: Sequence[Items], *, types: Mapping[int, TypeFacts]) -> None:
+    """Check that each choice can be one order of `types`, the ticket types of the event.
+
+    Raises Invalid. Raises OverLimit for more tickets than one person may have, NotEnough for more than there are,
+    and SaleEnded when none of the choices can be given any more.
+    """
     for field, items in zip(("items", "second"), choices, strict=False):
         check_items([ticket_type for ticket_type, _ in items])
-        if not {ticket_type for ticket_type, _ in items} <= known:
+        if not {ticket_type for ticket_type, _ in items} <= types.keys():
             sentence = "All ticket types must be of this event."
             raise Invalid(sentence, errors={field: [sentence]})
+        for ticket_type, quantity in items:
+            _check_quantity(quantity, types[ticket_type])
+    if all(any(types[ticket_type].has_ended for ticket_type, _ in items) for items in choices):
+        raise SaleEnded()
+
+
+def _check_quantity(quantity: int, facts: TypeFacts) -> None:
+    if quantity > facts.max_per_user:
+        raise OverLimit(max_per_user=facts.max_per_user)
+    if quantity > facts.capacity:  # also with all that comes back
+        raise NotEnough(available=max(0, facts.tickets_left))
 
 
 def digest_of(entries: Iterable[tuple[int, str]]) -> str:

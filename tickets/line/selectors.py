@@ -1,5 +1,6 @@
 """Reads of lines and entries."""
 
+import json
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
@@ -106,12 +107,12 @@ def inventories_state(*, event_id: int) -> int:
     return int(stock.aggregate(state=Sum("version", default=0))["state"])
 
 
-def is_there(*, event_id: int, items: rules.Items) -> bool:
+def is_there(*, event_id: int, items: rules.Items, now: datetime) -> bool:
     """Return whether all these tickets of an event can be claimed directly now."""
     figures = tickets.figures_of_events([event_id]).get(event_id, {})
     return all(
         ticket_type in figures
-        and not figures[ticket_type].line_first
+        and figures[ticket_type].sale(now=now) == tickets_rules.SaleState.OPEN
         and figures[ticket_type].capacity - figures[ticket_type].held - figures[ticket_type].sold >= quantity
         for ticket_type, quantity in items
     )
@@ -120,7 +121,11 @@ def is_there(*, event_id: int, items: rules.Items) -> bool:
 def entry_facts(*, event_id: int, buyer_id: int | None, now: datetime) -> rules.EntryFacts | None:
     """Read the facts that decide whether a person may enter an event's line; None for no such event."""
     found = db.rows(sql.ENTERING, {"event": event_id, "buyer": buyer_id, "now": now})
-    return rules.EntryFacts(**found[0]) if found else None
+    if not found:
+        return None
+    [row] = found
+    types = {each["ticket_type"]: rules.TypeFacts(**each) for each in json.loads(row["types"])}
+    return rules.EntryFacts(**{**row, "types": types})
 
 
 def types_of(*, event_id: int) -> list[int]:

@@ -92,7 +92,7 @@ def _entered(row: Mapping[str, Any], choices: Sequence[rules.Items]) -> dict[str
 def entry_check(*, event_id: int, choices: Sequence[rules.Items], now: datetime) -> None:
     """Check that a guest may enter an event's line with a wish, once their address is verified.
 
-    Raises NotFound, LineClosed, SaleEnded, AccountRequired and Invalid.
+    Raises NotFound, LineClosed, SaleEnded, AccountRequired, OverLimit, NotEnough and Invalid.
     """
     _checked(event_id=event_id, buyer_id=None, choices=choices, now=now)
 
@@ -106,7 +106,7 @@ def _checked(
         raise NotFound()
     rules.check_may_enter(facts, is_guest=buyer_id is None or facts.address is not None)
     rules.check_choices(choices, types=facts.types)
-    if facts.phase == Phase.OPEN and selectors.is_there(event_id=event_id, items=choices[0]):
+    if facts.phase == Phase.OPEN and selectors.is_there(event_id=event_id, items=choices[0], now=now):
         raise LineClosed("These tickets are on sale. Reserve them directly.")
     return facts
 

@@ -9,7 +9,10 @@ ENTER = (
     " LEFT JOIN LATERAL line_entry_shown(n.entry) s ON true"
 )
 DRAW = "SELECT * FROM line_draw(%(event)s)"
-ENTERING = "SELECT * FROM line_entering(%(event)s, %(buyer)s, %(now)s)"
+ENTERING = (
+    "SELECT e.opens_by_draw, e.buyers, e.sells, e.phase, e.address, line_types(%(event)s, %(now)s) AS types"
+    " FROM line_entering(%(event)s, %(buyer)s, %(now)s) e"
+)
 GLANCE = (_FOLDER / "glance.sql").read_text()
 DRAWN_PARTS_MAKE = (_FOLDER / "drawn_parts_make.sql").read_text()
 ENTRIES_NEXT = (_FOLDER / "entries_next.sql").read_text()

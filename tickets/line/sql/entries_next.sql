@@ -1,5 +1,6 @@
 -- The entries to try next, in order of place, locked: first those whose turn came before and that wish what is there
--- again, then those whose turn has not come. `types` and `tickets_left` are what there is of each ticket type.
+-- again, then those whose turn has not come. `types` and `tickets_left` are what there is of each ticket type, `limits`
+-- what one person may have of it: nobody is given more, also who wished more before the limit was lowered.
 --
 -- Its caller has locked the line and the inventories. Whoever changes a waiting entry waits for neither. The wishes of
 -- those whose turn has not come are not read here; of the others each different wish is taken apart once.
@@ -11,9 +12,10 @@ WITH possible AS MATERIALIZED (
            SELECT FROM jsonb_array_elements(wished.choices) AS choice (items)
             WHERE NOT EXISTS (
                   SELECT FROM jsonb_array_elements(choice.items) AS item (wish)
-                    LEFT JOIN unnest(%(types)s::bigint[], %(tickets_left)s::integer[]) AS there (ticket_type, tickets)
+                    LEFT JOIN unnest(%(types)s::bigint[], %(tickets_left)s::integer[], %(limits)s::integer[])
+                         AS there (ticket_type, tickets, most)
                       ON there.ticket_type = (item.wish ->> 0)::bigint
-                   WHERE COALESCE(there.tickets, 0) < (item.wish ->> 1)::integer))
+                   WHERE COALESCE(there.tickets, 0) < LEAST((item.wish ->> 1)::integer, there.most)))
 )
 SELECT e.id, e.place, e.buyer_id, e.choices
   FROM line_entry e

@@ -107,7 +107,7 @@ class TestClock:
 
 # It read whether a type is hidden in the statement that waits for the lock.
 FORMER_LOCK = """
-SELECT i.ticket_type_id AS ticket_type, i.line_first,
+SELECT i.ticket_type_id AS ticket_type, i.line_first, t.max_per_user,
        CASE WHEN t.hidden OR i.paused OR i.opens_at > clock_timestamp() OR i.closes_at <= clock_timestamp() THEN 0
             ELSE i.capacity - i.held - i.sold END AS tickets
   FROM tickets_inventory i JOIN tickets_tickettype t ON t.id = i.ticket_type_id

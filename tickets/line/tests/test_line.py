@@ -18,7 +18,7 @@ from overlord.kernel import db
 from overlord.kernel.errors import DomainError, Invalid
 from tests.threads import together
 from tickets import services as tickets
-from tickets.line import operations, selectors, services
+from tickets.line import operations, selectors, services, sql
 from tickets.line.models import Entry, Line
 from tickets.line.rules import LineClosed
 from tickets.line.tests.lines import (
@@ -27,6 +27,7 @@ from tickets.line.tests.lines import (
     draw_in_order,
     draw_key,
     enter,
+    hold_already,
     line_make,
     open_sale,
     people,
@@ -34,7 +35,8 @@ from tickets.line.tests.lines import (
     states,
 )
 from tickets.models import Inventory, Reservation, TicketType
-from tickets.operations import order_lock, reservations_release
+from tickets.operations import Basket, Given, order_lock, orders_give, reservations_release
+from tickets.rules import SaleEnded
 from tickets.tests.reserving import waiting_for_a_lock
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -398,17 +400,110 @@ class TestGiving:
         self, types: list[TicketType], buyer: User
     ) -> None:
         enter(types[0], buyer.pk)
-        now = timezone.now()
-        Reservation.objects.create(
-            buyer=buyer, ticket_type=types[0], quantity=1, unit_price_minor=1500, currency="EUR",
-            created=now, expires_at=now + HOLD,
-        )  # fmt: skip
-        Inventory.objects.filter(pk=types[0].pk).update(held=1)
+        hold_already(types[0], buyer.pk)
         open_sale(types)
         serve_all(types[0])
 
         assert states(types[0].event_id) == ["passed"]
         check(types[0].event_id)
+
+
+class TestALoweredLimit:
+    """Staff lower the limit per person after people have entered who wish more."""
+
+    @pytest.mark.parametrize("choice", ["first", "second"])
+    def test_who_wished_more_is_given_as_many_as_one_person_may_have(
+        self, choice: str, types: list[TicketType], buyer: User
+    ) -> None:
+        if choice == "first":
+            enter(types[0], buyer.pk, 4)
+        else:
+            enter(types[2], people(1)[0])
+            enter(types[2], buyer.pk, second=[(types[0].pk, 4)])
+            Inventory.objects.filter(pk=types[2].pk).update(paused=True)
+        TicketType.objects.filter(pk=types[0].pk).update(max_per_user=2)
+        open_sale(types)
+        serve_all(types[0])
+
+        assert Entry.objects.get(buyer=buyer).state == "given"
+        assert Reservation.objects.get(buyer=buyer).quantity == 2
+        check(types[0].event_id)
+
+    def _served_before(self, types: list[TicketType], buyer: User) -> None:
+        """Let the turn come when fewer tickets are left than are wished; then lower the limit to what is left."""
+        enter(types[1], buyer.pk, 3)
+        Inventory.objects.filter(pk=types[1].pk).update(sold=1)
+        open_sale(types)
+        serve_all(types[1])
+        assert Entry.objects.get().turn_at is not None
+        assert states(types[0].event_id) == ["waiting"]
+        TicketType.objects.filter(pk=types[1].pk).update(max_per_user=2)
+        serve_all(types[1])
+
+    def test_so_is_who_had_a_turn_when_not_enough_was_left(
+        self, types: list[TicketType], buyer: User
+    ) -> None:
+        self._served_before(types, buyer)
+        assert states(types[0].event_id) == ["given"]
+
+    def test_control_by_the_wish_as_it_was_entered_nothing_is_given(
+        self, types: list[TicketType], buyer: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        capped = "LEAST((item.wish ->> 1)::integer, there.most)"
+        assert capped in sql.ENTRIES_NEXT
+        former = sql.ENTRIES_NEXT.replace(capped, "(item.wish ->> 1)::integer")
+        monkeypatch.setattr(sql, "ENTRIES_NEXT", former)
+        self._served_before(types, buyer)
+        assert states(types[0].event_id) == ["waiting"]
+
+    def test_control_a_basket_above_the_limit_is_refused(self, types: list[TicketType], buyer: User) -> None:
+        TicketType.objects.filter(pk=types[0].pk).update(max_per_user=2)
+        open_sale(types)
+        basket = Basket(buyer_id=buyer.pk, choices=[[(types[0].pk, 4)]])
+        with db.transaction():
+            given = orders_give(event_id=types[0].event_id, baskets=[basket], hold=HOLD, now=timezone.now())
+        assert given == [Given(order_id=None, own=True)]
+
+
+class TestOpeningsOneAfterTheOther:
+    """The first type is on sale and nobody waits; another one cannot be reserved."""
+
+    @pytest.fixture
+    def opened(self, types: list[TicketType]) -> list[TicketType]:
+        """Let all types be open to direct claims, with a line that nobody waits in."""
+        enter(types[0], people(1)[0])
+        open_sale(types)
+        serve_all(types[0])
+        assert line_of(types[0]).phase == "open"
+        return types
+
+    @pytest.mark.parametrize("why", ["upcoming", "paused"])
+    def test_who_wishes_what_opens_later_waits_for_it(
+        self, why: str, opened: list[TicketType], buyer: User
+    ) -> None:
+        later = timezone.now() + timedelta(hours=1)
+        closed = {"opens_at": later} if why == "upcoming" else {"paused": True}
+        Inventory.objects.filter(pk=opened[1].pk).update(**closed)
+        with pytest.raises(LineClosed):
+            enter(opened[0], buyer.pk)
+        assert enter(opened[1], buyer.pk)["state"] == "waiting"
+        serve_all(opened[1])
+        assert Entry.objects.get(buyer=buyer).state == "waiting"
+
+        Inventory.objects.filter(pk=opened[1].pk).update(opens_at=timezone.now(), paused=False)
+        serve_all(opened[1])
+        assert Entry.objects.get(buyer=buyer).state == "given"
+        check(opened[0].event_id)
+
+    def test_nobody_waits_for_what_is_not_sold_any_more(self, opened: list[TicketType], buyer: User) -> None:
+        past = timezone.now() - timedelta(minutes=1)
+        opened_at = past - timedelta(minutes=1)
+        Inventory.objects.filter(pk=opened[1].pk).update(opens_at=opened_at, closes_at=past)
+        Inventory.objects.filter(pk=opened[2].pk).update(sold=1)
+        with pytest.raises(SaleEnded):
+            enter(opened[1], buyer.pk)
+
+        assert enter(opened[1], buyer.pk, second=[(opened[2].pk, 1)])["state"] == "waiting", "of the second"
 
 
 class TestALineThatGivesNothing:

@@ -23,7 +23,7 @@ from tests.threads import together
 from tickets import event_operations, event_services
 from tickets.line import projections, services
 from tickets.line.models import Entry, Line
-from tickets.line.tests.lines import enter, line_make, open_sale, people, serve_all
+from tickets.line.tests.lines import enter, hold_already, line_make, open_sale, people, serve_all
 from tickets.models import Event, Inventory, TicketType
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -89,7 +89,7 @@ class TestEntry:
         greedy = User.objects.get(pk=people(1)[0])
         enter(types[0], buyer.pk, 1)
         enter(types[0], greedy.pk, 2)
-        TicketType.objects.filter(pk=types[0].pk).update(max_per_user=1)
+        hold_already(types[0], greedy.pk)
         open_sale(types)
         serve_all(types[0])
         Entry.objects.filter(state="given").update(look_by=timezone.now())
@@ -112,6 +112,24 @@ class TestEntry:
         self, amount: Any, api: APIClient, types: list[TicketType]
     ) -> None:
         assert api.post(url(types[0]), wish(types[0], amount), format="json").status_code == 400
+
+    @pytest.mark.parametrize("is_second", [False, True])
+    def test_more_than_one_person_may_have_or_than_there_are_is_refused(
+        self, is_second: bool, api: APIClient, types: list[TicketType]
+    ) -> None:
+        TicketType.objects.filter(pk=types[1].pk).update(max_per_user=4)
+
+        def refused(ticket_type: TicketType, amount: int) -> dict[str, Any]:
+            asked = wish(ticket_type, amount)
+            asked = {**wish(types[0]), "second": asked["items"]} if is_second else asked
+            answer = api.post(url(ticket_type), asked, format="json")
+            assert answer.status_code == 409
+            return dict(answer.json())
+
+        over, few = refused(types[1], 1_000_000), refused(types[0], 6)
+        assert (over["code"], over["max_per_user"]) == ("over_limit", 4)
+        assert (few["code"], few["available"]) == ("not_enough", 5)
+        assert not Entry.objects.exists()
 
     def test_without_a_line_it_is_closed_and_without_an_event_missing(
         self, api: APIClient, ticket_type: TicketType

@@ -12,7 +12,7 @@ from overlord.accounts.models import EmailCode, User
 from tickets import availability
 from tickets.line import selectors, services
 from tickets.line.models import Entry, Line
-from tickets.line.tests.lines import line_make, open_sale, serve_all
+from tickets.line.tests.lines import hold_already, line_make, open_sale, serve_all
 from tickets.models import Event, Inventory, Reservation, TicketType
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -304,6 +304,42 @@ def test_a_number_that_cannot_be_one_enters_nobody(
     assert not Entry.objects.exists()
 
 
+def test_who_wishes_more_than_one_person_may_have_reads_the_limit(
+    client: Client, types: list[TicketType]
+) -> None:
+    page = post(client, types, email=ADA, **{f"amount_{types[1].pk}": "11"})
+
+    assert "The limit is 10 tickets of this type per person." in page
+    assert not EmailCode.objects.exists()
+
+
+def test_a_limit_that_was_lowered_since_is_said_before_the_turn_and_at_it(
+    client: Client, types: list[TicketType]
+) -> None:
+    waiting = "At your turn you get as many tickets as one person may have."
+    given = "You were given as many tickets as one person may have."
+    entered = send(client, types, **{f"amount_{types[1].pk}": "3", f"second_amount_{types[0].pk}": "2"})
+    assert waiting not in entered
+
+    TicketType.objects.filter(pk=types[1].pk).update(max_per_user=2)
+    assert waiting in fresh(client, types)
+
+    open_sale(types)
+    serve_all(types[1])
+    assert Reservation.objects.get().quantity == 2
+    assert given in fresh(client, types)
+
+    TicketType.objects.filter(pk=types[0].pk).update(max_per_user=1)
+    TicketType.objects.filter(pk=types[1].pk).update(max_per_user=10)
+    assert given not in fresh(client, types), "the limit of another type does not count"
+
+
+def fresh(client: Client, types: list[TicketType]) -> str:
+    """Return the page of the line, made of what the database has now."""
+    availability.refresh([types[0].event_id], now=timezone.now())
+    return client.get(place(types)).content.decode()
+
+
 def test_another_site_enters_nobody(client: Client, types: list[TicketType]) -> None:
     answer = Client(enforce_csrf_checks=True).post(
         place(types), {f"amount_{types[0].pk}": "1"}, headers={"Sec-Fetch-Site": "cross-site"}
@@ -349,8 +385,8 @@ class TestAfterTheTurn:
     def test_who_was_passed_by_for_their_own_tickets_reads_that(
         self, client: Client, types: list[TicketType]
     ) -> None:
-        send(client, types, **{f"amount_{types[0].pk}": "2"})
-        TicketType.objects.update(max_per_user=1)
+        send(client, types, **{f"amount_{types[0].pk}": "1"})
+        hold_already(types[0], Entry.objects.get().buyer_id)
         open_sale(types)
         serve_all(types[0])
 
