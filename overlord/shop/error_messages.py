@@ -123,7 +123,7 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
     ),
     "entry_outdated": lambda _facts: (
         _("You no longer wait at the place that this page showed. Nothing was changed."),
-        _("Below is what holds now."),
+        _("This page is up to date again."),
     ),
     "wrong_email_code": lambda _facts: (
         _("This code is wrong or no longer valid."),

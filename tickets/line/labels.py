@@ -70,7 +70,9 @@ def reason_text(line: Mapping[str, Any]) -> str:
     if line["held"]:
         return _("The organiser has paused the line. Your place stays the same.")
     if line["standing"]:
-        return _("No tickets are left for now. Those that come back go to the next in line.")
+        return _(
+            "What people in line want is not available now. Tickets that come back go to the next in line."
+        )
     if line["most_per_minute"] is not None:
         return _("The organiser has slowed the line down.")
     return ""

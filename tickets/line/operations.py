@@ -153,10 +153,13 @@ def _turns_note(entries: Sequence[Entry], given: Sequence[Given], *, now: dateti
 
 
 def line_rest(*, line: Line, now: datetime) -> None:
-    """Open to direct claims the types that nobody in a locked line wishes, and the whole sale when nobody waits."""
+    """Open to direct claims the types that nobody in a locked line wishes, and the whole sale when nobody waits.
+
+    A line in which somebody waits for what cannot be given goes on: staff may change that.
+    """
     wished = selectors.types_wished(event_id=line.pk, served=line.served)
     tickets.line_first_set(event_id=line.pk, types=wished, now=now)
-    if wished:
+    if wished or selectors.is_anyone_waiting(event_id=line.pk):
         line_changed(line=line, is_standing=True)
     elif line.phase == Phase.SERVING:
         rested = pace_fields(pace.rested(line_pace(line)))

@@ -96,9 +96,10 @@ def is_worth_serving(*, event_id: int) -> bool:
     """
     inventories = Inventory.objects.filter(ticket_type__event_id=event_id, ticket_type__hidden=False)
     is_left = inventories.filter(capacity__gt=F("held") + F("sold"), paused=False).exists()
-    waiting = Entry.objects.filter(line_id=event_id, state=EntryState.WAITING)
     moving = Line.objects.filter(pk=event_id, phase=rules.Phase.SERVING, is_standing=False, is_held=False)
-    return is_left or moving.exists() or inventories.filter(line_first=False).exists() or not waiting.exists()
+    if is_left or moving.exists() or inventories.filter(line_first=False).exists():
+        return True
+    return not is_anyone_waiting(event_id=event_id)
 
 
 def inventories_state(*, event_id: int) -> int:
@@ -148,9 +149,17 @@ def check_exists(*, event_id: int) -> None:
 
 
 def types_wished(*, event_id: int, served: int) -> set[int]:
-    """Return the ticket types that people in a drawn line wait for; `served` is its last place that was served."""
+    """Return the ticket types that people in a drawn line wait for, unless they cannot be given.
+
+    `served` is the last place that was served.
+    """
     found = db.rows(sql.TYPES_WISHED, {"event": event_id, "served": served})
     return {row["ticket_type"] for row in found}
+
+
+def is_anyone_waiting(*, event_id: int) -> bool:
+    """Return whether somebody waits in the line of an event."""
+    return Entry.objects.filter(line_id=event_id, state=EntryState.WAITING).exists()
 
 
 def is_anyone_behind(*, event_id: int, served: int) -> bool:

@@ -70,7 +70,7 @@ class Line(serializers.Serializer):
     served = serializers.IntegerField()
     per_minute = serializers.IntegerField(help_text="The places served a minute; 0 while not known.")
     held = serializers.BooleanField(help_text="Staff hold the serving.")
-    standing = serializers.BooleanField(help_text="Nothing is left for now.")
+    standing = serializers.BooleanField(help_text="What people wish is not available now.")
     most_per_minute = serializers.IntegerField(allow_null=True, help_text="Null: as fast as possible.")
     message = serializers.CharField()
     public_name = serializers.CharField(allow_null=True)

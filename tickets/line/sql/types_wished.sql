@@ -1,10 +1,17 @@
--- The ticket types that somebody in a drawn line waits for, without hidden ones: those whose turn came, and those after
--- the last place that was served. Many wish the same: each wish is taken apart once.
-SELECT DISTINCT t.id AS ticket_type
+-- The ticket types that somebody in a drawn line waits for: those whose turn came, and those after the last place that
+-- was served. Many wish the same: each wish is taken apart once.
+--
+-- A choice that cannot be given, whatever comes back, keeps no type from others. It has a type that is hidden or whose
+-- sale has ended, or more tickets than there are. Staff may change that.
+SELECT DISTINCT (item.wish ->> 0)::bigint AS ticket_type
   FROM (SELECT e.choices FROM line_entry e
          WHERE e.line_id = %(event)s AND e.state = 'waiting' AND e.turn_at IS NOT NULL
          UNION
         SELECT e.choices FROM line_entry e
          WHERE e.line_id = %(event)s AND e.place > %(served)s AND e.state = 'waiting') AS wished,
        jsonb_array_elements(wished.choices) AS choice (items), jsonb_array_elements(choice.items) AS item (wish)
-  JOIN tickets_tickettype t ON t.id = (item.wish ->> 0)::bigint AND NOT t.hidden
+ WHERE NOT EXISTS (
+       SELECT FROM jsonb_array_elements(choice.items) AS part (wish)
+         LEFT JOIN tickets_tickettype t ON t.id = (part.wish ->> 0)::bigint AND NOT t.hidden
+         LEFT JOIN tickets_inventory i ON i.ticket_type_id = t.id AND i.closes_at > clock_timestamp()
+        WHERE COALESCE(i.capacity, 0) < LEAST((part.wish ->> 1)::integer, t.max_per_user))

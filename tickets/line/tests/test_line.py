@@ -465,6 +465,78 @@ class TestALoweredLimit:
         assert given == [Given(order_id=None, own=True)]
 
 
+class TestAWishThatCannotBeGiven:
+    """Somebody waits for more tickets than there are since staff lowered the capacity."""
+
+    def _lowered(self, types: list[TicketType], buyer: User) -> None:
+        enter(types[1], buyer.pk, 3)
+        Inventory.objects.filter(pk=types[1].pk).update(capacity=2)
+        open_sale(types)
+        serve_all(types[1])
+        assert states(types[0].event_id) == ["waiting"]
+
+    def _raised(self, types: list[TicketType]) -> list[str]:
+        Inventory.objects.filter(pk=types[1].pk).update(capacity=3)
+        serve_all(types[1])
+        return states(types[0].event_id)
+
+    def test_it_keeps_nothing_from_others_and_is_given_when_there_is_enough(
+        self, types: list[TicketType], buyer: User
+    ) -> None:
+        self._lowered(types, buyer)
+        assert _by_the_line() == [False, False, False]
+        assert line_of(types[0]).is_standing
+
+        assert self._raised(types) == ["given"]
+        assert line_of(types[0]).phase == "open"
+        check(types[0].event_id)
+
+    @pytest.mark.parametrize("why", ["hidden", "ended"])
+    def test_a_part_that_is_not_sold_any_more_frees_the_other_types_of_the_wish(
+        self, why: str, types: list[TicketType], buyer: User
+    ) -> None:
+        services.entry_make(
+            event_id=types[0].event_id,
+            buyer_id=buyer.pk,
+            choices=[[(types[0].pk, 1), (types[1].pk, 1)]],
+            now=timezone.now(),
+        )
+        open_sale(types)
+        if why == "hidden":
+            TicketType.objects.filter(pk=types[1].pk).update(hidden=True)
+        else:
+            Inventory.objects.filter(pk=types[1].pk).update(closes_at=timezone.now())
+        serve_all(types[0])
+
+        assert states(types[0].event_id) == ["waiting"]
+        assert _by_the_line() == [False, False, False]
+
+    def test_what_is_only_gone_for_now_is_kept_for_who_waits(
+        self, types: list[TicketType], buyer: User
+    ) -> None:
+        enter(types[1], buyer.pk, 3)
+        Inventory.objects.filter(pk=types[1].pk).update(sold=1)
+        open_sale(types)
+        serve_all(types[1])
+
+        assert _by_the_line() == [False, True, False]
+
+    def test_control_the_former_statement_kept_it_from_others(
+        self, types: list[TicketType], buyer: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sql, "TYPES_WISHED", sql.TYPES_WISHED.partition(" WHERE NOT EXISTS")[0])
+        self._lowered(types, buyer)
+        assert _by_the_line() == [False, True, False]
+
+    def test_control_a_line_that_ended_meanwhile_would_forget_it(
+        self, types: list[TicketType], buyer: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as removed:
+            removed.setattr(selectors, "is_anyone_waiting", lambda **_: False)
+            self._lowered(types, buyer)
+        assert self._raised(types) == ["waiting"]
+
+
 class TestOpeningsOneAfterTheOther:
     """The first type is on sale and nobody waits; another one cannot be reserved."""
 

@@ -194,7 +194,7 @@ class TestAPageThatIsOlderThanTheTurn:
     ) -> None:
         """By the API a person with a hold may enter again."""
         event_id = types[0].event_id
-        wished = {"choices": [[(types[0].pk, 2)]], "now": timezone.now()}
+        wished: dict[str, Any] = {"choices": [[(types[0].pk, 2)]], "now": timezone.now()}
         services.entry_make(event_id=event_id, buyer_id=given.buyer_id, **wished)
         assert "It is your turn" in client.get(place(types)).content.decode()
 

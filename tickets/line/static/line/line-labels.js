@@ -64,6 +64,8 @@ export function waitText(seconds) {
 /** Return why a line stands still or is slow; nothing when it moves at full speed. */
 export function reasonText(line) {
   if (line.held) return gettext("The organiser has paused the line. Your place stays the same.");
-  if (line.standing) return gettext("No tickets are left for now. Those that come back go to the next in line.");
+  if (line.standing) {
+    return gettext("What people in line want is not available now. Tickets that come back go to the next in line.");
+  }
   return line.most_per_minute === null ? "" : gettext("The organiser has slowed the line down.");
 }
