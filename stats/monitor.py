@@ -74,10 +74,17 @@ def counters() -> dict[str, int]:
 
 
 def _totals() -> dict[str, Any]:
-    total = counters()
-    taken = Inventory.objects.values(currency=F("ticket_type__event__currency")).annotate(
-        revenue_minor=Sum("revenue_minor")
+    """Return the counters and the money of the ticket types that staff who only watch may see."""
+    by_currency: list[Any] = list(
+        selectors.inventories_seen()
+        .values(currency=F("ticket_type__event__currency"))
+        .annotate(
+            taken_minor=Sum("revenue_minor"),
+            **{f"all_{name}": Sum(column) for name, column in COUNTERS.items()},
+        )
+        .order_by("currency")
     )
+    total = {name: sum(int(row[f"all_{name}"]) for row in by_currency) for name in COUNTERS}
     return {
         "totals": {
             "capacity": total["capacity"],
@@ -88,8 +95,9 @@ def _totals() -> dict[str, Any]:
             "reserved_tickets": total["tickets"],
         },
         "money": [
-            {"currency": row["currency"], "amount": money.to_text(row["revenue_minor"], row["currency"])}
-            for row in taken.filter(revenue_minor__gt=0).order_by("currency")
+            {"currency": row["currency"], "amount": money.to_text(row["taken_minor"], row["currency"])}
+            for row in by_currency
+            if row["taken_minor"] > 0
         ],
         "funnel": {name: total[name] for name in ("reserved", "paid", "expired", "failed")},
     }

@@ -23,7 +23,7 @@ def ticket_type(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row of `selectors.ticket_types` as clients see it. The average is in tickets per reservation."""
     made = row["reservation_amount"]
     return {
-        "ticket_type": row["ticket_type"],
+        "ticket_type": row["name"],
         "currency": row["currency"],
         "reservation_amount": made,
         "reservation_avg_amount": round(row["reserved_tickets"] / made, 2) if made else 0.0,

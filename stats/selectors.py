@@ -7,13 +7,13 @@ from enum import StrEnum
 from functools import cache
 from typing import Any
 
-from django.db.models import BigIntegerField, DecimalField, F, QuerySet, Sum, Value
+from django.db.models import BigIntegerField, DecimalField, F, Q, QuerySet, Sum, Value
 from django.db.models.functions import Coalesce
 from iso4217 import Currency
 
 from overlord.kernel import db, money
 from stats import sql
-from tickets.models import TicketType
+from tickets.models import Event, Inventory
 
 DOUBTFUL_AFTER = timedelta(seconds=10)  # of paying; the outcome of such a payment is in doubt
 MOST_COUNTED = 100_000  # a count of rows stops here
@@ -32,6 +32,9 @@ class Order(StrEnum):
 
 RANKS = {Order.RESERVATIONS: "reservations", Order.SOLD: "sold", Order.PROFIT: "profit"}
 
+# Only those who make events see these ticket types: of drafts, and hidden ones that nobody ever had tickets of.
+UNSEEN = Q(ticket_type__event__status=Event.Status.DRAFT) | Q(ticket_type__hidden=True, reservations=0)
+
 # Sums of revenue are wider than a bigint.
 MINOR = DecimalField(max_digits=40, decimal_places=0)
 
@@ -48,13 +51,16 @@ def _sum(column: str) -> Coalesce:
 
 
 def events(*, after: tuple[datetime, int] | None, most: int) -> list[dict[str, Any]]:
-    """Read the figures of at most `most` events by date and id, those after (date, id) if it is given."""
+    """Read the figures of at most `most` events by date and id, those after (date, id) if it is given.
+
+    Drafts are left out. An event's figures are those of all its ticket types, also of hidden ones.
+    """
     date, event_id = after or ("-infinity", 0)
     return db.rows(sql.EVENTS, {"date": date, "id": event_id, "most": most})
 
 
 def events_top(*, by: Order) -> list[dict[str, Any]]:
-    """Read the five events that are highest by a figure; equal ones by date, then id.
+    """Read the five events that are highest by a figure; equal ones by date, then id. Drafts are left out.
 
     They are chosen among those that led when upkeep last compared all ranks, and the newest events. The figures
     are those of now. Profits in different currencies are compared by their numbers: 20.00 EUR is more than 15 JPY.
@@ -69,15 +75,24 @@ def weights() -> str:
     return json.dumps({code.value: 10 ** (MOST_DIGITS - money.digits(code.value)) for code in Currency})
 
 
-def ticket_types() -> Sequence[dict[str, Any]]:
-    """Read the figures of ticket types with the same name and currency, summed over all events."""
-    named: QuerySet[Any, Any] = TicketType.objects.values(
-        ticket_type=F("name"), currency=F("event__currency")
+def inventories_seen() -> QuerySet[Inventory]:
+    """Select the inventories of the ticket types that staff who only watch may see."""
+    return Inventory.objects.exclude(UNSEEN)
+
+
+def ticket_types(*, with_hidden: bool) -> Sequence[dict[str, Any]]:
+    """Read the figures of ticket types with the same name and currency, summed over all events.
+
+    Those of drafts are left out. `with_hidden`: hidden ones are counted, if anybody ever reserved tickets of them.
+    """
+    seen = inventories_seen() if with_hidden else inventories_seen().exclude(ticket_type__hidden=True)
+    named: QuerySet[Any, Any] = seen.values(
+        name=F("ticket_type__name"), currency=F("ticket_type__event__currency")
     )
     figures = named.annotate(
-        reservation_amount=_sum("inventory__reservations"),
-        reserved_tickets=_sum("inventory__reserved_tickets"),
-        sold_amount=_sum("inventory__sold"),
-        revenue_minor=_sum("inventory__revenue_minor"),
+        reservation_amount=_sum("reservations"),
+        reserved_tickets=_sum("reserved_tickets"),
+        sold_amount=_sum("sold"),
+        revenue_minor=_sum("revenue_minor"),
     )
-    return list(figures.order_by("ticket_type", "currency"))
+    return list(figures.order_by("name", "currency"))

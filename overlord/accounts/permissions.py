@@ -24,8 +24,21 @@ class StaffPermission(BasePermission):
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         permission: str = view.permission  # type: ignore[attr-defined]
-        if not selectors.is_permitted(request.user, permission):
-            return False
-        if second_factor.is_asked(permission) and not second_factor.is_shown_by(request):
-            raise rules.SecondFactorRequired()
-        return True
+        return check_staff(request, permission)
+
+
+def check_staff(request: Request, permission: str) -> bool:
+    """Return whether the request is of staff with a permission; raise SecondFactorRequired if they must show that."""
+    if not selectors.is_permitted(request.user, permission):
+        return False
+    if second_factor.is_asked(permission) and not second_factor.is_shown_by(request):
+        raise rules.SecondFactorRequired()
+    return True
+
+
+def is_of_staff(request: Request, permission: str) -> bool:
+    """Return whether the request is of staff with a permission who have shown the second factor, if it is asked for."""
+    try:
+        return check_staff(request, permission)
+    except rules.SecondFactorRequired:
+        return False

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
-from overlord.accounts.permissions import StaffPermission
+from overlord.accounts.permissions import StaffPermission, is_of_staff
 from overlord.kernel.pagination import position_read, position_text
 from overlord.kernel.query_params import unreadable
 from stats import representation, selectors
@@ -31,6 +31,10 @@ class StatsView(APIView):
     permission_classes = (StaffUnlessPublic,)
     permission = Permission.VIEW_STATS
 
+    def is_for_staff(self, request: Request) -> bool:
+        """Return whether the reader of this answer could read it also if the figures were not public."""
+        return not settings.STATS_PUBLIC or is_of_staff(request, self.permission)
+
 
 class EventStats(StatsView):
     @extend_schema(
@@ -39,7 +43,10 @@ class EventStats(StatsView):
         responses=serializers.EventStats(many=True),
     )
     def get(self, request: Request) -> Response:
-        """List the figures of events by date, at most a thousand, with a `Link` to the next ones."""
+        """List the figures of events by date, at most a thousand, with a `Link` to the next ones.
+
+        Drafts are left out. An event's figures are those of all its ticket types, also of hidden ones.
+        """
         rows = selectors.events(after=_after(request.query_params.get("after")), most=MOST + 1)
         headers = {}
         if len(rows) > MOST:
@@ -65,7 +72,7 @@ class TopEvents(StatsView):
     by: selectors.Order
 
     def get(self, request: Request) -> Response:
-        """List the five events that are highest by one figure.
+        """List the five events that are highest by one figure. Drafts are left out.
 
         Where there are more than fifty events, all are compared a few at a time, five hundred each second.
         Those with the latest reservations and sales are compared each second.
@@ -96,5 +103,9 @@ class TopProfit(TopEvents):
 class TicketTypeStats(StatsView):
     @extend_schema(operation_id="stats_tickets", responses=serializers.TicketTypeStats(many=True))
     def get(self, request: Request) -> Response:
-        """List the figures of ticket types with the same name and currency."""
-        return Response([representation.ticket_type(row) for row in selectors.ticket_types()])
+        """List the figures of ticket types with the same name and currency.
+
+        Drafts are left out. Hidden ticket types are left out for the public, and for staff until one is reserved.
+        """
+        rows = selectors.ticket_types(with_hidden=self.is_for_staff(request))
+        return Response([representation.ticket_type(row) for row in rows])

@@ -159,6 +159,105 @@ class TestTheTop:
         assert self.names(staff, "profit") == ["yen", "dinar", "euro"]
 
 
+class TestDraftsAndHiddenTypes:
+    """Only those who make events see them; they take no place of an event that buyers see."""
+
+    @pytest.fixture
+    def public(self, settings: Any) -> APIClient:
+        settings.STATS_PUBLIC = True
+        return APIClient()
+
+    @staticmethod
+    def _draft(event: Event) -> Event:
+        Inventory.objects.filter(ticket_type__event=event).update(paused=True)
+        Event.objects.filter(pk=event.pk).update(status=Event.Status.DRAFT)
+        return event
+
+    @staticmethod
+    def _hide(event: Event) -> None:
+        TicketType.objects.filter(event=event).update(hidden=True)
+
+    @pytest.mark.parametrize("path", PATHS)
+    def test_nobody_sees_a_draft(
+        self, path: str, staff: APIClient, event_make: Callable[..., Event], settings: Any
+    ) -> None:
+        event = event_make("Secret", ticket_type="Secret type")
+        assert "Secret" in staff.get(path).content.decode()  # the control
+        self._draft(event)
+        assert staff.get(path).json() == []
+        settings.STATS_PUBLIC = True
+        assert APIClient().get(path).json() == []
+
+    @pytest.mark.parametrize("by", selectors.Order)
+    def test_a_draft_takes_no_place_of_those_that_are_looked_at(
+        self, by: selectors.Order, event_make: Callable[..., Event], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(selectors, "LOOKED_AT", 1)
+        draft = event_make("Was on sale", day=1)
+        first, newest = event_make("First", day=2), event_make("Newest", day=3)
+        _sample()
+        newer = event_make("Newer", day=4)
+        assert [row["id"] for row in selectors.events_top(by=by)] == [draft.pk, newer.pk]  # the control
+        self._draft(draft)
+        self._draft(newer)
+        assert [row["id"] for row in selectors.events_top(by=by)] == [first.pk, newest.pk]
+
+    def test_an_event_that_is_a_draft_again_loses_its_rank_until_it_is_on_sale(
+        self, event_make: Callable[..., Event]
+    ) -> None:
+        event, other = event_make("Event"), event_make("Other")
+        ranked = EventRank.objects.order_by("pk").values_list("pk", flat=True)
+        _sample()
+        assert [*ranked.all()] == [event.pk, other.pk]
+        self._draft(event)
+        _sample()
+        assert [*ranked.all()] == [other.pk]
+        Event.objects.filter(pk=event.pk).update(status=Event.Status.ON_SALE)
+        _sample()
+        assert [*ranked.all()] == [event.pk, other.pk]
+
+    def test_a_page_of_events_is_full_although_there_are_drafts(
+        self, staff: APIClient, event_make: Callable[..., Event], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(views, "MOST", 2)
+        made = [event_make(f"E{nth}", day=nth) for nth in range(4)]
+        self._draft(made[1])
+        page = staff.get("/stats/events/")
+        assert [row["event"] for row in page.json()] == ["E0", "E2"]
+        assert "Link" in page.headers
+
+    def test_staff_see_a_hidden_type_that_was_reserved(
+        self, staff: APIClient, event_make: Callable[..., Event]
+    ) -> None:
+        self._hide(event_make("A", ticket_type="Guests", reservations=1))
+        self._hide(event_make("B", ticket_type="Planned"))
+        event_make("C", ticket_type="Regular")
+        shown = [row["ticket_type"] for row in staff.get("/stats/tickets/").json()]
+        assert shown == ["Guests", "Regular"]
+
+    def test_the_public_sees_no_hidden_type_and_none_of_its_figures(
+        self, public: APIClient, staff: APIClient, event_make: Callable[..., Event]
+    ) -> None:
+        self._hide(event_make("A", ticket_type="Guests", reservations=1))
+        self._hide(event_make("B", ticket_type="Regular", reservations=5))
+        event_make("C", ticket_type="Regular", reservations=2)
+        figures = {
+            client: [
+                (row["ticket_type"], row["reservation_amount"])
+                for row in client.get("/stats/tickets/").json()
+            ]
+            for client in (public, staff)
+        }
+        assert figures == {public: [("Regular", 2)], staff: [("Guests", 1), ("Regular", 7)]}
+
+    def test_staff_without_a_second_factor_are_the_public(
+        self, public: APIClient, staff: APIClient, event_make: Callable[..., Event], settings: Any
+    ) -> None:
+        self._hide(event_make("A", ticket_type="Guests", reservations=1))
+        settings.STAFF_SECOND_FACTOR = "staff"
+        assert staff.get("/stats/tickets/").json() == public.get("/stats/tickets/").json() == []
+
+
 def _sample() -> None:
     services.sample(system={}, now=timezone.now())
 

@@ -123,6 +123,22 @@ class TestThePicture:
         assert shown["system"] == {"viewers": 3}
         assert len(shown["minutes"]) == monitor.MINUTES
 
+    def test_drafts_and_hidden_types_that_nobody_reserved_are_not_counted(
+        self, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        shown, draft, hidden, reserved = (ticket_type_make(capacity=10) for _ in range(4))
+        before = monitor.picture(now=NOON)
+        assert before["totals"]["capacity"] == 40  # the control
+        TicketType.objects.filter(pk__in=[hidden.pk, reserved.pk]).update(hidden=True)
+        Inventory.objects.filter(pk=reserved.pk).update(reservations=1, reserved_tickets=1, sold=1)
+        Inventory.objects.filter(pk=draft.pk).update(paused=True)
+        Event.objects.filter(pk=draft.event_id).update(status=Event.Status.DRAFT)
+        after = monitor.picture(now=NOON)
+        assert (after["totals"]["capacity"], after["totals"]["free"]) == (20, 19)
+        assert {row["id"] for row in after["top_events"]} == {
+            each.event_id for each in (shown, hidden, reserved)
+        }
+
     def test_an_order_that_is_paid_for_counts_once(
         self, user_make: Callable[..., User], ticket_type_make: Callable[..., TicketType]
     ) -> None:
