@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from django.db.models import F, Model, Q, QuerySet
 from django.db.models.functions import Coalesce
 
-from checkout import projections, rules, selectors, sql
+from checkout import price_rules, projections, rules, selectors, sql
 from checkout.gateways.protocol import ListedCharge, new_nonce
 from checkout.models import CounterSale, Incident, OrderRecord, Payment, Receipt, UnmatchedCharge
 from checkout.order_rules import OrderDeed
@@ -70,7 +70,7 @@ def payment_open(*, order: Sequence[Reservation], gateway: str, now: datetime) -
     payment = Payment(
         buyer_id=lead.buyer_id,
         reservation=lead,
-        amount_minor=rules.price_minor(PaymentStatus.NOT_STARTED, order, amount_minor=0),
+        amount_minor=price_rules.price_minor(PaymentStatus.NOT_STARTED, order, amount_minor=0),
         currency=lead.currency,
         gateway=gateway,
         created=now,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from checkout import rules
+from checkout import price_rules, rules
 from checkout.models import Payment
 from overlord.kernel import money
 
@@ -13,7 +13,7 @@ def payment(paid: Payment, order: Sequence[rules.Line]) -> dict[str, Any]:
 
     `order` is all reservations of the order; `reservations` are those that the payment is for.
     """
-    price = rules.price_minor(paid.status, order, amount_minor=paid.amount_minor)
+    price = price_rules.price_minor(paid.status, order, amount_minor=paid.amount_minor)
     is_charged = paid.status in rules.CHARGED
     return {
         "id": paid.pk,

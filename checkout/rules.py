@@ -7,7 +7,7 @@ from enum import StrEnum
 from itertools import accumulate
 from typing import Any, Protocol, TypeVar
 
-from overlord.kernel import money, texts
+from overlord.kernel import texts
 from overlord.kernel.errors import Conflict, Gone, Invalid
 from tickets.rules import OverLimit, PaymentInProgress, ReservationState, tried_last
 
@@ -138,11 +138,6 @@ class PaymentStarted(Conflict):
 class ReservationExpired(Gone):
     code = "reservation_expired"
     sentence = "The hold has expired and its tickets are on sale again."
-
-
-class OrderChanged(Conflict):
-    code = "order_changed"
-    sentence = "The order no longer has the price that the page showed. You were not charged."
 
 
 class NotRefundable(Conflict):
@@ -336,21 +331,6 @@ def lines_paid(status: PaymentStatus | str, order: Sequence[AnyLine]) -> list[An
         held = [each for each in order if each.state == ReservationState.HELD]
         return held or tried_last(order) or list(order)
     return tried_last(order) or list(order)
-
-
-def price_minor(status: PaymentStatus | str, order: Sequence[Line], *, amount_minor: int) -> int:
-    """Return the price of a payment in `status`: that of its holds before a try, and afterwards that of the try."""
-    lines = lines_paid(status, order)
-    is_open = status in (PaymentStatus.NOT_STARTED, PaymentStatus.FAILURE)
-    if is_open and all(each.state == ReservationState.HELD for each in lines):
-        return sum(each.total_minor for each in lines)
-    return amount_minor
-
-
-def check_price(shown: str | None, totals_minor: Sequence[int], *, currency: str) -> None:
-    """Raise OrderChanged when the price that a buyer was shown is not the sum of these totals."""
-    if shown is not None and shown != money.to_text(sum(totals_minor), currency):
-        raise OrderChanged()
 
 
 def refund_shares(totals: Sequence[int], *, before: int, amount: int) -> list[int]:

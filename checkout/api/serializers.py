@@ -1,7 +1,9 @@
 """The input that the API takes, and the schema of its answers."""
 
+from django.core.validators import RegexValidator
 from rest_framework import serializers
 
+from checkout.price_rules import PRICE
 from checkout.rules import BUYER_NAME_LENGTH, EMAIL_LENGTH, TOKEN_LENGTH, ShownStatus
 from overlord.kernel.numbers import LARGEST_ID
 from overlord.kernel.serializer_fields import MoneyField, WholeNumberField
@@ -25,6 +27,11 @@ class PaymentInput(ContactInput):
 class PayInput(ContactInput):
     token = serializers.CharField(
         max_length=TOKEN_LENGTH, help_text="What the gateway's form gave for the card."
+    )
+    price = MoneyField(
+        required=False,
+        validators=[RegexValidator(f"^{PRICE}$", "This must be a decimal in plain digits, such as 15.00.")],
+        help_text="The `full_price` that the buyer was shown. If it is another one by now, nobody is charged.",
     )
 
 

@@ -93,13 +93,17 @@ class Pay(APIView):
         operation_id="payments_pay", request=serializers.PayInput, responses={202: serializers.Payment}
     )
     def post(self, request: Request, payment_id: int) -> Response:
-        """Start paying. The outcome appears later in the payment and on `/ws/me/`."""
+        """Start paying. The outcome appears later in the payment and on `/ws/me/`.
+
+        Without `price` the order is paid at what it costs now.
+        """
         wanted = PAY_INPUT.run_validation(request.data)
         limits.count_pay(request._request, buyer_id=actor_id(request))
         begun = services.payment_pay(
             buyer_id=actor_id(request),
             payment_id=payment_id,
             token=wanted["token"],
+            price=wanted.get("price"),
             contact=_contact(wanted),
             language=languages.of_request(request._request),
         )

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.db import IntegrityError
 
-from checkout import operations, rules
+from checkout import operations, price_rules, rules
 from checkout.models import Payment
 from checkout.rules import Contact
 from overlord.accounts import operations as accounts
@@ -66,7 +66,7 @@ def payment_pay(
         order, now = tickets.order_lock_at(order_id=payment.reservation_id)
         _check_payable(order, now=now)
         reservations = tickets.order_begin_paying(order=order, now=now)
-        rules.check_price(price, [each.total_minor for each in reservations], currency=payment.currency)
+        price_rules.check_price(price, [each.total_minor for each in reservations], currency=payment.currency)
         operations.payment_begin(payment=payment, reservations=reservations, token=token, now=now)
     return OrderPayment(payment=payment, order=order)
 

@@ -117,6 +117,58 @@ class TestPaying:
         assert states(payment) == ["released", "validated", "validated", "validated"]
         audit()
 
+    @pytest.mark.parametrize("change", ["more", "fewer", "released"])
+    def test_a_price_that_the_buyer_was_not_shown_is_not_charged(
+        self, change: str, api: APIClient, payment: Payment
+    ) -> None:
+        path, seen = f"{PAYMENTS}{payment.pk}/pay/", shown(api, payment)["full_price"]
+        hold = f"{RESERVATIONS}{lines(payment)[0].pk}/"
+        if change == "released":
+            api.delete(hold)
+        else:
+            api.patch(hold, {"amount": 3 if change == "more" else 1}, format="json")
+        before = states(payment)
+
+        refused = api.post(path, {"token": "ok", "price": seen}, format="json")
+
+        now = shown(api, payment)["full_price"]
+        assert (refused.status_code, refused.json()["code"]) == (409, "order_changed")
+        assert (refused.json()["price"], refused.json()["currency"]) == (now, "EUR")
+        assert (shown(api, payment)["payment_status"], states(payment)) == ("NOT_STARTED", before)
+        assert api.post(path, {"token": "ok", "price": now}, format="json").status_code == 202
+        work(payment)
+        assert shown(api, payment)["amount"] == now
+        audit()
+
+    def test_without_a_price_it_is_paid_at_what_it_costs(self, api: APIClient, payment: Payment) -> None:
+        """The control of the test above."""
+        api.patch(f"{RESERVATIONS}{lines(payment)[0].pk}/", {"amount": 3}, format="json")
+
+        assert pay(api, payment).status_code == 202
+
+        assert work(payment).amount_minor == 6502
+
+    @pytest.mark.parametrize("price", ["50,02", "50.", "-1", "1e3", "x", "", " ", 50.02, None])
+    def test_a_price_that_is_no_amount_is_invalid(
+        self, price: object, api: APIClient, payment: Payment
+    ) -> None:
+        refused = api.post(f"{PAYMENTS}{payment.pk}/pay/", {"token": "ok", "price": price}, format="json")
+
+        assert (refused.status_code, refused.json()["code"]) == (400, "invalid")
+        assert list(refused.json()["errors"]) == ["price"]
+        assert states(payment) == ["held"] * 3
+
+    @pytest.mark.parametrize("price", ["15", "15.0", "15.000"])
+    def test_the_same_price_may_have_other_zeros(
+        self, price: str, api: APIClient, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        held = reserve(api, ticket_type_make(price_minor=1500)).json()
+        made = api.post(PAYMENTS, {"reservation_id": held["id"]}, format="json").json()
+
+        answer = api.post(f"{PAYMENTS}{made['id']}/pay/", {"token": "ok", "price": price}, format="json")
+
+        assert answer.status_code == 202
+
     def test_each_reservation_keeps_its_price_and_currency(
         self, api: APIClient, payment: Payment, order_types: list[TicketType]
     ) -> None:
