@@ -240,10 +240,10 @@ def _payment_set_amount(payment: Payment, amount_minor: int) -> None:
 
 
 def payment_set_refunded(*, payment: Payment, refunded_minor: int) -> None:
-    """Set how much of a locked payment is refunded or being refunded; a CHECK limits it to the amount."""
+    """Set how much of a locked payment is refunded or being refunded; or tell that a refund had its outcome."""
     db.transaction_required()
-    Payment.objects.filter(pk=payment.pk).update(refunded_minor=refunded_minor, version=F("version") + 1)
-    payment.refunded_minor = refunded_minor
+    db.update(Payment, {"refunded_minor": refunded_minor}, id=payment.pk)
+    payment.refunded_minor, payment.version = refunded_minor, payment.version + 1
     db.after_commit(partial(projections.announce, buyer_id=payment.buyer_id))
 
 

@@ -33,14 +33,14 @@ def refund_lock(*, refund_id: int) -> tuple[Payment, Refund]:
 
 def refund_repeated(
     *, payment: Payment, key: str | None, asked_minor: int | None, return_tickets: bool
-) -> bool:
-    """Return whether this key has started this refund of a locked payment; raise Mismatch if another one."""
+) -> Refund | None:
+    """Return the refund of a locked payment that this key has started; raise Mismatch if it is another one."""
     refund = None if key is None else payment.refunds.filter(idempotency_key=key).first()
     if refund is None:
-        return False
+        return None
     if asked_minor not in (None, refund.amount_minor) or return_tickets != refund.return_tickets:
         raise Mismatch()
-    return True
+    return refund
 
 
 def check_none_in_flight(*, payment: Payment) -> None:
@@ -169,16 +169,16 @@ def refund_succeed(*, payment: Payment, refund: Refund, reference: str, now: dat
     if is_last and payment.status != PaymentStatus.REFUNDED:
         operations.payment_refunded(payment=payment)
         admission.tickets_revoke(order_id=payment.reservation_id, now=now)
+    else:
+        operations.payment_set_refunded(payment=payment, refunded_minor=payment.refunded_minor)
     RefundNotice.objects.get_or_create(refund=refund, defaults={"next_look_at": now})
 
 
 def refund_fail(*, payment: Payment, refund: Refund, error: str, now: datetime) -> None:
     """Record that the gateway refused a locked refund, and show it to staff, who may try again."""
     _refund_move(refund, RefundStatus.FAILURE, error=error[:ERROR_LENGTH], **AT_REST)
-    if payment.status == PaymentStatus.SUCCESS:
-        operations.payment_set_refunded(
-            payment=payment, refunded_minor=payment.refunded_minor - refund.amount_minor
-        )
+    claimed = refund.amount_minor if payment.status == PaymentStatus.SUCCESS else 0
+    operations.payment_set_refunded(payment=payment, refunded_minor=payment.refunded_minor - claimed)
     operations.incident_open(
         payment=payment, cause=Incident.Cause.REFUND_FAILED, now=now, detail=f"refund {refund.pk}"
     )

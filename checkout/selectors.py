@@ -1,6 +1,6 @@
 """Reads of payments."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -41,6 +41,11 @@ def payment_of(*, buyer_id: int, payment_id: int) -> Payment | None:
     return payments_of(buyer_id=buyer_id).filter(pk=payment_id).first()
 
 
+def payment_of_anybody(*, payment_id: int) -> Payment | None:
+    """Return a payment, for staff."""
+    return Payment.objects.filter(pk=payment_id).first()
+
+
 def payment_with_buyer(*, payment_id: int) -> Payment:
     """Return a payment with its buyer."""
     [[payment, payment.buyer]] = db.instances(sql.PAYMENT_WITH_BUYER, {"payment": payment_id}, Payment, User)
@@ -58,8 +63,36 @@ def currency_of(*, payment_id: int) -> str:
 def payments_described(payments: Iterable[Payment]) -> list[dict[str, Any]]:
     """Return payments as the API does, with the reservations that each is for."""
     found = list(payments)
-    orders = tickets.orders_alone([payment.reservation_id for payment in found])
-    return [representation.payment(payment, orders[payment.reservation_id]) for payment in found]
+    orders, back = tickets.orders_alone([payment.reservation_id for payment in found]), _paid_back(found)
+    return [
+        representation.payment(
+            payment, orders[payment.reservation_id], refunded_minor=back.get(payment.pk, 0)
+        )
+        for payment in found
+    ]
+
+
+def payment_described(payment: Payment, order: Sequence[Reservation]) -> dict[str, Any]:
+    """Return a payment of an order, whose reservations are all given, as the API does."""
+    back = _paid_back([payment]).get(payment.pk, 0)
+    return representation.payment(payment, order, refunded_minor=back)
+
+
+def payment_described_to_staff(payment: Payment) -> dict[str, Any]:
+    """Return a payment as the API shows it to staff who may refund: with its refunds, the oldest first."""
+    [described] = payments_described([payment])
+    refunds = payment.refunds.order_by("pk")
+    shown = [representation.refund(refund, currency=payment.currency) for refund in refunds]
+    return {**described, "refunds": shown}
+
+
+def _paid_back(payments: Iterable[Payment]) -> dict[int, int]:
+    """Return how much money of payments has gone back, in minor units; payments of which none has are left out."""
+    asked = [payment.pk for payment in payments if payment.refunded_minor]
+    if not asked:
+        return {}
+    gone = Refund.objects.filter(payment__in=asked, status=RefundStatus.SUCCESS).values_list("payment")
+    return dict(gone.annotate(Sum("amount_minor")))
 
 
 def payments_shown(*, order_ids: Collection[int]) -> dict[int, list[dict[str, Any]]]:

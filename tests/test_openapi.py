@@ -9,6 +9,10 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.validation import validate_schema
 from rest_framework.test import APIClient
 
+from checkout.permissions import Permission
+from checkout.services import payment_process
+from overlord.accounts.models import User
+from tests.clients import api_of, permit
 from tests.openapi import check_answer
 from tickets.models import TicketType
 
@@ -58,6 +62,27 @@ def test_every_answer_is_as_described(
         ("/event/events/{event_id}/", "get", api.get("/event/events/999999/")),
     ):
         check_answer(schema, path, method, answer)
+
+
+def test_a_refund_is_as_described(
+    schema: dict[str, Any], api: APIClient, ticket_type: TicketType, user_make: Callable[..., User]
+) -> None:
+    staff = api_of(permit(user_make(), Permission.REFUND))
+    body = {"ticket_type": ticket_type.pk, "amount": 2}
+    reserved = api.post("/event/reservations/", body, format="json").json()["id"]
+    payment = api.post("/payment/payments/", {"reservation_id": reserved}, format="json").json()["id"]
+    one = f"/payment/payments/{payment}/"
+    priced = api.post(f"{one}pay/", {"token": "ok", "price": "1.00"}, format="json")
+    api.post(f"{one}pay/", {"token": "ok", "price": "30.00"}, format="json")
+    payment_process(payment_id=payment)
+    refund = staff.post(f"{one}refund/", {"amount": "1.00"}, format="json")
+
+    assert [priced.status_code, refund.status_code] == [409, 202]
+    path = "/payment/payments/{payment_id}/"
+    check_answer(schema, f"{path}pay/", "post", priced)
+    check_answer(schema, f"{path}refund/", "post", refund)
+    check_answer(schema, path, "get", staff.get(one))
+    check_answer(schema, path, "get", api.get(one))
 
 
 def test_a_field_the_schema_does_not_know_is_noticed(schema: dict[str, Any], ticket_type: TicketType) -> None:

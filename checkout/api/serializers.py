@@ -4,7 +4,7 @@ from django.core.validators import RegexValidator
 from rest_framework import serializers
 
 from checkout.price_rules import PRICE
-from checkout.rules import BUYER_NAME_LENGTH, EMAIL_LENGTH, TOKEN_LENGTH, ShownStatus
+from checkout.rules import BUYER_NAME_LENGTH, EMAIL_LENGTH, TOKEN_LENGTH, RefundStatus, ShownStatus
 from overlord.kernel.numbers import LARGEST_ID
 from overlord.kernel.serializer_fields import MoneyField, WholeNumberField
 
@@ -53,6 +53,9 @@ class Payment(serializers.Serializer):
     )
     full_price = serializers.CharField()
     amount = serializers.CharField(allow_null=True, help_text="What was charged; null until then.")
+    refunded = serializers.CharField(
+        allow_null=True, help_text="What has gone back to the buyer; null until it is charged."
+    )
     currency = serializers.CharField(allow_null=True)
     payment_status = serializers.ChoiceField(choices=[status.value for status in ShownStatus])
     error = serializers.CharField(help_text="Why it failed, as the buyer is told.")
@@ -61,3 +64,21 @@ class Payment(serializers.Serializer):
     )
     created = serializers.DateTimeField()
     version = serializers.IntegerField()
+
+
+class Refund(serializers.Serializer):
+    id = serializers.IntegerField()
+    amount = serializers.CharField()
+    return_tickets = serializers.BooleanField(help_text="Whether its success puts the tickets back on sale.")
+    status = serializers.ChoiceField(choices=[status.value for status in RefundStatus])
+    error = serializers.CharField(help_text="Why the gateway refused it, as it says.")
+    created = serializers.DateTimeField()
+
+
+class PaymentDetail(Payment):
+    refunds = Refund(many=True, required=False, help_text="For staff who may refund: all, the oldest first.")
+
+
+class RefundedPayment(Payment):
+    refund = serializers.IntegerField(help_text="Which of the refunds this request has started.")
+    refunds = Refund(many=True)

@@ -12,11 +12,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from checkout import limits, representation, rules, selectors, services
+from checkout import limits, rules, selectors, services
 from checkout.api import serializers
-from checkout.models import Payment
 from checkout.permissions import Permission
-from overlord.accounts.permissions import StaffPermission
+from overlord.accounts.permissions import StaffPermission, check_staff, is_of_staff
 from overlord.accounts.selectors import actor_id
 from overlord.kernel import clock, idempotency, money
 from overlord.kernel.errors import Invalid, NotFound
@@ -62,7 +61,7 @@ class PaymentList(APIView):
                 contact=contact,
             )
         return Response(
-            representation.payment(opened.payment, opened.order),
+            selectors.payment_described(opened.payment, opened.order),
             status=status.HTTP_201_CREATED if opened.made else status.HTTP_200_OK,
             headers={"Location": f"/payment/payments/{opened.payment.pk}/"},
         )
@@ -73,13 +72,18 @@ def _contact(wanted: Mapping[str, Any]) -> rules.Contact | None:
 
 
 class PaymentDetail(APIView):
-    @extend_schema(operation_id="payments_get", responses=serializers.Payment)
+    @extend_schema(operation_id="payments_get", responses=serializers.PaymentDetail)
     def get(self, request: Request, payment_id: int) -> Response:
-        """Return one of my payments."""
+        """Return one of my payments. Staff who may refund read any payment, with its refunds."""
         payment = selectors.payment_of(buyer_id=actor_id(request), payment_id=payment_id)
+        if payment is not None and not is_of_staff(request, Permission.REFUND):
+            [shown] = selectors.payments_described([payment])
+            return Response(shown)
+        if payment is None and check_staff(request, Permission.REFUND):
+            payment = selectors.payment_of_anybody(payment_id=payment_id)
         if payment is None:
             raise NotFound()
-        return Response(_shown(payment))
+        return Response(selectors.payment_described_to_staff(payment))
 
     @extend_schema(operation_id="payments_remove", responses={204: None})
     def delete(self, request: Request, payment_id: int) -> Response:
@@ -107,7 +111,7 @@ class Pay(APIView):
             contact=_contact(wanted),
             language=languages.of_request(request._request),
         )
-        shown = representation.payment(begun.payment, begun.order)
+        shown = selectors.payment_described(begun.payment, begun.order)
         return Response(shown, status=status.HTTP_202_ACCEPTED)
 
 
@@ -119,30 +123,28 @@ class Refund(APIView):
         operation_id="payments_refund",
         parameters=[idempotency_key],
         request=serializers.RefundInput,
-        responses={202: serializers.Payment},
+        responses={202: serializers.RefundedPayment},
     )
     def post(self, request: Request, payment_id: int) -> Response:
-        """Refund a payment (staff with that permission), whole or in part. The outcome follows on the payment.
+        """Refund a payment (staff with that permission), whole or in part. The outcome follows among its `refunds`.
 
-        Repeated with the same Idempotency-Key, nothing more is refunded.
+        Repeated with the same Idempotency-Key, nothing more is refunded, and the answer has the present state.
         """
         body = serializers.RefundInput(data=request.data)
         body.is_valid(raise_exception=True)
         asked = body.validated_data.get("amount")
-        payment, replayed = services.refund_request(
+        asked_for = services.refund_request(
             staff_id=actor_id(request),
             payment_id=payment_id,
             amount_minor=None if asked is None else _minor(asked, payment_id),
             return_tickets=body.validated_data["return_tickets"],
             key=idempotency.key_of(request.headers),
         )
-        headers = idempotency.replayed_headers(replayed)
-        return Response(_shown(payment), status=status.HTTP_202_ACCEPTED, headers=headers)
-
-
-def _shown(payment: Payment) -> dict[str, Any]:
-    [shown] = selectors.payments_described([payment])
-    return shown
+        shown = selectors.payment_described_to_staff(asked_for.payment)
+        headers = idempotency.replayed_headers(asked_for.replayed)
+        return Response(
+            {**shown, "refund": asked_for.refund.pk}, status=status.HTTP_202_ACCEPTED, headers=headers
+        )
 
 
 def _minor(asked: str, payment_id: int) -> int:

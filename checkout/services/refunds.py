@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,15 @@ from overlord.kernel.queues import Queue, enqueue
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True)
+class RefundAsked:
+    """A refund with its payment; `replayed`: an earlier request with the same key had started it."""
+
+    payment: Payment
+    refund: Refund
+    replayed: bool = False
+
+
 def refund_request(
     *,
     staff_id: int,
@@ -24,22 +34,23 @@ def refund_request(
     return_tickets: bool,
     version: int | None = None,
     key: str | None = None,
-) -> tuple[Payment, bool]:
+) -> RefundAsked:
     """Start a refund of `amount_minor` of a payment, or of all that is left of it when that is None.
 
     A payment at the counter is paid back there, in cash, so its refund is recorded as done. `version` is the
     version of the payment that staff saw, if they saw it: RefundOutdated if it has changed since. `key` is the
     Idempotency-Key of a request by API: with a key that has started a refund of this payment nothing happens.
-    Returns the payment, and whether that was so. Raises NotFound, NotRefundable, RefundTooLarge, RefundInProgress,
-    Invalid, and Mismatch when the key has started another refund.
+    Raises NotFound, NotRefundable, RefundTooLarge, RefundInProgress, Invalid, and Mismatch when the key has started
+    another refund.
     """
     refused = {"refund_one_in_flight_per_payment": rules.RefundInProgress()}
     with db.constraint_errors(refused), db.transaction():
         payment = operations.payment_lock(payment_id=payment_id)
-        if refund_operations.refund_repeated(
+        repeated = refund_operations.refund_repeated(
             payment=payment, key=key, asked_minor=amount_minor, return_tickets=return_tickets
-        ):
-            return payment, True
+        )
+        if repeated is not None:
+            return RefundAsked(payment=payment, refund=repeated, replayed=True)
         refund_operations.check_none_in_flight(payment=payment)
         if version not in (None, payment.version):
             raise rules.RefundOutdated()
@@ -56,7 +67,7 @@ def refund_request(
             if payment.gateway == rules.COUNTER
             else refund_operations.refund_open
         )
-        refund_begin(
+        refund = refund_begin(
             payment=payment,
             amount_minor=to_refund,
             return_tickets=return_tickets,
@@ -64,7 +75,7 @@ def refund_request(
             now=db.now(),
             key=key,
         )
-    return payment, False
+    return RefundAsked(payment=payment, refund=refund)
 
 
 def refund_retry(*, staff_id: int, refund_id: int) -> None:

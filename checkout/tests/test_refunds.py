@@ -1,14 +1,16 @@
 """Paying back, whole and in part."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
 from rest_framework.test import APIClient
 
-from checkout import rules, services
+from checkout import projections, refund_operations, rules, services
 from checkout.gateways import protocol
 from checkout.gateways.sandbox import SandboxGateway
 from checkout.models import Incident, Payment, Refund
@@ -16,7 +18,9 @@ from checkout.permissions import Permission
 from checkout.tests.paying import PAYMENTS, audit, heal, lapse, pay, stock, work
 from overlord.accounts.models import User
 from overlord.kernel import db
+from overlord.kernel.rendering import dumps
 from tests.clients import api_of, permit
+from tests.live_contract import check
 from tests.threads import together
 from tickets.admission.models import Ticket
 from tickets.models import Reservation
@@ -185,7 +189,7 @@ class TestKey:
             * 5
         )
         heal()
-        assert sorted(replayed for _, replayed in results) == [False, *[True] * 4]
+        assert sorted(result.replayed for result in results) == [False, *[True] * 4]
         assert paid_back(paid) == 1000
 
     @pytest.mark.parametrize("key", ["", "k" * 65, "\u00fc"])
@@ -193,6 +197,159 @@ class TestKey:
         answer = staff.post(f"{PAYMENTS}{paid.pk}/refund/", {}, format="json", HTTP_IDEMPOTENCY_KEY=key)
         assert answer.status_code == 400
         assert not Refund.objects.exists()
+
+
+class TestFollowed:
+    """What staff and the buyer read of a refund, until it has its outcome and afterwards."""
+
+    @staticmethod
+    def refusing(*_args: Any, **_options: Any) -> rules.Refunded:
+        return rules.Refunded(outcome=rules.RefundOutcome.FAILED, error="charge_already_refunded")
+
+    @staticmethod
+    def read(client: APIClient, payment: Payment) -> Any:
+        return client.get(f"{PAYMENTS}{payment.pk}/").json()
+
+    @staticmethod
+    def frame(buyer: User) -> Any:
+        """Return the payment as `/ws/me/` shows it, compared with the contract."""
+        data = projections.project_buyers([buyer.pk], now=timezone.now())[buyer.pk]
+        message = {"type": "update", "stream": f"me.{buyer.pk}", "version": 1, "server_time": timezone.now()}
+        told = json.loads(dumps({**message, "data": data}))
+        check(told)
+        [shown] = told["data"]["payments"]
+        return shown
+
+    def test_staff_read_each_state_of_it(self, staff: APIClient, paid: Payment) -> None:
+        asked = refund(staff, paid, amount="10.00").json()
+        [shown] = asked["refunds"]
+        assert shown.pop("created")
+        assert shown == {
+            "id": asked["refund"],
+            "amount": "10.00",
+            "return_tickets": False,
+            "status": "PENDING",
+            "error": "",
+        }
+        assert (asked["refunded"], asked["amount"]) == ("0.00", "30.00")
+        assert asked["version"] == self.read(staff, paid)["version"]
+        heal()
+        second = refund(staff, paid).json()["refund"]
+        refunds = self.read(staff, paid)["refunds"]
+        assert [(each["id"], each["status"]) for each in refunds] == [
+            (asked["refund"], "SUCCESS"),
+            (second, "PENDING"),
+        ]
+        assert self.read(staff, paid)["refunded"] == "10.00"
+
+    def test_nobody_else_reads_the_refunds_or_another_payment(
+        self, staff: APIClient, api: APIClient, user_make: Callable[..., User], paid: Payment
+    ) -> None:
+        refund(staff, paid, amount="10.00")
+        others = [
+            user_make(),
+            permit(user_make(), Permission.MANAGE_ORDERS),
+            permit(user_make(), Permission.RETRY_REFUND),
+        ]
+        for other in others:
+            assert api_of(other).get(f"{PAYMENTS}{paid.pk}/").status_code == 404
+        assert APIClient().get(f"{PAYMENTS}{paid.pk}/").status_code == 401
+        assert "refunds" not in self.read(api, paid)
+        assert staff.get(f"{PAYMENTS}999999/").status_code == 404
+        assert staff.get(PAYMENTS).json()["results"] == [], "the list is that of one's own"
+        assert staff.delete(f"{PAYMENTS}{paid.pk}/").status_code == 404
+        assert pay(staff, paid).status_code == 404
+
+    def test_staff_read_the_refunds_of_what_they_bought_themselves(
+        self, buyer: User, api: APIClient, paid: Payment
+    ) -> None:
+        permit(buyer, Permission.REFUND)
+        assert self.read(api, paid)["refunds"] == []
+
+    def test_the_buyer_reads_what_has_gone_back_and_the_screen_shows_the_same(
+        self, staff: APIClient, api: APIClient, buyer: User, payment: Payment
+    ) -> None:
+        def both() -> Any:
+            shown = self.read(api, payment)
+            assert self.frame(buyer) == shown
+            return shown["refunded"], shown["version"]
+
+        assert both() == (None, 1)
+        pay(api, payment)
+        work(payment)
+        seen = [both()]
+        refund(staff, payment, amount="10.00")
+        seen.append(both())  # in flight: it has not gone back
+        heal()
+        seen.append(both())
+        refund(staff, payment)
+        heal()
+        seen.append(both())
+        assert [each for each, _version in seen] == ["0.00", "0.00", "10.00", "30.00"]
+        versions = [version for _each, version in seen]
+        assert versions == sorted({*versions}), "each change has a version of its own"
+
+    def test_a_refusal_shows_staff_why_and_the_buyer_nothing(
+        self,
+        staff: APIClient,
+        api: APIClient,
+        buyer: User,
+        paid: Payment,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(SandboxGateway, "refund", self.refusing)
+        refund(staff, paid, amount="10.00")
+        heal()
+        [refused] = self.read(staff, paid)["refunds"]
+        assert (refused["status"], refused["error"]) == ("FAILURE", "charge_already_refunded")
+        for shown in (self.read(api, paid), self.frame(buyer), api.get(PAYMENTS).json()["results"][0]):
+            assert (shown["refunded"], shown["error"]) == ("0.00", "")
+            assert "charge_already_refunded" not in str(shown)
+
+    def test_one_that_fails_late_has_not_gone_back(
+        self, staff: APIClient, api: APIClient, buyer: User, paid: Payment
+    ) -> None:
+        refund(staff, paid)
+        heal()
+        before = self.read(api, paid)
+        with db.transaction():
+            payment, back = refund_operations.refund_lock(refund_id=Refund.objects.get().pk)
+            refund_operations.refund_fail_late(payment=payment, refund=back, error="x", now=timezone.now())
+        after = self.read(api, paid)
+        assert (before["refunded"], after["refunded"]) == ("30.00", "0.00")
+        assert after["payment_status"] == "REFUNDED"
+        assert after["version"] > before["version"]
+        assert self.frame(buyer) == after
+
+    def test_a_repeat_with_the_key_answers_with_its_present_state(
+        self, staff: APIClient, paid: Payment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def ask() -> Any:
+            return staff.post(
+                f"{PAYMENTS}{paid.pk}/refund/", {"amount": "10.00"}, format="json", HTTP_IDEMPOTENCY_KEY="k"
+            ).json()
+
+        def state(answer: Any) -> tuple[int, str, str]:
+            [mine] = [each for each in answer["refunds"] if each["id"] == answer["refund"]]
+            return mine["id"], mine["status"], mine["error"]
+
+        with monkeypatch.context() as context:
+            context.setattr(SandboxGateway, "refund", self.refusing)
+            first = ask()
+            heal()
+        pk = first["refund"]
+        seen = [state(first), state(ask())]
+        services.refund_retry(staff_id=Refund.objects.get().requested_by_id or 0, refund_id=pk)
+        seen.append(state(ask()))
+        heal()
+        refund(staff, paid)  # another one
+        seen.append(state(ask()))
+        assert seen == [
+            (pk, "PENDING", ""),
+            (pk, "FAILURE", "charge_already_refunded"),
+            (pk, "PENDING", ""),
+            (pk, "SUCCESS", ""),
+        ]
 
 
 class TestUnknown:

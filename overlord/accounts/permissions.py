@@ -28,7 +28,7 @@ class StaffPermission(BasePermission):
 
 
 def check_staff(request: Request, permission: str) -> bool:
-    """Return whether the request is of staff with a permission; raise SecondFactorRequired if they must show that."""
+    """Return whether a request is of staff with a permission; raise SecondFactorRequired if that is missing."""
     if not selectors.is_permitted(request.user, permission):
         return False
     if second_factor.is_asked(permission) and not second_factor.is_shown_by(request):
@@ -37,7 +37,7 @@ def check_staff(request: Request, permission: str) -> bool:
 
 
 def is_of_staff(request: Request, permission: str) -> bool:
-    """Return whether the request is of staff with a permission who have shown the second factor, if it is asked for."""
+    """Return whether a request is of staff with a permission, and shows the second factor if it has to."""
     try:
         return check_staff(request, permission)
     except rules.SecondFactorRequired:

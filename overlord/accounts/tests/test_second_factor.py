@@ -207,6 +207,8 @@ class TestApi:
         refused = api_with(plain).post(REFUND, {})
         assert (refused.status_code, refused.json()["code"]) == (403, "second_factor_required")
         assert api_with(full).post(REFUND, {}, format="json").status_code == 404
+        read = [api_with(token).get(REFUND.replace("refund/", "")).status_code for token in (plain, full)]
+        assert read == [403, 404], "another buyer's payment"
         assert [each.second_factor for each in ApiToken.objects.order_by("created_at")] == [False, True]
 
     def test_a_wrong_code_gives_no_token(self, cashier: User, buyer: User) -> None:
