@@ -21,7 +21,10 @@ class OrderDeed(StrEnum):
 
 class NothingToSend(Conflict):
     code = "nothing_to_send"
-    sentence = "This order is not paid, or was refunded. There are no tickets to send."
+    sentence = (
+        "This order is not paid, was refunded or returned, or its event is cancelled."
+        " There are no tickets to send."
+    )
 
 
 class AddressOfAccount(Conflict):

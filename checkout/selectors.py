@@ -21,7 +21,8 @@ from overlord.accounts.models import User
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from tickets import selectors as tickets
-from tickets.models import Reservation
+from tickets.admission.models import Ticket
+from tickets.models import Event, Reservation
 
 Kind = TypeVar("Kind", bound=type[Model])  # of a row that has a `next_look_at`
 
@@ -129,6 +130,14 @@ def refund_refused(*, payment: Payment) -> Refund | None:
         return late.filter(amount_minor__lte=payment.amount_minor - back).first()
     latest = newest.first()
     return latest if latest is not None and latest.status == RefundStatus.FAILURE else None
+
+
+def has_tickets_to_send(*, order_id: int) -> bool:
+    """Return whether tickets of an order are valid, and their event takes place."""
+    valid = Ticket.objects.filter(reservation__in=tickets.reservations_of_order(order_id)).exclude(
+        state=Ticket.State.REVOKED
+    )
+    return valid.exclude(event__status=Event.Status.CANCELLED).exists()
 
 
 def counter_order(*, key: str) -> int | None:

@@ -26,6 +26,8 @@ def receipt_resend(*, staff_id: int, order_id: int) -> None:
         order = _order(order_id)
         if payment is None or payment.status != PaymentStatus.SUCCESS:
             raise order_rules.NothingToSend()
+        if not selectors.has_tickets_to_send(order_id=order_id):
+            raise order_rules.NothingToSend()
         if not order[0].buyer.mail_address:
             raise order_rules.NoAddress()
         now = db.now()

@@ -174,10 +174,13 @@ def _facts(payment: Payment) -> dict[str, Any]:
     }
 
 
-def _receipt_message(receipt: Receipt, *, now: datetime) -> EmailMessage:
+def _receipt_message(receipt: Receipt, *, now: datetime) -> EmailMessage | None:
     payment = receipt.payment
+    if not selectors.has_tickets_to_send(order_id=payment.reservation_id):
+        return None  # they were returned or refunded since, or the event was cancelled
     facts = _facts(payment)
-    facts |= _receipt_facts(payment, facts["reservations"], facts["event"])
+    sold = [each for each in facts["reservations"] if each.state == Reservation.State.VALIDATED]
+    facts |= _receipt_facts(payment, sold, facts["event"])
     again = f"-{receipt.issue}" if receipt.issue > 1 else ""  # a mail program hides one that it knows
     message = EmailMultiAlternatives(
         subject=_("Your tickets for %(name)s") % {"name": _one_line(facts)},

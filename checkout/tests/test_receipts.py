@@ -15,16 +15,19 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from checkout import services
-from checkout.models import Incident, Payment, Receipt
+from checkout.models import Incident, OrderRecord, Payment, Receipt
+from checkout.order_rules import NothingToSend, OrderDeed
 from checkout.permissions import Permission
+from checkout.services import orders as order_services
 from checkout.services import receipts
-from checkout.tests.paying import PAYMENTS, pay, work
+from checkout.tests.paying import PAYMENTS, lines, pay, work
 from overlord.accounts.models import User
 from overlord.shop import look
 from overlord.shop.models import Look
 from tests.clients import api_of, permit
 from tests.threads import together
-from tickets.models import TicketType
+from tickets.admission.models import Ticket
+from tickets.models import Reservation, TicketType
 from tickets.tests.reserving import reserve
 from tickets.tests.vouchers import reserve_with, voucher_make
 
@@ -111,6 +114,66 @@ def test_it_has_the_link_to_the_tickets_and_names_the_seller_as_text_and_as_html
         (f"tickets-{paid.reservation_id}.pdf", "application/pdf"),
         (f"event-{event}.ics", "text/calendar"),
     ]
+
+
+@pytest.fixture
+def free(api: APIClient, ticket_type_make: Callable[..., TicketType]) -> Payment:
+    """Return the payment of an order of two types that cost nothing."""
+    first = ticket_type_make(price_minor=0)
+    types = [first, ticket_type_make(event=first.event, price_minor=0)]
+    items = [{"ticket_type": each.pk, "amount": 1} for each in types]
+    order = api.post("/event/reservations/batch/", {"items": items}, format="json").json()["order"]
+    made = api.post(PAYMENTS, {"reservation_id": order}, format="json").json()
+    payment = Payment.objects.get(pk=made["id"])
+    pay(api, payment)
+    payment.refresh_from_db()
+    return payment
+
+
+def give_back(reservation: Reservation, staff: User) -> None:
+    services.reservation_return(staff_id=staff.pk, reservation_id=reservation.pk)
+
+
+def resend(payment: Payment, staff: User) -> None:
+    order_services.receipt_resend(staff_id=staff.pk, order_id=payment.reservation_id)
+
+
+class TestTicketsThatAreGone:
+    """Nobody is thanked for tickets that are gone."""
+
+    @pytest.fixture
+    def staff(self, user_make: Callable[..., User]) -> User:
+        return permit(user_make(), Permission.MANAGE_ORDERS)
+
+    def test_returned_ones_are_not_sent(self, free: Payment, staff: User) -> None:
+        for each in lines(free):
+            give_back(each, staff)
+        assert services.receipts_send() == 0
+        assert Receipt.objects.get().next_look_at is None
+        with pytest.raises(NothingToSend):
+            resend(free, staff)
+        assert not OrderRecord.objects.filter(what=OrderDeed.MAIL).exists()
+
+    def test_those_that_are_left_are_sent_alone(self, free: Payment, staff: User) -> None:
+        """The control of the test above."""
+        gone, left = lines(free)
+        give_back(gone, staff)
+        assert services.receipts_send() == 1
+        resend(free, staff)
+        assert services.receipts_send() == 1
+        for message in mail.outbox:
+            assert left.ticket_type.name in message.body
+            assert gone.ticket_type.name not in message.body
+
+    def test_those_of_a_cancelled_event_are_not_sent_before_they_are_revoked_either(
+        self, paid: Payment, staff: User
+    ) -> None:
+        event = paid.reservation.ticket_type.event
+        services.event_cancel(staff_id=staff.pk, event_id=event.pk, version=event.version, message="")
+        assert set(Ticket.objects.values_list("state", flat=True)) == {"valid"}
+        assert services.receipts_send() == 0
+        with pytest.raises(NothingToSend):
+            resend(paid, staff)
 
 
 def test_a_receipt_is_sent_once(paid: Payment) -> None:

@@ -124,6 +124,7 @@ def _page(
         raise NotFound()
     buyer = lines[0].buyer
     payment = checkout.payment_charged(order_id=order_id)
+    is_paid = payment is not None and payment.status == Payment.Status.SUCCESS
     states = {each.state for each in lines}
     found = {"payment": payment, "states": states}
     known = {"email": buyer.contact_email, "name": buyer.contact_name}
@@ -147,7 +148,8 @@ def _page(
         "tickets": selectors.tickets(order_id=order_id),
         "history": history.order_told(order_id=order_id),
         "is_held": Reservation.State.HELD in states,
-        "is_paid": payment is not None and payment.status == Payment.Status.SUCCESS,
+        "is_paid": is_paid,
+        "has_tickets": is_paid and checkout.has_tickets_to_send(order_id=order_id),
         "is_refused": payment is not None and checkout.refund_refused(payment=payment) is not None,
         "address": AddressForm(initial=known) if buyer.is_guest else None,
         "note": NoteForm(),

@@ -173,6 +173,17 @@ class TestOrder:
         assert services.receipts_send() == 1
         assert Receipt.objects.get().next_look_at is None
 
+    def test_an_order_of_a_cancelled_event_has_no_mail_to_send(
+        self, office: Client, paid: Payment, staff: User
+    ) -> None:
+        button = f'action="/office/orders/{paid.reservation_id}/mail/"'
+        assert button in page_of(office, paid)
+        event = paid.reservation.ticket_type.event
+        services.event_cancel(staff_id=staff.pk, event_id=event.pk, version=event.version, message="")
+        assert button not in page_of(office, paid)
+        assert "There are no tickets to send." in act(office, paid.reservation_id, "mail")
+        assert not OrderRecord.objects.exists()
+
     def test_an_unpaid_order_has_no_mail_to_send(self, office: Client, payment: Payment) -> None:
         assert "There are no tickets to send." in act(office, payment.reservation_id, "mail")
         assert not OrderRecord.objects.exists()
