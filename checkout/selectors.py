@@ -242,13 +242,14 @@ def cancelled_failed_late(*, event_id: int) -> list[int]:
     return [refund_id for refund_id in late if refund_id is not None]
 
 
-def payment_of_attendee(*, buyer_id: int, event_id: int) -> Payment | None:
-    """Return a payment by which a buyer has valid tickets of an event; None when the buyer has none."""
+def payments_of_attendee(*, buyer_id: int, event_id: int) -> list[Payment]:
+    """Return the payments by which a buyer has valid tickets of an event, one for each order."""
     mine = Reservation.objects.filter(
         buyer_id=buyer_id, ticket_type__event_id=event_id, state=Reservation.State.VALIDATED
     )
     orders = {reservation.order_id for reservation in mine}
-    return Payment.objects.filter(reservation_id__in=orders, status=PaymentStatus.SUCCESS).first()
+    paid = Payment.objects.filter(reservation_id__in=orders, status=PaymentStatus.SUCCESS)
+    return list(paid.select_related("buyer").order_by("reservation_id"))
 
 
 def payment_of_intent(*, gateway: str, reference: str) -> int | None:

@@ -138,7 +138,8 @@ def _subject_of(owed: Owed) -> tuple[Payment | None, str]:
         return hand_over_messages.payment_of(owed), f"the {owed}"
     if isinstance(owed, CancelledOrder):
         return owed.payment, f"the {owed}"
-    return selectors.payment_of_attendee(buyer_id=owed.buyer_id, event_id=owed.event_id), f"the {owed}"
+    paid = selectors.payments_of_attendee(buyer_id=owed.buyer_id, event_id=owed.event_id)
+    return paid[0] if paid else None, f"the {owed}"
 
 
 def _reader_of(owed: Owed) -> User:
@@ -241,25 +242,28 @@ def _refund_message(notice: RefundNotice) -> EmailMessage:
 
 
 def _move_message(notice: MoveNotice, *, now: datetime) -> EmailMessage | None:
-    payment, changes = _subject_of(notice)[0], moves.changes(notice.event, notice)
-    if payment is None or not changes:
+    paid = selectors.payments_of_attendee(buyer_id=notice.buyer_id, event_id=notice.event_id)
+    changes = moves.changes(notice.event, notice)
+    if not paid or not changes:
         return None  # moved back since then, or the buyer no longer has the tickets
-    facts = {**_facts(payment), "changes": changes}
+    facts = {**_facts(paid[0]), "changes": changes, "orders": [each.reservation_id for each in paid]}
     message = EmailMessage(
         subject=_("New date or place: %(name)s") % {"name": _one_line(facts)},
         body=render_to_string("checkout/moved.txt", facts),
-        to=[payment.buyer.mail_address],
+        to=[notice.buyer.mail_address],
         **look.envelope(),
         headers={"Message-ID": f"<moved-{notice.pk}-{notice.date_before.timestamp()}@ticket-overlord>"},
     )
-    return _with_calendar(message, payment, now=now)
+    return _with_calendars(message, paid, now=now)
 
 
-def _with_calendar(message: EmailMessage, payment: Payment, *, now: datetime) -> EmailMessage:
-    """Attach the file that brings the event in the reader's calendar up to date."""
-    calendar = order_calendar(order_id=payment.reservation_id, now=now)
-    if calendar is not None:
-        message.attach(calendar.name, calendar.content, calendar.kind)
+def _with_calendars(message: EmailMessage, paid: Sequence[Payment], *, now: datetime) -> EmailMessage:
+    """Attach the files that bring the event in the reader's calendar up to date: each order has an entry there."""
+    for payment in paid:
+        calendar = order_calendar(order_id=payment.reservation_id, now=now)
+        if calendar is not None:
+            name = calendar.name if len(paid) == 1 else f"order-{payment.reservation_id}-{calendar.name}"
+            message.attach(name, calendar.content, calendar.kind)
     return message
 
 
@@ -278,7 +282,7 @@ def _cancelled_message(owed: CancelledOrder, *, now: datetime) -> EmailMessage:
         **look.envelope(),
         headers={"Message-ID": f"<cancelled-{payment.pk}-{payment.created.timestamp()}@ticket-overlord>"},
     )
-    return _with_calendar(message, payment, now=now)
+    return _with_calendars(message, [payment], now=now)
 
 
 def _money(amount_minor: int, currency: str) -> str:

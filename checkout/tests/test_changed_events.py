@@ -16,16 +16,17 @@ from checkout import services
 from checkout.models import Payment
 from checkout.permissions import Permission
 from checkout.services import holder_messages, receipts
-from checkout.tests.paying import pay, work
+from checkout.tests.paying import PAYMENTS, heal, pay, work
 from overlord.accounts.models import User
 from overlord.box_office import selectors
 from overlord.kernel import db
-from tests.clients import permit
+from tests.clients import api_of, permit
 from tests.threads import together
 from tickets.admission.models import HolderNotice, Ticket
-from tickets.models import Event, MoveNotice
+from tickets.models import Event, MoveNotice, TicketType
 from tickets.permissions import Permission as TicketsPermission
 from tickets.tests.forms import Form
+from tickets.tests.reserving import reserve
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -103,6 +104,98 @@ def test_calendar_files_replace_the_earlier_ones(office: Client, event: Event, b
         assert before["UID"] == after["UID"]
         assert (before["SEQUENCE"], after["SEQUENCE"]) == ("1", "2")
         assert after["LOCATION"] == "Opera, Main Street 1"
+
+
+@pytest.fixture
+def second(api: APIClient, event: Event, payment: Payment) -> Payment:
+    """Return the payment of another order of the same buyer, whose mail was sent."""
+    held = reserve(api, payment.reservation.ticket_type).json()
+    made = api.post(PAYMENTS, {"reservation_id": held["id"]}, format="json").json()
+    other = Payment.objects.get(pk=made["id"])
+    pay(api, other)
+    work(other)
+    services.receipts_send()
+    mail.outbox.clear()
+    return other
+
+
+def files_of(message: Any) -> dict[str, str]:
+    """Return the UID of each calendar file by its name."""
+    return {
+        name: str(Calendar.from_ical(content).walk("VEVENT")[0].get("UID"))
+        for name, content, _kind in message.attachments
+    }
+
+
+def test_each_order_of_a_buyer_gets_its_new_calendar_file_in_one_mail(
+    office: Client, event: Event, buyer: User, payment: Payment, second: Payment
+) -> None:
+    edit(office, event, date_1="20:00:00")
+    message = sent()[buyer.email]
+
+    orders = [payment.reservation_id, second.reservation_id]
+    assert files_of(message) == {
+        f"order-{order}-event-{event.pk}.ics": f"event-{event.pk}-order-{order}@ticket-overlord"
+        for order in orders
+    }
+    for order in orders:
+        assert f"Order number: {order}\n" in message.body
+    assert "The attached files bring" in message.body
+
+
+def test_an_order_that_was_refunded_gets_none(
+    office: Client,
+    event: Event,
+    buyer: User,
+    user_make: Callable[..., User],
+    payment: Payment,
+    second: Payment,
+) -> None:
+    services.refund_request(
+        staff_id=user_make().pk, payment_id=second.pk, amount_minor=None, return_tickets=False
+    )
+    heal(rounds=1)
+    sent()
+    edit(office, event, date_1="20:00:00")
+    message = sent()[buyer.email]
+
+    order = payment.reservation_id
+    assert files_of(message) == {f"event-{event.pk}.ics": f"event-{event.pk}-order-{order}@ticket-overlord"}
+    assert f"Order number: {second.reservation_id}" not in message.body
+    assert "The attached file brings" in message.body
+
+
+def test_the_form_counts_those_alone_who_get_a_mail(
+    office: Client,
+    event: Event,
+    buyer: User,
+    user_make: Callable[..., User],
+    payment: Payment,
+    second: Payment,
+    ticket_type: TicketType,
+) -> None:
+    third = user_make()
+    their = api_of(third)
+    held = reserve(their, ticket_type, 3).json()
+    made = their.post(PAYMENTS, {"reservation_id": held["id"]}, format="json").json()
+    paid = Payment.objects.get(pk=made["id"])
+    pay(their, paid)
+    work(paid)
+    assert selectors.people_told(event_id=event.pk) == 3  # the control: the third one is told as yet
+
+    services.refund_request(
+        staff_id=user_make().pk, payment_id=paid.pk, amount_minor=None, return_tickets=False
+    )
+    heal(rounds=1)
+    mine = Ticket.objects.get(reservation=second.reservation)
+    Ticket.objects.filter(pk=mine.pk).update(handed_to=FRIEND)
+    assert selectors.people_told(event_id=event.pk) == 2
+    services.receipts_send()
+    mail.outbox.clear()
+    edit(office, event, venue="Opera")
+    while services.receipts_send():
+        pass
+    assert {each.to[0] for each in mail.outbox} == {buyer.email, FRIEND}
 
 
 @pytest.mark.parametrize(

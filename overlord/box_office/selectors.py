@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, F, Max, Q, QuerySet, Sum
+from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 
 from checkout.models import CounterSale, Payment
@@ -90,13 +90,20 @@ def cash_minor(*, event_id: int) -> int | None:
 def people_told(*, event_id: int) -> int:
     """Return how many people get a mail when an event moves: buyers, and people to whom a ticket was handed over.
 
-    Buyers at the counter are counted only if they gave an address.
+    Buyers at the counter are counted only if they gave an address, and nobody whose whole money went back, although
+    the tickets are not on sale again.
     """
-    sold = Reservation.objects.filter(ticket_type__event_id=event_id, state=Reservation.State.VALIDATED)
+    paid = Payment.objects.filter(
+        reservation_id=Coalesce(OuterRef("lead_id"), OuterRef("pk")), status=Payment.Status.SUCCESS
+    )
+    sold = Reservation.objects.filter(
+        Exists(paid), ticket_type__event_id=event_id, state=Reservation.State.VALIDATED
+    )
     reached = sold.exclude(buyer__email="", buyer__contact_email="")
     buyers = reached.aggregate(count=Count("buyer", distinct=True))["count"]
-    handed = Ticket.objects.filter(event_id=event_id).exclude(state=Ticket.State.REVOKED)
-    return int(buyers + handed.exclude(handed_to__in=["", Ticket.NOBODY]).count())
+    valid = Ticket.objects.filter(event_id=event_id).exclude(state=Ticket.State.REVOKED)
+    handed = valid.exclude(handed_to__in=["", Ticket.NOBODY])
+    return int(buyers + handed.aggregate(count=Count("handed_to", distinct=True))["count"])
 
 
 # Orders --------------------------------------------------------------------------------------------------
