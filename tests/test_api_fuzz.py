@@ -38,7 +38,7 @@ CONFIG = SchemathesisConfig.from_dict(
     {
         "checks": {
             "positive_data_acceptance": {
-                "expected-statuses": ["2xx", "3xx", "401", "403", "404", "409", "410", "429"]
+                "expected-statuses": ["2xx", "3xx", "401", "403", "404", "409", "410", "412", "429"]
             }
         }
     }

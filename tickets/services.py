@@ -15,6 +15,7 @@ from overlord.journal import operations as journal
 from overlord.journal.actions import Action
 from overlord.kernel import db
 from overlord.kernel.errors import Busy, DomainError, Mismatch, NotFound
+from overlord.kernel.preconditions import check_version
 from overlord.kernel.steps import step_log
 from tickets import (
     event_operations,
@@ -168,22 +169,36 @@ def _changed(*, buyer_id: int, reservation_id: int, now: datetime) -> dict[str, 
     return representation.reservation(row, now=now)
 
 
-def reservation_release(*, buyer_id: int, reservation_id: int) -> None:
-    """Release the buyer's hold; raise NotFound, PaymentInProgress, AlreadyValidated or ReservationEnded."""
+def reservation_release(*, buyer_id: int, reservation_id: int, version: int | None = None) -> None:
+    """Release the buyer's hold; raise NotFound, PaymentInProgress, AlreadyValidated, ReservationEnded or Outdated.
+
+    `version` is that of the reservation which the buyer saw, if they say so.
+    """
     with db.transaction():
         reservation = operations.reservation_lock(reservation_id=reservation_id, buyer_id=buyer_id)
+        _check_version(reservation, version)
         operations.reservations_release(reservations=[reservation], now=db.now())
 
 
-def reservation_resize(*, buyer_id: int, reservation_id: int, quantity: int) -> dict[str, Any]:
+def _check_version(reservation: Reservation, version: int | None) -> None:
+    """Raise Outdated when a locked hold is no longer the one that its buyer saw; what has ended says so instead."""
+    if version is not None:
+        rules.check_releasable(reservation.state, ended_at=reservation.ended_at)
+        check_version(version, reservation.version)
+
+
+def reservation_resize(
+    *, buyer_id: int, reservation_id: int, quantity: int, version: int | None = None
+) -> dict[str, Any]:
     """Change the buyer's hold to `quantity` tickets, all or none of them, and return it. Its end stays the same.
 
-    Raises NotFound, PaymentInProgress, AlreadyValidated, ReservationEnded, what `rules.refusal` returns when more
-    are not granted, and Busy when other buyers were quicker three times.
+    Raises NotFound, PaymentInProgress, AlreadyValidated, ReservationEnded, Outdated as `reservation_release` does,
+    what `rules.refusal` returns when more are not granted, and Busy when other buyers were quicker three times.
     """
     for _ in range(CLAIM_ATTEMPTS):
         with db.transaction():
             reservation = operations.reservation_lock(reservation_id=reservation_id, buyer_id=buyer_id)
+            _check_version(reservation, version)
             now, step = db.now(), quantity - reservation.quantity
             if resize_operations.reservation_resize(reservation=reservation, quantity=quantity, now=now):
                 break

@@ -17,10 +17,10 @@ from checkout.api import serializers
 from checkout.permissions import Permission
 from overlord.accounts.permissions import StaffPermission, check_staff, is_of_staff
 from overlord.accounts.selectors import actor_id
-from overlord.kernel import clock, idempotency, money
+from overlord.kernel import clock, idempotency, money, preconditions
 from overlord.kernel.errors import Invalid, NotFound
 from overlord.kernel.pagination import Pages
-from overlord.kernel.schema import idempotency_key, paginated
+from overlord.kernel.schema import idempotency_key, if_match, paginated
 from overlord.shop import languages
 from tickets import selectors as tickets
 from tickets.api.serializers import Reservation
@@ -85,21 +85,28 @@ class PaymentDetail(APIView):
             raise NotFound()
         return Response(selectors.payment_described_to_staff(payment))
 
-    @extend_schema(operation_id="payments_remove", responses={204: None})
+    @extend_schema(operation_id="payments_remove", parameters=[if_match], responses={204: None})
     def delete(self, request: Request, payment_id: int) -> Response:
         """Remove a payment that has not started or has failed."""
-        services.payment_remove(buyer_id=actor_id(request), payment_id=payment_id)
+        services.payment_remove(
+            buyer_id=actor_id(request),
+            payment_id=payment_id,
+            version=preconditions.version_of(request.headers),
+        )
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class Pay(APIView):
     @extend_schema(
-        operation_id="payments_pay", request=serializers.PayInput, responses={202: serializers.Payment}
+        operation_id="payments_pay",
+        parameters=[if_match],
+        request=serializers.PayInput,
+        responses={202: serializers.Payment},
     )
     def post(self, request: Request, payment_id: int) -> Response:
         """Start paying. The outcome appears later in the payment and on `/ws/me/`.
 
-        Without `price` the order is paid at what it costs now.
+        Without `price` the order is paid at what it costs now. The version of a payment does not cover its price.
         """
         wanted = PAY_INPUT.run_validation(request.data)
         limits.count_pay(request._request, buyer_id=actor_id(request))
@@ -108,6 +115,7 @@ class Pay(APIView):
             payment_id=payment_id,
             token=wanted["token"],
             price=wanted.get("price"),
+            version=preconditions.version_of(request.headers),
             contact=_contact(wanted),
             language=languages.of_request(request._request),
         )

@@ -12,6 +12,7 @@ from checkout.models import Payment
 from checkout.rules import Contact
 from overlord.accounts import operations as accounts
 from overlord.kernel import db
+from overlord.kernel.preconditions import check_version
 from tickets import operations as tickets
 from tickets.models import Reservation
 
@@ -48,14 +49,16 @@ def payment_pay(
     payment_id: int,
     token: str,
     price: str | None = None,
+    version: int | None = None,
     contact: Contact | None = None,
     language: str = "",
 ) -> OrderPayment:
     """Protect the whole order from expiry and hand the payment to a worker; settle a price of 0 at once.
 
     The price of the order is read now. The mails about it are in `language`. Raises NotFound, PaymentInProgress,
-    AlreadyPaid, Invalid, OrderChanged when the buyer was shown another `price`, ReservationExpired, which names
-    what has expired, OverLimit, and for a guest EmailRequired and EmailHasAccount.
+    AlreadyPaid, Invalid, Outdated when the buyer saw another `version` of the payment, OrderChanged when they were
+    shown another `price`, ReservationExpired, which names what has expired, OverLimit, and for a guest
+    EmailRequired and EmailHasAccount.
     """
     rules.check_token(token)
     with _refusals(), db.transaction():
@@ -63,6 +66,7 @@ def payment_pay(
         accounts.language_keep(user_id=buyer_id, language=language)
         payment = operations.payment_lock(payment_id=payment_id, buyer_id=buyer_id)
         rules.check_may_pay(payment.status)
+        check_version(version, payment.version)
         order, now = tickets.order_lock_at(order_id=payment.reservation_id)
         _check_payable(order, now=now)
         reservations = tickets.order_begin_paying(order=order, now=now)
@@ -93,10 +97,15 @@ def reservation_pay(
     )
 
 
-def payment_remove(*, buyer_id: int, payment_id: int) -> None:
-    """Remove the buyer's payment if it has not started or has failed; raise NotFound or PaymentStarted."""
+def payment_remove(*, buyer_id: int, payment_id: int, version: int | None = None) -> None:
+    """Remove the buyer's payment if it has not started or has failed; raise NotFound, PaymentStarted or Outdated.
+
+    `version` is that of the payment which the buyer saw, if they say so.
+    """
     with db.transaction():
         payment = operations.payment_lock(payment_id=payment_id, buyer_id=buyer_id)
+        rules.check_removable(payment.status)
+        check_version(version, payment.version)
         operations.payment_remove(payment=payment)
 
 

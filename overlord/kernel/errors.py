@@ -65,6 +65,13 @@ class Gone(DomainError):
     sentence = "This has ended."
 
 
+class Outdated(DomainError):
+    """The request was made from a version that has changed since."""
+
+    code = "outdated"
+    sentence = "This has changed since you read it, so nothing was done. Read it again."
+
+
 class Mismatch(DomainError):
     """An Idempotency-Key was used again for something else."""
 

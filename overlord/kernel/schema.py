@@ -17,7 +17,7 @@ from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
 from drf_spectacular.utils import OpenApiParameter, inline_serializer
 from rest_framework import serializers
 
-from overlord.kernel import idempotency
+from overlord.kernel import idempotency, preconditions
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID
 from overlord.kernel.problems import CONTENT_TYPE
@@ -53,6 +53,12 @@ def whole(*, least: int, most: int = LARGEST_ID) -> dict[str, Any]:
 
 
 idempotency_key = OpenApiParameter(idempotency.HEADER, str, OpenApiParameter.HEADER)
+if_match = OpenApiParameter(
+    preconditions.HEADER,
+    {"type": "string", "pattern": preconditions.SHAPE},
+    OpenApiParameter.HEADER,
+    description="The `version` that you read, in quotes. If it is another one by now: 412, and nothing is done.",
+)
 
 
 class _Paginated:

@@ -12,11 +12,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from overlord.accounts.selectors import actor_id
-from overlord.kernel import clock, idempotency, query_params
+from overlord.kernel import clock, idempotency, preconditions, query_params
 from overlord.kernel.errors import Invalid
 from overlord.kernel.pagination import Pages
 from overlord.kernel.rendering import fingerprint
-from overlord.kernel.schema import idempotency_key, paginated
+from overlord.kernel.schema import idempotency_key, if_match, paginated
 from tickets import availability, limits, order_services, representation, selectors, services
 from tickets.api import serializers
 from tickets.rules import LISTED_STATES, ReservationState
@@ -182,6 +182,7 @@ class ReservationDetail(APIView):
 
     @extend_schema(
         operation_id="reservations_resize",
+        parameters=[if_match],
         request=serializers.ResizeInput,
         responses=serializers.Reservation,
     )
@@ -194,13 +195,18 @@ class ReservationDetail(APIView):
                 buyer_id=actor_id(request),
                 reservation_id=reservation_id,
                 quantity=body.validated_data["amount"],
+                version=preconditions.version_of(request.headers),
             )
         )
 
-    @extend_schema(operation_id="reservations_release", responses={204: None})
+    @extend_schema(operation_id="reservations_release", parameters=[if_match], responses={204: None})
     def delete(self, request: Request, reservation_id: int) -> Response:
         """Release held tickets."""
-        services.reservation_release(buyer_id=actor_id(request), reservation_id=reservation_id)
+        services.reservation_release(
+            buyer_id=actor_id(request),
+            reservation_id=reservation_id,
+            version=preconditions.version_of(request.headers),
+        )
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

@@ -35,6 +35,7 @@ class TestProblems:
             (errors.NotFound(), 404, "not_found"),
             (errors.Conflict(), 409, "conflict"),
             (errors.Gone(), 410, "gone"),
+            (errors.Outdated(), 412, "outdated"),
             (errors.Mismatch(), 422, "idempotency_key_reused"),
             (errors.Busy(), 503, "busy"),
             (drf.NotAuthenticated(), 401, "not_authenticated"),
