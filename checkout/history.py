@@ -28,6 +28,7 @@ DEEDS = {
     OrderDeed.RELEASE: _lazy("%(who)s released the hold"),
     OrderDeed.RETURN: _lazy("%(who)s put the tickets back on sale"),
     OrderDeed.RETRY: _lazy("%(who)s tried the refund again"),
+    OrderDeed.ELSEWHERE: _lazy("%(who)s recorded that the money went back elsewhere: %(text)s"),
 }
 PAYMENTS = {
     PaymentStatus.NOT_STARTED: _lazy("The payment was prepared"),
@@ -215,7 +216,7 @@ def _refund_facts(payment: Payment) -> Iterator[Fact]:
         what = text % {
             "amount": formats.money(money.to_text(refund.amount_minor, payment.currency), payment.currency),
             "who": refund.requested_by and refund.requested_by.username,
-            "status": REFUNDS[RefundStatus(refund.status)],
+            "status": _("paid back elsewhere") if refund.elsewhere else REFUNDS[RefundStatus(refund.status)],
         }
         detail = f"refund {refund.pk} of payment {payment.pk}"
         yield Fact(at=refund.created, kind="refund", number=refund.pk, what=what, detail=detail)

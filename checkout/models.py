@@ -118,6 +118,11 @@ class Refund(models.Model):
     error = models.TextField(
         blank=True, default="", db_default="", help_text="Why the gateway refused it, as it says."
     )
+    elsewhere = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Staff recorded that the money went back outside of this shop.",
+    )
     gateway_nonce = models.CharField(max_length=32, blank=True, default="", db_default="")
     try_number = models.IntegerField(default=1)
     attempts = models.IntegerField(default=0)

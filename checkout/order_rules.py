@@ -17,6 +17,7 @@ class OrderDeed(StrEnum):
     RELEASE = "hold released"
     RETURN = "put back on sale"
     RETRY = "refund tried again"
+    ELSEWHERE = "paid back elsewhere"
 
 
 class NothingToSend(Conflict):

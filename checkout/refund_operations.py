@@ -174,6 +174,16 @@ def refund_succeed(*, payment: Payment, refund: Refund, reference: str, now: dat
     RefundNotice.objects.get_or_create(refund=refund, defaults={"next_look_at": now})
 
 
+def refund_paid_elsewhere(*, payment: Payment, refund: Refund, now: datetime) -> None:
+    """Record that the money of a locked refund which the gateway refused went back outside of this shop.
+
+    It loses the gateway's name for it, so that no later news of that refusal is taken for news of this money.
+    """
+    db.transaction_required()
+    Refund.objects.filter(pk=refund.pk).update(elsewhere=True)
+    refund_succeed(payment=payment, refund=refund, reference="", now=now)
+
+
 def refund_fail(*, payment: Payment, refund: Refund, error: str, now: datetime) -> None:
     """Record that the gateway refused a locked refund, and show it to staff, who may try again."""
     _refund_move(refund, RefundStatus.FAILURE, error=error[:ERROR_LENGTH], **AT_REST)

@@ -40,5 +40,6 @@ def refund(back: Refund, *, currency: str) -> dict[str, Any]:
         "return_tickets": back.return_tickets,
         "status": back.status,
         "error": back.error if back.status == rules.RefundStatus.FAILURE else "",
+        "elsewhere": back.elsewhere,
         "created": back.created,
     }

@@ -103,7 +103,8 @@ PAYMENT_TRANSITIONS: dict[PaymentStatus, frozenset[PaymentStatus]] = {
 REFUND_TRANSITIONS: dict[RefundStatus, frozenset[RefundStatus]] = {
     RefundStatus.PENDING: frozenset({RefundStatus.PROCESSING}),
     RefundStatus.PROCESSING: frozenset({RefundStatus.SUCCESS, RefundStatus.FAILURE}),
-    RefundStatus.FAILURE: frozenset({RefundStatus.PENDING}),  # staff try again
+    # Staff try again, or record that the money went back elsewhere.
+    RefundStatus.FAILURE: frozenset({RefundStatus.PENDING, RefundStatus.SUCCESS}),
     RefundStatus.SUCCESS: frozenset({RefundStatus.FAILURE}),  # the bank did not take the money
 }
 

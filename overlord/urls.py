@@ -89,6 +89,9 @@ pages = [
     path("office/orders/<id:order_id>/note/", office_orders.order_note, name="office_order_note"),
     path("office/orders/<id:order_id>/refund/", office_orders.order_refund, name="office_order_refund"),
     path("office/orders/<id:order_id>/retry/", office_orders.order_retry, name="office_order_retry"),
+    path(
+        "office/orders/<id:order_id>/elsewhere/", office_orders.order_elsewhere, name="office_order_elsewhere"
+    ),
     path("office/personal-data/", office_data.persons, name="office_persons"),
     path("office/personal-data/<id:user_id>/", office_data.person_data, name="office_person_data"),
     path("office/personal-data/<id:user_id>/export/", office_data.person_export, name="office_person_export"),

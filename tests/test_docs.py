@@ -37,6 +37,7 @@ def errors() -> dict[str, int]:
         "tickets.line.rules",
         "checkout.rules",
         "checkout.order_rules",
+        "checkout.price_rules",
         "overlord.accounts.services",
         "overlord.accounts.rules",
     ):

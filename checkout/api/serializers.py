@@ -72,6 +72,9 @@ class Refund(serializers.Serializer):
     return_tickets = serializers.BooleanField(help_text="Whether its success puts the tickets back on sale.")
     status = serializers.ChoiceField(choices=[status.value for status in RefundStatus])
     error = serializers.CharField(help_text="Why the gateway refused it, as it says.")
+    elsewhere = serializers.BooleanField(
+        help_text="Whether staff recorded that the money went back outside of this shop."
+    )
     created = serializers.DateTimeField()
 
 

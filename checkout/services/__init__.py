@@ -24,6 +24,7 @@ from checkout.services.refunds import (
     refund_process,
     refund_request,
     refund_retry,
+    refund_settle_elsewhere,
     refunds_compare,
 )
 from checkout.services.returns import reservation_return
@@ -58,6 +59,7 @@ __all__ = [
     "refund_process",
     "refund_request",
     "refund_retry",
+    "refund_settle_elsewhere",
     "refunds_compare",
     "reservation_pay",
     "reservation_return",

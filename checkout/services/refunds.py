@@ -9,7 +9,7 @@ from typing import Any
 from checkout import gateways, operations, refund_operations, rules, selectors
 from checkout.gateways import CALL_SECONDS, GatewayUnknown, protocol
 from checkout.models import Incident, Payment, Refund
-from checkout.order_rules import OrderDeed
+from checkout.order_rules import OrderDeed, note_read
 from checkout.rules import PaymentStatus, Refunded, RefundOutcome, RefundStatus
 from overlord.kernel import db
 from overlord.kernel.queues import Queue, enqueue
@@ -79,24 +79,9 @@ def refund_request(
 
 
 def refund_retry(*, staff_id: int, refund_id: int) -> None:
-    """Try again a refund that the gateway refused.
-
-    Raises NotFound, NotRefundable when all has gone back since, RefundInProgress, also while another refund of the
-    payment is in flight, and RefundTooLarge.
-    """
+    """Try again a refund that the gateway refused; raise what `_refused_claim` does."""
     with db.transaction():
-        payment, refund = refund_operations.refund_lock(refund_id=refund_id)
-        if refund.status != RefundStatus.FAILURE:
-            raise rules.RefundInProgress()
-        refund_operations.check_none_in_flight(payment=payment)
-        if not refund_operations.is_owed(payment=payment, refund=refund):
-            raise rules.NotRefundable()
-        if payment.status == PaymentStatus.SUCCESS:
-            if payment.refunded_minor + refund.amount_minor > payment.amount_minor:
-                raise rules.RefundTooLarge()
-            operations.payment_set_refunded(
-                payment=payment, refunded_minor=payment.refunded_minor + refund.amount_minor
-            )
+        payment, refund = _refused_claim(refund_id)
         now = db.now()
         refund_operations.refund_again(refund=refund, now=now)
         operations.order_record(
@@ -106,6 +91,46 @@ def refund_retry(*, staff_id: int, refund_id: int) -> None:
             text=f"refund {refund_id}",
             now=now,
         )
+
+
+def refund_settle_elsewhere(*, staff_id: int, refund_id: int, version: int, note: str) -> None:
+    """Record that the money of a refund which the gateway refused went back outside of this shop.
+
+    Staff refunded it at the gateway by hand, or the buyer won a dispute. No gateway is asked. `version` is that of
+    the payment as staff saw it, `note` says how the money went back. Raises Invalid for an empty note,
+    RefundOutdated, and what `_refused_claim` does.
+    """
+    text = note_read(note)
+    with db.transaction():
+        payment, refund = _refused_claim(refund_id, version=version)
+        now = db.now()
+        refund_operations.refund_paid_elsewhere(payment=payment, refund=refund, now=now)
+        operations.order_record(
+            order_id=payment.reservation_id, staff_id=staff_id, deed=OrderDeed.ELSEWHERE, text=text, now=now
+        )
+
+
+def _refused_claim(refund_id: int, *, version: int | None = None) -> tuple[Payment, Refund]:
+    """Lock a refund that the gateway refused, and count its money as refunded again.
+
+    Raises NotFound, NotRefundable when all has gone back since, RefundInProgress, also while another refund of the
+    payment is in flight, RefundTooLarge, and RefundOutdated when the payment has another version.
+    """
+    payment, refund = refund_operations.refund_lock(refund_id=refund_id)
+    if refund.status != RefundStatus.FAILURE:
+        raise rules.RefundInProgress()
+    refund_operations.check_none_in_flight(payment=payment)
+    if version not in (None, payment.version):
+        raise rules.RefundOutdated()
+    if not refund_operations.is_owed(payment=payment, refund=refund):
+        raise rules.NotRefundable()
+    if payment.status == PaymentStatus.SUCCESS:
+        if payment.refunded_minor + refund.amount_minor > payment.amount_minor:
+            raise rules.RefundTooLarge()
+        operations.payment_set_refunded(
+            payment=payment, refunded_minor=payment.refunded_minor + refund.amount_minor
+        )
+    return payment, refund
 
 
 def refund_process(*, refund_id: int) -> None:

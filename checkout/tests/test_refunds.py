@@ -230,6 +230,7 @@ class TestFollowed:
             "return_tickets": False,
             "status": "PENDING",
             "error": "",
+            "elsewhere": False,
         }
         assert (asked["refunded"], asked["amount"]) == ("0.00", "30.00")
         assert asked["version"] == self.read(staff, paid)["version"]

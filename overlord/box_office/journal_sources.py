@@ -91,6 +91,7 @@ ORDER_DEEDS = {
     OrderDeed.RELEASE: _lazy("Released the hold"),
     OrderDeed.RETURN: _lazy("Put tickets back on sale"),
     OrderDeed.RETRY: _lazy("Tried a refund again"),
+    OrderDeed.ELSEWHERE: _lazy("Recorded that money went back elsewhere"),
 }
 
 

@@ -53,6 +53,18 @@ class NoteForm(forms.Form):
     )
 
 
+class ElsewhereForm(forms.Form):
+    """How the money of a refund went back elsewhere."""
+
+    text = forms.CharField(
+        label=_lazy("How it went back"),
+        max_length=NOTE_LENGTH,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text=_lazy("For example the number of the refund or the dispute. It stays with the order."),
+    )
+    version = WholeNumberField(min_value=1, max_value=LARGEST_ID, required=False, widget=forms.HiddenInput())
+
+
 class RefundForm(forms.Form):
     """How much to refund. The admin has the same form."""
 
@@ -261,6 +273,46 @@ def order_retry(request: HttpRequest, order_id: int) -> HttpResponse:
         lambda: services.refund_retry(staff_id=staff_id, refund_id=refund.pk),
         _("The refund is being tried again. Its outcome shows in the history."),
     )
+
+
+@allow("GET", "POST")
+@staff_with(Permission.REFUND)
+def order_elsewhere(request: HttpRequest, order_id: int) -> HttpResponse:
+    """Ask how the money of a refund that the gateway refused went back, then record that it did."""
+    payment = checkout.payment_charged(order_id=order_id)
+    if payment is None:
+        raise NotFound()
+    refund = checkout.refund_refused(payment=payment)
+    if refund is None:
+        messages.warning(request, _("No refund of this order was refused. The history shows its refunds."))
+        return redirect(*_after_refund(request, order_id))
+    form, status = ElsewhereForm(request.POST or None, initial={"version": payment.version}), 200
+    if request.method == "POST":
+        status = 400
+        if form.is_valid():
+            try:
+                services.refund_settle_elsewhere(
+                    staff_id=actor_id(request),
+                    refund_id=refund.pk,
+                    version=form.cleaned_data["version"] or 0,  # a form without one is outdated
+                    note=form.cleaned_data["text"],
+                )
+            except DomainError as refused:
+                form.add_error(None, error_messages.detail_of(refused))
+                payment.refresh_from_db()
+                form.data = {**request.POST.dict(), "version": str(payment.version)}
+                status = 409
+            else:
+                messages.success(request, _("It was recorded that the money went back."))
+                return redirect(*_after_refund(request, order_id))
+    context = {
+        "order_id": order_id,
+        "form": form,
+        "payment": payment,
+        "refund": refund,
+        "amount": money.to_text(refund.amount_minor, payment.currency),
+    }
+    return render(request, "box_office/elsewhere.html", context, status=status)
 
 
 @allow("GET", "POST")
