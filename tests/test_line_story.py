@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -48,6 +49,38 @@ def people(system: System) -> Iterator[tuple[Browser, Browser]]:
         phone.emulate(width=390, height=844)
         phone.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
         yield desktop, phone
+
+
+@pytest.fixture
+def later(system: System) -> TicketType:
+    """Return a type at an event that opens by a draw, long before its lobby opens."""
+    made = type_on_sale(capacity=1)
+    Inventory.objects.filter(pk=made.pk).update(opens_at=timezone.now() + timedelta(hours=2))
+    Event.objects.filter(pk=made.event_id).update(opening="draw")
+    return made
+
+
+# A proxy that refuses sockets; and the browser's clock runs ten times as fast for what it does regularly.
+NO_SOCKETS = """
+  window.WebSocket = class {
+    constructor() { setTimeout(() => this.onclose?.({ code: 1006 })); }
+    close() {}
+    send() {}
+  };
+  const regularly = window.setInterval;
+  window.setInterval = (act, every) => regularly(act, every / 10);
+"""
+
+
+@contextmanager
+def without_sockets(person: Browser) -> Iterator[None]:
+    """Let the pages that a person opens get no socket."""
+    add, remove = (f"Page.{do}ScriptToEvaluateOnNewDocument" for do in ("add", "remove"))
+    script = person.driver.execute_cdp_cmd(add, {"source": NO_SOCKETS})
+    try:
+        yield
+    finally:
+        person.driver.execute_cdp_cmd(remove, script)
 
 
 def picture(person: Browser, name: str) -> None:
@@ -172,3 +205,51 @@ def test_a_browser_computes_the_place_that_was_drawn_and_keeps_it(
     desktop.driver.refresh()
     desktop.says("h1", "Ticket sales have ended")
     desktop.says("[data-part=status]", "you have not paid anything")
+
+
+def test_a_browser_that_gets_no_socket_learns_of_the_turn_in_time(
+    people: tuple[Browser, Browser], ticket_type: TicketType
+) -> None:
+    desktop, _phone = people
+    with without_sockets(desktop):
+        enter_by_page(desktop, ticket_type)
+        open_sale([ticket_type])
+        given = given_next(ticket_type)
+
+        desktop.says("h1", "It is your turn")
+        desktop.says("live-badge", "Showing data from")
+        assert Entry.objects.get(pk=given.pk).looked_at is not None
+        assert desktop.complaints() == []
+
+
+def test_a_visitor_sees_each_phase_and_the_page_asks_nothing(
+    people: tuple[Browser, Browser], later: TicketType
+) -> None:
+    desktop, _phone = people
+    desktop.go(f"/events/{later.event_id}/line/")
+    desktop.says("h1", "The line is not open yet")
+    desktop.says("live-badge", "Live")
+    picture(desktop, "closed-desktop")
+    assert not any(form.is_displayed() for form in desktop.all("form[data-part]"))
+
+    Inventory.objects.filter(pk=later.pk).update(opens_at=timezone.now() + timedelta(minutes=10))
+    desktop.says("h1", "Enter the line")
+    opens_at = Inventory.objects.get(pk=later.pk).opens_at
+    desktop.says("[data-when=lobby]", f"{opens_at:%-I:%M}")
+    assert desktop.one("form[data-part=enter] button[type=submit]").is_displayed()
+    axe(desktop)
+    picture(desktop, "visitor-lobby-desktop")
+
+    open_sale([later])
+    desktop.says("h1", "Nobody waits in line")
+    axe_on_a_phone(desktop)
+    Inventory.objects.filter(pk=later.pk).update(paused=True)
+    Event.objects.filter(pk=later.event_id).update(status="cancelled")
+    projections.announce_line(event_id=later.event_id)
+    desktop.says("h1", "Ticket sales have ended")
+    assert not any(form.is_displayed() for form in desktop.all("form[data-part]"))
+    fetched = (
+        "return performance.getEntriesByType('resource').filter((e) => e.initiatorType === 'fetch').length"
+    )
+    assert desktop.run(fetched) == 0
+    assert desktop.complaints() == []

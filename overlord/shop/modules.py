@@ -35,6 +35,7 @@ MODULES = (
     "shop/keep-typed.js",
     "shop/live-badge.js",
     "shop/page.js",
+    "shop/while-not-live.js",
     "stats/live-monitor.js",
     "stats/minute-chart.js",
     "tickets/live-event.js",

@@ -142,6 +142,7 @@ def _page(request: HttpRequest, event_id: int, *, refused: DomainError | None = 
     event = availability.event_detail(event_id=event_id, now=now)
     if event["opening"] != rules.Opening.DRAW:
         return redirect("event", event_id)
+    shown = projections.line_shown(event_id=event_id, now=now)  # before the entry, as the next line
     live = _live(request, event_id)  # before the entry: a hold given in between must look new to the script
     entry = _entry(request, event_id)
     sent_to = "" if guests.is_verified(request) or "again" in request.GET else guests.email_asked(request)
@@ -149,7 +150,6 @@ def _page(request: HttpRequest, event_id: int, *, refused: DomainError | None = 
     wished = _wished(
         request, kept, entry if entry is not None and entry["state"] == EntryState.WAITING else None
     )
-    shown = projections.line_shown(event_id=event_id, now=now)
     closes_at = shown["closes_at"]
     has_ended = shown["cancelled"] or (closes_at is not None and closes_at <= now)
     context = {

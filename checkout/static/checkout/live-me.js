@@ -1,24 +1,41 @@
 // <live-me versions="{...}">: My tickets, live. The server makes the page, and says which versions it shows. When a
 // frame has newer ones, the page is loaded again, but only while it is visible, because a hold that is shown counts as
-// looked at.
+// looked at. Without a stream, the page asks the server regularly.
 
-import { follow } from "realtime/live.js";
+import { follow, now } from "realtime/live.js";
+import { freshPage, pauseLeft } from "shop/fresh-page.js";
+import { whileNotLive } from "shop/while-not-live.js";
 
 class LiveMe extends HTMLElement {
   connectedCallback() {
-    const badge = this.querySelector("live-badge");
+    this.badge = this.querySelector("live-badge");
+    this.poll = whileNotLive(() => this.ask());
     this.page = JSON.parse(this.getAttribute("versions"));
     this.see = this.see.bind(this);
     document.addEventListener("visibilitychange", this.see);
     this.stream = follow("/ws/me/", {
       onState: (mine, { version }) => this.show(mine, version),
-      onStatus: (status) => badge.show(status),
+      onStatus: (status) => {
+        this.badge.show(status);
+        this.poll.hear("me", status);
+      },
     });
   }
 
   disconnectedCallback() {
     document.removeEventListener("visibilitychange", this.see);
     this.stream.close();
+    this.poll.stop();
+  }
+
+  /** Load the page again if the server's has other versions, or if nobody is logged in any more. */
+  async ask() {
+    if (pauseLeft() > 0) return;
+    const page = await freshPage({ within: 0 });
+    if (page === null || document.hidden || this.badge.dataset.status === "live") return;
+    const fresh = page.querySelector("live-me");
+    if (fresh?.getAttribute("versions") !== this.getAttribute("versions")) location.reload();
+    else this.badge.showFresh(now());
   }
 
   show(frame, version) {

@@ -1,11 +1,13 @@
 // <payment-status reservation="7">: the stage of a reservation, pushed. The page holds a panel for every stage and
-// shows those of the present one.
+// shows those of the present one. Without a stream, the page asks the server regularly.
 
 import "shop/hold-countdown.js";
 import { stageOf } from "checkout/stages.js";
 import { follow, now } from "realtime/live.js";
 import { setText } from "shop/formats.js";
+import { freshPage, pauseLeft } from "shop/fresh-page.js";
 import { enableForm, loadAnew } from "shop/page.js";
+import { whileNotLive } from "shop/while-not-live.js";
 
 const LOADED_AFTER = 3_000; // milliseconds after the end of a hold, if no frame came
 
@@ -23,17 +25,31 @@ class PaymentStatus extends HTMLElement {
     const print = this.querySelector("[data-print]");
     print.hidden = false;
     print.addEventListener("click", () => globalThis.print());
-    const badge = this.querySelector("live-badge");
+    this.badge = this.querySelector("live-badge");
+    this.poll = whileNotLive(() => this.ask());
     this.stream = follow("/ws/me/", {
       onState: (mine) => this.show(mine),
-      onStatus: (status) => badge.show(status),
+      onStatus: (status) => {
+        this.badge.show(status);
+        this.poll.hear("me", status);
+      },
     });
     this.waitForSlow(this.getAttribute("since"));
   }
 
   disconnectedCallback() {
     this.stream.close();
+    this.poll.stop();
     clearTimeout(this.slow);
+  }
+
+  /** Load the page anew if the server's is at another stage, or if nobody is logged in any more. */
+  async ask() {
+    if (pauseLeft() > 0) return;
+    const page = await freshPage({ within: 0 });
+    if (page === null || document.hidden || this.badge.dataset.status === "live") return;
+    if (page.querySelector("payment-status")?.dataset.stage !== this.dataset.stage) loadAnew();
+    else this.badge.showFresh(now());
   }
 
   show({ reservations, payments }) {

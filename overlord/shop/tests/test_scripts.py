@@ -12,18 +12,20 @@ pytestmark = pytest.mark.skipif(scripts.NODE is None, reason="no Node is at hand
 
 # A clock and timers of our own: `until(time)` lets the time come, and `fetches` has when the page was fetched.
 CLOCK = """
-const { freshPage } = await import("shop/fresh-page.js");
+const { freshPage, pauseLeft } = await import("shop/fresh-page.js");
 let clock = 0, timers = [];
 const fetches = [];
 performance.now = () => clock;
 globalThis.setTimeout = (act, wait) => timers.push({ act, at: clock + wait });
 globalThis.location = { pathname: "/events/1/", search: "" };
-globalThis.fetch = async () => { fetches.push(clock); return { ok: false }; };
+globalThis.DOMParser = class { parseFromString = () => ({}); };
+let answer = { ok: true, text: async () => "" };
+globalThis.fetch = async () => { fetches.push(clock); return answer; };
 async function until(time) {
   for (const due of timers.filter(({ at }) => at <= time).sort((one, other) => one.at - other.at)) {
     clock = due.at;
     due.act();
-    for (let turn = 0; turn < 10; turn++) await null;
+    for (let turn = 0; turn < 20; turn++) await null;
   }
   timers = timers.filter(({ at }) => at > time);
   clock = time;
@@ -49,6 +51,37 @@ def test_a_fresh_page_is_never_older_than_what_asks_for_it(tmp_path: Path) -> No
       done(fetches);
     """
     assert scripts.run(tmp_path, CLOCK + script) == [1_000, 1_400, 6_000, 6_000, 6_000]
+
+
+def test_after_a_failure_all_pages_wait_longer_each_time_and_as_long_as_the_server_asks(
+    tmp_path: Path,
+) -> None:
+    script = """
+      Math.random = () => 0;
+      const refused = (seconds) => ({ ok: false, headers: new Headers(seconds ? { "Retry-After": seconds } : {}) });
+      const pauses = [];
+      async function ask() {
+        const page = freshPage({ within: 0 });
+        await until(clock + pauseLeft());
+        pauses.push(pauseLeft());
+        return page;
+      }
+      answer = refused();
+      for (let n = 0; n < 7; n++) await ask();
+      answer = refused("300");
+      const asked = await ask();
+      answer = { ok: true, text: async () => "" };
+      const given = await ask();
+      answer = refused("1");
+      await ask();
+      done([pauses, asked, given !== null, fetches.length]);
+    """
+    assert scripts.run(tmp_path, CLOCK + script) == [
+        [3_000, 6_000, 12_000, 24_000, 48_000, 60_000, 60_000, 300_000, 0, 3_000],
+        None,
+        True,
+        10,
+    ]
 
 
 # A page that answered a form: `gone` has the addresses to which it went, and each reload.
@@ -260,3 +293,100 @@ def test_only_of_a_form_that_the_server_knows_again_the_page_says_that_nothing_i
     assert said.startswith("The site is slow to answer. You can wait or try again")
     assert ("nothing is done twice" in said) == is_once
     assert (key is None) == ("keyed" not in given)
+
+
+# Two pages whose stream is never live, with a clock of our own: `until(time)` lets the time come. `present` is what
+# the server's page has, and `fetches` has when it was fetched.
+NOT_LIVE = """
+let clock = 0, tick, present, fresh = 0;
+const fetches = [], gone = [], types = {};
+const badge = { dataset: {}, show(status) { this.dataset.status = status; }, showFresh: () => { fresh += 1; } };
+const nothing = { addEventListener() {}, setAttribute() {} };
+performance.now = () => clock;
+Math.random = () => 0.5;
+Object.assign(globalThis, {
+  HTMLElement: class extends EventTarget {
+    dataset = { stage: "processing" };
+    querySelector = (css) => (css === "live-badge" ? badge : nothing);
+    querySelectorAll = () => [];
+    getAttribute = (name) => ({ versions: "{}", errors: "{}" })[name] ?? null;
+  },
+  customElements: { define: (name, type) => { types[name] = type; } },
+  location: { href: "https://shop.example.org/me/", pathname: "/me/", search: "", reload: () => gone.push(clock) },
+  document: Object.assign(new EventTarget(), {
+    hidden: false, documentElement: { dataset: {} }, querySelector: () => null, querySelectorAll: () => [],
+  }),
+  history: { state: null },
+  window: new EventTarget(), addEventListener() {}, WebSocket: class { close() {} send() {} },
+  setTimeout: (act, wait) => { if (wait === 0) act(); }, clearTimeout() {},
+  setInterval: (act, every) => { tick = { act, every, at: clock + every }; return tick; },
+  clearInterval: (timer) => { if (timer === tick) tick = undefined; },
+  DOMParser: class { parseFromString = () => ({ querySelector: () => present }); },
+  fetch: async () => { fetches.push(clock); return { ok: true, text: async () => "" }; },
+});
+location.replace = () => gone.push(clock);
+await import("checkout/live-me.js");
+await import("checkout/payment-status.js");
+async function until(time) {
+  while (tick?.at <= time) {
+    clock = tick.at;
+    tick.at += tick.every;
+    tick.act();
+    for (let turn = 0; turn < 20; turn++) await null;
+  }
+  clock = time;
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "same", "other"),
+    [
+        ("live-me", "{ getAttribute: () => '{}' }", "{ getAttribute: () => '{\"7\": 2}' }"),
+        ("live-me", "{ getAttribute: () => '{}' }", "null"),
+        (
+            "payment-status",
+            "{ dataset: { stage: 'processing' } }",
+            "{ dataset: { stage: 'paid' } }",
+        ),
+    ],
+)
+def test_a_page_without_a_stream_asks_what_has_changed_while_somebody_looks(
+    name: str, same: str, other: str, tmp_path: Path
+) -> None:
+    script = f"""
+      const page = new types["{name}"]();
+      present = {same};
+      page.connectedCallback();
+      await until(50_000);
+      document.hidden = true;
+      await until(70_000);
+      document.hidden = false;
+      present = {other};
+      await until(90_000);
+      page.disconnectedCallback();
+      await until(200_000);
+      done([fetches, fresh, gone]);
+    """
+    assert scripts.run(tmp_path, NOT_LIVE + script) == [[20_000, 40_000, 80_000], 2, [80_000]]
+
+
+def test_a_page_whose_stream_is_live_asks_nothing(tmp_path: Path) -> None:
+    script = """
+      const { whileNotLive } = await import("shop/while-not-live.js");
+      const asked = [];
+      const poll = whileNotLive(() => asked.push(clock));
+      poll.hear("line", "reconnecting");
+      poll.hear("own", "reconnecting");
+      await until(25_000);
+      poll.hear("line", "live");
+      await until(45_000);
+      poll.hear("own", "live");
+      await until(100_000);
+      poll.hear("own", "stale");
+      await until(125_000);
+      poll.forget("own");
+      await until(200_000);
+      done(asked);
+    """
+    assert scripts.run(tmp_path, NOT_LIVE + script) == [20_000, 40_000, 120_000]

@@ -1,5 +1,6 @@
 """The page of a line, as forms alone."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -124,6 +125,8 @@ def test_a_turn_that_comes_while_the_page_is_made_looks_new_to_its_script(
     page = client.get(place(types)).content.decode()
 
     assert Entry.objects.get().state == "given"
+    assert Line.objects.get().served == 1
+    assert 'served="0"' in page
     assert 'state="waiting"' in page
     assert 'reservations=""' in page
 
@@ -347,6 +350,50 @@ def test_another_site_enters_nobody(client: Client, types: list[TicketType]) -> 
 
     assert answer.status_code == 403
     assert not Entry.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("phase", "panels"),
+    [
+        ("closed", ["closed"]),
+        ("lobby", ["lobby serving", "lobby"]),
+        ("serving", ["lobby serving", "serving"]),
+        ("open", ["open", "serving"]),
+        ("ended", ["ended"]),
+    ],
+)
+def test_a_person_who_does_not_wait_sees_the_panel_of_the_phase(
+    client: Client, types: list[TicketType], phase: str, panels: list[str]
+) -> None:
+    """The script shows the same panel when the phase changes. A lead within a hidden panel is not seen."""
+    if phase == "closed":
+        Line.objects.all().delete()
+        Inventory.objects.update(opens_at=timezone.now() + timedelta(days=1))
+        availability.refresh([types[0].event_id], now=timezone.now())
+    elif phase == "ended":
+        end_sale(types, why="ended")
+    elif phase != "lobby":
+        open_sale(types)
+        serve_all(types[0])
+        assert Line.objects.get().phase == "open"
+        Line.objects.update(phase=phase)
+
+    page = client.get(place(types)).content.decode()
+
+    found = re.findall(r'data-when="([a-z ]+)"( hidden)?', page)
+    assert [when for when, _ in found] == ["ended", "closed", "open", "lobby serving", "lobby", "serving"]
+    assert [when for when, hidden in found if not hidden and when in panels] == panels
+    outer = [when for when, hidden in found if not hidden and when not in ("lobby", "serving")]
+    assert outer == panels[:1]
+    assert ('data-part="enter" hidden' in page) == (phase in ("closed", "ended"))
+
+
+def test_what_the_page_says_of_own_tickets_has_no_panels(client: Client, types: list[TicketType]) -> None:
+    send(client, types, **{f"amount_{types[0].pk}": "1"})
+    assert "data-when" not in client.get(place(types)).content.decode()
+    open_sale(types)
+    serve_all(types[0])
+    assert "data-when" not in client.get(place(types)).content.decode()
 
 
 def test_the_event_page_leads_to_the_line(client: Client, types: list[TicketType]) -> None:

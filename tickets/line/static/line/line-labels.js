@@ -35,11 +35,15 @@ function beforeTheDraw(line, zone) {
       name: line.public_name,
     });
   }
-  const text = gettext(
+  return `${drawText(line, zone)} ${ngettext("%(n)s person has entered.", "%(n)s people have entered.", line.entries)}`;
+}
+
+/** Write when places are drawn. */
+export function drawText(line, zone) {
+  return gettext(
     "Places are drawn when the sale opens, %(when)s. Everybody who is in line by then has the same chance.",
     { when: line.opens_at ? dateTime(line.opens_at, zone) : "" },
   );
-  return `${text} ${ngettext("%(n)s person has entered.", "%(n)s people have entered.", line.entries)}`;
 }
 
 /** Write what it means for those who still wait that the sale has ended. */

@@ -1,16 +1,22 @@
 // <live-line event="12" number="7" place="3" state="waiting">: the page of a line, live. One public stream says how far
 // the line is, and each browser computes its own place from it. Changes of the buyer's own tickets come on /ws/me/. The
 // page then loads the turn from the server, which counts as a look at the tickets. A hidden page waits until it is
-// visible.
+// visible. A page asks for nothing that a frame says: thousands of them get the same frame at once.
 
 import { placeOf } from "line/draw.js";
-import { endedText, peopleAhead, reasonText, secondsToWait, waitingText, waitText } from "line/line-labels.js";
+import {
+  drawText, endedText, peopleAhead, reasonText, secondsToWait, waitingText, waitText,
+} from "line/line-labels.js";
 import { follow, now } from "realtime/live.js";
 import { announce } from "shop/announce.js";
 import { gettext, setText } from "shop/formats.js";
-import { freshPage } from "shop/fresh-page.js";
+import { freshPage, pauseLeft } from "shop/fresh-page.js";
+import { loadAnew } from "shop/page.js";
+import { whileNotLive } from "shop/while-not-live.js";
 
-const CROWD = 3_000; // milliseconds over which the requests of many people's pages are spread
+const SOON = 3_000; // milliseconds within which a page asks for what concerns few people
+const EACH = 10; // milliseconds for each entry, over which the requests of the pages of all entries are spread
+const OWN = ["held", "paying", "validated"]; // states in which a person has tickets
 const LONGEST_TIMER = 2 ** 31 - 1; // milliseconds that a browser's timer can wait
 const AWAY = 60_000; // a page that was hidden for longer asks the server again
 const TOLERATED = 15; // seconds by which the wait may grow, beyond TOLERATED_SHARE, before the shown time rises
@@ -21,25 +27,56 @@ class LiveLine extends HTMLElement {
     this.event = Number(this.getAttribute("event"));
     this.title = document.title;
     this.seconds = null;
+    this.dueAt = Infinity; // when the server's page is loaded
+    this.own = null; // the stream of the buyer's tickets
+    this.badge = this.querySelector("live-badge");
+    this.poll = whileNotLive(() => this.renew(0));
     this.read(this);
     this.see = this.see.bind(this);
     document.addEventListener("visibilitychange", this.see);
-    const badge = this.querySelector("live-badge");
-    this.streams = [
-      follow(`/ws/line/${this.event}/`, {
-        onState: (line) => this.show(line),
-        onStatus: (status) => badge.show(status),
-      }),
-    ];
-    if (this.hasAttribute("number")) {
-      this.streams.push(follow("/ws/me/", { onState: ({ reservations }) => this.showOwn(reservations) }));
-    }
+    this.stream = follow(`/ws/line/${this.event}/`, {
+      onState: (line) => this.show(line),
+      onStatus: (status) => this.hear(status),
+    });
+    this.followOwn();
   }
 
   disconnectedCallback() {
+    this.end();
+  }
+
+  end() {
     document.removeEventListener("visibilitychange", this.see);
+    this.stream?.close();
+    this.own?.close();
+    this.poll.stop();
     clearTimeout(this.ending);
-    for (const stream of this.streams) stream.close();
+    clearTimeout(this.renewing);
+  }
+
+  hear(status) {
+    this.badge.show(status);
+    this.poll.hear("line", status);
+    if (status === "live" && this.line) this.awaitEnd();
+  }
+
+  /** Follow the buyer's own tickets as long as the buyer has an entry. */
+  followOwn() {
+    if (this.number !== null) {
+      this.own ??= follow("/ws/me/", {
+        onState: ({ reservations }) => this.showOwn(reservations),
+        onStatus: (status) => this.poll.hear("own", status),
+      });
+      return;
+    }
+    this.own?.close();
+    this.own = null;
+    this.poll.forget("own");
+  }
+
+  /** Whether the public stream is live: what it said last is true now. */
+  get isLive() {
+    return this.badge.dataset.status === "live";
   }
 
   /** Take from the server's page what it says of this person. */
@@ -47,9 +84,10 @@ class LiveLine extends HTMLElement {
     const number = (name) => (page.hasAttribute(name) ? Number(page.getAttribute(name)) : null);
     this.number = number("number");
     this.place = number("place");
+    this.isServed = this.place !== null && this.place <= number("served");
     this.state = page.getAttribute("state");
-    this.phase = page.getAttribute("phase");
     this.hasEnded = page.hasAttribute("ended");
+    this.phase = this.hasEnded ? "ended" : page.getAttribute("phase");
     this.live = page.getAttribute("reservations");
   }
 
@@ -58,16 +96,36 @@ class LiveLine extends HTMLElement {
     this.showMessage(line.message);
     this.showEnd();
     if (this.state !== "waiting") {
-      if (line.phase !== this.phase) this.renew(CROWD);
+      this.showPhase();
       return;
     }
     if (this.place === null && line.seed !== null) await this.computePlace();
     if (this.state !== "waiting") return; // it has changed meanwhile
     this.showPlace();
     if (this.place !== null && this.place <= line.served && !this.isServed) {
-      this.isServed = true;
-      this.renew(CROWD); // the turn came: with tickets, or with none of what is wished
+      this.isServed = true; // tickets come on the own stream; being passed by, because of own tickets, does not
+      this.renew(this.hasOwn ? SOON : this.longest());
     }
+  }
+
+  /** Return over how many milliseconds to spread what the pages of all entries ask. */
+  longest() {
+    return Math.max(SOON, this.line.entries * EACH);
+  }
+
+  /** Show the panels of this phase to people who do not wait. What the page says of own tickets has none. */
+  showPhase() {
+    const phase = this.hasEnded ? "ended" : this.line.phase;
+    const panels = [...this.querySelectorAll("[data-when]")];
+    if (panels.length === 0) return;
+    setText(this.querySelector('[data-when="lobby"]'), drawText(this.line, this.getAttribute("zone")));
+    if (phase === this.phase) return;
+    this.phase = phase;
+    for (const panel of panels) panel.hidden = !panel.dataset.when.split(" ").includes(phase);
+    const [code, enter] = ["code", "enter"].map((part) => this.querySelector(`form[data-part=${part}]`));
+    (code ?? enter).hidden = ["closed", "ended"].includes(phase);
+    const said = this.querySelectorAll("div[data-when]:not([hidden]) > :is(h1, .lead):not([hidden])");
+    announce([...said].map(({ textContent }) => textContent).join(". "));
   }
 
   /** Say that the sale has ended, if it has. Staff may let it go on again. */
@@ -77,7 +135,7 @@ class LiveLine extends HTMLElement {
     if (hasEnded === this.hasEnded) return;
     this.hasEnded = hasEnded;
     if (hasEnded && this.state === "waiting") this.showEnded(this.line.cancelled);
-    else this.renew(hasEnded ? AWAY : CROWD);
+    else if (this.state === "ended") this.renew(this.longest());
   }
 
   secondsOfSale() {
@@ -87,26 +145,32 @@ class LiveLine extends HTMLElement {
   awaitEnd() {
     clearTimeout(this.ending);
     const left = Math.max(0, this.secondsOfSale() * 1000) + 50;
-    if (!this.hasEnded && left < LONGEST_TIMER) this.ending = setTimeout(() => this.show(this.line), left);
+    if (this.hasEnded || left >= LONGEST_TIMER) return;
+    this.ending = setTimeout(() => { if (this.isLive) this.show(this.line); }, left);
   }
 
   /** Replace the waiting person's page by the one that the server shows at the end of the sale. */
   showEnded(isCancelled) {
     this.state = "ended";
-    const [title, lead] = [document.createElement("h1"), document.createElement("p")];
-    setText(title, gettext("Ticket sales have ended"));
+    this.showOver(gettext("Ticket sales have ended"), endedText(isCancelled));
+  }
+
+  showOver(title, text) {
+    const [heading, lead] = [document.createElement("h1"), document.createElement("p")];
+    setText(heading, title);
     lead.className = "lead";
-    setText(lead, endedText(isCancelled));
-    this.querySelector("[data-part=status]").replaceChildren(title, lead);
+    setText(lead, text);
+    this.querySelector("[data-part=status]").replaceChildren(heading, lead);
     for (const form of this.querySelectorAll("form[data-part]")) form.hidden = true;
-    announce(`${title.textContent}. ${lead.textContent}`, { urgent: true });
+    announce(`${title} ${text}`, { urgent: true });
   }
 
   async computePlace() {
     const { seed, digest, drawn, public_value: value } = this.line;
+    const isFirst = this.computing === undefined;
     this.computing ??= placeOf(seed, digest, drawn, this.number, value);
     this.place = await this.computing;
-    if (this.place === null) this.renew(CROWD);
+    if (this.place === null && isFirst) this.renew(this.longest()); // this browser cannot compute it
   }
 
   showPlace() {
@@ -148,8 +212,10 @@ class LiveLine extends HTMLElement {
 
   /** Notice that tickets were given to this person, or that a hold has ended. */
   showOwn(reservations) {
-    const mine = reservations.filter(({ event, state }) => event === this.event && ["held", "paying"].includes(state));
-    const live = mine.map(({ id }) => id).sort((one, other) => one - other).join(" ");
+    const mine = reservations.filter(({ event, state }) => event === this.event && OWN.includes(state));
+    this.hasOwn = mine.length > 0;
+    const ids = mine.filter(({ state }) => state !== "validated").map(({ id }) => id);
+    const live = ids.sort((one, other) => one - other).join(" ");
     if (live === this.live) return;
     if (live !== "" && this.state === "waiting") {
       document.title = `${gettext("It is your turn")} · ${this.title}`;
@@ -159,21 +225,30 @@ class LiveLine extends HTMLElement {
     this.renew(0);
   }
 
-  /** Show the server's page as soon as this page is visible; load it again if something changed meanwhile. */
-  async renew(within) {
-    this.isDue = true;
-    if (this.isRenewing) return;
-    this.isRenewing = true;
-    while (this.isDue && !document.hidden) {
-      this.isDue = false;
-      const page = await freshPage({ within });
-      if (page?.querySelector("live-line") && !document.hidden) this.take(page);
-      else {
-        this.isDue = true;
-        await new Promise((resolve) => { setTimeout(resolve, CROWD); });
-      }
-    }
-    this.isRenewing = false;
+  /** Load the server's page within so many milliseconds, or as soon as this page is visible. */
+  renew(within) {
+    this.dueAt = Math.min(this.dueAt, performance.now() + Math.random() * within);
+    this.awaitRenewal();
+  }
+
+  awaitRenewal() {
+    clearTimeout(this.renewing);
+    if (this.dueAt === Infinity || this.isLoading || document.hidden) return;
+    const left = Math.max(this.dueAt - performance.now(), pauseLeft());
+    this.renewing = setTimeout(() => this.load(), Math.max(0, left));
+  }
+
+  async load() {
+    if (document.hidden) return; // `see` goes on
+    this.isLoading = true;
+    this.dueAt = Infinity; // what changes from now on needs another page
+    const page = await freshPage({ within: 0 });
+    this.isLoading = false;
+    if (!this.isConnected) return;
+    if (page === null || document.hidden) this.renew(0);
+    else if (page.querySelector("live-line")) this.take(page);
+    else loadAnew(); // this address leads elsewhere now
+    this.awaitRenewal();
   }
 
   take(page) {
@@ -183,17 +258,28 @@ class LiveLine extends HTMLElement {
     this.computing = undefined;
     this.querySelector("[data-part=status]").replaceWith(fresh.querySelector("[data-part=status]"));
     this.takeForms(fresh);
-    if (this.line) this.awaitEnd();
-    if (this.line && this.state === "waiting") this.showPlace();
+    this.followOwn();
+    if (!this.isLive) {
+      this.showMessage(fresh.querySelector('[data-field="message"]').textContent);
+      this.badge.showFresh(now());
+    } else if (this.line) {
+      this.awaitEnd();
+      if (this.state === "waiting") this.showPlace();
+      else this.showPhase();
+    }
   }
 
   /** Show the forms of the server's page. Those that are here keep what somebody has typed. */
   takeForms(fresh) {
     const part = (form) => `form[data-part="${form.dataset.part}"]`;
     for (const form of this.querySelectorAll("form[data-part]")) {
-      const now = fresh.querySelector(part(form));
-      form.hidden = now?.hidden ?? true;
-      if (now) form.querySelector("[type=submit]").textContent = now.querySelector("[type=submit]").textContent;
+      const other = fresh.querySelector(part(form));
+      if (other === null) {
+        form.remove();
+        continue;
+      }
+      form.hidden = other.hidden;
+      form.querySelector("[type=submit]").textContent = other.querySelector("[type=submit]").textContent;
     }
     for (const form of fresh.querySelectorAll("form[data-part]")) {
       if (!this.querySelector(part(form))) this.append(form);
@@ -202,7 +288,8 @@ class LiveLine extends HTMLElement {
 
   see() {
     if (document.hidden) this.hiddenAt = performance.now();
-    else if (this.isDue || performance.now() - (this.hiddenAt ?? Infinity) > AWAY) this.renew(0);
+    else if (performance.now() - (this.hiddenAt ?? Infinity) > AWAY) this.renew(0);
+    else this.awaitRenewal();
   }
 }
 

@@ -1,0 +1,271 @@
+"""What the page of a line asks of the server, and when, in Node."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import scripts
+
+pytestmark = pytest.mark.skipif(scripts.NODE is None, reason="no Node is at hand")
+
+# The page of a line, with a clock and timers of our own: `until(time)` lets the time come. `open(attributes)` opens
+# the page, `hear(path, data)` is a frame, and `lose(path)` the end of a socket. The server's page has the
+# attributes `present`; `fetches` has when it was fetched.
+PAGE = """
+let clock = 0, timers = new Map(), made = 0, version = 0, LiveLine, present, answers = true, line;
+const fetches = [], gone = [], sockets = new Map(), status = [], ME = "/ws/me/", LINE = "/ws/line/12/";
+performance.now = () => clock;
+Math.random = () => 0.5;
+const later = (act, wait, every) => {
+  timers.set(++made, { id: made, act, at: clock + wait, every });
+  return made;
+};
+const forget = (id) => timers.delete(id);
+Object.assign(globalThis, {
+  setTimeout: (act, wait) => later(act, wait), clearTimeout: forget,
+  setInterval: (act, every) => later(act, every, every), clearInterval: forget,
+});
+const part = () => ({
+  textContent: "", dataset: {}, hidden: false, content: "", setAttribute() {}, removeAttribute() {},
+  replaceWith() {}, replaceChildren: (...given) => status.push(given.map(({ textContent }) => textContent)),
+  show(state) { this.dataset.status = state; }, showFresh() {},
+});
+const having = (attributes) => {
+  const parts = new Map();
+  return {
+    isConnected: true,
+    hasAttribute: (name) => attributes[name] !== undefined, getAttribute: (name) => attributes[name] ?? null,
+    querySelector: (css) => parts.get(css) ?? parts.set(css, part()).get(css), querySelectorAll: () => [],
+    cloneNode() { return this; },
+  };
+};
+Object.assign(globalThis, {
+  HTMLElement: class {},
+  customElements: { define: (name, type) => { if (name === "live-line") LiveLine = type; } },
+  location: { href: "https://shop.example.org/events/12/line/", pathname: "/events/12/line/", search: "" },
+  document: Object.assign(new EventTarget(), {
+    hidden: false, title: "Line", documentElement: { dataset: {} }, createElement: part,
+    querySelector: () => null, querySelectorAll: () => [], getElementById: part,
+  }),
+  window: new EventTarget(), addEventListener() {},
+  WebSocket: class {
+    constructor(url) { this.path = new URL(url).pathname; sockets.set(this.path, this); }
+    close() {} send() {}
+  },
+  DOMParser: class {
+    parseFromString = () => ({ title: "Line", querySelector: () => (present === null ? null : having(present)) });
+  },
+  fetch: async () => {
+    fetches.push(clock);
+    return { ok: answers, headers: new Headers(), text: async () => "" };
+  },
+});
+location.replace = (address) => gone.push(address);
+await import("line/live-line.js");
+async function settled() {
+  for (let turn = 0; turn < 50; turn++) await null;
+}
+async function until(time) {
+  for (;;) {
+    await settled();
+    const [due] = [...timers.values()].filter(({ at }) => at <= time).sort((one, other) => one.at - other.at);
+    if (due === undefined) break;
+    if (due.every === undefined) timers.delete(due.id);
+    else due.at += due.every;
+    clock = due.at - (due.every ?? 0);
+    due.act();
+  }
+  clock = time;
+}
+function open(attributes) {
+  present = { event: "12", phase: "serving", served: "0", reservations: "", ...attributes };
+  const page = Object.assign(new LiveLine(), having(present));
+  page.connectedCallback();
+  return page;
+}
+async function hear(path, data) {
+  const frame = { type: "update", version: ++version, server_time: new Date().toISOString(), data };
+  sockets.get(path).onmessage({ data: JSON.stringify(frame) });
+  await settled();
+}
+const served = (count, others) => hear(LINE, {
+  phase: "serving", entries: 10_000, served: count, per_minute: 0, message: "", seed: "", closes_at: null,
+  most_per_minute: null, ...others,
+});
+const own = (...reservations) => hear(ME, { reservations });
+const held = (id, others) => ({ id, event: 12, state: "held", ...others });
+const lose = async (path, code = 1006) => { sockets.get(path).onclose({ code }); await settled(); };
+const waiting = { number: "7", state: "waiting", place: "5" };
+const live = async () => {
+  const beat = JSON.stringify({ type: "heartbeat", version: 0, data: { live: true } });
+  for (const path of [LINE, ME]) sockets.get(path)?.onmessage?.({ data: beat });
+  await settled();
+};
+// Let time come while both sockets are heard.
+async function liveUntil(time) {
+  while (clock < time) {
+    await live();
+    await until(Math.min(time, clock + 15_000));
+  }
+}
+"""
+
+
+def run(folder: Path, script: str) -> Any:
+    return scripts.run(folder, PAGE + script)
+
+
+def test_pages_that_got_nothing_ask_once_over_a_time_that_grows_with_the_line(tmp_path: Path) -> None:
+    """All pages get the frame at once. It says all but that own tickets had the place passed by."""
+    script = """
+      open(waiting);
+      await own();
+      await served(4);
+      await served(500);
+      await liveUntil(40_000);
+      const early = [...fetches];
+      await served(1_000);
+      present = { ...present, served: "1000" };
+      await liveUntil(100_000);
+      await served(1_500);
+      await liveUntil(300_000);
+      done([early, fetches]);
+    """
+    assert run(tmp_path, script) == [[], [50_000]]
+
+
+def test_a_page_whose_owner_has_tickets_asks_soon(tmp_path: Path) -> None:
+    script = """
+      open({ ...waiting, reservations: "3" });
+      await own(held(3));
+      await served(500);
+      await liveUntil(10_000);
+      done(fetches);
+    """
+    assert run(tmp_path, script) == [1_500]
+
+
+def test_a_page_that_was_made_after_its_turn_asks_nothing(tmp_path: Path) -> None:
+    script = """
+      open({ ...waiting, served: "500" });
+      await own();
+      await served(1_000);
+      await liveUntil(300_000);
+      done(fetches);
+    """
+    assert run(tmp_path, script) == []
+
+
+def test_given_tickets_are_shown_at_once_although_the_page_was_to_ask_later(tmp_path: Path) -> None:
+    script = """
+      open(waiting);
+      await own();
+      await served(500);
+      await liveUntil(10_000);
+      present = { ...present, state: "given", reservations: "3" };
+      await own(held(3));
+      await liveUntil(300_000);
+      done(fetches);
+    """
+    assert run(tmp_path, script) == [10_000]
+
+
+def test_a_change_of_phase_asks_nothing_of_the_server(tmp_path: Path) -> None:
+    script = """
+      open({ phase: "closed" });
+      for (const phase of ["closed", "lobby", "serving", "open", "serving", "open"]) await served(0, { phase });
+      await served(0, { cancelled: true });
+      await liveUntil(300_000);
+      done(fetches);
+    """
+    assert run(tmp_path, script) == []
+
+
+def test_a_browser_that_cannot_compute_its_place_asks_once(tmp_path: Path) -> None:
+    script = """
+      Object.defineProperty(globalThis, "crypto", { value: {} });
+      open({ ...waiting, place: undefined });
+      await own();
+      for (let nth = 0; nth < 50; nth++) await served(nth);
+      present = { ...present, place: "5", served: "50" };
+      await liveUntil(300_000);
+      done(fetches);
+    """
+    assert run(tmp_path, script) == [50_000]
+
+
+@pytest.mark.parametrize("lost", ["LINE", "ME"])
+def test_a_page_without_one_of_its_streams_asks_regularly(lost: str, tmp_path: Path) -> None:
+    script = f"""
+      open(waiting);
+      for (const path of [LINE, ME].filter((path) => path !== {lost})) {{
+        await (path === LINE ? served(0) : own());
+      }}
+      await liveUntil(61_000);
+      const found = [...fetches];
+      document.hidden = true;
+      await liveUntil(105_000);
+      document.hidden = false;
+      window.dispatchEvent(new Event("online"));
+      await served(0);
+      await own();
+      await liveUntil(200_000);
+      done([found, fetches.length]);
+    """
+    assert run(tmp_path, script) == [[20_000, 40_000, 60_000], 3]
+
+
+def test_a_page_that_has_no_stream_shows_the_turn(tmp_path: Path) -> None:
+    script = """
+      const page = open(waiting);
+      await until(30_000);
+      const before = page.state;
+      present = { ...present, state: "given", reservations: "3" };
+      await until(41_000);
+      done([before, page.state]);
+    """
+    assert run(tmp_path, script) == ["waiting", "given"]
+
+
+def test_a_page_that_the_server_refuses_waits_longer_each_time(tmp_path: Path) -> None:
+    script = """
+      answers = false;
+      open(waiting);
+      await until(400_000);
+      done(fetches.map((at, nth) => at - (fetches[nth - 1] ?? 0)));
+    """
+    pauses = run(tmp_path, script)
+    assert pauses[:6] == [20_000, 3_750, 7_500, 15_000, 30_000, 60_000]
+    assert set(pauses[6:]) == {75_000}
+
+
+def test_an_address_that_leads_elsewhere_is_followed(tmp_path: Path) -> None:
+    script = """
+      open(waiting);
+      present = null;
+      await until(25_000);
+      done(gone);
+    """
+    assert run(tmp_path, script) == ["/events/12/line/"]
+
+
+def test_a_page_whose_log_in_has_ended_and_comes_back_follows_the_own_stream_again(tmp_path: Path) -> None:
+    script = """
+      const page = open(waiting);
+      await served(0);
+      await lose(ME, 4401);
+      present = { ...present, number: undefined, state: undefined, place: undefined };
+      await liveUntil(25_000);
+      const without = [page.state, page.own, fetches.length];
+      await liveUntil(100_000);
+      const asked = fetches.length;
+      present = { ...present, ...waiting };
+      page.renew(0);
+      await liveUntil(101_000);
+      present = { ...present, state: "given", reservations: "3" };
+      await own(held(3));
+      await liveUntil(102_000);
+      done([without, asked, page.state]);
+    """
+    assert run(tmp_path, script) == [[None, None, 1], 1, "given"]
