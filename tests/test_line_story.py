@@ -14,10 +14,13 @@ from django.utils import timezone
 from overlord.accounts.models import EmailCode
 from tests import browser
 from tests.browser import Browser
+from tests.clients import permit
 from tests.system import System, eventually
-from tests.visitors import axe, fresh, type_on_sale, user_make
-from tickets.line import projections
+from tests.visitors import axe, fresh, logged_in, type_on_sale, user_make
+from tickets.line import projections, staff_services
 from tickets.line.models import Entry, Line
+from tickets.line.permissions import Permission
+from tickets.line.rules import Action
 from tickets.line.tests.lines import draw_in_order, enter, open_sale
 from tickets.models import Event, Inventory, Reservation, TicketType
 
@@ -253,3 +256,44 @@ def test_a_visitor_sees_each_phase_and_the_page_asks_nothing(
     )
     assert desktop.run(fetched) == 0
     assert desktop.complaints() == []
+
+
+def test_the_desk_has_its_buttons_when_they_are_needed_and_keeps_what_is_written(
+    people: tuple[Browser, Browser], later: TicketType
+) -> None:
+    desktop, _phone = people
+    colleague = permit(user_make(is_staff=True), Permission.CONTROL_LINE)
+    act = partial(staff_services.line_act, event_id=later.event_id, actor_id=colleague.pk, now=timezone.now())
+    logged_in(desktop, permit(user_make(is_staff=True), Permission.CONTROL_LINE))
+    desktop.go(f"/events/{later.event_id}/line/desk/")
+    desktop.says("live-badge", "Live")
+    desktop.one("form[data-part=name]")
+    axe(desktop)
+    act(action=Action.NAME_VALUE, text="The lottery")
+    desktop.wait(lambda desk: desk.run("return document.getElementById('name').value") == "The lottery")
+
+    Inventory.objects.filter(pk=later.pk).update(opens_at=timezone.now() + timedelta(minutes=10))
+    desktop.says("form[data-part=moves]", "Open the sale now")
+    desktop.write("#message", "Doors at 9.")
+    act(action=Action.MESSAGE, text="Doors at 8.")
+    desktop.says("[data-part=figures]", "Message to all who wait: Doors at 8.")
+    desktop.says("[data-part=record]", "Message to all who wait: Doors at 8.")
+    desktop.press("form[data-part=message] button")
+    desktop.says(".alert", "Somebody else changed this since you opened the page.")
+    assert desktop.one("#message").get_attribute("value") == "Doors at 9."
+    desktop.says("live-badge", "Live")
+    picture(desktop, "desk-refused-desktop")
+    desktop.press("form[data-part=message] button")
+    desktop.says("[data-part=figures]", "Message to all who wait: Doors at 9.")
+    axe_on_a_phone(desktop)
+    picture(desktop, "desk-lobby-desktop")
+
+    act(action=Action.OPEN_NOW, text="")
+    desktop.says("form[data-part=value]", "The lottery")
+    assert "Open the sale now" not in desktop.one("form[data-part=moves]").text
+    act(action=Action.GIVE_VALUE, text="6 14 38")
+    desktop.wait(lambda desk: not desk.all("form[data-part=value]")[0].is_displayed())
+    desktop.says("[data-part=record]", "Public value given: 6 14 38")
+    picture(desktop, "desk-open-desktop")
+    [refused] = desktop.complaints()
+    assert "409 (Conflict)" in refused

@@ -133,6 +133,10 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
         _("This cannot be done to the line now."),
         _("The line may have moved in the meantime: check its state below."),
     ),
+    "line_outdated": lambda _facts: (
+        _("Nothing was done."),
+        _("Somebody else changed this since you opened the page. Look at it again."),
+    ),
     "line_first": lambda _facts: (
         _("These tickets go to people in line first."),
         _("Nothing was reserved. Enter the line: the page of the event leads there."),

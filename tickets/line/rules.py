@@ -119,6 +119,19 @@ class LineActionRefused(Conflict):
     sentence = "This cannot be done to the line now."
 
 
+class LineOutdated(Conflict):
+    """Somebody else has changed what an action of staff replaces. `current` in the facts is what there is now."""
+
+    code = "line_outdated"
+    sentence = "Somebody else changed this since you opened the page. Look at it again."
+
+
+def check_seen(current: str, *, seen: str | None, wanted: str | None = None) -> None:
+    """Raise LineOutdated unless what an action replaces is what was seen, or is what is wanted already."""
+    if seen is not None and current not in (seen, wanted):
+        raise LineOutdated(current=current)
+
+
 def check_may_enter(facts: EntryFacts, *, is_guest: bool) -> None:
     """Raise LineClosed, SaleEnded or AccountRequired when nobody, or no guest, may enter."""
     if not facts.opens_by_draw:

@@ -30,6 +30,7 @@ def line_desk(request: HttpRequest, event_id: int) -> HttpResponse:
             actor_id=actor_id(request),
             action=_action(request),
             text=request.POST.get("text", ""),
+            seen=request.POST.get("seen", ""),
             now=clock.now(),
         )
     except DomainError as refused:
@@ -62,6 +63,7 @@ def _page(request: HttpRequest, event_id: int, *, refused: DomainError | None = 
         "actions": labels.actions(),
         "error": error_messages.of_error(refused, time_zone=event["time_zone"]) if refused else None,
         "detail": error_messages.detail_of(refused) if refused else "",
+        "refused_texts": {request.POST.get("action"): request.POST.get("text")} if refused else {},
         "now": now,
     }
     return render(request, "line/desk.html", context, status=problems.status_of(refused) if refused else 200)

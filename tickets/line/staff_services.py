@@ -24,10 +24,15 @@ TEXTS = {
 }
 
 
-def line_act(*, event_id: int, actor_id: int, action: Action, text: str, now: datetime) -> dict[str, Any]:
+def line_act(
+    *, event_id: int, actor_id: int, action: Action, text: str, now: datetime, seen: str | None = None
+) -> dict[str, Any]:
     """Do what a member of staff asks of an event's line, and return the line as its stream shows it.
 
-    Raises NotFound, Invalid for a text that does not fit, and LineActionRefused.
+    `seen` is what there was when the action was chosen: the limit in places a minute ("" for none) for SLOWER and
+    FASTER, the message for MESSAGE, the name for NAME_VALUE. With None, whatever there is now is replaced.
+    Raises NotFound, Invalid for a text that does not fit, LineActionRefused, and LineOutdated if there is another
+    now than was seen.
     """
     selectors.check_exists(event_id=event_id)
     if not selectors.opens_by_draw(event_id=event_id):
@@ -36,10 +41,12 @@ def line_act(*, event_id: int, actor_id: int, action: Action, text: str, now: da
     with db.transaction():
         line = operations.line_lock(event_id=event_id)
         if action == Action.NAME_VALUE:
-            _name_value(event_id, line, text)
+            _name_value(event_id, line, text, seen)
         elif line is None:
             raise LineActionRefused("The lobby of this event has not opened yet.")
         else:
+            if action in SEEN:
+                rules.check_seen(SEEN[action](line), seen=seen, wanted=text if action in TEXTS else None)
             ACTIONS[action](line, text, now)
         StaffAction.objects.create(
             event_id=event_id, actor_id=actor_id, at=now, action=action.value, text=text
@@ -68,9 +75,11 @@ def _text(action: Action, text: str) -> str:
     return plain
 
 
-def _name_value(event_id: int, line: Line | None, name: str) -> None:
+def _name_value(event_id: int, line: Line | None, name: str, seen: str | None) -> None:
     if line is not None:
         raise LineActionRefused("The lobby is open: what the draw mixes in is fixed.")
+    named = PublicValue.objects.select_for_update().filter(pk=event_id).first()
+    rules.check_seen(named.name if named else "", seen=seen, wanted=name)
     PublicValue.objects.update_or_create(pk=event_id, defaults={"name": name})
     db.after_commit(partial(projections.announce_line, event_id=event_id))
 
@@ -95,6 +104,14 @@ def _faster(line: Line, _text: str, now: datetime) -> None:
 def _limit(line: Line, limit: int | None, now: datetime) -> None:
     limited = pace.limited(operations.line_pace(line), limit=limit, now=now)
     operations.line_changed(line=line, **operations.pace_fields(limited))
+
+
+def _limit_now(line: Line) -> str:
+    return str(line.most_per_minute or "")
+
+
+def _message_now(line: Line) -> str:
+    return line.message
 
 
 def _message(line: Line, text: str, _now: datetime) -> None:
@@ -124,4 +141,10 @@ ACTIONS: dict[Action, Callable[[Line, str, datetime], None]] = {
     Action.MESSAGE: _message,
     Action.OPEN_NOW: _open_now,
     Action.GIVE_VALUE: _give_value,
+}
+# What an action replaces, as text.
+SEEN: dict[Action, Callable[[Line], str]] = {
+    Action.SLOWER: _limit_now,
+    Action.FASTER: _limit_now,
+    Action.MESSAGE: _message_now,
 }

@@ -85,6 +85,14 @@ class StaffActionInput(serializers.Serializer):
     text = serializers.CharField(
         default="", allow_blank=True, help_text="Of a message, of a value's name, or a value."
     )
+    seen = serializers.CharField(
+        default=None,
+        allow_null=True,
+        allow_blank=True,
+        help_text="What the action replaces: `most_per_minute` (empty for null) for `slower` and `faster`, the"
+        " message, or the name. The action is refused with `line_outdated` if there is another now, unless this is"
+        " null.",
+    )
 
 
 class StaffAction(serializers.Serializer):

@@ -88,6 +88,7 @@ class LineActions(APIView):
             actor_id=actor_id(request),
             action=Action(body.validated_data["action"]),
             text=body.validated_data["text"],
+            seen=body.validated_data["seen"],
             now=clock.now(),
         )
         return Response(shown)

@@ -1,6 +1,8 @@
 """Actions of staff on a line: recorded, and on every open page at once."""
 
+import html
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.db import IntegrityError
+from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
@@ -18,9 +21,9 @@ from overlord.accounts.models import User
 from overlord.kernel.errors import Invalid, NotFound
 from tests.clients import api_of, permit
 from tickets.line import figures, projections, rules, services, staff_services
-from tickets.line.models import Entry, Line, StaffAction
+from tickets.line.models import Entry, Line, PublicValue, StaffAction
 from tickets.line.permissions import Permission
-from tickets.line.rules import Action, LineActionRefused
+from tickets.line.rules import Action, LineActionRefused, LineOutdated
 from tickets.line.tests.lines import HOLD, check, enter, line_make, open_sale, people, serve_all, states
 from tickets.models import Event, Inventory, TicketType
 
@@ -41,9 +44,14 @@ def staff(user_make: Callable[..., User]) -> User:
 def act(types: list[TicketType], staff: User) -> Callable[..., dict[str, Any]]:
     """Return a call by which staff act on the line."""
 
-    def act(action: Action, text: str = "") -> dict[str, Any]:
+    def act(action: Action, text: str = "", seen: str | None = None) -> dict[str, Any]:
         return staff_services.line_act(
-            event_id=types[0].event_id, actor_id=staff.pk, action=action, text=text, now=timezone.now()
+            event_id=types[0].event_id,
+            actor_id=staff.pk,
+            action=action,
+            text=text,
+            now=timezone.now(),
+            seen=seen,
         )
 
     return act
@@ -109,6 +117,23 @@ class TestServing:
         assert act(Action.MESSAGE, "")["message"] == ""
         with pytest.raises(Invalid):
             act(Action.MESSAGE, "x" * (rules.LONGEST_MESSAGE + 1))
+
+    def test_what_was_chosen_beside_another_limit_or_message_is_refused(self, act: Act) -> None:
+        assert act(Action.SLOWER, seen="")["most_per_minute"] == 3000
+        for action, seen in ((Action.SLOWER, ""), (Action.FASTER, ""), (Action.SLOWER, "1500")):
+            with pytest.raises(LineOutdated) as refused:
+                act(action, seen=seen)
+            assert refused.value.facts == {"current": "3000"}
+        assert act(Action.FASTER, seen="3000")["most_per_minute"] is None
+        with pytest.raises(LineOutdated):
+            act(Action.SLOWER, seen="3000")
+
+        act(Action.MESSAGE, "Soon.", seen="")
+        with pytest.raises(LineOutdated):
+            act(Action.MESSAGE, "Later.", seen="")
+        assert act(Action.MESSAGE, "Soon.", seen="")["message"] == "Soon.", "the same form again"
+        assert act(Action.MESSAGE, "Later.", seen="Soon.")["message"] == "Later."
+        assert act(Action.HOLD, seen="x")["held"] is True, "it replaces nothing"
 
     def test_each_action_is_recorded_and_a_refused_one_is_not(
         self, act: Act, staff: User, caplog: pytest.LogCaptureFixture
@@ -242,6 +267,10 @@ class TestByPageAndApi:
         assert api.post(url, {"action": "stop"}, format="json").status_code == 400
         refused = api.post(url, {"action": "give_value", "text": "1"}, format="json")
         assert (refused.status_code, refused.json()["code"]) == (409, "line_action_refused")
+        slower = {"action": "slower", "seen": ""}
+        assert [api.post(url, slower, format="json").status_code for _ in range(2)] == [200, 409]
+        outdated = api.post(url, slower, format="json").json()
+        assert (outdated["code"], outdated["current"]) == ("line_outdated", "3000")
 
     def test_by_page(self, client: Client, types: list[TicketType], staff: User) -> None:
         client.force_login(staff)
@@ -259,3 +288,81 @@ class TestByPageAndApi:
         enter(types[0], staff.pk)
         Line.objects.update(message="Soon.")
         assert "Soon." in client.get(f"/events/{types[0].event_id}/line/").content.decode()
+
+    def test_two_people_at_the_desk_do_not_undo_each_other(
+        self, client: Client, types: list[TicketType], staff: User
+    ) -> None:
+        client.force_login(staff)
+        desk = f"/events/{types[0].event_id}/line/desk/"
+        both = forms_of(client.get(desk))
+        assert client.post(desk, both["moves"] | {"action": "slower"}).status_code == 302
+        refused = client.post(desk, both["moves"] | {"action": "slower"})
+        assert refused.status_code == 409
+        assert "Somebody else changed this since you opened the page." in refused.content.decode()
+        assert Line.objects.get().most_per_minute == 3000
+        assert client.post(desk, forms_of(refused)["moves"] | {"action": "slower"}).status_code == 302
+        assert Line.objects.get().most_per_minute == 1500
+
+        assert client.post(desk, both["message"] | {"text": "Doors at 8."}).status_code == 302
+        refused = client.post(desk, both["message"] | {"text": "Doors at 9."})
+        assert refused.status_code == 409
+        assert "Message to all who wait: Doors at 8." in refused.content.decode()
+        again = forms_of(refused)["message"]
+        assert (again["seen"], again["text"]) == ("Doors at 8.", "Doors at 9."), "what was written is kept"
+        assert client.post(desk, again).status_code == 302
+        assert Line.objects.get().message == "Doors at 9."
+
+    def test_a_name_of_the_public_value_is_not_replaced_unseen(
+        self, client: Client, ticket_type_make: Callable[..., TicketType], staff: User
+    ) -> None:
+        later = ticket_type_make(capacity=5, opens_at=timezone.now() + timedelta(hours=2))
+        Event.objects.filter(pk=later.event_id).update(opening="draw")
+        client.force_login(staff)
+        desk = f"/events/{later.event_id}/line/desk/"
+        both = forms_of(client.get(desk))["name"]
+
+        assert client.post(desk, both | {"text": "A lottery"}).status_code == 302
+        assert client.post(desk, both | {"text": "A beacon"}).status_code == 409
+        assert PublicValue.objects.get().name == "A lottery"
+
+    def test_the_desk_has_each_form_and_shows_those_of_the_phase(
+        self, client: Client, ticket_type_make: Callable[..., TicketType], staff: User
+    ) -> None:
+        """The script shows and hides them, so that it need not bind new ones."""
+        later = ticket_type_make(capacity=5, opens_at=timezone.now() + timedelta(hours=2))
+        Event.objects.filter(pk=later.event_id).update(opening="draw")
+        client.force_login(staff)
+        desk = f"/events/{later.event_id}/line/desk/"
+        shown = [shown_forms(client.get(desk))]
+        client.post(desk, {"action": "name_value", "text": "The lottery"})
+        Inventory.objects.update(opens_at=timezone.now() + timedelta(minutes=5))
+        services.time_passed(hold=HOLD, now=timezone.now())
+        shown.append(shown_forms(client.get(desk)))
+        open_sale([later])
+        services.time_passed(hold=HOLD, now=timezone.now())
+        shown.append(shown_forms(client.get(desk)))
+        client.post(desk, {"action": "give_value", "text": "6 14 38"})
+        shown.append(shown_forms(client.get(desk)))
+
+        moves = ["moves", "message"]
+        assert shown == [["name"], [*moves, "open_now"], [*moves, "value"], moves]
+
+
+def forms_of(answer: HttpResponse) -> dict[str, dict[str, str]]:
+    """Return the fields of each form of the desk, as a browser sends them."""
+    forms = re.findall(r'<form [^>]*data-part="(\w+)".*?</form>', answer.content.decode(), re.DOTALL)
+    texts = re.split(r'<form [^>]*data-part="\w+"', answer.content.decode())[1:]
+    return {part: _fields(text.partition("</form>")[0]) for part, text in zip(forms, texts, strict=True)}
+
+
+def _fields(form: str) -> dict[str, str]:
+    inputs = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form)
+    texts = re.findall(r'<textarea [^>]*name="(\w+)"[^>]*>([^<]*)</textarea>', form)
+    return {name: html.unescape(value) for name, value in inputs + texts}
+
+
+def shown_forms(answer: HttpResponse) -> list[str]:
+    """Return the forms that the desk shows, and the button that opens the sale if it has it."""
+    page = answer.content.decode()
+    shown = re.findall(r'<form [^>]*data-part="(\w+)">', page)
+    return shown + (["open_now"] if 'value="open_now"' in page else [])

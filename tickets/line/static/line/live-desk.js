@@ -1,29 +1,75 @@
-// <live-desk event="12">: the figures of a line for staff, taken from the server's page when the line has changed.
+// <live-desk event="12">: the desk of a line, taken from the server's page when the line has changed, or regularly
+// while its stream is not live. A form in which somebody writes stays as it is: it says from what it was written, and
+// the server refuses it if that has changed.
 
-import { follow } from "realtime/live.js";
+import { follow, now } from "realtime/live.js";
 import { freshPage } from "shop/fresh-page.js";
+import { whileNotLive } from "shop/while-not-live.js";
 
-const OFTEN = 2_000; // milliseconds within which the figures follow
+const OFTEN = 2_000; // milliseconds within which the desk follows
 
 class LiveDesk extends HTMLElement {
   connectedCallback() {
-    const badge = this.querySelector("live-badge");
+    this.badge = this.querySelector("live-badge");
+    this.poll = whileNotLive(() => this.renew());
     this.stream = follow(`/ws/line/${this.getAttribute("event")}/`, {
       onState: () => this.renew(),
-      onStatus: (status) => badge.show(status),
+      onStatus: (status) => {
+        this.badge.show(status);
+        this.poll.hear("line", status);
+      },
     });
   }
 
   disconnectedCallback() {
     this.stream.close();
+    this.poll.stop();
   }
 
+  /** Load the page until one is not older than the last change. */
   async renew() {
-    const page = await freshPage({ within: OFTEN });
-    for (const fresh of page?.querySelectorAll("live-desk [data-part]") ?? []) {
-      this.querySelector(`[data-part=${fresh.dataset.part}]`).replaceWith(fresh.cloneNode(true));
+    this.isDue = true;
+    if (this.isRenewing) return;
+    this.isRenewing = true;
+    while (this.isDue && this.isConnected) {
+      this.isDue = false;
+      const page = await freshPage({ within: OFTEN });
+      if (page === null) this.isDue = true;
+      else this.take(page);
     }
+    this.isRenewing = false;
   }
+
+  take(page) {
+    for (const fresh of page.querySelectorAll("live-desk [data-part]")) {
+      const part = this.querySelector(`[data-part=${fresh.dataset.part}]`);
+      if (part.matches("form")) takeForm(part, fresh);
+      else part.replaceWith(fresh.cloneNode(true));
+    }
+    if (this.badge.dataset.status !== "live") this.badge.showFresh(now());
+  }
+}
+
+/** Show what a fresh form shows. One that is on its way, or in which somebody writes, is left. A form that has not
+ *  changed is left too, so that a press of its button is never lost. */
+function takeForm(form, fresh) {
+  form.hidden = fresh.hidden;
+  if (form.dataset.submitted || isWrittenIn(form) || content(form) === content(fresh)) return;
+  const focused = form.contains(document.activeElement) ? document.activeElement.value : null;
+  form.replaceChildren(...fresh.cloneNode(true).childNodes);
+  if (focused !== null) [...form.elements].find(({ value }) => value === focused)?.focus();
+}
+
+function isWrittenIn(form) {
+  return [...form.querySelectorAll("textarea")].some((field) =>
+    field === document.activeElement || field.value !== field.defaultValue || "refused" in field.dataset);
+}
+
+/** Return the content of a form without its token, which each page has another of. */
+function content(form) {
+  const copy = form.cloneNode(true);
+  copy.querySelector("[name=csrfmiddlewaretoken]").remove();
+  return copy.innerHTML;
 }
 
 customElements.define("live-desk", LiveDesk);
