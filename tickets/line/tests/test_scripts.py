@@ -250,6 +250,18 @@ def test_an_address_that_leads_elsewhere_is_followed(tmp_path: Path) -> None:
     assert run(tmp_path, script) == ["/events/12/line/"]
 
 
+def test_a_line_that_is_not_there_says_so_and_asks_nothing_more(tmp_path: Path) -> None:
+    script = """
+      open(waiting);
+      await own();
+      await served(0);
+      await lose(LINE, 4404);
+      await until(300_000);
+      done([status, fetches]);
+    """
+    assert run(tmp_path, script) == [[["This event is no longer available.", ""]], []]
+
+
 def test_a_page_whose_log_in_has_ended_and_comes_back_follows_the_own_stream_again(tmp_path: Path) -> None:
     script = """
       const page = open(waiting);

@@ -14,6 +14,7 @@ import { freshPage, pauseLeft } from "shop/fresh-page.js";
 import { loadAnew } from "shop/page.js";
 import { whileNotLive } from "shop/while-not-live.js";
 
+const REMOVED = 4404;
 const SOON = 3_000; // milliseconds within which a page asks for what concerns few people
 const EACH = 10; // milliseconds for each entry, over which the requests of the pages of all entries are spread
 const OWN = ["held", "paying", "validated"]; // states in which a person has tickets
@@ -36,7 +37,7 @@ class LiveLine extends HTMLElement {
     document.addEventListener("visibilitychange", this.see);
     this.stream = follow(`/ws/line/${this.event}/`, {
       onState: (line) => this.show(line),
-      onStatus: (status) => this.hear(status),
+      onStatus: (status, code) => this.hear(status, code),
     });
     this.followOwn();
   }
@@ -54,9 +55,10 @@ class LiveLine extends HTMLElement {
     clearTimeout(this.renewing);
   }
 
-  hear(status) {
+  hear(status, code) {
     this.badge.show(status);
     this.poll.hear("line", status);
+    if (code === REMOVED) this.showRemoved();
     if (status === "live" && this.line) this.awaitEnd();
   }
 
@@ -155,6 +157,13 @@ class LiveLine extends HTMLElement {
     this.showOver(gettext("Ticket sales have ended"), endedText(isCancelled));
   }
 
+  /** Say that the event was deleted, and its line with it. */
+  showRemoved() {
+    this.end();
+    this.state = "removed";
+    this.showOver(gettext("This event is no longer available."), "");
+  }
+
   showOver(title, text) {
     const [heading, lead] = [document.createElement("h1"), document.createElement("p")];
     setText(heading, title);
@@ -244,7 +253,7 @@ class LiveLine extends HTMLElement {
     this.dueAt = Infinity; // what changes from now on needs another page
     const page = await freshPage({ within: 0 });
     this.isLoading = false;
-    if (!this.isConnected) return;
+    if (!this.isConnected || this.state === "removed") return;
     if (page === null || document.hidden) this.renew(0);
     else if (page.querySelector("live-line")) this.take(page);
     else loadAnew(); // this address leads elsewhere now
