@@ -1,6 +1,6 @@
 """Measure orders of three ticket types, and the check of the buyer, beside single claims, in PostgreSQL alone.
 
-Each is one statement: those of `tickets.sql`, for the next buyer each time.
+Each arm repeats one statement of `tickets.sql`, each time for the next buyer.
 """
 
 from benchmarks import pgbench, sale

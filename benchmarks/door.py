@@ -27,12 +27,12 @@ from tickets.admission import selectors, services
 from tickets.models import Reservation, TicketType
 
 RATE = 100  # scans a second
-SALE_RATE = 200  # reservations a second that are asked for meanwhile
+SALE_RATE = 200  # reservations a second that are requested meanwhile
 SHARE = 0.5  # of the reservations that the machine made a second in the same round, without scans
 LEAD = 1.0  # seconds for which buyers ask before the first scan, and half as long after the last
 CONNECTIONS = 16
 STEWARD = 1
-BUYERS = 8_000  # enough for each to hold little
+BUYERS = 8_000  # so many that each holds only a few tickets
 ORDERS, SEATS = 50, 400  # 20,000 tickets
 SALE, QUIET = "a sale alone", "scans"
 FIXED, HALF, RUSH = (
@@ -97,7 +97,7 @@ class Gates:
     def __init__(self, system: System, report: Report, port: int, codes: Sequence[str]) -> None:
         self._system, self._report = system, report
         self._load, self._scans = Load(port, CONNECTIONS), _scans(codes)
-        self._scan(seconds=2)  # each process has its keys and its connections then
+        self._scan(seconds=2)  # afterwards each process has its keys and its connections
 
     def close(self) -> None:
         self._load.close()
@@ -120,10 +120,10 @@ class Gates:
 
 
 class Buyers:
-    """Buyers, whose requests a process of its own sends.
+    """Buyers. A separate process sends their requests.
 
-    It has a session of its own, as each program of `bin/up` has. Linux divides the CPU among sessions, so buyers
-    take nothing of what this process needs to send scans and to read their answers.
+    That process has its own session, as each program of `bin/up` has. Linux divides the CPU among sessions, so the
+    buyers take no CPU that this process needs to send scans and to read their answers.
     """
 
     def __init__(self, port: int, types: list[int]) -> None:
@@ -139,7 +139,7 @@ class Buyers:
         self._process.shutdown()
 
     def begin(self, *, seconds: float, rate: float | None = None) -> "Asked":
-        """Begin to ask for reservations, for so long; without a `rate`, for as many as the connections get."""
+        """Begin to request reservations for so many seconds; without a `rate`, as fast as the connections can."""
         asked = self._process.submit(_reserve, self._port, self._types, self._asked, seconds, rate)
         return Asked(asked, self._count)
 
@@ -148,23 +148,24 @@ class Buyers:
 
 
 class Asked:
-    """What buyers have been told to ask for.
+    """The requests of buyers that are under way.
 
-    Whoever waits for its result counts it. A callback of the future may run later, when more is asked for already.
+    The thread that waits for the result counts them. A callback of the future could run too late, after the next
+    requests have begun.
     """
 
     def __init__(self, tally: Future[Tally], count: Callable[[Tally], None]) -> None:
         self._tally, self._count = tally, count
 
     def result(self) -> Tally:
-        """Wait for the answers and count them. It is called once."""
+        """Wait for the answers and count them. Call it once."""
         tally = self._tally.result()
         self._count(tally)
         return tally
 
 
 def _reserve(port: int, types: list[int], asked: int, seconds: float, rate: float | None) -> Tally:
-    """Ask for reservations that nobody has asked for before: a buyer reserves a type once, and then another one."""
+    """Request reservations, none of them twice: a buyer reserves each type once, one type after the other."""
     turns = (sale.claims(range(1, BUYERS + 1), types[nth:] + types[:nth]) for nth in range(len(types)))
     claims = islice(chain.from_iterable(turns), asked, None)
     crowd = Load(port, CONNECTIONS)

@@ -56,7 +56,7 @@ UPDATE tickets_inventory i
   FROM (SELECT ticket_type_id, count(*) AS held FROM tickets_reservation GROUP BY 1) r
  WHERE r.ticket_type_id = i.ticket_type_id
 """
-# All that a release has to change, and nothing else: what PostgreSQL alone needs for it.
+# The least that a release has to change. Its time is what PostgreSQL needs without our code.
 _BARE = """
 WITH ended AS (
     UPDATE tickets_reservation SET state = 'expired', ended_at = clock_timestamp(), version = version + 1
@@ -197,13 +197,13 @@ def _window(
 
 
 def _claims(types: list[int]) -> list[Iterator[bytes]]:
-    """Return the reservations of each connection: its buyers reserve of every type, once each."""
+    """Return the claims of each connection: each of its buyers reserves once of every type."""
     turned = [types[nth:] + types[:nth] for nth in range(len(types))]
     return [chain(*(sale.claims(buyers, each) for each in turned)) for buyers in _shares()]
 
 
 def _shares() -> list[range]:
-    """Return the buyers of each connection: a multiple of the types, so that each buyer meets every type once."""
+    """Return the buyers of each connection: a multiple of the types, so that each reserves every type once."""
     each = KNOWN // CONNECTIONS // TYPES * TYPES
     return [range(first, first + each) for first in range(HOLDERS + 1, HOLDERS + KNOWN + 1, each)]
 

@@ -1,4 +1,4 @@
-"""Measure what the first press of a visitor costs web processes beside the same press of somebody known.
+"""Measure the CPU of a visitor's first press, beside the same press of a buyer who has a session.
 
 Both send the form of an event's page, with the limits of production; each request has an address of its own.
 """
@@ -28,7 +28,7 @@ _addresses = count()
 
 
 def run(system: System, scale: Scale) -> Report:
-    """Measure presses of visitors and of people who are known by a session."""
+    """Measure presses of visitors and of buyers who have a session."""
     sale.clear()
     sale.buyers_make(KNOWN)
     [ticket_type] = sale.event_make()

@@ -1,4 +1,4 @@
-"""Payments in numbers: how many wait for a slow gateway at once, and what that costs the worker and the others.
+"""Measure many payments at once: how many can wait for a slow gateway, and what this costs other payments.
 
 The gateway is the sandbox, which takes a second for each call here; a card whose bank is slow takes eight more.
 """
@@ -33,7 +33,7 @@ SELECT extract(epoch FROM r.validated_at - r.paying_since) AS seconds
 
 
 def run(system: System, scale: Scale) -> Report:
-    """Measure payments in numbers."""
+    """Measure many payments at once."""
     sale.clear()
     sale.buyers_make(PRESSED)
     [ticket_type] = sale.event_make()
@@ -125,7 +125,7 @@ def _press(load: Load, payments: list[dict[str, int]], card: str, *, rate: float
 
 
 def _dealt(requests: list[bytes]) -> list[Iterator[bytes]]:
-    """Let the connections take turns, so that all requests are asked whichever connection is free."""
+    """Let all connections take from the same requests, so that any free connection sends the next one."""
     shared = iter(requests)
     return [shared] * CONNECTIONS
 

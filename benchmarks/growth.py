@@ -1,4 +1,4 @@
-"""Measure what growth costs: the same requests to a small and to a large system, in turn.
+"""Measure how growth slows a system down: send the same requests to a small and to a large one, in turn.
 
 The small system has a thousand reservations and 100 events, the large one a million and 100,000. They are two
 databases of one PostgreSQL, each with a Granian and a Valkey database of its own. Latency is measured over one
@@ -34,7 +34,7 @@ from overlord.embedded.servers import DATABASE
 from overlord.kernel import db
 from realtime import store
 
-LOOSER = ("events, deep page", "stats of events")  # their goal is 1.2, that of the others 1.1
+LOOSER = ("events, deep page", "stats of events")  # their goal is 1.2; that of the others is 1.1
 FIRST, LAST = "stats, first thousand", "stats, last thousand"
 TOP = "stats, top five"
 

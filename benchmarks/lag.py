@@ -1,7 +1,8 @@
-"""Measure the live lag: from a reservation's commit until a socket of its event shows it, or something later.
+"""Measure the live lag: from a reservation's commit until a socket of its event shows it or a later change.
 
-The time of the commit is PostgreSQL's own (`track_commit_timestamp`). PostgreSQL takes it before it writes the
-commit to the disk, so the writing counts. The arrival is timed in a process that only listens, on the same machine.
+The time of the commit is PostgreSQL's own (`track_commit_timestamp`). PostgreSQL reads the clock before it writes
+the commit to the disk, so the lag includes that write. The arrival is timed in a process that only listens, on the
+same machine.
 """
 
 import contextlib
@@ -67,9 +68,8 @@ def _measure(report: Report, arm: str, turn: Callable[[], Tally], port: int, pat
     if stock["version"] != before["version"] + len(commits):
         raise sale.BrokenError("Something other than the reservations changed the ticket type.")
     ages = [age for shown in screens for age in _ages(commits, before["version"], shown, stock)]
-    updates = (
-        sum(len(shown) - 1 for shown in screens) / WATCHERS
-    )  # the first frame of each socket is its snapshot
+    # The first frame of each socket is its snapshot, and no update.
+    updates = sum(len(shown) - 1 for shown in screens) / WATCHERS
     report.add(
         arm,
         **{

@@ -1,7 +1,6 @@
-"""Make load over HTTP: keep-alive connections in one thread, each sends its next request after an answer.
+"""Make load over HTTP: keep-alive connections in one thread. Each sends its next request after an answer.
 
-A client library would use more CPU than the servers that are measured; this client uses some 50 microseconds a
-request.
+A client library would use more CPU than the servers that are measured.
 """
 
 import selectors
@@ -17,7 +16,7 @@ GIVE_UP = 30.0  # seconds without any answer
 
 @dataclass
 class Tally:
-    """The answers. `latencies` are in seconds, in the order of the answers."""
+    """The answers to a load. `latencies` are in seconds, in the order of the answers."""
 
     seconds: float = 0.0
     statuses: Counter[int] = field(default_factory=Counter)
@@ -127,7 +126,7 @@ class Load:
                 asked, waiting = asked + 1, waiting + 1
             if not waiting and not more:
                 break
-            # While no connection is free only an answer can change anything, however late the next request is.
+            # While no connection is free, only an answer can change anything, even if the next request is late.
             pause = (
                 GIVE_UP if rate is None or not more or not idle else max(0.0, started + asked / rate - now)
             )

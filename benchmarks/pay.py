@@ -20,7 +20,7 @@ from benchmarks.report import Report, Scale, percentile
 from benchmarks.system import System
 
 AT_ONCE = 8
-ORDERS_EACH = 5  # of one buyer; the next buyer opens a socket of their own
+ORDERS_EACH = 5  # of one buyer; the next buyer opens a new socket
 THINKING = 0.3  # seconds, enough for the screen to show what happened before
 PROCESSES = ("web", "live", "postgres", "valkey", "payments", "broadcasts", "upkeep", "beat")
 
@@ -71,7 +71,7 @@ def run(system: System, scale: Scale) -> Report:
 
 
 def _buy(shop: Shop, *, buyers: int, seconds: float, thinking: float) -> list[Order]:
-    """Let `buyers` at once buy for some seconds, each the next ticket once the screen shows the last as paid."""
+    """Let `buyers` at once buy for some seconds, each again once the screen shows the last ticket as paid."""
     until = time.perf_counter() + seconds
     with ThreadPoolExecutor(buyers) as pool:
         return list(chain(*pool.map(lambda _: _queue(shop, until, thinking), range(buyers))))

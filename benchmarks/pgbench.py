@@ -1,4 +1,4 @@
-"""Measure the same statement in PostgreSQL alone, by its own pgbench."""
+"""Measure a statement of ours in PostgreSQL alone, by PostgreSQL's program pgbench."""
 
 import re
 import subprocess
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from benchmarks.system import System
 from tickets import sql
 
-UNLIMITED = {"most_held": "NULL", "expired": "NULL", "cooling": "NULL"}  # as RATE_LIMITS=off has it
+UNLIMITED = {"most_held": "NULL", "expired": "NULL", "cooling": "NULL"}  # as with RATE_LIMITS=off
 LIMITED = {"most_held": "10", "expired": "3", "cooling": "1800"}
 
 
@@ -57,7 +57,7 @@ def _with_next_buyer(statement: str) -> str:
 
 
 def run(system: System, script: str, *, clients: int, seconds: float, options: str = "") -> float:
-    """Return the transactions a second, with prepared statements, the quickest way that pgbench has.
+    """Return the transactions a second with prepared statements, which is pgbench's quickest way.
 
     `options` are settings of its sessions, as in `-c name=value`. Raise RuntimeError if a transaction failed.
     """

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-NEARLY = 0.9  # of its bound, and a goal that cannot be reached counts as reached as far as possible
+NEARLY = 0.9  # a goal beyond the bound is not missed if this share of the bound is reached
 
 
 @dataclass(frozen=True)

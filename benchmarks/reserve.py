@@ -13,7 +13,6 @@ from overlord.kernel import db
 
 CONNECTIONS = 16
 KNOWN = 8_000  # buyers whose tokens are cached; no arm serves as many in a round
-WARM = 320
 GROUPS = ("postgres", "valkey", "workers", "client")
 
 
@@ -90,7 +89,7 @@ def _stay_connected(arms: list[Arm]) -> None:
 
 
 def _shares(buyers: range) -> list[range]:
-    """Return the buyers of each connection, always the same: the process behind it has cached their tokens."""
+    """Return the buyers of each connection, always the same ones: its process has cached their tokens."""
     return [buyers[nth::CONNECTIONS] for nth in range(CONNECTIONS)]
 
 
@@ -115,7 +114,7 @@ def _others(system: System) -> dict[str, list[str]]:
 
 
 def add(report: Report, arm: str, tally: Tally, done: int, spent: dict[str, float]) -> None:
-    """Add a round: requests a second, their latency, and the CPU of each in each group, in microseconds."""
+    """Add a round: requests a second, their latency, and each group's CPU for a request in microseconds."""
     if not done:
         raise sale.BrokenError(f"{arm} did nothing: {dict(tally.statuses)}")
     latency = {f"p{p} ms": percentile(tally.latencies, p / 100) * 1000 for p in (50, 99)}
@@ -142,9 +141,8 @@ def _pgbench(
 
 def _set_goals(report: Report) -> None:
     ours, cores = "ours, one type", os.cpu_count() or 1
-    total = sum(
-        report.median(ours, column) for column in report.arms[ours] if column.endswith(" us")
-    )  # all CPU of one reservation, in every process
+    # The CPU of one reservation, in all processes together.
+    total = sum(report.median(ours, column) for column in report.arms[ours] if column.endswith(" us"))
     best = cores * 1e6 / total
     pgbench_rate = report.median("pgbench, one type", "a second")
     stub_total = sum(report.median("database stubbed", c) for c in report.arms[ours] if c.endswith(" us"))

@@ -1,4 +1,4 @@
-"""Make the sale that is measured, buyers with tokens and ticket types on sale, and check its invariants."""
+"""Make the sale that is measured: buyers with tokens, and ticket types on sale. Check its invariants."""
 
 import time
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ OTHERS_FROM = 1_000_000_000
 _OTHERS_FROM = (
     "SELECT setval(pg_get_serial_sequence('accounts_user', 'id'), greatest(%s, max(id))) FROM accounts_user"
 )
-# Each order stands once in every table, and was charged once.
+# Each order is in every table once, and was charged once.
 _BOOKS = """
 SELECT (SELECT count(*) FROM tickets_reservation) AS reservations,
        (SELECT count(*) FROM tickets_reservation WHERE state = 'validated') AS validated,
@@ -60,7 +60,7 @@ class BrokenError(AssertionError):
 
 
 def buyers_make(count: int, *, password: str | None = None) -> None:
-    """Make the buyers 1 to `count`, as far as they do not exist, each with a token; with a password all can log in.
+    """Make those of the buyers 1 to `count` that are missing, each with a token; with a password all can log in.
 
     Accounts that sign up meanwhile get higher ids.
     """
@@ -130,7 +130,7 @@ def check(tally: load.Tally | None = None, *, seeded: int = 0) -> None:
 
 
 def books() -> dict[str, int]:
-    """Count orders in each place where they stand. All tickets cost something, so each order has a charge."""
+    """Count the orders in each table. All tickets cost something, so each order has a charge."""
     [found] = db.rows(_BOOKS)
     return found
 

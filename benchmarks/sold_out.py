@@ -26,7 +26,7 @@ KEY = "Idempotency-Key: {}"
 
 @dataclass
 class Stage:
-    """What the measured arms share: the connections, and ticket types with and without tickets left."""
+    """The parts that the arms share: the connections, and ticket types with and without tickets left."""
 
     system: System
     report: Report
@@ -109,7 +109,7 @@ def _wal() -> tuple[int, int]:
 
 
 def _releases(stage: Stage, *, times: int) -> None:
-    """Release the only ticket again and again while all buyers claim it."""
+    """Release the only ticket many times while all buyers claim it."""
     sale.reset()
     [ticket_type] = sale.event_make(capacity=1)
     released: list[float] = []

@@ -112,7 +112,7 @@ def running() -> Iterator[System]:
     """Yield a system whose two servers run, with a migrated database and Django set up on it."""
     folder = Path(tempfile.mkdtemp(prefix="overlord-bench-")).resolve()
     home = postgres_home.find(folder)
-    # The benchmark of the live lag needs the times of commits; everything else is as `bin/up` has it.
+    # The benchmark `lag` needs the times of commits. Everything else is as `bin/up` has it.
     settings = {"track_commit_timestamp": "on"}
     postgres = Postgres(home=home, port=ports.any_free(), password=secrets.token_urlsafe(), settings=settings)
     valkey = Valkey(

@@ -1,4 +1,4 @@
-"""Measure the CPU of one server for each message that it delivers to many sockets: ours beside others, in turn.
+"""Measure the CPU that our server and others use for each message that they deliver to many sockets.
 
 All sockets watch one event, whose state changes ten or fifty times a second. The CPU of the clients is not counted.
 """
@@ -33,7 +33,7 @@ def run(system: System, scale: Scale) -> Report:
     report = Report("Fan-out")
     turns = [(arm, 10) for arm in arms] + [(arm, 50) for arm in arms if arm.name in AT_FIFTY]
     for nth in range(scale.rounds):
-        # In a random order, as otherwise each arm would always follow the same one, which may be a heavy one.
+        # In a random order. Otherwise each arm would always follow the same arm, which may be a heavy one.
         for arm, rate in Random(nth).sample(turns, len(turns)):  # noqa: S311
             pid = system.children[arm.program.name].pid
             report.add(f"{arm.name}, {rate}/s", **_measure(arm, pid, rate, versions, scale))

@@ -22,7 +22,7 @@ CHANNEL = "bench"
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
-    """A way to send the same to many sockets. `publish(version, data)` hands it one change."""
+    """A way to send one message to many sockets. `publish(version, data)` gives it one change."""
 
     name: str
     port: int

@@ -1,6 +1,6 @@
 """Serve our application without direct socket writes: each change goes through ASGI.
 
-The difference to our own arm is what direct writes save.
+The difference from our own arm shows what direct writes save.
 """
 
 from benchmarks.fanout.unconflated import application as application

@@ -14,7 +14,7 @@ class Client(Socket):
     """One socket. `messages` counts the updates that arrived, of which `last` is the latest."""
 
     def __init__(self, port: int, path: str, nth: int) -> None:
-        # A hundred sockets share an address: our limit for one.
+        # A hundred sockets share an address, because that is our limit for one address.
         super().__init__(port, path, source=f"127.0.0.{2 + nth // 100}")
         self.socketio = path == SOCKET_IO
         self.messages = self.snapshots = self.heartbeats = 0

@@ -2,7 +2,7 @@
 
 Each request is made in this process and its SQL recorded. Each statement then runs again under EXPLAIN, in a
 transaction that is rolled back, until PostgreSQL has settled on the plans of functions. PostgreSQL reads a table of
-one page without its index; it is told of more rows, so that a small system uses the plans of a large one.
+one page without its index. The probe tells it of more rows, so that a small system uses the plans of a large one.
 """
 
 import json
@@ -39,12 +39,12 @@ Statement = tuple[str, Any]
 def main(events: int, reservations: int, believed: int) -> None:
     """Print, as JSON, the queries, shared buffers and searches of an index of each request, functions included.
 
-    `believed`: how many times as many rows PostgreSQL is told of.
+    `believed` is the factor by which PostgreSQL is told of more rows than there are.
     """
     size = Size("", events, reservations)
     if believed > 1:
         db.rows(_BELIEVE, [believed])
-        for way in ("seqscan", "hashjoin", "mergejoin"):  # with few pages PostgreSQL would choose these
+        for way in ("seqscan", "hashjoin", "mergejoin"):  # which PostgreSQL would choose for few pages
             db.rows(f"SET enable_{way} = off")
     work = {name: _work(_request(of)) for name, of in asked(size).items()}
     work[SWEEPER] = _work(_sweep)

@@ -1,7 +1,7 @@
-"""Say how large the two systems are that are compared, and which requests they get.
+"""Define the sizes of the two systems that are compared, and the requests that they get.
 
-All of it follows from numbers, so that the modules that fill, ask and probe a system agree on what it holds. Event
-n has the ticket type 2n - 1, and 2n too if n is even. A buyer's ten reservations have consecutive ids.
+All of it is computed from numbers, so the modules that fill a system, send it requests and probe it agree about its
+rows. Event n has the ticket type 2n - 1, and 2n too if n is even. A buyer's ten reservations have consecutive ids.
 """
 
 import json
@@ -33,7 +33,7 @@ class Size:
 
     @property
     def staff(self) -> int:
-        """The id of a member of staff, the next after the buyers."""
+        """Return the id of a member of staff, the next after the buyers."""
         return self.buyers + 1
 
 

@@ -1,4 +1,4 @@
-"""Make a line with many entries, draw it, give to it, and insist that all of it was right."""
+"""Make a line with many entries, draw it, give it tickets, and check that all of it was right."""
 
 import json
 import statistics
@@ -18,9 +18,9 @@ from tickets.models import Event, Inventory, Reservation
 HOLD = timedelta(hours=1)
 TICK = timedelta(seconds=0.5)
 PACE = 600  # places a minute of a line that staff have slowed, while the time is looked at
-STAFF = 1  # the id of whoever slows it down further
+STAFF = 1  # the id of the user who slows it down further
 LOOKS_EVERY = 10  # ticks
-SHORT = 10.0  # seconds: nobody minds an error in less
+SHORT = 10.0  # seconds; the error of a shorter wait does not count
 
 _ENTRIES = """
 INSERT INTO line_entry (line_id, buyer_id, number, state, choices, entered_at)
@@ -66,7 +66,7 @@ def timed(work: Callable[[], None]) -> tuple[float, float]:
 
 
 def draw(event_id: int, *, people: int) -> None:
-    """Draw the places, and insist that each place is there once."""
+    """Draw the places, and check that each place is there once."""
     if services.draw(event_id=event_id) != people:
         raise sale.BrokenError("The draw did not draw all.")
     [row] = db.rows(
@@ -77,7 +77,7 @@ def draw(event_id: int, *, people: int) -> None:
 
 
 def give(event_id: int, *, tickets: int) -> None:
-    """Give until nothing is left, and insist that the first places have it."""
+    """Give tickets until none is left, and check that the first places have them."""
     while selectors.is_worth_serving(event_id=event_id) and services.serve(
         event_id=event_id, hold=HOLD, now=timezone.now()
     ):
@@ -92,8 +92,8 @@ def give(event_id: int, *, tickets: int) -> None:
 def error_of_times(*, people: int) -> float:
     """Serve a slowed line in simulated time; return the median error of the time shown, as a share of the wait.
 
-    Every fifth person has left. Staff slow the line down to half when half of it is served: the times shown before
-    are wrong then, and count.
+    Every fifth person has left. When half of the line is served, staff slow it down to half its pace. This makes
+    the times shown before wrong, and these errors count too.
     """
     sale.clear()
     event_id = line_make(people=people, tickets=people)

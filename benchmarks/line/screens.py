@@ -1,4 +1,4 @@
-"""Measure the cost of waiting sockets beside Node's `ws`, and how soon they show that the line moved."""
+"""Measure the CPU of waiting sockets beside Node's `ws`, and how soon they show that the line moved."""
 
 import json
 import re
@@ -23,9 +23,9 @@ from tickets.line import operations, projections, services
 
 OURS, NODE, BARE = "screens, ours", "screens, `ws`", "screens, sending alone"
 SHOWN, CPU = "p99 ms", "us a socket and update"  # a heartbeat counts as an update: Node's server sends none
-APART = 0.5  # seconds: the giver's tick
+APART = 0.5  # seconds, as long as the giver's tick
 SETTLED = 10.0
-ROUNDS = 3  # of these: connecting takes the most time
+ROUNDS = 3  # fewer than elsewhere, as connecting takes most of the time
 _SERVED = re.compile(rb'"served": ?(\d+)')
 
 
@@ -41,10 +41,10 @@ class _Arm:
 
 
 def measure(system: System, scale: Scale, report: Report) -> None:
-    """Move the served counter of a line that many sockets watch, some times, and look at each socket.
+    """Move the served counter of a line some times, and read each of the many sockets that watch it.
 
-    Ours, Node's and a server that only sends take turns. The sockets of a turn are new, and so many that the work
-    of each second, which does not depend on them, counts little.
+    Ours, Node's and a server that only sends take turns. Each turn has new sockets. They are so many that the work
+    that a server does each second without them counts little.
     """
     sockets, moves = scale.pick(500, 5_000), scale.pick(4, 10)
     _allow_files(sockets)
@@ -106,7 +106,7 @@ def _move(arm: _Arm, numbers: Sequence[int], *, sockets: int) -> dict[str, float
 
 
 def _ages(crowd: Crowd, served: int, began: float) -> list[float]:
-    """Return for each socket the seconds until it showed the counter; one that never does breaks the arm."""
+    """Return for each socket the seconds until it showed the counter. Raise BrokenError if one never does."""
     ages: dict[int, float] = {}
     while len(ages) < len(crowd.clients):
         if time.monotonic() - began > SETTLED:

@@ -1,7 +1,7 @@
-"""Measure an opening: how many buyers a minute get from the first page to a paid ticket, and what each costs.
+"""Measure an opening: how many buyers a minute get from the first page to a paid ticket, and their CPU.
 
-First the same few strangers take each step together, which gives what the parts cost. Then strangers arrive
-evenly, in steps of ever more a minute, up to the step that breaks it. The way leads through Caddy.
+First a few strangers take each step together, which shows the cost of each part. Then strangers arrive evenly, more
+a minute in each step, until a step fails. All requests go through Caddy.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ OTHER_EVENTS = 23  # on the home page beside the one that opens
 AT_ONCE = 8  # strangers, when the parts are measured
 FIRST = 60  # a minute
 PATIENCE = 30.0  # seconds, then a stranger gives up
-HELD_MS = 5_000.0  # from the arrival to the ticket, p99: a step that takes longer has broken
+HELD_MS = 5_000.0  # from the arrival to the ticket, p99: a step that takes longer has failed
 VISIT = "home page"  # the first visit, with an empty cache
 
 
@@ -50,7 +50,7 @@ def run(system: System, scale: Scale) -> Report:
         sale.event_make()
     types = sale.event_make(types=3)
     crowd = Crowd(Shop(port=system.start_shop(), event=sale.event_of(types[0]), types=types))
-    asyncio.run(_arrive(crowd.strangers(12), a_minute=120))  # each process meets each step
+    asyncio.run(_arrive(crowd.strangers(12), a_minute=120))  # warm up each process with each step
     report = Report("Opening")
     _measure_parts(report, system, crowd.strangers(scale.pick(12, 90)))
     best, errors = _find_the_most(report, system, crowd, scale)
@@ -79,7 +79,7 @@ def _measure_parts(report: Report, system: System, strangers: list[Stranger]) ->
                 continue
             meter.spent()
             await asyncio.gather(*(take(stranger, name) for stranger in taking))
-            await asyncio.sleep(0.3)  # what the step has set going in the workers belongs to it
+            await asyncio.sleep(0.3)  # the work that the step caused in workers counts too
             _add_part(report, name, meter.spent(), among=len(taking), of=len(strangers))
         for stranger in strangers:
             await stranger.leave()
@@ -97,7 +97,7 @@ def _add_part(report: Report, name: str, spent: dict[str, float], *, among: int,
 
 # The steps -----------------------------------------------------------------------------------------------
 def _find_the_most(report: Report, system: System, crowd: Crowd, scale: Scale) -> tuple[int, int]:
-    """Offer twice as many a minute until it breaks, or half as many until it holds, then halve the gap twice.
+    """Offer twice as many a minute until a step fails, or half as many until one holds; then halve the gap twice.
 
     Return the most that held (0: none), and how many strangers met an error.
     """
@@ -165,7 +165,7 @@ async def _arrive(strangers: list[Stranger], *, a_minute: float) -> None:
             buying.create_task(stranger.buy(patience=PATIENCE))
 
 
-# What was right, and what was found ----------------------------------------------------------------------
+# The check and the conclusion ----------------------------------------------------------------------------
 def _check(strangers: list[Stranger]) -> None:
     """Raise BrokenError unless all that strangers saw is stored, and all tables agree once nothing is in flight."""
     sale.settle(seconds=PATIENCE)
@@ -199,7 +199,7 @@ def _conclude(report: Report, best: int, errors: int) -> None:
         Goal(name="CPU of a first visit: page, files, socket", measured=[visit], most=3_000, unit="us"),
     ]  # fmt: skip
     report.notes += [
-        f"The parts cost a person {person:,.0f} us of CPU, the load's own included: both cores, busy with nothing"
+        f"The parts cost a person {person:,.0f} us of CPU, the load's own included: all cores, busy with nothing"
         f" else, would serve {bound:,.0f} people a minute. {best:,} a minute was the most offered that held: all"
         f" were served, 99 of 100 within {HELD_MS / 1000:.0f} s of their arrival.",
         "A third log in, a third sign up, a third buy as guests, without an account.",

@@ -1,8 +1,8 @@
-"""A browser that costs little: connections, a cache, what a page loads, and sockets. It runs in the benchmark's
-process.
+"""A browser that uses little CPU: connections, a cache, what a page loads, and sockets.
 
-It asks for one file after another on one connection, as HTTP/2 shares one, and keeps what the answers allow.
-What a page or a module names is worked out once for each content, so that the load costs less than the servers.
+It runs in the benchmark's process. It asks for one file after another on one connection, as HTTP/2 shares one, and
+keeps what the answers allow. A page or a module with the same content is parsed only once, so that the load uses
+less CPU than the servers.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ _UPGRADE = (
 
 
 class WrongAnswerError(Exception):
-    """An answer was not what the step needs."""
+    """An answer was not the one that the step needs."""
 
     def __init__(self, path: str, status: int, content: bytes = b"") -> None:
         self.status = status

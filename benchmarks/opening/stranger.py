@@ -1,4 +1,4 @@
-"""One stranger at an opening: what a person's browser asks for, from the first page to the paid ticket."""
+"""One stranger at an opening: the requests of a person's browser, from the first page to the paid ticket."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ from functools import partial
 from benchmarks.opening.browser import Browser, Stream, WrongAnswerError
 
 PASSWORD = "wait for the opening"  # noqa: S105  (of each buyer the benchmark makes)
-REFUSALS = (409, 429, 503)  # the shop says no, or not now, as it promised to
+REFUSALS = (409, 429, 503)  # answers that the documents name: no, or not now
 
 
 class Known(StrEnum):
@@ -22,7 +22,7 @@ class Known(StrEnum):
     GUEST = "guest"
 
 
-# The steps by name, in their order; one of the middle ones is taken.
+# The steps by name, in their order. A stranger takes one of Known.
 STEPS = ("home page", "event page", *Known, "reserve", "own socket", "pay")
 
 
@@ -50,7 +50,7 @@ class Stranger:
     browser: Browser = field(init=False)
 
     def __post_init__(self) -> None:
-        # An address of its own, as most people have: the shop counts what comes from each.
+        # Each has its own address, as most people have: the shop limits the requests from one address.
         high, low = divmod(self.number % 60_000, 250)
         self.browser = Browser(self.shop.port, source=f"127.1.{high}.{low + 1}")
         self._screen = contextlib.AsyncExitStack()
@@ -73,7 +73,7 @@ class Stranger:
         }
 
     async def buy(self, *, patience: float) -> None:
-        """Take all steps; give up after so many seconds. What went wrong is noted, never raised."""
+        """Take all steps; give up after so many seconds. Note what goes wrong, and raise nothing."""
         self.arrived = time.perf_counter()
         try:
             async with asyncio.timeout(patience):
@@ -150,8 +150,8 @@ class Stranger:
         self.paid = time.perf_counter()
 
     async def _shown(self) -> str | None:
-        """Wait for what the own socket shows next; return the payment's status in it."""
+        """Wait for the next frame of the stranger's own socket; return the payment's status in it."""
         if self._mine is None:
-            raise ValueError("The own socket was never opened.")
+            raise ValueError("The stranger's own socket was never opened.")
         payments = (await self._mine.state())["payments"]
         return next((each["payment_status"] for each in payments if each["id"] == self._payment), None)

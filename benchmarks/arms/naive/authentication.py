@@ -1,4 +1,4 @@
-"""DRF's authentication by token on our table of tokens: a query for each request, as DRF's own does."""
+"""Authenticate by token as DRF's own class does, by one query for each request, on our table of tokens."""
 
 from rest_framework import authentication
 from rest_framework.exceptions import AuthenticationFailed

@@ -1,4 +1,4 @@
-"""Reserve as a first version would: lock the row, check, save and create, by the ORM.
+"""Reserve as a simple first version would: lock the row, check, save and create, all by the ORM.
 
 It is correct. It publishes nothing to live streams, which makes it faster here.
 """
