@@ -51,7 +51,7 @@ def pytest_sessionfinish() -> None:
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Name a long text or file by its length: names of tests go through pipes, into the environment and the log."""
+    """Name a long value by its length, since a test's name passes through pipes, the environment and logs."""
     return f"{argname} of {len(val)}" if isinstance(val, str | bytes) and len(val) > MAX_NAMED else None
 
 
@@ -97,7 +97,7 @@ def django_db_setup(
 
 @pytest.fixture(autouse=True)
 def clean_memories() -> Iterator[None]:
-    """Empty what another test left: this run's own Valkey, and the caches of this process."""
+    """Empty the run's own Valkey and the caches of this process, where another test left something."""
     redis_client.connection().flushall()
     cache.clear()
     sold_out_cache.forget()

@@ -48,7 +48,7 @@ _idle: list[tuple["Browser", ExitStack]] = []
 
 @contextmanager
 def borrowed() -> Iterator["Browser"]:
-    """Lend a browser that an earlier test has used, emptied, or open one."""
+    """Lend an emptied browser of an earlier test, or open a new one."""
     if not _idle:
         stack = ExitStack()
         _idle.append((stack.enter_context(opened()), stack))
@@ -71,7 +71,7 @@ def close_idle() -> None:
 
 @contextmanager
 def opened(*flags: str, width: int = 1280, height: int = 900) -> Iterator["Browser"]:
-    """Open a browser with an empty profile, and with more flags; it is closed at the end."""
+    """Open a browser with an empty profile and these flags in addition; close it at the end."""
     os.environ["SE_OFFLINE"] = "true"
     with tempfile.TemporaryDirectory(prefix="overlord-browser-", ignore_cleanup_errors=True) as profile:
         options = Options()
@@ -107,7 +107,7 @@ class Browser:
         return list(self.driver.find_elements(By.CSS_SELECTOR, css))
 
     def one(self, css: str) -> WebElement:
-        """Wait for the first such element that is visible, also when another page loads meanwhile."""
+        """Wait for the first visible element of this selector, even while another page loads."""
 
         def look() -> WebElement | None:
             with suppress(StaleElementReferenceException):
@@ -119,7 +119,7 @@ class Browser:
         return found
 
     def says(self, css: str, text: str, *, seconds: float = PATIENCE) -> None:
-        """Wait until such an element contains the text."""
+        """Wait until an element of this selector contains the text."""
 
         def look() -> bool:
             with suppress(StaleElementReferenceException):
@@ -138,7 +138,7 @@ class Browser:
         field.send_keys(text)
 
     def press(self, css: str) -> None:
-        """Click the first such element that is visible, also when the page replaces it just now."""
+        """Click the first visible element of this selector, even if the page is replacing it."""
 
         def click() -> bool:
             with suppress(StaleElementReferenceException):
@@ -161,9 +161,9 @@ class Browser:
         eventually(lambda: look(self), seconds=seconds)
 
     def complaints(self) -> list[str]:
-        """Return what the console said of errors since the last call: broken scripts, what the policy refused.
+        """Return the errors in the console since the last call: broken scripts, and what the policy refused.
 
-        Left out is the browser's own request for an icon, which it sends for what is no page: `/livez/`.
+        Leave out the icon that the browser requests by itself for an address that is no page: `/livez/`.
         """
         said = [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
         return [message for message in said if "/favicon.ico" not in message]
@@ -176,7 +176,7 @@ class Browser:
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
     def empty(self) -> None:
-        """Forget all that pages have left: windows, cookies, what they stored, their workers, the screen's size."""
+        """Remove all that pages have left: windows, cookies, storage, service workers, the size of the screen."""
         self._workers.close()
         first, *others = self.driver.window_handles
         for each in others:
@@ -194,7 +194,7 @@ class Browser:
     def cut_network(self, *, off: bool) -> None:
         """Cut the network of the page and of its service worker, or bring it back."""
         conditions = {"offline": off, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
-        self._workers.close()  # a worker's network is cut as long as somebody inspects it
+        self._workers.close()  # the network of a worker stays cut while an inspector is connected
         self.driver.execute_cdp_cmd("Network.enable", {})
         self.driver.execute_cdp_cmd(EMULATE, conditions)
         if off:
@@ -206,18 +206,18 @@ class Browser:
                         pass
 
         else:
-            # A page that was loaded without a network was never told that it has none.
+            # Chromium sends no such event to a page that it loaded without a network.
             self.run("dispatchEvent(new Event('online'))")
 
     def _workers_at(self) -> list[str]:
-        """Return where the service workers of this browser can be inspected."""
+        """Return the addresses at which the service workers of this browser can be inspected."""
         address = self.driver.capabilities["goog:chromeOptions"]["debuggerAddress"]
         with urllib.request.urlopen(f"http://{address}/json/list", timeout=PATIENCE) as answer:
             targets = json.load(answer)
         return [each["webSocketDebuggerUrl"] for each in targets if each["type"] == "service_worker"]
 
     def picture(self, file: Path) -> None:
-        """Save a picture of the whole page; as .webp a small one of the visible part."""
+        """Save a picture of the whole page; for a .webp, a smaller one of the visible part."""
         options = {"format": "png", "captureBeyondViewport": True}
         if file.suffix == ".webp":
             options = {"format": "webp", "quality": 82, "captureBeyondViewport": False}

@@ -1,4 +1,4 @@
-"""Clients of the API in the tests' own process."""
+"""Clients of the API in the process of the tests."""
 
 from datetime import timedelta
 

@@ -48,12 +48,12 @@ def read(variables: Mapping[str, str] | None = None, *, file: Path = FILE) -> di
 
 
 def yaml_documents(text: str) -> list[Any]:
-    """Return what the documents of a YAML text say. The reader in C is many times as quick as the usual one."""
+    """Return the contents of the documents of a YAML text. The reader in C is much quicker than the usual one."""
     return list(yaml.load_all(text, Loader=yaml.CSafeLoader))
 
 
 def merged(base: Any, override: Any, *, key: str = "") -> Any:
-    """Return what Compose makes of two files: maps and lists are merged, commands, checks and values replaced."""
+    """Merge two files as Compose does: merge maps and lists; replace commands, checks and values."""
     if isinstance(base, dict) and isinstance(override, dict):
         both = {
             name: merged(value, override[name], key=name) for name, value in base.items() if name in override
@@ -111,7 +111,7 @@ def dockerfile_command(containing: str) -> str:
 
 @dataclass
 class Machine:
-    """Run what the containers run, with the image's files and settings, on loopback addresses."""
+    """A machine that runs the processes of the containers: the image's files and settings, loopback addresses."""
 
     folder: Path
     variables: dict[str, str]  # of `.env`
@@ -144,7 +144,7 @@ class Machine:
         return self.folder / "static"
 
     def environment(self, service: Mapping[str, Any], **more: str) -> dict[str, str]:
-        """Return a container's environment: the image's, that of `.env` (empty ones too), and the service's own."""
+        """Return a container's environment: the image's, that of `.env` (empty values too), and the service's."""
         own = {name: self._here(value) for name, value in service.get("environment", {}).items()}
         template = re.findall(r"^([A-Z_]+)=", (ROOT / ".env.template").read_text(), re.MULTILINE)
         return {
@@ -188,7 +188,7 @@ class Machine:
             command = words_here if how == "CMD" else ["/bin/sh", "-c", *words_here]
             answers = subprocess.run(command, cwd=self.app, env=env, capture_output=True).returncode == 0
             if not answers:
-                time.sleep(0.3)  # each question is a process, and others start meanwhile
+                time.sleep(0.3)  # each check starts a process, while other processes start too
             return answers
 
         return Program(

@@ -8,7 +8,7 @@ from pytest_django import DjangoDbBlocker
 from tests import whole_system
 from tests.system import System
 
-USERS_END = pytest.StashKey[bool]()  # whether the next test does without the running system
+USERS_END = pytest.StashKey[bool]()  # whether the next test does not use the running system
 
 
 def uses_the_system(item: pytest.Item | None) -> bool:
@@ -16,7 +16,7 @@ def uses_the_system(item: pytest.Item | None) -> bool:
 
 
 def place(item: pytest.Item) -> int:
-    """Return where a test belongs: on the shared system, on one of its own, or after these."""
+    """Return the order of a test: first those on the shared system, then those on their own, then all others."""
     if not uses_the_system(item):
         return 2
     return 1 if item.get_closest_marker("own_system") else 0
@@ -25,9 +25,8 @@ def place(item: pytest.Item) -> int:
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, object, object]:
     """Put the tests on the running system one after the other, and into one worker of pytest-xdist."""
-    for item in filter(
-        uses_the_system, items
-    ):  # before pytest-xdist reads it, which is before a plain hook here
+    # This hook is a wrapper because pytest-xdist reads the marks before a plain hook here would run.
+    for item in filter(uses_the_system, items):
         item.add_marker(pytest.mark.xdist_group("systems"))
     result = yield
     items.sort(key=place)
@@ -46,10 +45,10 @@ def system(
     django_db_blocker: DjangoDbBlocker,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[System]:
-    """Return the running system, with access to its database; the test's connections to it are closed at its end.
+    """Return the running system, with access to its database. Close the test's connections at its end.
 
-    Such a test is not marked `django_db`: emptying tables while workers use them would be a deadlock. So each test
-    makes its own rows and leaves them, and the tables are emptied once the processes have stopped.
+    Such a test is not marked `django_db`, since emptying tables while workers use them would be a deadlock. Each
+    test makes its own rows and leaves them. The tables are emptied once the processes have stopped.
     """
     own = request.node.get_closest_marker("own_system") is not None
     with django_db_blocker.unblock():

@@ -12,7 +12,7 @@ from django.db import connection
 def database(name: str, *, template: str = "template1") -> Iterator[str]:
     """Create a database on the server of the tests, a copy of `template`; yield its address, and drop it."""
     server, _ = os.environ["DATABASE_URL"].rsplit("/", 1)
-    name = f"overlord_test_{name}"  # the server may be somebody's own
+    name = f"overlord_test_{name}"  # DATABASE_URL may name a server that others use too
     elsewhere = psycopg2.connect(f"{server}/postgres")
     elsewhere.autocommit = True
     try:

@@ -1,4 +1,4 @@
-"""Read what deploy/kubernetes describes, and hold it to the schemas."""
+"""Read the documents of deploy/kubernetes, and check them against the schemas."""
 
 import json
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ Document = dict[str, Any]
 
 
 def documents(folder: Path) -> Iterator[Document]:
-    """Return what the resources of a folder describe."""
+    """Return the documents that the resources of a folder list."""
     [kustomization] = yaml_documents((folder / "kustomization.yaml").read_text())
     for name in kustomization["resources"]:
         if (folder / name).is_file():
@@ -35,7 +35,7 @@ def of(folder: str, kind: str) -> dict[str, Document]:
 
 
 def validate(document: Document, version: str) -> None:
-    """Hold a document to the schemas of Kubernetes, or one of CloudNativePG to ours, which knows a part of it."""
+    """Check a document by the schema of Kubernetes, or one of CloudNativePG by ours, which describes a part."""
     if document["apiVersion"] == OF_CLOUDNATIVEPG:
         schema = json.loads((ROOT / "tests/cloudnativepg.schema.json").read_text())
         jsonschema.Draft202012Validator({**schema, "$ref": f"#/$defs/{document['kind']}"}).validate(document)

@@ -11,7 +11,7 @@ CONTRACT: dict[str, Any] = yaml.safe_load((ROOT / "docs/asyncapi.yaml").read_tex
 
 
 def check(frame: dict[str, Any]) -> None:
-    """Raise jsonschema.ValidationError unless the frame is as the contract says."""
+    """Raise jsonschema.ValidationError unless the frame agrees with the contract."""
     messages = CONTRACT["channels"][frame["stream"].partition(".")[0]]["messages"]
     assert frame["type"] in messages, f"{frame['stream']} has no {frame['type']}"
     name = messages[frame["type"]]["$ref"].rpartition("/")[2]

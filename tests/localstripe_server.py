@@ -1,6 +1,7 @@
-"""localstripe on loopback alone, since its own command binds every interface, and in memory alone.
+"""localstripe, on loopback and in memory only.
 
-It would write each change to /tmp/localstripe.pickle, which is another user's where another user has tested.
+Its own command listens on every interface, and writes each change to /tmp/localstripe.pickle. That file may belong
+to another user who has run the tests.
 """
 
 import sys

@@ -1,8 +1,8 @@
-"""The rules for migrations while the processes of the former release still sell: expand first, contract later.
+"""The rules for migrations that run while the former release still sells: expand first, contract later.
 
 A release adds what its code needs (a nullable column, one with a default in the database, a table, a function under
-a new name), and the next one removes what no code uses any more. A migration that contracts says so, by an
-attribute that names the release after which nothing needs what it removes: `contracts = "0.3.0"`.
+a new name), and the next one removes what no code uses any more. A migration that contracts has an attribute that
+names the last release that needs what it removes: `contracts = "0.3.0"`.
 """
 
 import re

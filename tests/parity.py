@@ -1,4 +1,4 @@
-"""Functions that both the server and the browser have: `parity.json` has the expected results of each.
+"""Functions that exist in Python and in JavaScript. `parity.json` has the expected results of each.
 
 Python and JavaScript are tested against the same cases. The names are Python's; JavaScript's are in camel case.
 """
@@ -20,7 +20,7 @@ from tickets.line.tests import lines
 
 CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "parity.json").read_text(encoding="utf-8"))
 LANGUAGES = ("en", "en-gb", "de")
-OF_OWN = ("live_text", "limit_text", "can_choose")  # take what `of_type` returns
+OF_OWN = ("live_text", "limit_text", "can_choose")  # functions whose argument is a result of `of_type`
 MODULES = (
     "shop/formats.js",
     "tickets/availability-labels.js",
@@ -31,7 +31,7 @@ MODULES = (
     "admission/codes.js",
 )
 
-# Returns what each function returns for its arguments, given the cases. Instants are strings there, as in frames.
+# Returns the result of each case's function. Instants are strings in the cases, as in frames.
 BROWSER = """
   const [modules, cases, done] = arguments;
   const camel = (name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase());
@@ -47,7 +47,7 @@ _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
 def in_python() -> list[Any]:
-    """Return what each case's function returns in Python, in the active language."""
+    """Return the result of each case's function in Python, in the active language."""
     return [_call(case["function"], *_with_instants(case["arguments"])) for case in CASES]
 
 
@@ -62,7 +62,7 @@ def differences(results: list[Any], language: str, *, cases: list[dict[str, Any]
 
 
 def planted() -> list[dict[str, Any]]:
-    """Return the cases with another result in each, which a comparison must find."""
+    """Return the cases, each with a wrong result, which a comparison must find."""
     return [{**case, "results": dict.fromkeys(case["results"], "planted")} for case in CASES]
 
 
@@ -88,7 +88,7 @@ def _with_instants(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Make all kinds of space alike: browsers and servers put different ones into times and money."""
+    """Replace all kinds of space by one: browsers and servers write different ones in times and money."""
     if isinstance(value, dict):
         return {name: _plain(each) for name, each in value.items()}
     return re.sub(r"\s", " ", value) if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""PgBouncer before the tests' PostgreSQL, in transaction mode: each transaction may get another connection."""
+"""PgBouncer in front of the tests' PostgreSQL, in transaction mode: each transaction may get another connection."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ REASON = "PgBouncer is not installed (Debian's package pgbouncer)."
 
 @contextmanager
 def pgbouncer(folder: Path, *, server: dict[str, Any], ignores: str = "") -> Iterator[int]:
-    """Run PgBouncer before a server (`host`, `port`, `user`, `password`) and yield its port.
+    """Run PgBouncer in front of a server (`host`, `port`, `user`, `password`) and yield its port.
 
     It has one connection to the server, which all sessions share. `ignores` are start-up parameters that it drops.
     """
@@ -47,7 +47,7 @@ def pgbouncer(folder: Path, *, server: dict[str, Any], ignores: str = "") -> Ite
 
 
 def reconnect(port: int, *, user: str) -> None:
-    """Let PgBouncer open its connections to the server anew, as a role's new settings need."""
+    """Let PgBouncer open new connections to the server, since a role's new settings need them."""
     admin = psycopg2.connect(host="127.0.0.1", port=port, user=user, dbname="pgbouncer")
     admin.autocommit = True
     try:

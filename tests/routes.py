@@ -1,4 +1,4 @@
-"""All routes of the system, and an address of each."""
+"""All routes of the system, and an address for each."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 
 def routes(resolver: URLResolver | None = None, before: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield each route, with its view, but those of the admin."""
+    """Yield each route with its view, except those of the admin."""
     for each in (resolver or get_resolver()).url_patterns:
         place = before + str(each.pattern)
         if isinstance(each, URLPattern):
@@ -18,7 +18,7 @@ def routes(resolver: URLResolver | None = None, before: str = "") -> Iterator[tu
 
 
 def address(place: str) -> str:
-    """Return an address of the route, of something that is not there."""
+    """Return an address of the route, with an id that does not exist."""
     return "/" + "".join("999999" if part.startswith("<") else f"{part}/" for part in _parts(place))
 
 

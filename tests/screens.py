@@ -102,7 +102,7 @@ def _take(page: Browser, folder: Path, name: str, path: str, *, every: bool = Tr
             width, height, scale = SIZES[size]
             page.emulate(width=width, height=height, dark=dark, scale=scale)
             page.go(path)
-            time.sleep(0.7)  # for the live state, which is what we show
+            time.sleep(0.7)  # for the live state, which the pictures show
             page.picture(folder / f"{name}-{size}-{'dark' if dark else 'light'}.png")
     page.emulate(width=1280, height=900)
 

@@ -1,6 +1,6 @@
-"""Runs the pages' JavaScript in Node: what it decides, where no browser is needed to see it.
+"""Run JavaScript of the pages in Node, to test its decisions without a browser.
 
-Each run is a process of its own, of a tenth of a second, so a module of tests has as few as it can.
+Each run starts a process, so a module of tests needs as few runs as possible.
 """
 
 import json
@@ -23,7 +23,7 @@ const done = (said) => { console.log(JSON.stringify(said)); process.exit(); };
 
 
 def run(folder: Path, script: str) -> Any:
-    """Run a module, which imports the pages' modules by their names, and return what it hands to `done`."""
+    """Run a module, which imports the pages' modules by name, and return the value that it passes to `done`."""
     for name in MODULES:
         copy = folder / "node_modules" / name
         copy.parent.mkdir(parents=True, exist_ok=True)

@@ -28,15 +28,14 @@ from overlord.embedded.processes import Child
 from overlord.embedded.servers import Postgres, Valkey
 
 PREFIX = "overlord-tests-"
-# What a crash of the machine would lose is of no use to anyone.
+# Nobody needs the data of tests after a crash of the machine.
 QUICK = {"fsync": "off", "full_page_writes": "off", "max_connections": "300"}
 
-_described: list[
-    tuple[Postgres, socket.socket]
-] = []  # the PostgreSQL that has not started, and what holds its port
+# The PostgreSQL that has not started yet, and the socket that holds its port.
+_described: list[tuple[Postgres, socket.socket]] = []
 _started: list[Child] = []
 _folders: list[Path] = []
-_locks: list[IO[str]] = []  # each is held, by being open, as long as its folder is in use
+_locks: list[IO[str]] = []  # an open file holds the lock of a folder while it is in use
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -65,7 +64,7 @@ def _is_controller(config: pytest.Config) -> bool:
 
 
 def _name_no_servers() -> None:
-    """Give the controller's settings addresses to read, where no server is."""
+    """Set addresses for the settings of the controller, at which there is no server."""
     brought = [name for name in ("DATABASE_URL", "REDIS_URL") if name in os.environ]
     if brought:
         raise pytest.UsageError(f"-n starts servers for each worker: unset {' and '.join(brought)}")
@@ -94,7 +93,7 @@ def pytest_unconfigure() -> None:
 
 
 def uses_database(item: pytest.Item) -> bool:
-    """Return whether a test works on PostgreSQL, by its marks and fixtures."""
+    """Return whether a test needs PostgreSQL, by its marks and fixtures."""
     return item.get_closest_marker("django_db") is not None or "postgres" in getattr(item, "fixturenames", ())
 
 
@@ -111,7 +110,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def start_postgres() -> None:
-    """Start the run's own PostgreSQL, unless it runs."""
+    """Start the run's own PostgreSQL unless it runs already."""
     while _described:
         postgres, place = _described.pop()
         logs = _folders[0] / "logs"
@@ -129,7 +128,8 @@ def _describe_postgres(folder: Path) -> str:
         _folders.append(home.external_folder)
     port = ports.any_free()
     place = socket.socket()
-    place.bind((ports.HOST, port))  # bound and without SO_REUSEADDR: no other run takes it for free meanwhile
+    # Bound without SO_REUSEADDR, so that no other run can take this port meanwhile.
+    place.bind((ports.HOST, port))
     described = Postgres(home=home, port=port, password=secrets.token_urlsafe(), settings=QUICK)
     _described.append((described, place))
     return described.url
@@ -148,7 +148,7 @@ def _start_valkey(folder: Path) -> str:
 
 
 def valkey_crash_and_lose_all() -> None:
-    """Kill the run's own Valkey, delete what it kept, and start it again at the same address."""
+    """Kill the run's own Valkey, delete its data, and start it again at the same address."""
     [child] = [child for child in _started if child.program.name == "valkey"]
     child.kill()
     folder = _folders[0]

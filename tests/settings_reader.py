@@ -1,4 +1,4 @@
-"""Read the settings' part that reads the environment, in this process, as another process would."""
+"""Load the module of the settings that reads the environment, in this process, as a new process would."""
 
 import os
 import runpy
@@ -14,9 +14,9 @@ Load = Callable[..., dict[str, Any]]
 
 
 def reader(folder: Path) -> Load:
-    """Return a function that reads `overlord/settings/env.py` with the variables it is given, and no others.
+    """Return a function that loads `overlord/settings/env.py` with the given variables and no others.
 
-    It reads a copy in a checkout of its own below the folder, which has no `.env` unless a test writes one.
+    It loads a copy, in a separate checkout below the folder, which has no `.env` unless a test writes one.
     """
     copy = folder / "checkout" / "overlord" / "settings" / "env.py"
     copy.parent.mkdir(parents=True)

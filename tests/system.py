@@ -1,8 +1,8 @@
 """A client of the running system, as a buyer's program: by HTTP and WebSocket.
 
-Note [One thread for a connection]: the sockets are asyncio's, on a loop in a thread of its own, and awaited from
-here. `websockets.sync` reads a connection in one thread and writes to it in another, which OpenSSL forbids: over
-TLS 1.3 a client reads the server's session tickets while it writes its request, and now and then a handshake hung.
+Note [One thread for a connection]: the sockets are asyncio's. Their loop runs in a separate thread, and the tests
+wait for it. `websockets.sync` reads a connection in one thread and writes to it in another, which OpenSSL forbids:
+over TLS 1.3 a client reads the server's session tickets while it writes its request, and the handshake may hang.
 """
 
 import asyncio
@@ -27,10 +27,10 @@ from overlord.embedded.processes import Child, Program
 from tests import live_contract
 
 Found = TypeVar("Found")
-HOLD_SECONDS = 300  # a hold outlives any test, on a busy machine too, unless the test ends it
+HOLD_SECONDS = 300  # longer than any test takes, also on a busy machine
 NOT_READY = 4503
-PATIENCE = 60.0  # how long to wait for what will come: only a failing test on a busy machine waits so long
-LINE_SECONDS = 30.0  # longer than websockets' own bounds, so that these are what a test is told of
+PATIENCE = 60.0  # the longest wait; only a failing test waits so long
+LINE_SECONDS = 30.0  # longer than websockets' own time-outs, so that a test reports one of these
 _numbers = itertools.count(1)
 
 
@@ -73,34 +73,34 @@ class System:
 
     @cached_property
     def trust(self) -> ssl.SSLContext:
-        """Return what all clients share: each would read the machine's certificates anew, in 50 ms of CPU."""
+        """Return the certificates of this machine, which all clients share, because reading them takes long."""
         return ssl.create_default_context()
 
     def get(self, path: str, **options: Any) -> httpx.Response:
-        """Ask for a page as a stranger."""
+        """Request a page without a log-in."""
         return httpx.get(self.url + path, verify=self.trust, **options)
 
     def child(self, name: str) -> Child:
         return next(child for child in self.children if child.program.name == name)
 
     def restart(self, name: str) -> None:
-        """Start a process again that was killed."""
+        """Start a killed process again."""
         [described] = [described for described in self.programs if described.name == name]
         child = processes.start(described, self.logs)
         self.children[self.children.index(self.child(name))] = child
         child.wait_ready()
 
     def revive(self) -> None:
-        """Start processes that have ended by themselves, as `bin/up` does: a worker may end when it loses Redis."""
+        """Start ended processes again, as `bin/up` does: a worker may end by itself when it loses Redis."""
         for child in [child for child in self.children if not child.running]:
             self.restart(child.program.name)
 
     def ready(self) -> bool:
-        """Whether the whole system can sell."""
+        """Return whether the whole system can sell."""
         return self.get("/readyz").status_code == 200
 
     def buyer(self) -> "Buyer":
-        """Sign up a new buyer and log in, as the README does it."""
+        """Sign up a new buyer and log in, as the README does."""
         name = f"buyer-{time.time_ns()}-{next(_numbers)}"
         http = self.opened.enter_context(httpx.Client(base_url=self.url, timeout=30, verify=self.trust))
         body = {"username": name, "email": f"{name}@example.org", "password": "correct horse"}
@@ -134,7 +134,7 @@ class System:
 class Screen:
     """A viewer's state of one stream, replaced by each frame with a higher version.
 
-    It connects again when it is told that the server was not ready, as a client should.
+    It connects again when the server says that it is not ready, as a client should.
     """
 
     def __init__(self, opened: Callable[[], ClientConnection]) -> None:
@@ -165,7 +165,7 @@ class Screen:
         return frame
 
     def until(self, shows: Callable[[Any], bool], *, seconds: float = PATIENCE) -> Any:
-        """Wait until the state is as wanted, and return it."""
+        """Wait until `shows` is true of the state, and return the state."""
         until = time.monotonic() + seconds
         while self.data is None or not shows(self.data):
             self.take(seconds=max(0.01, until - time.monotonic()))

@@ -23,7 +23,7 @@ DATABASE = "postgres://user:password@127.0.0.1:5432/database"
 
 
 class TlsServer:
-    """A server that counts the clients that trusted it, and closes the connection then."""
+    """A server that counts the clients that trust it, and then closes the connection."""
 
     def __init__(self, file: Path) -> None:
         self.trusted = 0
@@ -43,7 +43,7 @@ class TlsServer:
             client.settimeout(10)
             try:
                 with self._context.wrap_socket(client, server_side=True) as trusting:
-                    # With TLS 1.3 a client that refuses says so after the server's part of the handshake.
+                    # With TLS 1.3 a client refuses only after the server's part of the handshake.
                     self.trusted += bool(trusting.recv(1))
             except OSError:
                 client.close()
@@ -72,9 +72,8 @@ def server(file: Path) -> Iterator[TlsServer]:
 def by_celery(url: str) -> None:
     once = {"max_retries": 0}
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(
-            "redis.retry.sleep", lambda _seconds: None
-        )  # its client tries again, after up to seconds
+        # Its client tries again, after a pause of up to some seconds.
+        patched.setattr("redis.retry.sleep", lambda _seconds: None)
         with kombu.Connection(url, connect_timeout=5, transport_options=once) as broker:
             broker.default_channel.client.ping()
 
@@ -97,7 +96,7 @@ def by_channels(url: str) -> None:
 
 @pytest.mark.parametrize("client", [by_celery, by_us, by_channels], ids=lambda client: client.__name__)
 class TestRedisByTls:
-    def test_a_server_that_nobody_vouches_for_is_refused(
+    def test_a_certificate_that_no_authority_signed_is_refused(
         self, server: TlsServer, client: Callable[[str], None]
     ) -> None:
         url = addresses.redis_url(f"rediss://127.0.0.1:{server.port}/0")
@@ -107,7 +106,7 @@ class TestRedisByTls:
             client(url)
         assert server.trusted == 0
 
-    def test_one_that_the_given_authority_vouches_for_is_spoken_to(
+    def test_a_certificate_of_the_given_authority_is_accepted(
         self, server: TlsServer, file: Path, client: Callable[[str], None]
     ) -> None:
         url = addresses.redis_url(f"rediss://127.0.0.1:{server.port}/0?ssl_ca_certs={file}")

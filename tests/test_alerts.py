@@ -1,4 +1,4 @@
-"""The alert rules and the dashboard under deploy/ ask for figures that /metrics has."""
+"""The alert rules and the dashboard under deploy/ use figures that /metrics has."""
 
 import json
 import re
@@ -30,7 +30,7 @@ def expressions_of_the_dashboard() -> list[str]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_every_figure_that_is_asked_for_exists() -> None:
+def test_rules_and_dashboard_use_only_figures_that_exist() -> None:
     text = metrics.text(now=timezone.now()).decode()
     known = set(re.findall(r"^# TYPE (overlord_\w+)", text, re.MULTILINE)) | FROM_LIVE_PROCESSES
     asked = {name for rule in rules() for name in NAME.findall(rule["expr"])}

@@ -33,7 +33,7 @@ from tickets.tests.reserving import reserve
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(900)]
 
-# What the schema allows is accepted, or refused for what the shop knows by then, such as a hold that has ended.
+# A request that the schema allows is accepted, or refused because of the shop's state, such as an ended hold.
 CONFIG = SchemathesisConfig.from_dict(
     {
         "checks": {
@@ -43,14 +43,14 @@ CONFIG = SchemathesisConfig.from_dict(
         }
     }
 )
-# These answer 400 to what no schema can tell: a wrong password, a name that is taken, a cursor nobody was given, a
-# message that nobody signed, pixels that are no picture.
+# These answer 400 to values that no schema can rule out: a wrong password, a taken name, a cursor that was never
+# issued, a message that nobody signed, pixels that are no picture.
 KNOWN_BY_THE_SHOP = {
     "POST /register/", "POST /register/claim/", "POST /api-auth/login/", "POST /payment/webhooks/{gateway}/",
     "GET /event/events/", "GET /event/reservations/", "GET /payment/payments/", "POST /door/pictures/",
 }  # fmt: skip
 EXAMPLES = {"anonymous": 2, "guest": 1, "buyer": 3, "Organiser": 3, "Box office": 1, "Door": 1, "Viewer": 1}
-NOTHING_TO_SPOIL = {  # by these, every request is one that the schema allows
+NOTHING_TO_SPOIL = {  # operations for which the schema allows every request
     "POST /api-auth/logout/", "POST /api-auth/logout-all/", "POST /payment/webhooks/{gateway}/",
     "POST /register/guest/", "GET /stats/events/top_popular/", "GET /stats/events/top_profit/",
     "GET /stats/events/top_selling/", "GET /stats/tickets/", "GET /api-auth/tokens/",
@@ -58,7 +58,7 @@ NOTHING_TO_SPOIL = {  # by these, every request is one that the schema allows
 
 
 def person(role: str, user_make: Callable[..., User]) -> User | None:
-    """Make somebody of a role; None: a stranger."""
+    """Make a user with a role; None for `anonymous`."""
     if role == "anonymous":
         return None
     if role == "guest":
@@ -71,7 +71,7 @@ def person(role: str, user_make: Callable[..., User]) -> User | None:
 
 
 def facts(user: User, ticket_type: TicketType) -> dict[str, Any]:
-    """Return the ids of things that are there, by the names of path parameters."""
+    """Return the ids of existing rows, by the names of path parameters."""
     api = api_of(user)
     held = reserve(api, ticket_type, 1).json()["id"]
     payment = api.post("/payment/payments/", {"reservation_id": held}, format="json").json()["id"]
@@ -85,7 +85,7 @@ def facts(user: User, ticket_type: TicketType) -> dict[str, Any]:
 
 
 def strategies(operation: APIOperation, known: dict[str, Any]) -> Iterator[Any]:
-    """Yield how to make requests: allowed ones about what is there and what is not, and others."""
+    """Yield strategies for requests: allowed ones about rows that exist and that do not, and forbidden ones."""
     named = [each.name for each in operation.path_parameters]
     there = {name: known[name] for name in named if name in known}
     yield operation.as_strategy(generation_mode=GenerationMode.POSITIVE, path_parameters=there)
@@ -96,7 +96,7 @@ def strategies(operation: APIOperation, known: dict[str, Any]) -> Iterator[Any]:
 
 
 def tried(case: Case, headers: dict[str, str]) -> list[str]:
-    """Send a request and return what is wrong with the answer."""
+    """Send a request, and return the faults of the answer."""
     excluded = [positive_data_acceptance] if case.operation.label in KNOWN_BY_THE_SHOP else []
     try:
         case.call_and_validate(headers=headers, excluded_checks=excluded)
@@ -108,7 +108,7 @@ def tried(case: Case, headers: dict[str, str]) -> list[str]:
 
 
 def sender(headers: dict[str, str], wrong: list[str]) -> Callable[[Case], None]:
-    """Return what Hypothesis calls with each request."""
+    """Return the function that Hypothesis calls with each request."""
 
     def send(case: Case) -> None:
         wrong.extend(tried(case, headers))
@@ -119,7 +119,7 @@ def sender(headers: dict[str, str], wrong: list[str]) -> Callable[[Case], None]:
 def wrong_answers(
     operations: list[APIOperation], somebody: User | None, known: dict[str, Any], *, examples: int
 ) -> list[str]:
-    """Send requests to each operation, and return what is wrong with the answers."""
+    """Send requests to each operation, and return the faults of the answers."""
     quietly = hypothesis_settings(
         max_examples=examples,
         derandomize=True,
@@ -146,7 +146,7 @@ def test_every_answer_is_a_documented_one(
     role: str, user_make: Callable[..., User], buyer: User, ticket_type: TicketType
 ) -> None:
     with ledger.opened():
-        pass  # it makes its tables, where no payment has yet
+        pass  # the ledger makes its tables, as no payment has done so yet
     somebody = person(role, user_make)
     known = facts(somebody if somebody and role != "guest" else buyer, ticket_type)
     operations = all_operations()

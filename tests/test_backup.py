@@ -1,4 +1,4 @@
-"""A backup brings everything back, also one that was made in the middle of a sale."""
+"""A backup brings everything back, even if it was made during a sale."""
 
 import subprocess
 import zipfile
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def folder(settings: Any, tmp_path: Path) -> Iterator[Folder]:
-    """Make a data folder and one of pictures, of this test alone."""
+    """Make a data folder and a folder of pictures for one test."""
     settings.DATA_DIR, settings.MEDIA_ROOT = tmp_path / "data", str(tmp_path / "uploads")
     found = Folder(settings.DATA_DIR)
     found.make()
@@ -43,13 +43,13 @@ def folder(settings: Any, tmp_path: Path) -> Iterator[Folder]:
 
 @pytest.fixture(autouse=True)
 def no_charges(transactional_db: None) -> None:
-    """Drop the sandbox's ledger, which keeps the charges of other tests; the next payment makes it anew."""
+    """Drop the sandbox's ledger, which has the charges of other tests. The next payment creates it again."""
     ledger.close()
     db.rows("DROP SCHEMA IF EXISTS sandbox CASCADE")
 
 
 def disconnect() -> None:
-    """Close what this process has open, as one that has stopped has nothing open."""
+    """Close all connections of this process, as if it had stopped."""
     ledger.close()
     token_cache.close()
     connections.close_all()
@@ -96,7 +96,7 @@ def test_everything_comes_back_and_later_ids_are_new(
 
 
 def test_pictures_come_back_into_a_folder_that_lies_elsewhere(tmp_path: Path) -> None:
-    """A link stands for a mount point too: neither can be replaced."""
+    """Use a link in place of a mount point: neither can be replaced."""
     file, pictures = tmp_path / "shop.backup", tmp_path / "uploads"
     call_command("backup", str(file), stdout=StringIO())
     elsewhere = pictures.rename(tmp_path / "elsewhere")
@@ -130,7 +130,7 @@ def test_pictures_that_cannot_be_put_back_are_named(tmp_path: Path, folder: Fold
     assert folder.load().secret_key == settings.SECRET_KEY
 
 
-def test_in_the_middle_of_a_sale_it_is_one_instant(
+def test_a_backup_during_a_sale_is_of_one_instant(
     ticket_type_make: Callable[..., TicketType], user_make: Callable[..., User], tmp_path: Path
 ) -> None:
     ticket_type = ticket_type_make(capacity=60)
@@ -194,7 +194,7 @@ def test_while_something_is_connected_nothing_is_changed(
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", None])
-def test_what_is_no_backup_changes_nothing(
+def test_a_file_that_is_no_backup_changes_nothing(
     content: bytes | None, ticket_type: TicketType, tmp_path: Path
 ) -> None:
     file = tmp_path / "shop.backup"
@@ -236,6 +236,6 @@ def test_the_password_is_in_no_argument(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert not [argument for argument in seen if password and password in argument]
 
 
-def test_it_is_not_written_into_the_checkout(settings: Any) -> None:
+def test_a_backup_is_not_written_into_the_checkout(settings: Any) -> None:
     with pytest.raises(CommandError, match="is in the checkout"):
         call_command("backup", str(settings.BASE_DIR / "shop.backup"))

@@ -1,4 +1,4 @@
-"""The benchmarks are honest: goals can be missed, and figures are void when the sale went wrong."""
+"""The benchmarks are honest: goals can be missed, and figures are void if the sale was wrong."""
 
 import asyncio
 import os
@@ -38,7 +38,7 @@ from tickets.models import Inventory, Reservation, TicketType
         ({"least": 1.0, "most": 3.0}, True),
     ],
 )
-def test_the_median_decides(limits: dict[str, float], met: bool) -> None:
+def test_the_median_decides_whether_a_goal_is_met(limits: dict[str, float], met: bool) -> None:
     assert Goal(name="x", measured=[1.0, 2.0, 9.0], **limits).met is met
 
 
@@ -56,7 +56,7 @@ def test_a_missed_goal_stands_in_the_table() -> None:
     ("measured", "bound", "verdict"),
     [(0.7, 0.5, "met"), (0.48, 0.5, "out of reach"), (0.4, 0.5, "MISSED"), (0.55, 0.9, "MISSED")],
 )
-def test_a_floor_above_the_bound_is_out_of_reach_only_for_who_reached_the_bound(
+def test_a_goal_above_the_bound_is_out_of_reach_only_if_the_bound_was_reached(
     measured: float, bound: float, verdict: str
 ) -> None:
     assert Goal(name="x", measured=[measured], least=0.6, bound=bound).verdict == verdict
@@ -93,16 +93,16 @@ class TestGate:
     def test_a_right_sale_passes(self, ticket_type: TicketType) -> None:
         sale.check(Tally(statuses=Counter({409: 3})))
 
-    def test_a_counter_that_is_off_voids_the_arm(self, ticket_type: TicketType) -> None:
+    def test_a_wrong_counter_voids_the_arm(self, ticket_type: TicketType) -> None:
         Inventory.objects.update(held=1)
         with pytest.raises(sale.BrokenError, match="disagree"):
             sale.check()
 
-    def test_an_acknowledged_reservation_that_is_not_there_voids_it(self, ticket_type: TicketType) -> None:
+    def test_a_lost_acknowledged_reservation_voids_the_arm(self, ticket_type: TicketType) -> None:
         with pytest.raises(sale.BrokenError, match="1 reservations were acknowledged, 0 exist"):
             sale.check(Tally(statuses=Counter({201: 1})))
 
-    def test_a_failure_of_the_server_voids_it(self, ticket_type: TicketType) -> None:
+    def test_an_error_of_the_server_voids_the_arm(self, ticket_type: TicketType) -> None:
         with pytest.raises(sale.BrokenError, match="failed"):
             sale.check(Tally(statuses=Counter({503: 1})))
 
@@ -119,7 +119,7 @@ class TestGate:
 # Load ----------------------------------------------------------------------------------------------------
 @pytest.fixture
 def server() -> Iterator[int]:
-    """Answers each request with a 201 in two pieces, and hangs up at a path of `/end`."""
+    """Answer each request with a 201 in two pieces, and close the connection at the path `/end`."""
     listening = socket.create_server(("127.0.0.1", 0))
 
     def serve(line: socket.socket) -> None:
@@ -143,7 +143,7 @@ def server() -> Iterator[int]:
     thread.join()
 
 
-def test_every_request_is_asked_once_and_its_answer_counted(server: int) -> None:
+def test_every_request_is_sent_once_and_its_answer_counted(server: int) -> None:
     crowd = Load(server, 2)
     asked = [iter([load.request("GET", "/")] * 3), iter([load.request("GET", "/")] * 3)]
     tally = crowd.run(asked, seconds=30)
@@ -152,7 +152,7 @@ def test_every_request_is_asked_once_and_its_answer_counted(server: int) -> None
     assert len(tally.latencies) == len(tally.created) == tally.statuses[201]
 
 
-def test_requests_that_are_late_are_waited_for_and_not_polled(
+def test_a_load_waits_for_late_answers_and_does_not_poll(
     server: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     crowd = Load(server, 1)
@@ -170,7 +170,7 @@ def test_requests_that_are_late_are_waited_for_and_not_polled(
     assert (looked, set(waited)) == (0, {load.GIVE_UP})
 
 
-def test_a_server_that_hangs_up_is_no_success(server: int) -> None:
+def test_a_load_fails_when_the_server_closes_a_connection(server: int) -> None:
     crowd = Load(server, 1)
     with pytest.raises(ConnectionError):
         crowd.run([iter([load.request("GET", "/"), load.request("GET", "/end")])], seconds=30)
@@ -178,14 +178,14 @@ def test_a_server_that_hangs_up_is_no_success(server: int) -> None:
 
 
 class Answered(Future[Any]):
-    """Has a result, and calls its callbacks later than any test waits."""
+    """A future that has a result and never calls its callbacks."""
 
     def add_done_callback(self, fn: Callable[[Future[Any]], object]) -> None:
         pass
 
 
 class LateCallbacks(Executor):
-    """Does at once what it is told to."""
+    """An executor that does its work at once, in the caller's thread."""
 
     def __init__(self, **_: Any) -> None:
         self.asked: list[int] = []
@@ -197,7 +197,7 @@ class LateCallbacks(Executor):
         return answered
 
 
-def test_buyers_ask_for_nothing_twice(server: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_buyers_request_no_reservation_twice(server: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(door, "ProcessPoolExecutor", LateCallbacks)
     with door.Buyers(server, [1, 2]) as buyers:
         answers = [buyers.begin(seconds=0.1).result().statuses.total() for _ in range(2)]
@@ -229,7 +229,7 @@ async def _head(reader: asyncio.StreamReader) -> str:
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_browser_loads_what_a_page_names_and_asks_again_only_for_what_may_have_changed(
+def test_a_browser_loads_all_files_of_a_page_and_requests_only_stale_ones_again(
     chunked: bool,
 ) -> None:
     asked: list[tuple[str, str | None]] = []

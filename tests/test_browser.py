@@ -87,7 +87,7 @@ def test_from_the_first_page_to_the_paid_ticket(
     # The buyer pays; the outcome is pushed, and the monitor moves.
     logged_in(second, staff).go("/monitor/")
     second.says("live-badge", "Live")
-    # Its own row: the totals also count what earlier tests' slow payments bring in meanwhile.
+    # The row of this ticket type, because slow payments of earlier tests still change the totals.
     row = f"tr[data-row='{ticket_type.pk}'] [data-show='sold']"
     assert second.one(row).text == "0"
     address = f"ada-{secrets.token_hex(4)}@example.org"
@@ -98,13 +98,13 @@ def test_from_the_first_page_to_the_paid_ticket(
     assert eventually(lambda: second.one(row).text == "2")
     second.says(".is-feed", ticket_type.event.name)
 
-    # A password keeps the tickets in one place.
+    # The guest chooses a password and keeps the tickets.
     first.write("#password", PASSWORD)
     first.press("form[action='/signup/'] button")
     first.says("nav", "Log out")
     first.says("h1", "Your tickets are confirmed")
 
-    # The sale is paused from the monitor, after a question, and open pages say so.
+    # Staff pause the sale on the monitor, after a question, and open pages show it.
     first.go(event)
     first.says("live-badge", "Live")
     second.press(f"[data-row='{ticket_type.event_id}'] a[data-if='sale open']")
@@ -140,7 +140,7 @@ def test_a_guest_buys_three_types_on_a_phone(system: System, first: Browser, sec
     first.says("output", "€95.00")
     first.press(".basket button[type=submit]")
     first.says("form.pay button", "Pay €95.00")
-    for line in first.all(".line"):  # the controls of a line stand beside one another
+    for line in first.all(".line"):  # the controls of a line are beside one another
         controls = line.find_elements("css selector", "input:not([type=hidden]), button, a")
         tops = [each.location["y"] for each in controls]
         assert max(tops) - min(tops) < 20, tops
@@ -165,7 +165,7 @@ def test_a_guest_buys_three_types_on_a_phone(system: System, first: Browser, sec
     first.press("form.pay button")
     first.says("h1", "Your tickets are confirmed")
 
-    # The back button leads to a page that says what has happened since.
+    # The back button leads to a page that shows what has changed since.
     first.driver.back()
     first.says("h1, .mine", "Your tickets are confirmed")
     assert first.complaints() == []
@@ -183,7 +183,7 @@ def test_three_types_are_bought_without_javascript_although_the_session_is_lost(
     first.press(".basket button[type=submit]")
     first.says("form.pay button", "Pay €80.00")
 
-    # The first line, which the order is named after, is removed. Its page is that of what is left.
+    # The first line, whose id is the order's, is removed. The order's page then shows the other lines.
     lead = Reservation.objects.get(ticket_type=types[0])
     first.press(f"a[href='/checkout/{lead.pk}/release/']")
     first.press("form button.danger")
@@ -191,7 +191,7 @@ def test_three_types_are_bought_without_javascript_although_the_session_is_lost(
     first.go(f"/checkout/{lead.pk}/")
     first.says("form.pay button", "Pay €65.00")
 
-    # The hold follows to an account, whose session ends just when it is to be paid.
+    # The hold passes to an account. The account's session ends just before the payment.
     first.press("form.pay a[href^='/login/']")
     first.log_in(buyer.username, PASSWORD)
     first.says("form.pay button", "Pay €65.00")
@@ -231,7 +231,7 @@ def test_both_of_a_buyers_screens_stay_in_step(system: System, first: Browser, s
     first.says("h1", "Your tickets are confirmed")
 
 
-def test_a_failed_payment_is_told_in_the_language_of_the_page(system: System, first: Browser) -> None:
+def test_the_text_of_a_failed_payment_is_in_the_language_of_the_page(system: System, first: Browser) -> None:
     buyer = user_make()
     hold = reserve(buyer, type_on_sale())
     logged_in(first, buyer)
@@ -241,7 +241,7 @@ def test_a_failed_payment_is_told_in_the_language_of_the_page(system: System, fi
     first.run("document.querySelector('#token').value = 'card_error'")
     first.press("form.pay button")
     first.says("h1", "Zahlung fehlgeschlagen")
-    first.says("[data-field=error]", "Ihre Karte wurde abgelehnt.")  # the server writes it, or a frame
+    first.says("[data-field=error]", "Ihre Karte wurde abgelehnt.")  # written by the server, or by a frame
     first.go(f"/checkout/{hold}/")
     first.says("[data-field=error]", "Ihre Karte wurde abgelehnt.")
 
@@ -260,7 +260,7 @@ def test_the_countdown_is_announced_at_its_marks_only(system: System, first: Bro
 
 
 @pytest.mark.parametrize("language", parity.LANGUAGES)
-def test_javascript_returns_what_the_cases_say(system: System, first: Browser, language: str) -> None:
+def test_javascript_returns_the_results_of_the_cases(system: System, first: Browser, language: str) -> None:
     first.driver.add_cookie({"name": "django_language", "value": language})
     first.go("/")
     assert first.run("return document.documentElement.lang") == language
@@ -270,7 +270,7 @@ def test_javascript_returns_what_the_cases_say(system: System, first: Browser, l
 
 
 class TestWhatStaffChange:
-    """An open page shows every field of a frame again."""
+    """An open page shows every field of each new frame."""
 
     def test_a_change_in_the_admin_is_on_the_open_page(
         self, system: System, first: Browser, second: Browser, ticket_type: TicketType
@@ -308,7 +308,7 @@ class TestWhatStaffChange:
     def test_prices_with_a_code_follow_an_edit(
         self, system: System, first: Browser, second: Browser, ticket_type: TicketType
     ) -> None:
-        """One page answered a refused form: its address has no code. The other's code changes no price at first."""
+        """Use a page that answered a refused form, without a code in its address, and a code without a discount."""
         voucher_make(ticket_type.event)
         voucher_make(ticket_type.event, "FLAT", price_rule="fixed", price_value=1500)
         place = f"/events/{ticket_type.event_id}/"
@@ -322,7 +322,7 @@ class TestWhatStaffChange:
         second.go(f"{place}?code=flat")
         for person in (first, second):
             person.says("live-badge", "Live")
-            person.run("Math.random = () => 0")  # of the spread of their requests
+            person.run("Math.random = () => 0")  # pages spread their requests by chance
         first.write(".stepper input", "2")
         with db.transaction():
             TicketType.objects.filter(pk=ticket_type.pk).update(price_minor=2000)
@@ -333,7 +333,7 @@ class TestWhatStaffChange:
         second.says(".price s", "€20.00")
         assert second.one(".price [data-field=price]").text == "€15.00"
 
-    def test_what_a_code_gives_follows_edits_of_hidden_types_and_of_the_code(
+    def test_the_types_of_a_code_follow_edits_of_hidden_types_and_of_the_code(
         self, system: System, first: Browser, ticket_type: TicketType
     ) -> None:
         hidden = TicketType.objects.create(
@@ -343,7 +343,7 @@ class TestWhatStaffChange:
         voucher = voucher_make(ticket_type.event, types=[ticket_type, hidden])
         first.go(f"/events/{ticket_type.event_id}/?code=spring")
         first.says("live-badge", "Live")
-        first.run("Math.random = () => 0")  # of the spread of the requests
+        first.run("Math.random = () => 0")  # pages spread their requests by chance
         row = f"#type-{hidden.pk}"
         first.says(f"{row} .price [data-field=price]", "€13.50")
         first.write(f"{row} input", "2")
@@ -368,7 +368,7 @@ class TestWhatStaffChange:
         assert first.run("return document.querySelectorAll('.types li, form.order [name=code]').length") == 1
         assert first.complaints() == []
 
-    def test_a_cancelled_event_keeps_nothing_about_selling(
+    def test_the_page_of_a_cancelled_event_shows_nothing_about_selling(
         self, system: System, first: Browser, ticket_type: TicketType
     ) -> None:
         voucher_make(ticket_type.event)
@@ -376,7 +376,7 @@ class TestWhatStaffChange:
         first.says("live-badge", "Live")
         parts = "[...document.querySelectorAll('[data-selling]')]"
         shown = f"return {parts}.filter((part) => part.offsetHeight > 0).length"
-        # What the code gives, the limit, the form for codes, and that tickets are held.
+        # The effect of the code, the limit, the form for codes, and the tickets on hold.
         assert first.run(shown) == 4
         with db.transaction():
             event = event_operations.event_lock(event_id=ticket_type.event_id)
@@ -386,7 +386,7 @@ class TestWhatStaffChange:
         first.says("[data-field=cancelled]", "This event is cancelled.")
         first.wait(lambda page: page.run(shown) == 0)
 
-    def test_ticket_types_come_and_go(
+    def test_ticket_types_appear_and_disappear_on_an_open_page(
         self, system: System, first: Browser, second: Browser, ticket_type: TicketType
     ) -> None:
         first.go(f"/events/{ticket_type.event_id}/")
@@ -410,7 +410,7 @@ class TestWhatStaffChange:
         first.wait(lambda p: p.all(f"[data-type='{ticket_type.pk}']") == [])
         first.one(box)
 
-    def test_a_deleted_event_says_so(
+    def test_the_page_of_a_deleted_event_says_so(
         self, system: System, first: Browser, second: Browser, ticket_type: TicketType
     ) -> None:
         event = ticket_type.event
@@ -423,7 +423,9 @@ class TestWhatStaffChange:
         first.says("[data-field=removed]", "no longer available")
         assert first.all(".basket button[type=submit]")[0].is_displayed() is False
 
-    def test_the_list_follows(self, system: System, first: Browser, ticket_type: TicketType) -> None:
+    def test_the_list_of_events_follows_changes(
+        self, system: System, first: Browser, ticket_type: TicketType
+    ) -> None:
         first.go("/")
         first.says("live-badge", "Live")
         row = f"[data-event='{ticket_type.event_id}']"
@@ -449,7 +451,7 @@ class TestWhatStaffChange:
 
 
 class TestOwnTickets:
-    def test_what_one_holds_pays_and_owns_is_said(
+    def test_a_page_tells_a_buyers_held_pending_and_paid_tickets(
         self, system: System, first: Browser, second: Browser, ticket_type: TicketType
     ) -> None:
         buyer = user_make()
@@ -467,7 +469,7 @@ class TestOwnTickets:
         first.go(place)
         first.says("[data-field=limit]", "Limit: 8 per person. You bought 1.")
 
-    def test_a_refusal_goes_when_it_is_no_longer_true(self, system: System, first: Browser) -> None:
+    def test_a_refusal_disappears_when_it_is_no_longer_true(self, system: System, first: Browser) -> None:
         ticket_type = type_on_sale(capacity=1)
         hold = reserve(user := user_make(), ticket_type)
         logged_in(first, user_make()).go(f"/events/{ticket_type.event_id}/")
@@ -480,7 +482,7 @@ class TestOwnTickets:
 
 
 class TestAccessibility:
-    """axe-core finds nothing serious."""
+    """axe-core finds no serious fault."""
 
     def test_public_pages_have_no_fault_that_axe_finds(self, system: System, first: Browser) -> None:
         ticket_type, sold_out, paused, on_hold = (
@@ -552,7 +554,7 @@ class TestAccessibility:
         look(first, "/office/journal/", f"{office}/messages/", f"{office}/", f"{office}/codes/")
 
     def test_axe_finds_a_planted_fault(self, system: System, first: Browser) -> None:
-        """Negative control."""
+        """Plant a fault, as a negative control."""
         first.go("/login/")
         first.run("document.querySelector('#id_username').labels[0].remove()")
         with pytest.raises(AssertionError, match="label"):
@@ -608,7 +610,7 @@ class TestAccessibility:
 
 
 def payment_hang(buyer: User, hold: int) -> Payment:
-    """Let a payment of the hold be in progress until `payment_forget`: no worker looks at it meanwhile."""
+    """Let a payment of the hold be in progress until `payment_forget`. No worker processes it meanwhile."""
     opened = checkout.payment_create(buyer_id=buyer.pk, reservation_id=hold, gateway="sandbox")
     later = timezone.now() + timedelta(days=1)
     Payment.objects.filter(pk=opened.payment.pk).update(
@@ -619,7 +621,7 @@ def payment_hang(buyer: User, hold: int) -> Payment:
 
 
 def payment_forget(payment: Payment) -> None:
-    """Turn what `payment_hang` made back into a hold."""
+    """Undo `payment_hang`: turn the order into a hold again."""
     Reservation.objects.filter(pk=payment.reservation_id).update(state="held", paying_since=None)
     payment.delete()
 
@@ -663,7 +665,7 @@ def small_targets(person: Browser) -> list[str]:
 @pytest.mark.parametrize(
     "path", ["/", "/events/{event}/", "/login/", "/me/", "/checkout/{hold}/", "/monitor/"]
 )
-def test_the_first_load_is_light(system: System, first: Browser, path: str) -> None:
+def test_the_first_load_is_small(system: System, first: Browser, path: str) -> None:
     user, ticket_type = user_make(is_staff=True, is_superuser=True), type_on_sale()
     hold = reserve(user, ticket_type)
     logged_in(first, user).go("/livez/")
@@ -693,7 +695,7 @@ def reserve(user: User, ticket_type: TicketType) -> int:
     return int(made.reservation["id"])
 
 
-def test_without_live_state_it_says_how_old_the_page_is(
+def test_a_page_without_live_state_tells_its_age(
     system: System, first: Browser, ticket_type: TicketType
 ) -> None:
     child = system.child("live")
@@ -708,7 +710,9 @@ def test_without_live_state_it_says_how_old_the_page_is(
     first.says("live-badge", "Live", seconds=20)
 
 
-def test_it_sells_with_javascript_off(system: System, first: Browser, ticket_type: TicketType) -> None:
+def test_tickets_are_sold_with_javascript_off(
+    system: System, first: Browser, ticket_type: TicketType
+) -> None:
     first.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     first.go(f"/events/{ticket_type.event_id}/")
     assert "As of" in first.one("live-badge").text

@@ -1,4 +1,4 @@
-"""A short chaos run: the system as processes breaks, and keeps its word (docs/reliability.md)."""
+"""A short chaos run: parts of the running system break, and all invariants hold (docs/reliability.md)."""
 
 import json
 import subprocess
@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.mark.processes
 @pytest.mark.xdist_group("systems")
 @pytest.mark.timeout(900)
-def test_whatever_breaks_it_keeps_its_word(tmp_path: Path) -> None:
-    # A generous deadline: a busy machine may take long, and what never settles is found all the same.
+def test_no_fault_breaks_an_invariant(tmp_path: Path) -> None:
+    # The deadline is long because a busy machine may be slow. A state that never settles is found anyway.
     command = [
         "--seconds",
         "20",

@@ -29,7 +29,7 @@ def run(statement: str) -> None:
 
 @pytest.fixture
 def readings() -> Readings:
-    with ledger.opened() as book:  # it makes its tables; what other tests charged is none of ours
+    with ledger.opened() as book:  # the ledger makes its tables; charges of other tests are removed
         book.rows("TRUNCATE sandbox.refunds, sandbox.events, sandbox.intents, sandbox.requests")
     params = connection.settings_dict
     where = f"{params['HOST']}:{params['PORT']}/{params['NAME']}"
@@ -38,7 +38,7 @@ def readings() -> Readings:
 
 @pytest.fixture
 def told(api: APIClient, buyer: User, ticket_type: TicketType) -> Facts:
-    """Let a buyer pay for one order and hold another, and keep what they were told."""
+    """Let a buyer pay for one order and hold another, and keep the answers."""
     facts = Facts()
     paid = reserve(api, ticket_type, 2, **{"Idempotency-Key": "first"}).json()
     payment = Payment.objects.get(
@@ -55,7 +55,7 @@ def told(api: APIClient, buyer: User, ticket_type: TicketType) -> Facts:
     return facts
 
 
-def test_the_truth_passes(readings: Readings, told: Facts) -> None:
+def test_right_answers_pass_the_audit(readings: Readings, told: Facts) -> None:
     ledger_found = readings.audit(told)
 
     assert readings.violations == []
@@ -128,15 +128,17 @@ LIES: dict[Callable[[Facts], None], str] = {
 
 
 @pytest.mark.parametrize("lie", LIES, ids=lambda lie: lie.__name__)
-def test_each_lie_is_found(lie: Callable[[Facts], None], readings: Readings, told: Facts) -> None:
+def test_each_planted_difference_is_found(
+    lie: Callable[[Facts], None], readings: Readings, told: Facts
+) -> None:
     lie(told)
     readings.audit(told)
 
     assert LIES[lie] in readings.kinds
 
 
-def test_a_snapshot_finds_what_comes_back_to_life(readings: Readings, told: Facts) -> None:
-    readings.new_round()  # what was there before is left to the audit
+def test_a_snapshot_finds_a_released_hold_that_is_held_again(readings: Readings, told: Facts) -> None:
+    readings.new_round()  # older rows are left to the audit
     held = Reservation.objects.get(pk=told.claims["second"].answers[0][1])
     readings._floors = {"ticket_type": 0, "reservation": 0}
     Reservation.objects.filter(pk=held.pk).update(state="released", ended_at=held.created)
@@ -173,7 +175,7 @@ def test_a_screen_that_differs_is_found() -> None:
     assert foreign(screen({"reservations": [{"id": 6, "state": "held"}]}, owner=7), TRUTH) == [6]
 
 
-def test_only_a_refusal_says_that_nothing_was_done(tmp_path: Path) -> None:
+def test_only_a_refusal_means_that_nothing_was_done(tmp_path: Path) -> None:
     assert [outcome_of(status) for status in (0, 200, 404, 502)] == ["unknown", "ok", "failed", "unknown"]
     history = History(tmp_path / "history.jsonl")
     history.record("reserve", Answer(Outcome.OK, 201, {}), began=0.0, write=True)

@@ -43,7 +43,7 @@ def test_machines_have_addresses_of_their_own_and_names_that_the_kernel_takes() 
 
 
 @pytest.mark.parametrize("synchronous", [True, False])
-def test_patronis_file_is_one(synchronous: bool) -> None:
+def test_the_file_of_patroni_is_valid(synchronous: bool) -> None:
     text = configs.patroni(
         "db2", data=Path("/data"), programs=Path("/bin"), password="secret", synchronous=synchronous
     )
@@ -51,7 +51,8 @@ def test_patronis_file_is_one(synchronous: bool) -> None:
     dynamic = read["bootstrap"]["dcs"]
     assert read == json.loads(text)
     assert dynamic["synchronous_mode"] is dynamic["synchronous_mode_strict"] is synchronous
-    assert dynamic["loop_wait"] + 2 * dynamic["retry_timeout"] <= dynamic["ttl"]  # else Patroni changes them
+    # Otherwise Patroni changes these values.
+    assert dynamic["loop_wait"] + 2 * dynamic["retry_timeout"] <= dynamic["ttl"]
 
 
 def test_caddy_takes_the_file_with_the_name_server_of_the_cluster(tmp_path: Path) -> None:
@@ -93,7 +94,7 @@ def test_the_longest_time_without_a_reservation_is_found_at_any_place(tmp_path: 
     history.close()
 
 
-def test_how_far_a_screen_is_behind_leaves_out_the_time_without_reservations() -> None:
+def test_the_lag_of_a_screen_leaves_out_the_time_without_reservations() -> None:
     heard = [1.1, 4.0, 9.2, 9.5]
     behind = partial(longest_behind, heard=heard, now=12.0)
     assert behind([1.0, 3.5], stop=(0.0, 0.0)) == pytest.approx(0.5)
@@ -102,7 +103,9 @@ def test_how_far_a_screen_is_behind_leaves_out_the_time_without_reservations() -
     assert behind([9.4, 10.0], stop=(0.0, 0.0)) == pytest.approx(2.0), "nothing newer has come until now"
 
 
-def test_elsewhere_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_where_no_cluster_can_run_the_reason_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(command, "arguments", lambda: None)
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     assert command.main() == command.NOT_HERE

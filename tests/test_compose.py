@@ -64,7 +64,7 @@ def test_gates_come_before_the_sale_and_log_ins_after_it_when_the_cores_are_busy
 
 
 def test_any_process_can_be_scaled() -> None:
-    """A fixed name or a published port can exist only once; a volume would be state, but all share the pictures."""
+    """Allow no fixed name or published port, which can exist only once, and no volume but that of the pictures."""
     for name in OURS:
         service = compose.services()[name]
         assert not {"container_name", "ports", "hostname", "deploy"} & set(service)
@@ -232,7 +232,7 @@ def test_postgres_logs_as_little_as_that_of_bin_up() -> None:
 
 
 def test_every_log_is_bounded() -> None:
-    """Docker's driver `local` rotates: at most five files of 20 MB each."""
+    """Require Docker's driver `local`, which rotates: at most five files of 20 MB each."""
     assert {service["logging"]["driver"] for service in compose.services().values()} == {"local"}
 
 

@@ -83,9 +83,9 @@ class Composed(System):
 
 @pytest.fixture(scope="module")
 def composed(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
-    """Two of web, logins, door, live and each worker, and two beats, ready to sell.
+    """Start two each of web, logins, door, live, the workers and beat, and wait until they can sell.
 
-    The tables exist already: each run of the tests shows that migrations make them from nothing.
+    The tables exist already. That migrations create them from nothing is shown by each run of the tests.
     """
     folder = tmp_path_factory.mktemp("compose")
     shop, valkey = ports.any_free(), ports.any_free()
@@ -208,7 +208,7 @@ def _one_sale_is_right_everywhere(system: Composed) -> None:
 
 
 def _pay(buyer: Buyer, reservation: int) -> None:
-    """Send the payment three times, as impatient buyers do."""
+    """Send the payment three times, as an impatient buyer does."""
     payment = buyer.open_payment(reservation)["id"]
     for _ in range(3):
         buyer.pay(payment)
@@ -216,7 +216,7 @@ def _pay(buyer: Buyer, reservation: int) -> None:
 
 
 def _the_hold_ended_once(system: Composed, forgotten: tuple[Screen, int]) -> None:
-    """With two beats and two upkeep workers, the tickets of a hold come back once."""
+    """Check that two beats and two upkeep workers release the tickets of a hold once."""
     screen, ticket_type = forgotten
     screen.until(lambda me: [each["state"] for each in me["reservations"]] == ["expired"])
     assert system.rows("SELECT held, sold FROM tickets_inventory WHERE ticket_type_id = %s", ticket_type) == [

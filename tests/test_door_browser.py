@@ -31,7 +31,7 @@ WIDTH, HEIGHT = 640, 480
 VECTORS: list[dict[str, Any]] = json.loads(
     (Path(settings.BASE_DIR) / "tickets/admission/tests/codes.json").read_text()
 )
-# Returns what the page's module reads from each code, and whether it finds it signed.
+# Returns what the page's module reads from each code, and whether the signature is valid.
 READ = """
   const [vectors, done] = arguments;
   import("admission/codes.js").then(async ({ codeRead, isSigned }) => {
@@ -44,7 +44,7 @@ READ = """
   }, (error) => done(String(error)));
 """
 
-# Returns what a door without a network answers to both serials of a ticket that changed hands.
+# Returns the answers of a door without a network to both serials of a ticket that was handed over.
 HANDED_OVER = """
   const done = arguments[0];
   import("admission/door-list.js").then(async ({ DoorList }) => {
@@ -60,12 +60,12 @@ HANDED_OVER = """
 """
 
 
-# A storage that is full or forbidden.
+# Makes the storage refuse each write, as a full or forbidden one does.
 FORBID_STORAGE = """
   const fail = () => { throw new DOMException("full", "QuotaExceededError"); };
   Storage.prototype.getItem = Storage.prototype.setItem = fail;
 """
-# Switches on the light of a camera that has one, and returns what its button says of it.
+# Switches on the light of a camera that has one, and returns the state of its button.
 LIGHT = """
   const page = document.querySelector("door-page");
   page.camera.track.getCapabilities = () => ({ torch: true });
@@ -75,7 +75,7 @@ LIGHT = """
 
 
 def camera_film(code: str, file: Path) -> None:
-    """Write what a camera sees that is held before a code, as Chromium's fake camera plays it (YUV4MPEG2)."""
+    """Write the film of a camera in front of a code, in the format of Chromium's fake camera (YUV4MPEG2)."""
     image = memoryview(zxingcpp.create_barcode(code, zxingcpp.BarcodeFormat.QRCode).to_image(scale=7))
     assert image.shape is not None
     high, wide = image.shape
@@ -101,7 +101,7 @@ def people(system: System) -> Iterator[ExitStack]:
 
 
 def at_gate(person: Browser, steward: User, ticket_type: TicketType) -> Browser:
-    """Open the door of an event at the gate North, and wait until it would open without a network."""
+    """Open the door page of an event at the gate North, and wait until the page works without a network."""
     logged_in(person, steward).go("/door/")
     person.run(
         "document.querySelector('#event').value = arguments[0]; document.querySelector('#gate').value = 'North'",
@@ -122,7 +122,7 @@ def ready(person: Browser) -> None:
 
 
 def show(person: Browser, text: str, answer: str) -> None:
-    """Type what a scanner types, and wait for the answer."""
+    """Type a text as a scanner does, and wait for the answer."""
     person.write("#shown", f"{text}\n")
     person.says(".answer h2", answer)
 
@@ -141,7 +141,7 @@ def test_from_the_purchase_to_the_admission(
     [ticket] = tickets_of(reservation)
     camera_film(codes_of(reservation)[0], tmp_path / "camera.y4m")
 
-    # The camera sees the code. This browser has no detector of its own on Linux, so the server reads the picture.
+    # The camera sees the code. Chromium on Linux cannot read codes itself, so the server reads the picture.
     camera = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
     film = f"--use-file-for-fake-video-capture={tmp_path / 'camera.y4m'}"
     door = fresh(people.enter_context(browser.opened(*camera, film)), system)
@@ -203,7 +203,7 @@ def test_without_a_network_the_door_goes_on_and_settles_afterwards(
     door.says(".network", "2 scans wait")
     show(door, doubled, "Already admitted")
 
-    # Another gate admits one of them; when the network is back, each counts once and the conflict is shown.
+    # Another gate admits one of them. When the network is back, each counts once, and the conflict is shown.
     scan(doubled, actor_id=steward.pk, gate="South", event_id=ticket_type.event_id)
     door.cut_network(off=False)
     door.says(".conflicts", "at gate South")
@@ -213,7 +213,7 @@ def test_without_a_network_the_door_goes_on_and_settles_afterwards(
     assert all(is_admitted_once(ticket) for ticket in tickets_of(reservation)[:3])
 
 
-# Whether the page has heard of the ticket that was admitted.
+# Whether the page knows about the admitted ticket.
 KNOWN_ADMITTED = """
   const { tickets } = document.querySelector("door-page").desk.list;
   return [...tickets.values()].some((row) => row[4] === "admitted");

@@ -20,7 +20,7 @@ TYPES: dict[str, Any] = {
     "layers": LayersContract,
     "forbidden": ForbiddenContract,
 }
-# zope.interface, of Twisted, leaves an attribute on `abc.ABC` that subclasses cannot read; import-linter reads all.
+# zope.interface sets an attribute on `abc.ABC` that its subclasses cannot read, and import-linter reads it.
 for contract_type in TYPES.values():
     contract_type.__provides__ = None
 CONTRACTS: dict[str, Contract] = {
@@ -28,7 +28,7 @@ CONTRACTS: dict[str, Contract] = {
     for name, options in OPTIONS.items()
 }
 
-# For each contract, an import that it must refuse: who imports, and what.
+# For each contract an import that it must refuse: the importing module and the imported one.
 FAULTS = [
     ("apps", "tickets.operations", "checkout.selectors"),
     ("apps", "realtime.publish", "tickets.models"),

@@ -1,6 +1,6 @@
 """Each field of each form on a page, with odd values: never a server error, and the counters stay right.
 
-Staff's pages are read from the routes and the forms from the pages, so that a new one is tried without a word here.
+Staff's pages are read from the routes, and forms from the pages, so that new ones are tried automatically.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -28,7 +28,7 @@ ODD = [
 
 
 class Forms(HTMLParser):
-    """Reads each form of a page: where it is sent, how, and its fields with their values."""
+    """A parser that reads each form of a page: its address, its method, and its fields with their values."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ def forms_of(client: Client, page: str) -> Iterator[tuple[str, str, dict[str, st
     assert answer.status_code < 500, page
     b"".join(answer)  # a file is closed when it was sent
     if answer.status_code != 200 or "text/html" not in answer["Content-Type"]:
-        return  # a form's target, or a file
+        return  # the form's address, or a file
     reader = Forms()
     reader.feed(answer.content.decode())
     for action, method, fields in reader.found:

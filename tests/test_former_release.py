@@ -1,4 +1,4 @@
-"""The former release goes on selling while the schema is already that of this one: migrations expand first.
+"""The former release goes on selling while the database already has the schema of this one.
 
 Its web and payments processes run from its own files on the database that this release migrated, beside the
 processes of this release, as in the middle of an upgrade. By default it is the latest release before this commit
@@ -29,12 +29,12 @@ pytestmark = pytest.mark.processes
 
 ROOT = Path(__file__).resolve().parents[1]
 GIT = shutil.which("git") or "git"
-BUYERS = 6  # at once, at each of the two releases
-ORDERS = 4  # of each, one after the other
+BUYERS = 6  # at the same time, at each of the two releases
+ORDERS = 4  # of each guest, one after the other
 
 
 def git(*words: str) -> bytes | None:
-    """Return what git says, or None when it fails or is not there."""
+    """Return the output of git; None if it fails or is not installed."""
     try:
         return subprocess.run((GIT, *words), cwd=ROOT, capture_output=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
@@ -137,7 +137,7 @@ def test_both_releases_sell_from_the_new_schema(
     sale.check()
 
 
-def test_without_the_history_it_says_so_and_does_not_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_history_the_test_is_skipped_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.test_former_release.ROOT", Path("/"))
     assert former_release() is None
     assert git("archive", "--format=zip", "v0.1.0") is None

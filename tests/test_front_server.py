@@ -56,7 +56,7 @@ def raw(port: int, request: bytes) -> http.client.HTTPResponse:
 
 
 def problem_of(answer: httpx.Response | http.client.HTTPResponse) -> tuple[int, str]:
-    """Return status and code of an answer that is a problem; fail when it is none."""
+    """Return status and code of an answer that is a problem; fail if it is not a problem."""
     status = answer.status if isinstance(answer, http.client.HTTPResponse) else answer.status_code
     content_type = answer.headers["Content-Type"]
     body = json.loads(answer.read())
@@ -66,7 +66,7 @@ def problem_of(answer: httpx.Response | http.client.HTTPResponse) -> tuple[int, 
 
 
 def is_guarded(answer: httpx.Response) -> bool:
-    """Return whether an answer of Caddy's own tells browsers what the application's answers tell them."""
+    """Return whether an answer by Caddy itself has the headers for browsers that the application's answers have."""
     has = answer.headers
     allowed = has["Content-Security-Policy"].split("; ")
     return (has["X-Content-Type-Options"], has["X-Frame-Options"], allowed[0], allowed[-1]) == (
@@ -75,7 +75,7 @@ def is_guarded(answer: httpx.Response) -> bool:
 
 
 def with_caddyfile(described: Program, folder: Path, line: str, instead: str) -> Program:
-    """Return a Caddy whose file has another line instead of one that is in ours."""
+    """Return a Caddy whose file has another line in place of one of ours."""
     text = program.CADDYFILE.read_text()
     assert line in text
     (folder / "Caddyfile").write_text(text.replace(line, instead))
@@ -85,7 +85,7 @@ def with_caddyfile(described: Program, folder: Path, line: str, instead: str) ->
 
 
 class TestSlowClients:
-    def test_sixty_slow_bodies_hold_nobody_up(self, system: System) -> None:
+    def test_sixty_slow_bodies_delay_nobody(self, system: System) -> None:
         head = b"POST /register/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         with ExitStack() as opened:
             for _ in range(60):
@@ -94,8 +94,8 @@ class TestSlowClients:
             for _ in range(20):
                 assert httpx.get(f"{system.url}/event/events/", timeout=10).status_code == 200
 
-    def test_a_body_that_breaks_off_is_not_acted_upon(self, system: System) -> None:
-        """Also past Caddy: of `amount=10` without its last byte nothing may become `amount=1`."""
+    def test_an_incomplete_body_changes_nothing(self, system: System) -> None:
+        """Send the body past Caddy: `amount=10` without its last byte must not become `amount=1`."""
         head = b"POST /register/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         with socket.create_connection(("127.0.0.1", port_of(system, "web")), timeout=30) as client:
             client.sendall(head + b"Content-Length: 1000\r\n\r\n{}")
@@ -122,7 +122,7 @@ class TestBodies:
             connection.close()
         assert answers == {status: 100}
 
-    def test_one_that_comes_in_chunks_is_read(self, system: System) -> None:
+    def test_a_chunked_body_is_read(self, system: System) -> None:
         def chunks() -> Iterator[bytes]:
             yield b'{"username": "chunks-of-mine", "email": "chunks@exam'
             yield b'ple.org", "password": "correct horse"}'
@@ -133,12 +133,12 @@ class TestBodies:
         assert (answer.status_code, answer.json()["username"]) == (201, "chunks-of-mine")
 
     @pytest.mark.parametrize("encoding", ["gzip", "br", "deflate, gzip"])
-    def test_a_compressed_one_is_an_unsupported_media_type(self, system: System, encoding: str) -> None:
+    def test_a_compressed_body_is_an_unsupported_media_type(self, system: System, encoding: str) -> None:
         headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
         answer = httpx.post(f"{system.url}/register/", content=gzip.compress(b"{}"), headers=headers)
         assert problem_of(answer) == (415, "unsupported_media_type")
 
-    def test_one_that_is_too_large_is_a_problem_or_a_page(self, system: System) -> None:
+    def test_a_body_that_is_too_large_gets_a_problem_or_a_page(self, system: System) -> None:
         url, body = f"{system.url}/register/", b"x" * 1_100_000
         assert problem_of(httpx.post(url, content=body)) == (413, "request_too_large")
         page = httpx.post(url, content=body, headers=BROWSER)
@@ -146,7 +146,7 @@ class TestBodies:
         assert "<h1>Request too large</h1>" in page.text
         assert is_guarded(page)
 
-    def test_the_largest_is_taken(self, system: System) -> None:
+    def test_the_largest_allowed_body_is_accepted(self, system: System) -> None:
         headers = {"Content-Type": "application/json"}
         body = b'{"a":"' + b"x" * 999_992 + b'"}'
         assert len(body) == 1_000_000
@@ -156,11 +156,11 @@ class TestBodies:
 
 class TestHeadersAndMethods:
     @pytest.mark.parametrize("size", [40_000, 600_000, 900_000])
-    def test_headers_that_are_too_large_are_a_problem(self, system: System, size: int) -> None:
+    def test_headers_that_are_too_large_get_a_problem(self, system: System, size: int) -> None:
         answer = raw(system.port, b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Big: " + b"x" * size + b"\r\n\r\n")
         assert problem_of(answer) == (431, "headers_too_large")
 
-    def test_a_malformed_host_is_a_problem_or_a_page(self, system: System) -> None:
+    def test_a_malformed_host_gets_a_problem_or_a_page(self, system: System) -> None:
         request = b"GET / HTTP/1.1\r\nHost: a_b!c\r\n"
         assert problem_of(raw(system.port, request + b"\r\n")) == (400, "bad_host")
         page = raw(system.port, request + b"Accept: text/html\r\n\r\n")
@@ -185,8 +185,8 @@ class TestHeadersAndMethods:
         assert (page.status_code, page.headers["Allow"]) == (405, "GET, HEAD")
         assert "<h1>" in page.text
 
-    def test_headers_with_underscores_stand_for_nothing(self, system: System) -> None:
-        """WSGI would take them for the ones with hyphens, which Caddy sets."""
+    def test_headers_with_underscores_are_ignored(self, system: System) -> None:
+        """Send names that WSGI cannot tell from those with hyphens, which Caddy sets."""
         answer = httpx.get(
             f"{system.url}/login/", headers={"X_Forwarded_Host": "evil.example", "X_Forwarded_Proto": "https"}
         )
@@ -195,7 +195,7 @@ class TestHeadersAndMethods:
 
 
 class TestStaticFiles:
-    def test_caddy_serves_them_without_us(self, system: System) -> None:
+    def test_caddy_serves_static_files_by_itself(self, system: System) -> None:
         answer = httpx.get(f"{system.url}/static/shop/shop.css")
         assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/css; charset=utf-8")
         assert answer.headers["Cache-Control"] == "no-cache"
@@ -214,7 +214,7 @@ class TestStaticFiles:
             ), name
 
     @pytest.mark.parametrize("encoding", ["br", "gzip"])
-    def test_one_that_is_named_by_its_content_is_kept_for_ever(self, system: System, encoding: str) -> None:
+    def test_a_file_with_a_hash_in_its_name_is_cached_for_ever(self, system: System, encoding: str) -> None:
         storage = Path(settings.STATIC_ROOT)
         name = "shop/test.0123456789ab.js"
         (storage / name).write_text("let a = 1;\n" * 100)
@@ -226,7 +226,7 @@ class TestStaticFiles:
     @pytest.mark.parametrize(
         "path", ["shop/none.js", "shop/none.0123456789ab.js", "", "shop/", "..%2fenv", "../env", ".env"]
     )
-    def test_what_is_not_there_is_a_problem_or_a_page(self, system: System, path: str) -> None:
+    def test_a_missing_file_gets_a_problem_or_a_page(self, system: System, path: str) -> None:
         answer = httpx.get(f"{system.url}/static/{path}")
         assert problem_of(answer) == (404, "not_found")
         assert "no-store" in answer.headers["Cache-Control"]
@@ -234,7 +234,7 @@ class TestStaticFiles:
         page = httpx.get(f"{system.url}/static/{path}", headers=BROWSER)
         assert (page.status_code, page.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
 
-    def test_they_are_only_read(self, system: System) -> None:
+    def test_a_static_file_can_only_be_read(self, system: System) -> None:
         answer = httpx.post(f"{system.url}/static/shop/shop.css")
         assert problem_of(answer) == (405, "method_not_allowed")
         assert answer.headers["Allow"] == "GET, HEAD"
@@ -253,7 +253,7 @@ class TestPictures:
         for file in folder.iterdir():
             file.unlink()
 
-    def test_caddy_serves_them_for_ever_and_nothing_else_of_their_folder(
+    def test_caddy_lets_pictures_be_cached_for_ever_and_serves_nothing_else_of_their_folder(
         self, system: System, folder: Path
     ) -> None:
         answer = system.get(f"/pictures/{self.NAME}-small.webp")
@@ -282,24 +282,26 @@ class TestPictures:
 
 
 class TestDaphne:
-    """It answers sockets and what concerns itself, whatever path or header a request has."""
+    """Daphne answers sockets and its own health checks only, whatever path or header a request has."""
 
     @pytest.mark.parametrize("path", ["/ws/admin/login/", "/ws/", "/ws/events/", "/ws/livez"])
     @pytest.mark.parametrize("headers", [{}, {"Daphne-Root-Path": "/ws"}, {"daphne-root-path": "/ws/.."}])
-    def test_no_page_is_reached_through_it(self, system: System, path: str, headers: dict[str, str]) -> None:
+    def test_no_page_is_reached_through_daphne(
+        self, system: System, path: str, headers: dict[str, str]
+    ) -> None:
         for port in (system.port, port_of(system, "live")):
             with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
                 asked = client.build_request("GET", "/", headers=headers)
                 asked.url = asked.url.copy_with(raw_path=path.encode())
                 assert problem_of(client.send(asked)) == (404, "not_found")
 
-    def test_it_says_that_it_lives(self, system: System) -> None:
+    def test_daphne_answers_livez(self, system: System) -> None:
         for path in ("/livez", "/livez/"):
             answer = httpx.get(f"http://127.0.0.1:{port_of(system, 'live')}{path}")
             assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
     @pytest.mark.skipif(sys.platform != "linux", reason="only Linux changes the limit of another process")
-    def test_it_and_the_whole_say_when_it_can_take_no_more_sockets(self, system: System) -> None:
+    def test_readyz_says_that_daphne_can_take_no_more_sockets(self, system: System) -> None:
         live = psutil.Process(system.child("live").process.pid)
         limits = live.rlimit(psutil.RLIMIT_NOFILE)
         system.watch("/ws/events/")
@@ -319,7 +321,7 @@ class TestDaphne:
 class TestServersThatAreAway:
     @pytest.fixture
     def alone(self, tmp_path: Path) -> Iterator[str]:
-        """Start a Caddy behind which nothing listens, and which tries a page again for a second only."""
+        """Start a Caddy with no server behind it, which repeats a request for one second only."""
         shop, web, logins, door, live = (ports.any_free() for _ in range(5))
         described = program.caddy(
             shop,
@@ -338,7 +340,7 @@ class TestServersThatAreAway:
         finally:
             processes.stop([child])
 
-    def test_a_program_is_told_when_to_come_back_and_a_person_gets_a_page(self, alone: str) -> None:
+    def test_a_program_is_told_when_to_try_again_and_a_person_gets_a_page(self, alone: str) -> None:
         answer = httpx.post(f"{alone}/event/reservations/", json={}, timeout=30)
         assert answer.headers["Retry-After"] == "1"
         assert problem_of(answer) == (503, "busy")
@@ -350,8 +352,8 @@ class TestServersThatAreAway:
         )
         assert "<h1>Busy</h1>" in page.text
 
-    def test_a_stopped_web_process_holds_nobody_for_ever(self, system: System) -> None:
-        """Whoever it held is answered by the other process, or hears that the server is busy."""
+    def test_a_stopped_web_process_keeps_no_request_for_ever(self, system: System) -> None:
+        """Check that the other process answers, or that the answer is 503."""
         stopped = psutil.Process(system.child("web").pid).children()[-1]
         with httpx.Client(base_url=system.url, timeout=60) as client:
             os.kill(stopped.pid, signal.SIGSTOP)
@@ -365,8 +367,8 @@ class TestServersThatAreAway:
         assert all("Retry-After" in answer.headers for answer in answers if answer.status_code == 503)
 
 
-def test_a_socket_outlives_the_time_that_a_body_has(system: System, tmp_path: Path) -> None:
-    """A front server that gives bodies one second ends a slow body and leaves a socket alone."""
+def test_a_socket_stays_open_longer_than_a_body_may_take(system: System, tmp_path: Path) -> None:
+    """Use a front server that gives bodies one second: it ends a slow body, and no socket."""
     shop = ports.any_free()
     described = program.caddy(
         shop,
@@ -395,7 +397,7 @@ def test_a_socket_outlives_the_time_that_a_body_has(system: System, tmp_path: Pa
 
 
 class Echo(BaseHTTPRequestHandler):
-    """Answers with the X-Forwarded-For that it was sent."""
+    """A server that answers with the X-Forwarded-For that it was sent."""
 
     def do_GET(self) -> None:
         said = self.headers.get("X-Forwarded-For", "").encode()
@@ -417,7 +419,9 @@ class Echo(BaseHTTPRequestHandler):
         ("192.0.2.0/24 127.0.0.0/8", "203.0.113.9, 127.0.0.1"),
     ],
 )
-def test_only_a_trusted_proxy_says_where_a_client_is(tmp_path: Path, trusted: str, believed: str) -> None:
+def test_only_a_trusted_proxy_names_the_address_of_a_client(
+    tmp_path: Path, trusted: str, believed: str
+) -> None:
     shop, other = ports.any_free(), ports.any_free()
     echo = ThreadingHTTPServer(("127.0.0.1", other), Echo)
     thread = threading.Thread(target=echo.serve_forever)
@@ -446,12 +450,12 @@ def test_only_a_trusted_proxy_says_where_a_client_is(tmp_path: Path, trusted: st
 
 @contextmanager
 def vanished(port: int) -> Iterator[str]:
-    """Yield an address that answers as a machine without power does: not at all, and without a refusal."""
+    """Yield an address that does not answer and does not refuse, like a machine without power."""
     with ExitStack() as opened:
         silent = opened.enter_context(socket.socket())
         silent.bind(("127.0.0.3", port))
         silent.listen(0)
-        for _ in range(3):  # they fill its queue, and the kernel drops the next ones
+        for _ in range(3):  # these connections fill its queue, so the kernel drops the next ones
             client = opened.enter_context(socket.socket())
             client.setblocking(False)
             client.connect_ex(("127.0.0.3", port))
@@ -459,7 +463,7 @@ def vanished(port: int) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", ["/reservations/", "/api-auth/login/"])
-def test_a_machine_that_vanished_fails_no_request_though_its_name_leads_there(
+def test_a_vanished_machine_fails_no_request_while_its_name_still_leads_there(
     tmp_path: Path, path: str
 ) -> None:
     shop, other = ports.any_free(), ports.any_free()
@@ -487,7 +491,7 @@ def test_a_machine_that_vanished_fails_no_request_though_its_name_leads_there(
         clients = opened.enter_context(ThreadPoolExecutor(12))
         url = f"http://127.0.0.1:{shop}{path}"
         given = Counter(clients.map(lambda _: httpx.post(url, timeout=30).status_code, range(12)))
-        assert given[200] >= 11, given  # chance may lead one request to the lost machine again and again
+        assert given[200] >= 11, given  # by chance one request may go to the lost machine several times
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A rush of buyers takes no thread of the gates: they are answered while the sale's processes answer nobody."""
+"""A rush of buyers takes no thread of the gates: scans are answered while the sale's processes answer nobody."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ def keys() -> str:
 
 @contextmanager
 def sale_stopped(system: System) -> Iterator[None]:
-    """Stop the web processes, as if each of their threads were taken."""
+    """Stop the web processes, as if all their threads were busy."""
     group = system.child("web").pid
     os.killpg(group, signal.SIGSTOP)
     try:

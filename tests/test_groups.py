@@ -1,4 +1,4 @@
-"""Tests of one xdist group run in one worker, and those on the running system are one."""
+"""Tests of one xdist group run in one worker, and all tests on the running system are in one group."""
 
 import pytest
 
@@ -10,7 +10,7 @@ def test_a_group_is_known_to_the_scheduler(request: pytest.FixtureRequest) -> No
     if not request.config.getoption("loadgroup", default=False):
         pytest.skip("only pytest-xdist has groups")
 
-    # The scheduler reads the group from the end of the name. A pytest that xdist does not know drops it silently.
+    # The scheduler reads the group from the end of a test's name. A new version of pytest may drop it silently.
     assert request.node.nodeid.endswith(f"@{GROUP}")
 
 
@@ -23,7 +23,7 @@ def test_all_tests_on_the_running_system_are_one_group(request: pytest.FixtureRe
 
 
 def test_the_system_is_started_once_for_all_that_share_it(request: pytest.FixtureRequest) -> None:
-    """Who has one of its own comes last: in between, the others would start theirs again."""
+    """Check that tests on their own system come last. In between, the others would start theirs a second time."""
     users = [item for item in request.session.items if "system" in getattr(item, "fixturenames", ())]
     own = [item.get_closest_marker("own_system") is not None for item in users]
     assert own == sorted(own)

@@ -1,4 +1,4 @@
-"""The headers of answers: each route and each sort of answer, with the settings of production.
+"""The headers of answers: each route and each kind of answer, with the settings of production.
 
 Caddy's own answers are in tests/test_front_server.py.
 """
@@ -30,7 +30,7 @@ ALWAYS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
 }
-# Whose answers are the same for everybody, and whose are so for all without a session.
+# The routes whose answers are the same for everybody; and those whose answers are the same without a session.
 ALIKE = {
     "/translations/en.js/",
     "/translations/en-gb.js/",
@@ -43,14 +43,14 @@ ALIKE = {
     "/api/asyncapi.yaml/",
 }
 PUBLIC = {"/"}
-# What pages of other sites may read, beside an event that is there: the widget's texts.
+# The routes that pages of other sites may read, besides an event: the widget's texts.
 FOR_OTHER_SITES = {"/translations/en.json/", "/translations/en-gb.json/", "/translations/de.json/"}
 ACCEPTS = ["text/html", "application/json"]
 
 
 @pytest.fixture(autouse=True)
 def production(settings: Any) -> Iterator[None]:
-    """Take what production sets otherwise."""
+    """Set what production sets differently."""
     for name in dir(prod):
         if name.isupper() and getattr(prod, name) != getattr(base, name, None):
             setattr(settings, name, getattr(prod, name))
@@ -73,7 +73,7 @@ def policy(answer: Any) -> dict[str, str]:
 
 
 def problems_of(answer: Any) -> Iterator[str]:
-    """Yield what an answer lacks."""
+    """Yield the problems of an answer's headers."""
     for name, value in ALWAYS.items():
         if answer.get(name) != value:
             yield f"{name}: {answer.get(name)}"
@@ -95,12 +95,12 @@ def cookie_problems(answer: Any) -> Iterator[str]:
     for name, cookie in answer.cookies.items():
         if name != "messages" and not name.startswith("__Host-"):
             yield f"cookie {name} without a prefix"
-        if not cookie.value:  # it is removed
+        if not cookie.value:  # the answer removes it
             continue
         if not (cookie["secure"] and cookie["httponly"] and cookie["path"] == "/" and not cookie["domain"]):
             yield f"cookie {name}: {cookie.OutputString()}"
         if cookie["samesite"] != "Lax":
-            yield f"cookie {name} goes along from elsewhere"
+            yield f"cookie {name} is sent with requests from other sites"
 
 
 def is_private(answer: Any) -> bool:
@@ -143,7 +143,9 @@ def test_each_route_answers_everybody_with_all_headers(user_make: Callable[..., 
         (404, {"accept-language": "xx"}),
     ],
 )
-def test_what_is_refused_early_has_all_headers(accept: str, status: int, headers: dict[str, str]) -> None:
+def test_a_request_that_is_refused_early_gets_all_headers(
+    accept: str, status: int, headers: dict[str, str]
+) -> None:
     answer = asked(None, accept, **headers).get("/nowhere/", secure=True)
     assert answer.status_code == status
     assert [*problems_of(answer)] == []
@@ -171,13 +173,13 @@ def test_an_error_of_ours_and_a_foreign_form_have_all_headers(
         assert is_private(answer)
 
 
-def test_plain_http_is_led_to_https() -> None:
+def test_plain_http_is_redirected_to_https() -> None:
     answer = Client().get("/login/?next=/me/", headers={"host": "shop.example.org"})
     assert (answer.status_code, answer["Location"]) == (301, "https://shop.example.org/login/?next=/me/")
     assert answer["X-Frame-Options"] == "DENY"
 
 
-def test_what_a_log_in_sets_is_for_this_host_by_tls_alone(buyer: User) -> None:
+def test_the_cookies_of_a_log_in_are_for_this_host_by_tls_only(buyer: User) -> None:
     answer = Client().post("/login/", {"username": buyer.username, "password": "correct horse"}, secure=True)
     assert answer.status_code == 302
     assert set(answer.cookies) >= {"__Host-sessionid"}
@@ -191,8 +193,8 @@ def test_the_pages_name_no_other_site(ticket_type: TicketType) -> None:
     assert [word for word in words if "://" in word or word == "https:"] == []
 
 
-def test_without_the_middleware_an_answer_lacks_them(settings: Any) -> None:
-    """Negative control."""
+def test_control_without_the_middleware_an_answer_lacks_headers(settings: Any) -> None:
+    """Remove the middleware, as a negative control."""
     name = f"{SecurityHeadersMiddleware.__module__}.{SecurityHeadersMiddleware.__name__}"
     settings.MIDDLEWARE = [each for each in settings.MIDDLEWARE if each != name]
     answer = Client().get("/livez/", secure=True)

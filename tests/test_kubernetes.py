@@ -82,7 +82,7 @@ def test_each_process_gets_the_secrets_that_it_reads_alone(name: str) -> None:
         assert of == {"name": "overlord", "key": secret, **({} if must else {"optional": True})}
 
 
-def test_the_front_server_is_composes() -> None:
+def test_the_front_server_is_that_of_compose() -> None:
     ours, theirs = container("front"), compose.services({"DJANGO_PORT": "8080"})["caddy"]
     assert ours["image"] == theirs["image"]
     variables = {each["name"]: each.get("value") for each in ours["env"]}
@@ -91,7 +91,7 @@ def test_the_front_server_is_composes() -> None:
     assert {name: variables[name] for name in fixed} == {name: theirs["environment"][name] for name in fixed}
 
 
-def test_the_migration_is_composes_without_the_demo() -> None:
+def test_the_migration_is_that_of_compose_without_the_demo() -> None:
     [job] = documents(FOLDER / "migrate")
     [ours] = job["spec"]["template"]["spec"]["containers"]
     theirs = compose.services()["migrate"]["command"]
@@ -114,8 +114,8 @@ def test_each_process_is_bounded_and_may_do_no_more_than_it_needs(name: str) -> 
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
-def test_each_process_is_watched_and_ends_by_itself(name: str) -> None:
-    """It has longer to end than it waits before, and the ten seconds that each of our processes needs."""
+def test_each_process_is_watched_and_has_time_to_end(name: str) -> None:
+    """Give each longer to end than its wait before and the ten seconds that our processes need."""
     pod = of_base("Deployment")[name]["spec"]["template"]["spec"]
     waits = (
         container(name).get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", ["sleep", "0"])
@@ -123,30 +123,30 @@ def test_each_process_is_watched_and_ends_by_itself(name: str) -> None:
     assert pod["terminationGracePeriodSeconds"] >= int(waits[1]) + 15
     assert "livenessProbe" in container(name)
     assert ("readinessProbe" in container(name)) is (name in ANSWERING)
-    assert (int(waits[1]) > 0) is (name in ANSWERING), "who answers waits until nobody sends it anything"
+    assert (int(waits[1]) > 0) is (name in ANSWERING), "a server waits until no more requests are sent to it"
 
 
 @pytest.mark.parametrize("kind", ["PodDisruptionBudget", "Service", "HorizontalPodAutoscaler"])
-def test_what_names_a_process_finds_it(kind: str) -> None:
+def test_each_selector_matches_its_deployment(kind: str) -> None:
     deployments = of_base("Deployment")
     for name, document in of_base(kind).items():
         spec = document["spec"]
         if kind == "HorizontalPodAutoscaler":
             assert spec["scaleTargetRef"]["name"] == name
-            assert "replicas" not in deployments[name]["spec"], "the autoscaler says how many"
+            assert "replicas" not in deployments[name]["spec"], "the autoscaler sets the number"
             continue
         selector = spec["selector"]["matchLabels"] if kind == "PodDisruptionBudget" else spec["selector"]
         assert selector == deployments[name]["spec"]["template"]["metadata"]["labels"]
 
 
-def test_a_node_that_is_emptied_takes_one_of_each_at_a_time() -> None:
+def test_draining_a_node_stops_one_replica_of_each_at_a_time() -> None:
     budgets = of_base("PodDisruptionBudget")
     assert budgets.keys() == set(DEPLOYMENTS) - {"beat"}
     assert all(budget["spec"]["maxUnavailable"] == 1 for budget in budgets.values())
 
 
 @pytest.mark.parametrize("overlay", ["production", "servers"])
-def test_the_settings_and_the_secrets_that_are_asked_for_are_all(tmp_path: Path, overlay: str) -> None:
+def test_the_listed_settings_and_secrets_are_all_that_production_needs(tmp_path: Path, overlay: str) -> None:
     secrets = {
         "SECRET_KEY": "s" * 50,
         "STRIPE_SECRET_KEY": "sk_1",

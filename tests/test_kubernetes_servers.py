@@ -1,4 +1,4 @@
-"""The examples of servers in deploy/kubernetes fit the application, and openings.py does what its job is for."""
+"""The examples of servers in deploy/kubernetes fit the application, and openings.py scales before a sale."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def secrets() -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines)
 
 
-def test_postgresql_waits_for_a_standby_and_is_set_as_composes() -> None:
+def test_postgresql_waits_for_a_standby_and_has_the_settings_of_compose() -> None:
     spec = kubernetes.of("overlays/servers", "Cluster")["postgres"]["spec"]
     assert spec["instances"] == 3
     assert spec["postgresql"]["synchronous"]["dataDurability"] == "required"
@@ -56,7 +56,7 @@ def test_postgresql_waits_for_a_standby_and_is_set_as_composes() -> None:
     )
 
 
-def test_the_role_ends_what_takes_too_long_behind_the_pooler() -> None:
+def test_the_role_has_the_time_outs_that_a_pooler_drops() -> None:
     first = kubernetes.of("overlays/servers", "Cluster")["postgres"]["spec"]["bootstrap"]["initdb"]
     found = [
         re.findall(r"ALTER ROLE (\w+) SET (\w+) = (\d+)", line) for line in first["postInitApplicationSQL"]
@@ -95,7 +95,7 @@ def test_the_pods_of_valkey_have_the_names_that_each_is_told() -> None:
         assert container["securityContext"]["readOnlyRootFilesystem"] is True
 
 
-# valkey.sh, with programs that only write down what they are told ----------------------------------------------
+# valkey.sh, with programs that only write down their arguments -------------------------------------------------
 
 
 def started(folder: Path, kind: str, *, known: str = "", password: str = "secret") -> str:
@@ -122,7 +122,9 @@ def started(folder: Path, kind: str, *, known: str = "", password: str = "secret
     [("", HOSTS[0]), (HOSTS[2], HOSTS[2]), (HOSTS[1], None)],
     ids=["none", "another", "it"],
 )
-def test_a_valkey_follows_whom_the_sentinels_name(tmp_path: Path, known: str, follows: str | None) -> None:
+def test_a_valkey_follows_the_primary_that_the_sentinels_name(
+    tmp_path: Path, known: str, follows: str | None
+) -> None:
     lines = started(tmp_path, "server", known=known).splitlines()
     assert [line for line in lines if line.startswith("replicaof")] == (
         [f"replicaof {follows} 6379"] if follows else []
@@ -130,7 +132,7 @@ def test_a_valkey_follows_whom_the_sentinels_name(tmp_path: Path, known: str, fo
     assert {"requirepass secret", "masterauth secret", f"replica-announce-ip {HOSTS[1]}"} <= set(lines)
 
 
-def test_a_sentinel_is_told_what_the_tried_cluster_tells_its_own(tmp_path: Path) -> None:
+def test_a_sentinel_has_the_settings_of_the_tested_cluster(tmp_path: Path) -> None:
     lines = started(tmp_path, "sentinel").splitlines()
     tried = configs.sentinel("kv1", data=tmp_path, password="secret").splitlines()
     wanted = {line for line in tried if "milliseconds" in line or "timeout" in line or "auth-pass" in line}
@@ -162,7 +164,7 @@ def openings() -> Any:
     [(None, False, False), (19, False, True), (21, False, False), (-29, False, True), (-31, False, False),
      (49, True, True), (51, True, False)],
 )  # fmt: skip
-def test_a_sale_that_opens_soon_is_seen(
+def test_a_sale_that_opens_soon_is_found(
     ticket_type: TicketType, minutes: int | None, draw: bool, soon: bool
 ) -> None:
     assert settings.LOBBY_MINUTES == 30
@@ -173,7 +175,7 @@ def test_a_sale_that_opens_soon_is_seen(
 
 
 class _Asked(BaseHTTPRequestHandler):
-    """The one request that the script makes of the server of a cluster."""
+    """A server that keeps the one request that the script sends to a cluster's API."""
 
     def do_PATCH(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -198,7 +200,7 @@ def api() -> Iterator[HTTPServer]:
     server.server_close()
 
 
-def test_the_least_number_of_replicas_is_set(api: HTTPServer, tmp_path: Path) -> None:
+def test_the_minimum_of_replicas_is_set(api: HTTPServer, tmp_path: Path) -> None:
     (tmp_path / "namespace").write_text("overlord")
     (tmp_path / "token").write_text("t")
     openings().replicas_set("web", 6, server=f"http://127.0.0.1:{api.server_port}", account=tmp_path)

@@ -1,4 +1,4 @@
-"""The worker, a web process and Daphne are killed, and Redis is emptied, while a line is given its tickets."""
+"""A line loses no place while the worker, a web process and Daphne are killed and Redis is emptied."""
 
 from datetime import timedelta
 
@@ -28,7 +28,7 @@ def test_no_place_is_lost_or_doubled_and_the_order_is_kept(system: System) -> No
     services.lobby_open(event_id=event_id, now=timezone.now())
     for _ in range(PEOPLE):
         enter(made, user_make().pk)
-    Line.objects.filter(pk=event_id).update(most_per_minute=30)  # so that it is killed in between
+    Line.objects.filter(pk=event_id).update(most_per_minute=30)  # so that it is killed while it gives tickets
     open_sale([made])
     eventually(lambda: Line.objects.get(pk=event_id).served > 0)
 
@@ -48,7 +48,7 @@ def test_no_place_is_lost_or_doubled_and_the_order_is_kept(system: System) -> No
 
 
 def given(event_id: int) -> list[int]:
-    """Return who was given tickets, by place."""
+    """Return the buyers who were given tickets, by place."""
     entries = Entry.objects.filter(line_id=event_id, state="given").order_by("place")
     return list(entries.values_list("buyer_id", flat=True))
 

@@ -87,13 +87,13 @@ def without_sockets(person: Browser) -> Iterator[None]:
 
 
 def picture(person: Browser, name: str) -> None:
-    """Save what a person sees, for whoever looks at the pages, where LINE_PICTURES names a folder."""
+    """Save a picture of the page if LINE_PICTURES names a folder, for people who review the pages."""
     if folder := os.environ.get("LINE_PICTURES"):
         person.picture(Path(folder) / f"{name}.png")
 
 
 def given_next(ticket_type: TicketType) -> Entry:
-    """Wait until the line has given its ticket to somebody, and return the entry."""
+    """Wait until the line has given its ticket to an entry, and return the entry."""
     given = Entry.objects.filter(line_id=ticket_type.event_id, state="given")
     found = eventually(given.first)
     assert found is not None
@@ -101,7 +101,7 @@ def given_next(ticket_type: TicketType) -> Entry:
 
 
 def let_pass(entry: Entry) -> bool:
-    """End the time to look at a hold; return whether the turn has passed. A page that shows it may look again."""
+    """End the time to look at a hold; return whether the turn has passed. An open page may look again first."""
     Entry.objects.filter(pk=entry.pk, state="given").update(looked_at=None, look_by=timezone.now())
     return Entry.objects.get(pk=entry.pk).state == "passed"
 
@@ -148,7 +148,7 @@ def test_three_people_stand_in_line_and_each_learns_of_the_turn(
 
     draw_in_order(ticket_type.event_id, [int(each) for each in order])
     open_sale([ticket_type])
-    for _ in range(3):  # each hold that is not bought goes on to the next
+    for _ in range(3):  # each hold that is not paid passes to the next entry
         given = given_next(ticket_type)
         if given.number == 1:
             desktop.says("h1", "It is your turn")

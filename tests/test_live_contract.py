@@ -1,4 +1,4 @@
-"""docs/asyncapi.yaml describes every frame that sockets are sent, and nothing else."""
+"""docs/asyncapi.yaml describes every frame that is sent to sockets, and nothing else."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def heartbeat(**members: Any) -> dict[str, Any]:
     return {**frame, "data": {"live": True}, **members}
 
 
-def test_it_is_served_to_anyone() -> None:
+def test_the_contract_is_served_to_anyone() -> None:
     answer = Client().get("/api/asyncapi.yaml")
     assert answer.status_code == 200
     assert yaml.safe_load(answer.content) == CONTRACT
@@ -37,7 +37,7 @@ def test_every_reference_has_a_target() -> None:
     look(CONTRACT)
 
 
-def test_its_channels_are_the_addresses_that_are_served() -> None:
+def test_the_channels_are_the_addresses_that_are_served() -> None:
     from realtime.gateway.routing import _router
 
     served = {str(route.pattern) for route in _router.routes[:-1]}
@@ -48,7 +48,7 @@ def test_its_channels_are_the_addresses_that_are_served() -> None:
     assert len(served) == len(CONTRACT["channels"])
 
 
-def test_a_heartbeat_passes() -> None:
+def test_a_heartbeat_agrees_with_the_contract() -> None:
     check(heartbeat())
 
 
@@ -56,6 +56,6 @@ def test_a_heartbeat_passes() -> None:
     "members",
     [{"more": 1}, {"version": "5"}, {"data": {}}, {"data": {"live": 1}}, {"server_time": "yesterday"}],
 )
-def test_control_a_faulty_heartbeat_does_not(members: dict[str, Any]) -> None:
+def test_control_a_faulty_heartbeat_does_not_agree(members: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):
         check(heartbeat(**members))

@@ -1,4 +1,4 @@
-"""The live streams of tickets other than single events: the next events, and advice that a hold ends soon."""
+"""The live streams of `tickets` beside those of single events: the next events, and advice about ending holds."""
 
 import json
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def shown() -> list[dict[str, Any]]:
 
 
 class TestNextEvents:
-    def test_soonest_first_with_what_is_left_of_the_types_on_sale(
+    def test_events_come_soonest_first_with_the_tickets_left_of_types_on_sale(
         self, ticket_type_make: Callable[..., TicketType]
     ) -> None:
         late = ticket_type_make(capacity=7)
@@ -41,7 +41,7 @@ class TestNextEvents:
         ]
         assert set(shown()[0]) == {"id", "name", "date", "sale", "available"}
 
-    def test_two_queries_and_no_more_than_asked(
+    def test_the_list_takes_two_queries_and_has_no_more_events_than_asked(
         self, ticket_type_make: Callable[..., TicketType], django_assert_num_queries: Callable[[int], Any]
     ) -> None:
         for _ in range(5):
@@ -49,7 +49,7 @@ class TestNextEvents:
         with django_assert_num_queries(2):
             assert len(selectors.events_next(most=3, now=timezone.now())) == 3
 
-    def test_every_sale_marks_them_and_a_burst_is_read_once_a_second(
+    def test_every_sale_marks_the_list_and_a_burst_is_read_once_a_second(
         self, ticket_type: TicketType, user_make: Callable[..., User], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         reads: list[object] = []
@@ -63,7 +63,7 @@ class TestNextEvents:
 
 
 class TestDeletion:
-    """Staff delete what was never reserved, in the admin."""
+    """Staff delete events and ticket types without reservations, in the admin."""
 
     @pytest.fixture
     def staff(self, client: Client, user_make: Callable[..., User]) -> Client:
@@ -73,7 +73,7 @@ class TestDeletion:
         return client
 
     def flushed(self) -> dict[str, Any]:
-        """Flush what is marked; return the marked streams with their state, None for one that does not exist."""
+        """Flush the marked streams; return them with their state, None for one that does not exist."""
         names = [mark.stream for mark in store.marks_take(limit=9)]
         flush.flush()
         redis = redis_client.connection()
@@ -144,7 +144,7 @@ def claim(user: User, ticket_type: TicketType, *, minutes: float = 15) -> int:
 class TestExpiring:
     @pytest.fixture
     def given(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
-        """Return a list of the advice that is sent from now on."""
+        """Collect the advice that is sent from now on in a list, and return the list."""
         told: list[tuple[str, dict[str, Any]]] = []
         really = publish.advice_send
 
@@ -156,7 +156,7 @@ class TestExpiring:
         return told
 
     def crossed(self, pk: int, left: float, *, window: float = 0.5) -> list[int]:
-        """Which thresholds a hold came under in the window before `left` seconds were left of it."""
+        """Return the thresholds that a hold crossed in the `window` seconds before it had `left` seconds left."""
         at: datetime = Reservation.objects.get(pk=pk).expires_at - timedelta(seconds=left)
         after = at - timedelta(seconds=window)
         return [
@@ -170,7 +170,9 @@ class TestExpiring:
         looks = [self.crossed(pk, left / 2, window=0.5) for left in range(620, 0, -1)]
         assert [threshold for look in looks for threshold in look] == [300, 120, 60, 30]
 
-    def test_not_those_that_the_hold_was_never_above(self, buyer: User, ticket_type: TicketType) -> None:
+    def test_no_advice_is_sent_for_thresholds_that_the_hold_was_never_above(
+        self, buyer: User, ticket_type: TicketType
+    ) -> None:
         pk = claim(buyer, ticket_type, minutes=1)
         assert self.crossed(pk, 0, window=1000) == [30]
 
@@ -179,7 +181,7 @@ class TestExpiring:
         Reservation.objects.update(state="paying")
         assert self.crossed(pk, 0, window=1000) == []
 
-    def test_the_sweeper_tells_the_client(
+    def test_the_sweeper_sends_advice_to_the_client(
         self, buyer: User, ticket_type: TicketType, given: list[tuple[str, dict[str, Any]]]
     ) -> None:
         pk = claim(buyer, ticket_type)

@@ -1,4 +1,4 @@
-"""The theorem of live state: once a client has heard one frame after the last loss, it holds what is true.
+"""The theorem of live state: after the last loss, the next frame gives a client the true state.
 
 Hypothesis draws sequences of changes, of flushes that run side by side and are late at any of their steps, and of
 messages that are dropped, repeated and reordered. The store, database, reading and fingerprints are the real ones.
@@ -37,7 +37,7 @@ WRONG = ("read", "draw", "deliver")
 
 
 class Client:
-    """What docs/realtime.md asks of a client: replace by version, and nothing else."""
+    """A client as docs/realtime.md requires it: it replaces its state by newer versions, and does nothing else."""
 
     def __init__(self) -> None:
         self.version, self.data = 0, None
@@ -48,14 +48,14 @@ class Client:
 
 
 class Believing(Client):
-    """The control: it takes whatever comes last."""
+    """The control: a client that takes the last frame, whatever its version."""
 
     def hear(self, frame: Frame) -> None:
         self.version, self.data = frame.version, orjson.loads(frame.data or "null")
 
 
 class Flush:
-    """A flush that can be stopped between its steps, beside others; here no lock keeps them apart."""
+    """A flush that can stop between its steps. Several run side by side, as no lock separates them here."""
 
     def __init__(self, world: "World") -> None:
         self.world = world
@@ -116,7 +116,7 @@ class World:
                 self.client.hear(frame)
 
     def settle(self) -> None:
-        """Flush as beat does, then finish the late flushes; the client gets one frame, then all late ones."""
+        """Flush as beat does, then finish the late flushes. The client gets one frame, then all late ones."""
         Flush(self).finish()
         for late in reversed(self.flushes):
             late.finish()

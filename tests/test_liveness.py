@@ -1,4 +1,4 @@
-"""A process shows that it works, and when it does not."""
+"""A process touches a file while it works, and not while it is stuck."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""A rush of log-ins takes nothing from the sale, and their queue has an end: by counting, not by the clock."""
+"""A rush of log-ins takes no thread of the sale, and their queue is limited. Tests count, and measure no time."""
 
 import os
 import signal
@@ -31,8 +31,9 @@ SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = cu
 
 
 def waiting_for_the_row() -> set[int]:
-    """Return the threads, of whichever processes, that wait for the locked row: each keeps one connection."""
-    db.rows("SELECT pg_stat_clear_snapshot()")  # else a transaction sees only the sessions of its first look
+    """Return the threads of all processes that wait for the locked row, by their connections."""
+    # Otherwise a transaction sees only the sessions of its first look.
+    db.rows("SELECT pg_stat_clear_snapshot()")
     return {row["pid"] for row in db.rows(WAITING)}
 
 
@@ -53,7 +54,7 @@ def waited_for_the_row(threads: int) -> set[int]:
 
 @contextmanager
 def locked(username: str) -> Iterator[None]:
-    """Lock the user's row, at which each of their log-ins then waits, with the thread it runs in."""
+    """Lock the user's row: each log-in of the user then waits for it, and keeps its thread."""
     with db.transaction():
         assert db.rows("SELECT id FROM accounts_user WHERE username = %s FOR UPDATE", [username])
         yield
@@ -67,7 +68,7 @@ def crowd() -> Iterator[ThreadPoolExecutor]:
 
 @pytest.fixture
 def slow(system: System) -> dict[str, str]:
-    """Return what somebody new logs in with."""
+    """Return the credentials of a new account."""
     system.buyer()
     [row] = db.rows("SELECT username FROM accounts_user ORDER BY id DESC LIMIT 1")
     return {"username": row["username"], "password": "correct horse"}
@@ -119,7 +120,7 @@ def test_control_without_processes_of_their_own_they_hold_the_sales_threads(
         child.wait_ready()
         with locked(slow["username"]):
             rush = [crowd.submit(log_in, f"http://127.0.0.1:{port}", slow) for _ in range(QUEUE)]
-            # Granian adds its threads as requests wait, so that not all of a process need to be there.
+            # Granian starts threads as requests wait, so a process may not have all of its threads.
             waited_for_the_row(LOGIN_THREADS + 1)
         for each in rush:
             each.result()
@@ -129,7 +130,7 @@ def test_control_without_processes_of_their_own_they_hold_the_sales_threads(
 def full_queue(
     system: System, body: dict[str, str], crowd: ThreadPoolExecutor
 ) -> Iterator[list[Future[Any]]]:
-    """Stop the processes for log-ins, and send as many as may wait for them and some more."""
+    """Stop the processes for log-ins, and send some more log-ins than may wait."""
     group = system.child("logins").pid
     os.killpg(group, signal.SIGSTOP)
     try:
@@ -184,7 +185,7 @@ OTHERS = [
 ]
 
 
-def test_what_hashes_a_password_waits_in_that_queue_and_nothing_else(
+def test_only_requests_that_hash_a_password_wait_in_that_queue(
     system: System, crowd: ThreadPoolExecutor
 ) -> None:
     with full_queue(system, {}, crowd):

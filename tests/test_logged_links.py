@@ -1,4 +1,4 @@
-"""The log of a request that failed has no link in it that gives its reader a right."""
+"""The log of a failed request contains no link that gives its reader a right."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""No mail that we send takes a line end into a header, where it would begin another one."""
+"""No mail that we send has a line end in a header, where it would begin another header."""
 
 import ast
 from collections.abc import Callable
@@ -33,13 +33,13 @@ from tickets.tests.reserving import reserve
 
 APPS = ("overlord", "tickets", "checkout", "realtime", "stats")
 INJECTED = "Doors\r\nBcc: everybody@example.org"
-KINDS = {  # by the beginning of their Message-ID; the link to a new password has none of ours
+KINDS = {  # by the beginning of their Message-ID; the mail with the link to a new password has none of ours
     *("receipt", "hand-over", "moved", "holder", "refund", "cancelled", "turn", "message", "reset"),
 }
 
 
 def modules_that_write_mails() -> dict[str, set[str]]:
-    """Return what each of our modules imports to write or send mails."""
+    """Return the names that each of our modules imports to write or send mails."""
     found: dict[str, set[str]] = {}
     for app in APPS:
         for file in sorted((Path(settings.BASE_DIR) / app).rglob("*.py")):
@@ -59,20 +59,18 @@ def modules_that_write_mails() -> dict[str, set[str]]:
 
 @pytest.mark.slow
 def test_mails_are_written_by_djangos_classes_alone() -> None:
-    """They refuse a line end in a header; what writes one by other means would have to."""
+    """Allow only these, because they refuse a line end in a header."""
     classes = {f"django.core.mail.{name}" for name in ("EmailMessage", "EmailMultiAlternatives")}
     sending = {"django.core.mail.get_connection", "django.core.mail.backends.base.BaseEmailBackend"}
     reading = {f"smtplib.SMTP{name}" for name in ("DataError", "RecipientsRefused", "ResponseException")}
-    addresses = {
-        "email.headerregistry.Address",
-        "email.utils.parseaddr",
-    }  # of a sender, which Django then checks
+    # For the address of a sender, which Django then checks.
+    addresses = {"email.headerregistry.Address", "email.utils.parseaddr"}
     others = {
         file: left
         for file, names in modules_that_write_mails().items()
         if (left := names - classes - sending - reading - addresses)
     }
-    assert others.keys() == {"overlord/demo/mailbox.py"}, "it reads mails that were sent"
+    assert others.keys() == {"overlord/demo/mailbox.py"}, "the demo's mailbox reads mails that were sent"
     assert len(modules_that_write_mails()) > 5
 
 
@@ -123,7 +121,7 @@ def test_each_mail_refuses_a_line_end_in_each_header(
 
     assert {kind_of(message) for message in found} == KINDS
     for message in found:
-        message.message()  # as it is, it can be sent
+        message.message()  # without a line end it can be sent
         for header, value in (
             ("subject", INJECTED),
             ("from_email", f"shop@example.org{INJECTED}"),

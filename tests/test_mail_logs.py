@@ -1,4 +1,4 @@
-"""No log has the address of a mail that was not sent, whatever the mail server or Python says of it."""
+"""No log has the address of an unsent mail, even if the error of the mail server or of Python has it."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -38,7 +38,7 @@ REFUSALS = {
 
 @pytest.fixture(params=REFUSALS)
 def said(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Let no mail be sent; return what the log may say of it."""
+    """Let every mail fail; return the text that the log may have about it."""
 
     def refused(*_: Any) -> int:
         raise REFUSALS[request.param]
@@ -58,7 +58,9 @@ def check(caplog: pytest.LogCaptureFixture, said: str) -> None:
     assert "zebra" not in caplog.text
 
 
-def test_of_orders(said: str, zoe: User, ticket_type: TicketType, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_mail_about_an_order_leaves_no_address_in_the_log(
+    said: str, zoe: User, ticket_type: TicketType, caplog: pytest.LogCaptureFixture
+) -> None:
     api = api_of(zoe)
     held = reserve(api, ticket_type).json()["id"]
     made = api.post(PAYMENTS, {"reservation_id": held}, format="json").json()["id"]
@@ -69,7 +71,7 @@ def test_of_orders(said: str, zoe: User, ticket_type: TicketType, caplog: pytest
     check(caplog, said)
 
 
-def test_of_lines(
+def test_a_mail_about_a_line_leaves_no_address_in_the_log(
     said: str, zoe: User, ticket_type_make: Callable[..., TicketType], caplog: pytest.LogCaptureFixture
 ) -> None:
     types = line_make(ticket_type_make, 5)
@@ -81,7 +83,9 @@ def test_of_lines(
     check(caplog, said)
 
 
-def test_of_messages(said: str, zoe: User, ticket_type: TicketType, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_message_leaves_no_address_in_the_log(
+    said: str, zoe: User, ticket_type: TicketType, caplog: pytest.LogCaptureFixture
+) -> None:
     to = To(
         event_id=ticket_type.event_id,
         kind=Kind.EVENT,
@@ -97,14 +101,16 @@ def test_of_messages(said: str, zoe: User, ticket_type: TicketType, caplog: pyte
 @pytest.mark.parametrize(
     "task", [tasks.password_reset_send, tasks.second_factor_notice_send, tasks.email_code_send]
 )
-def test_of_accounts(task: Any, said: str, zoe: User, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_mail_about_an_account_leaves_no_address_in_the_log(
+    task: Any, said: str, zoe: User, caplog: pytest.LogCaptureFixture
+) -> None:
     later = timezone.now() + timedelta(minutes=1)
     EmailCode.objects.create(user=zoe, email=ZOE, nonce="n", expires_at=later)
     task(user_id=zoe.pk)
     check(caplog, said)
 
 
-def test_of_invitations_which_are_not_marked_as_sent(
+def test_an_unsent_invitation_leaves_no_address_in_the_log_and_is_not_marked_as_sent(
     said: str, user_make: Callable[..., User], caplog: pytest.LogCaptureFixture
 ) -> None:
     now = timezone.now()

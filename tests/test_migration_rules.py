@@ -12,7 +12,7 @@ from django.db.migrations.loader import MigrationLoader
 
 from tests.migration_rules import objections
 
-# Those up to these numbers were made before there was a release that an upgrade could begin from.
+# Up to these numbers, migrations are older than the first release, so no upgrade runs them during a sale.
 BEFORE_THE_RULE = {
     "accounts": 99,
     "admission": 99,
@@ -36,7 +36,7 @@ def _is_own(folder: str) -> bool:
 
 
 def named() -> list[Any]:
-    """Return the migrations that the rule is for."""
+    """Return the migrations to which the rules apply."""
     loader = MigrationLoader(None)
     own = {app.label for app in apps.get_app_configs() if _is_own(app.path)}
     return [
@@ -67,7 +67,7 @@ def test_each_migration_lets_the_former_release_go_on() -> None:
         migrations.RunSQL(["SELECT 1", ("DROP TABLE tickets_event", None)]),
     ],
 )
-def test_what_hurts_the_former_release_is_found(operation: Any) -> None:
+def test_sql_that_hurts_the_former_release_is_found(operation: Any) -> None:
     assert len(objections(migration(operation))) == 1
     assert objections(migration(operation, contracts="0.3.0")) == []
 
@@ -86,5 +86,5 @@ def test_what_hurts_the_former_release_is_found(operation: Any) -> None:
         ),
     ],
 )
-def test_what_expands_is_not(operation: Any) -> None:
+def test_sql_that_expands_is_accepted(operation: Any) -> None:
     assert objections(migration(operation)) == []

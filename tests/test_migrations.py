@@ -13,7 +13,7 @@ from django.db import connection
 ROOT = Path(settings.BASE_DIR)
 DEFINES_A_FUNCTION = re.compile(r"^CREATE (?:OR REPLACE )?FUNCTION ", re.MULTILINE)
 
-# A function with all that decides what it does, and nothing of an extension.
+# The definition and the settings of each function, except those of extensions.
 FUNCTIONS = """
 SELECT p.oid::regprocedure::text, pg_get_functiondef(p.oid)
   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
@@ -51,7 +51,7 @@ def functions_in(schema: str) -> dict[str, str]:
 
 
 def differences(texts: Iterable[str]) -> set[str]:
-    """Return the functions in which the migrated database and the texts of `sql/` files differ.
+    """Return the functions that differ between the migrated database and the texts of `sql/` files.
 
     The texts are run in a schema of their own, so that PostgreSQL writes both sides in one form. It needs a
     transaction that is rolled back.
@@ -108,13 +108,13 @@ def test_an_edit_of_a_functions_settings_is_found() -> None:
     assert len(differences(texts.values())) == len(edited) > 0
 
 
-# What a migration may import: Django, Python's own, and what its state names (the manager of users, the time zone).
+# A migration may import Django, Python's modules, and what its state names (the manager of users, the time zone).
 FROZEN = {"datetime", "django", "os", "typing", "overlord.accounts.models", "tickets.models"}
 READS_A_FILE = re.compile(r"\bopen\(|\.read_text\(|\.read_bytes\(|\bread\(")
 
 
 def moving_parts(source: str) -> list[str]:
-    """Return what a migration's source takes from elsewhere in the project: modules it imports, files it reads."""
+    """Return the modules of the project that a migration imports, and the files that it reads."""
     imported: list[str] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):

@@ -1,6 +1,6 @@
-"""Rows from before later rules: the migrations mend what the new constraints would refuse, and old tokens go on.
+"""Rows that are older than some rules: migrations mend those that new constraints would refuse; old tokens stay.
 
-The database goes back once, to before all of these rules: going back and forth is most of what such a test takes.
+One test covers all rules, because migrating the database back and forth takes most of its time.
 """
 
 from datetime import UTC, datetime, timedelta

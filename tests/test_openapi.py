@@ -1,4 +1,4 @@
-"""The OpenAPI schema: valid, without a warning, and true of what the API answers."""
+"""The OpenAPI schema is valid, gives no warning, and agrees with the answers of the API."""
 
 import re
 from collections.abc import Callable
@@ -21,9 +21,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(scope="module")
 def schema() -> dict[str, Any]:
-    made: dict[str, Any] = SchemaGenerator().get_schema(
-        request=None, public=True
-    )  # a warning of it is an error here
+    # In tests a warning of the generator is an error.
+    made: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
     validate_schema(made)
     return made
 
@@ -86,7 +85,7 @@ def test_a_refund_is_as_described(
 
 
 def test_a_field_the_schema_does_not_know_is_noticed(schema: dict[str, Any], ticket_type: TicketType) -> None:
-    """The control of the test above: every shape is closed, so an undocumented field fails."""
+    """Check, as the control of the test above, that an undocumented field fails: every shape is closed."""
     shape = schema["components"]["schemas"]["TicketType"]
     shown = APIClient().get(f"/event/tickets/{ticket_type.pk}/").json()
 

@@ -26,7 +26,7 @@ pytestmark = [
 
 DOCUMENT = (ROOT / "docs/operations.md").read_text()
 
-# Replaces Docker for PostgreSQL's programs: they run here, on the test's database.
+# Runs PostgreSQL's programs on the test's database, in place of Docker.
 DOCKER = """#!{python}
 import os, sys
 words = sys.argv[1:]
@@ -76,7 +76,7 @@ def run(lines: list[str], folder: Path, **env: str) -> None:
 
 
 def lose(url: str) -> None:
-    """Delete what the backup must bring back, and add what the restore must remove."""
+    """Delete rows that the restore must bring back, and add a table that it must remove."""
     rows(url, "DELETE FROM ticket", "CREATE TABLE later (id int)")
 
 
@@ -87,7 +87,7 @@ def assert_restored(url: str) -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """Make a folder in which the commands run, in one of its own: backups lie beside the checkout."""
+    """Make the folder in which the commands run, inside another folder, as backups lie beside the checkout."""
     folder = tmp_path / "checkout"
     folder.mkdir()
     return folder
@@ -97,8 +97,8 @@ def assert_private(backup: Path) -> None:
     assert backup.stat().st_mode & 0o777 == 0o600
 
 
-def test_bin_up_is_backed_up_and_restored_by_commands_that_there_are() -> None:
-    """tests/test_backup.py runs them."""
+def test_bin_up_is_backed_up_and_restored_by_commands_that_exist() -> None:
+    """Check only that the commands exist: tests/test_backup.py runs them."""
     for nth, name in enumerate(("backup", "restore")):
         [line] = block("Back up and restore it", nth=nth)
         python, program, command, *words = shlex.split(line)

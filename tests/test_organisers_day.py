@@ -23,7 +23,7 @@ pytestmark = [
 ]
 
 SAVE = "main form .row button:first-child"
-# Sets a date and a time: which keys they take depends on the browser's language.
+# Sets a date and a time by script, because the keys for them depend on the browser's language.
 SET = """
   for (const [name, value] of Object.entries(arguments[0])) document.querySelector(`[name=${name}]`).value = value;
 """
@@ -90,7 +90,7 @@ def _make(organiser: Browser) -> int:
 
 
 def _read_in_german(organiser: Browser) -> None:
-    """Change the language of the half-filled form and back: it keeps what was typed, folded or added."""
+    """Change the language of the half-filled form and back: it keeps typed texts and added parts."""
     organiser.press("form > details summary")
     organiser.write("[name=address]", "Market Square 1")
     typed = {"name": "Midsummer night", "date_0": "2099-06-21", "address": "Market Square 1"}
@@ -136,7 +136,7 @@ def _sell_at_the_counter(organiser: Browser, office: str, ticket_type: TicketTyp
 
 def _move(organiser: Browser, office: str) -> None:
     organiser.go(f"{office}edit/")
-    organiser.says(".alert", "2 people who have tickets")  # no address was given at the counter
+    organiser.says(".alert", "2 people who have tickets")  # the buyer at the counter gave no address
     organiser.write("[name=venue]", "Old Theatre")
     organiser.press(SAVE)
     organiser.says(".lead", "Old Theatre")
@@ -160,7 +160,7 @@ def _refund(organiser: Browser, order: int, amount: str) -> None:
 
 
 def _look_on_a_phone(organiser: Browser, *paths: str) -> None:
-    """Check that none of these pages scrolls sideways as a whole, wide as their tables are."""
+    """Check that none of these pages scrolls sideways as a whole, although their tables are wide."""
     organiser.emulate(width=390, height=844)
     for path in paths:
         organiser.go(path)
@@ -194,7 +194,7 @@ def _cancel(organiser: Browser, office: str) -> None:
 
 
 def _told(organiser: Browser, event: int) -> list[str]:
-    """Return what the journal says of an event, the latest first, each without what it counts."""
+    """Return the journal's entries about an event, the latest first, without their numbers."""
     organiser.go(f"/office/journal/?event={event}")
     rows = [row.text.splitlines()[0] for row in organiser.all("tbody td:nth-child(3)")]
     return [row.rpartition(" message")[0] + " message" if " message" in row else row for row in rows]

@@ -1,4 +1,4 @@
-"""Python computes what `parity.json` says. `test_browser.py` checks the same cases in JavaScript."""
+"""Python computes the results of `parity.json`. `test_browser.py` checks the same cases in JavaScript."""
 
 import pytest
 from django.utils import translation
@@ -7,7 +7,7 @@ from tests import parity
 
 
 @pytest.mark.parametrize("language", parity.LANGUAGES)
-def test_python_returns_what_the_cases_say(language: str) -> None:
+def test_python_returns_the_results_of_the_cases(language: str) -> None:
     with translation.override(language):
         assert parity.differences(parity.in_python(), language) == []
 

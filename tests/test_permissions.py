@@ -76,10 +76,10 @@ ANYONE = {
     "event/events/<id:event_id>/line/proof/",
     "door/keys/",
     "t/worker.js",
-    "t/<str:signed>/",  # these three to whoever has the link
+    "t/<str:signed>/",  # these three are open to anyone who has the link
     "t/<str:signed>.pdf",
     "t/<str:signed>.ics",
-    "news/<str:signed>/",  # to whoever has the link of a mail
+    "news/<str:signed>/",  # open to anyone who has the link of a mail
     "door/worker.js",
     "login/",
     "logout/",
@@ -90,7 +90,7 @@ ANYONE = {
     "translations/en.js",
     "translations/en-gb.js",
     "translations/de.js",
-    "invitations/<str:signed>/",  # to whoever has the link of an invitation
+    "invitations/<str:signed>/",  # open to anyone who has the link of an invitation
     "translations/en.json",
     "translations/en-gb.json",
     "translations/de.json",
@@ -107,7 +107,7 @@ ANYONE = {
     "livez/",
     "readyz/",
     "readyz/self/",
-    "metrics/",  # to whoever has the token, or asks a web process itself: stats/tests/test_metrics.py
+    "metrics/",  # open with the token, or to a request past the front server: stats/tests/test_metrics.py
 }
 OWN = {
     "checkout/<id:reservation_id>/",
@@ -139,7 +139,7 @@ OWN = {
     "payment/payments/<id:payment_id>/",
     "payment/payments/<id:payment_id>/pay/",
 }
-# What the admin has beyond Django's own pages and actions, which ask for add, change, delete and view.
+# The pages and actions that the admin has besides Django's own, which need add, change, delete or view.
 ADMIN_PAGES: dict[str, dict[str, str]] = {
     "checkout.payment": {"<int:payment_id>/refund/": MoneyPermission.REFUND},
     "tickets.reservation": {"<int:reservation_id>/return/": TicketsPermission.RETURN_TICKETS},
@@ -151,7 +151,7 @@ DJANGOS_OWN = {"accounts.user": {"<id>/password/"}}
 
 
 def permissions_of(view: Any) -> tuple[str, ...]:
-    """Return the permissions of which one opens a view: `permissions` of a page, `permission` of an API class."""
+    """Return the permissions that open a view, each by itself: `permissions` of a page, `permission` of an API."""
     if not hasattr(view, "cls"):
         return getattr(view, "permissions", ())
     return tuple(filter(None, [getattr(view.cls, "permission", None)]))
@@ -176,7 +176,7 @@ def _places(shown: admin.ModelAdmin) -> set[str]:
 
 
 def admin_actions(site: AdminSite) -> dict[tuple[type[Model], str], list[str]]:
-    """Return the actions that each model's admin has, with the names of the permissions that they ask for."""
+    """Return the actions that each model's admin has, with the names of the permissions that they need."""
     return {
         (model, name): list(getattr(function, "allowed_permissions", []))
         for model, shown in site._registry.items()
@@ -192,7 +192,7 @@ class TestEachHasARule:
         assert (ANYONE | OWN) - {place for place, _ in routes()} == set(), "these routes are gone"
 
     def test_a_route_without_a_rule_is_noticed(self) -> None:
-        """Negative control."""
+        """Use a route without a permission, as a negative control."""
         assert unruled(iter([("give-away/", HttpResponse)])) == {"give-away/"}
 
     def test_each_page_of_the_admin_is_known(self) -> None:
@@ -205,7 +205,7 @@ class TestEachHasARule:
         assert found.keys() == {(deed.model, deed.action) for deed in DEEDS}, "each is tried below"
 
     def test_an_action_or_page_of_the_admin_without_a_rule_is_noticed(self) -> None:
-        """Negative control."""
+        """Register a model with such an action and page, as a negative control."""
 
         class Careless(admin.ModelAdmin):
             actions = ("give_away",)
@@ -225,7 +225,7 @@ class TestEachHasARule:
             assert (definition.access == streams.Access.STAFF) == (definition.permission is not None), kind
 
     def test_a_stream_for_staff_without_a_rule_is_refused(self) -> None:
-        """Negative control."""
+        """Register a stream without a permission, as a negative control."""
         with pytest.raises(ValueError, match="names a permission"):
             streams.register("give-away", access=streams.Access.STAFF, project=lambda ids, now: {})
 
@@ -236,7 +236,7 @@ class TestEachHasARule:
 # Each role on each -----------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Person:
-    """Somebody who has a role, by session in `browser` and by token in `api`."""
+    """A person with a role, by session in `browser` and by token in `api`."""
 
     role: str
     user: User | None
@@ -262,7 +262,7 @@ People = Callable[[str], list[Person]]
 
 @pytest.fixture
 def people(user_make: Callable[..., User]) -> People:
-    """Return a function that makes somebody of each role to try a permission by."""
+    """Return a function that makes a person of each role that a permission is tried with."""
 
     def make(permission: str) -> list[Person]:
         others = [each for each in PERMISSIONS if each != permission]
@@ -284,7 +284,7 @@ def superuser(user_make: Callable[..., User]) -> Person:
 
 
 def guarded(*, of_api: bool) -> list[tuple[str, str]]:
-    """Return the routes that ask for a permission, each with each that opens it: those of the API, or the pages."""
+    """Return each route that needs a permission with each permission that opens it: the API's, or the pages'."""
     found = [(place, permissions_of(view)) for place, view in routes() if hasattr(view, "cls") == of_api]
     return [(place, permission) for place, permissions in found for permission in permissions]
 
@@ -336,7 +336,7 @@ def test_each_role_on_each_stream_for_staff(kind: str, people: People) -> None:
 
 @dataclass(frozen=True)
 class Deed:
-    """An action of the admin on one row that `make` makes; `is_done` tells from the database."""
+    """An action of the admin on one row that `make` makes; `is_done` reads the database."""
 
     model: type[Model]
     action: str
@@ -429,7 +429,7 @@ DEEDS = [
         "pay_back",
         MoneyPermission.REFUND,
         unmatched_charge,
-        lambda _: bool(redis_client.broker().delete(Queue.PAYMENTS)),  # a worker was asked
+        lambda _: bool(redis_client.broker().delete(Queue.PAYMENTS)),  # a worker has the task
     ),
     Deed(
         UnmatchedCharge,
@@ -467,10 +467,10 @@ def test_each_role_on_each_page_of_the_admin(name: str, place: str, permission: 
 
 
 @pytest.mark.parametrize("mode", ["money", "staff"])
-def test_each_door_asks_for_the_second_factor(
+def test_each_way_to_staff_actions_asks_for_the_second_factor(
     mode: str, user_make: Callable[..., User], settings: Any
 ) -> None:
-    """Somebody who may do all has shown none: nothing that needs it is done or shown."""
+    """Let a superuser without it try: nothing that needs the second factor is done or shown."""
     settings.STAFF_SECOND_FACTOR = mode
     root = superuser(user_make)
     browser, api = root.browser, root.api

@@ -1,4 +1,4 @@
-"""Behind PgBouncer in transaction mode all works as without it, and what could break silently stops the start."""
+"""Behind PgBouncer in transaction mode all works as without it, and a setup that fails silently stops the start."""
 
 import os
 import subprocess
@@ -66,7 +66,7 @@ def role(settings: Any) -> Iterator[None]:
 
 @pytest.fixture
 def port(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """Put PgBouncer before PostgreSQL, let this process know both addresses, and return the port of the pooler."""
+    """Start PgBouncer in front of PostgreSQL, set both addresses in this process, and return the pooler's port."""
     ours = connection.settings_dict
     direct = {name: ours[name] for name in ("HOST", "PORT", "USER", "PASSWORD", "OPTIONS")}
     with pooler.pgbouncer(tmp_path, server=server()) as port:
@@ -82,13 +82,13 @@ def port(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 @pytest.fixture
 def nothing_direct(port: int, settings: Any) -> None:
-    """Let the direct address lead to the pooler too."""
+    """Set the pooler's address as the direct address too."""
     settings.DATABASE_DIRECT = {}
 
 
 @pytest.fixture
 def cache() -> Iterator[TokenCache]:
-    """Return a cache as another process has it."""
+    """Return a cache like that of another process."""
     cache = TokenCache()
     yield cache
     cache.close()
@@ -100,7 +100,7 @@ def log_out(key: str) -> None:
 
 @pytest.mark.usefixtures("role", "port")
 class TestAsWithoutIt:
-    def test_nothing_is_missing(self) -> None:
+    def test_the_check_of_the_setup_finds_no_fault(self) -> None:
         assert database_check.faults() == []
 
     def test_a_logged_out_token_is_refused_in_another_process(self, cache: TokenCache, buyer: User) -> None:
@@ -111,7 +111,7 @@ class TestAsWithoutIt:
         log_out(key)
         assert eventually(lambda: cache.principal_of(token) is None)
 
-    def test_a_lock_is_one_processs(self) -> None:
+    def test_a_lock_belongs_to_one_process(self) -> None:
         def elsewhere() -> bool:
             with db.advisory_lock("test") as other:
                 return other.is_mine()
@@ -144,7 +144,7 @@ class TestAsWithoutIt:
         [row] = db.rows("SHOW statement_timeout")
         assert row["statement_timeout"] == "15s"
 
-    def test_control_by_the_poolers_address_it_does(self, settings: Any) -> None:
+    def test_control_by_the_poolers_address_a_migration_leaves_a_setting(self, settings: Any) -> None:
         settings.DATABASE_DIRECT = {}
         call_command("migrate", "accounts", verbosity=0)
         [row] = db.rows("SHOW statement_timeout")
@@ -169,7 +169,9 @@ class TestWhatWouldBreakSilently:
             lock.is_mine()
 
     @pytest.mark.usefixtures("role", "nothing_direct")
-    def test_control_without_that_look_two_processes_have_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_control_without_that_check_two_processes_have_the_lock(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         really = db._row
 
         def row(session: Any, sql: str, *params: object) -> tuple[Any, ...]:
@@ -199,7 +201,7 @@ class TestWhatWouldBreakSilently:
         assert cache.principal_of(token) is None
 
     @pytest.mark.usefixtures("role", "nothing_direct")
-    def test_control_without_the_proof_a_logged_out_token_is_taken(
+    def test_control_without_the_proof_a_logged_out_token_is_accepted(
         self, cache: TokenCache, buyer: User, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(listening, "_await", lambda *_: None)
@@ -216,13 +218,15 @@ class TestWhatWouldBreakSilently:
             database_check.start()
 
     @pytest.mark.usefixtures("role", "nothing_direct")
-    def test_nor_where_its_locks_are_not_its_own(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_process_does_not_start_where_its_locks_are_not_its_own(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(listening, "_await", lambda *_: None)
         with pytest.raises(SystemExit, match="a session's locks belong to another"):
             database_check.start()
 
     @pytest.mark.usefixtures("port")
-    def test_a_running_process_says_so_and_goes_on(self) -> None:
+    def test_readyz_says_it_of_a_running_process_which_goes_on(self) -> None:
         try:
             assert database_check._look(decided=True)
             assert "database_setup" in Client().get("/readyz").json()["missing"]
@@ -231,7 +235,9 @@ class TestWhatWouldBreakSilently:
             database_check._found.clear()
 
     @pytest.mark.usefixtures("port")
-    def test_one_that_first_had_to_wait_for_postgresql_ends(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_process_that_first_had_to_wait_for_postgresql_ends(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         ended: list[int] = []
         monkeypatch.setattr(os, "_exit", ended.append)
         try:

@@ -41,7 +41,9 @@ def test_production_starts_with_what_it_needs(load: Load) -> None:
 
 @pytest.mark.parametrize("value", [None, ""])
 @pytest.mark.parametrize("name", REQUIRED)
-def test_what_is_missing_is_named_with_how_to_make_it(load: Load, name: str, value: str | None) -> None:
+def test_a_missing_variable_is_named_with_the_command_that_makes_it(
+    load: Load, name: str, value: str | None
+) -> None:
     given = {other: text for other, text in REQUIRED.items() if other != name}
     if value is not None:
         given[name] = value
@@ -54,7 +56,7 @@ def test_what_is_missing_is_named_with_how_to_make_it(load: Load, name: str, val
     assert any(help_with_it in line for help_with_it in ("example.org", "python3 -c", "stripe takes money"))
 
 
-def test_all_that_is_missing_is_named_at_once(load: Load) -> None:
+def test_all_missing_variables_are_named_at_once(load: Load) -> None:
     with pytest.raises(ImproperlyConfigured) as said:
         load(ENVIRONMENT="production")
 
@@ -86,7 +88,7 @@ def test_the_command_that_makes_a_secret_makes_one(load: Load) -> None:
         ("EMAIL_URL", "consolemail://"),
     ],
 )
-def test_what_is_wrong_is_named(load: Load, name: str, value: str) -> None:
+def test_a_wrong_variable_is_named(load: Load, name: str, value: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=name):
         load(ENVIRONMENT="production", **{**REQUIRED, name: value})
 
@@ -107,7 +109,7 @@ def test_production_takes_nothing_from_the_embedded_servers(load: Load, tmp_path
 
 
 def test_a_variable_without_a_value_is_not_set(load: Load, tmp_path: Path) -> None:
-    """Compose sets one for each line of `.env`; it must not hide what the volume of secrets holds."""
+    """Ignore an empty variable, which Compose sets for each line of `.env`: it must not hide a stored secret."""
     (tmp_path / "env").write_text("REDIS_URL=redis://:drawn@valkey:6379/0\nDATABASE_URL=\n")
 
     read = load(OVERLORD_DATA=str(tmp_path), ENVIRONMENT="", REDIS_URL="", HOLD_SECONDS="", DJANGO_PORT="")
@@ -125,7 +127,7 @@ def test_the_template_as_it_stands_changes_nothing(load: Load, tmp_path: Path) -
     assert {name for name in before if name.isupper() and before[name] != after[name]} == set()
 
 
-def test_a_file_of_somebody_else_is_said(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_another_user_is_named(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_self: Path, **_options: Any) -> str:
         raise PermissionError
 

@@ -52,7 +52,7 @@ def released(api: APIClient, ticket_type: TicketType) -> int:
     return held
 
 
-def test_an_old_hold_that_was_never_paid_goes_and_the_figures_stay(released: int) -> None:
+def test_an_old_unpaid_hold_is_deleted_and_the_figures_stay(released: int) -> None:
     before = list(Inventory.objects.values())
     call_command("prune")
     assert Reservation.objects.filter(pk=released).exists(), "it is not old yet"
@@ -64,7 +64,7 @@ def test_an_old_hold_that_was_never_paid_goes_and_the_figures_stay(released: int
     assert list(Inventory.objects.values()) == before
 
 
-def test_what_was_paid_for_or_is_held_stays(
+def test_paid_and_held_reservations_stay(
     api: APIClient, ticket_type: TicketType, ticket_type_make: Callable[..., TicketType], payment: Payment
 ) -> None:
     pay(api, payment, "card_error")
@@ -79,7 +79,7 @@ def test_what_was_paid_for_or_is_held_stays(
 
 
 @pytest.mark.parametrize("is_paid", [True, False])
-def test_an_order_goes_whole_or_keeps_its_first_reservation(
+def test_an_order_is_deleted_whole_or_keeps_its_first_reservation(
     is_paid: bool, api: APIClient, ticket_type_make: Callable[..., TicketType]
 ) -> None:
     first = ticket_type_make(price_minor=0)
@@ -100,7 +100,7 @@ def test_an_order_goes_whole_or_keeps_its_first_reservation(
     assert list(Reservation.objects.order_by("pk").values_list("pk", flat=True)) == kept
 
 
-def test_without_the_look_at_references_a_paid_hold_would_be_in_the_way(
+def test_control_without_the_check_of_references_a_paid_hold_stops_the_pruning(
     api: APIClient, payment: Payment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tickets.pruning.unreferenced", lambda rows: rows)
@@ -112,7 +112,7 @@ def test_without_the_look_at_references_a_paid_hold_would_be_in_the_way(
         call_command("prune")
 
 
-def test_more_rows_than_one_batch_go(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_rows_than_one_batch_are_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pruning, "BATCH", 2)
     past = timezone.now() - LONG_AGO
     for number in range(5):
@@ -122,7 +122,7 @@ def test_more_rows_than_one_batch_go(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(WebhookEvent.objects.all()) == [fresh]
 
 
-def test_ended_sessions_and_tokens_go(buyer: User) -> None:
+def test_ended_sessions_and_tokens_are_deleted(buyer: User) -> None:
     now = timezone.now()
     for name, end in (("ended", now - timedelta(minutes=1)), ("open", now + timedelta(minutes=1))):
         Session.objects.create(session_key=name, session_data="", expire_date=end)
@@ -132,7 +132,7 @@ def test_ended_sessions_and_tokens_go(buyer: User) -> None:
     assert set(ApiToken.objects.values_list("pk", flat=True)) == {"open"}
 
 
-def test_the_lines_of_past_events_go(
+def test_the_lines_of_past_events_are_deleted(
     buyer: User, user_make: Callable[..., User], ticket_type_make: Callable[..., TicketType]
 ) -> None:
     now, seed = timezone.now(), "0" * 64
@@ -150,7 +150,7 @@ def test_the_lines_of_past_events_go(
     assert set(Entry.objects.values_list("line", flat=True)) == {coming.pk}
 
 
-def test_old_minutes_of_the_monitor_go() -> None:
+def test_old_minutes_of_the_monitor_are_deleted() -> None:
     now = timezone.now().replace(second=0, microsecond=0)
     Minute.objects.create(minute=now, reserved=1)
     Minute.objects.create(minute=now - LONG_AGO, reserved=1)
@@ -160,7 +160,7 @@ def test_old_minutes_of_the_monitor_go() -> None:
     assert list(Minute.objects.values_list("minute", flat=True)) == [now]
 
 
-def test_old_guests_without_reservations_go(ticket_type: TicketType, buyer: User) -> None:
+def test_old_guests_without_reservations_are_deleted(ticket_type: TicketType, buyer: User) -> None:
     def guest() -> tuple[User, APIClient]:
         told = APIClient().post("/register/guest/").json()
         return User.objects.get(pk=told["id"]), APIClient(headers={"Authorization": f"Token {told['token']}"})
@@ -177,7 +177,7 @@ def test_old_guests_without_reservations_go(ticket_type: TicketType, buyer: User
     assert not User.objects.filter(pk=gone[0].pk).exists()
 
 
-def test_the_ledger_keeps_money_and_forgets_requests(api: APIClient, payment: Payment) -> None:
+def test_the_ledger_keeps_charges_and_loses_requests(api: APIClient, payment: Payment) -> None:
     pay(api, payment)
     work(payment)
     with ledger.opened() as book:
@@ -192,7 +192,7 @@ def test_the_ledger_keeps_money_and_forgets_requests(api: APIClient, payment: Pa
     assert Payment.objects.get(pk=payment.pk).status == "SUCCESS"
 
 
-def test_it_runs_each_night() -> None:
+def test_pruning_runs_each_night() -> None:
     current_app.loader.import_default_modules()
     scheduled = {entry["task"] for entry in current_app.conf.beat_schedule.values()}
     prunes = {name for name in current_app.tasks if name.endswith(".rows_prune")}

@@ -1,4 +1,4 @@
-"""The pinned requirements hold what pyproject.toml asks for, each package in the file where it belongs."""
+"""The requirements pin all packages that pyproject.toml names, each in the right file."""
 
 import re
 import tomllib
@@ -14,7 +14,7 @@ OF_TESTS = re.compile(r"^(pytest|hypothesis|selenium|mypy|ruff|localstripe|.*-st
 
 
 def asked() -> dict[str, list[Requirement]]:
-    """Return what pyproject.toml asks for, by the file that pins it."""
+    """Return the packages that pyproject.toml names, by the file that pins them."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     lists = {
         RUNTIME: project["project"]["dependencies"],
@@ -43,7 +43,7 @@ def test_each_package_is_pinned_by_hashes(file: str) -> None:
 
 
 @pytest.mark.parametrize("file", [RUNTIME, EMBEDDED, DEV])
-def test_what_is_asked_for_is_pinned_at_a_version_that_fits(file: str) -> None:
+def test_each_named_package_is_pinned_at_a_version_that_fits(file: str) -> None:
     versions = pinned(file)
     for requirement in asked()[file]:
         assert requirement.specifier.contains(versions[canonicalize_name(requirement.name)])

@@ -1,4 +1,4 @@
-"""After the restore of a backup, what is shown is the restored database's from the first look on."""
+"""After the restore of a backup, the first read and the first frame already show the restored database."""
 
 import pytest
 from django.db import connection
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def later_sale(ticket_type: TicketType) -> TicketType:
-    """Keep in Redis what was sold after the backup: in later versions, read a moment ago."""
+    """Keep sales after the backup in Redis: as later versions that were read a moment ago."""
     epoch_begin()
     inventory = Inventory.objects.filter(ticket_type=ticket_type)
     [before] = inventory.values("sold", "version")
@@ -35,7 +35,7 @@ def sold(ticket_type: TicketType) -> int:
     return int(shown["tickets"][0]["sold"])
 
 
-def test_the_first_read_is_right_and_the_next_is_answered_from_what_is_kept(later_sale: TicketType) -> None:
+def test_the_first_read_is_right_and_the_next_one_comes_from_the_cache(later_sale: TicketType) -> None:
     epoch_begin()
     assert sold(later_sale) == 0
     with CaptureQueriesContext(connection) as context:
@@ -54,8 +54,10 @@ def test_no_frame_of_the_lost_history_is_shown(later_sale: TicketType) -> None:
     assert outcome == "new"
 
 
-def test_without_the_deletion_both_are_wrong(later_sale: TicketType, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Negative control."""
+def test_control_without_the_deletion_reads_and_frames_are_wrong(
+    later_sale: TicketType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Leave the deletion out, as a negative control."""
     monkeypatch.setattr(store, "kept_delete", lambda: None)
     epoch_begin()
     assert sold(later_sale) == 40

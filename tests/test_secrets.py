@@ -17,7 +17,7 @@ CARD = "tok_card_4242424242424242"
 
 
 def use(system: System, ticket_type: TicketType) -> list[str]:
-    """Sign up, log in, fail to log in, buy, and ask for a new password; return what nobody else may read."""
+    """Sign up, log in, fail to log in, buy, and ask for a new password; return all secrets of this."""
     account = {"username": "secret-keeper", "email": "secret-keeper@example.org", "password": PASSWORD}
     client = system.opened.enter_context(httpx.Client(base_url=system.url, timeout=30))
     assert client.post("/register/", json=account).status_code == 201
@@ -37,7 +37,7 @@ def use(system: System, ticket_type: TicketType) -> list[str]:
     return [PASSWORD, token, session, CARD, settings.SECRET_KEY]
 
 
-def test_logs_and_the_process_list_show_no_secret(
+def test_logs_and_the_process_list_contain_no_secret(
     system: System, ticket_type_make: Callable[..., TicketType]
 ) -> None:
     secrets = use(system, ticket_type_make())

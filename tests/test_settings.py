@@ -1,4 +1,4 @@
-"""Which values of settings stop the start, each with a sentence that names it."""
+"""Wrong values of settings stop the start, each with a sentence that names the setting."""
 
 import os
 import subprocess
@@ -27,7 +27,7 @@ def test_a_secret_may_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
     file.write_text("sk_of_the_file\n")
     given = {**STRIPE, "STRIPE_SECRET_KEY_FILE": str(file)}
     assert load(**{**given, "STRIPE_SECRET_KEY": ""})["STRIPE_SECRET_KEY"] == "sk_of_the_file"
-    assert load(**given)["STRIPE_SECRET_KEY"] == "sk_1", "what is set itself wins"
+    assert load(**given)["STRIPE_SECRET_KEY"] == "sk_1", "the variable itself wins over its file"
     file.unlink()
     with pytest.raises(
         ImproperlyConfigured, match=r"STRIPE_SECRET_KEY_FILE is .*stripe', which cannot be read"
@@ -136,7 +136,7 @@ def test_the_direct_address_may_have_options_of_its_own(tmp_path: Path) -> None:
     assert read["DATABASE_OPTIONS"] == {}
 
 
-def test_one_redis_serves_all_unless_others_are_named(tmp_path: Path) -> None:
+def test_one_redis_serves_all_purposes_unless_others_are_named(tmp_path: Path) -> None:
     load = settings_reader.reader(tmp_path)
     one = load(REDIS_URL="redis://a/0")
     assert (one["REDIS_BROKER_URL"], one["REDIS_CHANNEL_URLS"]) == ("redis://a/0", ["redis://a/0"])

@@ -1,4 +1,4 @@
-"""`bin/setup` notices an environment that is not whole, and no longer waits for a process that is gone."""
+"""`bin/setup` notices an incomplete environment, and does not wait for a process that has ended."""
 
 import subprocess
 import sys
@@ -37,8 +37,8 @@ def test_a_half_deleted_environment_is_not_whole(environment: Path, tmp_path: Pa
     assert shell(tmp_path, "whole") == 1
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the pid alone is known")
-def test_only_a_process_that_installs_is_waited_for(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems know only the pid")
+def test_setup_waits_only_for_a_process_that_installs(tmp_path: Path) -> None:
     up = tmp_path / "bin" / "up"
     up.parent.mkdir()
     up.write_text("read line\n")

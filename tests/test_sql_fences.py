@@ -1,7 +1,7 @@
 """An app's SQL names only tables, functions and sequences of its own and of the apps below it.
 
-What SQL reads or changes it names. So each text of an app that could be SQL is searched for the names of all that
-the project's apps have in the database: its files under `sql/`, and the strings in its Python code, migrations too.
+SQL names all that it reads or changes. So each text of an app that could be SQL is searched for the names of the
+project's tables, functions and sequences: the files under `sql/`, and the strings in Python code, migrations too.
 """
 
 import ast
@@ -23,7 +23,7 @@ CREATED = re.compile(
 
 @dataclass(frozen=True)
 class Text:
-    """A piece of an app's code that may hold SQL. `place` says where it stands."""
+    """A piece of an app's code that may be SQL. `place` is its file and line."""
 
     app: str
     place: str
@@ -34,7 +34,7 @@ class Text:
 def layers() -> list[set[str]]:
     """Return the packages from top to bottom, those on one level together, as the import contracts have them.
 
-    An app within another's folder, which the layers cannot name, stands right above it.
+    An app inside another app's folder, which the layers cannot name, is directly above that app.
     """
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     [lines] = [contract["layers"] for contract in contracts if contract["id"] == "apps"]
@@ -46,7 +46,7 @@ def layers() -> list[set[str]]:
 
 @cache
 def packages() -> list[str]:
-    """Return the folders among the layers: the others are modules, and hold no SQL of their own."""
+    """Return the layers that are folders. The others are modules without SQL of their own."""
     return [name for level in layers() for name in sorted(level) if (ROOT / name.replace(".", "/")).is_dir()]
 
 
@@ -77,7 +77,7 @@ def words(sql: str) -> set[str]:
 
 @cache
 def texts() -> tuple[Text, ...]:
-    """Return all texts of the apps that may hold SQL."""
+    """Return all texts of the apps that may be SQL."""
     found: list[Text] = []
     for app in packages():
         folder = ROOT / app.replace(".", "/")
@@ -106,12 +106,12 @@ def owners(texts: tuple[Text, ...]) -> dict[str, str]:
 
 
 def trespasses(text: Text, owned: dict[str, str]) -> list[str]:
-    """Return what the text names of apps that are not its own and not below."""
+    """Return the names in the text that belong to apps other than its own and those below."""
     named = words(text.sql) & owned.keys()
     return sorted(name for name in named if owned[name] not in allowed(text.app))
 
 
-def test_sql_names_only_what_is_of_its_own_app_and_of_those_below() -> None:
+def test_sql_names_only_objects_of_its_own_app_and_of_those_below() -> None:
     found = texts()
     owned = owners(found)
 

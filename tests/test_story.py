@@ -92,7 +92,7 @@ def test_a_hold_ends_by_itself_and_never_early(system: System, ticket_type: Tick
     ended, due = (parse_datetime(me["reservations"][0][name]) for name in ("ended_at", "expires_at"))
     assert ended is not None
     assert due is not None
-    assert ended >= due  # how much later is measured: `bin/bench expiry`
+    assert ended >= due  # `bin/bench expiry` measures how much later
     gone = buyer.reservation(reserved["id"])
     assert (gone.status_code, gone.json()["state"]) == (410, "expired")
 
@@ -111,7 +111,9 @@ def test_expiry_never_wins_over_a_payment_in_flight(system: System, ticket_type:
     assert settled.validated_at > settled.expires_at
 
 
-def test_redis_emptied_after_pay_costs_seconds_and_no_order(system: System, ticket_type: TicketType) -> None:
+def test_emptying_redis_after_pay_delays_an_order_and_loses_none(
+    system: System, ticket_type: TicketType
+) -> None:
     buyer = system.buyer()
     reserved = buyer.reserve(ticket_type.pk).json()
     payment = buyer.open_payment(reserved["id"])

@@ -1,6 +1,6 @@
-"""Where no synchronous standby comes, no first answer and no repeat acknowledges anything, and pages answer.
+"""Without a synchronous standby, no answer and no repeated answer acknowledges anything, but pages answer.
 
-The tests' own PostgreSQL waits for a standby that nobody serves. `commit_watch` ends each wait soon.
+The tests' own PostgreSQL waits for a standby that does not exist. `commit_watch` ends each wait soon.
 """
 
 import os
@@ -62,12 +62,12 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def hopeful(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let each commit be tried, whatever became of the one before."""
+    """Let each commit be tried, even if the one before waited in vain."""
     monkeypatch.setattr(Standby, "missed", lambda _self: None)
 
 
 class Server:
-    """The tests' PostgreSQL, with its standby there or gone."""
+    """The tests' PostgreSQL, with or without its standby."""
 
     def __init__(self, outside: psycopg2.extensions.connection) -> None:
         self._outside = outside
@@ -119,33 +119,33 @@ def without(monkeypatch: pytest.MonkeyPatch, where: Any, name: str) -> Iterator[
 
 
 def is_unknown(answer: Any) -> bool:
-    """Return whether an answer leaves it open whether the request was done, and says when to repeat it."""
+    """Return whether an answer says that the outcome is unknown, and when to repeat the request."""
     return answer.status_code == 503 and answer.json()["code"] == "busy" and "Retry-After" in answer.headers
 
 
 @pytest.mark.usefixtures("hopeful")
 class TestRequests:
-    def test_a_claim_is_unknown_as_often_as_it_is_repeated_and_made_once(
+    def test_a_claim_and_its_repeats_are_unknown_and_it_is_made_once(
         self, api: APIClient, ticket_type: TicketType, server: Server
     ) -> None:
         server.lose_standby()
         for _ in range(2):
             assert is_unknown(reserve(api, ticket_type, 2, **KEY))
-        [made] = Reservation.objects.all()  # it stands here, and a fail-over would lose it
+        [made] = Reservation.objects.all()  # it exists on the primary, and a fail-over would lose it
 
         server.find_standby()
         answer = reserve(api, ticket_type, 2, **KEY)
         assert (answer.status_code, answer.json()["id"]) == (201, made.pk)
         assert answer.headers["Idempotency-Replayed"] == "true"
 
-    def test_control_who_ignores_the_warning_acknowledges_what_is_nowhere_else(
+    def test_control_without_reading_the_warning_a_claim_is_acknowledged(
         self, api: APIClient, ticket_type: TicketType, server: Server, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         server.lose_standby()
         with without(monkeypatch, base.DatabaseWrapper, "commit_verify"):
             assert reserve(api, ticket_type, 2, **KEY).status_code == 201
 
-    def test_control_a_repeat_that_only_reads_acknowledges_it_too(
+    def test_control_a_repeat_that_does_not_await_commits_is_acknowledged(
         self, api: APIClient, ticket_type: TicketType, server: Server, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         server.lose_standby()
@@ -174,20 +174,20 @@ class TestRequests:
         ],
         ids=["change", "extend", "open a payment", "release"],
     )
-    def test_so_is_whatever_changes_an_order(
+    def test_each_change_of_an_order_is_unknown(
         self, what: Callable[..., Any], api: APIClient, held: Reservation, server: Server
     ) -> None:
         server.lose_standby()
         assert is_unknown(what(api, held))
 
-    def test_so_are_a_payment_its_repeat_and_the_opening_of_one_that_is_there(
+    def test_a_payment_and_the_repeated_opening_of_it_are_unknown(
         self, api: APIClient, opened: Payment, server: Server
     ) -> None:
         server.lose_standby()
         assert is_unknown(api.post(PAYMENTS, {"reservation_id": opened.reservation_id}, format="json"))
         assert is_unknown(pay(api, opened))
 
-    def test_so_is_a_scan_and_the_same_scan_again(
+    def test_a_scan_and_its_repeat_are_unknown(
         self, buyer: User, user_make: Callable[..., User], ticket_type: TicketType, server: Server
     ) -> None:
         door = api_of(permit(user_make(), Permission.USE_DOOR))
@@ -201,7 +201,7 @@ class TestRequests:
         server.find_standby()
         assert door.post(SCANS, scan, format="json").json()["result"] == "admitted"
 
-    def test_so_is_a_log_in_by_api_and_by_page(self, buyer: User, server: Server) -> None:
+    def test_a_log_in_by_api_and_by_page_is_unknown(self, buyer: User, server: Server) -> None:
         names = {"username": buyer.username, "password": "correct horse"}
         server.lose_standby()
         assert is_unknown(APIClient().post("/api-auth/login/", names, format="json"))
@@ -246,7 +246,7 @@ class TestWorkers:
 
 
 class TestWaiting:
-    def test_once_one_has_waited_in_vain_others_fail_at_once_and_do_nothing(
+    def test_after_one_commit_has_waited_in_vain_others_fail_at_once_and_do_nothing(
         self, api: APIClient, ticket_type: TicketType, server: Server
     ) -> None:
         server.lose_standby()
@@ -295,7 +295,7 @@ class TestWaiting:
             thread.join(timeout=60)
             waiting.close()
 
-    def test_only_waits_for_a_standby_are_ended_and_none_of_a_migration(
+    def test_only_waits_for_a_standby_are_ended_but_not_those_of_a_migration(
         self, server: Server, outside: psycopg2.extensions.connection
     ) -> None:
         server.lose_standby()
@@ -340,7 +340,7 @@ def test_a_role_without_warnings_stops_the_start(outside: psycopg2.extensions.co
 
 
 @pytest.mark.usefixtures("hopeful")
-def test_who_only_looks_at_what_they_were_given_waits_for_no_standby(server: Server, user_make: Any) -> None:
+def test_a_commit_that_need_not_be_awaited_waits_for_no_standby(server: Server, user_make: Any) -> None:
     user: User = user_make()
     server.lose_standby()
     with db.transaction(awaited=False):

@@ -1,6 +1,6 @@
-"""deploy/three-machines starts what docker-compose.yml starts, with the settings that `bin/cluster` breaks.
+"""deploy/three-machines starts what docker-compose.yml starts, with the settings that `bin/cluster` tests.
 
-There is no Docker here: both files are read and merged as Compose does, and held to its schema.
+No Docker is needed: both files are read and merged as Compose does, and checked by its schema.
 """
 
 import json
@@ -41,7 +41,7 @@ def both() -> dict[str, Any]:
 
 
 def of_machines(text: str) -> str:
-    """Return a text of the tried cluster with the names and addresses of these machines."""
+    """Return a text of the tested cluster, with the names and addresses of these machines."""
     for machine, database in zip(MACHINES, network.DATABASES, strict=True):
         text = text.replace(network.peer_address(database), ENV[f"ADDRESS_{machine[-1]}"])
         text = text.replace(database, machine)
@@ -53,7 +53,7 @@ def test_the_files_are_valid(found: Any) -> None:
     jsonschema.Draft202012Validator(compose.schema()).validate(found())
 
 
-def test_what_is_not_said_of_a_machine_is_asked_for() -> None:
+def test_a_missing_variable_of_a_machine_is_named() -> None:
     for name in ("MACHINE", "ADDRESS", "ADDRESS_3", "PICTURES_SERVER"):
         with pytest.raises(LookupError, match=f"{name} is not set"):
             compose.read({**ENV, name: ""}, file=FOLDER / "compose.yml")
@@ -71,7 +71,7 @@ def test_our_processes_are_those_of_one_machine() -> None:
     assert set(OURS) < set(services)
 
 
-def test_patroni_is_told_what_was_tried() -> None:
+def test_patroni_has_the_settings_of_the_tested_cluster() -> None:
     ours = yaml.safe_load((FOLDER / "patroni.yml").read_text())
     tried = json.loads(
         configs.patroni("db1", data=Path("/d"), programs=Path("/p"), password="p", synchronous=True)
@@ -97,7 +97,7 @@ def test_patroni_is_told_what_was_tried() -> None:
     assert re.findall(r"^FROM (\S+)", build, re.MULTILINE) == [compose.services()["postgres"]["image"]]
 
 
-def test_etcd_is_told_what_was_tried() -> None:
+def test_etcd_has_the_settings_of_the_tested_cluster() -> None:
     ours = dict(word.split("=", 1) for word in both()["services"]["etcd"]["command"][1:])
     words = configs.etcd_words(Path("etcd"), "db1", Path("/var/lib/etcd"))[1:]
     tried = dict(of_machines(word).split("=", 1) for word in words)
@@ -106,7 +106,7 @@ def test_etcd_is_told_what_was_tried() -> None:
     assert ours == tried
 
 
-def test_haproxy_is_told_what_was_tried() -> None:
+def test_haproxy_has_the_settings_of_the_tested_cluster() -> None:
     tried = configs.haproxy()
     for machine, database in zip(MACHINES, network.DATABASES, strict=True):
         address = f"{network.address(database)}:{configs.POSTGRES_PORT}"
@@ -140,7 +140,7 @@ def test_patronis_passwords_reach_no_process_of_ours() -> None:
     assert not [name for name in ENV if name.startswith("PATRONI")]
 
 
-def test_what_is_published_is_published_in_the_private_network() -> None:
+def test_ports_are_published_in_the_private_network_only() -> None:
     ports = {name: service["ports"] for name, service in both()["services"].items() if "ports" in service}
     caddys = ports.pop("caddy")
     assert caddys == ["8080:8080"]
@@ -158,7 +158,7 @@ def test_each_server_is_bounded_and_may_do_no_more_than_it_needs() -> None:
         assert service["logging"] == {"driver": "local"}, name
 
 
-def test_the_script_of_the_database_is_one() -> None:
+def test_the_scripts_are_valid_shell() -> None:
     for script in (FOLDER / "make_database.sh", ROOT / "deploy/kubernetes/overlays/servers/valkey.sh"):
         subprocess.run(["/bin/sh", "-n", str(script)], check=True, timeout=30)
     assert (FOLDER / "make_database.sh").stat().st_mode & 0o111

@@ -1,4 +1,4 @@
-"""The tickets' page in headless Chromium: told of each change, and shown without a network once seen."""
+"""The tickets' page in headless Chromium: it shows each change at once, and works without a network once seen."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.skipif(not browser.AT_HAND, reason="no Chromium with its driver is at hand"),
 ]
 
-# Tells when the service worker has kept the open page, the modules that it needs, and its texts.
+# Waits until the service worker has stored the open page, its modules and its texts.
 KEPT = """
   const done = arguments[0];
   caches.open("tickets-1").then(async (kept) => {
@@ -60,7 +60,7 @@ def test_open_pages_are_told_of_each_change(system: System, people: ExitStack) -
     buyer.says("live-badge", "Live")
     axe(buyer)
 
-    # The buyer hands the first ticket over, by the form. Whoever gets it has a page of its own.
+    # The buyer hands the first ticket over, by the form. Its new holder has another page.
     buyer.press("#ticket-1 summary")
     buyer.write("#email-1", "friend@example.org")
     buyer.press("#ticket-1 button[name=hand_over]")
@@ -70,7 +70,7 @@ def test_open_pages_are_told_of_each_change(system: System, people: ExitStack) -
     holder.says("live-badge", "Live")
     assert (codes_shown(buyer), codes_shown(holder)) == (2, 1)
 
-    # Somebody fills in a form while other tickets change: it stays, and the page changes around it.
+    # A form that is being filled in stays while other tickets change around it.
     buyer.says("live-badge", "Live")
     buyer.run("document.querySelector('#ticket-2 details').open = true")
     buyer.run("document.querySelector('#holder-2').value = 'Ada'")
@@ -78,7 +78,7 @@ def test_open_pages_are_told_of_each_change(system: System, people: ExitStack) -
     buyer.says("#ticket-3", "Used")
     assert buyer.run("return document.querySelector('#holder-2').value") == "Ada"
 
-    # The holder hands the ticket on, and the link ends. The money goes back, and all tickets are void.
+    # The holder hands the ticket over again, and the link ends. Then a refund makes all tickets void.
     holder.press("#ticket-1 summary")
     holder.write("#email-1", "another@example.org")
     earlier = phone(people, system)
@@ -111,7 +111,7 @@ def test_tickets_show_without_a_network_once_they_were_seen(system: System, peop
     buyer.driver.refresh()
     buyer.says("[data-field=said]", "No connection")
     assert codes_shown(buyer) == 2
-    assert "Grace Hopper" not in buyer.one("main").text, "what is shown is what was kept"
+    assert "Grace Hopper" not in buyer.one("main").text, "the page shows the stored tickets"
 
     buyer.cut_network(off=False)
     buyer.says("#ticket-2", "Grace Hopper")

@@ -22,7 +22,8 @@ pytestmark = [
     pytest.mark.skipif(not browser.AT_HAND, reason="no Chromium with its driver is at hand"),
 ]
 
-# A page whose styles would spoil all that they reach. Its policy allows what docs/office.md says, or no socket.
+# A page whose styles would spoil the widget if they reached it. Its policy is that of docs/office.md, or allows no
+# socket.
 PAGE = """<!doctype html><html lang="de"><head><meta charset="utf-8"><title>Club</title>
 <style>* {{ color: red !important; font: 3px fantasy !important; letter-spacing: 1em; }}
 p, a, div {{ display: none !important; }}</style></head>
@@ -102,11 +103,11 @@ def says(person: Browser, part: str, text: str) -> None:
     person.wait(lambda p: text in ((p.run(PART, part) or {}).get("text") or ""))
 
 
-def test_the_widget_shows_what_is_left_on_a_page_of_another_site(
+def test_the_widget_shows_the_tickets_left_on_a_page_of_another_site(
     system: System, person: Browser, elsewhere: str
 ) -> None:
     buyer, ticket_type = user_make(), type_on_sale(capacity=15)
-    logged_in(person, buyer)  # its cookie goes along to any port of this host
+    logged_in(person, buyer)  # its cookie is sent to each port of this host
     person.driver.get(f"{elsewhere}/{ticket_type.event_id}/")
     says(person, ".label", "15 übrig")
     claim(buyer.pk, ticket_type, 8)
@@ -127,7 +128,7 @@ def test_the_widget_shows_what_is_left_on_a_page_of_another_site(
     flat = [{"sale": event["sale"], "available": event["tickets"][0]["available"]} for event in EVENTS]
     known = [availability_labels.of_event(each, n) for each, n in zip(flat, held, strict=True)]
     assert said == [{"tone": each.tone, "text": each.text} for each in known]
-    person.complaints()  # of axe, which reads style sheets of other sites
+    person.complaints()  # errors of axe, which reads style sheets of other sites
 
     person.driver.get(f"{elsewhere}/{ticket_type.event_id}/no-socket/")
     says(person, ".label", "Nur noch 7 übrig")

@@ -10,7 +10,7 @@ from django.db import connection, connections
 def together(*actions: Callable[[], Any], seconds: float = 120) -> list[Any]:
     """Run the actions at once, each in a thread with its own connection; return their results or errors.
 
-    An action without a result after this number of seconds has None.
+    The result of an action that takes longer than `seconds` is None.
     """
     barrier = threading.Barrier(len(actions))
     results: list[Any] = [None] * len(actions)

@@ -1,4 +1,4 @@
-"""Certificates for tests, and TLS before a server that has none."""
+"""Certificates for tests, and TLS in front of a server that has none."""
 
 import select
 import socket
@@ -19,7 +19,7 @@ HANDSHAKE = b"\x16"  # the first byte of a client that speaks TLS
 
 
 def certificate(folder: Path) -> Path:
-    """Make a certificate for 127.0.0.1 that only itself vouches for, with its key; return the file of both."""
+    """Make a self-signed certificate for 127.0.0.1 with its key; return the file with both."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a server of a test")])
     now = datetime.now(tz=UTC)
@@ -45,7 +45,7 @@ def certificate(folder: Path) -> Path:
 
 @contextmanager
 def forwarded(port: int, file: Path) -> Iterator[int]:
-    """Forward connections to a port of this machine, by TLS for those who begin with it; yield where."""
+    """Forward connections to a port of this machine, also those by TLS; yield the port that accepts them."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
     listener = socket.create_server(("127.0.0.1", 0))
@@ -78,7 +78,7 @@ def forwarded(port: int, file: Path) -> Iterator[int]:
 
 
 def _pump(client: socket.socket, server: socket.socket) -> None:
-    """Pass on what both say until one of them ends."""
+    """Pass on the bytes of both sides until one of them ends."""
     while True:
         waiting = isinstance(client, ssl.SSLSocket) and client.pending()
         ready = [client] if waiting else select.select([client, server], [], [])[0]

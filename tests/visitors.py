@@ -1,4 +1,4 @@
-"""People at a browser on the running system, and what they find there."""
+"""Visitors with a browser on the running system, with the rows that they need."""
 
 import importlib.util
 import itertools
@@ -21,7 +21,7 @@ from tickets.models import Event, Inventory, TicketType
 
 PASSWORD = "correct horse"
 _numbers = itertools.count(1)
-# Only violations are looked at closely, and no style sheet is fetched anew: no rule that runs needs its text.
+# axe-core details only violations, and fetches no style sheet, since no rule that runs needs its text.
 LOOK = """
   const done = arguments[0];
   axe.run({ resultTypes: ["violations"], preload: false }).then(({ violations }) => done(JSON.stringify(
@@ -41,7 +41,7 @@ def fresh(person: Browser, system: System) -> Browser:
 def type_on_sale(*, capacity: int = 50, price_minor: int = 1500) -> TicketType:
     """Make an event with one ticket type that is on sale.
 
-    It is before those that earlier tests left, so that each list of the next events shows it.
+    It is earlier than those of earlier tests, so that each list of the next events shows it.
     """
     date = timezone.now() + timedelta(days=9, minutes=-10 * next(_numbers))
     event = Event.objects.create(name=f"Gala {secrets.token_hex(3)}", date=date)
@@ -57,7 +57,7 @@ def user_make(**fields: Any) -> User:
 
 
 def logged_in(person: Browser, user: User) -> Browser:
-    """Give a visitor the session of an account. `Browser.log_in` takes the way through the page."""
+    """Give a visitor the session of an account. `Browser.log_in` uses the page instead."""
     client = Client()
     client.force_login(user)
     name = settings.SESSION_COOKIE_NAME

@@ -1,7 +1,7 @@
 """Start the whole system on the tests' own database, as `bin/up` runs it: Granian, Daphne, workers, beat, Caddy.
 
-It takes seconds to start, so tests that follow each other share it. Only one runs at a time: pytest-xdist gives all
-tests that use it to one worker (see `tests/conftest.py`), so that two systems do not compete for the cores.
+It takes seconds to start, so tests that follow each other share it. Only one system runs at a time, so that two do
+not compete for the cores: pytest-xdist gives all its tests to one worker (see `tests/conftest.py`).
 """
 
 import os
@@ -20,26 +20,27 @@ _running: list[System] = []  # none, or the one that tests share
 
 
 def shared(folder: Path) -> System:
-    """Return the running system; start it, with its logs in the folder, unless it runs."""
+    """Return the running system. Start it first if it does not run, with its logs in the folder."""
     if not _running:
         _start(folder)
     return _running[0]
 
 
 def stop() -> None:
-    """Stop the processes, if they run, and empty the tables, as the tests that come next expect them."""
+    """Stop the processes, if they run, and empty the tables for the tests that follow."""
     if not _running:
         return
     browser.close_idle()
     processes.stop(reversed(_running.pop().children))
-    # The ids go on: the sandbox remembers by its keys which payments it has seen.
+    # The sequences go on, because the sandbox knows earlier payments by their ids.
     call_command("flush", verbosity=0, interactive=False, reset_sequences=False)
 
 
 def _start(folder: Path) -> None:
     web, logins, door, live, shop = (ports.any_free() for _ in range(5))
     env, static = _environment(folder), Path(settings.STATIC_ROOT)
-    forks = ForkServer(env=env, cwd=program.ROOT, log_dir=folder)  # as `bin/up` starts them, which is quicker
+    # As `bin/up` does: forked processes start quicker.
+    forks = ForkServer(env=env, cwd=program.ROOT, log_dir=folder)
     call_command("collectstatic", verbosity=0, interactive=False)
     programs = [
         program.web(web, env=env),
@@ -75,7 +76,7 @@ def _start(folder: Path) -> None:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """Return the environment of processes that work on the test database, whose name Django made."""
+    """Return the environment of processes that use the test database, whose name Django made."""
     params = connection.settings_dict
     url = (
         f"postgres://{params['USER']}:{params['PASSWORD']}@{params['HOST']}:{params['PORT']}/{params['NAME']}"

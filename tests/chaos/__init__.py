@@ -1,1 +1,1 @@
-"""Break things under load and read what must stay true: `bin/chaos` (docs/reliability.md)."""
+"""Break parts of the running system under load, and check what must stay true: `bin/chaos`."""

@@ -1,4 +1,4 @@
-"""`bin/chaos`: break the running system under load, and read what must stay true (docs/reliability.md)."""
+"""`bin/chaos`: break the running system under load, and check what must stay true (docs/reliability.md)."""
 
 import argparse
 import os
@@ -66,7 +66,7 @@ def main() -> int:
 
 
 def _set_up_django(stage: stages.Stage) -> None:
-    """Let this process use the models on the run's own database, past the proxy, and the sandbox's signature."""
+    """Let this process use the models on the run's own database, past the proxy, and sign as the sandbox does."""
     os.environ |= {
         **stage.env,
         "DATABASE_URL": stage.database_url,

@@ -1,4 +1,4 @@
-"""Buyers, the door and staff, as programs that use the API: coroutines on one event loop.
+"""Buyers that use the API as programs: coroutines on one event loop.
 
 Each buyer reserves, looks, changes, extends, releases, pays and walks away, with short pauses. Some press twice at
 once, some leave before they get an answer. If an outcome is in doubt, the buyer asks again with the same key until
@@ -40,7 +40,7 @@ class Market:
 
 @dataclass
 class Client:
-    """One person's way to the API."""
+    """One person's client of the API."""
 
     session: aiohttp.ClientSession
     urls: list[str]  # of servers to choose from: the shop, and a web server with a wrong clock
@@ -58,7 +58,7 @@ class Client:
         key: str | None = None,
         **facts: Any,
     ) -> Answer:
-        """Send a request and record the answer. It never raises what the network does."""
+        """Send a request and record the answer. An error of the network is an answer too, and is not raised."""
         url = self.urls[0] if len(self.urls) < 2 or self.dice.random() > 0.08 else self.urls[1]
         headers = {**self.headers, **({"Idempotency-Key": key} if key else {})}
         began = time.monotonic()
@@ -79,7 +79,7 @@ class Client:
 
 @dataclass
 class Buyer:
-    """A buyer with an account, and what they hold."""
+    """A buyer with an account, and the buyer's holds."""
 
     pk: int
     client: Client
@@ -196,7 +196,7 @@ class Buyer:
         return next((answer.body for answer in answers if answer.ok), None)
 
     async def _vanish(self, operation: str, path: str, body: Any, key: str) -> None:
-        """Send a claim and go away before the answer."""
+        """Send a claim, and close the connection before the answer."""
         self.history.client_faults["went away"] += 1
         asking = asyncio.ensure_future(self.client.ask(f"{operation}, and go", "POST", path, body, key=key))
         await asyncio.sleep(self.dice.uniform(0.0, 0.03))
@@ -206,7 +206,7 @@ class Buyer:
     async def _until_known(
         self, operation: str, method: str, path: str, body: Any = None, *, key: str | None = None
     ) -> Answer:
-        """Ask again until the answer is known; the run's end cancels it."""
+        """Repeat a request until the answer is known. The end of the run cancels this."""
         self.history.open_doubts += 1
         while True:
             await asyncio.sleep(DOUBT_PAUSE * self.dice.uniform(0.5, 1.5))
@@ -216,7 +216,7 @@ class Buyer:
                 self.history.resolved_doubts += 1
                 return answer
 
-    # What a buyer does with a hold: each returns whether it is theirs no longer -----------------------------
+    # Actions on a hold: each returns whether the buyer has no hold any more ----------------------------------
     async def _release(self, reservation: int) -> bool:
         path = f"/event/reservations/{reservation}/"
         answer = await self.client.ask("release", "DELETE", path, of=reservation)
@@ -274,7 +274,7 @@ class Buyer:
         )
 
     async def _watch(self, payment: int, reservation: int) -> None:
-        """Look at a payment for some seconds; the audit finds out what became of it later."""
+        """Look at a payment for some seconds. The audit checks its outcome later."""
         for nth in range(PAYMENT_POLLS):
             await asyncio.sleep(0.1 * 1.4**nth)
             shown = await self.client.ask("look at a payment", "GET", f"/payment/payments/{payment}/")

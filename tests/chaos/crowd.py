@@ -1,6 +1,6 @@
-"""Everyone who uses the system in a run: buyers, gates, staff, the gateway and screens, on a loop of their own.
+"""All who use the system in a run: buyers, gates, staff, the gateway and screens, on an event loop of their own.
 
-The loop runs in one thread. The main thread opens and closes the market, and asks what still waits.
+The loop runs in one thread. The main thread opens and closes the market, and asks what has not settled yet.
 """
 
 import asyncio
@@ -64,7 +64,7 @@ class Crowd:
 
     # Called from the main thread ---------------------------------------------------------------------------
     def begin(self) -> None:
-        """Make the accounts, and let everyone come; nobody buys before the market opens."""
+        """Make the accounts, and start everyone's task; nobody buys before the market opens."""
         people = [self._account() for _ in range(self._number)]
         worker, _ = self._account(staff=True)
         self._buyers = [pk for _, pk in people]
@@ -72,13 +72,13 @@ class Crowd:
         self._do(self._come([(token, pk) for token, pk in people], worker))
 
     def end(self) -> None:
-        """Send everyone away."""
+        """Cancel everyone's task, and stop the loop."""
         self._do(self._leave())
         self._loop.call_soon_threadsafe(self._loop.stop)
 
     def new_market(self) -> None:
         """Put new events on sale, and let screens watch them."""
-        connection.close()  # the storm before may have ended it
+        connection.close()  # the last storm may have ended it
         events = {}
         for _ in range(EVENTS):
             date = timezone.now() + timedelta(days=30)
@@ -90,7 +90,7 @@ class Crowd:
         self._do(self._watch_events())
 
     def open(self, opened: bool) -> None:
-        """Let people buy, or let each finish what they are doing."""
+        """Let buyers buy, or let each only finish what was begun."""
         change = self.market.open.set if opened else self.market.open.clear
         self._loop.call_soon_threadsafe(change)
 
@@ -186,7 +186,7 @@ class Crowd:
         ]
 
     async def _act(self, buyer: Buyer) -> None:
-        """Do what a buyer does as long as the run lasts."""
+        """Act as this buyer until the run ends."""
         await buyer.live()
 
     async def _watch_events(self) -> None:

@@ -1,4 +1,4 @@
-"""The menu of faults: each begins, lasts for some seconds, and is healed. All of it runs in the main thread.
+"""All faults: each begins, lasts for some seconds, and is healed. This runs in the main thread.
 
 A fault has a name made of its kind and its target: "kill payments", "latency redis". A process of the supervisor is
 killed no more often than it may end before the supervisor gives up (overlord/embedded/supervised.py).
@@ -26,13 +26,13 @@ FILLER = "filler"
 
 @dataclass(eq=False)
 class Fault:
-    """One fault of a kind. `begin` returns what heals it, or None where it cannot be done now."""
+    """One fault of a kind. `begin` returns the function that heals it, or None if the fault is not possible now."""
 
     kind: str
     begin: Callable[["Context"], Callable[[], None] | None]
     seconds: tuple[float, float] = (0.0, 0.0)
     weight: int = 2
-    rests: str | None = None  # the process that must have rested since it was killed last
+    rests: str | None = None  # the process that must have run for REST seconds since it was killed last
     alone: str | None = None  # faults that share this word do not overlap
 
 
@@ -51,7 +51,7 @@ class Context:
 
 @dataclass
 class Storm:
-    """Faults one after the other and at the same time, in an order that the seed decides."""
+    """Faults in an order that the seed decides; some overlap."""
 
     context: Context
     only: str = ""
@@ -102,7 +102,7 @@ class Storm:
 
 
 def nothing() -> None:
-    """Heal a fault that is over at once."""
+    """Do nothing: heal a fault that is over at once."""
 
 
 PAUSE = Fault("pause", lambda context: None)
@@ -226,7 +226,7 @@ def hold_a_lock(context: Context) -> Callable[[], None] | None:
 
 
 def take_all_connections(context: Context) -> Callable[[], None] | None:
-    """Take every connection that PostgreSQL has left."""
+    """Take all free connections of PostgreSQL."""
     taken: list[psycopg2.extensions.connection] = []
     with contextlib.suppress(psycopg2.OperationalError):
         for _ in range(300):
@@ -258,7 +258,7 @@ def kill_and_erase_redis(context: Context) -> Callable[[], None] | None:
 
 
 def fill_redis(context: Context) -> Callable[[], None] | None:
-    """Let Redis refuse each write, as one does that has no memory left."""
+    """Let Redis refuse each write, as it does when it has no memory left."""
     context.redis().config_set("maxmemory", "1")
 
     def end() -> None:
@@ -289,7 +289,7 @@ def drop_screens(context: Context) -> Callable[[], None] | None:
 
 
 def menu(stage: Stage) -> list[Fault]:
-    """Return all faults that this stage knows."""
+    """Return all faults that are possible on this stage."""
     valkey = "valkey-server" if stage.found("valkey-server") else "valkey"
     found = [Fault(f"process killed: {name}", kill(name), rests=name, weight=2) for name in OURS]
     found += [
@@ -320,7 +320,7 @@ def menu(stage: Stage) -> list[Fault]:
             Fault(f"network: {edge} late", spoil(edge, "latency", (0.02, 0.3)), (0.5, 5.0), 6, alone=edge),
             Fault(f"network: {edge} narrow", spoil(edge, "slow", (4e3, 4e4)), (0.5, 4.0), 6, alone=edge),
             Fault(f"network: {edge} cut", spoil(edge, "cut"), (0.1, 3.0), 10, alone=edge),
-            Fault(f"network: {edge} a black hole", spoil(edge, "black_hole"), (0.5, 6.0), 6, alone=edge),
+            Fault(f"network: {edge} drops everything", spoil(edge, "black_hole"), (0.5, 6.0), 6, alone=edge),
         ]  # fmt: skip
     lost = spoil("postgres", "swallow", share=(0.5, 1.0))
     found.append(Fault("network: postgres, answers to COMMIT lost", lost, (0.5, 3.0), 16, alone="postgres"))

@@ -41,7 +41,7 @@ class Answer:
 
 
 def outcome_of(status: int) -> Outcome:
-    """Return what a status says of the request: was it done, surely not done, or who knows."""
+    """Return the outcome that a status tells: the request was done, was not done, or nobody knows."""
     if status == 0 or status >= 500:
         return Outcome.UNKNOWN
     return Outcome.OK if status < 400 else Outcome.FAILED
@@ -49,7 +49,7 @@ def outcome_of(status: int) -> Outcome:
 
 @dataclass
 class Claim:
-    """A reservation that was asked for with a key, and all that was answered."""
+    """A reservation that was requested with a key, and all answers."""
 
     buyer: int
     quantity: int
@@ -66,9 +66,8 @@ class Facts:
     accepted: set[int] = field(default_factory=set)  # payments
     paid: set[int] = field(default_factory=set)
     refunded: set[int] = field(default_factory=set)  # payments whose refund was accepted
-    admitted: defaultdict[str, set[str]] = field(
-        default_factory=lambda: defaultdict(set)
-    )  # by code: the scans
+    # The ids of the scans that admitted, by code.
+    admitted: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
 
 @dataclass
@@ -79,7 +78,7 @@ class History:
     facts: Facts = field(default_factory=Facts)
     counts: Counter[tuple[str, Outcome]] = field(default_factory=Counter)
     client_faults: Counter[str] = field(default_factory=Counter)
-    surprises: list[str] = field(default_factory=list)  # answers that no client should ever get
+    surprises: list[str] = field(default_factory=list)  # answers that no client must ever get
     open_doubts: int = 0
     resolved_doubts: int = 0
     last_ok: float = 0.0  # of a write, by the monotonic clock

@@ -1,4 +1,4 @@
-"""Disturb the traffic between our processes and the servers: a proxy program, with one listener for each edge.
+"""Disturb the traffic between our processes and the servers: a proxy program with one listener for each server.
 
     python -m tests.chaos.proxy postgres=LISTEN:TARGET redis=LISTEN:TARGET
 
@@ -19,8 +19,8 @@ from typing import Any
 HOST = "127.0.0.1"
 CHUNK = 65_536
 PIECE = 256  # bytes at once where the line is slow
-LOOK = 0.05  # seconds between two looks at a line that is dead
-# What commits at PostgreSQL: at its end a transaction, and a claim, which is one statement.
+LOOK = 0.05  # seconds between two looks at a line that is cut off
+# The requests to PostgreSQL that commit: the end of a transaction, and a claim, which is one statement.
 COMMITS = (b"COMMIT\0", b"reservation_claim(", b"reservations_claim(")
 
 
@@ -38,7 +38,7 @@ class Link:
 
 
 class Edge:
-    """One server behind the proxy, and what is wrong with the way to it."""
+    """One server behind the proxy, and the present fault on the way to it."""
 
     def __init__(self, name: str, target: int) -> None:
         self.name, self.target = name, target
@@ -49,7 +49,7 @@ class Edge:
         self.counts: Counter[str] = Counter()
 
     def spoil(self, *, toxic: str | None, amount: float = 0.0, share: float = 1.0) -> None:
-        """Begin a fault, or heal it. `share` says how many of the connections it meets."""
+        """Begin a fault, or heal it. `share` is the part of the connections that have the fault."""
         self.toxic, self.amount, self.share = toxic, amount, share
         if toxic == "cut":
             for link in [each for each in self.links if each.chance < share]:
@@ -118,7 +118,7 @@ class Edge:
 
 
 async def serve(edges: dict[str, tuple[int, Edge]]) -> None:
-    """Listen for every edge, and obey the commands on the input until it ends."""
+    """Listen for every server, and carry out the commands on the input until it ends."""
     async with contextlib.AsyncExitStack() as servers:
         for port, edge in edges.values():
             await servers.enter_async_context(

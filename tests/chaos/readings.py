@@ -1,8 +1,8 @@
-"""Read the invariants past the proxy, while everything breaks, and audit what clients were told.
+"""Read the invariants past the proxy while faults go on, and compare the answers to clients with the database.
 
-The readings of the stateful properties (checkout/tests/invariants.py) are read four times a second in one
-snapshot, of the rows of the present round: views of the same names hide the older ones. After each round they are
-read of all rows.
+The queries of the stateful properties (checkout/tests/invariants.py) run four times a second, in one snapshot, on
+the rows of the present round: views with the names of the tables leave out the older rows. After each round they
+run on all rows.
 """
 
 import threading
@@ -57,7 +57,7 @@ SELECT (SELECT count(*) FROM sandbox.intents WHERE outcome = 'succeeded') AS cha
 
 
 def connect(url: str) -> psycopg2.extensions.connection:
-    """Open a connection past the proxy that no reading holds up."""
+    """Open a connection past the proxy, with time-outs, so that no reading blocks for long."""
     options = "-c statement_timeout=60000 -c lock_timeout=5000"
     return psycopg2.connect(url, connect_timeout=5, cursor_factory=RealDictCursor, options=options)
 
@@ -70,11 +70,11 @@ def rows(connection: psycopg2.extensions.connection, statement: str, *params: An
 
 @dataclass
 class Readings:
-    """The thread that reads snapshots, and all violations that anyone has found."""
+    """The thread that reads snapshots, and all violations that were found."""
 
     url: str
     snapshots: int = 0
-    unreadable: int = 0  # moments in which PostgreSQL could not be asked
+    unreadable: int = 0  # times when PostgreSQL did not answer
     violations: list[dict[str, Any]] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)
     _floors: dict[str, int] = field(default_factory=lambda: {"ticket_type": 0, "reservation": 0})
@@ -92,7 +92,7 @@ class Readings:
         self._thread.join(timeout=90)
 
     def new_round(self) -> None:
-        """Leave older rows to the audit from now on."""
+        """Leave the rows that exist now to the audit."""
         connection = connect(self.url)
         with connection:
             [floors] = rows(connection, FLOORS)
@@ -117,7 +117,7 @@ class Readings:
                     self.unreadable += 1
                     self._forget_connection()
                 except Exception as error:
-                    self.note("the readings ended", error)  # a run without them says nothing
+                    self.note("the readings ended", error)  # a run without snapshots proves nothing
                     raise
 
     def _look(self) -> None:
@@ -156,7 +156,7 @@ class Readings:
 
     # At the end of a round ---------------------------------------------------------------------------------
     def audit(self, facts: Facts) -> dict[str, Any]:
-        """Read every invariant of all rows, and compare what clients were told with the database."""
+        """Read every invariant of all rows, and compare the answers to clients with the database."""
         connection = connect(self.url)
         try:
             with connection:
@@ -218,7 +218,7 @@ class Readings:
             self.note("I5 a refused request left a trace", (key, claim.answers, row))
 
     def stuck(self) -> dict[str, int]:
-        """Return what still waits for something to happen, by name."""
+        """Count what has not settled yet, by name."""
         connection = connect(self.url)
         try:
             with connection:
@@ -232,7 +232,7 @@ class Readings:
 
 
 def _reachable(state: str) -> set[str]:
-    """Return all that a reservation in a state may be some time later."""
+    """Return all states that a reservation in a state may have later, the state itself too."""
     found: set[str] = set()
     new = {state}
     while new:

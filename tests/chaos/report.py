@@ -1,4 +1,4 @@
-"""Say what a run did and found: as JSON for programs, as Markdown for people."""
+"""Report what a run did and found: as JSON for programs, as Markdown for people."""
 
 import json
 import platform
@@ -52,7 +52,7 @@ def figures(run: Run) -> dict[str, Any]:
 
 
 def failures(found: dict[str, Any]) -> list[str]:
-    """Return what must not be, in sentences; nothing after a good run."""
+    """Return the failures as texts; an empty list after a good run."""
     said = [f"{kind}: {number} times" for kind, number in found["violations_by_kind"].items()]
     said += [f"stuck in round {each['round']}: {each}" for each in found["stuck"]]
     if not found["snapshots"]:
@@ -65,7 +65,7 @@ def failures(found: dict[str, Any]) -> list[str]:
 
 
 def write(found: dict[str, Any], folder: Path) -> Path:
-    """Write both forms into the folder, and return the one for people."""
+    """Write both reports into the folder, and return the one for people."""
     (folder / "report.json").write_text(json.dumps(found, indent=2, default=str) + "\n")
     page = folder / "report.md"
     page.write_text(markdown(found))
@@ -137,7 +137,7 @@ def _seconds(spread: dict[str, float]) -> str:
 
 
 def spread(values: list[float]) -> dict[str, float]:
-    """Return the middle, the 95th part of a hundred and the longest of some times."""
+    """Return the median, the 95th percentile and the longest of some times."""
     ranked = sorted(values) or [0.0]
     at = {"p50": 0.5, "p95": 0.95, "max": 1.0}
     return {

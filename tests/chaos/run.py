@@ -60,7 +60,7 @@ class Result:
 
 
 class Run:
-    """The parts of a run that know each other."""
+    """One run, with all its parts."""
 
     def __init__(self, stage: Stage, options: Options) -> None:
         self.stage, self.options = stage, options
@@ -76,7 +76,7 @@ class Run:
         """Run rounds until the time is over."""
         began = time.monotonic()
         with ledger.opened():
-            pass  # it makes its tables, which the readings ask, before anyone pays
+            pass  # the ledger makes its tables, which the readings need before anyone pays
         ledger.close()
         self.crowd.begin()
         self.readings.begin()
@@ -109,7 +109,7 @@ class Run:
         self._calm(healed=time.monotonic())
 
     def _steady(self) -> None:
-        """Let people buy while nothing breaks, and count the answers that nobody got."""
+        """Let buyers buy without faults, and count the requests that got no answer."""
         self._rest(min(GRACE_SECONDS, self.options.steady))
         unknown, done = self.history.total(Outcome.UNKNOWN), self.history.total(Outcome.OK)
         began = time.monotonic()
@@ -119,7 +119,7 @@ class Run:
         self.result.done_in_calm += self.history.total(Outcome.OK) - done
 
     def _rest(self, seconds: float) -> None:
-        """Let time pass while what has ended is started again."""
+        """Let time pass, and start processes again that have ended."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             self.stage.check()
@@ -137,7 +137,7 @@ class Run:
         self.crowd.open(False)
         closed = time.monotonic()
         looks: list[dict[str, Any]] = [{"not read": 1}]
-        # Twice: what a client asks for while the tables are read, such as a refund, is seen at the next look.
+        # Twice: a request of a client while the tables are read, such as a refund, is seen at the next look.
         while any(looks[-2:]) and time.monotonic() - closed < self.options.deadline:
             self._rest(0.3)
             looks.append(self.crowd.waiting(self.readings))

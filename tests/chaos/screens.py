@@ -1,6 +1,6 @@
 """Screens that watch the sale and reconnect when they lose their socket.
 
-In the end they must show the database's state.
+At the end of a round they must show the database's state.
 
 A screen keeps the state with the highest version. `diverged` compares all of them with the database.
 """
@@ -21,7 +21,7 @@ AGAIN = (0.1, 1.0)  # seconds before it connects again
 
 @dataclass
 class Screen:
-    """One viewer of one stream, and what it shows now."""
+    """One viewer of one stream, and the state that it shows now."""
 
     session: aiohttp.ClientSession
     url: str
@@ -95,7 +95,7 @@ TRUTH_OWNERS = "SELECT id, buyer_id FROM tickets_reservation WHERE buyer_id = AN
 
 
 def differs(screen: Screen, truth: Truth) -> str | None:
-    """Return how a screen differs from the database; None: it shows the same."""
+    """Return how a screen differs from the database; None if it does not differ."""
     if screen.data is None:
         return "shows nothing"
     if screen.owner is None:

@@ -18,7 +18,7 @@ NEWS_EVERY = 0.4
 
 
 async def gate(client: Client, market: Market, door: "asyncio.Queue[tuple[int, str]]") -> None:
-    """Scan each code at two gates at once, and each scan again until its answer is known."""
+    """Scan each code at two gates at once, and repeat each scan until its answer is known."""
     while True:
         event, code = await door.get()
         market.busy += 1
@@ -84,7 +84,7 @@ async def _deliver(client: Client, event: dict[str, Any]) -> None:
 
 
 def _news_of(url: str) -> Callable[[], list[dict[str, Any]]]:
-    """Return a function that reads the newest events of the sandbox; none while PostgreSQL is away."""
+    """Return a function that reads the newest events of the sandbox, or none while PostgreSQL does not answer."""
 
     def read() -> list[dict[str, Any]]:
         try:

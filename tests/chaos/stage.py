@@ -1,12 +1,12 @@
-"""Start the whole system for a chaos run, as an operator starts it, with the proxy between it and its servers.
+"""Start the whole system for a chaos run, as an operator does, with the proxy between it and its servers.
 
     bin/up --only services      PostgreSQL and Valkey, in a folder of their own, on a small disk if possible
     tests.chaos.proxy           two ports, behind which they are
     bin/up                      our processes, which know the proxy's ports only
     two processes more          web and upkeep with a wrong clock
 
-Both supervisors do what they always do: they start again what ends. Everything is started from the main thread, and
-ends with this process.
+Both supervisors work as always: they start a process again when it ends. Everything is started from the main
+thread, and ends with this process.
 """
 
 import json
@@ -48,7 +48,7 @@ OURS = ("web", "logins", "door", "live", "payments", "broadcasts", "upkeep", "be
 
 
 class Proxy:
-    """The process between our processes and the servers. `command` is called from the main thread."""
+    """The proxy between our processes and the servers. `command` is called from the main thread."""
 
     def __init__(self, edges: dict[str, tuple[int, int]], log: Path) -> None:
         arguments = [f"{name}={listen}:{target}" for name, (listen, target) in edges.items()]
@@ -60,7 +60,7 @@ class Proxy:
         self._answer()
 
     def command(self, edge: str, **what: Any) -> dict[str, int]:
-        """Spoil an edge, or heal it (`toxic=None`), and return what happened on it so far."""
+        """Begin a fault on the way to a server, or heal it (`toxic=None`); return what happened there so far."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"edge": edge, **what}) + "\n")
         self._process.stdin.flush()
@@ -106,7 +106,7 @@ class Stage:
         return self.folder / "services"
 
     def found(self, name: str) -> psutil.Process | None:
-        """Return the process of that name, which a supervisor keeps running; None while it does not run."""
+        """Return the process of this name that a supervisor keeps running; None while it does not run."""
         keeper = self.services if name in ("postgres", "valkey-server", "valkey") else self.shop
         try:
             for process in psutil.Process(keeper.pid).children():
@@ -134,7 +134,7 @@ class Stage:
 
 
 def set_up(*, folder: Path, small_disk: bool, skewed: bool) -> Stage:
-    """Start everything in the folder, and return it when it can sell."""
+    """Start everything in the folder, and return the stage once it can sell."""
     closing = ExitStack()
     has_small_disk = small_disk and _mount(folder / "services", closing)
     services_folder, shop_folder = Folder(folder / "services"), Folder(folder / "shop")
@@ -168,7 +168,7 @@ def set_up(*, folder: Path, small_disk: bool, skewed: bool) -> Stage:
 
 
 def _bare_environment() -> dict[str, str]:
-    """Return this process's environment without what would name other servers, or the tests' settings."""
+    """Return this process's environment without the variables that name other servers or the tests' settings."""
     ours = (
         "DATABASE_URL",
         "REDIS_URL",
@@ -182,7 +182,7 @@ def _bare_environment() -> dict[str, str]:
 
 
 def _mount(folder: Path, closing: ExitStack) -> bool:
-    """Put a small disk of its own under the folder; return whether this user and this machine allow it."""
+    """Mount a small disk at the folder; return whether this user and this machine allow it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     mount, umount = shutil.which("mount"), shutil.which("umount")
     if os.geteuid() != 0 or not mount or not umount:
@@ -210,7 +210,7 @@ def _serves(folder: Folder) -> bool:
 
 
 def _await(child: Child, ready: Callable[[], bool]) -> None:
-    """Wait until a supervisor has started all; raises RuntimeError with what it said when it does not."""
+    """Wait until a supervisor has started all. Raises RuntimeError with its output if it does not."""
     until = time.monotonic() + START_SECONDS
     while not ready():
         if not child.running or time.monotonic() > until:
@@ -219,7 +219,7 @@ def _await(child: Child, ready: Callable[[], bool]) -> None:
 
 
 def _keep_small(url: str) -> None:
-    """Let PostgreSQL write its log of writes anew before that fills the disk."""
+    """Let PostgreSQL reuse its write-ahead log before that fills the disk."""
     connection = psycopg2.connect(url)
     try:
         connection.autocommit = True
@@ -261,7 +261,7 @@ def _port_of(url: str) -> int:
 
 
 def _through(url: str, edge: tuple[int, int]) -> str:
-    """Return the address of a server with the proxy's port instead of its own."""
+    """Return the address of a server, with the proxy's port instead of the server's."""
     listen, target = edge
     return url.replace(f":{target}/", f":{listen}/")
 

@@ -1,1 +1,1 @@
-"""Break a cluster of machines under load and read what must stay true: `bin/cluster` (docs/reliability.md)."""
+"""Break a cluster of machines under load, and check what must stay true: `bin/cluster`."""

@@ -1,4 +1,4 @@
-"""`bin/cluster`: break a cluster of machines under load, and read what must stay true (docs/reliability.md).
+"""`bin/cluster`: break a cluster of machines under load, and check what must stay true (docs/reliability.md).
 
 Each machine is a network namespace of this one. All of it is stopped and removed at the end, also after Ctrl-C.
 """
@@ -45,7 +45,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
 
 
 def unsupported() -> str:
-    """Return why a cluster cannot run here; nothing when it can."""
+    """Return the reason why a cluster cannot run here; an empty text if it can."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return "bin/cluster makes network namespaces, which needs Linux and root."
     if lacking := network.missing():

@@ -1,4 +1,4 @@
-"""The configuration of the cluster's servers: each function returns the text of a file, or a command's words."""
+"""The configuration of the cluster's servers. Each function returns the text of a file or a command's words."""
 
 import json
 from collections.abc import Iterable
@@ -58,7 +58,7 @@ def patroni(machine: str, *, data: Path, programs: Path, password: str, synchron
                     "superuser": {"username": ROLE, "password": password},
                     "replication": {"username": "replicator", "password": password},
                 },
-                # Without the first two a server that comes back cannot rewind, and nobody notices.
+                # Without the first two a server that comes back cannot rewind, without any error.
                 "pg_hba": [
                     "local all all trust",
                     "host replication replicator 127.0.0.1/32 scram-sha-256",
@@ -78,7 +78,7 @@ def dynamic(*, synchronous: bool) -> dict[str, Any]:
         "loop_wait": 5,
         "retry_timeout": 5,
         "primary_start_timeout": 0,
-        "primary_stop_timeout": 10,  # a primary that is cut off may else never end, and stays away
+        "primary_stop_timeout": 10,  # otherwise a primary that is cut off may never end, and does not come back
         "maximum_lag_on_failover": 1 << 20,
         **commits_wait(synchronous),
         "postgresql": {

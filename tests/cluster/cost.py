@@ -1,4 +1,4 @@
-"""Measure what the standbys cost: the rate of reservations with all servers, and with the primary alone.
+"""Measure the cost of standbys: the rate of reservations with all servers, and with the primary alone.
 
 All servers share the cores of this machine, so the standbys take CPU from the primary and from our processes. On
 machines of their own they would not: the share is a lower bound.
@@ -21,11 +21,11 @@ TOGETHER, ALONE = "three servers", "the primary alone"
 
 
 def measure(stage: Stage, say: Callable[[str], None]) -> Report:
-    """Measure the two in turn."""
+    """Measure both in turn."""
     report = Report("Reservations with and without standbys")
     sale.buyers_make(BUYERS)
     [ticket_type] = sale.event_make()
-    _claim(ticket_type)  # a round that does not count: processes cache the buyers' tokens
+    _claim(ticket_type)  # a round that does not count: it fills the processes' caches of tokens
     for nth in range(ROUNDS):
         for arm in (TOGETHER, ALONE) if nth % 2 == 0 else (ALONE, TOGETHER):
             if stage.synchronous is not (arm == TOGETHER):

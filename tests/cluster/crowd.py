@@ -21,9 +21,8 @@ class TimedHistory(History):
 
     granted_at: list[float] = field(default_factory=list)  # by the monotonic clock
     pages: list[tuple[float, float]] = field(default_factory=list)  # when one was asked for, and the seconds
-    failed: list[tuple[float, str, int]] = field(
-        default_factory=list
-    )  # when the server failed at what, and how
+    # When the server failed, the operation, and the status.
+    failed: list[tuple[float, str, int]] = field(default_factory=list)
 
     def record(self, operation: str, answer: Answer, *, began: float, write: bool, **facts: Any) -> None:
         super().record(operation, answer, began=began, write=write, **facts)
@@ -32,11 +31,11 @@ class TimedHistory(History):
         now = time.monotonic()
         if operation == PAGE:
             self.pages.append((began, now - began))
-        if answer.unknown and (answer.status or now - began < PATIENCE - 0.1):  # else the client gave up
+        if answer.unknown and (answer.status or now - began < PATIENCE - 0.1):  # otherwise the client gave up
             self.failed.append((now, operation, answer.status))
 
     def failed_between(self, since: float, until: float) -> Counter[str]:
-        """Count the requests that a server answered by 5xx, or not to the end, between the two moments."""
+        """Count the requests between the two moments that a server answered with 5xx or with half an answer."""
         return Counter(
             f"{operation}: {status or 'broken off'}"
             for at, operation, status in self.failed
@@ -84,7 +83,7 @@ def longest_behind(
 
 
 class PacedCrowd(Crowd):
-    """Buyers who come at a rate. When all are busy, who comes goes away, and is counted."""
+    """Buyers who come at a rate. A buyer who comes while all are busy is turned away, and counted."""
 
     def __init__(self, *, reservations: float, payments: float, **others: Any) -> None:
         super().__init__(**others)

@@ -59,10 +59,10 @@ class Breaker:
     """The faults on the cluster: begin and heal them."""
 
     stage: Stage
-    rest: rollout.Rest  # lets time pass while what has ended is started again
+    rest: rollout.Rest  # lets time pass, and starts processes again that have ended
 
     def make(self, fault: Fault) -> Callable[[], None]:
-        """Make a fault, and return what mends it. Raises LookupError when what it is about is not there."""
+        """Make a fault, and return the function that mends it. Raises LookupError if there is no target now."""
         stage = self.stage
         primary = _there(stage.primary())
         match fault:
@@ -84,7 +84,7 @@ class Breaker:
                 stage.switch_over(primary)
             case Fault.VALKEY:
                 return self._kill(_there(stage.valkey_primary()))
-            case Fault.APPLICATION:  # the names lead to it all the same; the readings need the other one
+            case Fault.APPLICATION:  # the name server still names it; the readings need the other machine
                 network.cut(APPS[-1])
                 return lambda: network.heal(APPS[-1])
             case Fault.DEPLOY:

@@ -1,4 +1,4 @@
-"""The name server of the cluster. As Docker's or Kubernetes's own it gives the addresses of all replicas of a name.
+"""The name server of the cluster. Like that of Docker or Kubernetes it returns the addresses of all replicas.
 
 It runs as a process of its own, so that the load does not hold it up, and reads a file at each question.
 """
@@ -34,7 +34,7 @@ class Names(Mapping[str, list[str]]):
 
 
 def write(file: Path, addresses: Mapping[str, list[str]]) -> None:
-    """Say from now on that names have these addresses."""
+    """Give the names these addresses from now on."""
     new = file.with_suffix(".new")
     new.write_text(json.dumps(addresses))
     new.replace(file)

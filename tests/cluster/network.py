@@ -1,6 +1,6 @@
-"""Machines that are network namespaces: two links each, one for clients and one for the other servers.
+"""Machines that are network namespaces, with two links each: one for clients and one for the other servers.
 
-A link that is down on the bridge's side drops everything, both ways and without a word, as a broken switch does.
+A link that is down on the bridge's side drops everything, both ways and without an error, as a broken switch does.
 """
 
 import os
@@ -39,7 +39,7 @@ def inside(machine: str, *argv: str) -> list[str]:
 
 
 def make() -> None:
-    """Make all machines and their links; remove what an earlier run has left."""
+    """Make all machines and their links; first remove those of an earlier run."""
     remove()
     for letter, network in NETWORKS.items():
         bridge = f"{PREFIX}{letter}"

@@ -13,7 +13,7 @@ from overlord.embedded import program
 from overlord.embedded.processes import LAUNCHER
 from tests.cluster import network
 
-AGAIN_SECONDS = 2.0  # after which what has ended is started again
+AGAIN_SECONDS = 2.0  # until a process that has ended is started again
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Process:
     log: Path
     as_ordinary_user: bool = False  # as PostgreSQL requires
     starts: int = 0
-    held: bool = False  # it was told to end, and is not started by itself
+    held: bool = False  # we ended it, so it is not started again by itself
     _started_at: float = 0.0
     _popen: subprocess.Popen[bytes] | None = None
 
@@ -56,11 +56,11 @@ class Process:
 
     @property
     def may_start(self) -> bool:
-        """Return whether it has ended by itself, and not just now."""
+        """Return whether it has ended by itself, and long enough ago to be started again."""
         return not self.held and not self.running and time.monotonic() - self._started_at > AGAIN_SECONDS
 
     def end(self) -> None:
-        """Ask the process to finish what it does and to end."""
+        """Ask the process to finish its work and to end."""
         self.held = True
         if self._popen is not None:
             self._popen.terminate()

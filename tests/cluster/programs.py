@@ -1,6 +1,6 @@
 """Fetch the programs that the project does not install: Patroni from PyPI, etcd and HAProxy from Debian.
 
-They go into the folder of the run's programs, `.cluster/`, and nothing is installed in the system.
+They go into the folder of the run's programs, `.cluster/`. Nothing is installed in the system.
 """
 
 import shutil
@@ -37,7 +37,7 @@ class Programs:
 
 
 def fetched(folder: Path) -> Programs:
-    """Return the programs; fetch first what is not there. Raises CalledProcessError."""
+    """Return the programs; first fetch those that are missing. Raises CalledProcessError."""
     found = Programs(folder)
     if not (folder / "patroni" / "whole").exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder / "patroni")], check=True)

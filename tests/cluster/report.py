@@ -1,4 +1,4 @@
-"""Say what a run did and found: as JSON for programs, as Markdown for people."""
+"""Report what a run did and found: as JSON for programs, as Markdown for people."""
 
 import json
 from pathlib import Path
@@ -54,11 +54,12 @@ def figures(run: Run) -> dict[str, Any]:
 
 
 def failures(found: dict[str, Any]) -> list[str]:
-    """Return what must not be, in sentences; nothing after a good run."""
+    """Return the failures as texts; an empty list after a good run."""
     said = [f"{kind}: {number} times" for kind, number in found["violations_by_kind"].items()]
     said += [f"stuck after {each['after']}: {each}" for each in found["stuck"]]
     said += [f"not whole again: {each}" for each in found["not_whole"]]
-    if not found["failed_before_deploys"]:  # else the machine is too slow for the load, whatever is deployed
+    # Failures before a deploy show that the machine is too slow for the load.
+    if not found["failed_before_deploys"]:
         said += [
             f"failed by a deploy: {each}" for each in found["faults"].get(Fault.DEPLOY, {}).get("failed", {})
         ]
@@ -70,7 +71,7 @@ def failures(found: dict[str, Any]) -> list[str]:
 
 
 def write(found: dict[str, Any], folder: Path) -> Path:
-    """Write both forms into the folder, and return the one for people."""
+    """Write both reports into the folder, and return the one for people."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.json").write_text(json.dumps(found, indent=2, default=str) + "\n")
     page = folder / "report.md"

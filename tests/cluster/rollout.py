@@ -1,7 +1,7 @@
 """Deploy a new version under load: the database first, then one machine of the application after the other.
 
-It is done as deploy/kubernetes does it: the front server leads nobody to a machine any more, its processes are
-asked to end, and it leads to the new ones once they are ready.
+It works as deploy/kubernetes does: the front server sends no more requests to a machine, the machine's processes
+are asked to end, and the front server sends requests to the new ones once they are ready.
 """
 
 import subprocess
@@ -13,7 +13,7 @@ from overlord.embedded import program
 from tests.cluster.network import APPS, address
 from tests.cluster.stage import PORTS, Stage
 
-LEAVES_SECONDS = 5.0  # until nobody leads to it: the wait of a pod before it ends (preStop)
+LEAVES_SECONDS = 5.0  # as long as a pod waits before it ends (preStop), until nobody sends it requests
 ENDS_SECONDS = 60.0  # what Kubernetes gives the payments worker
 READY_SECONDS = 90.0
 

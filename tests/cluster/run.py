@@ -1,4 +1,4 @@
-"""One run: a fault at a time under load, and after each a wait until all has settled, and an audit.
+"""One run: one fault at a time under load. After each, wait until all has settled, and audit.
 
 The main thread starts processes and makes faults. The load and the readings have threads of their own.
 """
@@ -21,8 +21,8 @@ from tests.cluster.faults import LASTS, MENDS_ITSELF, Breaker, Fault, plan
 from tests.cluster.stage import Stage
 
 STEADY_SECONDS = 6.0  # of load before a fault
-AFTER_SECONDS = 5.0  # of load once the cluster is whole again
-WHOLE_SECONDS = 90.0  # in which it must be
+AFTER_SECONDS = 5.0  # of load after the cluster is whole again
+WHOLE_SECONDS = 90.0  # within which it must be whole
 LEAST_SECONDS = 3.0  # that any fault lasts
 LOOK = 0.2
 
@@ -59,9 +59,8 @@ class Result:
     options: Options
     stops: dict[Fault, list[float]] = field(default_factory=lambda: defaultdict(list))
     pages: dict[Fault, list[float]] = field(default_factory=lambda: defaultdict(list))  # seconds of each
-    screens: dict[Fault, list[float]] = field(
-        default_factory=lambda: defaultdict(list)
-    )  # until all showed sales
+    # Seconds until all screens showed sales.
+    screens: dict[Fault, list[float]] = field(default_factory=lambda: defaultdict(list))
     failed: dict[Fault, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))  # by the servers
     failed_before: Counter[str] = field(default_factory=Counter)  # in the calm before deploys
     closes: dict[Fault, Counter[int | None]] = field(default_factory=lambda: defaultdict(Counter))
@@ -76,7 +75,7 @@ class Result:
 
 
 class Run:
-    """The parts of a run that know each other."""
+    """One run, with all its parts."""
 
     def __init__(self, stage: Stage, options: Options, say: Callable[[str], None]) -> None:
         self.stage, self.options, self._say = stage, options, say
@@ -93,7 +92,7 @@ class Run:
         """Make faults until the time is over."""
         began = time.monotonic()
         with ledger.opened():
-            pass  # it makes its tables, which the readings ask, before anyone pays
+            pass  # the ledger makes its tables, which the readings need before anyone pays
         ledger.close()
         self.crowd.begin()
         self.readings.begin()
@@ -142,7 +141,7 @@ class Run:
         )
 
     def _last(self, fault: Fault) -> None:
-        """Let a fault last; one that nobody mends, until the cluster is whole and sells."""
+        """Let a fault last. One that nobody mends lasts until the cluster is whole and sells."""
         made = time.monotonic()
         if fault not in MENDS_ITSELF:
             self._rest(LASTS[fault])
@@ -154,7 +153,7 @@ class Run:
         )
 
     def _note(self, fault: Fault, began: float) -> None:
-        """Write down what clients saw of a fault."""
+        """Record how a fault looked to clients."""
         result, history, now = self.result, self.history, time.monotonic()
         resumed, stopped = history.longest_gap(began, now)
         result.stops[fault].append(stopped)
@@ -167,14 +166,14 @@ class Run:
         result.closes[fault] += self.crowd.closes(began)
 
     def _settle(self, fault: Fault) -> None:
-        """End the load, wait until all has settled, and compare what clients were told with the database."""
+        """End the load, wait until all has settled, and compare the answers to clients with the database."""
         self.crowd.open(False)
         closed = time.monotonic()
         looks: list[dict[str, Any]] = [{"not read": 1}]
 
         def settled() -> bool:
             looks.append(self.crowd.waiting(self.readings))
-            # Twice: what a client asks for while the tables are read is seen at the next look.
+            # Twice: a request of a client while the tables are read is seen at the next look.
             return not any(looks[-2:])
 
         if not self._wait(self.options.deadline, settled):
@@ -185,7 +184,7 @@ class Run:
         self.result.foreign += self.crowd.foreign
 
     def _audited(self) -> bool:
-        """Compare what clients were told with the database; return whether it answered."""
+        """Compare the answers to clients with the database; return whether the database answered."""
         try:
             self.result.ledger = self.readings.audit(self.history.facts)
         except psycopg2.Error:
@@ -193,7 +192,7 @@ class Run:
         return True
 
     def _new_market(self) -> bool:
-        """Put new events on sale; return whether PostgreSQL took them."""
+        """Put new events on sale; return whether PostgreSQL accepted them."""
         try:
             self.crowd.new_market()
             self.readings.new_round()
@@ -202,7 +201,7 @@ class Run:
         return True
 
     def _wait(self, seconds: float, ready: Callable[[], bool]) -> bool:
-        """Wait until it is so, and return whether it became so in time."""
+        """Wait until `ready` is true, and return whether it became true in time."""
         until = time.monotonic() + seconds
         while not ready():
             if time.monotonic() > until:
@@ -211,7 +210,7 @@ class Run:
         return True
 
     def _rest(self, seconds: float) -> None:
-        """Let time pass while what has ended is started again."""
+        """Let time pass, and start processes again that have ended."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             self.stage.keep_running()

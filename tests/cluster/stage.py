@@ -177,7 +177,7 @@ class Stage:
         self._start("caddy", "front", words, env=env)
 
     def lead_to(self, machines: Iterable[str]) -> None:
-        """Let the front server find our processes on these machines alone."""
+        """Let the front server find our processes on these machines only."""
         addresses = [address(each) for each in machines]
         names.write(self.folder / NAMES, dict.fromkeys(PORTS, addresses))
 
@@ -222,7 +222,7 @@ class Stage:
 
     # Looking -----------------------------------------------------------------------------------------------
     def until(self, what: str, ready: Callable[[], bool]) -> None:
-        """Wait until it is so; raise RuntimeError after START_SECONDS."""
+        """Wait until `ready` is true; raise RuntimeError after START_SECONDS."""
         until = time.monotonic() + START_SECONDS
         while not ready():
             if time.monotonic() > until:
@@ -231,7 +231,7 @@ class Stage:
             time.sleep(0.3)
 
     def members(self) -> list[dict[str, Any]]:
-        """Return what the first agent that answers says of all."""
+        """Return the members of the cluster, as the first agent that answers reports them."""
         for machine in DATABASES:
             found = _json(f"http://{address(machine)}:{configs.REST_PORT}/cluster")
             if found is not None:
@@ -246,7 +246,7 @@ class Stage:
         return None
 
     def awaited_standby(self) -> str | None:
-        """Return the standby that commits wait for; any where they wait for none."""
+        """Return the standby that commits wait for, or any standby if they wait for none."""
         role = "sync_standby" if self.synchronous else "replica"
         found = [each["name"] for each in self.members() if each["role"] == role]
         return found[0] if found else None
@@ -288,14 +288,14 @@ class Stage:
             return int(getattr(error, "code", 0) or 0)
 
     def keep_running(self) -> None:
-        """Start again what has ended on machines that are not down, as a supervisor does."""
+        """Start processes again that have ended on machines that are not down, as a supervisor does."""
         for each in self.processes.values():
             if each.machine not in self.down and each.may_start:
                 each.start()
 
     # Breaking ----------------------------------------------------------------------------------------------
     def kill_machine(self, machine: str) -> None:
-        """Kill all that runs on a machine; nothing of it is started before `revive`."""
+        """Kill all processes of a machine; none of them is started again before `revive`."""
         self.down.add(machine)
         network.kill_all_on(machine)
 
@@ -304,12 +304,12 @@ class Stage:
         self.down.discard(machine)
 
     def kill_postmaster(self, machine: str) -> None:
-        """Kill PostgreSQL's first process; its agent lives."""
+        """Kill PostgreSQL's first process; its agent goes on."""
         pid_file = self.folder / f"{machine}-data" / "postgres" / "postmaster.pid"
         os.kill(int(pid_file.read_text().split()[0]), signal.SIGKILL)
 
     def switch_over(self, primary: str) -> None:
-        """Ask for a planned change of the primary."""
+        """Order a planned change of the primary."""
         _json(
             f"http://{address(primary)}:{configs.REST_PORT}/switchover", body={"leader": primary}, seconds=30
         )
@@ -351,7 +351,7 @@ class Stage:
 
 
 def on_machine(word: str, machine: str) -> str:
-    """Return a word of our commands as it is on a machine, which serves others and has a name of its own."""
+    """Adapt a word of our commands to a machine, which serves other machines and has its own name."""
     if word == "127.0.0.1":
         return "0.0.0.0"  # noqa: S104
     name, at, _ = word.partition("@")
@@ -361,7 +361,7 @@ def on_machine(word: str, machine: str) -> str:
 def _json(
     url: str, *, body: Any = None, method: str | None = None, seconds: float = 2.0
 ) -> dict[str, Any] | None:
-    """Return the JSON that a server of the cluster answers with; None when it does not."""
+    """Return the JSON that a server of the cluster answers with; None if it does not answer."""
     data = None if body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(url, data=data, headers=headers, method=method)  # noqa: S310

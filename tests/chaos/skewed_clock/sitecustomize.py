@@ -1,4 +1,4 @@
-"""Set the clock of this process wrong by CHAOS_CLOCK_SECONDS: Python imports this file as it starts.
+"""Let the clock of this process be wrong by CHAOS_CLOCK_SECONDS: Python imports this file when it starts.
 
 Only processes that the chaos run starts for this purpose have it on their PYTHONPATH.
 """

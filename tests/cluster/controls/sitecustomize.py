@@ -1,4 +1,4 @@
-"""Take one guard out of a process of ours, which CLUSTER_CONTROL names: the run must see what is lost then."""
+"""Take the guard that CLUSTER_CONTROL names out of a process of ours: the run must then find losses."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ GUARDS = {
 
 
 class Taker:
-    """Import the module as usual and replace the guard by a function that does nothing."""
+    """A finder that imports the module as usual, and replaces the guard by a function that does nothing."""
 
     def __init__(self, module: str, holder: str, name: str) -> None:
         self._module, self._holder, self._name = module, holder, name
