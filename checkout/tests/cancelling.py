@@ -1,4 +1,4 @@
-"""Many paid orders at once, and workers that die while they pay them back."""
+"""Many paid orders, and workers that die while they refund them."""
 
 import os
 from collections.abc import Callable
@@ -40,9 +40,9 @@ SELECT gateway_reference, id, 1500, 'EUR', 'ok', 'succeeded' FROM paid
 
 
 def many_paid(ticket_type: TicketType, *, orders: int) -> None:
-    """Make a number of paid orders of one ticket, each of its own guest, as the use cases leave them."""
+    """Make a number of paid orders of one ticket, each of another guest, like those of the use cases."""
     with ledger.opened():
-        pass  # it makes its tables
+        pass  # the ledger makes its tables
     db.rows(MADE, {"orders": orders, "type": ticket_type.pk})
     db.rows(
         "UPDATE tickets_reservation SET state = 'validated', validated_at = now() WHERE ticket_type_id = %s",
@@ -67,7 +67,8 @@ def die_at(owner: Any, function: str, *, nth: int, before: bool) -> None:
     """Do what the workers do, in a process that is killed before or after the nth call of a function."""
     child = os.fork()
     if child == 0:
-        connection.connection = None  # the parent's is open in both: the child forgets it without a word
+        # The parent's connection is open in both processes, so the child forgets it without closing it.
+        connection.connection = None
         ledger.forget()
         original: Callable[..., Any] = getattr(owner, function)
         calls = [0]

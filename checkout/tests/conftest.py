@@ -1,4 +1,4 @@
-"""A payment to try things on."""
+"""Payments that are not started."""
 
 from collections.abc import Callable
 

@@ -29,7 +29,7 @@ class Crash(Exception):
 
 @dataclass(frozen=True)
 class Point:
-    """Before or after one call of the path."""
+    """A point before or after one call of the payment path."""
 
     name: str
     owner: Any
@@ -44,7 +44,7 @@ class Point:
         return self.owner is SandboxGateway
 
     def armed(self, mode: Mode) -> AbstractContextManager[Any]:
-        """Patches the call so that it happens here, once."""
+        """Patch the call so that the crash happens here, once."""
         original: Callable[..., Any] = getattr(self.owner, self.function)
         pending = [True]
 
@@ -65,7 +65,7 @@ happened: list[Mode] = []  # in this process
 
 
 def happen(mode: Mode) -> None:
-    """Kills this process, raises, or loses the answer."""
+    """Kill this process, raise, or lose the answer."""
     happened.append(mode)
     if mode == "killed":
         os._exit(9)
@@ -106,7 +106,7 @@ REFUNDING = [
 
 
 def cells(points: list[Point]) -> list[tuple[Point, Mode]]:
-    """Every point with every mode that makes sense there: only a gateway's answer can get lost."""
+    """Return every point with every mode that is possible there: only an answer of a gateway can get lost."""
     modes: list[Mode] = ["killed", "raised"]
     return [
         (point, mode)
@@ -119,7 +119,7 @@ def crash(work: Callable[[], Any], point: Point, mode: Mode) -> bool:
     """Do the work with the point armed, in a process that may die; return whether the point was reached."""
     child = os.fork()
     if child == 0:
-        # The parent's connections are open in both: the child forgets them without a word to their servers.
+        # The parent's connections are open in both processes, so the child forgets them without closing them.
         connection.connection = None
         ledger.forget()
         happened.clear()

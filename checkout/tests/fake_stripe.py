@@ -1,4 +1,4 @@
-"""What Stripe does with refunds and their keys, over HTTP: localstripe keeps no keys, and pays back at once.
+"""A fake of Stripe's refunds and their keys, over HTTP, as localstripe keeps no keys and refunds at once.
 
 The first answer to a key is stored and repeated, a 500 too, whatever happens to the refund. The same key with
 another body is an error. `forget_keys` does what Stripe may do after a day.
@@ -31,11 +31,11 @@ class FakeStripe:
         self._answers.clear()
 
     def conclude(self, status: str) -> None:
-        """Let the newest refund come to its end."""
+        """Give the newest refund its final status."""
         self.refunds[0]["status"] = status
 
     def add(self, form: dict[str, str], *, status: str) -> Answer:
-        """Make a refund, or refuse it when it is more than what is left of the charge."""
+        """Make a refund, or refuse one that is more than the rest of the charge."""
         amount = int(form["amount"])
         held = sum(each["amount"] for each in self.refunds if each["status"] != "failed")
         if held + amount > self.charged:

@@ -1,7 +1,7 @@
-"""The invariants as questions to the tables: each answers with the rows that break it, so with none.
+"""The invariants as queries on the tables: each returns the rows that break it, so none if it holds.
 
-They are asked of the tables as they are in one snapshot, whoever is at work: by the stateful properties
-(machine.py) and by the chaos run (tests/chaos/).
+They run in one snapshot, also while others change rows: in the stateful properties (machine.py) and in the chaos
+run (tests/chaos/).
 """
 
 from stats.sql import COUNTERS_WRONG, PAYING_WRONG, TICKETS_WRONG

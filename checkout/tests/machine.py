@@ -1,4 +1,4 @@
-"""A shop that does anything in any order, for the stateful tests of I1 to I4, I6 and I9.
+"""A shop whose use cases run in any order, for the stateful tests of I1 to I4, I6 and I9.
 
 Each rule is one use case, on the real database and the sandbox's own ledger. Time passes by moving the times in the
 rows back. After each rule the invariants are read from the tables. At the end everything settles, and the ledger is
@@ -61,7 +61,7 @@ _planned: list[Any] = []  # the connection that has the plan of the snapshot
 
 
 def snapshot() -> list[tuple[str, Any]]:
-    """Return what breaks an invariant, by its name, and the states of all reservations."""
+    """Return the rows that break an invariant, by its name, and the states of all reservations."""
     connection.ensure_connection()
     if _planned != [connection.connection]:
         run(snapshot_prepare())
@@ -82,13 +82,13 @@ def failing(fault: tuple[str, str] | None) -> Iterator[None]:
 
 
 def _one(rows: QuerySet[Any], pick: int) -> int:
-    """Return the id of one of the first rows, or one that there is not."""
+    """Return the id of one of the first rows, or an id that does not exist."""
     found = list(rows.values_list("pk", flat=True)[:6])
     return found[pick % len(found)] if found else 0
 
 
 def _first(**facts: Any) -> OrderBy:
-    """Order rows of which these facts hold before the others."""
+    """Sort rows with these facts before the others."""
     return OrderBy(Case(When(then=Value(0), **facts), default=Value(1)))
 
 
@@ -182,7 +182,7 @@ class Shop(RuleBasedStateMachine):
 
     @rule(pick=picks)
     def repeat(self, pick: int) -> None:
-        """Send a granted request again: the same answer, and nothing changes (I6)."""
+        """Send a granted request again: it gets the same answer and changes nothing (I6)."""
         if not self.granted:
             return
         claim, first = self.granted[pick % len(self.granted)]
@@ -192,7 +192,7 @@ class Shop(RuleBasedStateMachine):
             answer = claim()
         except DomainError as refused:
             raise AssertionError(f"a repeat was refused: {refused.code}") from refused
-        assert answer.replayed, "a repeat was taken for something new"
+        assert answer.replayed, "a repeat was treated as a new request"
         found = answer.reservation["id"] if hasattr(answer, "reservation") else answer.order["order"]
         assert found == first
         assert self.digest() == before
@@ -342,7 +342,7 @@ class Shop(RuleBasedStateMachine):
         return str(row["digest"])
 
     def _held(self, pick: int) -> tuple[int, int]:
-        """Return the buyer and the id of a reservation, of one that is held if there is one."""
+        """Return the buyer and the id of a reservation; of a held one if there is one."""
         found = _one(Reservation.objects.order_by(_first(state="held"), "-pk"), pick)
         chosen = Reservation.objects.filter(pk=found).first()
         return (chosen.buyer_id, chosen.pk) if chosen else (0, 0)

@@ -26,14 +26,14 @@ def pay(api: APIClient, payment: Payment, token: str = "ok") -> Any:
 
 
 def work(payment: Payment) -> Payment:
-    """Do what the worker does with the message that `pay` sent."""
+    """Process a payment, as the worker does after the message that `pay` sent."""
     services.payment_process(payment_id=payment.pk)
     payment.refresh_from_db()
     return payment
 
 
 def waiting_ids(queue: Queue) -> list[dict[str, int]]:
-    """Return what the messages on a queue carry."""
+    """Return the ids in the messages on a queue."""
     bodies = [json.loads(text)["body"] for text in redis_client.broker().lrange(queue, 0, -1)]
     return [json.loads(base64.b64decode(body))[1] for body in bodies]
 
@@ -44,7 +44,7 @@ def stock(payment: Payment) -> tuple[int, int, int]:
 
 
 def charges(payment: Payment) -> list[str]:
-    """Return what the sandbox's ledger says of a payment's intents."""
+    """Return the intents of a payment in the sandbox's ledger."""
     with ledger.opened():
         pass  # it makes its tables, where no payment has yet
     rows = db.rows("SELECT outcome FROM sandbox.intents WHERE payment = %s ORDER BY created", [payment.pk])
@@ -52,7 +52,7 @@ def charges(payment: Payment) -> list[str]:
 
 
 def expire(payment: Payment) -> None:
-    """Lets the payment's order be past its time."""
+    """Let the payment's order be past its end."""
     lines(payment).update(expires_at=timezone.now() - timedelta(seconds=1))
 
 
@@ -67,7 +67,7 @@ def states(payment: Payment) -> list[str]:
 
 
 def lapse() -> None:
-    """Lets every lease and pause be over, as time would."""
+    """Let every lease and pause be over, as if time had passed."""
     past = timezone.now() - timedelta(milliseconds=1)
     Payment.objects.exclude(lease_until=None).update(lease_until=past)
     Payment.objects.exclude(next_look_at=None).update(next_look_at=past)
@@ -76,7 +76,7 @@ def lapse() -> None:
 
 
 def heal(*, rounds: int = 8) -> None:
-    """Do what beat and the workers do until nothing is left to do."""
+    """Do the work of beat and the workers until nothing is left."""
     for _ in range(rounds):
         lapse()
         payments = list(Payment.objects.exclude(next_look_at=None).values_list("pk", flat=True))
@@ -90,12 +90,12 @@ def heal(*, rounds: int = 8) -> None:
 
 
 def reach_deadline(payment: Payment, *, after: timedelta = timedelta()) -> None:
-    """Lets the payment's deadline be past, by `after`."""
+    """Let the payment's deadline be past, by `after`."""
     Payment.objects.filter(pk=payment.pk).update(deadline=timezone.now() - timedelta(seconds=1) - after)
 
 
 def audit() -> None:
-    """Insists that the sandbox's ledger and our tables tell the same story, one to one (I1, I4, I9)."""
+    """Check that the sandbox's ledger and our tables agree, one to one (I1, I4, I9)."""
     with ledger.opened():
         pass  # it makes its tables, where no payment has yet
     intents = db.rows("SELECT id, payment, amount FROM sandbox.intents WHERE outcome = 'succeeded'")

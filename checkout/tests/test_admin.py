@@ -1,4 +1,4 @@
-"""What staff do with money in the admin."""
+"""Refunds and incidents in the admin."""
 
 import re
 from collections.abc import Callable
@@ -47,7 +47,7 @@ def test_every_list_and_row_is_shown(staff: Client, paid: Payment) -> None:
 
 @pytest.mark.parametrize("model", [*admin.site._registry], ids=lambda model: model.__name__)
 def test_no_address_of_a_list_or_of_a_new_form_is_a_server_error(staff: Client, model: type[Model]) -> None:
-    """An address with a NUL was one, where a list asked the database for it, and a date in that of a new event."""
+    """Try addresses of lists with a NUL, which the database cannot compare, and one of a new event with a date."""
     place = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
     for field in model._meta.concrete_fields:
         for value in ("%00", "x", "-1", "9223372036854775808", "0001-01-01"):
@@ -67,7 +67,7 @@ def opened(staff: Client, url: str) -> dict[str, str]:
     return {"version": version}
 
 
-def test_a_form_from_before_another_refund_refunds_nothing(staff: Client, paid: Payment) -> None:
+def test_a_form_that_is_older_than_another_refund_refunds_nothing(staff: Client, paid: Payment) -> None:
     url = f"/admin/checkout/payment/{paid.pk}/refund/"
     old = opened(staff, url)
     assert send(staff, url, amount="10.00").status_code == 302
@@ -85,7 +85,7 @@ def test_a_form_from_before_another_refund_refunds_nothing(staff: Client, paid: 
     assert [refund.amount_minor for refund in Refund.objects.order_by("pk")] == [1000, 500]
 
 
-def test_a_refund_in_part_and_of_the_rest(staff: Client, paid: Payment) -> None:
+def test_a_part_and_then_the_rest_are_refunded(staff: Client, paid: Payment) -> None:
     url = f"/admin/checkout/payment/{paid.pk}/refund/"
     assert send(staff, url, amount="10.00").status_code == 302
     heal(rounds=1)
@@ -120,7 +120,7 @@ def test_an_incident_is_closed(staff: Client, paid: Payment) -> None:
     assert row.closed_at is not None
 
 
-def test_others_see_nothing(paid: Payment) -> None:
+def test_staff_without_permission_see_nothing(paid: Payment) -> None:
     client = Client()
     client.force_login(paid.buyer)
     assert client.get(f"/admin/checkout/payment/{paid.pk}/refund/").status_code == 302

@@ -1,4 +1,4 @@
-"""Hundreds of payments wait for their gateway at once, in one worker, and hold up nobody."""
+"""Hundreds of payments wait for their gateway at once in one worker, and delay no other payment."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ from tickets import services as tickets
 from tickets.models import TicketType
 
 WAITING = 200
-PATIENCE = 60.0  # seconds without what is waited for, after which the test fails
+PATIENCE = 60.0  # seconds that a test waits before it fails
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def worker() -> Iterator[None]:
 
 
 class Barrier:
-    """Lets confirmations of one token wait until it opens."""
+    """A barrier at which confirmations of one token wait until it opens."""
 
     token = "a card whose bank thinks"
 
@@ -77,7 +77,7 @@ def barrier() -> Iterator[Barrier]:
 
 
 def press(buyer: User, ticket_type: TicketType, token: str) -> int:
-    """Reserves a ticket and presses pay."""
+    """Reserve a ticket, and press Pay."""
     reserved = tickets.reservation_create(
         buyer_id=buyer.pk,
         ticket_type=ticket_type.pk,
@@ -126,15 +126,15 @@ def test_two_hundred_payments_wait_at_once_and_the_next_one_is_settled_meanwhile
     audit()
 
 
-# What nothing ends from outside --------------------------------------------------------------------------
-def test_a_call_ends_by_its_client_within_what_a_call_may_take() -> None:
+# Calls that nothing ends from outside --------------------------------------------------------------------
+def test_the_client_ends_a_call_within_the_limit_of_a_call() -> None:
     repeated = (stripe.CONNECT_SECONDS + stripe.READ_SECONDS) * (1 + stripe.RETRIES)
     pauses = 0.5 * stripe.RETRIES
     assert repeated + pauses <= CALL_SECONDS < LEASE.total_seconds()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_call_that_could_outlast_the_lease_is_left_to_another_visit(
+def test_a_call_that_could_outlast_the_lease_is_left_to_the_next_attempt(
     payment: Payment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     services.payment_pay(buyer_id=payment.buyer_id, payment_id=payment.pk, token="ok")
@@ -151,6 +151,6 @@ def test_a_call_that_could_outlast_the_lease_is_left_to_another_visit(
 
     payment.refresh_from_db()
     assert (payment.status, payment.lease_until) == ("PROCESSING", None)
-    assert payment.gateway_reference, "what was asked in time is kept"
+    assert payment.gateway_reference, "the result of the call in time is kept"
     with ledger.opened() as book:
         assert book.intent(payment.gateway_reference)["outcome"] == "unconfirmed"  # type: ignore[index]

@@ -1,4 +1,4 @@
-"""Cancelled events: each order is refunded once, whichever process dies meanwhile.
+"""Cancelled events: each order is refunded once, even if processes die meanwhile.
 
 `python -m pytest checkout/tests/test_cancellations.py --cancelled 10000` refunds that many.
 """
@@ -55,13 +55,13 @@ def event_of(payment: Payment) -> int:
 
 
 def cancelled_at_once(staff: User, payment: Payment) -> int:
-    """Cancel the event of a payment, let workers look at once, and count the orders that they find."""
+    """Cancel the event of a payment, start the workers at once, and count the orders that they find."""
     cancel(staff, event_of(payment))
     return services.cancellations_go_on()
 
 
 def settle() -> None:
-    """Do what beat and the workers do until nothing is left to start."""
+    """Do the work of beat and the workers until nothing is left to start."""
     for _ in range(4):
         EventCancellation.objects.exclude(next_look_at=None).update(next_look_at=timezone.now())
         services.cancellations_go_on()
@@ -105,7 +105,7 @@ class TestDecision:
             assert refused.value.code == code
         assert not EventCancellation.objects.exists()
 
-    def test_of_many_at_once_one_cancels(self, staff: User, ticket_type: TicketType) -> None:
+    def test_of_many_requests_at_once_one_cancels(self, staff: User, ticket_type: TicketType) -> None:
         version = Event.objects.get().version
 
         def decide() -> str:
@@ -142,7 +142,7 @@ class TestWhatElseThereIs:
         answer = pay(api, payment)
         assert (answer.status_code, answer.json()["code"]) == (409, "event_cancelled")
 
-    def test_without_the_check_it_could(
+    def test_control_without_the_check_a_hold_could_be_paid(
         self, staff: User, api: APIClient, payment: Payment, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("tickets.operations.EventStatus", type("None", (), {"CANCELLED": "never"}))
@@ -150,7 +150,7 @@ class TestWhatElseThereIs:
         Event.objects.update(status="cancelled")
         assert pay(api, payment).status_code == 202
 
-    def test_what_is_being_paid_meanwhile_is_paid_back_afterwards(
+    def test_an_order_that_is_being_paid_meanwhile_is_refunded_afterwards(
         self, staff: User, api: APIClient, payment: Payment
     ) -> None:
         pay(api, payment)
@@ -173,7 +173,7 @@ class TestWhatElseThereIs:
 
     @pytest.fixture
     def late(self, api: APIClient, payment: Payment, settings: Any) -> Payment:
-        """Charged and abandoned. The gateway answers again."""
+        """Return a charged and abandoned payment, whose gateway answers again."""
         settings.SANDBOX_FAULTS = {"confirm": "after"}
         pay(api, payment)
         work(payment)
@@ -225,7 +225,7 @@ class TestWhatElseThereIs:
         assert Reservation.objects.get().state == "released"
         audit()
 
-    def test_a_part_that_went_back_before_does_not_go_back_again(self, staff: User, paid: Payment) -> None:
+    def test_a_part_that_was_refunded_before_is_not_refunded_again(self, staff: User, paid: Payment) -> None:
         services.refund_request(
             staff_id=staff.pk, payment_id=paid.pk, amount_minor=1000, return_tickets=False
         )
@@ -257,7 +257,7 @@ class TestWhatElseThereIs:
         found = selectors.cancelled_progress(event_id=ticket_type.event_id)
         assert (found["by_hand"], found["back"]) == (0, 1)
 
-    def test_what_the_gateway_refuses_is_listed_with_why_and_tried_again(
+    def test_a_refund_that_the_gateway_refuses_is_listed_with_the_reason_and_tried_again(
         self, staff: User, paid: Payment, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         cancel(staff, event_of(paid))
@@ -277,9 +277,7 @@ class TestWhatElseThereIs:
         assert not selectors.cancelled_problems(event_id=event_of(paid), most=9)
         audit()
 
-    def test_what_failed_after_it_had_succeeded_is_listed_and_tried_again(
-        self, staff: User, paid: Payment
-    ) -> None:
+    def test_a_refund_that_failed_late_is_listed_and_tried_again(self, staff: User, paid: Payment) -> None:
         cancel(staff, event_of(paid))
         settle()
         Refund.objects.update(status="FAILURE")
@@ -300,7 +298,7 @@ class TestOnce:
         together(*[lambda: cancellations.order_cancel(payment_id=paid.pk)] * 4)
         assert Refund.objects.count() == 1
 
-    def test_no_more_refunds_are_in_flight_than_there_is_room_for(
+    def test_no_more_refunds_are_in_flight_than_the_limit(
         self, staff: User, ticket_type_make: Callable[..., TicketType], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(cancellations, "IN_FLIGHT", 3)
@@ -353,7 +351,7 @@ def pay_back_with_deaths(staff: User, big: TicketType, *, orders: int) -> None:
 
 @pytest.mark.processes
 @forking
-def test_killed_workers_pay_each_order_back_once(
+def test_killed_workers_refund_each_order_once(
     staff: User, ticket_type_make: Callable[..., TicketType], request: pytest.FixtureRequest
 ) -> None:
     orders = request.config.getoption("--cancelled")
@@ -362,7 +360,7 @@ def test_killed_workers_pay_each_order_back_once(
 
 @pytest.mark.processes
 @forking
-def test_without_the_same_key_they_do_not(
+def test_control_without_the_same_key_they_refund_twice(
     staff: User, ticket_type_make: Callable[..., TicketType], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def another(operation: str, **_: Any) -> str:

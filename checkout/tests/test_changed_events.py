@@ -1,4 +1,4 @@
-"""People with tickets get a mail about another place and a cancellation, with a new calendar file."""
+"""People with tickets get a mail about a new place or a cancellation, with a new calendar file."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -64,7 +64,7 @@ def edit(office: Client, event: Event, **changed: str) -> None:
 
 
 def sent() -> dict[str, Any]:
-    """Send what is owed, and return the mails by address."""
+    """Send the mails that are owed, and return them by address."""
     mail.outbox.clear()
     while services.receipts_send():
         pass
@@ -79,7 +79,7 @@ def calendar_of(message: Any) -> dict[str, Any]:
     return {name: str(shown.get(name)) for name in ("UID", "SEQUENCE", "LOCATION", "STATUS", "SUMMARY")}
 
 
-def test_buyer_and_holder_hear_of_another_place_once(office: Client, event: Event, buyer: User) -> None:
+def test_buyer_and_holder_are_told_a_new_place_once(office: Client, event: Event, buyer: User) -> None:
     edit(office, event, venue="Opera", address="")
     together(*[services.receipts_send] * 3)
     found = {each.to[0]: each for each in mail.outbox} | sent()
@@ -214,7 +214,7 @@ def test_only_what_a_calendar_shows_raises_its_number_and_nobody_is_told(
     assert sent() == {}
 
 
-def test_what_was_moved_back_before_it_was_told_is_not_told(office: Client, event: Event) -> None:
+def test_a_move_that_was_undone_before_its_mail_is_not_told(office: Client, event: Event) -> None:
     edit(office, event, venue="Opera")
     edit(office, event, venue="Town Hall")
     assert sent() == {}
@@ -253,9 +253,7 @@ def test_a_worker_that_dies_owes_each_holder_one_mail(
     assert HolderNotice.objects.count() == 1
 
 
-def test_who_has_the_ticket_no_more_is_not_told(
-    office: Client, event: Event, api: APIClient, buyer: User
-) -> None:
+def test_a_former_holder_is_not_told(office: Client, event: Event, api: APIClient, buyer: User) -> None:
     ticket = Ticket.objects.order_by("pk")[0]
     edit(office, event, venue="Opera")
     with db.transaction():
@@ -269,7 +267,7 @@ def test_who_has_the_ticket_no_more_is_not_told(
     assert sorted(told) == sorted([buyer.email, "next@example.org"])
 
 
-def test_a_holder_hears_of_each_place_also_while_the_buyers_mail_is_refused(
+def test_a_holder_is_told_each_place_although_the_buyers_mail_is_refused(
     office: Client, event: Event, buyer: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send = EmailBackend.send_messages
@@ -294,7 +292,7 @@ def test_a_holder_hears_of_each_place_also_while_the_buyers_mail_is_refused(
 
 
 @pytest.mark.parametrize("is_owed", [False, True])
-def test_nobody_is_told_in_the_place_of_an_erased_holder(
+def test_nobody_is_told_instead_of_an_erased_holder(
     is_owed: bool, office: Client, event: Event, buyer: User, user_make: Callable[..., User]
 ) -> None:
     holder = user_make(email=FRIEND)
@@ -322,7 +320,7 @@ def test_an_erased_holder_is_not_counted_and_not_told_of_a_withdrawal(
     assert sent().keys() == {buyer.email, "next@example.org"}
 
 
-def test_a_cancellation_is_told_to_holders_too(office: Client, event: Event, buyer: User) -> None:
+def test_holders_are_told_a_cancellation_too(office: Client, event: Event, buyer: User) -> None:
     event.refresh_from_db()
     place = f"/office/events/{event.pk}/cancel/"
     sure = {"version": str(event.version), "message": "The hall is closed.", "sure": "on"}
@@ -336,9 +334,7 @@ def test_a_cancellation_is_told_to_holders_too(office: Client, event: Event, buy
     assert calendar_of(found[FRIEND])["SEQUENCE"] == "1"
 
 
-def test_a_ticket_that_was_refunded_before_is_not_told_of(
-    office: Client, event: Event, payment: Payment
-) -> None:
+def test_the_holder_of_a_refunded_ticket_is_not_told(office: Client, event: Event, payment: Payment) -> None:
     Ticket.objects.update(state="revoked", revoked_at=event.date - timedelta(days=3650))
     sure = {"version": str(event.version), "message": "", "sure": "on"}
     office.post(f"/office/events/{event.pk}/cancel/", sure)

@@ -28,7 +28,7 @@ def told(answer: object) -> str:
 @pytest.mark.parametrize(
     ("language", "begins"), [("en", "Your card was declined."), ("de", "Ihre Karte wurde abgelehnt.")]
 )
-def test_a_failed_payment_is_told_in_the_language_of_the_page(
+def test_the_text_of_a_failed_payment_is_in_the_language_of_the_page(
     buyer: User, payment: Payment, language: str, begins: str
 ) -> None:
     pay(api_of(buyer), payment, "card_error")
@@ -55,7 +55,7 @@ def test_frames_have_their_errors_in_the_language_of_the_page(buyer: User, payme
 def test_paid_tickets_of_a_cancelled_event_are_not_called_confirmed(
     buyer: User, payment: Payment, status: EventStatus
 ) -> None:
-    """The refund may come later, and a payment in cash is refunded by hand."""
+    """Look before the refund, which may come later, or by hand for a payment in cash."""
     pay(api_of(buyer), payment)
     work(payment)
     Inventory.objects.update(paused=status == EventStatus.CANCELLED)

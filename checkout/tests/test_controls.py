@@ -34,14 +34,14 @@ def shop() -> Shop:
 
 
 def readings(shop: Shop) -> None:
-    """Read every invariant, now and once everything has settled."""
+    """Read every invariant now, and again after everything has settled."""
     shop.everything_holds()
     shop.teardown()
 
 
 @dataclass(frozen=True)
 class Control:
-    """A guard, how it is removed, and what then goes wrong."""
+    """A guard, the way to remove it, and the fault that follows."""
 
     guard: str
     remove: Callable[[pytest.MonkeyPatch], None]
@@ -57,7 +57,7 @@ def patched(where: Any, name: str, instead: Any) -> Callable[[pytest.MonkeyPatch
 
 
 def function_without(name: str, guard: str, instead: str) -> Callable[[pytest.MonkeyPatch], None]:
-    """Return what puts another text in the place of a part of a function of the database."""
+    """Return a function that replaces a part of a function of the database."""
 
     def remove(_monkeypatch: pytest.MonkeyPatch) -> None:
         with connection.cursor() as cursor:
@@ -181,7 +181,7 @@ def revive_an_ended_one(shop: Shop) -> None:
 
 
 def _counting(name: str) -> Callable[..., str]:
-    """Return a key that is another one each time."""
+    """Return a function that returns a new key each time."""
     numbers = iter(range(1_000))
     return lambda operation, **_of: f"{name}:{operation}:{next(numbers)}"
 
@@ -291,7 +291,7 @@ CONTROLS = [
 
 @pytest.fixture
 def guards_back() -> Iterator[None]:
-    """Keep the guards of the database, and put them back."""
+    """Put the guards of the database back after the test."""
     names = ("holds_release_due", "reservation_claim")
     with connection.cursor() as cursor:
         texts = []
@@ -316,16 +316,16 @@ def guards_back() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("control", CONTROLS, ids=lambda control: control.guard)
-def test_without_the_guard_it_is_noticed(
+def test_a_fault_without_its_guard_is_noticed(
     control: Control, shop: Shop, guards_back: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     control.remove(monkeypatch)
-    with pytest.raises((AssertionError, StateChanged)):  # a reading, or another guard behind it
+    with pytest.raises((AssertionError, StateChanged)):  # by a reading, or by another guard behind this one
         control.misuse(shop)
         readings(shop)
 
 
 @pytest.mark.parametrize("control", CONTROLS[:-1], ids=lambda control: control.guard)
-def test_with_the_guard_nothing_goes_wrong(control: Control, shop: Shop) -> None:
+def test_with_the_guard_no_fault_is_noticed(control: Control, shop: Shop) -> None:
     control.misuse(shop)
     readings(shop)

@@ -26,7 +26,7 @@ from tests.clients import api_of, permit
 pytestmark = [
     pytest.mark.processes,
     pytest.mark.django_db(transaction=True),
-    # The child of a test is this process again, threads and all; it touches nothing but what it crashes.
+    # The child of a test is a fork of this process, with its threads. It only does the work that crashes.
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
 ]
 
@@ -37,7 +37,7 @@ def payment(order_payment: Payment) -> Payment:
 
 
 def table(points: list[Point]) -> Any:
-    """Every cell; without `--crash-table` those where the process is killed, or the answer lost, after the call."""
+    """Return every cell; without `--crash-table`, those with a kill or a lost answer after the call."""
 
     def mark(point: Point, mode: Mode) -> list[Any]:
         quick = (mode == "killed" and point.moment == "after") or (mode == "lost" and point.moment == "after")

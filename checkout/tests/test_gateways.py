@@ -41,7 +41,7 @@ SECRETS = ["whsec_new", "whsec_old"]
 _numbers = itertools.count(int(time.time() * 1000))
 
 
-NOBODYS = -7  # in the sandbox's ledger, which outlives a test, no payment of another test has it
+NOBODYS = -7  # the sandbox's ledger outlives a test, and no payment of another test has this id
 
 
 def key() -> str:
@@ -50,7 +50,7 @@ def key() -> str:
 
 @pytest.fixture(scope="module")
 def localstripe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Stripe's API on this machine; its address."""
+    """Serve Stripe's API on this machine, and yield its address."""
     folder, port = tmp_path_factory.mktemp("localstripe"), ports.any_free()
     url = f"http://127.0.0.1:{port}"
     program = Program(
@@ -112,9 +112,7 @@ class TestTheContract:
         assert gateway.confirm(key=key(), intent=made) == succeeded
         assert gateway.retrieve(intent=made) == succeeded
 
-    def test_its_list_has_what_was_charged_and_refunded(
-        self, gateway: Gateway, tokens: dict[str, str]
-    ) -> None:
+    def test_the_list_has_all_charges_and_refunds(self, gateway: Gateway, tokens: dict[str, str]) -> None:
         began = timezone.now() - timedelta(minutes=1)
         charged, unconfirmed = intent(gateway, tokens["good"]), intent(gateway, tokens["good"])
         gateway.confirm(key=key(), intent=charged)
@@ -139,26 +137,28 @@ class TestTheContract:
         assert gateway.confirm(key=key(), intent=made).outcome == "declined"
         assert gateway.retrieve(intent=made).outcome == "declined"
 
-    def test_what_is_cancelled_is_not_charged(self, gateway: Gateway, tokens: dict[str, str]) -> None:
+    def test_a_cancelled_intent_is_not_charged(self, gateway: Gateway, tokens: dict[str, str]) -> None:
         made = intent(gateway, tokens["good"])
         gateway.cancel(key=key(), intent=made)
         assert gateway.retrieve(intent=made).outcome == "cancelled"
         assert gateway.confirm(key=key(), intent=made).outcome == "cancelled"
 
-    def test_what_is_charged_is_past_cancelling(self, gateway: Gateway, tokens: dict[str, str]) -> None:
+    def test_a_charged_intent_cannot_be_cancelled(self, gateway: Gateway, tokens: dict[str, str]) -> None:
         made = intent(gateway, tokens["good"])
         gateway.confirm(key=key(), intent=made)
         gateway.cancel(key=key(), intent=made)
         assert gateway.retrieve(intent=made).outcome == "succeeded"
 
-    def test_a_charge_is_paid_back(self, gateway: Gateway, tokens: dict[str, str]) -> None:
+    def test_a_charge_is_refunded(self, gateway: Gateway, tokens: dict[str, str]) -> None:
         made = intent(gateway, tokens["good"])
         gateway.confirm(key=key(), intent=made)
         refunded = gateway.refund(key=key(), intent=made, amount_minor=1000, currency="EUR", refund_id=1)
         assert refunded.outcome == "succeeded"
         assert refunded.reference
 
-    def test_what_was_not_charged_is_not_paid_back(self, gateway: Gateway, tokens: dict[str, str]) -> None:
+    def test_an_intent_without_a_charge_is_not_refunded(
+        self, gateway: Gateway, tokens: dict[str, str]
+    ) -> None:
         made = intent(gateway, tokens["declined"])
         gateway.confirm(key=key(), intent=made)
         assert (
@@ -183,14 +183,14 @@ class TestTheContract:
         with pytest.raises(GatewayUnknown):
             gateway.refund_retrieve(reference="re_nobody_knows")
 
-    def test_forged_news_is_refused(self, gateway: Gateway) -> None:
+    def test_a_forged_message_is_refused(self, gateway: Gateway) -> None:
         for headers in ({}, {"Stripe-Signature": "t=1,v1=0", "Sandbox-Signature": "1.0"}):
             with pytest.raises(ForgedWebhook):
                 gateway.parse_webhook(body=b"{}", headers=headers)
 
 
 class TestStripe:
-    """What localstripe can show of Stripe alone."""
+    """Stripe, as far as localstripe behaves like it."""
 
     pytestmark = pytest.mark.usefixtures("use_stripe")
 
@@ -243,7 +243,7 @@ class TestStripe:
         payment.refresh_from_db()
         assert (payment.status, payment.requires_action) == ("SUCCESS", None)
 
-    def test_its_news_arrives_signed_and_is_taken(
+    def test_a_signed_message_is_accepted(
         self, api: APIClient, payment: Payment, localstripe: str, live_server: Any
     ) -> None:
         hook = {"url": f"{live_server.url}/payment/webhooks/stripe/", "secret": SECRETS[1]}
@@ -255,7 +255,9 @@ class TestStripe:
         httpx.post(f"{localstripe}/_config/webhooks/ours", data={**hook, "url": "http://127.0.0.1:9/"})
 
     @pytest.mark.parametrize("secret", SECRETS)
-    def test_either_active_secret_signs(self, secret: str, use_stripe: None) -> None:
+    def test_a_message_signed_by_either_active_secret_is_accepted(
+        self, secret: str, use_stripe: None
+    ) -> None:
         body = (
             '{"id": "evt_1", "object": "event", "api_version": null, "type": "payment_intent.succeeded",'
             ' "data": {"object": {"object": "payment_intent", "id": "pi_1"}}}'
@@ -270,7 +272,7 @@ class TestStripe:
         with pytest.raises(ForgedWebhook):
             gateways.named("stripe").parse_webhook(body=body.encode(), headers={"Stripe-Signature": other})
 
-    def test_one_that_does_not_answer_is_unknown(self, settings: Any, use_stripe: None) -> None:
+    def test_a_call_without_an_answer_is_unknown(self, settings: Any, use_stripe: None) -> None:
         settings.STRIPE_API_BASE = f"http://127.0.0.1:{ports.any_free()}"
         gateways.named.cache_clear()
         gone = gateways.named("stripe")
@@ -291,7 +293,7 @@ class TestStripe:
     @pytest.mark.parametrize(
         ("currency", "minor", "theirs"), [("ISK", 5_000, 500_000), ("MGA", 500_000, 5_000)]
     )
-    def test_what_stripe_counts_otherwise_is_charged_and_paid_back_as_it_is_priced(
+    def test_a_currency_with_other_decimals_at_stripe_is_charged_and_refunded_at_its_price(
         self, currency: str, minor: int, theirs: int, use_stripe: None, localstripe: str
     ) -> None:
         gateway = gateways.named("stripe")
@@ -304,7 +306,7 @@ class TestStripe:
         assert gateway.confirm(key=key(), intent=made).charged_minor == minor
         assert gateway.refund(key=key(), intent=made, refund_id=1, **about).outcome == "succeeded"
 
-    def test_a_request_it_will_never_take_is_refused(self, use_stripe: None) -> None:
+    def test_a_request_that_stripe_never_accepts_is_refused(self, use_stripe: None) -> None:
         with pytest.raises(GatewayRefused):
             intent(gateways.named("stripe"), "pm_nobody_knows")
 
@@ -332,7 +334,7 @@ class TestTheSandboxsKeys:
         with pytest.raises(ledger.KeyReused):
             sandbox.create_intent(key=again, amount_minor=6, currency="EUR", payment_id=0, token="ok")
 
-    def test_one_that_is_worked_on_conflicts(self) -> None:
+    def test_a_key_whose_request_is_in_progress_conflicts(self) -> None:
         again = f"create:{timezone.now().timestamp()}"
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 7))", [again])
@@ -344,7 +346,7 @@ class TestTheSandboxsKeys:
             finally:
                 cursor.execute("SELECT pg_advisory_unlock_all()")
 
-    def test_never_more_is_paid_back_than_was_charged(self) -> None:
+    def test_no_more_is_refunded_than_was_charged(self) -> None:
         sandbox = gateways.named("sandbox")
         made = intent(sandbox, "ok", amount=1000)
         sandbox.confirm(key=key(), intent=made)

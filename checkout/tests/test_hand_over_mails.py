@@ -1,4 +1,4 @@
-"""The e-mails about tickets that are handed over: each once, to the right person, with only what they may see."""
+"""The e-mails about tickets that are handed over: each once, to the right person, without the data of others."""
 
 import re
 from datetime import timedelta
@@ -66,7 +66,7 @@ def test_each_is_told_once_and_only_the_new_holder_gets_a_link(
     assert "does not open the door any more" in texts[buyer.email]
 
 
-def test_only_the_new_holder_gets_the_files_and_of_this_ticket_alone(
+def test_only_the_new_holder_gets_files_and_only_of_this_ticket(
     api: APIClient, buyer: User, ticket: Ticket
 ) -> None:
     hand(api, ticket)
@@ -79,7 +79,7 @@ def test_only_the_new_holder_gets_the_files_and_of_this_ticket_alone(
     assert files[buyer.email] == []
 
 
-def test_whoever_has_it_no_more_gets_no_link(api: APIClient, buyer: User, ticket: Ticket) -> None:
+def test_a_former_holder_gets_no_link(api: APIClient, buyer: User, ticket: Ticket) -> None:
     hand(api, ticket)
     hand(api, ticket, "second@example.org")
     services.receipts_send()
@@ -89,7 +89,7 @@ def test_whoever_has_it_no_more_gets_no_link(api: APIClient, buyer: User, ticket
     assert "The buyer handed a ticket that you had" in sent()[FRIEND]
 
 
-def test_one_that_was_revoked_meanwhile_is_announced_to_nobody(api: APIClient, ticket: Ticket) -> None:
+def test_nobody_is_told_a_ticket_that_was_revoked_meanwhile(api: APIClient, ticket: Ticket) -> None:
     hand(api, ticket)
     Ticket.objects.update(state="revoked", revoked_at=timezone.now())
     services.receipts_send()
@@ -105,7 +105,7 @@ def test_back_with_the_buyer_the_mail_has_the_link_of_the_order(
     hand(api, ticket, buyer.email)
     services.receipts_send()
 
-    [message] = mail.outbox  # nothing was given away
+    [message] = mail.outbox  # no ticket left the buyer
     [link] = re.findall(r"https://tickets\.example\.org(/t/\S+/)", str(message.body))
     assert message.to == [buyer.email]
     assert Client().get(link).content.decode().count('class="qr"') == 2

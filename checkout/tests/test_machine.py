@@ -1,4 +1,4 @@
-"""The invariants hold whatever is done in whatever order: stateful tests, and guards removed one at a time.
+"""The invariants hold after any use cases in any order: stateful tests.
 
 By default 100 runs of 40 steps, always the same. `bin/test checkout/tests/test_machine.py --machine 1000x60` makes
 1,000 runs of 60 steps, different ones each time.

@@ -1,4 +1,4 @@
-"""Everything at once on a few tickets, from many threads: nothing breaks, deadlocks or answers with a server error.
+"""All use cases at once on a few tickets, from many threads: no invariant breaks, nothing deadlocks or fails.
 
 Orders, single claims, additions, changes, extensions, releases, sweeps, payments and refunds, in an order that a
 seed gives. `bin/test checkout/tests/test_mixed.py --operations 100000` does more of it.
@@ -33,7 +33,7 @@ SHORT, LONG = timedelta(milliseconds=30), timedelta(minutes=15)
 
 
 class Busybody:
-    """A buyer who does everything, in a random order."""
+    """A buyer who does all that buyers can, in a random order."""
 
     def __init__(self, user: User, ticket_types: list[TicketType], seed: int, rounds: int) -> None:
         self.user, self.ticket_types, self.rounds = user, ticket_types, rounds
@@ -118,12 +118,12 @@ class Busybody:
 
 
 def deadlocks() -> int:
-    """Return how many deadlocks PostgreSQL has seen here. The threads' connections have ended by then."""
+    """Return how many deadlocks PostgreSQL has counted. Call it after the threads' connections have ended."""
     [row] = db.rows("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
     return int(row["deadlocks"])
 
 
-@pytest.mark.timeout(0)  # the threads end by themselves
+@pytest.mark.timeout(0)  # the threads end without a time-out
 def test_mixed_use_from_many_threads_breaks_no_invariant(
     user_make: Callable[..., User],
     ticket_type_make: Callable[..., TicketType],
@@ -149,7 +149,7 @@ def test_mixed_use_from_many_threads_breaks_no_invariant(
     assert [witness.broken for witness in witnesses] == [[]] * 4
     assert min(witness.readings for witness in witnesses) > 10
     answers: Counter[str] = sum((result for result in results if isinstance(result, Counter)), Counter())
-    # A request that waits too long for a lock, or is refused room too often, is told so; a deadlock is our fault.
+    # A request that waits too long for a lock, or finds no room too often, may fail. A deadlock is our fault.
     assert answers["busy"] <= operations // 100
     assert deadlocks() == before
     assert {"reserve", "order", "add", "resize", "extend", "release", "pay", "refund"} <= answers.keys()

@@ -29,7 +29,7 @@ BEGINS = datetime(2031, 1, 8, 19, 30, tzinfo=UTC)
 
 @pytest.fixture
 def paid(api: APIClient, payment: Payment) -> Payment:
-    """Two tickets, paid, whose receipt was sent."""
+    """Return a payment of two tickets whose receipt was sent."""
     Event.objects.update(date=BEGINS, time_zone="UTC")
     pay(api, payment)
     work(payment)
@@ -67,7 +67,7 @@ def test_buyers_are_told_once_of_the_latest_date(paid: Payment, buyer: User) -> 
 
 
 @pytest.mark.parametrize("by", [1, -1])
-def test_who_is_being_told_is_told_of_the_next_move_too(
+def test_a_buyer_who_is_being_told_a_move_is_told_the_next_one_too(
     paid: Payment, by: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     move(paid, timedelta(days=1))
@@ -91,7 +91,7 @@ def test_who_is_being_told_is_told_of_the_next_move_too(
     assert services.receipts_send() == 0
 
 
-def test_nobody_is_told_of_what_an_open_edit_is_about_to_change(paid: Payment) -> None:
+def test_nobody_is_told_a_date_that_an_open_edit_is_changing(paid: Payment) -> None:
     move(paid, timedelta(days=1))
     with db.transaction():
         edit(paid, timedelta(days=1))
@@ -101,14 +101,14 @@ def test_nobody_is_told_of_what_an_open_edit_is_about_to_change(paid: Payment) -
     assert "New: Fri, Jan 10, 2031" in message.body
 
 
-def test_what_was_moved_back_in_time_is_not_told(paid: Payment) -> None:
+def test_a_move_that_was_undone_in_time_is_not_told(paid: Payment) -> None:
     move(paid, timedelta(days=1))
     move(paid, timedelta(days=-1))
     assert services.receipts_send() == 0
     assert not MoveNotice.objects.exclude(next_look_at=None).exists()
 
 
-def test_whoever_has_no_valid_tickets_is_not_told(paid: Payment, user_make: Callable[..., User]) -> None:
+def test_a_buyer_without_valid_tickets_is_not_told(paid: Payment, user_make: Callable[..., User]) -> None:
     services.refund_request(
         staff_id=user_make(is_staff=True).pk, payment_id=paid.pk, amount_minor=None, return_tickets=False
     )
@@ -120,7 +120,7 @@ def test_whoever_has_no_valid_tickets_is_not_told(paid: Payment, user_make: Call
     assert mail.outbox == []
 
 
-def test_the_admins_form_owes_it(paid: Payment, user_make: Callable[..., User]) -> None:
+def test_a_move_by_the_admins_form_is_told(paid: Payment, user_make: Callable[..., User]) -> None:
     client = Client()
     client.force_login(user_make(is_staff=True, is_superuser=True))
     place = f"/admin/tickets/event/{paid.reservation.ticket_type.event_id}/change/"
@@ -131,8 +131,8 @@ def test_the_admins_form_owes_it(paid: Payment, user_make: Callable[..., User]) 
     assert "8:00\u202fPM Lisbon time" in mail.outbox[0].body
 
 
-def test_many_buyers_cost_two_statements(paid: Payment) -> None:
+def test_notices_to_many_buyers_take_two_statements(paid: Payment) -> None:
     with connection.execute_wrapper(lambda execute, sql, *rest: seen.append(sql) or execute(sql, *rest)):
         seen: list[str] = []
         move(paid, timedelta(days=1))
-    assert sum("movenotice" in sql for sql in seen) == 2  # it locks those that wait, and inserts
+    assert sum("movenotice" in sql for sql in seen) == 2  # one locks the waiting notices, and one inserts

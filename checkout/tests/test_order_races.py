@@ -1,4 +1,4 @@
-"""A payment of an order beside what changes, releases or expires a part of it. One of the two comes first."""
+"""A payment of an order beside a change, a release or an expiry of a part of it. One of the two comes first."""
 
 import threading
 from collections.abc import Callable
@@ -64,7 +64,7 @@ def settled(payment: Payment) -> Payment:
     return work(payment)
 
 
-def test_beside_a_change_it_charges_for_what_is_sold(start: Callable[..., Payment]) -> None:
+def test_beside_a_change_a_payment_charges_for_what_is_sold(start: Callable[..., Payment]) -> None:
     for _ in range(ROUNDS):
         payment = start()
         line = lines(payment)[1]
@@ -83,7 +83,7 @@ def test_beside_a_change_it_charges_for_what_is_sold(start: Callable[..., Paymen
 
 
 @pytest.mark.parametrize("nth", [0, 2])
-def test_beside_a_release_of_one_type_it_charges_for_the_rest(
+def test_beside_a_release_of_one_type_a_payment_charges_for_the_rest(
     nth: int, start: Callable[..., Payment]
 ) -> None:
     for _ in range(ROUNDS):
@@ -119,7 +119,7 @@ def test_beside_a_sweep_all_is_sold_or_all_expires(start: Callable[..., Payment]
     audit()
 
 
-def test_pressed_by_many_it_is_one_charge(start: Callable[..., Payment]) -> None:
+def test_many_presses_at_once_are_one_charge(start: Callable[..., Payment]) -> None:
     payment = start()
 
     results = together(*[pay(payment)] * 6)
@@ -130,7 +130,9 @@ def test_pressed_by_many_it_is_one_charge(start: Callable[..., Payment]) -> None
     audit()
 
 
-def test_two_late_orders_for_the_last_tickets_seat_one_whole(start: Callable[..., Payment]) -> None:
+def test_of_two_late_orders_for_the_last_tickets_one_gets_all_of_its_tickets(
+    start: Callable[..., Payment],
+) -> None:
     payments = [start() for _ in range(2)]
     for payment in payments:
         pay(payment)()
@@ -154,7 +156,7 @@ def test_two_late_orders_for_the_last_tickets_seat_one_whole(start: Callable[...
 
 
 class TestFollowing:
-    """A guest's order follows to an account while another tab of the guest makes its payment."""
+    """A guest's order passes to an account while another tab of the guest makes its payment."""
 
     @pytest.fixture
     def order(self, guest: User, ticket_type_make: Callable[..., TicketType]) -> Reservation:
@@ -270,7 +272,7 @@ def test_an_address_changed_beside_a_payment_ends_in_no_deadlock(
     ticket_type_make: Callable[..., TicketType],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each locks the buyer first. With the order first, the two wait for each other."""
+    """Rely on one order of locks, the buyer first. With the order's lock first, the two wait for each other."""
     guest, staff = user_make(is_guest=True, email=""), user_make(is_staff=True)
     User.objects.filter(pk=guest.pk).update(contact_email="ada@example.org", contact_name="Ada")
     order_id = claim(guest.pk, ticket_type_make()).reservation["id"]

@@ -1,4 +1,4 @@
-"""One payment for an order of three ticket types: all of it or nothing, at every turn."""
+"""One payment for an order of three ticket types: always all of it or nothing."""
 
 import json
 import threading
@@ -98,7 +98,7 @@ class TestPaying:
         assert again.json()["reservations"] == [each.pk for each in lines(payment)]
         assert again.json()["full_price"] == "50.02"
 
-    def test_what_it_costs_is_read_when_it_is_paid(
+    def test_the_price_of_an_order_is_read_when_it_is_paid(
         self, api: APIClient, payment: Payment, order_types: list[TicketType]
     ) -> None:
         first, second, third = lines(payment)
@@ -211,7 +211,7 @@ class TestPaying:
         assert set(Reservation.objects.values_list("state", flat=True)) == {"validated"}
         audit()
 
-    def test_what_is_left_after_a_decline_may_cost_nothing(
+    def test_the_rest_of_an_order_after_a_decline_may_cost_nothing(
         self, api: APIClient, ticket_type_make: Callable[..., TicketType]
     ) -> None:
         first = ticket_type_make(price_minor=1500)
@@ -244,7 +244,7 @@ class TestPaying:
         expire(payment)
         assert tickets.due_holds_sweep() == 0
 
-    def test_another_buyers_order_is_not_there(
+    def test_another_buyers_order_is_not_found(
         self, payment: Payment, user_make: Callable[..., User]
     ) -> None:
         other = api_of(user_make())
@@ -305,7 +305,7 @@ class TestExpiry:
     def test_an_expired_order_names_what_has_expired(self, api: APIClient, payment: Payment) -> None:
         expire(payment)
         [first, *_] = [each.ticket_type_id for each in lines(payment)]
-        tickets.due_holds_release(ticket_type=first)  # the others are due, and not released yet
+        tickets.due_holds_release(ticket_type=first)  # the others are due, but not released yet
 
         answer = pay(api, payment)
 
@@ -318,7 +318,7 @@ class TestExpiry:
         assert problem["reservations"] == [each.pk for each in lines(payment)]
         assert charges(payment) == []
 
-    def test_never_charged_in_part(self, api: APIClient, payment: Payment) -> None:
+    def test_an_order_is_never_charged_in_part(self, api: APIClient, payment: Payment) -> None:
         one = lines(payment)[2]
         Reservation.objects.filter(pk=one.pk).update(expires_at=timezone.now())
 
@@ -344,7 +344,7 @@ class TestExpiry:
 
 
 class TestAddingBesidePaying:
-    """What is added while an order is paid is paid too, or refused; it is never left behind in a paid order."""
+    """An addition while an order is being paid is paid too, or refused. It never stays unpaid in a paid order."""
 
     def add_and_pay(self, payment: Payment, types: list[TicketType]) -> list[object]:
         """Pay for an order while an addition to it has not committed yet."""
@@ -370,14 +370,16 @@ class TestAddingBesidePaying:
 
         return together(add, start)
 
-    def test_it_is_paid(self, payment: Payment, order_types: list[TicketType]) -> None:
+    def test_an_addition_before_the_payment_is_paid(
+        self, payment: Payment, order_types: list[TicketType]
+    ) -> None:
         assert isinstance(self.add_and_pay(payment, order_types)[1], Payment)
         work(payment)
 
         assert (payment.amount_minor, states(payment)) == (5007, ["validated"] * 4)
         audit()
 
-    def test_control_locked_in_one_statement_it_is_left_behind(
+    def test_control_with_a_lock_in_one_statement_an_addition_stays_unpaid(
         self, payment: Payment, order_types: list[TicketType], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(
@@ -428,7 +430,7 @@ class TestFailure:
         audit()
 
     def test_of_two_tries_the_latest_counts(self, api: APIClient, payment: Payment) -> None:
-        """A reservation that was in an earlier try and released since is not in the order's payment."""
+        """Leave out a reservation that was in an earlier try and was released since."""
         first, second, third = lines(payment)
         pay(api, payment, "card_error")
         work(payment)
@@ -442,7 +444,7 @@ class TestFailure:
 
 
 def abandon(api: APIClient, payment: Payment, token: str) -> None:
-    """Let a gateway be silent for so long that the payment is abandoned and its order expired."""
+    """Let the gateway be silent until the payment is abandoned and its order has expired."""
     pay(api, payment, token)
     with_silence = {"confirm": "after", "retrieve": "before", "cancel": "before"}
     with override_settings(SANDBOX_FAULTS=with_silence):
@@ -456,7 +458,9 @@ def abandon(api: APIClient, payment: Payment, token: str) -> None:
 
 
 class TestLateMoney:
-    def test_it_seats_all(self, api: APIClient, payment: Payment, order_types: list[TicketType]) -> None:
+    def test_late_money_gets_all_tickets(
+        self, api: APIClient, payment: Payment, order_types: list[TicketType]
+    ) -> None:
         abandon(api, payment, "ok")
         heal()
 
@@ -466,7 +470,7 @@ class TestLateMoney:
         audit()
 
     @pytest.mark.parametrize("missing", [0, 1, 2])
-    def test_or_is_paid_back_whole(
+    def test_late_money_without_room_is_refunded_whole(
         self, missing: int, api: APIClient, payment: Payment, order_types: list[TicketType]
     ) -> None:
         abandon(api, payment, "ok")
@@ -480,7 +484,7 @@ class TestLateMoney:
         assert "late_money" in Incident.objects.values_list("cause", flat=True)
         audit()
 
-    def test_what_was_held_for_longer_than_the_gateway_was_silent_is_seated_too(
+    def test_tickets_held_for_longer_than_the_gateway_was_silent_are_sold_too(
         self, api: APIClient, payment: Payment, order_types: list[TicketType]
     ) -> None:
         abandon(api, payment, "ok")
@@ -494,7 +498,7 @@ class TestLateMoney:
         audit()
 
     @pytest.mark.parametrize("change", ["released", "changed"])
-    def test_what_the_buyer_changed_meanwhile_is_paid_back_whole(
+    def test_an_order_that_the_buyer_changed_meanwhile_is_refunded_whole(
         self, change: str, api: APIClient, payment: Payment, order_types: list[TicketType]
     ) -> None:
         abandon(api, payment, "ok")
@@ -550,7 +554,7 @@ class TestRefunds:
         assert stocks(order_types) == [(0, 0, 0)] * 3
         audit()
 
-    def test_refunds_without_their_tickets_keep_the_seats_sold_and_revoke_what_opens_the_door(
+    def test_refunds_without_a_return_keep_the_seats_sold_and_revoke_the_tickets(
         self, staff: APIClient, paid: Payment, order_types: list[TicketType]
     ) -> None:
         assert list(Ticket.objects.values_list("state", flat=True)) == ["valid"] * 6
@@ -585,7 +589,7 @@ class TestLive:
         sent = {"type": "snapshot", "stream": f"me.{buyer.pk}", "version": 1, "data": data}
         check({**sent, "server_time": "2026-01-01T00:00:00Z"})
 
-    def test_it_shows_the_payment_when_the_first_reservation_left_the_frame(
+    def test_the_frame_shows_the_payment_without_the_first_reservation(
         self, api: APIClient, buyer: User, payment: Payment
     ) -> None:
         api.delete(f"{RESERVATIONS}{payment.reservation_id}/")
@@ -611,7 +615,7 @@ class TestThePage:
         return browser
 
     @pytest.mark.parametrize("nth", [0, 1])
-    def test_it_shows_and_pays_the_whole_order(self, nth: int, page: Client, payment: Payment) -> None:
+    def test_the_page_shows_and_pays_the_whole_order(self, nth: int, page: Client, payment: Payment) -> None:
         place = f"/checkout/{lines(payment)[nth].pk}/"
         shown = page.get(place).content.decode()
 
@@ -638,7 +642,7 @@ class TestThePage:
     def test_my_tickets_say_which_versions_they_show(
         self, page: Client, buyer: User, payment: Payment, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The script compares them with a frame, which therefore has no others."""
+        """Require the same versions as in a frame, because the script compares them."""
         frame = projections.project_buyers([buyer.pk], now=timezone.now())[buyer.pk]
         [paid] = frame["payments"]
         said = page.get("/me/").context["versions"]

@@ -1,4 +1,4 @@
-"""How often a buyer may try to pay, and that nobody at the same address can shut them out."""
+"""A buyer may try to pay only so often, and nobody at the same address can use up these tries."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -39,7 +39,7 @@ def paying(api: Any, ticket_type: TicketType) -> Any:
 
 
 def count(user: User, tries: int) -> list[int]:
-    """Try to pay for what is not there, which counts like any other try."""
+    """Try to pay for a payment that does not exist, which counts like any other try."""
     api = api_of(user)
     headers = {"X-Forwarded-For": SCHOOL}
     return [
@@ -48,7 +48,7 @@ def count(user: User, tries: int) -> list[int]:
     ]
 
 
-def test_one_buyer_tries_so_often(buyer: User) -> None:
+def test_a_buyer_may_try_only_so_often(buyer: User) -> None:
     assert count(buyer, MOST + 1) == [404] * MOST + [429]
 
 
@@ -57,7 +57,7 @@ def test_fifty_at_once_get_no_more(buyer: User) -> None:
     assert sorted(statuses) == [404] * MOST + [429] * (50 - MOST)
 
 
-def test_who_tries_card_after_card_shuts_out_no_neighbour(
+def test_a_buyer_who_tries_many_cards_uses_up_no_tries_of_a_neighbour(
     user_make: Callable[..., User], ticket_type: TicketType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = rate_limits.Limit(name="pay-again-address", amount=4, seconds=600)
@@ -79,7 +79,7 @@ def test_the_page_says_when_to_try_again_and_keeps_the_card(buyer: User, ticket_
     assert 'value="slow" selected' in answer.content.decode()
 
 
-def test_who_names_addresses_of_accounts_is_soon_answered_alike_for_any(
+def test_guesses_of_account_addresses_soon_get_the_same_answer_for_any_address(
     user_make: Callable[..., User], ticket_type: TicketType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = rate_limits.Limit(name="taken-buyer", amount=2, seconds=600)

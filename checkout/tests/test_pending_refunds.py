@@ -1,4 +1,4 @@
-"""Refunds that Stripe does not conclude at once, and keys that it forgets after a day."""
+"""Refunds that Stripe does not finish at once, and keys that it forgets after a day."""
 
 import hmac
 import json
@@ -28,7 +28,7 @@ SECRET = "whsec_1"
 
 @pytest.fixture
 def stripe(settings: Any) -> Iterator[FakeStripe]:
-    """Serve a Stripe at which 30.00 were charged."""
+    """Serve a Stripe that has charged 30.00."""
     with running(FakeStripe(charged=3000)) as fake:
         settings.STRIPE_SECRET_KEY = "sk_test_12345"
         settings.STRIPE_API_BASE = fake.url
@@ -67,7 +67,7 @@ def look(refund: Refund) -> Refund:
 
 
 def paid_back_once(stripe: FakeStripe) -> None:
-    """Insist that Stripe has one refund."""
+    """Check that Stripe has exactly one refund."""
     assert len(stripe.refunds) == 1, "paid back twice"
 
 
@@ -77,7 +77,7 @@ class TestPending:
         stripe.status = "pending"
         return start()
 
-    def test_it_is_looked_at_by_its_name_until_it_succeeds(
+    def test_a_pending_refund_is_looked_at_by_its_name_until_it_succeeds(
         self, stripe: FakeStripe, paid: Payment, pending: Refund
     ) -> None:
         assert (pending.status, pending.gateway_reference) == ("PROCESSING", "re_1")
@@ -99,10 +99,10 @@ class TestPending:
         assert look(pending).status == "SUCCESS"
         paid_back_once(stripe)
 
-    def test_one_that_asks_by_its_key_alone_pays_back_twice(
+    def test_control_a_refund_that_asks_only_by_its_key_is_paid_twice(
         self, stripe: FakeStripe, pending: Refund, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Negative control: `pending` is repeated for a day, and then the same request is another refund."""
+        """Show, as a negative control, that the same request is another refund after a day of `pending` answers."""
 
         def by_key_alone(refund: Refund, *, now: datetime) -> Any:
             new = Refund(pk=refund.pk, **fields(refund), gateway_reference="", attempts=1, created=now)
@@ -122,7 +122,7 @@ class TestPending:
         with pytest.raises(AssertionError, match="twice"):
             paid_back_once(stripe)
 
-    def test_one_that_fails_later_is_for_staff_who_try_again_under_a_new_name(
+    def test_staff_try_a_refund_that_fails_later_again_under_a_new_name(
         self, stripe: FakeStripe, pending: Refund
     ) -> None:
         stripe.conclude("failed")
@@ -136,7 +136,7 @@ class TestPending:
         look(pending)
         assert (pending.status, pending.gateway_reference) == ("SUCCESS", "re_2")
 
-    def test_one_that_stripe_no_longer_knows_is_not_made_again(
+    def test_a_refund_that_stripe_no_longer_knows_is_not_made_again(
         self, stripe: FakeStripe, pending: Refund
     ) -> None:
         stripe.refunds.clear()
@@ -147,7 +147,7 @@ class TestPending:
 
 
 class TestFailsLate:
-    """The bank does not take money that Stripe had already called paid back."""
+    """The bank rejects a refund that Stripe had already called successful."""
 
     @pytest.fixture(params=[1000, None])
     def done(self, request: pytest.FixtureRequest, start: Callable[..., Refund]) -> Refund:
@@ -194,7 +194,7 @@ class TestFailsLate:
         with pytest.raises(rules.RefundInProgress):
             services.refund_retry(staff_id=done.requested_by_id or 0, refund_id=done.pk)
 
-    def test_one_that_went_with_another_refund_is_not_tried_again(
+    def test_a_failed_refund_is_not_tried_again_when_another_has_paid_all_back(
         self, stripe: FakeStripe, start: Callable[..., Refund], paid: Payment
     ) -> None:
         first = start(1000)
@@ -225,7 +225,7 @@ class TestFailsLate:
         assert look(first).status == "SUCCESS"
         assert selectors.refund_refused(payment=paid) is None
 
-    def test_one_that_never_succeeded_takes_nothing_of_what_failed_late(
+    def test_a_refund_that_never_succeeded_takes_nothing_of_one_that_failed_late(
         self, stripe: FakeStripe, start: Callable[..., Refund], paid: Payment
     ) -> None:
         stripe.status = "failed"
@@ -251,7 +251,7 @@ class TestFailsLate:
         assert self._tell(done) == 200
         assert waiting_ids(Queue.PAYMENTS).count({"refund_id": done.pk}) == before + 1
 
-    def test_the_night_finds_it(self, stripe: FakeStripe, done: Refund) -> None:
+    def test_the_nightly_comparison_finds_a_late_failure(self, stripe: FakeStripe, done: Refund) -> None:
         def found() -> int:
             before = len(waiting_ids(Queue.PAYMENTS))
             services.refunds_compare(gateway="stripe", since=timezone.now() - timedelta(days=1))
@@ -261,7 +261,7 @@ class TestFailsLate:
         stripe.conclude("failed")
         assert found() == 1
 
-    def test_one_that_has_not_failed_stays(self, done: Refund) -> None:
+    def test_a_refund_that_has_not_failed_stays(self, done: Refund) -> None:
         services.refund_look_again(refund_id=done.pk)
         done.refresh_from_db()
         assert done.status == "SUCCESS"
@@ -296,7 +296,7 @@ class TestUnknown:
         assert look(refund).status == "SUCCESS"
         paid_back_once(stripe)
 
-    def test_one_that_was_found_pending_is_remembered(
+    def test_a_refund_that_was_found_pending_is_remembered(
         self, stripe: FakeStripe, start: Callable[..., Refund]
     ) -> None:
         stripe.fault, stripe.status = "lost", "pending"
@@ -335,7 +335,7 @@ class TestUnknown:
 
 
 class TestRestored:
-    """A backup from before the refund was asked for has none of its attempts."""
+    """A backup from before the request of a refund has none of its attempts."""
 
     def _restore(self, stripe: FakeStripe, start: Callable[..., Refund], *, age: timedelta) -> Refund:
         refund = start()
@@ -347,16 +347,16 @@ class TestRestored:
         stripe.forget_keys()
         return look(refund)
 
-    def test_it_is_looked_for_when_its_key_may_be_forgotten(
+    def test_a_refund_is_looked_for_when_its_key_may_be_forgotten(
         self, stripe: FakeStripe, start: Callable[..., Refund]
     ) -> None:
         assert self._restore(stripe, start, age=timedelta(days=1, minutes=1)).status == "SUCCESS"
         paid_back_once(stripe)
 
-    def test_one_that_only_counts_attempts_pays_back_twice(
+    def test_control_a_refund_that_only_counts_attempts_is_paid_twice(
         self, stripe: FakeStripe, start: Callable[..., Refund], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Negative control."""
+        """Keep keys for two days, as a negative control."""
         monkeypatch.setattr(rules, "KEY_KEPT", timedelta(days=2))
         self._restore(stripe, start, age=timedelta(days=1, minutes=1))
         with pytest.raises(AssertionError, match="twice"):
@@ -364,9 +364,11 @@ class TestRestored:
 
 
 class TestEarlierVersions:
-    """They named no key in what a refund says of us, so that its body differs from ours."""
+    """Earlier versions sent refunds without our key in the metadata, so the body differs from ours."""
 
-    def test_what_they_started_is_found(self, stripe: FakeStripe, start: Callable[..., Refund]) -> None:
+    def test_a_refund_of_an_earlier_version_is_found(
+        self, stripe: FakeStripe, start: Callable[..., Refund]
+    ) -> None:
         stripe.fault = "500"
         refund = start()
         old = {"payment_intent": INTENT, "amount": "1000", "metadata[refund]": str(refund.pk)}
@@ -383,7 +385,7 @@ class TestEarlierVersions:
             ({"metadata[key]": "another"}, "succeeded"),
         ],
     )
-    def test_what_is_not_surely_this_one_is_not_taken_for_it(
+    def test_a_refund_that_may_be_another_is_not_taken_for_it(
         self, stripe: FakeStripe, start: Callable[..., Refund], changed: dict[str, str], status: str
     ) -> None:
         stripe.fault = "500"
@@ -412,10 +414,10 @@ class TestUnmatched:
         )
 
     def _pay_back(self, charge: UnmatchedCharge) -> str:
-        UnmatchedCharge.objects.update(closed_at=None)  # as if the worker had died before it wrote that
+        UnmatchedCharge.objects.update(closed_at=None)  # as if the worker had died before it wrote this
         return services.unmatched_charge_refund(staff_id=None, charge_id=charge.pk)
 
-    def test_it_is_paid_back_once_when_the_key_is_forgotten(
+    def test_a_charge_is_refunded_once_when_the_key_is_forgotten(
         self, stripe: FakeStripe, charge: UnmatchedCharge
     ) -> None:
         assert self._pay_back(charge) == "succeeded"
@@ -423,7 +425,7 @@ class TestUnmatched:
         assert self._pay_back(charge) == "succeeded"
         paid_back_once(stripe)
 
-    def test_after_a_refund_that_failed_there_is_another(
+    def test_after_a_failed_refund_another_one_is_made(
         self, stripe: FakeStripe, charge: UnmatchedCharge
     ) -> None:
         stripe.status = "failed"

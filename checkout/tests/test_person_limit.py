@@ -1,4 +1,4 @@
-"""One person has no more tickets of a type than the limit, whatever accounts and guests the person is."""
+"""One person has no more tickets of a type than the limit, even with several accounts and guests."""
 
 from collections.abc import Callable
 from typing import Any
@@ -63,7 +63,7 @@ def test_addresses_are_compared_as_one_person_writes_them(
         ("ﬁnn+@example.org", "finn@example.org"),
     ],
 )
-def test_the_key_of_a_person(email: str, key: str | None) -> None:
+def test_equal_addresses_have_one_key_of_a_person(email: str, key: str | None) -> None:
     assert db.rows("SELECT accounts_person_key(%s) AS key", [email]) == [{"key": key}]
 
 
@@ -127,7 +127,7 @@ def test_ten_payments_at_once_get_no_more_than_the_limit(
     audit()
 
 
-def test_without_its_guard_they_would(ticket_type_make: Callable[..., TicketType]) -> None:
+def test_control_without_the_guard_they_get_more(ticket_type_make: Callable[..., TicketType]) -> None:
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE tickets_reservation DISABLE TRIGGER reservation_person_limit")
     try:
@@ -137,7 +137,7 @@ def test_without_its_guard_they_would(ticket_type_make: Callable[..., TicketType
             cursor.execute("ALTER TABLE tickets_reservation ENABLE TRIGGER reservation_person_limit")
 
 
-def test_a_guest_without_an_address_never_pays_whatever_the_door(
+def test_a_guest_without_an_address_cannot_pay_in_any_way(
     ticket_type: TicketType, user_make: Callable[..., User]
 ) -> None:
     api = guest()

@@ -1,4 +1,4 @@
-"""A person's data can be handed out and erased; money, counters and tickets stay right."""
+"""A person's data can be exported and erased; money, counters and tickets stay right."""
 
 import json
 import threading
@@ -40,7 +40,7 @@ from tickets.tests.reserving import claim, reserve, waiting_for_a_lock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# What refers to a user and is the user's own. A new table must be named here or in OF_STAFF.
+# The tables with a user's own rows. A new table must be named here or in OF_STAFF.
 OWN = {
     "accounts.ApiToken.user",
     "accounts.BackupCode.user",
@@ -79,7 +79,7 @@ def mails_sent() -> None:
 
 
 def found_in_database(word: str) -> list[str]:
-    """Return the columns of our tables in which a word stands."""
+    """Return the columns of our tables that contain a word."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
@@ -96,7 +96,7 @@ def found_in_database(word: str) -> list[str]:
         return found
 
 
-def test_the_export_has_everything_but_what_gives_a_right(person: User, ticket_type: TicketType) -> None:
+def test_the_export_has_everything_but_secrets(person: User, ticket_type: TicketType) -> None:
     payment = buy(person, ticket_type)
     call_command("person_export", str(person.pk), stdout=(out := StringIO()))
     tables = json.loads(out.getvalue())["tables"]
@@ -173,7 +173,7 @@ def test_nothing_leads_to_a_person_whose_tickets_changed_hands(
 
 @pytest.mark.parametrize("erased_first", [0, 1])
 @pytest.mark.parametrize("is_account", [False, True])
-def test_what_an_address_has_is_erased_with_the_last_person_who_has_it(
+def test_data_of_an_address_is_erased_with_the_last_person_who_has_it(
     is_account: bool,
     erased_first: int,
     user_make: Callable[..., User],
@@ -281,7 +281,7 @@ def test_an_erased_person_is_logged_out_and_cannot_log_in(person: User) -> None:
     assert answer.status_code == 400
 
 
-def test_the_money_of_an_erased_person_can_go_back(
+def test_an_erased_person_can_be_refunded(
     person: User, user_make: Callable[..., User], ticket_type: TicketType
 ) -> None:
     payment = buy(person, ticket_type)
@@ -295,7 +295,7 @@ def test_the_money_of_an_erased_person_can_go_back(
     audit()
 
 
-def test_nobody_is_erased_while_something_is_going_on(person: User, ticket_type: TicketType) -> None:
+def test_nobody_is_erased_while_something_is_unfinished(person: User, ticket_type: TicketType) -> None:
     held = claim(person.pk, ticket_type)
     with pytest.raises(CommandError, match="tickets are held"):
         call_command("person_erase", str(person.pk), "--yes")
@@ -307,7 +307,7 @@ def test_nobody_is_erased_while_something_is_going_on(person: User, ticket_type:
         call_command("person_erase", str(person.pk), "--yes")
 
 
-def test_an_unknown_person_is_said() -> None:
+def test_an_unknown_person_is_named() -> None:
     for command in (["person_erase", "999999", "--yes"], ["person_export", "999999"]):
         with pytest.raises(CommandError, match="There is no user 999999"):
             call_command(*command)
@@ -322,10 +322,10 @@ def test_each_reference_to_a_user_is_known() -> None:
     assert found == OWN | personal_data.OF_STAFF
 
 
-def test_without_the_step_for_reservations_the_address_stays(
+def test_control_without_the_step_for_reservations_the_address_stays(
     person: User, ticket_type: TicketType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Negative control."""
+    """Remove the step for reservations, as a negative control."""
     buy(person, ticket_type)
     mails_sent()
     monkeypatch.setattr(personal_data, "NAMING", {})
@@ -454,7 +454,7 @@ class TestPages:
         assert clerk.post(place, {"said": "w@new.example"}).status_code == 302
         assert [found_in_database(word) for word in MARKS] == [[], [], []]
 
-    def test_it_waits_for_what_is_going_on(
+    def test_erasing_waits_for_what_is_unfinished(
         self, clerk: Client, person: User, ticket_type: TicketType
     ) -> None:
         claim(person.pk, ticket_type)
@@ -465,7 +465,7 @@ class TestPages:
         person.refresh_from_db()
         assert person.is_active
 
-    def test_who_works_here_is_not_erased(self, clerk: Client, person: User) -> None:
+    def test_staff_are_not_erased(self, clerk: Client, person: User) -> None:
         permit(person, "admission.use_door")
         answer = clerk.post(f"/office/personal-data/{person.pk}/", {"said": person.email})
         assert answer.status_code == 409

@@ -1,4 +1,4 @@
-"""The e-mail for what was paid."""
+"""The e-mail about a successful payment."""
 
 import re
 from collections.abc import Callable
@@ -44,7 +44,7 @@ def due() -> None:
     Receipt.objects.exclude(next_look_at=None).update(next_look_at=timezone.now() - timedelta(seconds=1))
 
 
-def test_it_says_what_was_bought(paid: Payment, buyer: User) -> None:
+def test_a_receipt_lists_what_was_bought(paid: Payment, buyer: User) -> None:
     assert services.receipts_send() == 1
 
     [message] = mail.outbox
@@ -54,7 +54,7 @@ def test_it_says_what_was_bought(paid: Payment, buyer: User) -> None:
     assert "€30.00" in message.body
 
 
-def test_it_names_the_code_that_gave_the_price(
+def test_a_receipt_names_the_code_that_gave_the_price(
     api: APIClient, ticket_type: TicketType, user_make: Callable[..., User]
 ) -> None:
     voucher_make(ticket_type.event)
@@ -77,7 +77,7 @@ def test_it_names_the_code_that_gave_the_price(
         assert "code SPRING: €1.50 off each" in client.get(page).content.decode()
 
 
-def test_it_has_the_link_to_the_tickets_and_names_the_seller_as_text_and_as_html(paid: Payment) -> None:
+def test_a_receipt_has_the_link_to_the_tickets_and_the_seller_as_text_and_as_html(paid: Payment) -> None:
     ours = Look(
         name="Shop",
         seller_name="Club <Nord>",
@@ -183,14 +183,16 @@ def test_a_receipt_is_sent_once(paid: Payment) -> None:
     assert len(mail.outbox) == 1
 
 
-def test_what_failed_is_owed_none(api: APIClient, payment: Payment) -> None:
+def test_no_receipt_is_owed_for_a_failed_payment(api: APIClient, payment: Payment) -> None:
     pay(api, payment, "card_error")
     work(payment)
     assert services.receipts_send() == 0
     assert mail.outbox == []
 
 
-def test_a_mail_server_that_is_away_is_tried_later(paid: Payment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_receipt_is_tried_again_when_the_mail_server_does_not_answer(
+    paid: Payment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def away(*_: Any) -> int:
         raise ConnectionRefusedError
 
@@ -208,7 +210,7 @@ def test_a_mail_server_that_is_away_is_tried_later(paid: Payment, monkeypatch: p
     assert Receipt.objects.get().sent_at is not None
 
 
-def test_a_receipt_that_no_mail_can_carry_is_told_to_staff_and_holds_up_nobody(
+def test_a_receipt_that_cannot_be_sent_is_told_to_staff_and_delays_no_other(
     paid: Payment, ticket_type: TicketType, user_make: Callable[..., User]
 ) -> None:
     User.objects.filter(pk=paid.buyer_id).update(email="a@\u200d.de")
@@ -240,7 +242,7 @@ def test_a_receipt_stays_owed_when_the_database_goes_away(
     assert services.receipts_send() == 1
 
 
-def test_a_process_that_dies_between_sends_it_under_the_same_id(
+def test_a_receipt_that_is_sent_again_after_a_death_has_the_same_message_id(
     paid: Payment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = EmailBackend.send_messages

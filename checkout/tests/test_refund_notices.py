@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def paid(api: APIClient, payment: Payment) -> Payment:
-    """Two tickets, paid with 30.00 EUR, whose receipt was sent."""
+    """Return a payment of 30.00 EUR for two tickets, whose receipt was sent."""
     pay(api, payment)
     work(payment)
     services.receipts_send()
@@ -43,7 +43,7 @@ def refund(paid: Payment, user_make: Callable[..., User]) -> Callable[..., None]
     return request
 
 
-def test_it_says_what_was_refunded_and_what_the_tickets_are_worth(
+def test_a_notice_tells_the_refund_and_whether_the_tickets_are_valid(
     paid: Payment, buyer: User, refund: Callable[..., None]
 ) -> None:
     begins = datetime(2031, 1, 8, 19, 30, tzinfo=ZoneInfo("America/New_York"))
@@ -64,7 +64,7 @@ def test_it_says_what_was_refunded_and_what_the_tickets_are_worth(
 
 
 @pytest.mark.parametrize("return_tickets", [True, False])
-def test_it_is_sent_once(refund: Callable[..., None], return_tickets: bool) -> None:
+def test_a_notice_is_sent_once(refund: Callable[..., None], return_tickets: bool) -> None:
     refund(return_tickets=return_tickets)
     together(*[services.receipts_send] * 4)
     RefundNotice.objects.exclude(next_look_at=None).update(next_look_at=timezone.now() - timedelta(seconds=1))
@@ -73,7 +73,7 @@ def test_it_is_sent_once(refund: Callable[..., None], return_tickets: bool) -> N
     assert RefundNotice.objects.get().sent_at is not None
 
 
-def test_what_no_mail_can_carry_is_told_to_staff(
+def test_a_notice_that_cannot_be_sent_is_told_to_staff(
     paid: Payment, buyer: User, refund: Callable[..., None]
 ) -> None:
     User.objects.filter(pk=buyer.pk).update(email="a@\u200d.de")

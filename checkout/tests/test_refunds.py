@@ -1,4 +1,4 @@
-"""Paying back, whole and in part."""
+"""Refunds, whole and in part."""
 
 import json
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def staff(user_make: Callable[..., User]) -> APIClient:
 
 @pytest.fixture
 def paid(api: APIClient, payment: Payment) -> Payment:
-    """Two tickets, paid with 30.00 EUR."""
+    """Return a payment of 30.00 EUR for two tickets."""
     pay(api, payment)
     return work(payment)
 
@@ -54,7 +54,7 @@ def paid_back(payment: Payment) -> int:
 
 
 class TestWhole:
-    def test_the_money_goes_back_and_the_tickets_stay(
+    def test_a_whole_refund_keeps_the_tickets_sold(
         self, staff: APIClient, api: APIClient, paid: Payment
     ) -> None:
         assert refund(staff, paid).status_code == 202
@@ -67,7 +67,9 @@ class TestWhole:
         assert set(Ticket.objects.values_list("state", flat=True)) == {"revoked"}
         audit()
 
-    def test_the_tickets_return_when_asked(self, staff: APIClient, api: APIClient, paid: Payment) -> None:
+    def test_a_whole_refund_returns_the_tickets_when_asked(
+        self, staff: APIClient, api: APIClient, paid: Payment
+    ) -> None:
         refund(staff, paid, return_tickets=True)
         assert stock(paid) == (0, 2, 3000)  # not before the money has gone back
         heal()
@@ -80,7 +82,7 @@ class TestWhole:
     def test_a_refund_from_before_there_were_tickets_leaves_none(
         self, staff: APIClient, paid: Payment
     ) -> None:
-        """The migrations make tickets for each paid reservation first, and revoke those of refunded ones then."""
+        """Run the migrations, which make tickets for each paid reservation, then revoke those of refunded ones."""
         refund(staff, paid)
         heal()
         Ticket.objects.all().delete()
@@ -93,7 +95,7 @@ class TestWhole:
 
 
 class TestInPart:
-    def test_the_counters_follow(self, staff: APIClient, paid: Payment) -> None:
+    def test_counters_follow_refunds_in_part(self, staff: APIClient, paid: Payment) -> None:
         refund(staff, paid, amount="10.50")
         heal()
 
@@ -108,7 +110,7 @@ class TestInPart:
         assert (paid.status, paid_back(paid)) == ("REFUNDED", 3000)
         assert stock(paid) == (0, 2, 0)
 
-    def test_never_more_than_was_charged(self, staff: APIClient, paid: Payment) -> None:
+    def test_no_more_is_refunded_than_was_charged(self, staff: APIClient, paid: Payment) -> None:
         refund(staff, paid, amount="20.00")
         heal()
 
@@ -124,12 +126,12 @@ class TestInPart:
         assert not Refund.objects.exists()
 
     @pytest.mark.parametrize("amount", ["0", "-1", "1.005", "ten", "", "9" * 31])
-    def test_what_is_no_amount_is_400(self, staff: APIClient, paid: Payment, amount: str) -> None:
+    def test_a_malformed_amount_is_400(self, staff: APIClient, paid: Payment, amount: str) -> None:
         assert refund(staff, paid, amount=amount).status_code == 400
 
 
 class TestWho:
-    def test_staff_with_the_permission_only(self, api: APIClient, paid: Payment) -> None:
+    def test_only_staff_with_the_permission_refund(self, api: APIClient, paid: Payment) -> None:
         assert refund(api, paid).status_code == 403
         assert refund(APIClient(), paid).status_code == 401
         assert not Refund.objects.exists()
@@ -151,7 +153,7 @@ class TestWho:
         assert sorted(getattr(r, "code", "") for r in results) == ["", *["refund_in_progress"] * 4]
         assert paid_back(paid) == 1000
 
-    def test_what_did_not_succeed_is_not_refunded(self, staff: APIClient, payment: Payment) -> None:
+    def test_a_payment_that_did_not_succeed_is_not_refunded(self, staff: APIClient, payment: Payment) -> None:
         assert refund(staff, payment).json()["code"] == "not_refundable"
         assert staff.post(f"{PAYMENTS}999999/refund/", {"amount": "1.00"}, format="json").status_code == 404
 
@@ -193,7 +195,7 @@ class TestKey:
         assert paid_back(paid) == 1000
 
     @pytest.mark.parametrize("key", ["", "k" * 65, "\u00fc"])
-    def test_what_is_no_key_is_400(self, staff: APIClient, paid: Payment, key: str) -> None:
+    def test_a_malformed_key_is_400(self, staff: APIClient, paid: Payment, key: str) -> None:
         answer = staff.post(f"{PAYMENTS}{paid.pk}/refund/", {}, format="json", HTTP_IDEMPOTENCY_KEY=key)
         assert answer.status_code == 400
         assert not Refund.objects.exists()
@@ -372,7 +374,7 @@ class TestUnknown:
     def test_a_refund_without_a_key_is_noticed(
         self, staff: APIClient, paid: Payment, settings: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Negative control: repeated under another key, a refund whose answer got lost is paid twice."""
+        """Repeat a refund with a lost answer under a new key, as a negative control: it is paid twice."""
         keys = iter(range(1000))
         monkeypatch.setattr(protocol, "gateway_key", lambda *_, **__: f"{paid.pk}:{next(keys)}")
         settings.SANDBOX_FAULTS = {"refund": "after"}
@@ -403,7 +405,7 @@ class TestUnknown:
         assert (paid.status, paid.refunded_minor) == ("REFUNDED", 3000)
         audit()
 
-    def test_none_is_tried_again_beside_another_or_after_all_went_back(
+    def test_no_refund_is_tried_again_beside_another_or_after_all_was_refunded(
         self, staff: APIClient, paid: Payment, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with monkeypatch.context() as refusing:
@@ -428,7 +430,7 @@ class TestUnknown:
         assert paid_back(paid) == 3000
         audit()
 
-    def test_two_workers_pay_back_once(self, staff: APIClient, paid: Payment) -> None:
+    def test_two_workers_refund_once(self, staff: APIClient, paid: Payment) -> None:
         refund(staff, paid)
         pk = Refund.objects.get().pk
         together(*[lambda: services.refund_process(refund_id=pk)] * 4)

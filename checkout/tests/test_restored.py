@@ -1,4 +1,4 @@
-"""After the restore of a backup the gateway remembers what our tables no longer do."""
+"""After the restore of a backup the gateway has charges that our tables do not have."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -36,7 +36,7 @@ def lose_the_row(payment: Payment) -> None:
 
 
 def pay_before_and_after_a_restore(api: APIClient, payment: Payment, ticket_type: TicketType) -> Payment:
-    """Pay, lose the row, and pay for another reservation with a row of the same id; return that one."""
+    """Pay, lose the row, and pay for another reservation with a row of the same id; return the second payment."""
     pay(api, payment, "ok")
     assert work(payment).status == PaymentStatus.SUCCESS
     lose_the_row(payment)
@@ -92,18 +92,18 @@ class TestReconciliation:
         reconcile()
         assert payment.gateway_reference not in unmatched()
 
-    def test_a_charge_is_paid_back_once(self, lost: str) -> None:
+    def test_a_charge_without_a_payment_is_refunded_once(self, lost: str) -> None:
         reconcile()
         charge = UnmatchedCharge.objects.get(gateway_reference=lost)
         assert services.unmatched_charge_refund(staff_id=None, charge_id=charge.pk) == RefundOutcome.SUCCEEDED
         with pytest.raises(NotFound):
             services.unmatched_charge_refund(staff_id=None, charge_id=charge.pk)
-        UnmatchedCharge.objects.update(closed_at=None)  # as if the worker had died before it wrote that
+        UnmatchedCharge.objects.update(closed_at=None)  # as if the worker had died before it wrote this
         assert services.unmatched_charge_refund(staff_id=None, charge_id=charge.pk) == RefundOutcome.SUCCEEDED
 
         assert back(lost) == [charge.amount_minor]
 
-    def test_what_is_closed_while_it_is_paid_back_is_written_down_as_paid_back(
+    def test_a_charge_that_is_closed_while_it_is_refunded_is_recorded_as_refunded(
         self, lost: str, user_make: Callable[..., User], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         reconcile()
@@ -121,7 +121,7 @@ class TestReconciliation:
         deeds = JournalEntry.objects.order_by("pk").values_list("action", flat=True)
         assert list(deeds) == [Action.CHARGE_CLOSED, Action.CHARGE_PAID_BACK]
 
-    def test_what_was_paid_back_elsewhere_is_not_found(self, lost: str) -> None:
+    def test_a_charge_that_was_refunded_elsewhere_is_not_found(self, lost: str) -> None:
         sandbox = gateways.named("sandbox")
         sandbox.refund(key=lost, intent=lost, amount_minor=3000, currency="EUR", refund_id=0)
         reconcile()
@@ -144,12 +144,12 @@ class TestReconciliation:
         chosen = {"action": "pay_back", "_selected_action": [charge.pk]}
         admin_client.post("/admin/checkout/unmatchedcharge/", chosen)
         [waiting] = [each for each in waiting_ids(Queue.PAYMENTS) if "charge_id" in each]
-        assert back(lost) == [], "the gateway is asked by the worker alone"
+        assert back(lost) == [], "only the worker asks the gateway"
         tasks.unmatched_charge_refund(**waiting)
         assert back(lost) == [3000]
         assert lost not in unmatched()
 
-    def test_it_runs_each_night(self) -> None:
+    def test_the_reconciliation_runs_each_night(self) -> None:
         entry = current_app.conf.beat_schedule["reconcile-charges"]
         assert entry["task"] in current_app.tasks
         tasks.charges_reconcile()
@@ -162,7 +162,7 @@ def test_a_payment_with_the_id_of_a_lost_one_has_keys_of_its_own(
     assert charges(payment) == ["succeeded", "succeeded"]
 
 
-def test_keys_without_a_nonce_clash(
+def test_control_keys_without_a_nonce_clash(
     api: APIClient,
     payment: Payment,
     ticket_type: TicketType,

@@ -1,4 +1,4 @@
-"""Tickets that go back on sale without touching money."""
+"""Tickets that go back on sale without a refund."""
 
 from collections.abc import Callable
 from threading import Thread
@@ -38,14 +38,14 @@ def staff(clerk: User) -> APIClient:
 
 @pytest.fixture
 def paid(api: APIClient, payment: Payment) -> Payment:
-    """Two tickets, paid with 30.00 EUR."""
+    """Return a payment of 30.00 EUR for two tickets."""
     pay(api, payment)
     return work(payment)
 
 
 @pytest.fixture
 def free(api: APIClient, ticket_type_make: Callable[..., TicketType]) -> Reservation:
-    """Two tickets that cost nothing."""
+    """Return a reservation of two tickets that cost nothing."""
     held = reserve(api, ticket_type_make(price_minor=0), 2).json()
     made = api.post(PAYMENTS, {"reservation_id": held["id"]}, format="json").json()
     pay(api, Payment.objects.get(pk=made["id"]))
@@ -83,14 +83,14 @@ class TestAllowed:
         assert stock(paid) == (0, 0, 0)
         audit()
 
-    def test_again_it_changes_nothing(self, staff: APIClient, free: Reservation) -> None:
+    def test_a_second_return_changes_nothing(self, staff: APIClient, free: Reservation) -> None:
         first = give_back(staff, free.pk).json()
         before = Inventory.objects.values().get()
 
         assert (give_back(staff, free.pk).status_code, give_back(staff, free.pk).json()) == (200, first)
         assert Inventory.objects.values().get() == before
 
-    def test_live_pages_follow(self, staff: APIClient, free: Reservation, api: APIClient) -> None:
+    def test_live_pages_show_a_return(self, staff: APIClient, free: Reservation, api: APIClient) -> None:
         event = f"/event/events/{free.ticket_type.event_id}/"
         assert APIClient().get(event).json()["tickets"][0]["sold"] == 2
         redis_client.connection().flushall()
@@ -104,7 +104,7 @@ class TestAllowed:
 
 
 class TestRefused:
-    def test_what_is_paid_for_is_refunded_first(self, staff: APIClient, clerk: User, paid: Payment) -> None:
+    def test_paid_tickets_must_be_refunded_first(self, staff: APIClient, clerk: User, paid: Payment) -> None:
         assert give_back(staff, paid.reservation_id).json()["code"] == "refund_first"
         services.refund_request(
             staff_id=clerk.pk, payment_id=paid.pk, amount_minor=1000, return_tickets=False
@@ -131,7 +131,7 @@ class TestRefused:
         assert Reservation.objects.get().state == "released"
         assert code() == (409, "not_returnable")  # released by its buyer, before it was paid for
 
-    def test_what_is_not_there(self, staff: APIClient) -> None:
+    def test_a_reservation_that_does_not_exist_is_not_found(self, staff: APIClient) -> None:
         assert give_back(staff, 999_999).status_code == 404
         assert give_back(staff, 2**63 - 1).status_code == 404
         assert give_back(staff, 2**63).status_code == 404
@@ -156,7 +156,7 @@ class TestRaces:
         audit()
 
     @pytest.mark.parametrize("return_tickets", [True, False])
-    def test_beside_the_refund_they_return_once_at_most(
+    def test_beside_the_refund_the_tickets_return_at_most_once(
         self, clerk: User, paid: Payment, return_tickets: bool
     ) -> None:
         refund_all(clerk, paid, return_tickets=return_tickets)
@@ -177,7 +177,7 @@ class TestRaces:
     def test_a_return_waits_for_the_refund_that_is_being_settled(
         self, clerk: User, paid: Payment, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The refund has the payment's lock when the return comes."""
+        """Let the refund have the payment's lock when the return begins."""
         refund_all(clerk, paid, return_tickets=True)
         refund = paid.refunds.get().pk
         returned: list[Reservation] = []
@@ -241,7 +241,7 @@ class TestPages:
         assert "Put back on sale" not in done.text
         assert Inventory.objects.get().sold == 0
 
-    def test_what_stands_against_it_is_said(self, browser: Client, paid: Payment) -> None:
+    def test_a_refused_return_names_the_reason(self, browser: Client, paid: Payment) -> None:
         place = "/reservations/return/"
         found = browser.get(place, {"reservation": paid.reservation_id}).text
         assert "Refund the whole payment first." in found
@@ -253,7 +253,7 @@ class TestPages:
     @pytest.mark.parametrize(
         ("number", "status"), [("999999", 404), ("x", 400), ("1_0", 400), (str(2**63), 400), ("-1", 400)]
     )
-    def test_a_number_of_no_reservation(self, browser: Client, number: str, status: int) -> None:
+    def test_an_unknown_number_is_refused(self, browser: Client, number: str, status: int) -> None:
         answer = browser.get("/reservations/return/", {"reservation": number})
         assert (answer.status_code, "Please check the form" in answer.text) == (status, True)
 
@@ -265,7 +265,7 @@ class TestPages:
         assert "are back on sale" in browser.post(place, follow=True).text
         assert Inventory.objects.get().sold == 0
 
-    def test_the_admin_says_what_stands_against_it(self, browser: Client, paid: Payment) -> None:
+    def test_the_admin_names_the_reason_of_a_refused_return(self, browser: Client, paid: Payment) -> None:
         place = f"/admin/tickets/reservation/{paid.reservation_id}/return/"
         assert "Refund the whole payment first." in browser.post(place, follow=True).text
         assert stock(paid) == (0, 2, 3000)

@@ -1,4 +1,4 @@
-"""Paying, with the worker's part called here as Celery would call it."""
+"""Payments, with the worker's tasks called directly."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -49,12 +49,12 @@ class TestThePathToSuccess:
         assert Payment.objects.get().gateway_token == "tok_secret"
         assert work(payment).gateway_token == ""
 
-    def test_opening_it_again_gives_the_same(self, api: APIClient, payment: Payment) -> None:
+    def test_opening_a_payment_again_gives_the_same_one(self, api: APIClient, payment: Payment) -> None:
         again = api.post(PAYMENTS, {"reservation_id": payment.reservation_id}, format="json")
 
         assert (again.status_code, again.json()["id"]) == (200, payment.pk)
 
-    def test_opening_it_twice_at_once_makes_one(
+    def test_opening_a_payment_twice_at_once_makes_one(
         self, buyer: User, api: APIClient, ticket_type: TicketType
     ) -> None:
         held = reserve(api, ticket_type).json()["id"]
@@ -66,7 +66,7 @@ class TestThePathToSuccess:
         assert sorted(opened.made for opened in results) == [False] * 5 + [True]
         assert Payment.objects.count() == 1
 
-    def test_what_costs_nothing_is_validated_without_a_gateway(
+    def test_a_free_reservation_is_validated_without_a_gateway(
         self, api: APIClient, ticket_type_make: Callable[..., TicketType]
     ) -> None:
         held = reserve(api, ticket_type_make(price_minor=0)).json()
@@ -129,8 +129,10 @@ class TestExpiryBesidePayment:
         work(payment)
         assert Reservation.objects.get().state == "validated"
 
-    def test_a_sweep_that_ignores_it_is_noticed(self, api: APIClient, payment: Payment) -> None:
-        """The control of the test above: without the state in its condition the sweep takes the tickets away."""
+    def test_control_a_sweep_that_ignores_payments_in_flight_is_noticed(
+        self, api: APIClient, payment: Payment
+    ) -> None:
+        """Show, as the control of the test above, that a sweep that ignores the state releases the tickets."""
         pay(api, payment)
         expire(payment)
         Reservation.objects.update(state="held")
@@ -181,7 +183,7 @@ class TestPressingTwice:
 
 
 class TestLosingTheWorker:
-    def test_what_nobody_took_up_is_found_by_beat(self, api: APIClient, payment: Payment) -> None:
+    def test_a_payment_that_no_worker_took_is_found_by_beat(self, api: APIClient, payment: Payment) -> None:
         pay(api, payment)
         assert services.look_after() == 0
         lapse()
@@ -215,7 +217,7 @@ class TestLosingTheWorker:
 
         def die(*args: Any, **kwargs: Any) -> None:
             original(*args, **kwargs)
-            raise KeyboardInterrupt  # nothing catches it: what a kill leaves behind
+            raise KeyboardInterrupt  # nothing catches this, so it leaves the rows as a kill does
 
         with monkeypatch.context() as dying:
             dying.setattr(owner, died_after, die)
@@ -243,7 +245,9 @@ class TestLosingTheWorker:
 
 
 class TestWhoseItIs:
-    def test_anothers_payment_is_not_there(self, payment: Payment, user_make: Callable[..., User]) -> None:
+    def test_another_buyers_payment_is_not_found(
+        self, payment: Payment, user_make: Callable[..., User]
+    ) -> None:
         stranger = api_of(user_make())
         url = f"{PAYMENTS}{payment.pk}/"
 
@@ -255,7 +259,7 @@ class TestWhoseItIs:
         assert stranger.get(PAYMENTS).json()["results"] == []
         assert Payment.objects.get().status == "NOT_STARTED"
 
-    def test_a_reservation_that_is_gone_or_paid_opens_none(
+    def test_a_reservation_that_has_ended_or_is_paid_opens_no_payment(
         self, api: APIClient, ticket_type_make: Callable[..., TicketType]
     ) -> None:
         held = reserve(api, ticket_type_make()).json()["id"]
@@ -271,11 +275,11 @@ class TestWhoseItIs:
     @pytest.mark.parametrize(
         "body", [{}, {"reservation_id": "x"}, {"reservation_id": 2**63}, {"reservation_id": None}]
     )
-    def test_what_is_no_reservation_id_is_400(self, api: APIClient, body: dict[str, Any]) -> None:
+    def test_a_malformed_reservation_id_is_400(self, api: APIClient, body: dict[str, Any]) -> None:
         assert api.post(PAYMENTS, body, format="json").status_code == 400
 
     @pytest.mark.parametrize("token", ["", " ", None, "x" * 201, "a\x00b", 5.5, ["ok"]])
-    def test_what_is_no_token_is_400(self, api: APIClient, payment: Payment, token: Any) -> None:
+    def test_a_malformed_token_is_400(self, api: APIClient, payment: Payment, token: Any) -> None:
         answer = api.post(f"{PAYMENTS}{payment.pk}/pay/", {"token": token}, format="json")
         if token == 5.5:
             assert answer.status_code == 202  # a number is read as its text, as everywhere in JSON forms
@@ -283,7 +287,7 @@ class TestWhoseItIs:
         assert answer.status_code == 400
         assert Reservation.objects.get().state == "held"
 
-    def test_one_in_flight_cannot_be_removed(self, api: APIClient, payment: Payment) -> None:
+    def test_a_payment_in_flight_cannot_be_removed(self, api: APIClient, payment: Payment) -> None:
         pay(api, payment)
 
         answer = api.delete(f"{PAYMENTS}{payment.pk}/")

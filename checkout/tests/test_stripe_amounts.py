@@ -1,4 +1,4 @@
-"""Amounts at Stripe: the same money as ours, or none at all."""
+"""Amounts at Stripe are the same money as ours, or are refused."""
 
 import pytest
 from hypothesis import given
@@ -24,13 +24,13 @@ def test_an_amount_is_the_same_money_at_stripe(currency: str, minor: int, theirs
 
 
 @pytest.mark.parametrize(("currency", "minor"), [("KWD", 1_234), ("MGA", 150), ("UGX", 5_000)])
-def test_what_cannot_be_said_exactly_is_refused(currency: str, minor: int) -> None:
+def test_an_amount_that_stripe_cannot_represent_is_refused(currency: str, minor: int) -> None:
     with pytest.raises(NotAtStripe):
         to_stripe(minor, currency)
 
 
 @given(st.integers(0, money.LARGEST_MINOR), st.sampled_from(["EUR", "JPY", "ISK", "MGA", "KWD"]))
-def test_what_goes_there_comes_back_as_it_was(minor: int, currency: str) -> None:
+def test_an_amount_is_read_back_unchanged(minor: int, currency: str) -> None:
     try:
         there = to_stripe(minor, currency)
     except NotAtStripe:

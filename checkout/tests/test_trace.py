@@ -1,4 +1,4 @@
-"""One order can be followed: by its rows, by the steps of its payments, and by the lines in the logs."""
+"""One order can be traced by its rows, by the steps of its payments, and by lines in the logs."""
 
 import io
 import json
@@ -106,7 +106,7 @@ def test_the_steps_of_a_removed_payment_stay(api: APIClient, payment: Payment) -
     assert PaymentStep.objects.filter(payment_number=number).exists()
 
 
-def test_what_another_order_did_is_left_out() -> None:
+def test_lines_of_another_order_are_left_out() -> None:
     about = {("reservation", 7), ("payment", 3)}
     mine = [
         '{"reservation": 7, "request_id": "00000000000000aa", "timestamp": "2026-01-01T00:00:02Z"}',
@@ -127,14 +127,16 @@ def test_an_unknown_order_is_named() -> None:
 
 
 class TestRequestIds:
-    def test_what_changes_something_names_its_id(self, api: APIClient, payment: Payment, lines: Any) -> None:
+    def test_an_answer_to_a_change_names_its_request_id(
+        self, api: APIClient, payment: Payment, lines: Any
+    ) -> None:
         answer = pay(api, payment)
         assert re.fullmatch("[0-9a-f]{16}", answer["X-Request-Id"])
         assert answer["X-Request-Id"] in lines.getvalue()
         assert "X-Request-Id" not in api.get("/event/events/")
         assert steps.request_id() is None
 
-    def test_a_message_to_a_worker_carries_it(self, api: APIClient, payment: Payment) -> None:
+    def test_a_message_to_a_worker_has_the_id_of_its_request(self, api: APIClient, payment: Payment) -> None:
         answer = pay(api, payment)
         with current_app.connection_for_read() as connection:
             message = connection.SimpleQueue(Queue.PAYMENTS).get_nowait()

@@ -1,4 +1,4 @@
-"""Outcomes nobody can tell, and money that comes late."""
+"""Payments whose outcome is unknown, and late money."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -42,7 +42,7 @@ def state(payment: Payment) -> tuple[str, str]:
 
 
 def abandon(payment: Payment, settings: Any) -> None:
-    """Lets the gateway be silent until the cap has passed."""
+    """Let the gateway be silent until the cap has passed."""
     settings.SANDBOX_FAULTS = {"retrieve": "before"}
     reach_deadline(payment, after=rules.CAP)
     expire(payment)
@@ -52,7 +52,7 @@ def abandon(payment: Payment, settings: Any) -> None:
 
 
 def charged_wrongly(api: APIClient, payment: Payment) -> None:
-    """Lets the gateway have charged a cent."""
+    """Let the gateway have charged a cent."""
     pay(api, payment)
     with ledger.opened() as book:
         reference = book.intent_create(amount_minor=1, currency="EUR", payment=0, token="ok")
@@ -74,13 +74,13 @@ class TestUnknown:
 
         settings.SANDBOX_FAULTS = {}
         if moment == "500" and operation == "create_intent":
-            reach_deadline(payment)  # the kept 500 is all that key will ever answer
+            reach_deadline(payment)  # the stored 500 is the only answer to this key from now on
         heal()
         kept = moment == "500"
         assert state(payment) == (("FAILURE", "held") if kept else ("SUCCESS", "validated"))
         audit()
 
-    def test_lost_before_it_was_charged_it_is_tried_again_with_the_same_key(
+    def test_a_request_lost_before_the_charge_is_repeated_with_the_same_key(
         self, api: APIClient, payment: Payment, settings: Any
     ) -> None:
         settings.SANDBOX_FAULTS = {"confirm": "before"}
@@ -117,10 +117,10 @@ class TestUnknown:
         assert charges(payment) == ["cancelled", "succeeded"]
         audit()
 
-    def test_calling_a_time_out_declined_is_noticed(
+    def test_control_a_time_out_that_counts_as_a_refusal_is_noticed(
         self, api: APIClient, payment: Payment, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Negative control: with a time-out taken for a refusal, money is charged for no tickets."""
+        """Show, as a negative control, that a time-out that counts as a refusal charges money without tickets."""
         pay(api, payment, "timeout_charged")
         original = SandboxGateway.confirm
 
@@ -135,10 +135,10 @@ class TestUnknown:
         with pytest.raises(AssertionError):
             audit()
 
-    def test_a_new_key_for_each_repetition_is_noticed(
+    def test_control_a_new_key_for_each_repetition_is_noticed(
         self, api: APIClient, payment: Payment, settings: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Negative control: with keys of their own, the repetition after a lost answer charges a second time."""
+        """Show, as a negative control, that a repetition under a new key charges a second time."""
         keys = iter(range(1000))
         monkeypatch.setattr(
             protocol, "gateway_key", lambda operation, **_: f"{operation}:{payment.pk}:new{next(keys)}"
@@ -170,7 +170,7 @@ class TestUnknown:
 
 
 class TestDeadline:
-    def test_what_is_unsettled_is_cancelled_and_only_then_released(
+    def test_an_unsettled_payment_is_cancelled_before_its_hold_is_released(
         self, api: APIClient, payment: Payment, settings: Any
     ) -> None:
         settings.SANDBOX_FAULTS = {"confirm": "before"}
@@ -268,7 +268,7 @@ class TestDeadline:
             work(payment)
         assert state(payment) == ("ABANDONED", "expired")
 
-    def test_an_error_of_our_database_is_no_news_of_the_gateway(
+    def test_an_error_of_our_database_does_not_count_as_silence_of_the_gateway(
         self, api: APIClient, payment: Payment, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def fail(**_: Any) -> None:
@@ -303,7 +303,7 @@ class TestDeadline:
 class TestLateMoney:
     @pytest.fixture
     def abandoned(self, api: APIClient, payment: Payment, settings: Any) -> Payment:
-        """Charged at the gateway, which never said so."""
+        """Return a payment that was charged by a silent gateway, and abandoned."""
         settings.SANDBOX_FAULTS = {"confirm": "after"}
         pay(api, payment)
         work(payment)
@@ -311,14 +311,14 @@ class TestLateMoney:
         assert state(payment) == ("ABANDONED", "expired")
         return payment
 
-    def test_it_gets_its_tickets_if_there_are_any(self, abandoned: Payment) -> None:
+    def test_late_money_gets_its_tickets_if_there_are_any(self, abandoned: Payment) -> None:
         heal()
 
         assert state(abandoned) == ("SUCCESS", "validated")
         assert stock(abandoned) == (0, 2, 3000)
         audit()
 
-    def test_its_own_hold_that_is_due_and_not_swept_is_room_for_it(
+    def test_late_money_gets_the_tickets_of_its_own_due_hold(
         self, api: APIClient, payment: Payment, settings: Any
     ) -> None:
         settings.SANDBOX_FAULTS = {"confirm": "after"}
@@ -338,7 +338,7 @@ class TestLateMoney:
         assert stock(payment) == (0, 2, 3000)
         audit()
 
-    def test_it_is_paid_back_if_there_are_none(
+    def test_late_money_is_refunded_if_no_tickets_are_left(
         self, api: APIClient, abandoned: Payment, user_make: Callable[..., User]
     ) -> None:
         ticket_type = abandoned.reservation.ticket_type
@@ -358,7 +358,9 @@ class TestLateMoney:
         assert Refund.objects.get().requested_by is None
         audit()
 
-    def test_due_holds_make_room_for_it(self, abandoned: Payment, user_make: Callable[..., User]) -> None:
+    def test_due_holds_make_room_for_late_money(
+        self, abandoned: Payment, user_make: Callable[..., User]
+    ) -> None:
         ticket_type = abandoned.reservation.ticket_type
         for _ in range(5):
             reserve(api_of(user_make()), ticket_type, 10)
@@ -369,7 +371,7 @@ class TestLateMoney:
         assert state(abandoned) == ("SUCCESS", "validated")
         audit()
 
-    def test_two_late_payers_for_one_ticket(
+    def test_of_two_late_payers_for_one_ticket_one_is_refunded(
         self,
         ticket_type_make: Callable[..., TicketType],
         user_make: Callable[..., User],
@@ -387,9 +389,8 @@ class TestLateMoney:
             work(late[-1])
         for payment in late:
             abandon(payment, settings)
-        assert (
-            reserve(api_of(user_make()), ticket_type).status_code == 201
-        )  # of two free tickets, one is taken
+        # One of the two free tickets is taken.
+        assert reserve(api_of(user_make()), ticket_type).status_code == 201
 
         lapse()
         together(

@@ -1,4 +1,4 @@
-"""News from gateways: a trigger, once, and never believed."""
+"""Messages from gateways: each starts a look at the payment, once, and is not believed."""
 
 import time
 from typing import Any
@@ -33,22 +33,24 @@ def deliver(event: dict[str, Any], *, at: float | None = None, **forged: str) ->
 
 
 def hints() -> int:
-    """How many messages wait for the payments worker."""
+    """Count the messages that wait for the payments worker."""
     return int(redis_client.connection().llen("payments"))
 
 
 class TestTaking:
-    def test_it_has_a_worker_ask_and_brings_the_outcome(self, api: APIClient, payment: Payment) -> None:
+    def test_a_message_lets_a_worker_ask_the_gateway_which_brings_the_outcome(
+        self, api: APIClient, payment: Payment
+    ) -> None:
         pay(api, payment, "timeout_charged")
         work(payment)
         waiting = hints()
 
         assert deliver(news(payment)[0]).status_code == 200
         assert hints() == waiting + 1
-        assert work(payment).status == "SUCCESS"  # at once, without waiting for its turn
+        assert work(payment).status == "SUCCESS"  # at once, and not at the time of its next look
         audit()
 
-    def test_an_event_that_comes_twice_is_taken_once(self, api: APIClient, payment: Payment) -> None:
+    def test_an_event_that_comes_twice_counts_once(self, api: APIClient, payment: Payment) -> None:
         pay(api, payment, "timeout_charged")
         work(payment)
         waiting = hints()
@@ -58,7 +60,7 @@ class TestTaking:
         assert hints() == waiting + 1
         assert WebhookEvent.objects.count() == 1
 
-    def test_before_our_own_answer_it_changes_nothing(
+    def test_a_message_before_our_own_answer_changes_nothing(
         self, api: APIClient, payment: Payment, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         pay(api, payment)
@@ -74,7 +76,7 @@ class TestTaking:
         assert work(payment).status == "SUCCESS"
         audit()
 
-    def test_old_news_after_new_turns_nothing_back(self, api: APIClient, payment: Payment) -> None:
+    def test_an_old_message_after_a_new_one_changes_nothing(self, api: APIClient, payment: Payment) -> None:
         pay(api, payment, "card_error")
         work(payment)
         pay(api, payment, "ok")
@@ -88,7 +90,7 @@ class TestTaking:
         assert payment.status == "SUCCESS"
         assert charges(payment) == ["declined", "succeeded"]
 
-    def test_what_it_claims_is_not_believed(self, api: APIClient, payment: Payment) -> None:
+    def test_the_content_of_a_message_is_not_believed(self, api: APIClient, payment: Payment) -> None:
         pay(api, payment, "card_error")
         work(payment)
         lie = {**news(payment)[0], "id": "evt_lie", "type": "payment.succeeded", "outcome": "succeeded"}
@@ -97,7 +99,7 @@ class TestTaking:
         assert work(payment).status == "FAILURE"
         audit()
 
-    def test_news_of_what_is_not_ours_is_taken_and_forgotten(self, db: None) -> None:
+    def test_a_message_about_an_unknown_payment_is_accepted_and_ignored(self, db: None) -> None:
         assert deliver({"id": "evt_1", "intent": "pi_somebody_elses", "type": "x"}).status_code == 200
         assert hints() == 0
 
@@ -131,8 +133,8 @@ class TestForged:
             APIClient().post("/payment/webhooks/nobody/", data=b"{}", content_type="x/y").status_code == 404
         )
 
-    def test_believing_the_message_is_noticed(self, api: APIClient, payment: Payment) -> None:
-        """Negative control: settled by what a message says, a declined charge becomes tickets for nothing."""
+    def test_control_believing_the_message_is_noticed(self, api: APIClient, payment: Payment) -> None:
+        """Show, as a negative control, that a declined charge gets tickets if the message itself is believed."""
         pay(api, payment, "timeout_uncharged")
         work(payment)
         lapse()

@@ -1,4 +1,4 @@
-"""Fixtures of the live side's tests: an empty Valkey, a projection that a test fills, and flushes beside a test."""
+"""Fixtures for tests of live state: an empty Valkey, a projection that a test fills, flushes beside a test."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ from realtime.tests.helpers import Shown, flushes
 
 @pytest.fixture(autouse=True)
 def valkey() -> Iterator[Redis]:
-    """Give the tests' Valkey, empty, and a closed breaker."""
+    """Return the tests' Valkey, empty, and close the breaker."""
     connection = redis_client.connection()
     connection.flushdb()
     store.breaker.succeeded()
@@ -31,7 +31,7 @@ def valkey() -> Iterator[Redis]:
 
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> Shown:
-    """Give what the streams of kind "event" (public) show."""
+    """Return the projection of the public streams, of kind "event"."""
     projection = Shown()
     definition = streams.Definition(access=Access.PUBLIC, project=projection.project)
     monkeypatch.setitem(streams._definitions, "event", definition)
@@ -40,7 +40,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> Shown:
 
 @pytest.fixture
 def flushing() -> Iterator[None]:
-    """Flush again and again as long as the test runs."""
+    """Flush repeatedly while the test runs."""
     with flushes():
         yield
 
@@ -49,7 +49,7 @@ def flushing() -> Iterator[None]:
 def daphne_make(
     django_db_setup: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., Daphne]]:
-    """Return a function that starts a Daphne, as a fork: each would import for seconds what all of them import."""
+    """Return a function that starts a Daphne as a fork, because imports would take seconds for each."""
     address = urlsplit(os.environ["DATABASE_URL"])
     database = urlunsplit(address._replace(path=f"/{connection.settings_dict['NAME']}"))
     env, logs = {**os.environ, "DATABASE_URL": database}, tmp_path_factory.mktemp("daphnes")

@@ -16,7 +16,7 @@ from overlord.embedded.processes import Program
 
 
 class Daphne:
-    """A process of its own on the tests' database and Valkey, whose environment is that of the fork server."""
+    """A separate process on the tests' database and Valkey, with the environment of the fork server."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Helpers of the live side's tests: a projection, subscribers, clients of a socket, a running hub."""
+"""Helpers for tests of live state: a projection, subscribers, clients of a socket, a running hub."""
 
 import asyncio
 import json
@@ -65,7 +65,7 @@ class Screen:
 
 
 async def until(holds: Callable[[], bool], *, seconds: float = 5.0) -> bool:
-    """Wait until it holds; return False when it does not within the time."""
+    """Wait until the condition holds; return False if it does not within the time."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     while not holds():
@@ -94,13 +94,13 @@ def frame_make(version: int, data: str | None, stream: str = "event.1") -> Frame
 
 
 def frame_keep(version: int, data: str | None, stream: str = "event.1") -> None:
-    """Keep a frame as a flush does; a test that does not send it has lost it on its way."""
+    """Store a frame as a flush does. A test that does not send it simulates a lost message."""
     store.frames_store([frame_make(version, data, stream)])
 
 
 @contextmanager
 def flushes() -> Iterator[None]:
-    """Flush again and again, as worker and beat do, while the block runs."""
+    """Flush repeatedly, as worker and beat do, while the block runs."""
     over = threading.Event()
 
     def work() -> None:
@@ -129,7 +129,7 @@ class Socket:
         self._end = WebsocketCommunicator(websockets, path, headers=raw, subprotocols=offers)
 
     async def open(self) -> str | None:
-        """Connect, which every socket may, and return the chosen subprotocol."""
+        """Connect, which the server never refuses, and return the chosen subprotocol."""
         accepted, chosen = await self._end.connect(timeout=5)
         assert accepted
         return str(chosen) if chosen else None

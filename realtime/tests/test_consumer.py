@@ -1,4 +1,4 @@
-"""Who is admitted, the close codes of the others, and what a client may send."""
+"""Sockets that are admitted, the close codes of the others, and the messages that a client may send."""
 
 import asyncio
 from collections.abc import Callable
@@ -46,7 +46,7 @@ def snapshot(path: str, headers: dict[str, str] | None = None) -> dict[str, Any]
 # Public streams -----------------------------------------------------------------------------------------
 @pytest.mark.parametrize("path", ["/ws/events/12/", "/ws/events/12"])
 def test_anyone_sees_an_event_without_a_query(path: str, shown: Shown) -> None:
-    """The test has no database fixture: any query would fail it."""
+    """Use no fixture of the database, so that any query fails."""
     frame_keep("event.12", '{"left":2}')
     frame = snapshot(path)
     assert (frame["type"], frame["stream"], frame["data"]) == ("snapshot", "event.12", {"left": 2})
@@ -136,7 +136,7 @@ def with_token(user: User) -> dict[str, str]:
 @pytest.mark.parametrize("headers", ELSEWHERE)
 @pytest.mark.usefixtures("owner_kind")
 def test_a_page_of_another_site_gets_a_public_stream_and_no_private_one(headers: dict[str, str]) -> None:
-    """The test has no database fixture: any query would fail it."""
+    """Use no fixture of the database, so that any query fails."""
     frame_keep("event.12", '{"left":5}')
     visitor = {**headers, "cookie": "sessionid=nonsensenonsensenonsense"}
     assert snapshot("/ws/events/12/", visitor)["data"] == {"left": 5}
@@ -146,7 +146,7 @@ def test_a_page_of_another_site_gets_a_public_stream_and_no_private_one(headers:
 
 @pytest.mark.usefixtures("owner_kind")
 @pytest.mark.parametrize("credentials", [logged_in, with_token])
-def test_a_page_of_another_site_gets_nothing_by_what_its_visitor_has(
+def test_a_page_of_another_site_gets_nothing_by_its_visitors_credentials(
     credentials: Callable[[User], dict[str, str]], ada: User
 ) -> None:
     frame_keep("event.12", '{"left":5}')
@@ -157,7 +157,7 @@ def test_a_page_of_another_site_gets_nothing_by_what_its_visitor_has(
 
 
 @pytest.mark.usefixtures("owner_kind")
-def test_control_without_the_origin_another_site_reads_what_its_visitor_may(
+def test_control_without_the_check_of_the_origin_another_site_reads_a_private_stream(
     ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(access, "same_origin", access.of_some_page)
@@ -201,7 +201,7 @@ def test_a_socket_without_a_valid_login_is_closed_with_4401(headers: dict[str, s
     assert close_code("/ws/me/", headers) == 4401
 
 
-def test_a_wrong_token_is_not_made_good_by_a_session(owner_kind: None, ada: User) -> None:
+def test_a_wrong_token_is_refused_although_there_is_a_session(owner_kind: None, ada: User) -> None:
     assert close_code("/ws/me/", {**logged_in(ada), "authorization": "Token nonsense"}) == 4401
 
 
@@ -234,7 +234,7 @@ def test_streams_for_staff_are_refused_to_others(ada: User, monkeypatch: pytest.
     assert watch().stream == "stats"
 
 
-def test_a_database_that_is_away_is_not_a_wrong_login(
+def test_without_a_database_a_socket_is_not_told_that_its_log_in_is_wrong(
     owner_kind: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from django.db import OperationalError
@@ -246,7 +246,7 @@ def test_a_database_that_is_away_is_not_a_wrong_login(
     assert close_code("/ws/me/", {"host": "x", "authorization": "Token abc"}) == 4503
 
 
-# What a client may send ---------------------------------------------------------------------------------
+# Messages of clients ------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("said", "code"),
     [
@@ -263,7 +263,7 @@ def test_a_database_that_is_away_is_not_a_wrong_login(
         ({"bytes": b"x" * 5000}, 1009),
     ],
 )
-def test_anything_but_resync_closes(said: dict[str, Any], code: int, shown: Shown) -> None:
+def test_any_message_but_resync_closes_the_socket(said: dict[str, Any], code: int, shown: Shown) -> None:
     frame_keep("event.12", "1")
 
     async def test() -> int:
@@ -335,7 +335,9 @@ def test_an_address_has_a_limited_number_of_sockets(shown: Shown, monkeypatch: p
     assert opened("/ws/events/12/", times=4) == [4503]
 
 
-def test_control_with_a_higher_limit_it_is_served(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_with_a_higher_limit_the_socket_is_served(
+    shown: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
     frame_keep("event.12", "1")
     monkeypatch.setattr(rate_limits, "SOCKETS_PER_ADDRESS", 5)
     assert opened("/ws/events/12/", times=4) == []
@@ -376,7 +378,7 @@ def flood(count: int) -> int | None:
         return None
 
 
-def test_a_flood_of_resyncs_closes_and_thirty_do_not(shown: Shown) -> None:
+def test_a_flood_of_resyncs_closes_the_socket_and_thirty_do_not(shown: Shown) -> None:
     frame_keep("event.12", "1")
     assert flood(31) == 1008
     assert flood(30) is None

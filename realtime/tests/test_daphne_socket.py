@@ -1,4 +1,4 @@
-"""The names of Daphne and autobahn that we rely on; `test_processes` shows that they work."""
+"""The names of Daphne and autobahn that we rely on. `test_processes` shows that they work."""
 
 from functools import partial
 from typing import Any
@@ -23,7 +23,7 @@ def test_a_socket_that_is_closing_may_be_closed_again_with_any_code() -> None:
         async_to_sync(daphne_socket.close)(partial(Server.handle_reply, protocol), CloseCode.POLICY)
 
 
-def test_another_server_is_asked_by_asgi() -> None:
+def test_under_another_server_a_socket_is_closed_by_asgi() -> None:
     asked: list[dict[str, Any]] = []
 
     async def send(message: dict[str, Any]) -> None:

@@ -31,7 +31,7 @@ def test_a_version_that_is_higher_already_stays() -> None:
     rows("SELECT setval('realtime_version', 1)")
 
 
-def test_a_restored_database_is_above_what_was_shown_before() -> None:
+def test_versions_of_a_restored_database_are_above_those_shown_before() -> None:
     before = epoch_begin()
     shown = max(draw_version() for _ in range(50))
     rows("SELECT setval('realtime_version', %s)", [before - 10_000_000])
@@ -67,7 +67,7 @@ def test_ids_of_a_database_with_another_history_were_never_given_before() -> Non
     assert next_id() == lifted + 1, "it is lifted once"
 
 
-def test_what_is_kept_of_another_history_is_deleted() -> None:
+def test_stored_frames_of_another_history_are_deleted() -> None:
     epoch_begin()
     keep_something()
     epoch_begin()

@@ -1,4 +1,4 @@
-"""The flush: even if flushes overlap, fail or are repeated, the newest frame shows the latest committed state."""
+"""The flush: even if flushes overlap, fail or repeat, the newest frame shows the latest committed state."""
 
 import asyncio
 import threading
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[Frame]:
-    """Give the frames that are sent to the channel layer, which get there too."""
+    """Collect the frames that are sent to the channel layer, and send them."""
     frames: list[Frame] = []
     really = flush.send
 
@@ -76,7 +76,9 @@ def test_unchanged_state_is_not_sent_again(shown: Shown, sent: list[Frame]) -> N
     assert marked() == []
 
 
-def test_what_does_not_exist_becomes_a_tombstone(shown: Shown, sent: list[Frame], valkey: Redis) -> None:
+def test_a_stream_that_does_not_exist_becomes_a_tombstone(
+    shown: Shown, sent: list[Frame], valkey: Redis
+) -> None:
     publish.streams_mark(streams=["event.404"])
     flush.flush()
     assert [(frame.stream, frame.data) for frame in sent] == [("event.404", None)]
@@ -88,7 +90,7 @@ def test_what_does_not_exist_becomes_a_tombstone(shown: Shown, sent: list[Frame]
     assert valkey.ttl(store.frame_key("event.404")) > 60
 
 
-def test_a_kind_without_ids_is_asked_without(
+def test_a_kind_without_ids_is_read_without_ids(
     monkeypatch: pytest.MonkeyPatch, shown: Shown, sent: list[Frame]
 ) -> None:
     asked: list[Collection[int]] = []
@@ -130,7 +132,7 @@ def test_a_mark_of_an_unknown_kind_does_not_stay(shown: Shown) -> None:
     assert marked() == []
 
 
-def test_a_database_that_is_away_leaves_the_marks(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_marks_stay_when_the_database_does_not_answer(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
     def away() -> int:
         raise OperationalError("the server closed the connection")
 
@@ -140,7 +142,7 @@ def test_a_database_that_is_away_leaves_the_marks(shown: Shown, monkeypatch: pyt
     assert marked() == ["event.1"]
 
 
-def test_what_could_not_be_sent_is_sent_by_the_next_flush_though_unchanged(
+def test_a_frame_that_could_not_be_sent_is_sent_by_the_next_flush_though_unchanged(
     shown: Shown, sent: list[Frame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Away:
@@ -158,7 +160,7 @@ def test_what_could_not_be_sent_is_sent_by_the_next_flush_though_unchanged(
     assert marked() == []
 
 
-def test_what_is_beyond_one_flush_is_left_to_the_next(
+def test_marks_beyond_one_flush_are_left_to_the_next(
     shown: Shown, sent: list[Frame], monkeypatch: pytest.MonkeyPatch, valkey: Redis
 ) -> None:
     monkeypatch.setattr(flush, "LIMIT", 2)
@@ -188,7 +190,7 @@ def _waits_for_the_lock() -> bool:
 
 
 def overtaken(shown: Shown, valkey: Redis) -> str | None:
-    """Let a second flush run between a first one's reading and sending; return the state that is kept in the end.
+    """Let a second flush run between the first one's reading and sending; return the state that is stored then.
 
     The second runs to its end unless it has to wait for the first.
     """
@@ -268,10 +270,10 @@ def test_the_connection_is_left_outside_a_transaction(shown: Shown) -> None:
     assert not connection.in_atomic_block
 
 
-# What is left out --------------------------------------------------------------------------------------
+# Marks that are left out -------------------------------------------------------------------------------
 @pytest.fixture
 def private(monkeypatch: pytest.MonkeyPatch) -> Shown:
-    """Give what the streams of kind "me" (for their owner) show."""
+    """Return the projection of the streams of kind "me", which are for their owner."""
     projection = Shown()
     monkeypatch.setitem(
         streams._definitions, "me", streams.Definition(access=Access.OWNER, project=projection.project)
@@ -279,7 +281,7 @@ def private(monkeypatch: pytest.MonkeyPatch) -> Shown:
     return projection
 
 
-def test_a_private_stream_without_subscribers_is_forgotten_not_read(
+def test_a_private_stream_without_subscribers_is_forgotten_and_not_read(
     private: Shown, sent: list[Frame], valkey: Redis
 ) -> None:
     frame_keep(0, '"before the change"', "me.7")
@@ -316,8 +318,8 @@ def test_a_subscriber_that_comes_after_it_was_forgotten_sees_the_change(private:
         with_hub(test)
 
 
-def test_a_slower_flush_cannot_bring_back_what_was_forgotten(private: Shown, valkey: Redis) -> None:
-    slower = flush.draw_version()  # and it has read the state before the change
+def test_a_slower_flush_cannot_bring_back_a_forgotten_stream(private: Shown, valkey: Redis) -> None:
+    slower = flush.draw_version()  # this flush has read the state before the change
     publish.streams_mark(streams=["me.7"])
     flush.flush()
     assert store.frames_store([frame_make(slower, '"before the change"', "me.7")]) == ["older"]
@@ -332,7 +334,7 @@ def test_a_change_between_the_look_and_the_forgetting_keeps_its_mark(private: Sh
     assert marked() == ["me.7"]
 
 
-def test_a_burst_is_one_flush(monkeypatch: pytest.MonkeyPatch, shown: Shown) -> None:
+def test_a_burst_of_tasks_is_one_flush(monkeypatch: pytest.MonkeyPatch, shown: Shown) -> None:
     waits: list[float] = []
 
     def wait(seconds: float) -> None:

@@ -202,7 +202,7 @@ def resident(daphne: Daphne) -> int:
     return int(line.split()[1]) // 1024
 
 
-def test_clients_that_stop_reading_cost_no_memory_and_delay_no_other(daphne: Daphne, shown: Shown) -> None:
+def test_clients_that_stop_reading_take_no_memory_and_delay_no_other(daphne: Daphne, shown: Shown) -> None:
     stopped = [Raw(daphne) for _ in range(30)]
     good = Raw(daphne)
     numbers = itertools.count()

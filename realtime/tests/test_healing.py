@@ -1,4 +1,4 @@
-"""Healing and heartbeats: lost changes are found, and screens learn when they may be old."""
+"""Healing and heartbeats: lost changes are found, and screens are told when they may be old."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("shown")
 
 @pytest.fixture
 def private(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Streams of kind "me"."""
+    """Make streams of kind "me"."""
     kind = streams.Definition(
         access=Access.OWNER, project=lambda ids, now: {}, refresh=streams.REFRESH_SECONDS[Access.OWNER]
     )
@@ -35,9 +35,9 @@ def marked() -> set[str]:
     return {mark.stream for mark in store.marks_take(limit=99)}
 
 
-# What was lost ------------------------------------------------------------------------------------------
+# Lost frames and marks ----------------------------------------------------------------------------------
 async def lost_on_the_way(hub: Hub) -> Screen:
-    """Keep a frame that no message brings, then let three seconds pass."""
+    """Store a frame without sending it, then let three seconds pass."""
     frame_keep(1, "1")
     screen = await shows(hub, "event.1", 1)
     frame_keep(2, "2")
@@ -62,11 +62,11 @@ def test_the_number_of_sockets_is_kept_as_long_as_the_hub_lives() -> None:
     assert 0 < said["seconds"] <= 5
 
 
-def test_a_frame_that_was_lost_on_the_way_is_found() -> None:
+def test_a_lost_frame_is_found() -> None:
     assert with_hub(lost_on_the_way).shows(2)
 
 
-def test_control_without_reading_what_is_kept_it_stays_lost() -> None:
+def test_control_without_reading_stored_frames_it_stays_lost() -> None:
     class Trusting(Hub):
         async def read_kept(self, names: list[str]) -> list[str]:
             return (
@@ -78,7 +78,7 @@ def test_control_without_reading_what_is_kept_it_stays_lost() -> None:
     assert with_hub(lost_on_the_way, Trusting).shows(1)
 
 
-def test_streams_are_marked_by_themselves_public_ones_sooner(private: None) -> None:
+def test_streams_are_marked_regularly_and_public_ones_more_often(private: None) -> None:
     async def test(hub: Hub) -> list[set[str]]:
         frame_keep(1, "1")
         frame_keep(1, "1", "me.7")
@@ -151,7 +151,7 @@ def test_sockets_are_told_at_once_when_flushes_stop_and_when_they_go_on() -> Non
 @pytest.mark.django_db(transaction=True)
 class TestFingerprint:
     def sent_twice(self, shown: Shown, monkeypatch: pytest.MonkeyPatch) -> int:
-        """Return how often a state is sent in which only what the clock changes differs."""
+        """Return how often a state is sent in which only the values of the clock change."""
         from realtime import publish
         from realtime.worker import flush
 
@@ -165,12 +165,14 @@ class TestFingerprint:
         assert '"server_time":0' in sent[0].data, "they stay in the data"
         return len(sent)
 
-    def test_what_the_clock_alone_changes_is_not_sent(
+    def test_a_change_only_by_the_clock_is_not_sent(
         self, shown: Shown, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         assert self.sent_twice(shown, monkeypatch) == 1
 
-    def test_control_with_the_whole_data_it_is(self, shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_control_with_a_fingerprint_of_all_data_it_is_sent(
+        self, shown: Shown, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         from realtime.worker import flush
 
         monkeypatch.setattr(flush, "fingerprint", repr)

@@ -1,4 +1,4 @@
-"""The hub, with the real channel layer: first frame, updates, conflation, groups, a Redis that comes and goes."""
+"""The hub, with the real channel layer: first frame, updates, conflation, groups, a Redis that fails."""
 
 import asyncio
 import contextlib
@@ -125,7 +125,7 @@ def test_a_resync_on_a_stream_that_has_just_ended_closes_the_socket() -> None:
         screen = Screen("event.1")
         await hub.attach(screen.subscriber)
         assert await until(lambda: screen.shows("there"))
-        hub.subscriptions["event.1"].accept(frame_make(6, None))  # its turn to be sent has not come
+        hub.subscriptions["event.1"].accept(frame_make(6, None))  # it waits to be sent
         hub.resync(screen.subscriber)
         assert await until(lambda: screen.codes == [4404])
         assert len(screen.frames) == 1
@@ -175,7 +175,7 @@ def test_a_socket_that_fails_is_detached_and_harms_no_other() -> None:
 
 # Conflation ---------------------------------------------------------------------------------------------
 class ForgetfulHub(Hub):
-    """Takes what one subscriber is sent for what all are sent."""
+    """A hub that treats a frame to one subscriber as sent to all."""
 
     async def send_latest(self, subscription: Subscription, subscribers: Sequence[Subscriber]) -> None:
         if subscription.frame is not None:
@@ -184,22 +184,22 @@ class ForgetfulHub(Hub):
 
 
 async def one_catches_up_as_a_frame_arrives(hub: Hub) -> list[bool]:
-    """Return for two screens whether each shows the frame that arrived as the first of them caught up."""
+    """Return for two screens whether each shows the frame that arrived while the first one caught up."""
     screens = [Screen("event.1"), Screen("event.1")]
     for screen in screens:
         await hub.attach(screen.subscriber)
     await until(lambda: all(screen.frames for screen in screens))
-    hub.take(frame_make(2, '"new"'))  # its sender begins at the loop's next turn
+    hub.take(frame_make(2, '"new"'))  # the sender begins at the loop's next turn
     await hub._catch_up(screens[0].subscriber)
     return [await until(lambda s=screen: s.shows("new"), seconds=1) for screen in screens]
 
 
-def test_one_that_catches_up_takes_no_frame_from_the_others() -> None:
+def test_a_subscriber_that_catches_up_takes_no_frame_from_the_others() -> None:
     frame_keep(1, "1")
     assert with_hub(one_catches_up_as_a_frame_arrives) == [True, True]
 
 
-def test_control_a_hub_that_takes_one_for_all_leaves_the_others_behind() -> None:
+def test_control_a_hub_that_treats_one_as_all_leaves_the_others_behind() -> None:
     frame_keep(1, "1")
     assert with_hub(one_catches_up_as_a_frame_arrives, ForgetfulHub) == [True, False]
 
@@ -238,7 +238,7 @@ def test_control_without_the_trailing_edge_the_last_state_is_missing() -> None:
 
 
 async def steps_of_a_payment(hub: Hub) -> list[Any]:
-    """Send three states of a private stream at once after a rest, then a fourth; return what was shown at once."""
+    """Send three states of a private stream at once after a rest, then a fourth; return those shown at once."""
     frame_keep(1, "1", "me.7")
     screen = Screen("me.7")
     await hub.attach(screen.subscriber)
@@ -255,24 +255,24 @@ async def steps_of_a_payment(hub: Hub) -> list[Any]:
 
 @pytest.fixture
 def private(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give the streams of kind "me", for their owner."""
+    """Register the streams of kind "me", for their owner."""
     definition = streams.Definition(access=Access.OWNER, project=lambda ids: {})
     monkeypatch.setitem(streams._definitions, "me", definition)
 
 
 @pytest.mark.usefixtures("private")
-def test_the_steps_of_a_payment_do_not_wait_for_one_another() -> None:
+def test_the_steps_of_a_payment_do_not_wait_for_each_other() -> None:
     assert with_hub(steps_of_a_payment) == [2, 3, 4]
 
 
 @pytest.mark.usefixtures("private")
-def test_control_without_the_burst_they_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_without_the_burst_the_steps_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "PRIVATE_BURST", 1)
     assert with_hub(steps_of_a_payment) == [2]
 
 
 class TakesAll:
-    """A writer whose client is never slow, so that sending awaits nothing."""
+    """A writer whose client is never slow, so that sending never waits."""
 
     def offer(self, _frame: bytes) -> bool:
         return True
@@ -290,7 +290,7 @@ def turns_while_sending(monkeypatch: pytest.MonkeyPatch, *, at_once: int) -> int
             screen.subscriber.writer, screen.subscriber.version = TakesAll(), 1  # type: ignore[assignment]
             subscription.subscribers.add(screen.subscriber)
         sending = asyncio.create_task(hub.send_latest(subscription, [*subscription.subscribers]))
-        turns = -1  # the one in which it begins
+        turns = -1  # the turn in which it begins
         while not sending.done():
             await asyncio.sleep(0)
             turns += 1
@@ -300,7 +300,7 @@ def turns_while_sending(monkeypatch: pytest.MonkeyPatch, *, at_once: int) -> int
     return int(with_hub(test))
 
 
-def test_other_tasks_have_their_turn_between_many_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_tasks_run_between_many_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
     assert turns_while_sending(monkeypatch, at_once=3) == 2
 
 
@@ -363,9 +363,9 @@ def test_control_without_the_limit_each_is_answered(monkeypatch: pytest.MonkeyPa
     assert with_hub(three_resyncs) == (3, 3)
 
 
-# A Redis that comes and goes ----------------------------------------------------------------------------
+# A Redis that fails -------------------------------------------------------------------------------------
 class SpareValkey:
-    """A server for one test, to be started and killed."""
+    """A server for one test, which starts and kills it."""
 
     def __init__(self, folder: Path) -> None:
         self.port = ports.any_free()
@@ -439,7 +439,7 @@ def test_control_without_reconciling_the_stream_gets_no_updates(spare: SpareValk
     assert not with_hub(first_subscriber_while_away(spare), JoinsOnce)
 
 
-def test_a_killed_redis_is_heard_again_and_screens_stay_meanwhile(spare: SpareValkey) -> None:
+def test_a_hub_reconnects_to_a_killed_redis_and_keeps_its_sockets(spare: SpareValkey) -> None:
     async def test(hub: Hub) -> None:
         spare.start()
         screen = Screen("event.1")

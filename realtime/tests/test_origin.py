@@ -1,4 +1,4 @@
-"""Same origin, with scheme and port."""
+"""The comparison of origins, with scheme and port."""
 
 from typing import Any
 

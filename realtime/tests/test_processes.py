@@ -1,4 +1,4 @@
-"""Two Daphnes, real sockets, flushes in this process."""
+"""Two processes of Daphne with real sockets. The flushes run in this process."""
 
 import asyncio
 import contextlib

@@ -45,7 +45,8 @@ def test_a_change_that_is_not_urgent_enqueues_no_flush_and_goes_with_the_next(va
 
 
 def test_a_mark_is_one_round_trip(valkey: Redis) -> None:
-    publish.streams_mark(streams=["event.1"])  # Redis learns the script, and a flush is enqueued
+    # The first mark loads the script into Redis and enqueues a flush.
+    publish.streams_mark(streams=["event.1"])
     before = valkey.info("commandstats")["cmdstat_evalsha"]["calls"]
     total = valkey.info("stats")["total_commands_processed"]
     publish.streams_mark(streams=["event.1"], entries=[entry(3, 1)])
@@ -64,7 +65,9 @@ def test_an_older_entry_does_not_replace_a_newer_one() -> None:
     assert older_over_newer() == {"7": "new"}
 
 
-def test_control_without_the_version_check_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_without_the_version_check_an_older_entry_replaces_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(store, "MARK", store.MARK.replace("> tonumber(version)", "> math.huge"))
     assert older_over_newer() == {"7": "old"}
 
@@ -77,13 +80,13 @@ def test_the_same_version_is_written_again_and_times_are_text(valkey: Redis) -> 
     assert valkey.zcard(store.MARKED) == 0
 
 
-def test_nothing_kept_is_told_apart_from_redis_away() -> None:
+def test_an_empty_redis_is_told_apart_from_one_that_does_not_answer() -> None:
     assert publish.entries_read(key="event:404") == {}
 
 
 @pytest.fixture
 def stalled(settings: Settings) -> Iterator[None]:
-    """Give a Redis that takes connections and never answers, which is worse than none."""
+    """Return a Redis that accepts connections and never answers, which is worse than none."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings.REDIS_URL = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
         redis_client.connection.cache_clear()
@@ -94,7 +97,7 @@ def stalled(settings: Settings) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("stalled")
-def test_a_redis_that_is_away_costs_once_and_then_nothing() -> None:
+def test_a_redis_that_does_not_answer_delays_one_call_only() -> None:
     started = time.monotonic()
     publish.streams_mark(streams=["event.1"], entries=[entry(1, 1)])
     first = time.monotonic() - started

@@ -1,7 +1,7 @@
 from realtime.rate_limits import Throttle
 
 
-def test_the_first_goes_at_once_and_the_next_after_the_interval() -> None:
+def test_the_first_frame_goes_at_once_and_the_next_after_the_interval() -> None:
     throttle = Throttle(interval=0.125)
     assert throttle.wait(now=50.0) == 0.0
     throttle.record(now=50.0)

@@ -29,14 +29,14 @@ SEES_MONITOR = "stats.view_monitor"
 
 @pytest.fixture
 def private(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give the streams of kind "me", for their owner."""
+    """Register the streams of kind "me", for their owner."""
     definition = streams.Definition(access=Access.OWNER, project=lambda ids, now: {})
     monkeypatch.setitem(streams._definitions, "me", definition)
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look often whether to listen: each of these tests waits for that."""
+    """Let hubs check often whether they must listen, because each of these tests waits for that."""
     monkeypatch.setattr(revocation, "LISTEN_SECONDS", 0.05)
 
 
@@ -120,7 +120,7 @@ async def listens(hub: Hub) -> None:
 
 
 async def all_notified(hub: Hub) -> None:
-    """Wait until all notifications that were sent before now have been heeded."""
+    """Wait until all notifications that were sent before now are processed."""
     changes = hub.revocation.changes
     await in_thread(notify)(revocation.PRINCIPALS, "0")
     assert await until(lambda: hub.revocation.changes > changes)
@@ -130,7 +130,7 @@ async def all_notified(hub: Hub) -> None:
 async def closed(
     hub: Hub, credential: Credential, happens: Callable[[Credential], None], *, seconds: float = 10
 ) -> list[int]:
-    """Return the codes of a socket's close after something happened to its credential."""
+    """Return the close codes of a socket after a change of its credential."""
     frame_keep(1, "1", f"me.{credential.user_id}")
     screen = Screen(f"me.{credential.user_id}", credential)
     await hub.attach(screen.subscriber)
@@ -166,7 +166,7 @@ def test_a_socket_is_closed_when_its_credential_ends(
 
 
 @pytest.mark.parametrize(("known", "happens"), [(by_session, logs_out), (by_token, changes_password)])
-def test_control_without_heeding_the_notification_it_stays_until_the_next_check(
+def test_control_without_the_notification_it_stays_until_the_next_check(
     known: Callable[[User], Credential],
     happens: Callable[[Credential], None],
     ada: User,
@@ -182,7 +182,7 @@ def unheard(*_args: Any, **_options: Any) -> Any:
 
 
 async def closed_unheard(hub: Hub, credential: Credential, *, seconds: float) -> list[int]:
-    """Return the codes of a socket's close after a log-out of which no notification arrives."""
+    """Return the close codes of a socket after a log-out without a notification."""
     frame_keep(1, "1", f"me.{credential.user_id}")
     screen = Screen(f"me.{credential.user_id}", credential)
     await hub.attach(screen.subscriber)
@@ -191,7 +191,7 @@ async def closed_unheard(hub: Hub, credential: Credential, *, seconds: float) ->
     return screen.codes
 
 
-def test_where_no_notification_arrives_all_are_checked_each_second(
+def test_without_notifications_all_sockets_are_checked_each_second(
     ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listening, "listen", unheard)
@@ -200,7 +200,9 @@ def test_where_no_notification_arrives_all_are_checked_each_second(
     assert with_hub(lambda hub: closed_unheard(hub, credential, seconds=60)) == [4401]
 
 
-def test_control_with_the_usual_checks_it_stays_open(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_with_the_usual_checks_the_socket_stays_open(
+    ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(listening, "listen", unheard)
     monkeypatch.setattr(Revocation, "_check_all", lambda _revocation: None)
     monkeypatch.setattr(revocation, "UNHEARD_SECONDS", 1000.0)
@@ -208,7 +210,7 @@ def test_control_with_the_usual_checks_it_stays_open(ada: User, monkeypatch: pyt
     assert with_hub(lambda hub: closed_unheard(hub, credential, seconds=0.5)) == []
 
 
-def test_it_listens_anew_each_minute(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_listens_anew_each_minute(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listening, "AGAIN_SECONDS", 0.0)
     credential = by_session(ada)
 
@@ -231,7 +233,7 @@ async def listening_twice(hub: Hub, credential: Credential) -> None:
 
 
 @pytest.mark.parametrize(("known", "happens", "code"), CHANGES)
-def test_the_check_of_all_finds_it_too(
+def test_the_regular_check_finds_an_ended_session_too(
     known: Callable[[User], Credential],
     happens: Callable[[Credential], None],
     code: int,
@@ -254,7 +256,7 @@ def test_the_check_of_all_finds_it_too(
     assert with_hub(test) == ([code], [])
 
 
-def test_many_sockets_cost_as_many_queries_as_one(
+def test_many_sockets_take_as_many_queries_as_one(
     ada: User, django_assert_num_queries: Callable[[int], Any]
 ) -> None:
     known = [by_session(ada) for _ in range(5)] + [by_token(ada)]
@@ -293,7 +295,7 @@ def test_a_notification_that_names_nobody_checks_all(ada: User) -> None:
     assert with_hub(lambda hub: closed(hub, credential, deletes_silently)) == [4401]
 
 
-def test_what_was_missed_while_postgresql_did_not_notify_is_found_afterwards(ada: User) -> None:
+def test_a_missed_notification_is_made_up_for_afterwards(ada: User) -> None:
     credential = by_session(ada)
 
     def lose_the_connection_and_log_out(_: Credential) -> None:

@@ -40,7 +40,7 @@ class Peer:
         self.received = b""
 
     def read(self) -> bytes:
-        """Read what has come, and let the server write on, until all has come."""
+        """Read what has arrived, and let the server write on, until all has arrived."""
         while True:
             try:
                 self.received += self.theirs.recv(1 << 20)
@@ -54,7 +54,7 @@ class Peer:
         return len(self.transport.dataBuffer) - self.transport.offset + self.transport._tempDataLen
 
     def frames(self) -> list[bytes]:
-        """Return the payloads of whole frames, of a close its code; fail on a torn frame."""
+        """Return the payloads of whole frames, and for a close its code; fail on an incomplete frame."""
         data, found = self.read(), []
         while data:
             length, start = data[1], 2
@@ -110,14 +110,14 @@ def compressing(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize("change", [plain, without_a_name, another_reactor, compressing])
-def test_where_anything_is_different_there_is_no_writer(change: Callable[[Peer], None], peer: Peer) -> None:
+def test_with_any_difference_there_is_no_writer(change: Callable[[Peer], None], peer: Peer) -> None:
     change(peer)
     assert writer_for(peer.send) is None
 
 
 # Writing ------------------------------------------------------------------------------------------------
 def fill(peer: Peer, frame: bytes) -> int:
-    """Return how many frames were taken before one was not."""
+    """Return how many frames were accepted before one was refused."""
     writer = writer_for(peer.send)
     assert writer is not None
     return next(count for count in range(10_000) if not writer.offer(frame))
@@ -131,10 +131,10 @@ def test_a_frame_reaches_the_socket_at_once(peer: Peer) -> None:
     assert writer.waiting() == 0
 
 
-def test_a_slow_client_is_seen_and_gets_whole_frames_only(peer: Peer) -> None:
+def test_a_slow_client_is_noticed_and_gets_whole_frames_only(peer: Peer) -> None:
     text = "x" * 10_000
     taken = fill(peer, frame_of(text))
-    assert 2 <= taken <= 100, "what the kernel holds, not what a process could hold"
+    assert 2 <= taken <= 100, "limited by the kernel's buffer and not by the memory of the process"
     writer = writer_for(peer.send)
     assert writer is not None
     assert 0 < writer.waiting() <= 10_004
@@ -143,8 +143,8 @@ def test_a_slow_client_is_seen_and_gets_whole_frames_only(peer: Peer) -> None:
     assert writer.offer(frame_of("again"))
 
 
-def test_while_bytes_wait_and_no_longer_the_transport_is_among_the_writers(peer: Peer) -> None:
-    """`offer`, and the look of `backpressure` at all sockets, rely on it alone to know that something waits."""
+def test_the_transport_is_among_the_writers_only_while_bytes_wait(peer: Peer) -> None:
+    """Require it because `offer`, and `backpressure` at all sockets, know only by this that bytes wait."""
     writer = writer_for(peer.send)
     assert writer is not None
 
@@ -159,7 +159,7 @@ def test_while_bytes_wait_and_no_longer_the_transport_is_among_the_writers(peer:
     assert not waits()
     fill(peer, frame_of("x" * 10_000))
     assert waits()
-    peer.transport.doWrite()  # without success: the kernel is full
+    peer.transport.doWrite()  # without success, as the kernel's buffer is full
     peer.theirs.recv(1000)
     peer.transport.doWrite()  # in part, or without success
     writer.send(frame_of("behind"))
@@ -178,7 +178,7 @@ def test_control_without_the_writers_a_waiting_frame_would_be_overtaken(peer: Pe
 
 
 def test_a_waiting_frame_is_not_overtaken(peer: Peer) -> None:
-    """The answer to the handshake is still in the transport when the first snapshot comes."""
+    """Let the answer to the handshake still be in the transport when the first snapshot comes."""
     peer.transport.write(frame_of("handshake"))
     writer = writer_for(peer.send)
     assert writer is not None
@@ -196,7 +196,7 @@ def test_nothing_is_written_to_a_socket_that_closes(peer: Peer) -> None:
     assert peer.read() == b""
 
 
-def test_a_socket_that_is_gone_raises_nothing(peer: Peer) -> None:
+def test_a_closed_socket_raises_nothing(peer: Peer) -> None:
     writer = writer_for(peer.send)
     assert writer is not None
     peer.theirs.close()
@@ -223,7 +223,7 @@ async def not_reading(hub: Hub, peer: Peer) -> Subscriber:
 
 @pytest.mark.usefixtures("shown")
 class TestBackpressure:
-    def test_one_that_catches_up_is_sent_the_latest_and_not_what_was_between(self, peer: Peer) -> None:
+    def test_a_client_that_catches_up_is_sent_the_latest_frame_only(self, peer: Peer) -> None:
         async def test(hub: Hub) -> None:
             subscriber = await not_reading(hub, peer)
             assert hub.backpressure.is_slow(subscriber)
@@ -237,7 +237,7 @@ class TestBackpressure:
 
         with_hub(test)
 
-    def test_control_without_looking_at_what_waits_all_is_kept(
+    def test_control_without_the_look_at_waiting_bytes_all_frames_are_kept(
         self, peer: Peer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def always(writer: daphne_socket.SocketWriter, frame: bytes) -> bool:
@@ -252,7 +252,7 @@ class TestBackpressure:
 
         with_hub(test)
 
-    def test_one_that_stays_slow_is_closed(self, peer: Peer) -> None:
+    def test_a_client_that_stays_slow_is_closed(self, peer: Peer) -> None:
         async def test(hub: Hub) -> None:
             subscriber = await not_reading(hub, peer)
             now = hub._loop.time()
@@ -264,7 +264,7 @@ class TestBackpressure:
 
         with_hub(test)
 
-    def test_one_that_only_pings_and_never_reads_is_closed_too(self, peer: Peer) -> None:
+    def test_a_client_that_only_pings_and_never_reads_is_closed_too(self, peer: Peer) -> None:
         async def test(hub: Hub) -> None:
             frame_keep(1, "1")
             subscriber = Subscriber(stream="event.1", send=peer.send)

@@ -33,7 +33,9 @@ def test_an_older_frame_does_not_replace_a_newer_one(valkey: Redis) -> None:
     assert older_over_newer(valkey) == frame(8, "8")
 
 
-def test_control_without_the_version_check_it_does(valkey: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_without_the_version_check_an_older_frame_replaces_it(
+    valkey: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(
         store, "STORE_FRAMES", store.STORE_FRAMES.replace("tonumber(kept[1]) >=", "false and 1 >=")
     )
@@ -45,19 +47,19 @@ def test_a_frame_is_the_same_only_once_it_was_sent(valkey: Redis) -> None:
     assert store.frames_store([frame(2)]) == ["new"], "it was not noted as sent"
     store.marks_finish([Mark(stream="event.1", number=0)], version=2)
     assert store.frames_store([frame(3)]) == ["same"]
-    assert kept(valkey) == frame(3), "what a slower flush read as version 2 must come too late"
+    assert kept(valkey) == frame(3), "version 2, which a slower flush has read, must be too late"
     assert store.frames_store([frame(2)]) == ["older"]
     assert store.frames_store([frame(4, '{"left":0}')]) == ["new"]
 
 
-def test_a_note_of_sending_an_overtaken_frame_says_nothing_of_the_newer_one(valkey: Redis) -> None:
+def test_a_record_of_sending_an_older_frame_does_not_mark_the_newer_one_as_sent(valkey: Redis) -> None:
     store.frames_store([frame(1)])
     store.frames_store([frame(2, "other")])
     store.marks_finish([Mark(stream="event.1", number=0)], version=1)
     assert valkey.hget(store.frame_key("event.1"), "sent") == "0"
 
 
-def test_what_is_kept_ends_by_itself(valkey: Redis) -> None:
+def test_stored_frames_expire(valkey: Redis) -> None:
     store.frames_store([frame(1)])
     assert 890 < valkey.ttl(store.frame_key("event.1")) <= store.KEPT_SECONDS
     store.frames_store([frame(2, None)])
@@ -69,7 +71,7 @@ def test_marks_are_returned_in_their_order_and_a_flush_is_enqueued_once(valkey: 
     assert [mark(valkey, "event.1"), mark(valkey, "event.2"), mark(valkey, "event.1")] == [1, 0, 0]
     assert 0 < valkey.ttl(store.FLUSH_QUEUED) <= 2
     assert store.marks_take(limit=9) == [Mark(stream="event.2", number=2), Mark(stream="event.1", number=3)]
-    assert mark(valkey, "event.3") == 1, "the flush that runs may have read already"
+    assert mark(valkey, "event.3") == 1, "the running flush may have read already"
 
 
 def marked_meanwhile(valkey: Redis) -> list[Mark]:
@@ -80,7 +82,7 @@ def marked_meanwhile(valkey: Redis) -> list[Mark]:
     return store.marks_take(limit=9)
 
 
-def test_a_mark_made_meanwhile_stays(valkey: Redis) -> None:
+def test_a_mark_that_is_made_meanwhile_stays(valkey: Redis) -> None:
     assert marked_meanwhile(valkey) == [Mark(stream="event.1", number=2)]
 
 
@@ -91,7 +93,7 @@ def test_control_without_comparing_the_marks_it_is_lost(
     assert marked_meanwhile(valkey) == []
 
 
-def test_what_is_put_back_goes_behind_the_others(valkey: Redis) -> None:
+def test_marks_that_are_put_back_go_behind_the_others(valkey: Redis) -> None:
     mark(valkey, "event.1")
     mark(valkey, "event.2")
     store.marks_put_back(["event.1"])

@@ -1,4 +1,4 @@
-"""A thousand sockets on one event, a fifth of that in `bin/test`: LIVE_SOCKETS=1000 LIVE_SECONDS=20 for all."""
+"""Many sockets on one event: 200 in `bin/test`, or a thousand with LIVE_SOCKETS=1000 LIVE_SECONDS=20."""
 
 import os
 import time
@@ -44,7 +44,7 @@ def other_sessions() -> int:
 
 def test_a_storm_is_served_and_no_socket_diverges_or_is_flooded(daphne: Daphne, shown: Shown) -> None:
     first = Crowd(daphne.port, "/ws/events/1/", 1)
-    first.read_until(time.monotonic() + 1)  # by now the flush has its session
+    first.read_until(time.monotonic() + 1)  # the flush has opened its session before
     first.close()
     sessions = other_sessions()
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""The figures of the API: exact, for staff, and by counters alone."""
+"""The figures of the API: they are exact, for staff, and read from counters only."""
 
 import re
 from collections.abc import Callable
@@ -55,13 +55,15 @@ def event_make(ticket_type_make: Callable[..., TicketType]) -> Callable[..., Eve
 
 class TestWhoSeesIt:
     @pytest.mark.parametrize("path", PATHS)
-    def test_staff(self, path: str, staff: APIClient, api: APIClient) -> None:
+    def test_staff_with_the_permission_see_the_figures(
+        self, path: str, staff: APIClient, api: APIClient
+    ) -> None:
         assert APIClient().get(path).status_code == 401
         assert api.get(path).status_code == 403
         assert staff.get(path).status_code == 200
 
     @pytest.mark.parametrize("path", PATHS)
-    def test_anyone_where_the_operator_says_so(self, path: str, settings: Any) -> None:
+    def test_anyone_sees_the_figures_if_the_operator_allows_it(self, path: str, settings: Any) -> None:
         settings.STATS_PUBLIC = True
         assert APIClient().get(path).status_code == 200
 
@@ -115,7 +117,7 @@ def test_a_long_list_links_to_the_rest(
     assert seen == [f"Event {nth}" for nth in range(5)]
 
 
-def test_a_page_costs_what_is_on_it(event_make: Callable[..., Event]) -> None:
+def test_a_page_reads_only_its_own_rows(event_make: Callable[..., Event]) -> None:
     made = [event_make(f"Event {nth}", day=nth) for nth in range(60)]
     db.rows("SET LOCAL enable_seqscan = off")  # as if there were many
     for after in (("-infinity", 0), (made[40].date, made[40].pk)):
@@ -130,7 +132,7 @@ def test_a_page_costs_what_is_on_it(event_make: Callable[..., Event]) -> None:
 @pytest.mark.parametrize(
     "cursor", ["x", "2027-01-01~1", "2027-01-01T00:00:00Z~", "~", f"2027-01-01T00:00Z~{2**63}"]
 )
-def test_a_cursor_of_nobodys_is_refused(staff: APIClient, cursor: str) -> None:
+def test_a_cursor_that_no_list_gave_is_refused(staff: APIClient, cursor: str) -> None:
     assert staff.get("/stats/events/", {"after": cursor}).json()["code"] == "invalid"
 
 
@@ -150,7 +152,7 @@ class TestTheTop:
         event_make("early", day=1, sold=1)
         assert self.names(staff, "selling") == ["early", "late"]
 
-    def test_profits_are_compared_as_they_are_written(
+    def test_profits_are_compared_as_decimal_amounts(
         self, staff: APIClient, event_make: Callable[..., Event]
     ) -> None:
         event_make("yen", currency="JPY", revenue_minor=1500)  # 1500
@@ -263,14 +265,14 @@ def _sample() -> None:
 
 
 class TestTheTopOfMany:
-    """With more events than a read looks at, those that lead are found by their ranks."""
+    """The leading events are found by their ranks if there are more events than one read looks at."""
 
     @pytest.fixture(autouse=True)
     def many(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(selectors, "LOOKED_AT", 1)
 
     @pytest.mark.parametrize("by", selectors.Order)
-    def test_who_leads_is_found_after_a_sample(
+    def test_the_leading_events_are_found_after_a_sample(
         self, by: selectors.Order, event_make: Callable[..., Event]
     ) -> None:
         first = event_make("First", reservations=2, sold=2, revenue_minor=200)
@@ -311,7 +313,7 @@ class TestTheTopOfMany:
         _sample()
         assert EventRank.objects.get(pk=selling.pk).reservations == 1
 
-    def test_another_date_and_a_deleted_event(self, event_make: Callable[..., Event]) -> None:
+    def test_the_top_follows_a_new_date_and_a_deleted_event(self, event_make: Callable[..., Event]) -> None:
         gone, moved = event_make("Gone"), event_make("Moved")
         _sample()
         date = timezone.now() + timedelta(days=90)
@@ -321,7 +323,7 @@ class TestTheTopOfMany:
         assert [*EventRank.objects.values_list("pk", "date")] == [(moved.pk, date)]
 
     @pytest.mark.parametrize("by", selectors.Order)
-    def test_it_reads_no_more_than_it_looks_at(
+    def test_the_top_reads_no_more_rows_than_its_limit(
         self, by: selectors.Order, event_make: Callable[..., Event]
     ) -> None:
         for nth in range(30):

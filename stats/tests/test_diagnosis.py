@@ -1,4 +1,4 @@
-"""What `manage.py doctor` says of a deployed system, and which way out it names."""
+"""The findings of `manage.py doctor` on a deployed system, and the remedies that it names."""
 
 import socket
 import time
@@ -34,9 +34,7 @@ def wrong(findings: Any) -> list[str]:
     return [finding.text for finding in findings if not finding.good]
 
 
-def test_of_a_database_that_is_as_it_should_be_nothing_is_wrong(
-    user_make: Callable[..., User], ticket_type: TicketType
-) -> None:
+def test_a_healthy_database_has_no_findings(user_make: Callable[..., User], ticket_type: TicketType) -> None:
     claim(user_make().pk, ticket_type, 2)
     found = of_database()
     assert wrong(found) == []
@@ -60,7 +58,7 @@ def test_a_counter_that_is_not_its_reservations_is_named(ticket_type: TicketType
     assert f"'ticket_type_id': {ticket_type.pk}" in sentence
 
 
-def test_what_a_process_refuses_to_start_with_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_that_stops_the_start_of_a_process_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(diagnosis.settings.DATABASE_TIMEOUTS, "lock_timeout", 1)
     assert wrong(of_database()) == database_check.faults() != []
 
@@ -70,7 +68,9 @@ def test_a_migration_that_is_not_applied_is_named(settings: Any) -> None:
     assert "run manage.py migrate" in diagnosis._migrations().text
 
 
-def test_a_hold_that_nobody_sweeps_is_named(user_make: Callable[..., User], ticket_type: TicketType) -> None:
+def test_a_due_hold_that_is_not_released_is_named(
+    user_make: Callable[..., User], ticket_type: TicketType
+) -> None:
     late = user_make()
     claim(late.pk, ticket_type, 1)
     end(late)
@@ -89,7 +89,7 @@ def test_incidents_and_payments_in_doubt_are_named() -> None:
     assert "1 incidents" in incidents
 
 
-def test_a_primary_that_waits_for_nobody_there_is_named() -> None:
+def test_a_primary_that_waits_for_a_missing_standby_is_named() -> None:
     [sentence] = wrong(diagnosis._replication('ANY 1 ("*")'))
     assert "Start a standby" in sentence
 
@@ -117,7 +117,9 @@ def _text(value: str | None) -> str:
     return "NULL::text" if value is None else f"'{value}'::text"
 
 
-def test_postgresql_away_is_one_finding_and_not_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_postgresql_that_does_not_answer_is_one_finding_and_no_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def away(_sql: str) -> Any:
         with connection.wrap_database_errors:
             psycopg2.connect(host="127.0.0.1", port=ports.any_free())
@@ -135,7 +137,7 @@ def redis() -> Iterator[Any]:
     client.delete(*(f"queue_health:{queue}" for queue in Queue))
 
 
-def test_a_queue_that_nobody_works_on_is_named_with_its_worker(redis: Any) -> None:
+def test_a_queue_without_a_worker_is_named_with_its_worker(redis: Any) -> None:
     for queue in Queue:
         if queue is not Queue.LIVE:
             redis.set(f"queue_health:{queue}", "0.1", ex=86_400)
@@ -191,7 +193,7 @@ def test_a_certificate_that_ends_soon_is_named(
     assert "ends in 0 days" in found.text
 
 
-def test_an_address_that_is_not_reached_is_no_fault_of_the_certificate() -> None:
+def test_an_address_that_does_not_answer_is_no_fault_of_the_certificate() -> None:
     assert diagnosis._certificate("127.0.0.1", ports.any_free(), now=timezone.now()).good
 
 

@@ -1,4 +1,4 @@
-"""/metrics: the figures for Prometheus, and who may read them."""
+"""/metrics: the figures for Prometheus, and the permission to read them."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -32,7 +32,7 @@ def figures() -> dict[tuple[str, ...], float]:
     return {(sample.name, *sample.labels.values()): sample.value for sample in samples}
 
 
-def test_tickets_are_counted_by_state_and_what_happened_to_them(
+def test_tickets_are_counted_by_state_and_by_change(
     user_make: Callable[..., User], ticket_type: TicketType
 ) -> None:
     claim(user_make().pk, ticket_type, 2)
@@ -54,7 +54,7 @@ def test_tickets_are_counted_by_state_and_what_happened_to_them(
     assert found[("overlord_redis_up",)] == 1
 
 
-def test_what_a_process_misses_of_postgresql_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_faults_in_the_setup_of_postgresql_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert figures()[("overlord_database_setup_faults",)] == 0
     assert figures()[("overlord_standby_away",)] == 0
     monkeypatch.setattr(database_check, "_found", ["a sentence", "another"])
@@ -63,7 +63,7 @@ def test_what_a_process_misses_of_postgresql_is_counted(monkeypatch: pytest.Monk
     assert figures()[("overlord_standby_away",)] == 1
 
 
-def test_a_line_shows_how_far_it_is(ticket_type_make: Callable[..., TicketType]) -> None:
+def test_the_figures_of_a_line_show_its_progress(ticket_type_make: Callable[..., TicketType]) -> None:
     types = line_make(ticket_type_make, 1)
     for buyer in people(3):
         enter(types[0], buyer)
@@ -76,7 +76,7 @@ def test_a_line_shows_how_far_it_is(ticket_type_make: Callable[..., TicketType])
     assert figures()["overlord_line_served", event] == 3
 
 
-def test_who_came_in_is_counted_by_event_and_gate(
+def test_admissions_are_counted_by_event_and_gate(
     user_make: Callable[..., User], ticket_type: TicketType
 ) -> None:
     event = ticket_type.event
@@ -99,7 +99,7 @@ def test_an_empty_shop_has_figures_too() -> None:
     assert found["overlord_tickets", "sold"] == 0
 
 
-def test_whoever_asks_a_web_process_itself_may_read_them(client: Client) -> None:
+def test_a_request_past_the_front_server_may_read_the_figures(client: Client) -> None:
     answer = client.get("/metrics")
 
     assert answer.status_code == 200
@@ -118,7 +118,7 @@ def test_whoever_asks_a_web_process_itself_may_read_them(client: Client) -> None
         (TOKEN, f"Bearer {TOKEN}", 200),
     ],
 )
-def test_through_the_front_server_only_the_token_opens_them(
+def test_through_the_front_server_only_the_token_opens_the_figures(
     client: Client, settings: Any, token: str, header: str, status: int
 ) -> None:
     settings.METRICS_TOKEN = token
@@ -127,7 +127,7 @@ def test_through_the_front_server_only_the_token_opens_them(
     assert client.get("/metrics/", headers=headers).status_code == status
 
 
-def test_a_program_that_may_not_read_them_gets_what_an_unknown_address_answers(client: Client) -> None:
+def test_a_program_without_permission_gets_the_answer_of_an_unknown_address(client: Client) -> None:
     answers = [client.get(path, headers=THROUGH_THE_FRONT_SERVER) for path in ("/metrics/", "/nothing/here/")]
     page = client.get("/metrics/", headers={**THROUGH_THE_FRONT_SERVER, "Accept": "text/html"})
 

@@ -1,4 +1,4 @@
-"""The rollup, and the monitor's picture: exact, bounded, and the same as the API's figures."""
+"""The rollup, and the state of the monitor: exact, bounded, and equal to the API's figures."""
 
 import re
 from collections.abc import Callable
@@ -43,10 +43,10 @@ def minutes() -> dict[str, tuple[int, int, int, int]]:
 
 
 class TestTheRollup:
-    def test_what_moved_goes_to_the_minute_it_was_read_in(self, ticket_type: TicketType) -> None:
+    def test_a_change_counts_in_the_minute_in_which_it_was_read(self, ticket_type: TicketType) -> None:
         counters = Inventory.objects.filter(pk=ticket_type.pk)
         counters.update(reservations=10)
-        sample(NOON)  # the first reading only learns where the counters stand
+        sample(NOON)  # the first reading only records the counters
         counters.update(reservations=12, reservations_paid=1)
         sample(NOON + timedelta(seconds=20))
         counters.update(reservations=15, reservations_expired=2)
@@ -56,7 +56,7 @@ class TestTheRollup:
         sample(NOON + 2 * MINUTE)
         assert minutes() == {"12:00": (5, 1, 2, 0), "12:01": (0, 0, 0, 1)}
 
-    def test_a_counter_that_fell_counts_as_unmoved(
+    def test_a_counter_that_fell_counts_as_unchanged(
         self, ticket_type: TicketType, ticket_type_make: Callable[..., TicketType]
     ) -> None:
         Inventory.objects.filter(pk=ticket_type_make().pk).update(reservations=5)
@@ -172,7 +172,7 @@ class TestThePicture:
         assert monitor.picture(now=later)["last_minute"] == {"reserved": 25, "paid": 25}
         assert len(Reading.objects.get().recent) <= 62
 
-    def test_what_came_while_nothing_was_read_is_not_of_the_last_minute(
+    def test_changes_during_a_pause_of_readings_do_not_count_in_the_last_minute(
         self, ticket_type: TicketType
     ) -> None:
         counters, now = Inventory.objects.filter(pk=ticket_type.pk), timezone.now()
@@ -193,7 +193,7 @@ class TestThePicture:
         assert [each["what"] for each in feed] == ["paid", "failed", "reserved"]
         assert [(each["amount"], each["reservation"]) for each in feed] == [(2, held)] * 3
 
-    def test_it_says_the_same_as_the_api(self, busy: TicketType) -> None:
+    def test_the_monitor_shows_the_same_figures_as_the_api(self, busy: TicketType) -> None:
         shown = monitor.picture(now=timezone.now())
         [figures] = selectors.events(after=None, most=10)
         assert figures["sold_amount"] == shown["totals"]["sold"]
@@ -209,7 +209,7 @@ class TestThePicture:
         [event] = monitor.picture(now=timezone.now())["events"]
         assert (event["sale"], event["status"]) == ("open", status)
 
-    def test_what_is_on_hold_of_an_ended_type_does_not_come_back_on_sale(
+    def test_held_tickets_of_an_ended_type_do_not_come_back_on_sale(
         self, ticket_type: TicketType, ticket_type_make: Callable[..., TicketType]
     ) -> None:
         early = ticket_type_make(event=ticket_type.event, closes_at=timezone.now() - timedelta(days=1))
@@ -218,7 +218,7 @@ class TestThePicture:
         [event] = monitor.picture(now=timezone.now())["events"]
         assert event["status"] == "sold_out"
 
-    def test_it_shows_who_came_in_by_gate_at_the_doors_that_are_open(
+    def test_the_monitor_shows_admissions_by_gate_at_open_doors(
         self, user_make: Callable[..., User], ticket_type_make: Callable[..., TicketType]
     ) -> None:
         steward, now = user_make(), timezone.now()
@@ -245,7 +245,7 @@ class TestThePicture:
         assert minutes == sorted(minutes, key=lambda each: each["minute"], reverse=True)
         assert len({each["key"] for each in minutes}) == len(minutes)
 
-    def test_its_page_shows_the_doors_by_minute(
+    def test_the_page_shows_admissions_by_minute(
         self, user_make: Callable[..., User], ticket_type: TicketType
     ) -> None:
         Event.objects.filter(pk=ticket_type.event_id).update(date=timezone.now() + timedelta(hours=1))
@@ -259,7 +259,7 @@ class TestThePicture:
         assert '<td data-show="gate">Gate &lt;North&gt;</td>' in door
         assert re.search(r'data-as="time">\d\d?:\d\d', door)
 
-    def test_it_shows_the_lines_in_which_somebody_waits(
+    def test_the_monitor_shows_the_lines_in_which_people_wait(
         self, user_make: Callable[..., User], ticket_type_make: Callable[..., TicketType]
     ) -> None:
         [ticket_type] = line_make(ticket_type_make, 2)
@@ -281,13 +281,13 @@ class TestThePicture:
         assert (line["waiting"], line["given"], line["passed"]) == (3, 2, 0)
         assert line["wishes"] == [{**wish, "wished": 3, "there": 0}]
         assert "Waiting for tickets" in page
-        assert "/line/desk/" not in page, "who may not control a line is not led there"
+        assert "/line/desk/" not in page, "staff who may not control a line get no link to it"
 
-    def test_it_is_whole_when_nothing_ever_happened(self) -> None:
+    def test_the_monitor_of_an_empty_shop_is_complete(self) -> None:
         shown = monitor.picture(now=timezone.now())
         assert (shown["feed"], shown["money"], shown["payments"]["failure_rate"]) == ([], [], None)
 
-    def test_its_queries_do_not_grow(
+    def test_the_number_of_queries_does_not_grow(
         self, busy: TicketType, ticket_type_make: Callable[..., TicketType]
     ) -> None:
         def count() -> int:
@@ -300,7 +300,7 @@ class TestThePicture:
             ticket_type_make()
         assert count() == before <= 16
 
-    def test_what_it_reads_of_reservations_goes_by_an_index(self, busy: TicketType) -> None:
+    def test_reading_reservations_uses_an_index(self, busy: TicketType) -> None:
         with CaptureQueriesContext(connection) as context:
             monitor.picture(now=timezone.now())
         of_reservations = [q["sql"] for q in context.captured_queries if "tickets_reservation" in q["sql"]]
@@ -323,14 +323,14 @@ class TestTheSystem:
         queue_health.task_record(queue=Queue.MAIL, sent_at=datetime.now(UTC).timestamp())
         assert 1.9 <= system.look()["queue_seconds"] <= 3
 
-    def test_what_was_never_recorded_is_unknown(self) -> None:
+    def test_a_wait_that_was_never_recorded_is_unknown(self) -> None:
         assert system.look()["queue_seconds"] is None
         assert system.look()["viewers"] is None
         redis_client.connection().set("live:subscribers:hub.1", 3, ex=5)
         redis_client.connection().set("live:subscribers:hub.2", 4, ex=5)
         assert system.look()["viewers"] == 7
 
-    def test_only_one_row_is_kept(self) -> None:
+    def test_only_one_row_of_readings_is_kept(self) -> None:
         for nth in range(3):
             sample(NOON + nth * MINUTE)
         assert Reading.objects.count() == 1

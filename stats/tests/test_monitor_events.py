@@ -1,4 +1,4 @@
-"""The events of the monitor: staff see and reach each that is not over, however many there are."""
+"""The events of the monitor: staff can reach every event that is not over, even if there are many."""
 
 import re
 from collections.abc import Callable
@@ -52,14 +52,14 @@ def test_the_next_events_are_live(types: list[TicketType]) -> None:
     assert live() == events_of(types[:LIVE])
 
 
-def test_an_event_in_which_something_happened_is_live_however_late_it_is(
+def test_an_event_with_recent_changes_is_live_however_late_it_is(
     types: list[TicketType], buyer: User
 ) -> None:
     claim(buyer.pk, types[4], 1)
     assert live() == events_of([*types[:LIVE], types[4]])
 
 
-def test_those_are_the_latest_and_not_many(
+def test_only_the_few_latest_events_with_changes_are_live(
     types: list[TicketType], buyer: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(monitor_events, "LIVELY", 1)
@@ -68,7 +68,7 @@ def test_those_are_the_latest_and_not_many(
     assert live() == events_of([*types[:LIVE], types[3]])
 
 
-def test_an_event_that_is_over_is_not_live_although_something_happened_in_it(
+def test_an_event_that_is_over_is_not_live_although_it_has_changes(
     types: list[TicketType], buyer: User
 ) -> None:
     claim(buyer.pk, types[4], 1)
@@ -100,14 +100,14 @@ def test_the_search_finds_an_event_that_is_not_live_and_leads_back_to_it(
     found = f"/monitor/?q={types[4].event.name.replace(' ', '+')}"
     page = staff.get(found).content.decode()
     assert shown(page) == events_of(types[4:])
-    assert 'data-rows="events"' not in page, "the stream would remove what it does not have"
+    assert 'data-rows="events"' not in page, "the stream would remove events that it does not have"
     assert "This list is not live" in page
     assert f'name="next" value="{found}"' in page
     paused = staff.post(f"/events/{types[4].event_id}/sale/", {"paused": "yes", "next": found})
     assert paused["Location"] == found
 
 
-def test_it_says_that_a_search_finds_nothing(staff: Client) -> None:
+def test_a_search_without_a_result_says_so(staff: Client) -> None:
     assert "No events match “nothing”" in staff.get("/monitor/?q=nothing").content.decode()
     for odd in ("page=0", "page=x", "page=99999999999999999999", "page=10000", "q=%00"):
         assert staff.get(f"/monitor/?{odd}").status_code == 200

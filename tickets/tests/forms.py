@@ -1,4 +1,4 @@
-"""A form as a browser has it: what is shown is what is sent back."""
+"""A form as in a browser: it sends the values that it shows."""
 
 from html.parser import HTMLParser
 from typing import Any
@@ -7,7 +7,7 @@ from django.test import Client
 
 
 class _Fields(HTMLParser):
-    """Collects the fields of a page, as a browser would send them."""
+    """A parser that collects the fields of a page, as a browser would send them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class _Fields(HTMLParser):
 
 
 def fields_of(page: Any) -> dict[str, str]:
-    """Return the fields of a page with what they show."""
+    """Return the fields of a page with their values."""
     parser = _Fields()
     parser.feed(page.content.decode())
     return parser.found

@@ -45,7 +45,7 @@ def claim(
 
 
 def outcomes(results: list[object]) -> Counter[str]:
-    """Count the claims that were granted as `won`, the others by their error's code or else its type's name."""
+    """Count the granted claims as `won`, the others by the code of their error or the name of its type."""
     return Counter(
         "won"
         if isinstance(result, services.Reserved)
@@ -55,7 +55,7 @@ def outcomes(results: list[object]) -> Counter[str]:
 
 
 class Witness:
-    """Reads an inventory again and again while others change it. `broken` holds the readings that were wrong."""
+    """A thread that reads an inventory while others change it. `broken` has the readings that were wrong."""
 
     def __init__(self, ticket_type: TicketType) -> None:
         self.ticket_type = ticket_type
@@ -102,7 +102,7 @@ def end(*buyers: User) -> None:
 def waiting_for_a_lock(count: int) -> None:
     """Wait until this number of our backends wait for a lock."""
     for _ in range(2000):
-        # Without this, a transaction sees only those that were connected when it first looked.
+        # Without this, a transaction sees only the sessions of its first look.
         db.rows("SELECT pg_stat_clear_snapshot()")
         [row] = db.rows(
             "SELECT count(*) AS n FROM pg_stat_activity"
@@ -116,7 +116,7 @@ def waiting_for_a_lock(count: int) -> None:
 
 @contextmanager
 def function_with(name: str, old: str, new: str) -> Iterator[None]:
-    """Replace a piece of a function of the database, for as long as the block lasts."""
+    """Replace a part of a function of the database until the end of the block."""
     guarded = sql.text(name)
     assert old in guarded
     with connection.cursor() as cursor:

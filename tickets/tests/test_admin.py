@@ -1,4 +1,4 @@
-"""The admin's forms for events: prices by their own currency, outdated forms refused, nothing that overflows."""
+"""The admin's forms for events: prices by their own currency, outdated forms refused, no number that overflows."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -75,7 +75,9 @@ class TestPrices:
             ("EUR", "1e999999"),
         ],
     )
-    def test_what_is_no_price_in_it_is_refused(self, staff: Client, currency: str, text: str) -> None:
+    def test_a_price_that_its_currency_cannot_have_is_refused(
+        self, staff: Client, currency: str, text: str
+    ) -> None:
         answer = add(staff, currency=currency, type0_price=text)
         assert (answer.status_code, Event.objects.count()) == (200, 0)
 
@@ -83,7 +85,9 @@ class TestPrices:
     def test_a_currency_that_nobody_pays_in_is_refused(self, staff: Client, currency: str) -> None:
         assert (add(staff, currency=currency).status_code, Event.objects.count()) == (200, 0)
 
-    def test_another_currency_reads_every_price_anew(self, staff: Client, ticket_type: TicketType) -> None:
+    def test_with_another_currency_every_price_is_read_again(
+        self, staff: Client, ticket_type: TicketType
+    ) -> None:
         form = change(staff, ticket_type.event)
         assert "more decimals than JPY" in said(form.send(currency="JPY"))
         assert form.send(type0_price="1500").status_code == 302
@@ -92,7 +96,7 @@ class TestPrices:
 
 
 class TestTheCurrency:
-    def test_it_is_fixed_once_tickets_were_reserved(
+    def test_the_currency_is_fixed_once_tickets_were_reserved(
         self, staff: Client, buyer: User, ticket_type: TicketType
     ) -> None:
         held = claim(buyer.pk, ticket_type).reservation["id"]
@@ -104,12 +108,12 @@ class TestTheCurrency:
             Event.objects.update(currency="KWD")
         assert Event.objects.get().currency == "EUR"
 
-    def test_a_reservation_keeps_what_it_was_made_at(
+    def test_a_reservation_keeps_its_price_and_currency(
         self, staff: Client, buyer: User, ticket_type: TicketType
     ) -> None:
         held = claim(buyer.pk, ticket_type, 2).reservation["id"]
         assert change(staff, ticket_type.event).send(type0_price="45.00").status_code == 302
-        with connection.cursor() as cursor:  # past the guard that the test above is about
+        with connection.cursor() as cursor:  # without the guard of the test above
             cursor.execute("ALTER TABLE tickets_event DISABLE TRIGGER event_currency_fixed")
         try:
             Event.objects.update(currency="KWD")
@@ -174,7 +178,7 @@ class TestOutdatedForms:
         assert mine.send().status_code == 302
         assert Inventory.objects.get().paused
 
-    def test_a_ticket_type_that_was_added_or_deleted_meanwhile_is_said(
+    def test_a_ticket_type_that_was_added_or_deleted_meanwhile_is_named(
         self, staff: Client, ticket_type: TicketType
     ) -> None:
         mine, theirs = change(staff, ticket_type.event), change(staff, ticket_type.event)
@@ -198,7 +202,7 @@ class TestOutdatedForms:
         )
         assert sorted(answer.status_code for answer in answers) == [200, 200, 302]
 
-    def test_only_what_was_changed_is_written(
+    def test_only_changed_fields_are_written(
         self, staff: Client, ticket_type: TicketType, django_assert_num_queries: Any
     ) -> None:
         mine = change(staff, ticket_type.event)
@@ -275,19 +279,21 @@ class TestDates:
         assert "must open before it closes" in said(answer)
 
     @pytest.mark.parametrize("query", ["date__year=9999", "date__year=0", "date__year=2030&date__month=13"])
-    def test_a_date_that_no_calendar_has_is_no_fault_of_ours(self, staff: Client, query: str) -> None:
+    def test_a_date_that_does_not_exist_is_refused_without_a_server_error(
+        self, staff: Client, query: str
+    ) -> None:
         assert staff.get(f"{LIST}?{query}", follow=True).status_code == 200
 
 
 class TestNumbersAndNames:
     @pytest.mark.parametrize("name", ["capacity", "max_per_user"])
     @pytest.mark.parametrize("text", ["99999999999", "2147483648", "-1", "1e3", "1_0", "２", "9" * 5000])
-    def test_what_is_beyond_the_range_is_refused(self, staff: Client, name: str, text: str) -> None:
+    def test_a_number_beyond_the_range_is_refused(self, staff: Client, name: str, text: str) -> None:
         answer = add(staff, **{f"type0_{name}": text})
         assert (answer.status_code, Event.objects.count()) == (200, 0)
         assert "whole number" in said(answer)
 
-    def test_the_largest_number_is_taken(self, staff: Client, buyer: User) -> None:
+    def test_the_largest_number_is_accepted(self, staff: Client, buyer: User) -> None:
         largest = str(2**31 - 1)
         add(staff, type0_capacity=largest, type0_max_per_user=largest, type0_price="0.01")
         ticket_type = TicketType.objects.get()
@@ -327,7 +333,7 @@ def _rows(count: int) -> dict[str, str]:
 
 
 class TestDeleting:
-    def test_an_event_with_sales_says_why_it_stays(
+    def test_an_event_with_sales_cannot_be_deleted_and_the_reason_is_named(
         self, staff: Client, buyer: User, ticket_type: TicketType
     ) -> None:
         claim(buyer.pk, ticket_type)
@@ -340,7 +346,7 @@ class TestDeleting:
         assert "were reserved, so it cannot be deleted" in said(answer)
         assert Event.objects.count() == TicketType.objects.count() == 1
 
-    def test_an_event_that_nobody_reserved_goes_and_is_announced(
+    def test_an_event_without_reservations_is_deleted_and_announced(
         self, staff: Client, ticket_type: TicketType, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         told: list[dict[str, Any]] = []
@@ -385,7 +391,7 @@ def test_a_form_shows_no_time_that_follows_the_events_date(staff: Client, ticket
     assert change(staff, ticket_type.event).fields["ticket_types-0-closes_at_0"] == ""
 
 
-def test_reading_an_event_costs_no_lock(staff: Client, ticket_type: TicketType) -> None:
+def test_reading_an_event_takes_no_lock(staff: Client, ticket_type: TicketType) -> None:
     with db.transaction():
         event_operations.event_lock(event_id=ticket_type.event_id)
         [answer] = together(lambda: change(staff, ticket_type.event).fields["name"])

@@ -1,4 +1,4 @@
-"""The API of selling, as a REST client sees it."""
+"""The API of events and reservations, as a REST client uses it."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -23,7 +23,7 @@ def figures(ticket_type: TicketType) -> tuple[int, int]:
 
 
 class TestReserving:
-    def test_it_takes_tickets_for_fifteen_minutes(self, api: APIClient, ticket_type: TicketType) -> None:
+    def test_a_claim_holds_tickets_for_fifteen_minutes(self, api: APIClient, ticket_type: TicketType) -> None:
         answer = reserve(api, ticket_type, 2)
 
         made = answer.json()
@@ -44,7 +44,7 @@ class TestReserving:
         )
         assert figures(ticket_type) == (2, 0)
 
-    def test_the_next_read_shows_it(self, api: APIClient, ticket_type: TicketType) -> None:
+    def test_the_next_read_shows_the_reservation(self, api: APIClient, ticket_type: TicketType) -> None:
         event = f"/event/events/{ticket_type.event_id}/"
         before = api.get(event).json()["tickets"][0]
         reserve(api, ticket_type, 3)
@@ -65,7 +65,7 @@ class TestReserving:
         assert (api.get(one).status_code, api.delete(one).status_code) == (200, 204)
 
     @pytest.mark.parametrize("amount", [0, -1, 1.5, "two", None, True, [], 2**31, 10**30])
-    def test_what_is_no_positive_whole_number_is_400(
+    def test_an_amount_that_is_no_positive_whole_number_is_400(
         self, api: APIClient, ticket_type: TicketType, amount: Any
     ) -> None:
         answer = reserve(api, ticket_type, amount)
@@ -84,7 +84,7 @@ class TestReserving:
 
     @pytest.mark.parametrize("address", [RESERVATIONS, "/payment/payments/", "/payment/payments/1/pay/"])
     @pytest.mark.parametrize("body", [b"null", b"[1]", b'"text"'])
-    def test_what_is_wrong_with_a_whole_body_is_told_by_field_too(
+    def test_a_fault_of_the_whole_body_is_told_by_field_too(
         self, api: APIClient, address: str, body: bytes
     ) -> None:
         answer = api.post(address, data=body, content_type="application/json")
@@ -177,7 +177,7 @@ class TestRefusals:
         self.refused(reserve(api, ticket_type), "line_first")
         assert api.get(f"/event/tickets/{ticket_type.pk}/").json()["sale"] == "line"
 
-    def test_the_most_telling_refusal_comes_first(
+    def test_the_most_useful_refusal_comes_first(
         self, api: APIClient, buyer: User, ticket_type_make: Callable[..., TicketType]
     ) -> None:
         ticket_type = ticket_type_make(capacity=2, max_per_user=2)
@@ -245,7 +245,7 @@ class TestIdempotencyKey:
         assert mine["id"] != theirs["id"]
 
     @pytest.mark.parametrize("key", ["", "x" * 65, "caf\xe9", "tab\there"])
-    def test_what_is_no_key_is_400(self, api: APIClient, ticket_type: TicketType, key: str) -> None:
+    def test_a_malformed_key_is_400(self, api: APIClient, ticket_type: TicketType, key: str) -> None:
         assert reserve(api, ticket_type, 1, **{"Idempotency-Key": key}).status_code == 400
         assert figures(ticket_type) == (0, 0)
 
@@ -291,7 +291,7 @@ class TestMyReservations:
 
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
 
-    def test_anothers_reservation_is_not_there(
+    def test_another_buyers_reservation_is_not_found(
         self, api: APIClient, ticket_type: TicketType, user_make: Callable[..., User]
     ) -> None:
         theirs = f"{RESERVATIONS}{reserve(api_of(user_make()), ticket_type).json()['id']}/"
@@ -300,7 +300,7 @@ class TestMyReservations:
             assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
         assert figures(ticket_type) == (1, 0)
 
-    def test_an_id_beyond_a_bigint_is_not_there(self, api: APIClient) -> None:
+    def test_an_id_beyond_a_bigint_is_not_found(self, api: APIClient) -> None:
         assert api.get(f"{RESERVATIONS}{2**63}/").status_code == 404
         assert api.get(f"/event/events/{10**40}/").status_code == 404
 
@@ -319,7 +319,7 @@ class TestMyReservations:
     @pytest.mark.parametrize(
         ("state", "code"), [("paying", "payment_in_progress"), ("validated", "already_validated")]
     )
-    def test_what_is_being_paid_or_is_paid_is_not_released(
+    def test_a_reservation_that_is_paid_or_being_paid_is_not_released(
         self, api: APIClient, ticket_type: TicketType, state: str, code: str
     ) -> None:
         mine = reserve(api, ticket_type).json()["id"]
@@ -347,7 +347,9 @@ class TestEvents:
         ]
         assert empty.pk not in results[0]["tickets"]
 
-    def test_upcoming_leaves_out_what_has_begun(self, ticket_type_make: Callable[..., TicketType]) -> None:
+    def test_upcoming_leaves_out_events_that_have_begun(
+        self, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
         past, coming = ticket_type_make(), ticket_type_make()
         past.event.date = timezone.now() - timedelta(days=1)
         past.event.save()
@@ -362,13 +364,16 @@ class TestEvents:
         tag = api.get(event)["ETag"]
         unchanged = api.get(event, headers={"If-None-Match": tag})
         assert unchanged.status_code == 304
-        assert unchanged["Access-Control-Allow-Origin"] == "*"  # the widget asks so from pages of other sites
+        # The widget sends such requests from pages of other sites.
+        assert unchanged["Access-Control-Allow-Origin"] == "*"
 
         reserve(api, ticket_type)
         changed = api.get(event, headers={"If-None-Match": tag})
         assert (changed.status_code, changed["ETag"] != tag) == (200, True)
 
-    def test_what_another_version_kept_is_read_anew(self, api: APIClient, ticket_type: TicketType) -> None:
+    def test_a_state_that_another_version_cached_is_read_again(
+        self, api: APIClient, ticket_type: TicketType
+    ) -> None:
         event = f"/event/events/{ticket_type.event_id}/"
         before = api.get(event).json()["tickets"]
         key = f"event:{ticket_type.event_id}"

@@ -1,4 +1,4 @@
-"""What one buyer may hold, who may buy, and how often one buyer and one address may reserve."""
+"""The limits of one buyer's holds, who may buy, and how often one buyer and one address may reserve."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -54,7 +54,7 @@ def order(api: APIClient, types: list[TicketType], **more: Any) -> Any:
 
 
 class TestHolds:
-    def test_so_many_orders_at_a_time(self, api: APIClient, types: list[TicketType]) -> None:
+    def test_a_buyer_has_only_so_many_orders_on_hold(self, api: APIClient, types: list[TicketType]) -> None:
         made = [reserve(api, each) for each in types[:3]]
         refused = reserve(api, types[3])
         assert (code(refused), refused.json()["most"]) == ((409, "too_many_held"), 3)
@@ -75,11 +75,13 @@ class TestHolds:
         Reservation.objects.filter(ticket_type=types[0]).update(expires_at=timezone.now())
         assert code(reserve(api, types[3])) == 201
 
-    def test_many_at_once_are_no_more(self, api: APIClient, types: list[TicketType]) -> None:
+    def test_many_claims_at_once_get_no_more(self, api: APIClient, types: list[TicketType]) -> None:
         answers = together(*[lambda each=each: code(reserve(api, each)) for each in types])
         assert answers.count(201) == 3
 
-    def test_without_the_buyers_lock_they_would_be(self, api: APIClient, types: list[TicketType]) -> None:
+    def test_control_without_the_buyers_lock_they_get_more(
+        self, api: APIClient, types: list[TicketType]
+    ) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_get_functiondef('buyer_check'::regproc)")
             [defined] = cursor.fetchone()
@@ -120,7 +122,9 @@ class TestCoolingDown:
             state="expired", ended_at=timezone.now() - ago
         )
 
-    def test_after_repeated_expiries(self, api: APIClient, types: list[TicketType]) -> None:
+    def test_a_buyer_cools_down_after_repeated_expiries(
+        self, api: APIClient, types: list[TicketType]
+    ) -> None:
         self.expire(api, types[:3])
         assert code(reserve(api, types[3])) == 201, "an order of several types has expired once"
         self.expire(api, types[4:5])
@@ -128,7 +132,7 @@ class TestCoolingDown:
             assert code(refused) == (429, "cooling_down")
             assert 590 < int(refused["Retry-After"]) <= 600
 
-    def test_it_ends(self, api: APIClient, types: list[TicketType]) -> None:
+    def test_cooling_down_ends(self, api: APIClient, types: list[TicketType]) -> None:
         self.expire(api, types[:1], ago=timedelta(seconds=590))
         self.expire(api, types[1:2])
         refused = reserve(api, types[2])
@@ -139,7 +143,7 @@ class TestCoolingDown:
         )
         assert code(reserve(api, types[2])) == 201
 
-    def test_what_was_released_or_paid_does_not_count(self, api: APIClient, types: list[TicketType]) -> None:
+    def test_released_and_paid_orders_do_not_count(self, api: APIClient, types: list[TicketType]) -> None:
         for each in types[:3]:
             held = reserve(api, each).json()["id"]
             api.delete(f"/event/reservations/{held}/")
@@ -171,12 +175,14 @@ class TestWhoMayBuy:
         assert somebody.post("/register/claim/", claim, format="json").status_code == 200
         assert code(reserve(somebody, types[0])) == 201
 
-    def test_with_limits_off_too(self, types: list[TicketType], settings: Any) -> None:
+    def test_an_event_for_accounts_refuses_guests_with_limits_off_too(
+        self, types: list[TicketType], settings: Any
+    ) -> None:
         settings.RATE_LIMITS = False
         Event.objects.update(buyers="accounts")
         assert code(reserve(guest(), types[0])) == (403, "account_required")
 
-    def test_the_api_says_who_may(self, types: list[TicketType]) -> None:
+    def test_the_api_tells_who_may_buy(self, types: list[TicketType]) -> None:
         path = f"/event/events/{types[0].event_id}/"
         assert Client().get(path).json()["buyers"] == "anyone"
 
@@ -192,7 +198,7 @@ class TestWhoMayBuy:
 
 
 class TestHowOften:
-    def test_one_buyer(self, api: APIClient, ticket_type: TicketType) -> None:
+    def test_one_buyer_may_reserve_only_so_often(self, api: APIClient, ticket_type: TicketType) -> None:
         statuses = [reserve(api, ticket_type).status_code for _ in range(limits.RESERVE_BY_BUYER.amount + 1)]
         assert statuses[:2] == [201, 409]
         assert statuses[-1] == 429

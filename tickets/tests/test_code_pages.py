@@ -1,4 +1,4 @@
-"""Codes on buyers' pages, without JavaScript: enter one, see what it gives, reserve, see it at the checkout."""
+"""Codes on buyers' pages, without JavaScript: enter one, see its prices, reserve, see it at the checkout."""
 
 import re
 from collections.abc import Callable
@@ -115,7 +115,7 @@ def test_a_code_that_gives_nothing_says_why(
     assert "€15.00" in text_of(page)
 
 
-def test_guesses_on_the_page_end_too(event: Event, settings: Any) -> None:
+def test_guesses_on_the_page_are_limited_too(event: Event, settings: Any) -> None:
     settings.RATE_LIMITS = True
     voucher_make(event)
     guest = Client(headers={"accept": "text/html"})

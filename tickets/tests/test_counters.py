@@ -29,7 +29,7 @@ def step(order_id: int, do: Callable[[list[Reservation]], object]) -> None:
         do(operations.order_lock(order_id=order_id))
 
 
-def test_each_happening_counts_once(user_make: Callable[..., User], ticket_type: TicketType) -> None:
+def test_each_change_of_an_order_counts_once(user_make: Callable[..., User], ticket_type: TicketType) -> None:
     paid, late, idle = (claim(user_make().pk, ticket_type, 2).reservation["id"] for _ in range(3))
     for pk in (paid, late):
         step(pk, lambda order: operations.order_begin_paying(order=order, now=db.now()))

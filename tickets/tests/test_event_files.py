@@ -1,4 +1,4 @@
-"""Files of events: all or nothing, and every mistake with its line."""
+"""Files of events: all rows are loaded or none, and every mistake is named with its line."""
 
 import json
 from datetime import datetime
@@ -74,7 +74,7 @@ class TestFilesOfPrograms:
             ),
         ],
     )
-    def test_are_read(self, content: bytes) -> None:
+    def test_files_of_programs_are_read(self, content: bytes) -> None:
         [gala] = event_files.read(content)
         assert (gala.name, gala.types[0].name) == ("Gala", "VIP")
 
@@ -107,7 +107,9 @@ class TestFilesOfPrograms:
             (b"\xef\xbb\xbf", 1, "empty"),
         ],
     )
-    def test_what_cannot_be_read_is_said_with_its_line(self, content: bytes, line: int, said: str) -> None:
+    def test_a_row_that_cannot_be_read_is_named_with_its_line(
+        self, content: bytes, line: int, said: str
+    ) -> None:
         [(where, sentence)] = mistakes(content)
         assert (where, said in sentence) == (line, True), sentence
 
@@ -131,7 +133,7 @@ class TestFilesOfPrograms:
             ({"ticket_types": [TYPE, {**TYPE, "ticket_type": "ＶＩＰ"}]}, "already has a ticket type"),
         ],
     )
-    def test_json_of_another_form_is_said(self, event: dict[str, Any], said: str) -> None:
+    def test_json_of_another_form_is_refused(self, event: dict[str, Any], said: str) -> None:
         known = {"name": "Gala", "date": "2030-05-01T19:30", "ticket_types": [TYPE]}
         [(line, sentence)] = mistakes(json.dumps([{**known, **event}]))
         assert (line, said in sentence) == (1, True), sentence
@@ -147,7 +149,7 @@ class TestFilesOfPrograms:
             ('{"events": []}', "must be a JSON list"),
         ],
     )
-    def test_broken_json_is_said(self, text: str, said: str) -> None:
+    def test_broken_json_of_a_program_is_refused(self, text: str, said: str) -> None:
         assert said in mistakes(text)[0][1]
 
     def test_a_price_in_json_is_the_number_that_is_written(self) -> None:
@@ -205,7 +207,7 @@ class TestReading:
         assert len(gala.types) == 2
 
     @pytest.mark.parametrize("zone", ["Berlin", "europe/berlin", "CEST", "+01:00", "Europe", "../etc/passwd"])
-    def test_what_is_no_time_zone_is_named(self, zone: str) -> None:
+    def test_an_unknown_time_zone_is_named(self, zone: str) -> None:
         csv = f"event,date,time_zone,ticket_type,price,amount\nGala,2030-05-01T19:30,{zone},VIP,1,1\n"
         [(line, sentence)] = mistakes(csv)
         assert (line, zone in sentence, "Europe/Berlin" in sentence) == (2, True, True)
@@ -249,7 +251,7 @@ class TestReading:
             ("[\n", 2),
         ],
     )
-    def test_broken_json_says_where(self, text: str, line: int) -> None:
+    def test_the_error_of_broken_json_names_the_place(self, text: str, line: int) -> None:
         assert mistakes(text)[0][0] == line
 
     def test_missing_and_unknown_columns_are_named(self) -> None:
@@ -270,7 +272,7 @@ class TestLoading:
         (folder / name).write_text(text)
         call_command("load_events", str(folder / name))
 
-    def test_it_puts_them_on_sale(self, tmp_path: Path) -> None:
+    def test_loaded_events_are_on_sale(self, tmp_path: Path) -> None:
         self.load(tmp_path, CSV)
 
         assert Event.objects.count() == 2
@@ -285,7 +287,7 @@ class TestLoading:
 
         assert Event.objects.count() == 0
 
-    def test_what_is_there_already_is_not_loaded_again(self, tmp_path: Path) -> None:
+    def test_an_existing_event_is_not_loaded_again(self, tmp_path: Path) -> None:
         self.load(tmp_path, CSV)
         with pytest.raises(CommandError, match="exists already"):
             self.load(tmp_path, CSV.replace("Kabuki", "Noh"))
@@ -298,7 +300,7 @@ class TestLoading:
             call_command("load_events", str(tmp_path / "missing.csv"))
 
     def test_the_database_has_the_last_word(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(rules, "name_key", lambda name: name)  # the check that comes before it
+        monkeypatch.setattr(rules, "name_key", lambda name: name)  # the check before the database's own
         with pytest.raises(CommandError, match=r"line 2: The database refuses Gala .*ticket_type_unique"):
             self.load(tmp_path, HEAD + "Gala,2030-05-01 19:30,VIP,1,1\nGala,2030-05-01 19:30,vip,1,1\n")
         assert Event.objects.count() == 0

@@ -1,4 +1,4 @@
-"""What keeps a draft from going on sale, on plain values."""
+"""The reasons why a draft cannot go on sale, on plain values."""
 
 from datetime import UTC, datetime, timedelta
 

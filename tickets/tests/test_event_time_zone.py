@@ -73,14 +73,14 @@ def test_a_new_event_has_the_installations_zone(staff: Client, settings: Any) ->
     assert Event(name="x", date=datetime(2030, 1, 1, tzinfo=UTC)).time_zone == "America/New_York"
 
 
-def test_what_is_no_time_zone_is_refused(staff: Client) -> None:
+def test_an_unknown_time_zone_is_refused(staff: Client) -> None:
     answer = staff.post("/admin/tickets/event/add/", {**FORM, "time_zone": "Middle/Earth"})
     assert answer.status_code == 200
     assert "Select a valid choice" in answer.content.decode()
     assert not Event.objects.exists()
 
 
-def test_the_api_names_it(staff: Client) -> None:
+def test_the_api_names_the_time_zone(staff: Client) -> None:
     staff.post("/admin/tickets/event/add/", FORM)
     shown = staff.get(f"/event/events/{Event.objects.get().pk}/").json()
     assert (shown["date"], shown["time_zone"]) == ("2030-05-01T17:30:00Z", "Europe/Berlin")

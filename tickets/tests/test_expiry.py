@@ -26,7 +26,7 @@ def held(ticket_type: TicketType) -> int:
 
 
 def held_by_thousands(buyer: User) -> None:
-    """Let 5,000 made-up buyers hold what this buyer holds, and let PostgreSQL count them, until a rollback."""
+    """Let 5,000 more buyers hold the same as this buyer, and let PostgreSQL analyze this, until a rollback."""
     connection.cursor().execute(
         """
         INSERT INTO tickets_reservation (buyer_id, ticket_type_id, quantity, unit_price_minor, currency, state,
@@ -40,7 +40,7 @@ def held_by_thousands(buyer: User) -> None:
 
 
 class Stopwatch:
-    """A monotonic clock that moves when it is told to."""
+    """A monotonic clock that only the test moves."""
 
     seconds = 0.0
 
@@ -56,7 +56,7 @@ def stopwatch(monkeypatch: pytest.MonkeyPatch) -> Stopwatch:
 
 
 class TestSweeping:
-    def test_it_ends_what_is_due_and_nothing_else(
+    def test_the_sweep_ends_due_holds_and_nothing_else(
         self, user_make: Callable[..., User], ticket_type_make: Callable[..., TicketType]
     ) -> None:
         past, future, paying = user_make(), user_make(), user_make()
@@ -89,7 +89,7 @@ class TestSweeping:
         assert sum(counts) == 30
         assert held(ticket_type) == 0
 
-    def test_rows_somebody_works_on_are_passed_over(
+    def test_locked_rows_are_passed_over(
         self, user_make: Callable[..., User], ticket_type: TicketType
     ) -> None:
         locked, free = user_make(), user_make()
@@ -132,7 +132,7 @@ class TestSweeping:
         assert [held(each) for each in types] == [1, 0]
         assert f"expiring the holds of ticket type {types[0].pk}" in caplog.text
 
-    def test_control_it_ended_the_sweep(
+    def test_control_without_the_guard_a_failing_type_ends_the_sweep(
         self, buyer: User, types: list[TicketType], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(db, "apart", lambda *_: nullcontext())
@@ -140,7 +140,7 @@ class TestSweeping:
             self._with_a_type_that_fails(buyer, types)
         assert [held(each) for each in types] == [1, 1]
 
-    def test_what_it_announces_is_what_the_inventory_says(
+    def test_the_announced_state_is_that_of_the_inventory(
         self, user_make: Callable[..., User], ticket_type: TicketType, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         past, future = user_make(), user_make()
@@ -158,7 +158,7 @@ class TestSweeping:
         assert [(told["figures"], told["buyers"]) for told in announced] == [([(event, figures)], [past.pk])]
 
     @pytest.mark.parametrize("look", [sql.TYPES_WITH_DUE_HOLDS, sql.CLAIM_FACTS])
-    def test_live_holds_cost_a_look_for_due_ones_nothing(
+    def test_a_look_for_due_holds_reads_no_live_ones(
         self, look: str, buyer: User, ticket_type: TicketType
     ) -> None:
         claim(buyer.pk, ticket_type)
@@ -188,30 +188,32 @@ class TestSweeping:
 
 
 class TestAGlance:
-    """What the sweeper looks at four times a second, to know whether there is more to read."""
+    """The sweeper's look four times a second, which decides whether it reads more."""
 
     def seen(self) -> list[str]:
         now = timezone.now()
         span = {"after": now - timedelta(seconds=1), "until": now}
         return [name for name, said in selectors.sweep_glance(thresholds=[30, 60], **span).items() if said]
 
-    def test_a_hold_that_lives_is_nothing(self, buyer: User, ticket_type: TicketType) -> None:
+    def test_a_look_finds_nothing_in_a_live_hold(self, buyer: User, ticket_type: TicketType) -> None:
         claim(buyer.pk, ticket_type)
         assert self.seen() == []
 
-    def test_a_hold_that_is_due(self, buyer: User, ticket_type: TicketType) -> None:
+    def test_a_look_finds_a_due_hold(self, buyer: User, ticket_type: TicketType) -> None:
         claim(buyer.pk, ticket_type)
         end(buyer)
         assert self.seen() == ["due"]
 
     @pytest.mark.parametrize("seconds", [30, 60])
-    def test_a_hold_that_comes_near_its_end(self, seconds: int, buyer: User, ticket_type: TicketType) -> None:
+    def test_a_look_finds_a_hold_near_its_end(
+        self, seconds: int, buyer: User, ticket_type: TicketType
+    ) -> None:
         claim(buyer.pk, ticket_type)
         Reservation.objects.update(expires_at=timezone.now() + timedelta(seconds=seconds - 0.5))
         assert self.seen() == ["expiring"]
 
     @pytest.mark.parametrize("boundary", ["opens_at", "closes_at"])
-    def test_a_sale_that_opens_or_closes(
+    def test_a_look_finds_a_sale_that_opens_or_closes(
         self, boundary: str, ticket_type: TicketType, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         announced: list[dict[str, Any]] = []
@@ -223,7 +225,7 @@ class TestAGlance:
 
 
 class TestClaimingWhatIsDue:
-    def test_it_is_taken_over_at_once_without_a_sweeper(
+    def test_a_claim_takes_the_tickets_of_a_due_hold_without_a_sweeper(
         self, user_make: Callable[..., User], ticket_type_make: Callable[..., TicketType]
     ) -> None:
         first, second = user_make(), user_make()
@@ -235,7 +237,7 @@ class TestClaimingWhatIsDue:
         assert held(ticket_type) == 1
         assert Reservation.objects.get(buyer=first).state == "expired"
 
-    def test_also_by_its_own_former_holder(
+    def test_a_former_holder_takes_the_tickets_of_the_own_due_hold(
         self, buyer: User, ticket_type_make: Callable[..., TicketType]
     ) -> None:
         ticket_type = ticket_type_make(capacity=1, max_per_user=1)
@@ -245,7 +247,7 @@ class TestClaimingWhatIsDue:
         assert claim(buyer.pk, ticket_type).reservation["state"] == "held"
         assert list(Reservation.objects.order_by("id").values_list("state", flat=True)) == ["expired", "held"]
 
-    def test_also_once_a_cached_refusal_is_over(
+    def test_a_claim_takes_them_once_a_cached_refusal_is_over(
         self,
         user_make: Callable[..., User],
         ticket_type_make: Callable[..., TicketType],
@@ -282,7 +284,7 @@ class TestClaimingWhatIsDue:
 
 
 class TestTheSoldOutCache:
-    def test_it_answers_without_asking_postgresql(
+    def test_the_cache_answers_without_asking_postgresql(
         self,
         buyer: User,
         ticket_type_make: Callable[..., TicketType],
@@ -294,7 +296,7 @@ class TestTheSoldOutCache:
         with django_assert_num_queries(0):  # type: ignore[attr-defined]
             assert outcomes([refused(buyer, ticket_type)]) == {"sold_out": 1}
 
-    def test_a_request_with_a_key_asks(
+    def test_a_request_with_a_key_asks_postgresql(
         self, buyer: User, ticket_type_make: Callable[..., TicketType]
     ) -> None:
         ticket_type = ticket_type_make(capacity=1, sold=1)
@@ -320,7 +322,7 @@ class TestTheSoldOutCache:
             stopwatch.seconds += rules.SOLD_OUT_CACHED_FOR.total_seconds()
             assert claim(buyer.pk, ticket_type).reservation["state"] == "held"
 
-    def test_it_ends_with_the_next_hold(self) -> None:
+    def test_a_cached_answer_ends_with_the_next_hold(self) -> None:
         now = timezone.now()
         soon = AllHeld(next_release_at=now + timedelta(milliseconds=100))
         assert rules.cached_for(soon, now=now) == timedelta(milliseconds=100)

@@ -1,4 +1,4 @@
-"""A hold can be kept longer: five minutes from now, thirty in all."""
+"""A hold can be extended: to five minutes from now, and to thirty minutes in all."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def until(*, state: str = "held", age: timedelta, left: timedelta) -> timedelta:
-    """How much time is left after extending a hold of that age with so much left."""
+    """Return the time that is left after extending a hold of this age with this time left."""
     extended = rules.extended_until(state=state, created=NOON - age, expires_at=NOON + left, now=NOON)
     return extended - NOON
 
@@ -29,7 +29,7 @@ class TestTheRule:
     def test_at_most_thirty_minutes_in_all(self) -> None:
         assert until(age=27 * MINUTE, left=MINUTE) == 3 * MINUTE
 
-    def test_never_shorter_than_it_was(self) -> None:
+    def test_a_hold_never_gets_shorter(self) -> None:
         assert until(age=MINUTE, left=14 * MINUTE) == 14 * MINUTE
 
     @pytest.mark.parametrize("state", ["paying", "validated", "expired", "released"])
@@ -38,14 +38,16 @@ class TestTheRule:
             until(state=state, age=MINUTE, left=MINUTE)
 
     @pytest.mark.parametrize(("age", "left"), [(15 * MINUTE, 0 * MINUTE), (25 * MINUTE, 5 * MINUTE)])
-    def test_neither_what_is_due_nor_what_has_had_its_time(self, age: timedelta, left: timedelta) -> None:
+    def test_neither_a_due_hold_nor_one_at_its_limit_is_extended(
+        self, age: timedelta, left: timedelta
+    ) -> None:
         with pytest.raises(rules.NotExtendable):
             until(age=age, left=left)
 
 
 @pytest.mark.django_db(transaction=True)
 class TestTheAPI:
-    def test_it_extends_a_hold_near_its_end(
+    def test_the_api_extends_a_hold_near_its_end(
         self, api: APIClient, buyer: User, ticket_type: TicketType
     ) -> None:
         held = claim(buyer.pk, ticket_type).reservation
@@ -56,7 +58,7 @@ class TestTheAPI:
         assert 298 <= answer.json()["expires_in"] <= 300
         assert Inventory.objects.get(pk=ticket_type.pk).version == before + 1
 
-    def test_it_refuses_what_is_not_held_and_what_is_anothers(
+    def test_the_api_refuses_an_ended_hold_and_one_of_another_buyer(
         self, api: APIClient, buyer: User, ticket_type: TicketType, user_make: Callable[..., User]
     ) -> None:
         held = claim(buyer.pk, ticket_type).reservation

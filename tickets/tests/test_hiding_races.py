@@ -1,4 +1,4 @@
-"""Staff hide a ticket type while buyers wait for its inventory: they get none, unless their code names it."""
+"""Staff hide a ticket type while buyers wait for its inventory: no buyer gets it without a code that names it."""
 
 import threading
 from collections.abc import Callable
@@ -106,7 +106,7 @@ def test_a_hold_that_was_waiting_for_more_stays_as_it_was(types: list[TicketType
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_a_hold_with_a_code_gets_more_of_what_the_code_names(
+def test_a_hold_with_a_code_gets_more_of_the_types_that_the_code_names(
     types: list[TicketType], buyer: User, named: bool
 ) -> None:
     voucher_make(types[0].event, types=types[:1] if named else ())
@@ -125,7 +125,7 @@ def test_a_hold_with_a_code_gets_more_of_what_the_code_names(
         (with_a_code_for_all, "reservations_claim", "p_voucher IS NULL OR v_voucher.all_types OR"),
     ],
 )
-def test_control_without_the_look_under_the_lock_it_is_granted(
+def test_control_without_the_check_under_the_lock_the_claim_is_granted(
     types: list[TicketType], buyer: User, way: Callable[[list[TicketType]], Claim], name: str, guard: str
 ) -> None:
     without = {"IF": "IF false THEN", "OR": "OR (false AND", "p_voucher": "p_voucher IS NULL OR"}

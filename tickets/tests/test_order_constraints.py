@@ -1,4 +1,4 @@
-"""What the database allows to be an order: one buyer, one event, one currency, and one lead."""
+"""The database's rules for an order: one buyer, one event, one currency, and one lead."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -127,10 +127,10 @@ def test_a_lead_is_not_deleted_without_its_order(
     db.rows("DELETE FROM tickets_reservation")
 
 
-def test_without_the_trigger_an_order_could_have_two_buyers(
+def test_control_without_the_trigger_an_order_could_have_two_buyers(
     buyer: User, first: Reservation, other_type: TicketType, user_make: Callable[..., User]
 ) -> None:
-    """Control: the trigger is what refuses."""
+    """Disable the trigger, as a negative control."""
     trigger = "reservation_order_agrees_when_added"
     with connection.cursor() as cursor:
         cursor.execute(f"ALTER TABLE tickets_reservation DISABLE TRIGGER {trigger}")

@@ -1,4 +1,4 @@
-"""Orders of several types that race: with one another, with releases, changes and sweeps. And what prevents it."""
+"""Races of orders of several types: with one another, with releases, changes and sweeps; and the guards."""
 
 import threading
 from collections.abc import Callable
@@ -106,13 +106,17 @@ class TestOppositeOrder:
 
         return together(by_id, claim)
 
-    def test_two_in_opposite_order_wait_for_one_another(self, buyer: User, types: list[TicketType]) -> None:
+    def test_two_claims_in_opposite_order_wait_for_each_other(
+        self, buyer: User, types: list[TicketType]
+    ) -> None:
         first, second = self.opposite(buyer, types)
 
         assert first is None
         assert isinstance(second, Ordered)
 
-    def test_without_one_order_of_locks_they_deadlock(self, buyer: User, types: list[TicketType]) -> None:
+    def test_control_without_one_order_of_locks_they_deadlock(
+        self, buyer: User, types: list[TicketType]
+    ) -> None:
         as_asked = "ORDER BY array_position(p_ticket_types, i.ticket_type_id)\n"
         with function_with("reservations_claim", "ORDER BY i.ticket_type_id\n", as_asked):
             results = self.opposite(buyer, types)
@@ -122,7 +126,7 @@ class TestOppositeOrder:
 
 class TestBesideAnEndingHold:
     def claim_beside_release(self, buyer: User, types: list[TicketType]) -> list[object]:
-        """Claim while a release of the same buyer's has changed its reservation and not yet the inventory."""
+        """Claim while a release of the same buyer has changed its reservation, but not the inventory yet."""
         mine = services.reservation_create(
             buyer_id=buyer.pk, ticket_type=types[1].pk, quantity=1, key=None, hold=HOLD, now=timezone.now()
         ).reservation["id"]
@@ -144,13 +148,15 @@ class TestBesideAnEndingHold:
 
         return together(release, beside)
 
-    def test_it_is_refused_at_once(self, buyer: User, types: list[TicketType]) -> None:
+    def test_a_claim_beside_an_ending_hold_is_refused_at_once(
+        self, buyer: User, types: list[TicketType]
+    ) -> None:
         _, answer = self.claim_beside_release(buyer, types)
 
         assert getattr(answer, "code", answer) == "already_reserved"
         assert list(Inventory.objects.order_by("pk").values_list("held", flat=True)) == [0, 0]
 
-    def test_without_the_look_under_the_lock_they_deadlock(
+    def test_control_without_the_check_under_the_lock_they_deadlock(
         self, buyer: User, types: list[TicketType]
     ) -> None:
         with function_with("reservations_claim", "bool_or(r.state <> 'validated') OR ", ""):
@@ -166,7 +172,9 @@ class TestOneBuyerTwice:
         assert codes(results) == {"won": 1, "already_reserved": 5}
         assert list(Inventory.objects.values_list("held", flat=True)) == [1, 1]
 
-    def test_with_a_key_it_is_one_order_for_all(self, buyer: User, types: list[TicketType]) -> None:
+    def test_a_double_click_with_a_key_is_one_order_for_all(
+        self, buyer: User, types: list[TicketType]
+    ) -> None:
         results = together(*[lambda: claim_order(buyer.pk, *types, key="click")] * 6)
 
         assert codes(results) == {"won": 6}
@@ -232,7 +240,7 @@ class TestResizing:
         assert sorted(getattr(result, "code", "granted") for result in results) == ["all_held", "granted"]
         assert witness.broken == []
 
-    def test_beside_a_release_it_ends_once(self, buyer: User, types: list[TicketType]) -> None:
+    def test_a_hold_changed_beside_a_release_ends_once(self, buyer: User, types: list[TicketType]) -> None:
         mine = claim_order(buyer.pk, types[0]).order["order"]
 
         together(
@@ -266,7 +274,7 @@ class TestResizing:
 
 class TestPausing:
     @pytest.mark.parametrize(("flag", "code"), [("paused", "sale_paused"), ("line_first", "line_first")])
-    def test_it_is_obeyed_by_an_order_that_was_waiting(
+    def test_a_pause_is_obeyed_by_an_order_that_was_waiting(
         self, buyer: User, types: list[TicketType], flag: str, code: str
     ) -> None:
         locked = threading.Event()

@@ -119,7 +119,9 @@ class TestClaiming:
 
         assert batch(api, (types[1], 1), (types[2], 1), (types[0], 1)).json()["ticket_type"] == types[2].pk
 
-    def test_ones_own_hold_and_the_limit_refuse(self, api: APIClient, types: list[TicketType]) -> None:
+    def test_a_claim_is_refused_by_the_buyers_own_hold_and_by_the_limit(
+        self, api: APIClient, types: list[TicketType]
+    ) -> None:
         mine = reserve(api, types[0]).json()["id"]
 
         again = batch(api, (types[1], 1), (types[0], 1)).json()
@@ -182,7 +184,7 @@ class TestClaiming:
             {"items": [{"ticket_type": 1, "amount": 1}], "order": 2**63},
         ],
     )
-    def test_what_is_malformed_is_400(self, body: Any, api: APIClient) -> None:
+    def test_a_malformed_order_is_400(self, body: Any, api: APIClient) -> None:
         assert api.post(BATCH, body, format="json").status_code == 400
 
     def test_the_largest_amount_of_the_dearest_ticket_is_refused(
@@ -196,7 +198,7 @@ class TestClaiming:
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
         assert held(*types) == [0, 0, 0]
 
-    def test_it_needs_a_login(self, types: list[TicketType]) -> None:
+    def test_an_order_needs_a_log_in(self, types: list[TicketType]) -> None:
         assert batch(APIClient(), (types[0], 1)).status_code == 401
 
 
@@ -235,10 +237,10 @@ class TestIdempotency:
         assert batch(api, (types[0], 1), (types[1], 1), **key).status_code == 422
 
     @pytest.mark.parametrize("code", [None, "SPRING"])
-    def test_a_key_is_good_at_one_address_only(
+    def test_a_key_is_valid_at_one_address_only(
         self, api: APIClient, types: list[TicketType], code: str | None
     ) -> None:
-        """The other address gets the same ticket type, quantity and code, and would answer in its own form."""
+        """Send the same ticket type, quantity and code to the other address, whose answers have another form."""
         voucher_make(types[0].event)
         alone = [{"ticket_type": each.pk, "amount": 1, "code": code} for each in types[:2]]
         batches = [{"items": [{"ticket_type": each.pk, "amount": 1}], "code": code} for each in types[:2]]
@@ -254,7 +256,8 @@ class TestIdempotency:
             assert [each.status_code for each in answers] == [201, 422, 201]
             assert answers[2]["Idempotency-Replayed"] == "true"
 
-        Reservation.objects.update(key_of_batch=None)  # as the former release leaves it: good at both
+        # The former release leaves keys like this, valid at both addresses.
+        Reservation.objects.update(key_of_batch=None)
         for nth, requests in enumerate(asked):
             for path, body in requests:
                 again = api.post(path, body, format="json", headers={"Idempotency-Key": f"k{nth}"})
@@ -310,7 +313,7 @@ class TestAdding:
         assert [line["state"] for line in added.json()["reservations"]] == ["released", "held", "held"]
         assert added.json()["total"] == "40.00"
 
-    def test_it_must_be_an_order_of_mine(
+    def test_types_are_added_only_to_an_order_of_the_buyer(
         self, api: APIClient, types: list[TicketType], user_make: Callable[..., User]
     ) -> None:
         theirs = reserve(api_of(user_make()), types[0]).json()["order"]
@@ -330,7 +333,7 @@ class TestAdding:
             ("due", 410, "reservation_ended"),
         ],
     )
-    def test_what_is_not_held_takes_no_more(
+    def test_types_are_added_only_to_a_held_order(
         self, state: str, status: int, code: str, api: APIClient, buyer: User, types: list[TicketType]
     ) -> None:
         order = reserve(api, types[0]).json()["order"]
@@ -383,7 +386,7 @@ class TestResizing:
         assert Inventory.objects.get(pk=types[0].pk).reserved_tickets == amount
         assert api.get(f"/event/tickets/{types[0].pk}/").json()["available"] == 50 - amount
 
-    def test_it_keeps_its_price(self, api: APIClient, types: list[TicketType]) -> None:
+    def test_a_changed_hold_keeps_its_price(self, api: APIClient, types: list[TicketType]) -> None:
         made = reserve(api, types[0], 1).json()
         TicketType.objects.filter(pk=types[0].pk).update(price_minor=9900)
 
@@ -446,7 +449,7 @@ class TestResizing:
             ("due", 410, "reservation_ended"),
         ],
     )
-    def test_what_is_not_held_keeps_its_amount(
+    def test_only_a_hold_changes_its_amount(
         self, state: str, status: int, code: str, api: APIClient, types: list[TicketType]
     ) -> None:
         made = reserve(api, types[0]).json()["id"]
@@ -464,7 +467,7 @@ class TestResizing:
         assert (answer.json().get("ended_at") is not None) is (status == 410)
         assert Reservation.objects.get().quantity == 1
 
-    def test_anothers_is_404(
+    def test_a_reservation_of_another_buyer_is_404(
         self, api: APIClient, types: list[TicketType], user_make: Callable[..., User]
     ) -> None:
         theirs = reserve(api_of(user_make()), types[0]).json()["id"]
@@ -472,7 +475,7 @@ class TestResizing:
         assert api.patch(f"{RESERVATIONS}{theirs}/", {"amount": 2}, format="json").status_code == 404
 
     @pytest.mark.parametrize("amount", [None, 0, -1, "1_0", 2**31, 1.5, True])
-    def test_what_is_no_amount_is_400(self, amount: Any, api: APIClient, types: list[TicketType]) -> None:
+    def test_a_malformed_amount_is_400(self, amount: Any, api: APIClient, types: list[TicketType]) -> None:
         made = reserve(api, types[0]).json()["id"]
 
         assert api.patch(f"{RESERVATIONS}{made}/", {"amount": amount}, format="json").status_code == 400
@@ -525,7 +528,7 @@ class TestEnding:
         assert ends[0] == ends[1] > soon + timedelta(minutes=4)
         assert ends[2] == soon
 
-    def test_what_is_added_gives_an_order_no_more_than_its_thirty_minutes(
+    def test_an_addition_extends_an_order_to_no_more_than_thirty_minutes(
         self, api: APIClient, types: list[TicketType]
     ) -> None:
         order = reserve(api, types[0]).json()["order"]

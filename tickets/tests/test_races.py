@@ -1,4 +1,4 @@
-"""Races for the last tickets: who wins, which errors the losers get, and that the guards decide it."""
+"""Races for the last tickets: the number of winners, the errors of the others, and the guards."""
 
 import threading
 from collections import Counter
@@ -28,7 +28,7 @@ def crowd(user_make: Callable[..., User]) -> list[int]:
 
 @pytest.fixture
 def without_guards() -> Iterator[None]:
-    """Remove the capacity from the claim's condition, and the CHECK that would catch it."""
+    """Remove the capacity from the claim's condition, and the CHECK behind it."""
     guarded = sql.text("reservation_claim")
     unguarded = guarded.replace("AND i.held::bigint + i.sold + p_quantity <= i.capacity", "")
     assert unguarded != guarded
@@ -65,7 +65,7 @@ class TestTwoHundredWantFiftyTickets:
         assert witness.readings > 10
         assert witness.broken == []
 
-    def test_without_the_guards_it_oversells(
+    def test_control_without_the_guards_the_type_is_oversold(
         self, crowd: list[int], ticket_type_make: Callable[..., TicketType], without_guards: None
     ) -> None:
         ticket_type = ticket_type_make(capacity=50)
@@ -150,7 +150,7 @@ class TestOneBuyerTwice:
 
 class TestPause:
     @pytest.mark.parametrize(("flag", "code"), [("paused", "sale_paused"), ("line_first", "line_first")])
-    def test_it_is_obeyed_by_claims_that_were_waiting(
+    def test_a_pause_is_obeyed_by_claims_that_were_waiting(
         self, crowd: list[int], ticket_type: TicketType, flag: str, code: str
     ) -> None:
         buyers = crowd[:8]
@@ -208,7 +208,7 @@ class TestReleasing:
         assert Inventory.objects.get(pk=ticket_type.pk).held == 0
 
     def claim_beside_release(self, buyer: User, ticket_type: TicketType) -> list[object]:
-        """Claim while the same buyer's release has changed its reservation and not yet the inventory."""
+        """Claim while a release of the same buyer has changed its reservation, but not the inventory yet."""
         mine = claim(buyer.pk, ticket_type).reservation["id"]
         half_released = threading.Event()
         claimed = threading.Event()
@@ -237,7 +237,7 @@ class TestReleasing:
             "already_reserved": 1,
         }
 
-    def test_without_the_look_under_the_lock_they_deadlock(
+    def test_control_without_the_check_under_the_lock_they_deadlock(
         self, buyer: User, ticket_type: TicketType
     ) -> None:
         guarded = sql.text("reservation_claim")

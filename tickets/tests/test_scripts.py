@@ -1,4 +1,4 @@
-"""What the widget and the list of events decide, in Node."""
+"""The scripts of the widget and of the list of events, in Node."""
 
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,8 @@ from tests import scripts
 
 pytestmark = pytest.mark.skipif(scripts.NODE is None, reason="no Node is at hand")
 
-# The page of another site, with a clock and timers of our own: `until(time)` lets the time come. `polls` has when
-# the event was fetched, `answer()` answers the last of them, and `socket` is the newest.
+# The page of another site, with a clock and timers of our own: `until(time)` moves them. `polls` has the times at
+# which the event was fetched, `answer()` answers the last request, and `socket` is the newest socket.
 PAGE = """
 let clock = 0, timers = new Map(), made = 0, socket, answer;
 const polls = [];
@@ -79,7 +79,7 @@ def test_the_widget_polls_whenever_it_has_no_socket(tmp_path: Path) -> None:
     assert run(tmp_path, script) == [2_000, 22_000, 37_000, 52_000, 67_000]
 
 
-def test_the_widget_counts_what_is_on_sale_now(tmp_path: Path) -> None:
+def test_the_widget_counts_only_types_on_sale_now(tmp_path: Path) -> None:
     script = """
       const { labelOf, wordsOf } = await import("tickets/widget.js");
       const early = { sale: "ended", available: 20, held: 1, opens_at: "2025-01-01T10:00:00Z" };
@@ -97,7 +97,7 @@ def test_the_widget_counts_what_is_on_sale_now(tmp_path: Path) -> None:
     assert run(tmp_path, script) == ["Only 5 left", "All on hold", "Sold out", True]
 
 
-# The list of events in a page, with a clock of our own: `until(time)` lets the timers' time come.
+# The list of events in a page, with a clock of our own: `until(time)` moves it and runs the timers.
 LIST = """
 let clock = 0, LiveEvents, tick, socket;
 const fetches = [];
@@ -126,7 +126,7 @@ async function until(time) {
 """
 
 
-def test_a_list_that_no_frame_renews_is_fetched_every_five_minutes_while_somebody_looks(
+def test_a_list_without_new_frames_is_fetched_every_five_minutes_while_the_page_is_visible(
     tmp_path: Path,
 ) -> None:
     script = """

@@ -35,7 +35,7 @@ def facts_of(event: Event) -> dict[str, Any]:
     return facts
 
 
-def test_an_event_says_what_where_when_and_what_can_be_had(ticket_type: TicketType) -> None:
+def test_the_data_of_an_event_has_its_name_place_time_and_offers(ticket_type: TicketType) -> None:
     event = ticket_type.event
     event.venue, event.address, event.time_zone = "Town Hall", "Market Square 1", "Europe/Berlin"
     event.description = "Come **early**"
@@ -60,7 +60,7 @@ def test_an_event_says_what_where_when_and_what_can_be_had(ticket_type: TicketTy
     assert f'<link rel="canonical" href="{BASE}/events/{event.pk}/">' in page
 
 
-def test_what_is_not_known_is_left_out(ticket_type: TicketType) -> None:
+def test_unknown_facts_are_left_out(ticket_type: TicketType) -> None:
     facts = facts_of(ticket_type.event)
     assert not {"location", "image", "description", "endDate"} & {*facts}
     assert "og:image" not in page_of(ticket_type.event)
@@ -98,7 +98,7 @@ def test_no_text_of_an_event_ends_the_script(ticket_type: TicketType) -> None:
     assert "<!--" in facts_of(ticket_type.event)["description"]
 
 
-def test_the_sitemap_lists_what_is_on_sale_with_constant_queries(
+def test_the_sitemap_lists_events_on_sale_with_constant_queries(
     ticket_type: TicketType, ticket_type_make: Callable[..., TicketType]
 ) -> None:
     def read() -> tuple[str, int]:
@@ -123,7 +123,7 @@ def test_the_sitemap_lists_what_is_on_sale_with_constant_queries(
     assert Client().get("/sitemap.xml?p=99").status_code == 404
 
 
-def test_robots_are_told_what_is_not_theirs() -> None:
+def test_robots_are_told_which_pages_to_leave_out() -> None:
     answer = Client().get("/robots.txt")
     assert answer["Content-Type"].startswith("text/plain")
     lines = answer.content.decode().splitlines()

@@ -1,4 +1,4 @@
-"""Two hundred people use one code at once, and orders with several codes end at once. And what keeps it exact."""
+"""Races for codes: two hundred people use one at once, orders with several end at once; and the guards."""
 
 import threading
 from collections import Counter
@@ -74,7 +74,7 @@ class TestTwoHundredUseOneCode:
         voucher.refresh_from_db()
         return codes(results), voucher
 
-    def test_it_is_used_exactly_fifty_times(self, crowd: list[int], types: list[TicketType]) -> None:
+    def test_a_code_is_used_exactly_fifty_times(self, crowd: list[int], types: list[TicketType]) -> None:
         outcome, voucher = self.rush(crowd, types)
 
         assert outcome == {"won": 50, "code_used_up": 150}
@@ -91,7 +91,7 @@ class TestTwoHundredUseOneCode:
 
         assert (outcome["won"], voucher.used) == (50, 50)
 
-    def test_without_the_check_and_the_look_under_the_lock_more_get_it(
+    def test_control_without_both_checks_more_people_use_it(
         self, crowd: list[int], types: list[TicketType], restored: None
     ) -> None:
         without((LIMIT, " > NULL"))
@@ -125,7 +125,7 @@ class TestOneOrderOfLocks:
 
         return together(release, claim)
 
-    def test_who_claims_waits_for_the_code_first(
+    def test_a_claim_waits_for_the_code_first(
         self, buyer: User, user_make: Callable[..., User], types: list[TicketType]
     ) -> None:
         released, claimed = self.claim_beside_release(buyer, user_make(), types)
@@ -134,7 +134,7 @@ class TestOneOrderOfLocks:
         assert isinstance(claimed, Ordered)
         assert db.rows(VOUCHERS_WRONG) == []
 
-    def test_a_claim_that_takes_the_inventory_first_deadlocks(
+    def test_control_a_claim_that_locks_the_inventory_first_deadlocks(
         self, buyer: User, user_make: Callable[..., User], types: list[TicketType], restored: None
     ) -> None:
         without(
@@ -150,7 +150,7 @@ class TestOneOrderOfLocks:
 
         assert any("deadlock" in str(result) for result in results)
 
-    def test_orders_with_two_codes_end_beside_one_another(
+    def test_orders_with_two_codes_end_at_once_without_a_deadlock(
         self, crowd: list[int], types: list[TicketType]
     ) -> None:
         for text in ("ONE", "TWO"):
@@ -195,7 +195,7 @@ class TestOneOrderOfLocks:
         def settle() -> list[dict[str, object]]:
             locked.wait(30)
             with db.transaction():
-                db.rows("SELECT pg_current_xact_id()")  # as after a lock
+                db.rows("SELECT pg_current_xact_id()")  # as after waiting for a lock
                 found = db.rows(sql.RELEASE_DUE, {"ticket_type": types[0].pk, "most": 10})
             tried.set()
             return found

@@ -1,4 +1,4 @@
-"""Discount and presale codes, as a REST client sees them: what they give, what refuses them, and how they count."""
+"""Discount and presale codes, as a REST client sees them: their prices, refusals and counts."""
 
 import random
 from collections.abc import Callable
@@ -36,21 +36,21 @@ class TestPrice:
         ("rule", "value", "price", "expected"),
         [
             (PriceRule.PERCENT, 10, 1500, 1350),
-            (PriceRule.PERCENT, 50, 101, 50),  # a half is the buyer's
+            (PriceRule.PERCENT, 50, 101, 50),  # half a cent is rounded in favour of the buyer
             (PriceRule.PERCENT, 1, 149, 148),
             (PriceRule.PERCENT, 1, 151, 149),
             (PriceRule.PERCENT, 100, LARGEST_MINOR, 0),
             (PriceRule.FIXED, 1000, 1500, 1000),
-            (PriceRule.FIXED, 1000, 800, 800),  # never dearer than without it
+            (PriceRule.FIXED, 1000, 800, 800),  # never more than without the code
             (PriceRule.LESS, 500, 1500, 1000),
             (PriceRule.LESS, 2000, 1500, 0),
             (PriceRule.UNCHANGED, 0, 1500, 1500),
         ],
     )
-    def test_what_it_costs(self, rule: PriceRule, value: int, price: int, expected: int) -> None:
+    def test_each_rule_gives_its_price(self, rule: PriceRule, value: int, price: int, expected: int) -> None:
         assert voucher_rules.price_with(rule, value, price) == expected
 
-    def test_the_database_says_the_same(self) -> None:
+    def test_the_database_computes_the_same_price(self) -> None:
         drawn = random.Random(43)  # noqa: S311  (no secret)
         prices = [0, 1, LARGEST_MINOR, *(drawn.randrange(10_000) for _ in range(20))]
         cases = [(rule, value, price) for rule in PriceRule for value in range(101) for price in prices]
@@ -63,7 +63,7 @@ class TestPrice:
 
         assert [row["price"] for row in found] == [voucher_rules.price_with(*case) for case in cases]
 
-    def test_a_reservation_keeps_it(self, api: APIClient, ticket_type: TicketType) -> None:
+    def test_a_reservation_keeps_its_price(self, api: APIClient, ticket_type: TicketType) -> None:
         voucher = voucher_make(ticket_type.event)
 
         made = reserve_with(api, ticket_type, " spring ", 2)
@@ -76,14 +76,14 @@ class TestPrice:
         assert used(voucher) == 2
 
     @pytest.mark.parametrize("code", [None, "", "  "])
-    def test_without_a_code_nothing_is_said_of_one(
+    def test_an_answer_without_a_code_does_not_mention_codes(
         self, api: APIClient, ticket_type: TicketType, code: str | None
     ) -> None:
         voucher_make(ticket_type.event)
 
         assert not {"code", "unit_discount"} & set(reserve_with(api, ticket_type, code).json())
 
-    def test_of_an_order_those_types_have_it_that_it_is_for(
+    def test_only_the_types_of_a_code_have_its_price_in_an_order(
         self, api: APIClient, ticket_type_make: Callable[..., TicketType]
     ) -> None:
         first = ticket_type_make()
@@ -116,7 +116,7 @@ class TestRights:
     @pytest.mark.parametrize(
         ("stock", "code"), [("paused", "sale_paused"), ("line_first", "line_first"), ("ended", "sale_ended")]
     )
-    def test_it_does_not_pass_a_pause_a_line_or_the_end(
+    def test_a_code_does_not_open_a_paused_line_first_or_ended_sale(
         self, api: APIClient, ticket_type: TicketType, stock: str, code: str
     ) -> None:
         ended = {"opens_at": None, "closes_at": timezone.now() - SOON}
@@ -149,7 +149,7 @@ class TestRefusals:
             ({"most_uses": 1}, "code_used_up"),
         ],
     )
-    def test_it_says_why(
+    def test_each_refusal_of_a_code_tells_its_reason(
         self, api: APIClient, ticket_type: TicketType, fields: dict[str, Any], code: str
     ) -> None:
         voucher = voucher_make(ticket_type.event, **fields)
@@ -168,7 +168,7 @@ class TestRefusals:
         assert reserve_with(api, ticket_type_make(), "SPRING").json()["code"] == "code_unknown"
 
     @pytest.mark.parametrize("code", ["x" * 41, "a\0b", ["SPRING"], True, {}])
-    def test_what_cannot_be_a_code_is_malformed(
+    def test_a_text_that_cannot_be_a_code_is_malformed(
         self, api: APIClient, ticket_type: TicketType, code: Any
     ) -> None:
         answer = reserve_with(api, ticket_type, code)
@@ -186,7 +186,7 @@ class TestRefusals:
         assert reserve(api, ticket_type, **key).status_code == 422
         assert reserve_with(api, ticket_type, "OTHER", **key).status_code == 422
 
-    def test_ten_unknown_codes_are_answered_and_then_none_for_a_while(
+    def test_after_ten_unknown_codes_no_code_is_answered_for_a_while(
         self, api: APIClient, ticket_type: TicketType, settings: Any
     ) -> None:
         settings.RATE_LIMITS = True
@@ -270,7 +270,7 @@ class TestCounting:
         assert reserve_with(api_of(user_make()), ticket_type, "SPRING", 2).status_code == 201
         assert used(voucher) == 2
 
-    def test_the_sweep_gives_the_uses_of_several_codes_back(
+    def test_a_sweep_gives_the_uses_of_several_codes_back(
         self,
         api: APIClient,
         buyer: User,
@@ -286,7 +286,7 @@ class TestCounting:
         assert services.due_holds_sweep() == 2
         assert (used(voucher), used(second)) == (0, 0)
 
-    def test_a_return_gives_them_back_and_late_money_needs_them(
+    def test_a_return_gives_uses_back_and_late_money_needs_them(
         self,
         api: APIClient,
         buyer: User,
@@ -313,7 +313,7 @@ class TestCounting:
             operations.reservations_return(reservations=[paid], now=db.now())
         assert used(voucher) == 1
 
-    def test_a_deleted_reservation_gives_them_back(
+    def test_a_deleted_reservation_gives_its_uses_back(
         self, api: APIClient, ticket_type: TicketType, voucher: Voucher
     ) -> None:
         reserve_with(api, ticket_type, "SPRING", 3)
@@ -321,7 +321,7 @@ class TestCounting:
 
         assert used(voucher) == 0
 
-    def test_the_database_refuses_a_limit_below_what_is_used(
+    def test_the_database_refuses_a_limit_below_the_uses(
         self, api: APIClient, ticket_type: TicketType, voucher: Voucher
     ) -> None:
         reserve_with(api, ticket_type, "SPRING", 3)
@@ -362,7 +362,7 @@ def test_a_claim_without_a_code_asks_nothing_about_codes(
         {"valid_from": timezone.now() + SOON, "valid_until": timezone.now()},
     ],
 )
-def test_the_database_refuses_what_is_no_voucher(ticket_type: TicketType, fields: dict[str, Any]) -> None:
+def test_the_database_refuses_an_invalid_voucher(ticket_type: TicketType, fields: dict[str, Any]) -> None:
     voucher_make(ticket_type.event)
 
     with pytest.raises(IntegrityError):

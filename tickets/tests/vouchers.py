@@ -11,7 +11,7 @@ from tickets.models import Event, TicketType, Voucher
 from tickets.order_services import Wanted
 from tickets.tests.reserving import HOLD, RESERVATIONS
 
-# The vouchers of which the count of uses is not that of the reservations, or is more than there may be.
+# The vouchers whose count of uses differs from the reservations or is above the limit.
 VOUCHERS_WRONG = """
 SELECT v.id, v.most_uses, v.used, r.used AS really_used FROM tickets_voucher v, LATERAL (
     SELECT COALESCE(sum(quantity), 0) AS used FROM tickets_reservation
@@ -23,7 +23,7 @@ SELECT v.id, v.most_uses, v.used, r.used AS really_used FROM tickets_voucher v, 
 def voucher_make(
     event: Event, text: str = "SPRING", types: Sequence[TicketType] = (), **fields: Any
 ) -> Voucher:
-    """Make a voucher of 10 % off for all types, or for these; `fields` say otherwise."""
+    """Make a voucher of 10 % off for all types, or for the given ones; `fields` change it."""
     given = {
         "price_rule": "percent",
         "price_value": 10,

@@ -17,7 +17,7 @@ def paid(buyer: User, ticket_type: TicketType, quantity: int = 1) -> Reservation
 
 
 def validate(*, order_id: int) -> None:
-    """Do with a held order what a settled payment does."""
+    """Validate a held order, as a settled payment does."""
     order = operations.order_lock(order_id=order_id)
     reservations = operations.order_begin_paying(order=order, now=db.now())
     operations.order_validate(reservations=reservations, now=db.now())

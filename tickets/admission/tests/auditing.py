@@ -7,7 +7,7 @@ from tickets.models import Reservation
 
 
 def audit_tickets(*, given_back: Iterable[int] = ()) -> None:
-    """Insist on I9; `given_back`: the orders whose whole money went back."""
+    """Check I9; `given_back` are the orders that were refunded in whole."""
     without = set(given_back)
     for reservation in Reservation.objects.all():
         standing = Ticket.objects.filter(reservation=reservation).exclude(state="revoked")

@@ -1,4 +1,4 @@
-"""Doors, and what is shown at them, for the tests of this app and of the apps above."""
+"""Doors, and codes that are shown there, for the tests of this app and of the apps above."""
 
 from typing import Any
 from uuid import UUID, uuid4

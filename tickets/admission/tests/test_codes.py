@@ -1,4 +1,4 @@
-"""The format of codes: the vectors, the verifier of docs/tickets.md, and what is no code."""
+"""The format of codes: the vectors, the verifier of docs/tickets.md, and texts that are no codes."""
 
 import json
 import random
@@ -18,7 +18,7 @@ DOCUMENT = (settings.BASE_DIR / "docs/tickets.md").read_text()
 
 
 def documented_verifier() -> Any:
-    """Return the function of the document, run as it stands there."""
+    """Return the function of the document, run without changes."""
     [source] = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
     names: dict[str, Any] = {}
     exec(source, names)  # noqa: S102  (our own document)
@@ -38,7 +38,7 @@ def said(vector: dict[str, Any]) -> tuple[int, int, int]:
 
 
 @pytest.mark.parametrize("vector", VECTORS)
-def test_the_vectors_are_what_signing_and_reading_give(vector: dict[str, Any]) -> None:
+def test_signing_and_reading_give_the_vectors(vector: dict[str, Any]) -> None:
     key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(vector["seed"]))
     content = codes.Content(**vector["content"])
 
@@ -96,7 +96,7 @@ def test_base45_reads_what_it_wrote(raw: bytes) -> None:
 
 
 @given(st.text(max_size=200) | st.text(alphabet=codes.ALPHABET, min_size=131, max_size=131))
-def test_what_is_no_code_is_refused_and_nothing_else_is_raised(text: str) -> None:
+def test_a_text_that_is_no_code_is_refused_without_another_error(text: str) -> None:
     try:
         codes.code_read(text)
     except codes.NotACode:
@@ -105,7 +105,7 @@ def test_what_is_no_code_is_refused_and_nothing_else_is_raised(text: str) -> Non
 
 
 @pytest.mark.parametrize("text", ["", "A", ":::", "::", "abc", "AB\N{FULLWIDTH DIGIT ONE}"])
-def test_what_is_no_base45_is_refused(text: str) -> None:
+def test_a_text_that_is_no_base45_is_refused(text: str) -> None:
     if text:
         with pytest.raises(codes.NotACode):
             codes.base45_read(text)

@@ -1,4 +1,4 @@
-"""Tickets as PDF and as iCalendar, and what a scanner reads from what people show."""
+"""Tickets as PDF and as iCalendar, and the codes that a scanner reads from them."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -43,7 +43,7 @@ SHOWN: dict[str, Any] = {
 
 
 def read(picture: Image.Image) -> list[str]:
-    """Return what the QR codes of a picture say."""
+    """Return the texts of the QR codes in a picture."""
     return [found.text for found in zxingcpp.read_barcodes(picture)]
 
 
@@ -90,7 +90,7 @@ def squares(content: bytes) -> list[list[tuple[float, ...]]]:
 
 
 def texts(content: bytes) -> list[bytes]:
-    """Return what an uncompressed PDF prints, as its font numbers the letters."""
+    """Return the texts of an uncompressed PDF, as numbers of letters in its font."""
     return re.findall(rb"\((.*?)\) Tj", content)
 
 
@@ -187,21 +187,21 @@ def test_the_calendar_has_the_event_in_its_own_time_zone() -> None:
     assert b"DTEND;TZID=Europe/Berlin:20270701T230000" in content
     assert str(event["location"]) == "Großer Saal, 1 Example Street, Berlin"
     assert [str(zone["tzid"]) for zone in calendar.walk("VTIMEZONE")] == ["Europe/Berlin"]
-    assert b"/t/" not in content  # others see a calendar
+    assert b"/t/" not in content  # other people see a calendar
 
 
 @pytest.mark.parametrize(
     ("year", "zone"), [(2030, "Europe/Berlin"), (2027, "America/New_York"), (2027, "UTC")]
 )
-def test_the_calendar_says_of_the_zone_what_the_library_does(year: int, zone: str) -> None:
+def test_the_calendar_describes_the_zone_as_the_library_does(year: int, zone: str) -> None:
     starts = SHOWN["event_date"].replace(year=year)
     shown = {**SHOWN, "event_date": starts, "event_ends_at": None, "event_time_zone": zone}
-    calendar_file(SHOWN, order_id=6, now=datetime(2026, 12, 1, tzinfo=UTC))  # of another zone or year
+    calendar_file(SHOWN, order_id=6, now=datetime(2026, 12, 1, tzinfo=UTC))  # for another zone or year
 
     ours = Calendar.from_ical(calendar_file(shown, order_id=7, now=datetime(2026, 12, 1, tzinfo=UTC)))
     zones, events = ours.timezones, ours.walk("VEVENT")
     assert [found.tz_name for found in zones] == ([] if zone == "UTC" else [zone])
-    assert ours.subcomponents == [*zones, *events], "the zone comes before what names it"
+    assert ours.subcomponents == [*zones, *events], "the zone comes before the lines that name it"
     for found in zones:
         local = found.to_tz()
         for days in (-200, 0, 200):
@@ -210,7 +210,7 @@ def test_the_calendar_says_of_the_zone_what_the_library_does(year: int, zone: st
 
 
 @pytest.mark.parametrize("year", [1970, 9998])
-def test_the_calendar_takes_dates_far_away(year: int) -> None:
+def test_the_calendar_accepts_dates_far_away(year: int) -> None:
     date = datetime(year, 1, 1, tzinfo=UTC)
     shown = {**SHOWN, "event_date": date, "event_ends_at": None, "event_venue": "", "event_address": ""}
 
@@ -226,7 +226,7 @@ class TestLink:
     def get(self, reservation: Reservation, suffix: str) -> Any:
         return Client().get(f"/t/{selectors.order_link(order_id=reservation.pk)}{suffix}")
 
-    def test_it_gives_pdf_and_calendar(self, reservation: Reservation) -> None:
+    def test_a_link_gives_pdf_and_calendar(self, reservation: Reservation) -> None:
         for suffix, kind, start in (
             (".pdf", "application/pdf", b"%PDF"),
             (".ics", "text/calendar", b"BEGIN:VC"),

@@ -1,4 +1,4 @@
-"""The door by its API: each ticket once, each scan once, and what a door learns of the others."""
+"""The door by its API: each ticket admits once, each scan counts once, and a door knows the scans of the others."""
 
 import json
 import secrets
@@ -47,7 +47,7 @@ def reservation(buyer: User, ticket_type: TicketType) -> Reservation:
 
 
 class TestScan:
-    def test_a_ticket_is_admitted_and_the_second_time_told_when_where_and_by_whom(
+    def test_a_ticket_is_admitted_once_and_the_second_time_tells_when_where_and_by_whom(
         self, door: APIClient, buyer: User, reservation: Reservation
     ) -> None:
         [code, _] = codes_of(reservation)
@@ -108,7 +108,7 @@ class TestScan:
         assert scan_by_api(door, code=earlier).json()["result"] == "revoked"
         assert scan_by_api(door, code=codes_of(reservation)[0]).json()["result"] == "admitted"
 
-    def test_a_ticket_that_changed_hands_opens_by_its_new_code_alone_and_the_door_is_told(
+    def test_a_ticket_that_was_handed_over_opens_by_its_new_code_only_and_the_door_knows(
         self, door: APIClient, reservation: Reservation
     ) -> None:
         [earlier, _] = codes_of(reservation)
@@ -131,7 +131,9 @@ class TestScan:
 
         assert scan_by_api(door, code=code).json()["result"] == "revoked"
 
-    def test_a_key_is_retired_also_where_it_is_known(self, door: APIClient, reservation: Reservation) -> None:
+    def test_a_retired_key_is_refused_even_where_it_is_cached(
+        self, door: APIClient, reservation: Reservation
+    ) -> None:
         [one, two] = codes_of(reservation)
         assert scan_by_api(door, code=one).json()["result"] == "admitted"
         call_command("ticket_keys", str(reservation.ticket_type.event_id), "--retire")
@@ -147,7 +149,7 @@ class TestScan:
         with django_assert_num_queries(1):
             assert scan(two, actor_id=buyer.pk)["result"] == "admitted"
 
-    def test_a_key_that_is_unknown_is_asked_for_again(self, reservation: Reservation) -> None:
+    def test_an_unknown_key_is_read_again(self, reservation: Reservation) -> None:
         event_id, key_id = reservation.ticket_type.event_id, 2**40 + secrets.randbelow(2**40)
         assert known_key(key_id) is None
         Key.objects.create(id=key_id, event_id=event_id, salt=b"", public_key=b"x", created=timezone.now())
@@ -164,7 +166,7 @@ class TestScan:
         assert tickets_of(reservation)[0].state == "valid"
 
     @pytest.mark.parametrize("code", ["x", "0" * 131, "V5" + "0" * 129, "\N{SNOWMAN}" * 131, "A" * 300])
-    def test_what_is_no_ticket_is_unknown(self, door: APIClient, code: str) -> None:
+    def test_a_text_that_is_no_ticket_is_unknown(self, door: APIClient, code: str) -> None:
         answer = scan_by_api(door, code=code)
 
         assert (answer.status_code, answer.json()["result"]) == (200, "unknown")
@@ -207,13 +209,13 @@ class TestScan:
             {"at": "yesterday"},
         ],
     )
-    def test_what_is_malformed_is_refused(self, door: APIClient, wrong: dict[str, object]) -> None:
+    def test_a_malformed_scan_is_refused(self, door: APIClient, wrong: dict[str, object]) -> None:
         answer = scan_by_api(door, **{"code": "x", **wrong})
 
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
         assert Scan.objects.count() == 0
 
-    def test_an_event_that_is_not_there_is_not_found(self, door: APIClient) -> None:
+    def test_an_unknown_event_is_not_found(self, door: APIClient) -> None:
         assert scan_by_api(door, code="x", event=2**63 - 1).status_code == 404
 
 
@@ -258,7 +260,7 @@ class TestUndo:
         assert (refused.status_code, refused.json()["code"]) == (409, "not_admitted")
         assert supervisor.post(f"{SCANS}{uuid4()}/undo/").status_code == 404
 
-    def test_who_scans_may_not_undo(self, door: APIClient, reservation: Reservation) -> None:
+    def test_staff_who_scan_may_not_undo(self, door: APIClient, reservation: Reservation) -> None:
         scan_id = scan_by_api(door, code=codes_of(reservation)[0]).json()["scan_id"]
 
         assert door.post(f"{SCANS}{scan_id}/undo/").status_code == 403
@@ -266,7 +268,7 @@ class TestUndo:
 
 
 class TestSettling:
-    """What a gate without a network let in comes later, in batches, perhaps more than once."""
+    """Scans of a gate without a network arrive later, in batches, perhaps more than once."""
 
     def settle(self, api: APIClient, *scans: dict[str, str]) -> list[str]:
         answer = api.post(f"{SCANS}batch/", {"scans": scans}, format="json")
@@ -276,7 +278,7 @@ class TestSettling:
     def kept(self, code: str, **given: str) -> dict[str, str]:
         return {"scan_id": str(uuid4()), "gate": "South", "code": code, **given}
 
-    def test_each_counts_once(self, door: APIClient, reservation: Reservation) -> None:
+    def test_each_settled_scan_counts_once(self, door: APIClient, reservation: Reservation) -> None:
         kept = [self.kept(code) for code in codes_of(reservation)]
 
         assert self.settle(door, *kept) == self.settle(door, *kept, kept[0])[:2] == ["admitted"] * 2
@@ -301,7 +303,7 @@ class TestSettling:
         [code, _] = codes_of(reservation)
         scan_by_api(door, code=code)
         kept = self.kept(code)
-        scan_by_api(door, **kept)  # the gate did not hear the answer, and let the holder in
+        scan_by_api(door, **kept)  # the gate got no answer, and let the holder in
         assert not Scan.objects.get(scan_id=kept["scan_id"]).unchecked
         assert self.settle(door, kept) == ["already_admitted"]
 
@@ -320,7 +322,7 @@ class TestList:
         assert answer.status_code == 200
         return answer.json()
 
-    def test_it_says_all_once_and_then_only_what_is_new(
+    def test_the_list_has_all_tickets_once_and_then_only_changes(
         self, door: APIClient, supervisor: APIClient, reservation: Reservation, buyer: User
     ) -> None:
         event = reservation.ticket_type.event_id
@@ -345,14 +347,16 @@ class TestList:
         assert [each[4] for each in fourth["tickets"]] == ["revoked"] * 2
         assert self.listed(door, event, fourth["version"])["tickets"] == []
 
-    def test_a_version_of_another_database_gets_all(self, door: APIClient, reservation: Reservation) -> None:
+    def test_a_version_of_another_database_gets_the_whole_list(
+        self, door: APIClient, reservation: Reservation
+    ) -> None:
         listed = self.listed(door, reservation.ticket_type.event_id, 2**63 - 1)
 
         assert listed["complete"]
         assert len(listed["tickets"]) == 2
 
     @pytest.mark.parametrize("since", ["-1", "x", str(2**63)])
-    def test_what_is_no_version_is_refused(
+    def test_a_malformed_version_is_refused(
         self, door: APIClient, reservation: Reservation, since: str
     ) -> None:
         event = reservation.ticket_type.event_id
@@ -375,7 +379,7 @@ class TestSearch:
 
         assert list(found.values()) == [[one.pk], [two.pk], [one.pk, two.pk], [one.pk, two.pk], []]
 
-    def test_what_is_no_part_of_a_serial_is_found_where_it_stands_or_nowhere(
+    def test_a_text_that_is_no_part_of_a_serial_is_searched_in_names_and_addresses_only(
         self, door: APIClient, reservation: Reservation
     ) -> None:
         [one, two] = tickets_of(reservation)
@@ -389,7 +393,7 @@ class TestSearch:
         Ticket.objects.filter(pk=two.pk).update(holder="Zoë--Adams")
         assert [each["id"] for each in door.get(search, {"q": "--"}).json()] == [two.pk]
 
-    def test_it_says_who_is_in(self, door: APIClient, reservation: Reservation) -> None:
+    def test_a_search_tells_who_is_in(self, door: APIClient, reservation: Reservation) -> None:
         scanned = scan_by_api(door, code=codes_of(reservation)[0]).json()
         found = door.get(f"/door/events/{reservation.ticket_type.event_id}/tickets/?q=example").json()
 
@@ -412,13 +416,15 @@ def test_a_buyer_has_no_door(api: APIClient, reservation: Reservation) -> None:
 
 class TestStream:
     def state(self, event: int) -> dict:
-        """Return what the door's stream shows now; the contract describes it."""
+        """Return the present state of the door's stream, after a check by the contract."""
         state = projections.project_doors([event], now=timezone.now())[event]
         frame = {"type": "update", "stream": f"door.{event}", "version": 1, "data": state}
         check(json.loads(dumps({**frame, "server_time": timezone.now()})))
         return state
 
-    def test_it_shows_who_came_in_by_gate_and_minute(self, door: APIClient, reservation: Reservation) -> None:
+    def test_the_stream_counts_admissions_by_gate_and_minute(
+        self, door: APIClient, reservation: Reservation
+    ) -> None:
         event = reservation.ticket_type.event_id
         nobody = self.state(event)
         codes = codes_of(reservation)
@@ -436,7 +442,7 @@ class TestStream:
         give_back(reservation)
         assert self.state(event)["tickets"] == 0
 
-    def test_scans_undos_sales_and_revoking_mark_it(
+    def test_scans_undos_sales_and_revoking_mark_the_stream(
         self, supervisor: APIClient, buyer: User, ticket_type: TicketType
     ) -> None:
         stream = streams.door(ticket_type.event_id)
@@ -461,7 +467,7 @@ class TestStream:
         give_back(reservation)
         assert is_marked()
 
-    def test_an_event_that_is_not_there_has_none(self) -> None:
+    def test_an_unknown_event_has_no_stream(self) -> None:
         assert projections.project_doors([999999], now=timezone.now()) == {}
 
 

@@ -1,4 +1,4 @@
-"""The page of the door as a browser without JavaScript has it, and what its script needs."""
+"""The page of the door without JavaScript, and the parts of it that its script needs."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -55,21 +55,21 @@ def test_an_event_and_a_gate_are_chosen(page: Client, reservation: Reservation) 
     assert choose.status_code == 200
     assert reservation.ticket_type.event.name in choose.content.decode()
     assert page.get("/door/?event=7&gate=North").status_code == 400, "no such event"
-    assert page.get("/door/?event=7").status_code == 200, "the gate is asked for"
+    assert page.get("/door/?event=7").status_code == 200, "the page asks for the gate"
 
 
 @pytest.mark.parametrize(
     "place",
     ["event=x&gate=N", "event=1&gate=", "gate=N", f"event={2**63}&gate=N", f"event=1&gate={'g' * 61}"],
 )
-def test_what_is_no_event_or_gate_leads_back_to_the_choice(page: Client, place: str) -> None:
+def test_an_unknown_event_or_gate_leads_back_to_the_choice(page: Client, place: str) -> None:
     answer = page.get(f"/door/?{place}")
 
     assert answer.status_code == 400
     assert 'role="alert"' in answer.content.decode()
 
 
-def test_a_code_a_serial_and_a_second_time(
+def test_the_page_scans_a_code_and_a_serial_and_refuses_a_second_time(
     page: Client, here: str, reservation: Reservation, buyer: User
 ) -> None:
     [one, two] = tickets_of(reservation)
@@ -91,7 +91,7 @@ def test_a_form_that_is_sent_again_is_one_scan(page: Client, here: str, reservat
     assert Scan.objects.count() == 1
 
 
-def test_undo_on_the_page(page: Client, here: str, reservation: Reservation) -> None:
+def test_an_admission_is_undone_on_the_page(page: Client, here: str, reservation: Reservation) -> None:
     page.post(here, {"shown": codes_of(reservation)[0], "scan_id": (scan_id := uuid4())})
     undone = page.post(here, {"undo": scan_id})
 
@@ -99,7 +99,7 @@ def test_undo_on_the_page(page: Client, here: str, reservation: Reservation) -> 
     assert tickets_of(reservation)[0].state == "valid"
 
 
-def test_who_may_only_scan_sees_no_undo_and_has_none(
+def test_staff_who_may_only_scan_neither_see_nor_have_undo(
     user_make: Callable[..., User], here: str, reservation: Reservation
 ) -> None:
     client = Client(headers={"accept": "text/html"})
@@ -119,7 +119,7 @@ def test_a_search_leads_to_the_ticket(page: Client, here: str, reservation: Rese
 
 
 @pytest.mark.parametrize("form", [{}, {"shown": " "}, {"shown": "x", "scan_id": "7"}, {"undo": "x"}])
-def test_a_form_that_is_not_complete_is_told(page: Client, here: str, form: dict[str, str]) -> None:
+def test_an_incomplete_form_is_answered_with_its_fault(page: Client, here: str, form: dict[str, str]) -> None:
     answer = page.post(here, {"scan_id": str(uuid4()), **form})
 
     assert answer.status_code == 400
@@ -131,7 +131,7 @@ def test_this_page_alone_may_use_the_camera(page: Client, here: str) -> None:
     assert page.get("/")["Permissions-Policy"].startswith("camera=()")
 
 
-def test_the_page_says_every_result() -> None:
+def test_the_page_has_a_text_for_every_result() -> None:
     assert set(rules.ScanResult) <= labels.results().keys()
 
 
@@ -140,7 +140,7 @@ def test_the_service_worker_reaches_the_door_and_nothing_above_it() -> None:
 
     assert answer["Content-Type"] == "text/javascript"
     assert "Service-Worker-Allowed" not in answer
-    assert "connect-src 'self'" in answer["Content-Security-Policy"], "it asks for the page"
+    assert "connect-src 'self'" in answer["Content-Security-Policy"], "a worker asks for its page"
 
 
 # Pictures ------------------------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ def test_the_server_reads_a_code_from_a_grey_picture(steward: User, reservation:
         (b"abc", 10**9),
     ],
 )
-def test_what_is_no_picture_is_refused(steward: User, grey: bytes, width: object) -> None:
+def test_a_file_that_is_no_picture_is_refused(steward: User, grey: bytes, width: object) -> None:
     assert read(api_of(steward), grey, width).status_code == 400
 
 

@@ -1,4 +1,4 @@
-"""One ticket at two gates at once: one of them is green, and the other says when and where."""
+"""One ticket at two gates at once: one admits it, and the other tells when and where it was admitted."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ def steward(user_make: Callable[..., User]) -> User:
 
 
 def race(codes: list[str], actor_id: int) -> list[tuple[Any, Any]]:
-    """Show each code at two gates at the same moment; return what both were answered."""
+    """Show each code at two gates at the same moment; return both answers."""
     barrier = threading.Barrier(2, timeout=60)
 
     def at(gate: str) -> Callable[[], list[Any]]:
@@ -53,7 +53,7 @@ def race(codes: list[str], actor_id: int) -> list[tuple[Any, Any]]:
 def test_two_gates_at_once_admit_each_ticket_once(
     pytestconfig: pytest.Config, user_make: Callable[..., User], steward: User, ticket_type_make: Any
 ) -> None:
-    """`--gate-pairs 1000` makes a thousand such pairs."""
+    """Make some pairs of gates; `--gate-pairs 1000` makes a thousand."""
     pairs = pytestconfig.getoption("--gate-pairs")
     ticket_type = ticket_type_make(capacity=pairs, max_per_user=pairs)
     codes = codes_of(paid(user_make(), ticket_type, pairs))
@@ -69,7 +69,7 @@ def test_the_same_scan_by_two_requests_at_once_is_one(
     buyer: User, steward: User, ticket_type: TicketType
 ) -> None:
     [code] = codes_of(paid(buyer, ticket_type))
-    for shown in (code, "no code"):  # the ticket's row decides, or the scan's id alone
+    for shown in (code, "no code"):  # decided by the ticket's row, or by the scan's id alone
         scan_id = uuid4()
         answers = together(*[partial(scan, shown, actor_id=steward.pk, scan_id=scan_id)] * 4)
 
@@ -78,7 +78,7 @@ def test_the_same_scan_by_two_requests_at_once_is_one(
 
 
 def scan_behind(change: Callable[[], Any], code: str, actor_id: int, *, serial: str = "") -> Any:
-    """Return what a gate is answered, or the constraint that refused it, while a change has not committed yet."""
+    """Scan behind a change that has not committed; return the answer, or the constraint that refused the scan."""
     made, waits = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -104,7 +104,7 @@ def scan_behind(change: Callable[[], Any], code: str, actor_id: int, *, serial: 
 
 
 def at_north(ticket: Ticket, actor_id: int) -> Callable[[], Any]:
-    """Return a scan of a ticket at the gate North, as a step of a transaction."""
+    """Return a function that scans a ticket at the gate North, as a step of a transaction."""
     now = db.now()
     asked = {"scan_id": uuid4(), "ticket": ticket.pk, "issue": 1, "key": None, "serial": None, "event": None}
     asked |= {"gate": "North", "actor": actor_id, "at": now, "now": now, "unchecked": False}
@@ -112,7 +112,7 @@ def at_north(ticket: Ticket, actor_id: int) -> Callable[[], Any]:
 
 
 def revoking(ticket: Ticket) -> Callable[[], Any]:
-    """Return the revoking of a ticket, as a step of a transaction."""
+    """Return a function that revokes a ticket, as a step of a transaction."""
     revoked = {"state": "revoked", "revoked_at": db.now(), "changed": sql.CHANGED_NOW}
     return lambda: Ticket.objects.filter(pk=ticket.pk).update(**revoked)
 
@@ -127,7 +127,7 @@ def test_a_scan_waits_for_the_revoking_of_its_ticket(
 
 
 def handing_over(ticket: Ticket) -> Callable[[], Any]:
-    """Return the handing over of a ticket, as a step of a transaction."""
+    """Return a function that hands a ticket over, as a step of a transaction."""
     return lambda: operations.ticket_hand_over(ticket=ticket, handed_to="new@example.org", holder="New")
 
 

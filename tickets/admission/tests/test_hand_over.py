@@ -1,4 +1,4 @@
-"""Tickets that change hands: one valid code each at any time, and nobody sees or does what is another's."""
+"""Tickets that are handed over: each always has one valid code, and nobody sees or changes a ticket of others."""
 
 from collections.abc import Callable
 from typing import Any
@@ -47,7 +47,7 @@ def listed(api: APIClient, reservation: Reservation) -> list[dict[str, Any]]:
 
 
 def opens(ticket: Ticket) -> str:
-    """Return the address of the page of whoever a ticket was handed to."""
+    """Return the address of the page of the person who got a ticket."""
     ticket.refresh_from_db()
     return f"/t/{selectors.ticket_link(ticket_id=ticket.pk, issue=ticket.issue)}/"
 
@@ -61,7 +61,7 @@ def told() -> set[tuple[str, str]]:
 
 
 class TestName:
-    def test_a_buyer_says_who_comes_and_the_code_stays(
+    def test_a_buyer_names_the_holder_and_the_code_stays(
         self, api: APIClient, reservation: Reservation
     ) -> None:
         first, second = listed(api, reservation)
@@ -81,7 +81,7 @@ class TestName:
             {"holder": "a", "issue": "1_0"},
         ],
     )
-    def test_what_is_no_name_is_refused(
+    def test_a_malformed_name_is_refused(
         self, api: APIClient, reservation: Reservation, body: dict[str, Any]
     ) -> None:
         assert name(api, tickets_of(reservation)[0], **body).status_code == 400
@@ -89,7 +89,7 @@ class TestName:
 
 
 class TestHandOver:
-    def test_it_gets_a_new_code_and_serial_that_only_its_holder_sees(
+    def test_a_handed_over_ticket_gets_a_new_code_and_serial_that_only_its_holder_sees(
         self, api: APIClient, reservation: Reservation
     ) -> None:
         ticket, other = tickets_of(reservation)
@@ -136,7 +136,7 @@ class TestHandOver:
         ticket.refresh_from_db()
         assert scan_by_api(staff_at_door, serial=ticket.serial).json()["result"] == "admitted"
 
-    def test_control_a_new_holder_under_the_same_issue_would_leave_the_earlier_code_good(
+    def test_control_a_hand_over_without_a_new_issue_would_leave_the_earlier_code_valid(
         self,
         api: APIClient,
         staff_at_door: APIClient,
@@ -151,12 +151,12 @@ class TestHandOver:
         with pytest.raises(AssertionError):
             self.test_the_earlier_code_opens_nothing_at_the_door(api, staff_at_door, reservation)
 
-    def test_both_are_told(self, api: APIClient, buyer: User, reservation: Reservation) -> None:
+    def test_both_people_are_told(self, api: APIClient, buyer: User, reservation: Reservation) -> None:
         hand(api, tickets_of(reservation)[0])
 
         assert told() == {("received", FRIEND), ("given", buyer.email)}
 
-    def test_whoever_had_it_is_told_when_the_buyer_hands_it_on(
+    def test_the_former_holder_is_told_when_the_buyer_hands_the_ticket_to_another(
         self, api: APIClient, buyer: User, reservation: Reservation
     ) -> None:
         ticket = tickets_of(reservation)[0]
@@ -169,7 +169,7 @@ class TestHandOver:
         assert Client().get(earlier).status_code == 404
         assert Client().get(opens(ticket)).status_code == 200
 
-    def test_to_ones_own_address_it_comes_back_with_a_new_code(
+    def test_a_buyer_who_hands_a_ticket_to_the_own_address_gets_it_back_with_a_new_code(
         self, api: APIClient, buyer: User, reservation: Reservation
     ) -> None:
         ticket = tickets_of(reservation)[0]
@@ -180,7 +180,7 @@ class TestHandOver:
         assert (content.issue, shown["handed_to"]) == (3, None)
         assert Client().get(opens(ticket)).status_code == 404  # the order's link shows it
 
-    def test_a_holder_hands_it_on_by_the_page_and_the_link_ends(
+    def test_a_holder_hands_the_ticket_over_by_the_page_and_the_link_ends(
         self, api: APIClient, reservation: Reservation
     ) -> None:
         ticket = tickets_of(reservation)[0]
@@ -195,7 +195,9 @@ class TestHandOver:
         assert Client().get(link).status_code == 404
         assert told() == {("received", "third@example.org"), ("given", FRIEND)}
 
-    def test_many_at_once_hand_it_over_once(self, buyer: User, reservation: Reservation) -> None:
+    def test_many_requests_at_once_hand_a_ticket_over_once(
+        self, buyer: User, reservation: Reservation
+    ) -> None:
         ticket = tickets_of(reservation)[0]
 
         def give(number: int) -> Callable[[], Any]:
@@ -241,7 +243,7 @@ class TestRefused:
         assert [(each.status_code, each.json()["code"]) for each in answers] == [(409, "ticket_changed")] * 2
         assert Ticket.objects.get(pk=ticket.pk).issue == 2
 
-    def test_a_buyer_does_not_name_who_comes_with_what_was_handed_over(
+    def test_a_buyer_cannot_name_the_holder_of_a_ticket_that_was_handed_over(
         self, api: APIClient, reservation: Reservation
     ) -> None:
         ticket = tickets_of(reservation)[0]
@@ -250,7 +252,7 @@ class TestRefused:
         assert name(api, ticket, holder="x").json()["code"] == "ticket_handed_over"
 
     @pytest.mark.parametrize(("state", "code"), [("revoked", "ticket_revoked"), ("admitted", "ticket_used")])
-    def test_what_does_not_stand_stays(
+    def test_a_ticket_that_is_admitted_or_revoked_cannot_be_handed_over(
         self, api: APIClient, reservation: Reservation, state: str, code: str
     ) -> None:
         now = timezone.now()
@@ -266,7 +268,7 @@ class TestRefused:
     @pytest.mark.parametrize(
         "email", ["", "nobody", "a@b", "x" * 250 + "@example.org", "a\n@example.org", None]
     )
-    def test_what_is_no_address_is_refused(
+    def test_a_malformed_address_is_refused(
         self, api: APIClient, reservation: Reservation, email: Any
     ) -> None:
         assert hand(api, tickets_of(reservation)[0], email=email).status_code == 400
@@ -294,7 +296,7 @@ class TestRefused:
         assert Client().post(opens(ticket), form).status_code == 404
         assert Ticket.objects.get(pk=other.pk).issue == 1
 
-    def test_control_without_its_reach_a_holder_would_take_the_others(
+    def test_control_without_the_check_a_holder_would_reach_the_other_tickets(
         self, api: APIClient, reservation: Reservation, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(
@@ -305,7 +307,7 @@ class TestRefused:
         with pytest.raises(AssertionError):
             self.test_a_holder_reaches_no_other_ticket_of_the_order(api, reservation)
 
-    def test_it_ends_at_some_time(self, reservation: Reservation) -> None:
+    def test_hand_overs_have_a_limit(self, reservation: Reservation) -> None:
         ticket = tickets_of(reservation)[0]
         Ticket.objects.update(issue=rules.MOST_ISSUES)
 
@@ -319,13 +321,13 @@ class TestRefused:
                 now=timezone.now(),
             )
 
-    def test_a_link_of_a_ticket_that_was_never_handed_over_is_none(self, reservation: Reservation) -> None:
+    def test_a_ticket_that_was_never_handed_over_has_no_link(self, reservation: Reservation) -> None:
         with pytest.raises(NotFound):
             selectors.reach_of_link(selectors.ticket_link(ticket_id=tickets_of(reservation)[0].pk, issue=1))
 
 
 class TestPage:
-    def test_the_form_names_who_comes(self, reservation: Reservation) -> None:
+    def test_the_form_names_the_holder(self, reservation: Reservation) -> None:
         ticket = tickets_of(reservation)[0]
         link = order_page(reservation)
         done = Client().post(link, {"ticket": ticket.pk, "issue": 1, "holder": "Ada <b>"})
@@ -343,13 +345,15 @@ class TestPage:
             {"ticket": "1", "issue": "1", "hand_over": "yes"},
         ],
     )
-    def test_a_form_that_is_wrong_says_so(self, reservation: Reservation, form: dict[str, str]) -> None:
+    def test_a_wrong_form_is_answered_with_its_fault(
+        self, reservation: Reservation, form: dict[str, str]
+    ) -> None:
         answer = Client().post(order_page(reservation), form)
 
         assert answer.status_code == 400
         assert 'role="alert"' in answer.content.decode()
 
-    def test_what_was_typed_stays_when_a_form_is_refused(self, reservation: Reservation) -> None:
+    def test_typed_values_stay_when_a_form_is_refused(self, reservation: Reservation) -> None:
         first, second = tickets_of(reservation)
         typed = {
             "ticket": second.pk,
@@ -379,10 +383,8 @@ class TestPage:
         assert strict.post(link, form, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
         assert strict.post(link, form, headers={"Sec-Fetch-Site": "same-origin"}).status_code == 302
 
-    def test_a_browser_that_says_no_more_than_the_origin_may_send_its_forms(
-        self, reservation: Reservation
-    ) -> None:
-        """Browsers leave out Sec-Fetch-Site without TLS, and old ones always."""
+    def test_a_browser_that_sends_only_the_origin_may_send_forms(self, reservation: Reservation) -> None:
+        """Leave out Sec-Fetch-Site, as browsers do without TLS, and old ones always."""
         strict = Client(enforce_csrf_checks=True)
         link = order_page(reservation)
         form = {"ticket": tickets_of(reservation)[0].pk, "issue": 1, "holder": "x"}

@@ -1,4 +1,4 @@
-"""The signed link to tickets: nobody guesses it, it can be revoked, and nothing keeps or tells it on."""
+"""The signed link to tickets: nobody can guess it, it can be revoked, and nothing stores it or passes it on."""
 
 import re
 from collections.abc import Callable
@@ -35,11 +35,11 @@ def reservation(buyer: User, ticket_type: TicketType) -> Reservation:
 
 
 # The text of a link --------------------------------------------------------------------------------------
-def test_a_link_says_what_was_signed() -> None:
+def test_a_link_is_read_as_it_was_signed() -> None:
     assert links.link_read(links.link_sign(LINK)) == LINK
 
 
-def test_a_link_with_any_other_character_is_none() -> None:
+def test_a_link_with_one_changed_character_is_invalid() -> None:
     signed = links.link_sign(LINK)
     for at in range(len(signed)):
         for character in "0Ax_-/.":
@@ -49,23 +49,23 @@ def test_a_link_with_any_other_character_is_none() -> None:
                     links.link_read(forged)
 
 
-def test_control_without_the_check_of_the_signature_a_forged_link_is_found(
+def test_control_without_the_check_of_the_signature_a_forged_link_is_valid(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("django.core.signing.Signer.unsign", lambda _self, text: text)
     with pytest.raises(pytest.fail.Exception):
-        test_a_link_with_any_other_character_is_none()
+        test_a_link_with_one_changed_character_is_invalid()
 
 
 @pytest.mark.parametrize(
     "text", ["", "o7-1", "o7-1-", f"o{2**63}-1-{'A' * 43}", f"o\N{ARABIC-INDIC DIGIT SEVEN}-1-{'A' * 43}"]
 )
-def test_what_is_no_link(text: str) -> None:
+def test_a_malformed_link_is_invalid(text: str) -> None:
     with pytest.raises(NotALink):
         links.link_read(text)
 
 
-def test_a_link_that_another_secret_signed_is_none() -> None:
+def test_a_link_that_another_secret_signed_is_invalid() -> None:
     with override_settings(SECRET_KEY="another" * 10):
         signed = links.link_sign(LINK)
     with pytest.raises(NotALink):
@@ -77,7 +77,7 @@ def test_a_link_that_another_secret_signed_is_none() -> None:
 # The page ------------------------------------------------------------------------------------------------
 @pytest.mark.django_db(transaction=True)
 class TestPage:
-    def test_it_shows_each_ticket_to_whoever_has_the_link(self, reservation: Reservation) -> None:
+    def test_the_page_shows_each_ticket_to_anyone_who_has_the_link(self, reservation: Reservation) -> None:
         Event.objects.update(venue="Main Hall", address="1 Example Street")
         shown = Client().get(address(reservation))
         page = shown.content.decode()
@@ -90,7 +90,9 @@ class TestPage:
         assert "Main Hall, 1 Example Street" in page
         assert reservation.ticket_type.event.name in page
 
-    def test_it_is_kept_nowhere_and_tells_no_other_site_its_address(self, reservation: Reservation) -> None:
+    def test_the_page_is_cached_nowhere_and_tells_no_other_site_its_address(
+        self, reservation: Reservation
+    ) -> None:
         shown = Client().get(address(reservation))
 
         assert shown["Cache-Control"] == "no-store, private"
@@ -99,14 +101,14 @@ class TestPage:
         assert "style-src 'self'" in shown["Content-Security-Policy"]
         assert not re.search(r"\sstyle=|<style", shown.content.decode())
 
-    def test_it_says_when_the_event_is_cancelled(self, reservation: Reservation) -> None:
+    def test_the_page_says_when_the_event_is_cancelled(self, reservation: Reservation) -> None:
         assert "This event is cancelled" not in Client().get(address(reservation)).content.decode()
         Inventory.objects.update(paused=True)
         Event.objects.update(status="cancelled")
 
         assert "This event is cancelled" in Client().get(address(reservation)).content.decode()
 
-    def test_it_works_without_its_slash_too(self, reservation: Reservation) -> None:
+    def test_the_page_works_without_its_slash_too(self, reservation: Reservation) -> None:
         assert Client().get(address(reservation).rstrip("/")).status_code == 200
 
     def test_a_revoked_ticket_shows_no_code(self, reservation: Reservation) -> None:
@@ -116,7 +118,7 @@ class TestPage:
         assert 'class="qr"' not in page
         assert page.count("Not valid") == 2
 
-    def test_what_is_not_paid_has_no_page(self, buyer: User, ticket_type: TicketType) -> None:
+    def test_an_unpaid_order_has_no_page(self, buyer: User, ticket_type: TicketType) -> None:
         held = claim(buyer.pk, ticket_type).reservation["id"]
 
         assert Client().get(f"/t/{selectors.order_link(order_id=held)}/").status_code == 404
@@ -127,7 +129,7 @@ class TestPage:
 
         assert Client().get(forged).status_code == Client().get("/t/nonsense/").status_code == 404
 
-    def test_the_worker_is_served_where_it_may_rule_these_pages_only(self) -> None:
+    def test_the_service_worker_is_for_these_pages_only(self) -> None:
         worker = Client().get("/t/worker.js")
 
         assert worker["Content-Type"] == "text/javascript; charset=utf-8"
@@ -164,7 +166,7 @@ class TestOwn:
         assert renewed["Location"] == address(reservation) != before
         assert Client().get(address(reservation)).status_code == 200
 
-    def test_control_a_link_whose_number_is_not_looked_at_would_stay_good(
+    def test_control_without_the_check_of_its_number_an_earlier_link_would_stay_valid(
         self, buyer: User, reservation: Reservation, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(

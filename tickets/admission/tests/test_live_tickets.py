@@ -1,4 +1,4 @@
-"""The stream of a link's tickets: it says at once that they changed, and it ends with the link."""
+"""The stream of a link's tickets: it tells each change at once, and ends with the link."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -52,7 +52,7 @@ def seats(signed: str) -> list[tuple[int, str, int]]:
     return [] if shown is None else [(each["id"], each["state"], each["issue"]) for each in shown["tickets"]]
 
 
-# What changes tickets ------------------------------------------------------------------------------------
+# Changes of tickets --------------------------------------------------------------------------------------
 def hand_over(reservation: Reservation) -> None:
     hand_over_services.ticket_hand_over(
         reach=Reach(order_id=reservation.pk),
@@ -100,7 +100,7 @@ def streams_of(reservation: Reservation) -> set[str]:
 
 
 @pytest.mark.parametrize("change", [hand_over, name, revoke, admit, renew])
-def test_each_change_is_told_to_whoever_had_the_page_open(
+def test_each_change_marks_the_streams_of_its_links(
     reservation: Reservation, change: Callable[[Reservation], Any]
 ) -> None:
     seen_by, before = streams_of(reservation), state(order_link(reservation))
@@ -111,7 +111,7 @@ def test_each_change_is_told_to_whoever_had_the_page_open(
     assert state(order_link(reservation)) != before or change is renew
 
 
-def test_an_undone_admission_is_told_too(reservation: Reservation) -> None:
+def test_an_undone_admission_marks_the_streams_too(reservation: Reservation) -> None:
     scan_id = admit(reservation)["scan_id"]
     marked()
     door_services.admission_undo(scan_id=scan_id, actor_id=reservation.buyer_id, now=timezone.now())
@@ -119,7 +119,7 @@ def test_an_undone_admission_is_told_too(reservation: Reservation) -> None:
     assert streams_of(reservation) <= marked()
 
 
-def test_a_holder_is_told_of_a_revocation_an_admission_and_the_next_hand_over(
+def test_a_revocation_an_admission_and_the_next_hand_over_mark_the_holders_stream(
     reservation: Reservation,
 ) -> None:
     hand_over(reservation)
@@ -142,14 +142,14 @@ def test_a_holder_is_told_of_a_revocation_an_admission_and_the_next_hand_over(
     assert holder <= marked()
 
 
-def test_a_scan_that_admits_nobody_tells_no_page(reservation: Reservation) -> None:
+def test_a_scan_that_admits_nobody_marks_no_stream(reservation: Reservation) -> None:
     admit(reservation)
     marked()
     assert admit(reservation)["result"] == "already_admitted"
     assert marked() == set()
 
 
-# What a link shows ---------------------------------------------------------------------------------------
+# The tickets of a link -----------------------------------------------------------------------------------
 def test_an_order_has_all_tickets_and_a_holder_one(
     reservation: Reservation, user_make: Callable[..., User], ticket_type: TicketType
 ) -> None:
@@ -161,7 +161,7 @@ def test_an_order_has_all_tickets_and_a_holder_one(
     assert seats(selectors.ticket_link(ticket_id=first.pk, issue=2)) == [(first.pk, "valid", 2)]
 
 
-def test_what_links_have_ended_show_nothing(reservation: Reservation) -> None:
+def test_ended_links_show_nothing(reservation: Reservation) -> None:
     earlier = order_link(reservation)
     hand_over(reservation)
     ticket = tickets_of(reservation)[0]
@@ -191,7 +191,7 @@ def test_many_links_are_read_in_one_query(
     assert [each["id"] for each in found[said[1]]["tickets"]] == [tickets_of(other)[0].pk]
 
 
-def test_it_changes_with_the_event_and_with_the_key_of_the_codes(reservation: Reservation) -> None:
+def test_the_state_changes_with_the_event_and_with_the_key_of_the_codes(reservation: Reservation) -> None:
     shown = [state(order_link(reservation))]
     with db.transaction():
         event_operations.event_changed(event_id=Event.objects.get().pk, now=db.now())
@@ -204,7 +204,7 @@ def test_it_changes_with_the_event_and_with_the_key_of_the_codes(reservation: Re
 
 # The socket ----------------------------------------------------------------------------------------------
 def watched(signed: str, *, headers: dict[str, str] | None = None, then: Callable[[], None]) -> list[Any]:
-    """Return the frames of a socket until it is closed, and its code; `then` happens after the first frame."""
+    """Return the frames of a socket until it closes, and the close code; call `then` after the first frame."""
 
     async def test() -> list[Any]:
         socket = Socket(f"/ws/tickets/{signed}/", headers)
@@ -227,7 +227,7 @@ def refused(signed: str, headers: dict[str, str] | None = None) -> int:
         return int(on_a_loop(test))
 
 
-def test_whoever_has_the_link_watches_until_it_ends(reservation: Reservation) -> None:
+def test_anyone_who_has_the_link_watches_until_it_ends(reservation: Reservation) -> None:
     signed = order_link(reservation)
     expected = state(signed)
     frame, code = watched(signed, then=lambda: renew(reservation))
@@ -237,7 +237,7 @@ def test_whoever_has_the_link_watches_until_it_ends(reservation: Reservation) ->
     assert (frame["data"], code) == (expected, 4404)
 
 
-def test_a_holder_watches_until_the_ticket_is_handed_on(reservation: Reservation) -> None:
+def test_a_holder_watches_until_the_ticket_is_handed_over(reservation: Reservation) -> None:
     hand_over(reservation)
     ticket = tickets_of(reservation)[0]
     signed = selectors.ticket_link(ticket_id=ticket.pk, issue=ticket.issue)

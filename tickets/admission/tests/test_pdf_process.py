@@ -1,4 +1,4 @@
-"""PDFs are drawn by a process of their own, which is there while they are wanted, and may be killed at any time."""
+"""PDFs are drawn by a process of their own. It runs while PDFs are wanted, and may be killed at any time."""
 
 import os
 import signal
@@ -22,15 +22,15 @@ TICKET: Printed = {
 
 
 def drawing() -> list[int]:
-    """Return the pids of the processes of this one that draw."""
+    """Return the pids of the child processes that draw."""
     found = []
     for child in psutil.Process().children():
-        with suppress(psutil.Error):  # one of another test has just ended
+        with suppress(psutil.Error):  # the one of another test may have ended just now
             found += [child.pid] if pdf_process.PROGRAM in child.cmdline() else []
     return found
 
 
-def test_one_process_draws_what_it_can_and_is_replaced_when_it_was_killed() -> None:
+def test_one_process_draws_and_is_replaced_when_it_was_killed() -> None:
     assert pdf_process.draw(TICKET).startswith(b"%PDF-")
     [first] = drawing()
     with pytest.raises(RuntimeError, match="KeyError: 'code'"):
@@ -44,20 +44,20 @@ def test_one_process_draws_what_it_can_and_is_replaced_when_it_was_killed() -> N
     assert first not in drawing()
 
 
-def test_one_that_hangs_is_ended_and_a_mail_is_tried_later(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_hangs_is_ended_and_the_mail_is_tried_later(monkeypatch: pytest.MonkeyPatch) -> None:
     pdf_process.draw(TICKET)
     [hanging] = drawing()
     os.kill(hanging, signal.SIGSTOP)
     monkeypatch.setattr(pdf_process, "PATIENCE", 0.0)
 
-    with pytest.raises(OSError, match="did not answer") as raised:  # as when a mail server is away
+    with pytest.raises(OSError, match="did not answer") as raised:  # as when the mail server does not answer
         pdf_process.draw(TICKET)
 
     assert isinstance(raised.value, NotDrawnError)
     assert drawing() == []
 
 
-def test_it_ends_when_no_pdf_was_wanted_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_process_ends_when_no_pdf_was_wanted_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     pdf_process.end()
     monkeypatch.setattr(pdf_process, "IDLE_SECONDS", 0.0)
 

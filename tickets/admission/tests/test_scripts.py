@@ -1,4 +1,4 @@
-"""What the scripts of tickets and of the door decide, in Node: networks that fail, and pages that nobody sees."""
+"""The scripts of tickets and of the door, in Node: networks that fail, and pages that nobody sees."""
 
 import json
 from pathlib import Path
@@ -10,8 +10,8 @@ from tests import scripts
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(scripts.NODE is None, reason="no Node is at hand")]
 
-# A service worker's surroundings: a cache, and a network that does as `network(path)` says. Whoever is patient with
-# one that hangs has waited enough at once. `asked(path, kind)` returns what the worker answers: "failed", "waits".
+# A service worker's surroundings: a cache, and a network that behaves as `network(path)` tells. A time-out for a
+# network that hangs is over at once. `asked(path, kind)` returns the worker's answer: "failed", "waits".
 WORKER = """
 const SITE = "https://tickets.example.org";
 const listeners = {}, kept = new Map();
@@ -87,7 +87,7 @@ def test_tickets_show_although_the_network_hangs_or_the_server_cannot_answer(tmp
     }
 
 
-# A page's surroundings, as far as <ticket-page> needs them. `page` is the element; `asked` counts what it fetches.
+# A page's surroundings, as far as <ticket-page> needs them. `page` is the element; `asked` counts its requests.
 PAGE = """
 const part = () => ({ textContent: "", innerHTML: "", children: [], hidden: false, show() {}, showFresh() {} });
 const parts = new Map();
@@ -118,7 +118,7 @@ const hear = (state) => { page.compare(state); page.follows("live"); };
 """
 
 
-def test_what_changes_while_nobody_sees_the_tickets_is_shown_when_somebody_does(tmp_path: Path) -> None:
+def test_a_change_while_the_page_is_hidden_is_shown_when_it_is_visible(tmp_path: Path) -> None:
     script = """
       hear("1"); await rest();
       const said = [asked];
@@ -151,8 +151,8 @@ def test_without_a_network_a_gate_shows_its_own_page_or_one_of_its_event_and_kee
     assert kept == ["/door/?event=1&gate=North", "/door/?event=1&gate=South"]
 
 
-# A gate's surroundings: a server that knows who is in, and a network. "lossy" loses answers, and "listless" lists;
-# with a "busy" one the server takes no scans. `tick()` does what the gate does every three seconds.
+# A gate's surroundings: a server that knows who is in, and a network. "lossy" loses answers, "listless" loses
+# lists, and with "busy" the server accepts no scans. `tick()` does what the gate does every three seconds.
 GATE = """
 const { DoorDesk } = await import("admission/door-desk.js");
 const server = { admitted: new Set(), calls: [], version: 1, network: "on", picture: { code: null } };
@@ -238,7 +238,7 @@ def test_an_admission_that_is_undone_while_it_is_settled_is_undone_at_the_server
     assert gate(script, tmp_path) == [[1], 0, ["batch", "list", "undo", "list"]]
 
 
-def test_who_was_let_in_is_known_until_the_list_says_so(tmp_path: Path) -> None:
+def test_an_admission_is_remembered_until_the_list_has_it(tmp_path: Path) -> None:
     script = """
       const found = [];
       const scan = async (serial) => found.push((await desk.scan({ serial })).result);
@@ -260,7 +260,7 @@ def test_who_was_let_in_is_known_until_the_list_says_so(tmp_path: Path) -> None:
     assert gate(script, tmp_path) == ["admitted", *offline]
 
 
-def test_scans_are_settled_also_when_a_picture_hears_first_that_the_network_is_back(tmp_path: Path) -> None:
+def test_scans_are_settled_also_when_a_picture_is_first_to_reach_the_server_again(tmp_path: Path) -> None:
     script = """
       server.network = "off";
       await desk.scan({ serial: "T1" });
@@ -276,7 +276,7 @@ def test_scans_are_settled_also_when_a_picture_hears_first_that_the_network_is_b
     assert gate(script, tmp_path) == [False, 1, 0, [1], []]
 
 
-def test_a_refusal_to_read_a_picture_is_no_code(tmp_path: Path) -> None:
+def test_a_refused_picture_does_not_count_as_one_without_a_code(tmp_path: Path) -> None:
     script = """
       const codes = [];
       const look = async (picture) => {
@@ -332,7 +332,7 @@ def test_a_gate_whose_disk_is_full_still_answers(tmp_path: Path) -> None:
     assert gate(script, tmp_path) == ["unchecked", 1, None]
 
 
-def test_what_is_new_while_a_list_is_on_its_way_is_asked_for_again(tmp_path: Path) -> None:
+def test_changes_while_a_list_is_on_its_way_are_fetched_again(tmp_path: Path) -> None:
     script = """
       const first = desk.renew();
       server.version = 2;
@@ -342,8 +342,8 @@ def test_what_is_new_while_a_list_is_on_its_way_is_asked_for_again(tmp_path: Pat
     assert gate(script, tmp_path) == [["list", "list"], 2]
 
 
-# The page of a gate, as far as <door-page> needs a browser. `scanned` has the scans whose answer a test gives, and
-# `picture` what the server says of a picture. `seen()` is what the panel says, `vibrations` what staff feel.
+# The page of a gate, as far as <door-page> needs a browser. `scanned` has the scans whose answers a test gives, and
+# `picture` is the server's answer to a picture. `seen()` is the text of the panel; `vibrations` are the device's.
 GATE_PAGE = """
 const part = () => {
   const parts = new Map();

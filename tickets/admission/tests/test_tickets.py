@@ -1,4 +1,4 @@
-"""Tickets come with the payment of their reservation and go with its end (I9), whoever makes the change."""
+"""Tickets are made with the payment of their reservation and revoked with its end, by any change (I9)."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -42,7 +42,7 @@ def test_a_paid_reservation_has_one_ticket_a_seat(buyer: User, ticket_type: Tick
     audit_tickets()
 
 
-def test_a_hold_has_none(buyer: User, ticket_type: TicketType) -> None:
+def test_a_hold_has_no_tickets(buyer: User, ticket_type: TicketType) -> None:
     claim(buyer.pk, ticket_type, 2)
 
     assert Ticket.objects.count() == 0
@@ -93,10 +93,10 @@ def test_control_without_the_trigger_the_audit_fails(buyer: User, ticket_type: T
         audit_tickets()
 
 
-def test_reservations_that_were_paid_before_get_their_tickets_once(
+def test_the_migration_gives_earlier_paid_reservations_their_tickets_once(
     user_make: Callable[..., User], ticket_type: TicketType
 ) -> None:
-    """The migration, interrupted after its first batch, run by two at once, and run again."""
+    """Interrupt the migration after its first batch, run it twice at once, and run it again."""
     migration = import_module("tickets.admission.migrations.0002_tickets_of_paid_reservations")
     reservations = [paid(user_make(), ticket_type, quantity) for quantity in (1, 2, 3)]
     give_back(reservations[0])
@@ -158,7 +158,7 @@ def test_a_revoked_ticket_shows_no_code(api: APIClient, buyer: User, ticket_type
     assert (row["state"], row["code"]) == ("revoked", None)
 
 
-def test_nobody_sees_the_tickets_of_others_or_of_what_is_not_paid(
+def test_nobody_sees_tickets_of_others_or_of_unpaid_orders(
     api: APIClient, buyer: User, user_make: Callable[..., User], ticket_type: TicketType
 ) -> None:
     held = reserve(api, ticket_type).json()["id"]
@@ -175,12 +175,12 @@ def test_nobody_sees_the_tickets_of_others_or_of_what_is_not_paid(
 
 
 @pytest.mark.parametrize("event", ["0", "-1", "x", str(2**63)])
-def test_keys_of_what_is_no_event_are_refused(event: str) -> None:
+def test_a_malformed_event_has_no_keys(event: str) -> None:
     assert APIClient().get(f"/door/keys/?event={event}").status_code == 400
 
 
 # Keys ----------------------------------------------------------------------------------------------------
-def test_a_new_secret_signs_by_a_new_key_and_earlier_codes_stay_good(
+def test_a_new_secret_signs_by_a_new_key_and_earlier_codes_stay_valid(
     api: APIClient, buyer: User, ticket_type: TicketType
 ) -> None:
     reservation = paid(buyer, ticket_type)
@@ -207,7 +207,7 @@ def test_a_command_rotates_the_key(api: APIClient, buyer: User, ticket_type: Tic
     assert codes.code_read(shown(api, reservation.pk).json()[0]["code"])[0].key == newest.pk
 
 
-def test_the_command_names_an_event_that_is_not_there() -> None:
+def test_the_command_names_an_unknown_event() -> None:
     with pytest.raises(CommandError, match="There is no event 7"):
         call_command("ticket_keys", "7")
 

@@ -58,14 +58,14 @@ def hold_already(ticket_type: TicketType, buyer_id: int) -> None:
 
 
 def open_sale(types: Sequence[TicketType]) -> None:
-    """Let the moment of the opening be now."""
+    """Let the sale open now."""
     Inventory.objects.filter(pk__in=[each.pk for each in types]).update(
         opens_at=timezone.now() - timedelta(seconds=1)
     )
 
 
 def draw_in_order(event_id: int, numbers: Sequence[int]) -> None:
-    """Choose a seed with which the draw will give the places to these numbers, all of them, in this order."""
+    """Choose a seed with which the draw gives the places to all these numbers in this order."""
     entries = Entry.objects.filter(line_id=event_id).order_by("number")
     digest = rules.digest_of((each.number, f"{each.entered_at:%Y-%m-%dT%H:%M:%S.%fZ}") for each in entries)
     for n in count():
@@ -77,7 +77,7 @@ def draw_in_order(event_id: int, numbers: Sequence[int]) -> None:
 
 
 def draw_key(seed: str, digest: str, number: int, value: str | None = None) -> str:
-    """Return what decides the place of a number, as hexadecimal digits: the smallest one has the first place.
+    """Return the key of a number in the draw, as hexadecimal digits. The smallest key has the first place.
 
     `value` is the public value that the draw mixes in, if the organiser named one.
     """
@@ -94,7 +94,7 @@ def place_of(seed: str, digest: str, drawn: int, number: int, value: str | None 
 
 
 def serve_all(ticket_type: TicketType) -> None:
-    """Let time pass until nobody's turn comes any more."""
+    """Let time pass until no turn comes any more."""
     while services.time_passed(hold=HOLD, now=timezone.now()):
         pass
 
@@ -106,7 +106,7 @@ def states(event_id: int) -> list[str]:
 
 
 def check(event_id: int) -> None:
-    """Insist on I1 and I10: counters are the reservations, and each person has one place, by the draw's rule."""
+    """Check I1 and I10: counters are the reservations, and each person has one place, by the draw's rule."""
     for inventory in Inventory.objects.filter(ticket_type__event_id=event_id):
         live = Reservation.objects.filter(ticket_type_id=inventory.pk, state__in=["held", "paying"])
         assert inventory.held == sum(live.values_list("quantity", flat=True))

@@ -1,8 +1,8 @@
-"""A line in which anything happens in any order, for the stateful test of I1 and I10.
+"""A line whose use cases run in any order, for the stateful test of I1 and I10.
 
 Each rule is one use case, on the real database. Time passes by moving the times in the rows back. After each rule
-the tables are read: counters, numbers and places by the draw's rule. After each batch no ticket may have gone past
-a person before its owner who would have taken it.
+the tables are read: counters, numbers and places by the draw's rule. After each batch nobody with an earlier place
+may wait for a ticket that a later place was given.
 """
 
 import itertools
@@ -66,7 +66,7 @@ class Queue(RuleBasedStateMachine):
     # What people do ----------------------------------------------------------------------------------------
     @rule(buyer=buyers, first=wishes, second=st.none() | wishes)
     def enter(self, buyer: int, first: dict[int, int], second: dict[int, int] | None = None) -> None:
-        """Enter, or change what is wished."""
+        """Enter, or change the wish."""
         choices = [
             [(self.types[kind].pk, many) for kind, many in wish.items()] for wish in (first, second) if wish
         ]
@@ -95,7 +95,7 @@ class Queue(RuleBasedStateMachine):
 
     @rule(buyer=buyers, kind=st.integers(0, TYPES - 1))
     def claim(self, buyer: int, kind: int) -> None:
-        """Claim past the line: the row itself refuses it while people wait for the type."""
+        """Claim directly: the row itself refuses the claim while people wait for the type."""
         sold_out_cache.forget()
         with suppress(DomainError):
             tickets.reservation_create(
@@ -116,7 +116,7 @@ class Queue(RuleBasedStateMachine):
 
     @rule(most=st.sampled_from([1, 2, 500]))
     def give(self, most: int) -> None:
-        """Give a batch; check that nobody before a new buyer still waits and would have taken the same tickets."""
+        """Give a batch; check that nobody before a new buyer still waits for the same tickets."""
         before = set(Entry.objects.filter(state="given").values_list("pk", flat=True))
         with db.transaction():
             self._serve(most)
@@ -133,12 +133,12 @@ class Queue(RuleBasedStateMachine):
 
     @rule()
     def tick(self) -> None:
-        """Do what a worker does twice a second."""
+        """Do the work that a worker does twice a second."""
         services.time_passed(hold=HOLD, now=timezone.now())
 
     @rule(minutes=st.sampled_from([1, 4, 16]))
     def time_passes(self, minutes: int) -> None:
-        """Let looks become due, and holds."""
+        """Let the times to look and the holds become due."""
         ago = timedelta(minutes=minutes)
         Entry.objects.filter(look_by__isnull=False).update(look_by=F("look_by") - ago)
         Reservation.objects.update(created=F("created") - ago, expires_at=F("expires_at") - ago)
@@ -151,7 +151,7 @@ class Queue(RuleBasedStateMachine):
             check(self.event_id)
 
     def teardown(self) -> None:
-        """Let everything settle: people who still wait then wish tickets that are gone."""
+        """Let everything settle: people who still wait then wish tickets that are sold out."""
         if not hasattr(self, "users"):
             return
         self.draw()
@@ -175,7 +175,7 @@ class Queue(RuleBasedStateMachine):
         return all(there[ticket_type] >= quantity for ticket_type, quantity in wish)
 
     def _insist_on_the_order(self, before: set[int]) -> None:
-        """Check that no given ticket could have gone to a person before its owner who still waits."""
+        """Check that nobody who still waits has a place before that of a person who was given the same tickets."""
         given = Entry.objects.filter(state="given").exclude(pk__in=before).order_by("-place")
         there = self._there()
         for entry in given:
@@ -186,7 +186,7 @@ class Queue(RuleBasedStateMachine):
                 assert not any(self._fits(wish, there) for wish in other.choices), f"{other} was passed over"
 
     def _rows(self) -> list[object]:
-        """Return all that a giver may change."""
+        """Return all rows that a giver may change."""
         return [
             list(model._default_manager.order_by("pk").values())
             for model in (Line, Entry, Inventory, Reservation)

@@ -1,4 +1,4 @@
-"""The giver: an error in one line stays there, one clock decides, and it reads what is true under its locks."""
+"""The giver: an error in one line stops no other line, one clock decides, and it reads rows under its locks."""
 
 import threading
 from collections.abc import Callable
@@ -36,7 +36,7 @@ def lines(ticket_type_make: Callable[..., TicketType]) -> list[TicketType]:
 class TestErrors:
     @pytest.fixture
     def broken(self, lines: list[TicketType]) -> TicketType:
-        """Return the type of the first line, of which a wish cannot be read."""
+        """Return the type of the first line, in which one wish cannot be read."""
         services.draw(event_id=lines[0].event_id)
         Entry.objects.filter(line_id=lines[0].event_id).update(choices=5)
         return lines[0]
@@ -50,7 +50,7 @@ class TestErrors:
         assert f"serving the line of event {broken.event_id}" in caplog.text
         assert "TypeError" in caplog.text
 
-    def test_control_it_ended_the_run(
+    def test_control_without_the_guard_an_error_ends_the_run(
         self, lines: list[TicketType], broken: TicketType, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(db, "apart", lambda *_: nullcontext())
@@ -92,7 +92,7 @@ class TestClock:
     def test_a_run_goes_by_the_clock_of_postgresql(
         self, lines: list[TicketType], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The clock of the process is an hour slow, so the sales are not open by it."""
+        """Let the clock of the process be an hour slow, so that the sales are not open by it."""
         right = timezone.now
         monkeypatch.setattr(timezone, "now", lambda: right() - timedelta(hours=1))
         monkeypatch.setattr(tasks, "RUN_SECONDS", 0.1)
@@ -105,7 +105,7 @@ class TestClock:
         assert all(before <= each.moved_at <= after for each in Line.objects.all() if each.moved_at)
 
 
-# It read whether a type is hidden in the statement that waits for the lock.
+# The former function read whether a type is hidden in the statement that waits for the lock.
 FORMER_LOCK = """
 SELECT i.ticket_type_id AS ticket_type, i.line_first, t.max_per_user,
        CASE WHEN t.hidden OR i.paused OR i.opens_at > clock_timestamp() OR i.closes_at <= clock_timestamp() THEN 0
@@ -136,12 +136,12 @@ class TestHiding:
 
         assert together(hide, give) == [None, None]
 
-    def test_nobody_is_given_what_was_hidden_meanwhile(self, lines: list[TicketType]) -> None:
+    def test_nobody_is_given_a_type_that_was_hidden_meanwhile(self, lines: list[TicketType]) -> None:
         self._race(lines[0])
         assert states(lines[0].event_id) == ["waiting"] * 2
         assert not Reservation.objects.exists()
 
-    def test_control_the_former_lock_gave_it(
+    def test_control_with_the_former_lock_a_hidden_type_is_given(
         self, lines: list[TicketType], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(tickets_sql, "INVENTORIES_LOCK", FORMER_LOCK)

@@ -1,4 +1,4 @@
-"""A line: the lobby, the draw, and giving in its order."""
+"""A line: the lobby, the draw, and giving tickets in the drawn order."""
 
 import threading
 from collections import Counter
@@ -53,7 +53,7 @@ def line_of(ticket_type: TicketType) -> Line:
 
 
 class TestLobby:
-    def test_it_opens_half_an_hour_before_the_sale_and_not_earlier(
+    def test_the_lobby_opens_half_an_hour_before_the_sale_and_not_earlier(
         self, ticket_type_make: Callable[..., TicketType]
     ) -> None:
         early = ticket_type_make(opens_at=timezone.now() + timedelta(minutes=31))
@@ -64,16 +64,14 @@ class TestLobby:
 
         Inventory.objects.update(opens_at=timezone.now() + timedelta(minutes=29))
         assert enter(early, people(1)[0])["state"] == "waiting", (
-            "the first who enters opens it, if nobody else did"
+            "the first entry opens the lobby, if nobody else did"
         )
 
-    def test_an_event_that_opens_directly_has_none(self, ticket_type: TicketType, buyer: User) -> None:
+    def test_an_event_that_opens_directly_has_no_lobby(self, ticket_type: TicketType, buyer: User) -> None:
         with pytest.raises(LineClosed):
             enter(ticket_type, buyer.pk)
 
-    def test_the_seed_is_committed_to_and_the_database_holds_it_to_that(
-        self, types: list[TicketType]
-    ) -> None:
+    def test_the_seed_is_committed_to_and_cannot_be_changed(self, types: list[TicketType]) -> None:
         line = line_of(types[0])
         assert line.commitment == sha256(line.seed.encode()).hexdigest()
 
@@ -99,7 +97,7 @@ class TestLobby:
         assert Entry.objects.count() == line_of(types[0]).entered == 1
         check(types[0].event_id)
 
-    def test_a_change_keeps_the_number_and_who_left_has_it_again(
+    def test_a_changed_entry_keeps_its_number_and_one_that_returns_has_it_again(
         self, types: list[TicketType], buyer: User
     ) -> None:
         others = people(2)
@@ -115,7 +113,7 @@ class TestLobby:
         assert changed["second"] == [{"ticket_type": types[0].pk, "amount": 1}]
 
     def _left_with_two_numbers(self, types: list[TicketType], buyer: User, guest: User) -> None:
-        """Let an account leave with its own number, and then with that of a guest who logged in to it."""
+        """Let an account leave with its own number, and then with the number of a guest who logged in to it."""
         event_id = types[0].event_id
         enter(types[0], buyer.pk)
         services.entry_leave(event_id=event_id, buyer_id=buyer.pk)
@@ -127,7 +125,7 @@ class TestLobby:
     def guest(self, user_make: Callable[..., User]) -> User:
         return user_make(is_guest=True, email="", verified_email="ada@example.org")
 
-    def test_who_left_with_two_numbers_has_the_last_one_again(
+    def test_an_account_that_left_with_two_numbers_has_the_last_one_again(
         self, types: list[TicketType], buyer: User, guest: User
     ) -> None:
         self._left_with_two_numbers(types, buyer, guest)
@@ -136,7 +134,7 @@ class TestLobby:
         assert list(Entry.objects.order_by("number").values_list("state", flat=True)) == ["left", "waiting"]
         check(types[0].event_id)
 
-    def test_control_the_former_function_failed(
+    def test_control_the_former_function_fails(
         self, types: list[TicketType], buyer: User, guest: User
     ) -> None:
         migration = import_module("tickets.line.migrations.0018_entering_by_the_index_of_buyers")
@@ -178,7 +176,7 @@ class TestLobby:
 
 
 class TestDraw:
-    def test_it_waits_for_the_opening(self, types: list[TicketType], buyer: User) -> None:
+    def test_the_draw_waits_for_the_opening(self, types: list[TicketType], buyer: User) -> None:
         enter(types[0], buyer.pk)
 
         assert services.draw(event_id=types[0].event_id) is None
@@ -198,7 +196,7 @@ class TestDraw:
         assert list(Entry.objects.order_by("pk").values()) == before
         check(event_id)
 
-    def test_one_that_a_crash_cut_short_is_repeated_with_the_same_result(
+    def test_a_draw_that_a_crash_interrupted_is_repeated_with_the_same_result(
         self, types: list[TicketType]
     ) -> None:
         for buyer_id in people(20):
@@ -234,7 +232,7 @@ class TestDraw:
         assert abs(wins - expected) < expected / 10, "the seeds are fixed, so this is the same each time"
         assert draws * EARLIEST > 1.1 * expected, "in order of number they would win each time"
 
-    def test_an_order_by_number_would_be_found(self, types: list[TicketType]) -> None:
+    def test_control_an_order_by_number_would_be_found(self, types: list[TicketType]) -> None:
         for buyer_id in people(8):
             enter(types[0], buyer_id)
         open_sale(types)
@@ -258,14 +256,16 @@ def _wins_of_the_earliest(*, seed: str, count: int) -> int:
 
 
 def _deciles_of_the_first(*, seed: str, count: int, deciles: int) -> list[int]:
-    """Return which deciles of the numbers the first tenth of the places went to."""
+    """Return the decile of each number that has one of the first tenth of the places."""
     keys = {number: draw_key(seed, "0" * 64, number) for number in range(1, count + 1)}
     first = sorted(keys, key=keys.__getitem__)[: count // deciles]
     return [(number - 1) * deciles // count for number in first]
 
 
 class TestGiving:
-    def test_it_is_in_drawn_order_each_whole_or_the_second_choice(self, types: list[TicketType]) -> None:
+    def test_tickets_are_given_in_the_drawn_order_a_whole_wish_or_the_second_choice(
+        self, types: list[TicketType]
+    ) -> None:
         for buyer_id in people(8):
             enter(types[0], buyer_id, 2, second=[(types[1].pk, 1), (types[2].pk, 1)])
         open_sale(types)
@@ -277,7 +277,7 @@ class TestGiving:
         assert states(types[0].event_id) == ["given"] * 3 + ["waiting"] * 5
         check(types[0].event_id)
 
-    def test_the_line_stands_once_all_is_given_although_many_had_no_turn(
+    def test_the_line_stops_once_all_is_given_although_many_had_no_turn(
         self, types: list[TicketType], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(services, "BATCH", 3)
@@ -290,7 +290,7 @@ class TestGiving:
         assert (line_of(types[2]).served, line_of(types[2]).is_standing) == (3, True)
         assert [services.time_passed(hold=HOLD, now=timezone.now()) for _ in range(2)] == [0, 0]
 
-    def test_a_hold_that_nobody_looked_at_goes_on_to_the_next(self, types: list[TicketType]) -> None:
+    def test_a_hold_that_nobody_looked_at_passes_to_the_next(self, types: list[TicketType]) -> None:
         buyers = people(3)
         for buyer_id in buyers:
             enter(types[2], buyer_id)
@@ -302,7 +302,9 @@ class TestGiving:
         assert states(types[0].event_id) == ["passed", "given", "waiting"]
         check(types[0].event_id)
         passed = Entry.objects.get(state="passed")
-        assert enter(types[2], passed.buyer_id)["place"] == 4, "who was passed by may stand at the end"
+        assert enter(types[2], passed.buyer_id)["place"] == 4, (
+            "an entry that was passed by may enter at the end"
+        )
 
     @pytest.mark.parametrize("how", ["looked", "paying"])
     def test_a_hold_that_was_looked_at_or_is_being_paid_stays(
@@ -321,7 +323,7 @@ class TestGiving:
 
         assert states(types[0].event_id) == ["given"]
 
-    def test_later_comers_stand_behind_in_order_of_arrival(self, types: list[TicketType]) -> None:
+    def test_later_entries_are_behind_in_order_of_arrival(self, types: list[TicketType]) -> None:
         for buyer_id in people(4):
             enter(types[2], buyer_id)
         open_sale(types)
@@ -332,7 +334,7 @@ class TestGiving:
         assert states(types[0].event_id) == ["given"] + ["waiting"] * 6
         check(types[0].event_id)
 
-    def test_what_comes_back_is_offered_to_the_next(self, types: list[TicketType]) -> None:
+    def test_returned_tickets_are_given_to_the_next(self, types: list[TicketType]) -> None:
         for buyer_id in people(3):
             enter(types[2], buyer_id)
         open_sale(types)
@@ -345,7 +347,7 @@ class TestGiving:
         assert states(types[0].event_id) == ["given", "given", "waiting"]
         assert Inventory.objects.get(pk=types[2].pk).line_first
 
-    def test_who_waits_for_what_is_gone_is_passed_by_and_comes_first_when_it_returns(
+    def test_an_entry_whose_wish_is_sold_out_is_passed_by_and_comes_first_when_tickets_return(
         self, types: list[TicketType]
     ) -> None:
         for buyer_id in people(2):
@@ -371,7 +373,7 @@ class TestGiving:
         with pytest.raises(LineClosed):
             enter(types[0], people(1)[0])
 
-    def test_after_the_sell_out_the_line_begins_again(self, types: list[TicketType]) -> None:
+    def test_the_line_begins_again_after_the_sell_out(self, types: list[TicketType]) -> None:
         enter(types[2], people(1)[0])
         open_sale(types)
         serve_all(types[2])
@@ -383,7 +385,9 @@ class TestGiving:
         assert line_of(types[0]).phase == "serving"
         assert [each.line_first for each in Inventory.objects.order_by("pk")] == [False, False, True]
 
-    def test_while_the_sale_is_paused_the_line_stands(self, types: list[TicketType], buyer: User) -> None:
+    def test_the_line_stands_still_while_the_sale_is_paused(
+        self, types: list[TicketType], buyer: User
+    ) -> None:
         enter(types[0], buyer.pk)
         open_sale(types)
         event_ids = [types[0].event_id]
@@ -396,7 +400,7 @@ class TestGiving:
         serve_all(types[0])
         assert states(types[0].event_id) == ["given"]
 
-    def test_who_holds_tickets_of_the_type_already_is_passed_by(
+    def test_a_person_who_holds_tickets_of_the_type_is_passed_by(
         self, types: list[TicketType], buyer: User
     ) -> None:
         enter(types[0], buyer.pk)
@@ -579,10 +583,10 @@ class TestOpeningsOneAfterTheOther:
 
 
 class TestALineThatGivesNothing:
-    """Staff hold the line, or its turns are used up, while a type is sold out and open to direct claims."""
+    """Staff hold the line, or its turns are used up, while a sold-out type is open to direct claims."""
 
     @pytest.mark.parametrize("why", ["held", "no turns"])
-    def test_who_wishes_what_is_sold_out_comes_first_and_no_type_is_opened(
+    def test_an_entry_for_a_sold_out_type_comes_first_and_no_type_is_opened(
         self, why: str, types: list[TicketType], buyer: User
     ) -> None:
         enter(types[2], people(1)[0])
@@ -613,7 +617,7 @@ class TestALineThatGivesNothing:
 
 
 def _by_the_line() -> list[bool]:
-    """Return for each type whether the line comes first for it."""
+    """Return for each type whether the line comes first."""
     return list(Inventory.objects.order_by("pk").values_list("line_first", flat=True))
 
 
@@ -644,7 +648,7 @@ class TestLeavingWhileServed:
 
         assert together(leave, give) == [None, None]
 
-    def test_those_behind_keep_their_places(self, types: list[TicketType]) -> None:
+    def test_entries_behind_one_that_left_keep_their_places(self, types: list[TicketType]) -> None:
         self._race(types)
         assert line_of(types[0]).phase == "serving"
         assert Inventory.objects.get(pk=types[0].pk).line_first
@@ -652,7 +656,7 @@ class TestLeavingWhileServed:
         serve_all(types[0])
         assert states(types[0].event_id) == ["left", "given", "given"]
 
-    def test_a_giver_that_takes_them_for_gone_too_would_be_noticed(
+    def test_control_a_giver_that_skips_them_would_be_noticed(
         self, types: list[TicketType], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with monkeypatch.context() as removed:
@@ -663,11 +667,11 @@ class TestLeavingWhileServed:
 
 
 class TestActingWhileServed:
-    """The giver has given to somebody, and commits once that person's request waits for it."""
+    """The giver has given tickets to a person, and commits once a request of that person waits for it."""
 
     @pytest.fixture
     def person(self, types: list[TicketType], user_make: Callable[..., User]) -> User:
-        """Return a guest who is alone in the line, of which the places are drawn."""
+        """Return a guest who is alone in a drawn line."""
         guest = user_make(is_guest=True, email="", verified_email="ada@example.org")
         enter(types[0], guest.pk)
         open_sale(types)
@@ -692,7 +696,7 @@ class TestActingWhileServed:
         assert together(give, act_then) == [None, None]
 
     @pytest.mark.parametrize("is_twice", [False, True])
-    def test_what_is_given_to_a_guest_who_logs_in_is_the_accounts(
+    def test_tickets_given_to_a_guest_who_logs_in_belong_to_the_account(
         self, is_twice: bool, types: list[TicketType], person: User, buyer: User
     ) -> None:
         if is_twice:
@@ -704,7 +708,7 @@ class TestActingWhileServed:
         check(types[0].event_id)
 
     @pytest.mark.parametrize("wished", [0, 1], ids=["entering again", "another wish"])
-    def test_who_enters_at_that_moment_is_shown_what_was_given(
+    def test_a_person_who_enters_at_that_moment_is_shown_the_given_tickets(
         self, wished: int, types: list[TicketType], person: User
     ) -> None:
         shown: list[dict[str, Any]] = []
@@ -712,10 +716,12 @@ class TestActingWhileServed:
 
         assert [(each["state"], len(each["reservations"])) for each in shown] == [("given", 1)]
         assert Entry.objects.get().looked_at is not None, "that was the look"
-        assert enter(types[wished], person.pk)["state"] == "waiting", "who has looked may enter again"
+        assert enter(types[wished], person.pk)["state"] == "waiting", (
+            "a person who has looked may enter again"
+        )
         check(types[0].event_id)
 
-    def test_control_the_former_function_hid_it(self, types: list[TicketType], person: User) -> None:
+    def test_control_the_former_function_hides_them(self, types: list[TicketType], person: User) -> None:
         migration = import_module("tickets.line.migrations.0013_given_comes_first")
         shown: list[dict[str, Any]] = []
         [present] = db.rows("SELECT pg_get_functiondef('line_enter'::regproc) AS text")

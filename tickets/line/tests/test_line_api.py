@@ -69,7 +69,7 @@ class TestEntry:
         assert api.get(url(types[0])).json()["state"] == "left"
         assert api.delete(url(types[0])).status_code == 404
 
-    def test_what_was_given_is_shown_to_its_owner_alone(
+    def test_given_tickets_are_shown_to_their_owner_only(
         self, api: APIClient, buyer: User, types: list[TicketType]
     ) -> None:
         other = people(1)[0]
@@ -83,7 +83,7 @@ class TestEntry:
         assert [each["amount"] for each in shown["reservations"]] == [3]
         assert Entry.objects.get(buyer_id=other).looked_at is None
 
-    def test_an_entry_that_was_passed_by_says_why(
+    def test_an_entry_that_was_passed_by_tells_the_reason(
         self, api: APIClient, buyer: User, types: list[TicketType]
     ) -> None:
         greedy = User.objects.get(pk=people(1)[0])
@@ -108,7 +108,7 @@ class TestEntry:
         assert api.post(url(types[0]), wrong, format="json").status_code == 400
 
     @pytest.mark.parametrize("amount", [0, -1, 2**31, "two", 1.5, None])
-    def test_an_amount_that_is_none_is_refused(
+    def test_a_malformed_amount_is_refused(
         self, amount: Any, api: APIClient, types: list[TicketType]
     ) -> None:
         assert api.post(url(types[0]), wish(types[0], amount), format="json").status_code == 400
@@ -139,7 +139,7 @@ class TestEntry:
         assert (answer.status_code, answer.json()["code"]) == (409, "line_closed")
         assert api.post("/event/events/999999/line/", wish(ticket_type), format="json").status_code == 404
 
-    def test_a_guest_is_refused_where_accounts_alone_may_buy(
+    def test_a_guest_is_refused_where_only_accounts_may_buy(
         self, api: APIClient, buyer: User, types: list[TicketType]
     ) -> None:
         Event.objects.update(buyers="accounts")
@@ -175,7 +175,7 @@ class TestEntry:
         services.entry_leave(event_id=types[0].event_id, buyer_id=first.pk)
         assert api_of(second).post(url(types[0]), wish(types[0]), format="json").status_code == 201
 
-    def test_two_who_enter_at_once_with_one_address_have_one_place(
+    def test_two_people_who_enter_at_once_with_one_address_have_one_place(
         self, types: list[TicketType], user_make: Callable[..., User]
     ) -> None:
         persons = [user_make(email=f"ada+{n}@example.org") for n in range(6)]
@@ -198,12 +198,12 @@ class TestEntry:
 
         assert Entry.objects.filter(state="waiting").count() == 2
 
-    def test_nobody_enters_without_being_known(self, types: list[TicketType]) -> None:
+    def test_nobody_enters_without_a_log_in(self, types: list[TicketType]) -> None:
         assert APIClient().post(url(types[0]), wish(types[0]), format="json").status_code == 401
 
 
 class TestEvent:
-    def test_it_says_how_it_opens_and_that_it_goes_by_the_line(
+    def test_an_event_tells_how_it_opens_and_whether_the_line_comes_first(
         self, api: APIClient, types: list[TicketType]
     ) -> None:
         enter(types[1], people(1)[0])
@@ -235,7 +235,7 @@ class TestStream:
         for data in shown:
             check_frame(_frame(data))
 
-    def test_it_is_public_and_an_unknown_event_has_none(self) -> None:
+    def test_the_stream_is_public_and_an_unknown_event_has_none(self) -> None:
         assert streams.get(streams.Kind.LINE).access == streams.Access.PUBLIC
         assert projections.project_lines([999999], now=timezone.now()) == {}
 
@@ -311,7 +311,7 @@ class TestProof:
         assert APIClient().get(url(types[0], "proof/")).status_code == 404
 
     @pytest.mark.parametrize("forged", ["seed", "entry", "missing"])
-    def test_it_finds_a_forged_proof(
+    def test_the_script_finds_a_forged_proof(
         self, forged: str, api: APIClient, types: list[TicketType], tmp_path: Path
     ) -> None:
         proof, commitment = self._proof(api, types)

@@ -49,7 +49,7 @@ def tick() -> None:
 
 
 @pytest.mark.parametrize("point", GIVING, ids=str)
-def test_a_kill_in_draw_or_giving_costs_no_place(ticket_type: TicketType, point: Point) -> None:
+def test_a_kill_during_the_draw_or_giving_loses_no_place(ticket_type: TicketType, point: Point) -> None:
     assert crash(tick, point, "killed"), "the point was reached"
     places = dict(Entry.objects.exclude(place=None).values_list("number", "place"))
     assert Reservation.objects.count() in (0, 2), "a batch is given whole or not at all"
@@ -63,7 +63,7 @@ def test_a_kill_in_draw_or_giving_costs_no_place(ticket_type: TicketType, point:
 
 
 @pytest.mark.parametrize("point", LAPSING, ids=str)
-def test_a_kill_while_a_hold_goes_on_gives_it_once(ticket_type: TicketType, point: Point) -> None:
+def test_a_kill_while_a_hold_passes_to_the_next_gives_it_once(ticket_type: TicketType, point: Point) -> None:
     serve_all(ticket_type)
     Entry.objects.filter(state="given").update(look_by=timezone.now())
     assert crash(tick, point, "killed"), "the point was reached"

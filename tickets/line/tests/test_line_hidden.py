@@ -1,4 +1,4 @@
-"""Ticket types that are hidden from buyers: a line neither opens for them nor gives them."""
+"""Ticket types that are hidden from buyers: no line opens for them, and no line gives them."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -27,7 +27,7 @@ def types(ticket_type_make: Callable[..., TicketType]) -> list[TicketType]:
     return made
 
 
-def test_the_sale_opens_when_the_first_type_does_that_buyers_see(types: list[TicketType]) -> None:
+def test_the_sale_opens_with_the_first_type_that_buyers_see(types: list[TicketType]) -> None:
     event_id, now = types[0].event_id, timezone.now()
     assert projections.line_shown(event_id=event_id, now=now)["opens_at"] > now
     for buyer_id in people(2):
@@ -67,7 +67,7 @@ def test_opening_now_leaves_hidden_types_as_they_are(
     assert Line.objects.get().phase == "serving"
 
 
-def test_tickets_of_a_hidden_type_do_not_keep_a_line_in_motion(types: list[TicketType]) -> None:
+def test_tickets_of_a_hidden_type_do_not_keep_a_line_moving(types: list[TicketType]) -> None:
     for buyer_id in people(3):
         enter(types[0], buyer_id)
     open_sale(types[:1])
@@ -80,7 +80,7 @@ def test_tickets_of_a_hidden_type_do_not_keep_a_line_in_motion(types: list[Ticke
     assert [each.ticket_type for each in wishes] == [types[0].pk]
 
 
-def test_what_was_hidden_or_deleted_since_is_given_to_nobody(types: list[TicketType]) -> None:
+def test_a_type_that_was_hidden_or_deleted_since_is_given_to_nobody(types: list[TicketType]) -> None:
     TicketType.objects.update(hidden=False)
     buyers = people(2)
     for buyer_id in buyers:

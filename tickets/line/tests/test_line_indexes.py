@@ -1,4 +1,4 @@
-"""The indexes of entries: none has places, which the draw writes; each read goes by one; each guard is one."""
+"""The indexes of entries: none has places, which the draw writes; each read uses one; each guard is one."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from tickets.models import TicketType
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# An index that has the place of an entry, or whose condition asks for it.
+# An index that has the place of an entry, in a column or in its condition.
 OF_PLACES = """
 SELECT i.indexrelid::regclass::text AS name
   FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attname = 'place'
@@ -26,13 +26,13 @@ SELECT i.indexrelid::regclass::text AS name
         SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
            AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum))
 """
-# What PostgreSQL asks itself before it deletes a user or a line.
+# The queries that PostgreSQL makes itself before it deletes a user or a line.
 STILL_USED = [
     "SELECT 1 FROM ONLY line_entry x WHERE buyer_id = 1 FOR KEY SHARE OF x",
     "SELECT 1 FROM ONLY line_entry x WHERE line_id = 1 FOR KEY SHARE OF x",
 ]
 
-# How many entries this session has read in the open transaction, or shortly before it.
+# The number of entries that this session has read in the open transaction or shortly before it.
 READ = """
 SELECT COALESCE(idx_tup_fetch, 0) + COALESCE(seq_tup_read, 0) AS entries
   FROM pg_stat_xact_user_tables WHERE relid = 'line_entry'::regclass
@@ -83,7 +83,7 @@ def test_a_constraint_of_places_would_be_noticed() -> None:
 
 
 def reads(entry: Entry) -> list[str]:
-    """Return the statements with which a line is served and looked at, as far as they read entries."""
+    """Return the statements that read entries when a line is served or looked at."""
     asked = {"event_id": entry.line_id, "buyer_id": entry.buyer_id}
     [account] = people(1)
     with CaptureQueriesContext(connection) as context:
@@ -100,7 +100,7 @@ def reads(entry: Entry) -> list[str]:
 
 
 def whole_table(statements: list[str]) -> list[str]:
-    """Return the plans that read all entries of all lines, although PostgreSQL avoids it where it can."""
+    """Return the plans that read all entries of all lines, although PostgreSQL is set to avoid this if it can."""
     with connection.cursor() as cursor:
         cursor.execute("SET enable_seqscan = off")
         try:
@@ -113,7 +113,7 @@ def whole_table(statements: list[str]) -> list[str]:
     return [plan for plan in plans if "Seq Scan on line_entry" in plan]
 
 
-def test_each_read_goes_by_an_index(drawn: list[Entry]) -> None:
+def test_each_read_uses_an_index(drawn: list[Entry]) -> None:
     statements = reads(drawn[0])
 
     assert len(statements) > 10
@@ -136,16 +136,16 @@ def test_a_read_without_its_index_would_be_noticed(index: str, drawn: list[Entry
 
 
 class Gone(Exception):
-    """Ends a transaction that dropped an index."""
+    """The error that rolls back a transaction that dropped an index."""
 
 
 class TestLongLine:
-    """A line that is longer than PostgreSQL knows: its plans and statistics are of an earlier time."""
+    """A line that has grown since PostgreSQL made its plans and statistics."""
 
     LONG = 1000
 
     def _lengthen(self, event_id: int) -> int:
-        """Let many more people enter a line; return one who came early."""
+        """Let many more people enter a line; return one of the first."""
         entered, others = Line.objects.get(pk=event_id).entered, people(self.LONG)
         db.rows(MANY, {"event": event_id, "first": entered, "buyers": others})
         Line.objects.filter(pk=event_id).update(entered=entered + self.LONG)
@@ -170,7 +170,9 @@ class TestLongLine:
     ) -> None:
         assert self._read_to_enter(ticket_type_make) < 10
 
-    def test_control_the_former_function_read_all(self, ticket_type_make: Callable[..., TicketType]) -> None:
+    def test_control_the_former_function_reads_all_entries(
+        self, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
         migration = import_module("tickets.line.migrations.0018_entering_by_the_index_of_buyers")
         db.rows(migration.FORMER_LINE_ENTER.replace("%", "%%"))
         try:
@@ -203,7 +205,7 @@ def _entries_read(work: Callable[[], object]) -> int:
 
 class TestGuards:
     def another(self, entry: Entry, **fields: object) -> Entry:
-        """Insert an entry that is like this one but for some fields."""
+        """Insert an entry like this one, except for some fields."""
         return Entry.objects.create(
             **{
                 "line_id": entry.line_id,
@@ -221,7 +223,7 @@ class TestGuards:
         with pytest.raises(IntegrityError, match="entry_waits_once"):
             self.another(drawn[0])
 
-    def test_who_no_longer_waits_may_enter_again_and_stand_in_another_line(
+    def test_a_person_who_no_longer_waits_may_enter_again_and_enter_another_line(
         self, drawn: list[Entry], ticket_type_make: Callable[..., TicketType]
     ) -> None:
         for number, state in ((7, "passed"), (8, "passed")):
@@ -231,12 +233,12 @@ class TestGuards:
 
         assert Entry.objects.filter(buyer_id=drawn[0].buyer_id).count() == 4
 
-    def test_no_number_is_there_twice(self, drawn: list[Entry]) -> None:
+    def test_no_number_exists_twice(self, drawn: list[Entry]) -> None:
         [buyer_id] = people(1)
         with pytest.raises(IntegrityError, match="entry_one_per_number"):
             self.another(drawn[0], buyer_id=buyer_id, number=1)
 
-    def test_no_order_of_places_is_there_twice(self, drawn: list[Entry]) -> None:
+    def test_no_order_of_places_exists_twice(self, drawn: list[Entry]) -> None:
         for _ in range(2):
             services.serve(event_id=drawn[0].line_id, hold=HOLD, now=timezone.now())
         part = DrawnPart.objects.get()

@@ -1,4 +1,4 @@
-"""A turn is told by mail, once; and a place follows a guest to an account."""
+"""A turn is told by mail, once; and a guest's place passes to the account."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ def types(ticket_type_make: Callable[..., TicketType]) -> list[TicketType]:
 
 
 class TestMail:
-    def test_each_hold_is_told_once_and_opening_the_mail_is_no_look(self, types: list[TicketType]) -> None:
+    def test_a_mail_tells_each_hold_once_and_opening_it_is_no_look(self, types: list[TicketType]) -> None:
         for buyer_id in people(2):
             enter(types[0], buyer_id)
         open_sale(types)
@@ -55,7 +55,7 @@ class TestMail:
         assert mail.outbox == []
         assert not TurnNotice.objects.filter(next_look_at__isnull=False).exists()
 
-    def test_a_mail_server_that_is_away_is_tried_again(
+    def test_a_mail_is_tried_again_when_the_mail_server_does_not_answer(
         self, types: list[TicketType], buyer: User, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         enter(types[0], buyer.pk)
@@ -79,7 +79,7 @@ class TestFollow:
     def guest(self, user_make: Callable[..., User]) -> User:
         return user_make(is_guest=True, email="", verified_email="ada@example.org")
 
-    def test_a_place_follows_a_guest_who_logs_in(
+    def test_a_guests_place_passes_to_the_account_at_log_in(
         self, types: list[TicketType], guest: User, buyer: User
     ) -> None:
         enter(types[0], people(1)[0])
@@ -89,7 +89,7 @@ class TestFollow:
         assert Entry.objects.get(number=number).buyer_id == buyer.pk
         check(types[0].event_id)
 
-    def test_who_waits_in_the_same_line_keeps_one_place(
+    def test_an_account_that_waits_in_the_same_line_keeps_one_place(
         self, types: list[TicketType], guest: User, buyer: User
     ) -> None:
         own = enter(types[0], buyer.pk)["number"]
@@ -99,7 +99,7 @@ class TestFollow:
         waiting = Entry.objects.filter(state="waiting")
         assert list(waiting.values_list("number", "buyer_id")) == [(own, buyer.pk)]
 
-    def test_what_was_given_is_shown_to_the_account(
+    def test_tickets_given_to_the_guest_are_shown_to_the_account(
         self, types: list[TicketType], guest: User, buyer: User
     ) -> None:
         enter(types[0], guest.pk)

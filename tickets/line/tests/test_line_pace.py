@@ -1,4 +1,4 @@
-"""The pace of a line as it is kept with the line: measured while tickets are given, and what all who wait read."""
+"""The pace of a line in its row: it is measured while tickets are given, and all who wait read it."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -40,10 +40,10 @@ def test_the_pace_is_measured_while_the_line_moves(types: list[TicketType]) -> N
     services.serve(event_id=event_id, hold=HOLD, now=began + timedelta(seconds=14))
     services.time_passed(hold=HOLD, now=began + timedelta(seconds=14))
     assert Line.objects.get().phase == "open"
-    assert Line.objects.get().moved_at is None, "the time until somebody comes again is not measured"
+    assert Line.objects.get().moved_at is None, "the time until the next person comes is not measured"
 
 
-def test_a_draw_that_is_served_at_once_tells_no_pace(types: list[TicketType]) -> None:
+def test_a_draw_that_is_served_at_once_has_no_pace(types: list[TicketType]) -> None:
     for buyer_id in people(8):
         enter(types[0], buyer_id)
     open_sale(types)
@@ -53,7 +53,7 @@ def test_a_draw_that_is_served_at_once_tells_no_pace(types: list[TicketType]) ->
     assert projections.line_shown(event_id=types[0].event_id, now=timezone.now())["per_minute"] == 0
 
 
-def test_one_that_comes_back_does_not_set_a_standing_line_in_motion(types: list[TicketType]) -> None:
+def test_an_entry_that_returns_does_not_set_a_standing_line_in_motion(types: list[TicketType]) -> None:
     for buyer_id in people(3):
         enter(types[1], buyer_id)
     Inventory.objects.exclude(pk=types[1].pk).update(paused=True)
@@ -65,4 +65,4 @@ def test_one_that_comes_back_does_not_set_a_standing_line_in_motion(types: list[
     services.serve(event_id=types[0].event_id, hold=HOLD, now=timezone.now())
 
     assert states(types[0].event_id) == ["given", "given", "waiting"]
-    assert Line.objects.get().is_standing, "no time flashes up on all the pages that wait"
+    assert Line.objects.get().is_standing, "no page shows a time for a moment"

@@ -1,4 +1,4 @@
-"""The page of a line, as forms alone."""
+"""The page of a line without JavaScript."""
 
 import re
 from collections.abc import Callable
@@ -47,7 +47,7 @@ def send(client: Client, types: list[TicketType], *, email: str = ADA, **fields:
 
 
 def end_sale(types: list[TicketType], *, why: str) -> None:
-    """Let the sale of an event be over: its time has passed, or it is cancelled."""
+    """End the sale of an event: its time has passed, or the event is cancelled."""
     if why == "ended":
         past = timezone.now() - timedelta(minutes=5)
         Inventory.objects.update(opens_at=past, closes_at=past + timedelta(minutes=1))
@@ -111,7 +111,7 @@ def test_a_hold_that_another_page_shows_is_looked_at(
 def test_a_turn_that_comes_while_the_page_is_made_looks_new_to_its_script(
     client: Client, types: list[TicketType], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The script shows a turn when its page does not name the hold. A page of before the turn must not name it."""
+    """Check that a page from before the turn does not name the hold: then its script shows the turn."""
     send(client, types, **{f"amount_{types[0].pk}": "1"})
     open_sale(types)
     read = services.entry_get
@@ -211,9 +211,9 @@ class TestAPageThatIsOlderThanTheTurn:
 
 
 class TestGuests:
-    """A guest enters with an address that a code has proven, so that one person has one place."""
+    """A guest enters with an address that was verified by a code, so that one person has one place."""
 
-    def test_the_wish_waits_for_the_code_and_a_wrong_one_enters_nobody(
+    def test_the_wish_waits_for_the_code_and_a_wrong_code_enters_nobody(
         self, client: Client, types: list[TicketType]
     ) -> None:
         wish = {f"amount_{types[0].pk}": "2", f"second_amount_{types[1].pk}": "1"}
@@ -235,9 +235,7 @@ class TestGuests:
         assert entry.choices == [[[types[0].pk, 2]], [[types[1].pk, 1]]]
         assert User.objects.get(pk=entry.buyer_id).mail_address == ADA
 
-    def test_a_code_counts_once_and_for_its_guest_alone(
-        self, client: Client, types: list[TicketType]
-    ) -> None:
+    def test_a_code_counts_once_and_only_for_its_guest(self, client: Client, types: list[TicketType]) -> None:
         wish = {f"amount_{types[0].pk}": "1"}
         post(client, types, email=ADA, **wish)
         code = EmailCode.objects.get().code
@@ -283,11 +281,15 @@ class TestGuests:
         assert not User.objects.filter(is_guest=True).exists(), "nothing is left of a refused guest"
 
     @pytest.mark.parametrize("wrong", ["", "ada", "ada@"])
-    def test_what_is_no_address_is_refused(self, client: Client, types: list[TicketType], wrong: str) -> None:
+    def test_a_malformed_address_is_refused(
+        self, client: Client, types: list[TicketType], wrong: str
+    ) -> None:
         assert 'role="alert"' in post(client, types, email=wrong, **{f"amount_{types[0].pk}": "1"})
         assert not User.objects.filter(is_guest=True).exists()
 
-    def test_accounts_alone_are_led_to_sign_up(self, client: Client, types: list[TicketType]) -> None:
+    def test_a_guest_is_led_to_the_sign_up_where_only_accounts_may_buy(
+        self, client: Client, types: list[TicketType]
+    ) -> None:
         Event.objects.update(buyers="accounts")
 
         answer = client.post(place(types), {f"amount_{types[0].pk}": "1", "email": ADA}, headers=SAME_SITE)
@@ -414,7 +416,7 @@ class TestAfterTheTurn:
         serve_all(types[0])
         return Entry.objects.get(state="given")
 
-    def test_who_was_passed_by_reads_it_when_nobody_waits_and_may_enter_again(
+    def test_a_person_who_was_passed_by_reads_it_when_nobody_waits_and_may_enter_again(
         self, client: Client, types: list[TicketType]
     ) -> None:
         entry = self.given(client, types)
@@ -429,7 +431,7 @@ class TestAfterTheTurn:
         assert "You can enter the line again." in page
         assert 'data-part="enter" hidden' not in page
 
-    def test_who_was_passed_by_for_their_own_tickets_reads_that(
+    def test_a_person_who_was_passed_by_for_their_own_tickets_reads_the_reason(
         self, client: Client, types: list[TicketType]
     ) -> None:
         send(client, types, **{f"amount_{types[0].pk}": "1"})
@@ -443,13 +445,13 @@ class TestAfterTheTurn:
         assert "or would have had more than one person may have." in page
         assert "nobody looked" not in page
 
-    def test_a_hold_that_has_ended_is_said_to_have(self, client: Client, types: list[TicketType]) -> None:
+    def test_the_page_says_that_a_hold_has_ended(self, client: Client, types: list[TicketType]) -> None:
         self.given(client, types)
         Reservation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
 
         assert "Your hold has ended" in client.get(place(types)).content.decode()
 
-    def test_who_comes_after_the_sell_out_enters_by_the_page(
+    def test_a_person_who_comes_after_the_sell_out_enters_by_the_page(
         self, client: Client, types: list[TicketType]
     ) -> None:
         open_sale(types)
@@ -462,7 +464,7 @@ class TestAfterTheTurn:
         ("why", "text"),
         [("ended", "The sale ended before tickets could be given to you."), ("cancelled", "is cancelled.")],
     )
-    def test_who_still_waits_then_reads_what_it_means(
+    def test_a_person_who_still_waits_at_the_end_of_the_sale_reads_what_it_means(
         self, client: Client, types: list[TicketType], why: str, text: str
     ) -> None:
         send(client, types, **{f"amount_{types[0].pk}": "1"})

@@ -1,4 +1,4 @@
-"""Actions of staff on a line: recorded, and on every open page at once."""
+"""Actions of staff on a line: each is recorded, and shown on every open page at once."""
 
 import html
 import json
@@ -74,7 +74,9 @@ class TestServing:
         assert states(types[0].event_id) == ["given"] * 3
         check(types[0].event_id)
 
-    def test_a_slowed_line_has_the_turns_of_its_time(self, types: list[TicketType], act: Act) -> None:
+    def test_a_slowed_line_has_as_many_turns_as_its_limit_allows(
+        self, types: list[TicketType], act: Act
+    ) -> None:
         for buyer_id in people(5):
             enter(types[0], buyer_id)
         open_sale(types)
@@ -145,7 +147,7 @@ class TestServing:
 
         done = StaffAction.objects.order_by("pk").values_list("actor_id", "action", "text")
         assert list(done) == [(staff.pk, "hold", ""), (staff.pk, "message", "Soon.")]
-        assert "failed after the commit" not in caplog.text, "each is a step in the log too"
+        assert "failed after the commit" not in caplog.text, "each action is a step in the log too"
 
     def test_an_event_without_a_line_has_no_actions(self, ticket_type: TicketType, staff: User) -> None:
         def hold(event_id: int) -> None:
@@ -163,14 +165,14 @@ class TestServing:
 
 
 def _paced(line: dict[str, Any]) -> tuple[int | None, int]:
-    """Return what a line may do in a minute at most, and the pace that people read."""
+    """Return the limit of a line per minute, and the pace that people read."""
     return line["most_per_minute"], line["per_minute"]
 
 
 class TestPublicValue:
     @pytest.fixture
     def types(self, ticket_type_make: Callable[..., TicketType], staff: User) -> list[TicketType]:
-        """Return the types of an event whose draw mixes in a value that was named before the lobby opened."""
+        """Return the types of an event whose draw uses a public value that was named before the lobby opened."""
         later = ticket_type_make(capacity=5, opens_at=timezone.now() + timedelta(hours=2))
         Event.objects.filter(pk=later.event_id).update(opening="draw")
         staff_services.line_act(
@@ -237,7 +239,9 @@ def _verified(proof: dict[str, Any], folder: Path) -> bool:
 
 
 class TestFigures:
-    def test_they_say_who_waits_for_what_and_when_it_ends(self, types: list[TicketType]) -> None:
+    def test_the_figures_tell_how_many_wait_for_each_type_and_when_it_ends(
+        self, types: list[TicketType]
+    ) -> None:
         for buyer_id in people(8):
             enter(types[0], buyer_id, 2, second=[(types[1].pk, 1)])
         open_sale(types)
@@ -254,11 +258,11 @@ class TestFigures:
         serve_all(types[0])
         after = figures.line_figures(event_id=types[0].event_id, now=timezone.now())
         assert after.states == {"waiting": 5, "given": 3, "passed": 0, "left": 0}
-        assert after.ends_at is None, "nothing is left: nobody knows"
+        assert after.ends_at is None, "no tickets are left, so the end is unknown"
 
 
 class TestByPageAndApi:
-    def test_by_api(self, types: list[TicketType], staff: User) -> None:
+    def test_staff_act_by_api(self, types: list[TicketType], staff: User) -> None:
         api, url = api_of(staff), f"/event/events/{types[0].event_id}/line/actions/"
         held = api.post(url, {"action": "hold"}, format="json")
 
@@ -272,7 +276,7 @@ class TestByPageAndApi:
         outdated = api.post(url, slower, format="json").json()
         assert (outdated["code"], outdated["current"]) == ("line_outdated", "3000")
 
-    def test_by_page(self, client: Client, types: list[TicketType], staff: User) -> None:
+    def test_staff_act_by_the_page(self, client: Client, types: list[TicketType], staff: User) -> None:
         client.force_login(staff)
         desk = f"/events/{types[0].event_id}/line/desk/"
         assert "Pause the line" in client.get(desk).content.decode()

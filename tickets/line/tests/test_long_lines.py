@@ -1,4 +1,4 @@
-"""Long lines: what reads all their entries does so seldom, and what changed is noticed at once."""
+"""Long lines: their entries are read as a whole only rarely, and changes are noticed at once."""
 
 from collections.abc import Callable, Iterator
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def types(
     ticket_type_make: Callable[..., TicketType], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[list[TicketType]]:
-    """Return the types of a line that counts as long: one ticket that three wish, and five that nobody does."""
+    """Return the types of a line that counts as long: one ticket that three people wish, and five unwanted ones."""
     monkeypatch.setattr(rules, "SHORT_LINE", 1)
     monkeypatch.setattr(rules, "READ_A_SECOND", 0.001)
     for module in (figures, standing):
@@ -37,14 +37,14 @@ def types(
 
 @pytest.fixture
 def served(types: list[TicketType], monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return the events whose line was tried since it stands."""
+    """Return the events whose line was tried since it stood still."""
     serve, tried = services.serve, list[int]()
 
     def note(**asked: object) -> int:
         tried.append(types[0].event_id)
         return serve(**asked)  # type: ignore[arg-type]
 
-    services.time_passed(hold=HOLD, now=timezone.now())  # it stands, and this is remembered
+    services.time_passed(hold=HOLD, now=timezone.now())  # it stands still, and this is remembered
     monkeypatch.setattr(services, "serve", note)
     return tried
 
@@ -53,7 +53,7 @@ def tick() -> None:
     services.time_passed(hold=HOLD, now=timezone.now())
 
 
-def test_one_that_stands_is_not_tried_again_until_something_changes(
+def test_a_line_that_stands_still_is_not_tried_again_until_something_changes(
     types: list[TicketType], served: list[int]
 ) -> None:
     assert Line.objects.get().is_standing
@@ -67,7 +67,9 @@ def test_one_that_stands_is_not_tried_again_until_something_changes(
     assert states(types[0].event_id) == ["given", "given", "waiting"]
 
 
-def test_who_enters_one_that_stands_is_served(types: list[TicketType], served: list[int]) -> None:
+def test_a_person_who_enters_a_line_that_stands_still_is_served(
+    types: list[TicketType], served: list[int]
+) -> None:
     late = enter(types[1], people(1)[0])
     tick()
 
@@ -88,9 +90,7 @@ def test_a_wish_that_changed_is_noticed_after_a_while(
     assert states(types[0].event_id) == ["given"] * 3
 
 
-def test_one_that_is_held_is_not_tried_again_until_it_goes_on(
-    types: list[TicketType], served: list[int]
-) -> None:
+def test_a_held_line_is_not_tried_again_until_it_goes_on(types: list[TicketType], served: list[int]) -> None:
     Line.objects.update(is_held=True, is_standing=False)
     tick()
     served.clear()
@@ -116,5 +116,5 @@ def test_staff_read_the_counts_of_a_moment_ago(
 
 
 @pytest.mark.parametrize(("entries", "seconds"), [(0, 0), (999, 0), (1_000, 0.1), (50_000, 5)])
-def test_how_often_a_line_is_read(entries: int, seconds: float) -> None:
+def test_a_longer_line_is_read_less_often(entries: int, seconds: float) -> None:
     assert rules.seconds_between_reads(entries) == seconds

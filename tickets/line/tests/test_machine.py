@@ -1,4 +1,4 @@
-"""Whatever happens to a line in whatever order, I1 and I10 hold.
+"""I1 and I10 hold after any use cases of a line in any order.
 
 By default a few runs, always the same. `bin/test tickets/line/tests/test_machine.py --machine 1000x60` makes 1,000
 runs of 60 steps, different ones each time. The controls remove a guard, and the machine's readings notice it.
@@ -61,7 +61,7 @@ def queue() -> Queue:
     return made
 
 
-def test_giving_in_another_order_would_be_noticed(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_giving_in_another_order_is_noticed(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = operations._entries_next
 
     def last_first(*asked: Any, most: int) -> list[Entry]:
@@ -74,7 +74,7 @@ def test_giving_in_another_order_would_be_noticed(queue: Queue, monkeypatch: pyt
 
 
 def _two_givers(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a giver choose whose turn it is, and go on only when another one waits for what the first has locked."""
+    """Let a giver choose whose turn it is, and go on only when another giver waits for its locks."""
     chosen, has_chosen = operations._entries_next, Signal()
     first: list[object] = []
 
@@ -110,14 +110,16 @@ def test_two_givers_give_one_after_the_other(queue: Queue, monkeypatch: pytest.M
     queue.teardown()
 
 
-def test_two_givers_without_the_lock_would_be_noticed(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_two_givers_without_the_lock_are_noticed(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
     unlocked = sql.INVENTORIES_LOCK.replace("FOR NO KEY UPDATE OF i", "")
     assert unlocked != sql.INVENTORIES_LOCK
     operations.drawn_parts_make(line=Line.objects.get())  # the second would wait for the first one's parts
     with monkeypatch.context() as removed:
         removed.setattr(sql, "INVENTORIES_LOCK", unlocked)
         removed.setattr(operations, "line_lock", lambda event_id: Line.objects.get(pk=event_id))
-        # The look at who is behind would be enough here, without the locks.
+        # Here the check of later entries would be enough, without the locks.
         removed.setattr(selectors, "is_anyone_behind", lambda **_: False)
         _two_givers(queue, removed)
 

@@ -13,14 +13,14 @@ from tickets.line.rules import LineActionRefused
 
 DRAWN = datetime(2027, 1, 8, 19, 30, tzinfo=UTC)
 TICK = 0.5
-SHORT = 10.0  # seconds: nobody minds an error in less
+SHORT = 10.0  # seconds; the error of a shorter wait does not count
 
 Act = Callable[[Pace, datetime], Pace]
 
 
 @dataclass
 class Serving:
-    """What a simulated serving showed: the pace at each tick, how far it was, and when each place's turn came."""
+    """The result of a simulation: pace and number served at each tick, and the time of each place's turn."""
 
     pace: Pace
     shown: list[int] = field(default_factory=list)
@@ -50,10 +50,10 @@ def serve(
     stands: Collection[int] = (),
     left: Collection[int] = (),
 ) -> Serving:
-    """Serve so many people, `each_tick` at most in a tick, until all are served or the ticks are over.
+    """Serve so many people, at most `each_tick` in a tick, until all are served or the ticks are over.
 
-    `acts` says what staff do at a tick, `holds` and `stands` at which ticks the line is held or has nothing to
-    give, `left` whose places are empty.
+    `acts` has the actions of staff by tick, `holds` and `stands` have the ticks at which the line is held or has
+    nothing to give, and `left` has the places of people who left.
     """
     told = Serving(Pace(limit=limit))
     waiting = [place for place in range(1, people + 1) if place not in set(left)]
@@ -81,7 +81,7 @@ def serve(
 
 
 def to(limit: int | None) -> Act:
-    """Return what staff do when they set a limit."""
+    """Return the action of staff that sets a limit."""
     return lambda before, now: pace.limited(before, limit=limit, now=now)
 
 
@@ -110,7 +110,7 @@ def hold(before: Pace, _now: datetime) -> Pace:
         "every fifth left", "seven a minute", "slower than staff allow",
     ],
 )  # fmt: skip
-def test_what_is_shown(told: Serving, expected: int) -> None:
+def test_the_shown_pace_follows_the_serving(told: Serving, expected: int) -> None:
     assert told.shown[-1] == expected
 
 
@@ -138,7 +138,7 @@ def test_another_limit_is_shown_at_once(change: Act) -> None:
         "four a minute", "without a limit", "slower than staff allow",
     ],
 )  # fmt: skip
-def test_the_time_is_right(told: Serving, most: float) -> None:
+def test_the_shown_time_is_nearly_right(told: Serving, most: float) -> None:
     assert told.median_error() <= most
 
 
@@ -154,7 +154,7 @@ def test_time_without_serving_is_not_measured(told: Serving) -> None:
     assert {told.shown[99], told.shown[220], told.shown[-1]} == {1_200}
 
 
-def test_the_time_of_a_hold_gives_no_turns() -> None:
+def test_a_line_has_no_turns_for_the_time_while_it_was_held() -> None:
     told = serve(1_000, limit=600, ticks=230, holds=range(100, 220), acts={100: hold})
 
     assert told.served[219:222] == [495, 496, 500]
@@ -173,7 +173,7 @@ def test_no_limit_stops_a_line(limit: int) -> None:
     assert 3 * limit <= told.served[-1] <= 3 * limit + 2
 
 
-def test_what_a_line_may_catch_up_is_bounded() -> None:
+def test_a_line_may_catch_up_only_so_many_turns() -> None:
     before = Pace(limit=60, since=DRAWN)
 
     assert pace.turns_now(before, now=DRAWN + timedelta(hours=1)) == 5
