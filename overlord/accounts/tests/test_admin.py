@@ -1,4 +1,4 @@
-"""Accounts in the admin: who may give rights to whom, and the answers of odd addresses."""
+"""Accounts in the admin: who may give rights to whom, and the answers to odd addresses."""
 
 import re
 from collections.abc import Callable
@@ -52,7 +52,7 @@ def test_a_clerk_changes_names_and_gives_no_rights(clerk: Client, buyer: User) -
     assert not buyer.user_permissions.exists()
 
 
-def test_a_clerk_changes_no_superuser_nor_their_password(clerk: Client, root: User) -> None:
+def test_a_clerk_changes_no_superuser_and_no_superusers_password(clerk: Client, root: User) -> None:
     assert change(clerk, root, first_name="Ada").status_code == 403
     new = {"usable_password": "true", "password1": "another battery", "password2": "another battery"}
     assert clerk.post(f"/admin/accounts/user/{root.pk}/password/", new).status_code == 403
@@ -63,7 +63,7 @@ def test_a_clerk_changes_no_superuser_nor_their_password(clerk: Client, root: Us
     assert root.check_password("correct horse")
 
 
-def test_a_clerk_changes_nobody_who_may_do_more(clerk: Client, user_make: Callable[..., User]) -> None:
+def test_a_clerk_changes_nobody_with_more_permissions(clerk: Client, user_make: Callable[..., User]) -> None:
     organiser = permit(user_make(), "checkout.refund_payment")
     assert change(clerk, organiser, email="clerk@example.org").status_code == 403
     new = {"usable_password": "true", "password1": "another battery", "password2": "another battery"}
@@ -76,7 +76,9 @@ def test_a_clerk_changes_nobody_who_may_do_more(clerk: Client, user_make: Callab
     assert organiser.email != "clerk@example.org"
 
 
-def test_a_clerk_changes_who_may_do_no_more(clerk: Client, user_make: Callable[..., User]) -> None:
+def test_a_clerk_changes_users_without_more_permissions(
+    clerk: Client, user_make: Callable[..., User]
+) -> None:
     other = permit(user_make(), "accounts.change_user")
     assert change(clerk, other, first_name="Ada").status_code == 302
     other.refresh_from_db()
@@ -93,7 +95,7 @@ def test_only_superusers_change_what_a_group_may_do(user_make: Callable[..., Use
     for user, is_changed in ((clerk, False), (root, True)):
         client = Client()
         client.force_login(user)
-        assert client.get(one).status_code == 200, "who may see it sees it"
+        assert client.get(one).status_code == 200, "staff with the permission to view see it"
         assert client.post(one, sent).status_code == (302 if is_changed else 403)
         assert group.permissions.exists() == is_changed
         added = client.post("/admin/auth/group/add/", {"name": f"of {user.pk}"})
@@ -132,7 +134,9 @@ class TestAnOutdatedForm:
         assert found is not None
         return {"version": found[1], "is_staff": "on", "groups": [each.pk for each in user.groups.all()]}
 
-    def test_gives_no_access_back(self, browser: Client, organiser: User, root: User) -> None:
+    def test_an_outdated_form_gives_no_access_back(
+        self, browser: Client, organiser: User, root: User
+    ) -> None:
         page = browser.get(f"/admin/accounts/user/{organiser.pk}/change/").content.decode()
         sent = self.sent(organiser, page)
         self.end(organiser, root)
@@ -141,7 +145,7 @@ class TestAnOutdatedForm:
         organiser.refresh_from_db()
         assert (organiser.first_name, organiser.is_staff, organiser.groups.count()) == ("", False, 0)
 
-    def test_up_to_date_it_changes_what_it_says(self, browser: Client, organiser: User) -> None:
+    def test_a_current_form_changes_the_access(self, browser: Client, organiser: User) -> None:
         page = browser.get(f"/admin/accounts/user/{organiser.pk}/change/").content.decode()
         assert change(browser, organiser, first_name="Ada", **self.sent(organiser, page)).status_code == 302
         organiser.refresh_from_db()

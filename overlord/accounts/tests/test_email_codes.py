@@ -1,4 +1,4 @@
-"""The code by which a guest proves an e-mail address."""
+"""The code that verifies a guest's e-mail address."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -71,7 +71,7 @@ def test_the_mail_has_the_code_and_it_counts_once(guest: User) -> None:
     assert (shown.verified_email, shown.mail_address, shown.email) == (ADA, ADA, "")
     assert prove(guest, code).json()["code"] == "wrong_email_code"
     tasks.email_code_send(user_id=guest.pk)
-    assert len(mail.outbox) == 1, "a message that comes again sends nothing"
+    assert len(mail.outbox) == 1, "a repeated message sends nothing"
 
 
 def test_another_guests_code_and_an_older_one_count_nothing(
@@ -96,7 +96,7 @@ def test_a_code_ends_with_its_time(guest: User) -> None:
     assert prove(guest, code).json()["code"] == "wrong_email_code"
 
 
-def test_five_tries_are_looked_at_however_many_come_at_once(guest: User) -> None:
+def test_only_five_tries_count_even_if_many_come_at_once(guest: User) -> None:
     ask(guest)
     wrong = wrong_for(guest)
     answers = together(*[lambda: prove(guest, wrong).status_code] * 12)
@@ -106,14 +106,16 @@ def test_five_tries_are_looked_at_however_many_come_at_once(guest: User) -> None
     assert prove(guest, code_of(guest)).status_code == 400, "the right one comes too late"
 
 
-def test_control_without_the_count_of_tries_it_would_not(guest: User) -> None:
+def test_control_without_the_count_of_tries_a_late_try_counts(guest: User) -> None:
     ask(guest)
     EmailCode.objects.update(tries=services.CODE_TRIES - 1)
 
     assert prove(guest, code_of(guest)).status_code == 200
 
 
-def test_who_proves_an_address_again_is_the_same_guest(guest: User, user_make: Callable[..., User]) -> None:
+def test_a_second_verification_of_an_address_leads_to_the_same_guest(
+    guest: User, user_make: Callable[..., User]
+) -> None:
     second = user_make(is_guest=True, email="")
     ask(guest)
     prove(guest, code_of(guest))
@@ -126,7 +128,7 @@ def test_who_proves_an_address_again_is_the_same_guest(guest: User, user_make: C
     assert User.objects.get(pk=second.pk).verified_email == ""
 
 
-def test_what_another_had_proven_may_end_in_that_moment(
+def test_the_other_guest_of_an_address_may_end_at_that_moment(
     guest: User, user_make: Callable[..., User], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = user_make(is_guest=True, email="", verified_email=ADA)
@@ -148,7 +150,7 @@ def test_what_another_had_proven_may_end_in_that_moment(
     assert guest.verified_email == ADA
 
 
-def test_two_who_prove_one_address_at_once_are_one_guest(user_make: Callable[..., User]) -> None:
+def test_two_verifications_of_one_address_at_once_are_one_guest(user_make: Callable[..., User]) -> None:
     pair = [user_make(is_guest=True, email="") for _ in range(2)]
 
     def verify(guest: User) -> int:
@@ -169,18 +171,20 @@ def test_an_account_has_an_address_already_and_its_address_is_nobody_elses(guest
 
 
 @pytest.mark.parametrize("email", ["", "ada", "ada@", "a" * 250 + "@example.org", None, 5])
-def test_what_is_no_address_is_refused(guest: User, email: Any) -> None:
+def test_a_malformed_address_is_refused(guest: User, email: Any) -> None:
     assert ask(guest, email).status_code == 400
 
 
-def test_an_address_gets_so_many_mails_whoever_asks(limits_on: None, user_make: Callable[..., User]) -> None:
+def test_an_address_gets_only_so_many_mails_from_all_guests_together(
+    limits_on: None, user_make: Callable[..., User]
+) -> None:
     most = limits.EMAIL_CODE_BY_EMAIL.amount
     statuses = [ask(user_make(is_guest=True, email=""), ADA).status_code for _ in range(most + 1)]
 
     assert statuses == [202] * most + [429]
 
 
-def test_who_asks_for_many_addresses_does_not_learn_which_have_an_account(
+def test_a_guest_who_asks_for_many_addresses_does_not_learn_which_have_an_account(
     limits_on: None, guest: User, user_make: Callable[..., User], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = rate_limits.Limit(name="code-address", amount=2, seconds=600)
@@ -190,7 +194,9 @@ def test_who_asks_for_many_addresses_does_not_learn_which_have_an_account(
     assert [ask(guest, each).status_code for each in [*taken, "nobody@example.org"]] == [409, 409, 429, 429]
 
 
-def test_without_a_broker_it_says_that_nothing_is_sent(guest: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_broker_the_answer_says_that_nothing_is_sent(
+    guest: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
     away = SimpleNamespace(broker=lambda: Redis(port=1, retry=Retry(NoBackoff(), 0)))
     monkeypatch.setattr(queues, "redis_client", away)
 
@@ -202,7 +208,7 @@ def test_a_visitor_has_no_code(client: Client) -> None:
     assert client.post("/register/guest/verify/", {"code": "000000"}).status_code in (401, 403)
 
 
-def test_the_database_knows_no_code(guest: User) -> None:
+def test_the_database_contains_no_code(guest: User) -> None:
     ask(guest)
     row = EmailCode.objects.values().get()
 

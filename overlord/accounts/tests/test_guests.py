@@ -1,4 +1,4 @@
-"""Guests by API: known without an account, and an account later, with all that they have."""
+"""Guests by API: they have no account at first, and later an account with all their orders."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +23,7 @@ MINE = "/event/reservations/"
 
 
 def guest(**headers: str) -> tuple[dict[str, Any], APIClient, APIClient]:
-    """Return what a new guest is told, and two clients of theirs: by token, and by session."""
+    """Return the answer to a new guest, and two clients of the guest: by token, and by session."""
     browser = APIClient(headers=headers)
     answer = browser.post("/register/guest/")
     assert answer.status_code == 201, answer.content
@@ -41,7 +41,7 @@ def test_a_guest_is_known_by_token_and_by_cookie(ticket_type: TicketType) -> Non
     assert (user.is_guest, user.email, user.has_usable_password()) == (True, "", False)
 
 
-def test_each_guest_is_somebody_else() -> None:
+def test_each_new_guest_is_another_user() -> None:
     answers = together(*[lambda: guest()[0] for _ in range(8)])
     assert len({each["id"] for each in answers}) == 8  # type: ignore[index]
 
@@ -114,7 +114,7 @@ def test_nobody_logs_in_as_a_guest_or_resets_one() -> None:
     assert mail.outbox == []
 
 
-def test_a_new_password_after_the_first_ends_what_it_opened() -> None:
+def test_a_new_password_after_the_first_ends_earlier_log_ins() -> None:
     told, api, browser = guest()
     api.post("/register/claim/", CLAIM, format="json")
     user = User.objects.get(pk=told["id"])
@@ -143,7 +143,7 @@ def test_a_request_from_another_origin_makes_no_guest() -> None:
 
 
 class TestLoggingIn:
-    """What a guest holds follows the guest to an account, by API as on pages."""
+    """A guest's holds pass to the account, by API as on pages."""
 
     def log_in(self, client: APIClient, user: User) -> int:
         body = {"username": user.username, "password": CLAIM["password"]}
@@ -159,7 +159,7 @@ class TestLoggingIn:
         return {each["id"] for each in api_of(user).get(MINE).json()["results"]}
 
     @pytest.mark.parametrize("by", ["token", "session"])
-    def test_all_orders_follow_and_their_clock_goes_on(
+    def test_all_orders_follow_and_end_when_they_would_have_ended(
         self, by: str, buyer: User, ticket_type_make: Callable[..., TicketType]
     ) -> None:
         stalls = ticket_type_make()
@@ -177,7 +177,7 @@ class TestLoggingIn:
         paid = api_of(buyer).post(f"/payment/payments/{payment}/pay/", {"token": "ok"}, format="json")
         assert paid.status_code == 202, paid.content
 
-    def test_who_signs_up_and_logs_in_keeps_the_hold(self, ticket_type: TicketType) -> None:
+    def test_a_guest_who_signs_up_and_logs_in_keeps_the_hold(self, ticket_type: TicketType) -> None:
         _, api, _ = guest()
         held = self.hold(api, ticket_type)
         assert api.post("/register/", CLAIM, format="json").status_code == 201
@@ -185,7 +185,7 @@ class TestLoggingIn:
         assert self.log_in(api, user) == 200
         assert self.ids_of(user) == set(held)
 
-    def test_one_that_cannot_follow_stays_and_the_others_follow(
+    def test_an_order_that_cannot_follow_stays_and_the_others_follow(
         self, buyer: User, ticket_type_make: Callable[..., TicketType]
     ) -> None:
         twice, paying, free = (ticket_type_make() for _ in range(3))
@@ -218,7 +218,7 @@ class TestLoggingIn:
         assert api.post("/api-auth/login/", body, format="json").status_code == 400
         assert self.ids_of(buyer) == set()
 
-    def test_what_an_account_holds_does_not_follow(
+    def test_holds_of_an_account_do_not_follow(
         self, buyer: User, user_make: Any, ticket_type: TicketType
     ) -> None:
         other = user_make()

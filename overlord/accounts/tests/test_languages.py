@@ -32,7 +32,7 @@ def test_a_page_is_in_a_language_that_the_browser_accepts(accepted: str, languag
 
 
 class TestTheChoice:
-    def test_it_is_kept_and_leads_back(self) -> None:
+    def test_the_choice_is_stored_and_leads_back(self) -> None:
         client = Client(headers={"Accept-Language": "en"})
         answer = client.post("/language/", {"language": "de", "next": "/login/?next=/me/"}, headers=OURS)
         assert (answer.status_code, answer["Location"]) == (303, "/login/?next=/me/")
@@ -43,7 +43,7 @@ class TestTheChoice:
     @pytest.mark.parametrize(
         "address", ["https://elsewhere.example/", "//elsewhere.example", "/nothing/", "javascript:x", ""]
     )
-    def test_it_leads_to_our_own_pages_only(self, address: str) -> None:
+    def test_the_choice_leads_to_our_own_pages_only(self, address: str) -> None:
         answer = Client().post("/language/", {"language": "de", "next": address}, headers=OURS)
         assert answer["Location"] == "/"
 
@@ -58,7 +58,7 @@ class TestTheChoice:
         assert client.post("/language/", given, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
         assert client.post("/language/", given, headers=OURS).status_code == 303
 
-    def test_a_wrong_cookie_is_passed_over(self) -> None:
+    def test_a_wrong_cookie_is_ignored(self) -> None:
         client = Client()
         client.cookies[settings.LANGUAGE_COOKIE_NAME] = "x" * 500
         assert lang(client.get("/")) == "en"
@@ -89,7 +89,7 @@ class TestMails:
         given = {"username": user.username, "password": "correct horse"}
         Client(headers={"Accept-Language": "de"}).post("/login/", given)
         assert User.objects.get(pk=user.pk).language == "de"
-        Client().post("/login/", given)  # says nothing of a language
+        Client().post("/login/", given)  # names no language
         assert User.objects.get(pk=user.pk).language == "de"
 
     @pytest.mark.django_db(transaction=True)

@@ -44,7 +44,7 @@ def page_log_in(username: str, password: str = PASSWORD, *, path: str = "/login/
 
 
 def test_fifty_log_ins_at_once_get_no_more_than_the_limit(buyer: User) -> None:
-    """From fifty addresses, by every name of the account, with the right and with wrong passwords."""
+    """Try from fifty addresses, by every name of the account, with the right and with wrong passwords."""
     names = [buyer.username, buyer.username.upper(), buyer.email]
     answers = together(
         *[
@@ -66,7 +66,7 @@ def test_a_refusal_says_when_to_come_again(buyer: User) -> None:
     assert refused.json()["retry_after"] == int(refused["Retry-After"])
 
 
-def test_an_unknown_name_is_limited_alike(buyer: User) -> None:
+def test_an_unknown_name_has_the_same_limit(buyer: User) -> None:
     statuses = [api_log_in("nobody").status_code for _ in range(MOST + 1)]
     assert statuses == [400] * MOST + [429]
 
@@ -81,14 +81,14 @@ def test_pages_answer_with_a_sentence(path: str, buyer: User) -> None:
     assert refused["Retry-After"]
 
 
-def test_the_doors_count_together(buyer: User) -> None:
+def test_log_ins_by_api_page_and_admin_count_together(buyer: User) -> None:
     for _ in range(MOST):
         api_log_in(buyer.username, "wrong")
     assert page_log_in(buyer.username).status_code == 429
     assert page_log_in(buyer.username, path="/admin/login/").status_code == 429
 
 
-def test_one_address_is_limited_whatever_it_says_it_is() -> None:
+def test_an_address_is_limited_also_with_a_forged_header() -> None:
     most = limits.LOGIN_BY_ADDRESS.amount
     for n in range(most):
         assert api_log_in(f"nobody{n}", address=f"10.0.0.{n}, 203.0.113.7").status_code == 400
@@ -99,7 +99,7 @@ def test_one_address_is_limited_whatever_it_says_it_is() -> None:
 def test_sign_ups_are_limited_by_address() -> None:
     api = APIClient(headers={"X-Forwarded-For": "203.0.113.7"})
     statuses = {api.post("/register/", {}, format="json").status_code for _ in range(3)}
-    assert statuses == {400}, "what is no sign-up is not counted"
+    assert statuses == {400}, "an invalid sign-up is not counted"
     body = {"email": "taken@example.org", "password": "short77"}
     for _ in range(limits.SIGNUP_BY_ADDRESS.amount):
         page = Client(headers={"X-Forwarded-For": "203.0.113.7"})
@@ -116,12 +116,12 @@ def reset(email: str, *, address: str = "203.0.113.7") -> Any:
 
 
 def waiting() -> int:
-    """How many mails the worker has been told to send, or not to send."""
+    """Count the messages to the worker about mails, those too that send nothing."""
     return redis_client.connection().llen("mail")
 
 
 @pytest.mark.parametrize("email", ["ADA@example.org", "nobody@example.org"])
-def test_one_account_gets_so_many_mails_and_the_answers_do_not_tell_which(
+def test_an_account_gets_only_so_many_mails_and_the_answers_do_not_tell_which_exist(
     email: str, user_make: Callable[..., User]
 ) -> None:
     user_make(username="ada")
@@ -132,7 +132,7 @@ def test_one_account_gets_so_many_mails_and_the_answers_do_not_tell_which(
     assert waiting() == most
 
 
-def test_known_and_unknown_accounts_cost_the_same(
+def test_known_and_unknown_accounts_take_the_same_queries(
     buyer: User, django_assert_num_queries: Callable[[int], Any]
 ) -> None:
     for email in (buyer.email, "nobody@example.org"):
@@ -149,7 +149,9 @@ def test_one_address_is_limited() -> None:
     assert "Too many attempts" in refused.content.decode()
 
 
-def test_without_a_broker_it_says_that_nothing_is_sent(buyer: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_broker_the_page_says_that_nothing_is_sent(
+    buyer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(
         queues, "redis_client", SimpleNamespace(broker=lambda: Redis(port=1, retry=Retry(NoBackoff(), 0)))
     )
@@ -179,7 +181,7 @@ def test_the_mail_leads_to_our_own_address_and_its_link_works_once(buyer: User, 
 
 
 @pytest.mark.parametrize("fields", [{"is_active": False}, {"password": "!"}])
-def test_who_cannot_log_in_by_password_gets_no_mail(fields: dict[str, Any], buyer: User) -> None:
+def test_a_user_without_a_password_gets_no_mail(fields: dict[str, Any], buyer: User) -> None:
     User.objects.update(**fields)
     assert reset(buyer.email).status_code == 302
     services.password_reset_send(user_id=0, base_url="http://localhost")

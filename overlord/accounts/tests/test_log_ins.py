@@ -45,7 +45,7 @@ class Opened:
         return self.browser.get(MINE).status_code == 200
 
     def sockets_by(self) -> set[str]:
-        """By what a socket would still be admitted."""
+        """Return the credentials with which a socket would still be admitted."""
         session = self.browser.session.session_key or ""
         token = ApiToken.hash_of(self.key)
         by_session = selectors.users_of_sessions(session_keys=[session])
@@ -99,7 +99,7 @@ def test_the_admin_shows_no_token(user_make: Callable[..., User], opened: Opened
     assert ApiToken.objects.get().pk not in page
 
 
-def test_a_token_ends_by_itself(buyer: User, settings: Any) -> None:
+def test_a_token_ends_after_its_lifetime(buyer: User, settings: Any) -> None:
     settings.TOKEN_LIFETIME = timedelta(days=3)
     opened = Opened(log_in(buyer.username), Client())
     token = ApiToken.objects.get()
@@ -169,7 +169,7 @@ def statement(buyer: User) -> None:
 
 
 def old_copy_saved(buyer: User) -> None:
-    """Two changes at once: the second writes over the first, from a copy that is older than it."""
+    """Make two changes at once: the second overwrites the first, from an older copy."""
     copy = User.objects.get(pk=buyer.pk)
     buyer.set_password("a first new one")
     buyer.save()
@@ -214,7 +214,7 @@ DOORS = [
 
 
 @pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
-def test_all_that_was_opened_ends(
+def test_a_new_password_ends_all_log_ins(
     door: Callable[[User], None], buyer: User, opened: Opened, user_make: Callable[..., User]
 ) -> None:
     other = Opened(key=token_of(user_make()), browser=Client())
@@ -238,7 +238,7 @@ def test_control_without_the_trigger_a_statement_ends_nothing(buyer: User, opene
     assert opened.all_works()
 
 
-def test_an_old_copy_does_not_bring_back_what_has_ended(buyer: User, opened: Opened) -> None:
+def test_saving_an_old_copy_does_not_bring_back_ended_log_ins(buyer: User, opened: Opened) -> None:
     copy = User.objects.get(pk=buyer.pk)
     services.logins_end(user_id=buyer.pk)
     copy.first_name = "Ada"
@@ -246,15 +246,15 @@ def test_an_old_copy_does_not_bring_back_what_has_ended(buyer: User, opened: Ope
     assert eventually(opened.all_ended)
 
 
-def test_logout_all_asks_who_it_is(buyer: User) -> None:
+def test_logout_all_needs_a_log_in(buyer: User) -> None:
     assert APIClient().post("/api-auth/logout-all/").status_code == 401
     client = APIClient(enforce_csrf_checks=True)
     client.force_login(buyer)
     assert client.post("/api-auth/logout-all/").status_code == 403
 
 
-def test_a_log_in_that_a_new_password_overtakes_opens_nothing(buyer: User) -> None:
-    """It has found the old password right; then the password is changed; then it opens its token."""
+def test_a_log_in_during_a_change_of_password_opens_nothing(buyer: User) -> None:
+    """Change the password after the log-in has checked the old one, and before it makes its token."""
     found = authenticate(username=buyer.username, password=PASSWORD)
     assert isinstance(found, User)
     statement(buyer)
@@ -274,7 +274,7 @@ def test_saving_anything_else_ends_nothing(buyer: User, opened: Opened) -> None:
 # An outdated hash ----------------------------------------------------------------------------------------
 @pytest.fixture
 def outdated(buyer: User, opened: Opened, settings: Any) -> Opened:
-    """Hash the buyer's password as years ago, and log the buyer in."""
+    """Give the buyer's password an outdated hash, and log the buyer in."""
     settings.PASSWORD_HASHERS = settings.PASSWORD_HASHERS[1:]  # those of the running system
     db.rows(
         "SELECT accounts_password_rehash(%s, password, %s) FROM accounts_user WHERE id = %s",
@@ -307,7 +307,7 @@ def test_a_wrong_password_replaces_nothing(buyer: User, outdated: Opened) -> Non
 
 
 def test_a_new_hash_does_not_undo_a_new_password(buyer: User, outdated: Opened) -> None:
-    """The log-in has read the old hash; the password is changed; then the log-in writes the new hash."""
+    """Change the password after the log-in has read the old hash, and before it writes the new one."""
     copy = User.objects.get(pk=buyer.pk)
     buyer.refresh_from_db()
     buyer.set_password(NEW)
@@ -317,7 +317,7 @@ def test_a_new_hash_does_not_undo_a_new_password(buyer: User, outdated: Opened) 
     assert eventually(outdated.all_ended)
 
 
-def test_a_name_that_is_unknown_costs_the_same_hash(settings: Any) -> None:
+def test_an_unknown_name_takes_the_same_hash(settings: Any) -> None:
     settings.PASSWORD_HASHERS = settings.PASSWORD_HASHERS[1:]
     hashed: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
@@ -332,7 +332,7 @@ def test_a_name_that_is_unknown_costs_the_same_hash(settings: Any) -> None:
 
 
 class TestOwnTokens:
-    def test_each_is_listed_and_ended_by_its_owner_alone(self, buyer: User, user_make: Any) -> None:
+    def test_a_token_is_listed_and_ended_by_its_owner_only(self, buyer: User, user_make: Any) -> None:
         first, second, other = api_of(buyer), api_of(buyer), api_of(user_make())
         found = first.get("/api-auth/tokens/").json()
         assert [each["current"] for each in found] == [False, True]
@@ -344,7 +344,7 @@ class TestOwnTokens:
         assert first.delete(f"/api-auth/tokens/{found[0]['id']}/").status_code == 404
         assert len(first.get("/api-auth/tokens/").json()) == 1
 
-    def test_the_page_shows_and_ends_them(self, buyer: User) -> None:
+    def test_the_page_shows_and_ends_tokens(self, buyer: User) -> None:
         api = api_of(buyer)
         client = Client(headers={"accept": "text/html"})
         client.force_login(buyer)
@@ -354,7 +354,7 @@ class TestOwnTokens:
         assert client.post(f"/account/tokens/{number}/end/").status_code == 302
         assert api.get("/event/reservations/").status_code == 401
 
-    def test_another_process_hears_of_the_end(self, buyer: User) -> None:
+    def test_another_process_is_notified_of_the_end(self, buyer: User) -> None:
         api, cache = api_of(buyer), TokenCache()
         token = ApiToken.objects.get()
         assert eventually(lambda: cache.principal_of(token.key_hash) and cache._principals)
@@ -362,7 +362,7 @@ class TestOwnTokens:
         assert eventually(lambda: cache.principal_of(token.key_hash) is None)
         cache.close()
 
-    def test_its_use_is_noted_each_ten_minutes_and_nobody_is_notified(
+    def test_the_use_of_a_token_is_recorded_every_ten_minutes_without_a_notification(
         self, buyer: User, django_assert_num_queries: Any
     ) -> None:
         api_of(buyer)
@@ -381,7 +381,7 @@ class TestOwnTokens:
         assert cache._notifications == before
         cache.close()
 
-    def test_a_request_goes_on_when_its_use_cannot_be_noted(
+    def test_a_request_goes_on_when_the_use_of_its_token_cannot_be_recorded(
         self, buyer: User, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         api = api_of(buyer)

@@ -1,4 +1,4 @@
-"""One comparison of usernames and e-mail addresses, through every door: API, page, admin, command and database."""
+"""One comparison of usernames and e-mail addresses everywhere: API, page, admin, command and database."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 PASSWORD = "correct horse"
 
 
-# Doors: each registers or logs in, and says whether it worked. Anything but an answer in words is a failure. --
+# Each of these registers or logs in, and returns whether it worked. A server error is a failure. -------------
 def api_register(username: str, email: str) -> bool:
     body = {"username": username, "email": email, "password": PASSWORD}
     answer = APIClient().post("/register/", body, format="json")
@@ -121,17 +121,19 @@ NOT_NAMES = ["ﷺ" * 9, "ﷺ" * 8, "x" * 151, "with space", "½", "﷽", "a@b.ex
 
 
 @pytest.mark.parametrize("name", NOT_NAMES)
-def test_what_is_no_name_is_refused_in_words(name: str, admin: Client) -> None:
+def test_a_malformed_name_is_refused_with_a_sentence(name: str, admin: Client) -> None:
     assert not api_register(name, "new@example.org")
     assert not admin_register(admin, name, "new@example.org")
 
 
-def test_ones_own_address_may_be_the_username() -> None:
+def test_a_users_own_address_may_be_the_username() -> None:
     assert api_register("Ada@example.org", "ada@example.org")
     assert api_log_in("ada@example.org")
 
 
-def test_an_address_logs_its_owner_in_whatever_others_are_called(user_make: Callable[..., User]) -> None:
+def test_an_address_logs_its_owner_in_even_if_it_is_the_username_of_another(
+    user_make: Callable[..., User],
+) -> None:
     user_make(username="bob@example.org", email="mallory@example.org")
     bob = user_make(username="bob", email="bob@example.org")
     assert User.objects.get_by_natural_key("BOB@example.org") == bob
@@ -143,8 +145,8 @@ def test_the_admin_adds_any_number_of_users(admin: Client) -> None:
     assert not admin_register(admin, "three", "")
 
 
-def test_an_old_form_of_the_admin_undoes_nothing(admin: Client, buyer: User) -> None:
-    """The form is opened, another person changes the password and the names, and the form is sent."""
+def test_an_outdated_form_of_the_admin_undoes_nothing(admin: Client, buyer: User) -> None:
+    """Send a form after another person has changed the password and the names."""
     place = f"/admin/accounts/user/{buyer.pk}/change/"
     form = admin.get(place).context["adminform"].form
     sent = {name: form[name].value() or "" for name in form.fields if name not in ("password", "last_login")}
@@ -176,7 +178,7 @@ class TestCommand:
         ("username", "email"),
         [("RＯOT", "b@example.org"), ("b", "ROOT@example.org"), ("ﷺ" * 9, "b@example.org")],
     )
-    def test_it_is_refused_in_words(self, username: str, email: str) -> None:
+    def test_the_command_refuses_with_a_sentence(self, username: str, email: str) -> None:
         self.create("root", "root@example.org")
         with pytest.raises(CommandError):
             self.create(username, email)
@@ -188,7 +190,7 @@ class TestCommand:
 
 
 class TestDatabase:
-    """No statement gets past the keys."""
+    """No statement can avoid the comparison of keys."""
 
     def test_equal_names_are_refused(self, buyer: User, user_make: Callable[..., User]) -> None:
         user_make(username="straße")
@@ -199,6 +201,6 @@ class TestDatabase:
         with pytest.raises(Exception, match="can only be updated to DEFAULT"):
             db.rows("UPDATE accounts_user SET username_key = 'x'")
 
-    def test_any_number_of_accounts_has_no_address(self, user_make: Callable[..., User]) -> None:
+    def test_any_number_of_accounts_may_have_no_address(self, user_make: Callable[..., User]) -> None:
         user_make(email="")
         user_make(email="")

@@ -29,7 +29,7 @@ from tests.threads import together
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PAGE = "/account/second-factor/"
-MONEY_PAGE = "/office/orders/999999/refund/"  # of an order that is not there
+MONEY_PAGE = "/office/orders/999999/refund/"  # of an order that does not exist
 REFUND = "/payment/payments/999999/refund/"
 
 
@@ -50,13 +50,13 @@ def browser(user: User) -> Client:
 
 
 def code_of(user: User, *, later: int = 0) -> str:
-    """Return the code that the user's app shows now, or after this number of half minutes."""
+    """Return the code that the user's app shows now, or this number of half minutes later."""
     app = pyotp.TOTP(one_time_codes.secret_of(SecondFactor.objects.get(pk=user.pk).seed))
     return app.at(timezone.now() + timedelta(seconds=30 * later))
 
 
 def set_up(user: User) -> list[str]:
-    """Let the user have a second factor whose codes of now are not used yet, and return the backup codes."""
+    """Give the user a second factor whose present codes are not used yet, and return the backup codes."""
     offer = services.offer_make(user_id=user.pk)
     app = pyotp.TOTP(one_time_codes.secret_of(services.offer_read(offer, user_id=user.pk)))
     _factor, codes = services.factor_set(
@@ -78,7 +78,7 @@ def api_with(answer: Any) -> APIClient:
 
 
 class TestPages:
-    def test_it_is_set_up_and_then_shown_before_money_moves(self, cashier: User) -> None:
+    def test_a_second_factor_is_set_up_and_shown_before_money_moves(self, cashier: User) -> None:
         client = browser(cashier)
         assert client.get("/office/orders/").status_code == 200, "looking needs none"
         sent_away = client.post(MONEY_PAGE, {"amount": "1"})
@@ -107,13 +107,13 @@ class TestPages:
         assert another.get(MONEY_PAGE).status_code == 404
         assert browser(cashier).post(PAGE, {"code": codes[0]}).status_code == 400, "and this one too"
 
-    def test_its_owner_hears_of_it(self, cashier: User) -> None:
+    def test_the_owner_gets_a_mail(self, cashier: User) -> None:
         set_up(cashier)
         tasks.second_factor_notice_send(user_id=cashier.pk)
         assert mail.outbox[-1].to == [cashier.email]
         assert "/password-reset/" in str(mail.outbox[-1].body)
 
-    def test_a_session_shows_it_for_hours_and_not_for_days(self, cashier: User) -> None:
+    def test_a_session_keeps_it_for_hours_and_not_for_days(self, cashier: User) -> None:
         set_up(cashier)
         client = browser(cashier)
         assert client.post(PAGE, {"code": code_of(cashier)}).status_code == 302
@@ -131,7 +131,7 @@ class TestPages:
         client.post(PAGE, {"code": code_of(cashier)})
         assert client.session.session_key != before
 
-    def test_nobody_replaces_it_who_has_not_shown_it(self, cashier: User) -> None:
+    def test_only_a_session_that_has_shown_it_replaces_it(self, cashier: User) -> None:
         set_up(cashier)
         thief, offer = browser(cashier), services.offer_make(user_id=cashier.pk)
         app = pyotp.TOTP(one_time_codes.secret_of(services.offer_read(offer, user_id=cashier.pk)))
@@ -141,7 +141,7 @@ class TestPages:
         assert SecondFactor.objects.get().made_at == made
         assert BackupCode.objects.count() == one_time_codes.BACKUP_CODES
 
-    def test_another_device_takes_its_place_everywhere(self, cashier: User) -> None:
+    def test_a_new_device_replaces_the_old_one_everywhere(self, cashier: User) -> None:
         set_up(cashier)
         first, second = browser(cashier), browser(cashier)
         for client, later in ((first, 0), (second, 1)):
@@ -155,7 +155,7 @@ class TestPages:
         assert second.get(MONEY_PAGE).status_code == 302
         assert api_with(token).post(REFUND, {}).status_code == 403
 
-    def test_the_admin_asks_who_could_move_money_there(self, cashier: User, user_make: Any) -> None:
+    def test_the_admin_asks_staff_who_may_move_money(self, cashier: User, user_make: Any) -> None:
         root, clerk = user_make(is_staff=True, is_superuser=True), user_make(is_staff=True)
         for user in (root, cashier):
             sent_away = browser(user).get("/admin/checkout/payment/")
@@ -166,7 +166,7 @@ class TestPages:
         client.post(PAGE, {"code": code_of(root)})
         assert client.get("/admin/checkout/payment/").status_code == 200
 
-    def test_it_is_for_staff_and_where_it_is_asked_for(
+    def test_only_staff_set_it_up_and_only_where_the_setting_asks_for_it(
         self, buyer: User, cashier: User, settings: Any
     ) -> None:
         assert browser(buyer).get(PAGE).status_code == 404
@@ -174,7 +174,7 @@ class TestPages:
         assert browser(cashier).get(PAGE).status_code == 404
         assert browser(cashier).get(MONEY_PAGE).status_code == 404, "let in"
 
-    def test_a_next_page_of_another_site_is_not_taken(self, cashier: User) -> None:
+    def test_a_next_page_of_another_site_is_ignored(self, cashier: User) -> None:
         set_up(cashier)
         answer = browser(cashier).post(PAGE, {"code": code_of(cashier), "next": "https://evil.example/"})
         assert answer.headers["Location"] == PAGE
@@ -195,7 +195,7 @@ class TestPages:
 
 
 def set_new_step(user: User) -> str:
-    """Return a code of now, as if none had been used yet."""
+    """Return a present code, as if none had been used yet."""
     SecondFactor.objects.filter(pk=user.pk).update(last_step=0)
     return code_of(user)
 
@@ -227,8 +227,8 @@ class TestApi:
                                          "code": code_of(cashier)}, format="json")  # fmt: skip
         assert client.post(REFUND, {}, format="json").status_code == 404
 
-    def test_without_the_setting_nothing_is_asked(self, cashier: User, settings: Any) -> None:
-        """Negative control."""
+    def test_control_without_the_setting_no_code_is_asked_for(self, cashier: User, settings: Any) -> None:
+        """Remove the setting, as a negative control."""
         settings.STAFF_SECOND_FACTOR = "off"
         assert api_with(log_in(cashier)).post(REFUND, {}, format="json").status_code == 404
 
@@ -241,7 +241,7 @@ class TestCodes:
         yield
         rate_limits.forget()
 
-    def test_a_code_is_taken_once_however_many_send_it(self, cashier: User) -> None:
+    def test_a_code_counts_once_even_if_many_send_it_at_once(self, cashier: User) -> None:
         backup, code = set_up(cashier)[0], code_of(cashier)
         for given in (code, backup):
             show = partial(services.factor_show, user_id=cashier.pk, code=given, now=timezone.now())
@@ -268,7 +268,7 @@ class TestCodes:
         assert statuses.count(429) == 6 - (limits.CODE_BY_ACCOUNT.amount - 1), "one was counted at the set-up"
         assert log_in(cashier, code=code_of(cashier)).status_code == 429
 
-    def test_odd_codes_are_wrong_ones(self, cashier: User) -> None:
+    def test_malformed_codes_are_wrong(self, cashier: User) -> None:
         set_up(cashier)
         client = browser(cashier)
         for odd in ("", " ", "١٢٣٤٥٦", "12345", "a\0b", "x" * 5000, "-" * 30):
@@ -277,7 +277,7 @@ class TestCodes:
             services_page = browser(cashier).post(f"{PAGE}?new=1", {"offer": offer, "code": "000000"})
             assert services_page.status_code in (200, 302, 400), offer
 
-    def test_an_offer_is_its_owners_for_an_hour(self, cashier: User, buyer: User) -> None:
+    def test_an_offered_secret_is_valid_for_its_owner_for_an_hour(self, cashier: User, buyer: User) -> None:
         offer = services.offer_make(user_id=cashier.pk)
         for wrong in (lambda: services.offer_read(offer, user_id=buyer.pk),
                       lambda: services.offer_read(offer[:-1], user_id=cashier.pk)):  # fmt: skip
@@ -306,7 +306,7 @@ class TestLoss:
         assert not BackupCode.objects.filter(user=cashier).exists()
         assert lost.get("/office/orders/").headers["Location"].startswith("/login/")
 
-    def test_nobody_resets_their_own_there(self, user_make: Any) -> None:
+    def test_nobody_resets_their_own_second_factor(self, user_make: Any) -> None:
         root = user_make(is_staff=True, is_superuser=True)
         set_up(root)
         client = browser(root)

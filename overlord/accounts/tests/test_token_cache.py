@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def cache() -> Iterator[TokenCache]:
-    """Return a cache as another process has it."""
+    """Return a cache like that of another process."""
     cache = TokenCache()
     yield cache
     cache.close()
@@ -99,7 +99,7 @@ def test_a_log_in_drops_nothing(cache: TokenCache, token: str, buyer: User) -> N
     assert Client().post("/api-auth/login/", body).status_code == 200
     db.rows("SELECT pg_notify('principals', '0')")
     assert eventually(lambda: cache.principal_of(token) and cache._notifications > notifications)
-    assert cache._notifications == notifications + 1, "only the notification of this test has come"
+    assert cache._notifications == notifications + 1, "no other notification has arrived"
 
 
 def test_control_without_the_trigger_the_token_stays(cache: TokenCache, token: str) -> None:
@@ -136,7 +136,7 @@ def test_a_notification_during_the_read_is_applied(
     monkeypatch.setattr(token_cache, "_read", read)
     assert cache.principal_of(token) is not None
     monkeypatch.setattr(token_cache, "_read", really)
-    assert cache.principal_of(token) is None, "what was read before the notification must not be kept"
+    assert cache.principal_of(token) is None, "rows that were read before the notification must not be kept"
 
 
 def test_without_a_listen_connection_nothing_is_kept(cache: TokenCache, token: str) -> None:
@@ -150,7 +150,7 @@ def test_without_a_listen_connection_nothing_is_kept(cache: TokenCache, token: s
     assert cache._principals
 
 
-def test_it_listens_anew_each_minute_and_reads_each_token_again(
+def test_the_cache_listens_anew_each_minute_and_reads_each_token_again(
     cache: TokenCache, token: str, django_assert_num_queries: Callable[[int], Any]
 ) -> None:
     cache.principal_of(token)
@@ -164,25 +164,26 @@ def test_it_listens_anew_each_minute_and_reads_each_token_again(
     assert list(cache._principals) == [token]
 
 
-def test_what_the_former_connection_lost_ends_with_it(cache: TokenCache, token: str) -> None:
+def test_a_notification_that_the_former_connection_lost_is_made_up_for(cache: TokenCache, token: str) -> None:
     cache.principal_of(token)
     assert cache._connection is not None
     with cache._connection.cursor() as cursor:
-        cursor.execute("UNLISTEN *")  # nothing comes, without an error, as when a network has forgotten it
+        # Nothing arrives, without an error, as on a connection that the network has dropped.
+        cursor.execute("UNLISTEN *")
     ApiToken.objects.all().delete()
     assert cache.principal_of(token) is not None, "the control: the notification is lost"
     cache._listen_at = 0.0
     assert cache.principal_of(token) is None
 
 
-def test_what_came_on_the_former_connection_is_heeded(
+def test_notifications_on_the_former_connection_are_processed(
     cache: TokenCache, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache.principal_of(token)
     really = listening.listen
 
     def listen(*channels: str, name: str) -> Any:
-        ApiToken.objects.all().delete()  # notified before the new connection listens
+        ApiToken.objects.all().delete()  # the notification is sent before the new connection listens
         return really(*channels, name=name)
 
     monkeypatch.setattr(token_cache.listening, "listen", listen)
@@ -215,7 +216,7 @@ def test_a_cache_that_never_could_listen_still_answers(
     assert not cache._principals
 
 
-def test_nobody_waits_for_the_thread_that_connects(
+def test_no_request_waits_for_the_thread_that_connects(
     cache: TokenCache, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connecting, connect = threading.Event(), threading.Event()
@@ -232,7 +233,7 @@ def test_nobody_waits_for_the_thread_that_connects(
     try:
         assert connecting.wait(timeout=30)
         assert cache.principal_of(token) is not None
-        assert not cache._principals, "what is read before the cache listens must not be kept"
+        assert not cache._principals, "rows that are read before the cache listens must not be kept"
     finally:
         connect.set()
         thread.join(timeout=30)
@@ -240,7 +241,7 @@ def test_nobody_waits_for_the_thread_that_connects(
     assert cache._principals
 
 
-def test_what_may_be_rolled_back_is_not_kept(cache: TokenCache, token: str) -> None:
+def test_a_token_that_may_be_rolled_back_is_not_kept(cache: TokenCache, token: str) -> None:
     with db.transaction():
         assert connection.in_atomic_block
         assert cache.principal_of(token) is not None

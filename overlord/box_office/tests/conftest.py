@@ -1,4 +1,4 @@
-"""Payments to try things on, made by API as a buyer makes them."""
+"""Payments that are not started, made by API as a buyer makes them."""
 
 from collections.abc import Callable
 

@@ -61,7 +61,7 @@ def test_the_list_shows_each_ticket_with_its_buyer(office: Client, paid: Payment
     assert buyer.email in page
 
 
-def test_it_is_narrowed_by_type_state_and_name(
+def test_the_list_is_narrowed_by_type_state_and_name(
     office: Client, paid: Payment, buyer: User, order_types: list[TicketType]
 ) -> None:
     Ticket.objects.filter(reservation__ticket_type=order_types[0], seat=1).update(holder="Ada Lovelace")
@@ -79,7 +79,9 @@ def test_it_is_narrowed_by_type_state_and_name(
         assert len(rows_of(office, f"{place(paid)}.csv/?{query}")) == count, query
 
 
-def test_who_was_handed_a_ticket_is_listed_found_and_printed(office: Client, paid: Payment) -> None:
+def test_the_holder_of_a_handed_over_ticket_is_listed_found_and_printed(
+    office: Client, paid: Payment
+) -> None:
     Ticket.objects.filter(pk=Ticket.objects.order_by("pk")[0].pk).update(handed_to="cleo@example.org")
 
     [found] = rows_of(office, f"{place(paid)}.csv/?q=cleo")
@@ -87,7 +89,7 @@ def test_who_was_handed_a_ticket_is_listed_found_and_printed(office: Client, pai
     assert "cleo@example.org" in office.get(f"{place(paid)}/print/").content.decode()
 
 
-def test_the_file_has_all_and_no_cell_is_a_formula(
+def test_the_file_has_all_tickets_and_no_formula(
     office: Client, paid: Payment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attendees, "READ_AT_ONCE", 4)  # so that six tickets are two parts
@@ -130,7 +132,7 @@ def test_the_spreadsheet_has_the_same_as_text(office: Client, paid: Payment) -> 
     assert rows[0] == list(attendees.COLUMNS)
     found = [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
     assert [row["serial"] for row in found] == [row["serial"] for row in file]
-    assert "=HYPERLINK(1)" in {row["holder"] for row in found}, "as it is: a cell of text runs nothing"
+    assert "=HYPERLINK(1)" in {row["holder"] for row in found}, "unchanged, as a cell of text runs nothing"
     assert "<f>" not in xml
     assert 'r:id="' not in xml
     assert set(re.findall(r' t="(\w+)"', xml)) == {"inlineStr"}
@@ -138,7 +140,7 @@ def test_the_spreadsheet_has_the_same_as_text(office: Client, paid: Payment) -> 
     assert narrowed == rows[:1]
 
 
-def test_a_spreadsheet_of_any_length_costs_the_same_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_spreadsheet_of_any_length_takes_the_same_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     row: dict[str, Any] = {
         **dict.fromkeys(
             ("serial", "ticket_type", "holder", "username", "email", "state", "admitted_gate"), "x"
@@ -161,7 +163,7 @@ def test_a_spreadsheet_of_any_length_costs_the_same_memory(monkeypatch: pytest.M
         finally:
             tracemalloc.stop()
 
-    peak(10)  # what is imported and cached is there
+    peak(10)  # imports and caches are filled
     assert peak(2_000) < peak(200) + 200_000
 
 
@@ -185,7 +187,7 @@ def serials_on(page: str) -> list[str]:
     return [each for each in Ticket.objects.order_by("pk").values_list("serial", flat=True) if each in page]
 
 
-def test_nobody_falls_between_two_pages_while_people_come_in(
+def test_nobody_is_missing_between_two_pages_while_people_come_in(
     office: Client, paid: Payment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attendees, "ON_A_PAGE", 2)
@@ -222,7 +224,7 @@ def test_the_list_is_read_backwards_too(
 
 
 @pytest.mark.parametrize("most", [5, 6])
-def test_a_list_to_print_that_is_whole_is_not_said_to_be_cut(
+def test_a_complete_list_to_print_does_not_say_that_it_is_cut(
     most: int, office: Client, paid: Payment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attendee_pages, "MOST_TO_PRINT", most)
@@ -241,6 +243,6 @@ def test_the_number_of_queries_does_not_grow(office: Client, paid: Payment) -> N
     assert count("?state=revoked") == count("")
 
 
-def test_an_event_that_is_not_there(office: Client) -> None:
+def test_an_unknown_event_is_not_found(office: Client) -> None:
     for rest in ("/", ".csv/", "/print/"):
         assert office.get(f"/office/events/999999/attendees{rest}").status_code == 404

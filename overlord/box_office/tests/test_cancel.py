@@ -42,7 +42,7 @@ def address(event_id: int) -> str:
     return f"/office/events/{event_id}/cancel/"
 
 
-def test_it_shows_the_cost_cancels_and_shows_how_far_it_is(office: Client, paid: Payment) -> None:
+def test_the_page_shows_the_cost_cancels_and_shows_the_progress(office: Client, paid: Payment) -> None:
     event = Event.objects.get()
     assert address(event.pk) in office.get(f"/office/events/{event.pk}/").content.decode()
     asked = office.get(address(event.pk))
@@ -64,15 +64,13 @@ def test_it_shows_the_cost_cancels_and_shows_how_far_it_is(office: Client, paid:
     assert EventCancellation.objects.count() == 1
 
 
-def test_who_does_not_say_so_twice_cancels_nothing(office: Client, ticket_type: TicketType) -> None:
+def test_a_form_without_the_confirmation_cancels_nothing(office: Client, ticket_type: TicketType) -> None:
     sent = fields_of(office.get(address(ticket_type.event_id)))
     assert office.post(address(ticket_type.event_id), sent).status_code == 400
     assert not EventCancellation.objects.exists()
 
 
-def test_a_page_from_before_a_change_of_the_event_cancels_nothing(
-    office: Client, ticket_type: TicketType
-) -> None:
+def test_an_outdated_page_cancels_nothing(office: Client, ticket_type: TicketType) -> None:
     sent = {**fields_of(office.get(address(ticket_type.event_id))), "sure": "on"}
     Event.objects.update(version=77)
     answer = office.post(address(ticket_type.event_id), sent)
@@ -81,13 +79,13 @@ def test_a_page_from_before_a_change_of_the_event_cancels_nothing(
     assert office.post(address(ticket_type.event_id), {**fields_of(answer), "sure": "on"}).status_code == 302
 
 
-def test_a_draft_is_not_there(office: Client, ticket_type: TicketType) -> None:
+def test_a_draft_has_no_such_page(office: Client, ticket_type: TicketType) -> None:
     TicketType.objects.get().inventory.__class__.objects.update(paused=True)
     Event.objects.update(status="draft")
     assert office.get(address(ticket_type.event_id)).status_code == 404
 
 
-def test_what_was_refused_is_listed_and_tried_again(
+def test_a_refused_refund_is_listed_and_tried_again(
     office: Client, paid: Payment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     event = Event.objects.get()

@@ -48,7 +48,7 @@ def make(client: Client, event: Event, **fields: str) -> Any:
 
 
 class TestMaking:
-    def test_one_with_all_that_the_form_says(
+    def test_a_code_is_made_with_all_values_of_the_form(
         self, organiser: Client, event: Event, ticket_type: TicketType
     ) -> None:
         sent = {
@@ -71,7 +71,7 @@ class TestMaking:
         assert "€2.50 off each ticket, presale" in page
         assert "Newsletter" in page
 
-    def test_many_at_once_and_their_file(self, organiser: Client, event: Event) -> None:
+    def test_many_codes_are_made_at_once_and_downloaded(self, organiser: Client, event: Event) -> None:
         make(organiser, event, text="=P-", number="200", most_uses="1", note="=1+1")
 
         texts = set(Voucher.objects.values_list("text", flat=True))
@@ -90,7 +90,7 @@ class TestMaking:
             assert form.send(price_value="10", number="20").status_code == 302
         assert Voucher.objects.count() == 20
 
-        form.send(price_value="15", number="20")  # another wish from the same page
+        form.send(price_value="15", number="20")  # other values from the same page
         assert Voucher.objects.count() == 40
 
     @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ class TestMaking:
             ({"valid_until_0": "2900-05-02", "valid_until_1": "12:00"}, "The year must be"),
         ],
     )  # fmt: skip
-    def test_a_mistake_saves_nothing_and_stands_by_its_field(
+    def test_a_mistake_saves_nothing_and_is_shown_at_its_field(
         self, organiser: Client, event: Event, fields: dict[str, str], sentence: str
     ) -> None:
         voucher_make(event, "taken")
@@ -128,7 +128,7 @@ class TestMaking:
 
 
 class TestOne:
-    def test_it_shows_what_was_sold_with_it(
+    def test_the_page_of_a_code_shows_its_sales(
         self, organiser: Client, api: APIClient, event: Event, ticket_type: TicketType
     ) -> None:
         voucher = voucher_make(event, most_uses=5)
@@ -145,7 +145,7 @@ class TestOne:
         assert "€3.00" in page  # the discount
         assert "€27.00" in organiser.get(path(event)).content.decode()
 
-    def test_a_change_holds_from_then_on(
+    def test_a_change_applies_from_then_on(
         self, organiser: Client, api: APIClient, event: Event, ticket_type: TicketType
     ) -> None:
         voucher = voucher_make(event, most_uses=5, valid_until=timezone.now() + timedelta(days=1))
@@ -156,11 +156,11 @@ class TestOne:
         assert (voucher.text, voucher.price_value, voucher.most_uses) == ("SPRING", 100, 5)
         assert reserve_with(api, ticket_type, "SPRING").json()["unit_price"] == "1.00"
 
-    def test_one_whose_types_were_deleted_does_not_become_one_for_all_types(
+    def test_a_code_whose_types_were_deleted_does_not_become_one_for_all_types(
         self, organiser: Client, event: Event, ticket_type: TicketType
     ) -> None:
         voucher = voucher_make(event, types=[ticket_type], price_value=100)
-        voucher.ticket_types.clear()  # as the deletion of a type does
+        voucher.ticket_types.clear()  # as deleting a type does
 
         answer = Form(organiser, path(event, f"{voucher.pk}/")).send(note="For the band")
         assert answer.status_code == 400
@@ -194,14 +194,13 @@ class TestOne:
             assert f"<li>{sentence}</li>" in page, sentence
         voucher.refresh_from_db()
         assert (voucher.note, voucher.price_value) == ("", 20)
-        assert (
-            other.send().status_code == 302
-        )  # what it shows now: the present values, and what its author wrote
+        # The form now shows the present values, and those that its author wrote.
+        assert other.send().status_code == 302
         voucher.refresh_from_db()
         assert (voucher.note, voucher.price_value, voucher.opens_early) == ("Newsletter", 30, True)
         assert [*voucher.ticket_types.all()] == [ticket_type]
 
-    def test_one_that_is_overtaken_while_it_is_saved_is_refused_too(
+    def test_a_form_that_becomes_outdated_while_it_is_saved_is_refused_too(
         self, organiser: Client, event: Event, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         form_sent = voucher_edits.form_sent
@@ -238,7 +237,7 @@ class TestOne:
 
     @pytest.mark.parametrize("is_overtaken", [False, True])
     @pytest.mark.parametrize("is_new", [False, True])
-    def test_an_amount_for_another_currency_is_not_taken(
+    def test_an_amount_for_another_currency_is_refused(
         self,
         is_new: bool,
         is_overtaken: bool,
@@ -267,7 +266,7 @@ class TestOne:
         assert [*Voucher.objects.values_list("price_rule", "price_value")] == [("less", 5)]
 
     @pytest.mark.parametrize("made_from", ["", "x", "of another code"])
-    def test_one_that_does_not_say_what_it_was_made_from_shows_the_code_as_it_is(
+    def test_a_form_without_its_origin_shows_the_present_code(
         self, organiser: Client, event: Event, made_from: str
     ) -> None:
         if made_from == "of another code":
@@ -277,7 +276,7 @@ class TestOne:
         assert form.send(price_value="30", made_from=made_from).status_code == 409
         assert form.fields["price_value"] == "10"
 
-    def test_a_limit_below_what_is_used_is_refused(
+    def test_a_limit_below_the_uses_is_refused(
         self, organiser: Client, api: APIClient, event: Event, ticket_type: TicketType
     ) -> None:
         voucher = voucher_make(event)
@@ -289,7 +288,7 @@ class TestOne:
             True,
         )
 
-    def test_it_ends_and_can_be_used_again(
+    def test_a_code_is_ended_and_can_be_used_again(
         self, organiser: Client, api: APIClient, event: Event, ticket_type: TicketType
     ) -> None:
         voucher = voucher_make(event)
@@ -306,7 +305,7 @@ class TestOne:
     def test_each_change_gives_the_event_its_next_version(
         self, organiser: Client, api: APIClient, event: Event
     ) -> None:
-        """A frame with it tells open pages to ask again what their code gives."""
+        """Require it because a frame with a new version lets open pages ask again for the prices of a code."""
         voucher = voucher_make(event)
         address = path(event, f"{voucher.pk}/")
         versions = [api.get(f"/event/events/{event.pk}/").json()["version"]]
@@ -319,7 +318,7 @@ class TestOne:
             versions.append(api.get(f"/event/events/{event.pk}/").json()["version"])
         assert versions == [versions[0] + n for n in range(4)]
 
-    def test_it_is_found_under_its_own_event_only(
+    def test_a_code_is_found_under_its_own_event_only(
         self, organiser: Client, event: Event, ticket_type_make: Callable[..., TicketType]
     ) -> None:
         voucher = voucher_make(ticket_type_make().event)
@@ -329,7 +328,7 @@ class TestOne:
         assert organiser.post(f"{other}end/", {"ended": "yes", "version": 1}).status_code == 404
 
 
-def test_the_list_costs_the_same_however_long_it_is(
+def test_a_longer_list_takes_no_more_queries(
     organiser: Client, event: Event, django_assert_max_num_queries: Any
 ) -> None:
     for n in range(5):

@@ -1,4 +1,4 @@
-"""Sales at the counter: by the same claim as all buyers, once, with the tickets at once."""
+"""Sales at the counter: each by the same claim as of buyers, once, with tickets at once."""
 
 import re
 from collections.abc import Callable
@@ -61,7 +61,7 @@ def direct(seller: User, ticket_type: TicketType, *, quantity: int = 1, key: str
     ).order_id
 
 
-def test_what_is_sold_for_cash_has_tickets_at_once_and_counts_as_money(
+def test_a_sale_for_cash_has_tickets_at_once_and_counts_as_money(
     office: Client, ticket_type: TicketType
 ) -> None:
     answer = sell(office, ticket_type, 2, email="ada@example.org", name="Ada")
@@ -89,7 +89,7 @@ def test_what_is_sold_for_cash_has_tickets_at_once_and_counts_as_money(
     audit_tickets(given_back=[])
 
 
-def test_what_is_given_free_counts_no_money(office: Client, ticket_type: TicketType) -> None:
+def test_free_tickets_count_no_money(office: Client, ticket_type: TicketType) -> None:
     sell(office, ticket_type, 2, deed="free")
     stock = Inventory.objects.get()
     assert (stock.sold, stock.revenue_minor) == (2, 0)
@@ -109,7 +109,7 @@ def test_a_form_sells_once_also_when_it_is_sent_many_times_at_once(
     assert direct(seller, ticket_type, key="another") not in sold
 
 
-def test_a_form_that_was_gone_back_to_does_not_give_the_next_buyer_the_tickets_of_the_first(
+def test_a_form_that_is_sent_again_does_not_give_the_next_buyer_the_tickets_of_the_first(
     office: Client, seller: User, ticket_type: TicketType
 ) -> None:
     first = direct(seller, ticket_type, name="Ada")
@@ -168,7 +168,7 @@ def test_the_last_ticket_is_sold_once_beside_claims_of_buyers(
         ({"line_first": True}, "line_first"),
     ],
 )
-def test_the_counter_obeys_what_buyers_obey_and_leaves_nothing(
+def test_the_counter_has_the_same_refusals_as_buyers_and_leaves_no_trace(
     seller: User, ticket_type: TicketType, state: dict[str, Any], code: str
 ) -> None:
     Inventory.objects.update(**state)
@@ -180,9 +180,7 @@ def test_the_counter_obeys_what_buyers_obey_and_leaves_nothing(
     assert not Reservation.objects.exists()
 
 
-def test_more_than_one_person_may_have_stands_beside_its_field(
-    office: Client, ticket_type: TicketType
-) -> None:
+def test_a_quantity_over_the_limit_is_shown_beside_its_field(office: Client, ticket_type: TicketType) -> None:
     TicketType.objects.update(max_per_user=2)
     answer = sell(office, ticket_type, 3)
     assert answer.status_code == 409
@@ -196,7 +194,7 @@ def test_hidden_types_and_events_for_accounts_are_sold_too(office: Client, ticke
     assert sell(office, ticket_type, 1).status_code == 302
 
 
-def test_another_price_than_was_shown_sells_nothing(office: Client, ticket_type: TicketType) -> None:
+def test_a_changed_price_sells_nothing(office: Client, ticket_type: TicketType) -> None:
     answer = sell(office, ticket_type, 2, price="15.00")
     assert answer.status_code == 409
     assert "has changed" in answer.content.decode() or "no longer the one" in answer.content.decode()
@@ -204,7 +202,7 @@ def test_another_price_than_was_shown_sells_nothing(office: Client, ticket_type:
     assert Inventory.objects.get().held == 0
 
 
-def test_without_the_comparison_it_would_sell_at_another_price(
+def test_control_without_the_comparison_it_sells_at_another_price(
     seller: User, ticket_type: TicketType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("checkout.services.counter.money.to_text", lambda *_: "1.00")
@@ -215,7 +213,7 @@ def test_without_the_comparison_it_would_sell_at_another_price(
     "sent",
     [{"email": "no address"}, {"name": "a\0b"}, {"name": "x" * 151}, {"key": ""}, {"email": "x" * 300}],
 )
-def test_what_cannot_be_is_refused_beside_its_field(
+def test_an_impossible_value_is_refused_beside_its_field(
     office: Client, ticket_type: TicketType, sent: dict[str, str]
 ) -> None:
     fields = {**fields_of(office.get(address(ticket_type))), f"amount_{ticket_type.pk}": 1, **sent}
@@ -224,7 +222,7 @@ def test_what_cannot_be_is_refused_beside_its_field(
 
 
 @pytest.mark.parametrize("amount", ["", "0", "x", "-1", "1.5", "99999999999999999999"])
-def test_a_number_that_is_none_sells_nothing(office: Client, ticket_type: TicketType, amount: str) -> None:
+def test_a_malformed_number_sells_nothing(office: Client, ticket_type: TicketType, amount: str) -> None:
     fields = {**fields_of(office.get(address(ticket_type))), f"amount_{ticket_type.pk}": amount}
     answer = office.post(address(ticket_type), {**fields, "deed": "free"})
     assert answer.status_code in (200, 400)
@@ -271,7 +269,7 @@ def test_a_refund_of_cash_is_recorded_without_a_gateway(
     assert services.receipts_send() == 0, "the notices have no address to go to"
 
 
-def test_the_mail_goes_once_an_address_was_given(
+def test_the_mail_is_sent_once_an_address_was_entered(
     office: Client, seller: User, ticket_type: TicketType
 ) -> None:
     order = direct(seller, ticket_type)
@@ -283,7 +281,7 @@ def test_the_mail_goes_once_an_address_was_given(
     assert services.receipts_send() == 1
 
 
-def test_what_is_sold_at_the_counter_is_no_charge_of_a_gateway(
+def test_a_sale_at_the_counter_is_no_charge_of_a_gateway(
     api: APIClient, seller: User, ticket_type: TicketType
 ) -> None:
     direct(seller, ticket_type)
@@ -301,7 +299,7 @@ def test_due_holds_make_room(
     assert direct(seller, last)
 
 
-def test_without_the_release_they_would_not(
+def test_control_without_the_release_due_holds_make_no_room(
     seller: User,
     ticket_type_make: Callable[..., TicketType],
     user_make: Callable[..., User],

@@ -129,7 +129,7 @@ def test_pictures_of_deleted_events_are_deleted_after_a_while(
     assert files(folder) == []
 
 
-def test_a_picture_that_was_just_uploaded_is_not_taken_for_one_without_an_event(
+def test_a_picture_that_was_just_uploaded_is_not_deleted(
     ticket_type: TicketType, organiser: Client, folder: Path
 ) -> None:
     upload(organiser, ticket_type.event)
@@ -139,6 +139,6 @@ def test_a_picture_that_was_just_uploaded_is_not_taken_for_one_without_an_event(
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "x", "0" * 32, f"{'0' * 32}-1x1/.."])
-def test_the_database_takes_no_other_names(ticket_type: TicketType, name: str) -> None:
+def test_the_database_accepts_no_other_names(ticket_type: TicketType, name: str) -> None:
     with pytest.raises(IntegrityError, match="event_picture_named"):
         Event.objects.update(picture=name)

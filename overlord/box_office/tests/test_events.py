@@ -1,4 +1,4 @@
-"""The organiser's pages of events: drafts, what is on sale, forms with mistakes, outdated forms, copies."""
+"""The organiser's pages of events: drafts, sales, forms with mistakes, outdated forms, copies."""
 
 import itertools
 import re
@@ -72,7 +72,7 @@ def status_set(client: Client, event: Event, status: str) -> Any:
 
 
 class Colleague:
-    """Moves an event to another venue, before a query of the one who looks at it."""
+    """A colleague who moves an event to another venue before a query of a person who looks at it."""
 
     def __init__(self, event: Event, venue: str, *, before: int) -> None:
         self.event, self.venue, self.left = event, venue, before
@@ -85,7 +85,7 @@ class Colleague:
 
 
 class TestBesideClaims:
-    """An edit writes the second type before the first, while a transaction locks the first and then the second."""
+    """An edit writes the second type first, while a transaction locks the first and then the second."""
 
     def results(self, organiser: Client, ticket_type_make: Callable[..., TicketType]) -> list[Any]:
         first = ticket_type_make()
@@ -117,7 +117,7 @@ class TestBesideClaims:
     ) -> None:
         assert self.results(organiser, ticket_type_make) == [None, 302]
 
-    def test_without_that_order_they_deadlock(
+    def test_control_without_that_order_they_deadlock(
         self,
         organiser: Client,
         ticket_type_make: Callable[..., TicketType],
@@ -128,7 +128,7 @@ class TestBesideClaims:
 
 
 class TestDraft:
-    def test_a_new_event_is_a_draft_with_what_the_form_said(self, draft: Event) -> None:
+    def test_a_new_event_is_a_draft_with_the_values_of_the_form(self, draft: Event) -> None:
         assert (draft.status, draft.venue, draft.time_zone) == ("draft", "Town Hall", "Europe/Berlin")
         assert draft.date.isoformat() == "2030-05-01T17:30:00+00:00"
         inventory = Inventory.objects.get(ticket_type__name="Stalls")
@@ -151,7 +151,7 @@ class TestDraft:
         assert "This is a preview" in page
         assert "Market Square 1" in page
 
-    def test_it_is_put_on_sale_from_its_preview(self, draft: Event, organiser: Client) -> None:
+    def test_a_draft_is_put_on_sale_from_its_preview(self, draft: Event, organiser: Client) -> None:
         staff = Client(headers={"accept": "text/html"}, enforce_csrf_checks=True)
         staff.cookies = organiser.cookies
         preview = Form(staff, f"/office/events/{draft.pk}/preview/")
@@ -169,14 +169,14 @@ class TestDraft:
             colleague = Colleague(draft, f"Hall number {nth}.", before=nth)
             with connection.execute_wrapper(colleague):
                 page = organiser.get(f"/office/events/{draft.pk}/preview/")
-            if colleague.left >= 0:  # the preview has asked less often
+            if colleague.left >= 0:  # the preview has made fewer queries
                 break
             draft.refresh_from_db()
             is_newest = fields_of(page)["version"] == str(draft.version)
             assert colleague.venue in page.content.decode() or not is_newest, f"an edit before query {nth}"
         assert nth > 3
 
-    def test_a_preview_says_what_keeps_it_from_going_on_sale(self, draft: Event, organiser: Client) -> None:
+    def test_a_preview_names_the_reasons_against_going_on_sale(self, draft: Event, organiser: Client) -> None:
         Inventory.objects.update(capacity=0)
         for path in ("", "preview/"):
             page = organiser.get(f"/office/events/{draft.pk}/{path}").content.decode()
@@ -250,11 +250,11 @@ class TestStatus:
         page = Client().get(f"/events/{ticket_type.event_id}/").content.decode()
         assert "This event is cancelled." in page
         about_selling = re.findall(r"<(?:p|form)[^>]* data-selling( hidden)?", page)
-        assert about_selling == [" hidden"] * 3  # the line, the limit per person, and that tickets are held
+        assert about_selling == [" hidden"] * 3  # the line, the limit per person, and the tickets on hold
 
 
 class TestForm:
-    def test_mistakes_stand_beside_their_fields_and_nothing_is_saved(self, organiser: Client) -> None:
+    def test_mistakes_are_shown_beside_their_fields_and_nothing_is_saved(self, organiser: Client) -> None:
         wrong = {
             **FILLED,
             "name": " ",
@@ -291,7 +291,7 @@ class TestForm:
         assert re.search(f'<input [^>]*id="{place}"', page)
         assert re.search(f'<fieldset [^>]*aria-describedby="[^"]*{place[:-2]}_error"', page)
 
-    def test_the_currency_stands_beside_each_price(self, organiser: Client, draft: Event) -> None:
+    def test_the_currency_is_shown_beside_each_price(self, organiser: Client, draft: Event) -> None:
         currency = "Price (<span data-unit>{}</span>)".format
         assert currency("EUR") in organiser.get(NEW).content.decode()
         Event.objects.update(currency="JPY")
@@ -336,15 +336,13 @@ class TestForm:
         assert Form(organiser, edit).send(date_0="2030-05-01").status_code == 302
         assert "has closed already" in organiser.get(f"/office/events/{draft.pk}/").content.decode()
 
-    def test_what_is_on_sale_may_end_its_sale_at_once(
+    def test_the_sale_of_an_event_on_sale_may_be_ended_at_once(
         self, ticket_type: TicketType, organiser: Client
     ) -> None:
         edit = Form(organiser, f"/office/events/{ticket_type.event_id}/edit/")
         assert edit.send(type0_closes_at_0="2020-05-01", type0_closes_at_1="12:00").status_code == 302
 
-    def test_a_form_of_an_event_that_has_changed_since_saves_nothing(
-        self, draft: Event, organiser: Client
-    ) -> None:
+    def test_an_outdated_form_saves_nothing(self, draft: Event, organiser: Client) -> None:
         address = f"/office/events/{draft.pk}/edit/"
         first, second = Form(organiser, address), Form(organiser, address)
         assert first.send(venue="Castle", type0_price="20.00").status_code == 302
@@ -359,7 +357,7 @@ class TestForm:
         draft.refresh_from_db()
         assert (draft.name, draft.venue) == ("Ball", "Castle")
 
-    def test_more_rows_for_ticket_types_keep_what_was_written(self, organiser: Client) -> None:
+    def test_more_rows_for_ticket_types_keep_the_written_values(self, organiser: Client) -> None:
         form = Form(organiser, NEW)
         page = form.send(**{**FILLED, "type0_price": "fifteen"}, more="1")
         fields = fields_of(page)
@@ -368,7 +366,7 @@ class TestForm:
         assert fields["ticket_types-1-name"] == ""
         said = page.content.decode()
         assert "Please check the form" not in said
-        assert "aria-invalid" not in said, "nobody has asked to save it yet"
+        assert "aria-invalid" not in said, "it was not sent to be saved yet"
         assert 'id="added"' in said
         form.send(type0_price="15,50", type1_name="Balcony", type1_price="9", type1_capacity="5")
         assert [each.price_minor for each in TicketType.objects.order_by("pk")] == [1550, 900]
@@ -382,16 +380,11 @@ class TestForm:
         assert "<legend>Ticket type 1 (Stalls)</legend>" in page
         assert "<legend>Ticket type 2 (Reduced)</legend>" in page
 
-    def test_what_most_leave_as_it_is_is_folded_until_it_differs(
-        self, organiser: Client, draft: Event
-    ) -> None:
+    def test_fields_with_their_usual_values_are_folded(self, organiser: Client, draft: Event) -> None:
         assert unfolded(organiser.get(NEW)) == [False, False]  # a ticket type, and the event
         edit = f"/office/events/{draft.pk}/edit/"
-        assert unfolded(organiser.get(edit)) == [
-            True,
-            False,
-            True,
-        ]  # limit of 4; nothing yet; end and address
+        # The first ticket type has a limit of 4, the second nothing yet, the event an end and an address.
+        assert unfolded(organiser.get(edit)) == [True, False, True]
         form = Form(organiser, edit)
         form.send(ends_at_0="", ends_at_1="", address="", type0_max_per_user="10")
         assert unfolded(organiser.get(edit)) == [False, False, False]
@@ -407,7 +400,7 @@ class TestForm:
         assert 'id="id_currency_error"' in answer.content.decode()
         assert unfolded(answer)[-1]
 
-    def test_a_capacity_below_what_is_taken_is_refused(
+    def test_a_capacity_below_the_held_and_sold_tickets_is_refused(
         self, ticket_type: TicketType, organiser: Client, buyer: User
     ) -> None:
         claim(buyer.pk, ticket_type, 3)
@@ -461,7 +454,7 @@ def test_an_event_on_sale_has_a_line_for_the_organisers_own_site(
         ({"status": "cancelled"}, {"paused": True}, "Refunds of the cancelled event"),
     ],
 )
-def test_the_page_of_an_event_offers_first_what_fits_its_state(
+def test_the_page_of_an_event_first_offers_the_actions_for_its_state(
     user_make: Callable[..., User],
     ticket_type: TicketType,
     event: dict[str, Any],
@@ -529,7 +522,7 @@ def test_a_sale_that_has_not_opened_can_be_paused_and_resumed(
 def test_an_event_and_its_opening_move_together(
     ticket_type: TicketType, organiser: Client, days: int
 ) -> None:
-    """The sale opens on the day before the event and ends when it begins, before and after."""
+    """Check that the sale still opens on the day before the event and ends when the event begins."""
     before = Event.objects.get().date.replace(hour=20, minute=0, second=0, microsecond=0)
     Event.objects.update(date=before, time_zone="UTC")
     Inventory.objects.update(opens_at=before - timedelta(days=1), closes_at=before)
@@ -579,7 +572,7 @@ def test_the_number_of_queries_does_not_grow(
 class TestDescription:
     TEXT = "Come **early**\n\n- tea\n\n<script>alert(1)</script>"
 
-    def test_it_is_shown_as_its_marks_say_and_given_as_it_was_written(
+    def test_a_description_is_shown_with_its_marks_and_returned_as_written(
         self, draft: Event, organiser: Client, api: APIClient
     ) -> None:
         Form(organiser, f"/office/events/{draft.pk}/edit/").send(description=self.TEXT)
@@ -591,7 +584,7 @@ class TestDescription:
         assert f'data-length="{len(self.TEXT)}"' in page
         assert api.get(f"/event/events/{draft.pk}/").json()["description"] == self.TEXT
 
-    def test_the_form_shows_how_it_looks_and_saves_nothing(self, organiser: Client) -> None:
+    def test_the_form_previews_a_description_and_saves_nothing(self, organiser: Client) -> None:
         answer = Form(organiser, NEW).send(**FILLED, description=self.TEXT, look="1")
         page = answer.content.decode()
         assert answer.status_code == 200
@@ -607,7 +600,7 @@ class TestDescription:
         first = form[form.index("<button") : form.index("</button>")]
         assert "name=" not in first
 
-    def test_one_that_is_too_long_is_refused_beside_its_field(self, organiser: Client) -> None:
+    def test_a_description_that_is_too_long_is_refused_beside_its_field(self, organiser: Client) -> None:
         most = "x" * 10_000
         answer = Form(organiser, NEW).send(**FILLED, description=f"{most}x")
         assert 'id="id_description_error"' in answer.content.decode()
@@ -630,11 +623,11 @@ def test_an_event_that_opens_by_a_draw_leads_to_its_lines_desk(
 @pytest.mark.parametrize(
     ("path", "zone", "asks"), [(NEW, "UTC", True), (NEW, "Europe/Berlin", False), ("edit", "UTC", False)]
 )
-def test_only_a_new_event_takes_the_browsers_time_zone_and_only_where_none_is_set(
+def test_only_a_new_event_gets_the_browsers_time_zone_and_only_if_none_is_set(
     organiser: Client, ticket_type: TicketType, settings: Any, path: str, zone: str, asks: bool
 ) -> None:
     settings.TIME_ZONE = zone
     address = path if path == NEW else f"/office/events/{ticket_type.event_id}/edit/"
     assert ("box_office/new-event" in organiser.get(address).content.decode()) == asks
     answer = organiser.post(address, {"more": "1", "time_zone": "UTC"})
-    assert "box_office/new-event" not in answer.content.decode()  # its author has seen it
+    assert "box_office/new-event" not in answer.content.decode()  # the author has seen it

@@ -40,7 +40,7 @@ def hidden(ticket_type: TicketType, ticket_type_make: Callable[..., TicketType])
 
 def test_a_hidden_type_is_shown_nowhere(hidden: TicketType, ticket_type: TicketType, api: APIClient) -> None:
     event_id = hidden.event_id
-    for _ in range(2):  # read in the database, then from what is kept
+    for _ in range(2):  # read from the database, then from the cache
         shown = api.get(f"/event/events/{event_id}/").json()["tickets"]
         assert [each["id"] for each in shown] == [ticket_type.pk]
     assert api.get(f"/event/tickets/{hidden.pk}/").status_code == 404
@@ -120,13 +120,13 @@ def test_an_outdated_form_says_that_a_type_was_hidden_and_keeps_it(
     assert Event.objects.get().name == "Ball"
 
 
-def test_a_copy_hides_what_its_model_hides(hidden: TicketType, organiser: Client) -> None:
+def test_a_copy_of_an_event_hides_the_same_types(hidden: TicketType, organiser: Client) -> None:
     organiser.post(f"/office/events/{hidden.event_id}/copy/")
     assert list(TicketType.objects.order_by("pk").values_list("hidden", flat=True)) == [False, True] * 2
 
 
 def test_a_draw_without_an_opening_is_refused(ticket_type: TicketType, organiser: Client) -> None:
-    """No line would ever begin, and nobody could buy these tickets."""
+    """Refuse it because no line would ever begin, and nobody could buy these tickets."""
     form = Form(organiser, f"/office/events/{ticket_type.event_id}/edit/")
     answer = form.send(opening="draw")
     assert "because this event opens by a draw" in answer.content.decode()

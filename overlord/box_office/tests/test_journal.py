@@ -1,4 +1,4 @@
-"""The journal's page: each action of staff, from whichever table, once, the latest first."""
+"""The journal's page: each action of staff from all tables, once, the latest first."""
 
 import re
 from collections.abc import Callable
@@ -56,7 +56,7 @@ def said(**wanted: object) -> list[str]:
     return [deed.what for deed in journal.page(wanted=Wanted(**wanted), before=None).deeds]
 
 
-def test_each_deed_stands_there_once_with_who_did_it(
+def test_each_action_is_listed_once_with_its_actor(
     office: Client, mona: User, api: APIClient, payment: Payment
 ) -> None:
     pay(api, payment)
@@ -93,7 +93,7 @@ def test_each_deed_stands_there_once_with_who_did_it(
     assert f"/office/journal/?event={event.pk}" in office.get(f"/office/events/{event.pk}/").content.decode()
 
 
-def test_what_organisers_do_to_events_is_written_down(
+def test_actions_of_organisers_on_events_are_recorded(
     mona: User, office: Client, ticket_type: TicketType
 ) -> None:
     copied = event_copy(staff_id=mona.pk, event_id=ticket_type.event_id, now=timezone.now())
@@ -108,7 +108,7 @@ def test_what_organisers_do_to_events_is_written_down(
     ]
 
 
-def test_pages_follow_one_another_without_a_gap_and_cost_the_same(
+def test_pages_follow_each_other_without_a_gap_and_take_the_same_queries(
     office: Client, mona: User, ticket_type: TicketType
 ) -> None:
     now = timezone.now()
@@ -139,9 +139,7 @@ def test_pages_follow_one_another_without_a_gap_and_cost_the_same(
     assert len(queries) == 1
 
 
-def test_what_was_done_in_the_admin_is_told_in_the_readers_language(
-    mona: User, ticket_type: TicketType
-) -> None:
+def test_actions_in_the_admin_are_told_in_the_readers_language(mona: User, ticket_type: TicketType) -> None:
     event = ticket_type.event
     of_type = {"name": "ticket type", "object": "Stalls", "fields": ["Price"]}
     changes = [{"changed": {"fields": ["Venue"]}}, {"changed": of_type}]
@@ -180,7 +178,7 @@ LARGE = [
 
 
 def plan_of(number: int) -> str:
-    """Return how PostgreSQL reads a source where it can do without reading and sorting all of it."""
+    """Return the plan for a source if PostgreSQL may avoid reading and sorting all of it."""
     position = journal.Position(timezone.now(), number, 1)
     with connection.cursor() as cursor:
         for way in ("seqscan", "bitmapscan", "sort"):
@@ -197,8 +195,8 @@ def test_a_page_is_read_by_an_index_on_time(number: int) -> None:
 
 
 @pytest.mark.parametrize("source", [sources.RECORDS, sources.REFUNDS])
-def test_what_staff_did_for_a_person_is_found_by_indexes(source: sources.Source, payment: Payment) -> None:
-    """Its joins are left out: with the few rows of a test PostgreSQL may begin with any of them."""
+def test_actions_for_a_person_are_found_by_indexes(source: sources.Source, payment: Payment) -> None:
+    """Leave out the joins: with the few rows of a test PostgreSQL may begin with any of them."""
     found = source.rows().model._default_manager.filter(source.of_person(payment.buyer_id))
     with transaction.atomic(), connection.cursor() as cursor:
         for way in ("seqscan", "indexscan"):
@@ -207,8 +205,8 @@ def test_what_staff_did_for_a_person_is_found_by_indexes(source: sources.Source,
     assert "BitmapOr" in plan, plan
 
 
-def test_without_its_index_a_source_is_sorted_for_each_page() -> None:
-    """Negative control."""
+def test_control_without_its_index_a_source_is_sorted_for_each_page() -> None:
+    """Drop the index, as a negative control."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("DROP INDEX order_record_by_time")
         plan = plan_of(SOURCES.index(sources.RECORDS))

@@ -1,4 +1,4 @@
-"""The look of the shop: set by staff, refused where it cannot be read, and shown wherever buyers look."""
+"""The look of the shop: set by staff, refused if its colours cannot be read, and shown on all pages of buyers."""
 
 import io
 import os
@@ -61,7 +61,7 @@ def page(client: Client, path: str) -> str:
     return str(answer.content.decode())
 
 
-def test_what_staff_set_is_on_every_page(organiser: Client, ticket_type: TicketType) -> None:
+def test_the_look_that_staff_set_is_on_every_page(organiser: Client, ticket_type: TicketType) -> None:
     assert save(organiser, **OURS)["Location"] == "/office/look/"
     assert JournalEntry.objects.get().action == Action.LOOK_CHANGED
     for path in ("/", f"/events/{ticket_type.event_id}/", "/login/", "/imprint/"):
@@ -90,7 +90,7 @@ def test_imprint_and_terms_are_pages_without_foreign_html(organiser: Client) -> 
     assert "<h2>No refunds</h2>" in page(Client(), "/terms/")
 
 
-def test_the_stylesheet_has_the_colours_and_takes_no_others(organiser: Client) -> None:
+def test_the_stylesheet_has_the_colours_and_accepts_no_others(organiser: Client) -> None:
     answer = Client().get("/look/b3261e-ffb4ab.css")
     assert answer["Content-Type"] == "text/css; charset=utf-8"
     assert "--accent:light-dark(#b3261e,#ffb4ab)" in answer.content.decode()
@@ -105,7 +105,7 @@ def test_the_stylesheet_has_the_colours_and_takes_no_others(organiser: Client) -
         assert Client().get(f"/look/{named}.css").status_code == 404, named
 
 
-def test_the_checkout_says_that_who_pays_accepts_the_terms(
+def test_the_checkout_says_that_paying_accepts_the_terms(
     organiser: Client, buyer: User, ticket_type: TicketType
 ) -> None:
     client = Client(headers={"accept": "text/html"})
@@ -139,7 +139,7 @@ def test_a_mistake_is_refused_beside_its_field(
     assert look.current().shop_name == "Ticket Overlord"
 
 
-def test_a_form_that_was_made_from_an_earlier_look_changes_nothing(organiser: Client) -> None:
+def test_an_outdated_form_changes_nothing(organiser: Client) -> None:
     seen = made_from(organiser)
     save(organiser, name="Club Nord", terms="Ours", accent="#b3261e")
     sent = {
@@ -168,7 +168,7 @@ def test_a_form_that_was_made_from_an_earlier_look_changes_nothing(organiser: Cl
     assert (saved.name, saved.seller_name, saved.terms) == ("Club Nord", "Mine", "Mine too")
 
 
-def test_of_two_who_save_at_the_same_moment_one_does(
+def test_of_two_saves_at_the_same_moment_one_succeeds(
     organiser: Client, user_make: Callable[..., User]
 ) -> None:
     seen = made_from(organiser)
@@ -198,7 +198,7 @@ class TestLogo:
         file = SimpleUploadedFile("logo.png", output.getvalue())
         return client.post("/office/look/logo/", {"version": version or now, "picture": file})
 
-    def test_it_stands_in_the_head_of_each_page(self, organiser: Client) -> None:
+    def test_the_logo_is_in_the_head_of_each_page(self, organiser: Client) -> None:
         assert self.upload(organiser)["Location"] == "/office/look/"
         save(organiser, name="Club Nord")
         shown = page(Client(), "/")
@@ -220,7 +220,7 @@ class TestLogo:
         assert Look.objects.get().logo == ""
         assert not folder.exists() or not list(folder.iterdir())
 
-    def test_it_is_kept_as_long_as_it_is_shown(self, organiser: Client, folder: Path) -> None:
+    def test_the_logo_is_kept_while_it_is_shown(self, organiser: Client, folder: Path) -> None:
         self.upload(organiser)
         for file in folder.iterdir():
             os.utime(file, (0, 0))

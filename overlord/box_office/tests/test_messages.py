@@ -42,7 +42,9 @@ def written(office: Client, place: str, **changed: Any) -> dict[str, Any]:
     return {**sent, "key": key[1], "with_holders": "on", **changed}
 
 
-def test_a_message_is_seen_and_counted_before_it_is_sent(office: Client, place: str, buyer: User) -> None:
+def test_a_message_is_previewed_and_counted_before_it_is_sent(
+    office: Client, place: str, buyer: User
+) -> None:
     sent = written(office, place)
 
     page = office.post(place, {**sent, "deed": "look"}).content.decode()
@@ -86,7 +88,7 @@ def test_a_mistake_is_named_and_nothing_is_sent(
     assert not Mailing.objects.exists()
 
 
-def test_who_has_no_address_is_told_so_instead_of_sent_a_message(office: Client, place: str) -> None:
+def test_staff_without_an_address_are_told_so_and_get_no_trial(office: Client, place: str) -> None:
     sent = {**written(office, place), "deed": "try"}
     User.objects.filter(username="mona").update(email="")
     answer = office.post(place, sent)
@@ -104,7 +106,7 @@ def test_a_line_end_in_a_subject_begins_no_header(office: Client, place: str) ->
     assert message.message()["Bcc"] is None
 
 
-def test_what_failed_is_listed_and_tried_again(office: Client, place: str) -> None:
+def test_failed_mails_are_listed_and_tried_again(office: Client, place: str) -> None:
     office.post(place, {**written(office, place), "deed": "send"})
     Recipient.objects.update(next_look_at=None, failed_at=timezone.now(), reason="550 No such user")
     [mailing] = Mailing.objects.all()
@@ -118,9 +120,7 @@ def test_what_failed_is_listed_and_tried_again(office: Client, place: str) -> No
     assert office.get(f"{elsewhere}{mailing.pk}/").status_code == 404
 
 
-def test_a_form_that_was_changed_after_it_had_sent_says_that_it_sent_nothing(
-    office: Client, place: str
-) -> None:
+def test_a_form_that_is_changed_and_sent_again_says_that_it_sent_nothing(office: Client, place: str) -> None:
     sent = written(office, place)
     office.post(place, {**sent, "deed": "send"})
 

@@ -1,4 +1,4 @@
-"""The organiser's pages of orders: finding them, and the actions of staff on one, with the actor."""
+"""The organiser's pages of orders: the search, and the actions of staff on an order, with the actor."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -38,7 +38,7 @@ from tickets.tests.reserving import claim
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-SEEN = {"before": "old@example.org", "name_before": "Ada"}  # of the guest, by the form of an address
+SEEN = {"before": "old@example.org", "name_before": "Ada"}  # the guest's, by the form for addresses
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def act(office: Client, order_id: int, deed: str, **sent: Any) -> str:
 
 
 class TestSearch:
-    def test_each_thing_that_names_an_order_finds_it(
+    def test_an_order_is_found_by_each_of_its_names(
         self,
         office: Client,
         paid: Payment,
@@ -94,7 +94,7 @@ class TestSearch:
         assert f'href="/office/orders/{other}/"' in everything
 
     @pytest.mark.parametrize("asked", ["nobody", "9" * 40, "'", "%", "0" * 30, "-1"])
-    def test_what_finds_nothing_says_so(self, office: Client, paid: Payment, asked: str) -> None:
+    def test_a_search_without_a_result_says_so(self, office: Client, paid: Payment, asked: str) -> None:
         answer = office.get("/office/orders/", {"q": asked})
         assert answer.status_code == 200
         assert "No order matches" in answer.content.decode()
@@ -115,7 +115,7 @@ class TestSearch:
 
 
 class TestOrder:
-    def test_its_page_shows_tickets_money_and_history(self, office: Client, paid: Payment) -> None:
+    def test_the_page_shows_tickets_money_and_history(self, office: Client, paid: Payment) -> None:
         page = page_of(office, paid)
         for serial in Ticket.objects.values_list("serial", flat=True):
             assert serial in page
@@ -125,10 +125,10 @@ class TestOrder:
         assert told.count("The payment was sent to the payment service") == 1
         assert "2 × " in told
         for number in (f"payment {paid.pk}", "try 1", "attempt"):
-            assert number not in told, "that is for engineers, by manage.py trace"
+            assert number not in told, "engineers find this by manage.py trace"
         assert "Validated" not in page
 
-    def test_its_history_is_in_the_readers_language(self, office: Client, paid: Payment) -> None:
+    def test_the_history_is_in_the_readers_language(self, office: Client, paid: Payment) -> None:
         act(office, paid.reservation_id, "mail")
         act(office, paid.reservation_id, "note", text="Called.")
         office.post("/language/", {"language": "de"})
@@ -138,7 +138,7 @@ class TestOrder:
         assert "mona hat notiert: Called." in page
         assert "payment" not in page.partition("<ol")[2].partition("</ol>")[0]
 
-    def test_another_reservation_of_an_order_and_a_foreign_number_are_not_there(
+    def test_another_reservation_of_an_order_and_an_unknown_number_are_not_found(
         self, office: Client, order_payment: Payment
     ) -> None:
         second = Reservation.objects.exclude(lead=None).order_by("pk")[0]
@@ -280,14 +280,14 @@ class TestAddress:
             **{**sent, "name_before": "Ada L", "email": "new@example.org"},
         )
         for link in links:
-            assert Client().get(f"/t/{link}/").status_code == 404, "who reads the earlier address has it"
+            assert Client().get(f"/t/{link}/").status_code == 404, "the reader of the earlier mailbox has it"
 
     @pytest.fixture
     def proven(self, guest: User) -> User:
         User.objects.filter(pk=guest.pk).update(verified_email="old@example.org")
         return User.objects.get(pk=guest.pk)
 
-    def test_the_earlier_mailbox_opens_the_guests_orders_no_more(
+    def test_the_earlier_mailbox_no_longer_opens_the_guests_orders(
         self, office: Client, paid: Payment, proven: User, user_make: Callable[..., User]
     ) -> None:
         session, other = api_of(proven), user_make(is_guest=True, email="")
@@ -300,10 +300,10 @@ class TestAddress:
         assert not EmailCode.objects.exists()
         with db.transaction():
             found = accounts.email_verified(guest_id=other.pk, email="old@example.org")
-        assert found.pk == other.pk, "who reads the earlier mailbox is somebody else"
+        assert found.pk == other.pk, "the earlier mailbox may belong to somebody else"
         assert session.get("/event/reservations/").status_code == 401
 
-    def test_who_proved_the_new_address_or_none_stays_logged_in(
+    def test_a_guest_who_verified_the_new_address_or_none_stays_logged_in(
         self, office: Client, paid: Payment, proven: User
     ) -> None:
         session = api_of(proven)
@@ -320,7 +320,7 @@ class TestAddress:
         assert "The address was changed." in act(office, paid.reservation_id, "address", **sent)
         assert session.get("/event/reservations/").status_code == 200
 
-    def test_a_proven_address_stays_while_its_owner_waits_in_a_line(
+    def test_a_verified_address_stays_while_its_owner_waits_in_a_line(
         self, office: Client, paid: Payment, proven: User, ticket_type_make: Callable[..., TicketType]
     ) -> None:
         [wished] = line_make(ticket_type_make, 5)
@@ -372,13 +372,15 @@ class TestAddress:
         guest.refresh_from_db()
         assert guest.contact_email == "old@example.org"
 
-    def test_a_wrong_address_stands_beside_its_field(
+    def test_a_wrong_address_is_shown_beside_its_field(
         self, office: Client, paid: Payment, guest: User
     ) -> None:
         sent = {**SEEN, "email": "new", "name": ""}
         assert "Enter a valid email address." in act(office, paid.reservation_id, "address", **sent)
 
-    def test_the_address_of_an_account_stays(self, office: Client, paid: Payment, buyer: User) -> None:
+    def test_the_address_of_an_account_cannot_be_changed(
+        self, office: Client, paid: Payment, buyer: User
+    ) -> None:
         sent = {"before": "", "email": "new@example.org", "name": ""}
         assert "has an account" in act(office, paid.reservation_id, "address", **sent)
         buyer.refresh_from_db()
@@ -442,7 +444,7 @@ class TestRefund:
         assert "mona tried the refund again" in page
         assert Refund.objects.get().status == "SUCCESS"
 
-    def test_its_mail_is_in_the_history(self, office: Client, paid: Payment) -> None:
+    def test_the_mail_about_a_refund_is_in_the_history(self, office: Client, paid: Payment) -> None:
         office.post(self.address(paid), fields_of(office.get(self.address(paid))))
         refund = Refund.objects.get().pk
         services.refund_process(refund_id=refund)
@@ -450,7 +452,7 @@ class TestRefund:
         services.receipts_send()
         assert "The mail about the refund was sent" in page_of(office, paid)
 
-    def test_who_put_tickets_back_on_sale_is_in_the_history(
+    def test_the_history_names_the_actor_of_a_return(
         self, office: Client, paid: Payment, staff: User
     ) -> None:
         permit(staff, TicketsPermission.RETURN_TICKETS)
@@ -463,7 +465,7 @@ class TestRefund:
         assert "<td>Back on sale</td>" in page
 
 
-def test_the_history_says_who_scanned_which_ticket_where(
+def test_the_history_names_the_actor_ticket_and_gate_of_scans(
     office: Client, paid: Payment, user_make: Callable[..., User]
 ) -> None:
     ticket = Ticket.objects.order_by("pk")[0]
@@ -476,7 +478,7 @@ def test_the_history_says_who_scanned_which_ticket_where(
     assert f"dora undid the admission of ticket {ticket.serial}" in page_of(office, paid)
 
 
-def test_what_staff_did_stays_when_holds_are_pruned(office: Client, payment: Payment) -> None:
+def test_actions_of_staff_stay_when_holds_are_pruned(office: Client, payment: Payment) -> None:
 
     act(office, payment.reservation_id, "release")
     pruning.rows_prune(before=timezone.now() + timedelta(days=999))

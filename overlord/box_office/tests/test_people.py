@@ -56,7 +56,7 @@ def organiser(staff_make: Callable[..., User]) -> User:
 
 @pytest.fixture
 def foreman(staff_make: Callable[..., User]) -> User:
-    """Return a member of the box office who may manage staff, but may do less than an organiser."""
+    """Return a member of the box office who may manage staff, but has fewer permissions than an organiser."""
     user = staff_make("Box office")
     user.user_permissions.add(Permission.objects.get(codename="manage_staff"))
     return user
@@ -74,7 +74,7 @@ def invite(actor: User, email: str = "new@example.org", name: str = "Door") -> A
 
 
 def mailed() -> str:
-    """Send the mails of the invitations that are open, and return the address in the last one."""
+    """Send the mails of open invitations, and return the address in the last one."""
     for invitation in StaffInvitation.objects.filter(StaffInvitation.OPEN):
         tasks.invitation_send(invitation_id=invitation.pk)
     found = re.search(r"http://[^/]+(/invitations/\S+)", str(mail.outbox[-1].body))
@@ -87,13 +87,13 @@ def before(user: User) -> str:
 
 
 def deeds() -> list[tuple[int, str]]:
-    """Return who did what, as the journal says it; the fixture made the roles."""
+    """Return the journal's entries, without those of the fixture that made the roles."""
     found = JournalEntry.objects.exclude(action=Action.ROLES_MADE).order_by("pk")
     return [(each.actor_id, sentence(each.action, each.facts)) for each in found]
 
 
 class TestInvitations:
-    def test_somebody_new_is_invited_sets_a_password_and_works(self, organiser: User) -> None:
+    def test_a_new_person_is_invited_sets_a_password_and_works(self, organiser: User) -> None:
         assert invite(organiser).status_code == 302
         assert queues.queue_length(queues.Queue.MAIL) == 1
         address = mailed()
@@ -118,7 +118,7 @@ class TestInvitations:
         assert browser(None).get(address).status_code == 410
         assert browser(None).post(address, {"password": NEW}).status_code == 410
 
-    def test_two_who_accept_at_once_make_one_account(self, organiser: User) -> None:
+    def test_two_acceptances_at_once_make_one_account(self, organiser: User) -> None:
         invite(organiser)
         signed = mailed().split("/")[2]
         accept = partial(
@@ -157,7 +157,7 @@ class TestInvitations:
                 signed=address.split("/")[2], user_id=other.pk, now=timezone.now()
             )
 
-    def test_a_link_that_is_changed_late_or_ended_does_not_work(self, organiser: User) -> None:
+    def test_a_changed_late_or_ended_link_does_not_work(self, organiser: User) -> None:
         invite(organiser)
         address = mailed()
         link = address.strip("/").split("/")[1]
@@ -179,7 +179,7 @@ class TestInvitations:
         assert browser(None).get(first).status_code == 410
         assert browser(None).get(mailed()).status_code == 200
 
-    def test_a_withdrawn_one_is_gone_and_the_address_can_be_invited_again(self, organiser: User) -> None:
+    def test_after_a_withdrawn_invitation_the_address_can_be_invited_again(self, organiser: User) -> None:
         invite(organiser)
         address, made = mailed(), StaffInvitation.objects.get()
         assert invite(organiser).status_code == 409
@@ -187,7 +187,7 @@ class TestInvitations:
         assert browser(None).get(address).status_code == 410
         assert invite(organiser).status_code == 302
 
-    def test_an_expired_one_makes_room_for_another(self, organiser: User) -> None:
+    def test_an_expired_invitation_makes_room_for_another(self, organiser: User) -> None:
         invite(organiser)
         StaffInvitation.objects.update(expires_at=timezone.now() - timedelta(days=1))
         assert invite(organiser, name="Viewer").status_code == 302
@@ -197,12 +197,12 @@ class TestInvitations:
         statuses = together(*[lambda: invite(organiser).status_code] * 3)
         assert sorted(statuses) == [302, 409, 409]
 
-    def test_who_works_here_is_not_invited(self, organiser: User, foreman: User) -> None:
+    def test_staff_are_not_invited(self, organiser: User, foreman: User) -> None:
         answer = invite(organiser, foreman.email)
         assert answer.status_code == 409
         assert "has access already" in answer.content.decode()
 
-    def test_an_invitation_ends_with_the_rights_of_who_sent_it(
+    def test_an_invitation_ends_with_the_rights_of_its_sender(
         self, organiser: User, staff_make: Callable[..., User]
     ) -> None:
         other = staff_make("Organiser")
@@ -237,7 +237,9 @@ class TestRights:
             assert "somebody else changed" in answer.content.decode()
         assert [each.name for each in person.groups.all()] == ["Viewer"]
 
-    def test_nobody_gives_what_they_do_not_have(self, foreman: User, staff_make: Callable[..., User]) -> None:
+    def test_nobody_gives_permissions_that_they_do_not_have(
+        self, foreman: User, staff_make: Callable[..., User]
+    ) -> None:
         person = staff_make("Door")
         assert invite(foreman, name="Organiser").status_code == 400, "it is not offered"
         with pytest.raises(rules.RightsBeyondYours):
@@ -254,7 +256,7 @@ class TestRights:
             )
         assert invite(foreman, name="Door").status_code == 302
 
-    def test_nobody_changes_who_may_do_more_or_themselves(
+    def test_nobody_changes_a_user_with_more_permissions_or_themselves(
         self, organiser: User, foreman: User, user_make: Callable[..., User]
     ) -> None:
         root = user_make(is_staff=True, is_superuser=True)
@@ -292,10 +294,10 @@ class TestRights:
         assert {type(each) for each in together(*ends)} == {type(None), Forbidden}
         assert User.objects.filter(is_staff=True).count() == 1
 
-    def test_without_the_lock_both_would_go(
+    def test_control_without_the_lock_both_lose_their_access(
         self, organiser: User, staff_make: Callable[..., User], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Negative control: the actor's own rights are read under the lock, and not before."""
+        """Remove the lock, as a negative control: the actor's own rights are read under it, and not before."""
         other = staff_make("Organiser")
         monkeypatch.setattr(operations, "staff_lock", lambda *, actor_id: None)
         monkeypatch.setattr(selectors, "rights_of", lambda **_: rules.Rights(permissions=frozenset()))
@@ -322,7 +324,7 @@ class TestRights:
         assert again.get("/me/").status_code == 200
         assert browser(organiser).get(f"/office/people/{person.pk}/").status_code == 404
 
-    def test_the_list_costs_as_many_queries_for_many(
+    def test_a_longer_list_takes_no_more_queries(
         self, organiser: User, staff_make: Callable[..., User]
     ) -> None:
         def count() -> int:
@@ -338,7 +340,7 @@ class TestRights:
             invite(organiser, f"{name[:3]}@example.org", name)
         assert count() == few
 
-    def test_in_the_admin_nobody_takes_their_own_rights(self, user_make: Callable[..., User]) -> None:
+    def test_in_the_admin_nobody_removes_their_own_rights(self, user_make: Callable[..., User]) -> None:
         root = user_make(is_staff=True, is_superuser=True)
         sent = {"username": root.username, "email": root.email, "date_joined_0": "2026-01-01",
                 "date_joined_1": "00:00:00", "version": selectors.account_version(root)}  # fmt: skip
@@ -348,7 +350,9 @@ class TestRights:
         assert (root.is_staff, root.is_superuser, root.is_active) == (True, True, True)
 
 
-def test_the_usual_roles_are_made_by_who_may_do_all(organiser: User, foreman: User, user_make: Any) -> None:
+def test_the_usual_roles_are_made_by_staff_who_may_do_all(
+    organiser: User, foreman: User, user_make: Any
+) -> None:
     Group.objects.exclude(pk__in=[role("Organiser").pk, role("Box office").pk]).delete()
     before = Group.objects.count()
     assert browser(foreman).post("/office/people/roles/").status_code == 302
@@ -362,14 +366,14 @@ def test_the_usual_roles_are_made_by_who_may_do_all(organiser: User, foreman: Us
     assert "/office/people/roles/" in browser(root).get("/office/people/").content.decode()
 
 
-def test_roles_that_lack_what_a_new_version_gives_are_told_of_until_somebody_gives_it(
+def test_roles_that_lack_permissions_of_a_new_version_are_named_until_they_have_them(
     organiser: User, user_make: Callable[..., User]
 ) -> None:
     root = user_make(is_staff=True, is_superuser=True)
     assert "lack permissions" not in browser(root).get("/office/people/").content.decode()
     for name in ("Organiser", "Door"):
         role(name).permissions.remove(*Permission.objects.filter(codename__in=["view_journal", "use_door"]))
-    role("Viewer").delete()  # one that is not there lacks nothing
+    role("Viewer").delete()  # a role that does not exist lacks nothing
 
     lack = {"Organiser": ["admission.use_door", "journal.view_journal"], "Door": ["admission.use_door"]}
     assert roles_lack() == lack
@@ -379,7 +383,7 @@ def test_roles_that_lack_what_a_new_version_gives_are_told_of_until_somebody_giv
     ]
     page = browser(organiser).get("/office/people/").content.decode()
     assert "admission.use_door, journal.view_journal" in page
-    assert 'action="/office/people/roles/"' not in page  # who lacks it cannot give it
+    assert 'action="/office/people/roles/"' not in page  # an actor who lacks it cannot give it
     assert 'action="/office/people/roles/"' in browser(root).get("/office/people/").content.decode()
     assert roles_lack() == lack
 

@@ -27,13 +27,13 @@ def pages() -> dict[str, tuple[str, ...]]:
     }
 
 
-def test_the_organiser_may_do_what_any_page_for_staff_asks_for() -> None:
+def test_the_organiser_has_the_permission_of_each_page_for_staff() -> None:
     assert {each for asked in pages().values() for each in asked} - {SUPERUSER} <= set(ROLES["Organiser"])
     assert all(set(permissions) <= set(ROLES["Organiser"]) for permissions in ROLES.values())
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_role_opens_the_pages_of_its_permissions_alone(role: str, user_make: Callable[..., User]) -> None:
+def test_a_role_opens_only_the_pages_of_its_permissions(role: str, user_make: Callable[..., User]) -> None:
     call_command("make_roles")
     user = user_make(is_staff=True)
     user.groups.add(Group.objects.get(name=role))
@@ -64,7 +64,7 @@ def test_staff_come_to_their_work_when_they_log_in(
     assert client.get("/login/")["Location"] == address, "logged in already"
 
 
-def test_who_sells_finds_the_events_and_what_to_do_but_neither_drafts_nor_figures(
+def test_the_box_office_finds_events_and_actions_but_neither_drafts_nor_figures(
     user_make: Callable[..., User], ticket_type_make: Callable[..., TicketType]
 ) -> None:
     call_command("make_roles")
@@ -100,7 +100,7 @@ def test_who_sells_finds_the_events_and_what_to_do_but_neither_drafts_nor_figure
     assert (door.status_code, "Not public yet" in door.content.decode()) == (400, False)
 
 
-def test_making_them_again_keeps_what_was_added(user_make: Callable[..., User]) -> None:
+def test_making_roles_again_keeps_added_permissions(user_make: Callable[..., User]) -> None:
     call_command("make_roles")
     door, viewer = Group.objects.get(name="Door"), Group.objects.get(name="Viewer")
     door.permissions.add(*viewer.permissions.all())

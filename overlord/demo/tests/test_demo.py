@@ -1,4 +1,4 @@
-"""The demo: what `bin/up` shows a newcomer."""
+"""The demo, which `bin/up` shows to a newcomer."""
 
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ from tickets.models import Event, Inventory
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_it_has_thirty_events_of_every_sort() -> None:
+def test_the_demo_has_thirty_events_of_every_kind() -> None:
     now = timezone.now()
     call_command("load_demo")
 
@@ -45,7 +45,7 @@ def test_loading_again_changes_nothing() -> None:
     assert list(Inventory.objects.order_by("pk").values()) == before
 
 
-def test_its_users_can_log_in() -> None:
+def test_users_of_the_demo_can_log_in() -> None:
     services.users_make(password="open sesame")
 
     for name in ("staff", "buyer"):

@@ -1,4 +1,4 @@
-"""The mailbox of a shop that keeps its e-mails as files."""
+"""The mailbox of a shop that stores its e-mails as files."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -45,14 +45,14 @@ def other_shop() -> Iterator[str]:
     assert not asked
 
 
-def test_it_finds_the_shop_on_whatever_port_it_runs(folder: Folder) -> None:
+def test_the_command_finds_the_shop_on_its_port(folder: Folder) -> None:
     with folder.lock():
         folder.announce(serving="http://localhost:8931")
 
         assert running_shop() == "http://localhost:8931"
 
 
-def test_without_a_running_shop_it_reaches_no_other(folder: Folder, other_shop: str) -> None:
+def test_without_a_running_shop_the_command_reaches_no_other(folder: Folder, other_shop: str) -> None:
     with folder.lock():
         folder.announce(serving=other_shop)
 
@@ -70,7 +70,7 @@ def test_a_shop_that_is_not_ready_is_waited_for(folder: Folder, serving: str | N
 
 
 @pytest.mark.django_db
-def test_a_shop_that_is_not_there_is_named() -> None:
+def test_a_shop_that_does_not_answer_is_named() -> None:
     with pytest.raises(CommandError, match=r"There is no shop at http://127\.0\.0\.1:1"):
         call_command("rush", buyers=1, url="http://127.0.0.1:1", stdout=StringIO())
 

@@ -11,7 +11,7 @@ from overlord.embedded.state import Folder, SavedState
 
 
 @pytest.mark.parametrize("sends_mail", [False, True])
-def test_it_names_the_pages_where_people_begin_and_each_is_there(
+def test_the_screen_names_the_first_pages_and_each_exists(
     capsys: pytest.CaptureFixture[str], sends_mail: bool
 ) -> None:
     state = SavedState(demo_loaded=True)

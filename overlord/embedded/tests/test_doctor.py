@@ -1,4 +1,4 @@
-"""The problems that doctor finds, and the way out that it names for each."""
+"""The problems that doctor finds, and the remedy that it names for each."""
 
 import os
 import resource
@@ -19,7 +19,7 @@ from overlord.embedded.state import Folder
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
-    """Make a data folder with what looks like PostgreSQL's data."""
+    """Make a data folder with files that look like PostgreSQL's data."""
     data = tmp_path / "postgres"
     data.mkdir(mode=0o700)
     (data / "PG_VERSION").write_text(f"{doctor.POSTGRES_MAJOR}\n")
@@ -41,7 +41,7 @@ def test_a_missing_program_is_installed_by_bin_up(monkeypatch: pytest.MonkeyPatc
     assert "bin/up installs it" in text
 
 
-def test_a_program_of_another_machine_is_named_with_the_way_out(tmp_path: Path) -> None:
+def test_a_program_of_another_machine_is_named_with_the_remedy(tmp_path: Path) -> None:
     program = tmp_path / "caddy"
     program.write_bytes(b"\x7fELF of another machine")
     program.chmod(0o755)
@@ -50,7 +50,7 @@ def test_a_program_of_another_machine_is_named_with_the_way_out(tmp_path: Path) 
     assert "remove .venv and start bin/up" in text
 
 
-def test_a_full_disk_is_named_with_the_way_out(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_named_with_the_remedy(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3_000_000))
     found = doctor._space(folder)
     assert not found.good
@@ -62,14 +62,14 @@ def test_before_the_first_start_bin_up_is_named(tmp_path: Path) -> None:
     assert first_wrong(Folder(tmp_path / "nothing")).endswith("does not exist: bin/up makes it")
 
 
-def test_the_folder_of_another_user_is_named_with_the_way_out(
+def test_the_folder_of_another_user_is_named_with_the_remedy(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("overlord.embedded.state.os.geteuid", lambda: 54321)
     assert "run this as that user, or set OVERLORD_DATA" in first_wrong(folder)
 
 
-def test_a_folder_that_is_not_writable_is_named_with_the_way_out(
+def test_a_folder_that_is_not_writable_is_named_with_the_remedy(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("overlord.embedded.state.os.access", lambda *_: False)
@@ -93,7 +93,7 @@ def test_a_lost_state_file_is_made_again_from_the_addresses(folder: Folder) -> N
     assert "not running: bin/up starts it" in first_wrong(folder)
 
 
-def test_a_port_that_is_taken_is_named_with_who_took_it() -> None:
+def test_a_port_that_is_taken_is_named_with_the_program_that_uses_it() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         [found] = list(doctor._taken_ports({"web": port}))
@@ -112,11 +112,11 @@ class TestServers:
     def wrong(self) -> list[str]:
         return texts(each for each in doctor._services() if not each.good)
 
-    def test_those_that_answer_are_no_finding(self) -> None:
+    def test_servers_that_answer_are_no_finding(self) -> None:
         assert self.wrong() == []
 
     @pytest.mark.parametrize("variable", ["DATABASE_URL", "REDIS_URL"])
-    def test_one_that_is_away_is_named_with_the_way_out(
+    def test_a_server_that_does_not_answer_is_named_with_the_remedy(
         self, variable: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         scheme = "postgres" if variable == "DATABASE_URL" else "redis"
@@ -126,7 +126,7 @@ class TestServers:
         assert "start bin/up" in text
 
     @pytest.mark.parametrize("variable", ["DATABASE_URL", "REDIS_URL"])
-    def test_one_whose_address_is_not_known_is_named_with_the_way_out(
+    def test_a_server_without_an_address_is_named_with_the_remedy(
         self, variable: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delenv(variable)
@@ -158,7 +158,7 @@ def test_a_shop_that_does_not_answer_is_named_with_its_logs() -> None:
     assert found.logs == ("caddy", "web")
 
 
-def test_data_that_cannot_be_read_is_named_with_the_way_out(
+def test_data_that_cannot_be_read_is_named_with_the_remedy(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> bool:
@@ -173,14 +173,14 @@ def test_whole_data_is_no_finding(folder: Folder) -> None:
     assert texts(doctor._data(folder)) == []
 
 
-def test_data_of_another_version_is_named_with_the_way_out(folder: Folder) -> None:
+def test_data_of_another_version_is_named_with_the_remedy(folder: Folder) -> None:
     (folder.path / "postgres" / "PG_VERSION").write_text("17\n")
     [text] = texts(doctor._data(folder))
     assert "is of PostgreSQL 17" in text
     assert "restore the backup" in text
 
 
-def test_data_that_others_may_open_is_named_with_the_way_out(folder: Folder) -> None:
+def test_data_that_others_may_open_is_named_with_the_remedy(folder: Folder) -> None:
     (folder.path / "postgres").chmod(0o755)
     [text] = texts(doctor._data(folder))
     assert f"chmod 700 '{folder.path / 'postgres'}'" in text

@@ -1,4 +1,4 @@
-"""Processes that are forks of one that has imported everything behave as those that are started on their own."""
+"""Processes that are forked from one with all imports behave like those that are started on their own."""
 
 import os
 import signal
@@ -68,7 +68,7 @@ def is_fork(child: Child) -> bool:
     return isinstance(child.process, ForkedProcess)
 
 
-def test_it_is_our_child_with_what_was_asked_for(start: Start, tmp_path: Path) -> None:
+def test_a_fork_is_our_child_with_the_given_arguments_and_environment(start: Start, tmp_path: Path) -> None:
     child = start(
         "import os, sys, threading\n"
         "print(sys.argv, __name__, os.getcwd(), os.getppid(), end=' ')\n"
@@ -96,21 +96,21 @@ def test_it_is_our_child_with_what_was_asked_for(start: Start, tmp_path: Path) -
         ("import atexit; atexit.register(print, 'tidied')", 0, "tidied"),
     ],
 )
-def test_it_ends_as_any_program_does(start: Start, code: str, ended: int, said: str) -> None:
+def test_a_fork_ends_like_any_program(start: Start, code: str, ended: int, said: str) -> None:
     child = start(code)
     assert child.process.wait(30) == ended
     assert said in child.last_lines()
     assert not child.running
 
 
-def test_it_is_stopped_by_its_signal(start: Start) -> None:
+def test_a_fork_is_stopped_by_its_signal(start: Start) -> None:
     child = start(SLEEP)
     assert child.running
     child.stop(grace=5)
     assert (child.process.returncode, child.exit_reason) == (-signal.SIGTERM, "killed by signal 15")
 
 
-def test_what_it_leaves_behind_is_ended_and_nothing_else(start: Start) -> None:
+def test_processes_that_a_fork_leaves_are_ended_and_no_others(start: Start) -> None:
     other = start(SLEEP)
     child = start(
         f"import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', {SLEEP!r}]); print(p.pid)"
@@ -123,7 +123,7 @@ def test_what_it_leaves_behind_is_ended_and_nothing_else(start: Start) -> None:
 
 
 @pytest.mark.parametrize("niceness", [0, 5])
-def test_it_is_as_nice_as_it_is_told(start: Start, niceness: int) -> None:
+def test_a_fork_has_the_given_niceness(start: Start, niceness: int) -> None:
     child = start(
         "import os, pathlib; session = pathlib.Path('/proc/self/autogroup')\n"
         "print(os.nice(0), session.read_text() if session.exists() else '')",
@@ -133,11 +133,13 @@ def test_it_is_as_nice_as_it_is_told(start: Start, niceness: int) -> None:
     assert is_fork(child)
     own, *session = child.last_lines().split()
     assert int(own) == os.nice(0) + niceness
-    if session:  # which share the CPU first
+    if session:  # the kernel divides the CPU among sessions first
         assert session[-2:] == ["nice", str(niceness)]
 
 
-def test_it_outlives_the_fork_server_and_the_next_is_started_on_its_own(start: Start, tmp_path: Path) -> None:
+def test_a_fork_outlives_the_fork_server_and_the_next_program_is_started_on_its_own(
+    start: Start, tmp_path: Path
+) -> None:
     server = ForkServer(env=ENV, cwd=ROOT, log_dir=tmp_path / "server")
     child = start(SLEEP, by=server)
     assert is_fork(child)
@@ -151,15 +153,15 @@ def test_it_outlives_the_fork_server_and_the_next_is_started_on_its_own(start: S
     server.stop()
 
 
-def test_one_with_another_environment_is_started_on_its_own(start: Start) -> None:
-    """The fork server has read the settings; others would not count."""
+def test_a_program_with_another_environment_is_started_on_its_own(start: Start) -> None:
+    """Give one another environment, which a forked process would ignore: the fork server has read the settings."""
     child = start("import os; print(os.environ['OTHER'])", env={**ENV, "OTHER": "other"})
     assert not is_fork(child)
     assert child.process.wait(30) == 0
     assert child.last_lines() == "other"
 
 
-def test_a_fork_server_that_hangs_delays_the_start_and_no_more(
+def test_a_fork_server_that_hangs_only_delays_the_start(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(forks, "PATIENCE", 0.1)
@@ -170,7 +172,7 @@ def test_a_fork_server_that_hangs_delays_the_start_and_no_more(
     until(lambda: not server.child.running, seconds=30)
 
 
-def test_what_is_imported_opens_nothing_and_starts_no_thread() -> None:
+def test_the_imports_open_no_connection_and_start_no_thread() -> None:
     code = (
         "import sys, threading; from overlord.embedded.fork_server import preload; preload();"
         "print(threading.active_count(), 'twisted.internet.reactor' in sys.modules,"

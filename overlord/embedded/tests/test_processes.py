@@ -75,7 +75,7 @@ def test_a_program_is_ready_when_its_check_says_so(start, program, tmp_path):
 
 
 def nice_of_session(pid):
-    """Return the niceness of a process's session; None where sessions do not share the CPU first."""
+    """Return the niceness of a process's session; None where the kernel does not divide the CPU among sessions."""
     file = Path(f"/proc/{pid}/autogroup")
     text = file.read_text() if file.exists() else ""
     return int(text.split()[-1]) if text else None
@@ -87,9 +87,7 @@ def may_be_less_nice():
 
 
 @pytest.mark.parametrize("niceness", [0, 5, -5])
-def test_a_program_is_as_nice_as_it_is_told_if_that_is_allowed_and_we_stay_as_we_are(
-    start, program, niceness
-):
+def test_a_program_has_the_given_niceness_if_allowed_and_ours_stays(start, program, niceness):
     ours, our_session = os.nice(0), nice_of_session(os.getpid())
     child = start(program(SLEEP, niceness=niceness))
     allowed = niceness if niceness >= 0 or may_be_less_nice() else 0
@@ -101,7 +99,7 @@ def test_a_program_is_as_nice_as_it_is_told_if_that_is_allowed_and_we_stay_as_we
 
 
 class BusyFile:
-    """Refuses a text twice, as Linux does when another session was changed just now."""
+    """A file that refuses a text twice, as Linux does when another session was changed just now."""
 
     def __init__(self):
         self.refusals = 2
@@ -113,7 +111,7 @@ class BusyFile:
         self.text = text
 
 
-def test_a_session_is_changed_also_when_another_was_just_now():
+def test_a_session_is_changed_also_when_another_was_changed_just_now():
     file = BusyFile()
     session_write(file, 5)
     assert file.text == "5"
@@ -135,7 +133,7 @@ def test_a_program_that_is_never_ready_fails(start, program):
         child.wait_ready(seconds=0.2)
 
 
-def test_who_waits_long_is_told_once(start, program, tmp_path, monkeypatch):
+def test_a_long_wait_is_told_once(start, program, tmp_path, monkeypatch):
     monkeypatch.setattr(processes, "SLOW_SECONDS", 0.1)
     sign, said = tmp_path / "ready", []
     child = start(
@@ -379,7 +377,7 @@ def test_a_program_that_finds_no_space_is_restarted_however_often_it_ends(progra
 
 
 def ended_often(supervised):
-    """Return what tells whether a program has been started more often than one that fails may be."""
+    """Return a function that tells whether a program was started more often than a failing one may be."""
     pids = set()
 
     def look():
@@ -389,7 +387,7 @@ def ended_often(supervised):
     return look
 
 
-def test_a_program_without_data_that_repeats_what_a_server_said_of_its_disk_has_failed(
+def test_a_program_without_data_that_repeats_a_servers_error_about_its_disk_has_failed(
     program, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(supervised_module, "FIRST_RESTART_DELAY", 0.0)

@@ -104,7 +104,7 @@ def test_postgres_refuses_a_wrong_password(postgres, start):
 
 
 def refused_registration(postgres):
-    """Cause the error that a second registration with the same address causes."""
+    """Cause the error of a second registration with the same address."""
     execute(postgres, "CREATE TABLE account (email text UNIQUE, password text)")
     insert = "INSERT INTO account VALUES ('ada@example.org', 'argon2$secret')"
     execute(postgres, insert)
@@ -124,7 +124,7 @@ def test_the_log_of_postgres_holds_nothing_personal(postgres, start):
     assert "argon2" not in log
 
 
-def test_without_these_settings_the_log_would_hold_all_of_it(folder, start):
+def test_control_without_these_settings_the_log_has_personal_data(folder, start):
     settings = {"log_min_error_statement": "error", "log_error_verbosity": "default"}
     postgres = created(folder, postgres_home.find(folder), settings=settings)
     child = start(postgres)

@@ -29,7 +29,7 @@ def test_only_the_user_may_read_state_and_addresses(folder):
     assert [mode(folder.path / name) for name in ("state.json", "env")] == [0o600, 0o600]
 
 
-def test_what_was_saved_is_loaded(folder):
+def test_the_saved_state_is_loaded(folder):
     state = folder.load()
     state.ports["web"] = 4711
     folder.save(state)
@@ -86,7 +86,7 @@ def test_data_of_nobody_is_found_again_by_the_env_file(folder, state):
 
 
 @without_state
-def test_with_servers_of_the_user_the_secret_key_alone_is_found_again(folder, state):
+def test_with_servers_of_the_user_only_the_secret_key_is_found_again(folder, state):
     if state:
         (folder.path / "state.json").write_text(state)
     folder.write_env({"SECRET_KEY": "third"})

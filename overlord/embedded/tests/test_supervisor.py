@@ -63,7 +63,7 @@ def test_a_server_whose_port_is_taken_before_it_starts_gets_another(supervisor, 
 
 
 def test_a_server_that_fails_for_another_reason_is_not_tried_again(supervisor, tmp_path, monkeypatch):
-    monkeypatch.setattr(ports, "choose", lambda **_: ports.any_free())  # one that no other test wants
+    monkeypatch.setattr(ports, "choose", lambda **_: ports.any_free())  # a port that no other test uses
     tried = []
 
     def program_on(port):
@@ -86,7 +86,7 @@ def first_open_port():
 
 @contextlib.contextmanager
 def ordinary_user():
-    """Let this process be an ordinary user meanwhile."""
+    """Let this process run as an ordinary user."""
     is_root = os.geteuid() == 0
     if is_root:
         os.seteuid(pwd.getpwnam("nobody").pw_uid)

@@ -1,4 +1,4 @@
-"""`manage.py up` from outside, as its user sees it.
+"""`manage.py up` from outside, as its user runs it.
 
 Most tests use `--only services`, which is quicker: all programs are supervised in the same way. The supervisor
 waits less between two looks than it does in use.
@@ -86,7 +86,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def manage(folder):
-    """Return the arguments of `subprocess.run` for manage.py with nothing configured but the data folder."""
+    """Return the arguments of `subprocess.run` for manage.py with only the data folder configured."""
     nothing = dict.fromkeys(
         ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "ENVIRONMENT", "EMAIL_URL", "BASE_URL"), ""
     )
@@ -125,7 +125,7 @@ def up(manage, tmp_path):
     for each in started:
         each.process.terminate()
         each.process.wait()
-        print(each.said)  # shown when the test failed
+        print(each.said)  # pytest shows it if the test failed
 
 
 def running(processes):
@@ -188,7 +188,7 @@ def test_after_everything_was_killed_it_starts_again_with_its_data(up, folder):
     assert execute(folder, "SELECT answer FROM kept") == [(42,)]
 
 
-def test_a_killed_server_is_started_again_and_what_it_left_is_reaped(up, folder):
+def test_a_killed_server_is_started_again_and_its_children_are_reaped(up, folder):
     first = up()
     for executable in ("postgres", "valkey-server"):
         killed = first.child(executable)
@@ -277,7 +277,7 @@ MOUNT = 'mount -t tmpfs -o size=200m,mode=700 none "$0"; exec "$@"'
 
 
 def small_disks_work(folder):
-    """Whether this user may mount a disk of 200 MB, which nobody but its processes sees."""
+    """Return whether this user may mount a disk of 200 MB that only its own processes see."""
     return not subprocess.run(
         [*SMALL_DISK, MOUNT, folder, "true"], capture_output=True, check=False
     ).returncode
@@ -317,7 +317,7 @@ def fill(file):
 
 
 def fill_wal(connection):
-    """Write to PostgreSQL's write-ahead log until it has no room, which ends the server."""
+    """Write to PostgreSQL's write-ahead log until there is no room, which ends the server."""
     with contextlib.suppress(psycopg2.Error), connection.cursor() as cursor:
         while True:
             cursor.execute("SELECT pg_logical_emit_message(false, 'filler', repeat('x', 1000000))")
@@ -368,7 +368,7 @@ def test_reset_is_refused_while_it_runs_and_removes_all_afterwards(up, manage, f
     assert [path.name for path in folder.path.iterdir()] == ["lock"]
 
 
-def test_doctor_names_what_is_wrong(manage):
+def test_doctor_names_the_problems(manage):
     result = subprocess.run(**manage("doctor"), capture_output=True, check=False)
 
     assert result.returncode == 1

@@ -1,4 +1,4 @@
-"""The watchdog on stand-in programs. Each test makes it look as often as it wants, so none waits for a clock."""
+"""The watchdog on stand-in programs. Each test makes it look as often as needed, so none waits for a clock."""
 
 import os
 import signal
@@ -128,7 +128,7 @@ def touching(start: Start, tmp_path: Path) -> Child:
 def test_a_program_that_no_longer_touches_its_file_is_killed(
     touching: Child, dog: Watchdog, said: list[str]
 ) -> None:
-    look(dog, MAX_SILENT_LOOKS)  # the first one sees when it was touched
+    look(dog, MAX_SILENT_LOOKS)  # the first look reads when the file was touched
     assert touching.running
     dog.look()
 

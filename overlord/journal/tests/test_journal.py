@@ -1,4 +1,4 @@
-"""The journal keeps what was written: the database refuses other changes than erasing a person and pruning."""
+"""The journal keeps its entries: the database refuses all changes except erasing a person and pruning."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -32,7 +32,7 @@ def entry(user_make: Callable[..., User]) -> JournalEntry:
     return JournalEntry.objects.get()
 
 
-def test_it_is_written_with_the_transaction_or_not_at_all(user_make: Callable[..., User]) -> None:
+def test_an_entry_is_written_with_the_transaction_or_not_at_all(user_make: Callable[..., User]) -> None:
     with pytest.raises(db.TransactionError):
         entry_add(actor_id=None, action=Action.SALE_PAUSED, now=timezone.now())
     with pytest.raises(ZeroDivisionError), db.transaction():
@@ -56,8 +56,8 @@ def test_an_entry_cannot_be_changed_or_deleted(entry: JournalEntry, change: dict
     ]
 
 
-def test_without_its_trigger_an_entry_could_be_changed(entry: JournalEntry) -> None:
-    """Negative control."""
+def test_control_without_its_trigger_an_entry_can_be_changed(entry: JournalEntry) -> None:
+    """Drop the trigger, as a negative control."""
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE journal_journalentry DISABLE TRIGGER journal_entry_stays")
         try:
@@ -66,7 +66,7 @@ def test_without_its_trigger_an_entry_could_be_changed(entry: JournalEntry) -> N
             cursor.execute("ALTER TABLE journal_journalentry ENABLE TRIGGER journal_entry_stays")
 
 
-def test_its_facts_are_erased_with_the_person(entry: JournalEntry) -> None:
+def test_the_facts_of_an_entry_are_erased_with_the_person(entry: JournalEntry) -> None:
     assert entry.person is not None
     call_command("person_erase", str(entry.person.pk), "--yes")
     entry.refresh_from_db()
@@ -74,7 +74,7 @@ def test_its_facts_are_erased_with_the_person(entry: JournalEntry) -> None:
     assert sentence(entry.action, entry.facts) == "Put … events of a file on sale"
 
 
-def test_an_address_in_it_is_erased_with_whoever_has_it(user_make: Callable[..., User]) -> None:
+def test_an_address_in_an_entry_is_erased_with_its_owner(user_make: Callable[..., User]) -> None:
     person = user_make()
     services.entry_write(
         actor_id=None, action=Action.ROLES_MADE, now=timezone.now(), address=person.email.upper()
@@ -83,9 +83,7 @@ def test_an_address_in_it_is_erased_with_whoever_has_it(user_make: Callable[...,
     assert [each.facts for each in JournalEntry.objects.filter(action=Action.ROLES_MADE)] == [{}]
 
 
-def test_prune_deletes_what_is_over_and_leaves_the_rest(
-    entry: JournalEntry, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_prune_deletes_old_entries_only(entry: JournalEntry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "BATCH", 2)
     old = timezone.now() - timedelta(days=731)
     for _ in range(5):
@@ -94,7 +92,7 @@ def test_prune_deletes_what_is_over_and_leaves_the_rest(
     call_command("prune")
 
     assert list(JournalEntry.objects.all()) == [entry]
-    with pytest.raises(IntegrityError):  # what let it delete ended with it
+    with pytest.raises(IntegrityError):  # the permission to delete ended with the command
         JournalEntry.objects.all().delete()
 
 
@@ -107,7 +105,7 @@ def test_each_action_has_a_sentence_in_each_language() -> None:
 
 
 @pytest.mark.parametrize("action", SENTENCES_OF_ONE)
-def test_one_is_told_of_in_the_singular(action: str) -> None:
+def test_a_count_of_one_is_told_in_the_singular(action: str) -> None:
     facts = {"code": "SPRING", "message": 3}
     assert sentence(action, {**facts, "count": 1}) != sentence(action, {**facts, "count": 2})
     assert "1 " not in sentence(action, {**facts, "count": 1})

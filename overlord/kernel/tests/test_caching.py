@@ -1,4 +1,4 @@
-"""Nothing personal is kept by a cache, and what is the same for everybody is made once."""
+"""No cache keeps a personal answer, and an answer that is the same for everybody is made once."""
 
 import re
 from collections import Counter
@@ -17,7 +17,7 @@ from overlord.accounts.models import User
 from overlord.kernel import schema
 from tickets.models import TicketType
 
-# Whose answers are the same for everybody, whoever asks.
+# The routes whose answers are the same for everybody.
 PUBLIC = {
     "/event/events/<id:event_id>/",
     "/event/tickets/<id:ticket_type>/",
@@ -31,16 +31,12 @@ PUBLIC = {
     "/api/schema/",
     "/api/asyncapi.yaml",
 }
-OF_VISITORS = {
-    "/",
-    "/events/<id:event_id>/",
-    "/robots.txt",
-    "/sitemap.xml",
-}  # whose answers are the same for everybody without a session
+# The pages whose answers are the same for everybody without a session.
+OF_VISITORS = {"/", "/events/<id:event_id>/", "/robots.txt", "/sitemap.xml"}
 
 
 def routes(patterns: list[Any] | None = None, prefix: str = "/") -> Iterator[str]:
-    """Yield each route there is, but those of regular expressions."""
+    """Yield each route, except those with regular expressions."""
     for pattern in patterns or get_resolver().url_patterns:
         route = prefix + str(pattern.pattern)
         if isinstance(pattern, URLResolver):
@@ -51,7 +47,7 @@ def routes(patterns: list[Any] | None = None, prefix: str = "/") -> Iterator[str
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("who", ["nobody", "buyer", "staff", "token"])
-def test_no_answer_is_kept_but_those_that_are_the_same_for_everybody(
+def test_only_answers_that_are_the_same_for_everybody_may_be_cached(
     who: str, buyer: User, api: APIClient, ticket_type: TicketType
 ) -> None:
     body = {"ticket_type": ticket_type.pk, "amount": 1}
@@ -85,7 +81,7 @@ def test_no_answer_is_kept_but_those_that_are_the_same_for_everybody(
 
 
 class TestOpenApi:
-    def test_it_is_made_once_however_many_ask(self) -> None:
+    def test_the_schema_is_made_once_for_many_requests(self) -> None:
         schema._openapi.cache_clear()
         made = mock.Mock(side_effect=SchemaGenerator().get_schema)
         with mock.patch.object(SchemaGenerator, "get_schema", made), ThreadPoolExecutor(8) as pool:
@@ -94,12 +90,12 @@ class TestOpenApi:
         assert {answer.status_code for answer in answers} == {200}
         assert len({answer.content for answer in answers}) == 1
 
-    def test_who_has_it_is_not_sent_it_again(self) -> None:
+    def test_a_client_that_has_the_schema_is_not_sent_it_again(self) -> None:
         first = Client().get("/api/schema/")
         again = Client().get("/api/schema/", headers={"If-None-Match": first["ETag"]})
         assert (again.status_code, again.content) == (304, b"")
 
-    def test_it_comes_as_json_or_yaml(self) -> None:
+    def test_the_schema_comes_as_json_or_yaml(self) -> None:
         client = APIClient()
         assert client.get("/api/schema/?format=json").json()["openapi"] == "3.1.0"
         assert client.get("/api/schema/", HTTP_ACCEPT="application/json").json()["openapi"] == "3.1.0"

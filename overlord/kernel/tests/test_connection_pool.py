@@ -1,4 +1,4 @@
-"""Connections that the threads of a process share: never more than so many, and none kept that is broken."""
+"""Connections that the threads of a process share: their number is limited, and no broken one is kept."""
 
 import threading
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ class TestPool:
         assert pool.take(connect) is first
         pool.give_back(first)
 
-    def test_what_nobody_needs_for_a_while_is_closed(
+    def test_a_connection_that_is_idle_for_a_while_is_closed(
         self, pool: ConnectionPool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         first, second = pool.take(connect), pool.take(connect)
@@ -49,7 +49,7 @@ class TestPool:
         assert first.closed
         assert not second.closed
 
-    def test_one_more_than_there_are_waits_and_gives_up(self, pool: ConnectionPool) -> None:
+    def test_a_thread_without_a_free_connection_waits_and_gives_up(self, pool: ConnectionPool) -> None:
         taken = [pool.take(connect) for _ in range(MOST)]
         with pytest.raises(psycopg2.OperationalError, match="became free"):
             pool.take(connect)
@@ -57,7 +57,7 @@ class TestPool:
             pool.give_back(each)
         pool.give_back(pool.take(connect))
 
-    def test_who_waits_gets_the_next_one(self) -> None:
+    def test_a_waiting_thread_gets_the_next_connection(self) -> None:
         pool = ConnectionPool(most=1, seconds=60.0)
         first = pool.take(connect)
         with ThreadPoolExecutor(1) as threads:
@@ -68,7 +68,7 @@ class TestPool:
         pool.close_idle()
 
     @pytest.mark.parametrize("how", ["broken", "closed", "in a transaction"])
-    def test_what_is_not_as_new_is_closed_and_the_idle_ones_with_it(
+    def test_a_connection_that_cannot_be_reset_is_closed_and_the_idle_ones_with_it(
         self, pool: ConnectionPool, how: str
     ) -> None:
         bad, idle = pool.take(connect), pool.take(connect)
@@ -81,7 +81,7 @@ class TestPool:
         assert bad.closed
         assert idle.closed
 
-    def test_a_failure_to_connect_takes_no_place(self, pool: ConnectionPool) -> None:
+    def test_a_failed_connection_takes_no_place(self, pool: ConnectionPool) -> None:
         def fail() -> psycopg2.extensions.connection:
             raise psycopg2.OperationalError("away")
 
@@ -109,13 +109,13 @@ class TestThreads:
             with db.transaction():
                 [row] = db.rows("SELECT pg_backend_pid() AS pid")
             db.connection_release()
-            barrier.wait(60)  # all have had one, and none holds it
+            barrier.wait(60)  # all threads have had one, and none has it now
             return int(row["pid"])
 
         with ThreadPoolExecutor(20) as threads:
             assert len(set(threads.map(work, range(20)))) <= 2
 
-    def test_one_in_a_transaction_is_not_given_back(self) -> None:
+    def test_a_connection_in_a_transaction_is_not_given_back(self) -> None:
         with db.transaction():
             [before] = db.rows("SELECT pg_backend_pid() AS pid, pg_current_xact_id() AS xid")
             db.connection_release()

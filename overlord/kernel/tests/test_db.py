@@ -28,7 +28,7 @@ class Failing:
 
 
 class TestTransaction:
-    def test_it_commits_at_the_end_and_not_when_it_raises(self) -> None:
+    def test_a_transaction_commits_at_the_end_and_not_after_an_error(self) -> None:
         with db.transaction():
             User.objects.create(username="kept", email="kept@example.org")
         with pytest.raises(ZeroDivisionError), db.transaction():
@@ -36,11 +36,11 @@ class TestTransaction:
             raise ZeroDivisionError
         assert names() == {"kept"}
 
-    def test_it_refuses_to_nest(self) -> None:
+    def test_a_transaction_refuses_to_nest(self) -> None:
         with pytest.raises(RuntimeError), db.transaction(), db.transaction():
             pass
 
-    def test_a_step_insists_on_one(self) -> None:
+    def test_a_step_needs_a_transaction(self) -> None:
         with pytest.raises(db.TransactionError):
             db.transaction_required()
         with db.transaction():
@@ -61,7 +61,7 @@ class TestTransaction:
 
 
 class TestAfterCommit:
-    def test_it_calls_back_when_committed_and_only_then(self) -> None:
+    def test_a_callback_runs_after_the_commit_only(self) -> None:
         called: list[str] = []
         with db.transaction():
             db.after_commit(lambda: called.append("committed"))
@@ -86,20 +86,20 @@ class TestAfterCommit:
         ]
         assert all(record.exc_info for record in caplog.records)
 
-    def test_it_refuses_outside_of_one(self) -> None:
+    def test_a_callback_is_refused_outside_a_transaction(self) -> None:
         with pytest.raises(db.TransactionError):
             db.after_commit(lambda: None)
 
 
 class TestStatement:
-    def test_it_has_committed_what_it_returns(self) -> None:
+    def test_a_statement_has_committed_when_it_returns(self) -> None:
         insert = "INSERT INTO django_session VALUES (%s, '', now()) RETURNING session_key"
         assert db.statement(insert, ["key"]) == [{"session_key": "key"}]
 
         [seen] = together(lambda: db.rows("SELECT count(*) AS n FROM django_session"))
         assert seen == [{"n": 1}]
 
-    def test_it_refuses_inside_a_transaction(self) -> None:
+    def test_a_statement_is_refused_inside_a_transaction(self) -> None:
         with pytest.raises(db.TransactionError), db.transaction():
             db.statement("SELECT 1", [])
 
@@ -116,7 +116,7 @@ class TestApart:
         assert "Failed in dividing by 0." in caplog.text
         assert "ZeroDivisionError" in caplog.text
 
-    def test_a_server_that_is_away_ends_the_run(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_lost_connection_ends_the_run(self, monkeypatch: pytest.MonkeyPatch) -> None:
         try:
             with pytest.raises(DatabaseError), db.apart("losing server", 1):
                 monkeypatch.setitem(connection.settings_dict, "HOST", "127.0.0.1")
@@ -128,7 +128,7 @@ class TestApart:
 
 
 class TestInsert:
-    def test_it_writes_what_save_would_and_gives_the_key(self, ticket_type: TicketType) -> None:
+    def test_insert_writes_the_same_as_save_and_gives_the_key(self, ticket_type: TicketType) -> None:
         made = TicketType(event=ticket_type.event, name="Balcony", price_minor=700)
         db.insert(made)
         found = TicketType.objects.get(pk=made.pk)
@@ -137,12 +137,14 @@ class TestInsert:
             n: v for n, v in vars(made).items() if n not in ignored and not n.startswith("_")
         }
         made.name = "Gallery"
-        made.save()  # it is known to be there
+        made.save()  # the row is known to exist
         assert TicketType.objects.filter(event=ticket_type.event).count() == 2
 
 
 class TestUpdate:
-    def test_it_changes_the_rows_that_are_as_they_were_and_counts_them(self, ticket_type: TicketType) -> None:
+    def test_update_changes_and_counts_the_rows_with_the_expected_values(
+        self, ticket_type: TicketType
+    ) -> None:
         event = ticket_type.event
         changed = db.update(Event, {"name": "New", "ends_at": None}, id=event.pk, status=("draft", "on_sale"))
         assert changed == 1
@@ -164,14 +166,14 @@ class TestConstraints:
         ):
             User.objects.create(username="other", email="ADA@example.org")
 
-    def test_an_unforeseen_one_passes(self) -> None:
+    def test_an_unforeseen_violation_is_raised_unchanged(self) -> None:
         User.objects.create(username="ada", email="ada@example.org")
         with pytest.raises(IntegrityError) as raised, db.constraint_errors({}), db.transaction():
             User.objects.create(username="ADA", email="other@example.org")
         assert db.violated(raised.value) == "user_unique_username"
 
 
-def test_an_advisory_lock_is_one_connections() -> None:
+def test_an_advisory_lock_belongs_to_one_connection() -> None:
     with db.advisory_lock("test") as lock:
         assert lock.is_mine()
 
@@ -196,7 +198,7 @@ def test_an_advisory_lock_whose_connection_ended_is_taken_anew() -> None:
 
 @pytest.mark.parametrize("direct", [True, False])
 def test_the_server_notices_soon_that_our_machine_has_vanished(direct: bool) -> None:
-    """By its own defaults it keeps the locks of a machine that was cut off for two hours, and nothing expires."""
+    """Check PostgreSQL's settings: by default it keeps the locks of a vanished machine for two hours."""
     session = listening.connect(name="test", direct=direct)
     with session.cursor() as cursor:
         cursor.execute("SELECT name, setting::int FROM pg_settings WHERE name ~ '^tcp_'")
@@ -220,7 +222,7 @@ def test_no_cursor_lives_on_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
         list(User.objects.iterator())
 
 
-def test_a_lock_that_is_not_to_be_had_gives_up() -> None:
+def test_waiting_for_a_lock_ends_after_its_time() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SHOW lock_timeout")
         assert cursor.fetchone() == ("3s",)

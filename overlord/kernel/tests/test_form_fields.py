@@ -13,7 +13,7 @@ CHOICES = [("", "---"), ("a&b", "A & <b>"), (7, "seven")]
 
 
 @pytest.mark.parametrize("chosen", [None, "", "a&b", 7, "7", "unknown"])
-def test_a_long_select_is_the_element_that_django_makes(chosen: object) -> None:
+def test_a_long_select_equals_the_element_that_django_makes(chosen: object) -> None:
     attributes = {"id": "id_zone", "required": True, "title": 'a "title"'}
     long, short = (kind(attrs=attributes, choices=CHOICES) for kind in (LongSelect, forms.Select))
 
@@ -46,7 +46,7 @@ def test_a_time_zone_is_found_by_its_name_or_its_place(written: str, zone: str) 
         ("", "required"),
     ],
 )
-def test_what_names_no_time_zone_or_several_is_refused(written: str, said: str) -> None:
+def test_an_unknown_or_ambiguous_time_zone_is_refused(written: str, said: str) -> None:
     with pytest.raises(forms.ValidationError, match=said):
         TimeZoneField().clean(written)
 
@@ -83,7 +83,7 @@ def test_the_input_of_a_time_zone_offers_them_all() -> None:
         ),
     ],
 )
-def test_what_is_wrong_with_a_value_is_said_in_the_readers_language(
+def test_the_fault_of_a_value_is_told_in_the_readers_language(
     read: Callable[[], object], english: str, german: str
 ) -> None:
     with pytest.raises(ValueError, match=r"must|characters|amount") as refused:

@@ -1,4 +1,4 @@
-"""How errors, paths and JSON reach a client."""
+"""Errors, paths and JSON as a client gets them."""
 
 import json
 from collections.abc import Callable
@@ -58,7 +58,7 @@ class TestProblems:
     @pytest.mark.parametrize(
         "error", [OperationalError("canceling statement due to lock timeout"), InterfaceError("x")]
     )
-    def test_a_database_that_is_busy_or_away_says_when_to_come_back(self, error: Exception) -> None:
+    def test_the_answer_without_a_database_says_when_to_try_again(self, error: Exception) -> None:
         response = answer(error)
 
         assert (response.status_code, response["Retry-After"]) == (503, "1")
@@ -88,7 +88,7 @@ class TestPaths:
     @pytest.mark.parametrize(
         "path", ["/", "/event/events", "/api/asyncapi.yaml", "/robots.txt", "/translations/de.json"]
     )
-    def test_both_forms_are_served(self, path: str) -> None:
+    def test_paths_are_served_with_and_without_a_slash(self, path: str) -> None:
         for form in (path, path.rstrip("/") + "/"):
             assert APIClient().get(form).status_code == 200
 
@@ -107,7 +107,7 @@ class TestPaths:
 
     @pytest.mark.parametrize("path", ["/event/events", "/livez", "/readyz", "/readyz/self", "/api/docs"])
     @pytest.mark.parametrize("method", ["PUT", "POST", "TRACE"])
-    def test_the_wrong_method_is_405_with_those_that_are_right(self, path: str, method: str) -> None:
+    def test_a_wrong_method_is_405_with_the_allowed_ones(self, path: str, method: str) -> None:
         answer = Client(enforce_csrf_checks=True).generic(method, path)
         assert (answer.status_code, answer["Content-Type"]) == (405, "application/problem+json")
         assert answer["Allow"].startswith("GET, HEAD")
@@ -119,7 +119,7 @@ class TestPaths:
     def test_livez_answers_while_the_process_lives(self) -> None:
         assert Client().get("/livez").json() == {"status": "ok"}
 
-    def test_it_names_what_is_missing(self) -> None:
+    def test_readyz_names_the_missing_parts(self) -> None:
         response = Client().get("/readyz")
         assert (response.status_code, response.json()["missing"]) == (503, ["worker"])
 
@@ -139,7 +139,7 @@ class TestPaths:
             redis_client.connection().set(f"{health.ROOM[:-1]}hub{number}", has_room)
         assert Client().get("/readyz").json()["missing"] == missing
 
-    def test_one_process_is_ready_whatever_the_whole_lacks(self) -> None:
+    def test_one_process_is_ready_even_if_the_whole_is_not(self) -> None:
         assert Client().get("/readyz/self").json() == {"status": "ok", "missing": []}
 
     def test_a_process_without_its_database_is_not_ready(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +158,7 @@ FORMS = {
 
 
 def _sent(content_type: str, body: bytes) -> tuple[int, dict[str, Any]]:
-    """Send a body as a server does, to all that comes before Django too. Return the status and the problem."""
+    """Send a body as a server does, also through the layers before Django; return the status and the problem."""
     environ = RequestFactory().generic("POST", "/api-auth/login/?q=%ff-a", body).environ
     environ["CONTENT_TYPE"] = content_type
     statuses: list[str] = []
@@ -170,7 +170,7 @@ def _sent(content_type: str, body: bytes) -> tuple[int, dict[str, Any]]:
 class TestContentTypes:
     @pytest.mark.parametrize("form", FORMS)
     @pytest.mark.parametrize("charset", ["punycode", "idna", "hex", "rot13", "undefined", "utf-16", "utf-7"])
-    def test_a_charset_that_is_not_read_is_refused(self, form: str, charset: str) -> None:
+    def test_an_unsupported_charset_is_refused(self, form: str, charset: str) -> None:
         status, problem = _sent(f"{form}; charset={charset}", FORMS[form])
         assert (status, problem["code"]) == (415, "unsupported_media_type")
 
@@ -178,7 +178,7 @@ class TestContentTypes:
     @pytest.mark.parametrize(
         "charset", ["utf-8", '"UTF8"', "us-ascii", "ISO-8859-1", "windows-1252", "x-none", ""]
     )
-    def test_others_are_read(self, form: str, charset: str) -> None:
+    def test_supported_charsets_are_read(self, form: str, charset: str) -> None:
         status, problem = _sent(f"{form}; charset={charset}", FORMS[form])
         assert (status, problem["code"]) == (400, "invalid")
         assert "password" in problem["errors"]
@@ -190,7 +190,7 @@ class TestContentTypes:
 
 
 class TestJson:
-    def test_a_fingerprint_leaves_out_what_only_the_clock_moves(self) -> None:
+    def test_a_fingerprint_leaves_out_values_that_change_with_the_clock(self) -> None:
         early = {"server_time": 1, "tickets": [{"id": 1, "expires_in": 5}]}
         late = {"server_time": 2, "tickets": [{"id": 1, "expires_in": 4}]}
         other = {"server_time": 1, "tickets": [{"id": 2, "expires_in": 5}]}

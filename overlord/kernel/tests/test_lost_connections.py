@@ -1,5 +1,7 @@
-"""A connection that the server has closed is replaced before it is used, and one that cannot be made is not waited
-for by every thread."""
+"""A connection that the server has closed is replaced before it is used.
+
+And while a server does not answer, only one thread waits for it.
+"""
 
 import threading
 from collections.abc import Iterator
@@ -17,14 +19,14 @@ from overlord.kernel.postgresql.reachability import RETRY_SECONDS, SLOW_SECONDS,
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# PostgreSQL's words when it needs a transaction's number and is a standby by then.
+# PostgreSQL's error when it needs a transaction's number and has become a standby.
 BECOMES_STANDBY = """
 DO $$ BEGIN RAISE 'cannot assign TransactionIds during recovery' USING ERRCODE = 'internal_error'; END $$
 """
 
 
 def terminate(pid: int) -> None:
-    """End a backend from another connection, as a restart of the server ends all."""
+    """End a backend from another connection, like a restart of the server."""
     other = psycopg2.connect(**{**connection.get_connection_params(), "cursor_factory": None})
     try:
         with other.cursor() as cursor:
@@ -48,7 +50,7 @@ def another_connection_afterwards() -> Iterator[None]:
     connection.close()
 
 
-def test_no_request_meets_a_connection_that_the_server_closed_before_it() -> None:
+def test_no_request_gets_a_connection_that_the_server_has_closed() -> None:
     for _ in range(3):
         before = backend_pid()
         terminate(before)
@@ -56,7 +58,9 @@ def test_no_request_meets_a_connection_that_the_server_closed_before_it() -> Non
         assert backend_pid() != before
 
 
-def test_without_the_look_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_without_the_check_a_request_gets_a_closed_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(postgresql, "is_lost", lambda _connection: False)
     terminate(backend_pid())
     begin_request()
@@ -88,7 +92,7 @@ def test_a_server_that_becomes_a_standby_during_a_statement_is_left() -> None:
     assert backend_pid() != before
 
 
-def test_other_internal_errors_stay_what_they_are() -> None:
+def test_other_internal_errors_are_raised_unchanged() -> None:
     before = backend_pid()
     with pytest.raises(InternalError):
         db.rows(BECOMES_STANDBY.replace("during recovery", "by mistake"))
@@ -144,7 +148,7 @@ class TestReachability:
         assert reachability.attempt(lambda: "connected") == "connected"
         assert reachability.attempt(lambda: "connected") == "connected"
 
-    def test_a_refusal_hinders_nobody(self) -> None:
+    def test_a_refused_connection_delays_no_other_attempt(self) -> None:
         reachability = Reachability(clock=Clock())
 
         def refuse() -> None:

@@ -1,4 +1,4 @@
-"""`migrate` beside those who use the tables."""
+"""`migrate` beside sessions that use the tables."""
 
 import threading
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from overlord.kernel.management.commands import migrate
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-APP = "compose"  # which has no migrations of its own
+APP = "compose"  # an app without migrations of its own
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +52,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Output:
-    """What the command says; the reader ends when it has said it for the second time."""
+    """The output of the command. The reader's transaction ends at its second line."""
 
     def __init__(self, reader: psycopg2.extensions.connection) -> None:
         self.said: list[str] = []
@@ -66,14 +66,14 @@ class Output:
     def flush(self) -> None: ...
 
 
-def test_a_table_in_use_is_waited_for_in_short_turns(reader: psycopg2.extensions.connection) -> None:
+def test_migrate_waits_for_a_table_in_use_in_short_attempts(reader: psycopg2.extensions.connection) -> None:
     output: Any = Output(reader)
     call_command("migrate", APP, stdout=output)
     assert len(output.said) == 2
     assert columns() == ["id", "added"]
 
 
-def test_a_table_that_stays_in_use_is_given_up(
+def test_migrate_gives_up_on_a_table_that_stays_in_use(
     reader: psycopg2.extensions.connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(migrate, "ATTEMPTS", 2)
@@ -82,7 +82,7 @@ def test_a_table_that_stays_in_use_is_given_up(
     reader.rollback()
 
 
-def test_of_two_one_migrates_and_the_other_waits(reader: psycopg2.extensions.connection) -> None:
+def test_of_two_commands_one_migrates_and_the_other_waits(reader: psycopg2.extensions.connection) -> None:
     reader.rollback()
     with reader.cursor() as cursor:
         cursor.execute(migrate.ALONE.replace("_lock(", "_xact_lock("))
@@ -92,8 +92,8 @@ def test_of_two_one_migrates_and_the_other_waits(reader: psycopg2.extensions.con
     assert columns() == ["id", "added"]
 
 
-def test_nobody_waits_behind_it_for_long(reader: psycopg2.extensions.connection) -> None:
-    """Who reads the table meanwhile queues behind the migration, until that gives up."""
+def test_no_reader_waits_long_behind_a_migration(reader: psycopg2.extensions.connection) -> None:
+    """Read the table meanwhile: the reader waits behind the migration, which soon gives up."""
     output: Any = Output(reader)
     found: list[Any] = []
 
@@ -118,7 +118,7 @@ def test_nobody_waits_behind_it_for_long(reader: psycopg2.extensions.connection)
     assert len(found) == 1
 
 
-def test_its_statements_may_take_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_statements_of_a_migration_have_no_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres_wait, "ANSWER_SECONDS", 0.05)
     with postgres_wait.patience():
         assert db.rows("SELECT pg_sleep(0.3) IS NULL AS slept") == [{"slept": False}]

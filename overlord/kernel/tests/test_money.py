@@ -32,7 +32,7 @@ def test_text_reads_back_as_the_same(minor: int, currency: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "minor"), [("15", 1500), ("15.0", 1500), ("015.00", 1500), ("0", 0)])
-def test_fewer_decimals_than_the_currency_has_will_do(text: str, minor: int) -> None:
+def test_fewer_decimals_than_the_currency_has_are_accepted(text: str, minor: int) -> None:
     assert money.to_minor(text, "EUR") == minor
 
 
@@ -58,7 +58,7 @@ def test_fewer_decimals_than_the_currency_has_will_do(text: str, minor: int) -> 
         *("1e3", "1E3", "1e30", "1e999999", "1e-999999", " 1", "1.005", "1.500", "9" * 5001, "\0", "\ud800"),
     ],
 )
-def test_what_is_no_amount_is_refused(text: str) -> None:
+def test_a_malformed_amount_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"amount|decimals") as refused:
         money.to_minor(text, "EUR")
     assert len(str(refused.value)) < 120
@@ -88,7 +88,7 @@ def test_a_comma_that_may_mean_thousands_is_refused(text: str, currency: str) ->
         money.written_to_minor(text, currency)
 
 
-def test_the_sentence_about_a_wrong_amount_names_what_a_form_takes() -> None:
+def test_the_sentence_about_a_wrong_amount_names_the_accepted_forms() -> None:
     with pytest.raises(ValueError, match="such as") as refused:
         money.written_to_minor("15 EUR", "EUR")
     named = re.findall(r"15[.,]00", str(refused.value))
@@ -102,14 +102,14 @@ def test_the_largest_amount_is_read_and_the_next_refused() -> None:
 
 
 @pytest.mark.parametrize("code", ["EUR", "JPY", "KWD", "RSD", "CLF", "XAF"])
-def test_a_currency_in_use_is_one(code: str) -> None:
+def test_a_currency_in_use_is_accepted(code: str) -> None:
     assert money.is_currency(code)
 
 
 @pytest.mark.parametrize(
     "code", ["DEM", "XXX", "XTS", "XAU", "XDR", "HRK", "ZWL", "eur", "EU", "", "Euro", "978"]
 )
-def test_one_withdrawn_or_without_digits_is_none(code: str) -> None:
+def test_a_withdrawn_currency_or_one_without_digits_is_refused(code: str) -> None:
     assert not money.is_currency(code)
 
 

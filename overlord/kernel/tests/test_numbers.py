@@ -50,7 +50,7 @@ def test_the_largest_id_is_read_and_the_next_number_refused() -> None:
 
 
 class TestFields:
-    """The API's and the forms' fields read by that rule and no other."""
+    """The fields of the API and of forms use this rule only."""
 
     @pytest.mark.parametrize("given", [*MALFORMED, True, 1.0, 1e3, [1], *OUTSIDE])
     def test_the_apis_field_refuses_the_same(self, given: object) -> None:

@@ -1,4 +1,4 @@
-"""A process says whether it may open some more files."""
+"""A process can tell whether it may open some more files."""
 
 import subprocess
 import sys
@@ -20,6 +20,6 @@ print(said, open_files.has_room(), len(opened) > 20)
 """
 
 
-def test_it_has_room_until_nearly_all_are_open() -> None:
+def test_a_process_has_room_until_nearly_all_files_are_open() -> None:
     ran = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
     assert ran.stdout.split("\n")[0] == "[True, False] False True"

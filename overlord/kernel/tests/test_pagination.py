@@ -1,4 +1,4 @@
-"""Lists in pages: each row once, forwards and back, whatever rows share a date."""
+"""Lists in pages: each row once, forwards and backwards, even if rows share a date."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -66,7 +66,7 @@ def test_the_way_back_loses_no_row() -> None:
     assert page(first["next"])["results"] == second["results"]
 
 
-def test_what_is_added_and_removed_meanwhile_moves_nothing() -> None:
+def test_rows_added_or_removed_meanwhile_move_no_other_row() -> None:
     ids = events_make(30)
     first = page("/event/events/")
     Event.objects.filter(pk__in=ids[:25]).delete()

@@ -1,4 +1,4 @@
-"""A PostgreSQL that is frozen holds nobody up for longer than is stated."""
+"""A frozen PostgreSQL delays nobody for longer than the stated limit."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @contextmanager
 def frozen(pid: int) -> Iterator[None]:
-    """Freeze a PostgreSQL process, and be impatient meanwhile."""
+    """Freeze a PostgreSQL process, and shorten the waits meanwhile."""
     os.kill(pid, signal.SIGSTOP)
     try:
         with mock.patch.multiple(postgres_wait, ANSWER_SECONDS=0.3, SUSPECT_SECONDS=0.1):
@@ -56,19 +56,19 @@ def test_a_commit_that_is_not_answered_fails() -> None:
     connection.close()
 
 
-def test_what_waits_next_waits_less_until_an_answer_comes() -> None:
+def test_after_a_wait_in_vain_the_next_waits_are_shorter_until_an_answer_comes() -> None:
     with frozen(backend_pid()), pytest.raises(OperationalError):
         db.rows("SELECT 1")
     connection.close()
     assert postgres_wait._suspect
-    with frozen(backend_pid()):  # the connection was answered, and with it the suspicion ended
+    with frozen(backend_pid()):  # the connection got an answer, which ended the suspicion
         assert not postgres_wait._suspect
         with pytest.raises(OperationalError):
             db.rows("SELECT 1")
     connection.close()
 
 
-def test_a_server_that_does_not_greet_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_without_a_greeting_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         monkeypatch.setattr(postgres_wait, "CONNECT_SECONDS", 0.3)
@@ -80,7 +80,7 @@ def test_a_server_that_does_not_greet_is_not_waited_for(monkeypatch: pytest.Monk
 def test_only_a_long_wait_in_our_own_database_is_looked_at(
     name: str | None, is_watched: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A session of the watch would keep a database from being dropped or renamed."""
+    """Open no session of the watch without need: it would prevent dropping or renaming the database."""
     monkeypatch.setattr(commit_watch, "LONG_SECONDS", 0.05)
     commit_watch.watch.stop()
     ours: Any = connection
@@ -97,7 +97,7 @@ def test_only_a_long_wait_in_our_own_database_is_looked_at(
 
 
 def test_many_open_files_do_not_matter() -> None:
-    """`select` would fail beyond file number 1,024, of which the live process has many thousands."""
+    """Use a file number above 1,024, at which `select` would fail: the live process has many thousands."""
     connection.close()
     opened = [os.dup(0) for _ in range(1_100)]
     try:

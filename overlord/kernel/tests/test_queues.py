@@ -1,4 +1,4 @@
-"""A message that we write is the one that Celery would write, and a worker takes it."""
+"""Our messages equal Celery's, and a worker takes them."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ from overlord.kernel.queues import Queue
 from overlord.worker_liveness import BeatScheduler
 from tests.system import eventually
 
-OWN = {"id", "root_id", "origin", "sent_at", "expires"}  # what differs from one message to the next
+OWN = {"id", "root_id", "origin", "sent_at", "expires"}  # the fields that differ between messages
 OWN_PROPERTIES = {"correlation_id", "reply_to", "delivery_tag"}
 
 
@@ -35,7 +35,7 @@ def taken() -> dict[str, Any]:
 
 @pytest.mark.parametrize("expires", [None, 10, 2.5])
 @pytest.mark.parametrize("ids", [{}, {"payment_id": 7}, {"a": 1, "b": 2**62}])
-def test_it_is_what_celery_would_write(ids: dict[str, int], expires: float | None) -> None:
+def test_our_message_equals_that_of_celery(ids: dict[str, int], expires: float | None) -> None:
     current_app.send_task(
         "some.task", kwargs=ids, queue=Queue.UPKEEP, expires=expires, retry=False, ignore_result=True
     )
@@ -49,7 +49,7 @@ def test_it_is_what_celery_would_write(ids: dict[str, int], expires: float | Non
 
 
 def alike(message: dict[str, Any]) -> dict[str, Any]:
-    """Return a message with the types of what differs from one message to the next."""
+    """Return a message with the types of the fields that differ between messages."""
     headers, properties = message["headers"], message["properties"]
     assert headers["id"] == headers["root_id"] == properties["correlation_id"]
     for name in OWN:
@@ -70,13 +70,13 @@ def test_beat_sends_such_a_message_and_looks_again_when_the_next_is_due() -> Non
     assert Scheduler(app=app, lazy=True).adjust(0.25) < 0.25, "the control"
 
 
-def test_each_message_is_one_of_its_own() -> None:
+def test_each_message_has_its_own_id() -> None:
     made = [json.loads(queues.message("t", queue=Queue.UPKEEP, expires=None, ids={})) for _ in range(50)]
     assert len({message["headers"]["id"] for message in made}) == 50
     assert len({message["properties"]["delivery_tag"] for message in made}) == 50
 
 
-def test_a_worker_takes_it_and_drops_what_waited_too_long() -> None:
+def test_a_worker_takes_our_message_and_drops_one_that_waited_too_long() -> None:
     seen: list[int] = []
 
     @app.task(name="tests.seen")
@@ -92,7 +92,7 @@ def test_a_worker_takes_it_and_drops_what_waited_too_long() -> None:
 
 
 def take(channel: Channel, *, times: int) -> list[Message]:
-    """Send as many messages, and take each from the queue."""
+    """Send so many messages, and take each from the queue."""
     for _ in range(times):
         queues.enqueue("some.task", queue=Queue.UPKEEP)
     return [channel.basic_get(Queue.UPKEEP) for _ in range(times)]
@@ -102,7 +102,7 @@ def take(channel: Channel, *, times: int) -> list[Message]:
 def test_an_acknowledgement_needs_no_redis_and_frees_its_place(
     monkeypatch: pytest.MonkeyPatch, in_redis: bool
 ) -> None:
-    """With acknowledgements in Redis, the control, those that fail keep the worker from all further messages."""
+    """Show as the control that acknowledgements in Redis that fail keep the worker from all further messages."""
     options = {**app.conf.broker_transport_options, **({"ack_emulation": True} if in_redis else {})}
     with app.connection_for_read(transport_options=options) as connection:
         channel = connection.channel()

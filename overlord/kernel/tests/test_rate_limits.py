@@ -53,11 +53,11 @@ def test_fifty_at_once_get_no_more_than_the_limit() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_nor_while_redis_is_away(redis_away: None) -> None:
+def test_fifty_at_once_get_no_more_while_redis_is_away(redis_away: None) -> None:
     assert fifty_at_once() == LIMIT.amount
 
 
-def test_what_was_counted_without_redis_does_not_last_beyond_it(redis_away: None) -> None:
+def test_counts_without_redis_end_when_it_is_back(redis_away: None) -> None:
     assert [passes() for _ in range(6)] == [True] * 5 + [False]
     with time_machine.travel(time.time() + LIMIT.seconds + 1, tick=False):
         assert passes()
@@ -76,7 +76,7 @@ def test_redis_is_asked_again_a_second_later(redis_away: None) -> None:
         assert len(tried) == 2
 
 
-def test_it_passes_again_when_the_oldest_use_is_old_enough() -> None:
+def test_a_use_is_allowed_again_when_the_oldest_one_is_old_enough() -> None:
     start = float(int(time.time()))
     with time_machine.travel(start, tick=False):
         assert passes()
@@ -89,7 +89,7 @@ def test_it_passes_again_when_the_oldest_use_is_old_enough() -> None:
         assert [passes() for _ in range(2)] == [True, False]
 
 
-def test_each_is_counted_alone() -> None:
+def test_each_user_and_limit_is_counted_separately() -> None:
     other = Limit(name="other", amount=1, seconds=60)
     while passes():
         pass
@@ -97,13 +97,13 @@ def test_each_is_counted_alone() -> None:
     assert passes(other)
 
 
-def test_a_counter_names_nobody() -> None:
+def test_a_counter_contains_no_name() -> None:
     passes(by="ada@example.org")
     [key] = redis_client.connection().keys(f"{rate_limits.PREFIX}:*")
     assert "ada" not in key
 
 
-def test_switched_off_nothing_is_counted(settings: Any) -> None:
+def test_with_limits_off_nothing_is_counted(settings: Any) -> None:
     settings.RATE_LIMITS = False
     assert all(passes() for _ in range(20))
 
@@ -123,7 +123,7 @@ def test_switched_off_nothing_is_counted(settings: Any) -> None:
         (1, "nonsense", ""),
     ],
 )
-def test_the_address_is_what_the_outermost_own_proxy_saw(
+def test_the_address_is_the_one_that_our_outermost_proxy_saw(
     proxies: int, forwarded: str | None, counted: str, settings: Any, rf: RequestFactory
 ) -> None:
     settings.PROXIES = proxies

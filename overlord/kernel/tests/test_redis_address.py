@@ -1,4 +1,4 @@
-"""Each client of Redis finds its server: the address alone, servers of their own, and by Sentinels."""
+"""Each client of Redis finds its server: by one address, by addresses of their own, and by Sentinels."""
 
 import asyncio
 import socketserver
@@ -101,7 +101,7 @@ class Watched:
     def _asks(self) -> bool:
         try:
             return bool(self._asked.execute_command("SENTINEL", "FAILOVER", NAME))
-        except redis.ResponseError:  # it does not know the replica yet
+        except redis.ResponseError:  # the Sentinel does not know the replica yet
             return False
 
     def _role(self, port: int) -> str:
@@ -119,7 +119,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 
 @pytest.fixture
 def settings_of(settings: Any) -> Iterator[Callable[..., None]]:
-    """Return a function that sets addresses, as a process that starts with them has them."""
+    """Return a function that sets addresses, as in a process that starts with them."""
 
     def give(**addresses: str) -> None:
         for name, url in addresses.items():
@@ -136,7 +136,7 @@ def forget() -> None:
 
 
 def worked(action: Callable[[], Any]) -> bool:
-    """Return whether the action works, as one that is tried again after a moment."""
+    """Return whether the action works, now or a moment later."""
     try:
         action()
     except (redis.RedisError, OSError, kombu.exceptions.OperationalError):
@@ -209,14 +209,14 @@ def test_each_client_follows_the_primary(watched: Watched, settings: Any) -> Non
             forget()
 
 
-def test_a_sentinel_that_is_gone_is_asked_once_for_each_connection(watched: Watched) -> None:
+def test_a_sentinel_that_does_not_answer_is_asked_once_for_each_connection(watched: Watched) -> None:
     for use in (use_in_threads, use_in_a_loop, use_as_channel_layer, use_as_broker):
         with gone() as (port, tries):
             use(RedisAddress(watched.url.replace("@", f"@127.0.0.1:{port},")))
             assert 1 <= len(tries) <= 2, use  # a connection for commands, and one that listens
 
 
-def test_control_by_itself_each_client_asks_it_again_and_again(
+def test_control_without_the_limit_each_client_asks_it_many_times(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redis_address, "_ONCE", Retry(NoBackoff(), 10))
@@ -227,7 +227,7 @@ def test_control_by_itself_each_client_asks_it_again_and_again(
 
 @contextmanager
 def gone() -> Iterator[tuple[int, list[Any]]]:
-    """Yield the port of a Sentinel that hangs up, and a list that gets an item at each try."""
+    """Yield the port of a Sentinel that closes connections, and a list that gets an item at each try."""
     tries: list[Any] = []
 
     class HangUp(socketserver.BaseRequestHandler):
@@ -292,7 +292,7 @@ def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_one(
 def watched_by_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
     """Return a function that gives the address of Sentinels with these options.
 
-    The embedded Valkey has no TLS: it and the Sentinel have it before them.
+    The embedded Valkey has no TLS, so a forwarder with TLS is in front of it and of the Sentinel.
     """
     folder = tmp_path_factory.mktemp("by_tls")
     file = tls.certificate(folder)
@@ -356,13 +356,13 @@ def by_celery(address: RedisAddress) -> None:
     ids=lambda client: client.__name__,
 )
 class TestSentinelsByTls:
-    def test_whom_the_given_authority_vouches_for_is_spoken_to(
+    def test_a_certificate_of_the_given_authority_is_accepted(
         self, watched_by_tls: Callable[[str], str], client: Callable[[RedisAddress], None]
     ) -> None:
         address = RedisAddress(addresses.redis_url(watched_by_tls("&ssl_ca_certs={file}")))
         eventually(lambda: worked(lambda: client(address)))
 
-    def test_whom_nobody_vouches_for_is_refused(
+    def test_a_certificate_that_no_authority_signed_is_refused(
         self, watched_by_tls: Callable[[str], str], client: Callable[[RedisAddress], None]
     ) -> None:
         with pytest.raises((redis.RedisError, OSError, kombu.exceptions.OperationalError)):
@@ -414,7 +414,7 @@ def test_live_messages_may_be_shared_by_several_servers(tmp_path: Path) -> None:
         assert sum(published) == 200
 
 
-def test_the_forms_that_clients_want() -> None:
+def test_each_client_gets_its_form_of_the_address() -> None:
     plain = RedisAddress("redis://:pw@h:6379/1")
     assert plain.channel_host == {"address": plain.url, **redis_address.KEEPALIVE}
     assert (plain.broker_url, plain.broker_options) == (plain.url, redis_address.KEEPALIVE)

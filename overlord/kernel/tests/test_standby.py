@@ -1,4 +1,4 @@
-"""What a process knows of its synchronous standby, and what PostgreSQL's warnings are taken for."""
+"""What a process knows about its synchronous standby, and how it reads PostgreSQL's warnings."""
 
 from contextlib import nullcontext
 
@@ -40,19 +40,19 @@ def never() -> None:
     raise AssertionError("nobody probes")
 
 
-def test_nothing_is_probed_as_long_as_commits_reach_it(standby: Standby) -> None:
+def test_nothing_is_probed_while_commits_reach_the_standby(standby: Standby) -> None:
     standby.admit(never)
     assert not standby.is_away
 
 
-def test_after_one_that_did_not_nothing_is_tried_for_a_while(standby: Standby) -> None:
+def test_after_a_commit_in_vain_nothing_is_tried_for_a_while(standby: Standby) -> None:
     standby.missed()
     with pytest.raises(StandbyAway):
         standby.admit(never)
     assert standby.is_away
 
 
-def test_then_one_probes_and_the_others_fail_at_once(standby: Standby, clock: Clock) -> None:
+def test_after_the_pause_one_probes_and_the_others_fail_at_once(standby: Standby, clock: Clock) -> None:
     standby.missed()
     clock.now += RETRY_SECONDS
 
@@ -65,7 +65,7 @@ def test_then_one_probes_and_the_others_fail_at_once(standby: Standby, clock: Cl
     standby.admit(never)
 
 
-def test_a_probe_in_vain_begins_the_pause_anew(standby: Standby, clock: Clock) -> None:
+def test_a_probe_in_vain_starts_the_pause_again(standby: Standby, clock: Clock) -> None:
     standby.missed()
     clock.now += RETRY_SECONDS
     with pytest.raises(Vain):
@@ -86,7 +86,7 @@ def test_a_probe_in_vain_begins_the_pause_anew(standby: Standby, clock: Clock) -
         ("INFO:  vacuuming\n", False),
     ],
 )
-def test_what_is_no_harmless_notice_is_a_warning(text: str, is_warning: bool) -> None:
+def test_only_warnings_about_the_standby_make_a_commit_unknown(text: str, is_warning: bool) -> None:
     notices = Notices()
     notices.append(text)
     assert bool(notices.warning) is is_warning
@@ -96,8 +96,9 @@ def test_what_is_no_harmless_notice_is_a_warning(text: str, is_warning: bool) ->
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("in_transaction", [False, True])
-def test_a_warning_about_something_else_is_no_doubt(in_transaction: bool) -> None:
-    nobody = "SELECT pg_cancel_backend(2147483647) AS found"  # PostgreSQL warns that there is no such process
+def test_a_warning_about_something_else_makes_no_commit_unknown(in_transaction: bool) -> None:
+    # PostgreSQL warns that this process does not exist.
+    nobody = "SELECT pg_cancel_backend(2147483647) AS found"
     with db.transaction() if in_transaction else nullcontext():
         assert db.rows(nobody) == [{"found": False}]
     assert db.rows("SELECT 1 AS found") == [{"found": 1}]

@@ -1,4 +1,4 @@
-"""A worker tries again each second to reach a broker that is away."""
+"""A worker tries each second to reach a broker that does not answer."""
 
 import logging
 
@@ -16,7 +16,7 @@ TRIES = 3
 def waits(
     kind: type[Consumer], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> list[str]:
-    """Return what a consumer of this kind says of its waits while nothing listens at the broker's port."""
+    """Return the waits that a consumer of this kind logs while nothing listens at the broker's port."""
     slept: list[float] = []
     monkeypatch.setattr("kombu.utils.functional.sleep", slept.append)
     monkeypatch.setattr(app.conf, "broker_connection_max_retries", TRIES)

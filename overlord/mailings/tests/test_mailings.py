@@ -37,7 +37,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def pace(settings: Any) -> Any:
-    """Let mails out as fast as they go, unless a test says otherwise."""
+    """Let mails be sent without a pace, unless a test sets one."""
     settings.MAILINGS_PER_MINUTE = 100_000
     return settings
 
@@ -95,7 +95,7 @@ class TestWho:
             ({"audience": Audience.EVERYONE, "with_holders": False}, "ada bob dora"),
         ],
     )
-    def test_it_goes_to_whom_the_form_says_and_to_each_once(
+    def test_a_message_goes_to_the_chosen_people_once_each(
         self, staff: User, people: dict[str, Any], asked: dict[str, Any], expected: str
     ) -> None:
         if "ticket_type" in asked:
@@ -134,7 +134,7 @@ class TestWho:
         assert Mailing.objects.count() == Recipient.objects.count() == 1
         assert [entry.facts["count"] for entry in JournalEntry.objects.all()] == [1]
 
-    def test_ten_thousand_cost_no_memory_here(
+    def test_ten_thousand_recipients_take_no_memory_in_this_process(
         self, staff: User, buyer: User, ticket_type: TicketType
     ) -> None:
         [ticket] = buy(buyer, ticket_type)
@@ -145,7 +145,7 @@ class TestWho:
             [ticket.pk],
         )
         to = to_all(ticket_type.event)
-        send(staff, to, key="b" * 32)  # what is imported and cached is there
+        send(staff, to, key="b" * 32)  # imports and caches are filled
         tracemalloc.start()
         try:
             mailing = send(staff, to)
@@ -164,7 +164,7 @@ class TestSending:
             buy(user_make(username=name), ticket_type)
         return send(staff, to_all(ticket_type.event))
 
-    def test_each_gets_it_once_as_text_and_html(self, mailing: Mailing) -> None:
+    def test_each_recipient_gets_it_once_as_text_and_html(self, mailing: Mailing) -> None:
         assert sum(each or 0 for each in together(*[services.mailings_go_on] * 3)) == 3
         assert services.mailings_go_on() == 0
 
@@ -225,8 +225,8 @@ class TestSending:
         )
         assert found.count(None) == 2
 
-    def test_they_go_at_the_pace_that_is_set(self, mailing: Mailing, settings: Any) -> None:
-        settings.MAILINGS_PER_MINUTE = 24  # two in each five seconds
+    def test_mails_are_sent_at_the_set_pace(self, mailing: Mailing, settings: Any) -> None:
+        settings.MAILINGS_PER_MINUTE = 24  # two mails in five seconds
         assert services.mailings_go_on() == 2
         assert services.mailings_go_on() == 0
         Recipient.objects.exclude(claimed_at=None).update(claimed_at=timezone.now() - timedelta(seconds=6))
@@ -248,7 +248,7 @@ class TestSending:
         room = has_room(per_minute=per_minute, last_minute=last_minute, last_tick=last_tick)
         assert room is expected
 
-    def test_what_failed_is_kept_with_why_and_tried_again(
+    def test_a_failed_mail_is_stored_with_its_reason_and_tried_again(
         self, mailing: Mailing, staff: User, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         sent = EmailBackend.send_messages
@@ -272,7 +272,7 @@ class TestSending:
 
     @pytest.mark.parametrize("code", [450, 550])
     @pytest.mark.parametrize("is_in_flight", [False, True])
-    def test_what_the_mail_server_said_goes_with_an_erased_person(
+    def test_the_mail_servers_answer_is_erased_with_the_person(
         self, mailing: Mailing, monkeypatch: pytest.MonkeyPatch, code: int, is_in_flight: bool
     ) -> None:
         bob = User.objects.get(email="bob@example.org")
@@ -291,7 +291,7 @@ class TestSending:
         kept.refresh_from_db()
         assert (kept.address, kept.reason, kept.next_look_at) == ("", "", None)
 
-    def test_a_mail_server_that_is_away_is_tried_again_later(
+    def test_mails_are_tried_again_when_the_mail_server_does_not_answer(
         self, mailing: Mailing, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def away(self: EmailBackend, messages: list[Any]) -> int:
@@ -315,7 +315,7 @@ class TestSending:
             (SMTPRecipientsRefused({"ada@example.org": (450, b"Mailbox is full")}), False),
         ],
     )
-    def test_only_what_is_said_of_a_mail_ends_it(
+    def test_only_an_error_about_the_mail_itself_ends_it(
         self, mailing: Mailing, monkeypatch: pytest.MonkeyPatch, refusal: Exception, is_final: bool
     ) -> None:
         def refused(self: EmailBackend, messages: list[Any]) -> int:
@@ -326,13 +326,15 @@ class TestSending:
         assert mailing.recipients.filter(failed_at__isnull=False).count() == (3 if is_final else 0)
         assert mailing.recipients.exclude(reason="").count() == 3
 
-    def test_a_trial_goes_to_its_author_before_all_that_waits(self, mailing: Mailing, staff: User) -> None:
+    def test_a_trial_goes_to_its_author_before_all_waiting_mails(self, mailing: Mailing, staff: User) -> None:
         services.mailing_try(to=to_all(mailing.event), staff=staff, subject="Doors", text="x", key="c" * 32)
         services.mailings_go_on()
         assert mail.outbox[0].to == [staff.email]
         assert [each.pk for each in selectors.mailings(event_id=mailing.event_id, most=9)] == [mailing.pk]
 
-    def test_old_mails_and_trials_go_and_the_message_stays(self, mailing: Mailing, staff: User) -> None:
+    def test_old_mails_and_trials_are_deleted_and_the_message_stays(
+        self, mailing: Mailing, staff: User
+    ) -> None:
         services.mailings_go_on()
         old = timezone.now() - timedelta(days=31)
         Mailing.objects.update(finished_at=old)
@@ -360,7 +362,7 @@ class TestNews:
         mail.outbox.clear()
         return "/" + header.strip("<>").split("/", 3)[3]
 
-    def test_who_wants_no_news_gets_none_but_hears_of_the_own_tickets(
+    def test_a_person_who_wants_no_news_gets_only_mails_about_the_own_tickets(
         self, link: str, staff: User, ticket_type: TicketType
     ) -> None:
         browser = Client(headers={"accept": "text/html"})
@@ -381,7 +383,7 @@ class TestNews:
         browser.post(link, {"news": "yes"})
         assert not Unsubscription.objects.exists()
 
-    def test_who_stops_them_while_one_waits_does_not_get_it(
+    def test_a_person_who_stops_news_while_a_mail_waits_does_not_get_it(
         self, link: str, staff: User, ticket_type: TicketType
     ) -> None:
         send(staff, to_all(ticket_type.event, kind=Kind.NEWS), key="b" * 32)
@@ -390,7 +392,7 @@ class TestNews:
         assert [each.to for each in mail.outbox] == [["bob@example.org"]]
         assert Mailing.objects.filter(finished_at=None).count() == 0
 
-    def test_who_wants_no_news_sees_a_trial_of_the_own(
+    def test_staff_who_want_no_news_get_their_own_trial(
         self, link: str, staff: User, ticket_type: TicketType
     ) -> None:
         Unsubscription.objects.create(pk=selectors.address_hash(staff.email), at=timezone.now())

@@ -1,4 +1,4 @@
-"""Every text of the code is in the catalogue of each language, and what Django reads is what people wrote."""
+"""Every text of the code is in the catalogue of each language, and the compiled files equal the sources."""
 
 import re
 from io import BytesIO
@@ -18,7 +18,7 @@ from overlord.shop.tests.unmarked import unmarked
 
 LANGUAGES = catalogues.languages()
 DOMAINS = (catalogues.PAGES, catalogues.SCRIPTS)
-# Buyers are Käufer, and staff are the Team.
+# In German buyers are Käufer, and staff are the Team.
 OTHER_GERMAN_WORDS = re.compile(r"Käuferin|\bKund(e|in)|\bPersonals?\b|Mitarbeit(ende|erin)")
 
 
@@ -29,7 +29,7 @@ def po(*messages: str) -> Catalog:
 @pytest.mark.parametrize("domain", DOMAINS)
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_catalogue_is_compiled(language: str, domain: str) -> None:
-    """`manage.py translations` does it."""
+    """Run `manage.py translations` if this fails: it compiles the catalogue."""
     content = catalogues.file_of(language, domain, "po").read_bytes()
     compiled = catalogues.file_of(language, domain, "mo").read_bytes()
     assert compiled == catalogues.mo(content, language)
@@ -39,7 +39,7 @@ def test_a_catalogue_is_compiled(language: str, domain: str) -> None:
 @pytest.mark.parametrize("domain", DOMAINS)
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_text_of_the_code_is_translated(language: str, domain: str) -> None:
-    """`manage.py translations` writes what is missing into the catalogue and names it."""
+    """Run `manage.py translations` if this fails: it writes missing texts into the catalogue and lists them."""
     assert list(catalogues.mistakes(catalogues.updated(language, domain))) == []
 
 
@@ -116,9 +116,9 @@ def test_django_reads_the_catalogue() -> None:
 
 
 class TestUnmarked:
-    """The texts of a template that no catalogue has."""
+    """The texts of templates that have no mark for translation."""
 
-    def test_every_template_marks_what_it_says(self) -> None:
+    def test_every_template_marks_its_texts(self) -> None:
         assert unmarked() == []
 
     @pytest.mark.parametrize(

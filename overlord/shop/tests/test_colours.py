@@ -1,4 +1,4 @@
-"""Contrast: how it is measured, which colours are refused, and that the backgrounds are those of the pages."""
+"""Contrast: its measure, the colours that are refused, and the backgrounds, which are those of the pages."""
 
 import re
 from pathlib import Path
@@ -22,7 +22,7 @@ CSS = (Path(__file__).parents[1] / "static" / "shop" / "shop.css").read_text()
         ("#0000ff", "#ffffff", 8.59),
     ],
 )
-def test_contrast_is_what_wcag_says(one: str, other: str, contrast: float) -> None:
+def test_contrast_is_computed_as_wcag_defines_it(one: str, other: str, contrast: float) -> None:
     assert colours.contrast(one, other) == pytest.approx(contrast, abs=0.005)
     assert colours.contrast(other, one) == colours.contrast(one, other)
 
@@ -49,11 +49,11 @@ def test_the_colours_of_every_shop_can_be_read(accent: str, scheme: Scheme) -> N
 @pytest.mark.parametrize(
     "accent", ["#ff6600", "#ffff00", "#ff0000", "#777777", "#fbfaf7", "#131512", "#ffffff"]
 )
-def test_another_colour_is_found_that_can_be_read(accent: str, scheme: Scheme) -> None:
+def test_a_readable_colour_is_suggested(accent: str, scheme: Scheme) -> None:
     found = colours.readable(accent, scheme)
     assert colours.least_contrast(found, scheme) >= colours.LEAST_CONTRAST
 
 
 @pytest.mark.parametrize("text", ["", "#fff", "0d6b4c", "#0d6b4g", "#0D6B4C", "#0d6b4c;", "red", "#0d6b4c\n"])
-def test_what_is_no_colour_is_known(text: str) -> None:
+def test_a_malformed_colour_is_found(text: str) -> None:
     assert not colours.is_colour(text)

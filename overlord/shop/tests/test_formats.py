@@ -1,4 +1,4 @@
-"""Money and times as people read them."""
+"""Money and times as texts for people."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +23,7 @@ def test_money_is_written_with_all_its_digits(amount: str, currency: str, writte
     assert formats.money(amount, currency) == written
 
 
-def test_what_was_written_is_remembered_for_its_language_and_zone_only(settings: Any) -> None:
+def test_a_written_text_is_cached_for_its_language_and_zone_only(settings: Any) -> None:
     instant = datetime(2027, 1, 8, 19, 30, tzinfo=UTC)
     written = [formats.date_time(instant)]
     with translation.override("en-gb"):

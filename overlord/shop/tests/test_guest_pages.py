@@ -1,4 +1,4 @@
-"""Buying without an account, on pages: known by the first press, asked for an address at the checkout."""
+"""Buying without an account, on pages: the first press makes a guest, and the checkout asks for an address."""
 
 import re
 from collections.abc import Callable
@@ -28,7 +28,7 @@ GUEST = {"email": "ada@example.org", "name": "Ada Lovelace"}
 
 @pytest.fixture
 def visitor() -> Client:
-    """Return the browser of an unknown visitor; forms need a token, or come from our own pages."""
+    """Return the browser of a new visitor. Its forms need a token, or must come from our own pages."""
     return new_visitor()
 
 
@@ -44,7 +44,7 @@ def new_visitor() -> Client:
 
 
 def reserve_with(key: str, ticket_type: TicketType, amount: int = 1) -> tuple[Client, Any]:
-    """Reserve as a browser that has no cookies, as when the answer to an earlier press was lost."""
+    """Reserve in a browser without cookies, as when the answer to an earlier press was lost."""
     browser = new_visitor()
     body = {"ticket_type": ticket_type.pk, "amount": amount, "key": key}
     return browser, browser.post(f"/events/{ticket_type.event_id}/", body)
@@ -66,14 +66,16 @@ def pay(browser: Client, place: str, **fields: str) -> Any:
 
 
 class TestTheFirstPress:
-    def test_it_reserves_and_makes_the_visitor_known(self, visitor: Client, ticket_type: TicketType) -> None:
+    def test_the_first_press_reserves_and_makes_a_guest(
+        self, visitor: Client, ticket_type: TicketType
+    ) -> None:
         place = reserve(visitor, ticket_type, 2)["Location"]
         assert "Your tickets are on hold" in text(visitor.get(place))
         held = Reservation.objects.get()
         assert (held.quantity, held.state, held.buyer.is_guest) == (2, "held", True)
         assert User.objects.count() == 1
 
-    def test_a_second_tab_that_was_open_before_does_as_much(
+    def test_a_second_tab_that_was_open_before_reserves_too(
         self, visitor: Client, ticket_type_make: Callable[..., TicketType]
     ) -> None:
         stalls = ticket_type_make()
@@ -110,12 +112,14 @@ class TestTheFirstPress:
             ({}, 403),
         ],
     )
-    def test_the_origin_decides(self, headers: dict[str, str], status: int, ticket_type: TicketType) -> None:
+    def test_a_form_without_a_token_needs_our_origin(
+        self, headers: dict[str, str], status: int, ticket_type: TicketType
+    ) -> None:
         browser = Client(enforce_csrf_checks=True, headers={"accept": "text/html"})
         assert reserve(browser, ticket_type, **headers).status_code == status
         assert Reservation.objects.count() == User.objects.count() == (status == 302)
 
-    def test_no_other_form_goes_without_its_token(self, visitor: Client, buyer: User) -> None:
+    def test_every_other_form_needs_its_token(self, visitor: Client, buyer: User) -> None:
         assert visitor.post("/login/", {"username": buyer.username, "password": PASSWORD}).status_code == 403
         assert visitor.post("/signup/", {"email": "a@b.example", "password": PASSWORD}).status_code == 403
 
@@ -129,7 +133,9 @@ class TestTheFirstPress:
         assert not answer.cookies
         assert not User.objects.exists()
 
-    def test_a_given_session_is_not_taken_over(self, visitor: Client, ticket_type: TicketType) -> None:
+    def test_a_session_from_another_source_is_not_used(
+        self, visitor: Client, ticket_type: TicketType
+    ) -> None:
         session = visitor.session
         session["planted"] = True
         session.save()
@@ -137,14 +143,14 @@ class TestTheFirstPress:
         reserve(visitor, ticket_type)
         assert visitor.cookies["sessionid"].value != given
 
-    def test_it_takes_few_queries(self, visitor: Client, ticket_type: TicketType) -> None:
+    def test_the_first_press_takes_few_queries(self, visitor: Client, ticket_type: TicketType) -> None:
         with CaptureQueriesContext(connection) as context:
             reserve(visitor, ticket_type)
         assert len(context) <= 7, [each["sql"] for each in context]
 
 
 class TestAPressWhoseAnswerIsLost:
-    """The page's script gives its form a key, and the browser has dropped the first answer with its cookie."""
+    """The script of the page gives its form a key, and the browser has lost the first answer with its cookie."""
 
     KEY = "00112233445566778899aabbccddeeff"
 
@@ -152,7 +158,7 @@ class TestAPressWhoseAnswerIsLost:
         self, ticket_type_make: Callable[..., TicketType]
     ) -> None:
         ticket_type = ticket_type_make(capacity=2)
-        _, lost = reserve_with(self.KEY, ticket_type, 2)  # these were the last tickets
+        _, lost = reserve_with(self.KEY, ticket_type, 2)  # the first press took the last tickets
         browser, again = reserve_with(self.KEY, ticket_type, 2)
         assert (lost.status_code, again.status_code) == (302, 302)
         assert again["Location"] == lost["Location"]
@@ -160,10 +166,10 @@ class TestAPressWhoseAnswerIsLost:
         assert User.objects.count() == Reservation.objects.count() == 1
         assert pay(browser, again["Location"])["Location"] == again["Location"]
 
-    def test_the_key_is_not_kept_where_the_answer_came_after_all(
+    def test_the_key_is_not_stored_if_the_answer_arrived_after_all(
         self, ticket_type: TicketType, ticket_type_make: Callable[..., TicketType]
     ) -> None:
-        """It opens the guest, so that a copy of the database must not have it."""
+        """Forbid it because the key opens the guest, so no copy of the database may contain it."""
         browser, _ = reserve_with(self.KEY, ticket_type)
         other = ticket_type_make(event=ticket_type.event)
         body = {"ticket_type": other.pk, "amount": 1, "key": self.KEY}
@@ -185,7 +191,7 @@ class TestAPressWhoseAnswerIsLost:
             assert places == {f"/checkout/{Reservation.objects.latest('pk').pk}/"}
             assert User.objects.count() == Reservation.objects.count() == number
 
-    def test_what_was_refused_leaves_no_trace_and_can_be_tried_again(
+    def test_a_refused_press_leaves_no_trace_and_can_be_repeated(
         self, ticket_type_make: Callable[..., TicketType]
     ) -> None:
         ticket_type = ticket_type_make(max_per_user=99)
@@ -196,7 +202,7 @@ class TestAPressWhoseAnswerIsLost:
             assert not User.objects.exists()
         assert reserve_with(self.KEY, ticket_type)[1].status_code == 302
 
-    def test_a_hold_that_is_gone_is_made_again_for_the_same_guest(self, ticket_type: TicketType) -> None:
+    def test_an_ended_hold_is_made_again_for_the_same_guest(self, ticket_type: TicketType) -> None:
         browser, first = reserve_with(self.KEY, ticket_type)
         submit(browser, first["Location"], f"{first['Location']}release/")
         _, again = reserve_with(self.KEY, ticket_type)
@@ -204,28 +210,30 @@ class TestAPressWhoseAnswerIsLost:
         assert User.objects.count() == 1
 
     @pytest.mark.parametrize("other", ["", "0" * 32, KEY[:-1], KEY.upper(), KEY[:-1] + "g", f"{KEY}0"])
-    def test_no_other_key_opens_anything(self, other: str, ticket_type: TicketType) -> None:
+    def test_another_key_opens_nothing(self, other: str, ticket_type: TicketType) -> None:
         _, first = reserve_with(self.KEY, ticket_type)
         answers = [reserve_with(other, ticket_type)[1] for _ in range(2)]
         assert first["Location"] not in [answer.headers.get("Location") for answer in answers]
 
     @pytest.mark.parametrize("weak", ["7", KEY[:-1], KEY.upper()])
-    def test_a_key_that_no_page_drew_is_none(self, weak: str, ticket_type: TicketType) -> None:
+    def test_a_weak_key_is_ignored(self, weak: str, ticket_type: TicketType) -> None:
         places = {reserve_with(weak, ticket_type)[1]["Location"] for _ in range(2)}
         assert len(places) == 2
 
     def is_closed(self, ticket_type: TicketType, place: str) -> bool:
-        """Return whether the key makes another guest, who cannot see what the first has."""
+        """Return whether the key makes another guest, who cannot see the order of the first."""
         browser, again = reserve_with(self.KEY, ticket_type)
         assert again.status_code == 302
         return again["Location"] != place and browser.get(place).status_code == 404
 
-    def test_it_ends_when_the_guest_has_told_an_address(self, ticket_type: TicketType) -> None:
+    def test_the_key_ends_when_the_guest_has_entered_an_address(self, ticket_type: TicketType) -> None:
         browser, first = reserve_with(self.KEY, ticket_type)
         pay(browser, first["Location"])
         assert self.is_closed(ticket_type, first["Location"])
 
-    def test_it_ends_when_the_guest_was_asked_to_prove_an_address(self, ticket_type: TicketType) -> None:
+    def test_the_key_ends_when_the_guest_was_asked_to_verify_an_address(
+        self, ticket_type: TicketType
+    ) -> None:
         _, first = reserve_with(self.KEY, ticket_type)
         guest = User.objects.get()
         EmailCode.objects.create(
@@ -233,12 +241,12 @@ class TestAPressWhoseAnswerIsLost:
         )
         assert self.is_closed(ticket_type, first["Location"])
 
-    def test_it_ends_with_the_time_of_a_hold(self, ticket_type: TicketType, settings: Any) -> None:
+    def test_the_key_ends_with_the_time_of_a_hold(self, ticket_type: TicketType, settings: Any) -> None:
         _, first = reserve_with(self.KEY, ticket_type)
         User.objects.update(date_joined=timezone.now() - timedelta(seconds=settings.HOLD_SECONDS))
         assert self.is_closed(ticket_type, first["Location"])
 
-    def test_it_opens_no_account(self, ticket_type: TicketType) -> None:
+    def test_the_key_opens_no_account(self, ticket_type: TicketType) -> None:
         _, first = reserve_with(self.KEY, ticket_type)
         User.objects.update(is_guest=False)
         assert self.is_closed(ticket_type, first["Location"])
@@ -266,7 +274,7 @@ class TestPaying:
             ({"name": "x" * 151}, "at most 150 characters"),
         ],
     )
-    def test_what_is_missing_is_said_and_the_rest_kept(
+    def test_missing_values_are_named_and_the_others_kept(
         self, fields: dict[str, str], said: str, visitor: Client, ticket_type: TicketType
     ) -> None:
         place = reserve(visitor, ticket_type)["Location"]
@@ -279,7 +287,7 @@ class TestPaying:
         assert all(f'value="{value}"' in shown for value in kept.values())
         assert Reservation.objects.get().state == "held"
 
-    def test_an_account_is_not_asked(self, buyer: User, ticket_type: TicketType) -> None:
+    def test_an_account_is_not_asked_for_an_address(self, buyer: User, ticket_type: TicketType) -> None:
         browser = Client(headers={"accept": "text/html"})
         browser.force_login(buyer)
         place = reserve(browser, ticket_type)["Location"]
@@ -320,7 +328,7 @@ class TestLoggingIn:
         place = reserve(visitor, ticket_type)["Location"]
         return place, pay(visitor, place, email=buyer.email.upper())
 
-    def test_whose_address_has_an_account_logs_in_and_keeps_the_hold(
+    def test_a_guest_whose_address_has_an_account_logs_in_and_keeps_the_hold(
         self, visitor: Client, buyer: User, ticket_type: TicketType
     ) -> None:
         place, refused = self.led(visitor, buyer, ticket_type)
@@ -338,7 +346,7 @@ class TestLoggingIn:
         assert pay(visitor, place, email="", name="")["Location"] == place
         assert Payment.objects.get().buyer == buyer
 
-    def test_who_has_forgotten_the_password_keeps_the_hold_too(
+    def test_a_guest_who_has_forgotten_the_password_keeps_the_hold_too(
         self, visitor: Client, buyer: User, ticket_type: TicketType
     ) -> None:
         place, _ = self.led(visitor, buyer, ticket_type)
@@ -351,7 +359,7 @@ class TestLoggingIn:
         assert "Your tickets are on hold" in text(visitor.get(place))
         assert Reservation.objects.get().buyer == buyer
 
-    def test_who_logs_in_from_any_page_finds_all_holds_under_my_tickets(
+    def test_a_guest_who_logs_in_from_any_page_finds_all_holds_under_my_tickets(
         self, visitor: Client, buyer: User, ticket_type_make: Callable[..., TicketType]
     ) -> None:
         types = [ticket_type_make() for _ in range(2)]
@@ -360,7 +368,7 @@ class TestLoggingIn:
         shown = visitor.get("/me/").content.decode()
         assert all(f'href="{place}"' in shown for place in places)
 
-    def test_who_holds_the_same_type_keeps_both_apart(
+    def test_an_account_that_holds_the_same_type_keeps_both_holds_apart(
         self, visitor: Client, buyer: User, ticket_type: TicketType
     ) -> None:
         own = Client()
@@ -373,7 +381,7 @@ class TestLoggingIn:
         assert answer.status_code == 404
         assert "You already have tickets of this type on hold." in text(answer)
 
-    def test_what_is_paid_stays_with_the_guest(
+    def test_a_paid_order_stays_with_the_guest(
         self, visitor: Client, buyer: User, ticket_type: TicketType
     ) -> None:
         place = reserve(visitor, ticket_type)["Location"]
@@ -384,7 +392,7 @@ class TestLoggingIn:
         assert visitor.get(place).status_code == 404
         assert Reservation.objects.get().buyer.is_guest
 
-    def test_nobody_takes_what_another_guest_holds(
+    def test_nobody_gets_the_holds_of_another_guest(
         self, visitor: Client, buyer: User, ticket_type: TicketType
     ) -> None:
         place = reserve(Client(headers={"sec-fetch-site": "same-origin"}), ticket_type)["Location"]
@@ -392,7 +400,9 @@ class TestLoggingIn:
         log_in = f"/login/?next={place}"
         submit(visitor, log_in, log_in, username=buyer.email, password=PASSWORD, next=place)
         assert visitor.get(place).status_code == 404
-        assert place != f"/checkout/{Reservation.objects.get(buyer=buyer).pk}/", "that is the visitor's own"
+        assert place != f"/checkout/{Reservation.objects.get(buyer=buyer).pk}/", (
+            "this hold belongs to the visitor"
+        )
 
     def test_a_guest_is_offered_the_log_in_and_no_log_out(
         self, visitor: Client, ticket_type: TicketType

@@ -1,4 +1,4 @@
-"""The look as a process remembers it, and what the database and the migration make of it."""
+"""The look as a process caches it, as the database accepts it, and as the migration fills it."""
 
 from importlib import import_module
 from typing import Any
@@ -15,7 +15,7 @@ from overlord.shop.models import Look
 pytestmark = pytest.mark.django_db
 
 
-def test_it_is_read_once_and_again_when_its_time_is_over(
+def test_the_look_is_read_once_and_again_when_its_time_is_over(
     django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Look.objects.create(name="Club Nord")
@@ -31,13 +31,13 @@ def test_it_is_read_once_and_again_when_its_time_is_over(
     assert look.current().shop_name == "Club West"
 
 
-def test_without_a_row_the_shop_is_as_it_comes() -> None:
+def test_without_a_row_the_shop_has_its_default_look() -> None:
     look.forget()
     shown = look.current()
     assert (shown.shop_name, shown.seller, shown.stylesheet) == ("Ticket Overlord", "Ticket Overlord", "")
 
 
-def test_it_stays_while_the_database_is_away() -> None:
+def test_the_look_stays_while_the_database_does_not_answer() -> None:
     def away(*_: Any) -> None:
         raise OperationalError
 
@@ -59,7 +59,7 @@ def test_it_stays_while_the_database_is_away() -> None:
         ({"sender_name": "A\r\nBcc: b@example.org"}, "look_names_on_lines"),
     ],
 )
-def test_the_database_takes_no_other_look(wrong: dict[str, Any], constraint: str) -> None:
+def test_the_database_accepts_no_invalid_look(wrong: dict[str, Any], constraint: str) -> None:
     with pytest.raises(IntegrityError, match=constraint):
         Look.objects.create(**wrong)
 

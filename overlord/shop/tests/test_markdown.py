@@ -1,4 +1,4 @@
-"""Texts in Markdown: how pages show them, and that no text runs a script in another person's browser."""
+"""Texts in Markdown: pages show them as HTML, and no text runs a script in another person's browser."""
 
 from html.parser import HTMLParser
 
@@ -10,7 +10,7 @@ from overlord.shop.markdown import ATTRIBUTES, TAGS, to_html, to_line
 
 
 class _Elements(HTMLParser):
-    """Collects the elements of a piece of HTML, with their attributes."""
+    """A parser that collects the elements of a piece of HTML, with their attributes."""
 
     def __init__(self, html: str) -> None:
         super().__init__()

@@ -71,7 +71,7 @@ class TestChoosing:
     @pytest.mark.parametrize(
         "amounts", [("0", "0", "0"), ("", "", ""), (), ("x", "1", "0"), ("1", "-1", "0")]
     )
-    def test_nothing_or_nonsense_is_refused_and_the_rest_kept(
+    def test_an_empty_or_malformed_choice_is_refused_and_the_rest_kept(
         self, amounts: tuple[str, ...], mine: Client, types: list[TicketType]
     ) -> None:
         answer = choose(mine, types, *amounts)
@@ -97,7 +97,7 @@ class TestChoosing:
         assert held() == {}
         assert not User.objects.exists()
 
-    def test_the_address_carries_a_choice(self, visitor: Client, types: list[TicketType]) -> None:
+    def test_the_address_of_a_page_has_the_choice(self, visitor: Client, types: list[TicketType]) -> None:
         choice = choices.Choice(amounts={types[0].pk: 2, types[2].pk: 3})
         shown = visitor.get(f"/events/{types[0].event_id}/?{choice.as_query()}")
         assert "Your selection is kept." in text(shown)
@@ -110,14 +110,14 @@ class TestChoosing:
         assert len(order) == 1
         assert held() == {types[0].pk: 1, types[1].pk: 2}
 
-    def test_what_is_added_later_is_paid_with_the_rest(self, mine: Client, types: list[TicketType]) -> None:
+    def test_a_later_addition_is_paid_with_the_rest(self, mine: Client, types: list[TicketType]) -> None:
         choose(mine, types, 1)
         ends = Reservation.objects.get().expires_at
         place = choose(mine, types[1:], 2)["Location"]
         assert "Pay €35.00" in text(mine.get(place))
         assert set(Reservation.objects.values_list("expires_at", flat=True)) == {ends}
 
-    def test_more_types_than_an_order_takes(
+    def test_more_types_than_an_order_may_have_are_refused(
         self, mine: Client, types: list[TicketType], ticket_type_make: Callable[..., TicketType]
     ) -> None:
         many = [*types, *[ticket_type_make(event=types[0].event) for _ in range(18)]]
@@ -129,13 +129,15 @@ class TestChoosing:
     @pytest.mark.parametrize(
         "fields", [{"amount_0": "1"}, {f"amount_{2**63}": "1"}, {"amount_1": str(2**31)}, {"amount_x": "1"}]
     )
-    def test_what_no_type_can_be(self, fields: dict[str, str], mine: Client, types: list[TicketType]) -> None:
+    def test_a_malformed_type_is_refused(
+        self, fields: dict[str, str], mine: Client, types: list[TicketType]
+    ) -> None:
         answer = mine.post(f"/events/{types[0].event_id}/", fields)
         assert answer.status_code == 400
 
 
 class TestChanging:
-    def test_an_amount_is_changed_without_moving_the_clock(
+    def test_an_amount_is_changed_without_a_change_of_the_end(
         self, mine: Client, types: list[TicketType]
     ) -> None:
         place = choose(mine, types, 1, 1)["Location"]
@@ -147,7 +149,7 @@ class TestChanging:
         assert line.expires_at == ends
 
     @pytest.mark.parametrize("amount", ["", "-1", "x", "2147483648", "99"])
-    def test_what_cannot_be_changes_nothing_and_says_so(
+    def test_an_impossible_change_changes_nothing_and_says_so(
         self, amount: str, mine: Client, types: list[TicketType]
     ) -> None:
         place = choose(mine, types, 2)["Location"]
@@ -155,7 +157,7 @@ class TestChanging:
         assert "Nothing was changed." in text(said)
         assert held() == {types[0].pk: 2}
 
-    def test_no_tickets_asks_whether_to_release(self, mine: Client, types: list[TicketType]) -> None:
+    def test_an_amount_of_none_asks_whether_to_release(self, mine: Client, types: list[TicketType]) -> None:
         place = choose(mine, types, 2)["Location"]
         assert mine.post(f"{place}amount/", {"amount": "0"})["Location"] == f"{place}release/"
 
@@ -181,7 +183,7 @@ class TestChanging:
         again = mine.post(f"/events/{types[0].event_id}/", fields)["Location"]
         assert "Pay €35.00" in text(mine.get(again))
 
-    def test_another_persons_line_is_not_there(
+    def test_another_persons_line_is_not_found(
         self, mine: Client, visitor: Client, types: list[TicketType]
     ) -> None:
         place = choose(mine, types, 1)["Location"]

@@ -1,4 +1,4 @@
-"""The pages as forms: what they refuse and keep, who sees what, and how many queries they make."""
+"""The pages without JavaScript: their refusals, who sees what, and their number of queries."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -87,7 +87,9 @@ class TestBuying:
         assert 'data-stage="failed"' in shown.content.decode()
         assert "declined" in text(shown)
 
-    def test_a_page_says_why_it_cannot_be_paid(self, mine: Client, ticket_type: TicketType) -> None:
+    def test_a_page_names_the_reason_why_it_cannot_be_paid(
+        self, mine: Client, ticket_type: TicketType
+    ) -> None:
         place = reserve(mine, ticket_type)["Location"]
         assert mine.post(f"{place}pay/", {}).status_code == 400
         Reservation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
@@ -111,7 +113,7 @@ class TestRefusals:
             ({}, "many", "number of tickets is not valid"),
         ],
     )
-    def test_they_say_what_can_be_done_and_keep_the_choice(
+    def test_a_refusal_says_what_can_be_done_and_keeps_the_choice(
         self,
         mine: Client,
         ticket_type_make: Callable[..., TicketType],
@@ -126,7 +128,7 @@ class TestRefusals:
         if isinstance(amount, int) and amount > 0:
             assert f'value="{amount}" required' in answer.content.decode()
 
-    def test_what_i_hold_is_linked(self, mine: Client, ticket_type: TicketType) -> None:
+    def test_a_refusal_links_to_the_buyers_own_hold(self, mine: Client, ticket_type: TicketType) -> None:
         place = reserve(mine, ticket_type, key="one")["Location"]
         again = reserve(mine, ticket_type, key="two")
         assert again.status_code == 409
@@ -156,13 +158,13 @@ class TestRefusals:
         assert (answer.status_code, answer["Retry-After"]) == (503, "1")
         assert "very busy" in text(answer)
 
-    def test_what_is_not_there(self, page: Client, mine: Client) -> None:
+    def test_an_unknown_page_is_not_found(self, page: Client, mine: Client) -> None:
         for path in ("/nothing/", "/events/1/", "/checkout/1/", f"/events/{2**63}/"):
             answer = mine.get(path)
             assert (answer.status_code, answer["Content-Type"][:9]) == (404, "text/html")
         assert Client().get("/nothing/", headers={"accept": "application/json"}).json()["code"] == "not_found"
 
-    def test_a_form_without_its_token(self, ticket_type: TicketType) -> None:
+    def test_a_form_without_its_token_is_refused(self, ticket_type: TicketType) -> None:
         strict = Client(enforce_csrf_checks=True, headers={"accept": "text/html"})
         answer = reserve(strict, ticket_type)
         assert answer.status_code == 403
@@ -201,7 +203,9 @@ class TestWhoSeesWhat:
             f"/events/{2**63}/",
         ],
     )
-    def test_next_leads_to_what_a_get_shows(self, page: Client, buyer: User, path: str, nowhere: str) -> None:
+    def test_next_leads_to_a_page_that_get_shows(
+        self, page: Client, buyer: User, path: str, nowhere: str
+    ) -> None:
         form = {"/login/": {"username": buyer.username, "password": PASSWORD}}.get(
             path, {"username": "newcomer", "email": "new@example.org", "password": "a long pass phrase"}
         )
@@ -213,12 +217,12 @@ class TestWhoSeesWhat:
     @pytest.mark.parametrize(
         "somewhere", ["/me/", "/me", "/events/7/?ticket_type=1", "/event/reservations/", "/admin/"]
     )
-    def test_next_leads_where_it_names(self, page: Client, buyer: User, somewhere: str) -> None:
+    def test_next_leads_to_the_page_that_it_names(self, page: Client, buyer: User, somewhere: str) -> None:
         form = {"username": buyer.username, "password": PASSWORD}
         assert page.post("/login/", {**form, "next": somewhere})["Location"] == somewhere
 
     @pytest.mark.parametrize("path", ["/logout/", "/admin/logout/"])
-    def test_a_method_that_is_not_taken_is_a_page(
+    def test_a_refused_method_is_answered_with_a_page(
         self, mine: Client, path: str, user_make: Callable[..., User]
     ) -> None:
         mine.force_login(user_make(is_staff=True))
@@ -230,7 +234,7 @@ class TestWhoSeesWhat:
         problem = as_program.get(path, headers={"accept": "application/json"})
         assert (problem.status_code, problem.json()["code"]) == (405, "method_not_allowed")
 
-    def test_another_persons_reservation_is_not_there(
+    def test_another_persons_reservation_is_not_found(
         self, mine: Client, ticket_type: TicketType, user_make: Callable[..., User]
     ) -> None:
         place = reserve(mine, ticket_type)["Location"]
@@ -256,7 +260,7 @@ class TestWhoSeesWhat:
         mine.post(sale, {"paused": "no"})
         assert not Inventory.objects.get().paused
 
-    def test_pausing_leads_back_to_where_it_was_asked(
+    def test_pausing_leads_back_to_the_page_with_the_button(
         self, mine: Client, ticket_type: TicketType, user_make: Callable[..., User]
     ) -> None:
         sale = f"/events/{ticket_type.event_id}/sale/"
@@ -320,7 +324,7 @@ class TestCost:
         def count() -> int:
             redis_client.connection().flushall()
             cache.clear()
-            look.remember(Look(), seconds=60)  # it is read once a second, by whichever page
+            look.remember(Look(), seconds=60)  # one page reads it once a second, for all
             with CaptureQueriesContext(connection) as context:
                 assert page.get(place).status_code == 200
             look.forget()
@@ -347,11 +351,11 @@ class TestCost:
 
 
 class TestWrittenOnce:
-    """What all buyers see alike on an event's page is written once a second; what is theirs is not kept."""
+    """The common part of an event's page is written once a second; the parts of one buyer are not cached."""
 
     @pytest.fixture
     def written(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-        """Return the ticket types that were written, each time they were."""
+        """Return the ticket types that were written, in order, with repetitions."""
         said: list[str] = []
         make = event_page._type_row
 
@@ -362,7 +366,7 @@ class TestWrittenOnce:
         monkeypatch.setattr(event_page, "_type_row", row)
         return said
 
-    def test_buyers_share_it_and_have_forms_of_their_own(
+    def test_buyers_share_the_common_part_and_have_their_own_forms(
         self, user_make: Callable[..., User], ticket_type: TicketType, written: list[str]
     ) -> None:
         pages = []
@@ -375,7 +379,7 @@ class TestWrittenOnce:
             values = [re.search(f'name="{name}"[^>]* value="([^"]+)"', page) for page in pages]
             assert len({value and value[1] for value in values}) == 2
 
-    def test_ones_own_tickets_a_choice_and_staff_are_not_kept(
+    def test_a_buyers_tickets_a_choice_and_parts_for_staff_are_not_cached(
         self, mine: Client, user_make: Callable[..., User], ticket_type: TicketType, written: list[str]
     ) -> None:
         place = f"/events/{ticket_type.event_id}/"
@@ -392,7 +396,7 @@ class TestWrittenOnce:
 
 
 class TestSearch:
-    def test_by_name_description_and_month(self, page: Client) -> None:
+    def test_events_are_found_by_name_description_and_month(self, page: Client) -> None:
         for name, days, description in (
             ("Blue Hour", 3, "Jazz from Naples"),
             ("Blue Moon", 70, ""),
@@ -404,15 +408,14 @@ class TestSearch:
         assert self.found(page, q="blue") == ["Blue Hour", "Blue Moon"]
         assert self.found(page, month=later) == ["Blue Moon"]
         assert self.found(page, q="OPERA") == ["Carmen"]
-        assert self.found(page, q="naples hour") == ["Blue Hour"]  # each word, here or there
+        assert self.found(page, q="naples hour") == ["Blue Hour"]  # the words may be in different fields
         assert self.found(page, q="apl") == ["Blue Hour"]
         assert self.found(page, q="naples moon") == []
 
-    def test_it_uses_an_index(self) -> None:
+    def test_the_search_uses_an_index(self) -> None:
         with connection.cursor() as cursor:
-            cursor.execute(
-                "SET LOCAL statement_timeout = 0"
-            )  # many rows: on a busy machine they take a while
+            # Many rows are inserted, which may take long on a busy machine.
+            cursor.execute("SET LOCAL statement_timeout = 0")
             cursor.execute(
                 "INSERT INTO tickets_event (name, date, time_zone, currency, description, version)"
                 " SELECT md5(n::text), now() + n * interval '1 minute', 'UTC', 'EUR',"
@@ -450,7 +453,7 @@ class TestSearch:
             {"q": "%_"},
         ],
     )
-    def test_odd_wishes_are_no_error(self, page: Client, odd: dict[str, str]) -> None:
+    def test_odd_searches_are_no_error(self, page: Client, odd: dict[str, str]) -> None:
         assert page.get("/", odd).status_code == 200
 
     @staticmethod
@@ -461,18 +464,19 @@ class TestSearch:
 
 
 class TestSafety:
-    def test_no_script_or_style_within_a_page(self, mine: Client, ticket_type: TicketType) -> None:
+    def test_no_page_has_an_inline_script_or_style(self, mine: Client, ticket_type: TicketType) -> None:
         policy = mine.get("/")["Content-Security-Policy"]
         assert "unsafe" not in policy
         assert "default-src 'none'" in policy
         place = reserve(mine, ticket_type)["Location"]
         for path in ("/", f"/events/{ticket_type.event_id}/", place, "/me/", "/login/"):
             source = mine.get(path).content.decode()
-            known = r'src=|type="importmap"|type="application/ld\+json"'  # the last is data, and no script
+            # The last one is data and not a script.
+            known = r'src=|type="importmap"|type="application/ld\+json"'
             assert re.findall(rf"<script(?![^>]*({known}))", source) == []
             assert re.findall(r"<style|\sstyle=|\son\w+=", source) == []
 
-    def test_what_people_write_is_shown_as_text(self, page: Client) -> None:
+    def test_input_is_shown_as_text(self, page: Client) -> None:
         event = Event.objects.create(
             name="<script>alert(1)</script>", date=timezone.now() + timedelta(days=1), description="<b>x</b>"
         )
@@ -494,7 +498,7 @@ def without_redis(settings: Any) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("without_redis")
-def test_without_redis_it_sells_by_forms_and_says_how_old_the_page_is(
+def test_without_redis_the_shop_sells_by_forms_and_pages_tell_their_age(
     mine: Client, ticket_type: TicketType
 ) -> None:
     before = mine.get(f"/events/{ticket_type.event_id}/")
@@ -519,7 +523,7 @@ def test_without_redis_it_sells_by_forms_and_says_how_old_the_page_is(
         ({"sale": "upcoming"}, "upcoming"),
     ],
 )
-def test_the_label_of_a_ticket_type(ticket: dict[str, Any], tone: str) -> None:
+def test_each_state_of_a_ticket_type_has_its_label(ticket: dict[str, Any], tone: str) -> None:
     usual = {
         "sale": "open",
         "available": 5,
@@ -535,10 +539,10 @@ def test_the_label_of_a_ticket_type(ticket: dict[str, Any], tone: str) -> None:
     ("regular", "label"),
     [({}, "50 left"), ({"held": 10, "sold": 35}, "Only 5 left"), ({"sold": 50}, "Sold out")],
 )
-def test_the_list_counts_what_is_on_sale_now(
+def test_the_list_counts_only_types_on_sale_now(
     page: Client, ticket_type_make: Callable[..., TicketType], regular: dict[str, int], label: str
 ) -> None:
-    """The early bird has ended with tickets left, one of them on hold, and the box opens later."""
+    """Use a type whose sale has ended with tickets left, one of them on hold, and a type that opens later."""
     event = ticket_type_make(price_minor=2000).event
     Inventory.objects.update(**regular)
     now = timezone.now()
@@ -574,7 +578,7 @@ class TestActionsOfACheckout:
         place = reserve(mine, ticket_type)["Location"]
         assert mine.get(f"{place}{action}/")["Location"] == place
 
-    def test_a_lost_session_comes_back_with_what_was_chosen(
+    def test_a_choice_comes_back_after_a_lost_session(
         self, mine: Client, buyer: User, ticket_type: TicketType
     ) -> None:
         place = reserve(mine, ticket_type)["Location"]

@@ -1,4 +1,4 @@
-"""Uploaded pictures: which are accepted, which are refused with a sentence, and that no metadata is kept."""
+"""Uploaded pictures: some are refused with a sentence, and no metadata is kept."""
 
 import io
 import struct
@@ -38,11 +38,11 @@ def test_a_small_picture_is_not_made_larger() -> None:
     assert opened(picture_read(file_of(Image.new("RGB", (300, 200))))["-small.jpg"]).size == (300, 200)
 
 
-def test_a_photograph_stands_upright_and_tells_nothing_of_itself() -> None:
+def test_a_photograph_is_upright_and_has_no_metadata() -> None:
     photograph = Image.new("RGB", (800, 400), "red")
     photograph.paste("blue", (0, 0, 400, 400))
     exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = 6  # to be turned to the right
+    exif[ExifTags.Base.Orientation] = 6  # the camera was turned, so the picture must be turned to the right
     exif[ExifTags.Base.Make] = "Camera of Ada"
     exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitude] = (52.0, 31.0, 0.0)
     content = file_of(photograph, exif=exif, comment=b"made by Ada")
@@ -54,10 +54,10 @@ def test_a_photograph_stands_upright_and_tells_nothing_of_itself() -> None:
         assert b"Ada" not in kept
     top = picture.convert("RGB").getpixel((picture.width // 2, 10))
     assert isinstance(top, tuple)
-    assert top[2] > 200 > 60 > top[0]  # what was on the left is at the top
+    assert top[2] > 200 > 60 > top[0]  # the left side is at the top now
 
 
-def test_what_is_transparent_becomes_white() -> None:
+def test_transparent_parts_become_white() -> None:
     files = picture_read(file_of(Image.new("RGBA", (300, 300), (0, 0, 0, 0)), "PNG"))
     assert opened(files[".jpg"]).getpixel((5, 5)) == (255, 255, 255)
 
@@ -69,7 +69,7 @@ def test_the_same_picture_has_the_same_name_and_another_one_another() -> None:
 
 
 def png_header(width: int, height: int) -> bytes:
-    """Return a PNG file that says it is so large, and has nothing else in it."""
+    """Return a PNG file that only has a header with this size."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -96,13 +96,15 @@ def png_header(width: int, height: int) -> bytes:
         (bytes(pictures.LARGEST_FILE + 1), "larger than 10 MB"),
     ],
 )
-def test_what_is_no_picture_of_a_usual_size_is_refused_with_a_sentence(content: bytes, sentence: str) -> None:
+def test_a_file_that_is_no_picture_of_a_usual_size_is_refused_with_a_sentence(
+    content: bytes, sentence: str
+) -> None:
     with pytest.raises(PictureRefused, match=sentence):
         picture_read(content)
 
 
 @pytest.mark.slow
-def test_a_file_with_bytes_changed_anywhere_is_taken_or_refused() -> None:
+def test_a_file_with_changed_bytes_is_accepted_or_refused() -> None:
     good = bytearray(file_of(Image.effect_noise((300, 240), 60).convert("RGB"), "WEBP"))
     for place in range(0, len(good), max(1, len(good) // 60)):
         bad = bytearray(good)

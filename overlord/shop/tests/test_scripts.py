@@ -1,4 +1,4 @@
-"""What the scripts of all pages decide, in Node."""
+"""The scripts of all pages, in Node."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,8 @@ from tests import scripts
 
 pytestmark = pytest.mark.skipif(scripts.NODE is None, reason="no Node is at hand")
 
-# A clock and timers of our own: `until(time)` lets the time come, and `fetches` has when the page was fetched.
+# A clock and timers of our own: `until(time)` moves them, and `fetches` has the times at which the page was
+# fetched.
 CLOCK = """
 const { freshPage, pauseLeft } = await import("shop/fresh-page.js");
 let clock = 0, timers = [];
@@ -33,7 +34,7 @@ async function until(time) {
 """
 
 
-def test_a_fresh_page_is_never_older_than_what_asks_for_it(tmp_path: Path) -> None:
+def test_a_fetched_page_is_never_older_than_the_frame_that_asks_for_it(tmp_path: Path) -> None:
     script = """
       Math.random = () => 0;
       freshPage({ within: 2_000, kept: 1_000 });
@@ -108,7 +109,7 @@ await import("checkout/payment-status.js");
 """
 
 
-def test_a_page_that_answered_a_form_never_sends_it_again_by_itself(tmp_path: Path) -> None:
+def test_a_page_that_answered_a_form_never_sends_the_form_again_by_itself(tmp_path: Path) -> None:
     script = """
       const status = new PaymentStatus();
       status.dataset.stage = "held";
@@ -120,8 +121,8 @@ def test_a_page_that_answered_a_form_never_sends_it_again_by_itself(tmp_path: Pa
     assert scripts.run(tmp_path, ANSWER + script) == ["/checkout/7/pay/"] * 2
 
 
-# A checkout at Stripe, after ANSWER. `status` is its <payment-status>, `place` has the button that asks the bank,
-# and `press` presses it. `confirmed` has the secrets with which Stripe was asked.
+# A checkout at Stripe, after ANSWER. `status` is its <payment-status>, `place` has the button for the bank, and
+# `press` presses it. `confirmed` has the secrets of the calls to Stripe.
 STRIPE = """
 let press;
 const confirmed = [];
@@ -142,7 +143,7 @@ const frame = (action) => status.show({
 """
 
 
-def test_a_bank_that_asked_before_stripes_script_was_here_can_be_answered(tmp_path: Path) -> None:
+def test_a_bank_that_asked_before_stripes_script_was_loaded_can_be_answered(tmp_path: Path) -> None:
     script = """
       frame({ type: "stripe", client_secret: "s1" });
       await import("checkout/stripe-form.js");
@@ -159,7 +160,7 @@ def test_a_bank_that_asked_before_stripes_script_was_here_can_be_answered(tmp_pa
     assert scripts.run(tmp_path, ANSWER + STRIPE + script) == [False, True, False, ["s1", "s2"]]
 
 
-# My tickets. `page(versions)` is the page of these, and `loads` counts how often it was loaded again.
+# My tickets. `page(versions)` is the page with these versions, and `loads` counts its reloads.
 ME = """
 let LiveMe, loads = 0;
 const shownPage = Object.assign(new EventTarget(), { hidden: false, documentElement: { dataset: {} } });
@@ -212,7 +213,7 @@ def test_my_tickets_are_loaded_again_for_what_changed_before_the_first_frame(tmp
     assert scripts.run(tmp_path, ME + script) == [[1, 1, 1, 1, 1], [0, 0, 0, 0]]
 
 
-def test_my_tickets_that_nobody_sees_are_loaded_again_when_somebody_does(tmp_path: Path) -> None:
+def test_hidden_my_tickets_are_loaded_again_when_they_are_visible(tmp_path: Path) -> None:
     script = """
       document.hidden = true;
       page({ reservations: { 7: 3 } }).show({ reservations: [held(7, 4)], payments: [] }, 1);
@@ -224,7 +225,7 @@ def test_my_tickets_that_nobody_sees_are_loaded_again_when_somebody_does(tmp_pat
     assert scripts.run(tmp_path, ME + script) == [0, 1]
 
 
-def test_my_tickets_are_loaded_once_for_a_frame_with_something_that_is_gone(tmp_path: Path) -> None:
+def test_my_tickets_are_loaded_once_for_a_frame_with_a_deleted_row(tmp_path: Path) -> None:
     script = """
       const gone = { reservations: [held(7, 4)], payments: [] };
       for (const version of [5, 5, 5, 4]) page({}).show(gone, version); // each page is the reloaded one
@@ -235,8 +236,8 @@ def test_my_tickets_are_loaded_once_for_a_frame_with_something_that_is_gone(tmp_
     assert scripts.run(tmp_path, ME + script) == [1, 2]
 
 
-# A page with one form, after ANSWER. `sent()` returns the key with which it is sent, and `late()` what the page
-# says of a late answer.
+# A page with one form, after ANSWER. `sent()` returns the key with which the form is sent, and `late()` the page's
+# text about a late answer.
 FORM = """
 const heard = {}, written = [];
 let wait;
@@ -286,7 +287,7 @@ def test_a_form_that_all_visitors_share_is_sent_with_a_key_of_its_page(tmp_path:
         ("{}", False),
     ],
 )
-def test_only_of_a_form_that_the_server_knows_again_the_page_says_that_nothing_is_done_twice(
+def test_only_for_a_form_with_a_key_the_page_says_that_nothing_is_done_twice(
     given: str, is_once: bool, tmp_path: Path
 ) -> None:
     said, key = on_form(given, "done([late(), sent()]);", tmp_path)

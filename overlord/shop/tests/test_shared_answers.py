@@ -24,7 +24,7 @@ Given = tuple[str, dict[str, str], bytes]
 
 
 class Maker:
-    """An application whose every answer differs, and which says whether it may be shared."""
+    """An application whose answers all differ. Each answer says whether it may be shared."""
 
     def __init__(self, *, seconds: float = 60, cookie: str = "") -> None:
         self.seconds, self.cookie = seconds, cookie
@@ -66,20 +66,20 @@ def maker() -> Maker:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Return the time that passes only when a test says so."""
+    """Return a clock that only the test moves."""
     now = [1_000.0]
     monkeypatch.setattr(shared_answers, "time", SimpleNamespace(monotonic=lambda: now[0]))
     return now
 
 
 class TestOnce:
-    def test_all_get_the_same_bytes(self, maker: Maker) -> None:
+    def test_all_visitors_get_the_same_bytes(self, maker: Maker) -> None:
         application = SharedAnswers(maker)
         assert len({ask(application)[2] for _ in range(20)}) == 1
         assert len(maker.asked) == 1
-        assert len({ask(maker)[2] for _ in range(20)}) == 20  # control: what is not wrapped
+        assert len({ask(maker)[2] for _ in range(20)}) == 20  # control: the application itself
 
-    def test_it_is_no_older_than_it_may_be(self, clock: list[float]) -> None:
+    def test_an_answer_is_no_older_than_it_may_be(self, clock: list[float]) -> None:
         maker = Maker(seconds=1)
         application = SharedAnswers(maker)
         first = ask(application)[2]
@@ -88,7 +88,9 @@ class TestOnce:
         clock[0] += 0.7
         assert ask(application)[2] != first
 
-    def test_while_one_makes_it_the_others_get_what_there_is(self, clock: list[float]) -> None:
+    def test_while_one_thread_makes_an_answer_the_others_get_the_earlier_one(
+        self, clock: list[float]
+    ) -> None:
         maker = Maker(seconds=1)
         application = SharedAnswers(maker)
         first = ask(application)[2]
@@ -103,7 +105,9 @@ class TestOnce:
             assert making.result()[2] != first
         assert len(maker.asked) == 2
 
-    def test_when_it_is_too_old_all_wait_for_the_one_who_makes_it(self, clock: list[float]) -> None:
+    def test_when_the_answer_is_too_old_all_wait_for_the_thread_that_makes_it(
+        self, clock: list[float]
+    ) -> None:
         maker = Maker(seconds=1)
         application = SharedAnswers(maker)
         ask(application)
@@ -118,14 +122,16 @@ class TestOnce:
             given = [each.result() for each in [pool.submit(come) for _ in range(8)]]
         assert (len(set(given)), len(maker.asked)) == (1, 2)
 
-    def test_who_waits_too_long_makes_it(self, clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_thread_that_waits_too_long_makes_the_answer(
+        self, clock: list[float], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(shared_answers, "PATIENCE", 0.01)
         maker = Maker(seconds=1)
         application = SharedAnswers(maker)
         ask(application)
         clock[0] += 5
         kept = next(iter(application._answers.values()))
-        with kept.making:  # whose maker hangs
+        with kept.making:  # the thread that makes the answer hangs
             assert ask(application)[0] == "200 OK"
         assert not kept.making.locked()
 
@@ -138,14 +144,14 @@ class TestOnce:
 
 
 class TestWhatIsSent:
-    def test_who_has_it_is_not_sent_it_again(self, maker: Maker) -> None:
+    def test_a_client_that_has_the_answer_is_not_sent_it_again(self, maker: Maker) -> None:
         application = SharedAnswers(maker)
         tag = ask(application)[1]["ETag"]
         status, headers, body = ask(application, if_none_match=f'"other", {tag}')
         assert (status, headers["ETag"], body) == ("304 Not Modified", tag, b"")
         assert ask(application, if_none_match='W/"other"')[0] == "200 OK"
 
-    def test_it_is_compressed_once(self, maker: Maker) -> None:
+    def test_an_answer_is_compressed_once(self, maker: Maker) -> None:
         application = SharedAnswers(maker)
         _, headers, plain = ask(application)
         assert headers["Content-Length"] == str(len(plain))
@@ -208,7 +214,7 @@ class TestWhatIsNotShared:
         assert ask(application)[2] == first
 
     def test_an_answer_is_made_without_cookies(self, maker: Maker) -> None:
-        """A form's token follows from the cookie `csrftoken`, and is that visitor's own."""
+        """Forbid cookies, as a form's token is derived from the cookie `csrftoken` and belongs to one visitor."""
         application = SharedAnswers(maker)
         mine = [ask(application, cookie="csrftoken=mine")[2] for _ in range(2)]
         assert mine[0] != mine[1]
@@ -226,14 +232,14 @@ class TestWhatIsNotShared:
         assert ask(application, cookie=f"{chosen}; csrftoken=mine")[2] == first
         assert len(maker.asked) == 1
 
-    def test_an_answer_that_sets_a_cookie(self) -> None:
+    def test_an_answer_that_sets_a_cookie_is_not_shared(self) -> None:
         application = SharedAnswers(Maker(cookie="csrftoken=secret"))
         assert ask(application)[2] != ask(application)[2]
 
     @pytest.mark.parametrize(
         ("status", "query", "session"), [(404, "", ""), (200, "a=b", ""), (200, "", "some")]
     )
-    def test_a_view_shares_only_what_is_for_all(self, status: int, query: str, session: str) -> None:
+    def test_a_view_shares_only_answers_for_all(self, status: int, query: str, session: str) -> None:
         request = HttpRequest()
         request.META = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "QUERY_STRING": query}
         if session:
@@ -245,7 +251,7 @@ class TestWhatIsNotShared:
 @pytest.mark.django_db(transaction=True)
 class TestPages:
     @pytest.mark.parametrize("path", ["/", "/events/{event}/", "/translations/en.js"])
-    def test_visitors_share_what_a_user_never_gets(
+    def test_visitors_share_an_answer_that_no_user_gets(
         self, clock: list[float], path: str, ticket_type: TicketType
     ) -> None:
         application = SharedAnswers(get_wsgi_application())
@@ -260,7 +266,7 @@ class TestPages:
         "path", ["/event/events/{event}/", "/event/tickets/{ticket_type}/", "/api/asyncapi.yaml"]
     )
     @pytest.mark.parametrize("method", ["GET", "HEAD"])
-    def test_what_is_not_shared_is_not_sent_again_either(
+    def test_an_unchanged_answer_that_is_not_shared_is_not_sent_again(
         self, path: str, method: str, ticket_type: TicketType
     ) -> None:
         application = SharedAnswers(get_wsgi_application())
@@ -273,7 +279,7 @@ class TestPages:
             assert ask(application, path, method, if_none_match=named)[0] == "200 OK"
         assert ask(application, "/nowhere/", method, if_none_match="*")[0] == "404 Not Found"
 
-    def test_a_user_gets_their_own(self, clock: list[float], ticket_type: TicketType) -> None:
+    def test_a_user_gets_the_own_page(self, clock: list[float], ticket_type: TicketType) -> None:
         application = SharedAnswers(get_wsgi_application())
         shown = ask(application)[2].decode()
         browser = Client()

@@ -1,4 +1,4 @@
-"""Static files are named by content, compressed once, and collected again when they were edited."""
+"""Static files are named by content, compressed once, and collected again after an edit."""
 
 import gzip
 import json
@@ -21,7 +21,7 @@ BEFORE, AFTER = "a { color: red } " * 50, "a { color: blue } " * 50
 
 @pytest.fixture
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Return a style that the finders find, as it was edited an hour ago."""
+    """Return a style sheet that the finders find, last edited an hour ago."""
     file = tmp_path / "source" / "one.css"
     file.parent.mkdir()
     write(file, BEFORE, age=3600)
@@ -45,7 +45,7 @@ def write(file: Path, text: str, *, age: float) -> None:
 
 
 def collect(source: Path) -> list[Any]:
-    """Collect as `collectstatic` does: copy, then name and compress. Return what was done."""
+    """Collect as `collectstatic` does: copy, then name and compress. Return the results."""
     storage, origin = StaticFiles(), FileSystemStorage(source.parent)
     storage.delete(source.name)
     with origin.open(source.name) as content:
@@ -65,7 +65,7 @@ def test_a_file_is_named_by_its_content_and_compressed(collected: Path) -> None:
     assert StaticFiles().url("one.css") == f"/static/{name}"
 
 
-def test_what_is_current_is_not_collected_again(collected: Path, source: Path) -> None:
+def test_a_current_file_is_not_collected_again(collected: Path, source: Path) -> None:
     first = named(collected)
     assert collect(source) == []
     write(source, AFTER, age=-2)
@@ -73,13 +73,13 @@ def test_what_is_current_is_not_collected_again(collected: Path, source: Path) -
     assert named(collected) != first
 
 
-def test_an_edited_file_is_collected_when_it_is_named(collected: Path, source: Path) -> None:
+def test_an_edited_file_is_collected_when_its_name_is_asked_for(collected: Path, source: Path) -> None:
     storage = EditedStaticFiles()
     first = storage.url("one.css")
     write(source, AFTER, age=-2)
     second = storage.url("one.css")
     assert second != first
-    assert StaticFiles().url("one.css") == first  # control: which only looks at its manifest
+    assert StaticFiles().url("one.css") == first  # control: this one reads only its manifest
     kept = collected / second.removeprefix("/static/")
     assert kept.read_text() == AFTER
     assert brotli.decompress(Path(f"{kept}.br").read_bytes()).decode() == AFTER
@@ -92,7 +92,7 @@ def test_a_new_file_needs_no_restart(collected: Path, source: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [10, 10_000])
-def test_only_what_gets_smaller_is_compressed(tmp_path: Path, size: int) -> None:
+def test_only_files_that_get_smaller_are_compressed(tmp_path: Path, size: int) -> None:
     for suffix in (".css", ".png"):
         file = tmp_path / f"file{suffix}"
         file.write_bytes(b"x" * size)

@@ -13,7 +13,7 @@ SAID = re.compile(
 )
 MARKUP = re.compile(r"<!--.*?-->|<[^<>]*>", re.DOTALL)
 WORD = re.compile(r"[^\W\d_]{2,}")
-VALUE = "\0"  # in the place of what a template fills in
+VALUE = "\0"  # in place of the values that a template fills in
 # Names that are the same in all languages, and units.
 NAMES = {"Ticket Overlord", "nbsp"}
 NOT_READ = {"admin_refund.html", "admin_return.html"}  # the admin's, in English
@@ -55,7 +55,8 @@ def _parts(source: str) -> Iterator[str]:
             ends_with = "" if tag == ends_with else ends_with
         elif tag in ("blocktranslate", "comment"):
             ends_with = f"end{tag}"
-        elif token.token_type == TokenType.BLOCK and token.contents == "block page":  # a class of the body
+        elif token.token_type == TokenType.BLOCK and token.contents == "block page":
+            # The block is a class of the element `body`, and no text.
             ends_with = "endblock"
         elif token.token_type == TokenType.TEXT:
             yield token.contents

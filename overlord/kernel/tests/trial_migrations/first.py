@@ -1,4 +1,4 @@
-"""A migration that needs a table for itself, for the tests of `migrate`: no app has it."""
+"""A migration that locks a whole table, for the tests of `migrate`. It belongs to no app."""
 
 from django.db import migrations
 
