@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from overlord.kernel import db
+from overlord.kernel import db, runs
 from tests.threads import together
 from tickets import event_operations
 from tickets import sql as tickets_sql
@@ -95,7 +95,7 @@ class TestClock:
         """Let the clock of the process be an hour slow, so that the sales are not open by it."""
         right = timezone.now
         monkeypatch.setattr(timezone, "now", lambda: right() - timedelta(hours=1))
-        monkeypatch.setattr(tasks, "RUN_SECONDS", 0.1)
+        monkeypatch.setattr(runs, "RUN_SECONDS", 0.1)
         before = db.now()
         tasks.serve()
         after = db.now()
