@@ -8,13 +8,13 @@ from django.db import DatabaseError, OperationalError, connection
 from django.http import HttpRequest, JsonResponse
 from redis import RedisError
 
-from overlord.kernel import database_check, db, queue_health, redis_client
+from overlord.kernel import database_check, db, queue_health
 from overlord.kernel.methods import allow
 from overlord.kernel.postgresql.standby import standby
 from overlord.kernel.queues import Queue
+from realtime import sockets
 
 NEEDED_QUEUES = (Queue.LIVE, Queue.EXPIRY, Queue.PAYMENTS)  # without the others, tickets can still be sold
-ROOM = "live:room:*"  # a key of each live process: 1 while it can take another socket (realtime/store.py)
 
 
 @allow("GET")
@@ -44,7 +44,7 @@ def readyz(_request: HttpRequest) -> JsonResponse:
     try:
         silent = queue_health.silent_queues(NEEDED_QUEUES)
         missing += ["worker"] if silent else []
-        missing += [] if _has_room_for_sockets() else ["sockets"]
+        missing += [] if sockets.have_room() else ["sockets"]
     except RedisError:
         missing.append("redis")
     return _answer(missing, silent_queues=silent)
@@ -72,11 +72,3 @@ def _standby_answers() -> bool:
     except OperationalError:
         return False
     return True
-
-
-def _has_room_for_sockets() -> bool:
-    """Return False when every live process that has sockets says that it can take no more."""
-    redis = redis_client.connection()
-    keys = list(redis.scan_iter(ROOM, count=1000))
-    said = {value for value in redis.mget(keys) if value is not None} if keys else set()
-    return said != {"0"}

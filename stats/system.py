@@ -6,8 +6,7 @@ from redis import RedisError
 
 from overlord.kernel import queue_health, redis_client
 from overlord.kernel.queues import Queue
-
-VIEWERS = "live:subscribers:*"
+from realtime import sockets
 
 
 def look() -> dict[str, Any]:
@@ -22,7 +21,7 @@ def look() -> dict[str, Any]:
             pipeline.llen(queue)
         lengths = pipeline.execute()
         waits = [seconds for seconds in queue_health.waits().values() if seconds is not None]
-        viewers = _viewers()
+        viewers = sockets.opened()
     except RedisError:
         return {"redis": False, "viewers": None, "queue_seconds": None, "queued": {}}
     return {
@@ -31,11 +30,3 @@ def look() -> dict[str, Any]:
         "queue_seconds": round(max(waits), 2) if waits else None,
         "queued": dict(zip(Queue, lengths, strict=True)),
     }
-
-
-def _viewers() -> int | None:
-    """Return the sum of what each live process reports, or None when none reports."""
-    redis = redis_client.connection()
-    keys = list(redis.scan_iter(VIEWERS, count=1000))
-    counts = redis.mget(keys) if keys else []
-    return sum(int(count) for count in counts if count is not None) if keys else None

@@ -13,6 +13,7 @@ from overlord.kernel import redis_client, steps
 from overlord.kernel.queues import Queue
 
 PROBE_TASK = "overlord.queue_probe"
+PROBE_SECONDS = 3  # between two probes of a queue
 SILENT_SECONDS = 10  # without any task; then nobody works on the queue
 KEPT_SECONDS = 86_400
 

@@ -8,6 +8,7 @@ import kombu
 from celery.schedules import crontab
 from csp.constants import NONE, SELF
 
+from overlord.kernel import queue_health
 from overlord.kernel.queues import Queue
 from overlord.redis_address import RedisAddress
 from overlord.settings import env, logs
@@ -234,7 +235,10 @@ CELERY_BEAT_SCHEDULE = {
     "prune-stats": _nightly(3, 7, "stats.rows_prune"),
     "go-on-cancelling": _every(2, "checkout.cancellations_go_on", Queue.UPKEEP),
     "look-after-payments": _every(2, "checkout.look_after", Queue.EXPIRY),
-    **{f"probe-{queue}": _every(3, "overlord.queue_probe", queue, expires=60) for queue in Queue},
+    **{
+        f"probe-{queue}": _every(queue_health.PROBE_SECONDS, queue_health.PROBE_TASK, queue, expires=60)
+        for queue in Queue
+    },
 }
 
 # Accounts ------------------------------------------------------------------------------------------------

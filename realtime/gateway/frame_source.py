@@ -15,11 +15,10 @@ from django.conf import settings
 
 from overlord.kernel import open_files
 from overlord.redis_address import RedisAddress, async_client_close
-from realtime import publish, store
+from realtime import publish, sockets, store
 from realtime.store import Frame
 
 REDIS_SECONDS = 1.0  # for each call
-SUBSCRIBERS_SECONDS = 5  # for which Redis keeps what a hub says of its sockets
 
 
 class FrameSource:
@@ -60,8 +59,8 @@ class FrameSource:
     async def greet(self, *, subscribers: int) -> bool:
         """Tell Redis how many sockets the hub has and whether there is room; return whether flushes get through."""
         async with self._redis.pipeline(transaction=False) as pipeline:
-            pipeline.set(f"{store.SUBSCRIBERS}{self.name}", subscribers, ex=SUBSCRIBERS_SECONDS)
-            pipeline.set(f"{store.ROOM}{self.name}", int(open_files.has_room()), ex=SUBSCRIBERS_SECONDS)
+            pipeline.set(f"{sockets.SUBSCRIBERS}{self.name}", subscribers, ex=sockets.KEPT_SECONDS)
+            pipeline.set(f"{sockets.ROOM}{self.name}", int(open_files.has_room()), ex=sockets.KEPT_SECONDS)
             pipeline.exists(store.FLUSHED)
             *_, flushed = await pipeline.execute()
         return bool(flushed)

@@ -6,7 +6,7 @@ import pytest
 from redis import RedisError
 
 from overlord.kernel import redis_client
-from realtime import store, streams
+from realtime import sockets, store, streams
 from realtime.gateway.healing import DEAF_SECONDS
 from realtime.gateway.hub import Hub
 from realtime.streams import Access
@@ -53,8 +53,8 @@ def test_the_number_of_sockets_is_kept_as_long_as_the_hub_lives() -> None:
             await shows(hub, "event.1", 1)
         await hub.healing.heal(now=hub._loop.time())
         redis = redis_client.connection()
-        [key] = redis.keys(f"{store.SUBSCRIBERS}*")
-        [room] = redis.keys(f"{store.ROOM}*")
+        [key] = redis.keys(f"{sockets.SUBSCRIBERS}*")
+        [room] = redis.keys(f"{sockets.ROOM}*")
         return {"count": redis.get(key), "seconds": redis.ttl(key), "room": redis.get(room)}
 
     said = with_hub(watched)

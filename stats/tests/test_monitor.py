@@ -14,6 +14,7 @@ from checkout import services as checkout
 from overlord.accounts.models import User
 from overlord.kernel import db, queue_health, redis_client
 from overlord.kernel.queues import Queue
+from realtime import sockets
 from stats import monitor, selectors, services, system
 from stats.models import Minute, Reading
 from tests.clients import permit
@@ -326,8 +327,8 @@ class TestTheSystem:
     def test_a_wait_that_was_never_recorded_is_unknown(self) -> None:
         assert system.look()["queue_seconds"] is None
         assert system.look()["viewers"] is None
-        redis_client.connection().set("live:subscribers:hub.1", 3, ex=5)
-        redis_client.connection().set("live:subscribers:hub.2", 4, ex=5)
+        redis_client.connection().set(f"{sockets.SUBSCRIBERS}hub.1", 3, ex=5)
+        redis_client.connection().set(f"{sockets.SUBSCRIBERS}hub.2", 4, ex=5)
         assert system.look()["viewers"] == 7
 
     def test_only_one_row_of_readings_is_kept(self) -> None:

@@ -17,6 +17,7 @@ from overlord.kernel import errors, problems, redis_client, rendering
 from overlord.kernel.origin import is_same_origin
 from overlord.shop import error_pages
 from overlord.wsgi import application
+from realtime import sockets
 from tickets.models import TicketType
 
 
@@ -136,7 +137,7 @@ class TestPaths:
         self, said: tuple[int, ...], missing: list[str]
     ) -> None:
         for number, has_room in enumerate(said):
-            redis_client.connection().set(f"{health.ROOM[:-1]}hub{number}", has_room)
+            redis_client.connection().set(f"{sockets.ROOM}hub{number}", has_room)
         assert Client().get("/readyz").json()["missing"] == missing
 
     def test_one_process_is_ready_even_if_the_whole_is_not(self) -> None:
