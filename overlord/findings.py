@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+FREE_BYTES = 500_000_000  # of the disk
+FULL = 0.9  # of what a process or a server may use
+CLOCK_SECONDS = 5.0  # by which two clocks may differ
+
 
 @dataclass(frozen=True)
 class Finding:

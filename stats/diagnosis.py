@@ -20,18 +20,15 @@ from django.db import DatabaseError, OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 from redis import RedisError
 
-from overlord.findings import Finding
+from overlord.findings import CLOCK_SECONDS, FREE_BYTES, FULL, Finding
 from overlord.kernel import database_check, db, queue_health, redis_client
 from overlord.kernel.queues import Queue
 from stats import selectors, sql, system
 
 OLDEST_POSTGRESQL = 150_000  # the oldest that was tried
-CLOCK_SECONDS = 5.0
 LATE_SECONDS = 30.0
 QUEUE_SECONDS = 10.0
 LAG_SECONDS = 10.0
-FULL = 0.9
-FREE_BYTES = 500_000_000
 CERTIFICATE_DAYS = 14
 CERTIFICATE_TIMEOUT = 5.0
 INVARIANT_SECONDS = 60

@@ -20,10 +20,9 @@ from django.db import DEFAULT_DB_ALIAS
 from overlord.embedded import binaries, ports, program, servers
 from overlord.embedded.binaries import MissingBinaryError
 from overlord.embedded.state import Folder, FolderError
-from overlord.findings import Finding
+from overlord.findings import CLOCK_SECONDS, FREE_BYTES, FULL, Finding
 
 MIN_PYTHON = (3, 11)
-MIN_FREE_BYTES = 500_000_000
 SIZES = """
 SELECT pg_size_pretty(pg_database_size(current_database())),
        (SELECT string_agg(relname || ' ' || pg_size_pretty(size), ', ')
@@ -33,10 +32,8 @@ SELECT pg_size_pretty(pg_database_size(current_database())),
                  ORDER BY 2 DESC LIMIT 3) largest)
 """
 MIN_OPEN_FILES = 10_000
-FULL = 0.9  # of the files that a process may open
 POSTGRES_MAJOR = "18"
 HANGS_AFTER_SECONDS = 30.0
-CLOCK_SECONDS = 5.0
 LOG_LINES = 10
 # The program whose log may show the cause: of what /readyz calls missing, and of a queue without a worker.
 LOGS = {"database": "postgres", "redis": "valkey", "sockets": "live"}
@@ -114,7 +111,7 @@ def _space(folder: Folder) -> Finding:
     there = folder.path if folder.path.exists() else Path(__file__)
     free = shutil.disk_usage(there).free
     text = f"{free // 1_000_000:,} MB of disk are free (500 MB are needed)"
-    if free >= MIN_FREE_BYTES:
+    if free >= FREE_BYTES:
         return Finding(True, text)
     return Finding(False, f"{text}: make room where {there} lies; what waits goes on by itself")
 
