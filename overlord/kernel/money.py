@@ -52,7 +52,7 @@ def written_to_minor(text: str, currency: str) -> int:
         raise WrongValue(
             "%(text)r is not an amount of money in plain digits, such as 15.00 or 15,00.", text=text[:_SHOWN]
         )
-    return to_minor(plain, currency)
+    return _to_minor(plain, currency, written=text)
 
 
 def to_minor(text: str, currency: str) -> int:
@@ -61,20 +61,26 @@ def to_minor(text: str, currency: str) -> int:
     Raises ValueError, with a sentence, if the text is not a plain amount: a sign, an exponent, another script's
     digits, more decimals than the currency has (also zeros: "1.500" may mean fifteen hundred), or too much.
     """
+    return _to_minor(text, currency, written=text)
+
+
+def _to_minor(text: str, currency: str, *, written: str) -> int:
+    """Return a decimal string as minor units. The sentence of an error shows the amount as it was written."""
     plain = _PLAIN.fullmatch(text)
     if plain is None:
         raise WrongValue(
-            "%(text)r is not an amount of money in plain digits, such as 15.00.", text=text[:_SHOWN]
+            "%(text)r is not an amount of money in plain digits, such as 15.00.", text=written[:_SHOWN]
         )
     whole, fraction = plain[1], plain[2] or ""
     places = digits(currency)
     if len(fraction) > places:
-        raise WrongValue("%(text)r has more decimals than %(currency)s has.", text=text, currency=currency)
+        raise WrongValue("%(text)r has more decimals than %(currency)s has.", text=written, currency=currency)
     minor = int(whole + fraction.ljust(places, "0"))
     if minor > LARGEST_MINOR:
         raise WrongValue(
             "%(text)r is not an amount between 0 and %(most)s.",
-            text=text,
-            most=to_text(LARGEST_MINOR, currency),
+            text=written,
+            most=LARGEST_MINOR
+            // 10**places,  # whole in every currency, so no language has another decimal sign
         )
     return minor

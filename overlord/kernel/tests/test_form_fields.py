@@ -71,6 +71,16 @@ def test_the_input_of_a_time_zone_offers_them_all() -> None:
             "'15 EUR' ist kein Geldbetrag in einfachen Ziffern wie 15,00 oder 15.00.",
         ),
         (
+            partial(money.written_to_minor, "99999999999,50", "EUR"),
+            "'99999999999,50' is not an amount between 0 and 10000000000.",
+            "'99999999999,50' ist kein Betrag zwischen 0 und 10000000000.",
+        ),
+        (
+            partial(money.written_to_minor, "18,50", "JPY"),
+            "'18,50' has more decimals than JPY has.",
+            "'18,50' hat mehr Nachkommastellen als JPY.",
+        ),
+        (
             partial(texts.one_line, "too long", most=3),
             "This has 8 characters. At most 3 are allowed.",
             "Das hat 8 Zeichen. Höchstens 3 sind erlaubt.",
@@ -86,7 +96,7 @@ def test_the_input_of_a_time_zone_offers_them_all() -> None:
 def test_the_fault_of_a_value_is_told_in_the_readers_language(
     read: Callable[[], object], english: str, german: str
 ) -> None:
-    with pytest.raises(ValueError, match=r"must|characters|amount") as refused:
+    with pytest.raises(ValueError, match=r"must|characters|amount|decimals") as refused:
         read()
     assert str(refused.value) == wrong(refused.value) == english
     with translation.override("de"):

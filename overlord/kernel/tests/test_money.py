@@ -95,6 +95,15 @@ def test_the_sentence_about_a_wrong_amount_names_the_accepted_forms() -> None:
     assert [money.written_to_minor(each, "EUR") for each in named] == [1500, 1500]
 
 
+@pytest.mark.parametrize(
+    ("currency", "most"), [("JPY", "1000000000000"), ("EUR", "10000000000"), ("CLF", "100000000")]
+)
+def test_the_sentence_about_a_too_large_amount_names_the_largest(currency: str, most: str) -> None:
+    with pytest.raises(ValueError, match=f"between 0 and {most}\\.$"):
+        money.to_minor(f"{most}1", currency)
+    assert money.to_minor(most, currency) == money.LARGEST_MINOR
+
+
 def test_the_largest_amount_is_read_and_the_next_refused() -> None:
     assert money.to_minor("10000000000.00", "EUR") == money.LARGEST_MINOR
     with pytest.raises(ValueError, match="between 0 and"):
