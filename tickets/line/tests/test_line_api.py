@@ -245,7 +245,7 @@ class TestStream:
         event, staff = types[0].event, user_make(is_staff=True)
         assert frame_of(types[0])["phase"] == "lobby"
         for act, is_shown in ((event_services.event_unpublish, False), (event_services.event_publish, True)):
-            store.marks_take(limit=999)
+            store.marks_finish(store.marks_take(limit=999), version=1)
             event.refresh_from_db()
             act(staff_id=staff.pk, event_id=event.pk, version=event.version, now=timezone.now())
 
@@ -262,6 +262,7 @@ class TestStream:
 
     def test_it_ends_when_the_event_is_deleted(self, types: list[TicketType]) -> None:
         event = types[0].event
+        store.marks_finish(store.marks_take(limit=999), version=1)
         with db.transaction():
             event_operations.event_delete(event=event, now=timezone.now())
 
