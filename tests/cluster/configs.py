@@ -31,6 +31,8 @@ def etcd_words(program: Path, machine: str, data: Path) -> list[str]:
         "initial-cluster": members,
         "heartbeat-interval": "250",
         "election-timeout": "2500",
+        "auto-compaction-mode": "periodic",
+        "auto-compaction-retention": "1h",
     }
     return [str(program), *(f"--{name}={value}" for name, value in options.items())]
 
