@@ -53,15 +53,23 @@ def yaml_documents(text: str) -> list[Any]:
 
 
 def merged(base: Any, override: Any, *, key: str = "") -> Any:
-    """Merge two files as Compose does: merge maps and lists; replace commands, checks and values."""
+    """Return what Compose makes of two files.
+
+    Maps and lists are merged; commands, checks, values, and what is mounted at the same place are replaced.
+    """
     if isinstance(base, dict) and isinstance(override, dict):
         both = {
             name: merged(value, override[name], key=name) for name, value in base.items() if name in override
         }
         return {**base, **override, **both}
     if isinstance(base, list) and isinstance(override, list) and key not in ("command", "entrypoint", "test"):
-        return [*base, *override]
+        taken = {_place(each) for each in override} if key == "volumes" else set()
+        return [*(each for each in base if key != "volumes" or _place(each) not in taken), *override]
     return override
+
+
+def _place(volume: str | Mapping[str, Any]) -> str:
+    return volume.split(":")[1] if isinstance(volume, str) else str(volume["target"])
 
 
 def services(variables: Mapping[str, str] | None = None) -> dict[str, Any]:

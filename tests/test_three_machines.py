@@ -62,7 +62,13 @@ def test_a_missing_variable_of_a_machine_is_named() -> None:
 def test_our_processes_are_those_of_one_machine() -> None:
     alone, services = compose.services(ENV), both()["services"]
     changed = {name for name in alone if services[name] != alone[name]}
-    assert changed == {"migrate", "caddy", "postgres", "valkey"}
+    assert changed == {"migrate", "web", "upkeep", "caddy", "postgres", "valkey"}
+    for name in ("web", "upkeep", "caddy"):
+        assert {**services[name], "volumes": [], "environment": {}} == {
+            **alone[name],
+            "volumes": [],
+            "environment": {},
+        }
     assert services["migrate"]["command"] == alone["migrate"]["command"]
     assert services["caddy"]["environment"] == {
         **alone["caddy"]["environment"],
@@ -71,7 +77,19 @@ def test_our_processes_are_those_of_one_machine() -> None:
     assert set(OURS) < set(services)
 
 
-def test_patroni_has_the_settings_of_the_tested_cluster() -> None:
+def test_the_pictures_are_shared_keep_their_owner_and_hold_nobody_up_for_ever() -> None:
+    alone, found = compose.services(ENV), both()
+    for name in ("web", "upkeep", "caddy"):
+        *others, pictures = found["services"][name]["volumes"]
+        assert others == [each for each in alone[name]["volumes"] if not each.startswith("pictures:")]
+        assert (pictures["source"], pictures["target"]) == ("pictures", "/srv/pictures")
+        assert pictures["volume"] == {"nocopy": True}
+        assert pictures.get("read_only", False) is (name == "caddy")
+    options = found["volumes"]["pictures"]["driver_opts"]["o"].split(",")
+    assert {"addr=10.0.0.9", "rw", "soft"} <= set(options)
+
+
+def test_patroni_is_told_what_was_tried() -> None:
     ours = yaml.safe_load((FOLDER / "patroni.yml").read_text())
     tried = json.loads(
         configs.patroni("db1", data=Path("/d"), programs=Path("/p"), password="p", synchronous=True)
