@@ -70,8 +70,12 @@ def findings(*, now: datetime) -> Iterator[Finding]:
 # This machine ----------------------------------------------------------------------------------------------
 def _disk() -> Iterator[Finding]:
     kept = Path(settings.MEDIA_ROOT)
-    folder = next(each for each in (kept, *kept.parents) if each.exists())
-    free = shutil.disk_usage(folder).free
+    try:
+        folder = next(each for each in (kept, *kept.parents) if each.exists())
+        free = shutil.disk_usage(folder).free
+    except OSError as error:  # as from an NFS server that is away
+        yield Finding(False, f"the folder of the pictures does not answer ({error}): look at what serves it")
+        return
     text = f"{free // 1_000_000:,} MB are free where the pictures lie ({folder})"
     yield Finding(free >= FREE_BYTES, text if free >= FREE_BYTES else f"{text}: make room")
 

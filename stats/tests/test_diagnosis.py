@@ -1,5 +1,8 @@
 """The findings of `manage.py doctor` on a deployed system, and the remedies that it names."""
 
+import errno
+import os
+import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -89,7 +92,18 @@ def test_incidents_and_payments_in_doubt_are_named() -> None:
     assert "1 incidents" in incidents
 
 
-def test_a_primary_that_waits_for_a_missing_standby_is_named() -> None:
+def test_a_folder_of_pictures_that_does_not_answer_is_named_and_not_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def away(_folder: object) -> Any:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(shutil, "disk_usage", away)
+    [sentence] = wrong(diagnosis._disk())
+    assert "folder of the pictures does not answer" in sentence
+
+
+def test_a_primary_that_waits_for_nobody_there_is_named() -> None:
     [sentence] = wrong(diagnosis._replication('ANY 1 ("*")'))
     assert "Start a standby" in sentence
 
