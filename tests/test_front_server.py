@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import sys
@@ -238,6 +239,53 @@ class TestStaticFiles:
         answer = httpx.post(f"{system.url}/static/shop/shop.css")
         assert problem_of(answer) == (405, "method_not_allowed")
         assert answer.headers["Allow"] == "GET, HEAD"
+
+
+class TestStaticFilesOfOtherVersions:
+    """During a deploy two versions serve pages, and any front server is asked for the files of both."""
+
+    @pytest.fixture
+    def folders(self, tmp_path: Path) -> Path:
+        for folder in ("own", "of all"):
+            (tmp_path / folder / "shop").mkdir(parents=True)
+            (tmp_path / folder / "shop/page.js").write_text(folder)
+        (tmp_path / "own/shop/here.0123456789ab.js").write_text("own")
+        (tmp_path / "of all/shop/there.0123456789ab.js").write_text("of all")
+        return tmp_path
+
+    @pytest.fixture
+    def front(self, folders: Path) -> Iterator[str]:
+        shop, web, logins, door, live = (ports.any_free() for _ in range(5))
+        described = program.caddy(
+            shop,
+            web_port=web,
+            logins_port=logins,
+            door_port=door,
+            live_port=live,
+            static=folders / "own",
+            data_dir=folders,
+        )
+        env = {**described.env, "OVERLORD_STATIC_OF_ALL": str(folders / "of all")}
+        child = processes.start(replace(described, env=env), folders)
+        try:
+            eventually(lambda: listens(shop))
+            yield f"http://127.0.0.1:{shop}/static"
+        finally:
+            processes.stop([child])
+
+    def test_what_it_has_itself_comes_first_and_what_it_lacks_from_all(
+        self, front: str, folders: Path
+    ) -> None:
+        assert httpx.get(f"{front}/shop/page.js").text == "own"
+        there = httpx.get(f"{front}/shop/there.0123456789ab.js")
+        assert (there.status_code, there.text) == (200, "of all")
+        assert "immutable" in there.headers["Cache-Control"]
+        assert problem_of(httpx.get(f"{front}/shop/none.0123456789ab.js")) == (404, "not_found")
+
+    def test_what_it_has_itself_needs_no_other_folder(self, front: str, folders: Path) -> None:
+        shutil.rmtree(folders / "of all")
+        assert httpx.get(f"{front}/shop/here.0123456789ab.js").text == "own"
+        assert problem_of(httpx.get(f"{front}/shop/there.0123456789ab.js")) == (404, "not_found")
 
 
 class TestPictures:

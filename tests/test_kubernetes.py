@@ -1,6 +1,8 @@
 """deploy/kubernetes is valid, and starts what docker-compose.yml starts. The files are only read and built here."""
 
 import copy
+import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,10 +11,11 @@ import jsonschema
 import kubernetes_validate
 import pytest
 
+from overlord.embedded.program import CADDYFILE
 from overlord.settings import env
 from tests import compose, kubernetes, settings_reader
 from tests.compose import OURS
-from tests.kubernetes import FOLDER, Document, all_documents, documents
+from tests.kubernetes import FOLDER, Document, all_documents
 
 VERSIONS = ["1.30", "1.37"]  # the oldest and the newest that we check
 OVERLAYS = ["overlays/production", "overlays/servers", "overlays/migrate"]
@@ -91,12 +94,35 @@ def test_the_front_server_is_that_of_compose() -> None:
     assert {name: variables[name] for name in fixed} == {name: theirs["environment"][name] for name in fixed}
 
 
-def test_the_migration_is_that_of_compose_without_the_demo() -> None:
-    [job] = documents(FOLDER / "migrate")
-    [ours] = job["spec"]["template"]["spec"]["containers"]
+def migration() -> Document:
+    return dict(kubernetes.of("migrate", "Job")["migrate"]["spec"]["template"]["spec"])
+
+
+def test_the_migration_is_composes_without_the_demo() -> None:
+    [ours] = migration()["containers"]
     theirs = compose.services()["migrate"]["command"]
     assert ours["command"][:2] == theirs[:2]
-    assert ours["command"][2].splitlines() == theirs[2].splitlines()[:2]
+    assert ours["command"][2].splitlines()[:-1] == theirs[2].splitlines()[:2]
+
+
+def test_the_static_files_of_all_versions_are_where_each_front_server_looks() -> None:
+    """A page of the new version is shown by a front server of the former one, and the other way round."""
+    folder = re.findall(r"\{\$OVERLORD_STATIC_OF_ALL:(\S+)\}", CADDYFILE.read_text())
+    [claim] = kubernetes.of("migrate", "PersistentVolumeClaim").values()
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+    front = of_base("Deployment")["front"]["spec"]["template"]["spec"]
+    for pod, only_read in ((migration(), False), (front, True)):
+        [volume] = [
+            each["name"]
+            for each in pod["volumes"]
+            if each.get("persistentVolumeClaim", {}).get("claimName") == claim["metadata"]["name"]
+        ]
+        [mounted] = [each for each in pod["containers"][0]["volumeMounts"] if each["name"] == volume]
+        assert [mounted["mountPath"]] == folder
+        assert mounted.get("readOnly", False) is only_read
+    copied = shlex.split(compose.services()["static"]["command"])[:-1]
+    [job] = migration()["containers"]
+    assert shlex.split(job["command"][2].splitlines()[-1]) == [*copied, f"{folder[0]}/"]
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
