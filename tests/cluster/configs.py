@@ -29,6 +29,7 @@ def etcd_words(program: Path, machine: str, data: Path) -> list[str]:
         "listen-peer-urls": peer,
         "initial-advertise-peer-urls": peer,
         "initial-cluster": members,
+        "initial-cluster-state": "new",
         "heartbeat-interval": "250",
         "election-timeout": "2500",
         "auto-compaction-mode": "periodic",
@@ -82,6 +83,7 @@ def dynamic(*, synchronous: bool) -> dict[str, Any]:
         "primary_start_timeout": 0,
         "primary_stop_timeout": 10,  # otherwise a primary that is cut off may never end, and does not come back
         "maximum_lag_on_failover": 1 << 20,
+        "member_slots_ttl": 3 * 24 * 3600,
         **commits_wait(synchronous),
         "postgresql": {
             "use_pg_rewind": True,
@@ -92,6 +94,7 @@ def dynamic(*, synchronous: bool) -> dict[str, Any]:
                 "max_wal_senders": 10,
                 "max_replication_slots": 10,
                 "wal_keep_size": "256MB",
+                "max_slot_wal_keep_size": "8GB",
                 "tcp_user_timeout": 5000,
                 "wal_sender_timeout": "10s",
                 "wal_receiver_timeout": "10s",
