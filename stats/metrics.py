@@ -36,6 +36,7 @@ GAUGES = {
     "payment_late_seconds": "For how long the payment that waits longest has been due for a worker, in seconds.",
     "connections": "Connections to the database.",
     "database_bytes": "The size of the database, in bytes.",
+    "standbys": "Servers that follow PostgreSQL, as far as the role may see.",
 }
 LINES = {
     "entered": "Numbers that a line has given.",

@@ -58,11 +58,11 @@ def test_postgresql_waits_for_a_standby_and_has_the_settings_of_compose() -> Non
 
 def test_the_role_has_the_time_outs_that_a_pooler_drops() -> None:
     first = kubernetes.of("overlays/servers", "Cluster")["postgres"]["spec"]["bootstrap"]["initdb"]
-    found = [
-        re.findall(r"ALTER ROLE (\w+) SET (\w+) = (\d+)", line) for line in first["postInitApplicationSQL"]
-    ]
+    *alter, grant = first["postInitApplicationSQL"]
+    found = [re.findall(r"ALTER ROLE (\w+) SET (\w+) = (\d+)", line) for line in alter]
     assert {name: int(value) for [(_, name, value)] in found} == settings.DATABASE_TIMEOUTS
     assert {role for [(role, _, _)] in found} == {first["owner"]}
+    assert grant == f"GRANT pg_read_all_stats TO {first['owner']}"
 
 
 def test_the_addresses_lead_to_these_servers() -> None:

@@ -141,6 +141,7 @@ def test_the_addresses_lead_to_these_servers(tmp_path: Path) -> None:
     script = (FOLDER / "make_database.sh").read_text()
     assert f"CREATE ROLE {database.username} " in script
     assert f"CREATE DATABASE {database.path[1:]} OWNER {database.username};" in script
+    assert f"GRANT pg_read_all_stats TO {database.username};" in script
     host: Any = RedisAddress(ENV["REDIS_URL"]).channel_host
     addresses = [ENV[f"ADDRESS_{number}"] for number in (1, 2, 3)]
     assert host["sentinels"] == [(each, configs.SENTINEL_PORT) for each in addresses]

@@ -26,5 +26,6 @@ SELECT count(*) FILTER (WHERE i.held + i.sold > i.capacity) AS oversold_types,
        (SELECT COALESCE(json_object_agg(o.cause, o.number), '{}') FROM (
             SELECT cause, count(*) AS number FROM checkout_incident WHERE closed_at IS NULL GROUP BY cause) o) AS incidents,
        (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()) AS connections,
-       pg_database_size(current_database()) AS database_bytes
+       pg_database_size(current_database()) AS database_bytes,
+       (SELECT count(*) FROM pg_stat_replication WHERE COALESCE(state, 'streaming') = 'streaming') AS standbys
   FROM tickets_inventory i

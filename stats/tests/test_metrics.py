@@ -1,7 +1,10 @@
 """/metrics: the figures for Prometheus, and the permission to read them."""
 
+import os
+import subprocess
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +13,11 @@ from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
 from overlord.accounts.models import User
+from overlord.embedded import binaries
 from overlord.kernel import database_check
 from overlord.kernel.postgresql.standby import standby
 from stats import metrics
+from tests.system import eventually
 from tickets.admission.tests import admitting
 from tickets.admission.tests.doors import codes_of, scan
 from tickets.line.tests.lines import enter, line_make, open_sale, people, serve_all
@@ -63,7 +68,20 @@ def test_faults_in_the_setup_of_postgresql_are_counted(monkeypatch: pytest.Monke
     assert figures()[("overlord_standby_away",)] == 1
 
 
-def test_the_figures_of_a_line_show_its_progress(ticket_type_make: Callable[..., TicketType]) -> None:
+@pytest.mark.processes
+def test_the_servers_that_follow_are_counted(tmp_path: Path) -> None:
+    assert figures()[("overlord_standbys",)] == 0
+    program = binaries.postgres_folder() / "pg_receivewal"
+    follower = subprocess.Popen([program, "--dbname", os.environ["DATABASE_URL"], "--directory", tmp_path])
+    try:
+        eventually(lambda: figures()[("overlord_standbys",)] == 1)
+    finally:
+        follower.kill()
+        follower.wait()
+    eventually(lambda: figures()[("overlord_standbys",)] == 0)
+
+
+def test_a_line_shows_how_far_it_is(ticket_type_make: Callable[..., TicketType]) -> None:
     types = line_make(ticket_type_make, 1)
     for buyer in people(3):
         enter(types[0], buyer)
