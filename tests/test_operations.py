@@ -28,11 +28,19 @@ DOCUMENT = (ROOT / "docs/operations.md").read_text()
 
 # Runs PostgreSQL's programs on the test's database, in place of Docker.
 DOCKER = """#!{python}
-import os, sys
+import os, shlex, sys
 words = sys.argv[1:]
 if words[:4] != ["compose", "exec", "-T", "postgres"]:
     sys.exit("not a command for PostgreSQL")
-program, *words = ["{database}" if word == "overlord" else word for word in words[4:]]
+words, shell = words[4:], words[4:6] == ["sh", "-ec"]
+if shell:
+    password, *words = shlex.split(words[2].replace("$(cat /srv/secrets/password)", "$SECRET"))
+    name, _, variable = password.partition("=$")
+    os.environ[name] = os.environ[variable]
+    for option, ours, name in (("-h", "haproxy", "PGHOST"), ("-p", "5000", "PGPORT")):
+        assert words[words.index(option) + 1] == ours
+        words[words.index(option) + 1] = os.environ[name]
+program, *words = ["{database}" if word == "overlord" else word for word in words]
 words[words.index("-U") + 1] = os.environ["PGUSER"]
 os.execv("{folder}/" + program, [program, *words])
 """
@@ -107,21 +115,22 @@ def test_bin_up_is_backed_up_and_restored_by_commands_that_exist() -> None:
         assert parser.parse_args(words).file.name == "overlord.backup"
 
 
-def test_the_containers_are_backed_up_and_restored(kept: str, checkout: Path) -> None:
+def docker_make(checkout: Path, url: str) -> dict[str, str]:
+    """Write a Docker that reaches the test's database; return the environment of the commands."""
     docker = checkout / "docker"
     docker.write_text(
         DOCKER.format(
-            python=sys.executable, database=kept.rpartition("/")[2], folder=binaries.postgres_folder()
+            python=sys.executable, database=url.rpartition("/")[2], folder=binaries.postgres_folder()
         )
     )
     docker.chmod(0o755)
-    params = psycopg2.extensions.parse_dsn(kept)
-    env = {
-        "PGHOST": params["host"],
-        "PGPORT": params["port"],
-        "PGUSER": params["user"],
-        "PGPASSWORD": params["password"],
-    }
+    params = psycopg2.extensions.parse_dsn(url)
+    return {"PGHOST": params["host"], "PGPORT": params["port"], "PGUSER": params["user"]}
+
+
+def test_the_containers_are_backed_up_and_restored(kept: str, checkout: Path) -> None:
+    password = psycopg2.extensions.parse_dsn(kept)["password"]
+    env = {**docker_make(checkout, kept), "PGPASSWORD": password}
 
     run(block("Back up"), checkout, **env)
     assert_private(checkout.parent / "overlord.dump")
@@ -129,6 +138,41 @@ def test_the_containers_are_backed_up_and_restored(kept: str, checkout: Path) ->
     run([line for line in block("Restore") if " exec -T postgres " in line], checkout, **env)
 
     assert_restored(kept)
+
+
+def test_three_machines_are_backed_up_and_restored_by_haproxy_with_their_passwords(
+    kept: str, checkout: Path
+) -> None:
+    password = psycopg2.extensions.parse_dsn(kept)["password"]
+    env = {**docker_make(checkout, kept), "SECRET": password, "PATRONI_SUPERUSER_PASSWORD": password}
+    heading = "Back up and restore three machines"
+
+    run(block(heading), checkout, **env)
+    assert_private(checkout.parent / "overlord.dump")
+    lose(kept)
+    run([line for line in block(heading, nth=1) if " exec -T postgres " in line], checkout, **env)
+
+    assert_restored(kept)
+
+
+@pytest.mark.parametrize(
+    ("heading", "nth", "file"),
+    [
+        ("Back up", 0, "overlord.dump"),
+        ("Back up", 1, "overlord-pictures.tar"),
+        ("Back up and restore three machines", 0, "overlord.dump"),
+    ],
+)
+def test_a_backup_that_breaks_off_leaves_the_former_one(
+    checkout: Path, heading: str, nth: int, file: str
+) -> None:
+    (checkout / "docker").write_text("#!/bin/sh\necho half of it\nexit 1\n")
+    (checkout / "docker").chmod(0o755)
+    former = checkout.parent / file
+    former.write_text("whole")
+    with pytest.raises(AssertionError):
+        run(block(heading, nth=nth), checkout)
+    assert former.read_text() == "whole"
 
 
 def test_every_service_in_a_command_exists() -> None:
@@ -154,9 +198,9 @@ def test_every_service_in_a_command_exists() -> None:
 
 
 def test_everything_that_writes_is_stopped_before_a_restore() -> None:
-    [stop] = [line for line in block("Restore") if " stop " in line]
-
-    assert set(compose.OURS) == set(stop.split()[3:])
+    for lines in (block("Restore"), block("Back up and restore three machines", nth=1)):
+        [stop] = [line.partition("#")[0] for line in lines if " stop " in line]
+        assert set(compose.OURS) == set(stop.split()[3:])
 
 
 def test_the_deploy_section_sets_what_production_requires() -> None:
