@@ -4,8 +4,10 @@ import json
 import os
 import re
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.util import module_from_spec, spec_from_file_location
@@ -14,15 +16,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import redis
 from django.conf import settings
 from django.utils import timezone
 
+from overlord.embedded import binaries, ports
 from overlord.embedded.servers import PRIVATE_LOG
 from overlord.redis_address import RedisAddress
 from overlord.settings import env
 from tests import compose, kubernetes
 from tests.cluster import configs
 from tests.kubernetes import FOLDER
+from tests.system import eventually
 from tickets.models import Inventory, TicketType
 
 SERVERS = FOLDER / "overlays/servers"
@@ -98,12 +103,30 @@ def test_the_pods_of_valkey_have_the_names_that_each_is_told() -> None:
 # valkey.sh, with programs that only write down their arguments -------------------------------------------------
 
 
-def started(folder: Path, kind: str, *, known: str = "", password: str = "secret") -> str:
-    """Return the configuration with which the script starts a server of the second machine."""
-    (folder / "valkey-cli").write_text(f"#!/bin/sh\n[ -n '{known}' ] && printf '%s\\n6379\\n' '{known}'\n")
-    (folder / "valkey-server").write_text('#!/bin/sh\ncat "$1"\n')
-    for name in ("valkey-cli", "valkey-server"):
-        (folder / name).chmod(0o755)
+def programs_make(folder: Path, **texts: str) -> None:
+    for name, text in texts.items():
+        file = folder / name.replace("_", "-")
+        file.write_text(text)
+        file.chmod(0o755)
+
+
+def started(folder: Path, kind: str, *, known: str = "", primary: str = "", password: str = "secret") -> str:
+    """Return the configuration with which the script starts a server of the second machine.
+
+    `known` is the primary that the Sentinels name, and `primary` the server that says that it is one.
+    """
+    programs_make(
+        folder,
+        valkey_cli=f"""#!/bin/sh
+case "$*" in
+*" -p 26379 sentinel "*) printf '%s\\n6379\\n' '{known}' ;;
+"-e -h {primary} -p 6379 role") printf 'master\\n0\\n' ;;
+*) printf 'slave\\n'; exit 1 ;;
+esac
+""",
+        valkey_server='#!/bin/sh\ncat "$1"\n',
+        sleep="#!/bin/sh\n",
+    )
     variables = {
         "PATH": f"{folder}:{os.environ['PATH']}",
         "ADDRESS": HOSTS[1],
@@ -118,22 +141,28 @@ def started(folder: Path, kind: str, *, known: str = "", password: str = "secret
 
 
 @pytest.mark.parametrize(
-    ("known", "follows"),
-    [("", HOSTS[0]), (HOSTS[2], HOSTS[2]), (HOSTS[1], None)],
-    ids=["none", "another", "it"],
+    ("known", "primary", "follows"),
+    [
+        ("", "", None),
+        ("", HOSTS[0], HOSTS[0]),
+        ("", HOSTS[2], HOSTS[2]),
+        (HOSTS[2], "", HOSTS[2]),
+        (HOSTS[2], HOSTS[0], HOSTS[2]),
+        (HOSTS[1], "", None),
+    ],
 )
-def test_a_valkey_follows_the_primary_that_the_sentinels_name(
-    tmp_path: Path, known: str, follows: str | None
+def test_a_valkey_follows_whom_the_sentinels_name_or_who_says_that_it_is_the_primary(
+    tmp_path: Path, known: str, primary: str, follows: str | None
 ) -> None:
-    lines = started(tmp_path, "server", known=known).splitlines()
+    lines = started(tmp_path, "server", known=known, primary=primary).splitlines()
     assert [line for line in lines if line.startswith("replicaof")] == (
         [f"replicaof {follows} 6379"] if follows else []
     )
     assert {"requirepass secret", "masterauth secret", f"replica-announce-ip {HOSTS[1]}"} <= set(lines)
 
 
-def test_a_sentinel_has_the_settings_of_the_tested_cluster(tmp_path: Path) -> None:
-    lines = started(tmp_path, "sentinel").splitlines()
+def test_a_sentinel_is_told_what_the_tried_cluster_tells_its_own(tmp_path: Path) -> None:
+    lines = started(tmp_path, "sentinel", primary=HOSTS[0]).splitlines()
     tried = configs.sentinel("kv1", data=tmp_path, password="secret").splitlines()
     wanted = {line for line in tried if "milliseconds" in line or "timeout" in line or "auth-pass" in line}
     assert len(wanted) == 3
@@ -144,6 +173,125 @@ def test_a_sentinel_has_the_settings_of_the_tested_cluster(tmp_path: Path) -> No
 @pytest.mark.parametrize("password", ["", "two words", 'a"b'])
 def test_a_password_that_the_file_would_misread_is_refused(tmp_path: Path, password: str) -> None:
     assert "VALKEY_PASSWORD" in started(tmp_path, "server", password=password)
+
+
+# valkey.sh, with Valkey -----------------------------------------------------------------------------------------
+
+# The images have the program; the packages of the tests have the server alone.
+CLI = """#!{python} -IS
+import os, socket, sys
+
+_, _, host, _, port, *words = sys.argv[1:]
+stream = socket.create_connection((host, int(port)), timeout=2).makefile("rwb", buffering=0)
+
+
+def answer():
+    kind, rest = (line := stream.readline())[:1], line[1:].strip()
+    if kind == b"*":
+        return [answer() for _ in range(int(rest))]
+    if kind == b"$":
+        return stream.read(int(rest) + 2)[:-2] if int(rest) >= 0 else b""
+    return rest if kind in b"+:" else sys.exit(1)
+
+
+def ask(*words):
+    stream.write(f"*{{len(words)}}\\r\\n".encode())
+    for word in words:
+        stream.write(f"${{len(word)}}\\r\\n{{word}}\\r\\n".encode())
+    return answer()
+
+
+ask("AUTH", os.environ["REDISCLI_AUTH"])
+found = ask(*words)
+for each in found if isinstance(found, list) else [found]:
+    print(each.decode() if isinstance(each, bytes) else "")
+"""
+
+
+class ThreeMachines:
+    """A Valkey and a Sentinel on each of three addresses of this machine."""
+
+    ADDRESSES = ("127.0.7.1", "127.0.7.2", "127.0.7.3")
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self._folder, self._stack = folder, stack
+        self._server, self._sentinel = ports.any_free(), ports.any_free()
+        text = re.sub(r"\b6379\b", str(self._server), SCRIPT.read_text())
+        (folder / "valkey.sh").write_text(re.sub(r"\b26379\b", str(self._sentinel), text))
+        programs_make(
+            folder,
+            valkey_cli=CLI.format(python=sys.executable),
+            valkey_server=f'#!/bin/sh\necho "bind $ADDRESS" >>"$1"\nexec {binaries.valkey()} "$@"\n',
+            sleep="#!/bin/sh\nexec /bin/sleep 0.3\n",
+        )
+
+    def start(self, number: int) -> None:
+        for kind in ("server", "sentinel"):
+            own = self._folder / f"{number}-{kind}"
+            environment = {
+                "PATH": f"{self._folder}:/usr/bin:/bin",
+                "ADDRESS": self.ADDRESSES[number - 1],
+                "PEERS": " ".join(self.ADDRESSES),
+                "VALKEY_PASSWORD": "secret",
+                "VALKEY_FOLDER": str(own),
+            }
+            argv = ("/bin/sh", str(self._folder / "valkey.sh"), kind)
+            with own.with_suffix(".log").open("w") as log:
+                process = subprocess.Popen(argv, env=environment, stdout=log, stderr=log)
+            self._stack.callback(process.wait)
+            self._stack.callback(process.kill)
+
+    def role(self, number: int) -> tuple[str, str]:
+        """Return what a server says it is, and whom it follows."""
+        with self._asked(number, self._server) as client:
+            kind, *rest = client.execute_command("ROLE")
+            return (kind, rest[0] if kind == "slave" and rest[2] == "connected" else "")
+
+    def named(self, number: int) -> str:
+        """Return the primary that a Sentinel names."""
+        with self._asked(number, self._sentinel) as client:
+            return str(client.execute_command("SENTINEL", "get-master-addr-by-name", "overlord")[0])
+
+    def agree(self, *numbers: int, on: int) -> bool:
+        """Return whether these machines have one primary, whom their other servers follow."""
+        primary = self.ADDRESSES[on - 1]
+        try:
+            return all(
+                self.named(number) == primary
+                and self.role(number) == (("master", "") if number == on else ("slave", primary))
+                for number in numbers
+            )
+        except redis.RedisError:
+            return False
+
+    def _asked(self, number: int, port: int) -> redis.Redis:
+        return redis.Redis(
+            self.ADDRESSES[number - 1], port, password="secret", decode_responses=True, socket_timeout=5
+        )
+
+
+@pytest.fixture
+def machines(tmp_path: Path) -> Iterator[ThreeMachines]:
+    with ExitStack() as stack:
+        yield ThreeMachines(tmp_path, stack)
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere only 127.0.0.1 is this machine")
+class TestThreeMachinesThatStart:
+    def test_the_first_is_the_primary(self, machines: ThreeMachines) -> None:
+        for number in (3, 2, 1):
+            machines.start(number)
+        eventually(lambda: machines.agree(1, 2, 3, on=1))
+
+    def test_without_the_first_the_second_is_and_stays_it_when_the_first_is_back(
+        self, machines: ThreeMachines
+    ) -> None:
+        machines.start(3)
+        machines.start(2)
+        eventually(lambda: machines.agree(2, 3, on=2))
+        machines.start(1)
+        eventually(lambda: machines.agree(1, 2, 3, on=2))
 
 
 # openings.py ---------------------------------------------------------------------------------------------------

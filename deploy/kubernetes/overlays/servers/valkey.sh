@@ -1,13 +1,20 @@
 #!/bin/sh
 # Start Valkey, or a Sentinel, on one of several machines:   sh valkey.sh server|sentinel
 #   ADDRESS               the address of this machine for the others
-#   PEERS                 all machines, this one too, separated by spaces; the first one begins as the primary
+#   PEERS                 all machines, this one too, separated by spaces, the same everywhere
 #   VALKEY_PASSWORD       of all of them: letters, digits, - and _
 #   VALKEY_FOLDER         where the configuration and the data go; a Sentinel writes to its own
 # Nothing survives a restart: Valkey contains only data that can be made again, and the others have a copy.
 set -eu
 umask 077
 
+case ${1:-} in
+server | sentinel) ;;
+*)
+	echo "It starts a server or a sentinel." >&2
+	exit 1
+	;;
+esac
 case $VALKEY_PASSWORD in
 '' | *[!A-Za-z0-9_-]*)
 	echo "VALKEY_PASSWORD must have letters, digits, - and _ alone." >&2
@@ -16,20 +23,47 @@ case $VALKEY_PASSWORD in
 esac
 export REDISCLI_AUTH="$VALKEY_PASSWORD"
 
-# The Sentinels know the primary. When none answers, all machines are starting, and the first one is the primary.
-primary() {
-	for peer in $PEERS; do
-		found=$(timeout 2 valkey-cli -e -h "$peer" -p 26379 sentinel get-master-addr-by-name overlord 2>/dev/null) || continue
-		found=$(echo "$found" | head -n 1)
-		if [ -n "$found" ]; then
-			echo "$found"
-			return
-		fi
-	done
-	echo "${PEERS%% *}"
+# Print the first line of an answer, or nothing:   ask ADDRESS PORT COMMAND...
+ask() {
+	host=$1 port=$2
+	shift 2
+	answer=$(timeout 2 valkey-cli -e -h "$host" -p "$port" "$@" 2>/dev/null) || return 0
+	echo "$answer" | head -n 1
 }
 
-now=$(primary)
+# Print the primary. The Sentinels know it, and a server knows if it is one. When there is none, all machines are starting:
+# the first one becomes the primary at once. Each later one does when those before it stayed away for some looks, so that
+# not two do at the same time. A Sentinel waits for a primary.
+primary() {
+	looks=0
+	for peer in $PEERS; do
+		[ "$peer" != "$ADDRESS" ] || break
+		looks=$((looks + 4))
+	done
+	while :; do
+		for peer in $PEERS; do
+			found=$(ask "$peer" 26379 sentinel get-master-addr-by-name overlord)
+			if [ -n "$found" ]; then
+				echo "$found"
+				return
+			fi
+		done
+		for peer in $PEERS; do
+			if [ "$(ask "$peer" 6379 role)" = master ]; then
+				echo "$peer"
+				return
+			fi
+		done
+		if [ "$1" = server ] && [ "$looks" -eq 0 ]; then
+			echo "$ADDRESS"
+			return
+		fi
+		looks=$((looks - 1))
+		sleep 2
+	done
+}
+
+now=$(primary "$1")
 mkdir -p "$VALKEY_FOLDER"
 file=$VALKEY_FOLDER/$1.conf
 case $1 in
@@ -64,9 +98,5 @@ sentinel)
 		sentinel failover-timeout overlord 10000
 	CONF
 	exec valkey-server "$file" --sentinel
-	;;
-*)
-	echo "It starts a server or a sentinel." >&2
-	exit 1
 	;;
 esac
