@@ -98,7 +98,7 @@ def migration() -> Document:
     return dict(kubernetes.of("migrate", "Job")["migrate"]["spec"]["template"]["spec"])
 
 
-def test_the_migration_is_composes_without_the_demo() -> None:
+def test_the_migration_is_that_of_compose_without_the_demo() -> None:
     [ours] = migration()["containers"]
     theirs = compose.services()["migrate"]["command"]
     assert ours["command"][:2] == theirs[:2]

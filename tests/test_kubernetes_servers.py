@@ -161,7 +161,7 @@ def test_a_valkey_follows_whom_the_sentinels_name_or_who_says_that_it_is_the_pri
     assert {"requirepass secret", "masterauth secret", f"replica-announce-ip {HOSTS[1]}"} <= set(lines)
 
 
-def test_a_sentinel_is_told_what_the_tried_cluster_tells_its_own(tmp_path: Path) -> None:
+def test_a_sentinel_has_the_settings_of_the_tested_cluster(tmp_path: Path) -> None:
     lines = started(tmp_path, "sentinel", primary=HOSTS[0]).splitlines()
     tried = configs.sentinel("kv1", data=tmp_path, password="secret").splitlines()
     wanted = {line for line in tried if "milliseconds" in line or "timeout" in line or "auth-pass" in line}

@@ -89,7 +89,7 @@ def test_the_pictures_are_shared_keep_their_owner_and_hold_nobody_up_for_ever() 
     assert {"addr=10.0.0.9", "rw", "soft"} <= set(options)
 
 
-def test_patroni_is_told_what_was_tried() -> None:
+def test_patroni_has_the_settings_of_the_tested_cluster() -> None:
     ours = yaml.safe_load((FOLDER / "patroni.yml").read_text())
     tried = json.loads(
         configs.patroni("db1", data=Path("/d"), programs=Path("/p"), password="p", synchronous=True)
