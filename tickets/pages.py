@@ -190,7 +190,15 @@ def _reserved_by(request: HttpRequest, event_id: int, choice: Choice, *, key: st
     """Reserve for the visitor: as part of the open order of a buyer, or for a new guest."""
     if request.user.is_authenticated:
         order_id = selectors.open_order(buyer_id=actor_id(request), event_id=event_id, now=clock.now())
-        return _reserved(actor_id(request), choice, key=key, order_id=order_id, code=code)
+        try:
+            return _reserved(actor_id(request), choice, key=key, order_id=order_id, code=code)
+        except DomainError:
+            if order_id is None or not guests.is_guest_of(request, key=key):
+                raise
+            # The first press made this guest, and its hold has no key. The browser got the session meanwhile.
+            if not choice.amounts.items() <= selectors.order_held(order_id=order_id).items():
+                raise
+            return order_id
     with guests.guest_begin(request, key=key) as (guest, is_again):
         if is_again:
             return _reserved_again(guest.pk, event_id, choice, code=code)

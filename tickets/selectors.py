@@ -345,6 +345,12 @@ def order_claimed_at(*, order_id: int, created: datetime) -> dict[int, int]:
     return dict(made.values_list("ticket_type_id", Coalesce("quantity_claimed", "quantity")))
 
 
+def order_held(*, order_id: int) -> dict[int, int]:
+    """Return the tickets that are held in an order, as many as were claimed: {ticket type: quantity}."""
+    held = reservations_of_order(order_id).filter(state=ReservationState.HELD)
+    return dict(held.values_list("ticket_type_id", Coalesce("quantity_claimed", "quantity")))
+
+
 def events_of_types(ticket_types: Collection[int]) -> dict[int, int]:
     """Return the event of each of these ticket types; those that do not exist are left out."""
     return dict(TicketType.objects.filter(pk__in=ticket_types).values_list("id", "event_id"))

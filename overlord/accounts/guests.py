@@ -61,7 +61,7 @@ def _guest(key: str, *, language: str) -> tuple[User, bool]:
     as a hold, and only until the guest tells an address: whoever does that has the session.
     """
     if _KEY.fullmatch(key):
-        name = f"guest-{hashlib.sha256(key.encode()).hexdigest()[:24]}"
+        name = _name_of(key)
         try:
             return _guest_make(name, language=language), False
         except IntegrityError:
@@ -73,6 +73,15 @@ def _guest(key: str, *, language: str) -> tuple[User, bool]:
         if made is not None:
             return made, True
     return _guest_make(f"guest-{secrets.token_hex(8)}", language=language), False
+
+
+def _name_of(key: str) -> str:
+    return f"guest-{hashlib.sha256(key.encode()).hexdigest()[:24]}"
+
+
+def is_guest_of(request: HttpRequest, *, key: str) -> bool:
+    """Return whether the guest of a request was made by an earlier request with this key."""
+    return is_guest(request) and bool(_KEY.fullmatch(key)) and request.user.get_username() == _name_of(key)
 
 
 def _guest_make(username: str, *, language: str) -> User:

@@ -15,10 +15,12 @@ from django.utils import timezone
 
 from checkout import services as checkout
 from checkout.models import Payment
+from overlord.accounts import guests
 from overlord.accounts import services as accounts
 from overlord.accounts.models import EmailCode, User
 from tests.threads import together
 from tickets.models import Reservation, TicketType
+from tickets.tests.vouchers import voucher_make
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -165,6 +167,59 @@ class TestAPressWhoseAnswerIsLost:
         assert "Your tickets are on hold" in text(browser.get(again["Location"]))
         assert User.objects.count() == Reservation.objects.count() == 1
         assert pay(browser, again["Location"])["Location"] == again["Location"]
+
+    def press_twice(
+        self, ticket_type: TicketType, *, key: str = KEY, amount: int = 2, **fields: str
+    ) -> tuple[Any, Any]:
+        """Press twice in a browser that keeps its cookies, the second time with this key and amount."""
+        browser, place = new_visitor(), f"/events/{ticket_type.event_id}/"
+        body = {"ticket_type": ticket_type.pk, "amount": 2, "key": self.KEY, **fields}
+        first = browser.post(place, body)
+        assert first.status_code == 302
+        return first, browser.post(place, {**body, "key": key, "amount": amount})
+
+    @pytest.mark.parametrize("has_code", [False, True])
+    def test_the_next_press_leads_there_also_when_the_answer_with_the_cookie_came(
+        self, has_code: bool, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        """The page's script lets a visitor press again while the checkout, which the answer leads to, is late."""
+        ticket_type = ticket_type_make(capacity=2)
+        fields = {"code": "FRIENDS"} if has_code else {}
+        if has_code:
+            TicketType.objects.filter(pk=ticket_type.pk).update(hidden=True)
+            voucher_make(ticket_type.event, "FRIENDS", types=[ticket_type], most_uses=2)
+
+        first, again = self.press_twice(ticket_type, **fields)
+
+        assert (again.status_code, again.headers.get("Location")) == (302, first["Location"])
+        assert User.objects.count() == Reservation.objects.count() == 1
+
+    @pytest.mark.parametrize("changed", [{"amount": 1}, {"key": KEY[::-1]}, {"key": ""}])
+    def test_another_choice_or_page_is_refused_with_a_link_to_the_hold(
+        self, changed: dict[str, Any], ticket_type: TicketType
+    ) -> None:
+        """What is asked for is not what is held, or another tab asks for more."""
+        first, again = self.press_twice(ticket_type, **changed)
+
+        assert again.status_code == 409
+        assert f'href="{first["Location"]}"' in again.content.decode()
+
+    def test_a_sold_out_type_beside_the_hold_is_refused(
+        self, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        ticket_type = ticket_type_make()
+        browser, _ = reserve_with(self.KEY, ticket_type)
+        gone = ticket_type_make(event=ticket_type.event, capacity=1)
+        reserve(new_visitor(), gone)
+        body = {f"amount_{ticket_type.pk}": 1, f"amount_{gone.pk}": 1, "key": self.KEY}
+
+        assert browser.post(f"/events/{gone.event_id}/", body).status_code == 409
+
+    def test_control_without_the_look_at_the_key_the_visitors_own_hold_refuses(
+        self, ticket_type: TicketType, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(guests, "is_guest_of", lambda *_, **__: False)
+        assert self.press_twice(ticket_type)[1].status_code == 409
 
     def test_the_key_is_not_stored_if_the_answer_arrived_after_all(
         self, ticket_type: TicketType, ticket_type_make: Callable[..., TicketType]
