@@ -107,7 +107,8 @@ def _checkout_page(
     if not order:
         raise NotFound()
     order_id = order[0]["order"]
-    payment = selectors.payments_by_order(order_ids=[order_id]).get(order_id)
+    payments = selectors.payments_by_order(order_ids=[order_id])
+    payment = payments.get(order_id)
     for each in order:
         each["stage"] = stages.stage_of(each, payment, now=now)
     reservation, lines = _shown_of(order, asked=reservation_id)
@@ -138,6 +139,12 @@ def _checkout_page(
         "contact": _contact_shown(request),
         "has_account": isinstance(refused, EmailHasAccount),
         "key": secrets.token_urlsafe(12),
+        "versions": {
+            **_versions(order, payments),
+            "held": {
+                each["id"]: each["amount"] for each in order if each["state"] == rules.ReservationState.HELD
+            },
+        },
         "now": now,
     }
     status = problems.status_of(refused) if refused else 200

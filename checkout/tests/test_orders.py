@@ -639,7 +639,7 @@ class TestThePage:
         assert "Pay €80.02" in answer.content.decode()
         assert states(payment) == ["held"] * 3
 
-    def test_my_tickets_say_which_versions_they_show(
+    def test_my_tickets_and_the_checkout_say_which_versions_they_show(
         self, page: Client, buyer: User, payment: Payment, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Require the same versions as in a frame, because the script compares them."""
@@ -650,6 +650,11 @@ class TestThePage:
         assert said["reservations"] == {each["id"]: each["version"] for each in frame["reservations"]}
         assert said["payments"] == {payment.reservation_id: [paid["id"], paid["version"]]}
         assert said["left_out"] == 0
+
+        said = page.get(f"/checkout/{payment.reservation_id}/").context["versions"]
+        assert said["reservations"] == {each["id"]: each["version"] for each in frame["reservations"]}
+        assert said["payments"] == {payment.reservation_id: [paid["id"], paid["version"]]}
+        assert said["held"] == {each["id"]: each["amount"] for each in frame["reservations"]}
 
         monkeypatch.setattr(pages, "SHOWN", 2)
         said = page.get("/me/").context["versions"]

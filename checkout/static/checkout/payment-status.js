@@ -1,5 +1,6 @@
-// <payment-status reservation="7">: the stage of a reservation, pushed. The page holds a panel for every stage and
-// shows those of the present one. Without a stream, the page asks the server regularly.
+// <payment-status reservation="7" versions="{...}">: the stage of a reservation, pushed. The page holds a panel for
+// every stage and shows those of the present one. The server says which versions the page shows, because the first
+// frame may be newer, or older. Without a stream, the page asks the server regularly.
 
 import "shop/hold-countdown.js";
 import { stageOf } from "checkout/stages.js";
@@ -14,6 +15,8 @@ const LOADED_AFTER = 3_000; // milliseconds after the end of a hold, if no frame
 class PaymentStatus extends HTMLElement {
   connectedCallback() {
     this.reservation = Number(this.getAttribute("reservation"));
+    this.page = JSON.parse(this.getAttribute("versions"));
+    this.lines = linesOf(Object.entries(this.page.held));
     this.errors = JSON.parse(this.getAttribute("errors")); // by the English sentences of frames: those to show
     this.countdown = this.querySelector("hold-countdown");
     this.extension = this.querySelector(".extension");
@@ -68,22 +71,30 @@ class PaymentStatus extends HTMLElement {
     if (error !== "") setText(this.querySelector('[data-field="refund"]'), error);
     const stage = stageOf(reservation, payment, now());
     // Only a refund changes a payment that stays paid, and the page says how much was refunded.
-    const isChanged = this.version !== undefined && payment?.version !== this.version;
-    if (stage === "paid" && this.dataset.stage === "paid" && isChanged) return loadAnew();
-    this.version = payment?.version;
+    const isNew = this.isNew(payment, reservation);
+    if (isNew && stage === "paid" && this.dataset.stage === "paid") return loadAnew();
     this.showStage(stage);
     this.action = payment?.requires_action ?? null; // kept for a script that comes later
     this.dispatchEvent(new CustomEvent("action"));
     return undefined;
   }
 
-  /** Return whether the lines of an unpaid order have changed since the last frame. The server then makes the page. */
+  /** Return whether the lines of an unpaid order have changed. The server then makes the page. */
   changed(reservations, { order }) {
-    const held = reservations.filter((each) => each.order === order && each.state === "held");
-    const lines = held.map(({ id, amount }) => `${id}:${amount}`).sort().join();
+    const own = reservations.filter((each) => each.order === order);
+    const isNewer = own.some(({ id, version }) => version > (this.page.reservations[id] ?? 0));
     const before = this.lines;
-    this.lines = lines;
-    return before !== undefined && before !== lines && lines !== "" && before !== "";
+    this.lines = linesOf(own.filter(({ state }) => state === "held").map(({ id, amount }) => [id, amount]));
+    return isNewer && before !== this.lines && this.lines !== "" && before !== "";
+  }
+
+  /** Return whether the latest payment is newer than any before, and remember it. */
+  isNew(payment, { order }) {
+    if (payment === undefined) return false;
+    const [id, version] = this.payment ?? this.page.payments[order] ?? [0, 0];
+    const isNew = payment.id > id || (payment.id === id && payment.version > version);
+    if (isNew) this.payment = [payment.id, payment.version];
+    return isNew;
   }
 
   showStage(stage) {
@@ -111,6 +122,11 @@ class PaymentStatus extends HTMLElement {
   expire() {
     if (["held", "failed"].includes(this.dataset.stage) && this.countdown.left() <= 0) loadAnew();
   }
+}
+
+/** Return the lines of an order as one text, from the id and the number of tickets of each. */
+function linesOf(amounts) {
+  return amounts.map(([id, amount]) => `${id}:${amount}`).sort().join();
 }
 
 customElements.define("payment-status", PaymentStatus);

@@ -130,6 +130,7 @@ const place = { hidden: true, querySelector: () => ({ addEventListener: (_, act)
 const querySelector = (css) => (css.includes("action") ? place : { ...nothing, textContent: "" });
 const status = Object.assign(new PaymentStatus(), {
   reservation: 7, errors: {}, dataset: { stage: "processing" }, countdown: { setAttribute() {} }, querySelector,
+  page: { reservations: {}, held: {}, payments: {} }, lines: "",
 });
 document.querySelector = () => status;
 globalThis.Stripe = () => ({
@@ -160,7 +161,77 @@ def test_a_bank_that_asked_before_stripes_script_was_loaded_can_be_answered(tmp_
     assert scripts.run(tmp_path, ANSWER + STRIPE + script) == [False, True, False, ["s1", "s2"]]
 
 
-# My tickets. `page(versions)` is the page with these versions, and `loads` counts its reloads.
+# A checkout, after ANSWER. `loads(shown, ...frames)` returns for each frame how often the page was loaded again by
+# then, and `order(...)` is a frame of reservation 7 and the others of its order.
+CHECKOUT = """
+Object.assign(globalThis, { window: new EventTarget(), WebSocket: class { close() {} send() {} } });
+location.href = "https://tickets.example.org/checkout/7/";
+document.removeEventListener = () => {};
+function loads({ stage = "held", ...versions }, ...frames) {
+  const page = JSON.stringify({ reservations: {}, held: {}, payments: {}, ...versions });
+  const attributes = { reservation: "7", errors: "{}", versions: page };
+  const status = new PaymentStatus();
+  status.dataset.stage = stage;
+  status.getAttribute = (name) => attributes[name] ?? null;
+  status.querySelector = () => ({ ...nothing, setAttribute() {}, focus() {}, textContent: "" });
+  status.querySelectorAll = () => [];
+  status.connectedCallback();
+  gone.length = 0;
+  const found = frames.map((frame) => { status.show(frame); return gone.length; });
+  status.disconnectedCallback();
+  return found;
+}
+const soon = new Date(Date.now() + 60_000).toISOString();
+const line = (id, version, amount, state = "held") => ({ id, version, amount, state, order: 7, expires_at: soon });
+const order = (...reservations) => ({ reservations, payments: [] });
+const bought = (id, version) => ({
+  reservations: [line(7, 4, 2, "validated")],
+  payments: [{ id, version, reservation: 7, payment_status: "SUCCESS", error: "" }],
+});
+"""
+
+
+def test_a_checkout_is_loaded_again_for_lines_that_changed_before_the_first_frame(tmp_path: Path) -> None:
+    script = """
+      const shown = { reservations: { 7: 2, 9: 1, 11: 3 }, held: { 7: 2, 9: 1 } };
+      const rest = [line(9, 1, 1), line(11, 3, 5, "released")];
+      const newer = [
+        loads(shown, order(line(7, 3, 4), ...rest)),
+        loads(shown, order(line(7, 2, 2), ...rest, line(12, 1, 1))), // another type was added
+        loads(shown, order(line(7, 2, 2), line(9, 2, 1, "released"))),
+      ];
+      const not = [
+        loads(shown, order(line(7, 2, 2), ...rest)),
+        loads(shown, order(line(7, 3, 2), ...rest)), // the hold was extended, as the countdown shows
+        loads(shown, order(line(7, 1, 9), ...rest), order(line(7, 2, 2), ...rest)), // a frame from before the page
+        loads(shown, order(line(7, 2, 2), line(9, 1, 1), line(11, 2, 5))), // so is this one
+        loads(shown, order(line(7, 3, 2, "paying"), line(9, 2, 1, "paying"))),
+        loads(shown, order(line(7, 2, 2), ...rest, { ...line(13, 5, 1), order: 13 })), // of another order
+      ];
+      const later = loads(shown, order(line(7, 2, 2), ...rest), order(line(7, 3, 3), ...rest));
+      done([newer, not, later]);
+    """
+    newer, not_newer, later = scripts.run(tmp_path, ANSWER + CHECKOUT + script)
+    assert newer == [[1], [1], [1]]
+    assert not_newer == [[0], [0], [0, 0], [0], [0], [0]]
+    assert later == [0, 1]
+
+
+def test_a_paid_checkout_is_loaded_again_for_a_refund_before_the_first_frame(tmp_path: Path) -> None:
+    script = """
+      const shown = { stage: "paid", reservations: { 7: 4 }, payments: { 7: [20, 3] } };
+      const before = { stage: "processing", reservations: { 7: 3 }, payments: { 7: [20, 2] } };
+      done([
+        loads(shown, bought(20, 4)),
+        loads(shown, bought(20, 3), bought(20, 3), bought(20, 4)),
+        loads(shown, bought(20, 2), bought(20, 3)), // a frame from before the page
+        loads(before, bought(20, 3), bought(20, 3), bought(20, 4)), // paid meanwhile, and then refunded
+      ]);
+    """
+    assert scripts.run(tmp_path, ANSWER + CHECKOUT + script) == [[1], [0, 0, 1], [0, 0], [0, 0, 1]]
+
+
+# My tickets. `page(versions)` is the page of these, and `loads` counts how often it was loaded again.
 ME = """
 let LiveMe, loads = 0;
 const shownPage = Object.assign(new EventTarget(), { hidden: false, documentElement: { dataset: {} } });
