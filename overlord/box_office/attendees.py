@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import IO, Any
 
 from django.db.models import F, Q, QuerySet
+from django.utils.translation import gettext as _
 from xlsxwriter import Workbook
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
@@ -115,7 +116,7 @@ def shown(row: dict[str, Any], *, zone: str) -> dict[str, str]:
     return {
         "serial": row["serial"],
         "ticket_type": row["ticket_type"],
-        "holder": row["holder"] or row["handed_to"],  # as at the door
+        "holder": row["holder"] or _receiver(row["handed_to"]),  # as at the door
         "buyer": row["contact_name"] or ("" if row["is_guest"] else row["username"]),
         "email": row["email"] or row["contact_email"],
         "state": row["state"],
@@ -124,6 +125,11 @@ def shown(row: dict[str, Any], *, zone: str) -> dict[str, str]:
         "order": str(row["lead"] or row["reservation_id"]),
         "price": f"{money.to_text(row['price_minor'], row['currency'])} {row['currency']}",
     }
+
+
+def _receiver(handed_to: str) -> str:
+    """Return how a list shows whom a ticket was handed to."""
+    return _("Name erased") if handed_to == Ticket.NOBODY else handed_to
 
 
 def cell(text: str) -> str:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tickets.admission.models import Key
+from tickets.admission.models import Key, Ticket
 from tickets.admission.rules import ScanResult, TicketState
 
 
@@ -51,13 +51,15 @@ def key(key: Key) -> dict[str, Any]:
 def ticket_at_door(row: Mapping[str, Any]) -> dict[str, Any]:
     """Show a ticket to staff at the door: its type, its event and its holder."""
     name = row["contact_name"] or ("" if row["is_guest"] else row["username"])
+    is_erased = row["handed_to"] == Ticket.NOBODY
     return {
         "id": row["id"],
         "serial": row["serial"],
         "state": row["state"],
         "seat": row["seat"],
         "seats": row["seats"],
-        "holder": row["holder"] or row["handed_to"],
+        "holder": row["holder"] or ("" if is_erased else row["handed_to"]),
+        "holder_erased": is_erased,
         "buyer": name,
         "email": row["email"] or row["contact_email"],
         "event": row["event_id"],

@@ -89,6 +89,23 @@ def test_the_holder_of_a_handed_over_ticket_is_listed_found_and_printed(
     assert "cleo@example.org" in office.get(f"{place(paid)}/print/").content.decode()
 
 
+def test_an_erased_person_who_was_handed_a_ticket_has_no_address(
+    office: Client, user_make: Callable[..., User], paid: Payment
+) -> None:
+    [first, *_] = Ticket.objects.order_by("pk")
+    Ticket.objects.filter(pk=first.pk).update(handed_to=Ticket.NOBODY, holder="")
+    pages = ["", "/print"]
+
+    for language, said in (("en", "Name erased"), ("de", "Name gelöscht")):
+        shown = [
+            office.get(f"{place(paid)}{page}/", headers={"accept-language": language}).content.decode()
+            for page in pages
+        ]
+        assert [(said in page, Ticket.NOBODY in page) for page in shown] == [(True, False)] * 2
+    held = {row["serial"]: row["holder"] for row in rows_of(office, f"{place(paid)}.csv/")}
+    assert held[first.serial] == "Name erased"
+
+
 def test_the_file_has_all_tickets_and_no_formula(
     office: Client, paid: Payment, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,6 +64,7 @@ class DoorTicket(serializers.Serializer):
     seat = serializers.IntegerField(help_text="Which of the reservation's tickets it is.")
     seats = serializers.IntegerField(help_text="How many the reservation has.")
     holder = serializers.CharField(help_text="Who comes with it, if the buyer said so.")
+    holder_erased = serializers.BooleanField(help_text="It was handed to a person whose data was erased.")
     buyer = serializers.CharField()
     email = serializers.CharField()
     event = serializers.IntegerField()

@@ -63,6 +63,7 @@ class TestScan:
             "seat": 1,
             "seats": 2,
             "holder": "",
+            "holder_erased": False,
             "buyer": buyer.username,
             "email": buyer.email,
             "event": ticket.event_id,

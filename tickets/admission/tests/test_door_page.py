@@ -14,7 +14,7 @@ from overlord.accounts.models import User
 from tests.clients import api_of, permit
 from tickets.admission import labels, pictures, rules
 from tickets.admission.api import door_views
-from tickets.admission.models import Scan
+from tickets.admission.models import Scan, Ticket
 from tickets.admission.permissions import Permission
 from tickets.admission.tests.admitting import paid, tickets_of
 from tickets.admission.tests.doors import codes_of, is_admitted_once
@@ -116,6 +116,19 @@ def test_a_search_leads_to_the_ticket(page: Client, here: str, reservation: Rese
 
     assert [each["id"] for each in found.context["found"]] == [each.pk for each in tickets_of(reservation)]
     assert page.get(f"{here}&q=%00").context["found"] is None
+
+
+def test_a_holder_who_was_erased_is_called_so(
+    page: Client, here: str, reservation: Reservation, buyer: User
+) -> None:
+    [ticket, _] = tickets_of(reservation)
+    Ticket.objects.filter(pk=ticket.pk).update(handed_to=Ticket.NOBODY)
+    german = {"accept-language": "de"}
+    scanned = page.post(here, {"shown": ticket.serial, "scan_id": uuid4()}, headers=german).content.decode()
+    found = page.get(f"{here}&q={ticket.serial}", headers=german).content.decode()
+
+    assert [each.count("Name gelöscht") for each in (scanned, found)] == [2, 2]  # also among the newest scans
+    assert Ticket.NOBODY not in scanned + found
 
 
 @pytest.mark.parametrize("form", [{}, {"shown": " "}, {"shown": "x", "scan_id": "7"}, {"undo": "x"}])

@@ -438,6 +438,17 @@ def test_an_answer_that_comes_late_leaves_the_panel_to_the_newest_scan(tmp_path:
     assert gate_page(script, tmp_path) == [*in_order, emil, "scan 4", "unchecked", 4]
 
 
+def test_a_gate_says_in_words_that_a_holder_was_erased(tmp_path: Path) -> None:
+    script = """
+      scan("T1");
+      const ticket = { id: 1, holder: "", holder_erased: true, buyer: "Ada", email: "ada@example.org" };
+      scanned[0].answer({ scan_id: "scan 0", result: "admitted", ticket });
+      await asked[0];
+      done(field("who"));
+    """
+    assert gate_page(script, tmp_path) == "Name erased"
+
+
 def test_a_camera_whose_log_in_has_ended_stops_and_says_so(tmp_path: Path) -> None:
     script = """
       Object.assign(page.querySelector(".camera").querySelector("video"), { videoWidth: 640, videoHeight: 480 });

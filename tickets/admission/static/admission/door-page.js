@@ -268,6 +268,7 @@ class DoorPage extends HTMLElement {
 
 function whose(ticket) {
   if (!ticket) return "";
+  if (ticket.holder_erased) return gettext("Name erased");
   return ticket.holder || ticket.buyer || ticket.email || ticket.serial || "";
 }
 
