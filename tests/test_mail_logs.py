@@ -53,7 +53,7 @@ def zoe(user_make: Callable[..., User]) -> User:
 
 
 def check(caplog: pytest.LogCaptureFixture, said: str) -> None:
-    told = [each for each in caplog.records if each.name == "overlord.kernel.mail_errors"]
+    told = [each for each in caplog.records if each.name == "overlord.kernel.mail_attempts"]
     assert [said in each.getMessage() for each in told] == [True]
     assert "zebra" not in caplog.text
 

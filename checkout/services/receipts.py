@@ -2,13 +2,12 @@
 change hands. Runs in the mail worker."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 from django.core.mail import EmailMessage, EmailMultiAlternatives, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
-from django.db import Error as DatabaseError
 from django.db.models import prefetch_related_objects
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -19,7 +18,7 @@ from checkout.models import CancelledOrder, Incident, Payment, Receipt, RefundNo
 from checkout.rules import PaymentStatus, RefundStatus
 from checkout.services import hand_over_messages, holder_messages, moves
 from overlord.accounts.models import User
-from overlord.kernel import db, mail_errors, money
+from overlord.kernel import db, mail_attempts, money
 from overlord.shop import formats, look
 from overlord.shop.languages import spoken
 from tickets import selectors as tickets
@@ -37,7 +36,6 @@ LOOKS: tuple[tuple[type[Owed], ...], ...] = (
 )
 
 AT_ONCE = 500
-LEASE = timedelta(minutes=2)  # longer than sending one may take
 ATTEMPTS = 12  # then staff are told; with growing pauses, some ten minutes
 
 
@@ -73,38 +71,32 @@ def _send(model: type[Owed], pk: int, post: BaseEmailBackend, *, now: datetime) 
         return False  # a later pass looks at it
     if isinstance(owed, Receipt):
         owed.payment = selectors.payment_with_buyer(payment_id=owed.payment_id)
-    try:
+    is_sent = False
+    with mail_attempts.attempt(owed) as made:
         with spoken(_reader_of(owed).language):
             message = _message(owed, now=now)
-        if message is not None and not message.recipients():
-            message = None  # a buyer at the counter may have given no address
-        if message is not None:
+        if message is not None and message.recipients():  # a buyer at the counter may have given no address
             post.open()  # once for all mails
             post.send_messages([message])
-    except OSError as error:  # smtplib's errors are OSErrors
-        mail_errors.log_not_sent(owed, error)
+            is_sent = True
+    if made.error is None:
+        db.statement(sql.mail_done(model), {"pk": pk, "attempts": owed.attempts, "sent": is_sent})
+    elif isinstance(made.error, OSError):
         _try_later(owed)
         post.close()  # so that the next mail opens another
-        return False
-    except DatabaseError:
-        raise  # PostgreSQL is away: the mail is due again when its lease ends
-    except Exception as error:  # noqa: BLE001 - what no mail can carry must not hold up the others
-        mail_errors.log_cannot_be_sent(owed, error)
+    else:
         with db.transaction():
             _give_up(owed)
-        return False
-    done = {"pk": pk, "attempts": owed.attempts, "sent": message is not None}
-    db.statement(sql.mail_done(model), done)
-    return message is not None
+    return is_sent
 
 
 def _take(model: type[Owed], pk: int) -> Owed | None:
     """Lease a mail, count the attempt, and return the mail or None. With the first attempt, owe holders theirs."""
     if model not in (MoveNotice, CancelledOrder):
         db.autocommit_required()
-        return operations.mail_take(model, pk=pk, lease=LEASE)
+        return operations.mail_take(model, pk=pk, lease=mail_attempts.LEASE)
     with db.transaction():
-        owed: Owed | None = operations.mail_take(model, pk=pk, lease=LEASE)
+        owed: Owed | None = operations.mail_take(model, pk=pk, lease=mail_attempts.LEASE)
         if isinstance(owed, MoveNotice | CancelledOrder) and owed.attempts == 1:
             holder_messages.holders_owe(owed, now=db.now())
     return owed

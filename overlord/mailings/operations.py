@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from django.db.models import QuerySet
 
 from overlord.kernel import db
+from overlord.kernel.mail_attempts import LEASE
 from overlord.mailings import rules, sql
 from overlord.mailings.models import Mailing, Recipient, Unsubscription
 from overlord.mailings.rules import Audience, Kind
@@ -76,7 +77,7 @@ def recipient_claim(*, per_minute: int, now: datetime) -> int | None:
     [pace] = db.rows(sql.PACE, {"now": now, "tick": rules.TICK, "minute": rules.MINUTE})
     if not rules.has_room(per_minute=per_minute, **pace):
         return None
-    claimed = db.rows(sql.CLAIM, {"now": now, "lease": rules.LEASE})
+    claimed = db.rows(sql.CLAIM, {"now": now, "lease": LEASE})
     return int(claimed[0]["id"]) if claimed else None
 
 

@@ -12,7 +12,6 @@ TEXT_LENGTH = 20_000
 ADDRESS_LENGTH = 254
 REASON_LENGTH = 500
 ATTEMPTS = 24  # then it has failed; with growing pauses, some four hours
-LEASE = timedelta(minutes=2)  # longer than sending one may take
 TICK = timedelta(seconds=5)
 MINUTE = timedelta(minutes=1)
 

@@ -11,12 +11,11 @@ from smtplib import SMTPDataError, SMTPRecipientsRefused
 from django.conf import settings
 from django.core.mail import get_connection
 from django.core.mail.backends.base import BaseEmailBackend
-from django.db import Error as DatabaseError
 
 from overlord.accounts.models import User
 from overlord.journal import operations as journal
 from overlord.journal.actions import Action
-from overlord.kernel import db, mail_errors
+from overlord.kernel import db, mail_attempts
 from overlord.kernel.errors import Mismatch, NotFound
 from overlord.kernel.pruning import prune
 from overlord.mailings import mails, operations, rules, selectors
@@ -122,31 +121,26 @@ def _send(recipient: Recipient, post: BaseEmailBackend) -> bool:
         with db.transaction():
             operations.recipient_sent(recipient=recipient, sent_at=None)
         return False
-    try:
+    with mail_attempts.attempt(recipient) as made:
         with spoken(recipient.language):
             message = mails.message(recipient=recipient, address_hash=address_hash)
         post.open()  # once for all mails
         post.send_messages([message])
-    except OSError as error:  # smtplib's errors are OSErrors
-        mail_errors.log_not_sent(recipient, error)
-        _not_sent(recipient, error)
+    if isinstance(made.error, OSError):
+        _not_sent(recipient, made.error)
         post.close()  # so that the next mail opens another
         return False
-    except DatabaseError:
-        raise  # PostgreSQL is away: the mail is due again when its claim ends
-    except Exception as error:  # noqa: BLE001 - an address that no mail can carry must not hold up the others
-        mail_errors.log_cannot_be_sent(recipient, error)
-        with db.transaction():
-            operations.recipient_failed(recipient=recipient, reason=str(error), now=db.now())
-        return False
     with db.transaction():
-        operations.recipient_sent(recipient=recipient, sent_at=db.now())
-    return True
+        if made.error is None:
+            operations.recipient_sent(recipient=recipient, sent_at=db.now())
+        else:
+            operations.recipient_failed(recipient=recipient, reason=str(made.error), now=db.now())
+    return made.error is None
 
 
 def _not_sent(recipient: Recipient, error: OSError) -> None:
     """Keep why a mail was not sent, and try it later unless the mail server has refused it permanently."""
-    code, reason = mail_errors.answer(error)
+    code, reason = mail_attempts.answer(error)
     # A wrong password, or a sender who has sent enough, says nothing of this mail.
     is_of_mail = isinstance(error, SMTPRecipientsRefused | SMTPDataError)
     is_final = is_of_mail and code is not None and 500 <= code < 600

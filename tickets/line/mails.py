@@ -7,19 +7,17 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.core.mail import EmailMessage
-from django.db import Error as DatabaseError
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from overlord.kernel import db, mail_errors
+from overlord.kernel import db, mail_attempts
 from overlord.shop import formats, look
 from overlord.shop.languages import spoken
 from tickets.line.models import Entry, TurnNotice
 from tickets.models import Reservation
 
 AT_ONCE = 500
-LEASE = timedelta(minutes=2)  # longer than sending one may take
 AGAIN = timedelta(seconds=10)  # a hold does not wait: the mail is tried until the hold has ended
 
 
@@ -40,21 +38,16 @@ def _send(pk: int) -> bool:
     with db.transaction():
         notice = TurnNotice.objects.select_for_update(no_key=True).get(pk=pk)
         notice.attempts += 1
-        notice.next_look_at = db.now() + LEASE
+        notice.next_look_at = db.now() + mail_attempts.LEASE
         notice.save(update_fields=["attempts", "next_look_at"])
     sent_at, again = None, None
-    try:
+    with mail_attempts.attempt(notice) as made:
         message = _message(notice, now=db.now())
         if message is not None:
             message.send()
             sent_at = db.now()
-    except OSError as error:  # smtplib's errors are OSErrors
-        mail_errors.log_not_sent(notice, error)
+    if isinstance(made.error, OSError):
         again = db.now() + AGAIN
-    except DatabaseError:
-        raise  # PostgreSQL is away: the mail is due again when its lease ends
-    except Exception as error:  # noqa: BLE001 - what no mail can carry must not hold up the others
-        mail_errors.log_cannot_be_sent(notice, error)
     TurnNotice.objects.filter(pk=pk).update(sent_at=sent_at, next_look_at=again)
     return sent_at is not None
 

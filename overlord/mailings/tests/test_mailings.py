@@ -23,9 +23,10 @@ from checkout import services as checkout
 from overlord.accounts.models import User
 from overlord.journal.models import JournalEntry
 from overlord.kernel import db
+from overlord.kernel.mail_attempts import LEASE
 from overlord.mailings import operations, selectors, services
 from overlord.mailings.models import Mailing, Recipient, Unsubscription
-from overlord.mailings.rules import LEASE, Audience, Kind, has_room
+from overlord.mailings.rules import Audience, Kind, has_room
 from overlord.mailings.selectors import To
 from tests.threads import together
 from tickets.admission.models import Ticket

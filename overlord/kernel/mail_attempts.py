@@ -1,4 +1,4 @@
-"""Tell why a mail could not be sent.
+"""Attempts to send a mail: for how long one may take, and why it failed.
 
 Logs contain no address, but the texts of these errors often do. So logs get an error's name and number, and where
 it was raised.
@@ -6,12 +6,49 @@ it was raised.
 
 import logging
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
 from smtplib import SMTPRecipientsRefused, SMTPResponseException
+
+from django.db import Error as DatabaseError
+
+LEASE = timedelta(minutes=2)  # longer than sending one may take
 
 logger = logging.getLogger(__name__)
 
 
-def log_not_sent(mail: object, error: OSError) -> None:
+@dataclass
+class Attempt:
+    """An attempt to send a mail, and why it failed.
+
+    After an OSError the mail server may take the mail later. After any other error, no mail server can take it.
+    """
+
+    error: Exception | None = None
+
+
+@contextmanager
+def attempt(mail: object) -> Iterator[Attempt]:
+    """Make one attempt to send a mail; log its error, and keep it in the attempt.
+
+    Only PostgreSQL's errors are raised: without PostgreSQL, the mail is due again when its lease ends.
+    """
+    made = Attempt()
+    try:
+        yield made
+    except OSError as error:  # smtplib's errors are OSErrors
+        _log_not_sent(mail, error)
+        made.error = error
+    except DatabaseError:
+        raise
+    except Exception as error:  # noqa: BLE001 - what no mail can carry must not hold up the others
+        _log_cannot_be_sent(mail, error)
+        made.error = error
+
+
+def _log_not_sent(mail: object, error: OSError) -> None:
     """Log that the mail server did not take a mail."""
     code = answer(error)[0]
     number = error.errno if code is None else code
@@ -19,7 +56,7 @@ def log_not_sent(mail: object, error: OSError) -> None:
     logger.warning("The %s was not sent: %s", mail, name if number is None else f"{name} {number}")
 
 
-def log_cannot_be_sent(mail: object, error: Exception) -> None:
+def _log_cannot_be_sent(mail: object, error: Exception) -> None:
     """Log that no mail server can take a mail, and where the error was raised."""
     trace = "".join(traceback.format_tb(error.__traceback__)).rstrip()
     logger.error("The %s cannot be sent: %s\n%s", mail, type(error).__name__, trace)
