@@ -117,7 +117,7 @@ class PaymentAdmin(ReadOnlyAdmin):
 
     @admin.display(description="")
     def refund_link(self, payment: Payment) -> str:
-        if payment.status != "SUCCESS":
+        if payment.status != Payment.Status.SUCCESS:
             return ""
         return format_html(
             '<a href="{}">Refund</a>', reverse("admin:checkout_payment_refund", args=[payment.pk])
@@ -157,7 +157,7 @@ class PaymentAdmin(ReadOnlyAdmin):
             "payment": payment,
             "paid": _amount(payment.amount_minor, payment),
             "refunded": _amount(payment.refunded_minor, payment),
-            "left": _amount(payment.amount_minor - payment.refunded_minor, payment),
+            "left": _amount(payment.left_minor, payment),
             "title": "Refund",
         }
         return TemplateResponse(request, "checkout/admin_refund.html", context)

@@ -51,7 +51,7 @@ def order_cancel(*, payment_id: int, now: datetime) -> None:
     if order.refund_id is not None or order.settled_at is not None or payment.status != PaymentStatus.SUCCESS:
         return
     refund_operations.check_none_in_flight(payment=payment)
-    left = payment.amount_minor - payment.refunded_minor
+    left = payment.left_minor
     if left:
         operations.payment_set_refunded(payment=payment, refunded_minor=payment.amount_minor)
         requested_by = EventCancellation.objects.get(pk=order.cancellation_id).requested_by_id

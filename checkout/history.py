@@ -93,7 +93,7 @@ def order_facts(*, reservation_id: int) -> list[Fact]:
     asked = Reservation.objects.filter(pk=reservation_id).first()
     if asked is None:
         return []
-    lead = asked.lead_id or asked.pk
+    lead = asked.order_id
     reservations = tickets.reservations_of_order(lead).select_related("ticket_type", "voucher")
     payments = Payment.objects.filter(reservation_id__in=[each.pk for each in reservations])
     facts = [fact for each in reservations for fact in _reservation_facts(each)]

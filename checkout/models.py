@@ -92,6 +92,11 @@ class Payment(models.Model):
     def __str__(self) -> str:
         return f"payment {self.pk} ({self.status})"
 
+    @property
+    def left_minor(self) -> int:
+        """Return how much of it can still be refunded, in minor units."""
+        return self.amount_minor - self.refunded_minor
+
 
 class Refund(models.Model):
     """Money that goes back to a buyer."""

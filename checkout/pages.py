@@ -279,20 +279,19 @@ def return_tickets(request: HttpRequest) -> HttpResponse:
 def _return_facts(reservation: Reservation) -> dict[str, Any]:
     """Return what staff should know before they put tickets back on sale, and the reason if they cannot."""
     payment = selectors.payment_charged(order_id=reservation.order_id)
-    total_minor = reservation.unit_price_minor * reservation.quantity
     returned = rules.is_returned(state=reservation.state, was_validated=reservation.validated_at is not None)
     against = None
     try:
         rules.check_returnable(
             state=reservation.state,
-            total_minor=total_minor,
+            total_minor=reservation.total_minor,
             payment_status=payment.status if payment else None,
         )
     except DomainError as refused:
         against = _("These tickets are back on sale.") if returned else error_messages.detail_of(refused)
     return {
         "reservation": reservation,
-        "total": money.to_text(total_minor, reservation.currency),
+        "total": money.to_text(reservation.total_minor, reservation.currency),
         "payment": payment,
         "paid": payment and money.to_text(payment.amount_minor, payment.currency),
         "refunded": payment and money.to_text(payment.refunded_minor, payment.currency),

@@ -4,9 +4,9 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from django.db.models import F, Q, Sum
+from django.db.models import F, Q
 
-from checkout import operations, rules
+from checkout import operations, rules, selectors
 from checkout.gateways.protocol import new_nonce
 from checkout.models import Incident, Payment, Refund, RefundNotice
 from checkout.rules import PaymentStatus, RefundStatus
@@ -140,19 +140,12 @@ def is_owed(*, payment: Payment, refund: Refund) -> bool:
     """Return whether the buyer still lacks the money of a failed refund: no other refund has replaced it."""
     if payment.status != PaymentStatus.REFUNDED:
         return payment.status in (PaymentStatus.SUCCESS, PaymentStatus.REFUNDING)
-    has_succeeded = RefundNotice.objects.filter(refund=refund).exists()
-    return has_succeeded and _paid_minor(payment) + refund.amount_minor <= payment.amount_minor
-
-
-def _paid_minor(payment: Payment) -> int:
-    paid = payment.refunds.filter(status=RefundStatus.SUCCESS)
-    total: int = paid.aggregate(minor=Sum("amount_minor", default=0))["minor"]
-    return total
+    return selectors.refunds_failed_late(payment=payment).filter(pk=refund.pk).exists()
 
 
 def refund_succeed(*, payment: Payment, refund: Refund, reference: str, now: datetime) -> None:
     """Record that a locked refund of a locked payment was paid, change the counters, and owe the buyer a mail."""
-    before = _paid_minor(payment)
+    before = selectors.paid_back_minor(payment=payment)
     _refund_move(refund, RefundStatus.SUCCESS, gateway_reference=reference, **AT_REST)
     if payment.status == PaymentStatus.SUCCESS:
         reservations = operations.reservations_lock(payment=payment)
@@ -201,7 +194,7 @@ def refund_fail_late(*, payment: Payment, refund: Refund, error: str, now: datet
     """
     if payment.status == PaymentStatus.SUCCESS:
         reservations = operations.reservations_lock(payment=payment)
-        left = _paid_minor(payment) - refund.amount_minor
+        left = selectors.paid_back_minor(payment=payment) - refund.amount_minor
         totals = [each.total_minor for each in reservations]
         shares = rules.refund_shares(totals, before=left, amount=refund.amount_minor)
         tickets.order_pay_back(

@@ -263,12 +263,7 @@ def check_token(token: str) -> None:
 
 
 def refund_amount(
-    *,
-    status: PaymentStatus | str,
-    charged_minor: int,
-    refunded_minor: int,
-    asked_minor: int | None,
-    return_tickets: bool,
+    *, status: PaymentStatus | str, left_minor: int, asked_minor: int | None, return_tickets: bool
 ) -> int:
     """Return how much to refund when staff ask for `asked_minor`, or for all that is left.
 
@@ -276,13 +271,12 @@ def refund_amount(
     """
     if status != PaymentStatus.SUCCESS:
         raise NotRefundable()
-    left = charged_minor - refunded_minor
-    amount_minor = left if asked_minor is None else asked_minor
-    if amount_minor > left:
+    amount_minor = left_minor if asked_minor is None else asked_minor
+    if amount_minor > left_minor:
         raise RefundTooLarge()
     if amount_minor <= 0:
         raise NotRefundable("Nothing is left to refund.")
-    if return_tickets and amount_minor != left:
+    if return_tickets and amount_minor != left_minor:
         sentence = "Tickets can go back on sale only when everything that is left is refunded."
         raise Invalid(sentence, errors={"return_tickets": [sentence]})
     return amount_minor

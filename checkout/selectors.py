@@ -116,19 +116,29 @@ def payment_charged(*, order_id: int) -> Payment | None:
     return Payment.objects.filter(reservation_id=order_id, status__in=rules.CHARGED).order_by("-id").first()
 
 
+def refunds_failed_late(*, payment: Payment) -> QuerySet[Refund]:
+    """Select the refunds of a payment that failed after they had succeeded, and that no other has replaced."""
+    missing_minor = payment.amount_minor - paid_back_minor(payment=payment)
+    return payment.refunds.filter(
+        status=RefundStatus.FAILURE, notice__isnull=False, amount_minor__lte=missing_minor
+    )
+
+
+def paid_back_minor(*, payment: Payment) -> int:
+    """Return how much of a payment has gone back, in minor units."""
+    paid = payment.refunds.filter(status=RefundStatus.SUCCESS)
+    total: int = paid.aggregate(minor=Sum("amount_minor", default=0))["minor"]
+    return total
+
+
 def refund_refused(*, payment: Payment) -> Refund | None:
     """Return a refund of a payment that can be tried again: the latest one, if the gateway refused it.
 
     For a payment that was refunded in full, return one that failed after it had succeeded, however old it is.
     """
-    newest = payment.refunds.order_by("-id")
     if payment.status == PaymentStatus.REFUNDED:
-        back: int = newest.filter(status=RefundStatus.SUCCESS).aggregate(
-            minor=Sum("amount_minor", default=0)
-        )["minor"]
-        late = newest.filter(status=RefundStatus.FAILURE, notice__isnull=False)
-        return late.filter(amount_minor__lte=payment.amount_minor - back).first()
-    latest = newest.first()
+        return refunds_failed_late(payment=payment).order_by("-id").first()
+    latest = payment.refunds.order_by("-id").first()
     return latest if latest is not None and latest.status == RefundStatus.FAILURE else None
 
 

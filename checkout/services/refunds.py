@@ -56,8 +56,7 @@ def refund_request(
             raise rules.RefundOutdated()
         to_refund = rules.refund_amount(
             status=payment.status,
-            charged_minor=payment.amount_minor,
-            refunded_minor=payment.refunded_minor,
+            left_minor=payment.left_minor,
             asked_minor=amount_minor,
             return_tickets=return_tickets,
         )
@@ -125,7 +124,7 @@ def _refused_claim(refund_id: int, *, version: int | None = None) -> tuple[Payme
     if not refund_operations.is_owed(payment=payment, refund=refund):
         raise rules.NotRefundable()
     if payment.status == PaymentStatus.SUCCESS:
-        if payment.refunded_minor + refund.amount_minor > payment.amount_minor:
+        if refund.amount_minor > payment.left_minor:
             raise rules.RefundTooLarge()
         operations.payment_set_refunded(
             payment=payment, refunded_minor=payment.refunded_minor + refund.amount_minor

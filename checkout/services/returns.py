@@ -26,7 +26,7 @@ def reservation_return(*, staff_id: int, reservation_id: int) -> Reservation:
             return reservation
         rules.check_returnable(
             state=reservation.state,
-            total_minor=reservation.unit_price_minor * reservation.quantity,
+            total_minor=reservation.total_minor,
             payment_status=payment.status if payment else None,
         )
         now = db.now()

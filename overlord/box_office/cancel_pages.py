@@ -110,9 +110,7 @@ def _progress(request: HttpRequest, event: Event) -> HttpResponse:
         {
             "payment": each.payment,
             "refund": each.refund,
-            "left": money.to_text(
-                each.payment.amount_minor - each.payment.refunded_minor, each.payment.currency
-            ),
+            "left": money.to_text(each.payment.left_minor, each.payment.currency),
         }
         for each in checkout.cancelled_problems(event_id=event.pk, most=PROBLEMS_SHOWN)
     ]

@@ -194,11 +194,9 @@ CANCELLATIONS = Source(
 # Door and line -------------------------------------------------------------------------------------------
 def _undo(row: Any) -> Deed:
     """Return the undoing of an admission. A constraint ensures that the row has a ticket, an actor and a time."""
-    held = row.ticket.reservation
     text = _("Undid the admission of ticket %(serial)s") % {"serial": row.ticket.serial}
-    return Deed(
-        at=row.undone_at, actor=row.undone_by, what=text, event=row.event_id, order=held.lead_id or held.pk
-    )
+    order = row.ticket.reservation.order_id
+    return Deed(at=row.undone_at, actor=row.undone_by, what=text, event=row.event_id, order=order)
 
 
 UNDONE = Source(

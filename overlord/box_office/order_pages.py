@@ -337,13 +337,12 @@ def order_refund(request: HttpRequest, order_id: int) -> HttpResponse:
             else:
                 messages.success(request, _said(payment))
                 return redirect(*_after_refund(request, order_id))
-    left = payment.amount_minor - payment.refunded_minor
     context = {
         "order_id": order_id,
         "form": form,
         "payment": payment,
         "paid": money.to_text(payment.amount_minor, payment.currency),
-        "left": money.to_text(left, payment.currency),
+        "left": money.to_text(payment.left_minor, payment.currency),
     }
     return render(request, "box_office/refund.html", context, status=status)
 
