@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from checkout.order_rules import OrderDeed
-from checkout.rules import IN_FLIGHT, REFUND_IN_FLIGHT, PaymentStatus, RefundStatus
+from checkout.rules import IN_FLIGHT, REFUND_IN_FLIGHT, TOKEN_LENGTH, PaymentStatus, RefundStatus
 from overlord.kernel.idempotency import KEY_LENGTH
 from tickets.models import Event, Reservation
 
@@ -43,7 +43,7 @@ class Payment(models.Model):
         db_default="",
         help_text="Random, for each try. Part of the gateway's keys.",
     )
-    gateway_token = models.CharField(max_length=200, blank=True, help_text="Erased at the outcome.")
+    gateway_token = models.CharField(max_length=TOKEN_LENGTH, blank=True, help_text="Erased at the outcome.")
     try_number = models.IntegerField(
         default=0, help_text="Rises when the buyer tries again. Part of the gateway's keys."
     )

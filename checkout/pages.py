@@ -23,7 +23,7 @@ from overlord.accounts import guests
 from overlord.accounts.models import User
 from overlord.accounts.operations import EmailHasAccount
 from overlord.accounts.selectors import actor_id
-from overlord.kernel import clock, money, problems
+from overlord.kernel import clock, money, problems, texts
 from overlord.kernel.errors import DomainError, Invalid, NotFound
 from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
@@ -46,9 +46,9 @@ class PayForm(forms.Form):
     token = forms.CharField(
         max_length=rules.TOKEN_LENGTH, error_messages={"required": _lazy("Please choose a card.")}
     )
-    email = forms.EmailField(max_length=rules.EMAIL_LENGTH, required=False)
-    name = forms.CharField(max_length=rules.BUYER_NAME_LENGTH, required=False)
-    price = forms.CharField(max_length=30, required=False)  # that the page showed
+    email = forms.EmailField(max_length=texts.EMAIL_LENGTH, required=False)
+    name = forms.CharField(max_length=texts.PERSON_NAME_LENGTH, required=False)
+    price = forms.CharField(max_length=money.TEXT_LENGTH, required=False)  # that the page showed
 
 
 @allow("GET")

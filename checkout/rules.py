@@ -118,7 +118,6 @@ LATE_FOR = timedelta(days=3)  # how long an abandoned payment is still checked; 
 KEY_KEPT = timedelta(hours=12)  # in which a gateway surely knows a key; it may forget one after a day
 POISON_ATTEMPTS = 30  # then staff are told
 TOKEN_LENGTH = 200
-EMAIL_LENGTH, BUYER_NAME_LENGTH = 254, 150
 
 
 class AlreadyPaid(Conflict):
@@ -251,9 +250,10 @@ def contact(*, email: str, name: str) -> Contact | None:
     if not email:
         return None
     try:
-        return Contact(email=email, name=texts.one_line(name, most=BUYER_NAME_LENGTH) if name.strip() else "")
+        line = texts.one_line(name, most=texts.PERSON_NAME_LENGTH) if name.strip() else ""
     except ValueError as error:
         raise Invalid(errors={"name": [str(error)]}) from None
+    return Contact(email=email, name=line)
 
 
 def check_token(token: str) -> None:

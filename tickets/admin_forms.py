@@ -119,7 +119,7 @@ class EventForm(forms.ModelForm):
 class TicketTypeForm(forms.ModelForm):
     """A ticket type together with its sale, which is kept on its inventory."""
 
-    price = forms.CharField(label="Price", max_length=30, help_text="For example 15.00.")
+    price = forms.CharField(label="Price", max_length=money.TEXT_LENGTH, help_text="For example 15.00.")
     capacity = WholeNumberField(label="Capacity", min_value=0, max_value=rules.LARGEST_AMOUNT)
     max_per_user = WholeNumberField(
         min_value=1, max_value=rules.LARGEST_AMOUNT, initial=10, label="Limit per person"
@@ -259,7 +259,7 @@ class TicketTypeFormSet(forms.BaseInlineFormSet):
         for line in self.forms:
             if line in to_delete or "name" not in line.cleaned_data:
                 continue
-            key = rules.name_key(line.cleaned_data["name"])
+            key = texts.name_key(line.cleaned_data["name"])
             if key in names:
                 line.add_error("name", _("Another ticket type of this event has this name."))
             names.add(key)

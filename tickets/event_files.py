@@ -97,7 +97,7 @@ class _Reading:
             cells.refuse(f"{name} has another time zone on line {event.line}.")
         if event.currency != currency:
             cells.refuse(f"{name} has another currency on line {event.line}.")
-        if any(rules.name_key(other.name) == rules.name_key(ticket_type.name) for other in event.types):
+        if any(texts.name_key(other.name) == texts.name_key(ticket_type.name) for other in event.types):
             cells.refuse(f"{name} already has a ticket type {ticket_type.name}.")
         try:
             event_rules.check_sale_times(

@@ -12,6 +12,7 @@ from django.db.models import F, Q, Value
 from overlord.accounts.models import NameKey
 from overlord.kernel.idempotency import KEY_LENGTH
 from overlord.kernel.money import LARGEST_MINOR
+from overlord.kernel.texts import NOT_IN_A_LINE
 from overlord.shop import pictures
 from tickets.event_rules import ADDRESS_LENGTH, VENUE_LENGTH, EventStatus
 from tickets.move_models import MoveNotice as MoveNotice
@@ -21,15 +22,14 @@ from tickets.rules import (
     LARGEST_TOTAL_MINOR,
     LATEST,
     LIVE_STATES,
+    NAME_LENGTH,
+    TYPE_NAME_LENGTH,
     Buyers,
     Opening,
     ReservationState,
 )
 from tickets.voucher_models import Voucher as Voucher
 from tickets.voucher_models import voucher_of_reservation
-
-# What a name of one line has none of: control characters, and the separators of lines and paragraphs.
-NOT_IN_A_LINE = r"[\u0001-\u001f\u007f-\u009f\u2028\u2029]"
 
 
 def default_time_zone() -> str:
@@ -42,7 +42,7 @@ class Event(models.Model):
 
     Status = EventStatus
 
-    name = models.CharField(max_length=200)
+    name = models.CharField(max_length=NAME_LENGTH)
     date = models.DateTimeField(
         help_text="When it begins. Sales end then, unless a ticket type says otherwise."
     )
@@ -143,7 +143,7 @@ class TicketType(models.Model):
     """A type of ticket of one event. Reservations refer to it, so its counters are on a row of their own."""
 
     event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="ticket_types")
-    name = models.CharField(max_length=60, help_text="For example Regular, VIP or Reduced.")
+    name = models.CharField(max_length=TYPE_NAME_LENGTH, help_text="For example Regular, VIP or Reduced.")
     price_minor = models.BigIntegerField("price", help_text="In minor units: 1500 is 15.00 EUR.")
     max_per_user = models.IntegerField(
         "limit per person", default=10, help_text="How many tickets of this type one person may have."

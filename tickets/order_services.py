@@ -12,6 +12,7 @@ from django.db import IntegrityError
 from overlord.kernel import db
 from overlord.kernel.errors import Busy, DomainError, Mismatch, NotFound
 from overlord.kernel.steps import step_log
+from overlord.kernel.texts import name_key
 from tickets import (
     limits,
     projections,
@@ -191,7 +192,7 @@ def _replay(
     if earlier["lead_id"] != order_id or made != {item.ticket_type: item.quantity for item in items}:
         raise Mismatch()
     used = voucher_selectors.texts_used_at(order_id=made_in, created=earlier["created"])
-    if {rules.name_key(each) for each in used} != ({rules.name_key(code)} if code is not None else set()):
+    if {name_key(each) for each in used} != ({name_key(code)} if code is not None else set()):
         raise Mismatch()
     db.commits_await()
     rows = selectors.order_rows(order_id=made_in)

@@ -1,6 +1,5 @@
 """When and to whom tickets may be sold, and how long a hold lasts. No clock, row or setting is read here."""
 
-import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -166,14 +165,6 @@ class PaymentInProgress(Conflict):
 class NotExtendable(Conflict):
     code = "not_extendable"
     sentence = "This hold cannot be extended any further."
-
-
-def name_key(name: str) -> str:
-    """Return what makes two names the same: compatible characters and case are equal.
-
-    The database compares by `accounts_name_key` and has the last word.
-    """
-    return unicodedata.normalize("NFKC", name).casefold()
 
 
 def check_instant(instant: datetime) -> None:

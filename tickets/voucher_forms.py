@@ -36,7 +36,7 @@ class CodeForm(forms.Form):
     price_value = forms.CharField(
         label=_lazy("How much"),
         required=False,
-        max_length=30,
+        max_length=money.TEXT_LENGTH,
         help_text=_lazy(
             "10 for ten percent, or an amount such as 5.00. A ticket never costs less than 0.00, and never"
             " more than without the code."
@@ -60,7 +60,7 @@ class CodeForm(forms.Form):
         label=_lazy("For how many tickets"),
         required=False,
         min_value=1,
-        max_value=voucher_rules.LARGEST_USES,
+        max_value=rules.LARGEST_AMOUNT,
         help_text=_lazy("For each code, all orders together. Empty: any number."),
         error_messages={"invalid": _lazy("Enter a whole number.")},
     )

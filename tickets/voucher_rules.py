@@ -12,7 +12,6 @@ from overlord.kernel.errors import Conflict, Invalid
 from tickets.rules import ClaimFacts
 
 TEXT_LENGTH, NOTE_LENGTH = 40, 200
-LARGEST_USES = 2**31 - 1
 
 
 class PriceRule(StrEnum):

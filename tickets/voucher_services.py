@@ -16,11 +16,11 @@ from overlord.journal import operations as journal
 from overlord.journal.actions import Action
 from overlord.kernel import db
 from overlord.kernel.errors import Busy, NotFound
+from overlord.kernel.texts import CLEAR_LETTERS
 from tickets import event_operations, voucher_rules
 from tickets.models import Event, TicketType, Voucher
 from tickets.voucher_rules import CodeExists, CodeLimitTooLow, CodeOutdated, CodeTooLong, PriceRule
 
-LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # without those that people confuse
 RANDOM_LENGTH = 8
 
 
@@ -86,7 +86,7 @@ def _random_texts(text: str, number: int, terms: Terms, key: str) -> set[str]:
         nth += 1
         seed = repr((key, text, number, vars(terms), nth))
         drawn = hashlib.sha256(seed.encode()).digest()[:RANDOM_LENGTH]
-        texts.add(text + "".join(LETTERS[byte % len(LETTERS)] for byte in drawn))
+        texts.add(text + "".join(CLEAR_LETTERS[byte % len(CLEAR_LETTERS)] for byte in drawn))
     return texts
 
 

@@ -4,9 +4,10 @@ from django.core.validators import RegexValidator
 from rest_framework import serializers
 
 from checkout.price_rules import PRICE
-from checkout.rules import BUYER_NAME_LENGTH, EMAIL_LENGTH, TOKEN_LENGTH, RefundStatus, ShownStatus
+from checkout.rules import TOKEN_LENGTH, RefundStatus, ShownStatus
 from overlord.kernel.numbers import LARGEST_ID
 from overlord.kernel.serializer_fields import MoneyField, WholeNumberField
+from overlord.kernel.texts import EMAIL_LENGTH, PERSON_NAME_LENGTH
 
 
 class ContactInput(serializers.Serializer):
@@ -17,7 +18,7 @@ class ContactInput(serializers.Serializer):
         allow_blank=True,
         help_text="Where a guest's tickets go. Those of an account go to its own address.",
     )
-    name = serializers.CharField(max_length=BUYER_NAME_LENGTH, required=False, default="", allow_blank=True)
+    name = serializers.CharField(max_length=PERSON_NAME_LENGTH, required=False, default="", allow_blank=True)
 
 
 class PaymentInput(ContactInput):

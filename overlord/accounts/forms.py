@@ -14,8 +14,8 @@ from django.utils.translation import gettext_lazy as _
 
 from overlord.accounts import passwords, selectors
 from overlord.accounts.models import User
+from overlord.kernel.texts import EMAIL_LENGTH
 
-EMAIL_LENGTH = 254
 WRONG = _("Wrong username, e-mail or password.")
 
 

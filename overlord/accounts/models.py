@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from overlord.accounts.passwords import refuse_too_long
 from overlord.kernel import db
+from overlord.kernel.texts import PERSON_NAME_LENGTH
 
 
 class NameKey(models.Func):
@@ -78,7 +79,9 @@ class User(AbstractUser):
     is_guest = models.BooleanField("guest", default=False, db_default=False, editable=False)
     # Where a guest's tickets go, and whose they are. Nobody logs in by them, so that guests may share an address.
     contact_email = models.EmailField("e-mail address of a guest", blank=True, default="", db_default="")
-    contact_name = models.CharField("name", max_length=150, blank=True, default="", db_default="")
+    contact_name = models.CharField(
+        "name", max_length=PERSON_NAME_LENGTH, blank=True, default="", db_default=""
+    )
     # The address that a guest has proven to receive mail at, by a code; a line asks for it.
     verified_email = models.EmailField(blank=True, default="", db_default="", editable=False)
     # The language of the mails to this user: that of the pages at the last log-in, order or choice; "": unknown.

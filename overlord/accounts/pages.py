@@ -20,6 +20,7 @@ from overlord.kernel import client_address
 from overlord.kernel.csrf import origin_decides
 from overlord.kernel.errors import Invalid
 from overlord.kernel.methods import allow
+from overlord.kernel.texts import EMAIL_LENGTH
 from overlord.shop import languages
 from overlord.shop.next_page import NextPageMixin, first_page, is_page
 
@@ -73,7 +74,7 @@ class Logout(NextPageMixin, views.LogoutView):
 class SignupForm(forms.Form):
     email = forms.EmailField(
         label=_("E-mail"),
-        max_length=254,
+        max_length=EMAIL_LENGTH,
         help_text=_("We send your receipts to this address."),
         widget=forms.EmailInput(attrs={"autocomplete": "email"}),
     )
@@ -126,7 +127,7 @@ class Signup(NextPageMixin, FormView):
 class PasswordResetForm(forms.Form):
     email = forms.EmailField(
         label=_("E-mail"),
-        max_length=254,
+        max_length=EMAIL_LENGTH,
         widget=forms.EmailInput(attrs={"autocomplete": "email"}),
     )
 

@@ -3,7 +3,6 @@
 import hashlib
 import re
 import secrets
-import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -20,6 +19,9 @@ from rest_framework.request import Request
 from overlord.accounts.models import ApiToken, BackupCode, NameKey, SecondFactor, StaffInvitation, User
 from overlord.accounts.rules import Rights
 from overlord.kernel import db
+from overlord.kernel.texts import name_key
+
+TOKENS_SHOWN = 200
 
 
 def users_of_sessions(*, session_keys: Collection[str]) -> dict[str, User]:
@@ -52,12 +54,15 @@ def account_key(*, username: str) -> str:
     try:
         return f"user {User.objects.get_by_natural_key(username).pk}"
     except User.DoesNotExist:
-        return "name " + folded(username)
+        return "name " + name_key(username)
 
 
-def folded(name: str) -> str:
-    """Return a username or an e-mail address as NameKey does, for limits, which only count."""
-    return unicodedata.normalize("NFKC", name).casefold()
+def buyer_named(text: str, *, through: str = "") -> Q:
+    """Return the condition that the name or an address of a buyer contains a text; `through`: "buyer__"."""
+    named = Q()
+    for field in ("username", "email", "contact_name", "contact_email"):
+        named |= Q(**{f"{through}{field}__icontains": text})
+    return named
 
 
 def username_for(*, email: str) -> str:

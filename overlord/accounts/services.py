@@ -23,6 +23,7 @@ from overlord.kernel import db
 from overlord.kernel.errors import Busy, Conflict, Invalid, NotFound
 from overlord.kernel.pruning import prune, unreferenced
 from overlord.kernel.queues import Queue, enqueue
+from overlord.kernel.texts import name_key
 from overlord.shop import look
 from overlord.shop.languages import spoken
 
@@ -94,7 +95,7 @@ def email_code_request(*, guest_id: int, email: str, address: str, now: datetime
     """
     if not User.objects.filter(pk=guest_id, is_guest=True).exists():
         raise NotAGuest("An account has an address already.")
-    limits.count_email_code(address=address, email=selectors.folded(email))
+    limits.count_email_code(address=address, email=name_key(email))
     if selectors.is_email_of_account(email=email):
         raise operations.EmailHasAccount("There is an account with this e-mail address. Log in to it.")
     asked = {"email": email, "nonce": secrets.token_hex(16), "tries": 0, "expires_at": now + CODE_LIFETIME}
@@ -176,7 +177,7 @@ def password_reset_request(*, email: str, address: str) -> None:
     A worker sends it, so that the answer takes equally long for known and unknown addresses. Raise TooMany beyond
     the limits, and Busy when the worker cannot be told.
     """
-    limits.count_reset(address=address, account=selectors.folded(email))
+    limits.count_reset(address=address, account=name_key(email))
     user_id = selectors.user_id_to_reset(email=email)
     if not enqueue("accounts.password_reset_send", queue=Queue.MAIL, user_id=user_id or 0):
         raise Busy()

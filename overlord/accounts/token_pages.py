@@ -10,14 +10,12 @@ from overlord.accounts import selectors, services
 from overlord.accounts.selectors import actor_id
 from overlord.kernel.methods import allow
 
-TOKENS_SHOWN = 200
-
 
 @allow("GET")
 @login_required
 def tokens(request: HttpRequest) -> HttpResponse:
     """List the valid API tokens of the user's account."""
-    found = selectors.tokens_of(user_id=actor_id(request), most=TOKENS_SHOWN)
+    found = selectors.tokens_of(user_id=actor_id(request), most=selectors.TOKENS_SHOWN)
     return render(request, "accounts/tokens.html", {"tokens": found})
 
 

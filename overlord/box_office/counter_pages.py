@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
-from checkout import rules, services
+from checkout import services
 from checkout.order_rules import FormSold
 from checkout.permissions import Permission
 from checkout.selectors import counter_order
@@ -20,7 +20,7 @@ from overlord.accounts.selectors import actor_id
 from overlord.box_office import selectors
 from overlord.kernel import money, problems, texts
 from overlord.kernel.errors import DomainError
-from overlord.kernel.form_fields import WholeNumberField, wrong
+from overlord.kernel.form_fields import OneLineField, WholeNumberField
 from overlord.kernel.methods import allow
 from overlord.shop import error_messages, formats
 from overlord.shop.permissions import staff_with
@@ -33,19 +33,19 @@ MOST_OF_A_TYPE = 10_000
 class CounterForm(forms.Form):
     """How many tickets of each type, and optionally the buyer's name and address."""
 
-    name = forms.CharField(
+    name = OneLineField(
         label=_lazy("Name"),
-        max_length=rules.BUYER_NAME_LENGTH,
+        max_length=texts.PERSON_NAME_LENGTH,
         required=False,
         help_text=_lazy("May be empty."),
     )
     email = forms.EmailField(
         label=_lazy("E-mail address"),
-        max_length=rules.EMAIL_LENGTH,
+        max_length=texts.EMAIL_LENGTH,
         required=False,
         help_text=_lazy("The tickets go there. Empty: show or print them here."),
     )
-    price = forms.CharField(max_length=30, required=False, widget=forms.HiddenInput)
+    price = forms.CharField(max_length=money.TEXT_LENGTH, required=False, widget=forms.HiddenInput)
     key = forms.CharField(max_length=64, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, types: list[TicketType], currency: str, **kwargs: Any) -> None:
@@ -67,13 +67,6 @@ class CounterForm(forms.Form):
                 error_messages={"invalid": _("Enter a whole number.")},
             )
         self.order_fields([*self.amounts, "name", "email"])
-
-    def clean_name(self) -> str:
-        name: str = self.cleaned_data["name"]
-        try:
-            return texts.one_line(name, most=rules.BUYER_NAME_LENGTH) if name.strip() else ""
-        except ValueError as error:
-            raise forms.ValidationError(wrong(error)) from None
 
     def quantities(self) -> dict[int, int]:
         """Return how many tickets of each type a valid form asks for."""

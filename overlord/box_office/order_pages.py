@@ -20,7 +20,7 @@ from checkout.order_rules import NOTE_LENGTH
 from checkout.permissions import Permission
 from overlord.accounts.selectors import actor_id
 from overlord.box_office import selectors
-from overlord.kernel import money
+from overlord.kernel import money, texts
 from overlord.kernel.errors import DomainError, NotFound
 from overlord.kernel.form_fields import OneLineField, WholeNumberField, wrong
 from overlord.kernel.methods import allow
@@ -38,10 +38,10 @@ class AddressForm(forms.Form):
     name_before = forms.CharField(required=False, strip=False, widget=forms.HiddenInput)
     email = forms.EmailField(
         label=_lazy("E-mail address"),
-        max_length=rules.EMAIL_LENGTH,
+        max_length=texts.EMAIL_LENGTH,
         help_text=_lazy("The links sent to the earlier address no longer work."),
     )
-    name = OneLineField(label=_lazy("Name"), max_length=rules.BUYER_NAME_LENGTH, required=False)
+    name = OneLineField(label=_lazy("Name"), max_length=texts.PERSON_NAME_LENGTH, required=False)
 
 
 class NoteForm(forms.Form):

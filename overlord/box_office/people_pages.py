@@ -26,10 +26,10 @@ from overlord.kernel.errors import DomainError, NotFound, TooMany
 from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID
+from overlord.kernel.texts import EMAIL_LENGTH
 from overlord.shop import error_messages
 from overlord.shop.permissions import staff_with
 
-EMAIL_LENGTH = 254
 VERSION_LENGTH = 16
 
 

@@ -10,6 +10,7 @@ from iso4217 import Currency
 from overlord.kernel.errors import WrongValue
 
 LARGEST_MINOR = 10**12  # far above any ticket, far below what a bigint holds
+TEXT_LENGTH = 30  # of an amount as people and programs write it
 _PLAIN = re.compile(r"([0-9]{1,19})(?:\.([0-9]{1,4}))?")
 _DECIMAL_COMMA = re.compile(r"[0-9]+,[0-9]{1,2}")
 _SHOWN = 40  # how many characters of a wrong amount an error message shows

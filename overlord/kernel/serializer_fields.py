@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from overlord.kernel.money import TEXT_LENGTH
 from overlord.kernel.numbers import whole_number
 
 
@@ -30,7 +31,7 @@ class MoneyField(serializers.CharField):
     """
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(max_length=30, **options)
+        super().__init__(max_length=TEXT_LENGTH, **options)
 
     def to_internal_value(self, data: object) -> str:
         if not isinstance(data, str):

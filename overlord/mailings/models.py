@@ -8,8 +8,9 @@ from django.db import models
 from django.db.models import Q
 
 from overlord.accounts.models import NameKey
-from overlord.mailings.rules import ADDRESS_LENGTH, SUBJECT_LENGTH, Audience, Kind
-from tickets.models import NOT_IN_A_LINE, Event, TicketType
+from overlord.kernel.texts import EMAIL_LENGTH, NOT_IN_A_LINE
+from overlord.mailings.rules import SUBJECT_LENGTH, Audience, Kind
+from tickets.models import Event, TicketType
 
 
 class Mailing(models.Model):
@@ -54,7 +55,7 @@ class Recipient(models.Model):
     """One mail of a message. Deleted some time after the message was finished."""
 
     mailing = models.ForeignKey(Mailing, on_delete=models.CASCADE, related_name="recipients", db_index=False)
-    address = models.EmailField(max_length=ADDRESS_LENGTH, blank=True, help_text="Empty: erased.")
+    address = models.EmailField(max_length=EMAIL_LENGTH, blank=True, help_text="Empty: erased.")
     person = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         null=True,

@@ -9,7 +9,6 @@ from overlord.kernel.errors import Invalid
 
 SUBJECT_LENGTH = 150
 TEXT_LENGTH = 20_000
-ADDRESS_LENGTH = 254
 REASON_LENGTH = 500
 ATTEMPTS = 24  # then it has failed; with growing pauses, some four hours
 TICK = timedelta(seconds=5)

@@ -66,7 +66,7 @@ class LookForm(forms.ModelForm):
     meanwhile: Sequence[str] = ()  # what others changed since the form was made
 
     made_from = forms.CharField(widget=forms.HiddenInput, required=False)
-    reply_to = forms.EmailField(max_length=254, required=False)
+    reply_to = forms.EmailField(max_length=texts.EMAIL_LENGTH, required=False)
     seller_address = forms.CharField(
         max_length=ADDRESS_LENGTH, required=False, widget=forms.Textarea(attrs={"rows": 3})
     )

@@ -7,12 +7,12 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from overlord.kernel.texts import EMAIL_LENGTH, NOT_IN_A_LINE
 from overlord.shop import colours, pictures
 
 PRODUCT = "Ticket Overlord"
 ACCENT, ACCENT_DARK = "#0d6b4c", "#58c99b"  # as in static/shop/shop.css
 NAME_LENGTH, SELLER_LENGTH, ADDRESS_LENGTH, TEXT_LENGTH = 60, 200, 1_000, 50_000
-NOT_IN_A_LINE = r"[\u0001-\u001f\u007f-\u009f\u2028\u2029]"  # control characters and separators of lines
 
 
 class Look(models.Model):
@@ -28,7 +28,7 @@ class Look(models.Model):
     seller_name = models.CharField(max_length=SELLER_LENGTH, blank=True, default="", db_default="")
     seller_address = models.TextField(blank=True, default="", db_default="")
     sender_name = models.CharField(max_length=NAME_LENGTH, blank=True, default="", db_default="")
-    reply_to = models.CharField(max_length=254, blank=True, default="", db_default="")
+    reply_to = models.CharField(max_length=EMAIL_LENGTH, blank=True, default="", db_default="")
     imprint = models.TextField(blank=True, default="", db_default="")
     terms = models.TextField(blank=True, default="", db_default="")
 

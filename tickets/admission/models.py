@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from tickets.admission.rules import GATE_LENGTH, SERIAL_LENGTH, ScanResult, TicketState
+from tickets.admission.rules import GATE_LENGTH, HOLDER_LENGTH, SERIAL_LENGTH, ScanResult, TicketState
 from tickets.models import Event, Reservation
 
 
@@ -45,7 +45,7 @@ class Ticket(models.Model):
     serial = models.CharField(max_length=SERIAL_LENGTH, unique=True)
     issue = models.SmallIntegerField(default=1, help_text="Which code of the ticket is in force.")
     holder = models.CharField(
-        max_length=100, blank=True, help_text="Who comes with it, if the buyer says so."
+        max_length=HOLDER_LENGTH, blank=True, help_text="Who comes with it, if the buyer says so."
     )
     handed_to = models.EmailField(
         blank=True,
@@ -59,7 +59,7 @@ class Ticket(models.Model):
         default=TicketState.VALID.value,
     )
     admitted_at = models.DateTimeField(null=True)
-    admitted_gate = models.CharField(max_length=60, blank=True)
+    admitted_gate = models.CharField(max_length=GATE_LENGTH, blank=True)
     revoked_at = models.DateTimeField(null=True)
     changed = models.BigIntegerField(
         help_text="The transaction that changed it last: pg_current_xact_id() of PostgreSQL."

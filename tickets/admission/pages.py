@@ -18,7 +18,7 @@ from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 
 from overlord.accounts.selectors import actor_id
-from overlord.kernel import clock, problems
+from overlord.kernel import clock, problems, texts
 from overlord.kernel.csrf import origin_decides
 from overlord.kernel.errors import Busy, DomainError, Invalid, NotFound
 from overlord.kernel.form_fields import WholeNumberField
@@ -63,7 +63,7 @@ class HolderForm(forms.Form):
     ticket = WholeNumberField(min_value=1, max_value=LARGEST_ID)
     issue = WholeNumberField(min_value=1, max_value=rules.MOST_ISSUES)
     holder = forms.CharField(max_length=rules.HOLDER_LENGTH, required=False)
-    email = forms.EmailField(max_length=rules.EMAIL_LENGTH, required=False)
+    email = forms.EmailField(max_length=texts.EMAIL_LENGTH, required=False)
 
 
 @allow("GET", "POST")

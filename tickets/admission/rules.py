@@ -10,14 +10,12 @@ from overlord.kernel import texts
 from overlord.kernel.errors import Conflict, Invalid
 from tickets.rules import ReservationEnded, ReservationState
 
-EMAIL_LENGTH = 254
 HOLDER_LENGTH = 100
 MOST_ISSUES = 100  # codes that one ticket may have had
 GATE_LENGTH = 60
 MOST_SCANS = 200  # in one batch
 OLDEST_SCAN = timedelta(days=7)  # that a door without a network may have kept
 SERIAL_LENGTH = 10
-SERIAL_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # without what people confuse: 0 and O, 1 and I
 
 
 class TicketState(StrEnum):

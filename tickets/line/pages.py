@@ -21,6 +21,7 @@ from overlord.kernel.csrf import origin_decides
 from overlord.kernel.errors import DomainError, Invalid, NotFound
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID, whole_number
+from overlord.kernel.texts import EMAIL_LENGTH
 from overlord.shop import error_messages
 from tickets import availability, choices, limits, rules
 from tickets import selectors as tickets
@@ -37,7 +38,7 @@ class AddressForm(forms.Form):
     """Where the code goes that lets a guest enter."""
 
     email = forms.EmailField(
-        max_length=254,
+        max_length=EMAIL_LENGTH,
         error_messages={
             "required": _lazy("Enter your e-mail address."),
             "invalid": _lazy("This is no e-mail address."),

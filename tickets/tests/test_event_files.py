@@ -10,7 +10,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db.models import F
 
-from tickets import event_files, rules
+from overlord.kernel import texts
+from tickets import event_files
 from tickets.models import Event, Inventory, TicketType
 
 CSV = """\
@@ -300,7 +301,7 @@ class TestLoading:
             call_command("load_events", str(tmp_path / "missing.csv"))
 
     def test_the_database_has_the_last_word(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(rules, "name_key", lambda name: name)  # the check before the database's own
+        monkeypatch.setattr(texts, "name_key", lambda name: name)  # the check before the database's own
         with pytest.raises(CommandError, match=r"line 2: The database refuses Gala .*ticket_type_unique"):
             self.load(tmp_path, HEAD + "Gala,2030-05-01 19:30,VIP,1,1\nGala,2030-05-01 19:30,vip,1,1\n")
         assert Event.objects.count() == 0

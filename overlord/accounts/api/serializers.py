@@ -4,9 +4,9 @@ from rest_framework import serializers
 
 from overlord.accounts import passwords
 from overlord.accounts.models import ApiToken
+from overlord.kernel.texts import EMAIL_LENGTH
 
 USERNAME_LENGTH = 150
-EMAIL_LENGTH = 254
 CODE_LENGTH = 40
 
 

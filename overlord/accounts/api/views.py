@@ -27,8 +27,6 @@ from overlord.kernel.problems import prefers_html
 from overlord.kernel.rendering import JSONParser
 from overlord.shop import languages
 
-TOKENS_SHOWN = 200
-
 
 def is_browser_form(request: Request) -> bool:
     """Return whether the request is a browser form, which is answered with a redirect and not with JSON."""
@@ -191,7 +189,7 @@ class Tokens(APIView):
     @extend_schema(operation_id="tokens", responses=serializers.Token(many=True))
     def get(self, request: Request) -> Response:
         """List my API tokens that work, the newest first, 200 at most. Keys are never shown."""
-        found = selectors.tokens_of(user_id=actor_id(request), most=TOKENS_SHOWN)
+        found = selectors.tokens_of(user_id=actor_id(request), most=selectors.TOKENS_SHOWN)
         current = request.auth if isinstance(request.auth, str) else ""
         return Response(serializers.Token(found, many=True, context={"current": current}).data)
 

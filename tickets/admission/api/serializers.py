@@ -3,7 +3,8 @@
 from rest_framework import serializers
 
 from overlord.kernel.serializer_fields import WholeNumberField
-from tickets.admission.rules import EMAIL_LENGTH, HOLDER_LENGTH, MOST_ISSUES, TicketState
+from overlord.kernel.texts import EMAIL_LENGTH
+from tickets.admission.rules import HOLDER_LENGTH, MOST_ISSUES, TicketState
 
 TICKET_STATES = [state.value for state in TicketState]
 

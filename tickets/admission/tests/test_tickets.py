@@ -14,10 +14,11 @@ from rest_framework.test import APIClient
 
 from overlord.accounts.models import User
 from overlord.kernel import db
+from overlord.kernel.texts import CLEAR_LETTERS
 from tests.clients import api_of
 from tests.threads import together
 from tickets import operations
-from tickets.admission import codes, rules, services
+from tickets.admission import codes, services
 from tickets.admission.models import Key, Ticket
 from tickets.admission.tests.admitting import give_back, paid, tickets_of, validate
 from tickets.admission.tests.auditing import audit_tickets
@@ -38,7 +39,7 @@ def test_a_paid_reservation_has_one_ticket_a_seat(buyer: User, ticket_type: Tick
     assert [ticket.seat for ticket in tickets] == [1, 2, 3]
     assert {(ticket.state, ticket.event_id) for ticket in tickets} == {("valid", ticket_type.event_id)}
     assert len({ticket.serial for ticket in tickets}) == 3
-    assert all(set(ticket.serial) <= set(rules.SERIAL_ALPHABET) for ticket in tickets)
+    assert all(set(ticket.serial) <= set(CLEAR_LETTERS) for ticket in tickets)
     audit_tickets()
 
 
