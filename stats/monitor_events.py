@@ -5,18 +5,19 @@ date far ahead is shown from its first reservation on.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from overlord.shop.paging import Page
+from overlord.shop import searches
+from overlord.shop.paging import Page, page_of
 from tickets import selectors as tickets
 from tickets.models import Event
 
 EVENTS = 40  # the next ones by date in the stream; also the length of a page
 LIVELY = 10  # at most this many more, in which something happened last
-SEARCH_WORDS = 8
 STILL_SHOWN = timedelta(hours=6)  # after an event began
 
 
@@ -36,11 +37,10 @@ def events_go_on(*, now: datetime) -> bool:
 def events_page(*, search: str, number: int, now: datetime) -> Page:
     """Return a page of the events that are not over and have the words of `search`, the next one first."""
     found = _events(now)
-    for word in search.split()[:SEARCH_WORDS]:
+    for word in searches.words(search):
         found = found.filter(Q(name__icontains=word) | Q(venue__icontains=word))
-    first = (number - 1) * EVENTS
-    ids = [*found.values_list("pk", flat=True)[first : first + EVENTS + 1]]
-    return Page(rows=_rows(ids[:EVENTS], now=now), number=number, is_last=len(ids) <= EVENTS)
+    ids = page_of(found.values_list("pk", flat=True), number=number, most=EVENTS)
+    return replace(ids, rows=_rows(ids.rows, now=now))
 
 
 def _events(now: datetime) -> QuerySet[Event]:

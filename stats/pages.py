@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from overlord.kernel import clock
 from overlord.kernel.methods import allow
-from overlord.shop import error_pages
+from overlord.shop import error_pages, searches
 from overlord.shop.paging import Page, page_number
 from overlord.shop.permissions import staff_with
 from stats import labels, monitor_events
@@ -42,7 +42,7 @@ BLANK = {
 def monitor(request: HttpRequest) -> HttpResponse:
     """Show what is sold, on hold and available, and what needs attention. The page's modules keep it live."""
     now = clock.now()
-    search, number = request.GET.get("q", "").strip()[:100].replace("\0", ""), page_number(request)
+    search, number = searches.text_asked(request), page_number(request)
     shown = figures.picture(now=now)
     is_live = number == 1 and not search
     page = (

@@ -31,7 +31,7 @@ from overlord.kernel.csrf import origin_decides
 from overlord.kernel.errors import DomainError, Invalid, NotFound, TooMany
 from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
-from overlord.shop import error_messages, formats
+from overlord.shop import error_messages, formats, searches
 from overlord.shop.next_page import is_page
 from overlord.shop.permissions import action_of_checkout, staff_with
 from overlord.shop.shared_answers import shared
@@ -62,7 +62,7 @@ EVENTS_SHOWN = 100
 @shared(seconds=1)
 def home(request: HttpRequest) -> HttpResponse:
     """List the upcoming events by date, filtered by a search and a month."""
-    search, month = request.GET.get("q", "").strip()[:100].replace("\0", ""), _month(request.GET.get("month"))
+    search, month = searches.text_asked(request), _month(request.GET.get("month"))
     asked = {"search": search, "month": month and month[0]}
     # The template keeps its HTML of the programme for a second, and asks for the programme only to write it anew.
     return render(request, "tickets/home.html", {**asked, "programme": lambda: _programme(search, month)})

@@ -10,6 +10,7 @@ from django.db.models.functions import Cast, Coalesce, TruncMonth
 
 from overlord.kernel import db
 from overlord.kernel.numbers import LARGEST_ID
+from overlord.shop import searches
 from tickets import representation, rules, sql
 from tickets.models import Event, Inventory, Reservation, TicketType
 from tickets.representation import Figures
@@ -33,7 +34,6 @@ RESERVATION_COLUMNS = (
     "version",
 )
 
-SEARCH_WORDS = 8
 # The day of an event in its own time zone.
 LOCAL_DAY = Cast(Func(F("time_zone"), F("date"), function="timezone"), DateField())
 
@@ -110,7 +110,7 @@ def events_next(
     after; an event is in the month that it has in its own time zone.
     """
     upcoming = Event.objects.filter(status=Event.Status.ON_SALE, date__gte=now)
-    for word in search.split()[:SEARCH_WORDS]:
+    for word in searches.words(search):
         upcoming = upcoming.filter(Q(name__icontains=word) | Q(description__icontains=word))
     if month is not None:
         upcoming = upcoming.annotate(day=LOCAL_DAY).filter(day__gte=month[0], day__lt=month[1])

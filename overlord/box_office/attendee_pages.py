@@ -15,6 +15,7 @@ from overlord.kernel import clock
 from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID
+from overlord.shop import searches
 from overlord.shop.permissions import staff_with
 from tickets.admission.models import Ticket
 from tickets.models import Event
@@ -25,7 +26,7 @@ MOST_TO_PRINT = 5_000
 class FilterForm(forms.Form):
     """The filter of the list, and its part. A malformed value selects all tickets, or the first part."""
 
-    q = forms.CharField(required=False, max_length=100)
+    q = forms.CharField(required=False, max_length=searches.LENGTH)
     type = WholeNumberField(min_value=1, max_value=LARGEST_ID, required=False)
     state = forms.ChoiceField(
         required=False, choices=[("", ""), *((each.value, each.value) for each in Ticket.State)]

@@ -13,8 +13,9 @@ from xlsxwriter import Workbook
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
+from overlord.accounts.selectors import buyer_named
 from overlord.kernel import money
-from overlord.shop import formats
+from overlord.shop import formats, searches
 from tickets.admission.models import Ticket
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -44,16 +45,14 @@ def found(*, event_id: int, ticket_type: int | None, state: str, search: str) ->
         tickets = tickets.filter(reservation__ticket_type_id=ticket_type)
     if state:
         tickets = tickets.filter(state=state)
-    for word in search.split()[:8]:
+    for word in searches.words(search):
         tickets = tickets.filter(_named(word))
     return tickets.order_by("pk")
 
 
 def _named(word: str) -> Q:
     named = Q(holder__icontains=word) | Q(handed_to__icontains=word) | Q(serial=word.upper())
-    for field in ("username", "email", "contact_name", "contact_email"):
-        named |= Q(**{f"reservation__buyer__{field}__icontains": word})
-    return named
+    return named | buyer_named(word, through="reservation__buyer__")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ from overlord.kernel.errors import DomainError, NotFound
 from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID
-from overlord.shop import error_messages
+from overlord.shop import error_messages, searches
 from overlord.shop.paging import page_number
 from overlord.shop.permissions import staff_with
 from tickets import voucher_edits, voucher_services
@@ -41,15 +41,11 @@ def _event(event_id: int) -> Event:
     return event
 
 
-def _search(request: HttpRequest) -> str:
-    return request.GET.get("q", "").strip()[:100].replace("\0", "")
-
-
 @allow("GET")
 @staff_with(Permission.MANAGE_EVENTS)
 def codes_list(request: HttpRequest, event_id: int) -> HttpResponse:
     """List the codes of an event with the sales of each, the newest first."""
-    event, search = _event(event_id), _search(request)
+    event, search = _event(event_id), searches.text_asked(request)
     page = codes.page(event=event, search=search, number=page_number(request), now=clock.now())
     context = {"event": event, "page": page, "search": search, "query": request.GET.urlencode()}
     return render(request, "box_office/codes.html", context)
@@ -63,7 +59,7 @@ def codes_csv(request: HttpRequest, event_id: int) -> StreamingHttpResponse:
     journal.entry_write(
         actor_id=actor_id(request), action=Action.CODES_DOWNLOADED, event_id=event_id, now=now
     )
-    lines = codes.csv_lines(event=event, search=_search(request), now=now)
+    lines = codes.csv_lines(event=event, search=searches.text_asked(request), now=now)
     response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="codes-{event_id}.csv"'
     return response

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +10,8 @@ from django.db.models import F, Q, QuerySet, Sum
 
 from overlord.box_office.attendees import Echo, cell
 from overlord.kernel import money
-from overlord.shop.paging import Page
+from overlord.shop import searches
+from overlord.shop.paging import Page, page_of
 from tickets import voucher_labels
 from tickets.models import Event, Reservation, Voucher
 
@@ -20,10 +22,8 @@ COLUMNS = ("code", "note", "gives", "state", "used", "limit", "sold", "sold_for"
 
 def page(*, event: Event, search: str, number: int, now: datetime) -> Page:
     """Return a page of the codes of an event, the newest first, each as `shown` returns it."""
-    first = (number - 1) * ON_A_PAGE
-    found = list(_found(event, search).order_by("-pk")[first : first + ON_A_PAGE + 1])
-    rows = _shown(event, found[:ON_A_PAGE], now=now)
-    return Page(rows=rows, number=number, is_last=len(found) <= ON_A_PAGE)
+    found = page_of(_found(event, search).order_by("-pk"), number=number, most=ON_A_PAGE)
+    return replace(found, rows=_shown(event, found.rows, now=now))
 
 
 def shown(*, event: Event, voucher: Voucher, now: datetime) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def shown(*, event: Event, voucher: Voucher, now: datetime) -> dict[str, Any]:
 
 def _found(event: Event, search: str) -> QuerySet[Voucher]:
     vouchers = Voucher.objects.filter(event=event)
-    for word in search.split()[:8]:
+    for word in searches.words(search):
         vouchers = vouchers.filter(Q(text__icontains=word) | Q(note__icontains=word))
     return vouchers
 

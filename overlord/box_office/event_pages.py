@@ -24,7 +24,7 @@ from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID
 from overlord.mailings.permissions import Permission as MailingsPermission
-from overlord.shop import error_messages, pictures
+from overlord.shop import error_messages, pictures, searches
 from overlord.shop.paging import page_number
 from overlord.shop.permissions import staff_with
 from tickets import event_services as services
@@ -49,7 +49,7 @@ WIDGET = '<script type="module" src="{base_url}/static/tickets/widget.js?event={
 def events(request: HttpRequest) -> HttpResponse:
     """List the coming or the past events: with their sales for those who manage events, else with links to work."""
     now, user = clock.now(), request.user
-    past, search = request.GET.get("when") == "past", request.GET.get("q", "").strip()[:100].replace("\0", "")
+    past, search = request.GET.get("when") == "past", searches.text_asked(request)
     may_manage = user.has_perm(Permission.MANAGE_EVENTS)
     page = selectors.events(
         past=past, search=search, with_drafts=may_manage, page=page_number(request), now=now

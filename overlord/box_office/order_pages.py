@@ -25,10 +25,12 @@ from overlord.kernel.errors import DomainError, NotFound
 from overlord.kernel.form_fields import OneLineField, WholeNumberField, wrong
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID
-from overlord.shop import error_messages
+from overlord.shop import error_messages, searches
 from overlord.shop.permissions import staff_with
 from tickets import voucher_labels
 from tickets.models import Reservation
+
+SEARCH_LENGTH = 200
 
 
 class AddressForm(forms.Form):
@@ -94,7 +96,7 @@ class RefundForm(forms.Form):
 @staff_with(Permission.MANAGE_ORDERS)
 def orders(request: HttpRequest) -> HttpResponse:
     """Find orders."""
-    search = request.GET.get("q", "").strip()[:200].replace("\0", "")
+    search = searches.text_asked(request, most=SEARCH_LENGTH)
     rows = [
         {**found, "total": _total(found.get("payment")), "state": _state(found)}
         for found in selectors.orders_found(search=search)

@@ -21,10 +21,9 @@ from overlord.box_office import selectors
 from overlord.kernel import clock, problems
 from overlord.kernel.errors import DomainError, NotFound
 from overlord.kernel.methods import allow
-from overlord.shop import error_messages
+from overlord.kernel.texts import EMAIL_LENGTH
+from overlord.shop import error_messages, searches
 from overlord.shop.permissions import staff_with
-
-SEARCH_LENGTH = 254
 
 
 class EraseForm(forms.Form):
@@ -32,7 +31,7 @@ class EraseForm(forms.Form):
 
     said = forms.CharField(
         label=_lazy("Write it here to confirm"),
-        max_length=SEARCH_LENGTH,
+        max_length=EMAIL_LENGTH,
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
 
@@ -41,7 +40,7 @@ class EraseForm(forms.Form):
 @staff_with(Permission.PERSONAL_DATA)
 def persons(request: HttpRequest) -> HttpResponse:
     """Find people by a part of their name or e-mail address."""
-    search = request.GET.get("q", "").strip()[:SEARCH_LENGTH].replace("\0", "")
+    search = searches.text_asked(request, most=EMAIL_LENGTH)
     rows = selectors.persons(search=search) if search else []
     return render(request, "box_office/persons.html", {"rows": rows, "search": search})
 

@@ -7,16 +7,18 @@ from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 
 from checkout.models import CounterSale, Payment
+from overlord.accounts import selectors as accounts
 from overlord.accounts.models import User
 from overlord.kernel.errors import NotFound
 from overlord.kernel.numbers import LARGEST_ID
-from overlord.shop.paging import Page
+from overlord.shop import searches
+from overlord.shop.paging import Page, page_of
+from tickets.admission import selectors as admission
 from tickets.admission.models import Ticket
 from tickets.models import Event, Reservation, TicketType
 from tickets.selectors import reservations_of_order
 
 EVENTS_ON_A_PAGE = 50
-SEARCH_WORDS = 8
 ORDERS_SHOWN = 50
 BUYERS_LOOKED_AT = 200
 
@@ -29,12 +31,10 @@ def events(*, past: bool, search: str, with_drafts: bool, page: int, now: dateti
     found = Event.objects.filter(date__lt=now) if past else Event.objects.filter(date__gte=now)
     if not with_drafts:
         found = found.exclude(status=Event.Status.DRAFT)
-    for word in search.split()[:SEARCH_WORDS]:
+    for word in searches.words(search):
         found = found.filter(Q(name__icontains=word) | Q(venue__icontains=word))
     ordered = with_figures(found, now=now).order_by(*(("-date", "-id") if past else ("date", "id")))
-    first = (page - 1) * EVENTS_ON_A_PAGE
-    rows = list(ordered[first : first + EVENTS_ON_A_PAGE + 1])
-    return Page(rows=rows[:EVENTS_ON_A_PAGE], number=page, is_last=len(rows) <= EVENTS_ON_A_PAGE)
+    return page_of(ordered, number=page, most=EVENTS_ON_A_PAGE)
 
 
 def event(*, event_id: int, now: datetime) -> Event | None:
@@ -139,16 +139,13 @@ def _meant(text: str) -> Q:
     """Return the condition for the reservations that a search finds."""
     if text.isascii() and text.isdecimal() and 0 < int(text[:30]) <= LARGEST_ID:
         return Q(pk=int(text)) | Q(lead_id=int(text))
-    serial = "".join(text.upper().split()).replace("-", "")
-    ticket = Ticket.objects.filter(serial=serial).values_list("reservation_id", flat=True).first()
-    if ticket is not None:
-        return Q(pk=ticket)
+    ticketed = admission.reservation_of_serial(text)
+    if ticketed is not None:
+        return Q(pk=ticketed)
     paid = Payment.objects.filter(gateway_reference=text).values_list("reservation_id", flat=True).first()
     if paid is not None:
         return Q(pk=paid)
-    named = Q(username__icontains=text) | Q(email__icontains=text)
-    named |= Q(contact_name__icontains=text) | Q(contact_email__icontains=text)
-    buyers = User.objects.filter(named).order_by("-pk").values_list("pk", flat=True)
+    buyers = User.objects.filter(accounts.buyer_named(text)).order_by("-pk").values_list("pk", flat=True)
     return Q(buyer_id__in=list(buyers[:BUYERS_LOOKED_AT]))
 
 
@@ -167,8 +164,6 @@ def tickets(*, order_id: int) -> list[Ticket]:
 # People --------------------------------------------------------------------------------------------------
 def persons(*, search: str) -> list[User]:
     """Return the newest people whose name or e-mail address contains the text, 50 at most."""
-    named = Q(username__icontains=search) | Q(email__icontains=search)
-    named |= Q(contact_name__icontains=search) | Q(contact_email__icontains=search)
-    named |= Q(verified_email__icontains=search)
+    named = accounts.buyer_named(search) | Q(verified_email__icontains=search)
     named |= Q(first_name__icontains=search) | Q(last_name__icontains=search)
     return list(User.objects.filter(named).order_by("-pk")[:ORDERS_SHOWN])

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import forms
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from overlord.kernel.form_fields import WholeNumberField
@@ -18,6 +19,13 @@ class Page:
     rows: list[Any]
     number: int
     is_last: bool
+
+
+def page_of(found: QuerySet[Any, Any], *, number: int, most: int) -> Page:
+    """Return a page of at most `most` rows of a list. One row more is read, to know whether the list goes on."""
+    first = (number - 1) * most
+    rows = list(found[first : first + most + 1])
+    return Page(rows=rows[:most], number=number, is_last=len(rows) <= most)
 
 
 def page_number(request: HttpRequest) -> int:

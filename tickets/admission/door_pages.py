@@ -22,16 +22,14 @@ from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID, whole_number
 from overlord.kernel.security_headers import PERMISSIONS_OF_DOOR
 from overlord.kernel.texts import one_line
-from overlord.shop import error_messages
+from overlord.shop import error_messages, searches
 from overlord.shop.permissions import staff_with
 from tickets.admission import codes, door_services, labels, representation, rules, selectors
 from tickets.admission.door_services import Shown
 from tickets.admission.permissions import Permission
 
-NEWEST = 50
 SHOWN_SINCE = timedelta(days=2)  # events that began no longer ago can be chosen
 EVENTS_SHOWN = 200
-LONGEST = 300  # characters of what a scanner types
 WORKER_POLICY = (
     "default-src 'none'; connect-src 'self'; frame-ancestors 'none'"  # it asks for the page itself
 )
@@ -54,7 +52,7 @@ def door(request: HttpRequest) -> HttpResponse:
     try:
         if request.method == "POST":
             answer = _post(request, event_id=event_id, gate=gate)
-        elif words := request.GET.get("q", "").replace("\0", "").strip()[:200]:
+        elif words := searches.text_asked(request, most=rules.SEARCH_LENGTH):
             found = _found(event_id, words)
     except DomainError as error:
         refused = error
@@ -84,7 +82,7 @@ def _post(request: HttpRequest, *, event_id: int, gate: str) -> dict[str, Any]:
             raise Forbidden()
         scan = door_services.admission_undo(scan_id=_uuid(request, "undo"), actor_id=actor, now=now)
         return {**scan, "undone": True}
-    typed = request.POST.get("shown", "").replace("\0", "").strip()[:LONGEST]
+    typed = request.POST.get("shown", "").replace("\0", "").strip()[: rules.SHOWN_LENGTH]
     if not typed:
         raise Invalid(_("Scan a code, or type the serial of a ticket."))
     is_code = len(typed) == codes.LENGTH
@@ -102,7 +100,7 @@ def _uuid(request: HttpRequest, name: str) -> UUID:
 
 
 def _found(event_id: int, words: str) -> list[dict[str, Any]]:
-    rows = selectors.tickets_found(event_id=event_id, words=words, most=NEWEST)
+    rows = selectors.tickets_found(event_id=event_id, words=words, most=rules.LISTED)
     return [{**representation.ticket_found(row), "scan": uuid4()} for row in rows]
 
 
@@ -129,7 +127,7 @@ def _gate(
 ) -> HttpResponse:
     now: datetime = clock.now()
     [state] = selectors.door_states([event["id"]], now=now)
-    rows = selectors.scans_newest(event_id=event["id"], gate=None, only_conflicts=False, most=NEWEST)
+    rows = selectors.scans_newest(event_id=event["id"], gate=None, only_conflicts=False, most=rules.LISTED)
     context = {
         "event": event,
         "gate": gate,
@@ -139,7 +137,7 @@ def _gate(
         "answer": answer,
         "error": error_messages.of_error(refused) if refused else None,
         "found": found,
-        "words": request.GET.get("q", "")[:200],
+        "words": searches.text_asked(request, most=rules.SEARCH_LENGTH),
         "scan_id": uuid4(),
         "may_undo": request.user.has_perm(Permission.UNDO_ADMISSION),
         "labels": labels.results(),

@@ -14,6 +14,9 @@ HOLDER_LENGTH = 100
 MOST_ISSUES = 100  # codes that one ticket may have had
 GATE_LENGTH = 60
 MOST_SCANS = 200  # in one batch
+LISTED = 50  # scans, and tickets found: the newest or first ones
+SEARCH_LENGTH = 200
+SHOWN_LENGTH = 300  # of what a scanner reads: it may see any code, and that is no error
 OLDEST_SCAN = timedelta(days=7)  # that a door without a network may have kept
 SERIAL_LENGTH = 10
 

@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 
+from overlord.accounts.selectors import buyer_named
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from tickets import selectors as tickets
@@ -213,8 +214,7 @@ def tickets_found(*, event_id: int, words: str, most: int) -> list[dict[str, Any
     wanted = Q(holder__icontains=words) | Q(handed_to__icontains=words)
     if serial := serial_read(words):  # each serial begins with nothing
         wanted |= Q(serial__startswith=serial)
-    for field in ("username", "email", "contact_name", "contact_email"):
-        wanted |= Q(**{f"reservation__buyer__{field}__icontains": words})
+    wanted |= buyer_named(words, through="reservation__buyer__")
     found = Ticket.objects.filter(wanted, event_id=event_id).order_by("reservation_id", "seat")
     rows = list(_tickets(found)[:most])
     admitting = Scan.objects.filter(
@@ -222,6 +222,12 @@ def tickets_found(*, event_id: int, words: str, most: int) -> list[dict[str, Any
     )
     first = {row["ticket_id"]: row for row in admitting.values("ticket_id", *_FIRST_COLUMNS)}
     return [{**row, "first": first.get(row["id"])} for row in rows]
+
+
+def reservation_of_serial(text: str) -> int | None:
+    """Return the reservation whose ticket has a serial, however a person typed it."""
+    found = Ticket.objects.filter(serial=serial_read(text)).values_list("reservation_id", flat=True)
+    return found.first()
 
 
 def gates_of(*, event_id: int) -> list[str]:

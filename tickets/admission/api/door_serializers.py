@@ -8,9 +8,7 @@ from overlord.kernel.numbers import LARGEST_ID
 from overlord.kernel.serializer_fields import WholeNumberField
 from overlord.kernel.texts import one_line
 from tickets.admission.api.serializers import TICKET_STATES, Key
-from tickets.admission.rules import GATE_LENGTH, MOST_SCANS, ScanResult
-
-SHOWN_LENGTH = 300  # most characters that a scanner reads: it may see any code, and that is no error
+from tickets.admission.rules import GATE_LENGTH, MOST_SCANS, SHOWN_LENGTH, ScanResult
 
 
 class GateField(serializers.CharField):

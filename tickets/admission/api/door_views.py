@@ -13,14 +13,13 @@ from overlord.accounts.selectors import actor_id
 from overlord.kernel import clock, query_params, rate_limits, schema
 from overlord.kernel.numbers import LARGEST_ID
 from overlord.kernel.rate_limits import Limit
-from tickets.admission import door_services, pictures, representation, selectors
+from tickets.admission import door_services, pictures, representation, rules, selectors
 from tickets.admission.api import door_serializers as serializers
 from tickets.admission.door_services import Shown
 from tickets.admission.permissions import Permission
 
-NEWEST = 50  # scans, and tickets found
 PICTURES = Limit(name="door-pictures", amount=200, seconds=10)  # of one person: five phones
-WORDS = (2, 200)  # least and most characters of a search
+WORDS = (2, rules.SEARCH_LENGTH)  # least and most characters of a search
 SEARCHED = {"type": "string", "minLength": WORDS[0], "maxLength": WORDS[1]}
 
 # Made once: making a serializer copies its fields, which costs more than their validation.
@@ -108,7 +107,7 @@ class EventScans(DoorView):
             event_id=event_id,
             gate=params.get("gate"),
             only_conflicts=query_params.flag(params, "conflicts"),
-            most=NEWEST,
+            most=rules.LISTED,
         )
         return Response([representation.scan(row) for row in rows])
 
@@ -127,7 +126,7 @@ class EventTickets(DoorView):
         least, most = WORDS
         if not least <= len(words) <= most or "\0" in words:
             raise query_params.unreadable("q", f"Give {least} to {most} characters.")
-        rows = selectors.tickets_found(event_id=event_id, words=words, most=NEWEST)
+        rows = selectors.tickets_found(event_id=event_id, words=words, most=rules.LISTED)
         return Response([representation.ticket_found(row) for row in rows])
 
 
