@@ -23,12 +23,12 @@ from overlord.accounts import guests
 from overlord.accounts.models import User
 from overlord.accounts.operations import EmailHasAccount
 from overlord.accounts.selectors import actor_id
-from overlord.kernel import clock, money, problems, texts
+from overlord.kernel import clock, money, texts
 from overlord.kernel.errors import DomainError, Invalid, NotFound
 from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID
-from overlord.shop import error_messages, languages
+from overlord.shop import error_messages, error_pages, languages
 from overlord.shop.permissions import action_of_checkout, staff_with
 from tickets import selectors as tickets
 from tickets.line import operations as line
@@ -147,11 +147,7 @@ def _checkout_page(
         },
         "now": now,
     }
-    status = problems.status_of(refused) if refused else 200
-    response = render(request, "checkout/checkout.html", context, status=status)
-    if refused and "retry_after" in refused.facts:
-        response["Retry-After"] = str(refused.facts["retry_after"])
-    return response
+    return error_pages.page_of_view(request, "checkout/checkout.html", context, refused=refused)
 
 
 def _shown_of(

@@ -8,7 +8,6 @@ import secrets
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
-from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -31,7 +30,7 @@ from overlord.kernel.csrf import origin_decides
 from overlord.kernel.errors import DomainError, Invalid, NotFound, TooMany
 from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
-from overlord.shop import error_messages, formats, searches
+from overlord.shop import error_messages, error_pages, formats, searches
 from overlord.shop.next_page import is_page
 from overlord.shop.permissions import action_of_checkout, staff_with
 from overlord.shop.shared_answers import shared
@@ -266,11 +265,9 @@ def _event_page(
     # A page without anything personal is written once a second for all logged-in buyers, as it is for visitors.
     is_personal = own or choice.amounts or code.text or refused or preview
     context["is_kept"] = not is_personal and request.user.is_authenticated and not request.user.is_staff
-    status = problems.status_of(refused) if refused else HTTPStatus.OK
-    response = render(request, "tickets/event.html", context, status=status)
-    for error in filter(None, (refused, code.refused)):
-        if "retry_after" in error.facts:
-            response["Retry-After"] = str(error.facts["retry_after"])
+    response = error_pages.page_of_view(request, "tickets/event.html", context, refused=refused)
+    if code.refused is not None:
+        problems.retry_after_add(response, code.refused)
     return response
 
 

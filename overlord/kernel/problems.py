@@ -36,6 +36,12 @@ def status_of(error: errors.DomainError) -> HTTPStatus:
     return next(STATUSES[category] for category in type(error).__mro__ if category in STATUSES)
 
 
+def retry_after_add(headers: dict[str, str] | HttpResponse, error: errors.DomainError) -> None:
+    """Add to an answer after how many seconds the client may try again, if the error says so."""
+    if "retry_after" in error.facts:
+        headers["Retry-After"] = str(error.facts["retry_after"])
+
+
 def problem(status: int, *, code: str, detail: str, **facts: Any) -> dict[str, Any]:
     """Return the body of a problem: the standard's members, the stable `code`, and the facts."""
     return {
@@ -55,8 +61,7 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
         error = _busy(error)
     if isinstance(error, errors.DomainError):
         body = problem(status_of(error), code=error.code, detail=error.detail, **error.facts)
-        if "retry_after" in error.facts:
-            headers["Retry-After"] = str(error.facts["retry_after"])
+        retry_after_add(headers, error)
     elif (api_error := _as_api_exception(error)) is not None:
         body = _api_problem(api_error)
         if (challenge := getattr(api_error, "auth_header", None)) is not None:

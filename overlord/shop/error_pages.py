@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import Any
 
 from django.core.exceptions import DisallowedHost, PermissionDenied
 from django.db import InterfaceError, OperationalError
@@ -15,6 +16,17 @@ from overlord.shop import error_messages
 def page(request: HttpRequest, message: error_messages.ErrorMessage, *, status: int) -> HttpResponse:
     """Return a page that says what happened and what the reader can do."""
     return render(request, "shop/error.html", {"message": message}, status=status)
+
+
+def page_of_view(
+    request: HttpRequest, template: str, context: dict[str, Any], *, refused: errors.DomainError | None
+) -> HttpResponse:
+    """Return a view's own page, with the status and the header of what it refused, if it refused anything."""
+    if refused is None:
+        return render(request, template, context)
+    response = render(request, template, context, status=problems.status_of(refused))
+    problems.retry_after_add(response, refused)
+    return response
 
 
 class ErrorPageMiddleware:
@@ -43,8 +55,7 @@ class ErrorPageMiddleware:
         if not isinstance(error, errors.DomainError):
             return None
         response = page(request, error_messages.of_error(error), status=problems.status_of(error))
-        if "retry_after" in error.facts:
-            response["Retry-After"] = str(error.facts["retry_after"])
+        problems.retry_after_add(response, error)
         return response
 
 

@@ -11,18 +11,17 @@ from uuid import UUID, uuid4
 
 from django.contrib.staticfiles import finders
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from overlord.accounts.selectors import actor_id
-from overlord.kernel import clock, problems
+from overlord.kernel import clock
 from overlord.kernel.errors import DomainError, Forbidden, Invalid
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID, whole_number
 from overlord.kernel.security_headers import PERMISSIONS_OF_DOOR
 from overlord.kernel.texts import one_line
-from overlord.shop import error_messages, searches
+from overlord.shop import error_messages, error_pages, searches
 from overlord.shop.permissions import staff_with
 from tickets.admission import codes, door_services, labels, representation, rules, selectors
 from tickets.admission.door_services import Shown
@@ -112,8 +111,7 @@ def _choose(request: HttpRequest, *, refused: DomainError | None = None) -> Http
         "gate": request.GET.get("gate", "")[: rules.GATE_LENGTH],
         "error": error_messages.of_error(refused) if refused else None,
     }
-    status = problems.status_of(refused) if refused else 200
-    return _allowed(render(request, "admission/door_choose.html", context, status=status))
+    return _allowed(error_pages.page_of_view(request, "admission/door_choose.html", context, refused=refused))
 
 
 def _gate(
@@ -143,8 +141,7 @@ def _gate(
         "labels": labels.results(),
         "now": now,
     }
-    status = problems.status_of(refused) if refused else 200
-    return _allowed(render(request, "admission/door.html", context, status=status))
+    return _allowed(error_pages.page_of_view(request, "admission/door.html", context, refused=refused))
 
 
 def _allowed(response: HttpResponse) -> HttpResponse:

@@ -18,14 +18,14 @@ from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 
 from overlord.accounts.selectors import actor_id
-from overlord.kernel import clock, problems, texts
+from overlord.kernel import clock, texts
 from overlord.kernel.csrf import origin_decides
 from overlord.kernel.errors import Busy, DomainError, Invalid, NotFound
 from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID
 from overlord.kernel.rendering import dumps
-from overlord.shop import error_messages
+from overlord.shop import error_messages, error_pages
 from tickets import selectors as tickets
 from tickets.admission import documents, hand_over_services, qr, rules, selectors, services
 from tickets.admission.documents import Document
@@ -146,8 +146,7 @@ def _page(
         "error": error_messages.of_error(refused) if refused else None,
         "now": now,
     }
-    status = problems.status_of(refused) if refused else 200
-    return render(request, "admission/tickets.html", context, status=status)
+    return error_pages.page_of_view(request, "admission/tickets.html", context, refused=refused)
 
 
 def _qr(ticket: Mapping[str, Any]) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, QueryDict
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
@@ -16,13 +16,13 @@ from django.utils.translation import gettext_lazy as _lazy
 from overlord.accounts import guests
 from overlord.accounts.models import User
 from overlord.accounts.selectors import actor_id
-from overlord.kernel import clock, problems
+from overlord.kernel import clock
 from overlord.kernel.csrf import origin_decides
 from overlord.kernel.errors import DomainError, Invalid, NotFound
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID, whole_number
 from overlord.kernel.texts import EMAIL_LENGTH
-from overlord.shop import error_messages
+from overlord.shop import error_messages, error_pages
 from tickets import availability, choices, limits, rules
 from tickets import selectors as tickets
 from tickets.choices import Choice
@@ -177,12 +177,7 @@ def _page(request: HttpRequest, event_id: int, *, refused: DomainError | None = 
         "lobby_minutes": settings.LOBBY_MINUTES,
         "now": now,
     }
-    response = render(
-        request, "line/line.html", context, status=problems.status_of(refused) if refused else 200
-    )
-    if refused and "retry_after" in refused.facts:
-        response["Retry-After"] = str(refused.facts["retry_after"])
-    return response
+    return error_pages.page_of_view(request, "line/line.html", context, refused=refused)
 
 
 def _live(request: HttpRequest, event_id: int) -> str:

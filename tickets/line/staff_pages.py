@@ -2,14 +2,14 @@
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
 from overlord.accounts.selectors import actor_id
-from overlord.kernel import clock, problems
+from overlord.kernel import clock
 from overlord.kernel.errors import DomainError, Invalid
 from overlord.kernel.methods import allow
-from overlord.shop import error_messages
+from overlord.shop import error_messages, error_pages
 from overlord.shop.permissions import staff_with
 from tickets import availability
 from tickets.line import figures, labels, projections, staff_services
@@ -66,4 +66,4 @@ def _page(request: HttpRequest, event_id: int, *, refused: DomainError | None = 
         "refused_texts": {request.POST.get("action"): request.POST.get("text")} if refused else {},
         "now": now,
     }
-    return render(request, "line/desk.html", context, status=problems.status_of(refused) if refused else 200)
+    return error_pages.page_of_view(request, "line/desk.html", context, refused=refused)
