@@ -13,6 +13,7 @@ from typing import Any
 from checkout import stages
 from overlord.shop import formats
 from tickets import availability_labels, own_tickets
+from tickets.admission import codes
 from tickets.admission import rules as admission_rules
 from tickets.line import labels as line_labels
 from tickets.line import rules as line_rules
@@ -72,7 +73,16 @@ def _call(name: str, *arguments: Any) -> Any:
         return stages.stage_of(reservation, payment, now=now)
     if name in OF_OWN:
         arguments = (own_tickets.Own(**arguments[0]), *arguments[1:])
-    modules = (formats, availability_labels, own_tickets, line_labels, line_rules, lines, admission_rules)
+    modules = (
+        formats,
+        availability_labels,
+        own_tickets,
+        line_labels,
+        line_rules,
+        lines,
+        admission_rules,
+        codes,
+    )
     result = next(getattr(module, name) for module in modules if hasattr(module, name))(*arguments)
     return asdict(result) if is_dataclass(result) and not isinstance(result, type) else result
 

@@ -86,17 +86,19 @@ def order_claim(
                 raise
             rows, refused = [], None  # a repeat of what was granted before
         if rows:
-            for row in rows:
-                facts = {"order": row["lead_id"] or row["id"], "quantity": row["quantity"], "buyer": buyer_id}
-                step_log(
-                    "reservation_claimed", reservation=row["id"], ticket_type=row["ticket_type_id"], **facts
-                )
+            _claims_log(rows, buyer_id)
             known = rows if order_id is None else selectors.order_rows(order_id=order_id)
             return Ordered(order=representation.order(known, now=rows[0]["created"]), replayed=False)
         if key is not None and (earlier := selectors.reservation_row_by_key(buyer_id=buyer_id, key=key)):
             return _replay(earlier, items=items, order_id=order_id, code=code, request=request, now=now)
         _diagnose(buyer_id, items, order_id, refused, code)
     raise Busy()
+
+
+def _claims_log(rows: Sequence[dict[str, Any]], buyer_id: int) -> None:
+    for row in rows:
+        facts = {"order": row["lead_id"] or row["id"], "quantity": row["quantity"], "buyer": buyer_id}
+        step_log("reservation_claimed", reservation=row["id"], ticket_type=row["ticket_type_id"], **facts)
 
 
 def reservation_claim(

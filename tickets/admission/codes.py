@@ -37,12 +37,17 @@ def code_sign(content: Content, key: Ed25519PrivateKey) -> str:
     return base45(said + key.sign(said))
 
 
+def is_code(text: str) -> bool:
+    """Return whether a text has the length of a code; any other text is a serial."""
+    return len(text) == LENGTH
+
+
 def code_read(code: str) -> tuple[Content, bytes]:
     """Return what a code says, and all its bytes for `is_signed`; raise NotACode.
 
     Nothing that it says is true until its signature is checked.
     """
-    if len(code) != LENGTH:
+    if not is_code(code):
         raise NotACode
     raw = base45_read(code)
     version, key, event, ticket, issue = LAYOUT.unpack_from(raw)

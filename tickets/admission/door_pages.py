@@ -84,7 +84,7 @@ def _post(request: HttpRequest, *, event_id: int, gate: str) -> dict[str, Any]:
     typed = request.POST.get("shown", "").replace("\0", "").strip()[: rules.SHOWN_LENGTH]
     if not typed:
         raise Invalid(_("Scan a code, or type the serial of a ticket."))
-    is_code = len(typed) == codes.LENGTH
+    is_code = codes.is_code(typed)
     shown = Shown(
         scan_id=_uuid(request, "scan_id"), code=typed if is_code else "", serial="" if is_code else typed
     )

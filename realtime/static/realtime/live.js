@@ -11,7 +11,9 @@
 
 const PROTOCOL = "overlord.v1";
 const NOT_LOGGED_IN = 4401;
-const FINAL = new Set([NOT_LOGGED_IN, 4403, 4404]); // a reconnect would change nothing
+const NOT_ALLOWED = 4403;
+export const NO_SUCH_STREAM = 4404;
+const FINAL = new Set([NOT_LOGGED_IN, NOT_ALLOWED, NO_SUCH_STREAM]); // a reconnect would change nothing
 const SILENCE = 2.5 * 15_000; // heartbeats come every 15 s
 const PATIENCE = 10_000; // for a connection and its first frame, and for the answer to a resync
 const FIRST_WAIT = 500;

@@ -1,14 +1,13 @@
 // <live-event event="12">: an event's page, live. Every field of a frame is shown again; a ticket type that is gone
 // loses its row, a new one gets one from the server. With `own`, the buyer's tickets of this event are live too.
 
-import { follow } from "realtime/live.js";
+import { NO_SUCH_STREAM, follow } from "realtime/live.js";
 import { announce } from "shop/announce.js";
 import { add, dateTime, gettext, money, multiply, setText } from "shop/formats.js";
 import { freshPage } from "shop/fresh-page.js";
 import { canReserve, ofTicketType } from "tickets/availability-labels.js";
 import * as ownTickets from "tickets/own-tickets.js";
 
-const REMOVED = 4404;
 const FRESH = { within: 1_000, kept: 1_000 }; // milliseconds; visitors share a page for one second
 const FRESH_CODE = { within: 20_000, kept: 1_000 }; // a page with a code is made for each reader, so they spread
 const AGAIN = 10_000; // milliseconds, when the server's page could not be had
@@ -25,7 +24,7 @@ class LiveEvent extends HTMLElement {
         onState: (event) => this.show(event),
         onStatus: (status, code) => {
           badge.show(status);
-          if (code === REMOVED) this.showRemoved();
+          if (code === NO_SUCH_STREAM) this.showRemoved();
         },
       }),
     ];

@@ -20,9 +20,14 @@ export function base45Read(text) {
   return Uint8Array.from(bytes);
 }
 
+/** Return whether a text has the length of a code; any other text is a serial. */
+export function isCode(text) {
+  return text.length === LENGTH;
+}
+
 /** Return `{ key, event, ticket, issue, bytes }` of a code, or null. Nothing of it is true until `isSigned`. */
 export function codeRead(code) {
-  if (code.length !== LENGTH) return null;
+  if (!isCode(code)) return null;
   const bytes = base45Read(code);
   if (bytes?.length !== BYTES || bytes[0] !== VERSION) return null;
   const view = new DataView(bytes.buffer);

@@ -2,6 +2,7 @@
 // reload, and go on without a network.
 
 import { Camera } from "admission/camera.js";
+import { isCode } from "admission/codes.js";
 import { DoorDesk } from "admission/door-desk.js";
 import { recall, remember } from "admission/door-store.js";
 import { signal, wakeSound } from "admission/signals.js";
@@ -69,10 +70,10 @@ class DoorPage extends HTMLElement {
     }
   }
 
-  /** Scan a typed or seen text. A text with the length of a code is a code; any other is a serial. */
+  /** Scan a typed or seen text: a code or a serial. */
   async scan(text) {
     const turn = this.wait();
-    this.take(await this.desk.scan(text.length === 131 ? { code: text } : { serial: text }), turn);
+    this.take(await this.desk.scan(isCode(text) ? { code: text } : { serial: text }), turn);
   }
 
   async undo(scanId) {
