@@ -137,9 +137,7 @@ def person_erase(*, user_id: int, staff_id: int | None = None, said: str | None 
     PersonIsStaff for a person with access to the box office. None for both: a command on the server.
     """
     with db.transaction():
-        user = User.objects.filter(pk=user_id).select_for_update(no_key=True).first()
-        if user is None:
-            raise NotFound()
+        user = _lock_with_others(user_id)
         if staff_id is not None:
             _check_erasure(user, said or "")
         line.entries_end(buyer_id=user_id)  # before a giver can need the row that the next step changes
@@ -157,6 +155,24 @@ def person_erase(*, user_id: int, staff_id: int | None = None, said: str | None 
         for label, (buyer, instead) in NAMING.items():
             apps.get_model(label)._base_manager.filter(**{buyer: user_id}).update(**instead)
         journal.entry_add(actor_id=staff_id, action=Action.PERSON_ERASED, person_id=user_id, now=db.now())
+
+
+def _lock_with_others(user_id: int) -> User:
+    """Lock a user and the others for whom an address of the user's stays, by id; return the user. Raise NotFound.
+
+    If each locked itself first, two of them who are erased at the same time would wait for each other.
+    """
+    user = User.objects.filter(pk=user_id).first()
+    if user is None:
+        raise NotFound()
+    ids = {user_id}
+    for address in user.addresses:
+        ids.update(_others_with(address=address, user_id=user_id).values_list("pk", flat=True))
+    locked = User.objects.filter(pk__in=ids).order_by("pk").select_for_update(no_key=True)
+    found = {each.pk: each for each in locked}
+    if user_id not in found:
+        raise NotFound()
+    return found[user_id]
 
 
 def shown_as(user: User) -> str:

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from io import StringIO
 from typing import Any
@@ -16,6 +17,7 @@ from django.db import OperationalError, connection
 from django.db.models.fields.reverse_related import ForeignObjectRel
 from django.test import Client
 from django.utils import timezone
+from psycopg2.errors import DeadlockDetected
 from rest_framework.test import APIClient
 
 from checkout import services
@@ -225,6 +227,55 @@ def test_data_of_an_address_is_erased_with_the_last_person_who_has_it(
 
     services.person_erase(user_id=other.pk)
     assert [found_in_database(word) for word in ("zebra", "Zebra", "Zoe")] == [[], [], []]
+
+
+class TestTwoErasuresAtOnce:
+    """Two people who share an address, erased at the same time: the last one takes what belongs to the address."""
+
+    def erase_both(
+        self,
+        user_make: Callable[..., User],
+        ticket_type: TicketType,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> list[Any]:
+        """Let each have its first locks before the other goes on, if it can; return the results."""
+        guest = {"email": "", "is_guest": True, "contact_email": "family@zebra.example"}
+        couple = [user_make(**guest), user_make(**guest)]
+        for each in couple:
+            buy(each, ticket_type, 1)
+        Ticket.objects.update(handed_to="family@zebra.example", holder="Zoe")
+        services.receipts_send()
+        both_locked, original = threading.Barrier(2), accounts.user_anonymise
+
+        def after_both(**given: int) -> None:
+            with suppress(threading.BrokenBarrierError):
+                both_locked.wait(1)
+            original(**given)
+
+        monkeypatch.setattr(accounts, "user_anonymise", after_both)
+        return together(*[partial(services.person_erase, user_id=each.pk) for each in reversed(couple)])
+
+    def test_one_waits_for_the_other(
+        self,
+        user_make: Callable[..., User],
+        ticket_type: TicketType,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        assert self.erase_both(user_make, ticket_type, monkeypatch) == [None, None]
+        assert [found_in_database(word) for word in ("zebra", "Zoe")] == [[], []]
+
+    def test_control_if_each_locks_itself_first_they_wait_for_each_other(
+        self,
+        user_make: Callable[..., User],
+        ticket_type: TicketType,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(
+            personal_data, "_lock_with_others", lambda user_id: accounts.user_lock(user_id=user_id)
+        )
+        results = self.erase_both(user_make, ticket_type, monkeypatch)
+
+        assert [type(each.__cause__) for each in results if each is not None] == [DeadlockDetected]
 
 
 def test_an_address_does_not_stay_for_a_guest_who_bought_nothing(
