@@ -48,10 +48,10 @@ def cancellations_go_on(**_kwargs: object) -> None:
     services.cancellations_go_on()
 
 
-@shared_task(name="checkout.receipts_send")
-def receipts_send(**_kwargs: object) -> None:
-    """Send the receipts that are due."""
-    services.receipts_send()
+@shared_task(name="checkout.receipts_send")  # as workers of the former release know it
+def mails_send(**_kwargs: object) -> None:
+    """Send the mails to buyers and holders that are due."""
+    services.mails_send()
 
 
 @shared_task(name="checkout.charges_reconcile")

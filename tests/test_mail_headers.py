@@ -81,7 +81,7 @@ def mails_of_all_kinds(api: APIClient, buyer: User, ticket_type: TicketType, sta
     payment = Payment.objects.get(pk=made)
     pay(api, payment)
     work(payment)
-    services.receipts_send()
+    services.mails_send()
     ticket = Ticket.objects.order_by("pk")[0]
     place = f"/event/reservations/{held}/tickets/{ticket.pk}/hand-over/"
     api.post(place, {"email": "friend@example.org", "holder": "Grace"}, format="json")
@@ -95,7 +95,7 @@ def mails_of_all_kinds(api: APIClient, buyer: User, ticket_type: TicketType, sta
         staff_id=staff.pk, event_id=event.pk, version=Event.objects.get().version, message=""
     )
     services.cancellations_go_on()
-    while services.receipts_send():
+    while services.mails_send():
         pass
     to = To(
         event_id=event.pk, kind=Kind.NEWS, audience=Audience.EVERYONE, ticket_type=None, with_holders=False

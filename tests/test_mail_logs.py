@@ -67,7 +67,7 @@ def test_a_mail_about_an_order_leaves_no_address_in_the_log(
     payment = Payment.objects.get(pk=made)
     pay(api, payment)
     work(payment)
-    assert checkout.receipts_send() == 0
+    assert checkout.mails_send() == 0
     check(caplog, said)
 
 

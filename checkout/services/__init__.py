@@ -8,11 +8,11 @@ from checkout.services.cancellations import cancellation_retry, cancellations_go
 from checkout.services.counter import CounterSold, counter_sell
 from checkout.services.guests import order_follow, orders_follow
 from checkout.services.incidents import incidents_close
+from checkout.services.mails import mails_send
 from checkout.services.orders import address_change, hold_release, note_add, receipt_resend
 from checkout.services.payments import payment_create, payment_pay, payment_remove, reservation_pay
 from checkout.services.personal_data import Kept, Unfinished, person_erase, person_export, person_kept
 from checkout.services.processing import look_after, payment_process
-from checkout.services.receipts import receipts_send
 from checkout.services.reconciliation import (
     charges_reconcile,
     unmatched_charge_refund,
@@ -43,6 +43,7 @@ __all__ = [
     "hold_release",
     "incidents_close",
     "look_after",
+    "mails_send",
     "note_add",
     "order_follow",
     "orders_follow",
@@ -54,7 +55,6 @@ __all__ = [
     "person_export",
     "person_kept",
     "receipt_resend",
-    "receipts_send",
     "refund_look_again",
     "refund_process",
     "refund_request",

@@ -82,7 +82,7 @@ class TestDecision:
         assert (paid.status, paid.refunded_minor) == ("REFUNDED", 3000)
         stock = Inventory.objects.get()
         assert (stock.held, stock.sold, stock.revenue_minor) == (0, 0, 0)
-        services.receipts_send()
+        services.mails_send()
         [told] = [each for each in mail.outbox if each.subject.startswith("Cancelled:")]
         assert "The hall is closed." in told.body
         assert "Your money goes back" in told.body
@@ -134,7 +134,7 @@ class TestWhatElseThereIs:
         settle()
         assert Reservation.objects.get().state == "released"
         assert not Refund.objects.exists()
-        services.receipts_send()
+        services.mails_send()
         assert "You paid nothing" in mail.outbox[-1].body
 
     def test_a_hold_can_no_longer_be_paid(self, staff: User, api: APIClient, payment: Payment) -> None:

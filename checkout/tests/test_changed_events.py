@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 from checkout import services
 from checkout.models import Payment
 from checkout.permissions import Permission
-from checkout.services import holder_messages, receipts
+from checkout.services import holder_messages, mails
 from checkout.tests.paying import PAYMENTS, heal, pay, work
 from overlord.accounts.models import User
 from overlord.box_office import selectors
@@ -47,7 +47,7 @@ def event(api: APIClient, payment: Payment) -> Event:
     [ticket, _] = Ticket.objects.order_by("pk")
     place = f"/event/reservations/{payment.reservation_id}/tickets/{ticket.pk}/hand-over/"
     assert api.post(place, {"email": FRIEND, "holder": "Grace"}, format="json").status_code == 200
-    services.receipts_send()
+    services.mails_send()
     mail.outbox.clear()
     return Event.objects.get()
 
@@ -66,7 +66,7 @@ def edit(office: Client, event: Event, **changed: str) -> None:
 def sent() -> dict[str, Any]:
     """Send the mails that are owed, and return them by address."""
     mail.outbox.clear()
-    while services.receipts_send():
+    while services.mails_send():
         pass
     found = {each.to[0]: each for each in mail.outbox}
     assert len(found) == len(mail.outbox), "each gets one mail"
@@ -81,7 +81,7 @@ def calendar_of(message: Any) -> dict[str, Any]:
 
 def test_buyer_and_holder_are_told_a_new_place_once(office: Client, event: Event, buyer: User) -> None:
     edit(office, event, venue="Opera", address="")
-    together(*[services.receipts_send] * 3)
+    together(*[services.mails_send] * 3)
     found = {each.to[0]: each for each in mail.outbox} | sent()
 
     assert found.keys() == {buyer.email, FRIEND}
@@ -114,7 +114,7 @@ def second(api: APIClient, event: Event, payment: Payment) -> Payment:
     other = Payment.objects.get(pk=made["id"])
     pay(api, other)
     work(other)
-    services.receipts_send()
+    services.mails_send()
     mail.outbox.clear()
     return other
 
@@ -190,10 +190,10 @@ def test_the_form_counts_those_alone_who_get_a_mail(
     mine = Ticket.objects.get(reservation=second.reservation)
     Ticket.objects.filter(pk=mine.pk).update(handed_to=FRIEND)
     assert selectors.people_told(event_id=event.pk) == 2
-    services.receipts_send()
+    services.mails_send()
     mail.outbox.clear()
     edit(office, event, venue="Opera")
-    while services.receipts_send():
+    while services.mails_send():
         pass
     assert {each.to[0] for each in mail.outbox} == {buyer.email, FRIEND}
 
@@ -245,9 +245,9 @@ def test_a_worker_that_dies_owes_each_holder_one_mail(
 
     edit(office, event, venue="Opera")
     with monkeypatch.context() as patched:
-        patched.setattr(receipts, "_message", killed)
+        patched.setattr(mails, "_message", killed)
         with pytest.raises(Killed):
-            services.receipts_send()
+            services.mails_send()
     MoveNotice.objects.update(next_look_at=event.date - timedelta(days=3650))
     assert sent().keys() == {buyer.email, FRIEND}
     assert HolderNotice.objects.count() == 1
@@ -261,7 +261,7 @@ def test_a_former_holder_is_not_told(office: Client, event: Event, api: APIClien
         holder_messages.holders_owe(owed, now=db.now())
     place = f"/event/reservations/{ticket.reservation_id}/tickets/{ticket.pk}/hand-over/"
     api.post(place, {"email": "next@example.org", "holder": ""}, format="json")
-    while services.receipts_send():
+    while services.mails_send():
         pass
     told = [each.to[0] for each in mail.outbox if "New: Opera" in each.body]
     assert sorted(told) == sorted([buyer.email, "next@example.org"])
@@ -284,7 +284,7 @@ def test_a_holder_is_told_each_place_although_the_buyers_mail_is_refused(
     edit(office, event, venue="Theatre")
     MoveNotice.objects.exclude(next_look_at=None).update(next_look_at=event.date - timedelta(days=3650))
     mail.outbox.clear()
-    while services.receipts_send():
+    while services.mails_send():
         pass
     assert {each.to[0] for each in mail.outbox if "New: Theatre" in each.body} == {buyer.email, FRIEND}
     assert not [each for each in mail.outbox if "New: Opera" in each.body]

@@ -26,7 +26,7 @@ def ticket(api: APIClient, payment: Payment) -> Ticket:
     """Return a ticket whose receipt is sent."""
     pay(api, payment)
     work(payment)
-    services.receipts_send()
+    services.mails_send()
     mail.outbox.clear()
     return Ticket.objects.order_by("pk")[0]
 
@@ -50,11 +50,11 @@ def test_each_is_told_once_and_only_the_new_holder_gets_a_link(
     api: APIClient, buyer: User, ticket: Ticket
 ) -> None:
     hand(api, ticket)
-    together(*[services.receipts_send] * 3)
+    together(*[services.mails_send] * 3)
     HandOverNotice.objects.exclude(next_look_at=None).update(
         next_look_at=timezone.now() - timedelta(seconds=1)
     )
-    services.receipts_send()
+    services.mails_send()
 
     assert len(mail.outbox) == 2
     texts = sent()
@@ -70,7 +70,7 @@ def test_only_the_new_holder_gets_files_and_only_of_this_ticket(
     api: APIClient, buyer: User, ticket: Ticket
 ) -> None:
     hand(api, ticket)
-    services.receipts_send()
+    services.mails_send()
 
     files = {message.to[0]: message.attachments for message in mail.outbox}
     printed, calendar = files[FRIEND]
@@ -82,7 +82,7 @@ def test_only_the_new_holder_gets_files_and_only_of_this_ticket(
 def test_a_former_holder_gets_no_link(api: APIClient, buyer: User, ticket: Ticket) -> None:
     hand(api, ticket)
     hand(api, ticket, "second@example.org")
-    services.receipts_send()
+    services.mails_send()
 
     links = [address for address, text in sent().items() if "/t/" in text]
     assert links == ["second@example.org"]
@@ -92,7 +92,7 @@ def test_a_former_holder_gets_no_link(api: APIClient, buyer: User, ticket: Ticke
 def test_nobody_is_told_a_ticket_that_was_revoked_meanwhile(api: APIClient, ticket: Ticket) -> None:
     hand(api, ticket)
     Ticket.objects.update(state="revoked", revoked_at=timezone.now())
-    services.receipts_send()
+    services.mails_send()
 
     assert FRIEND not in sent()
     assert HandOverNotice.objects.filter(next_look_at__isnull=False).count() == 0
@@ -103,7 +103,7 @@ def test_back_with_the_buyer_the_mail_has_the_link_of_the_order(
     api: APIClient, buyer: User, ticket: Ticket
 ) -> None:
     hand(api, ticket, buyer.email)
-    services.receipts_send()
+    services.mails_send()
 
     [message] = mail.outbox  # no ticket left the buyer
     [link] = re.findall(r"https://tickets\.example\.org(/t/\S+/)", str(message.body))

@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 
 from checkout import services
 from checkout.models import Payment
-from checkout.services import receipts
+from checkout.services import mails
 from checkout.tests.paying import heal, pay, work
 from overlord.accounts.models import User
 from overlord.kernel import db
@@ -33,7 +33,7 @@ def paid(api: APIClient, payment: Payment) -> Payment:
     Event.objects.update(date=BEGINS, time_zone="UTC")
     pay(api, payment)
     work(payment)
-    services.receipts_send()
+    services.mails_send()
     mail.outbox.clear()
     return payment
 
@@ -55,15 +55,15 @@ def edit(payment: Payment, by: timedelta) -> None:
 def test_buyers_are_told_once_of_the_latest_date(paid: Payment, buyer: User) -> None:
     move(paid, timedelta(days=1))
     move(paid, timedelta(days=1))
-    assert sorted(together(*[services.receipts_send] * 3)) == [0, 0, 1]
-    services.receipts_send()
+    assert sorted(together(*[services.mails_send] * 3)) == [0, 0, 1]
+    services.mails_send()
 
     [message] = mail.outbox
     assert message.to == [buyer.email]
     assert "New: Fri, Jan 10, 2031" in message.body
     assert "Before: Wed, Jan 8, 2031" in message.body
     move(paid, timedelta(days=1))
-    assert services.receipts_send() == 1, "a later move is told too"
+    assert services.mails_send() == 1, "a later move is told too"
 
 
 @pytest.mark.parametrize("by", [1, -1])
@@ -71,7 +71,7 @@ def test_a_buyer_who_is_being_told_a_move_is_told_the_next_one_too(
     paid: Payment, by: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     move(paid, timedelta(days=1))
-    message = receipts._message
+    message = mails._message
 
     def overtaken(owed: Any, **given: Any) -> Any:
         written = message(owed, **given)
@@ -79,24 +79,24 @@ def test_a_buyer_who_is_being_told_a_move_is_told_the_next_one_too(
         return written
 
     with monkeypatch.context() as patched:
-        patched.setattr(receipts, "_message", overtaken)
-        assert services.receipts_send() == 1
-    assert services.receipts_send() == 1
+        patched.setattr(mails, "_message", overtaken)
+        assert services.mails_send() == 1
+    assert services.mails_send() == 1
 
     first, second = mail.outbox
     assert "New: Thu, Jan 9, 2031" in first.body
     assert "Before: Thu, Jan 9, 2031" in second.body
     assert f"Jan {9 + by}, 2031" in second.body
     assert first.extra_headers["Message-ID"] != second.extra_headers["Message-ID"]
-    assert services.receipts_send() == 0
+    assert services.mails_send() == 0
 
 
 def test_nobody_is_told_a_date_that_an_open_edit_is_changing(paid: Payment) -> None:
     move(paid, timedelta(days=1))
     with db.transaction():
         edit(paid, timedelta(days=1))
-        assert together(services.receipts_send) == [0], "nor does the pass wait for the edit"
-    assert services.receipts_send() == 1
+        assert together(services.mails_send) == [0], "nor does the pass wait for the edit"
+    assert services.mails_send() == 1
     [message] = mail.outbox
     assert "New: Fri, Jan 10, 2031" in message.body
 
@@ -104,7 +104,7 @@ def test_nobody_is_told_a_date_that_an_open_edit_is_changing(paid: Payment) -> N
 def test_a_move_that_was_undone_in_time_is_not_told(paid: Payment) -> None:
     move(paid, timedelta(days=1))
     move(paid, timedelta(days=-1))
-    assert services.receipts_send() == 0
+    assert services.mails_send() == 0
     assert not MoveNotice.objects.exclude(next_look_at=None).exists()
 
 
@@ -113,10 +113,10 @@ def test_a_buyer_without_valid_tickets_is_not_told(paid: Payment, user_make: Cal
         staff_id=user_make(is_staff=True).pk, payment_id=paid.pk, amount_minor=None, return_tickets=False
     )
     heal(rounds=1)
-    services.receipts_send()
+    services.mails_send()
     mail.outbox.clear()
     move(paid, timedelta(days=1))
-    assert services.receipts_send() == 0
+    assert services.mails_send() == 0
     assert mail.outbox == []
 
 
@@ -127,7 +127,7 @@ def test_a_move_by_the_admins_form_is_told(paid: Payment, user_make: Callable[..
     assert Form(client, place).send(description="With dinner").status_code == 302
     assert not MoveNotice.objects.exists()
     assert Form(client, place).send(time_zone="Europe/Lisbon", date_1="20:00:00").status_code == 302
-    assert services.receipts_send() == 1
+    assert services.mails_send() == 1
     assert "8:00\u202fPM Lisbon time" in mail.outbox[0].body
 
 

@@ -254,7 +254,7 @@ class TestPaying:
             assert answer.status_code == 404
 
     def test_the_receipt_lists_all(self, paid: Payment) -> None:
-        services.receipts_send()
+        services.mails_send()
 
         [message] = mail.outbox
         for line in lines(paid):

@@ -100,7 +100,7 @@ def test_figures_tickets_and_seats_follow_the_record(
 ) -> None:
     if not is_dispute:
         refunded_by_hand(paid, 3000)
-    services.receipts_send()
+    services.mails_send()
     mail.outbox.clear()
 
     settle(refused, staff)
@@ -114,7 +114,7 @@ def test_figures_tickets_and_seats_follow_the_record(
     assert set(Ticket.objects.values_list("state", flat=True)) == {"revoked"}
     shown = api.get(f"/payment/payments/{paid.pk}/").json()
     assert (shown["payment_status"], shown["refunded"]) == ("REFUNDED", "30.00")
-    services.receipts_send()
+    services.mails_send()
     assert ["refund" in message.subject for message in mail.outbox] == [True]
     audit()
 

@@ -163,7 +163,7 @@ def test_nothing_leads_to_a_person_whose_tickets_changed_hands(
     mails_sent()
     with pytest.raises(CommandError, match="an e-mail is to be sent"):
         call_command("person_erase", str(person.pk), "--yes")
-    services.receipts_send()
+    services.mails_send()
     assert found_in_database(person.email) != []
 
     call_command("person_erase", str(person.pk), "--yes", stdout=StringIO())
@@ -196,7 +196,7 @@ def test_data_of_an_address_is_erased_with_the_last_person_who_has_it(
         format="json",
     )
     assert answer.status_code == 200
-    services.receipts_send()
+    services.mails_send()
     to = To(
         event_id=ticket_type.event_id,
         kind=Kind.EVENT,
@@ -244,7 +244,7 @@ class TestTwoErasuresAtOnce:
         for each in couple:
             buy(each, ticket_type, 1)
         Ticket.objects.update(handed_to="family@zebra.example", holder="Zoe")
-        services.receipts_send()
+        services.mails_send()
         both_locked, original = threading.Barrier(2), accounts.user_anonymise
 
         def after_both(**given: int) -> None:
@@ -286,7 +286,7 @@ def test_an_address_does_not_stay_for_a_guest_who_bought_nothing(
     bought = user_make(**guest)
     buy(bought, ticket_type, 1)
     Ticket.objects.update(handed_to="ada@zebra.example", holder="Zoe")
-    services.receipts_send()
+    services.mails_send()
     assert not services.person_kept(user_id=bought.pk).is_shared
 
     services.person_erase(user_id=bought.pk)
@@ -303,7 +303,7 @@ def test_a_message_about_revoked_tickets_goes_to_whoever_else_has_the_address(
     couple = [user_make(**guest), user_make(**guest)]
     for each in couple:
         buy(each, ticket_type, 1)
-    services.receipts_send()
+    services.mails_send()
     to = To(
         event_id=ticket_type.event_id,
         kind=Kind.EVENT,
@@ -342,7 +342,7 @@ def test_an_erased_person_can_be_refunded(
     services.refund_request(staff_id=staff.pk, payment_id=payment.pk, amount_minor=None, return_tickets=True)
     heal()
     assert Payment.objects.get(pk=payment.pk).status == "REFUNDED"
-    services.receipts_send()
+    services.mails_send()
     audit()
 
 

@@ -18,8 +18,8 @@ from checkout import services
 from checkout.models import Incident, OrderRecord, Payment, Receipt
 from checkout.order_rules import NothingToSend, OrderDeed
 from checkout.permissions import Permission
+from checkout.services import mails
 from checkout.services import orders as order_services
-from checkout.services import receipts
 from checkout.tests.paying import PAYMENTS, lines, pay, work
 from overlord.accounts.models import User
 from overlord.shop import look
@@ -45,7 +45,7 @@ def due() -> None:
 
 
 def test_a_receipt_lists_what_was_bought(paid: Payment, buyer: User) -> None:
-    assert services.receipts_send() == 1
+    assert services.mails_send() == 1
 
     [message] = mail.outbox
     assert message.to == [buyer.email]
@@ -63,7 +63,7 @@ def test_a_receipt_names_the_code_that_gave_the_price(
     payment = Payment.objects.get(pk=made["id"])
     pay(api, payment)
     work(payment)
-    services.receipts_send()
+    services.mails_send()
 
     [message] = mail.outbox
     assert isinstance(message, EmailMultiAlternatives)
@@ -88,7 +88,7 @@ def test_a_receipt_has_the_link_to_the_tickets_and_the_seller_as_text_and_as_htm
     )
     look.remember(ours, seconds=3600)
     with override_settings(BASE_URL="https://tickets.example.org"):
-        services.receipts_send()
+        services.mails_send()
 
     [message] = mail.outbox
     assert isinstance(message, EmailMultiAlternatives)
@@ -148,7 +148,7 @@ class TestTicketsThatAreGone:
     def test_returned_ones_are_not_sent(self, free: Payment, staff: User) -> None:
         for each in lines(free):
             give_back(each, staff)
-        assert services.receipts_send() == 0
+        assert services.mails_send() == 0
         assert Receipt.objects.get().next_look_at is None
         with pytest.raises(NothingToSend):
             resend(free, staff)
@@ -158,9 +158,9 @@ class TestTicketsThatAreGone:
         """The control of the test above."""
         gone, left = lines(free)
         give_back(gone, staff)
-        assert services.receipts_send() == 1
+        assert services.mails_send() == 1
         resend(free, staff)
-        assert services.receipts_send() == 1
+        assert services.mails_send() == 1
         for message in mail.outbox:
             assert left.ticket_type.name in message.body
             assert gone.ticket_type.name not in message.body
@@ -171,22 +171,22 @@ class TestTicketsThatAreGone:
         event = paid.reservation.ticket_type.event
         services.event_cancel(staff_id=staff.pk, event_id=event.pk, version=event.version, message="")
         assert set(Ticket.objects.values_list("state", flat=True)) == {"valid"}
-        assert services.receipts_send() == 0
+        assert services.mails_send() == 0
         with pytest.raises(NothingToSend):
             resend(paid, staff)
 
 
 def test_a_receipt_is_sent_once(paid: Payment) -> None:
-    together(*[services.receipts_send] * 4)
+    together(*[services.mails_send] * 4)
     due()
-    services.receipts_send()
+    services.mails_send()
     assert len(mail.outbox) == 1
 
 
 def test_no_receipt_is_owed_for_a_failed_payment(api: APIClient, payment: Payment) -> None:
     pay(api, payment, "card_error")
     work(payment)
-    assert services.receipts_send() == 0
+    assert services.mails_send() == 0
     assert mail.outbox == []
 
 
@@ -198,15 +198,15 @@ def test_a_receipt_is_tried_again_when_the_mail_server_does_not_answer(
 
     with monkeypatch.context() as stopped:
         stopped.setattr(EmailBackend, "send_messages", away)
-        assert services.receipts_send() == 0
-        assert services.receipts_send() == 0  # not before its pause is over
-        Receipt.objects.update(attempts=receipts.ATTEMPTS - 1)
+        assert services.mails_send() == 0
+        assert services.mails_send() == 0  # not before its pause is over
+        Receipt.objects.update(attempts=mails.ATTEMPTS - 1)
         due()
-        services.receipts_send()
+        services.mails_send()
     assert Incident.objects.get().cause == "stuck"
 
     Receipt.objects.update(next_look_at=timezone.now())
-    assert services.receipts_send() == 1
+    assert services.mails_send() == 1
     assert Receipt.objects.get().sent_at is not None
 
 
@@ -222,10 +222,10 @@ def test_a_receipt_that_cannot_be_sent_is_told_to_staff_and_delays_no_other(
     pay(api, second)
     work(second)
 
-    assert services.receipts_send() == 1
+    assert services.mails_send() == 1
     assert [message.to for message in mail.outbox] == [[other.email]]
     assert (Incident.objects.get().payment_id, Incident.objects.get().cause) == (paid.pk, "stuck")
-    assert services.receipts_send() == 0
+    assert services.mails_send() == 0
 
 
 def test_a_receipt_stays_owed_when_the_database_goes_away(
@@ -237,9 +237,9 @@ def test_a_receipt_stays_owed_when_the_database_goes_away(
     with monkeypatch.context() as stopped:
         stopped.setattr(EmailBackend, "send_messages", away)
         with pytest.raises(OperationalError):
-            services.receipts_send()
+            services.mails_send()
     due()
-    assert services.receipts_send() == 1
+    assert services.mails_send() == 1
 
 
 def test_a_receipt_that_is_sent_again_after_a_death_has_the_same_message_id(
@@ -254,9 +254,9 @@ def test_a_receipt_that_is_sent_again_after_a_death_has_the_same_message_id(
     with monkeypatch.context() as dying:
         dying.setattr(EmailBackend, "send_messages", die)
         with pytest.raises(KeyboardInterrupt):
-            services.receipts_send()
+            services.mails_send()
     due()
-    services.receipts_send()
+    services.mails_send()
 
     first, second = (message.extra_headers["Message-ID"] for message in mail.outbox)
     assert first == second

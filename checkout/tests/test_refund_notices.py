@@ -25,7 +25,7 @@ def paid(api: APIClient, payment: Payment) -> Payment:
     """Return a payment of 30.00 EUR for two tickets, whose receipt was sent."""
     pay(api, payment)
     work(payment)
-    services.receipts_send()
+    services.mails_send()
     mail.outbox.clear()
     return payment
 
@@ -49,9 +49,9 @@ def test_a_notice_tells_the_refund_and_whether_the_tickets_are_valid(
     begins = datetime(2031, 1, 8, 19, 30, tzinfo=ZoneInfo("America/New_York"))
     Event.objects.update(date=begins, time_zone="America/New_York")
     refund(1050)
-    assert services.receipts_send() == 1
+    assert services.mails_send() == 1
     refund()
-    assert services.receipts_send() == 1
+    assert services.mails_send() == 1
 
     part, rest = mail.outbox
     assert part.to == rest.to == [buyer.email]
@@ -66,9 +66,9 @@ def test_a_notice_tells_the_refund_and_whether_the_tickets_are_valid(
 @pytest.mark.parametrize("return_tickets", [True, False])
 def test_a_notice_is_sent_once(refund: Callable[..., None], return_tickets: bool) -> None:
     refund(return_tickets=return_tickets)
-    together(*[services.receipts_send] * 4)
+    together(*[services.mails_send] * 4)
     RefundNotice.objects.exclude(next_look_at=None).update(next_look_at=timezone.now() - timedelta(seconds=1))
-    services.receipts_send()
+    services.mails_send()
     assert len(mail.outbox) == 1
     assert RefundNotice.objects.get().sent_at is not None
 
@@ -78,7 +78,7 @@ def test_a_notice_that_cannot_be_sent_is_told_to_staff(
 ) -> None:
     User.objects.filter(pk=buyer.pk).update(email="a@\u200d.de")
     refund()
-    assert services.receipts_send() == 0
+    assert services.mails_send() == 0
     incident = Incident.objects.get()
     assert (incident.payment_id, incident.cause) == (paid.pk, "stuck")
     assert "refund" in incident.detail

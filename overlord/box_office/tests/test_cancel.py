@@ -53,7 +53,7 @@ def test_the_page_shows_the_cost_cancels_and_shows_the_progress(office: Client, 
     assert "In progress" in page
     assert answer["Refresh"], "it reloads until all is done"
     go_on()
-    services.receipts_send()
+    services.mails_send()
     done = office.get(address(event.pk))
     assert "Done" in done.content.decode()
     assert "1 of 1 orders" in done.content.decode()
@@ -94,7 +94,7 @@ def test_a_refused_refund_is_listed_and_tried_again(
     with monkeypatch.context() as refusing:
         refusing.setattr(SandboxGateway, "refund", lambda *_, **__: refused)
         go_on()
-    services.receipts_send()
+    services.mails_send()
     page = office.get(address(event.pk)).content.decode()
     assert "The card &lt;was&gt; closed." in page
     assert "Some need your help" in page

@@ -72,7 +72,7 @@ def test_a_sale_for_cash_has_tickets_at_once_and_counts_as_money(
     assert Ticket.objects.filter(state="valid").count() == 2
     stock = Inventory.objects.get()
     assert (stock.held, stock.sold, stock.revenue_minor) == (0, 2, 3000)
-    assert services.receipts_send() == 1
+    assert services.mails_send() == 1
     assert mail.outbox[0].to == ["ada@example.org"]
     order = office.get(f"/office/orders/{payment.reservation_id}/").content.decode()
     assert "Sold for cash by mona" in order
@@ -266,7 +266,7 @@ def test_a_refund_of_cash_is_recorded_without_a_gateway(
     stock = Inventory.objects.get()
     assert (stock.sold, stock.revenue_minor) == (0, 0)
     assert set(Ticket.objects.values_list("state", flat=True)) == {"revoked"}
-    assert services.receipts_send() == 0, "the notices have no address to go to"
+    assert services.mails_send() == 0, "the notices have no address to go to"
 
 
 def test_the_mail_is_sent_once_an_address_was_entered(
@@ -278,7 +278,7 @@ def test_the_mail_is_sent_once_an_address_was_entered(
     sent = {"before": "", "email": "ada@example.org", "name": "Ada"}
     office.post(f"/office/orders/{order}/address/", sent)
     assert "being sent again" in office.post(mailing, follow=True).content.decode()
-    assert services.receipts_send() == 1
+    assert services.mails_send() == 1
 
 
 def test_a_sale_at_the_counter_is_no_charge_of_a_gateway(

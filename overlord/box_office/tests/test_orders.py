@@ -18,8 +18,8 @@ from checkout.gateways.sandbox import SandboxGateway
 from checkout.models import OrderRecord, Payment, Receipt, Refund
 from checkout.permissions import Permission
 from checkout.rules import Refunded, RefundOutcome
+from checkout.services import mails
 from checkout.services import orders as order_services
-from checkout.services import receipts
 from checkout.tests.paying import pay, work
 from overlord.accounts import operations as accounts
 from overlord.accounts.models import EmailCode, User
@@ -149,9 +149,9 @@ class TestOrder:
     def test_the_mail_is_sent_again_under_another_message_id(
         self, office: Client, paid: Payment, staff: User
     ) -> None:
-        services.receipts_send()
+        services.mails_send()
         assert "being sent again" in act(office, paid.reservation_id, "mail")
-        services.receipts_send()
+        services.mails_send()
         first, second = mail.outbox
         assert first.to == second.to
         assert first.extra_headers["Message-ID"] != second.extra_headers["Message-ID"]
@@ -161,16 +161,16 @@ class TestOrder:
         self, paid: Payment, staff: User, monkeypatch: pytest.MonkeyPatch
     ) -> None:
 
-        made = receipts._message
+        made = mails._message
 
         def meanwhile(owed: Any, **given: Any) -> Any:
-            monkeypatch.setattr(receipts, "_message", made)
+            monkeypatch.setattr(mails, "_message", made)
             order_services.receipt_resend(staff_id=staff.pk, order_id=paid.reservation_id)
             return made(owed, **given)
 
-        monkeypatch.setattr(receipts, "_message", meanwhile)
-        assert services.receipts_send() == 1
-        assert services.receipts_send() == 1
+        monkeypatch.setattr(mails, "_message", meanwhile)
+        assert services.mails_send() == 1
+        assert services.mails_send() == 1
         assert Receipt.objects.get().next_look_at is None
 
     def test_an_order_of_a_cancelled_event_has_no_mail_to_send(
@@ -449,7 +449,7 @@ class TestRefund:
         refund = Refund.objects.get().pk
         services.refund_process(refund_id=refund)
         assert "The mail about the refund was sent" not in page_of(office, paid)
-        services.receipts_send()
+        services.mails_send()
         assert "The mail about the refund was sent" in page_of(office, paid)
 
     def test_the_history_names_the_actor_of_a_return(

@@ -314,7 +314,7 @@ class TestPaying:
         place = reserve(visitor, ticket_type)["Location"]
         assert pay(visitor, place)["Location"] == place
         checkout.payment_process(payment_id=Payment.objects.get().pk)
-        checkout.receipts_send()
+        checkout.mails_send()
         [letter] = mail.outbox
         assert letter.to == [GUEST["email"]]
         assert letter.body.startswith("Hello Ada Lovelace,")

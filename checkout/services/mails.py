@@ -39,8 +39,8 @@ AT_ONCE = 500
 ATTEMPTS = 12  # then staff are told; with growing pauses, some ten minutes
 
 
-def receipts_send() -> int:
-    """Send the receipts and notices that are due and count them. One process sends at a time.
+def mails_send() -> int:
+    """Send the mails that are due and count them. One process sends at a time.
 
     One is enough, and a mail server that hangs then holds no second thread.
     """
