@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-FREE_BYTES = 500_000_000  # of the disk
-FULL = 0.9  # of what a process or a server may use
+FREE_BYTES = 500_000_000  # a disk with less free space is a finding
+FULL = 0.9  # a process or server that uses a larger share of its limit is a finding
 CLOCK_SECONDS = 5.0  # by which two clocks may differ
 
 

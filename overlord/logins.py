@@ -1,7 +1,7 @@
-"""HTTP requests that hash passwords (log-in, sign-up, a new password), served by a Granian of their own.
+"""HTTP requests that hash passwords (log-in, sign-up, a new password), served by a separate Granian.
 
-It runs the whole application, but Caddy sends it only those requests. Its process yields the CPU to all others, so
-that a rush of log-ins slows only log-ins.
+This server runs the whole application, but Caddy sends it only those requests. Its process yields the CPU to all
+others, so that a rush of log-ins slows only log-ins.
 """
 
 import contextlib

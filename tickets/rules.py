@@ -1,4 +1,4 @@
-"""When and to whom tickets may be sold, and how long a hold lasts. No clock, row or setting is read here."""
+"""When and to whom tickets may be sold, and how far a hold may be extended. Reads no clock, row or setting."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """The permissions of staff for accounts, and the check of permissions in the API.
 
-Pages check them by `overlord.shop.permissions`. Who may give rights to whom is decided in `rules`.
+Pages check permissions with `overlord.shop.permissions`. `rules` decides who may give which permission to whom.
 """
 
 from enum import StrEnum
@@ -20,7 +20,7 @@ class Permission(StrEnum):
 
 
 class StaffPermission(BasePermission):
-    """Allow staff who have the permission that the view names in `permission`, and have shown the second factor."""
+    """Allow staff who have the view's `permission`, and have shown the second factor if it asks for one."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         permission: str = view.permission  # type: ignore[attr-defined]
@@ -28,7 +28,10 @@ class StaffPermission(BasePermission):
 
 
 def check_staff(request: Request, permission: str) -> bool:
-    """Return whether a request is of staff with a permission; raise SecondFactorRequired if that is missing."""
+    """Return whether a request comes from staff who have the permission.
+
+    Raises SecondFactorRequired if they have it, but still have to show their second factor for it.
+    """
     if not selectors.is_permitted(request.user, permission):
         return False
     if second_factor.is_asked(permission) and not second_factor.is_shown_by(request):
@@ -37,7 +40,7 @@ def check_staff(request: Request, permission: str) -> bool:
 
 
 def is_of_staff(request: Request, permission: str) -> bool:
-    """Return whether a request is of staff with a permission, and shows the second factor if it has to."""
+    """Return whether `check_staff` allows the request; also False if the second factor is not shown."""
     try:
         return check_staff(request, permission)
     except rules.SecondFactorRequired:

@@ -1,4 +1,4 @@
-"""The page on which people see the programs that are logged in to their account, and end one."""
+"""The page on which people see the programs that can use their account, each by an API token, and log one out."""
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required

@@ -2,7 +2,8 @@
 
 The file is a zip archive that only its owner can read. It contains the database as it was at one instant, the
 secrets (SECRET_KEY signs the codes of tickets and the links in mails), and the uploaded pictures. A restore fills a
-second database and then exchanges the two, so a restore that fails changes nothing.
+second database and then exchanges the two; if this fails, nothing has changed. After that it replaces secrets and
+pictures; if this fails, the restored database stays, and the error says so.
 """
 
 import json
@@ -105,7 +106,7 @@ def backup(file: Path, *, database: Database, folder: Folder, secret_key: str, p
 
 
 def restore(file: Path, *, database: Database, folder: Folder, pictures: Path | None, replace: bool) -> None:
-    """Replace the present database, secrets and pictures by those of the backup; raise BackupError.
+    """Replace database and secrets with those of the backup, and the pictures if it has any; or raise BackupError.
 
     Nothing may be connected to the database. Without `replace`, the database must be empty.
     """
@@ -168,7 +169,7 @@ def _pictures_restore(restored: Path, pictures: Path) -> None:
             shutil.move(file, target)
     except OSError as error:
         said = f"Database and secrets are restored, the pictures are not: {error}."
-        raise BackupError(f"{said} Mend that, and restore once more with --replace.") from error
+        raise BackupError(f"{said} Remove the cause, then restore again with --replace.") from error
 
 
 def _secrets_restore(folder: Folder, *, secret_key: str, demo_password: str) -> None:

@@ -32,7 +32,7 @@ class StatsView(APIView):
     permission = Permission.VIEW_STATS
 
     def is_for_staff(self, request: Request) -> bool:
-        """Return whether the reader of this answer could read it also if the figures were not public."""
+        """Return whether the request comes from staff who may see the figures, public or not."""
         return not settings.STATS_PUBLIC or is_of_staff(request, self.permission)
 
 
@@ -43,7 +43,7 @@ class EventStats(StatsView):
         responses=serializers.EventStats(many=True),
     )
     def get(self, request: Request) -> Response:
-        """List the figures of events by date, at most a thousand, with a `Link` to the next ones.
+        """List at most a thousand events with their figures, by date, with a `Link` to the next ones.
 
         Drafts are left out. An event's figures are those of all its ticket types, also of hidden ones.
         """
@@ -58,7 +58,7 @@ class EventStats(StatsView):
 
 
 def _after(cursor: str | None) -> tuple[datetime, int] | None:
-    """Return the position that a cursor stands for; raise Invalid."""
+    """Return the position that a cursor stands for; raise Invalid if it cannot be read."""
     if cursor is None:
         return None
     try:
@@ -72,10 +72,10 @@ class TopEvents(StatsView):
     by: selectors.Order
 
     def get(self, request: Request) -> Response:
-        """List the five events that are highest by one figure. Drafts are left out.
+        """List the five events with the highest figure. Drafts are left out.
 
-        Where there are more than fifty events, all are compared a few at a time, five hundred each second.
-        Those with the latest reservations and sales are compared each second.
+        If there are more than fifty events, five hundred of them are compared each second, until all have been,
+        and then again. The events with the latest reservations and sales are compared every second.
         """
         return Response([representation.event(row) for row in selectors.events_top(by=self.by)])
 
@@ -103,9 +103,9 @@ class TopProfit(TopEvents):
 class TicketTypeStats(StatsView):
     @extend_schema(operation_id="stats_tickets", responses=serializers.TicketTypeStats(many=True))
     def get(self, request: Request) -> Response:
-        """List the figures of ticket types with the same name and currency.
+        """List figures, each added up over the ticket types that have the same name and currency.
 
-        Drafts are left out. Hidden ticket types are left out for the public, and for staff until one is reserved.
+        Drafts are left out. The public does not see hidden ticket types. Staff see one after its first reservation.
         """
         rows = selectors.ticket_types(with_hidden=self.is_for_staff(request))
         return Response([representation.ticket_type(row) for row in rows])

@@ -21,7 +21,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("reservation", type=int, help="the number of any reservation of the order")
         parser.add_argument(
-            "--logs", help="a file with log lines, - for the standard input; without it those of bin/up"
+            "--logs", help="a file with log lines, or - for standard input; otherwise the logs of bin/up"
         )
 
     def handle(self, *_args: Any, reservation: int, logs: str | None, **_options: Any) -> None:
@@ -49,7 +49,7 @@ def _lines(logs: str | None) -> Iterator[str]:
 
 
 def related(lines: list[str], about: set[tuple[str, int]]) -> list[str]:
-    """Return the lines that name one of the rows, and those of the same requests, by their time."""
+    """Return the lines that name one of the rows of `about`, and all lines of the same requests, by time."""
     names = "|".join(rf'"?{kind}"?[=:] ?{number}\b' for kind, number in about)
     naming = re.compile(rf"(?<![\w]){'(?:' + names + ')'}")
     direct = [line for line in lines if naming.search(line)]

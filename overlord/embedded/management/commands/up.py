@@ -25,7 +25,7 @@ class Command(BaseCommand):
             "--port", type=port_number, default=settings.PORT, help="the shop's port, 8080 unless it is taken"
         )
         parser.add_argument("--no-demo", action="store_true", help="load no demo events and users")
-        parser.add_argument("--only", choices=["services"], help="start PostgreSQL and Valkey alone")
+        parser.add_argument("--only", choices=["services"], help="start only PostgreSQL and Valkey")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         chosen = Options(
