@@ -2,7 +2,7 @@
 
 One hash per event keeps the fields that staff edit and each ticket type's figures, as versioned values, for 15
 minutes. Every change writes its figures there after its commit, unless newer ones are there, so that the client's
-next read shows the change. A value is trusted for `AVAILABILITY_TRUSTED_FOR` (`tickets/rules.py`) after it was read
+next read shows the change. A value is trusted for `TRUSTED_FOR` after it was read
 in PostgreSQL. So if a process dies between its commit and that write, readers see the old figures for no longer
 than that. Nothing here decides a claim.
 
@@ -20,9 +20,9 @@ from overlord.kernel.errors import NotFound
 from realtime import publish
 from tickets import representation, selectors, voucher_rules
 from tickets.representation import Figures
-from tickets.rules import AVAILABILITY_TRUSTED_FOR
 from tickets.voucher_rules import VoucherFacts
 
+TRUSTED_FOR = timedelta(seconds=3)
 CLOCK_TOLERANCE = timedelta(seconds=1)
 STATIC = "static"  # the field for what staff edit; the fields of figures are the ids of ticket types
 
@@ -126,7 +126,7 @@ def _from_kept(kept: Mapping[str, Any], *, now: datetime) -> dict[str, Any] | No
 
 
 def _is_trusted(entry: Mapping[str, Any], *, now: datetime) -> bool:
-    return now - AVAILABILITY_TRUSTED_FOR <= datetime.fromisoformat(entry["seen"]) <= now + CLOCK_TOLERANCE
+    return now - TRUSTED_FOR <= datetime.fromisoformat(entry["seen"]) <= now + CLOCK_TOLERANCE
 
 
 def _key(event_id: int) -> str:

@@ -16,8 +16,6 @@ EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 NAME_LENGTH, TYPE_NAME_LENGTH, DESCRIPTION_LENGTH = 200, 60, 10_000
 MOST_TYPES = 20  # in one order
-SOLD_OUT_CACHED_FOR = timedelta(milliseconds=250)
-AVAILABILITY_TRUSTED_FOR = timedelta(seconds=3)  # after it was read in PostgreSQL
 # A hold first lasts for the setting HOLD_SECONDS, 900 unless set (overlord/settings/env.py).
 EXTENDED_FOR = timedelta(minutes=5)
 LONGEST_HOLD = timedelta(minutes=30)  # from its creation, so that nobody keeps tickets from others for ever
@@ -279,18 +277,6 @@ def buyer_refusal(constraint: str, facts: Mapping[str, Any]) -> DomainError:
     if constraint == "reservation_few_held_per_buyer":
         return TooManyHeld(**facts)
     return CoolingDown(retry_after=max(1, int(facts["retry_after"])))
-
-
-def cached_for(refused: DomainError, *, now: datetime) -> timedelta | None:
-    """Return how long a process may repeat this refusal without asking PostgreSQL; None when it must ask.
-
-    Only "nothing is left" is cached, and never beyond the end of the next hold. `now` and the refusal's instants
-    come from the same clock, so their difference is right even when this machine's clock is wrong.
-    """
-    if isinstance(refused, SoldOut):
-        return SOLD_OUT_CACHED_FOR
-    release: datetime | None = refused.facts["next_release_at"] if isinstance(refused, AllHeld) else None
-    return None if release is None else min(SOLD_OUT_CACHED_FOR, release - now)
 
 
 def check_items(ticket_types: Sequence[int]) -> None:

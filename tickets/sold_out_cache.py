@@ -6,16 +6,18 @@ differ.
 """
 
 import time
+from datetime import datetime, timedelta
 
 from overlord.kernel.errors import DomainError
-from tickets import rules
+from tickets.rules import AllHeld, ClaimFacts, SoldOut
 
+CACHED_FOR = timedelta(milliseconds=250)
 _answers: dict[int, tuple[float, DomainError]] = {}  # ticket type: (until when, by time.monotonic(), answer)
 
 
-def remember(*, ticket_type: int, facts: rules.ClaimFacts, refused: DomainError) -> None:
-    """Keep a refusal of a claim with these facts for as long as `rules.cached_for` allows."""
-    kept_for = rules.cached_for(refused, now=facts.now)
+def remember(*, ticket_type: int, facts: ClaimFacts, refused: DomainError) -> None:
+    """Keep a refusal of a claim with these facts for as long as `cached_for` allows."""
+    kept_for = cached_for(refused, now=facts.now)
     if kept_for is not None:
         kept = type(refused)(refused.detail, **refused.facts)
         _answers[ticket_type] = (time.monotonic() + kept_for.total_seconds(), kept)
@@ -34,3 +36,15 @@ def recall(*, ticket_type: int) -> None:
 def forget() -> None:
     """Remove all that is kept."""
     _answers.clear()
+
+
+def cached_for(refused: DomainError, *, now: datetime) -> timedelta | None:
+    """Return how long a process may repeat this refusal without asking PostgreSQL; None when it must ask.
+
+    Only "nothing is left" is cached, and never beyond the end of the next hold. `now` and the refusal's instants
+    come from the same clock, so their difference is right even when this machine's clock is wrong.
+    """
+    if isinstance(refused, SoldOut):
+        return CACHED_FOR
+    release: datetime | None = refused.facts["next_release_at"] if isinstance(refused, AllHeld) else None
+    return None if release is None else min(CACHED_FOR, release - now)

@@ -1,6 +1,4 @@
-"""The queues of the Celery workers, and how to put a task on one.
-
-`CELERY_TASK_ROUTES` in overlord/settings/base.py names the queue of each task.
+"""The queues of the Celery workers, the queue of each task, and how to put a task on one.
 
 A message carries ids only and may be lost: beat finds unfinished work again in PostgreSQL.
 
@@ -52,6 +50,35 @@ class Queue(StrEnum):
     UPKEEP = "upkeep"
     MAIL = "mail"
     MAILINGS = "mailings"
+
+
+ROUTES = {
+    "accounts.rows_prune": Queue.UPKEEP,
+    "checkout.rows_prune": Queue.UPKEEP,
+    "tickets.rows_prune": Queue.UPKEEP,
+    "journal.rows_prune": Queue.UPKEEP,
+    "line.rows_prune": Queue.UPKEEP,
+    "stats.rows_prune": Queue.UPKEEP,
+    "accounts.email_code_send": Queue.MAIL,
+    "accounts.password_reset_send": Queue.MAIL,
+    "accounts.invitation_send": Queue.MAIL,
+    "accounts.second_factor_notice_send": Queue.MAIL,
+    "checkout.payment_process": Queue.PAYMENTS,
+    "checkout.charges_reconcile": Queue.UPKEEP,
+    "checkout.refund_process": Queue.PAYMENTS,
+    "checkout.refund_look_again": Queue.PAYMENTS,
+    "checkout.unmatched_charge_refund": Queue.PAYMENTS,
+    "checkout.cancellations_go_on": Queue.UPKEEP,
+    "checkout.look_after": Queue.EXPIRY,
+    "checkout.receipts_send": Queue.MAIL,
+    "mailings.go_on": Queue.MAILINGS,
+    "mailings.rows_prune": Queue.UPKEEP,
+    "realtime.flush": Queue.LIVE,
+    "stats.sample": Queue.UPKEEP,
+    "line.serve": Queue.EXPIRY,
+    "line.turn_notices_send": Queue.MAIL,
+    "tickets.holds_expire": Queue.EXPIRY,
+}
 
 
 def enqueue(task: str, *, queue: str, expires: float | None = None, **ids: int) -> bool:

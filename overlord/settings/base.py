@@ -9,7 +9,7 @@ from celery.schedules import crontab
 from csp.constants import NONE, SELF
 
 from overlord.kernel import queue_health
-from overlord.kernel.queues import Queue
+from overlord.kernel.queues import ROUTES, Queue
 from overlord.redis_address import RedisAddress
 from overlord.settings import env, logs
 
@@ -173,33 +173,7 @@ CELERY_TASK_DEFAULT_QUEUE = Queue.UPKEEP
 # bindings in Redis: if Redis lost them, messages would reach no queue until the processes had started again.
 CELERY_TASK_QUEUES = [kombu.Queue(queue, kombu.Exchange(""), routing_key=queue) for queue in Queue]
 CELERY_TASK_CREATE_MISSING_QUEUES = False
-CELERY_TASK_ROUTES = {
-    "accounts.rows_prune": {"queue": Queue.UPKEEP},
-    "checkout.rows_prune": {"queue": Queue.UPKEEP},
-    "tickets.rows_prune": {"queue": Queue.UPKEEP},
-    "journal.rows_prune": {"queue": Queue.UPKEEP},
-    "line.rows_prune": {"queue": Queue.UPKEEP},
-    "stats.rows_prune": {"queue": Queue.UPKEEP},
-    "accounts.email_code_send": {"queue": Queue.MAIL},
-    "accounts.password_reset_send": {"queue": Queue.MAIL},
-    "accounts.invitation_send": {"queue": Queue.MAIL},
-    "accounts.second_factor_notice_send": {"queue": Queue.MAIL},
-    "checkout.payment_process": {"queue": Queue.PAYMENTS},
-    "checkout.charges_reconcile": {"queue": Queue.UPKEEP},
-    "checkout.refund_process": {"queue": Queue.PAYMENTS},
-    "checkout.refund_look_again": {"queue": Queue.PAYMENTS},
-    "checkout.unmatched_charge_refund": {"queue": Queue.PAYMENTS},
-    "checkout.cancellations_go_on": {"queue": Queue.UPKEEP},
-    "checkout.look_after": {"queue": Queue.EXPIRY},
-    "checkout.receipts_send": {"queue": Queue.MAIL},
-    "mailings.go_on": {"queue": Queue.MAILINGS},
-    "mailings.rows_prune": {"queue": Queue.UPKEEP},
-    "realtime.flush": {"queue": Queue.LIVE},
-    "stats.sample": {"queue": Queue.UPKEEP},
-    "line.serve": {"queue": Queue.EXPIRY},
-    "line.turn_notices_send": {"queue": Queue.MAIL},
-    "tickets.holds_expire": {"queue": Queue.EXPIRY},
-}
+CELERY_TASK_ROUTES = {task: {"queue": queue} for task, queue in ROUTES.items()}
 CELERY_WORKER_CONCURRENCY = env.PAYMENTS_AT_ONCE  # of the payments worker; the others get their own by -c
 
 

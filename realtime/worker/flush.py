@@ -2,6 +2,7 @@
 
 Runs in the broadcasts worker (Celery), in any of its threads and in several workers at once: even if flushes
 overlap, fail or are repeated, the frame with the highest version shows the latest committed state.
+How often a stream is sent is in `realtime/streams.py`.
 
 Note [Version, then read]: each flush draws its version from a sequence first and reads the state afterwards. A
 change is marked after its commit, so the flush that removes its mark has read it, and every flush with a higher

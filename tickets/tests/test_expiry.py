@@ -13,7 +13,7 @@ from django.utils import timezone
 from overlord.accounts.models import User
 from overlord.kernel import db
 from tests.threads import together
-from tickets import projections, rules, selectors, services, sold_out_cache, sql
+from tickets import projections, selectors, services, sold_out_cache, sql
 from tickets.models import Inventory, Reservation, TicketType
 from tickets.rules import AllHeld, NotEnough
 from tickets.tests.reserving import claim, end, outcomes
@@ -262,7 +262,7 @@ class TestClaimingWhatIsDue:
 
         with pytest.raises(AllHeld):
             claim(second.pk, ticket_type)
-        stopwatch.seconds += rules.SOLD_OUT_CACHED_FOR.total_seconds()
+        stopwatch.seconds += sold_out_cache.CACHED_FOR.total_seconds()
         assert claim(second.pk, ticket_type).reservation["state"] == "held"
 
     def test_many_claims_on_due_holds_share_them_exactly(
@@ -319,16 +319,16 @@ class TestTheSoldOutCache:
             Inventory.objects.filter(pk=ticket_type.pk).update(sold=0)
 
             refused(buyer, ticket_type)
-            stopwatch.seconds += rules.SOLD_OUT_CACHED_FOR.total_seconds()
+            stopwatch.seconds += sold_out_cache.CACHED_FOR.total_seconds()
             assert claim(buyer.pk, ticket_type).reservation["state"] == "held"
 
     def test_a_cached_answer_ends_with_the_next_hold(self) -> None:
         now = timezone.now()
         soon = AllHeld(next_release_at=now + timedelta(milliseconds=100))
-        assert rules.cached_for(soon, now=now) == timedelta(milliseconds=100)
+        assert sold_out_cache.cached_for(soon, now=now) == timedelta(milliseconds=100)
         late = AllHeld(next_release_at=now + timedelta(minutes=10))
-        assert rules.cached_for(late, now=now) == rules.SOLD_OUT_CACHED_FOR
-        assert rules.cached_for(NotEnough(available=1), now=now) is None
+        assert sold_out_cache.cached_for(late, now=now) == sold_out_cache.CACHED_FOR
+        assert sold_out_cache.cached_for(NotEnough(available=1), now=now) is None
 
 
 def refused(user: User, ticket_type: TicketType) -> Exception:
