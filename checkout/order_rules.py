@@ -30,7 +30,7 @@ class NothingToSend(Conflict):
 
 class AddressOfAccount(Conflict):
     code = "address_of_account"
-    sentence = "This buyer has an account. Only the buyer can change its address."
+    sentence = "This buyer has an account. Only the buyer can change the address of the account."
 
 
 class WaitsInLine(Conflict):
@@ -76,7 +76,9 @@ class PersonIsStaff(Conflict):
 
 class NotThisPerson(Invalid):
     code = "not_this_person"
-    sentence = "Nothing was erased: this differs from the text above. Check that this is the right person."
+    sentence = (
+        "Nothing was erased. What you typed differs from the text above. Check that this is the right person."
+    )
 
 
 def note_read(text: str) -> str:

@@ -43,7 +43,7 @@ class CounterForm(forms.Form):
         label=_lazy("E-mail address"),
         max_length=texts.EMAIL_LENGTH,
         required=False,
-        help_text=_lazy("The tickets go there. Empty: show or print them here."),
+        help_text=_lazy("The tickets are sent to this address. Without one, show or print them here."),
     )
     price = forms.CharField(max_length=money.TEXT_LENGTH, required=False, widget=forms.HiddenInput)
     key = forms.CharField(max_length=64, widget=forms.HiddenInput)

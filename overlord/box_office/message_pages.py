@@ -41,7 +41,7 @@ KINDS = {
 AUDIENCES = {
     Audience.TICKETS: _lazy("Everybody who has tickets"),
     Audience.NOT_ADMITTED: _lazy("People who have not come yet"),
-    Audience.EVERYONE: _lazy("Everybody who ever bought, also if refunded"),
+    Audience.EVERYONE: _lazy("Everybody who ever bought a ticket, including those who got a refund"),
 }
 
 

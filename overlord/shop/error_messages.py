@@ -130,7 +130,7 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
         _("The newest code counts, for fifteen minutes and five tries."),
     ),
     "line_action_refused": lambda _facts: (
-        _("This cannot be done to the line now."),
+        _("This is not possible for the line now."),
         _("The line may have moved in the meantime: check its state below."),
     ),
     "line_outdated": lambda _facts: (

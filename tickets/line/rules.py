@@ -111,12 +111,12 @@ class AddressInLine(Conflict):
 
 class EntryOutdated(Conflict):
     code = "entry_outdated"
-    sentence = "You do not wait at this place any more, so nothing was changed."
+    sentence = "You no longer have this place in the line, so nothing was changed."
 
 
 class LineActionRefused(Conflict):
     code = "line_action_refused"
-    sentence = "This cannot be done to the line now."
+    sentence = "This is not possible for the line now."
 
 
 class LineOutdated(Conflict):

@@ -442,7 +442,7 @@ class TestAfterTheTurn:
         page = client.get(place(types)).content.decode()
 
         assert Entry.objects.get().state == "passed"
-        assert "or would have had more than one person may have." in page
+        assert "or would have exceeded the limit per person." in page
         assert "nobody looked" not in page
 
     def test_the_page_says_that_a_hold_has_ended(self, client: Client, types: list[TicketType]) -> None:
