@@ -171,9 +171,7 @@ class WebhookEvent(models.Model):
     received = models.DateTimeField()
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["gateway", "event_id"], name="webhook_event_once"),
-        ]
+        constraints = [models.UniqueConstraint(fields=["gateway", "event_id"], name="webhook_event_once")]
 
     def __str__(self) -> str:
         return f"{self.gateway} {self.event_id}"
