@@ -104,10 +104,7 @@ def live(port: int, *, env: Mapping[str, str]) -> Program:
     """Describe Daphne, which serves WebSockets."""
     return _python(
         "live",
-        f"daphne -b {HOST} -p {port} -v 0 --proxy-headers --no-server-name"
-        " --websocket-max-message-size 65536 --websocket-max-frame-size 65536"
-        " --ping-interval 30 --ping-timeout 20 --application-close-timeout 2"
-        " overlord.asgi:application",
+        f"realtime.gateway.server -b {HOST} -p {port} overlord.asgi:application",
         env=env,
         port=port,
     )

@@ -77,8 +77,8 @@ def stop_reading(send: Send) -> None:
 def before_shutdown(send: Send, work: Callable[[], Coroutine[Any, Any, None]]) -> bool:
     """Register work to do before this Daphne stops; return False under another server.
 
-    Daphne 4.2.3 is meant to cancel its applications then. That fails for a second after each connection that ends,
-    while Daphne still keeps the record of that connection.
+    Daphne 4.2.3 is meant to cancel its applications then. That fails for some seconds after each connection that
+    ends, while Daphne still keeps the record of that connection.
     """
     protocol = protocol_of(send)
     if protocol is not None:

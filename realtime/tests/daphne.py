@@ -27,9 +27,8 @@ class Daphne:
         application: str = "overlord.asgi:application",
     ) -> None:
         self.port = ports.any_free()
-        command = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port)]
-        limits = "--websocket-max-message-size 65536 --websocket-max-frame-size 65536"
-        command += ["--no-server-name", "-v", "0", *limits.split(), *options, application]
+        command = [sys.executable, "-m", "realtime.gateway.server", "-b", "127.0.0.1", "-p", str(self.port)]
+        command += [*options, application]
         name = f"daphne-{self.port}"
         described = Program(name=name, argv=tuple(command), env=env, cwd=program.ROOT, forked=True)
         self._child = forks.start(described, logs)
