@@ -255,7 +255,7 @@ class CancelledOrder(models.Model):
         help_text="The refund that the cancellation started. Empty: it waits for one.",
     )
     settled_at = models.DateTimeField(
-        null=True, help_text="When the seats of one that cost nothing went back."
+        null=True, help_text="When the seats of an order that cost nothing went back on sale."
     )
     attempts = models.IntegerField(default=0)
     next_look_at = models.DateTimeField(null=True)
@@ -380,7 +380,7 @@ class Incident(models.Model):
         LATE_MONEY = "late_money", "The money came late and is being refunded"
         REFUND_FAILED = "refund_failed", "The gateway refused a refund"
         WRONG_AMOUNT = "wrong_amount", "The gateway charged another amount than was asked"
-        STUCK = "stuck", "Many attempts have brought no outcome"
+        STUCK = "stuck", "A payment or a refund still has no outcome, or a mail could not be sent"
 
     cause = models.CharField(max_length=20, choices=Cause)
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="incidents")

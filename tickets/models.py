@@ -104,7 +104,7 @@ class Event(models.Model):
         ]
         indexes = [
             models.Index(fields=["date", "id"], name="event_by_date"),
-            # Few events, for which the giver of lines looks twice a second.
+            # It has few rows. The giver of lines reads it twice a second.
             models.Index(fields=["id"], condition=Q(opening=Opening.DRAW.value), name="event_by_draw"),
         ]
         constraints = [
@@ -151,7 +151,7 @@ class TicketType(models.Model):
     hidden = models.BooleanField(
         default=False,
         db_default=False,
-        help_text="Not shown to buyers, who cannot reserve it. Staff can sell it.",
+        help_text="Not shown to buyers. They can reserve it only with a code for it. Staff can sell it.",
     )
 
     class Meta:
@@ -192,7 +192,7 @@ class Inventory(models.Model):
     held = models.IntegerField(default=0, editable=False)
     sold = models.IntegerField(default=0, editable=False)
     opens_at = models.DateTimeField(null=True, blank=True, help_text="Empty: the sale is open at once.")
-    closes_at = models.DateTimeField(help_text="Empty: when the event begins.")
+    closes_at = models.DateTimeField(help_text="Leave it empty to close the sale when the event begins.")
     paused = models.BooleanField(default=False)
     # On this row, so that a claim that was waiting for it obeys it.
     line_first = models.BooleanField(default=False, db_default=False, editable=False)
@@ -265,12 +265,12 @@ class Reservation(models.Model):
     )
     quantity = models.IntegerField(help_text="How many tickets.")
     quantity_claimed = models.IntegerField(
-        null=True, editable=False, help_text="What it was claimed for, if that was changed since."
+        null=True, editable=False, help_text="The quantity that was claimed, if it has changed since."
     )
     unit_price_minor = models.BigIntegerField(
-        "unit price", help_text="Of one ticket when they were reserved, in minor units."
+        "unit price", help_text="The price of one ticket when they were reserved, in minor units."
     )
-    currency = models.CharField(max_length=3, help_text="Of the unit price.")
+    currency = models.CharField(max_length=3, help_text="The currency of the unit price.")
     voucher = voucher_of_reservation()
     discount_minor = models.BigIntegerField("discount of the unit price", null=True, editable=False)
     state = models.CharField(
@@ -293,7 +293,7 @@ class Reservation(models.Model):
     person_key = models.TextField(
         null=True,
         editable=False,
-        help_text="Who pays or has paid, by e-mail address: what the limit per person counts.",
+        help_text="The person who pays or has paid, by e-mail address. The limit per person counts by it.",
     )
     version = models.BigIntegerField(default=1)
 

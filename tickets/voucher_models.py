@@ -26,13 +26,13 @@ class Voucher(models.Model):
     price_value = models.BigIntegerField(help_text="Percent, or minor units of the event's currency.")
     opens_early = models.BooleanField(help_text="Whether its types can be reserved before their sale opens.")
     all_types = models.BooleanField(
-        help_text="For all ticket types that are not hidden; else the chosen ones."
+        help_text="Whether it is for all ticket types that are not hidden. Otherwise it is for the chosen ones."
     )
     ticket_types = models.ManyToManyField("tickets.TicketType", related_name="+")
     valid_from = models.DateTimeField(null=True)
     valid_until = models.DateTimeField(null=True)
     most_uses = models.IntegerField(
-        null=True, help_text="For how many tickets it is good; empty: any number."
+        null=True, help_text="The number of tickets that it can be used for. Null: any number."
     )
     used = models.BigIntegerField(default=0, editable=False, help_text="Tickets on hold or sold with it.")
     ended_at = models.DateTimeField(null=True)

@@ -95,7 +95,7 @@ class User(AbstractUser):
     class Meta:
         permissions = [
             ("manage_staff", "Can invite staff, change their roles and end their access"),
-            ("handle_personal_data", "Can hand out and erase the data of a person"),
+            ("handle_personal_data", "Can export and erase the data of a person"),
         ]
         indexes = [
             models.Index(
@@ -210,7 +210,7 @@ class ApiToken(models.Model):
     login_epoch = models.PositiveIntegerField()
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
-    # When a request of HTTP came with it, to ten minutes; null: not since it was made.
+    # When an HTTP request last came with it, exact to ten minutes; null: not since it was made.
     last_used_at = models.DateTimeField(null=True)
     second_factor = models.BooleanField(
         default=False, db_default=False, help_text="Its log-in showed the second factor."
@@ -274,7 +274,9 @@ class SecondFactor(models.Model):
         User, on_delete=models.CASCADE, primary_key=True, related_name="second_factor"
     )
     seed = models.CharField(max_length=64)
-    last_step = models.BigIntegerField(help_text="Half minute of the last code; an earlier one is not taken.")
+    last_step = models.BigIntegerField(
+        help_text="Half minute of the last code; the same or an earlier one is not taken."
+    )
     made_at = models.DateTimeField()
 
     def __str__(self) -> str:

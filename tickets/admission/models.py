@@ -51,7 +51,7 @@ class Ticket(models.Model):
         blank=True,
         default="",
         db_default="",
-        help_text="The e-mail address of whoever it was handed to. Empty: the buyer has it.",
+        help_text="The e-mail address of the person to whom it was handed over. Empty: the buyer has it.",
     )
     state = models.CharField(
         max_length=8,

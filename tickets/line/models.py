@@ -22,7 +22,9 @@ class Line(models.Model):
     phase = models.CharField(max_length=10, default=Phase.LOBBY.value)
     seed = models.CharField(max_length=64, editable=False, help_text="Secret until the draw.")
     commitment = models.CharField(max_length=64, editable=False, help_text="The SHA-256 of the seed.")
-    digest = models.CharField(max_length=64, null=True, editable=False, help_text="Of the closed list.")
+    digest = models.CharField(
+        max_length=64, null=True, editable=False, help_text="The SHA-256 of the closed list."
+    )
     drawn = models.IntegerField(null=True, editable=False, help_text="How many places were drawn.")
     drawn_at = models.DateTimeField(null=True, editable=False)
     entered = models.IntegerField(default=0, editable=False, help_text="The last number that was given.")
@@ -30,15 +32,19 @@ class Line(models.Model):
     per_minute = models.IntegerField(
         default=0, editable=False, help_text="The pace that people read; 0: not known."
     )
-    moved_at = models.DateTimeField(null=True, editable=False, help_text="Up to when its time is used.")
+    moved_at = models.DateTimeField(
+        null=True, editable=False, help_text="Turns have used the line's time up to then."
+    )
     measured_places = models.FloatField(default=0, db_default=0, editable=False)
     measured_seconds = models.FloatField(default=0, db_default=0, editable=False)
     is_standing = models.BooleanField(default=False, editable=False, help_text="Nothing is left for now.")
-    is_held = models.BooleanField(default=False, help_text="Staff hold the serving.")
+    is_held = models.BooleanField(default=False, help_text="Staff have paused the line.")
     most_per_minute = models.IntegerField(null=True, help_text="Null: as fast as possible.")
     message = models.CharField(max_length=rules.LONGEST_MESSAGE, default="", help_text="To all who wait.")
     public_name = models.CharField(
-        max_length=rules.LONGEST_VALUE, default="", help_text="Of the value that the draw mixes in, if any."
+        max_length=rules.LONGEST_VALUE,
+        default="",
+        help_text="The name of the value that the draw mixes in, if there is one.",
     )
     public_value = models.CharField(max_length=rules.LONGEST_VALUE, null=True)
 
@@ -105,7 +111,9 @@ class StaffAction(models.Model):
     text = models.CharField(max_length=rules.LONGEST_MESSAGE, default="")
 
     class Meta:
-        permissions = [("control_line", "Can hold, pace and open lines, and write to those who wait")]
+        permissions = [
+            ("control_line", "Can pause lines, set their pace, open their sales, and write to those who wait")
+        ]
         constraints = [
             models.CheckConstraint(condition=Q(action__in=[*Action]), name="staff_action_is_known")
         ]
@@ -115,7 +123,7 @@ class StaffAction(models.Model):
 
 
 class Entry(models.Model):
-    """A person's place in a line. The row stays: the draw's proof is made of it.
+    """A person in a line. The row stays, because the proof of the draw is made from the rows.
 
     The draw writes all entries of a line again. No index contains the place, and pages of the table are less than
     half full before the draw (its `fillfactor`, set by a migration). So each new version of a row goes beside the
@@ -129,15 +137,19 @@ class Entry(models.Model):
     number = models.IntegerField()
     place = models.IntegerField(null=True, help_text="Null before the draw.")
     state = models.CharField(max_length=10, default=EntryState.WAITING.value)
-    choices = models.JSONField(help_text="What is wished, and what else would do: lists of [type, quantity].")
+    choices = models.JSONField(
+        help_text="The wish, and the second choice if there is one: lists of [type, quantity]."
+    )
     entered_at = models.DateTimeField()
     turn_at = models.DateTimeField(
-        null=True, help_text="When the turn came first, also if nothing was there."
+        null=True, help_text="When the turn first came, even if there were no tickets to give."
     )
     order = models.ForeignKey(
         "tickets.Reservation", null=True, on_delete=models.PROTECT, related_name="+", db_index=False
     )
-    look_by = models.DateTimeField(null=True, help_text="When a given hold that nobody saw goes on.")
+    look_by = models.DateTimeField(
+        null=True, help_text="When a given hold goes to the next entry, unless its owner looks first."
+    )
     looked_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -145,7 +157,8 @@ class Entry(models.Model):
         constraints = [
             # The draw gives each number a place. After it, the place of a new entry is its number.
             models.UniqueConstraint(fields=["line", "number"], name="entry_one_per_number"),
-            # Null where an entry does not wait, and nulls differ. It is also the index by buyer.
+            # The second part is null for an entry that does not wait, and nulls count as different. So a buyer
+            # waits once in a line. The constraint is also the index by buyer.
             models.UniqueConstraint(
                 F("buyer"),
                 Case(When(state=EntryState.WAITING, then=F("line"))),
