@@ -16,7 +16,7 @@ FINAL = {4401, 4403, 4404}  # a reconnect would change nothing
 
 
 async def follow(site: str, path: str, show: Callable[[str, Any], None], token: str | None = None) -> int:
-    """Call show("live" | "reconnecting" | "stale" | "closed", state) until a close code forbids to reconnect."""
+    """Call show("live" | "reconnecting" | "stale" | "closed", state) until a close code forbids reconnecting."""
     held: dict[str, Any] = {"version": 0, "data": None}
     failures = 0
     headers = {"Authorization": f"Token {token}"} if token else None

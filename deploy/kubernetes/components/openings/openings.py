@@ -1,8 +1,13 @@
-"""Set the least number of replicas for the sales that open soon. openings.yaml runs it every five minutes.
+"""Raise the minimum of replicas before a sale opens, and lower it afterwards.
 
-    openings.py NAME:USUALLY:BEFORE_AN_OPENING ...   names of autoscalers (HorizontalPodAutoscaler)
+openings.yaml runs it every five minutes:
 
-It sets the same again and again, so a run that fails is made good by the next one.
+    openings.py NAME:USUALLY:BEFORE_AN_OPENING ...
+
+Each argument has the name of an autoscaler (HorizontalPodAutoscaler), its minimum at other times, and its minimum
+from shortly before an opening until the rush is over.
+
+Each run sets the minimum anew, so the next run makes good one that failed.
 """
 
 import json
@@ -14,7 +19,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 AHEAD = timedelta(minutes=20)  # nodes may have to be started first
-BEHIND = timedelta(minutes=30)  # for which the rush may last
+BEHIND = timedelta(minutes=30)  # how long the rush may last
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 TIMEOUT_SECONDS = 10
 
