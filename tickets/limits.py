@@ -1,4 +1,4 @@
-"""How much one buyer may hold, and how often one buyer and one address may reserve.
+"""How much one buyer may hold, and how often one buyer and one address may reserve or change a hold.
 
 An address may be that of a school or a mobile network, so its limits are wide; those of a buyer are narrow.
 """
@@ -28,9 +28,7 @@ def count_reserve(request: HttpRequest, *, buyer_id: int | None) -> None:
     an account.
     """
     address = client_address.of_request(request)
-    rate_limits.count(RESERVE_BY_ADDRESS, address)
-    if buyer_id is not None:
-        rate_limits.count(RESERVE_BY_BUYER, buyer_id)
+    _count(address, buyer_id)
     if buyer_id is None or is_guest(request):
         rate_limits.count(
             Limit(
@@ -40,6 +38,20 @@ def count_reserve(request: HttpRequest, *, buyer_id: int | None) -> None:
             ),
             address,
         )
+
+
+def count_change(request: HttpRequest, *, buyer_id: int) -> None:
+    """Count a request to change or extend a hold, together with those to reserve; raise TooMany.
+
+    A changed amount locks the same inventory as a reservation does, and every open page is told of it.
+    """
+    _count(client_address.of_request(request), buyer_id)
+
+
+def _count(address: str, buyer_id: int | None) -> None:
+    rate_limits.count(RESERVE_BY_ADDRESS, address)
+    if buyer_id is not None:
+        rate_limits.count(RESERVE_BY_BUYER, buyer_id)
 
 
 @contextmanager

@@ -314,9 +314,11 @@ def resize(request: HttpRequest, reservation_id: int) -> HttpResponse:
         return redirect("checkout", reservation_id)
     if form.cleaned_data["amount"] == 0:
         return redirect("release", reservation_id)
+    buyer_id = actor_id(request)
+    limits.count_change(request, buyer_id=buyer_id)
     try:
         services.reservation_resize(
-            buyer_id=actor_id(request), reservation_id=reservation_id, quantity=form.cleaned_data["amount"]
+            buyer_id=buyer_id, reservation_id=reservation_id, quantity=form.cleaned_data["amount"]
         )
     except NotFound:
         raise
@@ -330,8 +332,10 @@ def resize(request: HttpRequest, reservation_id: int) -> HttpResponse:
 @action_of_checkout
 def extend(request: HttpRequest, reservation_id: int) -> HttpResponse:
     """Extend the buyer's hold."""
+    buyer_id = actor_id(request)
+    limits.count_change(request, buyer_id=buyer_id)
     try:
-        services.reservation_extend(buyer_id=actor_id(request), reservation_id=reservation_id)
+        services.reservation_extend(buyer_id=buyer_id, reservation_id=reservation_id)
     except rules.NotExtendable as refused:
         messages.warning(request, error_messages.of_error(refused).title)
     return redirect("checkout", reservation_id)

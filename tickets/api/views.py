@@ -190,9 +190,11 @@ class ReservationDetail(APIView):
         """Hold more or fewer tickets, all or none of them. The end of the hold stays the same."""
         body = serializers.ResizeInput(data=request.data)
         body.is_valid(raise_exception=True)
+        buyer_id = actor_id(request)
+        limits.count_change(request._request, buyer_id=buyer_id)
         return Response(
             services.reservation_resize(
-                buyer_id=actor_id(request),
+                buyer_id=buyer_id,
                 reservation_id=reservation_id,
                 quantity=body.validated_data["amount"],
                 version=preconditions.version_of(request.headers),
@@ -218,6 +220,6 @@ class ReservationExtend(APIView):
     )
     def post(self, request: Request, reservation_id: int) -> Response:
         """Extend all holds of an order to five minutes from now, at most to thirty after the first was made."""
-        return Response(
-            services.reservation_extend(buyer_id=actor_id(request), reservation_id=reservation_id)
-        )
+        buyer_id = actor_id(request)
+        limits.count_change(request._request, buyer_id=buyer_id)
+        return Response(services.reservation_extend(buyer_id=buyer_id, reservation_id=reservation_id))

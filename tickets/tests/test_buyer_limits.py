@@ -203,6 +203,40 @@ class TestHowOften:
         assert statuses[:2] == [201, 409]
         assert statuses[-1] == 429
 
+    def test_changes_and_extensions_of_a_hold_count_together_with_reserving(
+        self, buyer: User, api: APIClient, ticket_type: TicketType
+    ) -> None:
+        held = reserve(api, ticket_type).json()["id"]
+        path, place = f"/event/reservations/{held}/", f"/checkout/{held}/"
+        page = Client(headers={"accept": "text/html"})
+        page.force_login(buyer)
+
+        def change(amount: int) -> Any:
+            return api.patch(path, {"amount": amount}, format="json")
+
+        assert code(api.post(f"{path}extend/")) == 200
+        assert page.post(f"{place}extend/").status_code == 302
+        assert page.post(f"{place}amount/", {"amount": 2}).status_code == 302
+        left = limits.RESERVE_BY_BUYER.amount - 4
+        assert {code(change(1 + number % 2)) for number in range(left)} == {200}
+
+        for refused in (change(3), api.post(f"{path}extend/"), reserve(api, ticket_type)):
+            assert code(refused) == (429, "rate_limited")
+            assert 0 < int(refused["Retry-After"]) <= 60
+        for refused in (page.post(f"{place}amount/", {"amount": 3}), page.post(f"{place}extend/")):
+            assert (refused.status_code, bool(refused["Retry-After"])) == (429, True)
+            assert "Too many attempts" in refused.content.decode()
+        assert Reservation.objects.get().quantity == 2
+
+    def test_a_guest_changes_a_hold_though_the_address_may_hold_no_more(
+        self, ticket_type: TicketType, settings: Any
+    ) -> None:
+        settings.GUEST_HOLDS_PER_ADDRESS = 1
+        somebody = guest()
+        held = reserve(somebody, ticket_type).json()["id"]
+        changed = somebody.patch(f"/event/reservations/{held}/", {"amount": 2}, format="json")
+        assert (code(changed), changed.json()["amount"]) == (200, 2)
+
     def test_guests_of_one_address_hold_so_much_and_accounts_beside_them_more(
         self, api: APIClient, ticket_type: TicketType, settings: Any
     ) -> None:
