@@ -1,5 +1,6 @@
-"""Fields of the API's requests that all apps share."""
+"""Fields of the API's requests and answers that all apps share."""
 
+from datetime import UTC
 from typing import Any
 
 from rest_framework import serializers
@@ -37,3 +38,10 @@ class MoneyField(serializers.CharField):
         if not isinstance(data, str):
             raise serializers.ValidationError("This must be a decimal string.", code="invalid")
         return str(super().to_internal_value(data))
+
+
+class InstantField(serializers.DateTimeField):
+    """An instant, written in UTC. One without an offset is read as UTC, whatever the time zone of the shop is."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(default_timezone=UTC, **options)

@@ -4,6 +4,7 @@ from rest_framework import serializers
 
 from overlord.accounts import passwords
 from overlord.accounts.models import ApiToken
+from overlord.kernel.serializer_fields import InstantField
 from overlord.kernel.texts import EMAIL_LENGTH
 
 USERNAME_LENGTH = 150
@@ -60,11 +61,11 @@ class LoginInput(serializers.Serializer):
 
 class Token(serializers.Serializer):
     id = serializers.IntegerField(source="number")
-    created = serializers.DateTimeField(source="created_at")
-    last_used = serializers.DateTimeField(
+    created = InstantField(source="created_at")
+    last_used = InstantField(
         source="last_used_at", allow_null=True, help_text="To ten minutes; null: not since it was made."
     )
-    expires_at = serializers.DateTimeField()
+    expires_at = InstantField()
     second_factor = serializers.BooleanField(help_text="Whether its log-in showed the second factor.")
     current = serializers.SerializerMethodField(help_text="Whether this request came with it.")
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -343,6 +343,22 @@ class TestOwnTokens:
         assert second.get("/api-auth/tokens/").status_code == 401
         assert first.delete(f"/api-auth/tokens/{found[0]['id']}/").status_code == 404
         assert len(first.get("/api-auth/tokens/").json()) == 1
+
+    def test_its_times_are_in_utc_whatever_the_time_zone_of_the_shop(
+        self, buyer: User, settings: Any
+    ) -> None:
+        settings.TIME_ZONE = "Europe/Berlin"
+        api = api_of(buyer)
+        ApiToken.objects.update(last_used_at=timezone.now())
+        [shown] = api.get("/api-auth/tokens/").json()
+        token = ApiToken.objects.get()
+        for name, instant in (
+            ("created", token.created_at),
+            ("last_used", token.last_used_at),
+            ("expires_at", token.expires_at),
+        ):
+            assert shown[name].endswith("Z")
+            assert datetime.fromisoformat(shown[name]) == instant
 
     def test_the_page_shows_and_ends_tokens(self, buyer: User) -> None:
         api = api_of(buyer)

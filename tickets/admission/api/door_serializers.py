@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from overlord.kernel.numbers import LARGEST_ID
-from overlord.kernel.serializer_fields import WholeNumberField
+from overlord.kernel.serializer_fields import InstantField, WholeNumberField
 from overlord.kernel.texts import one_line
 from tickets.admission.api.serializers import TICKET_STATES, Key
 from tickets.admission.rules import GATE_LENGTH, MOST_SCANS, SHOWN_LENGTH, ScanResult
@@ -29,8 +29,11 @@ class ShownInput(serializers.Serializer):
     serial = serializers.CharField(
         max_length=SHOWN_LENGTH, required=False, default="", allow_blank=True, help_text="Instead of a code."
     )
-    at = serializers.DateTimeField(
-        required=False, default=None, allow_null=True, help_text="When it was scanned; left out: now."
+    at = InstantField(
+        required=False,
+        default=None,
+        allow_null=True,
+        help_text="When it was scanned, in UTC unless it has an offset; left out: now.",
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import json
 import secrets
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -190,6 +190,31 @@ class TestScan:
         made = {str(scan.scan_id): scan.at for scan in Scan.objects.all()}
         assert made[early["scan_id"]] == now - timedelta(hours=1)
         assert now <= made[late["scan_id"]] <= timezone.now()
+
+    def test_a_time_without_an_offset_is_in_utc_whatever_the_time_zone_of_the_shop(
+        self, door: APIClient, reservation: Reservation, settings: Any
+    ) -> None:
+        settings.TIME_ZONE = "Europe/Berlin"
+        made = datetime.now(UTC) - timedelta(hours=3)
+        bare = made.replace(tzinfo=None).isoformat()
+        assert scan_by_api(door, code=codes_of(reservation)[0], at=bare).status_code == 200
+        assert Scan.objects.get().at == made
+
+    @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York"])
+    @pytest.mark.parametrize(
+        ("at", "status"),
+        [
+            ("0001-01-01T00:00:00", 200),
+            ("0001-01-01T00:00:00+02:00", 400),
+            ("9999-12-31T23:59:59", 200),
+            ("9999-12-31T23:59:59-02:00", 400),
+        ],
+    )
+    def test_the_first_and_the_last_year_are_no_fault_of_ours(
+        self, door: APIClient, reservation: Reservation, settings: Any, zone: str, at: str, status: int
+    ) -> None:
+        settings.TIME_ZONE = zone
+        assert scan_by_api(door, code=codes_of(reservation)[0], at=at).status_code == status
 
     @pytest.mark.parametrize(
         "wrong",
