@@ -3,17 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 
 from overlord.kernel import db
 from overlord.kernel.errors import Busy
-from tickets import operations, projections, rules, selectors, sql
+from tickets import operations, rules, selectors, sql
 from tickets.models import Reservation, TicketType
-from tickets.representation import Figures
 from tickets.rules import UnknownTicketType
 
 HOLD = timedelta(minutes=1)  # never seen: the same transaction sells what it claims
-DUE_RELEASED = 500  # due holds of a type that make room, at most
 
 
 def order_claim_at_counter(
@@ -31,11 +28,7 @@ def order_claim_at_counter(
     for ticket_type in quantities:
         if ticket_type not in known:
             raise UnknownTicketType(ticket_type=ticket_type)
-    now = db.now()
-    for ticket_type in sorted(quantities):
-        for row in db.rows(sql.RELEASE_DUE, {"ticket_type": ticket_type, "most": DUE_RELEASED}):
-            released = {"figures": [(row["event"], Figures.from_row(row))], "buyers": row["buyers"]}
-            db.after_commit(partial(projections.announce, **released, now=now))
+    operations.due_holds_make_room(event_id=event_id, ticket_types=quantities.keys(), now=db.now())
     claimed = db.rows(
         sql.CLAIM_BY_STAFF,
         {

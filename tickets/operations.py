@@ -24,7 +24,7 @@ from tickets.representation import Figures
 from tickets.rules import ReservationState
 
 NO_CHANGE = {"held": 0, "sold": 0, "revenue_minor": 0, "paid": 0, "expired": 0, "failed": 0}
-LATE_RELEASES = 500  # due holds that make room for money that came late
+DUE_RELEASED = 500  # due holds of a type that make room, at most
 
 
 class StateChanged(RuntimeError):
@@ -173,10 +173,8 @@ def order_validate_late(*, reservations: Sequence[Reservation], now: datetime) -
     if _event_status_locked(reservations[0].ticket_type.event_id) == EventStatus.CANCELLED:
         return False
     vouchers_lock(reservations)
-    for ticket_type in sorted({each.ticket_type_id for each in reservations}):
-        for row in db.rows(sql.RELEASE_DUE, {"ticket_type": ticket_type, "most": LATE_RELEASES}):
-            changed = {"figures": [(row["event"], Figures.from_row(row))], "buyers": row["buyers"]}
-            db.after_commit(partial(projections.announce, **changed, now=now))
+    types = {each.ticket_type_id for each in reservations}
+    due_holds_make_room(event_id=reservations[0].ticket_type.event_id, ticket_types=types, now=now)
     for each in reservations:
         each.refresh_from_db(fields=["state", "ended_at"])  # its own due holds have expired with the others
     states = [ReservationState(each.state) for each in reservations]
@@ -197,6 +195,19 @@ def order_validate_late(*, reservations: Sequence[Reservation], now: datetime) -
             each.refresh_from_db()
         return False
     return True
+
+
+def due_holds_make_room(*, event_id: int, ticket_types: Collection[int], now: datetime) -> None:
+    """Lock an event's inventories by id, and release due holds of some of its types that nobody else has locked.
+
+    A release locks the inventory of its type only if a hold of the type is due. So without the first lock here, the
+    transaction could lock a later inventory before an earlier one.
+    """
+    inventories_lock(event_id=event_id)
+    for ticket_type in sorted(ticket_types):
+        for row in db.rows(sql.RELEASE_DUE, {"ticket_type": ticket_type, "most": DUE_RELEASED}):
+            released = {"figures": [(row["event"], Figures.from_row(row))], "buyers": row["buyers"]}
+            db.after_commit(partial(projections.announce, **released, now=now))
 
 
 def _event_status_locked(event_id: int) -> EventStatus:

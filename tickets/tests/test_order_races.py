@@ -10,10 +10,10 @@ from django.utils import timezone
 from overlord.accounts.models import User
 from overlord.kernel import db
 from tests.threads import together
-from tickets import order_services, services
+from tickets import counter_operations, operations, order_services, services
 from tickets.models import Inventory, Reservation, TicketType
 from tickets.order_services import Ordered, Wanted
-from tickets.tests.reserving import HOLD, Witness, function_with, waiting_for_a_lock
+from tickets.tests.reserving import HOLD, Witness, end, function_with, waiting_for_a_lock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -56,6 +56,30 @@ def codes(results: list[object]) -> dict[str, int]:
     return found
 
 
+def beside_locks_by_id(types: list[TicketType], action: Callable[[], object]) -> list[object]:
+    """Run an action while another transaction locks the inventories by id, and has the first; return both results.
+
+    The other one takes the next as soon as the action waits for a lock.
+    """
+    begun = threading.Event()
+
+    def by_id() -> None:
+        with db.transaction():
+            for each in types:
+                db.rows(
+                    "SELECT FROM tickets_inventory WHERE ticket_type_id = %s FOR NO KEY UPDATE", [each.pk]
+                )
+                if not begun.is_set():
+                    begun.set()
+                    waiting_for_a_lock(1)
+
+    def beside() -> object:
+        begun.wait(30)
+        return action()
+
+    return together(by_id, beside)
+
+
 class TestOppositeOrder:
     def test_all_or_none_for_a_hundred_buyers_in_both_orders(
         self, crowd: list[int], types: list[TicketType]
@@ -88,23 +112,7 @@ class TestOppositeOrder:
 
     def opposite(self, buyer: User, types: list[TicketType]) -> list[object]:
         """Claim two types, the later one first, while another transaction takes the earlier one first."""
-        begun = threading.Event()
-
-        def by_id() -> None:
-            with db.transaction():
-                for each in types:
-                    db.rows(
-                        "SELECT FROM tickets_inventory WHERE ticket_type_id = %s FOR NO KEY UPDATE", [each.pk]
-                    )
-                    if not begun.is_set():
-                        begun.set()
-                        waiting_for_a_lock(1)
-
-        def claim() -> Ordered:
-            begun.wait(30)
-            return claim_order(buyer.pk, *types[::-1])
-
-        return together(by_id, claim)
+        return beside_locks_by_id(types, lambda: claim_order(buyer.pk, *types[::-1]))
 
     def test_two_claims_in_opposite_order_wait_for_each_other(
         self, buyer: User, types: list[TicketType]
@@ -122,6 +130,102 @@ class TestOppositeOrder:
             results = self.opposite(buyer, types)
 
         assert any("deadlock" in str(result) for result in results)
+
+
+class TestMakingRoom:
+    """Before the first of its due holds is released, all inventories of an event are locked, by id."""
+
+    def due(self, buyer: User, ticket_type: TicketType) -> int:
+        order_id: int = claim_order(buyer.pk, ticket_type).order["order"]
+        end(buyer)
+        return order_id
+
+    @pytest.fixture
+    def late(
+        self, buyer: User, types: list[TicketType], user_make: Callable[..., User]
+    ) -> Callable[[], bool]:
+        """Return a step that validates an expired order of both types, while a hold of the second type is due."""
+        order_id = claim_order(buyer.pk, *types).order["order"]
+        end(buyer)
+        services.due_holds_sweep()
+        self.due(user_make(), types[1])
+
+        def validate() -> bool:
+            with db.transaction():
+                order = operations.order_lock(order_id=order_id)
+                return operations.order_validate_late(reservations=order, now=db.now())
+
+        return validate
+
+    @pytest.fixture
+    def sell(self, buyer: User, types: list[TicketType], user_make: Callable[..., User]) -> Callable[[], int]:
+        """Return a step that claims both types at the counter, while a hold of the second type is due."""
+        self.due(user_make(), types[1])
+
+        def claim() -> int:
+            with db.transaction():
+                claimed = counter_operations.order_claim_at_counter(
+                    buyer_id=buyer.pk,
+                    event_id=types[0].event_id,
+                    quantities=dict.fromkeys([each.pk for each in types], 1),
+                )
+            return len(claimed)
+
+        return claim
+
+    def test_late_money_waits_for_the_first_inventory_with_none_in_hand(
+        self, late: Callable[[], bool], types: list[TicketType]
+    ) -> None:
+        assert beside_locks_by_id(types, late) == [None, True]
+        assert list(Inventory.objects.order_by("pk").values_list("held", "sold")) == [(0, 1), (0, 1)]
+
+    def test_a_sale_at_the_counter_waits_for_the_first_inventory_with_none_in_hand(
+        self, sell: Callable[[], int], types: list[TicketType]
+    ) -> None:
+        assert beside_locks_by_id(types, sell) == [None, 2]
+        assert list(Inventory.objects.order_by("pk").values_list("held", flat=True)) == [1, 1]
+
+    @pytest.mark.parametrize("step", ["late", "sell"])
+    def test_control_without_that_lock_they_deadlock(
+        self,
+        step: str,
+        types: list[TicketType],
+        request: pytest.FixtureRequest,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        action = request.getfixturevalue(step)
+        monkeypatch.setattr(operations, "inventories_lock", lambda **_: {})
+
+        results = beside_locks_by_id(types, action)
+
+        assert any("deadlock" in str(result) for result in results)
+
+    def test_a_due_hold_that_is_ended_at_that_moment_is_skipped(
+        self, buyer: User, types: list[TicketType]
+    ) -> None:
+        order_id = self.due(buyer, types[1])
+        hold_locked, inventories_locked = threading.Event(), threading.Event()
+
+        def release() -> None:
+            with db.transaction():
+                order = operations.order_lock(order_id=order_id)
+                hold_locked.set()
+                inventories_locked.wait(30)
+                operations.reservations_release(reservations=order, now=db.now())
+
+        def make_room() -> None:
+            event_id = types[0].event_id
+            hold_locked.wait(30)
+            with db.transaction():
+                operations.inventories_lock(event_id=event_id)
+                inventories_locked.set()
+                waiting_for_a_lock(1)
+                operations.due_holds_make_room(
+                    event_id=event_id, ticket_types=[each.pk for each in types], now=db.now()
+                )
+
+        assert together(release, make_room) == [None, None]
+        assert Reservation.objects.get().state == "released"
 
 
 class TestBesideAnEndingHold:
