@@ -11,7 +11,14 @@ from checkout.services.incidents import incidents_close
 from checkout.services.mails import mails_send
 from checkout.services.orders import address_change, hold_release, note_add, receipt_resend
 from checkout.services.payments import payment_create, payment_pay, payment_remove, reservation_pay
-from checkout.services.personal_data import Kept, Unfinished, person_erase, person_export, person_kept
+from checkout.services.personal_data import (
+    Kept,
+    Unfinished,
+    person_erase,
+    person_export,
+    person_kept,
+    register_eraser,
+)
 from checkout.services.processing import look_after, payment_process
 from checkout.services.reconciliation import (
     charges_reconcile,
@@ -61,6 +68,7 @@ __all__ = [
     "refund_retry",
     "refund_settle_elsewhere",
     "refunds_compare",
+    "register_eraser",
     "reservation_pay",
     "reservation_return",
     "unmatched_charge_refund",

@@ -4,7 +4,7 @@ An erased person's reservations and payments stay, with their amounts and times,
 stay right; nothing in them leads to the person any more (docs/privacy.md).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -43,7 +43,6 @@ OF_STAFF = {
     "line.StaffAction.actor",
     "mailings.Mailing.author",
 }
-TO_EVERYONE = "everyone"  # the audience of a message that has the buyers of revoked tickets too
 # Fields whose value would give a reader rights. No export has them.
 SECRET = {"password", "key_hash", "seed", "code_hash", "gateway_token", "gateway_nonce"}
 # Fields outside the user's own row that identify a person: the model, the way to its buyer, and what replaces it.
@@ -51,10 +50,20 @@ NAMING: dict[str, tuple[str, dict[str, Any]]] = {
     "tickets.Reservation": ("buyer", {"person_key": None, "idempotency_key": None}),
     "checkout.OrderRecord": ("order__buyer", {"text": ""}),
     "journal.JournalEntry": ("person", {"facts": {}}),
-    "mailings.Recipient": ("person", {"address": "", "reason": "", "next_look_at": None}),
     "admission.Ticket": ("reservation__buyer", {"holder": ""}),
     "admission.HandOverNotice": ("ticket__reservation__buyer", {"to": ""}),
 }
+
+_erasers: list[Callable[..., None]] = []
+
+
+def register_eraser(erase: Callable[..., None]) -> None:
+    """Let `erase(user_id=..., others=...)` erase what an app above keeps of a person who is erased.
+
+    It runs in the transaction of the erasure. `others` has the person's addresses, each with the ids of the locked
+    users for whom it stays. An app calls this when it is loaded.
+    """
+    _erasers.append(erase)
 
 
 class Unfinished(Exception):
@@ -146,12 +155,12 @@ def person_erase(*, user_id: int, staff_id: int | None = None, said: str | None 
         )  # before all checks: a claim at this moment waits for this row
         if going_on := list(_going_on(user_id)):
             raise Unfinished(", ".join(going_on))
-        for address in sorted(user.addresses):
-            others = list(_others_with(address=address, user_id=user_id).select_for_update(no_key=True))
-            if others:  # locked: when they are erased at the same time, the last one forgets the address
-                _mails_hand_on(user_id, address, others)
-            else:
+        others = {address: _others_locked(address, user_id) for address in sorted(user.addresses)}
+        for address, found in others.items():
+            if not found:
                 _address_forget(address)
+        for erase in _erasers:
+            erase(user_id=user_id, others=others)
         for label, (buyer, instead) in NAMING.items():
             apps.get_model(label)._base_manager.filter(**{buyer: user_id}).update(**instead)
         journal.entry_add(actor_id=staff_id, action=Action.PERSON_ERASED, person_id=user_id, now=db.now())
@@ -199,33 +208,17 @@ def _others_with(*, address: str, user_id: int) -> QuerySet[User]:
     return others.filter(Q(is_guest=False) | Exists(of_guest))
 
 
+def _others_locked(address: str, user_id: int) -> list[int]:
+    """Lock the others for whom an address stays, so that the last of them forgets it; return their ids."""
+    others = _others_with(address=address, user_id=user_id).select_for_update(no_key=True)
+    return list(others.values_list("pk", flat=True))
+
+
 def _address_forget(address: str) -> None:
     """Erase an address from the journal, and from tickets that were handed to it: their holder keeps them."""
     Ticket.objects.filter(handed_to__iexact=address).update(handed_to=Ticket.NOBODY, holder="")
     HandOverNotice.objects.filter(to__iexact=address).update(to="")
-    apps.get_model("mailings.Recipient")._base_manager.filter(address__iexact=address).update(
-        address="", reason="", next_look_at=None
-    )
     journal.address_forget(address=address)
-
-
-def _mails_hand_on(user_id: int, address: str, others: Sequence[User]) -> None:
-    """Let a message that waits and stands for others with the same address too be one of theirs."""
-    recipients = apps.get_model("mailings.Recipient")._base_manager
-    waiting = recipients.filter(person=user_id, address__iexact=address, next_look_at__isnull=False)
-    readers = [each.pk for each in others if each.mail_address.casefold() == address.casefold()]
-    for recipient in waiting.select_related("mailing"):
-        mailing = recipient.mailing
-        tickets = Ticket.objects.filter(event=mailing.event_id)
-        if mailing.audience != TO_EVERYONE:
-            tickets = tickets.exclude(state=Ticket.State.REVOKED)
-        if mailing.ticket_type_id is not None:
-            tickets = tickets.filter(reservation__ticket_type=mailing.ticket_type_id)
-        bought = tickets.filter(reservation__buyer__in=readers).values_list("reservation__buyer", flat=True)
-        buyer_id = bought.order_by("reservation__buyer").first()
-        is_holder = mailing.with_holders and tickets.filter(handed_to__iexact=address).exists()
-        if buyer_id is not None or is_holder:
-            recipients.filter(pk=recipient.pk).update(person=buyer_id)
 
 
 def _going_on(user_id: int) -> Iterator[str]:

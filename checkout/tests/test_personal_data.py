@@ -28,6 +28,7 @@ from checkout.tests.paying import PAYMENTS, audit, heal, pay, work
 from overlord.accounts import operations as accounts
 from overlord.accounts.models import ApiToken, SecondFactor, StaffInvitation, User
 from overlord.mailings import services as mailings
+from overlord.mailings.models import Recipient
 from overlord.mailings.rules import Audience, Kind
 from overlord.mailings.selectors import To
 from tests.clients import api_of, permit
@@ -74,6 +75,18 @@ def buy(user: User, ticket_type: TicketType, quantity: int = 2) -> Payment:
     pay(api, payment)
     assert work(payment).status == "SUCCESS"
     return payment
+
+
+def message_to(
+    ticket_type: TicketType, audience: Audience = Audience.TICKETS, *, with_holders: bool = False
+) -> To:
+    return To(
+        event_id=ticket_type.event_id,
+        kind=Kind.EVENT,
+        audience=audience,
+        ticket_type=None,
+        with_holders=with_holders,
+    )
 
 
 def mails_sent() -> None:
@@ -197,13 +210,7 @@ def test_data_of_an_address_is_erased_with_the_last_person_who_has_it(
     )
     assert answer.status_code == 200
     services.mails_send()
-    to = To(
-        event_id=ticket_type.event_id,
-        kind=Kind.EVENT,
-        audience=Audience.TICKETS,
-        ticket_type=None,
-        with_holders=True,
-    )
+    to = message_to(ticket_type, with_holders=True)
     mailings.mailing_send(to=to, staff_id=staff.pk, subject="Doors", text="At seven.", key="a" * 32)
     StaffInvitation.objects.create(
         email=address,
@@ -294,34 +301,76 @@ def test_an_address_does_not_stay_for_a_guest_who_bought_nothing(
     assert [(each.handed_to, each.holder) for each in Ticket.objects.all()] == [(Ticket.NOBODY, "")]
 
 
-@pytest.mark.parametrize("audience", [Audience.EVERYONE, Audience.TICKETS])
-def test_a_message_about_revoked_tickets_goes_to_whoever_else_has_the_address(
-    audience: Audience, user_make: Callable[..., User], ticket_type: TicketType, settings: Any
+@pytest.mark.parametrize(
+    ("audience", "state", "is_told"),
+    [
+        (Audience.EVERYONE, "revoked", True),
+        (Audience.TICKETS, "revoked", False),
+        (Audience.TICKETS, "admitted", True),
+        (Audience.NOT_ADMITTED, "admitted", False),
+        (Audience.NOT_ADMITTED, "valid", True),
+    ],
+)
+def test_a_message_goes_to_whoever_else_has_the_address_if_it_is_for_them(
+    audience: Audience,
+    state: str,
+    is_told: bool,
+    user_make: Callable[..., User],
+    ticket_type: TicketType,
+    settings: Any,
 ) -> None:
     settings.MAILINGS_PER_MINUTE = 100_000
     guest = {"email": "", "is_guest": True, "contact_email": "family@zebra.example"}
-    couple = [user_make(**guest), user_make(**guest)]
-    for each in couple:
+    erased, other = user_make(**guest, language="en"), user_make(**guest, language="de")
+    for each in (erased, other):
         buy(each, ticket_type, 1)
     services.mails_send()
-    to = To(
-        event_id=ticket_type.event_id,
-        kind=Kind.EVENT,
-        audience=audience,
-        ticket_type=None,
-        with_holders=False,
-    )
-    mailings.mailing_send(
-        to=to, staff_id=user_make(is_staff=True).pk, subject="Off", text="Sorry.", key="a" * 32
-    )
-    Ticket.objects.update(state=Ticket.State.REVOKED, revoked_at=timezone.now())
+    to, staff = message_to(ticket_type, audience), user_make(is_staff=True)
+    mailings.mailing_send(to=to, staff_id=staff.pk, subject="Doors", text="At seven.", key="a" * 32)
+    since = {
+        "valid": {},
+        "admitted": {"admitted_at": timezone.now()},
+        "revoked": {"revoked_at": timezone.now()},
+    }
+    Ticket.objects.update(state=state, **since[state])
 
-    services.person_erase(user_id=couple[0].pk)
+    services.person_erase(user_id=erased.pk)
 
     mail.outbox.clear()
     mailings.mailings_go_on()
-    told = [each.to for each in mail.outbox]
-    assert told == ([["family@zebra.example"]] if audience is Audience.EVERYONE else [])
+    assert [each.to for each in mail.outbox] == ([["family@zebra.example"]] if is_told else [])
+    recipient = Recipient.objects.get()
+    assert (recipient.person_id, recipient.language) == ((other.pk, "de") if is_told else (erased.pk, "en"))
+
+
+def test_a_trial_of_a_message_goes_to_nobody_else(
+    user_make: Callable[..., User], ticket_type: TicketType
+) -> None:
+    author = user_make(email="family@zebra.example")
+    buy(user_make(email="", is_guest=True, contact_email="family@zebra.example"), ticket_type, 1)
+    services.mails_send()
+    to = message_to(ticket_type)
+    mailings.mailing_try(to=to, staff=author, subject="Doors", text="At seven.", key="a" * 32)
+
+    services.person_erase(user_id=author.pk)
+
+    mail.outbox.clear()
+    mailings.mailings_go_on()
+    assert mail.outbox == []
+
+
+def test_control_without_the_eraser_of_messages_their_addresses_stay(
+    person: User, user_make: Callable[..., User], ticket_type: TicketType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buy(person, ticket_type)
+    mails_sent()
+    to, staff = message_to(ticket_type), user_make(is_staff=True)
+    mailings.mailing_send(to=to, staff_id=staff.pk, subject="Doors", text="At seven.", key="a" * 32)
+    monkeypatch.setattr(personal_data, "_erasers", [])
+
+    services.person_erase(user_id=person.pk)
+
+    assert found_in_database(person.email) == ["mailings_recipient.address"]
 
 
 def test_an_erased_person_is_logged_out_and_cannot_log_in(person: User) -> None:

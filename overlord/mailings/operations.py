@@ -1,6 +1,8 @@
 """Steps of messages to buyers, inside an open transaction."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import QuerySet
 
@@ -12,6 +14,7 @@ from overlord.mailings.rules import Audience, Kind
 from overlord.mailings.selectors import To
 
 TRIAL_FIRST = timedelta(days=1)  # a trial is due before all that waits
+FORGOTTEN: dict[str, Any] = {"address": "", "reason": "", "next_look_at": None}
 
 
 def mailing_open(
@@ -38,14 +41,17 @@ def mailing_open(
 
 def is_same(mailing: Mailing, *, to: To, subject: str, text: str) -> bool:
     """Return whether a message says this and goes to these people."""
-    goes_to = To(
+    return (_to_of(mailing), mailing.subject, mailing.text) == (to, subject, text)
+
+
+def _to_of(mailing: Mailing) -> To:
+    return To(
         event_id=mailing.event_id,
         kind=Kind(mailing.kind),
         audience=Audience(mailing.audience),
         ticket_type=mailing.ticket_type_id,
         with_holders=mailing.with_holders,
     )
-    return (goes_to, mailing.subject, mailing.text) == (to, subject, text)
 
 
 def recipients_collect(*, mailing: Mailing, to: To, now: datetime) -> int:
@@ -140,3 +146,27 @@ def news_resume(*, address_hash: str) -> None:
     """Record that this address wants news again."""
     db.transaction_required()
     Unsubscription.objects.filter(pk=address_hash).delete()
+
+
+def person_forget(*, user_id: int, others: Mapping[str, Sequence[int]]) -> None:
+    """Erase the addresses of a person who is erased from the mails of messages, sent or not.
+
+    `others` has each address of the person, with the locked users for whom the address stays. A mail that waits
+    becomes that of one of them if its message is for them too.
+    """
+    db.transaction_required()
+    for address, users in others.items():
+        if users:
+            _mails_hand_on(user_id, address, users)
+        else:
+            Recipient.objects.filter(address__iexact=address).update(**FORGOTTEN)
+    Recipient.objects.filter(person=user_id).update(**FORGOTTEN)
+
+
+def _mails_hand_on(user_id: int, address: str, users: Sequence[int]) -> None:
+    """Let a mail that waits go to one of these users, or to the holder of a ticket; not a trial of staff."""
+    waiting = Recipient.objects.filter(person=user_id, address__iexact=address, next_look_at__isnull=False)
+    for recipient in waiting.exclude(mailing__is_trial=True).select_related("mailing"):
+        to = {**_to_of(recipient.mailing).params(), "address": address, "users": [*users]}
+        for heir in db.rows(sql.HEIR, to):
+            Recipient.objects.filter(pk=recipient.pk).update(**heir)

@@ -3,9 +3,9 @@
 # What an address is known by where the address itself is not kept.
 ADDRESS_HASH = "SELECT encode(sha256(convert_to(accounts_name_key(%s), 'UTF8')), 'hex') AS hash"
 
-# The recipients of a message, each address once: a buyer comes before a person to whom a ticket was handed over.
-_WHO = """
-SELECT DISTINCT ON (accounts_name_key(who.address)) who.address, who.person_id, who.language
+# The people and addresses that a message is for. A buyer ranks before a person to whom a ticket was handed over.
+_EACH = """
+SELECT who.address, who.person_id, who.language, who.rank
   FROM (SELECT COALESCE(NULLIF(u.email, ''), u.contact_email) AS address, u.id AS person_id, u.language, 0 AS rank
           FROM admission_ticket t
           JOIN tickets_reservation r ON r.id = t.reservation_id
@@ -23,8 +23,19 @@ SELECT DISTINCT ON (accounts_name_key(who.address)) who.address, who.person_id, 
    AND NOT (%(is_news)s AND EXISTS (
            SELECT FROM mailings_unsubscription n
             WHERE n.address_hash = encode(sha256(convert_to(accounts_name_key(who.address), 'UTF8')), 'hex')))
- ORDER BY accounts_name_key(who.address), who.rank, who.person_id
 """
+# The recipients of a message: each address once.
+_WHO = f"""
+SELECT DISTINCT ON (accounts_name_key(each.address)) each.address, each.person_id, each.language FROM ({_EACH}) each
+ ORDER BY accounts_name_key(each.address), each.rank, each.person_id
+"""  # noqa: S608
+# The one of these users, or else the person to whom a ticket was handed over, who gets a message at an address.
+HEIR = f"""
+SELECT each.person_id, each.language FROM ({_EACH}) each
+ WHERE accounts_name_key(each.address) = accounts_name_key(%(address)s)
+   AND (each.person_id IS NULL OR each.person_id = ANY(%(users)s))
+ ORDER BY each.rank, each.person_id LIMIT 1
+"""  # noqa: S608
 COUNT = f"SELECT count(*) AS count FROM ({_WHO}) found"  # noqa: S608
 # In one statement, so that the number of recipients costs no memory here.
 COLLECT = f"""
