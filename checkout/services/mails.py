@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.mail import EmailMessage, EmailMultiAlternatives, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
-from django.db.models import prefetch_related_objects
+from django.db.models import QuerySet, prefetch_related_objects
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -108,16 +108,22 @@ def _try_later(owed: Owed) -> None:
             _give_up(owed)
         else:
             again = db.now() + rules.look_again_after(owed.attempts)
-            type(owed)._default_manager.filter(pk=owed.pk).update(next_look_at=again)
+            _row_of_try(owed).update(next_look_at=again)
 
 
 def _give_up(owed: Owed) -> None:
     """Try no more to send a mail, and tell staff."""
-    type(owed)._default_manager.filter(pk=owed.pk).update(next_look_at=None)
+    if not _row_of_try(owed).update(next_look_at=None):
+        return
     payment, detail = _subject_of(owed)
     if payment is None:
         return
     operations.incident_open(payment=payment, cause=Incident.Cause.STUCK, now=db.now(), detail=detail)
+
+
+def _row_of_try(owed: Owed) -> QuerySet[Owed]:
+    """Return the row of a mail unless staff have set its attempts back since this try was taken."""
+    return type(owed)._default_manager.filter(pk=owed.pk, attempts=owed.attempts)
 
 
 def _subject_of(owed: Owed) -> tuple[Payment | None, str]:

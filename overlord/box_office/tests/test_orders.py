@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 
 from checkout import services
 from checkout.gateways.sandbox import SandboxGateway
-from checkout.models import OrderRecord, Payment, Receipt, Refund
+from checkout.models import Incident, OrderRecord, Payment, Receipt, Refund
 from checkout.permissions import Permission
 from checkout.rules import Refunded, RefundOutcome
 from checkout.services import mails
@@ -170,6 +170,31 @@ class TestOrder:
 
         monkeypatch.setattr(mails, "_message", meanwhile)
         assert services.mails_send() == 1
+        assert services.mails_send() == 1
+        assert Receipt.objects.get().next_look_at is None
+
+    @pytest.mark.parametrize("error", [OSError, ValueError])
+    @pytest.mark.parametrize("attempts", [0, mails.ATTEMPTS - 1])
+    def test_a_mail_that_is_asked_for_while_one_fails_is_not_lost(
+        self,
+        attempts: int,
+        error: type[Exception],
+        paid: Payment,
+        staff: User,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Let the mail server refuse a mail for now, or let no server take it, while staff send it again."""
+        Receipt.objects.update(attempts=attempts)
+        made = mails._message
+
+        def meanwhile(owed: Any, **given: Any) -> Any:
+            monkeypatch.setattr(mails, "_message", made)
+            order_services.receipt_resend(staff_id=staff.pk, order_id=paid.reservation_id)
+            raise error
+
+        monkeypatch.setattr(mails, "_message", meanwhile)
+        assert services.mails_send() == 0
+        assert not Incident.objects.exists()
         assert services.mails_send() == 1
         assert Receipt.objects.get().next_look_at is None
 
