@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 from django.test.utils import setup_databases, teardown_databases
-from django.utils import timezone
+from django.utils import timezone, translation
 from pytest_django import DjangoDbBlocker
 from rest_framework.test import APIClient
 
@@ -102,6 +102,7 @@ def clean_memories() -> Iterator[None]:
     cache.clear()
     sold_out_cache.forget()
     look.remember(Look(), seconds=3600)  # so that a page costs the same queries in each test
+    translation.deactivate()  # a request leaves its language to its thread
     yield
     ledger.close()
     token_cache.close()

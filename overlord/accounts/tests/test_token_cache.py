@@ -128,9 +128,9 @@ def test_a_notification_during_the_read_is_applied(
     really = token_cache._read
 
     def read(asked: str) -> tuple[Principal, float, bool] | None:
-        found = really(asked)
+        found, before = really(asked), cache._notifications
         ApiToken.objects.filter(pk=asked).delete()
-        assert eventually(lambda: cache._receive() and cache._notifications)
+        assert eventually(lambda: cache._receive() and cache._notifications > before)
         return found
 
     monkeypatch.setattr(token_cache, "_read", read)
