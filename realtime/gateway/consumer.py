@@ -6,7 +6,7 @@ subscription, a place among the address's sockets) is given back then, also when
 
 import asyncio
 import logging
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import orjson
@@ -72,7 +72,7 @@ class StreamConsumer(AsyncConsumer):
         await self.send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if offered else None})
         changes = hub.current().revocation.changes
         try:
-            self._acquire(hub.current().addresses, _address(self.scope.get("client")))
+            self._acquire(hub.current().addresses, _address(self.scope))
             admission = await self._admitted()
         except RefusedError as refused:
             await self.close(refused.code)
@@ -138,5 +138,8 @@ def _is_resync(text: bytes) -> bool:
         return False
 
 
-def _address(client: tuple[str, int] | None) -> str:
-    return client_address.network_of(client[0]) if client else ""
+def _address(scope: Mapping[str, Any]) -> str:
+    """Return the address by which a socket counts. Daphne would take one that the client may have written."""
+    forwarded = [value.decode("latin1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    peer, _port = scope.get("client") or ("", 0)
+    return client_address.of_forwarded(",".join(forwarded), peer=peer)

@@ -17,7 +17,7 @@ import daphne.server
 from daphne.cli import CommandLineInterface
 
 OPTIONS = (
-    "-v 0 --proxy-headers --no-server-name"
+    "-v 0 --no-server-name"
     " --websocket-max-message-size 65536 --websocket-max-frame-size 65536"
     " --ping-interval 30 --ping-timeout 20 --application-close-timeout 2"
 )

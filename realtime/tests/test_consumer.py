@@ -351,10 +351,12 @@ def test_a_user_has_a_limited_number_of_sockets(ada: User, monkeypatch: pytest.M
 
 
 def test_the_addresses_of_one_ipv6_network_are_one() -> None:
-    address = consumer._address
-    assert address(("2001:db8::1", 1)) == address(("2001:db8::ffff:2", 1)) != address(("2001:db8:1::1", 1))
-    assert address(("127.0.0.1", 1)) != address(("127.0.0.2", 1))
-    assert address(("nonsense", 1)) == address(None) == ""
+    def address(client: str | None) -> str:
+        return consumer._address({"headers": [], "client": client and [client, 1]})
+
+    assert address("2001:db8::1") == address("2001:db8::ffff:2") != address("2001:db8:1::1")
+    assert address("127.0.0.1") != address("127.0.0.2")
+    assert address("nonsense") == address(None) == ""
 
 
 def flood(count: int) -> int | None:

@@ -105,6 +105,34 @@ def test_a_server_that_stops_closes_its_sockets_with_4503(daphnes: list[Daphne],
     assert async_to_sync(test)() == 4503
 
 
+@pytest.mark.usefixtures("transactional_db", "flushing")
+def test_behind_a_balancer_an_address_that_the_client_writes_does_not_count(
+    daphne_make: Callable[..., Daphne], shown: Shown
+) -> None:
+    shown.states = {1: 1}
+    daphne, path = daphne_make(application="realtime.tests.proxied_app:application"), "/ws/events/1/"
+
+    def by(written: int, *, client: str = "198.51.100.7") -> dict[str, str]:
+        """Return what the client wrote, what its balancer appended, and what Caddy did."""
+        return {"X-Forwarded-For": f"203.0.113.{written}, {client}, 10.0.0.1"}
+
+    async def test() -> None:
+        async with (
+            daphne.watch(path, additional_headers=by(1)) as first,
+            daphne.watch(path, additional_headers=by(2)) as second,
+        ):
+            assert [(await frame(each))["type"] for each in (first, second)] == ["snapshot"] * 2
+            assert await close_code(daphne, path, additional_headers=by(3)) == 4503
+            async with daphne.watch(path, additional_headers=by(3, client="198.51.100.8")) as other:
+                assert (await frame(other))["type"] == "snapshot"
+
+    try:
+        daphne.wait_ready()
+        async_to_sync(test)()
+    finally:
+        daphne.stop()
+
+
 @pytest.mark.usefixtures("transactional_db")
 def test_a_real_daphne_has_a_writer_for_its_sockets(daphne_make: Callable[..., Daphne]) -> None:
     daphne = daphne_make(application="realtime.tests.writer_app:application")
