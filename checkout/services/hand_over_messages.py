@@ -49,7 +49,7 @@ def message(notice: HandOverNotice, *, now: datetime) -> EmailMessage | None:
         headers={"Message-ID": f"<hand-over-{notice.pk}-{notice.created.timestamp()}@ticket-overlord>"},
     )
     if is_received:
-        for document in order_documents(order_id=ticket.reservation.order_id, only=ticket.pk, now=now):
+        for document in order_documents(admission.reach_of_holder(ticket), now=now):
             found.attach(document.name, document.content, document.kind)
     return found
 

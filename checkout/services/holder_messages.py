@@ -18,6 +18,7 @@ from overlord.kernel import db
 from overlord.shop import formats, look
 from tickets.admission.documents import order_calendar
 from tickets.admission.models import HolderNotice, Ticket
+from tickets.admission.selectors import reach_of_holder
 from tickets.models import MoveNotice
 from tickets.selectors import reservations_of_order
 
@@ -78,7 +79,7 @@ def message(notice: HolderNotice, *, now: datetime) -> EmailMessage | None:
         **look.envelope(),
         headers={"Message-ID": f"<holder-{notice.pk}-{notice.created.timestamp()}@ticket-overlord>"},
     )
-    calendar = order_calendar(order_id=ticket.reservation.order_id, only=ticket.pk, now=now)
+    calendar = order_calendar(reach_of_holder(ticket), now=now)
     if calendar is not None:
         found.attach(calendar.name, calendar.content, calendar.kind)
     return found

@@ -26,6 +26,7 @@ from tickets import voucher_labels
 from tickets.admission import selectors as admission
 from tickets.admission.documents import order_calendar, order_documents
 from tickets.admission.models import HandOverNotice, HolderNotice
+from tickets.admission.selectors import Reach
 from tickets.models import Event, MoveNotice, Reservation
 
 Owed = Receipt | RefundNotice | MoveNotice | HandOverNotice | CancelledOrder | HolderNotice
@@ -191,7 +192,7 @@ def _receipt_message(receipt: Receipt, *, now: datetime) -> EmailMessage | None:
         },
     )
     message.attach_alternative(render_to_string("checkout/receipt.html", facts), "text/html")
-    for document in order_documents(order_id=payment.reservation_id, now=now):
+    for document in order_documents(Reach(order_id=payment.reservation_id), now=now):
         message.attach(document.name, document.content, document.kind)
     return message
 
@@ -258,7 +259,7 @@ def _move_message(notice: MoveNotice, *, now: datetime) -> EmailMessage | None:
 def _with_calendars(message: EmailMessage, paid: Sequence[Payment], *, now: datetime) -> EmailMessage:
     """Attach the files that bring the event in the reader's calendar up to date: each order has an entry there."""
     for payment in paid:
-        calendar = order_calendar(order_id=payment.reservation_id, now=now)
+        calendar = order_calendar(Reach(order_id=payment.reservation_id), now=now)
         if calendar is not None:
             name = calendar.name if len(paid) == 1 else f"order-{payment.reservation_id}-{calendar.name}"
             message.attach(name, calendar.content, calendar.kind)

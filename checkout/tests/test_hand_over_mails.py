@@ -11,6 +11,7 @@ from rest_framework.test import APIClient
 
 from checkout import services
 from checkout.models import Payment
+from checkout.services import hand_over_messages
 from checkout.tests.paying import pay, work
 from overlord.accounts.models import User
 from tests.threads import together
@@ -87,6 +88,19 @@ def test_a_former_holder_gets_no_link(api: APIClient, buyer: User, ticket: Ticke
     links = [address for address, text in sent().items() if "/t/" in text]
     assert links == ["second@example.org"]
     assert "The buyer handed a ticket that you had" in sent()[FRIEND]
+
+
+def test_a_mail_that_is_written_while_the_ticket_is_handed_on_has_no_files(
+    api: APIClient, ticket: Ticket
+) -> None:
+    hand(api, ticket)
+    notice = HandOverNotice.objects.select_related("ticket__reservation").get(kind="received")
+    assert notice.ticket.issue == 2
+    hand(api, ticket, "second@example.org")
+
+    written = hand_over_messages.message(notice, now=timezone.now())
+    assert written is not None
+    assert (written.to, written.attachments) == ([FRIEND], [])
 
 
 def test_nobody_is_told_a_ticket_that_was_revoked_meanwhile(api: APIClient, ticket: Ticket) -> None:

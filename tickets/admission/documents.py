@@ -9,6 +9,7 @@ from tickets.admission import services
 from tickets.admission.calendar_file import calendar_file
 from tickets.admission.pdf import pdf
 from tickets.admission.rules import TicketState
+from tickets.admission.selectors import Reach
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,20 +21,20 @@ class Document:
     kind: str
 
 
-def order_documents(*, order_id: int, only: int | None = None, now: datetime) -> list[Document]:
-    """Return the files of an order's tickets, or of `only` one, for a mail; none when no ticket opens the door.
+def order_documents(reach: Reach, *, now: datetime) -> list[Document]:
+    """Return the files of the tickets within reach, for a mail; none when no ticket opens the door.
 
     Raises NotDrawnError.
     """
-    shown = services.tickets_of_order(order_id=order_id, only=only, now=now)
-    printed = tickets_pdf(shown, order_id=order_id)
-    return [printed, event_calendar(shown, order_id=order_id, now=now)] if printed else []
+    shown = services.tickets_of_order(reach=reach, now=now)
+    printed = tickets_pdf(shown, order_id=reach.order_id)
+    return [printed, event_calendar(shown, order_id=reach.order_id, now=now)] if printed else []
 
 
-def order_calendar(*, order_id: int, only: int | None = None, now: datetime) -> Document | None:
-    """Return the event of an order's tickets, or of `only` one, as a file for calendars; None without tickets."""
-    shown = services.tickets_of_order(order_id=order_id, only=only, now=now)
-    return event_calendar(shown, order_id=order_id, now=now) if shown else None
+def order_calendar(reach: Reach, *, now: datetime) -> Document | None:
+    """Return the event of the tickets within reach as a file for calendars; None without tickets."""
+    shown = services.tickets_of_order(reach=reach, now=now)
+    return event_calendar(shown, order_id=reach.order_id, now=now) if shown else None
 
 
 def tickets_pdf(shown: Sequence[Mapping[str, Any]], *, order_id: int) -> Document | None:

@@ -68,9 +68,9 @@ def ticket_hand_over(
 
 
 def _locked(reach: Reach, ticket_id: int) -> Ticket:
-    if reach.only not in (None, ticket_id):
-        raise NotFound()
-    return operations.ticket_lock(order_id=reach.order_id, ticket_id=ticket_id)
+    ticket = operations.ticket_lock(order_id=reach.order_id, ticket_id=ticket_id)
+    selectors.check_reach(reach, ticket)
+    return ticket
 
 
 def _tell(ticket: Ticket, *, issue: int, to: str, buyer: str, by_holder: bool, now: datetime) -> None:

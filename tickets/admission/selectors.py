@@ -21,10 +21,22 @@ from tickets.models import Event, TicketType
 
 @dataclass(frozen=True, kw_only=True)
 class Reach:
-    """The tickets that a person may see and change: those of an order as its buyer, or `only` one as its holder."""
+    """The tickets that a person may see and change: those of an order as its buyer, or `only` one as its holder.
+
+    `link` is the link that gives the right, and None for a buyer who is logged in. The right ends with the link.
+    """
 
     order_id: int
-    only: int | None = None
+    link: Link | None = None
+
+    @property
+    def only(self) -> int | None:
+        """Return the one ticket that a holder has; None for a buyer."""
+        return self.link.id if self.link is not None and self.link.subject == Subject.TICKET else None
+
+    def has(self, *, ticket_id: int, issue: int) -> bool:
+        """Return whether this issue of a ticket of the order is within reach: a holder has only their own."""
+        return self.only is None or self.link == Link(subject=Subject.TICKET, id=ticket_id, number=issue)
 
 
 TICKET_COLUMNS = (
@@ -81,10 +93,25 @@ def reach_of_link(signed: str) -> Reach:
         found = handed.values_list(Coalesce("reservation__lead_id", "reservation_id"), flat=True).first()
         if found is None:
             raise NotFound()
-        return Reach(order_id=found, only=link.id)
+        return Reach(order_id=found, link=link)
     if link.number != _order_number(link.id):
         raise NotFound()
-    return Reach(order_id=link.id)
+    return Reach(order_id=link.id, link=link)
+
+
+def reach_of_holder(ticket: Ticket) -> Reach:
+    """Return the reach of the person who has this issue of a ticket."""
+    link = Link(subject=Subject.TICKET, id=ticket.pk, number=ticket.issue)
+    return Reach(order_id=ticket.reservation.order_id, link=link)
+
+
+def check_reach(reach: Reach, ticket: Ticket) -> None:
+    """Raise NotFound unless a locked ticket is within reach, also when the link has ended since it was read."""
+    link = reach.link
+    if not reach.has(ticket_id=ticket.pk, issue=ticket.issue):
+        raise NotFound()
+    if link is not None and link.subject == Subject.ORDER and link.number != _order_number(link.id):
+        raise NotFound()
 
 
 def links_of_order(*, order_id: int) -> list[Link]:

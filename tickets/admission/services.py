@@ -12,6 +12,7 @@ from tickets import selectors as tickets
 from tickets.admission import codes, keys, links, operations, projections, representation, rules, selectors
 from tickets.admission.models import Key
 from tickets.admission.rules import TicketState
+from tickets.admission.selectors import Reach
 
 
 def tickets_get(*, buyer_id: int, reservation_id: int, now: datetime) -> list[dict[str, Any]]:
@@ -27,7 +28,7 @@ def tickets_get(*, buyer_id: int, reservation_id: int, now: datetime) -> list[di
 def tickets_of_link(*, signed: str, now: datetime) -> list[dict[str, Any]]:
     """Return the tickets that a link is for, as `tickets_of_order` does; raise NotFound."""
     reach = selectors.reach_of_link(signed)
-    found = tickets_of_order(order_id=reach.order_id, only=reach.only, now=now)
+    found = tickets_of_order(reach=reach, now=now)
     if not found:
         raise NotFound()
     return found
@@ -39,16 +40,17 @@ def tickets_live(*, signed: str, now: datetime) -> dict[str, Any] | None:
     return projections.project_tickets([said], now=now).get(said) if said is not None else None
 
 
-def tickets_of_order(*, order_id: int, now: datetime, only: int | None = None) -> list[dict[str, Any]]:
-    """Return an order's tickets, or `only` one as its holder, with their codes and the fields for pages.
+def tickets_of_order(*, reach: Reach, now: datetime) -> list[dict[str, Any]]:
+    """Return the tickets of an order that are within reach, with their codes and the fields for pages.
 
-    An order that is not paid has none. Besides the API's fields, each has those of `selectors.tickets_of_order`,
-    and `n` and `of`: its number among the tickets of its order.
+    An order that is not paid has none, and a holder whose ticket was handed over since has none. Besides the API's
+    fields, each has those of `selectors.tickets_of_order`, and `n` and `of`: its number among the tickets of its
+    order.
     """
-    rows = selectors.tickets_of_order(order_id=order_id)
+    rows = selectors.tickets_of_order(order_id=reach.order_id)
     numbered = [{**row, "n": n, "of": len(rows)} for n, row in enumerate(rows, start=1)]
-    wanted = [row for row in numbered if only in (None, row["id"])]
-    coded = tickets_coded(wanted, now=now, as_holder=only is not None)
+    wanted = [row for row in numbered if reach.has(ticket_id=row["id"], issue=row["issue"])]
+    coded = tickets_coded(wanted, now=now, as_holder=reach.only is not None)
     return [{**row, **shown} for row, shown in zip(wanted, coded, strict=True)]
 
 

@@ -17,6 +17,7 @@ from tickets.admission.calendar_file import calendar_file
 from tickets.admission.models import Ticket
 from tickets.admission.pdf import printed
 from tickets.admission.printed import Page
+from tickets.admission.selectors import Reach
 from tickets.admission.tests.admitting import give_back, paid
 from tickets.admission.tests.vectors import VECTORS
 from tickets.models import Reservation, TicketType
@@ -239,14 +240,14 @@ class TestLink:
 
     def test_revoked_tickets_are_in_no_pdf(self, reservation: Reservation) -> None:
         Ticket.objects.filter(seat=1).update(state="revoked", revoked_at=datetime.now(UTC))
-        shown = services.tickets_of_order(order_id=reservation.pk, now=datetime.now(UTC))
+        shown = services.tickets_of_order(reach=Reach(order_id=reservation.pk), now=datetime.now(UTC))
         printed = documents.tickets_pdf(shown, order_id=reservation.pk)
         assert printed is not None
         assert len(re.findall(rb"/Type /Page\b", printed.content)) == 1
 
         give_back(reservation)
         assert self.get(reservation, ".pdf").status_code == 404
-        assert documents.order_documents(order_id=reservation.pk, now=datetime.now(UTC)) == []
+        assert documents.order_documents(Reach(order_id=reservation.pk), now=datetime.now(UTC)) == []
 
     def test_a_forged_link_has_no_files(self) -> None:
         assert (

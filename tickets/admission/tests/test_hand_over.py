@@ -12,7 +12,7 @@ from overlord.accounts.models import User
 from overlord.kernel.errors import NotFound
 from tests.clients import api_of, permit
 from tests.threads import together
-from tickets.admission import codes, hand_over_services, operations, rules, selectors, sql
+from tickets.admission import codes, hand_over_services, operations, rules, selectors, services, sql
 from tickets.admission.models import HandOverNotice, Ticket
 from tickets.admission.selectors import Reach
 from tickets.admission.tests.admitting import give_back, paid, tickets_of
@@ -50,6 +50,25 @@ def opens(ticket: Ticket) -> str:
     """Return the address of the page of the person who got a ticket."""
     ticket.refresh_from_db()
     return f"/t/{selectors.ticket_link(ticket_id=ticket.pk, issue=ticket.issue)}/"
+
+
+def reach_of(page: str) -> Reach:
+    """Return what the link of a page gives a right to."""
+    return selectors.reach_of_link(page.removeprefix("/t/").removesuffix("/"))
+
+
+def give(reach: Reach, ticket: Ticket, *, email: str = FRIEND, seen: int | None = None) -> dict[str, Any]:
+    """Hand a ticket over as the use case does."""
+    return hand_over_services.ticket_hand_over(
+        reach=reach, ticket_id=ticket.pk, email=email, holder="", seen=seen, now=timezone.now()
+    )
+
+
+def call(reach: Reach, ticket: Ticket, *, seen: int | None = None) -> dict[str, Any]:
+    """Name who comes with a ticket as the use case does."""
+    return hand_over_services.ticket_rename(
+        reach=reach, ticket_id=ticket.pk, holder="Mallory", seen=seen, now=timezone.now()
+    )
 
 
 def order_page(reservation: Reservation) -> str:
@@ -200,17 +219,12 @@ class TestHandOver:
     ) -> None:
         ticket = tickets_of(reservation)[0]
 
-        def give(number: int) -> Callable[[], Any]:
-            return lambda: hand_over_services.ticket_hand_over(
-                reach=Reach(order_id=reservation.pk),
-                ticket_id=ticket.pk,
-                email=f"friend{number}@example.org",
-                holder="",
-                seen=1,
-                now=timezone.now(),
+        def to(number: int) -> Callable[[], Any]:
+            return lambda: give(
+                Reach(order_id=reservation.pk), ticket, email=f"friend{number}@example.org", seen=1
             )
 
-        results = together(*[give(number) for number in range(6)])
+        results = together(*[to(number) for number in range(6)])
 
         assert sorted(type(each).__name__ for each in results) == ["TicketChanged"] * 5 + ["dict"]
         ticket.refresh_from_db()
@@ -220,14 +234,7 @@ class TestHandOver:
     def test_beside_a_refund_no_ticket_stays_valid(self, reservation: Reservation) -> None:
         ticket = tickets_of(reservation)[0]
         together(
-            lambda: hand_over_services.ticket_hand_over(
-                reach=Reach(order_id=reservation.pk),
-                ticket_id=ticket.pk,
-                email=FRIEND,
-                holder="",
-                seen=None,
-                now=timezone.now(),
-            ),
+            lambda: give(Reach(order_id=reservation.pk), ticket),
             lambda: give_back(reservation),
         )
 
@@ -312,14 +319,52 @@ class TestRefused:
         Ticket.objects.update(issue=rules.MOST_ISSUES)
 
         with pytest.raises(rules.HandedTooOften):
-            hand_over_services.ticket_hand_over(
-                reach=Reach(order_id=reservation.pk),
-                ticket_id=ticket.pk,
-                email=FRIEND,
-                holder="",
-                seen=None,
-                now=timezone.now(),
+            give(Reach(order_id=reservation.pk), ticket)
+
+    @pytest.mark.parametrize("change", [give, call])
+    def test_a_request_that_was_let_in_by_the_link_of_a_ticket_does_nothing_after_the_link_has_ended(
+        self, api: APIClient, reservation: Reservation, change: Callable[..., Any]
+    ) -> None:
+        ticket = tickets_of(reservation)[0]
+        hand(api, ticket)
+        let_in = reach_of(opens(ticket))
+        hand(api, ticket, email="second@example.org")
+
+        for seen in (3, None):
+            with pytest.raises(NotFound):
+                change(let_in, ticket, seen=seen)
+        ticket.refresh_from_db()
+        assert (ticket.issue, ticket.handed_to, ticket.holder) == (3, "second@example.org", "")
+        assert services.tickets_of_order(reach=let_in, now=timezone.now()) == [], "nor does it see the code"
+        assert change(reach_of(opens(ticket)), ticket, seen=3)
+
+    @pytest.mark.parametrize("change", [give, call])
+    def test_control_without_a_second_look_at_the_link_the_request_would_change_the_ticket(
+        self,
+        api: APIClient,
+        reservation: Reservation,
+        monkeypatch: pytest.MonkeyPatch,
+        change: Callable[..., Any],
+    ) -> None:
+        monkeypatch.setattr(selectors, "check_reach", lambda _reach, _ticket: None)
+        with pytest.raises(pytest.fail.Exception):
+            self.test_a_request_that_was_let_in_by_the_link_of_a_ticket_does_nothing_after_the_link_has_ended(
+                api, reservation, change
             )
+
+    @pytest.mark.parametrize("change", [give, call])
+    def test_a_request_that_was_let_in_by_the_link_of_an_order_does_nothing_after_the_link_has_ended(
+        self, buyer: User, reservation: Reservation, change: Callable[..., Any]
+    ) -> None:
+        ticket = tickets_of(reservation)[0]
+        let_in = reach_of(order_page(reservation))
+        services.order_link_renew(buyer_id=buyer.pk, reservation_id=reservation.pk)
+
+        with pytest.raises(NotFound):
+            change(let_in, ticket, seen=1)
+        ticket.refresh_from_db()
+        assert (ticket.issue, ticket.handed_to, ticket.holder) == (1, "", "")
+        assert change(reach_of(order_page(reservation)), ticket, seen=1)
 
     def test_a_ticket_that_was_never_handed_over_has_no_link(self, reservation: Reservation) -> None:
         with pytest.raises(NotFound):
