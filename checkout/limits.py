@@ -36,10 +36,10 @@ def count_pay(request: HttpRequest, *, buyer_id: int) -> None:
 def taken_counted(request: HttpRequest, *, buyer_id: int, contact: Contact | None) -> Iterator[None]:
     """Count an e-mail address that turns out to be an account's in this block; raise TooMany after too many.
 
-    So nobody can find out by trying who has an account. Other addresses are not counted. Without a contact nothing
+    So nobody can find out by trying who has an account. Other addresses are not counted. Without an address nothing
     is checked.
     """
-    if contact is None:
+    if contact is None or contact.email is None:
         yield
         return
     counted = ((TAKEN_BY_BUYER, buyer_id), (TAKEN_BY_ADDRESS, client_address.of_request(request)))

@@ -88,7 +88,10 @@ def pay(request: HttpRequest, reservation_id: int) -> HttpResponse:
             reservation_id=reservation_id,
             gateway=settings.PAYMENT_GATEWAY,
             token=given["token"],
-            contact=rules.contact(email=given["email"], name=given["name"]),
+            contact=rules.contact(
+                email=given["email"],
+                name=given["name"] if "name" in form.data else None,  # the page of an account asks for none
+            ),
             price=given["price"] or None,
             language=languages.of_request(request),
         )

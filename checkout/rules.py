@@ -239,21 +239,26 @@ def check_removable(status: PaymentStatus | str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Contact:
-    """Where a guest's tickets go, and whose they are."""
+    """Where a guest's tickets go, and whose they are. None is what the guest did not give: it stays as it was."""
 
-    email: str
-    name: str
+    email: str | None = None
+    name: str | None = None
 
 
-def contact(*, email: str, name: str) -> Contact | None:
-    """Return what a buyer gave as their own, or None when they gave no address; raise Invalid for a bad name."""
-    if not email:
-        return None
+def contact(*, email: str | None, name: str | None) -> Contact | None:
+    """Return what a buyer gave as their own, or None when they gave nothing; raise Invalid for a bad name.
+
+    An empty address is none that was given, and an empty name ends the earlier one.
+    """
+    given = Contact(email=email or None, name=None if name is None else _name_read(name))
+    return given if given != Contact() else None
+
+
+def _name_read(name: str) -> str:
     try:
-        line = texts.one_line(name, most=texts.PERSON_NAME_LENGTH) if name.strip() else ""
+        return texts.one_line(name, most=texts.PERSON_NAME_LENGTH) if name.strip() else ""
     except ValueError as error:
         raise Invalid(errors={"name": [str(error)]}) from None
-    return Contact(email=email, name=line)
 
 
 def check_token(token: str) -> None:

@@ -14,11 +14,16 @@ class ContactInput(serializers.Serializer):
     email = serializers.EmailField(
         max_length=EMAIL_LENGTH,
         required=False,
-        default="",
         allow_blank=True,
-        help_text="Where a guest's tickets go. Those of an account go to its own address.",
+        help_text="Where a guest's tickets go. Those of an account go to its own address."
+        " Left out or empty: as it was.",
     )
-    name = serializers.CharField(max_length=PERSON_NAME_LENGTH, required=False, default="", allow_blank=True)
+    name = serializers.CharField(
+        max_length=PERSON_NAME_LENGTH,
+        required=False,
+        allow_blank=True,
+        help_text="The name of a guest. Left out: as it was; empty: none.",
+    )
 
 
 class PaymentInput(ContactInput):

@@ -68,7 +68,7 @@ class PaymentList(APIView):
 
 
 def _contact(wanted: Mapping[str, Any]) -> rules.Contact | None:
-    return rules.contact(email=wanted["email"], name=wanted["name"])
+    return rules.contact(email=wanted.get("email"), name=wanted.get("name"))
 
 
 class PaymentDetail(APIView):

@@ -26,14 +26,17 @@ class EmailHasAccount(Conflict):
     sentence = "There is an account with this e-mail address. Log in to it to pay."
 
 
-def guest_contact_set(*, user_id: int, email: str, name: str) -> None:
-    """Keep where a guest's tickets go; an account has an address of its own, and is left as it is.
+def guest_contact_set(*, user_id: int, email: str | None, name: str | None) -> None:
+    """Keep where a guest's tickets go, and the guest's name; an account has its own, and is left as it is.
 
-    Raise EmailHasAccount when the address is that of an account: its tickets belong there.
+    What is None stays as it was. Raise EmailHasAccount when the address is that of an account: its tickets belong
+    there.
     """
     db.transaction_required()
     guests = User.objects.filter(pk=user_id, is_guest=True)
-    if guests.update(contact_email=email, contact_name=name) and selectors.is_email_of_account(email=email):
+    given = {"contact_email": email, "contact_name": name}
+    changed = guests.update(**{field: value for field, value in given.items() if value is not None})
+    if changed and email is not None and selectors.is_email_of_account(email=email):
         raise EmailHasAccount()
 
 

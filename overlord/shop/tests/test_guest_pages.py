@@ -496,3 +496,43 @@ def test_by_api_a_guest_gives_the_address_with_either_step(
         assert paid.status_code == 202, paid.content
         assert Reservation.objects.get(pk=held).buyer.contact_email == given["email"]
     assert Reservation.objects.filter(paying_since__lte=timezone.now()).count() == 2
+
+
+@pytest.mark.parametrize(
+    ("at_first", "with_pay", "kept"),
+    [
+        ({"name": " Ada  Lovelace "}, {"email": "ada@example.org"}, "Ada Lovelace"),
+        ({"email": "ada@example.org", "name": "Ada"}, {"email": "ada@example.org"}, "Ada"),
+        ({"email": "ada@example.org", "name": "Ada"}, {}, "Ada"),
+        ({"email": "ada@example.org", "name": "Ada"}, {"name": "Grace"}, "Grace"),
+        ({"email": "ada@example.org", "name": "Ada"}, {"name": ""}, ""),
+        ({"email": "ada@example.org", "name": "Ada"}, {"email": "", "name": "Ada"}, "Ada"),
+    ],
+)
+def test_by_api_what_a_step_does_not_mention_stays_as_the_guest_gave_it(
+    ticket_type: TicketType, at_first: dict[str, str], with_pay: dict[str, str], kept: str
+) -> None:
+    key = {"Authorization": f"Token {Client().post('/register/guest/').json()['token']}"}
+
+    def post(path: str, **body: Any) -> Any:
+        return Client().post(path, body, content_type="application/json", headers=key)
+
+    held = post("/event/reservations/", ticket_type=ticket_type.pk, amount=1).json()["id"]
+    payment = post("/payment/payments/", reservation_id=held, **at_first).json()["id"]
+    paid = post(f"/payment/payments/{payment}/pay/", token="ok", **with_pay)
+
+    assert paid.status_code == 202, paid.content
+    guest = Reservation.objects.get(pk=held).buyer
+    assert (guest.contact_email, guest.contact_name) == ("ada@example.org", kept)
+
+
+def test_by_api_a_name_that_comes_without_an_address_is_checked_too(ticket_type: TicketType) -> None:
+    key = {"Authorization": f"Token {Client().post('/register/guest/').json()['token']}"}
+    refused = Client().post(
+        "/payment/payments/",
+        {"reservation_id": 1, "name": "Ada\x07"},
+        content_type="application/json",
+        headers=key,
+    )
+
+    assert (refused.status_code, list(refused.json()["errors"])) == (400, ["name"])
