@@ -44,7 +44,7 @@ OF_STAFF = {
     "mailings.Mailing.author",
 }
 # Fields whose value would give a reader rights. No export has them.
-SECRET = {"password", "key_hash", "seed", "code_hash", "gateway_token", "gateway_nonce"}
+SECRET = {"password", "key_hash", "seed", "code_hash", "gateway_token", "gateway_nonce", "serial"}
 # Fields outside the user's own row that identify a person: the model, the way to its buyer, and what replaces it.
 NAMING: dict[str, tuple[str, dict[str, Any]]] = {
     "tickets.Reservation": ("buyer", {"person_key": None, "idempotency_key": None}),

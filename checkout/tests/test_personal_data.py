@@ -113,6 +113,9 @@ def found_in_database(word: str) -> list[str]:
 
 def test_the_export_has_everything_but_secrets(person: User, ticket_type: TicketType) -> None:
     payment = buy(person, ticket_type)
+    handed = Ticket.objects.order_by("pk")[0]
+    path = f"/event/reservations/{payment.reservation_id}/tickets/{handed.pk}/hand-over/"
+    assert api_of(person).post(path, {"email": "friend@example.org"}, format="json").status_code == 200
     call_command("person_export", str(person.pk), stdout=(out := StringIO()))
     tables = json.loads(out.getvalue())["tables"]
 
@@ -123,6 +126,8 @@ def test_the_export_has_everything_but_secrets(person: User, ticket_type: Ticket
     assert tables["checkout.Receipt"]
     assert person.password not in out.getvalue()
     assert not [key for key in ApiToken.objects.values_list("pk", flat=True) if key in out.getvalue()]
+    serials = Ticket.objects.values_list("serial", flat=True)
+    assert not [serial for serial in serials if serial in out.getvalue()], "a serial opens the door"
 
 
 def test_the_export_has_nothing_of_others(
