@@ -29,7 +29,6 @@ from overlord.shop import error_messages, error_pages
 from tickets import selectors as tickets
 from tickets.admission import documents, hand_over_services, qr, rules, selectors, services
 from tickets.admission.documents import Document
-from tickets.admission.models import Ticket
 from tickets.admission.pdf_process import NotDrawnError
 
 View = Callable[..., HttpResponse]
@@ -138,7 +137,6 @@ def _page(
                 **ticket,
                 "qr": _qr(ticket),
                 "typed": typed if str(ticket["id"]) == about else None,
-                "is_of_nobody": ticket["handed_to"] == Ticket.NOBODY,
             }
             for ticket in found
         ],

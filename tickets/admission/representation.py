@@ -13,6 +13,7 @@ def ticket(row: Mapping[str, Any], *, code: str | None) -> dict[str, Any]:
 
     A reader who may not see the code of a valid ticket does not see its serial either: both open the door.
     """
+    is_erased = row["handed_to"] == Ticket.NOBODY
     return {
         "id": row["id"],
         "serial": row["serial"] if code or row["state"] == TicketState.REVOKED else None,
@@ -20,7 +21,8 @@ def ticket(row: Mapping[str, Any], *, code: str | None) -> dict[str, Any]:
         "issue": row["issue"],
         "state": row["state"],
         "holder": row["holder"],
-        "handed_to": row["handed_to"] or None,
+        "handed_to": None if is_erased else row["handed_to"] or None,
+        "holder_erased": is_erased,
         "event": row["event_id"],
         "ticket_type": row["ticket_type"],
         "admitted_at": row["admitted_at"],

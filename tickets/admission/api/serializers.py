@@ -20,7 +20,10 @@ class Ticket(serializers.Serializer):
     state = serializers.ChoiceField(choices=TICKET_STATES)
     holder = serializers.CharField()
     handed_to = serializers.EmailField(
-        allow_null=True, help_text="Whom it was handed to; null: the buyer has it."
+        allow_null=True, help_text="Whom it was handed to; null: the buyer has it, or `holder_erased`."
+    )
+    holder_erased = serializers.BooleanField(
+        help_text="Whether it was handed to a person whose data was erased since."
     )
     event = serializers.IntegerField()
     ticket_type = serializers.IntegerField()

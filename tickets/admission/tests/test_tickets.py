@@ -138,6 +138,7 @@ def test_the_api_shows_each_ticket_with_a_code_that_its_key_signed(
             "issue": 1,
             "holder": "",
             "handed_to": None,
+            "holder_erased": False,
             "event": ticket_type.event_id,
             "ticket_type": ticket_type.pk,
             "admitted_at": None,
