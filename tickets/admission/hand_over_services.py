@@ -15,7 +15,8 @@ from tickets.admission import operations, projections, rules, selectors, service
 from tickets.admission.models import HandOverNotice, Ticket
 from tickets.admission.selectors import Reach
 
-HAND_OVER_BY_ORDER = Limit(name="hand-over-order", amount=30, seconds=3600)
+HAND_OVER_BY_BUYER = Limit(name="hand-over-order", amount=30, seconds=3600)  # of all tickets of an order
+HAND_OVER_BY_HOLDER = Limit(name="hand-over-ticket", amount=30, seconds=3600)
 
 
 def reach_of_buyer(*, buyer_id: int, reservation_id: int, ticket_id: int) -> Reach:
@@ -53,7 +54,10 @@ def ticket_hand_over(
     Invalid, TooMany, HandedTooOften, and what `check_standing` does.
     """
     name = rules.holder_read(holder)
-    rate_limits.count(HAND_OVER_BY_ORDER, reach.order_id)
+    if reach.only is None:
+        rate_limits.count(HAND_OVER_BY_BUYER, reach.order_id)
+    else:  # a count of their own, because a holder must not use up what the buyer may do
+        rate_limits.count(HAND_OVER_BY_HOLDER, reach.only)
     with db.transaction():
         ticket = _locked(reach, ticket_id)
         rules.check_standing(state=ticket.state, issue=ticket.issue, seen=seen)

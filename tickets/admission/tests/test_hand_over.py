@@ -9,7 +9,9 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from overlord.accounts.models import User
+from overlord.kernel import rate_limits
 from overlord.kernel.errors import NotFound
+from overlord.kernel.rate_limits import Limit
 from tests.clients import api_of, permit
 from tests.threads import together
 from tickets.admission import codes, hand_over_services, operations, rules, selectors, services, sql
@@ -142,6 +144,8 @@ class TestHandOver:
 
         assert "A person whose data was erased has this ticket and its code." in mine
         assert Ticket.NOBODY not in mine
+        shown = [(each["handed_to"], each["holder_erased"]) for each in listed(api, reservation)]
+        assert shown == [(None, True), (None, False)]
 
     def test_the_earlier_code_opens_nothing_at_the_door(
         self, api: APIClient, staff_at_door: APIClient, reservation: Reservation
@@ -365,6 +369,34 @@ class TestRefused:
         ticket.refresh_from_db()
         assert (ticket.issue, ticket.handed_to, ticket.holder) == (1, "", "")
         assert change(reach_of(order_page(reservation)), ticket, seen=1)
+
+    def test_the_holder_of_a_ticket_uses_up_no_hand_overs_of_the_buyer(
+        self, api: APIClient, reservation: Reservation, settings: Any
+    ) -> None:
+        ticket, other = tickets_of(reservation)
+        hand(api, ticket)
+        settings.RATE_LIMITS = True
+        stale = {"ticket": ticket.pk, "issue": 1, "email": "third@example.org", "hand_over": "yes"}
+        link, most = opens(ticket), hand_over_services.HAND_OVER_BY_HOLDER.amount
+
+        refused = [Client().post(link, stale).status_code for _ in range(most + 1)]
+
+        assert refused == [409] * most + [429]
+        assert [hand(api, each, email="second@example.org").status_code for each in (ticket, other)] == [
+            200,
+            200,
+        ]
+
+    def test_control_with_one_count_for_both_the_buyer_would_be_refused(
+        self, api: APIClient, reservation: Reservation, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def count(_limit: Limit, _by: object) -> None:
+            counted(hand_over_services.HAND_OVER_BY_BUYER, reservation.pk)
+
+        counted = rate_limits.count
+        monkeypatch.setattr(rate_limits, "count", count)
+        with pytest.raises(AssertionError):
+            self.test_the_holder_of_a_ticket_uses_up_no_hand_overs_of_the_buyer(api, reservation, settings)
 
     def test_a_ticket_that_was_never_handed_over_has_no_link(self, reservation: Reservation) -> None:
         with pytest.raises(NotFound):
