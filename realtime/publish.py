@@ -88,8 +88,7 @@ def entries_delete(*, key: str) -> None:
 
 def flush_enqueue() -> None:
     """Enqueue a flush. A failure is only logged: beat enqueues one each second anyway."""
-    if not enqueue("realtime.flush", queue=Queue.LIVE, expires=FLUSH_EXPIRES):
-        store.breaker.failed()
+    enqueue("realtime.flush", queue=Queue.LIVE, expires=FLUSH_EXPIRES)
 
 
 def messages_send(*, messages: Sequence[tuple[str, Mapping[str, Any]]], seconds: float) -> int:

@@ -119,7 +119,7 @@ def test_control_without_the_breaker_each_call_waits(monkeypatch: pytest.MonkeyP
     assert time.monotonic() - started > 0.8
 
 
-def test_a_broker_that_dies_before_the_flush_is_enqueued_delays_nothing(
+def test_a_broker_that_dies_before_the_flush_is_enqueued_delays_nothing_and_keeps_no_value_from_redis(
     monkeypatch: pytest.MonkeyPatch, valkey: Redis
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
@@ -130,3 +130,5 @@ def test_a_broker_that_dies_before_the_flush_is_enqueued_delays_nothing(
     publish.streams_mark(streams=["event.1"])
     assert time.monotonic() - started < 0.7
     assert valkey.zcard(store.MARKED) == 1, "beat's next flush finds it"
+    publish.entries_write(entries=[entry(1, "kept")])  # in another Redis than the broker's
+    assert publish.entries_read(key="event:1") == {"7": "kept"}
