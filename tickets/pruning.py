@@ -6,12 +6,10 @@ from django.db.models import Q
 
 from overlord.kernel.pruning import prune, unreferenced
 from tickets.models import Reservation
-from tickets.rules import ReservationState
-
-ENDED = (ReservationState.EXPIRED, ReservationState.RELEASED)
+from tickets.rules import ENDED_STATES
 
 
 def rows_prune(*, before: datetime) -> dict[str, int]:
     """Delete holds that ended before then and that nobody ever began to pay for, and count them."""
-    ended = Q(state__in=ENDED, ended_at__lt=before, validated_at=None)
+    ended = Q(state__in=ENDED_STATES, ended_at__lt=before, validated_at=None)
     return {"holds that were never paid": prune(lambda: unreferenced(Reservation.objects.filter(ended)))}

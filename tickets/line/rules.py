@@ -1,8 +1,10 @@
-"""Who may enter a line, the rule of the draw, and when a hold passes to the next: decisions on plain values."""
+"""Who may enter a line, when a hold passes to the next, and how long people wait: decisions on plain values.
 
-import hashlib
+The rule of the draw is `sql/line_draw.sql`.
+"""
+
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -164,11 +166,6 @@ def _check_quantity(quantity: int, facts: TypeFacts) -> None:
         raise OverLimit(max_per_user=facts.max_per_user)
     if quantity > facts.capacity:  # also with all that comes back
         raise NotEnough(available=max(0, facts.tickets_left))
-
-
-def digest_of(entries: Iterable[tuple[int, str]]) -> str:
-    """Return the digest of the closed list: pairs of number and time of entry, by number."""
-    return hashlib.sha256("\n".join(f"{number} {at}" for number, at in entries).encode()).hexdigest()
 
 
 def people_ahead(place: int | None, served: int) -> int | None:

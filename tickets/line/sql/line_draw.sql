@@ -7,7 +7,7 @@
 -- has none.
 --
 -- People who enter after the list was closed stand behind, in order of arrival. docs/line.md states the rule;
--- tickets/line/rules.py has it in Python.
+-- docs/verify_line.py has it in Python.
 CREATE OR REPLACE FUNCTION line_draw(p_event bigint) RETURNS TABLE (drawn integer) LANGUAGE plpgsql
 SET work_mem = '32MB' AS $$
 #variable_conflict use_column

@@ -1,6 +1,6 @@
 """Helpers for tests of a line: an event that opens by a draw, and people who enter its line."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
 from hashlib import sha256
@@ -67,13 +67,19 @@ def open_sale(types: Sequence[TicketType]) -> None:
 def draw_in_order(event_id: int, numbers: Sequence[int]) -> None:
     """Choose a seed with which the draw gives the places to all these numbers in this order."""
     entries = Entry.objects.filter(line_id=event_id).order_by("number")
-    digest = rules.digest_of((each.number, f"{each.entered_at:%Y-%m-%dT%H:%M:%S.%fZ}") for each in entries)
+    digest = digest_of(entries)
     for n in count():
         seed = sha256(str(n).encode()).hexdigest()
         if list(numbers) == sorted(numbers, key=partial(draw_key, seed, digest)):
             commitment = sha256(seed.encode()).hexdigest()
             Line.objects.filter(pk=event_id, phase="lobby").update(seed=seed, commitment=commitment)
             return
+
+
+def digest_of(entries: Iterable[Entry]) -> str:
+    """Return the digest of a closed list, by the published rule."""
+    listed = (f"{each.number} {each.entered_at:%Y-%m-%dT%H:%M:%S.%fZ}" for each in entries)
+    return sha256("\n".join(listed).encode()).hexdigest()
 
 
 def draw_key(seed: str, digest: str, number: int, value: str | None = None) -> str:
@@ -125,9 +131,7 @@ def check(event_id: int) -> None:
         return
     assert line.drawn is not None
     assert line.digest is not None
-    assert line.digest == rules.digest_of(
-        (each.number, f"{each.entered_at:%Y-%m-%dT%H:%M:%S.%fZ}") for each in entries[: line.drawn]
-    )
+    assert line.digest == digest_of(entries[: line.drawn])
     keys = {
         each.number: draw_key(line.seed, line.digest, each.number, line.public_value)
         for each in entries[: line.drawn]
