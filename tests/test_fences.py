@@ -125,6 +125,7 @@ LINE_TAKES = {
         "selectors",
         "models",
         "rules",
+        "event_rules",
         "limits",
         "api.serializers",
         "availability",

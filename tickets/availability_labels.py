@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from overlord.shop import formats
-from tickets.rules import SaleState
+from tickets.event_rules import SaleState
 
 Tone = Literal["open", "few", "held", "sold-out", "upcoming", "ended", "paused", "line"]
 

@@ -21,7 +21,7 @@ from tickets import (
     voucher_selectors,
 )
 from tickets.choices import Choice
-from tickets.event_rules import EventStatus
+from tickets.event_rules import EventStatus, SaleState
 from tickets.voucher_rules import VoucherFacts
 
 
@@ -90,7 +90,7 @@ def _refusal(
     names = {ticket["id"]: ticket["ticket_type"] for ticket in event["tickets"]}
     facts = None
     if known and about in choice.amounts:
-        asked = {"available": None, "sale": rules.SaleState.OPEN, "amount": choice.amounts[about]}
+        asked = {"available": None, "sale": SaleState.OPEN, "amount": choice.amounts[about]}
         facts = {**asked, **known}
     return {
         "error": error_messages.of_error(refused, time_zone=event["time_zone"]) if refused else None,
@@ -149,13 +149,13 @@ def _known_by_refusal(refused: DomainError | None) -> dict[str, Any]:
         case rules.NotEnough():
             return {"available": facts["available"]}
         case rules.SaleNotOpen():
-            return {"sale": rules.SaleState.UPCOMING, "opens_at": facts.get("opens_at")}
+            return {"sale": SaleState.UPCOMING, "opens_at": facts.get("opens_at")}
         case rules.SaleEnded():
-            return {"sale": rules.SaleState.ENDED}
+            return {"sale": SaleState.ENDED}
         case rules.SalePaused():
-            return {"sale": rules.SaleState.PAUSED}
+            return {"sale": SaleState.PAUSED}
         case rules.LineFirst():
-            return {"sale": rules.SaleState.LINE}
+            return {"sale": SaleState.LINE}
     return {}
 
 

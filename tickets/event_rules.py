@@ -1,10 +1,9 @@
-"""When staff may change, publish or cancel an event: decisions on plain values.
+"""When staff may change, publish or cancel an event, and its sale state: decisions on plain values.
 
-Nothing here reads a clock, a row or a setting. Whether tickets can be reserved now (the sale state) is decided in
-`tickets.rules`.
+Nothing here reads a clock, a row or a setting. The sale state of a ticket type is decided in `tickets.rules`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -20,6 +19,17 @@ class EventStatus(StrEnum):
     DRAFT = "draft"
     ON_SALE = "on_sale"
     CANCELLED = "cancelled"
+
+
+class SaleState(StrEnum):
+    """Whether a ticket type, or an event, can be reserved."""
+
+    OPEN = "open"
+    LINE = "line"  # tickets are given to those who wait in line, and to nobody else
+    PAUSED = "paused"
+    UPCOMING = "upcoming"
+    ENDED = "ended"
+    CANCELLED = "cancelled"  # the whole event is
 
 
 class Hindrance(StrEnum):
@@ -87,6 +97,18 @@ class EventOutdated(Conflict):
 class EventCancelled(Conflict):
     code = "event_cancelled"
     sentence = "This event is cancelled, so there is nothing to pay. You were not charged."
+
+
+def event_sale_state(types: Iterable[SaleState], *, date: datetime, now: datetime) -> SaleState:
+    """Return an event's sale state: the first of `SaleState` that one of its types has.
+
+    An event without ticket types is UPCOMING until its date: they may still be added.
+    """
+    present = set(types)
+    for state in SaleState:  # in that order
+        if state in present:
+            return state
+    return SaleState.ENDED if now >= date else SaleState.UPCOMING
 
 
 def hindrances(

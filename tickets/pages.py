@@ -51,6 +51,7 @@ from tickets import (
 )
 from tickets.choices import Choice
 from tickets.event_page import Code
+from tickets.event_rules import SaleState
 from tickets.permissions import Permission
 
 EVENTS_SHOWN = 100
@@ -83,8 +84,8 @@ def _programme(search: str, month: tuple[date, date] | None) -> dict[str, Any]:
 def _listed(row: Mapping[str, Any], shown: dict[str, Any], *, now: datetime) -> dict[str, Any]:
     """Return an event as a row of the list shows it, priced by the ticket types whose sale has not ended."""
     sales = [(each, representation.sale(each, now=now)) for each in row["types"]]
-    held = sum(each["held"] for each, state in sales if state == rules.SaleState.OPEN)
-    priced = [each for each, state in sales if state != rules.SaleState.ENDED] or row["types"]
+    held = sum(each["held"] for each, state in sales if state == SaleState.OPEN)
+    priced = [each for each, state in sales if state != SaleState.ENDED] or row["types"]
     return {
         **shown,
         "time_zone": row["time_zone"],
@@ -359,7 +360,7 @@ def sale(request: HttpRequest, event_id: int) -> HttpResponse:
     is_ours = url_has_allowed_host_and_scheme(given, allowed_hosts=None) and is_page(given)
     back = given if is_ours else reverse("monitor")
     if request.method != "POST":
-        is_paused = shown["sale"] == rules.SaleState.PAUSED or selectors.is_paused(event_id=event_id, now=now)
+        is_paused = shown["sale"] == SaleState.PAUSED or selectors.is_paused(event_id=event_id, now=now)
         context = {"event": shown, "is_paused": is_paused, "back": back}
         return render(request, "tickets/sale.html", context)
     paused = request.POST.get("paused") == "yes"

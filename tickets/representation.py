@@ -12,8 +12,8 @@ from typing import Any
 from overlord.kernel import money
 from overlord.shop import pictures
 from tickets import rules
-from tickets.event_rules import EventStatus
-from tickets.rules import LIVE_STATES, ReservationState, SaleState
+from tickets.event_rules import EventStatus, SaleState, event_sale_state
+from tickets.rules import LIVE_STATES, ReservationState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,7 @@ def event_detail(
         "status": static["status"],
         "sale": SaleState.CANCELLED
         if static["status"] == EventStatus.CANCELLED
-        else rules.event_sale_state((ticket["sale"] for ticket in tickets), date=static["date"], now=now),
+        else event_sale_state((ticket["sale"] for ticket in tickets), date=static["date"], now=now),
         "version": static["version"] + sum(ticket["version"] for ticket in tickets),
         "server_time": now,
         "tickets": tickets,
@@ -122,7 +122,7 @@ def events_next(rows: Sequence[Mapping[str, Any]], *, now: datetime) -> list[dic
 
 def _event_next(row: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
     sales = [(each, sale(each, now=now)) for each in row["types"]]
-    state = rules.event_sale_state((of_type for _, of_type in sales), date=row["date"], now=now)
+    state = event_sale_state((of_type for _, of_type in sales), date=row["date"], now=now)
     return {
         "id": row["id"],
         "name": row["name"],

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
 from overlord.kernel.errors import Conflict, DomainError, Forbidden, Gone, Invalid, TooMany, WrongValue
-from tickets.event_rules import EventStatus
+from tickets.event_rules import EventStatus, SaleState
 
 LARGEST_AMOUNT = 2**31 - 1  # of tickets: what PostgreSQL's integer holds
 LARGEST_TOTAL_MINOR = 10**15  # of one reservation, so that a bigint holds its payment and all its sums
@@ -42,17 +42,6 @@ class Buyers(StrEnum):
 
     ANYONE = "anyone"
     ACCOUNTS = "accounts"
-
-
-class SaleState(StrEnum):
-    """Whether a ticket type, or an event, can be reserved."""
-
-    OPEN = "open"
-    LINE = "line"  # tickets are given to those who wait in line, and to nobody else
-    PAUSED = "paused"
-    UPCOMING = "upcoming"
-    ENDED = "ended"
-    CANCELLED = "cancelled"  # the whole event is
 
 
 class Opening(StrEnum):
@@ -188,18 +177,6 @@ def sale_state(
     if paused:
         return SaleState.PAUSED
     return SaleState.LINE if line_first else SaleState.OPEN
-
-
-def event_sale_state(types: Iterable[SaleState], *, date: datetime, now: datetime) -> SaleState:
-    """Return an event's sale state: the first of `SaleState` that one of its types has.
-
-    An event without ticket types is UPCOMING until its date: they may still be added.
-    """
-    present = set(types)
-    for state in SaleState:  # in that order
-        if state in present:
-            return state
-    return SaleState.ENDED if now >= date else SaleState.UPCOMING
 
 
 @dataclass(frozen=True, kw_only=True)

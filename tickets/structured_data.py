@@ -8,8 +8,7 @@ from zoneinfo import ZoneInfo
 from django.utils.safestring import SafeString, mark_safe
 
 from overlord.shop import markdown
-from tickets.event_rules import EventStatus
-from tickets.rules import SaleState
+from tickets.event_rules import EventStatus, SaleState
 
 SCHEMA = "https://schema.org/"
 

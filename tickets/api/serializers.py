@@ -9,8 +9,8 @@ from rest_framework.fields import empty
 from overlord.kernel.numbers import LARGEST_ID
 from overlord.kernel.serializer_fields import WholeNumberField
 from tickets import rules
-from tickets.event_rules import EventStatus
-from tickets.rules import Opening, ReservationState, SaleState
+from tickets.event_rules import EventStatus, SaleState
+from tickets.rules import Opening, ReservationState
 from tickets.voucher_rules import TEXT_LENGTH
 
 SALE = serializers.ChoiceField(choices=[state.value for state in SaleState])

@@ -26,6 +26,7 @@ from overlord.shop import error_messages, error_pages
 from tickets import availability, choices, limits, rules
 from tickets import selectors as tickets
 from tickets.choices import Choice
+from tickets.event_rules import SaleState
 from tickets.line import labels, projections, selectors, services
 from tickets.line.rules import EntryOutdated, EntryState, Items, Phase
 
@@ -162,8 +163,7 @@ def _page(request: HttpRequest, event_id: int, *, refused: DomainError | None = 
         "asks_address": not guests.is_verified(request),
         "address": request.POST.get("email", "") or guests.email_asked(request),
         "sent_to": sent_to,
-        "may_enter": not has_ended
-        and (shown["phase"] != Phase.CLOSED or event["sale"] == rules.SaleState.LINE),
+        "may_enter": not has_ended and (shown["phase"] != Phase.CLOSED or event["sale"] == SaleState.LINE),
         "types": [
             {
                 "ticket": ticket,

@@ -12,6 +12,7 @@ from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from tickets import rules as tickets_rules
 from tickets import selectors as tickets
+from tickets.event_rules import SaleState
 from tickets.line import rules, sql
 from tickets.line.models import Entry, Line, PublicValue, StaffAction
 from tickets.line.rules import EntryState
@@ -113,7 +114,7 @@ def is_there(*, event_id: int, items: rules.Items, now: datetime) -> bool:
     figures = tickets.figures_of_events([event_id]).get(event_id, {})
     return all(
         ticket_type in figures
-        and figures[ticket_type].sale(now=now) == tickets_rules.SaleState.OPEN
+        and figures[ticket_type].sale(now=now) == SaleState.OPEN
         and figures[ticket_type].capacity - figures[ticket_type].held - figures[ticket_type].sold >= quantity
         for ticket_type, quantity in items
     )
