@@ -212,9 +212,9 @@ def _codes_make() -> list[str]:
             buyer_id=buyer, ticket_type=made, quantity=SEATS, key=None, hold=timedelta(minutes=15), now=now
         )
         with db.transaction():
-            order = operations.order_lock(order_id=claimed.reservation["id"])
-            paying = operations.order_begin_paying(order=order, now=db.now())
-            operations.order_validate(reservations=paying, now=db.now())
+            order, at = operations.order_lock(order_id=claimed.reservation["id"])
+            paying = operations.order_begin_paying(order=order, now=at)
+            operations.order_validate(reservations=paying, now=at)
     ids = list(Reservation.objects.filter(ticket_type_id=made).values_list("pk", flat=True))
     rows = selectors.tickets_of(reservation_ids=ids)
     return [each["code"] for each in services.tickets_coded(rows, now=now)]

@@ -41,7 +41,7 @@ def orders_collect(*, event_id: int, now: datetime) -> None:
     db.rows(sql.CANCELLED_COLLECT, {"event": event_id, "now": now})
 
 
-def order_cancel(*, payment_id: int, now: datetime) -> None:
+def order_cancel(*, payment_id: int) -> None:
     """Start the refund of all money that is left of an order; if none is left, put its seats back on sale.
 
     A repetition changes nothing. Raises RefundInProgress while a refund that staff started has no outcome.
@@ -56,10 +56,10 @@ def order_cancel(*, payment_id: int, now: datetime) -> None:
         operations.payment_set_refunded(payment=payment, refunded_minor=payment.amount_minor)
         requested_by = EventCancellation.objects.get(pk=order.cancellation_id).requested_by_id
         order.refund = refund_operations.refund_open(
-            payment=payment, amount_minor=left, return_tickets=True, requested_by=requested_by, now=now
+            payment=payment, amount_minor=left, return_tickets=True, requested_by=requested_by, now=db.now()
         )
     else:
-        paid = operations.reservations_lock(payment=payment)
+        paid, now = operations.reservations_lock(payment=payment)
         standing = [each for each in paid if each.state == Reservation.State.VALIDATED]
         tickets.reservations_return(reservations=standing, now=now)
         order.settled_at = now

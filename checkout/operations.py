@@ -50,14 +50,9 @@ def payment_lock(*, payment_id: int, buyer_id: int | None = None) -> Payment:
     raise NotFound()
 
 
-def reservations_lock(*, payment: Payment) -> list[Reservation]:
-    """Lock the order of a locked payment, and return the reservations that its latest try is for."""
-    return reservations_lock_at(payment=payment)[0]
-
-
-def reservations_lock_at(*, payment: Payment) -> tuple[list[Reservation], datetime]:
-    """Lock the order of a locked payment; return what `reservations_lock` does, and `now`."""
-    order, now = tickets.order_lock_at(order_id=payment.reservation_id)
+def reservations_lock(*, payment: Payment) -> tuple[list[Reservation], datetime]:
+    """Lock the order of a locked payment; return the reservations that its latest try is for, and `now`."""
+    order, now = tickets.order_lock(order_id=payment.reservation_id)
     return rules.tried_last(order), now
 
 

@@ -148,7 +148,7 @@ def refund_succeed(*, payment: Payment, refund: Refund, reference: str, now: dat
     before = selectors.paid_back_minor(payment=payment)
     _refund_move(refund, RefundStatus.SUCCESS, gateway_reference=reference, **AT_REST)
     if payment.status == PaymentStatus.SUCCESS:
-        reservations = operations.reservations_lock(payment=payment)
+        reservations, now = operations.reservations_lock(payment=payment)
         totals = [each.total_minor for each in reservations]
         tickets.order_pay_back(
             reservations=reservations,
@@ -193,7 +193,7 @@ def refund_fail_late(*, payment: Payment, refund: Refund, error: str, now: datet
     A payment that is refunded in full stays so, and its tickets stay revoked: only the money is missing.
     """
     if payment.status == PaymentStatus.SUCCESS:
-        reservations = operations.reservations_lock(payment=payment)
+        reservations, now = operations.reservations_lock(payment=payment)
         left = selectors.paid_back_minor(payment=payment) - refund.amount_minor
         totals = [each.total_minor for each in reservations]
         shares = rules.refund_shares(totals, before=left, amount=refund.amount_minor)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from overlord.kernel import db
 from overlord.kernel.errors import Busy
@@ -15,8 +15,8 @@ HOLD = timedelta(minutes=1)  # never seen: the same transaction sells what it cl
 
 def order_claim_at_counter(
     *, buyer_id: int, event_id: int, quantities: Mapping[int, int]
-) -> list[Reservation]:
-    """Hold the given number of tickets of each type for a new buyer, all or none, by the function of claims.
+) -> tuple[list[Reservation], datetime]:
+    """Hold tickets of these types for a new buyer, all or none, by the function of claims; return them and `now`.
 
     Hidden types, and events for accounts only, can be claimed too. Sale state, capacity and the limit per person
     apply as for all buyers. Raises Invalid, Busy, and the errors of `rules.refusal`, with the ticket type among

@@ -41,18 +41,13 @@ def reservation_lock(*, reservation_id: int, buyer_id: int | None = None) -> Res
     return found[0]
 
 
-def order_lock(*, order_id: int) -> list[Reservation]:
-    """Lock an order and return all its reservations, ended ones too, by id; raise NotFound."""
-    return order_lock_at(order_id=order_id)[0]
-
-
-def order_lock_at(*, order_id: int) -> tuple[list[Reservation], datetime]:
-    """Lock an order; return what `order_lock` does, and `now`; raise NotFound."""
+def order_lock(*, order_id: int) -> tuple[list[Reservation], datetime]:
+    """Lock an order; return all its reservations, ended ones too, by id, and `now`; raise NotFound."""
     return _order_locked(sql.ORDER_LOCK, order=order_id)
 
 
 def order_lock_with(*, reservation_id: int, buyer_id: int) -> tuple[list[Reservation], datetime]:
-    """Lock the order of one of the buyer's reservations, as `order_lock_at` does; raise NotFound."""
+    """Lock the order of one of the buyer's reservations, as `order_lock` does; raise NotFound."""
     order, now = _order_locked(sql.ORDER_LOCK_WITH, reservation=reservation_id, buyer=buyer_id)
     if order[0].buyer_id != buyer_id:  # it has followed to an account while its lock was waited for
         raise NotFound()
@@ -255,7 +250,7 @@ def reservations_return(*, reservations: Sequence[Reservation], now: datetime) -
     _inventories_change([(each, {"sold": -each.quantity}) for each in reservations], now=now)
 
 
-def order_follow(*, order_id: int, guest_id: int, buyer_id: int, now: datetime) -> None:
+def order_follow(*, order_id: int, guest_id: int, buyer_id: int) -> None:
     """Give a guest's held order to an account. Its holds end as before; its ended reservations follow too.
 
     Raises NotFound, PaymentInProgress, AlreadyValidated, ReservationEnded, and AlreadyReserved when the account
@@ -266,6 +261,7 @@ def order_follow(*, order_id: int, guest_id: int, buyer_id: int, now: datetime) 
     rows = list(order.order_by("id").select_for_update(no_key=True))
     if not rows:
         raise NotFound()
+    now = db.now()
     for each in rows:
         if each.state not in Reservation.ENDED:
             rules.check_releasable(each.state, ended_at=each.ended_at)

@@ -96,4 +96,4 @@ def _revoke(event_id: int) -> int:
 def order_cancel(*, payment_id: int) -> None:
     """Start the refund of an order of a cancelled event, or end its tickets if no money is left, once."""
     with suppress(rules.RefundInProgress), db.transaction():
-        operations.order_cancel(payment_id=payment_id, now=db.now())
+        operations.order_cancel(payment_id=payment_id)

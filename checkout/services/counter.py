@@ -47,13 +47,12 @@ def counter_sell(
             asked = (event_id, quantities, is_free, email, name)
             return CounterSold(order_id=_sold_before(*earlier, asked=asked), replayed=True)
         buyer_id = accounts.guest_add(email=email, name=name)
-        order = counter_operations.order_claim_at_counter(
+        order, now = counter_operations.order_claim_at_counter(
             buyer_id=buyer_id, event_id=event_id, quantities=quantities
         )
         total = sum(each.total_minor for each in order)
         if not is_free and price != money.to_text(total, order[0].currency):
             raise PriceChanged()
-        now = db.now()
         tickets.order_sell(reservations=order, is_free=is_free, now=now)
         operations.counter_payment_open(
             order=order, event_id=event_id, staff_id=staff_id, is_free=is_free, key=key, now=now

@@ -36,5 +36,5 @@ def order_follow(*, guest_id: int, buyer_id: int, reservation_id: int) -> None:
             raise NotFound()
         parties = {"guest_id": guest_id, "buyer_id": buyer_id}
         operations.payments_follow(order_id=order_id, **parties)
-        tickets.order_follow(order_id=order_id, now=db.now(), **parties)
+        tickets.order_follow(order_id=order_id, **parties)
         operations.check_payments_followed(order_id=order_id, guest_id=guest_id)

@@ -3,7 +3,6 @@
 from checkout import operations, refund_operations
 from checkout.models import Payment
 from checkout.rules import Charge, Outcome
-from overlord.kernel import db
 
 
 def settle_late(*, payment: Payment, known: Charge) -> None:
@@ -11,8 +10,7 @@ def settle_late(*, payment: Payment, known: Charge) -> None:
 
     Runs in the transaction that settles the payment.
     """
-    now = db.now()
-    reservations = operations.reservations_lock(payment=payment)
+    reservations, now = operations.reservations_lock(payment=payment)
     if known.outcome != Outcome.SUCCEEDED:
         operations.payment_fail(payment=payment, reservations=reservations, outcome=known.outcome, now=now)
     elif not operations.payment_succeed_late(payment=payment, reservations=reservations, now=now):

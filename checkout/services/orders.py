@@ -23,14 +23,13 @@ def receipt_resend(*, staff_id: int, order_id: int) -> None:
     with db.transaction():
         charged = selectors.payment_charged(order_id=order_id)
         payment = operations.payment_lock(payment_id=charged.pk) if charged else None
-        order = _order(order_id)
+        order, now = _order(order_id)
         if payment is None or payment.status != PaymentStatus.SUCCESS:
             raise order_rules.NothingToSend()
         if not selectors.has_tickets_to_send(order_id=order_id):
             raise order_rules.NothingToSend()
         if not order[0].buyer.mail_address:
             raise order_rules.NoAddress()
-        now = db.now()
         again = {"attempts": 0, "next_look_at": now}
         if not Receipt.objects.filter(payment=payment).update(**again, issue=F("issue") + 1):
             Receipt.objects.create(payment=payment, **again)  # there was no address for it before
@@ -49,7 +48,7 @@ def address_change(
     """
     with db.transaction():
         buyer = accounts.user_lock(user_id=_buyer_id(order_id))  # before the order, as a payment does
-        order = _order(order_id)
+        order, now = _order(order_id)
         if not buyer.is_guest:
             raise order_rules.AddressOfAccount()
         seen = (buyer.contact_email, buyer.contact_name) == (before, name_before)
@@ -57,7 +56,7 @@ def address_change(
             raise order_rules.OrderOutdated()
         is_other = email != before
         is_ended = is_other and accounts.guest_proof_end(user_id=buyer.pk, email=email)
-        if is_ended and line.is_waiting(buyer_id=buyer.pk, now=db.now()):
+        if is_ended and line.is_waiting(buyer_id=buyer.pk, now=now):
             raise order_rules.WaitsInLine()
         accounts.guest_contact_set(user_id=buyer.pk, email=email, name=name)
         if is_other:
@@ -66,14 +65,13 @@ def address_change(
         text = f"from {before or 'none'} to {email}"
         if name != name_before:
             text = f"{text}\n{name_before}\n{name}"
-        _record(order, staff_id, OrderDeed.ADDRESS, text, now=db.now())
+        _record(order, staff_id, OrderDeed.ADDRESS, text, now=now)
 
 
 def hold_release(*, staff_id: int, order_id: int) -> None:
     """Release what is held of an order; raise NotFound, PaymentInProgress, AlreadyValidated or ReservationEnded."""
     with db.transaction():
-        order = _order(order_id)
-        now = db.now()
+        order, now = _order(order_id)
         held = [each for each in order if each.state == Reservation.State.HELD] or order[:1]
         tickets.reservations_release(reservations=held, now=now)
         _record(order, staff_id, OrderDeed.RELEASE, "", now=now)
@@ -83,7 +81,8 @@ def note_add(*, staff_id: int, order_id: int, text: str) -> None:
     """Keep a note about an order; raise NotFound and Invalid."""
     note = order_rules.note_read(text)
     with db.transaction():
-        _record(_order(order_id), staff_id, OrderDeed.NOTE, note, now=db.now())
+        order, now = _order(order_id)
+        _record(order, staff_id, OrderDeed.NOTE, note, now=now)
 
 
 def _buyer_id(order_id: int) -> int:
@@ -93,12 +92,12 @@ def _buyer_id(order_id: int) -> int:
     return buyer_id
 
 
-def _order(order_id: int) -> list[Reservation]:
-    """Lock an order and return its reservations; raise NotFound."""
-    order = tickets.order_lock(order_id=order_id)
+def _order(order_id: int) -> tuple[list[Reservation], datetime]:
+    """Lock an order; return its reservations and `now`; raise NotFound."""
+    order, now = tickets.order_lock(order_id=order_id)
     if order[0].lead_id is not None:  # another reservation of an order
         raise NotFound()
-    return order
+    return order, now
 
 
 def _record(order: list[Reservation], staff_id: int, deed: OrderDeed, text: str, *, now: datetime) -> None:

@@ -67,7 +67,7 @@ def payment_pay(
         payment = operations.payment_lock(payment_id=payment_id, buyer_id=buyer_id)
         rules.check_may_pay(payment.status)
         check_version(version, payment.version)
-        order, now = tickets.order_lock_at(order_id=payment.reservation_id)
+        order, now = tickets.order_lock(order_id=payment.reservation_id)
         _check_payable(order, now=now)
         reservations = tickets.order_begin_paying(order=order, now=now)
         price_rules.check_price(price, [each.total_minor for each in reservations], currency=payment.currency)

@@ -170,7 +170,7 @@ def _settle(taken: Payment, known: Charge) -> None:
         elif payment.status == PaymentStatus.ABANDONED:
             late_payments.settle_late(payment=payment, known=known)
         else:
-            reservations, now = operations.reservations_lock_at(payment=payment)
+            reservations, now = operations.reservations_lock(payment=payment)
             if known.outcome == Outcome.SUCCEEDED:
                 operations.payment_succeed(payment=payment, reservations=reservations, now=now)
             else:
@@ -207,7 +207,7 @@ def _wait(payment: Payment, *, until: datetime, now: datetime, action: dict[str,
     if payment.status == PaymentStatus.ABANDONED:
         operations.payment_reschedule(payment=payment, until=rules.late_look_at(deadline=deadline, now=now))
     elif rules.is_abandoned(deadline=deadline, now=now):
-        reservations = operations.reservations_lock(payment=payment)
+        reservations, now = operations.reservations_lock(payment=payment)
         operations.payment_abandon(payment=payment, reservations=reservations, now=now)
         return True
     else:

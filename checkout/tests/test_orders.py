@@ -384,7 +384,7 @@ class TestAddingBesidePaying:
     ) -> None:
         monkeypatch.setattr(
             operations,
-            "order_lock_at",
+            "order_lock",
             lambda *, order_id: (list(lines(payment).select_for_update(no_key=True)), timezone.now()),
         )
 

@@ -82,10 +82,10 @@ def busy(user_make: Callable[..., User], ticket_type: TicketType) -> TicketType:
     made = {user.pk: claim(user.pk, ticket_type, 2).reservation["id"] for user in (paid, late, paying, held)}
     for user in (paid, paying):
         with db.transaction():
-            order = operations.order_lock(order_id=made[user.pk])
-            reservations = operations.order_begin_paying(order=order, now=db.now())
+            order, now = operations.order_lock(order_id=made[user.pk])
+            reservations = operations.order_begin_paying(order=order, now=now)
             if user is paid:
-                operations.order_validate(reservations=reservations, now=db.now())
+                operations.order_validate(reservations=reservations, now=now)
     end(late)
     tickets.due_holds_sweep()
     return ticket_type
@@ -152,7 +152,7 @@ class TestThePicture:
                 buyer_id=user_make().pk, items=items, order_id=None, key=None, hold=MINUTE, now=now
             )
             with db.transaction():
-                order = operations.order_lock(order_id=made.order["order"])
+                order, _ = operations.order_lock(order_id=made.order["order"])
                 operations.order_begin_paying(order=order, now=now - MINUTE)
 
         payments = monitor.picture(now=now)["payments"]

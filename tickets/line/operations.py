@@ -212,7 +212,7 @@ def entry_lapse(*, entry_id: int, now: datetime) -> None:
     entry = lapsing.first()
     if entry is None or entry.order_id is None:
         return
-    order = tickets.order_lock(order_id=entry.order_id)
+    order, now = tickets.order_lock(order_id=entry.order_id)
     held = [each for each in order if each.state == Reservation.State.HELD]
     if any(each.state in (Reservation.State.PAYING, Reservation.State.VALIDATED) for each in order):
         Entry.objects.filter(pk=entry.pk).update(looked_at=now)

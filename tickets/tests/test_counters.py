@@ -26,7 +26,7 @@ def counted(ticket_type: TicketType) -> dict[str, int]:
 
 def step(order_id: int, do: Callable[[list[Reservation]], object]) -> None:
     with db.transaction():
-        do(operations.order_lock(order_id=order_id))
+        do(operations.order_lock(order_id=order_id)[0])
 
 
 def test_each_change_of_an_order_counts_once(user_make: Callable[..., User], ticket_type: TicketType) -> None:

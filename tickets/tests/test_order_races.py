@@ -152,8 +152,8 @@ class TestMakingRoom:
 
         def validate() -> bool:
             with db.transaction():
-                order = operations.order_lock(order_id=order_id)
-                return operations.order_validate_late(reservations=order, now=db.now())
+                order, now = operations.order_lock(order_id=order_id)
+                return operations.order_validate_late(reservations=order, now=now)
 
         return validate
 
@@ -164,7 +164,7 @@ class TestMakingRoom:
 
         def claim() -> int:
             with db.transaction():
-                claimed = counter_operations.order_claim_at_counter(
+                claimed, _ = counter_operations.order_claim_at_counter(
                     buyer_id=buyer.pk,
                     event_id=types[0].event_id,
                     quantities=dict.fromkeys([each.pk for each in types], 1),
@@ -208,10 +208,10 @@ class TestMakingRoom:
 
         def release() -> None:
             with db.transaction():
-                order = operations.order_lock(order_id=order_id)
+                order, now = operations.order_lock(order_id=order_id)
                 hold_locked.set()
                 inventories_locked.wait(30)
-                operations.reservations_release(reservations=order, now=db.now())
+                operations.reservations_release(reservations=order, now=now)
 
         def make_room() -> None:
             event_id = types[0].event_id

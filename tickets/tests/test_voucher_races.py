@@ -113,11 +113,11 @@ class TestOneOrderOfLocks:
 
         def release() -> None:
             with db.transaction():
-                [held] = operations.order_lock(order_id=mine)
+                [held], now = operations.order_lock(order_id=mine)
                 db.rows(sql.VOUCHERS_LOCK, [[held.voucher_id]])
                 changed.set()
                 waiting_for_a_lock(1)
-                operations.reservations_release(reservations=[held], now=db.now())
+                operations.reservations_release(reservations=[held], now=now)
 
         def claim() -> Ordered:
             changed.wait(30)

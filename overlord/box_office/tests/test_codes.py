@@ -134,9 +134,8 @@ class TestOne:
         voucher = voucher_make(event, most_uses=5)
         pk = reserve_with(api, ticket_type, "SPRING", 2).json()["id"]
         with db.transaction():
-            operations.order_sell(
-                reservations=operations.order_lock(order_id=pk), is_free=False, now=db.now()
-            )
+            order, now = operations.order_lock(order_id=pk)
+            operations.order_sell(reservations=order, is_free=False, now=now)
 
         page = organiser.get(path(event, f"{voucher.pk}/")).content.decode()
 

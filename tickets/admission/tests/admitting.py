@@ -18,9 +18,9 @@ def paid(buyer: User, ticket_type: TicketType, quantity: int = 1) -> Reservation
 
 def validate(*, order_id: int) -> None:
     """Validate a held order, as a settled payment does."""
-    order = operations.order_lock(order_id=order_id)
-    reservations = operations.order_begin_paying(order=order, now=db.now())
-    operations.order_validate(reservations=reservations, now=db.now())
+    order, now = operations.order_lock(order_id=order_id)
+    reservations = operations.order_begin_paying(order=order, now=now)
+    operations.order_validate(reservations=reservations, now=now)
 
 
 def give_back(reservation: Reservation) -> None:

@@ -3,7 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from importlib import import_module
 from typing import Any
@@ -290,6 +290,32 @@ class TestGiving:
         assert (line_of(types[2]).served, line_of(types[2]).is_standing) == (3, True)
         assert [services.time_passed(hold=HOLD, now=timezone.now()) for _ in range(2)] == [0, 0]
 
+    def test_a_hold_that_lapses_ends_at_the_time_after_its_wait(self, types: list[TicketType]) -> None:
+        enter(types[2], people(1)[0])
+        open_sale(types)
+        serve_all(types[2])
+        given = Entry.objects.get()
+        before = timezone.now()
+        Entry.objects.update(look_by=before)
+        order, locked = Reservation.objects.filter(pk=given.order_id), threading.Event()
+
+        def hold() -> datetime:
+            with db.transaction():
+                assert order.select_for_update(no_key=True)
+                locked.set()
+                waiting_for_a_lock(1)
+                return db.now()
+
+        def lapse() -> None:
+            assert locked.wait(60)
+            with db.transaction():
+                operations.entry_lapse(entry_id=given.pk, now=before)
+
+        until, _ = together(hold, lapse)
+
+        assert order.get().state == "released"
+        assert order.get().ended_at >= until
+
     def test_a_hold_that_nobody_looked_at_passes_to_the_next(self, types: list[TicketType]) -> None:
         buyers = people(3)
         for buyer_id in buyers:
@@ -340,8 +366,8 @@ class TestGiving:
         open_sale(types)
         serve_all(types[2])
         with db.transaction():
-            held = order_lock(order_id=Reservation.objects.get(state="held").pk)
-            reservations_release(reservations=held, now=db.now())
+            held, now = order_lock(order_id=Reservation.objects.get(state="held").pk)
+            reservations_release(reservations=held, now=now)
         serve_all(types[2])
 
         assert states(types[0].event_id) == ["given", "given", "waiting"]

@@ -60,8 +60,8 @@ def test_an_entry_that_returns_does_not_set_a_standing_line_in_motion(types: lis
     open_sale(types)
     serve_all(types[1])
     with db.transaction():
-        held = order_lock(order_id=Reservation.objects.get(state="held").pk)
-        reservations_release(reservations=held, now=db.now())
+        held, now = order_lock(order_id=Reservation.objects.get(state="held").pk)
+        reservations_release(reservations=held, now=now)
     services.serve(event_id=types[0].event_id, hold=HOLD, now=timezone.now())
 
     assert states(types[0].event_id) == ["given", "given", "waiting"]

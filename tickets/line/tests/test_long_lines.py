@@ -61,8 +61,8 @@ def test_a_line_that_stands_still_is_not_tried_again_until_something_changes(
     assert served == []
 
     with db.transaction():
-        held = order_lock(order_id=Reservation.objects.get(state="held").pk)
-        reservations_release(reservations=held, now=db.now())
+        held, now = order_lock(order_id=Reservation.objects.get(state="held").pk)
+        reservations_release(reservations=held, now=now)
     tick()
     assert states(types[0].event_id) == ["given", "given", "waiting"]
 
