@@ -115,8 +115,8 @@ class TestDeletion:
     ) -> None:
         claim(user_make(), ticket_type)
         flush.flush()
-        with pytest.raises(ProtectedError):
-            services.events_delete(events=[ticket_type.event], now=timezone.now())
+        with pytest.raises(ProtectedError), db.transaction():
+            event_operations.event_delete(event=ticket_type.event, now=timezone.now())
         assert f"event.{ticket_type.event_id}" not in self.flushed()
 
     def test_a_deleted_ticket_type_leaves_the_events_stream(

@@ -4,6 +4,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.contrib import admin, messages
+from django.contrib.admin.actions import delete_selected
 from django.db import IntegrityError
 from django.db.models import ProtectedError, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -42,7 +43,7 @@ class EventAdmin(admin.ModelAdmin):
     list_display = ("name", "local_date", "currency")
     date_hierarchy = "date"
     search_fields = ("name",)
-    actions = ("pause", "resume")
+    actions = ("delete_selected", "pause", "resume")
 
     # Reading ---------------------------------------------------------------------------------------------
     @admin.display(description="date", ordering="date")
@@ -117,10 +118,26 @@ class EventAdmin(admin.ModelAdmin):
     # Deleting --------------------------------------------------------------------------------------------
     def delete_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         event = self.get_object(request, object_id)
-        if event is not None and event_selectors.is_reserved(event_id=event.pk):
-            self.message_user(request, CANNOT_DELETE.format(event), messages.ERROR)
-            return redirect("admin:tickets_event_change", event.pk)
-        return super().delete_view(request, object_id, *args, **kwargs)
+        if event is None or not event_selectors.is_reserved(event_id=event.pk):
+            try:
+                return super().delete_view(request, object_id, *args, **kwargs)
+            except ProtectedError:  # reserved meanwhile
+                if event is None:
+                    raise
+        self.message_user(request, CANNOT_DELETE.format(event), messages.ERROR)
+        return redirect("admin:tickets_event_change", event.pk)
+
+    @admin.action(description="Delete selected %(verbose_name_plural)s", permissions=["delete"])
+    def delete_selected(self, request: HttpRequest, events: QuerySet[Event]) -> HttpResponse | None:
+        """Delete all these events, or none; Django's own action logs each as deleted before it deletes any."""
+        try:
+            with db.transaction():
+                return delete_selected(self, request, events)
+        except ProtectedError:  # reserved meanwhile
+            for event in events.all():
+                if event_selectors.is_reserved(event_id=event.pk):
+                    self.message_user(request, CANNOT_DELETE.format(event), messages.ERROR)
+            return None
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         protected = [
@@ -135,7 +152,8 @@ class EventAdmin(admin.ModelAdmin):
         event_operations.event_delete(event=obj, now=clock.now())
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Event]) -> None:
-        services.events_delete(events=list(queryset), now=clock.now())
+        for event in sorted(queryset, key=lambda each: each.pk):
+            event_operations.event_delete(event=event, now=clock.now())
 
     # Pausing ---------------------------------------------------------------------------------------------
     def has_pause_sale_permission(self, request: HttpRequest) -> bool:

@@ -97,9 +97,13 @@ def move_notices_owe(*, event_id: int, before: PlaceAndTime, now: datetime) -> N
 
 
 def event_delete(*, event: Event, now: datetime) -> None:
-    """Delete an event that was never reserved, with its ticket types; raise ProtectedError otherwise."""
-    db.transaction_required()
+    """Delete an event that was never reserved, with its ticket types; raise ProtectedError otherwise.
+
+    The inventories are locked before reservations are looked for, so no claim comes in between.
+    """
     event_id = event.pk
+    event_lock(event_id=event_id)
+    inventories_lock(event_id=event_id)
     event.delete()
     db.after_commit(partial(projections.announce_deleted, event_id=event_id, now=now))
 

@@ -33,7 +33,7 @@ from tickets import (
     voucher_selectors,
 )
 from tickets.event_files import EventToLoad, FileErrors
-from tickets.models import Event, Reservation
+from tickets.models import Reservation
 from tickets.representation import Figures
 from tickets.rules import ReservationEnded, ReservationState, UnknownTicketType
 from tickets.voucher_rules import VoucherFacts
@@ -302,13 +302,6 @@ def sale_pause(*, staff_id: int | None, event_ids: Iterable[int], paused: bool, 
                 journal.entry_add(actor_id=staff_id, action=action, event_id=event_id, now=now)
             count += changed
     return count
-
-
-def events_delete(*, events: Iterable[Event], now: datetime) -> None:
-    """Delete all these events, or none; raise ProtectedError when one of them was ever reserved."""
-    with db.transaction():
-        for event in events:
-            event_operations.event_delete(event=event, now=now)
 
 
 def events_load(*, events: Sequence[EventToLoad], now: datetime) -> int:

@@ -42,7 +42,9 @@ class TransactionError(RuntimeError):
 
 @contextmanager
 def transaction(*, awaited: bool = True) -> Iterator[None]:
-    """Open a transaction and commit it at the end. Only services and commands use it; it cannot be nested.
+    """Open a transaction, which cannot be nested, and commit it at the end.
+
+    Only services, commands and actions of the admin use it.
 
     Raise CommitUnknown when it is committed, but perhaps on no standby. Raise StandbyAway before anything is done
     when the standby does not answer. A transaction that is not `awaited` does not wait for a standby: it is for

@@ -1,10 +1,12 @@
 """The admin's forms for events: prices by their own currency, outdated forms refused, no number that overflows."""
 
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.db import DataError, IntegrityError, connection
 from django.test import Client
 from django.utils import timezone
@@ -14,9 +16,11 @@ from overlord.accounts.models import User
 from overlord.kernel import db
 from tests.threads import together
 from tickets import event_operations, event_selectors, services
+from tickets.limits import of_buyer
 from tickets.models import Event, Inventory, Reservation, TicketType
+from tickets.sql import CLAIM_ORDER
 from tickets.tests.forms import Form
-from tickets.tests.reserving import claim
+from tickets.tests.reserving import claim, waiting_for_a_lock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -354,6 +358,90 @@ class TestDeleting:
         staff.post(f"/admin/tickets/event/{ticket_type.event_id}/delete/", {"post": "yes"})
         assert Event.objects.count() == 0
         assert [news["events"] for news in told] == [[ticket_type.event_id]]
+
+
+def deleted_on_its_page(staff: Client, event: Event) -> Any:
+    return staff.post(f"{LIST}{event.pk}/delete/", {"post": "yes"}, follow=True)
+
+
+def deleted_in_the_list(staff: Client, event: Event) -> Any:
+    other = Event.objects.create(name="Another", date=event.date)  # also stays, unless both can go
+    chosen = {"action": "delete_selected", "_selected_action": [other.pk, event.pk], "post": "yes"}
+    return staff.post(LIST, chosen, follow=True)
+
+
+@pytest.mark.parametrize("way", [deleted_on_its_page, deleted_in_the_list])
+class TestDeletingBesideOthers:
+    """Staff delete an event while another transaction has locked what the deletion locks."""
+
+    def beside_a_first_claim(self, staff: Client, buyer: User, ticket_type: TicketType, way: Any) -> Any:
+        claimed = threading.Event()
+        wanted = {
+            "buyer": buyer.pk, "ticket_type": ticket_type.pk, **of_buyer(),
+            "ticket_types": [ticket_type.pk], "quantities": [1], "order": None, "key": None, "hold_seconds": 900,
+        }  # fmt: skip
+
+        def claim_first() -> None:
+            with db.transaction():
+                assert len(db.rows(CLAIM_ORDER, wanted)) == 1
+                claimed.set()
+                waiting_for_a_lock(1)
+
+        def delete() -> Any:
+            assert claimed.wait(60)
+            return way(staff, ticket_type.event)
+
+        claiming, answer = together(claim_first, delete)
+        assert claiming is None
+        return answer
+
+    def test_an_event_that_is_claimed_meanwhile_stays_and_the_reason_is_named(
+        self, way: Any, staff: Client, buyer: User, ticket_type: TicketType
+    ) -> None:
+        answer = self.beside_a_first_claim(staff, buyer, ticket_type, way)
+
+        assert f"Tickets of {ticket_type.event} were reserved, so it cannot be deleted." in said(answer)
+        assert "uccessfully" not in said(answer)
+        assert not LogEntry.objects.exists()
+        assert Event.objects.count() == (2 if way is deleted_in_the_list else 1)
+
+    def test_control_without_the_inventories_lock_it_is_an_error(
+        self, way: Any, staff: Client, buyer: User, ticket_type: TicketType, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(event_operations, "inventories_lock", lambda **_: None)
+
+        assert isinstance(self.beside_a_first_claim(staff, buyer, ticket_type, way), IntegrityError)
+
+    def beside_an_edit(self, staff: Client, ticket_type: TicketType, way: Any) -> list[Any]:
+        """Lock the event and then its inventories, as an edit does, while a person deletes the event."""
+        begun = threading.Event()
+
+        def as_an_edit() -> None:
+            with db.transaction():
+                db.rows("SELECT FROM tickets_event WHERE id = %s FOR NO KEY UPDATE", [ticket_type.event_id])
+                begun.set()
+                waiting_for_a_lock(1)
+                db.rows(
+                    "SELECT FROM tickets_inventory WHERE ticket_type_id = %s FOR NO KEY UPDATE",
+                    [ticket_type.pk],
+                )
+
+        def delete() -> int:
+            assert begun.wait(60)
+            return int(way(staff, ticket_type.event).status_code)
+
+        return together(as_an_edit, delete)
+
+    def test_a_deletion_waits_for_an_edit(self, way: Any, staff: Client, ticket_type: TicketType) -> None:
+        assert self.beside_an_edit(staff, ticket_type, way) == [None, 200]
+        assert not Event.objects.exists()
+
+    def test_control_without_the_lock_of_the_event_they_deadlock(
+        self, way: Any, staff: Client, ticket_type: TicketType, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(event_operations, "event_lock", lambda **_: None)
+
+        assert self.beside_an_edit(staff, ticket_type, way) != [None, 200]
 
 
 class TestTotals:
