@@ -441,8 +441,8 @@ class TestWhatStaffChange:
                 opens_at=None,
                 closes_at=None,
                 paused=False,
-                now=timezone.now(),
             )
+            event_operations.event_changed(event_id=ticket_type.event_id, now=timezone.now())
         first.says(f"{row} .tone", "Sold out", seconds=20)
         new = type_on_sale()
         with db.transaction():

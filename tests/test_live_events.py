@@ -15,8 +15,10 @@ from overlord.kernel import db, redis_client
 from realtime import publish, store, streams
 from realtime.worker import flush
 from tickets import event_operations, projections, selectors, services
+from tickets.event_files import EventToLoad, TypeToLoad
 from tickets.models import Event, Inventory, Reservation, TicketType
 from tickets.rules import EXPIRING_SECONDS
+from tickets.tests.forms import Form
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -62,15 +64,67 @@ class TestNextEvents:
         assert [mark.stream for mark in store.marks_take(limit=9)] == ["events"], "the last is not forgotten"
 
 
+@pytest.fixture
+def staff(client: Client, user_make: Callable[..., User]) -> Client:
+    user = user_make()
+    User.objects.filter(pk=user.pk).update(is_staff=True, is_superuser=True)
+    client.force_login(User.objects.get(pk=user.pk))
+    return client
+
+
+CHANGED = {
+    **{f"type{n}_capacity": "7" for n in range(5)},
+    "type1_price": "9.00",
+    "type2_hidden": "on",
+    "type3_DELETE": "on",
+}
+
+
+def saved_in_the_admin(staff: Client, event: Event) -> int:
+    return int(Form(staff, f"/admin/tickets/event/{event.pk}/change/").send(**CHANGED).status_code)
+
+
+def saved_in_the_box_office(staff: Client, event: Event) -> int:
+    return int(Form(staff, f"/office/events/{event.pk}/edit/").send(**CHANGED).status_code)
+
+
+def copied(staff: Client, event: Event) -> int:
+    return int(staff.post(f"/office/events/{event.pk}/copy/").status_code)
+
+
+def added_by_a_file(staff: Client, event: Event) -> int:
+    names = ("Stalls", "Balcony", "Box")
+    types = [
+        TypeToLoad(
+            line=1, name=name, price_minor=0, capacity=5, max_per_user=5, opens_at=None, closes_at=None
+        )
+        for name in names
+    ]
+    loaded = EventToLoad(
+        line=1, name="Gala", date=event.date, time_zone="UTC", currency="EUR", description="", types=types
+    )
+    services.events_load(events=[loaded], now=timezone.now())
+    return 302
+
+
+@pytest.mark.parametrize("way", [saved_in_the_admin, saved_in_the_box_office, copied, added_by_a_file])
+def test_an_edit_of_many_ticket_types_is_announced_once(
+    staff: Client, ticket_type_make: Callable[..., TicketType], way: Callable[[Client, Event], int]
+) -> None:
+    """Count the marks: with each, the event is read in PostgreSQL and written to Redis."""
+    event = ticket_type_make().event
+    for _ in range(4):
+        ticket_type_make(event=event)
+    redis = redis_client.connection()
+    redis.delete(store.MARK_NUMBER)
+
+    assert way(staff, event) == 302
+
+    assert redis.get(store.MARK_NUMBER) == "1"
+
+
 class TestDeletion:
     """Staff delete events and ticket types without reservations, in the admin."""
-
-    @pytest.fixture
-    def staff(self, client: Client, user_make: Callable[..., User]) -> Client:
-        user = user_make()
-        User.objects.filter(pk=user.pk).update(is_staff=True, is_superuser=True)
-        client.force_login(User.objects.get(pk=user.pk))
-        return client
 
     def flushed(self) -> dict[str, Any]:
         """Flush the marked streams; return them with their state, None for one that does not exist."""
@@ -124,7 +178,8 @@ class TestDeletion:
     ) -> None:
         stays = ticket_type_make(event=ticket_type.event)
         with db.transaction():
-            event_operations.ticket_type_delete(ticket_type=ticket_type, now=timezone.now())
+            event_operations.ticket_type_delete(ticket_type=ticket_type)
+            event_operations.event_changed(event_id=stays.event_id, now=timezone.now())
         state = self.flushed()[f"event.{stays.event_id}"]
         assert [each["id"] for each in state["tickets"]] == [stays.pk]
 

@@ -113,7 +113,7 @@ class EventAdmin(admin.ModelAdmin):
         event_saving.event_written(form=form, now=clock.now())
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
-        event_saving.types_write(formset=formset, now=clock.now())
+        event_saving.types_write(formset=formset)
 
     # Deleting --------------------------------------------------------------------------------------------
     def delete_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:

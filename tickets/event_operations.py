@@ -1,7 +1,9 @@
 """Steps of edits by staff, inside an open transaction: events, ticket types, and their sale.
 
 The admin calls them too, since a ModelAdmin saves in a transaction of its own. The event is locked first, then its
-inventories by id. Each step announces the change after the commit; `now` is when the request or command began.
+inventories by id. An edit takes many steps, and its caller ends it with `event_changed`, which announces it once,
+after the commit. A step that is a whole edit (adding, deleting, a picture, a status, a pause) announces itself.
+`now` is when the request or command began.
 """
 
 from datetime import datetime
@@ -46,8 +48,8 @@ def event_add(*, event: EventToLoad, now: datetime) -> Event:
             capacity=line.capacity,
             opens_at=line.opens_at,
             closes_at=line.closes_at,
-            now=now,
         )
+    event_changed(event_id=added.pk, now=now)
     return added
 
 
@@ -124,7 +126,7 @@ def opening_set(*, event: Event, now: datetime) -> None:
     operations.line_first_set(event_id=event.pk, types=first, now=now)
 
 
-def inventory_set(*, ticket_type: TicketType, now: datetime, **decided: Any) -> None:
+def inventory_set(*, ticket_type: TicketType, **decided: Any) -> None:
     """Set the sale of a ticket type; make its inventory if there is none.
 
     `decided` has those of `capacity`, `opens_at`, `closes_at` and `paused` that change. A `closes_at` of None means
@@ -143,10 +145,9 @@ def inventory_set(*, ticket_type: TicketType, now: datetime, **decided: Any) -> 
         Inventory.objects.create(
             ticket_type=ticket_type, **{"closes_at": date, "line_first": line_first, **decided}
         )
-    event_changed(event_id=ticket_type.event_id, now=now)
 
 
-def ticket_type_hidden_set(*, ticket_type: TicketType, now: datetime) -> None:
+def ticket_type_hidden_set(*, ticket_type: TicketType) -> None:
     """Adapt the sale of a ticket type that was hidden from buyers or is shown again: no line is for a hidden one.
 
     The version that clients see is the sum of the event's and the shown inventories', so it must not fall when one
@@ -159,10 +160,9 @@ def ticket_type_hidden_set(*, ticket_type: TicketType, now: datetime) -> None:
     opening = Event.objects.values_list("opening", flat=True).get(pk=ticket_type.event_id)
     line_first = opening == Opening.DRAW and not ticket_type.hidden
     Inventory.objects.filter(pk=ticket_type.pk).update(line_first=line_first, version=F("version") + 1)
-    event_changed(event_id=ticket_type.event_id, now=now)
 
 
-def ticket_type_delete(*, ticket_type: TicketType, now: datetime) -> None:
+def ticket_type_delete(*, ticket_type: TicketType) -> None:
     """Delete a ticket type that was never reserved; raise ProtectedError otherwise.
 
     The version that clients see is the sum of the event's and its inventories', so the event's rises by what the
@@ -173,7 +173,6 @@ def ticket_type_delete(*, ticket_type: TicketType, now: datetime) -> None:
     event_id, lost = ticket_type.event_id, inventory.version if inventory else 0
     ticket_type.delete()
     Event.objects.filter(pk=event_id).update(version=F("version") + lost)
-    event_changed(event_id=event_id, now=now)
 
 
 def sale_pause(*, event_id: int, paused: bool, now: datetime) -> int:

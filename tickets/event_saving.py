@@ -44,14 +44,14 @@ def event_write(*, form: EventForm, now: datetime) -> None:
         event_operations.move_notices_owe(event_id=event.pk, before=before, now=now)
 
 
-def types_write(*, formset: Any, now: datetime) -> None:
+def types_write(*, formset: Any) -> None:
     """Write the ticket types of an event; raise ProtectedError if one to delete was reserved meanwhile."""
     formset.save(commit=False)
     for deleted in formset.deleted_objects:
-        event_operations.ticket_type_delete(ticket_type=deleted, now=now)
+        event_operations.ticket_type_delete(ticket_type=deleted)
     for line in formset.forms:
         if line.is_to_save():
-            _type_write(line, is_new=line.instance._state.adding, now=now)
+            _type_write(line, is_new=line.instance._state.adding)
 
 
 def event_written(*, form: EventForm, now: datetime) -> None:
@@ -74,7 +74,7 @@ def _sales_move(form: EventForm) -> None:
     event_operations.event_moved(event_id=form.instance.pk, before=before, after=form.instance.date)
 
 
-def _type_write(line: TicketTypeForm, *, is_new: bool, now: datetime) -> None:
+def _type_write(line: TicketTypeForm, *, is_new: bool) -> None:
     """Write what the author of a row changed, and nothing else of it."""
     ticket_type, changed = line.instance, line.changed_fields()
     ticket_type.price_minor = line.cleaned_data["price"]
@@ -83,7 +83,7 @@ def _type_write(line: TicketTypeForm, *, is_new: bool, now: datetime) -> None:
     else:
         ticket_type.save(update_fields=[COLUMNS[name] for name in changed if name in COLUMNS])
         if "hidden" in changed:
-            event_operations.ticket_type_hidden_set(ticket_type=ticket_type, now=now)
+            event_operations.ticket_type_hidden_set(ticket_type=ticket_type)
     decided = {name: line.cleaned_data[name] for name in DECIDED if is_new or name in changed}
     if decided:
-        event_operations.inventory_set(ticket_type=ticket_type, now=now, **decided)
+        event_operations.inventory_set(ticket_type=ticket_type, **decided)

@@ -64,7 +64,7 @@ def event_save(
             if not (forms.event.is_valid() and forms.types.is_valid()):
                 return forms
             event_saving.event_write(form=forms.event, now=now)
-            event_saving.types_write(formset=forms.types, now=now)
+            event_saving.types_write(formset=forms.types)
             event_saving.event_written(form=forms.event, now=now)
             action = Action.EVENT_MADE if event_id is None else Action.EVENT_EDITED
             journal.entry_add(actor_id=staff_id, action=action, event_id=forms.event.instance.pk, now=now)
@@ -122,9 +122,9 @@ def event_copy(*, staff_id: int, event_id: int, now: datetime) -> int:
                     capacity=inventory.capacity,
                     opens_at=inventory.opens_at,
                     closes_at=inventory.closes_at,
-                    now=now,
                 )
         copied = int(event.pk)
+        event_operations.event_changed(event_id=copied, now=now)
         journal.entry_add(
             actor_id=staff_id, action=Action.EVENT_COPIED, event_id=copied, now=now, source=event_id
         )

@@ -296,9 +296,8 @@ class Shop(RuleBasedStateMachine):
     @rule(kind=types, capacity=st.integers(0, 8))
     def set_capacity(self, kind: int, capacity: int) -> None:
         with suppress(IntegrityError), db.transaction():
-            event_operations.inventory_set(
-                ticket_type=self.types[kind], now=timezone.now(), capacity=capacity
-            )
+            event_operations.inventory_set(ticket_type=self.types[kind], capacity=capacity)
+            event_operations.event_changed(event_id=self.event.pk, now=timezone.now())
 
     @rule(kind=types, price=st.integers(0, 900))
     def set_price(self, kind: int, price: int) -> None:

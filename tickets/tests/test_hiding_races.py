@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from overlord.accounts.models import User
-from overlord.kernel import clock, db
+from overlord.kernel import db
 from tests.threads import together
 from tickets import event_operations, order_services, services
 from tickets.models import Inventory, TicketType
@@ -63,7 +63,7 @@ def hidden_before(ticket_type: TicketType, buyer: User, ask: Claim) -> object:
             waiting_for_a_lock(1)
             TicketType.objects.filter(pk=ticket_type.pk).update(hidden=True)
             ticket_type.refresh_from_db()
-            event_operations.ticket_type_hidden_set(ticket_type=ticket_type, now=clock.now())
+            event_operations.ticket_type_hidden_set(ticket_type=ticket_type)
 
     def wait() -> object:
         assert locked.wait(timeout=60)
