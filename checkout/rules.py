@@ -210,6 +210,7 @@ ABANDONED_SENTENCE = (
     "The payment service does not answer. If it charges you later, you get your tickets if enough are left,"
     " and otherwise your money back."
 )
+UNANSWERED_SENTENCE = "The payment service has not answered, and may still charge this payment."
 LATE_SENTENCE = "Your payment arrived when too few tickets were left. The whole amount is being refunded."
 REFUNDED_SENTENCE = "The whole amount was refunded."
 ERRORS = (*OUTCOME_SENTENCES.values(), ABANDONED_SENTENCE, LATE_SENTENCE, REFUNDED_SENTENCE)
@@ -222,17 +223,23 @@ def shown_status(status: PaymentStatus | str) -> ShownStatus:
 
 
 def check_may_pay(status: PaymentStatus | str) -> None:
-    """Raise PaymentInProgress, AlreadyPaid or ReservationExpired unless a payment in `status` can be started."""
+    """Raise PaymentInProgress or AlreadyPaid unless a payment in `status` can be started, or was abandoned."""
     if status in (*IN_FLIGHT, PaymentStatus.REFUNDING):
         raise PaymentInProgress()
     if status in (PaymentStatus.SUCCESS, PaymentStatus.REFUNDED):
         raise AlreadyPaid()
+
+
+def check_answered(status: PaymentStatus | str) -> None:
+    """Raise PaymentInProgress for an abandoned payment: it may still charge, and a new try would charge again."""
     if status == PaymentStatus.ABANDONED:
-        raise ReservationExpired()
+        raise PaymentInProgress(UNANSWERED_SENTENCE)
 
 
 def check_removable(status: PaymentStatus | str) -> None:
     """Raise PaymentStarted unless a payment in `status` has charged nobody and will not."""
+    if status == PaymentStatus.ABANDONED:
+        raise PaymentStarted(UNANSWERED_SENTENCE)
     if status not in (PaymentStatus.NOT_STARTED, PaymentStatus.FAILURE):
         raise PaymentStarted()
 

@@ -69,6 +69,7 @@ def payment_pay(
         check_version(version, payment.version)
         order, now = tickets.order_lock(order_id=payment.reservation_id)
         _check_payable(order, now=now)
+        rules.check_answered(payment.status)  # after the hold: when that is over, the answer says so
         reservations = tickets.order_begin_paying(order=order, now=now)
         price_rules.check_price(price, [each.total_minor for each in reservations], currency=payment.currency)
         operations.payment_begin(payment=payment, reservations=reservations, token=token, now=now)

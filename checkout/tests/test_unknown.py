@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError
+from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -30,6 +31,7 @@ from overlord.accounts.models import User
 from tests.clients import api_of
 from tests.threads import together
 from tickets.models import Reservation, TicketType
+from tickets.operations import StateChanged
 from tickets.services import due_holds_sweep
 from tickets.tests.reserving import reserve
 
@@ -318,9 +320,9 @@ class TestLateMoney:
         assert stock(abandoned) == (0, 2, 3000)
         audit()
 
-    def test_late_money_gets_the_tickets_of_its_own_due_hold(
-        self, api: APIClient, payment: Payment, settings: Any
-    ) -> None:
+    @pytest.fixture
+    def abandoned_on_hold(self, api: APIClient, payment: Payment, settings: Any) -> Payment:
+        """Return such a payment whose hold has time left, as with long HOLD_SECONDS."""
         settings.SANDBOX_FAULTS = {"confirm": "after"}
         pay(api, payment)
         work(payment)
@@ -330,13 +332,55 @@ class TestLateMoney:
         work(payment)
         assert state(payment) == ("ABANDONED", "held")
         settings.SANDBOX_FAULTS = {}
-        expire(payment)
-        lapse()
-        work(payment)
+        return payment
 
-        assert state(payment) == ("SUCCESS", "validated")
-        assert stock(payment) == (0, 2, 3000)
+    def test_late_money_gets_the_tickets_of_its_own_due_hold(self, abandoned_on_hold: Payment) -> None:
+        expire(abandoned_on_hold)
+        lapse()
+        work(abandoned_on_hold)
+
+        assert state(abandoned_on_hold) == ("SUCCESS", "validated")
+        assert stock(abandoned_on_hold) == (0, 2, 3000)
         audit()
+
+    def test_a_second_try_is_told_that_the_hold_is_over(self, api: APIClient, abandoned: Payment) -> None:
+        refused = pay(api, abandoned)
+
+        assert refused.status_code == 410
+        told = {name: refused.json()[name] for name in ("code", "state", "reservations")}
+        assert told == {
+            "code": "reservation_expired",
+            "state": "expired",
+            "reservations": [abandoned.reservation_id],
+        }
+
+    def test_while_the_hold_has_time_left_it_is_neither_paid_again_nor_removed(
+        self, api: APIClient, buyer: User, abandoned_on_hold: Payment
+    ) -> None:
+        again, removed = pay(api, abandoned_on_hold), api.delete(f"{PAYMENTS}{abandoned_on_hold.pk}/")
+
+        assert (again.status_code, again.json()["code"]) == (409, "payment_in_progress")
+        assert (removed.status_code, removed.json()["code"]) == (409, "payment_started")
+        assert again.json()["detail"] == removed.json()["detail"] == rules.UNANSWERED_SENTENCE
+        page = Client()
+        page.force_login(buyer)
+        pressed = page.post(f"/checkout/{abandoned_on_hold.reservation_id}/pay/", {"token": "ok"})
+        assert pressed.status_code == 409
+        assert "A payment for these tickets is in progress." in pressed.content.decode()
+        assert rules.ABANDONED_SENTENCE in pressed.content.decode()
+        heal()
+        assert state(abandoned_on_hold) == ("SUCCESS", "validated")
+        assert charges(abandoned_on_hold) == ["succeeded"]
+        audit()
+
+    def test_control_a_second_try_of_an_abandoned_payment_would_charge_twice(
+        self, api: APIClient, buyer: User, abandoned_on_hold: Payment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(rules, "check_answered", lambda _status: None)
+        with pytest.raises((AssertionError, StateChanged)):
+            self.test_while_the_hold_has_time_left_it_is_neither_paid_again_nor_removed(
+                api, buyer, abandoned_on_hold
+            )
 
     def test_late_money_is_refunded_if_no_tickets_are_left(
         self, api: APIClient, abandoned: Payment, user_make: Callable[..., User]
