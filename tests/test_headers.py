@@ -179,6 +179,26 @@ def test_plain_http_is_redirected_to_https() -> None:
     assert answer["X-Frame-Options"] == "DENY"
 
 
+@pytest.mark.parametrize("form", ["/", ""])
+@pytest.mark.parametrize("name", ["livez", "readyz", "readyz/self", "metrics"])
+def test_a_process_answers_those_who_ask_it_itself(settings: Any, name: str, form: str) -> None:
+    """Ask as a health check and Prometheus do: without TLS, by an address that is not the shop's."""
+    settings.ALLOWED_HOSTS = ["shop.example.org"]
+    process = Client(headers={"host": "web:8000"})
+
+    assert process.get(f"/{name}{form}").status_code in {200, 503}  # 503: no worker runs
+    assert process.get(f"/events{form}").status_code == 400, "the control"
+
+
+@pytest.mark.parametrize("accept", ACCEPTS)
+def test_the_figures_stay_hidden_through_the_front_server_by_any_host(settings: Any, accept: str) -> None:
+    settings.ALLOWED_HOSTS = ["shop.example.org"]
+    for host in ("shop.example.org", "elsewhere.example.org", "a_b!c"):
+        outside = asked(None, accept, host=host, **{"x-forwarded-for": "203.0.113.7"})
+        assert outside.get("/metrics", secure=True).status_code in {400, 404}
+        assert outside.get("/metrics").status_code in {400, 404}
+
+
 def test_the_cookies_of_a_log_in_are_for_this_host_by_tls_only(buyer: User) -> None:
     answer = Client().post("/login/", {"username": buyer.username, "password": "correct horse"}, secure=True)
     assert answer.status_code == 302

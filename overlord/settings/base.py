@@ -327,6 +327,8 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     },
 }
+# Health checks and Prometheus ask a process itself, without TLS, and by its own address and not the shop's host.
+ASKED_FROM_WITHIN = ("livez", "readyz", "readyz/self", "metrics")
 # Only Caddy is in front of the application, and it overwrites this header of a client.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 

@@ -8,7 +8,7 @@ CSRF_COOKIE_NAME = "__Host-csrftoken"
 SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
 SECURE_SSL_REDIRECT = True
-SECURE_REDIRECT_EXEMPT = [r"^(livez|readyz|readyz/self)/?$"]  # health checks ask the processes without Caddy
+SECURE_REDIRECT_EXEMPT = [rf"^({'|'.join(ASKED_FROM_WITHIN)})/?$"]  # noqa: F405
 SECURE_HSTS_SECONDS = 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 # W021: the owner of the domain decides about the browsers' preload lists, because leaving them takes months.

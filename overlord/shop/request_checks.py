@@ -4,17 +4,13 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 
 from overlord.shop import error_pages
 
 MOST_HEADER_BYTES = 32_768  # of all headers and the address together
-ASKED_FROM_WITHIN = {
-    "/livez",
-    "/readyz",
-    "/readyz/self",
-}  # health checks name a process by its own address, not by the shop's host
 
 
 class RequestChecksMiddleware:
@@ -56,7 +52,7 @@ def _refused(request: HttpRequest) -> HttpResponse | None:
             code="unsupported_media_type",
             detail="Bodies are not taken compressed.",
         )
-    if request.path.rstrip("/") in ASKED_FROM_WITHIN:
+    if request.path.strip("/") in settings.ASKED_FROM_WITHIN:
         return None
     try:
         request.get_host()
