@@ -3,6 +3,7 @@
 import base64
 import json
 from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -68,6 +69,36 @@ def test_beat_sends_such_a_message_and_looks_again_when_the_next_is_due() -> Non
     assert headers["expires"] is not None
     assert scheduler.adjust(0.25) == 0.25
     assert Scheduler(app=app, lazy=True).adjust(0.25) < 0.25, "the control"
+
+
+class NeverAnew(BeatScheduler):
+    """Does what Celery's own scheduler does when the clock is set back."""
+
+    def _begin_anew(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("kind", "goes_on"), [(BeatScheduler, True), (NeverAnew, False)])
+@pytest.mark.parametrize("back", [timedelta(seconds=30), timedelta(hours=2), timedelta(days=365)])
+def test_beat_goes_on_when_the_clock_is_set_back(
+    monkeypatch: pytest.MonkeyPatch, kind: type[BeatScheduler], goes_on: bool, back: timedelta
+) -> None:
+    instants = [datetime(2026, 11, 27, 12, tzinfo=UTC)]
+    monkeypatch.setattr(app, "now", lambda: instants[-1])
+    scheduler = kind(app=app)
+
+    def sends(after: timedelta) -> bool:
+        """Let the clock show another time, and return whether beat has sent what it sends each second."""
+        instants.append(instants[-1] + after)
+        while scheduler.tick() == 0:
+            pass
+        return bool(redis_client.broker().delete(Queue.LIVE))
+
+    assert not sends(timedelta())
+    assert sends(timedelta(seconds=2))
+    assert not sends(-back)
+    assert sends(timedelta(seconds=2)) == goes_on
+    assert sends(back)
 
 
 def test_each_message_has_its_own_id() -> None:
