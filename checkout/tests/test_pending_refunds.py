@@ -13,6 +13,7 @@ from rest_framework.test import APIClient
 
 from checkout import gateways, rules, selectors, services
 from checkout.gateways import CALL_SECONDS
+from checkout.gateways.stripe import StripeGateway
 from checkout.models import Incident, Payment, Refund, RefundNotice, UnmatchedCharge
 from checkout.services import refunds
 from checkout.tests.fake_stripe import FakeStripe, running
@@ -136,6 +137,29 @@ class TestPending:
         look(pending)
         assert (pending.status, pending.gateway_reference) == ("SUCCESS", "re_2")
 
+    def test_a_late_answer_to_an_earlier_try_changes_nothing(
+        self, stripe: FakeStripe, paid: Payment, pending: Refund, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Let a worker hang at Stripe while another one ends the try, and staff try again."""
+        original = StripeGateway.refund_retrieve
+
+        def hang(gateway: StripeGateway, *, reference: str) -> rules.Refunded:
+            answer = original(gateway, reference=reference)
+            monkeypatch.setattr(StripeGateway, "refund_retrieve", original)
+            assert look(pending).status == "FAILURE"
+            services.refund_retry(staff_id=pending.requested_by_id or 0, refund_id=pending.pk)
+            assert look(pending).status == "PROCESSING"
+            return answer
+
+        stripe.conclude("failed")
+        monkeypatch.setattr(StripeGateway, "refund_retrieve", hang)
+
+        assert look(pending).status == "PROCESSING"
+        stripe.conclude("succeeded")
+        assert look(pending).status == "SUCCESS"
+        paid.refresh_from_db()
+        assert paid.refunded_minor == 1000
+
     def test_a_refund_that_stripe_no_longer_knows_is_not_made_again(
         self, stripe: FakeStripe, pending: Refund
     ) -> None:
@@ -207,6 +231,20 @@ class TestFailsLate:
 
         with pytest.raises(rules.NotRefundable):
             services.refund_retry(refund_id=first.pk, **staff)
+
+    def test_a_failed_refund_is_not_tried_again_when_less_than_it_is_left(
+        self, stripe: FakeStripe, start: Callable[..., Refund], paid: Payment
+    ) -> None:
+        first = start(1000)
+        stripe.conclude("failed")
+        services.refund_look_again(refund_id=first.pk)
+        staff = {"staff_id": first.requested_by_id or 0}
+        services.refund_request(payment_id=paid.pk, amount_minor=2001, return_tickets=False, **staff)
+        heal()
+
+        with pytest.raises(rules.RefundTooLarge):
+            services.refund_retry(refund_id=first.pk, **staff)
+        assert self._figures(paid) == ("SUCCESS", 2001, 999)
 
     def test_the_first_of_two_can_be_tried_again_when_both_had_paid_all_back(
         self, stripe: FakeStripe, start: Callable[..., Refund], paid: Payment

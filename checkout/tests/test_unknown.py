@@ -62,6 +62,33 @@ def charged_wrongly(api: APIClient, payment: Payment) -> None:
     Payment.objects.update(gateway_reference=reference)
 
 
+class TestEarlierTry:
+    """A worker hangs at the gateway. Another one ends the try, and the buyer pays again with another card."""
+
+    @pytest.mark.parametrize("operation", ["create_intent", "confirm"])
+    def test_its_late_answer_changes_nothing(
+        self, api: APIClient, payment: Payment, monkeypatch: pytest.MonkeyPatch, operation: str
+    ) -> None:
+        original = getattr(SandboxGateway, operation)
+
+        def hang(gateway: SandboxGateway, **asked: Any) -> Any:
+            monkeypatch.setattr(SandboxGateway, operation, original)
+            lapse()
+            assert work(payment).status == "FAILURE"
+            pay(api, payment, "timeout_charged")
+            assert work(payment).status == "PROCESSING"
+            return original(gateway, **asked)
+
+        pay(api, payment, "card_error")
+        monkeypatch.setattr(SandboxGateway, operation, hang)
+        services.payment_process(payment_id=payment.pk)
+
+        assert state(payment) == ("PROCESSING", "paying")
+        heal()
+        assert state(payment) == ("SUCCESS", "validated")
+        audit()
+
+
 class TestUnknown:
     @pytest.mark.parametrize("operation", ["create_intent", "confirm"])
     @pytest.mark.parametrize("moment", ["before", "after", "500"])
