@@ -20,6 +20,7 @@ from realtime import store, streams
 from tests.clients import api_of, permit
 from tests.live_contract import check
 from tests.openapi import check_answer
+from tests.threads import together
 from tickets.admission import operations, projections
 from tickets.admission.known_keys import KnownKey, known_key
 from tickets.admission.models import Key, Scan, Ticket
@@ -259,8 +260,11 @@ class TestUndo:
         assert undone.json()["ticket"]["state"] == "valid"
         assert scan_by_api(supervisor, code=code, scan_id=scan_id).json()["result"] == "admitted", "a repeat"
         assert tickets_of(reservation)[0].state == "valid", "and a repeat admits nobody"
-        assert scan_by_api(supervisor, code=code).json()["result"] == "admitted"
+        second = scan_by_api(supervisor, code=code).json()
+        assert second["result"] == "admitted"
         assert is_admitted_once(tickets_of(reservation)[0])
+        third = scan_by_api(supervisor, code=code).json()
+        assert (third["result"], third["first"]["scan_id"]) == ("already_admitted", second["scan_id"])
 
     def test_a_late_undo_leaves_a_later_admission_alone(
         self, supervisor: APIClient, reservation: Reservation
@@ -372,6 +376,19 @@ class TestList:
         fourth = self.listed(door, event, third["version"])
         assert [each[4] for each in fourth["tickets"]] == ["revoked"] * 2
         assert self.listed(door, event, fourth["version"])["tickets"] == []
+
+    def test_a_change_that_is_committed_after_a_list_is_in_the_next_one(
+        self, door: APIClient, reservation: Reservation
+    ) -> None:
+        event = reservation.ticket_type.event_id
+        [ticket, _] = tickets_of(reservation)
+        with db.transaction():
+            operations.ticket_hand_over(ticket=ticket, handed_to="new@example.org", holder="New")
+            [before] = together(lambda: self.listed(door, event))
+
+        after = self.listed(door, event, before["version"])
+        assert [each[3] for each in before["tickets"]] == [1, 1]
+        assert (ticket.pk, 2) in [(each[0], each[3]) for each in after["tickets"]]
 
     def test_a_version_of_another_database_gets_the_whole_list(
         self, door: APIClient, reservation: Reservation
