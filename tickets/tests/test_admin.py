@@ -17,7 +17,7 @@ from overlord.kernel import db
 from tests.threads import together
 from tickets import event_operations, event_selectors, services
 from tickets.limits import of_buyer
-from tickets.models import Event, Inventory, Reservation, TicketType
+from tickets.models import Event, Inventory, TicketType
 from tickets.sql import CLAIM_ORDER
 from tickets.tests.forms import Form
 from tickets.tests.reserving import claim, waiting_for_a_lock
@@ -128,16 +128,41 @@ class TestTheCurrency:
         shown = services.reservation_get(buyer_id=buyer.pk, reservation_id=held, now=timezone.now())
         assert (shown["total"], shown["currency"]) == ("30.00", "EUR")
 
-    def test_a_claim_and_a_change_at_once_end_in_one_currency(
-        self, user_make: Callable[..., User], ticket_type: TicketType
-    ) -> None:
-        buyers = [user_make().pk for _ in range(6)]
+    def test_a_change_waits_for_a_claim_and_is_refused(self, buyer: User, ticket_type: TicketType) -> None:
+        claimed = threading.Event()
+
+        def first_claim() -> None:
+            with db.transaction():
+                one = "SELECT FROM reservation_claim(%s, %s, 1, NULL, '15 minutes')"
+                db.rows(one, [buyer.pk, ticket_type.pk])
+                claimed.set()
+                waiting_for_a_lock(1)
 
         def change_it() -> int:
+            claimed.wait(30)
             return Event.objects.update(currency="KWD")
 
-        together(change_it, *[lambda pk=pk: claim(pk, ticket_type) for pk in buyers])
-        assert {*Reservation.objects.values_list("currency", flat=True)} == {Event.objects.get().currency}
+        committed, changed = together(first_claim, change_it)
+
+        assert committed is None
+        assert db.violated(changed) == "event_currency_fixed"
+
+    def test_a_claim_waits_for_a_change_and_is_in_the_new_currency(
+        self, buyer: User, ticket_type: TicketType
+    ) -> None:
+        changed = threading.Event()
+
+        def first_change() -> None:
+            with db.transaction():
+                Event.objects.update(currency="KWD")
+                changed.set()
+                waiting_for_a_lock(1)
+
+        def claim_it() -> str:
+            changed.wait(30)
+            return str(claim(buyer.pk, ticket_type).reservation["currency"])
+
+        assert together(first_change, claim_it) == [None, "KWD"]
 
 
 class TestOutdatedForms:

@@ -310,17 +310,29 @@ class TestAddingBeside:
 
         assert codes(results) == {"won": 1, "order_full": 1}
 
-    def test_an_addition_beside_an_extension_ends_with_the_order(
+    def test_an_extension_waits_for_an_addition_and_extends_it_too(
         self, buyer: User, types: list[TicketType]
     ) -> None:
         order = claim_order(buyer.pk, types[0], hold=timedelta(seconds=30)).order["order"]
+        added = threading.Event()
 
-        together(
-            lambda: claim_order(buyer.pk, types[1], order_id=order),
-            lambda: services.reservation_extend(buyer_id=buyer.pk, reservation_id=order),
-        )
+        def add() -> None:
+            with db.transaction():
+                db.rows(
+                    "SELECT FROM reservations_claim(%s, %s, '{1}', %s, NULL, '1 minute', NULL, 'batch')",
+                    [buyer.pk, [types[1].pk], order],
+                )
+                added.set()
+                waiting_for_a_lock(1)
 
-        assert len(set(Reservation.objects.values_list("expires_at", flat=True))) == 1
+        def extend() -> object:
+            added.wait(30)
+            return services.reservation_extend(buyer_id=buyer.pk, reservation_id=order)
+
+        committed, extended = together(add, extend)
+
+        ends = list(Reservation.objects.values_list("expires_at", flat=True))
+        assert (committed, ends) == (None, [extended["expires_at"]] * 2)
 
 
 class TestResizing:
