@@ -95,3 +95,18 @@ def test_guesses_of_account_addresses_soon_get_the_same_answer_for_any_address(
     tried = [name(email=each) for each in [*taken, "nobody@example.org"]]
     assert tried == [409, 409, 429, 429]
     assert name() == 201, "without an address all goes on"
+
+
+def test_guesses_of_one_address_are_counted_together(
+    user_make: Callable[..., User], ticket_type: TicketType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        limits, "TAKEN_BY_ADDRESS", rate_limits.Limit(name="taken-address", amount=2, seconds=600)
+    )
+    taken, tried = user_make().email, []
+    for _ in range(3):
+        guest = api_of(user_make(is_guest=True, email=""))
+        body = {"reservation_id": reserve(guest, ticket_type).json()["id"], "email": taken}
+        tried.append(guest.post(PAYMENTS, body, format="json").status_code)
+
+    assert tried == [409, 409, 429]

@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 
 from overlord.accounts.models import User
 from overlord.kernel import rate_limits
+from tests.clients import api_of
 from tests.threads import together
 from tickets import limits
 from tickets.models import Event, Reservation, TicketType
@@ -202,6 +203,14 @@ class TestHowOften:
         statuses = [reserve(api, ticket_type).status_code for _ in range(limits.RESERVE_BY_BUYER.amount + 1)]
         assert statuses[:2] == [201, 409]
         assert statuses[-1] == 429
+
+    def test_one_address_may_reserve_only_so_often(
+        self, user_make: Callable[..., User], ticket_type: TicketType, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        few = rate_limits.Limit(name="few-reserve", amount=2, seconds=60)
+        monkeypatch.setattr(limits, "RESERVE_BY_ADDRESS", few)
+        answers = [code(reserve(api_of(user_make()), ticket_type)) for _ in range(3)]
+        assert answers == [201, 201, (429, "rate_limited")]
 
     def test_changes_and_extensions_of_a_hold_count_together_with_reserving(
         self, buyer: User, api: APIClient, ticket_type: TicketType

@@ -13,8 +13,9 @@ from rest_framework.test import APIClient
 from overlord.accounts.models import User
 from overlord.kernel import db
 from overlord.kernel.money import LARGEST_MINOR
+from overlord.kernel.rate_limits import Limit
 from tests.clients import api_of
-from tickets import operations, services, voucher_rules
+from tickets import limits, operations, services, voucher_rules
 from tickets.models import Inventory, Reservation, TicketType, Voucher
 from tickets.tests.reserving import RESERVATIONS, end, reserve
 from tickets.tests.vouchers import VOUCHERS_WRONG, reserve_with, voucher_make
@@ -198,6 +199,19 @@ class TestRefusals:
         assert guesses == [409] * 10 + [429]
         assert (answer.status_code, answer.json()["code"]) == (429, "rate_limited")
         assert reserve(api, ticket_type).status_code == 201
+
+    def test_guesses_of_one_address_are_counted_together(
+        self,
+        user_make: Callable[..., User],
+        ticket_type: TicketType,
+        settings: Any,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        settings.RATE_LIMITS = True
+        monkeypatch.setattr(limits, "GUESS_BY_ADDRESS", Limit(name="few-guesses", amount=2, seconds=600))
+        guesses = [reserve_with(api_of(user_make()), ticket_type, f"GUESS{n}").status_code for n in range(3)]
+
+        assert guesses == [409, 409, 429]
 
     def test_a_known_code_is_not_counted_as_a_guess(
         self, api: APIClient, ticket_type: TicketType, settings: Any

@@ -1,6 +1,7 @@
 """The second factor of staff: set up, shown before money moves, lost and reset; by page, admin and API."""
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Any
 
 import pyotp
 import pytest
+import time_machine
 from django.core import mail
 from django.core.management import CommandError, call_command
 from django.test import Client
@@ -23,6 +25,7 @@ from overlord.accounts.rules import FactorOutdated, WrongCode
 from overlord.journal.actions import Action
 from overlord.journal.models import JournalEntry
 from overlord.kernel import rate_limits
+from overlord.kernel.errors import TooMany
 from tests.clients import permit
 from tests.threads import together
 
@@ -267,6 +270,20 @@ class TestCodes:
         statuses = [browser(cashier).post(PAGE, {"code": "000000"}).status_code for _ in range(6)]
         assert statuses.count(429) == 6 - (limits.CODE_BY_ACCOUNT.amount - 1), "one was counted at the set-up"
         assert log_in(cashier, code=code_of(cashier)).status_code == 429
+
+    def test_guessing_slowly_is_limited_by_the_day(self, cashier: User, limits_on: None) -> None:
+        start, pause = float(int(time.time())), limits.CODE_BY_ACCOUNT.seconds
+
+        def guess(seconds: int) -> None:
+            with time_machine.travel(start + seconds, tick=False):
+                limits.count_code(user_id=cashier.pk)
+
+        most = limits.CODE_BY_ACCOUNT_AND_DAY.amount
+        for nth in range(most):
+            guess(nth * pause)
+        with pytest.raises(TooMany):
+            guess(most * pause)
+        guess(86_401)
 
     def test_malformed_codes_are_wrong(self, cashier: User) -> None:
         set_up(cashier)
