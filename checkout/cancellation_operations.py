@@ -30,7 +30,7 @@ def cancellation_lock(*, event_id: int) -> EventCancellation:
 
 
 def cancellation_reschedule(*, event_id: int, until: datetime | None) -> None:
-    """Let workers look at a cancellation again at `until`; None: there is nothing left to start."""
+    """Let workers look at a cancellation again at `until`, or never if that is None."""
     db.transaction_required()
     EventCancellation.objects.filter(pk=event_id).update(next_look_at=until)
 

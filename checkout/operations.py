@@ -1,4 +1,4 @@
-"""Steps of paying inside an open transaction; taking a payment and keeping its intent commit by themselves.
+"""Steps of paying inside an open transaction; `payment_take` and `payment_remember_intent` commit by themselves.
 
 Locks are taken in one order everywhere: buyer, payment, reservations by id, inventories by id. Each transition is
 an UPDATE of a locked row that insists on the old status, and tells the buyer's screens after the commit. `now` is
@@ -197,7 +197,7 @@ def payment_abandon(*, payment: Payment, reservations: Sequence[Reservation], no
 
 
 def payment_succeed_late(*, payment: Payment, reservations: Sequence[Reservation], now: datetime) -> bool:
-    """Sell the tickets of a locked abandoned payment that has charged late; return False unless all are left."""
+    """Sell the tickets of a locked abandoned payment that charged late; return False when too few are left."""
     changed = sum(each.total_minor for each in reservations) != payment.amount_minor
     if changed or not tickets.order_validate_late(reservations=reservations, now=now):
         return False
@@ -235,7 +235,7 @@ def _payment_set_amount(payment: Payment, amount_minor: int) -> None:
 
 
 def payment_set_refunded(*, payment: Payment, refunded_minor: int) -> None:
-    """Set how much of a locked payment is refunded or being refunded; or tell that a refund had its outcome."""
+    """Set how much of a locked payment is refunded or being refunded; with the same amount, tell screens only."""
     db.transaction_required()
     db.update(Payment, {"refunded_minor": refunded_minor}, id=payment.pk)
     payment.refunded_minor, payment.version = refunded_minor, payment.version + 1
@@ -308,7 +308,7 @@ def _receipt_owe(payment: Payment, now: datetime) -> None:
 def mail_take(kind: type[AnyMail], *, pk: int, lease: timedelta) -> AnyMail | None:
     """Lease a mail, count the attempt, and return it; None when it is owed no more, or is locked by an edit.
 
-    It may be all of its transaction.
+    It may run alone, without an open transaction.
     """
     for [owed] in db.instances(sql.mail_take(kind), {"pk": pk, "lease": lease}, kind):
         taken: AnyMail = owed

@@ -1,4 +1,4 @@
-"""What each hub tells Redis of its sockets. A hub writes its own record, and every process may read all of them.
+"""The record of its sockets that each hub keeps in Redis. Every process may read all records.
 
 A record ends a few seconds after its hub.
 """

@@ -21,8 +21,8 @@ class Projection(Protocol):
 
 StreamId = int | str
 UPDATE_SECONDS = 0.1  # between two updates of a stream, and between two flushes of a worker
-# Updates of a private stream at once after a rest: PENDING and the outcome of a payment follow within milliseconds,
-# and another change may come between.
+# How many updates of a private stream may be sent at once after a rest: PENDING and the outcome of a payment follow
+# within milliseconds, and another change may come between.
 PRIVATE_BURST = 3
 ALONE = 0  # the id under which the projection of a kind without ids returns its state
 
@@ -68,7 +68,7 @@ class Definition:
 
     @property
     def burst(self) -> int:
-        """Return how many updates are sent at once after a rest."""
+        """Return how many updates may be sent at once after a rest."""
         return PRIVATE_BURST if self.access == Access.OWNER else 1
 
 
@@ -96,16 +96,16 @@ def register(
     once). If `interval` is longer than UPDATE_SECONDS, its state is also read at most once in `interval` seconds.
     While it has subscribers it is read every `refresh` seconds even if nothing marked it.
 
-    `link_read(text)` returns the id of the stream that a link opens, or None for what is no link. It runs on
-    Daphne's event loop and asks no server; whether the link still works is what `project` knows.
+    `link_read(text)` returns the id of the stream that a link opens, or None for a text that is not a link. It
+    runs on Daphne's event loop and asks no server; `project` knows whether the link still works.
 
     Raise ValueError unless the kinds for staff, and no others, name a permission, and the kinds that a link opens,
     and no others, have a `link_read`.
     """
     if (access == Access.STAFF) != (permission is not None):
-        raise ValueError(f"A kind for staff, and no other, names a permission: {kind}.")
+        raise ValueError(f"{kind}: a kind needs a permission if, and only if, it is for staff.")
     if (access == Access.LINK) != (link_read is not None):
-        raise ValueError(f"A kind for those who have a link, and no other, reads links: {kind}.")
+        raise ValueError(f"{kind}: a kind needs `link_read` if, and only if, links open it.")
     _definitions[kind] = Definition(
         access=access,
         project=project,

@@ -1,7 +1,7 @@
 """The rules for migrations that run while the former release still sells: expand first, contract later.
 
 A release adds what its code needs (a nullable column, one with a default in the database, a table, a function under
-a new name), and the next one removes what no code uses any more. A migration that contracts has an attribute that
+a new name), and the next one removes what code no longer uses. A migration that contracts has an attribute that
 names the last release that needs what it removes: `contracts = "0.3.0"`.
 """
 

@@ -204,7 +204,7 @@ def test_a_file_that_is_no_backup_changes_nothing(
     else:
         file.write_bytes(content)
     disconnect()
-    with pytest.raises(CommandError, match=r"cannot be read|is no backup"):
+    with pytest.raises(CommandError, match=r"cannot be read|is not a backup"):
         call_command("restore", str(file), "--replace")
     assert TicketType.objects.filter(pk=ticket_type.pk).exists()
 

@@ -226,7 +226,7 @@ class TestEachHasARule:
 
     def test_a_stream_for_staff_without_a_rule_is_refused(self) -> None:
         """Register a stream without a permission, as a negative control."""
-        with pytest.raises(ValueError, match="names a permission"):
+        with pytest.raises(ValueError, match="needs a permission"):
             streams.register("give-away", access=streams.Access.STAFF, project=lambda ids, now: {})
 
     def test_each_permission_is_in_the_database(self, user_make: Callable[..., User]) -> None:

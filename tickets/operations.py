@@ -78,7 +78,7 @@ def reservations_release(*, reservations: Sequence[Reservation], now: datetime) 
 
 
 def vouchers_lock(reservations: Sequence[Reservation]) -> None:
-    """Lock the vouchers of locked reservations by id. A trigger counts their uses when one is changed."""
+    """Lock the vouchers of locked reservations by id. A trigger counts their uses when a reservation is changed."""
     db.transaction_required()
     found = {each.voucher_id for each in reservations if each.voucher_id is not None}
     if found:
@@ -376,7 +376,7 @@ def line_first_set(*, event_id: int, types: Collection[int], now: datetime) -> N
 
 
 def sale_open(*, event_id: int, now: datetime) -> None:
-    """Open now the sale of those types of an event that buyers see and that would open later."""
+    """Open the sale at once for the types of an event that buyers see and that would open later."""
     db.transaction_required()
     inventories_lock(event_id=event_id)
     shown = Inventory.objects.filter(ticket_type__event_id=event_id, ticket_type__hidden=False)

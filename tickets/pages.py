@@ -239,7 +239,7 @@ def _reserved(buyer_id: int, choice: Choice, *, key: str, order_id: int | None, 
 
 
 def _hashed(key: str) -> str:
-    """Return a hash of a form's key. By the key itself a guest is found, so that the database must not have it."""
+    """Return a hash of a form's key. The key itself finds a guest, so the database must not contain it."""
     return hashlib.sha256(key.encode()).hexdigest()[:24]
 
 
@@ -308,7 +308,7 @@ class AmountForm(forms.Form):
 @allow("GET", "POST")
 @action_of_checkout
 def resize(request: HttpRequest, reservation_id: int) -> HttpResponse:
-    """Change how many tickets the buyer's hold has; none releases it."""
+    """Change how many tickets the buyer's hold has; 0 asks whether to release it."""
     form = AmountForm(request.POST)
     if not form.is_valid():
         messages.warning(request, _("The number of tickets is not valid. Nothing was changed."))

@@ -160,7 +160,7 @@ def seconds_left(until: datetime, *, now: datetime) -> int:
 def reservation(row: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
     """Return a reservation (a row of `selectors.reservation_rows`).
 
-    `expires_in` is in whole seconds, and 0 when nothing counts down any more. An ended reservation also has
+    `expires_in` is in whole seconds, and 0 when nothing counts down. An ended reservation also has
     `ended_at`. One that was made with a voucher has `code` and `unit_discount`.
     """
     is_live = row["state"] in LIVE_STATES

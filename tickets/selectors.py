@@ -358,7 +358,7 @@ def events_of_types(ticket_types: Collection[int]) -> dict[int, int]:
 
 # The claim -----------------------------------------------------------------------------------------------
 def claim_facts(*, buyer_id: int, ticket_type: int) -> ClaimFacts | None:
-    """Read all that decides a claim, in one statement and by the database's clock; None: no such type."""
+    """Read all that decides a claim, in one statement and by the database's clock; None for an unknown type."""
     found = db.rows(sql.CLAIM_FACTS, {"buyer": buyer_id, "ticket_type": ticket_type})
     return ClaimFacts(**found[0]) if found else None
 

@@ -13,12 +13,12 @@ from tickets.voucher_rules import VoucherFacts
 
 
 def facts(*, event_id: int, text: str) -> VoucherFacts | None:
-    """Read all that decides the use of a voucher, by the database's clock; None: there is no such one."""
+    """Read all that decides the use of a voucher, by the database's clock; return None when there is none."""
     return _facts(sql.VOUCHER_FACTS, {"event": event_id, "text": text})
 
 
 def facts_of(*, voucher_id: int) -> VoucherFacts | None:
-    """Read what `facts` does, of a voucher by its id."""
+    """Read the same as `facts`, for a voucher given by its id."""
     return _facts(sql.VOUCHER_FACTS_BY_ID, {"voucher": voucher_id})
 
 
@@ -35,7 +35,7 @@ def are_shown(ticket_types: Collection[int]) -> bool:
 
 
 def texts_used_at(*, order_id: int, created: datetime) -> set[str]:
-    """Return the texts of the vouchers used for tickets claimed together for an order at an instant."""
+    """Return the texts of the vouchers with which tickets of an order were claimed at the instant `created`."""
     made = reservations_of_order(order_id).filter(created=created)
     return set(made.filter(voucher__isnull=False).values_list("voucher__text", flat=True))
 

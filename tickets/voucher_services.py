@@ -148,7 +148,7 @@ def _voucher_lock(event_id: int, voucher_id: int, version: int) -> Voucher:
 
 
 def _types(event: Event, terms: Terms) -> list[int]:
-    """Return the chosen ticket types; raise NotFound for one that is not of this event any more."""
+    """Return the chosen ticket types; raise NotFound for one that no longer belongs to this event."""
     chosen = TicketType.objects.filter(event=event, pk__in=terms.ticket_types).values_list("pk", flat=True)
     if len(chosen) != len(set(terms.ticket_types)):
         raise NotFound()

@@ -175,7 +175,7 @@ class Browser:
 
 
 class Stream:
-    """A socket on one stream. What arrives waits in the buffer until it is read."""
+    """A socket on one stream. Data that arrives waits in the buffer until it is read."""
 
     def __init__(self, path: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._path, self._reader, self._writer = path, reader, writer

@@ -13,7 +13,7 @@ THREE = 3  # of three decimals, the last must be 0
 
 
 class NotAtStripe(ValueError):
-    """Stripe takes no such amount, or not in this currency."""
+    """Stripe does not take this amount, or we cannot count this currency as Stripe does."""
 
 
 def to_stripe(minor: int, currency: str) -> int:
@@ -25,7 +25,7 @@ def to_stripe(minor: int, currency: str) -> int:
     amount, rest = divmod(minor * 10**theirs, 10**ours)
     if rest or (theirs == THREE and amount % 10):
         raise NotAtStripe(
-            f"Stripe takes no {money.to_text(minor, currency)} {currency}: it has too many decimals."
+            f"Stripe cannot take exactly {money.to_text(minor, currency)} {currency}: it has too many decimals."
         )
     return amount
 

@@ -39,7 +39,7 @@ def receipt_resend(*, staff_id: int, order_id: int) -> None:
 def address_change(
     *, staff_id: int, order_id: int, before: str, name_before: str, email: str, name: str
 ) -> None:
-    """Change where a guest's mails go, and the name; nobody reaches the orders by an earlier address any more.
+    """Change where a guest's mails go, and the name; an earlier address no longer leads to the orders.
 
     A guest has one address and one name for all orders. `before` and `name_before` are those that staff saw. Raises
     NotFound, AddressOfAccount, OrderOutdated and EmailHasAccount. Raises WaitsInLine for a guest who waits with an

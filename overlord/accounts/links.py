@@ -11,7 +11,7 @@ _LINK = re.compile(r"([1-9][0-9]{0,18})-([1-9][0-9]{0,8})-([A-Za-z0-9_-]{43})", 
 
 
 class NotALink(ValueError):
-    """A text is no link: its form or its signature is wrong."""
+    """A text is not a link: its form or its signature is wrong."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,7 +41,7 @@ def guest_contact_set(*, user_id: int, email: str | None, name: str | None) -> N
 
 
 def user_lock(*, user_id: int) -> User:
-    """Lock and return a user. What the user has bought is locked after the user."""
+    """Lock and return a user. The reservations and payments of the user are locked after the user."""
     db.transaction_required()
     return User.objects.select_for_update(no_key=True).get(pk=user_id)
 

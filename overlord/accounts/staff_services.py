@@ -110,7 +110,7 @@ def invitation_resend(*, actor_id: int, invitation_id: int, issue: int, now: dat
 
 
 def invitation_withdraw(*, actor_id: int, invitation_id: int, issue: int, now: datetime) -> None:
-    """End an invitation, so that its link does not work any more. Raise what `_open` raises."""
+    """End an invitation, so that its link no longer works. Raise what `_open` raises."""
     with db.transaction():
         invitation = _open(actor_id, invitation_id, issue)
         invitation.withdrawn_at = now

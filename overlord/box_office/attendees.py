@@ -57,7 +57,7 @@ def _named(word: str) -> Q:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """A part of the list, and the ids from which `part` reads its neighbours; None: there is none."""
+    """A part of the list, and the ids from which `part` reads its neighbours, None where there is no neighbour."""
 
     rows: list[dict[str, Any]]
     before: int | None

@@ -1,6 +1,6 @@
 """Send many buyers into the line of an event that opens by a draw, by HTTP: they enter the lobby, wait and pay.
 
-What each buyer wishes, and whether the buyer pays, is decided at random before the opening: a seed gives the same
+Each buyer's wish, and whether the buyer pays, are decided at random before the opening: a seed gives the same
 decisions whatever the result of the draw is.
 """
 

@@ -135,7 +135,7 @@ def _unpack(file: Path, scratch: Path) -> None:
         raise BackupError(f"{file} cannot be read: {error}") from error
     for name in (SECRETS, DUMP):
         if not (scratch / name).is_file():
-            raise BackupError(f"{file} is no backup: {name} is missing in it.")
+            raise BackupError(f"{file} is not a backup: {name} is missing in it.")
 
 
 def _exchange(database: Database, dump: Path) -> None:

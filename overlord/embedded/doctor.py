@@ -297,4 +297,6 @@ def _readiness(port: int) -> Finding:
     if queues:
         logs.append("beat")
     text = f"the shop is not ready; missing: {', '.join(missing + workers)}"
-    return Finding(False, f"{text}. What has ended or hangs starts again within a minute", tuple(logs))
+    return Finding(
+        False, f"{text}. A process that has ended or hangs starts again within a minute", tuple(logs)
+    )

@@ -148,7 +148,7 @@ def caddy(
 ) -> Program:
     """Describe Caddy, the front server, on a port of this machine. Its environment holds no secret.
 
-    `pictures` is the folder of the uploaded ones. Empty: that in the data folder, as the settings have it.
+    `pictures` is the folder of the uploaded ones. If it is empty, they are in the data folder.
     """
     return Program(
         name="caddy",
@@ -206,7 +206,7 @@ def _get(port: int, path: str) -> tuple[int, bytes]:
 
 
 def _worker(name: str, *, queues: str, concurrency: int | None, env: Mapping[str, str]) -> Program:
-    """Describe a Celery worker with this number of threads; None: the number in the settings."""
+    """Describe a Celery worker with this number of threads, or if that is None, the number in the settings."""
     node = f"{name}@{socket.gethostname()}"
     threads = "--pool threads" if concurrency is None else f"--pool threads -c {concurrency}"
     return _python(

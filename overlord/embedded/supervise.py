@@ -25,7 +25,7 @@ def become(*, folder: Path, options: Options) -> NoReturn:
 
 
 def main(folder: Folder, options: Options) -> int:
-    """Run the supervisor, and return the exit code. If one runs already, say so; that is no error."""
+    """Run the supervisor, and return the exit code. If one runs already, say so; that is not an error."""
     os.umask(0o077)  # only the system user that starts it may read data, logs and passwords
     signals = ShutdownSignals()
     signals.listen()

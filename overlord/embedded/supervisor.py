@@ -58,7 +58,7 @@ class ShutdownSignals:
 
 
 class ShutdownRequestedError(Exception):
-    """A shutdown signal arrived, which is no failure."""
+    """A shutdown signal arrived, which is not a failure."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -65,7 +65,7 @@ def transaction_required() -> None:
 
 
 def autocommit_required() -> None:
-    """Raise TransactionError inside a transaction, and the errors of `transaction`.
+    """Raise TransactionError inside a transaction; also raise what `transaction` raises.
 
     An operation that is one statement, committed by itself, begins with it.
     """
@@ -164,7 +164,7 @@ def rows(sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> list[dict[
 
 
 def columns(model: type[Model], *, of: str) -> str:
-    """Return all columns of a model as a SELECT for `instances` names them, of the table with the alias `of`."""
+    """Return the list of a model's columns for a SELECT for `instances`; `of` is the alias of its table."""
     return ", ".join(f'{of}."{field.column}"' for field in model._meta.concrete_fields)
 
 

@@ -51,7 +51,7 @@ class Pages:
     ) -> Response:
         """Return the page that the request asks for, its rows as `show` gives them.
 
-        Raises Invalid for a cursor that is none of ours and for a page size that is no whole number from 1.
+        Raises Invalid for a cursor that is not one of ours, and for a page size that is not a whole number from 1.
         """
         size = whole(request.query_params, "page_size", default=self.size, least=1, most=LARGEST_ID)
         size = min(size, self.largest)

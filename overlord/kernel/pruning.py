@@ -1,4 +1,4 @@
-"""Delete rows that nobody needs any more, in small transactions that hold up nobody.
+"""Delete rows that are no longer needed, in small transactions that make nobody wait.
 
 Each app names what it keeps no longer; a task of its own deletes that each night, and `manage.py prune` at once.
 """
@@ -23,7 +23,7 @@ def prune(rows: Callable[[], QuerySet[Model]]) -> int:
                 return count
             deleted, _ = rows().filter(pk__in=keys).delete()
         count += len(keys)
-        if not deleted:  # since the read, `rows` selects none of them any more
+        if not deleted:  # since the read, `rows` no longer selects any of them
             return count - len(keys)
 
 

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 # Stripe's form may ask the browser to pay. No page uses any of the others; the door alone uses the camera.
 PERMISSIONS = 'camera=(), geolocation=(), microphone=(), payment=(self "https://js.stripe.com"), usb=()'
 PERMISSIONS_OF_DOOR = PERMISSIONS.replace("camera=()", "camera=(self)")  # it scans codes
-# The policy of answers that are no pages: they load nothing, and nobody frames them.
+# The policy of answers that are not pages: they load nothing, and nobody frames them.
 NOTHING = "default-src 'none'; frame-ancestors 'none'"
 
 

@@ -7,7 +7,7 @@ from django.core.signing import BadSignature, Signer
 
 
 class NotALink(ValueError):
-    """A text is no link: its signature is wrong."""
+    """A text is not a link: its signature is wrong."""
 
 
 def link_sign(address_hash: str) -> str:

@@ -23,7 +23,7 @@ class To:
     with_holders: bool
 
     def params(self) -> dict[str, Any]:
-        """Return what the statements of `sql` ask for."""
+        """Return the parameters of the statements in `sql`."""
         return {
             "event": self.event_id,
             "states": STATES[self.audience],
@@ -34,7 +34,7 @@ class To:
 
 
 def recipients_count(*, to: To) -> int:
-    """Return how many would get a message."""
+    """Return how many people would get a message."""
     return int(db.rows(sql.COUNT, to.params())[0]["count"])
 
 
@@ -67,7 +67,7 @@ def failures(*, mailing_id: int, most: int) -> list[Recipient]:
 
 
 def address_hash(address: str) -> str:
-    """Return what an address is known by where it is not kept. Case does not matter."""
+    """Return the hash that stands for an address in tables that do not keep the address. Case does not matter."""
     return str(db.rows(sql.ADDRESS_HASH, [address])[0]["hash"])
 
 

@@ -114,7 +114,7 @@ def _check_options(variable: str, options: dict[str, str], allowed: set[str]) ->
 def _split(name: str, url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        _ = parts.port  # raises ValueError if the port is no number
+        _ = parts.port  # raises ValueError if the port is not a number
     except ValueError as error:
         raise ImproperlyConfigured(
             f"{name} cannot be read: {error}. Write special characters in percent-encoding."

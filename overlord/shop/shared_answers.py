@@ -41,7 +41,7 @@ Key = tuple[str, str, str, str]
 def shared(*, seconds: float, cache_control: str | None = "public, no-cache") -> Callable[[View], View]:
     """Send a view's answer to everybody without a session for so many seconds, if the address has no query.
 
-    `cache_control` is that header of such an answer; None: the view sets it itself.
+    `cache_control` is that header of such an answer, or None if the view sets it.
     """
 
     def decorate(view: View) -> View:

@@ -27,7 +27,7 @@ from realtime.gateway.daphne_socket import CloseCode
 from realtime.streams import Access, StreamId
 
 _KEY = re.compile(r"[!-~]{1,128}")  # of a session, or the hash of a token's key; PostgreSQL takes no NUL
-_ORIGIN = re.compile(r"https?://[^/?#@\s]+", re.IGNORECASE)  # anything else is no origin
+_ORIGIN = re.compile(r"https?://[^/?#@\s]+", re.IGNORECASE)  # anything else is not an origin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ def same_origin(headers: dict[bytes, bytes]) -> bool:
 def of_some_page(headers: dict[bytes, bytes]) -> bool:
     """Return whether the Origin header names some site, and the request asks a host that we serve."""
     origin, host = (headers.get(name, b"").decode("latin1") for name in (b"origin", b"host"))
-    domain, _ = split_domain_port(host)  # empty when it is no host
+    domain, _ = split_domain_port(host)  # empty when it is not a host
     served = bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
     return served and _ORIGIN.fullmatch(origin) is not None
 

@@ -4,12 +4,12 @@ Runs on Daphne's event loop, which is also Twisted's. The `send` that Daphne giv
 first argument is that object. Under another server there is none, and everything goes the usual way of ASGI.
 
 Note [Straight to the socket]: a server's frames are not masked, so all sockets of a stream are sent the same bytes.
-They are built once and written to each socket directly while nothing waits before them. What the kernel does not
-take goes through Twisted's transport. ASGI would make an event and a coroutine for each message and socket, and it
-hides who is slow: here, a transport with bytes waiting is among the reactor's writers. This code runs more often
-than any other in the process, and its cost is that of the objects that it touches (docs/performance.md). So it
-reads one dict, and no attribute of the transport. `test_socket_writer` and `test_daphne_socket` verify that the
-names used here exist.
+They are built once and written to each socket directly while nothing waits before them. The kernel may not take all
+bytes: the rest goes through Twisted's transport. ASGI would make an event and a coroutine for each message and
+socket, and it hides who is slow: here, a transport with bytes waiting is among the reactor's writers. This code
+runs more often than any other in the process, and its cost is that of the objects that it touches
+(docs/performance.md). So it reads one dict, and no attribute of the transport. `test_socket_writer` and
+`test_daphne_socket` verify that the names used here exist.
 """
 
 import asyncio

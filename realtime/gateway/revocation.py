@@ -49,7 +49,7 @@ class Revocation:
         self._loop = asyncio.get_running_loop()
         self._check_all_at = self._loop.time() + CHECK_SECONDS
         self._connection: psycopg2.extensions.connection | None = None
-        self._fileno = -1  # a lost connection does not know it any more
+        self._fileno = -1  # a lost connection no longer knows it
         self._listen_at = 0.0  # when to begin anew
         self._notified: set[str] = set()  # ids of users, hashes of sessions
         self._due = asyncio.Event()

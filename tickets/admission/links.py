@@ -24,7 +24,7 @@ class Subject(StrEnum):
 
 
 class NotALink(ValueError):
-    """A text is no link: its form or its signature is wrong."""
+    """A text is not a link: its form or its signature is wrong."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ def link_read(text: str) -> Link:
 
 
 def said_read(said: str) -> Link:
-    """Return the link with this text, signed or not; raise NotALink for a text that is no link."""
+    """Return the link with this text, signed or not; raise NotALink for a text that is not a link."""
     found = _SAID.fullmatch(said)
     if found is None or int(found[2]) > LARGEST_ID:
         raise NotALink
@@ -68,7 +68,7 @@ def said_read(said: str) -> Link:
 
 
 def stream_read(text: str) -> str | None:
-    """Return the id of the live stream that a link opens; None for what is no link."""
+    """Return the id of the live stream that a link opens; None for a text that is not a link."""
     try:
         return link_read(text).said
     except NotALink:

@@ -27,7 +27,7 @@ def key_make(*, event_id: int, now: datetime) -> Key:
 
 
 def keys_retire(*, event_id: int, now: datetime) -> int:
-    """Retire an event's present keys, so that codes signed by them open nothing any more, and count them."""
+    """Retire an event's present keys, so that codes signed by them no longer open anything, and count them."""
     db.transaction_required()
     return Key.objects.filter(event_id=event_id, retired_at=None).update(retired_at=now)
 

@@ -83,7 +83,7 @@ def ticket_link(*, ticket_id: int, issue: int) -> str:
 
 
 def reach_of_link(signed: str) -> Reach:
-    """Return which tickets a link is for; raise NotFound for a text that is no link, and for a revoked link."""
+    """Return which tickets a link is for; raise NotFound for a text that is not a link, and for a revoked link."""
     try:
         link = links.link_read(signed)
     except NotALink:

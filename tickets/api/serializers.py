@@ -127,7 +127,7 @@ class Reservation(serializers.Serializer):
     currency = serializers.CharField()
     created = serializers.DateTimeField()
     expires_at = serializers.DateTimeField()
-    expires_in = serializers.IntegerField(help_text="In whole seconds; 0 when nothing counts down any more.")
+    expires_in = serializers.IntegerField(help_text="In whole seconds; 0 when nothing counts down.")
     state = serializers.ChoiceField(choices=[state.value for state in ReservationState])
     validated = serializers.BooleanField()
     version = serializers.IntegerField()

@@ -36,7 +36,7 @@ def line_serve(*, line: Line, most: int, hold: timedelta, now: datetime) -> int:
     """Give tickets to the next people in a locked line, at most `most` of them, and return how many were tried.
 
     It goes in order of place. An entry whose wish is not available keeps its place, before all behind it. When
-    nobody waits any more, the sale is open to direct claims. Staff may hold a line, or limit its turns.
+    nobody waits any longer, the sale is open to direct claims. Staff may pause a line, or limit its turns.
     """
     left = tickets.inventories_lock(event_id=line.pk)
     if line.is_held:

@@ -23,7 +23,7 @@ class Pace:
     """How a line moves.
 
     `limit` is what staff allow in places a minute, None for as many as possible. Turns have used the time of the
-    line up to `since`; it is None before the line begins, while it is held, and when nobody waits. `places` were
+    line up to `since`; it is None before the line begins, while it is paused, and when nobody waits. `places` were
     served in `seconds`, both weighted by MEMORY.
     """
 

@@ -28,7 +28,7 @@ class LiveMe extends HTMLElement {
     this.poll.stop();
   }
 
-  /** Load the page again if the server's has other versions, or if nobody is logged in any more. */
+  /** Load the page again if the server's has other versions, or if nobody is logged in now. */
   async ask() {
     if (pauseLeft() > 0) return;
     const page = await freshPage({ within: 0 });

@@ -46,7 +46,7 @@ class PaymentStatus extends HTMLElement {
     clearTimeout(this.slow);
   }
 
-  /** Load the page anew if the server's is at another stage, or if nobody is logged in any more. */
+  /** Load the page anew if the server's is at another stage, or if nobody is logged in now. */
   async ask() {
     if (pauseLeft() > 0) return;
     const page = await freshPage({ within: 0 });

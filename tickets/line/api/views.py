@@ -76,7 +76,7 @@ class LineActions(APIView):
 
     @extend_schema(operation_id="line_act", request=serializers.StaffActionInput, responses=serializers.Line)
     def post(self, request: Request, event_id: int) -> Response:
-        """Hold the line, let it go on, pace it, open the sale now, write to all who wait, or give the draw's value.
+        """Pause or resume the line, set its pace, open the sale, write to all who wait, or give the draw's value.
 
         It shows on every open page at once, and is recorded.
         """

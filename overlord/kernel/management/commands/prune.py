@@ -14,7 +14,9 @@ def task_names() -> list[str]:
 
 
 class Command(BaseCommand):
-    help = "Delete what nobody needs any more: ended sessions, old holds that were never paid, and the like."
+    help = (
+        "Delete rows that are no longer needed: ended sessions, old holds that were never paid, and the like."
+    )
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         for name in task_names():

@@ -25,5 +25,5 @@ class Command(BaseCommand):
             key = services.key_rotate(event_id=event, retire=retire, now=clock.now())
         except NotFound:
             raise CommandError(f"There is no event {event}.") from None
-        earlier = "Codes of earlier keys open nothing any more." if retire else "Earlier codes stay valid."
+        earlier = "Codes of earlier keys no longer open anything." if retire else "Earlier codes stay valid."
         self.stdout.write(f"Event {event} has the new key {key.pk}. {earlier}")

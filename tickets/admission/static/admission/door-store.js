@@ -1,6 +1,6 @@
 // The data that a door keeps in this browser, also after a reload or a restart: the list of its event, and the scans
-// that are not sent yet. Without IndexedDB it keeps nothing, and the page says so. What somebody chose is kept too, where
-// the browser keeps it.
+// that are not sent yet. Without IndexedDB it keeps nothing, and the page says so. The choices of the user are kept
+// too, where the browser keeps them.
 
 const NAME = "door";
 const VERSION = 1;

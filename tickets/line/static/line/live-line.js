@@ -115,7 +115,7 @@ class LiveLine extends HTMLElement {
     return Math.max(SOON, this.line.entries * EACH);
   }
 
-  /** Show the panels of this phase to people who do not wait. What the page says of own tickets has none. */
+  /** Show the panels of this phase to people who do not wait. The text about own tickets has no panel. */
   showPhase() {
     const phase = this.hasEnded ? "ended" : this.line.phase;
     const panels = [...this.querySelectorAll("[data-when]")];
