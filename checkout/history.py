@@ -54,7 +54,7 @@ REFUNDS = {
 SCANS = {
     Scan.Result.ADMITTED: _lazy("admitted"),
     Scan.Result.ALREADY_ADMITTED: _lazy("already admitted"),
-    Scan.Result.REVOKED: _lazy("not valid any more"),
+    Scan.Result.REVOKED: _lazy("no longer valid"),
     Scan.Result.OTHER_EVENT: _lazy("for another event"),
     Scan.Result.UNKNOWN: _lazy("not a ticket"),
 }
@@ -67,7 +67,9 @@ INCIDENTS = {
     Incident.Cause.WRONG_AMOUNT: _lazy(
         "Needs attention: the payment service charged another amount than was asked"
     ),
-    Incident.Cause.STUCK: _lazy("Needs attention: many attempts have brought no outcome"),
+    Incident.Cause.STUCK: _lazy(
+        "Needs attention: a payment or a refund still has no outcome, or a mail could not be sent"
+    ),
 }
 HOLDERS = {
     HolderNotice.Kind.MOVED: _lazy("The holder of ticket %(serial)s was told of the new date or place"),

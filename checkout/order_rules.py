@@ -60,7 +60,8 @@ class PriceChanged(Conflict):
 class FormSold(Conflict):
     code = "form_sold"
     sentence = (
-        "Nothing was sold now: this form had sold another order before. Look at the total, then sell it."
+        "Nothing was sold now, because this form has already sold another order. Check the total, then sell"
+        " it."
     )
 
 
@@ -77,7 +78,8 @@ class PersonIsStaff(Conflict):
 class NotThisPerson(Invalid):
     code = "not_this_person"
     sentence = (
-        "Nothing was erased. What you typed differs from the text above. Check that this is the right person."
+        "Nothing was erased, because you typed another text than the one shown. Check that this is the right"
+        " person."
     )
 
 

@@ -152,7 +152,7 @@ class RefundInProgress(Conflict):
 
 class RefundTooLarge(Conflict):
     code = "refund_too_large"
-    sentence = "Less than that is left to refund of this payment."
+    sentence = "This is more than can still be refunded of this payment."
 
 
 class NotReturnable(Conflict):

@@ -30,7 +30,7 @@ pytestmark = [
 ]
 
 
-NOTHING_LEFT = "Your turn has come, but what you want is not available now."
+NOTHING_LEFT = "Your turn has come, but the tickets that you want are not available now."
 
 
 @pytest.fixture

@@ -86,7 +86,7 @@ def test_open_pages_are_told_of_each_change(system: System, people: ExitStack) -
     earlier.says("live-badge", "Live")
     holder.press("button[name=hand_over]")
     holder.says("h1", "handed over")
-    earlier.says("[data-field=said]", "This link does not work any more")
+    earlier.says("[data-field=said]", "This link no longer works")
     assert codes_shown(earlier) == 0
     with db.transaction():
         operations.tickets_revoke(order_id=reservation.pk, now=db.now())

@@ -175,8 +175,15 @@ class EventAdmin(admin.ModelAdmin):
         count = services.sale_pause(
             staff_id=actor_id(request), event_ids=event_ids, paused=paused, now=clock.now()
         )
-        what = ngettext("The sale of %d ticket type was", "The sale of %d ticket types was", count) % count
-        self.message_user(request, f"{what} {'paused' if paused else 'resumed'}.", messages.SUCCESS)
+        if paused:
+            said = ngettext(
+                "The sale of %d ticket type was paused.", "The sale of %d ticket types was paused.", count
+            )
+        else:
+            said = ngettext(
+                "The sale of %d ticket type was resumed.", "The sale of %d ticket types was resumed.", count
+            )
+        self.message_user(request, said % count, messages.SUCCESS)
 
 
 def _is_id(text: str) -> bool:

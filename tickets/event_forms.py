@@ -20,12 +20,12 @@ TYPE_TEXTS = {
     "price": (_("Price"), _("For example 15.00 or 15,00; 0 for a free ticket.")),
     "capacity": (_("Capacity"), _("How many tickets of this type there are.")),
     "max_per_user": (_("Limit per person"), _("How many of them one person may have.")),
-    "opens_at": (_("Sale opens"), _("Empty: at once.")),
-    "closes_at": (_("Sale closes"), _("Empty: when the event begins.")),
+    "opens_at": (_("Sale opens"), _("Leave it empty to open the sale at once.")),
+    "closes_at": (_("Sale closes"), _("Leave it empty to close the sale when the event begins.")),
     "paused": (_("Pause the sale"), _("Nobody can reserve tickets of this type until you resume it.")),
     "hidden": (
         _("Hide from buyers"),
-        _("Buyers do not see this type and cannot reserve it. Staff can sell it."),
+        _("Buyers do not see this type. They can reserve it only with a code for it. Staff can sell it."),
     ),
 }
 LEFT_IN_THE_PAST = _("This is in the past. Change it before you put the event on sale.")
@@ -108,10 +108,12 @@ class OfficeEventForm(Folded, EventForm):
             "address": _("Street, postcode and town, as people enter them in a map. May be empty."),
             "date": _("Sales end then, unless a ticket type says otherwise."),
             "ends_at": _("May be empty."),
-            "currency": _("Three letters, for example EUR. Fixed once tickets were reserved."),
+            "currency": _(
+                "Three letters, for example EUR. It can no longer be changed once tickets have been reserved."
+            ),
             "description": _(
-                "What people should know. An empty line begins a paragraph, **two stars** make text bold, a line"
-                " that begins with - is a point of a list, and [words](https://example.org) are a link."
+                "All that people should know. An empty line begins a paragraph, **two stars** make text bold, a"
+                " line that begins with - is a point of a list, and [words](https://example.org) are a link."
             ),
             "buyers": _("Without an account, an e-mail address is enough."),
             "opening": _(

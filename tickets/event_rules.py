@@ -45,7 +45,9 @@ SENTENCES = {
     Hindrance.BEGUN: "The event has begun already. Change its date first.",
     Hindrance.NO_TICKETS: "There is no ticket to sell. Add a ticket type with a capacity first.",
     Hindrance.CLOSED: "The sale of all ticket types has closed already. Change when it closes first.",
-    Hindrance.NO_OPENING: "The event opens by a draw. Set when the sale opens.",
+    Hindrance.NO_OPENING: (
+        "The sale opens by a draw. Fill in “Sale opens” for at least one ticket type that buyers see."
+    ),
 }
 
 
@@ -91,7 +93,7 @@ class EventIncomplete(Conflict):
 
 class EventOutdated(Conflict):
     code = "event_outdated"
-    sentence = "Somebody changed this event since you opened the page. Look at it again."
+    sentence = "Somebody changed this event since you opened the page. Check it again."
 
 
 class EventCancelled(Conflict):

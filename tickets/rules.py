@@ -68,7 +68,7 @@ class NotEnough(Conflict):
 
 class AlreadyReserved(Conflict):
     code = "already_reserved"
-    sentence = "You already hold tickets of this type. Pay for them or release them first."
+    sentence = "You already have tickets of this type on hold. Pay for them or release them first."
 
 
 class OverLimit(Conflict):
@@ -78,7 +78,7 @@ class OverLimit(Conflict):
 
 class AccountRequired(Forbidden):
     code = "account_required"
-    sentence = "Tickets of this event are for people with an account. Sign up or log in first."
+    sentence = "Tickets for this event are only for people with an account. Sign up or log in first."
 
 
 class TooManyHeld(Conflict):

@@ -70,9 +70,7 @@ def new_form_sent(event: Event, types: list[TicketType], data: QueryDict) -> New
     fresh["made_from"] = _new_seal(event)
     form = NewCodeForm(fresh, event=event, types=types)
     changes = list(_changes(before, _values_of_event(event), {}))
-    form.meanwhile = changes or [
-        _("Somebody changed this event since you opened the page. Look at it again.")
-    ]
+    form.meanwhile = changes or [_("Somebody changed this event since you opened the page. Check it again.")]
     return form
 
 

@@ -53,7 +53,8 @@ class CodeForm(forms.Form):
         coerce=int,
         widget=forms.CheckboxSelectMultiple,
         help_text=_lazy(
-            "None: for all that buyers see. Hidden types can be reserved with the codes chosen for them."
+            "If you choose none, the code is for all types that buyers see. Hidden types can be reserved"
+            " only with a code for which they are chosen."
         ),
     )
     most_uses = WholeNumberField(
@@ -61,14 +62,16 @@ class CodeForm(forms.Form):
         required=False,
         min_value=1,
         max_value=rules.LARGEST_AMOUNT,
-        help_text=_lazy("For each code, all orders together. Empty: any number."),
+        help_text=_lazy("For each code, in all orders together. Leave it empty for no limit."),
         error_messages={"invalid": _lazy("Enter a whole number.")},
     )
     valid_from = DateAndTimeField(
-        label=_lazy("Valid from"), required=False, help_text=_lazy("Empty: at once.")
+        label=_lazy("Valid from"), required=False, help_text=_lazy("Leave it empty if it is valid at once.")
     )
     valid_until = DateAndTimeField(
-        label=_lazy("Valid until"), required=False, help_text=_lazy("Empty: to the end.")
+        label=_lazy("Valid until"),
+        required=False,
+        help_text=_lazy("Leave it empty for a code that does not expire."),
     )
     note = forms.CharField(
         label=_lazy("Note"),
@@ -171,8 +174,9 @@ class NewCodeForm(CodeForm):
         label=_lazy("Code"),
         required=False,
         help_text=_lazy(
-            "What buyers enter, for example SPRING. Capital letters do not matter. Empty: random characters."
-            " Of many codes, each begins with it."
+            "The text that buyers enter, for example SPRING. Capital letters do not matter. Leave it empty"
+            " to get a random code. If you make several codes, each begins with this text and ends with"
+            " random characters."
         ),
     )
     number = WholeNumberField(

@@ -60,7 +60,8 @@ class CodeNotForType(Conflict):
 class CodeChanged(Conflict):
     code = "code_changed"
     sentence = (
-        "Your code gives something else now. What is on hold keeps its price. Release it to reserve more."
+        "Your code has changed. The tickets that you have on hold keep their price. To reserve more, release"
+        " them first."
     )
 
 
@@ -81,7 +82,7 @@ class CodeLimitTooLow(Conflict):
 
 class CodeOutdated(Conflict):
     code = "code_outdated"
-    sentence = "Somebody changed this code since you opened the page. Nothing was saved. Look at it again."
+    sentence = "Somebody changed this code since you opened the page. Nothing was saved. Check it again."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +105,7 @@ class VoucherFacts:
 
     @property
     def left(self) -> int | None:
-        """Return for how many more tickets it is valid; None: any number."""
+        """Return for how many more tickets it is valid, or None for any number."""
         return None if self.most_uses is None else self.most_uses - self.used
 
 

@@ -224,7 +224,7 @@ def _address_forget(address: str) -> None:
 def _going_on(user_id: int) -> Iterator[str]:
     """Yield what must end before a user is erased, because it needs the address or would still change rows."""
     if Reservation.objects.filter(buyer=user_id, state__in=Reservation.LIVE).exists():
-        yield gettext_noop("tickets are held")
+        yield gettext_noop("tickets are on hold")
     if Payment.objects.filter(buyer=user_id, status__in=IN_FLIGHT).exists():
         yield gettext_noop("a payment is in progress")
     if Refund.objects.filter(payment__buyer=user_id, status__in=REFUND_IN_FLIGHT).exists():
@@ -234,4 +234,4 @@ def _going_on(user_id: int) -> Iterator[str]:
     moved = MoveNotice.objects.filter(buyer=user_id, next_look_at__isnull=False)
     handed = HandOverNotice.objects.filter(ticket__reservation__buyer=user_id, next_look_at__isnull=False)
     if Payment.objects.filter(owed, buyer=user_id).exists() or moved.exists() or handed.exists():
-        yield gettext_noop("an e-mail is to be sent")
+        yield gettext_noop("an e-mail still has to be sent")

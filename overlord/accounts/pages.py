@@ -75,7 +75,7 @@ class SignupForm(forms.Form):
     email = forms.EmailField(
         label=_("E-mail"),
         max_length=EMAIL_LENGTH,
-        help_text=_("We send your receipts to this address."),
+        help_text=_("We send your tickets and receipts to this address."),
         widget=forms.EmailInput(attrs={"autocomplete": "email"}),
     )
     password = forms.CharField(

@@ -51,7 +51,10 @@ class InvitationOfAnother(Conflict):
 
 class SecondFactorRequired(Forbidden):
     code = "second_factor_required"
-    sentence = "This needs your second factor. Log in again, with a code of your authenticator app as `code`."
+    sentence = (
+        "This needs your second factor. Log in again, with a code from your authenticator app or a backup"
+        " code as `code`."
+    )
 
 
 class WrongCode(Invalid):

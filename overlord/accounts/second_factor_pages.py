@@ -30,7 +30,7 @@ class CodeForm(forms.Form):
     code = forms.CharField(
         label=_lazy("Code"),
         max_length=CODE_LENGTH,
-        help_text=_lazy("Six digits of your authenticator app, or one of your backup codes."),
+        help_text=_lazy("Six digits from your authenticator app, or one of your backup codes."),
         widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "spellcheck": "false"}),
     )
 

@@ -44,7 +44,8 @@ class NotAGuest(Conflict):
 class WrongEmailCode(Invalid):
     code = "wrong_email_code"
     sentence = (
-        "This code is wrong or no longer valid. The newest code counts, for fifteen minutes and five tries."
+        "This code is wrong or no longer valid. Use the code from the newest mail. It works for fifteen"
+        " minutes and five tries."
     )
 
 
@@ -107,7 +108,7 @@ def email_code_request(*, guest_id: int, email: str, address: str, now: datetime
 
 
 def email_code_send(*, user_id: int, now: datetime) -> None:
-    """Mail a guest the newest code; send nothing when there is none any more."""
+    """Mail a guest the newest code; send nothing when there is no longer one."""
     asked = EmailCode.objects.select_related("user").filter(pk=user_id, expires_at__gt=now).first()
     if asked is None:
         return

@@ -112,7 +112,7 @@ def counter(request: HttpRequest, event_id: int) -> HttpResponse:
         if isinstance(refused, FormSold):
             form.data = {**{each: form.data[each] for each in form.data}, "key": _new_key()}
         return _page(request, event, form, status=problems.status_of(refused))
-    said = _("This form had sold order %(n)s before. Nothing more was sold.")
+    said = _("This form has already sold order %(n)s. Nothing more was sold.")
     if not sold.replayed:
         said = _("Sold, as order %(n)s. The tickets are ready.")
     messages.success(request, said % {"n": sold.order_id})

@@ -41,7 +41,7 @@ class AddressForm(forms.Form):
     email = forms.EmailField(
         label=_lazy("E-mail address"),
         max_length=texts.EMAIL_LENGTH,
-        help_text=_lazy("The links sent to the earlier address no longer work."),
+        help_text=_lazy("If you change it, links in earlier mails no longer work."),
     )
     name = OneLineField(label=_lazy("Name"), max_length=texts.PERSON_NAME_LENGTH, required=False)
 
@@ -71,7 +71,7 @@ class RefundForm(forms.Form):
     """How much to refund. The admin has the same form."""
 
     amount = forms.CharField(
-        label=_lazy("Amount"), required=False, help_text=_lazy("Empty: all that is left.")
+        label=_lazy("Amount"), required=False, help_text=_lazy("Leave it empty to refund all that is left.")
     )
     return_tickets = forms.BooleanField(
         label=_lazy("Put the tickets back on sale"),
@@ -115,7 +115,7 @@ def _state(found: dict[str, Any]) -> dict[str, str]:
         return {"tone": "ended", "text": _("Refunded")}
     if Reservation.State.VALIDATED in states:
         is_part = payment is not None and payment.refunded_minor
-        return {"tone": "few" if is_part else "open", "text": _("Part refunded") if is_part else _("Paid")}
+        return {"tone": "few" if is_part else "open", "text": _("Partly refunded") if is_part else _("Paid")}
     if Reservation.State.PAYING in states:
         return {"tone": "upcoming", "text": _("Payment in progress")}
     if Reservation.State.HELD in states:
@@ -214,10 +214,17 @@ def order_address(request: HttpRequest, order_id: int) -> HttpResponse:
         request,
         order_id,
         lambda: services.address_change(staff_id=staff_id, order_id=order_id, **given),
-        _("The name was changed.")
-        if given["email"] == given["before"]
-        else _("The address was changed. Send the mail again, so that it arrives there."),
+        _changed_said(order_id, is_address=given["email"] != given["before"]),
     )
+
+
+def _changed_said(order_id: int, *, is_address: bool) -> str:
+    """Return what was changed, and what is left to do if a mail went to the earlier address."""
+    if not is_address:
+        return _("The name was changed.")
+    if checkout.has_tickets_to_send(order_id=order_id):
+        return _("The address was changed. Send the mail again, so that it arrives there.")
+    return _("The address was changed.")
 
 
 @allow("GET", "POST")
@@ -249,7 +256,7 @@ def order_note(request: HttpRequest, order_id: int) -> HttpResponse:
         request,
         order_id,
         lambda: services.note_add(staff_id=staff_id, order_id=order_id, text=text),
-        _("The note was kept."),
+        _("The note was saved."),
     )
 
 
@@ -264,9 +271,7 @@ def order_retry(request: HttpRequest, order_id: int) -> HttpResponse:
         raise NotFound()
     refund = checkout.refund_refused(payment=payment)
     if refund is None:  # somebody was quicker, or the button was pressed twice
-        messages.warning(
-            request, _("No refund of this order has to be tried again. The history shows its refunds.")
-        )
+        messages.warning(request, _("This order has no refund to try again. The history shows its refunds."))
         return redirect("office_order", order_id)
     staff_id = actor_id(request)
     return _do(

@@ -30,7 +30,7 @@ class EraseForm(forms.Form):
     """The name of the person to erase, typed by the actor to confirm."""
 
     said = forms.CharField(
-        label=_lazy("Write it here to confirm"),
+        label=_lazy("Type the e-mail address or username shown above to confirm"),
         max_length=EMAIL_LENGTH,
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )

@@ -1,8 +1,8 @@
 """The actions that the journal records, each with the sentence that people read.
 
 To add an action, add its sentence here and a translation in each language. A sentence may name facts of its entry:
-`%(count)s`. What has a row elsewhere (a refund, a note, an edit in the admin) has no action here: the page of the
-journal reads that row.
+`%(count)s`. An action that has a row elsewhere (a refund, a note, an edit in the admin) is not listed here: the
+page of the journal reads that row.
 """
 
 from collections.abc import Mapping
@@ -65,7 +65,7 @@ SENTENCES: dict[str, Any] = {
     Action.SALE_RESUMED: _lazy("Resumed the sale"),
     Action.LOOK_CHANGED: _lazy("Changed the look of the shop"),
     Action.LOGO_CHANGED: _lazy("Changed the logo of the shop"),
-    Action.EVENTS_LOADED: _lazy("Put %(count)s events of a file on sale"),
+    Action.EVENTS_LOADED: _lazy("Put %(count)s events from a file on sale"),
     Action.CODES_MADE: _lazy("Made %(count)s codes of the event, the first of them %(code)s"),
     Action.CODE_CHANGED: _lazy("Changed the code %(code)s of the event"),
     Action.CODE_ENDED: _lazy("Ended the code %(code)s of the event"),
@@ -73,29 +73,29 @@ SENTENCES: dict[str, Any] = {
     Action.CODES_DOWNLOADED: _lazy("Downloaded the codes of the event"),
     Action.KEY_ROTATED: _lazy("Changed the key that signs tickets"),
     Action.ATTENDEES_DOWNLOADED: _lazy("Downloaded the attendees"),
-    Action.INCIDENT_CLOSED: _lazy("Closed an incident of payment %(payment)s"),
+    Action.INCIDENT_CLOSED: _lazy("Closed an incident about payment %(payment)s"),
     Action.CHARGE_PAID_BACK: _lazy("Paid back charge %(charge)s, which belongs to no payment"),
     Action.CHARGE_CLOSED: _lazy("Closed charge %(charge)s, which belongs to no payment"),
     Action.ROLES_MADE: _lazy("Made the groups of staff with their permissions"),
     Action.MESSAGE_SENT: _lazy("Sent message %(message)s to %(count)s people"),
     Action.MESSAGE_TRIED_AGAIN: _lazy("Tried again to send message %(message)s to %(count)s people"),
     Action.STAFF_INVITED: _lazy("Invited %(address)s to work as %(role)s"),
-    Action.INVITATION_SENT_AGAIN: _lazy("Sent the invitation of %(address)s to work as %(role)s again"),
-    Action.INVITATION_WITHDRAWN: _lazy("Withdrew the invitation of %(address)s to work as %(role)s"),
+    Action.INVITATION_SENT_AGAIN: _lazy("Sent the invitation for %(address)s to work as %(role)s again"),
+    Action.INVITATION_WITHDRAWN: _lazy("Withdrew the invitation for %(address)s to work as %(role)s"),
     Action.INVITATION_ACCEPTED: _lazy("Accepted an invitation to work as %(role)s"),
     Action.STAFF_ROLES_CHANGED: _lazy("Changed the roles of a person to: %(roles)s"),
     Action.STAFF_ACCESS_ENDED: _lazy("Ended the access of a person"),
     Action.SECOND_FACTOR_SET: _lazy("Set up a second factor"),
     Action.BACKUP_CODES_MADE: _lazy("Made new backup codes for the second factor"),
     Action.SECOND_FACTOR_RESET: _lazy("Reset the second factor of a person"),
-    Action.PERSON_EXPORTED: _lazy("Exported what is kept of a person"),
+    Action.PERSON_EXPORTED: _lazy("Exported the data that is kept about a person"),
     Action.PERSON_ERASED: _lazy("Erased a person"),
 }
 
 
 # The sentences of entries whose `count` is 1.
 SENTENCES_OF_ONE: dict[str, Any] = {
-    Action.EVENTS_LOADED: _lazy("Put an event of a file on sale"),
+    Action.EVENTS_LOADED: _lazy("Put an event from a file on sale"),
     Action.CODES_MADE: _lazy("Made the code %(code)s of the event"),
     Action.MESSAGE_SENT: _lazy("Sent message %(message)s to one person"),
     Action.MESSAGE_TRIED_AGAIN: _lazy("Tried again to send message %(message)s to one person"),

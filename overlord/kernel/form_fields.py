@@ -89,7 +89,7 @@ class TimeZoneField(forms.CharField):
         found = time_zones.meant(text) if text else ("",)
         if not found:
             sentence = _(
-                "There is no such time zone. Enter a city of the list, for example Berlin or New York."
+                "There is no such time zone. Enter a city from the list, for example Berlin or New York."
             )
             raise ValidationError(sentence, code="invalid")
         if len(found) > 1:

@@ -80,7 +80,7 @@ def _over_limit(facts: Facts) -> TitleAndAdvice:
 def _sale_not_open(facts: Facts) -> TitleAndAdvice:
     opens = facts.get("opens_at")
     when = formats.date_time(opens, facts.get("time_zone")) if isinstance(opens, datetime) else ""
-    return _("Ticket sales have not started yet."), _("Sales start on %(when)s.") % {
+    return _("Ticket sales have not opened yet."), _("They open on %(when)s.") % {
         "when": when
     } if when else ""
 
@@ -115,7 +115,7 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
     ),
     "line_closed": lambda _facts: (
         _("Nobody can enter this line now."),
-        _("Its lobby opens some time before the sale. When the line is empty, reserve tickets directly."),
+        _("You can enter it shortly before the sale opens. When nobody waits, reserve tickets directly."),
     ),
     "address_in_line": lambda _facts: (
         _("Somebody with this e-mail address is in this line already."),
@@ -127,7 +127,7 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
     ),
     "wrong_email_code": lambda _facts: (
         _("This code is wrong or no longer valid."),
-        _("The newest code counts, for fifteen minutes and five tries."),
+        _("Use the code from the newest mail. It works for fifteen minutes and five tries."),
     ),
     "line_action_refused": lambda _facts: (
         _("This is not possible for the line now."),
@@ -135,7 +135,7 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
     ),
     "line_outdated": lambda _facts: (
         _("Nothing was done."),
-        _("Somebody else changed this since you opened the page. Look at it again."),
+        _("Somebody else changed this since you opened the page. Check it again."),
     ),
     "line_first": lambda _facts: (
         _("These tickets go to people in line first."),
@@ -173,7 +173,7 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
     "cooling_down": _cooling_down,
     "email_required": lambda _facts: (
         _("Please enter your e-mail address."),
-        _("We send your tickets there. They stay on hold while you do."),
+        _("We send your tickets there. They stay on hold while you enter it."),
     ),
     "email_has_account": lambda _facts: (
         _("There is an account with this e-mail address."),
@@ -198,7 +198,7 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
     ),
     "ticket_used": lambda _facts: (
         _("This ticket was used at the door."),
-        _("It cannot be handed over any more."),
+        _("It can no longer be handed over."),
     ),
     "not_extendable": lambda _facts: (
         _("Your hold cannot be extended any further."),

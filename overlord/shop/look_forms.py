@@ -31,23 +31,32 @@ LABELS = {
     "terms": _lazy("Terms and conditions"),
 }
 HINTS = {
-    "name": _lazy("In the head of each page, in mails and on tickets. Empty: Ticket Overlord."),
+    "name": _lazy(
+        "Appears in the head of each page, in mails and on tickets. If it is empty, they say Ticket Overlord."
+    ),
     "accent": _lazy(
         "For buttons, links and symbols. Text in this colour must be readable, so its contrast is checked."
     ),
     "accent_dark": _lazy("The same for people whose phone or computer shows dark pages."),
-    "seller_name": _lazy("As receipts and search engines name the seller. Empty: the name of the shop."),
+    "seller_name": _lazy(
+        "The name of the seller on receipts and in search engines. If it is empty, they show the name of the"
+        " shop."
+    ),
     "seller_address": _lazy(
         "Appears on receipts, with other details that the law requires, such as a VAT number. May be empty."
     ),
-    "sender_name": _lazy("The name that people see in their mailbox. Empty: the name of the shop."),
-    "reply_to": _lazy("An e-mail address. Empty: answers go to the address that mails are sent from."),
+    "sender_name": _lazy(
+        "The name that people see in their mailbox. If it is empty, they see the name of the shop."
+    ),
+    "reply_to": _lazy(
+        "An e-mail address. If it is empty, answers go to the address that mails are sent from."
+    ),
     "imprint": _lazy(
         "A page of its own, linked at the foot of each page. Markdown, as in descriptions of events."
     ),
     "terms": _lazy(
-        "A page of its own, in Markdown. The checkout says that buyers accept the terms by paying. Empty: the"
-        " checkout does not say it."
+        "A page of its own, in Markdown. If you write one, the checkout says that buyers accept the terms by"
+        " paying."
     ),
 }
 

@@ -132,7 +132,7 @@ def _drawn(content: bytes, shape: Shape) -> Image.Image:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise too_many from None
     except Image.UnidentifiedImageError:
-        raise PictureRefused(_("This file is no picture. Choose a JPEG, PNG or WebP file.")) from None
+        raise PictureRefused(_("This file is not a picture. Choose a JPEG, PNG or WebP file.")) from None
     except (OSError, SyntaxError, ValueError, IndexError, EOFError, struct.error):
         raise PictureRefused(_("This picture is damaged. Choose another file.")) from None
 

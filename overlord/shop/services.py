@@ -13,7 +13,7 @@ from overlord.shop.look_forms import LookForm
 
 class LookOutdated(Conflict):
     code = "look_outdated"
-    sentence = "Somebody changed the look of the shop since you opened the page. Look at it again."
+    sentence = "Somebody changed the look of the shop since you opened the page. Check it again."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ def look_save(*, data: QueryDict, then: Callable[[], None]) -> LookSaved:
 def look_logo_set(*, version: int, content: bytes | None, then: Callable[[], None]) -> None:
     """Set the logo to an uploaded picture, or to none; call `then` as `look_save` does.
 
-    Raise PictureRefused or LookOutdated. The earlier logo is deleted at night, when no open page needs it any more.
+    Raise PictureRefused or LookOutdated. The earlier logo is deleted at night, when open pages no longer need it.
     """
     files = {} if content is None else pictures.picture_read(content, shape=pictures.LOGO)
     name = pictures.name_of(files) if files else ""

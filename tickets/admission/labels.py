@@ -14,7 +14,7 @@ def results() -> dict[str, str]:
     return {
         ScanResult.ADMITTED: _("Admitted"),
         ScanResult.ALREADY_ADMITTED: _("Already admitted"),
-        ScanResult.REVOKED: _("Not valid any more"),
+        ScanResult.REVOKED: _("No longer valid"),
         ScanResult.OTHER_EVENT: _("For another event"),
         ScanResult.UNKNOWN: _("Not a ticket"),
         WAITING: _("Checking…"),

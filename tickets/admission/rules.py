@@ -16,7 +16,7 @@ GATE_LENGTH = 60
 MOST_SCANS = 200  # in one batch
 LISTED = 50  # scans, and tickets found: the newest or first ones
 SEARCH_LENGTH = 200
-SHOWN_LENGTH = 300  # of what a scanner reads: it may see any code, and that is no error
+SHOWN_LENGTH = 300  # of what a scanner reads: it may see any code, and that is not an error
 OLDEST_SCAN = timedelta(days=7)  # that a door without a network may have kept
 SERIAL_LENGTH = 10
 
@@ -56,7 +56,7 @@ def serial_read(text: str) -> str:
 
 class TicketRevoked(Conflict):
     code = "ticket_revoked"
-    sentence = "This ticket is not valid any more."
+    sentence = "This ticket is no longer valid."
 
 
 class TicketUsed(Conflict):
@@ -66,7 +66,7 @@ class TicketUsed(Conflict):
 
 class TicketChanged(Conflict):
     code = "ticket_changed"
-    sentence = "This ticket has changed meanwhile. Look at it again."
+    sentence = "This ticket has changed meanwhile. Check it again."
 
 
 class TicketHandedOver(Conflict):

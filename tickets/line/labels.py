@@ -17,7 +17,7 @@ def waiting_text(line: Mapping[str, Any], place: int | None, time_zone: str) -> 
         return _before_the_draw(line, time_zone)
     if place <= line["served"]:
         return _(
-            "Your turn has come, but what you want is not available now. You keep your place: "
+            "Your turn has come, but the tickets that you want are not available now. You keep your place: "
             "tickets that come back are offered to you before anybody behind you."
         )
     text = _("Your place is %(place)s.") % {"place": formats.number(place)}
@@ -71,7 +71,8 @@ def reason_text(line: Mapping[str, Any]) -> str:
         return _("The organiser has paused the line. Your place stays the same.")
     if line["standing"]:
         return _(
-            "What people in line want is not available now. Tickets that come back go to the next in line."
+            "The tickets that people in line want are not available now. Tickets that come back go to the"
+            " next in line."
         )
     if line["most_per_minute"] is not None:
         return _("The organiser has slowed the line down.")

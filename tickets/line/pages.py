@@ -42,7 +42,7 @@ class AddressForm(forms.Form):
         max_length=EMAIL_LENGTH,
         error_messages={
             "required": _lazy("Enter your e-mail address."),
-            "invalid": _lazy("This is no e-mail address."),
+            "invalid": _lazy("This is not an e-mail address."),
         },
     )
 
@@ -81,7 +81,7 @@ def _enter(request: HttpRequest, event_id: int) -> None:
 def _make_or_change(request: HttpRequest, event_id: int, buyer_id: int, wished: list[Items]) -> None:
     """Enter a person, or change the wish of the entry that the form names.
 
-    A page may be older than the person's turn. Who has tickets on hold from the line is shown them instead.
+    A page may be older than the person's turn. Somebody who has tickets on hold from the line sees them instead.
     """
     limits.count_reserve(request, buyer_id=buyer_id)
     asked: dict[str, Any] = {"event_id": event_id, "buyer_id": buyer_id, "now": clock.now()}

@@ -125,7 +125,7 @@ class LineOutdated(Conflict):
     """Somebody else has changed what an action of staff replaces. `current` in the facts is what there is now."""
 
     code = "line_outdated"
-    sentence = "Somebody else changed this since you opened the page. Look at it again."
+    sentence = "Somebody else changed this since you opened the page. Check it again."
 
 
 def check_seen(current: str, *, seen: str | None, wanted: str | None = None) -> None:
@@ -148,12 +148,12 @@ def check_choices(choices: Sequence[Items], *, types: Mapping[int, TypeFacts]) -
     """Check that each choice can be one order of `types`, the ticket types of the event.
 
     Raises Invalid. Raises OverLimit for more tickets than one person may have, NotEnough for more than there are,
-    and SaleEnded when none of the choices can be given any more.
+    and SaleEnded when none of the choices can be given now.
     """
     for field, items in zip(("items", "second"), choices, strict=False):
         check_items([ticket_type for ticket_type, _ in items])
         if not {ticket_type for ticket_type, _ in items} <= types.keys():
-            sentence = "All ticket types must be of this event."
+            sentence = "All ticket types must belong to this event."
             raise Invalid(sentence, errors={field: [sentence]})
         for ticket_type, quantity in items:
             _check_quantity(quantity, types[ticket_type])

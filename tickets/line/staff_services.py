@@ -77,7 +77,9 @@ def _text(action: Action, text: str) -> str:
 
 def _name_value(event_id: int, line: Line | None, name: str, seen: str | None) -> None:
     if line is not None:
-        raise LineActionRefused("The lobby is open: what the draw mixes in is fixed.")
+        raise LineActionRefused(
+            "The lobby has opened, so the name of the public value can no longer be changed."
+        )
     named = PublicValue.objects.select_for_update().filter(pk=event_id).first()
     rules.check_seen(named.name if named else "", seen=seen, wanted=name)
     PublicValue.objects.update_or_create(pk=event_id, defaults={"name": name})

@@ -78,7 +78,7 @@ def test_a_sale_for_cash_has_tickets_at_once_and_counts_as_money(
     assert "Sold for cash by mona" in order
     assert "in cash at the counter" in order
     event = office.get(f"/office/events/{ticket_type.event_id}/").content.decode()
-    assert "Of it in cash at the counter:" in event
+    assert "Of that, in cash at the counter:" in event
     for part, cells in (
         ("tbody", ["€15.00", "2", "0", "50", "€30.00"]),
         ("tfoot", ["2", "0", "50", "€30.00"]),
@@ -97,7 +97,7 @@ def test_free_tickets_count_no_money(office: Client, ticket_type: TicketType) ->
     assert CounterSale.objects.get().is_free
     assert not Receipt.objects.exists(), "nobody gave an address"
     event = office.get(f"/office/events/{ticket_type.event_id}/").content.decode()
-    assert "Of it in cash" not in event
+    assert "Of that, in cash" not in event
 
 
 def test_a_form_sells_once_also_when_it_is_sent_many_times_at_once(
@@ -115,7 +115,7 @@ def test_a_form_that_is_sent_again_does_not_give_the_next_buyer_the_tickets_of_t
     first = direct(seller, ticket_type, name="Ada")
     fields = {"name": "Ada", f"amount_{ticket_type.pk}": 1, "key": "k", "deed": "cash", "price": "15.00"}
     said = office.post(address(ticket_type), fields, follow=True).content.decode()
-    assert f"This form had sold order {first} before. Nothing more was sold." in said
+    assert f"This form has already sold order {first}. Nothing more was sold." in said
     for other in (
         {"name": "Eve"},
         {f"amount_{ticket_type.pk}": 2},

@@ -67,7 +67,7 @@ def test_an_uploaded_picture_is_shown_to_everybody(
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [(b"<svg/>", "This file is no picture."), (bytes(10_000_001), "This file is larger than 10 MB.")],
+    [(b"<svg/>", "This file is not a picture."), (bytes(10_000_001), "This file is larger than 10 MB.")],
 )
 def test_a_wrong_or_huge_file_is_refused_beside_its_field(
     ticket_type: TicketType, organiser: Client, folder: Path, content: bytes, sentence: str

@@ -451,7 +451,7 @@ def test_an_event_on_sale_has_a_line_for_the_organisers_own_site(
         ({}, {"opens_at": timezone.now() + timedelta(days=1)}, "Page for buyers"),
         ({}, {"closes_at": timezone.now()}, "Attendees"),
         ({}, {"capacity": 0}, "Attendees"),
-        ({"status": "cancelled"}, {"paused": True}, "Refunds of the cancelled event"),
+        ({"status": "cancelled"}, {"paused": True}, "Refunds for the cancelled event"),
     ],
 )
 def test_the_page_of_an_event_first_offers_the_actions_for_its_state(

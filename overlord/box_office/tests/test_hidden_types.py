@@ -144,7 +144,7 @@ def test_a_draft_may_lack_the_opening_of_its_draw_until_it_goes_on_sale(
     Event.objects.filter(pk=event_id).update(status=Event.Status.DRAFT)
     assert Form(organiser, f"/office/events/{event_id}/edit/").send(opening="draw").status_code == 302
     page = organiser.get(f"/office/events/{event_id}/").content.decode()
-    assert "Set when the sale opens." in page
+    assert "Fill in “Sale opens”" in page
     with pytest.raises(EventIncomplete):
         event_services.event_publish(
             staff_id=User.objects.get(is_staff=True).pk,

@@ -427,14 +427,14 @@ class TestRefund:
         assert again.status_code == 409
         assert "has changed since you opened the form" in again.content.decode()
         assert Refund.objects.count() == 1
-        assert "Part refunded" in page_of(office, paid)
+        assert "Partly refunded" in page_of(office, paid)
         assert "Refund of €10.00 asked for by mona: paid back" in page_of(office, paid)
 
     def test_too_much_is_refused(self, office: Client, paid: Payment) -> None:
         sent = {**fields_of(office.get(self.address(paid))), "amount": "30.01"}
         answer = office.post(self.address(paid), sent)
         assert answer.status_code == 409
-        assert "Less than that is left" in answer.content.decode()
+        assert "This is more than can still be refunded" in answer.content.decode()
         assert office.post(self.address(paid), {**sent, "amount": "x"}).status_code == 400
         assert not Refund.objects.exists()
 
@@ -461,7 +461,7 @@ class TestRefund:
             services.refund_process(refund_id=Refund.objects.get().pk)
         assert "Try the refund again" in page_of(office, paid)
         assert "is being tried again" in act(office, paid.reservation_id, "retry")
-        assert "has to be tried again" in act(office, paid.reservation_id, "retry")
+        assert "has no refund to try again" in act(office, paid.reservation_id, "retry")
         assert OrderRecord.objects.filter(what="refund tried again").count() == 1
         services.refund_process(refund_id=Refund.objects.get().pk)
         page = page_of(office, paid)

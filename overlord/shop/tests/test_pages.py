@@ -107,7 +107,7 @@ class TestRefusals:
             ({"capacity": 3, "sold": 3}, 1, "These tickets are sold out."),
             ({"max_per_user": 2}, 3, "The limit is 2 tickets of this type per person."),
             ({"paused": True}, 1, "Ticket sales are paused."),
-            ({"opens_at": timezone.now() + timedelta(days=1)}, 1, "Ticket sales have not started yet."),
+            ({"opens_at": timezone.now() + timedelta(days=1)}, 1, "Ticket sales have not opened yet."),
             ({"closes_at": timezone.now() - timedelta(days=1)}, 1, "Ticket sales have ended."),
             ({}, 0, "number of tickets is not valid"),
             ({}, "many", "number of tickets is not valid"),

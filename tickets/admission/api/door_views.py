@@ -102,7 +102,7 @@ class EventScans(DoorView):
         """List the newest scans of an event, fifty at most."""
         params = request.query_params
         if "\0" in params.get("gate", ""):
-            raise query_params.unreadable("gate", "This is no name of a gate.")
+            raise query_params.unreadable("gate", "This is not the name of a gate.")
         rows = selectors.scans_newest(
             event_id=event_id,
             gate=params.get("gate"),

@@ -321,8 +321,8 @@ def test_who_wishes_more_than_one_person_may_have_reads_the_limit(
 def test_a_limit_that_was_lowered_since_is_said_before_the_turn_and_at_it(
     client: Client, types: list[TicketType]
 ) -> None:
-    waiting = "At your turn you get as many tickets as one person may have."
-    given = "You were given as many tickets as one person may have."
+    waiting = "At your turn you get as many as one person may have."
+    given = "You were given as many as one person may have."
     entered = send(client, types, **{f"amount_{types[1].pk}": "3", f"second_amount_{types[0].pk}": "2"})
     assert waiting not in entered
 

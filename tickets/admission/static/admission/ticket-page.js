@@ -101,16 +101,16 @@ class TicketPage extends HTMLElement {
     if (response.ok) this.show(new DOMParser().parseFromString(await response.text(), "text/html"));
   }
 
-  /** Show no tickets any more: the link has ended. */
+  /** Show that the link has ended, and no tickets. */
   end() {
     this.stop();
     this.badge.hidden = true;
     this.querySelector("[data-field=passes]").replaceChildren();
     for (const link of this.querySelectorAll("a")) link.remove();
-    this.say(gettext("This link does not work any more. The newest e-mail about your tickets has one that works."));
+    this.say(gettext("This link no longer works. The newest e-mail about your tickets has one that works."));
   }
 
-  /** Show what a fresh page shows. A ticket whose form somebody fills in is left until it opens no door any more. */
+  /** Show what a fresh page shows. A ticket whose form somebody fills in is left until it no longer opens a door. */
   show(fresh) {
     this.say("");
     if (this.status !== "live") this.badge.showFresh(now());

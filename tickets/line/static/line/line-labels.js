@@ -18,7 +18,7 @@ export function waitingText(line, place, zone) {
   if (place === null) return beforeTheDraw(line, zone);
   if (place <= line.served) {
     return gettext(
-      "Your turn has come, but what you want is not available now. You keep your place: " +
+      "Your turn has come, but the tickets that you want are not available now. You keep your place: " +
         "tickets that come back are offered to you before anybody behind you.",
     );
   }
@@ -69,7 +69,7 @@ export function waitText(seconds) {
 export function reasonText(line) {
   if (line.held) return gettext("The organiser has paused the line. Your place stays the same.");
   if (line.standing) {
-    return gettext("What people in line want is not available now. Tickets that come back go to the next in line.");
+    return gettext("The tickets that people in line want are not available now. Tickets that come back go to the next in line.");
   }
   return line.most_per_minute === null ? "" : gettext("The organiser has slowed the line down.");
 }
