@@ -107,6 +107,9 @@ class Refund(models.Model):
     amount_minor = models.BigIntegerField("amount", help_text="In minor units.")
     return_tickets = models.BooleanField(default=False)
     idempotency_key = models.CharField(max_length=KEY_LENGTH, null=True, help_text="Of the request by API.")
+    amount_left_out = models.BooleanField(
+        null=True, help_text="Whether the request named no amount. Empty: this is not known."
+    )
     status = models.CharField(
         max_length=10,
         choices=[(status.value, status.value.title()) for status in RefundStatus],
@@ -238,10 +241,7 @@ class EventCancellation(models.Model):
 
 
 class CancelledOrder(models.Model):
-    """A paid order of a cancelled event: its refund, and the e-mail that tells its buyer.
-
-    Its progress follows from its payment and refund.
-    """
+    """A paid order of a cancelled event, and the e-mail to its buyer. Its payment and refund show its progress."""
 
     payment = models.OneToOneField(
         Payment, on_delete=models.PROTECT, primary_key=True, related_name="cancelled"

@@ -38,7 +38,8 @@ def refund_repeated(
     refund = None if key is None else payment.refunds.filter(idempotency_key=key).first()
     if refund is None:
         return None
-    if asked_minor not in (None, refund.amount_minor) or return_tickets != refund.return_tickets:
+    is_same = asked_minor in (None, refund.amount_minor) and return_tickets == refund.return_tickets
+    if not is_same or refund.amount_left_out not in (None, asked_minor is None):
         raise Mismatch()
     return refund
 
@@ -57,6 +58,7 @@ def refund_open(
     requested_by: int | None,
     now: datetime,
     key: str | None = None,
+    amount_left_out: bool | None = None,
 ) -> Refund:
     """Start a refund of `amount_minor` of a locked payment, and hand it to a worker."""
     db.transaction_required()
@@ -66,6 +68,7 @@ def refund_open(
         return_tickets=return_tickets,
         requested_by_id=requested_by,
         idempotency_key=key,
+        amount_left_out=amount_left_out,
         gateway_nonce=new_nonce(),
         next_look_at=now + rules.RESUME_AFTER,
         created=now,
@@ -82,6 +85,7 @@ def refund_by_hand(
     requested_by: int | None,
     now: datetime,
     key: str | None = None,
+    amount_left_out: bool | None = None,
 ) -> Refund:
     """Record that staff paid this amount of a locked payment back in cash, without a gateway."""
     db.transaction_required()
@@ -91,6 +95,7 @@ def refund_by_hand(
         return_tickets=return_tickets,
         requested_by_id=requested_by,
         idempotency_key=key,
+        amount_left_out=amount_left_out,
         status=RefundStatus.PROCESSING,
         created=now,
     )

@@ -73,6 +73,7 @@ def refund_request(
             requested_by=staff_id,
             now=db.now(),
             key=key,
+            amount_left_out=amount_minor is None,
         )
     return RefundAsked(payment=payment, refund=refund)
 

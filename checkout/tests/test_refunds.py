@@ -177,6 +177,37 @@ class TestKey:
         assert paid_back(paid) == 1000
         assert refund(staff, paid, amount="10.00").status_code == 202  # without a key it is another refund
 
+    @pytest.mark.parametrize(
+        ("first", "second"),
+        [({"amount": "30.00"}, {}), ({}, {"amount": "30.00"}), ({}, {"return_tickets": True})],
+    )
+    def test_the_key_with_another_body_is_refused_also_when_it_means_the_same_amount(
+        self, staff: APIClient, paid: Payment, first: dict[str, Any], second: dict[str, Any]
+    ) -> None:
+        key = {"HTTP_IDEMPOTENCY_KEY": "k1"}
+        url = f"{PAYMENTS}{paid.pk}/refund/"
+        asked = staff.post(url, first, format="json", **key)
+        other = staff.post(url, second, format="json", **key)
+        again = staff.post(url, first, format="json", **key)
+        heal()
+
+        assert [asked.status_code, again.status_code] == [202] * 2
+        assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+        assert again.headers["Idempotency-Replayed"] == "true"
+        assert paid_back(paid) == 3000
+
+    def test_a_key_from_before_this_was_kept_is_repeated_with_and_without_the_amount(
+        self, staff: APIClient, paid: Payment
+    ) -> None:
+        key = {"HTTP_IDEMPOTENCY_KEY": "k1"}
+        url = f"{PAYMENTS}{paid.pk}/refund/"
+        staff.post(url, {}, format="json", **key)
+        Refund.objects.update(amount_left_out=None)
+
+        for body in ({}, {"amount": "30.00"}):
+            assert staff.post(url, body, format="json", **key).status_code == 202
+        assert staff.post(url, {"amount": "29.00"}, format="json", **key).status_code == 422
+
     def test_of_many_at_once_one_refunds_and_all_are_answered(
         self, user_make: Callable[..., User], paid: Payment
     ) -> None:
