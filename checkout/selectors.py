@@ -1,7 +1,7 @@
 """Reads of payments."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -23,6 +23,8 @@ from overlord.kernel.errors import NotFound
 from tickets import selectors as tickets
 from tickets.admission.models import Ticket
 from tickets.models import Event, Reservation
+
+CHARGES_COMPARED = timedelta(days=3)  # so that a night on which it did not run is made up for
 
 Kind = TypeVar("Kind", bound=type[Model])  # of a row that has a `next_look_at`
 
@@ -286,6 +288,16 @@ def charged_references(*, gateway: str, references: Collection[str]) -> set[str]
 def unmatched_charges_open() -> QuerySet[UnmatchedCharge]:
     """Select the charges without a payment that nobody has dealt with, the oldest first."""
     return UnmatchedCharge.objects.filter(closed_at=None).order_by("charged_at", "pk")
+
+
+def charges_since(*, now: datetime) -> datetime:
+    """Return from when on to compare the gateway's charges: some days before now, or before the newest payment.
+
+    In a database that was just restored, the newest payment is older than the backup, and what was charged after
+    the backup is newer.
+    """
+    newest = Payment.objects.order_by("-pk").values_list("created", flat=True).first()
+    return min(now, newest or now) - CHARGES_COMPARED
 
 
 def to_look_after(most: Mapping[Kind, int], *, now: datetime) -> dict[Kind, list[int]]:

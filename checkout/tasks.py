@@ -5,10 +5,9 @@ from datetime import timedelta
 from celery import shared_task
 from django.conf import settings
 
-from checkout import pruning, services
+from checkout import pruning, selectors, services
 from overlord.kernel import clock
 
-RECONCILED = timedelta(days=3)  # so that a night on which it did not run is made up for
 REFUNDS_COMPARED = timedelta(days=40)  # a bank may take a month to send the money back
 
 
@@ -58,7 +57,7 @@ def mails_send(**_kwargs: object) -> None:
 def charges_reconcile(**_kwargs: object) -> None:
     """Find charges that no payment has, and refunds that failed late."""
     now = clock.now()
-    services.charges_reconcile(gateway=settings.PAYMENT_GATEWAY, since=now - RECONCILED)
+    services.charges_reconcile(gateway=settings.PAYMENT_GATEWAY, since=selectors.charges_since(now=now))
     services.refunds_compare(gateway=settings.PAYMENT_GATEWAY, since=now - REFUNDS_COMPARED)
 
 

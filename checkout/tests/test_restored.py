@@ -138,6 +138,26 @@ class TestReconciliation:
         assert f"{charge.pk}: the refund is succeeded" in capsys.readouterr().out
         assert back(lost) == [3000]
 
+    def test_after_the_restore_of_an_old_backup_the_command_finds_all_charges_since(
+        self, api: APIClient, payment: Payment, ticket_type: TicketType, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Restore a backup of ten days ago, whose newest payment is twelve days old."""
+        pay(api, payment, "ok")
+        lost = work(payment).gateway_reference
+        lose_the_row(payment)
+        held = reserve(api, ticket_type, 1).json()
+        made = api.post(PAYMENTS, {"reservation_id": held["id"]}, format="json").json()
+        Payment.objects.filter(pk=made["id"]).update(created=timezone.now() - timedelta(days=12))
+        db.statement("UPDATE sandbox.intents SET created = now() - interval '9 days'", {})
+
+        call_command("reconcile_charges", "--days", "3")
+        assert lost not in unmatched(), "the control: as far back as the shop looks while it sells"
+        call_command("reconcile_charges")
+
+        assert lost in unmatched()
+        since = timezone.now() - timedelta(days=15)
+        assert f"The charges since {since:%Y-%m-%d}" in capsys.readouterr().out
+
     def test_staff_pay_back_in_the_admin(self, lost: str, admin_client: Client) -> None:
         reconcile()
         charge = UnmatchedCharge.objects.get(gateway_reference=lost)

@@ -18,19 +18,24 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--days", type=int, default=3, help="how far back to look (3)")
+        parser.add_argument(
+            "--days",
+            type=int,
+            help="how far back to look; if missing, three days before now, or before the newest payment",
+        )
         parser.add_argument(
             "--pay-back", nargs="+", metavar="NUMBER", help="pay these back, or all of them: all"
         )
 
-    def handle(self, *_args: Any, days: int, pay_back: list[str] | None, **_options: Any) -> None:
+    def handle(self, *_args: Any, days: int | None, pay_back: list[str] | None, **_options: Any) -> None:
+        now = clock.now()
+        since = selectors.charges_since(now=now) if days is None else now - timedelta(days=days)
         try:
-            services.charges_reconcile(
-                gateway=settings.PAYMENT_GATEWAY, since=clock.now() - timedelta(days=days)
-            )
+            services.charges_reconcile(gateway=settings.PAYMENT_GATEWAY, since=since)
         except GatewayUnknown as error:
             raise CommandError(f"The gateway cannot be asked: {error}") from None
         charges = list(selectors.unmatched_charges_open())
+        self.stdout.write(f"The charges since {since:%Y-%m-%d %H:%M} UTC were compared with the payments.")
         if not charges:
             self.stdout.write("Every charge belongs to a payment.")
         for charge in charges:
