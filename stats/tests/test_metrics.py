@@ -14,8 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from overlord.accounts.models import User
 from overlord.embedded import binaries
-from overlord.kernel import database_check
+from overlord.kernel import database_check, queue_health, queues
 from overlord.kernel.postgresql.standby import standby
+from overlord.kernel.queues import Queue
 from stats import metrics
 from tests.system import eventually
 from tickets.admission.tests import admitting
@@ -108,6 +109,18 @@ def test_admissions_are_counted_by_event_and_gate(
     assert [found["overlord_admitted", str(event.pk), gate] for gate in ("North", "South")] == [1, 1]
     assert found["overlord_door_tickets", str(event.pk)] == 3
     assert found["overlord_door_conflicts", str(event.pk)] == 0
+
+
+def test_a_queue_that_nobody_works_on_has_messages_and_no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The alert QueueDead asks for such a queue."""
+    monkeypatch.setattr(queue_health, "_last_record", {})
+    queue_health.task_record(queue=Queue.MAIL, sent_at=None)
+    queues.enqueue("mailings.go_on", queue=Queue.MAILINGS)
+    found = figures()
+
+    assert found["overlord_queue_messages", Queue.MAILINGS] == 1
+    waits = {labels[0] for name, *labels in found if name == "overlord_queue_wait_seconds"}
+    assert waits == {Queue.MAIL}
 
 
 def test_an_empty_shop_has_figures_too() -> None:
