@@ -21,7 +21,7 @@ from tickets.line import projections, staff_services
 from tickets.line.models import Entry, Line
 from tickets.line.permissions import Permission
 from tickets.line.rules import Action
-from tickets.line.tests.lines import draw_in_order, enter, open_sale
+from tickets.line.tests.lines import draw_in_order, enter, hold_already, open_sale
 from tickets.models import Event, Inventory, Reservation, TicketType
 
 pytestmark = [
@@ -297,3 +297,22 @@ def test_the_desk_has_its_buttons_when_they_are_needed_and_keeps_what_is_written
     picture(desktop, "desk-open-desktop")
     [refused] = desktop.complaints()
     assert "409 (Conflict)" in refused
+
+
+def test_the_page_of_an_event_leads_to_the_line_while_nothing_can_be_reserved(
+    people: tuple[Browser, Browser], later: TicketType
+) -> None:
+    desktop, _phone = people
+    desktop.go(f"/events/{later.event_id}/")
+    desktop.says("live-badge", "Live")
+    desktop.says("[data-field=line]", "Go to the line")
+
+    open_sale([later])
+    desktop.one(".basket button[type=submit]")
+    desktop.wait(lambda page: not page.all("[data-field=line]")[0].is_displayed())
+
+    hold_already(later, user_make().pk)
+    enter(later, user_make().pk)
+    desktop.says(".types .tone", "By the line")
+    desktop.press("[data-field=line] a")
+    desktop.says("h1", "Enter the line")

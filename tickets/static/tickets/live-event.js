@@ -222,12 +222,19 @@ class LiveEvent extends HTMLElement {
   showTotal() {
     const rows = this.rows().filter((row) => !row.querySelector("input").disabled);
     this.order.querySelector(".basket").hidden = rows.length === 0;
+    if (this.event) this.showLine({ ...this.event, canReserve: rows.length > 0 });
     if (rows.length === 0) return;
     const totals = rows.map((row) => {
       const count = Number.parseInt(row.querySelector("input").value, 10);
       return multiply(row.dataset.price, Number.isInteger(count) && count > 0 ? count : 0);
     });
     setText(this.querySelector('[data-field="total"]'), money(totals.reduce(add), rows[0].dataset.currency));
+  }
+
+  /** Show the way to the line while nothing can be reserved directly. */
+  showLine({ opening, status, canReserve }) {
+    const leads = opening === "draw" && status !== "cancelled" && !canReserve;
+    this.querySelector('[data-field="line"]').hidden = !leads;
   }
 
   showOwn(reservations) {
