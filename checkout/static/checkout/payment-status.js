@@ -46,13 +46,15 @@ class PaymentStatus extends HTMLElement {
     clearTimeout(this.slow);
   }
 
-  /** Load the page anew if the server's is at another stage, or if nobody is logged in now. */
+  /** Load the page anew if the server's has another stage or other versions, or if nobody is logged in now. */
   async ask() {
     if (pauseLeft() > 0) return;
     const page = await freshPage({ within: 0 });
     if (page === null || document.hidden || this.badge.dataset.status === "live") return;
-    if (page.querySelector("payment-status")?.dataset.stage !== this.dataset.stage) loadAnew();
-    else this.badge.showFresh(now());
+    const fresh = page.querySelector("payment-status");
+    const isSame = fresh?.getAttribute("versions") === this.getAttribute("versions");
+    if (isSame && fresh.dataset.stage === this.dataset.stage) this.badge.showFresh(now());
+    else loadAnew();
   }
 
   show({ reservations, payments }) {

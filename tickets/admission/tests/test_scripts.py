@@ -104,9 +104,10 @@ set("document", Object.assign(new EventTarget(), { visibilityState: "visible", d
 set("WebSocket", class { close() {} send() {} });
 const parsed = (live) => ({ querySelector: (css) => (css === "ticket-page" ? { dataset: { live } } : part()) });
 set("DOMParser", class { parseFromString = parsed; });
+let text = async () => JSON.stringify(present);
 set("fetch", async () => {
   asked += 1;
-  return { ok: true, status: 200, text: async () => JSON.stringify(present) };
+  return { ok: true, status: 200, text };
 });
 await import("admission/ticket-page.js");
 const page = new elements["ticket-page"]();
@@ -131,6 +132,20 @@ def test_a_change_while_the_page_is_hidden_is_shown_when_it_is_visible(tmp_path:
       done(said);
     """
     assert scripts.run(tmp_path, PAGE + script) == [0, 0, 1, '"2"', 1]
+
+
+def test_an_answer_that_breaks_off_is_asked_for_again(tmp_path: Path) -> None:
+    script = """
+      const whole = text;
+      text = async () => { throw new TypeError("network error"); };
+      present = "2"; hear("2"); await rest();
+      const said = [asked, page.dataset.live, found("[data-field=said]").textContent];
+      text = whole;
+      see("visible"); await rest();
+      done([...said, asked, page.dataset.live, found("[data-field=said]").textContent]);
+    """
+    lost = "No connection. Show your tickets all the same: they were saved on this device."
+    assert scripts.run(tmp_path, PAGE + script) == [1, '"1"', lost, 2, '"2"', ""]
 
 
 def test_without_a_network_a_gate_shows_its_own_page_or_one_of_its_event_and_keeps_no_search(

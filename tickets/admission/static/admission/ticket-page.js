@@ -87,18 +87,19 @@ class TicketPage extends HTMLElement {
 
   async load() {
     if (document.visibilityState !== "visible") return;
-    let response;
+    let response, text;
     try {
       response = await fetch(location.pathname, {
         headers: { Accept: "text/html" },
         signal: AbortSignal.timeout(PATIENCE),
       });
+      text = await response.text();
     } catch {
       this.say(gettext("No connection. Show your tickets all the same: they were saved on this device."));
       return;
     }
     if (response.status === 404) this.end();
-    if (response.ok) this.show(new DOMParser().parseFromString(await response.text(), "text/html"));
+    if (response.ok) this.show(new DOMParser().parseFromString(text, "text/html"));
   }
 
   /** Show that the link has ended, and no tickets. */
