@@ -175,6 +175,16 @@ class Browser:
         features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
+    @contextmanager
+    def beginning_with(self, script: str) -> Iterator[None]:
+        """Run a script in each page that opens meanwhile, before the page's own."""
+        add, remove = (f"Page.{do}ScriptToEvaluateOnNewDocument" for do in ("add", "remove"))
+        added = self.driver.execute_cdp_cmd(add, {"source": script})
+        try:
+            yield
+        finally:
+            self.driver.execute_cdp_cmd(remove, added)
+
     def empty(self) -> None:
         """Remove all that pages have left: windows, cookies, storage, service workers, the size of the screen."""
         self._workers.close()

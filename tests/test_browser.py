@@ -710,6 +710,31 @@ def test_a_page_without_live_state_tells_its_age(
     first.says("live-badge", "Live", seconds=20)
 
 
+# A phone whose clock is wrong, behind a proxy that refuses sockets.
+ALONE = """
+  const Right = Date, wrong = %d * 60_000;
+  window.Date = class extends Right {
+    constructor(...given) { super(...(given.length > 0 ? given : [Right.now() + wrong])); }
+    static now() { return Right.now() + wrong; }
+  };
+  window.WebSocket = class {
+    constructor() { setTimeout(() => this.onclose?.({ code: 1006 })); }
+    close() {}
+  };
+"""
+
+
+@pytest.mark.parametrize("wrong", [20, -20])
+def test_a_countdown_without_a_stream_does_not_go_by_a_wrong_clock(
+    system: System, first: Browser, ticket_type: TicketType, wrong: int
+) -> None:
+    hold = reserve(user := user_make(), ticket_type)
+    logged_in(first, user)
+    with first.beginning_with(ALONE % wrong):
+        first.go(f"/checkout/{hold}/")
+        first.says("hold-countdown .face", "4:")
+
+
 def test_tickets_are_sold_with_javascript_off(
     system: System, first: Browser, ticket_type: TicketType
 ) -> None:

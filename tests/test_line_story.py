@@ -3,7 +3,6 @@
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -73,17 +72,6 @@ NO_SOCKETS = """
   const regularly = window.setInterval;
   window.setInterval = (act, every) => regularly(act, every / 10);
 """
-
-
-@contextmanager
-def without_sockets(person: Browser) -> Iterator[None]:
-    """Let the pages that a person opens get no socket."""
-    add, remove = (f"Page.{do}ScriptToEvaluateOnNewDocument" for do in ("add", "remove"))
-    script = person.driver.execute_cdp_cmd(add, {"source": NO_SOCKETS})
-    try:
-        yield
-    finally:
-        person.driver.execute_cdp_cmd(remove, script)
 
 
 def picture(person: Browser, name: str) -> None:
@@ -214,7 +202,7 @@ def test_a_browser_that_gets_no_socket_learns_of_the_turn_in_time(
     people: tuple[Browser, Browser], ticket_type: TicketType
 ) -> None:
     desktop, _phone = people
-    with without_sockets(desktop):
+    with desktop.beginning_with(NO_SOCKETS):
         enter_by_page(desktop, ticket_type)
         open_sale([ticket_type])
         given = given_next(ticket_type)

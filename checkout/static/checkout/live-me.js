@@ -15,8 +15,8 @@ class LiveMe extends HTMLElement {
     document.addEventListener("visibilitychange", this.see);
     this.stream = follow("/ws/me/", {
       onState: (mine, { version }) => this.show(mine, version),
-      onStatus: (status) => {
-        this.badge.show(status);
+      onStatus: (status, _code, currentAt) => {
+        this.badge.show(status, currentAt);
         this.poll.hear("me", status);
       },
     });

@@ -32,8 +32,8 @@ class PaymentStatus extends HTMLElement {
     this.poll = whileNotLive(() => this.ask());
     this.stream = follow("/ws/me/", {
       onState: (mine) => this.show(mine),
-      onStatus: (status) => {
-        this.badge.show(status);
+      onStatus: (status, _code, currentAt) => {
+        this.badge.show(status, currentAt);
         this.poll.hear("me", status);
       },
     });

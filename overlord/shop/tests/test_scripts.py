@@ -85,6 +85,78 @@ def test_after_a_failure_all_pages_wait_longer_each_time_and_as_long_as_the_serv
     ]
 
 
+# A page with a badge, on a phone that sleeps: `clock` is the phone's, and `sockets` has those that the page opened.
+PHONE = """
+let clock = Date.parse("2026-11-27T18:00:00Z"), LiveBadge;
+const sockets = [];
+Date.now = () => clock;
+Object.assign(globalThis, {
+  HTMLElement: class { dataset = {}; textContent = ""; },
+  customElements: { define: (_, type) => { LiveBadge = type; } },
+  location: { href: "https://shop.example.org/events/1/" },
+  document: Object.assign(new EventTarget(), {
+    visibilityState: "visible", documentElement: { lang: "en", dataset: {} },
+  }),
+  window: new EventTarget(),
+  WebSocket: class { static OPEN = 1; readyState = 1; constructor() { sockets.push(this); } close() {} send() {} },
+});
+await import("shop/live-badge.js");
+const { follow } = await import("realtime/live.js");
+const badge = new LiveBadge();
+follow("/ws/events/1/", { onStatus: (status, _code, currentAt) => badge.show(status, currentAt) });
+const said = () => badge.textContent.replace(/\\s/g, " ");
+function hear(type, { version = 1, live = true } = {}) {
+  const frame = { type, version, server_time: new Date(clock).toISOString(), data: { live } };
+  sockets.at(-1).onmessage({ data: JSON.stringify(frame) });
+}
+hear("snapshot");
+clock += 15_000;
+hear("heartbeat");
+"""
+
+
+def test_a_page_that_slept_says_from_when_it_is_and_not_when_it_woke(tmp_path: Path) -> None:
+    script = """
+      const found = [said()];
+      clock += 7_200_000; // the phone sleeps for two hours
+      sockets.at(-1).onclose({ code: 1006 });
+      found.push(said());
+      document.dispatchEvent(new Event("visibilitychange"));
+      hear("snapshot", { version: 2 });
+      found.push(said());
+      clock += 15_000;
+      hear("heartbeat", { version: 3 }); // a change did not reach the page: it asks
+      clock += 5_000;
+      hear("heartbeat", { version: 2, live: false });
+      done([...found, said()]);
+    """
+    live, slept, again, stale = scripts.run(tmp_path, PHONE + script)
+    assert (live, again) == ("Live", "Live")
+    assert slept == "Reconnecting… Showing data from 6:00:15 PM UTC"
+    assert stale == "Showing data from 8:00:15 PM UTC"
+
+
+def test_a_page_that_is_seen_again_is_live_only_if_it_was_heard_meanwhile(tmp_path: Path) -> None:
+    script = """
+      const found = [];
+      const see = () => {
+        document.dispatchEvent(new Event("visibilitychange"));
+        found.push([said(), sockets.length]);
+      };
+      clock += 30_000;
+      see();
+      hear("heartbeat");
+      clock += 7_200_000; // the connection is gone, but the browser has not noticed
+      see();
+      hear("snapshot");
+      found.push([said(), sockets.length]);
+      done(found);
+    """
+    awake, slept, again = scripts.run(tmp_path, PHONE + script)
+    assert (awake, again) == (["Live", 1], ["Live", 2])
+    assert slept == ["Reconnecting… Showing data from 6:00:45 PM UTC", 2]
+
+
 # A page that answered a form: `gone` has the addresses to which it went, and each reload.
 ANSWER = """
 const gone = [];

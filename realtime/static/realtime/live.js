@@ -5,9 +5,11 @@
 //   const stream = follow("/ws/events/12/", { onState: (event) => show(event), onStatus: (status) => badge(status) });
 //
 // onState(data, frame)     the whole state, each time a newer one comes
-// onStatus(status, code)   "live" | "reconnecting" | "stale" | "closed". Only while it is "live" is the state known to
-//                          be current. "closed" is for good and has a code: 4401, 4403 or 4404.
-// onAdvice(data, frame) advice, which does not change the state: `expiring` on /ws/me/
+// onStatus(status, code, currentAt)
+//                          "live" | "reconnecting" | "stale" | "closed". Only while it is "live" is the state known to
+//                          be current. "closed" is for good and has a code: 4401, 4403 or 4404. `currentAt` is when
+//                          the state was last known to be current, as of `now()`; undefined before the first frame.
+// onAdvice(data, frame)    advice, which does not change the state: `expiring` on /ws/me/
 
 const PROTOCOL = "overlord.v1";
 const NOT_LOGGED_IN = 4401;
@@ -26,8 +28,9 @@ const RESYNC_EVERY = 1_000; // the server answers no more often
 const REMEMBERED = 300_000;
 let least = null;
 
-function hearTime(text) {
-  const difference = Date.now() - Date.parse(text);
+/** Hear the server's time, from a text that the server wrote and that came `age` milliseconds ago. */
+export function hearTime(text, age = 0) {
+  const difference = Date.now() - age - Date.parse(text);
   const epoch = Date.now() - performance.now();
   const old = least === null || performance.now() - least.at > REMEMBERED || Math.abs(epoch - least.epoch) > 500;
   if (Number.isFinite(difference) && (old || difference < least.difference)) {
@@ -57,6 +60,8 @@ class Stream {
     this.failures = 0;
     this.socket = null;
     this.liveSince = null;
+    this.heardAt = null; // by this machine's clock: the one of `performance` may stand still while a phone sleeps
+    this.currentAt = undefined;
     this.askedAt = -Infinity;
     this.over = false;
     this.wake = this.wake.bind(this);
@@ -128,6 +133,7 @@ class Stream {
       return;
     }
     this.expect(SILENCE);
+    this.heardAt = Date.now();
     hearTime(frame.server_time);
     if (frame.type === "snapshot" || frame.type === "update") this.replace(frame);
     else if (frame.type === "heartbeat") this.compare(frame);
@@ -140,13 +146,16 @@ class Stream {
       this.version = frame.version;
       this.handlers.onState?.(frame.data, frame);
     }
+    this.currentAt = now();
     this.say("live");
   }
 
   /** Compare with a heartbeat: the version we should hold, and whether the server hears of changes. */
   compare(frame) {
+    const isLive = frame.data?.live !== false;
     if (frame.version > this.version) this.ask();
-    if (this.liveSince !== null) this.say(frame.data?.live === false ? "stale" : "live");
+    else if (isLive && this.liveSince !== null) this.currentAt = now();
+    if (this.liveSince !== null) this.say(isLive ? "live" : "stale");
   }
 
   ask() {
@@ -159,6 +168,7 @@ class Stream {
   /** Ask for the state, or connect at once: the page is shown again, or the network is back. */
   wake(event) {
     if (this.over || hidden()) return;
+    if (this.liveSince !== null && Date.now() - this.heardAt > SILENCE) this.lose("reconnecting"); // the page slept
     if (this.socket === null || (event?.type === "online" && this.liveSince === null)) this.connect();
     else this.ask();
   }
@@ -171,7 +181,7 @@ class Stream {
   say(status, code) {
     if (status === this.status) return;
     this.status = status;
-    this.handlers.onStatus?.(status, code);
+    this.handlers.onStatus?.(status, code, this.currentAt);
   }
 }
 

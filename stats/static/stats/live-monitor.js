@@ -31,7 +31,7 @@ class LiveMonitor extends HTMLElement {
     const badge = this.querySelector("live-badge");
     this.stream = follow("/ws/stats/", {
       onState: (data, frame) => this.show(data, frame),
-      onStatus: (status) => badge.show(status),
+      onStatus: (status, _code, currentAt) => badge.show(status, currentAt),
     });
   }
 

@@ -22,8 +22,8 @@ class LiveEvent extends HTMLElement {
     this.streams = [
       follow(`/ws/events/${this.getAttribute("event")}/`, {
         onState: (event) => this.show(event),
-        onStatus: (status, code) => {
-          badge.show(status);
+        onStatus: (status, code, currentAt) => {
+          badge.show(status, currentAt);
           if (code === NO_SUCH_STREAM) this.showRemoved();
         },
       }),

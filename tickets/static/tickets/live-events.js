@@ -19,7 +19,7 @@ class LiveEvents extends HTMLElement {
     this.fetched = performance.now();
     this.stream = follow("/ws/events/", {
       onState: (events) => this.show(events),
-      onStatus: (status) => badge.show(status),
+      onStatus: (status, _code, currentAt) => badge.show(status, currentAt),
     });
     this.timer = setInterval(() => this.refreshOld(), OFTEN / 10);
   }

@@ -6,7 +6,7 @@
 // It keeps nothing in the browser, sends no cookie, and asks the shop alone: for the event's public stream, or, where
 // the socket is refused, for the same as JSON. Its shadow root keeps the page's styles out.
 
-import { follow } from "../realtime/live.js";
+import { follow, now } from "../realtime/live.js";
 
 const REMOVED = 4404;
 const FIRST_POLL = 2_000; // milliseconds without a socket
@@ -127,7 +127,7 @@ class Widget {
     const found = language === "en" ? {} : await this.fetched(`translations/${language}.json`);
     if (found !== null) this.words = wordsOf(this.language, found.catalog);
     this.write({ link: this.words.gettext("Get tickets") });
-    this.seen = Date.now();
+    this.seen = now();
     this.timer = setInterval(() => this.sayAge(), 5_000);
     try {
       const handlers = { onState: (event) => this.show(event), onStatus: (...status) => this.hear(...status) };
@@ -149,9 +149,9 @@ class Widget {
     }
   }
 
-  hear(status, code) {
+  hear(status, code, currentAt) {
     if (this.isOver) return;
-    if (this.isLive) this.seen = Date.now();
+    this.seen = Math.max(this.seen, currentAt ?? this.seen);
     this.isLive = status === "live";
     if (code === REMOVED) {
       this.remove();
@@ -179,7 +179,7 @@ class Widget {
     const link = canReserve ? gettext("Get tickets") : gettext("See the event");
     if (this.tone !== undefined && this.tone !== tone) this.write({ said: `${event.name}: ${text}` });
     this.tone = tone;
-    this.seen = Date.now();
+    this.seen = now();
     this.write({ name: event.name, when, label: text, link });
     this.parts.label.dataset.tone = tone;
     this.sayAge();
@@ -194,7 +194,7 @@ class Widget {
   }
 
   sayAge() {
-    const isOld = !this.isLive && Date.now() - this.seen > OLD && this.tone !== undefined;
+    const isOld = !this.isLive && now() - this.seen > OLD && this.tone !== undefined;
     const { gettext, time } = this.words;
     this.write({ old: isOld ? gettext("As of %(time)s", { time: time(this.seen) }) : "" });
   }

@@ -1,14 +1,21 @@
 // <live-badge time="...">: shows whether the page has live data. Without JavaScript it shows when the page was made.
 
-import { now } from "realtime/live.js";
+import { hearTime } from "realtime/live.js";
 import { gettext, setText, timeToTheSecond } from "shop/formats.js";
 
 const FIRST_CONNECTION = 4_000; // milliseconds without a connection until the badge says how old the page is
 
 class LiveBadge extends HTMLElement {
-  /** Show a status of `follow`. The data is current until the status is no longer "live". */
-  show(status) {
-    if (status === "live" || this.dataset.status === "live") this.currentAt = now();
+  /** Take the server's time from the page: without a stream its countdowns would go by this machine's clock. */
+  connectedCallback() {
+    const [page] = performance.getEntriesByType("navigation");
+    const isKept = !page?.transferSize || page.workerStart > 0; // by the browser, or for use without a network
+    if (!isKept) hearTime(this.getAttribute("time"), performance.now() - page.responseStart);
+  }
+
+  /** Show a status of `follow`, and keep when its data was last known to be current. */
+  show(status, currentAt) {
+    if (currentAt !== undefined) this.currentAt = Math.max(currentAt, this.currentAt ?? currentAt);
     this.dataset.status = status;
     setText(this, this.text(status));
     clearTimeout(this.timer);

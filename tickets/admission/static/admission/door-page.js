@@ -6,7 +6,7 @@ import { isCode } from "admission/codes.js";
 import { DoorDesk } from "admission/door-desk.js";
 import { recall, remember } from "admission/door-store.js";
 import { signal, wakeSound } from "admission/signals.js";
-import { follow } from "realtime/live.js";
+import { follow, now } from "realtime/live.js";
 import { gettext, ngettext, number, setText, timeToTheSecond } from "shop/formats.js";
 
 const FILES = /^\/(static|translations|look|pictures)\//; // what the page is made of; its worker has the same
@@ -36,8 +36,8 @@ class DoorPage extends HTMLElement {
     await this.desk.begin();
     this.stream = follow(`/ws/door/${event}/`, {
       onState: (state) => this.showState(state),
-      onStatus: (status) => {
-        this.querySelector("live-badge").show(status);
+      onStatus: (status, _code, currentAt) => {
+        this.querySelector("live-badge").show(status, currentAt);
         if (status === "live" && this.desk.isOffline) this.desk.renew();
       },
     });
@@ -138,7 +138,7 @@ class DoorPage extends HTMLElement {
     setText(line.querySelector("b"), this.sentence(answer));
     setText(line.querySelector("[data-field=who]"), whose(answer.ticket));
     setText(line.querySelector("[data-field=gate]"), this.getAttribute("gate"));
-    setText(line.querySelector("time"), timeToTheSecond(new Date().toISOString(), this.getAttribute("zone")));
+    setText(line.querySelector("time"), timeToTheSecond(now(), this.getAttribute("zone")));
     lines.prepend(line);
     while (lines.children.length > NEWEST) lines.lastElementChild.remove();
     this.querySelector(".no-lines").hidden = true;

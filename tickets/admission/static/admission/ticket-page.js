@@ -20,7 +20,7 @@ class TicketPage extends HTMLElement {
     if (!navigator.onLine) this.refresh();
     this.stream = follow(this.dataset.stream, {
       onState: (state) => this.compare(state),
-      onStatus: (status) => this.follows(status),
+      onStatus: (status, _code, currentAt) => this.follows(status, currentAt),
     });
     this.first = setTimeout(() => this.isOld && this.refresh(), FIRST_CONNECTION);
     this.timer = setInterval(() => this.isOld && this.refresh(), ASK_EVERY);
@@ -50,9 +50,9 @@ class TicketPage extends HTMLElement {
   }
 
   /** Take a status of the stream. It is closed for good when the link no longer works. */
-  follows(status) {
+  follows(status, currentAt) {
     this.status = status;
-    this.badge.show(status);
+    this.badge.show(status, currentAt);
     if (status === "live") this.say("");
     if (status === "closed") this.refresh();
   }

@@ -37,7 +37,7 @@ class LiveLine extends HTMLElement {
     document.addEventListener("visibilitychange", this.see);
     this.stream = follow(`/ws/line/${this.event}/`, {
       onState: (line) => this.show(line),
-      onStatus: (status, code) => this.hear(status, code),
+      onStatus: (...said) => this.hear(...said),
     });
     this.followOwn();
   }
@@ -55,8 +55,8 @@ class LiveLine extends HTMLElement {
     clearTimeout(this.renewing);
   }
 
-  hear(status, code) {
-    this.badge.show(status);
+  hear(status, code, currentAt) {
+    this.badge.show(status, currentAt);
     this.poll.hear("line", status);
     if (code === REMOVED) this.showRemoved();
     if (status === "live" && this.line) this.awaitEnd();
