@@ -287,6 +287,28 @@ def test_the_desk_has_its_buttons_when_they_are_needed_and_keeps_what_is_written
     assert "409 (Conflict)" in refused
 
 
+def test_a_desk_whose_page_is_refused_says_that_it_is_old(
+    people: tuple[Browser, Browser], later: TicketType
+) -> None:
+    desktop, _phone = people
+    staff, colleague = (permit(user_make(is_staff=True), Permission.CONTROL_LINE) for _ in range(2))
+    act = partial(staff_services.line_act, event_id=later.event_id, actor_id=colleague.pk, now=timezone.now())
+    logged_in(desktop, staff)
+    desktop.go(f"/events/{later.event_id}/line/desk/")
+    desktop.says("live-badge", "Live")
+
+    staff.user_permissions.clear()
+    act(action=Action.NAME_VALUE, text="The lottery")
+    desktop.says("live-badge", "Showing data from")
+    permit(staff, Permission.CONTROL_LINE)
+    desktop.says("live-badge", "Live")
+    desktop.says("[data-part=record]", "The lottery")
+
+    desktop.driver.delete_cookie("sessionid")
+    act(action=Action.NAME_VALUE, text="The beacon", seen="The lottery")
+    desktop.one("#id_username")
+
+
 def test_the_page_of_an_event_leads_to_the_line_while_nothing_can_be_reserved(
     people: tuple[Browser, Browser], later: TicketType
 ) -> None:

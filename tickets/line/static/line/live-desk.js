@@ -1,9 +1,11 @@
 // <live-desk event="12">: the desk of a line, taken from the server's page when the line has changed, or regularly
-// while its stream is not live. A form in which somebody writes stays as it is: it says from what it was written, and
-// the server refuses it if that has changed.
+// while its stream is not live. The stream is public, and the page is not: it may be refused while the stream is live.
+// A form in which somebody writes stays as it is: it says from what it was written, and the server refuses it if that
+// has changed.
 
 import { follow, now } from "realtime/live.js";
 import { freshPage } from "shop/fresh-page.js";
+import { loadAnew } from "shop/page.js";
 import { whileNotLive } from "shop/while-not-live.js";
 
 const OFTEN = 2_000; // milliseconds within which the desk follows
@@ -14,8 +16,9 @@ class LiveDesk extends HTMLElement {
     this.poll = whileNotLive(() => this.renew());
     this.stream = follow(`/ws/line/${this.getAttribute("event")}/`, {
       onState: () => this.renew(),
-      onStatus: (status) => {
-        this.badge.show(status);
+      onStatus: (status, _code, currentAt) => {
+        this.status = status;
+        if (!this.isBehind) this.badge.show(status, currentAt);
         this.poll.hear("line", status);
       },
     });
@@ -34,8 +37,12 @@ class LiveDesk extends HTMLElement {
     while (this.isDue && this.isConnected) {
       this.isDue = false;
       const page = await freshPage({ within: OFTEN });
-      if (page === null) this.isDue = true;
-      else this.take(page);
+      this.isBehind = page === null;
+      if (this.isBehind) {
+        this.isDue = true;
+        this.badge.show("stale");
+      } else if (page.querySelector("live-desk")) this.take(page);
+      else loadAnew(); // the log-in has ended
     }
     this.isRenewing = false;
   }
@@ -46,7 +53,7 @@ class LiveDesk extends HTMLElement {
       if (part.matches("form")) takeForm(part, fresh);
       else part.replaceWith(fresh.cloneNode(true));
     }
-    if (this.badge.dataset.status !== "live") this.badge.showFresh(now());
+    this.badge.show(this.status, now());
   }
 }
 
