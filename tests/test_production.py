@@ -86,6 +86,9 @@ def test_the_command_that_makes_a_secret_makes_one(load: Load) -> None:
         ("TOKEN_DAYS", "0"),
         ("PROXIES", "-1"),
         ("EMAIL_URL", "consolemail://"),
+        ("EMAIL_URL", "mail.example.org"),
+        ("EMAIL_URL", "smtp+tls://shop:pass/word@mail.example.org:587"),
+        ("LOG_LEVEL", "verbose"),
     ],
 )
 def test_a_wrong_variable_is_named(load: Load, name: str, value: str) -> None:

@@ -206,6 +206,8 @@ if PRODUCTION and _email_url.startswith("consolemail"):
     )
 
 LOG_LEVEL = _env.str("LOG_LEVEL", "INFO").upper()
+if LOG_LEVEL not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+    raise ImproperlyConfigured(f"LOG_LEVEL is {LOG_LEVEL!r}; it must be DEBUG, INFO, WARNING or ERROR.")
 
 
 def _whole(name: str, default: int, *, least: int, most: int, of: str) -> int:
@@ -347,7 +349,13 @@ if PAYMENT_GATEWAY == "stripe":
     _check_stripe()
 
 # A process that sends no mails gets a server that does not exist, so that a mail sent there by mistake is an error.
-EMAIL = _env.email_url_config(
-    (_email_url or "consolemail://") if _reads("EMAIL_URL") else "smtp://none.invalid"
-)
+try:
+    EMAIL = _env.email_url_config(
+        (_email_url or "consolemail://") if _reads("EMAIL_URL") else "smtp://none.invalid"
+    )
+except (ImproperlyConfigured, ValueError):  # whose texts may contain the password
+    raise ImproperlyConfigured(
+        "EMAIL_URL cannot be read. It must be like smtp+tls://user:password@mail.example.org:587, with special"
+        " characters in percent-encoding."
+    ) from None
 DEFAULT_FROM_EMAIL = _env.str("DEFAULT_FROM_EMAIL", "Ticket Overlord <tickets@localhost>")
