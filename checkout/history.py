@@ -32,7 +32,9 @@ DEEDS = {
 }
 PAYMENTS = {
     PaymentStatus.NOT_STARTED: _lazy("The payment was prepared"),
-    PaymentStatus.PENDING: _lazy("The buyer paid; the payment is waiting to be sent"),
+    PaymentStatus.PENDING: _lazy(
+        "The buyer pressed pay; the payment is waiting to be sent to the payment service"
+    ),
     PaymentStatus.PROCESSING: _lazy("The payment was sent to the payment service"),
     PaymentStatus.SUCCESS: _lazy("The payment succeeded"),
     PaymentStatus.FAILURE: _lazy("The payment failed"),

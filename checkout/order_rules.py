@@ -78,8 +78,8 @@ class PersonIsStaff(Conflict):
 class NotThisPerson(Invalid):
     code = "not_this_person"
     sentence = (
-        "Nothing was erased, because you typed another text than the one shown. Check that this is the right"
-        " person."
+        "Nothing was erased, because what you typed is not the address or username shown. Check that this is"
+        " the right person."
     )
 
 

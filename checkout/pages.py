@@ -44,7 +44,7 @@ class PayForm(forms.Form):
     """The token of the card, from the gateway's form, and who a guest is."""
 
     token = forms.CharField(
-        max_length=rules.TOKEN_LENGTH, error_messages={"required": _lazy("Please choose a card.")}
+        max_length=rules.TOKEN_LENGTH, error_messages={"required": _lazy("Please enter or choose a card.")}
     )
     email = forms.EmailField(max_length=texts.EMAIL_LENGTH, required=False)
     name = forms.CharField(max_length=texts.PERSON_NAME_LENGTH, required=False)

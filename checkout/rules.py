@@ -157,7 +157,7 @@ class RefundTooLarge(Conflict):
 
 class NotReturnable(Conflict):
     code = "not_returnable"
-    sentence = "Only tickets of a confirmed reservation can be put back on sale."
+    sentence = "Only tickets that are sold can be put back on sale."
 
 
 class RefundFirst(Conflict):

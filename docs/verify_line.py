@@ -20,13 +20,13 @@ def places(proof: dict) -> dict[int, int]:
 
 
 def check(proof: dict, commitment: str) -> None:
-    """End with a sentence if the proof is wrong."""
+    """Exit with an error message if the proof is wrong."""
     if sha256(proof["seed"]) != commitment:
         sys.exit("WRONG: the seed does not match the commitment.")
     if sha256("\n".join(f"{number} {at}" for number, at in proof["entries"])) != proof["digest"]:
         sys.exit("WRONG: the digest does not match the list.")
     if [number for number, _ in proof["entries"]] != list(range(1, proof["drawn"] + 1)):
-        sys.exit("WRONG: numbers are missing in the list.")
+        sys.exit(f"WRONG: the list does not have each number from 1 to {proof['drawn']} once, in order.")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """How a worker comes back to a broker that was away: it tries again each second.
 
-Celery has no setting for this. Its own consumer waits two seconds longer each time, up to half a minute. Screens
-and expiry wait with it.
+Celery has no setting for this. Its own consumer waits two seconds longer each time, up to half a minute.
+Meanwhile no screen is updated and no hold expires.
 """
 
 from functools import partial

@@ -21,7 +21,9 @@ SENTENCES = {
     "ticket_type_unique_in_event": "Two ticket types of an event cannot have the same name.",
     "event_currency_fixed": "Tickets have been reserved meanwhile, so the currency can no longer be changed.",
 }
-TYPE_RESERVED = gettext_noop("Tickets of a type that you deleted have been reserved meanwhile.")
+TYPE_RESERVED = gettext_noop(
+    "Tickets of a type that you wanted to delete have been reserved meanwhile, so it can no longer be deleted."
+)
 
 
 def event_write(*, form: EventForm, now: datetime) -> None:

@@ -251,7 +251,9 @@ def reservations_return(*, reservations: Sequence[Reservation], now: datetime) -
 
 
 def order_follow(*, order_id: int, guest_id: int, buyer_id: int) -> None:
-    """Give a guest's held order to an account. Its holds end as before; its ended reservations follow too.
+    """Give a guest's held order to an account; its ended reservations follow too.
+
+    Its holds end at the same times as before.
 
     Raises NotFound, PaymentInProgress, AlreadyValidated, ReservationEnded, and AlreadyReserved when the account
     holds tickets of one of its types.

@@ -31,7 +31,10 @@ from tickets.voucher_rules import VoucherFacts
 
 
 class ClaimRequest(StrEnum):
-    """The kind of a buyer's request that claims. One key is for one request, so for one kind."""
+    """The kind of request by which a buyer claims tickets.
+
+    An idempotency key belongs to one request, and so to one kind.
+    """
 
     ONE = "one"
     BATCH = "batch"
@@ -67,11 +70,12 @@ def order_claim(
     """Hold all items for the buyer or none, in one autocommitted statement.
 
     They are a new order that is held for the time of `hold`, or are added to an unpaid order of the buyer's and end
-    with it. `code` is the text of a voucher: those of the types that it is for get its price and its rights.
+    with it. `code` is the text of a voucher. Tickets of the types that the voucher covers get its price and its
+    rights.
 
-    Raises Invalid and SeveralEvents; of the order NotFound and what `rules.check_addable` does; of the code the
-    errors of `voucher_rules`; of the first ticket type that is refused what `services.reservation_create` does,
-    with `ticket_type` among the facts.
+    Raises Invalid and SeveralEvents. For the order: NotFound and what `rules.check_addable` raises. For the code:
+    the errors of `voucher_rules`. For the first ticket type that is refused: what `services.reservation_create`
+    raises, with `ticket_type` among the facts.
     """
     rules.check_items([item.ticket_type for item in items])
     if key is None:
@@ -204,9 +208,9 @@ def _replay(
 def _diagnose(
     buyer_id: int, items: Sequence[Wanted], order_id: int | None, refused: int | None, code: str | None
 ) -> None:
-    """Raise why a claim was not granted, or release the due holds that stood in its way.
+    """Raise the reason why a claim was not granted, or release the due holds that stood in its way.
 
-    With `refused`, the ticket types before it are known to be granted.
+    With `refused`, the ticket types before it were not the reason and are not looked at again.
     """
     types = [item.ticket_type for item in items]
     events = selectors.events_of_types(types)

@@ -83,7 +83,9 @@ class AccountRequired(Forbidden):
 
 class TooManyHeld(Conflict):
     code = "too_many_held"
-    sentence = "You have as many unpaid orders as one person may. Pay for one or release it first."
+    sentence = (
+        "You already have as many unpaid orders as one person may have. Pay for one or release it first."
+    )
 
 
 class CoolingDown(TooMany):
@@ -268,7 +270,7 @@ def check_items(ticket_types: Sequence[int]) -> None:
 
 
 def check_addable(members: Collection[tuple[ReservationState, datetime]], *, adding: int) -> None:
-    """Raise why `adding` types cannot be added to an order whose reservations have these states and ends.
+    """Raise the reason why `adding` types cannot be added to an order of reservations with these states and ends.
 
     Raises PaymentInProgress, AlreadyValidated, ReservationEnded when none is held, or OrderFull.
     """

@@ -135,7 +135,7 @@ def _replay(earlier: dict[str, Any], *, ticket_type: int, quantity: int, now: da
 def claim_diagnose(
     *, buyer_id: int, ticket_type: int, quantity: int, voucher: VoucherFacts | None = None
 ) -> None:
-    """Raise why a claim was not granted, or release the due holds that stood in its way."""
+    """Raise the reason why a claim was not granted, or release the due holds that stood in its way."""
     facts = selectors.claim_facts(buyer_id=buyer_id, ticket_type=ticket_type)
     if facts is None:
         raise UnknownTicketType()
@@ -209,7 +209,7 @@ def reservation_resize(
 
 
 def _resize_diagnose(reservation: Reservation, step: int) -> None:
-    """Raise why a hold cannot have `step` tickets more, or release the due holds that stood in its way."""
+    """Raise the reason why a hold cannot have `step` more tickets, or release the due holds that are in its way."""
     ticket_type = reservation.ticket_type_id
     facts = selectors.claim_facts(buyer_id=reservation.buyer_id, ticket_type=ticket_type)
     if facts is None:

@@ -38,8 +38,8 @@ class CodeForm(forms.Form):
         required=False,
         max_length=money.TEXT_LENGTH,
         help_text=_lazy(
-            "10 for ten percent, or an amount such as 5.00. A ticket never costs less than 0.00, and never"
-            " more than without the code."
+            "10 for ten percent, or an amount such as 5.00. A code never makes a ticket cost less than 0.00,"
+            " or more than its usual price."
         ),
     )
     opens_early = forms.BooleanField(

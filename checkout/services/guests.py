@@ -24,11 +24,13 @@ def orders_follow(*, guest_id: int, buyer_id: int) -> None:
 
 
 def order_follow(*, guest_id: int, buyer_id: int, reservation_id: int) -> None:
-    """Give an unpaid order of a guest to the account that the guest logged in to. Its holds end as before.
+    """Give an unpaid order of a guest to the account that the guest logged in to.
 
-    Raise NotFound when it is not the guest's, PaymentInProgress, ReservationEnded, AlreadyValidated,
-    AlreadyReserved when the account holds tickets of one of its types already, and Busy when the guest makes a
-    payment of it at the same time.
+    Its holds end at the same times as before.
+
+    Raise NotFound when the order is not the guest's; AlreadyReserved when the account already holds tickets of one
+    of its types; Busy when the guest starts a payment for it at the same time; also PaymentInProgress,
+    ReservationEnded and AlreadyValidated.
     """
     with db.transaction():
         order_id = selectors.order_id_of(buyer_id=guest_id, reservation_id=reservation_id)

@@ -234,4 +234,4 @@ def _going_on(user_id: int) -> Iterator[str]:
     moved = MoveNotice.objects.filter(buyer=user_id, next_look_at__isnull=False)
     handed = HandOverNotice.objects.filter(ticket__reservation__buyer=user_id, next_look_at__isnull=False)
     if Payment.objects.filter(owed, buyer=user_id).exists() or moved.exists() or handed.exists():
-        yield gettext_noop("an e-mail still has to be sent")
+        yield gettext_noop("a mail still has to be sent")

@@ -179,7 +179,7 @@ def test_nothing_leads_to_a_person_whose_tickets_changed_hands(
         )
         assert answer.status_code == 200
     mails_sent()
-    with pytest.raises(CommandError, match="an e-mail still has to be sent"):
+    with pytest.raises(CommandError, match="a mail still has to be sent"):
         call_command("person_erase", str(person.pk), "--yes")
     services.mails_send()
     assert found_in_database(person.email) != []
@@ -408,7 +408,7 @@ def test_nobody_is_erased_while_something_is_unfinished(person: User, ticket_typ
     Reservation.objects.filter(pk=held.reservation["id"]).delete()
     Inventory.objects.update(held=0)
     buy(person, ticket_type)
-    with pytest.raises(CommandError, match="an e-mail still has to be sent"):
+    with pytest.raises(CommandError, match="a mail still has to be sent"):
         call_command("person_erase", str(person.pk), "--yes")
 
 

@@ -78,7 +78,7 @@ def test_each_payment_leaves_its_steps(
     }[token]
     for what, detail in (
         ("The payment was prepared", "NOT_STARTED, try 0"),
-        ("The buyer paid; the payment is waiting to be sent", "PENDING, try 1"),
+        ("The buyer pressed pay; the payment is waiting to be sent to the payment service", "PENDING, try 1"),
         ("The payment was sent to the payment service", "PROCESSING, try 1, attempt 1"),
         (ended, f"{status}, try 1"),
     ):

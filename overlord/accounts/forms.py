@@ -16,7 +16,7 @@ from overlord.accounts import passwords, selectors
 from overlord.accounts.models import User
 from overlord.kernel.texts import EMAIL_LENGTH
 
-WRONG = _("Wrong username, e-mail or password.")
+WRONG = _("Wrong username, e-mail address or password.")
 
 
 class _LoginFields(AuthenticationForm):
@@ -24,7 +24,7 @@ class _LoginFields(AuthenticationForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        username = UsernameField(label=_("Username or e-mail"), max_length=EMAIL_LENGTH)
+        username = UsernameField(label=_("Username or e-mail address"), max_length=EMAIL_LENGTH)
         username.widget.attrs |= {"autofocus": True, "maxlength": EMAIL_LENGTH}
         self.fields["username"] = username
         self.fields["password"] = forms.CharField(
@@ -46,7 +46,7 @@ class AdminLoginForm(AdminAuthenticationForm, _LoginFields):
 
     error_messages = {
         **AdminAuthenticationForm.error_messages,
-        "invalid_login": _("Wrong username, e-mail or password, or not a staff account."),
+        "invalid_login": _("Wrong username, e-mail address or password, or not a staff account."),
     }
 
 

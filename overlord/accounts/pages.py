@@ -73,7 +73,7 @@ class Logout(NextPageMixin, views.LogoutView):
 
 class SignupForm(forms.Form):
     email = forms.EmailField(
-        label=_("E-mail"),
+        label=_("E-mail address"),
         max_length=EMAIL_LENGTH,
         help_text=_("We send your tickets and receipts to this address."),
         widget=forms.EmailInput(attrs={"autocomplete": "email"}),
@@ -126,7 +126,7 @@ class Signup(NextPageMixin, FormView):
 
 class PasswordResetForm(forms.Form):
     email = forms.EmailField(
-        label=_("E-mail"),
+        label=_("E-mail address"),
         max_length=EMAIL_LENGTH,
         widget=forms.EmailInput(attrs={"autocomplete": "email"}),
     )

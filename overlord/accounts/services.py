@@ -33,7 +33,7 @@ CODE_TRIES = 5
 
 class InvalidCredentials(Invalid):
     code = "invalid_credentials"
-    sentence = "Wrong username, e-mail or password."
+    sentence = "Wrong username, e-mail address or password."
 
 
 class NotAGuest(Conflict):

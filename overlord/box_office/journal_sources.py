@@ -162,7 +162,7 @@ REFUNDS = Source(
 
 def _sale(row: CounterSale) -> Deed:
     amount = _money(row.payment.amount_minor, row.payment.currency)
-    text = _("Gave tickets free") if row.is_free else _("Sold for %(amount)s in cash") % {"amount": amount}
+    text = _("Gave free tickets") if row.is_free else _("Sold for %(amount)s in cash") % {"amount": amount}
     return Deed(at=row.at, actor=row.sold_by, what=text, event=row.event_id, order=row.payment.reservation_id)
 
 

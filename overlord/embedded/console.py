@@ -33,9 +33,7 @@ def step(what: str) -> Iterator[None]:
 
 def application(url: str, folder: Folder, state: SavedState, *, sends_mail: bool) -> None:
     """Print the one screen that says where everything is."""
-    mailbox = (
-        "" if sends_mail else f"\n  Mailbox      {url}/mailbox/   (e-mails are kept there, and not sent)"
-    )
+    mailbox = "" if sends_mail else f"\n  Mailbox      {url}/mailbox/   (mails are kept there, and not sent)"
     logins = ""
     if state.demo_loaded:
         logins = f"""

@@ -95,7 +95,9 @@ class Supervisor:
 
     def run(self) -> int:
         """Run everything until a shutdown signal, and return the exit code."""
-        self._folder.logs.mkdir(exist_ok=True)  # a failure before the first program looks at its disk
+        self._folder.logs.mkdir(
+            exist_ok=True
+        )  # `console.failure` looks at this folder's disk, even if no program has started yet
         processes.adopt_orphans()
         processes.allow_open_files()
         try:
@@ -309,7 +311,10 @@ class Supervisor:
     # Shared by the steps ---------------------------------------------------------------------------------
 
     def _port(self, name: str) -> int:
-        """Return the port that the server had last time, or another one if that is taken; save it."""
+        """Return and save the server's port: the requested one, else last time's, else the preferred one.
+
+        If that is taken, return another one, but raise ProcessFailedError for a requested port.
+        """
         requested = self._options.port if name == "shop" else None
         saved = self._state.ports.get(name)
         if saved and name != "shop" and ports.is_outgoing(saved):  # an earlier version chose such ports
@@ -320,7 +325,7 @@ class Supervisor:
             reason = f"may not have port {requested}: those below 1024 need root, or a proxy in front"
             raise ProcessFailedError("The shop", reason, "")
         if requested and ports.taken(requested):
-            reason = f"cannot have port {requested}, which another program uses: name another by --port"
+            reason = f"cannot have port {requested}, which another program uses: name another with --port"
             raise ProcessFailedError("The shop", reason, "")
         port = ports.choose(preferred=wanted, excluded=others)
         if port != wanted and name not in ("web", "logins", "door", "live"):  # only Caddy uses these

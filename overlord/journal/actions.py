@@ -65,7 +65,7 @@ SENTENCES: dict[str, Any] = {
     Action.SALE_RESUMED: _lazy("Resumed the sale"),
     Action.LOOK_CHANGED: _lazy("Changed the look of the shop"),
     Action.LOGO_CHANGED: _lazy("Changed the logo of the shop"),
-    Action.EVENTS_LOADED: _lazy("Put %(count)s events from a file on sale"),
+    Action.EVENTS_LOADED: _lazy("Loaded %(count)s events from a file and put them on sale"),
     Action.CODES_MADE: _lazy("Made %(count)s codes of the event, the first of them %(code)s"),
     Action.CODE_CHANGED: _lazy("Changed the code %(code)s of the event"),
     Action.CODE_ENDED: _lazy("Ended the code %(code)s of the event"),
@@ -95,7 +95,7 @@ SENTENCES: dict[str, Any] = {
 
 # The sentences of entries whose `count` is 1.
 SENTENCES_OF_ONE: dict[str, Any] = {
-    Action.EVENTS_LOADED: _lazy("Put an event from a file on sale"),
+    Action.EVENTS_LOADED: _lazy("Loaded an event from a file and put it on sale"),
     Action.CODES_MADE: _lazy("Made the code %(code)s of the event"),
     Action.MESSAGE_SENT: _lazy("Sent message %(message)s to one person"),
     Action.MESSAGE_TRIED_AGAIN: _lazy("Tried again to send message %(message)s to one person"),

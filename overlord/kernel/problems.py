@@ -37,7 +37,7 @@ def status_of(error: errors.DomainError) -> HTTPStatus:
 
 
 def retry_after_add(headers: dict[str, str] | HttpResponse, error: errors.DomainError) -> None:
-    """Add to an answer after how many seconds the client may try again, if the error says so."""
+    """Add a Retry-After header (the seconds until the client may try again), if the error has this fact."""
     if "retry_after" in error.facts:
         headers["Retry-After"] = str(error.facts["retry_after"])
 
@@ -73,7 +73,7 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
 
 def _busy(error: Exception) -> errors.Busy:
     """Return the error for a lock that was not free in time, or a server that went away. The client tries again."""
-    logger.warning("PostgreSQL did not answer in time: %s", str(error).strip())
+    logger.warning("PostgreSQL could not answer: %s", str(error).strip())
     return errors.Busy()
 
 
@@ -100,7 +100,7 @@ _READABLE = re.compile(r"text/html|application/xhtml")
 
 
 def prefers_html(request: HttpRequest) -> bool:
-    """Return whether a browser asks for a page, and not a program for data."""
+    """Return whether the client wants a page, as a browser does, rather than data, as a program does."""
     accept = request.headers.get("Accept", "")
     return bool(_READABLE.search(accept.partition("json")[0]))
 

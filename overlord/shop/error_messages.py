@@ -122,7 +122,7 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
         _("Each person has one place. Open this page on the device or in the account where you entered."),
     ),
     "entry_outdated": lambda _facts: (
-        _("You no longer wait at the place that this page showed. Nothing was changed."),
+        _("You no longer have the place in line that this page showed. Nothing was changed."),
         _("This page is up to date again."),
     ),
     "wrong_email_code": lambda _facts: (

@@ -43,7 +43,8 @@ HINTS = {
         " shop."
     ),
     "seller_address": _lazy(
-        "Appears on receipts, with other details that the law requires, such as a VAT number. May be empty."
+        "Appears on receipts. Also write here other details that the law requires, such as a VAT number."
+        " May be empty."
     ),
     "sender_name": _lazy(
         "The name that people see in their mailbox. If it is empty, they see the name of the shop."

@@ -36,7 +36,7 @@ def calendar_file(ticket: Mapping[str, Any], *, order_id: int, now: datetime) ->
     event.add("dtend", ends.astimezone(ZoneInfo(ticket["event_time_zone"])))
     if place := ", ".join(filter(None, (ticket["event_venue"], ticket["event_address"]))):
         event.add("location", place)
-    event.add("description", _("The link to your tickets is in the e-mail of order %(n)s.") % {"n": order_id})
+    event.add("description", _("The link to your tickets is in the mail of order %(n)s.") % {"n": order_id})
     calendar = Calendar()
     calendar.add("prodid", "-//Ticket Overlord//tickets//EN")
     calendar.add("version", "2.0")

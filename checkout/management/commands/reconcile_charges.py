@@ -14,17 +14,22 @@ from overlord.kernel.errors import NotFound
 
 class Command(BaseCommand):
     help = (
-        "List the gateway's charges that no payment has, as after the restore of a backup, or pay them back."
+        "List charges of the gateway that belong to no payment, for example after a backup was restored, or pay"
+        " them back."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--days",
             type=int,
-            help="how far back to look; if missing, three days before now, or before the newest payment",
+            help="how far back to look; if missing, to three days before now, or before the newest payment if that"
+            " is earlier",
         )
         parser.add_argument(
-            "--pay-back", nargs="+", metavar="NUMBER", help="pay these back, or all of them: all"
+            "--pay-back",
+            nargs="+",
+            metavar="NUMBER",
+            help="the numbers of the charges to pay back, or the word all",
         )
 
     def handle(self, *_args: Any, days: int | None, pay_back: list[str] | None, **_options: Any) -> None:

@@ -52,13 +52,17 @@ def api_log_in(username: str) -> bool:
 
 def page_log_in(username: str) -> bool:
     answer = Client().post("/login/", {"username": username, "password": PASSWORD})
-    assert answer.status_code == 302 or "Wrong username, e-mail or password" in answer.content.decode()
+    assert (
+        answer.status_code == 302 or "Wrong username, e-mail address or password" in answer.content.decode()
+    )
     return answer.status_code == 302
 
 
 def admin_log_in(username: str) -> bool:
     answer = Client().post("/admin/login/?next=/admin/", {"username": username, "password": PASSWORD})
-    assert answer.status_code == 302 or "Wrong username, e-mail or password" in answer.content.decode()
+    assert (
+        answer.status_code == 302 or "Wrong username, e-mail address or password" in answer.content.decode()
+    )
     return answer.status_code == 302
 
 

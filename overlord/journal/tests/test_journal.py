@@ -71,7 +71,7 @@ def test_the_facts_of_an_entry_are_erased_with_the_person(entry: JournalEntry) -
     call_command("person_erase", str(entry.person.pk), "--yes")
     entry.refresh_from_db()
     assert entry.facts == {}
-    assert sentence(entry.action, entry.facts) == "Put … events from a file on sale"
+    assert sentence(entry.action, entry.facts) == "Loaded … events from a file and put them on sale"
 
 
 def test_an_address_in_an_entry_is_erased_with_its_owner(user_make: Callable[..., User]) -> None:

@@ -116,7 +116,9 @@ class EventTickets(DoorView):
     @extend_schema(
         operation_id="door_tickets_search",
         parameters=[
-            OpenApiParameter("q", SEARCHED, required=True, description="A serial, a name or an e-mail.")
+            OpenApiParameter(
+                "q", SEARCHED, required=True, description="A serial, a name or an e-mail address."
+            )
         ],
         responses=serializers.FoundTicket(many=True),
     )

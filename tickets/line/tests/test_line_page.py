@@ -153,7 +153,7 @@ class TestAPageThatIsOlderThanTheTurn:
         assert "You are in line" in changed
         for wrong in ("2", "0", "x", str(2**63 - 1)):
             refused = post(client, types, entry=wrong, **{f"amount_{types[1].pk}": "1"})
-            assert "You no longer wait at the place that this page showed." in refused
+            assert "You no longer have the place in line that this page showed." in refused
         assert [each.choices for each in Entry.objects.all()] == [[[[types[0].pk, 2]]]]
 
     def test_nobody_changes_the_entry_of_another(self, client: Client, types: list[TicketType]) -> None:
@@ -161,7 +161,7 @@ class TestAPageThatIsOlderThanTheTurn:
         other = Client()
         send(other, types, email="eve@example.org", **{f"amount_{types[0].pk}": "1"})
 
-        assert "no longer wait" in post(other, types, entry="1", **{f"amount_{types[0].pk}": "2"})
+        assert "no longer have the place" in post(other, types, entry="1", **{f"amount_{types[0].pk}": "2"})
         assert [each.choices for each in Entry.objects.all()] == [[[[types[0].pk, 1]]]] * 2
 
     @pytest.mark.parametrize("named", [{"entry": "1"}, {}], ids=["by its number", "without a number"])
@@ -172,7 +172,7 @@ class TestAPageThatIsOlderThanTheTurn:
 
         assert Entry.objects.count() == 1
         assert f"/checkout/{given.pk}/" in page
-        assert ("no longer wait" in page) == bool(named)
+        assert ("no longer have the place" in page) == bool(named)
 
     def test_a_code_on_a_second_device_makes_none_either(
         self, types: list[TicketType], given: Reservation

@@ -15,7 +15,8 @@ from overlord.embedded.state import Folder
 from overlord.kernel import clock
 
 MOST = 5000
-LONGEST_LOBBY = 1500  # seconds: its lobby is open at once
+# Seconds: less than LOBBY_MINUTES (30 by default), so the lobby of the new event is open at once.
+LONGEST_LOBBY = 1500
 
 
 class Command(BaseCommand):
@@ -26,23 +27,29 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--buyers", type=int, default=100, help=f"how many, at most {MOST}")
-        parser.add_argument("--event", type=int, help="the event's id; if missing, one of the next events")
+        parser.add_argument(
+            "--event",
+            type=int,
+            help="the event's id; if missing, one of the next events, or with --draw a new one",
+        )
         parser.add_argument("--url", help="the shop's address; if missing, that of bin/up in this checkout")
         parser.add_argument(
-            "--draw", action="store_true", help="let them enter a lobby, be drawn, and be given their tickets"
+            "--draw",
+            action="store_true",
+            help="let them enter a lobby, take part in the draw and get their tickets",
         )
         parser.add_argument(
             "--opens-in",
             type=int,
             default=30,
-            help="seconds until the sale of the event that --draw makes opens",
+            help="with --draw: in how many seconds the sale of the new event opens",
         )
-        parser.add_argument("--seed", type=int, help="the same number makes the same decisions")
+        parser.add_argument("--seed", type=int, help="the same number gives the same decisions")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         buyers = options["buyers"]
         if not 0 < buyers <= MOST:
-            raise CommandError(f"--buyers is a number from 1 to {MOST}.")
+            raise CommandError(f"--buyers must be a number from 1 to {MOST}.")
         url = options["url"] or running_shop()
         if options["draw"]:
             self._draw(url, options)
@@ -71,7 +78,7 @@ class Command(BaseCommand):
         """Let the buyers enter the line of an event, or of a new event if none is named."""
         buyers, opens_in, now = options["buyers"], options["opens_in"], clock.now()
         if not 10 <= opens_in <= LONGEST_LOBBY:
-            raise CommandError(f"--opens-in is a number from 10 to {LONGEST_LOBBY}.")
+            raise CommandError(f"--opens-in must be a number from 10 to {LONGEST_LOBBY}.")
         event = options["event"] or services.drawn_event_make(
             people=buyers, opens_in=timedelta(seconds=opens_in), now=now
         )

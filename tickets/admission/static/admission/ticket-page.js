@@ -108,7 +108,7 @@ class TicketPage extends HTMLElement {
     this.badge.hidden = true;
     this.querySelector("[data-field=passes]").replaceChildren();
     for (const link of this.querySelectorAll("a")) link.remove();
-    this.say(gettext("This link no longer works. The newest e-mail about your tickets has one that works."));
+    this.say(gettext("This link no longer works. The newest mail about your tickets has one that works."));
   }
 
   /** Show what a fresh page shows. A ticket whose form somebody fills in is left until it no longer opens a door. */
