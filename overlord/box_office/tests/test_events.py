@@ -250,7 +250,8 @@ class TestStatus:
         page = Client().get(f"/events/{ticket_type.event_id}/").content.decode()
         assert "This event is cancelled." in page
         about_selling = re.findall(r"<(?:p|form)[^>]* data-selling( hidden)?", page)
-        assert about_selling == [" hidden"] * 3  # the line, the limit per person, and the tickets on hold
+        assert about_selling == [" hidden"] * 2  # the limit per person, and the tickets on hold
+        assert '<p class="notice" data-field="line" hidden>' in page
 
 
 class TestForm:
