@@ -41,6 +41,10 @@ READINGS = {
     "I4 a success is a charge": SUCCESS_WITHOUT_CHARGE,
     "I9 each paid seat has its ticket": TICKETS_WRONG,
 }
+# The ledger stays when the tables of a test are emptied, also where a test made it wrong on purpose.
+EMPTY_LEDGER = """
+DELETE FROM sandbox.requests; DELETE FROM sandbox.events; DELETE FROM sandbox.refunds; DELETE FROM sandbox.intents
+"""
 STATES = "SELECT 'states', jsonb_object_agg(id, state) FROM tickets_reservation"
 
 

@@ -25,7 +25,7 @@ from checkout.gateways import ledger
 from checkout.gateways.sandbox import signed_news
 from checkout.models import Payment, Refund
 from checkout.rules import IN_FLIGHT
-from checkout.tests.invariants import FOLLOWS, snapshot_prepare
+from checkout.tests.invariants import EMPTY_LEDGER, FOLLOWS, snapshot_prepare
 from checkout.tests.paying import audit, heal
 from overlord.accounts.models import User
 from overlord.kernel import db
@@ -39,9 +39,6 @@ HOLD = timedelta(minutes=15)
 BUYERS, TYPES = 3, 3
 TOKENS = ["ok", "ok", "card_error", "payment_error", "timeout_charged", "timeout_uncharged"]
 OPERATIONS = ["create_intent", "confirm", "cancel", "refund"]
-EMPTY_LEDGER = """
-DELETE FROM sandbox.requests; DELETE FROM sandbox.events; DELETE FROM sandbox.refunds; DELETE FROM sandbox.intents
-"""
 FAULTS = st.none() | st.tuples(st.sampled_from(OPERATIONS), st.sampled_from(["before", "after", "500"]))
 _names = itertools.count(1)
 
