@@ -1,6 +1,7 @@
 """A frozen PostgreSQL delays nobody for longer than the stated limit."""
 
 import os
+import resource
 import signal
 import socket
 import threading
@@ -14,6 +15,7 @@ import pytest
 from django.db import OperationalError, connection, transaction
 from psycopg2 import extensions
 
+from overlord.embedded.processes import allow_open_files
 from overlord.kernel import commit_watch, db, postgres_wait
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -96,14 +98,24 @@ def test_only_a_long_wait_in_our_own_database_is_looked_at(
     assert (commit_watch.NAME in names) == is_watched
 
 
+@pytest.fixture
+def many_open_files() -> Iterator[None]:
+    """Open 1,100 files, which are more than the shell of an ordinary user allows."""
+    connection.close()  # so that no lower number becomes free
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allow_open_files()
+    with ExitStack() as opened:
+        opened.callback(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+        for _ in range(1_100):
+            opened.callback(os.close, os.dup(0))
+        yield
+
+
+@pytest.mark.usefixtures("many_open_files")
 def test_many_open_files_do_not_matter() -> None:
     """Use a file number above 1,024, at which `select` would fail: the live process has many thousands."""
-    connection.close()
-    opened = [os.dup(0) for _ in range(1_100)]
     try:
         assert db.rows("SELECT pg_sleep(0.01) IS NULL AS slept") == [{"slept": False}]
         assert connection.connection.fileno() > 1_024
     finally:
-        for number in opened:
-            os.close(number)
         connection.close()
