@@ -16,7 +16,12 @@ OF_TESTS = re.compile(r"(^|\.)(test_\w+|conftest)$")
 
 def modules() -> list[Path]:
     """Return the test modules, conftests and helper modules."""
-    found = [file for folder in FOLDERS for file in (ROOT / folder).rglob("*.py") if "tests" in file.parts]
+    found = [
+        file
+        for folder in FOLDERS
+        for file in (ROOT / folder).rglob("*.py")
+        if "tests" in file.relative_to(ROOT).parts
+    ]
     return [ROOT / "conftest.py", *sorted(found)]
 
 

@@ -84,7 +84,9 @@ def texts() -> tuple[Text, ...]:
         for file in sorted([*folder.rglob("*.sql"), *folder.rglob("*.py")]):
             place = str(file.relative_to(ROOT))
             inner = [other for other in packages() if other.startswith(f"{app}.")]
-            if "tests" in file.parts or any(place.startswith(other.replace(".", "/")) for other in inner):
+            if "tests" in file.relative_to(ROOT).parts or any(
+                place.startswith(other.replace(".", "/")) for other in inner
+            ):
                 continue
             if file.suffix == ".sql":
                 found.append(Text(app, place, re.sub(r"--.*", "", file.read_text())))
