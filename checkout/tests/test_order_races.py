@@ -3,8 +3,11 @@
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from checkout import operations, services
@@ -19,6 +22,10 @@ from tickets import operations as tickets_operations
 from tickets import order_services
 from tickets import services as tickets
 from tickets.admission.models import Ticket
+from tickets.line import selectors as line_selectors
+from tickets.line.models import Entry
+from tickets.line.rules import EmailNotVerified
+from tickets.line.tests.lines import enter, line_make
 from tickets.models import Inventory, Reservation, TicketType
 from tickets.order_services import Wanted
 from tickets.tests.reserving import claim, waiting_for_a_lock
@@ -309,3 +316,70 @@ def test_an_address_changed_beside_a_payment_ends_in_no_deadlock(
     assert results == [True, None]
     guest.refresh_from_db()
     assert guest.contact_email == "bo@example.org"
+
+
+LINE_ENTER = Path(line_selectors.__file__).parent / "sql/line_enter.sql"
+
+
+class TestAddressBesideALine:
+    """Staff change a guest's address, and so end what the guest has proven, while the guest enters a line."""
+
+    def _race(
+        self,
+        user_make: Callable[..., User],
+        ticket_type_make: Callable[..., TicketType],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> list[Any]:
+        guest, staff = user_make(is_guest=True, email=""), user_make(is_staff=True)
+        proven = {"contact_email": "ada@example.org", "verified_email": "ada@example.org"}
+        User.objects.filter(pk=guest.pk).update(**proven)
+        [wished] = line_make(ticket_type_make, 5)
+        order_id = claim(guest.pk, ticket_type_make()).reservation["id"]
+        original, checked, entered = line_selectors.is_waiting, threading.Event(), threading.Event()
+
+        def then_the_guest_enters(**given: int) -> bool:
+            found = original(**given)
+            checked.set()
+            entered.wait(1)  # an entry that waits for us never sets it
+            return found
+
+        def enter_meanwhile() -> object:
+            assert checked.wait(30)
+            try:
+                return enter(wished, guest.pk)
+            finally:
+                entered.set()
+
+        monkeypatch.setattr(line_selectors, "is_waiting", then_the_guest_enters)
+        change = {"staff_id": staff.pk, "order_id": order_id}
+        sent = {"before": "ada@example.org", "name_before": "", "email": "bo@example.org", "name": "Bo"}
+        return together(lambda: services.address_change(**change, **sent), enter_meanwhile)
+
+    def test_nobody_enters_by_an_address_whose_proof_is_ending(
+        self,
+        user_make: Callable[..., User],
+        ticket_type_make: Callable[..., TicketType],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        changed, answer = self._race(user_make, ticket_type_make, monkeypatch)
+
+        assert (changed, type(answer)) == (None, EmailNotVerified)
+        assert not Entry.objects.exists()
+
+    def test_control_without_the_lock_of_the_guest_the_place_is_lost(
+        self,
+        user_make: Callable[..., User],
+        ticket_type_make: Callable[..., TicketType],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        guarded = LINE_ENTER.read_text()
+        assert " FOR SHARE;" in guarded
+        with connection.cursor() as cursor:
+            cursor.execute(guarded.replace(" FOR SHARE;", ";"))
+        try:
+            self._race(user_make, ticket_type_make, monkeypatch)
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute(guarded)
+
+        assert Entry.objects.get().buyer.verified_email == ""

@@ -32,7 +32,10 @@ from tickets.line.rules import (
 BATCH = 500  # entries whose turn comes in one transaction
 LAPSES = 100  # given entries that one tick checks
 ENTER_ATTEMPTS = 3
-_TWICE = {"entry_one_place_per_address": AddressInLine()}
+_REFUSALS = {
+    "entry_one_place_per_address": AddressInLine(),
+    "entry_by_a_proven_address": EmailNotVerified(),
+}
 
 
 def entry_make(
@@ -47,7 +50,7 @@ def entry_make(
         raise EmailNotVerified()
     asked = {"event": event_id, "buyer": buyer_id, "choices": json.dumps(choices)}
     for _ in range(ENTER_ATTEMPTS):
-        with db.constraint_errors(_TWICE):
+        with db.constraint_errors(_REFUSALS):
             entered = db.statement(sql.ENTER, asked)
         if not entered:
             if not _lobby_is_due(event_id, now=now):

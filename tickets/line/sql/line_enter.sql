@@ -27,6 +27,15 @@ BEGIN
         RETURN;
     END IF;
 
+    -- A guest can lose the proof of an address at this moment. That transaction waits for this lock and finds the entry,
+    -- or it is waited for here. The lock comes before that of the line, for which all who are new wait.
+    PERFORM FROM accounts_user u
+      WHERE u.id = p_buyer AND NOT (u.is_guest AND u.verified_email = '') FOR SHARE;
+    IF NOT FOUND THEN
+        RAISE check_violation USING CONSTRAINT = 'entry_by_a_proven_address',
+            MESSAGE = 'the guest has proven no e-mail address';
+    END IF;
+
     SELECT * INTO v_line FROM line_line l WHERE l.event_id = p_event FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RETURN;
