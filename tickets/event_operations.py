@@ -105,6 +105,8 @@ def event_delete(*, event: Event, now: datetime) -> None:
     """
     event_id = event.pk
     event_lock(event_id=event_id)
+    for lock in operations.deletion_locks:
+        lock(event_id=event_id)
     inventories_lock(event_id=event_id)
     event.delete()
     db.after_commit(partial(projections.announce_deleted, event_id=event_id, now=now))

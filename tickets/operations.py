@@ -6,7 +6,7 @@ last. `now` is PostgreSQL's clock, read after the lock. Each step announces the 
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -25,6 +25,13 @@ from tickets.rules import ReservationState
 
 NO_CHANGE = {"held": 0, "sold": 0, "revenue_minor": 0, "paid": 0, "expired": 0, "failed": 0}
 DUE_RELEASED = 500  # due holds of a type that make room, at most
+
+deletion_locks: list[Callable[..., object]] = []
+
+
+def register_deletion_lock(lock: Callable[..., object]) -> None:
+    """Let `lock(event_id=...)` lock what an app above locks before an event's inventories, when it is deleted."""
+    deletion_locks.append(lock)
 
 
 class StateChanged(RuntimeError):

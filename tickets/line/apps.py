@@ -8,7 +8,9 @@ class LineConfig(AppConfig):
     def ready(self) -> None:
         from overlord.accounts import guests
         from realtime import streams
-        from tickets.line import projections, services
+        from tickets import operations as tickets
+        from tickets.line import operations, projections, services
 
         streams.register(streams.Kind.LINE, access=streams.Access.PUBLIC, project=projections.project_lines)
         guests.register_follower(services.entries_follow)
+        tickets.register_deletion_lock(operations.line_lock)

@@ -7,13 +7,15 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.db.models import ProtectedError
 from django.utils import timezone
 
 from overlord.kernel import db, runs
 from tests.threads import together
 from tickets import event_operations
+from tickets import operations as tickets_operations
 from tickets import sql as tickets_sql
-from tickets.line import services, tasks
+from tickets.line import operations, services, tasks
 from tickets.line.models import Entry, Line
 from tickets.line.tests.lines import HOLD, check, enter, line_make, open_sale, people, serve_all, states
 from tickets.models import Reservation, TicketType
@@ -147,3 +149,45 @@ class TestHiding:
         monkeypatch.setattr(tickets_sql, "INVENTORIES_LOCK", FORMER_LOCK)
         self._race(lines[0])
         assert states(lines[0].event_id) == ["given"] * 2
+
+
+class TestDeleting:
+    """Staff delete an event whose line gives its first tickets at this moment."""
+
+    def _race(self, ticket_type: TicketType) -> list[object]:
+        event_id, has_the_line = ticket_type.event_id, threading.Event()
+        services.draw(event_id=event_id)
+
+        def give() -> int:
+            with db.transaction():
+                line = operations.line_lock(event_id=event_id)
+                assert line is not None
+                has_the_line.set()
+                waiting_for_a_lock(1)
+                return operations.line_serve(line=line, most=10, hold=HOLD, now=timezone.now())
+
+        def delete() -> None:
+            assert has_the_line.wait(timeout=60)
+            with db.transaction():
+                event_operations.event_delete(event=ticket_type.event, now=timezone.now())
+
+        return together(give, delete)
+
+    def test_a_deletion_waits_for_the_line_and_finds_what_it_gave(self, lines: list[TicketType]) -> None:
+        given, refused = self._race(lines[0])
+
+        assert (given, type(refused)) == (2, ProtectedError)
+        assert states(lines[0].event_id) == ["given"] * 2
+
+    def test_control_without_the_lock_of_the_line_they_deadlock(
+        self, lines: list[TicketType], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tickets_operations, "deletion_locks", [])
+
+        assert any("deadlock" in str(result) for result in self._race(lines[0]))
+
+    def test_an_event_whose_line_gave_nothing_is_deleted_with_it(self, lines: list[TicketType]) -> None:
+        with db.transaction():
+            event_operations.event_delete(event=lines[0].event, now=timezone.now())
+
+        assert not Line.objects.filter(pk=lines[0].event_id).exists()
