@@ -213,7 +213,7 @@ def me(request: HttpRequest) -> HttpResponse:
     held = [each["order"] for each in shown if each["stage"] == Stage.HELD]
     line.orders_looked_at(buyer_id=actor_id(request), orders=held, now=now)
     context = {
-        "waiting": _in_stages(shown, Stage.HELD, Stage.FAILED, Stage.PROCESSING),
+        "waiting": _in_stages(shown, Stage.HELD, Stage.FAILED, Stage.UNANSWERED, Stage.PROCESSING),
         "paid": _in_stages(shown, Stage.PAID),
         "ended": _in_stages(shown, Stage.EXPIRED, Stage.RELEASED, Stage.REFUNDING, Stage.REFUNDED),
         "versions": _versions(reservations, payments),

@@ -26,6 +26,7 @@ def payment(paid: Payment, order: Sequence[rules.Line], *, refunded_minor: int) 
         "currency": paid.currency if is_charged else None,
         "payment_status": rules.shown_status(paid.status),
         "error": paid.error,
+        "unanswered": paid.status == rules.PaymentStatus.ABANDONED,
         "requires_action": paid.requires_action,
         "created": paid.created,
         "version": paid.version,

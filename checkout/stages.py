@@ -13,6 +13,7 @@ class Stage(StrEnum):
 
     HELD = "held"
     FAILED = "failed"
+    UNANSWERED = "unanswered"
     PROCESSING = "processing"
     PAID = "paid"
     EXPIRED = "expired"
@@ -30,6 +31,8 @@ def stage_of(reservation: Mapping[str, Any], payment: Mapping[str, Any] | None, 
     if state == ReservationState.PAYING:
         return Stage.PROCESSING
     if state == ReservationState.HELD and reservation["expires_at"] > now:
+        if payment and payment.get("unanswered"):
+            return Stage.UNANSWERED
         return Stage.FAILED if status == ShownStatus.FAILURE else Stage.HELD
     if status == ShownStatus.REFUNDED:
         return Stage.REFUNDED

@@ -65,6 +65,10 @@ class Payment(serializers.Serializer):
     currency = serializers.CharField(allow_null=True)
     payment_status = serializers.ChoiceField(choices=[status.value for status in ShownStatus])
     error = serializers.CharField(help_text="Why it failed, as the buyer is told.")
+    unanswered = serializers.BooleanField(
+        help_text="Whether the gateway never answered. It may still charge the payment, so the payment cannot be"
+        " paid again or removed."
+    )
     requires_action = serializers.DictField(
         allow_null=True, help_text="What the buyer's browser must do next."
     )

@@ -1,5 +1,6 @@
 """Payments whose outcome is unknown, and late money."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -399,6 +400,23 @@ class TestLateMoney:
         assert state(abandoned_on_hold) == ("SUCCESS", "validated")
         assert charges(abandoned_on_hold) == ["succeeded"]
         audit()
+
+    def test_while_the_hold_has_time_left_its_page_offers_neither_to_pay_nor_to_change_the_order(
+        self, buyer: User, abandoned_on_hold: Payment
+    ) -> None:
+        page = Client()
+        page.force_login(buyer)
+        shown = page.get(f"/checkout/{abandoned_on_hold.reservation_id}/").content.decode()
+
+        assert 'data-stage="unanswered"' in shown
+        headline = re.search(r"<h1[^>]*(?<! hidden)>([^<]+)", shown)
+        assert headline
+        assert headline[1] == "Your payment is not confirmed"
+        for hidden in ('<form class="stack pay"', '<div class="lines"'):
+            [tag] = re.findall(f"{hidden}[^>]*>", shown)
+            assert tag.endswith(" hidden>"), tag
+        assert re.search(r'<p class="alert"[^>]*(?<! hidden)>The payment service does not answer', shown)
+        assert "Held until" in page.get("/me/").content.decode()
 
     def test_control_a_second_try_of_an_abandoned_payment_would_charge_twice(
         self, api: APIClient, buyer: User, abandoned_on_hold: Payment, monkeypatch: pytest.MonkeyPatch

@@ -122,7 +122,7 @@ class PaymentStatus extends HTMLElement {
 
   /** Load the page anew when the hold has ended by the clock and no frame has said so. */
   expire() {
-    if (["held", "failed"].includes(this.dataset.stage) && this.countdown.left() <= 0) loadAnew();
+    if (["held", "failed", "unanswered"].includes(this.dataset.stage) && this.countdown.left() <= 0) loadAnew();
   }
 }
 

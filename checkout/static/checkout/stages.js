@@ -6,6 +6,7 @@ export function stageOf(reservation, payment, now) {
   if (reservation.state === "validated") return status === "REFUNDED" ? "refunded" : "paid";
   if (reservation.state === "paying") return "processing";
   if (reservation.state === "held" && Date.parse(reservation.expires_at) > now) {
+    if (payment?.unanswered) return "unanswered";
     return status === "FAILURE" ? "failed" : "held";
   }
   if (status === "REFUNDED") return "refunded";
