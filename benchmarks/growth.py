@@ -63,7 +63,7 @@ class Grown:
 
     def ask(self, wanted: Asked) -> float:
         """Send a request; return the seconds until the answer."""
-        self._kept.delete(store.entry_key(f"event:{wanted.event}"))
+        self._kept.delete(store.value_key(f"event:{wanted.event}"))
         data = request(wanted.method, wanted.path, token=wanted.token, body=wanted.body)
         tally = self._line.run([iter([data])], seconds=60)
         if tally.statuses != {wanted.status: 1}:

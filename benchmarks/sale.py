@@ -103,7 +103,7 @@ def reset() -> None:
         " version = version + 1"
     )
     db.rows("VACUUM ANALYZE tickets_reservation, tickets_inventory")
-    redis_client.connection().delete(*(redis_client.connection().keys(store.entry_key("*")) or ["none"]))
+    redis_client.connection().delete(*(redis_client.connection().keys(store.value_key("*")) or ["none"]))
 
 
 def clear() -> None:

@@ -1,8 +1,10 @@
 """The functions that every process may call: mark streams, send advice, and keep versioned values in Redis.
 
-Runs in the thread that calls it: web, workers and commands after their commit, the hub in a pool thread of Daphne.
-Nothing here raises when Redis is away, and no call waits for it much longer than `redis_client.SECONDS`. If a mark
-is lost here, healing finds the change in PostgreSQL.
+Runs in the thread that calls it: in web processes, workers and commands after their commit, and for the hub in a
+pool thread of Daphne.
+
+What must stay true: when Redis is away, nothing here raises, and no call waits for Redis much longer than
+`redis_client.SECONDS`. A mark may be lost; healing then finds the change in PostgreSQL.
 """
 
 import asyncio
@@ -24,16 +26,16 @@ from realtime import store
 
 logger = logging.getLogger(__name__)
 
-ADVICE = "advice"  # the channel-layer group of all hubs, and the type of what it is sent
-ADVICE_SECONDS = 1.0  # for sending it
+ADVICE = "advice"  # the channel-layer group of all hubs, and the type of the messages that this group gets
+ADVICE_SECONDS = 1.0  # the longest that sending advice may take
 FLUSH_EXPIRES = 10  # seconds; beat enqueues another flush each second
 
-Advice = tuple[str, Mapping[str, Any]]  # a stream, and what its subscribers are told
+Advice = tuple[str, Mapping[str, Any]]  # a stream, and the `data` of the advice for its subscribers
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
-    """A versioned value in a Redis hash, kept 15 minutes for those who read right after a change."""
+class VersionedValue:
+    """A value in a Redis hash, kept for 15 minutes after its last change. A newer version replaces an older one."""
 
     key: str
     field: str
@@ -41,15 +43,17 @@ class Entry:
     value: Any
 
 
-def streams_mark(*, streams: Iterable[str], entries: Iterable[Entry] = (), is_urgent: bool = True) -> None:
-    """Mark streams as changed, after the commit, and keep the entries unless newer ones are kept.
+def streams_mark(
+    *, streams: Iterable[str], values: Iterable[VersionedValue] = (), is_urgent: bool = True
+) -> None:
+    """Mark streams as changed, and keep the values unless newer ones are kept. Call it after the commit.
 
-    A change that is not urgent goes with the next flush, which beat enqueues each second. Ask Redis once. When that
-    fails, leave it alone for a second; healing finds the change.
+    An urgent mark enqueues a flush; any other waits for the flush that beat enqueues each second. Redis is asked
+    once. After a failure it is not asked again for a second, and healing finds the change.
     """
     names = list(streams)
     queued_seconds = store.QUEUED_SECONDS if is_urgent else 0
-    arguments = [store.KEPT_SECONDS, queued_seconds, len(names), *names, *_flat(entries)]
+    arguments = [store.KEPT_SECONDS, queued_seconds, len(names), *names, *_flat(values)]
     keys = [store.MARKED, store.MARK_NUMBER, store.FLUSH_QUEUED]
     if store.guarded(lambda: store.run(store.MARK, keys=keys, args=arguments)):
         flush_enqueue()
@@ -58,32 +62,32 @@ def streams_mark(*, streams: Iterable[str], entries: Iterable[Entry] = (), is_ur
 def advice_send(*, advice: Sequence[Advice]) -> None:
     """Send each advice to the subscribers of its stream, in one message to all hubs.
 
-    It changes no state, so a loss is harmless and only logged.
+    Advice changes no state, so a loss is harmless and only logged.
     """
     pairs = [[stream, dict(data)] for stream, data in advice]
     messages_send(messages=[(ADVICE, {"type": ADVICE, ADVICE: pairs})], seconds=ADVICE_SECONDS)
 
 
-def entries_write(*, entries: Iterable[Entry]) -> None:
-    """Keep the entries that are not older than what is kept, and mark nothing."""
-    arguments = [store.KEPT_SECONDS, *_flat(entries)]
+def values_keep(*, values: Iterable[VersionedValue]) -> None:
+    """Keep the values that are not older than the kept ones. Mark no stream."""
+    arguments = [store.KEPT_SECONDS, *_flat(values)]
     if len(arguments) > 1:
-        store.guarded(lambda: store.run(store.WRITE_ENTRIES, keys=[], args=arguments))
+        store.guarded(lambda: store.run(store.KEEP_VALUES, keys=[], args=arguments))
 
 
-def entries_read(*, key: str) -> dict[str, Any] | None:
-    """Return the kept values by field: {} when nothing is kept, None when Redis is away."""
+def values_read(*, key: str) -> dict[str, Any] | None:
+    """Return the values of a key by their field: {} when nothing is kept, None when Redis is away."""
     kept = store.guarded(
-        lambda: cast("dict[str, str]", redis_client.connection().hgetall(store.entry_key(key)))
+        lambda: cast("dict[str, str]", redis_client.connection().hgetall(store.value_key(key)))
     )
     if kept is None:
         return None
     return {field: orjson.loads(text.partition(" ")[2]) for field, text in kept.items()}
 
 
-def entries_delete(*, key: str) -> None:
-    """Delete all entries of a key whose subject no longer exists."""
-    store.guarded(lambda: redis_client.connection().delete(store.entry_key(key)))
+def values_delete(*, key: str) -> None:
+    """Delete all values of a key, because the row that they describe no longer exists."""
+    store.guarded(lambda: redis_client.connection().delete(store.value_key(key)))
 
 
 def flush_enqueue() -> None:
@@ -92,9 +96,9 @@ def flush_enqueue() -> None:
 
 
 def messages_send(*, messages: Sequence[tuple[str, Mapping[str, Any]]], seconds: float) -> int:
-    """Send each message to the channel-layer group beside it; return how many were sent, from the first on.
+    """Send pairs of a channel-layer group and a message, in their order; return how many were sent.
 
-    Never raise: Redis being away, or taking longer than `seconds` for all of them, is logged.
+    Stop when Redis is away, or takes longer than `seconds` for all of them; then only log it.
     """
     sent = 0
 
@@ -115,15 +119,15 @@ def messages_send(*, messages: Sequence[tuple[str, Mapping[str, Any]]], seconds:
 
 @lru_cache(maxsize=1)
 def _loop() -> asyncio.AbstractEventLoop:
-    """Return the event loop that this process keeps in a thread, with its connection to Redis.
+    """Return an event loop that runs in a thread of this process, and keeps its connection to Redis.
 
-    `async_to_sync` would make a loop and a connection for each call.
+    `async_to_sync` would make a new loop and a new connection at each call.
     """
     loop = asyncio.new_event_loop()
     Thread(target=loop.run_forever, name="publish", daemon=True).start()
     return loop
 
 
-def _flat(entries: Iterable[Entry]) -> Iterator[str | int]:
-    for entry in entries:
-        yield from (store.entry_key(entry.key), entry.field, entry.version, dumps(entry.value).decode())
+def _flat(values: Iterable[VersionedValue]) -> Iterator[str | int]:
+    for each in values:
+        yield from (store.value_key(each.key), each.field, each.version, dumps(each.value).decode())

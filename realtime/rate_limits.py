@@ -1,15 +1,17 @@
-"""How often, and how many at once: the limits of sockets, and what counts against them.
+"""The limits of sockets and of sending: how often, and how many at once.
 
-Runs in Daphne's event loop and in the threads of a worker. Each object belongs to one of them and is not locked.
-They decide and are told the time; they neither wait nor act. A sender waits as long as `Throttle.wait` says and
-sends the state of that moment, so that the last state of a burst is always sent.
+Runs on Daphne's event loop and in the threads of a worker. The objects have no lock: the caller sees to it that
+only one thread at a time uses an object. They get the time from the caller, and only decide; they never wait.
+
+A sender waits as long as `Throttle.wait` says, and then sends the latest state. So the last state of a burst is
+always sent.
 """
 
 from collections import Counter
 from collections.abc import Hashable
 from math import inf
 
-SOCKETS_PER_ADDRESS = 1000  # many people can share one: a school, an office, a mobile network
+SOCKETS_PER_ADDRESS = 1000  # many people can share an address: a school, an office, a mobile network
 SOCKETS_PER_USER = 20
 RESYNC_SECONDS = 1.0  # between two snapshots that answer a client's resync
 CLIENT_FRAMES = 30  # of one socket, in CLIENT_FRAMES_SECONDS
@@ -17,27 +19,27 @@ CLIENT_FRAMES_SECONDS = 10.0
 
 
 class Throttle:
-    """Allows one each `interval` seconds in the long run, and `burst` of them at once after a rest.
+    """Allows one action every `interval` seconds, and after a rest `burst` actions at once.
 
-    Times are in seconds of any one clock.
+    Times are in seconds, all of the same clock.
     """
 
     def __init__(self, *, interval: float, burst: int = 1) -> None:
         self._interval = interval
         self._ahead = interval * (burst - 1)
-        self._next = -inf  # when the next one would be due if all before had kept the interval
+        self._next = -inf  # when the next action would be due if there were no bursts
 
     def wait(self, *, now: float) -> float:
-        """Return how many seconds are left until the next one may be sent: 0.0 when it may be sent at once."""
+        """Return the seconds until the next action is allowed: 0.0 when it is allowed now."""
         return max(0.0, self._next - self._ahead - now)
 
     def record(self, *, now: float) -> None:
-        """Record that one was sent."""
+        """Record that an action happened at `now`."""
         self._next = max(self._next, now) + self._interval
 
 
 class FixedWindow:
-    """Allows at most `limit` in `seconds`, counted in windows of that length."""
+    """Allows at most `limit` actions in a window of `seconds`. The first action after a window begins the next."""
 
     def __init__(self, *, limit: int, seconds: float) -> None:
         self._limit = limit
@@ -46,7 +48,7 @@ class FixedWindow:
         self._count = 0
 
     def allows(self, *, now: float) -> bool:
-        """Count one more, and return whether it is within the limit."""
+        """Count one action, and return whether it is within the limit."""
         if now - self._since >= self._seconds:
             self._since, self._count = now, 0
         self._count += 1
@@ -54,21 +56,21 @@ class FixedWindow:
 
 
 class ConcurrencyLimit:
-    """Allows at most `limit` at a time for each holder."""
+    """Allows each holder at most `limit` places at a time. A holder is for example an address with its sockets."""
 
     def __init__(self, *, limit: int) -> None:
         self._limit = limit
         self._held: Counter[Hashable] = Counter()
 
     def acquire(self, holder: Hashable) -> bool:
-        """Take one for the holder; return False when the limit is reached."""
+        """Take a place for the holder and return True; return False when the holder has `limit` places."""
         if self._held[holder] >= self._limit:
             return False
         self._held[holder] += 1
         return True
 
     def release(self, holder: Hashable) -> None:
-        """Give back one that the holder has taken."""
+        """Give back one place of the holder."""
         self._held[holder] -= 1
         if not self._held[holder]:
             del self._held[holder]

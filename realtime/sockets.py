@@ -1,6 +1,6 @@
-"""The record of its sockets that each hub keeps in Redis. Every process may read all records.
+"""The records of sockets in Redis: each hub writes one about its own, and every process may read all of them.
 
-A record ends a few seconds after its hub.
+Runs in any process and thread. A record ends KEPT_SECONDS after the hub last wrote it.
 """
 
 from typing import cast
@@ -13,17 +13,21 @@ ROOM = "live:room:"  # followed by a hub's name: 1 while its process can take an
 
 
 def opened() -> int | None:
-    """Return how many sockets are open, or None when no hub says so. Raises RedisError."""
-    said = _said(SUBSCRIBERS)
-    return sum(int(each) for each in said) if said else None
+    """Return how many sockets all hubs have, or None when there is no record. Raises RedisError."""
+    counts = _records(SUBSCRIBERS)
+    return sum(int(count) for count in counts) if counts else None
 
 
 def have_room() -> bool:
-    """Return False when each hub says that its process can take no other socket. Raises RedisError."""
-    return set(_said(ROOM)) != {"0"}
+    """Return False if there are records, and in all of them the process can take no more sockets.
+
+    Raises RedisError.
+    """
+    return set(_records(ROOM)) != {"0"}
 
 
-def _said(prefix: str) -> list[str]:
+def _records(prefix: str) -> list[str]:
+    """Return the values of all keys with this prefix; raise RedisError."""
     redis = redis_client.connection()
     keys = list(redis.scan_iter(f"{prefix}*", count=1000))
     values = cast("list[str | None]", redis.mget(keys)) if keys else []

@@ -1,8 +1,9 @@
-"""The data of the live side in Redis: marks on streams that changed, their latest frames, versioned values.
+"""The live data in Redis: marks on streams that changed, the latest frame of each stream, and versioned values.
 
-Runs in every process and thread; Daphne reads frames here by a connection of its own (`gateway/frame_source.py`).
-Each step is one Lua script, because no other command may run between its comparison and its write. All of it may be
-lost: frames and values are made again from PostgreSQL.
+Runs in every process and thread. The hubs read frames over a connection of their own (`gateway/frame_source.py`).
+
+What must stay true: a comparison and the write that follows are one Lua script, so that no other command runs
+between them. All data here may be lost: frames and values are made again from PostgreSQL.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,9 +20,9 @@ from overlord.kernel import redis_client
 
 MARKED = "live:marked"  # sorted set: stream -> number of its latest mark
 MARK_NUMBER = "live:mark-number"  # counter: the number of the latest mark
-FLUSH_QUEUED = "live:flush-queued"  # there while a flush waits in its queue
+FLUSH_QUEUED = "live:flush-queued"  # exists while a flush waits in its queue
 QUEUED_SECONDS = 2
-FLUSHED = "live:flushed"  # there while flushes get through
+FLUSHED = "live:flushed"  # exists while flushes succeed
 FLUSHED_SECONDS = 3
 GROUP = "asgi__group__"  # followed by a group's name: the channel on which channels_redis sends to it
 KEPT_SECONDS = 900
@@ -36,8 +37,8 @@ local function keep(key, field, version, value, seconds)
 end
 """
 
-# ARGV: seconds, then key, field, version, value of each entry.
-WRITE_ENTRIES = (
+# ARGV: seconds; then of each value: key, field, version, value.
+KEEP_VALUES = (
     _KEEP_IF_NOT_OLDER
     + """
 for i = 2, #ARGV, 4 do keep(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[1]) end
@@ -45,7 +46,7 @@ for i = 2, #ARGV, 4 do keep(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV
 )
 
 # KEYS: marked, mark number, flush queued. ARGV: seconds, queued seconds (0: no flush is wanted), number of streams,
-# the streams, entries as above. It returns 1 when a flush has to be enqueued.
+# the streams, the values as above. Returns 1 when a flush has to be enqueued, else 0.
 MARK = (
     _KEEP_IF_NOT_OLDER
     + """
@@ -59,9 +60,9 @@ return 0
 """
 )
 
-# KEYS: the frames. ARGV: version, seconds, tombstone seconds, then data ('' for a tombstone) and fingerprint of
-# each. A kept frame that may not have been sent does not count as "same": it has to be sent again. An equal frame
-# is replaced too, so that a slower flush cannot overwrite it with what it read earlier.
+# KEYS: the frames. ARGV: version, seconds, tombstone seconds; then of each frame: data ('' for a tombstone) and
+# fingerprint. Returns for each frame: 'older' (a newer frame is kept), 'same' (its content was sent already) or
+# 'new'. A 'same' frame replaces the kept one too. Otherwise a slower flush could store an older state over it.
 STORE_FRAMES = """
 local outcomes = {}
 for i, key in ipairs(KEYS) do
@@ -79,7 +80,7 @@ end
 return outcomes
 """
 
-# KEYS: marked, then the frames that were sent. ARGV: version, then stream and mark of each.
+# KEYS: marked, then the frames that were sent. ARGV: version; then of each frame: stream and number of its mark.
 FINISH = """
 for i = 2, #KEYS do
   local stream, mark = ARGV[2 * i - 2], ARGV[2 * i - 1]
@@ -89,10 +90,11 @@ for i = 2, #KEYS do
 end
 """
 
-# KEYS: marked, then the frames. ARGV: version, seconds, then stream, mark and channel of each. A stream that no hub
-# has joined loses its frame and this mark; the next hub to join finds no frame and marks the stream again. The
-# version stays, so that a slower flush cannot store what it read earlier. A newer frame already shows the change.
-FORGET_UNHEARD = """
+# KEYS: marked, then the frames. ARGV: version, seconds; then of each frame: stream, number of its mark, channel. If
+# no hub has joined a stream, its frame and this mark are deleted. The next hub that joins finds no frame and marks
+# the stream again. The version is kept, so that a slower flush cannot store an older state. A newer frame is kept,
+# because it already shows the change. Returns the forgotten streams.
+FORGET_UNWATCHED = """
 local forgotten = {}
 for i = 2, #KEYS do
   local stream, mark, channel = ARGV[3 * i - 3], ARGV[3 * i - 2], ARGV[3 * i - 1]
@@ -111,7 +113,7 @@ end
 return forgotten
 """
 
-# KEYS: marked, mark number. ARGV: the streams, which go behind all others.
+# KEYS: marked, mark number. ARGV: the streams. They come after all other marked streams.
 PUT_BACK = """
 local mark = redis.call('INCR', KEYS[2])
 for _, stream in ipairs(ARGV) do redis.call('ZADD', KEYS[1], mark, stream) end
@@ -124,7 +126,7 @@ Result = TypeVar("Result")
 class Frame:
     """A stream's whole state. `data` is its JSON text, or None (a tombstone) when the stream does not exist.
 
-    Frames of one stream with equal fingerprints differ only in what the clock alone changes.
+    If frames of one stream have equal fingerprints, only fields that the clock changes differ between them.
     """
 
     stream: str
@@ -135,16 +137,16 @@ class Frame:
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
-    """A stream that changed, and the number of the latest mark on it."""
+    """A stream that changed, and the number of its latest mark."""
 
     stream: str
     number: int
 
 
 class Breaker:
-    """A circuit breaker, so that a process does not wait for a Redis that is away.
+    """A circuit breaker: while Redis is away, callers do not wait for it.
 
-    After a failure nobody asks for `seconds`, and then one caller at a time until Redis answers again.
+    After a failure nobody may ask Redis for `seconds`. Then one caller in `seconds` may, until Redis answers again.
     """
 
     def __init__(self, *, seconds: float, clock: Callable[[], float] = monotonic) -> None:
@@ -164,12 +166,12 @@ class Breaker:
             return True
 
     def failed(self) -> None:
-        """Record a failure: allow nobody for a while."""
+        """Record that Redis did not answer."""
         with self._lock:
             self._open_until = self._clock() + self._seconds
 
     def succeeded(self) -> None:
-        """Record an answer: allow everybody."""
+        """Record that Redis answered."""
         self._open_until = None
 
 
@@ -177,7 +179,7 @@ breaker = Breaker(seconds=1.0)
 
 
 def guarded(ask: Callable[[], Result]) -> Result | None:
-    """Ask Redis through the breaker; return None when it is away. No Redis error is raised."""
+    """Return the result of `ask`, or None when Redis is away. Raises no Redis error."""
     if not breaker.allows():
         return None
     try:
@@ -196,7 +198,7 @@ def run(script: str, *, keys: Sequence[str], args: Sequence[str | int]) -> Any:
 
 @lru_cache
 def _registered(script: str) -> Script:
-    return redis_client.connection().register_script(script)  # kept, since registering hashes the text
+    return redis_client.connection().register_script(script)  # cached, because this hashes the text
 
 
 def frame_key(stream: str) -> str:
@@ -204,15 +206,15 @@ def frame_key(stream: str) -> str:
     return f"live:frame:{stream}"
 
 
-def entry_key(key: str) -> str:
-    """Return the key of versioned values."""
+def value_key(key: str) -> str:
+    """Return the Redis key of the versioned values with this key."""
     return f"live:entry:{key}"
 
 
 def kept_delete() -> None:
     """Delete all frames and versioned values; raise `redis.RedisError`."""
     client = redis_client.connection()
-    for pattern in (frame_key("*"), entry_key("*")):
+    for pattern in (frame_key("*"), value_key("*")):
         for key in client.scan_iter(match=pattern, count=1000):
             client.unlink(key)
 
@@ -221,7 +223,7 @@ FRAME_FIELDS = ("version", "data", "fingerprint")
 
 
 def frame_of(stream: str, fields: Sequence[str | None]) -> Frame | None:
-    """Build a frame from its kept FRAME_FIELDS; return None when nothing is kept."""
+    """Return the frame with the kept FRAME_FIELDS, or None when no frame is kept."""
     version, data, fingerprint = fields
     if version is None or data is None:
         return None
@@ -232,7 +234,7 @@ def frame_of(stream: str, fields: Sequence[str | None]) -> Frame | None:
 def marks_take(*, limit: int) -> list[Mark]:
     """Return the streams marked longest ago, at most `limit`, and let the next mark enqueue a flush.
 
-    That comes first: a stream that is marked after the reading then finds no flush queued, and enqueues one.
+    First it records that no flush is queued, then it reads. So each mark that comes after the reading enqueues one.
     """
     pipeline = redis_client.connection().pipeline(transaction=True)
     pipeline.delete(FLUSH_QUEUED)
@@ -242,7 +244,7 @@ def marks_take(*, limit: int) -> list[Mark]:
 
 
 def frames_store(frames: Sequence[Frame]) -> list[str]:
-    """Keep frames of one version unless a newer one is kept; return "new", "same" or "older" for each."""
+    """Keep frames, all of one version, unless newer ones are kept; return "new", "same" or "older" for each."""
     if not frames:
         return []
     keys = [frame_key(frame.stream) for frame in frames]
@@ -253,7 +255,7 @@ def frames_store(frames: Sequence[Frame]) -> list[str]:
 
 
 def marks_finish(marks: Iterable[Mark], *, version: int) -> None:
-    """Note the frames of this version as sent, and remove those marks that are still the latest."""
+    """Record the frames of this version as sent, and remove those marks that are still their stream's latest."""
     done = list(marks)
     if done:
         keys = [MARKED, *(frame_key(mark.stream) for mark in done)]
@@ -263,20 +265,20 @@ def marks_finish(marks: Iterable[Mark], *, version: int) -> None:
         run(FINISH, keys=keys, args=args)
 
 
-def unheard_forget(marks: Sequence[Mark], *, version: int) -> set[str]:
-    """Forget the frames and marks of those marked streams that no hub has joined; return these streams.
+def unwatched_forget(marks: Sequence[Mark], *, version: int) -> set[str]:
+    """Forget the frames and marks of those streams that no hub has joined; return these streams.
 
-    It is one step: a hub that joins afterwards finds no frame, and marks the stream.
+    A hub that joins afterwards finds no frame, and marks the stream.
     """
     keys = [MARKED, *(frame_key(mark.stream) for mark in marks)]
     args: list[str | int] = [version, KEPT_SECONDS]
     for mark in marks:
         args += [mark.stream, mark.number, GROUP + mark.stream]
-    return set(cast("list[str]", run(FORGET_UNHEARD, keys=keys, args=args)))
+    return set(cast("list[str]", run(FORGET_UNWATCHED, keys=keys, args=args)))
 
 
-def turns_take(seconds: Mapping[str, float]) -> set[str]:
-    """Return the streams whose last turn is longer ago than their seconds, and begin their next turn now."""
+def intervals_begin(seconds: Mapping[str, float]) -> set[str]:
+    """Begin an interval of `seconds[stream]` for each stream; return those whose last interval was over."""
     if not seconds:
         return set()
     pipeline = redis_client.connection().pipeline(transaction=False)
@@ -286,11 +288,11 @@ def turns_take(seconds: Mapping[str, float]) -> set[str]:
 
 
 def flushed_note() -> None:
-    """Let the hubs know for FLUSHED_SECONDS that marked streams are being sent."""
+    """Record that a flush has succeeded. The hubs see it for FLUSHED_SECONDS."""
     redis_client.connection().set(FLUSHED, "1", ex=FLUSHED_SECONDS)
 
 
 def marks_put_back(streams: Sequence[str]) -> None:
-    """Mark the streams again, behind all others, so that one that fails again and again delays no other."""
+    """Mark the streams again, after all others: so a stream that fails repeatedly delays no other stream."""
     if streams:
         run(PUT_BACK, keys=[MARKED, MARK_NUMBER], args=list(streams))

@@ -1,9 +1,10 @@
-"""The streams: their names, who may watch them, how often they are sent, and where their state is read.
+"""The streams: their names, who may watch them, how often they are sent, and which function reads their state.
 
-Runs in every process. A stream's name is its kind and, where there are many of the kind, an id: "event.12", "me.7",
-"events". The id of a stream that a link opens is what the link says: "tickets.o12-1". The apps that own the data
-register the kinds in `AppConfig.ready`, so that all is known before the first request, task or socket, and nothing
-changes afterwards.
+Runs in every process and thread. A stream's name is its kind and, if there are many streams of the kind, an id:
+"events", "event.12", "me.7". For a stream that a link opens, the id is the text inside the link: "tickets.o12-1".
+
+What must stay true: the apps that own the data register the kinds in `AppConfig.ready`. So all kinds are known
+before the first request, task or socket, and none changes afterwards.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -21,14 +22,14 @@ class Projection(Protocol):
 
 StreamId = int | str
 UPDATE_SECONDS = 0.1  # between two updates of a stream, and between two flushes of a worker
-# How many updates of a private stream may be sent at once after a rest: PENDING and the outcome of a payment follow
-# within milliseconds, and another change may come between.
+# So many updates of a user's own stream may be sent at once after a rest. A payment changes it twice within
+# milliseconds (PENDING, then its outcome), and another change may come between.
 PRIVATE_BURST = 3
-ALONE = 0  # the id under which the projection of a kind without ids returns its state
+ALONE = 0  # the projection of a kind without ids returns its state under this id
 
 
 class Kind(StrEnum):
-    """The kinds of streams."""
+    """The kinds of streams. docs/realtime.md says what each shows."""
 
     EVENTS = "events"
     EVENT = "event"
@@ -57,7 +58,7 @@ REFRESH_SECONDS = {Access.PUBLIC: 3.0, Access.LINK: 30.0, Access.OWNER: 12.0, Ac
 
 @dataclass(frozen=True, kw_only=True)
 class Definition:
-    """The registration of a kind of stream."""
+    """The registration of a kind of stream. `register` describes the fields."""
 
     access: Access
     project: Projection
@@ -87,20 +88,21 @@ def register(
 ) -> None:
     """Register a kind of stream.
 
-    `project(ids, now=...)` returns the whole current state by id, as plain data that JSON can hold (datetimes
-    too). An id that it leaves out does not exist. A kind without ids gets none and returns {ALONE: state}. It is
-    called in the transaction of a flush: it only reads, and opens no transaction. Between two calls without a
-    change it returns the same, but for `rendering.CLOCK_MEMBERS`; otherwise each mark sends the stream again.
+    `project(ids, now=...)` returns the whole current state of each stream by its id, as data that `rendering.dumps`
+    can write. If it leaves out an id, there is no such stream. For a kind without ids, `ids` is empty and the
+    result is {ALONE: state}. It is called in the transaction of a flush, so it only reads, and opens no
+    transaction. Two calls without a change between them return the same, except for the fields in
+    `rendering.CLOCK_MEMBERS`. Otherwise each mark would send the stream again.
 
-    A stream is sent at most once in `interval` seconds (a private one after a rest up to PRIVATE_BURST times at
-    once). If `interval` is longer than UPDATE_SECONDS, its state is also read at most once in `interval` seconds.
-    While it has subscribers it is read every `refresh` seconds even if nothing marked it.
+    A stream is sent at most once in `interval` seconds; a user's own stream up to PRIVATE_BURST times at once after
+    a rest. If `interval` is longer than UPDATE_SECONDS, the state is also read at most once in `interval` seconds.
+    While a stream has subscribers, it is read every `refresh` seconds even if nothing has marked it.
 
-    `link_read(text)` returns the id of the stream that a link opens, or None for a text that is not a link. It
-    runs on Daphne's event loop and asks no server; `project` knows whether the link still works.
+    `link_read(text)` returns the id of the stream that a link opens, or None if the text is not a link. It runs on
+    Daphne's event loop and asks no server; only `project` finds out whether the link still works.
 
-    Raise ValueError unless the kinds for staff, and no others, name a permission, and the kinds that a link opens,
-    and no others, have a `link_read`.
+    A kind has a `permission` if its access is STAFF, and a `link_read` if its access is LINK. Otherwise it has
+    none. Raises ValueError if this is not so.
     """
     if (access == Access.STAFF) != (permission is not None):
         raise ValueError(f"{kind}: a kind needs a permission if, and only if, it is for staff.")
@@ -122,17 +124,17 @@ def known(kind: str) -> bool:
 
 
 def get(kind: str) -> Definition:
-    """Return what is registered for a kind; raise KeyError for an unknown one."""
+    """Return the registration of a kind; raise KeyError for an unknown one."""
     return _definitions[kind]
 
 
 def definition_of(stream: str) -> Definition:
-    """Return what is registered for a stream's kind; raise KeyError for an unknown one."""
+    """Return the registration of a stream's kind; raise KeyError for an unknown one."""
     return _definitions[parse(stream)[0]]
 
 
 def name(kind: str, stream_id: StreamId | None = None) -> str:
-    """Return a stream's name, which is also that of its channel-layer group: letters, digits, hyphens, periods."""
+    """Return a stream's name, also the name of its channel-layer group: letters, digits, hyphens and periods."""
     return str(kind) if stream_id is None else f"{kind}.{stream_id}"
 
 
@@ -170,5 +172,5 @@ def me(user_id: int) -> str:
 
 
 def tickets(link: str) -> str:
-    """Return the name of the stream of the tickets that a link opens; `link` is what it says: "o12-1"."""
+    """Return the name of the stream of the tickets that a link opens; `link` is the text in it, such as "o12-1"."""
     return name(Kind.TICKETS, link)

@@ -47,7 +47,7 @@ def test_the_first_read_is_right_and_the_next_one_comes_from_the_cache(later_sal
 
 def test_no_frame_of_the_lost_history_is_shown(later_sale: TicketType) -> None:
     epoch_begin()
-    assert publish.entries_read(key=f"event:{later_sale.event_id}") == {}
+    assert publish.values_read(key=f"event:{later_sale.event_id}") == {}
     [outcome] = store.frames_store(
         [Frame(stream=streams.event(later_sale.event_id), version=1, data='"restored"', fingerprint="y")]
     )

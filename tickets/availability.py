@@ -27,9 +27,13 @@ CLOCK_TOLERANCE = timedelta(seconds=1)
 STATIC = "static"  # the field for what staff edit; the fields of figures are the ids of ticket types
 
 
-def entries(event_id: int, figures: Iterable[Figures], *, now: datetime) -> list[publish.Entry]:
+def versioned_values(
+    event_id: int, figures: Iterable[Figures], *, now: datetime
+) -> list[publish.VersionedValue]:
     """Return the versioned values that keep these figures, read in PostgreSQL at `now` or later."""
-    return [_entry(event_id, str(each.ticket_type), each.version, each.as_plain(), now) for each in figures]
+    return [
+        _versioned(event_id, str(each.ticket_type), each.version, each.as_plain(), now) for each in figures
+    ]
 
 
 def event_detail(*, event_id: int, now: datetime) -> dict[str, Any]:
@@ -84,11 +88,11 @@ def ticket_type_detail(*, ticket_type: int, now: datetime) -> dict[str, Any]:
 def refresh(event_ids: list[int], *, now: datetime) -> dict[int, dict[str, Any]]:
     """Read events in PostgreSQL, keep them for other readers, and return them as clients see them."""
     statics, figures = selectors.events_with_figures(event_ids)
-    kept: list[publish.Entry] = []
+    kept: list[publish.VersionedValue] = []
     for event_id, static in statics.items():
-        kept.append(_entry(event_id, STATIC, static["version"], static, now))
-        kept.extend(entries(event_id, figures[event_id].values(), now=now))
-    publish.entries_write(entries=kept)
+        kept.append(_versioned(event_id, STATIC, static["version"], static, now))
+        kept.extend(versioned_values(event_id, figures[event_id].values(), now=now))
+    publish.values_keep(values=kept)
     return {
         event_id: representation.event_detail(static, figures[event_id], now=now)
         for event_id, static in statics.items()
@@ -97,7 +101,7 @@ def refresh(event_ids: list[int], *, now: datetime) -> dict[int, dict[str, Any]]
 
 def drop(event_id: int) -> None:
     """Drop what is kept of a deleted event."""
-    publish.entries_delete(key=_key(event_id))
+    publish.values_delete(key=_key(event_id))
 
 
 def _cached(event_id: int, *, now: datetime) -> dict[str, Any] | None:
@@ -105,7 +109,7 @@ def _cached(event_id: int, *, now: datetime) -> dict[str, Any] | None:
 
     Another version of this program may have kept it in another form: that counts as missing.
     """
-    kept = publish.entries_read(key=_key(event_id))
+    kept = publish.values_read(key=_key(event_id))
     if not kept or STATIC not in kept:
         return None
     try:
@@ -125,16 +129,16 @@ def _from_kept(kept: Mapping[str, Any], *, now: datetime) -> dict[str, Any] | No
     return representation.event_detail(static, figures, now=now)
 
 
-def _is_trusted(entry: Mapping[str, Any], *, now: datetime) -> bool:
-    return now - TRUSTED_FOR <= datetime.fromisoformat(entry["seen"]) <= now + CLOCK_TOLERANCE
+def _is_trusted(kept: Mapping[str, Any], *, now: datetime) -> bool:
+    return now - TRUSTED_FOR <= datetime.fromisoformat(kept["seen"]) <= now + CLOCK_TOLERANCE
 
 
 def _key(event_id: int) -> str:
     return f"event:{event_id}"
 
 
-def _entry(event_id: int, field: str, version: int, value: Any, seen: datetime) -> publish.Entry:
-    return publish.Entry(
+def _versioned(event_id: int, field: str, version: int, value: Any, seen: datetime) -> publish.VersionedValue:
+    return publish.VersionedValue(
         key=_key(event_id), field=field, version=version, value={"seen": seen, "value": value}
     )
 

@@ -48,8 +48,12 @@ def announce(
     names |= {streams.me(buyer_id) for buyer_id in buyers}
     names |= {streams.door(event_id) for event_id in sold_in}
     names |= {streams.line(event_id) for event_id in lines}
-    kept = [entry for event_id, each in changed for entry in availability.entries(event_id, [each], now=now)]
-    publish.streams_mark(streams=names, entries=kept)
+    kept = [
+        value
+        for event_id, each in changed
+        for value in availability.versioned_values(event_id, [each], now=now)
+    ]
+    publish.streams_mark(streams=names, values=kept)
 
 
 def announce_event(*, event_id: int, now: datetime) -> None:

@@ -71,7 +71,7 @@ def _request(of: Callable[[int], Asked]) -> Callable[[], list[Statement]]:
 
 def _ask(wanted: Asked) -> list[Statement]:
     """Make a request and return its SQL. A reservation is released again."""
-    publish.entries_delete(key=f"event:{wanted.event}")
+    publish.values_delete(key=f"event:{wanted.event}")
     client = Client(headers={"Authorization": f"Token {wanted.token}"} if wanted.token else {})
     with _recorded() as statements:
         answer = client.generic(wanted.method, wanted.path, wanted.body or "", "application/json")

@@ -1,9 +1,9 @@
-"""Who may watch which stream. Checked when a socket connects, and again while it stays (`revocation`).
+"""Decide who may watch which stream: when a socket connects, and again while it is open (`revocation.py`).
 
-Runs on Daphne's event loop; the database is asked in a pool thread. A browser on a public stream, or on one that a
-link opens, needs no query.
+Runs on Daphne's event loop; PostgreSQL is asked in a pool thread. A browser needs no query for a public stream, or
+for a stream that a link opens.
 
-What must stay true: a page of another site gets only public streams, and its visitor's cookies are ignored.
+What must stay true: a page of another site gets only public streams, and the cookies of its visitor are ignored.
 """
 
 import hashlib
@@ -26,13 +26,17 @@ from realtime import streams
 from realtime.gateway.daphne_socket import CloseCode
 from realtime.streams import Access, StreamId
 
-_KEY = re.compile(r"[!-~]{1,128}")  # of a session, or the hash of a token's key; PostgreSQL takes no NUL
-_ORIGIN = re.compile(r"https?://[^/?#@\s]+", re.IGNORECASE)  # anything else is not an origin
+_KEY = re.compile(r"[!-~]{1,128}")  # ASCII: in a query, a NUL character would be an error of PostgreSQL
+_ORIGIN = re.compile(r"https?://[^/?#@\s]+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Credential:
-    """How a socket's user was recognised. For a stream of staff, also the permission that it needs."""
+    """The session or the token by which a socket's user was recognised.
+
+    `key` is the session's key, or the hash of the token's key. `permission` is the one that a stream for staff
+    needs, and None for other streams.
+    """
 
     by: Literal["session", "token"]
     key: str
@@ -41,20 +45,20 @@ class Credential:
 
     @cached_property
     def session_hash(self) -> str | None:
-        """Return what PostgreSQL calls this session in a notification; None for a token."""
+        """Return the hash by which PostgreSQL's notifications name this session; None for a token."""
         return hashlib.sha256(self.key.encode()).hexdigest() if self.by == "session" else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Admission:
-    """The stream that a socket may watch, and by which credential; None where none was asked for."""
+    """The stream that a socket may watch, and the credential that allows it; None where none is needed."""
 
     stream: str
     credential: Credential | None = None
 
 
 class RefusedError(Exception):
-    """Raised when the socket has to be closed with this code."""
+    """The socket may not watch the stream: it has to be closed with `code`."""
 
     def __init__(self, code: CloseCode) -> None:
         super().__init__(code)
@@ -64,13 +68,15 @@ class RefusedError(Exception):
 async def admit(
     scope: Mapping[str, Any], *, kind: str, stream_id: StreamId | None, link: str | None = None
 ) -> Admission:
-    """Return the stream that a new socket may watch; raise RefusedError. A `link` opens the stream that it names.
+    """Return the stream that a new socket may watch.
 
-    A browser always sends its Origin, so only a client with a valid token may leave it out.
+    `stream_id` and `link` come from the address. For a kind that a link opens, the stream's id is read from the
+    link. A browser always sends the header Origin, so only a client with a valid token may leave it out. Raises
+    RefusedError.
     """
     headers = dict(scope["headers"])
     without_origin = b"origin" not in headers
-    if not (b"authorization" in headers if without_origin else _may_come(headers, kind)):
+    if not (b"authorization" in headers if without_origin else _origin_may_watch(headers, kind)):
         raise RefusedError(CloseCode.NOT_ALLOWED)
     if not streams.known(kind):
         raise RefusedError(CloseCode.NO_SUCH_STREAM)
@@ -87,49 +93,52 @@ async def admit(
     return Admission(stream=name, credential=credential)
 
 
-def same_origin(headers: dict[bytes, bytes]) -> bool:
-    """Return whether the Origin header names this site, which must be one that we serve.
+def is_of_this_site(headers: dict[bytes, bytes]) -> bool:
+    """Return whether the Origin header names the site that the request asks, and whether we serve this site.
 
-    The site is `scheme://host[:port]` of the request; Caddy gives the scheme in X-Forwarded-Proto.
+    A site is `scheme://host[:port]`. Caddy gives the scheme in the header X-Forwarded-Proto.
     """
     origin, host = (headers.get(name, b"").decode("latin1") for name in (b"origin", b"host"))
     scheme = "https" if headers.get(b"x-forwarded-proto") == b"https" else "http"
-    return of_some_page(headers) and is_same_origin(origin, scheme=scheme, host=host)
+    return is_from_a_page(headers) and is_same_origin(origin, scheme=scheme, host=host)
 
 
-def of_some_page(headers: dict[bytes, bytes]) -> bool:
-    """Return whether the Origin header names some site, and the request asks a host that we serve."""
+def is_from_a_page(headers: dict[bytes, bytes]) -> bool:
+    """Return whether the Origin header names a site, whichever it is, and the request asks a host that we serve."""
     origin, host = (headers.get(name, b"").decode("latin1") for name in (b"origin", b"host"))
-    domain, _ = split_domain_port(host)  # empty when it is not a host
+    domain, _ = split_domain_port(host)  # "" when `host` is not a valid host
     served = bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
     return served and _ORIGIN.fullmatch(origin) is not None
 
 
-def _may_come(headers: dict[bytes, bytes], kind: str) -> bool:
-    """Return whether a page of this origin may ask for this kind of stream: another site's for public ones only."""
-    if same_origin(headers):
+def _origin_may_watch(headers: dict[bytes, bytes], kind: str) -> bool:
+    """Return whether a page of this origin may watch this kind: pages of other sites may watch only public ones."""
+    if is_of_this_site(headers):
         return True
-    return streams.known(kind) and streams.get(kind).access == Access.PUBLIC and of_some_page(headers)
+    return streams.known(kind) and streams.get(kind).access == Access.PUBLIC and is_from_a_page(headers)
 
 
-async def lapsed(credentials: Collection[Credential]) -> dict[Credential, CloseCode]:
-    """Return the credentials that have ended, with the code to close their sockets.
+async def ended(credentials: Collection[Credential]) -> dict[Credential, CloseCode]:
+    """Return those credentials that have ended, each with the code to close its sockets.
 
-    It costs the same few queries for one as for thousands.
+    The number of queries is small, and the same for one credential as for thousands.
     """
-    return await _lapsed(set(credentials)) if credentials else {}
+    return await _ended(set(credentials)) if credentials else {}
 
 
 async def _credential(headers: Mapping[bytes, bytes], *, permission: str | None) -> Credential:
-    """Return the credential of a token if there is an Authorization header, else that of the session cookie."""
+    """Return the credential of the Authorization header if there is one, else of the session cookie.
+
+    Raises RefusedError if it is not valid, or its user may not watch a stream that needs `permission`.
+    """
     by: Literal["session", "token"] = "token" if b"authorization" in headers else "session"
     key = _token(headers) if by == "token" else _session(headers)
-    user = (await _users(by, {key})).get(key) if _KEY.fullmatch(key) else None
+    user = (await _users_of(by, {key})).get(key) if _KEY.fullmatch(key) else None
     if user is None:
         raise RefusedError(CloseCode.NOT_LOGGED_IN)
     if permission is not None and not await _permitted(user_ids=[user.pk], permission=permission):
         raise RefusedError(CloseCode.NOT_ALLOWED)
-    if permission is not None and second_factor.is_asked(permission) and not await _shown(by, {key}):
+    if permission is not None and second_factor.is_asked(permission) and not await _with_factor(by, {key}):
         raise RefusedError(CloseCode.NOT_ALLOWED)
     return Credential(by=by, key=key, user_id=user.pk, permission=permission)
 
@@ -144,15 +153,16 @@ def _session(headers: Mapping[bytes, bytes]) -> str:
     return cookies.get(settings.SESSION_COOKIE_NAME, "")
 
 
-def _find(by: Literal["session", "token"], keys: Collection[str]) -> dict[str, User]:
+def _find_users(by: Literal["session", "token"], keys: Collection[str]) -> dict[str, User]:
+    """Return the users of those keys that are valid, by key."""
     if by == "token":
         return selectors.users_of_tokens(key_hashes=keys)
     return selectors.users_of_sessions(session_keys=keys)
 
 
-def _find_lapsed(credentials: Collection[Credential]) -> dict[Credential, CloseCode]:
+def _find_ended(credentials: Collection[Credential]) -> dict[Credential, CloseCode]:
     users = {
-        by: _find(by, {known.key for known in credentials if known.by == by})
+        by: _find_users(by, {known.key for known in credentials if known.by == by})
         for by in {known.by for known in credentials}
     }
     permitted = {
@@ -171,17 +181,18 @@ def _find_lapsed(credentials: Collection[Credential]) -> dict[Credential, CloseC
             found[known] = CloseCode.NOT_ALLOWED
     asked = {known for known in credentials if known.permission and second_factor.is_asked(known.permission)}
     for by in {known.by for known in asked}:
-        shown = _find_shown(by, {known.key for known in asked if known.by == by})
-        lacking = {known for known in asked if known.by == by and known.key not in shown}
+        with_factor = _find_with_factor(by, {known.key for known in asked if known.by == by})
+        lacking = {known for known in asked if known.by == by and known.key not in with_factor}
         found = dict.fromkeys(lacking, CloseCode.NOT_ALLOWED) | found
     return found
 
 
-def _find_shown(by: Literal["session", "token"], keys: Collection[str]) -> set[str]:
+def _find_with_factor(by: Literal["session", "token"], keys: Collection[str]) -> set[str]:
+    """Return the keys of those sessions or tokens in which the second factor was shown."""
     return second_factor.shown_among(by=by, keys=keys, now=clock.now())
 
 
-_users = database_sync_to_async(_find)
-_shown = database_sync_to_async(_find_shown)
+_users_of = database_sync_to_async(_find_users)
+_with_factor = database_sync_to_async(_find_with_factor)
 _permitted = database_sync_to_async(selectors.permitted)
-_lapsed = database_sync_to_async(_find_lapsed)
+_ended = database_sync_to_async(_find_ended)

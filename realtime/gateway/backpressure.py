@@ -1,7 +1,8 @@
 """Backpressure: subscribers that read too slowly skip to the latest state, or are closed.
 
-Runs on Daphne's event loop, as one task of the hub. At most one frame waits in the process for a slow subscriber,
-besides what the kernel holds.
+Runs on Daphne's event loop, as one task of the hub.
+
+What must stay true: at most one frame waits in this process for a slow subscriber. The kernel may hold more.
 """
 
 import asyncio
@@ -11,14 +12,18 @@ from realtime.gateway.daphne_socket import CloseCode
 from realtime.gateway.subscriber import Subscriber
 
 STEP_SECONDS = 0.1
-# A client that only sends pings gets no frames, so only a look at all sockets notices that it is slow.
-LOOK_SECONDS = 1.0
-PATIENCE_SECONDS = 10.0  # for which a subscriber may stay slow
-MOST_WAITING = 1024 * 1024  # bytes; answers to a client's pings, which nothing else limits
+# If a client only sends pings and gets no frames, only a check of all sockets shows that it is slow.
+CHECK_SECONDS = 1.0
+PATIENCE_SECONDS = 10.0  # a subscriber may be slow for this long
+MOST_WAITING = 1024 * 1024  # bytes; nothing else limits the answers to a client's pings
 
 
 class Backpressure:
-    """The slow subscribers of one hub, each with the time since when it is slow."""
+    """The slow subscribers of one hub.
+
+    `subscribers()` returns all subscribers of the hub. `catch_up(subscriber)` sends the latest state to one of
+    them, and `close(subscriber, code)` closes its socket.
+    """
 
     def __init__(
         self,
@@ -31,57 +36,60 @@ class Backpressure:
         self._catch_up = catch_up
         self._close = close
         self._loop = asyncio.get_running_loop()
-        self._since: dict[Subscriber, float] = {}
-        self._look_at = 0.0
-        self._found = asyncio.Event()
+        self._slow_since: dict[Subscriber, float] = {}
+        self._check_all_at = 0.0
+        self._slow_found = asyncio.Event()
 
     def is_slow(self, subscriber: Subscriber) -> bool:
-        """Return whether bytes wait for this subscriber."""
-        return subscriber in self._since
+        """Return whether the subscriber was slow when it was last checked."""
+        return subscriber in self._slow_since
 
     def add(self, subscriber: Subscriber) -> None:
         """Note that a frame could not be handed to the subscriber."""
-        self._since.setdefault(subscriber, self._loop.time())
-        self._found.set()
+        self._slow_since.setdefault(subscriber, self._loop.time())
+        self._slow_found.set()
 
     def discard(self, subscriber: Subscriber) -> None:
         """Forget a subscriber that has left."""
-        self._since.pop(subscriber, None)
+        self._slow_since.pop(subscriber, None)
 
     async def step(self) -> None:
-        """Wait for STEP_SECONDS, or LOOK_SECONDS while nobody is slow, then look."""
+        """Wait for STEP_SECONDS, or for CHECK_SECONDS while nobody is slow; then check."""
         try:
-            async with asyncio.timeout(LOOK_SECONDS):
-                await self._found.wait()
+            async with asyncio.timeout(CHECK_SECONDS):
+                await self._slow_found.wait()
                 await asyncio.sleep(STEP_SECONDS)
         except TimeoutError:
             pass
-        await self.look(now=self._loop.time())
+        await self.check(now=self._loop.time())
 
-    async def look(self, *, now: float) -> None:
-        """Send the latest state to those who have caught up by `now`, and close those who are slow for too long."""
-        if self._look_at <= now:
-            self._look_at = now + LOOK_SECONDS
-            self._look_at_all()
-        for subscriber, since in [*self._since.items()]:
-            if subscriber not in self._since:
-                continue  # it left while another one was served
+    async def check(self, *, now: float) -> None:
+        """Send the latest state to subscribers that are no longer slow; close those that are slow for too long.
+
+        `now` is a time of the event loop's clock.
+        """
+        if self._check_all_at <= now:
+            self._check_all_at = now + CHECK_SECONDS
+            self._add_all_slow()
+        for subscriber, since in [*self._slow_since.items()]:
+            if subscriber not in self._slow_since:
+                continue  # it left while this loop awaited another subscriber
             waiting = _waiting(subscriber)
             if not waiting:
                 self.discard(subscriber)
                 await self._catch_up(subscriber)
             elif now - since >= PATIENCE_SECONDS or waiting > MOST_WAITING:
                 await self._close(subscriber, CloseCode.SLOW_OR_SILENT)
-        if not self._since:
-            self._found.clear()
+        if not self._slow_since:
+            self._slow_found.clear()
 
-    def _look_at_all(self) -> None:
-        """Note all who are slow. While no bytes wait in this process, look at no more than one socket."""
+    def _add_all_slow(self) -> None:
+        """Add all subscribers for which bytes wait. While none wait in the process, check only one socket."""
         for subscriber in self._subscribers():
             writer = subscriber.writer
             if writer is None:
                 continue
-            if not writer.anything_waits():
+            if not writer.any_bytes_wait():
                 return
             if writer.waiting():
                 self.add(subscriber)

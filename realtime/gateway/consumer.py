@@ -1,7 +1,9 @@
-"""The consumer: accepts a socket, admits it to one stream and hands it to the hub, which does the rest.
+"""The consumer: accepts a socket, checks that it may watch its stream, and hands it to the hub.
 
-Runs on Daphne's event loop, one object for each socket. A consumer ends with its socket, and whatever it took (a
-subscription, a place among the address's sockets) is given back then, also when the server stops.
+Runs on Daphne's event loop, one object for each socket. The hub sends all frames.
+
+What must stay true: when a socket ends, also when the server stops, its subscriber is detached, and the socket no
+longer counts against the limits of its address and user.
 """
 
 import asyncio
@@ -24,14 +26,16 @@ from realtime.rate_limits import CLIENT_FRAMES, CLIENT_FRAMES_SECONDS, Concurren
 logger = logging.getLogger(__name__)
 
 SUBPROTOCOL = "overlord.v1"
-LARGEST_FRAME = (
-    4096  # bytes of a client's frame; Daphne's own limit is higher, since it closes without a code
-)
+# In bytes, of a frame that a client sends. Daphne's own limit is higher, because Daphne closes without a code.
+LARGEST_FRAME = 4096
 RESYNC = {"type": "resync"}
 
 
 class StreamConsumer(AsyncConsumer):
-    """One socket on one stream. Its route names the `kind` of stream: None for an address that no route knows."""
+    """One socket on one stream.
+
+    `kind` is the kind of stream at the socket's address, and None if there is no stream at this address.
+    """
 
     channel_layer_alias = None  # the hub alone is a member of the channel layer
 
@@ -40,7 +44,7 @@ class StreamConsumer(AsyncConsumer):
         self.subscriber: Subscriber | None = None
         self.closed = False
         self.acquired: list[tuple[ConcurrencyLimit, Hashable]] = []
-        self.received = FixedWindow(limit=CLIENT_FRAMES, seconds=CLIENT_FRAMES_SECONDS)
+        self.client_frames = FixedWindow(limit=CLIENT_FRAMES, seconds=CLIENT_FRAMES_SECONDS)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
@@ -56,7 +60,7 @@ class StreamConsumer(AsyncConsumer):
                 limit.release(holder)
 
     async def dispatch(self, message: dict[str, Any]) -> None:
-        """Handle one message. (Channels would first wait for its one database thread, each time.)"""
+        """Handle one message, without the database thread for which Channels would wait at each message."""
         match message["type"]:
             case "websocket.connect":
                 await self.connect()
@@ -66,8 +70,8 @@ class StreamConsumer(AsyncConsumer):
                 raise StopConsumer
 
     async def connect(self) -> None:
-        """Accept the socket and attach it to its stream, or close it with the code that says why not."""
-        daphne_socket.tell_faults(self.base_send)
+        """Accept the socket, and attach it to its stream or close it with the code of the reason."""
+        daphne_socket.explain_protocol_errors(self.base_send)
         offered = SUBPROTOCOL in self.scope["subprotocols"]
         await self.send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if offered else None})
         changes = hub.current().revocation.changes
@@ -89,12 +93,17 @@ class StreamConsumer(AsyncConsumer):
                 hub.current().revocation.check_soon(admission.credential)
 
     def _acquire(self, limit: ConcurrencyLimit, holder: Hashable) -> None:
-        """Count the socket; with too many, tell it to reconnect, since another may have closed by then."""
+        """Count the socket against a limit, until it ends.
+
+        Raises RefusedError when the limit is reached. The client then reconnects: by then another socket may be
+        gone.
+        """
         if not limit.acquire(holder):
             raise RefusedError(CloseCode.NOT_READY)
         self.acquired.append((limit, holder))
 
     async def _admitted(self) -> Admission:
+        """Return the stream that this socket may watch; raise RefusedError."""
         if self.kind is None:
             raise RefusedError(CloseCode.NO_SUCH_STREAM)
         named = self.scope["url_route"]["kwargs"]
@@ -112,7 +121,7 @@ class StreamConsumer(AsyncConsumer):
         sent = text.encode() if text is not None else data or b""
         if self.closed or self.subscriber is None:
             return
-        if not self.received.allows(now=asyncio.get_running_loop().time()):
+        if not self.client_frames.allows(now=asyncio.get_running_loop().time()):
             await self.close(CloseCode.POLICY)
             daphne_socket.stop_reading(self.base_send)
         elif len(sent) > LARGEST_FRAME:
@@ -123,7 +132,7 @@ class StreamConsumer(AsyncConsumer):
             hub.current().resync(self.subscriber)
 
     async def close(self, code: CloseCode) -> None:
-        """Close the socket, once."""
+        """Detach the socket and close it with the code. Do nothing at a second call."""
         if not self.closed:
             self.closed = True
             if self.subscriber is not None:
@@ -139,7 +148,7 @@ def _is_resync(text: bytes) -> bool:
 
 
 def _address(scope: Mapping[str, Any]) -> str:
-    """Return the address by which a socket counts. Daphne would take one that the client may have written."""
+    """Return the client's address, for the limit of sockets. Daphne's own value may be written by the client."""
     forwarded = [value.decode("latin1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
     peer, _port = scope.get("client") or ("", 0)
     return client_address.of_forwarded(",".join(forwarded), peer=peer)

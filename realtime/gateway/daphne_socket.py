@@ -1,15 +1,17 @@
-"""Actions on a socket that ASGI does not offer, done with Daphne's own protocol object.
+"""Actions on a socket that ASGI does not offer. They use Daphne's protocol object of the socket.
 
-Runs on Daphne's event loop, which is also Twisted's. The `send` that Daphne gives an application is a partial whose
-first argument is that object. Under another server there is none, and everything goes the usual way of ASGI.
+Runs on Daphne's event loop, which is also Twisted's. Daphne gives an application a function `send`: a partial whose
+first argument is the protocol object. Another server gives no such object; then all messages go through ASGI.
 
 Note [Straight to the socket]: a server's frames are not masked, so all sockets of a stream are sent the same bytes.
-They are built once and written to each socket directly while nothing waits before them. The kernel may not take all
-bytes: the rest goes through Twisted's transport. ASGI would make an event and a coroutine for each message and
-socket, and it hides who is slow: here, a transport with bytes waiting is among the reactor's writers. This code
-runs more often than any other in the process, and its cost is that of the objects that it touches
-(docs/performance.md). So it reads one dict, and no attribute of the transport. `test_socket_writer` and
-`test_daphne_socket` verify that the names used here exist.
+The bytes are built once. They are written directly to each socket for which no earlier bytes wait. If the kernel
+does not take all of them, the rest goes through Twisted's transport. ASGI would make an event and a coroutine for
+each message and socket, and would not show which client is slow. Twisted shows it: a transport for which bytes wait
+is among the reactor's writers.
+
+This code runs more often than any other in the process. Each object that it reads costs time (docs/performance.md),
+so it reads one dict and no attribute of the transport. The names used here are private to Daphne and Twisted;
+`test_socket_writer` and `test_daphne_socket` verify that they exist.
 """
 
 import asyncio
@@ -24,24 +26,24 @@ from twisted.internet.defer import Deferred
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-KERNEL_BYTES = 64 * 1024  # of a socket's send buffer: old frames in it would still be sent to a slow client
+KERNEL_BYTES = 64 * 1024  # a socket's send buffer. A larger one would hold more old frames for a slow client
 TRANSPORT_NAMES = ("socket", "reactor", "dataBuffer", "offset", "_tempDataLen")
 OPEN = WebSocketProtocol.STATE_OPEN
 
 
 class CloseCode(IntEnum):
-    """Why a socket is closed: the codes of the contract.
+    """The codes that say why a socket is closed (docs/realtime.md).
 
-    A socket is accepted before it is closed, since a browser is not told the code of one that was never accepted.
+    Each socket is accepted before it is closed, because a browser learns the code only of an accepted socket.
     """
 
-    POLICY = 1008  # the client sent something else than a resync, or too much
+    POLICY = 1008  # the client sent something else than a resync, or too many frames
     TOO_BIG = 1009
     NOT_LOGGED_IN = 4401
     NOT_ALLOWED = 4403
     NO_SUCH_STREAM = 4404
     SLOW_OR_SILENT = 4408
-    NOT_READY = 4503  # going away or not ready: the client reconnects with jitter
+    NOT_READY = 4503  # the server stops, is not ready, or has too many sockets: reconnect after a random time
 
 
 def protocol_of(send: Send) -> WebSocketProtocol | None:
@@ -52,7 +54,7 @@ def protocol_of(send: Send) -> WebSocketProtocol | None:
 
 
 async def close(send: Send, code: CloseCode) -> None:
-    """Close the socket with the code. (By ASGI, autobahn raises for 1008 and 1009.)"""
+    """Close the socket with the code. Daphne's way through ASGI would raise an error for 1008 and 1009."""
     protocol = protocol_of(send)
     if protocol is None or protocol.state == protocol.STATE_CONNECTING:
         await send({"type": "websocket.close", "code": int(code)})
@@ -60,15 +62,15 @@ async def close(send: Send, code: CloseCode) -> None:
         protocol.sendCloseFrame(code=int(code), isReply=False)  # does nothing when it is closing already
 
 
-def tell_faults(send: Send) -> None:
-    """Let a client that breaks the protocol get the reason (1002, 1007, 1009) before its connection is cut."""
+def explain_protocol_errors(send: Send) -> None:
+    """Send a client that breaks the WebSocket protocol the code (1002, 1007, 1009), then cut its connection."""
     protocol = protocol_of(send)
     if protocol is not None:
         protocol.failByDrop = False
 
 
 def stop_reading(send: Send) -> None:
-    """Read nothing more from a client that floods; a second after the close its connection is cut."""
+    """Read nothing more from a client that sends too much. A second after the close its connection is cut."""
     protocol = protocol_of(send)
     if protocol is not None and protocol.transport is not None:
         protocol.transport.pauseProducing()
@@ -77,8 +79,8 @@ def stop_reading(send: Send) -> None:
 def before_shutdown(send: Send, work: Callable[[], Coroutine[Any, Any, None]]) -> bool:
     """Register work to do before this Daphne stops; return False under another server.
 
-    Daphne 4.2.3 is meant to cancel its applications then. That fails for some seconds after each connection that
-    ends, while Daphne still keeps the record of that connection.
+    Daphne 4.2.3 should cancel its applications when it stops. It fails to, for some seconds after any connection
+    has ended, because it still has the record of this connection.
     """
     protocol = protocol_of(send)
     if protocol is not None:
@@ -90,7 +92,7 @@ def before_shutdown(send: Send, work: Callable[[], Coroutine[Any, Any, None]]) -
 
 
 def frame_of(text: str) -> bytes:
-    """Return the WebSocket frame that carries the text, as a server sends it."""
+    """Return the bytes of an unmasked WebSocket frame with this text."""
     payload = text.encode()
     length = len(payload)
     if length < 126:
@@ -113,37 +115,40 @@ class SocketWriter:
         self._transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
 
     def waiting(self) -> int:
-        """Return how many bytes wait for the kernel to take them."""
+        """Return how many bytes wait in this process until the kernel takes them."""
         transport = self._transport
         waiting: int = len(transport.dataBuffer) - transport.offset + transport._tempDataLen
         return waiting
 
-    def anything_waits(self) -> bool:
-        """Return whether bytes wait for any connection of this process. It reads no socket."""
+    def any_bytes_wait(self) -> bool:
+        """Return whether bytes wait for any connection of this process, without a look at each."""
         return bool(self._writers)
 
     def offer(self, frame: bytes) -> bool:
-        """Send the frame unless bytes still wait, and return whether it did; to a closing socket send nothing."""
+        """Send the frame and return True. If earlier bytes still wait, send nothing and return False.
+
+        For a socket that is closing, send nothing and return True.
+        """
         if self._transport in self._writers:
             return False
         if self._protocol.state == OPEN:
-            write = self._write  # `self._write()` would look for a method first, each time
+            write = self._write  # quicker than `self._write()`, which would look for a method first
             try:
                 taken = write(frame)
-            except OSError:  # full or gone: the transport finds out which
+            except OSError:  # the buffer is full, or the connection is gone: the transport finds out which
                 taken = 0
             if taken < len(frame):
                 self._transport.write(frame[taken:])
         return True
 
     def send(self, frame: bytes) -> None:
-        """Send the frame behind all that waits."""
+        """Send the frame after all bytes that wait."""
         if self._protocol.state == OPEN and not self.offer(frame):
             self._transport.write(frame)
 
 
 def writer_for(send: Send) -> SocketWriter | None:
-    """Return the writer for an accepted socket; None where frames can only go the usual way of ASGI."""
+    """Return the writer for an accepted socket; None if its frames have to go through ASGI."""
     protocol = protocol_of(send)
     if protocol is None or getattr(protocol, "_perMessageCompress", True) is not None:
         return None  # compression changes the bytes

@@ -1,8 +1,10 @@
 """The frame source: where a hub's frames come from.
 
 Runs on Daphne's event loop. New frames come as messages of the channel layer, to the groups that the hub has
-joined. The latest frame of each stream is kept in Redis and read by a connection of the hub's own. The hub joins a
-group before it reads the kept frame, and a flush keeps a frame before it sends it, so the hub misses none.
+joined. The latest frame of each stream is kept in Redis; the hub reads it over a connection of its own.
+
+What must stay true: the hub misses no frame. So it joins a stream's group before it reads the kept frame, and a
+flush keeps a frame before it sends it.
 """
 
 import asyncio
@@ -18,14 +20,14 @@ from overlord.redis_address import RedisAddress, async_client_close
 from realtime import publish, sockets, store
 from realtime.store import Frame
 
-REDIS_SECONDS = 1.0  # for each call
+REDIS_SECONDS = 1.0  # the longest that one call of Redis may take
 
 
 class FrameSource:
-    """One hub's groups and its reads of kept frames. Calls raise `redis.RedisError`, OSError or TimeoutError."""
+    """The groups and kept frames of one hub. Each method may raise `redis.RedisError`, OSError or TimeoutError."""
 
     def __init__(self) -> None:
-        # A name of our own: `new_channel` would make another one each time it is tried while Redis is away.
+        # `new_channel` would make another name at each try while Redis is away.
         self.name = f"hub.{uuid4().hex}"
         self.joined: set[str] = set()
         self._layer = get_channel_layer()
@@ -45,7 +47,7 @@ class FrameSource:
         return message
 
     async def join(self, streams: Collection[str]) -> None:
-        """Join the groups of these streams and leave all others. The group of advice belongs to any stream."""
+        """Join the groups of these streams, and the group of advice if there is any stream; leave all others."""
         wanted = {publish.ADVICE, *streams} if streams else set()
         for group in wanted - self.joined:
             async with asyncio.timeout(REDIS_SECONDS):
@@ -57,7 +59,10 @@ class FrameSource:
             self.joined.discard(group)
 
     async def greet(self, *, subscribers: int) -> bool:
-        """Tell Redis how many sockets the hub has and whether there is room; return whether flushes get through."""
+        """Record in Redis how many sockets the hub has, and whether its process can take another.
+
+        Return whether a flush has succeeded within the last `store.FLUSHED_SECONDS`.
+        """
         async with self._redis.pipeline(transaction=False) as pipeline:
             pipeline.set(f"{sockets.SUBSCRIBERS}{self.name}", subscribers, ex=sockets.KEPT_SECONDS)
             pipeline.set(f"{sockets.ROOM}{self.name}", int(open_files.has_room()), ex=sockets.KEPT_SECONDS)
@@ -66,7 +71,7 @@ class FrameSource:
         return bool(flushed)
 
     async def frames(self, names: Sequence[str]) -> list[Frame]:
-        """Return the kept frames of these streams; those that have none are left out."""
+        """Return the kept frames of these streams, at most one of each: streams without one are left out."""
         if not names:
             return []
         async with self._redis.pipeline(transaction=False) as pipeline:

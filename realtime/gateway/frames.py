@@ -1,6 +1,6 @@
-"""The frames for sockets: the text of each, and its bytes as a WebSocket frame.
+"""Write the frames for sockets: the JSON text of each, and its bytes as a WebSocket frame.
 
-Runs on Daphne's event loop. `data` is JSON already, made once by the flush, and is never parsed here.
+Runs on Daphne's event loop. A stream's `data` is JSON that the flush has made; it is never parsed here.
 """
 
 from collections.abc import Mapping
@@ -23,19 +23,19 @@ class Text:
 
 
 def state(kind: Literal["snapshot", "update"], frame: Frame, *, now: datetime) -> Text:
-    """Write a frame that carries its stream's whole state."""
+    """Return the frame for sockets with the stream's whole state. `frame` is not a tombstone."""
     return Text(f'{_head(kind, frame.stream, frame.version, now)},"data":{frame.data}}}')
 
 
 def heartbeat(stream: str, version: int, *, live: bool, now: datetime) -> Text:
-    """Write a heartbeat with the version last sent; `live` tells whether changes get through."""
+    """Return a heartbeat: the version last sent to its sockets, and in `live` whether changes get through."""
     return Text(
         f'{_head("heartbeat", stream, version, now)},"data":{{"live":{"true" if live else "false"}}}}}'
     )
 
 
 def expiring(stream: str, version: int, advice: Mapping[str, Any], *, now: datetime) -> Text:
-    """Write advice: a frame that does not change the stream's state."""
+    """Return the advice that a hold ends soon: a frame that does not change the stream's state."""
     return Text(f'{_head("expiring", stream, version, now)},"data":{dumps(advice).decode()}}}')
 
 

@@ -1,11 +1,11 @@
 """Healing: keeps screens right when a message, a mark, Redis or a worker was lost.
 
-Runs on Daphne's event loop, as one task of the hub; marking waits in a pool thread.
+Runs on Daphne's event loop, as one task of the hub; streams are marked in a pool thread.
 
-Note [Healing]: silence never counts as "nothing changed". Each stream with subscribers is marked every few seconds,
-so that a flush reads it again. Its kept frame is read too, so that a frame that was lost on its way is found.
-Unchanged state is not sent again. So any loss is repaired within one such period. While no flush gets through,
-heartbeats tell the sockets that their state may be old.
+Note [Healing]: if the hub hears nothing, it does not conclude that nothing changed. Every few seconds it marks each
+stream that has subscribers, so that a flush reads the stream again. It also reads the stream's kept frame, in case
+the message with this frame was lost. So each loss is repaired within a few seconds. Unchanged state is not sent
+again. While no flush succeeds, heartbeats tell the sockets that their state may be old.
 """
 
 import asyncio
@@ -17,16 +17,16 @@ from realtime import publish
 from realtime.gateway.subscription import Subscription
 
 STEP_SECONDS = 1.0
-DEAF_SECONDS = 4.0  # without a flush before sockets are told; there is one each second
-AT_ONCE = 300  # streams in one mark
+DEAF_SECONDS = 4.0  # without a flush, until sockets are told. Normally there is a flush each second
+AT_ONCE = 300  # streams that one call marks
 
 
 class Healing:
     """The healing of one hub.
 
-    `greet` tells Redis that the hub lives, returns whether flushes get through, and raises when Redis is away.
-    `read_kept` takes over the kept frames of the streams where they are newer. `tell(live=, now=)` tells the
-    sockets whether changes get through.
+    `greet()` records in Redis that the hub runs and returns whether flushes succeed; it raises when Redis is away.
+    `read_kept(streams)` takes the kept frames that are newer than the hub's. `tell(live=, now=)` tells the sockets
+    whether changes get through.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Healing:
         self._tell = tell
         self._loop = asyncio.get_running_loop()
         self._flushed_at = self._loop.time()
-        self._lost = False
+        self._redis_was_lost = False
 
     async def step(self) -> None:
         """Wait a second, then heal what is due."""
@@ -51,17 +51,18 @@ class Healing:
         await self.heal(now=self._loop.time())
 
     async def heal(self, *, now: float) -> None:
-        """Read and mark the streams that are due at `now`: all of them once Redis is back."""
+        """Read and mark the streams that are due at `now`, on the loop's clock. When Redis is back, all are due."""
         try:
             if await self._greet():
                 self._flushed_at = now
         except (OSError, TimeoutError, RedisError):
-            self._lost = True
+            self._redis_was_lost = True
             await self._tell(live=now - self._flushed_at < DEAF_SECONDS, now=now)
             raise
         await self._tell(live=now - self._flushed_at < DEAF_SECONDS, now=now)
-        due = [each for each in self._subscriptions() if self._lost or each.healed_at + each.refresh <= now]
-        self._lost = False
+        everything = self._redis_was_lost
+        due = [each for each in self._subscriptions() if everything or each.healed_at + each.refresh <= now]
+        self._redis_was_lost = False
         for subscription in due:
             subscription.healed_at = now
         names = [subscription.stream for subscription in due if subscription.frame is not None]

@@ -1,7 +1,7 @@
-"""The heartbeat: tells each socket every 15 seconds which version it should hold, and whether that may be old.
+"""The heartbeat: tells each socket every 15 seconds which version it should have, and whether this may be old.
 
-Runs on Daphne's event loop, as one task of the hub. A heartbeat carries the version last sent to that socket, so a
-client that missed an update notices it and asks for a snapshot.
+Runs on Daphne's event loop, as one task of the hub. A heartbeat carries the version last sent to its socket. So a
+client that missed an update notices the loss and asks for a snapshot.
 """
 
 import asyncio
@@ -18,7 +18,11 @@ STEP_SECONDS = 1.0
 
 
 class Heartbeat:
-    """The heartbeats of one hub. `live`: whether changes get through."""
+    """The heartbeats of one hub. `live` says whether changes get through.
+
+    `subscriptions()` returns all subscriptions of the hub. `is_slow(subscriber)` says who gets no heartbeat, and
+    `send(subscriber, text)` sends one.
+    """
 
     def __init__(
         self,
@@ -45,7 +49,7 @@ class Heartbeat:
                 await self._beat(subscription, now=now)
 
     async def tell(self, *, live: bool, now: float) -> None:
-        """Tell all sockets at once when `live` changes."""
+        """Send a heartbeat to all sockets if `live` has changed; `now` is on the loop's clock."""
         if live != self.live:
             self.live = live
             for subscription in self._subscriptions():

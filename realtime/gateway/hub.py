@@ -1,10 +1,11 @@
 """The hub: hands the frames of its streams to all sockets of one process.
 
-Runs on Daphne's event loop; `current()` returns the one of the running loop, and other threads must not call it. It
-is the process's only member of the channel layer. It keeps each stream's latest frame and nothing else, and never
-reads a frame from the database. Its other tasks have a module each: `heartbeat`, `healing` (of what was lost),
-`backpressure` (for slow subscribers) and `revocation` (of the right to watch). They get callbacks and do not import
-the hub.
+Runs on Daphne's event loop. `current()` returns this loop's hub; other threads must not call it. Each of the hub's
+other tasks has a module: `heartbeat`, `healing` (of losses), `backpressure` (for slow subscribers) and `revocation`
+(of the right to watch). They get callbacks and do not import the hub.
+
+What must stay true: the hub is the only member of the channel layer in its process. Of each stream it keeps the
+latest frame and no other, and it never reads state from PostgreSQL.
 """
 
 import asyncio
@@ -36,10 +37,9 @@ logger = logging.getLogger(__name__)
 FIRST_FRAME_SECONDS = 2.0
 RECONCILE_SECONDS = 1.0
 RETRY_SECONDS = 0.5
-GOING_AWAY_SECONDS = 0.2  # in which Daphne, about to stop, sends what it was given
-SOCKETS_AT_ONCE = (
-    250  # between two turns for other work on the event loop, which then waits some milliseconds
-)
+GOING_AWAY_SECONDS = 0.2  # before Daphne stops, so that it can still send the closes
+# After so many sockets, other work on the event loop may run; it waits some milliseconds until then.
+SOCKETS_AT_ONCE = 250
 
 
 class Hub:
@@ -73,15 +73,14 @@ class Hub:
             self._spawn(self._repeat(step))
 
     async def stop(self) -> None:
-        """End all tasks and leave the groups; leave the sockets as they are."""
+        """End all tasks, detach all sockets without closing them, and close the connections to Redis."""
         for subscriber in self.subscribers():
             self.detach(subscriber)
         while tasks := [*self._tasks]:
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(
-                tasks, timeout=0.1
-            )  # again: redis-py may lose a cancellation while it connects
+            # redis-py may lose a cancellation while it connects. Then the tasks are cancelled again.
+            await asyncio.wait(tasks, timeout=0.1)
         self.revocation.stop_listening()
         await self.source.close()
 
@@ -101,7 +100,10 @@ class Hub:
         return [subscriber for each in self.subscriptions.values() for subscriber in each.subscribers]
 
     async def attach(self, subscriber: Subscriber) -> None:
-        """Send the stream's state: a snapshot now or within FIRST_FRAME_SECONDS, or close; then updates."""
+        """Send the socket a snapshot of its stream, and from then on updates.
+
+        If there is no snapshot within FIRST_FRAME_SECONDS, or no such stream, close the socket.
+        """
         stream = subscriber.stream
         subscription = self.subscriptions.get(stream)
         if subscription is None:
@@ -117,7 +119,7 @@ class Hub:
             await self._hand(subscriber, subscription.frame, subscription.snapshot(now=clock.now()))
 
     def detach(self, subscriber: Subscriber) -> None:
-        """Send nothing more to the subscriber. A stream without subscribers is forgotten within a second."""
+        """Remove the subscriber from its stream. A stream without subscribers is forgotten within a second."""
         subscriber.stop_timers()
         self.backpressure.discard(subscriber)
         subscription = self.subscriptions.get(subscriber.stream)
@@ -130,18 +132,18 @@ class Hub:
         await self._sent(subscriber, subscriber.close(code))
 
     def resync(self, subscriber: Subscriber) -> None:
-        """Answer with a snapshot: at once, or when RESYNC_SECONDS have passed since the last such answer."""
+        """Send the subscriber a snapshot: now, or once RESYNC_SECONDS have passed since the last resync."""
         if "resync" not in subscriber.timers:
             wait = subscriber.resyncs.wait(now=self._loop.time())
-            subscriber.timers["resync"] = self._loop.call_later(wait, self._answer, subscriber)
+            subscriber.timers["resync"] = self._loop.call_later(wait, self._resync_now, subscriber)
 
-    def _answer(self, subscriber: Subscriber) -> None:
+    def _resync_now(self, subscriber: Subscriber) -> None:
         subscriber.timers.pop("resync")
         subscription = self._subscription_of(subscriber)
         if subscription is None or subscription.frame is None or subscriber.version is None:
             return
         subscriber.resyncs.record(now=self._loop.time())
-        if subscription.frame.data is None:  # it ends within a moment
+        if subscription.frame.data is None:
             self._spawn(self.close(subscriber, CloseCode.NO_SUCH_STREAM))
             return
         snapshot = subscription.snapshot(now=clock.now())
@@ -186,7 +188,7 @@ class Hub:
             subscription.sender = self._spawn(self._send_out(subscription))
 
     async def _send_out(self, subscription: Subscription) -> None:
-        """Send the latest frame, then the latest that arrived meanwhile, until there is no newer one."""
+        """Send the latest frame to all, again and again until no newer one has come meanwhile."""
         try:
             while subscription.frame is not None and subscription.frame.version > subscription.sent:
                 if wait := subscription.throttle.wait(now=self._loop.time()):
@@ -198,9 +200,9 @@ class Hub:
             subscription.sender = None
 
     async def send_latest(self, subscription: Subscription, subscribers: Sequence[Subscriber]) -> None:
-        """Send the latest state to those of some subscribers that have an older one, and to no others.
+        """Send the latest state to those of the given subscribers that have an older one.
 
-        See Note [Straight to the socket].
+        If the stream no longer exists, close them. See Note [Straight to the socket] in `daphne_socket.py`.
         """
         frame = subscription.frame
         if frame is None:
@@ -221,12 +223,15 @@ class Hub:
                 if held is None:
                     await self._hand(subscriber, frame, frames.state("snapshot", frame, now=now))
                 elif writer is not None and writer.offer(update.frame):
-                    subscriber.version = version  # the hot path: no coroutine for each socket
+                    subscriber.version = version  # the usual case. It makes no coroutine for each socket
                 else:
                     await self._hand(subscriber, frame, update)
 
     async def _hand(self, subscriber: Subscriber, frame: Frame, text: Text) -> None:
-        """Hand a state to the subscriber: the first one always, a later one unless earlier bytes still wait."""
+        """Send a state to the subscriber. If earlier bytes still wait, send it later: see `backpressure.py`.
+
+        The first state is always sent.
+        """
         if subscriber.version is None or subscriber.writer is None:
             subscriber.version = frame.version
             await self._send_text(subscriber, text)
@@ -239,7 +244,7 @@ class Hub:
         await self._sent(subscriber, subscriber.send_text(text))
 
     async def _sent(self, subscriber: Subscriber, sending: Awaitable[None]) -> None:
-        """Await the sending. A socket that fails is detached, so that the others are served."""
+        """Await the sending. If it fails, detach this socket, so that the others are still served."""
         try:
             await sending
         except Exception:
@@ -257,22 +262,23 @@ class Hub:
         await self.reconcile()
 
     async def reconcile(self) -> None:
-        """Join the groups of the streams that have subscribers, leave the others, ask for frames that are missing.
+        """Join the groups of streams with subscribers, leave all others, and read the frames that are missing.
 
-        A step that fails is tried again within a second. Otherwise a stream whose first subscriber came while Redis
-        was away would have no updates for later subscribers either.
+        It is called each second, also after a failure. So a stream whose first subscriber came while Redis was away
+        gets its frames once Redis is back.
         """
         for subscription in [each for each in self._all() if not each.subscribers]:
             self._forget(subscription)
         await self.source.join(self.subscriptions)
-        await self._ask_for_missing()
+        await self._read_missing()
 
     def _forget(self, subscription: Subscription) -> None:
         del self.subscriptions[subscription.stream]
         if subscription.sender is not None:
             subscription.sender.cancel()
 
-    async def _ask_for_missing(self) -> None:
+    async def _read_missing(self) -> None:
+        """Read the kept frames of streams that have no frame here; mark those that have none in Redis either."""
         now = self._loop.time()
         missing = [
             each
@@ -288,7 +294,7 @@ class Hub:
             await asyncio.to_thread(publish.streams_mark, streams=unknown)
 
     async def read_kept(self, names: list[str]) -> list[str]:
-        """Take the streams' kept frames where they are newer; return the streams that have none."""
+        """Take the kept frames of the streams where they are newer; return the streams without a kept frame."""
         kept = await self.source.frames(names)
         for frame in kept:
             self.take(frame)
@@ -303,7 +309,7 @@ class Hub:
 
     # Tasks -----------------------------------------------------------------------------------------------
     async def _repeat(self, step: Callable[[], Awaitable[None]]) -> None:
-        """Repeat the step for ever. One that fails (Redis is away) is logged and tried again."""
+        """Repeat the step for ever. If it fails, for example because Redis is away, log this and try again."""
         while True:
             try:
                 await step()
@@ -321,7 +327,7 @@ class Hub:
 
 
 def _expected(error: Exception) -> bool:
-    """Return whether the error only means that a server cannot be reached."""
+    """Return whether the error only means that Redis or PostgreSQL cannot be reached."""
     return isinstance(error, OSError | TimeoutError | RedisError | OperationalError | InterfaceError)
 
 
@@ -329,7 +335,7 @@ _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
 
 
 def current() -> Hub:
-    """Return the running event loop's hub, started at the first call; Daphne has one loop."""
+    """Return the hub of the running event loop, and start it at the first call. Daphne has one loop."""
     loop = asyncio.get_running_loop()
     if loop not in _hubs:
         _hubs[loop] = Hub()

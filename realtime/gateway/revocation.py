@@ -1,14 +1,16 @@
-"""Revocation: closes the sockets of those who may no longer watch.
+"""Revocation: closes the sockets of users who may no longer watch.
 
 Runs on Daphne's event loop, as two tasks of the hub; PostgreSQL is asked in a pool thread.
 
-Note [Notified, then checked]: triggers notify the channel `principals` with the id of a user whose token, password,
-account or rights have changed, and `sessions` with the hash of a session that has ended. The gateway listens while
-any of its sockets has a credential, and then checks the credentials that a notification is about. It also checks
-all of them every 30 seconds, and when it begins to listen, because a notification may be lost with the connection.
-A socket that was being admitted when a notification came is checked once more afterwards (`changes`). Each minute
-it begins anew with another connection. While it has no connection on which notifications arrive
-(overlord/kernel/listening.py), it checks all credentials each second.
+Note [Notified, then checked]: PostgreSQL sends a notification when a right to watch may have ended. On the channel
+`principals` it is the id of a user whose token, password, account or rights have changed. On the channel `sessions`
+it is the hash of a session that has ended. While any socket has a credential, the hub listens, and checks the
+credentials that a notification is about.
+
+A notification may be lost with the connection. So all credentials are also checked every 30 seconds, and whenever
+the hub begins to listen, which it does each minute with a new connection. While it has no connection on which
+notifications arrive (overlord/kernel/listening.py), it checks all credentials each second. If a notification comes
+while a socket is being admitted, this socket is checked once more afterwards (`changes`).
 """
 
 import asyncio
@@ -30,9 +32,9 @@ logger = logging.getLogger(__name__)
 PRINCIPALS = "principals"  # channels of PostgreSQL
 SESSIONS = "sessions"
 CHECK_SECONDS = 30.0  # between two checks of all credentials
-UNHEARD_SECONDS = 1.0  # the same while no notification can arrive
-GATHER_SECONDS = 0.1  # in which more notifications may come, for one check of all
-LISTEN_SECONDS = 1.0  # between two looks whether to listen
+NOT_LISTENING_SECONDS = 1.0  # between two checks of all, while no notification can arrive
+GATHER_SECONDS = 0.1  # after a notification, so that one check serves those that follow at once
+LISTEN_SECONDS = 1.0  # between two decisions whether to listen
 
 
 class Revocation:
@@ -49,14 +51,14 @@ class Revocation:
         self._loop = asyncio.get_running_loop()
         self._check_all_at = self._loop.time() + CHECK_SECONDS
         self._connection: psycopg2.extensions.connection | None = None
-        self._fileno = -1  # a lost connection no longer knows it
-        self._listen_at = 0.0  # when to begin anew
+        self._fileno = -1  # kept here, because a lost connection no longer has it
+        self._listen_at = 0.0  # when to listen by a new connection
         self._notified: set[str] = set()  # ids of users, hashes of sessions
         self._due = asyncio.Event()
-        self.changes = 0  # how many notifications have come, and how often listening began
+        self.changes = 0  # the number of notifications so far, plus how often listening began
 
     async def listen_step(self) -> None:
-        """Wait a second, then begin or end to listen."""
+        """Wait a second, then begin to listen, change the connection, or stop to listen."""
         await asyncio.sleep(LISTEN_SECONDS)
         if not self._needed():
             self.stop_listening()
@@ -64,10 +66,11 @@ class Revocation:
             await self._listen()
 
     def _needed(self) -> bool:
+        """Return whether any socket has a credential."""
         return any(subscriber.credential for subscriber in self._subscribers())
 
     async def _listen(self) -> None:
-        """Listen by a new connection, and then check all; check all too when no notification arrives."""
+        """Listen by a new connection, and check all credentials then. Check them also if that fails."""
         try:
             heard = await asyncio.to_thread(listening.listen, PRINCIPALS, SESSIONS, name="revocation")
         except DatabaseError:
@@ -86,7 +89,7 @@ class Revocation:
         self._due.set()
 
     def stop_listening(self) -> None:
-        """Close the connection on which notifications come."""
+        """Close the connection on which notifications come, if there is one."""
         if self._connection is not None:
             self._loop.remove_reader(self._fileno)
             self._connection.close()
@@ -104,12 +107,12 @@ class Revocation:
             notification = self._connection.notifies.pop()
             self.changes += 1
             if notification.channel == PRINCIPALS and not notification.payload.isdecimal():
-                self._check_all_at = 0.0  # sent by hand: checking too much is safe
+                self._check_all_at = 0.0  # not from our triggers: somebody wants all to be checked
             self._notified.add(notification.payload)
             self._due.set()
 
     def check_soon(self, credential: Credential) -> None:
-        """Check a credential that was read before the latest notification."""
+        """Check all credentials of this credential's user within GATHER_SECONDS."""
         self._notified.add(str(credential.user_id))
         self._due.set()
 
@@ -125,8 +128,8 @@ class Revocation:
         notified, self._notified = self._notified, set()
         everything = self._check_all_at <= self._loop.time()
         if everything:
-            is_unheard = self._needed() and self._connection is None
-            self._check_all_at = self._loop.time() + (UNHEARD_SECONDS if is_unheard else CHECK_SECONDS)
+            is_deaf = self._needed() and self._connection is None
+            self._check_all_at = self._loop.time() + (NOT_LISTENING_SECONDS if is_deaf else CHECK_SECONDS)
         try:
             await self.check(None if everything else notified)
         except Exception:
@@ -138,20 +141,20 @@ class Revocation:
     async def check(self, notified: Collection[str] | None = None) -> None:
         """Close the sockets whose session, token, account or permission has ended.
 
-        Look at those of the users and sessions in `notified`, or at all.
+        `notified` has ids of users and hashes of sessions: only their sockets are checked. None: check all.
         """
         credentials = {
             subscriber: credential
             for subscriber in self._subscribers()
             if (credential := subscriber.credential) is not None
-            and (notified is None or _names(credential, notified))
+            and (notified is None or _is_notified(credential, notified))
         }
-        codes = await access.lapsed([*credentials.values()])
+        codes = await access.ended([*credentials.values()])
         for subscriber, credential in credentials.items():
             if credential in codes:
                 await self._close(subscriber, codes[credential])
 
 
-def _names(credential: Credential, notified: Collection[str]) -> bool:
-    """Return whether a notification is about this credential."""
+def _is_notified(credential: Credential, notified: Collection[str]) -> bool:
+    """Return whether one of the notifications is about this credential."""
     return str(credential.user_id) in notified or credential.session_hash in notified

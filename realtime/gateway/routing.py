@@ -1,6 +1,6 @@
-"""Which address shows which kind of stream, with and without a trailing slash.
+"""The addresses of the kinds of streams, with and without a trailing slash.
 
-Runs on Daphne's event loop: `websockets` is the application that each new socket is given to.
+Runs on Daphne's event loop. Daphne calls the application `websockets` for each new socket.
 """
 
 from typing import Any
@@ -26,5 +26,5 @@ _router = URLRouter(
 
 
 async def websockets(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Serve a socket. Ignore the root path, which Daphne takes from a header that any client may send."""
+    """Serve a socket by its path. Ignore the root path: Daphne takes it from a header that any client can send."""
     await _router({**scope, "root_path": ""}, receive, send)

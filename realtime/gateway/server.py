@@ -1,12 +1,13 @@
-"""The server of WebSockets: Daphne, which looks at its connections less often.
+"""The server of WebSockets: Daphne, with rarer checks of its connections.
 
-Runs as `python -m realtime.gateway.server -b HOST -p PORT APPLICATION`, with OPTIONS; other options of Daphne may
-follow. The first import of Daphne installs Twisted's reactor, so no other module imports this one.
+It is the main program of the live process: `python -m realtime.gateway.server -b HOST -p PORT APPLICATION`. It runs
+Daphne with OPTIONS; other options of Daphne may follow. No other module imports this one, because its import
+installs Twisted's reactor.
 
-Note [Rarer looks]: each second Daphne looks at all its connections for applications that have ended, and every two
-seconds for connections that have timed out. With thousands of quiet sockets, this is a tenth of the process's CPU
-(docs/performance.md). Here both happen every ten seconds. So a socket whose application failed is closed within ten
-seconds, and a ping is at most ten seconds late.
+Note [Rarer checks]: Daphne checks all its connections: each second for applications that have ended, and every two
+seconds for connections that have timed out. With thousands of quiet sockets, this takes a tenth of the process's
+CPU time (docs/performance.md). Here both checks happen every ten seconds. So a socket whose application failed is
+closed within ten seconds, and a ping is at most ten seconds late.
 """
 
 import sys
@@ -21,37 +22,37 @@ OPTIONS = (
     " --websocket-max-message-size 65536 --websocket-max-frame-size 65536"
     " --ping-interval 30 --ping-timeout 20 --application-close-timeout 2"
 )
-ENDED_EVERY = 10  # of Daphne's looks, which are a second apart
-TIMED_OUT_EVERY = 5  # of its looks, which are two seconds apart
+ENDED_EVERY = 10  # Daphne checks for ended applications each second: do each tenth of these checks
+TIMED_OUT_EVERY = 5  # Daphne checks for time-outs every two seconds: do each fifth of these checks
 
 
-class RarelyLookingServer(daphne.server.Server):
-    """Daphne's server. See Note [Rarer looks]."""
+class RarelyCheckingServer(daphne.server.Server):
+    """Daphne's server. See Note [Rarer checks]."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._ended_looks = count(1)
-        self._timed_out_looks = count(1)
+        self._ended_checks = count(1)
+        self._timed_out_checks = count(1)
 
     def application_checker(self) -> None:
-        """Look for applications that have ended, each tenth time that Daphne asks."""
-        if next(self._ended_looks) % ENDED_EVERY == 0:
+        """Close the connections of applications that have ended, at each tenth call."""
+        if next(self._ended_checks) % ENDED_EVERY == 0:
             super().application_checker()
         else:
             daphne.server.reactor.callLater(1, self.application_checker)
 
     def timeout_checker(self) -> None:
-        """Look for connections that have timed out, each fifth time that Daphne asks."""
-        if next(self._timed_out_looks) % TIMED_OUT_EVERY == 0:
+        """Ping connections and close those that have timed out, at each fifth call."""
+        if next(self._timed_out_checks) % TIMED_OUT_EVERY == 0:
             super().timeout_checker()
         else:
             daphne.server.reactor.callLater(2, self.timeout_checker)
 
 
 class CommandLine(CommandLineInterface):
-    """Daphne's command line, which starts our server."""
+    """Daphne's command line, with our server."""
 
-    server_class = RarelyLookingServer
+    server_class = RarelyCheckingServer
 
 
 if __name__ == "__main__":

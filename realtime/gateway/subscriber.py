@@ -1,6 +1,6 @@
-"""A subscriber: one socket on one stream, as the hub sees it.
+"""A subscriber: one socket on one stream, as the hub has it.
 
-Lives on Daphne's event loop, from the admission of the socket until it is detached.
+Runs on Daphne's event loop. A subscriber exists from the admission of its socket until the hub detaches it.
 """
 
 from asyncio import TimerHandle
@@ -16,8 +16,9 @@ from realtime.rate_limits import Throttle
 class Subscriber:
     """One socket on one stream.
 
-    `version` is that of the state last sent to it, None before the first. `writer` is None where all frames go the
-    usual way of ASGI, which does not show whether the client is slow.
+    `version` is the version of the state that was last sent to it, and None before the first. `writer` is None if
+    all frames go through ASGI, which does not show whether the client is slow. `resyncs` limits the answers to
+    resyncs. `timers` has the running timers by their purpose.
     """
 
     __slots__ = ("_send", "credential", "resyncs", "stream", "timers", "version", "writer")
@@ -32,7 +33,7 @@ class Subscriber:
         self._send = send
 
     async def send_text(self, text: Text) -> None:
-        """Send a text, behind all that waits."""
+        """Send a text after all texts that wait."""
         if self.writer is not None:
             self.writer.send(text.frame)
         else:

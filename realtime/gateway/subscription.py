@@ -1,6 +1,6 @@
-"""A subscription: a stream that has subscribers in this process, with the latest frame of it.
+"""A subscription: a stream that has subscribers in this process, with its latest frame.
 
-Lives on Daphne's event loop, from the first subscriber until the hub finds none.
+Runs on Daphne's event loop. A subscription exists from its first subscriber until the hub finds that it has none.
 """
 
 import asyncio
@@ -15,10 +15,11 @@ from realtime.store import Frame
 
 
 class Subscription:
-    """The hub's state of one stream; times are on the loop's clock.
+    """The hub's state of one stream. Times are on the loop's clock.
 
-    `sent`: the version last sent to all. `asked_at`: when a missing frame was last asked for. `healed_at`: when
-    healing last read and marked the stream. `heartbeat_at`: when its subscribers last had a heartbeat.
+    `sent`: the version last sent to all subscribers. `sender`: the task that is sending now, if any. `asked_at`:
+    when the hub last read the kept frame because it had none. `healed_at`: when healing last read and marked the
+    stream. `heartbeat_at`: when its subscribers last had a heartbeat. `refresh`: the seconds between two healings.
     """
 
     def __init__(self, *, stream: str, now: float) -> None:
@@ -35,9 +36,9 @@ class Subscription:
         self.heartbeat_at = now
 
     def accept(self, frame: Frame) -> bool:
-        """Keep the frame if it is newer, and return whether it has to be sent.
+        """Keep the frame if it is newer than the kept one, and return whether it has to be sent.
 
-        A newer frame that shows the same is not sent, but the next subscriber gets it as its snapshot.
+        A newer frame with the same content is not sent. The next subscriber gets it as its snapshot.
         """
         kept = self.frame
         if kept is not None and kept.version >= frame.version:
@@ -49,6 +50,6 @@ class Subscription:
         return False
 
     def snapshot(self, *, now: datetime) -> Text:
-        """Write the kept frame for one subscriber."""
+        """Return the kept frame as a snapshot for sockets. There must be a kept frame."""
         assert self.frame is not None  # noqa: S101
         return frames.state("snapshot", self.frame, now=now)

@@ -160,7 +160,7 @@ def test_a_page_of_another_site_gets_nothing_by_its_visitors_credentials(
 def test_control_without_the_check_of_the_origin_another_site_reads_a_private_stream(
     ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(access, "same_origin", access.of_some_page)
+    monkeypatch.setattr(access, "is_of_this_site", access.is_from_a_page)
     frame_keep(f"me.{ada.pk}", '{"mine":true}')
     assert snapshot("/ws/me/", {**logged_in(ada), **ELSEWHERE[2]})["data"] == {"mine": True}
 
@@ -242,7 +242,7 @@ def test_without_a_database_a_socket_is_not_told_that_its_log_in_is_wrong(
     async def away(*_: object) -> None:
         raise OperationalError("gone")
 
-    monkeypatch.setattr(access, "_users", away)
+    monkeypatch.setattr(access, "_users_of", away)
     assert close_code("/ws/me/", {"host": "x", "authorization": "Token abc"}) == 4503
 
 

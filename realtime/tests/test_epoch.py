@@ -44,7 +44,7 @@ def next_id() -> int:
 
 def keep_something() -> None:
     store.frames_store([Frame(stream="events", version=1, data="{}", fingerprint="")])
-    publish.entries_write(entries=[publish.Entry(key="event:1", field="static", version=1, value={})])
+    publish.values_keep(values=[publish.VersionedValue(key="event:1", field="static", version=1, value={})])
 
 
 def kept() -> list[str]:

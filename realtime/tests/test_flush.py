@@ -330,7 +330,7 @@ def test_a_change_between_the_look_and_the_forgetting_keeps_its_mark(private: Sh
     publish.streams_mark(streams=["me.7"])
     taken = store.marks_take(limit=9)
     publish.streams_mark(streams=["me.7"])
-    assert store.unheard_forget(taken, version=flush.draw_version()) == {"me.7"}
+    assert store.unwatched_forget(taken, version=flush.draw_version()) == {"me.7"}
     assert marked() == ["me.7"]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from realtime.gateway import access
-from realtime.gateway.access import same_origin
+from realtime.gateway.access import is_of_this_site
 
 
 def headers(
@@ -33,7 +33,7 @@ def _our_hosts(settings: Any) -> None:
     ],
 )
 def test_the_site_itself_is_the_same(given: dict[bytes, bytes]) -> None:
-    assert same_origin(given)
+    assert is_of_this_site(given)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_the_site_itself_is_the_same(given: dict[bytes, bytes]) -> None:
     ],
 )
 def test_any_other_origin_is_another_site(given: dict[bytes, bytes]) -> None:
-    assert not same_origin(given)
+    assert not is_of_this_site(given)
 
 
 def test_control_without_the_port_another_server_of_the_host_passes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,4 +66,4 @@ def test_control_without_the_port_another_server_of_the_host_passes(monkeypatch:
         return theirs.rpartition(":")[0] == f"{scheme}://{host}".rpartition(":")[0]
 
     monkeypatch.setattr(access, "is_same_origin", by_host)
-    assert same_origin(headers("http://tickets.example:8081"))
+    assert is_of_this_site(headers("http://tickets.example:8081"))

@@ -14,18 +14,18 @@ from redis.retry import Retry
 
 from overlord.kernel import queues, redis_client
 from realtime import publish, store
-from realtime.publish import Entry
+from realtime.publish import VersionedValue
 
 
-def entry(version: int, value: object, field: str = "7") -> Entry:
-    return Entry(key="event:1", field=field, version=version, value=value)
+def versioned(version: int, value: object, field: str = "7") -> VersionedValue:
+    return VersionedValue(key="event:1", field=field, version=version, value=value)
 
 
-def test_a_mark_keeps_the_entries_and_enqueues_one_flush(valkey: Redis) -> None:
-    publish.streams_mark(streams=["event.1", "me.7"], entries=[entry(3, {"left": 2})])
+def test_a_mark_keeps_the_values_and_enqueues_one_flush(valkey: Redis) -> None:
+    publish.streams_mark(streams=["event.1", "me.7"], values=[versioned(3, {"left": 2})])
     publish.streams_mark(streams=["event.1"])
     assert [mark.stream for mark in store.marks_take(limit=9)] == ["me.7", "event.1"]
-    assert publish.entries_read(key="event:1") == {"7": {"left": 2}}
+    assert publish.values_read(key="event:1") == {"7": {"left": 2}}
     assert valkey.llen("live") == 1
 
 
@@ -49,16 +49,16 @@ def test_a_mark_is_one_round_trip(valkey: Redis) -> None:
     publish.streams_mark(streams=["event.1"])
     before = valkey.info("commandstats")["cmdstat_evalsha"]["calls"]
     total = valkey.info("stats")["total_commands_processed"]
-    publish.streams_mark(streams=["event.1"], entries=[entry(3, 1)])
+    publish.streams_mark(streams=["event.1"], values=[versioned(3, 1)])
     assert valkey.info("commandstats")["cmdstat_evalsha"]["calls"] == before + 1
     inside = 6  # HGET, HSET, EXPIRE, INCR, ZADD, SET of the script itself
     assert valkey.info("stats")["total_commands_processed"] - total <= 1 + inside + 3
 
 
 def older_over_newer() -> object:
-    publish.entries_write(entries=[entry(10, "new")])
-    publish.streams_mark(streams=[], entries=[entry(9, "old")])
-    return publish.entries_read(key="event:1")
+    publish.values_keep(values=[versioned(10, "new")])
+    publish.streams_mark(streams=[], values=[versioned(9, "old")])
+    return publish.values_read(key="event:1")
 
 
 def test_an_older_entry_does_not_replace_a_newer_one() -> None:
@@ -73,15 +73,15 @@ def test_control_without_the_version_check_an_older_entry_replaces_it(
 
 
 def test_the_same_version_is_written_again_and_times_are_text(valkey: Redis) -> None:
-    publish.entries_write(entries=[entry(1, "a"), entry(5, [1], field="static")])
-    publish.entries_write(entries=[entry(1, {"seen": datetime(2026, 1, 2, tzinfo=UTC)})])
-    assert publish.entries_read(key="event:1") == {"7": {"seen": "2026-01-02T00:00:00Z"}, "static": [1]}
-    assert 890 < valkey.ttl(store.entry_key("event:1")) <= 900
+    publish.values_keep(values=[versioned(1, "a"), versioned(5, [1], field="static")])
+    publish.values_keep(values=[versioned(1, {"seen": datetime(2026, 1, 2, tzinfo=UTC)})])
+    assert publish.values_read(key="event:1") == {"7": {"seen": "2026-01-02T00:00:00Z"}, "static": [1]}
+    assert 890 < valkey.ttl(store.value_key("event:1")) <= 900
     assert valkey.zcard(store.MARKED) == 0
 
 
 def test_an_empty_redis_is_told_apart_from_one_that_does_not_answer() -> None:
-    assert publish.entries_read(key="event:404") == {}
+    assert publish.values_read(key="event:404") == {}
 
 
 @pytest.fixture
@@ -99,13 +99,13 @@ def stalled(settings: Settings) -> Iterator[None]:
 @pytest.mark.usefixtures("stalled")
 def test_a_redis_that_does_not_answer_delays_one_call_only() -> None:
     started = time.monotonic()
-    publish.streams_mark(streams=["event.1"], entries=[entry(1, 1)])
+    publish.streams_mark(streams=["event.1"], values=[versioned(1, 1)])
     first = time.monotonic() - started
     started = time.monotonic()
     for _ in range(1000):
         publish.streams_mark(streams=["event.1"])
-        publish.entries_write(entries=[entry(1, 1)])
-        assert publish.entries_read(key="event:1") is None
+        publish.values_keep(values=[versioned(1, 1)])
+        assert publish.values_read(key="event:1") is None
     assert 0.2 < first < 0.7
     assert time.monotonic() - started < 0.25
 
@@ -130,5 +130,5 @@ def test_a_broker_that_dies_before_the_flush_is_enqueued_delays_nothing_and_keep
     publish.streams_mark(streams=["event.1"])
     assert time.monotonic() - started < 0.7
     assert valkey.zcard(store.MARKED) == 1, "beat's next flush finds it"
-    publish.entries_write(entries=[entry(1, "kept")])  # in another Redis than the broker's
-    assert publish.entries_read(key="event:1") == {"7": "kept"}
+    publish.values_keep(values=[versioned(1, "kept")])  # in another Redis than the broker's
+    assert publish.values_read(key="event:1") == {"7": "kept"}

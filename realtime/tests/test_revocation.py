@@ -173,7 +173,7 @@ def test_control_without_the_notification_it_stays_until_the_next_check(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     credential = known(ada)
-    monkeypatch.setattr(revocation, "_names", lambda *_: False)
+    monkeypatch.setattr(revocation, "_is_notified", lambda *_: False)
     assert with_hub(lambda hub: closed(hub, credential, happens, seconds=0.2)) == []
 
 
@@ -195,7 +195,7 @@ def test_without_notifications_all_sockets_are_checked_each_second(
     ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listening, "listen", unheard)
-    monkeypatch.setattr(revocation, "UNHEARD_SECONDS", 0.1)
+    monkeypatch.setattr(revocation, "NOT_LISTENING_SECONDS", 0.1)
     credential = by_session(ada)
     assert with_hub(lambda hub: closed_unheard(hub, credential, seconds=60)) == [4401]
 
@@ -205,7 +205,7 @@ def test_control_with_the_usual_checks_the_socket_stays_open(
 ) -> None:
     monkeypatch.setattr(listening, "listen", unheard)
     monkeypatch.setattr(Revocation, "_check_all", lambda _revocation: None)
-    monkeypatch.setattr(revocation, "UNHEARD_SECONDS", 1000.0)
+    monkeypatch.setattr(revocation, "NOT_LISTENING_SECONDS", 1000.0)
     credential = by_session(ada)
     assert with_hub(lambda hub: closed_unheard(hub, credential, seconds=0.5)) == []
 

@@ -149,7 +149,7 @@ def test_the_transport_is_among_the_writers_only_while_bytes_wait(peer: Peer) ->
     assert writer is not None
 
     def waits() -> bool:
-        assert (peer.transport in writer._writers) == (writer.waiting() > 0) == writer.anything_waits()
+        assert (peer.transport in writer._writers) == (writer.waiting() > 0) == writer.any_bytes_wait()
         return writer.waiting() > 0
 
     assert not waits()
@@ -256,9 +256,9 @@ class TestBackpressure:
         async def test(hub: Hub) -> None:
             subscriber = await not_reading(hub, peer)
             now = hub._loop.time()
-            await hub.backpressure.look(now=now + PATIENCE_SECONDS - 0.5)
+            await hub.backpressure.check(now=now + PATIENCE_SECONDS - 0.5)
             assert peer.protocol.state == peer.protocol.STATE_OPEN
-            await hub.backpressure.look(now=now + PATIENCE_SECONDS + 0.5)
+            await hub.backpressure.check(now=now + PATIENCE_SECONDS + 0.5)
             assert subscriber not in hub.subscribers()
             assert int.from_bytes(peer.frames()[-1][:2]) == 4408
 
@@ -271,7 +271,7 @@ class TestBackpressure:
             await hub.attach(subscriber)
             assert await until(lambda: subscriber.version == 1)
             peer.transport.write(b"\x8a\x00" * 600_000)
-            await hub.backpressure.look(now=hub._loop.time() + 1.1)
+            await hub.backpressure.check(now=hub._loop.time() + 1.1)
             assert peer.protocol.state == peer.protocol.STATE_CLOSING
 
         with_hub(test)

@@ -1,19 +1,19 @@
-"""Begin a new epoch: versions and ids that this database gives out from now on were never given out before.
+"""Begin a new epoch: from now on, this database gives out only versions and ids that were never given out before.
 
-Run by the command `live_epoch` after migrations, while nothing else of ours runs on a restored database.
+Runs in the command `live_epoch` after migrations. On a restored database no other process of ours runs then.
 
-Note [Another history]: a restored backup goes back, and so does a server that takes over without the last
-transactions. Numbers that were given out in the lost history must not be given out again: versions of frames, which
-browsers keep, and ids, which are in mails, tickets and the gateway's books. A history is known by three facts of
-PostgreSQL: the cluster, the database (a restore makes another), and the timeline (a fail-over and a recovery to a
-point in time begin another).
+Note [Another history]: after the restore of a backup the latest transactions are missing. This can also happen when
+another server takes over. The numbers that they gave out must not be given out again: browsers keep the versions of
+frames, and the ids are in mails, in tickets and at the payment gateway. The history of a database is known by three
+facts of PostgreSQL: the cluster, the database (a restore makes another), and the timeline (a fail-over or a
+recovery to a point in time begins another).
 """
 
 from overlord.kernel.db import rows, transaction
 from realtime import store
 from realtime.worker.flush import LOCK
 
-IDS_LIFTED_BY = 1_000_000  # more than are given between two backups
+IDS_LIFTED_BY = 1_000_000  # more ids than are given out between two backups
 
 HISTORY = (
     "SELECT (SELECT system_identifier FROM pg_control_system()) || '/' || oid || '/'"
@@ -34,20 +34,20 @@ LIFT_IDS = (
 
 
 def epoch_begin() -> int:
-    """Raise the frame versions to the microseconds since 1970 if that is higher, and return the new value.
+    """Lift the versions of frames to the microseconds since 1970 if that is higher; return the latest version.
 
-    A flush adds one, so that versions drawn later are always higher. JavaScript holds them exactly until 2255. If
-    the database has another history than the last time, lift the ids too, and delete what Redis keeps of the other
-    one. Raises RedisError, before anything was changed.
+    Each later flush adds one. JavaScript can hold such numbers exactly until the year 2255. If the database has
+    another history than at the last call, lift the ids too, and delete the frames and values that Redis has of the
+    other history. Raises RedisError; then nothing in PostgreSQL is changed.
     """
     with transaction():
         rows("SELECT pg_advisory_xact_lock(%s)", [LOCK])
-        [present] = rows(HISTORY)
+        [current] = rows(HISTORY)
         known = {row["history"] for row in rows(KNOWN)}
-        if known and present["history"] not in known:
+        if known and current["history"] not in known:
             store.kept_delete()
             rows(LIFT_IDS, [IDS_LIFTED_BY])
-        if present["history"] not in known:
-            rows(KEEP, [present["history"]])
+        if current["history"] not in known:
+            rows(KEEP, [current["history"]])
         lifted = rows(LIFT_VERSIONS)
     return int(lifted[0]["version"])

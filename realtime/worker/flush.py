@@ -1,13 +1,15 @@
-"""The flush: from marks on streams to frames for the hubs.
+"""The flush: reads the marked streams from PostgreSQL and sends their frames to the hubs.
 
-Runs in the broadcasts worker (Celery), in any of its threads and in several workers at once: even if flushes
-overlap, fail or are repeated, the frame with the highest version shows the latest committed state.
-How often a stream is sent is in `realtime/streams.py`.
+Runs in the broadcasts workers (Celery), in any of their threads. `realtime/streams.py` says how often a stream is
+sent.
 
-Note [Version, then read]: each flush draws its version from a sequence first and reads the state afterwards. A
-change is marked after its commit, so the flush that removes its mark has read it, and every flush with a higher
-version reads still later. So flushes may run side by side, be late, or be repeated. (If it read first, a slow flush
-could give an old state the highest version.) The advisory lock only adds that versions are sent in their order.
+What must stay true: also when flushes overlap, fail or are repeated, the frame with the highest version shows the
+latest committed state.
+
+Note [Version, then read]: each flush first draws its version from a sequence, and then reads the state. A change is
+marked after its commit. So the flush that removes the mark has read the change, and each flush with a higher
+version reads later still. If a flush read first, a slow flush could give an old state the highest version. The
+advisory lock is not needed for this: it makes flushes read one after the other, in the order of their versions.
 """
 
 import logging
@@ -33,10 +35,10 @@ logger = logging.getLogger(__name__)
 LIMIT = 300  # streams in one flush
 SEND_SECONDS = 5.0
 LOCK = 0x6C697665  # "live"
-BURST = streams.PRIVATE_BURST + 1  # flushes at once after a rest: for a payment's steps, and one from beat
+BURST = streams.PRIVATE_BURST + 1  # flushes at once after a rest: those of a payment, and one of beat
 
 _throttle = Throttle(interval=streams.UPDATE_SECONDS, burst=BURST)
-_turns = Lock()
+_one_at_a_time = Lock()
 
 
 class Unreadable(Exception):
@@ -54,7 +56,7 @@ def flush() -> None:
     """
     try:
         taken = store.marks_take(limit=LIMIT)
-        marks = _subscribed(_in_turn(_without_unknown(taken)))
+        marks = _subscribed(_without_paused(_without_unknown(taken)))
         if marks:
             _deliver(marks)
         store.flushed_note()
@@ -64,13 +66,13 @@ def flush() -> None:
         logger.warning("Live updates wait for a server: %s", str(error).strip())
 
 
-def flush_in_turn() -> None:
-    """Flush when it is this process's turn, at once after a rest.
+def flush_throttled() -> None:
+    """Flush as soon as the limit of this process allows it: ten flushes a second, BURST at once after a rest.
 
-    A stream that is marked while this waits is flushed too and enqueues no other flush. So a burst of changes makes
-    ten flushes a second, not one for each change.
+    A stream that is marked while this waits is part of the same flush, and enqueues no other flush. So a burst of
+    changes makes ten flushes a second, not one for each change.
     """
-    with _turns:
+    with _one_at_a_time:
         time.sleep(_throttle.wait(now=time.monotonic()))
         _throttle.record(now=time.monotonic())
     flush()
@@ -80,7 +82,7 @@ def _deliver(marks: Sequence[Mark]) -> None:
     version, frames = versioned_state([mark.stream for mark in marks])
     outcomes = dict(zip((frame.stream for frame in frames), store.frames_store(frames), strict=True))
     sent = send([frame for frame in frames if outcomes[frame.stream] == "new"])
-    # An "older" one stays marked until the flush that overtook this one has sent what it read.
+    # An "older" frame's stream stays marked, until the flush with the newer frame has sent it.
     done = sent | {stream for stream, outcome in outcomes.items() if outcome == "same"}
     store.marks_finish([mark for mark in marks if mark.stream in done], version=version)
     store.marks_put_back(
@@ -89,7 +91,7 @@ def _deliver(marks: Sequence[Mark]) -> None:
 
 
 def _without_unknown(marks: Sequence[Mark]) -> list[Mark]:
-    """Remove marks of kinds that are not registered: nothing else would ever remove them."""
+    """Return the marks of registered kinds. Delete all others in Redis: nothing else would ever delete them."""
     known = [mark for mark in marks if streams.known(streams.parse(mark.stream)[0])]
     if len(known) < len(marks):
         unknown = [mark for mark in marks if mark not in known]
@@ -98,25 +100,26 @@ def _without_unknown(marks: Sequence[Mark]) -> list[Mark]:
     return known
 
 
-def _in_turn(marks: Sequence[Mark]) -> list[Mark]:
-    """Leave out the streams with a long interval that were read within it; their marks stay."""
+def _without_paused(marks: Sequence[Mark]) -> list[Mark]:
+    """Leave out the streams with a long interval that was not over yet; their marks stay in Redis."""
     pauses = {mark.stream: streams.definition_of(mark.stream).interval for mark in marks}
     slow = {stream: pause for stream, pause in pauses.items() if pause > streams.UPDATE_SECONDS}
-    waiting = set(slow) - store.turns_take(slow)
+    waiting = set(slow) - store.intervals_begin(slow)
     return [mark for mark in marks if mark.stream not in waiting]
 
 
 def _subscribed(marks: Sequence[Mark]) -> list[Mark]:
-    """Leave out, and forget, the streams without subscribers that are not public: a sale changes many of them."""
+    """Leave out and forget the streams that are not public and have no subscribers: a sale changes many of them."""
     private = [mark for mark in marks if streams.definition_of(mark.stream).access != Access.PUBLIC]
-    forgotten = store.unheard_forget(private, version=draw_version()) if private else set()
+    forgotten = store.unwatched_forget(private, version=draw_version()) if private else set()
     return [mark for mark in marks if mark.stream not in forgotten]
 
 
 def versioned_state(names: Sequence[str]) -> tuple[int, list[Frame]]:
-    """Draw a version, then read the streams' state; return both. See Note [Version, then read].
+    """Draw a version, then read the streams' state; return the version and the frames.
 
-    A kind that its projection cannot read has no frames: it ends the transaction, and the others are read again.
+    If the projection of a kind fails, the transaction ends, and the streams of the other kinds are read again. The
+    failed kind has no frames. See Note [Version, then read].
     """
     try:
         with transaction():
@@ -128,14 +131,14 @@ def versioned_state(names: Sequence[str]) -> tuple[int, list[Frame]]:
 
 
 def draw_version() -> int:
-    """Return the next version, higher than all before, also than those before a backup was restored."""
+    """Return the next version. It is higher than all before, also than those before the restore of a backup."""
     return int(rows("SELECT nextval('realtime_version') AS version")[0]["version"])
 
 
 def read_state(names: Sequence[str], *, version: int) -> list[Frame]:
-    """Read the streams by one call of each kind's projection; a stream that does not exist becomes a tombstone.
+    """Return a frame for each stream: a tombstone for a stream that does not exist. Raises Unreadable.
 
-    Raises Unreadable.
+    The projection of each kind is called once.
     """
     by_kind: dict[str, dict[StreamId, str]] = {}
     for name in names:
@@ -153,7 +156,7 @@ def _project(kind: str, ids: Sequence[StreamId]) -> Mapping[StreamId, Any]:
     try:
         return streams.get(kind).project(ids, now=clock.now())
     except (OperationalError, InterfaceError):
-        raise  # PostgreSQL is away or busy, for all kinds alike
+        raise  # PostgreSQL is away or busy: no kind can be read
     except Exception as error:  # a fault in one app must not stop the streams of the others
         logger.exception("The streams of %r could not be read.", kind)
         raise Unreadable(kind) from error
@@ -165,7 +168,7 @@ def _frame(name: str, version: int, state: Any) -> Frame:
 
 
 def send(frames: Sequence[Frame]) -> set[str]:
-    """Send the frames to their streams' groups; return the streams whose frame was sent."""
+    """Send each frame to the channel-layer group of its stream; return the streams whose frame was sent."""
     if not frames:
         return set()
     messages = [(frame.stream, {"type": "frame", **asdict(frame)}) for frame in frames]

@@ -1,4 +1,7 @@
-"""`live_epoch`: run by `bin/up` and compose after migrations, a reset and a restore of a backup."""
+"""`live_epoch`: begin a new epoch of versions and ids (`realtime/worker/epoch.py`).
+
+Run by `bin/up` and by compose: after migrations, a reset and a restore of a backup.
+"""
 
 from typing import Any
 

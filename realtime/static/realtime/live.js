@@ -1,34 +1,37 @@
-// Follows the live streams of this site, for its pages. It runs in the browser, once for each page, and shares the
-// server's clock among all streams of the page. `docs/realtime.md` describes the protocol.
+// Follows live streams, for the pages of this site. It runs once in each page; all streams of the page share its
+// estimate of the server's clock. `docs/realtime.md` describes the protocol.
 //
 //   import { follow, now } from "/static/realtime/live.js";
 //   const stream = follow("/ws/events/12/", { onState: (event) => show(event), onStatus: (status) => badge(status) });
 //
-// onState(data, frame)     the whole state, each time a newer one comes
+// onState(data, frame)     called with the whole state, each time a newer one comes
 // onStatus(status, code, currentAt)
-//                          "live" | "reconnecting" | "stale" | "closed". Only while it is "live" is the state known to
-//                          be current. "closed" is for good and has a code: 4401, 4403 or 4404. `currentAt` is when
-//                          the state was last known to be current, as of `now()`; undefined before the first frame.
-// onAdvice(data, frame)    advice, which does not change the state: `expiring` on /ws/me/
+//                          called when the status changes: "live" | "reconnecting" | "stale" | "closed". The state is
+//                          known to be current only while the status is "live". "closed" is final and has a code:
+//                          4401, 4403 or 4404. `currentAt` is when the state was last known to be current, in
+//                          milliseconds as `now()` gives them; undefined before the first frame.
+// onAdvice(data, frame)    called with advice, which does not change the state: `expiring` on /ws/me/
 
 const PROTOCOL = "overlord.v1";
 const NOT_LOGGED_IN = 4401;
 const NOT_ALLOWED = 4403;
 export const NO_SUCH_STREAM = 4404;
 const FINAL = new Set([NOT_LOGGED_IN, NOT_ALLOWED, NO_SUCH_STREAM]); // a reconnect would change nothing
-const SILENCE = 2.5 * 15_000; // heartbeats come every 15 s
-const PATIENCE = 10_000; // for a connection and its first frame, and for the answer to a resync
-const FIRST_WAIT = 500;
+// Times are in milliseconds.
+const SILENCE = 2.5 * 15_000; // without any frame, a connection counts as dead. Heartbeats come every 15 s
+const PATIENCE = 10_000; // the longest wait for a connection with its first frame, or for the answer to a resync
+const FIRST_WAIT = 500; // the longest wait before the first reconnect; it doubles at each further one
 const LONGEST_WAIT = 30_000;
-const STEADY = 5_000; // once live for this long, the waits are short again
+const STEADY = 5_000; // after this time live, the next reconnect counts as a first one again
 const RESYNC_EVERY = 1_000; // the server answers no more often
 
-// The server's clock. A frame always takes some time, so the smallest difference seen is the best estimate. It is
-// forgotten after a while, because clocks drift, and when this machine's clock was set.
+// The difference between this machine's clock and the server's. A frame always takes some time to arrive, so the
+// smallest difference seen is the best estimate. It is forgotten after a while, because clocks drift, and when
+// somebody sets this machine's clock.
 const REMEMBERED = 300_000;
 let least = null;
 
-/** Hear the server's time, from a text that the server wrote and that came `age` milliseconds ago. */
+/** Use a time that the server wrote, as an ISO text, and that arrived `age` milliseconds ago, for the estimate. */
 export function hearTime(text, age = 0) {
   const difference = Date.now() - age - Date.parse(text);
   const epoch = Date.now() - performance.now();
@@ -38,7 +41,7 @@ export function hearTime(text, age = 0) {
   }
 }
 
-/** Return the server's time in milliseconds since 1970. It is never ahead, and late by the time a frame takes. */
+/** Return the server's time in milliseconds since 1970: not ahead of the server, and late by a frame's travel time. */
 export function now() {
   return Date.now() - (least?.difference ?? 0);
 }
@@ -60,7 +63,7 @@ class Stream {
     this.failures = 0;
     this.socket = null;
     this.liveSince = null;
-    this.heardAt = null; // by this machine's clock: the one of `performance` may stand still while a phone sleeps
+    this.heardAt = null; // from Date.now(), because performance.now() may stand still while a phone sleeps
     this.currentAt = undefined;
     this.askedAt = -Infinity;
     this.over = false;
@@ -93,13 +96,13 @@ class Stream {
     socket.onclose = ({ code }) => (this.isFinal(code) ? this.end("closed", code) : this.lose("reconnecting"));
   }
 
-  /** Return whether a reconnect would change nothing. A new log-in or password ends the session of a live socket, but
-   *  the browser may have a new one by then: only a 4401 before the first frame is final. */
+  /** Return whether a reconnect would change nothing. A 4401 is final only before the first frame: later it may mean
+   *  that the user logged in again or has a new password, and then the browser has a new session. */
   isFinal(code) {
     return FINAL.has(code) && !(code === NOT_LOGGED_IN && this.liveSince !== null);
   }
 
-  /** Drop the socket and the timers; nothing that still comes from it counts. */
+  /** Close the socket, ignore what still comes from it, and stop the timers. */
   drop() {
     clearTimeout(this.silence);
     clearTimeout(this.retry);
@@ -150,7 +153,7 @@ class Stream {
     this.say("live");
   }
 
-  /** Compare with a heartbeat: the version we should hold, and whether the server hears of changes. */
+  /** Compare with a heartbeat: the version that we should have, and whether the server hears of changes. */
   compare(frame) {
     const isLive = frame.data?.live !== false;
     if (frame.version > this.version) this.ask();
@@ -165,7 +168,7 @@ class Stream {
     this.expect(PATIENCE);
   }
 
-  /** Ask for the state, or connect at once: the page is shown again, or the network is back. */
+  /** Connect now, or ask for a snapshot if there is a connection: the page is shown again, or the network is back. */
   wake(event) {
     if (this.over || hidden()) return;
     if (this.liveSince !== null && Date.now() - this.heardAt > SILENCE) this.lose("reconnecting"); // the page slept
@@ -173,7 +176,7 @@ class Stream {
     else this.ask();
   }
 
-  /** The network is gone. The socket alone would notice that only when no heartbeat comes. */
+  /** Drop the connection, because the network is gone. The socket alone would notice only after SILENCE. */
   goOffline() {
     if (!this.over) this.lose("reconnecting");
   }
