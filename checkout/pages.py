@@ -58,7 +58,7 @@ def checkout(request: HttpRequest, reservation_id: int) -> HttpResponse:
 
     If the holds of a guest could not follow to the account at the log-in, they follow now.
     """
-    guest_id = guests.left_as(request)
+    guest_id = guests.former_guest_id(request)
     if guest_id is not None:
         _follow(request, reservation_id, guest_id=guest_id)
     return _checkout_page(request, reservation_id)

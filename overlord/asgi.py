@@ -1,7 +1,7 @@
-"""WebSockets, served by Daphne on one event loop, and the health checks of this process.
+"""The application of the live process: WebSockets, and the health checks of this process.
 
-Granian serves all other HTTP. No page is answered here, because each would need a thread, and the thread would keep
-a database connection.
+Daphne runs it on one event loop. Granian serves all other HTTP. No page is served here, because a page would need a
+thread, and the thread would keep a database connection.
 """
 
 import gc
@@ -15,7 +15,7 @@ from django.apps import apps
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "overlord.settings")
 
-if not apps.ready:  # a fork is set up already, and a second time would write to memory that it shares
+if not apps.ready:  # a fork has set up Django already, and would write to memory that it shares
     django.setup()  # before the imports of models
 
 from overlord import liveness
@@ -26,19 +26,22 @@ from realtime.gateway.routing import websockets
 
 
 async def http(scope: dict[str, Any], _receive: Any, send: Any) -> None:
-    """Answer /livez with 200, /readyz/self by whether there is room for a socket, and anything else with 404."""
+    """Answer the health checks: /livez with 200, /readyz/self with 200 or 503; any other path with 404.
+
+    /readyz/self is 503 while the process cannot take another socket.
+    """
     path, content_type = scope["path"].rstrip("/"), "application/json"
     if path == "/livez":
         status = HTTPStatus.OK
-        said: dict[str, Any] = {"status": "ok"}
+        answer: dict[str, Any] = {"status": "ok"}
     elif path != "/readyz/self":
         status, content_type = HTTPStatus.NOT_FOUND, CONTENT_TYPE
-        said = problem(status, code="not_found", detail="There is nothing at this address.")
+        answer = problem(status, code="not_found", detail="There is nothing at this address.")
     elif open_files.has_room():
-        status, said = HTTPStatus.OK, {"status": "ok", "missing": []}
+        status, answer = HTTPStatus.OK, {"status": "ok", "missing": []}
     else:
-        status, said = HTTPStatus.SERVICE_UNAVAILABLE, {"status": "unavailable", "missing": ["sockets"]}
-    body = dumps(said)
+        status, answer = HTTPStatus.SERVICE_UNAVAILABLE, {"status": "unavailable", "missing": ["sockets"]}
+    body = dumps(answer)
     headers = [(b"Content-Type", content_type.encode()), (b"Content-Length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status.value, "headers": headers})
     await send({"type": "http.response.body", "body": body if scope["method"] != "HEAD" else b""})
@@ -48,7 +51,7 @@ database_check.start()
 application = ProtocolTypeRouter({"http": http, "websocket": websockets})
 liveness.touch_by_reactor()
 
-# While garbage is collected, all sockets wait. The objects that exist now are never garbage: leave them out.
-# By default, every seventh new socket would start a collection.
+# All sockets wait while Python collects garbage. So the objects that exist now, which are never garbage, are left
+# out, and a collection starts less often: by default, every seventh new socket would start one.
 gc.freeze()
 gc.set_threshold(20_000)

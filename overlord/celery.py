@@ -1,7 +1,7 @@
-"""The Celery application of workers, of beat, and of every process that puts a task on a queue.
+"""The Celery application of the workers and of beat.
 
-Workers, all with threads: `payments`, `broadcasts` (queue `live`) and `upkeep` (queues `expiry`, `upkeep`, `mail`).
-The signal handlers below run in the thread that runs the task.
+All workers run tasks in threads: `payments`, `broadcasts` (queue `live`) and `upkeep` (all other queues). The
+handlers of `task_prerun` and `task_postrun` run in the thread that runs the task.
 """
 
 import contextlib
@@ -25,12 +25,12 @@ app.autodiscover_tasks()
 app.autodiscover_tasks(["realtime.worker"])
 worker_liveness.install(app)
 
-CONNECTION_PATIENCE = 30.0  # seconds; a step holds a connection for milliseconds
+CONNECTION_PATIENCE = 30.0  # seconds; the longest wait for a connection, which a step needs for milliseconds
 
 
 @app.task(name=queue_health.PROBE_TASK)
 def queue_probe(**_kwargs: object) -> None:
-    """Do nothing. Beat puts this task on each queue, so that an idle queue does not look stuck."""
+    """Do nothing. Beat enqueues this task on each queue, so that an idle queue does not look stuck."""
 
 
 @before_task_publish.connect
@@ -40,9 +40,9 @@ def _stamp_message(headers: dict[str, Any], **_kwargs: object) -> None:
 
 @worker_init.connect
 def _share_connections(**_kwargs: object) -> None:
-    """Let the worker's threads, of which there may be hundreds, share a few connections.
+    """Let the worker's threads share a few connections: there may be hundreds of threads.
 
-    Celery closes a thread's connection before and after each task; closing returns it to the pool.
+    Celery closes a thread's connection before and after each task. Closing a shared one returns it to the pool.
     """
     postgresql.share(most=settings.WORKER_CONNECTIONS, seconds=CONNECTION_PATIENCE)
 

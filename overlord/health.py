@@ -68,7 +68,7 @@ def _database_answers() -> bool:
 def _standby_answers() -> bool:
     """Return whether commits reach the synchronous standby: as this process knows, or as a probe finds out."""
     try:
-        standby.admit(db.commits_await)
+        standby.check(db.commits_await)
     except OperationalError:
         return False
     return True

@@ -228,7 +228,7 @@ class TestWhatWouldBreakSilently:
     @pytest.mark.usefixtures("port")
     def test_readyz_says_it_of_a_running_process_which_goes_on(self) -> None:
         try:
-            assert database_check._look(decided=True)
+            assert database_check._check(decided=True)
             assert "database_setup" in Client().get("/readyz").json()["missing"]
             assert Client().get("/readyz/self").status_code == 200
         finally:
@@ -241,7 +241,7 @@ class TestWhatWouldBreakSilently:
         ended: list[int] = []
         monkeypatch.setattr(os, "_exit", ended.append)
         try:
-            database_check._look(decided=False)
+            database_check._check(decided=False)
         finally:
             database_check._found.clear()
         assert ended == [1]

@@ -252,7 +252,7 @@ def due_holds_sweep() -> int:
     while types := selectors.types_with_due_holds(most=SWEEP_TYPES):
         batch = 0
         for ticket_type in types:
-            with db.apart("expiring the holds of ticket type", ticket_type):
+            with db.errors_logged("expiring the holds of ticket type", ticket_type):
                 batch += due_holds_release(ticket_type=ticket_type)
         if not batch:
             break  # what is left failed, or is locked by others, who end it themselves

@@ -1,4 +1,4 @@
-"""Accounts in the admin. Tokens are not there: nobody but their holder may see one."""
+"""The admin's pages of users and groups. They do not show API tokens, because only the owner may see a token."""
 
 from typing import Any
 
@@ -40,9 +40,10 @@ class UserAdmin(DjangoUserAdmin):
     list_filter = (*DjangoUserAdmin.list_filter, "is_guest")
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
-        """Let only superusers give rights. Otherwise staff who may change users could give themselves every right.
+        """Return the fields that this user cannot change.
 
-        Nobody can take away their own, so that the last superuser stays one.
+        Only superusers give rights. Otherwise staff who may change users could give themselves every right. Nobody
+        changes their own rights, so that the last superuser stays a superuser.
         """
         own = super().get_readonly_fields(request, obj)
         if obj is not None and obj.pk == request.user.pk:
@@ -50,16 +51,17 @@ class UserAdmin(DjangoUserAdmin):
         return [*own] if request.user.is_superuser else [*own, *RIGHTS]
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Let nobody change a user who may do more than they may themselves, or that user's password."""
-        return _may(request, obj) and super().has_change_permission(request, obj)
+        """Return whether the actor may change the user: only if the actor has all rights that the user has."""
+        return _has_all_rights_of(request, obj) and super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Let nobody delete themselves, or a user who may do more than they may."""
-        is_own = obj is not None and obj.pk == request.user.pk
-        return not is_own and _may(request, obj) and super().has_delete_permission(request, obj)
+        """Return whether the actor may delete the user: not themselves, and nobody with more rights."""
+        if obj is not None and obj.pk == request.user.pk:
+            return False
+        return _has_all_rights_of(request, obj) and super().has_delete_permission(request, obj)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> User | None:
-        """Return the user; lock the row when a form about it was sent, so that nobody changes it meanwhile."""
+        """Return the user of a page. If its form was sent, lock the row, so that nobody else changes it."""
         user: User | None = super().get_object(request, object_id, from_field)
         match = request.resolver_match
         is_sent = request.method == "POST" and match and match.url_name == "accounts_user_change"
@@ -68,7 +70,7 @@ class UserAdmin(DjangoUserAdmin):
         return User.objects.select_for_update(no_key=True).filter(pk=user.pk).first()
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
-        """Write only the fields that were changed."""
+        """Save the user; of a user that exists, write only the fields that were changed."""
         if not change:
             super().save_model(request, obj, form, change)
             return
@@ -76,8 +78,8 @@ class UserAdmin(DjangoUserAdmin):
         obj.save(update_fields=[name for name in form.changed_data if name in own])
 
 
-def _may(request: HttpRequest, obj: User | None) -> bool:
-    """Return whether the user has all rights of an account, because who sets its password can log in to it."""
+def _has_all_rights_of(request: HttpRequest, obj: User | None) -> bool:
+    """Return whether the actor has all rights of a user. A person who sets a password can log in with it."""
     if request.user.is_superuser or obj is None:
         return True
     return selectors.rights_of(user_id=selectors.actor_id(request)).cover(selectors.rights(obj))
@@ -88,7 +90,7 @@ admin.site.unregister(Group)
 
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin):
-    """Groups with their permissions. Only superusers change them, as they alone give permissions."""
+    """The roles, which Django calls groups, with their permissions. Only superusers change them."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.is_superuser

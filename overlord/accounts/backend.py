@@ -1,4 +1,4 @@
-"""How users are authenticated, by API, page and admin alike: Django's way, with a limit of attempts before it."""
+"""The check of username and password, for the API, the pages and the admin: Django's, after a limit of attempts."""
 
 from typing import Any
 
@@ -18,9 +18,10 @@ class AccountBackend(ModelBackend):
         password: str | None = None,
         **kwargs: Any,
     ) -> User | None:
-        """Return the active user with this username or e-mail address, and this password.
+        """Return the active user with this username or e-mail address, and this password; else None.
 
-        Raise TooMany beyond the limits, before anything is hashed. `request` is None for a command, which has none.
+        Raise TooMany when a limit is reached, before the password is hashed. A command has no request (None), and
+        no limit.
         """
         if username and password and request is not None:
             account = selectors.account_key(username=username)

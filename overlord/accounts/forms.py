@@ -1,4 +1,4 @@
-"""The forms of accounts' pages and of the admin."""
+"""The forms of users and log-ins, on the pages and in the admin."""
 
 from typing import Any
 
@@ -64,18 +64,18 @@ class AdminAddUserForm(AdminUserCreationForm):
 
 
 class AdminUserForm(UserChangeForm):
-    """The admin's form of a user. It carries what it was made from, so that an outdated form is refused."""
+    """The admin's form of a user. It contains the version of the user it shows, so that an old form is refused."""
 
     version = forms.CharField(required=False, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._version_now = selectors.account_version(self.instance)
-        self.initial["version"] = self._version_now
+        self._current_version = selectors.account_version(self.instance)
+        self.initial["version"] = self._current_version
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
-        if cleaned.get("version") != self._version_now:
+        if cleaned.get("version") != self._current_version:
             raise forms.ValidationError(
                 _("Somebody else has changed this user. Reload the page, and make your changes again."),
                 code="outdated",

@@ -1,6 +1,7 @@
-"""Guests, for the pages of other apps: buyers without an account, known only by a session or a token.
+"""Guests, for pages and the API: buyers without an account, known only by a session or a token.
 
-It runs in the threads of the web processes.
+It makes guests, proves their e-mail addresses, and gives their orders to an account at a log-in. It runs in the
+threads of the web processes.
 """
 
 import hashlib
@@ -22,26 +23,28 @@ from overlord.accounts.models import EmailCode, User
 from overlord.kernel import client_address, clock, db
 from overlord.shop import languages
 
-_KEY = re.compile(r"[0-9a-f]{32}")  # 128 bits that the script of a page drew
-_LEFT_AS_GUEST = "guest"  # in the session of an account: the guest who logged in to it
+_KEY = re.compile(r"[0-9a-f]{32}")  # 128 random bits, made by the script of a page
+_FORMER_GUEST = "guest"  # the key in a session: the id of the guest who logged in to this account
 
 _followers: list[Callable[..., None]] = []
 
 
 def register_follower(follow: Callable[..., None]) -> None:
-    """Let `follow(guest_id=..., buyer_id=...)` give what a guest holds to the account that the guest logs in to.
+    """Call `follow(guest_id=..., buyer_id=...)` whenever a guest logs in to an account.
 
-    An app calls this when it is loaded. `follow` never raises an error that would prevent the log-in.
+    `follow` gives what the guest has in an app (orders, a place in a line) to the account. It raises no error that
+    would prevent the log-in. An app registers it when the app is loaded.
     """
     _followers.append(follow)
 
 
 @contextmanager
 def guest_begin(request: HttpRequest, *, key: str = "") -> Iterator[tuple[User, bool]]:
-    """Make a guest of a visitor, and let the request's session be theirs once the block ends well.
+    """Make a guest of a visitor, and give the guest a session when the block ends without an error.
 
-    Yield the guest, and whether an earlier request with the same key made it: the visitor sent a form again,
-    because the answer with the session did not come. When the block raises, no new guest is left. Raise TooMany.
+    Yield the guest, and whether an earlier request with the same key made this guest: then the visitor has sent a
+    form again, because the answer with the session did not arrive. If the block raises, delete a new guest. Raise
+    TooMany.
     """
     limits.count_guest(address=client_address.of_request(request))
     guest, is_again = _guest(key, language=languages.of_request(request))
@@ -55,10 +58,11 @@ def guest_begin(request: HttpRequest, *, key: str = "") -> Iterator[tuple[User, 
 
 
 def _guest(key: str, *, language: str) -> tuple[User, bool]:
-    """Return a new guest, or the one that the key made, and whether it is that one.
+    """Return a guest, and whether an earlier request with this key made the guest.
 
-    Whoever has a key is its guest. So the key is secret and long, and only its hash is kept. It counts for as long
-    as a hold, and only until the guest tells an address: whoever does that has the session.
+    A person who has a key gets the session of its guest. So a key is secret and long, and only its hash is kept. It
+    works for as long as a hold lasts, and only until the guest gives an e-mail address. A guest who does that has
+    the session, and needs the key no longer.
     """
     if _KEY.fullmatch(key):
         name = _name_of(key)
@@ -67,11 +71,11 @@ def _guest(key: str, *, language: str) -> tuple[User, bool]:
         except IntegrityError:
             pass  # the name is taken
         since = clock.now() - timedelta(seconds=settings.HOLD_SECONDS)
-        unknown = User.objects.filter(is_guest=True, contact_email="", verified_email="")
-        young = unknown.filter(username=name, date_joined__gt=since)
-        made = young.exclude(pk__in=EmailCode.objects.values("pk")).first()
-        if made is not None:
-            return made, True
+        without_address = User.objects.filter(is_guest=True, contact_email="", verified_email="")
+        recent = without_address.filter(username=name, date_joined__gt=since)
+        found = recent.exclude(pk__in=EmailCode.objects.values("pk")).first()
+        if found is not None:
+            return found, True
     return _guest_make(f"guest-{secrets.token_hex(8)}", language=language), False
 
 
@@ -80,7 +84,7 @@ def _name_of(key: str) -> str:
 
 
 def is_guest_of(request: HttpRequest, *, key: str) -> bool:
-    """Return whether the guest of a request was made by an earlier request with this key."""
+    """Return whether a guest makes the request, and an earlier request with this key made this guest."""
     return is_guest(request) and bool(_KEY.fullmatch(key)) and request.user.get_username() == _name_of(key)
 
 
@@ -94,13 +98,13 @@ def _forget(guest: User) -> None:
     try:
         db.statement("DELETE FROM accounts_user WHERE id = %s", [guest.pk])
     except IntegrityError:
-        return  # the same form, sent again meanwhile, was granted what was refused here
+        return  # the form was sent twice, and the other request made a reservation for this guest
 
 
 def _open_session(request: HttpRequest, guest: User) -> None:
-    """Do the part of Django's `login` that a guest needs, who has no last log-in and no rights."""
+    """Do those parts of Django's `login` that a guest needs. A guest has no rights and no time of a last log-in."""
     if request.session.session_key is not None:
-        request.session.cycle_key()  # somebody who gave the visitor this key must not share the session
+        request.session.cycle_key()  # somebody may have given the visitor this key, to share the session
     request.session[SESSION_KEY] = str(guest.pk)
     request.session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
     request.session[HASH_SESSION_KEY] = guest.get_session_auth_hash()
@@ -118,20 +122,21 @@ def email_ask(request: HttpRequest, *, guest: User, email: str) -> None:
 
 
 def email_asked(request: HttpRequest) -> str:
-    """Return the address to which the guest of a request was sent a code that is still valid; "" if none was."""
+    """Return the address to which a code was mailed that is still valid, for the guest of a request; else ""."""
     asked = EmailCode.objects.filter(pk=request.user.pk, expires_at__gt=clock.now()).first()
     return asked.email if asked else ""
 
 
 def email_prove(request: HttpRequest, *, guest_id: int, code: str) -> User:
-    """Take a guest's code, and return the guest whose address it proves: the session is theirs from now on.
+    """Accept the code that proves a guest's address; return the guest to whom the address belongs.
 
-    The guest's holds follow to the guest who proved the same address before. Raise WrongEmailCode.
+    If another guest has proven the same address before, this is the same person: return the other guest, who gets
+    the session and what the first guest has. Raise WrongEmailCode.
     """
     owner = services.email_code_use(guest_id=guest_id, code=code, now=clock.now())
     if owner.pk != guest_id:
         _open_session(request, owner)
-        logged_in(request, guest_id=guest_id, user=owner)
+        guest_logged_in(request, guest_id=guest_id, user=owner)
     return owner
 
 
@@ -146,27 +151,27 @@ def is_guest(request: HttpRequest) -> bool:
     return bool(getattr(request.user, "is_guest", False))
 
 
-def logged_in(request: HttpRequest, *, guest_id: int, user: User) -> None:
-    """Let what a guest holds follow the guest to the account of the request's new session.
+def guest_logged_in(request: HttpRequest, *, guest_id: int, user: User) -> None:
+    """Give what the guest has to the user of the request's new session.
 
-    The session remembers the guest, because an order that is being paid for cannot follow yet, but may later.
+    The session keeps the guest's id, because an order that is being paid for can follow only later.
     """
-    request.session[_LEFT_AS_GUEST] = guest_id
+    request.session[_FORMER_GUEST] = guest_id
     for follow in _followers:
         follow(guest_id=guest_id, buyer_id=user.pk)
 
 
 @contextmanager
-def log_in_followed(request: HttpRequest) -> Iterator[None]:
-    """Let what the guest of a request holds follow to the account that this block logs in."""
+def log_in_of_guest(request: HttpRequest) -> Iterator[None]:
+    """Give what the request's guest has, if it has a guest, to the account that this block logs in."""
     guest_id = request.user.pk if is_guest(request) else None
     yield
     user = request.user
     if guest_id is not None and isinstance(user, User) and user.pk != guest_id:
-        logged_in(request, guest_id=guest_id, user=user)
+        guest_logged_in(request, guest_id=guest_id, user=user)
 
 
-def left_as(request: HttpRequest) -> int | None:
-    """Return the guest who logged in to this account in this session; None when nobody did."""
-    found: int | None = request.session.get(_LEFT_AS_GUEST)
+def former_guest_id(request: HttpRequest) -> int | None:
+    """Return the id of the guest who logged in to the account of this session; None if there was no guest."""
+    found: int | None = request.session.get(_FORMER_GUEST)
     return found

@@ -1,6 +1,7 @@
-"""How passwords are hashed: Argon2id with the least that OWASP's Password Storage Cheat Sheet asks for.
+"""The hashing of passwords: Argon2id with the minimum that OWASP's Password Storage Cheat Sheet asks for.
 
-Higher values hardly slow an attacker, but every log-in costs more CPU, and many users log in when a sale opens.
+Higher values would slow an attacker only a little. But each log-in would cost more CPU time, and many users log in
+when a sale opens.
 """
 
 from django.contrib.auth.hashers import Argon2PasswordHasher

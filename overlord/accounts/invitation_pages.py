@@ -46,7 +46,7 @@ def invitation(request: HttpRequest, signed: str) -> HttpResponse:
 
 
 def _accept_new(request: HttpRequest, signed: str, found: StaffInvitation) -> HttpResponse:
-    """Ask for a password, and make the account."""
+    """Ask for a password, and make an account for the invited person."""
     if request.user.is_authenticated and not guests.is_guest(request):
         return _page(request, found, is_other=True)
     form = PasswordForm(request.POST or None)
@@ -65,7 +65,7 @@ def _accept_new(request: HttpRequest, signed: str, found: StaffInvitation) -> Ht
         for field, sentences in refused.facts.get("errors", {}).items():
             form.add_error(field if field in form.fields else None, sentences)
         return _page(request, found, status=HTTPStatus.BAD_REQUEST, form=form)
-    with guests.log_in_followed(request):
+    with guests.log_in_of_guest(request):
         login(request, user)
     return _welcome(request, found)
 
@@ -79,4 +79,4 @@ def _page(
 def _welcome(request: HttpRequest, found: StaffInvitation) -> HttpResponse:
     said = _("You are staff now, as %(role)s. The menu leads to your pages.") % {"role": found.role.name}
     messages.success(request, said)
-    return redirect(first_page(User.objects.get(pk=actor_id(request))))  # the permissions that it has now
+    return redirect(first_page(User.objects.get(pk=actor_id(request))))  # read again: it has a role now

@@ -1,7 +1,8 @@
-"""How often one address and one account may log in, sign up, and ask for a new password or a code.
+"""The limits of log-ins, sign-ups, and requests for a new password or a code, by network address and by account.
 
-An address may be that of a school or a mobile network, so its limits are wide; those of an account are narrow. The
-limits of accounts count what is asked for, whether the account exists or not, so that answers do not tell.
+Many people may share a network address, for example in a school. So the limits of an address are high, and those of
+an account low. The limits of an account also count for names without an account. So an answer does not tell whether
+an account exists.
 """
 
 from overlord.kernel import rate_limits

@@ -1,4 +1,4 @@
-"""The signed links of invitations. A link names an invitation and its issue; raising the issue ends it."""
+"""The signed links of invitations. A link names an invitation and its issue, and ends when the issue is raised."""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ _LINK = re.compile(r"([1-9][0-9]{0,18})-([1-9][0-9]{0,8})-([A-Za-z0-9_-]{43})", 
 
 
 class NotALink(ValueError):
-    """A text is not a link: its form or its signature is wrong."""
+    """The text is not a link: its form or its signature is wrong."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +24,12 @@ class InvitationLink:
 
 def link_sign(link: InvitationLink) -> str:
     """Return the text of a link, for an address."""
-    said = f"{link.invitation_id}-{link.issue}"
-    return f"{said}-{_signer().signature(said)}"
+    content = f"{link.invitation_id}-{link.issue}"
+    return f"{content}-{_signer().signature(content)}"
 
 
 def link_read(text: str) -> InvitationLink:
-    """Return what a link says; raise NotALink."""
+    """Return the content of a link; raise NotALink."""
     found = _LINK.fullmatch(text)
     if found is None or int(found[1]) > LARGEST_ID:
         raise NotALink

@@ -1,10 +1,12 @@
-"""Sending the mails of accounts. It runs in the threads of the mail worker, which also ends holds and serves lines.
+"""Send the mails of accounts: codes, invitations, links to a new password.
 
-Each mail is tried once: a person who waits for it can ask again.
+It runs in the threads of the upkeep worker, which also ends holds and serves lines. Each mail is tried once: a
+person who waits for a mail can ask for it again.
 
-Note [A server that hangs]: each attempt at a mail server that does not answer takes a thread for EMAIL_TIMEOUT
-seconds. While a crowd asks for codes, all threads would wait for it, and no hold would end. So after a time-out, no
-mail of an account is tried for AWAY_SECONDS, and then one, to find out whether the server answers again.
+Note [A server that hangs]: if a mail server does not answer, each attempt takes a thread for EMAIL_TIMEOUT seconds.
+While many people ask for codes, all threads would wait for the server, and no hold would end. So after a time-out,
+no mail of an account is tried for AWAY_SECONDS. Then one mail is tried, to find out whether the server answers
+again.
 """
 
 import logging
@@ -21,14 +23,14 @@ AWAY_SECONDS = 30.0  # longer than EMAIL_TIMEOUT
 
 
 class MailServer:
-    """What one process knows of the mail server. See Note [A server that hangs]."""
+    """Whether the mail server answers, as one process knows it. See Note [A server that hangs]."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._try_at: float | None = None  # when to try again, by time.monotonic(); None: it answers
+        self._try_at: float | None = None  # when to try again, by time.monotonic(); None: the server answers
 
     def may_be_asked(self) -> bool:
-        """Return whether to try a mail. While the server hangs, only one caller in AWAY_SECONDS may."""
+        """Return whether to try a mail. While the server hangs, return True to one caller in AWAY_SECONDS."""
         now = time.monotonic()
         with self._lock:
             if self._try_at is None:
@@ -39,7 +41,7 @@ class MailServer:
             return True
 
     def note(self, *, hangs: bool) -> None:
-        """Note whether the server hung at the latest attempt."""
+        """Record whether the server hung at the latest attempt."""
         with self._lock:
             self._try_at = time.monotonic() + AWAY_SECONDS if hangs else None
 
@@ -48,7 +50,10 @@ server = MailServer()
 
 
 def send(message: EmailMessage, *, what: str) -> bool:
-    """Send a mail and return whether it was sent. The log says which was not, without its address."""
+    """Send a mail and return whether it was sent.
+
+    `what` names the mail in the log, which must not contain its address.
+    """
     if not server.may_be_asked():
         logger.warning("The %s was not tried: the mail server does not answer.", what)
         return False
@@ -59,5 +64,5 @@ def send(message: EmailMessage, *, what: str) -> bool:
 
 
 def _is_timeout(error: Exception) -> bool:
-    """Return whether the server did not answer in time. smtplib hides the time-out behind an error of its own."""
+    """Return whether the server did not answer in time. smtplib may raise an error of its own for a time-out."""
     return isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError)

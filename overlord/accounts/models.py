@@ -36,10 +36,11 @@ class MailboxKey(models.Func):
 
 class UserManager(DjangoUserManager["User"]):
     def get_by_natural_key(self, username: str | None) -> "User":
-        """Find the user by username or by e-mail address; raise DoesNotExist.
+        """Return the user with this username or e-mail address; raise DoesNotExist.
 
-        Every log-in comes here, by API, page and admin. When one account has as its username what is another's
-        e-mail address, the name means the address, because only its owner can receive mail there.
+        Every log-in calls this, in the API, on the pages and in the admin. If the name is the username of one
+        account and the e-mail address of another, return the account with the address: only its owner can receive
+        mail there.
         """
         if not username:
             raise self.model.DoesNotExist
@@ -77,16 +78,19 @@ class User(AbstractUser):
 
     # A buyer without an account has no e-mail address, no password, and a generated username.
     is_guest = models.BooleanField("guest", default=False, db_default=False, editable=False)
-    # Where a guest's tickets go, and whose they are. Nobody logs in by them, so that guests may share an address.
+    # The address to which a guest's tickets are mailed, and the guest's name. Several guests may have the same
+    # address, because nobody logs in by it.
     contact_email = models.EmailField("e-mail address of a guest", blank=True, default="", db_default="")
     contact_name = models.CharField(
         "name", max_length=PERSON_NAME_LENGTH, blank=True, default="", db_default=""
     )
-    # The address that a guest has proven to receive mail at, by a code; a line asks for it.
+    # The e-mail address that a guest has proven with a code. A person who enters a line needs one.
     verified_email = models.EmailField(blank=True, default="", db_default="", editable=False)
-    # The language of the mails to this user: that of the pages at the last log-in, order or choice; "": unknown.
+    # The language of the mails to this user: the language of the page at the last log-in, order or choice of a
+    # language. "": unknown.
     language = models.CharField(max_length=10, blank=True, default="", db_default="", editable=False)
-    # Moves on with each new password and with `logins_end`; what was opened in an earlier epoch has ended.
+    # It rises with each new password and with `logins_end`. Sessions, tokens and sockets of an earlier epoch have
+    # ended.
     login_epoch = models.PositiveIntegerField(default=0, db_default=0, editable=False)
 
     objects: ClassVar[UserManager] = UserManager()
@@ -127,12 +131,12 @@ class User(AbstractUser):
         ]
 
     def clean(self) -> None:
-        """Check the names after their normalisation, which can make them longer (called by the admin's forms)."""
+        """Check the names after they are normalised, which can make them longer. The admin's forms call this."""
         super().clean()
         self.clean_names()
 
     def clean_names(self) -> None:
-        """Normalise username and e-mail address; raise ValidationError when one is malformed or taken."""
+        """Normalise username and e-mail address; raise ValidationError, by field, if one is bad or taken."""
         self.username = self.normalize_username(self.username)
         self.clean_fields(exclude=_all_fields_but({"username", "email"}))
         is_new = self._state.adding or self.is_guest
@@ -149,21 +153,21 @@ class User(AbstractUser):
 
     @property
     def mail_address(self) -> str:
-        """Return where mails to this user go: an account's own address, or the one that a guest gave."""
+        """Return the address for mails to this user: an account's own, or the one a guest gave; "" for none."""
         return self.email or self.contact_email
 
     @property
     def addresses(self) -> set[str]:
-        """Return the e-mail addresses that this user has or had: a guest may give another after proving one."""
+        """Return all e-mail addresses of this user: a guest may have proven one and given another."""
         return {self.email, self.contact_email, self.verified_email} - {""}
 
     @property
     def shown_name(self) -> str:
-        """Return what mails call this user; nothing for a guest who gave no name."""
+        """Return the name by which mails greet this user; "" for a guest who gave no name."""
         return self.contact_name or ("" if self.is_guest else self.username)
 
     def set_password(self, raw_password: str | None) -> None:
-        """Set the password; raise ValidationError for one that no log-in accepts."""
+        """Set the password; raise ValidationError if it is longer than the log-in accepts."""
         refuse_too_long(raw_password)
         super().set_password(raw_password)
         self._password_is_set()
@@ -177,10 +181,10 @@ class User(AbstractUser):
         self._saves_password_alone = not self._state.adding
 
     def save(self, *args: Any, **options: Any) -> None:
-        """Save. When a password was set for a user that exists, save it alone.
+        """Save the user. If the password of an existing user was set, write only the password.
 
-        Django's forms and commands for passwords save all that they have read. That would undo what happened since:
-        the end of somebody's access, an erasure.
+        Django's forms and commands for passwords would write all fields as they read them. That would undo a change
+        that was made meanwhile, for example the end of somebody's access, or an erasure.
         """
         if self._saves_password_alone and options.get("update_fields") is None:
             options["update_fields"] = ["password", "login_epoch"]
@@ -188,7 +192,10 @@ class User(AbstractUser):
         self._saves_password_alone = False
 
     def check_password(self, raw_password: str | None) -> bool:
-        """Check the password, and replace an outdated hash, which ends nothing: the password is the same."""
+        """Return whether the password is right, and replace an outdated hash of it.
+
+        A new hash of the same password ends no session and no token.
+        """
 
         def rehash(password: str) -> None:
             outdated, self.password = self.password, make_password(password)
@@ -197,7 +204,7 @@ class User(AbstractUser):
         return check_password(raw_password, self.password, rehash)
 
     def _get_session_auth_hash(self, secret: str | None = None) -> str:
-        """Return what ties a session to the login epoch, where Django's own ties it to the password's hash."""
+        """Return the hash that a session keeps: it changes with the login epoch, not with the password's hash."""
         value = f"{self.pk}:{self.login_epoch}"
         return salted_hmac("accounts.login_epoch", value, secret=secret, algorithm="sha256").hexdigest()
 
@@ -221,12 +228,12 @@ class ApiToken(models.Model):
 
     @property
     def number(self) -> int:
-        """Return the number by which the token's owner names it: the first 52 bits of the hash."""
+        """Return the token's id in the API and on pages: the first 52 bits of the hash."""
         return int(self.key_hash[:13], 16)
 
     @staticmethod
     def hash_of(key: str) -> str:
-        """Return the hash by which a token is known. The key is random, so that a quick hash is enough."""
+        """Return the hash of a key, by which its token is known. A quick hash is enough, as the key is random."""
         return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
 
 

@@ -2,7 +2,7 @@
 
 Nothing here reads or writes rows.
 
-Neither a secret nor a backup code can be made from a copy of the database: both need SECRET_KEY too.
+What must stay true: a copy of the database is not enough to make a secret or a backup code. Both need SECRET_KEY.
 """
 
 import re
@@ -13,21 +13,21 @@ import pyotp
 from django.utils.crypto import salted_hmac
 from pyotp.exceptions import OTPVerificationError
 
-STEPS_AROUND = 1  # a clock may be half a minute early or late
+STEPS_AROUND = 1  # a step is half a minute: the phone's clock may be one step early or late
 BACKUP_CODES = 10
 ISSUER = "Ticket Overlord"
 
-_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # no two that look alike
+_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # no two of these characters look alike
 _BACKUP_LENGTH = 12
 
 
 def seed_make() -> str:
-    """Return a random text from which, with SECRET_KEY, a secret follows."""
+    """Return a random text. A secret is made from it and SECRET_KEY."""
     return secrets.token_hex(20)
 
 
 def secret_of(seed: str) -> str:
-    """Return the secret of a seed, in base32, as an app takes it."""
+    """Return the secret of a seed, in base32, as authenticator apps read it."""
     digest = salted_hmac("overlord.accounts.one_time_codes", seed, algorithm="sha256").digest()
     return b32encode(digest[:20]).decode()
 
@@ -38,7 +38,10 @@ def address_of(seed: str, *, name: str) -> str:
 
 
 def step_of(code: str, seed: str, *, seconds: float, after: int) -> int | None:
-    """Return the half minute whose code this is, near a Unix time and later than `after`; None when it is none."""
+    """Return the step (half minutes since 1970) of a code that is valid at a Unix time; else None.
+
+    A code of step `after` or earlier is not valid.
+    """
     app = pyotp.TOTP(secret_of(seed))
     try:
         step = app.verify_and_get_timecode(code, for_time=seconds, valid_window=STEPS_AROUND)
@@ -53,7 +56,7 @@ def is_code_of_app(text: str) -> bool:
 
 
 def plain(text: str) -> str:
-    """Return a code without the spaces and hyphens with which people write it."""
+    """Return a code in lower case, without the spaces and hyphens that people write."""
     return re.sub(r"[\s-]", "", text).lower()
 
 
@@ -64,5 +67,5 @@ def backup_code_make() -> str:
 
 
 def backup_code_hash(code: str) -> str:
-    """Return what is kept of a backup code."""
+    """Return the hash of a backup code. Only the hash is kept."""
     return salted_hmac("overlord.accounts.backup_codes", plain(code), algorithm="sha256").hexdigest()

@@ -1,4 +1,8 @@
-"""Steps of accounts inside an open transaction of another app."""
+"""Steps on accounts and guests inside an open transaction, also for the apps above.
+
+What must stay true: the rows of staff are locked in the order of their ids, and a user before the user's codes,
+reservations and payments.
+"""
 
 import secrets
 from datetime import datetime
@@ -15,7 +19,7 @@ from overlord.accounts.rules import MANAGE_STAFF, PersonOutdated, check_change
 from overlord.kernel import db
 from overlord.kernel.errors import Busy, Conflict, Forbidden, NotFound
 
-ASKED_AGAIN = 3  # times
+ATTEMPTS = 3
 LANGUAGE_KEEP = (
     "UPDATE accounts_user SET language = %(language)s WHERE id = %(user)s AND language <> %(language)s"
 )
@@ -27,10 +31,10 @@ class EmailHasAccount(Conflict):
 
 
 def guest_contact_set(*, user_id: int, email: str | None, name: str | None) -> None:
-    """Keep where a guest's tickets go, and the guest's name; an account has its own, and is left as it is.
+    """Set the e-mail address and the name of a guest. Do nothing for an account, which has its own.
 
-    What is None stays as it was. Raise EmailHasAccount when the address is that of an account: its tickets belong
-    there.
+    A value that is None stays as it was. Raise EmailHasAccount if the address belongs to an account: then the
+    person should log in to it.
     """
     db.transaction_required()
     guests = User.objects.filter(pk=user_id, is_guest=True)
@@ -41,20 +45,20 @@ def guest_contact_set(*, user_id: int, email: str | None, name: str | None) -> N
 
 
 def user_lock(*, user_id: int) -> User:
-    """Lock and return a user. The reservations and payments of the user are locked after the user."""
+    """Lock and return a user. Lock the user before the user's reservations and payments."""
     db.transaction_required()
     return User.objects.select_for_update(no_key=True).get(pk=user_id)
 
 
 def email_verified(*, guest_id: int, email: str) -> User:
-    """Record that a guest has proven an address; return the guest whose address it is from now on.
+    """Record that a guest has proven an address; return the guest to whom the address belongs.
 
-    Another guest who proved the same address before is the same person, and keeps it. Raises Busy when others prove
-    the address and lose it again at each attempt.
+    If another guest has proven the same address before, this is the same person: the other guest keeps the address.
+    Raises Busy if at each attempt another guest had the address, and lost it before it could be read.
     """
     db.transaction_required()
     guests = User.objects.filter(is_guest=True)
-    for _ in range(ASKED_AGAIN):
+    for _ in range(ATTEMPTS):
         try:
             with db.savepoint():
                 guests.filter(pk=guest_id).update(verified_email=email, contact_email=email)
@@ -63,15 +67,15 @@ def email_verified(*, guest_id: int, email: str) -> User:
             owner = guests.filter(Exact(NameKey("verified_email"), NameKey(Value(email)))).first()
         if owner is not None:
             return owner
-        # What the other had proven has ended meanwhile.
+        # The other guest has lost the address meanwhile: try again.
     raise Busy()
 
 
 def guest_proof_end(*, user_id: int, email: str) -> bool:
-    """End what a guest proved with an address other than this one; return whether there was something to end.
+    """End a guest's proof of an address other than this one; return whether there was one.
 
-    Somebody who reads the mails to the earlier address could open a session of the guest with a code. Sessions and
-    tokens end too.
+    Otherwise somebody who reads the mails to the earlier address could open a session of the guest with a code.
+    The guest's sessions and tokens end too.
     """
     db.transaction_required()
     EmailCode.objects.filter(pk=user_id).delete()
@@ -94,16 +98,16 @@ def guest_add(*, email: str, name: str) -> int:
 
 
 def language_keep(*, user_id: int, language: str) -> None:
-    """Keep the language in which a user reads; nothing is written when it is the same, or not known."""
+    """Set the language of the mails to a user. Write nothing if it is the same, or unknown ("")."""
     db.transaction_required()
     if language:
         db.rows(LANGUAGE_KEEP, {"user": user_id, "language": language})
 
 
 def user_anonymise(*, user_id: int) -> None:
-    """Remove from a user everything that tells who it was, and end every session, token and socket.
+    """Remove everything from a user that names the person, and end every session, token and socket.
 
-    The row stays, with its number: reservations and payments belong to it.
+    The row stays, with its id, because reservations and payments refer to it.
     """
     db.transaction_required()
     name = f"erased-{user_id}"
@@ -137,7 +141,7 @@ def user_anonymise(*, user_id: int) -> None:
 
 
 def _invitations_delete(user: User) -> None:
-    """Delete the invitations that the user accepted, or that went to an address that nobody else has."""
+    """Delete the invitations that the user accepted, and those to addresses that no other user has."""
     sent = Q(accepted_by=user.pk)
     for address in user.addresses:
         if not selectors.others_with(address=address, user_id=user.pk).exists():
@@ -171,10 +175,10 @@ def staff_rows_lock() -> None:
 
 
 def staff_person_lock(*, actor_id: int, user_id: int, before: str) -> User:
-    """Lock all staff and return one person whose rights the actor is to change.
+    """Lock all staff and return one of them, whose rights the actor may change.
 
-    Raise NotFound for a person without access, PersonOutdated when the rights are not as the actor saw them
-    (`before`), and what `check_change` raises.
+    `before` is the `access_version` that the actor saw. Raise NotFound for a person who is not staff,
+    PersonOutdated if the rights have changed since `before`, and the errors of `check_change`.
     """
     staff_lock(actor_id=actor_id)
     person = User.objects.filter(pk=user_id, is_staff=True).first()
@@ -192,7 +196,7 @@ def staff_person_lock(*, actor_id: int, user_id: int, before: str) -> User:
 
 
 def expired_invitation_end(*, email: str, now: datetime) -> None:
-    """End the invitation of an address that has expired, so that there can be another one."""
+    """End the expired invitation of an address, if there is one, so that the address can be invited again."""
     db.transaction_required()
     found = StaffInvitation.objects.filter(StaffInvitation.OPEN, email_key=NameKey(Value(email)))
     found.filter(expires_at__lte=now).update(withdrawn_at=now)

@@ -1,4 +1,7 @@
-"""The pages of accounts: log in, log out, sign up and reset a password. Django's views with our templates."""
+"""The pages of accounts: log in, log out, sign up, reset a password, choose a language.
+
+Most are Django's views with our templates.
+"""
 
 from http import HTTPStatus
 from typing import Any
@@ -28,7 +31,7 @@ from overlord.shop.next_page import NextPageMixin, first_page, is_page
 @allow("POST")
 @origin_decides
 def language_choose(request: HttpRequest) -> HttpResponse:
-    """Keep the language that was chosen at the foot of a page, and return to that page."""
+    """Set the language that a visitor chose at the foot of a page, and redirect to that page."""
     address = request.POST.get("next", "")
     is_ours = url_has_allowed_host_and_scheme(
         address, {request.get_host()}, require_https=request.is_secure()
@@ -44,9 +47,9 @@ def language_choose(request: HttpRequest) -> HttpResponse:
 
 
 class Login(NextPageMixin, views.LoginView):
-    """Log in, then return to the page that asked for it, with the choice that was made there.
+    """Log in, then redirect to the page that asked for the log-in, with the choice that was made there.
 
-    Without such a page, staff come to the page where their work begins.
+    If no page asked for it, redirect to `first_page`.
     """
 
     template_name = "accounts/login.html"
@@ -57,13 +60,13 @@ class Login(NextPageMixin, views.LoginView):
         return super().dispatch(request, *args, **kwargs)
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
-        with guests.log_in_followed(self.request):
+        with guests.log_in_of_guest(self.request):
             response = super().form_valid(form)
         services.language_keep(user_id=self.request.user.pk, language=languages.of_request(self.request))
         return response
 
     def get_default_redirect_url(self) -> str:
-        """Return the page after a log-in that no page asked for."""
+        """Return the address to go to if no page asked for the log-in."""
         return first_page(self.request.user)
 
 
@@ -88,9 +91,9 @@ class SignupForm(forms.Form):
 
 
 class Signup(NextPageMixin, FormView):
-    """Create an account, log in, and return to the page that asked for it.
+    """Create an account, log in, and redirect to the page that asked for it.
 
-    A guest becomes the account and keeps all that they have.
+    A guest becomes the account, and keeps reservations, payments and tickets.
     """
 
     template_name = "accounts/signup.html"
@@ -133,7 +136,7 @@ class PasswordResetForm(forms.Form):
 
 
 class PasswordReset(FormView):
-    """Ask for a mail with a link to choose a new password. The answer does not tell whether an account exists."""
+    """Send a mail with a link to choose a new password. The answer does not tell whether an account exists."""
 
     template_name = "accounts/password_reset.html"
     form_class = PasswordResetForm
@@ -151,17 +154,17 @@ class PasswordResetSent(views.PasswordResetDoneView):
 
 
 class PasswordNew(views.PasswordResetConfirmView):
-    """Take a new password, and log in. Orders that the user made as a guest meanwhile follow, as at a log-in."""
+    """Set a new password, and log in. If the user was a guest until then, the guest's orders follow."""
 
     template_name = "accounts/password_new.html"
     post_reset_login = True
 
     def form_valid(self, form: SetPasswordForm) -> HttpResponse:
-        with guests.log_in_followed(self.request):
+        with guests.log_in_of_guest(self.request):
             response = super().form_valid(form)
         messages.success(self.request, _("Your password has been changed. You are logged in."))
         return response
 
     def get_success_url(self) -> str:
-        """Return the page after a log-in that no page asked for."""
+        """Return the address of the page where the user begins."""
         return first_page(self.request.user)

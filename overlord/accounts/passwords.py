@@ -1,4 +1,4 @@
-"""The length of a password, the same wherever one is set or entered."""
+"""The shortest and the longest password. The same limits are valid wherever a password is set or entered."""
 
 from typing import Any
 

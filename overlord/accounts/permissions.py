@@ -1,6 +1,6 @@
 """The permissions of staff for accounts, and the check of permissions in the API.
 
-Pages check permissions with `overlord.shop.permissions`. `rules` decides who may give which permission to whom.
+Pages check permissions with `overlord.shop.permissions`. `rules.py` decides which staff may give which permission.
 """
 
 from enum import StrEnum
@@ -20,7 +20,7 @@ class Permission(StrEnum):
 
 
 class StaffPermission(BasePermission):
-    """Allow staff who have the view's `permission`, and have shown the second factor if it asks for one."""
+    """Allow staff who have the view's `permission` and, if this permission needs it, have shown a second factor."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         permission: str = view.permission  # type: ignore[attr-defined]
@@ -30,7 +30,7 @@ class StaffPermission(BasePermission):
 def check_staff(request: Request, permission: str) -> bool:
     """Return whether a request comes from staff who have the permission.
 
-    Raises SecondFactorRequired if they have it, but still have to show their second factor for it.
+    Raises SecondFactorRequired if they have it, but have not shown the second factor that it needs.
     """
     if not selectors.is_permitted(request.user, permission):
         return False
@@ -40,7 +40,7 @@ def check_staff(request: Request, permission: str) -> bool:
 
 
 def is_of_staff(request: Request, permission: str) -> bool:
-    """Return whether `check_staff` allows the request; also False if the second factor is not shown."""
+    """Return whether `check_staff` allows the request. Return False, too, if the second factor is missing."""
     try:
         return check_staff(request, permission)
     except rules.SecondFactorRequired:

@@ -1,4 +1,4 @@
-"""Who may give, change or take the rights of staff: decisions on plain values."""
+"""The decisions about the rights of staff: who may give, change or take them. Plain Python, without a database."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -75,15 +75,15 @@ class Rights:
     is_superuser: bool = False
 
     def cover(self, others: "Rights") -> bool:
-        """Return whether these rights include all those of another user."""
+        """Return whether these rights include all the others."""
         return self.is_superuser or (not others.is_superuser and others.permissions <= self.permissions)
 
 
 def check_change(*, actor_id: int, rights: Rights, user_id: int, theirs: Rights) -> None:
-    """Check that the actor may change what another person may do; raise NotYourself or RightsBeyondYours.
+    """Raise NotYourself or RightsBeyondYours unless the actor may change the rights of another person.
 
-    Only staff who may manage staff can take that right from others, and nobody can take it from themselves. So
-    there is always somebody left who can manage staff.
+    `rights` are the actor's, `theirs` the other person's. Only staff with the right to manage staff can take this
+    right from others, and nobody can take it from themselves. So there is always somebody who can manage staff.
     """
     if actor_id == user_id:
         raise NotYourself()

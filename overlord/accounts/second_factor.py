@@ -1,9 +1,12 @@
 """The second factor of staff: which actions need it, and whether a session or token has shown it.
 
-A middleware checks it for pages and the admin, `StaffPermission` for the API, and the gateway for sockets.
+The middleware checks it for pages and the admin, `StaffPermission` for the API, and `realtime/gateway/access.py`
+for sockets. Each app names its actions that need a second factor by `protect`; `checkout/apps.py` does so for
+refunds.
 
-Apps name their actions by `protect` (`checkout/apps.py` for refunds). It runs in the threads of the web processes.
-A session that showed a code remembers the factor and the time; a token has it from its log-in.
+A session that has shown a code keeps the time at which it did. A token has shown it if its log-in did.
+
+Runs in the threads of web processes, and in pool threads of the live process.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -26,11 +29,14 @@ from overlord.kernel import clock
 
 IN_SESSION = "second_factor"  # [when the factor was made, when its code was shown], as Unix times
 LASTS = timedelta(hours=12)
-OF_LOG_IN = {"login", "logout", "jsi18n"}  # of the admin
+WITHOUT_FACTOR = {"login", "logout", "jsi18n"}  # names of the admin's pages that never need the second factor
 
 
 class Mode(StrEnum):
-    """The values of STAFF_SECOND_FACTOR: who must show a second factor."""
+    """The values of STAFF_SECOND_FACTOR. OFF: nobody shows a second factor. MONEY: protected actions need one.
+
+    STAFF: all actions of staff need one.
+    """
 
     OFF = "off"
     MONEY = "money"
@@ -41,12 +47,12 @@ _protected: set[str] = set()
 
 
 def protect(permissions: Iterable[str]) -> None:
-    """Let actions with these permissions ask for the second factor. An app calls this when it is loaded."""
+    """Let actions with these permissions need the second factor. An app calls this when it is loaded."""
     _protected.update(permissions)
 
 
 def is_asked(permission: str) -> bool:
-    """Return whether an action with this permission needs the second factor too."""
+    """Return whether an action with this permission also needs the second factor."""
     mode = settings.STAFF_SECOND_FACTOR
     return bool(mode == Mode.STAFF or (mode == Mode.MONEY and permission in _protected))
 
@@ -57,16 +63,16 @@ def is_on() -> bool:
 
 
 def remember(session: SessionBase, *, factor: SecondFactor, now: datetime) -> None:
-    """Mark a session as one that has shown the second factor.
+    """Record in a session that it has shown the second factor.
 
-    Its key changes, so that a copied key gains nothing.
+    The session gets a new key, so that somebody who has copied the old key does not get this right.
     """
     session.cycle_key()
     session[IN_SESSION] = [factor.made_at.timestamp(), now.timestamp()]
 
 
 def is_shown(session: Any, *, user_id: int, now: datetime) -> bool:
-    """Return whether a session has shown the present second factor of its user within the last hours."""
+    """Return whether a session has shown the current second factor of its user within the last 12 hours."""
     return IN_SESSION in session and _is_of(session, selectors.second_factor(user_id=user_id), now)
 
 
@@ -84,21 +90,24 @@ def is_shown_by(request: Any) -> bool:
 
 
 def shown_among(*, by: str, keys: Collection[str], now: datetime) -> set[str]:
-    """Return which of these tokens (by the hash of the key) or sessions have shown the second factor."""
+    """Return the keys of those sessions, or tokens, that have shown the second factor.
+
+    `by` is "session" or "token"; the key of a token is the hash of its key.
+    """
     if by == "token":
         tokens = ApiToken.objects.filter(key_hash__in=keys, second_factor=True)
         return set(tokens.values_list("key_hash", flat=True))
     rows = Session.objects.filter(session_key__in=keys, expire_date__gt=now)
     sessions = {row.session_key: row.get_decoded() for row in rows}
-    users = [said[SESSION_KEY] for said in sessions.values() if SESSION_KEY in said]
+    users = [data[SESSION_KEY] for data in sessions.values() if SESSION_KEY in data]
     factors = {str(each.pk): each for each in SecondFactor.objects.filter(pk__in=users)}
     return {
-        key for key, said in sessions.items() if _is_of(said, factors.get(said.get(SESSION_KEY, "")), now)
+        key for key, data in sessions.items() if _is_of(data, factors.get(data.get(SESSION_KEY, "")), now)
     }
 
 
 class SecondFactorMiddleware:
-    """Send staff to the page that asks for the second factor, before a page that needs it."""
+    """Redirects staff to the page that asks for the second factor, when a page needs it."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -120,12 +129,12 @@ def _is_asked_by(request: HttpRequest, view: Callable[..., Any]) -> bool:
     """Return whether the user may see a page and needs the second factor for it."""
     match = request.resolver_match
     if match is not None and match.app_name == "admin":
-        return match.url_name not in OF_LOG_IN and _needs_it_in_admin(request.user)
+        return match.url_name not in WITHOUT_FACTOR and _needs_it_in_admin(request.user)
     permissions = getattr(view, "permissions", ())
     if not any(is_asked(each) for each in permissions) or not request.user.is_staff:
         return False
     held = [each for each in permissions if request.user.has_perm(each)]
-    # Where one of them opens the page without the second factor, it is not asked for.
+    # Each of these permissions opens the page. If one of them needs no second factor, the page needs none.
     return bool(held) and all(is_asked(each) for each in held)
 
 

@@ -63,7 +63,7 @@ def second_factor_page(request: HttpRequest) -> HttpResponse:
 
 
 def _ask(request: HttpRequest) -> HttpResponse:
-    """Ask for a code; a right one lets the session go on to the page that asked."""
+    """Ask for a code. After a right code, redirect to the page that asked for the second factor."""
     form = CodeForm(request.POST if "code" in request.POST else None)
     status: int = HTTPStatus.OK
     if form.is_bound:
@@ -86,7 +86,7 @@ def _ask(request: HttpRequest) -> HttpResponse:
 
 
 def _set_up(request: HttpRequest, factor: SecondFactor | None) -> HttpResponse:
-    """Offer a secret as a QR code, and take it once its owner has shown a code of it."""
+    """Offer a secret as a QR code, and keep it when the user has entered a code of it."""
     form = SetUpForm(request.POST if "offer" in request.POST else None)
     status: int = HTTPStatus.OK
     if form.is_bound:
@@ -112,7 +112,7 @@ def _set_up(request: HttpRequest, factor: SecondFactor | None) -> HttpResponse:
 
 
 def _offer_page(request: HttpRequest, form: SetUpForm, *, status: int) -> HttpResponse:
-    """Show the QR code of a new secret, or of the one that was offered before."""
+    """Show the QR code of a new secret, or of the secret in the form that was sent."""
     user_id = actor_id(request)
     offer = form.data.get("offer", "") if form.is_bound else services.offer_make(user_id=user_id)
     try:
@@ -155,7 +155,7 @@ def _shown(request: HttpRequest, factor: SecondFactor) -> HttpResponse:
 
 
 def _next(request: HttpRequest) -> str:
-    """Return the page that asked for the second factor, if it is one of ours; else nothing."""
+    """Return the address of the page that asked for the second factor, if it is one of our pages; else ""."""
     address = request.POST.get("next", request.GET.get("next", ""))
     is_ours = url_has_allowed_host_and_scheme(
         address, {request.get_host()}, require_https=request.is_secure()

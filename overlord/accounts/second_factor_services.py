@@ -22,12 +22,12 @@ SECONDS_TO_SET_UP = 3600
 
 
 def offer_make(*, user_id: int) -> str:
-    """Return a signed seed that a form carries until its owner has shown a code of it."""
+    """Return a signed seed. The form contains it until the user has entered a code of it."""
     return _signer().sign(f"{user_id}.{one_time_codes.seed_make()}")
 
 
 def offer_read(offer: str, *, user_id: int) -> str:
-    """Return the seed of an offer; raise FactorOutdated for another's, a changed or an old one."""
+    """Return the seed of an offer; raise FactorOutdated if it was changed, is too old, or is for another user."""
     try:
         owner, _, seed = _signer().unsign(offer, max_age=SECONDS_TO_SET_UP).partition(".")
     except BadSignature:
@@ -44,9 +44,10 @@ def _signer() -> TimestampSigner:
 def factor_set(
     *, user_id: int, offer: str, code: str, replaces: SecondFactor | None, now: datetime
 ) -> tuple[SecondFactor, list[str]]:
-    """Set up a second factor in place of `replaces`; return it with new backup codes, which are shown once.
+    """Set up a second factor; return it with its backup codes, which are shown only now.
 
-    Tokens that have shown the earlier one have to show this one. Raise WrongCode, FactorOutdated, and TooMany.
+    `replaces` is the user's earlier factor, if any. Tokens that have shown the earlier factor no longer count.
+    Raise WrongCode, FactorOutdated and TooMany.
     """
     seed = offer_read(offer, user_id=user_id)
     limits.count_code(user_id=user_id)
@@ -68,9 +69,9 @@ def factor_set(
 
 
 def factor_show(*, user_id: int, code: str, now: datetime) -> SecondFactor:
-    """Check a code of a user's app or a backup code, each of which works once; return the factor.
+    """Use up a code of a user's app, or a backup code, and return the factor. Each code works once.
 
-    Raise WrongCode, also for a user without a second factor, and TooMany.
+    Raise TooMany and WrongCode; WrongCode also for a user without a second factor.
     """
     limits.count_code(user_id=user_id)
     given = one_time_codes.plain(code)
@@ -92,10 +93,10 @@ def factor_show(*, user_id: int, code: str, now: datetime) -> SecondFactor:
 
 
 def backup_codes_make(*, user_id: int, factor: SecondFactor, now: datetime) -> list[str]:
-    """Return new backup codes for the factor that their owner saw; the earlier ones end. Raise FactorOutdated."""
+    """Return new backup codes for a factor; the earlier codes end. Raise FactorOutdated if it was replaced."""
     with db.transaction():
-        present = SecondFactor.objects.filter(pk=user_id).select_for_update().first()
-        if present is None or present.made_at != factor.made_at:
+        current = SecondFactor.objects.filter(pk=user_id).select_for_update().first()
+        if current is None or current.made_at != factor.made_at:
             raise FactorOutdated()
         journal.entry_add(actor_id=user_id, action=Action.BACKUP_CODES_MADE, now=now, person_id=user_id)
         return _codes_renew(user_id)
@@ -111,33 +112,33 @@ def _codes_renew(user_id: int) -> list[str]:
 
 
 def factor_reset(*, actor_id: int, user_id: int, before: str) -> None:
-    """Remove the second factor of a person who lost the device, and log them out everywhere.
+    """Remove the second factor of a person who lost the device, and log this person out everywhere.
 
-    They set up another one at the next log-in. Raise the errors of `staff_person_lock`.
+    At the next log-in the person sets up another one. Raise the errors of `staff_person_lock`.
     """
     with db.transaction():
         operations.staff_person_lock(actor_id=actor_id, user_id=user_id, before=before)
-        _take(actor_id, user_id)
+        _factor_remove(actor_id, user_id)
     token_cache.drop_user(user_id)
 
 
 def factor_reset_by_command(*, user_id: int) -> None:
-    """Do the same from the server's command line, where nobody is logged in; raise NotFound."""
+    """Do the same as `factor_reset`, from the server's command line, where nobody is logged in; raise NotFound."""
     with db.transaction():
         if not User.objects.filter(pk=user_id).exists():
             raise NotFound()
-        _take(None, user_id)
+        _factor_remove(None, user_id)
     token_cache.drop_user(user_id)
 
 
-def _take(actor_id: int | None, user_id: int) -> None:
+def _factor_remove(actor_id: int | None, user_id: int) -> None:
     journal.entry_add(actor_id=actor_id, action=Action.SECOND_FACTOR_RESET, now=db.now(), person_id=user_id)
     operations.second_factor_delete(user_id=user_id)
     User.objects.filter(pk=user_id).update(login_epoch=F("login_epoch") + 1)
 
 
 def notice_send(*, user_id: int, base_url: str) -> None:
-    """Tell a user by mail that a second factor was set up for their account."""
+    """Mail a user that a second factor was set up for the account, if the account is active and has an address."""
     user = User.objects.filter(pk=user_id, is_active=True).first()
     if user is None or not user.email:
         return

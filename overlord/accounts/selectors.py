@@ -1,4 +1,4 @@
-"""Reads of accounts: which user a session, a token or a request belongs to."""
+"""The reads of accounts: users by session, token, request or address, their rights, staff and invitations."""
 
 import hashlib
 import re
@@ -25,9 +25,9 @@ TOKENS_SHOWN = 200
 
 
 def users_of_sessions(*, session_keys: Collection[str]) -> dict[str, User]:
-    """Find the active users of these sessions, by session key; expired sessions are left out.
+    """Return the active users of those sessions that are valid, by session key.
 
-    It takes two queries for any number of keys: the sessions of all open sockets are checked again and again.
+    It makes two queries for any number of keys, because the sessions of all open sockets are checked repeatedly.
     """
     sessions = {
         row.session_key: row.get_decoded()
@@ -43,14 +43,17 @@ def users_of_sessions(*, session_keys: Collection[str]) -> dict[str, User]:
 
 
 def _is_current(user: User, session: Mapping[str, Any]) -> bool:
-    """Check that the session was opened in the present login epoch."""
+    """Return whether the session was opened in the user's current login epoch."""
     opened_with = session.get(HASH_SESSION_KEY, "")
     hashes = (user.get_session_auth_hash(), *user.get_session_auth_fallback_hash())
     return any(constant_time_compare(opened_with, known) for known in hashes)
 
 
 def account_key(*, username: str) -> str:
-    """Return one text for all names of an account: its id, or the name's key when there is no such account."""
+    """Return a text that is the same for the username and the e-mail address of one account.
+
+    If there is no such account, it is the key of the name. Limits of log-ins count by it.
+    """
     try:
         return f"user {User.objects.get_by_natural_key(username).pk}"
     except User.DoesNotExist:
@@ -58,7 +61,10 @@ def account_key(*, username: str) -> str:
 
 
 def buyer_named(text: str, *, through: str = "") -> Q:
-    """Return the condition that the name or an address of a buyer contains a text; `through`: "buyer__"."""
+    """Return the condition that the name or an e-mail address of a buyer contains a text.
+
+    `through` is the path from the queried model to the user, such as "buyer__".
+    """
     named = Q()
     for field in ("username", "email", "contact_name", "contact_email"):
         named |= Q(**{f"{through}{field}__icontains": text})
@@ -66,14 +72,14 @@ def buyer_named(text: str, *, through: str = "") -> Q:
 
 
 def username_for(*, email: str) -> str:
-    """Return a free username for the account of an e-mail address: the part before its @, numbered if taken."""
+    """Return a free username for a new account: the address up to its @, with random digits if that is taken."""
     base = re.sub(r"[^\w.+-]", "", email.partition("@")[0])[:100] or "buyer"
     is_taken = User.objects.filter(username_key=NameKey(Value(base))).exists()
     return f"{base}-{secrets.token_hex(4)}" if is_taken else base
 
 
 def user_id_to_reset(*, email: str) -> int | None:
-    """Find the active user with this e-mail address who logs in by a password, and return the id."""
+    """Return the id of the active user with this e-mail address and a password; None if there is none."""
     found = User.objects.filter(email_key=NameKey(Value(email)), is_active=True).first()
     return found.pk if found is not None and found.has_usable_password() else None
 
@@ -84,7 +90,7 @@ def is_email_of_account(*, email: str) -> bool:
 
 
 def others_with(*, address: str, user_id: int) -> QuerySet[User]:
-    """Select the accounts and guests, other than this user, that have an e-mail address too, by id."""
+    """Select all other accounts and guests that have this e-mail address, in the order of their ids."""
     key = NameKey(Value(address))
     others = User.objects.exclude(pk=user_id).alias(
         contact_key=NameKey("contact_email"), verified_key=NameKey("verified_email")
@@ -93,7 +99,7 @@ def others_with(*, address: str, user_id: int) -> QuerySet[User]:
 
 
 def users_of_tokens(*, key_hashes: Collection[str]) -> dict[str, User]:
-    """Find the active users who own these API tokens, by the hash of the token's key."""
+    """Return the active users of those API tokens that are valid, by the hash of the token's key."""
     tokens = ApiToken.objects.select_related("user").filter(
         key_hash__in=key_hashes,
         login_epoch=F("user__login_epoch"),
@@ -104,7 +110,7 @@ def users_of_tokens(*, key_hashes: Collection[str]) -> dict[str, User]:
 
 
 def tokens_of(*, user_id: int, most: int | None = None) -> list[ApiToken]:
-    """Return the API tokens of a user that work, the newest first."""
+    """Return the valid API tokens of a user, the newest first; at most `most` if it is given."""
     found = ApiToken.objects.filter(
         user=user_id, login_epoch=F("user__login_epoch"), expires_at__gt=timezone.now()
     )
@@ -112,12 +118,15 @@ def tokens_of(*, user_id: int, most: int | None = None) -> list[ApiToken]:
 
 
 def guest_id_of(request: Request) -> int | None:
-    """Return the guest whose token or session a request has, for a view that authenticates nobody; else None."""
+    """Return the id of the guest who makes a request, by token or session; None if it is not a guest.
+
+    It is for views that authenticate nobody, in which `request.user` is nobody.
+    """
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "token":
         user: Any = next(iter(users_of_tokens(key_hashes=[ApiToken.hash_of(key.strip())]).values()), None)
     else:
-        user = get_user(request._request)  # DRF has put nobody into its `user`: the view authenticates nobody
+        user = get_user(request._request)
     return user.pk if getattr(user, "is_guest", False) else None
 
 
@@ -125,9 +134,9 @@ _PERMITTED = "SELECT accounts_permitted(%(users)s, %(app)s, %(codename)s) AS id"
 
 
 def permitted(*, user_ids: Collection[int], permission: str) -> set[int]:
-    """Return which of these users are active staff who have a permission ("tickets.pause_sale").
+    """Return the ids of those users who are active staff and have a permission, such as "tickets.pause_sale".
 
-    A permission is a user's own or one of the user's groups; a superuser has all.
+    Staff have a permission themselves or by a role. A superuser has all.
     """
     app, codename = permission.split(".")
     found = db.rows(_PERMITTED, {"users": list(user_ids), "app": app, "codename": codename})
@@ -148,13 +157,13 @@ def actor_id(request: Request | HttpRequest) -> int:
 
 # Staff ---------------------------------------------------------------------------------------------------
 def staff() -> list[User]:
-    """Return the active staff by name, with their groups and permissions at hand."""
+    """Return the active staff in the order of their names, with their roles and permissions already read."""
     found = User.objects.filter(is_staff=True, is_active=True).order_by("username_key")
     return list(found.prefetch_related(*_RIGHTS))
 
 
 def staff_person(*, user_id: int) -> User | None:
-    """Return one of the active staff, with groups and permissions at hand."""
+    """Return one of the active staff, with roles and permissions already read; None if there is none."""
     found = User.objects.filter(pk=user_id, is_staff=True, is_active=True)
     return found.prefetch_related(*_RIGHTS).first()
 
@@ -163,18 +172,18 @@ _RIGHTS = ("groups__permissions__content_type", "user_permissions__content_type"
 
 
 def rights(user: User) -> Rights:
-    """Return what a user may do. For a user whom `staff` or `staff_person` returned, it makes no query."""
+    """Return the rights of a user. For a user whom `staff` or `staff_person` returned, it makes no query."""
     groups = [permission for group in user.groups.all() for permission in group.permissions.all()]
     return Rights(permissions=_names([*groups, *user.user_permissions.all()]), is_superuser=user.is_superuser)
 
 
 def rights_of(*, user_id: int) -> Rights:
-    """Return what a user may do now."""
+    """Read and return the rights of a user."""
     return rights(User.objects.prefetch_related(*_RIGHTS).get(pk=user_id))
 
 
 def roles() -> dict[int, tuple[Group, Rights]]:
-    """Return all groups by id, each with what it allows, in the order of their names."""
+    """Return all roles by id, each with its rights, in the order of their names."""
     found = Group.objects.order_by("name").prefetch_related("permissions__content_type")
     return {each.pk: (each, Rights(permissions=_names(each.permissions.all()))) for each in found}
 
@@ -184,12 +193,12 @@ def _names(permissions: Iterable[Permission]) -> frozenset[str]:
 
 
 def access_version(*, user_id: int) -> str:
-    """Return a text that changes when the rights of a user change. A form contains it."""
+    """Return a text that changes when the rights of a user change. A form contains it, to find such a change."""
     return _version(_access(User.objects.get(pk=user_id)))
 
 
 def account_version(user: User) -> str:
-    """Return a text that changes with the values in the admin's form of a user. The form contains it."""
+    """Return a text that changes when a value in the admin's form of a user changes. The form contains it."""
     shown = [user.username, user.first_name, user.last_name, user.email, user.is_active, user.date_joined]
     return _version([*shown, *_access(user)])
 
@@ -215,12 +224,12 @@ def invitations() -> list[StaffInvitation]:
 
 
 def account_of(*, email: str) -> User | None:
-    """Return the active account with this e-mail address."""
+    """Return the active account with this e-mail address; None if there is none."""
     return User.objects.filter(email_key=NameKey(Value(email)), is_active=True, is_guest=False).first()
 
 
 def second_factor(*, user_id: int) -> SecondFactor | None:
-    """Return the second factor of a user."""
+    """Return the second factor of a user; None if there is none."""
     return SecondFactor.objects.filter(pk=user_id).first()
 
 

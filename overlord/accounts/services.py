@@ -1,4 +1,4 @@
-"""Use cases of accounts."""
+"""The use cases of accounts and guests: sign up, log in, prove an address, reset a password, issue tokens."""
 
 import secrets
 from datetime import datetime, timedelta
@@ -49,7 +49,7 @@ class WrongEmailCode(Invalid):
     )
 
 
-# What the database says of two registrations at the same moment.
+# The errors for two registrations at the same moment, by the constraint that the second one violates.
 AT_ONCE = {
     name: Invalid(errors={field: [str(TAKEN[field])]})
     for name, field in {
@@ -61,7 +61,7 @@ AT_ONCE = {
 
 
 def user_register(*, username: str, email: str, password: str, language: str = "") -> User:
-    """Create an account; raise Invalid for malformed or taken names and for a weak password, by field."""
+    """Create an account and return it; raise Invalid, by field, for bad or taken names and a weak password."""
     user = User(username=username, email=User.objects.normalize_email(email), language=language)
     account_check(user, password)
     user.set_password(password)
@@ -71,7 +71,7 @@ def user_register(*, username: str, email: str, password: str, language: str = "
 
 
 def guest_claim(*, user_id: int, username: str, email: str, password: str) -> User:
-    """Turn a guest into an account with names and a password; its tickets, sessions and tokens stay.
+    """Turn a guest into an account, and return it. The guest's tickets, sessions and tokens stay.
 
     Raise NotAGuest for an account, and Invalid as `user_register` does.
     """
@@ -90,9 +90,10 @@ def guest_claim(*, user_id: int, username: str, email: str, password: str) -> Us
 
 
 def email_code_request(*, guest_id: int, email: str, address: str, now: datetime) -> EmailCode:
-    """Mail a code to an address that a guest says is theirs. An earlier code of theirs is no longer valid.
+    """Mail a code to the e-mail address that a guest gives. An earlier code of the guest is no longer valid.
 
-    Raise NotAGuest, EmailHasAccount, TooMany beyond the limits, and Busy when the worker cannot be told.
+    `address` is the network address, for the limits. Raise NotAGuest, EmailHasAccount, TooMany, and Busy if the
+    task cannot be enqueued.
     """
     if not User.objects.filter(pk=guest_id, is_guest=True).exists():
         raise NotAGuest("An account has an address already.")
@@ -108,7 +109,7 @@ def email_code_request(*, guest_id: int, email: str, address: str, now: datetime
 
 
 def email_code_send(*, user_id: int, now: datetime) -> None:
-    """Mail a guest the newest code; send nothing when there is no longer one."""
+    """Mail a guest the latest code; send nothing if it was used or has expired."""
     asked = EmailCode.objects.select_related("user").filter(pk=user_id, expires_at__gt=now).first()
     if asked is None:
         return
@@ -121,9 +122,9 @@ def email_code_send(*, user_id: int, now: datetime) -> None:
 
 
 def email_code_use(*, guest_id: int, code: str, now: datetime) -> User:
-    """Accept a code once, and return the guest whose address it proves.
+    """Accept a code once, and return the guest to whom the address belongs.
 
-    That is the guest who asked, or a guest who proved the same address before, because both are one person. Raise
+    This is the guest who asked, or a guest who proved the same address before, because both are one person. Raise
     WrongEmailCode.
     """
     mine = EmailCode.objects.filter(pk=guest_id, tries__lt=CODE_TRIES, expires_at__gt=now)
@@ -133,14 +134,14 @@ def email_code_use(*, guest_id: int, code: str, now: datetime) -> User:
     if not constant_time_compare(asked.code, code.strip()):
         raise WrongEmailCode()
     with db.transaction():
-        operations.user_lock(user_id=guest_id)  # before the code, as where staff change or erase an address
+        operations.user_lock(user_id=guest_id)  # before the code, the order in which staff lock both rows
         if not EmailCode.objects.filter(pk=guest_id, nonce=asked.nonce).delete()[0]:
             raise WrongEmailCode()
         return operations.email_verified(guest_id=guest_id, email=asked.email)
 
 
 def account_check(user: User, password: str) -> None:
-    """Check the names and the password of an account to be; raise Invalid."""
+    """Check the names and the password of an account before it is saved; raise Invalid, by field."""
     errors: dict[str, list[str]] = {}
     try:
         user.clean_names()
@@ -155,9 +156,9 @@ def account_check(user: User, password: str) -> None:
 
 
 def user_identify(*, request: HttpRequest, username: str, password: str) -> User:
-    """Find the active user with this username or e-mail address, and this password.
+    """Return the active user with this username or e-mail address, and this password.
 
-    Raise InvalidCredentials, and TooMany after too many attempts of the request's address or for the account.
+    Raise InvalidCredentials, and TooMany after too many attempts from the network address or for the account.
     """
     user = authenticate(request, username=username, password=password)
     if not isinstance(user, User):
@@ -166,17 +167,17 @@ def user_identify(*, request: HttpRequest, username: str, password: str) -> User
 
 
 def language_keep(*, user_id: int | None, language: str) -> None:
-    """Keep the language in which a user reads: mails are written in it. None is nobody."""
+    """Set the language of the mails to a user. Do nothing for a visitor (`user_id` None) or an unknown language."""
     if user_id is not None and language:
         with db.transaction():
             operations.language_keep(user_id=user_id, language=language)
 
 
 def password_reset_request(*, email: str, address: str) -> None:
-    """Send a link to choose a new password to the account with this e-mail address, if there is one.
+    """Enqueue a mail with a link to choose a new password, to the account with this e-mail address, if any.
 
-    A worker sends it, so that the answer takes equally long for known and unknown addresses. Raise TooMany beyond
-    the limits, and Busy when the worker cannot be told.
+    A worker sends the mail, so that an answer takes equally long for known and unknown addresses. Raise TooMany,
+    and Busy if the task cannot be enqueued.
     """
     limits.count_reset(address=address, account=name_key(email))
     user_id = selectors.user_id_to_reset(email=email)
@@ -185,7 +186,7 @@ def password_reset_request(*, email: str, address: str) -> None:
 
 
 def password_reset_send(*, user_id: int, base_url: str) -> None:
-    """Send a user the link to choose a new password; send nothing if the account is gone or inactive."""
+    """Mail a user the link to choose a new password; send nothing if the account is inactive or does not exist."""
     user = User.objects.filter(pk=user_id, is_active=True).first()
     if user is None:
         return
@@ -203,10 +204,10 @@ def password_reset_send(*, user_id: int, base_url: str) -> None:
 
 
 def token_issue(*, user: User, lifetime: timedelta, now: datetime, second_factor: bool = False) -> str:
-    """Create an API token for one log-in and return its key, which nobody can read afterwards.
+    """Create an API token for one log-in and return its key. Only its hash is kept.
 
-    `user` is as the log-in found it: when the password has changed since, the token is not valid. `second_factor`
-    says that the log-in showed it. The user's tokens that have ended are removed.
+    `user` is as the log-in read it: if the password has changed since then, the token is not valid. `second_factor`
+    says whether the log-in showed it. Delete the user's tokens that have ended.
     """
     key = secrets.token_urlsafe(32)
     with db.transaction():
@@ -223,9 +224,9 @@ def token_issue(*, user: User, lifetime: timedelta, now: datetime, second_factor
 
 
 def token_end(*, token_hash: str) -> None:
-    """End an API token, so that its holder must log in again."""
+    """End an API token, so that the client that uses it must log in again."""
     ApiToken.objects.filter(pk=token_hash).delete()
-    token_cache.drop(token_hash)  # other processes are notified some milliseconds later
+    token_cache.drop(token_hash)  # PostgreSQL notifies the other processes within milliseconds
 
 
 def own_token_end(*, user_id: int, number: int) -> None:
@@ -244,9 +245,10 @@ def logins_end(*, user_id: int) -> None:
 
 
 def rows_prune(*, now: datetime, before: datetime) -> dict[str, int]:
-    """Delete sessions and API tokens that have ended, then guests and invitations from before `before`; count them.
+    """Delete sessions and API tokens that have ended, invitations that expired before `before`, and earlier guests.
 
-    A guest stays while anything belongs to them, such as a reservation, or a token that has not ended.
+    Return how many of each were deleted. A guest stays while a row refers to the guest, such as a reservation or a
+    token that has not ended.
     """
     guests = User.objects.filter(is_guest=True, date_joined__lt=before)
     invitations = StaffInvitation.objects.filter(expires_at__lt=before)

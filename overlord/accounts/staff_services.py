@@ -1,4 +1,4 @@
-"""Use cases of staff: invite people to work here, change what they may do, and end it."""
+"""The use cases of staff: invite people to work here, change their roles, and end their access."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -22,7 +22,7 @@ from overlord.shop.languages import spoken
 def roles_change(
     *, actor_id: int, user_id: int, role_ids: Collection[int], before: str, now: datetime
 ) -> None:
-    """Give a person these roles and no others; `before` is the `access_version` that the actor saw.
+    """Give a person these roles and take all others. `before` is the `access_version` that the actor saw.
 
     Raise NoRole, the errors of `staff_person_lock`, and RightsBeyondYours for a role that the actor may not give.
     """
@@ -43,9 +43,9 @@ def roles_change(
 
 
 def access_end(*, actor_id: int, user_id: int, before: str, now: datetime) -> None:
-    """End a person's access as staff. Sessions, tokens and sockets end at once; the account stays.
+    """End a person's access as staff, with all sessions, tokens and sockets. The account stays.
 
-    The invitations that they sent end too. Raise the errors of `staff_person_lock`.
+    The invitations that this person sent end too. Raise the errors of `staff_person_lock`.
     """
     with db.transaction():
         person = operations.staff_person_lock(actor_id=actor_id, user_id=user_id, before=before)
@@ -74,7 +74,7 @@ def _check_roles(actor_id: int, role_ids: Collection[int]) -> None:
 def invitation_make(*, actor_id: int, email: str, role_id: int, now: datetime) -> None:
     """Invite a person by e-mail to a role.
 
-    Raise AlreadyStaff, AlreadyInvited, NotFound and RightsBeyondYours for the role, and TooMany.
+    Raise AlreadyStaff, AlreadyInvited and TooMany; NotFound and RightsBeyondYours for the role.
     """
     limits.count_invitation(staff_id=actor_id)
     at_once = {"staff_invitation_one_open": rules.AlreadyInvited()}
@@ -98,7 +98,7 @@ def invitation_make(*, actor_id: int, email: str, role_id: int, now: datetime) -
 
 
 def invitation_resend(*, actor_id: int, invitation_id: int, issue: int, now: datetime) -> None:
-    """Send an invitation again, with a new link. The earlier one ends. Raise what `_open` raises, and TooMany."""
+    """Send an invitation again, with a new link; the earlier link ends. Raise TooMany and the errors of `_open`."""
     limits.count_invitation(staff_id=actor_id)
     with db.transaction():
         invitation = _open(actor_id, invitation_id, issue)
@@ -110,7 +110,7 @@ def invitation_resend(*, actor_id: int, invitation_id: int, issue: int, now: dat
 
 
 def invitation_withdraw(*, actor_id: int, invitation_id: int, issue: int, now: datetime) -> None:
-    """End an invitation, so that its link no longer works. Raise what `_open` raises."""
+    """End an invitation, so that its link no longer works. Raise the errors of `_open`."""
     with db.transaction():
         invitation = _open(actor_id, invitation_id, issue)
         invitation.withdrawn_at = now
@@ -121,7 +121,8 @@ def invitation_withdraw(*, actor_id: int, invitation_id: int, issue: int, now: d
 def _open(actor_id: int, invitation_id: int, issue: int) -> StaffInvitation:
     """Lock and return an invitation that nobody has accepted or withdrawn.
 
-    Raise InvitationEnded, PersonOutdated when it was sent again since, and RightsBeyondYours.
+    `issue` is the one that the actor saw. Raise InvitationEnded, PersonOutdated if the invitation was sent again
+    since, and RightsBeyondYours.
     """
     operations.staff_lock(actor_id=actor_id)
     found = StaffInvitation.objects.filter(StaffInvitation.OPEN, pk=invitation_id)
@@ -146,12 +147,12 @@ def _record(actor_id: int, invitation: StaffInvitation, action: Action, now: dat
 
 
 def _send_soon(invitation_id: int) -> None:
-    """Enqueue the mail. When no worker can be told, the list of invitations says that it was not sent."""
+    """Enqueue the mail. If that fails, the list of invitations says that the mail was not sent."""
     enqueue("accounts.invitation_send", queue=Queue.MAIL, invitation_id=invitation_id)
 
 
 def invitation_send(*, invitation_id: int, base_url: str, now: datetime) -> None:
-    """Send the mail of an invitation that is open; nothing when it was sent or has ended."""
+    """Send the mail of an open invitation. Send nothing if it was sent already or the invitation has ended."""
     found = StaffInvitation.objects.filter(StaffInvitation.OPEN, pk=invitation_id, sent_at=None)
     invitation = found.select_related("role", "invited_by").first()
     if invitation is None:
@@ -169,7 +170,7 @@ def invitation_send(*, invitation_id: int, base_url: str, now: datetime) -> None
 
 # Accepting -----------------------------------------------------------------------------------------------
 def invitation_read(*, signed: str, now: datetime) -> StaffInvitation:
-    """Return the invitation of a link; raise InvitationEnded for a link that does not work."""
+    """Return the invitation of a link; raise InvitationEnded if the link does not work or no longer works."""
     try:
         link = links.link_read(signed)
     except links.NotALink:
@@ -202,12 +203,15 @@ def invitation_accept(*, signed: str, user_id: int, now: datetime) -> None:
         user = User.objects.get(pk=user_id)
         if user.is_guest or user.email_key != invitation.email_key:
             raise rules.InvitationOfAnother()
-        _admit(invitation, user, now)
+        _make_staff(invitation, user, now)
     token_cache.drop_user(user_id)
 
 
 def invitation_accept_new(*, signed: str, password: str, language: str, now: datetime) -> User:
-    """Make the account of an invited person who has none; raise InvitationEnded, and Invalid by field."""
+    """Make an account for an invited person who has none, and return it.
+
+    Raise InvitationEnded, and Invalid, by field, for a weak password.
+    """
     email = invitation_read(signed=signed, now=now).email
     user = User(username=selectors.username_for(email=email), email=email, language=language)
     services.account_check(user, password)
@@ -215,19 +219,19 @@ def invitation_accept_new(*, signed: str, password: str, language: str, now: dat
     with db.constraint_errors(services.AT_ONCE), db.transaction():
         invitation = _accepted(signed, now)
         user.save()
-        _admit(invitation, user, now)
+        _make_staff(invitation, user, now)
     return user
 
 
 def _accepted(signed: str, now: datetime) -> StaffInvitation:
-    """Lock the invitation of a link; raise InvitationEnded."""
+    """Lock and return the invitation of a link; raise InvitationEnded."""
     operations.staff_rows_lock()
     found = invitation_read(signed=signed, now=now)
     list(StaffInvitation.objects.filter(pk=found.pk).select_for_update())
-    return invitation_read(signed=signed, now=now)  # as it is now that nobody else changes it
+    return invitation_read(signed=signed, now=now)  # again: before the lock, it may have changed
 
 
-def _admit(invitation: StaffInvitation, user: User, now: datetime) -> None:
+def _make_staff(invitation: StaffInvitation, user: User, now: datetime) -> None:
     User.objects.filter(pk=user.pk).update(is_staff=True)
     user.groups.add(invitation.role_id)
     invitation.accepted_at, invitation.accepted_by = now, user

@@ -1,4 +1,4 @@
-"""Work that Celery does for accounts."""
+"""The tasks of accounts: mails, and the nightly deletion of old rows. Run by the upkeep worker (Celery)."""
 
 from celery import shared_task
 from django.conf import settings
@@ -9,7 +9,7 @@ from overlord.kernel import clock
 
 @shared_task(name="accounts.password_reset_send")
 def password_reset_send(*, user_id: int, **_kwargs: object) -> None:
-    """Send one link to a new password. A user who gets no mail can ask again."""
+    """Mail a link to choose a new password. A user who gets no mail can ask again."""
     services.password_reset_send(user_id=user_id, base_url=settings.BASE_URL)
 
 
@@ -21,7 +21,7 @@ def invitation_send(*, invitation_id: int, **_kwargs: object) -> None:
 
 @shared_task(name="accounts.second_factor_notice_send")
 def second_factor_notice_send(*, user_id: int, **_kwargs: object) -> None:
-    """Tell one of the staff that a second factor was set up. A mail that is lost is not sent again."""
+    """Mail one of the staff that a second factor was set up. A mail that is lost is not sent again."""
     second_factor_services.notice_send(user_id=user_id, base_url=settings.BASE_URL)
 
 

@@ -1,19 +1,19 @@
-"""The cache of API tokens: each process keeps the user of a token until PostgreSQL says that it changed.
+"""The cache of API tokens: each process keeps the user of a token until PostgreSQL notifies it of a change.
 
-It runs in the threads of the web processes, which share one cache and one LISTEN connection.
+It runs in the threads of the web processes. The threads of a process share one cache and one LISTEN connection.
 
-Note [Invalidation]: what ends a token, deactivates a user or changes a password or a right (a log-out, the admin, a
-statement in psql) fires triggers that notify the channel `principals` (migration 0004). The cache reads the
-notifications from its LISTEN connection before it answers. That costs one look at a socket; a query would add a
-sixth to the cost of a reservation. While it cannot listen, it keeps nothing and reads PostgreSQL each time.
+Note [Invalidation]: triggers notify the channel `principals` whenever a token ends, a user is deactivated, or a
+password or a right changes, also in the admin or in psql (migration 0004). The cache reads the notifications from
+its LISTEN connection before each answer. This reads one socket; a query would add a sixth to the cost of a
+reservation. While the cache cannot listen, it keeps nothing, and reads PostgreSQL each time.
 
-Note [Used]: while a token is used, it is read again every ten minutes, and its row records the use. No notification
-is sent for that.
+Note [Used]: while a token is used, it is read again every ten minutes, and its row records the use. PostgreSQL
+sends no notification for this.
 
-Note [Heard]: before the cache keeps anything, a notification that it sends to itself must arrive. Each minute it
-starts again with another connection, which must pass the same check (overlord/kernel/listening.py). It keeps
-nothing from before: the former connection may have lost a notification without an error. That costs one query a
-minute for each token in use.
+Note [Heard]: before the cache keeps anything, a notification that it sends to itself must arrive
+(overlord/kernel/listening.py). Each minute it begins again with a new connection, which must pass the same check.
+It drops all it kept before, because the earlier connection may have lost a notification without an error. This
+costs one query a minute for each token in use.
 """
 
 import logging
@@ -32,9 +32,9 @@ from overlord.kernel import db, listening
 logger = logging.getLogger(__name__)
 
 CHANNEL = "principals"
-CAPACITY = 20_000  # tokens in a process: about 10 MB
+CAPACITY = 20_000  # tokens that a process keeps: about 10 MB
 RETRY_SECONDS = 1.0  # between two attempts to listen
-USED_SECONDS = 600.0  # between two notes that a token was used
+USED_SECONDS = 600.0  # between two records of a token's use
 
 SELECT = (
     "SELECT u.id AS pk, u.is_staff, u.is_guest, t.second_factor,"
@@ -52,12 +52,12 @@ USED = (
 
 @dataclass(frozen=True, kw_only=True)
 class Principal:
-    """An active user, with only what a request needs to know."""
+    """An active user, as far as a request needs the user. `second_factor`: the token's log-in showed it."""
 
     pk: int
     is_staff: bool
     is_guest: bool
-    second_factor: bool  # the token's log-in showed it
+    second_factor: bool
 
     is_active: ClassVar[bool] = True
     is_authenticated: ClassVar[bool] = True
@@ -69,18 +69,17 @@ class TokenCache:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._principals: dict[
-            str, tuple[Principal, float]
-        ] = {}  # until when it may be kept, on the monotonic clock
+        # By token, with the monotonic time until which to keep the principal.
+        self._principals: dict[str, tuple[Principal, float]] = {}
         self._tokens: dict[int, set[str]] = {}  # by user id
         self._notifications = 0
         self._connection: psycopg2.extensions.connection | None = None
-        self._listen_at = 0.0  # when to begin or to begin anew
+        self._listen_at = 0.0  # when to listen by a new connection
 
     def principal_of(self, token: str) -> Principal | None:
-        """Find the active user who owns the API token with this hash; None when there is none."""
+        """Return the active user who owns the API token with this hash; None if there is none."""
         if django_connection.in_atomic_block:
-            found = _read(token)  # what may still be rolled back must not be kept
+            found = _read(token)  # not kept, because the open transaction may be rolled back
             return found[0] if found else None
         self._listen()
         with self._lock:
@@ -106,7 +105,7 @@ class TokenCache:
         with self._lock:
             if (kept := self._principals.get(token)) is not None:
                 self._drop(token, kept[0].pk)
-            self._notifications += 1  # a read that is under way may have seen the token before it ended
+            self._notifications += 1  # so that another thread does not keep what it has just read
 
     def drop_user(self, user_id: int) -> None:
         """Drop all tokens of a user now."""
@@ -122,7 +121,7 @@ class TokenCache:
             self._connection, self._listen_at = None, 0.0
 
     def _listen(self) -> None:
-        """Listen, each minute anew. Nobody waits for the thread that does it. See Note [Heard]."""
+        """Listen by a new connection, when it is time. Other threads do not wait for it. See Note [Heard]."""
         with self._lock:
             if time.monotonic() < self._listen_at:
                 return
@@ -137,7 +136,7 @@ class TokenCache:
                 self._replace(heard)
 
     def _replace(self, heard: psycopg2.extensions.connection | None) -> None:
-        """Listen on this connection from now on, None: on none, and keep nothing from before. See Note [Heard]."""
+        """Listen on this connection from now on (None: on none), and drop all that was kept. See Note [Heard]."""
         self._drop_all()
         if self._connection is not None:
             self._connection.close()
@@ -146,7 +145,7 @@ class TokenCache:
         self._listen_at = time.monotonic() + seconds
 
     def _receive(self) -> bool:
-        """Apply the notifications that have come; return False while the cache cannot listen."""
+        """Apply the notifications that have come, and return True; return False while the cache cannot listen."""
         if self._connection is None:
             return False
         try:
@@ -163,7 +162,7 @@ class TokenCache:
 
     def _apply(self, payload: str) -> None:
         self._notifications += 1
-        if not payload.isdecimal():  # sent by hand: dropping too much is safe
+        if not payload.isdecimal():  # "all", or a text that somebody sent by hand
             self._drop_all()
             return
         for token in self._tokens.pop(int(payload), ()):
@@ -189,9 +188,10 @@ class TokenCache:
 
 
 def _read(token: str) -> tuple[Principal, float, bool] | None:
-    """Read the principal of a token, until when to keep it, by time.monotonic, and whether its use is to be noted.
+    """Read the principal of a token, the monotonic time until which to keep it, and whether to record its use now.
 
-    It is kept until the token expires or its use is to be noted again.
+    Return None if the token is not valid. The principal may be kept until the token expires, or until its use has
+    to be recorded again.
     """
     found = db.rows(SELECT, [token])
     if not found:
@@ -203,7 +203,7 @@ def _read(token: str) -> tuple[Principal, float, bool] | None:
 
 
 def _note_use(token: str) -> None:
-    """Note that a token is in use. If that fails, the request goes on."""
+    """Record that a token is in use. If that fails, only log it."""
     try:
         db.statement(USED, [token, USED_SECONDS])
     except DatabaseError as error:

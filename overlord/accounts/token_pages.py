@@ -1,4 +1,4 @@
-"""The page on which people see the programs that can use their account, each by an API token, and log one out."""
+"""The page that lists the API tokens of a user's account, and the page that ends one of them."""
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required

@@ -1,4 +1,4 @@
-"""Which answers may be kept by a cache: none, unless its view says so."""
+"""The header Cache-Control: no answer may be kept by a cache, unless its view says so."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 class PrivateByDefaultMiddleware:
     """Adds `Cache-Control: no-store, private` to each answer whose view set no Cache-Control of its own.
 
-    A view sets one only where the answer is the same for everybody.
+    A view sets this header itself only if its answer is the same for everybody.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:

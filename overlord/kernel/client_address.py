@@ -1,4 +1,4 @@
-"""The network address that a request or a socket comes from, as far as limits are concerned."""
+"""The network address by which the limits count a request or a socket."""
 
 from ipaddress import IPv6Address, IPv6Network, ip_address
 
@@ -7,16 +7,16 @@ from django.http import HttpRequest
 
 
 def of_request(request: HttpRequest) -> str:
-    """Return the address by which the client of a request counts."""
+    """Return the address for the limits of a request; "" if it is unknown."""
     return of_forwarded(request.headers.get("X-Forwarded-For", ""), peer=request.META.get("REMOTE_ADDR", ""))
 
 
 def of_forwarded(forwarded: str, *, peer: str) -> str:
-    """Return the address by which a client counts, from X-Forwarded-For and from who connected to us.
+    """Return the address for the limits, from the header X-Forwarded-For and the address `peer` of the connection.
 
-    Each proxy in front of the application appends to X-Forwarded-For the address of who connected to it. PROXIES of
-    these proxies are our own, so the last PROXIES addresses are true, and the first of them is the client's. The
-    client may have written the part of the header before it, so that part is ignored.
+    Each proxy appends to the header the address that connected to this proxy. The last PROXIES proxies are our own.
+    So the last PROXIES addresses are true, and the first of these is the client's. The client may have written
+    everything before it, which is ignored.
     """
     if not settings.PROXIES or not forwarded:
         return network_of(peer)
@@ -25,7 +25,10 @@ def of_forwarded(forwarded: str, *, peer: str) -> str:
 
 
 def network_of(address: str) -> str:
-    """Return an IPv4 address as it is, and for an IPv6 address its /64 network, which one person has as a whole."""
+    """Return an IPv4 address as it is, and of an IPv6 address its /64 network; "" for any other text.
+
+    Usually one person has a whole /64 network.
+    """
     try:
         parsed = ip_address(address)
     except ValueError:

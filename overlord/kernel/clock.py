@@ -1,4 +1,4 @@
-"""The clock, for interfaces only: rules and services are given `now`."""
+"""The clock. Only views, pages, tasks and commands read it, and give `now` to services and rules."""
 
 from datetime import datetime
 
@@ -6,5 +6,5 @@ from django.utils import timezone
 
 
 def now() -> datetime:
-    """Return the present instant, in UTC."""
+    """Return the current time as an aware datetime in UTC."""
     return timezone.now()

@@ -1,11 +1,12 @@
 """End the waits of commits for a synchronous standby that does not answer.
 
-Runs in a thread of each process in which a commit has waited for long.
+Runs in a thread of its own, in each process in which a commit has waited for LONG_SECONDS. The waiting thread wakes
+it.
 
-No setting of PostgreSQL bounds that wait: statement_timeout and transaction_timeout end before it begins. So
-a thread that has waited for LONG_SECONDS wakes this one. It cancels the commits of our role that have waited for a
-standby as long, and nothing else. PostgreSQL answers such a commit with a warning, which becomes CommitUnknown
-(postgresql/standby.py). Migrations may wait: their sessions have a name of their own.
+No setting of PostgreSQL limits this wait: statement_timeout and transaction_timeout no longer count when it begins.
+So this thread cancels the commits of our role that have waited for LONG_SECONDS, and nothing else. PostgreSQL
+answers a cancelled commit with a warning, which becomes CommitUnknown (postgresql/standby.py). Migrations may wait
+longer: their sessions have a name of their own.
 """
 
 import logging
@@ -22,10 +23,10 @@ from overlord.kernel.postgresql.standby import standby
 logger = logging.getLogger(__name__)
 
 NAME = "commit-watch"
-PATIENT_NAME = "migrations"  # of sessions whose commits may wait
+PATIENT_NAME = "migrations"  # the name of sessions whose commits may wait
 LONG_SECONDS = 1.0
 TICK_SECONDS = 0.1
-ON_SECONDS = 3.0  # for which the thread keeps looking after a commit has waited for long
+ON_SECONDS = 3.0  # the thread runs for this long after it was last woken
 CANCEL = """
 SELECT pg_cancel_backend(pid) FROM pg_stat_activity
  WHERE usename = session_user AND datname = current_database() AND application_name <> %s
@@ -34,32 +35,32 @@ SELECT pg_cancel_backend(pid) FROM pg_stat_activity
 
 
 class CommitWatch:
-    """The thread, and how to wake it."""
+    """The thread that cancels long commits. Any thread may wake it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._asked_at = 0.0
+        self._woken_at = 0.0
 
     def wake(self) -> None:
-        """Let the thread look for ON_SECONDS, because another thread has waited for LONG_SECONDS."""
-        self._asked_at = time.monotonic()
+        """Run the thread for ON_SECONDS, because the caller has waited for LONG_SECONDS."""
+        self._woken_at = time.monotonic()
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name=NAME, daemon=True)
                 self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; the next long wait starts another."""
+        """End the thread and wait for its end. The next `wake` starts another."""
         with self._lock:
-            thread, self._asked_at = self._thread, 0.0
+            thread, self._woken_at = self._thread, 0.0
         if thread is not None:
             thread.join()
 
     def _run(self) -> None:
         try:
             with closing(listening.connect(name=NAME, direct=True)) as session:
-                while time.monotonic() - self._asked_at < ON_SECONDS:
+                while time.monotonic() - self._woken_at < ON_SECONDS:
                     cancel_long(session)
                     time.sleep(TICK_SECONDS)
         except psycopg2.Error as error:
@@ -67,7 +68,7 @@ class CommitWatch:
 
 
 def cancel_long(session: psycopg2.extensions.connection) -> int:
-    """Cancel commits of our role that have waited for LONG_SECONDS, and count them."""
+    """Cancel the commits of our role that have waited for LONG_SECONDS; return how many."""
     with session.cursor() as cursor:
         cursor.execute(CANCEL, [PATIENT_NAME, LONG_SECONDS])
         ended: int = cursor.rowcount

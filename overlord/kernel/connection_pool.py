@@ -1,4 +1,7 @@
-"""Connections of psycopg2 that threads take for a while and give back. Used from many threads at once."""
+"""A pool of connections to PostgreSQL: a thread takes one for a while and gives it back.
+
+Used from many threads of a process at once.
+"""
 
 import select
 from collections import deque
@@ -10,16 +13,16 @@ from time import monotonic
 from psycopg2 import Error, OperationalError
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, connection
 
-KEPT_SECONDS = 30.0  # for which a connection that nobody needs stays open
+KEPT_SECONDS = 30.0  # an idle connection stays open for at least this long
 
 
 def is_lost(kept: connection) -> bool:
-    """Return whether the server has closed a connection that was idle. It costs one look at the socket."""
+    """Return whether the server has closed an idle connection. It asks only the kernel, not the server."""
     try:
         poller = select.poll()
         poller.register(kept.fileno(), select.POLLIN)
         while poller.poll(0):
-            kept.poll()  # reads what has come, the last words of a server that stops among them
+            kept.poll()  # reads what has come, such as the last message of a server that stops
     except (Error, OSError, ValueError):
         return True
     return False
@@ -28,18 +31,18 @@ def is_lost(kept: connection) -> bool:
 class ConnectionPool:
     """A pool of at most `most` connections. If none is free, a caller waits for one, at most for `seconds`.
 
-    The one used last is taken first, so that those which are not needed stay unused. They are closed after a while:
-    each costs PostgreSQL a process.
+    The connection that was used last is taken first. So connections that are not needed stay idle, and are closed
+    after a while, because each costs PostgreSQL a process.
     """
 
     def __init__(self, *, most: int, seconds: float) -> None:
-        self._turns = BoundedSemaphore(most)
+        self._free = BoundedSemaphore(most)
         self._seconds = seconds
-        self._idle: deque[tuple[connection, float]] = deque()  # each with the instant since when it is idle
+        self._idle: deque[tuple[connection, float]] = deque()  # each with the time at which it became idle
 
     def take(self, connect: Callable[[], connection]) -> connection:
-        """Return an idle connection, or a new one; raise OperationalError when all stay in use."""
-        if not self._turns.acquire(timeout=self._seconds):
+        """Return an idle connection, or a new one by `connect`; raise OperationalError when all stay in use."""
+        if not self._free.acquire(timeout=self._seconds):
             raise OperationalError(f"No database connection became free within {self._seconds:.0f} s.")
         try:
             with suppress(IndexError):
@@ -48,13 +51,13 @@ class ConnectionPool:
                 return kept
             return connect()
         except BaseException:
-            self._turns.release()
+            self._free.release()
             raise
 
     def give_back(self, used: connection, *, broken: bool = False) -> None:
         """Keep the connection for the next caller.
 
-        If something went wrong on it, close it and all idle ones, which have probably lost the same server.
+        If it is `broken`, close it and all idle connections: they have probably lost the same server.
         """
         try:
             if broken or used.closed or used.get_transaction_status() != TRANSACTION_STATUS_IDLE:
@@ -64,16 +67,16 @@ class ConnectionPool:
                 self._idle.append((used, monotonic()))
                 self._close_unneeded()
         finally:
-            self._turns.release()
+            self._free.release()
 
     def close_idle(self) -> None:
-        """Close the connections that nobody uses."""
+        """Close all idle connections."""
         with suppress(IndexError):
             while True:
                 self._idle.pop()[0].close()
 
     def _close_unneeded(self) -> None:
-        """Close all but one of the connections that have been idle for KEPT_SECONDS."""
+        """Close the connections that have been idle for KEPT_SECONDS, except for one."""
         with suppress(IndexError):
             while len(self._idle) > 1 and self._idle[0][1] <= monotonic() - KEPT_SECONDS:
                 self._idle.popleft()[0].close()

@@ -1,4 +1,7 @@
-"""Cross-site request forgery: which forms are accepted. It runs in the threads of the web processes."""
+"""The protection against cross-site request forgery: it accepts only forms of our own pages.
+
+It runs in the threads of the web processes.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,17 +15,17 @@ View = Callable[..., HttpResponseBase]
 
 
 def origin_decides(view: View) -> View:
-    """Let a page's view accept forms without a token when the browser says that they come from our own pages.
+    """Let a view accept a form without a token if the browser says that the form comes from our own pages.
 
-    The form can then be the same bytes for every visitor. If the browser does not say where a form comes from, the
-    form needs a token.
+    Then the page with the form can be the same for every visitor. If the browser does not say where a form comes
+    from, the form needs a token.
     """
     view.origin_decides = True  # type: ignore[attr-defined]
     return view
 
 
 def is_from_our_page(request: HttpRequest) -> bool:
-    """Return whether the browser says that one of our own pages sent the request. No page can forge that."""
+    """Return whether the browser says that one of our own pages sent the request. No page can forge this."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is not None:
         return site == "same-origin"
@@ -32,7 +35,7 @@ def is_from_our_page(request: HttpRequest) -> bool:
 
 
 class CsrfMiddleware(CsrfViewMiddleware):
-    """Django's middleware, which asks each form for its token, with the exception that `origin_decides` makes."""
+    """Django's middleware, which wants a token from each form, with the exception of `origin_decides`."""
 
     def process_view(
         self, request: HttpRequest, callback: Callable[..., Any], callback_args: Any, callback_kwargs: Any

@@ -1,7 +1,8 @@
-"""Verify what raises no error when it is missing: PostgreSQL's time-outs, warnings, locks and notifications.
+"""Check that PostgreSQL has the time-outs, warnings, locks and notifications that we rely on.
 
-Each process that uses PostgreSQL calls `start` once. It refuses to start when something is missing. Later a thread
-looks every minute; what it finds is logged and named by `/readyz`, and the process goes on: it still sells.
+If one is missing, no statement raises an error. So each process that uses PostgreSQL calls `start` once, and does
+not start if something is missing. Later a thread of the process checks every minute. If something is missing then,
+the log and `/readyz` say so, and the process goes on, because it can still sell.
 """
 
 import logging
@@ -18,8 +19,8 @@ from overlord.kernel import listening
 logger = logging.getLogger(__name__)
 
 NAME = "database-check"
-AGAIN_SECONDS = 60.0
-UNDECIDED_SECONDS = 2.0  # between two looks while PostgreSQL is away
+AGAIN_SECONDS = 60.0  # between two checks
+UNDECIDED_SECONDS = 2.0  # between two checks while PostgreSQL has not answered the first one
 NO_POOLER = (
     "DATABASE_DIRECT_URL (else DATABASE_URL) leads to a pooler, where a session's locks belong to another. Let"
     " DATABASE_DIRECT_URL lead to PostgreSQL itself."
@@ -36,14 +37,15 @@ _found: list[str] = []
 
 
 def found() -> list[str]:
-    """Return what the latest look of this process found, as sentences."""
+    """Return a sentence for each thing that was missing at the latest check of this process."""
     return _found
 
 
 def start() -> None:
-    """Look now; end the process with sentences when something is missing. Go on looking in a thread.
+    """Check now, and from then on in a thread. If something is missing, raise SystemExit with sentences.
 
-    While PostgreSQL is away nothing is known: the thread looks until it is back, and ends the process then.
+    If PostgreSQL is away now, the process starts, and the thread ends it if something is missing once PostgreSQL
+    is back.
     """
     decided = False
     try:
@@ -69,7 +71,10 @@ def faults() -> list[str]:
 
 
 def _settings_missing() -> list[str]:
-    """Return what to do when the application's own connections have no time-outs, longer ones, or no warnings."""
+    """Return sentences that say what is missing and how to set it: time-outs and warnings of our connections.
+
+    A time-out that is longer than ours counts as missing. Return an empty list if nothing is missing.
+    """
     wanted = settings.DATABASE_TIMEOUTS
     ours = listening.connect(name=NAME, direct=False)
     try:
@@ -97,7 +102,10 @@ def _settings_missing() -> list[str]:
 
 
 def _sessions_missing() -> list[str]:
-    """Return what to do when sessions are not our own: no lock is kept then, and no notification comes."""
+    """Return sentences that say what is wrong if a pooler shares our sessions; else an empty list.
+
+    On such a session no lock is kept, and no notification arrives.
+    """
     try:
         ours = listening.listen(name=NAME)
     except listening.NotHeardError as error:
@@ -114,18 +122,18 @@ def _sessions_missing() -> list[str]:
 def _repeat(decided: bool) -> None:
     while True:
         time.sleep(AGAIN_SECONDS if decided else UNDECIDED_SECONDS)
-        decided = _look(decided=decided)
+        decided = _check(decided=decided)
 
 
-def _look(*, decided: bool) -> bool:
-    """Look again, and return whether PostgreSQL has answered a look by now.
+def _check(*, decided: bool) -> bool:
+    """Check again, and return whether PostgreSQL has answered a check by now; `decided`: it had before.
 
-    If something is missing at the first look that it answers, end the process.
+    If something is missing at the first check that PostgreSQL answers, end the process.
     """
     try:
         _found[:] = faults()
     except DatabaseError:
-        return decided  # the requests and tasks of this process say that it is away
+        return decided  # not logged here: the requests and tasks of this process log that PostgreSQL is away
     for sentence in _found:
         logger.error("%s", sentence)
     if _found and not decided:

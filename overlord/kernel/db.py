@@ -1,7 +1,8 @@
-"""Transactions, and the database's constraint errors as domain errors.
+"""Transactions, statements and locks of PostgreSQL, and constraint errors as domain errors.
 
-Django's `atomic` opens a transaction, joins one, or sets a savepoint, depending on its caller. It appears in this
-file only; everybody else uses the words defined here, each of which means one thing.
+Used in every process and thread. Django's `atomic` opens a transaction, joins one, or sets a savepoint, depending
+on its caller. So only this module uses `atomic`; all other modules use the functions here, each of which does one
+thing.
 """
 
 import hashlib
@@ -26,32 +27,32 @@ from overlord.kernel.postgresql.standby import standby
 
 logger = logging.getLogger(__name__)
 
-# A write that means nothing and locks nothing: where commits wait for a standby, its commit waits until the standby
-# has all that was committed before. (A transaction that only takes an id and writes nothing would not wait.)
+# A write without content and without a lock. If commits wait for a standby, its commit waits until the standby has
+# all earlier commits. A transaction that writes nothing would not wait.
 AWAIT_STANDBY = """
 SELECT CASE WHEN current_setting('synchronous_standby_names') <> '' THEN
        pg_logical_emit_message(true, 'overlord', '') END AS reached
 """
-LOCKS = 8  # that the threads of a process hold at once
-LOCK_PATIENCE = 30.0  # seconds
+LOCKS = 8  # the most advisory locks that the threads of a process hold at once
+LOCK_PATIENCE = 30.0  # seconds; the longest wait for a session that takes a lock
 
 
 class TransactionError(RuntimeError):
-    """A function of this module was called where it does not apply: our bug, not a client's mistake."""
+    """A function of this module was called inside or outside of a transaction, against its rule: a bug of ours."""
 
 
 @contextmanager
 def transaction(*, awaited: bool = True) -> Iterator[None]:
-    """Open a transaction, which cannot be nested, and commit it at the end.
+    """Open a transaction, and commit it at the end of the block. It cannot be nested.
 
     Only services, commands and actions of the admin use it.
 
-    Raise CommitUnknown when it is committed, but perhaps on no standby. Raise StandbyAway before anything is done
-    when the standby does not answer. A transaction that is not `awaited` does not wait for a standby: it is for
-    what a page notes in passing and may be lost.
+    Raise CommitUnknown if it is committed here, but perhaps on no standby. Raise StandbyAway, before anything is
+    done, if the standby did not answer lately. A transaction that is not `awaited` does not wait for a standby: it
+    is for writes that may be lost.
     """
     if awaited:
-        standby.admit(commits_await)
+        standby.check(commits_await)
     with django_transaction.atomic(durable=True):
         if not awaited:
             rows("SET LOCAL synchronous_commit TO local")
@@ -59,32 +60,32 @@ def transaction(*, awaited: bool = True) -> Iterator[None]:
 
 
 def transaction_required() -> None:
-    """Raise TransactionError unless a transaction is open. Each operation begins with it."""
+    """Raise TransactionError unless a transaction is open. Each operation calls this first."""
     if not connection.in_atomic_block:
         raise TransactionError("This works inside a transaction that its caller opens.")
 
 
 def autocommit_required() -> None:
-    """Raise TransactionError inside a transaction; also raise what `transaction` raises.
+    """Raise TransactionError inside a transaction, and StandbyAway if the standby did not answer lately.
 
-    An operation that is one statement, committed by itself, begins with it.
+    An operation that is one autocommitted statement calls this first.
     """
     if connection.in_atomic_block:
         raise TransactionError("An autocommitted statement must not run inside a transaction.")
-    standby.admit(commits_await)
+    standby.check(commits_await)
 
 
 @contextmanager
 def savepoint() -> Iterator[None]:
-    """Roll back to here when the block raises. Place it next to the `except` that expects the error."""
+    """Roll back what the block did if it raises an error. Place it next to the `except` that expects the error."""
     transaction_required()
     with django_transaction.atomic():
         yield
 
 
 @contextmanager
-def apart(what: str, number: int) -> Iterator[None]:
-    """Log an error of the block and go on, so that one of many rows does not hold up the others.
+def errors_logged(what: str, number: int) -> Iterator[None]:
+    """Log an error of the block and go on, so that one row of many does not hold up the others.
 
     `what` and `number` name the row in the log. While PostgreSQL or its standby is away, raise, because then all
     rows would fail.
@@ -97,10 +98,10 @@ def apart(what: str, number: int) -> Iterator[None]:
 
 
 def after_commit(callback: Callable[[], Any]) -> None:
-    """Call back once the open transaction has committed.
+    """Call `callback` once the open transaction has committed.
 
-    An error of the callback is logged with its name. It stops neither the caller nor later callbacks, because the
-    transaction has committed, whether or not Redis could be reached.
+    An error of the callback is only logged, with the callback's name. The caller and later callbacks go on, because
+    the transaction is committed in any case.
     """
     transaction_required()
     # Not `robust=True`: Django names the callback by its __qualname__, which a partial does not have, and fails.
@@ -121,40 +122,40 @@ def _name(callback: Callable[..., Any]) -> str:
 
 
 def statement(sql: str, params: Sequence[Any] | Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Run one autocommitted statement and return its rows, which are committed by then.
+    """Run one autocommitted statement and return its rows, which are then committed.
 
-    It is for a single write: an explicit transaction would cost round trips, while the row may be contended. Raises
-    what `autocommit_required` does.
+    It is for a single write. An explicit transaction would need more round trips, and would lock the row during
+    them. Raises the errors of `autocommit_required`, and CommitUnknown.
     """
     autocommit_required()
     return rows(sql, params)
 
 
 def commits_await() -> None:
-    """Wait until the synchronous standby, if there is one, has all that was committed before; raise CommitUnknown.
+    """Wait until the synchronous standby, if there is one, has all earlier commits; raise CommitUnknown.
 
-    Call it, outside of a transaction, before a client is told of a write that this request has found and not made:
-    the wait of the transaction that made it may have ended early.
+    Call it outside of a transaction, before you tell a client of a write that an earlier request made: the standby
+    may not have this write yet.
     """
     rows(AWAIT_STANDBY)
 
 
 def connection_release() -> None:
-    """Give this thread's shared connection back between two transactions, before another service is asked.
+    """Give this thread's shared connection back, so that others can use it while this thread waits for a server.
 
-    In a process whose threads have a connection each, do nothing.
+    Do nothing inside a transaction, and in a process whose threads have a connection each.
     """
     connection.release()  # type: ignore[attr-defined]
 
 
 def now() -> datetime:
-    """Return the time by PostgreSQL's clock, which alone decides what is due."""
+    """Return the time of PostgreSQL's clock. Only this clock decides what is due."""
     instant: datetime = rows("SELECT clock_timestamp() AS now")[0]["now"]
     return instant
 
 
 def rows(sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> list[dict[str, Any]]:
-    """Run a statement, in the open transaction if there is one, and return its rows by column name."""
+    """Run a statement, in the open transaction if there is one; return its rows as dicts by column name."""
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         if cursor.description is None:
@@ -164,16 +165,16 @@ def rows(sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> list[dict[
 
 
 def columns(model: type[Model], *, of: str) -> str:
-    """Return the list of a model's columns for a SELECT for `instances`; `of` is the alias of its table."""
+    """Return the columns of a model as text for the SELECT of `instances`; `of` is the alias of the table."""
     return ", ".join(f'{of}."{field.column}"' for field in model._meta.concrete_fields)
 
 
 def instances(sql: str, params: Sequence[Any] | Mapping[str, Any], *models: type[Model]) -> list[list[Any]]:
-    """Run a SELECT of all columns of these models, one after another; return their instances, row by row.
+    """Run a SELECT of all columns of each model (`columns`); return for each row a list of the models' instances.
 
-    Columns after those follow as they are.
+    If the SELECT has more columns, their values follow in the list.
 
-    It is for what every order reads: the ORM makes the text of a query anew each time, which takes longer than
+    It is for reads in each order: the ORM builds the text of a query at each call, which takes longer than
     PostgreSQL needs to find a row by its key.
     """
     with connection.cursor() as cursor:
@@ -182,9 +183,9 @@ def instances(sql: str, params: Sequence[Any] | Mapping[str, Any], *models: type
 
 
 def insert(instance: Model) -> None:
-    """Insert a new instance of a model, as `save` does, without signals; it gets its key.
+    """Insert a new instance of a model and set its key, as `save` does, but without signals.
 
-    It is for what every order writes, as `instances` is for what it reads.
+    It is for writes in each order; see `instances`.
     """
     given = [
         field for field in instance._meta.concrete_fields if not field.primary_key or instance.pk is not None
@@ -204,9 +205,10 @@ def _insert_text(model: type[Model], names: tuple[str, ...]) -> str:
 
 
 def update(model: type[Model], changes: Mapping[str, Any], **where: Any) -> int:
-    """Change fields of the rows whose fields are as `where` says, and raise their `version`; count these rows.
+    """Set fields of the rows for which `where` is true, and raise their `version`; return how many rows changed.
 
-    A tuple in `where` names several values. It is for what every order writes, as `instances` is for what it reads.
+    `where` gives a value for each field; a tuple means any of its values. It is for writes in each order; see
+    `instances`.
     """
     fields = {field.name: field for field in model._meta.concrete_fields}
     values = [fields[name].get_db_prep_save(value, connection) for name, value in changes.items()]
@@ -244,19 +246,19 @@ def _instances(row: Sequence[Any], models: Sequence[type[Model]]) -> list[Any]:
 
 @lru_cache
 def _converted_fields(model: type[Model]) -> list[tuple[int, Any]]:
-    """Return the fields whose values Django converts after psycopg2 has read them (such as JSON), numbered."""
+    """Return those fields that Django converts after psycopg2 has read them, such as JSON, each with its index."""
     fields = enumerate(model._meta.concrete_fields)
     return [(number, field) for number, field in fields if hasattr(field, "from_db_value")]
 
 
 def violated(error: IntegrityError) -> str | None:
-    """Return the name of the violated constraint, as in the models; None when PostgreSQL names none."""
+    """Return the name of the violated constraint; None if PostgreSQL names none."""
     diagnostics = getattr(error.__cause__, "diag", None)
     return getattr(diagnostics, "constraint_name", None)
 
 
 def violation_facts(error: IntegrityError) -> dict[str, Any]:
-    """Return the facts that our own SQL has put as JSON into the error's detail."""
+    """Return the facts that our own SQL has written as JSON into the error's detail; {} for none."""
     diagnostics = getattr(error.__cause__, "diag", None)
     facts: dict[str, Any] = json.loads(getattr(diagnostics, "message_detail", None) or "{}")
     return facts
@@ -264,7 +266,10 @@ def violation_facts(error: IntegrityError) -> dict[str, Any]:
 
 @contextmanager
 def constraint_errors(refusals: Mapping[str, DomainError]) -> Iterator[None]:
-    """Raise the domain error that belongs to the violated constraint; let other errors pass unchanged."""
+    """Replace an IntegrityError of the block by the domain error of its constraint; let other errors pass.
+
+    `refusals` has the domain errors by the name of their constraint.
+    """
     try:
         yield
     except IntegrityError as error:
@@ -275,14 +280,14 @@ def constraint_errors(refusals: Mapping[str, DomainError]) -> Iterator[None]:
 
 
 class AdvisoryLock:
-    """A lock that a session of `DATABASE_DIRECT_URL` holds: PostgreSQL drops it when the connection ends."""
+    """An advisory lock of a session of its own (DATABASE_DIRECT_URL). It ends with the session's connection."""
 
     def __init__(self, name: str) -> None:
         self._key = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
         self._session: psycopg2.extensions.connection | None = None
 
     def is_mine(self) -> bool:
-        """Return whether the lock is held here; take it if it is free."""
+        """Take the lock if it is free; return whether this object holds it now."""
         if self._session is not None and is_lost(self._session):
             self._end(broken=True)
         if self._session is None:
@@ -290,7 +295,7 @@ class AdvisoryLock:
         return self._session is not None
 
     def release(self) -> None:
-        """Release the lock if it is held here."""
+        """Release the lock if this object holds it."""
         if self._session is None:
             return
         try:
@@ -319,7 +324,7 @@ class AdvisoryLock:
 
 @contextmanager
 def advisory_lock(name: str) -> Iterator[AdvisoryLock]:
-    """Offer the lock of that name, which `is_mine` takes, and release it at the end."""
+    """Yield the lock of this name, and release it at the end. The block takes it by `is_mine`."""
     lock = AdvisoryLock(name)
     try:
         yield lock
@@ -328,12 +333,15 @@ def advisory_lock(name: str) -> Iterator[AdvisoryLock]:
 
 
 def lock_sessions_close() -> None:
-    """Close the connections of locks that nobody holds; the next lock opens another."""
+    """Close the idle connections that held locks. The next lock opens another."""
     _lock_sessions.close_idle()
 
 
 def _lock_try(session: psycopg2.extensions.connection, key: int) -> bool:
-    """Take the lock if it is free; raise OperationalError where a pooler lends each transaction another session."""
+    """Take the lock if it is free, and return whether it was. Raise OperationalError for a session of a pooler.
+
+    A pooler may give each transaction another session, so the lock would belong to a session that others use.
+    """
     pid, held = _row(session, "SELECT pg_backend_pid(), pg_try_advisory_lock(%s)", key)
     if pid != session.info.backend_pid:
         raise OperationalError("The lock belongs to a pooler's session and not to ours.")

@@ -1,16 +1,16 @@
-"""The categories of the domain's errors. Plain Python: it knows neither HTTP nor sockets.
+"""The categories of domain errors. Plain Python: nothing here knows HTTP or sockets.
 
-A use case raises an error that names the situation (`SoldOut`): a class derived from one of these categories, next
-to the rule that raises it. `problems` gives each category its HTTP status.
+A use case raises an error that names the situation, such as `SoldOut`. Its class derives from one of these
+categories, and is defined next to the rule that raises it. `problems.py` gives each category its HTTP status.
 """
 
 from typing import Any, ClassVar
 
 
 class WrongValue(ValueError):
-    """What is wrong with a value: a sentence in English, and the facts that it names as `%(name)s`.
+    """A value is wrong. `sentence` says why, in English, with placeholders such as `%(name)s` for the `facts`.
 
-    `str` is the sentence with its facts. A form says it in the reader's language (`form_fields.wrong`).
+    `str(error)` is the sentence with the facts. A form translates it (`form_fields.wrong`).
     """
 
     def __init__(self, sentence: str, **facts: Any) -> None:
@@ -19,7 +19,7 @@ class WrongValue(ValueError):
 
 
 class DomainError(Exception):
-    """An error that the client is told. `code` is stable; `facts` are what a program may act upon."""
+    """An error that is shown to the client. Programs use the `code`, which never changes, and the `facts`."""
 
     code: ClassVar[str]
     sentence: ClassVar[str]
@@ -31,7 +31,7 @@ class DomainError(Exception):
 
 
 class Invalid(DomainError):
-    """The request is malformed, whatever the state. `errors` in the facts has sentences by field."""
+    """The request is malformed, in any state. The fact `errors`, if given, has lists of sentences by field."""
 
     code = "invalid"
     sentence = "The request is not valid."
@@ -45,7 +45,7 @@ class Forbidden(DomainError):
 
 
 class NotFound(DomainError):
-    """It does not exist, or it belongs to another user: clients must not be able to tell which."""
+    """The object does not exist, or it belongs to another user. Clients must not be able to tell which."""
 
     code = "not_found"
     sentence = "This does not exist, or it is not yours."
@@ -59,14 +59,14 @@ class Conflict(DomainError):
 
 
 class Gone(DomainError):
-    """It existed and has ended."""
+    """The object existed and has ended."""
 
     code = "gone"
     sentence = "This has ended."
 
 
 class Outdated(DomainError):
-    """The request was made from a version that has changed since."""
+    """The client made the request from a version that has changed since."""
 
     code = "outdated"
     sentence = "This has changed since you read it, so nothing was done. Read it again."
@@ -80,7 +80,7 @@ class Mismatch(DomainError):
 
 
 class TooMany(DomainError):
-    """The actor, the account or the address has done this too often; it may again in `retry_after` seconds."""
+    """The actor, account or network address has done this too often. It may again in `retry_after` seconds."""
 
     code = "rate_limited"
     sentence = "Too many attempts. Please try again later."
@@ -90,7 +90,7 @@ class TooMany(DomainError):
 
 
 class Busy(DomainError):
-    """A lock, a server or a connection was not available in time; the client should soon try again."""
+    """A lock, a server or a connection was not available in time. The client should try again soon."""
 
     code = "busy"
     sentence = "The server is busy. Please try again in a moment."

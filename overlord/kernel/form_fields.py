@@ -20,7 +20,7 @@ DATE_FORMAT, TIME_FORMAT = "%Y-%m-%d", "%H:%M:%S"
 
 
 def wrong(error: ValueError) -> str:
-    """Return in the reader's language what is wrong with a value."""
+    """Return the sentence of an error about a value, in the reader's language."""
     if isinstance(error, WrongValue) and error.facts:
         return _(error.sentence) % error.facts
     return _(str(error))
@@ -62,7 +62,7 @@ class OneLineField(forms.CharField):
 
 
 class ListedInput(forms.TextInput):
-    """A text input with a list of values. The browser offers those that contain what was typed."""
+    """A text input with a list of values. The browser offers those values that contain the typed text."""
 
     def __init__(self, values: Callable[[], Iterable[str]], attrs: dict[str, Any] | None = None) -> None:
         super().__init__({"autocomplete": "off", "spellcheck": "false", **(attrs or {})})
@@ -99,7 +99,7 @@ class TimeZoneField(forms.CharField):
 
 
 def use_iso_formats(fields: Mapping[str, forms.Field]) -> None:
-    """Show the dates and times of these fields in ISO 8601, as inputs of type date and time take them."""
+    """Show the dates and times of these fields in ISO 8601, which inputs of type date and time need."""
     for field in fields.values():
         if isinstance(field.widget, forms.SplitDateTimeWidget):
             on, at = field.widget.widgets
@@ -124,14 +124,14 @@ class DateAndTimeBound(BoundField):
 
     @property
     def id_for_label(self) -> str:
-        """Return the id of the input where a mistake is corrected: the time if it alone is missing, or the date."""
+        """Return the id of the input to correct: of the time if only the time is missing, else of the date."""
         given = self.value()
         is_time = isinstance(given, list) and bool(given[0]) and not given[1]
         return f"{self.auto_id}_{1 if is_time else 0}"
 
 
 class DateAndTimeField(forms.SplitDateTimeField):
-    """A date with a time, each in an input of its own."""
+    """A date with a time, each in its own input."""
 
     widget = DateAndTime
 
@@ -141,7 +141,7 @@ class DateAndTimeField(forms.SplitDateTimeField):
 
 
 class LongSelect(forms.Select):
-    """A select for hundreds of options without groups. Django renders a template for each option; this does not."""
+    """A select element for hundreds of options, without groups. It renders no template for each option."""
 
     def render(
         self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None

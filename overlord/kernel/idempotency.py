@@ -1,4 +1,4 @@
-"""The header Idempotency-Key: a client repeats a request with the same key, and its work is done once."""
+"""The header Idempotency-Key: if a client repeats a request with the same key, its work is done only once."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ KEY_LENGTH = 64
 
 
 def key_of(headers: Mapping[str, str]) -> str | None:
-    """Return the key of a request, if any; raise Invalid unless it has 1 to 64 printable ASCII characters."""
+    """Return the key of a request, or None; raise Invalid unless it has 1 to 64 printable ASCII characters."""
     key = headers.get(HEADER)
     if key is not None and not (0 < len(key) <= KEY_LENGTH and key.isascii() and key.isprintable()):
         sentence = f"An {HEADER} must have 1 to {KEY_LENGTH} printable ASCII characters."
@@ -18,5 +18,5 @@ def key_of(headers: Mapping[str, str]) -> str | None:
 
 
 def replayed_headers(replayed: bool) -> dict[str, str]:
-    """Return the headers of an answer, which say whether it repeats an earlier one."""
+    """Return the headers that say that an answer repeats an earlier one; {} if it does not."""
     return {"Idempotency-Replayed": "true"} if replayed else {}

@@ -1,10 +1,10 @@
-"""Connections that receive notifications of PostgreSQL, and the proof that these arrive.
+"""Connections that receive notifications of PostgreSQL, and the proof that notifications arrive.
 
 Used by the threads of web processes and by the pool threads of the live process.
 
-A pooler that gives each transaction another connection accepts LISTEN without an error, but no notification ever
-arrives. So each listening process sends itself a notification by another connection, as the rest of the application
-would send it, and waits for it.
+If a pooler gives each transaction another connection, it accepts LISTEN without an error, but no notification ever
+arrives. So each listening process proves the connection: it sends a notification by another connection, the way
+that the application sends them, and waits until it arrives.
 """
 
 import secrets
@@ -19,20 +19,20 @@ from django.db import OperationalError, connection
 
 from overlord.kernel.postgresql.base import reachability
 
-PROOF_SECONDS = 5.0  # after which a notification that was sent has not come
-AGAIN_SECONDS = 60.0  # after which a listening process begins anew, with a new proof
+PROOF_SECONDS = 5.0  # the longest wait for the notification that we sent ourselves
+AGAIN_SECONDS = 60.0  # after this time, a process listens by a new connection, with a new proof
 
 
 class NotHeardError(OperationalError):
-    """PostgreSQL took the LISTEN, and the notification that we sent ourselves has not come."""
+    """PostgreSQL accepted the LISTEN, but the notification that we sent ourselves has not come."""
 
 
 def listen(*channels: str, name: str) -> psycopg2.extensions.connection:
-    """Open a connection, not one of Django's, that receives the notifications of these channels.
+    """Return a new connection, not one of Django's, that receives the notifications of these channels.
 
-    Raise django.db.OperationalError when PostgreSQL is away, NotHeardError when no notification comes. `poll()`
-    reads what has come into `notifies`, without waiting, and raises psycopg2.Error when the connection is lost.
-    `name` is its name in pg_stat_activity.
+    Its `poll()` reads the notifications that have come into its `notifies`, without waiting, and raises
+    psycopg2.Error when the connection is lost. `name` is its name in pg_stat_activity. Raise
+    django.db.OperationalError when PostgreSQL is away, and NotHeardError when no notification arrives.
     """
     proof = f"proof_{secrets.token_hex(8)}"
     with connection.wrap_database_errors:
@@ -51,9 +51,10 @@ def listen(*channels: str, name: str) -> psycopg2.extensions.connection:
 
 
 def connect(*, name: str, direct: bool) -> psycopg2.extensions.connection:
-    """Open an autocommitting connection; raise psycopg2.Error.
+    """Return a new connection that commits each statement; raise psycopg2.Error.
 
-    A `direct` one leads to PostgreSQL itself (DATABASE_DIRECT_URL), another one where the application's own lead.
+    A `direct` connection leads to PostgreSQL itself (DATABASE_DIRECT_URL). Any other leads where those of the
+    application lead (DATABASE_URL).
     """
     ours: Any = connection
     params = ours.get_direct_params() if direct else ours.get_connection_params()
@@ -73,7 +74,7 @@ def _notify(channel: str) -> None:
 
 
 def _await(listening: psycopg2.extensions.connection, proof: str) -> None:
-    """Take the proof out of the notifications that come, and leave the others there."""
+    """Wait for the proof and remove it from the notifications; leave all others there. Raise NotHeardError."""
     until = time.monotonic() + PROOF_SECONDS
     while True:
         listening.poll()

@@ -1,7 +1,7 @@
-"""Attempts to send a mail: for how long one may take, and why it failed.
+"""Attempts to send a mail: how long an attempt may take, and why it failed.
 
-Logs contain no address, but the texts of these errors often do. So logs get an error's name and number, and where
-it was raised.
+Logs must contain no e-mail address, but the texts of these errors often do. So the log has only the name and the
+number of an error, and where it was raised.
 """
 
 import logging
@@ -14,16 +14,16 @@ from smtplib import SMTPRecipientsRefused, SMTPResponseException
 
 from django.db import Error as DatabaseError
 
-LEASE = timedelta(minutes=2)  # longer than sending one may take
+LEASE = timedelta(minutes=2)  # longer than one attempt may take
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
 class Attempt:
-    """An attempt to send a mail, and why it failed.
+    """An attempt to send a mail. `error` says why it failed; None if it did not.
 
-    After an OSError the mail server may take the mail later. After any other error, no mail server can take it.
+    After an OSError, the mail server may take the mail later. After any other error, no mail server can take it.
     """
 
     error: Exception | None = None
@@ -31,9 +31,10 @@ class Attempt:
 
 @contextmanager
 def attempt(mail: object) -> Iterator[Attempt]:
-    """Make one attempt to send a mail; log its error, and keep it in the attempt.
+    """Let the block send a mail: log an error of the block, and keep it in the attempt.
 
-    Only PostgreSQL's errors are raised: without PostgreSQL, the mail is due again when its lease ends.
+    `mail` names the mail in the log. Only errors of PostgreSQL are raised: then the mail is due again when its
+    lease ends.
     """
     made = Attempt()
     try:
@@ -43,7 +44,7 @@ def attempt(mail: object) -> Iterator[Attempt]:
         made.error = error
     except DatabaseError:
         raise
-    except Exception as error:  # noqa: BLE001 - what no mail can carry must not hold up the others
+    except Exception as error:  # noqa: BLE001 - one mail that cannot be sent must not hold up the others
         _log_cannot_be_sent(mail, error)
         made.error = error
 
@@ -63,7 +64,7 @@ def _log_cannot_be_sent(mail: object, error: Exception) -> None:
 
 
 def answer(error: OSError) -> tuple[int | None, str]:
-    """Return what the mail server answered: its code, if it gave one, and its words, which no log may contain."""
+    """Return the mail server's answer: its code (None if it gave none), and its text, which no log may contain."""
     code: int
     words: bytes | str
     if isinstance(error, SMTPRecipientsRefused) and error.recipients:

@@ -1,4 +1,4 @@
-"""Which methods a page takes."""
+"""The HTTP methods that a page accepts."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -10,9 +10,10 @@ View = Callable[..., HttpResponseBase]
 
 
 def allow(*methods: str) -> Callable[[View], View]:
-    """Let a view answer these methods, and HEAD if GET is among them; place it above all other decorators.
+    """Return a decorator: a view then answers these methods, HEAD too if GET is among them, and others with 405.
 
-    `request_checks` reads the view's `allowed_methods`, before other middleware looks at the request.
+    Place it above all other decorators. `shop/request_checks.py` reads the view's `allowed_methods` before other
+    middleware looks at the request.
     """
     allowed = (*methods, "HEAD") if "GET" in methods else methods
 

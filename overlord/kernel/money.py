@@ -1,4 +1,4 @@
-"""Money is a whole number of a currency's minor units; clients see a decimal string beside the currency."""
+"""Convert amounts of money: whole numbers of minor units inside, decimal strings with a currency for clients."""
 
 import re
 from decimal import Decimal
@@ -9,8 +9,8 @@ from iso4217 import Currency
 
 from overlord.kernel.errors import WrongValue
 
-LARGEST_MINOR = 10**12  # far above any ticket, far below what a bigint holds
-TEXT_LENGTH = 30  # of an amount as people and programs write it
+LARGEST_MINOR = 10**12  # far above the price of any ticket, far below the largest bigint
+TEXT_LENGTH = 30  # the longest text of an amount
 _PLAIN = re.compile(r"([0-9]{1,19})(?:\.([0-9]{1,4}))?")
 _DECIMAL_COMMA = re.compile(r"[0-9]+,[0-9]{1,2}")
 _SHOWN = 40  # how many characters of a wrong amount an error message shows
@@ -20,12 +20,12 @@ _SHOWN = 40  # how many characters of a wrong amount an error message shows
 def digits(currency: str) -> int:
     """Return how many decimals the currency has by ISO 4217: 2 for EUR, 0 for JPY, 3 for KWD."""
     places = _exponent(currency)
-    return get_currency_precision(currency) if places is None else places  # Babel knows withdrawn ones too
+    return get_currency_precision(currency) if places is None else places  # Babel also knows old currencies
 
 
 @lru_cache(maxsize=256)
 def is_currency(code: str) -> bool:
-    """Return whether `code` is a currency in use by ISO 4217, in upper case, with a defined number of digits."""
+    """Return whether `code` is a current currency of ISO 4217, in upper case, with a defined number of decimals."""
     return _exponent(code) is not None
 
 
@@ -37,15 +37,16 @@ def _exponent(code: str) -> int | None:
 
 
 def to_text(minor: int, currency: str) -> str:
-    """Return minor units as a decimal string: (1500, "EUR") is "15.00"."""
+    """Return minor units as a decimal string: "15.00" for (1500, "EUR")."""
     places = digits(currency)
     return f"{Decimal(minor).scaleb(-places):.{places}f}"
 
 
 def written_to_minor(text: str, currency: str) -> int:
-    """Return as minor units what a person wrote into a form; raise as `to_minor` does.
+    """Return the minor units of an amount that a person wrote into a form; raise ValueError as `to_minor` does.
 
-    A comma before one or two last digits is a decimal comma: "18,50". "1,500" stays refused: it may be a thousand.
+    A comma before the last one or two digits is a decimal comma: "18,50". "1,500" is refused, because it may mean
+    fifteen hundred.
     """
     text = text.strip()
     plain = text.replace(",", ".") if _DECIMAL_COMMA.fullmatch(text) else text
@@ -57,16 +58,17 @@ def written_to_minor(text: str, currency: str) -> int:
 
 
 def to_minor(text: str, currency: str) -> int:
-    """Return a decimal string as minor units: ("15", "EUR") and ("15.00", "EUR") are 1500.
+    """Return the minor units of a decimal string: 1500 for ("15", "EUR") and for ("15.00", "EUR").
 
-    Raises ValueError, with a sentence, if the text is not a plain amount: a sign, an exponent, another script's
-    digits, more decimals than the currency has (also zeros: "1.500" may mean fifteen hundred), or too much.
+    Raises ValueError, with a sentence, for any other text: with a sign, an exponent, or digits of another script;
+    with more decimals than the currency has, even if they are zeros ("1.500" may mean fifteen hundred); or above
+    LARGEST_MINOR.
     """
     return _to_minor(text, currency, written=text)
 
 
 def _to_minor(text: str, currency: str, *, written: str) -> int:
-    """Return a decimal string as minor units. The sentence of an error shows the amount as it was written."""
+    """Return the minor units of a decimal string. The sentence of an error shows the text `written`."""
     plain = _PLAIN.fullmatch(text)
     if plain is None:
         raise WrongValue(

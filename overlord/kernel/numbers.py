@@ -1,19 +1,19 @@
-"""Whole numbers as clients write them: plain ASCII digits, within a stated range."""
+"""Read whole numbers that clients write: plain ASCII digits, within a range."""
 
 import re
 
 from overlord.kernel.errors import WrongValue
 
-LARGEST_ID = 2**63 - 1  # what PostgreSQL's bigint holds
+LARGEST_ID = 2**63 - 1  # the largest bigint of PostgreSQL
 
 _DIGITS = re.compile(r"[0-9]{1,19}")  # 19 are enough for any bigint
 
 
 def whole_number(given: object, *, least: int, most: int) -> int:
-    """Return a whole number that a client sent, as a JSON number or as ASCII digits.
+    """Return the whole number that a client sent, as a JSON number or as ASCII digits.
 
-    Raises ValueError, with a sentence, for anything else: a sign, an underscore, an exponent, a fraction, the
-    digits of another script, and numbers outside of `least` to `most`.
+    Raises ValueError, with a sentence, for a number below `least` or above `most`, and for any other text: with a
+    sign, an underscore, an exponent, a fraction, or digits of another script.
     """
     number = given if type(given) is int else None
     if isinstance(given, str) and _DIGITS.fullmatch(given):

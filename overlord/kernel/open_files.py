@@ -1,15 +1,15 @@
-"""Tell whether this process may open more files. A socket counts as one, and is refused where there is no room."""
+"""Tell whether this process may open more files. A socket counts as a file: without room, none can be accepted."""
 
 import os
 import resource
 
-SPARE = 8  # what else a process may need to open
+SPARE = 8  # files that the process may need to open besides sockets
 
 
 def has_room() -> bool:
-    """Return whether this process may open some more files.
+    """Return whether this process may open more than SPARE other files.
 
-    A new file gets the lowest number that is free, so only a process with nearly all files open gets a high one.
+    A new file gets the lowest free number. So its number is high only if nearly all files are open.
     """
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:

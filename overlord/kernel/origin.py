@@ -1,4 +1,4 @@
-"""Same origin, as browsers mean it: scheme, host and port."""
+"""Compare origins as browsers do: by scheme, host and port."""
 
 from urllib.parse import urlsplit
 
@@ -6,7 +6,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def is_same_origin(origin: str, *, scheme: str, host: str) -> bool:
-    """Return whether an Origin header names the site that was asked: `scheme` and `host[:port]`."""
+    """Return whether an Origin header names the site `scheme://host`, in which `host` may have a port."""
     theirs = _parts(origin)
     return theirs is not None and theirs == _parts(f"{scheme}://{host}")
 

@@ -1,7 +1,8 @@
-"""Cursor pagination, as every list of the API has it: no page number, no count, no deep page that is slow.
+"""The pagination of all lists of the API, by cursors: without page numbers and counts, so that no page is slow.
 
-A cursor names a position: the values of the columns that a list is ordered by, the last of which is the id. So rows
-with the same date have different positions, and rows that are added or removed meanwhile shift no page.
+A cursor names a position in a list: the values of the columns by which the list is ordered. The last of them is the
+id, so that rows with the same date have different positions. If rows are added or removed meanwhile, no other row
+is repeated or left out.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,8 +22,9 @@ Position = tuple[Any, ...]
 
 _SEPARATOR = "~"
 _UNKNOWN = "This is not a cursor that this list gave."
-# What a cursor asks for, seen from its position and in the list's order. `from` and `upto` lead away from an empty
-# page: they include the position itself, which no row of that page stands for.
+# The sides of a cursor: it asks for the rows on this side of its position, in the list's order. An empty page has
+# no row whose position its links could name. So they name the position of its own cursor, with `from` or `upto`,
+# which include this position.
 _FORWARDS = {"after": GreaterThan, "from": GreaterThanOrEqual}
 _BACKWARDS = {"before": LessThan, "upto": LessThanOrEqual}
 _REVERSED = {
@@ -34,9 +36,9 @@ _REVERSED = {
 
 
 class Pages:
-    """Pages of 25 rows, `?page_size=` up to 100, in the order given.
+    """The pages of one list: 25 rows each, or `?page_size=` up to 100.
 
-    `columns` are `date` and `id`, or `id` alone; a minus before each gives the largest first.
+    `columns` are the order: `date` and `id`, or only `id`. A minus before each of them means: the largest first.
     """
 
     size = 25
@@ -49,7 +51,7 @@ class Pages:
     def respond(
         self, rows: QuerySet[Any], *, request: Request, show: Callable[[list[Any]], list[Any]]
     ) -> Response:
-        """Return the page that the request asks for, its rows as `show` gives them.
+        """Return the page that the request asks for. `show` turns its rows into results.
 
         Raises Invalid for a cursor that is not one of ours, and for a page size that is not a whole number from 1.
         """
@@ -94,9 +96,10 @@ class Pages:
     def _link(
         self, request: Request, edge: Sequence[Any], side: str, side_if_empty: str, asked: Position
     ) -> str:
-        """Return the address of a neighbouring page.
+        """Return the address of the next or previous page.
 
-        It begins beyond the row at this page's edge; beside an empty page, at the position that was asked for.
+        `edge` has the last or first row of this page, and the other page begins beyond it. If this page is empty,
+        so is `edge`, and the other page begins at the position `asked` of this page.
         """
         if edge:
             row = edge[0]
@@ -106,12 +109,12 @@ class Pages:
 
 
 def _row(*expressions: Any) -> Func:
-    """Return a row value, which PostgreSQL compares column by column, by an index on them."""
+    """Return a row value. PostgreSQL compares row values column by column, and can use an index on the columns."""
     return Func(*expressions, function="ROW", output_field=BooleanField())
 
 
 def position_text(position: Position) -> str:
-    """Return a position as text: (2027-01-08 19:30 UTC, 12) is "2027-01-08T19:30:00Z~12"."""
+    """Return a position as text: "2027-01-08T19:30:00Z~12" for (2027-01-08 19:30 UTC, 12)."""
     return _SEPARATOR.join(
         value.astimezone(UTC).isoformat().replace("+00:00", "Z")
         if isinstance(value, datetime)
@@ -121,7 +124,7 @@ def position_text(position: Position) -> str:
 
 
 def position_read(text: str, names: Sequence[str]) -> Position:
-    """Return the position that a text stands for; raises ValueError, with a sentence."""
+    """Return the position that a text names; raise ValueError, with a sentence."""
     parts = text.split(_SEPARATOR)
     if len(parts) != len(names):
         raise ValueError(_UNKNOWN)

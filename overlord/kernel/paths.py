@@ -1,4 +1,4 @@
-"""Ids in paths: `<id:event_id>` takes what PostgreSQL's bigint can hold, and anything beyond is not found."""
+"""Ids in paths of URLs: `<id:event_id>` matches a number up to the largest bigint. A larger one gives a 404."""
 
 from django.urls import register_converter
 from django.urls.converters import IntConverter

@@ -1,7 +1,7 @@
-"""Bound every wait for PostgreSQL, in every thread of this process. Installed when Django is set up.
+"""Limit every wait for PostgreSQL, in every thread of this process. Installed when Django is set up.
 
-PostgreSQL's own time-outs (statement_timeout, lock_timeout) count only while it runs. When its processes are
-frozen, the kernel still acknowledges what was sent, so that TCP's time-outs do not help either.
+The time-outs of PostgreSQL (statement_timeout, lock_timeout) work only while PostgreSQL runs. If its processes are
+frozen, the kernel of its machine still acknowledges what we send, so that the time-outs of TCP do not help either.
 """
 
 import select
@@ -17,7 +17,7 @@ from overlord.kernel import commit_watch
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 18.0  # longer than statement_timeout
-SUSPECT_SECONDS = 2.0  # instead of ANSWER_SECONDS, from an answer that did not come until the next that comes
+SUSPECT_SECONDS = 2.0  # instead of ANSWER_SECONDS, after a wait that failed, until PostgreSQL answers again
 PATIENT_SECONDS = 86_400.0
 
 _EVENTS = {extensions.POLL_READ: select.POLLIN, extensions.POLL_WRITE: select.POLLOUT}
@@ -33,7 +33,7 @@ def install() -> None:
 
 @contextmanager
 def patience() -> Iterator[None]:
-    """Let statements take as long as they take, in the whole process: for a command that migrates."""
+    """Do not limit statements during the block, in the whole process: for a command that migrates."""
     global _patient
     _patient = True
     try:
@@ -43,12 +43,12 @@ def patience() -> Iterator[None]:
 
 
 def wait(connection: extensions.connection) -> None:
-    """Wait until the server has answered; raise OperationalError, by which psycopg2 closes the connection."""
+    """Wait until the server answers; raise OperationalError if it does not. Then psycopg2 closes the connection."""
     global _suspect
     state = connection.poll()
     if state == extensions.POLL_OK:
         return
-    seconds = _bound(connection)
+    seconds = _longest_wait(connection)
     deadline = time.monotonic() + seconds
     poller = select.poll()
     while state != extensions.POLL_OK:
@@ -56,7 +56,7 @@ def wait(connection: extensions.connection) -> None:
         left, long = deadline - time.monotonic(), commit_watch.LONG_SECONDS
         if not poller.poll(max(0.0, min(left, long)) * 1000):
             if left > long:
-                _look_at(connection)
+                _wake_commit_watch(connection)
                 continue
             _suspect = True
             raise psycopg2.OperationalError(f"PostgreSQL did not answer within {seconds:.0f} s.")
@@ -64,11 +64,11 @@ def wait(connection: extensions.connection) -> None:
     _suspect = False
 
 
-def _look_at(connection: extensions.connection) -> None:
-    """Wake the thread that ends this wait if it is one for a standby. A command that migrates may wait.
+def _wake_commit_watch(connection: extensions.connection) -> None:
+    """Wake the thread that ends waits for a standby, as this may be one. A command that migrates may wait.
 
-    A wait in another database does not wake it. There, a statement may drop or rename our database, which is
-    forbidden while that thread has a session in ours.
+    Do nothing for a wait in another database. A statement there may drop or rename our database, and PostgreSQL
+    forbids that while the thread has a session in our database.
     """
     if _patient or connection.status not in _CONNECTED:
         return
@@ -76,7 +76,8 @@ def _look_at(connection: extensions.connection) -> None:
         commit_watch.watch.wake()
 
 
-def _bound(connection: extensions.connection) -> float:
+def _longest_wait(connection: extensions.connection) -> float:
+    """Return for how many seconds this connection may wait for an answer."""
     if connection.status not in _CONNECTED:
         return CONNECT_SECONDS
     if _patient:

@@ -1,7 +1,7 @@
-"""The header If-Match: a client says from which version of a resource it made its request.
+"""The header If-Match: a client says which version of a resource it has read.
 
-Answers have no ETag of these versions: what counts down in a reservation, and what an unpaid payment costs, changes
-without them, so a cache must not take one for the whole answer.
+No answer has an ETag with such a version. Some fields change without a new version: the seconds left of a hold, and
+the price of an unpaid payment. So a cache must not treat two answers with the same version as equal.
 """
 
 import re
@@ -14,7 +14,7 @@ SHAPE = r'^(\*|"[0-9]{1,19}")$'
 
 
 def version_of(headers: Mapping[str, str]) -> int | None:
-    """Return the version that a request was made from; None for none or `*`; raise Invalid if it is unreadable."""
+    """Return the version in the header; None without a header or for `*`. Raise Invalid if it is unreadable."""
     given = headers.get(HEADER)
     if given is None or given == "*":
         return None
@@ -25,6 +25,6 @@ def version_of(headers: Mapping[str, str]) -> int | None:
 
 
 def check_version(made_from: int | None, version: int) -> None:
-    """Raise Outdated, which names the present version, if a request was made from another one."""
+    """Raise Outdated, with the current `version`, if the client has read another one. None: it has not said."""
     if made_from not in (None, version):
         raise Outdated(version=version)

@@ -1,4 +1,4 @@
-"""How an error reaches a client: one table from its category to a status, as RFC 9457 problem+json."""
+"""The answers for errors, as problem+json (RFC 9457): the table STATUSES gives each category its HTTP status."""
 
 import logging
 import re
@@ -43,7 +43,7 @@ def retry_after_add(headers: dict[str, str] | HttpResponse, error: errors.Domain
 
 
 def problem(status: int, *, code: str, detail: str, **facts: Any) -> dict[str, Any]:
-    """Return the body of a problem: the standard's members, the stable `code`, and the facts."""
+    """Return the body of a problem: the members of RFC 9457, the `code`, and the facts."""
     return {
         "type": f"urn:ticket-overlord:problem:{code}",
         "title": code.replace("_", " ").capitalize(),
@@ -55,7 +55,7 @@ def problem(status: int, *, code: str, detail: str, **facts: Any) -> dict[str, A
 
 
 def problem_response(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Return the response for what a view raised (DRF's EXCEPTION_HANDLER); None makes it a 500."""
+    """Return the response for an error of a view (DRF's EXCEPTION_HANDLER); None for an unknown error, a 500."""
     headers: dict[str, str] = {}
     if isinstance(error, OperationalError | InterfaceError):
         error = _busy(error)
@@ -72,7 +72,7 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
 
 
 def _busy(error: Exception) -> errors.Busy:
-    """Return the error for a lock that was not free in time, or a server that went away. The client tries again."""
+    """Return and log the error for a lock that was not free in time, or a server that went away."""
     logger.warning("PostgreSQL could not answer: %s", str(error).strip())
     return errors.Busy()
 
@@ -100,7 +100,7 @@ _READABLE = re.compile(r"text/html|application/xhtml")
 
 
 def prefers_html(request: HttpRequest) -> bool:
-    """Return whether the client wants a page, as a browser does, rather than data, as a program does."""
+    """Return whether the client wants a page (as browsers do) and not data (as programs do)."""
     accept = request.headers.get("Accept", "")
     return bool(_READABLE.search(accept.partition("json")[0]))
 

@@ -1,6 +1,6 @@
-"""Delete rows that are no longer needed, in small transactions that make nobody wait.
+"""Delete rows that are no longer needed, in transactions so small that nobody has to wait.
 
-Each app names what it keeps no longer; a task of its own deletes that each night, and `manage.py prune` at once.
+Each app has a task that deletes its old rows each night. The command `prune` runs these tasks at once.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ BATCH = 1_000
 
 
 def prune(rows: Callable[[], QuerySet[Model]]) -> int:
-    """Delete all that `rows` selects and count it."""
+    """Delete all rows that the query of `rows()` selects; return how many."""
     count = 0
     while True:
         with db.transaction():
@@ -23,12 +23,12 @@ def prune(rows: Callable[[], QuerySet[Model]]) -> int:
                 return count
             deleted, _ = rows().filter(pk__in=keys).delete()
         count += len(keys)
-        if not deleted:  # since the read, `rows` no longer selects any of them
+        if not deleted:  # since they were read, the query no longer selects any of them
             return count - len(keys)
 
 
 def unreferenced(rows: QuerySet[Model]) -> QuerySet[Model]:
-    """Leave out the rows to which a row of any table refers, their own too."""
+    """Leave out the rows to which a row of any table refers, even a row of their own table."""
     for relation in rows.model._meta.get_fields(include_hidden=True):
         if not isinstance(relation, ForeignObjectRel):
             continue

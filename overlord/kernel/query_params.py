@@ -1,4 +1,4 @@
-"""Query parameters, each read as what it must be; what cannot be read is refused and never ignored."""
+"""Read query parameters by their type. A parameter that cannot be read is refused, never ignored."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def flag(params: Mapping[str, str], name: str, *, default: bool = False) -> bool:
-    """Return a parameter that is `true` or `false` (or `1` or `0`); raises Invalid for anything else."""
+    """Return a parameter that must be `true` or `false` (or `1` or `0`); raise Invalid for any other text."""
     if name not in params:
         return default
     value = _FLAGS.get(params[name].lower())
@@ -19,7 +19,7 @@ def flag(params: Mapping[str, str], name: str, *, default: bool = False) -> bool
 
 
 def whole(params: Mapping[str, str], name: str, *, default: int, least: int, most: int) -> int:
-    """Return a parameter that is a whole number in a range; raises Invalid for anything else."""
+    """Return a parameter that must be a whole number from `least` to `most`; raise Invalid for any other text."""
     if name not in params:
         return default
     try:

@@ -1,8 +1,10 @@
-"""Tell which queues are worked on, and how long messages wait in each.
+"""Tell whether workers take the tasks of each queue, and how long its messages wait.
 
-Every message carries when it was sent. A worker records in Redis, at most once a second for each queue, that it
-began a task and how long its message had waited. Beat sends an empty task to each queue every few seconds, so that
-an idle queue is recorded too. `/readyz` and the monitor read the records. They are lost with Redis.
+Every message contains the time at which it was sent. When a worker begins a task, it records in Redis how long the
+message had waited, at most once a second for each queue. Beat sends an empty task to each queue every few seconds,
+so that an idle queue has a record too. `/readyz` and the monitor read the records, which are lost with Redis.
+
+Runs in the threads of workers, and of all processes that send messages or read the records.
 """
 
 import time
@@ -14,14 +16,14 @@ from overlord.kernel.queues import Queue
 
 PROBE_TASK = "overlord.queue_probe"
 PROBE_SECONDS = 3  # between two probes of a queue
-SILENT_SECONDS = 10  # without any task; then nobody works on the queue
+SILENT_SECONDS = 10  # if no task began for this long, no worker takes the tasks of the queue
 KEPT_SECONDS = 86_400
 
 _last_record: dict[str, float] = {}
 
 
 def message_stamp(headers: dict[str, Any]) -> None:
-    """Write into a message's headers when it is sent."""
+    """Write the current time and the request's id into the headers of a message that is sent now."""
     headers["sent_at"] = time.time()
     if request_id := steps.request_id():
         headers[steps.REQUEST_ID] = request_id
@@ -38,10 +40,10 @@ def task_record(*, queue: str, sent_at: float | None) -> None:
 
 
 def waits(queues: Collection[Queue] = tuple(Queue)) -> dict[Queue, float | None]:
-    """Return for how many seconds messages of each queue wait, or None where no task was ever recorded.
+    """Return for each queue how many seconds its messages wait; None if there is no record of it.
 
-    That is how long the last message had waited, or, once the queue is silent, how long it has been. Raises
-    RedisError.
+    This is how long the last message had waited. If no task began within SILENT_SECONDS, it is the time since the
+    last task. Raises RedisError.
     """
     records = _records(queues)
     return {
@@ -56,9 +58,9 @@ def silent_queues(queues: Collection[Queue]) -> list[Queue]:
 
 
 def _records(queues: Collection[Queue]) -> Mapping[Queue, tuple[float, float] | None]:
-    """Return for each queue how old its record is and how long the message had waited, in seconds.
+    """Return for each queue the age of its record and how long the message had waited, in seconds; None for none.
 
-    The age follows from what is left of the record's time to live: all of it is by the clock of Redis.
+    The age is computed from the record's remaining time to live, so that only the clock of Redis counts.
     """
     pipeline = redis_client.connection().pipeline(transaction=False)
     for queue in queues:

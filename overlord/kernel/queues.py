@@ -1,9 +1,10 @@
-"""The queues of the Celery workers, the queue of each task, and how to put a task on one.
+"""The queues of the Celery workers, the queue of each task, and `enqueue`, which any thread may call.
 
-A message carries ids only and may be lost: beat finds unfinished work again in PostgreSQL.
+What must stay true: a message contains only ids, and may be lost. Tasks that beat enqueues find unfinished work
+again in PostgreSQL.
 
 Note [Messages without Celery]: `enqueue` writes the message that Celery would write, with one call to Redis.
-Celery's own way costs several times as much (docs/performance.md). A test compares the two.
+Celery itself needs several times as much CPU time (docs/performance.md). A test compares the messages of both.
 """
 
 import base64
@@ -42,7 +43,7 @@ _NO_CALLBACKS = {"callbacks": None, "errbacks": None, "chain": None, "chord": No
 
 
 class Queue(StrEnum):
-    """The queues, each worked on by one kind of worker."""
+    """The queues. The tasks of each queue are run by one kind of worker (overlord/celery.py)."""
 
     PAYMENTS = "payments"
     LIVE = "live"
@@ -82,10 +83,10 @@ ROUTES = {
 
 
 def enqueue(task: str, *, queue: str, expires: float | None = None, **ids: int) -> bool:
-    """Put a task on a queue; a worker drops it when it waited longer than `expires` seconds.
+    """Put a task on a queue; return False if the message could not be sent.
 
-    Never raise, and wait no longer than our own connection to Redis does: what was committed stands whether or
-    not Redis can be reached. Return False when the message could not be sent.
+    If the message has waited longer than `expires` seconds, the worker drops it. Raise no error, and wait no longer
+    than `redis_client.SECONDS`: callers have committed, and Redis must not stop them.
     """
     try:
         redis_client.broker().lpush(queue, message(task, queue=queue, expires=expires, ids=ids))
@@ -96,7 +97,7 @@ def enqueue(task: str, *, queue: str, expires: float | None = None, **ids: int) 
 
 
 def queue_length(queue: Queue) -> int:
-    """Return how many messages wait on a queue; 0 when Redis cannot be reached."""
+    """Return how many messages wait on a queue; 0 if Redis cannot be reached."""
     try:
         return int(redis_client.broker().llen(queue))
     except RedisError:
@@ -104,7 +105,7 @@ def queue_length(queue: Queue) -> int:
 
 
 def message(task: str, *, queue: str, expires: float | None, ids: dict[str, int]) -> str:
-    """Return a message of Celery's protocol 2, as kombu keeps it in Redis. Note [Messages without Celery]."""
+    """Return a message of Celery's protocol 2, as kombu writes it to Redis. See Note [Messages without Celery]."""
     task_id, request_id = str(uuid4()), steps.request_id()
     body = json.dumps([[], ids, _NO_CALLBACKS]).encode()
     ends = None if expires is None else datetime.now(UTC) + timedelta(seconds=expires)

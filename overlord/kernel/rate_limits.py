@@ -1,8 +1,8 @@
 """Rate limits: how often somebody may do something within some seconds.
 
-It runs in the threads of the web processes. The counters are kept in Redis, so that all processes share them, and
-each is counted by one script there, so that parallel requests get no more than the limit. While Redis is away each
-process counts by itself: a limit may then be reached once per process, and is never gone.
+It runs in the threads of the web processes. The counters are in Redis, so that all processes share them. One script
+there checks and counts, so that parallel requests do not exceed a limit. While Redis is away, each process counts
+for itself: then the limit is valid for each process, and never without effect.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ RETRY_SECONDS = 1.0  # between two attempts to reach Redis
 
 @dataclass(frozen=True, kw_only=True)
 class Limit:
-    """At most `amount` times in any `seconds`. The name is part of the counter's key."""
+    """At most `amount` uses in any period of `seconds`. The name is part of the counter's key."""
 
     name: str
     amount: int
@@ -39,17 +39,17 @@ class Limit:
 
     @property
     def item(self) -> RateLimitItemPerSecond:
-        """Return the limit as the library has it."""
+        """Return the limit as an object of the library `limits`."""
         return RateLimitItemPerSecond(self.amount, self.seconds, namespace=self.name)
 
 
 def count(limit: Limit, by: object) -> None:
-    """Count one use by somebody (an address, an account); raise TooMany beyond the limit, which counts nothing."""
+    """Count one use by an address or an account (`by`). If the limit is reached, raise TooMany and do not count."""
     _ask(_count, limit, by)
 
 
 def check(limit: Limit, by: object) -> None:
-    """Raise TooMany where `count` would, and count nothing."""
+    """Raise TooMany if the limit is reached. Count nothing."""
     _ask(_check, limit, by)
 
 
@@ -91,12 +91,12 @@ def forget() -> None:
 
 
 def _who(by: object) -> str:
-    """Return a short key that names nobody: what is counted by may be an e-mail address, of any length."""
+    """Return a short key that does not show whom it counts: `by` may be an e-mail address, of any length."""
     return hashlib.blake2b(str(by).encode(), digest_size=16).hexdigest()
 
 
 class _Redis:
-    """Whether Redis was reached lately: after a wait that failed, the next requests do not wait."""
+    """Whether Redis answered lately. After a failed wait, the next requests do not wait for it."""
 
     def __init__(self) -> None:
         self.away_until = 0.0
@@ -109,7 +109,7 @@ class _Redis:
 
 
 _redis = _Redis()
-_own_lock = Lock()  # the library's counters in memory are exact for one thread at a time
+_own_lock = Lock()  # the library's counters in memory are exact only if one thread at a time uses them
 
 
 @lru_cache(maxsize=1)

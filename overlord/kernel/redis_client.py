@@ -1,4 +1,7 @@
-"""Our own connection to Redis: quick to give up, since what lies there can always be made again."""
+"""Our own connections to Redis. They give up quickly, because all data in Redis can be made again.
+
+Used from every thread of a process.
+"""
 
 from functools import lru_cache
 
@@ -14,15 +17,16 @@ SECONDS = 0.3  # a sale never waits longer than this for Redis
 
 @lru_cache(maxsize=1)
 def connection() -> redis.Redis:
-    """Return the process's client, a pool of connections that threads share.
+    """Return the client of this process: a pool of connections that all threads share.
 
-    Its calls raise `redis.RedisError`, after at most `SECONDS` for a connection and as long for an answer.
+    Its calls wait at most SECONDS for a connection, and at most SECONDS for an answer; then they raise
+    `redis.RedisError`.
     """
     return _client(settings.REDIS_URL)
 
 
 def broker() -> redis.Redis:
-    """Return the same for the server that has the messages to workers, which is usually the same server."""
+    """Return the same for the Redis server with the queues of the workers, which is usually the same server."""
     if settings.REDIS_BROKER_URL == settings.REDIS_URL:
         return connection()
     return _broker()
@@ -37,7 +41,7 @@ def _client(url: str) -> redis.Redis:
     return RedisAddress(url).client(
         socket_timeout=SECONDS,
         socket_connect_timeout=SECONDS,
-        # A kept connection that Redis has closed is replaced at once; a time-out is not waited for twice.
+        # If Redis has closed a connection, another one is tried at once. After a time-out, none is.
         retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
         decode_responses=True,
     )

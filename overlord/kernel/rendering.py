@@ -1,4 +1,4 @@
-"""JSON in and out of the API, by orjson: datetimes as ISO 8601 in UTC with a `Z`, microseconds kept."""
+"""Read and write the JSON of the API and of streams, by orjson. Datetimes are ISO 8601 in UTC, with a `Z`."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -11,17 +11,17 @@ from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
-CLOCK_MEMBERS = frozenset({"server_time", "expires_in"})
+CLOCK_MEMBERS = frozenset({"server_time", "expires_in"})  # these members change with the clock alone
 OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
 
 
 def dumps(data: Any) -> bytes:
-    """Encode plain data (dicts, lists, text, numbers, datetimes) as UTF-8 JSON."""
+    """Return plain data (dicts, lists, texts, numbers, datetimes) as JSON in UTF-8."""
     return orjson.dumps(data, default=str, option=OPTIONS)
 
 
 def fingerprint(data: Any) -> str:
-    """Hash plain data without CLOCK_MEMBERS, so that equal states have equal fingerprints."""
+    """Return a hash of plain data without CLOCK_MEMBERS: equal states have equal fingerprints at any time."""
     return hashlib.blake2b(dumps(_timeless(data)), digest_size=16).hexdigest()
 
 
@@ -48,9 +48,9 @@ class JSONRenderer(BaseRenderer):
 
 
 class Negotiation(DefaultContentNegotiation):
-    """Choose what the client prefers, or the first renderer if none is acceptable.
+    """Chooses the renderer that the client prefers, or the first one if the client accepts none of them.
 
-    So a form of a browser, which accepts only HTML, gets a redirection or the reason of a refusal, and no 406.
+    So a browser's form, which accepts only HTML, gets a redirect or the reason of a refusal, and never a 406.
     """
 
     def select_renderer(
@@ -67,7 +67,7 @@ class Negotiation(DefaultContentNegotiation):
 
 
 class JSONParser(BaseParser):
-    """`application/json`. NaN, Infinity and broken UTF-8 are refused, as the standard says."""
+    """`application/json`. NaN, Infinity and broken UTF-8 are refused, as RFC 8259 demands."""
 
     media_type = "application/json"
 

@@ -1,8 +1,8 @@
-"""Read each request's body before the application sees the request. Runs in the threads of the web process.
+"""Read the body of each request before the application gets the request. Runs in the threads of web processes.
 
-The front server has the whole body before it passes a request on, so reading it here waits for no client. Django
-takes a body that comes in chunks for an empty one, since it has no Content-Length. And when an answer is given
-before the body was read (401, 404), Granian closes the connection, and the front server loses the answer.
+There are two reasons. Django treats a body in chunks as empty, because it has no Content-Length. And if the
+application answers before it has read the body (401, 404), Granian closes the connection, and the front server does
+not get the answer. No client can make this wait: the front server passes a request on only with the whole body.
 """
 
 import codecs
@@ -18,8 +18,9 @@ from overlord.kernel.problems import CONTENT_TYPE, problem
 from overlord.kernel.rendering import dumps
 
 LARGEST_BODY = 1_000_000  # bytes; the front server has the same limits
-LARGEST_UPLOAD = 12_000_000  # with room for what is around a picture of 10 MB
-# As `codecs` names them. With some others that Python knows, such as `hex`, Django fails before it handles errors.
+LARGEST_UPLOAD = 12_000_000  # room for a picture of 10 MB and the other parts of its form
+# By their names in `codecs`. For some codecs, such as `hex`, Django would raise an error outside of its error
+# handling.
 CHARSETS = {"utf-8", "ascii", "iso8859-1", "cp1252"}
 UPLOADS = re.compile(r"/office/(events/[0-9]+/picture|look/logo)/?")
 
@@ -49,7 +50,7 @@ class RequestBodyReader:
         if len(body) > most:
             sentence = f"The request is larger than {most // 1_000_000} MB."
             return _refuse(start_response, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "request_too_large", sentence)
-        if len(body) < length:  # half a body must not be acted upon: `amount=10` may have become `amount=1`
+        if len(body) < length:  # a part of a body may be valid: `amount=10` may have become `amount=1`
             sentence = "The request broke off."
             return _refuse(start_response, HTTPStatus.BAD_REQUEST, "request_incomplete", sentence)
         environ["wsgi.input"] = BytesIO(body)
@@ -58,7 +59,7 @@ class RequestBodyReader:
 
 
 def _is_readable(content_type: str) -> bool:
-    """Return whether Django can read a Content-Type and its charset. A charset that nobody knows counts as none."""
+    """Return whether Django can read a Content-Type and its charset. Django ignores a charset that Python lacks."""
     try:
         charset = parse_header_parameters(content_type)[1].get("charset")
     except (LookupError, ValueError):

@@ -1,4 +1,4 @@
-"""Give each request an id, which stands in all lines about it in the logs."""
+"""Give each request an id, which is in all log lines about the request."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,10 @@ HEADER = "X-Request-Id"
 
 
 class RequestIdMiddleware:
-    """Adds the id to answers to requests that change something, and to failures. Others may be shared answers."""
+    """Adds the id to the answers of requests that change something, and to answers of errors.
+
+    Other answers may be shared by many requests, so they have no id.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

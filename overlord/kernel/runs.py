@@ -1,6 +1,6 @@
-"""Runs of tasks that look several times a second whether something is due. In the threads of a worker.
+"""Runs: tasks that check several times a second whether something is due. They run in the threads of a worker.
 
-Beat enqueues a run every 5 seconds, so when one ends, the next one already waits.
+Beat enqueues a run every 5 seconds, and each takes longer. So when a run ends, the next one is waiting already.
 """
 
 import threading
@@ -17,12 +17,12 @@ _stopping = threading.Event()
 
 @worker_shutting_down.connect
 def _stop(**_kwargs: object) -> None:
-    """End each run at once when its worker is told to stop."""
+    """End all runs of this worker, because it was told to stop."""
     _stopping.set()
 
 
 def instants(now: Callable[[], datetime], *, every: float) -> Iterator[datetime]:
-    """Yield the present instant by a clock, with a pause of `every` seconds, until the run or the worker ends."""
+    """Yield `now()` again and again, every `every` seconds, until RUN_SECONDS are over or the worker stops."""
     until = time.monotonic() + RUN_SECONDS
     while time.monotonic() < until:
         yield now()

@@ -1,6 +1,6 @@
-"""The machine-readable contracts: parts of the OpenAPI schema that several APIs need, and both documents.
+"""The machine-readable contracts: the OpenAPI and AsyncAPI documents, and the parts that several APIs share.
 
-A document is the same for everybody and is made once in a process.
+A document is the same for all clients, and each process makes it once.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ _generating = Lock()
 
 
 class Problem(serializers.Serializer[Any]):
-    """RFC 9457, with a stable `code` and the facts that belong to it."""
+    """The body of a refusal by RFC 9457, with a `code` that never changes. Its facts are further members."""
 
     type = serializers.CharField()
     title = serializers.CharField()
@@ -36,7 +36,7 @@ class Problem(serializers.Serializer[Any]):
 
 
 class Schema(AutoSchema):
-    """Adds to every operation that its refusals are problems."""
+    """Adds to the schema of every operation that its refusals are problems."""
 
     def _get_response_bodies(self, direction: Literal["request", "response"] = "response") -> dict[str, Any]:
         problem = self.resolve_serializer(Problem, direction).ref
@@ -62,7 +62,7 @@ if_match = OpenApiParameter(
 
 
 class _Paginated:
-    """The envelope that `Pages` answers with."""
+    """The schema of the answers that `pagination.Pages` gives."""
 
     parameters = [
         OpenApiParameter("cursor", str, description="From `next` or `previous`."),
@@ -88,9 +88,9 @@ paginated = _Paginated()
 
 @allow("GET")
 def openapi(request: HttpRequest) -> HttpResponse:
-    """Answer with the OpenAPI document: JSON where that is asked for (`?format=json`, or Accept), else YAML."""
+    """Answer with the OpenAPI document: JSON if the request asks for it (`?format=json` or Accept), else YAML."""
     wanted = request.GET.get("format") or request.headers.get("Accept", "")
-    with _generating:  # it takes a second: a request that comes meanwhile waits for the same document
+    with _generating:  # it takes a second. Requests that come meanwhile wait, and get the same document
         document, media_type = _openapi(as_json="json" in wanted)
     return _document(request, document, media_type)
 
@@ -102,7 +102,7 @@ def asyncapi(request: HttpRequest) -> HttpResponse:
 
 
 def _document(request: HttpRequest, document: bytes, content_type: str) -> HttpResponse:
-    """Return a document, or 304 when the client has it."""
+    """Return the response with a document, or a 304 if the client has it already."""
     tag = f'"{hashlib.blake2b(document, digest_size=16).hexdigest()}"'
     headers = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Accept"}
     response = HttpResponse(document, content_type=content_type, headers=headers)

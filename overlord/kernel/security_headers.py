@@ -1,22 +1,24 @@
-"""What every answer tells browsers not to do. It runs in the threads of the web processes.
+"""Headers of every answer that tell browsers what they must not do. It runs in the threads of the web processes.
 
-Django's own middleware adds nosniff, the Referrer-Policy, HSTS and X-Frame-Options; pages get their policy from
-`overlord.shop.content_security_policy`. Caddy adds the same to its own answers (overlord/embedded/Caddyfile).
+Django's own middleware adds nosniff, the Referrer-Policy, HSTS and X-Frame-Options. Pages get their
+Content-Security-Policy from `overlord.shop.content_security_policy`. Caddy adds the same headers to its own answers
+(overlord/embedded/Caddyfile).
 """
 
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
-# Stripe's form may ask the browser to pay. No page uses any of the others; the door alone uses the camera.
+# Stripe's form may ask the browser to pay. No page uses the other features, except for the door, which uses the
+# camera to scan codes.
 PERMISSIONS = 'camera=(), geolocation=(), microphone=(), payment=(self "https://js.stripe.com"), usb=()'
-PERMISSIONS_OF_DOOR = PERMISSIONS.replace("camera=()", "camera=(self)")  # it scans codes
-# The policy of answers that are not pages: they load nothing, and nobody frames them.
+PERMISSIONS_OF_DOOR = PERMISSIONS.replace("camera=()", "camera=(self)")
+# The policy of answers that are not pages: they load nothing, and no page may show them in a frame.
 NOTHING = "default-src 'none'; frame-ancestors 'none'"
 
 
 class SecurityHeadersMiddleware:
-    """Adds the Permissions-Policy, and to answers without a Content-Security-Policy one that allows nothing."""
+    """Adds a Permissions-Policy and a Content-Security-Policy that allow nothing, to answers without their own."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

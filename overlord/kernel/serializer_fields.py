@@ -26,9 +26,9 @@ class WholeNumberField(serializers.IntegerField):
 
 
 class MoneyField(serializers.CharField):
-    """A decimal string, which the caller gives to `money.to_minor` with its currency.
+    """A decimal string; the caller converts it with `money.to_minor`, because this field has no currency.
 
-    A JSON number is refused: many amounts have no exact binary fraction.
+    A JSON number is refused, because binary fractions cannot hold many amounts exactly.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -41,7 +41,7 @@ class MoneyField(serializers.CharField):
 
 
 class InstantField(serializers.DateTimeField):
-    """An instant, written in UTC. One without an offset is read as UTC, whatever the time zone of the shop is."""
+    """A date with a time, written in UTC. Without an offset, it is read as UTC and not in the shop's time zone."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(default_timezone=UTC, **options)

@@ -1,4 +1,4 @@
-"""Every path is served with and without its trailing slash."""
+"""Serve every path with and without its trailing slash."""
 
 from collections.abc import Callable
 
@@ -7,9 +7,9 @@ from django.urls import is_valid_path
 
 
 class TrailingSlashMiddleware:
-    """Routes `/event/events` as `/event/events/`, for every method. (A redirect would drop the body of a POST.)
+    """Routes `/event/events` as `/event/events/`, for every method. A redirect would lose the body of a POST.
 
-    A path whose last part has a dot, as the name of a file has, may have a route without a slash. That one wins.
+    If the last part of a path has a dot, as in a file's name, a route without the slash is preferred.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:

@@ -1,8 +1,9 @@
-"""The log of steps: a line for each step of a reservation, a payment and a refund, with what it is about.
+"""The log of steps: one line for each step of a reservation, a payment and a refund, with the ids of its rows.
 
-A line names rows by their ids and says in which request or message the step was done: `request_id` goes from a
-request into the messages that it sends to workers. So one search finds all that happened to an order, in every
-process (`manage.py trace`). No line holds a name, an address or a token.
+A line has the `request_id` of the request or message in which the step was done. A request passes its id on to the
+messages that it sends to workers. So one search finds all steps of an order, in every process (`manage.py trace`).
+
+What must stay true: no line has a name, an address or a token.
 """
 
 import secrets
@@ -29,7 +30,10 @@ def step_log_after_commit(step: str, **facts: Any) -> None:
 
 
 def request_begin(request_id: str | None = None) -> str:
-    """Let all that this thread logs from now on belong to a request, or to the message of one; return its id."""
+    """Write a request's id into all lines that this thread logs from now on; return the id.
+
+    `request_id` is the id in a message to a worker; without one, make a new id.
+    """
     begun = request_id or secrets.token_hex(8)
     clear_contextvars()
     bind_contextvars(**{REQUEST_ID: begun})
@@ -37,12 +41,12 @@ def request_begin(request_id: str | None = None) -> str:
 
 
 def request_end() -> None:
-    """Let what this thread logs from now on belong to no request."""
+    """Write no request's id into the lines that this thread logs from now on."""
     clear_contextvars()
 
 
 def request_id() -> str | None:
-    """Return the id of the request that this thread works for."""
+    """Return the id of the request for which this thread works; None if there is none."""
     found: str | None = get_contextvars().get(REQUEST_ID)
     return found
 

@@ -1,21 +1,22 @@
-"""Texts as people write them: names, addresses and paragraphs, without characters that no page or mail can show."""
+"""Read texts that people write: names, addresses, paragraphs. Refuse characters that no page or mail can show."""
 
 import re
 import unicodedata
 
 from overlord.kernel.errors import WrongValue
 
-EMAIL_LENGTH = 254  # that RFC 5321 leaves for an address
+EMAIL_LENGTH = 254  # the longest address by RFC 5321
 PERSON_NAME_LENGTH = 150
-CLEAR_LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # without what people confuse: 0 and O, 1 and I
-# What a name on one line has none of, for PostgreSQL: control characters, and separators of lines and paragraphs.
+CLEAR_LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # without characters that people confuse: 0 and O, 1 and I
+# A regular expression of PostgreSQL for characters that a name on one line must not have: control characters, and
+# separators of lines and paragraphs.
 NOT_IN_A_LINE = r"[\u0001-\u001f\u007f-\u009f\u2028\u2029]"
 
 
 def one_line(text: str, *, most: int) -> str:
-    """Return a name on one line, with single spaces; raise ValueError, with a sentence, for what cannot be one.
+    """Return a name on one line, with single spaces; raise ValueError, with a sentence, if it cannot be a name.
 
-    Names stand in headers of mails, in file names and on one line of a page.
+    Names are used in headers of mails, in file names, and on one line of a page.
     """
     line = " ".join(text.split())
     if not line:
@@ -24,15 +25,15 @@ def one_line(text: str, *, most: int) -> str:
 
 
 def paragraphs(text: str, *, most: int) -> str:
-    """Return a text of several lines, which end in line feeds; raise ValueError, with a sentence."""
+    """Return a text with line feeds as the only line ends; raise ValueError, with a sentence, for a bad text."""
     lines = "\n".join(line.rstrip() for line in re.split(r"\r\n|[\n\r\x0b\x0c\x85\u2028\u2029]", text))
     return _checked(lines.strip("\n"), most=most, allowed="\n\t")
 
 
 def name_key(name: str) -> str:
-    """Return what makes two names, addresses or codes the same: compatible characters and case are equal.
+    """Return the key by which names, addresses or codes are compared: without case, compatible characters equal.
 
-    PostgreSQL compares by `accounts_name_key` and has the last word.
+    PostgreSQL compares by its own function `accounts_name_key`, which decides.
     """
     return unicodedata.normalize("NFKC", name).casefold()
 

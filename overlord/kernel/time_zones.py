@@ -1,4 +1,4 @@
-"""Time zones by their IANA names."""
+"""Time zones by their IANA names: check one, list all, find the zone that a person means."""
 
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -8,9 +8,9 @@ UTC = "UTC"
 
 
 def is_time_zone(name: str) -> bool:
-    """Return whether this is UTC or the name of an area and a place.
+    """Return whether this is UTC, or a zone named by an area and a place, such as "Europe/Berlin".
 
-    Names without an area (EST5EDT, Factory) are old links, of which browsers do not know all.
+    Names without an area (EST5EDT, Factory) are old, and browsers do not know all of them.
     """
     if name == UTC:
         return True
@@ -25,14 +25,14 @@ def is_time_zone(name: str) -> bool:
 
 @lru_cache(maxsize=1)
 def names() -> tuple[str, ...]:
-    """Return all such names, sorted. It reads hundreds of files, once."""
+    """Return UTC and all zones with an area, sorted. The first call reads hundreds of files."""
     return (UTC, *sorted(name for name in available_timezones() if "/" in name))
 
 
 def meant(text: str) -> tuple[str, ...]:
-    """Return the zones that a person may mean with a text: the name of a zone, or its place alone, in any case.
+    """Return the zones that a person may mean by a text: a zone's name, or only its place, in any case.
 
-    They are several for a place that several zones name, and none for a text that names no zone.
+    There are several if zones of several areas have this place, and none if no zone has it.
     """
     if is_time_zone(text):
         return (text,)
@@ -41,7 +41,7 @@ def meant(text: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def _by_key() -> dict[str, tuple[str, ...]]:
-    """Return the zones by their whole names and by their places, both without case."""
+    """Return the zones by their whole names and by their places, both in lower case."""
     found: dict[str, tuple[str, ...]] = {}
     for name in names():
         place = name.rpartition("/")[2].casefold()
@@ -50,10 +50,10 @@ def _by_key() -> dict[str, tuple[str, ...]]:
 
 
 def of_offset(instant: datetime, *, otherwise: str) -> str:
-    """Return a zone with the offset from UTC that an aware instant has.
+    """Return a zone with the same offset from UTC as an aware datetime.
 
-    Return `otherwise` if that zone has the offset too, or if the offset is not in whole hours. An instant in UTC
-    does not say where its reader is, so it gives `otherwise` as well.
+    Return `otherwise`, the name of another zone, if it has the same offset then, or if the offset is not in whole
+    hours. Return it too for a datetime in UTC, because its offset does not show where the person is.
     """
     offset = instant.utcoffset()
     if (

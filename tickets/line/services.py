@@ -212,16 +212,16 @@ def time_passed(*, hold: timedelta, now: datetime) -> int:
     if not selectors.may_work(now=now):
         return 0
     for event_id in selectors.lobbies_due(now=now):
-        with db.apart("opening the lobby of event", event_id):
+        with db.errors_logged("opening the lobby of event", event_id):
             lobby_open(event_id=event_id, now=now)
     for entry_id in selectors.entries_to_lapse(now=now, most=LAPSES):
-        with db.apart("ending what was given to entry", entry_id), db.transaction():
+        with db.errors_logged("ending what was given to entry", entry_id), db.transaction():
             operations.entry_lapse(entry_id=entry_id, now=now)
     lines = selectors.lines_at_work(now=now)
     sales = selectors.sales([line.pk for line in lines])
     tried = 0
     for line in lines:
-        with db.apart("serving the line of event", line.pk):
+        with db.errors_logged("serving the line of event", line.pk):
             tried += _line_advance(line, sale=sales.get(line.pk), hold=hold, now=now)
     return tried
 

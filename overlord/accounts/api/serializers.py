@@ -1,4 +1,4 @@
-"""The bodies of the accounts API."""
+"""The bodies of requests and answers in the accounts API."""
 
 from rest_framework import serializers
 

@@ -1,4 +1,4 @@
-"""Register, log in and log out, for API clients (JSON) and for browser forms."""
+"""The API's views of accounts: register, log in and log out, for clients (JSON) and for browser forms."""
 
 from typing import Any
 
@@ -29,12 +29,12 @@ from overlord.shop import languages
 
 
 def is_browser_form(request: Request) -> bool:
-    """Return whether the request is a browser form, which is answered with a redirect and not with JSON."""
+    """Return whether a browser sent the request from a form. The answer to a form is a redirect, and not JSON."""
     return not (request.content_type or "").endswith("json") and prefers_html(request)
 
 
 class AnonymousView(APIView):
-    """A view for clients that are not logged in. They have no CSRF token yet, so the Origin is checked."""
+    """A view for clients that are not logged in. They have no CSRF token yet, so the Origin header is checked."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -150,7 +150,7 @@ class Login(AnonymousView):
         if factor:
             second_factor.remember(request._request.session, factor=factor, now=now)
         if guest_id is not None:
-            guests.logged_in(request._request, guest_id=guest_id, user=user)
+            guests.guest_logged_in(request._request, guest_id=guest_id, user=user)
         if is_browser_form(request):
             return redirect(settings.LOGIN_REDIRECT_URL)
         key = services.token_issue(

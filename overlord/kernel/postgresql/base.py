@@ -1,10 +1,10 @@
-"""Django's PostgreSQL backend. The threads of a process that calls `share` share its connections.
+"""Django's PostgreSQL backend, with shared connections and verified commits. Used from every thread.
 
-In other processes each thread keeps a connection of its own, as Django has it. Django can pool the connections of
-psycopg 3 only.
+If a process calls `share`, its threads share connections. In all other processes each thread keeps a connection of
+its own, as usual in Django. Django itself can pool only the connections of psycopg 3.
 
-A commit whose wait for a synchronous standby was ended early raises CommitUnknown (standby.py), both for a
-transaction and for a statement outside of one.
+If the wait of a commit for a synchronous standby was ended early, the commit raises CommitUnknown (standby.py).
+This holds for transactions, and for statements outside of a transaction.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -35,15 +35,15 @@ def share(*, most: int, seconds: float) -> None:
 
 
 def share_no_more() -> None:
-    """Let each thread keep its own again, and close those that are shared and idle."""
+    """Let each thread have a connection of its own again, and close the shared connections that are idle."""
     global _pool
     if _pool is not None:
         _pool.close_idle()
     _pool = None
 
 
-class _Committing:
-    """A cursor whose statement may be a transaction of its own, and so a commit."""
+class _VerifiedCommits:
+    """The part of a cursor that verifies commits: outside of a transaction, each statement is one."""
 
     db: "DatabaseWrapper"
 
@@ -60,7 +60,7 @@ class _Committing:
         except InternalError as error:
             if not _by_standby(error):
                 raise
-            self.db.connection.close()  # the next request asks for the primary anew
+            self.db.connection.close()  # the next request looks for the primary again
             raise OperationalError("This server became a standby.") from error
         if not self.db.in_atomic_block:
             self.db.commit_verify()
@@ -68,36 +68,36 @@ class _Committing:
 
 
 def _by_standby(error: InternalError) -> bool:
-    """Return whether a standby refused to write.
+    """Return whether the error means that a standby refused to write.
 
-    A server that becomes one during a statement reports an internal error, which only its text tells apart.
+    If the server becomes a standby during a statement, it reports an internal error, which only its text shows.
     """
     cause = error.__cause__
     return isinstance(cause, ReadOnlySqlTransaction) or "during recovery" in str(cause)
 
 
-class Cursor(_Committing, CursorWrapper):
-    """Django's cursor, which verifies its commit."""
+class Cursor(_VerifiedCommits, CursorWrapper):
+    """Django's cursor, with verified commits."""
 
 
-class DebugCursor(_Committing, base.CursorDebugWrapper):
-    """Django's cursor that records its statements; it verifies its commit, too."""
+class DebugCursor(_VerifiedCommits, base.CursorDebugWrapper):
+    """Django's cursor that records its statements, with verified commits."""
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """A thread's way to the database. Where connections are shared, closing it gives the connection back."""
+    """The database as a thread uses it. If connections are shared, `close` gives the connection back."""
 
     _taken_from: ConnectionPool | None = None
 
     def get_direct_params(self) -> dict[str, Any]:
-        """Return the parameters of a connection to PostgreSQL itself, past a pooler (DATABASE_DIRECT_URL)."""
+        """Return the parameters of a connection to PostgreSQL itself and not to a pooler (DATABASE_DIRECT_URL)."""
         there = {**self.settings_dict, **settings.DATABASE_DIRECT, "NAME": self.settings_dict["NAME"]}
         params: dict[str, Any] = DatabaseWrapper(there, alias=self.alias).get_connection_params()
         return params
 
     @contextmanager
     def directly(self) -> Iterator[None]:
-        """Connect to PostgreSQL itself, past a pooler, within the block. No transaction may be open around it."""
+        """Connect to PostgreSQL itself, not to a pooler, within the block. No transaction may be open around it."""
         pooled = self.settings_dict
         self.close()
         self.settings_dict = {**pooled, **settings.DATABASE_DIRECT, "NAME": pooled["NAME"]}
@@ -128,12 +128,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.commit_verify()
 
     def warnings_forget(self) -> None:
-        """Forget the warnings from before a commit: they are about something else."""
+        """Forget the warnings that came before a commit, because they are not about it."""
         if self.connection is not None:
             self.connection.notices.forget()
 
     def commit_verify(self) -> None:
-        """Raise CommitUnknown if the answer to what was just committed came with a warning."""
+        """Raise CommitUnknown if PostgreSQL answered the commit just made with a warning about the standby."""
         if self.connection is None or not (warning := self.connection.notices.warning):
             return
         if self._commits_wait():
@@ -141,7 +141,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             raise CommitUnknown(warning)
 
     def _commits_wait(self) -> bool:
-        """Return whether commits wait for a standby. Where they do not, a warning is about something else."""
+        """Return whether commits wait for a standby. If they do not, a warning is not about a standby."""
         try:
             with self.connection.cursor() as cursor:
                 cursor.execute("SHOW synchronous_standby_names")
@@ -149,17 +149,20 @@ class DatabaseWrapper(base.DatabaseWrapper):
             if not self.connection.autocommit:
                 self.connection.rollback()
         except psycopg2.Error:
-            return True  # nobody knows
+            return True  # unknown: assume the worse
         return bool(names != [("",)])
 
     def close_if_unusable_or_obsolete(self) -> None:
-        """Close the connection, before and after each request and task, also if the server has closed it."""
+        """Close the connection if it is too old or broken, or if the server has closed it.
+
+        Django and Celery call this before and after each request and task.
+        """
         if self.connection is not None and not self.in_atomic_block and is_lost(self.connection):
             self.close()
         super().close_if_unusable_or_obsolete()
 
     def release(self) -> None:
-        """Give a shared connection back between two transactions; keep one of our own."""
+        """Give a shared connection back to the pool, unless a transaction is open. Keep any other connection."""
         if self._taken_from is not None and not self.in_atomic_block:
             self.close()
 

@@ -1,7 +1,7 @@
-"""Try only seldom to reach a PostgreSQL that does not answer, so that threads do not all wait for it.
+"""Connect to PostgreSQL; if it does not answer, let only one thread try, so that the others do not wait.
 
-Used from every thread of a process. An attempt to connect to a server that does not answer takes seconds. When one
-has failed in this way, the others fail at once, until a second later one of them tries again.
+Used from every thread of a process. If a server does not answer, an attempt to connect takes seconds. After such a
+failure, all attempts fail at once for a second. Then one thread tries again.
 """
 
 import time
@@ -18,15 +18,15 @@ RETRY_SECONDS = 1.0
 
 
 class Reachability:
-    """Whether a server answered lately."""
+    """Whether a server answered lately. Its threads share one object."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = Lock()
-        self._retry_at: float | None = None  # None: it answered, or refused at once
+        self._retry_at: float | None = None  # None: the server answered, or refused the connection at once
 
     def attempt(self, connect: Callable[[], Made]) -> Made:
-        """Connect, or raise OperationalError at once when the server did not answer a moment ago."""
+        """Return a connection by `connect`; raise OperationalError at once if the server did not answer lately."""
         began = self._clock()
         with self._lock:
             if self._retry_at is not None:

@@ -1,12 +1,13 @@
-"""What a process knows of the synchronous standby: which commits are in doubt, and whether to try another commit.
+"""The synchronous standby, as a process knows it: which commits are in doubt, and whether to try another commit.
 
 Used from every thread of a process.
 
-Where PostgreSQL commits synchronously (`synchronous_standby_names`), a COMMIT waits until a standby has it. When
-that wait is ended early, the COMMIT is answered as a success, with a warning: it stands on this server, and a
-fail-over loses it. So a warning in the answer to a commit raises CommitUnknown. From then on commits are tried
-seldom, so that threads do not all wait: they raise StandbyAway before anything is done, until a write that means
-nothing has reached the standby.
+If PostgreSQL has a synchronous standby (`synchronous_standby_names`), a COMMIT waits until the standby has it. If
+the wait is ended early, PostgreSQL answers with success and a warning: this server has the transaction, but a
+fail-over would lose it. So a warning in the answer to a commit raises CommitUnknown.
+
+From then on, transactions raise StandbyAway before anything is done, so that threads do not all wait. Once a second
+one thread tries a write without content. When this write has reached the standby, all go on.
 """
 
 import time
@@ -16,21 +17,24 @@ from threading import Lock
 from django.db import OperationalError
 
 RETRY_SECONDS = 1.0
-# PostgreSQL's words are translated, and psycopg2 does not give their SQLSTATE. So a harmless notice in another
-# language counts as a warning, and no warning counts as harmless.
+# The beginnings of harmless notices. PostgreSQL may translate these words, and psycopg2 does not give the SQLSTATE.
+# A harmless notice in another language counts as a warning; so no warning is missed.
 HARMLESS = ("DEBUG", "LOG", "INFO", "NOTICE")
 
 
 class CommitUnknown(OperationalError):
-    """It is committed here, and perhaps on no standby: nobody may be told that it is done."""
+    """The transaction is committed on this server, and perhaps on no standby: tell no client that it is done."""
 
 
 class StandbyAway(OperationalError):
-    """The standby did not answer a moment ago; nothing was done."""
+    """The standby did not answer lately, so nothing was done."""
 
 
 class Notices:
-    """What PostgreSQL says besides its answers, on one connection (psycopg2's `notices`)."""
+    """The notices that PostgreSQL sends on one connection besides its answers. Only the last warning is kept.
+
+    It replaces the list `notices` of psycopg2, which calls `append`.
+    """
 
     def __init__(self) -> None:
         self.warning = ""
@@ -44,26 +48,27 @@ class Notices:
 
 
 class Standby:
-    """Whether commits reached their standby lately."""
+    """Whether commits have reached the standby lately. All threads of a process share one object."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = Lock()
-        self._retry_at: float | None = None  # None: as far as we know, it is there
+        self._retry_at: float | None = None  # None: as far as we know, the standby answers
 
     @property
     def is_away(self) -> bool:
         return self._retry_at is not None
 
     def missed(self) -> None:
-        """Note that a commit did not reach it in time."""
+        """Record that a commit did not reach the standby in time."""
         with self._lock:
             self._retry_at = self._clock() + RETRY_SECONDS
 
-    def admit(self, probe: Callable[[], object]) -> None:
-        """Return when a commit is worth trying; raise StandbyAway when it is not, or what `probe` raises.
+    def check(self, probe: Callable[[], object]) -> None:
+        """Return if the standby answers, as far as we know; else raise StandbyAway.
 
-        While the standby is away one thread at a time probes, at most once in RETRY_SECONDS.
+        While the standby is away, one thread in RETRY_SECONDS calls `probe`, which raises an error or returns when
+        the standby has answered.
         """
         if self._retry_at is None:
             return

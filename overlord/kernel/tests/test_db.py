@@ -104,13 +104,13 @@ class TestStatement:
             db.statement("SELECT 1", [])
 
 
-class TestApart:
+class TestErrorsLogged:
     def test_an_error_is_logged_with_its_name_and_the_others_go_on(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         done = []
         for number in range(3):
-            with db.apart("dividing by", number), db.transaction():
+            with db.errors_logged("dividing by", number), db.transaction():
                 done.append(6 / number)
         assert done == [6, 3]
         assert "Failed in dividing by 0." in caplog.text
@@ -118,7 +118,7 @@ class TestApart:
 
     def test_a_lost_connection_ends_the_run(self, monkeypatch: pytest.MonkeyPatch) -> None:
         try:
-            with pytest.raises(DatabaseError), db.apart("losing server", 1):
+            with pytest.raises(DatabaseError), db.errors_logged("losing server", 1):
                 monkeypatch.setitem(connection.settings_dict, "HOST", "127.0.0.1")
                 monkeypatch.setitem(connection.settings_dict, "PORT", "1")
                 db.rows("SELECT pg_terminate_backend(pg_backend_pid())")

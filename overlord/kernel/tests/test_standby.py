@@ -41,14 +41,14 @@ def never() -> None:
 
 
 def test_nothing_is_probed_while_commits_reach_the_standby(standby: Standby) -> None:
-    standby.admit(never)
+    standby.check(never)
     assert not standby.is_away
 
 
 def test_after_a_commit_in_vain_nothing_is_tried_for_a_while(standby: Standby) -> None:
     standby.missed()
     with pytest.raises(StandbyAway):
-        standby.admit(never)
+        standby.check(never)
     assert standby.is_away
 
 
@@ -58,22 +58,22 @@ def test_after_the_pause_one_probes_and_the_others_fail_at_once(standby: Standby
 
     def probe() -> None:
         with pytest.raises(StandbyAway):
-            standby.admit(never)
+            standby.check(never)
 
-    standby.admit(probe)
+    standby.check(probe)
     assert not standby.is_away
-    standby.admit(never)
+    standby.check(never)
 
 
 def test_a_probe_in_vain_starts_the_pause_again(standby: Standby, clock: Clock) -> None:
     standby.missed()
     clock.now += RETRY_SECONDS
     with pytest.raises(Vain):
-        standby.admit(fail)
+        standby.check(fail)
     with pytest.raises(StandbyAway):
-        standby.admit(never)
+        standby.check(never)
     clock.now += RETRY_SECONDS
-    standby.admit(lambda: None)
+    standby.check(lambda: None)
     assert not standby.is_away
 
 

@@ -1,8 +1,8 @@
-"""Django's `migrate`, for a database that is in use.
+"""The command `migrate`: Django's, for a database that is in use.
 
-While a migration waits for the lock of a table, everybody who asks for the table after it waits too. So it waits
-only briefly, gives up, and tries again. Migrations that are done stay done. The work itself may take as long as it
-takes. If several machines start at once, one migrates and the others wait for it in the same way.
+While a migration waits for the lock of a table, all later statements that need the table wait too. So a migration
+waits only briefly for a lock, gives up, and tries again. Migrations that are done stay done. Their work may take
+any time. If several machines start at once, one migrates, and the others wait and try again in the same way.
 """
 
 import time
@@ -18,7 +18,7 @@ from overlord.kernel.commit_watch import PATIENT_NAME
 
 LOCK_SECONDS = 2
 PAUSE_SECONDS = 3
-ATTEMPTS = 40  # in some three minutes
+ATTEMPTS = 40  # in about three minutes
 SESSION = (
     f"SET lock_timeout = '{LOCK_SECONDS}s'; SET statement_timeout = 0;"
     f" SET application_name = '{PATIENT_NAME}';"
@@ -35,7 +35,7 @@ class Command(migrate.Command):
             if connection.in_atomic_block:
                 super().handle(*args, **options)
                 return
-            with connection.directly():  # its end ends these settings too
+            with connection.directly():  # the settings of SESSION end with this connection
                 self._repeat(connection, *args, **options)
 
     def _repeat(self, connection: Any, *args: Any, **options: Any) -> None:

@@ -4,11 +4,11 @@ from celery import current_app
 from django.core.management.base import BaseCommand
 from django.utils.module_loading import autodiscover_modules
 
-PRUNES = ".rows_prune"  # how the name of each task that prunes ends
+PRUNES = ".rows_prune"  # the end of the name of each task that deletes old rows
 
 
 def task_names() -> list[str]:
-    """Return the names of the tasks that prune. Only a worker has loaded the apps' tasks by itself."""
+    """Return the names of the tasks that delete old rows, after loading the tasks of all apps."""
     autodiscover_modules("tasks")
     return sorted(name for name in current_app.tasks if name.endswith(PRUNES))
 
