@@ -1,6 +1,8 @@
+"""Register the stream of the monitor."""
+
 from django.apps import AppConfig
 
-EVERY = 1.0  # seconds, while the stream has subscribers
+REFRESH_SECONDS = 1.0  # while the stream has subscribers
 
 
 class StatsConfig(AppConfig):
@@ -16,6 +18,6 @@ class StatsConfig(AppConfig):
             access=streams.Access.STAFF,
             permission=Permission.VIEW_MONITOR,
             project=projections.project_monitor,
-            interval=EVERY,
-            refresh=EVERY,
+            interval=REFRESH_SECONDS,
+            refresh=REFRESH_SECONDS,
         )

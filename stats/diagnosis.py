@@ -1,6 +1,7 @@
 """Say in sentences what is wrong with a deployed system, for `manage.py doctor`.
 
-It asks the servers as any process of ours does, and changes nothing. A sentence about a fault also says what to do.
+The checks connect to the servers as our other processes do, and change nothing. The sentence about a fault also
+says what to do.
 """
 
 import platform
@@ -25,15 +26,16 @@ from overlord.kernel import database_check, db, queue_health, redis_client
 from overlord.kernel.queues import Queue
 from stats import selectors, sql, system
 
-OLDEST_POSTGRESQL = 150_000  # the oldest that was tried
+OLDEST_POSTGRESQL = 150_000  # 15.0, the oldest version that was tried, as server_version_num writes it
 LATE_SECONDS = 30.0
 QUEUE_SECONDS = 10.0
 LAG_SECONDS = 10.0
 CERTIFICATE_DAYS = 14
 CERTIFICATE_TIMEOUT = 5.0
 INVARIANT_SECONDS = 60
-WORKERS = {Queue.PAYMENTS: "payments", Queue.LIVE: "broadcasts"}  # the other queues are upkeep's
-BROKEN = {
+WORKERS = {Queue.PAYMENTS: "payments", Queue.LIVE: "broadcasts"}  # the upkeep worker takes the other queues
+# Facts that must always be true, each with the statement that finds the rows for which it is not.
+INVARIANTS = {
     "the counters of each ticket type are its reservations": sql.COUNTERS_WRONG,
     "each order that is being paid for has its payment": sql.PAYING_WRONG,
     "each paid seat has its ticket": sql.TICKETS_WRONG,
@@ -73,10 +75,10 @@ def _disk() -> Iterator[Finding]:
     try:
         folder = next(each for each in (kept, *kept.parents) if each.exists())
         free = shutil.disk_usage(folder).free
-    except OSError as error:  # as from an NFS server that is away
+    except OSError as error:  # for example because an NFS server does not answer
         yield Finding(False, f"the folder of the pictures does not answer ({error}): look at what serves it")
         return
-    text = f"{free // 1_000_000:,} MB are free where the pictures lie ({folder})"
+    text = f"{free // 1_000_000:,} MB are free in the folder of the pictures ({folder})"
     yield Finding(free >= FREE_BYTES, text if free >= FREE_BYTES else f"{text}: make room")
 
 
@@ -97,7 +99,7 @@ def _certificate(host: str, port: int, *, now: datetime) -> Finding:
     except ssl.SSLCertVerificationError as error:
         text = f"browsers refuse the certificate of {host}: {error.verify_message}"
         return Finding(
-            False, f"{text}. Look at the log of what ends TLS there (Caddy, or your load balancer)"
+            False, f"{text}. Look at the log of the server that ends TLS there (Caddy, or your load balancer)"
         )
     except OSError as error:
         text = f"{host}:{port} is not reached from here ({error}), so its certificate was not looked at"
@@ -105,7 +107,7 @@ def _certificate(host: str, port: int, *, now: datetime) -> Finding:
     days = (datetime.fromtimestamp(ends, tz=UTC) - now).days
     text = f"the certificate of {host} ends in {days} days"
     good = days >= CERTIFICATE_DAYS
-    return Finding(good, text if good else f"{text}: find out why what ends TLS there does not renew it")
+    return Finding(good, text if good else f"{text}: find out why the server that ends TLS does not renew it")
 
 
 # PostgreSQL ------------------------------------------------------------------------------------------------
@@ -203,13 +205,14 @@ def _invariants(figures: dict[str, Any]) -> Iterator[Finding]:
     yield Finding(
         not oversold, f"{text}: pause their sale, keep the database, report it" if oversold else text
     )
-    for sentence, statement in BROKEN.items():
+    for sentence, statement in INVARIANTS.items():
         try:
             with db.transaction(awaited=False):
                 db.rows(f"SET LOCAL statement_timeout = '{INVARIANT_SECONDS}s'")
                 found = db.rows(statement)
         except OperationalError:
-            yield Finding(True, f"whether {sentence} was not found out within {INVARIANT_SECONDS} s")
+            text = f"the check took longer than {INVARIANT_SECONDS} s and was given up: {sentence}"
+            yield Finding(True, text)
             continue
         text = f"not true: {sentence}: {found[:3]}"
         yield Finding(not found, f"{text}. Keep the database as it is, and report it" if found else sentence)
@@ -226,7 +229,7 @@ def _of_redis() -> Iterator[Finding]:
     yield _clock(name, seconds + micros / 1e6, before)
     yield from _memory(name, redis_client.broker().info("memory"))
     yield from _queues()
-    viewers = system.look()["viewers"]
+    viewers = system.state()["viewers"]
     if viewers is None:
         yield Finding(
             False, "no live process reports its sockets: start live; pages ask for news by HTTP meanwhile"
@@ -250,7 +253,7 @@ def _queues() -> Iterator[Finding]:
     silent, waits, waiting = (
         queue_health.silent_queues(tuple(Queue)),
         queue_health.waits(),
-        system.look()["queued"],
+        system.state()["queued"],
     )
     for queue in Queue:
         worker = WORKERS.get(queue, "upkeep")

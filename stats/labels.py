@@ -6,8 +6,8 @@ The page passes them to its script.
 from django.utils.translation import gettext as _
 
 
-def happenings() -> dict[str, str]:
-    """Return the labels of the activity feed, by what happened."""
+def feed() -> dict[str, str]:
+    """Return the labels of the activity feed. The keys are the values of `what` in `sql/feed.sql`."""
     return {
         "reserved": _("Reserved"),
         "paid": _("Paid"),

@@ -1,8 +1,8 @@
 """The figures of /metrics, in the text format of Prometheus.
 
-They are read from PostgreSQL by a few queries, and from Redis, at the moment they are asked for. So every web
-process answers the same, and no counter falls when a process restarts: the counters are columns of the inventories,
-and an event with reservations cannot be deleted.
+Each request reads them from PostgreSQL, with a few queries, and from Redis. So every web process gives the same
+figures, except for the two that are about the process itself. No counter falls when a process restarts: the
+counters are columns of the inventories, and an event with reservations cannot be deleted.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -46,7 +46,7 @@ LINES = {
 
 
 def text(*, now: datetime) -> bytes:
-    """Return all figures in the text format of Prometheus, version 0.0.4. Raises DatabaseError."""
+    """Return all figures in the text format of Prometheus, version 0.0.4; raise DatabaseError."""
     registry = CollectorRegistry()
     registry.register(_Figures(now))
     return generate_latest(registry)
@@ -57,7 +57,7 @@ class _Figures(Collector):
         self._now = now
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the figures of PostgreSQL, then those of Redis."""
+        """Yield the figures of PostgreSQL, then those of Redis, then those of this process."""
         yield from _of_database(selectors.sale_figures(now=self._now))
         yield from _of_doors(monitor.doors_open(now=self._now))
         yield from _of_lines(lines.lines_at_work(now=self._now))
@@ -91,7 +91,9 @@ def _of_doors(doors: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
         "overlord_door_tickets", "Tickets that open a door, admitted or not.", labels=["event"]
     )
     conflicts = GaugeMetricFamily(
-        "overlord_door_conflicts", "Scans let in without a network that would be refused.", labels=["event"]
+        "overlord_door_conflicts",
+        "Scans that let a holder in without a network and that the server would have refused.",
+        labels=["event"],
     )
     for door in doors:
         for gate in door["gates"]:
@@ -111,7 +113,7 @@ def _of_lines(at_work: Sequence[Line]) -> Iterator[Metric]:
 
 
 def _of_redis() -> Iterator[Metric]:
-    state = system.look()
+    state = system.state()
     try:
         waits = queue_health.waits()
     except RedisError:
@@ -125,7 +127,7 @@ def _of_redis() -> Iterator[Metric]:
 
 
 def _of_process() -> Iterator[Metric]:
-    """Yield what this web process alone knows: its own sessions and commits."""
+    """Yield the figures that only this web process knows: about its own sessions and commits."""
     yield GaugeMetricFamily(
         "overlord_database_setup_faults",
         "How much is wrong with PostgreSQL for a web process (database_setup). Must be 0.",

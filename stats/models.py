@@ -23,9 +23,9 @@ class Reading(models.Model):
         null=True, help_text="The readings of the last minute: lists of an instant, reserved and paid."
     )
     ranked_to = models.BigIntegerField(
-        default=0, db_default=0, help_text="The last event whose rank was compared; the next ones come next."
+        default=0, db_default=0, help_text="The id of the last event whose rank was compared."
     )
-    system = models.JSONField(default=dict, help_text="Viewers and queues, as `system.look` returns them.")
+    system = models.JSONField(default=dict, help_text="Viewers and queues, as `system.state` returns them.")
 
     class Meta:
         permissions = [("view_stats", "Can see the figures"), ("view_monitor", "Can see the monitor")]
@@ -50,18 +50,24 @@ class Minute(models.Model):
 class EventRank(models.Model):
     """The figures by which an event is ranked, as they were when they were last compared.
 
-    A top five is found by these indexes. The counters of inventories have none, because a claim would write it.
+    The indexes of this table find the five highest events. The counters of inventories have no such indexes,
+    because every claim would have to write them.
     """
 
-    # A foreign key that only the database has deletes the row with its event. Django would look for rows first.
+    # Only the database has the foreign key, and it deletes this row together with its event. If Django knew of it,
+    # it would search for such rows before it deletes an event.
     event = models.OneToOneField(
         Event, on_delete=models.DO_NOTHING, primary_key=True, db_constraint=False, related_name="+"
     )
-    date = models.DateTimeField(help_text="Of the event: who is equal comes by date.")
+    date = models.DateTimeField(
+        help_text="The date of the event. Events with equal figures are ranked by it."
+    )
     reservations = models.BigIntegerField()
     sold = models.BigIntegerField()
     profit = models.DecimalField(
-        max_digits=40, decimal_places=0, help_text="Revenue, comparable among currencies by number."
+        max_digits=40,
+        decimal_places=0,
+        help_text="Revenue times a factor of its currency, so that the numbers can be compared.",
     )
 
     class Meta:

@@ -1,7 +1,8 @@
 """The content of the monitor, for the `/monitor/` page and the `stats` stream.
 
-Every read is bounded: counters by ticket type, minutes by their key, reservations by an index and a limit. It reads
-only PostgreSQL, because it runs in the transaction of a flush; figures that only Redis has are in the last reading.
+The cost of every read is limited: counters are read by ticket type, minutes by their key, reservations by an index
+and a limit. The module reads only PostgreSQL, because it runs in the transaction of a flush. The figures that only
+Redis has are those of the last reading.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,9 +23,9 @@ from tickets.models import Inventory
 MINUTES = 60
 FEED = 50
 LISTED = 10
-COUNTED = 1000  # a count stops here, so that it costs no more
+COUNTED = 1000  # a count of rows stops here, which limits its cost
 LATEST_PAYMENTS = 500
-# The last minute is counted from a reading that is older by GAP at most: an older one would count too much.
+# The last minute is counted from a reading that is a minute old, and older than that by at most GAP.
 LAST, GAP = timedelta(minutes=1), timedelta(seconds=5)
 DOORS = 3
 LINES = 3
@@ -43,8 +44,8 @@ COUNTERS = {
 }
 
 
-def picture(*, now: datetime) -> dict[str, Any]:
-    """Read all that the monitor shows. Times are instants, money is a decimal string."""
+def content(*, now: datetime) -> dict[str, Any]:
+    """Read all that the monitor shows: one dict of plain data. Times are datetimes, money is a decimal string."""
     reading = Reading.objects.filter(pk=Reading.ONLY).first()
     minutes, shown = _minutes(now), _totals()
     happened = db.rows(sql.FEED, {"most": FEED})
@@ -58,12 +59,12 @@ def picture(*, now: datetime) -> dict[str, Any]:
         "doors": _doors(now),
         "lines": _lines(now),
         "top_events": [
-            representation.event(row) for row in selectors.events_top(by=selectors.Order.RESERVATIONS)
+            representation.event(row) for row in selectors.events_top(by=selectors.Ranking.RESERVATIONS)
         ],
         "holds": _holds(now),
         "payments": _payments(now, last_hour=minutes),
         "system": reading.system if reading else {},
-        "feed": [_happening(row) for row in happened],
+        "feed": [_feed_entry(row) for row in happened],
     }
 
 
@@ -74,7 +75,7 @@ def counters() -> dict[str, int]:
 
 
 def _totals() -> dict[str, Any]:
-    """Return the counters and the money of the ticket types that staff who only watch may see."""
+    """Return the counters and the money of all ticket types but UNSEEN ones, added up."""
     by_currency: list[Any] = list(
         selectors.inventories_seen()
         .values(currency=F("ticket_type__event__currency"))
@@ -104,7 +105,7 @@ def _totals() -> dict[str, Any]:
 
 
 def _minutes(now: datetime) -> list[dict[str, Any]]:
-    """Return the last hour minute by minute, the present one last, those without any change as zeros."""
+    """Return the figures of each minute of the last hour, the present minute last. A quiet minute has zeros."""
     present = now.replace(second=0, microsecond=0)
     known: dict[datetime, dict[str, Any]] = {
         row["minute"]: {**row} for row in Minute.objects.filter(minute__gt=present - _span(MINUTES)).values()
@@ -115,9 +116,9 @@ def _minutes(now: datetime) -> list[dict[str, Any]]:
 
 
 def _last_minute(reading: Reading | None, total: Mapping[str, int], *, now: datetime) -> dict[str, int]:
-    """Return how much was reserved and paid in the last sixty seconds, to the second.
+    """Return how many reservations were made and paid in the last sixty seconds.
 
-    It counts from the reading of a minute ago, or from the first one after that while there is none.
+    The count begins at the reading of a minute ago. Without such a reading it begins at the first one after that.
     """
     kept = [(datetime.fromisoformat(at), *counts) for at, *counts in (reading and reading.recent) or []]
     before = [each for each in kept if now - LAST - GAP <= each[0] <= now - LAST]
@@ -133,12 +134,15 @@ def _span(minutes: int) -> timedelta:
 
 
 def doors_open(*, now: datetime) -> list[dict[str, Any]]:
-    """Read the admissions of events that begin within DOORS_OPEN and have scans, as their streams show them."""
+    """Read the admissions at the doors that are open: the first DOORS events by date that have scans.
+
+    A door is open from DOORS_OPEN before its event begins until as long after that.
+    """
     return admission.doors(after=now - DOORS_OPEN, before=now + DOORS_OPEN, most=DOORS, now=now)
 
 
 def _doors(now: datetime) -> list[dict[str, Any]]:
-    """Return the admissions of the doors that are open: in total, by gate (also those of LATELY), and by minute."""
+    """Return the admissions at the open doors: in total, by minute, and by gate, with the latest at each gate."""
     return [
         {
             **{name: door[name] for name in ("id", "name", "admitted", "tickets", "conflicts")},
@@ -215,7 +219,7 @@ def _rounded(seconds: Any) -> float | None:
     return None if seconds is None else round(float(seconds), 1)
 
 
-def _happening(row: dict[str, Any]) -> dict[str, Any]:
+def _feed_entry(row: dict[str, Any]) -> dict[str, Any]:
     return {
         "key": f"{row['what']}-{row['id']}",
         "at": row["at"],

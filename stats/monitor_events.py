@@ -1,7 +1,7 @@
-"""The events of the monitor: those that its stream keeps live, and pages of all of them, which staff search.
+"""The events on the monitor: those on its live stream, and pages of all events, which staff can search.
 
-The stream has the next events by date, and those in which something happened last. So a sale that opens today for a
-date far ahead is shown from its first reservation on.
+The stream has the next events by date, and the events with the latest activity. So an event that is far ahead, but
+whose sale opens today, is shown from its first reservation on.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,20 +17,23 @@ from tickets import selectors as tickets
 from tickets.models import Event
 
 EVENTS = 40  # the next ones by date in the stream; also the length of a page
-LIVELY = 10  # at most this many more, in which something happened last
+ACTIVE = 10  # at most this many more: those with the latest activity
 STILL_SHOWN = timedelta(hours=6)  # after an event began
 
 
 def events_live(*, happened: Iterable[Mapping[str, Any]], now: datetime) -> list[dict[str, Any]]:
-    """Return the next events and those of what `happened`, rows of `sql/feed.sql`; the next event first."""
+    """Return the next events and those with the latest activity, the next event first.
+
+    `happened` are the rows of `sql/feed.sql`.
+    """
     shown = [*_events(now).values_list("date", "pk")[:EVENTS]]
-    lively = dict.fromkeys((each["event_date"], each["event_id"]) for each in happened)
-    shown += [key for key in list(lively)[:LIVELY] if key[0] > now - STILL_SHOWN]
+    active = dict.fromkeys((each["event_date"], each["event_id"]) for each in happened)
+    shown += [key for key in list(active)[:ACTIVE] if key[0] > now - STILL_SHOWN]
     return _rows([pk for _date, pk in sorted({*shown})], now=now)
 
 
-def events_go_on(*, now: datetime) -> bool:
-    """Return whether there are more events than the next ones that are live."""
+def more_events_exist(*, now: datetime) -> bool:
+    """Return whether there are more events by date than the stream shows."""
     return _events(now)[EVENTS : EVENTS + 1].exists()
 
 
@@ -55,7 +58,7 @@ def _rows(ids: Sequence[int], *, now: datetime) -> list[dict[str, Any]]:
 
 
 def _event(detail: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the monitor shows of an event, from how the API shows it."""
+    """Return an event as the monitor shows it. `detail` is the event as the API shows it."""
     types = [
         {
             "id": each["id"],
@@ -73,7 +76,7 @@ def _event(detail: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _status(sale: str, types: Sequence[Mapping[str, Any]]) -> str:
-    """Return the state of an event's sale, or what keeps an open one from selling now: sold out, or all on hold."""
+    """Return `sale`, the state of an event's sale; if it is open but nothing is free, "all_held" or "sold_out"."""
     on_sale = [each for each in types if each["sale"] == "open"]
     if sale != "open" or any(each["free"] for each in on_sale):
         return sale

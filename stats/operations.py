@@ -1,4 +1,4 @@
-"""Steps of a sample inside an open transaction."""
+"""Steps inside the transaction of `services.sample`, for the last reading, the minutes and the ranks of events."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -27,7 +27,10 @@ def reading_lock() -> Reading:
 def reading_take(
     *, reading: Reading, totals: Mapping[str, int], system: dict[str, Any], now: datetime
 ) -> None:
-    """Replace a locked reading, and add what rose since then to the minute of `now`; the first adds nothing."""
+    """Replace a locked reading, and add the rise of the counters since then to the minute of `now`.
+
+    The first reading adds nothing.
+    """
     db.transaction_required()
     rise = {name: max(0, totals[name] - getattr(reading, name)) for name in COUNTED}
     if reading.at is not None and any(rise.values()):
@@ -40,7 +43,7 @@ def reading_take(
 
 
 def _recent(kept: list[list[Any]], latest: list[Any], now: datetime) -> list[list[Any]]:
-    """Return the readings of the last minute, with the one before them that the minute is counted from."""
+    """Return the readings of the last minute and, before them, the reading from which that minute is counted."""
     old = [each for each in kept if datetime.fromisoformat(each[0]) <= now - RECENT]
     return [*old[-1:], *kept[len(old) :], latest]
 
@@ -51,9 +54,10 @@ def _minute_add(minute: datetime, rise: Mapping[str, int]) -> None:
 
 
 def events_rank(*, reading: Reading) -> None:
-    """Compare the ranks of the next RANKED events by id, and of those that sell now, with their counters.
+    """Bring the ranks of the next RANKED events by id up to date, and those of the events that sell now.
 
-    After the last event the first ones come again.
+    `reading.ranked_to` keeps the place for the next call, and `reading_take` saves it. The last event is followed
+    by the first one.
     """
     db.transaction_required()
     values = {"after": reading.ranked_to, "most": RANKED, "latest": LATEST, "weights": weights()}

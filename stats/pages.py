@@ -1,4 +1,4 @@
-"""The monitor: the whole sale at a glance, for staff. And /metrics, for Prometheus."""
+"""Two pages: the monitor, which shows the whole sale to staff, and /metrics, which Prometheus reads."""
 
 import hmac
 
@@ -43,10 +43,10 @@ def monitor(request: HttpRequest) -> HttpResponse:
     """Show what is sold, on hold and available, and what needs attention. The page's modules keep it live."""
     now = clock.now()
     search, number = searches.text_asked(request), page_number(request)
-    shown = figures.picture(now=now)
+    shown = figures.content(now=now)
     is_live = number == 1 and not search
     page = (
-        Page(rows=shown["events"], number=1, is_last=not monitor_events.events_go_on(now=now))
+        Page(rows=shown["events"], number=1, is_last=not monitor_events.more_events_exist(now=now))
         if is_live
         else monitor_events.events_page(search=search, number=number, now=now)
     )
@@ -55,11 +55,11 @@ def monitor(request: HttpRequest) -> HttpResponse:
         "shown": shown,
         "search": search,
         "page": page,
-        "is_live": is_live,  # the stream has the first events alone
+        "is_live": is_live,  # the stream has only the first page, and without a search
         "most": max(most, LEAST_HEIGHT),
         "least_height": LEAST_HEIGHT,
         "blank": BLANK,
-        "labels": {"happenings": labels.happenings(), "sales": labels.sales(), "lines": labels.lines()},
+        "labels": {"feed": labels.feed(), "sales": labels.sales(), "lines": labels.lines()},
         "now": now,
     }
     return render(request, "stats/monitor.html", context)
@@ -80,7 +80,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
 def _may_read_metrics(request: HttpRequest) -> bool:
     """Return whether the request carries METRICS_TOKEN, or did not come through the front server.
 
-    The front server always writes X-Forwarded-For. A client that asks a web process directly is in its own network.
+    The front server always writes X-Forwarded-For. A client that asks a web process directly is in our own network.
     """
     if "X-Forwarded-For" not in request.headers:
         return True

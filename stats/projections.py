@@ -1,6 +1,6 @@
 """The content of the `stats` stream. Nothing marks it: it is read each second while it has subscribers.
 
-Runs in a flush (Celery), which passes `now`.
+The projection runs in a flush (Celery), which passes `now`.
 """
 
 from collections.abc import Collection
@@ -12,5 +12,5 @@ from stats import monitor
 
 
 def project_monitor(_ids: Collection[int], *, now: datetime) -> dict[int, dict[str, Any]]:
-    """Return all that the monitor shows."""
-    return {streams.ALONE: monitor.picture(now=now)}
+    """Return all that the monitor shows, under the one id of this stream."""
+    return {streams.ALONE: monitor.content(now=now)}

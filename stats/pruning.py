@@ -7,5 +7,5 @@ from stats.models import Minute
 
 
 def rows_prune(*, before: datetime) -> dict[str, int]:
-    """Delete the minutes before then and count them. The monitor shows the last hour."""
+    """Delete the minutes before `before`; return how many. The monitor shows only the last hour."""
     return {"minutes of the monitor": prune(lambda: Minute.objects.filter(minute__lt=before))}

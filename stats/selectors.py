@@ -15,14 +15,14 @@ from overlord.kernel import db, money
 from stats import sql
 from tickets.models import Event, Inventory
 
-DOUBTFUL_AFTER = timedelta(seconds=10)  # of paying; the outcome of such a payment is in doubt
+DOUBTFUL_AFTER = timedelta(seconds=10)  # a payment that takes longer is in doubt
 MOST_COUNTED = 100_000  # a count of rows stops here
 TOP = 5
-LOOKED_AT = 50  # events that may be among the five: figures change between two comparisons of the ranks
-MOST_DIGITS = 4  # that any currency has; amounts in different currencies are compared with so many
+LOOKED_AT = 50  # first ranks that are read: figures change between two comparisons of the ranks
+MOST_DIGITS = 4  # the most decimals that any currency has
 
 
-class Order(StrEnum):
+class Ranking(StrEnum):
     """A figure by which events are ranked."""
 
     RESERVATIONS = "reservation_amount"
@@ -30,9 +30,9 @@ class Order(StrEnum):
     PROFIT = "profit"
 
 
-RANKS = {Order.RESERVATIONS: "reservations", Order.SOLD: "sold", Order.PROFIT: "profit"}
+RANKS = {Ranking.RESERVATIONS: "reservations", Ranking.SOLD: "sold", Ranking.PROFIT: "profit"}
 
-# Only those who make events see these ticket types: of drafts, and hidden ones that nobody ever had tickets of.
+# Only staff who edit events see these ticket types: those of drafts, and hidden ones that were never reserved.
 UNSEEN = Q(ticket_type__event__status=Event.Status.DRAFT) | Q(ticket_type__hidden=True, reservations=0)
 
 # Sums of revenue are wider than a bigint.
@@ -51,7 +51,7 @@ def _sum(column: str) -> Coalesce:
 
 
 def events(*, after: tuple[datetime, int] | None, most: int) -> list[dict[str, Any]]:
-    """Read the figures of at most `most` events by date and id, those after (date, id) if it is given.
+    """Read the figures of at most `most` events, by date and id; `after` is the (date, id) that comes before them.
 
     Drafts are left out. An event's figures are those of all its ticket types, also of hidden ones.
     """
@@ -59,11 +59,12 @@ def events(*, after: tuple[datetime, int] | None, most: int) -> list[dict[str, A
     return db.rows(sql.EVENTS, {"date": date, "id": event_id, "most": most})
 
 
-def events_top(*, by: Order) -> list[dict[str, Any]]:
-    """Read the five events that are highest by a figure; equal ones by date, then id. Drafts are left out.
+def events_top(*, by: Ranking) -> list[dict[str, Any]]:
+    """Read the five events that are highest by a figure, the highest first. Drafts are left out.
 
-    They are chosen among those that led when upkeep last compared all ranks, and the newest events. The figures
-    are those of now. Profits in different currencies are compared by their numbers: 20.00 EUR is more than 15 JPY.
+    Events with the same figure are ordered by date, then id. The five are chosen by their present figures, among
+    the first ones by the stored ranks and the newest events. Profits in different currencies are compared by their
+    numbers: 20.00 EUR is more than 15 JPY.
     """
     text = sql.EVENTS_TOP.format(column=RANKS[by], figure=by.value)
     return db.rows(text, {"weights": weights(), "looked_at": LOOKED_AT, "most": TOP})
@@ -71,19 +72,20 @@ def events_top(*, by: Order) -> list[dict[str, Any]]:
 
 @cache
 def weights() -> str:
-    """Return the factor of each currency that makes its sums in minor units comparable to others, as JSON."""
+    """Return a factor by currency, as JSON. Sums in minor units times their factor can be compared."""
     return json.dumps({code.value: 10 ** (MOST_DIGITS - money.digits(code.value)) for code in Currency})
 
 
 def inventories_seen() -> QuerySet[Inventory]:
-    """Select the inventories of the ticket types that staff who only watch may see."""
+    """Select the inventories of all ticket types but UNSEEN ones."""
     return Inventory.objects.exclude(UNSEEN)
 
 
 def ticket_types(*, with_hidden: bool) -> Sequence[dict[str, Any]]:
     """Read the figures of ticket types with the same name and currency, summed over all events.
 
-    Those of drafts are left out. `with_hidden`: hidden ones are counted, if anybody ever reserved tickets of them.
+    Drafts are left out. With `with_hidden`, hidden ticket types count too, if any of their tickets was ever
+    reserved.
     """
     seen = inventories_seen() if with_hidden else inventories_seen().exclude(ticket_type__hidden=True)
     named: QuerySet[Any, Any] = seen.values(

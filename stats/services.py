@@ -1,4 +1,4 @@
-"""Use cases of stats: reading the counters. The only place of this app where a transaction opens."""
+"""The one use case of stats: read the counters regularly, in a transaction."""
 
 from datetime import datetime
 from typing import Any
@@ -10,8 +10,8 @@ from stats import monitor, operations
 def sample(*, system: dict[str, Any], now: datetime) -> None:
     """Read the counters, add their rise since the last reading to the minute of `now`, and compare ranks.
 
-    The reading is locked before the counters are read, so two samples at once count nothing twice. A counter that
-    fell, because a ticket type was deleted, counts as unchanged.
+    The reading is locked before the counters are read, so that two samples at the same time count nothing twice. A
+    counter that fell, because a ticket type was deleted, counts as unchanged.
     """
     with db.transaction():
         reading = operations.reading_lock()

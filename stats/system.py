@@ -9,11 +9,11 @@ from overlord.kernel.queues import Queue
 from realtime import sockets
 
 
-def look() -> dict[str, Any]:
-    """Return how the system works now.
+def state() -> dict[str, Any]:
+    """Return a dict of the system's state now.
 
-    `redis` tells whether Redis answers. `viewers` and `queue_seconds` (the longest wait of a queue) are None while
-    unknown. `queued` has how many messages wait, by queue.
+    `redis` tells whether Redis answers. `viewers` is the number of open sockets, `queue_seconds` the longest wait
+    of a queue; both are None while unknown. `queued` is the number of waiting messages by queue.
     """
     try:
         pipeline = redis_client.broker().pipeline(transaction=False)

@@ -9,8 +9,8 @@ from stats import pruning, services, system
 
 @shared_task(name="stats.sample")
 def sample(**_kwargs: object) -> None:
-    """Read the counters and how the system works. Beat runs it each second."""
-    services.sample(system=system.look(), now=clock.now())
+    """Read the counters and the state of the system. Beat enqueues this task each second."""
+    services.sample(system=system.state(), now=clock.now())
 
 
 @shared_task(name="stats.rows_prune")

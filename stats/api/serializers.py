@@ -1,4 +1,4 @@
-"""What the stats API gives, as the schema describes it."""
+"""Describe the answers of the stats API in the schema. `representation` builds the answers."""
 
 from rest_framework import serializers
 

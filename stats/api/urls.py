@@ -1,3 +1,5 @@
+"""The paths of the stats API, below `/stats/`."""
+
 from django.urls import path
 
 from stats.api import views

@@ -1,4 +1,4 @@
-"""The API of stats. Each view makes one call and shows the result."""
+"""The views of the stats API: the figures of events and of ticket types. Each calls one selector."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -17,7 +17,7 @@ from stats import representation, selectors
 from stats.api import serializers
 from stats.permissions import Permission
 
-MOST = 1000
+MOST = 1000  # events in one answer
 
 
 class StaffUnlessPublic(StaffPermission):
@@ -31,8 +31,11 @@ class StatsView(APIView):
     permission_classes = (StaffUnlessPublic,)
     permission = Permission.VIEW_STATS
 
-    def is_for_staff(self, request: Request) -> bool:
-        """Return whether the request comes from staff who may see the figures, public or not."""
+    def is_from_staff(self, request: Request) -> bool:
+        """Return whether the request comes from staff who may see the figures.
+
+        Unless the figures are public, `has_permission` refuses everybody else before this is asked.
+        """
         return not settings.STATS_PUBLIC or is_of_staff(request, self.permission)
 
 
@@ -69,43 +72,44 @@ def _after(cursor: str | None) -> tuple[datetime, int] | None:
 
 
 class TopEvents(StatsView):
-    by: selectors.Order
+    by: selectors.Ranking
 
     def get(self, request: Request) -> Response:
         """List the five events with the highest figure. Drafts are left out.
 
-        If there are more than fifty events, five hundred of them are compared each second, until all have been,
-        and then again. The events with the latest reservations and sales are compared every second.
+        If there are more than fifty events, their figures are compared in turn, five hundred events each second.
+        The events with the latest reservations and sales are compared every second.
         """
         return Response([representation.event(row) for row in selectors.events_top(by=self.by)])
 
 
 def _named(operation_id: str) -> Callable[[type[TopEvents]], type[TopEvents]]:
-    five = extend_schema(operation_id=operation_id, responses=serializers.EventStats(many=True))
-    return extend_schema_view(get=five)
+    """Return a decorator that gives a view of top events its name in the schema."""
+    described = extend_schema(operation_id=operation_id, responses=serializers.EventStats(many=True))
+    return extend_schema_view(get=described)
 
 
 @_named("stats_events_top_popular")
 class TopPopular(TopEvents):
-    by = selectors.Order.RESERVATIONS
+    by = selectors.Ranking.RESERVATIONS
 
 
 @_named("stats_events_top_selling")
 class TopSelling(TopEvents):
-    by = selectors.Order.SOLD
+    by = selectors.Ranking.SOLD
 
 
 @_named("stats_events_top_profit")
 class TopProfit(TopEvents):
-    by = selectors.Order.PROFIT
+    by = selectors.Ranking.PROFIT
 
 
 class TicketTypeStats(StatsView):
     @extend_schema(operation_id="stats_tickets", responses=serializers.TicketTypeStats(many=True))
     def get(self, request: Request) -> Response:
-        """List figures, each added up over the ticket types that have the same name and currency.
+        """List the figures of ticket types. Types with the same name and currency are added up.
 
-        Drafts are left out. The public does not see hidden ticket types. Staff see one after its first reservation.
+        Drafts are left out. Hidden ticket types count only for staff, and only after their first reservation.
         """
-        rows = selectors.ticket_types(with_hidden=self.is_for_staff(request))
+        rows = selectors.ticket_types(with_hidden=self.is_from_staff(request))
         return Response([representation.ticket_type(row) for row in rows])

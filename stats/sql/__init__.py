@@ -1,6 +1,7 @@
-"""The app's SQL, where it is clearer or quicker than the ORM. Its cost does not grow with what was sold.
+"""The app's SQL statements, where SQL is clearer or quicker than the ORM.
 
-The exceptions are the three whose names end in `_WRONG`, for `manage.py doctor`: they read all reservations.
+Their cost does not grow with the number of sold tickets. Only the three statements whose names end in `_WRONG`,
+which `manage.py doctor` runs, read all reservations.
 """
 
 from pathlib import Path

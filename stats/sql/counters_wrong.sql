@@ -1,4 +1,4 @@
--- The ticket types whose counters are not their reservations, or beyond what there is.
+-- The ticket types whose counters do not agree with their reservations, or exceed the capacity.
 SELECT i.ticket_type_id, i.capacity, i.held, i.sold, r.held AS really_held, r.sold AS really_sold
   FROM tickets_inventory i, LATERAL (
     SELECT COALESCE(sum(quantity) FILTER (WHERE state IN ('held', 'paying')), 0) AS held,

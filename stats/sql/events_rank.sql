@@ -2,7 +2,8 @@
 -- last. Write the ranks that have changed, and delete those of drafts. Returns the last of the next events, and how many
 -- there were.
 --
--- Because of OFFSET 0 the planner looks up each row by its key. Else it would read all events for five hundred.
+-- Because of OFFSET 0 the planner looks up each row by its key. Without it, the planner would read the whole table of
+-- events in order to compare five hundred of them.
 WITH slice AS MATERIALIZED (
     SELECT id FROM tickets_event WHERE id > %(after)s ORDER BY id LIMIT %(most)s
 ), compared AS MATERIALIZED (

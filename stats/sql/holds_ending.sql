@@ -1,4 +1,4 @@
--- How many holds end within a minute and within five, counted up to a limit; and which end first.
+-- How many holds end within a minute and within five minutes, counted up to a limit; and the holds that end first.
 SELECT (SELECT count(*) FROM (SELECT FROM tickets_reservation WHERE state = 'held'
            AND expires_at < %(now)s + interval '1 minute' LIMIT %(limit)s) m) AS within_minute,
        (SELECT count(*) FROM (SELECT FROM tickets_reservation WHERE state = 'held'

@@ -1,4 +1,4 @@
--- The figures of /metrics, one row. Counts of rows stop at %(limit)s, so that none costs more the more there is.
+-- The figures of /metrics, in one row. Counts of rows stop at %(limit)s, which limits their cost.
 SELECT count(*) FILTER (WHERE i.held + i.sold > i.capacity) AS oversold_types,
        COALESCE(sum(i.capacity - i.held - i.sold), 0) AS available,
        COALESCE(sum(i.held), 0) AS held,

@@ -190,9 +190,9 @@ class TestDraftsAndHiddenTypes:
         settings.STATS_PUBLIC = True
         assert APIClient().get(path).json() == []
 
-    @pytest.mark.parametrize("by", selectors.Order)
+    @pytest.mark.parametrize("by", selectors.Ranking)
     def test_a_draft_takes_no_place_of_those_that_are_looked_at(
-        self, by: selectors.Order, event_make: Callable[..., Event], monkeypatch: pytest.MonkeyPatch
+        self, by: selectors.Ranking, event_make: Callable[..., Event], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(selectors, "LOOKED_AT", 1)
         draft = event_make("Was on sale", day=1)
@@ -271,9 +271,9 @@ class TestTheTopOfMany:
     def many(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(selectors, "LOOKED_AT", 1)
 
-    @pytest.mark.parametrize("by", selectors.Order)
+    @pytest.mark.parametrize("by", selectors.Ranking)
     def test_the_leading_events_are_found_after_a_sample(
-        self, by: selectors.Order, event_make: Callable[..., Event]
+        self, by: selectors.Ranking, event_make: Callable[..., Event]
     ) -> None:
         first = event_make("First", reservations=2, sold=2, revenue_minor=200)
         newest = event_make("Newest", reservations=1, sold=1, revenue_minor=100)
@@ -322,9 +322,9 @@ class TestTheTopOfMany:
         _sample()
         assert [*EventRank.objects.values_list("pk", "date")] == [(moved.pk, date)]
 
-    @pytest.mark.parametrize("by", selectors.Order)
+    @pytest.mark.parametrize("by", selectors.Ranking)
     def test_the_top_reads_no_more_rows_than_its_limit(
-        self, by: selectors.Order, event_make: Callable[..., Event]
+        self, by: selectors.Ranking, event_make: Callable[..., Event]
     ) -> None:
         for nth in range(30):
             event_make(f"E{nth}")

@@ -96,7 +96,7 @@ class TestThePicture:
         now = timezone.now()
         sample(now - MINUTE)
         Reservation.objects.filter(state="paying").update(paying_since=now - MINUTE)
-        shown = monitor.picture(now=now + timedelta(minutes=12))
+        shown = monitor.content(now=now + timedelta(minutes=12))
         assert shown["totals"] == {
             "capacity": 50,
             "held": 4,
@@ -128,13 +128,13 @@ class TestThePicture:
         self, ticket_type_make: Callable[..., TicketType]
     ) -> None:
         shown, draft, hidden, reserved = (ticket_type_make(capacity=10) for _ in range(4))
-        before = monitor.picture(now=NOON)
+        before = monitor.content(now=NOON)
         assert before["totals"]["capacity"] == 40  # the control
         TicketType.objects.filter(pk__in=[hidden.pk, reserved.pk]).update(hidden=True)
         Inventory.objects.filter(pk=reserved.pk).update(reservations=1, reserved_tickets=1, sold=1)
         Inventory.objects.filter(pk=draft.pk).update(paused=True)
         Event.objects.filter(pk=draft.event_id).update(status=Event.Status.DRAFT)
-        after = monitor.picture(now=NOON)
+        after = monitor.content(now=NOON)
         assert (after["totals"]["capacity"], after["totals"]["free"]) == (20, 19)
         assert {row["id"] for row in after["top_events"]} == {
             each.event_id for each in (shown, hidden, reserved)
@@ -155,7 +155,7 @@ class TestThePicture:
                 order, _ = operations.order_lock(order_id=made.order["order"])
                 operations.order_begin_paying(order=order, now=now - MINUTE)
 
-        payments = monitor.picture(now=now)["payments"]
+        payments = monitor.content(now=now)["payments"]
 
         assert (payments["in_flight"], payments["in_doubt"]) == (2, 2)
         assert {each["amount"] for each in payments["doubtful"]} == {4}
@@ -168,9 +168,9 @@ class TestThePicture:
             sample(now - timedelta(seconds=seconds))
         counters.update(reservations=90, reservations_paid=30)
 
-        assert monitor.picture(now=now)["last_minute"] == {"reserved": 60, "paid": 30}
+        assert monitor.content(now=now)["last_minute"] == {"reserved": 60, "paid": 30}
         later = now + timedelta(seconds=35)
-        assert monitor.picture(now=later)["last_minute"] == {"reserved": 25, "paid": 25}
+        assert monitor.content(now=later)["last_minute"] == {"reserved": 25, "paid": 25}
         assert len(Reading.objects.get().recent) <= 62
 
     def test_changes_during_a_pause_of_readings_do_not_count_in_the_last_minute(
@@ -181,7 +181,7 @@ class TestThePicture:
         counters.update(reservations=100)
         sample(now - timedelta(seconds=3))
         counters.update(reservations=104)
-        assert monitor.picture(now=now)["last_minute"] == {"reserved": 4, "paid": 0}
+        assert monitor.content(now=now)["last_minute"] == {"reserved": 4, "paid": 0}
 
     def test_a_payment_that_failed_stays_in_the_feed(self, ticket_type: TicketType, buyer: User) -> None:
         held = claim(buyer.pk, ticket_type, 2).reservation["id"]
@@ -190,12 +190,12 @@ class TestThePicture:
                 buyer_id=buyer.pk, reservation_id=held, gateway="sandbox", token=token
             )
             checkout.payment_process(payment_id=begun.payment.pk)
-        feed = monitor.picture(now=timezone.now())["feed"]
+        feed = monitor.content(now=timezone.now())["feed"]
         assert [each["what"] for each in feed] == ["paid", "failed", "reserved"]
         assert [(each["amount"], each["reservation"]) for each in feed] == [(2, held)] * 3
 
     def test_the_monitor_shows_the_same_figures_as_the_api(self, busy: TicketType) -> None:
-        shown = monitor.picture(now=timezone.now())
+        shown = monitor.content(now=timezone.now())
         [figures] = selectors.events(after=None, most=10)
         assert figures["sold_amount"] == shown["totals"]["sold"]
         assert figures["reservation_amount"] == shown["funnel"]["reserved"]
@@ -207,7 +207,7 @@ class TestThePicture:
         self, ticket_type: TicketType, held: int, sold: int, status: str
     ) -> None:
         Inventory.objects.filter(pk=ticket_type.pk).update(held=held, sold=sold)
-        [event] = monitor.picture(now=timezone.now())["events"]
+        [event] = monitor.content(now=timezone.now())["events"]
         assert (event["sale"], event["status"]) == ("open", status)
 
     def test_held_tickets_of_an_ended_type_do_not_come_back_on_sale(
@@ -216,7 +216,7 @@ class TestThePicture:
         early = ticket_type_make(event=ticket_type.event, closes_at=timezone.now() - timedelta(days=1))
         Inventory.objects.filter(pk=early.pk).update(held=1)
         Inventory.objects.filter(pk=ticket_type.pk).update(sold=50)
-        [event] = monitor.picture(now=timezone.now())["events"]
+        [event] = monitor.content(now=timezone.now())["events"]
         assert event["status"] == "sold_out"
 
     def test_the_monitor_shows_admissions_by_gate_at_open_doors(
@@ -228,8 +228,8 @@ class TestThePicture:
         for ticket_type in (tonight, next_month):
             for code in codes_of(admitting.paid(user_make(), ticket_type, 2)):
                 scan(code, actor_id=steward.pk, gate="North")
-        [door] = monitor.picture(now=timezone.now())["doors"]
-        [later] = monitor.picture(now=timezone.now() + timedelta(minutes=7))["doors"]
+        [door] = monitor.content(now=timezone.now())["doors"]
+        [later] = monitor.content(now=timezone.now() + timedelta(minutes=7))["doors"]
         gate = {"gate": "North", "admitted": 2}
         minutes = door.pop("minutes")
 
@@ -266,10 +266,10 @@ class TestThePicture:
         [ticket_type] = line_make(ticket_type_make, 2)
         for buyer_id in people(5):
             enter(ticket_type, buyer_id)
-        [lobby] = monitor.picture(now=timezone.now())["lines"]
+        [lobby] = monitor.content(now=timezone.now())["lines"]
         open_sale([ticket_type])
         serve_all(ticket_type)
-        [line] = monitor.picture(now=timezone.now())["lines"]
+        [line] = monitor.content(now=timezone.now())["lines"]
         client = Client()
         client.force_login(permit(user_make(), "stats.view_monitor"))
         page = client.get("/monitor/").content.decode()
@@ -285,7 +285,7 @@ class TestThePicture:
         assert "/line/desk/" not in page, "staff who may not control a line get no link to it"
 
     def test_the_monitor_of_an_empty_shop_is_complete(self) -> None:
-        shown = monitor.picture(now=timezone.now())
+        shown = monitor.content(now=timezone.now())
         assert (shown["feed"], shown["money"], shown["payments"]["failure_rate"]) == ([], [], None)
 
     def test_the_number_of_queries_does_not_grow(
@@ -293,7 +293,7 @@ class TestThePicture:
     ) -> None:
         def count() -> int:
             with CaptureQueriesContext(connection) as context:
-                monitor.picture(now=timezone.now())
+                monitor.content(now=timezone.now())
             return len(context)
 
         before = count()
@@ -303,7 +303,7 @@ class TestThePicture:
 
     def test_reading_reservations_uses_an_index(self, busy: TicketType) -> None:
         with CaptureQueriesContext(connection) as context:
-            monitor.picture(now=timezone.now())
+            monitor.content(now=timezone.now())
         of_reservations = [q["sql"] for q in context.captured_queries if "tickets_reservation" in q["sql"]]
         assert len(of_reservations) >= 4
         with connection.cursor() as cursor:
@@ -322,14 +322,14 @@ class TestTheSystem:
         monkeypatch.setattr(queue_health, "_last_record", {})
         queue_health.task_record(queue=Queue.LIVE, sent_at=datetime.now(UTC).timestamp() - 2)
         queue_health.task_record(queue=Queue.MAIL, sent_at=datetime.now(UTC).timestamp())
-        assert 1.9 <= system.look()["queue_seconds"] <= 3
+        assert 1.9 <= system.state()["queue_seconds"] <= 3
 
     def test_a_wait_that_was_never_recorded_is_unknown(self) -> None:
-        assert system.look()["queue_seconds"] is None
-        assert system.look()["viewers"] is None
+        assert system.state()["queue_seconds"] is None
+        assert system.state()["viewers"] is None
         redis_client.connection().set(f"{sockets.SUBSCRIBERS}hub.1", 3, ex=5)
         redis_client.connection().set(f"{sockets.SUBSCRIBERS}hub.2", 4, ex=5)
-        assert system.look()["viewers"] == 7
+        assert system.state()["viewers"] == 7
 
     def test_only_one_row_of_readings_is_kept(self) -> None:
         for nth in range(3):

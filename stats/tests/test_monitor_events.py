@@ -37,7 +37,7 @@ def staff(user_make: Callable[..., User]) -> Client:
 
 
 def live() -> list[int]:
-    return [event["id"] for event in monitor.picture(now=timezone.now())["events"]]
+    return [event["id"] for event in monitor.content(now=timezone.now())["events"]]
 
 
 def events_of(types: list[TicketType]) -> list[int]:
@@ -62,7 +62,7 @@ def test_an_event_with_recent_changes_is_live_however_late_it_is(
 def test_only_the_few_latest_events_with_changes_are_live(
     types: list[TicketType], buyer: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(monitor_events, "LIVELY", 1)
+    monkeypatch.setattr(monitor_events, "ACTIVE", 1)
     for each in (types[4], types[3]):
         claim(buyer.pk, each, 1)
     assert live() == events_of([*types[:LIVE], types[3]])

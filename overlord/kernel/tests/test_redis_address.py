@@ -381,7 +381,7 @@ def test_messages_may_have_a_server_of_their_own(settings_of: Callable[..., None
         assert ask(port, lambda it: it.llen("live")) == 1
         assert redis_client.connection().llen("live") == 0
         assert queues.queue_length(queues.Queue.LIVE) == 1
-        assert system.look()["queued"]["live"] == 1
+        assert system.state()["queued"]["live"] == 1
         redis_client._broker().close()
 
 

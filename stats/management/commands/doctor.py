@@ -10,7 +10,7 @@ from overlord.findings import Finding
 
 
 class Command(BaseCommand):
-    help = "Check what bin/up needs, in production the whole system; exit with 1 if something is wrong."
+    help = "Check what bin/up needs, or in production the whole system; exit with 1 if something is wrong."
     requires_system_checks = []
 
     def handle(self, *_args: Any, **_options: Any) -> None:
@@ -30,7 +30,7 @@ class Command(BaseCommand):
             from stats import diagnosis
 
             return diagnosis.findings(now=timezone.now())
-        from overlord.embedded import doctor  # which needs packages that an image of ours has not
+        from overlord.embedded import doctor  # here: it needs packages that our image does not contain
 
         return doctor.findings(folder)
 

@@ -20,7 +20,7 @@ const WRITE = {
   time: (value) => (value === null || value === undefined ? "–" : timeOfDay(value)),
   "time-to-the-second": (value) => timeToTheSecond(value),
   left: (value) => duration((Date.parse(value) - now()) / 1000),
-  what: (value) => labels.happenings[value],
+  what: (value) => labels.feed[value],
   status: (value) => labels.sales[value],
   line: (value) => labels.lines[value],
 };
