@@ -55,7 +55,7 @@ class TestErrors:
     def test_control_without_the_guard_an_error_ends_the_run(
         self, lines: list[TicketType], broken: TicketType, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(db, "apart", lambda *_: nullcontext())
+        monkeypatch.setattr(db, "errors_logged", lambda *_: nullcontext())
         with pytest.raises(TypeError):
             serve_all(broken)
         assert states(lines[1].event_id) == ["waiting"] * 2
