@@ -1,4 +1,7 @@
-"""The admin of reservations and money. Rows change only through services, from pages and actions."""
+"""The admin's lists of payments, refunds, charges without a payment, incidents and reservations.
+
+Rows change only through services, from the pages and actions below.
+"""
 
 from typing import Any
 
@@ -30,22 +33,22 @@ def _amount(minor: int, payment: Payment) -> str:
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """Rows that nobody edits here, with an action on them. Its permission also allows to look at the rows."""
+    """A list of rows that nobody edits here, with an action on them. `permission` allows both to see and to act."""
 
     show_full_result_count = False
     permission: str
 
     def has_act_permission(self, request: HttpRequest) -> bool:
-        """Return whether the user has the permission of the action (Django asks, by `permissions=["act"]`)."""
+        """Return whether the user may run the action. Django calls this for `permissions=["act"]`."""
         return request.user.has_perm(self.permission)
 
     def check_may_act(self, request: HttpRequest) -> None:
-        """Raise PermissionDenied unless the user has the permission of the action."""
+        """Raise PermissionDenied unless the user may run the action."""
         if not self.has_act_permission(request):
             raise PermissionDenied
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        """Return the columns, without the links to what the user may not do."""
+        """Return the columns, without the links if the user may not run the action."""
         shown = super().get_list_display(request)
         if self.has_act_permission(request):
             return shown
@@ -133,8 +136,8 @@ class PaymentAdmin(ReadOnlyAdmin):
         payment = self.get_object(request, str(payment_id))
         if payment is None:
             return redirect("admin:checkout_payment_changelist")
-        made_from = {"version": payment.version}
-        form = RefundForm(request.POST or None, initial=made_from, currency=payment.currency)
+        initial = {"version": payment.version}
+        form = RefundForm(request.POST or None, initial=initial, currency=payment.currency)
         if request.method == "POST" and form.is_valid():
             try:
                 services.refund_request(
@@ -142,7 +145,7 @@ class PaymentAdmin(ReadOnlyAdmin):
                     payment_id=payment_id,
                     amount_minor=form.cleaned_data["amount"],
                     return_tickets=form.cleaned_data["return_tickets"],
-                    version=form.cleaned_data["version"] or 0,  # a form without one is outdated
+                    version=form.cleaned_data["version"] or 0,  # a form without a version counts as outdated
                 )
             except DomainError as refused:
                 form.add_error(None, refused.detail)
@@ -165,7 +168,7 @@ class PaymentAdmin(ReadOnlyAdmin):
 
 @admin.register(Reservation)
 class ReservationAdmin(ReadOnlyAdmin):
-    """Shows reservations. Only use cases change them; a page of its own puts their tickets back on sale."""
+    """The list of reservations. A page of one reservation puts its tickets back on sale."""
 
     permission = TicketsPermission.RETURN_TICKETS
     list_display = (
@@ -260,8 +263,8 @@ class UnmatchedChargeAdmin(ReadOnlyAdmin):
     def pay_back(self, request: HttpRequest, charges: QuerySet[UnmatchedCharge]) -> None:
         ids = list(charges.filter(closed_at=None).values_list("pk", flat=True))
         services.unmatched_charges_refund_request(staff_id=actor_id(request), ids=ids)
-        said = "The gateway is asked to pay these back. Each is closed as soon as the gateway has accepted."
-        self.message_user(request, said, messages.SUCCESS)
+        text = "The gateway is asked to pay these back. Each is closed as soon as the gateway has accepted."
+        self.message_user(request, text, messages.SUCCESS)
 
     @admin.action(description="Close the selected charges", permissions=["act"])
     def close(self, request: HttpRequest, charges: QuerySet[UnmatchedCharge]) -> None:

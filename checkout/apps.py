@@ -1,3 +1,5 @@
+"""Connect checkout with the apps below it: its stream, its guests, and its permissions."""
+
 from django.apps import AppConfig
 
 

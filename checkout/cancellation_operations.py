@@ -4,7 +4,7 @@ from datetime import datetime
 
 from checkout import operations, refund_operations, sql
 from checkout.models import CancelledOrder, EventCancellation, OrderRecord
-from checkout.order_rules import OrderDeed
+from checkout.order_rules import OrderAction
 from checkout.rules import PaymentStatus, RefundStatus
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
@@ -13,7 +13,7 @@ from tickets.models import Reservation
 
 
 def cancellation_open(*, event_id: int, staff_id: int, message: str, now: datetime) -> None:
-    """Record that staff have cancelled an event. Workers do the rest."""
+    """Record that staff have cancelled an event. Workers then refund its orders."""
     db.transaction_required()
     EventCancellation.objects.create(
         event_id=event_id, requested_by_id=staff_id, message=message, created=now, next_look_at=now
@@ -21,7 +21,7 @@ def cancellation_open(*, event_id: int, staff_id: int, message: str, now: dateti
 
 
 def cancellation_lock(*, event_id: int) -> EventCancellation:
-    """Lock the cancellation of an event; raise NotFound."""
+    """Lock and return the cancellation of an event; raise NotFound."""
     db.transaction_required()
     found = EventCancellation.objects.select_for_update(no_key=True).filter(pk=event_id).first()
     if found is None:
@@ -42,9 +42,9 @@ def orders_collect(*, event_id: int, now: datetime) -> None:
 
 
 def order_cancel(*, payment_id: int) -> None:
-    """Start the refund of all money that is left of an order; if none is left, put its seats back on sale.
+    """Start the refund of all money that is left of an order; if none is left, put its tickets back on sale.
 
-    A repetition changes nothing. Raises RefundInProgress while a refund that staff started has no outcome.
+    A repetition changes nothing. Raise RefundInProgress while a refund that staff started has no outcome.
     """
     payment = operations.payment_lock(payment_id=payment_id)
     order = CancelledOrder.objects.select_for_update(no_key=True).get(pk=payment_id)
@@ -60,14 +60,17 @@ def order_cancel(*, payment_id: int) -> None:
         )
     else:
         paid, now = operations.reservations_lock(payment=payment)
-        standing = [each for each in paid if each.state == Reservation.State.VALIDATED]
-        tickets.reservations_return(reservations=standing, now=now)
+        sold = [each for each in paid if each.state == Reservation.State.VALIDATED]
+        tickets.reservations_return(reservations=sold, now=now)
         order.settled_at = now
     order.save(update_fields=["refund", "settled_at"])
 
 
-def refused_again(*, event_id: int, staff_id: int, now: datetime) -> int:
-    """Let the orders of a locked cancellation whose refund the gateway refused wait for another, and count them."""
+def orders_retry(*, event_id: int, staff_id: int, now: datetime) -> int:
+    """Let workers start another refund for each order of a locked cancellation whose refund was refused.
+
+    Return how many orders these are.
+    """
     refused = CancelledOrder.objects.filter(
         cancellation_id=event_id, refund__status=RefundStatus.FAILURE, payment__status=PaymentStatus.SUCCESS
     )
@@ -75,7 +78,11 @@ def refused_again(*, event_id: int, staff_id: int, now: datetime) -> int:
     OrderRecord.objects.bulk_create(
         [
             OrderRecord(
-                order_id=order_id, actor_id=staff_id, what=OrderDeed.RETRY, text=f"refund {refund_id}", at=now
+                order_id=order_id,
+                actor_id=staff_id,
+                what=OrderAction.RETRY,
+                text=f"refund {refund_id}",
+                at=now,
             )
             for _, order_id, refund_id in rows
         ],

@@ -17,7 +17,7 @@ class NotCancelled(Conflict):
 
 
 def message_read(text: str) -> str:
-    """Return the text for buyers as it is kept; raise Invalid for characters that no mail can show."""
+    """Return a text for buyers as it is stored; raise Invalid if it is too long or a mail cannot show it."""
     try:
         return texts.paragraphs(text, most=MESSAGE_LENGTH)
     except ValueError as error:

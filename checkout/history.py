@@ -1,7 +1,7 @@
-"""The history of an order, from the rows of our tables, in the reader's language.
+"""The history of an order, read from the rows of our tables.
 
-Staff read on the order's page what happened. `manage.py trace` writes it in English, as the logs do, with the
-numbers by which engineers find the rows.
+The order's page shows it to staff, in their language. `manage.py trace` writes it for engineers, in English as in
+the logs, with the ids of the rows.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
 from checkout.models import CounterSale, Incident, OrderRecord, Payment, PaymentStep, Receipt, RefundNotice
-from checkout.order_rules import OrderDeed
+from checkout.order_rules import OrderAction
 from checkout.rules import OUTCOME_SENTENCES, Outcome, PaymentStatus, RefundStatus
 from overlord.kernel import money
 from overlord.shop import formats
@@ -21,14 +21,14 @@ from tickets.admission.models import HandOverNotice, HolderNotice, Scan
 from tickets.models import MoveNotice, Reservation
 
 TIMES = "\N{MULTIPLICATION SIGN}"
-DEEDS = {
-    OrderDeed.NOTE: _lazy("%(who)s noted: %(text)s"),
-    OrderDeed.MAIL: _lazy("%(who)s sent the mail with the tickets again"),
-    OrderDeed.ADDRESS: _lazy("%(who)s changed the address of the buyer"),
-    OrderDeed.RELEASE: _lazy("%(who)s released the hold"),
-    OrderDeed.RETURN: _lazy("%(who)s put the tickets back on sale"),
-    OrderDeed.RETRY: _lazy("%(who)s tried the refund again"),
-    OrderDeed.ELSEWHERE: _lazy("%(who)s recorded that the money went back elsewhere: %(text)s"),
+ACTIONS = {
+    OrderAction.NOTE: _lazy("%(who)s noted: %(text)s"),
+    OrderAction.MAIL: _lazy("%(who)s sent the mail with the tickets again"),
+    OrderAction.ADDRESS: _lazy("%(who)s changed the address of the buyer"),
+    OrderAction.RELEASE: _lazy("%(who)s released the hold"),
+    OrderAction.RETURN: _lazy("%(who)s put the tickets back on sale"),
+    OrderAction.RETRY: _lazy("%(who)s tried the refund again"),
+    OrderAction.ELSEWHERE: _lazy("%(who)s recorded that the money went back elsewhere: %(text)s"),
 }
 PAYMENTS = {
     PaymentStatus.NOT_STARTED: _lazy("The payment was prepared"),
@@ -83,7 +83,10 @@ HOLDERS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Fact:
-    """Something that happened to an order, by a row of ours. `detail` is for engineers, in English."""
+    """Something that happened to an order, as a row of our tables records it.
+
+    `kind` and `number` name the row. `what` is a sentence in the reader's language, `detail` is for engineers.
+    """
 
     at: datetime
     kind: str
@@ -93,7 +96,7 @@ class Fact:
 
 
 def order_facts(*, reservation_id: int) -> list[Fact]:
-    """Return all that our tables tell of the order of a reservation, in no order; nothing for an unknown one."""
+    """Return all facts about a reservation's order, unsorted; an empty list if there is no such reservation."""
     asked = Reservation.objects.filter(pk=reservation_id).first()
     if asked is None:
         return []
@@ -106,39 +109,41 @@ def order_facts(*, reservation_id: int) -> list[Fact]:
     return [*facts, *_record_facts(lead), *_ticket_facts(lead), *_move_facts(reservations)]
 
 
-def order_told(*, order_id: int) -> list[Fact]:
-    """Return the facts of an order, the latest first. Steps that differ in their detail alone are told once."""
-    told: list[Fact] = []
+def order_history(*, order_id: int) -> list[Fact]:
+    """Return the facts of an order, the latest first. Successive facts that differ only in detail count once."""
+    history: list[Fact] = []
     for fact in sorted(order_facts(reservation_id=order_id), key=lambda fact: fact.at):
-        if not told or replace(told[-1], at=fact.at, detail=fact.detail) != fact:
-            told.append(fact)
-    return told[::-1]
+        if not history or replace(history[-1], at=fact.at, detail=fact.detail) != fact:
+            history.append(fact)
+    return history[::-1]
 
 
 def _record_facts(order_id: int) -> Iterator[Fact]:
     for record in OrderRecord.objects.filter(order_id=order_id).select_related("actor").order_by("pk"):
-        what = _record_text(OrderDeed(record.what), record.text, who=record.actor.username)
-        yield Fact(at=record.at, kind="reservation", number=order_id, what=what, detail=_numbers(record))
+        what = _record_text(OrderAction(record.what), record.text, who=record.actor.username)
+        yield Fact(
+            at=record.at, kind="reservation", number=order_id, what=what, detail=_record_detail(record)
+        )
 
 
-def _numbers(record: OrderRecord) -> str:
-    """Return the text of a record that names a row and says nothing to staff."""
-    return record.text if record.what in (OrderDeed.RETURN, OrderDeed.RETRY) else ""
+def _record_detail(record: OrderRecord) -> str:
+    """Return the text of a record if it names a row, which only engineers can use; otherwise an empty text."""
+    return record.text if record.what in (OrderAction.RETURN, OrderAction.RETRY) else ""
 
 
-def _record_text(deed: OrderDeed, text: str, *, who: str) -> str:
-    """Return what a record says, in the reader's language; a note is as it was written."""
+def _record_text(action: OrderAction, text: str, *, who: str) -> str:
+    """Return a record as a sentence in the reader's language. The text of a note is not translated."""
     given = {"who": who, "text": text}
-    if deed == OrderDeed.MAIL and text.startswith("to "):
+    if action == OrderAction.MAIL and text.startswith("to "):
         sent = _("%(who)s sent the mail with the tickets again, to %(address)s")
         return sent % {**given, "address": text.removeprefix("to ")}
-    if deed == OrderDeed.ADDRESS and text.startswith("from "):
+    if action == OrderAction.ADDRESS and text.startswith("from "):
         return "; ".join(_contact_texts(*text.removeprefix("from ").split("\n"), who=who))
-    return str(DEEDS[deed]) % given
+    return str(ACTIONS[action]) % given
 
 
 def _contact_texts(addresses: str, *names: str, who: str) -> Iterator[str]:
-    """Yield what a record says of a buyer's address, and of the name if that was changed."""
+    """Yield sentences about a buyer's changed address and changed name. `names` are the earlier and the new one."""
     before, _to, address = addresses.partition(" to ")
     changed = _("%(who)s changed the address of the buyer from %(before)s to %(address)s")
     if before == "none":
@@ -151,29 +156,29 @@ def _contact_texts(addresses: str, *names: str, who: str) -> Iterator[str]:
         yield changed % {"who": who, "before": earlier, "name": name}
 
 
-def _reservation_facts(held: Reservation) -> Iterator[Fact]:
-    known = {"tickets": f"{held.quantity} {TIMES} {held.ticket_type.name}"}
+def _reservation_facts(reservation: Reservation) -> Iterator[Fact]:
+    known = {"tickets": f"{reservation.quantity} {TIMES} {reservation.ticket_type.name}"}
     made = _("%(tickets)s reserved")
-    if held.voucher is not None:
+    if reservation.voucher is not None:
         made = _("%(tickets)s reserved with the code %(code)s")
-        known["code"] = held.voucher.text
+        known["code"] = reservation.voucher.text
     times = {
-        made: held.created,
-        _("%(tickets)s: the buyer began to pay"): held.paying_since,
-        _("%(tickets)s sold"): held.validated_at,
-        _end_text(held): held.ended_at,
+        made: reservation.created,
+        _("%(tickets)s: the buyer began to pay"): reservation.paying_since,
+        _("%(tickets)s sold"): reservation.validated_at,
+        _end_text(reservation): reservation.ended_at,
     }
-    detail = f"reservation {held.pk}, buyer {held.buyer_id}"
+    detail = f"reservation {reservation.pk}, buyer {reservation.buyer_id}"
     for what, at in times.items():
         if at is not None:
-            yield Fact(at=at, kind="reservation", number=held.pk, what=what % known, detail=detail)
+            yield Fact(at=at, kind="reservation", number=reservation.pk, what=what % known, detail=detail)
 
 
-def _end_text(held: Reservation) -> str:
-    """Return the sentence about the end of a reservation. One that was sold is ended by staff alone."""
-    if held.state == Reservation.State.EXPIRED:
+def _end_text(reservation: Reservation) -> str:
+    """Return the sentence about the end of a reservation. Only staff end a reservation that was sold."""
+    if reservation.state == Reservation.State.EXPIRED:
         return _("%(tickets)s: the hold expired, so the tickets are back on sale")
-    if held.validated_at is None:
+    if reservation.validated_at is None:
         return _("%(tickets)s: the hold was released, so the tickets are back on sale")
     return _("%(tickets)s: the tickets are back on sale")
 
@@ -236,7 +241,7 @@ def _mail_fact(
 
 
 def _ticket_facts(order_id: int) -> Iterator[Fact]:
-    """Yield the scans of an order's tickets with who made them, and the mails about tickets handed over."""
+    """Yield the scans of an order's tickets, and the mails about tickets that were handed over."""
     reservations = tickets.reservations_of_order(order_id)
     for scan in (
         Scan.objects.filter(ticket__reservation__in=reservations)
@@ -254,13 +259,13 @@ def _ticket_facts(order_id: int) -> Iterator[Fact]:
             "to": notice.to or _("somebody whose address was erased"),
         }
         yield from _mail_fact(notice, "mail", what)
-    for told in (
+    for holder_notice in (
         HolderNotice.objects.filter(ticket__reservation__in=reservations)
         .select_related("ticket")
         .order_by("pk")
     ):
-        text = str(HOLDERS[HolderNotice.Kind(told.kind)])
-        yield from _mail_fact(told, "mail", text % {"serial": told.ticket.serial})
+        text = str(HOLDERS[HolderNotice.Kind(holder_notice.kind)])
+        yield from _mail_fact(holder_notice, "mail", text % {"serial": holder_notice.ticket.serial})
 
 
 def _scan_facts(scan: Scan) -> Iterator[Fact]:
@@ -281,7 +286,7 @@ def _scan_facts(scan: Scan) -> Iterator[Fact]:
 
 
 def _move_facts(reservations: Iterable[Reservation]) -> Iterator[Fact]:
-    """Yield the mails that told the buyer of these reservations about another date or place of the event."""
+    """Yield the mails to the buyer of these reservations about a new date or place of the event."""
     events = {each.ticket_type.event_id for each in reservations}
     buyers = {each.buyer_id for each in reservations}
     for notice in MoveNotice.objects.filter(event_id__in=events, buyer_id__in=buyers).order_by("pk"):

@@ -1,4 +1,7 @@
-"""How often one buyer, and one address, may try to pay, or name an e-mail address that is another's."""
+"""Limits of checkout: how often a buyer, and how often a network address, may do two things.
+
+These are to try to pay, and to give an e-mail address that somebody's account has.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,8 +25,8 @@ TAKEN_BY_ADDRESS = Limit(name="taken-address", amount=600, seconds=600)
 def count_pay(request: HttpRequest, *, buyer_id: int) -> None:
     """Count a try to pay; raise TooMany.
 
-    The first tries are a buyer's own: no other person at the address of a school can use them up. The limit of an
-    address stops somebody who tries card after card.
+    A buyer's first tries count for the buyer alone: other people at the same address, for example in a school,
+    cannot use them up. The limit of an address stops somebody who tries one card after another.
     """
     try:
         rate_limits.count(PAY_FIRST, buyer_id)
@@ -33,11 +36,11 @@ def count_pay(request: HttpRequest, *, buyer_id: int) -> None:
 
 
 @contextmanager
-def taken_counted(request: HttpRequest, *, buyer_id: int, contact: Contact | None) -> Iterator[None]:
-    """Count an e-mail address that turns out to be an account's in this block; raise TooMany after too many.
+def taken_emails_counted(request: HttpRequest, *, buyer_id: int, contact: Contact | None) -> Iterator[None]:
+    """Count how often the block raises EmailHasAccount; raise TooMany after too many.
 
-    So nobody can find out by trying who has an account. Other addresses are not counted. Without an address nothing
-    is checked.
+    So nobody can find out who has an account by trying many e-mail addresses. Other addresses are not counted.
+    Without an e-mail address nothing is checked.
     """
     if contact is None or contact.email is None:
         yield

@@ -1,10 +1,10 @@
-"""Paying for reservations. Fields and constraints only; transitions are in `rules`, steps in `operations`."""
+"""The tables of payments, refunds, mails and incidents. `rules` has the transitions, `operations` the steps."""
 
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
-from checkout.order_rules import OrderDeed
+from checkout.order_rules import OrderAction
 from checkout.rules import IN_FLIGHT, REFUND_IN_FLIGHT, TOKEN_LENGTH, PaymentStatus, RefundStatus
 from overlord.kernel.idempotency import KEY_LENGTH
 from tickets.models import Event, Reservation
@@ -30,8 +30,8 @@ class Payment(models.Model):
         "refunded", default=0, help_text="Refunded or being refunded, in minor units."
     )
     currency = models.CharField(max_length=3)
-    error = models.TextField(blank=True, help_text="Why it failed, as the buyer is told.")
-    requires_action = models.JSONField(null=True, help_text="What the buyer's browser must do next.")
+    error = models.TextField(blank=True, help_text="The sentence that tells the buyer why it failed.")
+    requires_action = models.JSONField(null=True, help_text="The step that the buyer's browser must do next.")
     gateway = models.CharField(max_length=20)
     gateway_reference = models.CharField(
         max_length=100, blank=True, help_text="The gateway's name for the intent of this try."
@@ -41,15 +41,15 @@ class Payment(models.Model):
         blank=True,
         default="",
         db_default="",
-        help_text="Random, for each try. Part of the gateway's keys.",
+        help_text="A random text for each try. It is part of the gateway's keys.",
     )
     gateway_token = models.CharField(max_length=TOKEN_LENGTH, blank=True, help_text="Erased at the outcome.")
     try_number = models.IntegerField(
-        default=0, help_text="Rises when the buyer tries again. Part of the gateway's keys."
+        default=0, help_text="Rises when the buyer tries again. It is part of the gateway's keys."
     )
     attempts = models.IntegerField(default=0, help_text="How often a worker has taken this try.")
     lease_until = models.DateTimeField(null=True, help_text="When one worker's exclusive time ends.")
-    next_look_at = models.DateTimeField(null=True, help_text="When beat hands it to a worker again.")
+    next_look_at = models.DateTimeField(null=True, help_text="When a worker looks at it again.")
     deadline = models.DateTimeField(null=True, help_text="When it is cancelled unless it has an outcome.")
     created = models.DateTimeField()
     version = models.BigIntegerField(default=1)
@@ -94,7 +94,7 @@ class Payment(models.Model):
 
     @property
     def left_minor(self) -> int:
-        """Return how much of it can still be refunded, in minor units."""
+        """Return how much money can still be refunded, in minor units."""
         return self.amount_minor - self.refunded_minor
 
 
@@ -106,7 +106,7 @@ class Refund(models.Model):
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refunds")
     amount_minor = models.BigIntegerField("amount", help_text="In minor units.")
     return_tickets = models.BooleanField(default=False)
-    idempotency_key = models.CharField(max_length=KEY_LENGTH, null=True, help_text="Of the request by API.")
+    idempotency_key = models.CharField(max_length=KEY_LENGTH, null=True, help_text="Of the API request.")
     amount_left_out = models.BooleanField(
         null=True, help_text="Whether the request named no amount. Empty: this is not known."
     )
@@ -120,11 +120,11 @@ class Refund(models.Model):
         null=True,
         on_delete=models.PROTECT,
         related_name="+",
-        help_text="Empty: the system, because the money came late.",
+        help_text="Empty if the system started it, because the money came late.",
     )
     gateway_reference = models.CharField(max_length=100, blank=True)
     error = models.TextField(
-        blank=True, default="", db_default="", help_text="Why the gateway refused it, as it says."
+        blank=True, default="", db_default="", help_text="The gateway's reason, if it refused."
     )
     elsewhere = models.BooleanField(
         default=False,
@@ -167,7 +167,7 @@ class Refund(models.Model):
 
 
 class WebhookEvent(models.Model):
-    """A message of a gateway that was processed. Each is processed once."""
+    """A message of a gateway that was processed. Each message is processed once."""
 
     gateway = models.CharField(max_length=20)
     event_id = models.CharField(max_length=255)
@@ -181,7 +181,7 @@ class WebhookEvent(models.Model):
 
 
 class Receipt(models.Model):
-    """The e-mail about a successful payment. Written with the success, sent from a queue of its own."""
+    """The mail about a successful payment. The row is written with the success; a worker sends the mail later."""
 
     payment = models.OneToOneField(
         Payment, on_delete=models.PROTECT, primary_key=True, related_name="receipt"
@@ -190,7 +190,7 @@ class Receipt(models.Model):
     next_look_at = models.DateTimeField(null=True)
     sent_at = models.DateTimeField(null=True)
     issue = models.IntegerField(
-        default=1, db_default=1, help_text="Rises when staff send it again. Part of the mail's Message-ID."
+        default=1, db_default=1, help_text="Rises when staff send it again. It is in the mail's Message-ID."
     )
 
     class Meta:
@@ -205,7 +205,7 @@ class Receipt(models.Model):
 
 
 class CounterSale(models.Model):
-    """A sale by staff at the counter, for cash or free. Its payment has no gateway. The row stays."""
+    """A sale by staff at the counter, for cash or free. Its payment has no gateway. The row is never deleted."""
 
     payment = models.OneToOneField(
         Payment, on_delete=models.PROTECT, primary_key=True, related_name="counter"
@@ -213,7 +213,7 @@ class CounterSale(models.Model):
     event = models.ForeignKey(Event, on_delete=models.PROTECT, related_name="+")
     sold_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     is_free = models.BooleanField()
-    key = models.CharField(max_length=64, unique=True, help_text="Names the form, so that it sells once.")
+    key = models.CharField(max_length=64, unique=True, help_text="Names the form: each form sells once.")
     at = models.DateTimeField()
 
     class Meta:
@@ -225,13 +225,13 @@ class CounterSale(models.Model):
 
 
 class EventCancellation(models.Model):
-    """The cancellation of an event by staff, with the text for its buyers. The row stays."""
+    """The cancellation of an event by staff, with the text for its buyers. The row is never deleted."""
 
     event = models.OneToOneField(Event, on_delete=models.PROTECT, primary_key=True, related_name="+")
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     message = models.TextField(blank=True)
     created = models.DateTimeField()
-    next_look_at = models.DateTimeField(null=True, help_text="Empty: there is nothing left to start.")
+    next_look_at = models.DateTimeField(null=True, help_text="Empty when nothing is left to start.")
 
     class Meta:
         permissions = [("cancel_event", "Can cancel an event and refund all its orders")]
@@ -241,7 +241,7 @@ class EventCancellation(models.Model):
 
 
 class CancelledOrder(models.Model):
-    """A paid order of a cancelled event, and the e-mail to its buyer. Its payment and refund show its progress."""
+    """A paid order of a cancelled event, and the mail to its buyer. Its payment and refund show its progress."""
 
     payment = models.OneToOneField(
         Payment, on_delete=models.PROTECT, primary_key=True, related_name="cancelled"
@@ -252,10 +252,10 @@ class CancelledOrder(models.Model):
         null=True,
         on_delete=models.PROTECT,
         related_name="+",
-        help_text="The refund that the cancellation started. Empty: it waits for one.",
+        help_text="The refund that the cancellation started. Empty while the order waits for it.",
     )
     settled_at = models.DateTimeField(
-        null=True, help_text="When the seats of an order that cost nothing went back on sale."
+        null=True, help_text="When the tickets of an order that cost nothing went back on sale."
     )
     attempts = models.IntegerField(default=0)
     next_look_at = models.DateTimeField(null=True)
@@ -275,15 +275,15 @@ class CancelledOrder(models.Model):
 
 
 class OrderRecord(models.Model):
-    """An action of staff on an order, or a note about it. The row stays."""
+    """An action of staff on an order, or a note about it. The row is never deleted."""
 
-    What = OrderDeed
+    What = OrderAction
 
     order = models.ForeignKey(
         Reservation, on_delete=models.PROTECT, related_name="+", help_text="The order's lead."
     )
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
-    what = models.CharField(max_length=20, choices=[(deed.value, deed.value) for deed in OrderDeed])
+    what = models.CharField(max_length=20, choices=[(each.value, each.value) for each in OrderAction])
     text = models.TextField(blank=True)
     at = models.DateTimeField()
 
@@ -293,7 +293,7 @@ class OrderRecord(models.Model):
             ("view_attendees", "Can see and download who has tickets of an event"),
         ]
         constraints = [
-            models.CheckConstraint(condition=Q(what__in=[*OrderDeed]), name="order_record_deed_known")
+            models.CheckConstraint(condition=Q(what__in=[*OrderAction]), name="order_record_deed_known")
         ]
         indexes = [models.Index(fields=["at", "id"], name="order_record_by_time")]
 
@@ -302,7 +302,7 @@ class OrderRecord(models.Model):
 
 
 class PaymentStep(models.Model):
-    """The state of a payment at one time. A trigger writes the row; it stays when the payment is removed."""
+    """The state of a payment at one time. A trigger writes the row. The row stays when the payment is removed."""
 
     payment_number = models.BigIntegerField()
     at = models.DateTimeField()
@@ -324,12 +324,12 @@ class PaymentStep(models.Model):
 
 
 class UnmatchedCharge(models.Model):
-    """A charge in the gateway's list that no payment has: its row was lost. Staff pay it back, or close it."""
+    """A charge in the gateway's list whose payment our tables have lost. Staff pay it back, or close it."""
 
     gateway = models.CharField(max_length=20)
     gateway_reference = models.CharField(max_length=100, help_text="The gateway's name for the intent.")
     payment_number = models.BigIntegerField(help_text="The id of the payment that was lost.")
-    amount_minor = models.BigIntegerField("amount", help_text="What was not refunded, in minor units.")
+    amount_minor = models.BigIntegerField("amount", help_text="The part not refunded, in minor units.")
     currency = models.CharField(max_length=3)
     charged_at = models.DateTimeField()
     found_at = models.DateTimeField()
@@ -347,7 +347,7 @@ class UnmatchedCharge(models.Model):
 
 
 class RefundNotice(models.Model):
-    """The e-mail that tells a buyer of a refund. Written when the money has gone back, sent as receipts are."""
+    """The mail that tells a buyer of a refund. The row is written when the money has gone back."""
 
     refund = models.OneToOneField(Refund, on_delete=models.PROTECT, primary_key=True, related_name="notice")
     attempts = models.IntegerField(default=0)

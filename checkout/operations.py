@@ -1,7 +1,7 @@
 """Steps of paying inside an open transaction; `payment_take` and `payment_remember_intent` commit by themselves.
 
 Locks are taken in one order everywhere: buyer, payment, reservations by id, inventories by id. Each transition is
-an UPDATE of a locked row that insists on the old status, and tells the buyer's screens after the commit. `now` is
+an UPDATE of a locked row that requires the old status. After the commit, the buyer's screens are told. `now` is
 PostgreSQL's clock, read after the lock.
 """
 
@@ -17,7 +17,7 @@ from django.db.models.functions import Coalesce
 from checkout import price_rules, projections, rules, selectors, sql
 from checkout.gateways.protocol import ListedCharge, new_nonce
 from checkout.models import CounterSale, Incident, OrderRecord, Payment, Receipt, UnmatchedCharge
-from checkout.order_rules import OrderDeed
+from checkout.order_rules import OrderAction
 from checkout.rules import Outcome, PaymentStatus
 from overlord.kernel import db
 from overlord.kernel.errors import Busy, NotFound
@@ -27,8 +27,9 @@ from tickets import operations as tickets
 from tickets.models import Reservation
 
 logger = logging.getLogger(__name__)
-AnyMail = TypeVar("AnyMail", bound=Model)  # with `attempts`, `next_look_at` and `sent_at`
+AnyMail = TypeVar("AnyMail", bound=Model)  # a model with `attempts`, `next_look_at` and `sent_at`
 
+# The columns of a payment at which no worker has to look.
 AT_REST: dict[str, Any] = {
     "gateway_token": "",
     "lease_until": None,
@@ -38,11 +39,11 @@ AT_REST: dict[str, Any] = {
 OPEN_TO_NEWS = (
     PaymentStatus.PROCESSING,
     PaymentStatus.ABANDONED,
-)  # an answer of the gateway may still change it
+)  # an answer of the gateway may still change such a payment
 
 
 def payment_lock(*, payment_id: int, buyer_id: int | None = None) -> Payment:
-    """Lock a payment, the buyer's own if one is given; raise NotFound."""
+    """Lock and return a payment; raise NotFound, also for another buyer's if `buyer_id` is given."""
     db.transaction_required()
     text = sql.PAYMENT_LOCK if buyer_id is None else sql.OWN_PAYMENT_LOCK
     for payment in selectors.payments(text, payment=payment_id, buyer=buyer_id):
@@ -57,7 +58,7 @@ def reservations_lock(*, payment: Payment) -> tuple[list[Reservation], datetime]
 
 
 def payment_open(*, order: Sequence[Reservation], gateway: str, now: datetime) -> tuple[Payment, bool]:
-    """Return the payment of a locked order, made if there is none, and whether it was made."""
+    """Return the payment of a locked order, and whether it was made now because there was none."""
     db.transaction_required()
     lead = order[0]
     for newest in selectors.payments(sql.PAYMENTS_OF_ORDERS, orders=[lead.pk]):
@@ -90,7 +91,7 @@ def payment_begin(
     _payment_move(
         payment,
         PaymentStatus.PENDING,
-        is_told=True,  # by `order_begin_paying`, which came before
+        is_told=True,  # `order_begin_paying` has told the screens before
         amount_minor=amount_minor,
         error="",
         gateway_token=token,
@@ -106,9 +107,9 @@ def payment_begin(
 
 
 def payment_take(*, payment_id: int) -> Payment | None:
-    """Lease a payment to this worker; return None when it has its outcome or another worker has it.
+    """Lease a payment to this worker; return None if it has its outcome or another worker has it.
 
-    The lease and the number of attempts are committed, so that the gateway can be asked.
+    The lease and the number of attempts are committed at once, before the gateway is asked.
     """
     db.autocommit_required()
     taken = selectors.payments(
@@ -123,7 +124,7 @@ def payment_take(*, payment_id: int) -> Payment | None:
         return None
     [payment] = taken
     step_log("payment_taken", **_about(payment), attempt=payment.attempts)
-    # Not urgent: a gateway that is quick answers before anyone could see that it is asked.
+    # Not urgent: a quick gateway answers before the buyer could see this state.
     projections.announce(buyer_id=payment.buyer_id, is_urgent=False)
     return payment
 
@@ -139,7 +140,7 @@ def payment_remember_intent(*, payment: Payment, reference: str) -> None:
 def payment_reschedule(
     *, payment: Payment, until: datetime | None, action: dict[str, Any] | None = None
 ) -> None:
-    """End the lease of a payment without an outcome; beat hands it to a worker again at `until` (None: never)."""
+    """End the lease of a payment without an outcome; a worker looks again at `until`, or never if that is None."""
     db.transaction_required()
     waits = {"lease_until": None, "next_look_at": until, "requires_action": action}
     db.update(Payment, waits, **_this_try(payment))
@@ -148,12 +149,12 @@ def payment_reschedule(
 
 
 def _this_try(payment: Payment) -> dict[str, Any]:
-    """Return the conditions of `db.update` for this try, while news may still change it."""
+    """Return the conditions of `db.update` for this try, while the gateway's answer may still change it."""
     return {"id": payment.pk, "try_number": payment.try_number, "status": OPEN_TO_NEWS}
 
 
 def is_open_to_news(*, payment: Payment, taken: Payment) -> bool:
-    """Return whether what the gateway says of the try in `taken` may still change the locked payment."""
+    """Return whether the gateway's answer about the try of `taken` may still change the locked payment."""
     return payment.try_number == taken.try_number and payment.status in OPEN_TO_NEWS
 
 
@@ -168,7 +169,7 @@ def payment_succeed(*, payment: Payment, reservations: Sequence[Reservation], no
 def counter_payment_open(
     *, order: Sequence[Reservation], event_id: int, staff_id: int, is_free: bool, key: str, now: datetime
 ) -> Payment:
-    """Record that staff sold a locked order at the counter; owe its buyer the tickets by mail, if they gave one."""
+    """Record that staff sold a locked order at the counter; owe the buyer a mail if there is an address."""
     payment, _ = payment_open(order=order, gateway=rules.COUNTER, now=now)
     _payment_set_amount(payment, sum(each.total_minor for each in order))
     _payment_move(payment, PaymentStatus.SUCCESS)
@@ -183,7 +184,7 @@ def counter_payment_open(
 def payment_fail(
     *, payment: Payment, reservations: Sequence[Reservation], outcome: Outcome, now: datetime
 ) -> None:
-    """Say why a locked payment charged nobody, and make its reservations holds again for the rest of their time."""
+    """Record why a locked payment charged nobody. Its reservations are holds again for the rest of their time."""
     if payment.status != PaymentStatus.ABANDONED:
         tickets.order_stop_paying(reservations=reservations, now=now)
     _payment_move(payment, PaymentStatus.FAILURE, error=rules.OUTCOME_SENTENCES[outcome], **AT_REST)
@@ -213,7 +214,7 @@ def _check_amount(payment: Payment, reservations: Sequence[Reservation]) -> None
 
 
 def payment_refund_late(*, payment: Payment, now: datetime) -> None:
-    """Mark a locked abandoned payment as one whose whole money goes back."""
+    """Record that all money of a locked abandoned payment goes back, and show staff an incident."""
     _payment_move(
         payment,
         PaymentStatus.REFUNDING,
@@ -235,7 +236,7 @@ def _payment_set_amount(payment: Payment, amount_minor: int) -> None:
 
 
 def payment_set_refunded(*, payment: Payment, refunded_minor: int) -> None:
-    """Set how much of a locked payment is refunded or being refunded; with the same amount, tell screens only."""
+    """Set how much of a locked payment is refunded or being refunded; with the same amount, only tell screens."""
     db.transaction_required()
     db.update(Payment, {"refunded_minor": refunded_minor}, id=payment.pk)
     payment.refunded_minor, payment.version = refunded_minor, payment.version + 1
@@ -245,16 +246,16 @@ def payment_set_refunded(*, payment: Payment, refunded_minor: int) -> None:
 def payments_follow(*, order_id: int, guest_id: int, buyer_id: int) -> None:
     """Give the payments of a guest's order to an account, except those that are in flight or have charged.
 
-    If late money comes for an abandoned one, it belongs to the account, as the tickets do.
+    If late money comes for an abandoned payment, it belongs to the account, as the tickets do.
     """
     db.transaction_required()
     _payments_to_follow(order_id, guest_id).update(buyer_id=buyer_id, version=F("version") + 1)
 
 
 def check_payments_followed(*, order_id: int, guest_id: int) -> None:
-    """Raise Busy when the guest made a payment of a locked order after `payments_follow` had looked.
+    """Raise Busy if the guest made a payment of a locked order after `payments_follow` had looked.
 
-    Payments are locked before their order, so that this one can follow in the next attempt only.
+    Payments are locked before their order, so such a payment can follow only when the caller begins again.
     """
     db.transaction_required()
     if _payments_to_follow(order_id, guest_id).exists():
@@ -276,7 +277,7 @@ def payment_remove(*, payment: Payment) -> None:
 def _payment_move(payment: Payment, target: PaymentStatus, *, is_told: bool = False, **changes: Any) -> None:
     """Change a locked payment's status by an UPDATE that requires the old one; raise StateChanged.
 
-    `is_told`: a step of its reservations in this transaction tells the buyer's screens.
+    With `is_told`, a step of its reservations tells the buyer's screens in this transaction.
     """
     db.transaction_required()
     known = target in rules.PAYMENT_TRANSITIONS[PaymentStatus(payment.status)]
@@ -306,7 +307,7 @@ def _receipt_owe(payment: Payment, now: datetime) -> None:
 
 
 def mail_take(kind: type[AnyMail], *, pk: int, lease: timedelta) -> AnyMail | None:
-    """Lease a mail, count the attempt, and return it; None when it is owed no more, or is locked by an edit.
+    """Lease a mail, count the attempt, and return it; None if it is no longer owed, or an edit has locked it.
 
     It may run alone, without an open transaction.
     """
@@ -316,14 +317,14 @@ def mail_take(kind: type[AnyMail], *, pk: int, lease: timedelta) -> AnyMail | No
     return None
 
 
-def order_record(*, order_id: int, staff_id: int, deed: OrderDeed, text: str, now: datetime) -> None:
+def order_record(*, order_id: int, staff_id: int, action: OrderAction, text: str, now: datetime) -> None:
     """Record an action of staff on an order."""
     db.transaction_required()
-    OrderRecord.objects.create(order_id=order_id, actor_id=staff_id, what=deed, text=text, at=now)
+    OrderRecord.objects.create(order_id=order_id, actor_id=staff_id, what=action, text=text, at=now)
 
 
 def incident_open(*, payment: Payment, cause: Incident.Cause, now: datetime, detail: str = "") -> None:
-    """Show staff an incident, unless one of this cause is open for the payment."""
+    """Show staff an incident, unless the payment has an open incident of this cause."""
     db.transaction_required()
     facts = {"cause": cause, "payment": payment.pk, "detail": detail, "now": now}
     if db.rows(sql.INCIDENT_OPEN, facts):
@@ -331,7 +332,7 @@ def incident_open(*, payment: Payment, cause: Incident.Cause, now: datetime, det
 
 
 def unmatched_charge_open(*, gateway: str, charge: ListedCharge, left_minor: int, now: datetime) -> bool:
-    """Record a charge that no payment has, and how much of it is not refunded; return whether it is new."""
+    """Record a charge without a payment, and how much of it is not refunded; return whether it is new."""
     db.transaction_required()
     _, new = UnmatchedCharge.objects.get_or_create(
         gateway=gateway,
@@ -350,7 +351,7 @@ def unmatched_charge_open(*, gateway: str, charge: ListedCharge, left_minor: int
 
 
 def unmatched_charge_lock(*, charge_id: int) -> UnmatchedCharge:
-    """Lock an open charge that no payment has; raise NotFound."""
+    """Lock and return an open charge without a payment; raise NotFound."""
     db.transaction_required()
     charge = UnmatchedCharge.objects.select_for_update().filter(pk=charge_id, closed_at=None).first()
     if charge is None:
@@ -359,9 +360,9 @@ def unmatched_charge_lock(*, charge_id: int) -> UnmatchedCharge:
 
 
 def unmatched_charge_paid_back(*, charge_id: int, refund: str, now: datetime) -> bool:
-    """Close a charge that no payment has, with the gateway's name for its refund; return False if it has one.
+    """Close a charge without a payment, and keep the gateway's name for its refund; return False if it has one.
 
-    If somebody closed it while the gateway was asked, it only gets the name.
+    If staff closed the charge while the gateway was asked, only the name is added.
     """
     db.transaction_required()
     found = UnmatchedCharge.objects.filter(Q(closed_at=None) | Q(refund_reference=""), pk=charge_id)
@@ -369,7 +370,7 @@ def unmatched_charge_paid_back(*, charge_id: int, refund: str, now: datetime) ->
 
 
 def unmatched_charges_close(*, ids: Collection[int], now: datetime) -> list[str]:
-    """Close open charges that no payment has and return their names."""
+    """Close open charges without a payment, and return the gateway's names for them."""
     db.transaction_required()
     found = UnmatchedCharge.objects.filter(pk__in=ids, closed_at=None).order_by("pk")
     names = list(found.select_for_update(no_key=True).values_list("gateway_reference", flat=True))
@@ -378,7 +379,7 @@ def unmatched_charges_close(*, ids: Collection[int], now: datetime) -> list[str]
 
 
 def incidents_close(*, ids: Collection[int], now: datetime) -> list[tuple[int, int]]:
-    """Close open incidents and return the payment and the order of each."""
+    """Close open incidents, and return the ids of the payment and the order of each."""
     db.transaction_required()
     found = Incident.objects.filter(pk__in=ids, closed_at=None).order_by("pk")
     locked = found.select_for_update(no_key=True, of=("self",))

@@ -8,7 +8,7 @@ from overlord.kernel.errors import Conflict, Invalid
 NOTE_LENGTH = 2_000
 
 
-class OrderDeed(StrEnum):
+class OrderAction(StrEnum):
     """An action of staff on an order."""
 
     NOTE = "note"
@@ -84,7 +84,7 @@ class NotThisPerson(Invalid):
 
 
 def note_read(text: str) -> str:
-    """Return a note as it is kept; raise Invalid for an empty one or one that no page can show."""
+    """Return a note as it is stored; raise Invalid if it is empty, too long, or cannot be shown on a page."""
     try:
         note = texts.paragraphs(text, most=NOTE_LENGTH)
     except ValueError as error:

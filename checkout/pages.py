@@ -35,26 +35,26 @@ from tickets.line import operations as line
 from tickets.models import Reservation
 from tickets.permissions import Permission
 
-SHOWN = 100  # the buyer's newest reservations
+SHOWN = 100  # of the buyer's reservations, the newest ones
 SLOW_AFTER = timedelta(seconds=10)
 EXTENSION_OFFERED = 300  # seconds before a hold expires
 
 
 class PayForm(forms.Form):
-    """The token of the card, from the gateway's form, and who a guest is."""
+    """The token of the card, from the gateway's form, the contact of a guest, and the price on the page."""
 
     token = forms.CharField(
         max_length=rules.TOKEN_LENGTH, error_messages={"required": _lazy("Please enter or choose a card.")}
     )
     email = forms.EmailField(max_length=texts.EMAIL_LENGTH, required=False)
     name = forms.CharField(max_length=texts.PERSON_NAME_LENGTH, required=False)
-    price = forms.CharField(max_length=money.TEXT_LENGTH, required=False)  # that the page showed
+    price = forms.CharField(max_length=money.TEXT_LENGTH, required=False)  # as the page showed it
 
 
 @allow("GET")
 @login_required
 def checkout(request: HttpRequest, reservation_id: int) -> HttpResponse:
-    """Show a reservation of the buyer's, the time left to pay, and the status of its payment.
+    """Show one of the buyer's reservations, the time left to pay, and the status of its payment.
 
     If the holds of a guest could not follow to the account at the log-in, they follow now.
     """
@@ -90,7 +90,7 @@ def pay(request: HttpRequest, reservation_id: int) -> HttpResponse:
             token=given["token"],
             contact=rules.contact(
                 email=given["email"],
-                name=given["name"] if "name" in form.data else None,  # the page of an account asks for none
+                name=given["name"] if "name" in form.data else None,  # accounts are not asked for a name
             ),
             price=given["price"] or None,
             language=languages.of_request(request),
@@ -105,6 +105,7 @@ def pay(request: HttpRequest, reservation_id: int) -> HttpResponse:
 def _checkout_page(
     request: HttpRequest, reservation_id: int, *, refused: DomainError | None = None
 ) -> HttpResponse:
+    """Return the checkout page of a reservation's order, with the reason if an action was refused."""
     now = clock.now()
     order = tickets.order_described(buyer_id=actor_id(request), reservation_id=reservation_id, now=now)
     if not order:
@@ -156,16 +157,20 @@ def _checkout_page(
 def _shown_of(
     order: list[dict[str, Any]], *, asked: int | None = None
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return the reservation that an order's page is about, and the order's lines.
+    """Return the reservation that an order's page is about, and the reservations that it lists.
 
-    Lines that were removed are left out while others are left; the page is then about one of these.
+    Reservations that have ended are left out, unless all have. The page is about `asked` if that is listed, and
+    otherwise about the first one.
     """
     lines = [each for each in order if "ended_at" not in each] or order
     return next((each for each in lines if each["id"] == asked), lines[0]), lines
 
 
 def _total(order: list[dict[str, Any]], payment: dict[str, Any] | None) -> str:
-    """Return the price of an order: of the reservations that its payment is for, or of all that have not ended."""
+    """Return the price of an order: that of its payment, if it has one.
+
+    Without a payment it is the sum of the reservations that have not ended, or of all if all have ended.
+    """
     if payment is not None:
         return str(payment["full_price"])
     currency = order[0]["currency"]
@@ -174,7 +179,7 @@ def _total(order: list[dict[str, Any]], payment: dict[str, Any] | None) -> str:
 
 
 def _refunded(order_id: int) -> str | None:
-    """Return how much of a paid order was refunded or is being refunded; None for nothing."""
+    """Return how much of a paid order was refunded or is being refunded, or None if nothing was."""
     payment = selectors.payment_charged(order_id=order_id)
     if payment is None or not payment.refunded_minor:
         return None
@@ -182,7 +187,7 @@ def _refunded(order_id: int) -> str | None:
 
 
 def _contact_shown(request: HttpRequest) -> dict[str, str] | None:
-    """Return what a guest has written, or gave before; None for an account, which is not asked."""
+    """Return a guest's address and name, as just typed or as given before; None for an account."""
     user = request.user
     if not isinstance(user, User) or not user.is_guest:
         return None
@@ -208,8 +213,8 @@ def me(request: HttpRequest) -> HttpResponse:
         payment = payments.get(order_id)
         reservation, lines = _shown_of(order)
         stage = stages.stage_of(reservation, payment, now=now)
-        stub = {**reservation, "lines": lines, "sum": _total(order, payment), "stage": stage}
-        shown.append({**stub, "content": repr(stub)})  # the key under which the template caches it
+        row = {**reservation, "lines": lines, "sum": _total(order, payment), "stage": stage}
+        shown.append({**row, "content": repr(row)})  # the key under which the template caches the row
     held = [each["order"] for each in shown if each["stage"] == Stage.HELD]
     line.orders_looked_at(buyer_id=actor_id(request), orders=held, now=now)
     context = {
@@ -225,9 +230,10 @@ def me(request: HttpRequest) -> HttpResponse:
 def _versions(
     reservations: list[dict[str, Any]], payments: dict[int, dict[str, Any]]
 ) -> dict[str, dict[int, Any] | int]:
-    """Return what a page was made from, newest first, so that its script sees what a frame has beyond it.
+    """Return the versions of the rows on a page, so that its script sees which rows of a frame are newer.
 
-    {reservation: version}, {order: [its latest payment, version]}, and up to which id reservations are left out.
+    `reservations` has a version by reservation; the argument must have the newest first. `payments` has the id and
+    the version of the latest payment by order. The page leaves out reservations with ids up to `left_out`.
     """
     return {
         "reservations": {each["id"]: each["version"] for each in reservations},
@@ -250,7 +256,7 @@ class ReturnForm(forms.Form):
 @allow("GET", "POST")
 @staff_with(Permission.RETURN_TICKETS)
 def return_tickets(request: HttpRequest) -> HttpResponse:
-    """Let staff find a reservation, show what it is, and put its tickets back on sale."""
+    """Let staff find a reservation, show it, and put its tickets back on sale."""
     form = ReturnForm(request.POST or request.GET or None)
     context: dict[str, Any] = {"form": form}
     if not form.is_valid():
@@ -276,10 +282,10 @@ def return_tickets(request: HttpRequest) -> HttpResponse:
 
 
 def _return_facts(reservation: Reservation) -> dict[str, Any]:
-    """Return what staff should know before they put tickets back on sale, and the reason if they cannot."""
+    """Return the facts that staff see before they put tickets back on sale, and the reason if they cannot."""
     payment = selectors.payment_charged(order_id=reservation.order_id)
     returned = rules.is_returned(state=reservation.state, was_validated=reservation.validated_at is not None)
-    against = None
+    reason = None
     try:
         rules.check_returnable(
             state=reservation.state,
@@ -287,12 +293,12 @@ def _return_facts(reservation: Reservation) -> dict[str, Any]:
             payment_status=payment.status if payment else None,
         )
     except DomainError as refused:
-        against = _("These tickets are back on sale.") if returned else error_messages.detail_of(refused)
+        reason = _("These tickets are back on sale.") if returned else error_messages.detail_of(refused)
     return {
         "reservation": reservation,
         "total": money.to_text(reservation.total_minor, reservation.currency),
         "payment": payment,
         "paid": payment and money.to_text(payment.amount_minor, payment.currency),
         "refunded": payment and money.to_text(payment.refunded_minor, payment.currency),
-        "against": against,
+        "reason": reason,
     }

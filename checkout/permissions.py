@@ -1,4 +1,4 @@
-"""The permissions of staff for money, besides the admin's own for each model."""
+"""The permissions of staff for orders and money, besides those that Django makes for each model."""
 
 from enum import StrEnum
 
@@ -15,5 +15,5 @@ class Permission(StrEnum):
     CLOSE_INCIDENT = "checkout.close_incident"
 
 
-# For these staff show their second factor (STAFF_SECOND_FACTOR).
+# Staff with one of these must show a second factor (STAFF_SECOND_FACTOR).
 MOVES_MONEY = (Permission.REFUND, Permission.RETRY_REFUND, Permission.CANCEL_EVENT, Permission.SELL)

@@ -4,11 +4,11 @@ import re
 from collections.abc import Sequence
 from decimal import Decimal
 
-from checkout.rules import Line, PaymentStatus, ReservationState, lines_paid
+from checkout.rules import OrderedReservation, PaymentStatus, ReservationState, reservations_paid_for
 from overlord.kernel import money
 from overlord.kernel.errors import Conflict
 
-PRICE = r"[0-9]{1,19}(\.[0-9]{1,4})?"  # as clients write one
+PRICE = r"[0-9]{1,19}(\.[0-9]{1,4})?"  # as clients write a price
 
 
 class OrderChanged(Conflict):
@@ -16,19 +16,25 @@ class OrderChanged(Conflict):
     sentence = "The order no longer has the price that you were shown. You were not charged."
 
 
-def price_minor(status: PaymentStatus | str, order: Sequence[Line], *, amount_minor: int) -> int:
-    """Return the price of a payment in `status`: that of its holds before a try, and afterwards that of the try."""
-    lines = lines_paid(status, order)
+def price_minor(
+    status: PaymentStatus | str, order: Sequence[OrderedReservation], *, amount_minor: int
+) -> int:
+    """Return the price of a payment in `status`, in minor units.
+
+    While its reservations are holds, this is their present price; otherwise it is `amount_minor`, the price of the
+    latest try.
+    """
+    reservations = reservations_paid_for(status, order)
     is_open = status in (PaymentStatus.NOT_STARTED, PaymentStatus.FAILURE)
-    if is_open and all(each.state == ReservationState.HELD for each in lines):
-        return sum(each.total_minor for each in lines)
+    if is_open and all(each.state == ReservationState.HELD for each in reservations):
+        return sum(each.total_minor for each in reservations)
     return amount_minor
 
 
 def check_price(shown: str | None, totals_minor: Sequence[int], *, currency: str) -> None:
-    """Raise OrderChanged, which names the price, when a buyer was shown another one than the sum of these totals.
+    """Raise OrderChanged unless the price that a buyer was shown is the sum of these totals.
 
-    A buyer who was shown none accepts any.
+    The error names the present price. A buyer who was shown no price (None) accepts every price.
     """
     price = money.to_text(sum(totals_minor), currency)
     if shown is not None and (re.fullmatch(PRICE, shown) is None or Decimal(shown) != Decimal(price)):

@@ -8,9 +8,10 @@ from overlord.kernel.pruning import prune
 
 
 def rows_prune(*, before: datetime, steps_before: datetime) -> dict[str, int]:
-    """Delete gateways' messages from before then and steps of payments from before `steps_before`, and count them.
+    """Delete messages of gateways and records of the sandbox before `before`, and steps before `steps_before`.
 
-    A gateway repeats a message for days at most, and nobody repeats a request to the sandbox for longer.
+    Return how many rows of each sort were deleted. A gateway repeats a message for some days at most, and nobody
+    repeats a request to the sandbox after that.
     """
     with ledger.opened() as book:
         sandbox = book.prune(before=before)

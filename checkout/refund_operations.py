@@ -17,12 +17,12 @@ from overlord.kernel.steps import step_log_after_commit
 from tickets import operations as tickets
 from tickets.admission import operations as admission
 
-ERROR_LENGTH = 500  # of what a gateway says
+ERROR_LENGTH = 500  # of a gateway's reason for a refusal
 AT_REST = {"lease_until": None, "next_look_at": None}
 
 
 def refund_lock(*, refund_id: int) -> tuple[Payment, Refund]:
-    """Lock a refund and, before it, its payment; raise NotFound."""
+    """Lock a payment, then its refund, and return both; raise NotFound."""
     db.transaction_required()
     payment_id = Refund.objects.filter(pk=refund_id).values_list("payment_id", flat=True).first()
     if payment_id is None:
@@ -34,7 +34,10 @@ def refund_lock(*, refund_id: int) -> tuple[Payment, Refund]:
 def refund_repeated(
     *, payment: Payment, key: str | None, asked_minor: int | None, return_tickets: bool
 ) -> Refund | None:
-    """Return the refund of a locked payment that this key has started; raise Mismatch if it is another one."""
+    """Return the refund of a locked payment that an earlier request with this key started, or None.
+
+    Raise Mismatch if the earlier request asked for something else.
+    """
     refund = None if key is None else payment.refunds.filter(idempotency_key=key).first()
     if refund is None:
         return None
@@ -77,7 +80,7 @@ def refund_open(
     return refund
 
 
-def refund_by_hand(
+def refund_in_cash(
     *,
     payment: Payment,
     amount_minor: int,
@@ -104,7 +107,7 @@ def refund_by_hand(
 
 
 def refund_take(*, refund_id: int, now: datetime) -> Refund | None:
-    """Lease a refund to this worker; return None when it has its outcome or another worker has it."""
+    """Lease a refund to this worker; return None if it has its outcome or another worker has it."""
     db.transaction_required()
     free = Q(lease_until=None) | Q(lease_until__lte=now)
     taken = Refund.objects.filter(free, pk=refund_id, status__in=rules.REFUND_IN_FLIGHT).update(
@@ -119,7 +122,7 @@ def refund_take(*, refund_id: int, now: datetime) -> Refund | None:
 def refund_reschedule(*, refund: Refund, reference: str, until: datetime) -> None:
     """End the lease of a refund without an outcome; beat hands it to a worker again at `until`.
 
-    `reference` is the gateway's name for it, which is kept once it is known.
+    `reference` is the gateway's name for the refund, empty while it is not known.
     """
     db.transaction_required()
     Refund.objects.filter(pk=refund.pk, status=RefundStatus.PROCESSING).update(
@@ -175,7 +178,8 @@ def refund_succeed(*, payment: Payment, refund: Refund, reference: str, now: dat
 def refund_paid_elsewhere(*, payment: Payment, refund: Refund, now: datetime) -> None:
     """Record that the money of a locked refund which the gateway refused went back outside of this shop.
 
-    It loses the gateway's name for it, so that no later news of that refusal is taken for news of this money.
+    The gateway's name for the refund is removed. Otherwise later news about the refused refund would seem to be
+    about this money.
     """
     db.transaction_required()
     Refund.objects.filter(pk=refund.pk).update(elsewhere=True)

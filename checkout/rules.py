@@ -82,17 +82,18 @@ CHARGED = (PaymentStatus.SUCCESS, PaymentStatus.REFUNDING, PaymentStatus.REFUNDE
 REFUND_IN_FLIGHT = (RefundStatus.PENDING, RefundStatus.PROCESSING)
 FINAL_OUTCOMES = (Outcome.SUCCEEDED, Outcome.DECLINED, Outcome.FAILED, Outcome.CANCELLED)
 
-# The transitions that exist. Any other one is our bug and raises StateChanged.
+# The transitions that exist. Any other transition is a bug of ours and raises StateChanged.
 PAYMENT_TRANSITIONS: dict[PaymentStatus, frozenset[PaymentStatus]] = {
-    # SUCCESS at once when it costs nothing.
+    # SUCCESS at once if the order costs nothing.
     PaymentStatus.NOT_STARTED: frozenset({PaymentStatus.PENDING, PaymentStatus.SUCCESS}),
     PaymentStatus.PENDING: frozenset({PaymentStatus.PROCESSING}),
     PaymentStatus.PROCESSING: frozenset(
         {PaymentStatus.SUCCESS, PaymentStatus.FAILURE, PaymentStatus.ABANDONED}
     ),
-    # The buyer tries again; SUCCESS when what is left of the order costs nothing.
+    # The buyer tries again. SUCCESS at once if the rest of the order costs nothing.
     PaymentStatus.FAILURE: frozenset({PaymentStatus.PENDING, PaymentStatus.SUCCESS}),
-    # When late news comes: there are tickets left, there are none, or nobody was charged.
+    # At a late answer of the gateway: charged and enough tickets are left, charged and too few are left, not
+    # charged.
     PaymentStatus.ABANDONED: frozenset(
         {PaymentStatus.SUCCESS, PaymentStatus.REFUNDING, PaymentStatus.FAILURE}
     ),
@@ -109,14 +110,14 @@ REFUND_TRANSITIONS: dict[RefundStatus, frozenset[RefundStatus]] = {
 }
 
 LEASE = timedelta(seconds=30)  # one worker's exclusive time
-RESUME_AFTER = timedelta(seconds=2)  # a message that no worker has taken by then is lost
+RESUME_AFTER = timedelta(seconds=2)  # a message that no worker has taken by then counts as lost
 DEADLINE = timedelta(minutes=10)  # then the gateway is told to cancel
 CAP = timedelta(minutes=20)  # after the deadline; then the hold is no longer protected
 CONFIRM_ATTEMPTS = 2  # a lost confirmation is repeated once; lost again, the intent is cancelled
 LATE_LOOK = timedelta(minutes=5)  # between two looks at an abandoned payment
 LATE_FOR = timedelta(days=3)  # how long an abandoned payment is still checked; gateways deliver no news later
-KEY_KEPT = timedelta(hours=12)  # in which a gateway surely knows a key; it may forget one after a day
-POISON_ATTEMPTS = 30  # then staff are told
+KEY_KEPT = timedelta(hours=12)  # so long a gateway surely knows a key: it may forget a key after a day
+STUCK_ATTEMPTS = 30  # after so many, staff are told
 TOKEN_LENGTH = 200
 
 
@@ -179,7 +180,7 @@ class InvalidToken(Invalid):
 
 @dataclass(frozen=True, kw_only=True)
 class Charge:
-    """A gateway's answer about an intent. `charged_minor` and `currency` say what was charged, if anything was."""
+    """A gateway's answer about an intent. `charged_minor` and `currency` are the money that was charged, if any."""
 
     outcome: Outcome
     charged_minor: int | None = None
@@ -197,10 +198,10 @@ class Refunded:
 
     outcome: RefundOutcome
     reference: str = ""
-    error: str = ""  # why the gateway refused it, as it says
+    error: str = ""  # the gateway's reason, if it refused the refund
 
 
-# What a buyer reads when a payment did not succeed.
+# The sentences that a buyer reads when a payment did not succeed.
 OUTCOME_SENTENCES: dict[Outcome, str] = {
     Outcome.DECLINED: "Your card was declined. You were not charged. Try again or use another card.",
     Outcome.FAILED: "The payment service could not take the payment. You were not charged. Please try again.",
@@ -246,16 +247,16 @@ def check_removable(status: PaymentStatus | str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Contact:
-    """Where a guest's tickets go, and whose they are. None is what the guest did not give: it stays as it was."""
+    """The address for a guest's tickets, and the guest's name. None means not given: the earlier value stays."""
 
     email: str | None = None
     name: str | None = None
 
 
 def contact(*, email: str | None, name: str | None) -> Contact | None:
-    """Return what a buyer gave as their own, or None when they gave nothing; raise Invalid for a bad name.
+    """Return the contact that a buyer gave, or None if neither part was given; raise Invalid for a bad name.
 
-    An empty address is none that was given, and an empty name ends the earlier one.
+    An empty address counts as not given. An empty name removes the earlier name.
     """
     given = Contact(email=email or None, name=None if name is None else _name_read(name))
     return given if given != Contact() else None
@@ -277,9 +278,9 @@ def check_token(token: str) -> None:
 def refund_amount(
     *, status: PaymentStatus | str, left_minor: int, asked_minor: int | None, return_tickets: bool
 ) -> int:
-    """Return how much to refund when staff ask for `asked_minor`, or for all that is left.
+    """Return how much to refund: `asked_minor`, or all that is left if that is None.
 
-    Raises NotRefundable, RefundTooLarge, and Invalid when tickets are to return without the last of the money.
+    Raise NotRefundable or RefundTooLarge, and Invalid if the tickets would go back on sale while money is left.
     """
     if status != PaymentStatus.SUCCESS:
         raise NotRefundable()
@@ -297,9 +298,9 @@ def refund_amount(
 def check_returnable(
     *, state: ReservationState | str, total_minor: int, payment_status: PaymentStatus | str | None
 ) -> None:
-    """Raise unless the tickets of a reservation can go back on sale without moving money.
+    """Raise an error unless the tickets of a reservation can go back on sale without moving money.
 
-    Raises NotReturnable if it is not validated, and RefundFirst if it was paid for and not refunded.
+    The error is NotReturnable if the reservation is not validated, RefundFirst if it was paid for and not refunded.
     """
     if state != ReservationState.VALIDATED:
         raise NotReturnable(state=str(state))
@@ -312,8 +313,8 @@ def is_returned(*, state: ReservationState | str, was_validated: bool) -> bool:
     return state == ReservationState.RELEASED and was_validated
 
 
-class Line(Protocol):
-    """A reservation of an order, as far as a payment needs it."""
+class OrderedReservation(Protocol):
+    """The fields of an order's reservation that a payment needs."""
 
     @property
     def pk(self) -> int: ...
@@ -325,14 +326,16 @@ class Line(Protocol):
     def paying_since(self) -> datetime | None: ...
 
 
-AnyLine = TypeVar("AnyLine", bound=Line)
+AnyReservation = TypeVar("AnyReservation", bound=OrderedReservation)
 
 
-def lines_paid(status: PaymentStatus | str, order: Sequence[AnyLine]) -> list[AnyLine]:
+def reservations_paid_for(
+    status: PaymentStatus | str, order: Sequence[AnyReservation]
+) -> list[AnyReservation]:
     """Return the reservations of an order that a payment in `status` is for.
 
-    While they are held, these are the reservations that its next try would charge for; else those of its latest
-    try.
+    Before a try these are the holds, for which the next try would charge. Without holds, and after a try, they are
+    the reservations of the latest try, or all of the order if there was no try.
     """
     if status in (PaymentStatus.NOT_STARTED, PaymentStatus.FAILURE):
         held = [each for each in order if each.state == ReservationState.HELD]
@@ -343,7 +346,8 @@ def lines_paid(status: PaymentStatus | str, order: Sequence[AnyLine]) -> list[An
 def refund_shares(totals: Sequence[int], *, before: int, amount: int) -> list[int]:
     """Divide a refund of `amount` among reservations in proportion to what they cost, in whole minor units.
 
-    `before` was refunded earlier. The shares add up to the amount, and all shares of a full refund to the totals.
+    `before` was refunded earlier. The shares add up to `amount`. When all money is refunded, the shares that a
+    reservation has had add up to its total.
     """
     charged = sum(totals)
     ends = list(accumulate(totals, initial=0))
@@ -351,8 +355,8 @@ def refund_shares(totals: Sequence[int], *, before: int, amount: int) -> list[in
     def up_to(refunded: int) -> list[int]:
         return [refunded * end // charged for end in ends]
 
-    then, now = up_to(before), up_to(before + amount)
-    return [(now[nth + 1] - now[nth]) - (then[nth + 1] - then[nth]) for nth in range(len(totals))]
+    old, new = up_to(before), up_to(before + amount)
+    return [(new[nth + 1] - new[nth]) - (old[nth + 1] - old[nth]) for nth in range(len(totals))]
 
 
 def next_step(known: Charge, *, attempts: int, deadline: datetime, now: datetime) -> Step:
@@ -376,7 +380,7 @@ def look_again_after(attempts: int) -> timedelta:
 
 
 def late_look_at(*, deadline: datetime, now: datetime) -> datetime | None:
-    """Return when to look at an abandoned payment again; None when late news can no longer come."""
+    """Return when to look at an abandoned payment again, or None when no late answer can come any more."""
     return now + LATE_LOOK if now < deadline + CAP + LATE_FOR else None
 
 

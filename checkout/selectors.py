@@ -1,4 +1,4 @@
-"""Reads of payments."""
+"""Reads of payments, refunds, mails, cancelled events and charges."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -24,13 +24,13 @@ from tickets import selectors as tickets
 from tickets.admission.models import Ticket
 from tickets.models import Event, Reservation
 
-CHARGES_COMPARED = timedelta(days=3)  # so that a night on which it did not run is made up for
+CHARGES_COMPARED = timedelta(days=3)  # more than a day, because the comparison may miss a night
 
-Kind = TypeVar("Kind", bound=type[Model])  # of a row that has a `next_look_at`
+Kind = TypeVar("Kind", bound=type[Model])  # a model that has a `next_look_at`
 
 
 def payments(text: str, **params: Any) -> list[Payment]:
-    """Run a statement of `sql` that reads payments."""
+    """Run a statement of `sql` that reads payments, and return the payments."""
     return [payment for [payment] in db.instances(text, params, Payment)]
 
 
@@ -40,12 +40,12 @@ def payments_of(*, buyer_id: int) -> QuerySet[Payment]:
 
 
 def payment_of(*, buyer_id: int, payment_id: int) -> Payment | None:
-    """Return one payment of a buyer's; None for another buyer's too."""
+    """Return one payment of a buyer; None if there is none, or if it is another buyer's."""
     return payments_of(buyer_id=buyer_id).filter(pk=payment_id).first()
 
 
 def payment_of_anybody(*, payment_id: int) -> Payment | None:
-    """Return a payment, for staff."""
+    """Return a payment of any buyer, for staff, or None if there is none."""
     return Payment.objects.filter(pk=payment_id).first()
 
 
@@ -64,7 +64,7 @@ def currency_of(*, payment_id: int) -> str:
 
 
 def payments_described(payments: Iterable[Payment]) -> list[dict[str, Any]]:
-    """Return payments as the API does, with the reservations that each is for."""
+    """Return payments as the API shows them, with the reservations that each is for."""
     found = list(payments)
     orders, back = tickets.orders_alone([payment.reservation_id for payment in found]), _paid_back(found)
     return [
@@ -76,7 +76,7 @@ def payments_described(payments: Iterable[Payment]) -> list[dict[str, Any]]:
 
 
 def payment_described(payment: Payment, order: Sequence[Reservation]) -> dict[str, Any]:
-    """Return a payment of an order, whose reservations are all given, as the API does."""
+    """Return a payment as the API shows it. `order` has all reservations of its order."""
     back = _paid_back([payment]).get(payment.pk, 0)
     return representation.payment(payment, order, refunded_minor=back)
 
@@ -90,7 +90,7 @@ def payment_described_to_staff(payment: Payment) -> dict[str, Any]:
 
 
 def _paid_back(payments: Iterable[Payment]) -> dict[int, int]:
-    """Return how much money of payments has gone back, in minor units; payments of which none has are left out."""
+    """Return by payment how much money has gone back, in minor units. Payments without any are left out."""
     asked = [payment.pk for payment in payments if payment.refunded_minor]
     if not asked:
         return {}
@@ -99,7 +99,7 @@ def _paid_back(payments: Iterable[Payment]) -> dict[int, int]:
 
 
 def payments_shown(*, order_ids: Collection[int]) -> dict[int, list[dict[str, Any]]]:
-    """Return the payments of orders as the API does, newest first: {buyer: [payment]}."""
+    """Return the payments of orders as the API shows them, newest first: {buyer: [payment]}."""
     found = payments(sql.PAYMENTS_OF_ORDERS, orders=list(order_ids)) if order_ids else []
     shown: dict[int, list[dict[str, Any]]] = {}
     for payment, described in zip(found, payments_described(found), strict=True):
@@ -108,18 +108,18 @@ def payments_shown(*, order_ids: Collection[int]) -> dict[int, list[dict[str, An
 
 
 def payments_by_order(*, order_ids: Collection[int]) -> dict[int, dict[str, Any]]:
-    """Return the latest payment of each order as the API does; orders without one are left out."""
+    """Return the latest payment of each order as the API shows it. Orders without a payment are left out."""
     found = payments(sql.PAYMENTS_OF_ORDERS, orders=list(order_ids)) if order_ids else []
     return {described["reservation"]: described for described in payments_described(reversed(found))}
 
 
 def payment_charged(*, order_id: int) -> Payment | None:
-    """Return the payment that was charged for an order, refunded or not; None when nobody was charged."""
+    """Return the payment that was charged for an order, even if it was refunded; None if nobody was charged."""
     return Payment.objects.filter(reservation_id=order_id, status__in=rules.CHARGED).order_by("-id").first()
 
 
 def refunds_failed_late(*, payment: Payment) -> QuerySet[Refund]:
-    """Select the refunds of a payment that failed after they had succeeded, and that no other has replaced."""
+    """Select the refunds of a payment that failed after they had succeeded, and that no other refund replaced."""
     missing_minor = payment.amount_minor - paid_back_minor(payment=payment)
     return payment.refunds.filter(
         status=RefundStatus.FAILURE, notice__isnull=False, amount_minor__lte=missing_minor
@@ -153,13 +153,13 @@ def has_tickets_to_send(*, order_id: int) -> bool:
 
 
 def counter_order(*, key: str) -> int | None:
-    """Return the order that a form of this key sold at the counter."""
+    """Return the id of the order that the form with this key sold at the counter, or None."""
     sold = CounterSale.objects.filter(key=key).values_list("payment__reservation_id", flat=True)
     return sold.first()
 
 
 def counter_sale(*, key: str) -> tuple[CounterSale, dict[int, int]] | None:
-    """Return what a form of this key sold at the counter, and how many tickets of each type; None for nothing."""
+    """Return the counter sale of the form with this key, and its quantities by ticket type; None without a sale."""
     sale = CounterSale.objects.select_related("payment__buyer").filter(key=key).first()
     if sale is None:
         return None
@@ -170,24 +170,24 @@ def counter_sale(*, key: str) -> tuple[CounterSale, dict[int, int]] | None:
 
 # Cancelled events ----------------------------------------------------------------------------------------
 def cancellation_cost(*, event_id: int) -> dict[str, int]:
-    """Return what cancelling an event would cost, as `sql.CANCELLATION_COST` names it."""
+    """Return what cancelling an event would cost: the columns of `sql.CANCELLATION_COST`."""
     [row] = db.rows(sql.CANCELLATION_COST, {"event": event_id})
     return row
 
 
 def cancellations_due(*, now: datetime) -> list[int]:
-    """Return the cancelled events that workers have to go on with, the longest due first."""
+    """Return the ids of the cancelled events on which workers have to go on, the longest due first."""
     due = EventCancellation.objects.filter(next_look_at__lte=now).order_by("next_look_at")
     return list(due.values_list("pk", flat=True))
 
 
 def is_cancelling(*, event_id: int) -> bool:
-    """Return whether workers have refunds of a cancelled event to start."""
+    """Return whether workers still have refunds of a cancelled event to start."""
     return EventCancellation.objects.filter(pk=event_id, next_look_at__isnull=False).exists()
 
 
 def is_reserved_now(*, event_id: int) -> bool:
-    """Return whether tickets of an event are held or being paid for, so that it may get more paid orders."""
+    """Return whether tickets of an event are held or being paid for. If so, it may get more paid orders."""
     live = Reservation.objects.filter(ticket_type__event_id=event_id, state__in=Reservation.LIVE)
     return live.exists()
 
@@ -215,13 +215,13 @@ def cancelled_in_flight(*, event_id: int) -> int:
 
 
 def cancelled_waiting(*, event_id: int, most: int) -> list[int]:
-    """Return payments of a cancelled event without a refund, except those that are paid back by hand."""
+    """Return ids of payments of a cancelled event that wait for a refund, without those that staff pay by hand."""
     waiting = _cancelled(event_id).filter(_WAITS).exclude(_BY_HAND).order_by("pk")
     return list(waiting.values_list("pk", flat=True)[:most])
 
 
 def cancelled_progress(*, event_id: int) -> dict[str, int]:
-    """Count the orders of a cancelled event (all, back, in_flight, refused, by_hand, told) and refunds."""
+    """Count the orders of a cancelled event by the state of their refund and mail, and add up their money."""
     counted: dict[str, int] = _cancelled(event_id).aggregate(
         orders=Count("pk"),
         back=Count("pk", filter=_BACK),
@@ -243,13 +243,16 @@ def cancelled_progress(*, event_id: int) -> dict[str, int]:
 
 
 def cancelled_problems(*, event_id: int, most: int) -> list[CancelledOrder]:
-    """Return orders of a cancelled event that no gateway has paid back, each with its payment, buyer and refund."""
+    """Return the orders of a cancelled event that staff must look at, each with its payment, buyer and refund.
+
+    The gateway refused their refund, the refund failed later, or staff have to pay them back by hand.
+    """
     found = _cancelled(event_id).filter(_REFUSED | _FAILED_LATE | (_WAITS & _BY_HAND)).order_by("pk")
     return list(found.select_related("payment__buyer", "refund")[:most])
 
 
 def cancelled_failed_late(*, event_id: int) -> list[int]:
-    """Return the refunds of a cancelled event that failed after they had succeeded."""
+    """Return the ids of refunds of a cancelled event that failed after they had succeeded."""
     late = _cancelled(event_id).filter(_FAILED_LATE).order_by("pk").values_list("refund_id", flat=True)
     return [refund_id for refund_id in late if refund_id is not None]
 
@@ -265,13 +268,13 @@ def payments_of_attendee(*, buyer_id: int, event_id: int) -> list[Payment]:
 
 
 def payment_of_intent(*, gateway: str, reference: str) -> int | None:
-    """Return the payment whose present try has this intent at the gateway."""
+    """Return the id of the payment whose present try has this intent at the gateway, or None."""
     paid = Payment.objects.filter(gateway=gateway, gateway_reference=reference).exclude(gateway_reference="")
     return paid.values_list("pk", flat=True).first()
 
 
 def refund_of_name(*, gateway: str, intent: str, reference: str) -> int | None:
-    """Return the refund that has this name at the gateway, of the charge with this intent."""
+    """Return the id of the refund with this name at the gateway, of the charge with this intent, or None."""
     named = Refund.objects.filter(
         payment__gateway=gateway, payment__gateway_reference=intent, gateway_reference=reference
     )
@@ -286,15 +289,15 @@ def charged_references(*, gateway: str, references: Collection[str]) -> set[str]
 
 
 def unmatched_charges_open() -> QuerySet[UnmatchedCharge]:
-    """Select the charges without a payment that nobody has dealt with, the oldest first."""
+    """Select the charges without a payment that are not closed yet, the oldest first."""
     return UnmatchedCharge.objects.filter(closed_at=None).order_by("charged_at", "pk")
 
 
 def charges_since(*, now: datetime) -> datetime:
-    """Return from when on to compare the gateway's charges: some days before now, or before the newest payment.
+    """Return since when to compare the gateway's charges: some days before now, or before the newest payment.
 
-    In a database that was just restored, the newest payment is older than the backup, and what was charged after
-    the backup is newer.
+    The earlier time counts. After the restore of a backup the newest payment is an old one, and so the charges made
+    since the backup are compared too.
     """
     newest = Payment.objects.order_by("-pk").values_list("created", flat=True).first()
     return min(now, newest or now) - CHARGES_COMPARED

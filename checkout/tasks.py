@@ -1,4 +1,4 @@
-"""Work that Celery does for paying. Each message carries one id. Runs in the payments, upkeep and mail workers."""
+"""Work that Celery does for checkout, in the payments, upkeep and mail workers. A message names at most one row."""
 
 from datetime import timedelta
 
@@ -25,7 +25,7 @@ def refund_process(*, refund_id: int, **_kwargs: object) -> None:
 
 @shared_task(name="checkout.refund_look_again")
 def refund_look_again(*, refund_id: int, **_kwargs: object) -> None:
-    """See whether a refund that has succeeded has failed since."""
+    """Check whether a refund that has succeeded has failed since."""
     services.refund_look_again(refund_id=refund_id)
 
 
@@ -37,17 +37,17 @@ def unmatched_charge_refund(*, charge_id: int, staff_id: int | None = None, **_k
 
 @shared_task(name="checkout.look_after")
 def look_after(**_kwargs: object) -> None:
-    """Hand what is due to workers again."""
+    """Hand the payments, refunds and mails that are due to workers again."""
     services.look_after()
 
 
 @shared_task(name="checkout.cancellations_go_on")
 def cancellations_go_on(**_kwargs: object) -> None:
-    """Start refunds of cancelled events, as many as there is room for."""
+    """Start refunds of cancelled events, as many as may be in flight at a time."""
     services.cancellations_go_on()
 
 
-@shared_task(name="checkout.receipts_send")  # as workers of the former release know it
+@shared_task(name="checkout.receipts_send")  # the name that workers of the former release know
 def mails_send(**_kwargs: object) -> None:
     """Send the mails to buyers and holders that are due."""
     services.mails_send()
@@ -55,7 +55,7 @@ def mails_send(**_kwargs: object) -> None:
 
 @shared_task(name="checkout.charges_reconcile")
 def charges_reconcile(**_kwargs: object) -> None:
-    """Find charges that no payment has, and refunds that failed late."""
+    """Find charges without a payment, and refunds that failed after they had succeeded."""
     now = clock.now()
     services.charges_reconcile(gateway=settings.PAYMENT_GATEWAY, since=selectors.charges_since(now=now))
     services.refunds_compare(gateway=settings.PAYMENT_GATEWAY, since=now - REFUNDS_COMPARED)

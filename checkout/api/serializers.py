@@ -1,4 +1,4 @@
-"""The input that the API takes, and the schema of its answers."""
+"""The input of the payment API, and the schema of its answers."""
 
 from django.core.validators import RegexValidator
 from rest_framework import serializers
@@ -15,14 +15,14 @@ class ContactInput(serializers.Serializer):
         max_length=EMAIL_LENGTH,
         required=False,
         allow_blank=True,
-        help_text="Where a guest's tickets go. Those of an account go to its own address."
-        " Left out or empty: as it was.",
+        help_text="The address to which a guest's tickets are sent. Tickets of an account go to the account's"
+        " own address. If this is left out or empty, the address stays as it is.",
     )
     name = serializers.CharField(
         max_length=PERSON_NAME_LENGTH,
         required=False,
         allow_blank=True,
-        help_text="The name of a guest. Left out: as it was; empty: none.",
+        help_text="The name of a guest. If it is left out, the name stays as it is. An empty text removes it.",
     )
 
 
@@ -32,19 +32,19 @@ class PaymentInput(ContactInput):
 
 class PayInput(ContactInput):
     token = serializers.CharField(
-        max_length=TOKEN_LENGTH, help_text="What the gateway's form gave for the card."
+        max_length=TOKEN_LENGTH, help_text="The text that the gateway's form returned for the card."
     )
     price = MoneyField(
         required=False,
         validators=[RegexValidator(f"^{PRICE}$", "This must be a decimal in plain digits, such as 15.00.")],
-        help_text="The `full_price` that the buyer was shown. If it is another one by now, nobody is charged.",
+        help_text="The `full_price` that the buyer was shown. If it has changed since, nobody is charged.",
     )
 
 
 class RefundInput(serializers.Serializer):
     amount = MoneyField(
         required=False,
-        help_text="A decimal with the currency's digits. Left out: all that is left.",
+        help_text="A decimal with the currency's digits. If it is left out, all that is left is refunded.",
     )
     return_tickets = serializers.BooleanField(
         default=False, help_text="Put the tickets back on sale; with a full refund only."
@@ -55,22 +55,24 @@ class Payment(serializers.Serializer):
     id = serializers.IntegerField()
     reservation = serializers.IntegerField(help_text="The first reservation of the order.")
     reservations = serializers.ListField(
-        child=serializers.IntegerField(), help_text="All reservations that it pays for."
+        child=serializers.IntegerField(), help_text="All reservations of the order."
     )
     full_price = serializers.CharField()
-    amount = serializers.CharField(allow_null=True, help_text="What was charged; null until then.")
+    amount = serializers.CharField(
+        allow_null=True, help_text="The money that was charged, or null before that."
+    )
     refunded = serializers.CharField(
-        allow_null=True, help_text="What has gone back to the buyer; null until it is charged."
+        allow_null=True, help_text="The money that went back to the buyer, or null before the charge."
     )
     currency = serializers.CharField(allow_null=True)
     payment_status = serializers.ChoiceField(choices=[status.value for status in ShownStatus])
-    error = serializers.CharField(help_text="Why it failed, as the buyer is told.")
+    error = serializers.CharField(help_text="The sentence that tells the buyer why the payment failed.")
     unanswered = serializers.BooleanField(
         help_text="Whether the gateway never answered. It may still charge the payment, so the payment cannot be"
         " paid again or removed."
     )
     requires_action = serializers.DictField(
-        allow_null=True, help_text="What the buyer's browser must do next."
+        allow_null=True, help_text="The step that the buyer's browser must do next, or null if there is none."
     )
     created = serializers.DateTimeField()
     version = serializers.IntegerField()
@@ -81,7 +83,7 @@ class Refund(serializers.Serializer):
     amount = serializers.CharField()
     return_tickets = serializers.BooleanField(help_text="Whether its success puts the tickets back on sale.")
     status = serializers.ChoiceField(choices=[status.value for status in RefundStatus])
-    error = serializers.CharField(help_text="Why the gateway refused it, as it says.")
+    error = serializers.CharField(help_text="The gateway's reason, if it refused the refund.")
     elsewhere = serializers.BooleanField(
         help_text="Whether staff recorded that the money went back outside of this shop."
     )
@@ -89,9 +91,11 @@ class Refund(serializers.Serializer):
 
 
 class PaymentDetail(Payment):
-    refunds = Refund(many=True, required=False, help_text="For staff who may refund: all, the oldest first.")
+    refunds = Refund(
+        many=True, required=False, help_text="Only for staff who may refund: all refunds, the oldest first."
+    )
 
 
 class RefundedPayment(Payment):
-    refund = serializers.IntegerField(help_text="Which of the refunds this request has started.")
+    refund = serializers.IntegerField(help_text="The id of the refund that this request has started.")
     refunds = Refund(many=True)

@@ -1,7 +1,9 @@
+"""The paths of the payment API, below `/payment/`."""
+
 from django.urls import path
 
 from checkout.api import views
-from overlord.kernel import paths  # noqa: F401  (registers `id`)
+from overlord.kernel import paths  # noqa: F401  (registers the converter `id`)
 
 urlpatterns = [
     path("payments/", views.PaymentList.as_view()),

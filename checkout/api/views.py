@@ -26,7 +26,7 @@ from tickets import selectors as tickets
 from tickets.api.serializers import Reservation
 from tickets.permissions import Permission as TicketsPermission
 
-# Made once, as that of a reservation is (tickets/api/views.py).
+# Made once: making a serializer copies its fields, which costs more than four times their validation.
 PAYMENT_INPUT, PAY_INPUT = serializers.PaymentInput(), serializers.PayInput()
 
 
@@ -50,10 +50,10 @@ class PaymentList(APIView):
         responses={201: serializers.Payment, 200: serializers.Payment},
     )
     def post(self, request: Request) -> Response:
-        """Make the payment of a reservation's whole order, or return the one there is."""
+        """Make the payment of a reservation's whole order, or return the payment that the order has already."""
         wanted = PAYMENT_INPUT.run_validation(request.data)
         contact = _contact(wanted)
-        with limits.taken_counted(request._request, buyer_id=actor_id(request), contact=contact):
+        with limits.taken_emails_counted(request._request, buyer_id=actor_id(request), contact=contact):
             opened = services.payment_create(
                 buyer_id=actor_id(request),
                 reservation_id=wanted["reservation_id"],
@@ -74,7 +74,7 @@ def _contact(wanted: Mapping[str, Any]) -> rules.Contact | None:
 class PaymentDetail(APIView):
     @extend_schema(operation_id="payments_get", responses=serializers.PaymentDetail)
     def get(self, request: Request, payment_id: int) -> Response:
-        """Return one of my payments. Staff who may refund read any payment, with its refunds."""
+        """Return one of my payments. Staff who may refund get any payment, with its refunds."""
         payment = selectors.payment_of(buyer_id=actor_id(request), payment_id=payment_id)
         if payment is not None and not is_of_staff(request, Permission.REFUND):
             [shown] = selectors.payments_described([payment])
@@ -106,7 +106,8 @@ class Pay(APIView):
     def post(self, request: Request, payment_id: int) -> Response:
         """Start paying. The outcome appears later in the payment and on `/ws/me/`.
 
-        Without `price` the order is paid at what it costs now. The version of a payment does not cover its price.
+        Without `price` the order is paid at its present price. A changed price does not change the version of a
+        payment.
         """
         wanted = PAY_INPUT.run_validation(request.data)
         limits.count_pay(request._request, buyer_id=actor_id(request))
@@ -134,31 +135,32 @@ class Refund(APIView):
         responses={202: serializers.RefundedPayment},
     )
     def post(self, request: Request, payment_id: int) -> Response:
-        """Refund a payment (staff with that permission), whole or in part. The outcome follows among its `refunds`.
+        """Refund a payment, all of it or a part; only for staff with that permission.
 
-        Repeated with the same Idempotency-Key, nothing more is refunded, and the answer has the present state.
+        The outcome appears later in its `refunds`. A request that is repeated with the same Idempotency-Key refunds
+        nothing more, and its answer has the present state.
         """
         body = serializers.RefundInput(data=request.data)
         body.is_valid(raise_exception=True)
-        asked = body.validated_data.get("amount")
-        asked_for = services.refund_request(
+        amount = body.validated_data.get("amount")
+        requested = services.refund_request(
             staff_id=actor_id(request),
             payment_id=payment_id,
-            amount_minor=None if asked is None else _minor(asked, payment_id),
+            amount_minor=None if amount is None else _minor(amount, payment_id),
             return_tickets=body.validated_data["return_tickets"],
             key=idempotency.key_of(request.headers),
         )
-        shown = selectors.payment_described_to_staff(asked_for.payment)
-        headers = idempotency.replayed_headers(asked_for.replayed)
+        shown = selectors.payment_described_to_staff(requested.payment)
+        headers = idempotency.replayed_headers(requested.replayed)
         return Response(
-            {**shown, "refund": asked_for.refund.pk}, status=status.HTTP_202_ACCEPTED, headers=headers
+            {**shown, "refund": requested.refund.pk}, status=status.HTTP_202_ACCEPTED, headers=headers
         )
 
 
-def _minor(asked: str, payment_id: int) -> int:
+def _minor(amount: str, payment_id: int) -> int:
     """Return an amount in minor units of a payment's currency; raise NotFound or Invalid."""
     try:
-        minor = money.to_minor(asked, selectors.currency_of(payment_id=payment_id))
+        minor = money.to_minor(amount, selectors.currency_of(payment_id=payment_id))
     except ValueError as error:
         raise Invalid(errors={"amount": [str(error)]}) from None
     if minor == 0:
@@ -172,16 +174,16 @@ class ReservationReturn(APIView):
 
     @extend_schema(operation_id="reservations_return", request=None, responses=Reservation)
     def post(self, request: Request, reservation_id: int) -> Response:
-        """Put a reservation's tickets back on sale (staff with that permission).
+        """Put a reservation's tickets back on sale; only for staff with that permission.
 
-        It must have cost nothing or have been refunded in full. A repetition changes nothing.
+        The reservation must have cost nothing or have been refunded in full. A repetition changes nothing.
         """
         services.reservation_return(staff_id=actor_id(request), reservation_id=reservation_id)
         return Response(tickets.reservation_shown(reservation_id=reservation_id, now=clock.now()))
 
 
 class Webhook(APIView):
-    """Where gateways send messages. Their signature authenticates them."""
+    """The address to which gateways send messages. A message is authenticated by its signature."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)

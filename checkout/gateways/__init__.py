@@ -24,7 +24,7 @@ __all__ = [
     "named",
 ]
 
-# By path, so that a gateway's library is imported only where it is used.
+# Paths instead of classes, so that a gateway's library is imported only where it is used.
 _CLASSES = {
     "sandbox": "checkout.gateways.sandbox.SandboxGateway",
     "stripe": "checkout.gateways.stripe.StripeGateway",
@@ -38,6 +38,6 @@ def known(name: str) -> bool:
 
 @lru_cache(maxsize=4)
 def named(name: str) -> Gateway:
-    """Return the gateway of that name; raise KeyError."""
+    """Return the gateway of that name; raise KeyError if there is none."""
     gateway: Gateway = import_string(_CLASSES[name])()
     return gateway

@@ -1,7 +1,7 @@
 """The sandbox's own ledger: the records of a gateway, separate from our tables and transactions.
 
-It has its own schema and its own connections, so that it keeps its records when the worker that asked dies. After a
-crash, each charge in it must be one of ours.
+It has its own schema and its own connections, so that it keeps its records when the worker that called it dies.
+Even after a crash, each charge in the ledger must belong to one of our payments.
 """
 
 import json
@@ -61,8 +61,8 @@ DO $$ BEGIN
 END $$;
 """
 
-CONNECTIONS = 4  # that all threads of a process share: an entry takes milliseconds
-PATIENCE = 30.0  # seconds
+CONNECTIONS = 4  # all threads of a process share them: each use takes milliseconds
+WAIT_SECONDS = 30.0  # for a free connection
 
 
 class InProgress(Exception):
@@ -70,7 +70,7 @@ class InProgress(Exception):
 
 
 class KeyReused(Exception):
-    """The key was used with another body: our bug, as it would be at a real gateway."""
+    """The key was used with another body. This is a bug of ours, which a real gateway refuses too."""
 
 
 class Ledger:
@@ -80,7 +80,10 @@ class Ledger:
         self._connection = connection
 
     def once(self, key: str, body: Answer, work: Callable[["Ledger"], Answer]) -> Answer:
-        """Do the work unless the key has an answer; raise InProgress or KeyReused."""
+        """Do the work and keep its answer, unless the key has one; return the key's answer.
+
+        Raise InProgress or KeyReused.
+        """
         [(free, known, first_answer)] = self.rows(
             "SELECT pg_try_advisory_xact_lock(hashtextextended(asked.key, 7)), r.body, r.answer"
             " FROM (SELECT %s AS key) AS asked LEFT JOIN sandbox.requests r ON r.key = asked.key",
@@ -96,7 +99,9 @@ class Ledger:
         insert = "INSERT INTO sandbox.requests (key, body, answer) VALUES (%s, %s, %s)"
         try:
             self.rows(insert, key, json.dumps(body), json.dumps(answer))
-        except psycopg2.errors.UniqueViolation as conflict:  # it was answered just after we had looked
+        except (
+            psycopg2.errors.UniqueViolation
+        ) as conflict:  # another transaction answered just after we had looked
             raise InProgress(f"{key} was being worked on") from conflict
         return answer
 
@@ -106,9 +111,9 @@ class Ledger:
         return str(self.rows(f"{insert} RETURNING id", amount_minor, currency, payment, token)[0][0])
 
     def intent(self, intent: str, *, lock: bool = False) -> Answer | None:
-        """Return an intent, locked if it is to be changed; None when there is none.
+        """Return an intent, or None if there is none. `lock` locks it for a change.
 
-        With a lock, the transaction has to write to the disk.
+        A transaction with a lock has to write to the disk.
         """
         select = "SELECT amount, currency, token, outcome FROM sandbox.intents WHERE id = %s"
         if lock:
@@ -118,19 +123,21 @@ class Ledger:
         return None
 
     def intent_conclude(self, intent: str, outcome: Outcome) -> None:
-        """Write the outcome of an intent and an event about it, unless it has an outcome."""
+        """Write the outcome of an intent and an event about it, unless the intent has an outcome already."""
         update = "UPDATE sandbox.intents SET outcome = %s WHERE id = %s AND outcome = %s RETURNING id"
         insert = "INSERT INTO sandbox.events (intent, type) SELECT id, %s FROM concluded"
         values = (outcome, intent, Outcome.UNCONFIRMED, f"payment.{outcome}")
         self.rows(f"WITH concluded AS ({update}) {insert}", *values)
 
     def refund_create(self, *, key: str, intent: str, amount_minor: int, refund: int) -> str | None:
-        """Write a refund and return its id; None when it is more than what is left of the charge."""
-        held = self.intent(intent, lock=True)
+        """Write a refund and return its id; write nothing and return None if less is left of the charge."""
+        charge = self.intent(intent, lock=True)
         [(before,)] = self.rows(
             "SELECT COALESCE(sum(amount), 0) FROM sandbox.refunds WHERE intent = %s", intent
         )
-        if held is None or held["outcome"] != Outcome.SUCCEEDED or before + amount_minor > held["amount"]:
+        if charge is None or charge["outcome"] != Outcome.SUCCEEDED:
+            return None
+        if before + amount_minor > charge["amount"]:
             return None
         insert = (
             "INSERT INTO sandbox.refunds (intent, amount, refund, key) VALUES (%s, %s, %s, %s) RETURNING id"
@@ -138,18 +145,18 @@ class Ledger:
         return str(self.rows(insert, intent, amount_minor, refund, key)[0][0])
 
     def refund(self, reference: str) -> str | None:
-        """Return the id of a refund if there is one."""
+        """Return the id of the refund `reference`, or None if there is no such refund."""
         [(found,)] = self.rows("SELECT max(id) FROM sandbox.refunds WHERE id = %s", reference)
         return found
 
     def refund_find(self, *, key: str, intent: str) -> str | None:
-        """Return the id of the refund of an intent that was made with the key, None when there is none."""
+        """Return the id of the refund of an intent that was made with the key, or None if there is none."""
         select = "SELECT max(id) FROM sandbox.refunds WHERE intent = %s AND key = %s"
         [(found,)] = self.rows(select, intent, key)
         return found
 
     def charges(self, *, since: datetime) -> list[Answer]:
-        """Return the charges since then, each with the sum of its refunds."""
+        """Return the charges of intents made since `since`, each with the sum of its refunds."""
         select = (
             "SELECT intents.id, payment, intents.amount, COALESCE(sum(refunds.amount), 0), currency, created"
             "  FROM sandbox.intents LEFT JOIN sandbox.refunds ON refunds.intent = intents.id"
@@ -160,14 +167,17 @@ class Ledger:
         return [{**charge, "refunded_minor": int(charge["refunded_minor"])} for charge in found]
 
     def prune(self, *, before: datetime) -> int:
-        """Delete the answers and events from before then and count them. Intents and refunds are money and stay."""
+        """Delete the answers and events made before `before`; return how many.
+
+        Intents and refunds stay: they are the records of money.
+        """
         deleted = (
             "WITH gone AS (DELETE FROM sandbox.{} WHERE created < %s RETURNING 1) SELECT count(*) FROM gone"
         )
         return sum(self.rows(deleted.format(table), before)[0][0] for table in ("requests", "events"))
 
     def rows(self, sql: str, *params: object) -> list[tuple[Any, ...]]:
-        """Run a statement on the ledger."""
+        """Run a statement on the ledger, and return its rows."""
         with self._connection.cursor() as cursor:
             cursor.execute(sql, params)
             return cursor.fetchall() if cursor.description else []
@@ -177,7 +187,7 @@ class Ledger:
 def opened(*, to_read: bool = False) -> Iterator[Ledger]:
     """Open a transaction on the ledger and commit it; raise GatewayUnknown when the ledger cannot be reached.
 
-    `to_read`: for one statement, which needs no transaction.
+    With `to_read`, the block runs a statement that only reads, and there is no transaction.
     """
     pool = _pool
     try:
@@ -195,19 +205,19 @@ def opened(*, to_read: bool = False) -> Iterator[Ledger]:
 
 
 def close() -> None:
-    """Close the connections; the next use opens another."""
+    """Close the idle connections; the next use opens a new one."""
     _pool.close_idle()
 
 
 def forget() -> None:
     """Forget the connections without closing them: after a fork they belong to the parent process."""
     global _pool
-    _kept.append(_pool)  # otherwise they would be closed with the last reference to them
+    _kept.append(_pool)  # without a reference to them, Python would close them
     _pool = _pool_make()
 
 
 def _pool_make() -> ConnectionPool:
-    return ConnectionPool(most=CONNECTIONS, seconds=PATIENCE)
+    return ConnectionPool(most=CONNECTIONS, seconds=WAIT_SECONDS)
 
 
 _pool = _pool_make()
@@ -215,7 +225,7 @@ _kept: list[ConnectionPool] = []
 
 
 def _connect() -> psycopg2.extensions.connection:
-    """Open a connection, and make the ledger's tables where there are none."""
+    """Open and return a connection, and make those tables of the ledger that do not exist."""
     params = django_connection.get_connection_params()
     connection = psycopg2.connect(**{**params, "cursor_factory": None, "application_name": "sandbox"})
     with connection, connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""The methods of a payment gateway, and the keys that name our calls."""
+"""The methods that each payment gateway has, what they return and raise, and the keys that name our calls."""
 
 import secrets
 from collections.abc import Iterator, Mapping
@@ -8,7 +8,7 @@ from typing import Protocol
 
 from checkout.rules import Charge, Refunded
 
-CALL_SECONDS = 17.0  # that one call takes at most, by the time-outs of the gateway's client
+CALL_SECONDS = 17.0  # the longest that a call takes, by the time-outs of the gateway's client
 
 
 def new_nonce() -> str:
@@ -17,10 +17,11 @@ def new_nonce() -> str:
 
 
 def gateway_key(operation: str, *, of: int, try_number: int, nonce: str) -> str:
-    """Return the key that names an operation at the gateway: the same try has the same key, and happens once.
+    """Return the key that names an operation at the gateway. `of` is the id of our row.
 
-    The nonce keeps tries apart whose row has the same id, as after the restore of a backup: the gateway remembers
-    the keys of rows that are lost. It is empty for a try from before there were nonces.
+    The same try has the same key, so that the gateway does it once. After a backup is restored, a new row can get
+    the id of a lost one, whose keys the gateway still knows: the nonce makes the keys differ. It is empty for tries
+    that were made before this project had nonces.
     """
     return ":".join((operation, str(of), str(try_number), *([nonce] if nonce else [])))
 
@@ -28,12 +29,12 @@ def gateway_key(operation: str, *, of: int, try_number: int, nonce: str) -> str:
 class GatewayUnknown(Exception):
     """It is unknown whether the gateway did what it was asked: a time-out, a 5xx, a lost connection.
 
-    This is never a refusal: the buyer may have been charged. Ask again, with the same key or by `retrieve`.
+    Never take this for a refusal: the buyer may have been charged. Ask again, with the same key or by `retrieve`.
     """
 
 
 class GatewayRefused(Exception):
-    """The gateway refuses, now and later. Nobody was charged by this call."""
+    """The gateway refuses the call, and would refuse it again. The call charged nobody."""
 
 
 class ForgedWebhook(Exception):
@@ -42,16 +43,16 @@ class ForgedWebhook(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class News:
-    """A message that an intent or a refund has changed. It is not trusted: a worker asks the gateway what is so."""
+    """A message that an intent or a refund has changed. It is only a hint: a worker asks the gateway how it is."""
 
     event_id: str
-    intent: str | None  # None: the message is about something else
-    refund: str | None = None  # the gateway's name for the refund that has changed, if one has
+    intent: str | None  # None if the message is about something else
+    refund: str | None = None  # the gateway's name for the refund, if a refund has changed
 
 
 @dataclass(frozen=True, kw_only=True)
 class ListedRefund:
-    """A refund in the gateway's own list, by its name and that of its charge."""
+    """A refund in the gateway's own list: the gateway's names for its charge and for itself."""
 
     intent: str
     reference: str
@@ -59,7 +60,7 @@ class ListedRefund:
 
 @dataclass(frozen=True, kw_only=True)
 class ListedCharge:
-    """A charge of this shop in the gateway's own list. `payment_id` is the one that it was made for."""
+    """A charge of this shop in the gateway's own list. `payment_id` is the payment for which it was made."""
 
     intent: str
     payment_id: int
@@ -70,11 +71,11 @@ class ListedCharge:
 
 
 class Gateway(Protocol):
-    """One class implements it for each gateway.
+    """The methods of a gateway. Each gateway has one class that implements them.
 
-    Every method but `parse_webhook` may raise GatewayUnknown. `key` names an operation: repeated with the same
-    key and arguments, it happens once. A gateway may forget keys after a day. Many threads call at once, and
-    nothing ends a call from outside: each returns or raises within CALL_SECONDS.
+    Every method but `parse_webhook` may raise GatewayUnknown. `key` names an operation: calls with the same key and
+    the same arguments do it only once. A gateway may forget keys after a day. Many threads call at the same time.
+    Nothing stops a call from outside, so each call must return or raise within CALL_SECONDS.
     """
 
     def create_intent(
@@ -82,26 +83,26 @@ class Gateway(Protocol):
     ) -> str:
         """Prepare a charge to the card of the token, and return the gateway's name for it.
 
-        Nobody is charged yet. Raises GatewayRefused.
+        Nobody is charged yet. Raise GatewayRefused if the gateway does not take the card or the amount.
         """
 
     def confirm(self, *, key: str, intent: str) -> Charge:
-        """Charge an intent."""
+        """Charge an intent, and return its state afterwards."""
 
     def retrieve(self, *, intent: str) -> Charge:
-        """Return what the gateway says of an intent."""
+        """Return the state of an intent at the gateway."""
 
     def cancel(self, *, key: str, intent: str) -> None:
-        """Prevent an intent from being charged, unless it has been. `retrieve` says which."""
+        """Make sure that an intent is not charged later. If it is charged already, do nothing: ask `retrieve`."""
 
     def refund(self, *, key: str, intent: str, amount_minor: int, currency: str, refund_id: int) -> Refunded:
         """Refund part or all of a charge, in its currency.
 
-        A repeated call returns the first answer, also when the refund has changed since.
+        A repeated call returns the first answer, even if the refund has changed since.
         """
 
     def refund_retrieve(self, *, reference: str) -> Refunded:
-        """Return what the gateway says of a refund."""
+        """Return the state of a refund at the gateway."""
 
     def refund_find(
         self, *, key: str, intent: str, amount_minor: int, currency: str, refund_id: int
@@ -109,13 +110,14 @@ class Gateway(Protocol):
         """Return the refund that `refund` started with these arguments, however long ago; None if there is none."""
 
     def refunds_failed(self, *, since: datetime) -> Iterator[ListedRefund]:
-        """Yield the refunds made since then that failed, of other shops too. Asks the gateway several times.
+        """Yield the failed refunds that were made since `since`, also those of other shops in the same account.
 
-        A refund may fail weeks after it has succeeded, when the bank does not take the money.
+        It makes a call for each page of the list. A refund may fail weeks after it has succeeded, when the bank
+        does not take the money.
         """
 
     def charges(self, *, since: datetime) -> Iterator[ListedCharge]:
-        """Yield what this shop has charged since then. Asks the gateway several times."""
+        """Yield the charges that this shop has made since `since`. It makes a call for each page of the list."""
 
     def parse_webhook(self, *, body: bytes, headers: Mapping[str, str]) -> News:
-        """Return what a signed message says; raise ForgedWebhook."""
+        """Return what a signed message is about; raise ForgedWebhook."""

@@ -1,9 +1,11 @@
-"""A gateway to try things with: it moves no money, but behaves like one that does, with a token for each outcome.
+"""A gateway for tests and trials. It moves no money, and otherwise behaves like a real gateway.
 
-It follows Stripe's rules for keys: the first answer to a key is kept and repeated, a 500 too; the same key with
-another body is an error; a key that is being worked on conflicts. The setting `SANDBOX_FAULTS`, for tests, makes an
-operation lose its request before anything is done ("before") or its answer afterwards ("after"), or answer 500
-("500").
+The token chooses the outcome of a payment. The rules for keys are those of Stripe. The first answer to a key is
+kept and repeated, even if it was a 500. The same key with another body is an error. A key is refused while another
+call works on it.
+
+Tests use the setting `SANDBOX_FAULTS`. It lets an operation lose its request before anything is done ("before"),
+lose its answer afterwards ("after"), or answer 500 ("500").
 """
 
 import hashlib
@@ -21,7 +23,7 @@ from checkout.gateways.ledger import Answer
 from checkout.gateways.protocol import ForgedWebhook, GatewayUnknown, ListedCharge, ListedRefund, News
 from checkout.rules import Charge, Outcome, Refunded, RefundOutcome
 
-# What a buyer may type instead of a card. Any other text succeeds.
+# Tokens that a buyer may type instead of a card number. With any other text the payment succeeds.
 CARD_ERROR, PAYMENT_ERROR, SLOW = "card_error", "payment_error", "slow"
 TIMEOUT_CHARGED, TIMEOUT_UNCHARGED = "timeout_charged", "timeout_uncharged"
 
@@ -140,7 +142,7 @@ def _signature(at: str, body: bytes) -> str:
 
 
 def _answer(operation: str, key: str, body: Answer, work: Callable[[ledger.Ledger], Answer]) -> Answer:
-    """Do the work of a key once, and return its first answer each time; raise GatewayUnknown for a fault."""
+    """Do the work of a key once, and return its first answer at each call; raise GatewayUnknown at a fault."""
     _lose(operation, "before")
     failing = settings.SANDBOX_FAULTS.get(operation) == "500"
     try:
@@ -160,21 +162,21 @@ def _lose(operation: str, moment: str) -> None:
 
 
 def _take_time() -> None:
-    """Answer as late as a real gateway does, if the settings say so."""
+    """Wait as long as a real gateway takes to answer, if the settings ask for it."""
     if settings.SANDBOX_SECONDS:
         time.sleep(settings.SANDBOX_SECONDS)
 
 
 def _charge(intent: str) -> Charge:
     _lose("retrieve", "before")
-    held = _intent(intent)
-    charged_minor = held["amount"] if held["outcome"] == Outcome.SUCCEEDED else None
-    return Charge(outcome=Outcome(held["outcome"]), charged_minor=charged_minor, currency=held["currency"])
+    found = _intent(intent)
+    charged_minor = found["amount"] if found["outcome"] == Outcome.SUCCEEDED else None
+    return Charge(outcome=Outcome(found["outcome"]), charged_minor=charged_minor, currency=found["currency"])
 
 
 def _intent(intent: str) -> Answer:
     with ledger.opened(to_read=True) as book:
-        held = book.intent(intent)
-    if held is None:
+        found = book.intent(intent)
+    if found is None:
         raise GatewayUnknown(f"the sandbox does not know {intent}")
-    return held
+    return found

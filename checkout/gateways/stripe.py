@@ -1,4 +1,7 @@
-"""Stripe, by its own SDK and PaymentIntents. A Checkout session would outlive a hold: it lasts half an hour."""
+"""The gateway of Stripe, with Stripe's own SDK and its PaymentIntents.
+
+Stripe's Checkout sessions are not used, because they last for half an hour at least, which is longer than a hold.
+"""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -18,14 +21,14 @@ from checkout.gateways.protocol import (
 from checkout.gateways.stripe_amounts import NotAtStripe, from_stripe, to_stripe
 from checkout.rules import Charge, Outcome, Refunded, RefundOutcome
 
-# One call with its repetition stays within CALL_SECONDS.
+# A call and its one repetition together take less than CALL_SECONDS.
 CONNECT_SECONDS, READ_SECONDS, RETRIES = 2, 6, 1
 
-# The names of our metadata of an intent. Other shops may share the account.
+# The keys of our metadata of an intent. It names the shop, because several shops may use the same account.
 PAYMENT, SHOP = "payment", "shop"
 PAGE = 100  # intents or refunds in one answer
 
-# The names of our metadata of a refund.
+# The keys of our metadata of a refund.
 REFUND, KEY = "refund", "key"
 
 OUTCOMES: dict[str, Outcome] = {
@@ -35,7 +38,7 @@ OUTCOMES: dict[str, Outcome] = {
     "requires_capture": Outcome.PENDING,
     "requires_action": Outcome.REQUIRES_ACTION,
     "requires_confirmation": Outcome.UNCONFIRMED,
-    "requires_payment_method": Outcome.DECLINED,  # its status after a failed charge
+    "requires_payment_method": Outcome.DECLINED,  # the status after a failed charge
 }
 
 REFUND_OUTCOMES: dict[str, RefundOutcome] = {
@@ -82,7 +85,7 @@ class StripeGateway:
         try:
             confirmed = self._client.v1.payment_intents.confirm(intent, options={"idempotency_key": key})
         except (stripe.CardError, stripe.InvalidRequestError):
-            return self.retrieve(intent=intent)  # declined, or confirmed before: the intent says which
+            return self.retrieve(intent=intent)  # declined now, or confirmed earlier: its status tells
         except stripe.StripeError as error:
             raise GatewayUnknown(str(error)) from error
         return _charge(confirmed)
@@ -90,14 +93,14 @@ class StripeGateway:
     def retrieve(self, *, intent: str) -> Charge:
         try:
             return _charge(self._client.v1.payment_intents.retrieve(intent))
-        except stripe.StripeError as error:  # an unknown intent too: it may be of another account
+        except stripe.StripeError as error:  # also for an unknown intent: it may be in another account
             raise GatewayUnknown(str(error)) from error
 
     def cancel(self, *, key: str, intent: str) -> None:
         try:
             self._client.v1.payment_intents.cancel(intent, options={"idempotency_key": key})
         except stripe.InvalidRequestError:
-            return  # too late to cancel; `retrieve` says what it is now
+            return  # it is too late to cancel; `retrieve` returns the state
         except stripe.StripeError as error:
             raise GatewayUnknown(str(error)) from error
 
@@ -122,17 +125,17 @@ class StripeGateway:
     def refund_retrieve(self, *, reference: str) -> Refunded:
         try:
             return _refunded(self._client.v1.refunds.retrieve(reference))
-        except stripe.StripeError as error:  # an unknown refund too: it may be of another account
+        except stripe.StripeError as error:  # also for an unknown refund: it may be in another account
             raise GatewayUnknown(str(error)) from error
 
     def refund_find(
         self, *, key: str, intent: str, amount_minor: int, currency: str, refund_id: int
     ) -> Refunded | None:
-        # One page, the newest first. A payment has one refund in flight at a time, so ours is on it.
+        # One page is enough. It has the newest refunds, and a payment has only one refund in flight at a time.
         params: Any = {"payment_intent": intent, "limit": PAGE}
         try:
             listed = self._client.v1.refunds.list(params).data
-        except stripe.StripeError as error:  # an unknown intent too: it may be of another account
+        except stripe.StripeError as error:  # also for an unknown intent: it may be in another account
             raise GatewayUnknown(str(error)) from error
         for each in listed:
             if _metadata(each).get(KEY) == key:
@@ -176,7 +179,7 @@ class StripeGateway:
 
 
 def _verified(body: bytes, signature: str) -> dict[str, Any]:
-    """Return an event that one of the active secrets signed, the old one or the new; raise ForgedWebhook."""
+    """Return the event of a message that was signed with one of the active secrets; raise ForgedWebhook."""
     for secret in settings.STRIPE_WEBHOOK_SECRETS:
         try:
             event = stripe.Webhook.construct_event(body, signature, secret)  # type: ignore[no-untyped-call]
@@ -203,9 +206,10 @@ def _refunded(refund: Any) -> Refunded:
 
 
 def _is_of_earlier_version(refund: Any, refund_id: int, amount_minor: int, currency: str) -> bool:
-    """Return whether an earlier version, which named no key, made this refund for ours, and it did not fail.
+    """Return whether an earlier version of this program made this refund for our row, and it did not fail.
 
-    For which of our tries it was made is unknown, so one that failed says nothing of a later try.
+    The earlier version wrote no key, so it is unknown which try made the refund. Thus a failed one tells nothing
+    about a later try.
     """
     return (
         _metadata(refund) == {REFUND: str(refund_id)}
@@ -219,9 +223,9 @@ def _metadata(made: Any) -> dict[str, str]:
 
 
 def _our_payment(intent: Any) -> int | None:
-    """Return the payment that an intent was made for, None when another shop made it.
+    """Return the id of the payment for which an intent was made, or None if another shop made it.
 
-    Intents of earlier versions do not name the shop.
+    Intents of earlier versions do not name the shop, and count as ours.
     """
     metadata = _metadata(intent)
     number = metadata.get(PAYMENT, "")

@@ -1,6 +1,6 @@
-"""Amounts as Stripe counts them, which for some currencies is not in the minor units of ISO 4217. Plain functions.
+"""Convert amounts to and from Stripe's units, which for some currencies are not the minor units of ISO 4217.
 
-What must stay true: an amount that cannot be said exactly is refused, and never rounded.
+The functions are plain. An amount that Stripe's units cannot express exactly must be refused, and never rounded.
 """
 
 from overlord.kernel import money
@@ -9,7 +9,7 @@ from overlord.kernel import money
 DECIMALS = {"ISK": 2, "MGA": 0}
 # Stripe's documentation gives these both 0 and 2 decimals. A wrong guess charges a hundred times too much.
 UNCLEAR = {"UGX"}
-THREE = 3  # of three decimals, the last must be 0
+THREE_DECIMALS = 3  # Stripe requires that the last of three decimals is 0
 
 
 class NotAtStripe(ValueError):
@@ -17,13 +17,13 @@ class NotAtStripe(ValueError):
 
 
 def to_stripe(minor: int, currency: str) -> int:
-    """Return an amount as Stripe takes it; raise NotAtStripe, with a sentence."""
+    """Return an amount in Stripe's units; raise NotAtStripe, with a sentence."""
     if currency in UNCLEAR:
         raise NotAtStripe(f"Stripe does not say clearly how it counts {currency}.")
     ours = money.digits(currency)
     theirs = DECIMALS.get(currency, ours)
     amount, rest = divmod(minor * 10**theirs, 10**ours)
-    if rest or (theirs == THREE and amount % 10):
+    if rest or (theirs == THREE_DECIMALS and amount % 10):
         raise NotAtStripe(
             f"Stripe cannot take exactly {money.to_text(minor, currency)} {currency}: it has too many decimals."
         )
@@ -31,6 +31,6 @@ def to_stripe(minor: int, currency: str) -> int:
 
 
 def from_stripe(amount: int, currency: str) -> int:
-    """Return an amount from Stripe in minor units. It reverses `to_stripe` exactly."""
+    """Return an amount of Stripe in minor units: the exact reverse of `to_stripe`."""
     ours = money.digits(currency)
     return amount * 10**ours // 10 ** DECIMALS.get(currency, ours)

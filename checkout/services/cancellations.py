@@ -1,8 +1,7 @@
-"""Cancel an event: one decision of staff. Then workers refund every order, each once, at the gateway's pace.
+"""Cancel an event. Staff decide this once; then workers refund each order once, as fast as the gateway answers.
 
-The decision is one row, written in the transaction that ends the sale. From then on each step is its own
-transaction and can be repeated. The next step of an order follows from its payment, so a worker may die after any
-step.
+The decision is one row, written in the transaction that ends the sale. Each later step is a transaction of its own
+and can be repeated. The state of its payment decides the next step of an order, so a worker may die after any step.
 """
 
 from contextlib import suppress
@@ -24,10 +23,10 @@ LOOK_AGAIN = timedelta(seconds=2)
 
 
 def event_cancel(*, staff_id: int, event_id: int, version: int, message: str) -> None:
-    """Cancel an event: stop its sale, and owe each paid order its money and a mail.
+    """Cancel an event: stop its sale, and let workers refund its paid orders and send mails to their buyers.
 
-    `version` is that of the event as staff saw it. Raises NotFound, Invalid, AlreadyCancelled, NotCancelled for a
-    draft, and EventOutdated.
+    `version` is the version of the event that staff saw. Raise NotFound, Invalid, AlreadyCancelled, NotCancelled
+    for a draft, and EventOutdated if the event has another version.
     """
     text = message_read(message)
     with db.transaction():
@@ -46,22 +45,22 @@ def event_cancel(*, staff_id: int, event_id: int, version: int, message: str) ->
 
 
 def cancellation_retry(*, staff_id: int, event_id: int) -> int:
-    """Try again all refunds of a cancelled event that the gateway refused or that failed later, and count them.
+    """Try again all refunds of a cancelled event that the gateway refused or that failed later.
 
-    Raises NotFound.
+    Return how many they are; raise NotFound.
     """
     with db.transaction():
         operations.cancellation_lock(event_id=event_id)
-        count = operations.refused_again(event_id=event_id, staff_id=staff_id, now=db.now())
+        count = operations.orders_retry(event_id=event_id, staff_id=staff_id, now=db.now())
     for refund_id in selectors.cancelled_failed_late(event_id=event_id):
-        with suppress(Conflict):  # it changed meanwhile
+        with suppress(Conflict):  # the refund has changed meanwhile
             refund_retry(staff_id=staff_id, refund_id=refund_id)
             count += 1
     return count
 
 
 def cancellations_go_on() -> int:
-    """Do what is next for each cancelled event, and count the orders. One process at a time does so."""
+    """Do the next step for each cancelled event; return for how many orders. One process at a time does this."""
     with db.advisory_lock("checkout.cancellations") as lock:
         if not lock.is_mine():
             return 0
@@ -71,9 +70,8 @@ def cancellations_go_on() -> int:
 def _go_on(event_id: int) -> int:
     """Find the orders of a cancelled event, revoke their tickets, and start refunds as long as there is room."""
     with db.transaction():
-        may_grow = selectors.is_reserved_now(
-            event_id=event_id
-        )  # read first, so that payments which end from now on are collected below
+        # Read this first, so that `orders_collect` or a later pass finds the payments that succeed from now on.
+        may_grow = selectors.is_reserved_now(event_id=event_id)
         operations.orders_collect(event_id=event_id, now=db.now())
     while _revoke(event_id) == REVOKED_AT_ONCE:
         pass
@@ -82,7 +80,7 @@ def _go_on(event_id: int) -> int:
     for payment_id in waiting:
         order_cancel(payment_id=payment_id)
     with db.transaction():
-        operations.cancellation_lock(event_id=event_id)  # so that no retry of staff comes in between
+        operations.cancellation_lock(event_id=event_id)  # so that staff cannot ask for a retry in between
         done = not may_grow and not selectors.cancelled_waiting(event_id=event_id, most=1)
         operations.cancellation_reschedule(event_id=event_id, until=None if done else db.now() + LOOK_AGAIN)
     return len(waiting)
@@ -94,6 +92,9 @@ def _revoke(event_id: int) -> int:
 
 
 def order_cancel(*, payment_id: int) -> None:
-    """Start the refund of an order of a cancelled event, or end its tickets if no money is left, once."""
+    """Start the refund of an order of a cancelled event, or if no money is left, put its tickets back on sale.
+
+    A repetition changes nothing. An order that has a refund in flight is left for a later pass.
+    """
     with suppress(rules.RefundInProgress), db.transaction():
         operations.order_cancel(payment_id=payment_id)

@@ -15,7 +15,7 @@ from tickets import operations as tickets
 
 @dataclass(frozen=True, kw_only=True)
 class CounterSold:
-    """The order of a sale at the counter; `replayed`: the same form had made it before."""
+    """The order of a sale at the counter. `replayed` tells whether the same form had sold it before."""
 
     order_id: int
     replayed: bool
@@ -34,9 +34,9 @@ def counter_sell(
 ) -> CounterSold:
     """Sell tickets of an event for cash that staff have taken, or give them free, all or none.
 
-    `price` is the total that staff saw, and `key` names the form, so that it sells once. A buyer with an `email`
-    gets the tickets there. Raises NothingChosen, PriceChanged, FormSold for a form that sold something else before,
-    and the errors of `order_claim_at_counter`.
+    `price` is the total that staff saw. `key` names the form, so that a form sells only once. If there is an
+    `email`, the tickets are sent there. Raise NothingChosen, PriceChanged, FormSold if the form sold something else
+    before, and the errors of `order_claim_at_counter`.
     """
     if not quantities:
         raise NothingChosen()
@@ -61,9 +61,9 @@ def counter_sell(
 
 
 def _sold_before(sale: CounterSale, quantities: Mapping[int, int], *, asked: tuple[Any, ...]) -> int:
-    """Return the order that this form sold before if it asks for the same now; raise FormSold for anything else.
+    """Return the id of the order that this form sold before; raise FormSold if it asks for something else now.
 
-    When staff go back in the browser, they see the form of the last customer again.
+    This happens when staff go back in the browser: they see the form of the last buyer again.
     """
     buyer = sale.payment.buyer
     if asked != (sale.event_id, quantities, sale.is_free, buyer.contact_email, buyer.contact_name):

@@ -1,4 +1,4 @@
-"""What happens to a guest's order when the guest logs in to an account."""
+"""Give the unpaid orders of a guest to the account to which the guest logs in."""
 
 from contextlib import suppress
 
@@ -10,26 +10,26 @@ from tickets import selectors
 
 
 def orders_follow(*, guest_id: int, buyer_id: int) -> None:
-    """Give each unpaid order of a guest's to the account that the guest logs in to.
+    """Give each unpaid order of a guest to the account to which the guest logs in.
 
-    One that cannot follow stays the guest's: see `order_follow`.
+    An order that cannot follow stays with the guest: see `order_follow`.
     """
     for order_id in selectors.orders_live(buyer_id=guest_id):
         parties = {"guest_id": guest_id, "buyer_id": buyer_id}
         with suppress(DomainError):
             try:
                 order_follow(reservation_id=order_id, **parties)
-            except Busy:  # at most one payment was made meanwhile, and the second attempt sees it
+            except Busy:  # the guest has just made a payment, and the second call sees it
                 order_follow(reservation_id=order_id, **parties)
 
 
 def order_follow(*, guest_id: int, buyer_id: int, reservation_id: int) -> None:
-    """Give an unpaid order of a guest to the account that the guest logged in to.
+    """Give an unpaid order of a guest to the account to which the guest logged in.
 
     Its holds end at the same times as before.
 
-    Raise NotFound when the order is not the guest's; AlreadyReserved when the account already holds tickets of one
-    of its types; Busy when the guest starts a payment for it at the same time; also PaymentInProgress,
+    Raise NotFound if the order is not the guest's; AlreadyReserved if the account already holds tickets of one of
+    its types; Busy if the guest makes a payment for the order at the same time; also PaymentInProgress,
     ReservationEnded and AlreadyValidated.
     """
     with db.transaction():

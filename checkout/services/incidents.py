@@ -10,7 +10,7 @@ from overlord.kernel import db
 
 
 def incidents_close(*, staff_id: int, ids: Collection[int], now: datetime) -> int:
-    """Close open incidents and count them."""
+    """Close open incidents, and return how many they were."""
     with db.transaction():
         payments = operations.incidents_close(ids=ids, now=now)
         for payment_id, order_id in payments:

@@ -1,4 +1,4 @@
-"""Late money: money that arrives after its payment was abandoned, when its tickets may be sold to another buyer."""
+"""Settle late money: a charge that is found after its payment was abandoned. Its tickets may be sold already."""
 
 from checkout import operations, refund_operations
 from checkout.models import Payment
@@ -6,9 +6,9 @@ from checkout.rules import Charge, Outcome
 
 
 def settle_late(*, payment: Payment, known: Charge) -> None:
-    """Settle a locked abandoned payment: sell its tickets if all are left, or else refund its money.
+    """Settle a locked abandoned payment, inside the transaction that settles payments.
 
-    Runs in the transaction that settles the payment.
+    If the gateway charged, sell the tickets, or refund the money if too few are left. Otherwise the payment fails.
     """
     reservations, now = operations.reservations_lock(payment=payment)
     if known.outcome != Outcome.SUCCEEDED:

@@ -1,5 +1,7 @@
-"""The e-mails to buyers and holders: receipts, and notices of refunds, moved and cancelled events and tickets that
-change hands. Runs in the mail worker."""
+"""Send the mails to buyers and holders, in the mail worker.
+
+They are receipts, and notices of refunds, of moved and cancelled events, and of tickets that were handed over.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,7 +18,7 @@ from django.utils.translation import gettext as _
 from checkout import operations, rules, selectors, sql
 from checkout.models import CancelledOrder, Incident, Payment, Receipt, RefundNotice
 from checkout.rules import PaymentStatus, RefundStatus
-from checkout.services import hand_over_messages, holder_messages, moves
+from checkout.services import hand_over_mails, holder_mails, moves
 from overlord.accounts.models import User
 from overlord.kernel import db, mail_attempts, money
 from overlord.shop import formats, look
@@ -30,42 +32,43 @@ from tickets.admission.selectors import Reach
 from tickets.models import Event, MoveNotice, Reservation
 
 Owed = Receipt | RefundNotice | MoveNotice | HandOverNotice | CancelledOrder | HolderNotice
-# The kinds of mails that are sent in one pass. A mail to a buyer creates those to holders, so these come second.
-LOOKS: tuple[tuple[type[Owed], ...], ...] = (
+# The kinds of mails in one pass. The first try of a mail to a buyer owes the mails to holders, so these come
+# second.
+KINDS: tuple[tuple[type[Owed], ...], ...] = (
     (Receipt, RefundNotice, MoveNotice, HandOverNotice, CancelledOrder),
     (HolderNotice,),
 )
 
 AT_ONCE = 500
-ATTEMPTS = 12  # then staff are told; with growing pauses, some ten minutes
+ATTEMPTS = 12  # with growing pauses these take some minutes; then staff are told
 
 
 def mails_send() -> int:
-    """Send the mails that are due and count them. One process sends at a time.
+    """Send the mails that are due; return how many were sent. Only one process sends at a time.
 
-    One is enough, and a mail server that hangs then holds no second thread.
+    One process is enough, and while the mail server hangs, no second thread waits for it.
     """
     with db.advisory_lock("checkout.receipts") as lock:
         if not lock.is_mine():
             return 0
-        post = get_connection()
+        connection = get_connection()
         try:
-            return sum(_send_due(kinds, post) for kinds in LOOKS)
+            return sum(_send_due(kinds, connection) for kinds in KINDS)
         finally:
-            post.close()
+            connection.close()
 
 
-def _send_due(kinds: Sequence[type[Owed]], post: BaseEmailBackend) -> int:
+def _send_due(kinds: Sequence[type[Owed]], connection: BaseEmailBackend) -> int:
     now = db.now()
     due = selectors.to_look_after(dict.fromkeys(kinds, AT_ONCE), now=now)
-    return sum(_send(model, pk, post, now=now) for model, found in due.items() for pk in found)
+    return sum(_send(model, pk, connection, now=now) for model, found in due.items() for pk in found)
 
 
-def _send(model: type[Owed], pk: int, post: BaseEmailBackend, *, now: datetime) -> bool:
+def _send(model: type[Owed], pk: int, connection: BaseEmailBackend, *, now: datetime) -> bool:
     """Send one mail and return whether it was sent.
 
-    It is leased before and marked after. When the process dies between the two, it is sent again with the same
-    Message-ID, by which mail programs recognise it.
+    The mail is leased before it is sent, and marked as sent afterwards. If the process dies in between, the mail is
+    sent again with the same Message-ID, by which mail programs recognise it.
     """
     owed = _take(model, pk)
     if owed is None:
@@ -75,16 +78,16 @@ def _send(model: type[Owed], pk: int, post: BaseEmailBackend, *, now: datetime) 
     is_sent = False
     with mail_attempts.attempt(owed) as made:
         with spoken(_reader_of(owed).language):
-            message = _message(owed, now=now)
+            message = _mail(owed, now=now)
         if message is not None and message.recipients():  # a buyer at the counter may have given no address
-            post.open()  # once for all mails
-            post.send_messages([message])
+            connection.open()  # does nothing if it is open already
+            connection.send_messages([message])
             is_sent = True
     if made.error is None:
         db.statement(sql.mail_done(model), {"pk": pk, "attempts": owed.attempts, "sent": is_sent})
     elif isinstance(made.error, OSError):
         _try_later(owed)
-        post.close()  # so that the next mail opens another
+        connection.close()  # so that the next mail opens a new connection
     else:
         with db.transaction():
             _give_up(owed)
@@ -92,14 +95,17 @@ def _send(model: type[Owed], pk: int, post: BaseEmailBackend, *, now: datetime) 
 
 
 def _take(model: type[Owed], pk: int) -> Owed | None:
-    """Lease a mail, count the attempt, and return the mail or None. With the first attempt, owe holders theirs."""
+    """Lease a mail, count the attempt, and return the mail, or None if it is not owed now.
+
+    The first attempt at a mail to a buyer also owes the mails to holders.
+    """
     if model not in (MoveNotice, CancelledOrder):
         db.autocommit_required()
         return operations.mail_take(model, pk=pk, lease=mail_attempts.LEASE)
     with db.transaction():
         owed: Owed | None = operations.mail_take(model, pk=pk, lease=mail_attempts.LEASE)
         if isinstance(owed, MoveNotice | CancelledOrder) and owed.attempts == 1:
-            holder_messages.holders_owe(owed, now=db.now())
+            holder_mails.holders_owe(owed, now=db.now())
     return owed
 
 
@@ -113,28 +119,28 @@ def _try_later(owed: Owed) -> None:
 
 
 def _give_up(owed: Owed) -> None:
-    """Try no more to send a mail, and tell staff."""
+    """Stop trying to send a mail, and tell staff."""
     if not _row_of_try(owed).update(next_look_at=None):
         return
-    payment, detail = _subject_of(owed)
+    payment, detail = _incident_of(owed)
     if payment is None:
         return
     operations.incident_open(payment=payment, cause=Incident.Cause.STUCK, now=db.now(), detail=detail)
 
 
 def _row_of_try(owed: Owed) -> QuerySet[Owed]:
-    """Return the row of a mail unless staff have set its attempts back since this try was taken."""
+    """Select the row of a mail, unless staff have set its attempts back since this attempt began."""
     return type(owed)._default_manager.filter(pk=owed.pk, attempts=owed.attempts)
 
 
-def _subject_of(owed: Owed) -> tuple[Payment | None, str]:
-    """Return the payment that a mail is about, and the text for staff if it cannot be sent."""
+def _incident_of(owed: Owed) -> tuple[Payment | None, str]:
+    """Return the payment that a mail is about, and the detail of the incident if the mail cannot be sent."""
     if isinstance(owed, Receipt):
         return owed.payment, "its receipt"
     if isinstance(owed, RefundNotice):
         return owed.payment, f"the notice of refund {owed.pk}"
     if isinstance(owed, HandOverNotice | HolderNotice):
-        return hand_over_messages.payment_of(owed), f"the {owed}"
+        return hand_over_mails.payment_of(owed), f"the {owed}"
     if isinstance(owed, CancelledOrder):
         return owed.payment, f"the {owed}"
     paid = selectors.payments_of_attendee(buyer_id=owed.buyer_id, event_id=owed.event_id)
@@ -142,46 +148,48 @@ def _subject_of(owed: Owed) -> tuple[Payment | None, str]:
 
 
 def _reader_of(owed: Owed) -> User:
-    """Return the buyer in whose language a mail is written, also if it goes to the holder of a ticket."""
+    """Return the buyer in whose language a mail is written, even if the mail goes to the holder of a ticket."""
     if isinstance(owed, HandOverNotice | HolderNotice):
         return owed.ticket.reservation.buyer
     return owed.buyer if isinstance(owed, MoveNotice) else owed.payment.buyer
 
 
-def _message(owed: Owed, *, now: datetime) -> EmailMessage | None:
+def _mail(owed: Owed, *, now: datetime) -> EmailMessage | None:
     """Return the mail, or None when there is nothing left to tell."""
     if isinstance(owed, Receipt):
-        return _receipt_message(owed, now=now)
+        return _receipt_mail(owed, now=now)
     if isinstance(owed, HandOverNotice):
-        return hand_over_messages.message(owed, now=now)
+        return hand_over_mails.mail(owed, now=now)
     if isinstance(owed, HolderNotice):
-        return holder_messages.message(owed, now=now)
+        return holder_mails.mail(owed, now=now)
     if isinstance(owed, CancelledOrder):
-        return _cancelled_message(owed, now=now)
-    return _refund_message(owed) if isinstance(owed, RefundNotice) else _move_message(owed, now=now)
+        return _cancelled_mail(owed, now=now)
+    return _refund_mail(owed) if isinstance(owed, RefundNotice) else _move_mail(owed, now=now)
 
 
 def _facts(payment: Payment) -> dict[str, Any]:
-    """Return what a mail says of an order: the event, its date in its own time zone, and the tickets."""
+    """Return the facts of an order for a mail: event, date in the event's time zone, reservations and price."""
     order = tickets.orders([payment.reservation_id])[payment.reservation_id]
     event = order[0].ticket_type.event
     return {
         "payment": payment,
-        "reservations": rules.lines_paid(payment.status, order),
+        "reservations": rules.reservations_paid_for(payment.status, order),
         "event": event,
         "date": formats.date_time(event.date, event.time_zone),
         "paid": _money(payment.amount_minor, payment.currency),
     }
 
 
-def _receipt_message(receipt: Receipt, *, now: datetime) -> EmailMessage | None:
+def _receipt_mail(receipt: Receipt, *, now: datetime) -> EmailMessage | None:
     payment = receipt.payment
     if not selectors.has_tickets_to_send(order_id=payment.reservation_id):
-        return None  # they were returned or refunded since, or the event was cancelled
+        return None  # the tickets were returned or refunded since, or the event was cancelled
     facts = _facts(payment)
     sold = [each for each in facts["reservations"] if each.state == Reservation.State.VALIDATED]
     facts |= _receipt_facts(payment, sold, facts["event"])
-    again = f"-{receipt.issue}" if receipt.issue > 1 else ""  # a mail program hides one that it knows
+    again = (
+        f"-{receipt.issue}" if receipt.issue > 1 else ""
+    )  # mail programs hide a second mail with the same id
     message = EmailMultiAlternatives(
         subject=_("Your tickets for %(name)s") % {"name": _one_line(facts)},
         body=render_to_string("checkout/receipt.txt", facts),
@@ -197,11 +205,11 @@ def _receipt_message(receipt: Receipt, *, now: datetime) -> EmailMessage | None:
     return message
 
 
-def _receipt_facts(payment: Payment, lines: Sequence[Reservation], event: Event) -> dict[str, Any]:
-    """Return what only a receipt says: the price of each line, the link to the tickets, and who sells."""
+def _receipt_facts(payment: Payment, sold: Sequence[Reservation], event: Event) -> dict[str, Any]:
+    """Return what only a receipt needs: the price of each reservation, the link to the tickets, and the seller."""
     shop = look.current()
-    prefetch_related_objects([each for each in lines if each.voucher_id is not None], "voucher")
-    paid_at = max(each.validated_at or payment.created for each in lines)
+    prefetch_related_objects([each for each in sold if each.voucher_id is not None], "voucher")
+    paid_at = max(each.validated_at or payment.created for each in sold)
     link = reverse("tickets_shown", args=[admission.order_link(order_id=payment.reservation_id)])
     return {
         "lines": [
@@ -211,7 +219,7 @@ def _receipt_facts(payment: Payment, lines: Sequence[Reservation], event: Event)
                 "total": _money(each.total_minor, each.currency),
                 "code": voucher_labels.used(each),
             }
-            for each in lines
+            for each in sold
         ],
         "paid_on": formats.date_time(paid_at, event.time_zone),
         "link": f"{settings.BASE_URL}{link}",
@@ -221,7 +229,7 @@ def _receipt_facts(payment: Payment, lines: Sequence[Reservation], event: Event)
     }
 
 
-def _refund_message(notice: RefundNotice) -> EmailMessage:
+def _refund_mail(notice: RefundNotice) -> EmailMessage:
     refund, payment = notice.refund, notice.payment
     paid_back = payment.refunds.filter(status=RefundStatus.SUCCESS).order_by("pk")
     last = paid_back.last()
@@ -240,11 +248,11 @@ def _refund_message(notice: RefundNotice) -> EmailMessage:
     )
 
 
-def _move_message(notice: MoveNotice, *, now: datetime) -> EmailMessage | None:
+def _move_mail(notice: MoveNotice, *, now: datetime) -> EmailMessage | None:
     paid = selectors.payments_of_attendee(buyer_id=notice.buyer_id, event_id=notice.event_id)
     changes = moves.changes(notice.event, notice)
     if not paid or not changes:
-        return None  # moved back since then, or the buyer no longer has the tickets
+        return None  # the event was moved back, or the buyer no longer has tickets
     facts = {**_facts(paid[0]), "changes": changes, "orders": [each.reservation_id for each in paid]}
     message = EmailMessage(
         subject=_("New date or place: %(name)s") % {"name": _one_line(facts)},
@@ -257,7 +265,7 @@ def _move_message(notice: MoveNotice, *, now: datetime) -> EmailMessage | None:
 
 
 def _with_calendars(message: EmailMessage, paid: Sequence[Payment], *, now: datetime) -> EmailMessage:
-    """Attach the files that bring the event in the reader's calendar up to date: each order has an entry there."""
+    """Attach the calendar file of each order to a mail, and return the mail. Calendars have an entry by order."""
     for payment in paid:
         calendar = order_calendar(Reach(order_id=payment.reservation_id), now=now)
         if calendar is not None:
@@ -266,7 +274,7 @@ def _with_calendars(message: EmailMessage, paid: Sequence[Payment], *, now: date
     return message
 
 
-def _cancelled_message(owed: CancelledOrder, *, now: datetime) -> EmailMessage:
+def _cancelled_mail(owed: CancelledOrder, *, now: datetime) -> EmailMessage:
     payment = owed.payment
     facts = {
         **_facts(payment),

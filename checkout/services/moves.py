@@ -11,7 +11,7 @@ from tickets.models import Event, MoveNotice
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """One thing that changed."""
+    """One change of an event, in words: what has changed, the earlier value, and the new one."""
 
     what: str
     before: str
@@ -19,7 +19,7 @@ class Change:
 
 
 def changes(event: Event, known: MoveNotice | HolderNotice) -> list[Change]:
-    """Return what is different from what the reader knows; nothing when all is as it was."""
+    """Return how an event differs from the earlier date and place that the reader knows; empty if it does not."""
     found = []
     if known.date_before is not None:
         before = formats.date_time(known.date_before, known.time_zone_before)

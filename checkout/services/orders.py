@@ -1,4 +1,4 @@
-"""Actions of staff on an order, except for its money. Each is recorded with its actor, in the same transaction."""
+"""Actions of staff on an order, except for its money. Each action is recorded with its actor in its transaction."""
 
 from datetime import datetime
 
@@ -6,7 +6,7 @@ from django.db.models import F
 
 from checkout import operations, order_rules, selectors
 from checkout.models import Receipt
-from checkout.order_rules import OrderDeed
+from checkout.order_rules import OrderAction
 from checkout.rules import PaymentStatus
 from overlord.accounts import operations as accounts
 from overlord.kernel import db
@@ -19,7 +19,7 @@ from tickets.models import Reservation
 
 
 def receipt_resend(*, staff_id: int, order_id: int) -> None:
-    """Send the mail with the tickets of a paid order again; raise NotFound, NothingToSend and NoAddress."""
+    """Send the mail with the tickets of a paid order again; raise NotFound, NothingToSend or NoAddress."""
     with db.transaction():
         charged = selectors.payment_charged(order_id=order_id)
         payment = operations.payment_lock(payment_id=charged.pk) if charged else None
@@ -32,22 +32,23 @@ def receipt_resend(*, staff_id: int, order_id: int) -> None:
             raise order_rules.NoAddress()
         again = {"attempts": 0, "next_look_at": now}
         if not Receipt.objects.filter(payment=payment).update(**again, issue=F("issue") + 1):
-            Receipt.objects.create(payment=payment, **again)  # there was no address for it before
-        _record(order, staff_id, OrderDeed.MAIL, f"to {order[0].buyer.mail_address}", now=now)
+            Receipt.objects.create(payment=payment, **again)  # the buyer had no address before
+        _record(order, staff_id, OrderAction.MAIL, f"to {order[0].buyer.mail_address}", now=now)
 
 
 def address_change(
     *, staff_id: int, order_id: int, before: str, name_before: str, email: str, name: str
 ) -> None:
-    """Change where a guest's mails go, and the name; an earlier address no longer leads to the orders.
+    """Change the address and the name of a guest. The earlier address no longer leads to the orders.
 
-    A guest has one address and one name for all orders. `before` and `name_before` are those that staff saw. Raises
-    NotFound, AddressOfAccount, OrderOutdated and EmailHasAccount. Raises WaitsInLine for a guest who waits with an
-    address that is proven in a line that may still give tickets: the place belongs to that address, and without it
-    the guest could not find the place again.
+    A guest has one address and one name for all orders. `before` and `name_before` are those that staff saw.
+
+    Raise NotFound, AddressOfAccount, OrderOutdated or EmailHasAccount. Raise WaitsInLine for a guest who waits,
+    with a proven address, in a line that may still give tickets. The place in the line belongs to that address, and
+    the guest could not find it without the address.
     """
     with db.transaction():
-        buyer = accounts.user_lock(user_id=_buyer_id(order_id))  # before the order, as a payment does
+        buyer = accounts.user_lock(user_id=_buyer_id(order_id))  # before the order, as everywhere
         order, now = _order(order_id)
         if not buyer.is_guest:
             raise order_rules.AddressOfAccount()
@@ -55,8 +56,8 @@ def address_change(
         if order[0].buyer_id != buyer.pk or not seen:
             raise order_rules.OrderOutdated()
         is_other = email != before
-        is_ended = is_other and accounts.guest_proof_end(user_id=buyer.pk, email=email)
-        if is_ended and line.is_waiting(buyer_id=buyer.pk, now=now):
+        was_proven = is_other and accounts.guest_proof_end(user_id=buyer.pk, email=email)
+        if was_proven and line.is_waiting(buyer_id=buyer.pk, now=now):
             raise order_rules.WaitsInLine()
         accounts.guest_contact_set(user_id=buyer.pk, email=email, name=name)
         if is_other:
@@ -65,24 +66,24 @@ def address_change(
         text = f"from {before or 'none'} to {email}"
         if name != name_before:
             text = f"{text}\n{name_before}\n{name}"
-        _record(order, staff_id, OrderDeed.ADDRESS, text, now=now)
+        _record(order, staff_id, OrderAction.ADDRESS, text, now=now)
 
 
 def hold_release(*, staff_id: int, order_id: int) -> None:
-    """Release what is held of an order; raise NotFound, PaymentInProgress, AlreadyValidated or ReservationEnded."""
+    """Release the holds of an order; raise NotFound, PaymentInProgress, AlreadyValidated or ReservationEnded."""
     with db.transaction():
         order, now = _order(order_id)
         held = [each for each in order if each.state == Reservation.State.HELD] or order[:1]
         tickets.reservations_release(reservations=held, now=now)
-        _record(order, staff_id, OrderDeed.RELEASE, "", now=now)
+        _record(order, staff_id, OrderAction.RELEASE, "", now=now)
 
 
 def note_add(*, staff_id: int, order_id: int, text: str) -> None:
-    """Keep a note about an order; raise NotFound and Invalid."""
+    """Keep a note about an order; raise NotFound or Invalid."""
     note = order_rules.note_read(text)
     with db.transaction():
         order, now = _order(order_id)
-        _record(order, staff_id, OrderDeed.NOTE, note, now=now)
+        _record(order, staff_id, OrderAction.NOTE, note, now=now)
 
 
 def _buyer_id(order_id: int) -> int:
@@ -95,10 +96,12 @@ def _buyer_id(order_id: int) -> int:
 def _order(order_id: int) -> tuple[list[Reservation], datetime]:
     """Lock an order; return its reservations and `now`; raise NotFound."""
     order, now = tickets.order_lock(order_id=order_id)
-    if order[0].lead_id is not None:  # another reservation of an order
+    if order[0].lead_id is not None:  # this is a reservation of an order, but not its lead
         raise NotFound()
     return order, now
 
 
-def _record(order: list[Reservation], staff_id: int, deed: OrderDeed, text: str, *, now: datetime) -> None:
-    operations.order_record(order_id=order[0].pk, staff_id=staff_id, deed=deed, text=text, now=now)
+def _record(
+    order: list[Reservation], staff_id: int, action: OrderAction, text: str, *, now: datetime
+) -> None:
+    operations.order_record(order_id=order[0].pk, staff_id=staff_id, action=action, text=text, now=now)

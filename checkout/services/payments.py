@@ -21,7 +21,7 @@ RELEASED_SENTENCE = "The hold was released and its tickets are on sale again."
 
 @dataclass(frozen=True, kw_only=True)
 class OrderPayment:
-    """A payment with all reservations of its order, as the transaction left both; `made`: they had none before."""
+    """A payment and all reservations of its order, as the transaction left them. `made`: the payment is new."""
 
     payment: Payment
     order: Sequence[Reservation]
@@ -31,9 +31,9 @@ class OrderPayment:
 def payment_create(
     *, buyer_id: int, reservation_id: int, gateway: str, contact: Contact | None = None
 ) -> OrderPayment:
-    """Return the payment of the order of the buyer's reservation, made if there is none.
+    """Return the payment of the order that has this reservation of the buyer. Make a payment if there is none.
 
-    Raises NotFound, AlreadyPaid, ReservationExpired and EmailHasAccount.
+    Raise NotFound, AlreadyPaid, ReservationExpired or EmailHasAccount.
     """
     with db.transaction():
         _contact_set(buyer_id, contact)
@@ -55,10 +55,11 @@ def payment_pay(
 ) -> OrderPayment:
     """Protect the whole order from expiry and hand the payment to a worker; settle a price of 0 at once.
 
-    The price of the order is read now. The mails about it are in `language`. Raises NotFound, PaymentInProgress,
-    AlreadyPaid, Invalid, Outdated when the buyer saw another `version` of the payment, OrderChanged when they were
-    shown another `price`, ReservationExpired, which names what has expired, OverLimit, and for a guest
-    EmailRequired and EmailHasAccount.
+    The price of the order is read now. The mails about the order are in `language`.
+
+    Raise NotFound, PaymentInProgress, AlreadyPaid, Invalid or OverLimit; Outdated if the buyer saw another
+    `version` of the payment; OrderChanged if the buyer was shown another `price`; ReservationExpired, with the ids
+    of the expired reservations; for a guest also EmailRequired or EmailHasAccount.
     """
     rules.check_token(token)
     with _refusals(), db.transaction():
@@ -69,7 +70,7 @@ def payment_pay(
         check_version(version, payment.version)
         order, now = tickets.order_lock(order_id=payment.reservation_id)
         _check_payable(order, now=now)
-        rules.check_answered(payment.status)  # after the hold: when that is over, the answer says so
+        rules.check_answered(payment.status)  # after the holds: if one has expired, the error says that
         reservations = tickets.order_begin_paying(order=order, now=now)
         price_rules.check_price(price, [each.total_minor for each in reservations], currency=payment.currency)
         operations.payment_begin(payment=payment, reservations=reservations, token=token, now=now)
@@ -86,7 +87,10 @@ def reservation_pay(
     contact: Contact | None = None,
     language: str = "",
 ) -> OrderPayment:
-    """Pay for the order of the buyer's reservation, its payment made if there is none; raise what a step raises."""
+    """Make the payment of the order that has this reservation, if there is none, and pay it.
+
+    Raise what `payment_create` and `payment_pay` raise.
+    """
     opened = payment_create(buyer_id=buyer_id, reservation_id=reservation_id, gateway=gateway)
     return payment_pay(
         buyer_id=buyer_id,
@@ -101,7 +105,7 @@ def reservation_pay(
 def payment_remove(*, buyer_id: int, payment_id: int, version: int | None = None) -> None:
     """Remove the buyer's payment if it has not started or has failed; raise NotFound, PaymentStarted or Outdated.
 
-    `version` is that of the payment which the buyer saw, if they say so.
+    `version` is the version of the payment that the buyer saw, if the buyer names one.
     """
     with db.transaction():
         payment = operations.payment_lock(payment_id=payment_id, buyer_id=buyer_id)
@@ -111,7 +115,7 @@ def payment_remove(*, buyer_id: int, payment_id: int, version: int | None = None
 
 
 def _check_payable(order: Sequence[Reservation], *, now: datetime) -> None:
-    """Raise AlreadyPaid or ReservationExpired unless all that is left of a locked order can still be paid."""
+    """Raise AlreadyPaid or ReservationExpired unless all reservations left of a locked order can still be paid."""
     states = {each.pk: tickets.reservation_state(reservation=each, now=now) for each in order}
     if Reservation.State.VALIDATED in states.values():
         raise rules.AlreadyPaid()
@@ -131,7 +135,7 @@ def _contact_set(buyer_id: int, contact: Contact | None) -> None:
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """Raise EmailRequired or OverLimit when a constraint of the database keeps the buyer from paying."""
+    """Raise EmailRequired or OverLimit if a constraint of the database refuses the payment of the block."""
     try:
         yield
     except IntegrityError as error:

@@ -45,7 +45,7 @@ OF_STAFF = {
 }
 # Fields whose value would give a reader rights. No export has them.
 SECRET = {"password", "key_hash", "seed", "code_hash", "gateway_token", "gateway_nonce", "serial"}
-# Fields outside the user's own row that identify a person: the model, the way to its buyer, and what replaces it.
+# Fields outside the user's own row that identify a person, by model: the path to the buyer, and the new values.
 NAMING: dict[str, tuple[str, dict[str, Any]]] = {
     "tickets.Reservation": ("buyer", {"person_key": None, "idempotency_key": None}),
     "checkout.OrderRecord": ("order__buyer", {"text": ""}),
@@ -58,16 +58,17 @@ _erasers: list[Callable[..., None]] = []
 
 
 def register_eraser(erase: Callable[..., None]) -> None:
-    """Let `erase(user_id=..., others=...)` erase what an app above keeps of a person who is erased.
+    """Register a function that erases the data which an app above checkout keeps about a person.
 
-    It runs in the transaction of the erasure. `others` has the person's addresses, each with the ids of the locked
-    users for whom it stays. An app calls this when it is loaded.
+    The call is `erase(user_id=..., others=...)`, in the transaction of the erasure. `others` has the person's
+    addresses, each with the ids of the locked users for whom it stays. An app registers its function when it is
+    loaded.
     """
     _erasers.append(erase)
 
 
 class Unfinished(Exception):
-    """Something of the person is not finished yet; the message says what."""
+    """Something that concerns the person is not finished yet; the error's text says what."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,12 +82,12 @@ class Kept:
     tickets: int
     notes: int
     tokens: int
-    is_shared: bool  # others have the address too
+    is_shared: bool  # other users have one of the addresses too
     going_on: list[str]
 
 
 def person_kept(*, user_id: int) -> Kept:
-    """Return what is kept of a user; raise NotFound."""
+    """Return how much data is kept about a user; raise NotFound."""
     user = User.objects.filter(pk=user_id).first()
     if user is None:
         raise NotFound()
@@ -104,7 +105,7 @@ def person_kept(*, user_id: int) -> Kept:
 
 
 def person_export(*, user_id: int, now: datetime, staff_id: int | None = None) -> dict[str, Any]:
-    """Return all that is kept of a user, by table, and record the export in the journal; raise NotFound."""
+    """Return all data that is kept about a user, by table, and record the export in the journal; raise NotFound."""
     user = User.objects.filter(pk=user_id).first()
     if user is None:
         raise NotFound()
@@ -123,14 +124,14 @@ def person_export(*, user_id: int, now: datetime, staff_id: int | None = None) -
 
 
 def _referring(row: Model) -> Iterator[Model]:
-    """Yield the rows that refer to a row and are the same person's."""
+    """Yield the rows that refer to `row` and are data of the same person."""
     for relation in row._meta.get_fields(include_hidden=True):
         if isinstance(relation, ForeignObjectRel) and label_of(relation) not in OF_STAFF:
             yield from relation.related_model._base_manager.filter(**{relation.field.name: row.pk})
 
 
 def label_of(relation: ForeignObjectRel) -> str:
-    """Return the name of the field that refers, with its model: tickets.Reservation.buyer."""
+    """Return the name of the field that refers to another row, with its model: tickets.Reservation.buyer."""
     return f"{relation.related_model._meta.label}.{relation.field.name}"
 
 
@@ -139,20 +140,22 @@ def _fields(row: Model) -> dict[str, Any]:
     return {name: getattr(row, name) for name in names}
 
 
-def person_erase(*, user_id: int, staff_id: int | None = None, said: str | None = None) -> None:
-    """Erase everything that identifies a user; raise NotFound, and Unfinished while something of theirs is open.
+def person_erase(*, user_id: int, staff_id: int | None = None, typed: str | None = None) -> None:
+    """Erase everything that identifies a user; raise NotFound, or Unfinished, which says what must end before.
 
-    `said` is what staff typed to confirm the person: raise NotThisPerson unless it is the person's `shown_as`, and
-    PersonIsStaff for a person with access to the box office. None for both: a command on the server.
+    `typed` is the text by which staff confirm the person. Raise NotThisPerson if it is not the person's `shown_as`,
+    and PersonIsStaff for a person with access to the box office. A command on the server gives neither `staff_id`
+    nor `typed`, and nothing is confirmed.
     """
     with db.transaction():
         user = _lock_with_others(user_id)
         if staff_id is not None:
-            _check_erasure(user, said or "")
-        line.entries_end(buyer_id=user_id)  # before a giver can need the row that the next step changes
-        accounts.user_anonymise(
-            user_id=user_id
-        )  # before all checks: a claim at this moment waits for this row
+            _check_erasure(user, typed or "")
+        # First the entries: a worker that gives tickets to one of them needs the row that the next step locks.
+        line.entries_end(buyer_id=user_id)
+        # Before the checks: a claim of this buyer waits for this row, so none comes between a check and the
+        # erasure.
+        accounts.user_anonymise(user_id=user_id)
         if going_on := list(_going_on(user_id)):
             raise Unfinished(", ".join(going_on))
         others = {address: _others_locked(address, user_id) for address in sorted(user.addresses)}
@@ -167,9 +170,10 @@ def person_erase(*, user_id: int, staff_id: int | None = None, said: str | None 
 
 
 def _lock_with_others(user_id: int) -> User:
-    """Lock a user and the others for whom an address of the user's stays, by id; return the user. Raise NotFound.
+    """Lock a user and the others for whom an address of the user stays, by id; return the user. Raise NotFound.
 
-    If each locked itself first, two of them who are erased at the same time would wait for each other.
+    If each erasure locked its own user first, two users with the same address who are erased at the same time would
+    wait for each other.
     """
     user = User.objects.filter(pk=user_id).first()
     if user is None:
@@ -185,21 +189,22 @@ def _lock_with_others(user_id: int) -> User:
 
 
 def shown_as(user: User) -> str:
-    """Return what staff must type to confirm the person: the e-mail address, else the username."""
+    """Return the text that staff must type to confirm the person: the e-mail address, otherwise the username."""
     return user.mail_address or user.username
 
 
-def _check_erasure(user: User, said: str) -> None:
+def _check_erasure(user: User, typed: str) -> None:
     if user.is_staff or user.is_superuser:
         raise PersonIsStaff()
-    if said.strip().casefold() != shown_as(user).casefold():
+    if typed.strip().casefold() != shown_as(user).casefold():
         raise NotThisPerson()
 
 
 def _others_with(*, address: str, user_id: int) -> QuerySet[User]:
     """Select the others for whom an address stays: accounts, and guests with tickets that are held or paid for.
 
-    A guest without any is deleted after a while, and nobody would forget the address then.
+    Guests without tickets do not count. They are deleted after a while without an erasure, so their addresses would
+    never be forgotten.
     """
     of_guest = Reservation.objects.filter(
         buyer=OuterRef("pk"), state__in=[*Reservation.LIVE, Reservation.State.VALIDATED]
@@ -209,13 +214,16 @@ def _others_with(*, address: str, user_id: int) -> QuerySet[User]:
 
 
 def _others_locked(address: str, user_id: int) -> list[int]:
-    """Lock the others for whom an address stays, so that the last of them forgets it; return their ids."""
+    """Lock the others for whom an address stays, and return their ids.
+
+    With the locks, the erasure of the last of them surely forgets the address.
+    """
     others = _others_with(address=address, user_id=user_id).select_for_update(no_key=True)
     return list(others.values_list("pk", flat=True))
 
 
 def _address_forget(address: str) -> None:
-    """Erase an address from the journal, and from tickets that were handed to it: their holder keeps them."""
+    """Erase an address from the journal, and from tickets that were handed to it. The tickets stay valid."""
     Ticket.objects.filter(handed_to__iexact=address).update(handed_to=Ticket.NOBODY, holder="")
     HandOverNotice.objects.filter(to__iexact=address).update(to="")
     journal.address_forget(address=address)

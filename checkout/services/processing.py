@@ -1,6 +1,6 @@
-"""The work on a payment in flight: ask, charge, cancel, settle.
+"""Work on a payment in flight: ask the gateway, charge, cancel, settle.
 
-Runs in the threads of the payments worker. Its process may die after any step, and any step can be repeated.
+This runs in the threads of the payments worker. Its process may die after any step, and any step can be repeated.
 """
 
 import logging
@@ -40,22 +40,23 @@ TASKS: dict[type[Model], tuple[str, str]] = {
 }
 LOOKED_AFTER: dict[type[Model], int] = {Payment: 500, Refund: 500}  # how many of each kind at once
 LOOKED_AFTER |= dict.fromkeys(MAILS, 1)
-RECEIPTS_AT_ONCE = 100  # messages on the queue of mails; each sends all receipts that are due
-MESSAGE_EXPIRES = 4.0  # seconds; beat looks again every two, so an older message only repeats a newer one
+RECEIPTS_AT_ONCE = 100  # messages on the queue of mails; each of them sends all mails that are due
+MESSAGE_EXPIRES = 4.0  # seconds; beat looks again every two seconds, so an older message repeats a newer one
 
 
 def payment_process(*, payment_id: int) -> None:
-    """Bring a payment to its outcome, or leave it in doubt for beat to hand it to a worker again.
+    """Bring a payment to its outcome, or leave it in doubt: beat hands it to a worker again later.
 
-    It is safe to repeat and to run twice at once: the lease lets one worker in, and the gateway knows the keys.
+    A repetition is safe, and so are two runs at the same time: only one worker gets the lease, and the gateway
+    knows the keys.
     """
     payment = operations.payment_take(payment_id=payment_id)
     if payment is None:
         return
-    if payment.attempts >= rules.POISON_ATTEMPTS:
+    if payment.attempts >= rules.STUCK_ATTEMPTS:
         _tell_staff(payment)
     try:
-        known = _progress(_Visit(payment, gateways.named(payment.gateway)))
+        known = _progress(_Attempt(payment, gateways.named(payment.gateway)))
     except GatewayRefused as refused:
         logger.warning("Payment %s was refused: %s", payment_id, refused)
         known = Charge(outcome=Outcome.FAILED)
@@ -64,7 +65,7 @@ def payment_process(*, payment_id: int) -> None:
         known = Charge(outcome=Outcome.PENDING)
     except DatabaseError:
         raise
-    except Exception:  # in doubt too, so that its hold is protected until the cap and no longer
+    except Exception:  # in doubt too: the hold stays protected until the cap
         logger.exception("The gateway %s failed at payment %s.", payment.gateway, payment_id)
         known = Charge(outcome=Outcome.PENDING)
     if known.is_final:
@@ -80,8 +81,8 @@ def _tell_staff(payment: Payment) -> None:
 
 
 @dataclass(frozen=True)
-class _Visit:
-    """A payment taken to its gateway, for as long as the lease lasts."""
+class _Attempt:
+    """One worker's work on a payment at its gateway, for as long as the lease lasts."""
 
     payment: Payment
     gateway: Gateway
@@ -95,11 +96,11 @@ class _Visit:
     def ask(self, call: Callable[..., Found], **arguments: Any) -> Found:
         """Call the gateway, while this thread holds no transaction and no connection.
 
-        Raise GatewayUnknown without calling if the call could outlast the lease, because only the lease keeps
-        others from asking.
+        Raise GatewayUnknown without a call if the call could take longer than the lease, because only the lease
+        keeps other workers from calling.
         """
         if time.monotonic() - self.began + CALL_SECONDS > rules.LEASE.total_seconds():
-            raise GatewayUnknown("the gateway takes so long that the rest has to wait for another visit")
+            raise GatewayUnknown("the gateway takes so long that the rest has to wait for another attempt")
         db.connection_release()
         return call(**arguments)
 
@@ -110,44 +111,44 @@ class _Visit:
         )
 
 
-def _progress(visit: _Visit) -> Charge:
-    """Do what is next at the gateway and return what it says of the intent.
+def _progress(attempt: _Attempt) -> Charge:
+    """Do the next step at the gateway, and return its answer about the intent.
 
-    Raises GatewayUnknown and GatewayRefused.
+    Raise GatewayUnknown or GatewayRefused.
     """
-    payment, gateway, now = visit.payment, visit.gateway, visit.now
+    payment, gateway, now = attempt.payment, attempt.gateway, attempt.now
     deadline = payment.deadline or now
     if payment.gateway_reference:
-        known = visit.ask(gateway.retrieve, intent=payment.gateway_reference)
+        known = attempt.ask(gateway.retrieve, intent=payment.gateway_reference)
     elif now >= deadline:
         return Charge(outcome=Outcome.CANCELLED)  # an intent whose name we never learnt was never confirmed
     else:
         known = Charge(outcome=Outcome.UNCONFIRMED)
-        _create_intent(visit)
+        _create_intent(attempt)
     if payment.status == PaymentStatus.ABANDONED:
-        return _withdraw(visit, known)
+        return _withdraw(attempt, known)
     step = rules.next_step(known, attempts=payment.attempts, deadline=deadline, now=now)
     if step == Step.CONFIRM:
-        return visit.ask(gateway.confirm, key=visit.key("confirm"), intent=payment.gateway_reference)
+        return attempt.ask(gateway.confirm, key=attempt.key("confirm"), intent=payment.gateway_reference)
     if step == Step.CANCEL:
-        return _withdraw(visit, known)
+        return _withdraw(attempt, known)
     return known
 
 
-def _withdraw(visit: _Visit, known: Charge) -> Charge:
-    """Cancel what may still be charged, then read again: only that reading counts."""
+def _withdraw(attempt: _Attempt, known: Charge) -> Charge:
+    """Cancel an intent that may still be charged, then read it again, and return this answer: only it counts."""
     if known.is_final:
         return known
-    intent = visit.payment.gateway_reference
-    visit.ask(visit.gateway.cancel, key=visit.key("cancel"), intent=intent)
-    return visit.ask(visit.gateway.retrieve, intent=intent)
+    intent = attempt.payment.gateway_reference
+    attempt.ask(attempt.gateway.cancel, key=attempt.key("cancel"), intent=intent)
+    return attempt.ask(attempt.gateway.retrieve, intent=intent)
 
 
-def _create_intent(visit: _Visit) -> None:
-    payment = visit.payment
-    reference = visit.ask(
-        visit.gateway.create_intent,
-        key=visit.key("create"),
+def _create_intent(attempt: _Attempt) -> None:
+    payment = attempt.payment
+    reference = attempt.ask(
+        attempt.gateway.create_intent,
+        key=attempt.key("create"),
         amount_minor=payment.amount_minor,
         currency=payment.currency,
         payment_id=payment.pk,
@@ -157,7 +158,7 @@ def _create_intent(visit: _Visit) -> None:
 
 
 def _settle(taken: Payment, known: Charge) -> None:
-    """Apply a gateway's final answer to the try it belongs to, unless it has been applied already."""
+    """Apply a gateway's final answer to the try to which it belongs, unless it was applied already."""
     with db.transaction():
         payment = operations.payment_lock(payment_id=taken.pk)
         if not operations.is_open_to_news(payment=payment, taken=taken):
@@ -180,7 +181,10 @@ def _settle(taken: Payment, known: Charge) -> None:
 
 
 def _refuse_to_settle(payment: Payment, known: Charge) -> None:
-    """Leave it to staff that the gateway charged another amount. The payment protects its holds until the cap."""
+    """Tell staff that the gateway charged another amount, and settle nothing.
+
+    The payment protects its holds until the cap.
+    """
     detail = (
         f"charged {known.charged_minor} {known.currency}, asked {payment.amount_minor} {payment.currency}"
     )
@@ -216,10 +220,10 @@ def _wait(payment: Payment, *, until: datetime, now: datetime, action: dict[str,
 
 
 def look_after() -> int:
-    """Hand payments, refunds and receipts that are due to workers, and count them.
+    """Hand the payments, refunds and mails that are due to workers; return how many payments and refunds.
 
-    They are due because a message or a worker was lost, or because the time of their next look has come. While no
-    worker takes messages, those that wait are never more than the rows that are due.
+    A row is due because a message or a worker was lost, or because the time of its next look has come. While no
+    worker takes messages, there are never more waiting messages than due rows.
     """
     found = selectors.to_look_after(LOOKED_AFTER, now=db.now())
     due = [(task, {name: pk}) for model, (task, name) in TASKS.items() for pk in found[model]]

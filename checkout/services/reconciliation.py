@@ -27,9 +27,9 @@ BATCH = 500
 
 
 def charges_reconcile(*, gateway: str, since: datetime) -> int:
-    """Record the gateway's charges since then that no payment has, and return how many are new.
+    """Record the gateway's charges since `since` that have no payment, and return how many of them are new.
 
-    Raises GatewayUnknown when the gateway cannot be asked.
+    Raise GatewayUnknown if the gateway cannot be asked.
     """
     new = 0
     for batch in _batches(gateways.named(gateway).charges(since=since)):
@@ -40,7 +40,7 @@ def charges_reconcile(*, gateway: str, since: datetime) -> int:
 def unmatched_charges_refund_request(*, staff_id: int, ids: Collection[int]) -> None:
     """Hand charges without a payment to the payments worker, to be paid back.
 
-    A message that is lost leaves its charge open. Asking again is safe.
+    If a message is lost, its charge stays open. It is safe to ask again.
     """
     for charge_id in ids:
         enqueue(
@@ -51,8 +51,8 @@ def unmatched_charges_refund_request(*, staff_id: int, ids: Collection[int]) -> 
 def unmatched_charge_refund(*, staff_id: int | None, charge_id: int) -> RefundOutcome:
     """Pay back a charge without a payment and return the outcome; raise NotFound unless it is open.
 
-    `staff_id` is None for a command. Only a refund that the gateway has taken on closes it. It is safe to repeat:
-    see `_charge_pay_back`.
+    `staff_id` is None for a command. Only a refund that the gateway has accepted closes the charge. A repetition is
+    safe: see `_charge_pay_back`.
     """
     with db.transaction():
         charge = operations.unmatched_charge_lock(charge_id=charge_id)
@@ -71,10 +71,10 @@ def unmatched_charge_refund(*, staff_id: int | None, charge_id: int) -> RefundOu
 
 
 def _charge_pay_back(charge: UnmatchedCharge) -> Refunded:
-    """Return the refund of a charge without a payment; ask for one if there is none. Raise GatewayUnknown.
+    """Return the refund of a charge without a payment; ask for a refund if there is none. Raise GatewayUnknown.
 
-    The key alone is not enough, because the gateway may forget it after a day. After a refund that has failed comes
-    another one, whose key names the failed one.
+    The refund is searched for first, because the gateway may forget a key after a day. If it has failed, another
+    one is asked for, whose key names the failed one.
     """
     gateway = gateways.named(charge.gateway)
     key = f"unmatched:{charge.gateway_reference}"
@@ -84,7 +84,7 @@ def _charge_pay_back(charge: UnmatchedCharge) -> Refunded:
             "intent": charge.gateway_reference,
             "amount_minor": charge.amount_minor,
             "currency": charge.currency,
-            "refund_id": 0,  # no refund of ours
+            "refund_id": 0,  # our tables have no row for this refund
         }
         found = gateway.refund_find(**asked)
         if found is None:
@@ -95,7 +95,7 @@ def _charge_pay_back(charge: UnmatchedCharge) -> Refunded:
 
 
 def unmatched_charges_close(*, staff_id: int, ids: Collection[int]) -> int:
-    """Close charges without a payment that were dealt with elsewhere, and count them."""
+    """Close charges without a payment that staff dealt with elsewhere, and return how many."""
     with db.transaction():
         now = db.now()
         names = operations.unmatched_charges_close(ids=ids, now=now)

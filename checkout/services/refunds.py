@@ -1,4 +1,4 @@
-"""Refunds: asked for by staff, or owed because money came when no tickets were left."""
+"""Refund payments: when staff ask for it, or when money came late and too few tickets were left."""
 
 import logging
 import time
@@ -9,7 +9,7 @@ from typing import Any
 from checkout import gateways, operations, refund_operations, rules, selectors
 from checkout.gateways import CALL_SECONDS, GatewayUnknown, protocol
 from checkout.models import Incident, Payment, Refund
-from checkout.order_rules import OrderDeed, note_read
+from checkout.order_rules import OrderAction, note_read
 from checkout.rules import PaymentStatus, Refunded, RefundOutcome, RefundStatus
 from overlord.kernel import db
 from overlord.kernel.queues import Queue, enqueue
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class RefundAsked:
-    """A refund with its payment; `replayed`: an earlier request with the same key had started it."""
+    """A refund with its payment. `replayed`: an earlier request with the same key had started the refund."""
 
     payment: Payment
     refund: Refund
@@ -35,13 +35,14 @@ def refund_request(
     version: int | None = None,
     key: str | None = None,
 ) -> RefundAsked:
-    """Start a refund of `amount_minor` of a payment, or of all that is left of it when that is None.
+    """Start a refund of `amount_minor` of a payment, or of all that is left if that is None.
 
     A payment at the counter is paid back there, in cash, so its refund is recorded as done. `version` is the
-    version of the payment that staff saw, if they saw it: RefundOutdated if it has changed since. `key` is the
-    Idempotency-Key of a request by API: with a key that has started a refund of this payment nothing happens.
-    Raises NotFound, NotRefundable, RefundTooLarge, RefundInProgress, Invalid, and Mismatch when the key has started
-    another refund.
+    version of the payment that staff saw, or None. `key` is the Idempotency-Key of an API request. If it has
+    started a refund of this payment before, that refund is returned and nothing else happens.
+
+    Raise NotFound, NotRefundable, RefundTooLarge, RefundInProgress or Invalid; RefundOutdated if the payment has
+    another version; Mismatch if the key has started a different refund.
     """
     refused = {"refund_one_in_flight_per_payment": rules.RefundInProgress()}
     with db.constraint_errors(refused), db.transaction():
@@ -62,7 +63,7 @@ def refund_request(
         )
         operations.payment_set_refunded(payment=payment, refunded_minor=payment.refunded_minor + to_refund)
         refund_begin = (
-            refund_operations.refund_by_hand
+            refund_operations.refund_in_cash
             if payment.gateway == rules.COUNTER
             else refund_operations.refund_open
         )
@@ -79,15 +80,15 @@ def refund_request(
 
 
 def refund_retry(*, staff_id: int, refund_id: int) -> None:
-    """Try again a refund that the gateway refused; raise what `_refused_claim` does."""
+    """Try again a refund that the gateway refused; raise what `_refused_refund_lock` raises."""
     with db.transaction():
-        payment, refund = _refused_claim(refund_id)
+        payment, refund = _refused_refund_lock(refund_id)
         now = db.now()
         refund_operations.refund_again(refund=refund, now=now)
         operations.order_record(
             order_id=payment.reservation_id,
             staff_id=staff_id,
-            deed=OrderDeed.RETRY,
+            action=OrderAction.RETRY,
             text=f"refund {refund_id}",
             now=now,
         )
@@ -96,25 +97,30 @@ def refund_retry(*, staff_id: int, refund_id: int) -> None:
 def refund_settle_elsewhere(*, staff_id: int, refund_id: int, version: int, note: str) -> None:
     """Record that the money of a refund which the gateway refused went back outside of this shop.
 
-    Staff refunded it at the gateway by hand, or the buyer won a dispute. No gateway is asked. `version` is that of
-    the payment as staff saw it, `note` says how the money went back. Raises Invalid for an empty note,
-    RefundOutdated, and what `_refused_claim` does.
+    Staff refunded it at the gateway by hand, or the buyer won a dispute. No gateway is asked. `version` is the
+    version of the payment that staff saw. `note` says how the money went back. Raise Invalid for an empty note, and
+    what `_refused_refund_lock` raises.
     """
     text = note_read(note)
     with db.transaction():
-        payment, refund = _refused_claim(refund_id, version=version)
+        payment, refund = _refused_refund_lock(refund_id, version=version)
         now = db.now()
         refund_operations.refund_paid_elsewhere(payment=payment, refund=refund, now=now)
         operations.order_record(
-            order_id=payment.reservation_id, staff_id=staff_id, deed=OrderDeed.ELSEWHERE, text=text, now=now
+            order_id=payment.reservation_id,
+            staff_id=staff_id,
+            action=OrderAction.ELSEWHERE,
+            text=text,
+            now=now,
         )
 
 
-def _refused_claim(refund_id: int, *, version: int | None = None) -> tuple[Payment, Refund]:
-    """Lock a refund that the gateway refused, and count its money as refunded again.
+def _refused_refund_lock(refund_id: int, *, version: int | None = None) -> tuple[Payment, Refund]:
+    """Lock a refund that the gateway refused, and count its money as being refunded again; return both rows.
 
-    Raises NotFound, NotRefundable when all has gone back since, RefundInProgress, also while another refund of the
-    payment is in flight, RefundTooLarge, and RefundOutdated when the payment has another version.
+    Raise NotFound; RefundInProgress if this refund was not refused, or another one of the payment is in flight;
+    NotRefundable if all money has gone back since; RefundTooLarge; RefundOutdated if the payment has another
+    version.
     """
     payment, refund = refund_operations.refund_lock(refund_id=refund_id)
     if refund.status != RefundStatus.FAILURE:
@@ -134,9 +140,9 @@ def _refused_claim(refund_id: int, *, version: int | None = None) -> tuple[Payme
 
 
 def refund_process(*, refund_id: int) -> None:
-    """Bring a refund to its outcome, or leave it in doubt for beat. It is safe to repeat and to run twice at once.
+    """Bring a refund to its outcome, or leave it in doubt: beat hands it to a worker again later.
 
-    It never asks for the money twice: see `_ask`.
+    A repetition is safe, and so are two runs at the same time. The refund is never made twice: see `_ask`.
     """
     with db.transaction():
         now = db.now()
@@ -153,14 +159,14 @@ def refund_process(*, refund_id: int) -> None:
 
 
 def refund_look_again_request(*, gateway: str, intent: str, reference: str) -> None:
-    """Have a worker look again at the refund that has this name at the gateway, if it is one of ours."""
+    """Let a worker look again at the refund that has this name at the gateway, if it is one of ours."""
     refund_id = selectors.refund_of_name(gateway=gateway, intent=intent, reference=reference)
     if refund_id is not None:
         enqueue("checkout.refund_look_again", queue=Queue.PAYMENTS, refund_id=refund_id)
 
 
 def refunds_compare(*, gateway: str, since: datetime) -> None:
-    """Have workers look again at refunds made since then that failed at the gateway; raise GatewayUnknown."""
+    """Let workers look again at the refunds made since `since` that failed at the gateway; raise GatewayUnknown."""
     for listed in gateways.named(gateway).refunds_failed(since=since):
         refund_look_again_request(gateway=gateway, intent=listed.intent, reference=listed.reference)
 
@@ -168,7 +174,7 @@ def refunds_compare(*, gateway: str, since: datetime) -> None:
 def refund_look_again(*, refund_id: int) -> None:
     """Ask the gateway about a refund that has succeeded, and tell staff if it has failed since.
 
-    Raises GatewayUnknown; the nightly comparison asks again.
+    Raise GatewayUnknown; the nightly comparison asks again.
     """
     known = Refund.objects.select_related("payment").filter(pk=refund_id, status=RefundStatus.SUCCESS).first()
     if known is None or not known.gateway_reference:
@@ -186,12 +192,12 @@ def refund_look_again(*, refund_id: int) -> None:
 
 
 def _ask(refund: Refund, *, now: datetime) -> Refunded:
-    """Return the gateway's answer about a refund taken `now`, and ask for the refund if there is none.
+    """Return the gateway's answer about a refund that was taken at `now`; ask for the refund if there is none.
 
-    The key alone is not enough. A gateway repeats its first answer to a key, `pending` or a 500, whatever has
-    happened since. After a day it may forget the key, and then the same request makes a second refund. So a refund
-    whose name is known is read by its name, and one that may have been started is searched for first. Raises
-    GatewayUnknown.
+    The key alone is not enough. A gateway repeats its first answer to a key, such as `pending` or a 500, even if
+    the refund has changed since. After a day it may forget the key, and then the same request makes a second
+    refund. So a refund whose name is known is read by its name, and a refund that may have been started is searched
+    for first. Raise GatewayUnknown.
     """
     gateway = gateways.named(refund.payment.gateway)
     if refund.gateway_reference:
@@ -205,19 +211,19 @@ def _ask(refund: Refund, *, now: datetime) -> Refunded:
         "currency": refund.payment.currency,
         "refund_id": refund.pk,
     }
-    # The attempts alone do not show it: a restored backup has an earlier number of them.
+    # The number of attempts alone does not show this: after the restore of a backup it is an earlier number.
     if refund.attempts > 1 or now >= refund.created + rules.KEY_KEPT:
         began = time.monotonic()
         found = gateway.refund_find(**asked)
         if found is not None:
             return found
         if time.monotonic() - began + CALL_SECONDS > rules.LEASE.total_seconds():
-            raise GatewayUnknown("the gateway takes so long that the refund has to wait for another visit")
+            raise GatewayUnknown("the gateway takes so long that the refund has to wait for another attempt")
     return gateway.refund(**asked)
 
 
 def _apply(taken: Refund, answer: Refunded) -> None:
-    """Apply a gateway's answer to the try it belongs to, unless it has been applied already."""
+    """Apply a gateway's answer to the try to which it belongs, unless it was applied already."""
     with db.transaction():
         payment, refund = refund_operations.refund_lock(refund_id=taken.pk)
         if refund.try_number != taken.try_number or refund.status != RefundStatus.PROCESSING:
@@ -230,7 +236,7 @@ def _apply(taken: Refund, answer: Refunded) -> None:
         elif answer.outcome == RefundOutcome.FAILED:
             refund_operations.refund_fail(payment=payment, refund=refund, error=answer.error, now=now)
         else:
-            if refund.attempts >= rules.POISON_ATTEMPTS:
+            if refund.attempts >= rules.STUCK_ATTEMPTS:
                 operations.incident_open(
                     payment=payment, cause=Incident.Cause.STUCK, now=now, detail=f"refund {refund.pk}"
                 )

@@ -1,7 +1,7 @@
-"""Tickets that staff put back on sale without touching money."""
+"""Put tickets back on sale, by staff and without moving money."""
 
 from checkout import operations, rules, selectors
-from checkout.order_rules import OrderDeed
+from checkout.order_rules import OrderAction
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from tickets import operations as tickets
@@ -12,14 +12,14 @@ from tickets.models import Reservation
 def reservation_return(*, staff_id: int, reservation_id: int) -> Reservation:
     """Put the tickets of a reservation that cost nothing, or that was refunded in full, back on sale.
 
-    Change nothing when they are back on sale already. Raises NotFound, NotReturnable and RefundFirst.
+    Change nothing if they are back on sale already. Raise NotFound, NotReturnable or RefundFirst.
     """
     found = Reservation.objects.filter(pk=reservation_id).first()
     if found is None:
         raise NotFound()
     with db.transaction():
         charged = selectors.payment_charged(order_id=found.order_id)
-        # The payment is locked first, as everywhere, so that a refund of it is settled either before or afterwards.
+        # The payment is locked first, as everywhere, so that a refund is settled either before this or after it.
         payment = operations.payment_lock(payment_id=charged.pk) if charged else None
         reservation = tickets.reservation_lock(reservation_id=reservation_id)
         if rules.is_returned(state=reservation.state, was_validated=reservation.validated_at is not None):
@@ -35,7 +35,7 @@ def reservation_return(*, staff_id: int, reservation_id: int) -> Reservation:
         operations.order_record(
             order_id=reservation.order_id,
             staff_id=staff_id,
-            deed=OrderDeed.RETURN,
+            action=OrderAction.RETURN,
             text=f"reservation {reservation_id}",
             now=now,
         )

@@ -1,4 +1,4 @@
-"""Messages of gateways. Each only makes a worker ask the gateway: the content of a message is never used."""
+"""Messages of gateways. A message only lets a worker ask the gateway; what it says is never taken as true."""
 
 from collections.abc import Mapping
 
@@ -15,10 +15,10 @@ class InvalidSignature(Invalid):
 
 
 def webhook_take(*, gateway: str, body: bytes, headers: Mapping[str, str]) -> None:
-    """Make a worker ask about the intent and the refund that a signed message names, once for each message.
+    """Let a worker ask about the intent and the refund that a signed message names, once for each message.
 
-    Beat finds the payment too if that task is lost, and the nightly comparison the refund. Raises NotFound for an
-    unknown gateway, and InvalidSignature.
+    If the task is lost, beat finds the payment, and the nightly comparison finds the refund. Raise NotFound for an
+    unknown gateway, or InvalidSignature.
     """
     if not gateways.known(gateway):
         raise NotFound()

@@ -1,4 +1,4 @@
-"""The app's SQL, where the ORM has no equivalent. The functions of migrations are in files beside this one."""
+"""The app's SQL statements, where the ORM has no equivalent. The functions of the database are in files beside."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -30,8 +30,8 @@ INCIDENT_OPEN = (
 _PAYMENTS = f"SELECT {columns(Payment, of='p')} FROM checkout_payment p"  # noqa: S608
 _PAYMENT = f"{_PAYMENTS} WHERE p.id = %(payment)s"
 PAYMENT_LOCK = f"{_PAYMENT} FOR NO KEY UPDATE"
-# An abandoned payment stays abandoned, and its next look does not come earlier. The transaction is this
-# statement, so it begins `now()`.
+# An abandoned payment stays abandoned, and its next look does not come earlier. The statement is its own
+# transaction, so `now()` is the time at which it begins.
 PAYMENT_TAKE = (
     "UPDATE checkout_payment p SET lease_until = now() + %(lease)s, attempts = p.attempts + 1,"  # noqa: S608
     " version = p.version + 1, status = CASE p.status WHEN %(abandoned)s THEN p.status ELSE %(processing)s END,"
@@ -49,7 +49,7 @@ PAYMENT_WITH_BUYER = (
 )
 
 
-# The steps of a mail that is owed, of any kind.
+# Statements for a mail that is owed, of any kind.
 @lru_cache
 def mail_take(kind: type[Model]) -> str:
     """Return the statement that leases a mail that is owed and counts the attempt; it waits for no lock."""

@@ -1,4 +1,4 @@
--- Record the paid orders that have tickets of a cancelled event. It is repeated while more may come.
+-- Record the paid orders that have tickets of a cancelled event. The statement is repeated while more may be paid.
 INSERT INTO checkout_cancelledorder (payment_id, cancellation_id, attempts, next_look_at)
 SELECT DISTINCT p.id, %(event)s::bigint, 0, %(now)s::timestamptz
   FROM admission_ticket t

@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 from checkout import services
 from checkout.models import Payment
 from checkout.permissions import Permission
-from checkout.services import holder_messages, mails
+from checkout.services import holder_mails, mails
 from checkout.tests.paying import PAYMENTS, heal, pay, work
 from overlord.accounts.models import User
 from overlord.box_office import selectors
@@ -245,7 +245,7 @@ def test_a_worker_that_dies_owes_each_holder_one_mail(
 
     edit(office, event, venue="Opera")
     with monkeypatch.context() as patched:
-        patched.setattr(mails, "_message", killed)
+        patched.setattr(mails, "_mail", killed)
         with pytest.raises(Killed):
             services.mails_send()
     MoveNotice.objects.update(next_look_at=event.date - timedelta(days=3650))
@@ -258,7 +258,7 @@ def test_a_former_holder_is_not_told(office: Client, event: Event, api: APIClien
     edit(office, event, venue="Opera")
     with db.transaction():
         [owed] = MoveNotice.objects.all()
-        holder_messages.holders_owe(owed, now=db.now())
+        holder_mails.holders_owe(owed, now=db.now())
     place = f"/event/reservations/{ticket.reservation_id}/tickets/{ticket.pk}/hand-over/"
     api.post(place, {"email": "next@example.org", "holder": ""}, format="json")
     while services.mails_send():
@@ -300,7 +300,7 @@ def test_nobody_is_told_instead_of_an_erased_holder(
         services.person_erase(user_id=holder.pk)
     edit(office, event, venue="Opera")
     with db.transaction():
-        holder_messages.holders_owe(MoveNotice.objects.get(), now=db.now())
+        holder_mails.holders_owe(MoveNotice.objects.get(), now=db.now())
     assert HolderNotice.objects.exists() is is_owed
     if is_owed:
         services.person_erase(user_id=holder.pk)

@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 
 from checkout import services
 from checkout.models import Payment
-from checkout.services import hand_over_messages
+from checkout.services import hand_over_mails
 from checkout.tests.paying import pay, work
 from overlord.accounts.models import User
 from tests.threads import together
@@ -98,7 +98,7 @@ def test_a_mail_that_is_written_while_the_ticket_is_handed_on_has_no_files(
     assert notice.ticket.issue == 2
     hand(api, ticket, "second@example.org")
 
-    written = hand_over_messages.message(notice, now=timezone.now())
+    written = hand_over_mails.mail(notice, now=timezone.now())
     assert written is not None
     assert (written.to, written.attachments) == ([FRIEND], [])
 

@@ -71,7 +71,7 @@ def test_a_buyer_who_is_being_told_a_move_is_told_the_next_one_too(
     paid: Payment, by: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     move(paid, timedelta(days=1))
-    message = mails._message
+    message = mails._mail
 
     def overtaken(owed: Any, **given: Any) -> Any:
         written = message(owed, **given)
@@ -79,7 +79,7 @@ def test_a_buyer_who_is_being_told_a_move_is_told_the_next_one_too(
         return written
 
     with monkeypatch.context() as patched:
-        patched.setattr(mails, "_message", overtaken)
+        patched.setattr(mails, "_mail", overtaken)
         assert services.mails_send() == 1
     assert services.mails_send() == 1
 

@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 from checkout import gateways, rules, selectors, services
 from checkout.gateways.sandbox import SandboxGateway
 from checkout.models import OrderRecord, Payment, Refund
-from checkout.order_rules import OrderDeed
+from checkout.order_rules import OrderAction
 from checkout.permissions import Permission
 from checkout.tests.fake_stripe import FakeStripe, running
 from checkout.tests.paying import audit, heal, pay, stock, work
@@ -165,7 +165,7 @@ class TestGuards:
     def test_it_is_recorded_once(self, refused: Refund, paid: Payment, staff: User) -> None:
         results = together(*[lambda: settle(refused, staff, version=paid.version)] * 4)
         assert sum(result is None for result in results) == 1
-        assert OrderRecord.objects.filter(what=OrderDeed.ELSEWHERE).count() == 1
+        assert OrderRecord.objects.filter(what=OrderAction.ELSEWHERE).count() == 1
         assert stock(paid) == (0, 0, 0)
         audit()
 

@@ -16,7 +16,7 @@ from rest_framework.test import APIClient
 
 from checkout import services
 from checkout.models import Incident, OrderRecord, Payment, Receipt
-from checkout.order_rules import NothingToSend, OrderDeed
+from checkout.order_rules import NothingToSend, OrderAction
 from checkout.permissions import Permission
 from checkout.services import mails
 from checkout.services import orders as order_services
@@ -152,7 +152,7 @@ class TestTicketsThatAreGone:
         assert Receipt.objects.get().next_look_at is None
         with pytest.raises(NothingToSend):
             resend(free, staff)
-        assert not OrderRecord.objects.filter(what=OrderDeed.MAIL).exists()
+        assert not OrderRecord.objects.filter(what=OrderAction.MAIL).exists()
 
     def test_those_that_are_left_are_sent_alone(self, free: Payment, staff: User) -> None:
         """The control of the test above."""

@@ -319,7 +319,7 @@ class TestDeadline:
         self, api: APIClient, payment: Payment, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         pay(api, payment)
-        Payment.objects.update(attempts=rules.POISON_ATTEMPTS - 1)
+        Payment.objects.update(attempts=rules.STUCK_ATTEMPTS - 1)
 
         def die(*_: Any, **__: Any) -> None:
             raise KeyboardInterrupt

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import gettext_noop
 
 from checkout.models import CounterSale, EventCancellation, OrderRecord, Payment, Refund
-from checkout.order_rules import OrderDeed
+from checkout.order_rules import OrderAction
 from overlord.accounts.models import User
 from overlord.journal import actions
 from overlord.journal.models import JournalEntry
@@ -85,13 +85,13 @@ JOURNAL = Source(
 
 # Orders and money ----------------------------------------------------------------------------------------
 ORDER_DEEDS = {
-    OrderDeed.NOTE: _lazy("Kept a note"),
-    OrderDeed.MAIL: _lazy("Sent the mail again"),
-    OrderDeed.ADDRESS: _lazy("Changed the address of the buyer"),
-    OrderDeed.RELEASE: _lazy("Released the hold"),
-    OrderDeed.RETURN: _lazy("Put tickets back on sale"),
-    OrderDeed.RETRY: _lazy("Tried a refund again"),
-    OrderDeed.ELSEWHERE: _lazy("Recorded that money went back elsewhere"),
+    OrderAction.NOTE: _lazy("Kept a note"),
+    OrderAction.MAIL: _lazy("Sent the mail again"),
+    OrderAction.ADDRESS: _lazy("Changed the address of the buyer"),
+    OrderAction.RELEASE: _lazy("Released the hold"),
+    OrderAction.RETURN: _lazy("Put tickets back on sale"),
+    OrderAction.RETRY: _lazy("Tried a refund again"),
+    OrderAction.ELSEWHERE: _lazy("Recorded that money went back elsewhere"),
 }
 
 
@@ -110,12 +110,12 @@ def _money(minor: int, currency: str) -> str:
 
 def _record(row: OrderRecord) -> Deed:
     event = row.order.ticket_type.event_id
-    what = str(ORDER_DEEDS[OrderDeed(row.what)])
+    what = str(ORDER_DEEDS[OrderAction(row.what)])
     return Deed(at=row.at, actor=row.actor, what=what, event=event, order=row.order_id)
 
 
 def _record_action(action: str) -> Q:
-    found = [deed for deed in OrderDeed if f"order.{deed.name.lower()}" == action]
+    found = [deed for deed in OrderAction if f"order.{deed.name.lower()}" == action]
     return Q(what__in=found)
 
 

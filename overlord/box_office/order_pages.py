@@ -160,7 +160,7 @@ def _page(
         "paid": _total(payment),
         "refunded": payment and money.to_text(payment.refunded_minor, payment.currency),
         "tickets": selectors.tickets(order_id=order_id),
-        "history": history.order_told(order_id=order_id),
+        "history": history.order_history(order_id=order_id),
         "is_held": Reservation.State.HELD in states,
         "is_paid": is_paid,
         "has_tickets": is_paid and checkout.has_tickets_to_send(order_id=order_id),

@@ -56,7 +56,7 @@ def person_data(request: HttpRequest, user_id: int) -> HttpResponse:
         if form.is_valid():
             try:
                 services.person_erase(
-                    user_id=user_id, staff_id=actor_id(request), said=form.cleaned_data["said"]
+                    user_id=user_id, staff_id=actor_id(request), typed=form.cleaned_data["said"]
                 )
             except NotFound:
                 raise

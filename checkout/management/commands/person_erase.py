@@ -8,7 +8,7 @@ from overlord.kernel.errors import NotFound
 
 
 class Command(BaseCommand):
-    help = "Erase who a person was. Reservations and payments stay, without a name; this cannot be undone."
+    help = "Erase a person's data. Reservations and payments stay, without a name. This cannot be undone."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("user", type=int, help="the number of the user, which the admin shows")

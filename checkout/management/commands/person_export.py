@@ -11,7 +11,7 @@ from overlord.kernel.errors import NotFound
 
 
 class Command(BaseCommand):
-    help = "Print as JSON all that is kept of one person, for that person."
+    help = "Print all data that is kept about one person, as JSON, to be given to that person."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("user", type=int, help="the number of the user, which the admin shows")

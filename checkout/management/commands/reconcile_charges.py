@@ -22,8 +22,8 @@ class Command(BaseCommand):
         parser.add_argument(
             "--days",
             type=int,
-            help="how far back to look; if missing, to three days before now, or before the newest payment if that"
-            " is earlier",
+            help="how many days to look back; without it, to three days before now, or to three days before the"
+            " newest payment if that is earlier",
         )
         parser.add_argument(
             "--pay-back",

@@ -15,7 +15,8 @@ REQUEST = re.compile(r'"?request_id"?[=:] ?"?([0-9a-f]{16})')
 
 class Command(BaseCommand):
     help = (
-        "Follow one order: its reservations, payments and refunds, each step of them, and what the logs say."
+        "Print the history of one order: the steps of its reservations, payments and refunds, and the log lines"
+        " about them."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -49,7 +50,7 @@ def _lines(logs: str | None) -> Iterator[str]:
 
 
 def related(lines: list[str], about: set[tuple[str, int]]) -> list[str]:
-    """Return the lines that name one of the rows of `about`, and all lines of the same requests, by time."""
+    """Return the lines that name a row of `about` (kind and id), and all lines of the same requests, by time."""
     names = "|".join(rf'"?{kind}"?[=:] ?{number}\b' for kind, number in about)
     naming = re.compile(rf"(?<![\w]){'(?:' + names + ')'}")
     direct = [line for line in lines if naming.search(line)]

@@ -161,14 +161,14 @@ class TestOrder:
         self, paid: Payment, staff: User, monkeypatch: pytest.MonkeyPatch
     ) -> None:
 
-        made = mails._message
+        made = mails._mail
 
         def meanwhile(owed: Any, **given: Any) -> Any:
-            monkeypatch.setattr(mails, "_message", made)
+            monkeypatch.setattr(mails, "_mail", made)
             order_services.receipt_resend(staff_id=staff.pk, order_id=paid.reservation_id)
             return made(owed, **given)
 
-        monkeypatch.setattr(mails, "_message", meanwhile)
+        monkeypatch.setattr(mails, "_mail", meanwhile)
         assert services.mails_send() == 1
         assert services.mails_send() == 1
         assert Receipt.objects.get().next_look_at is None
@@ -185,14 +185,14 @@ class TestOrder:
     ) -> None:
         """Let the mail server refuse a mail for now, or let no server take it, while staff send it again."""
         Receipt.objects.update(attempts=attempts)
-        made = mails._message
+        made = mails._mail
 
         def meanwhile(owed: Any, **given: Any) -> Any:
-            monkeypatch.setattr(mails, "_message", made)
+            monkeypatch.setattr(mails, "_mail", made)
             order_services.receipt_resend(staff_id=staff.pk, order_id=paid.reservation_id)
             raise error
 
-        monkeypatch.setattr(mails, "_message", meanwhile)
+        monkeypatch.setattr(mails, "_mail", meanwhile)
         assert services.mails_send() == 0
         assert not Incident.objects.exists()
         assert services.mails_send() == 1

@@ -1,4 +1,4 @@
-"""The e-mails about tickets that change hands, sent as receipts are. They are written in the mail worker."""
+"""Write the mails about tickets that are handed over. `mails` sends them, in the mail worker."""
 
 from datetime import datetime
 
@@ -19,12 +19,12 @@ Kind = HandOverNotice.Kind
 
 
 def payment_of(notice: HandOverNotice | HolderNotice) -> Payment | None:
-    """Return the payment of a ticket's order; None for an order that cost nothing."""
+    """Return the payment of the ticket's order, or None if no payment of the order succeeded."""
     return selectors.payment_charged(order_id=notice.ticket.reservation.order_id)
 
 
-def message(notice: HandOverNotice, *, now: datetime) -> EmailMessage | None:
-    """Return the mail; None when the person to whom the ticket was handed over no longer has it."""
+def mail(notice: HandOverNotice, *, now: datetime) -> EmailMessage | None:
+    """Return the mail, or None if the person to whom the ticket was handed over no longer has it."""
     ticket = notice.ticket
     is_received = notice.kind == Kind.RECEIVED
     has_it = ticket.state != Ticket.State.REVOKED and ticket.issue == notice.issue
@@ -41,7 +41,7 @@ def message(notice: HandOverNotice, *, now: datetime) -> EmailMessage | None:
         "link": _link(ticket) if is_received else "",
     }
     subject = _("Your ticket for %(name)s") if is_received else _("Ticket handed over: %(name)s")
-    found = EmailMessage(
+    written = EmailMessage(
         subject=subject % {"name": name},
         body=render_to_string("checkout/handed_over.txt", facts),
         to=[notice.to],
@@ -50,12 +50,12 @@ def message(notice: HandOverNotice, *, now: datetime) -> EmailMessage | None:
     )
     if is_received:
         for document in order_documents(admission.reach_of_holder(ticket), now=now):
-            found.attach(document.name, document.content, document.kind)
-    return found
+            written.attach(document.name, document.content, document.kind)
+    return written
 
 
 def _link(ticket: Ticket) -> str:
-    """Return the address of the ticket's page: the order's for the buyer, the ticket's own for anybody else."""
+    """Return the link to the ticket's page: for the buyer the page of the order, for others that of the ticket."""
     if ticket.handed_to:
         signed = admission.ticket_link(ticket_id=ticket.pk, issue=ticket.issue)
     else:

@@ -1,7 +1,7 @@
-"""The e-mails to the holders of tickets that were handed over, when the event is moved or cancelled.
+"""Owe and write the mails to the holders of tickets that were handed over, when the event is moved or cancelled.
 
-They are owed in the transaction in which the mail to the ticket's buyer is first tried, and sent as receipts are.
-So each is owed once, however often that mail is tried. This runs in the mail worker.
+They are owed in the transaction in which the mail to the ticket's buyer is tried for the first time. So each is
+owed once, however often that mail is tried. `mails` sends them, in the mail worker.
 """
 
 from datetime import datetime
@@ -26,7 +26,7 @@ Kind = HolderNotice.Kind
 
 
 def holders_owe(owed: MoveNotice | CancelledOrder, *, now: datetime) -> None:
-    """Owe a mail to each person to whom a ticket was handed over that the mail to its buyer is about."""
+    """Owe mails to the holders of tickets that were handed over, for the tickets that the buyer's mail is about."""
     db.transaction_required()
     if isinstance(owed, MoveNotice):
         tickets = Ticket.objects.filter(event=owed.event_id, reservation__buyer=owed.buyer_id)
@@ -50,8 +50,8 @@ def holders_owe(owed: MoveNotice | CancelledOrder, *, now: datetime) -> None:
     HolderNotice.objects.bulk_create(notices, ignore_conflicts=True)
 
 
-def message(notice: HolderNotice, *, now: datetime) -> EmailMessage | None:
-    """Return the mail; None when its reader no longer has the ticket, or when there is nothing left to tell."""
+def mail(notice: HolderNotice, *, now: datetime) -> EmailMessage | None:
+    """Return the mail, or None if its reader no longer has the ticket or there is nothing left to tell."""
     ticket = notice.ticket
     if ticket.issue != notice.issue or ticket.handed_to in ("", Ticket.NOBODY):
         return None
@@ -72,7 +72,7 @@ def message(notice: HolderNotice, *, now: datetime) -> EmailMessage | None:
     else:
         facts |= {"message": notice.message}
         subject, template = _("Cancelled: %(name)s"), "checkout/holder_cancelled.txt"
-    found = EmailMessage(
+    written = EmailMessage(
         subject=subject % {"name": name},
         body=render_to_string(template, facts),
         to=[ticket.handed_to],
@@ -81,5 +81,5 @@ def message(notice: HolderNotice, *, now: datetime) -> EmailMessage | None:
     )
     calendar = order_calendar(reach_of_holder(ticket), now=now)
     if calendar is not None:
-        found.attach(calendar.name, calendar.content, calendar.kind)
-    return found
+        written.attach(calendar.name, calendar.content, calendar.kind)
+    return written
